@@ -1,0 +1,187 @@
+"""What a run is: one frozen object that makes the form, the command line, `config.json` and the report's table.
+
+Default, bounds, unit and help stand beside each field. Nothing here imports torch.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from core.errors import LabError
+
+DatasetName = Literal["streets", "cityscapes"]
+Annotations = Literal["fine", "coarse"]
+Family = Literal["fcn", "unet", "vit"]
+
+DEFAULT_ENCODERS: dict[str, str] = {
+    "fcn": "tf_efficientnet_lite0",
+    "unet": "tf_efficientnet_lite0",
+    "vit": "vit_small_patch14_dinov2",
+}
+"""The encoder a family takes when none is named: the fastest good ones measured on two CPU cores."""
+
+FAMILY_TITLES: dict[str, str] = {"fcn": "FCN-8s", "unet": "U-Net", "vit": "ViT"}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def _field(default: Any, help: str, unit: str = "", **bounds: Any) -> Any:
+    return Field(default=default, description=help, json_schema_extra={"unit": unit}, **bounds)
+
+
+class DatasetConfig(_Part):
+    """Which frames are learned from, and at which size they are read."""
+
+    name: DatasetName = _field("streets", "Generated street scenes, or Cityscapes from your own disk.")
+    root: str = _field("", "Folder that holds leftImg8bit and gtFine. Generated streets need none.", max_length=1000)
+    annotations: Annotations = _field("fine", "Fine masks follow every outline; coarse ones are quick polygons.")
+    height: int = _field(256, "Frames are scaled to this height when they are read, and scored at it.", "px", ge=32, le=1024)
+    width: int = _field(512, "Frames are scaled to this width when they are read, and scored at it.", "px", ge=32, le=2048)
+    train_limit: int = _field(0, "Learn from the first N training frames only; 0 takes all.", "frames", ge=0, le=100_000)
+    val_limit: int = _field(0, "Score on N validation frames only, evenly spread; 0 takes all.", "frames", ge=0, le=100_000)
+
+
+class ModelConfig(_Part):
+    """Which network, on which encoder, starting from which weights."""
+
+    family: Family = _field("fcn", "The family of networks: FCN-8s, U-Net, or a Vision Transformer with a linear head.")
+    encoder: str = _field(
+        "",
+        "A timm encoder, or 'plain' for the U-Net of 2015. Empty takes the family's default.",
+        max_length=100,
+        pattern=r"^[A-Za-z0-9_.]*$",
+    )
+    weights: str = _field(
+        "auto",
+        "Where the encoder starts: auto (pretrained if they can be had, else from scratch), pretrained, none, or the path of a "
+        "safetensors file.",
+        min_length=1,
+        max_length=1000,
+    )
+    width: int = _field(32, "Channels of the first level of a plain U-Net; each level doubles them.", "channels", ge=4, le=128)
+
+    @property
+    def encoder_name(self) -> str:
+        """The encoder that will be built, with the family's default filled in."""
+        return self.encoder or DEFAULT_ENCODERS[self.family]
+
+    @property
+    def title(self) -> str:
+        """How a person would call this network."""
+        if self.encoder_name == "plain":
+            return f"{FAMILY_TITLES[self.family]} (2015, width {self.width})"
+        return f"{FAMILY_TITLES[self.family]} on {self.encoder_name}"
+
+
+class TrainingConfig(_Part):
+    """How the network learns, for how long, and how often it is looked at."""
+
+    minutes: float = _field(
+        1.0, "Train for about this long: the speed is measured first, then the number of steps is fixed. 0 uses epochs.", "min", ge=0, le=100_000
+    )
+    epochs: float = _field(20.0, "Passes over the training frames; used when minutes is 0.", "epochs", gt=0, le=10_000)
+    batch_size: int = _field(8, "Frames in one step.", "frames", ge=1, le=256)
+    crop_height: int = _field(192, "Height of the piece of a frame that a step sees.", "px", ge=32, le=1024)
+    crop_width: int = _field(384, "Width of the piece of a frame that a step sees.", "px", ge=32, le=2048)
+    zoom_min: float = _field(1.0, "A crop is enlarged by a random factor of at least this.", "x", ge=0.25, le=4)
+    zoom_max: float = _field(2.0, "A crop is enlarged by a random factor of at most this.", "x", ge=0.25, le=4)
+    flip: bool = _field(True, "Mirror half of the crops left to right.")
+    color_jitter: float = _field(0.3, "Brightness, contrast and saturation vary by up to this share.", ge=0, le=1)
+    learning_rate: float = _field(2e-3, "The highest learning rate of the one-cycle schedule.", ge=1e-6, le=1)
+    encoder_rate: float = _field(
+        0.0, "The encoder learns at this share of the rate; 0 chooses: 1, but 0.1 for a pretrained ViT.", "x", ge=0, le=10
+    )
+    weight_decay: float = _field(1e-2, "AdamW's decoupled weight decay.", ge=0, le=1)
+    class_weights: Literal["sqrt", "none"] = _field("sqrt", "Weigh classes by 1/sqrt of their share, so that poles count, or not at all.")
+    clip_norm: float = _field(5.0, "Gradients longer than this are shortened; 0 leaves them.", ge=0, le=1000)
+    evaluations: int = _field(8, "How often the run is scored on the validation frames.", "times", ge=1, le=1000)
+    checkpoint_seconds: float = _field(30.0, "A checkpoint is written at least this often.", "s", ge=0, le=86_400)
+    precision: Literal["auto", "fp32", "bf16"] = _field("auto", "bf16 halves the time where the processor has it; auto looks.")
+    device: str = _field("auto", "auto, cpu, cuda, cuda:N or mps.", pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")
+    threads: int = _field(0, "Processor threads for this run; 0 takes one per core.", "threads", ge=0, le=256)
+    workers: int = _field(-1, "Processes that load frames; -1 chooses: none on a CPU, up to 8 beside a GPU.", ge=-1, le=64)
+    seed: int = _field(0, "Every random choice follows from this number.", ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _zoom_is_a_range(self) -> "TrainingConfig":
+        if self.zoom_max < self.zoom_min:
+            raise ValueError(f"training.zoom_max is {self.zoom_max:g}, but must be at least training.zoom_min ({self.zoom_min:g}).")
+        return self
+
+
+class RunConfig(_Part):
+    """Everything that makes a run, and makes it again."""
+
+    dataset: Annotated[DatasetConfig, Field(default_factory=DatasetConfig)]
+    model: Annotated[ModelConfig, Field(default_factory=ModelConfig)]
+    training: Annotated[TrainingConfig, Field(default_factory=TrainingConfig)]
+
+    @model_validator(mode="after")
+    def _cityscapes_needs_a_root(self) -> "RunConfig":
+        if self.dataset.name == "cityscapes" and not self.dataset.root.strip():
+            raise ValueError("dataset.root is empty, but Cityscapes is read from your disk: name the folder that holds leftImg8bit and gtFine.")
+        return self
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "taste": {"minutes": 1.0, "evaluations": 4, "checkpoint_seconds": 15.0},
+    "quick": {"minutes": 5.0, "evaluations": 6},
+    "full": {"minutes": 0.0, "epochs": 60.0, "evaluations": 30},
+}
+"""Training fields that a preset sets; everything else keeps its default."""
+
+PRESET_HELP: dict[str, str] = {
+    "taste": "about a minute: the network learns where road, sky and buildings are",
+    "quick": "about five minutes: cars and trees take shape",
+    "full": "60 passes over the data: hours on a laptop, the score to quote",
+}
+
+
+def read_config(values: dict[str, Any]) -> RunConfig:
+    """Checks plain values and makes a config of them.
+
+    Raises:
+        LabError: a field is unknown or out of range; the message names each field, its value and what is allowed.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise LabError(" ".join(_sentence(detail) for detail in error.errors())) from None
+
+
+def with_preset(values: dict[str, Any], preset: str) -> dict[str, Any]:
+    """`values` with the training fields of a preset filled in where `values` doesn't set them itself."""
+    if preset not in PRESETS:
+        raise LabError(f"There is no preset '{preset}'. Choose one of: {', '.join(PRESETS)}.")
+    return values | {"training": PRESETS[preset] | values.get("training", {})}
+
+
+def _sentence(detail: Any) -> str:
+    """One pydantic complaint as a sentence with field, value and allowed range."""
+    field = ".".join(str(part) for part in detail["loc"]) or "config"
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"'{field}' is not a setting of a run. {_known_fields(detail['loc'])}"
+        case "value_error":
+            return str(context["error"])
+        case "literal_error":
+            return f"{field} is {detail['input']!r}, but must be one of {context['expected']}."
+        case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
+            return f"{field} is {detail['input']!r}, but must be {_bound_words(detail['type'], context)}."
+        case _:
+            return f"{field} is {str(detail['input'])[:80]!r}: {detail['msg'][:1].lower()}{detail['msg'][1:]}."
+
+
+def _bound_words(kind: str, context: dict[str, Any]) -> str:
+    words = {"greater_than_equal": "at least", "greater_than": "more than", "less_than_equal": "at most", "less_than": "less than"}
+    return f"{words[kind]} {next(iter(context.values())):g}"
+
+
+def _known_fields(location: tuple[Any, ...]) -> str:
+    parts = {name: field.annotation for name, field in RunConfig.model_fields.items()}
+    section = parts.get(str(location[0])) if len(location) > 1 else None
+    names = list(section.model_fields) if section else list(parts)
+    return f"Known here: {', '.join(names)}."

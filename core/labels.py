@@ -1,0 +1,112 @@
+"""Class tables: what the numbers in a label map mean, and the colours they are shown in.
+
+Cityscapes stores *label ids* (0..33) in its files; networks are trained and scored on 19 *train ids* (0..18),
+and everything else is `IGNORED`. Names, ids, categories and colours are those of the official scripts:
+https://github.com/mcordts/cityscapesScripts/blob/master/cityscapesscripts/helpers/labels.py
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+IGNORED = 255
+"""Value of a pixel in a target that is neither trained on nor scored."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One of the 34 ids a Cityscapes label map can hold. `train_id` is `IGNORED` for the 15 that are not evaluated."""
+
+    name: str
+    id: int
+    train_id: int
+    category: str
+    has_instances: bool
+    color: tuple[int, int, int]
+
+
+CITYSCAPES_LABELS: tuple[Label, ...] = (
+    Label("unlabeled", 0, IGNORED, "void", False, (0, 0, 0)),
+    Label("ego vehicle", 1, IGNORED, "void", False, (0, 0, 0)),
+    Label("rectification border", 2, IGNORED, "void", False, (0, 0, 0)),
+    Label("out of roi", 3, IGNORED, "void", False, (0, 0, 0)),
+    Label("static", 4, IGNORED, "void", False, (0, 0, 0)),
+    Label("dynamic", 5, IGNORED, "void", False, (111, 74, 0)),
+    Label("ground", 6, IGNORED, "void", False, (81, 0, 81)),
+    Label("road", 7, 0, "flat", False, (128, 64, 128)),
+    Label("sidewalk", 8, 1, "flat", False, (244, 35, 232)),
+    Label("parking", 9, IGNORED, "flat", False, (250, 170, 160)),
+    Label("rail track", 10, IGNORED, "flat", False, (230, 150, 140)),
+    Label("building", 11, 2, "construction", False, (70, 70, 70)),
+    Label("wall", 12, 3, "construction", False, (102, 102, 156)),
+    Label("fence", 13, 4, "construction", False, (190, 153, 153)),
+    Label("guard rail", 14, IGNORED, "construction", False, (180, 165, 180)),
+    Label("bridge", 15, IGNORED, "construction", False, (150, 100, 100)),
+    Label("tunnel", 16, IGNORED, "construction", False, (150, 120, 90)),
+    Label("pole", 17, 5, "object", False, (153, 153, 153)),
+    Label("polegroup", 18, IGNORED, "object", False, (153, 153, 153)),
+    Label("traffic light", 19, 6, "object", False, (250, 170, 30)),
+    Label("traffic sign", 20, 7, "object", False, (220, 220, 0)),
+    Label("vegetation", 21, 8, "nature", False, (107, 142, 35)),
+    Label("terrain", 22, 9, "nature", False, (152, 251, 152)),
+    Label("sky", 23, 10, "sky", False, (70, 130, 180)),
+    Label("person", 24, 11, "human", True, (220, 20, 60)),
+    Label("rider", 25, 12, "human", True, (255, 0, 0)),
+    Label("car", 26, 13, "vehicle", True, (0, 0, 142)),
+    Label("truck", 27, 14, "vehicle", True, (0, 0, 70)),
+    Label("bus", 28, 15, "vehicle", True, (0, 60, 100)),
+    Label("caravan", 29, IGNORED, "vehicle", True, (0, 0, 90)),
+    Label("trailer", 30, IGNORED, "vehicle", True, (0, 0, 110)),
+    Label("train", 31, 16, "vehicle", True, (0, 80, 100)),
+    Label("motorcycle", 32, 17, "vehicle", True, (0, 0, 230)),
+    Label("bicycle", 33, 18, "vehicle", True, (119, 11, 32)),
+)
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """A numbering of K classes, 0..K-1, as a network predicts them.
+
+    Args:
+        name: what a run folder calls this numbering.
+        classes: K class names, in order of their number.
+        colors: K colours, red green blue, 0..255.
+        from_ids: for each id 0..255 that a label file can hold, the class 0..K-1 or `IGNORED`.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...]
+    from_ids: tuple[int, ...]
+
+    @property
+    def lookup(self) -> np.ndarray:
+        """uint8 (256,): `space.lookup[label_ids]` turns a map of file ids into a target."""
+        return np.array(self.from_ids, dtype=np.uint8)
+
+    @property
+    def palette(self) -> np.ndarray:
+        """uint8 (256, 3): `space.palette[labels]` is the picture of a label map; ignored pixels are black."""
+        table = np.zeros((256, 3), dtype=np.uint8)
+        table[: len(self.colors)] = self.colors
+        return table
+
+
+def _cityscapes_19() -> LabelSpace:
+    evaluated = sorted((label for label in CITYSCAPES_LABELS if label.train_id != IGNORED), key=lambda label: label.train_id)
+    from_ids = [IGNORED] * 256
+    for label in evaluated:
+        from_ids[label.id] = label.train_id
+    return LabelSpace(
+        name="cityscapes-19",
+        classes=tuple(label.name for label in evaluated),
+        colors=tuple(label.color for label in evaluated),
+        from_ids=tuple(from_ids),
+    )
+
+
+CITYSCAPES_19 = _cityscapes_19()
+"""The 19 classes of the Cityscapes benchmark, numbered by train id."""
+
+LABEL_SPACES: dict[str, LabelSpace] = {space.name: space for space in (CITYSCAPES_19,)}
+LABEL_BY_NAME: dict[str, Label] = {label.name: label for label in CITYSCAPES_LABELS}

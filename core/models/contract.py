@@ -1,0 +1,49 @@
+"""What every network of the lab is: images in, logits out, at any size.
+
+The frame that all families share (normalising, padding to the network's stride, scaling the logits back) is here,
+so that a family is only its `segment`.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class SegmentationModel(nn.Module):
+    """Base of all families.
+
+    Args:
+        classes: K, how many classes are told apart.
+        mean: per channel, 0..1; what the encoder was trained with.
+        std: per channel, 0..1.
+        multiple: height and width that `segment` sees are multiples of this.
+
+    A family sets `encoder` to the part that can start from pretrained weights, or to None where there is none.
+
+    Shape:
+        images float (B, 3, H, W) in 0..1, any H and W -> logits float (B, K, H, W).
+    """
+
+    def __init__(self, classes: int, mean: Sequence[float], std: Sequence[float], multiple: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.multiple = multiple
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def segment(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalised images (B, 3, h, w), h and w multiples of `multiple`, to logits (B, K, h/s, w/s) at the output stride s."""
+        raise NotImplementedError
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        height, width = images.shape[-2:]
+        images = (images - self.mean) / self.std
+        below, right = -height % self.multiple, -width % self.multiple
+        if below or right:
+            images = F.pad(images, (0, right, 0, below), mode="replicate")
+        logits = self.segment(images)
+        if logits.shape[-2:] != images.shape[-2:]:
+            logits = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        return logits[..., :height, :width]

@@ -1,0 +1,334 @@
+"""The run folder: the only channel between the trainer, the runner and whoever looks.
+
+    checkpoints/<YYYYMMDD-HHMMSS-family-xxxx>/
+        config.json     what was asked for; written once
+        status.json     how it stands; replaced atomically, one writer at a time: launcher, then supervisor, then trainer
+        plan.json       what was decided on this machine before the first step (steps, threads, precision, weights)
+        request.json    what the user wants of it: written and removed by the runner, read by the trainer
+        metrics.jsonl   one JSON object a line, appended by the trainer
+        train.log       what the trainer printed, tracebacks included
+        samples/        label maps of fixed validation frames, one folder per evaluation
+        last/ best/     checkpoints (core.training.checkpoint)
+
+Reading is tolerant: a torn last line is not a row, a half-written folder is a run with a `problem`, never an exception.
+"""
+
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from core.config import RunConfig, read_config
+from core.errors import LabError
+
+State = Literal["queued", "running", "paused", "stopped", "finished", "failed", "lost"]
+Which = Literal["last", "best"]
+WRITTEN_STATES = frozenset({"queued", "running", "paused", "stopped", "finished", "failed"})
+ACTIVE_STATES = frozenset({"queued", "running"})
+RUN_ID = re.compile(r"\d{8}-\d{6}-[a-z0-9]+-[0-9a-f]{4}")
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """A process that can't be mistaken for a later one with the same number: `started` is its creation time (s since 1970)."""
+
+    pid: int
+    started: float
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessId":
+        """The identity of a living process. Raises psutil.NoSuchProcess."""
+        return cls(pid, psutil.Process(pid).create_time())
+
+    def is_alive(self) -> bool:
+        """False when it is gone, a zombie, or when another process has its number now."""
+        try:
+            process = psutil.Process(self.pid)
+            return abs(process.create_time() - self.started) < 0.1 and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run stands. Times are seconds since 1970; `ticket` orders the queue; `exit` is a code, or minus a signal."""
+
+    state: State
+    created: float
+    ticket: float = 0.0
+    updated: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    supervisor: ProcessId | None = None
+    trainer: ProcessId | None = None
+    phase: str = ""
+    step: int = 0
+    steps_total: int | None = None
+    seconds_left: float | None = None
+    error: str | None = None
+    exit: int | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder as it was read. `problem` is a sentence when something in it can't be read; `config` is then None."""
+
+    path: Path
+    status: Status
+    config: RunConfig | None = None
+    problem: str | None = None
+    plan: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def state(self) -> State:
+        """The written state, or `lost` when it says queued or running but nobody is there to go on."""
+        status = self.status
+        if status.state not in ACTIVE_STATES:
+            return status.state
+        hands = (status.supervisor, status.trainer)
+        if any(hand is not None and hand.is_alive() for hand in hands):
+            return status.state
+        # Between the writing of a queued run and the start of its supervisor nobody is named yet.
+        if status.state == "queued" and status.supervisor is None and time.time() - status.ticket < 30:
+            return "queued"
+        return "lost"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE_STATES
+
+    @property
+    def title(self) -> str:
+        return self.config.model.title if self.config else self.id
+
+    def has_checkpoint(self, which: Which = "last") -> bool:
+        return checkpoint_path(self.path, which) is not None
+
+
+def create_run(config: RunConfig, folder: Path) -> Path:
+    """Makes a new run folder with its config and a queued status, and returns its path.
+
+    The folder appears complete or not at all: it is made under a hidden name and renamed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    now = time.time()
+    run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{config.model.family}-{secrets.token_hex(2)}"
+    hidden = folder / f".{run_id}"
+    hidden.mkdir()
+    write_atomically(hidden / "config.json", config.model_dump_json(indent=2))
+    write_status(hidden, Status(state="queued", created=now, ticket=now, updated=now))
+    hidden.rename(folder / run_id)
+    return folder / run_id
+
+
+def find_run(run_id: str, folder: Path) -> Run:
+    """The run of that id, or the only one whose id begins or ends with it.
+
+    Raises:
+        LabError: no such run, or several.
+    """
+    # A path is refused here: what arrives from an address or a shell must name a run and nothing else.
+    if re.fullmatch(r"[A-Za-z0-9-]{1,80}", run_id):
+        if RUN_ID.fullmatch(run_id) and (folder / run_id).is_dir():
+            return read_run(folder / run_id)
+        close = [path for path in _run_folders(folder) if path.name.startswith(run_id) or path.name.endswith(run_id)]
+        if len(close) == 1:
+            return read_run(close[0])
+        if close:
+            raise LabError(f"'{run_id}' could be any of {len(close)} runs: {', '.join(path.name for path in close[:5])}. Type more of it.")
+    raise LabError(f"There is no run '{run_id[:80]}' in {folder}. It may have been deleted; look at the list of runs.")
+
+
+def list_runs(folder: Path) -> list[Run]:
+    """Every run of a folder, newest first."""
+    return [read_run(path) for path in sorted(_run_folders(folder), key=lambda path: path.name, reverse=True)]
+
+
+def read_run(path: Path) -> Run:
+    """Reads a run folder, whatever state it is in."""
+    problem = None
+    config = None
+    try:
+        config = read_config(json.loads((path / "config.json").read_text()))
+    except (OSError, ValueError):
+        problem = "Its config.json is missing or half written, so it can't be shown or resumed. Delete the folder, or copy it again."
+    except LabError as error:
+        problem = f"Its config.json was written by another version of the lab: {error}"
+    status = read_status(path)
+    if status is None:
+        status = Status(state="failed", created=_folder_time(path))
+        problem = problem or "Its status.json is missing or half written. The other files are untouched; resume the run, or delete the folder."
+    return Run(path=path, status=status, config=config, problem=problem, plan=read_plan(path))
+
+
+def read_status(path: Path) -> Status | None:
+    """The status of a run folder, or None where there is none that can be read."""
+    try:
+        values = json.loads((path / "status.json").read_text())
+        known = {item.name for item in fields(Status)}
+        values = {name: value for name, value in values.items() if name in known}
+        for hand in ("supervisor", "trainer"):
+            if values.get(hand) is not None:
+                values[hand] = ProcessId(int(values[hand]["pid"]), float(values[hand]["started"]))
+        status = Status(**values)
+        return status if status.state in WRITTEN_STATES else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def write_status(path: Path, status: Status) -> None:
+    """Replaces status.json."""
+    write_atomically(path / "status.json", json.dumps(asdict(status), indent=1))
+
+
+def update_status(path: Path, **changes: Any) -> Status:
+    """Replaces the named fields of status.json and returns the new one. Only for the run's present writer."""
+    now = time.time()
+    old = read_status(path) or Status(state="failed", created=_folder_time(path))
+    new = replace(old, updated=now, **changes)
+    write_status(path, new)
+    return new
+
+
+def read_plan(path: Path) -> dict[str, Any]:
+    """What the trainer decided before its first step; empty where it hasn't yet."""
+    try:
+        plan = json.loads((path / "plan.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return plan if isinstance(plan, dict) else {}
+
+
+def write_plan(path: Path, plan: dict[str, Any]) -> None:
+    """Writes plan.json, durably: a resumed run must find the same plan."""
+    write_atomically(path / "plan.json", json.dumps(plan, indent=1), durable=True)
+
+
+def checkpoint_path(path: Path, which: Which) -> Path | None:
+    """The folder of a run's complete checkpoint, or None. While one is being replaced, the new one may still have its first name."""
+    for folder in (path / which, path / f".{which}.new"):
+        if (folder / "state.json").is_file():
+            return folder
+    return None
+
+
+def request_stop(path: Path) -> None:
+    """Asks the trainer to write a checkpoint after its present step and end."""
+    write_atomically(path / "request.json", json.dumps({"action": "stop"}))
+
+
+def stop_is_requested(path: Path) -> bool:
+    """True when the run was asked to stop. Costs one look at the folder (a few microseconds)."""
+    return (path / "request.json").exists()
+
+
+def clear_request(path: Path) -> None:
+    """Takes back what was asked of a run."""
+    (path / "request.json").unlink(missing_ok=True)
+
+
+class MetricsLog:
+    """Appends rows to metrics.jsonl. A torn last line, left by a crash, is cut off first, else the next row would be lost too."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path / "metrics.jsonl", "ab")
+        _cut_torn_tail(path / "metrics.jsonl")
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Writes one row and hands it to the operating system. Values that are not numbers (NaN, infinity) become null."""
+        clean = {name: None if isinstance(value, float) and value - value != 0 else value for name, value in row.items()}
+        self._file.write(json.dumps(clean, allow_nan=False).encode() + b"\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Makes the rows durable and closes the file."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def read_metrics(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """The rows after a byte offset and the offset to ask for next. Only lines that end in a newline count."""
+    try:
+        with open(path / "metrics.jsonl", "rb") as file:
+            file.seek(max(0, offset))
+            data = file.read()
+    except OSError:
+        return [], 0
+    complete = data[: data.rfind(b"\n") + 1]
+    rows = []
+    for line in complete.splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            rows.append(row)
+    return rows, max(0, offset) + len(complete)
+
+
+def valid_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without those that a resume made void: it went back to a checkpoint, and steps after that were done again."""
+    kept: list[dict[str, Any]] = []
+    for row in rows:
+        if row.get("kind") == "resume":
+            kept = [old for old in kept if old["step"] <= row["step"]]
+        else:
+            kept.append(row)
+    return kept
+
+
+def evaluations(path: Path) -> list[dict[str, Any]]:
+    """The evaluation rows of a run, oldest first."""
+    return [row for row in valid_rows(read_metrics(path)[0]) if row.get("kind") == "eval"]
+
+
+def write_atomically(path: Path, text: str, durable: bool = False) -> None:
+    """Replaces a text file so that a reader sees the old one or the new one. `durable` also survives a power cut."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "w") as file:
+        file.write(text)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _run_folders(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if RUN_ID.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+                yield path
+
+
+def _cut_torn_tail(path: Path) -> None:
+    with open(path, "rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        position = size
+        while position > 0:
+            start = max(0, position - 4096)
+            file.seek(start)
+            newline = file.read(position - start).rfind(b"\n")
+            if newline >= 0:
+                position = start + newline + 1
+                break
+            position = start
+        if position < size:
+            file.truncate(position)
+
+
+def _folder_time(path: Path) -> float:
+    try:
+        return time.mktime(time.strptime(path.name[:15], "%Y%m%d-%H%M%S"))
+    except ValueError:
+        return 0.0

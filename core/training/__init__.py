@@ -1,0 +1,1 @@
+"""One training run, from its folder to its folder: `python -m core.training RUN_DIR`."""

@@ -1,0 +1,120 @@
+"""`python -m core.training RUN_DIR`: the trainer's process.
+
+Writes how it stands into status.json, prints into train.log (or, run by hand, onto the terminal with a progress bar), and
+ends with exit code 0 when finished or stopped, 42 when the user can mend what went wrong, 1 when the lab is at fault.
+"""
+
+import argparse
+import errno
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from core.errors import LabError
+from core.runs import ProcessId, clear_request, read_run, update_status
+
+USER_ERROR = 42
+REPORT_SECONDS = 0.5
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Trains the run of a folder; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m core.training", description="Train the run of a folder, from where it stands.")
+    parser.add_argument("run", type=Path, help="a run folder, checkpoints/<id>")
+    run = parser.parse_args(arguments).run.resolve()
+    by_hand = sys.stdout.isatty()
+    found = read_run(run)
+    if found.config is None:
+        print(found.problem, file=sys.stderr)
+        return USER_ERROR
+    stop = _StopSignal()
+    if by_hand:
+        clear_request(run)
+    elif hasattr(os, "nice"):
+        os.nice(5)  # the page that shows the curves must stay quick
+    status = _StatusReport(run, by_hand)
+    # A resumed run keeps the time of its first start.
+    started = found.status.started or time.time()
+    update_status(run, state="running", trainer=ProcessId.of(os.getpid()), started=started, ended=None, error=None, exit=None)
+    try:
+        status(phase="starting")
+        from core.training.loop import train  # torch takes seconds to import: say that we are here first
+
+        state = train(run, found.config, status, stop.is_set)
+        status.close()
+        update_status(run, state=state, phase="", seconds_left=None, ended=time.time(), exit=0, **status.pending)
+        print(f"The run is {state}.")
+        return 0
+    except BaseException as error:
+        traceback.print_exc()
+        status.close()
+        code, sentence = explain(error)
+        update_status(run, state="failed", error=sentence, phase="", seconds_left=None, ended=time.time(), exit=code, **status.pending)
+        print(sentence, file=sys.stderr)
+        return code
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """Exit code and sentence for whatever ended a training."""
+    if isinstance(error, LabError):
+        return USER_ERROR, str(error)
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
+        return USER_ERROR, "The machine ran out of memory. Halve training.batch_size, or make the crop smaller, and start again."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return USER_ERROR, "The disk is full. Free some space, then resume: the last checkpoint is intact."
+    return 1, f"The training ended with a fault of the lab: {type(error).__name__}: {str(error)[:300]}. The log has the details."
+
+
+class _StopSignal:
+    """Ctrl-C or a polite kill ends the training after its present step, with a checkpoint; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self._set = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive)
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def _receive(self, number: int, _frame: object) -> None:
+        self._set = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+class _StatusReport:
+    """Carries what the loop reports into status.json, twice a second at most, and onto a progress bar when run by hand."""
+
+    def __init__(self, run: Path, by_hand: bool) -> None:
+        self.pending: dict[str, Any] = {}
+        self._run = run
+        self._written = 0.0
+        self._phase = ""
+        self._bar = tqdm(unit="step", dynamic_ncols=True) if by_hand else None
+
+    def __call__(self, **changes: Any) -> None:
+        self.pending |= changes
+        now = time.monotonic()
+        new_phase = changes.get("phase", self._phase) != self._phase
+        if new_phase or now - self._written >= REPORT_SECONDS:
+            self._phase = self.pending.get("phase", self._phase)
+            self._written = now
+            update_status(self._run, **self.pending)
+        if self._bar is not None:
+            self._bar.total = self.pending.get("steps_total")
+            self._bar.n = self.pending.get("step", 0)
+            self._bar.set_description(self.pending.get("phase", ""))
+
+    def close(self) -> None:
+        self.pending = {name: value for name, value in self.pending.items() if name in ("step", "steps_total")}
+        if self._bar is not None:
+            self._bar.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""Checkpoints: everything that rebuilds a network, and everything that lets its training go on.
+
+    last/  model.safetensors  optimizer.safetensors  state.json
+    best/  model.safetensors  state.json
+
+`state.json` holds the run's config, the names and colours of the classes, and how far training was: a checkpoint that is copied
+elsewhere still knows what it is. Random states aren't stored, since every random choice is keyed by seed and step.
+
+A checkpoint is written into `.last.new`, made durable, and renamed; a crash at any moment leaves the old or the new one.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from core.config import RunConfig, read_config
+from core.errors import LabError
+from core.labels import LabelSpace
+from core.runs import Which, checkpoint_path
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint as it was read; `classes` and `colors` are the label space it predicts in."""
+
+    path: Path
+    config: RunConfig
+    step: int
+    best_miou: float
+    classes: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...]
+
+
+def save_checkpoint(
+    run: Path,
+    which: Which,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    config: RunConfig,
+    space: LabelSpace,
+    step: int,
+    best_miou: float,
+) -> None:
+    """Writes a checkpoint in place of the older one. `best_miou` is the highest validation mIoU so far, 0..1, or -1."""
+    fresh, old, final = run / f".{which}.new", run / f".{which}.old", run / which
+    _settle(run, which)
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, fresh / "model.safetensors")
+    if optimizer:
+        save_file(_optimizer_tensors(model, optimizer), fresh / "optimizer.safetensors")
+    state = {
+        "step": step,
+        "best_miou": best_miou,
+        "config": config.model_dump(),
+        "space": space.name,
+        "classes": space.classes,
+        "colors": space.colors,
+        "torch": torch.__version__,
+    }
+    # The state comes last: a folder that has it is complete.
+    for path in fresh.iterdir():
+        _make_durable(path)
+    (fresh / "state.json.part").write_text(json.dumps(state, indent=1))
+    _make_durable(fresh / "state.json.part")
+    os.rename(fresh / "state.json.part", fresh / "state.json")
+    _make_durable(fresh)
+    if final.exists():
+        os.rename(final, old)
+    os.rename(fresh, final)
+    _make_durable(run)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def read_checkpoint(run: Path, which: Which) -> Checkpoint:
+    """What a checkpoint says of itself.
+
+    Raises:
+        LabError: the run has none, or it can't be read.
+    """
+    path = checkpoint_path(run, which)
+    if path is None:
+        raise LabError(f"Run {run.name} has no '{which}' checkpoint yet. Wait for its first evaluation, or resume it.")
+    try:
+        state = json.loads((path / "state.json").read_text())
+        return Checkpoint(
+            path=path,
+            config=read_config(state["config"]),
+            step=int(state["step"]),
+            best_miou=float(state["best_miou"]),
+            classes=tuple(state["classes"]),
+            colors=tuple(tuple(color) for color in state["colors"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabError(f"The checkpoint '{path}' can't be read ({error}). Take another run, or train it again.") from None
+
+
+def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Fills a model from a checkpoint, every tensor by name.
+
+    Raises:
+        LabError: the file can't be read, or doesn't belong to this model.
+    """
+    path = checkpoint.path / "model.safetensors"
+    try:
+        model.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise LabError(f"The weights '{path}' can't be loaded: {str(error).splitlines()[0]}") from None
+
+
+def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
+    """Gives an optimizer its moments back. Raises LabError when the file can't be read."""
+    path = checkpoint.path / "optimizer.safetensors"
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise LabError(f"The optimizer's state '{path}' can't be loaded ({error}). Start the run anew.") from None
+    parameters = dict(model.named_parameters())
+    for key, tensor in tensors.items():
+        name, entry = key.rsplit("|", 1)
+        parameter = parameters[name]
+        if tensor.shape == parameter.shape:
+            tensor = torch.empty_like(parameter).copy_(tensor)  # in the parameter's memory format, on its device
+        optimizer.state[parameter][entry] = tensor
+
+
+def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{names[parameter]}|{entry}": value.contiguous()
+        for parameter, entries in optimizer.state.items()
+        for entry, value in entries.items()
+    }
+
+
+def _settle(run: Path, which: Which) -> None:
+    """Ends a replacement that a crash interrupted between its two renames."""
+    fresh, old, final = run / f".{which}.new", run / f".{which}.old", run / which
+    if not final.exists() and (fresh / "state.json").is_file():
+        os.rename(fresh, final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _make_durable(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows can't open a folder to flush it
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+

@@ -1,0 +1,73 @@
+"""What is decided on this machine before the first step, and kept for the run's whole life.
+
+A budget in minutes becomes a number of steps here, after the speed was measured: the schedule needs its end, and a
+resumed run must find the same one. Class shares are counted here for the same reason.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from core.config import TrainingConfig
+from core.runs import read_plan, write_plan
+
+CURVE_POINTS = 1000
+"""Train rows that a run writes at most, about: more than a plot can show slows the page and says nothing."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The fixed numbers of a run. `weights` and `hardware` are sentences for the page and the report."""
+
+    steps_total: int
+    eval_every: int
+    log_every: int
+    threads: int
+    class_pixels: tuple[int, ...]
+    train_frames: int
+    val_frames: int
+    sample_frames: tuple[str, ...]
+    pretrained: bool
+    weights: str
+    hardware: str
+    parameters: int
+    seconds_per_step: float
+
+    def save(self, run: Path) -> None:
+        """Writes plan.json, durably."""
+        write_plan(run, asdict(self))
+
+    @classmethod
+    def load(cls, run: Path) -> "Plan | None":
+        """The plan of a run that has one that can be read."""
+        values: dict[str, Any] = read_plan(run)
+        try:
+            values["class_pixels"] = tuple(values["class_pixels"])
+            values["sample_frames"] = tuple(values["sample_frames"])
+            return cls(**values)
+        except (KeyError, TypeError):
+            return None
+
+
+def count_steps(
+    training: TrainingConfig, frames: int, seconds_used: float, seconds_per_step: float, seconds_per_evaluation: float
+) -> int:
+    """The number of steps of a run: those that its epochs take, or those that fit into its minutes; at least one.
+
+    Args:
+        training: its `minutes`, or when they are 0 its `epochs`, and its batch size.
+        frames: how many training frames there are.
+        seconds_used: of the budget, up to now: starting and measuring count.
+        seconds_per_step: as measured, loading included.
+        seconds_per_evaluation: as measured, for all validation frames.
+    """
+    if training.minutes == 0:
+        return max(1, math.ceil(training.epochs * frames / training.batch_size))
+    left = training.minutes * 60 - seconds_used - training.evaluations * seconds_per_evaluation
+    return max(1, training.evaluations, int(left / seconds_per_step))
+
+
+def interval(steps_total: int, times: int) -> int:
+    """Every how many steps something happens that shall happen `times` times in a run."""
+    return max(1, math.ceil(steps_total / times))

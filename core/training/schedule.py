@@ -1,0 +1,22 @@
+"""The learning rate as a pure function of the step: nothing to store, nothing to get out of step.
+
+One cycle: Smith, Topin: Super-Convergence, https://arxiv.org/abs/1708.07120.
+"""
+
+import math
+
+WARM_UP = 0.25
+START = 0.04
+END = 1e-3
+
+
+def one_cycle(step: int, steps_total: int) -> float:
+    """The share of the highest learning rate, in (0, 1], for a step (from 1): a cosine up from `START`, then down to `END`."""
+    progress = (step - 0.5) / steps_total
+    if progress < WARM_UP:
+        return _cosine(START, 1.0, progress / WARM_UP)
+    return _cosine(1.0, END, (progress - WARM_UP) / (1 - WARM_UP))
+
+
+def _cosine(first: float, last: float, progress: float) -> float:
+    return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
