@@ -37,10 +37,18 @@ class DatasetConfig(_Part):
     name: DatasetName = _field("streets", "Generated street scenes, or Cityscapes from your own disk.")
     root: str = _field("", "Folder that holds leftImg8bit and gtFine. Generated streets need none.", max_length=1000)
     annotations: Annotations = _field("fine", "Fine masks follow every outline; coarse ones are quick polygons.")
-    height: int = _field(256, "Frames are scaled to this height when they are read, and scored at it.", "px", ge=32, le=1024)
-    width: int = _field(512, "Frames are scaled to this width when they are read, and scored at it.", "px", ge=32, le=2048)
-    train_limit: int = _field(0, "Learn from the first N training frames only; 0 takes all.", "frames", ge=0, le=100_000)
-    val_limit: int = _field(0, "Score on N validation frames only, evenly spread; 0 takes all.", "frames", ge=0, le=100_000)
+    height: int = _field(
+        256, "Frames are scaled to this height when they are read, and scored at it.", "px", ge=32, le=1024
+    )
+    width: int = _field(
+        512, "Frames are scaled to this width when they are read, and scored at it.", "px", ge=32, le=2048
+    )
+    train_limit: int = _field(
+        0, "Learn from the first N training frames only; 0 takes all.", "frames", ge=0, le=100_000
+    )
+    val_limit: int = _field(
+        0, "Score on N validation frames only, evenly spread; 0 takes all.", "frames", ge=0, le=100_000
+    )
 
 
 class ModelConfig(_Part):
@@ -60,7 +68,9 @@ class ModelConfig(_Part):
         min_length=1,
         max_length=1000,
     )
-    width: int = _field(32, "Channels of the first level of a plain U-Net; each level doubles them.", "channels", ge=4, le=128)
+    width: int = _field(
+        32, "Channels of the first level of a plain U-Net; each level doubles them.", "channels", ge=4, le=128
+    )
 
     @property
     def encoder_name(self) -> str:
@@ -79,7 +89,11 @@ class TrainingConfig(_Part):
     """How the network learns, for how long, and how often it is looked at."""
 
     minutes: float = _field(
-        1.0, "Train for about this long: the speed is measured first, then the number of steps is fixed. 0 uses epochs.", "min", ge=0, le=100_000
+        1.0,
+        "Train for about this long: the speed is measured first, then the number of steps is fixed. 0 uses epochs.",
+        "min",
+        ge=0,
+        le=100_000,
     )
     epochs: float = _field(20.0, "Passes over the training frames; used when minutes is 0.", "epochs", gt=0, le=10_000)
     batch_size: int = _field(8, "Frames in one step.", "frames", ge=1, le=256)
@@ -91,23 +105,35 @@ class TrainingConfig(_Part):
     color_jitter: float = _field(0.3, "Brightness, contrast and saturation vary by up to this share.", ge=0, le=1)
     learning_rate: float = _field(2e-3, "The highest learning rate of the one-cycle schedule.", ge=1e-6, le=1)
     encoder_rate: float = _field(
-        0.0, "The encoder learns at this share of the rate; 0 chooses: 1, but 0.1 for a pretrained ViT.", "x", ge=0, le=10
+        0.0,
+        "The encoder learns at this share of the rate; 0 chooses: 1, but 0.1 for a pretrained ViT.",
+        "x",
+        ge=0,
+        le=10,
     )
     weight_decay: float = _field(1e-2, "AdamW's decoupled weight decay.", ge=0, le=1)
-    class_weights: Literal["sqrt", "none"] = _field("sqrt", "Weigh classes by 1/sqrt of their share, so that poles count, or not at all.")
+    class_weights: Literal["sqrt", "none"] = _field(
+        "sqrt", "Weigh classes by 1/sqrt of their share, so that poles count, or not at all."
+    )
     clip_norm: float = _field(5.0, "Gradients longer than this are shortened; 0 leaves them.", ge=0, le=1000)
     evaluations: int = _field(8, "How often the run is scored on the validation frames.", "times", ge=1, le=1000)
     checkpoint_seconds: float = _field(30.0, "A checkpoint is written at least this often.", "s", ge=0, le=86_400)
-    precision: Literal["auto", "fp32", "bf16"] = _field("auto", "bf16 halves the time where the processor has it; auto looks.")
+    precision: Literal["auto", "fp32", "bf16"] = _field(
+        "auto", "bf16 halves the time where the processor has it; auto looks."
+    )
     device: str = _field("auto", "auto, cpu, cuda, cuda:N or mps.", pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")
     threads: int = _field(0, "Processor threads for this run; 0 takes one per core.", "threads", ge=0, le=256)
-    workers: int = _field(-1, "Processes that load frames; -1 chooses: none on a CPU, up to 8 beside a GPU.", ge=-1, le=64)
+    workers: int = _field(
+        -1, "Processes that load frames; -1 chooses: none on a CPU, up to 8 beside a GPU.", ge=-1, le=64
+    )
     seed: int = _field(0, "Every random choice follows from this number.", ge=0, le=2**31 - 1)
 
     @model_validator(mode="after")
     def _zoom_is_a_range(self) -> "TrainingConfig":
         if self.zoom_max < self.zoom_min:
-            raise ValueError(f"training.zoom_max is {self.zoom_max:g}, but must be at least training.zoom_min ({self.zoom_min:g}).")
+            raise ValueError(
+                f"training.zoom_max is {self.zoom_max:g}, but must be at least training.zoom_min ({self.zoom_min:g})."
+            )
         return self
 
 
@@ -121,7 +147,9 @@ class RunConfig(_Part):
     @model_validator(mode="after")
     def _cityscapes_needs_a_root(self) -> "RunConfig":
         if self.dataset.name == "cityscapes" and not self.dataset.root.strip():
-            raise ValueError("dataset.root is empty, but Cityscapes is read from your disk: name the folder that holds leftImg8bit and gtFine.")
+            raise ValueError(
+                "dataset.root is empty, but Cityscapes is read from your disk: name the folder that holds leftImg8bit and gtFine."
+            )
         return self
 
 
@@ -176,7 +204,12 @@ def _sentence(detail: Any) -> str:
 
 
 def _bound_words(kind: str, context: dict[str, Any]) -> str:
-    words = {"greater_than_equal": "at least", "greater_than": "more than", "less_than_equal": "at most", "less_than": "less than"}
+    words = {
+        "greater_than_equal": "at least",
+        "greater_than": "more than",
+        "less_than_equal": "at most",
+        "less_than": "less than",
+    }
     return f"{words[kind]} {next(iter(context.values())):g}"
 
 

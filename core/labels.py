@@ -87,13 +87,20 @@ class LabelSpace:
     @property
     def palette(self) -> np.ndarray:
         """uint8 (256, 3): `space.palette[labels]` is the picture of a label map; ignored pixels are black."""
-        table = np.zeros((256, 3), dtype=np.uint8)
-        table[: len(self.colors)] = self.colors
-        return table
+        return palette_of(self.colors)
+
+
+def palette_of(colors: tuple[tuple[int, int, int], ...]) -> np.ndarray:
+    """uint8 (256, 3), the colours of K classes and black for every other number."""
+    table = np.zeros((256, 3), dtype=np.uint8)
+    table[: len(colors)] = colors
+    return table
 
 
 def _cityscapes_19() -> LabelSpace:
-    evaluated = sorted((label for label in CITYSCAPES_LABELS if label.train_id != IGNORED), key=lambda label: label.train_id)
+    evaluated = sorted(
+        (label for label in CITYSCAPES_LABELS if label.train_id != IGNORED), key=lambda label: label.train_id
+    )
     from_ids = [IGNORED] * 256
     for label in evaluated:
         from_ids[label.id] = label.train_id

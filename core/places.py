@@ -60,7 +60,9 @@ def resolve_data_root(text: str) -> Path:
         path = (path if path.is_absolute() else PROJECT / path).resolve()
         is_folder = path.is_dir()
     except (OSError, RuntimeError, ValueError):
-        raise LabError(f"'{_short(cleaned)}' is not a path that can be opened. Type the folder that holds leftImg8bit.") from None
+        raise LabError(
+            f"'{_short(cleaned)}' is not a path that can be opened. Type the folder that holds leftImg8bit."
+        ) from None
     if not any(path.is_relative_to(root) for root in data_roots()):
         raise LabError(
             f"'{_short(str(path))}' lies outside of the folders this lab may read. Move the data under "

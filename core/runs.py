@@ -146,7 +146,9 @@ def find_run(run_id: str, folder: Path) -> Run:
         if len(close) == 1:
             return read_run(close[0])
         if close:
-            raise LabError(f"'{run_id}' could be any of {len(close)} runs: {', '.join(path.name for path in close[:5])}. Type more of it.")
+            raise LabError(
+                f"'{run_id}' could be any of {len(close)} runs: {', '.join(path.name for path in close[:5])}. Type more of it."
+            )
     raise LabError(f"There is no run '{run_id[:80]}' in {folder}. It may have been deleted; look at the list of runs.")
 
 
@@ -168,7 +170,10 @@ def read_run(path: Path) -> Run:
     status = read_status(path)
     if status is None:
         status = Status(state="failed", created=_folder_time(path))
-        problem = problem or "Its status.json is missing or half written. The other files are untouched; resume the run, or delete the folder."
+        problem = (
+            problem
+            or "Its status.json is missing or half written. The other files are untouched; resume the run, or delete the folder."
+        )
     return Run(path=path, status=status, config=config, problem=problem, plan=read_plan(path))
 
 
@@ -247,7 +252,9 @@ class MetricsLog:
 
     def append(self, row: dict[str, Any]) -> None:
         """Writes one row and hands it to the operating system. Values that are not numbers (NaN, infinity) become null."""
-        clean = {name: None if isinstance(value, float) and value - value != 0 else value for name, value in row.items()}
+        clean = {
+            name: None if isinstance(value, float) and value - value != 0 else value for name, value in row.items()
+        }
         self._file.write(json.dumps(clean, allow_nan=False).encode() + b"\n")
         self._file.flush()
 

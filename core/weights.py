@@ -86,7 +86,7 @@ def hub_has(repo: str) -> bool:
         return False
     try:
         HfApi().model_info(repo, timeout=HUB_PATIENCE)
-    except Exception:  # noqa: BLE001 - whatever goes wrong on the way there, the answer is the same: it can't be had
+    except Exception:  # whatever goes wrong on the way there, the answer is the same: it can't be had
         return False
     return True
 

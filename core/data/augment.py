@@ -30,7 +30,9 @@ class Augmentation:
             color_jitter=training.color_jitter,
         )
 
-    def __call__(self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(
+        self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Image uint8 (H, W, 3) and target uint8 (H, W) become a crop of uint8 (h, w, 3) and (h, w)."""
         top, left, height, width = self.window(image.shape[:2], rng)
         image = image[top : top + height, left : left + width]

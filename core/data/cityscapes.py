@@ -52,7 +52,9 @@ def list_frames(root: Path, split: str, annotations: Annotations = "fine") -> li
             labels = label_folder / label_name if label_name in known else None
             frames.append(Frame(frame_id, city.name, split, image, labels))
     if not frames:
-        raise LabError(f"There is no image under '{images}'. Expected files like CITY/CITY_000000_000019{IMAGE_SUFFIX}.")
+        raise LabError(
+            f"There is no image under '{images}'. Expected files like CITY/CITY_000000_000019{IMAGE_SUFFIX}."
+        )
     paired = [frame for frame in frames if frame.labels]
     if split == "test":
         return frames
@@ -96,19 +98,26 @@ def read_label_ids(path: Path, size: tuple[int, int] | None = None) -> np.ndarra
     if labels is None:
         raise LabError(f"'{path}' can't be read as a label map. Download or copy that file again.")
     if labels.ndim != 2 or labels.dtype != np.uint8:
-        raise LabError(f"'{path}' is a colour or 16-bit picture, but a label map holds one 8-bit number a pixel. Use the labelIds files.")
+        raise LabError(
+            f"'{path}' is a colour or 16-bit picture, but a label map holds one 8-bit number a pixel. Use the labelIds files."
+        )
     if size and labels.shape != size:
         labels = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     return labels
 
 
 def _missing_layout(root: Path, split: str) -> str:
-    for path, where in ((root.parent, "one folder higher"), *((child, "one folder deeper") for child in _folders(root))):
+    for path, where in (
+        (root.parent, "one folder higher"),
+        *((child, "one folder deeper") for child in _folders(root)),
+    ):
         if (path / "leftImg8bit").is_dir():
             return f"'{root}' holds no leftImg8bit folder, but '{path}', {where}, does. Name that one."
     if (root / "leftImg8bit").is_dir():
         found = ", ".join(path.name for path in _folders(root / "leftImg8bit")) or "nothing"
-        return f"'{root}' has no {split} split: leftImg8bit holds {found}. Unpack the archive again, with all its folders."
+        return (
+            f"'{root}' has no {split} split: leftImg8bit holds {found}. Unpack the archive again, with all its folders."
+        )
     return (
         f"'{root}' is not a Cityscapes folder: it holds no leftImg8bit. Unpack leftImg8bit_trainvaltest.zip and "
         f"gtFine_trainvaltest.zip from cityscapes-dataset.com into it."

@@ -32,7 +32,9 @@ def build_pyramid(name: str, strides: tuple[int, ...]) -> nn.Module:
     try:
         every = timm.create_model(name, pretrained=False, features_only=True).feature_info.reduction()
     except (RuntimeError, AttributeError, TypeError, NotImplementedError):
-        raise LabError(f"The encoder '{name}' gives no pyramid of feature maps. Take one that does, for example resnet18.") from None
+        raise LabError(
+            f"The encoder '{name}' gives no pyramid of feature maps. Take one that does, for example resnet18."
+        ) from None
     if not set(strides) <= set(every):
         raise LabError(
             f"The encoder '{name}' has feature maps at strides {sorted(set(every))}, but this network needs {list(strides)}. "
@@ -86,7 +88,9 @@ def load_encoder(encoder: nn.Module, path: Path) -> list[str]:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise LabError(f"'{path.name}' can't be read as a safetensors file ({error}). Download it again.") from None
-    wanted = {_flat(name): tensor for name, tensor in encoder.state_dict().items() if not name.endswith("num_batches_tracked")}
+    wanted = {
+        _flat(name): tensor for name, tensor in encoder.state_dict().items() if not name.endswith("num_batches_tracked")
+    }
     given = _best_naming(tensors, set(wanted))
     missing = sorted(set(wanted) - set(given))
     if missing:
@@ -100,9 +104,13 @@ def load_encoder(encoder: nn.Module, path: Path) -> list[str]:
             if name.endswith("pos_embed") and source.shape != target.shape:
                 source = _resize_positions(encoder, source)
             if source.shape != target.shape:
-                raise LabError(f"'{path.name}' doesn't fit the encoder: {name} is {tuple(source.shape)}, but must be {tuple(target.shape)}.")
+                raise LabError(
+                    f"'{path.name}' doesn't fit the encoder: {name} is {tuple(source.shape)}, but must be {tuple(target.shape)}."
+                )
             target.copy_(source)
-    return sorted(name for flat, (name, _) in given.items() if flat not in wanted and not name.endswith("num_batches_tracked"))
+    return sorted(
+        name for flat, (name, _) in given.items() if flat not in wanted and not name.endswith("num_batches_tracked")
+    )
 
 
 def _best_naming(tensors: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, tuple[str, torch.Tensor]]:

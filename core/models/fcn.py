@@ -21,7 +21,9 @@ class FCN8s(SegmentationModel):
     def __init__(self, config: ModelConfig, classes: int) -> None:
         super().__init__(classes, *normalization_of(config.encoder_name), multiple=32)
         self.encoder = build_pyramid(config.encoder_name, strides=(8, 16, 32))
-        self.scores = nn.ModuleList(nn.Conv2d(channels, classes, 1) for channels in self.encoder.feature_info.channels())
+        self.scores = nn.ModuleList(
+            nn.Conv2d(channels, classes, 1) for channels in self.encoder.feature_info.channels()
+        )
         for score in self.scores:
             nn.init.zeros_(score.weight)
             nn.init.zeros_(score.bias)
@@ -29,7 +31,9 @@ class FCN8s(SegmentationModel):
         self.upsample_16_to_8 = bilinear_upsampling(classes)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        at_8, at_16, at_32 = (score(features) for score, features in zip(self.scores, self.encoder(images), strict=True))
+        at_8, at_16, at_32 = (
+            score(features) for score, features in zip(self.scores, self.encoder(images), strict=True)
+        )
         fused = self.upsample_32_to_16(at_32) + at_16
         return self.upsample_16_to_8(fused) + at_8  # (B, K, h/8, w/8)
 

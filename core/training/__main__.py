@@ -25,7 +25,9 @@ REPORT_SECONDS = 0.5
 
 def main(arguments: list[str] | None = None) -> int:
     """Trains the run of a folder; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m core.training", description="Train the run of a folder, from where it stands.")
+    parser = argparse.ArgumentParser(
+        prog="python -m core.training", description="Train the run of a folder, from where it stands."
+    )
     parser.add_argument("run", type=Path, help="a run folder, checkpoints/<id>")
     run = parser.parse_args(arguments).run.resolve()
     by_hand = sys.stdout.isatty()
@@ -41,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     status = _StatusReport(run, by_hand)
     # A resumed run keeps the time of its first start.
     started = found.status.started or time.time()
-    update_status(run, state="running", trainer=ProcessId.of(os.getpid()), started=started, ended=None, error=None, exit=None)
+    update_status(
+        run, state="running", trainer=ProcessId.of(os.getpid()), started=started, ended=None, error=None, exit=None
+    )
     try:
         status(phase="starting")
         from core.training.loop import train  # torch takes seconds to import: say that we are here first
@@ -55,7 +59,16 @@ def main(arguments: list[str] | None = None) -> int:
         traceback.print_exc()
         status.close()
         code, sentence = explain(error)
-        update_status(run, state="failed", error=sentence, phase="", seconds_left=None, ended=time.time(), exit=code, **status.pending)
+        update_status(
+            run,
+            state="failed",
+            error=sentence,
+            phase="",
+            seconds_left=None,
+            ended=time.time(),
+            exit=code,
+            **status.pending,
+        )
         print(sentence, file=sys.stderr)
         return code
 
@@ -64,11 +77,21 @@ def explain(error: BaseException) -> tuple[int, str]:
     """Exit code and sentence for whatever ended a training."""
     if isinstance(error, LabError):
         return USER_ERROR, str(error)
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
-        return USER_ERROR, "The machine ran out of memory. Halve training.batch_size, or make the crop smaller, and start again."
+    if (
+        isinstance(error, MemoryError)
+        or "out of memory" in str(error).lower()
+        or "can't allocate memory" in str(error).lower()
+    ):
+        return (
+            USER_ERROR,
+            "The machine ran out of memory. Halve training.batch_size, or make the crop smaller, and start again.",
+        )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return USER_ERROR, "The disk is full. Free some space, then resume: the last checkpoint is intact."
-    return 1, f"The training ended with a fault of the lab: {type(error).__name__}: {str(error)[:300]}. The log has the details."
+    return (
+        1,
+        f"The training ended with a fault of the lab: {type(error).__name__}: {str(error)[:300]}. The log has the details.",
+    )
 
 
 class _StopSignal:

@@ -99,7 +99,9 @@ def read_checkpoint(run: Path, which: Which) -> Checkpoint:
             colors=tuple(tuple(color) for color in state["colors"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabError(f"The checkpoint '{path}' can't be read ({error}). Take another run, or train it again.") from None
+        raise LabError(
+            f"The checkpoint '{path}' can't be read ({error}). Take another run, or train it again."
+        ) from None
 
 
 def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
@@ -156,4 +158,3 @@ def _make_durable(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-

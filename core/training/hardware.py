@@ -48,7 +48,9 @@ def choose_hardware(training: TrainingConfig, threads: int = 0) -> Hardware:
         dtype, why = None, "in fp32, as asked"
     else:
         dtype, why = None, "in fp32: this processor has no fast bf16"
-    workers = training.workers if training.workers >= 0 else (min(8, available_cores() - 1) if device.type == "cuda" else 0)
+    workers = (
+        training.workers if training.workers >= 0 else (min(8, available_cores() - 1) if device.type == "cuda" else 0)
+    )
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
     where = name if device.type != "cpu" else f"the CPU with {threads} thread{'s' if threads != 1 else ''}"
     return Hardware(device, dtype, threads, workers, f"On {where}, {why}.")
@@ -66,7 +68,9 @@ def _device(wish: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     device = torch.device(wish)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise LabError(f"training.device is {wish}, but this machine has {torch.cuda.device_count()} CUDA devices. Choose auto or cpu.")
+        raise LabError(
+            f"training.device is {wish}, but this machine has {torch.cuda.device_count()} CUDA devices. Choose auto or cpu."
+        )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise LabError("training.device is mps, but this machine has none. Choose auto or cpu.")
     return device

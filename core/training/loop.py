@@ -38,7 +38,9 @@ Report = Callable[..., None]
 """Called with fields of `core.runs.Status` that changed: phase, step, steps_total, seconds_left."""
 
 
-def train(run: Path, config: RunConfig, report: Report, should_stop: Callable[[], bool]) -> Literal["finished", "stopped"]:
+def train(
+    run: Path, config: RunConfig, report: Report, should_stop: Callable[[], bool]
+) -> Literal["finished", "stopped"]:
     """Trains a run from where it stands to its end, or until it is asked to stop.
 
     Args:
@@ -59,7 +61,9 @@ def train(run: Path, config: RunConfig, report: Report, should_stop: Callable[[]
     # What is learned from, and where.
     hardware = choose_hardware(training, threads=plan.threads if plan else 0)
     report(phase="opening the data")
-    dataset = open_dataset(config.dataset, progress=lambda done, count: report(phase=f"drawing streets, {done} of {count}"))
+    dataset = open_dataset(
+        config.dataset, progress=lambda done, count: report(phase=f"drawing streets, {done} of {count}")
+    )
     train_store = FrameStore(dataset, dataset.train)
     val_store = FrameStore(dataset, dataset.val)
     crops = TrainingCrops(train_store, Augmentation.from_config(training), training.seed)
@@ -85,7 +89,9 @@ def train(run: Path, config: RunConfig, report: Report, should_stop: Callable[[]
         report(phase="counting classes")
         pixels = count_classes(dataset, dataset.train).pixels
         if not pixels.any():
-            raise LabError(f"No pixel of the training labels in '{dataset.root}' belongs to a class. Use the labelIds files.")
+            raise LabError(
+                f"No pixel of the training labels in '{dataset.root}' belongs to a class. Use the labelIds files."
+            )
         weights = _weights(training.class_weights, pixels).to(hardware.device)
         # Two batches of the evaluation first: what would fail after an hour's training fails now.
         report(phase="checking two batches")
@@ -121,7 +127,9 @@ def train(run: Path, config: RunConfig, report: Report, should_stop: Callable[[]
     if resumes:
         log.append({"kind": "resume", "step": step})
     print(f"{config.model.title}. {plan.weights} {plan.hardware}")
-    print(f"{len(train_store)} frames to learn from, {len(val_store)} to score on, {plan.steps_total} steps.", flush=True)
+    print(
+        f"{len(train_store)} frames to learn from, {len(val_store)} to score on, {plan.steps_total} steps.", flush=True
+    )
 
     def save(which: Literal["last", "best"]) -> None:
         keeps_optimizer = optimizer if which == "last" else None
@@ -184,7 +192,9 @@ def _load_start(model: SegmentationModel, config: RunConfig) -> WeightsSource:
             raise
         return WeightsSource("scratch", f"Starts from scratch. {error}")
     unused = load_encoder(model.encoder, path)
-    print(f"Took the encoder's weights from {path.name}; {len(unused)} tensors of it, such as the classifier's, aren't needed.")
+    print(
+        f"Took the encoder's weights from {path.name}; {len(unused)} tensors of it, such as the classifier's, aren't needed."
+    )
     return source
 
 

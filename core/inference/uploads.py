@@ -1,0 +1,89 @@
+"""Decoding a picture that somebody uploaded. It is hostile until proven otherwise.
+
+Pillow opens only the listed formats, and size is checked on the header, before a single pixel is decoded: a PNG of 20 kB
+can unfold to a gigabyte. Torch isn't needed here.
+"""
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from core.errors import LabError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
+MAX_BYTES = 20 * 1024 * 1024
+MAX_PIXELS = 40_000_000
+MAX_SIDE = 12_000
+MIN_SIDE = 16
+WORKING_SIDE = 2048
+"""Longest side, in pixels, that an uploaded picture is reduced to: the size of a Cityscapes frame."""
+
+
+def decode_upload(data: bytes) -> np.ndarray:
+    """Decodes an uploaded picture: first frame, turned upright by its EXIF, alpha on white, 16 bits brought down to 8.
+
+    Returns:
+        uint8 (H, W, 3), red green blue, the longest side at most `WORKING_SIDE`.
+
+    Raises:
+        LabError: it is too large, too small, or not a picture of a listed format.
+    """
+    if len(data) > MAX_BYTES:
+        raise LabError(
+            f"The file has {len(data) / 2**20:.0f} MB; the limit is {MAX_BYTES // 2**20} MB. Save it smaller and drop it again."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limits below are stricter
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                _check_size(*picture.size)
+                # JPEG can decode at half or quarter size right away.
+                picture.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
+                picture.load()
+                upright = ImageOps.exif_transpose(picture)
+                return np.asarray(_reduce(_to_rgb(upright)))
+    except LabError:
+        raise
+    except Exception as error:
+        # Whatever a broken file makes the decoder raise, the user's answer is the same.
+        raise LabError(
+            f"This file can't be read as a picture ({type(error).__name__}). Drop a PNG, JPEG, WebP, TIFF or BMP that other programs open."
+        ) from None
+
+
+def _check_size(width: int, height: int) -> None:
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise LabError(
+            f"The picture is {width} x {height} pixels; the limit is {MAX_PIXELS // 10**6} million pixels and {MAX_SIDE} a side. "
+            "Save it smaller and drop it again."
+        )
+    if min(width, height) < MIN_SIDE:
+        raise LabError(
+            f"The picture is {width} x {height} pixels; at least {MIN_SIDE} a side are needed to see anything in it."
+        )
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    # Pillow would cut what is over 255 off, which turns a 16-bit scan white.
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    elif picture.mode in ("I", "F"):
+        values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
+        spread = max(float(np.ptp(values)), 1e-9)
+        picture = Image.fromarray(((values - values.min()) * (255 / spread)).astype(np.uint8))
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        rgba = picture.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _reduce(picture: Image.Image) -> Image.Image:
+    longest = max(picture.size)
+    if longest > WORKING_SIDE:
+        picture = picture.resize(
+            [max(1, round(side * WORKING_SIDE / longest)) for side in picture.size], Image.Resampling.LANCZOS
+        )
+    return picture
