@@ -91,11 +91,10 @@ class TrainingConfig(_Part):
     minutes: float = _field(
         1.0,
         "Train for about this long: the speed is measured first, then the number of steps is fixed. 0 uses epochs.",
-        "min",
         ge=0,
         le=100_000,
     )
-    epochs: float = _field(20.0, "Passes over the training frames; used when minutes is 0.", "epochs", gt=0, le=10_000)
+    epochs: float = _field(20.0, "Passes over the training frames; used when minutes is 0.", gt=0, le=10_000)
     batch_size: int = _field(8, "Frames in one step.", "frames", ge=1, le=256)
     crop_height: int = _field(192, "Height of the piece of a frame that a step sees.", "px", ge=32, le=1024)
     crop_width: int = _field(384, "Width of the piece of a frame that a step sees.", "px", ge=32, le=2048)
@@ -116,13 +115,13 @@ class TrainingConfig(_Part):
         "sqrt", "Weigh classes by 1/sqrt of their share, so that poles count, or not at all."
     )
     clip_norm: float = _field(5.0, "Gradients longer than this are shortened; 0 leaves them.", ge=0, le=1000)
-    evaluations: int = _field(8, "How often the run is scored on the validation frames.", "times", ge=1, le=1000)
+    evaluations: int = _field(8, "How often the run is scored on the validation frames.", ge=1, le=1000)
     checkpoint_seconds: float = _field(30.0, "A checkpoint is written at least this often.", "s", ge=0, le=86_400)
     precision: Literal["auto", "fp32", "bf16"] = _field(
         "auto", "bf16 halves the time where the processor has it; auto looks."
     )
     device: str = _field("auto", "auto, cpu, cuda, cuda:N or mps.", pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")
-    threads: int = _field(0, "Processor threads for this run; 0 takes one per core.", "threads", ge=0, le=256)
+    threads: int = _field(0, "Processor threads for this run; 0 takes one per core.", ge=0, le=256)
     workers: int = _field(
         -1, "Processes that load frames; -1 chooses: none on a CPU, up to 8 beside a GPU.", ge=-1, le=64
     )
@@ -188,29 +187,32 @@ def with_preset(values: dict[str, Any], preset: str) -> dict[str, Any]:
 
 def _sentence(detail: Any) -> str:
     """One pydantic complaint as a sentence with field, value and allowed range."""
-    field = ".".join(str(part) for part in detail["loc"]) or "config"
-    context = detail.get("ctx", {})
+    field = _short(".".join(str(part) for part in detail["loc"]) or "config")
+    value = _short(repr(detail["input"]))
     match detail["type"]:
         case "extra_forbidden":
             return f"'{field}' is not a setting of a run. {_known_fields(detail['loc'])}"
         case "value_error":
-            return str(context["error"])
+            return str(detail["ctx"]["error"])
         case "literal_error":
-            return f"{field} is {detail['input']!r}, but must be one of {context['expected']}."
-        case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
-            return f"{field} is {detail['input']!r}, but must be {_bound_words(detail['type'], context)}."
+            return f"{field} is {value}, but must be one of {detail['ctx']['expected']}."
+        case "greater_than_equal" | "greater_than" | "less_than_equal":
+            return f"{field} is {value}, but must be {_range_words(detail['loc'])}."
         case _:
-            return f"{field} is {str(detail['input'])[:80]!r}: {detail['msg'][:1].lower()}{detail['msg'][1:]}."
+            return f"{field} is {value}: {detail['msg'][:1].lower()}{detail['msg'][1:]}."
 
 
-def _bound_words(kind: str, context: dict[str, Any]) -> str:
-    words = {
-        "greater_than_equal": "at least",
-        "greater_than": "more than",
-        "less_than_equal": "at most",
-        "less_than": "less than",
-    }
-    return f"{words[kind]} {next(iter(context.values())):g}"
+def _range_words(location: tuple[Any, ...]) -> str:
+    part, name = location
+    bounds: dict[str, Any] = {}
+    for bound in RunConfig.model_fields[part].annotation.model_fields[name].metadata:
+        bounds |= {key: getattr(bound, key) for key in ("ge", "gt", "le") if hasattr(bound, key)}
+    low = f"at least {bounds['ge']}" if "ge" in bounds else f"more than {bounds['gt']}"
+    return f"{low} and at most {bounds['le']}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:80] + "..."
 
 
 def _known_fields(location: tuple[Any, ...]) -> str:

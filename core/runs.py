@@ -247,7 +247,7 @@ class MetricsLog:
     """Appends rows to metrics.jsonl. A torn last line, left by a crash, is cut off first, else the next row would be lost too."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path / "metrics.jsonl", "ab")
+        self._file = open(path / "metrics.jsonl", "ab")  # noqa: SIM115 - stays open as long as the log
         _cut_torn_tail(path / "metrics.jsonl")
 
     def append(self, row: dict[str, Any]) -> None:

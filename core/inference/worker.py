@@ -5,6 +5,7 @@ memory left) the caller gets a sentence and the next request a fresh process.
 """
 
 import multiprocessing
+import os
 import threading
 from collections import OrderedDict
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
@@ -123,6 +124,13 @@ def _prepare() -> None:
     # Ctrl-C in the terminal is the server's business. One thread: the trainer needs the rest.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    # A server that is killed can't say goodbye; without this its process would wait for questions for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(0)
 
 
 def _predict(request: Request) -> Answer:

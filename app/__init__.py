@@ -1,0 +1,1 @@
+"""The Streamlit shell: what more than one page uses."""

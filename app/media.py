@@ -1,0 +1,72 @@
+"""Pictures that pages show, encoded once and served by address.
+
+They live in the server's memory, the least recently used go first, and nothing of an upload is left behind when the server
+ends. A picture's address follows from what it is made of, so a browser may keep it for ever.
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Literal
+
+import cv2
+import numpy as np
+
+BUDGET = 256 * 1024**2
+Suffix = Literal["png", "jpg"]
+
+
+class MediaStore:
+    """Encoded pictures by key, up to `budget` bytes. May be used from many threads."""
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self._budget = budget
+        self._size = 0
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def address(self, parts: tuple[object, ...], suffix: Suffix, make: Callable[[], bytes]) -> str:
+        """The address of a picture; `make` encodes it unless it is there already.
+
+        Args:
+            parts: what the picture follows from, completely; equal parts must mean equal bytes.
+            suffix: png or jpg.
+            make: returns the encoded bytes.
+        """
+        name = f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:40]}.{suffix}"
+        if self.get(name) is None:
+            self._put(name, make())
+        return f"/lab/picture/{name}"
+
+    def get(self, name: str) -> bytes | None:
+        """The bytes under a name, or None when they were never made or had to go."""
+        with self._lock:
+            if name in self._kept:
+                self._kept.move_to_end(name)
+            return self._kept.get(name)
+
+    def _put(self, name: str, data: bytes) -> None:
+        with self._lock:
+            self._size += len(data) - len(self._kept.pop(name, b""))
+            self._kept[name] = data
+            while self._size > self._budget and len(self._kept) > 1:
+                _, dropped = self._kept.popitem(last=False)
+                self._size -= len(dropped)
+
+
+def encode_photo(image: np.ndarray) -> bytes:
+    """JPEG of a uint8 (H, W, 3) photograph."""
+    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+
+
+def encode_map(values: np.ndarray) -> bytes:
+    """PNG of a uint8 (H, W) map, exact."""
+    return cv2.imencode(".png", values, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
+
+
+def encode_colors(labels: np.ndarray, palette: np.ndarray) -> bytes:
+    """PNG of a uint8 (H, W) label map in the colours of a (256, 3) palette."""
+    return cv2.imencode(".png", cv2.cvtColor(palette[labels], cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 3])[
+        1
+    ].tobytes()

@@ -1,0 +1,31 @@
+"""The script behind every page: one look, one menu, and one way to say what went wrong."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from app.widgets import failed_state
+from core.errors import LabError
+
+PAGES = Path(__file__).resolve().parent.parent / "pages"
+
+st.set_page_config(
+    page_title="Segmentation lab", page_icon=":material/layers:", layout="wide", initial_sidebar_state="collapsed"
+)
+st.html(f"<style>{(Path(__file__).parent / 'style.css').read_text()}</style>")
+
+page = st.navigation(
+    [
+        st.Page(PAGES / "home.py", title="Home", icon=":material/home:", default=True),
+        st.Page(PAGES / "data.py", title="Data", icon=":material/photo_library:"),
+        st.Page(PAGES / "train.py", title="Train", icon=":material/model_training:"),
+        st.Page(PAGES / "runs.py", title="Runs", icon=":material/show_chart:"),
+        st.Page(PAGES / "compare.py", title="Compare", icon=":material/compare:"),
+        st.Page(PAGES / "inspect.py", title="Inspect", icon=":material/image_search:"),
+    ],
+    position="top",
+)
+try:
+    page.run()
+except LabError as error:
+    failed_state(error)

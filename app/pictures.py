@@ -1,0 +1,79 @@
+"""From frames, uploads and runs to the addresses of pictures that the viewer takes."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from app.media import encode_colors, encode_map, encode_photo
+from app.services import inference_worker, media
+from core.data.cityscapes import Frame, read_image, read_label_ids
+from core.inference.worker import Answer, checkpoint_stamp
+from core.labels import LABEL_SPACES, LabelSpace
+from core.places import runs_folder
+
+
+def file_digest(path: Path) -> str:
+    """A text that names a file's present content: its path, size and time of change."""
+    facts = path.stat()
+    return hashlib.sha256(f"{path}|{facts.st_size}|{facts.st_mtime_ns}".encode()).hexdigest()
+
+
+def photo_address(image: np.ndarray, digest: str) -> str:
+    """Address of a photograph, uint8 (H, W, 3), whose content is named by `digest`."""
+    return media().address(("photo", digest, image.shape), "jpg", lambda: encode_photo(image))
+
+
+def map_address(values: np.ndarray, *parts: object) -> str:
+    """Address of a label or confidence map, uint8 (H, W); `parts` say what it follows from."""
+    return media().address(("map", *parts), "png", lambda: encode_map(values))
+
+
+def colors_address(labels: np.ndarray, palette: np.ndarray, *parts: object) -> str:
+    """Address of a label map in colours; `parts` say what it follows from."""
+    return media().address(("colors", *parts), "png", lambda: encode_colors(labels, palette))
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def read_frame(image: Path, labels: Path | None, stamp: str, space: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """A frame's photograph and target at the size of its files. `stamp` is the file's digest, which keeps the cache honest."""
+    target = LABEL_SPACES[space].lookup[read_label_ids(labels)] if labels else None
+    return read_image(image), target
+
+
+def truth_of(frame: Frame, space: LabelSpace) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Photograph, target and digest of a frame. Raises LabError when a file can't be read."""
+    digest = file_digest(frame.image) + (file_digest(frame.labels) if frame.labels else "")
+    image, target = read_frame(frame.image, frame.labels, digest, space.name)
+    return image, target, digest
+
+
+def predict(run_id: str, image: np.ndarray, digest: str) -> Answer:
+    """What a run's best checkpoint sees in an image, from memory where it was asked before.
+
+    Raises:
+        LabError: the run has no checkpoint, or the inference process failed.
+    """
+    run = runs_folder() / run_id
+    return _predict(run, checkpoint_stamp(run, "best"), digest, image)
+
+
+@st.cache_data(max_entries=48, show_spinner=False)
+def _predict(run: Path, stamp: str, digest: str, _image: np.ndarray) -> Answer:
+    return inference_worker().predict(run, _image)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def decode(digest: str, _data: bytes) -> np.ndarray:
+    """An uploaded picture, decoded in the inference process. `digest` is the hash of its bytes."""
+    return inference_worker().decode(_data)
+
+
+def answer_addresses(answer: Answer, run_id: str, digest: str) -> tuple[str, str]:
+    """Addresses of an answer's label map and confidence map."""
+    stamp = checkpoint_stamp(runs_folder() / run_id, "best")
+    return (
+        map_address(answer.labels, "labels", run_id, stamp, digest),
+        map_address(answer.confidence, "confidence", run_id, stamp, digest),
+    )

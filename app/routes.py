@@ -1,0 +1,57 @@
+"""The read-only routes beside the pages: pictures, metrics after an offset, and the plotting library.
+
+Custom routes carry no login and no cross-site check of Streamlit's. Hence: GET only, every name matched against a pattern,
+and a run found by `find_run`, which takes ids and never paths.
+"""
+
+import re
+from importlib import resources
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from app.services import media
+from core.errors import LabError
+from core.places import runs_folder
+from core.runs import RUN_ID, find_run, read_metrics
+
+PICTURE = re.compile(r"[0-9a-f]{40}\.(png|jpg)")
+TYPES = {"png": "image/png", "jpg": "image/jpeg"}
+FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+
+
+def picture(request: Request) -> Response:
+    """A picture of the media store."""
+    name = request.path_params["name"]
+    data = media().get(name) if PICTURE.fullmatch(name) else None
+    if data is None:
+        return JSONResponse({"error": "This picture is no longer kept. Reload the page."}, status_code=404)
+    return Response(data, media_type=TYPES[name.rsplit(".", 1)[1]], headers=FOR_EVER)
+
+
+def metrics(request: Request) -> Response:
+    """The rows of a run's metrics after a byte offset, and how the run stands."""
+    run_id = request.path_params["run_id"]
+    offset = request.query_params.get("offset", "0")
+    if not RUN_ID.fullmatch(run_id) or not re.fullmatch(r"\d{1,15}", offset):
+        return JSONResponse({"error": "Not the address of a run."}, status_code=404)
+    try:
+        run = find_run(run_id, runs_folder())
+    except LabError as error:
+        return JSONResponse({"error": str(error)}, status_code=404)
+    rows, end = read_metrics(run.path, int(offset))
+    return JSONResponse({"rows": rows, "offset": end, "state": run.state}, headers={"Cache-Control": "no-store"})
+
+
+def plotly_script(_request: Request) -> Response:
+    """Plotly.js, from the installed plotly package."""
+    script = resources.files("plotly") / "package_data" / "plotly.min.js"
+    return FileResponse(str(script), media_type="text/javascript", headers={"Cache-Control": "private, max-age=86400"})
+
+
+ROUTES = [
+    Route("/lab/picture/{name}", picture, methods=["GET"]),
+    Route("/lab/metrics/{run_id}", metrics, methods=["GET"]),
+    Route("/lab/plotly.js", plotly_script, methods=["GET"]),
+]

@@ -1,0 +1,147 @@
+"""Small pieces that several pages show: states, runs on cards, tables of classes."""
+
+import html
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from core.errors import LabError
+from core.runs import Run, evaluations
+
+RUN_COLORS = (
+    "#4269d0",
+    "#e0902a",
+    "#d6568f",
+    "#2f9e77",
+    "#8a5cd1",
+    "#c4552d",
+    "#3aa3c9",
+    "#8f6a45",
+    "#6b8e23",
+    "#7f8894",
+)
+
+
+def run_colors(runs: Sequence[Run]) -> dict[str, str]:
+    """A colour for every run of the lab, by age, so that a run keeps its colour wherever and beside whomever it appears."""
+    oldest_first = sorted(run.id for run in runs)
+    return {run_id: RUN_COLORS[number % len(RUN_COLORS)] for number, run_id in enumerate(oldest_first)}
+
+
+def run_label(run: Run) -> str:
+    """A run in one line, for pickers: network, time of launch, best score."""
+    miou = best_miou(run)
+    when = f"{run.id[4:6]}-{run.id[6:8]} {run.id[9:11]}:{run.id[11:13]}"
+    return f"{run.title} · {when} · {'not scored' if miou is None else f'mIoU {miou:.1%}'} · {run.id[-4:]}"
+
+
+def best_miou(run: Run) -> float | None:
+    """The highest validation mIoU that a run reached, 0..1, or None before its first evaluation."""
+    return max((row["miou"] for row in evaluations(run.path) if row.get("miou") is not None), default=None)
+
+
+def empty_state(title: str, text: str) -> None:
+    """What a page shows when there is nothing to show: why, and what to do. Put the button for it right below."""
+    st.html(f'<div class="lab-state"><h3>{html.escape(title)}</h3><p>{html.escape(text)}</p></div>')
+
+
+def failed_state(error: LabError | str) -> None:
+    """A sentence about what went wrong, in place of what can't be shown."""
+    st.error(str(error), icon=":material/error:")
+
+
+def time_words(seconds: float) -> str:
+    """Seconds as a person would say them."""
+    if seconds < 60:
+        return f"{max(0, round(seconds))} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
+
+
+def run_card(run: Run, color: str, position: int = 0) -> None:
+    """One run as a card: its state, how far it is, time left, best score, and the sentence when something is wrong.
+
+    Args:
+        run: to show.
+        color: the run's own.
+        position: how many runs go before it, while it is queued.
+    """
+    status = run.status
+    state = run.state
+    share = min(1.0, status.step / status.steps_total) if status.steps_total else 0.0
+    facts = []
+    if state == "queued":
+        facts.append(f"waits for {position} run{'s' if position != 1 else ''} before it" if position else "starts now")
+    elif state == "running" and status.phase not in ("training", "scoring"):
+        facts.append(status.phase or "starting")
+    if status.steps_total:
+        facts.append(f"step {status.step} of {status.steps_total}")
+    if state == "running" and status.seconds_left is not None:
+        facts.append(f"about {time_words(status.seconds_left)} left")
+    if status.ended and status.started:
+        facts.append(f"took {time_words(status.ended - status.started)}")
+    miou = best_miou(run)
+    if miou is not None:
+        facts.append(f"best mIoU {miou:.1%}")
+    sentence = status.error or run.problem
+    if state == "lost":
+        sentence = "The training is gone without a word: the machine was switched off, or its processes were killed. Resume it to go on."
+    st.html(
+        f'<article class="lab-card"><header><span><i class="lab-dot" style="background:{color}"></i>{html.escape(run.title)}</span>'
+        f'<span class="lab-badge {state}">{state}</span></header>'
+        f'<div class="lab-bar"><i style="width:{share:.1%};background:{color}"></i></div>'
+        f'<div class="lab-facts">{"".join(f"<span>{html.escape(fact)}</span>" for fact in facts)}</div>'
+        + (f"<p>{html.escape(sentence)}</p>" if sentence else "")
+        + f"<small>{run.id}</small></article>"
+    )
+
+
+def class_table(
+    classes: Sequence[str],
+    colors: Sequence[tuple[int, int, int]],
+    columns: Mapping[str, Sequence[float | None]],
+    totals: Mapping[str, float | None],
+    dots: Mapping[str, str],
+    total_name: str = "mean IoU",
+) -> None:
+    """IoU (or another share, 0..1) per class for several runs; the best of each row in bold, None as a dash.
+
+    Args:
+        classes: names, one a row.
+        colors: of the classes.
+        columns: values per class, by the column's title.
+        totals: the last row, by the column's title.
+        dots: colour of each column's run, by the column's title.
+        total_name: what the last row is called.
+    """
+    head = "".join(
+        f'<th><i class="lab-dot" style="background:{dots[title]}"></i>{html.escape(title)}</th>' for title in columns
+    )
+    rows = []
+    for number, name in enumerate(classes):
+        values = [column[number] for column in columns.values()]
+        rows.append(
+            f"<tr><td>{swatch(colors[number])}{html.escape(name)}</td>{_cells(values, list(dots.values()))}</tr>"
+        )
+    rows.append(f'<tr class="lab-total"><td>{total_name}</td>{_cells(list(totals.values()), list(dots.values()))}</tr>')
+    st.html(f'<div class="lab-scroll"><table class="lab-table"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>')
+
+
+def swatch(color: tuple[int, int, int]) -> str:
+    """HTML of a small square in a class's colour."""
+    return f'<i class="lab-swatch" style="background:rgb{tuple(color)}"></i>'
+
+
+def _cells(values: list[float | None], colors: list[str]) -> str:
+    known = [value for value in values if value is not None]
+    best = max(known) if len(known) > 1 else None
+    cells = []
+    for value, color in zip(values, colors, strict=True):
+        if value is None:
+            cells.append('<td class="lab-quiet">–</td>')
+            continue
+        mark = ' class="lab-best"' if value == best else ""
+        bar = f'<i class="lab-cellbar" style="width:{value:.1%};background:{color}"></i>'
+        cells.append(f"<td{mark}>{value:.1%}{bar}</td>")
+    return "".join(cells)

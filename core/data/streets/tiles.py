@@ -1,0 +1,97 @@
+"""Seamless textures that every scene shares: noise, clouds, paving, asphalt, grass and leaves.
+
+They are made once per process from fixed seeds, so they are the same in every process; scenes shift and scale them.
+"""
+
+from functools import cache
+
+import cv2
+import numpy as np
+
+SIDE = 512
+"""Pixels along each side of a tile."""
+
+
+@cache
+def noise(seed: int, coarsest: int = 4, finest: int = 128, fall: float = 0.55) -> np.ndarray:
+    """Seamless fractal noise, float32 (SIDE, SIDE), mean 0 and standard deviation 1."""
+    rng = np.random.default_rng([7001, seed])
+    total, weight, cells = np.zeros((SIDE, SIDE), np.float32), 1.0, coarsest
+    while cells <= finest:
+        grid = rng.standard_normal((cells, cells)).astype(np.float32)
+        pad = np.pad(grid, 4, mode="wrap")
+        step = SIDE // cells
+        big = cv2.resize(pad, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
+        total += weight * big[4 * step : 4 * step + SIDE, 4 * step : 4 * step + SIDE]
+        weight *= fall
+        cells *= 2
+    return ((total - total.mean()) / total.std()).astype(np.float32)
+
+
+def _grain(rng: np.random.Generator, across: float, along: float) -> np.ndarray:
+    """Seamless white noise, smoothed by so many pixels, with standard deviation 1."""
+    pad = 16
+    raw = np.pad(rng.standard_normal((SIDE, SIDE)).astype(np.float32), pad, mode="wrap")
+    soft = cv2.GaussianBlur(raw, (0, 0), across, sigmaY=along)[pad:-pad, pad:-pad]
+    return soft / soft.std()
+
+
+@cache
+def asphalt() -> np.ndarray:
+    """Grains of gravel in tar: uint8 (SIDE, SIDE) around 128, 4 metres wide."""
+    rng = np.random.default_rng(7101)
+    value = 128 + 8.5 * _grain(rng, 0.9, 0.9) + 3.5 * noise(1, 8, 64)
+    return np.clip(value, 0, 255).astype(np.uint8)
+
+
+@cache
+def paving(pattern: int) -> np.ndarray:
+    """Slabs with joints: uint8 (SIDE, SIDE) around 128, 4 metres wide; patterns 0 squares, 1 bond, 2 small setts."""
+    rng = np.random.default_rng([7102, pattern])
+    across, along = ((8, 8), (6, 12), (24, 24))[pattern]
+    tile = np.full((SIDE, SIDE), 128, np.float32)
+    edges_y = np.linspace(0, SIDE, along + 1).round().astype(int)
+    for row in range(along):
+        shift = (row % 2) * 0.5 if pattern else 0.0
+        edges_x = ((np.arange(across + 1) + shift) * SIDE / across).round().astype(int)
+        for left, right in zip(edges_x[:-1], edges_x[1:], strict=True):
+            columns = np.arange(left, right) % SIDE
+            tile[edges_y[row] : edges_y[row + 1], columns] += rng.normal(0, 9)
+            tile[edges_y[row] : edges_y[row + 1], [left % SIDE, (left + 1) % SIDE]] = 84
+        tile[edges_y[row] : edges_y[row] + 2] = 84
+    return np.clip(tile + 5 * noise(2, 16, 128) + 4 * noise(3), 0, 255).astype(np.uint8)
+
+
+@cache
+def grass() -> np.ndarray:
+    """Blades and tufts: uint8 (SIDE, SIDE) around 128, 4 metres wide."""
+    rng = np.random.default_rng(7103)
+    return np.clip(128 + 22 * _grain(rng, 1.2, 2.6) + 16 * noise(4, 8, 64), 0, 255).astype(np.uint8)
+
+
+@cache
+def leaves() -> np.ndarray:
+    """A wall of foliage lit from above: uint8 (SIDE, SIDE), dark gaps to bright leaves, 2 metres wide."""
+    rng = np.random.default_rng(7104)
+    tile = np.full((SIDE, SIDE), 40, np.uint8)
+    clumps = noise(5, 8, 32)
+    count = 5200
+    places = rng.integers(0, SIDE, (count, 2))
+    depth = np.sort(rng.random(count))
+    angles = rng.uniform(0, np.pi, count)
+    sizes = rng.uniform(5, 11, count)
+    for (x, y), near, angle, size in zip(places, depth, angles, sizes, strict=True):
+        tone = 60 + 120 * near + 26 * clumps[y, x] + rng.normal(0, 14)
+        ahead = np.array([np.cos(angle), np.sin(angle)]) * size
+        aside = np.array([-ahead[1], ahead[0]]) * 0.45
+        for dx in (0, -SIDE if x > SIDE // 2 else SIDE):
+            leaf = np.array([ahead, aside, -ahead, -aside]) + (x + dx, y)
+            cv2.fillConvexPoly(tile, leaf.astype(np.int32), float(np.clip(tone, 0, 255)))
+    return tile
+
+
+def read(tile: np.ndarray, x: np.ndarray, y: np.ndarray, scale: float, shift: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+    """The tile's values at x * scale + shift[0], y * scale + shift[1], all in its pixels, going round at its borders."""
+    columns = x.astype(np.float32) * np.float32(scale) + np.float32(shift[0])
+    rows = y.astype(np.float32) * np.float32(scale) + np.float32(shift[1])
+    return cv2.remap(tile, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)

@@ -1,0 +1,89 @@
+"""Home: what there is, what runs now, and the next step."""
+
+import streamlit as st
+
+from app.datasets import draw_streets
+from app.pictures import colors_address, photo_address
+from app.widgets import failed_state, run_card, run_colors
+from core import runner
+from core.config import read_config, with_preset
+from core.errors import LabError
+from core.labels import CITYSCAPES_19
+from core.places import runs_folder
+from core.runs import list_runs
+
+HERO = (0, 3)
+"""Seed and number of the street that greets."""
+
+
+@st.cache_data(show_spinner=False)
+def hero_scene() -> tuple:
+    """Photograph and target of the greeting street, drawn at twice the data set's size."""
+    from core.data.streets import draw_scene
+
+    scene = draw_scene(*HERO, size=(512, 1024))
+    return scene.image, CITYSCAPES_19.lookup[scene.label_ids]
+
+
+def hero() -> None:
+    """The greeting street, its labels breathing over it."""
+    image, target = hero_scene()
+    photo = photo_address(image, f"hero-{HERO}")
+    colors = colors_address(target, CITYSCAPES_19.palette, "hero", HERO)
+    st.html(
+        f'<figure class="lab-hero"><img src="{photo}" alt="A generated street scene"><img src="{colors}" alt="Its mask: every '
+        'pixel has the colour of its class"><figcaption>A generated street and its ground truth</figcaption></figure>'
+    )
+
+
+def train_all_three() -> None:
+    """Launches the three families on the generated streets and goes to their curves."""
+    draw_streets()
+    started = [
+        runner.launch(read_config(with_preset({"model": {"family": family}}, "taste")), runs_folder()).name
+        for family in ("fcn", "unet", "vit")
+    ]
+    st.switch_page("../pages/runs.py", query_params={"runs": started})
+
+
+@st.fragment(run_every=2.0)
+def recent_runs() -> None:
+    """The runs that are under way, or else the latest ones."""
+    everyone = list_runs(runs_folder())
+    colors = run_colors(everyone)
+    active = [run for run in everyone if run.is_active]
+    shown = active or everyone[:3]
+    st.subheader("Running now" if active else "Latest runs")
+    with st.grid(3, min_column_width=300):
+        for run in shown[:6]:
+            run_card(run, colors[run.id], runner.queue_position(run) if run.state == "queued" else 0)
+
+
+# page layout
+runs = list_runs(runs_folder())
+scored = [run for run in runs if run.has_checkpoint("best")]
+text, picture = st.columns([4, 8], gap="large", vertical_alignment="center")
+with picture:
+    hero()
+with text:
+    st.title("Segmentation lab")
+    st.html(
+        '<p class="lab-lead">Train an FCN, a U-Net and a Vision Transformer on street scenes, watch them learn, '
+        "and lay their masks side by side over the same picture. On this machine, without an account.</p>"
+    )
+    if st.button(
+        "Train all three for a minute each", type="primary" if not scored else "secondary", icon=":material/play_arrow:"
+    ):
+        try:
+            train_all_three()
+        except LabError as error:
+            failed_state(error)
+    if scored:
+        st.page_link("../pages/compare.py", label="Compare their masks", icon=":material/compare:")
+        st.page_link("../pages/inspect.py", label="Try a photo of your own street", icon=":material/image_search:")
+    else:
+        st.page_link("../pages/train.py", label="Choose data, network and length yourself", icon=":material/tune:")
+        st.page_link("../pages/data.py", label="Look at the data first", icon=":material/photo_library:")
+if runs:
+    recent_runs()
+    st.page_link("../pages/runs.py", label="All runs and their curves", icon=":material/show_chart:")

@@ -1,0 +1,401 @@
+"""The mask viewer in a real Chromium: what it reads, draws, keeps and asks for, over pictures made here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from app.viewer import Panel, viewer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+HEIGHT, WIDTH, BLOCK = 128, 256, 16
+CLASSES = ["road", "building", "pole", "sky"]
+COLORS = [(128, 64, 128), (70, 70, 70), (153, 153, 153), (70, 130, 180)]
+GRAY = 200  # the photo is one flat gray
+LOST = "This mask could not be loaded. Reload the page; if it stays away, the run's folder may have been deleted."
+
+ENTRY = """
+from pathlib import Path
+import streamlit as st
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+here = Path(__file__).parent
+app = st.App(str(here / "script.py"), routes=[Mount("/pictures", app=StaticFiles(directory=here / "pictures"))])
+"""
+
+SCRIPT = """
+import json
+from pathlib import Path
+import streamlit as st
+from app.viewer import Panel, viewer
+
+st.set_page_config(layout="wide")
+given = json.loads((Path(__file__).parent / "setups.json").read_text())
+setup = given["setups"][st.radio("Setup", list(given["setups"]), key="setup", bind="query-params", horizontal=True)]
+if setup:
+    panels = [Panel(**panel) for panel in setup["panels"]]
+    viewer(setup["image"], panels, given["classes"], given["colors"], key="viewer", aspect=setup["aspect"])
+st.html("<div style='height: 1500px'>something to scroll to</div>")
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """The served app, and the arrays behind its pictures."""
+
+    url: str
+    truth: np.ndarray
+    labels: np.ndarray
+    confidence: np.ndarray
+    half: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, serve_app: Callable[..., str]) -> Served:
+    """An app with one setup per case: a photo of one gray, and label maps of random 16x16 blocks."""
+    rng = np.random.default_rng(7)
+    folder = tmp_path_factory.mktemp("viewer")
+    (folder / "pictures").mkdir()
+
+    def blocks(values: list[int]) -> np.ndarray:
+        return rng.choice(values, (HEIGHT // BLOCK, WIDTH // BLOCK)).astype(np.uint8)
+
+    def enlarged(small: np.ndarray) -> np.ndarray:
+        return small.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)
+
+    truth = enlarged(blocks([0, 1, 2, 3, 255]))
+    labels = np.where(enlarged(rng.random((HEIGHT // BLOCK, WIDTH // BLOCK)) < 0.5), truth, enlarged(blocks([0, 1, 2])))
+    labels[truth == 255] = 0  # a network always answers
+    half = labels[::2, ::2]
+    confidence = rng.integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
+    pictures = {"truth": truth, "labels": labels, "confidence": confidence, "half": half}
+    pictures |= {"photo": np.full((HEIGHT, WIDTH), GRAY, np.uint8), "square": np.full((HEIGHT, HEIGHT), GRAY, np.uint8)}
+    for name, picture in pictures.items():
+        cv2.imwrite(str(folder / "pictures" / f"{name}.png"), picture)
+
+    def panel(title: str, labels: str, **more: str | bool) -> dict[str, str | bool]:
+        return {"title": title, "labels": f"/pictures/{labels}.png", **more}
+
+    truth_panel = panel("Ground truth", "truth", is_truth=True)
+    unet = panel("U-Net", "labels", confidence="/pictures/confidence.png", color="#1c7ed6", subtitle="mIoU 0.54")
+    photo = {"image": "/pictures/photo.png", "aspect": 2}
+    setups = {
+        "three": {**photo, "panels": [truth_panel, unet, panel("Half size", "half")]},
+        "other": {**photo, "panels": [truth_panel, panel("ViT", "labels")]},
+        "square": {"image": "/pictures/square.png", "aspect": 1, "panels": [panel("Square", "labels")]},
+        "lost": {**photo, "panels": [truth_panel, panel("Deleted run", "nowhere")]},
+        "no photo": {"image": "/pictures/nowhere.png", "aspect": 2, "panels": [truth_panel]},
+        "nothing": None,
+    }
+    (folder / "setups.json").write_text(json.dumps({"classes": CLASSES, "colors": COLORS, "setups": setups}))
+    (folder / "script.py").write_text(SCRIPT)
+    (folder / "entry.py").write_text(ENTRY)
+    return Served(serve_app(folder / "entry.py"), truth, labels, confidence, half)
+
+
+page_errors: list[Exception] = []
+
+
+@pytest.fixture(autouse=True)
+def no_page_errors() -> Iterator[None]:
+    """An uncaught error in the page's scripts fails the test that met it."""
+    page_errors.clear()
+    yield
+    assert page_errors == []
+
+
+def show(page: Page, served: Served, setup: str) -> Locator:
+    """Open the app at `setup` and return its viewer, painted."""
+    page.on("pageerror", lambda error: page_errors.append(error))
+    page.goto(f"{served.url}/?setup={setup}")
+    page.wait_for_selector(".viewer[data-ready=true]", timeout=30_000)
+    return page.locator(".viewer")
+
+
+def choose(page: Page, setup: str, title: str) -> None:
+    """Pick another setup in the app: new data under the same key. `title` is a panel that only it has."""
+    page.get_by_text(setup, exact=True).click()
+    page.locator(".title", has_text=title).wait_for()
+    page.wait_for_selector(".viewer[data-ready=true]")
+
+
+def point_at(page: Page, x: float, y: float, panel: int = 0) -> None:
+    """Move the mouse to the middle of pixel (x, y) of an unzoomed picture."""
+    box = page.locator(".stage").nth(panel).bounding_box()
+    page.mouse.move(box["x"] + (x + 0.5) / WIDTH * box["width"], box["y"] + (y + 0.5) / HEIGHT * box["height"])
+
+
+def pixel(page: Page, x: int, y: int, panel: int = 0) -> list[int]:
+    """RGB drawn at the middle of the picture's pixel (x, y), unzoomed."""
+    script = """(canvas, [u, v]) => {
+        const [x, y] = [Math.floor(u * canvas.width), Math.floor(v * canvas.height)];
+        return [...canvas.getContext("2d").getImageData(x, y, 1, 1).data].slice(0, 3);
+    }"""
+    return page.locator("canvas").nth(panel).evaluate(script, [(x + 0.5) / WIDTH, (y + 0.5) / HEIGHT])
+
+
+def pixels(stage: Locator) -> str:
+    """Everything drawn in one panel, as a data URL."""
+    return stage.locator("canvas").evaluate("(canvas) => canvas.toDataURL()")
+
+
+def set_opacity(page: Page, percent: int) -> None:
+    page.get_by_label("Opacity of the labels").fill(str(percent))
+    next_frame(page)
+
+
+def next_frame(page: Page) -> None:
+    """Drawing waits for the next animation frame; so does this."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def middle_of(labels: np.ndarray, value: int) -> tuple[int, int]:
+    """(x, y) in the middle of a block of this class."""
+    y, x = np.argwhere(labels[BLOCK // 2 :: BLOCK, BLOCK // 2 :: BLOCK] == value)[0] * BLOCK + BLOCK // 2
+    return int(x), int(y)
+
+
+def test_hover_reads_every_map_exactly(page: Page, served: Served) -> None:
+    root = show(page, served, "three")
+    rng = np.random.default_rng(1)
+    wrong_answers = 0
+    for _ in range(40):
+        x, y = int(rng.integers(WIDTH)), int(rng.integers(HEIGHT))
+        point_at(page, x, y, panel=int(rng.integers(3)))
+        true, label, half = int(served.truth[y, x]), int(served.labels[y, x]), int(served.half[y // 2, x // 2])
+        sure = int(served.confidence[y, x] / 2.55 + 0.5)
+        marks = [" ≠" if true != 255 and true != answer else "" for answer in (label, half)]
+        wrong_answers += bool(marks[0])
+        assert root.get_attribute("data-hover") == (
+            f"Ground truth: truth: {'not labelled' if true == 255 else CLASSES[true]}; "
+            f"U-Net: {CLASSES[label]} {sure} %{marks[0]}; Half size: {CLASSES[half]}{marks[1]}"
+        )
+    assert 0 < wrong_answers < 40
+
+
+def test_read_out_is_shown_under_the_titles_and_moves_nothing(page: Page, served: Served) -> None:
+    show(page, served, "three")
+    boxes = """(root) => [...root.querySelectorAll(".stage, .entry, .legend-head, .bar")]
+        .map((element) => JSON.stringify(element.getBoundingClientRect()))"""
+    before = page.locator(".viewer").evaluate(boxes)
+    x, y = np.argwhere((served.truth != served.labels) & (served.truth != 255))[0][::-1]
+    point_at(page, x, y)
+    read_out = page.locator(".readout").nth(1)
+    assert re.fullmatch(rf"{CLASSES[served.labels[y, x]]} \d+\s%≠", read_out.inner_text().replace("\n", ""))
+    color = read_out.locator(".swatch").evaluate("(swatch) => getComputedStyle(swatch).backgroundColor")
+    assert color == "rgb({}, {}, {})".format(*COLORS[served.labels[y, x]])
+    assert page.locator(".cross:not([hidden])").count() == 3
+    assert page.locator(".viewer").evaluate(boxes) == before
+    page.mouse.move(2, 2)
+    assert page.locator(".viewer").get_attribute("data-hover") == ""
+    assert page.locator(".cross:not([hidden])").count() == 0
+
+
+def test_opacity_mixes_class_colour_and_photo(page: Page, served: Served) -> None:
+    show(page, served, "three")
+    places = {value: middle_of(served.truth, value) for value in range(4)}
+    for percent in (0, 50, 100):
+        set_opacity(page, percent)
+        for value, place in places.items():
+            mixed = (1 - percent / 100) * GRAY + percent / 100 * np.array(COLORS[value])
+            assert np.abs(pixel(page, *place) - mixed).max() <= 1.5, (percent, CLASSES[value])
+        assert pixel(page, *middle_of(served.truth, 255)) == [GRAY] * 3  # ignored pixels show the photo
+
+
+def test_class_buttons_hide_isolate_and_restore(page: Page, served: Served) -> None:
+    show(page, served, "three")
+    set_opacity(page, 100)
+    pole, road = middle_of(served.labels, 2), middle_of(served.labels, 0)
+    button = page.locator(".entry[data-class=pole]")
+
+    def seen() -> tuple[bool, bool]:
+        next_frame(page)
+        return pixel(page, *pole, panel=1) == list(COLORS[2]), pixel(page, *road, panel=1) == list(COLORS[0])
+
+    assert seen() == (True, True)
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false"
+    assert seen() == (False, True)
+    button.click()
+    button.dblclick()
+    assert seen() == (True, False)
+    page.get_by_role("button", name="Show all classes").click()
+    assert seen() == (True, True)
+    button.press("o")
+    assert seen() == (True, False)
+
+
+def test_legend_lists_the_classes_present_with_their_shares(page: Page, served: Served) -> None:
+    show(page, served, "three")
+    labelled = served.truth[served.truth != 255]
+
+    def shares() -> list[str]:
+        return [text.replace("\xa0", " ") for text in page.locator(".entry .figure").all_inner_texts()]
+
+    assert page.locator(".entry .name").all_inner_texts() == CLASSES
+    assert shares() == [f"{(labelled == value).mean() * 100:.1f} %" for value in range(4)]
+    point_at(page, 5, 5, panel=1)
+    assert page.locator(".legend-title").inner_text() == "Share of pixels: U-Net"
+    assert shares()[2] == f"{(served.labels == 2).mean() * 100:.1f} %"
+    rows = page.locator(".panel").nth(1).locator("table tr").all_inner_texts()
+    assert len(rows) == len(np.unique(served.labels))
+
+
+def test_outlines_leave_the_inside_of_a_block_clear(page: Page, served: Served) -> None:
+    show(page, served, "three")
+    set_opacity(page, 100)
+    place = middle_of(served.truth, 2)
+    page.get_by_role("button", name="Outlines").click()
+    next_frame(page)
+    assert pixel(page, *place) == [GRAY] * 3
+    same = served.truth[:, :-1] == served.truth[:, 1:]
+    y, x = np.argwhere(~same & (served.truth[:, :-1] == 2))[BLOCK // 2]
+    assert pixel(page, int(x), int(y)) != [GRAY] * 3
+
+
+def test_zoom_is_shared_and_kept_when_the_data_change(page: Page, served: Served) -> None:
+    root = show(page, served, "three")
+    set_opacity(page, 100)
+    x, y = middle_of(served.labels, 2)
+    point_at(page, x, y, panel=1)
+    for _ in range(6):
+        page.mouse.wheel(0, -400)
+    next_frame(page)
+    scale = root.get_attribute("data-scale")
+    assert float(scale) > 20
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") == 0  # the page stayed
+    assert f"U-Net: {CLASSES[2]}" in root.get_attribute("data-hover")  # the pixel stayed under the pointer
+    for panel in (1, 2):  # one block fills both panels
+        assert pixel(page, x, y, panel) == pixel(page, x - 9, y - 5, panel) == list(COLORS[2])
+
+    page.locator(".entry[data-class=sky]").click()
+    choose(page, "other", "ViT")
+    assert root.get_attribute("data-scale") == scale
+    assert root.get_attribute("data-opacity") == "1.00"
+    assert page.locator(".entry[data-class=sky]").get_attribute("aria-pressed") == "false"
+    assert page.locator(".panel").count() == 2
+
+    choose(page, "square", "Square")  # other proportions: the old place means nothing
+    assert root.get_attribute("data-scale") == "1.00"
+    box = page.locator(".stage").bounding_box()
+    assert abs(box["width"] / box["height"] - 1) < 0.01
+
+
+def test_keys_drag_and_double_click_move_the_view(page: Page, served: Served) -> None:
+    root = show(page, served, "three")
+    grid = page.locator(".grid")
+    grid.press("+")
+    assert root.get_attribute("data-scale") == "1.50"
+    grid.press("0")
+    assert root.get_attribute("data-scale") == "1.00"
+    point_at(page, 128, 64)
+    box = page.locator(".stage").first.bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.dblclick(*middle)
+    assert root.get_attribute("data-scale") == "3.00"
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] - box["width"] / 4, middle[1], steps=5)
+    page.mouse.up()
+    page.mouse.move(*middle)  # now shows what lay a quarter of the frame to the right, a twelfth of the picture
+    x, y = int(WIDTH * (1 / 2 + 1 / 12)), HEIGHT // 2
+    label = CLASSES[served.labels[y, x]]
+    assert f"U-Net: {label} {int(served.confidence[y, x] / 2.55 + 0.5)} %" in root.get_attribute("data-hover")
+    grid.press("ArrowRight")
+    page.get_by_role("button", name="Show the whole picture").click()
+    assert root.get_attribute("data-scale") == "1.00"
+    assert page.get_by_role("button", name="Show the whole picture").is_disabled()
+
+
+def test_nothing_is_asked_of_the_server(page: Page, served: Served) -> None:
+    traffic: list[str] = []
+    page.on("request", lambda request: traffic.append(request.url))
+    page.on("websocket", lambda socket: socket.on("framesent", lambda _: traffic.append("websocket frame")))
+    show(page, served, "three")
+    page.wait_for_timeout(500)
+    assert any("/pictures/" in url for url in traffic) and "websocket frame" in traffic
+    traffic.clear()
+    for x in range(0, WIDTH, 16):
+        point_at(page, x, 40)
+    page.mouse.wheel(0, -300)
+    page.locator(".entry").first.click()
+    page.get_by_role("button", name="Outlines").click()
+    set_opacity(page, 20)
+    page.wait_for_timeout(500)
+    assert traffic == []
+
+
+def test_a_missing_mask_is_said_in_its_panel_only(page: Page, served: Served) -> None:
+    root = show(page, served, "lost")
+    assert page.locator(".message:visible").all_inner_texts() == [LOST]
+    point_at(page, *middle_of(served.truth, 3))
+    assert root.get_attribute("data-hover") == "Ground truth: truth: sky"
+
+
+def test_a_missing_photo_is_said(page: Page, served: Served) -> None:
+    show(page, served, "no photo")
+    assert page.locator(".message:visible").inner_text().startswith("The photo could not be loaded.")
+
+
+def test_it_can_leave_the_page_and_come_back(page: Page, served: Served) -> None:
+    root = show(page, served, "three")
+    page.get_by_text("nothing", exact=True).click()
+    root.wait_for(state="detached")
+    choose(page, "other", "ViT")
+    assert page.locator(".viewer").count() == 1
+
+
+def test_phone(phone: Page, served: Served) -> None:
+    root = show(phone, served, "three")
+    assert root.get_attribute("data-columns") == "1"
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    stage = phone.locator(".stage").first
+    box = stage.bounding_box()
+    assert box["width"] > 340
+    assert stage.locator("canvas").evaluate("(canvas) => canvas.width") == round(box["width"] * 2)  # sharp
+
+    x, y = middle_of(served.truth, 1)
+    phone.touchscreen.tap(box["x"] + x / WIDTH * box["width"], box["y"] + y / HEIGHT * box["height"])
+    assert root.get_attribute("data-hover").startswith("Ground truth: truth: building; U-Net: ")
+
+    touch = phone.context.new_cdp_session(phone)
+    middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+
+    def drag_up(distance: int) -> float:
+        """Draw one finger up from the picture's middle; how far the page has scrolled then, in CSS pixels."""
+        touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [middle]})
+        for step in range(1, 11):
+            moved = {**middle, "y": middle["y"] - distance * step / 10}
+            touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [moved]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        next_frame(phone)
+        return phone.evaluate("document.querySelector('[data-testid=stMain]').scrollTop")
+
+    touch.send("Input.synthesizePinchGesture", {**middle, "scaleFactor": 2.5, "gestureSourceType": "touch"})
+    assert float(root.get_attribute("data-scale")) > 1.8
+    before = pixels(stage)
+    assert drag_up(60) == 0  # zoomed in, one finger moves the picture
+    assert pixels(stage) != before
+    phone.get_by_role("button", name="Show the whole picture").click()
+    next_frame(phone)
+    assert drag_up(120) > 50  # the whole picture in view, one finger scrolls the page
+    assert root.get_attribute("data-scale") == "1.00"
+
+
+@pytest.mark.parametrize(
+    ("count", "classes", "colors", "said"),
+    [(0, 1, 1, "panels: 0"), (9, 1, 1, "panels: 9"), (1, 2, 1, "colors: 1"), (1, 256, 256, "classes: 256")],
+)
+def test_impossible_calls_are_refused(count: int, classes: int, colors: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        viewer("/photo", [Panel("U-Net", "/mask")] * count, ["a"] * classes, [(0, 0, 0)] * colors, key="viewer")
