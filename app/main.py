@@ -1,5 +1,6 @@
 """The lab's entry: `streamlit run app/main.py`. The pages, and beside them a few read-only routes."""
 
+import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,8 @@ if str(ROOT) not in sys.path:
 
 from app.routes import ROUTES  # noqa: E402 - after the path is set
 from app.services import inference_worker  # noqa: E402
+from app.widgets import failed_state  # noqa: E402
+from core.errors import LabError  # noqa: E402
 
 
 @asynccontextmanager
@@ -21,4 +24,16 @@ async def _lifespan(_app: st.App) -> AsyncIterator[None]:
     inference_worker().close()
 
 
-app = st.App(str(ROOT / "app" / "navigation.py"), routes=ROUTES, lifespan=_lifespan)
+def explain(error: Exception) -> bool:
+    """Puts a sentence in place of what a page could not show; the traceback of a fault goes to the terminal alone."""
+    if not isinstance(error, LabError):
+        logging.getLogger("lab").error("A page failed.", exc_info=error)
+        error = LabError(
+            f"This page ran into a fault of the lab ({type(error).__name__}). Reload it; if the fault stays, the terminal in "
+            "which the lab runs has the details."
+        )
+    failed_state(error)
+    return True
+
+
+app = st.App(str(ROOT / "app" / "navigation.py"), routes=ROUTES, lifespan=_lifespan, on_script_error=explain)

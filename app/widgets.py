@@ -32,7 +32,44 @@ def run_label(run: Run) -> str:
     """A run in one line, for pickers: network, time of launch, best score."""
     miou = best_miou(run)
     when = f"{run.id[4:6]}-{run.id[6:8]} {run.id[9:11]}:{run.id[11:13]}"
-    return f"{run.title} · {when} · {'not scored' if miou is None else f'mIoU {miou:.1%}'} · {run.id[-4:]}"
+    return f"{run.title} · {when}" + ("" if miou is None else f" · mIoU {miou:.1%}")
+
+
+def run_name(run: Run) -> str:
+    """A run's network and the four letters that tell it from its twins: short enough for the head of a column."""
+    return f"{run.title} · {run.id[-4:]}"
+
+
+def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], most: int) -> list[str]:
+    """A picker of several runs, in the order of their launch. What is picked stands in the page's address, to be shared.
+
+    Args:
+        label: of the widget.
+        runs: what can be picked, by id.
+        default: ids picked at first, where the address names none.
+        most: how many can be picked.
+    """
+    named = [run_id for run_id in st.query_params.get_all("runs") if run_id in runs]
+    chosen = sorted(
+        st.multiselect(
+            label,
+            list(runs),
+            default=(named or list(default))[:most],
+            format_func=lambda run_id: run_label(runs[run_id]) if run_id in runs else run_id,
+            max_selections=most,
+            key=f"picked-{label}",
+        )
+    )
+    st.query_params["runs"] = chosen
+    return chosen
+
+
+def latest_of_each_family(runs: Mapping[str, Run]) -> list[str]:
+    """The newest run of each family, given runs by id, newest first."""
+    latest: dict[str, str] = {}
+    for run_id, run in runs.items():
+        latest.setdefault(run.config.model.family, run_id)
+    return list(latest.values())
 
 
 def best_miou(run: Run) -> float | None:
@@ -135,7 +172,7 @@ def swatch(color: tuple[int, int, int]) -> str:
 
 def _cells(values: list[float | None], colors: list[str]) -> str:
     known = [value for value in values if value is not None]
-    best = max(known) if len(known) > 1 else None
+    best = max(known) if len(known) > 1 and max(known) > 0 else None
     cells = []
     for value, color in zip(values, colors, strict=True):
         if value is None:

@@ -7,20 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from core.encoders import DEFAULT_ENCODERS, FAMILY_TITLES, Family, encoder_title
 from core.errors import LabError
 
 DatasetName = Literal["streets", "cityscapes"]
 Annotations = Literal["fine", "coarse"]
-Family = Literal["fcn", "unet", "vit"]
-
-DEFAULT_ENCODERS: dict[str, str] = {
-    "fcn": "tf_efficientnet_lite0",
-    "unet": "tf_efficientnet_lite0",
-    "vit": "vit_small_patch14_dinov2",
-}
-"""The encoder a family takes when none is named: the fastest good ones measured on two CPU cores."""
-
-FAMILY_TITLES: dict[str, str] = {"fcn": "FCN-8s", "unet": "U-Net", "vit": "ViT"}
 
 
 class _Part(BaseModel):
@@ -80,9 +71,7 @@ class ModelConfig(_Part):
     @property
     def title(self) -> str:
         """How a person would call this network."""
-        if self.encoder_name == "plain":
-            return f"{FAMILY_TITLES[self.family]} (2015, width {self.width})"
-        return f"{FAMILY_TITLES[self.family]} on {self.encoder_name}"
+        return f"{FAMILY_TITLES[self.family]} · {encoder_title(self.encoder_name)}"
 
 
 class TrainingConfig(_Part):

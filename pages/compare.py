@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.pictures import answer_addresses, map_address, photo_address, predict, truth_of
 from app.viewer import MOST_PANELS, Panel, viewer
-from app.widgets import class_table, empty_state, failed_state, run_colors, run_label
+from app.widgets import class_table, empty_state, failed_state, latest_of_each_family, pick_runs, run_colors, run_name
 from core.data.dataset import open_dataset
 from core.errors import LabError
 from core.inference.worker import Answer
@@ -32,18 +32,7 @@ if not able:
         st.switch_page("../pages/train.py")
     st.stop()
 colors = run_colors(everyone)
-latest_of_family = {}
-for run in able.values():
-    latest_of_family.setdefault(run.config.model.family, run.id)
-chosen = st.multiselect(
-    "Runs",
-    list(able),
-    default=sorted(latest_of_family.values()),
-    format_func=lambda run_id: run_label(able[run_id]),
-    max_selections=MOST_PANELS - 1,
-    key="runs",
-    bind="query-params",
-)
+chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MOST_PANELS - 1)
 if not chosen:
     st.caption("Choose at least one run.")
     st.stop()
@@ -79,7 +68,7 @@ with st.spinner("The networks are looking at it"):
 for run_id, answer in answers.items():
     confusion = ConfusionMatrix(len(dataset.space.classes))
     confusion.update(target, answer.labels)
-    name = f"{able[run_id].title} · {run_id[-4:]}"
+    name = run_name(able[run_id])
     columns[name] = [None if value != value else float(value) for value in confusion.iou()]
     totals[name], dots[name] = confusion.miou(), colors[run_id]
     labels, confidence = answer_addresses(answer, run_id, digest)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from app.pictures import answer_addresses, decode, photo_address, predict
 from app.viewer import MOST_PANELS, Panel, viewer
-from app.widgets import empty_state, failed_state, run_colors, run_label, swatch
+from app.widgets import empty_state, failed_state, latest_of_each_family, pick_runs, run_colors, swatch
 from core.errors import LabError
 from core.inference.worker import Answer
 from core.places import runs_folder
@@ -42,18 +42,7 @@ if not able:
         st.switch_page("../pages/train.py")
     st.stop()
 colors = run_colors(everyone)
-latest_of_family = {}
-for run in able.values():
-    latest_of_family.setdefault(run.config.model.family, run.id)
-chosen = st.multiselect(
-    "Runs",
-    list(able),
-    default=sorted(latest_of_family.values()),
-    format_func=lambda run_id: run_label(able[run_id]),
-    max_selections=MOST_PANELS,
-    key="runs",
-    bind="query-params",
-)
+chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MOST_PANELS)
 upload = st.file_uploader(
     "A picture of a street: PNG, JPEG, WebP, TIFF or BMP, 20 MB at most. It stays on this machine and is forgotten with this page.",
     type=["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"],

@@ -7,7 +7,7 @@ from PIL import Image
 from app.curves import Curve, curves
 from app.datasets import TITLES
 from app.pictures import colors_address, photo_address, truth_of
-from app.widgets import class_table, empty_state, failed_state, run_card, run_colors, run_label
+from app.widgets import class_table, empty_state, failed_state, pick_runs, run_card, run_colors, run_name
 from core import runner
 from core.data.dataset import open_dataset
 from core.errors import LabError
@@ -138,19 +138,11 @@ if not everyone:
 by_id = {run.id: run for run in everyone}
 colors = run_colors(everyone)
 default = [run.id for run in everyone if run.is_active] or [everyone[0].id]
-chosen = st.multiselect(
-    "Runs to look at",
-    list(by_id),
-    default=default,
-    format_func=lambda run_id: run_label(by_id[run_id]),
-    max_selections=10,
-    key="runs",
-    bind="query-params",
-)
+chosen = pick_runs("Runs to look at", by_id, default, most=10)
 if not chosen:
     st.caption("Choose one or several runs.")
     st.stop()
-names = {run_id: f"{by_id[run_id].title} · {run_id[-4:]}" for run_id in chosen}
+names = {run_id: run_name(by_id[run_id]) for run_id in chosen}
 states(chosen, colors)
 curves([Curve(run_id, names[run_id], colors[run_id]) for run_id in chosen], key="curves", classes=CITYSCAPES_19.classes)
 focus = chosen[0]

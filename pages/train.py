@@ -9,7 +9,6 @@ from app.forms import fields_form
 from app.widgets import failed_state
 from core import runner
 from core.config import (
-    FAMILY_TITLES,
     PRESET_HELP,
     PRESETS,
     ModelConfig,
@@ -18,7 +17,7 @@ from core.config import (
     with_preset,
 )
 from core.data.dataset import streets_are_there
-from core.encoders import ENCODER_BY_NAME, encoders_of
+from core.encoders import FAMILY_TITLES, encoder_title, encoders_of
 from core.errors import LabError
 from core.places import runs_folder
 from core.weights import WeightsSource, find_weights
@@ -48,9 +47,7 @@ def choose_network(family: str) -> dict[str, Any]:
         st.markdown(f"**{FAMILY_TITLES[family]}**")
         st.caption(FAMILY_HELP[family])
         names = [encoder.name for encoder in encoders_of(family)]
-        encoder = st.selectbox(
-            "Encoder", names, format_func=lambda name: ENCODER_BY_NAME[name].title, key=f"encoder-{family}"
-        )
+        encoder = st.selectbox("Encoder", names, format_func=encoder_title, key=f"encoder-{family}")
         values: dict[str, Any] = {"family": family, "encoder": encoder}
         if encoder == "plain":
             values["weights"] = "none"

@@ -4,8 +4,8 @@ A Streamlit component without a build step. It polls `GET /lab/metrics/{run_id}?
 offset and extends the traces in place, so that zoom, hidden runs and the pointer's read-out survive every new row,
 and no script run is needed for a curve to move. Leaves to `app.routes`: the metrics, and `GET /lab/plotly.js`.
 
-`series.js` turns rows into columns, `plots.js` columns into Plotly traces, `readout.js` shows the values
-at the pointer, `curves.js` is the component itself.
+`series.js` holds a run's rows as columns, `feed.js` asks for them, `plots.js` makes Plotly traces of them, `readout.js`
+shows the values at the pointer, `words.js` makes what stands around the plots, `curves.js` is the component.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import streamlit as st
 _HERE = Path(__file__).parent
 
 # One script: an inline component cannot import a second module. Only curves.js has an export.
-_SCRIPTS = ("series.js", "plots.js", "readout.js", "curves.js")
+_SCRIPTS = ("series.js", "feed.js", "plots.js", "readout.js", "words.js", "curves.js")
 
 # Plotly puts its styles into the document's head, out of a shadow root's reach: hence no isolation. Every class of
 # ours starts with "curves".

@@ -62,7 +62,11 @@ function runTraces(run, view, points, withRaw) {
   const marker = { color: run.color, size: 6, maxdisplayed: 60 };
   const dotted = { ...common, mode: "lines+markers", line: { color: run.color, width: 2 }, marker };
   const styles = {
-    loss: [{ ...thin, visible: shown && withRaw, opacity: 0.22, hoverinfo: "skip" }, { ...thin, opacity: 0.75 }, dotted],
+    loss: [
+      { ...thin, visible: shown && withRaw, opacity: 0.22, hoverinfo: "skip" },
+      { ...thin, opacity: 0.75 },
+      dotted,
+    ],
     // The extent draws nothing: it stretches the automatic range over the training rows, for both plots to show the
     // same steps.
     score: [dotted, { ...thin, hoverinfo: "skip" }],
@@ -100,7 +104,6 @@ function plotLayout(kind, view, theme, ranges) {
       spikesnap: "hovered data",
       spikethickness: 1,
       spikedash: "solid",
-      spikecolor: theme.border,
       showgrid: false,
       showline: true,
       ticks: "outside",

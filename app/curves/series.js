@@ -1,6 +1,6 @@
 // One run's rows as columns of numbers, and what is worked out from them. Knows no screen and no server.
 
-const FINAL_STATES = new Set(["finished", "failed", "stopped", "lost", "gone"]);
+const FINAL_STATES = new Set(["finished", "failed", "stopped", "lost", "deleted"]);
 
 const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 const percent = (value) => (number(value) === null ? null : value * 100);
@@ -8,7 +8,8 @@ const percent = (value) => (number(value) === null ? null : value * 100);
 class Series {
   constructor() {
     this.offset = 0; // bytes of metrics.jsonl already read
-    this.state = "queued";
+    this.state = "queued"; // as the lab says, or "deleted"
+    this.due = 0; // when to ask next, in the page's milliseconds
     this.train = { step: [], loss: [] };
     this.evals = { step: [], loss: [], miou: [], accuracy: [], iou: [] }; // scores in per cent
     this.epoch = 0; // the highest seen

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from core.config import Family, ModelConfig
+from core.config import ModelConfig
+from core.encoders import Family
 from core.errors import LabError
 from core.models.contract import SegmentationModel
 from core.models.fcn import FCN8s

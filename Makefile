@@ -1,0 +1,36 @@
+# make run    installs what is missing and opens the lab on http://127.0.0.1:8501
+# make test   the same for the tests, then runs every one of them
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: run test chromium
+
+run: .venv/lab
+	$(BIN)/streamlit run app/main.py
+
+test: .venv/tests chromium
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+# Installed once; again only when the lists change.
+.venv/lab: requirements.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed; name it: make run PYTHON=python3.12')"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing the lab's packages into .venv. This takes a few minutes, once."
+	$(PIP) -r requirements.txt
+	touch $@
+
+.venv/tests: requirements-dev.txt .venv/lab
+	$(PIP) -r requirements-dev.txt
+	touch $@
+
+# Debian's where we may install it, else Playwright's own; without either, the browser tests say that they were skipped.
+chromium: .venv/tests
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	     && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	|| $(BIN)/playwright install chromium \
+	|| echo "There is no Chromium: the browser tests will be skipped."

@@ -1,0 +1,83 @@
+"""`python -m core.inference.process`: answers the requests that `InferenceWorker` sends, one after the other.
+
+Requests and answers are pickles on standard input and output. When the server is gone, input ends and so does this.
+"""
+
+import os
+import pickle
+import signal
+import sys
+import time
+import traceback
+from collections import OrderedDict
+from typing import BinaryIO
+
+import numpy as np
+
+from core.errors import LabError
+from core.inference.uploads import decode_upload
+from core.inference.worker import Answer, DecodeRequest, PredictRequest
+
+KEPT_MODELS = 4
+
+
+class Models:
+    """The networks that were used last."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict = OrderedDict()
+
+    def answer(self, request: PredictRequest) -> Answer:
+        """Predicts, loading the network first where it isn't there. Raises LabError when it can't be loaded."""
+        # Torch takes seconds to import; a picture is decoded without it.
+        from core.config import TrainingConfig
+        from core.inference.predictor import Predictor
+        from core.training.hardware import choose_hardware
+
+        began = time.perf_counter()
+        key = (request.run, request.which, request.stamp)
+        if key not in self._kept:
+            # One thread: the trainer needs the rest, and two busy pairs of threads slow each other down.
+            self._kept[key] = Predictor(request.run, choose_hardware(TrainingConfig(), threads=1), request.which)
+            while len(self._kept) > KEPT_MODELS:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        predictor = self._kept[key]
+        found = predictor.predict(request.image)
+        milliseconds = (time.perf_counter() - began) * 1000
+        return Answer(
+            found.labels, found.confidence, predictor.checkpoint.classes, predictor.checkpoint.colors, milliseconds
+        )
+
+
+def answer(request: PredictRequest | DecodeRequest, models: Models) -> Answer | np.ndarray | LabError:
+    """The answer to a request; what went wrong is an answer too."""
+    try:
+        return decode_upload(request.data) if isinstance(request, DecodeRequest) else models.answer(request)
+    except LabError as error:
+        return error
+    except Exception as error:
+        traceback.print_exc()
+        return LabError(
+            f"The network could not look at this picture ({type(error).__name__}). The lab's terminal has the details."
+        )
+
+
+def main() -> None:
+    """Answers until input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the server's business
+    requests: BinaryIO = sys.stdin.buffer
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the answers
+    models = Models()
+    while True:
+        try:
+            request = pickle.load(requests)
+        except EOFError:
+            return
+        pickle.dump(answer(request, models), answers, protocol=pickle.HIGHEST_PROTOCOL)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
