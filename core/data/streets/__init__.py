@@ -1,9 +1,13 @@
 """Generated street scenes in the layout of Cityscapes: drawn with perspective, labelled exactly, free to share.
 
-`draw_scene` gives one scene, `write_streets` a whole data set on disk. The parts: `plan` and `light` choose, `stage`
-gathers, `sky`, `ground`, `paint`, `buildings`, `facades`, `nature`, `furniture`, `roadside`, `vehicles`, `coaches`, `people`
-and `traffic` draw, `canvas`, `perspective`, `panels`, `solids` and `tiles` are their tools, `lens` takes the photograph,
-`coarse` and `writing` store it.
+`draw_scene` gives one scene, `write_streets` a whole data set on disk.
+
+    chosen     plan, light, houses, looks          numbers only
+    set        stage, traffic, roadside, planting  who stands where
+    drawn      sky, ground, paint, buildings, facades, windows, nature, trees, furniture, signs, barriers,
+               vehicles, cars, coaches, people
+    tools      perspective, canvas, panels, solids, tiles
+    stored     lens (the photograph), coarse, writing
 """
 
 from core.data.streets.scene import Scene, draw_scene

@@ -53,12 +53,16 @@ class Mark:
 
 @dataclass(frozen=True)
 class Glow:
-    """A light that shines into the lens: middle and radius in working pixels, colour 0..255."""
+    """A light that shines into the lens: middle and radius in working pixels, colour 0..255.
+
+    `source` is what was painted at its middle; if something else is there in the end, the light is hidden.
+    """
 
     x: float
     y: float
     radius: float
     colour: Colour
+    source: tuple[int, int, int]
 
 
 @dataclass
@@ -90,7 +94,7 @@ class Canvas:
         height, width = self.size
         inside = within(np.asarray(polygon, dtype=np.float64) / OVERSAMPLING, width, height)
         if len(inside) > 2:
-            corners = np.clip(np.round(inside - 0.5).astype(np.int32), 0, (width - 1, height - 1))
+            corners = np.minimum(np.maximum(np.round(inside - 0.5), 0), (width - 1, height - 1)).astype(np.int32)
             self.marks.append(Mark(label, corners, instance))
 
     def count(self, label: str) -> int:
@@ -123,6 +127,18 @@ class Canvas:
         cv2.fillPoly(mask, [fixed(inside - (x0, y0))], 255, shift=_SHIFT)
         cv2.copyTo(painted[..., :3], mask, self.rgb[y0:y1, x0:x1])
         cv2.copyTo(painted[..., 3], mask, self.air[y0:y1, x0:x1])
+
+    def shine(self, x: float, y: float, radius: float, colour: Colour) -> None:
+        """Let what has just been painted at (x, y) shine into the lens."""
+        if 0 <= x < self.air.shape[1] and 0 <= y < self.air.shape[0]:
+            self.glows.append(Glow(x, y, radius, colour, self._at(x, y)))
+
+    def seen_glows(self) -> list[Glow]:
+        """The lights that nothing painted later has covered."""
+        return [glow for glow in self.glows if self._at(glow.x, glow.y) == glow.source]
+
+    def _at(self, x: float, y: float) -> tuple[int, int, int]:
+        return tuple(self.rgb[int(y), int(x)].tolist())
 
     def thing(self, label: str, air: float) -> "Thing":
         """Begin an object of many parts whose outline becomes its label: `with canvas.thing("car", air) as car: ...`."""

@@ -19,18 +19,18 @@ def coarsen(marks: list[Mark], label_ids: np.ndarray) -> list[Mark]:
         label = LABEL_BY_NAME[name]
         mask = cv2.inRange(label_ids, label.id, label.id)
         small = label.category in ("human", "vehicle", "object")
-        reach = max(int(round((1.0 if small else 2.5) * scale)), 1)
+        reach = max(int(round((1.0 if small else 3.5) * scale)), 1)
         inner = cv2.erode(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8), borderType=cv2.BORDER_REPLICATE)
         outlines, tree = cv2.findContours(inner, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         for i, outline in enumerate(outlines):
             area = cv2.contourArea(outline)
-            if tree[0][i][3] >= 0 or area < (14 if small else 60) * scale**2:
+            if tree[0][i][3] >= 0 or area < (30 if small else 90) * scale**2:
                 continue
-            pieces = [Mark(name, cv2.approxPolyDP(outline, 1.1 * scale, True)[:, 0], 0)]
+            pieces = [Mark(name, cv2.approxPolyDP(outline, (1.2 if small else 2.4) * scale, True)[:, 0], 0)]
             hole = tree[0][i][2]
             while hole >= 0:
                 if cv2.contourArea(outlines[hole]) > 4 * scale**2:
-                    pieces.append(Mark("unlabeled", cv2.approxPolyDP(outlines[hole], 0.6 * scale, True)[:, 0], 0))
+                    pieces.append(Mark("unlabeled", cv2.approxPolyDP(outlines[hole], 1.2 * scale, True)[:, 0], 0))
                 hole = tree[0][hole][0]
             if len(pieces[0].polygon) > 2:
                 found.append((area, pieces))

@@ -16,7 +16,7 @@ _GRASS = {"spring": (104, 132, 62), "summer": (104, 122, 60), "autumn": (124, 11
 
 def band(x0: float, x1: float, z0: float, z1: float, y: float = 0.0) -> np.ndarray:
     """A strip (N, 3) along the street, with enough corners to follow its bend."""
-    z = np.concatenate([[z0], _STEPS[(_STEPS > z0) & (_STEPS < z1)], [z1]])
+    z = np.concatenate([[z0], _STEPS[(z0 < _STEPS) & (z1 > _STEPS)], [z1]])
     there = np.stack([np.full_like(z, x0), np.full_like(z, y), z], 1)
     back = np.stack([np.full_like(z, x1), np.full_like(z, y), z], 1)[::-1]
     return np.concatenate([there, back])
@@ -33,10 +33,8 @@ class Ground:
 
     def _mask(self, polygons: list[np.ndarray], target: np.ndarray, value: float) -> None:
         """Fill street polygons (N, 3) into an array (rows below the horizon, width)."""
-        for polygon in polygons:
-            outline = self.camera.outline(polygon)
-            if len(outline):
-                cv2.fillPoly(target, [fixed(outline - (0, self.top))], value, shift=4)
+        for outline in self.camera.outlines(polygons):
+            cv2.fillPoly(target, [fixed(outline - (0, self.top))], value, shift=4)
 
     def _strip(self, label: str, zone: int, polygon: np.ndarray) -> None:
         outline = self.camera.outline(polygon)
@@ -105,27 +103,29 @@ class Ground:
         depth = self.camera.focal * self.camera.height / (np.arange(len(out)) + self.top + 0.5 - self.camera.horizon)
         step = tiles.SIDE / 4.0
         shift = self.rng.uniform(0, tiles.SIDE, 2)
-        pattern = int(self.rng.integers(3))
-        road = tiles.paving(2) if self.plan.kind == "old" and self.rng.random() < 0.35 else tiles.asphalt()
+        pattern = str(self.rng.choice(["squares", "bond", "setts"]))
+        road = "setts" if self.plan.kind == "old" and self.rng.random() < 0.35 else "asphalt"
         # Farther bands read a smaller copy of the tile, as mipmaps do, so that joints do not shimmer.
         for reach, shrink in (((0, 9), 1), ((9, 20), 2), ((20, 44), 4), ((44, 110), 16)):
             rows = np.flatnonzero((depth >= reach[0]) & (depth < reach[1]))
             if not len(rows):
                 continue
             part = slice(rows[0], rows[-1] + 1)
-            for kinds, tile in (((0, 1), tiles.grass()), ((2, 2), tiles.paving(pattern)), ((4, 5), road)):
+            for kinds, tile in (((0, 1), "grass"), ((2, 2), pattern), ((4, 5), road)):
                 mask = cv2.inRange(self.zone[part], *kinds)
                 if cv2.countNonZero(mask):
-                    small = cv2.resize(tile, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+                    small = tiles.shrunk(tile, shrink)
                     cv2.copyTo(tiles.read(small, self.x[part], self.z[part], step / shrink, shift), mask, out[part])
-        large = tiles.read(tiles.noise(8, 4, 64), self.x, self.z * 0.37, 6.0, shift)
+        value = cv2.addWeighted(out, 1.0, self._wide(tiles.patches(), self.x, self.z * 0.37, 6.0, 4), 1.0, -128.0)
         # Wheels polish two darker tracks into every lane.
-        lane = self.plan.right.lane
-        track = np.cos((np.mod(self.x, lane) / lane - 0.5) * 4 * np.pi) * 4.5 * (self.zone == 4)
-        value = out.astype(np.float32) + 4.0 * large + track
-        if self.plan.wet:
-            value -= np.clip(large - 0.2, 0, 1) * 22 * (self.zone >= 2)
-        return cv2.merge([np.clip(value, 0, 255).astype(np.uint8)] * 3)
+        track = self._wide(tiles.tracks(), self.x, self.z * 0, tiles.SIDE / self.plan.right.lane, 2)
+        cv2.copyTo(cv2.addWeighted(value, 1.0, track, 1.0, -128.0), cv2.inRange(self.zone, 4, 4), value)
+        return cv2.merge([value] * 3)
+
+    def _wide(self, tile: np.ndarray, x: np.ndarray, z: np.ndarray, scale: float, coarse: int) -> np.ndarray:
+        """`tiles.read` for a pattern so wide that every `coarse`-th pixel is enough; uint8 (rows, width)."""
+        few = tiles.read(tile, x[::coarse, ::coarse], z[::coarse, ::coarse], scale)
+        return cv2.resize(few, self.zone.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
     def darken(self, shadows: list[np.ndarray], contacts: list[np.ndarray]) -> None:
         """Take the sun away inside `shadows` and some of the sky inside `contacts`; both are street polygons (N, 3)."""

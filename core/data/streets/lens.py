@@ -7,7 +7,9 @@ from core.data.streets import tiles
 from core.data.streets.canvas import OVERSAMPLING, Canvas
 from core.data.streets.light import Light
 
-_GRAIN = np.round(np.random.default_rng(7300).normal(0, 2.1, (tiles.SIDE, tiles.SIDE))).astype(np.int16)  # a sensor's noise
+_GRAIN = np.round(np.random.default_rng(7300).normal(0, 2.1, (tiles.SIDE, tiles.SIDE))).astype(
+    np.int16
+)  # a sensor's noise
 
 
 def expose(rng: np.random.Generator, canvas: Canvas, light: Light) -> np.ndarray:
@@ -18,7 +20,7 @@ def expose(rng: np.random.Generator, canvas: Canvas, light: Light) -> np.ndarray
     haze[:] = np.clip(light.haze, 0, 255).astype(np.uint8)
     hazy = cv2.blendLinear(haze, canvas.rgb, veil, 1 - veil)
     small = cv2.resize(hazy, (width, height), interpolation=cv2.INTER_AREA)
-    for glow in canvas.glows:
+    for glow in canvas.seen_glows():
         _shine(small, glow.x / OVERSAMPLING, glow.y / OVERSAMPLING, glow.radius / OVERSAMPLING, np.asarray(glow.colour))
     # The camera meters the scene as cameras do: towards a middle grey, but night stays night.
     aim = 78.0 if light.lamps else 116.0
@@ -27,7 +29,9 @@ def expose(rng: np.random.Generator, canvas: Canvas, light: Light) -> np.ndarray
     quarter = cv2.resize(small, (max(width // 4, 1), max(height // 4, 1)), interpolation=cv2.INTER_AREA)
     bright = cv2.subtract(quarter, (168, 168, 168, 0))
     bloom = cv2.GaussianBlur(bright, (0, 0), max(width / 90, 1))
-    picture = cv2.addWeighted(small, 1.0, cv2.resize(bloom, (width, height), interpolation=cv2.INTER_LINEAR), 0.45, 0).astype(np.float32)
+    picture = cv2.addWeighted(
+        small, 1.0, cv2.resize(bloom, (width, height), interpolation=cv2.INTER_LINEAR), 0.45, 0
+    ).astype(np.float32)
 
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
@@ -45,7 +49,12 @@ def _shine(picture: np.ndarray, x: float, y: float, radius: float, colour: np.nd
     """Add a soft disc of light."""
     height, width = picture.shape[:2]
     reach = int(np.clip(radius * 2.6, 2, 120))
-    x0, x1, y0, y1 = max(int(x) - reach, 0), min(int(x) + reach + 1, width), max(int(y) - reach, 0), min(int(y) + reach + 1, height)
+    x0, x1, y0, y1 = (
+        max(int(x) - reach, 0),
+        min(int(x) + reach + 1, width),
+        max(int(y) - reach, 0),
+        min(int(y) + reach + 1, height),
+    )
     if x1 <= x0 or y1 <= y0:
         return
     far = ((np.arange(y0, y1)[:, None] - y) ** 2 + (np.arange(x0, x1)[None] - x) ** 2) / max(radius, 0.8) ** 2

@@ -41,7 +41,7 @@ class Light:
         facing = np.maximum(normal @ self.to_sun, 0.0) * sunlit
         open_sky = 0.78 + 0.22 * normal[..., 1]
         strength = self.sky * open_sky[..., None] + self.sun * facing[..., None]
-        return np.clip(np.asarray(albedo) * strength, 0, 255)
+        return np.minimum(np.asarray(albedo) * strength, 255.0)
 
     def air(self, depth: float | np.ndarray) -> float | np.ndarray:
         """How much haze lies before something `depth` metres away, 0..255."""
@@ -80,10 +80,12 @@ def pick_light(rng: np.random.Generator) -> Light:
     elevation = np.radians(rng.uniform(*heights))
     # Mostly from one side and a little behind the camera: faces that look at us are lit, and shadows fall across the road.
     side = rng.choice([-1.0, 1.0])
-    azimuth = side * np.radians(rng.uniform(16, 50) if hour in ("golden", "dusk") and rng.random() < 0.45 else rng.uniform(95, 168))
+    azimuth = side * np.radians(
+        rng.uniform(16, 50) if hour in ("golden", "dusk") and rng.random() < 0.45 else rng.uniform(95, 168)
+    )
     to_sun = np.array([np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth)])
     tint = rng.normal(0, 0.015, 3)
-    jitter = rng.normal(0, 4, 3)
+    jitter = rng.normal(0, 2.5, 3)
     return Light(
         hour=hour,
         to_sun=to_sun,

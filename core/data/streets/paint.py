@@ -23,23 +23,27 @@ def paint_road(ground: Ground) -> None:
 
 def _blend(ground: Ground, polygons: list[np.ndarray], colour: np.ndarray, strength: float, patchy: float) -> None:
     """Mix a lit `colour` into street polygons, thinned by noise where `patchy` is above 0."""
-    mask = np.zeros(ground.zone.shape, np.uint8)
-    outlines = [ground.camera.outline(polygon) for polygon in polygons]
-    for outline in outlines:
-        if len(outline):
-            cv2.fillPoly(mask, [fixed(outline - (0, ground.top))], 255, shift=4)
-    mask[(ground.zone != 4) & (ground.zone != 5)] = 0
-    rows = np.flatnonzero(mask.any(1))
-    if not len(rows):
+    outlines = [outline - (0, ground.top) for outline in ground.camera.outlines(polygons)]
+    if not outlines:
         return
-    part = slice(rows[0], rows[-1] + 1)
-    weight = mask[part].astype(np.float32) * np.float32(strength / 255)
+    height, width = ground.zone.shape
+    x0, y0 = np.maximum(np.min([outline.min(0) for outline in outlines], 0), 0).astype(int)
+    x1, y1 = np.minimum(np.max([outline.max(0) for outline in outlines], 0) + 2, (width, height)).astype(int)
+    if x1 <= x0 or y1 <= y0:
+        return
+    window = (slice(y0, y1), slice(x0, x1))
+    mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    for outline in outlines:
+        cv2.fillPoly(mask, [fixed(outline - (x0, y0))], 255, shift=4)
+    mask = cv2.bitwise_and(mask, cv2.inRange(ground.zone[window], 4, 5))
+    weight = mask.astype(np.float32) * np.float32(strength / 255)
     if patchy:
-        worn = tiles.read(tiles.noise(9, 16, 128), ground.x[part], ground.z[part], 40.0)
+        worn = tiles.read(tiles.noise(9, 16, 128), ground.x[window], ground.z[window], 40.0)
         weight *= np.clip(1 - patchy * (0.6 + 0.5 * worn), 0.15, 1)
-    picture = ground.canvas.rgb[ground.top :][part]
-    tint = np.full_like(picture, 0) + np.clip(colour, 0, 255).astype(np.uint8)
-    ground.canvas.rgb[ground.top :][part] = cv2.blendLinear(tint, picture, weight, 1 - weight)
+    picture = ground.canvas.rgb[ground.top :][window]
+    tint = np.empty_like(picture)
+    tint[:] = np.clip(colour, 0, 255).astype(np.uint8)
+    picture[:] = cv2.blendLinear(tint, np.ascontiguousarray(picture), weight, 1 - weight)
 
 
 def _wear(ground: Ground) -> None:

@@ -70,7 +70,6 @@ def draw_panel(
     label: str,
     panel: Panel,
     texture: Texture,
-    sharpest: float = 40.0,
     outline: np.ndarray | None = None,
 ) -> None:
     """Paint and label a panel; `outline` (N, 3) in the street limits the paint to a shape that isn't a rectangle."""
@@ -82,7 +81,7 @@ def draw_panel(
     ahead = camera.view(corners)[:, 2]
     nearest = ahead.min()
     # Two thirds of the working picture's resolution is still finer than the photograph's.
-    detail = float(np.clip(0.66 * camera.focal / max(nearest, 2.0), 3.0, sharpest))
+    detail = float(np.clip(0.66 * camera.focal / max(nearest, 2.0), 3.0, camera.size[1] / 38.0))
     full = texture(detail)
     part = full[:, int(full.shape[1] * begin) :]
     # Seen at a slant the panel is narrow: shrink it first, since the warp itself doesn't average.

@@ -37,23 +37,43 @@ def walker(rng: np.random.Generator) -> tuple[Figure, float]:
         leg = skin if skirt else legs
         figure.add(leg, (*hip, 0.09 * build), (*knee, 0.062 * build))
         figure.add(leg, (*knee, 0.06 * build), (*foot, 0.043))
-        figure.add(shoe, (foot[0], foot[1] - 0.02, foot[2] - 0.03, 0.05), (foot[0], foot[1] - 0.035, foot[2] + 0.15, 0.037))
+        figure.add(
+            shoe, (foot[0], foot[1] - 0.02, foot[2] - 0.03, 0.05), (foot[0], foot[1] - 0.035, foot[2] + 0.15, 0.037)
+        )
         hand = (0.25 * build * side, 0.83, -0.26 * s + 0.06)
         elbow = (0.25 * build * side, 1.12, -0.12 * s - 0.02)
         figure.add(top, (0.185 * build * side, 1.4, 0.0, 0.058), (*elbow, 0.047))
         figure.add(top, (*elbow, 0.045), (*hand, 0.036))
         figure.add(skin, (*hand, 0.042), (hand[0], hand[1] - 0.07, hand[2] + 0.02, 0.03))
-    body = [(0.15 * build, 1.39, 0, 0.075), (-0.15 * build, 1.39, 0, 0.075), (0.1 * build, 0.95, 0, 0.1), (-0.1 * build, 0.95, 0, 0.1)]
+    body = [
+        (0.15 * build, 1.39, 0, 0.075),
+        (-0.15 * build, 1.39, 0, 0.075),
+        (0.1 * build, 0.95, 0, 0.1),
+        (-0.1 * build, 0.95, 0, 0.1),
+    ]
     figure.add(top, *body)
     if coat or skirt:
         low = 0.55 if coat else 0.6
-        figure.add(top if coat else legs, (0.09 * build, 0.98, 0, 0.1), (-0.09 * build, 0.98, 0, 0.1), (0.13, low, 0.04, 0.1), (-0.13, low, -0.04, 0.1))
+        figure.add(
+            top if coat else legs,
+            (0.09 * build, 0.98, 0, 0.1),
+            (-0.09 * build, 0.98, 0, 0.1),
+            (0.13, low, 0.04, 0.1),
+            (-0.13, low, -0.04, 0.1),
+        )
     figure.add(skin, (0, 1.44, 0, 0.05), (0, 1.52, 0.01, 0.05))
     figure.add(skin, (0, 1.6, 0.02, 0.092), (0, 1.66, 0.01, 0.095))
-    figure.add(hair, (0, 1.68, -0.02, 0.1), (0, 1.63, -0.045, 0.085), *([(0.0, 1.5, -0.06, 0.08)] if rng.random() < 0.35 else []))
+    figure.add(
+        hair,
+        (0, 1.68, -0.02, 0.1),
+        (0, 1.63, -0.045, 0.085),
+        *([(0.0, 1.5, -0.06, 0.08)] if rng.random() < 0.35 else []),
+    )
     if rng.random() < 0.3:
         bag = _pick(rng, _TOPS)
-        figure.add(bag, (0.1, 1.32, -0.16, 0.08), (-0.1, 1.32, -0.16, 0.08), (0.1, 1.05, -0.17, 0.1), (-0.1, 1.05, -0.17, 0.1))
+        figure.add(
+            bag, (0.1, 1.32, -0.16, 0.08), (-0.1, 1.32, -0.16, 0.08), (0.1, 1.05, -0.17, 0.1), (-0.1, 1.05, -0.17, 0.1)
+        )
     elif rng.random() < 0.3:
         figure.add(_pick(rng, _TOPS), (0.3, 0.72, 0.02, 0.05), (0.3, 0.5, -0.1, 0.07), (0.3, 0.5, 0.14, 0.07))
     for balls in figure.balls:
@@ -70,7 +90,14 @@ def bicycle(rng: np.random.Generator) -> Figure:
         figure.ring((26, 26, 28), z, 0.34, 0.05)
         figure.add(dark, (0, 0.34, z, 0.035))
     saddle, crank, head = (0, 0.82, -0.2), (0, 0.3, -0.04), (0, 0.86, 0.36)
-    for a, b in ((saddle, crank), (crank, head), (saddle, head), (crank, (0, 0.34, -0.52)), (saddle, (0, 0.34, -0.52)), (head, (0, 0.34, 0.53))):
+    for a, b in (
+        (saddle, crank),
+        (crank, head),
+        (saddle, head),
+        (crank, (0, 0.34, -0.52)),
+        (saddle, (0, 0.34, -0.52)),
+        (head, (0, 0.34, 0.53)),
+    ):
         figure.add(paint, (*a, 0.022), (*b, 0.022))
     figure.add(dark, (0, 0.9, -0.3, 0.045), (0, 0.92, -0.08, 0.03))
     figure.add(dark, (-0.27, 1.02, 0.33, 0.02), (0.27, 1.02, 0.33, 0.02))
@@ -90,14 +117,20 @@ def cyclist(rng: np.random.Generator) -> Figure:
         figure.add(legs, (*knee, 0.06), (*pedal, 0.045))
         figure.add((34, 32, 32), (*pedal, 0.045), (pedal[0], pedal[1] - 0.02, pedal[2] + 0.14, 0.036))
         figure.add(top, (0.18 * side, 1.42, 0.12, 0.06), (0.26 * side, 1.18, 0.2, 0.045))
-        figure.add(skin if rng.random() < 0.4 else top, (0.26 * side, 1.18, 0.2, 0.042), (0.24 * side, 1.04, 0.36, 0.036))
-    figure.add(top, (0.14, 1.42, 0.1, 0.085), (-0.14, 1.42, 0.1, 0.085), (0.1, 0.98, -0.2, 0.11), (-0.1, 0.98, -0.2, 0.11))
+        figure.add(
+            skin if rng.random() < 0.4 else top, (0.26 * side, 1.18, 0.2, 0.042), (0.24 * side, 1.04, 0.36, 0.036)
+        )
+    figure.add(
+        top, (0.14, 1.42, 0.1, 0.085), (-0.14, 1.42, 0.1, 0.085), (0.1, 0.98, -0.2, 0.11), (-0.1, 0.98, -0.2, 0.11)
+    )
     figure.add(skin, (0, 1.5, 0.14, 0.05), (0, 1.64, 0.2, 0.092))
     helmet = _pick(rng, [(220, 220, 218), (40, 42, 46), (190, 50, 44), (60, 110, 160)]) if rng.random() < 0.55 else hair
     figure.add(helmet, (0, 1.7, 0.18, 0.1), (0, 1.7, 0.1, 0.09))
     if rng.random() < 0.35:
         bag = _pick(rng, _TOPS)
-        figure.add(bag, (0.1, 1.38, -0.06, 0.08), (-0.1, 1.38, -0.06, 0.08), (0.1, 1.1, -0.24, 0.09), (-0.1, 1.1, -0.24, 0.09))
+        figure.add(
+            bag, (0.1, 1.38, -0.06, 0.08), (-0.1, 1.38, -0.06, 0.08), (0.1, 1.1, -0.24, 0.09), (-0.1, 1.1, -0.24, 0.09)
+        )
     return figure
 
 
@@ -125,23 +158,35 @@ def motorcycle(rng: np.random.Generator) -> Figure:
 def biker(rng: np.random.Generator) -> Figure:
     """The rider of a `motorcycle`."""
     figure = Figure()
-    suit, helmet = _pick(rng, [(30, 30, 34), (52, 54, 60), (110, 36, 36), (40, 50, 70)]), _pick(rng, [(220, 220, 218), (30, 30, 34), (180, 40, 40)])
+    suit, helmet = (
+        _pick(rng, [(30, 30, 34), (52, 54, 60), (110, 36, 36), (40, 50, 70)]),
+        _pick(rng, [(220, 220, 218), (30, 30, 34), (180, 40, 40)]),
+    )
     for side in (-1, 1):
         knee, foot = (0.24 * side, 0.68, 0.18), (0.22 * side, 0.34, -0.06)
         figure.add(suit, (0.12 * side, 0.92, -0.28, 0.12), (*knee, 0.08))
         figure.add(suit * 0.8, (*knee, 0.075), (*foot, 0.06))
         figure.add(suit, (0.2 * side, 1.4, 0.0, 0.075), (0.32 * side, 1.2, 0.14, 0.06))
         figure.add(suit, (0.32 * side, 1.2, 0.14, 0.056), (0.33 * side, 1.06, 0.34, 0.05))
-    figure.add(suit, (0.16, 1.4, -0.02, 0.1), (-0.16, 1.4, -0.02, 0.1), (0.11, 0.95, -0.3, 0.13), (-0.11, 0.95, -0.3, 0.13))
+    figure.add(
+        suit, (0.16, 1.4, -0.02, 0.1), (-0.16, 1.4, -0.02, 0.1), (0.11, 0.95, -0.3, 0.13), (-0.11, 0.95, -0.3, 0.13)
+    )
     figure.add(helmet, (0, 1.63, 0.04, 0.14), (0, 1.58, 0.07, 0.12))
     figure.add((24, 26, 30), (0.05, 1.62, 0.15, 0.05), (-0.05, 1.62, 0.15, 0.05))
     return figure
 
 
 def draw_figure(
-    canvas: Canvas, camera: Camera, light: Light, label: str, figure: Figure, at: tuple[float, float, float], heading: float, sunlit: float
+    canvas: Canvas,
+    camera: Camera,
+    light: Light,
+    label: str,
+    figure: Figure,
+    at: tuple[float, float, float],
+    heading: float,
+    sunlit: float,
 ) -> None:
     """Paint and label one figure standing at `at`."""
-    if camera.view(np.array(at))[2] > 3.2:
+    if camera.sees(at, 1.2, 3.2):
         with canvas.thing(label, light.air(at[2])) as thing:
             figure.draw(thing, camera, light, at, heading, sunlit)

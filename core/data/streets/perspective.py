@@ -40,12 +40,17 @@ class Camera:
         cos, sin = np.cos(self.yaw), np.sin(self.yaw)
         right = across * cos - points[..., 2] * sin
         ahead = across * sin + points[..., 2] * cos
-        return np.stack([right, points[..., 1] - self.height, ahead], axis=-1)
+        viewed = np.empty_like(points)
+        viewed[..., 0], viewed[..., 1], viewed[..., 2] = right, points[..., 1] - self.height, ahead
+        return viewed
 
     def flatten(self, viewed: np.ndarray) -> np.ndarray:
         """(..., 3) points of `view`, all before the camera, as (..., 2) columns and rows."""
         factor = self.focal / viewed[..., 2]
-        return np.stack([self.centre + viewed[..., 0] * factor, self.horizon - viewed[..., 1] * factor], axis=-1)
+        flat = np.empty((*viewed.shape[:-1], 2))
+        flat[..., 0] = self.centre + viewed[..., 0] * factor
+        flat[..., 1] = self.horizon - viewed[..., 1] * factor
+        return flat
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """(..., 3) street points as (..., 2) columns and rows; points behind the camera are pulled to `NEAR`."""
@@ -55,22 +60,40 @@ class Camera:
 
     def outline(self, points: np.ndarray) -> np.ndarray:
         """A polygon (N, 3) in the street as (M, 2) in the picture, cut at `NEAR`; M is 0 if all of it is behind."""
-        viewed = self.view(points)
+        return self._cut(self.view(points))
+
+    def outlines(self, polygons: list[np.ndarray]) -> list[np.ndarray]:
+        """The `outline` of each polygon, without those that are behind; quicker than one by one."""
+        if not polygons:
+            return []
+        viewed = self.view(np.concatenate(polygons))
+        ends = np.cumsum([len(polygon) for polygon in polygons])[:-1]
+        return [cut for part in np.split(viewed, ends) if len(cut := self._cut(part))]
+
+    def _cut(self, viewed: np.ndarray) -> np.ndarray:
         ahead = viewed[:, 2] - NEAR
-        if (ahead > 0).all():
+        if ahead.min() > 0:
             return self.flatten(viewed)
+        if ahead.max() <= 0:
+            return np.empty((0, 2))
         kept = []
         for here, there, d0, d1 in zip(viewed, np.roll(viewed, -1, 0), ahead, np.roll(ahead, -1), strict=True):
             if d0 > 0:
                 kept.append(here)
             if (d0 > 0) != (d1 > 0):
                 kept.append(here + (there - here) * d0 / (d0 - d1))
-        return self.flatten(np.array(kept)) if len(kept) > 2 else np.empty((0, 2))
+        return self.flatten(np.array(kept))
 
     def scale(self, x: float, z: float) -> float:
         """Pixels a metre across covers at (x, z)."""
         ahead = self.view(np.array([x, 0.0, z]))[2]
         return float(self.focal / max(ahead, NEAR))
+
+    def sees(self, at: tuple[float, float, float], reach: float, nearest: float) -> bool:
+        """Whether something `reach` metres round `at` can be in the picture and is at least `nearest` metres ahead."""
+        right, _, ahead = self.view(np.array(at))
+        aside = (self.size[1] / 2 + abs(self.centre - self.size[1] / 2)) / self.focal
+        return bool(ahead > nearest and abs(right) < ahead * aside + reach)
 
     def ground(self, top: int) -> tuple[np.ndarray, np.ndarray]:
         """x and z, float32 (rows, width), of the asphalt seen in each pixel from row `top` down to the lower edge."""
@@ -89,6 +112,8 @@ def turned(points: np.ndarray, heading: float, at: tuple[float, float, float]) -
     """Local points (N, 3) turned by `heading` (0 looks away from the camera, positive to the right) and moved to `at`."""
     cos, sin = np.cos(heading), np.sin(heading)
     points = np.asarray(points, dtype=np.float64)
-    x = points[:, 0] * cos + points[:, 2] * sin
-    z = -points[:, 0] * sin + points[:, 2] * cos
-    return np.stack([x + at[0], points[:, 1] + at[1], z + at[2]], axis=-1)
+    moved = np.empty_like(points)
+    moved[:, 0] = points[:, 0] * cos + points[:, 2] * sin + at[0]
+    moved[:, 1] = points[:, 1] + at[1]
+    moved[:, 2] = points[:, 2] * cos - points[:, 0] * sin + at[2]
+    return moved

@@ -79,16 +79,18 @@ class Plan:
         """The pieces (near, far) of start..end that the side road leaves."""
         if self.crossing is None:
             return [(start, end)]
-        return [(a, b) for a, b in ((start, self.crossing[0] - margin), (self.crossing[1] + margin, end)) if b - a > 0.5]
+        return [
+            (a, b) for a, b in ((start, self.crossing[0] - margin), (self.crossing[1] + margin, end)) if b - a > 0.5
+        ]
 
 
 # kind: share, lanes left, lanes right, lane, parking, strip, walk, yard
 _KINDS = {
-    "old": (0.25, (1, 1), (1, 1), (2.7, 3.1), 0.55, 0.05, (1.8, 3.0), (0.0, 0.0)),
-    "avenue": (0.22, (1, 2), (1, 2), (3.0, 3.4), 0.7, 0.6, (3.0, 4.5), (0.0, 0.5)),
-    "suburb": (0.23, (1, 1), (1, 1), (2.8, 3.2), 0.35, 0.55, (1.6, 2.4), (3.5, 7.0)),
-    "modern": (0.15, (1, 2), (1, 2), (3.0, 3.5), 0.4, 0.35, (2.5, 4.5), (0.0, 4.0)),
-    "park": (0.15, (1, 1), (1, 2), (2.9, 3.3), 0.5, 0.4, (2.2, 3.5), (0.0, 2.0)),
+    "old": (0.22, (1, 1), (1, 1), (2.7, 3.1), 0.55, 0.05, (2.0, 3.4), (0.0, 0.0)),
+    "avenue": (0.20, (1, 2), (1, 2), (3.0, 3.4), 0.7, 0.7, (3.2, 5.0), (0.0, 0.5)),
+    "suburb": (0.27, (1, 1), (1, 1), (2.8, 3.2), 0.35, 0.6, (1.8, 2.8), (3.5, 7.0)),
+    "modern": (0.15, (1, 2), (1, 2), (3.0, 3.5), 0.4, 0.45, (3.0, 5.0), (0.0, 4.0)),
+    "park": (0.16, (1, 1), (1, 2), (2.9, 3.3), 0.5, 0.4, (2.2, 3.5), (0.0, 2.0)),
 }
 
 

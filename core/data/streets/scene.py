@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from core.data.streets import buildings, nature, sky
+from core.data.streets import buildings, houses, nature, sky
 from core.data.streets.canvas import OVERSAMPLING, Canvas, Mark
 from core.data.streets.coarse import coarsen, paint
 from core.data.streets.ground import Ground
@@ -13,7 +13,7 @@ from core.data.streets.lens import expose
 from core.data.streets.light import pick_light
 from core.data.streets.paint import paint_road
 from core.data.streets.perspective import Camera
-from core.data.streets.plan import FAR, KERB, Plan, pick_plan
+from core.data.streets.plan import KERB, Plan, pick_plan
 from core.data.streets.roadside import set_roadside
 from core.data.streets.stage import Stage
 from core.data.streets.traffic import set_traffic
@@ -99,11 +99,13 @@ def _set_houses(stage: Stage) -> None:
     open_side = rng.choice([-1, 1]) if plan.kind == "park" else 0
     for sign in (-1, 1):
         if sign != open_side:
-            stage.houses += buildings.build_row(rng, plan, sign, rng.uniform(-8, 2), 138.0)
-    closing = buildings.blocks(rng, plan, stage.camera)
+            stage.houses += houses.build_row(rng, plan, sign, rng.uniform(-8, 2), 138.0)
+    closing = houses.end_blocks(rng, plan, stage.camera)
     for house in stage.houses + closing:
         if house.far > 3:
-            stage.later(house.far, partial(buildings.draw_house, stage.canvas, stage.camera, light, house, stage.houses))
+            stage.later(
+                house.far, partial(buildings.draw_house, stage.canvas, stage.camera, light, house, stage.houses)
+            )
     for house in stage.houses:
         if house.sign * light.to_sun[0] > 0:
             stage.cast(house.box, 0.0)

@@ -18,24 +18,29 @@ def draw_sky(rng: np.random.Generator, canvas: Canvas, camera: Camera, light: Li
     up = np.maximum((camera.horizon - rows) / camera.focal, 0.0).astype(np.float32) + 0 * columns
     right = ((columns - camera.centre) / camera.focal).astype(np.float32) + 0 * rows
     length = np.sqrt(1 + up**2 + right**2)
-    sun = turned(light.to_sun[None], -camera.yaw, (0, 0, 0))[0]
+    sun = np.float32(turned(light.to_sun[None], -camera.yaw, (0, 0, 0))[0])
     towards = np.clip((sun[0] * right + sun[1] * up + sun[2]) / length, 0, 1)[..., None]
 
+    zenith, horizon, glow = (np.float32(c) for c in (light.zenith, light.horizon, light.glow))
     rise = (1 - np.exp(-4.2 * up))[..., None]
-    colour = light.horizon * (1 - rise) + light.zenith * rise
-    halo = 0.55 * towards**6 + 0.45 * towards**60
-    colour = colour + (light.glow - colour) * np.clip(halo * (0.35 if light.clouds > 0.85 else 1.0), 0, 1)
+    colour = horizon * (1 - rise) + zenith * rise
+    near = towards * towards * towards
+    near *= near
+    halo = np.float32(0.55) * near + np.float32(0.45) * cv2.pow(near, 10)[..., None]
+    colour = colour + (glow - colour) * np.clip(halo * (0.35 if light.clouds > 0.85 else 1.0), 0, 1)
 
     density, bright = _clouds(rng, up, right, light, sun)
     bright = bright[..., None]
-    lit = np.minimum(light.glow * 0.55 + light.horizon * 0.3 + 48, 255) * (0.9 + 0.1 * towards**2)
-    dark = light.zenith * 0.42 + light.horizon * 0.46
+    lit = np.minimum(glow * np.float32(0.55) + horizon * np.float32(0.3) + 48, 255) * (0.9 + 0.1 * towards**2)
+    dark = zenith * np.float32(0.42) + horizon * np.float32(0.46)
     cloud = dark * (1 - bright) + lit * bright
     colour += (cloud - colour) * density[..., None]
     disc = np.clip((towards - 0.99955) / 0.0003, 0, 1) * (1 - density[..., None])
     colour += (255 - colour) * disc
     picture = np.clip(colour, 0, 255).astype(np.uint8)
-    canvas.rgb[:bottom] = cv2.resize(picture, (width, len(rows) * OVERSAMPLING), interpolation=cv2.INTER_LINEAR)[:bottom]
+    canvas.rgb[:bottom] = cv2.resize(picture, (width, len(rows) * OVERSAMPLING), interpolation=cv2.INTER_LINEAR)[
+        :bottom
+    ]
     canvas.rgb[bottom:] = light.haze.clip(0, 255).astype(np.uint8)
     canvas.mark("sky", np.array([[0, 0], [width, 0], [width, bottom], [0, bottom]]))
 
@@ -49,7 +54,7 @@ def _clouds(
     streak = rng.uniform(0.45, 0.9)
     ceiling = 1.0 / (up + 0.11)
     field = tiles.noise(11, 4, 128, 0.56)
-    east, north = right * ceiling * streak, ceiling
+    east, north = right * ceiling * np.float32(streak), ceiling
     here = tiles.read(field, east, north, size, offset)
     sunward = offset + np.array([sun[0], sun[2]]) / max(np.hypot(sun[0], sun[2]), 0.2) * 11
     there = tiles.read(field, east, north, size, sunward)
@@ -70,7 +75,9 @@ def draw_horizon(rng: np.random.Generator, canvas: Canvas, camera: Camera, light
             start = rng.integers(tiles.SIDE)
             profile = tiles.noise(12, 4, 32)[start, np.arange(48) * 5]
             line = camera.horizon - camera.focal / depth * tall * np.clip(0.6 + 0.35 * profile, 0.15, 2)
-            outline = np.concatenate([np.stack([columns, line], 1), [[width + 20, camera.horizon + 6], [-20, camera.horizon + 6]]])
+            outline = np.concatenate(
+                [np.stack([columns, line], 1), [[width + 20, camera.horizon + 6], [-20, camera.horizon + 6]]]
+            )
             canvas.fill(outline, light.on(leaf, up), light.air(depth * 0.8) * 0.9)
             canvas.mark("vegetation", outline)
     wall = light.on(np.array([170.0, 160, 152]), np.array([0.0, 0, -1]))

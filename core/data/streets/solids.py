@@ -54,9 +54,14 @@ class Figure:
         radii = np.concatenate([balls[:, 3] for balls in self.balls]) * scale
         thing.reach(flat, radii.max() + 2)
         jobs = [(placed[a:b, 2].mean(), i) for i, (a, b) in enumerate(zip(ends[:-1], ends[1:], strict=True))]
-        jobs += [(at[2] + 0.02 + ring[:, 2].mean() * np.cos(heading), len(self.balls) + i) for i, (ring, _, _) in enumerate(self.rings)]
+        jobs += [
+            (at[2] + 0.02 + ring[:, 2].mean() * np.cos(heading), len(self.balls) + i)
+            for i, (ring, _, _) in enumerate(self.rings)
+        ]
         around = (flat[: ends[-1], None] + _CIRCLE * np.maximum(radii, 0.3)[:, None, None]).astype(np.float32)
-        inner = flat[: ends[-1], None] + (sun * 0.34 * radii[:, None])[:, None] + _CIRCLE * (0.62 * radii)[:, None, None]
+        inner = (
+            flat[: ends[-1], None] + (sun * 0.34 * radii[:, None])[:, None] + _CIRCLE * (0.62 * radii)[:, None, None]
+        )
         inner = inner.astype(np.float32)
         for _, i in sorted(jobs, reverse=True):
             if i >= len(self.balls):
@@ -136,7 +141,12 @@ class Mesh:
                 thing.fill_fixed(corners[starts[i] : starts[i + 1]], tints[i], self.layers[i] not in (1, 3))
 
     def _shade(
-        self, light: Light, palette: dict[str, tuple[Colour, float]], normals: np.ndarray, ray: np.ndarray, sunlit: float
+        self,
+        light: Light,
+        palette: dict[str, tuple[Colour, float]],
+        normals: np.ndarray,
+        ray: np.ndarray,
+        sunlit: float,
     ) -> np.ndarray:
         albedo = np.array([palette[name][0] for name in self.materials], dtype=float)
         gloss = np.array([palette[name][1] for name in self.materials])

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.data.streets.buildings import House, sunlit
 from core.data.streets.canvas import Canvas
+from core.data.streets.houses import House, sunlit
 from core.data.streets.light import Light
 from core.data.streets.perspective import Camera
 from core.data.streets.plan import Plan

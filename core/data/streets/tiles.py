@@ -40,7 +40,7 @@ def _grain(rng: np.random.Generator, across: float, along: float) -> np.ndarray:
 def asphalt() -> np.ndarray:
     """Grains of gravel in tar: uint8 (SIDE, SIDE) around 128, 4 metres wide."""
     rng = np.random.default_rng(7101)
-    value = 128 + 8.5 * _grain(rng, 0.9, 0.9) + 3.5 * noise(1, 8, 64)
+    value = 128 + 7 * _grain(rng, 0.9, 0.9) + 3.5 * noise(1, 8, 64)
     return np.clip(value, 0, 255).astype(np.uint8)
 
 
@@ -90,7 +90,63 @@ def leaves() -> np.ndarray:
     return tile
 
 
-def read(tile: np.ndarray, x: np.ndarray, y: np.ndarray, scale: float, shift: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+@cache
+def _coursed(kind: str) -> np.ndarray:
+    """Relative brightness, float32 (SIDE, SIDE), of 4 x 4 metres of "plaster", "brick", "stone" or "blocks"."""
+    rng = np.random.default_rng([7105, len(kind)])
+    value = 1 + 0.035 * noise(13)
+    if kind == "plaster":
+        return value
+    course, long, spread = {"brick": (16, 40, 0.06), "stone": (8, 20, 0.035), "blocks": (10, 20, 0.06)}[kind]
+    rows = np.arange(SIDE) * course / SIDE
+    count = long // 2
+    columns = np.arange(SIDE)[None] * count / SIDE + (rows.astype(int) % 2)[:, None] * 0.5
+    each = rng.normal(1, spread, (course, count))
+    value *= each[rows.astype(int)[:, None], columns.astype(int) % count]
+    value *= np.where((rows % 1 < 0.15)[:, None] | (columns % 1 < 0.05), 0.86, 1.0)
+    return value.astype(np.float32)
+
+
+def courses(kind: str, width: int, height: int, detail: float, seed: int) -> np.ndarray:
+    """Relative brightness, float32 (height, width), of a wall at `detail` pixels per metre, counted from its foot."""
+    side = max(int(4 * detail), 4)
+    small = cv2.resize(_coursed(kind), (side, side), interpolation=cv2.INTER_AREA)
+    small = np.roll(small, seed % side, axis=1)
+    many = np.tile(small, (-(-height // side), -(-width // side)))
+    return many[many.shape[0] - height :, :width]
+
+
+@cache
+def patches() -> np.ndarray:
+    """Slow changes of tone over tens of metres: uint8 (SIDE, SIDE) around 128."""
+    return np.clip(128 + 4 * noise(8, 4, 64), 0, 255).astype(np.uint8)
+
+
+@cache
+def tracks() -> np.ndarray:
+    """The two wheel tracks of one lane: uint8 (8, SIDE) around 128, one lane wide, the same along the road."""
+    wave = np.cos((np.arange(SIDE) / SIDE - 0.5) * 4 * np.pi)
+    return np.tile(128 + 4.5 * wave, (8, 1)).round().astype(np.uint8)
+
+
+_NAMED = {
+    "asphalt": asphalt,
+    "grass": grass,
+    "squares": lambda: paving(0),
+    "bond": lambda: paving(1),
+    "setts": lambda: paving(2),
+}
+
+
+@cache
+def shrunk(name: str, factor: int) -> np.ndarray:
+    """The tile "asphalt", "grass", "squares", "bond" or "setts", `factor` times smaller, for what is farther away."""
+    return cv2.resize(_NAMED[name](), None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
+
+
+def read(
+    tile: np.ndarray, x: np.ndarray, y: np.ndarray, scale: float, shift: tuple[float, float] = (0.0, 0.0)
+) -> np.ndarray:
     """The tile's values at x * scale + shift[0], y * scale + shift[1], all in its pixels, going round at its borders."""
     columns = x.astype(np.float32) * np.float32(scale) + np.float32(shift[0])
     rows = y.astype(np.float32) * np.float32(scale) + np.float32(shift[1])

@@ -4,7 +4,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from core.data.streets import coaches, people, vehicles
+from core.data.streets import cars, coaches, people, vehicles
 from core.data.streets.plan import KERB, Side
 from core.data.streets.solids import Mesh
 from core.data.streets.stage import Stage
@@ -12,7 +12,7 @@ from core.data.streets.stage import Stage
 
 @cache
 def _car(kind: str) -> Mesh:
-    return vehicles.car_mesh(vehicles.CARS[kind])
+    return cars.car_mesh(cars.CARS[kind])
 
 
 @cache
@@ -27,8 +27,8 @@ def _place(stage: Stage, label: str, x: float, z: float, heading: float, driven:
     """Put one vehicle with its shadow on the road."""
     rng = stage.rng
     if label == "car":
-        kind = str(rng.choice(list(vehicles.CARS), p=[0.27, 0.2, 0.17, 0.19, 0.08, 0.09]))
-        body = vehicles.CARS[kind]
+        kind = str(rng.choice(list(cars.CARS), p=[0.27, 0.2, 0.17, 0.19, 0.08, 0.09]))
+        body = cars.CARS[kind]
         mesh, size = _car(kind), (body.length, body.width, body.roof)
         lamps = (body.width * 0.36, 0.64, body.length / 2)
     else:
@@ -38,7 +38,20 @@ def _place(stage: Stage, label: str, x: float, z: float, heading: float, driven:
     stage.cast(vehicles.footprint(*size, at, heading), 0.0)
     stage.touch(x, z, size[1] * 0.52, size[0] * 0.5, 0.0)
     sunlit = stage.sun(x, z)
-    draw = partial(vehicles.draw_vehicle, rng, stage.canvas, stage.camera, stage.light, label, mesh, at, heading, sunlit, driven, lamps)
+    draw = partial(
+        vehicles.draw_vehicle,
+        rng,
+        stage.canvas,
+        stage.camera,
+        stage.light,
+        label,
+        mesh,
+        at,
+        heading,
+        sunlit,
+        driven,
+        lamps,
+    )
     stage.later(z - size[0] / 2 * abs(np.cos(heading)), draw)
 
 
@@ -61,7 +74,9 @@ def set_traffic(stage: Stage) -> None:
     if plan.zebra and rng.random() < 0.5 and plan.zebra > 8:
         for _ in range(rng.integers(1, 5)):
             x = rng.uniform(-plan.left.kerb, plan.right.kerb)
-            _walker(stage, x, plan.zebra + rng.uniform(0.5, 2.8), float(rng.choice([-1.5, 1.5]) + rng.normal(0, 0.1)), 0.0)
+            _walker(
+                stage, x, plan.zebra + rng.uniform(0.5, 2.8), float(rng.choice([-1.5, 1.5]) + rng.normal(0, 0.1)), 0.0
+            )
 
 
 def _lane(stage: Stage, side: Side, lane: int, busy: float) -> None:
@@ -75,11 +90,11 @@ def _lane(stage: Stage, side: Side, lane: int, busy: float) -> None:
         z = max(z, plan.zebra + 8)
     while z < 120:
         kind, draw = "car", rng.random()
-        if draw < 0.07:
+        if draw < 0.045:
             kind = "truck"
-        elif draw < 0.14:
+        elif draw < 0.13:
             kind = "bus"
-        if plan.rails and lane == 0 and rng.random() < 0.3:
+        if plan.rails and lane == 0 and rng.random() < 0.4:
             kind = "train"
         long = 4.6 if kind == "car" else _COACHES[kind][0]
         z += long / 2
@@ -101,7 +116,14 @@ def _parked(stage: Stage, side: Side) -> None:
             backwards = rng.random() < 0.12
             kind = "truck" if rng.random() < 0.03 else "car"
             z += 1.6 * (kind == "truck")
-            _place(stage, kind, x + rng.normal(0, 0.08), z, (0.0 if (side.sign > 0) != backwards else np.pi) + rng.normal(0, 0.02), False)
+            _place(
+                stage,
+                kind,
+                x + rng.normal(0, 0.08),
+                z,
+                (0.0 if (side.sign > 0) != backwards else np.pi) + rng.normal(0, 0.02),
+                False,
+            )
         z += rng.uniform(5.2, 6.4)
 
 
@@ -122,10 +144,24 @@ def _wheels(stage: Stage, side: Side) -> None:
             motor = rng.random() < 0.3
             x = side.sign * (side.path + rng.uniform(0.3, 0.6))
             machine = people.motorcycle(rng) if motor else people.bicycle(rng)
-            _ride(stage, "motorcycle" if motor else "bicycle", machine, None, (x, KERB, z), rng.uniform(-0.6, 0.6) + rng.choice([0, np.pi / 2, np.pi]))
+            _ride(
+                stage,
+                "motorcycle" if motor else "bicycle",
+                machine,
+                None,
+                (x, KERB, z),
+                rng.uniform(-0.6, 0.6) + rng.choice([0, np.pi / 2, np.pi]),
+            )
 
 
-def _ride(stage: Stage, label: str, machine: people.Figure, rider: people.Figure | None, at: tuple[float, float, float], heading: float) -> None:
+def _ride(
+    stage: Stage,
+    label: str,
+    machine: people.Figure,
+    rider: people.Figure | None,
+    at: tuple[float, float, float],
+    heading: float,
+) -> None:
     lit = stage.sun(at[0], at[2])
     high = 1.75 if rider else 1.0
     stage.cast(vehicles.footprint(1.7, 0.4, high, at, heading), at[1])
@@ -155,4 +191,9 @@ def _walker(stage: Stage, x: float, z: float, heading: float, ground: float) -> 
     at = (x, ground, z)
     stage.cast(vehicles.footprint(0.5, 0.42, tall, at, heading), ground)
     stage.touch(x, z, 0.27, 0.27, ground)
-    stage.later(z, partial(people.draw_figure, stage.canvas, stage.camera, stage.light, "person", figure, at, heading, stage.sun(x, z)))
+    stage.later(
+        z,
+        partial(
+            people.draw_figure, stage.canvas, stage.camera, stage.light, "person", figure, at, heading, stage.sun(x, z)
+        ),
+    )

@@ -6,6 +6,7 @@ A folder is written beside its final place and renamed when it is whole: where `
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,9 +47,12 @@ def write_streets(
     root = Path(root)
     settings = {"kind": "streets", "version": VERSION, "seed": seed, "train": train, "val": val, "size": list(size)}
     if train < 0 or val < 0 or min(size) < 32:
-        raise LabError(f"Streets need counts of 0 or more and at least 32 pixels a side; got train {train}, val {val}, size {tuple(size)}.")
+        raise LabError(
+            f"Streets need counts of 0 or more and at least 32 pixels a side; got train {train}, val {val}, size {tuple(size)}."
+        )
     if root.exists() and _is_current(root, settings):
         return
+    _sweep(root)
     partial = root.with_name(f".{root.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -63,10 +67,19 @@ def write_streets(
                 progress(index + 1, total)
         (partial / "streets.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         if root.exists():
+            if _is_current(root, settings):  # another process was quicker
+                return
             shutil.rmtree(root)
         partial.rename(root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what killed writers left beside `root`: unfinished folders that nobody has touched for an hour."""
+    for left in root.parent.glob(f".{root.name}.partial-*"):
+        if time.time() - left.stat().st_mtime > 3600:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _is_current(root: Path, settings: dict) -> bool:
@@ -80,7 +93,9 @@ def _is_current(root: Path, settings: dict) -> bool:
     except (OSError, ValueError):
         ours = False
     if not ours:
-        raise LabError(f"{root} exists and was not written as a streets data set; choose another folder or move it away.")
+        raise LabError(
+            f"{root} exists and was not written as a streets data set; choose another folder or move it away."
+        )
     return found == settings
 
 

@@ -1,0 +1,146 @@
+"""What the unit tests share: places that aren't the checkout's, a tiny data set, a tiny network, one trained run.
+
+Nothing here reaches the network: the Hugging Face Hub is switched off before anything imports its client.
+"""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.config import RunConfig, read_config
+
+TINY_SIZE = (64, 128)
+"""Height and width of the tiny frames."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders of one test: runs, data (with the tiny streets in it), weights, and one for anything else."""
+
+    runs: Path
+    data: Path
+    weights: Path
+    other: Path
+
+
+@pytest.fixture(scope="session")
+def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of 8 train and 4 val street scenes of 64x128. Not to be written to."""
+    from core.data.streets import write_streets
+
+    root = tmp_path_factory.mktemp("data") / "streets"
+    write_streets(root, train=8, val=4, size=TINY_SIZE, seed=0)
+    return root
+
+
+@pytest.fixture
+def places(tmp_path: Path, streets: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+    """Points every `SEGLAB_*` place into a temporary folder; child processes inherit that."""
+    found = Places(tmp_path / "runs", streets.parent, tmp_path / "weights", tmp_path)
+    for folder in (found.runs, found.weights):
+        folder.mkdir()
+    for name, value in _environment(found).items():
+        monkeypatch.setenv(name, value)
+    return found
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Callable[..., RunConfig]:
+    """`tiny_config(epochs=2, ...)`: a plain U-Net of width 4 on the tiny streets; arguments are training fields.
+
+    One thread and fp32, so that nothing depends on how busy the machine is or which instructions it has.
+    """
+
+    def config(
+        dataset: dict[str, Any] | None = None, model: dict[str, Any] | None = None, **training: Any
+    ) -> RunConfig:
+        height, width = TINY_SIZE
+        return read_config(
+            {
+                "dataset": {"name": "streets", "height": height, "width": width} | (dataset or {}),
+                "model": {"family": "unet", "encoder": "plain", "width": 4, "weights": "none"} | (model or {}),
+                "training": {
+                    "minutes": 0,
+                    "epochs": 3,
+                    "batch_size": 2,
+                    "crop_height": 32,
+                    "crop_width": 64,
+                    "evaluations": 2,
+                    "checkpoint_seconds": 0,
+                    "precision": "fp32",
+                    "device": "cpu",
+                    "threads": 1,
+                }
+                | training,
+            }
+        )
+
+    return config
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory, streets: Path, tiny_config: Callable[..., RunConfig]) -> Path:
+    """A finished run of 60 steps on the tiny streets, trained in this process. Not to be written to."""
+    from core.runs import create_run, update_status
+    from core.training.loop import train
+
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _environment(Places(folder, streets.parent, folder / "none", folder)).items():
+            patch.setenv(name, value)
+        config = tiny_config(
+            model={"width": 8}, epochs=30, batch_size=4, learning_rate=1e-2, crop_height=64, crop_width=128
+        )
+        run = create_run(config, folder)
+        state = train(run, config, report=lambda **changes: None, should_stop=lambda: False)
+    update_status(run, state=state, step=60, steps_total=60)
+    return run
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real frames and weights beside the checkout, or the one that SEGLAB_SHARED names."""
+    folder = Path(os.environ.get("SEGLAB_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"there is no '{folder}' with real frames and weights; SEGLAB_SHARED may name another")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., Any]:
+    """`wait_until(question, seconds)`: asks until the answer is true and returns it; fails after `seconds`."""
+    import time
+
+    def wait(question: Callable[[], Any], seconds: float = 60) -> Any:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            answer = question()
+            if answer:
+                return answer
+            time.sleep(0.02)
+        pytest.fail(f"waited {seconds} s in vain")
+
+    return wait
+
+
+@pytest.fixture(autouse=True)
+def _no_download(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test does to the environment, the next one finds the Hub switched off again."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    yield
+
+
+def _environment(places: Places) -> dict[str, str]:
+    return {
+        "SEGLAB_CHECKPOINTS": str(places.runs),
+        "SEGLAB_DATA": str(places.data),
+        "SEGLAB_DATA_ROOTS": os.pathsep.join([str(places.data), str(places.other)]),
+        "SEGLAB_WEIGHTS": str(places.weights),
+    }

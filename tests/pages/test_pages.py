@@ -1,0 +1,163 @@
+"""Every page through Streamlit's own AppTest: empty, with a trained run, with broken things. No browser, no JavaScript."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.config import RunConfig
+from core.runs import create_run, update_status
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ["home", "data", "train", "runs", "compare", "inspect"]
+
+
+def opened(page: str) -> AppTest:
+    """A page as a fresh visitor gets it."""
+    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=60).run()
+    return app if page == "home" else app.switch_page(f"../pages/{page}.py").run()
+
+
+def words(app: AppTest) -> str:
+    """Everything a page says, HTML included."""
+    parts = [
+        element.value for kind in (app.title, app.subheader, app.caption, app.markdown, app.error) for element in kind
+    ]
+    parts += [element.proto.body for element in app.get("html") if "<style>" not in element.proto.body]
+    return "\n".join(str(part) for part in parts)
+
+
+@pytest.fixture
+def with_run(places, trained_run: Path) -> str:
+    """A finished run among the places; returns its id."""
+    shutil.copytree(trained_run, places.runs / trained_run.name)
+    return trained_run.name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_without_any_run_says_what_to_do_next(places, page: str) -> None:
+    app = opened(page)
+    assert not app.exception
+    assert not app.error
+    expected = {
+        "home": "Train an FCN",
+        "data": "training and",
+        "train": "Training goes on",
+        "runs": "No run yet",
+        "compare": "Nothing to compare yet",
+        "inspect": "No network yet",
+    }
+    assert expected[page] in words(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_with_a_run_shows_it(places, with_run: str, page: str) -> None:
+    app = opened(page)
+    assert not app.exception
+    assert not app.error
+    if page in ("home", "runs"):
+        assert with_run in words(app)
+
+
+def test_without_streets_the_data_page_offers_to_draw_them(places, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SEGLAB_DATA", str(tmp_path / "nothing"))
+    app = opened("data")
+    assert "not drawn yet" in words(app)
+    assert [button.label for button in app.button] == ["Draw the street scenes"]
+
+
+@pytest.mark.parametrize(
+    ("root", "sentence"),
+    [
+        ("/nowhere/at/all", "lies outside of the folders"),
+        ("", "Name the folder of your Cityscapes"),
+        ("\0", "No data folder was named"),
+        ("{other}", "is not a Cityscapes folder"),
+        ("{other}/missing", "There is no folder"),
+    ],
+)
+@pytest.mark.parametrize("page", ["data", "train"])
+def test_a_wrong_folder_is_a_sentence_on_the_page(places, page: str, root: str, sentence: str, monkeypatch) -> None:
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(places.other))
+    app = opened(page)
+    app.segmented_control(key=f"{page}-data").set_value("cityscapes").run()
+    app.text_input(key=f"{page}-root").set_value(root.format(other=places.other)).run()
+    assert not app.exception
+    assert sentence in words(app)
+
+
+def test_half_written_runs_are_shown_and_break_nothing(
+    places, with_run: str, tiny_config: Callable[..., RunConfig]
+) -> None:
+    config = tiny_config()
+    torn = create_run(config, places.runs)
+    (torn / "config.json").write_text('{"dataset": {"na')
+    bare = create_run(config, places.runs)
+    (bare / "status.json").unlink()
+    empty = create_run(config, places.runs)
+    for path in empty.iterdir():
+        path.unlink()
+    for page in PAGES:
+        app = opened(page)
+        assert not app.exception, page
+    app = opened("runs")
+    app.multiselect[0].set_value([torn.name, bare.name, empty.name]).run()
+    assert not app.exception
+    assert words(app).count("half written") == 3
+
+
+def test_a_failed_run_shows_its_sentence(places, tiny_config: Callable[..., RunConfig]) -> None:
+    run = create_run(tiny_config(), places.runs)
+    (run / "train.log").write_text("Traceback (most recent call last):\n  the whole story\n")
+    update_status(run, state="failed", error="The disk is full. Free some space, then resume.", exit=42)
+    app = opened("runs")
+    assert not app.exception
+    assert "The disk is full." in words(app)
+    assert "the whole story" in app.code[0].value
+    assert any(button.label == "Resume" for button in app.button)
+
+
+def test_the_train_form_offers_every_family_and_says_where_weights_come_from(places) -> None:
+    app = opened("train")
+    app.button_group(key="families").set_value(["fcn", "unet", "vit"]).run()
+    assert not app.exception
+    assert words(app).count("Starts from scratch") == 3
+    assert app.button(key="launch").label == "Train 3 networks, one after the other"
+
+
+def test_training_from_the_form_makes_a_run(places, tiny_config: Callable[..., RunConfig], wait_until) -> None:
+    from core import runner
+    from core.runs import list_runs, read_run
+
+    app = opened("train")
+    app.segmented_control(key="preset").set_value("full").run()
+    app.number_input(key="often-full-batch_size").set_value(2)
+    app.button(key="launch").click().run()
+    assert not app.exception
+    (run,) = list_runs(places.runs)
+    assert run.config.training.batch_size == 2
+    assert run.config.training.epochs == 60
+    runner.stop(run.path)
+    wait_until(lambda: not read_run(run.path).is_active, seconds=90)
+    assert read_run(run.path).state == "stopped"
+
+
+def test_no_page_brings_torch_into_the_server(places, with_run: str) -> None:
+    script = (
+        "import sys\n"
+        "from tests.pages.test_pages import PAGES, opened\n"
+        "import app.main\n"
+        "for page in PAGES:\n"
+        "    assert not opened(page).exception, page\n"
+        "found = sorted({name.split('.')[0] for name in sys.modules} & {'torch', 'timm', 'torchvision'})\n"
+        "assert not found, found\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
