@@ -47,7 +47,8 @@ def main(run: Path) -> int:
         )
         code = trainer.wait()
     status = read_status(run)
-    if status is None or status.state in ACTIVE_STATES:
+    # A run that was stopped may be queued again already, under another supervisor: then its status is no longer ours.
+    if status is None or (status.state in ACTIVE_STATES and status.supervisor == myself):
         update_status(
             run,
             state="failed",

@@ -90,10 +90,8 @@ def draw_wall(
 
     def masonry(detail: float) -> np.ndarray:
         w, h = max(int(panel.length * detail), 2), max(int(height * detail), 2)
-        value = (
-            tiles.courses("brick" if brick else "blocks", w, h, detail, seed)
-            * np.linspace(1.0, 0.84, h, dtype=np.float32)[:, None]
-        )
+        course = tiles.courses("brick" if brick else "blocks", w, h, detail, seed)
+        value = course * np.linspace(1 / 128, 0.84 / 128, h, dtype=np.float32)[:, None]
         value[: max(1, int(0.1 * detail))] = 1.22
         colour = light.on(np.array([156.0, 98, 78]) if brick else np.array([182.0, 172, 154]), normal, sunlit)
         return np.clip(value[..., None] * colour.astype(np.float32), 0, 255).astype(np.uint8)

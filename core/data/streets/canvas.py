@@ -21,11 +21,16 @@ _SHIFT = 4  # fractional bits OpenCV is given, so that edges move smoothly from 
 
 def fixed(polygon: np.ndarray) -> np.ndarray:
     """(N, 2) columns and rows, where 0 is the picture's edge, as OpenCV's fixed-point corners, where 0 is a pixel's middle."""
-    return np.round((np.asarray(polygon) - 0.5) * (1 << _SHIFT)).astype(np.int32)
+    return ((np.asarray(polygon) - 0.5) * (1 << _SHIFT)).astype(np.int32)
 
 
 def within(polygon: np.ndarray, width: float, height: float) -> np.ndarray:
     """The part of a polygon (N, 2) inside the picture, (M, 2); M is 0 where none is."""
+    (left, top), (right, bottom) = polygon.min(0), polygon.max(0)
+    if left >= 0 and top >= 0 and right <= width and bottom <= height:
+        return polygon
+    if right < 0 or bottom < 0 or left > width or top > height:
+        return np.empty((0, 2))
     for axis, bound, sign in ((0, 0.0, 1), (0, width, -1), (1, 0.0, 1), (1, height, -1)):
         if len(polygon) == 0:
             break

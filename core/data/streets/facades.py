@@ -17,9 +17,11 @@ def facade(look: Look, light: Light, normal: np.ndarray, length: float, height: 
     rng = np.random.default_rng(look.seed)
     w, h = max(int(length * detail), 2), max(int(height * detail), 2)
 
-    def lit(albedo: np.ndarray | tuple[float, ...], tilt: float = 0.0) -> tuple[float, ...]:
-        facing = normal + np.array([0.0, tilt, 0.0])
-        return tuple(float(c) for c in light.on(np.asarray(albedo, dtype=float), facing / np.linalg.norm(facing)))
+    upright = light.strength(normal)
+    leaning = light.strength((normal + (0.0, 0.5, 0.0)) / np.sqrt(1.25))
+
+    def lit(albedo: np.ndarray, leans: bool = False) -> tuple[float, ...]:
+        return tuple(np.minimum(albedo * (leaning if leans else upright), 255.0).tolist())
 
     wall = lit(look.wall)
     picture = np.empty((h, w, 3), np.uint8)
@@ -51,7 +53,7 @@ def facade(look: Look, light: Light, normal: np.ndarray, length: float, height: 
                 draw_balcony(picture, x, y, pw, ph, lit(look.accent * 0.3 + 30), shade, detail)
     _ground_floor(picture, rng, look, light, lit, ground, bays, pane, detail)
     if floors > 1 or look.material != "glass":
-        cv2.rectangle(picture, (0, 0), (w, int(0.28 * detail)), lit(look.trim * 0.94, 0.3), -1)
+        cv2.rectangle(picture, (0, 0), (w, int(0.28 * detail)), lit(look.trim * 0.94, True), -1)
         cv2.rectangle(picture, (0, int(0.28 * detail)), (w, int(0.5 * detail)), shade, -1)
     return picture
 
@@ -61,8 +63,9 @@ def _roughen(picture: np.ndarray, look: Look, detail: float) -> None:
     h, w = picture.shape[:2]
     kind = look.material if look.material in ("brick", "stone") else "plaster"
     value = tiles.courses(kind, w, h, detail, look.seed)
-    value = value * np.interp(np.arange(h), [0, h * 0.4, h - 1], [128.0, 128.0, 108.0]).astype(np.float32)[:, None]
-    cv2.multiply(picture, cv2.merge([value.astype(np.uint8)] * 3), picture, 1 / 128.0)
+    fade = np.interp(np.arange(h), [0, h * 0.4, h - 1], [128.0, 128.0, 108.0]).astype(np.uint8)
+    value = cv2.multiply(value, np.repeat(fade[:, None], w, axis=1), scale=1 / 128.0)
+    cv2.multiply(picture, cv2.merge([value] * 3), picture, 1 / 128.0)
 
 
 def _ground_floor(

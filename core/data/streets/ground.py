@@ -113,19 +113,24 @@ class Ground:
             part = slice(rows[0], rows[-1] + 1)
             for kinds, tile in (((0, 1), "grass"), ((2, 2), pattern), ((4, 5), road)):
                 mask = cv2.inRange(self.zone[part], *kinds)
-                if cv2.countNonZero(mask):
+                left, top, wide, tall = cv2.boundingRect(mask)
+                if wide:
+                    spot = (slice(rows[0] + top, rows[0] + top + tall), slice(left, left + wide))
                     small = tiles.shrunk(tile, shrink)
-                    cv2.copyTo(tiles.read(small, self.x[part], self.z[part], step / shrink, shift), mask, out[part])
-        value = cv2.addWeighted(out, 1.0, self._wide(tiles.patches(), self.x, self.z * 0.37, 6.0, 4), 1.0, -128.0)
+                    texture = tiles.read(small, self.x[spot], self.z[spot], step / shrink, shift)
+                    cv2.copyTo(texture, mask[top : top + tall, left : left + wide], out[spot])
+        everywhere = (slice(None), slice(None))
+        value = cv2.addWeighted(out, 1.0, self.read_wide(tiles.patches(), everywhere, 6.0, 4), 1.0, -128.0)
         # Wheels polish two darker tracks into every lane.
-        track = self._wide(tiles.tracks(), self.x, self.z * 0, tiles.SIDE / self.plan.right.lane, 2)
+        track = self.read_wide(tiles.tracks(), everywhere, tiles.SIDE / self.plan.right.lane, 2)
         cv2.copyTo(cv2.addWeighted(value, 1.0, track, 1.0, -128.0), cv2.inRange(self.zone, 4, 4), value)
         return cv2.merge([value] * 3)
 
-    def _wide(self, tile: np.ndarray, x: np.ndarray, z: np.ndarray, scale: float, coarse: int) -> np.ndarray:
-        """`tiles.read` for a pattern so wide that every `coarse`-th pixel is enough; uint8 (rows, width)."""
+    def read_wide(self, tile: np.ndarray, window: tuple[slice, slice], scale: float, coarse: int) -> np.ndarray:
+        """`tiles.read` in a window below the horizon, for a pattern so wide that every `coarse`-th pixel is enough."""
+        x, z = self.x[window], self.z[window]
         few = tiles.read(tile, x[::coarse, ::coarse], z[::coarse, ::coarse], scale)
-        return cv2.resize(few, self.zone.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return cv2.resize(few, x.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
     def darken(self, shadows: list[np.ndarray], contacts: list[np.ndarray]) -> None:
         """Take the sun away inside `shadows` and some of the sky inside `contacts`; both are street polygons (N, 3)."""
@@ -136,7 +141,9 @@ class Ground:
         soft = cv2.blur(cv2.blur(soft, (9, 5)), (9, 5))
         sharp = cv2.blur(sharp, (5, 3))
         for mask, left in ((sharp, self.light.shade()), (soft, np.array([0.34, 0.35, 0.38]))):
-            weight = mask.astype(np.float32) / 255
-            ground = self.canvas.rgb[self.top :]
-            dark = cv2.multiply(ground, (*left, 1.0))
-            self.canvas.rgb[self.top :] = cv2.blendLinear(dark, ground, weight, 1 - weight)
+            x, y, wide, tall = cv2.boundingRect(mask)
+            if wide:
+                weight = mask[y : y + tall, x : x + wide].astype(np.float32) / 255
+                ground = self.canvas.rgb[self.top + y : self.top + y + tall, x : x + wide]
+                dark = cv2.multiply(ground, (*left, 1.0))
+                ground[:] = cv2.blendLinear(dark, np.ascontiguousarray(ground), weight, 1 - weight)

@@ -37,11 +37,14 @@ class Light:
 
     def on(self, albedo: np.ndarray, normal: np.ndarray, sunlit: float | np.ndarray = 1.0) -> np.ndarray:
         """The colour (..., 3) of a matt surface of colour `albedo` (..., 3) facing `normal` (..., 3)."""
+        return np.minimum(np.asarray(albedo) * self.strength(normal, sunlit), 255.0)
+
+    def strength(self, normal: np.ndarray, sunlit: float | np.ndarray = 1.0) -> np.ndarray:
+        """How much of each colour (..., 3) a white surface facing `normal` (..., 3) sends back; may pass 1."""
         normal = np.asarray(normal, dtype=np.float64)
         facing = np.maximum(normal @ self.to_sun, 0.0) * sunlit
         open_sky = 0.78 + 0.22 * normal[..., 1]
-        strength = self.sky * open_sky[..., None] + self.sun * facing[..., None]
-        return np.minimum(np.asarray(albedo) * strength, 255.0)
+        return self.sky * open_sky[..., None] + self.sun * facing[..., None]
 
     def air(self, depth: float | np.ndarray) -> float | np.ndarray:
         """How much haze lies before something `depth` metres away, 0..255."""

@@ -36,13 +36,14 @@ def _blend(ground: Ground, polygons: list[np.ndarray], colour: np.ndarray, stren
     for outline in outlines:
         cv2.fillPoly(mask, [fixed(outline - (x0, y0))], 255, shift=4)
     mask = cv2.bitwise_and(mask, cv2.inRange(ground.zone[window], 4, 5))
-    weight = mask.astype(np.float32) * np.float32(strength / 255)
-    if patchy:
-        worn = tiles.read(tiles.noise(9, 16, 128), ground.x[window], ground.z[window], 40.0)
-        weight *= np.clip(1 - patchy * (0.6 + 0.5 * worn), 0.15, 1)
     picture = ground.canvas.rgb[ground.top :][window]
     tint = np.empty_like(picture)
     tint[:] = np.clip(colour, 0, 255).astype(np.uint8)
+    if not patchy:
+        cv2.copyTo(cv2.addWeighted(tint, strength, picture, 1 - strength, 0), mask, picture)
+        return
+    worn = ground.read_wide(tiles.noise(9, 16, 128), window, 40.0, 2)
+    weight = mask * (np.float32(strength / 255) * np.clip(1 - patchy * (0.6 + 0.5 * worn), 0.15, 1))
     picture[:] = cv2.blendLinear(tint, np.ascontiguousarray(picture), weight, 1 - weight)
 
 
@@ -54,7 +55,7 @@ def _wear(ground: Ground) -> None:
         x, z = rng.uniform(low, high), 4 + 30 * rng.random() ** 1.6
         patches.append(_box(x, x + rng.uniform(0.5, 2.2), z, z + rng.uniform(0.8, 7)))
     tone = ground.light.on(np.full(3, rng.choice([76.0, 86.0, 124.0])), UP)
-    _blend(ground, patches, tone, 0.55, 0.3)
+    _blend(ground, patches, tone, 0.5, 0.0)
     cracks = []
     for _ in range(rng.integers(0, 5)):
         point = np.array([rng.uniform(low, high), rng.uniform(3.5, 22)])

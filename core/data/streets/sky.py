@@ -4,17 +4,19 @@ import cv2
 import numpy as np
 
 from core.data.streets import tiles
-from core.data.streets.canvas import OVERSAMPLING, Canvas
+from core.data.streets.canvas import Canvas
 from core.data.streets.light import Light
 from core.data.streets.perspective import Camera, turned
+
+_STEP = 4  # the sky is soft: one sample for so many working pixels each way is enough
 
 
 def draw_sky(rng: np.random.Generator, canvas: Canvas, camera: Camera, light: Light) -> None:
     """Fill the picture above the horizon: gradient, glow round the sun, clouds seen in perspective."""
     height, width = canvas.air.shape
     bottom = int(np.clip(camera.horizon + 4, 2, height))
-    rows = (np.arange(0, bottom, OVERSAMPLING) + 1.0)[:, None]
-    columns = (np.arange(0, width, OVERSAMPLING) + 1.0)[None, :]
+    rows = (np.arange(0, bottom, _STEP) + _STEP / 2)[:, None]
+    columns = (np.arange(0, width, _STEP) + _STEP / 2)[None, :]
     up = np.maximum((camera.horizon - rows) / camera.focal, 0.0).astype(np.float32) + 0 * columns
     right = ((columns - camera.centre) / camera.focal).astype(np.float32) + 0 * rows
     length = np.sqrt(1 + up**2 + right**2)
@@ -38,9 +40,7 @@ def draw_sky(rng: np.random.Generator, canvas: Canvas, camera: Camera, light: Li
     disc = np.clip((towards - 0.99955) / 0.0003, 0, 1) * (1 - density[..., None])
     colour += (255 - colour) * disc
     picture = np.clip(colour, 0, 255).astype(np.uint8)
-    canvas.rgb[:bottom] = cv2.resize(picture, (width, len(rows) * OVERSAMPLING), interpolation=cv2.INTER_LINEAR)[
-        :bottom
-    ]
+    canvas.rgb[:bottom] = cv2.resize(picture, (width, len(rows) * _STEP), interpolation=cv2.INTER_LINEAR)[:bottom]
     canvas.rgb[bottom:] = light.haze.clip(0, 255).astype(np.uint8)
     canvas.mark("sky", np.array([[0, 0], [width, 0], [width, bottom], [0, bottom]]))
 

@@ -4,6 +4,7 @@ Both are built in their own metres (x right, y up, z ahead), then turned, placed
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -75,6 +76,18 @@ class Figure:
                 thing.fill_fixed(fixed(cv2.convexHull(inner[part].reshape(-1, 2))[:, 0]), tuple(lit[i].tolist()), False)
 
 
+@dataclass(frozen=True)
+class _Packed:
+    """A finished mesh as arrays: all corners (N, 3), and for each face its count, start, layer and material."""
+
+    corners: np.ndarray
+    counts: np.ndarray
+    starts: np.ndarray
+    layers: np.ndarray
+    names: list[str]
+    which: np.ndarray
+
+
 @dataclass
 class Mesh:
     """Flat faces with a material each; gloss 0..1 mirrors the sky, `glow` materials shine by themselves."""
@@ -100,6 +113,13 @@ class Mesh:
         self.face(material, *corners, layer=layer)
         self.face(material, *[(-x, y, z) for x, y, z in reversed(corners)], layer=layer)
 
+    @cached_property
+    def _packed(self) -> "_Packed":
+        counts = np.array([len(face) for face in self.faces])
+        names, which = np.unique(self.materials, return_inverse=True)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        return _Packed(np.concatenate(self.faces), counts, starts, np.array(self.layers), names.tolist(), which)
+
     def draw(
         self,
         thing: Thing,
@@ -111,17 +131,17 @@ class Mesh:
         sunlit: float,
     ) -> None:
         """Paint the faces turned to the camera. `palette` maps a material to (albedo, gloss); gloss -1 means it shines."""
-        counts = [len(face) for face in self.faces]
-        points = turned(np.concatenate(self.faces), heading, at)
+        packed = self._packed
+        counts, starts, layers = packed.counts, packed.starts, packed.layers
+        points = turned(packed.corners, heading, at)
         viewed = camera.view(points)
         if viewed[:, 2].min() < NEAR:
             return
         flat = camera.flatten(viewed)
-        starts = np.concatenate([[0], np.cumsum(counts)])
         first, second, third = points[starts[:-1]], points[starts[:-1] + 1], points[starts[:-1] + 2]
         normals = np.cross(second - first, third - first)
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
-        middles = np.add.reduceat(points, starts[:-1]) / np.array(counts)[:, None]
+        middles = np.add.reduceat(points, starts[:-1]) / counts[:, None]
         eye = np.array([camera.x, camera.height, 0.0])
         ray = middles - eye
         distance = np.linalg.norm(ray, axis=1)
@@ -131,14 +151,13 @@ class Mesh:
         # Rows run downwards, so a face turned to us runs clockwise in the picture.
         ahead, back = flat[starts[:-1] + 1] - flat[starts[:-1]], flat[starts[:-1] + 2] - flat[starts[:-1]]
         visible = ahead[:, 0] * back[:, 1] - ahead[:, 1] * back[:, 0] > 0
-        layers = np.array(self.layers)
         if camera.scale(at[0], at[2]) < 10:
             visible &= layers <= 2
         thing.reach(flat)
         corners, tints = fixed(flat), colours.tolist()
-        for i in np.lexsort((-depth, layers)):
-            if visible[i]:
-                thing.fill_fixed(corners[starts[i] : starts[i + 1]], tints[i], self.layers[i] not in (1, 3))
+        order = np.lexsort((-depth, layers))
+        for i in order[visible[order]].tolist():
+            thing.fill_fixed(corners[starts[i] : starts[i + 1]], tints[i], self.layers[i] not in (1, 3))
 
     def _shade(
         self,
@@ -148,8 +167,9 @@ class Mesh:
         ray: np.ndarray,
         sunlit: float,
     ) -> np.ndarray:
-        albedo = np.array([palette[name][0] for name in self.materials], dtype=float)
-        gloss = np.array([palette[name][1] for name in self.materials])
+        names, which = self._packed.names, self._packed.which
+        albedo = np.array([palette[name][0] for name in names], dtype=float)[which]
+        gloss = np.array([palette[name][1] for name in names])[which]
         matt = light.on(albedo, normals, sunlit)
         facing = np.clip(-np.sum(ray * normals, axis=1), 0, 1)
         mirror = ray + 2 * facing[:, None] * normals

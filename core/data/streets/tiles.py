@@ -92,11 +92,11 @@ def leaves() -> np.ndarray:
 
 @cache
 def _coursed(kind: str) -> np.ndarray:
-    """Relative brightness, float32 (SIDE, SIDE), of 4 x 4 metres of "plaster", "brick", "stone" or "blocks"."""
+    """Brightness around 128, uint8 (SIDE, SIDE), of 4 x 4 metres of "plaster", "brick", "stone" or "blocks"."""
     rng = np.random.default_rng([7105, len(kind)])
     value = 1 + 0.035 * noise(13)
     if kind == "plaster":
-        return value
+        return (value * 128).astype(np.uint8)
     course, long, spread = {"brick": (16, 40, 0.06), "stone": (8, 20, 0.035), "blocks": (10, 20, 0.06)}[kind]
     rows = np.arange(SIDE) * course / SIDE
     count = long // 2
@@ -104,16 +104,22 @@ def _coursed(kind: str) -> np.ndarray:
     each = rng.normal(1, spread, (course, count))
     value *= each[rows.astype(int)[:, None], columns.astype(int) % count]
     value *= np.where((rows % 1 < 0.15)[:, None] | (columns % 1 < 0.05), 0.86, 1.0)
-    return value.astype(np.float32)
+    return np.clip(value * 128, 0, 255).astype(np.uint8)
 
 
 def courses(kind: str, width: int, height: int, detail: float, seed: int) -> np.ndarray:
-    """Relative brightness, float32 (height, width), of a wall at `detail` pixels per metre, counted from its foot."""
-    side = max(int(4 * detail), 4)
-    small = cv2.resize(_coursed(kind), (side, side), interpolation=cv2.INTER_AREA)
-    small = np.roll(small, seed % side, axis=1)
-    many = np.tile(small, (-(-height // side), -(-width // side)))
-    return many[many.shape[0] - height :, :width]
+    """Brightness around 128, uint8 (height, width), of a wall at `detail` pixels per metre, counted from its foot."""
+    # Sizes go in steps, so that a few small tiles serve every house.
+    small = _coursed_small(kind, max(int(detail), 1) * 4)
+    side = len(small)
+    many = np.tile(small, (-(-height // side), -(-width // side) + 1))
+    start = seed % side
+    return many[many.shape[0] - height :, start : start + width]
+
+
+@cache
+def _coursed_small(kind: str, side: int) -> np.ndarray:
+    return cv2.resize(_coursed(kind), (side, side), interpolation=cv2.INTER_AREA)
 
 
 @cache

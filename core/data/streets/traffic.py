@@ -88,7 +88,7 @@ def _lane(stage: Stage, side: Side, lane: int, busy: float) -> None:
     heading = 0.0 if ahead else np.pi
     if plan.zebra and own and rng.random() < 0.5:
         z = max(z, plan.zebra + 8)
-    while z < 120:
+    while z < 100:
         kind, draw = "car", rng.random()
         if draw < 0.045:
             kind = "truck"

@@ -9,7 +9,7 @@ from core.data.streets.light import Light
 from core.data.streets.looks import Look
 
 Lit = Callable[..., tuple[float, ...]]
-"""From an albedo (3,), and how far the surface leans upwards, to its lit colour."""
+"""From an albedo (3,), and whether the surface leans upwards as sills do, to its lit colour."""
 
 
 def windows_of(
@@ -52,7 +52,7 @@ def windows_of(
         if rim:
             pane = cv2.copyMakeBorder(pane, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=frame)
             sill = np.empty((max(2, rim), pane.shape[1], 3), np.uint8)
-            sill[:] = np.clip(lit(look.trim, 0.8), 0, 255)
+            sill[:] = np.clip(lit(look.trim, True), 0, 255)
             under = np.empty((max(1, rim // 2), pane.shape[1], 3), np.uint8)
             under[:] = np.clip(np.array(lit(look.wall)) * 0.6, 0, 255)
             pane = np.vstack([pane, sill, under])

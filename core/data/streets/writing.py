@@ -15,7 +15,6 @@ import numpy as np
 
 from core.data.streets.scene import Scene, draw_scene
 from core.errors import LabError
-from core.labels import CITYSCAPES_LABELS
 
 VERSION = 1
 """Raised whenever the same seed would give other pictures, so that an old folder is told from a new one."""
@@ -23,10 +22,8 @@ VERSION = 1
 CITIES = {"train": ("arden", "belmont"), "val": ("corvale",)}
 """Invented towns, so that a frame's name never passes for a real one."""
 
-_FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-_COLOURS = np.zeros((256, 3), np.uint8)
-for _label in CITYSCAPES_LABELS:
-    _COLOURS[_label.id] = _label.color
+_PHOTO = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
+_FLAT = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
 def write_streets(
@@ -108,10 +105,9 @@ def _write_scene(root: Path, split: str, name: str, scene: Scene) -> None:
         return folder / f"{name}_{ending}"
 
     height, width = scene.label_ids.shape
-    _save(place("leftImg8bit", "leftImg8bit.png"), scene.image[..., ::-1])
+    _save(place("leftImg8bit", "leftImg8bit.png"), cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR), _PHOTO)
     _save(place("gtFine", "gtFine_labelIds.png"), scene.label_ids)
     _save(place("gtFine", "gtFine_instanceIds.png"), scene.instance_ids)
-    _save(place("gtFine", "gtFine_color.png"), _COLOURS[scene.label_ids][..., ::-1])
     coarse_instances = scene.coarse_ids.astype(np.uint16)
     _save(place("gtCoarse", "gtCoarse_labelIds.png"), scene.coarse_ids)
     _save(place("gtCoarse", "gtCoarse_instanceIds.png"), coarse_instances)
@@ -120,6 +116,6 @@ def _write_scene(root: Path, split: str, name: str, scene: Scene) -> None:
         place(kind, f"{kind}_polygons.json").write_text(text, encoding="utf-8")
 
 
-def _save(path: Path, picture: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), picture, _FAST):
+def _save(path: Path, picture: np.ndarray, options: list[int] = _FLAT) -> None:
+    if not cv2.imwrite(str(path), picture, options):
         raise LabError(f"{path} could not be written; is the disk full or the folder read-only?")

@@ -1,0 +1,84 @@
+// One picture: its title, read-out, canvas, cross, failure sentence, and its shares for readers of the screen. What it
+// shows, and how large it is, it is told.
+
+const LOST_MASK =
+  "This mask could not be loaded. Reload the page; if it stays away, the run's folder may have been deleted.";
+const LOST_PHOTO =
+  "The photo could not be loaded. Reload the page; if it stays away, its file may have been moved or deleted.";
+
+class Panel {
+  constructor() {
+    this.dot = make("span", "dot");
+    this.title = make("span", "title");
+    this.subtitle = make("span", "subtitle");
+    this.readout = new Readout();
+    this.canvas = make("canvas", "", { role: "img" });
+    this.cross = make("div", "cross", { "aria-hidden": "true" });
+    this.message = make("p", "message", { role: "status" });
+    this.stage = make("div", "stage", {}, this.canvas, this.cross, this.message);
+    this.table = make("table", "unseen");
+    const head = make("div", "head", {}, this.dot, this.title, this.subtitle);
+    this.element = make("section", "", {}, head, this.readout.element, this.stage, this.table);
+    this.context = this.canvas.getContext("2d", { alpha: false });
+    this.labels = this.confidence = this.shares = this.colored = null;
+  }
+
+  // Name what is to come. What is shown now stays until `fill`.
+  describe(spec) {
+    this.spec = spec;
+    this.dot.hidden = !spec.color;
+    this.dot.style.background = spec.color ?? "";
+    this.title.textContent = this.title.title = spec.title;
+    this.subtitle.textContent = spec.subtitle;
+    this.canvas.setAttribute("aria-label", `${spec.title}: class colours over the photo`);
+    this.#setState("loading");
+  }
+
+  // Take what was loaded, null for what could not be.
+  fill({ photo, labels, confidence }, classes) {
+    this.labels = labels;
+    this.confidence = confidence;
+    this.shares = labels && classShares(labels, classes.length);
+    this.colored = labels && new OffscreenCanvas(labels.width, labels.height);
+    const row = (name, share) =>
+      make("tr", "", {}, make("th", "", { scope: "row" }, name), make("td", "", {}, percent(share)));
+    const rows = (this.shares ?? []).flatMap((share, index) => (share ? [row(classes[index], share)] : []));
+    this.table.replaceChildren(make("caption", "", {}, `Share of labelled pixels: ${this.spec.title}`), ...rows);
+    if (photo && labels) this.#setState("ready");
+    else this.#setState("failed", labels ? LOST_PHOTO : LOST_MASK);
+  }
+
+  recolor(table, outlined) {
+    if (this.labels) colorLabels(this.labels, table, outlined, this.colored);
+  }
+
+  // CSS pixels. A size that changes leaves the canvas empty.
+  resize(width, height) {
+    const ratio = window.devicePixelRatio || 1;
+    this.stage.style.width = `${width}px`;
+    this.stage.style.height = `${height}px`;
+    const [columns, rows] = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (this.canvas.width !== columns) this.canvas.width = columns; // assigning clears, even when nothing changed
+    if (this.canvas.height !== rows) this.canvas.height = rows;
+  }
+
+  draw(photo, view, opacity) {
+    drawView(this.context, photo, this.colored, view, opacity);
+  }
+
+  // Put the cross at the frame point (a, b), where that is in sight.
+  showCross([a, b]) {
+    this.cross.hidden = a < 0 || b < 0 || a > 1 || b > 1;
+    this.cross.style.left = `${a * 100}%`;
+    this.cross.style.top = `${b * 100}%`;
+  }
+
+  hideCross() {
+    this.cross.hidden = true;
+  }
+
+  #setState(state, message = "") {
+    this.element.className = `panel ${state}`;
+    this.message.textContent = message;
+  }
+}

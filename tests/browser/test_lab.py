@@ -1,0 +1,174 @@
+"""The newcomer's path through the whole lab in Chromium, on a fresh folder: train all three, watch, stop, resume, compare, inspect.
+
+Real runs of the preset `taste`, from scratch (the Hub is out of reach here), so this takes some minutes.
+"""
+
+import io
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from core.data.streets import draw_scene
+from core.runs import list_runs, read_run
+
+ROOT = Path(__file__).resolve().parents[2]
+FRAME_OF_VIEWER = ".viewer[data-ready=true]"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab of its own: address and run folder."""
+
+    url: str
+    runs: Path
+
+    def states(self) -> list[str]:
+        return [run.state for run in reversed(list_runs(self.runs))]
+
+
+@pytest.fixture(scope="module")
+def lab(serve_app: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("lab")
+    environment = {
+        "SEGLAB_CHECKPOINTS": str(folder / "runs"),
+        "SEGLAB_DATA": str(folder / "data"),
+        "SEGLAB_WEIGHTS": str(folder / "weights"),
+        "SEGLAB_DATA_ROOTS": str(folder),
+        "HF_HUB_OFFLINE": "1",
+    }
+    yield Lab(serve_app(ROOT / "app" / "main.py", environment), folder / "runs")
+    for run in list_runs(folder / "runs"):
+        for process in (run.status.supervisor, run.status.trainer):
+            if process and process.is_alive():
+                psutil.Process(process.pid).kill()
+
+
+def server_pid(url: str) -> int:
+    """The process that listens there; the only one of this test's own children that was given the port."""
+    port = url.rsplit(":", 1)[1]
+    (found,) = [child.pid for child in psutil.Process().children(recursive=True) if port in child.cmdline()]
+    return found
+
+
+def wait_for(question: Callable[[], object], seconds: float, page) -> None:
+    deadline = time.monotonic() + seconds
+    while not question():
+        assert time.monotonic() < deadline, "waited in vain"
+        page.wait_for_timeout(250)
+
+
+def hover(page, panel: int, x: float = 0.5, y: float = 0.85) -> str:
+    """Points at a place of a panel, in shares of its picture, and returns what the viewer reads there."""
+    box = page.locator(f"{FRAME_OF_VIEWER} canvas").nth(panel).bounding_box()
+    page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+    page.wait_for_timeout(300)
+    return page.locator(FRAME_OF_VIEWER).get_attribute("data-hover") or ""
+
+
+def test_the_newcomers_path(lab: Lab, page, wait_for_app) -> None:
+    # Train all three from the form; the street scenes are drawn on the way.
+    page.goto(f"{lab.url}/train")
+    wait_for_app(page)
+    for family in ("U-Net", "ViT"):
+        page.get_by_role("button", name=family, exact=True).click()
+        wait_for_app(page)
+    page.get_by_role("button", name="Train 3 networks").click()
+    page.wait_for_url("**/runs?*", timeout=240_000)
+    first = list_runs(lab.runs)[-1].path
+
+    # The curves grow, and a zoom that was drawn with the mouse is kept while they do.
+    curves = page.locator(".curves[data-ready=true]")
+    wait_for(lambda: int(curves.get_attribute("data-points") or 0) >= 4, 180, page)
+    plot = page.locator(".curves .nsewdrag").first.bounding_box()
+    page.mouse.move(plot["x"] + plot["width"] * 0.3, plot["y"] + plot["height"] * 0.5)
+    page.mouse.down()
+    page.mouse.move(plot["x"] + plot["width"] * 0.8, plot["y"] + plot["height"] * 0.52, steps=8)
+    page.mouse.up()
+    wait_for(lambda: curves.get_attribute("data-range") != "auto", 10, page)
+    zoom, points = curves.get_attribute("data-range"), int(curves.get_attribute("data-points"))
+    wait_for(lambda: int(curves.get_attribute("data-points")) >= points + 3, 60, page)
+    assert curves.get_attribute("data-range") == zoom
+
+    # Stop the first one, see it stopped with a checkpoint, resume it.
+    if read_run(first).is_active:
+        page.get_by_role("button", name="Stop").first.click()
+        wait_for(lambda: not read_run(first).is_active, 60, page)
+        assert read_run(first).state == "stopped"
+        stopped_at = read_run(first).status.step
+        assert read_run(first).has_checkpoint("last")
+        page.get_by_role("button", name="Resume").click()
+        wait_for(lambda: read_run(first).is_active, 30, page)
+        assert curves.get_attribute("data-range") == zoom
+    wait_for(lambda: lab.states() == ["finished"] * 3, 480, page)
+    assert read_run(first).status.step == read_run(first).status.steps_total > stopped_at
+
+    # Home knows them now, and what they saw at every evaluation is on the page of the runs.
+    wait_for(lambda: page.locator(".lab-frames img").count() == 12, 20, page)
+    page.goto(lab.url)
+    wait_for_app(page)
+    assert page.locator(".lab-badge.finished").count() == 3
+
+    # Compare the three on one frame: truth and three answers under one pointer.
+    page.goto(f"{lab.url}/compare")
+    page.wait_for_selector(FRAME_OF_VIEWER, timeout=120_000)
+    assert page.locator(f"{FRAME_OF_VIEWER} canvas").count() == 4
+    read = hover(page, panel=0)
+    assert "truth: road" in read.lower() or "road" in read.lower(), read
+    assert len(re.findall(r"\d+ %", read)) == 3, read
+
+    # A photo of one's own: every network names a class and how sure it is.
+    photo = io.BytesIO()
+    Image.fromarray(draw_scene(99, 0, size=(300, 533)).image).save(photo, format="JPEG")
+    page.goto(f"{lab.url}/inspect")
+    wait_for_app(page)
+    page.locator("input[type=file]").set_input_files(
+        {"name": "my street.jpg", "mimeType": "image/jpeg", "buffer": photo.getvalue()}
+    )
+    page.wait_for_selector(FRAME_OF_VIEWER, timeout=120_000)
+    read = hover(page, panel=1)
+    assert len(re.findall(r"\d+ %", read)) == 3, read
+
+    # A file that is no picture is a sentence, and the next picture works again.
+    page.locator("input[type=file]").set_input_files(
+        {"name": "street.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n not a picture"}
+    )
+    page.get_by_text("can't be read as a picture").wait_for(timeout=30_000)
+
+    # All of this without torch in the server.
+    mapped = {Path(region.path).name for region in psutil.Process(server_pid(lab.url)).memory_maps()}
+    assert not [name for name in mapped if name.startswith(("libtorch", "libc10"))]
+
+
+def test_every_page_fits_a_phone(lab: Lab, phone, wait_for_app) -> None:
+    for name in ("", "data", "train", "runs", "compare", "inspect"):
+        phone.goto(f"{lab.url}/{name}")
+        wait_for_app(phone)
+        phone.wait_for_timeout(500)
+        assert phone.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+        assert phone.get_by_text("fault of the lab").count() == 0, name
+
+
+def test_routes_answer_nothing_but_what_they_should(lab: Lab, page) -> None:
+    for path in (
+        "/lab/metrics/..%2f..%2fetc%2fpasswd",
+        "/lab/metrics/20260101-000000-fcn-0000",
+        "/lab/metrics/20260101-000000-fcn-0000?offset=-1",
+        "/lab/picture/..%2f..%2fcore%2fruns.py",
+        "/lab/picture/" + "0" * 40 + ".png",
+        "/lab/picture/%00.png",
+    ):
+        answer = page.request.get(lab.url + path)
+        assert answer.status == 404, path
+        assert "Traceback" not in answer.text()
+    run = list_runs(lab.runs)
+    if run:
+        assert page.request.get(f"{lab.url}/lab/metrics/{run[0].id}?offset={'9' * 16}").status == 404
+        assert page.request.post(f"{lab.url}/lab/metrics/{run[0].id}").status == 405
+        rows = page.request.get(f"{lab.url}/lab/metrics/{run[0].id}?offset=0").json()
+        assert rows["rows"] and rows["offset"] > 0

@@ -1,0 +1,198 @@
+"""Reading of the Cityscapes layout: what is found, what is refused, and what the refusal says."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from core.config import DatasetConfig
+from core.data.cityscapes import list_frames, read_image, read_label_ids
+from core.data.dataset import open_dataset, spread
+from core.data.statistics import count_classes
+from core.errors import LabError
+from core.labels import CITYSCAPES_19
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two cities with two frames each, fine and coarse, and a test split without labels; frame 0 of b has no fine labels."""
+    rng = np.random.default_rng(0)
+    for city in ("b", "a"):
+        for number in (1, 0):
+            frame = f"{city}_{number:06d}_000019"
+            write(tmp_path / f"leftImg8bit/train/{city}/{frame}_leftImg8bit.png", rng.integers(0, 256, (8, 16, 3)))
+            if frame != "b_000000_000019":
+                write(tmp_path / f"gtFine/train/{city}/{frame}_gtFine_labelIds.png", rng.integers(0, 34, (8, 16)))
+            write(tmp_path / f"gtCoarse/train/{city}/{frame}_gtCoarse_labelIds.png", rng.integers(0, 34, (8, 16)))
+    write(tmp_path / "leftImg8bit/test/t/t_000000_000019_leftImg8bit.png", rng.integers(0, 256, (8, 16, 3)))
+    return tmp_path
+
+
+def write(path, picture):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.asarray(picture).astype(np.uint8))
+
+
+def test_frames_come_by_city_and_number_with_their_labels(root):
+    frames = list_frames(root, "train")
+    assert [frame.id for frame in frames] == ["a_000000_000019", "a_000001_000019", "b_000001_000019"]
+    frame = frames[0]
+    assert (frame.city, frame.split) == ("a", "train")
+    assert frame.image == root / "leftImg8bit/train/a/a_000000_000019_leftImg8bit.png"
+    assert frame.labels == root / "gtFine/train/a/a_000000_000019_gtFine_labelIds.png"
+
+
+def test_coarse_labels_come_from_their_own_folder(root):
+    frames = list_frames(root, "train", "coarse")
+    assert len(frames) == 4
+    assert all("gtCoarse" in frame.labels.parts for frame in frames)
+
+
+def test_the_test_split_needs_no_labels(root):
+    (frame,) = list_frames(root, "test")
+    assert frame.labels is None
+
+
+def test_other_files_beside_the_frames_do_no_harm(root):
+    (root / "leftImg8bit/train/.DS_Store").write_text("")
+    (root / "leftImg8bit/train/a/Thumbs.db").write_text("")
+    (root / "leftImg8bit/train/a/notes_leftImg8bit.txt").write_text("")
+    assert len(list_frames(root, "train")) == 3
+
+
+@pytest.mark.parametrize(("given", "right"), [("leftImg8bit", "."), (".", "cityscapes")])
+def test_a_root_one_folder_off_is_told_the_right_one(root, given, right, tmp_path_factory):
+    if right != ".":
+        outer = tmp_path_factory.mktemp("outer")
+        root.rename(outer / right)
+        root = outer
+    with pytest.raises(LabError) as caught:
+        list_frames(root / given, "train")
+    assert f"'{(root / right).resolve()}'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (lambda root: (root / "leftImg8bit/train").rename(root / "leftImg8bit/training"), "no train split.*training"),
+        (lambda root: (root / "leftImg8bit").rename(root / "images"), "is not a Cityscapes folder"),
+        (lambda root: (root / "gtFine").rename(root / "gt"), "4 images, but none has its labels under .*gtFine"),
+        (lambda root: [path.unlink() for path in root.glob("leftImg8bit/train/*/*.png")], "There is no image under"),
+    ],
+)
+def test_a_broken_layout_is_explained(root, break_it, words):
+    break_it(root)
+    with pytest.raises(LabError, match=words):
+        list_frames(root, "train")
+
+
+def test_a_photograph_is_rgb_and_scaled(tmp_path):
+    write(tmp_path / "red.png", np.full((8, 16, 3), (0, 0, 200)))  # OpenCV writes blue, green, red
+    image = read_image(tmp_path / "red.png")
+    assert image.shape == (8, 16, 3) and image.dtype == np.uint8
+    assert (image == (200, 0, 0)).all()
+    assert read_image(tmp_path / "red.png", (4, 24)).shape == (4, 24, 3)
+
+
+def test_labels_are_scaled_without_inventing_numbers(tmp_path):
+    labels = np.zeros((8, 16), np.uint8)
+    labels[:, 8:] = 33
+    write(tmp_path / "labels.png", labels)
+    assert (read_label_ids(tmp_path / "labels.png") == labels).all()
+    small = read_label_ids(tmp_path / "labels.png", (4, 8))
+    assert (small == np.repeat([[0, 33]], 4, axis=0).repeat(4, axis=1)).all()
+    assert set(np.unique(read_label_ids(tmp_path / "labels.png", (13, 29)))) == {0, 33}
+
+
+def png_header_of(width, height):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("read", [read_image, read_label_ids])
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "truncated", "folder", "huge"])
+def test_a_file_that_is_no_picture_is_named(tmp_path, read, kind):
+    path = tmp_path / "frame.png"
+    write(path, np.random.default_rng(0).integers(0, 30, (64, 64)))
+    whole = path.read_bytes()
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind != "missing":
+        content = {"empty": b"", "text": b"hello", "truncated": whole[: len(whole) // 2], "huge": png_header_of(60_000, 60_000)}
+        path.write_bytes(content[kind])
+    with pytest.raises(LabError, match="frame.png' can't be read"):
+        read(path)
+
+
+@pytest.mark.parametrize("picture", [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint16), np.zeros((8, 8, 4), np.uint8)])
+def test_a_colour_or_16_bit_picture_is_no_label_map(tmp_path, picture):
+    cv2.imwrite(str(tmp_path / "color.png"), picture)
+    with pytest.raises(LabError, match="color.png.*labelIds"):
+        read_label_ids(tmp_path / "color.png")
+
+
+def test_open_dataset_gives_train_ids_at_its_size(places, streets):
+    config = DatasetConfig(name="streets", height=32, width=64, train_limit=3, val_limit=2)
+    dataset = open_dataset(config)
+    assert (len(dataset.train), len(dataset.val)) == (3, 2)
+    image, target = dataset.image(dataset.train[0]), dataset.target(dataset.train[0])
+    assert image.shape == (32, 64, 3) and target.shape == (32, 64)
+    ids = read_label_ids(dataset.train[0].labels, (32, 64))
+    assert (target == CITYSCAPES_19.lookup[ids]).all()
+    assert set(np.unique(target)) <= {*range(19), 255}
+
+
+def test_a_frame_without_labels_is_ignored_everywhere(places, root):
+    dataset = open_dataset(DatasetConfig(height=32, width=64))
+    (frame,) = list_frames(root, "test")
+    assert (dataset.target(frame) == 255).all()
+
+
+def test_open_dataset_reads_a_root_of_ones_own_and_its_coarse_twin(places, streets):
+    config = DatasetConfig(name="cityscapes", root=str(streets), annotations="coarse", height=64, width=128)
+    dataset = open_dataset(config)
+    assert (len(dataset.train), len(dataset.val)) == (8, 4)
+    assert all("gtCoarse" in frame.labels.parts for frame in dataset.train)
+    assert all("gtFine" in frame.labels.parts for frame in dataset.val), "scores are always on fine labels"
+
+
+def test_spread_takes_evenly():
+    assert spread(range(10), 3) == [0, 3, 6]
+    assert spread(range(4), 0) == spread(range(4), 9) == [0, 1, 2, 3]
+
+
+def test_class_counts_by_hand(places):
+    dataset = open_dataset(DatasetConfig(height=32, width=64))
+    counts = count_classes(dataset, dataset.train)
+    targets = np.stack([dataset.target(frame) for frame in dataset.train])
+    assert counts.frames == 8
+    assert counts.ignored == (targets == 255).sum()
+    for number in range(19):
+        assert counts.pixels[number] == (targets == number).sum()
+        assert counts.images[number] == (targets == number).any(axis=(1, 2)).sum()
+    assert counts.shares.sum() == pytest.approx(1)
+
+
+def test_the_real_frames(shared):
+    root = shared / "data" / "cityscapes"
+    train, val = list_frames(root, "train"), list_frames(root, "val")
+    assert (len(train), len(val)) == (409, 106)
+    assert {frame.city for frame in train} == {"aachen", "bochum", "cologne", "darmstadt"}
+    assert all(frame.id.startswith(f"{frame.city}_") for frame in train)
+    assert len({frame.id for frame in train + val}) == 515
+    assert read_image(val[0].image).shape == (256, 512, 3)
+    ids = read_label_ids(val[0].labels)
+    assert ids.shape == (256, 512) and ids.max() <= 33
+
+
+def test_the_real_frames_at_full_size(shared):
+    frames = list_frames(shared / "data" / "cityscapes-fullres", "train")
+    assert len(frames) == 8
+    assert read_label_ids(frames[0].labels, (256, 512)).shape == (256, 512)
+    assert read_image(frames[0].image).shape == (1024, 2048, 3)

@@ -1,0 +1,175 @@
+"""The config: what a run may ask for, and what it is told when it asks for something else."""
+
+import json
+from typing import Any, get_args
+
+import pytest
+
+from core.config import (
+    DEFAULT_ENCODERS,
+    PRESET_HELP,
+    PRESETS,
+    Family,
+    ModelConfig,
+    RunConfig,
+    TrainingConfig,
+    read_config,
+    with_preset,
+)
+from core.encoders import ENCODERS, encoders_of
+from core.errors import LabError
+
+
+def number_fields() -> list[tuple[str, str, Any, Any, bool]]:
+    """Part, field, lowest, highest, and whether the lowest itself is allowed, of every number in the config."""
+    found = []
+    for part, outer in RunConfig.model_fields.items():
+        for name, field in outer.annotation.model_fields.items():
+            if field.annotation in (int, float):
+                bounds = {
+                    key: getattr(item, key)
+                    for item in field.metadata
+                    for key in ("ge", "gt", "le")
+                    if hasattr(item, key)
+                }
+                found.append((part, name, bounds.get("ge", bounds.get("gt")), bounds["le"], "ge" in bounds))
+    return found
+
+
+def test_defaults_are_valid():
+    config = read_config({})
+    assert config == RunConfig()
+    assert config.dataset.name == "streets"
+    assert (config.dataset.height, config.dataset.width) == (256, 512)
+    assert config.model.encoder_name == "tf_efficientnet_lite0"
+
+
+def test_there_are_numbers_to_check():
+    assert len(number_fields()) > 20
+
+
+@pytest.mark.parametrize(("part", "name", "low", "high", "includes_low"), number_fields(), ids=lambda value: str(value))
+def test_a_number_out_of_range_is_refused_by_name_value_and_range(part, name, low, high, includes_low):
+    for value in (low - 1 if includes_low else low, high + 1):
+        with pytest.raises(LabError) as caught:
+            read_config({part: {name: value}})
+        message = str(caught.value)
+        assert f"{part}.{name} is {value}" in message
+        assert str(low) in message and str(high) in message, "the whole range is told"
+
+
+@pytest.mark.parametrize(("part", "name", "low", "high", "includes_low"), number_fields(), ids=lambda value: str(value))
+def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
+    values = [high, *([low] if includes_low else [])]
+    for value in values:
+        other = {"zoom_min": 0.25, "zoom_max": 4} if name.startswith("zoom") else {}
+        assert getattr(getattr(read_config({part: other | {name: value}}), part), name) == value
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"trainnig": {}}, ["'trainnig'", "dataset, model, training"]),
+        ({"training": {"lr": 0.1}}, ["'training.lr'", "learning_rate"]),
+        ({"model": {"family": "gan"}}, ["model.family", "'gan'", "'fcn', 'unet' or 'vit'"]),
+        ({"dataset": {"name": "kitti"}}, ["dataset.name", "'kitti'", "'streets' or 'cityscapes'"]),
+        ({"dataset": {"annotations": "rough"}}, ["dataset.annotations", "'rough'", "'fine' or 'coarse'"]),
+        ({"training": {"precision": "fp8"}}, ["training.precision", "'fp8'", "'bf16'"]),
+        ({"training": {"class_weights": "cube"}}, ["training.class_weights", "'cube'", "'sqrt' or 'none'"]),
+        ({"training": {"batch_size": "many"}}, ["training.batch_size", "'many'", "integer"]),
+        ({"training": {"batch_size": 2.5}}, ["training.batch_size", "2.5", "integer"]),
+        ({"training": {"flip": "maybe"}}, ["training.flip", "'maybe'", "boolean"]),
+        ({"training": {"device": "cuda:x"}}, ["training.device", "'cuda:x'", "cuda"]),
+        ({"training": {"learning_rate": float("nan")}}, ["training.learning_rate", "nan"]),
+        ({"training": {"minutes": float("inf")}}, ["training.minutes", "inf"]),
+        ({"training": {"seed": None}}, ["training.seed", "None"]),
+        ({"model": {"encoder": "../resnet"}}, ["model.encoder", "'../resnet'"]),
+        ({"model": {"weights": ""}}, ["model.weights", "''"]),
+        ({"model": 3}, ["model is 3"]),
+        ([], ["config", "[]"]),
+        (None, ["config", "None"]),
+        ({"training": {"zoom_min": 2, "zoom_max": 1.5}}, ["training.zoom_max is 1.5", "training.zoom_min (2)"]),
+        ({"dataset": {"name": "cityscapes"}}, ["dataset.root", "leftImg8bit"]),
+        ({"dataset": {"name": "cityscapes", "root": "  "}}, ["dataset.root"]),
+    ],
+)
+def test_what_is_wrong_is_said_with_field_value_and_what_is_allowed(values, words):
+    with pytest.raises(LabError) as caught:
+        read_config(values)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_every_fault_is_named_at_once():
+    with pytest.raises(LabError) as caught:
+        read_config({"training": {"batch_size": 0, "epochs": 0}, "model": {"family": "gan"}})
+    assert all(field in str(caught.value) for field in ("training.batch_size", "training.epochs", "model.family"))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"dataset": {"root": "x" * 100_000}},
+        {"training": {"precision": "x" * 100_000}},
+        {"training": {"seed": 10**400}},
+        {"y" * 100_000: 1},
+    ],
+)
+def test_a_message_stays_a_sentence_however_long_the_value(values):
+    with pytest.raises(LabError) as caught:
+        read_config(values)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_valid_and_leave_what_was_set(preset):
+    config = read_config(with_preset({}, preset))
+    assert config.training == TrainingConfig(**PRESETS[preset])
+    assert read_config(with_preset({"training": {"evaluations": 2}}, preset)).training.evaluations == 2
+    assert PRESET_HELP[preset]
+
+
+def test_an_unknown_preset_lists_the_known_ones():
+    with pytest.raises(LabError, match="'huge'.*taste, quick, full"):
+        with_preset({}, "huge")
+
+
+def test_json_round_trip():
+    config = read_config(
+        {
+            "dataset": {"name": "cityscapes", "root": "/data/städte/東京", "val_limit": 3},
+            "model": {"family": "vit"},
+            "training": {"learning_rate": 1 / 3, "flip": False, "zoom_max": 1.1},
+        }
+    )
+    assert read_config(json.loads(config.model_dump_json())) == config
+
+
+def test_a_config_cannot_be_changed():
+    config = RunConfig()
+    with pytest.raises(ValueError, match="frozen"):
+        config.training.epochs = 3
+    with pytest.raises(ValueError, match="frozen"):
+        config.model = ModelConfig(family="vit")
+
+
+def test_every_field_has_help_and_numbers_of_a_kind_have_a_unit():
+    for part in RunConfig.model_fields.values():
+        for name, field in part.annotation.model_fields.items():
+            assert field.description and field.description.endswith("."), name
+            assert "unit" in field.json_schema_extra, name
+
+
+@pytest.mark.parametrize("family", get_args(Family))
+def test_a_family_offers_its_default_encoder_first(family):
+    assert encoders_of(family)[0].name == DEFAULT_ENCODERS[family] == ModelConfig(family=family).encoder_name
+
+
+def test_encoders_are_named_once():
+    names = [encoder.name for encoder in ENCODERS]
+    assert len(names) == len(set(names))
+
+
+def test_titles_tell_networks_apart():
+    assert ModelConfig(family="unet", encoder="plain", width=16).title == "U-Net (2015, width 16)"
+    assert ModelConfig(family="fcn").title == "FCN-8s on tf_efficientnet_lite0"

@@ -1,0 +1,67 @@
+"""The class table, against the official one, spot-checked by hand."""
+
+import numpy as np
+
+from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, IGNORED, LABEL_BY_NAME, LABEL_SPACES, palette_of
+
+OFFICIAL_CLASSES = (
+    "road, sidewalk, building, wall, fence, pole, traffic light, traffic sign, vegetation, terrain, sky, person, rider, car, "
+    "truck, bus, train, motorcycle, bicycle"
+)
+
+
+def test_ids_run_from_0_to_33():
+    assert [label.id for label in CITYSCAPES_LABELS] == list(range(34))
+    assert len(LABEL_BY_NAME) == 34
+
+
+def test_nineteen_classes_in_the_official_order():
+    assert ", ".join(CITYSCAPES_19.classes) == OFFICIAL_CLASSES
+    train_ids = [label.train_id for label in CITYSCAPES_LABELS if label.train_id != IGNORED]
+    assert sorted(train_ids) == list(range(19))
+
+
+def test_rows_of_the_official_table():
+    # name, id, train id, category, has instances, colour: copied by hand from helpers/labels.py
+    for name, *row in (
+        ("ego vehicle", 1, 255, "void", False, (0, 0, 0)),
+        ("road", 7, 0, "flat", False, (128, 64, 128)),
+        ("parking", 9, 255, "flat", False, (250, 170, 160)),
+        ("guard rail", 14, 255, "construction", False, (180, 165, 180)),
+        ("pole", 17, 5, "object", False, (153, 153, 153)),
+        ("polegroup", 18, 255, "object", False, (153, 153, 153)),
+        ("sky", 23, 10, "sky", False, (70, 130, 180)),
+        ("person", 24, 11, "human", True, (220, 20, 60)),
+        ("caravan", 29, 255, "vehicle", True, (0, 0, 90)),
+        ("train", 31, 16, "vehicle", True, (0, 80, 100)),
+        ("bicycle", 33, 18, "vehicle", True, (119, 11, 32)),
+    ):
+        label = LABEL_BY_NAME[name]
+        assert [label.id, label.train_id, label.category, label.has_instances, label.color] == row
+
+
+def test_lookup_maps_19_ids_and_nothing_else():
+    lookup = CITYSCAPES_19.lookup
+    assert lookup.shape == (256,) and lookup.dtype == np.uint8
+    evaluated = {label.id: label.train_id for label in CITYSCAPES_LABELS if label.train_id != IGNORED}
+    assert len(evaluated) == 19
+    for number in range(256):
+        assert lookup[number] == evaluated.get(number, 255)
+
+
+def test_colors_are_those_of_the_labels_and_all_differ():
+    for name, color in zip(CITYSCAPES_19.classes, CITYSCAPES_19.colors, strict=True):
+        assert LABEL_BY_NAME[name].color == color
+    assert len(set(CITYSCAPES_19.colors)) == 19
+
+
+def test_palette_paints_ignored_pixels_black():
+    labels = np.array([[0, 18], [19, 255]], np.uint8)
+    painted = CITYSCAPES_19.palette[labels]
+    assert painted.dtype == np.uint8
+    assert painted.tolist() == [[[128, 64, 128], [119, 11, 32]], [[0, 0, 0], [0, 0, 0]]]
+    assert palette_of(CITYSCAPES_19.colors).tolist() == CITYSCAPES_19.palette.tolist()
+
+
+def test_spaces_are_found_by_name():
+    assert LABEL_SPACES["cityscapes-19"] is CITYSCAPES_19
