@@ -11,6 +11,7 @@ from core import runner
 from core.config import (
     PRESET_HELP,
     PRESETS,
+    DatasetConfig,
     ModelConfig,
     TrainingConfig,
     read_config,
@@ -67,8 +68,8 @@ def choose_network(family: str) -> dict[str, Any]:
     return values
 
 
-def choose_length() -> tuple[str, dict[str, Any]]:
-    """The preset's name and the training fields that the user set."""
+def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """The preset's name, the training fields, and how frames are read."""
     preset = st.segmented_control(
         "Preset", list(PRESETS), format_func=str.capitalize, default="taste", required=True, key="preset"
     )
@@ -77,13 +78,24 @@ def choose_length() -> tuple[str, dict[str, Any]]:
     values = fields_form(TrainingConfig, length + OFTEN_CHANGED, PRESETS[preset], key=f"often-{preset}")
     with st.expander("Everything else"):
         values |= fields_form(TrainingConfig, RARELY_CHANGED, PRESETS[preset], key="rarely")
-    return preset, values
+        reading = fields_form(DatasetConfig, ["height", "width", "train_limit", "val_limit"], {}, key="reading")
+    return preset, values, reading
 
 
 # page layout
 st.title("Train")
 st.subheader("1 Data")
 dataset_values = choose_dataset("train")
+annotations = st.segmented_control(
+    "Masks to learn from",
+    ["fine", "coarse"],
+    format_func=str.capitalize,
+    default="fine",
+    required=True,
+    help=DatasetConfig.model_fields["annotations"].description,
+    key="annotations",
+)
+dataset_values = dataset_values | {"annotations": annotations}
 dataset = None
 if dataset_values["name"] == "streets" and not streets_are_there():
     st.caption("The street scenes will be drawn first; that takes less than a minute.")
@@ -110,14 +122,18 @@ if families:
 else:
     st.caption("Choose at least one network.")
 st.subheader("3 Length")
-preset, training_values = choose_length()
+preset, training_values, reading_values = choose_length()
 
 ready = bool(networks) and (dataset is not None or dataset_values["name"] == "streets")
 label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks, one after the other"
 if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch"):
     try:
         configs = [
-            read_config(with_preset({"dataset": dataset_values, "model": model, "training": training_values}, preset))
+            read_config(
+                with_preset(
+                    {"dataset": dataset_values | reading_values, "model": model, "training": training_values}, preset
+                )
+            )
             for model in networks
         ]
         if dataset_values["name"] == "streets":

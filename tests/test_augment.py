@@ -28,24 +28,29 @@ def test_without_zoom_image_and_target_stay_pixel_for_pixel_together(size):
         assert (crop == crop_target[:, :, None]).all()
 
 
-@pytest.mark.parametrize("size", [(64, 128), (97, 161), (20, 30), (20, 300), (300, 20), (33, 1000)])
+@pytest.mark.parametrize("size", [(64, 128), (97, 161), (20, 30), (20, 250), (250, 20)])
 @pytest.mark.parametrize("zoom", [(0.25, 0.25), (0.5, 2.0), (4.0, 4.0)])
-def test_with_zoom_they_stay_together_inside_of_blocks(size, zoom):
-    image, target = painted(*size)
-    for key in range(10):
+@pytest.mark.parametrize("axis", [0, 1])
+def test_with_zoom_they_stay_together_to_half_a_pixel(size, zoom, axis):
+    # Target and image are the same ramp, one step a pixel: their difference is how far they have come apart, in pixels.
+    target = np.indices(size)[axis].astype(np.uint8)
+    image = np.repeat(target[:, :, None], 3, axis=2)
+    apart = []
+    for key in range(20):
         crop, crop_target = augmentation(zoom=zoom)(image, target, np.random.default_rng(key))
         assert crop.shape == (32, 64, 3) and crop_target.shape == (32, 64)
         assert crop.dtype == crop_target.dtype == np.uint8
-        assert set(np.unique(crop_target)) <= set(range(19)), "no number is invented"
-        inside = np.ones((32, 64), bool)
-        for axis in (0, 1):
-            for shift in (1, -1):
-                inside &= np.roll(crop_target, shift, axis) == crop_target
-        inside[[0, -1]] = inside[:, [0, -1]] = False
-        # Where a block's neighbours are the block, smooth and nearest scaling must agree; a shift by a pixel would not.
-        wrong = (crop[:, :, 0] != crop_target)[inside]
-        if zoom[0] >= 1:
-            assert wrong.mean() < 0.02 if wrong.size else True
+        apart.append(crop[:, :, 0].astype(int) - crop_target)
+    assert np.abs(apart).max() <= 1
+    assert abs(np.mean(apart)) <= 0.5
+
+
+def test_zoom_invents_no_numbers():
+    image, target = painted(64, 128)
+    target = np.where(target > 9, 255, 0).astype(np.uint8)
+    for key in range(20):
+        _, crop_target = augmentation(zoom=(0.25, 4.0))(image, target, np.random.default_rng(key))
+        assert set(np.unique(crop_target)) <= {0, 255}
 
 
 def test_both_are_mirrored_half_of_the_time():
@@ -62,6 +67,7 @@ def test_both_are_mirrored_half_of_the_time():
 
 def test_the_same_generator_gives_the_same_crop_and_another_another():
     image, target = painted(64, 128)
+    image = image * 10
     make = augmentation(zoom=(0.5, 2.0), color_jitter=0.4)
     first = make(image, target, np.random.default_rng((1, 2, 3)))
     make(image, target, np.random.default_rng((9, 9, 9)))

@@ -6,17 +6,15 @@ from typing import Any, get_args
 import pytest
 
 from core.config import (
-    DEFAULT_ENCODERS,
     PRESET_HELP,
     PRESETS,
-    Family,
     ModelConfig,
     RunConfig,
     TrainingConfig,
     read_config,
     with_preset,
 )
-from core.encoders import ENCODERS, encoders_of
+from core.encoders import DEFAULT_ENCODERS, ENCODERS, Family, encoders_of
 from core.errors import LabError
 
 
@@ -171,5 +169,5 @@ def test_encoders_are_named_once():
 
 
 def test_titles_tell_networks_apart():
-    assert ModelConfig(family="unet", encoder="plain", width=16).title == "U-Net (2015, width 16)"
-    assert ModelConfig(family="fcn").title == "FCN-8s on tf_efficientnet_lite0"
+    assert ModelConfig(family="unet", encoder="plain", width=16).title == "U-Net · plain, the network of 2015"
+    assert ModelConfig(family="fcn").title == "FCN-8s · EfficientNet-Lite0"

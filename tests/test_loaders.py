@@ -1,5 +1,8 @@
 """Batches: every item follows from its key, every epoch is a permutation, a resumed row is the tail of the whole one."""
 
+import signal
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -66,7 +69,18 @@ def test_a_key_gives_the_same_crop_whatever_came_before(crops, dataset):
     assert not torch.equal(forwards[0][0], forwards[1][0]), "another epoch is another crop"
 
 
-def test_workers_change_nothing_and_neither_does_torchs_generator(crops):
+@pytest.fixture
+def alarm():
+    """Ends a test that hangs."""
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("this hangs"))
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+
+
+def test_workers_change_nothing_and_neither_does_torchs_generator(crops, alarm):
+    cv2.setNumThreads(2)  # wakes OpenCV's pool of threads, which no forked process survives
+    cv2.resize(np.zeros((1024, 2048, 3), np.uint8), (512, 256), interpolation=cv2.INTER_AREA)
     batches = KeyedBatches(8, 3, 5, 1, 5)
     alone = list(build_loader(crops, batches, workers=0))
     torch.manual_seed(99)

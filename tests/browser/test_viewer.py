@@ -79,6 +79,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, serve_app: Callable[..., st
     half = labels[::2, ::2]
     confidence = rng.integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
     pictures = {"truth": truth, "labels": labels, "confidence": confidence, "half": half}
+    pictures |= {"two": (truth == 1).astype(np.uint8)}
     pictures |= {"photo": np.full((HEIGHT, WIDTH), GRAY, np.uint8), "square": np.full((HEIGHT, HEIGHT), GRAY, np.uint8)}
     for name, picture in pictures.items():
         cv2.imwrite(str(folder / "pictures" / f"{name}.png"), picture)
@@ -92,6 +93,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, serve_app: Callable[..., st
     setups = {
         "three": {**photo, "panels": [truth_panel, unet, panel("Half size", "half")]},
         "other": {**photo, "panels": [truth_panel, panel("ViT", "labels")]},
+        "two classes": {**photo, "panels": [panel("Road and building", "two")]},
         "square": {"image": "/pictures/square.png", "aspect": 1, "panels": [panel("Square", "labels")]},
         "lost": {**photo, "panels": [truth_panel, panel("Deleted run", "nowhere")]},
         "no photo": {"image": "/pictures/nowhere.png", "aspect": 2, "panels": [truth_panel]},
@@ -235,6 +237,16 @@ def test_class_buttons_hide_isolate_and_restore(page: Page, served: Served) -> N
     assert seen() == (True, False)
 
 
+def test_a_class_seen_alone_stays_alone_in_the_next_picture(page: Page, served: Served) -> None:
+    show(page, served, "two classes")
+    page.locator(".entry[data-class=road]").dblclick()
+    choose(page, "other", "ViT")
+    pressed = {name: page.locator(f".entry[data-class={name}]").get_attribute("aria-pressed") for name in CLASSES}
+    assert pressed == {"road": "true", "building": "false", "pole": "false", "sky": "false"}
+    page.locator(".entry[data-class=road]").dblclick()
+    assert page.locator(".entry[aria-pressed=true]").count() == len(CLASSES)
+
+
 def test_legend_lists_the_classes_present_with_their_shares(page: Page, served: Served) -> None:
     show(page, served, "three")
     labelled = served.truth[served.truth != 255]
@@ -352,6 +364,40 @@ def test_nothing_is_asked_of_the_server(page: Page, served: Served) -> None:
     set_opacity(page, 20)
     page.wait_for_timeout(500)
     assert traffic == []
+
+
+def test_two_panels_stand_side_by_side_and_fill_the_width(page: Page, served: Served) -> None:
+    root = show(page, served, "other")
+    left, right = (page.locator(".stage").nth(index).bounding_box() for index in range(2))
+    assert left["y"] == right["y"]
+    assert right["x"] + right["width"] - left["x"] > root.bounding_box()["width"] - 2
+
+
+def test_the_cross_stays_on_its_pixel_when_the_window_changes(page: Page, served: Served) -> None:
+    show(page, served, "other")
+    places = """(stages) => stages
+        .map((stage) => [stage.getBoundingClientRect(), stage.querySelector(".cross").getBoundingClientRect()])
+        .map(([stage, cross]) => [(cross.x - stage.x) / stage.width, (cross.y - stage.y) / stage.height])"""
+    before = page.locator(".stage").first.bounding_box()["width"]
+    point_at(page, 200, 100, panel=1)
+    page.set_viewport_size({"width": 1000, "height": 900})
+    next_frame(page)
+    assert page.locator(".stage").first.bounding_box()["width"] < 0.8 * before
+    for u, v in page.locator(".stage").evaluate_all(places):
+        assert (u, v) == pytest.approx((200.5 / WIDTH, 100.5 / HEIGHT), abs=0.005)
+
+
+def test_controls_can_be_used_while_pictures_load(page: Page, served: Served) -> None:
+    page.route("**/pictures/labels.png", lambda _: None)  # never answered
+    page.on("pageerror", lambda error: page_errors.append(error))
+    page.goto(f"{served.url}/?setup=three")
+    page.locator(".panel.ready").first.wait_for()
+    assert page.get_by_role("button", name="Show all classes").is_disabled()
+    page.get_by_role("button", name="Outlines").click()
+    page.get_by_role("button", name="Zoom in").click()
+    point_at(page, 128, 64, panel=1)
+    hover = page.locator(".viewer").get_attribute("data-hover")
+    assert hover.startswith("Ground truth: truth: ") and "U-Net" not in hover
 
 
 def test_a_missing_mask_is_said_in_its_panel_only(page: Page, served: Served) -> None:

@@ -189,8 +189,8 @@ def _ends(mesh: Mesh, body: Body, half: float, w: float, tail: float) -> None:
     end_panel(mesh, "dark", -w * 0.48, w * 0.48, nose * 0.76, nose * 0.98, front, False)
     end_panel(mesh, "dark", -w * 0.62, w * 0.62, sill + 0.12, sill + 0.24, front, False)
     end_panel(mesh, "plate", -0.26, 0.26, nose * 0.6, nose * 0.74, front + 0.01, False, 2)
-    end_panel(mesh, "under", -w * 0.86, w * 0.86, 0.1, sill + 0.2, -half * 0.8, True, -1)
-    end_panel(mesh, "under", -w * 0.86, w * 0.86, 0.1, sill + 0.2, half * 0.8, False, -1)
+    end_panel(mesh, "under", -w * 0.86, w * 0.86, 0.16, sill + 0.2, -half * 0.7, True, -1)
+    end_panel(mesh, "under", -w * 0.86, w * 0.86, 0.16, sill + 0.2, half * 0.7, False, -1)
 
 
 def add_wheel(mesh: Mesh, w: float, z: float, radius: float) -> None:

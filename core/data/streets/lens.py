@@ -15,10 +15,10 @@ _GRAIN = np.round(np.random.default_rng(7300).normal(0, 2.1, (tiles.SIDE, tiles.
 def expose(rng: np.random.Generator, canvas: Canvas, light: Light) -> np.ndarray:
     """The picture as taken, uint8 (height, width, 3)."""
     height, width = canvas.size
-    veil = canvas.air.astype(np.float32) / 255
-    haze = np.empty_like(canvas.rgb)
-    haze[:] = np.clip(light.haze, 0, 255).astype(np.uint8)
-    hazy = cv2.blendLinear(haze, canvas.rgb, veil, 1 - veil)
+    veil = cv2.merge([canvas.air] * 3)
+    clear = cv2.multiply(canvas.rgb, cv2.bitwise_not(veil), scale=1 / 255)
+    table = np.clip(np.arange(256)[:, None] / 255 * light.haze, 0, 255).astype(np.uint8)[:, None]
+    hazy = cv2.add(clear, cv2.LUT(veil, table))
     small = cv2.resize(hazy, (width, height), interpolation=cv2.INTER_AREA)
     for glow in canvas.seen_glows():
         _shine(small, glow.x / OVERSAMPLING, glow.y / OVERSAMPLING, glow.radius / OVERSAMPLING, np.asarray(glow.colour))

@@ -38,13 +38,13 @@ def tints(rng: np.random.Generator, light: Light, season: str) -> np.ndarray:
 
 
 def draw_tree(
-    rng: np.random.Generator,
     canvas: Canvas,
     camera: Camera,
     light: Light,
     at: tuple[float, float, float],
     height: float,
     shape: str,
+    variant: int,
     table: np.ndarray,
     sunlit: float,
 ) -> None:
@@ -61,7 +61,7 @@ def draw_tree(
         return
     # The smallest copy that is still as large as the tree is seen.
     factor = max((f for f in (1, 2, 4, 8) if SIDE // f >= side), default=1)
-    tone, cover = shrunk(shape, int(rng.integers(3)), factor)
+    tone, cover = shrunk(shape, variant, factor)
     if light.to_sun[0] > 0:
         tone, cover = tone[:, ::-1], cover[:, ::-1]
     # Only the visible part of the square is scaled; a near tree would otherwise be larger than the picture.

@@ -9,8 +9,9 @@ from core.data.streets.plan import KERB, Side
 from core.data.streets.stage import Stage
 
 
-def _tree(stage: Stage, x: float, z: float, height: float, shape: str, ground: float = KERB) -> None:
-    rng = stage.rng
+def _tree(stage: Stage, x: float, z: float, height: float, shape: str, behind: float = 0.0) -> None:
+    """Plant a tree; `behind` is where the fence before it ends, which is painted after the tree."""
+    rng, ground = stage.rng, KERB
     lit = stage.sun(x, z)
     turn = np.linspace(0, 2 * np.pi, 9, endpoint=False)
     wide = {"round": 0.34, "wide": 0.42, "tall": 0.16, "cone": 0.26, "loose": 0.34, "bare": 0.2}[shape] * height
@@ -24,12 +25,10 @@ def _tree(stage: Stage, x: float, z: float, height: float, shape: str, ground: f
         ground,
     )
     stage.touch(x, z, 0.4, 0.4, ground)
-    table = stage.table
+    common = (stage.canvas, stage.camera, stage.light, (x, ground, z))
     stage.later(
-        z,
-        partial(
-            nature.draw_tree, rng, stage.canvas, stage.camera, stage.light, (x, ground, z), height, shape, table, lit
-        ),
+        max(z, behind + 0.5 + z * 1e-3),
+        partial(nature.draw_tree, *common, height, shape, int(rng.integers(3)), stage.table, lit),
     )
 
 
@@ -87,13 +86,8 @@ def set_yards(stage: Stage, side: Side) -> None:
             _boundary(stage, side, side.sign * (side.edge + 0.15), z, end)
             for _ in range(rng.poisson(1.2)):
                 where = rng.uniform(z, end)
-                _tree(
-                    stage,
-                    side.sign * rng.uniform(side.edge + 1.2, max(side.front - 0.8, side.edge + 1.6)),
-                    where,
-                    rng.uniform(2.2, 7),
-                    _shape(stage),
-                )
+                x = side.sign * rng.uniform(side.edge + 1.2, max(side.front - 0.8, side.edge + 1.6))
+                _tree(stage, x, where, rng.uniform(2.2, 7), _shape(stage), end)
             z = end + (rng.uniform(1.0, 3.0) if rng.random() < 0.6 else 0)
 
 
@@ -103,7 +97,8 @@ def set_park(stage: Stage, side: Side) -> None:
     for a, b in stage.plan.stretches(2.0, 150.0, side.walk + 0.3):
         _boundary(stage, side, side.sign * (side.edge + 0.2), a, b)
         count = int((b - a) * rng.uniform(0.18, 0.4))
-        for z in rng.uniform(a + 4, b + 10, count):
-            _tree(stage, side.sign * (side.edge + 1.5 + 24 * rng.random() ** 1.4), z, rng.uniform(5, 13), _shape(stage))
+        for z in rng.uniform(a + 4, max(b - 2, a + 5), count):
+            x = side.sign * (side.edge + 1.5 + 24 * rng.random() ** 1.4)
+            _tree(stage, x, z, rng.uniform(5, 13), _shape(stage), b)
     for x in np.arange(side.edge + 4, 46, 3.0):
         _tree(stage, side.sign * (x + rng.normal(0, 0.6)), rng.uniform(70, 150), rng.uniform(8, 15), _shape(stage))

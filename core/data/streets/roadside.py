@@ -8,6 +8,9 @@ from core.data.streets import furniture, planting, signs
 from core.data.streets.plan import KERB, Side
 from core.data.streets.stage import Stage
 
+# How often each of `signs.SIGNS` is met, without the last: nobody drives where entry is forbidden all the time.
+_COMMON = np.array([2, 4, 5, 1, 4, 5, 6, 5, 4, 4]) / 40
+
 
 def set_roadside(stage: Stage) -> None:
     """Furnish both sides."""
@@ -75,7 +78,7 @@ def _signs(stage: Stage, side: Side) -> None:
         height = rng.uniform(2.2, 2.7)
         _post(stage, x, z, height + 0.35, 0.038)
         # Traffic on the left comes towards us, so most of its signs show us their backs.
-        kind = "back" if side.sign < 0 and rng.random() < 0.5 else str(rng.choice(signs.SIGNS[:-1]))
+        kind = "back" if side.sign < 0 and rng.random() < 0.5 else str(rng.choice(signs.SIGNS[:-1], p=_COMMON))
         lit = stage.sun(x, z)
         stage.later(
             z - 0.02,

@@ -103,9 +103,10 @@ def _set_houses(stage: Stage) -> None:
     closing = houses.end_blocks(rng, plan, stage.camera)
     for house in stage.houses + closing:
         if house.far > 3:
-            stage.later(
-                house.far, partial(buildings.draw_house, stage.canvas, stage.camera, light, house, stage.houses)
-            )
+            # Front gardens, up to 20 m long, are painted whole and after the houses behind them.
+            garden = 24.0 if (plan.left if house.sign < 0 else plan.right).yard > 2.5 else 0.0
+            draw = partial(buildings.draw_house, stage.canvas, stage.camera, light, house, stage.houses)
+            stage.later(house.far + garden, draw)
     for house in stage.houses:
         if house.sign * light.to_sun[0] > 0:
             stage.cast(house.box, 0.0)

@@ -69,7 +69,7 @@ def set_traffic(stage: Stage) -> None:
     if plan.crossing and rng.random() < 0.3:
         near, far = plan.crossing
         heading = float(rng.choice([-np.pi / 2, np.pi / 2]))
-        x = rng.uniform(4, 16) * -np.sign(heading)
+        x = rng.uniform(3, 9) * -np.sign(heading)
         _place(stage, "car", x, near + (far - near) * (0.3 if heading > 0 else 0.7), heading, True)
     if plan.zebra and rng.random() < 0.5 and plan.zebra > 8:
         for _ in range(rng.integers(1, 5)):
