@@ -1,8 +1,13 @@
 """The mask viewer: one picture under any number of label maps, side by side, with one zoom and one pointer.
 
-This is the Python face of a Streamlit component. The browser (viewer.js) fetches the pictures by their addresses,
-decodes them, colours the label maps and answers every pan, zoom, opacity, class and hover by itself; no request
-comes back to the server. Making the pictures and serving them is left to the caller and the lab's routes.
+This is the Python face of a Streamlit component without a build step. The browser fetches the pictures by their
+addresses, decodes them, colours the label maps and answers every pan, zoom, opacity, class and hover by itself; no
+request comes back to the server. Making the pictures and serving them is left to the caller and the lab's routes.
+
+`elements.js` makes elements, `pictures.js` fetches and decodes, `view.js` and `layout.js` are the sums of zoom and of
+columns, `painting.js` colours and draws, `readout.js` says what is at the pointer, `panel.js` is one picture,
+`legend.js` the classes, `bar.js` the controls, `gestures.js` pointer and keys, `viewer.js` the component that holds
+them together.
 """
 
 from collections.abc import Sequence
@@ -15,10 +20,26 @@ MOST_PANELS = 8
 IGNORED = 255
 
 _HERE = Path(__file__).parent
+
+# One script: an inline component cannot import a second module. Only viewer.js has an export.
+_SCRIPTS = (
+    "elements.js",
+    "pictures.js",
+    "view.js",
+    "layout.js",
+    "painting.js",
+    "readout.js",
+    "panel.js",
+    "legend.js",
+    "bar.js",
+    "gestures.js",
+    "viewer.js",
+)
+
 _component = st.components.v2.component(
     "mask_viewer",
     css=(_HERE / "viewer.css").read_text(encoding="utf-8"),
-    js=(_HERE / "viewer.js").read_text(encoding="utf-8"),
+    js="\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
 )
 
 
@@ -52,7 +73,6 @@ def viewer(
     *,
     key: str,
     name: str = "",
-    height: int | None = None,
     aspect: float = 2.0,
 ) -> None:
     """Show `image` once per panel, its label map over it.
@@ -67,7 +87,6 @@ def viewer(
         colors: RGB, 0..255, one per class.
         key: Streamlit key of this viewer.
         name: the picture's name, for those who can't see it.
-        height: how tall the pictures together may grow, in CSS pixels; None: what the window leaves.
         aspect: width / height of the photo, to hold its place until it has arrived.
 
     Raises:
@@ -85,7 +104,6 @@ def viewer(
         "panels": [asdict(panel) for panel in panels],
         "classes": list(classes),
         "colors": [[int(part) for part in color] for color in colors],
-        "height": height,
         "aspect": aspect,
     }
     _component(key=key, data=data)

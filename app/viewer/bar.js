@@ -1,7 +1,5 @@
 // The controls of the view: opacity, outlines, zoom. They show what the viewer holds and ask it for changes.
 
-const KEY_ZOOM = 1.5; // of a button or a key
-
 class Bar {
   // `viewer` is asked to setOpacity, setOutlined and setView.
   constructor(viewer) {
@@ -27,9 +25,9 @@ class Bar {
       "div",
       "zoom",
       { role: "group", "aria-label": "Zoom" },
-      makeButton("−", "Zoom out", () => zoomBy(1 / KEY_ZOOM), "step"),
+      makeButton("−", "Zoom out", () => zoomBy(1 / ZOOM_STEP), "step"),
       this.zoom,
-      makeButton("+", "Zoom in", () => zoomBy(KEY_ZOOM), "step"),
+      makeButton("+", "Zoom in", () => zoomBy(ZOOM_STEP), "step"),
       this.reset
     );
     this.element = make("div", "bar", { role: "toolbar", "aria-label": "View" }, opacity, this.outlines, zoom);

@@ -4,7 +4,7 @@ const GAP = 16; // between panels, as in viewer.css
 const HEAD = 58; // title and read-out above a picture, as in viewer.css
 const NARROW = 560; // below this width, one column
 const MOST_COLUMNS = 4;
-const FULL = 0.8; // a picture that may fill this part of its column is let fill it, and stand out of the window a little
+const FULL = 0.8; // a picture that fits with this much of its column fills it, and stands out of the window a little
 
 // How many columns, and how wide a picture, so that `count` pictures of these proportions are as large as they can be
 // in `width` x `height` CSS pixels.

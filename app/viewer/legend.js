@@ -1,10 +1,10 @@
-// The classes below the pictures: their colours, their shares, and which of them are hidden. Painting is left to others.
+// The classes below the pictures: their colours, their shares, and which of them are hidden. Paints no picture.
 
 class Legend {
-  // `changed` is called when other classes are hidden than before.
+  // `changed` is called when classes were hidden or shown.
   constructor(changed) {
     this.changed = changed;
-    this.hidden = new Set(); // class numbers
+    this.hidden = new Set(); // class numbers; they outlive the picture
     this.classes = [];
     this.entries = []; // the classes in sight: {index, button, share}
     this.shown = null; // the panel whose shares the entries show
@@ -16,13 +16,64 @@ class Legend {
     this.#showHidden();
   }
 
-  // With other classes the numbers mean something else: none is hidden then.
+  // Where the classes are others than before, their numbers mean something else: none is hidden then.
   setClasses(classes, colors) {
     if (JSON.stringify(classes) !== JSON.stringify(this.classes)) this.hidden.clear();
     this.classes = classes;
     this.colors = colors;
   }
 
-  // List the classes that occur in any panel.
-  list­Present(panels) {}
+  // List the classes that occur in any of the panels.
+  listPresent(panels) {
+    const present = (index) => panels.some((panel) => panel.shares?.[index]);
+    this.entries = [...this.classes.keys()].filter(present).map((index) => this.#entry(index));
+    this.list.replaceChildren(...this.entries.map((entry) => entry.button));
+    this.shown = null;
+    this.#showHidden();
+  }
+
+  // Show the shares of the first of `panels` that has a mask.
+  showShares(panels) {
+    const panel = panels.find((candidate) => candidate?.shares);
+    if (!panel || panel === this.shown) return;
+    this.shown = panel;
+    this.title.textContent = `Share of pixels: ${panel.spec.title}`;
+    for (const { index, share } of this.entries) share.textContent = percent(panel.shares[index]);
+  }
+
+  #entry(index) {
+    const title = this.classes[index];
+    const swatch = make("span", "swatch");
+    swatch.style.setProperty("--class-color", cssColor(this.colors[index]));
+    const name = make("span", "name", { title }, title);
+    const share = make("span", "figure");
+    const button = make("button", "entry", { type: "button", "data-class": title }, swatch, name, share);
+    button.addEventListener("click", (event) => (event.altKey ? this.#isolate(index) : this.#toggle(index)));
+    button.addEventListener("dblclick", (event) => event.altKey || this.#isolate(index)); // two clicks undid each other
+    button.addEventListener("keydown", (event) => event.key === "o" && this.#isolate(index));
+    return { index, button, share };
+  }
+
+  #toggle(index) {
+    const hidden = new Set(this.hidden);
+    if (!hidden.delete(index)) hidden.add(index);
+    this.#hide(hidden);
+  }
+
+  // Show one class alone, in pictures to come too; or all again where it is alone already.
+  #isolate(index) {
+    const alone = this.entries.every((entry) => this.hidden.has(entry.index) === (entry.index !== index));
+    this.#hide(alone ? [] : [...this.classes.keys()].filter((other) => other !== index));
+  }
+
+  #hide(indices) {
+    this.hidden = new Set(indices);
+    this.#showHidden();
+    this.changed();
+  }
+
+  #showHidden() {
+    for (const { index, button } of this.entries) button.setAttribute("aria-pressed", String(!this.hidden.has(index)));
+    this.all.disabled = this.hidden.size === 0;
+  }
 }

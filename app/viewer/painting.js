@@ -18,16 +18,16 @@ let scratch = new ImageData(1, 1);
 function colorLabels(labels, table, outlined, canvas) {
   const { width, height } = labels;
   if (scratch.width !== width || scratch.height !== height) scratch = new ImageData(width, height);
-  (outlined ? outline : fill)(labels, table, new Uint32Array(scratch.data.buffer));
+  (outlined ? paintOutlined : paintFilled)(labels, table, new Uint32Array(scratch.data.buffer));
   canvas.getContext("2d").putImageData(scratch, 0, 0);
 }
 
-function fill({ values }, table, words) {
+function paintFilled({ values }, table, words) {
   for (let i = 0; i < values.length; i++) words[i] = table[values[i]];
 }
 
 // Only pixels within `reach` of another class keep their colour, so that lines survive scaling a large map down.
-function outline({ values, width, height }, table, words) {
+function paintOutlined({ values, width, height }, table, words) {
   const reach = Math.max(1, Math.round(width / 512));
   const down = reach * width;
   words.fill(0);

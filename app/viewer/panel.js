@@ -23,7 +23,7 @@ class Panel {
     this.labels = this.confidence = this.shares = this.colored = null;
   }
 
-  // Name what is to come. What is shown now stays until `fill`.
+  // Name what is to come; `fill` brings it.
   describe(spec) {
     this.spec = spec;
     this.dot.hidden = !spec.color;
@@ -66,15 +66,12 @@ class Panel {
     drawView(this.context, photo, this.colored, view, opacity);
   }
 
-  // Put the cross at the frame point (a, b), where that is in sight.
-  showCross([a, b]) {
+  // Put the cross at a frame point; there is none out of sight, or without a point.
+  showCross(place) {
+    const [a, b] = place ?? [-1, -1];
     this.cross.hidden = a < 0 || b < 0 || a > 1 || b > 1;
     this.cross.style.left = `${a * 100}%`;
     this.cross.style.top = `${b * 100}%`;
-  }
-
-  hideCross() {
-    this.cross.hidden = true;
   }
 
   #setState(state, message = "") {

@@ -22,8 +22,8 @@ async function decodeMap(url) {
   return { width, height, values };
 }
 
-// The value of a map at the image point (u, v), both 0..1 over the whole picture.
-function valueAt({ width, height, values }, u, v) {
+// The value of a map, of whatever size, at an image point.
+function valueAt({ width, height, values }, [u, v]) {
   const x = clamp(Math.floor(u * width), 0, width - 1);
   const y = clamp(Math.floor(v * height), 0, height - 1);
   return values[y * width + x];

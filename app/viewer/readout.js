@@ -4,17 +4,17 @@ const HINT = matchMedia("(hover: none)").matches
   ? "Tap the picture to read a pixel, pinch to zoom."
   : "Point at the picture to read a pixel, scroll to zoom.";
 
-// What a panel answers at the image point (u, v): {index, text, wrong}; null where there is no mask. `truth` is the panel
-// to compare with, where there is one.
-function answerAt({ spec, labels, confidence }, truth, classes, u, v) {
+// What a panel answers at an image point: {index, text, wrong}; null where there is no mask. `truth` is the panel to
+// compare with, where there is one.
+function answerAt(place, { spec, labels, confidence }, truth, classes) {
   if (!labels) return null;
-  const index = valueAt(labels, u, v);
+  const index = valueAt(labels, place);
   const name = classes[index] ?? "not labelled";
   if (spec.is_truth) return { index, text: `truth: ${name}`, wrong: false };
   let text = name;
-  if (confidence) text += ` ${Math.round(valueAt(confidence, u, v) / 2.55)}${NBSP}%`;
+  if (confidence) text += ` ${Math.round(valueAt(confidence, place) / 2.55)}${NBSP}%`;
   else if (spec.confidence) text += ", confidence not loaded";
-  const right = truth?.labels ? valueAt(truth.labels, u, v) : index;
+  const right = truth?.labels ? valueAt(truth.labels, place) : index;
   return { index, text, wrong: right < classes.length && right !== index };
 }
 

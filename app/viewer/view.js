@@ -2,6 +2,7 @@
 // (u, v) run 0..1 over the whole picture, frame points (a, b) 0..1 over what is in sight. Pure sums; nothing is drawn.
 
 const MAX_SCALE = 40;
+const ZOOM_STEP = 1.5; // of one press of a key or a button
 const WHOLE = { scale: 1, x: 0.5, y: 0.5 };
 const MIDDLE = [0.5, 0.5];
 

@@ -54,8 +54,8 @@ class Augmentation:
         zoom = rng.uniform(*self.zoom)
         # A frame smaller than the crop is enlarged rather than padded: padding teaches nothing.
         zoom = max(zoom, height / frame_height, width / frame_width)
-        window_height = min(frame_height, round(height / zoom))
-        window_width = min(frame_width, round(width / zoom))
+        window_height = min(frame_height, max(1, round(height / zoom)))
+        window_width = min(frame_width, max(1, round(width / zoom)))
         top = int(rng.integers(0, frame_height - window_height + 1))
         left = int(rng.integers(0, frame_width - window_width + 1))
         return top, left, window_height, window_width

@@ -79,7 +79,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     Raises:
         LabError: the file is missing or is not an image.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    image = _decode(path, cv2.IMREAD_COLOR_RGB)
     if image is None:
         raise LabError(f"'{path}' can't be read as an image. Download or copy that file again.")
     if size and image.shape[:2] != size:
@@ -94,7 +94,7 @@ def read_label_ids(path: Path, size: tuple[int, int] | None = None) -> np.ndarra
     Raises:
         LabError: the file is missing, is not an image, or is not a map of 8-bit numbers.
     """
-    labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    labels = _decode(path, cv2.IMREAD_UNCHANGED)
     if labels is None:
         raise LabError(f"'{path}' can't be read as a label map. Download or copy that file again.")
     if labels.ndim != 2 or labels.dtype != np.uint8:
@@ -104,6 +104,13 @@ def read_label_ids(path: Path, size: tuple[int, int] | None = None) -> np.ndarra
     if size and labels.shape != size:
         labels = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     return labels
+
+
+def _decode(path: Path, flags: int) -> np.ndarray | None:
+    try:
+        return cv2.imread(str(path), flags)
+    except cv2.error:  # a header that promises more pixels than OpenCV allows
+        return None
 
 
 def _missing_layout(root: Path, split: str) -> str:

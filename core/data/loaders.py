@@ -125,6 +125,9 @@ def build_loader(
         workers: loading processes; 0 loads in this one.
         pin_memory: for a CUDA device.
     """
+    if workers:
+        # A forked worker inherits OpenCV's pool without its threads, and would wait for them for ever.
+        cv2.setNumThreads(1)
     # Without a generator of its own, iterating would draw from torch's global one and disturb what follows.
     generator = torch.Generator().manual_seed(0)
     options = {"num_workers": workers, "generator": generator, "pin_memory": pin_memory, "worker_init_fn": _one_thread}

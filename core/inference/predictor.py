@@ -32,7 +32,7 @@ class Predictor:
         self._hardware = hardware
         self._model = build_model(self.checkpoint.config.model, len(self.checkpoint.classes))
         load_weights(self._model, self.checkpoint)
-        self._model.eval().to(hardware.device, memory_format=torch.channels_last)
+        hardware.prepare(self._model).eval()
 
     @property
     def training_size(self) -> tuple[int, int]:

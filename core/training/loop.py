@@ -4,35 +4,34 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 
 from core.config import RunConfig
 from core.data.augment import Augmentation
 from core.data.dataset import Dataset, open_dataset, spread
-from core.data.loaders import FrameStore, KeyedBatches, TrainingCrops, WholeFrames, build_loader, epoch_of_step
+from core.data.loaders import FrameStore, KeyedBatches, TrainingCrops, WholeFrames, build_loader
 from core.data.statistics import count_classes
 from core.errors import LabError
 from core.models import SegmentationModel, build_model
 from core.models.encoders import hub_repo_of, load_encoder
 from core.runs import MetricsLog, checkpoint_path, stop_is_requested
 from core.training.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint
-from core.training.evaluation import Evaluation, evaluate, to_device
-from core.training.hardware import Hardware, choose_hardware
-from core.training.losses import class_weights, summed_loss
+from core.training.evaluation import Evaluation, evaluate
+from core.training.hardware import choose_hardware
+from core.training.losses import class_weights
+from core.training.optimizer import build_optimizer
 from core.training.plan import CURVE_POINTS, Plan, count_steps, interval
+from core.training.progress import Pace, eval_row, train_row
 from core.training.schedule import one_cycle
+from core.training.step import measure_step, step_seed, train_step
 from core.weights import WeightsSource, fetch_weights, find_weights
 
 SAMPLES = 6
 SANITY_BATCHES = 2
-MEASURED_STEPS = 8
-MEASURED_SECONDS = 4.0
-"""Enough is measured after so many seconds, but not before the fourth step: the first ones also compile kernels."""
 
 Report = Callable[..., None]
 """Called with fields of `core.runs.Status` that changed: phase, step, steps_total, seconds_left."""
@@ -74,9 +73,9 @@ def train(
     torch.manual_seed(training.seed)
     model = build_model(config.model, len(dataset.space.classes))
     source = None if resumes else _load_start(model, config)
-    model.to(hardware.device, memory_format=torch.channels_last)
+    hardware.prepare(model)
     pretrained = plan.pretrained if resumes else source.pretrained
-    optimizer = _build_optimizer(model, config, pretrained)
+    optimizer = build_optimizer(model, config, pretrained)
 
     if resumes:
         checkpoint = read_checkpoint(run, "last")
@@ -97,7 +96,7 @@ def train(
         report(phase="checking two batches")
         sanity = evaluate(model, val_loader, weights, hardware, batches=SANITY_BATCHES)
         report(phase="measuring the speed")
-        seconds_per_step = _measure(model, crops, weights, hardware, config)
+        seconds_per_step = measure_step(model, crops, weights, hardware, config)
         steps_total = count_steps(
             training,
             frames=len(train_store),
@@ -137,7 +136,7 @@ def train(
 
     batches = KeyedBatches(len(train_store), training.batch_size, training.seed, step, plan.steps_total)
     loader = build_loader(crops, batches, hardware.workers, pin_memory=hardware.device.type == "cuda")
-    pace = _Pace(plan, step, training.batch_size)
+    pace = Pace(plan, training.batch_size)
     saved_at = time.monotonic()
     model.train()
     report(phase="training", step=step, steps_total=plan.steps_total)
@@ -145,22 +144,22 @@ def train(
     for images, targets in loader:
         step += 1
         # ---- one step of training
-        torch.manual_seed(_step_seed(training.seed, step))
+        torch.manual_seed(step_seed(training.seed, step))
         share = one_cycle(step, plan.steps_total)
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * share
-        loss = _train_step(model, optimizer, images, targets, weights, hardware, training.clip_norm)
+        loss = train_step(model, optimizer, images, targets, weights, hardware, training.clip_norm)
         # ---- and what is done once in a while
         pace.tick()
         if step % plan.log_every == 0 or step == plan.steps_total:
-            row = _train_row(step, loss, training.learning_rate * share, pace, len(train_store), training.batch_size)
+            row = train_row(step, loss, training.learning_rate * share, pace, len(train_store), training.batch_size)
             log.append(row)
             report(phase="training", step=step, steps_total=plan.steps_total, seconds_left=row["seconds_left"])
         if step % plan.eval_every == 0 or step == plan.steps_total:
             report(phase="scoring", step=step)
             with pace.pause():
                 found = evaluate(model, val_loader, weights, hardware, keep=sample_numbers)
-                log.append(_eval_row(step, found, len(train_store), training.batch_size))
+                log.append(eval_row(step, found, len(train_store), training.batch_size))
                 _save_samples(run, step, dataset, found)
                 if found.confusion.miou() > best_miou:
                     best_miou = found.confusion.miou()
@@ -198,117 +197,8 @@ def _load_start(model: SegmentationModel, config: RunConfig) -> WeightsSource:
     return source
 
 
-def _build_optimizer(model: SegmentationModel, config: RunConfig, pretrained: bool) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov, Hutter, https://arxiv.org/abs/1711.05101); norms, biases and embeddings aren't decayed."""
-    training = config.training
-    encoder_rate = training.encoder_rate or (0.1 if config.model.family == "vit" and pretrained else 1.0)
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        decays = parameter.ndim > 1 and not name.endswith(("pos_embed", "cls_token", "reg_token"))
-        groups.setdefault((name.startswith("encoder."), decays), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "base_lr": training.learning_rate * (encoder_rate if in_encoder else 1.0),
-                "weight_decay": training.weight_decay if decays else 0.0,
-            }
-            for (in_encoder, decays), parameters in groups.items()
-        ],
-        lr=training.learning_rate,
-        fused=next(model.parameters()).device.type in ("cpu", "cuda"),
-    )
-
-
 def _weights(kind: str, pixels: np.ndarray) -> torch.Tensor:
     return class_weights(pixels) if kind == "sqrt" else torch.ones(len(pixels))
-
-
-def _train_step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    images: torch.Tensor,
-    targets: torch.Tensor,
-    weights: torch.Tensor,
-    hardware: Hardware,
-    clip_norm: float,
-) -> torch.Tensor | None:
-    """One optimizer step; returns the mean loss, or None for a batch without a labelled pixel, from which nothing is learned."""
-    with hardware.autocast():
-        logits = model(to_device(images, hardware))
-    loss_sum, weight_sum = summed_loss(logits, targets.to(hardware.device, non_blocking=True), weights)
-    if weight_sum == 0:
-        return None
-    loss = loss_sum / weight_sum
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if clip_norm:
-        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
-    optimizer.step()
-    return loss.detach()
-
-
-def _measure(
-    model: nn.Module, crops: TrainingCrops, weights: torch.Tensor, hardware: Hardware, config: RunConfig
-) -> float:
-    """Seconds that a step takes, loading included: a few are done, the median is taken, and the network is put back."""
-    training = config.training
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    optimizer = _build_optimizer(model, config, pretrained=False)
-    for group in optimizer.param_groups:
-        group["lr"] = 0.0
-    batches = KeyedBatches(len(crops), training.batch_size, training.seed, 0, MEASURED_STEPS)
-    model.train()
-    torch.manual_seed(training.seed)
-    ends: list[float] = []
-    for images, targets in build_loader(crops, batches, hardware.workers):
-        loss = _train_step(model, optimizer, images, targets, weights, hardware, training.clip_norm)
-        if loss is not None:
-            loss.item()  # a GPU's work is done only when its result is asked for
-        ends.append(time.monotonic())
-        if len(ends) > 4 and ends[-1] - ends[0] > MEASURED_SECONDS:
-            break
-    model.load_state_dict(before)
-    optimizer.zero_grad(set_to_none=True)
-    return float(np.median(np.diff(ends)))
-
-
-def _step_seed(seed: int, step: int) -> int:
-    """The seed of dropout and its like in one step: with it, no random state needs to be stored or restored."""
-    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _train_row(
-    step: int, loss: torch.Tensor | None, rate: float, pace: "_Pace", frames: int, batch_size: int
-) -> dict[str, Any]:
-    value = None if loss is None else loss.item()
-    if value is not None and not np.isfinite(value):
-        raise LabError(
-            f"The loss became {value} at step {step}: the weights have run away. Lower training.learning_rate (a third is a good try), "
-            "or set training.clip_norm to 1, and start again."
-        )
-    return {
-        "kind": "train",
-        "step": step,
-        "epoch": epoch_of_step(step, frames, batch_size),
-        "loss": value,
-        "learning_rate": rate,
-        "images_per_second": round(pace.images_per_second(), 3),
-        "seconds_left": round(pace.seconds_left(step), 1),
-    }
-
-
-def _eval_row(step: int, found: Evaluation, frames: int, batch_size: int) -> dict[str, Any]:
-    iou = [None if np.isnan(value) else float(value) for value in found.confusion.iou()]
-    return {
-        "kind": "eval",
-        "step": step,
-        "epoch": epoch_of_step(step, frames, batch_size),
-        "loss": found.loss,
-        "miou": found.confusion.miou(),
-        "pixel_accuracy": found.confusion.pixel_accuracy(),
-        "iou": iou,
-    }
 
 
 def _save_samples(run: Path, step: int, dataset: Dataset, found: Evaluation) -> None:
@@ -319,41 +209,3 @@ def _save_samples(run: Path, step: int, dataset: Dataset, found: Evaluation) -> 
         part = path.with_suffix(".part")
         Image.fromarray(labels).save(part, format="PNG")
         os.replace(part, path)
-
-
-class _Pace:
-    """How fast steps are done, and when the run will end; pauses for scoring and saving are kept apart."""
-
-    def __init__(self, plan: Plan, first_step: int, batch_size: int) -> None:
-        self._plan = plan
-        self._batch_size = batch_size
-        self._first_step = first_step
-        self._steps = 0
-        self._seconds_per_step = plan.seconds_per_step
-        self._last = time.monotonic()
-        self._paused = 0.0
-
-    def tick(self) -> None:
-        now = time.monotonic()
-        self._steps += 1
-        # The first steps are slower than the rest; afterwards a moving mean over about twenty follows the machine's mood.
-        share = max(0.05, 1 / self._steps)
-        self._seconds_per_step += share * (now - self._last - self._seconds_per_step)
-        self._last = now
-
-    def pause(self) -> "_Pace":
-        return self
-
-    def __enter__(self) -> None:
-        self._pause_began = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._paused += time.monotonic() - self._pause_began
-        self._last = time.monotonic()
-
-    def images_per_second(self) -> float:
-        return self._batch_size / max(1e-9, self._seconds_per_step)
-
-    def seconds_left(self, step: int) -> float:
-        pause_per_step = self._paused / max(1, self._steps)
-        return (self._plan.steps_total - step) * (self._seconds_per_step + pause_per_step)

@@ -1,0 +1,111 @@
+// Wheel, double click, drag, pinch, tap and keys, turned into views and into the image point that is read. Reads the
+// viewer's `view`, and tells it through `setView` and `setPoint`.
+
+const DOUBLE_CLICK_SCALE = 3;
+const KEY_PAN = 0.15; // of the visible part
+const TAP_SLOP = 6; // CSS pixels a finger may wander and still tap
+
+class Gestures {
+  constructor(viewer) {
+    this.viewer = viewer;
+    this.fingers = new Map(); // pointers that are down: id -> {x, y} in client pixels
+    this.tap = null; // where the only pointer went down, as long as it may still be a tap
+  }
+
+  listen(panel) {
+    const on = (type, act, options) => panel.stage.addEventListener(type, act, options);
+    on("wheel", (event) => this.#onWheel(event, panel), { passive: false });
+    on("dblclick", (event) => this.#onDoubleClick(event, panel));
+    on("pointerdown", (event) => this.#onDown(event, panel));
+    on("pointermove", (event) => this.#onMove(event, panel));
+    on("pointerup", (event) => this.#onUp(event, panel));
+    on("pointercancel", (event) => this.fingers.delete(event.pointerId));
+    on("pointerleave", (event) => event.pointerType === "mouse" && this.viewer.setPoint(null));
+  }
+
+  listenToKeys(element) {
+    element.addEventListener("keydown", (event) => this.#onKey(event));
+  }
+
+  // Let go of every pointer: one that is down on a panel that is taken away is never heard of again.
+  release() {
+    this.fingers.clear();
+  }
+
+  #onWheel(event, panel) {
+    event.preventDefault();
+    const pixels = event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 32 : 1);
+    const rate = event.ctrlKey ? 0.01 : 0.002; // a trackpad's pinch comes as small steps with ctrl
+    const factor = clamp(Math.exp(-pixels * rate), 0.5, 2);
+    this.viewer.setView(moved(this.viewer.view, factor, this.#locate(panel, event)));
+    this.#pointTo(event, panel);
+  }
+
+  #onDoubleClick(event, panel) {
+    const { view } = this.viewer;
+    const zoomed = moved(view, DOUBLE_CLICK_SCALE, this.#locate(panel, event));
+    this.viewer.setView(view.scale > 1 ? WHOLE : zoomed);
+    this.#pointTo(event, panel);
+  }
+
+  #onDown(event, panel) {
+    if (event.button !== 0) return;
+    panel.stage.setPointerCapture(event.pointerId);
+    this.fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    this.tap = this.fingers.size === 1 ? { x: event.clientX, y: event.clientY } : null;
+  }
+
+  #onMove(event, panel) {
+    if (this.fingers.has(event.pointerId)) this.#drag(event, panel);
+    if (event.pointerType === "mouse") this.#pointTo(event, panel);
+  }
+
+  #onUp(event, panel) {
+    if (this.fingers.delete(event.pointerId) && this.tap) this.#pointTo(event, panel);
+  }
+
+  #onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { view } = this.viewer;
+    const [near, far] = [0.5 - KEY_PAN, 0.5 + KEY_PAN];
+    const next = { ArrowLeft: [near, 0.5], ArrowRight: [far, 0.5], ArrowUp: [0.5, near], ArrowDown: [0.5, far] };
+    if (event.key === "+" || event.key === "=") this.viewer.setView(moved(view, ZOOM_STEP, MIDDLE));
+    else if (event.key === "-") this.viewer.setView(moved(view, 1 / ZOOM_STEP, MIDDLE));
+    else if (event.key === "0") this.viewer.setView(WHOLE);
+    else if (next[event.key] && view.scale > 1) this.viewer.setView(moved(view, 1, next[event.key], MIDDLE));
+    else return; // unzoomed, the arrows scroll the page
+    event.preventDefault();
+  }
+
+  // Keep the picture under the pointers: one drags it, two drag and stretch it.
+  #drag(event, panel) {
+    const before = this.#grip();
+    this.fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    const after = this.#grip();
+    const from = this.#locate(panel, before);
+    const to = this.#locate(panel, after);
+    this.viewer.setView(moved(this.viewer.view, after.spread / before.spread, from, to));
+    if (this.tap && Math.hypot(event.clientX - this.tap.x, event.clientY - this.tap.y) > TAP_SLOP) this.tap = null;
+  }
+
+  // Middle and spread of the pointers that are down, in client pixels.
+  #grip() {
+    const fingers = [...this.fingers.values()];
+    const clientX = fingers.reduce((sum, finger) => sum + finger.x, 0) / fingers.length;
+    const clientY = fingers.reduce((sum, finger) => sum + finger.y, 0) / fingers.length;
+    const spread = fingers.length < 2 ? 1 : Math.hypot(fingers[0].x - fingers[1].x, fingers[0].y - fingers[1].y) || 1;
+    return { clientX, clientY, spread };
+  }
+
+  // The frame point of a client position.
+  #locate(panel, { clientX, clientY }) {
+    const box = panel.stage.getBoundingClientRect();
+    return [(clientX - box.left) / box.width, (clientY - box.top) / box.height];
+  }
+
+  #pointTo(event, panel) {
+    const [a, b] = this.#locate(panel, event);
+    const isInside = a >= 0 && b >= 0 && a < 1 && b < 1; // a captured pointer may leave the frame
+    this.viewer.setPoint(isInside ? { panel, place: imagePoint(this.viewer.view, [a, b]) } : null);
+  }
+}

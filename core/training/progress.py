@@ -1,0 +1,91 @@
+"""How fast a training goes, and the rows that it writes about itself."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from core.data.loaders import epoch_of_step
+from core.errors import LabError
+from core.training.evaluation import Evaluation
+from core.training.plan import Plan
+
+
+class Pace:
+    """How fast steps are done, and when the run will end; pauses for scoring and saving are kept apart."""
+
+    def __init__(self, plan: Plan, batch_size: int) -> None:
+        self._plan = plan
+        self._batch_size = batch_size
+        self._steps = 0
+        self._seconds_per_step = plan.seconds_per_step
+        self._last = time.monotonic()
+        self._paused = 0.0
+
+    def tick(self) -> None:
+        """Counts one step as done."""
+        now = time.monotonic()
+        self._steps += 1
+        # The first steps are slower than the rest; afterwards a moving mean over about twenty follows the machine's mood.
+        share = max(0.05, 1 / self._steps)
+        self._seconds_per_step += share * (now - self._last - self._seconds_per_step)
+        self._last = now
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """`with pace.pause():` around what is no training."""
+        began = time.monotonic()
+        yield
+        self._last = time.monotonic()
+        self._paused += self._last - began
+
+    def images_per_second(self) -> float:
+        """Training frames per second at present, without pauses."""
+        return self._batch_size / max(1e-9, self._seconds_per_step)
+
+    def seconds_left(self, step: int) -> float:
+        """Seconds until the last step is done, pauses to come included, as far as can be told."""
+        pause_per_step = self._paused / max(1, self._steps)
+        return (self._plan.steps_total - step) * (self._seconds_per_step + pause_per_step)
+
+
+def train_row(
+    step: int, loss: torch.Tensor | None, rate: float, pace: Pace, frames: int, batch_size: int
+) -> dict[str, Any]:
+    """The row of a training step (from 1). `loss` is None for a batch without a labelled pixel.
+
+    Raises:
+        LabError: the loss is not a finite number; going on would only spoil what was learned.
+    """
+    value = None if loss is None else loss.item()
+    if value is not None and not np.isfinite(value):
+        raise LabError(
+            f"The loss became {value} at step {step}: the weights have run away. Lower training.learning_rate (a third is a good try), "
+            "or set training.clip_norm to 1, and start again."
+        )
+    return {
+        "kind": "train",
+        "step": step,
+        "epoch": epoch_of_step(step, frames, batch_size),
+        "loss": value,
+        "learning_rate": rate,
+        "images_per_second": round(pace.images_per_second(), 3),
+        "seconds_left": round(pace.seconds_left(step), 1),
+    }
+
+
+def eval_row(step: int, found: Evaluation, frames: int, batch_size: int) -> dict[str, Any]:
+    """The row of an evaluation after a step; IoU is None for a class that is neither there nor predicted."""
+    iou = [None if np.isnan(value) else float(value) for value in found.confusion.iou()]
+    return {
+        "kind": "eval",
+        "step": step,
+        "epoch": epoch_of_step(step, frames, batch_size),
+        "loss": found.loss,
+        "miou": found.confusion.miou(),
+        "pixel_accuracy": found.confusion.pixel_accuracy(),
+        "iou": iou,
+    }

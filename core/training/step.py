@@ -1,0 +1,73 @@
+"""One optimizer step, and how long one takes."""
+
+import time
+
+import numpy as np
+import torch
+from torch import nn
+
+from core.config import RunConfig
+from core.data.loaders import KeyedBatches, TrainingCrops, build_loader
+from core.models import SegmentationModel
+from core.training.evaluation import to_device
+from core.training.hardware import Hardware
+from core.training.losses import summed_loss
+from core.training.optimizer import build_optimizer
+
+MEASURED_STEPS = 8
+MEASURED_SECONDS = 4.0
+"""Enough is measured after so many seconds, but not before the fourth step: the first ones also compile kernels."""
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    weights: torch.Tensor,
+    hardware: Hardware,
+    clip_norm: float,
+) -> torch.Tensor | None:
+    """One optimizer step; returns the mean loss, or None for a batch without a labelled pixel, from which nothing is learned."""
+    with hardware.autocast():
+        logits = model(to_device(images, hardware))
+    loss_sum, weight_sum = summed_loss(logits, targets.to(hardware.device, non_blocking=True), weights)
+    if weight_sum == 0:
+        return None
+    loss = loss_sum / weight_sum
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if clip_norm:
+        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+    optimizer.step()
+    return loss.detach()
+
+
+def measure_step(
+    model: SegmentationModel, crops: TrainingCrops, weights: torch.Tensor, hardware: Hardware, config: RunConfig
+) -> float:
+    """Seconds that a step takes, loading included: a few are done, the median is taken, and the network is put back."""
+    training = config.training
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    optimizer = build_optimizer(model, config, pretrained=False)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    batches = KeyedBatches(len(crops), training.batch_size, training.seed, 0, MEASURED_STEPS)
+    model.train()
+    torch.manual_seed(training.seed)
+    ends: list[float] = []
+    for images, targets in build_loader(crops, batches, hardware.workers):
+        loss = train_step(model, optimizer, images, targets, weights, hardware, training.clip_norm)
+        if loss is not None:
+            loss.item()  # a GPU's work is done only when its result is asked for
+        ends.append(time.monotonic())
+        if len(ends) > 4 and ends[-1] - ends[0] > MEASURED_SECONDS:
+            break
+    model.load_state_dict(before)
+    optimizer.zero_grad(set_to_none=True)
+    return float(np.median(np.diff(ends)))
+
+
+def step_seed(seed: int, step: int) -> int:
+    """The seed of dropout and its like in one step: with it, no random state needs to be stored or restored."""
+    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)
