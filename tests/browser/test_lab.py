@@ -52,7 +52,8 @@ def lab(serve_app: Callable[..., str], tmp_path_factory: pytest.TempPathFactory)
 def server_pid(url: str) -> int:
     """The process that listens there; the only one of this test's own children that was given the port."""
     port = url.rsplit(":", 1)[1]
-    (found,) = [child.pid for child in psutil.Process().children(recursive=True) if port in child.cmdline()]
+    living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    (found,) = [child.pid for child in living if port in child.cmdline()]
     return found
 
 

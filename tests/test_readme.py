@@ -1,0 +1,60 @@
+"""The README's tree is the house as it stands, and its pictures and commands exist."""
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def tree_paths() -> set[str]:
+    """Paths that the README's tree names, folders with a slash at their end."""
+    block = README.split("## The house")[1].split("Arrows go")[0]
+    found, folders = set(), []
+    for line in block.splitlines():
+        match = re.match(r"^    ( *)(\S+)(?:  +|$)", line)
+        if match:
+            depth = len(match[1]) // 2
+            folders = [*folders[:depth], match[2]]
+            found.add("".join(folders))
+    return found
+
+
+def test_the_tree_names_every_module_and_nothing_that_is_not_there() -> None:
+    named = tree_paths()
+    for path in named:
+        assert (ROOT / path).exists(), f"the README names {path}, which isn't there"
+    for folder in ("app", "core"):
+        for module in (ROOT / folder).rglob("*.py"):
+            path = module.relative_to(ROOT).as_posix()
+            inside_a_named_room = any(
+                path.startswith(room) for room in ("app/viewer/", "app/curves/", "core/data/streets/")
+            )
+            assert path in named or module.name == "__init__.py" or inside_a_named_room, (
+                f"the README's tree lacks {path}"
+            )
+    pages = next(line for line in README.splitlines() if line.startswith("    pages/"))
+    for page in (ROOT / "pages").glob("*.py"):
+        assert page.stem in pages
+
+
+def test_the_pictures_are_there() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    assert len(pictures) == 3
+    for picture in pictures:
+        assert (ROOT / picture).is_file(), picture
+
+
+def test_every_dependency_is_named_with_its_purpose_and_bounded() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        for line in (ROOT / name).read_text().splitlines():
+            if line and not line.startswith(("#", "-r")):
+                package = re.match(r"[a-z-]+", line)[0]
+                assert re.search(rf"^\|.*\b{re.escape(package)}\b.*\|.+\|$", README, re.M), package
+                assert re.fullmatch(r"[a-z-]+>=[\d.]+,<[\d.]+", line), line
+
+
+def test_nothing_foreign_is_in_the_project() -> None:
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
+    assert not [file for file in files if re.search(r"_leftImg8bit|_gtFine_|\.(safetensors|pth|pt|ckpt|pkl)$", file)]
