@@ -23,11 +23,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         result = options.command(options)
-    except LabError as error:
+    except (LabError, OSError) as error:
+        # A file that can't be read or written is the user's to mend as well.
+        named = isinstance(error, OSError) and error.filename
+        sentence = f"'{error.filename}' can't be used: {error.strerror}." if named else str(error)
         if options.json:
-            print(json.dumps({"error": str(error)}))
+            print(json.dumps({"error": sentence}))
         else:
-            print(error, file=sys.stderr)
+            print(sentence, file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         return 130
@@ -58,7 +61,7 @@ def streets(options: argparse.Namespace) -> dict[str, Any]:
 
 def train(options: argparse.Namespace) -> dict[str, Any]:
     """Makes a run, starts it, and follows it to its end unless told to detach. Ctrl-C stops the run with a checkpoint."""
-    values: dict[str, Any] = json.loads(options.config.read_text()) if options.config else {}
+    values = _read_values(options.config) if options.config else {}
     for part in RunConfig.model_fields:
         given = {
             key.split(".")[1]: value
@@ -168,6 +171,17 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     return {"run": run.id, "written": written}
 
 
+def _read_values(path: Path) -> dict[str, Any]:
+    """The plain values of a config.json, part by part; the fields are checked later, together with the options."""
+    try:
+        values = json.loads(path.read_bytes())
+    except ValueError:
+        values = None
+    if not isinstance(values, dict) or not all(isinstance(part, dict) for part in values.values()):
+        raise LabError(f"'{path}' is not the config of a run. Name the config.json of one.")
+    return values
+
+
 def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Shows a run's progress until it ends. Ctrl-C asks it to stop, and waits for its checkpoint."""
     with tqdm(unit="step", dynamic_ncols=True, disable=options.json) as bar:
@@ -181,7 +195,9 @@ def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
                     scored += 1
                     if not options.json:
                         bar.write(
-                            f"step {row['step']}: mean IoU {row['miou']:.1%}, pixel accuracy {row['pixel_accuracy']:.1%}"
+                            f"step {row['step']}: not scored, for no pixel of the validation labels belongs to a class"
+                            if row["miou"] is None
+                            else f"step {row['step']}: mean IoU {row['miou']:.1%}, pixel accuracy {row['pixel_accuracy']:.1%}"
                         )
                 if not run.is_active:
                     break

@@ -19,11 +19,12 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
+from pydantic import TypeAdapter
 
 from core.config import RunConfig, read_config
 from core.errors import LabError
@@ -52,7 +53,7 @@ class ProcessId:
         try:
             process = psutil.Process(self.pid)
             return abs(process.create_time() - self.started) < 0.1 and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
+        except (psutil.Error, ValueError):  # ValueError: a number that no process can have
             return False
 
 
@@ -74,6 +75,9 @@ class Status:
     seconds_left: float | None = None
     error: str | None = None
     exit: int | None = None
+
+
+_STATUS = TypeAdapter(Status)
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def create_run(config: RunConfig, folder: Path) -> Path:
 
 
 def find_run(run_id: str, folder: Path) -> Run:
-    """The run of that id, or the only one whose id begins or ends with it.
+    """The run of that id, or the only one whose id contains it.
 
     Raises:
         LabError: no such run, or several.
@@ -142,7 +146,7 @@ def find_run(run_id: str, folder: Path) -> Run:
     if re.fullmatch(r"[A-Za-z0-9-]{1,80}", run_id):
         if RUN_ID.fullmatch(run_id) and (folder / run_id).is_dir():
             return read_run(folder / run_id)
-        close = [path for path in _run_folders(folder) if path.name.startswith(run_id) or path.name.endswith(run_id)]
+        close = [path for path in _run_folders(folder) if run_id in path.name]
         if len(close) == 1:
             return read_run(close[0])
         if close:
@@ -162,7 +166,7 @@ def read_run(path: Path) -> Run:
     problem = None
     config = None
     try:
-        config = read_config(json.loads((path / "config.json").read_text()))
+        config = read_config(json.loads((path / "config.json").read_bytes()))
     except (OSError, ValueError):
         problem = "Its config.json is missing or half written, so it can't be shown or resumed. Delete the folder, or copy it again."
     except LabError as error:
@@ -180,16 +184,10 @@ def read_run(path: Path) -> Run:
 def read_status(path: Path) -> Status | None:
     """The status of a run folder, or None where there is none that can be read."""
     try:
-        values = json.loads((path / "status.json").read_text())
-        known = {item.name for item in fields(Status)}
-        values = {name: value for name, value in values.items() if name in known}
-        for hand in ("supervisor", "trainer"):
-            if values.get(hand) is not None:
-                values[hand] = ProcessId(int(values[hand]["pid"]), float(values[hand]["started"]))
-        status = Status(**values)
-        return status if status.state in WRITTEN_STATES else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        status = _STATUS.validate_json((path / "status.json").read_bytes())
+    except (OSError, ValueError):
         return None
+    return status if status.state in WRITTEN_STATES else None
 
 
 def write_status(path: Path, status: Status) -> None:
@@ -209,7 +207,7 @@ def update_status(path: Path, **changes: Any) -> Status:
 def read_plan(path: Path) -> dict[str, Any]:
     """What the trainer decided before its first step; empty where it hasn't yet."""
     try:
-        plan = json.loads((path / "plan.json").read_text())
+        plan = json.loads((path / "plan.json").read_bytes())
     except (OSError, ValueError):
         return {}
     return plan if isinstance(plan, dict) else {}
@@ -303,7 +301,7 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
 def write_atomically(path: Path, text: str, durable: bool = False) -> None:
     """Replaces a text file so that a reader sees the old one or the new one. `durable` also survives a power cut."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "w") as file:
+    with open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
         if durable:
             file.flush()

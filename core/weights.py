@@ -110,12 +110,17 @@ def fetch_weights(source: WeightsSource) -> Path:
 
 
 def _named_file(text: str) -> WeightsSource:
-    path = Path(text).expanduser()
+    path = Path(text)
     if path.suffix != ".safetensors":
         raise LabError(
             f"weights is '{text}', but must be auto, pretrained, none, or the path of a .safetensors file. Other formats can carry "
             "programs and are not opened."
         )
-    if not path.is_file():
+    try:
+        path = path.expanduser()
+        is_file = path.is_file()
+    except (OSError, RuntimeError):  # too long a name, or the home of nobody
+        is_file = False
+    if not is_file:
         raise LabError(f"There is no weights file '{text}'. Check the path, or choose weights 'auto'.")
     return WeightsSource("file", f"Starts from the weights in {path.name}.", path=path.resolve())

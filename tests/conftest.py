@@ -6,6 +6,9 @@ Nothing here reaches the network: the Hugging Face Hub is switched off before an
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Torch's threads wait for each other busily: on a busy machine one is faster than two, and two that sleep than two that don't.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -111,7 +111,9 @@ def png_header_of(width, height):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("read", [read_image, read_label_ids])
@@ -124,13 +126,20 @@ def test_a_file_that_is_no_picture_is_named(tmp_path, read, kind):
     if kind == "folder":
         path.mkdir()
     elif kind != "missing":
-        content = {"empty": b"", "text": b"hello", "truncated": whole[: len(whole) // 2], "huge": png_header_of(60_000, 60_000)}
+        content = {
+            "empty": b"",
+            "text": b"hello",
+            "truncated": whole[: len(whole) // 2],
+            "huge": png_header_of(60_000, 60_000),
+        }
         path.write_bytes(content[kind])
     with pytest.raises(LabError, match="frame.png' can't be read"):
         read(path)
 
 
-@pytest.mark.parametrize("picture", [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint16), np.zeros((8, 8, 4), np.uint8)])
+@pytest.mark.parametrize(
+    "picture", [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint16), np.zeros((8, 8, 4), np.uint8)]
+)
 def test_a_colour_or_16_bit_picture_is_no_label_map(tmp_path, picture):
     cv2.imwrite(str(tmp_path / "color.png"), picture)
     with pytest.raises(LabError, match="color.png.*labelIds"):

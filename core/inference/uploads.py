@@ -36,16 +36,20 @@ def decode_upload(data: bytes) -> np.ndarray:
         )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limits below are stricter
+            warnings.simplefilter("ignore")  # the limits below are stricter than Pillow's, its notes on metadata idle
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 _check_size(*picture.size)
                 # JPEG can decode at half or quarter size right away.
                 picture.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
                 picture.load()
                 upright = ImageOps.exif_transpose(picture)
-                return np.asarray(_reduce(_to_rgb(upright)))
+                return np.array(_reduce(_to_rgb(upright)))
     except LabError:
         raise
+    except Image.DecompressionBombError:  # Pillow's own limit, met before the size is known here
+        raise LabError(
+            f"The picture has far more pixels than the {MAX_PIXELS // 10**6} million that are the limit. Save it smaller and drop it again."
+        ) from None
     except Exception as error:
         # Whatever a broken file makes the decoder raise, the user's answer is the same.
         raise LabError(

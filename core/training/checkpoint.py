@@ -118,7 +118,7 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
 
 
 def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
-    """Gives an optimizer its moments back. Raises LabError when the file can't be read."""
+    """Gives an optimizer its moments back. Raises LabError when the file can't be read or is another network's."""
     path = checkpoint.path / "optimizer.safetensors"
     try:
         tensors = load_file(path)
@@ -126,8 +126,10 @@ def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoin
         raise LabError(f"The optimizer's state '{path}' can't be loaded ({error}). Start the run anew.") from None
     parameters = dict(model.named_parameters())
     for key, tensor in tensors.items():
-        name, entry = key.rsplit("|", 1)
-        parameter = parameters[name]
+        name, _, entry = key.rpartition("|")
+        parameter = parameters.get(name)
+        if parameter is None:
+            raise LabError(f"The optimizer's state '{path}' belongs to another network. Start the run anew.")
         if tensor.shape == parameter.shape:
             tensor = torch.empty_like(parameter).copy_(tensor)  # in the parameter's memory format, on its device
         optimizer.state[parameter][entry] = tensor

@@ -18,7 +18,7 @@ from core.data.statistics import count_classes
 from core.errors import LabError
 from core.models import SegmentationModel, build_model
 from core.models.encoders import hub_repo_of, load_encoder
-from core.runs import MetricsLog, checkpoint_path, stop_is_requested
+from core.runs import MetricsLog, checkpoint_path, read_metrics, stop_is_requested
 from core.training.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint
 from core.training.evaluation import Evaluation, evaluate
 from core.training.hardware import choose_hardware
@@ -55,7 +55,12 @@ def train(
     began = time.monotonic()
     training = config.training
     plan = Plan.load(run)
-    resumes = plan is not None and checkpoint_path(run, "last") is not None
+    resumes = checkpoint_path(run, "last") is not None
+    if resumes and plan is None:
+        raise LabError(
+            f"Run {run.name} has a checkpoint, but its plan.json is missing or half written, so it can't be gone on from. "
+            "Copy that file again, or start a new run; its checkpoints still predict."
+        )
 
     # What is learned from, and where.
     hardware = choose_hardware(training, threads=plan.threads if plan else 0)
@@ -123,7 +128,8 @@ def train(
     sample_numbers = tuple(number for number, frame in enumerate(dataset.val) if frame.id in plan.sample_frames)
 
     log = MetricsLog(run)
-    if resumes:
+    if read_metrics(run)[0]:
+        # Also where a run ended before its first checkpoint: what is done again counts once.
         log.append({"kind": "resume", "step": step})
     print(f"{config.model.title}. {plan.weights} {plan.hardware}")
     print(
@@ -171,6 +177,7 @@ def train(
                 save("last")
             saved_at = time.monotonic()
         if stops and step < plan.steps_total:
+            report(step=step)
             log.close()
             return "stopped"
     if step == 0 or checkpoint_path(run, "last") is None:

@@ -1,0 +1,154 @@
+"""The arrows between the parts: pages -> app -> core, never back, and torch only where torch is."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.places import PROJECT
+
+HEAVY = ("torch", "timm", "torchvision")
+LIGHT_CORE = (
+    "core",
+    "core.config",
+    "core.data",
+    "core.data.augment",
+    "core.data.cityscapes",
+    "core.data.dataset",
+    "core.data.statistics",
+    "core.data.streets",
+    "core.encoders",
+    "core.errors",
+    "core.inference",
+    "core.inference.uploads",
+    "core.inference.worker",
+    "core.labels",
+    "core.places",
+    "core.runner",
+    "core.runner.local",
+    "core.runner.slots",
+    "core.runner.supervisor",
+    "core.runs",
+    "core.scoring",
+    "core.scoring.confusion",
+    "core.training.__main__",
+    "core.weights",
+    "core.__main__",
+)
+
+
+def files(folder: str) -> list[Path]:
+    return sorted((PROJECT / folder).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file names in an import, wherever in the file, with relative ones made absolute."""
+    found = set()
+    package = module_of(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found.add(module)
+            found |= {f"{module}.{name.name}" for name in node.names}
+    return found
+
+
+def tops(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imported(path)}
+
+
+def test_there_is_something_to_look_at():
+    assert len(files("core")) > 40 and len(files("app")) > 5 and len(files("pages")) > 3
+    assert "core.runs" in imported(PROJECT / "core/runner/local.py")
+
+
+@pytest.mark.parametrize(
+    ("folder", "never"),
+    [("core", {"streamlit", "plotly", "app", "pages"}), ("app", {"pages", *HEAVY}), ("pages", set(HEAVY))],
+)
+def test_arrows_point_one_way(folder, never):
+    wrong = {str(path.relative_to(PROJECT)): tops(path) & never for path in files(folder) if tops(path) & never}
+    assert not wrong
+
+
+LAYERS = (
+    {"core.errors", "core.labels", "core.encoders", "core.places"},
+    {"core.config"},
+    {"core.runs", "core.weights", "core.data", "core.models", "core.scoring"},
+    {"core.training", "core.runner", "core.inference"},
+    {"core.__main__"},
+)
+KNOWN_SIDEWAYS = {
+    ("core.inference", "core.training"),  # a checkpoint rebuilds its network; both live in a process with torch
+}
+
+
+def layer_of(module: str) -> tuple[int, str] | None:
+    for number, names in enumerate(LAYERS):
+        for name in names:
+            if module == name or module.startswith(f"{name}."):
+                return number, name
+    return None
+
+
+def test_core_is_layered():
+    wrong = []
+    for path in files("core"):
+        own = layer_of(module_of(path))
+        for module in imported(path):
+            other = layer_of(module)
+            if own is None or other is None or own[1] == other[1]:
+                continue
+            if other[0] >= own[0] and (own[1], other[1]) not in KNOWN_SIDEWAYS and own[0] > 0:
+                wrong.append(f"{module_of(path)} imports {module}")
+    assert not sorted(set(wrong))
+
+
+def loaded_by(modules: list[str]) -> str:
+    """Which of the heavy modules a fresh process has after importing some."""
+    program = f"""
+import importlib, sys
+for name in {modules!r}:
+    importlib.import_module(name)
+print(*sorted({{name.split(".")[0] for name in sys.modules}} & set({HEAVY + ("streamlit", "plotly")!r})))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_light_part_of_core_loads_no_torch_and_no_screen():
+    assert loaded_by(list(LIGHT_CORE)) == ""
+
+
+def test_what_app_and_pages_import_loads_no_torch():
+    modules = set()
+    for path in files("app") + files("pages"):
+        for name in imported(path):
+            if name.split(".")[0] in ("app", "core"):
+                source = PROJECT / name.replace(".", "/")
+                if source.is_dir() or source.with_suffix(".py").is_file():
+                    modules.add(name)
+    assert {"core.runs", "core.config"} <= modules
+    assert not set(loaded_by(sorted(modules)).split()) & set(HEAVY)
+
+
+def test_every_module_says_what_it_does():
+    missing = [
+        str(path.relative_to(PROJECT))
+        for path in files("core")
+        if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not missing

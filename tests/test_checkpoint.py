@@ -1,0 +1,224 @@
+"""Checkpoints: they bring everything back, and a crash at any moment of writing leaves one that loads."""
+
+import json
+import os
+import shutil
+
+import pytest
+import torch
+from torch import nn
+
+from core.errors import LabError
+from core.labels import CITYSCAPES_19
+from core.runs import checkpoint_path
+from core.training import checkpoint as module
+from core.training.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint
+
+
+class Net(nn.Module):
+    def __init__(self, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.convolution = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, images):
+        return self.last(self.norm(self.convolution(images)).relu())
+
+
+def build(seed=0):
+    model = Net(seed).to(memory_format=torch.channels_last)
+    return model, torch.optim.AdamW(model.parameters(), lr=0.01, fused=True)
+
+
+def step(model, optimizer, seed):
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+    optimizer.zero_grad()
+    model(images.contiguous(memory_format=torch.channels_last)).square().mean().backward()
+    optimizer.step()
+
+
+def save(run, model, optimizer, number, tiny_config, which="last"):
+    save_checkpoint(run, which, model, optimizer, tiny_config(), CITYSCAPES_19, number, number / 100)
+
+
+def same(one, other):
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_training_goes_on_from_a_checkpoint_as_if_nothing_had_been(tmp_path, tiny_config):
+    model, optimizer = build()
+    for number in range(3):
+        step(model, optimizer, number)
+    save(tmp_path, model, optimizer, 3, tiny_config)
+    for number in range(3, 6):
+        step(model, optimizer, number)
+
+    again, its_optimizer = build(seed=9)
+    found = read_checkpoint(tmp_path, "last")
+    load_weights(again, found)
+    load_optimizer(again, its_optimizer, found)
+    for number in range(3, 6):
+        step(again, its_optimizer, number)
+    assert same(model.state_dict(), again.state_dict())
+
+
+def test_it_says_what_it_is(tmp_path, tiny_config):
+    model, optimizer = build()
+    save(tmp_path, model, None, 7, tiny_config, "best")
+    found = read_checkpoint(tmp_path, "best")
+    assert (found.step, found.best_miou) == (7, 0.07)
+    assert found.config == tiny_config()
+    assert found.classes == CITYSCAPES_19.classes and found.colors == CITYSCAPES_19.colors
+    assert sorted(path.name for path in (tmp_path / "best").iterdir()) == ["model.safetensors", "state.json"]
+
+
+def test_a_copied_checkpoint_needs_nothing_of_its_run(tmp_path, tiny_config):
+    model, optimizer = build()
+    for name in ("run", "elsewhere"):
+        (tmp_path / name).mkdir()
+    save(tmp_path / "run", model, optimizer, 1, tiny_config)
+    shutil.copytree(tmp_path / "run/last", tmp_path / "elsewhere/last")
+    shutil.rmtree(tmp_path / "run")
+    again, _ = build(seed=9)
+    load_weights(again, read_checkpoint(tmp_path / "elsewhere", "last"))
+    assert same(model.state_dict(), again.state_dict())
+
+
+class Crash(BaseException):
+    """Stands for the end of the process: nothing in the lab catches it."""
+
+
+def crashing(monkeypatch, at):
+    """Lets the `at`-th of the calls that touch the disk raise, and every one after it: a dead process cleans nothing up."""
+    calls = []
+
+    def wrap(owner, name):
+        real = getattr(owner, name)
+
+        def call(*arguments, **options):
+            calls.append(name)
+            if len(calls) >= at:
+                raise Crash
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, call)
+
+    for owner, name in ((module, "save_file"), (module.os, "rename"), (module.shutil, "rmtree"), (module.os, "fsync")):
+        wrap(owner, name)
+    return calls
+
+
+def test_a_crash_at_any_moment_leaves_a_checkpoint_that_loads(tmp_path, tiny_config):
+    states = {}
+    model, optimizer = build()
+    for number in (1, 2):
+        step(model, optimizer, number)
+        states[number] = {name: value.clone() for name, value in model.state_dict().items()}
+    found_steps = []
+    crashes = 0
+    for at in range(1, 100):
+        run = tmp_path / f"run{at}"
+        run.mkdir()
+        first, its_optimizer = build()
+        step(first, its_optimizer, 1)
+        save(run, first, its_optimizer, 1, tiny_config)
+        step(first, its_optimizer, 2)
+        with pytest.MonkeyPatch.context() as patch:
+            calls = crashing(patch, at)
+            try:
+                save(run, first, its_optimizer, 2, tiny_config)
+                crashed = False
+            except Crash:
+                crashed = True
+        if not crashed:
+            break
+        crashes += 1
+        found = read_checkpoint(run, "last")
+        found_steps.append(found.step)
+        again, again_optimizer = build(seed=9)
+        load_weights(again, found)
+        load_optimizer(again, again_optimizer, found)
+        assert same(states[found.step], again.state_dict()), f"crash at call {at}, {calls[-1]}"
+        assert again_optimizer.state[again.last.bias]["step"].item() == found.step
+        # and the next save goes through, whatever lies about
+        save(run, again, again_optimizer, found.step + 1, tiny_config)
+        assert read_checkpoint(run, "last").step == found.step + 1
+        assert sorted(path.name for path in run.iterdir()) == ["last"]
+    assert crashes >= 10, "there were that many moments to crash at"
+    assert found_steps == sorted(found_steps) and set(found_steps) == {1, 2}
+
+
+def test_a_second_crash_after_the_first_loses_nothing(tmp_path, tiny_config):
+    for second in range(1, 100):
+        run = tmp_path / str(second)
+        run.mkdir()
+        model, optimizer = build()
+        save(run, model, optimizer, 1, tiny_config)
+        with pytest.MonkeyPatch.context() as patch:
+            real = os.rename
+
+            def rename(source, target, real=real):
+                if str(target).endswith("/last"):
+                    raise Crash  # between the two renames: there is no `last` now
+                real(source, target)
+
+            patch.setattr(module.os, "rename", rename)
+            with pytest.raises(Crash):
+                save(run, model, optimizer, 2, tiny_config)
+        assert not (run / "last").exists()
+        assert read_checkpoint(run, "last").step == 2
+        with pytest.MonkeyPatch.context() as patch:
+            crashing(patch, second)
+            try:
+                save(run, model, optimizer, 3, tiny_config)
+            except Crash:
+                assert read_checkpoint(run, "last").step in (2, 3)
+                continue
+        break
+    assert second > 10
+
+
+def test_without_a_checkpoint_there_is_a_sentence(tmp_path):
+    assert checkpoint_path(tmp_path, "best") is None
+    with pytest.raises(LabError, match="no 'best' checkpoint"):
+        read_checkpoint(tmp_path, "best")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"step": "x"}', '"hello"'])
+def test_a_broken_state_is_a_sentence(tmp_path, text, tiny_config):
+    model, optimizer = build()
+    save(tmp_path, model, optimizer, 1, tiny_config)
+    (tmp_path / "last/state.json").write_text(text)
+    with pytest.raises(LabError, match="last' can't be read"):
+        read_checkpoint(tmp_path, "last")
+
+
+def test_a_state_of_another_version_is_a_sentence(tmp_path, tiny_config):
+    model, optimizer = build()
+    save(tmp_path, model, optimizer, 1, tiny_config)
+    state = json.loads((tmp_path / "last/state.json").read_text())
+    state["config"]["training"]["warp"] = 9
+    (tmp_path / "last/state.json").write_text(json.dumps(state))
+    with pytest.raises(LabError, match="training.warp"):
+        read_checkpoint(tmp_path, "last")
+
+
+@pytest.mark.parametrize("kind", ["gone", "cut", "of another network"])
+def test_weights_that_do_not_load_are_a_sentence(tmp_path, kind, tiny_config):
+    model, optimizer = build()
+    save(tmp_path, model, optimizer, 1, tiny_config)
+    for name in ("model", "optimizer"):
+        path = tmp_path / f"last/{name}.safetensors"
+        content = path.read_bytes()
+        path.unlink()
+        if kind == "cut":
+            path.write_bytes(content[: len(content) // 2])
+        elif kind == "of another network":
+            module.save_file({"foreign|exp_avg": torch.zeros(3)}, path)
+    found = read_checkpoint(tmp_path, "last")
+    with pytest.raises(LabError, match="model.safetensors"):
+        load_weights(model, found)
+    with pytest.raises(LabError, match="optimizer.safetensors"):
+        load_optimizer(model, optimizer, found)

@@ -1,0 +1,430 @@
+"""The training: exact over kills and stops, honest about what went wrong, and it learns."""
+
+import errno
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from core.data.cityscapes import list_frames, read_label_ids
+from core.data.dataset import open_dataset
+from core.errors import LabError
+from core.labels import CITYSCAPES_19
+from core.places import PROJECT
+from core.runs import create_run, evaluations, read_metrics, read_run, read_status, request_stop, valid_rows
+from core.scoring.confusion import ConfusionMatrix
+from core.training import __main__ as trainer
+from core.training.checkpoint import read_checkpoint
+from core.training.loop import train
+from core.training.plan import Plan, count_steps, interval
+
+
+def train_here(run, config, stop_after=None):
+    """Trains in this process, to the end or to a polite stop after a step."""
+    at = {"step": 0}
+    return train(run, config, lambda **changes: at.update(changes), lambda: at["step"] == stop_after)
+
+
+def fingerprint(run):
+    """SHA-256 over the names and bytes of all tensors, the optimizer's included."""
+    digest = hashlib.sha256()
+    for file in ("model", "optimizer"):
+        for name, tensor in sorted(load_file(run / f"last/{file}.safetensors").items()):
+            digest.update(name.encode() + str(tensor.dtype).encode() + tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def start_process(run):
+    return subprocess.Popen(
+        [sys.executable, "-m", "core.training", str(run)],
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=open(run / "train.log", "ab"),
+        stderr=subprocess.STDOUT,
+    )
+
+
+def train_steps(run):
+    return [row["step"] for row in valid_rows(read_metrics(run)[0]) if row["kind"] == "train"]
+
+
+def wait_for_step(run, process, step):
+    """Until a row of that step, or a later one, was written since the last resume."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, (run / "train.log").read_text()
+        rows = read_metrics(run)[0]
+        if any(row["kind"] == "train" and row["step"] >= step for row in rows):
+            return
+        time.sleep(0.002)
+    pytest.fail(f"step {step} was never reached")
+
+
+# ---- exactness
+
+
+@pytest.fixture
+def long_config(tiny_config):
+    """240 steps, a checkpoint every few of them."""
+    return tiny_config(epochs=60, evaluations=4, checkpoint_seconds=0.1)
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    """The fingerprint of the long run left alone, once it is known."""
+    return {}
+
+
+@pytest.fixture
+def expected(places, long_config, undisturbed):
+    if not undisturbed:
+        run = create_run(long_config, places.runs)
+        assert train_here(run, long_config) == "finished"
+        undisturbed["weights"] = fingerprint(run)
+        undisturbed["scores"] = evaluations(run)
+    return undisturbed
+
+
+def test_a_run_killed_three_times_ends_with_the_same_bits(places, long_config, expected):
+    run = create_run(long_config, places.runs)
+    dice = random.Random()
+    for first, last in ((5, 60), (80, 140), (160, 220)):
+        step = dice.randint(first, last)
+        process = start_process(run)
+        wait_for_step(run, process, step)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        assert read_run(run).state == "lost"
+        print(f"killed after step {step}")
+    assert train_here(run, long_config) == "finished"
+    assert fingerprint(run) == expected["weights"]
+    assert train_steps(run) == list(range(1, 241)), "every step counts once"
+    assert evaluations(run) == expected["scores"]
+
+
+def test_a_run_stopped_politely_and_resumed_ends_with_the_same_bits(places, long_config, expected):
+    run = create_run(long_config, places.runs)
+    process = start_process(run)
+    wait_for_step(run, process, 60)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    status = read_status(run)
+    assert (status.state, status.error, status.exit) == ("stopped", None, 0)
+    assert read_checkpoint(run, "last").step == status.step == train_steps(run)[-1] < 240, "nothing is lost"
+    assert train_here(run, long_config) == "finished"
+    assert fingerprint(run) == expected["weights"]
+    assert train_steps(run) == list(range(1, 241))
+
+
+@pytest.mark.parametrize(
+    ("model", "threads"),
+    [
+        ({"family": "fcn", "encoder": "tf_efficientnet_lite0"}, 1),
+        ({"family": "vit", "encoder": "vit_tiny_patch16_224"}, 1),
+        ({"family": "unet", "encoder": "plain"}, 2),
+    ],
+    ids=["fcn", "vit", "unet"],
+)
+def test_every_family_resumes_exactly_in_bf16(places, tiny_config, model, threads):
+    config = tiny_config(
+        model=model, epochs=1, evaluations=1, precision="bf16", threads=threads, checkpoint_seconds=1000
+    )
+    fingerprints = []
+    for stops in ([], [2]):
+        run = create_run(config, places.runs)
+        for step in stops:
+            assert train_here(run, config, stop_after=step) == "stopped"
+            assert read_checkpoint(run, "last").step == step
+        assert train_here(run, config) == "finished"
+        fingerprints.append(fingerprint(run))
+    assert fingerprints[0] == fingerprints[1]
+
+
+def test_another_seed_is_another_run(places, tiny_config):
+    fingerprints = set()
+    for seed in (0, 0, 1):
+        config = tiny_config(epochs=1, evaluations=1, seed=seed)
+        run = create_run(config, places.runs)
+        train_here(run, config)
+        fingerprints.add(fingerprint(run))
+    assert len(fingerprints) == 2
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_begins_anew_and_counts_once(places, tiny_config):
+    config = tiny_config(epochs=2, checkpoint_seconds=1000, evaluations=1)
+    run = create_run(config, places.runs)
+
+    class Killed(BaseException):
+        pass
+
+    def die(**changes):
+        if changes.get("step") == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(run, config, die, lambda: False)
+    assert train_steps(run)[-1] in (4, 5)
+    assert train_here(run, config) == "finished"
+    assert train_steps(run) == list(range(1, 9))
+
+
+def test_a_checkpoint_without_its_plan_is_not_overwritten(places, tiny_config):
+    config = tiny_config(epochs=2)
+    run = create_run(config, places.runs)
+    train_here(run, config, stop_after=3)
+    (run / "plan.json").write_text("{")
+    with pytest.raises(LabError, match="plan.json"):
+        train_here(run, config)
+    assert read_checkpoint(run, "last").step == 3
+
+
+def test_a_finished_run_that_died_before_saying_so_ends_at_once(places, tiny_config):
+    config = tiny_config(epochs=1)
+    run = create_run(config, places.runs)
+    train_here(run, config)
+    before = fingerprint(run)
+    assert train_here(run, config) == "finished"
+    assert fingerprint(run) == before and train_steps(run) == [1, 2, 3, 4]
+
+
+def test_a_stop_tells_its_step_even_between_two_rows(places, tiny_config):
+    config = tiny_config(epochs=2000, evaluations=1)  # 8000 steps: a row every eighth
+    run = create_run(config, places.runs)
+    told = {}
+    assert (
+        train(
+            run,
+            config,
+            lambda **changes: told.update(changes),
+            lambda: read_checkpoint(run, "last").step == 10 if (run / "last").exists() else False,
+        )
+        == "stopped"
+    )
+    assert told["step"] == read_checkpoint(run, "last").step
+
+
+def test_the_runs_own_request_stops_it(places, tiny_config):
+    config = tiny_config(epochs=2)
+    run = create_run(config, places.runs)
+    request_stop(run)
+    assert train_here(run, config) == "stopped"
+    assert read_checkpoint(run, "last").step == 1
+
+
+# ---- what a run leaves behind
+
+
+def test_it_learns(trained_run, places):
+    rows = read_metrics(trained_run)[0]
+    losses = [row["loss"] for row in rows if row["kind"] == "train"]
+    assert len(losses) == 60
+    assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
+
+    config = read_run(trained_run).config
+    dataset = open_dataset(config.dataset)
+    targets = np.stack([dataset.target(frame) for frame in dataset.val])
+    chance = []
+    for number in range(19):
+        confusion = ConfusionMatrix(19)
+        confusion.update(targets, np.full_like(targets, number))
+        chance.append(confusion.miou())
+    assert evaluations(trained_run)[-1]["miou"] > 1.5 * max(chance), "better than any one answer everywhere"
+
+
+def test_rows_hold_what_the_curves_show(trained_run):
+    rows = read_metrics(trained_run)[0]
+    train_row = next(row for row in rows if row["kind"] == "train")
+    assert set(train_row) == {"kind", "step", "epoch", "loss", "learning_rate", "images_per_second", "seconds_left"}
+    assert train_row["step"] == train_row["epoch"] == 1
+    assert rows[-2]["epoch"] == 30 and rows[-2]["seconds_left"] == 0
+    assert max(row["learning_rate"] for row in rows if row["kind"] == "train") == pytest.approx(1e-2, rel=0.02)
+    scores = evaluations(trained_run)
+    assert [row["step"] for row in scores] == [30, 60]
+    for row in scores:
+        assert set(row) == {"kind", "step", "epoch", "loss", "miou", "pixel_accuracy", "iou"}
+        known = [value for value in row["iou"] if value is not None]
+        assert len(row["iou"]) == 19 and all(0 <= value <= 1 for value in known)
+        assert row["miou"] == pytest.approx(np.mean(known))
+        assert 0 < row["pixel_accuracy"] <= 1 and row["loss"] > 0
+
+
+def test_best_is_the_highest_score(trained_run):
+    scores = evaluations(trained_run)
+    best = max(scores, key=lambda row: row["miou"])
+    checkpoint = read_checkpoint(trained_run, "best")
+    assert (checkpoint.step, checkpoint.best_miou) == (best["step"], best["miou"])
+    assert read_checkpoint(trained_run, "last").step == 60
+    assert not (trained_run / "best/optimizer.safetensors").exists()
+
+
+def test_the_plan_says_what_was_decided(trained_run):
+    plan = Plan.load(trained_run)
+    assert (plan.steps_total, plan.eval_every, plan.log_every, plan.threads) == (60, 30, 1, 1)
+    assert (plan.train_frames, plan.val_frames, len(plan.class_pixels)) == (8, 4, 19)
+    assert plan.weights.startswith("Starts from scratch")
+    assert plan.hardware == "On the CPU with 1 thread, in fp32, as asked."
+    assert plan.parameters == sum(
+        tensor.numel() for name, tensor in load_file(trained_run / "last/model.safetensors").items()
+        if not name.endswith(("running_mean", "running_var", "num_batches_tracked", "mean", "std"))
+    )  # fmt: skip
+
+
+def test_samples_are_label_maps_of_the_same_frames_at_every_evaluation(trained_run):
+    plan = Plan.load(trained_run)
+    folders = sorted(path.name for path in (trained_run / "samples").iterdir())
+    assert folders == ["00000030", "00000060"]
+    for folder in folders:
+        files = sorted((trained_run / "samples" / folder).iterdir())
+        assert [path.name for path in files] == sorted(f"{frame}.png" for frame in plan.sample_frames)
+        for path in files:
+            labels = np.asarray(Image.open(path))
+            assert labels.shape == (64, 128) and labels.dtype == np.uint8 and labels.max() < 19
+
+
+# ---- lengths
+
+
+def test_minutes_become_steps_once_and_for_all(places, tiny_config):
+    config = tiny_config(minutes=0.04, evaluations=2, checkpoint_seconds=30)
+    run = create_run(config, places.runs)
+    began = time.monotonic()
+    assert train_here(run, config, stop_after=3) == "stopped"
+    decided = (run / "plan.json").read_bytes()
+    assert train_here(run, config) == "finished"
+    seconds = time.monotonic() - began
+    assert (run / "plan.json").read_bytes() == decided
+    assert read_checkpoint(run, "last").step == json.loads(decided)["steps_total"] == train_steps(run)[-1]
+    assert 0.5 < seconds < 15, "about 2.4 s, and a busy machine may take longer"
+
+
+def test_count_steps_by_hand(tiny_config):
+    epochs = tiny_config(epochs=2.5, batch_size=4).training
+    assert count_steps(epochs, 10, 0, 1, 1) == 7  # 25 frames in batches of 4
+    minutes = tiny_config(minutes=1, evaluations=3).training
+    assert count_steps(minutes, 10, seconds_used=10, seconds_per_step=0.5, seconds_per_evaluation=5) == 70
+    assert count_steps(minutes, 10, seconds_used=100, seconds_per_step=0.5, seconds_per_evaluation=5) == 3
+    assert count_steps(tiny_config(epochs=0.001).training, 10, 0, 1, 1) == 1
+
+
+def test_interval_happens_as_often_as_asked():
+    assert [interval(100, times) for times in (1, 3, 100, 1000)] == [100, 34, 1, 1]
+
+
+# ---- what goes wrong
+
+
+@pytest.fixture
+def main_here(monkeypatch):
+    """The trainer's `main` in this process, which stays as nice as it was and keeps its signal handlers."""
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield lambda run: trainer.main([str(run)])
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_a_run_by_the_trainer_is_recorded_from_start_to_end(places, tiny_config, main_here, capsys):
+    run = create_run(tiny_config(epochs=1), places.runs)
+    assert main_here(run) == 0
+    status = read_status(run)
+    assert (status.state, status.step, status.steps_total, status.exit, status.error) == ("finished", 4, 4, 0, None)
+    assert status.created <= status.started <= status.ended
+    assert status.trainer.pid == os.getpid()
+    assert "8 frames to learn from, 4 to score on, 4 steps." in capsys.readouterr().out
+
+
+def test_weights_that_run_away_end_in_a_sentence(places, tiny_config, main_here):
+    run = create_run(tiny_config(epochs=100, learning_rate=1, clip_norm=0), places.runs)
+    with pytest.MonkeyPatch.context() as patch:
+        # Batch normalisation survives any rate that a config may ask for.
+        patch.setattr("core.training.loop.one_cycle", lambda step, steps_total: 1e30)
+        assert main_here(run) == trainer.USER_ERROR == 42
+    status = read_status(run)
+    assert (status.state, status.exit) == ("failed", 42)
+    assert "the weights have run away" in status.error and "training.learning_rate" in status.error
+
+
+def test_a_data_root_that_is_not_there_ends_in_a_sentence(places, tiny_config, main_here, capsys):
+    run = create_run(tiny_config(dataset={"name": "cityscapes", "root": str(places.other / "gone")}), places.runs)
+    assert main_here(run) == 42
+    status = read_status(run)
+    assert (status.state, status.exit) == ("failed", 42)
+    assert (
+        status.error
+        == f"There is no folder '{places.other / 'gone'}'. Check the spelling, or whether the disk is mounted."
+    )
+    assert "Traceback" in capsys.readouterr().err, "one click away"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (MemoryError(), 42, "ran out of memory. Halve training.batch_size"),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), 42, "ran out of memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), 42, "The disk is full"),
+        (KeyError("x"), 1, "a fault of the lab: KeyError: 'x'"),
+    ],
+)
+def test_other_ends_are_explained(places, tiny_config, main_here, monkeypatch, error, code, words):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("core.training.loop.open_dataset", lambda *_, **__: fail())
+    run = create_run(tiny_config(), places.runs)
+    assert main_here(run) == code
+    assert read_status(run).exit == code and words in read_status(run).error
+
+
+def test_a_config_that_cannot_be_read_is_not_trained(places, tiny_config, main_here, capsys):
+    run = create_run(tiny_config(), places.runs)
+    (run / "config.json").write_text("{")
+    assert main_here(run) == 42
+    assert "config.json is missing or half written" in capsys.readouterr().err
+
+
+def relabelled(root, streets, change):
+    """A copy of the tiny streets whose training labels were changed: `change(number, labels) -> labels`."""
+    for split in ("train", "val"):
+        for number, frame in enumerate(list_frames(streets, split)):
+            for path in (frame.image, frame.labels):
+                target = root / path.relative_to(streets)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(path.read_bytes())
+            if split == "train":
+                Image.fromarray(change(number, read_label_ids(frame.labels))).save(
+                    root / frame.labels.relative_to(streets)
+                )
+    return root
+
+
+def test_a_batch_without_a_labelled_pixel_does_not_stop_a_run(places, streets, tiny_config):
+    root = relabelled(places.other / "data", streets, lambda number, labels: labels * (number > 2))
+    config = tiny_config(dataset={"name": "cityscapes", "root": str(root)}, epochs=2, batch_size=1)
+    run = create_run(config, places.runs)
+    assert train_here(run, config) == "finished"
+    losses = [row["loss"] for row in read_metrics(run)[0] if row["kind"] == "train"]
+    assert losses.count(None) >= 6 and len(losses) == 16
+    state = load_file(run / "last/model.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in state.values())
+
+
+def test_labels_without_a_class_are_refused_before_the_first_step(places, streets, tiny_config):
+    root = relabelled(places.other / "data", streets, lambda _, labels: labels * 0)
+    config = tiny_config(dataset={"name": "cityscapes", "root": str(root)})
+    run = create_run(config, places.runs)
+    with pytest.raises(LabError, match="No pixel of the training labels"):
+        train_here(run, config)
+
+
+def test_classes_of_the_run_are_those_of_the_benchmark(trained_run):
+    assert read_checkpoint(trained_run, "best").classes == CITYSCAPES_19.classes
