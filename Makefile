@@ -18,7 +18,7 @@ test: .venv/tests chromium
 # Installed once; again only when the lists change.
 .venv/lab: requirements.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed; name it: make run PYTHON=python3.12')"
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@echo "Installing the lab's packages into .venv. This takes a few minutes, once."
 	$(PIP) -r requirements.txt
 	touch $@

@@ -8,6 +8,7 @@ import streamlit as st
 from app.widgets import empty_state
 from core.config import DatasetConfig, read_config
 from core.data.dataset import STREETS_TRAIN, STREETS_VAL, Dataset, open_dataset, streets_are_there
+from core.errors import LabError
 from core.places import runs_folder, streets_folder
 from core.runs import list_runs
 
@@ -28,10 +29,11 @@ def choose_dataset(key: str) -> dict[str, Any]:
     if name == "cityscapes":
         values["root"] = right.text_input(
             "Folder that holds leftImg8bit and gtFine",
-            value=chosen.get("root") or _known_root(),
+            value=st.session_state.get("cityscapes-root") or _known_root(),
             placeholder="/data/cityscapes",
             key=f"{key}-root",
         ).strip()
+        st.session_state["cityscapes-root"] = values["root"]
     st.session_state["dataset"] = values
     return values
 
@@ -60,7 +62,7 @@ def opened(values: dict[str, Any]) -> Dataset | None:
             draw_streets()
             st.rerun()
         return None
-    return _open(read_config({"dataset": values}).dataset.model_dump_json())
+    return open_again(read_config({"dataset": values}).dataset)
 
 
 def draw_streets() -> None:
@@ -77,6 +79,17 @@ def draw_streets() -> None:
         progress=lambda done, count: bar.progress(done / count, f"Drawing street scenes: {done} of {count}"),
     )
     bar.empty()
+
+
+def open_again(config: DatasetConfig) -> Dataset:
+    """The data set of a config, its list of frames kept for a minute.
+
+    Raises:
+        LabError: it isn't there; in particular, streets that were deleted are not drawn again behind the user's back.
+    """
+    if config.name == "streets" and not streets_are_there():
+        raise LabError("The street scenes are gone from the data folder. Draw them again on the page Data.")
+    return _open(config.model_dump_json())
 
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner="Reading the folder")

@@ -1,7 +1,7 @@
 """Pictures that pages show, encoded once and served by address.
 
-They live in the server's memory, the least recently used go first, and nothing of an upload is left behind when the server
-ends. A picture's address follows from what it is made of, so a browser may keep it for ever.
+They live in the server's memory, the least recently used go first, and nothing of an upload is written
+to disk. A picture's address follows from what it is made of, so a browser may keep it for ever.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-BUDGET = 256 * 1024**2
+BUDGET = 192 * 1024**2
 Suffix = Literal["png", "jpg"]
 
 

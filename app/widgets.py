@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from core.errors import LabError
-from core.runs import Run, evaluations
+from core.runs import Run, best_miou
 
 RUN_COLORS = (
     "#4269d0",
@@ -30,7 +30,7 @@ def run_colors(runs: Sequence[Run]) -> dict[str, str]:
 
 def run_label(run: Run) -> str:
     """A run in one line, for pickers: network, time of launch, best score."""
-    miou = best_miou(run)
+    miou = best_miou(run.path)
     when = f"{run.id[4:6]}-{run.id[6:8]} {run.id[9:11]}:{run.id[11:13]}"
     return f"{run.title} · {when}" + ("" if miou is None else f" · mIoU {miou:.1%}")
 
@@ -70,11 +70,6 @@ def latest_of_each_family(runs: Mapping[str, Run]) -> list[str]:
     for run_id, run in runs.items():
         latest.setdefault(run.config.model.family, run_id)
     return list(latest.values())
-
-
-def best_miou(run: Run) -> float | None:
-    """The highest validation mIoU that a run reached, 0..1, or None before its first evaluation."""
-    return max((row["miou"] for row in evaluations(run.path) if row.get("miou") is not None), default=None)
 
 
 def empty_state(title: str, text: str) -> None:
@@ -118,12 +113,12 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
         facts.append(f"about {time_words(status.seconds_left)} left")
     if status.ended and status.started:
         facts.append(f"took {time_words(status.ended - status.started)}")
-    miou = best_miou(run)
+    miou = best_miou(run.path)
     if miou is not None:
         facts.append(f"best mIoU {miou:.1%}")
     sentence = status.error or run.problem
     if state == "lost":
-        sentence = "The training is gone without a word: the machine was switched off, or its processes were killed. Resume it to go on."
+        sentence = "The training is gone without a word: the machine was switched off, or its processes were killed, or the disk was full. Resume it to go on."
     st.html(
         f'<article class="lab-card"><header><span><i class="lab-dot" style="background:{color}"></i>{html.escape(run.title)}</span>'
         f'<span class="lab-badge {state}">{state}</span></header>'

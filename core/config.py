@@ -133,6 +133,16 @@ class RunConfig(_Part):
     training: Annotated[TrainingConfig, Field(default_factory=TrainingConfig)]
 
     @model_validator(mode="after")
+    def _a_batch_has_a_spread(self) -> "RunConfig":
+        training = self.training
+        if training.batch_size == 1 and training.crop_height * training.crop_width < 64 * 64:
+            raise ValueError(
+                f"training.batch_size is 1 with a crop of {training.crop_width} x {training.crop_height}: batch normalisation has "
+                "nothing to average there. Take a batch of 2, or a crop of at least 64 x 64."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _cityscapes_needs_a_root(self) -> "RunConfig":
         if self.dataset.name == "cityscapes" and not self.dataset.root.strip():
             raise ValueError(

@@ -75,7 +75,8 @@ def resolve_data_root(text: str) -> Path:
 
 def _place(variable: str, default: str) -> Path:
     given = os.environ.get(variable)
-    return Path(given).expanduser().resolve() if given else PROJECT / default
+    # A relative path means the same to the server and to a trainer, wherever they were started.
+    return (PROJECT / Path(given).expanduser()).resolve() if given else PROJECT / default
 
 
 def _short(text: str) -> str:

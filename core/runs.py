@@ -17,6 +17,7 @@ import json
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -38,7 +39,7 @@ RUN_ID = re.compile(r"\d{8}-\d{6}-[a-z0-9]+-[0-9a-f]{4}")
 
 @dataclass(frozen=True)
 class ProcessId:
-    """A process that can't be mistaken for a later one with the same number: `started` is its creation time (s since 1970)."""
+    """A process that can't be mistaken for a later one with the same number, by `started`, see `_start_time`."""
 
     pid: int
     started: float
@@ -46,13 +47,13 @@ class ProcessId:
     @classmethod
     def of(cls, pid: int) -> "ProcessId":
         """The identity of a living process. Raises psutil.NoSuchProcess."""
-        return cls(pid, psutil.Process(pid).create_time())
+        return cls(pid, _start_time(psutil.Process(pid)))
 
     def is_alive(self) -> bool:
         """False when it is gone, a zombie, or when another process has its number now."""
         try:
             process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.started) < 0.1 and process.status() != psutil.STATUS_ZOMBIE
+            return abs(_start_time(process) - self.started) < 0.1 and process.status() != psutil.STATUS_ZOMBIE
         except (psutil.Error, ValueError):  # ValueError: a number that no process can have
             return False
 
@@ -293,6 +294,15 @@ def valid_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
+def best_miou(path: Path) -> float | None:
+    """The highest validation mIoU of a run, 0..1, as its best checkpoint says; None before there is one. One small read."""
+    folder = checkpoint_path(path, "best")
+    try:
+        return float(json.loads((folder / "state.json").read_bytes())["best_miou"]) if folder else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def evaluations(path: Path) -> list[dict[str, Any]]:
     """The evaluation rows of a run, oldest first."""
     return [row for row in valid_rows(read_metrics(path)[0]) if row.get("kind") == "eval"]
@@ -300,13 +310,24 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
 
 def write_atomically(path: Path, text: str, durable: bool = False) -> None:
     """Replaces a text file so that a reader sees the old one or the new one. `durable` also survives a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     with open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
         if durable:
             file.flush()
             os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def _start_time(process: psutil.Process) -> float:
+    """When a process began. On Linux in clock ticks since the machine started: psutil's own time moves when the clock is set."""
+    stat = Path(f"/proc/{process.pid}/stat")
+    if not stat.exists():
+        return process.create_time()
+    try:
+        return float(stat.read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError):
+        raise psutil.NoSuchProcess(process.pid) from None
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:

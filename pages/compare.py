@@ -2,10 +2,10 @@
 
 import streamlit as st
 
+from app.datasets import open_again
 from app.pictures import answer_addresses, map_address, photo_address, predict, truth_of
 from app.viewer import MOST_PANELS, Panel, viewer
 from app.widgets import class_table, empty_state, failed_state, latest_of_each_family, pick_runs, run_colors, run_name
-from core.data.dataset import open_dataset
 from core.errors import LabError
 from core.inference.worker import Answer
 from core.places import runs_folder
@@ -45,7 +45,7 @@ source = next(iter(sources.values()))
 if len(sources) > 1:
     picked = st.selectbox("Frames from", list(sources), format_func=lambda pair: pair[1] or "generated streets")
     source = sources[picked]
-dataset = open_dataset(source)
+dataset = open_again(source)
 ids = [frame.id for frame in dataset.val]
 if st.session_state.get("image") not in ids:
     st.session_state["image"] = ids[0]

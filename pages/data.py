@@ -8,7 +8,7 @@ from app.datasets import choose_dataset, opened
 from app.figures import class_shares_figure
 from app.pictures import map_address, photo_address, read_frame, truth_of
 from app.viewer import Panel, viewer
-from core.data.cityscapes import Frame, list_frames
+from core.data.cityscapes import Frame
 from core.data.dataset import Dataset
 from core.data.statistics import ClassCounts, count_classes
 from core.errors import LabError
@@ -71,7 +71,7 @@ dataset = opened(values)
 if dataset:
     left, middle, right = st.columns([2, 6, 2], vertical_alignment="bottom")
     split = left.segmented_control("Split", ["train", "val"], default="train", required=True, key="split")
-    frames = list_frames(dataset.root, split)
+    frames = dataset.train if split == "train" else dataset.val
     ids = [frame.id for frame in frames]
     frame_id = middle.selectbox(f"Frame, one of {len(ids)}", ids, key=f"frame-{split}")
     right.button("Next frame", icon=":material/arrow_forward:", width="stretch", on_click=next_frame, args=(split, ids))

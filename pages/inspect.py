@@ -44,7 +44,7 @@ if not able:
 colors = run_colors(everyone)
 chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MOST_PANELS)
 upload = st.file_uploader(
-    "A picture of a street: PNG, JPEG, WebP, TIFF or BMP, 20 MB at most. It stays on this machine and is forgotten with this page.",
+    "A picture of a street: PNG, JPEG, WebP, TIFF or BMP, 20 MB at most. It stays on this machine, in memory only.",
     type=["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"],
     key="upload",
 )

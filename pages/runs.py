@@ -5,11 +5,12 @@ import streamlit as st
 from PIL import Image
 
 from app.curves import Curve, curves
-from app.datasets import TITLES
+from app.datasets import TITLES, open_again
 from app.pictures import colors_address, photo_address, truth_of
 from app.widgets import class_table, empty_state, failed_state, pick_runs, run_card, run_colors, run_name
 from core import runner
-from core.data.dataset import open_dataset
+from core.data.cityscapes import Frame
+from core.data.dataset import Dataset
 from core.errors import LabError
 from core.labels import CITYSCAPES_19
 from core.places import runs_folder
@@ -45,7 +46,7 @@ def states(ids: list[str], colors: dict[str, str]) -> None:
                     ):
                         runner.resume(run.path)
                 except LabError as error:
-                    failed_state(error)
+                    st.toast(str(error), icon=":material/error:")  # outlives the next tick
 
 
 @st.fragment(run_every=3.0)
@@ -89,31 +90,41 @@ def samples(run_id: str) -> None:
         )
     else:
         step = steps[0]
-    dataset = open_dataset(run.config.dataset)
-    figures = []
-    for frame in dataset.val:
-        path = run.path / "samples" / step / f"{frame.id}.png"
-        if path.is_file():
-            image, _, digest = truth_of(frame, dataset.space)
-            labels = np.asarray(Image.open(path))
-            mask = colors_address(labels, dataset.space.palette, "sample", run_id, step, frame.id)
-            figures.append(
-                f'<figure><img src="{photo_address(image, digest)}" alt="{frame.id}"><img src="{mask}" alt="its mask at step {int(step)}"></figure>'
-            )
+    try:
+        dataset = open_again(run.config.dataset)
+        figures = [
+            figure(run, dataset, frame, step) for frame in dataset.val if frame.id in run.plan.get("sample_frames", ())
+        ]
+    except (LabError, OSError) as error:
+        failed_state(f"These frames can't be shown. {error}")
+        return
     st.html(f'<div class="lab-frames">{"".join(figures)}</div>')
 
 
-def details(run: Run) -> None:
+def figure(run: Run, dataset: Dataset, frame: Frame, step: str) -> str:
+    """HTML of a frame with the mask that the run gave it at an evaluation. Raises LabError or OSError when one is gone."""
+    image, _, digest = truth_of(frame, dataset.space)
+    labels = np.asarray(Image.open(run.path / "samples" / step / f"{frame.id}.png"))
+    mask = colors_address(labels, dataset.space.palette, "sample", run.id, step, frame.id, labels.tobytes())
+    return (
+        f'<figure><img src="{photo_address(image, digest)}" alt="{frame.id}">'
+        f'<img src="{mask}" alt="its mask at step {int(step)}"></figure>'
+    )
+
+
+@st.fragment(run_every=3.0)
+def details(run_id: str) -> None:
     """What was asked for, what was decided here, and the log."""
+    run = read_run(runs_folder() / run_id)
     if run.config:
         facts = [
             f"{TITLES[run.config.dataset.name]}, {run.config.dataset.annotations} labels, {run.config.dataset.width} x {run.config.dataset.height} pixels."
         ]
         if run.plan:
             facts += [
-                run.plan["weights"],
-                run.plan["hardware"],
-                f"{run.plan['parameters'] / 1e6:.1f} million parameters.",
+                run.plan.get("weights", ""),
+                run.plan.get("hardware", ""),
+                f"{run.plan.get('parameters', 0) / 1e6:.1f} million parameters.",
             ]
         st.caption(" ".join(facts))
         with st.expander("Configuration"):
@@ -153,11 +164,8 @@ if len(chosen) > 1:
 pictures, table = st.columns([7, 5], gap="large")
 with pictures:
     st.subheader("What it sees")
-    try:
-        samples(focus)
-    except LabError as error:
-        failed_state(error)
-    details(by_id[focus])
+    samples(focus)
+    details(focus)
 with table:
     st.subheader("Per class")
     scores(chosen, names, colors)

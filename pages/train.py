@@ -75,9 +75,11 @@ def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
     )
     st.caption(f"{preset.capitalize()}: {PRESET_HELP[preset]}.")
     length = ["epochs" if PRESETS[preset].get("minutes") == 0 else "minutes", "evaluations"]
-    values = fields_form(TrainingConfig, length + OFTEN_CHANGED, PRESETS[preset], key=f"often-{preset}")
+    # The preset sets only these; what was typed into the others stays.
+    values = fields_form(TrainingConfig, length, PRESETS[preset], key=f"length-{preset}")
+    values |= fields_form(TrainingConfig, OFTEN_CHANGED, {}, key="often")
     with st.expander("Everything else"):
-        values |= fields_form(TrainingConfig, RARELY_CHANGED, PRESETS[preset], key="rarely")
+        values |= fields_form(TrainingConfig, RARELY_CHANGED, {}, key="rarely")
         reading = fields_form(DatasetConfig, ["height", "width", "train_limit", "val_limit"], {}, key="reading")
     return preset, values, reading
 
@@ -100,7 +102,10 @@ dataset = None
 if dataset_values["name"] == "streets" and not streets_are_there():
     st.caption("The street scenes will be drawn first; that takes less than a minute.")
 else:
-    dataset = opened(dataset_values)
+    try:
+        dataset = opened(dataset_values)
+    except LabError as error:
+        failed_state(error)  # and go on: the rest of the form must not be lost
     if dataset:
         st.caption(f"{len(dataset.train)} frames to learn from, {len(dataset.val)} to score on, in {dataset.root}.")
 st.subheader("2 Networks")

@@ -8,6 +8,7 @@ Only finding and decoding of files is done here. Generated streets are written i
 Source: https://github.com/mcordts/cityscapesScripts#dataset-structure
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def list_frames(root: Path, split: str, annotations: Annotations = "fine") -> li
     Raises:
         LabError: the layout isn't there, or no image has its label file.
     """
+    try:
+        return _paired(root, split, annotations)
+    except OSError as error:
+        raise LabError(
+            f"'{error.filename}' can't be opened: {error.strerror}. Allow reading it, or name another folder."
+        ) from None
+
+
+def _paired(root: Path, split: str, annotations: Annotations) -> list[Frame]:
     images = root / "leftImg8bit" / split
     if not images.is_dir():
         raise LabError(_missing_layout(root, split))
@@ -118,7 +128,7 @@ def _missing_layout(root: Path, split: str) -> str:
         (root.parent, "one folder higher"),
         *((child, "one folder deeper") for child in _folders(root)),
     ):
-        if (path / "leftImg8bit").is_dir():
+        if os.path.isdir(path / "leftImg8bit"):  # unlike Path.is_dir, this takes a locked folder for none
             return f"'{root}' holds no leftImg8bit folder, but '{path}', {where}, does. Name that one."
     if (root / "leftImg8bit").is_dir():
         found = ", ".join(path.name for path in _folders(root / "leftImg8bit")) or "nothing"

@@ -38,7 +38,7 @@ class Models:
         key = (request.run, request.which, request.stamp)
         if key not in self._kept:
             # One thread: the trainer needs the rest, and two busy pairs of threads slow each other down.
-            self._kept[key] = Predictor(request.run, choose_hardware(TrainingConfig(), threads=1), request.which)
+            self._kept[key] = Predictor(request.run, choose_hardware(TrainingConfig(threads=1)), request.which)
             while len(self._kept) > KEPT_MODELS:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)

@@ -62,7 +62,8 @@ def build_plain_vit(name: str) -> nn.Module:
 
 
 def normalization_of(name: str) -> Normalization:
-    """Mean and std that an encoder was pretrained with."""
+    """Mean and std that an encoder was pretrained with. Raises LabError when timm has no such encoder."""
+    _check_known(name)
     config = get_pretrained_cfg(name)
     return (config.mean, config.std) if config else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 

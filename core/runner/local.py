@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from core.config import RunConfig
@@ -20,6 +23,7 @@ from core.runs import (
     update_status,
 )
 
+_resuming = threading.Lock()
 _supervisors: list[subprocess.Popen[bytes]] = []
 """Supervisors that this process started: asked now and then how they are, else their dead bodies would stay as zombies."""
 
@@ -30,13 +34,9 @@ def launch(config: RunConfig, folder: Path) -> Path:
     Raises:
         LabError: the folder can't be written to.
     """
-    try:
+    with _writing(folder):
         path = create_run(config, folder)
-    except OSError as error:
-        raise LabError(
-            f"No run folder can be made in '{folder}': {error.strerror}. Free some space or allow writing there."
-        ) from None
-    _start_supervisor(path)
+        _start_supervisor(path)
     return path
 
 
@@ -46,28 +46,30 @@ def resume(path: Path) -> None:
     Raises:
         LabError: it is queued or running, finished, or its config can't be read.
     """
-    run = read_run(path)
-    if run.problem and run.config is None:
-        raise LabError(f"Run {run.id} can't be resumed. {run.problem}")
-    if run.is_active:
-        raise LabError(f"Run {run.id} is {run.state} already.")
-    if run.state == "finished":
-        raise LabError(
-            f"Run {run.id} is finished: there is nothing left to do. Start a new run with more minutes or epochs."
+    # One look and one write at a time: two tabs may ask at once.
+    with _resuming, _writing(path):
+        run = read_run(path)
+        if run.config is None:
+            raise LabError(f"Run {run.id} can't be resumed. {run.problem}")
+        if run.is_active:
+            raise LabError(f"Run {run.id} is {run.state} already.")
+        if run.state == "finished":
+            raise LabError(
+                f"Run {run.id} is finished: there is nothing left to do. Start a new run with more minutes or epochs."
+            )
+        clear_request(path)
+        update_status(
+            path,
+            state="queued",
+            ticket=time.time(),
+            supervisor=None,
+            trainer=None,
+            phase="",
+            error=None,
+            exit=None,
+            ended=None,
         )
-    clear_request(path)
-    update_status(
-        path,
-        state="queued",
-        ticket=time.time(),
-        supervisor=None,
-        trainer=None,
-        phase="",
-        error=None,
-        exit=None,
-        ended=None,
-    )
-    _start_supervisor(path)
+        _start_supervisor(path)
 
 
 def stop(path: Path) -> None:
@@ -79,7 +81,8 @@ def stop(path: Path) -> None:
     run = read_run(path)
     if not run.is_active:
         raise LabError(f"Run {run.id} is {run.state}, so there is nothing to stop.")
-    request_stop(path)
+    with _writing(path):
+        request_stop(path)
 
 
 def queue_position(run: Run) -> int:
@@ -104,11 +107,24 @@ def device_of(run: Run) -> str:
     return device_name(run.config.training.device if run.config else "auto")
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turns a folder that can't be written to into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise LabError(
+            f"'{path}' can't be written to: {error.strerror}. Free some space, or allow writing there."
+        ) from None
+
+
 def _start_supervisor(path: Path) -> None:
     _supervisors[:] = [supervisor for supervisor in _supervisors if supervisor.poll() is None]
     with open(path / "train.log", "ab") as log:
         options = (
-            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
+            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+            if os.name == "nt"
+            else {"start_new_session": True}
         )
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "core.runner.supervisor", str(path)],

@@ -27,6 +27,9 @@ def main(run: Path) -> int:
     update_status(run, supervisor=myself)
     with Slot(run.parent / ".slots", device_of(found)) as slot:
         while True:
+            status = read_status(run)
+            if status is None or status.state != "queued" or status.supervisor != myself:
+                return 0  # the run was taken over by a later supervisor, or its folder is gone
             if stop_is_requested(run):
                 update_status(run, state="stopped", ended=time.time(), exit=0)
                 return 0
@@ -36,11 +39,8 @@ def main(run: Path) -> int:
                     break
                 slot.release()
             time.sleep(PATIENCE)
-        status = read_status(run)
-        if status is None or status.state != "queued" or status.supervisor != myself:
-            return 0  # the run was taken over by a later supervisor, or its folder is gone
         trainer = subprocess.Popen(
-            [sys.executable, "-u", "-m", "core.training", str(run)],
+            [sys.executable, "-u", "-m", "core.training", str(run), "--supervised"],
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
             **slot.inheritance,

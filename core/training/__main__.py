@@ -11,12 +11,15 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from core.errors import LabError
+from core.runner.local import device_of
+from core.runner.slots import Slot
 from core.runs import ProcessId, clear_request, read_run, update_status
 
 USER_ERROR = 42
@@ -29,7 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m core.training", description="Train the run of a folder, from where it stands."
     )
     parser.add_argument("run", type=Path, help="a run folder, checkpoints/<id>")
-    run = parser.parse_args(arguments).run.resolve()
+    parser.add_argument("--supervised", action="store_true", help="the runner holds the device for this run")
+    options = parser.parse_args(arguments)
+    run = options.run.resolve()
     by_hand = sys.stdout.isatty()
     # Read by torch when it is imported. Threads that wait for each other busily keep each other from working as soon as
     # anything else wants a core: a step of FCN-8s on two cores took 0.8 s with this and 1.3 to 9.9 s without, beside other jobs.
@@ -38,10 +43,19 @@ def main(arguments: list[str] | None = None) -> int:
     if found.config is None:
         print(found.problem, file=sys.stderr)
         return USER_ERROR
-    stop = _StopSignal()
-    if by_hand:
+    slot = None if options.supervised else Slot(run.parent / ".slots", device_of(found))
+    if slot:
+        if any(hand is not None and hand.is_alive() for hand in (found.status.supervisor, found.status.trainer)):
+            print(f"Run {found.id} is {found.state} already: stop it first.", file=sys.stderr)
+            return USER_ERROR
+        if not slot.acquire():
+            print(
+                "Another run is training on this device. Wait for it, or let the lab queue this one.", file=sys.stderr
+            )
+            return USER_ERROR
         clear_request(run)
-    elif hasattr(os, "nice"):
+    stop = _StopSignal()
+    if not by_hand and hasattr(os, "nice"):
         os.nice(5)  # the page that shows the curves must stay quick
     status = _StatusReport(run, by_hand)
     # A resumed run keeps the time of its first start.
@@ -62,13 +76,9 @@ def main(arguments: list[str] | None = None) -> int:
         traceback.print_exc()
         status.close()
         code, sentence = explain(error)
-        update_status(
+        _end_status(
             run,
-            state="failed",
             error=sentence,
-            phase="",
-            seconds_left=None,
-            ended=time.time(),
             exit=code,
             **status.pending,
         )
@@ -79,7 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
 def explain(error: BaseException) -> tuple[int, str]:
     """Exit code and sentence for whatever ended a training."""
     if isinstance(error, LabError):
-        return USER_ERROR, str(error)
+        # Torch wraps what a loading process raised into its traceback; the sentence stands at the end.
+        return USER_ERROR, str(error).rpartition("core.errors.LabError: ")[2].strip()
     if (
         isinstance(error, MemoryError)
         or "out of memory" in str(error).lower()
@@ -89,12 +100,19 @@ def explain(error: BaseException) -> tuple[int, str]:
             USER_ERROR,
             "The machine ran out of memory. Halve training.batch_size, or make the crop smaller, and start again.",
         )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    # safetensors has an error of its own, without a number
+    if getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in str(error):
         return USER_ERROR, "The disk is full. Free some space, then resume: the last checkpoint is intact."
     return (
         1,
         f"The training ended with a fault of the lab: {type(error).__name__}: {str(error)[:300]}. The log has the details.",
     )
+
+
+def _end_status(run: Path, **facts: Any) -> None:
+    """Writes how a failed run ended; on a full disk even that may fail, and its supervisor tries again."""
+    with suppress(OSError):
+        update_status(run, state="failed", phase="", seconds_left=None, ended=time.time(), **facts)
 
 
 class _StopSignal:

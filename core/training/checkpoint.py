@@ -51,7 +51,7 @@ def save_checkpoint(
     """Writes a checkpoint in place of the older one. `best_miou` is the highest validation mIoU so far, 0..1, or -1."""
     fresh, old, final = run / f".{which}.new", run / f".{which}.old", run / which
     _settle(run, which)
-    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(fresh, ignore_errors=True)  # what a full disk or a crash left
     fresh.mkdir()
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, fresh / "model.safetensors")
     if optimizer:
@@ -132,6 +132,8 @@ def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoin
             raise LabError(f"The optimizer's state '{path}' belongs to another network. Start the run anew.")
         if tensor.shape == parameter.shape:
             tensor = torch.empty_like(parameter).copy_(tensor)  # in the parameter's memory format, on its device
+        elif optimizer.defaults.get("fused"):
+            tensor = tensor.to(parameter.device)  # a fused step counts on the device
         optimizer.state[parameter][entry] = tensor
 
 

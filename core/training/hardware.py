@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import torch
@@ -22,6 +23,11 @@ class Hardware:
     workers: int
     sentence: str
 
+    @property
+    def precision(self) -> Literal["fp32", "bf16"]:
+        """The number format by the name that a config gives it."""
+        return "fp32" if self.autocast_dtype is None else "bf16"
+
     def autocast(self) -> torch.autocast:
         """The context in which forward passes run."""
         return torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None)
@@ -35,19 +41,17 @@ class Hardware:
         return model.to(self.device, memory_format=torch.channels_last)
 
 
-def choose_hardware(training: TrainingConfig, threads: int = 0) -> Hardware:
+def choose_hardware(training: TrainingConfig) -> Hardware:
     """Settles device, precision and threads, and sets torch's and OpenCV's thread counts.
 
     Args:
         training: the wishes.
-        threads: a number that must be kept, from the plan of a run that is resumed; 0 leaves it open. On a CPU another
-            number of threads adds in another order, and the weights would differ in their last bits.
 
     Raises:
         LabError: the wished device isn't there.
     """
     device = _device(training.device)
-    threads = threads or training.threads or available_cores()
+    threads = training.threads or available_cores()
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     torch.set_float32_matmul_precision("high")

@@ -25,9 +25,9 @@ from core.training.hardware import choose_hardware
 from core.training.losses import class_weights
 from core.training.optimizer import build_optimizer
 from core.training.plan import CURVE_POINTS, Plan, count_steps, interval
-from core.training.progress import Pace, eval_row, train_row
+from core.training.progress import Pace, check_loss, eval_row, train_row
 from core.training.schedule import one_cycle
-from core.training.step import measure_step, step_seed, train_step
+from core.training.step import measure_speed, step_seed, train_step
 from core.weights import WeightsSource, fetch_weights, find_weights
 
 SAMPLES = 6
@@ -35,6 +35,10 @@ SANITY_BATCHES = 2
 
 Report = Callable[..., None]
 """Called with fields of `core.runs.Status` that changed: phase, step, steps_total, seconds_left."""
+
+
+class _StopAsked(Exception):  # noqa: N818 - no error
+    """The run was asked to stop while it was being set up."""
 
 
 def train(
@@ -47,11 +51,20 @@ def train(
             as if there had been no break.
         config: what the folder's config.json says.
         report: told how far things are.
-        should_stop: asked after every step, besides the run's own request file.
+        should_stop: asked after every step, and between the steps of setting up, besides the run's own request file.
 
     Raises:
         LabError: something the user can mend: data, weights, device, a loss that is no number.
     """
+    try:
+        return _train(run, config, report, lambda: should_stop() or stop_is_requested(run))
+    except _StopAsked:
+        return "stopped"
+
+
+def _train(
+    run: Path, config: RunConfig, report: Report, should_stop: Callable[[], bool]
+) -> Literal["finished", "stopped"]:
     began = time.monotonic()
     training = config.training
     plan = Plan.load(run)
@@ -62,51 +75,46 @@ def train(
             "Copy that file again, or start a new run; its checkpoints still predict."
         )
 
+    def enter(phase: str) -> None:
+        if should_stop():
+            raise _StopAsked
+        report(phase=phase)
+
     # What is learned from, and where.
-    hardware = choose_hardware(training, threads=plan.threads if plan else 0)
-    report(phase="opening the data")
-    dataset = open_dataset(
-        config.dataset, progress=lambda done, count: report(phase=f"drawing streets, {done} of {count}")
-    )
+    hardware = choose_hardware(plan.settle(training) if plan else training)
+    enter("opening the data")
+    dataset = open_dataset(config.dataset, progress=lambda done, count: enter(f"drawing streets, {done} of {count}"))
+    if plan:
+        plan.check_frames(len(dataset.train), len(dataset.val))
     train_store = FrameStore(dataset, dataset.train)
     val_store = FrameStore(dataset, dataset.val)
     crops = TrainingCrops(train_store, Augmentation.from_config(training), training.seed)
     val_loader = build_loader(WholeFrames(val_store), training.batch_size, hardware.workers)
 
     # The network, and what it starts from.
-    report(phase="building the network")
+    enter("building the network")
     torch.manual_seed(training.seed)
     model = build_model(config.model, len(dataset.space.classes))
     source = None if resumes else _load_start(model, config)
+    if plan and source and source.pretrained != plan.pretrained:
+        raise LabError(
+            f"This run was planned like this: {plan.weights} Now it would be like this: {source.sentence} "
+            "Bring the weights back and resume, or start a new run."
+        )
     hardware.prepare(model)
-    pretrained = plan.pretrained if resumes else source.pretrained
-    optimizer = build_optimizer(model, config, pretrained)
-
-    if resumes:
-        checkpoint = read_checkpoint(run, "last")
-        load_weights(model, checkpoint)
-        load_optimizer(model, optimizer, checkpoint)
-        step, best_miou = checkpoint.step, checkpoint.best_miou
-        weights = _weights(training.class_weights, np.array(plan.class_pixels)).to(hardware.device)
-    else:
-        step, best_miou = 0, -1.0
-        report(phase="counting classes")
-        pixels = count_classes(dataset, dataset.train).pixels
-        if not pixels.any():
-            raise LabError(
-                f"No pixel of the training labels in '{dataset.root}' belongs to a class. Use the labelIds files."
-            )
-        weights = _weights(training.class_weights, pixels).to(hardware.device)
+    pixels = np.array(plan.class_pixels) if plan else _count(dataset, enter)
+    weights = _weights(training.class_weights, pixels).to(hardware.device)
+    if plan is None:
         # Two batches of the evaluation first: what would fail after an hour's training fails now.
-        report(phase="checking two batches")
+        enter("checking two batches")
         sanity = evaluate(model, val_loader, weights, hardware, batches=SANITY_BATCHES)
-        report(phase="measuring the speed")
-        seconds_per_step = measure_step(model, crops, weights, hardware, config)
+        enter("measuring the speed")
+        speed = measure_speed(model, crops, weights, hardware, config)
         steps_total = count_steps(
             training,
             frames=len(train_store),
-            seconds_used=time.monotonic() - began,
-            seconds_per_step=seconds_per_step,
+            seconds_used=time.monotonic() - began + speed.seconds_to_decode * (len(train_store) + len(val_store)),
+            seconds_per_step=speed.seconds_per_step,
             seconds_per_evaluation=sanity.seconds_per_batch * len(val_loader),
         )
         plan = Plan(
@@ -114,17 +122,25 @@ def train(
             eval_every=interval(steps_total, training.evaluations),
             log_every=max(1, steps_total // CURVE_POINTS),
             threads=hardware.threads,
+            precision=hardware.precision,
             class_pixels=tuple(pixels.tolist()),
             train_frames=len(train_store),
             val_frames=len(val_store),
             sample_frames=tuple(frame.id for frame in spread(dataset.val, SAMPLES)),
-            pretrained=pretrained,
+            pretrained=source.pretrained,
             weights=source.sentence,
             hardware=hardware.sentence,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
-            seconds_per_step=seconds_per_step,
+            seconds_per_step=speed.seconds_per_step,
         )
         plan.save(run)
+    optimizer = build_optimizer(model, config, plan.pretrained)
+    step, best_miou = 0, -1.0
+    if resumes:
+        checkpoint = read_checkpoint(run, "last")
+        load_weights(model, checkpoint)
+        load_optimizer(model, optimizer, checkpoint)
+        step, best_miou = checkpoint.step, checkpoint.best_miou
     sample_numbers = tuple(number for number, frame in enumerate(dataset.val) if frame.id in plan.sample_frames)
 
     log = MetricsLog(run)
@@ -162,6 +178,7 @@ def train(
             log.append(row)
             report(phase="training", step=step, steps_total=plan.steps_total, seconds_left=row["seconds_left"])
         if step % plan.eval_every == 0 or step == plan.steps_total:
+            check_loss(step, loss)
             report(phase="scoring", step=step)
             with pace.pause():
                 found = evaluate(model, val_loader, weights, hardware, keep=sample_numbers)
@@ -170,9 +187,10 @@ def train(
                 if found.confusion.miou() > best_miou:
                     best_miou = found.confusion.miou()
                     save("best")
-        stops = should_stop() or stop_is_requested(run)
+        stops = should_stop()
         ends = stops or step == plan.steps_total
         if ends or time.monotonic() - saved_at >= training.checkpoint_seconds:
+            check_loss(step, loss)
             with pace.pause():
                 save("last")
             saved_at = time.monotonic()
@@ -202,6 +220,17 @@ def _load_start(model: SegmentationModel, config: RunConfig) -> WeightsSource:
         f"Took the encoder's weights from {path.name}; {len(unused)} tensors of it, such as the classifier's, aren't needed."
     )
     return source
+
+
+def _count(dataset: Dataset, enter: Callable[[str], None]) -> np.ndarray:
+    """Pixels per class of the training frames, int64 (K,)."""
+    enter("counting classes")
+    pixels = count_classes(dataset, dataset.train).pixels
+    if not pixels.any():
+        raise LabError(
+            f"No pixel of the training labels in '{dataset.root}' belongs to a class. Use the labelIds files."
+        )
+    return pixels
 
 
 def _weights(kind: str, pixels: np.ndarray) -> torch.Tensor:

@@ -7,9 +7,10 @@ resumed run must find the same one. Class shares are counted here for the same r
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.config import TrainingConfig
+from core.errors import LabError
 from core.runs import read_plan, write_plan
 
 CURVE_POINTS = 1000
@@ -24,6 +25,7 @@ class Plan:
     eval_every: int
     log_every: int
     threads: int
+    precision: Literal["fp32", "bf16"]
     class_pixels: tuple[int, ...]
     train_frames: int
     val_frames: int
@@ -37,6 +39,18 @@ class Plan:
     def save(self, run: Path) -> None:
         """Writes plan.json, durably."""
         write_plan(run, asdict(self))
+
+    def settle(self, training: TrainingConfig) -> TrainingConfig:
+        """The training part with what this run has settled: other threads or another precision would add up differently."""
+        return training.model_copy(update={"threads": self.threads, "precision": self.precision})
+
+    def check_frames(self, train: int, val: int) -> None:
+        """Raises LabError when the data set is no longer the one that the run was planned on."""
+        if (train, val) != (self.train_frames, self.val_frames):
+            raise LabError(
+                f"This run began with {self.train_frames} training and {self.val_frames} validation frames; now there are {train} "
+                f"and {val}. Bring the data back as it was and resume, or start a new run."
+            )
 
     @classmethod
     def load(cls, run: Path) -> "Plan | None":

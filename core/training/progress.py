@@ -52,13 +52,11 @@ class Pace:
         return (self._plan.steps_total - step) * (self._seconds_per_step + pause_per_step)
 
 
-def train_row(
-    step: int, loss: torch.Tensor | None, rate: float, pace: Pace, frames: int, batch_size: int
-) -> dict[str, Any]:
-    """The row of a training step (from 1). `loss` is None for a batch without a labelled pixel.
+def check_loss(step: int, loss: torch.Tensor | None) -> float | None:
+    """The loss of a step as a number. Asked before anything is saved: a checkpoint of weights that ran away is worth nothing.
 
     Raises:
-        LabError: the loss is not a finite number; going on would only spoil what was learned.
+        LabError: the loss is not a finite number.
     """
     value = None if loss is None else loss.item()
     if value is not None and not np.isfinite(value):
@@ -66,6 +64,18 @@ def train_row(
             f"The loss became {value} at step {step}: the weights have run away. Lower training.learning_rate (a third is a good try), "
             "or set training.clip_norm to 1, and start again."
         )
+    return value
+
+
+def train_row(
+    step: int, loss: torch.Tensor | None, rate: float, pace: Pace, frames: int, batch_size: int
+) -> dict[str, Any]:
+    """The row of a training step (from 1). `loss` is None for a batch without a labelled pixel.
+
+    Raises:
+        LabError: the loss is not a finite number.
+    """
+    value = check_loss(step, loss)
     return {
         "kind": "train",
         "step": step,

@@ -1,6 +1,7 @@
 """One optimizer step, and how long one takes."""
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -43,16 +44,30 @@ def train_step(
     return loss.detach()
 
 
-def measure_step(
+@dataclass(frozen=True)
+class Speed:
+    """Seconds that a step takes once its frames are in memory, and seconds that one frame takes to get there."""
+
+    seconds_per_step: float
+    seconds_to_decode: float
+
+
+def measure_speed(
     model: SegmentationModel, crops: TrainingCrops, weights: torch.Tensor, hardware: Hardware, config: RunConfig
-) -> float:
-    """Seconds that a step takes, loading included: a few are done, the median is taken, and the network is put back."""
+) -> Speed:
+    """Does a few steps, takes their median, and puts the network back."""
     training = config.training
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = build_optimizer(model, config, pretrained=False)
     for group in optimizer.param_groups:
         group["lr"] = 0.0
     batches = KeyedBatches(len(crops), training.batch_size, training.seed, 0, MEASURED_STEPS)
+    # The frames first, apart: they are decoded once and then kept, so their time is no part of a step's.
+    indices = {index for keys in batches for _, index in keys}
+    began = time.monotonic()
+    for index in indices:
+        crops.store[index]
+    seconds_to_decode = (time.monotonic() - began) / len(indices)
     model.train()
     torch.manual_seed(training.seed)
     ends: list[float] = []
@@ -65,7 +80,7 @@ def measure_step(
             break
     model.load_state_dict(before)
     optimizer.zero_grad(set_to_none=True)
-    return float(np.median(np.diff(ends)))
+    return Speed(float(np.median(np.diff(ends))), seconds_to_decode)
 
 
 def step_seed(seed: int, step: int) -> int:

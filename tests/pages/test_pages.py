@@ -136,7 +136,7 @@ def test_training_from_the_form_makes_a_run(places, tiny_config: Callable[..., R
 
     app = opened("train")
     app.segmented_control(key="preset").set_value("full").run()
-    app.number_input(key="often-full-batch_size").set_value(2)
+    app.number_input(key="often-batch_size").set_value(2)
     app.button(key="launch").click().run()
     assert not app.exception
     (run,) = list_runs(places.runs)
