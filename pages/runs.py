@@ -1,12 +1,14 @@
 """Runs: how each stands, its curves as they grow, what it sees at every evaluation, and its log."""
 
+from pathlib import Path
+
 import numpy as np
 import streamlit as st
 from PIL import Image
 
 from app.curves import Curve, curves
 from app.datasets import TITLES, open_again
-from app.pictures import colors_address, photo_address, truth_of
+from app.pictures import colors_address, file_digest, photo_address, truth_of
 from app.widgets import class_table, empty_state, failed_state, pick_runs, run_card, run_colors, run_name
 from core import runner
 from core.data.cityscapes import Frame
@@ -14,7 +16,7 @@ from core.data.dataset import Dataset
 from core.errors import LabError
 from core.labels import CITYSCAPES_19
 from core.places import runs_folder
-from core.runs import Run, evaluations, list_runs, read_run
+from core.runs import evaluations, list_runs, read_run
 
 LOG_TAIL = 20_000
 """Bytes of a log that are shown."""
@@ -92,8 +94,9 @@ def samples(run_id: str) -> None:
         step = steps[0]
     try:
         dataset = open_again(run.config.dataset)
+        folder = run.path / "samples" / step
         figures = [
-            figure(run, dataset, frame, step) for frame in dataset.val if frame.id in run.plan.get("sample_frames", ())
+            figure(folder / f"{frame.id}.png", dataset, frame) for frame in dataset.val if sampled(frame, folder)
         ]
     except (LabError, OSError) as error:
         failed_state(f"These frames can't be shown. {error}")
@@ -101,15 +104,16 @@ def samples(run_id: str) -> None:
     st.html(f'<div class="lab-frames">{"".join(figures)}</div>')
 
 
-def figure(run: Run, dataset: Dataset, frame: Frame, step: str) -> str:
-    """HTML of a frame with the mask that the run gave it at an evaluation. Raises LabError or OSError when one is gone."""
+def sampled(frame: Frame, folder: Path) -> bool:
+    """True when an evaluation's folder has a mask of this frame; the newest one may still be growing."""
+    return (folder / f"{frame.id}.png").is_file()
+
+
+def figure(mask: Path, dataset: Dataset, frame: Frame) -> str:
+    """HTML of a frame under a saved mask. Raises LabError or OSError when one of the two can't be read."""
     image, _, digest = truth_of(frame, dataset.space)
-    labels = np.asarray(Image.open(run.path / "samples" / step / f"{frame.id}.png"))
-    mask = colors_address(labels, dataset.space.palette, "sample", run.id, step, frame.id, labels.tobytes())
-    return (
-        f'<figure><img src="{photo_address(image, digest)}" alt="{frame.id}">'
-        f'<img src="{mask}" alt="its mask at step {int(step)}"></figure>'
-    )
+    colors = colors_address(np.asarray(Image.open(mask)), dataset.space.palette, "sample", file_digest(mask))
+    return f'<figure><img src="{photo_address(image, digest)}" alt="{frame.id}"><img src="{colors}" alt="its mask"></figure>'
 
 
 @st.fragment(run_every=3.0)
