@@ -73,8 +73,7 @@ def choose_hardware(training: TrainingConfig) -> Hardware:
 def _is_slow_in_bf16(layer: nn.Conv2d) -> bool:
     """Depthwise convolutions that are large or strided: oneDNN's bf16 gradient of them takes 2 to 7 times the fp32 one's time.
 
-    Measured on an AVX512-BF16 processor with torch 2.15: with these few in fp32 a step of FCN-8s on EfficientNet-Lite0 takes
-    0.70 of the time, one of U-Net 0.80.
+    Measured on an AVX512-BF16 processor with torch 2.15 by `benchmarks/depthwise.py`.
     """
     depthwise = layer.groups == layer.in_channels > 1
     return depthwise and (max(layer.kernel_size) > 3 or max(layer.stride) > 1)
