@@ -13,13 +13,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import torch  # noqa: E402 - after the path is set
+import torch
 
-from core.config import read_config  # noqa: E402
-from core.models import SegmentationModel, build_model  # noqa: E402
-from core.training.hardware import choose_hardware  # noqa: E402
-from core.training.optimizer import build_optimizer  # noqa: E402
-from core.training.step import train_step  # noqa: E402
+from core.config import read_config
+from core.models import SegmentationModel, build_model
+from core.training.hardware import choose_hardware
+from core.training.optimizer import build_optimizer
+from core.training.step import train_step
 
 CLASSES = 19
 
