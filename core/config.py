@@ -94,7 +94,7 @@ class TrainingConfig(_Part):
     learning_rate: float = _field(2e-3, "The highest learning rate of the one-cycle schedule.", ge=1e-6, le=1)
     encoder_rate: float = _field(
         0.0,
-        "The encoder learns at this share of the rate; 0 chooses: 1, but 0.1 for a pretrained ViT.",
+        "The encoder learns at this share of the rate; 0 chooses: 1, but 0.01 for a pretrained ViT.",
         "x",
         ge=0,
         le=10,

@@ -13,20 +13,27 @@ import time
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 
+from core.data.augment import Augmentation
 from core.data.cityscapes import list_frames, read_label_ids
 from core.data.dataset import open_dataset
+from core.data.loaders import FrameStore, TrainingCrops
 from core.errors import LabError
 from core.labels import CITYSCAPES_19
+from core.models import build_model
+from core.models.unet import PlainUNet
 from core.places import PROJECT
 from core.runs import create_run, evaluations, read_metrics, read_run, read_status, request_stop, valid_rows
 from core.scoring.confusion import ConfusionMatrix
 from core.training import __main__ as trainer
 from core.training.checkpoint import read_checkpoint
+from core.training.hardware import choose_hardware
 from core.training.loop import train
 from core.training.plan import Plan, count_steps, interval
+from core.training.step import measure_step
 
 
 def train_here(run, config, stop_after=None):
@@ -148,6 +155,38 @@ def test_every_family_resumes_exactly_in_bf16(places, tiny_config, model, thread
         assert train_here(run, config) == "finished"
         fingerprints.append(fingerprint(run))
     assert fingerprints[0] == fingerprints[1]
+
+
+class Forgetful(PlainUNet):
+    """A network that drops half of its logits while it learns, at random."""
+
+    def segment(self, images):
+        return F.dropout(super().segment(images), 0.5, self.training)
+
+
+def test_a_network_with_random_layers_resumes_exactly(places, tiny_config, monkeypatch):
+    monkeypatch.setattr("core.training.loop.build_model", Forgetful)
+    config = tiny_config(epochs=2, evaluations=1, checkpoint_seconds=1000)
+    fingerprints = []
+    for stops in ([], [3]):
+        run = create_run(config, places.runs)
+        for step in stops:
+            assert train_here(run, config, stop_after=step) == "stopped"
+            torch.manual_seed(99)
+        assert train_here(run, config) == "finished"
+        fingerprints.append(fingerprint(run))
+    assert fingerprints[0] == fingerprints[1]
+
+
+def test_measuring_the_speed_leaves_the_network_as_it_was(places, tiny_config):
+    config = tiny_config()
+    dataset = open_dataset(config.dataset)
+    crops = TrainingCrops(FrameStore(dataset, dataset.train), Augmentation.from_config(config.training), 0)
+    model = build_model(config.model, 19)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert 0 < measure_step(model, crops, torch.ones(19), choose_hardware(config.training), config) < 60
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_another_seed_is_another_run(places, tiny_config):
