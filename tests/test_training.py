@@ -33,7 +33,7 @@ from core.training.checkpoint import read_checkpoint
 from core.training.hardware import choose_hardware
 from core.training.loop import train
 from core.training.plan import Plan, count_steps, interval
-from core.training.step import measure_step
+from core.training.step import measure_speed
 
 
 def train_here(run, config, stop_after=None):
@@ -184,7 +184,8 @@ def test_measuring_the_speed_leaves_the_network_as_it_was(places, tiny_config):
     crops = TrainingCrops(FrameStore(dataset, dataset.train), Augmentation.from_config(config.training), 0)
     model = build_model(config.model, 19)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    assert 0 < measure_step(model, crops, torch.ones(19), choose_hardware(config.training), config) < 60
+    speed = measure_speed(model, crops, torch.ones(19), choose_hardware(config.training), config)
+    assert 0 < speed.seconds_per_step < 60 and 0 < speed.seconds_to_decode < 60
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
 
