@@ -91,6 +91,7 @@ LAYERS = (
     {"core.__main__"},
 )
 KNOWN_SIDEWAYS = {
+    ("core.training", "core.runner"),  # a trainer started by hand takes the device's lock itself
     ("core.inference", "core.training"),  # a checkpoint rebuilds its network; both live in a process with torch
 }
 

@@ -87,6 +87,10 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
         ([], ["config", "[]"]),
         (None, ["config", "None"]),
         ({"training": {"zoom_min": 2, "zoom_max": 1.5}}, ["training.zoom_max is 1.5", "training.zoom_min (2)"]),
+        (
+            {"training": {"batch_size": 1, "crop_height": 32, "crop_width": 64}},
+            ["training.batch_size is 1", "64 x 32", "batch of 2"],
+        ),
         ({"dataset": {"name": "cityscapes"}}, ["dataset.root", "leftImg8bit"]),
         ({"dataset": {"name": "cityscapes", "root": "  "}}, ["dataset.root"]),
     ],

@@ -17,6 +17,13 @@ def test_places_follow_the_environment_at_every_call(places, monkeypatch):
     assert runs_folder() == places.other / "elsewhere"
 
 
+def test_a_relative_place_is_the_same_from_wherever_one_starts(places, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CHECKPOINTS", "runs/mine")
+    for folder in (places.other, PROJECT):
+        monkeypatch.chdir(folder)
+        assert runs_folder() == PROJECT / "runs/mine"
+
+
 def test_defaults_lie_in_the_project(monkeypatch):
     for name in ("CHECKPOINTS", "DATA", "DATA_ROOTS", "WEIGHTS"):
         monkeypatch.delenv(f"SEGLAB_{name}", raising=False)

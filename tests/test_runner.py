@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import psutil
 import pytest
@@ -197,9 +198,33 @@ def test_a_run_with_a_broken_status_can_be_resumed(folder, tiny_config, trained_
         wait_until(lambda: read_run(run).state == "stopped")
 
 
+def test_two_tabs_resume_a_run_once(folder, tiny_config, wait_until):
+    run = create_run(tiny_config(), folder)
+    update_status(run, state="stopped")
+    answers = []
+
+    def resume():
+        try:
+            answers.append(runner.resume(run))
+        except LabError as error:
+            answers.append(str(error))
+
+    with Slot(folder / ".slots", "cpu") as slot:
+        assert slot.acquire()
+        tabs = [threading.Thread(target=resume) for _ in range(5)]
+        for tab in tabs:
+            tab.start()
+        for tab in tabs:
+            tab.join()
+        assert answers.count(None) == 1
+        assert sum("is queued already" in (answer or "") for answer in answers) == 4
+        runner.stop(run)
+        wait_until(lambda: read_run(run).state == "stopped")
+
+
 def test_a_folder_that_cannot_be_written_to_is_a_sentence(places, tiny_config):
     (places.other / "file").write_text("")
-    with pytest.raises(LabError, match="No run folder can be made in"):
+    with pytest.raises(LabError, match="file' can't be written to"):
         runner.launch(tiny_config(), places.other / "file")
 
 

@@ -26,7 +26,20 @@ from core.labels import CITYSCAPES_19
 from core.models import build_model
 from core.models.unet import PlainUNet
 from core.places import PROJECT
-from core.runs import create_run, evaluations, read_metrics, read_run, read_status, request_stop, valid_rows
+from core.runner.slots import Slot
+from core.runs import (
+    ProcessId,
+    best_miou,
+    clear_request,
+    create_run,
+    evaluations,
+    read_metrics,
+    read_run,
+    read_status,
+    request_stop,
+    update_status,
+    valid_rows,
+)
 from core.scoring.confusion import ConfusionMatrix
 from core.training import __main__ as trainer
 from core.training.checkpoint import read_checkpoint
@@ -36,10 +49,15 @@ from core.training.plan import Plan, count_steps, interval
 from core.training.step import measure_speed
 
 
-def train_here(run, config, stop_after=None):
-    """Trains in this process, to the end or to a polite stop after a step."""
-    at = {"step": 0}
-    return train(run, config, lambda **changes: at.update(changes), lambda: at["step"] == stop_after)
+def train_here(run, config, stop_after=None, stop_in=None):
+    """Trains in this process, to the end or to a polite stop after a step or in a phase."""
+    now = {"step": 0, "phase": ""}
+    return train(
+        run,
+        config,
+        report=lambda **changes: now.update(changes),
+        should_stop=lambda: now["step"] == stop_after or now["phase"] == stop_in,
+    )
 
 
 def fingerprint(run):
@@ -253,12 +271,55 @@ def test_a_stop_tells_its_step_even_between_two_rows(places, tiny_config):
     assert told["step"] == read_checkpoint(run, "last").step
 
 
+SET_UP = ("opening the data", "building the network", "counting classes", "checking two batches")
+
+
+def test_a_stop_while_setting_up_costs_nothing_and_the_run_goes_on_as_if_it_had_not_been(places, tiny_config):
+    config = tiny_config(epochs=1, evaluations=1)
+    alone, run = create_run(config, places.runs), create_run(config, places.runs)
+    train_here(alone, config)
+    for phase in SET_UP:
+        assert train_here(run, config, stop_in=phase) == "stopped"
+        assert not (run / "last").exists() and not (run / "metrics.jsonl").exists()
+    assert train_here(run, config, stop_in="training") == "stopped"
+    assert read_checkpoint(run, "last").step == 1
+    assert train_here(run, config) == "finished"
+    assert fingerprint(run) == fingerprint(alone)
+
+
 def test_the_runs_own_request_stops_it(places, tiny_config):
     config = tiny_config(epochs=2)
     run = create_run(config, places.runs)
     request_stop(run)
     assert train_here(run, config) == "stopped"
-    assert read_checkpoint(run, "last").step == 1
+    assert not (run / "plan.json").exists()
+    clear_request(run)
+    assert train_here(run, config) == "finished"
+
+
+def test_another_data_set_is_not_gone_on_with(places, tiny_config):
+    config = tiny_config(epochs=2)
+    run = create_run(config, places.runs)
+    train_here(run, config, stop_after=3)
+    fewer = tiny_config(epochs=2, dataset={"train_limit": 5})
+    with pytest.raises(LabError, match="began with 8 training and 4 validation frames; now there are 5 and 4"):
+        train_here(run, fewer)
+    assert read_checkpoint(run, "last").step == 3
+
+
+def test_threads_and_precision_are_settled_by_the_first_start(places, tiny_config, monkeypatch):
+    config = tiny_config(epochs=2, precision="auto", threads=0)
+    run = create_run(config, places.runs)
+    train_here(run, config, stop_after=3)
+    values = json.loads((run / "plan.json").read_text())
+    # As if it had begun on a machine with one core and no bf16.
+    (run / "plan.json").write_text(json.dumps(values | {"threads": 1, "precision": "fp32"}))
+    settled = []
+    monkeypatch.setattr(
+        "core.training.loop.choose_hardware", lambda wish: settled.append(wish) or choose_hardware(wish)
+    )
+    train_here(run, config)
+    assert [(wish.threads, wish.precision) for wish in settled] == [(1, "fp32")]
 
 
 # ---- what a run leaves behind
@@ -303,6 +364,7 @@ def test_best_is_the_highest_score(trained_run):
     best = max(scores, key=lambda row: row["miou"])
     checkpoint = read_checkpoint(trained_run, "best")
     assert (checkpoint.step, checkpoint.best_miou) == (best["step"], best["miou"])
+    assert best_miou(trained_run) == best["miou"]
     assert read_checkpoint(trained_run, "last").step == 60
     assert not (trained_run / "best/optimizer.safetensors").exists()
 
@@ -394,6 +456,27 @@ def test_weights_that_run_away_end_in_a_sentence(places, tiny_config, main_here)
     assert "the weights have run away" in status.error and "training.learning_rate" in status.error
 
 
+def test_weights_that_ran_away_are_not_saved(places, tiny_config, monkeypatch):
+    monkeypatch.setattr("core.training.loop.one_cycle", lambda step, steps_total: 1e30)
+    config = tiny_config(epochs=2000, evaluations=1, clip_norm=0)  # a row every eighth step, a checkpoint at every one
+    run = create_run(config, places.runs)
+    with pytest.raises(LabError, match="at step 2: the weights have run away"):
+        train_here(run, config)
+    assert read_checkpoint(run, "last").step == 1
+
+
+def test_a_trainer_by_hand_keeps_off_a_busy_device_and_a_running_run(places, tiny_config, main_here, capsys):
+    run = create_run(tiny_config(), places.runs)
+    with Slot(places.runs / ".slots", "cpu") as slot:
+        assert slot.acquire()
+        assert main_here(run) == 42
+    assert "Another run is training on this device" in capsys.readouterr().err
+    assert read_status(run).state == "queued"
+    update_status(run, state="running", trainer=ProcessId.of(os.getpid()))
+    assert main_here(run) == 42
+    assert "is running already" in capsys.readouterr().err
+
+
 def test_a_data_root_that_is_not_there_ends_in_a_sentence(places, tiny_config, main_here, capsys):
     run = create_run(tiny_config(dataset={"name": "cityscapes", "root": str(places.other / "gone")}), places.runs)
     assert main_here(run) == 42
@@ -449,7 +532,7 @@ def relabelled(root, streets, change):
 
 def test_a_batch_without_a_labelled_pixel_does_not_stop_a_run(places, streets, tiny_config):
     root = relabelled(places.other / "data", streets, lambda number, labels: labels * (number > 2))
-    config = tiny_config(dataset={"name": "cityscapes", "root": str(root)}, epochs=2, batch_size=1)
+    config = tiny_config(dataset={"name": "cityscapes", "root": str(root)}, epochs=2, batch_size=1, crop_height=64)
     run = create_run(config, places.runs)
     assert train_here(run, config) == "finished"
     losses = [row["loss"] for row in read_metrics(run)[0] if row["kind"] == "train"]
