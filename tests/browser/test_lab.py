@@ -165,7 +165,7 @@ def test_routes_answer_nothing_but_what_they_should(lab: Lab, page) -> None:
         "/lab/picture/%00.png",
     ):
         answer = page.request.get(lab.url + path)
-        assert answer.status == 404, path
+        assert answer.status in (400, 404), path  # Streamlit's own server refuses some of them before us
         assert "Traceback" not in answer.text()
     run = list_runs(lab.runs)
     if run:
