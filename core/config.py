@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from core.encoders import DEFAULT_ENCODERS, FAMILY_TITLES, Family, encoder_title
+from core.encoders import encoder_title
 from core.errors import LabError
+from core.families import FAMILIES, Family, options_of
 
 DatasetName = Literal["streets", "cityscapes"]
 Annotations = Literal["fine", "coarse"]
@@ -43,9 +44,9 @@ class DatasetConfig(_Part):
 
 
 class ModelConfig(_Part):
-    """Which network, on which encoder, starting from which weights."""
+    """Which network, on which encoder, starting from which weights, with which of its family's options."""
 
-    family: Family = _field("fcn", "The family of networks: FCN-8s, U-Net, or a Vision Transformer with a linear head.")
+    family: Family = _field("fcn", "The family of networks: FCN, U-Net or Vision Transformer.")
     encoder: str = _field(
         "",
         "A timm encoder, or 'plain' for the U-Net of 2015. Empty takes the family's default.",
@@ -59,19 +60,75 @@ class ModelConfig(_Part):
         min_length=1,
         max_length=1000,
     )
+    freeze: bool = _field(False, "The encoder keeps its first weights; only what stands on it learns.")
+    # FCN
+    stride: Literal[8, 16, 32] = _field(8, "The finest stride that is scored: FCN-8s, FCN-16s or FCN-32s.", "px")
+    fc_width: int = _field(
+        4096,
+        "Channels of fc6 and fc7, VGG's classifier turned into convolutions; 0 leaves both out.",
+        "channels",
+        ge=0,
+        le=4096,
+    )
+    # U-Net
+    upsample: Literal["auto", "transposed", "bilinear", "nearest"] = _field(
+        "auto", "How a level goes up: auto is transposed, as in the paper, for the plain U-Net, and nearest on an encoder."
+    )
+    norm: Literal["batch", "group", "none"] = _field(
+        "batch", "What follows each convolution of the U-Net; the paper has none."
+    )
     width: int = _field(
-        32, "Channels of the first level of a plain U-Net; each level doubles them.", "channels", ge=4, le=128
+        32, "Channels of the first level of a plain U-Net, each level doubles them; 64 in the paper.", "channels", ge=4, le=128
+    )
+    depth: int = _field(4, "How often a plain U-Net halves the picture; 4 in the paper.", "levels", ge=1, le=6)
+    padding: Literal["same", "valid"] = _field(
+        "same", "valid convolutions shrink the map, as in the paper, and the picture is mirrored at its rim instead."
+    )
+    dropout: float = _field(
+        0.0, "Share of activations dropped: in the U-Net's deepest levels, in VGG's fc6 and fc7.", ge=0, le=0.9
+    )
+    # Vision Transformer
+    head: Literal["linear", "pup", "mask"] = _field(
+        "linear", "What turns tokens into classes: one linear layer, SETR's progressive upsampling, Segmenter's mask transformer."
+    )
+    drop_path: float = _field(
+        0.0, "Share of residual branches dropped in the last block, fewer in earlier ones.", ge=0, le=0.9
+    )
+    grad_checkpointing: bool = _field(
+        False, "Compute activations again in the backward pass: less memory, a third more time."
     )
 
     @property
     def encoder_name(self) -> str:
         """The encoder that will be built, with the family's default filled in."""
-        return self.encoder or DEFAULT_ENCODERS[self.family]
+        return self.encoder or FAMILIES[self.family].default_encoder
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The fields that shape this network, besides family, encoder and weights."""
+        return options_of(self.family, self.encoder_name)
 
     @property
     def title(self) -> str:
         """How a person would call this network."""
-        return f"{FAMILY_TITLES[self.family]} · {encoder_title(self.encoder_name)}"
+        name = FAMILIES[self.family].title
+        if self.family == "fcn":
+            name = f"FCN-{self.stride}s"
+        if self.family == "vit" and self.head != "linear":
+            name += f" {self.head}"
+        return f"{name} · {encoder_title(self.encoder_name)}"
+
+    @model_validator(mode="after")
+    def _has_only_its_own_options(self) -> "ModelConfig":
+        shared = ("family", "encoder", "weights", *self.options)
+        for name, field in ModelConfig.model_fields.items():
+            value = getattr(self, name)
+            if name not in shared and value != field.default:
+                raise ValueError(
+                    f"model.{name} is {value!r}, but {self.title} has no such option. Leave it out; this network's own are "
+                    f"{', '.join(self.options) or 'none'}."
+                )
+        return self
 
 
 class TrainingConfig(_Part):
@@ -98,6 +155,13 @@ class TrainingConfig(_Part):
         "x",
         ge=0,
         le=10,
+    )
+    layer_decay: float = _field(
+        1.0,
+        "Each block of a ViT learns at this share of the rate of the block above it; 1 treats all alike.",
+        "x",
+        ge=0.1,
+        le=1,
     )
     weight_decay: float = _field(1e-2, "AdamW's decoupled weight decay.", ge=0, le=1)
     class_weights: Literal["sqrt", "none"] = _field(
@@ -139,6 +203,15 @@ class RunConfig(_Part):
             raise ValueError(
                 f"training.batch_size is 1 with a crop of {training.crop_width} x {training.crop_height}: batch normalisation has "
                 "nothing to average there. Take a batch of 2, or a crop of at least 64 x 64."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _layers_decay_in_a_vit(self) -> "RunConfig":
+        if self.training.layer_decay != 1 and self.model.family != "vit":
+            raise ValueError(
+                f"training.layer_decay is {self.training.layer_decay:g}, but {self.model.title} has no row of equal blocks. "
+                "Take 1, or a ViT."
             )
         return self
 

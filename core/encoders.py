@@ -1,14 +1,11 @@
-"""The families and the encoders that the form offers, known without torch. Any other timm encoder can be named on the command line.
+"""The encoders that the form offers, known without torch. Any other timm encoder can be named as well.
 
 `hub_repo` is where timm's own pretrained weights lie on the Hugging Face Hub.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
-Family = Literal["fcn", "unet", "vit"]
-
-FAMILY_TITLES: dict[Family, str] = {"fcn": "FCN-8s", "unet": "U-Net", "vit": "ViT"}
+from core.families import FAMILIES, Family
 
 
 @dataclass(frozen=True)
@@ -27,18 +24,14 @@ ENCODERS: tuple[Encoder, ...] = (
     Encoder("resnet18", "ResNet-18", ("fcn", "unet"), 11.2, "timm/resnet18.a1_in1k"),
     Encoder("resnet50", "ResNet-50", ("fcn", "unet"), 23.5, "timm/resnet50.a1_in1k"),
     Encoder("vgg16", "VGG16", ("fcn", "unet"), 14.7, "timm/vgg16.tv_in1k"),
+    Encoder("convnext_tiny", "ConvNeXt-T", ("fcn", "unet"), 27.8, "timm/convnext_tiny.in12k_ft_in1k"),
+    Encoder("swinv2_tiny_window8_256", "Swin V2-T", ("unet",), 27.6, "timm/swinv2_tiny_window8_256.ms_in1k"),
     Encoder("plain", "plain, the network of 2015", ("unet",), 7.8, None),
     Encoder("vit_small_patch14_dinov2", "ViT-S/14 (DINOv2)", ("vit",), 22.1, "timm/vit_small_patch14_dinov2.lvd142m"),
+    Encoder("vit_small_patch16_dinov3", "ViT-S/16 (DINOv3)", ("vit",), 21.6, "timm/vit_small_patch16_dinov3.lvd1689m"),
     Encoder("vit_tiny_patch16_224", "ViT-Ti/16", ("vit",), 5.5, "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"),
     Encoder("vit_small_patch16_224", "ViT-S/16", ("vit",), 21.7, "timm/vit_small_patch16_224.augreg_in21k_ft_in1k"),
 )
-
-DEFAULT_ENCODERS: dict[Family, str] = {
-    "fcn": "tf_efficientnet_lite0",
-    "unet": "tf_efficientnet_lite0",
-    "vit": "vit_small_patch14_dinov2",
-}
-"""The encoder a family takes when none is named: the fastest good ones measured on two CPU cores."""
 
 ENCODER_BY_NAME: dict[str, Encoder] = {encoder.name: encoder for encoder in ENCODERS}
 
@@ -49,5 +42,6 @@ def encoder_title(name: str) -> str:
 
 
 def encoders_of(family: Family) -> list[Encoder]:
-    """The encoders offered for a family, in the order of the table: its default first."""
-    return [encoder for encoder in ENCODERS if family in encoder.families]
+    """The encoders offered for a family: its default first, then in the order of the table."""
+    offered = [encoder for encoder in ENCODERS if family in encoder.families]
+    return sorted(offered, key=lambda encoder: encoder.name != FAMILIES[family].default_encoder)

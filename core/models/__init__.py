@@ -1,20 +1,11 @@
-"""The three families, by name. A fourth is one file with a class on the contract, and one line in `MODELS`."""
+"""The networks, by the table of `core.families`."""
 
-from collections.abc import Callable
+import importlib
 
 from core.config import ModelConfig
-from core.encoders import Family
 from core.errors import LabError
+from core.families import FAMILIES
 from core.models.contract import SegmentationModel
-from core.models.fcn import FCN8s
-from core.models.unet import build_unet
-from core.models.vit import ViT
-
-MODELS: dict[Family, Callable[[ModelConfig, int], SegmentationModel]] = {
-    "fcn": FCN8s,
-    "unet": build_unet,
-    "vit": ViT,
-}
 
 
 def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
@@ -27,9 +18,12 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
     Raises:
         LabError: the family or its encoder doesn't exist or doesn't fit; the message names ones that do.
     """
-    if config.family not in MODELS:
-        raise LabError(f"There is no family '{config.family}'. Choose one of: {', '.join(MODELS)}.")
-    return MODELS[config.family](config, classes)
+    if config.family not in FAMILIES:
+        raise LabError(f"There is no family '{config.family}'. Choose one of: {', '.join(FAMILIES)}.")
+    model = importlib.import_module(FAMILIES[config.family].module).build(config, classes)
+    if config.freeze:
+        model.freeze_encoder()
+    return model
 
 
-__all__ = ["MODELS", "SegmentationModel", "build_model"]
+__all__ = ["SegmentationModel", "build_model"]

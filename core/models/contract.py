@@ -1,14 +1,17 @@
 """What every network of the lab is: images in, logits out, at any size.
 
-The frame that all families share (normalising, padding to the network's stride, scaling the logits back) is here,
-so that a family is only its `segment`.
+The frame that all families share (normalising, padding to the network's stride, scaling the logits back, first weights,
+freezing) is here, so that a family is only its `segment`.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from core.models.encoders import LoadReport, load_encoder
 
 
 class SegmentationModel(nn.Module):
@@ -20,21 +23,23 @@ class SegmentationModel(nn.Module):
         std: per channel, 0..1.
         multiple: height and width that `segment` sees are multiples of this.
 
-    A family sets `encoder` to the part that can start from pretrained weights, or to None where there is none.
+    A family sets `encoder` to the part that can start from pretrained weights, or leaves it None where there is none.
 
     Shape:
-        images float (B, 3, H, W) in 0..1, any H and W -> logits float (B, K, H, W).
+        images float (B, C, H, W) in 0..1, any H and W, C as many as `mean` has -> logits float (B, K, H, W).
     """
 
     def __init__(self, classes: int, mean: Sequence[float], std: Sequence[float], multiple: int) -> None:
         super().__init__()
         self.classes = classes
         self.multiple = multiple
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.encoder: nn.Module | None = None
+        self.is_frozen = False
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images (B, 3, h, w), h and w multiples of `multiple`, to logits (B, K, h/s, w/s) at the output stride s."""
+        """Normalised images (B, C, h, w), h and w multiples of `multiple`, to logits (B, K, h/s, w/s) at the output stride s."""
         raise NotImplementedError
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -47,3 +52,21 @@ class SegmentationModel(nn.Module):
         if logits.shape[-2:] != images.shape[-2:]:
             logits = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
         return logits[..., :height, :width]
+
+    def load_pretrained(self, path: Path) -> LoadReport:
+        """Fills the encoder from a safetensors file. Raises LabError when it doesn't fit, see `load_encoder`."""
+        assert self.encoder is not None, "a network without an encoder has nothing to load"
+        return load_encoder(self.encoder, path)
+
+    def freeze_encoder(self) -> None:
+        """The encoder learns nothing any more, and its normalisations keep their statistics also while the rest trains."""
+        assert self.encoder is not None, "a network without an encoder has nothing to freeze"
+        self.is_frozen = True
+        self.encoder.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "SegmentationModel":
+        super().train(mode)
+        if self.is_frozen:
+            self.encoder.eval()
+        return self

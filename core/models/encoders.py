@@ -4,6 +4,7 @@ timm: https://github.com/huggingface/pytorch-image-models (Wightman, 2019)
 """
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 
 import timm
@@ -11,54 +12,87 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.layers import resample_abs_pos_embed
-from timm.models import get_pretrained_cfg
+from timm.models import get_pretrained_cfg, is_model_in_modules
+from timm.models.eva import Eva
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from core.encoders import ENCODERS
 from core.errors import LabError
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
-PREFIXES = ("", "features.", "encoder.", "model.")
-"""What a file's names may lack before they are the encoder's: torchvision's `vgg16().features` begins at 0."""
+OUTER_NAMES = ("features.", "encoder.", "model.")
+"""What a file's names may have too little or too much in front: torchvision's `vgg16().features` begins at 0, a checkpoint of
+this lab has its encoder under `encoder.`."""
 
 
-def build_pyramid(name: str, strides: tuple[int, ...]) -> nn.Module:
-    """A convolutional encoder, random weights, that returns one feature map for each of `strides`, in that order.
+# ---- building
+
+
+def build_pyramid(name: str, strides: tuple[int, ...] | None = None) -> nn.Module:
+    """An encoder, random weights, that returns one feature map (B, C, h, w) for each of `strides`, in that order.
+
+    Args:
+        name: timm's.
+        strides: of the maps; None takes every stride from 2 on that the encoder has.
 
     Raises:
         LabError: timm has no such encoder, or it gives no feature map at one of these strides.
     """
     _check_known(name)
+    # Transformers with windows refuse other sizes than their own unless told not to.
+    options = {"strict_img_size": False} if name.startswith("swin") else {}
     try:
-        every = timm.create_model(name, pretrained=False, features_only=True).feature_info.reduction()
-    except (RuntimeError, AttributeError, TypeError, NotImplementedError):
-        raise LabError(
-            f"The encoder '{name}' gives no pyramid of feature maps. Take one that does, for example resnet18."
-        ) from None
+        every = timm.create_model(name, pretrained=False, features_only=True, **options).feature_info.reduction()
+    except (RuntimeError, AttributeError, TypeError, NotImplementedError, AssertionError):
+        every = []
+    if len(set(every)) < 3:
+        raise LabError(f"The encoder '{name}' gives no pyramid of feature maps. {_ones_that_do(name, strides)}")
+    if strides is None:
+        strides = tuple(stride for stride in sorted(set(every)) if stride > 1)
     if not set(strides) <= set(every):
         raise LabError(
             f"The encoder '{name}' has feature maps at strides {sorted(set(every))}, but this network needs {list(strides)}. "
-            "Take another, for example resnet18."
+            f"{_ones_that_do(name, strides)}"
         )
     # Where a stride occurs twice, the later feature map is the richer one.
     indices = tuple(len(every) - 1 - every[::-1].index(stride) for stride in strides)
-    return timm.create_model(name, pretrained=False, features_only=True, out_indices=indices)
+    encoder = timm.create_model(name, pretrained=False, features_only=True, out_indices=indices, **options)
+    if getattr(encoder, "output_fmt", "NCHW") == "NHWC":
+        encoder.register_forward_hook(_channels_second)
+    return encoder
 
 
-def build_plain_vit(name: str) -> nn.Module:
+def build_plain_vit(name: str, drop_path: float = 0.0) -> VisionTransformer | Eva:
     """A plain Vision Transformer, random weights, without a head, for any size that is a multiple of its patch.
 
+    Eva is timm's name for a plain ViT with rotary position embeddings, which DINOv3 is.
+
     Raises:
-        LabError: timm has no such encoder, or it isn't a plain ViT.
+        LabError: timm has no such encoder, or it isn't a plain ViT with square patches.
     """
     _check_known(name)
     try:
-        encoder = timm.create_model(name, pretrained=False, num_classes=0, dynamic_img_size=True)
+        encoder = timm.create_model(
+            name, pretrained=False, num_classes=0, dynamic_img_size=True, drop_path_rate=drop_path
+        )
     except (RuntimeError, TypeError):
         encoder = None
-    if not isinstance(encoder, timm.models.vision_transformer.VisionTransformer):
-        raise LabError(f"'{name}' is not a plain Vision Transformer. Take one, for example vit_small_patch14_dinov2.")
+    if not isinstance(encoder, VisionTransformer | Eva):
+        raise LabError(f"'{name}' is not a plain Vision Transformer. Take one: {_near(name, 'vit')}.")
+    height, width = encoder.patch_embed.patch_size
+    if height != width:
+        raise LabError(
+            f"'{name}' has patches of {width} x {height} pixels, but they must be square here. Take another: {_near(name, 'vit')}."
+        )
     return encoder
+
+
+def is_plain_vit(name: str) -> bool:
+    """True for timm's plain Vision Transformers. Raises LabError when timm has no such encoder."""
+    _check_known(name)
+    return is_model_in_modules(name, {"vision_transformer", "eva"})
 
 
 def normalization_of(name: str) -> Normalization:
@@ -74,49 +108,141 @@ def hub_repo_of(name: str) -> str | None:
     return config.hf_hub_id if config else None
 
 
-def load_encoder(encoder: nn.Module, path: Path) -> list[str]:
+def _channels_second(_encoder: nn.Module, _inputs: object, maps: list[torch.Tensor]) -> list[torch.Tensor]:
+    return [features.permute(0, 3, 1, 2) for features in maps]
+
+
+def _check_known(name: str) -> None:
+    if not timm.is_model(name):
+        close = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
+        hint = f" Close ones: {', '.join(close)}." if close else " The form lists some; timm.list_models() lists all."
+        raise LabError(f"timm knows no encoder '{name}'.{hint}")
+
+
+def _near(name: str, family: str) -> str:
+    """Names of encoders that the lab offers for a family, the most alike first."""
+    offered = [encoder.name for encoder in ENCODERS if family in encoder.families and encoder.hub_repo]
+    return ", ".join(difflib.get_close_matches(name, offered, n=3, cutoff=0.0))
+
+
+def _ones_that_do(name: str, strides: tuple[int, ...] | None) -> str:
+    return f"Take one that has, for example {_near(name, 'fcn' if strides else 'unet')}."
+
+
+# ---- weights
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a file of weights filled, by name.
+
+    Attributes:
+        file: its name.
+        fitted: how many tensors were filled.
+        resized: those whose positions were interpolated to another grid.
+        fresh: those that the file lacks and that may be learned anew, such as fc6.
+        unused: those of the file that have no place, such as a classifier's.
+    """
+
+    file: str
+    fitted: int
+    resized: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+    def joined(self, other: "LoadReport") -> "LoadReport":
+        """This report with that of another part of the network filled from the same file; `other` says what remains unused."""
+        return LoadReport(
+            self.file, self.fitted + other.fitted, self.resized + other.resized, self.fresh + other.fresh, other.unused
+        )
+
+    @property
+    def sentence(self) -> str:
+        """For a person: how much fitted, and what didn't, by name."""
+        words = f"{self.fitted} tensors of the network are from {self.file}"
+        if self.resized:
+            words += f"; interpolated to this grid: {_some(self.resized)}"
+        if self.fresh:
+            words += f"; not in the file, so learned from scratch: {_some(self.fresh)}"
+        if self.unused:
+            words += f"; in the file, but not needed: {_some(self.unused)}"
+        return words + "."
+
+
+def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
     """Fills an encoder from a safetensors file; every tensor of the encoder must be there, in its shape.
 
     Position embeddings of another grid are interpolated.
 
-    Returns:
-        Names that are in the file but not in the encoder, such as a classifier's.
-
     Raises:
-        LabError: the file can't be read or doesn't fit; the message names the first tensors that are missing.
+        LabError: the file can't be read or doesn't fit; the message names the first tensors that are missing or misshapen.
     """
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise LabError(f"'{path.name}' can't be read as a safetensors file ({error}). Download it again.") from None
-    wanted = {
-        _flat(name): tensor for name, tensor in encoder.state_dict().items() if not name.endswith("num_batches_tracked")
-    }
+    tensors = _read(path)
+    wanted = {_flat(name): tensor for name, tensor in encoder.state_dict().items() if not _is_counter(name)}
     given = _best_naming(tensors, set(wanted))
     missing = sorted(set(wanted) - set(given))
     if missing:
         raise LabError(
-            f"'{path.name}' doesn't fit the encoder: {len(missing)} of its {len(wanted)} tensors are missing, first {missing[0]}. "
-            "Choose the file that belongs to this encoder."
+            f"'{path.name}' doesn't fit the encoder: {len(missing)} of its {len(wanted)} tensors are missing, first "
+            f"{', '.join(missing[:3])}. Choose the file that belongs to this encoder."
         )
+    resized = []
     with torch.no_grad():
         for name, target in wanted.items():
             source = given[name][1].float()
             if name.endswith("pos_embed") and source.shape != target.shape:
                 source = _resize_positions(encoder, source)
+                resized.append(given[name][0])
             if source.shape != target.shape:
                 raise LabError(
-                    f"'{path.name}' doesn't fit the encoder: {name} is {tuple(source.shape)}, but must be {tuple(target.shape)}."
+                    f"'{path.name}' doesn't fit the encoder: {name} is {tuple(source.shape)}, but must be {tuple(target.shape)}. "
+                    "Choose the file that belongs to this encoder."
                 )
             target.copy_(source)
-    return sorted(
-        name for flat, (name, _) in given.items() if flat not in wanted and not name.endswith("num_batches_tracked")
-    )
+    unused = sorted(name for flat, (name, _) in given.items() if flat not in wanted and not _is_counter(name))
+    return LoadReport(path.name, len(wanted), tuple(resized), unused=tuple(unused))
+
+
+def load_layers(layers: dict[str, nn.Module], names: dict[str, tuple[str, ...]], path: Path) -> LoadReport:
+    """Fills convolutions from the convolutional or linear layers of a file that may or may not have them.
+
+    Args:
+        layers: layers with weight (out, in, h, w) and bias, by name.
+        names: what each may be called in the file.
+        path: a safetensors file.
+
+    A linear layer's weight (out, in * h * w) is folded. A layer that the file lacks stays as it is.
+    """
+    tensors = _read(path)
+    fitted, fresh, used = 0, [], set()
+    for title, layer in layers.items():
+        called = next((name for name in names[title] if f"{name}.weight" in tensors), None)
+        weight = tensors.get(f"{called}.weight")
+        if weight is None or weight.numel() != layer.weight.numel():
+            fresh.append(title)
+            continue
+        with torch.no_grad():
+            layer.weight.copy_(weight.float().reshape(layer.weight.shape))
+            layer.bias.copy_(tensors[f"{called}.bias"].float())
+        used |= {f"{called}.weight", f"{called}.bias"}
+        fitted += 2
+    return LoadReport(path.name, fitted, fresh=tuple(fresh), unused=tuple(sorted(set(tensors) - used)))
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise LabError(f"'{path.name}' can't be read as a safetensors file ({error}). Download it again.") from None
 
 
 def _best_naming(tensors: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, tuple[str, torch.Tensor]]:
-    namings = [{_flat(prefix + name): (name, tensor) for name, tensor in tensors.items()} for prefix in PREFIXES]
-    return max(namings, key=lambda naming: len(wanted & set(naming)))
+    """The file's tensors by the encoder's names, with their own: of several ways to name them, the one that fits most."""
+    namings = [lambda name: name]
+    for outer in OUTER_NAMES:
+        namings += [lambda name, outer=outer: outer + name, lambda name, outer=outer: name.removeprefix(outer)]
+    renamed = [{_flat(naming(name)): (name, tensor) for name, tensor in tensors.items()} for naming in namings]
+    return max(renamed, key=lambda candidate: len(wanted & set(candidate)))
 
 
 def _flat(name: str) -> str:
@@ -124,13 +250,14 @@ def _flat(name: str) -> str:
     return name.replace(".", "_")
 
 
+def _is_counter(name: str) -> bool:
+    return name.endswith("num_batches_tracked")
+
+
 def _resize_positions(encoder: nn.Module, positions: torch.Tensor) -> torch.Tensor:
     prefix = 0 if encoder.no_embed_class else encoder.num_prefix_tokens
     return resample_abs_pos_embed(positions, list(encoder.patch_embed.grid_size), num_prefix_tokens=prefix)
 
 
-def _check_known(name: str) -> None:
-    if not timm.is_model(name):
-        close = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
-        hint = f" Close ones: {', '.join(close)}." if close else " See timm.list_models()."
-        raise LabError(f"timm knows no encoder '{name}'.{hint}")
+def _some(names: tuple[str, ...], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,41 +1,78 @@
-"""FCN-8s: a classification network turned into a segmenting one, with skips from strides 16 and 8.
+"""FCN: a classification network turned into a segmenting one, with skips from finer strides.
 
-Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation, https://arxiv.org/abs/1411.4038, section 4.2.
+Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation, https://arxiv.org/abs/1411.4038, section 4.
 """
+
+from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from core.config import ModelConfig
 from core.models.contract import SegmentationModel
-from core.models.encoders import build_pyramid, normalization_of
+from core.models.encoders import LoadReport, build_pyramid, load_layers, normalization_of
+
+COARSEST = 32
 
 
-class FCN8s(SegmentationModel):
-    """Scores at strides 32, 16 and 8 by 1x1 convolutions, summed from coarse to fine.
+class FCN(SegmentationModel):
+    """Scores by 1x1 convolutions at stride 32 and, for FCN-16s and FCN-8s, at 16 and 8 too, summed from coarse to fine.
 
-    The two upsamplings between them are learned and begin as bilinear interpolation; the last one, by 8, is fixed to it,
-    as in the paper. The new score layers begin at zero (section 4.2), so a finer one only adds what it has learned.
+    The upsamplings between them are learned and begin as bilinear interpolation; the last one, to the picture's size, is
+    fixed to it, as in the paper. Score layers begin at zero (section 4.2), so a finer one only adds what it has learned.
+
+    On a VGG the classifier's fc6 and fc7 become convolutions of 7x7 and 1x1 (section 4.1). Here fc6 is padded by 3, where
+    the paper pads the picture by 100: the same size comes out, and no part of the picture is nothing but padding.
     """
 
     def __init__(self, config: ModelConfig, classes: int) -> None:
-        super().__init__(classes, *normalization_of(config.encoder_name), multiple=32)
-        self.encoder = build_pyramid(config.encoder_name, strides=(8, 16, 32))
-        self.scores = nn.ModuleList(
-            nn.Conv2d(channels, classes, 1) for channels in self.encoder.feature_info.channels()
-        )
+        super().__init__(classes, *normalization_of(config.encoder_name), multiple=COARSEST)
+        strides = tuple(stride for stride in (8, 16, COARSEST) if stride >= config.stride)
+        self.encoder = build_pyramid(config.encoder_name, strides)
+        channels = self.encoder.feature_info.channels()
+        self.fc: nn.Sequential | None = None
+        if "fc_width" in config.options and config.fc_width:
+            self.fc = build_fc(channels[-1], config.fc_width, config.dropout)
+            channels[-1] = config.fc_width
+        self.scores = nn.ModuleList(nn.Conv2d(count, classes, 1) for count in channels)
         for score in self.scores:
             nn.init.zeros_(score.weight)
             nn.init.zeros_(score.bias)
-        self.upsample_32_to_16 = bilinear_upsampling(classes)
-        self.upsample_16_to_8 = bilinear_upsampling(classes)
+        # upsamples[i] goes from stride strides[i + 1] to strides[i].
+        self.upsamples = nn.ModuleList(bilinear_upsampling(classes) for _ in pairwise(strides))
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        at_8, at_16, at_32 = (
-            score(features) for score, features in zip(self.scores, self.encoder(images), strict=True)
-        )
-        fused = self.upsample_32_to_16(at_32) + at_16
-        return self.upsample_16_to_8(fused) + at_8  # (B, K, h/8, w/8)
+        *finer, coarsest = self.encoder(images)
+        if self.fc is not None:
+            coarsest = self.fc(coarsest)
+        fused = self.scores[-1](coarsest)  # (B, K, h/32, w/32)
+        for level in reversed(range(len(finer))):
+            fused = self.upsamples[level](fused) + self.scores[level](finer[level])
+        return fused  # (B, K, h/stride, w/stride)
+
+    def load_pretrained(self, path: Path) -> LoadReport:
+        report = super().load_pretrained(path)
+        if self.fc is None:
+            return report
+        # timm's and torchvision's names of a VGG's first two fully connected layers.
+        names = {
+            "fc6": ("pre_logits.fc1", "classifier.0"),
+            "fc7": ("pre_logits.fc2", "classifier.3"),
+        }
+        return report.joined(load_layers({"fc6": self.fc[0], "fc7": self.fc[3]}, names, path))
+
+
+def build_fc(channels: int, width: int, dropout: float) -> nn.Sequential:
+    """fc6 and fc7 of VGG as convolutions, (B, C, h, w) -> (B, width, h, w)."""
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 7, padding=3),
+        nn.ReLU(inplace=True),
+        nn.Dropout(dropout),
+        nn.Conv2d(width, width, 1),
+        nn.ReLU(inplace=True),
+        nn.Dropout(dropout),
+    )
 
 
 def bilinear_upsampling(channels: int) -> nn.ConvTranspose2d:
@@ -47,3 +84,6 @@ def bilinear_upsampling(channels: int) -> nn.ConvTranspose2d:
         for channel in range(channels):
             layer.weight[channel, channel] = ramp[:, None] * ramp[None, :]
     return layer
+
+
+build = FCN

@@ -1,30 +1,107 @@
-"""A plain Vision Transformer with a linear head: every patch is classified, the map is scaled up.
+"""A plain Vision Transformer and three heads that turn its tokens into a segmentation.
 
-Dosovitskiy et al.: An Image is Worth 16x16 Words, https://arxiv.org/abs/2010.11929, section 3.1; the linear head is that of
-Strudel et al.: Segmenter, https://arxiv.org/abs/2105.05633, section 3.2.
+Dosovitskiy et al.: An Image is Worth 16x16 Words, https://arxiv.org/abs/2010.11929, section 3.1. The heads are those of
+Strudel et al.: Segmenter, https://arxiv.org/abs/2105.05633 (linear, section 3.2; mask transformer, section 3.2) and of
+Zheng et al.: SETR, https://arxiv.org/abs/2012.15840 (progressive upsampling, section 3.3).
 """
 
 import torch
+import torch.nn.functional as F
+from timm.models.vision_transformer import Block
 from torch import nn
 
 from core.config import ModelConfig
 from core.models.contract import SegmentationModel
 from core.models.encoders import build_plain_vit, normalization_of
 
+PUP_WIDTH = 256
+MASK_LAYERS = 2
+
 
 class ViT(SegmentationModel):
-    """Patch tokens -> one linear layer -> logits at the patch stride. Position embeddings are interpolated to any size."""
+    """Patch tokens -> head -> logits. Position embeddings are interpolated to any size; class and register tokens stay behind."""
 
     def __init__(self, config: ModelConfig, classes: int) -> None:
-        encoder = build_plain_vit(config.encoder_name)
-        patch_height, patch_width = encoder.patch_embed.patch_size
-        assert patch_height == patch_width, "timm's plain ViTs have square patches"
-        super().__init__(classes, *normalization_of(config.encoder_name), multiple=patch_height)
+        encoder = build_plain_vit(config.encoder_name, config.drop_path)
+        super().__init__(classes, *normalization_of(config.encoder_name), multiple=encoder.patch_embed.patch_size[0])
+        encoder.set_grad_checkpointing(config.grad_checkpointing)
         self.encoder = encoder
-        self.head = nn.Linear(encoder.embed_dim, classes)
+        self.head = HEADS[config.head](encoder.embed_dim, classes)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        batch, _, height, width = images.shape
         tokens = self.encoder.forward_features(images)[:, self.encoder.num_prefix_tokens :]  # (B, N, C)
-        logits = self.head(tokens).transpose(1, 2)  # (B, K, N)
-        return logits.reshape(batch, self.classes, height // self.multiple, width // self.multiple)
+        return self.head(tokens, (images.shape[-2] // self.multiple, images.shape[-1] // self.multiple))
+
+
+class LinearHead(nn.Linear):
+    """Every patch is classified by itself. Tokens (B, h*w, C), grid (h, w) -> logits (B, K, h, w)."""
+
+    def forward(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+        return super().forward(tokens).transpose(1, 2).unflatten(2, grid)
+
+
+class PupHead(nn.Module):
+    """SETR's progressive upsampling: four times a 3x3 convolution and bilinear upsampling by two, then a classifier.
+
+    Tokens (B, h*w, C), grid (h, w) -> logits (B, K, 16h, 16w).
+    """
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(inputs, PUP_WIDTH, 3, padding=1, bias=False),
+                nn.BatchNorm2d(PUP_WIDTH),
+                nn.ReLU(inplace=True),
+                nn.Upsample(scale_factor=2, mode="bilinear"),
+            )
+            for inputs in (channels, PUP_WIDTH, PUP_WIDTH, PUP_WIDTH)
+        )
+        self.classifier = nn.Conv2d(PUP_WIDTH, classes, 1)
+
+    def forward(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+        features = self.norm(tokens).transpose(1, 2).unflatten(2, grid)
+        for stage in self.stages[:-1]:
+            features = stage(features)
+        # A 1x1 convolution and an upsampling may change places: the classifier sees a quarter of the pixels.
+        *convolution, upsample = self.stages[-1]
+        for layer in convolution:
+            features = layer(features)
+        return upsample(self.classifier(features))
+
+
+class MaskHead(nn.Module):
+    """Segmenter's mask transformer: one embedding per class goes through two blocks together with the patches, and a class's
+    mask is the scalar product of its embedding with every patch.
+
+    Tokens (B, h*w, C), grid (h, w) -> logits (B, K, h, w).
+    """
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.project = nn.Linear(channels, channels)
+        self.class_embeddings = nn.Parameter(torch.empty(1, classes, channels))
+        nn.init.trunc_normal_(self.class_embeddings, std=0.02)
+        self.blocks = nn.Sequential(*(Block(channels, num_heads=channels // 64) for _ in range(MASK_LAYERS)))
+        self.norm = nn.LayerNorm(channels)
+        self.project_patches = nn.Linear(channels, channels, bias=False)
+        self.project_classes = nn.Linear(channels, channels, bias=False)
+        for layer in (self.project_patches, self.project_classes):
+            nn.init.normal_(layer.weight, std=channels**-0.5)
+        self.mask_norm = nn.LayerNorm(classes)
+
+    def forward(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+        tokens = self.project(tokens)
+        together = torch.cat([tokens, self.class_embeddings.expand(len(tokens), -1, -1).to(tokens.dtype)], dim=1)
+        together = self.norm(self.blocks(together))
+        patches = F.normalize(self.project_patches(together[:, : -self.classes]), dim=-1)
+        classes = F.normalize(self.project_classes(together[:, -self.classes :]), dim=-1)
+        masks = self.mask_norm(patches @ classes.transpose(1, 2))  # (B, N, K)
+        return masks.transpose(1, 2).unflatten(2, grid)
+
+
+HEADS = {"linear": LinearHead, "pup": PupHead, "mask": MaskHead}
+
+build = ViT

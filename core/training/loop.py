@@ -17,7 +17,7 @@ from core.data.loaders import FrameStore, KeyedBatches, TrainingCrops, WholeFram
 from core.data.statistics import count_classes
 from core.errors import LabError
 from core.models import SegmentationModel, build_model
-from core.models.encoders import hub_repo_of, load_encoder
+from core.models.encoders import hub_repo_of
 from core.runs import MetricsLog, checkpoint_path, read_metrics, stop_is_requested
 from core.training.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint
 from core.training.evaluation import Evaluation, evaluate
@@ -215,10 +215,7 @@ def _load_start(model: SegmentationModel, config: RunConfig) -> WeightsSource:
         if config.model.weights != "auto":
             raise
         return WeightsSource("scratch", f"Starts from scratch. {error}")
-    unused = load_encoder(model.encoder, path)
-    print(
-        f"Took the encoder's weights from {path.name}; {len(unused)} tensors of it, such as the classifier's, aren't needed."
-    )
+    print(model.load_pretrained(path).sentence)
     return source
 
 

@@ -1,5 +1,7 @@
 """The optimizer: which parameters learn how fast, and which are decayed."""
 
+import re
+
 import torch
 from torch import nn
 
@@ -12,22 +14,41 @@ the mean IoU was 0.10 with 0.1, 0.24 with 0.02 and 0.25 with 0.005."""
 
 
 def build_optimizer(model: SegmentationModel, config: RunConfig, pretrained: bool) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov, Hutter, https://arxiv.org/abs/1711.05101); norms, biases and embeddings aren't decayed."""
+    """AdamW (Loshchilov, Hutter, https://arxiv.org/abs/1711.05101); norms, biases and embeddings aren't decayed.
+
+    A ViT's layers may learn more slowly the further they are from the head, as in Bao et al.: BEiT,
+    https://arxiv.org/abs/2106.08254, appendix H. Frozen parameters are left out.
+    """
     training = config.training
     encoder_rate = training.encoder_rate or (PRETRAINED_VIT if config.model.family == "vit" and pretrained else 1.0)
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    blocks = len(getattr(model.encoder, "blocks", ())) if training.layer_decay < 1 else 0
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        decays = parameter.ndim > 1 and not name.endswith(("pos_embed", "cls_token", "reg_token"))
-        groups.setdefault((name.startswith("encoder."), decays), []).append(parameter)
+        if not parameter.requires_grad:
+            continue
+        decays = parameter.ndim > 1 and not name.endswith(("pos_embed", "_token"))
+        rate = encoder_rate if name.startswith("encoder.") else 1.0
+        rate *= training.layer_decay ** layers_above(name, blocks)
+        groups.setdefault((rate, decays), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
-                "base_lr": training.learning_rate * (encoder_rate if in_encoder else 1.0),
+                "base_lr": training.learning_rate * rate,
                 "weight_decay": training.weight_decay if decays else 0.0,
             }
-            for (in_encoder, decays), parameters in groups.items()
+            for (rate, decays), parameters in groups.items()
         ],
         lr=training.learning_rate,
         fused=next(model.parameters()).device.type in ("cpu", "cuda"),
     )
+
+
+def layers_above(name: str, blocks: int) -> int:
+    """How many layers of a ViT with so many blocks stand between a parameter and the head: 0 for what follows the last block."""
+    if not name.startswith("encoder.") or not blocks:
+        return 0
+    block = re.match(r"encoder\.blocks\.(\d+)\.", name)
+    if block:
+        return blocks - 1 - int(block[1])
+    return 0 if name.startswith(("encoder.norm", "encoder.fc_norm")) else blocks  # patches, positions and tokens come first
