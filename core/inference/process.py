@@ -14,9 +14,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from core.anatomy import Anatomy
 from core.errors import LabError
 from core.inference.uploads import decode_upload
-from core.inference.worker import Answer, DecodeRequest, PredictRequest
+from core.inference.worker import Answer, DecodeRequest, DescribeRequest, PredictRequest, Request
 
 KEPT_MODELS = 4
 
@@ -50,10 +51,25 @@ class Models:
         )
 
 
-def answer(request: PredictRequest | DecodeRequest, models: Models) -> Answer | np.ndarray | LabError:
+def describe_network(request: DescribeRequest) -> Anatomy:
+    """Describes the network of a config. Raises LabError when there is no such network."""
+    from core.config import TrainingConfig
+    from core.models.describe import describe
+    from core.training.hardware import choose_hardware
+
+    return describe(request.model, request.size, hardware=choose_hardware(TrainingConfig(threads=1)))
+
+
+def answer(request: Request, models: Models) -> Answer | np.ndarray | Anatomy | LabError:
     """The answer to a request; what went wrong is an answer too."""
     try:
-        return decode_upload(request.data) if isinstance(request, DecodeRequest) else models.answer(request)
+        match request:
+            case DecodeRequest():
+                return decode_upload(request.data)
+            case DescribeRequest():
+                return describe_network(request)
+            case _:
+                return models.answer(request)
     except LabError as error:
         return error
     except Exception as error:

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from core.anatomy import Anatomy
+from core.config import ModelConfig
 from core.errors import LabError
 from core.places import PROJECT
 from core.runs import Which, checkpoint_path
@@ -45,6 +47,14 @@ class DecodeRequest:
 
 
 @dataclass(frozen=True)
+class DescribeRequest:
+    """Describe the network of a config at a picture size (height, width)."""
+
+    model: ModelConfig
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Answer:
     """Labels and confidence as in `Prediction`, the classes and colours they mean, and the milliseconds it took."""
 
@@ -53,6 +63,9 @@ class Answer:
     classes: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
     milliseconds: float
+
+
+Request = PredictRequest | DecodeRequest | DescribeRequest
 
 
 class InferenceWorker:
@@ -76,12 +89,16 @@ class InferenceWorker:
         """Decodes an upload in the process, see `decode_upload`. Raises LabError when it is no picture."""
         return self._ask(DecodeRequest(data), DECODE_SECONDS)
 
+    def describe(self, model: ModelConfig, size: tuple[int, int]) -> Anatomy:
+        """Describes a network in the process, see `core.models.describe`. Raises LabError when there is no such network."""
+        return self._ask(DescribeRequest(model, size), PREDICT_SECONDS)
+
     def close(self) -> None:
         """Ends the process."""
         with self._turn:
             self._end()
 
-    def _ask(self, request: PredictRequest | DecodeRequest, seconds: float) -> Any:
+    def _ask(self, request: Request, seconds: float) -> Any:
         with self._turn:
             if self.pid is None:
                 self._start()
