@@ -55,8 +55,8 @@ class ModelConfig(_Part):
     )
     weights: str = _field(
         "auto",
-        "Where the encoder starts: auto (pretrained if they can be had, else from scratch), pretrained, none, or the path of a "
-        "safetensors file.",
+        "Where the encoder starts: auto (pretrained if they can be had, else from scratch), pretrained, none, the path of a "
+        "safetensors file, or hub:OWNER/NAME@REVISION.",
         min_length=1,
         max_length=1000,
     )
@@ -72,13 +72,22 @@ class ModelConfig(_Part):
     )
     # U-Net
     upsample: Literal["auto", "transposed", "bilinear", "nearest"] = _field(
-        "auto", "How a level goes up: auto is transposed, as in the paper, for the plain U-Net, and nearest on an encoder."
+        "auto",
+        "How a level goes up: auto is transposed, as in the paper, for the plain U-Net, and nearest on an encoder.",
     )
     norm: Literal["batch", "group", "none"] = _field(
         "batch", "What follows each convolution of the U-Net; the paper has none."
     )
+    score_levels: Literal["all", "finest"] = _field(
+        "all",
+        "Which levels of the path up over an encoder give scores: all, summed from coarse to fine as in FCN, or the finest alone.",
+    )
     width: int = _field(
-        32, "Channels of the first level of a plain U-Net, each level doubles them; 64 in the paper.", "channels", ge=4, le=128
+        32,
+        "Channels of the first level of a plain U-Net, each level doubles them; 64 in the paper.",
+        "channels",
+        ge=4,
+        le=128,
     )
     depth: int = _field(4, "How often a plain U-Net halves the picture; 4 in the paper.", "levels", ge=1, le=6)
     padding: Literal["same", "valid"] = _field(
@@ -89,7 +98,8 @@ class ModelConfig(_Part):
     )
     # Vision Transformer
     head: Literal["linear", "pup", "mask"] = _field(
-        "linear", "What turns tokens into classes: one linear layer, SETR's progressive upsampling, Segmenter's mask transformer."
+        "linear",
+        "What turns tokens into classes: one linear layer, SETR's progressive upsampling, Segmenter's mask transformer.",
     )
     drop_path: float = _field(
         0.0, "Share of residual branches dropped in the last block, fewer in earlier ones.", ge=0, le=0.9

@@ -30,9 +30,11 @@ FAMILIES: dict[str, FamilyEntry] = {
         "U-Net",
         "core.models.unet",
         "tf_efficientnet_lite0",
-        ("upsample", "norm", "dropout", "width", "depth", "padding"),
+        ("upsample", "norm", "dropout", "score_levels", "width", "depth", "padding"),
     ),
-    "vit": FamilyEntry("ViT", "core.models.vit", "vit_small_patch14_dinov2", ("head", "drop_path", "grad_checkpointing")),
+    "vit": FamilyEntry(
+        "ViT", "core.models.vit", "vit_small_patch14_dinov2", ("head", "drop_path", "grad_checkpointing")
+    ),
 }
 
 Family = Literal[*FAMILIES]
@@ -42,13 +44,16 @@ PLAIN = "plain"
 
 PLAIN_OPTIONS = ("width", "depth", "padding")
 VGG_OPTIONS = ("fc_width",)
-"""Options that need a certain encoder; FCN's dropout is that of VGG's fc6 and fc7."""
+ENCODER_OPTIONS = ("score_levels",)
+"""Options that need a certain encoder, or any; FCN's dropout is that of VGG's fc6 and fc7."""
 
 
 def options_of(family: str, encoder: str) -> tuple[str, ...]:
     """The fields of `ModelConfig` that shape this network, besides family, encoder and weights."""
     options = FAMILIES[family].options
-    if encoder != PLAIN:
+    if encoder == PLAIN:
+        options = tuple(option for option in options if option not in ENCODER_OPTIONS)
+    else:
         options = (*(option for option in options if option not in PLAIN_OPTIONS), "freeze")
     if not encoder.startswith("vgg"):
         options = tuple(option for option in options if option not in VGG_OPTIONS)

@@ -137,7 +137,7 @@ class Hub:
                     body = json.dumps(
                         {"id": REPO, "modelId": REPO, "sha": COMMIT, "siblings": [{"rfilename": "model.safetensors"}]}
                     ).encode()
-                elif self.path == f"/{REPO}/resolve/main/model.safetensors":
+                elif self.path == f"/{REPO}/resolve/{COMMIT}/model.safetensors":
                     body = hub.content
                 else:
                     self.send_response(404)
@@ -190,8 +190,9 @@ from core.errors import LabError
 from core.weights import fetch_weights, find_weights
 try:
     source = find_weights(ModelConfig(family="vit", encoder="vit_tiny_patch16_224", weights=sys.argv[1]))
-    path = str(fetch_weights(source)) if source.pretrained else None
-    print(json.dumps({"kind": source.kind, "sentence": source.sentence, "path": path}))
+    told = []
+    path = str(fetch_weights(source, lambda *counts: told.append(counts))) if source.pretrained else None
+    print(json.dumps({"kind": source.kind, "sentence": source.sentence, "path": path, "revision": source.revision, "told": told}))
 except LabError as error:
     print(json.dumps({"error": str(error)}))
 """
@@ -222,21 +223,32 @@ def test_weights_are_downloaded_and_then_taken_from_the_cache(places, hub, vit_f
     home = places.other / "hf"
     found = ask("auto", home, hub.address)
     assert found["kind"] == "hub"
-    assert found["sentence"] == f"Starts from pretrained weights, {REPO} on the Hugging Face Hub."
-    assert ("GET", f"/{REPO}/resolve/main/model.safetensors") in hub.asked
+    assert (
+        found["sentence"] == f"Starts from pretrained weights, {REPO} on the Hugging Face Hub at revision {COMMIT[:8]}."
+    )
+    assert ("GET", f"/{REPO}/resolve/{COMMIT}/model.safetensors") in hub.asked, "the revision that was looked up"
+    assert found["revision"] == COMMIT
+    assert found["told"][-1] == [vit_file.stat().st_size] * 2, "progress goes on to the last byte"
 
     torch.manual_seed(0)
     encoder = build_model(VIT, 3).encoder
-    assert load_encoder(encoder, fetch_weights(find_weights(ModelConfig(weights=copied(found["path"], places))))) == [
-        "head.weight"
-    ]
+    assert load_encoder(
+        encoder, fetch_weights(find_weights(ModelConfig(weights=copied(found["path"], places))))
+    ).unused == ("head.weight",)
     served = load_file(vit_file)
     assert all(torch.equal(value, served[name]) for name, value in encoder.state_dict().items())
 
     hub.close()
     for offline in (False, True):
-        again = ask("pretrained", home, hub.address, offline)
-        assert (again["kind"], again["path"]) == ("hub", found["path"])
+        for weights in ("pretrained", f"hub:{REPO}@{COMMIT}"):
+            again = ask(weights, home, hub.address, offline)
+            assert (again["kind"], again["path"]) == ("hub", found["path"])
+
+
+@pytest.mark.parametrize("text", [f"hub:{REPO}", f"hub:{REPO}@main", f"hub:{REPO}@{COMMIT[:8]}", f"hub:../x@{COMMIT}"])
+def test_a_file_of_the_hub_is_named_with_its_whole_revision(text):
+    with pytest.raises(LabError, match="hub:OWNER/NAME@REVISION"):
+        find_weights(ModelConfig(weights=text))
 
 
 def copied(path, places):

@@ -10,14 +10,28 @@ import sys
 import time
 import traceback
 from collections import OrderedDict
-from typing import BinaryIO
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from core.anatomy import Anatomy
 from core.errors import LabError
 from core.inference.uploads import decode_upload
-from core.inference.worker import Answer, DecodeRequest, DescribeRequest, PredictRequest, Request
+from core.inference.worker import (
+    Answer,
+    DecodeRequest,
+    DescribeRequest,
+    Layers,
+    LayersRequest,
+    PredictRequest,
+    Request,
+    Sight,
+    SightRequest,
+)
+
+if TYPE_CHECKING:
+    from core.inference.sight import Onlooker
 
 KEPT_MODELS = 4
 
@@ -30,25 +44,38 @@ class Models:
 
     def answer(self, request: PredictRequest) -> Answer:
         """Predicts, loading the network first where it isn't there. Raises LabError when it can't be loaded."""
-        # Torch takes seconds to import; a picture is decoded without it.
-        from core.config import TrainingConfig
-        from core.inference.predictor import Predictor
-        from core.training.hardware import choose_hardware
-
         began = time.perf_counter()
-        key = (request.run, request.which, request.stamp)
-        if key not in self._kept:
-            # One thread: the trainer needs the rest, and two busy pairs of threads slow each other down.
-            self._kept[key] = Predictor(request.run, choose_hardware(TrainingConfig(threads=1)), request.which)
-            while len(self._kept) > KEPT_MODELS:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        predictor = self._kept[key]
+        predictor = self._load(request)
         found = predictor.predict(request.image)
         milliseconds = (time.perf_counter() - began) * 1000
         return Answer(
             found.labels, found.confidence, predictor.checkpoint.classes, predictor.checkpoint.colors, milliseconds
         )
+
+    def layers(self, request: LayersRequest) -> Layers:
+        """What can be looked at inside a network. Raises LabError when it can't be loaded."""
+        return self._load(request).layers
+
+    def look(self, request: SightRequest) -> Sight:
+        """Looks inside a network. Raises LabError when it can't be loaded or has no such layer."""
+        began = time.perf_counter()
+        sight = self._load(request).look(request.image, request.point, request.kind, request.layer)
+        return replace(sight, milliseconds=(time.perf_counter() - began) * 1000)
+
+    def _load(self, request: PredictRequest | LayersRequest | SightRequest) -> "Onlooker":
+        # Torch takes seconds to import; a picture is decoded without it.
+        from core.config import TrainingConfig
+        from core.inference.sight import Onlooker
+        from core.training.hardware import choose_hardware
+
+        key = (request.run, request.which, request.stamp)
+        if key not in self._kept:
+            # One thread: the trainer needs the rest, and two busy pairs of threads slow each other down.
+            self._kept[key] = Onlooker(request.run, choose_hardware(TrainingConfig(threads=1)), request.which)
+            while len(self._kept) > KEPT_MODELS:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
 
 def describe_network(request: DescribeRequest) -> Anatomy:
@@ -60,7 +87,7 @@ def describe_network(request: DescribeRequest) -> Anatomy:
     return describe(request.model, request.size, hardware=choose_hardware(TrainingConfig(threads=1)))
 
 
-def answer(request: Request, models: Models) -> Answer | np.ndarray | Anatomy | LabError:
+def answer(request: Request, models: Models) -> Answer | np.ndarray | Anatomy | Layers | Sight | LabError:
     """The answer to a request; what went wrong is an answer too."""
     try:
         match request:
@@ -68,6 +95,10 @@ def answer(request: Request, models: Models) -> Answer | np.ndarray | Anatomy | 
                 return decode_upload(request.data)
             case DescribeRequest():
                 return describe_network(request)
+            case LayersRequest():
+                return models.layers(request)
+            case SightRequest():
+                return models.look(request)
             case _:
                 return models.answer(request)
     except LabError as error:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,6 +27,12 @@ from core.runs import Which, checkpoint_path
 PREDICT_SECONDS = 120.0
 """How long a prediction may take, the first start of the process included."""
 DECODE_SECONDS = 30.0
+
+SightKind = Literal["features", "attention", "field"]
+"""What can be looked at inside a network: feature maps, attention, and the effective receptive field."""
+
+Layers = dict[SightKind, tuple[str, ...]]
+"""What a network lets one look at, and the layers of each in the order in which they are computed; the field has none."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,64 @@ class DescribeRequest:
 
 
 @dataclass(frozen=True)
+class LayersRequest:
+    """Tell what can be looked at inside a run's network."""
+
+    run: Path
+    which: Which
+    stamp: str
+
+
+@dataclass(frozen=True)
+class SightRequest:
+    """Look inside a run's network while it sees an image, uint8 (H, W, 3).
+
+    Attributes:
+        point: (u, v), 0..1 from the left and from the top: the pixel that is asked about.
+        kind: what to look at.
+        layer: one of its `Layers`; "" where there are none.
+    """
+
+    run: Path
+    which: Which
+    stamp: str
+    image: np.ndarray
+    point: tuple[float, float]
+    kind: SightKind
+    layer: str = ""
+
+
+@dataclass(frozen=True)
+class SightMap:
+    """One heat map over the whole picture.
+
+    Attributes:
+        title: what it shows, "Channel 37".
+        note: a short figure beside it.
+        values: uint8 (h, w) at the size that the network saw. A value stands for low + (high - low) * (value / 255) ** power.
+        low: what 0 stands for.
+        high: what 255 stands for.
+        power: 1 for an even scale, 2 where the root is shown.
+    """
+
+    title: str
+    note: str
+    values: np.ndarray
+    low: float
+    high: float
+    power: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sight:
+    """The maps of one look, sentences about them, and the milliseconds it took."""
+
+    maps: tuple[SightMap, ...]
+    facts: str
+    milliseconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Answer:
     """Labels and confidence as in `Prediction`, the classes and colours they mean, and the milliseconds it took."""
 
@@ -65,7 +129,7 @@ class Answer:
     milliseconds: float
 
 
-Request = PredictRequest | DecodeRequest | DescribeRequest
+Request = PredictRequest | DecodeRequest | DescribeRequest | LayersRequest | SightRequest
 
 
 class InferenceWorker:
@@ -92,6 +156,27 @@ class InferenceWorker:
     def describe(self, model: ModelConfig, size: tuple[int, int]) -> Anatomy:
         """Describes a network in the process, see `core.models.describe`. Raises LabError when there is no such network."""
         return self._ask(DescribeRequest(model, size), PREDICT_SECONDS)
+
+    def layers(self, run: Path, which: Which = "best") -> Layers:
+        """What can be looked at inside a run's network. Raises LabError as `predict` does."""
+        return self._ask(LayersRequest(run, which, checkpoint_stamp(run, which)), PREDICT_SECONDS)
+
+    def look(
+        self,
+        run: Path,
+        image: np.ndarray,
+        point: tuple[float, float],
+        kind: SightKind,
+        layer: str = "",
+        which: Which = "best",
+    ) -> Sight:
+        """What a run's network sees at a point of an image, see `SightRequest`.
+
+        Raises:
+            LabError: as `predict` does, and where the network has no such layer.
+        """
+        stamp = checkpoint_stamp(run, which)
+        return self._ask(SightRequest(run, which, stamp, image, point, kind, layer), PREDICT_SECONDS)
 
     def close(self) -> None:
         """Ends the process."""

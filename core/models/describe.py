@@ -155,7 +155,9 @@ class _Linear(TorchFunctionMode):
         if name in ("relu", "relu6", "hardtanh", "leaky_relu", "elu", "silu", "gelu", "hardswish"):
             return args[0]
         if name == "max_pool2d":
-            return F.avg_pool2d(*args[:4], **{key: kwargs[key] for key in ("stride", "padding") if key in (kwargs or {})})
+            return F.avg_pool2d(
+                *args[:4], **{key: kwargs[key] for key in ("stride", "padding") if key in (kwargs or {})}
+            )
         return function(*args, **(kwargs or {}))
 
 

@@ -18,6 +18,7 @@ from core.models.encoders import build_plain_vit, build_pyramid, is_plain_vit, n
 DECODER_WIDTHS = (256, 128, 64, 32)
 """Of the path up over an encoder, from its deepest level on."""
 
+
 class PlainUNet(SegmentationModel):
     """The network of the paper's figure 1: `depth` levels, two 3x3 convolutions each, 2x2 max pooling, from `width` channels on.
 
@@ -88,22 +89,28 @@ class UNet(SegmentationModel):
         self.encoder = encoder
         self.pyramid = pyramid
         self.norms = nn.ModuleList(nn.BatchNorm2d(count) for count in channels)
-        *skips, deep = channels
+        *skips, deepest = channels
+        widths = [deepest]
         upsample = "nearest" if config.upsample == "auto" else config.upsample
         self.dropout = nn.Dropout(config.dropout)
         self.ups = nn.ModuleList()
         for skip, width in zip(reversed(skips), DECODER_WIDTHS, strict=False):
-            self.ups.append(Up(deep, skip, width, upsample, config.norm))
-            deep = width
-        self.classifier = nn.Conv2d(deep, classes, 1)
+            self.ups.append(Up(widths[-1], skip, width, upsample, config.norm))
+            widths.append(width)
+        scored = widths[-1:] if config.score_levels == "finest" else widths
+        self.scores = nn.ModuleList(nn.Conv2d(width, classes, 1) for width in scored)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         maps = self.encoder(images) if self.pyramid is None else self.pyramid(patch_map(self.encoder, images))
-        *skips, features = [norm(features) for norm, features in zip(self.norms, maps, strict=True)]
-        features = self.dropout(features)
+        *skips, deepest = [norm(features) for norm, features in zip(self.norms, maps, strict=True)]
+        levels = [self.dropout(deepest)]
         for up, skip in zip(self.ups, reversed(skips), strict=True):
-            features = up(features, skip)
-        return self.classifier(features)
+            levels.append(up(levels[-1], skip))
+        logits = None
+        for score, features in zip(self.scores, levels[-len(self.scores) :], strict=True):
+            finer = score(features)
+            logits = finer if logits is None else finer + F.interpolate(logits, scale_factor=2, mode="bilinear")
+        return logits
 
 
 class Up(nn.Module):

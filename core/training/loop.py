@@ -37,7 +37,7 @@ Report = Callable[..., None]
 """Called with fields of `core.runs.Status` that changed: phase, step, steps_total, seconds_left."""
 
 
-class _StopAsked(Exception):  # noqa: N818 - no error
+class _StopAsked(BaseException):  # noqa: N818 - no error, and nobody who catches errors shall swallow it
     """The run was asked to stop while it was being set up."""
 
 
@@ -95,7 +95,7 @@ def _train(
     enter("building the network")
     torch.manual_seed(training.seed)
     model = build_model(config.model, len(dataset.space.classes))
-    source = None if resumes else _load_start(model, config)
+    source = None if resumes else _load_start(model, config, enter)
     if plan and source and source.pretrained != plan.pretrained:
         raise LabError(
             f"This run was planned like this: {plan.weights} Now it would be like this: {source.sentence} "
@@ -204,13 +204,16 @@ def _train(
     return "finished"
 
 
-def _load_start(model: SegmentationModel, config: RunConfig) -> WeightsSource:
+def _load_start(model: SegmentationModel, config: RunConfig, enter: Callable[[str], None]) -> WeightsSource:
     """Fills the encoder with its first weights and says where they came from. `auto` goes on from scratch when a download fails."""
     source = find_weights(config.model, hub_repo_of(config.model.encoder_name))
     if not source.pretrained or model.encoder is None:
         return source
     try:
-        path = fetch_weights(source)
+        path = fetch_weights(
+            source,
+            lambda done, count: enter(f"downloading weights, {done / 1e6:.0f} of {count / 1e6:.0f} MB"),
+        )
     except LabError as error:
         if config.model.weights != "auto":
             raise

@@ -51,4 +51,6 @@ def layers_above(name: str, blocks: int) -> int:
     block = re.match(r"encoder\.blocks\.(\d+)\.", name)
     if block:
         return blocks - 1 - int(block[1])
-    return 0 if name.startswith(("encoder.norm", "encoder.fc_norm")) else blocks  # patches, positions and tokens come first
+    return (
+        0 if name.startswith(("encoder.norm", "encoder.fc_norm")) else blocks
+    )  # patches, positions and tokens come first
