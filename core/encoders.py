@@ -43,5 +43,6 @@ def encoder_title(name: str) -> str:
 
 def encoders_of(family: Family) -> list[Encoder]:
     """The encoders offered for a family: its default first, then in the order of the table."""
-    offered = [encoder for encoder in ENCODERS if family in encoder.families]
-    return sorted(offered, key=lambda encoder: encoder.name != FAMILIES[family].default_encoder)
+    default = FAMILIES[family].default_encoder
+    offered = [encoder for encoder in ENCODERS if family in encoder.families or encoder.name == default]
+    return sorted(offered, key=lambda encoder: encoder.name != default)

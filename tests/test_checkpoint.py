@@ -19,6 +19,7 @@ from core.training.checkpoint import load_optimizer, load_weights, read_checkpoi
 class Net(nn.Module):
     def __init__(self, seed=0):
         super().__init__()
+        self.classes = 19
         torch.manual_seed(seed)
         self.convolution = nn.Conv2d(3, 4, 3)
         self.norm = nn.BatchNorm2d(4)
@@ -226,3 +227,11 @@ def test_weights_that_do_not_load_are_a_sentence(tmp_path, kind, tiny_config):
         load_weights(model, found)
     with pytest.raises(LabError, match="optimizer.safetensors"):
         load_optimizer(model, optimizer, found)
+
+
+def test_a_checkpoint_for_other_classes_says_which_it_has(tmp_path, tiny_config):
+    model, optimizer = build()
+    save(tmp_path, model, optimizer, 3, tiny_config)
+    model.classes = 7
+    with pytest.raises(LabError, match="tells 19 classes apart .road, sidewalk.*but 7 are wanted"):
+        load_weights(model, read_checkpoint(tmp_path, "last"))

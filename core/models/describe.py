@@ -58,7 +58,7 @@ def describe(
     hardware = hardware or choose_hardware(TrainingConfig())
     hardware.prepare(model)
     image = image.to(hardware.device, memory_format=torch.channels_last)
-    stride = size[1] / output_width(model, image, hardware)
+    stride = output_stride(model, image, hardware)
     activations = activation_bytes(model, image, hardware)
     milliseconds = milliseconds_per_image(model, image, hardware)
     return Anatomy(
@@ -77,13 +77,13 @@ def describe(
 
 
 @torch.no_grad()
-def output_width(model: SegmentationModel, image: torch.Tensor, hardware: Hardware) -> int:
-    """How many logits `segment` gives for one row of the picture, padding included."""
+def output_stride(model: SegmentationModel, image: torch.Tensor, hardware: Hardware) -> float:
+    """Pixels of the padded picture for one of the logits that `segment` gives."""
     below, right = -image.shape[-2] % model.multiple, -image.shape[-1] % model.multiple
     padded = F.pad(image, (0, right, 0, below))
     with hardware.autocast():
         logits = model.segment(padded)
-    return round(logits.shape[-1] * image.shape[-1] / padded.shape[-1])
+    return padded.shape[-1] / logits.shape[-1]
 
 
 def activation_bytes(model: SegmentationModel, image: torch.Tensor, hardware: Hardware) -> int:
@@ -150,7 +150,7 @@ def receptive_field(model: SegmentationModel) -> int | None:
 class _Linear(TorchFunctionMode):
     """Activations let everything through, and the largest of a window becomes its mean."""
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+    def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001
         name = getattr(function, "__name__", "").rstrip("_")
         if name in ("relu", "relu6", "hardtanh", "leaky_relu", "elu", "silu", "gelu", "hardswish"):
             return args[0]
@@ -182,7 +182,7 @@ def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, 
     class Follow(TorchFunctionMode):
         """What comes out of any function between two blocks stems from what went in."""
 
-        def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001
             result = function(*args, **(kwargs or {}))
             mark(result, sources_of((args, kwargs)))
             return result
@@ -206,7 +206,11 @@ def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, 
             stack.callback(module.register_forward_hook(leave(name, module), with_kwargs=True).remove)
         mark(image, frozenset({-1}))
         stack.enter_context(Follow())
-        model(image)
+        ends = sources_of(model(image))
+    if ends != {len(found) - 1}:  # scores of several strides, summed
+        last = found[-1]
+        shape = (last.channels, last.height, last.width)
+        found.append(Block("logits", "Sum", "logits", 1, *shape, 0, tuple(sorted(ends))))
     return merge_rows(found)
 
 

@@ -11,7 +11,7 @@ import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from timm.layers import resample_abs_pos_embed
+from timm.layers import PatchEmbed, resample_abs_pos_embed
 from timm.models import get_pretrained_cfg, is_model_in_modules
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
@@ -25,6 +25,9 @@ Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 OUTER_NAMES = ("features.", "encoder.", "model.")
 """What a file's names may have too little or too much in front: torchvision's `vgg16().features` begins at 0, a checkpoint of
 this lab has its encoder under `encoder.`."""
+
+UNFIT = (RuntimeError, AttributeError, TypeError, NotImplementedError, AssertionError, ValueError, IndexError)
+"""What timm's networks raise when they are asked for a pyramid, or a size, that they don't have."""
 
 
 # ---- building
@@ -45,7 +48,7 @@ def build_pyramid(name: str, strides: tuple[int, ...] | None = None) -> nn.Modul
     options = {"strict_img_size": False} if name.startswith("swin") else {}
     try:
         every = timm.create_model(name, pretrained=False, features_only=True, **options).feature_info.reduction()
-    except (RuntimeError, AttributeError, TypeError, NotImplementedError, AssertionError):
+    except UNFIT:
         every = []
     if len(set(every)) < 3:
         raise LabError(f"The encoder '{name}' gives no pyramid of feature maps. {_ones_that_do(name, strides)}")
@@ -58,9 +61,17 @@ def build_pyramid(name: str, strides: tuple[int, ...] | None = None) -> nn.Modul
         )
     # Where a stride occurs twice, the later feature map is the richer one.
     indices = tuple(len(every) - 1 - every[::-1].index(stride) for stride in strides)
-    encoder = timm.create_model(name, pretrained=False, features_only=True, out_indices=indices, **options)
-    if getattr(encoder, "output_fmt", "NCHW") == "NHWC":
-        encoder.register_forward_hook(_channels_second)
+    try:
+        encoder = timm.create_model(name, pretrained=False, features_only=True, out_indices=indices, **options)
+        if getattr(encoder, "output_fmt", "NCHW") == "NHWC":
+            encoder.register_forward_hook(_channels_second)
+        fits = _takes_any_size(encoder, strides)
+    except UNFIT:
+        fits = False
+    if not fits:
+        raise LabError(
+            f"The encoder '{name}' has no feature maps that fit a picture of any size. {_ones_that_do(name, strides)}"
+        )
     return encoder
 
 
@@ -79,20 +90,30 @@ def build_plain_vit(name: str, drop_path: float = 0.0) -> VisionTransformer | Ev
         )
     except (RuntimeError, TypeError):
         encoder = None
-    if not isinstance(encoder, VisionTransformer | Eva):
+    # A hybrid's patches are of a convolutional network's map, not of the picture.
+    if not isinstance(encoder, VisionTransformer | Eva) or type(encoder.patch_embed) is not PatchEmbed:
         raise LabError(f"'{name}' is not a plain Vision Transformer. Take one: {_near(name, 'vit')}.")
     height, width = encoder.patch_embed.patch_size
     if height != width:
         raise LabError(
             f"'{name}' has patches of {width} x {height} pixels, but they must be square here. Take another: {_near(name, 'vit')}."
         )
+    encoder.attn_pool = None  # makes one token of all for a classifier; here nothing would teach it
     return encoder
+
+
+def patch_tokens(encoder: VisionTransformer | Eva, images: torch.Tensor) -> torch.Tensor:
+    """Images (B, 3, h, w) to normalised patch tokens (B, N, C), row by row; class and register tokens stay behind.
+
+    Encoders that average their patches for the classifier have their last normalisation behind that, in `fc_norm`.
+    """
+    return encoder.fc_norm(encoder.forward_features(images)[:, encoder.num_prefix_tokens :])
 
 
 def is_plain_vit(name: str) -> bool:
     """True for timm's plain Vision Transformers. Raises LabError when timm has no such encoder."""
     _check_known(name)
-    return is_model_in_modules(name, {"vision_transformer", "eva"})
+    return is_model_in_modules(name, {"vision_transformer", "eva", "deit"})
 
 
 def normalization_of(name: str) -> Normalization:
@@ -106,6 +127,15 @@ def hub_repo_of(name: str) -> str | None:
     """The Hub repository of timm's default pretrained weights of an encoder, if there are any."""
     config = get_pretrained_cfg(name) if timm.is_model(name) else None
     return config.hf_hub_id if config else None
+
+
+@torch.no_grad()
+def _takes_any_size(encoder: nn.Module, strides: tuple[int, ...]) -> bool:
+    """Tried: some raise at another size than their own, others have maps that aren't the picture's size over the stride."""
+    height, width = 3 * max(strides), 5 * max(strides)
+    maps = encoder.eval()(torch.zeros(1, 3, height, width))
+    encoder.train()
+    return [features.shape[-2:] for features in maps] == [(height // stride, width // stride) for stride in strides]
 
 
 def _channels_second(_encoder: nn.Module, _inputs: object, maps: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -13,7 +13,7 @@ from torch import nn
 from core.config import ModelConfig
 from core.families import PLAIN
 from core.models.contract import SegmentationModel
-from core.models.encoders import build_plain_vit, build_pyramid, is_plain_vit, normalization_of
+from core.models.encoders import build_plain_vit, build_pyramid, is_plain_vit, normalization_of, patch_tokens
 
 DECODER_WIDTHS = (256, 128, 64, 32)
 """Of the path up over an encoder, from its deepest level on."""
@@ -160,10 +160,9 @@ class SimplePyramid(nn.Module):
 
 def patch_map(encoder: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """The patch tokens of a plain ViT as a map: images (B, 3, h, w) -> (B, C, h/patch, w/patch)."""
-    tokens = encoder.forward_features(images)[:, encoder.num_prefix_tokens :]
     patch = encoder.patch_embed.patch_size[0]
     height, width = images.shape[-2] // patch, images.shape[-1] // patch
-    return tokens.transpose(1, 2).reshape(len(images), -1, height, width)
+    return patch_tokens(encoder, images).transpose(1, 2).unflatten(2, (height, width))
 
 
 def two_convolutions(channels: int, width: int, norm: str, padding: int = 1) -> nn.Sequential:

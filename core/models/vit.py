@@ -12,7 +12,7 @@ from torch import nn
 
 from core.config import ModelConfig
 from core.models.contract import SegmentationModel
-from core.models.encoders import build_plain_vit, normalization_of
+from core.models.encoders import build_plain_vit, normalization_of, patch_tokens
 
 PUP_WIDTH = 256
 MASK_LAYERS = 2
@@ -29,7 +29,7 @@ class ViT(SegmentationModel):
         self.head = HEADS[config.head](encoder.embed_dim, classes)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        tokens = self.encoder.forward_features(images)[:, self.encoder.num_prefix_tokens :]  # (B, N, C)
+        tokens = patch_tokens(self.encoder, images)  # (B, N, C)
         return self.head(tokens, (images.shape[-2] // self.multiple, images.shape[-1] // self.multiple))
 
 

@@ -23,6 +23,7 @@ from torch import nn
 from core.config import RunConfig, read_config
 from core.errors import LabError
 from core.labels import LabelSpace
+from core.models import SegmentationModel
 from core.runs import Which, checkpoint_path
 
 
@@ -104,13 +105,19 @@ def read_checkpoint(run: Path, which: Which) -> Checkpoint:
         ) from None
 
 
-def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
+def load_weights(model: SegmentationModel, checkpoint: Checkpoint) -> None:
     """Fills a model from a checkpoint, every tensor by name.
 
     Raises:
         LabError: the file can't be read, or doesn't belong to this model.
     """
     path = checkpoint.path / "model.safetensors"
+    if model.classes != len(checkpoint.classes):
+        raise LabError(
+            f"The checkpoint '{checkpoint.path}' tells {len(checkpoint.classes)} classes apart ({', '.join(checkpoint.classes[:4])} "
+            f"...), but {model.classes} are wanted. Take data with its classes, or name its model.safetensors as first weights: "
+            "then its encoder alone is taken."
+        )
     try:
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -37,7 +37,7 @@ Report = Callable[..., None]
 """Called with fields of `core.runs.Status` that changed: phase, step, steps_total, seconds_left."""
 
 
-class _StopAsked(BaseException):  # noqa: N818 - no error, and nobody who catches errors shall swallow it
+class _StopAsked(BaseException):
     """The run was asked to stop while it was being set up."""
 
 
