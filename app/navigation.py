@@ -18,10 +18,12 @@ page = st.navigation(
     [
         st.Page(PAGES / "home.py", title="Home", icon=":material/home:", default=True),
         st.Page(PAGES / "data.py", title="Data", icon=":material/photo_library:"),
+        st.Page(PAGES / "models.py", title="Models", icon=":material/account_tree:"),
         st.Page(PAGES / "train.py", title="Train", icon=":material/model_training:"),
         st.Page(PAGES / "runs.py", title="Runs", icon=":material/show_chart:"),
         st.Page(PAGES / "compare.py", title="Compare", icon=":material/compare:"),
         st.Page(PAGES / "inspect.py", title="Inspect", icon=":material/image_search:"),
+        st.Page(PAGES / "look.py", title="Look inside", icon=":material/visibility:"),
     ],
     position="top",
 )

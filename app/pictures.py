@@ -9,7 +9,7 @@ import streamlit as st
 from app.media import encode_colors, encode_map, encode_photo
 from app.services import inference_worker, media
 from core.data.cityscapes import Frame, read_image, read_label_ids
-from core.inference.worker import Answer, checkpoint_stamp
+from core.inference.worker import Answer, Layers, Sight, SightKind, checkpoint_stamp
 from core.labels import LABEL_SPACES, LabelSpace
 from core.places import runs_folder
 
@@ -64,6 +64,42 @@ def _predict(run: Path, stamp: str, digest: str, _image: np.ndarray) -> Answer:
     return inference_worker().predict(run, _image)
 
 
+def layers(run_id: str) -> Layers:
+    """What can be looked at inside a run's network, from memory where it was asked before. Raises LabError as `predict` does."""
+    run = runs_folder() / run_id
+    return _layers(run, checkpoint_stamp(run, "best"))
+
+
+@st.cache_data(max_entries=48, show_spinner=False)
+def _layers(run: Path, stamp: str) -> Layers:
+    return inference_worker().layers(run)
+
+
+def look(
+    run_id: str, image: np.ndarray, digest: str, point: tuple[float, float], kind: SightKind, layer: str = ""
+) -> Sight:
+    """What a run's network sees at a point of an image, from memory where it was asked before.
+
+    Raises:
+        LabError: as `predict` does, and where the network has no such layer.
+    """
+    run = runs_folder() / run_id
+    return _look(run, checkpoint_stamp(run, "best"), digest, image, point, kind, layer)
+
+
+@st.cache_data(max_entries=48, show_spinner=False)
+def _look(
+    run: Path,
+    stamp: str,
+    digest: str,
+    _image: np.ndarray,
+    point: tuple[float, float],
+    kind: SightKind,
+    layer: str,
+) -> Sight:
+    return inference_worker().look(run, _image, point, kind, layer)
+
+
 @st.cache_data(max_entries=8, show_spinner=False)
 def decode(digest: str, _data: bytes) -> np.ndarray:
     """An uploaded picture, decoded in the inference process. `digest` is the hash of its bytes."""
@@ -77,3 +113,8 @@ def answer_addresses(answer: Answer, run_id: str, digest: str) -> tuple[str, str
         map_address(answer.labels, "labels", run_id, stamp, digest),
         map_address(answer.confidence, "confidence", run_id, stamp, digest),
     )
+
+
+def sight_address(values: np.ndarray) -> str:
+    """Address of a heat map, uint8 (h, w), which follows from its bytes: there are as many as there are pixels to ask about."""
+    return map_address(values, "sight", values.shape, hashlib.sha256(values.tobytes()).hexdigest())

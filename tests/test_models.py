@@ -1,28 +1,109 @@
-"""One contract for every network, and what each family owes to its paper."""
+"""One contract for every network: any size in, the same size out, whatever the family, the encoder and the options."""
 
 import copy
+import shutil
+import sys
+import warnings
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from core.config import ModelConfig
 from core.encoders import ENCODERS
 from core.errors import LabError
-from core.models import MODELS, build_model
-from core.models.encoders import build_pyramid, hub_repo_of, load_encoder
-from core.models.fcn import bilinear_upsampling
+from core.families import FAMILIES, FamilyEntry
+from core.models import build_model
+from core.models.encoders import hub_repo_of
 
 CLASSES = 7
+FOURTH = """
+from torch import nn
+from core.models import SegmentationModel
+
+
+class Pixelwise(SegmentationModel):
+    def __init__(self, config, classes):
+        super().__init__(classes, mean=(0.5,) * 3, std=(0.25,) * 3, multiple=4)
+        self.encoder = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.BatchNorm2d(8), nn.ReLU())
+        self.head = nn.Conv2d(8, classes, 1)
+
+    def segment(self, images):
+        return self.head(self.encoder(images))
+
+
+build = Pixelwise
+"""
+"""A family that the lab doesn't have: the contract must take it as it is."""
+
+# timm's test_* networks are whole, but tiny: options are tried on them, structures on the encoders that the lab offers.
 NETWORKS = {
-    "fcn-lite0": ModelConfig(family="fcn"),
-    "fcn-resnet18": ModelConfig(family="fcn", encoder="resnet18"),
+    "fcn-8s": ModelConfig(encoder="resnet18"),
+    "fcn-16s": ModelConfig(stride=16),
+    "fcn-32s": ModelConfig(encoder="convnext_atto", stride=32),
+    "fcn-vgg16-fc64": ModelConfig(encoder="vgg16", fc_width=64, dropout=0.5),
+    "fcn-frozen": ModelConfig(encoder="test_resnet", freeze=True),
     "unet-lite0": ModelConfig(family="unet"),
-    "unet-plain": ModelConfig(family="unet", encoder="plain", width=4),
+    "unet-swin": ModelConfig(family="unet", encoder="swinv2_tiny_window8_256"),
+    "unet-vit": ModelConfig(family="unet", encoder="vit_tiny_patch16_224"),
+    "unet-transposed-group": ModelConfig(family="unet", encoder="test_resnet", upsample="transposed", norm="group"),
+    "unet-bilinear-none": ModelConfig(family="unet", encoder="test_convnext", upsample="bilinear", norm="none"),
+    "unet-finest": ModelConfig(family="unet", encoder="test_efficientnet", score_levels="finest", dropout=0.3),
+    "unet-frozen": ModelConfig(family="unet", encoder="test_resnet", freeze=True),
+    "unet-vit-frozen": ModelConfig(family="unet", encoder="test_vit", freeze=True),
+    "plain": ModelConfig(family="unet", encoder="plain", width=4),
+    "plain-valid": ModelConfig(family="unet", encoder="plain", width=4, padding="valid", norm="none", dropout=0.5),
+    "plain-valid-depth-1": ModelConfig(family="unet", encoder="plain", width=4, depth=1, padding="valid"),
+    "plain-valid-depth-3": ModelConfig(family="unet", encoder="plain", width=4, depth=3, padding="valid"),
+    "plain-depth-2-nearest": ModelConfig(
+        family="unet", encoder="plain", width=8, depth=2, norm="group", upsample="nearest"
+    ),
     "vit-tiny": ModelConfig(family="vit", encoder="vit_tiny_patch16_224"),
+    "vit-pup": ModelConfig(family="vit", encoder="test_vit", head="pup"),
+    "vit-mask": ModelConfig(family="vit", encoder="test_vit", head="mask"),
+    "vit-drop-path": ModelConfig(family="vit", encoder="test_vit", drop_path=0.2),
+    "vit-checkpointing": ModelConfig(family="vit", encoder="test_vit", grad_checkpointing=True),
+    "vit-frozen": ModelConfig(family="vit", encoder="test_vit", freeze=True, grad_checkpointing=True, head="mask"),
+    "vit-dinov3": ModelConfig(family="vit", encoder="vit_tiny_patch16_dinov3_qkvb"),
+    "vit-registers": ModelConfig(family="vit", encoder="vit_dwee_patch16_reg1_gap_256"),
+    "vit-patch-14-average": ModelConfig(family="vit", encoder="eva02_tiny_patch14_224"),
+    "vit-pooled-by-attention": ModelConfig(family="vit", encoder="test_vit3"),
+    "vit-patch-8": ModelConfig(family="vit", encoder="vit_small_patch8_224"),
+    "vit-patch-32": ModelConfig(family="vit", encoder="vit_small_patch32_224"),
+    "a-fourth-family": ModelConfig.model_construct(family="fourth", encoder="own"),
 }
+
+SAME_GRAPH = {
+    "fcn-16s": "fcn-8s",
+    "fcn-frozen": "fcn-8s",
+    "unet-frozen": "unet-transposed-group",
+    "unet-vit": "unet-vit-frozen",
+    "plain-valid-depth-1": "plain-valid",
+    "plain-valid-depth-3": "plain-valid",
+    "vit-tiny": "vit-checkpointing",
+    "vit-drop-path": "vit-checkpointing",
+    "vit-frozen": "vit-mask",
+    "vit-registers": "vit-checkpointing",
+    "vit-patch-8": "vit-checkpointing",
+    "vit-patch-32": "vit-checkpointing",
+}
+"""Networks that differ from another one in sizes or only while they train. Tracing takes seconds, so these were traced once,
+without a fault, and are left out here."""
+
+EXPORTED = (
+    "fcn-vgg16-fc64",
+    "unet-transposed-group",
+    "unet-swin",
+    "unet-vit-frozen",
+    "plain-valid",
+    "vit-mask",
+    "vit-pup",
+    "vit-dinov3",
+)
+"""One of every structure. All networks of the table were exported once, and none was refused."""
 
 
 def images(batch=1, height=97, width=161, seed=0):
@@ -36,7 +117,7 @@ def train_two_steps(model):
     """FCN's score layers and a ResNet's last normalisations begin at zero: what lies behind them learns from the third step on."""
     model.train()
     target = torch.randint(0, CLASSES, (2, 64, 64), generator=torch.Generator().manual_seed(1))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD([parameter for parameter in model.parameters() if parameter.requires_grad], lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()
         F.cross_entropy(model(images(2, 64, 64)), target).backward()
@@ -44,8 +125,20 @@ def train_two_steps(model):
     optimizer.zero_grad()
 
 
+@pytest.fixture(scope="module")
+def fourth(tmp_path_factory):
+    """A fourth family: one file, one line in the table."""
+    folder = tmp_path_factory.mktemp("family")
+    (folder / "fourth_family.py").write_text(FOURTH)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.setitem(FAMILIES, "fourth", FamilyEntry("Fourth", "fourth_family", "own"))
+        yield
+    sys.modules.pop("fourth_family", None)
+
+
 @pytest.fixture(scope="module", params=NETWORKS, ids=str)
-def trained(request):
+def trained(request, fourth):
     """A network after two steps, its config, and a copy of its first state. Tests leave its weights as they are."""
     torch.manual_seed(0)
     config = NETWORKS[request.param]
@@ -60,7 +153,7 @@ def test_logits_have_the_images_size_whatever_it_is(trained):
     model, *_ = trained
     model.eval()
     with torch.no_grad():
-        for height, width in ((97, 161), (32, 32), (64, 96), (33, 17)):
+        for height, width in ((97, 161), (64, 96), (33, 17), (5, 3), (1, 1)):
             logits = model(images(1, height, width))
             assert logits.shape == (1, CLASSES, height, width)
             assert logits.dtype == torch.float32
@@ -68,21 +161,47 @@ def test_logits_have_the_images_size_whatever_it_is(trained):
             assert logits.std() > 0
 
 
-def test_gradients_reach_every_parameter(trained):
+def test_gradients_of_single_odd_images_reach_every_trainable_parameter(trained):
     model, *_ = trained
-    model.train()
     state = copy.deepcopy(model.state_dict())
-    target = torch.randint(0, CLASSES, (2, 97, 161), generator=torch.Generator().manual_seed(2))
-    F.cross_entropy(model(images(2)), target).backward()
-    without = [name for name, value in model.named_parameters() if value.grad is None or not value.grad.abs().sum() > 0]
+    model.train()
+    torch.manual_seed(0)
+    target = torch.randint(0, CLASSES, (1, 97, 161), generator=torch.Generator().manual_seed(2))
+    for seed in range(2):  # what was dropped for the first may get its gradient from the second
+        F.cross_entropy(model(images(seed=seed)), target).backward()
+    without = {name for name, value in model.named_parameters() if value.grad is None or not value.grad.abs().sum() > 0}
     model.zero_grad()
     model.load_state_dict(state)
-    assert not without
+    assert without == {name for name, value in model.named_parameters() if not value.requires_grad}
 
 
-def test_steps_changed_the_weights(trained):
-    model, _, before = trained
-    assert any(not torch.equal(before[name], value) for name, value in model.state_dict().items())
+def test_two_steps_changed_what_is_trainable_and_only_that(trained):
+    model, config, before = trained
+    state = model.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], state[name])}
+    if config.freeze:
+        assert not {name for name in changed if name.startswith("encoder.")}
+    heads = {
+        name for name, value in model.named_parameters() if value.requires_grad and not name.startswith("encoder.")
+    }
+    assert heads & changed
+    assert not {"mean", "std"} & changed
+
+
+def test_a_frozen_encoder_keeps_weights_and_statistics_while_the_rest_learns(trained):
+    model, config, _ = trained
+    if model.encoder is None:
+        assert config.encoder == "plain"
+        with pytest.raises(AssertionError, match="nothing to freeze"):
+            model.freeze_encoder()
+        return
+    model = copy.deepcopy(model)
+    model.freeze_encoder()
+    before = copy.deepcopy(model.state_dict())
+    train_two_steps(model)
+    assert model.training and not any(module.training for module in model.encoder.modules())
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(before[name], value)}
+    assert changed and not {name for name in changed if name.startswith("encoder.")}
 
 
 def test_evaluation_is_deterministic_and_an_image_is_the_same_alone_and_in_a_batch(trained):
@@ -106,7 +225,9 @@ def test_bf16_is_close_to_fp32(trained):
     # bf16 keeps 8 bits, 0.4 % a rounding; over the layers of a network this grows to a few per cent of the logits' spread.
     apart = (rough - exact).norm() / (exact - exact.mean()).norm()
     assert 0 < apart < 0.06
-    assert (rough.argmax(1) == exact.argmax(1)).float().mean() > 0.93
+    # Where another class wins, the two were as close as that.
+    lost = exact.amax(1) - exact.gather(1, rough.argmax(1, keepdim=True)).squeeze(1)
+    assert lost.max() <= 2 * (rough - exact).abs().max()
 
 
 def test_safetensors_bring_back_the_same_network(trained, tmp_path):
@@ -127,47 +248,72 @@ def test_mean_and_std_are_part_of_the_network(trained):
     assert (names["std"] > 0).all()
 
 
+@pytest.mark.parametrize("trained", [name for name in NETWORKS if name not in SAME_GRAPH], indirect=True)
+def test_the_graph_is_traced_whole_and_gives_the_same_logits(trained):
+    """`fullgraph` refuses any break: nothing in a network depends on what a tensor holds."""
+    model, *_ = trained
+    model.eval()
+    torch._dynamo.reset()
+    with torch.no_grad():
+        exact = model(images())
+        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)(images())
+    assert torch.allclose(compiled, exact, atol=1e-4 * exact.abs().max().item())
+
+
+def test_a_compiled_network_gives_the_same_logits():
+    if not shutil.which("g++"):
+        pytest.skip("torch.compile needs a C++ compiler, and there is no g++")
+    torch.manual_seed(0)
+    torch._dynamo.reset()
+    config = ModelConfig(family="unet", encoder="plain", width=4, depth=1, norm="none", upsample="nearest")
+    model = build_model(config, CLASSES).eval()
+    with torch.no_grad():
+        exact = model(images())
+        compiled = torch.compile(model, fullgraph=True)(images())
+    assert torch.allclose(compiled, exact, atol=1e-4 * exact.abs().max().item())
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_an_exported_onnx_file_gives_the_same_logits(name, fourth, tmp_path):
+    torch.manual_seed(0)
+    torch._dynamo.reset()
+    model = build_model(NETWORKS[name], CLASSES)
+    train_two_steps(model)
+    model.eval()
+    path = tmp_path / "model.onnx"
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # onnxscript's own deprecations
+        torch.onnx.export(model, (images(),), path, dynamo=True, verbose=False, external_data=False)
+        exact = model(images(seed=3))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {session.get_inputs()[0].name: images(seed=3).numpy()})
+    assert logits.shape == exact.shape
+    assert np.abs(logits - exact.numpy()).max() <= 1e-4 * exact.abs().max()
+
+
+# ---- the table of families
+
+
+def test_every_family_and_every_option_stands_in_the_table():
+    assert {config.family for config in NETWORKS.values()} == {*FAMILIES, "fourth"}
+    for name, field in ModelConfig.model_fields.items():
+        if name != "weights":
+            values = {getattr(config, name) for config in NETWORKS.values()}
+            assert values > {field.default} or len(values) > 1, name
+
+
 def test_the_same_seed_builds_the_same_network_and_another_another():
     states = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        states.append(build_model(NETWORKS["unet-plain"], CLASSES).state_dict())
+        states.append(build_model(NETWORKS["plain"], CLASSES).state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert not torch.equal(states[0]["classifier.weight"], states[2]["classifier.weight"])
 
 
 def test_an_unknown_family_lists_the_known_ones():
-    config = ModelConfig.model_construct(family="gan")
-    with pytest.raises(LabError, match=f"'gan'.*{', '.join(MODELS)}"):
-        build_model(config, CLASSES)
-
-
-@pytest.mark.parametrize("family", MODELS)
-def test_an_unknown_encoder_lists_close_names(family):
-    with pytest.raises(LabError, match="'resnet81'.*resnet18"):
-        build_model(ModelConfig(family=family, encoder="resnet81"), CLASSES)
-
-
-@pytest.mark.parametrize(
-    ("family", "encoder", "words"),
-    [
-        ("unet", "vit_tiny_patch16_224", "vit_tiny_patch16_224.*resnet18"),
-        ("fcn", "vit_tiny_patch16_224", "vit_tiny_patch16_224.*resnet18"),
-        ("unet", "convnext_atto", "convnext_atto.*strides .4, 8, 16, 32.*resnet18"),
-        ("fcn", "plain", "'plain'"),
-        ("vit", "plain", "'plain'"),
-        ("vit", "resnet18", "not a plain Vision Transformer.*vit_small_patch14_dinov2"),
-        ("vit", "swin_tiny_patch4_window7_224", "not a plain Vision Transformer"),
-    ],
-)
-def test_an_encoder_that_does_not_fit_is_refused(family, encoder, words):
-    with pytest.raises(LabError, match=words):
-        build_model(ModelConfig(family=family, encoder=encoder), CLASSES)
-
-
-def test_an_encoder_without_bridges_serves_the_fcn():
-    model = build_model(ModelConfig(family="fcn", encoder="convnext_atto"), CLASSES)
-    assert model(images()).shape == (1, CLASSES, 97, 161)
+    with pytest.raises(LabError, match=f"'gan'.*{', '.join(FAMILIES)}"):
+        build_model(ModelConfig.model_construct(family="gan"), CLASSES)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS, ids=lambda encoder: encoder.name)
@@ -178,120 +324,12 @@ def test_the_encoders_on_offer_exist_and_their_weights_are_timms_own(encoder):
         assert hub_repo_of(encoder.name) == encoder.hub_repo
 
 
-# ---- FCN-8s
-
-
-def test_fcn_upsampling_begins_as_bilinear_interpolation():
-    features = torch.rand(2, CLASSES, 9, 13, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        ours = bilinear_upsampling(CLASSES)(features)
-    theirs = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
-    # At the rim they differ by intent: a transposed convolution sees zeros beyond it.
-    assert ours.shape == theirs.shape
-    assert torch.allclose(ours[..., 1:-1, 1:-1], theirs[..., 1:-1, 1:-1], atol=1e-6)
-
-
-def test_fcn_begins_undecided():
-    model = build_model(NETWORKS["fcn-resnet18"], CLASSES).eval()
-    with torch.no_grad():
-        assert (model(images()) == 0).all()
-
-
-def test_fcn_takes_strides_8_16_and_32():
-    model = build_model(NETWORKS["fcn-lite0"], CLASSES)
-    assert model.encoder.feature_info.reduction() == [8, 16, 32]
-
-
-# ---- U-Net
-
-
-def test_the_plain_unet_is_that_of_figure_1():
-    model = build_model(ModelConfig(family="unet", encoder="plain", width=64), 2)
-    widths = [down[0].out_channels for down in model.downs]
-    assert widths == [64, 128, 256, 512, 1024]
-    assert [up.upsample.out_channels for up in model.ups] == [512, 256, 128, 64]
-    assert [up.convolutions[0].in_channels for up in model.ups] == [1024, 512, 256, 128]
-    # The paper's network has 31.0 million weights; batch normalisation adds a little.
-    assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(31.04e6, rel=0.002)
-
-
-def test_unet_sees_every_stride():
-    model = build_model(NETWORKS["unet-lite0"], CLASSES)
-    assert model.encoder.feature_info.reduction() == [2, 4, 8, 16, 32]
-
-
-# ---- weights from files
-
-
-def flat(name):
-    return name.replace(".", "_").removeprefix("features_")
-
-
-def test_the_real_weights_fit(shared):
-    for name, config in (
-        ("tf_efficientnet_lite0_imagenet", ModelConfig(family="fcn")),
-        ("vgg16_imagenet_features", ModelConfig(family="fcn", encoder="vgg16")),
-        ("vit_small_patch14_dinov2", ModelConfig(family="vit")),
-    ):
-        path = shared / "weights" / f"{name}.safetensors"
-        torch.manual_seed(0)
-        encoder = build_model(config, CLASSES).encoder
-        before = copy.deepcopy(encoder.state_dict())
-        load_encoder(encoder, path)
-        file = {flat(key): value for key, value in load_file(path).items()}
-        for key, value in encoder.state_dict().items():
-            if not key.endswith("num_batches_tracked"):
-                assert not torch.equal(value, before[key]), f"{name}: {key} is still the random one"
-                if key != "pos_embed":
-                    assert torch.equal(value, file[flat(key)].float()), f"{name}: {key}"
-
-
-def test_position_embeddings_of_another_grid_are_interpolated(tmp_path):
-    encoder = build_model(NETWORKS["vit-tiny"], CLASSES).encoder
-    tensors = {name: value.clone() for name, value in encoder.state_dict().items()}
-    tensors["pos_embed"] = torch.full((1, 1 + 24 * 24, 192), 0.5)
-    tensors["head.weight"] = torch.zeros(10, 192)
-    save_file(tensors, tmp_path / "vit384.safetensors")
-    assert load_encoder(encoder, tmp_path / "vit384.safetensors") == ["head.weight"]
-    assert encoder.pos_embed.shape == (1, 1 + 14 * 14, 192)
-    assert torch.allclose(encoder.pos_embed, torch.tensor(0.5), atol=1e-3)
-
-
-def small_encoder():
-    return build_pyramid("resnet18", (8, 16, 32))
-
-
-@pytest.mark.parametrize("outer", ["features", "encoder", "model"])
-def test_a_file_may_lack_the_outermost_name(tmp_path, outer):
-    tensors = {name: value + 1 for name, value in small_encoder().state_dict().items()}
-    save_file(tensors, tmp_path / "w.safetensors")
-    encoder = nn.ModuleDict({outer: small_encoder()})
-    assert load_encoder(encoder, tmp_path / "w.safetensors") == []
-    assert torch.equal(encoder.state_dict()[f"{outer}.conv1.weight"], tensors["conv1.weight"])
-
-
-@pytest.mark.parametrize("kind", ["missing tensor", "wrong shape", "text", "empty", "truncated", "absent"])
-def test_a_file_that_does_not_fit_is_refused_by_name(tmp_path, kind):
-    encoder = small_encoder()
-    tensors = {name: value.clone() for name, value in encoder.state_dict().items()}
-    if kind == "missing tensor":
-        del tensors["layer1.0.conv1.weight"]
-    if kind == "wrong shape":
-        tensors["layer1.0.conv1.weight"] = torch.zeros(3, 3)
-    path = tmp_path / "foreign.safetensors"
-    save_file(tensors, path)
-    if kind == "truncated":
-        path.write_bytes(path.read_bytes()[:-1000])
-    if kind in ("text", "empty"):
-        path.write_text("hello" if kind == "text" else "")
-    if kind == "absent":
-        path.unlink()
-    with pytest.raises(LabError, match="foreign.safetensors") as caught:
-        load_encoder(encoder, path)
-    if "tensor" in kind or "shape" in kind:
-        assert "layer1_0_conv1_weight" in str(caught.value)
-
-
-def test_weights_of_another_encoder_are_refused(shared):
-    with pytest.raises(LabError, match="tf_efficientnet_lite0_imagenet.safetensors"):
-        load_encoder(small_encoder(), shared / "weights" / "tf_efficientnet_lite0_imagenet.safetensors")
+@pytest.mark.parametrize("encoder", ENCODERS, ids=lambda encoder: encoder.name)
+def test_every_family_that_offers_an_encoder_builds_on_it(encoder):
+    with torch.device("meta"):  # shapes without numbers: this costs nothing
+        models = [build_model(ModelConfig(family=family, encoder=encoder.name), CLASSES) for family in encoder.families]
+    insides = [model if model.encoder is None else model.encoder for model in models]
+    for inside in insides:
+        millions = sum(parameter.numel() for parameter in inside.parameters()) / 1e6
+        # The table counts the convolution behind an EfficientNet's last map, 0.4 million, which no network here needs.
+        assert millions == pytest.approx(encoder.parameters, abs=0.42 if "efficientnet" in encoder.name else 0.06)

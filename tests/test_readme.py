@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,3 +59,38 @@ def test_every_dependency_is_named_with_its_purpose_and_bounded() -> None:
 def test_nothing_foreign_is_in_the_project() -> None:
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
     assert not [file for file in files if re.search(r"_leftImg8bit|_gtFine_|\.(safetensors|pth|pt|ckpt|pkl)$", file)]
+
+
+FOURTH_FAMILY = """
+import re, sys, types
+from pathlib import Path
+from typing import Literal
+import core.families as families
+
+readme = Path("README.md").read_text()
+name, line = re.search(r'`"(\\w+)": (FamilyEntry\\(.*?\\)),`', readme).groups()
+families.FAMILIES[name] = eval(line, vars(families))
+families.Family = Literal[*families.FAMILIES]  # as it is once the line stands in the file
+module = types.ModuleType(families.FAMILIES[name].module)
+exec(re.search(r"```python\\n(.*?)```", readme, re.S)[1], vars(module))
+sys.modules[module.__name__] = module
+
+import torch
+from core.config import read_config
+from core.encoders import encoders_of
+from core.models import build_model
+from core.models.describe import describe
+
+config = read_config({"model": {"family": name}})
+logits = build_model(config.model, 7)(torch.rand(2, 3, 97, 161))
+logits.mean().backward()
+anatomy = describe(config.model, (64, 128))
+assert anatomy.output_stride == 16 and anatomy.blocks[-1].name == "score", anatomy
+print(config.model.title, tuple(logits.shape), encoders_of(name)[0].name)
+"""
+
+
+def test_the_fourth_family_works_as_it_stands_there() -> None:
+    done = subprocess.run([sys.executable, "-c", FOURTH_FAMILY], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "Linear · EfficientNet-Lite0 (2, 7, 97, 161) tf_efficientnet_lite0"

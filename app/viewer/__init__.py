@@ -1,8 +1,8 @@
 """The mask viewer: one picture under any number of label maps, side by side, with one zoom and one pointer.
 
 This is the Python face of a Streamlit component without a build step. The browser fetches the pictures by their
-addresses, decodes them, colours the label maps and answers every pan, zoom, opacity, class and hover by itself; no
-request comes back to the server. Making the pictures and serving them is left to the caller and the lab's routes.
+addresses, decodes them, colours the label and heat maps and answers every pan, zoom, opacity, class and hover by itself. One
+thing comes back to the server, and only where a page asks for it: the point that was picked. Making the pictures and serving them is left to the caller and the lab's routes.
 
 `elements.js` makes elements, `pictures.js` fetches and decodes, `view.js` and `layout.js` are the sums of zoom and of
 columns, `painting.js` colours and draws, `readout.js` says what is at the pointer, `panel.js` is one picture,
@@ -10,7 +10,8 @@ columns, `painting.js` colours and draws, `readout.js` says what is at the point
 them together.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ import streamlit as st
 
 MOST_PANELS = 8
 IGNORED = 255
+
+Point = tuple[float, float]
+"""(u, v), 0..1 from the left and from the top of the picture."""
 
 _HERE = Path(__file__).parent
 
@@ -45,16 +49,20 @@ _component = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Panel:
-    """One labelling of the picture.
+    """One labelling of the picture, or a heat map over it.
 
     Attributes:
         title: what made it, "U-Net" or "Ground truth".
         labels: address of an 8-bit gray PNG, the class number in each pixel, 255 = ignored. Any size: it is laid over
-            the whole picture, nearest neighbour.
+            the whole picture, nearest neighbour. For a heat map, 0..255 from `low` to `high`.
         confidence: address of an 8-bit gray PNG, 0..255 for 0..1, of any size; None where there is none.
         subtitle: a short figure beside the title, "mIoU 0.54".
         color: CSS colour of the run, shown as a dot by the title; None for no dot.
         is_truth: the other panels are compared with this one.
+        heat: `labels` are not classes but values, coloured from dark to light and not counted in the legend.
+        low: what 0 stands for.
+        high: what 255 stands for.
+        power: a byte stands for low + (high - low) * (byte / 255) ** power; 2 where roots are shown.
     """
 
     title: str
@@ -63,6 +71,10 @@ class Panel:
     subtitle: str = ""
     color: str | None = None
     is_truth: bool = False
+    heat: bool = False
+    low: float = 0.0
+    high: float = 1.0
+    power: float = 1.0
 
 
 def viewer(
@@ -74,11 +86,13 @@ def viewer(
     key: str,
     name: str = "",
     aspect: float = 2.0,
+    picked: Point | None = None,
+    on_pick: Callable[[Point], None] | None = None,
 ) -> None:
     """Show `image` once per panel, its label map over it.
 
     Called again under the same `key` with other pictures, it swaps them when all are decoded and keeps zoom (where
-    the new picture has the same proportions), opacity and hidden classes. Nothing is sent back to Python.
+    the new picture has the same proportions), opacity and hidden classes. Without `on_pick` nothing is sent back to Python.
 
     Args:
         image: address of the photo (JPEG or PNG), of the same origin as the page.
@@ -88,6 +102,8 @@ def viewer(
         key: Streamlit key of this viewer.
         name: the picture's name, for those who can't see it.
         aspect: width / height of the photo, to hold its place until it has arrived.
+        picked: a point that is marked in every panel, until another is picked.
+        on_pick: called with the point that was clicked or tapped, before the script runs again, as any widget's callback.
 
     Raises:
         ValueError: no panel or more than 8, more than 255 classes, or not one colour per class.
@@ -105,5 +121,27 @@ def viewer(
         "classes": list(classes),
         "colors": [[int(part) for part in color] for color in colors],
         "aspect": aspect,
+        "picked": picked,
+        "picks": on_pick is not None,
     }
-    _component(key=key, data=data)
+    if on_pick is None:
+        _component(key=key, data=data)
+        return
+
+    def tell() -> None:
+        point = as_point(st.session_state[key].picked)
+        if point is not None:
+            on_pick(point)
+
+    _component(key=key, data=data, on_picked_change=tell)
+
+
+def as_point(value: object) -> Point | None:
+    """What a browser or an address says as a point (u, v), 0..1; None where it is none."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return None
+    try:
+        u, v = (float(part) for part in value)
+    except (TypeError, ValueError):
+        return None
+    return (u, v) if math.isfinite(u + v) and 0 <= u <= 1 and 0 <= v <= 1 else None

@@ -13,7 +13,8 @@ class Bar {
     });
     this.slider.addEventListener("input", () => viewer.setOpacity(Number(this.slider.value) / 100));
     this.opacity = make("output", "figure");
-    const opacity = make("label", "opacity", {}, make("span", "", {}, "Labels"), this.slider, this.opacity);
+    this.what = make("span", "", {}, "Labels");
+    const opacity = make("label", "opacity", {}, this.what, this.slider, this.opacity);
 
     this.outlines = make("button", "toggle", { type: "button" }, "Outlines");
     this.outlines.addEventListener("click", () => viewer.setOutlined(!viewer.outlined));
@@ -31,6 +32,12 @@ class Bar {
       this.reset
     );
     this.element = make("div", "bar", { role: "toolbar", "aria-label": "View" }, opacity, this.outlines, zoom);
+  }
+
+  // Heat maps have no outlines, and are no labels.
+  setHeat(isHeat) {
+    this.outlines.hidden = isHeat;
+    this.what.textContent = isHeat ? "Heat" : "Labels";
   }
 
   show({ view, opacity, outlined }) {

@@ -1,5 +1,5 @@
-// Wheel, double click, drag, pinch, tap and keys, turned into views and into the image point that is read. Reads the
-// viewer's `view`, and tells it through `setView` and `setPoint`.
+// Wheel, double click, drag, pinch, tap and keys, turned into views, into the image point that is read, and into the one that
+// is picked. Reads the viewer's `view`, and tells it through `setView`, `setPoint` and `pick`.
 
 const DOUBLE_CLICK_SCALE = 3;
 const KEY_PAN = 0.15; // of the visible part
@@ -61,7 +61,9 @@ class Gestures {
   }
 
   #onUp(event, panel) {
-    if (this.fingers.delete(event.pointerId) && this.tap) this.#pointTo(event, panel);
+    if (!this.fingers.delete(event.pointerId) || !this.tap) return;
+    this.#pointTo(event, panel);
+    if (this.viewer.point) this.viewer.pick(this.viewer.point.place);
   }
 
   #onKey(event) {
@@ -72,6 +74,7 @@ class Gestures {
     if (event.key === "+" || event.key === "=") this.viewer.setView(moved(view, ZOOM_STEP, MIDDLE));
     else if (event.key === "-") this.viewer.setView(moved(view, 1 / ZOOM_STEP, MIDDLE));
     else if (event.key === "0") this.viewer.setView(WHOLE);
+    else if (event.key === "Enter" && this.viewer.data?.picks) this.viewer.pick(imagePoint(view, MIDDLE));
     else if (next[event.key] && view.scale > 1) this.viewer.setView(moved(view, 1, next[event.key], MIDDLE));
     else return; // unzoomed, the arrows scroll the page
     event.preventDefault();

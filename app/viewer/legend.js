@@ -32,6 +32,11 @@ class Legend {
     this.#showHidden();
   }
 
+  // Without a mask there are no classes to speak of.
+  setHidden(isHidden) {
+    this.head.hidden = this.list.hidden = isHidden;
+  }
+
   // Show the shares of the first of `panels` that has a mask.
   showShares(panels) {
     const panel = panels.find((candidate) => candidate?.shares);

@@ -1,4 +1,4 @@
-// One picture: its title, read-out, canvas, cross, failure sentence, and its shares for readers of the screen. What it
+// One picture: its title, read-out, canvas, cross, mark, failure sentence, and its shares for readers of the screen. What it
 // shows, and how large it is, it is told.
 
 const LOST_MASK =
@@ -14,8 +14,9 @@ class Panel {
     this.readout = new Readout();
     this.canvas = make("canvas", "", { role: "img" });
     this.cross = make("div", "cross", { "aria-hidden": "true" });
+    this.pin = make("div", "pin", { "aria-hidden": "true" }); // the picked point, which stays
     this.message = make("p", "message", { role: "status" });
-    this.stage = make("div", "stage", {}, this.canvas, this.cross, this.message);
+    this.stage = make("div", "stage", {}, this.canvas, this.pin, this.cross, this.message);
     this.table = make("table", "unseen");
     const head = make("div", "head", {}, this.dot, this.title, this.subtitle);
     this.element = make("section", "", {}, head, this.readout.element, this.stage, this.table);
@@ -30,7 +31,9 @@ class Panel {
     this.dot.style.background = spec.color ?? "";
     this.title.textContent = this.title.title = spec.title;
     this.subtitle.textContent = spec.subtitle;
-    this.canvas.setAttribute("aria-label", `${spec.title}: class colours over the photo`);
+    this.readout.describe(spec);
+    const what = spec.heat ? `heat map from ${figure(spec.low)} to ${figure(spec.high)}` : "class colours";
+    this.canvas.setAttribute("aria-label", `${spec.title}: ${what} over the photo`);
     this.#setState("loading");
   }
 
@@ -38,18 +41,22 @@ class Panel {
   fill({ photo, labels, confidence }, classes) {
     this.labels = labels;
     this.confidence = confidence;
-    this.shares = labels && classShares(labels, classes.length);
+    this.shares = labels && !this.spec.heat ? classShares(labels, classes.length) : null;
     this.colored = labels && new OffscreenCanvas(labels.width, labels.height);
     const row = (name, share) =>
       make("tr", "", {}, make("th", "", { scope: "row" }, name), make("td", "", {}, percent(share)));
     const rows = (this.shares ?? []).flatMap((share, index) => (share ? [row(classes[index], share)] : []));
+    this.table.hidden = this.spec.heat;
     this.table.replaceChildren(make("caption", "", {}, `Share of labelled pixels: ${this.spec.title}`), ...rows);
     if (photo && labels) this.#setState("ready");
     else this.#setState("failed", labels ? LOST_PHOTO : LOST_MASK);
   }
 
+  // `table` colours classes; a heat map has its own, and no outlines.
   recolor(table, outlined) {
-    if (this.labels) colorLabels(this.labels, table, outlined, this.colored);
+    if (!this.labels) return;
+    if (this.spec.heat) colorLabels(this.labels, HEAT_TABLE, false, this.colored);
+    else colorLabels(this.labels, table, outlined, this.colored);
   }
 
   // CSS pixels. A size that changes leaves the canvas empty.
@@ -66,12 +73,17 @@ class Panel {
     drawView(this.context, photo, this.colored, view, opacity);
   }
 
-  // Put the cross at a frame point; there is none out of sight, or without a point.
-  showCross(place) {
+  // Put the cross, and the pin of what was picked, at frame points; there is none out of sight, or without a point.
+  showCross(place, picked) {
+    this.#put(this.cross, place);
+    this.#put(this.pin, picked);
+  }
+
+  #put(element, place) {
     const [a, b] = place ?? [-1, -1];
-    this.cross.hidden = a < 0 || b < 0 || a > 1 || b > 1;
-    this.cross.style.left = `${a * 100}%`;
-    this.cross.style.top = `${b * 100}%`;
+    element.hidden = a < 0 || b < 0 || a > 1 || b > 1;
+    element.style.left = `${a * 100}%`;
+    element.style.top = `${b * 100}%`;
   }
 
   #setState(state, message = "") {

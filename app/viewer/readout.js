@@ -1,21 +1,39 @@
-// What a panel says about the pixel under the pointer, and the line above its picture that says it.
+// What a panel says about the pixel under the pointer, and the line above its picture that says it. A heat map has a scale
+// there, as long as nothing is pointed at.
 
 const HINT = matchMedia("(hover: none)").matches
   ? "Tap the picture to read a pixel, pinch to zoom."
   : "Point at the picture to read a pixel, scroll to zoom.";
 
-// What a panel answers at an image point: {index, text, wrong}; null where there is no mask. `truth` is the panel to
+const PICK_HINT = matchMedia("(hover: none)").matches
+  ? "Tap a pixel to ask about it, pinch to zoom."
+  : "Click a pixel to ask about it, scroll to zoom.";
+
+// A number in as many digits as the eye needs.
+function figure(value) {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const text = size < 0.001 || size >= 100_000 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
+  return text.replaceAll("-", "−");
+}
+
+// What a heat map's byte stands for.
+const heatValue = ({ low, high, power }, byte) => low + (high - low) * (byte / 255) ** power;
+
+// What a panel answers at an image point: {color, text, wrong}; null where there is no mask. `truth` is the panel to
 // compare with, where there is one.
-function answerAt(place, { spec, labels, confidence }, truth, classes) {
+function answerAt(place, { spec, labels, confidence }, truth, { classes, colors }) {
   if (!labels) return null;
   const index = valueAt(labels, place);
+  if (spec.heat) return { color: HEAT_COLORS[index], text: figure(heatValue(spec, index)), wrong: false };
+  const color = colors[index];
   const name = classes[index] ?? "not labelled";
-  if (spec.is_truth) return { index, text: `truth: ${name}`, wrong: false };
+  if (spec.is_truth) return { color, text: `truth: ${name}`, wrong: false };
   let text = name;
   if (confidence) text += ` ${Math.round(valueAt(confidence, place) / 2.55)}${NBSP}%`;
   else if (spec.confidence) text += ", confidence not loaded";
   const right = truth?.labels ? valueAt(truth.labels, place) : index;
-  return { index, text, wrong: right < classes.length && right !== index };
+  return { color, text, wrong: right < classes.length && right !== index };
 }
 
 class Readout {
@@ -23,12 +41,25 @@ class Readout {
     this.swatch = make("span", "swatch");
     this.answer = make("span", "answer");
     this.mark = make("span", "mark", { title: "Differs from the truth" });
-    this.element = make("div", "readout", {}, this.swatch, this.answer, this.mark);
+    this.low = make("span", "figure");
+    this.high = make("span", "figure");
+    const ramp = make("span", "ramp", { "aria-hidden": "true" });
+    ramp.style.background = `linear-gradient(90deg, ${HEAT_COLORS.filter((_, value) => value % 15 === 0).map(cssColor)})`;
+    this.scale = make("span", "scale", {}, this.low, ramp, this.high);
+    this.element = make("div", "readout", {}, this.swatch, this.answer, this.mark, this.scale);
+  }
+
+  describe({ heat, low, high }) {
+    this.isHeat = heat;
+    this.low.textContent = figure(low);
+    this.high.textContent = figure(high);
   }
 
   // Show an answer, or `otherwise` where it is null.
-  tell(answer, colors, otherwise = "") {
-    const color = answer && colors[answer.index];
+  tell(answer, otherwise = "") {
+    const { color } = answer ?? {};
+    this.scale.hidden = !this.isHeat || Boolean(answer) || Boolean(otherwise);
+    this.answer.hidden = this.mark.hidden = !this.scale.hidden;
     this.swatch.style.background = color ? cssColor(color) : "";
     this.swatch.hidden = !answer;
     this.answer.textContent = answer?.text ?? otherwise;

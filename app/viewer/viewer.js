@@ -1,7 +1,8 @@
 // The component: one view, one pointer and one look, shared by all panels; and the pictures that Python named.
 //
 // Streamlit calls the default export at mount and again on every script run and theme change, with the same
-// parentElement: the viewer is kept, and only what changed is told to it. It never sends anything to Python.
+// parentElement: the viewer is kept, and only what changed is told to it. It sends one thing to Python: the point that was
+// picked, where Python asked for points.
 
 const CHROME = 280; // what page header, toolbar and legend take from the window's height
 const LEAST_HEIGHT = 320;
@@ -12,6 +13,8 @@ class Viewer {
     this.opacity = 0.6;
     this.outlined = false;
     this.point = null; // {panel, place} under the pointer or the last tap
+    this.picked = null; // the image point that Python knows, or will in a moment
+    this.send = () => {}; // tells Python a picked point
     this.data = null; // what is shown, as Python said it
     this.wanted = null; // what is to be shown, once it is loaded
     this.panels = [];
@@ -48,6 +51,8 @@ class Viewer {
     const said = JSON.stringify(data);
     if (said === this.said) return; // a theme change, or a script run with nothing new
     this.said = said;
+    this.picked = data.picked;
+    this.showPoint();
     this.wanted = data;
     this.root.dataset.ready = "false";
     const loads = data.panels.map((spec) => this.pictures.load(data.image, spec));
@@ -84,8 +89,13 @@ class Viewer {
     }
     this.panels.forEach((panel, index) => panel.describe(data.panels[index]));
     const what = data.name ? `Pictures of ${data.name}` : "Pictures";
-    this.grid.setAttribute("aria-label", `${what}. Plus and minus zoom, arrows move, 0 shows the whole picture.`);
+    const keys = "Plus and minus zoom, arrows move, 0 shows the whole picture";
+    const picking = data.picks ? ", Enter picks the pixel in the middle" : "";
+    this.grid.setAttribute("aria-label", `${what}. ${keys}${picking}.`);
+    const onlyHeat = data.panels.every((spec) => spec.heat);
     this.legend.setClasses(data.classes, data.colors);
+    this.legend.setHidden(onlyHeat);
+    this.bar.setHeat(onlyHeat);
     this.layout();
   }
 
@@ -170,15 +180,24 @@ class Viewer {
     this.showPoint();
   }
 
-  // The same image point in every panel: cross, read-out, and the shares in the legend.
+  // Tell Python an image point, and mark it at once. The second click of a double click picks nothing new.
+  pick(place) {
+    if (!this.data?.picks || (this.picked && Math.hypot(place[0] - this.picked[0], place[1] - this.picked[1]) < 1e-3)) return;
+    this.picked = place;
+    this.showPoint();
+    this.send(place);
+  }
+
+  // The same image point in every panel: cross, read-out, and the shares in the legend. And the one that was picked.
   showPoint() {
-    const { data, panels, point, view } = this;
+    const { data, panels, point, picked, view } = this;
+    const hint = data?.picks ? PICK_HINT : HINT;
     const truth = panels.find((panel) => panel.spec.is_truth);
     const told = [];
     panels.forEach((panel, index) => {
-      const answer = point && answerAt(point.place, panel, truth, data.classes);
-      panel.showCross(point && framePoint(view, point.place));
-      panel.readout.tell(answer, data.colors, !point && index === 0 ? HINT : "");
+      const answer = point && answerAt(point.place, panel, truth, data);
+      panel.showCross(point && framePoint(view, point.place), picked && framePoint(view, picked));
+      panel.readout.tell(answer, !point && index === 0 && !panel.spec.heat ? hint : "");
       if (answer) told.push(`${panel.spec.title}: ${answer.text}${answer.wrong ? " ≠" : ""}`);
     });
     this.root.dataset.hover = told.join("; ").replaceAll(NBSP, " ");
@@ -188,10 +207,11 @@ class Viewer {
 
 const viewers = new WeakMap(); // by the element that Streamlit mounts each in
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   let viewer = viewers.get(parentElement);
   if (!viewer) viewers.set(parentElement, (viewer = new Viewer(parentElement)));
   const call = (viewer.call = Symbol("call"));
+  viewer.send = (place) => setTriggerValue("picked", place);
   viewer.update(data);
   return () => {
     // Streamlit also runs the clean-up of a call that a later one overtook: that one must not take the viewer along.

@@ -83,14 +83,14 @@ def attention_maps(recording: Recording, block: str, point: Point, special: tupl
     maps = []
     for title, cells in list(zip(titles, patches.unflatten(1, attention.grid), strict=True))[: 1 + MOST_HEADS]:
         away = 1 - float(cells.sum())
-        note = f"{away:.0%} elsewhere" if special else ""
+        note = f"{1 - away:.0%} on patches" if special else ""
         maps.append(heat_map(title, note, cells[rows][:, columns], low=0.0, power=2.0))
     facts = f"{block} has {heads} heads over {attention.grid[0]} × {attention.grid[1]} patches."
     if heads > MOST_HEADS:
         facts += f" The first {MOST_HEADS} are shown."
     if special:
         others = torch.cat([weights[0, : attention.first], weights[0, attention.first + patches.shape[1] :]]).tolist()
-        facts += f" Of the mean weight {_shares(special, others)}, which have no place in the picture."
+        facts += f" Of the mean weight {_shares(special, others)}, outside of the picture."
     return Sight(tuple(maps), facts)
 
 
@@ -99,22 +99,18 @@ def special_tokens(model: SegmentationModel, recording: Recording, block: str) -
     attention = recording.attention[block]
     count = attention.queries.shape[1] - attention.grid[0] * attention.grid[1]
     if not attention.first:
-        return ("class embeddings",) * count
+        return ("class embedding",) * count
     classes = 1 if getattr(model.encoder, "cls_token", None) is not None else 0
-    return ("class token",) * classes + ("register tokens",) * (count - classes)
+    return ("class token",) * classes + ("register token",) * (count - classes)
 
 
 def _shares(names: tuple[str, ...], weights: list[float]) -> str:
+    """How much goes to tokens that lie nowhere, in words."""
     sums: dict[str, float] = {}
     for name, weight in zip(names, weights, strict=True):
         sums[name] = sums.get(name, 0.0) + weight
-    words = [f"{share:.1%} goes to the {_counted(name, names)}" for name, share in sums.items()]
-    return " and ".join(words)
-
-
-def _counted(name: str, names: tuple[str, ...]) -> str:
-    count = names.count(name)
-    return name if count == 1 else f"{count} {name}"
+    counted = {name: f"the {name}" if names.count(name) == 1 else f"{names.count(name)} {name}s" for name in sums}
+    return " and ".join(f"{share:.1%} goes to {counted[name]}" for name, share in sums.items())
 
 
 def effective_field(model: SegmentationModel, images: torch.Tensor, point: Point) -> tuple[torch.Tensor, int]:

@@ -169,6 +169,7 @@ def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, 
     """Runs the network once and notes for each of its modules what came in and what came out."""
     found: list[Block] = []
     sources: dict[int, frozenset[int]] = {}
+    channels_last = getattr(model.encoder, "output_fmt", "NCHW") == "NHWC"
     alive: list[torch.Tensor] = []  # an address means something only while its tensor lives
 
     def sources_of(things: object) -> frozenset[int]:
@@ -192,10 +193,12 @@ def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, 
     def enter(module: nn.Module, args: object, kwargs: object) -> None:
         inputs[module] = sources_of((args, kwargs))
 
-    def leave(name: str, parent: nn.Module) -> Callable[..., None]:
+    def leave(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, _args: object, _kwargs: object, result: object) -> None:
             tensor = next(iter(_tensors(result)))
-            found.append(_block(name, module, tensor, inputs[module], image))
+            found.append(
+                _block(name, module, tensor, inputs[module], image, channels_last and name.startswith("encoder."))
+            )
             mark(result, frozenset({len(found) - 1}))
 
         return hook
@@ -203,7 +206,7 @@ def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, 
     with ExitStack() as stack:
         for name, module in leaves(model):
             stack.callback(module.register_forward_pre_hook(enter, with_kwargs=True).remove)
-            stack.callback(module.register_forward_hook(leave(name, module), with_kwargs=True).remove)
+            stack.callback(module.register_forward_hook(leave(name), with_kwargs=True).remove)
         mark(image, frozenset({-1}))
         stack.enter_context(Follow())
         ends = sources_of(model(image))
@@ -268,11 +271,13 @@ def merge_rows(blocks: list[Block]) -> tuple[Block, ...]:
     return tuple(merged)
 
 
-def _block(name: str, module: nn.Module, result: torch.Tensor, inputs: frozenset[int], image: torch.Tensor) -> Block:
+def _block(
+    name: str, module: nn.Module, result: torch.Tensor, inputs: frozenset[int], image: torch.Tensor, channels_last: bool
+) -> Block:
     if result.ndim == 4:
         channels, height, width = result.shape[1:]
-        if type(module).__name__.startswith(("Swin", "PatchEmbed")) and result.shape[-1] > result.shape[1]:
-            height, width, channels = result.shape[1:]  # these keep channels last
+        if channels_last:
+            height, width, channels = result.shape[1:]
     else:
         # Tokens (B, N, C): class and register tokens stand before the patches.
         tokens, channels = result.shape[-2:]

@@ -181,9 +181,13 @@ class LoadReport:
     unused: tuple[str, ...] = ()
 
     def joined(self, other: "LoadReport") -> "LoadReport":
-        """This report with that of another part of the network filled from the same file; `other` says what remains unused."""
+        """This report with that of another part of the network filled from the same file; unused is what neither used."""
         return LoadReport(
-            self.file, self.fitted + other.fitted, self.resized + other.resized, self.fresh + other.fresh, other.unused
+            self.file,
+            self.fitted + other.fitted,
+            self.resized + other.resized,
+            self.fresh + other.fresh,
+            tuple(name for name in self.unused if name in other.unused),
         )
 
     @property

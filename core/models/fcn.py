@@ -23,13 +23,17 @@ class FCN(SegmentationModel):
     fixed to it, as in the paper. Score layers begin at zero (section 4.2), so a finer one only adds what it has learned.
 
     On a VGG the classifier's fc6 and fc7 become convolutions of 7x7 and 1x1 (section 4.1). Here fc6 is padded by 3, where
-    the paper pads the picture by 100: the same size comes out, and no part of the picture is nothing but padding.
+    the paper pads the picture by 100: the same size comes out, and no part of the picture is nothing but padding. The finer
+    scores are those of pool3 and pool4: timm gives a VGG's maps before its poolings, so they are pooled here.
     """
 
     def __init__(self, config: ModelConfig, classes: int) -> None:
         super().__init__(classes, *normalization_of(config.encoder_name), multiple=COARSEST)
         strides = tuple(stride for stride in (8, 16, COARSEST) if stride >= config.stride)
-        self.encoder = build_pyramid(config.encoder_name, strides)
+        self.pool = nn.MaxPool2d(2) if config.encoder_name.startswith("vgg") else None
+        self.encoder = build_pyramid(
+            config.encoder_name, tuple(stride // 2 if self.pool and stride < COARSEST else stride for stride in strides)
+        )
         channels = self.encoder.feature_info.channels()
         self.fc: nn.Sequential | None = None
         if "fc_width" in config.options and config.fc_width:
@@ -44,6 +48,8 @@ class FCN(SegmentationModel):
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         *finer, coarsest = self.encoder(images)
+        if self.pool is not None:
+            finer = [self.pool(features) for features in finer]
         if self.fc is not None:
             coarsest = self.fc(coarsest)
         fused = self.scores[-1](coarsest)  # (B, K, h/32, w/32)

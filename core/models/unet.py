@@ -173,7 +173,8 @@ def two_convolutions(channels: int, width: int, norm: str, padding: int = 1) -> 
         if norm == "batch":
             layers.append(nn.BatchNorm2d(width))
         elif norm == "group":
-            layers.append(nn.GroupNorm(math.gcd(32, width), width))
+            # Two channels a group at least: the bottom of a small picture is one pixel, and one number has no spread.
+            layers.append(nn.GroupNorm(math.gcd(min(32, width // 2), width), width))
         layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
 

@@ -1,0 +1,162 @@
+"""Models: the three families drawn from the modules that would be trained, with what they cost and what their options do."""
+
+import html
+from typing import Any
+
+import streamlit as st
+
+from app.diagram import PLAIN_COLOR, diagram_svg, part_colors
+from app.explanations import FAMILY_EXPLANATIONS, PYRAMID_ON_VIT, explanation
+from app.forms import fields_form
+from app.services import inference_worker
+from app.widgets import failed_state
+from core.anatomy import Anatomy
+from core.config import ModelConfig, read_config
+from core.encoders import encoder_title, encoders_of
+from core.errors import LabError
+from core.families import FAMILIES, options_of
+
+SIZES = {"512 × 256": (256, 512), "1024 × 512": (512, 1024), "2048 × 1024": (1024, 2048)}
+
+
+@st.cache_data(show_spinner=False, max_entries=200)
+def described(model: str, size: tuple[int, int]) -> Anatomy:
+    """What the network of a config (as JSON) is made of and costs. Raises LabError when there is no such network."""
+    return inference_worker().describe(ModelConfig.model_validate_json(model), size)
+
+
+def choose_options(family: str) -> dict[str, Any]:
+    """The widgets of one family, each with what its choice means. Returns the values of a `ModelConfig`."""
+    encoder = st.selectbox(
+        "Encoder",
+        [offered.name for offered in encoders_of(family)],
+        format_func=encoder_title,
+        accept_new_options=True,
+        help="One of these, or type the name of any other that timm has.",
+        key=f"models-{family}-encoder",
+    )
+    explain("encoder", encoder, family)
+    values: dict[str, Any] = {"family": family, "encoder": encoder}
+    for name in options_of(family, encoder):
+        values |= fields_form(ModelConfig, [name], {}, key=f"models-{family}")
+        explain(name, values[name], family)
+    return values
+
+
+def explain(option: str, value: Any, family: str) -> None:
+    """The sentences about a choice, right below its widget."""
+    found = explanation(option, value, family)
+    if found:
+        st.caption(found.markdown)
+
+
+def overview(anatomy: Anatomy) -> None:
+    """One network in a card: its shape, and its figures in rows that stand beside those of the others."""
+    figures = {
+        "Parameters": count_words(anatomy.parameters),
+        "Arithmetic": f"{anatomy.flops / 1e9:,.1f} GFLOPs",
+        "Output stride": f"{anatomy.output_stride:.3g} px",
+        "Receptive field": f"{anatomy.receptive_field:,} px" if anatomy.receptive_field else "the whole picture",
+        "Memory of a training step": bytes_words(anatomy.activation_bytes),
+        "Time for a picture, measured": milliseconds_words(anatomy.milliseconds),
+    }
+    rows = "".join(
+        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in figures.items()
+    )
+    svg_markdown(
+        f'<article class="lab-card lab-model"><header><span>{html.escape(anatomy.title)}</span></header>'
+        f"{diagram_svg(anatomy, compact=True)}<dl>{rows}</dl></article>"
+    )
+
+
+def svg_markdown(body: str) -> None:
+    """HTML with a drawing in it: `st.html` takes every SVG away. `body` is escaped and has no empty line."""
+    st.markdown(body, unsafe_allow_html=True)
+
+
+def detail(anatomy: Anatomy, family: str) -> None:
+    """One network large: its drawing, and how its parameters are spread over its parts."""
+    st.markdown(FAMILY_EXPLANATIONS[family].markdown)
+    svg_markdown(f'<div class="lab-scroll">{diagram_svg(anatomy)}</div>')
+    colors = part_colors(anatomy)
+    parts = "".join(
+        f'<div><dt><i class="lab-swatch" style="background:{colors[part.name]}"></i>{html.escape(part.name)}'
+        f"{'' if part.trainable else ' (frozen)'}</dt><dd>{count_words(part.parameters)}"
+        f'<i class="lab-cellbar" style="width:{part.parameters / anatomy.parameters:.1%};background:{colors[part.name]}"></i></dd></div>'
+        for part in anatomy.parts
+    )
+    st.html(
+        f'<dl class="lab-parts">{parts}<div><dt><i class="lab-swatch" style="background:{PLAIN_COLOR}"></i>nothing to learn</dt>'
+        "<dd>0</dd></div></dl>"
+    )
+    if any(part.name == "pyramid" for part in anatomy.parts):
+        st.caption(PYRAMID_ON_VIT.markdown)
+
+
+def count_words(count: int) -> str:
+    """2,979,425 as 2.98 M."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}" if count < 100 * size else f"{count / size:,.0f} {unit}"
+    return str(count)
+
+
+def bytes_words(count: int) -> str:
+    """120,308,414 as 120 MB."""
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def milliseconds_words(milliseconds: float) -> str:
+    """In seconds where there are many."""
+    return f"{milliseconds / 1000:.2g} s" if milliseconds >= 1000 else f"{milliseconds:.0f} ms"
+
+
+# page layout
+st.title("Models")
+text, sizes = st.columns([8, 4], vertical_alignment="bottom", gap="large")
+text.markdown(
+    "Three ways to give every pixel a class, drawn from the very networks that would be trained. From left to right is the order "
+    "of computation, and deeper down means a coarser map."
+)
+size = SIZES[
+    sizes.segmented_control("Size of the picture", list(SIZES), default="512 × 256", required=True, key="models-size")
+]
+shelf = st.container()
+with shelf, st.grid(3, min_column_width=300):
+    cards = {family: st.container() for family in FAMILIES}
+notes = st.container()
+st.subheader("Options, and what they do")
+drawings = {}
+values = {}
+for family, tab in zip(
+    FAMILIES, st.tabs([entry.title for entry in FAMILIES.values()], key="models-family"), strict=True
+):
+    with tab:
+        left, right = st.columns([73, 27], gap="large")
+        drawings[family] = left.container(key=f"models-{family}-drawing")
+        with right:
+            values[family] = choose_options(family)
+
+anatomies: dict[str, Anatomy] = {}
+for family in FAMILIES:
+    try:
+        model = read_config({"model": values[family]}).model
+        with cards[family], st.spinner(f"Building {model.title} and running it once"):
+            anatomies[family] = described(model.model_dump_json(), size)
+        with cards[family]:
+            overview(anatomies[family])
+        with drawings[family]:
+            detail(anatomies[family], family)
+    except LabError as error:
+        for place in (cards[family], drawings[family]):
+            with place:
+                failed_state(error)
+if anatomies:
+    first = next(iter(anatomies.values()))
+    notes.caption(
+        "Computed from the network: its parameters; the floating-point operations of one prediction, a multiplication and an addition counted as two; the pixels "
+        "of the picture for one score; the side of the square that one score can depend on; and the activations that a training step keeps of one "
+        f"picture for its backward pass, in {first.precision}. Measured: the time of one prediction. {first.hardware} It takes longer "
+        "while a training runs here."
+    )
+st.page_link("../pages/train.py", label="Train with these networks", icon=":material/model_training:")
