@@ -1,0 +1,94 @@
+"""Which parameters learn how fast: every group of the optimizer by hand."""
+
+import pytest
+import torch
+
+from core.config import read_config
+from core.models import build_model
+from core.training.optimizer import PRETRAINED_VIT, build_optimizer
+
+CLASSES = 5
+NETWORKS = {
+    "fcn": {"family": "fcn", "encoder": "test_resnet"},
+    "fcn-frozen": {"family": "fcn", "encoder": "test_resnet", "freeze": True},
+    "unet": {"family": "unet", "encoder": "test_vit"},
+    "plain": {"family": "unet", "encoder": "plain", "width": 4},
+    "vit": {"family": "vit", "encoder": "test_vit"},
+    "vit-frozen": {"family": "vit", "encoder": "test_vit", "freeze": True, "head": "mask"},
+}
+
+
+def made(model, pretrained=False, **training):
+    """A network, and what the optimizer says of each of its parameters by name: the group that holds it."""
+    config = read_config({"model": NETWORKS[model] if isinstance(model, str) else model, "training": training})
+    network = build_model(config.model, CLASSES)
+    optimizer = build_optimizer(network, config, pretrained)
+    held = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
+    groups = {name: held[id(value)] for name, value in network.named_parameters() if id(value) in held}
+    return network, optimizer, groups
+
+
+@pytest.mark.parametrize("decay", [1.0, 0.7])
+@pytest.mark.parametrize("model", NETWORKS)
+def test_every_trainable_parameter_is_in_exactly_one_group_and_no_frozen_one(model, decay):
+    if decay != 1 and not model.startswith("vit"):
+        decay = 1.0
+    network, optimizer, _ = made(model, layer_decay=decay)
+    held = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+    assert len(held) == len(set(held))
+    assert set(held) == {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
+    assert len(held) < len(list(network.parameters())) or not NETWORKS[model].get("freeze")
+
+
+@pytest.mark.parametrize("encoder", ["test_vit", "test_vit2", "vit_tiny_patch16_dinov3_qkvb"])
+def test_each_block_learns_at_a_share_of_the_one_above(encoder):
+    network, _, groups = made({"family": "vit", "encoder": encoder}, layer_decay=0.5, learning_rate=0.01)
+    blocks = len(network.encoder.blocks)
+    for name, group in groups.items():
+        if name.startswith("encoder.blocks."):
+            above = blocks - 1 - int(name.split(".")[2])
+        elif name.startswith(("head.", "encoder.norm.", "encoder.fc_norm.")):
+            above = 0
+        else:  # patches, positions, tokens: below the first block
+            assert name.split(".")[1] in ("patch_embed", "pos_embed", "cls_token", "reg_token"), name
+            above = blocks
+        assert group["base_lr"] == pytest.approx(0.01 * 0.5**above), name
+    assert len({group["base_lr"] for group in groups.values()}) == blocks + 1
+
+
+def test_the_encoder_learns_at_its_own_rate():
+    _, _, groups = made("fcn", encoder_rate=0.1, learning_rate=0.01)
+    for name, group in groups.items():
+        assert group["base_lr"] == pytest.approx(0.001 if name.startswith("encoder.") else 0.01)
+
+
+@pytest.mark.parametrize(
+    ("model", "pretrained", "share"),
+    [("vit", True, PRETRAINED_VIT), ("vit", False, 1), ("fcn", True, 1), ("unet", True, 1)],
+)
+def test_only_a_pretrained_vit_is_slowed_down_unasked(model, pretrained, share):
+    _, _, groups = made(model, pretrained, learning_rate=0.01)
+    rates = {group["base_lr"] for name, group in groups.items() if name.startswith("encoder.")}
+    assert rates == {pytest.approx(0.01 * share)}
+    assert {group["base_lr"] for name, group in groups.items() if not name.startswith("encoder.")} == {0.01}
+
+
+@pytest.mark.parametrize("model", ["unet", "vit"])
+def test_norms_biases_and_embeddings_are_not_decayed(model):
+    network, _, groups = made(model, weight_decay=0.3)
+    for name, parameter in network.named_parameters():
+        spared = parameter.ndim < 2 or name in ("encoder.pos_embed", "encoder.cls_token")
+        assert groups[name]["weight_decay"] == (0 if spared else 0.3), name
+
+
+def test_a_step_moves_what_is_held_and_nothing_else():
+    network, optimizer, groups = made("fcn-frozen", learning_rate=0.01, weight_decay=0.5)
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"]
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    (network(images) - 1).square().mean().backward()
+    optimizer.step()
+    moved = {name for name, value in network.named_parameters() if not torch.equal(value, before[name])}
+    assert moved and not {name for name in moved if name.startswith("encoder.")}
+    assert moved <= set(groups)
