@@ -13,23 +13,26 @@ OCTAVE = 66.0
 """Pixels of the drawing between one stride and its double."""
 LEFT = 62.0
 """Where the picture stands; the strides are written before it."""
-LETTER = 5.9
+LETTER = 5.4
 """About the width of a letter of a label."""
 LABEL_HEIGHT = 27.0
 WIDEST = 210.0
 """Of a box, however many modules it stands for."""
-SPACIOUS = 900.0
+SPACIOUS = 810.0
 """A drawing that is narrower than this is drawn with wider gaps, as far as they go."""
-GAPS = (24.0, 130.0)
+GAPS = (20.0, 130.0)
 
 PICTURE = -1
-END, JOIN = 18.0, 7.0
-"""Widths of the picture and the logits, and of the dot where several blocks join."""
+END = 18.0
+"""Width of the picture and of the logits."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A block or an end on the paper; x is its left side, y its middle, and `anchor` says to which side its label goes."""
+    """A block or an end on the paper; x is its left side and y its middle.
+
+    `anchor` and `anchor_above` say how the words below and above it are anchored.
+    """
 
     column: int
     x: float
@@ -37,6 +40,7 @@ class Box:
     width: float
     height: float
     anchor: str
+    anchor_above: str
 
     @property
     def right(self) -> float:
@@ -52,23 +56,11 @@ class Box:
 
 
 def edges(blocks: Sequence[Block]) -> Iterator[tuple[int, int]]:
-    """From where to where something flows: -1 is the picture, and the highest number the logits.
-
-    What no block takes goes to the logits; where several do, they are joined before, at the number `len(blocks)`.
-    """
+    """From where to where something flows: -1 is the picture, and `len(blocks)` the logits, which the last block gives."""
     for number, block in enumerate(blocks):
         for source in block.inputs:
             yield source, number
-    loose = _loose_ends(blocks)
-    for number in loose:
-        yield number, len(blocks)
-    if len(loose) > 1:
-        yield len(blocks), len(blocks) + 1
-
-
-def _loose_ends(blocks: Sequence[Block]) -> list[int]:
-    used = {source for block in blocks for source in block.inputs}
-    return [number for number in range(len(blocks)) if number not in used]
+    yield len(blocks) - 1, len(blocks)
 
 
 # ---- where things stand
@@ -80,6 +72,7 @@ def arrange(anatomy: Anatomy, compact: bool) -> tuple[dict[int, Box], float]:
     octaves = {number: log2(anatomy.size[1] / width) for number, (_, width) in sizes.items()}
     columns = _columns(anatomy.blocks, octaves)
     anchors = _anchors(anatomy.blocks, octaves, columns)
+    anchors_above = _anchors_above(anatomy.blocks, octaves)
     members: dict[int, list[int]] = {}
     for number, column in columns.items():
         members.setdefault(column, []).append(number)
@@ -96,10 +89,11 @@ def arrange(anatomy: Anatomy, compact: bool) -> tuple[dict[int, Box], float]:
                     middle = max(middle, end + 10 - left)
         for number in members[column]:
             reached[number] = middle + _label_reach(widths[number], anchors[number], sizes[number])[1]
-            height = JOIN if widths[number] == JOIN else max(12.0, 42 - 5 * octaves[number])
+            height = max(12.0, 42 - 5 * octaves[number])
             boxes[number] = Box(
-                column, middle - widths[number] / 2, octaves[number] * OCTAVE, widths[number], height, anchors[number]
-            )
+                column, middle - widths[number] / 2, octaves[number] * OCTAVE, widths[number], height,
+                anchors[number], anchors_above[number],
+            )  # fmt: skip
         x = middle + thickest[column] / 2 + gap
     return boxes, gap
 
@@ -107,19 +101,15 @@ def arrange(anatomy: Anatomy, compact: bool) -> tuple[dict[int, Box], float]:
 def _sizes(anatomy: Anatomy) -> tuple[dict[int, tuple[int, int]], dict[int, float]]:
     """Height and width in cells, and width on the paper, of everything that has a number in `edges`."""
     blocks = anatomy.blocks
-    sizes = {PICTURE: anatomy.size} | {number: (block.height, block.width) for number, block in enumerate(blocks)}
-    widths = {PICTURE: END} | {number: _box_width(block) for number, block in enumerate(blocks)}
-    loose = _loose_ends(blocks)
-    if len(loose) > 1:
-        sizes[len(blocks)] = max(sizes[number] for number in loose)
-        widths[len(blocks)] = JOIN
-    logits = len(sizes) - 1
-    return sizes | {logits: anatomy.size}, widths | {logits: END}
+    ends = (PICTURE, len(blocks))
+    sizes = {number: anatomy.size for number in ends}
+    sizes |= {number: (block.height, block.width) for number, block in enumerate(blocks)}
+    return sizes, dict.fromkeys(ends, END) | {number: _box_width(block) for number, block in enumerate(blocks)}
 
 
 def _label_reach(width: float, anchor: str, size: tuple[int, int]) -> tuple[float, float]:
     """How far box and label go to the left and to the right of the box's middle."""
-    label = 0.0 if width == JOIN else LETTER * len(size_words(size))
+    label = LETTER * len(size_words(size))
     left = {"end": width / 2 - label, "middle": -label / 2, "start": -width / 2}[anchor]
     return min(left, -width / 2), max(left + label, width / 2)
 
@@ -129,8 +119,7 @@ def _anchors(blocks: Sequence[Block], octaves: dict[int, float], columns: dict[i
 
     An edge passes there that comes from below or goes down, or that does so above or below others of the same column.
     """
-    falls = [edge for edge in edges(blocks) if octaves[edge[1]] > octaves[edge[0]] + 0.05]
-    rises = [edge for edge in edges(blocks) if octaves[edge[1]] < octaves[edge[0]] - 0.05]
+    falls, rises = _slopes(blocks, octaves)
     anchors = {}
     for number, octave in octaves.items():
         lower = [other for other in octaves if columns[other] == columns[number] and octaves[other] > octave]
@@ -138,6 +127,22 @@ def _anchors(blocks: Sequence[Block], octaves: dict[int, float], columns: dict[i
         on_right = any(source == number for source, _ in falls) or any(source in lower for source, _ in rises)
         anchors[number] = "middle" if on_left == on_right else "end" if on_right else "start"
     return anchors
+
+
+def _anchors_above(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[int, str]:
+    """Words above a box go to the side where no edge comes from above or goes up."""
+    falls, rises = _slopes(blocks, octaves)
+    fallen, rising = {target for _, target in falls}, {source for source, _ in rises}
+    return {
+        number: "middle" if (number in fallen) == (number in rising) else "end" if number in rising else "start"
+        for number in octaves
+    }
+
+
+def _slopes(blocks: Sequence[Block], octaves: dict[int, float]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """The edges that go down, and those that go up."""
+    steps = [(octaves[target] - octaves[source], (source, target)) for source, target in edges(blocks)]
+    return [edge for step, edge in steps if step > 0.05], [edge for step, edge in steps if step < -0.05]
 
 
 def _columns(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[int, int]:
@@ -175,11 +180,11 @@ def _box_width(block: Block) -> float:
 # ---- edges
 
 
-def route(source: int, target: int, boxes: dict[int, Box], with_head: bool) -> str:
+def route(source: int, target: int, boxes: dict[int, Box]) -> str:
     """The path of an edge: the calmest way that crosses no box, over the others if it must be."""
     start, end = boxes[source], boxes[target]
     x1, y1, x2, y2 = start.right, start.y, end.x - 1, end.y
-    head = f"M{x2 - 4:.1f} {y2 - 3:.1f}L{x2:.1f} {y2:.1f}L{x2 - 4:.1f} {y2 + 3:.1f}" if with_head else ""
+    head = f"M{x2 - 4:.1f} {y2 - 3:.1f}L{x2:.1f} {y2:.1f}L{x2 - 4:.1f} {y2 + 3:.1f}"
     if end.column - start.column == 1:
         middle = (x1 + x2) / 2
         return f"M{x1:.1f} {y1:.1f}C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}{head}"

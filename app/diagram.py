@@ -33,22 +33,18 @@ def diagram_svg(anatomy: Anatomy, colors: Sequence[str] = PART_COLORS, compact: 
         compact: shapes alone, for a small picture beside others.
     """
     boxes, gap = arrange(anatomy, compact)
-    count = len(anatomy.blocks)
-    logits = max(boxes)
+    logits = len(anatomy.blocks)
     by_part = part_colors(anatomy, colors)
     kinds = [] if compact else _kinds(anatomy.blocks, boxes, gap)
     drawn = [*_guides(boxes, compact)]
     for source, target in edges(anatomy.blocks):
         skips = boxes[target].column - boxes[source].column > 1
         kind = "lab-edge lab-skip" if skips else "lab-edge"
-        path = route(source, target, boxes, with_head=not logits > target >= count)
+        path = route(source, target, boxes)
         drawn.append(f'<path class="{kind}" data-from="{source}" data-to="{target}" d="{path}"></path>')
     for number, block in enumerate(anatomy.blocks):
         color = _safe(by_part.get(block.part, PLAIN_COLOR))
         drawn.append(_block(number, block, boxes[number], color, kinds[number] if kinds else "", compact))
-    if logits > count:
-        join = boxes[count]
-        drawn.append(f'<circle class="lab-join" cx="{join.x + join.width / 2:.1f}" cy="{join.y:.1f}" r="3.5"></circle>')
     classes = anatomy.blocks[-1].channels
     last = f"Scores of {classes} classes for every pixel. {_last_words(anatomy)}"
     drawn.append(_end(boxes[PICTURE], "picture", "picture", anatomy.size, "The picture", compact))
@@ -60,7 +56,7 @@ def diagram_svg(anatomy: Anatomy, colors: Sequence[str] = PART_COLORS, compact: 
     bottom = max(box.bottom for box in boxes.values()) + margin + (0 if compact else 6)
     right = boxes[logits].right + (6 if compact else 50)
     left = boxes[PICTURE].x - 6 if compact else 0.0
-    title = f"{anatomy.title}: {count} blocks from the picture to the scores of {classes} classes"
+    title = f"{anatomy.title}: {logits} blocks from the picture to the scores of {classes} classes"
     size = "" if compact else f' style="min-width:{right * 0.86:.0f}px;max-width:{right * 1.15:.0f}px"'
     return (
         f'<svg class="lab-diagram{" compact" if compact else ""}" role="img" aria-label="{_safe(title)}"{size} '
@@ -107,9 +103,23 @@ def _block(number: int, block: Block, box: Box, color: str, kind: str, compact: 
     )
     if not compact:
         words += _labels(box, str(block.channels), (block.height, block.width), kind)
-        if block.modules > 1 and " + " not in block.kind:
-            words += _text(box.x + box.width / 2, box.top - 5, f"× {block.modules}", "middle", "lab-quiet")
+        words += _above(box, "" if kind else _short_kind(block))
     return f'<g class="lab-block" data-block="{number}">{words}</g>'
+
+
+def _short_kind(block: Block) -> str:
+    """How many equal modules a block stands for, or what it is that has nothing to learn."""
+    if block.modules > 1:
+        return "" if " + " in block.kind else f"× {block.modules}"
+    return "" if block.parameters else block.kind
+
+
+def _above(box: Box, words: str) -> str:
+    return _text(_anchor_x(box, box.anchor_above), box.top - 5, words, box.anchor_above, "lab-quiet") if words else ""
+
+
+def _anchor_x(box: Box, anchor: str) -> float:
+    return {"end": box.right, "middle": box.x + box.width / 2, "start": box.x}[anchor]
 
 
 def _kinds(blocks: Sequence[Block], boxes: dict[int, Box], gap: float) -> list[str]:
@@ -120,10 +130,15 @@ def _kinds(blocks: Sequence[Block], boxes: dict[int, Box], gap: float) -> list[s
 
 def _labels(box: Box, *lines: str | tuple[int, int]) -> str:
     """Channels, below them the size, and whatever else is said."""
-    x = {"end": box.right, "middle": box.x + box.width / 2, "start": box.x}[box.anchor]
     words = [line if isinstance(line, str) else size_words(line) for line in lines]
     return "".join(
-        _text(x, box.bottom + 13 + 12 * row, line, box.anchor, "lab-quiet" if row else "lab-channels")
+        _text(
+            _anchor_x(box, box.anchor),
+            box.bottom + 13 + 12 * row,
+            line,
+            box.anchor,
+            "lab-quiet" if row else "lab-channels",
+        )
         for row, line in enumerate(words)
         if line
     )

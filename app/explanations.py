@@ -227,6 +227,18 @@ EXPLANATIONS: dict[tuple[str, Any], Explanation] = {
         UNET,
         "section 3",
     ),
+    ("score_levels", "all"): Explanation(
+        "Every level of the path up gives scores, and they are summed from coarse to fine, as FCN does with its three. The deep "
+        "levels then learn from the first step on. The U-Net's paper scores the finest level alone.",
+        FCN,
+        "section 4.2",
+    ),
+    ("score_levels", "finest"): Explanation(
+        "One 1x1 convolution scores the finest level, as in the paper. What the deep levels know reaches the scores only through "
+        "all the levels above them.",
+        UNET,
+        "section 2",
+    ),
     ("width", ANY): Explanation(
         "How many channels the first level has; each level down doubles them, and the paper begins with 64. Twice the width is "
         "about four times the parameters and the arithmetic.",

@@ -44,7 +44,8 @@ def _widget(name: str, field: FieldInfo, value: Any, key: str) -> Any:
     low, high = _bounds(field)
     if field.annotation is int:
         return st.number_input(label, low, high, value, step=1, help=help_text, key=key)
-    step = 10.0 ** _magnitude(float(value))
+    # At least eight steps from end to end, or the buttons of a share would be dead.
+    step = 10.0 ** min(_magnitude(float(value)), _magnitude((high - low) / 8))
     decimals = "%g" if float(value) < 0.01 else None
     return st.number_input(
         label, float(low), float(high), float(value), step=step, format=decimals, help=help_text, key=key

@@ -20,7 +20,7 @@ CAPTIONS = {
     "stand out most at your pixel, in standard deviations (σ) above what they are elsewhere in the picture. Early layers answer to "
     "edges and colours, late ones to things ([Zeiler and Fergus, 2014](https://arxiv.org/abs/1311.2901)).",
     "attention": "The patch under your pixel asks every other patch, and bright ones are those it listens to, on a scale of square "
-    "roots. Each head asks a question of its own. Try a sky, a car, and a layer near the end "
+    "roots. Each head asks a question of its own. Try the sky, a car, and a layer near the end "
     "([Dosovitskiy et al., 2020](https://arxiv.org/abs/2010.11929); "
     "[Caron et al., 2021](https://arxiv.org/abs/2104.14294)).",
     "field": "Bright pixels are those that would change the decision at your pixel if they changed a little, on a scale of square "

@@ -132,7 +132,7 @@ for family, tab in zip(
     FAMILIES, st.tabs([entry.title for entry in FAMILIES.values()], key="models-family"), strict=True
 ):
     with tab:
-        left, right = st.columns([73, 27], gap="large")
+        left, right = st.columns([76, 24], gap="medium")
         drawings[family] = left.container(key=f"models-{family}-drawing")
         with right:
             values[family] = choose_options(family)
@@ -159,4 +159,4 @@ if anatomies:
         f"picture for its backward pass, in {first.precision}. Measured: the time of one prediction. {first.hardware} It takes longer "
         "while a training runs here."
     )
-st.page_link("../pages/train.py", label="Train with these networks", icon=":material/model_training:")
+st.page_link("../pages/train.py", label="Train one of them, or all three", icon=":material/model_training:")

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.datasets import choose_dataset, draw_streets, opened
 from app.forms import fields_form
+from app.services import inference_worker
 from app.widgets import failed_state
 from core import runner
 from core.config import (
@@ -18,8 +19,9 @@ from core.config import (
     with_preset,
 )
 from core.data.dataset import streets_are_there
-from core.encoders import FAMILY_TITLES, encoder_title, encoders_of
+from core.encoders import encoder_title, encoders_of
 from core.errors import LabError
+from core.families import FAMILIES, PLAIN, options_of
 from core.places import runs_folder
 from core.weights import WeightsSource, find_weights
 
@@ -29,28 +31,38 @@ FAMILY_HELP = {
     "vit": "Patches that look at each other everywhere. Needs pretrained weights to shine; sees at patch size.",
 }
 OFTEN_CHANGED = ["learning_rate", "batch_size", "seed"]
+SMALL = (64, 128)
+"""Height and width of the picture on which a network is tried, in pixels."""
 RARELY_CHANGED = [
     name
     for name in TrainingConfig.model_fields
-    if name not in (*OFTEN_CHANGED, "minutes", "epochs", "evaluations", "checkpoint_seconds")
+    if name not in (*OFTEN_CHANGED, "minutes", "epochs", "evaluations", "checkpoint_seconds", "layer_decay")
 ]
+TRAINING_OPTIONS = {"vit": ["layer_decay"]}
+"""Training fields that one family alone takes."""
 
 
 @st.cache_data(ttl=30, show_spinner="Looking for pretrained weights")
 def weights_of(encoder: str, family: str, weights: str) -> WeightsSource:
-    """Where the first weights would come from if the run were launched now."""
-    return find_weights(ModelConfig(family=family, encoder=encoder, weights=weights))
+    """Where the first weights would come from if the run were launched now. Raises LabError when they can't be had."""
+    return find_weights(read_config({"model": {"family": family, "encoder": encoder, "weights": weights}}).model)
 
 
 def choose_network(family: str) -> dict[str, Any]:
-    """The model part of a config for one family, with the sentence about its first weights."""
+    """The parts `model` and `training` of a config, as far as one family's card fills them."""
     with st.container(border=True):
-        st.markdown(f"**{FAMILY_TITLES[family]}**")
+        st.markdown(f"**{FAMILIES[family].title}**")
         st.caption(FAMILY_HELP[family])
-        names = [encoder.name for encoder in encoders_of(family)]
-        encoder = st.selectbox("Encoder", names, format_func=encoder_title, key=f"encoder-{family}")
+        encoder = st.selectbox(
+            "Encoder",
+            [offered.name for offered in encoders_of(family)],
+            format_func=encoder_title,
+            accept_new_options=True,
+            help="One of these, or type the name of any other that timm has.",
+            key=f"encoder-{family}",
+        )
         values: dict[str, Any] = {"family": family, "encoder": encoder}
-        if encoder == "plain":
+        if encoder == PLAIN:
             values["weights"] = "none"
         else:
             values["weights"] = st.segmented_control(
@@ -65,7 +77,22 @@ def choose_network(family: str) -> dict[str, Any]:
             st.caption(weights_of(encoder, family, values["weights"]).sentence)
         except LabError as error:
             failed_state(error)
-    return values
+        with st.expander("Options of this network"):
+            values |= fields_form(ModelConfig, list(options_of(family, encoder)), {}, key=f"options-{family}")
+            training = fields_form(TrainingConfig, TRAINING_OPTIONS.get(family, []), {}, key=f"options-{family}")
+            st.page_link("../pages/models.py", label="What do these options do?", icon=":material/account_tree:")
+    return {"model": values, "training": training}
+
+
+def check_encoder(model: ModelConfig) -> None:
+    """Builds a network on an encoder that was typed, so that a name that doesn't do is refused before anything is launched.
+
+    Raises:
+        LabError: timm has no such encoder, or it doesn't fit the family.
+    """
+    if model.encoder_name not in [offered.name for offered in encoders_of(model.family)]:
+        with st.spinner(f"Building {model.title} to see whether it fits"):
+            inference_worker().describe(model, SMALL)
 
 
 def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -111,8 +138,8 @@ else:
 st.subheader("2 Networks")
 families = st.pills(
     "Families",
-    list(FAMILY_TITLES),
-    format_func=FAMILY_TITLES.get,
+    list(FAMILIES),
+    format_func=lambda family: FAMILIES[family].title,
     selection_mode="multi",
     default=["fcn"],
     key="families",
@@ -121,7 +148,7 @@ families = st.pills(
 networks = []
 if families:
     with st.grid(3, min_column_width=300):
-        for family in (name for name in FAMILY_TITLES if name in families):
+        for family in (name for name in FAMILIES if name in families):
             with st.container():
                 networks.append(choose_network(family))
 else:
@@ -136,11 +163,18 @@ if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not r
         configs = [
             read_config(
                 with_preset(
-                    {"dataset": dataset_values | reading_values, "model": model, "training": training_values}, preset
+                    {
+                        "dataset": dataset_values | reading_values,
+                        "model": network["model"],
+                        "training": training_values | network["training"],
+                    },
+                    preset,
                 )
             )
-            for model in networks
+            for network in networks
         ]
+        for config in configs:
+            check_encoder(config.model)
         if dataset_values["name"] == "streets":
             draw_streets()
         for config in configs:

@@ -14,8 +14,9 @@ from core.config import (
     read_config,
     with_preset,
 )
-from core.encoders import DEFAULT_ENCODERS, ENCODERS, Family, encoders_of
+from core.encoders import ENCODERS, encoders_of
 from core.errors import LabError
+from core.families import FAMILIES, Family, options_of
 
 
 def number_fields() -> list[tuple[str, str, Any, Any, bool]]:
@@ -56,12 +57,23 @@ def test_a_number_out_of_range_is_refused_by_name_value_and_range(part, name, lo
         assert str(low) in message and str(high) in message, "the whole range is told"
 
 
+def network_with(option: str) -> dict[str, Any]:
+    """The first network on offer that has an option; the default one for what any network has."""
+    for family in FAMILIES:
+        for encoder in encoders_of(family):
+            if option in options_of(family, encoder.name):
+                return {"family": family, "encoder": encoder.name}
+    return {"family": "vit"} if option == "layer_decay" else {}
+
+
 @pytest.mark.parametrize(("part", "name", "low", "high", "includes_low"), number_fields(), ids=lambda value: str(value))
 def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
-    values = [high, *([low] if includes_low else [])]
-    for value in values:
-        other = {"zoom_min": 0.25, "zoom_max": 4} if name.startswith("zoom") else {}
-        assert getattr(getattr(read_config({part: other | {name: value}}), part), name) == value
+    for value in [high, *([low] if includes_low else [])]:
+        values: dict[str, Any] = {"model": network_with(name)}
+        values[part] = values.get(part, {}) | {name: value}
+        if name.startswith("zoom"):
+            values[part] = {"zoom_min": 0.25, "zoom_max": 4} | {name: value}
+        assert getattr(getattr(read_config(values), part), name) == value
 
 
 @pytest.mark.parametrize(
@@ -91,6 +103,10 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
             {"training": {"batch_size": 1, "crop_height": 32, "crop_width": 64}},
             ["training.batch_size is 1", "64 x 32", "batch of 2"],
         ),
+        ({"model": {"stride": 4}}, ["model.stride", "4", "8, 16 or 32"]),
+        ({"model": {"family": "vit", "head": "gru"}}, ["model.head", "'gru'", "'linear', 'pup' or 'mask'"]),
+        ({"model": {"head": "mask"}}, ["model.head is 'mask'", "FCN-8s", "stride"]),
+        ({"training": {"layer_decay": 0.7}}, ["training.layer_decay is 0.7", "FCN-8s", "Take 1, or a ViT"]),
         ({"dataset": {"name": "cityscapes"}}, ["dataset.root", "leftImg8bit"]),
         ({"dataset": {"name": "cityscapes", "root": "  "}}, ["dataset.root"]),
     ],
@@ -164,7 +180,48 @@ def test_every_field_has_help_and_numbers_of_a_kind_have_a_unit():
 
 @pytest.mark.parametrize("family", get_args(Family))
 def test_a_family_offers_its_default_encoder_first(family):
-    assert encoders_of(family)[0].name == DEFAULT_ENCODERS[family] == ModelConfig(family=family).encoder_name
+    default = FAMILIES[family].default_encoder
+    assert encoders_of(family)[0].name == default == ModelConfig(family=family).encoder_name
+
+
+def test_the_table_of_families_is_what_the_config_takes():
+    assert get_args(Family) == tuple(FAMILIES)
+    for family, entry in FAMILIES.items():
+        assert ModelConfig(family=family).title.startswith(entry.title)
+        assert set(entry.options) <= set(ModelConfig.model_fields)
+
+
+def test_every_option_belongs_to_some_network():
+    networks = [(family, encoder.name) for family in FAMILIES for encoder in encoders_of(family)]
+    options = {option for network in networks for option in options_of(*network)}
+    assert options == set(ModelConfig.model_fields) - {"family", "encoder", "weights"}
+
+
+@pytest.mark.parametrize(
+    ("family", "encoder", "options"),
+    [
+        ("fcn", "resnet18", {"stride", "freeze"}),
+        ("fcn", "vgg16", {"stride", "fc_width", "dropout", "freeze"}),
+        ("unet", "resnet18", {"upsample", "norm", "dropout", "score_levels", "freeze"}),
+        ("unet", "plain", {"upsample", "norm", "dropout", "width", "depth", "padding"}),
+        ("vit", "vit_tiny_patch16_224", {"head", "drop_path", "grad_checkpointing", "freeze"}),
+    ],
+)
+def test_a_network_has_its_own_options_only(family, encoder, options):
+    config = ModelConfig(family=family, encoder=encoder)
+    assert set(config.options) == options
+    other = {"stride": 16, "fc_width": 64, "dropout": 0.5, "freeze": True, "upsample": "bilinear", "norm": "none",
+             "score_levels": "finest", "width": 8, "depth": 2, "padding": "valid", "head": "mask", "drop_path": 0.1,
+             "grad_checkpointing": True}  # fmt: skip
+    for name, value in other.items():
+        values = {"model": {"family": family, "encoder": encoder, name: value}}
+        if name in options:
+            assert getattr(read_config(values).model, name) == value
+        else:
+            with pytest.raises(LabError) as caught:
+                read_config(values)
+            assert f"model.{name} is {value!r}" in str(caught.value)
+            assert all(option in str(caught.value) for option in options), "its own options are told"
 
 
 def test_encoders_are_named_once():
@@ -175,3 +232,5 @@ def test_encoders_are_named_once():
 def test_titles_tell_networks_apart():
     assert ModelConfig(family="unet", encoder="plain", width=16).title == "U-Net · plain, the network of 2015"
     assert ModelConfig(family="fcn").title == "FCN-8s · EfficientNet-Lite0"
+    assert ModelConfig(family="fcn", stride=32, encoder="vgg16").title == "FCN-32s · VGG16"
+    assert ModelConfig(family="vit", head="mask").title == "ViT mask · ViT-S/14 (DINOv2)"

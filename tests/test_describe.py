@@ -164,7 +164,7 @@ def unet_field(depth, place):
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_the_field_of_a_plain_unet_is_that_of_its_deepest_path(depth, padding):
     config = ModelConfig(family="unet", encoder="plain", width=4, depth=depth, padding=padding)
-    assert receptive_field(build_model(config, CLASSES)) == unet_field(depth, 1024) == (14, 44, 92, 188)[depth - 1]
+    assert receptive_field(build_model(config, CLASSES)) == unet_field(depth, 1024) == (18, 44, 92, 188)[depth - 1]
 
 
 @pytest.mark.parametrize(("fc_width", "paper"), [(64, 404), (0, 212)])
@@ -234,11 +234,26 @@ def test_an_fcn_fuses_from_coarse_to_fine():
     assert [shapes[f"scores.{level}"][1:] for level in range(3)] == [(8, 12), (4, 6), (2, 3)]
 
 
-def test_rows_of_equal_blocks_are_one_box():
-    _, blocks = diagram(NETWORKS["vit"])
+@pytest.mark.parametrize(
+    ("encoder", "shape"),
+    [
+        ("test_vit", (64, 4, 6)),
+        ("vit_tiny_patch16_dinov3_qkvb", (192, 4, 6)),  # five tokens have no place in the grid
+        ("eva02_tiny_patch14_224", (192, 5, 7)),  # 64 x 96 is padded to 70 x 98
+    ],
+)
+def test_rows_of_equal_blocks_are_one_box(encoder, shape):
+    _, blocks = diagram(ModelConfig(family="vit", encoder=encoder))
     assert [block.part for block in blocks] == ["encoder", "head"]
     assert "Block" in blocks[0].kind and blocks[0].modules > 6
-    assert (blocks[0].channels, blocks[0].height, blocks[0].width) == (64, 4, 6)
+    assert (blocks[0].channels, blocks[0].height, blocks[0].width) == shape
+
+
+def test_maps_with_channels_last_are_shown_like_any_other():
+    _, blocks = diagram(ModelConfig(family="unet", encoder="swinv2_tiny_window8_256"))
+    stages = [block for block in blocks if block.part == "encoder"]
+    assert [block.channels for block in stages] == [96, 192, 384, 768]
+    assert [block.height for block in stages] == [16, 8, 4, 2]
 
 
 def test_an_unknown_network_is_not_described():

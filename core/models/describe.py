@@ -170,6 +170,7 @@ def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, 
     found: list[Block] = []
     sources: dict[int, frozenset[int]] = {}
     channels_last = getattr(model.encoder, "output_fmt", "NCHW") == "NHWC"
+    grid = patch_grid(model, image)
     alive: list[torch.Tensor] = []  # an address means something only while its tensor lives
 
     def sources_of(things: object) -> frozenset[int]:
@@ -197,7 +198,7 @@ def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, 
         def hook(module: nn.Module, _args: object, _kwargs: object, result: object) -> None:
             tensor = next(iter(_tensors(result)))
             found.append(
-                _block(name, module, tensor, inputs[module], image, channels_last and name.startswith("encoder."))
+                _block(name, module, tensor, inputs[module], grid, channels_last and name.startswith("encoder."))
             )
             mark(result, frozenset({len(found) - 1}))
 
@@ -215,6 +216,15 @@ def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, 
         shape = (last.channels, last.height, last.width)
         found.append(Block("logits", "Sum", "logits", 1, *shape, 0, tuple(sorted(ends))))
     return merge_rows(found)
+
+
+def patch_grid(model: SegmentationModel, image: torch.Tensor) -> tuple[int, int] | None:
+    """Rows and columns of a ViT's patches, padding included; None for an encoder without patches."""
+    patch = getattr(getattr(model.encoder, "patch_embed", None), "patch_size", None)
+    if patch is None:
+        return None
+    height, width = (-(-size // model.multiple) * model.multiple for size in image.shape[-2:])
+    return height // patch[0], width // patch[1]
 
 
 def leaves(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -272,17 +282,21 @@ def merge_rows(blocks: list[Block]) -> tuple[Block, ...]:
 
 
 def _block(
-    name: str, module: nn.Module, result: torch.Tensor, inputs: frozenset[int], image: torch.Tensor, channels_last: bool
+    name: str,
+    module: nn.Module,
+    result: torch.Tensor,
+    inputs: frozenset[int],
+    grid: tuple[int, int] | None,
+    channels_last: bool,
 ) -> Block:
     if result.ndim == 4:
         channels, height, width = result.shape[1:]
-        if channels_last:
+        if channels_last or getattr(module, "output_fmt", "NCHW") == "NHWC":
             height, width, channels = result.shape[1:]
     else:
-        # Tokens (B, N, C): class and register tokens stand before the patches.
+        # Tokens (B, N, C), of which class and register tokens have no place in the grid.
         tokens, channels = result.shape[-2:]
-        height = max(1, round((tokens * image.shape[-2] / image.shape[-1]) ** 0.5))
-        width = max(1, tokens // height)
+        height, width = grid or (1, tokens)
     parameters = sum(parameter.numel() for parameter in module.parameters())
     return Block(
         name, type(module).__name__, name.split(".")[0], 1, channels, height, width, parameters, tuple(sorted(inputs))

@@ -44,7 +44,11 @@ given = json.loads((Path(__file__).parent / "setups.json").read_text())
 setup = given["setups"][st.radio("Setup", list(given["setups"]), key="setup", bind="query-params", horizontal=True)]
 if setup:
     panels = [Panel(**panel) for panel in setup["panels"]]
-    viewer(setup["image"], panels, given["classes"], given["colors"], key="viewer", aspect=setup["aspect"])
+    told = st.session_state.setdefault("told", [])
+    picking = {"picked": told[-1] if told else (0.25, 0.5), "on_pick": told.append} if setup.get("pick") else {}
+    viewer(setup["image"], panels, given["classes"], given["colors"], key="viewer", aspect=setup["aspect"], **picking)
+    if setup.get("pick"):
+        st.text("told: " + json.dumps(told))
 st.html("<div style='height: 1500px'>something to scroll to</div>")
 """
 
@@ -79,12 +83,12 @@ def served(tmp_path_factory: pytest.TempPathFactory, serve_app: Callable[..., st
     half = labels[::2, ::2]
     confidence = rng.integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
     pictures = {"truth": truth, "labels": labels, "confidence": confidence, "half": half}
-    pictures |= {"two": (truth == 1).astype(np.uint8)}
+    pictures |= {"two": (truth == 1).astype(np.uint8), "heat": np.arange(WIDTH, dtype=np.uint8)[None].repeat(HEIGHT, 0)}
     pictures |= {"photo": np.full((HEIGHT, WIDTH), GRAY, np.uint8), "square": np.full((HEIGHT, HEIGHT), GRAY, np.uint8)}
     for name, picture in pictures.items():
         cv2.imwrite(str(folder / "pictures" / f"{name}.png"), picture)
 
-    def panel(title: str, labels: str, **more: str | bool) -> dict[str, str | bool]:
+    def panel(title: str, labels: str, **more: str | bool | float) -> dict[str, str | bool | float]:
         return {"title": title, "labels": f"/pictures/{labels}.png", **more}
 
     truth_panel = panel("Ground truth", "truth", is_truth=True)
@@ -97,6 +101,12 @@ def served(tmp_path_factory: pytest.TempPathFactory, serve_app: Callable[..., st
         "square": {"image": "/pictures/square.png", "aspect": 1, "panels": [panel("Square", "labels")]},
         "lost": {**photo, "panels": [truth_panel, panel("Deleted run", "nowhere")]},
         "no photo": {"image": "/pictures/nowhere.png", "aspect": 2, "panels": [truth_panel]},
+        "heat": {
+            **photo,
+            "pick": True,
+            "panels": [unet, panel("Heat", "heat", heat=True, low=-2.0, high=8.0, power=2.0)],
+        },
+        "only heat": {**photo, "panels": [panel("Alone", "heat", heat=True)]},
         "nothing": None,
     }
     (folder / "setups.json").write_text(json.dumps({"classes": CLASSES, "colors": COLORS, "setups": setups}))
@@ -462,3 +472,134 @@ def test_phone(phone: Page, served: Served) -> None:
 def test_impossible_calls_are_refused(count: int, classes: int, colors: int, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         viewer("/photo", [Panel("U-Net", "/mask")] * count, ["a"] * classes, [(0, 0, 0)] * colors, key="viewer")
+
+
+# ---- heat maps
+
+
+def test_a_heat_map_reads_its_values_and_is_no_class(page: Page, served: Served) -> None:
+    root = show(page, served, "heat")
+    assert page.locator(".scale:visible").all_inner_texts() == ["−2\n8"]
+    for x in (0, 100, 255):
+        point_at(page, x, 40, panel=1)
+        value = float(f"{-2 + 10 * (x / 255) ** 2:.3g}")
+        said = root.get_attribute("data-hover").split("; ")
+        assert said[0].startswith(f"U-Net: {CLASSES[served.labels[40, x]]}")
+        assert float(said[1].removeprefix("Heat: ").replace("−", "-")) == value
+    assert page.locator(".scale:visible").count() == 0
+    assert page.locator(".legend-title").inner_text() == "Share of pixels: U-Net"
+    assert page.locator(".entry").count() == len(np.unique(served.labels))
+
+
+def test_a_heat_map_gets_lighter_evenly_with_its_values(page: Page, served: Served) -> None:
+    show(page, served, "heat")
+    set_opacity(page, 100)
+    page.get_by_role("button", name="Outlines").click()
+    page.locator(".entry[data-class=road]").click()  # neither concerns a heat map
+    next_frame(page)
+    colors = np.array([pixel(page, x, 64, panel=1) for x in range(0, WIDTH, 5)], dtype=np.uint8)
+    lightness = cv2.cvtColor((colors / 255).astype(np.float32)[None], cv2.COLOR_RGB2LAB)[0, :, 0]
+    steps = np.diff(lightness)
+    assert lightness[0] < 15 and lightness[-1] > 90
+    assert steps.min() > 0.4 * steps.mean() and steps.max() < 2 * steps.mean()
+    set_opacity(page, 50)
+    assert np.abs(np.array(pixel(page, 100, 64, panel=1)) - (colors[20] / 2 + GRAY / 2)).max() <= 1.5
+
+
+def test_heat_maps_alone_have_no_legend_and_no_outlines(page: Page, served: Served) -> None:
+    show(page, served, "only heat")
+    assert page.locator(".scale:visible").inner_text() == "0\n1"
+    assert not page.locator(".legend-head").is_visible() and not page.locator(".legend").is_visible()
+    assert not page.get_by_role("button", name="Outlines").is_visible()
+    choose(page, "three", "U-Net")
+    assert page.locator(".legend-head").is_visible() and page.get_by_role("button", name="Outlines").is_visible()
+    assert page.locator(".scale:visible").count() == 0
+
+
+# ---- picking
+
+
+def told(page: Page) -> list[list[float]]:
+    """The points that Python was told, once it has said so."""
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    return json.loads(page.get_by_text("told: ").inner_text().removeprefix("told: "))
+
+
+def pins(page: Page) -> list[tuple[float, float]]:
+    """Where the picked point is marked in each panel, (u, v), unzoomed."""
+    script = """(pins) => pins.map((pin) => {
+        const [box, stage] = [pin.getBoundingClientRect(), pin.parentElement.getBoundingClientRect()];
+        return [(box.x + box.width / 2 - stage.x) / stage.width, (box.y + box.height / 2 - stage.y) / stage.height];
+    })"""
+    return page.locator(".pin:not([hidden])").evaluate_all(script)
+
+
+def test_a_click_tells_python_the_point_and_marks_it_in_every_panel(page: Page, served: Served) -> None:
+    show(page, served, "heat")
+    assert told(page) == [], "nothing is told before something is clicked"
+    assert np.allclose(pins(page), [(0.25, 0.5)] * 2, atol=0.01)
+    box = page.locator(".stage").nth(1).bounding_box()
+    page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.25 * box["height"])
+    page.get_by_text("told: [[0.7").wait_for()
+    assert np.allclose(told(page), [(0.75, 0.25)], atol=0.01)
+    page.mouse.move(2, 2)
+    assert np.allclose(pins(page), [(0.75, 0.25)] * 2, atol=0.01), "the mark lasts"
+    assert page.locator(".cross:not([hidden])").count() == 0
+
+
+def test_neither_a_drag_nor_the_second_click_picks(page: Page, served: Served) -> None:
+    root = show(page, served, "heat")
+    box = page.locator(".stage").first.bounding_box()
+    middle = (box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.dblclick(*middle)
+    assert root.get_attribute("data-scale") == "3.00"
+    page.get_by_text("told: [[0.").wait_for()
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] - 60, middle[1] - 20, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    assert len(told(page)) == 1
+    page.mouse.click(*middle)  # zoomed: the point of the picture, not of the frame
+    page.wait_for_function("document.body.innerText.split('told: ')[1].split('[').length === 4")
+    u, v = told(page)[1]
+    assert u == pytest.approx(0.5 + 60 / 3 / box["width"], abs=0.01)
+    assert v == pytest.approx(0.5 + 20 / 3 / box["height"], abs=0.01)
+
+
+def test_enter_picks_the_middle(page: Page, served: Served) -> None:
+    show(page, served, "heat")
+    page.locator(".grid").press("Enter")
+    page.get_by_text("told: [[0.5, 0.5]]").wait_for()
+
+
+def test_where_nobody_asked_a_click_is_not_told(page: Page, served: Served) -> None:
+    frames: list[object] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
+    show(page, served, "three")
+    page.wait_for_timeout(500)
+    assert frames
+    frames.clear()
+    page.locator(".stage").first.click()
+    page.locator(".grid").press("Enter")
+    page.wait_for_timeout(500)
+    assert frames == [] and page.locator(".pin:not([hidden])").count() == 0
+
+
+def test_a_tap_picks_and_a_scrolling_finger_does_not(phone: Page, served: Served) -> None:
+    show(phone, served, "heat")
+    box = phone.locator(".stage").first.bounding_box()
+    touch = phone.context.new_cdp_session(phone)
+    start = {"x": box["x"] + 0.5 * box["width"], "y": box["y"] + 0.5 * box["height"]}
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [start]})
+    for step in range(1, 11):
+        touch.send(
+            "Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{**start, "y": start["y"] - 12 * step}]}
+        )
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    phone.wait_for_timeout(500)
+    assert told(phone) == []
+    box = phone.locator(".stage").first.bounding_box()
+    phone.touchscreen.tap(box["x"] + 0.6 * box["width"], box["y"] + 0.8 * box["height"])
+    phone.get_by_text("told: [[0.").wait_for()
+    assert np.allclose(told(phone), [(0.6, 0.8)], atol=0.02)

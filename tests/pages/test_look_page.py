@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.viewer import as_point
+from core.config import read_config
 from core.labels import CITYSCAPES_19
 from core.runs import create_run
 
@@ -42,7 +43,8 @@ def with_vit(places, tiny_config) -> str:
     from core.models import build_model
     from core.training.checkpoint import save_checkpoint
 
-    config = tiny_config(model={"family": "vit", "encoder": "test_vit", "width": None, "weights": "none"})
+    values = tiny_config().model_dump() | {"model": {"family": "vit", "encoder": "test_vit", "weights": "none"}}
+    config = read_config(values)
     run = create_run(config, places.runs)
     model = build_model(config.model, len(CITYSCAPES_19.classes))
     save_checkpoint(run, "best", model, None, config, CITYSCAPES_19, step=0, best_miou=0.0)
@@ -66,7 +68,7 @@ def test_it_opens_with_feature_maps_at_the_middle(places, with_run: str) -> None
     assert len(maps) == 7 and all(panel["heat"] and panel["low"] <= panel["high"] for panel in maps)
     assert maps[0]["title"].startswith("Mean of")
     assert any(element.value.startswith("classifier gives 19 channels") for element in app.markdown)
-    assert app.query_params["run"] == [with_run] and app.query_params["look"] == ["features"]
+    assert app.query_params["run"] == with_run and app.query_params["look"] == "features"
 
 
 def test_attention_is_offered_only_where_there_is_some(places, with_run: str, with_vit: str) -> None:
@@ -76,11 +78,11 @@ def test_attention_is_offered_only_where_there_is_some(places, with_run: str, wi
     assert vit.button_group(key="look").options == ["Feature maps", "Attention", "Receptive field"]
     vit.button_group(key="look").set_value("attention").run()
     assert not vit.exception and not vit.error
-    assert vit.query_params["layer"] == ["encoder.blocks.5"]
+    assert vit.query_params["layer"] == "encoder.blocks.5"
     assert [panel["title"] for panel in shown(vit)["panels"][1:]] == ["Mean of 2 heads", "Head 1", "Head 2"]
     vit.selectbox(key="run").set_value(with_run).run()
     assert not vit.exception and not vit.error
-    assert vit.query_params["look"] == ["features"], "the other network has no attention"
+    assert vit.query_params["look"] == "features", "the other network has no attention"
 
 
 def test_an_address_shows_the_same_look(places, with_run: str, with_vit: str) -> None:
