@@ -1,11 +1,14 @@
 # make run    installs what is missing and opens the lab on http://127.0.0.1:8501
 # make test   the same for the tests, then runs every one of them
+# make benchmarks   the lab against its peers, on an otherwise idle machine: about ten minutes for speed and memory, then half an
+#                   hour for what five minutes teach. ROOT=... names a Cityscapes folder other than ../shared/data/cityscapes
 
 PYTHON ?= python3
+ROOT ?= ../shared/data/cityscapes
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test chromium
+.PHONY: run test benchmarks chromium
 
 run: .venv/lab
 	$(BIN)/streamlit run app/main.py
@@ -14,6 +17,10 @@ test: .venv/tests chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+benchmarks: .venv/tests
+	$(BIN)/python benchmarks/models.py
+	$(BIN)/python benchmarks/learning.py --minutes 5 --root $(ROOT)
 
 # Installed once; again only when the lists change.
 .venv/lab: requirements.txt

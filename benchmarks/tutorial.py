@@ -96,7 +96,7 @@ class TutorialFrames(TorchDataset):
         self.transform = v2.Compose(
             [
                 v2.ToImage(),
-                v2.ScaleJitter(target_size=dataset.size, scale_range=(1.0, 2.0)),
+                v2.RandomResize(dataset.size[0], 2 * dataset.size[0] + 1),  # of the shorter side: zoomed by 1 to 2
                 v2.RandomCrop(crop),
                 v2.RandomHorizontalFlip(),
                 v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3),

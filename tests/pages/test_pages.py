@@ -14,7 +14,7 @@ from core.config import RunConfig
 from core.runs import create_run, update_status
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["home", "data", "train", "runs", "compare", "inspect"]
+PAGES = ["home", "data", "models", "train", "runs", "compare", "inspect", "look"]
 
 
 def opened(page: str) -> AppTest:
@@ -47,10 +47,12 @@ def test_a_page_without_any_run_says_what_to_do_next(places, page: str) -> None:
     expected = {
         "home": "Train an FCN",
         "data": "training and",
+        "models": "Three ways to give every pixel a class",
         "train": "Training goes on",
         "runs": "No run yet",
         "compare": "Nothing to compare yet",
         "inspect": "No network yet",
+        "look": "No network",
     }
     assert expected[page] in words(app)
 
