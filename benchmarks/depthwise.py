@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 from core.config import read_config
+from core.hardware import choose_hardware
 from core.models import SegmentationModel, build_model
-from core.training.hardware import choose_hardware
 from core.training.optimizer import build_optimizer
 from core.training.step import train_step
 

@@ -28,10 +28,10 @@ from safetensors.torch import load_file
 from benchmarks.tutorial import build_network
 from core.config import RunConfig, read_config, with_preset
 from core.data.dataset import Dataset, open_dataset
+from core.hardware import choose_hardware
 from core.inference.predictor import Predictor
 from core.places import PROJECT
 from core.scoring.confusion import ConfusionMatrix
-from core.training.hardware import choose_hardware
 from core.weights import fetch_weights, find_weights
 
 SHARED = PROJECT.parent / "shared"

@@ -30,7 +30,8 @@ from core.config import ModelConfig, read_config
 from core.data.dataset import Dataset, open_dataset
 from core.labels import IGNORED
 from core.models import build_model
-from core.models.encoders import load_encoder, normalization_of
+from core.models.encoders import normalization_of
+from core.models.pretrained import load_encoder
 
 LEARNING_RATE = 1e-3
 LOADERS = 2

@@ -106,9 +106,9 @@ def runs(options: argparse.Namespace) -> dict[str, Any]:
 def score(options: argparse.Namespace) -> dict[str, Any]:
     """Scores a run's checkpoint on the validation frames of its data set, or of another folder of the Cityscapes layout."""
     from core.data.dataset import open_dataset
+    from core.hardware import choose_hardware
     from core.inference.predictor import Predictor
     from core.scoring.confusion import ConfusionMatrix
-    from core.training.hardware import choose_hardware
 
     run = find_run(options.run, runs_folder())
     if run.config is None:
@@ -147,10 +147,10 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     """Writes the label map (train ids) and the coloured mask of each image."""
     from PIL import Image
 
+    from core.hardware import choose_hardware
     from core.inference.predictor import Predictor
     from core.inference.uploads import decode_upload
     from core.labels import palette_of
-    from core.training.hardware import choose_hardware
 
     run = find_run(options.run, runs_folder())
     if run.config is None:

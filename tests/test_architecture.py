@@ -88,15 +88,12 @@ def test_arrows_point_one_way(folder, never):
 LAYERS = (
     {"core.errors", "core.labels", "core.families", "core.encoders", "core.anatomy", "core.places"},
     {"core.config"},
+    {"core.hardware"},
     {"core.runs", "core.weights", "core.data", "core.models", "core.scoring"},
     {"core.training", "core.runner", "core.inference"},
     {"core.__main__"},
 )
 KNOWN_SIDEWAYS = {
-    (
-        "core.models",
-        "core.training",
-    ),  # a description says what a training here would cost: on its device, in its precision
     ("core.training", "core.runner"),  # a trainer started by hand takes the device's lock itself
     ("core.inference", "core.training"),  # a checkpoint rebuilds its network; both live in a process with torch
 }

@@ -12,11 +12,11 @@ from PIL import Image
 
 from core.__main__ import USER_ERROR, main
 from core.data.cityscapes import list_frames
+from core.hardware import choose_hardware
 from core.inference.predictor import Predictor
 from core.labels import CITYSCAPES_19
 from core.places import PROJECT
 from core.runs import evaluations, read_run, update_status
-from core.training.hardware import choose_hardware
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ from torch import nn
 
 from core.config import ModelConfig
 from core.errors import LabError
+from core.hardware import Hardware
 from core.models import SegmentationModel, build_model
 from core.models import describe as describing
-from core.models.describe import activation_bytes, describe, output_stride, receptive_field, trace_blocks
-from core.training.hardware import Hardware
+from core.models.blocks import trace_blocks
+from core.models.describe import activation_bytes, describe, output_stride, receptive_field
 
 CLASSES = 5
 FP32 = Hardware(torch.device("cpu"), None, 1, 0, "On the CPU, in fp32.")

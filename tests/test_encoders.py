@@ -15,7 +15,8 @@ from core.errors import LabError
 from core.families import FAMILIES
 from core.models import build_model
 from core.models import encoders as encoding
-from core.models.encoders import LoadReport, build_plain_vit, build_pyramid, hub_repo_of, load_encoder, normalization_of
+from core.models.encoders import build_plain_vit, build_pyramid, hub_repo_of, normalization_of
+from core.models.pretrained import LoadReport, load_encoder
 
 CLASSES = 5
 

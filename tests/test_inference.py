@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from core.config import TrainingConfig
 from core.data.dataset import open_dataset
 from core.errors import LabError
+from core.hardware import choose_hardware
 from core.inference import worker as worker_module
 from core.inference.predictor import Predictor, sensible_size
 from core.inference.worker import InferenceWorker, checkpoint_stamp
 from core.models import build_model
 from core.places import PROJECT
 from core.runs import read_run
-from core.training.hardware import choose_hardware
 
 EXACT = TrainingConfig(precision="fp32", device="cpu", threads=1)
 

@@ -8,6 +8,7 @@ from torch import nn
 from core.config import ModelConfig, TrainingConfig
 from core.data.dataset import open_dataset
 from core.errors import LabError
+from core.hardware import choose_hardware
 from core.inference.recording import as_attention, cell_at, record
 from core.inference.sight import (
     MOST_CHANNELS,
@@ -22,7 +23,6 @@ from core.inference.sight import (
 from core.inference.worker import InferenceWorker
 from core.models import SegmentationModel, build_model
 from core.runs import read_run
-from core.training.hardware import choose_hardware
 
 CLASSES = 5
 VIT = ModelConfig(family="vit", encoder="test_vit")  # 2 heads, patches of 16

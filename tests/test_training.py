@@ -22,6 +22,7 @@ from core.data.cityscapes import list_frames, read_label_ids
 from core.data.dataset import open_dataset
 from core.data.loaders import FrameStore, TrainingCrops
 from core.errors import LabError
+from core.hardware import choose_hardware
 from core.labels import CITYSCAPES_19
 from core.models import build_model
 from core.models.unet import PlainUNet
@@ -43,7 +44,6 @@ from core.runs import (
 from core.scoring.confusion import ConfusionMatrix
 from core.training import __main__ as trainer
 from core.training.checkpoint import read_checkpoint
-from core.training.hardware import choose_hardware
 from core.training.loop import train
 from core.training.plan import Plan, count_steps, interval
 from core.training.step import measure_speed

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from core.config import ModelConfig
 from core.errors import LabError
 from core.models import build_model
-from core.models.encoders import load_encoder
+from core.models.pretrained import load_encoder
 from core.places import PROJECT
 from core.weights import fetch_weights, find_weights, local_weights
 

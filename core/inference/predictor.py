@@ -8,11 +8,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from core.hardware import Hardware
 from core.models import build_model
 from core.runs import Which
 from core.training.checkpoint import Checkpoint, load_weights, read_checkpoint
 from core.training.evaluation import to_device
-from core.training.hardware import Hardware
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,8 @@ class Models:
     def _load(self, request: PredictRequest | LayersRequest | SightRequest) -> "Onlooker":
         # Torch takes seconds to import; a picture is decoded without it.
         from core.config import TrainingConfig
+        from core.hardware import choose_hardware
         from core.inference.sight import Onlooker
-        from core.training.hardware import choose_hardware
 
         key = (request.run, request.which, request.stamp)
         if key not in self._kept:
@@ -81,8 +81,8 @@ class Models:
 def describe_network(request: DescribeRequest) -> Anatomy:
     """Describes the network of a config. Raises LabError when there is no such network."""
     from core.config import TrainingConfig
+    from core.hardware import choose_hardware
     from core.models.describe import describe
-    from core.training.hardware import choose_hardware
 
     return describe(request.model, request.size, hardware=choose_hardware(TrainingConfig(threads=1)))
 

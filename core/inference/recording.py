@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from core.models.blocks import leaves
 from core.models.contract import SegmentationModel
-from core.models.describe import leaves
 
 Point = tuple[float, float]
 """(u, v), 0..1 from the left and from the top of the picture."""

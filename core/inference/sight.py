@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from core.errors import LabError
+from core.hardware import Hardware
 from core.inference.predictor import Predictor, sensible_size
 from core.inference.recording import Point, Recording, Size, all_cells, cell_at, record
 from core.inference.worker import Layers, Sight, SightKind, SightMap
 from core.models.contract import SegmentationModel
 from core.runs import Which
 from core.training.evaluation import to_device
-from core.training.hardware import Hardware
 
 MOST_CHANNELS = 6
 MOST_HEADS = 6

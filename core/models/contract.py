@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from core.models.encoders import LoadReport, load_encoder
+from core.models.pretrained import LoadReport, load_encoder
 
 
 class SegmentationModel(nn.Module):

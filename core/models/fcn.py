@@ -11,7 +11,8 @@ from torch import nn
 
 from core.config import ModelConfig
 from core.models.contract import SegmentationModel
-from core.models.encoders import LoadReport, build_pyramid, load_layers, normalization_of
+from core.models.encoders import build_pyramid, normalization_of
+from core.models.pretrained import LoadReport, load_layers
 
 COARSEST = 32
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from core.hardware import Hardware
 from core.scoring.confusion import ConfusionMatrix
-from core.training.hardware import Hardware
 from core.training.losses import summed_loss
 
 

@@ -16,12 +16,12 @@ from core.data.dataset import Dataset, open_dataset, spread
 from core.data.loaders import FrameStore, KeyedBatches, TrainingCrops, WholeFrames, build_loader
 from core.data.statistics import count_classes
 from core.errors import LabError
+from core.hardware import choose_hardware
 from core.models import SegmentationModel, build_model
 from core.models.encoders import hub_repo_of
 from core.runs import MetricsLog, checkpoint_path, read_metrics, stop_is_requested
 from core.training.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint
 from core.training.evaluation import Evaluation, evaluate
-from core.training.hardware import choose_hardware
 from core.training.losses import class_weights
 from core.training.optimizer import build_optimizer
 from core.training.plan import CURVE_POINTS, Plan, count_steps, interval

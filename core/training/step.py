@@ -9,9 +9,9 @@ from torch import nn
 
 from core.config import RunConfig
 from core.data.loaders import KeyedBatches, TrainingCrops, build_loader
+from core.hardware import Hardware
 from core.models import SegmentationModel
 from core.training.evaluation import to_device
-from core.training.hardware import Hardware
 from core.training.losses import summed_loss
 from core.training.optimizer import build_optimizer
 
