@@ -135,11 +135,10 @@ class TwoLayers(SegmentationModel):
 
 
 def test_a_convolution_keeps_its_input_for_the_backward_pass():
-    """The ReLU's result is the second convolution's input: it is kept once. bf16 keeps half, and its copies of the weights."""
+    """The ReLU's result is the second convolution's input: it is kept once. bf16 keeps half; its copies of the weights don't count."""
     model, image = TwoLayers(), picture(20, 30)
     assert activation_bytes(model, image, FP32) == 20 * 30 * (3 + 8) * 4
-    weights = sum(layer.weight.numel() for layer in (model.first, model.second))
-    assert activation_bytes(model, image, BF16) == 20 * 30 * (3 + 8) * 2 + weights * 2 // 2  # shared by two pictures
+    assert activation_bytes(model, image, BF16) == 20 * 30 * (3 + 8) * 2
 
 
 def test_measuring_leaves_the_network_as_it_was():
@@ -245,16 +244,18 @@ def test_an_fcn_fuses_from_coarse_to_fine():
 )
 def test_rows_of_equal_blocks_are_one_box(encoder, shape):
     _, blocks = diagram(ModelConfig(family="vit", encoder=encoder))
-    assert [block.part for block in blocks] == ["encoder", "head"]
-    assert "Block" in blocks[0].kind and blocks[0].modules > 6
-    assert (blocks[0].channels, blocks[0].height, blocks[0].width) == shape
+    assert [block.part for block in blocks] == ["encoder", "encoder", "head"]
+    patches, row, _ = blocks
+    assert patches.kind == "PatchEmbed" and patches.modules == 1, "the patches stand by themselves"
+    assert "Block" in row.kind and row.modules > 6
+    assert (patches.channels, patches.height, patches.width) == (row.channels, row.height, row.width) == shape
 
 
 def test_maps_with_channels_last_are_shown_like_any_other():
     _, blocks = diagram(ModelConfig(family="unet", encoder="swinv2_tiny_window8_256"))
     stages = [block for block in blocks if block.part == "encoder"]
-    assert [block.channels for block in stages] == [96, 192, 384, 768]
-    assert [block.height for block in stages] == [16, 8, 4, 2]
+    assert [block.channels for block in stages] == [96, 96, 192, 384, 768]
+    assert [block.height for block in stages] == [16, 16, 8, 4, 2]
 
 
 def test_an_unknown_network_is_not_described():

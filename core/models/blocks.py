@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakIdKeyDictionary
 
 from core.anatomy import Block
 from core.models.contract import SegmentationModel
@@ -17,18 +18,17 @@ CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
 def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, ...]:
     """Runs the network once and notes for each of its modules what came in and what came out."""
     found: list[Block] = []
-    sources: dict[int, frozenset[int]] = {}
+    # By identity, and weakly: at 2048 x 1024 not every tensor of the way can be kept.
+    sources = WeakIdKeyDictionary()
     channels_last = getattr(model.encoder, "output_fmt", "NCHW") == "NHWC"
     grid = patch_grid(model, image)
-    alive: list[torch.Tensor] = []  # an address means something only while its tensor lives
 
     def sources_of(things: object) -> frozenset[int]:
-        return frozenset().union(*(sources.get(id(tensor), frozenset()) for tensor in _tensors(things)))
+        return frozenset().union(*(sources.get(tensor, frozenset()) for tensor in _tensors(things)))
 
     def mark(things: object, origin: frozenset[int]) -> None:
         for tensor in _tensors(things):
-            sources[id(tensor)] = origin
-            alive.append(tensor)
+            sources[tensor] = origin
 
     class Follow(TorchFunctionMode):
         """What comes out of any function between two blocks stems from what went in."""
@@ -106,7 +106,7 @@ def merge_rows(blocks: list[Block]) -> tuple[Block, ...]:
             before is not None
             and block.inputs == (number - 1,)
             and users[number - 1] == 1
-            and "Pool" not in before.kind
+            and not before.kind.endswith(("Pool2d", "PatchEmbed"))  # what changes the size stands by itself
             and (block.part, block.channels, block.height, block.width)
             == (before.part, before.channels, before.height, before.width)
         )

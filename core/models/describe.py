@@ -63,7 +63,7 @@ def describe(
         parts=parts,
         flops=counter.get_total_flops(),
         output_stride=stride,
-        receptive_field=receptive_field(build_model(config, classes)),
+        receptive_field=receptive_field(model),  # the last, since it overwrites the weights
         activation_bytes=activations,
         milliseconds=milliseconds,
         precision=hardware.precision,
@@ -83,25 +83,29 @@ def output_stride(model: SegmentationModel, image: torch.Tensor, hardware: Hardw
 
 
 def activation_bytes(model: SegmentationModel, image: torch.Tensor, hardware: Hardware) -> int:
-    """Bytes that autograd keeps from the forward pass of a training step for its backward pass, parameters not counted."""
+    """Bytes that a training step keeps of one picture for its backward pass; parameters and their copies in bf16 don't count."""
     own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    copied = {
+        parameter.shape for parameter in model.parameters() if parameter.ndim > 1
+    }  # by autocast, once for all pictures
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in own and tensor.shape not in copied:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.train()
-    # Two pictures, since batch normalisation can't do with one; held until all is counted, so that no address comes twice.
+    # Batch normalisation can't do with one number a channel. The logits hold all until it is counted: no address comes twice.
+    count = 1 if min(image.shape[-2:]) > model.multiple else 2
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), hardware.autocast():
-        logits = model(torch.cat([image, image]))
+        logits = model(image.expand(count, -1, -1, -1))
     model.eval()
     model.load_state_dict(state)
     del logits
-    return sum(kept.values()) // 2
+    return sum(kept.values()) // count
 
 
 @torch.no_grad()
@@ -130,7 +134,7 @@ def receptive_field(model: SegmentationModel) -> int | None:
         for parameter in model.parameters():
             inputs = max(1, parameter[0].numel()) if parameter.ndim > 1 else 1
             parameter.copy_((torch.rand(parameter.shape, generator=generator) + 0.5) / inputs)
-    model.eval().requires_grad_(False)
+    model.cpu().eval().requires_grad_(False)
     length = LONGEST_FIELD + 2 * model.multiple - LONGEST_FIELD % model.multiple
     strip = torch.full((1, len(model.mean.flatten()), model.multiple, length), 0.6, requires_grad=True)
     # oneDNN's Winograd convolutions mix neighbouring tiles: their rounding would make the field look larger.
