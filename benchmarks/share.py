@@ -11,7 +11,7 @@ from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.contestants import Contestant, Setting, take_turns
+from benchmarks.contestants import Clock, Contestant, Setting, take_turns, timed
 
 CHANNELS = (64, 128, 256, 512)
 """Of the convolutions that are tried, from full resolution down: equal work each, as at the levels of a U-Net of width 64."""
@@ -33,7 +33,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Where a moment of a step belongs: to the outermost operation around it whose name holds one of these."""
 
 
-def print_share(name: str, setting: Setting, rounds: int, clock: Callable[[], float]) -> None:
+def print_share(name: str, setting: Setting, rounds: int, clock: Clock) -> None:
     """Prints a network's floating-point operations per second beside the peak's, and what its step consists of."""
     contestant = Contestant(name, "lab", setting)
     with FlopCounterMode(display=False) as counter:
@@ -43,8 +43,8 @@ def print_share(name: str, setting: Setting, rounds: int, clock: Callable[[], fl
         f"{channels} channels": convolution(setting, channels, contestant.hardware.autocast_dtype)
         for channels in CHANNELS
     }
-    tasks = {title: task for title, (task, _) in convolutions.items()}
-    seconds = take_turns({"step": contestant.step} | tasks, rounds, clock)
+    tasks = {"step": contestant.step} | {title: task for title, (task, _) in convolutions.items()}
+    seconds = take_turns({title: lambda task=task: timed(task, clock) for title, task in tasks.items()}, rounds)
     peaks = {title: count / seconds[title] for title, (_, count) in convolutions.items()}
     best = max(peaks, key=peaks.__getitem__)
     reached = operations / seconds["step"]

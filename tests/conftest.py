@@ -65,10 +65,13 @@ def tiny_config() -> Callable[..., RunConfig]:
         dataset: dict[str, Any] | None = None, model: dict[str, Any] | None = None, **training: Any
     ) -> RunConfig:
         height, width = TINY_SIZE
+        network: dict[str, Any] = {"family": "unet", "encoder": "plain", "weights": "none"} | (model or {})
+        if network["encoder"] == "plain":
+            network = {"width": 4} | network
         return read_config(
             {
                 "dataset": {"name": "streets", "height": height, "width": width} | (dataset or {}),
-                "model": {"family": "unet", "encoder": "plain", "width": 4, "weights": "none"} | (model or {}),
+                "model": network,
                 "training": {
                     "minutes": 0,
                     "epochs": 3,
