@@ -25,12 +25,12 @@ from torch import nn
 
 from benchmarks.tutorial import plain_optimizer, plain_step, smp_unet, torchvision_fcn
 from core.config import RunConfig, read_config
+from core.hardware import available_cores, choose_hardware
 from core.inference.predictor import Predictor
 from core.labels import CITYSCAPES_19
 from core.models import build_model
 from core.training.checkpoint import save_checkpoint
 from core.training.evaluation import to_device
-from core.training.hardware import available_cores, choose_hardware
 from core.training.optimizer import build_optimizer
 from core.training.step import train_step
 
