@@ -31,6 +31,7 @@ from core.labels import CITYSCAPES_19
 from core.models import build_model
 from core.training.checkpoint import save_checkpoint
 from core.training.evaluation import to_device
+from core.training.memory import keep_freed_memory
 from core.training.optimizer import build_optimizer
 from core.training.step import train_step
 
@@ -167,6 +168,8 @@ _contestants: list[Contestant] = []
 
 
 def _enter(name: str, way: Way, setting: Setting) -> str:
+    if way == "lab":
+        keep_freed_memory()  # as the trainer does
     _contestants.append(Contestant(name, way, setting))
     return _contestants[0].title
 

@@ -50,6 +50,8 @@ class SegmentationModel(nn.Module):
             images = F.pad(images, (0, right, 0, below), mode="replicate")
         logits = self.segment(images)
         if logits.shape[-2:] != images.shape[-2:]:
+            # In fp32 and channels first before they are large: the loss wants them so, and turning them is cheaper here.
+            logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
             logits = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
         return logits[..., :height, :width]
 

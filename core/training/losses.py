@@ -30,6 +30,7 @@ def summed_loss(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tenso
         logits (B, K, H, W), target integer (B, H, W) with 255 ignored, weights (K,) -> two scalars.
     """
     target = target.long()
-    loss = F.cross_entropy(logits.float(), target, weights, ignore_index=IGNORED, reduction="sum")
+    logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
+    loss = F.cross_entropy(logits, target, weights, ignore_index=IGNORED, reduction="sum")
     table = torch.cat([weights, weights.new_zeros(IGNORED + 1 - len(weights))])
     return loss, table[target].sum()
