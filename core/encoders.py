@@ -20,7 +20,7 @@ class Encoder:
 
 
 ENCODERS: tuple[Encoder, ...] = (
-    Encoder("tf_efficientnet_lite0", "EfficientNet-Lite0", ("fcn", "unet"), 3.4, "timm/tf_efficientnet_lite0.in1k"),
+    Encoder("tf_efficientnet_lite0", "EfficientNet-Lite0", ("fcn", "unet"), 3.0, "timm/tf_efficientnet_lite0.in1k"),
     Encoder("resnet18", "ResNet-18", ("fcn", "unet"), 11.2, "timm/resnet18.a1_in1k"),
     Encoder("resnet50", "ResNet-50", ("fcn", "unet"), 23.5, "timm/resnet50.a1_in1k"),
     Encoder("vgg16", "VGG16", ("fcn", "unet"), 14.7, "timm/vgg16.tv_in1k"),
