@@ -42,7 +42,7 @@ def test_the_tree_names_every_module_and_nothing_that_is_not_there() -> None:
 
 def test_the_pictures_are_there() -> None:
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
-    assert len(pictures) == 3
+    assert len(pictures) == 4
     for picture in pictures:
         assert (ROOT / picture).is_file(), picture
 
