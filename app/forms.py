@@ -7,6 +7,8 @@ import streamlit as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from core.encoders import encoder_title, encoders_of
+
 
 def fields_form(part: type[BaseModel], names: list[str], values: dict[str, Any], key: str) -> dict[str, Any]:
     """Widgets for some fields of a config part, in a grid; returns their values.
@@ -23,6 +25,18 @@ def fields_form(part: type[BaseModel], names: list[str], values: dict[str, Any],
             field = part.model_fields[name]
             chosen[name] = _widget(name, field, values.get(name, field.default), f"{key}-{name}")
     return chosen
+
+
+def encoder_box(family: str, key: str) -> str:
+    """A widget for a family's encoder: one of those on offer, or any other name that is typed."""
+    return st.selectbox(
+        "Encoder",
+        [offered.name for offered in encoders_of(family)],
+        format_func=encoder_title,
+        accept_new_options=True,
+        help="One of these, or type the name of any other that timm has.",
+        key=key,
+    )
 
 
 def field_label(name: str, field: FieldInfo) -> str:

@@ -7,12 +7,11 @@ import streamlit as st
 
 from app.diagram import PLAIN_COLOR, diagram_svg, part_colors
 from app.explanations import FAMILY_EXPLANATIONS, PYRAMID_ON_VIT, explanation
-from app.forms import fields_form
+from app.forms import encoder_box, fields_form
 from app.services import inference_worker
 from app.widgets import failed_state
 from core.anatomy import Anatomy
 from core.config import ModelConfig, read_config
-from core.encoders import encoder_title, encoders_of
 from core.errors import LabError
 from core.families import FAMILIES, options_of
 
@@ -27,14 +26,7 @@ def described(model: str, size: tuple[int, int]) -> Anatomy:
 
 def choose_options(family: str) -> dict[str, Any]:
     """The widgets of one family, each with what its choice means. Returns the values of a `ModelConfig`."""
-    encoder = st.selectbox(
-        "Encoder",
-        [offered.name for offered in encoders_of(family)],
-        format_func=encoder_title,
-        accept_new_options=True,
-        help="One of these, or type the name of any other that timm has.",
-        key=f"models-{family}-encoder",
-    )
+    encoder = encoder_box(family, key=f"models-{family}-encoder")
     explain("encoder", encoder, family)
     values: dict[str, Any] = {"family": family, "encoder": encoder}
     for name in options_of(family, encoder):
@@ -76,7 +68,8 @@ def svg_markdown(body: str) -> None:
 
 def detail(anatomy: Anatomy, family: str) -> None:
     """One network large: its drawing, and how its parameters are spread over its parts."""
-    st.markdown(FAMILY_EXPLANATIONS[family].markdown)
+    if family in FAMILY_EXPLANATIONS:  # a family of your own has none
+        st.markdown(FAMILY_EXPLANATIONS[family].markdown)
     svg_markdown(f'<div class="lab-scroll">{diagram_svg(anatomy)}</div>')
     colors = part_colors(anatomy)
     parts = "".join(

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from app.datasets import choose_dataset, draw_streets, opened
-from app.forms import fields_form
+from app.forms import encoder_box, fields_form
 from app.services import inference_worker
 from app.widgets import failed_state
 from core import runner
@@ -19,7 +19,7 @@ from core.config import (
     with_preset,
 )
 from core.data.dataset import streets_are_there
-from core.encoders import encoder_title, encoders_of
+from core.encoders import encoders_of
 from core.errors import LabError
 from core.families import FAMILIES, PLAIN, options_of
 from core.places import runs_folder
@@ -52,15 +52,8 @@ def choose_network(family: str) -> dict[str, Any]:
     """The parts `model` and `training` of a config, as far as one family's card fills them."""
     with st.container(border=True):
         st.markdown(f"**{FAMILIES[family].title}**")
-        st.caption(FAMILY_HELP[family])
-        encoder = st.selectbox(
-            "Encoder",
-            [offered.name for offered in encoders_of(family)],
-            format_func=encoder_title,
-            accept_new_options=True,
-            help="One of these, or type the name of any other that timm has.",
-            key=f"encoder-{family}",
-        )
+        st.caption(FAMILY_HELP.get(family, ""))  # a family of your own has none
+        encoder = encoder_box(family, key=f"encoder-{family}")
         values: dict[str, Any] = {"family": family, "encoder": encoder}
         if encoder == PLAIN:
             values["weights"] = "none"

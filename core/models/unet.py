@@ -69,8 +69,8 @@ class PlainUNet(SegmentationModel):
 class UNet(SegmentationModel):
     """The path up over a timm encoder's feature pyramid; its output stands at the encoder's finest stride from 2 on.
 
-    Each map of the encoder is normalised before it is joined: their scales differ, by a factor of ten between the levels of a
-    pretrained EfficientNet-Lite0 and the path up, and the louder one would drown the other for hundreds of steps.
+    Each map of the encoder is normalised before it is joined: their scales differ, by three within a
+    pretrained EfficientNet-Lite0, and are far above the path up's, which the louder ones would drown at first.
 
     A plain Vision Transformer has maps at one stride only. Its last one becomes a pyramid of four as in Li et al.: Exploring
     Plain Vision Transformer Backbones for Object Detection, https://arxiv.org/abs/2203.16527, section 3.
