@@ -8,9 +8,12 @@ import streamlit as st
 
 from app.media import encode_colors, encode_map, encode_photo
 from app.services import inference_worker, media
-from core.data.cityscapes import Frame, read_image, read_label_ids
+from core.data.dataset import read_target
+from core.data.decoding import read_image
+from core.data.frames import Frame
+from core.errors import LabError
 from core.inference.worker import Answer, Layers, Sight, SightKind, checkpoint_stamp
-from core.labels import LABEL_SPACES, LabelSpace
+from core.labels import LabelSpace
 from core.places import runs_folder
 
 
@@ -36,16 +39,18 @@ def colors_address(labels: np.ndarray, palette: np.ndarray, *parts: object) -> s
 
 
 @st.cache_data(max_entries=24, show_spinner=False)
-def read_frame(image: Path, labels: Path | None, stamp: str, space: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """A frame's photograph and target at the size of its files. `stamp` is the file's digest, which keeps the cache honest."""
-    target = LABEL_SPACES[space].lookup[read_label_ids(labels)] if labels else None
-    return read_image(image), target
+def _read_frame(digest: str, _frame: Frame, _space: LabelSpace) -> tuple[np.ndarray, np.ndarray | None]:
+    target = read_target(_frame.labels, _space) if _frame.labels else None
+    return read_image(_frame.image), target
 
 
 def truth_of(frame: Frame, space: LabelSpace) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Photograph, target and digest of a frame. Raises LabError when a file can't be read."""
-    digest = file_digest(frame.image) + (file_digest(frame.labels) if frame.labels else "")
-    image, target = read_frame(frame.image, frame.labels, digest, space.name)
+    """Photograph and target at the size of their files, and the digest of both. Raises LabError when one can't be read."""
+    try:
+        digest = file_digest(frame.image) + (file_digest(frame.labels) if frame.labels else "") + space.digest
+    except OSError as error:
+        raise LabError(f"'{error.filename}' can't be opened any more: {error.strerror}. Was the data moved?") from None
+    image, target = _read_frame(digest, frame, space)
     return image, target, digest
 
 

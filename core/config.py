@@ -11,8 +11,10 @@ from core.encoders import encoder_title
 from core.errors import LabError
 from core.families import FAMILIES, Family, options_of
 
-DatasetName = Literal["streets", "cityscapes"]
-Annotations = Literal["fine", "coarse"]
+DatasetName = Literal["streets", "cityscapes", "folder"]
+Annotations = Literal["fine", "coarse", "fine+coarse"]
+CoarseSplit = Literal["train", "train_extra", "train+train_extra"]
+CacheKind = Literal["auto", "raw", "jpeg", "off"]
 
 
 class _Part(BaseModel):
@@ -26,9 +28,37 @@ def _field(default: Any, help: str, unit: str = "", **bounds: Any) -> Any:
 class DatasetConfig(_Part):
     """Which frames are learned from, and at which size they are read."""
 
-    name: DatasetName = _field("streets", "Generated street scenes, or Cityscapes from your own disk.")
-    root: str = _field("", "Folder that holds leftImg8bit and gtFine. Generated streets need none.", max_length=1000)
-    annotations: Annotations = _field("fine", "Fine masks follow every outline; coarse ones are quick polygons.")
+    name: DatasetName = _field("streets", "Generated street scenes, Cityscapes, or a folder of your own.")
+    root: str = _field(
+        "",
+        "Folder of the data: for Cityscapes the one that holds leftImg8bit and gtFine, else your images and masks.",
+        max_length=1000,
+    )
+    annotations: Annotations = _field(
+        "fine", "Fine masks follow every outline; coarse ones are quick polygons; a mixture shows both."
+    )
+    coarse_split: CoarseSplit = _field(
+        "train", "Which photographs with coarse masks: those of train, the 19,998 others of train_extra, or both."
+    )
+    fine_weight: float = _field(1.0, "In a mixture: how often each fine frame is shown in an epoch.", "x", gt=0, le=100)
+    coarse_weight: float = _field(
+        1.0, "In a mixture: how often each coarse frame is shown in an epoch; 0.25 shows a random quarter.", "x", gt=0, le=100
+    )
+    classes: str = _field(
+        "auto",
+        "What is told apart: cityscapes-19, -30, -34 or -7 (categories), or the path of a classes.json; auto takes the 19, and in "
+        "your own folder its class table.",
+        min_length=1,
+        max_length=1000,
+    )
+    val_share: float = _field(
+        0.2, "Share of your own frames that is held back for scoring, where no folder says which.", ge=0.01, le=0.9
+    )
+    cache: CacheKind = _field(
+        "auto",
+        "Decoded frames on disk: raw is exact and fastest, jpeg takes a tenth of the room, off decodes again in every run; auto "
+        "takes a raw cache that is there already.",
+    )
     height: int = _field(
         256, "Frames are scaled to this height when they are read, and scored at it.", "px", ge=32, le=1024
     )
@@ -158,6 +188,11 @@ class TrainingConfig(_Part):
     zoom_max: float = _field(2.0, "A crop is enlarged by a random factor of at most this.", "x", ge=0.25, le=4)
     flip: bool = _field(True, "Mirror half of the crops left to right.")
     color_jitter: float = _field(0.3, "Brightness, contrast and saturation vary by up to this share.", ge=0, le=1)
+    rotation: float = _field(0.0, "A crop is turned by up to this angle, either way.", "degrees", ge=0, le=45)
+    blur: float = _field(0.0, "Share of crops that are blurred, as by a lens out of focus.", ge=0, le=1)
+    rare_crops: float = _field(
+        0.0, "Share of crops that are centred on a class of their frame, the rarer the likelier.", ge=0, le=1
+    )
     learning_rate: float = _field(2e-3, "The highest learning rate of the one-cycle schedule.", ge=1e-6, le=1)
     encoder_rate: float = _field(
         0.0,
@@ -226,10 +261,14 @@ class RunConfig(_Part):
         return self
 
     @model_validator(mode="after")
-    def _cityscapes_needs_a_root(self) -> "RunConfig":
-        if self.dataset.name == "cityscapes" and not self.dataset.root.strip():
+    def _data_has_a_place(self) -> "RunConfig":
+        dataset = self.dataset
+        if dataset.name != "streets" and not dataset.root.strip():
+            holds = "leftImg8bit and gtFine" if dataset.name == "cityscapes" else "your images and masks"
+            raise ValueError(f"dataset.root is empty: name the folder on your disk that holds {holds}.")
+        if dataset.name == "folder" and dataset.annotations != "fine":
             raise ValueError(
-                "dataset.root is empty, but Cityscapes is read from your disk: name the folder that holds leftImg8bit and gtFine."
+                f"dataset.annotations is '{dataset.annotations}', but only Cityscapes has coarse masks. Take 'fine' for your own."
             )
         return self
 

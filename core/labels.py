@@ -5,9 +5,15 @@ and everything else is `IGNORED`. Names, ids, categories and colours are those o
 https://github.com/mcordts/cityscapesScripts/blob/master/cityscapesscripts/helpers/labels.py
 """
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+
+Color = tuple[int, int, int]
+"""Red green blue, 0..255."""
 
 IGNORED = 255
 """Value of a pixel in a target that is neither trained on nor scored."""
@@ -70,14 +76,26 @@ class LabelSpace:
     Args:
         name: what a run folder calls this numbering.
         classes: K class names, in order of their number.
-        colors: K colours, red green blue, 0..255.
+        colors: K colours to show them in.
         from_ids: for each id 0..255 that a label file can hold, the class 0..K-1 or `IGNORED`.
+        from_colors: for label files painted in colours instead, each colour with its class; other colours are ignored.
     """
 
     name: str
     classes: tuple[str, ...]
-    colors: tuple[tuple[int, int, int], ...]
+    colors: tuple[Color, ...]
     from_ids: tuple[int, ...]
+    from_colors: tuple[tuple[Color, int], ...] = ()
+
+    @property
+    def by_color(self) -> bool:
+        """True where label files are painted in colours, false where they hold ids."""
+        return bool(self.from_colors)
+
+    @property
+    def digest(self) -> str:
+        """A text that is the same for equal numberings only, whatever they are called."""
+        return hashlib.sha256(repr((self.classes, self.from_ids, self.from_colors)).encode()).hexdigest()[:16]
 
     @property
     def lookup(self) -> np.ndarray:
@@ -89,31 +107,88 @@ class LabelSpace:
         """uint8 (256, 3): `space.palette[labels]` is the picture of a label map; ignored pixels are black."""
         return palette_of(self.colors)
 
+    def to_target(self, values: np.ndarray) -> np.ndarray:
+        """What stands in a label file, ids uint8 (H, W) or colours uint8 (H, W, 3), as a target uint8 (H, W)."""
+        if values.ndim == 2:
+            return self.lookup[values]
+        return _color_table(self.from_colors)[pack_colors(values)]
 
-def palette_of(colors: tuple[tuple[int, int, int], ...]) -> np.ndarray:
+
+def pack_colors(colors: np.ndarray) -> np.ndarray:
+    """Colours uint8 (..., 3) as one number each, int32 (...), red in the highest byte."""
+    parts = colors.astype(np.int32)
+    return (parts[..., 0] << 16) | (parts[..., 1] << 8) | parts[..., 2]
+
+
+@cache
+def _color_table(from_colors: tuple[tuple[Color, int], ...]) -> np.ndarray:
+    """uint8 (2**24,), class or `IGNORED` of every packed colour: 16 MB, and ten times as fast as comparing."""
+    table = np.full(1 << 24, IGNORED, np.uint8)
+    for color, number in from_colors:
+        table[pack_colors(np.array(color, np.uint8))] = number
+    return table
+
+
+def palette_of(colors: tuple[Color, ...]) -> np.ndarray:
     """uint8 (256, 3), the colours of K classes and black for every other number."""
     table = np.zeros((256, 3), dtype=np.uint8)
     table[: len(colors)] = colors
     return table
 
 
-def _cityscapes_19() -> LabelSpace:
-    evaluated = sorted(
-        (label for label in CITYSCAPES_LABELS if label.train_id != IGNORED), key=lambda label: label.train_id
-    )
+def _numbering(name: str, classes: Iterable[tuple[str, Color, Iterable[int]]]) -> LabelSpace:
+    """A label space of classes, each with its name, its colour and the file ids that it gathers."""
+    rows = [(title, color, tuple(ids)) for title, color, ids in classes]
     from_ids = [IGNORED] * 256
-    for label in evaluated:
-        from_ids[label.id] = label.train_id
-    return LabelSpace(
-        name="cityscapes-19",
-        classes=tuple(label.name for label in evaluated),
-        colors=tuple(label.color for label in evaluated),
-        from_ids=tuple(from_ids),
-    )
+    for number, (_, _, ids) in enumerate(rows):
+        for label_id in ids:
+            from_ids[label_id] = number
+    return LabelSpace(name, tuple(row[0] for row in rows), tuple(row[1] for row in rows), tuple(from_ids))
 
 
-CITYSCAPES_19 = _cityscapes_19()
+_EVALUATED = [label for label in CITYSCAPES_LABELS if label.train_id != IGNORED]
+_UNSEEN = ("unlabeled", "ego vehicle", "rectification border", "out of roi")
+
+CITYSCAPES_19 = _numbering(
+    "cityscapes-19",
+    ((label.name, label.color, [label.id]) for label in sorted(_EVALUATED, key=lambda label: label.train_id)),
+)
 """The 19 classes of the Cityscapes benchmark, numbered by train id."""
 
-LABEL_SPACES: dict[str, LabelSpace] = {space.name: space for space in (CITYSCAPES_19,)}
+CITYSCAPES_34 = _numbering("cityscapes-34", ((label.name, label.color, [label.id]) for label in CITYSCAPES_LABELS))
+"""Every id of the files as a class of its own, void ones too, as the study that inspired the lab trained."""
+
+CITYSCAPES_30 = _numbering(
+    "cityscapes-30",
+    ((label.name, label.color, [label.id]) for label in CITYSCAPES_LABELS if label.name not in _UNSEEN),
+)
+"""The 30 classes that the annotators drew; the four ids that stand for no thing are ignored."""
+
+_CATEGORIES: dict[str, str] = {
+    "flat": "road",
+    "construction": "building",
+    "object": "pole",
+    "nature": "vegetation",
+    "sky": "sky",
+    "human": "person",
+    "vehicle": "car",
+}
+"""The seven categories in their official order, each with the class whose colour it is shown in: the scripts give them none."""
+
+CITYSCAPES_7 = _numbering(
+    "cityscapes-7",
+    (
+        (
+            category,
+            next(label.color for label in _EVALUATED if label.name == shown_as),
+            [label.id for label in _EVALUATED if label.category == category],
+        )
+        for category, shown_as in _CATEGORIES.items()
+    ),
+)
+"""The seven categories over the 19 evaluated classes, as the official evaluation scores categories."""
+
+LABEL_SPACES: dict[str, LabelSpace] = {
+    space.name: space for space in (CITYSCAPES_19, CITYSCAPES_30, CITYSCAPES_34, CITYSCAPES_7)
+}
 LABEL_BY_NAME: dict[str, Label] = {label.name: label for label in CITYSCAPES_LABELS}

@@ -5,6 +5,7 @@
 | `SEGLAB_CHECKPOINTS` | one folder per run                                | `checkpoints/`     |
 | `SEGLAB_DATA`        | generated street scenes, and data put there by hand | `data/`          |
 | `SEGLAB_DATA_ROOTS`  | folders under which a data set may be opened, separated as in `PATH` | the home folder, the data folder and the folder that holds the project |
+| `SEGLAB_CACHE`       | decoded frames, counts of classes; may be deleted at any time | `data/cache/` |
 | `SEGLAB_WEIGHTS`     | pretrained encoders as safetensors files          | `weights/`         |
 """
 
@@ -31,6 +32,12 @@ def streets_folder() -> Path:
     return data_folder() / "streets"
 
 
+def cache_folder() -> Path:
+    """The folder of what can be made again: decoded frames and what was counted in them."""
+    given = os.environ.get("SEGLAB_CACHE")
+    return _place("SEGLAB_CACHE", "") if given else data_folder() / "cache"
+
+
 def weights_folder() -> Path:
     """The folder in which pretrained encoders are looked for before the Hub is asked."""
     return _place("SEGLAB_WEIGHTS", "weights")
@@ -52,24 +59,43 @@ def resolve_data_root(text: str) -> Path:
     Raises:
         LabError: there is no such folder, or it lies outside of the configured roots.
     """
+    path = _resolve_typed(text, "data folder")
+    if not path.is_dir():
+        raise LabError(f"There is no folder '{_short(str(path))}'. Check the spelling, or whether the disk is mounted.")
+    return path
+
+
+def resolve_data_file(text: str, what: str) -> Path:
+    """Turns a typed path into an existing file under one of `data_roots()`, links followed; `what` names it in errors.
+
+    Raises:
+        LabError: there is no such file, or it lies outside of the configured roots.
+    """
+    path = _resolve_typed(text, what)
+    if not path.is_file():
+        raise LabError(f"There is no {what} '{_short(str(path))}'. Check the spelling.")
+    return path
+
+
+def _resolve_typed(text: str, what: str) -> Path:
     cleaned = text.strip()
     if not cleaned or "\0" in cleaned:
-        raise LabError("No data folder was named. Type the folder that holds leftImg8bit and gtFine.")
+        raise LabError(f"No {what} was named. Type its path.")
     try:
         path = Path(cleaned).expanduser()
         path = (path if path.is_absolute() else PROJECT / path).resolve()
-        is_folder = path.is_dir()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # whether it may be named is said first
     except (OSError, RuntimeError, ValueError):
         raise LabError(
-            f"'{_short(cleaned)}' is not a path that can be opened. Type the folder that holds leftImg8bit."
+            f"'{_short(cleaned)}' is not a path that can be opened. Type the path of an existing {what}."
         ) from None
     if not any(path.is_relative_to(root) for root in data_roots()):
         raise LabError(
             f"'{_short(str(path))}' lies outside of the folders this lab may read. Move the data under "
             f"{' or '.join(str(root) for root in data_roots())}, or name its parent in SEGLAB_DATA_ROOTS and start the lab again."
         )
-    if not is_folder:
-        raise LabError(f"There is no folder '{_short(str(path))}'. Check the spelling, or whether the disk is mounted.")
     return path
 
 

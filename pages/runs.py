@@ -11,7 +11,7 @@ from app.datasets import TITLES, open_again
 from app.pictures import colors_address, file_digest, photo_address, truth_of
 from app.widgets import class_table, empty_state, failed_state, pick_runs, run_card, run_colors, run_name
 from core import runner
-from core.data.cityscapes import Frame
+from core.data.frames import Frame
 from core.data.dataset import Dataset
 from core.errors import LabError
 from core.labels import CITYSCAPES_19

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from core.config import DatasetConfig
-from core.data.cityscapes import list_frames, read_image, read_label_ids
+from core.data.cityscapes import list_frames
+from core.data.decoding import read_image, read_labels
 from core.data.dataset import open_dataset, spread
 from core.data.statistics import count_classes
 from core.errors import LabError
@@ -100,10 +101,10 @@ def test_labels_are_scaled_without_inventing_numbers(tmp_path):
     labels = np.zeros((8, 16), np.uint8)
     labels[:, 8:] = 33
     write(tmp_path / "labels.png", labels)
-    assert (read_label_ids(tmp_path / "labels.png") == labels).all()
-    small = read_label_ids(tmp_path / "labels.png", (4, 8))
+    assert (read_labels(tmp_path / "labels.png") == labels).all()
+    small = read_labels(tmp_path / "labels.png", (4, 8))
     assert (small == np.repeat([[0, 33]], 4, axis=0).repeat(4, axis=1)).all()
-    assert set(np.unique(read_label_ids(tmp_path / "labels.png", (13, 29)))) == {0, 33}
+    assert set(np.unique(read_labels(tmp_path / "labels.png", (13, 29)))) == {0, 33}
 
 
 def png_header_of(width, height):
@@ -116,7 +117,7 @@ def png_header_of(width, height):
     )
 
 
-@pytest.mark.parametrize("read", [read_image, read_label_ids])
+@pytest.mark.parametrize("read", [read_image, read_labels])
 @pytest.mark.parametrize("kind", ["missing", "empty", "text", "truncated", "folder", "huge"])
 def test_a_file_that_is_no_picture_is_named(tmp_path, read, kind):
     path = tmp_path / "frame.png"
@@ -143,7 +144,7 @@ def test_a_file_that_is_no_picture_is_named(tmp_path, read, kind):
 def test_a_colour_or_16_bit_picture_is_no_label_map(tmp_path, picture):
     cv2.imwrite(str(tmp_path / "color.png"), picture)
     with pytest.raises(LabError, match="color.png.*labelIds"):
-        read_label_ids(tmp_path / "color.png")
+        read_labels(tmp_path / "color.png")
 
 
 def test_open_dataset_gives_train_ids_at_its_size(places, streets):
@@ -152,7 +153,7 @@ def test_open_dataset_gives_train_ids_at_its_size(places, streets):
     assert (len(dataset.train), len(dataset.val)) == (3, 2)
     image, target = dataset.image(dataset.train[0]), dataset.target(dataset.train[0])
     assert image.shape == (32, 64, 3) and target.shape == (32, 64)
-    ids = read_label_ids(dataset.train[0].labels, (32, 64))
+    ids = read_labels(dataset.train[0].labels, (32, 64))
     assert (target == CITYSCAPES_19.lookup[ids]).all()
     assert set(np.unique(target)) <= {*range(19), 255}
 
@@ -196,12 +197,12 @@ def test_the_real_frames(shared):
     assert all(frame.id.startswith(f"{frame.city}_") for frame in train)
     assert len({frame.id for frame in train + val}) == 515
     assert read_image(val[0].image).shape == (256, 512, 3)
-    ids = read_label_ids(val[0].labels)
+    ids = read_labels(val[0].labels)
     assert ids.shape == (256, 512) and ids.max() <= 33
 
 
 def test_the_real_frames_at_full_size(shared):
     frames = list_frames(shared / "data" / "cityscapes-fullres", "train")
     assert len(frames) == 8
-    assert read_label_ids(frames[0].labels, (256, 512)).shape == (256, 512)
+    assert read_labels(frames[0].labels, (256, 512)).shape == (256, 512)
     assert read_image(frames[0].image).shape == (1024, 2048, 3)

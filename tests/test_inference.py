@@ -148,7 +148,8 @@ print(json.dumps(told))
 @pytest.fixture(scope="module")
 def life(tmp_path_factory, trained_run, streets):
     """What a server's process went through with its worker, and the labels it got."""
-    from core.data.cityscapes import list_frames, read_image
+    from core.data.cityscapes import list_frames
+    from core.data.decoding import read_image
 
     image = read_image(list_frames(streets, "val")[0].image)
     path = tmp_path_factory.mktemp("life") / "image.npy"

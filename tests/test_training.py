@@ -18,7 +18,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from core.data.augment import Augmentation
-from core.data.cityscapes import list_frames, read_label_ids
+from core.data.cityscapes import list_frames
+from core.data.decoding import read_labels
 from core.data.dataset import open_dataset
 from core.data.loaders import FrameStore, TrainingCrops
 from core.errors import LabError
@@ -524,7 +525,7 @@ def relabelled(root, streets, change):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(path.read_bytes())
             if split == "train":
-                Image.fromarray(change(number, read_label_ids(frame.labels))).save(
+                Image.fromarray(change(number, read_labels(frame.labels))).save(
                     root / frame.labels.relative_to(streets)
                 )
     return root

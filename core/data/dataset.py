@@ -1,15 +1,20 @@
 """A data set as a run sees it: two lists of frames, a label space, and the size at which everything is read."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from core.config import DatasetConfig
-from core.data.cityscapes import Frame, list_frames, read_image, read_label_ids
-from core.labels import CITYSCAPES_19, IGNORED, LabelSpace
-from core.places import resolve_data_root, streets_folder
+from core.data.cityscapes import list_frames
+from core.data.class_table import FILE_NAME, find_class_table, read_class_table
+from core.data.decoding import read_image, read_labels
+from core.data.folder import explain_no_pairs, pair_folder
+from core.data.frames import Frame
+from core.errors import LabError
+from core.labels import CITYSCAPES_19, IGNORED, LABEL_SPACES, LabelSpace
+from core.places import resolve_data_file, resolve_data_root, streets_folder
 
 STREETS_TRAIN = 200
 STREETS_VAL = 40
@@ -34,7 +39,12 @@ class Dataset:
         """Classes 0..K-1 or 255, uint8 (H, W), at the data set's size; all 255 for a frame without labels."""
         if frame.labels is None:
             return np.full(self.size, IGNORED, np.uint8)
-        return self.space.lookup[read_label_ids(frame.labels, self.size)]
+        return read_target(frame.labels, self.space, self.size)
+
+
+def read_target(labels: Path, space: LabelSpace, size: tuple[int, int] | None = None) -> np.ndarray:
+    """A label file as classes 0..K-1 or 255, uint8 (H, W), at a size (height, width) or at the file's own. Raises LabError."""
+    return space.to_target(read_labels(labels, size, colors=space.by_color))
 
 
 def open_dataset(config: DatasetConfig, progress: Callable[[int, int], None] | None = None) -> Dataset:
@@ -45,26 +55,76 @@ def open_dataset(config: DatasetConfig, progress: Callable[[int, int], None] | N
         progress: called with (frames drawn, frames in all) while streets are generated.
 
     Raises:
-        LabError: the folder isn't there, may not be read, or holds no pairs.
+        LabError: the folder isn't there, may not be read, or holds no pairs; or the class table can't be meant.
     """
-    if config.name == "streets":
-        root = streets_folder()
-        if not streets_are_there():
-            from core.data.streets import write_streets  # the drawing room is opened only when something is to be drawn
+    root = root_of(config)
+    if config.name == "streets" and not streets_are_there():
+        from core.data.streets import write_streets  # the drawing room is opened only when something is to be drawn
 
-            write_streets(root, STREETS_TRAIN, STREETS_VAL, progress=progress)
-    else:
-        root = resolve_data_root(config.root)
-    train = list_frames(root, "train", config.annotations)
-    val = list_frames(root, "val", "fine")
+        write_streets(root, STREETS_TRAIN, STREETS_VAL, progress=progress)
+    space = label_space_of(config, root)
+    train, val = _folder_frames(root, config) if config.name == "folder" else _cityscapes_frames(root, config)
     return Dataset(
         name=config.name,
         root=root,
-        space=CITYSCAPES_19,
+        space=space,
         size=(config.height, config.width),
         train=tuple(train[: config.train_limit or None]),
         val=tuple(spread(val, config.val_limit)),
     )
+
+
+def root_of(config: DatasetConfig) -> Path:
+    """The folder of a data set. Raises LabError where it isn't there or may not be read."""
+    return streets_folder() if config.name == "streets" else resolve_data_root(config.root)
+
+
+def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
+    """The numbering of classes that a config asks for: one of `LABEL_SPACES`, or a class table.
+
+    Raises:
+        LabError: there is no such numbering, or none is named for a folder of one's own that holds no class table.
+    """
+    if config.classes in LABEL_SPACES:
+        return LABEL_SPACES[config.classes]
+    if config.classes != "auto":
+        return read_class_table(resolve_data_file(config.classes, "class table"))
+    if config.name != "folder":
+        return CITYSCAPES_19
+    path = find_class_table(root)
+    if path is None:
+        raise LabError(
+            f"'{root}' has no class table that says what its masks mean. `python -m core doctor {root}` looks at the masks and "
+            f"proposes one, and so does the page Data: save it as {FILE_NAME} in that folder."
+        )
+    return read_class_table(path)
+
+
+def _cityscapes_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list[Frame]]:
+    fine = list_frames(root, "train", "fine") if "fine" in config.annotations else []
+    coarse = [
+        frame
+        for split in config.coarse_split.split("+")
+        for frame in (list_frames(root, split, "coarse") if "coarse" in config.annotations else [])
+    ]
+    if fine and coarse:
+        fine = [replace(frame, weight=config.fine_weight) for frame in fine]
+        coarse = [replace(frame, weight=config.coarse_weight) for frame in coarse]
+    return [*fine, *coarse], list_frames(root, "val", "fine")
+
+
+def _folder_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list[Frame]]:
+    found = pair_folder(root, config.val_share)
+    train = [frame for frame in found.frames if frame.split == "train"]
+    val = [frame for frame in found.frames if frame.split == "val"]
+    if not found.frames:
+        raise LabError(explain_no_pairs(root, found))
+    if not train or not val:
+        raise LabError(
+            f"'{root}' has {len(train)} frames to learn from and {len(val)} to score on, and needs at least one of each. Add pairs of "
+            "photograph and mask."
+        )
+    return train, val
 
 
 def streets_are_there() -> bool:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from core.data.augment import Augmentation
-from core.data.cityscapes import Frame
+from core.data.frames import Frame
 from core.data.dataset import Dataset
 
 Key = tuple[int, int]

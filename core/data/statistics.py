@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.data.cityscapes import Frame
+from core.data.frames import Frame
 from core.data.dataset import Dataset, spread
 
 SAMPLE = 400

@@ -85,7 +85,7 @@ def _train(
     enter("opening the data")
     dataset = open_dataset(config.dataset, progress=lambda done, count: enter(f"drawing streets, {done} of {count}"))
     if plan:
-        plan.check_frames(len(dataset.train), len(dataset.val))
+        plan.check_data(len(dataset.train), len(dataset.val), dataset.space.digest)
     train_store = FrameStore(dataset, dataset.train)
     val_store = FrameStore(dataset, dataset.val)
     crops = TrainingCrops(train_store, Augmentation.from_config(training), training.seed)
@@ -132,6 +132,9 @@ def _train(
             hardware=hardware.sentence,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             seconds_per_step=speed.seconds_per_step,
+            classes=dataset.space.classes,
+            colors=dataset.space.colors,
+            space=dataset.space.digest,
         )
         plan.save(run)
     optimizer = build_optimizer(model, config, plan.pretrained)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from core.config import TrainingConfig
 from core.errors import LabError
+from core.labels import Color
 from core.runs import read_plan, write_plan
 
 CURVE_POINTS = 1000
@@ -19,7 +20,10 @@ CURVE_POINTS = 1000
 
 @dataclass(frozen=True)
 class Plan:
-    """The fixed numbers of a run. `weights` and `hardware` are sentences for the page and the report."""
+    """The fixed numbers of a run.
+
+    `weights` and `hardware` are sentences for the page and the report; `space` is the digest of the label space.
+    """
 
     steps_total: int
     eval_every: int
@@ -35,6 +39,9 @@ class Plan:
     hardware: str
     parameters: int
     seconds_per_step: float
+    classes: tuple[str, ...]
+    colors: tuple[Color, ...]
+    space: str
 
     def save(self, run: Path) -> None:
         """Writes plan.json, durably."""
@@ -44,8 +51,13 @@ class Plan:
         """The training part with what this run has settled: other threads or another precision would add up differently."""
         return training.model_copy(update={"threads": self.threads, "precision": self.precision})
 
-    def check_frames(self, train: int, val: int) -> None:
+    def check_data(self, train: int, val: int, space: str) -> None:
         """Raises LabError when the data set is no longer the one that the run was planned on."""
+        if space != self.space:
+            raise LabError(
+                f"This run began with the classes {', '.join(self.classes[:4])} and so on; its class table was changed since. "
+                "Bring the table back as it was and resume, or start a new run."
+            )
         if (train, val) != (self.train_frames, self.val_frames):
             raise LabError(
                 f"This run began with {self.train_frames} training and {self.val_frames} validation frames; now there are {train} "
@@ -59,6 +71,8 @@ class Plan:
         try:
             values["class_pixels"] = tuple(values["class_pixels"])
             values["sample_frames"] = tuple(values["sample_frames"])
+            values["classes"] = tuple(values["classes"])
+            values["colors"] = tuple(tuple(color) for color in values["colors"])
             return cls(**values)
         except (KeyError, TypeError):
             return None

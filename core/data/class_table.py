@@ -1,0 +1,204 @@
+"""Class tables of other data sets: which ids or colours of a mask make which class.
+
+The lab's own form is `classes.json` beside the images:
+
+    [{"name": "road", "color": [128, 64, 128], "ids": [7]}, {"name": "sky", "color": "#4682b4", "ids": [23]}]
+
+A class with `ids` is found by number in the masks; without, by its colour, or by several: `"colors": [[0, 0, 0], [9, 9, 9]]`. What no
+class names is ignored. Tables that other tools write are read as they are: CamVid's label_colors.txt and class_dict.csv, CVAT's
+labelmap.txt, and a plain list of names (classes.txt, labels.txt, codes.txt), one a line, in the order of the ids.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.errors import LabError
+from core.labels import IGNORED, Color, LabelSpace
+
+FILE_NAME = "classes.json"
+MOST_CLASSES = 255
+MOST_BYTES = 1_000_000
+
+SHADES: tuple[Color, ...] = (
+    (128, 64, 128),
+    (244, 163, 64),
+    (70, 130, 180),
+    (107, 142, 35),
+    (220, 20, 60),
+    (0, 0, 142),
+    (250, 210, 60),
+    (152, 118, 84),
+    (46, 170, 160),
+    (190, 120, 190),
+    (90, 90, 90),
+    (152, 221, 152),
+    (160, 60, 30),
+    (120, 160, 230),
+    (220, 150, 160),
+    (60, 90, 50),
+)
+"""Colours for classes that come without any."""
+
+
+def find_class_table(root: Path) -> Path | None:
+    """The class table that lies in a data set's folder, the lab's own first."""
+    return next((root / name for name in (FILE_NAME, *_READERS) if (root / name).is_file()), None)
+
+
+def read_class_table(path: Path) -> LabelSpace:
+    """Reads a class table.
+
+    Raises:
+        LabError: the file can't be read, or what it says can't be meant; the sentence says where.
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise LabError(f"'{path}' has over {MOST_BYTES // 1000} kB: that is no class table.")
+        text = path.read_text(encoding="utf-8-sig")
+        rows = _READERS.get(path.name.lower(), _from_json)(text)
+        return space_of(rows)
+    except (OSError, UnicodeError, csv.Error, RecursionError) as error:
+        raise LabError(f"The class table '{path}' can't be read: {str(error)[:100]}.") from None
+    except ValueError as error:
+        raise LabError(f"The class table '{path}' can't be meant: {error}") from None
+
+
+def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
+    """Checks the rows of a class table and makes a label space of them.
+
+    Args:
+        rows: dicts with `name`, and `ids`, `color` or `colors`.
+
+    Raises:
+        ValueError: a row can't be meant; its text is a sentence.
+    """
+    if not isinstance(rows, list) or not rows:
+        raise ValueError('It must be a list of classes, like [{"name": "road", "color": [128, 64, 128], "ids": [7]}].')
+    if len(rows) > MOST_CLASSES:
+        raise ValueError(f"It has {len(rows)} classes, and {MOST_CLASSES} is the most that a label map of 8 bits can hold.")
+    by_id = any(isinstance(row, dict) and "ids" in row for row in rows)
+    names: list[str] = []
+    shown: list[Color] = []
+    from_ids = [IGNORED] * 256
+    from_colors: dict[Color, int] = {}
+    for number, row in enumerate(rows):
+        where = f"Class {number + 1}"
+        if not isinstance(row, dict) or not isinstance(row.get("name"), str) or not row["name"].strip():
+            raise ValueError(f"{where} has no name.")
+        name = row["name"].strip()[:80]
+        where = f"Class '{name}'"
+        if name in names:
+            raise ValueError(f"{where} stands there twice.")
+        unknown = set(row) - {"name", "ids", "color", "colors"}
+        if unknown:
+            raise ValueError(f"{where} has '{sorted(unknown)[0]}', but name, color, colors and ids are what a class can have.")
+        given = [row["color"]] if "color" in row else []
+        painted = [_color(value, where) for value in [*given, *_list(row.get("colors", []), where)]]
+        names.append(name)
+        shown.append(painted[0] if painted else SHADES[number % len(SHADES)])
+        if not by_id:
+            if not painted:
+                raise ValueError(f"{where} has neither ids nor a colour: nothing in a mask could be it.")
+            for color in painted:
+                if from_colors.setdefault(color, number) != number:
+                    raise ValueError(f"The colour {list(color)} belongs to both '{names[from_colors[color]]}' and '{name}'.")
+            continue
+        for value in _list(row.get("ids", []), where):
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 255:
+                raise ValueError(f"{where} has the id {value!r}, but ids are whole numbers from 0 to 255.")
+            if from_ids[value] != IGNORED:
+                raise ValueError(f"The id {value} belongs to both '{names[from_ids[value]]}' and '{name}'.")
+            from_ids[value] = number
+        if not row.get("ids"):
+            raise ValueError(f"{where} has no ids, but other classes of the table have.")
+    return LabelSpace("own", tuple(names), tuple(shown), tuple(from_ids), tuple(from_colors.items()))
+
+
+def write_rows(space: LabelSpace) -> str:
+    """A label space as the text of a classes.json, one class a line."""
+    rows = []
+    for number, (name, color) in enumerate(zip(space.classes, space.colors, strict=True)):
+        row: dict[str, Any] = {"name": name, "color": list(color)}
+        if space.by_color:
+            others = [list(painted) for painted, owner in space.from_colors if owner == number and painted != color]
+            row |= {"colors": others} if others else {}
+        else:
+            row["ids"] = [label_id for label_id, owner in enumerate(space.from_ids) if owner == number]
+        rows.append(json.dumps(row, ensure_ascii=False))
+    return "[\n  " + ",\n  ".join(rows) + "\n]\n"
+
+
+def _from_json(text: str) -> list[dict[str, Any]]:
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno}, column {error.colno}: {error.msg}.") from None
+    return content.get("classes") if isinstance(content, dict) else content
+
+
+def _from_csv(text: str) -> list[dict[str, Any]]:
+    """`name,r,g,b` with a first line that says so, as class_dict.csv of CamVid."""
+    found = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    if not {"name", "r", "g", "b"} <= set(found.fieldnames or ()):
+        raise ValueError("its first line must say name,r,g,b.")
+    return [{"name": row["name"], "color": [row["r"], row["g"], row["b"]]} for row in found]
+
+
+def _from_colored_names(text: str) -> list[dict[str, Any]]:
+    """`64 128 64<tab>Animal`, as label_colors.txt of CamVid."""
+    rows = []
+    for line in _lines(text):
+        match = re.fullmatch(r"(\d+)[\s,]+(\d+)[\s,]+(\d+)\s+(.+)", line)
+        if not match:
+            raise ValueError(f"the line '{line[:60]}' is not like '64 128 64 Animal'.")
+        rows.append({"name": match[4], "color": [match[1], match[2], match[3]]})
+    return rows
+
+
+def _from_labelmap(text: str) -> list[dict[str, Any]]:
+    """`name:r,g,b:parts:actions`, as labelmap.txt of CVAT and Datumaro."""
+    rows = []
+    for line in _lines(text):
+        name, _, rest = line.partition(":")
+        rows.append({"name": name, "color": rest.partition(":")[0].split(",")})
+    return rows
+
+
+def _from_names(text: str) -> list[dict[str, Any]]:
+    return [{"name": name, "ids": [number]} for number, name in enumerate(_lines(text))]
+
+
+_READERS: dict[str, Callable[[str], list[dict[str, Any]]]] = {
+    "class_dict.csv": _from_csv,
+    "label_colors.txt": _from_colored_names,
+    "labelmap.txt": _from_labelmap,
+    "classes.txt": _from_names,
+    "labels.txt": _from_names,
+    "codes.txt": _from_names,
+}
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{where} has {str(value)[:40]!r} where a list is needed.")
+    return value
+
+
+def _color(value: Any, where: str) -> Color:
+    if isinstance(value, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", value):
+        return int(value[1:3], 16), int(value[3:5], 16), int(value[5:7], 16)
+    try:
+        red, green, blue = (int(part) for part in value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{where} has the colour {str(value)[:40]!r}; write [128, 64, 128] or \"#804080\".") from None
+    if not all(0 <= part <= 255 for part in (red, green, blue)):
+        raise ValueError(f"{where} has the colour {[red, green, blue]}, but its parts go from 0 to 255.")
+    return red, green, blue
