@@ -7,7 +7,21 @@ import streamlit as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from core.config import TrainingConfig
 from core.encoders import encoder_title, encoders_of
+
+AUGMENTATION = (
+    "crop_height",
+    "crop_width",
+    "zoom_min",
+    "zoom_max",
+    "flip",
+    "color_jitter",
+    "rotation",
+    "blur",
+    "rare_crops",
+)
+"""The training fields that say what is done to a frame before the network sees it."""
 
 
 def fields_form(part: type[BaseModel], names: list[str], values: dict[str, Any], key: str) -> dict[str, Any]:
@@ -25,6 +39,13 @@ def fields_form(part: type[BaseModel], names: list[str], values: dict[str, Any],
             field = part.model_fields[name]
             chosen[name] = _widget(name, field, values.get(name, field.default), f"{key}-{name}")
     return chosen
+
+
+def augmentation_form(key: str) -> dict[str, Any]:
+    """Widgets for the augmentation; what is set here is where the next page's begin."""
+    values = fields_form(TrainingConfig, list(AUGMENTATION), st.session_state.get("augmentation", {}), key=key)
+    st.session_state["augmentation"] = values
+    return values
 
 
 def encoder_box(family: str, key: str) -> str:

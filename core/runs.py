@@ -29,6 +29,7 @@ from pydantic import TypeAdapter
 
 from core.config import RunConfig, read_config
 from core.errors import LabError
+from core.labels import CITYSCAPES_19, Color
 
 State = Literal["queued", "running", "paused", "stopped", "finished", "failed", "lost"]
 Which = Literal["last", "best"]
@@ -90,6 +91,16 @@ class Run:
     config: RunConfig | None = None
     problem: str | None = None
     plan: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes that it tells apart; before its plan is made, those of the benchmark."""
+        return tuple(self.plan.get("classes") or CITYSCAPES_19.classes)
+
+    @property
+    def colors(self) -> tuple[Color, ...]:
+        """The colours that go with `classes`."""
+        return tuple(tuple(color) for color in self.plan.get("colors") or CITYSCAPES_19.colors)
 
     @property
     def id(self) -> str:

@@ -36,6 +36,14 @@ chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MOST_PANELS -
 if not chosen:
     st.caption("Choose at least one run.")
     st.stop()
+classes = able[chosen[0]].classes
+others = [run_id for run_id in chosen if able[run_id].classes != classes]
+chosen = [run_id for run_id in chosen if run_id not in others]
+if others:
+    st.caption(
+        f"Left out: {', '.join(run_name(able[run_id]) for run_id in others)}. Masks can be compared where the same classes are told "
+        f"apart, here the {len(classes)} of {run_name(able[chosen[0]])}."
+    )
 sources = {}
 for run_id in chosen:
     sources.setdefault(

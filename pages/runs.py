@@ -14,7 +14,6 @@ from core import runner
 from core.data.frames import Frame
 from core.data.dataset import Dataset
 from core.errors import LabError
-from core.labels import CITYSCAPES_19
 from core.places import runs_folder
 from core.runs import evaluations, list_runs, read_run
 
@@ -52,22 +51,28 @@ def states(ids: list[str], colors: dict[str, str]) -> None:
 
 
 @st.fragment(run_every=3.0)
-def scores(runs: list[str], names: dict[str, str], colors: dict[str, str]) -> None:
-    """IoU per class at the latest evaluation of each run."""
+def scores(runs: list[str], focus: str, names: dict[str, str], colors: dict[str, str]) -> None:
+    """IoU per class at the latest evaluation of each run that tells the same classes apart as the one in focus."""
     columns, totals, dots = {}, {}, {}
+    shown = read_run(runs_folder() / focus)
+    others = [run_id for run_id in runs if read_run(runs_folder() / run_id).classes != shown.classes]
     for run_id in runs:
         rows = evaluations(runs_folder() / run_id)
-        if rows:
+        if rows and run_id not in others:
             columns[names[run_id]] = rows[-1]["iou"]
             totals[names[run_id]] = rows[-1]["miou"]
             dots[names[run_id]] = colors[run_id]
     if columns:
-        class_table(CITYSCAPES_19.classes, CITYSCAPES_19.colors, columns, totals, dots)
+        class_table(shown.classes, shown.colors, columns, totals, dots)
         st.caption(
             "Intersection over union on the validation frames, at the latest evaluation. A dash: neither there nor predicted."
         )
     else:
         st.caption("No evaluation yet. The first one comes after a part of the training.")
+    if others:
+        st.caption(
+            f"{', '.join(names[run_id] for run_id in others)}: tells other classes apart. Look closer at it to see them."
+        )
 
 
 @st.fragment(run_every=3.0)
@@ -159,7 +164,12 @@ if not chosen:
     st.stop()
 names = {run_id: run_name(by_id[run_id]) for run_id in chosen}
 states(chosen, colors)
-curves([Curve(run_id, names[run_id], colors[run_id]) for run_id in chosen], key="curves", classes=CITYSCAPES_19.classes)
+told_apart = {by_id[run_id].classes for run_id in chosen}
+curves(
+    [Curve(run_id, names[run_id], colors[run_id]) for run_id in chosen],
+    key="curves",
+    classes=told_apart.pop() if len(told_apart) == 1 else (),  # one number means two things in two numberings
+)
 focus = chosen[0]
 if len(chosen) > 1:
     focus = st.segmented_control(
@@ -172,4 +182,4 @@ with pictures:
     details(focus)
 with table:
     st.subheader("Per class")
-    scores(chosen, names, colors)
+    scores(chosen, focus, names, colors)

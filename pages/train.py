@@ -1,11 +1,11 @@
 """Train: data, network, length, and off it goes."""
 
-from typing import Any
+from typing import Any, get_args
 
 import streamlit as st
 
 from app.datasets import choose_dataset, draw_streets, opened
-from app.forms import encoder_box, fields_form
+from app.forms import AUGMENTATION, augmentation_form, encoder_box, fields_form
 from app.services import inference_worker
 from app.widgets import failed_state
 from core import runner
@@ -31,12 +31,13 @@ FAMILY_HELP = {
     "vit": "Patches that look at each other everywhere. Needs pretrained weights to shine; sees at patch size.",
 }
 OFTEN_CHANGED = ["learning_rate", "batch_size", "seed"]
+READING = ["height", "width", "train_limit", "val_limit", "cache"]
 SMALL = (64, 128)
 """Height and width of the picture on which a network is tried, in pixels."""
 RARELY_CHANGED = [
     name
     for name in TrainingConfig.model_fields
-    if name not in (*OFTEN_CHANGED, "minutes", "epochs", "evaluations", "checkpoint_seconds", "layer_decay")
+    if name not in (*OFTEN_CHANGED, *AUGMENTATION, "minutes", "epochs", "evaluations", "checkpoint_seconds", "layer_decay")
 ]
 TRAINING_OPTIONS = {"vit": ["layer_decay"]}
 """Training fields that one family alone takes."""
@@ -77,6 +78,24 @@ def choose_network(family: str) -> dict[str, Any]:
     return {"model": values, "training": training}
 
 
+def choose_masks(name: str) -> dict[str, Any]:
+    """The dataset fields that say which masks are learned from: what Cityscapes offers, and what a folder of one's own does."""
+    if name == "folder":
+        return fields_form(DatasetConfig, ["val_share"], {}, key="masks")
+    annotations = st.segmented_control(
+        "Masks to learn from",
+        list(get_args(DatasetConfig.model_fields["annotations"].annotation)),
+        format_func=lambda kind: kind.replace("+", " and ").capitalize(),
+        default="fine",
+        required=True,
+        help=DatasetConfig.model_fields["annotations"].description,
+        key="annotations",
+    )
+    fields = ["coarse_split"] if "coarse" in annotations and name == "cityscapes" else []
+    fields += ["fine_weight", "coarse_weight"] if annotations == "fine+coarse" else []
+    return {"annotations": annotations} | fields_form(DatasetConfig, fields, {}, key="masks")
+
+
 def check_encoder(model: ModelConfig) -> None:
     """Builds a network on an encoder that was typed, so that a name that doesn't do is refused before anything is launched.
 
@@ -98,9 +117,12 @@ def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
     # The preset sets only these; what was typed into the others stays.
     values = fields_form(TrainingConfig, length, PRESETS[preset], key=f"length-{preset}")
     values |= fields_form(TrainingConfig, OFTEN_CHANGED, {}, key="often")
+    with st.expander("Augmentation"):
+        values |= augmentation_form("augmentation")
+        st.page_link("../pages/data.py", label="See what the network will see", icon=":material/crop:")
     with st.expander("Everything else"):
         values |= fields_form(TrainingConfig, RARELY_CHANGED, {}, key="rarely")
-        reading = fields_form(DatasetConfig, ["height", "width", "train_limit", "val_limit"], {}, key="reading")
+        reading = fields_form(DatasetConfig, READING, {}, key="reading")
     return preset, values, reading
 
 
@@ -108,16 +130,7 @@ def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
 st.title("Train")
 st.subheader("1 Data")
 dataset_values = choose_dataset("train")
-annotations = st.segmented_control(
-    "Masks to learn from",
-    ["fine", "coarse"],
-    format_func=str.capitalize,
-    default="fine",
-    required=True,
-    help=DatasetConfig.model_fields["annotations"].description,
-    key="annotations",
-)
-dataset_values = dataset_values | {"annotations": annotations}
+dataset_values |= choose_masks(dataset_values["name"])
 dataset = None
 if dataset_values["name"] == "streets" and not streets_are_there():
     st.caption("The street scenes will be drawn first; that takes less than a minute.")

@@ -1,8 +1,20 @@
 """The class table, against the official one, spot-checked by hand."""
 
 import numpy as np
+import pytest
 
-from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, IGNORED, LABEL_BY_NAME, LABEL_SPACES, palette_of
+from core.labels import (
+    CITYSCAPES_7,
+    CITYSCAPES_19,
+    CITYSCAPES_30,
+    CITYSCAPES_34,
+    CITYSCAPES_LABELS,
+    IGNORED,
+    LABEL_BY_NAME,
+    LABEL_SPACES,
+    LabelSpace,
+    palette_of,
+)
 
 OFFICIAL_CLASSES = (
     "road, sidewalk, building, wall, fence, pole, traffic light, traffic sign, vegetation, terrain, sky, person, rider, car, "
@@ -65,3 +77,51 @@ def test_palette_paints_ignored_pixels_black():
 
 def test_spaces_are_found_by_name():
     assert LABEL_SPACES["cityscapes-19"] is CITYSCAPES_19
+
+
+def test_every_id_is_mapped_as_the_official_scripts_do():
+    official = pytest.importorskip("cityscapesscripts.helpers.labels")
+    table = {label.id: label for label in official.labels if label.id >= 0}
+    assert len(table) == len(CITYSCAPES_LABELS) == 34
+    categories = [name for name in dict.fromkeys(label.category for label in official.labels) if name != "void"]
+    assert CITYSCAPES_7.classes == tuple(categories)
+    for number in range(256):
+        label = table.get(number)
+        evaluated = label is not None and not label.ignoreInEval
+        assert CITYSCAPES_19.lookup[number] == (label.trainId if evaluated else IGNORED)
+        assert CITYSCAPES_34.lookup[number] == (number if label else IGNORED)
+        assert CITYSCAPES_7.lookup[number] == (categories.index(label.category) if evaluated else IGNORED)
+        if label:
+            ours = CITYSCAPES_LABELS[number]
+            assert (ours.name, ours.train_id, ours.category, ours.has_instances, ours.color) == (
+                label.name,
+                label.trainId,
+                label.category,
+                label.hasInstances,
+                label.color,
+            )
+
+
+def test_the_thirty_classes_are_all_that_was_drawn():
+    assert len(CITYSCAPES_30.classes) == 30
+    assert [name for name in CITYSCAPES_34.classes if name not in CITYSCAPES_30.classes] == [
+        "unlabeled",
+        "ego vehicle",
+        "rectification border",
+        "out of roi",
+    ]
+    assert CITYSCAPES_30.lookup[[0, 3, 4, 33, 34]].tolist() == [255, 255, 0, 29, 255]
+
+
+def test_masks_in_colours_become_classes_and_other_colours_are_ignored():
+    space = LabelSpace("own", ("a", "b"), ((1, 2, 3), (9, 9, 9)), (IGNORED,) * 256, (((1, 2, 3), 0), ((3, 2, 1), 1)))
+    painted = np.array([[[1, 2, 3], [3, 2, 1], [0, 0, 0]]], np.uint8)
+    assert space.by_color and not CITYSCAPES_19.by_color
+    assert space.to_target(painted).tolist() == [[0, 1, 255]]
+    assert space.to_target(painted).dtype == np.uint8
+
+
+def test_equal_numberings_have_equal_digests_whatever_their_name():
+    again = LabelSpace("other", CITYSCAPES_19.classes, CITYSCAPES_19.colors, CITYSCAPES_19.from_ids)
+    assert again.digest == CITYSCAPES_19.digest
+    assert len({space.digest for space in LABEL_SPACES.values()}) == 4

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import LabError
-from core.places import PROJECT, data_roots, resolve_data_root, runs_folder, streets_folder, weights_folder
+from core.places import PROJECT, data_roots, resolve_data_file, resolve_data_root, runs_folder, streets_folder, weights_folder
 
 
 def test_places_follow_the_environment_at_every_call(places, monkeypatch):
@@ -68,12 +68,38 @@ def test_a_link_to_another_root_is_followed(places, streets):
         "\n\r\t",
         "$HOME",
         "CON",
+        "C:\\Windows\\System32",
+        "\\\\server\\share",
+        "//etc//passwd",
+        "/./etc/../etc/.",
+        "/dev/zero",
+        "/dev/stdin",
+        "/proc/self/environ",
+        "/proc/self/fd/0",
+        "/sys/kernel",
+        "/root/.ssh",
+        "/tmp/../etc/shadow",
+        "....//....//etc",
+        "..%2f..%2fetc",
+        "%00/etc",
+        "; rm -rf ~",
+        "$(id)",
+        "`id`",
+        "| cat /etc/passwd",
+        "{root}/../../etc",
+        "<script>alert(1)</script>",
+        "../streets\0.png",
+        "\u202egnp.stew",
+        "~/../../etc",
+        "-rf",
     ],
     ids=lambda text: ascii(text)[:20],
 )
-def test_hostile_text_gets_a_sentence(places, text):
+@pytest.mark.parametrize("resolve", [resolve_data_root, lambda text: resolve_data_file(text, "class table")])
+def test_hostile_text_gets_a_sentence(places, monkeypatch, text, resolve):
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(places.other))
     with pytest.raises(LabError) as caught:
-        resolve_data_root(text)
+        resolve(text)
     assert len(str(caught.value)) < 1000
 
 

@@ -14,6 +14,7 @@ Where nothing says which frames are for validation, a share of them is held back
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,10 +66,13 @@ def pair_folder(root: Path, val_share: float = 0.2) -> Pairing:
         ) from None
     photos, masks = _tell_apart(files)
     listed = _listed_splits(root)
-    by_key = _keyed(masks)
+    by_key, by_name = _keyed(masks), _named_once(masks)
+    photo_names = Counter(photo.stem.lower() for photo in photos)
     frames, unlabelled, used = [], [], set()
     for photo in photos:
         mask = next((by_key[key] for key in _keys(photo) if key in by_key), None)
+        if mask is None and photo_names[photo.stem.lower()] == 1:
+            mask = by_name.get(photo.stem.lower())
         frame_id = "/".join((*photo.place, photo.stem))
         split = photo.split or (mask.split if mask else "") or listed.get(photo.stem, "")
         frame = Frame(frame_id, "/".join(photo.place), split, photo.path, mask.path if mask else None)
@@ -187,6 +191,13 @@ def _keyed(masks: list[_File]) -> dict[tuple[str, ...], _File]:
         for key in _keys(shorter):
             by_key.setdefault(key, mask)
     return by_key
+
+
+def _named_once(masks: list[_File]) -> dict[str, _File]:
+    """Masks by their bare name, wherever they lie, as far as no two have the same."""
+    names = [_MASK_ENDING.sub("", mask.stem).lower() for mask in masks]
+    counts = Counter(names)
+    return {name: mask for name, mask in zip(names, masks, strict=True) if counts[name] == 1}
 
 
 def _listed_splits(root: Path) -> dict[str, str]:

@@ -1,8 +1,12 @@
 """What every layout on disk comes down to: frames, each a photograph and its labels, and what had no partner."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from core.errors import LabError
 
 Split = Literal["train", "val", "test", "train_extra"]
 
@@ -43,3 +47,22 @@ class Pairing:
     unlabelled: tuple[Frame, ...] = ()
     orphans: tuple[Path, ...] = ()
     skipped: tuple[tuple[Path, str], ...] = ()
+
+
+def fingerprint(frames: Sequence[Frame]) -> str:
+    """A text that is the same as long as no file of these frames was changed, judged as rsync does: by path, size and time.
+
+    Raises:
+        LabError: a file has vanished.
+    """
+    digest = hashlib.sha256()
+    for frame in frames:
+        for path in (frame.image, frame.labels):
+            if path is None:
+                continue
+            try:
+                facts = path.stat()
+            except OSError as error:
+                raise LabError(f"'{path}' was there a moment ago and can't be read now: {error.strerror}.") from None
+            digest.update(f"{path}|{facts.st_size}|{facts.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:32]
