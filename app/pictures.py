@@ -1,6 +1,7 @@
 """From frames, uploads and runs to the addresses of pictures that the viewer takes."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import streamlit as st
 
 from app.media import encode_colors, encode_map, encode_photo
 from app.services import inference_worker, media
+from app.widgets import failed_state
 from core.data.dataset import read_target
 from core.data.decoding import read_image
 from core.data.frames import Frame
@@ -62,6 +64,18 @@ def predict(run_id: str, image: np.ndarray, digest: str) -> Answer:
     """
     run = runs_folder() / run_id
     return _predict(run, checkpoint_stamp(run, "best"), digest, image)
+
+
+def predict_all(run_ids: Sequence[str], image: np.ndarray, digest: str) -> dict[str, Answer]:
+    """What several runs see in an image, by run; the page says of each that failed why it did."""
+    answers = {}
+    with st.spinner("The networks are looking at it"):
+        for run_id in run_ids:
+            try:
+                answers[run_id] = predict(run_id, image, digest)
+            except LabError as error:
+                failed_state(error)
+    return answers
 
 
 @st.cache_data(max_entries=48, show_spinner=False)

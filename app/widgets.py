@@ -64,6 +64,18 @@ def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], most:
     return chosen
 
 
+def with_equal_classes(chosen: Sequence[str], runs: Mapping[str, Run]) -> list[str]:
+    """Those of the chosen runs that tell the same classes apart as the first; the page says which were left out, and why."""
+    same = [run_id for run_id in chosen if runs[run_id].classes == runs[chosen[0]].classes]
+    if len(same) < len(chosen):
+        others = ", ".join(run_name(runs[run_id]) for run_id in chosen if run_id not in same)
+        st.caption(
+            f"Left out: {others}. Masks can be laid side by side where the same classes are told apart, here the "
+            f"{len(runs[chosen[0]].classes)} of {run_name(runs[chosen[0]])}."
+        )
+    return same
+
+
 def latest_of_each_family(runs: Mapping[str, Run]) -> list[str]:
     """The newest run of each family, given runs by id, newest first."""
     latest: dict[str, str] = {}

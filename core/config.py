@@ -14,6 +14,10 @@ from core.families import FAMILIES, Family, options_of
 DatasetName = Literal["streets", "cityscapes", "folder"]
 Annotations = Literal["fine", "coarse", "fine+coarse"]
 CoarseSplit = Literal["train", "train_extra", "train+train_extra"]
+LossName = Literal["cross-entropy", "focal", "ohem", "dice", "jaccard", "lovasz"]
+WeightingName = Literal["sqrt", "median", "enet", "none"]
+ScheduleName = Literal["one-cycle", "polynomial", "cosine", "step", "constant"]
+OptimizerName = Literal["adamw", "adam", "adamax", "sgd"]
 CacheKind = Literal["auto", "raw", "jpeg", "off"]
 
 
@@ -182,6 +186,9 @@ class TrainingConfig(_Part):
     )
     epochs: float = _field(20.0, "Passes over the training frames; used when minutes is 0.", gt=0, le=10_000)
     batch_size: int = _field(8, "Frames in one step.", "frames", ge=1, le=256)
+    accumulation: int = _field(
+        1, "A step's frames go through the network in this many parts: less memory, the same step.", "parts", ge=1, le=256
+    )
     crop_height: int = _field(192, "Height of the piece of a frame that a step sees.", "px", ge=32, le=1024)
     crop_width: int = _field(384, "Width of the piece of a frame that a step sees.", "px", ge=32, le=2048)
     zoom_min: float = _field(1.0, "A crop is enlarged by a random factor of at least this.", "x", ge=0.25, le=4)
@@ -193,7 +200,18 @@ class TrainingConfig(_Part):
     rare_crops: float = _field(
         0.0, "Share of crops that are centred on a class of their frame, the rarer the likelier.", ge=0, le=1
     )
-    learning_rate: float = _field(2e-3, "The highest learning rate of the one-cycle schedule.", ge=1e-6, le=1)
+    optimizer: OptimizerName = _field("adamw", "How a gradient becomes a step.")
+    momentum: float = _field(0.9, "SGD's momentum.", ge=0, le=0.999)
+    learning_rate: float = _field(2e-3, "The highest learning rate of the schedule.", ge=1e-6, le=1)
+    schedule: ScheduleName = _field(
+        "one-cycle", "How the learning rate goes: up and down once, or from the top down by one of four laws."
+    )
+    warm_up: float = _field(
+        0.0, "Share of the steps over which the rate climbs first; one-cycle always climbs over a quarter.", ge=0, le=0.5
+    )
+    gamma: float = _field(0.316, "The step schedule multiplies the rate by this, every gamma_epochs.", "x", gt=0, le=1)
+    gamma_epochs: float = _field(10.0, "Epochs between two drops of the step schedule.", "epochs", gt=0, le=10_000)
+    power: float = _field(0.9, "The polynomial schedule's exponent.", gt=0, le=10)
     encoder_rate: float = _field(
         0.0,
         "The encoder learns at this share of the rate; 0 chooses: 1, but 0.01 for a pretrained ViT.",
@@ -208,9 +226,34 @@ class TrainingConfig(_Part):
         ge=0.1,
         le=1,
     )
-    weight_decay: float = _field(1e-2, "AdamW's decoupled weight decay.", ge=0, le=1)
-    class_weights: Literal["sqrt", "none"] = _field(
-        "sqrt", "Weigh classes by 1/sqrt of their share, so that poles count, or not at all."
+    weight_decay: float = _field(
+        1e-2, "Pull of the weights towards zero: decoupled in AdamW, part of the gradient in the others.", ge=0, le=1
+    )
+    ema: float = _field(
+        0.0,
+        "Score and keep a moving mean of the weights, of which each step renews what this leaves of 1; 0 is off, 0.999 usual.",
+        ge=0,
+        le=0.9999,
+    )
+    stop_early: Literal["never", "loss", "miou"] = _field(
+        "never", "Stop when this, on the validation frames, has not become better for a while."
+    )
+    patience: int = _field(5, "Evaluations without a better one before a run stops early.", ge=1, le=1000)
+    loss: LossName = _field(
+        "cross-entropy",
+        "What is made small. Per pixel: cross-entropy, focal and ohem, which look at what is still hard. Per region: dice, jaccard "
+        "and lovasz, which stand for the overlap that is scored.",
+    )
+    added_loss: Literal["none", "cross-entropy", "focal", "ohem", "dice", "jaccard", "lovasz"] = _field(
+        "none", "A second loss, added to the first."
+    )
+    added_loss_weight: float = _field(1.0, "The second loss counts this much.", "x", gt=0, le=100)
+    label_smoothing: float = _field(
+        0.0, "This share of every pixel's truth is spread over all classes, in cross-entropy and ohem.", ge=0, le=0.5
+    )
+    class_weights: WeightingName = _field(
+        "sqrt",
+        "Weigh classes by 1/sqrt of their share, so that poles count, by median frequency, as ENet does, or not at all.",
     )
     clip_norm: float = _field(5.0, "Gradients longer than this are shortened; 0 leaves them.", ge=0, le=1000)
     evaluations: int = _field(8, "How often the run is scored on the validation frames.", ge=1, le=1000)

@@ -3,11 +3,17 @@
 import streamlit as st
 
 from app.datasets import open_again
-from app.pictures import answer_addresses, map_address, photo_address, predict, truth_of
+from app.pictures import answer_addresses, map_address, photo_address, predict_all, truth_of
 from app.viewer import MOST_PANELS, Panel, viewer
-from app.widgets import class_table, empty_state, failed_state, latest_of_each_family, pick_runs, run_colors, run_name
-from core.errors import LabError
-from core.inference.worker import Answer
+from app.widgets import (
+    class_table,
+    empty_state,
+    latest_of_each_family,
+    pick_runs,
+    run_colors,
+    run_name,
+    with_equal_classes,
+)
 from core.places import runs_folder
 from core.runs import list_runs
 from core.scoring.confusion import ConfusionMatrix
@@ -36,14 +42,7 @@ chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MOST_PANELS -
 if not chosen:
     st.caption("Choose at least one run.")
     st.stop()
-classes = able[chosen[0]].classes
-others = [run_id for run_id in chosen if able[run_id].classes != classes]
-chosen = [run_id for run_id in chosen if run_id not in others]
-if others:
-    st.caption(
-        f"Left out: {', '.join(run_name(able[run_id]) for run_id in others)}. Masks can be compared where the same classes are told "
-        f"apart, here the {len(classes)} of {run_name(able[chosen[0]])}."
-    )
+chosen = with_equal_classes(chosen, able)
 sources = {}
 for run_id in chosen:
     sources.setdefault(
@@ -66,13 +65,7 @@ frame = dataset.val[ids.index(frame_id)]
 image, target, digest = truth_of(frame, dataset.space)
 panels = [Panel("Ground truth", map_address(target, "truth", digest), is_truth=True)]
 columns, totals, dots = {}, {}, {}
-answers: dict[str, Answer] = {}
-with st.spinner("The networks are looking at it"):
-    for run_id in chosen:
-        try:
-            answers[run_id] = predict(run_id, image, digest)
-        except LabError as error:
-            failed_state(error)
+answers = predict_all(chosen, image, digest)
 for run_id, answer in answers.items():
     confusion = ConfusionMatrix(len(dataset.space.classes))
     confusion.update(target, answer.labels)

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import streamlit as st
 
-from app.pictures import answer_addresses, decode, photo_address, predict
+from app.pictures import answer_addresses, decode, photo_address, predict_all
 from app.viewer import MOST_PANELS, Panel, viewer
 from app.widgets import empty_state, failed_state, latest_of_each_family, pick_runs, run_colors, swatch
 from core.errors import LabError
@@ -59,13 +59,7 @@ if not chosen:
 data = upload.getvalue()
 digest = hashlib.sha256(data).hexdigest()
 image = decode(digest, data)
-answers: dict[str, Answer] = {}
-with st.spinner("The networks are looking at it"):
-    for run_id in chosen:
-        try:
-            answers[run_id] = predict(run_id, image, digest)
-        except LabError as error:
-            failed_state(error)
+answers = predict_all(with_equal_classes(chosen, able), image, digest)
 if not answers:
     st.stop()
 panels = []

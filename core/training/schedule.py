@@ -1,13 +1,34 @@
 """The learning rate as a pure function of the step: nothing to store, nothing to get out of step.
 
-One cycle: Smith, Topin: Super-Convergence, https://arxiv.org/abs/1708.07120.
+One cycle: Smith, Topin: Super-Convergence, https://arxiv.org/abs/1708.07120. Polynomial: Chen et al.: DeepLab,
+https://arxiv.org/abs/1606.00915, section 4.1. Cosine: Loshchilov, Hutter: SGDR, https://arxiv.org/abs/1608.03983.
 """
 
 import math
 
+from core.config import TrainingConfig
+
 WARM_UP = 0.25
 START = 0.04
 END = 1e-3
+
+
+def rate_share(training: TrainingConfig, step: int, steps_total: int, steps_per_epoch: float) -> float:
+    """The share of the highest learning rate, in (0, 1], for a step (from 1)."""
+    if training.schedule == "one-cycle":
+        return one_cycle(step, steps_total)
+    climbing = training.warm_up * steps_total
+    if step - 0.5 < climbing:
+        return (step - 0.5) / climbing
+    progress = (step - 0.5 - climbing) / (steps_total - climbing)
+    match training.schedule:
+        case "polynomial":
+            return (1 - progress) ** training.power
+        case "cosine":
+            return _cosine(1.0, END, progress)
+        case "step":
+            return training.gamma ** ((step - 0.5) / steps_per_epoch // training.gamma_epochs)
+    return 1.0
 
 
 def one_cycle(step: int, steps_total: int) -> float:
