@@ -46,7 +46,11 @@ class DatasetConfig(_Part):
     )
     fine_weight: float = _field(1.0, "In a mixture: how often each fine frame is shown in an epoch.", "x", gt=0, le=100)
     coarse_weight: float = _field(
-        1.0, "In a mixture: how often each coarse frame is shown in an epoch; 0.25 shows a random quarter.", "x", gt=0, le=100
+        1.0,
+        "In a mixture: how often each coarse frame is shown in an epoch; 0.25 shows a random quarter.",
+        "x",
+        gt=0,
+        le=100,
     )
     classes: str = _field(
         "auto",
@@ -187,7 +191,11 @@ class TrainingConfig(_Part):
     epochs: float = _field(20.0, "Passes over the training frames; used when minutes is 0.", gt=0, le=10_000)
     batch_size: int = _field(8, "Frames in one step.", "frames", ge=1, le=256)
     accumulation: int = _field(
-        1, "A step's frames go through the network in this many parts: less memory, the same step.", "parts", ge=1, le=256
+        1,
+        "A step's frames go through the network in this many parts: less memory, the same step.",
+        "parts",
+        ge=1,
+        le=256,
     )
     crop_height: int = _field(192, "Height of the piece of a frame that a step sees.", "px", ge=32, le=1024)
     crop_width: int = _field(384, "Width of the piece of a frame that a step sees.", "px", ge=32, le=2048)
@@ -207,7 +215,10 @@ class TrainingConfig(_Part):
         "one-cycle", "How the learning rate goes: up and down once, or from the top down by one of four laws."
     )
     warm_up: float = _field(
-        0.0, "Share of the steps over which the rate climbs first; one-cycle always climbs over a quarter.", ge=0, le=0.5
+        0.0,
+        "Share of the steps over which the rate climbs first; one-cycle always climbs over a quarter.",
+        ge=0,
+        le=0.5,
     )
     gamma: float = _field(0.316, "The step schedule multiplies the rate by this, every gamma_epochs.", "x", gt=0, le=1)
     gamma_epochs: float = _field(10.0, "Epochs between two drops of the step schedule.", "epochs", gt=0, le=10_000)

@@ -8,8 +8,8 @@ from app.datasets import choose_dataset, opened
 from app.figures import class_shares_figure
 from app.pictures import map_address, photo_address, read_frame, truth_of
 from app.viewer import Panel, viewer
-from core.data.frames import Frame
 from core.data.dataset import Dataset
+from core.data.frames import Frame
 from core.data.statistics import ClassCounts, count_classes
 from core.errors import LabError
 

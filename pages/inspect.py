@@ -7,8 +7,7 @@ import streamlit as st
 
 from app.pictures import answer_addresses, decode, photo_address, predict_all
 from app.viewer import MOST_PANELS, Panel, viewer
-from app.widgets import empty_state, failed_state, latest_of_each_family, pick_runs, run_colors, swatch
-from core.errors import LabError
+from app.widgets import empty_state, latest_of_each_family, pick_runs, run_colors, swatch, with_equal_classes
 from core.inference.worker import Answer
 from core.places import runs_folder
 from core.runs import list_runs

@@ -11,8 +11,8 @@ from app.datasets import TITLES, open_again
 from app.pictures import colors_address, file_digest, photo_address, truth_of
 from app.widgets import class_table, empty_state, failed_state, pick_runs, run_card, run_colors, run_name
 from core import runner
-from core.data.frames import Frame
 from core.data.dataset import Dataset
+from core.data.frames import Frame
 from core.errors import LabError
 from core.places import runs_folder
 from core.runs import evaluations, list_runs, read_run

@@ -37,7 +37,8 @@ SMALL = (64, 128)
 RARELY_CHANGED = [
     name
     for name in TrainingConfig.model_fields
-    if name not in (*OFTEN_CHANGED, *AUGMENTATION, "minutes", "epochs", "evaluations", "checkpoint_seconds", "layer_decay")
+    if name
+    not in (*OFTEN_CHANGED, *AUGMENTATION, "minutes", "epochs", "evaluations", "checkpoint_seconds", "layer_decay")
 ]
 TRAINING_OPTIONS = {"vit": ["layer_decay"]}
 """Training fields that one family alone takes."""

@@ -6,11 +6,12 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from core.config import DatasetConfig
 from core.data.cityscapes import list_frames
-from core.data.decoding import read_image, read_labels
 from core.data.dataset import open_dataset, spread
+from core.data.decoding import read_image, read_labels
 from core.data.statistics import count_classes
 from core.errors import LabError
 from core.labels import CITYSCAPES_19
@@ -139,12 +140,55 @@ def test_a_file_that_is_no_picture_is_named(tmp_path, read, kind):
 
 
 @pytest.mark.parametrize(
-    "picture", [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint16), np.zeros((8, 8, 4), np.uint8)]
+    "picture",
+    [
+        np.dstack([np.full((8, 8), value, np.uint8) for value in (1, 2, 3)]),
+        np.full((8, 8), 24_001, np.uint16),
+        np.dstack([np.full((8, 8), value, np.uint8) for value in (1, 2, 3, 4)]),
+    ],
 )
 def test_a_colour_or_16_bit_picture_is_no_label_map(tmp_path, picture):
     cv2.imwrite(str(tmp_path / "color.png"), picture)
     with pytest.raises(LabError, match="color.png.*labelIds"):
         read_labels(tmp_path / "color.png")
+
+
+@pytest.mark.parametrize("kind", ["gray", "three equal channels", "palette", "16 bits"])
+def test_numbers_are_read_however_a_tool_has_stored_them(tmp_path, kind):
+    ids = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    path = tmp_path / "labels.png"
+    if kind == "palette":
+        picture = Image.fromarray(ids, "P")
+        picture.putpalette([value for number in range(256) for value in (number, 255 - number, 7)])
+        picture.save(path)
+        assert read_labels(path, colors=True)[0, 1].tolist() == [1, 254, 7]
+    else:
+        stored = {"gray": ids, "three equal channels": np.dstack([ids] * 3), "16 bits": ids.astype(np.uint16)}
+        cv2.imwrite(str(path), stored[kind])
+        assert read_labels(path, colors=True)[0, 5].tolist() == [5, 5, 5]
+    assert (read_labels(path) == ids).all()
+
+
+def test_mixtures_show_each_frame_as_often_as_asked(places, streets):
+    config = DatasetConfig(annotations="fine+coarse", fine_weight=2, coarse_weight=0.5, height=32, width=64)
+    train = open_dataset(config).train
+    assert [frame.weight for frame in train] == [2.0] * 8 + [0.5] * 8
+    assert {"gtFine" in frame.labels.parts for frame in train[:8]} == {True}
+    alone = open_dataset(DatasetConfig(annotations="coarse", coarse_weight=0.5, height=32, width=64)).train
+    assert [frame.weight for frame in alone] == [1.0] * 8
+
+
+def test_an_extra_split_that_is_not_there_names_its_archive(places, streets):
+    with pytest.raises(LabError, match="train_extra.*leftImg8bit_trainextra.zip"):
+        open_dataset(DatasetConfig(annotations="coarse", coarse_split="train_extra"))
+
+
+@pytest.mark.parametrize(("classes", "count"), [("cityscapes-7", 7), ("cityscapes-30", 30), ("cityscapes-34", 34)])
+def test_other_numberings_are_one_word(places, streets, classes, count):
+    dataset = open_dataset(DatasetConfig(classes=classes, height=32, width=64))
+    assert len(dataset.space.classes) == count
+    target = dataset.target(dataset.val[0])
+    assert target[target != 255].max() < count
 
 
 def test_open_dataset_gives_train_ids_at_its_size(places, streets):

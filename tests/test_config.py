@@ -82,10 +82,10 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
         ({"trainnig": {}}, ["'trainnig'", "dataset, model, training"]),
         ({"training": {"lr": 0.1}}, ["'training.lr'", "learning_rate"]),
         ({"model": {"family": "gan"}}, ["model.family", "'gan'", "'fcn', 'unet' or 'vit'"]),
-        ({"dataset": {"name": "kitti"}}, ["dataset.name", "'kitti'", "'streets' or 'cityscapes'"]),
-        ({"dataset": {"annotations": "rough"}}, ["dataset.annotations", "'rough'", "'fine' or 'coarse'"]),
+        ({"dataset": {"name": "kitti"}}, ["dataset.name", "'kitti'", "'streets', 'cityscapes' or 'folder'"]),
+        ({"dataset": {"annotations": "rough"}}, ["dataset.annotations", "'rough'", "'fine', 'coarse' or 'fine+coarse'"]),
         ({"training": {"precision": "fp8"}}, ["training.precision", "'fp8'", "'bf16'"]),
-        ({"training": {"class_weights": "cube"}}, ["training.class_weights", "'cube'", "'sqrt' or 'none'"]),
+        ({"training": {"class_weights": "cube"}}, ["training.class_weights", "'cube'", "'sqrt', 'median', 'enet' or 'none'"]),
         ({"training": {"batch_size": "many"}}, ["training.batch_size", "'many'", "integer"]),
         ({"training": {"batch_size": 2.5}}, ["training.batch_size", "2.5", "integer"]),
         ({"training": {"flip": "maybe"}}, ["training.flip", "'maybe'", "boolean"]),
@@ -109,6 +109,8 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
         ({"training": {"layer_decay": 0.7}}, ["training.layer_decay is 0.7", "FCN-8s", "Take 1, or a ViT"]),
         ({"dataset": {"name": "cityscapes"}}, ["dataset.root", "leftImg8bit"]),
         ({"dataset": {"name": "cityscapes", "root": "  "}}, ["dataset.root"]),
+        ({"dataset": {"name": "folder"}}, ["dataset.root", "your images and masks"]),
+        ({"dataset": {"name": "folder", "root": "x", "annotations": "coarse"}}, ["dataset.annotations", "'fine'"]),
     ],
 )
 def test_what_is_wrong_is_said_with_field_value_and_what_is_allowed(values, words):

@@ -104,7 +104,17 @@ def test_equal_names_in_two_folders_are_not_mixed_up(root):
 
 
 def test_what_has_no_partner_is_said(root):
-    touch(root, "images/a.jpg", "images/b.jpg", "images/c.jpg", "masks/a.png", "masks/b.png", "masks/x.png", "images/.hidden.jpg", "images/Thumbs.db")
+    touch(
+        root,
+        "images/a.jpg",
+        "images/b.jpg",
+        "images/c.jpg",
+        "masks/a.png",
+        "masks/b.png",
+        "masks/x.png",
+        "images/.hidden.jpg",
+        "images/Thumbs.db",
+    )
     found = pair_folder(root)
     assert [frame.id for frame in found.frames] == ["a", "b"]
     assert [frame.id for frame in found.unlabelled] == ["c"]

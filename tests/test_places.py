@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from core.errors import LabError
-from core.places import PROJECT, data_roots, resolve_data_file, resolve_data_root, runs_folder, streets_folder, weights_folder
+from core.places import (
+    PROJECT,
+    data_roots,
+    resolve_data_file,
+    resolve_data_root,
+    runs_folder,
+    streets_folder,
+    weights_folder,
+)
 
 
 def test_places_follow_the_environment_at_every_call(places, monkeypatch):

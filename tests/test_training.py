@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 
 from core.data.augment import Augmentation
 from core.data.cityscapes import list_frames
-from core.data.decoding import read_labels
 from core.data.dataset import open_dataset
+from core.data.decoding import read_labels
 from core.data.loaders import FrameStore, TrainingCrops
 from core.errors import LabError
 from core.hardware import choose_hardware

@@ -62,11 +62,7 @@ def has_layout(root: Path) -> bool:
 
 def splits_of(root: Path) -> list[str]:
     """The splits that have a folder of photographs, in the official order."""
-    return [
-        split
-        for split in ("train", "val", "test", "train_extra")
-        if os.path.isdir(root / "leftImg8bit" / split)
-    ]
+    return [split for split in ("train", "val", "test", "train_extra") if os.path.isdir(root / "leftImg8bit" / split)]
 
 
 def _pair(root: Path, split: str, annotations: Kind) -> Pairing:

