@@ -31,6 +31,7 @@ from core.labels import CITYSCAPES_19
 from core.models import build_model
 from core.training.checkpoint import save_checkpoint
 from core.training.evaluation import to_device
+from core.training.losses import SummedLoss
 from core.training.memory import keep_freed_memory
 from core.training.optimizer import build_optimizer
 from core.training.step import train_step
@@ -80,7 +81,7 @@ class Contestant:
         self._images = torch.randint(0, 256, (setting.batch, 3, *setting.crop), dtype=torch.uint8)
         self._targets = torch.randint(0, CLASSES, (setting.batch, *setting.crop), dtype=torch.uint8)
         self._picture = torch.randint(0, 256, (1, 3, *setting.picture), dtype=torch.uint8)
-        self._weights = torch.ones(CLASSES)
+        self._loss = SummedLoss(self.config.training, torch.ones(CLASSES))
         if self.hardware:
             self.network = self.hardware.prepare(network)
             self._optimizer = build_optimizer(self.network, self.config, pretrained=False)
@@ -93,8 +94,16 @@ class Contestant:
         """One optimizer step, on the same batch each time."""
         self.network.train()
         if self.hardware:
-            clip = self.config.training.clip_norm
-            train_step(self.network, self._optimizer, self._images, self._targets, self._weights, self.hardware, clip)
+            train_step(
+                self.network,
+                self._optimizer,
+                self._images,
+                self._targets,
+                self._loss,
+                self.hardware,
+                self.config.training,
+                self.hardware.scaler(),
+            )
         else:
             plain_step(self.network, self._optimizer, self._images, self._targets)
 
@@ -114,7 +123,7 @@ class Contestant:
     @cached_property
     def _predictor(self) -> Predictor:
         with tempfile.TemporaryDirectory() as folder:
-            save_checkpoint(Path(folder), "best", self.network, None, self.config, CITYSCAPES_19, 0, 0.0)
+            save_checkpoint(Path(folder), "best", self.network, self.config, CITYSCAPES_19, 0, 0.0)
             return Predictor(Path(folder), self.hardware)
 
 

@@ -18,6 +18,7 @@ import torch
 from core.config import read_config
 from core.hardware import choose_hardware
 from core.models import SegmentationModel, build_model
+from core.training.losses import SummedLoss
 from core.training.optimizer import build_optimizer
 from core.training.step import train_step
 
@@ -35,7 +36,7 @@ def main() -> None:
     size = (config.training.crop_height, config.training.crop_width)
     images = torch.randint(0, 256, (config.training.batch_size, 3, *size), dtype=torch.uint8)
     targets = torch.randint(0, CLASSES, (config.training.batch_size, *size), dtype=torch.uint8)
-    weights = torch.ones(CLASSES)
+    loss = SummedLoss(config.training, torch.ones(CLASSES))
 
     ours = hardware.prepare(build_model(config.model, CLASSES))
     theirs = build_model(config.model, CLASSES).to(memory_format=torch.channels_last)
@@ -44,7 +45,7 @@ def main() -> None:
     for _ in range(options.steps):
         for model, spent in seconds.items():
             began = time.monotonic()
-            train_step(model, optimizers[model], images, targets, weights, hardware, config.training.clip_norm)
+            train_step(model, optimizers[model], images, targets, loss, hardware, config.training, hardware.scaler())
             spent.append(time.monotonic() - began)
     medians = {model: statistics.median(spent[2:]) for model, spent in seconds.items()}
     print(f"all in bf16: {medians[theirs]:.3f} s a step; strided and large depthwise in fp32: {medians[ours]:.3f} s")

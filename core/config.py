@@ -269,8 +269,11 @@ class TrainingConfig(_Part):
     clip_norm: float = _field(5.0, "Gradients longer than this are shortened; 0 leaves them.", ge=0, le=1000)
     evaluations: int = _field(8, "How often the run is scored on the validation frames.", ge=1, le=1000)
     checkpoint_seconds: float = _field(30.0, "A checkpoint is written at least this often.", "s", ge=0, le=86_400)
-    precision: Literal["auto", "fp32", "bf16"] = _field(
-        "auto", "bf16 halves the time where the processor has it; auto looks."
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = _field(
+        "auto", "bf16 halves the time where the processor has it, and auto looks; fp16 is for older GPUs."
+    )
+    compile: bool = _field(
+        False, "Let torch.compile make the network faster: a minute first, worth it on GPUs alone as far as was measured."
     )
     device: str = _field("auto", "auto, cpu, cuda, cuda:N or mps.", pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")
     threads: int = _field(0, "Processor threads for this run; 0 takes one per core.", ge=0, le=256)

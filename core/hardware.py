@@ -24,13 +24,17 @@ class Hardware:
     sentence: str
 
     @property
-    def precision(self) -> Literal["fp32", "bf16"]:
+    def precision(self) -> Literal["fp32", "bf16", "fp16"]:
         """The number format by the name that a config gives it."""
-        return "fp32" if self.autocast_dtype is None else "bf16"
+        return {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.autocast_dtype]
 
     def autocast(self) -> torch.autocast:
         """The context in which forward passes run."""
         return torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Keeps small gradients from vanishing in fp16; does nothing in other formats."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.autocast_dtype is torch.float16)
 
     def prepare(self, model: nn.Module) -> nn.Module:
         """Moves a network to the device, channels last, and returns it; on a CPU in bf16, some layers stay in fp32."""
@@ -58,6 +62,8 @@ def choose_hardware(training: TrainingConfig) -> Hardware:
     has_bf16 = _has_bf16(device)
     if training.precision == "bf16" or (training.precision == "auto" and has_bf16):
         dtype, why = torch.bfloat16, "in bf16" + ("" if has_bf16 else ", though this processor only imitates it")
+    elif training.precision == "fp16":
+        dtype, why = torch.float16, "in fp16, with scaled gradients"
     elif training.precision == "fp32":
         dtype, why = None, "in fp32, as asked"
     else:

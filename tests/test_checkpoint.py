@@ -13,7 +13,7 @@ from core.errors import LabError
 from core.labels import CITYSCAPES_19
 from core.runs import checkpoint_path
 from core.training import checkpoint as module
-from core.training.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint
+from core.training.checkpoint import TrainingState, load_optimizer, load_weights, read_checkpoint, save_checkpoint
 
 
 class Net(nn.Module):
@@ -42,7 +42,10 @@ def step(model, optimizer, seed):
 
 
 def save(run, model, optimizer, number, tiny_config, which="last"):
-    save_checkpoint(run, which, model, optimizer, tiny_config(), CITYSCAPES_19, number, number / 100)
+    rest = TrainingState(optimizer, torch.amp.GradScaler("cpu", enabled=False), None)
+    save_checkpoint(
+        run, which, model, tiny_config(), CITYSCAPES_19, number, number / 100, rest if which == "last" else None
+    )
 
 
 def same(one, other):

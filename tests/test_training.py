@@ -46,6 +46,7 @@ from core.scoring.confusion import ConfusionMatrix
 from core.training import __main__ as trainer
 from core.training.checkpoint import read_checkpoint
 from core.training.loop import train
+from core.training.losses import SummedLoss
 from core.training.plan import Plan, count_steps, interval
 from core.training.step import measure_speed
 
@@ -176,6 +177,68 @@ def test_every_family_resumes_exactly_in_bf16(places, tiny_config, model, thread
     assert fingerprints[0] == fingerprints[1]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"optimizer": "adam", "loss": "focal", "schedule": "polynomial", "warm_up": 0.2},
+        {"optimizer": "adamax", "loss": "ohem", "schedule": "step", "gamma_epochs": 1},
+        {"optimizer": "sgd", "momentum": 0.0, "loss": "dice", "added_loss": "cross-entropy", "schedule": "constant"},
+        {"optimizer": "sgd", "loss": "lovasz", "schedule": "cosine", "ema": 0.9, "accumulation": 2},
+        {"precision": "fp16", "ema": 0.99, "class_weights": "median", "label_smoothing": 0.1},
+    ],
+    ids=lambda fields: "-".join(str(value) for value in fields.values()),
+)
+def test_every_way_to_train_resumes_exactly(places, tiny_config, fields):
+    config = tiny_config(epochs=2, evaluations=2, checkpoint_seconds=1000, **fields)
+    fingerprints = []
+    for stops in ([], [3, 5]):
+        run = create_run(config, places.runs)
+        for step in stops:
+            assert train_here(run, config, stop_after=step) == "stopped"
+        assert train_here(run, config) == "finished"
+        fingerprints.append(fingerprint(run))
+        if config.training.ema:
+            means, last = (load_file(run / path) for path in ("last/average.safetensors", "last/model.safetensors"))
+            assert any(not torch.equal(means[name], last[name]) for name in means)
+            fingerprints[-1] += hashlib.sha256(repr(sorted((k, v.sum().item()) for k, v in means.items())).encode()).hexdigest()
+    assert fingerprints[0] == fingerprints[1]
+
+
+def test_the_best_checkpoint_of_a_run_with_a_mean_holds_the_mean(places, tiny_config):
+    config = tiny_config(epochs=1, evaluations=1, ema=0.9)
+    run = create_run(config, places.runs)
+    train_here(run, config)
+    means, best = load_file(run / "last/average.safetensors"), load_file(run / "best/model.safetensors")
+    assert all(torch.equal(means[name], best[name]) for name in means)
+
+
+def test_parts_of_a_batch_make_the_same_step(places, tiny_config):
+    """Without batch statistics, which see each part alone."""
+    weights = []
+    for accumulation in (1, 2, 4):
+        config = tiny_config(
+            model={"norm": "group"}, epochs=1, evaluations=1, batch_size=4, accumulation=accumulation, optimizer="sgd"
+        )
+        run = create_run(config, places.runs)
+        train_here(run, config)
+        weights.append(load_file(run / "last/model.safetensors"))
+    for other in weights[1:]:
+        for name, tensor in weights[0].items():
+            torch.testing.assert_close(other[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_that_no_longer_gets_better_stops_early(places, tiny_config):
+    config = tiny_config(
+        epochs=20, evaluations=20, learning_rate=1e-6, stop_early="miou", patience=2, schedule="constant", batch_size=8
+    )
+    run = create_run(config, places.runs)
+    assert train_here(run, config) == "finished"
+    rows = evaluations(run)
+    assert 3 <= len(rows) < 20
+    assert max(row["miou"] for row in rows[-2:]) <= max(row["miou"] for row in rows[:-2])
+    assert read_checkpoint(run, "last").step == rows[-1]["step"]
+
+
 class Forgetful(PlainUNet):
     """A network that drops half of its logits while it learns, at random."""
 
@@ -203,7 +266,9 @@ def test_measuring_the_speed_leaves_the_network_as_it_was(places, tiny_config):
     crops = TrainingCrops(FrameStore(dataset, dataset.train), Augmentation.from_config(config.training), 0)
     model = build_model(config.model, 19)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    speed = measure_speed(model, crops, torch.ones(19), choose_hardware(config.training), config)
+    speed = measure_speed(
+        model, crops, SummedLoss(config.training, torch.ones(19)), choose_hardware(config.training), config
+    )
     assert 0 < speed.seconds_per_step < 60 and 0 < speed.seconds_to_decode < 60
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -450,7 +515,7 @@ def test_weights_that_run_away_end_in_a_sentence(places, tiny_config, main_here)
     run = create_run(tiny_config(epochs=100, learning_rate=1, clip_norm=0), places.runs)
     with pytest.MonkeyPatch.context() as patch:
         # Batch normalisation survives any rate that a config may ask for.
-        patch.setattr("core.training.loop.one_cycle", lambda step, steps_total: 1e30)
+        patch.setattr("core.training.loop.rate_share", lambda *_: 1e30)
         assert main_here(run) == trainer.USER_ERROR == 42
     status = read_status(run)
     assert (status.state, status.exit) == ("failed", 42)
@@ -458,7 +523,7 @@ def test_weights_that_run_away_end_in_a_sentence(places, tiny_config, main_here)
 
 
 def test_weights_that_ran_away_are_not_saved(places, tiny_config, monkeypatch):
-    monkeypatch.setattr("core.training.loop.one_cycle", lambda step, steps_total: 1e30)
+    monkeypatch.setattr("core.training.loop.rate_share", lambda *_: 1e30)
     config = tiny_config(epochs=2000, evaluations=1, clip_norm=0)  # a row every eighth step, a checkpoint at every one
     run = create_run(config, places.runs)
     with pytest.raises(LabError, match="at step 2: the weights have run away"):

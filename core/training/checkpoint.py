@@ -1,6 +1,6 @@
 """Checkpoints: everything that rebuilds a network, and everything that lets its training go on.
 
-    last/  model.safetensors  optimizer.safetensors  state.json
+    last/  model.safetensors  optimizer.safetensors  [average.safetensors]  state.json
     best/  model.safetensors  state.json
 
 `state.json` holds the run's config, the names and colours of the classes, and how far training was: a checkpoint that is copied
@@ -25,6 +25,7 @@ from core.errors import LabError
 from core.labels import LabelSpace
 from core.models import SegmentationModel
 from core.runs import Which, checkpoint_path
+from core.training.averaging import WeightAverage
 
 
 @dataclass(frozen=True)
@@ -37,26 +38,49 @@ class Checkpoint:
     best_miou: float
     classes: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
+    scaler: dict[str, float]
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What lets a training go on, beside its weights."""
+
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: WeightAverage | None
 
 
 def save_checkpoint(
     run: Path,
     which: Which,
     model: nn.Module,
-    optimizer: torch.optim.Optimizer | None,
     config: RunConfig,
     space: LabelSpace,
     step: int,
     best_miou: float,
+    rest: TrainingState | None = None,
 ) -> None:
-    """Writes a checkpoint in place of the older one. `best_miou` is the highest validation mIoU so far, 0..1, or -1."""
+    """Writes a checkpoint in place of the older one.
+
+    Args:
+        run: its folder.
+        which: `best`, to predict with, or `last`, to go on from.
+        model: its weights are saved.
+        config: of the run.
+        space: the classes it tells apart.
+        step: optimizer steps done.
+        best_miou: the highest validation mIoU so far, 0..1, or -1.
+        rest: what going on needs besides; None makes a checkpoint that only predicts.
+    """
     fresh, old, final = run / f".{which}.new", run / f".{which}.old", run / which
     _settle(run, which)
     shutil.rmtree(fresh, ignore_errors=True)  # what a full disk or a crash left
     fresh.mkdir()
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, fresh / "model.safetensors")
-    if optimizer:
-        save_file(_optimizer_tensors(model, optimizer), fresh / "optimizer.safetensors")
+    if rest:
+        save_file(_optimizer_tensors(model, rest.optimizer), fresh / "optimizer.safetensors")
+    if rest and rest.average:
+        save_file({name: t.contiguous() for name, t in rest.average.tensors.items()}, fresh / "average.safetensors")
     state = {
         "step": step,
         "best_miou": best_miou,
@@ -64,6 +88,7 @@ def save_checkpoint(
         "space": space.name,
         "classes": space.classes,
         "colors": space.colors,
+        "scaler": rest.scaler.state_dict() if rest else {},
         "torch": torch.__version__,
     }
     # The state comes last: a folder that has it is complete.
@@ -98,6 +123,7 @@ def read_checkpoint(run: Path, which: Which) -> Checkpoint:
             best_miou=float(state["best_miou"]),
             classes=tuple(state["classes"]),
             colors=tuple(tuple(color) for color in state["colors"]),
+            scaler=dict(state.get("scaler", {})),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LabError(
@@ -144,12 +170,23 @@ def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoin
         optimizer.state[parameter][entry] = tensor
 
 
+def load_average(average: WeightAverage, checkpoint: Checkpoint) -> None:
+    """Gives the mean weights back. Raises LabError when the file can't be read or is another network's."""
+    path = checkpoint.path / "average.safetensors"
+    try:
+        for name, tensor in load_file(path).items():
+            average.tensors[name].copy_(tensor)
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise LabError(f"The mean weights '{path}' can't be loaded ({error}). Start the run anew.") from None
+
+
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     names = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{names[parameter]}|{entry}": value.contiguous()
         for parameter, entries in optimizer.state.items()
         for entry, value in entries.items()
+        if value is not None  # SGD without momentum
     }
 
 

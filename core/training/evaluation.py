@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from core.hardware import Hardware
 from core.scoring.confusion import ConfusionMatrix
-from core.training.losses import summed_loss
+from core.training.losses import SummedLoss
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def to_device(images: torch.Tensor, hardware: Hardware) -> torch.Tensor:
 def evaluate(
     model: nn.Module,
     loader: DataLoader,
-    weights: torch.Tensor,
+    loss: SummedLoss,
     hardware: Hardware,
     keep: tuple[int, ...] = (),
     batches: int | None = None,
@@ -44,14 +44,14 @@ def evaluate(
     Args:
         model: on the hardware's device; its training mode is restored.
         loader: whole frames in order: images uint8 (B, 3, H, W), targets uint8 (B, H, W).
-        weights: the loss's class weights, (K,), on the device.
+        loss: the run's, on the device.
         hardware: where to compute.
         keep: numbers of the frames whose predicted labels are wanted.
         batches: stop after so many; None takes all.
     """
     was_training = model.training
     model.eval()
-    confusion = ConfusionMatrix(len(weights))
+    confusion = ConfusionMatrix(len(loss.weights))
     loss_sum = weight_sum = 0.0
     kept: dict[int, np.ndarray] = {}
     first, batch_seconds = 0, []
@@ -59,16 +59,16 @@ def evaluate(
         began = time.monotonic()
         with hardware.autocast():
             logits = model(to_device(images, hardware))
-        losses, weight = summed_loss(logits, targets.to(hardware.device), weights)
-        loss_sum, weight_sum = loss_sum + losses.item(), weight_sum + weight.item()
+        part, weight = loss(logits, targets.to(hardware.device))
+        loss_sum, weight_sum = loss_sum + part.item(), weight_sum + weight.item()
         labels = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
         confusion.update(targets.numpy(), labels)
         kept |= {frame: labels[frame - first].copy() for frame in keep if first <= frame < first + len(labels)}
         first += len(labels)
         batch_seconds.append(time.monotonic() - began)
     model.train(was_training)
-    loss = loss_sum / weight_sum if weight_sum else float("nan")
-    return Evaluation(confusion, loss, float(np.median(batch_seconds)), kept)
+    mean = loss_sum / weight_sum if weight_sum else float("nan")
+    return Evaluation(confusion, mean, float(np.median(batch_seconds)), kept)
 
 
 def _some(loader: DataLoader, batches: int | None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -19,14 +20,22 @@ from core.errors import LabError
 from core.hardware import choose_hardware
 from core.models import SegmentationModel, build_model
 from core.models.encoders import hub_repo_of
-from core.runs import MetricsLog, checkpoint_path, read_metrics, stop_is_requested
-from core.training.checkpoint import load_optimizer, load_weights, read_checkpoint, save_checkpoint
+from core.runs import MetricsLog, checkpoint_path, evaluations, read_metrics, stop_is_requested
+from core.training.averaging import WeightAverage
+from core.training.checkpoint import (
+    TrainingState,
+    load_average,
+    load_optimizer,
+    load_weights,
+    read_checkpoint,
+    save_checkpoint,
+)
 from core.training.evaluation import Evaluation, evaluate
-from core.training.losses import class_weights
+from core.training.losses import SummedLoss, class_weights
 from core.training.optimizer import build_optimizer
 from core.training.plan import CURVE_POINTS, Plan, count_steps, interval
-from core.training.progress import Pace, check_loss, eval_row, train_row
-from core.training.schedule import one_cycle
+from core.training.progress import Pace, check_loss, eval_row, has_stalled, train_row
+from core.training.schedule import rate_share
 from core.training.step import measure_speed, step_seed, train_step
 from core.weights import WeightsSource, fetch_weights, find_weights
 
@@ -103,13 +112,13 @@ def _train(
         )
     hardware.prepare(model)
     pixels = np.array(plan.class_pixels) if plan else _count(dataset, enter)
-    weights = _weights(training.class_weights, pixels).to(hardware.device)
+    loss_of = SummedLoss(training, class_weights(pixels, training.class_weights)).to(hardware.device)
     if plan is None:
         # Two batches of the evaluation first: what would fail after an hour's training fails now.
         enter("checking two batches")
-        sanity = evaluate(model, val_loader, weights, hardware, batches=SANITY_BATCHES)
+        sanity = evaluate(model, val_loader, loss_of, hardware, batches=SANITY_BATCHES)
         enter("measuring the speed")
-        speed = measure_speed(model, crops, weights, hardware, config)
+        speed = measure_speed(model, crops, loss_of, hardware, config)
         steps_total = count_steps(
             training,
             frames=len(train_store),
@@ -138,12 +147,17 @@ def _train(
         )
         plan.save(run)
     optimizer = build_optimizer(model, config, plan.pretrained)
+    scaler = hardware.scaler()
     step, best_miou = 0, -1.0
     if resumes:
         checkpoint = read_checkpoint(run, "last")
         load_weights(model, checkpoint)
         load_optimizer(model, optimizer, checkpoint)
+        scaler.load_state_dict(checkpoint.scaler)
         step, best_miou = checkpoint.step, checkpoint.best_miou
+    average = WeightAverage(model, training.ema) if training.ema else None
+    if average and resumes:
+        load_average(average, checkpoint)
     sample_numbers = tuple(number for number, frame in enumerate(dataset.val) if frame.id in plan.sample_frames)
 
     log = MetricsLog(run)
@@ -156,13 +170,18 @@ def _train(
     )
 
     def save(which: Literal["last", "best"]) -> None:
-        keeps_optimizer = optimizer if which == "last" else None
-        save_checkpoint(run, which, model, keeps_optimizer, config, dataset.space, step, best_miou)
+        if which == "best":
+            save_checkpoint(run, which, model, config, dataset.space, step, best_miou)
+        else:
+            rest = TrainingState(optimizer, scaler, average)
+            save_checkpoint(run, which, model, config, dataset.space, step, best_miou, rest)
 
     batches = KeyedBatches(len(train_store), training.batch_size, training.seed, step, plan.steps_total)
     loader = build_loader(crops, batches, hardware.workers, pin_memory=hardware.device.type == "cuda")
+    network = torch.compile(model) if training.compile else model
     pace = Pace(plan, training.batch_size)
     saved_at = time.monotonic()
+    stalls = False
     model.train()
     report(phase="training", step=step, steps_total=plan.steps_total)
 
@@ -170,10 +189,12 @@ def _train(
         step += 1
         # ---- one step of training
         torch.manual_seed(step_seed(training.seed, step))
-        share = one_cycle(step, plan.steps_total)
+        share = rate_share(training, step, plan.steps_total, plan.train_frames / training.batch_size)
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * share
-        loss = train_step(model, optimizer, images, targets, weights, hardware, training.clip_norm)
+        loss = train_step(network, optimizer, images, targets, loss_of, hardware, training, scaler)
+        if average and loss is not None:
+            average.update(model, step)
         # ---- and what is done once in a while
         pace.tick()
         if step % plan.log_every == 0 or step == plan.steps_total:
@@ -183,20 +204,24 @@ def _train(
         if step % plan.eval_every == 0 or step == plan.steps_total:
             check_loss(step, loss)
             report(phase="scoring", step=step)
-            with pace.pause():
-                found = evaluate(model, val_loader, weights, hardware, keep=sample_numbers)
+            with pace.pause(), average.applied(model) if average else nullcontext():
+                found = evaluate(model, val_loader, loss_of, hardware, keep=sample_numbers)
                 log.append(eval_row(step, found, len(train_store), training.batch_size))
                 _save_samples(run, step, dataset, found)
                 if found.confusion.miou() > best_miou:
                     best_miou = found.confusion.miou()
                     save("best")
+            stalls = has_stalled(evaluations(run), training.stop_early, training.patience)
         stops = should_stop()
-        ends = stops or step == plan.steps_total
+        ends = stops or stalls or step == plan.steps_total
         if ends or time.monotonic() - saved_at >= training.checkpoint_seconds:
             check_loss(step, loss)
             with pace.pause():
                 save("last")
             saved_at = time.monotonic()
+        if stalls:
+            print(f"Stopped early at step {step}: {training.patience} evaluations brought no better {training.stop_early}.")
+            break
         if stops and step < plan.steps_total:
             report(step=step)
             log.close()
@@ -234,10 +259,6 @@ def _count(dataset: Dataset, enter: Callable[[str], None]) -> np.ndarray:
             f"No pixel of the training labels in '{dataset.root}' belongs to a class. Use the labelIds files."
         )
     return pixels
-
-
-def _weights(kind: str, pixels: np.ndarray) -> torch.Tensor:
-    return class_weights(pixels) if kind == "sqrt" else torch.ones(len(pixels))
 
 
 def _save_samples(run: Path, step: int, dataset: Dataset, found: Evaluation) -> None:

@@ -14,7 +14,9 @@ the mean IoU was 0.10 with 0.1, 0.24 with 0.02 and 0.25 with 0.005."""
 
 
 def build_optimizer(model: SegmentationModel, config: RunConfig, pretrained: bool) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov, Hutter, https://arxiv.org/abs/1711.05101); norms, biases and embeddings aren't decayed.
+    """The optimizer that is asked for, AdamW (Loshchilov, Hutter, https://arxiv.org/abs/1711.05101) unless another is.
+
+    Norms, biases and embeddings aren't decayed.
 
     A ViT's layers may learn more slowly the further they are from the head, as in Bao et al.: BEiT,
     https://arxiv.org/abs/2106.08254, appendix H. Frozen parameters are left out.
@@ -30,18 +32,24 @@ def build_optimizer(model: SegmentationModel, config: RunConfig, pretrained: boo
         rate = encoder_rate if name.startswith("encoder.") else 1.0
         rate *= training.layer_decay ** layers_above(name, blocks)
         groups.setdefault((rate, decays), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "base_lr": training.learning_rate * rate,
-                "weight_decay": training.weight_decay if decays else 0.0,
-            }
-            for (rate, decays), parameters in groups.items()
-        ],
-        lr=training.learning_rate,
-        fused=next(model.parameters()).device.type in ("cpu", "cuda"),
-    )
+    rows = [
+        {
+            "params": parameters,
+            "base_lr": training.learning_rate * rate,
+            "weight_decay": training.weight_decay if decays else 0.0,
+        }
+        for (rate, decays), parameters in groups.items()
+    ]
+    fused = next(model.parameters()).device.type in ("cpu", "cuda")
+    match training.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(rows, lr=training.learning_rate, fused=fused)
+        case "adam":
+            return torch.optim.Adam(rows, lr=training.learning_rate, fused=fused)
+        case "adamax":
+            return torch.optim.Adamax(rows, lr=training.learning_rate)
+        case "sgd":
+            return torch.optim.SGD(rows, lr=training.learning_rate, momentum=training.momentum, fused=fused)
 
 
 def layers_above(name: str, blocks: int) -> int:

@@ -29,7 +29,7 @@ class Plan:
     eval_every: int
     log_every: int
     threads: int
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "bf16", "fp16"]
     class_pixels: tuple[int, ...]
     train_frames: int
     val_frames: int

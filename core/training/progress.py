@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -65,6 +65,21 @@ def check_loss(step: int, loss: torch.Tensor | None) -> float | None:
             "or set training.clip_norm to 1, and start again."
         )
     return value
+
+
+def has_stalled(rows: list[dict[str, Any]], watched: Literal["never", "loss", "miou"], patience: int) -> bool:
+    """True when the last `patience` evaluations brought nothing better than those before them.
+
+    Args:
+        rows: the eval rows of a run so far, oldest first: nothing else has to be remembered over a break.
+        watched: the validation loss, which should fall, or the mean IoU, which should rise.
+        patience: evaluations.
+    """
+    if watched == "never" or len(rows) <= patience:
+        return False
+    sign = 1.0 if watched == "miou" else -1.0
+    values = [sign * row[watched] for row in rows if row[watched] is not None]
+    return len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
 
 
 def train_row(

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.config import RunConfig
+from core.config import RunConfig, TrainingConfig
 from core.data.loaders import KeyedBatches, TrainingCrops, build_loader
 from core.hardware import Hardware
 from core.models import SegmentationModel
 from core.training.evaluation import to_device
-from core.training.losses import summed_loss
+from core.training.losses import SummedLoss
 from core.training.optimizer import build_optimizer
 
 MEASURED_STEPS = 8
@@ -25,23 +25,36 @@ def train_step(
     optimizer: torch.optim.Optimizer,
     images: torch.Tensor,
     targets: torch.Tensor,
-    weights: torch.Tensor,
+    loss: SummedLoss,
     hardware: Hardware,
-    clip_norm: float,
+    training: TrainingConfig,
+    scaler: torch.amp.GradScaler,
 ) -> torch.Tensor | None:
-    """One optimizer step; returns the mean loss, or None for a batch without a labelled pixel, from which nothing is learned."""
-    with hardware.autocast():
-        logits = model(to_device(images, hardware))
-    loss_sum, weight_sum = summed_loss(logits, targets.to(hardware.device, non_blocking=True), weights)
-    if weight_sum == 0:
+    """One optimizer step, its frames in `training.accumulation` parts, one after the other.
+
+    Returns:
+        The mean loss, or None for a batch without a labelled pixel, from which nothing is learned.
+    """
+    targets = targets.to(hardware.device, non_blocking=True)
+    weight = loss.weight_of(targets)
+    if weight == 0:
         return None
-    loss = loss_sum / weight_sum
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if clip_norm:
-        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
-    optimizer.step()
-    return loss.detach()
+    mean = weight.new_zeros(())
+    for part_images, part_targets in zip(
+        images.chunk(training.accumulation), targets.chunk(training.accumulation), strict=True
+    ):
+        with hardware.autocast():
+            logits = model(to_device(part_images, hardware))
+        part = loss(logits, part_targets)[0] / weight
+        scaler.scale(part).backward()
+        mean += part.detach()
+    if training.clip_norm:
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
+    scaler.step(optimizer)
+    scaler.update()
+    return mean
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ class Speed:
 
 
 def measure_speed(
-    model: SegmentationModel, crops: TrainingCrops, weights: torch.Tensor, hardware: Hardware, config: RunConfig
+    model: SegmentationModel, crops: TrainingCrops, loss: SummedLoss, hardware: Hardware, config: RunConfig
 ) -> Speed:
     """Does a few steps, takes their median, and puts the network back."""
     training = config.training
@@ -69,12 +82,13 @@ def measure_speed(
         crops.store[index]
     seconds_to_decode = (time.monotonic() - began) / len(indices)
     model.train()
+    scaler = hardware.scaler()
     torch.manual_seed(training.seed)
     ends: list[float] = []
     for images, targets in build_loader(crops, batches, hardware.workers):
-        loss = train_step(model, optimizer, images, targets, weights, hardware, training.clip_norm)
-        if loss is not None:
-            loss.item()  # a GPU's work is done only when its result is asked for
+        mean = train_step(model, optimizer, images, targets, loss, hardware, training, scaler)
+        if mean is not None:
+            mean.item()  # a GPU's work is done only when its result is asked for
         ends.append(time.monotonic())
         if len(ends) > 4 and ends[-1] - ends[0] > MEASURED_SECONDS:
             break

@@ -47,7 +47,7 @@ def with_vit(places, tiny_config) -> str:
     config = read_config(values)
     run = create_run(config, places.runs)
     model = build_model(config.model, len(CITYSCAPES_19.classes))
-    save_checkpoint(run, "best", model, None, config, CITYSCAPES_19, step=0, best_miou=0.0)
+    save_checkpoint(run, "best", model, config, CITYSCAPES_19, step=0, best_miou=0.0)
     return run.name
 
 
