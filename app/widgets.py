@@ -1,6 +1,7 @@
 """Small pieces that several pages show: states, runs on cards, tables of classes."""
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
@@ -29,15 +30,20 @@ def run_colors(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def run_label(run: Run) -> str:
-    """A run in one line, for pickers: network, time of launch, best score."""
+    """A run in one line, for pickers: name or network, time of launch, best score. No two have the same, or a picker mixes them up."""
     miou = best_miou(run.path)
     when = f"{run.id[4:6]}-{run.id[6:8]} {run.id[9:11]}:{run.id[11:13]}"
-    return f"{run.title} · {when}" + ("" if miou is None else f" · mIoU {miou:.1%}")
+    return f"{run.name} · {when} · {run.id[-4:]}" + ("" if miou is None else f" · mIoU {miou:.1%}")
 
 
 def run_name(run: Run) -> str:
-    """A run's network and the four letters that tell it from its twins: short enough for the head of a column."""
-    return f"{run.title} · {run.id[-4:]}"
+    """A run's name or network, and the four letters that tell it from its twins: short enough for the head of a column."""
+    return f"{run.name} · {run.id[-4:]}"
+
+
+def plain(text: str) -> str:
+    """Text that somebody typed, for where Streamlit takes Markdown: shown as it is, without formatting, links or pictures."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])", r"\\\1", text)
 
 
 def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], most: int) -> list[str]:
@@ -50,28 +56,40 @@ def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], most:
         most: how many can be picked.
     """
     named = [run_id for run_id in st.query_params.get_all("runs") if run_id in runs]
+    key = f"picked-{label}"
+    if key in st.session_state:
+        # Streamlit knows options by their labels, and a label changes with the score: hence each time anew. What was launched from
+        # here is looked at, and what was deleted is not.
+        also = st.session_state.pop(f"also-{label}", [])
+        known = [run_id for run_id in (*st.session_state[key], *also) if run_id in runs]
+        st.session_state[key] = known[-most:]
     chosen = sorted(
         st.multiselect(
             label,
             list(runs),
-            default=(named or list(default))[:most],
+            default=None if key in st.session_state else (named or list(default))[:most],
             format_func=lambda run_id: run_label(runs[run_id]) if run_id in runs else run_id,
             max_selections=most,
-            key=f"picked-{label}",
+            key=key,
         )
     )
     st.query_params["runs"] = chosen
     return chosen
 
 
+def pick_also(label: str, run_id: str) -> None:
+    """Adds a run to what is picked in the picker of that label, when it is drawn next."""
+    st.session_state[f"also-{label}"] = [run_id]
+
+
 def with_equal_classes(chosen: Sequence[str], runs: Mapping[str, Run]) -> list[str]:
     """Those of the chosen runs that tell the same classes apart as the first; the page says which were left out, and why."""
     same = [run_id for run_id in chosen if runs[run_id].classes == runs[chosen[0]].classes]
     if len(same) < len(chosen):
-        others = ", ".join(run_name(runs[run_id]) for run_id in chosen if run_id not in same)
+        others = ", ".join(plain(run_name(runs[run_id])) for run_id in chosen if run_id not in same)
         st.caption(
             f"Left out: {others}. Masks can be laid side by side where the same classes are told apart, here the "
-            f"{len(runs[chosen[0]].classes)} of {run_name(runs[chosen[0]])}."
+            f"{len(runs[chosen[0]].classes)} of {plain(run_name(runs[chosen[0]]))}."
         )
     return same
 
@@ -92,6 +110,25 @@ def empty_state(title: str, text: str) -> None:
 def failed_state(error: LabError | str) -> None:
     """A sentence about what went wrong, in place of what can't be shown."""
     st.error(str(error), icon=":material/error:")
+
+
+FAILURE_WORDS = {
+    "memory": "out of memory",
+    "gpu-memory": "out of GPU memory",
+    "diverged": "diverged",
+    "data": "data",
+    "disk": "disk full",
+    "killed": "killed",
+    "user": "failed",
+    "fault": "fault of the lab",
+    "": "failed",
+}
+"""What stands on a failed run's card, by its failure."""
+
+
+def size_words(count: float) -> str:
+    """Bytes as a person would say them."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def time_words(seconds: float) -> str:
@@ -131,12 +168,17 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
     sentence = status.error or run.problem
     if state == "lost":
         sentence = "The training is gone without a word: the machine was switched off, or its processes were killed, or the disk was full. Resume it to go on."
+    if run.notes.name:
+        facts.insert(0, run.title)
+    badge = FAILURE_WORDS[status.failure] if state == "failed" else state
+    tags = "".join(f'<span class="lab-badge">{html.escape(tag)}</span> ' for tag in run.notes.tags)
     st.html(
-        f'<article class="lab-card"><header><span><i class="lab-dot" style="background:{color}"></i>{html.escape(run.title)}</span>'
-        f'<span class="lab-badge {state}">{state}</span></header>'
+        f'<article class="lab-card"><header><span><i class="lab-dot" style="background:{color}"></i>{html.escape(run.name)}</span>'
+        f'<span class="lab-badge {state}">{badge}</span></header>'
         f'<div class="lab-bar"><i style="width:{share:.1%};background:{color}"></i></div>'
         f'<div class="lab-facts">{"".join(f"<span>{html.escape(fact)}</span>" for fact in facts)}</div>'
         + (f"<p>{html.escape(sentence)}</p>" if sentence else "")
+        + (f"<div>{tags}</div>" if tags else "")
         + f"<small>{run.id}</small></article>"
     )
 

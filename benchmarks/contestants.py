@@ -35,6 +35,7 @@ from core.training.losses import SummedLoss
 from core.training.memory import keep_freed_memory
 from core.training.optimizer import build_optimizer
 from core.training.step import train_step
+from core.training.team import Team
 
 Way = Literal["lab", "plain", "peer"]
 Task = Literal["step", "predict", "predict_as_the_lab"]
@@ -103,6 +104,7 @@ class Contestant:
                 self.hardware,
                 self.config.training,
                 self.hardware.scaler(),
+                Team(),
             )
         else:
             plain_step(self.network, self._optimizer, self._images, self._targets)

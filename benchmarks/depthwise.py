@@ -21,6 +21,7 @@ from core.models import SegmentationModel, build_model
 from core.training.losses import SummedLoss
 from core.training.optimizer import build_optimizer
 from core.training.step import train_step
+from core.training.team import Team
 
 CLASSES = 19
 
@@ -45,7 +46,8 @@ def main() -> None:
     for _ in range(options.steps):
         for model, spent in seconds.items():
             began = time.monotonic()
-            train_step(model, optimizers[model], images, targets, loss, hardware, config.training, hardware.scaler())
+            scaler, team = hardware.scaler(), Team()
+            train_step(model, optimizers[model], images, targets, loss, hardware, config.training, scaler, team)
             spent.append(time.monotonic() - began)
     medians = {model: statistics.median(spent[2:]) for model, spent in seconds.items()}
     print(f"all in bf16: {medians[theirs]:.3f} s a step; strided and large depthwise in fp32: {medians[ours]:.3f} s")

@@ -76,6 +76,12 @@ class DatasetConfig(_Part):
     train_limit: int = _field(
         0, "Learn from the first N training frames only; 0 takes all.", "frames", ge=0, le=100_000
     )
+    train_sample: int = _field(
+        0,
+        "Take the train_limit frames at random, by this number, instead of the first; 0 takes the first.",
+        ge=0,
+        le=2**31 - 1,
+    )
     val_limit: int = _field(
         0, "Score on N validation frames only, evenly spread; 0 takes all.", "frames", ge=0, le=100_000
     )
@@ -273,14 +279,27 @@ class TrainingConfig(_Part):
         "auto", "bf16 halves the time where the processor has it, and auto looks; fp16 is for older GPUs."
     )
     compile: bool = _field(
-        False, "Let torch.compile make the network faster: a minute first, worth it on GPUs alone as far as was measured."
+        False,
+        "Let torch.compile make the network faster: a minute first, worth it on GPUs alone as far as was measured.",
     )
     device: str = _field("auto", "auto, cpu, cuda, cuda:N or mps.", pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")
-    threads: int = _field(0, "Processor threads for this run; 0 takes one per core.", ge=0, le=256)
+    processes: int = _field(
+        1, "Processes that train together, one per GPU; on a CPU they share its cores.", "processes", ge=1, le=64
+    )
+    threads: int = _field(0, "Processor threads of each process; 0 shares the cores out.", ge=0, le=256)
     workers: int = _field(
         -1, "Processes that load frames; -1 chooses: none on a CPU, up to 8 beside a GPU.", ge=-1, le=64
     )
     seed: int = _field(0, "Every random choice follows from this number.", ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _every_process_has_a_frame(self) -> "TrainingConfig":
+        if self.batch_size < self.processes:
+            raise ValueError(
+                f"training.batch_size is {self.batch_size}, but {self.processes} processes need a frame each. Take a batch of at "
+                f"least {self.processes}."
+            )
+        return self
 
     @model_validator(mode="after")
     def _zoom_is_a_range(self) -> "TrainingConfig":

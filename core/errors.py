@@ -6,3 +6,7 @@ class LabError(Exception):
 
     Pages and the command line show the message alone; every other exception is a fault of the lab and keeps its traceback.
     """
+
+
+class Diverged(LabError):
+    """The weights ran away: the loss of a training is no number any more."""

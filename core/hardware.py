@@ -45,17 +45,21 @@ class Hardware:
         return model.to(self.device, memory_format=torch.channels_last)
 
 
-def choose_hardware(training: TrainingConfig) -> Hardware:
+def choose_hardware(training: TrainingConfig, place: int = 0) -> Hardware:
     """Settles device, precision and threads, and sets torch's and OpenCV's thread counts.
 
     Args:
         training: the wishes.
+        place: number of this process among those that train together on this machine, from 0: its GPU's number.
 
     Raises:
         LabError: the wished device isn't there.
     """
     device = _device(training.device)
-    threads = training.threads or available_cores()
+    if device.type == "cuda" and training.processes > 1:
+        device = torch.device("cuda", place)
+        torch.cuda.set_device(device)
+    threads = training.threads or max(1, available_cores() // training.processes)
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     torch.set_float32_matmul_precision("high")
@@ -73,7 +77,8 @@ def choose_hardware(training: TrainingConfig) -> Hardware:
     )
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
     where = name if device.type != "cpu" else f"the CPU with {threads} thread{'s' if threads != 1 else ''}"
-    return Hardware(device, dtype, threads, workers, f"On {where}, {why}.")
+    together = f"{training.processes} processes, each o" if training.processes > 1 else "O"
+    return Hardware(device, dtype, threads, workers, f"{together}n {where}, {why}.")
 
 
 def _is_slow_in_bf16(layer: nn.Conv2d) -> bool:

@@ -2,9 +2,11 @@
 
     checkpoints/<YYYYMMDD-HHMMSS-family-xxxx>/
         config.json     what was asked for; written once
-        status.json     how it stands; replaced atomically, one writer at a time: launcher, then supervisor, then trainer
+        status.json     how it stands; replaced atomically, one writer at a time: while the run is queued whoever holds the queue's
+                        lock, then the supervisor, then the trainer
         plan.json       what was decided on this machine before the first step (steps, threads, precision, weights)
-        request.json    what the user wants of it: written and removed by the runner, read by the trainer
+        request.json    what the user wants of it, to stop or to pause: written and removed by the runner, read by the trainer
+        notes.json      what people call it: name, tags, a note, the run that it was cloned from; not there before any is given
         metrics.jsonl   one JSON object a line, appended by the trainer
         train.log       what the trainer printed, tracebacks included
         samples/        label maps of fixed validation frames, one folder per evaluation
@@ -33,9 +35,16 @@ from core.labels import CITYSCAPES_19, Color
 
 State = Literal["queued", "running", "paused", "stopped", "finished", "failed", "lost"]
 Which = Literal["last", "best"]
+Request = Literal["stop", "pause"]
+Failure = Literal["memory", "gpu-memory", "diverged", "data", "disk", "killed", "user", "fault", ""]
+"""What ended a failed run, in a word; `user` is anything else that the user can mend, `fault` the lab's own."""
 WRITTEN_STATES = frozenset({"queued", "running", "paused", "stopped", "finished", "failed"})
 ACTIVE_STATES = frozenset({"queued", "running"})
 RUN_ID = re.compile(r"\d{8}-\d{6}-[a-z0-9]+-[0-9a-f]{4}")
+NAME_LENGTH, TAG_LENGTH, TAG_COUNT, NOTE_LENGTH = 80, 30, 20, 5000
+"""What fits into a run's notes: characters, but tags for the third."""
+NOTES_BYTES = 65_536
+"""A larger notes.json was not written by the lab, and isn't read."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +59,26 @@ class ProcessId:
         """The identity of a living process. Raises psutil.NoSuchProcess."""
         return cls(pid, _start_time(psutil.Process(pid)))
 
-    def is_alive(self) -> bool:
-        """False when it is gone, a zombie, or when another process has its number now."""
+    def process(self) -> psutil.Process | None:
+        """The process itself; None when it is gone, a zombie, or when another process has its number now."""
         try:
             process = psutil.Process(self.pid)
-            return abs(_start_time(process) - self.started) < 0.1 and process.status() != psutil.STATUS_ZOMBIE
+            is_same = abs(_start_time(process) - self.started) < 0.1
+            return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
         except (psutil.Error, ValueError):  # ValueError: a number that no process can have
-            return False
+            return None
+
+    def is_alive(self) -> bool:
+        """False when it is gone, a zombie, or when another process has its number now."""
+        return self.process() is not None
 
 
 @dataclass(frozen=True)
 class Status:
-    """How a run stands. Times are seconds since 1970; `ticket` orders the queue; `exit` is a code, or minus a signal."""
+    """How a run stands. Times are seconds since 1970; `ticket` orders the queue; `exit` is a code, or minus a signal.
+
+    `remedy` holds changes of the config, part by part, with which a failed run may well succeed.
+    """
 
     state: State
     created: float
@@ -77,9 +94,24 @@ class Status:
     seconds_left: float | None = None
     error: str | None = None
     exit: int | None = None
+    failure: Failure = ""
+    remedy: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 _STATUS = TypeAdapter(Status)
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What people say of a run: a name of one line, tags, a note of any number of lines, the id of the run it was cloned from."""
+
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    parent: str = ""
+
+
+_NOTES = TypeAdapter(Notes)
 
 
 @dataclass(frozen=True)
@@ -91,6 +123,7 @@ class Run:
     config: RunConfig | None = None
     problem: str | None = None
     plan: dict[str, Any] = field(default_factory=dict)
+    notes: Notes = Notes()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -116,7 +149,7 @@ class Run:
         if any(hand is not None and hand.is_alive() for hand in hands):
             return status.state
         # Between the writing of a queued run and the start of its supervisor nobody is named yet.
-        if status.state == "queued" and status.supervisor is None and time.time() - status.ticket < 30:
+        if status.state == "queued" and status.supervisor is None and time.time() - status.updated < 30:
             return "queued"
         return "lost"
 
@@ -128,12 +161,23 @@ class Run:
     def title(self) -> str:
         return self.config.model.title if self.config else self.id
 
+    @property
+    def name(self) -> str:
+        """What people call it, or else its network."""
+        return self.notes.name or self.title
+
+    def matches(self, text: str) -> bool:
+        """True when every word of a text stands somewhere in its name, #tags, note, network, state or id."""
+        tags = " ".join(f"#{tag}" for tag in self.notes.tags)
+        known = f"{self.name} {self.title} {tags} {self.notes.note} {self.state} {self.id}".lower()
+        return all(word in known for word in text.lower().split())
+
     def has_checkpoint(self, which: Which = "last") -> bool:
         return checkpoint_path(self.path, which) is not None
 
 
-def create_run(config: RunConfig, folder: Path) -> Path:
-    """Makes a new run folder with its config and a queued status, and returns its path.
+def create_run(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
+    """Makes a new run folder with its config, a queued status and notes where there are any, and returns its path.
 
     The folder appears complete or not at all: it is made under a hidden name and renamed.
     """
@@ -144,6 +188,8 @@ def create_run(config: RunConfig, folder: Path) -> Path:
     hidden.mkdir()
     write_atomically(hidden / "config.json", config.model_dump_json(indent=2))
     write_status(hidden, Status(state="queued", created=now, ticket=now, updated=now))
+    if notes:
+        write_notes(hidden, notes)
     hidden.rename(folder / run_id)
     return folder / run_id
 
@@ -173,6 +219,13 @@ def list_runs(folder: Path) -> list[Run]:
     return [read_run(path) for path in sorted(_run_folders(folder), key=lambda path: path.name, reverse=True)]
 
 
+def list_active(folder: Path) -> list[Run]:
+    """The queued and running runs of a folder, newest first. Of all others no more than the status is read."""
+    paths = sorted(_run_folders(folder), key=lambda path: path.name, reverse=True)
+    active = [path for path in paths if (status := read_status(path)) and status.state in ACTIVE_STATES]
+    return [run for run in map(read_run, active) if run.is_active]
+
+
 def read_run(path: Path) -> Run:
     """Reads a run folder, whatever state it is in."""
     problem = None
@@ -190,7 +243,7 @@ def read_run(path: Path) -> Run:
             problem
             or "Its status.json is missing or half written. The other files are untouched; resume the run, or delete the folder."
         )
-    return Run(path=path, status=status, config=config, problem=problem, plan=read_plan(path))
+    return Run(path=path, status=status, config=config, problem=problem, plan=read_plan(path), notes=read_notes(path))
 
 
 def read_status(path: Path) -> Status | None:
@@ -240,17 +293,68 @@ def checkpoint_path(path: Path, which: Which) -> Path | None:
 
 def request_stop(path: Path) -> None:
     """Asks the trainer to write a checkpoint after its present step and end."""
-    write_atomically(path / "request.json", json.dumps({"action": "stop"}))
+    _request(path, "stop")
 
 
-def stop_is_requested(path: Path) -> bool:
-    """True when the run was asked to stop. Costs one look at the folder (a few microseconds)."""
-    return (path / "request.json").exists()
+def request_pause(path: Path) -> None:
+    """The same, but the run is then paused: set aside, to be gone on with."""
+    _request(path, "pause")
+
+
+def requested(path: Path) -> Request | None:
+    """What the run was asked for. Costs one look at the folder (a few microseconds)."""
+    try:
+        asked = json.loads((path / "request.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return "stop"  # something was asked for, and either way the run ends with a checkpoint
+    return "pause" if asked == {"action": "pause"} else "stop"
 
 
 def clear_request(path: Path) -> None:
     """Takes back what was asked of a run."""
     (path / "request.json").unlink(missing_ok=True)
+
+
+def read_notes(path: Path) -> Notes:
+    """The notes of a run folder; empty where there are none, or none that the lab would have written."""
+    try:
+        with open(path / "notes.json", "rb") as file:
+            notes = _NOTES.validate_json(file.read(NOTES_BYTES))
+        return notes if checked_notes(notes) == notes else Notes()
+    except (OSError, ValueError, LabError):
+        return Notes()
+
+
+def write_notes(path: Path, notes: Notes) -> None:
+    """Replaces notes.json.
+
+    Raises:
+        LabError: a name, a tag or the note is too long, or there are too many tags.
+    """
+    write_atomically(path / "notes.json", json.dumps(asdict(checked_notes(notes)), indent=1))
+
+
+def checked_notes(notes: Notes) -> Notes:
+    """Notes as they are kept: no space around anything, name and tags on one line, no tag twice.
+
+    Raises:
+        LabError: a name, a tag or the note is too long, or there are too many tags.
+    """
+    name = _one_line(notes.name)
+    tags = tuple(dict.fromkeys(tag for tag in map(_one_line, notes.tags) if tag))
+    note = notes.note.strip()
+    for what, text, most in (
+        ("name", name, NAME_LENGTH),
+        *(("tag", tag, TAG_LENGTH) for tag in tags),
+        ("note", note, NOTE_LENGTH),
+    ):
+        if len(text) > most:
+            raise LabError(f"The {what} has {len(text)} characters, but at most {most} fit. Shorten it.")
+    if len(tags) > TAG_COUNT:
+        raise LabError(f"These are {len(tags)} tags, but a run has room for {TAG_COUNT}. Leave some out.")
+    return Notes(name, tags, note, notes.parent if RUN_ID.fullmatch(notes.parent) else "")
 
 
 class MetricsLog:
@@ -322,12 +426,25 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
 def write_atomically(path: Path, text: str, durable: bool = False) -> None:
     """Replaces a text file so that a reader sees the old one or the new one. `durable` also survives a power cut."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # on a full disk half a file only makes it fuller
+        raise
+
+
+def _request(path: Path, action: Request) -> None:
+    write_atomically(path / "request.json", json.dumps({"action": action}))
+
+
+def _one_line(text: str) -> str:
+    """Without control characters, and with single spaces."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def _start_time(process: psutil.Process) -> float:

@@ -1,33 +1,221 @@
-"""Data: frames with their labels, and how much of the pixels each class takes."""
+"""Data: frames under their labels, what augmentation makes of them, what is wrong with them, and what they hold of each class."""
 
+import hashlib
+import html
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import streamlit as st
 
-from app.datasets import choose_dataset, opened
-from app.figures import class_shares_figure
-from app.pictures import map_address, photo_address, read_frame, truth_of
+from app.datasets import TITLES, UNLABELLED, Found, choose_dataset, found, opened
+from app.figures import class_shares_figure, cooccurrence_figure
+from app.forms import augmentation_form, fields_form
+from app.getting import getting_panel
+from app.pictures import colors_address, map_address, photo_address, truth_of
 from app.viewer import Panel, viewer
-from core.data.dataset import Dataset
+from app.widgets import RUN_COLORS, failed_state, swatch
+from core.config import DatasetConfig, TrainingConfig, read_config
+from core.data.augment import Augmentation
+from core.data.cache import build_cache, cache_size, find_cache, list_caches, remove_caches
+from core.data.cityscapes import LABEL_FOLDERS
+from core.data.dataset import Dataset, root_of, spread, streets_are_there
+from core.data.doctor import Finding, Report, examine
 from core.data.frames import Frame
-from core.data.statistics import ClassCounts, count_classes
+from core.data.statistics import AT_ONCE, SAMPLE, FrameCounts, count_classes, count_frames, recall_counts
 from core.errors import LabError
+from core.labels import IGNORED
+from core.places import cache_folder
+
+LONG_SPLIT = 5000
+"""From so many frames on a split opens at its first city: a browser is slow to take longer lists."""
+
+CROPS = 6
+ACCENT = (22, 137, 127)
+"""--lab-accent of app/style.css, which reads well on light and on dark."""
+
+NO_LABELS = np.full((8, 16), IGNORED, np.uint8)
+SPLIT_WORDS = {
+    "train": "Train",
+    "val": "Val",
+    "test": "Test",
+    "train_extra": "Train extra",
+    UNLABELLED: "Without masks",
+}
+SEVERITIES = {"error": "Error", "warning": "Warning", "note": "Note"}
+KINDS = {"raw": "raw", "jpeg": "as JPEG"}
+
+
+def watched(words: str) -> Callable[[int, int], None]:
+    """A progress bar, and a button that breaks off what it shows: pressing any button ends the script that is under way."""
+    bar = st.progress(0.0, words)
+    st.button("Stop", icon=":material/stop:", key=f"stop-{words}")
+    return lambda done, count: bar.progress(done / max(1, count), f"{words}: {done} of {count}")
+
+
+def bytes_words(count: int) -> str:
+    """A size as a person would say it."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
+def get_cityscapes(expanded: bool) -> None:
+    """The panel that downloads Cityscapes, for those who have none yet."""
+    with st.expander("Get Cityscapes", icon=":material/cloud_download:", expanded=expanded):
+        getting_panel()
+
+
+# counting
+
+
+@st.cache_data(ttl=600, max_entries=16, show_spinner="Counting the classes")
+def _counted(key: str, _dataset: Dataset, _frames: Sequence[Frame]) -> FrameCounts | str:
+    try:
+        if len(_frames) > AT_ONCE:
+            return recall_counts(_dataset, _frames) or count_frames(_dataset, spread(_frames, SAMPLE))
+        return count_frames(_dataset, _frames)
+    except LabError as error:
+        return str(error)  # remembered as well: the next click must not count up to the broken file again
+
+
+def counts_of(dataset: Dataset, split: str, frames: Sequence[Frame]) -> FrameCounts:
+    """Counts of a split's labelled frames, or of a sample of many. Raises LabError when a label file can't be read."""
+    labelled = [frame for frame in frames if frame.labels]
+    counts = _counted(
+        f"{dataset.root}|{dataset.size}|{dataset.space.digest}|{split}|{len(labelled)}", dataset, labelled
+    )
+    if isinstance(counts, str):
+        raise LabError(counts)
+    return counts
+
+
+# looking
+
+
+def restore(key: str, options: Sequence[str], named: str | None = None) -> None:
+    """Makes a widget's state one of its options: what it is, else what the address named, else the first."""
+    wishes = (st.session_state.get(key), named, *options[:1])
+    st.session_state[key] = next((wish for wish in wishes if wish in options), None)
+
+
+def step(key: str, ids: Sequence[str], by: int) -> None:
+    """Goes on in a list of frames, past its end to the other one."""
+    st.session_state[key] = ids[(ids.index(st.session_state[key]) + by) % len(ids)]
+
+
+def choose_frame(here: Found) -> tuple[Frame | None, st.delta_generator.DeltaGenerator]:
+    """Widgets that find a frame by split and city; returns the frame, where there is such a one, and the place for `offer_classes`."""
+    named = st.query_params
+    if st.session_state.get("shows") not in here.dataset.space.classes:
+        st.session_state["shows"] = None  # other classes are told apart now
+    restore("split", list(here.splits), named.get("split"))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        split = st.segmented_control(
+            "Split", list(here.splits), format_func=SPLIT_WORDS.get, required=True, key="split"
+        )
+        frames: Sequence[Frame] = here.splits[split]
+        cities = sorted({frame.city for frame in frames})
+        if len(cities) > 1:
+            options = ["", *cities] if len(frames) <= LONG_SPLIT else cities
+            restore(f"city-{split}", options)
+            word = "folder" if here.dataset.name == "folder" else "city"
+            city = st.selectbox(
+                word.capitalize(),
+                options,
+                format_func=lambda name: name or f"Every {word}",
+                width=170,
+                key=f"city-{split}",
+            )
+            frames = [frame for frame in frames if city in ("", frame.city)]
+        slot = st.container(width=210)
+        shown = frames_that_show(here, split)
+        frames = [frame for frame in frames if shown is None or frame.id in shown]
+        ids = [frame.id for frame in frames]
+        key = f"frame-{split}"
+        restore(key, ids, named.get("frame"))
+        st.selectbox(f"Frame, one of {len(ids):,}", ids, key=key, disabled=not ids)
+        for words, icon, by in (("Previous frame", "arrow_back", -1), ("Next frame", "arrow_forward", 1)):
+            st.button(
+                words,
+                icon=f":material/{icon}:",
+                key=f"step{by}",
+                disabled=len(ids) < 2,
+                on_click=step,
+                args=(key, ids, by),
+            )
+    if not ids:
+        st.caption("No frame shows this class here. Choose another class, city or split.")
+        return None, slot
+    named["split"], named["frame"] = split, st.session_state[key]
+    return frames[ids.index(st.session_state[key])], slot
+
+
+def frames_that_show(here: Found, split: str) -> set[str] | None:
+    """Ids of the counted frames that show the class that is asked for; None where every frame will do."""
+    wish = st.session_state["shows"]
+    if wish is None:
+        return None
+    try:
+        return set(counts_of(here.dataset, split, here.splits[split]).shows(here.dataset.space.classes.index(wish)))
+    except LabError:
+        return None  # said where the counts are plotted
+
+
+def offer_classes(here: Found, split: str) -> None:
+    """The choice of a class that a frame must show. Drawn last, since it waits for the counting and the picture shouldn't."""
+    labelled = sum(frame.labels is not None for frame in here.splits[split])
+    try:
+        counts = counts_of(here.dataset, split, here.splits[split])
+    except LabError:
+        return
+    classes = here.dataset.space.classes
+    there = [name for name, images in zip(classes, counts.images, strict=True) if images]
+    if not there:
+        return
+    if st.session_state["shows"] not in (None, *there):
+        there.append(st.session_state["shows"])  # what another split has shows nothing here, and stays chosen
+    sampled = len(counts.ids) < labelled
+    st.selectbox(
+        "Shows class",
+        there,
+        index=None,
+        placeholder="Any class",
+        help=f"Knows the {len(counts.ids):,} frames that were counted of {labelled:,}." if sampled else None,
+        key="shows",
+    )
+    if sampled and st.session_state["shows"]:
+        st.caption(f"Of {len(counts.ids):,} counted frames; there are {labelled:,}.")
 
 
 def coarse_twin(dataset: Dataset, frame: Frame) -> Frame | None:
     """The same frame with its coarse labels, where the data set has them."""
-    path = dataset.root / "gtCoarse" / frame.split / frame.city / f"{frame.id}_gtCoarse_labelIds.png"
-    return replace(frame, labels=path) if path.is_file() else None
+    kind = LABEL_FOLDERS["coarse"]
+    folder = dataset.root / kind / frame.split / frame.city
+    names = (f"{frame.id}_{kind}_labelIds.png", f"{frame.id}_{kind}_polygons.json")
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    return replace(frame, labels=path) if path and path != frame.labels else None
 
 
 def look_at(dataset: Dataset, frame: Frame) -> None:
     """The frame in the viewer, under its fine and, where there are any, its coarse labels."""
     image, target, digest = truth_of(frame, dataset.space)
-    panels = [Panel("Fine labels", map_address(target, "truth", digest), is_truth=True)]
-    coarse = coarse_twin(dataset, frame)
-    if coarse:
-        _, coarse_target = read_frame(coarse.image, coarse.labels, f"{digest}-coarse", dataset.space.name)
-        panels.append(Panel("Coarse labels", map_address(coarse_target, "coarse", digest)))
+    says = ""
+    if target is None:
+        panels = [Panel("Photograph", map_address(NO_LABELS, "no labels"))]
+        says = "This photograph has no labels, so it is neither learned from nor scored."
+    else:
+        is_coarse = LABEL_FOLDERS["coarse"] in frame.labels.parts
+        panels = [
+            Panel("Coarse labels" if is_coarse else "Labels", map_address(target, "truth", digest), is_truth=True)
+        ]
+        if (target == IGNORED).all():
+            says = "No pixel of these labels belongs to a class, as in the test frames, whose labels are kept secret."
+        twin = coarse_twin(dataset, frame) if dataset.name != "folder" else None
+        if twin:
+            _, coarse, coarse_digest = truth_of(twin, dataset.space)
+            panels[0] = replace(panels[0], title="Fine labels")
+            panels.append(Panel("Coarse labels", map_address(coarse, "truth", coarse_digest)))
     viewer(
         photo_address(image, digest),
         panels,
@@ -37,51 +225,355 @@ def look_at(dataset: Dataset, frame: Frame) -> None:
         name=frame.id,
         aspect=image.shape[1] / image.shape[0],
     )
+    if says:
+        st.caption(says)
 
 
-@st.cache_data(ttl=600, max_entries=8, show_spinner="Counting the classes of the training frames")
-def counted(root: str, _dataset: Dataset) -> ClassCounts:
-    """Class counts of the training frames; `root` names the data set for the cache."""
-    return count_classes(_dataset, _dataset.train)
+# what the network will see
 
 
-def shares(dataset: Dataset) -> None:
-    """Class shares as bars, and what never occurs."""
-    counts = counted(f"{dataset.root}-{dataset.size}-{len(dataset.train)}", dataset)
-    st.subheader("Share of each class", help=f"Of the labelled pixels of {counts.frames} training frames.")
-    figure = class_shares_figure(dataset.space.classes, dataset.space.colors, counts.shares.tolist())
-    st.plotly_chart(figure, config={"displayModeBar": False}, key="shares")
-    ignored = counts.ignored / max(1, counts.ignored + counts.pixels.sum())
-    st.caption(f"{ignored:.1%} of the pixels carry no class: they are neither learned from nor scored.")
-    missing = [name for name, count in zip(dataset.space.classes, counts.pixels, strict=True) if not count]
+def what_the_network_sees(here: Found, frame: Frame) -> None:
+    """Crops of a frame as a training draws them, with the fields that shape them."""
+    area = st.expander("What the network will see", icon=":material/crop:", key="crops-open", on_change="rerun")
+    if not area.open:
+        return
+    with area:
+        pictures, fields = st.columns([5, 2], gap="medium")
+        with fields:
+            values = augmentation_form("crops")
+            size = fields_form(DatasetConfig, ["height", "width"], frame_size(), key="size")
+            if size != frame_size():
+                st.session_state["frame-size"] = size
+                st.rerun()
+            drawn = st.session_state.setdefault("crops-drawn", 0)
+            if st.button("Draw others", icon=":material/casino:", width="stretch", key="draw-others"):
+                drawn = st.session_state["crops-drawn"] = drawn + 1
+        with pictures:
+            try:
+                draw_crops(here.dataset, frame, values, [drawn * CROPS + number + 1 for number in range(CROPS)])
+            except LabError as error:
+                failed_state(error)
+
+
+def frame_size() -> dict[str, int]:
+    """Height and width at which frames are read, as far as they were chosen on this page."""
+    return st.session_state.get(
+        "frame-size", {name: DatasetConfig.model_fields[name].default for name in ("height", "width")}
+    )
+
+
+def draw_crops(dataset: Dataset, frame: Frame, values: dict[str, Any], epochs: list[int]) -> None:
+    """Where the crops of some epochs lie in the frame, and each with its mask. Raises LabError where they can't be had."""
+    training: TrainingConfig = read_config({"training": values}).training
+    shares = count_classes(dataset, dataset.train).shares if training.rare_crops else None
+    augmentation = Augmentation.from_config(training, class_shares=shares)
+    image, target = dataset.image(frame), dataset.target(frame)
+    index = dataset.train.index(frame) if frame in dataset.train else 0
+    outlines, crops = [], []
+    for number, epoch in enumerate(epochs):
+        key = (training.seed, epoch, index)
+        outlines.append(augmentation.corners(dataset.size, target, np.random.default_rng(key)))
+        crop, mask = augmentation(image, target, np.random.default_rng(key))
+        crops.append(crop_figure(crop, mask, dataset, epoch, RUN_COLORS[number]))
+    # Unlike st.html, this lets a drawing through; nothing in it was written by others.
+    st.markdown(outlines_figure(image, outlines), unsafe_allow_html=True)
+    st.html(f'<div class="lab-crops">{"".join(crops)}</div>')
+    if frame in dataset.train:
+        st.caption("A run with seed 0 draws these very crops of this frame in these epochs.")
+    else:
+        st.caption("Only training frames are cropped; this one would look like that.")
+
+
+def crop_figure(crop: np.ndarray, mask: np.ndarray, dataset: Dataset, epoch: int, color: str) -> str:
+    """HTML of a crop, uint8 (h, w, 3), above its mask, uint8 (h, w)."""
+    photo = photo_address(crop, content_digest(crop))
+    colored = colors_address(
+        mask, dataset.space.palette, "crop", content_digest(mask), dataset.space.colors, mask.shape
+    )
+    return (
+        f'<figure style="border-color:{color}"><img src="{photo}" alt="crop of epoch {epoch}">'
+        f'<img src="{colored}" alt="its mask"><figcaption>epoch {epoch}</figcaption></figure>'
+    )
+
+
+def outlines_figure(image: np.ndarray, outlines: Sequence[np.ndarray]) -> str:
+    """HTML of a small frame, uint8 (H, W, 3), with the outlines of crops, each float (4, 2) corners (x, y) in its pixels."""
+    height, width = image.shape[:2]
+    shapes = "".join(
+        f'<polygon points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in corners)}" stroke="{color}"/>'
+        for corners, color in zip(outlines, RUN_COLORS, strict=False)
+    )
+    return (
+        f'<figure class="lab-outlines"><img src="{photo_address(image, content_digest(image))}" alt="the whole frame">'
+        f'<svg viewBox="0 0 {width} {height}">{shapes}</svg></figure>'
+    )
+
+
+def content_digest(pixels: np.ndarray) -> str:
+    """A text that names an array by its bytes: what a crop follows from is more than a line could say."""
+    return hashlib.sha256(pixels.tobytes()).hexdigest()
+
+
+# the doctor
+
+
+def doctor(config: DatasetConfig) -> None:
+    """What is wrong with a data set, also with one that can't be opened."""
+    try:
+        root = root_of(config)
+    except LabError:
+        return  # said already
+    st.subheader("Is the data in order?")
+    reports = st.session_state.setdefault("reports", {})
+    key = (str(root), config.classes, config.val_share)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Examine again" if key in reports else "Examine", icon=":material/stethoscope:", key="examine"):
+            reports.pop(key, None)
+            reports[key] = examine(
+                root, classes=config.classes, val_share=config.val_share, progress=watched("Examining the frames")
+            )
+            st.rerun()
+        if key not in reports:
+            st.caption("Opens every photograph and every mask, and says in words what doesn't fit and how to mend it.")
+    if key in reports:
+        diagnosis(reports[key])
+
+
+def diagnosis(report: Report) -> None:
+    """A report of the doctor: headline, findings by severity, classes, sizes, and a proposed class table."""
+    by_severity = {
+        severity: [finding for finding in report.findings if finding.severity == severity] for severity in SEVERITIES
+    }
+    counted = [
+        f"{len(some)} {SEVERITIES[severity].lower()}{'s' if len(some) != 1 else ''}"
+        for severity, some in by_severity.items()
+        if some
+    ]
+    pairs = ", ".join(f"{count:,} in {split}" for split, count in report.pairs.items()) or "none"
+    st.markdown(
+        f"**{'In order' if report.healthy else 'A training would refuse this data'}**: "
+        f"{', '.join(counted) or 'nothing was found'}. Pairs of photograph and mask: {pairs}."
+    )
+    if report.findings:
+        st.html("".join(finding_row(finding) for some in by_severity.values() for finding in some))
+    if report.proposal:
+        st.markdown("A class table that fits these masks. Look its names over before you save it.")
+        st.code(report.proposal, language="json", height=260)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.download_button(
+                "Download classes.json",
+                report.proposal,
+                "classes.json",
+                "application/json",
+                icon=":material/download:",
+                on_click="ignore",
+                key="download-proposal",
+            )
+            st.caption(f"Save it as classes.json in `{report.root}`.")
+    if report.classes and any(sum(pixels) for pixels in report.pixels.values()):
+        class_rows(report)
+    if report.sizes:
+        sizes = ", ".join(f"{size} ({count:,})" for size, count in report.sizes.items())
+        st.caption(f"Sizes of the photographs, in pixels: {sizes}.")
+
+
+def finding_row(finding: Finding) -> str:
+    """HTML of a finding: how severe, what it is, what to do, and in which files."""
+    files = ""
+    if finding.files:
+        count = max(finding.count, len(finding.files))
+        more = f"\nand {count - len(finding.files):,} more" if count > len(finding.files) else ""
+        names = html.escape("\n".join(finding.files)) + more
+        files = f"<details><summary>{count:,} file{'s' if count != 1 else ''}</summary><pre>{names}</pre></details>"
+    fix = f"<p>{html.escape(finding.fix)}</p>" if finding.fix else ""
+    return (
+        f'<article class="lab-finding {finding.severity}"><span class="lab-badge">{SEVERITIES[finding.severity]}</span>'
+        f"<div><p>{html.escape(finding.sentence)}</p>{fix}{files}</div></article>"
+    )
+
+
+def class_rows(report: Report) -> None:
+    """Share of the pixels and of the frames per class and split, as a table."""
+    splits = [split for split in report.pixels if split in ("train", "val")]
+    head = "".join(f"<th>pixels, {split}</th><th>frames, {split}</th>" for split in splits)
+    rows = []
+    for number, (name, color) in enumerate(zip(report.classes, report.colors, strict=True)):
+        cells = []
+        for split in splits:
+            for share in (
+                report.pixels[split][number] / max(1, sum(report.pixels[split])),
+                report.images[split][number] / max(1, report.pairs.get(split, 0)),
+            ):
+                cells.append(f"<td>{share:.2%}</td>" if share else '<td class="lab-quiet">none</td>')
+        rows.append(f"<tr><td>{swatch(color)}{html.escape(name)}</td>{''.join(cells)}</tr>")
+    with st.expander(f"{len(report.classes)} classes"):
+        st.html(
+            f'<div class="lab-scroll"><table class="lab-table"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
+        )
+
+
+# what it holds of each class
+
+
+def plots(here: Found) -> None:
+    """Class shares of both splits, and which classes are seen together."""
+    dataset = here.dataset
+    counts: dict[str, FrameCounts] = {}
+    for split, frames in (("train", dataset.train), ("val", dataset.val)):
+        if frames:
+            counts[split] = counts_of(dataset, split, frames)
+    if not counts:
+        return
+    classes, colors = dataset.space.classes, dataset.space.colors
+    main = next(iter(counts))
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Share of each class", help="Of the labelled pixels. The paler bars are the validation frames'.")
+        shares = {split: each.shares.tolist() for split, each in counts.items()}
+        st.plotly_chart(class_shares_figure(classes, colors, shares), config={"displayModeBar": False}, key="shares")
+    with right:
+        st.subheader(
+            "Seen together", help=f"In the frames of {main}: a row's class is there; how often is the column's?"
+        )
+        shown = np.flatnonzero(counts[main].images).tolist()
+        figure = cooccurrence_figure(
+            [classes[number] for number in shown],
+            counts[main].cooccurrence[np.ix_(shown, shown)].tolist(),
+            ACCENT,
+        )
+        st.plotly_chart(figure, config={"displayModeBar": False}, key="together")
+    labelled = sum(each.pixels.sum() for each in counts.values())
+    ignored = sum(each.ignored.sum() for each in counts.values())
+    st.caption(
+        f"{ignored / max(1, ignored + labelled):.1%} of the pixels carry no class: they are neither learned from nor scored."
+    )
+    missing = [name for number, name in enumerate(classes) if not counts[main].images[number]]
     if missing:
-        st.caption(f"Never there: {', '.join(missing)}. A network can't learn what it never sees.")
+        st.caption(f"Never there in {main}: {', '.join(missing)}. A network can't learn what it never sees.")
+    for split, frames in (("train", dataset.train), ("val", dataset.val)):
+        if split in counts and len(counts[split].ids) < len(frames):
+            count_all(dataset, split, frames, len(counts[split].ids))
 
 
-def next_frame(split: str, ids: list[str]) -> None:
-    """Goes to the next frame of a split, past the last one to the first."""
-    key = f"frame-{split}"
-    st.session_state[key] = ids[(ids.index(st.session_state[key]) + 1) % len(ids)]
+def count_all(dataset: Dataset, split: str, frames: Sequence[Frame], counted: int) -> None:
+    """Says that a sample was counted, and offers to count the rest."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"Counted in {counted:,} of {len(frames):,} frames of {split}, evenly spread.")
+        if st.button(f"Count all {len(frames):,} frames", icon=":material/functions:", key=f"count-{split}"):
+            count_frames(dataset, frames, progress=watched(f"Counting the classes of {split}"))
+            _counted.clear()
+            st.rerun()
+
+
+# decoded frames on disk
+
+
+@st.cache_data(ttl=600, max_entries=8, show_spinner="Measuring a few frames")
+def _cache_bytes(key: str, kind: str, _dataset: Dataset) -> int:
+    return sum(cache_size(_dataset, frames, kind) for frames in (_dataset.train, _dataset.val) if frames)
+
+
+def decoded_frames(dataset: Dataset) -> None:
+    """What a cache of the chosen data would take, buttons that make one, and the caches that are there."""
+    area = st.expander("Decoded frames on disk", icon=":material/hard_drive:", key="cache-open", on_change="rerun")
+    if not area.open:
+        return
+    with area:
+        try:
+            offer_caches(dataset)
+            list_of_caches()
+        except LabError as error:
+            failed_state(error)
+
+
+def offer_caches(dataset: Dataset) -> None:
+    """Buttons that keep the chosen data, raw or as JPEG. Raises LabError where that fails."""
+    parts = [frames for frames in (dataset.train, dataset.val) if frames]
+    place = cache_folder()
+    while not place.exists():
+        place = place.parent
+    st.markdown(
+        f"Frames that are kept need not be decoded again by any run: here {sum(map(len, parts)):,} of "
+        f"{dataset.size[1]} x {dataset.size[0]} pixels, training and validation; {bytes_words(shutil.disk_usage(place).free)} are free. "
+        "Raw is exact; JPEG loses what the eye doesn't see, its masks are exact."
+    )
+    key = f"{dataset.root}|{dataset.size}|{len(dataset.train)}|{len(dataset.val)}"
+    with st.container(horizontal=True):
+        wanted = None
+        for kind, words in KINDS.items():
+            if all(find_cache(dataset, frames, kind) for frames in parts):
+                st.button(f"Kept {words}", icon=":material/check:", disabled=True, key=f"keep-{kind}")
+            elif st.button(f"Keep them {words} ({bytes_words(_cache_bytes(key, kind, dataset))})", key=f"keep-{kind}"):
+                wanted = kind
+    if wanted:
+        for frames in parts:
+            build_cache(dataset, frames, wanted, progress=watched(f"Decoding the frames of {frames[0].split}"))
+        st.rerun()
+
+
+def list_of_caches() -> None:
+    """The caches that are there, each with a button that removes it."""
+    entries = list_caches()
+    for entry in entries:
+        facts = [TITLES.get(entry.name, entry.name), f"{', '.join(entry.splits)}: {entry.frames:,} frames"]
+        facts += [f"{entry.size[1]} x {entry.size[0]}", entry.kind, bytes_words(entry.bytes)]
+        if not entry.complete:
+            facts.append("being built" if entry.in_hand else "unfinished")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.html(
+                f'<p class="lab-numbers">{html.escape(" · ".join(filter(None, facts)))}<br>'
+                f'<small class="lab-quiet">{html.escape(entry.root)}</small></p>'
+            )
+            if st.button("Remove", icon=":material/delete:", disabled=entry.in_hand, key=f"remove-{entry.key}"):
+                remove_caches([entry.key])
+                st.rerun()
+    if len(entries) > 1 and st.button("Remove all", icon=":material/delete_sweep:", key="remove-all"):
+        remove_caches(None)
+        st.rerun()
 
 
 # page layout
 st.title("Data")
-values = choose_dataset("data")
-dataset = opened(values)
-if dataset:
-    left, middle, right = st.columns([2, 6, 2], vertical_alignment="bottom")
-    split = left.segmented_control("Split", ["train", "val"], default="train", required=True, key="split")
-    frames = dataset.train if split == "train" else dataset.val
-    ids = [frame.id for frame in frames]
-    frame_id = middle.selectbox(f"Frame, one of {len(ids)}", ids, key=f"frame-{split}")
-    right.button("Next frame", icon=":material/arrow_forward:", width="stretch", on_click=next_frame, args=(split, ids))
+values = choose_dataset("data") | frame_size()
+dataset = None
+try:
+    dataset = opened(values)
+except LabError as error:
+    failed_state(error)  # and go on: the doctor knows more
+named = values["name"] == "streets" or bool(values["root"])
+config = read_config({"dataset": values}).dataset if named and values["classes"] else None
+if values["name"] == "cityscapes" and dataset is None:
+    get_cityscapes(expanded=not named)
+here = None
+if config and (config.name != "streets" or streets_are_there()):
     try:
-        look_at(dataset, frames[ids.index(frame_id)])
+        here = found(config)
     except LabError as error:
-        st.error(str(error), icon=":material/error:")
+        if dataset is not None:
+            failed_state(error)
+if here and here.splits:
+    frame, slot = choose_frame(here)
+    if frame:
+        try:
+            look_at(here.dataset, frame)
+        except LabError as error:
+            failed_state(error)
+    with slot:
+        offer_classes(here, st.session_state["split"])
     st.html(
-        f'<p class="lab-numbers lab-quiet">{len(dataset.train)} training and {len(dataset.val)} validation frames in '
-        f"{dataset.root}</p>"
+        f'<p class="lab-numbers lab-quiet">{len(here.dataset.train):,} training and {len(here.dataset.val):,} validation frames in '
+        f"{html.escape(str(here.dataset.root))}</p>"
     )
-    shares(dataset)
+    if frame:
+        what_the_network_sees(here, frame)
+if config and (config.name != "streets" or streets_are_there()):
+    doctor(config)
+if here:
+    try:
+        plots(here)
+    except LabError as error:
+        failed_state(f"The classes can't be counted. {error}")
+    if here.dataset.train or here.dataset.val:
+        decoded_frames(here.dataset)
+if dataset:
     st.page_link("../pages/train.py", label="Train on this data", icon=":material/model_training:")

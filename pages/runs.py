@@ -1,6 +1,9 @@
 """Runs: how each stands, its curves as they grow, what it sees at every evaluation, and its log."""
 
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -8,46 +11,224 @@ from PIL import Image
 
 from app.curves import Curve, curves
 from app.datasets import TITLES, open_again
+from app.forms import fields_form
 from app.pictures import colors_address, file_digest, photo_address, truth_of
-from app.widgets import class_table, empty_state, failed_state, pick_runs, run_card, run_colors, run_name
+from app.widgets import (
+    class_table,
+    empty_state,
+    failed_state,
+    pick_also,
+    pick_runs,
+    plain,
+    run_card,
+    run_colors,
+    run_label,
+    run_name,
+    size_words,
+)
 from core import runner
+from core.config import TrainingConfig
 from core.data.dataset import Dataset
 from core.data.frames import Frame
 from core.errors import LabError
 from core.places import runs_folder
-from core.runs import evaluations, list_runs, read_run
+from core.runs import (
+    NAME_LENGTH,
+    NOTE_LENGTH,
+    TAG_COUNT,
+    Run,
+    evaluations,
+    list_runs,
+    read_run,
+    requested,
+    write_notes,
+)
 
 LOG_TAIL = 20_000
 """Bytes of a log that are shown."""
 
 
+PICKER = "Runs to look at"
+OFTEN_CHANGED = ["learning_rate", "batch_size", "minutes", "epochs", "seed", "loss", "optimizer", "schedule"]
+"""Training fields that the dialog for the same run again offers."""
+FILTER_FROM = 9
+"""With so many runs a filter is offered."""
+
+
 @st.fragment(run_every=1.0)
 def states(ids: list[str], colors: dict[str, str]) -> None:
-    """The chosen runs as cards, each with the one thing that can be done with it."""
+    """The chosen runs as cards, each with what can be done with it."""
     with st.grid(3, min_column_width=300):
         for run_id in ids:
-            with st.container():
-                run = read_run(runs_folder() / run_id)
+            run = read_run(runs_folder() / run_id)
+            if not run.path.is_dir():
+                continue  # deleted meanwhile
+            with st.container(gap="xsmall"):
                 run_card(run, colors[run_id], runner.queue_position(run) if run.state == "queued" else 0)
-                try:
-                    if run.is_active:
-                        asked = (run.path / "request.json").exists()
-                        if st.button(
-                            "Stopping after this step" if asked else "Stop",
-                            key=f"stop-{run_id}",
-                            disabled=asked,
-                            icon=":material/stop:",
-                            help="Writes a checkpoint first.",
-                        ):
-                            runner.stop(run.path)
-                    elif (
-                        run.state != "finished"
-                        and run.config
-                        and st.button("Resume", key=f"resume-{run_id}", icon=":material/resume:")
-                    ):
-                        runner.resume(run.path)
-                except LabError as error:
-                    st.toast(str(error), icon=":material/error:")  # outlives the next tick
+                with st.container(horizontal=True, gap="xsmall"):
+                    try:
+                        if run.is_active:
+                            active_buttons(run)
+                        else:
+                            ended_buttons(run)
+                    except LabError as error:
+                        st.toast(str(error), icon=":material/error:")  # outlives the next tick
+                    dialog_button("notes", run, "", ":material/edit:", "Name, tags and note")
+
+
+def active_buttons(run: Run) -> None:
+    """What can be done with a run that waits or trains. Raises LabError when it can't be done after all."""
+    asked = requested(run.path)
+    if run.state == "queued":
+        for step, word, icon in ((-1, "Up", ":material/arrow_upward:"), (1, "Down", ":material/arrow_downward:")):
+            if st.button("", key=f"{word}-{run.id}", icon=icon, help=f"{word} in the queue."):
+                runner.move(run.path, step)
+    if not asked and st.button(
+        "Pause",
+        key=f"pause-{run.id}",
+        icon=":material/pause:",
+        help="Writes a checkpoint; the next in the queue begins.",
+    ):
+        runner.pause(run.path)
+    words = {"stop": "Stopping after this step", "pause": "Pausing after this step", None: "Stop"}
+    if st.button(
+        words[asked],
+        key=f"stop-{run.id}",
+        disabled=asked is not None,
+        icon=":material/stop:",
+        help="Writes a checkpoint first.",
+    ):
+        runner.stop(run.path)
+    if asked and st.button(
+        "End it now",
+        key=f"stop-now-{run.id}",
+        icon=":material/cancel:",
+        help=f"Waits {runner.STOP_SECONDS:g} seconds for its checkpoint, then ends the training without one.",
+    ):
+        with st.spinner("Waiting for its checkpoint"):
+            runner.stop_now(run.path)
+
+
+def ended_buttons(run: Run) -> None:
+    """What can be done with a run that has ended. Raises LabError when it can't be done after all."""
+    if run.config:
+        if run.state != "finished" and st.button("Resume", key=f"resume-{run.id}", icon=":material/resume:"):
+            runner.resume(run.path)
+        remedy = run.status.remedy if run.state == "failed" else {}
+        label = f"Try again with {remedy_words(remedy)}"
+        if remedy and st.button(
+            label, key=f"retry-{run.id}", icon=":material/healing:", help="A new run, else the same."
+        ):
+            look_at(runner.clone(run.path, remedy).name)
+        dialog_button("again", run, "Same again", ":material/content_copy:", "A new run, with what you change.")
+    dialog_button("delete", run, "", ":material/delete:", "Delete")
+
+
+def remedy_words(remedy: dict[str, dict[str, Any]]) -> str:
+    """What a remedy changes, as a person would say it."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value:g}" if isinstance(value, int | float) else f"{name.replace('_', ' ')} {value}"
+        for fields in remedy.values()
+        for name, value in fields.items()
+    )
+
+
+def dialog_button(dialog: str, run: Run, label: str, icon: str, help: str) -> None:
+    """A button that opens a dialog about a run, over the whole page: the cards are drawn again each second."""
+    if st.button(label, key=f"{dialog}-{run.id}", icon=icon, help=help):
+        st.session_state["dialog"] = (dialog, run.id)
+        st.rerun(scope="app")
+
+
+def close_dialog() -> None:
+    """Forgets the dialog that is open."""
+    st.session_state.pop("dialog", None)
+
+
+def look_at(run_id: str) -> None:
+    """Shows a run that was launched from here beside the others."""
+    pick_also(PICKER, run_id)
+    close_dialog()
+    st.rerun(scope="app")
+
+
+@st.dialog("Same again", width="large", on_dismiss=close_dialog)
+def again(run: Run) -> None:
+    """Asks what shall be different, and launches a run like this one."""
+    st.caption(plain(run_label(run)))
+    values = fields_form(TrainingConfig, OFTEN_CHANGED, run.config.training.model_dump(), key=f"again-{run.id}")
+    st.caption("With 0 minutes, epochs count. Everything else stays as it was.")
+    if st.button("Start", type="primary", key="start-again", icon=":material/play_arrow:"):
+        try:
+            path = runner.clone(run.path, {"training": values})
+        except LabError as error:
+            failed_state(error)
+            return
+        look_at(path.name)
+
+
+@st.dialog("Name, tags and note", on_dismiss=close_dialog)
+def annotate(run: Run) -> None:
+    """Asks what a run shall be called."""
+    notes = run.notes
+    tags = sorted({tag for other in list_runs(runs_folder()) for tag in other.notes.tags})
+    name = st.text_input("Name", notes.name, max_chars=NAME_LENGTH, placeholder=run.title, key=f"name-{run.id}")
+    chosen = st.multiselect(
+        "Tags", tags, default=list(notes.tags), accept_new_options=True, max_selections=TAG_COUNT, key=f"tags-{run.id}"
+    )
+    note = st.text_area("Note", notes.note, max_chars=NOTE_LENGTH, height=160, key=f"note-{run.id}")
+    if st.button("Save", type="primary", key="save-notes"):
+        try:
+            write_notes(run.path, replace(notes, name=name, tags=tuple(chosen), note=note))
+        except (LabError, OSError) as error:
+            failed_state(error if isinstance(error, LabError) else f"This can't be saved: {error.strerror}.")
+            return
+        close_dialog()
+        st.rerun(scope="app")
+
+
+@st.dialog("Delete this run?", on_dismiss=close_dialog)
+def delete(run: Run) -> None:
+    """Asks once, and says how to bring it back."""
+    st.markdown(plain(run_label(run)))
+    st.caption(
+        "It goes into the bin, at the foot of this page, and can be restored from there until the bin is emptied."
+    )
+    if st.button("Delete", type="primary", key="delete-now", icon=":material/delete:"):
+        try:
+            runner.delete(run.path)
+        except LabError as error:
+            failed_state(error)
+            return
+        close_dialog()
+        st.rerun(scope="app")
+
+
+def bin_of_runs() -> None:
+    """What was deleted: to be brought back, or removed for good."""
+    binned = runner.list_bin(runs_folder())
+    if not binned:
+        return
+    with st.expander(f"Bin ({len(binned)})", icon=":material/delete:"):
+        try:
+            for each in binned:
+                with st.container(horizontal=True, vertical_alignment="center"):
+                    if st.button("Restore", key=f"restore-{each.run.id}", icon=":material/restore_from_trash:"):
+                        runner.restore(each.run.id, runs_folder())
+                        st.rerun()
+                    deleted = datetime.fromtimestamp(each.deleted).strftime("%d %B %Y, %H:%M")
+                    st.caption(f"{plain(run_label(each.run))}, {size_words(each.size)}, deleted {deleted}")
+            size = sum(each.size for each in binned)
+            if st.button(
+                f"Empty the bin ({size_words(size)})",
+                key="empty-bin",
+                icon=":material/delete_forever:",
+                help="Removes these runs for good.",
+            ):
+                runner.empty_bin(runs_folder())
+                st.rerun()
+        except LabError as error:
+            failed_state(error)
 
 
 @st.fragment(run_every=3.0)
@@ -71,7 +252,7 @@ def scores(runs: list[str], focus: str, names: dict[str, str], colors: dict[str,
         st.caption("No evaluation yet. The first one comes after a part of the training.")
     if others:
         st.caption(
-            f"{', '.join(names[run_id] for run_id in others)}: tells other classes apart. Look closer at it to see them."
+            f"{', '.join(plain(names[run_id]) for run_id in others)}: tells other classes apart. Look closer at it to see them."
         )
 
 
@@ -123,8 +304,12 @@ def figure(mask: Path, dataset: Dataset, frame: Frame) -> str:
 
 @st.fragment(run_every=3.0)
 def details(run_id: str) -> None:
-    """What was asked for, what was decided here, and the log."""
+    """What people say of it, what was asked for, what was decided here, and the log."""
     run = read_run(runs_folder() / run_id)
+    if run.notes.note:
+        st.text(run.notes.note)
+    if run.notes.parent:
+        st.caption(f"Cloned from {run.notes.parent}.")
     if run.config:
         facts = [
             f"{TITLES[run.config.dataset.name]}, {run.config.dataset.annotations} labels, {run.config.dataset.width} x {run.config.dataset.height} pixels."
@@ -154,13 +339,31 @@ if not everyone:
     _, middle, _ = st.columns([2, 2, 2])
     if middle.button("Train a network", type="primary", width="stretch", icon=":material/model_training:"):
         st.switch_page("../pages/train.py")
+    bin_of_runs()
     st.stop()
 by_id = {run.id: run for run in everyone}
 colors = run_colors(everyone)
 default = [run.id for run in everyone if run.is_active] or [everyone[0].id]
-chosen = pick_runs("Runs to look at", by_id, default, most=10)
+on_offer = by_id
+if len(everyone) >= FILTER_FROM:
+    wanted = st.text_input(
+        "Filter",
+        key="filter",
+        placeholder="words of a name, a note, a network or a state; #tag",
+        help="The runs on offer below have all of these words. What is picked already stays.",
+    )
+    picked = st.query_params.get_all("runs") or default
+    on_offer = {run_id: run for run_id, run in by_id.items() if run_id in picked or run.matches(wanted)}
+    if wanted:
+        found = sum(run.matches(wanted) for run in everyone)
+        st.caption(f"{found} of {len(everyone)} runs")
+chosen = pick_runs(PICKER, on_offer, default, most=10)
+opened = st.session_state.get("dialog")
+if opened and opened[1] in by_id:
+    {"again": again, "notes": annotate, "delete": delete}[opened[0]](by_id[opened[1]])
 if not chosen:
     st.caption("Choose one or several runs.")
+    bin_of_runs()
     st.stop()
 names = {run_id: run_name(by_id[run_id]) for run_id in chosen}
 states(chosen, colors)
@@ -173,7 +376,12 @@ curves(
 focus = chosen[0]
 if len(chosen) > 1:
     focus = st.segmented_control(
-        "Look closer at", chosen, format_func=names.get, default=chosen[0], required=True, key="focus"
+        "Look closer at",
+        chosen,
+        format_func=lambda run_id: plain(names[run_id]),
+        default=chosen[0],
+        required=True,
+        key="focus",
     )
 pictures, table = st.columns([7, 5], gap="large")
 with pictures:
@@ -183,3 +391,4 @@ with pictures:
 with table:
     st.subheader("Per class")
     scores(chosen, focus, names, colors)
+bin_of_runs()

@@ -16,10 +16,18 @@ LIGHT_CORE = (
     "core.config",
     "core.data",
     "core.data.augment",
+    "core.data.cache",
     "core.data.cityscapes",
     "core.data.class_table",
     "core.data.dataset",
     "core.data.decoding",
+    "core.data.download",
+    "core.data.doctor",
+    "core.data.doctor.diagnosis",
+    "core.data.doctor.examination",
+    "core.data.doctor.findings",
+    "core.data.doctor.known_colors",
+    "core.data.doctor.survey",
     "core.data.folder",
     "core.data.frames",
     "core.data.polygons",
@@ -100,6 +108,7 @@ LAYERS = (
 )
 KNOWN_SIDEWAYS = {
     ("core.training", "core.runner"),  # a trainer started by hand takes the device's lock itself
+    ("core.data", "core.runs"),  # who builds a cache is told from a later process as a run's trainer is
     ("core.inference", "core.training"),  # a checkpoint rebuilds its network; both live in a process with torch
 }
 

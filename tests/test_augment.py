@@ -1,10 +1,11 @@
 """Crops: image and target move together, and the same generator gives the same crop."""
 
+import cv2
 import numpy as np
 import pytest
 
 from core.config import TrainingConfig
-from core.data.augment import Augmentation, jitter_colors
+from core.data.augment import Augmentation, find_rare_pixel, jitter_colors
 
 
 def painted(height, width, seed=0):
@@ -15,8 +16,40 @@ def painted(height, width, seed=0):
     return np.repeat(target[:, :, None], 3, axis=2), target
 
 
-def augmentation(crop=(32, 64), zoom=(1.0, 1.0), flip=True, color_jitter=0.0):
-    return Augmentation(crop, zoom, flip, color_jitter)
+def augmentation(crop=(32, 64), zoom=(1.0, 1.0), flip=True, color_jitter=0.0, **more):
+    return Augmentation(crop, zoom, flip, color_jitter, **more)
+
+
+def crop_of_the_first_runs(image, target, crop, zoom, jitter, rng):
+    """What the lab did before crops could be turned, blurred or led to rare classes: the same draws in the same order."""
+    (height, width), (frame_height, frame_width) = crop, target.shape
+    factor = max(rng.uniform(*zoom), height / frame_height, width / frame_width)
+    rows = min(frame_height, max(1, round(height / factor)))
+    columns = min(frame_width, max(1, round(width / factor)))
+    top = int(rng.integers(0, frame_height - rows + 1))
+    left = int(rng.integers(0, frame_width - columns + 1))
+    image, target = image[top : top + rows, left : left + columns], target[top : top + rows, left : left + columns]
+    if (rows, columns) != crop:
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        target = cv2.resize(target, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    if rng.random() < 0.5:
+        image, target = image[:, ::-1], target[:, ::-1]
+    brightness, contrast, saturation = rng.uniform(1 - jitter, 1 + jitter, size=3)
+    levels = np.arange(256, dtype=np.float32)
+    image = np.clip((levels * brightness - 128) * contrast + 128, 0, 255).astype(np.uint8)[image]
+    gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return cv2.addWeighted(image, saturation, gray, 1 - saturation, 0), target
+
+
+@pytest.mark.parametrize("zoom", [(1.0, 1.0), (0.5, 2.0), (1.0, 2.0)])
+def test_without_what_is_new_crops_are_those_of_the_first_runs_bit_for_bit(zoom):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (97, 161, 3), dtype=np.uint8)
+    target = rng.integers(0, 19, (97, 161), dtype=np.uint8)
+    for key in range(30):
+        found = augmentation(zoom=zoom, color_jitter=0.3)(image, target, np.random.default_rng(key))
+        expected = crop_of_the_first_runs(image, target, (32, 64), zoom, 0.3, np.random.default_rng(key))
+        assert np.array_equal(found[0], expected[0]) and np.array_equal(found[1], expected[1])
 
 
 @pytest.mark.parametrize("size", [(64, 128), (32, 64), (97, 161)])
@@ -112,3 +145,164 @@ def test_jitter_changes_colours_within_bounds_and_nothing_at_zero():
 def test_the_config_fills_it():
     training = TrainingConfig(crop_height=96, crop_width=192, zoom_min=0.5, zoom_max=1.5, flip=False, color_jitter=0.1)
     assert Augmentation.from_config(training) == Augmentation((96, 192), (0.5, 1.5), False, 0.1)
+    more = TrainingConfig(rotation=10, blur=0.2, rare_crops=0.5)
+    found = Augmentation.from_config(more, np.array([0.75, 0.25]))
+    assert (found.rotation, found.blur, found.rare_crops, found.class_shares) == (10, 0.2, 0.5, (0.75, 0.25))
+
+
+@pytest.mark.parametrize("size", [(64, 128), (97, 161), (40, 250)])
+@pytest.mark.parametrize("zoom", [(0.5, 2.0), (1.0, 1.0), (4.0, 4.0)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_turned_they_stay_together_to_half_a_pixel(size, zoom, axis):
+    target = np.indices(size)[axis].astype(np.uint8)
+    image = np.repeat(target[:, :, None], 3, axis=2)
+    apart, outside = [], 0
+    for key in range(20):
+        turned, turned_target = augmentation(zoom=zoom, rotation=45)(image, target, np.random.default_rng(key))
+        assert turned.shape == (32, 64, 3) and turned_target.shape == (32, 64)
+        assert turned.dtype == turned_target.dtype == np.uint8
+        inside = turned_target != 255
+        outside += int((~inside).sum())
+        apart.append((turned[:, :, 0].astype(int) - turned_target)[inside])
+    apart = np.concatenate(apart)
+    assert np.abs(apart).max() <= 1
+    assert abs(np.mean(apart)) <= 0.5
+    assert outside > 0 or zoom == (4.0, 4.0)
+
+
+def test_turned_crops_lie_where_their_corners_say():
+    # Red tells the column, green the row: a crop's pixel says where in the frame it was taken.
+    rows, columns = np.indices((200, 250)).astype(np.uint8)
+    image = np.stack([columns, rows, rows], axis=2)
+    target = np.zeros((200, 250), np.uint8)
+    make = augmentation(zoom=(0.8, 1.6), rotation=30, flip=False)
+    compared = 0
+    for key in range(20):
+        turned, turned_target = make(image, target, np.random.default_rng(key))
+        corners = make.corners((200, 250), target, np.random.default_rng(key))
+        assert corners.shape == (4, 2)
+        for corner, row, column in zip(corners, (0, 0, -1, -1), (0, -1, -1, 0), strict=True):
+            if turned_target[row, column] != 255 and (corner > 2).all() and (corner < (248, 198)).all():
+                # The middle of the outermost pixel lies half a pixel, at most 0.9 of the frame's, inside of the corner.
+                assert np.abs(turned[row, column, :2] + 0.5 - corner).max() <= 1.6
+                compared += 1
+        sides = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
+        assert sides[0] == pytest.approx(sides[2]) and sides[1] == pytest.approx(sides[3])
+        assert sides[0] / sides[1] == pytest.approx(2, rel=0.1)
+    assert compared > 40
+
+
+def test_the_corners_of_a_crop_that_is_not_turned_are_its_window():
+    make = augmentation(zoom=(0.5, 2.0))
+    for key in range(10):
+        top, left, height, width = make.window((64, 128), np.random.default_rng(key))
+        corners = make.corners((64, 128), None, np.random.default_rng(key))
+        expected = [[left, top], [left + width, top], [left + width, top + height], [left, top + height]]
+        assert corners == pytest.approx(np.array(expected))
+
+
+def test_beyond_the_frame_the_image_is_mirrored_and_the_target_ignored():
+    image = np.full((64, 128, 3), 200, np.uint8)
+    target = np.full((64, 128), 3, np.uint8)
+    beyond = 0
+    for key in range(20):
+        make = augmentation(crop=(64, 128), rotation=45)
+        turned, turned_target = make(image, target, np.random.default_rng(key))
+        assert (turned == 200).all(), "no black wedges"
+        assert set(np.unique(turned_target)) <= {3, 255}
+        beyond += int((turned_target == 255).sum())
+    assert beyond > 0
+
+
+def test_the_part_that_is_turned_does_as_well_as_the_whole_frame():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (120, 240, 3), dtype=np.uint8)
+    target = rng.integers(0, 19, (120, 240), dtype=np.uint8)
+    size, crop, angle = (240, 120), (32, 64), 25.0
+    for window in [(0, 0, 32, 64), (88, 176, 32, 64), (40, 90, 48, 96), (0, 0, 120, 240)]:
+        turned, turned_target = augmentation(crop)._turn(image, target, window, angle, False)
+        top, left, height, width = window
+        cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        matrix = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([width / crop[1], height / crop[0]])
+        shift = [left + (width - 1) / 2, top + (height - 1) / 2] - matrix @ [(crop[1] - 1) / 2, (crop[0] - 1) / 2]
+        mapping = np.column_stack([matrix, shift])
+        flags = cv2.WARP_INVERSE_MAP
+        plain = cv2.warpAffine(
+            image, mapping, crop[::-1], flags=flags | cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
+        plain_target = cv2.warpAffine(target, mapping, crop[::-1], flags=flags, borderValue=255)
+        assert np.abs(plain.astype(int) - turned).max() <= 2, (window, size)
+        assert (plain_target != turned_target).mean() < 0.01
+
+
+def test_a_share_of_the_crops_is_blurred_and_targets_never():
+    image = np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8)
+    target = np.random.default_rng(0).integers(0, 19, (32, 64), dtype=np.uint8)
+    blurred = 0
+    for key in range(200):
+        crop, crop_target = augmentation(flip=False, blur=0.3)(image, target, np.random.default_rng(key))
+        assert (crop_target == target).all()
+        assert crop.std() <= image.std()
+        blurred += int((crop != image).any())
+    assert 35 < blurred < 85
+
+
+def test_blur_changes_nothing_else_of_a_crop():
+    image, target = painted(64, 128)
+    for key in range(20):
+        plain = augmentation(zoom=(0.5, 2.0), rotation=10)(image, target, np.random.default_rng(key))
+        soft = augmentation(zoom=(0.5, 2.0), rotation=10, blur=1.0)(image, target, np.random.default_rng(key))
+        assert (plain[1] == soft[1]).all()
+
+
+def street(rare_at=(40, 200)):
+    """A target of two common classes, and a third in a few pixels."""
+    target = np.zeros((128, 256), np.uint8)
+    target[:, 128:] = 1
+    row, column = rare_at
+    target[row : row + 10, column : column + 10] = 2
+    return target
+
+
+def test_rare_crops_are_centred_on_a_pixel_of_a_class():
+    target = street()
+    make = augmentation(rare_crops=1.0, class_shares=(0.5, 0.49, 1e-9))
+    for key in range(50):
+        top, left, height, width = make.window(target.shape, np.random.default_rng(key), target)
+        assert 40 <= top + height // 2 < 50 and 200 <= left + width // 2 < 210
+        _, crop_target = make(np.zeros((128, 256, 3), np.uint8), target, np.random.default_rng(key))
+        assert crop_target[16, 32] == 2 or crop_target[16, 31] == 2, "mirrored or not"
+
+
+def test_a_class_of_half_the_share_is_chosen_twice_as_often():
+    target = street()
+    shares = (0.6, 0.3, 0.1)
+    rng = np.random.default_rng(0)
+    chosen = np.bincount([target[find_rare_pixel(target, shares, rng)] for _ in range(3000)], minlength=3) / 3000
+    expected = 1 / np.array(shares) / (1 / np.array(shares)).sum()
+    assert chosen == pytest.approx(expected, abs=0.03)
+    alike = np.bincount([target[find_rare_pixel(target, (), rng)] for _ in range(3000)], minlength=3) / 3000
+    assert alike == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+def test_rare_crops_are_a_share_of_all_and_the_rest_is_as_it_was():
+    target = street()
+    led = 0
+    for key in range(200):
+        plain = augmentation().window(target.shape, np.random.default_rng(key), target)
+        some = augmentation(rare_crops=0.3).window(target.shape, np.random.default_rng(key), target)
+        led += int(plain != some)
+    assert 35 < led < 85
+
+
+def test_where_nothing_is_labelled_a_rare_crop_is_any():
+    target = np.full((64, 128), 255, np.uint8)
+    assert find_rare_pixel(target, (), np.random.default_rng(0)) is None
+    window = augmentation(rare_crops=1.0).window((64, 128), np.random.default_rng(0), target)
+    assert window == augmentation().window((64, 128), np.random.default_rng(0))
+
+
+def test_a_class_that_the_counting_missed_is_found_all_the_same():
+    target = street()
+    found = [target[find_rare_pixel(target, (0.5, 0.5, 0.0), np.random.default_rng(key))] for key in range(20)]
+    assert set(found) == {2}

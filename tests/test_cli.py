@@ -16,6 +16,7 @@ from core.hardware import choose_hardware
 from core.inference.predictor import Predictor
 from core.labels import CITYSCAPES_19
 from core.places import PROJECT
+from core.runner.slots import Slot
 from core.runs import evaluations, read_run, update_status
 
 
@@ -189,6 +190,52 @@ def test_errors_about_a_run_that_is_there(cli, run, places):
     for command in (["score", run.name], ["predict", run.name, "x.png"], ["runs", "resume", run.name]):
         assert "config.json is missing or half written" in cli(*command)[2]
     assert "config.json is missing or half written" in cli("runs", "list")[1]
+
+
+def test_runs_are_named_tagged_shown_binned_and_restored(cli, run):
+    for action, words, key, value in (
+        ("rename", ["my", "first"], "name", "my first"),
+        ("tag", ["night", "coarse"], "tags", ["night", "coarse"]),
+        ("note", ["What I saw."], "note", "What I saw."),
+    ):
+        assert cli("runs", action, run.name, *words)[0] == 0
+        assert cli("runs", "show", run.name, "--json")[1][key] == value
+    text = cli("runs", "show", run.name)[1]
+    assert "my first" in text and "#night  #coarse" in text and "What I saw." in text and '"batch_size"' in text
+    assert len(cli("runs", "list", "#night", "first", "--json")[1]["runs"]) == 1
+    assert cli("runs", "list", "#day", "--json")[1]["runs"] == []
+    cli("runs", "tag", run.name)
+    assert cli("runs", "show", run.name, "--json")[1]["tags"] == []
+    assert "at most 80" in cli("runs", "rename", run.name, "x" * 81)[2]
+
+    assert cli("runs", "delete", run.name, "--json")[1] == {"run": run.name, "deleted": True}
+    assert cli("runs", "list", "--json")[1] == {"runs": []}
+    assert "There is no run" in cli("runs", "show", run.name)[2]
+    assert cli("runs", "restore", run.name[-4:], "--json")[1]["name"] == "my first"
+    cli("runs", "delete", run.name)
+    assert cli("runs", "empty-bin", "--older-than", 1, "--json")[1] == {"removed": [], "bytes": 0}
+    assert "1 run removed for good" in cli("runs", "empty-bin")[1]
+    assert "There is no run" in cli("runs", "restore", run.name)[2]
+
+
+def test_queued_runs_are_cloned_moved_paused_and_stopped(cli, run, places):
+    with Slot(places.runs / ".slots", "cpu") as slot:
+        assert slot.acquire()
+        twins = [
+            cli("runs", "clone", run.name, "--training.learning-rate", 1e-4, "--no-training.flip", "--json")[1]["run"]
+            for _ in range(2)
+        ]
+        found = read_run(places.runs / twins[0])
+        assert (found.config.training.learning_rate, found.config.training.flip) == (1e-4, False)
+        assert found.config.training.epochs == read_run(run).config.training.epochs
+        assert cli("runs", "show", twins[0], "--json")[1]["parent"] == run.name
+        assert "has 0 before it" in cli("runs", "up", twins[1])[1]
+        assert "has 1 before it" in cli("runs", "down", twins[1])[1]
+        assert "last in the queue" in cli("runs", "down", twins[1])[2]
+        assert cli("runs", "pause", twins[0], "--json")[1]["state"] == "paused"
+        assert cli("runs", "stop-now", twins[1], "--patience", 0, "--json")[1]["state"] == "stopped"
+        assert cli("runs", "resume", twins[0], "--json")[1]["state"] == "queued"
+        assert cli("runs", "stop", twins[0], "--json")[1]["state"] == "stopped"
 
 
 def test_following_a_failed_run_is_exit_code_1_and_its_sentence(cli, run):

@@ -126,11 +126,12 @@ def test_links_that_lead_in_circles_or_out_are_not_followed(root, tmp_path_facto
     touch(outside, "secret.jpg")
     touch(root, "images/a.jpg", "masks/a.png")
     (root / "images/again").symlink_to(root)
+    (root / "images/itself").symlink_to(root / "images/itself")
     (root / "images/out").symlink_to(outside)
     (root / "images/secret.jpg").symlink_to(outside / "secret.jpg")
     found = pair_folder(root)
     assert [frame.id for frame in found.frames] == ["a"] and not found.unlabelled
-    assert len(found.skipped) == 3
+    assert len(found.skipped) == 4
 
 
 def test_a_link_to_another_place_that_may_be_read_is_followed(root):

@@ -1,12 +1,15 @@
 """Runs as processes: they queue, stop, go on, and survive whoever started them."""
 
 import contextlib
+import hashlib
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import psutil
 import pytest
@@ -14,18 +17,23 @@ import pytest
 from core import runner
 from core.errors import LabError
 from core.places import PROJECT
+from core.runner import local
+from core.runner.endings import sentence_of_death
 from core.runner.slots import Slot, device_name
-from core.runner.supervisor import sentence_of_death
 from core.runs import (
+    Notes,
     ProcessId,
+    Status,
     create_run,
     evaluations,
     list_runs,
     read_metrics,
+    read_notes,
     read_run,
     read_status,
     update_status,
     valid_rows,
+    write_notes,
 )
 from core.training.checkpoint import read_checkpoint
 
@@ -136,7 +144,7 @@ def test_a_run_survives_its_launcher_and_its_supervisor_and_keeps_its_device(fol
 
     runner.stop(run)
     wait_until(lambda: read_run(run).state == "stopped")
-    wait_until(lambda: read_status(second).trainer)
+    wait_until(lambda: read_status(second).started)
     assert read_status(second).started >= read_status(run).ended
 
     # Both hands of a run killed: nobody is left to say so, and the reader sees it.
@@ -253,11 +261,286 @@ def test_device_names():
     assert device_name("auto") in ("cpu", "mps", "cuda:0")
 
 
+def test_a_run_paused_twice_ends_with_the_weights_of_one_that_was_not(folder, tiny_config, wait_until):
+    config = tiny_config(epochs=60, evaluations=2)
+    paused, undisturbed = runner.launch(config, folder), runner.launch(config, folder)
+    wait_until(lambda: len(steps(paused)) > 3)
+    runner.pause(paused)
+    wait_until(lambda: read_run(paused).state == "paused")
+    status = read_status(paused)
+    assert (status.exit, status.error) == (0, None)
+    assert 3 < read_checkpoint(paused, "last").step == status.step < status.steps_total
+
+    # The device is free for the next one, and the paused run queues behind it.
+    wait_until(lambda: read_status(undisturbed).trainer)
+    runner.resume(paused)
+    assert runner.queue_position(read_run(paused)) == 1
+    runner.pause(paused)
+    assert read_run(paused).state == "paused", "one that only waits leaves the queue at once"
+    wait_until(lambda: read_run(undisturbed).state == "finished")
+    runner.resume(paused)
+    wait_until(lambda: read_run(paused).state == "finished")
+    assert fingerprint(paused) == fingerprint(undisturbed)
+    assert steps(paused) == steps(undisturbed)
+
+
+def fingerprint(run):
+    return hashlib.sha256((run / "last" / "model.safetensors").read_bytes()).hexdigest()
+
+
+# ---- the queue and its processes, with a trainer that trains nothing and therefore starts in no time
+
+SUPERVISOR = """
+import sys
+from pathlib import Path
+from core.runner import supervisor
+supervisor.TRAINER = (sys.executable, {trainer!r})
+supervisor.PATIENCE = 0.05
+sys.exit(supervisor.main(Path(sys.argv[1])))
+"""
+TRAINER = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+from core.runs import ProcessId, read_status, requested, update_status
+
+sys.stdin.read()
+run = Path(sys.argv[1])
+myself = ProcessId.of(os.getpid())
+busy = run.parent / "busy"
+if busy.exists():
+    pid, started = busy.read_text().split()
+    if ProcessId(int(pid), float(started)).is_alive():
+        (run.parent / "clash").touch()
+busy.write_text(f"{myself.pid} {myself.started}")
+with open(run.parent / "diary", "a") as diary:
+    diary.write(f"{read_status(run).ticket} {run.name}\\n")
+update_status(run, state="running", trainer=myself, started=time.time())
+if os.environ.get("HANGS"):
+    (run / "child").write_text(str(subprocess.Popen(["sleep", "600"]).pid))
+    os.kill(os.getpid(), signal.SIGSTOP)
+for _ in range(6):
+    time.sleep(0.03)
+    if asked := requested(run):
+        break
+update_status(run, state={"stop": "stopped", "pause": "paused", None: "finished"}[asked], ended=time.time(), exit=0)
+"""
+
+
+@pytest.fixture
+def light(folder, tmp_path, monkeypatch):
+    """The runs folder, where trainers only pretend: they note their tickets in `diary`, and if two meet, that in `clash`."""
+    (tmp_path / "trainer.py").write_text(TRAINER)
+    (tmp_path / "supervisor.py").write_text(SUPERVISOR.format(trainer=str(tmp_path / "trainer.py")))
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.setattr(local, "SUPERVISOR", (sys.executable, str(tmp_path / "supervisor.py")))
+    monkeypatch.setattr(local, "TERMINATE_SECONDS", 0.5)
+    return folder
+
+
+def living_supervisors(folder):
+    hands = [run.status.supervisor for run in list_runs(folder) if run.is_active]
+    return [hand for hand in hands if hand and hand.is_alive()]
+
+
+def began(folder):
+    """Tickets and ids of the trainings that began, in that order."""
+    return [(float(line.split()[0]), line.split()[1]) for line in (folder / "diary").read_text().splitlines()]
+
+
+def test_killed_supervisors_never_put_two_runs_on_a_device(light, tiny_config, wait_until):
+    dice = random.Random(5)
+    for _ in range(6):
+        runner.launch(tiny_config(), light)
+    for _ in range(5):
+        kill(dice.choice(wait_until(lambda: living_supervisors(light))))
+        time.sleep(dice.uniform(0, 0.4))
+        for run in list_runs(light):
+            with contextlib.suppress(LabError):  # its trainer was only about to say that it is there
+                if run.state == "lost":
+                    runner.resume(run.path)
+    wait_until(lambda: not any(run.is_active for run in list_runs(light)))
+    assert not (light / "clash").exists()
+    assert {run.state for run in list_runs(light)} <= {"finished", "lost"}
+
+
+def test_twelve_queued_runs_under_random_kills_all_finish_in_the_order_of_their_tickets(light, tiny_config, wait_until):
+    dice = random.Random(12)
+    runs = [runner.launch(tiny_config(), light) for _ in range(12)]
+    kills = 8
+
+    def all_finished():
+        nonlocal kills
+        for run in list_runs(light):
+            with contextlib.suppress(LabError):
+                if run.state in ("lost", "failed"):
+                    runner.resume(run.path)
+        hands = [run.status.trainer for run in list_runs(light) if run.state == "running"] + living_supervisors(light)
+        hand = dice.choice([hand for hand in hands if hand and hand.is_alive()] or [None])
+        if kills and hand and dice.random() < 0.1:
+            kill(hand)
+            kills -= 1
+        return all(run.state == "finished" for run in list_runs(light))
+
+    wait_until(all_finished)
+    tickets, ids = zip(*began(light), strict=True)
+    assert list(tickets) == sorted(tickets), "whoever was queued first begins first; a run that is resumed queues again"
+    assert set(ids) == {run.name for run in runs}
+    assert not (light / "clash").exists()
+    assert not kills
+
+
+def test_a_queued_run_moves_along_the_queue_and_begins_in_its_new_place(light, tiny_config, wait_until):
+    with Slot(light / ".slots", "cpu") as slot:
+        assert slot.acquire()
+        one, two, three = (runner.launch(tiny_config(), light) for _ in range(3))
+        elsewhere = runner.launch(tiny_config(device="cuda:7"), light)
+        runner.move(three, -1)
+        assert [runner.queue_position(read_run(run)) for run in (one, two, three)] == [0, 2, 1]
+        runner.move(one, 5)
+        assert [runner.queue_position(read_run(run)) for run in (one, two, three)] == [2, 1, 0]
+        for run, by, word in ((three, -1, "first"), (one, 1, "last"), (elsewhere, -1, "first|only a run that waits")):
+            with pytest.raises(LabError, match=word):
+                runner.move(run, by)
+        wait_until(lambda: read_run(elsewhere).state == "finished")
+    wait_until(lambda: not any(run.is_active for run in list_runs(light)))
+    assert [name for _, name in began(light) if name != elsewhere.name] == [three.name, two.name, one.name]
+    with pytest.raises(LabError, match="is finished: only a run that waits can be moved"):
+        runner.move(one, 1)
+
+
+def test_stop_now_ends_a_trainer_that_hangs_with_its_children_and_nobody_else(
+    light, tiny_config, wait_until, monkeypatch
+):
+    monkeypatch.setenv("HANGS", "1")
+    run, bystander = runner.launch(tiny_config(), light), runner.launch(tiny_config(), light.parent / "others")
+    children = [ProcessId.of(int(wait_until(lambda path=path: written(path / "child")))) for path in (run, bystander)]
+    trainers = [wait_until(lambda path=path: read_status(path).trainer) for path in (run, bystander)]
+    try:
+        runner.stop_now(run, patience=0.2)
+        assert not trainers[0].is_alive() and not children[0].is_alive()
+        assert trainers[1].is_alive() and children[1].is_alive()
+        status = read_status(run)
+        assert (status.state, status.failure) == ("stopped", "") and "before it could save" in status.error
+
+        # The supervisor gone as well: then whoever asked writes how it ended.
+        kill(read_status(bystander).supervisor)
+        runner.stop_now(bystander, patience=0)
+        assert read_run(bystander).state == "stopped" and not trainers[1].is_alive()
+    finally:
+        for hand in (*trainers, *children):
+            if hand.is_alive():
+                kill(hand)
+    with pytest.raises(LabError, match="is stopped, so there is nothing to stop"):
+        runner.stop_now(run)
+
+
+def written(path):
+    return path.read_text() if path.exists() else ""
+
+
+def test_stop_now_never_means_a_later_process_with_the_trainers_number(folder, tiny_config):
+    run = create_run(tiny_config(), folder)
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        real = ProcessId.of(bystander.pid)
+        other = ProcessId(real.pid, real.started - 100)
+        assert local._trainers_of(Status("running", 0, trainer=other)) == []
+        assert [each.pid for each in local._trainers_of(Status("running", 0, trainer=real))] == [real.pid]
+        update_status(run, state="running", trainer=other)
+        with pytest.raises(LabError, match="is lost"):
+            runner.stop_now(run, patience=0)
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_run_asked_to_pause_and_then_killed_is_paused(light, tiny_config, wait_until, monkeypatch):
+    monkeypatch.setenv("HANGS", "1")
+    run = runner.launch(tiny_config(), light)
+    wait_until(lambda: written(run / "child"))
+    child = ProcessId.of(int(written(run / "child")))
+    runner.pause(run)
+    kill(read_status(run).trainer)
+    kill(child)
+    wait_until(lambda: read_run(run).state == "paused")
+    assert read_status(run).exit == -signal.SIGKILL
+
+
+# ---- clones and the bin
+
+
+def test_a_clone_has_the_config_with_the_changes_and_names_its_parent(light, tiny_config, wait_until):
+    config = tiny_config(epochs=7)
+    run = create_run(config, light)
+    write_notes(run, Notes(name="first try", tags=("a",)))
+    with Slot(light / ".slots", "cpu") as slot:
+        assert slot.acquire()
+        twin = runner.clone(run, {"training": {"learning_rate": 1e-4}, "dataset": {"train_limit": 4}})
+        found = read_run(twin)
+        values = config.model_dump()
+        values["training"]["learning_rate"], values["dataset"]["train_limit"] = 1e-4, 4
+        assert found.config.model_dump() == values
+        assert (found.state, found.notes) == ("queued", Notes(parent=run.name))
+        for changes, words in (
+            ({"training": {"learning_rate": -1}}, "training.learning_rate is -1"),
+            ({"training": {"warp": 9}}, "'training.warp' is not a setting"),
+            ({"engine": {"warp": 9}}, "'engine' is not a setting"),
+        ):
+            with pytest.raises(LabError, match=words):
+                runner.clone(run, changes)
+        runner.stop(twin)
+    assert len(list_runs(light)) == 2, "a change that doesn't do begins no run"
+    (run / "config.json").unlink()
+    with pytest.raises(LabError, match="can't be trained again. Its config.json is missing"):
+        runner.clone(run, {})
+
+
+def test_a_deleted_run_lies_in_the_bin_until_it_is_restored_or_the_bin_emptied(folder, tiny_config):
+    runs = [create_run(tiny_config(), folder) for _ in range(3)]
+    with pytest.raises(LabError, match="is queued. Stop it first"):
+        runner.delete(runs[0])
+    for run in runs:
+        update_status(run, state="stopped")
+        write_notes(run, Notes(name="mine"))
+        runner.delete(run)
+    assert list_runs(folder) == []
+    binned = runner.list_bin(folder)
+    assert {each.run.id for each in binned} == {run.name for run in runs}
+    assert all(each.size > 500 and time.time() - each.deleted < 60 for each in binned)
+
+    assert runner.restore(runs[0].name, folder) == runs[0]
+    assert read_notes(runs[0]).name == "mine"
+    shutil.copytree(folder / ".bin" / runs[1].name, runs[1])
+    with pytest.raises(LabError, match="There is a run .* already"):
+        runner.restore(runs[1].name, folder)
+    with pytest.raises(LabError, match="There is no run"):
+        runner.restore(f"../{runs[0].name}", folder)
+
+    week_ago = time.time() - 7 * 86_400
+    os.utime(folder / ".bin" / runs[1].name, (week_ago, week_ago))
+    assert [each.run.id for each in runner.empty_bin(folder, older_than_days=6)] == [runs[1].name]
+    assert [each.run.id for each in runner.empty_bin(folder)] == [runs[2].name]
+    assert runner.list_bin(folder) == [] and runner.empty_bin(folder) == []
+    assert {run.path for run in list_runs(folder)} == set(runs[:2])
+
+
+def test_a_link_in_the_bin_is_not_followed(folder, places):
+    (folder / ".bin").mkdir()
+    (places.other / "precious").write_text("x")
+    (folder / ".bin" / "20250101-000000-fcn-0001").symlink_to(places.other)
+    assert runner.empty_bin(folder) == [] and (places.other / "precious").exists()
+
+
 def test_every_end_has_a_sentence():
-    assert "SIGTERM" in sentence_of_death(-signal.SIGTERM)
-    assert "memory" in sentence_of_death(-signal.SIGKILL)
-    assert "signal 11" in sentence_of_death(-signal.SIGSEGV)
-    assert "exit code 3" in sentence_of_death(3)
+    for code, failure, words in (
+        (-signal.SIGTERM, "killed", "SIGTERM"),
+        (-signal.SIGKILL, "killed", "memory"),
+        (-signal.SIGSEGV, "fault", "signal 11"),
+        (3, "fault", "exit code 3"),
+    ):
+        found, sentence = sentence_of_death(code)
+        assert found == failure and words in sentence
 
 
 def test_a_process_id_tells_processes_apart():

@@ -23,8 +23,9 @@ from core.runs import (
     read_metrics,
     read_run,
     read_status,
+    request_pause,
     request_stop,
-    stop_is_requested,
+    requested,
     update_status,
     valid_rows,
     write_status,
@@ -287,7 +288,8 @@ def test_an_impossible_pid_is_nobody(run, pid):
 
 def test_a_queued_run_without_a_supervisor_gets_some_seconds(run):
     assert read_run(run).state == "queued"
-    assert with_status(run, ticket=time.time() - 60).state == "lost"
+    assert with_status(run, ticket=time.time() - 60).state == "queued", "an early ticket is no late launch"
+    assert with_status(run, updated=time.time() - 60).state == "lost"
 
 
 @pytest.mark.parametrize("state", ["stopped", "finished", "failed", "paused"])
@@ -295,10 +297,18 @@ def test_a_run_that_has_ended_stays_as_it_was_written(run, dead, state):
     assert with_status(run, state=state, supervisor=dead, trainer=dead).state == state
 
 
-def test_a_request_to_stop_is_seen(run):
-    assert not stop_is_requested(run)
+def test_what_is_asked_of_a_run_is_seen(run):
+    assert requested(run) is None
+    request_pause(run)
+    assert requested(run) == "pause"
     request_stop(run)
-    assert stop_is_requested(run)
+    assert requested(run) == "stop"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"action": "dance"}', "\xff"])
+def test_a_request_that_cannot_be_read_is_one_to_stop(run, text):
+    (run / "request.json").write_bytes(text.encode("latin-1"))
+    assert requested(run) == "stop"
 
 
 # ---- metrics

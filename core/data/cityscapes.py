@@ -78,7 +78,7 @@ def _pair(root: Path, split: str, annotations: Kind) -> Pairing:
         label_folder = root / kind / split / city.name
         names = {path.name for path in label_folder.iterdir()} if label_folder.is_dir() else set()
         matched = set()
-        for image in sorted(path for path in city.iterdir() if path.name.endswith(IMAGE_SUFFIX)):
+        for image in sorted(city.glob(f"[!.]*{IMAGE_SUFFIX}")):
             frame_id = image.name.removesuffix(IMAGE_SUFFIX)
             stem = f"{frame_id}_{kind}"
             labels = next((name for name in (f"{stem}_labelIds.png", f"{stem}_polygons.json") if name in names), None)

@@ -69,7 +69,7 @@ def open_dataset(config: DatasetConfig, progress: Callable[[int, int], None] | N
         root=root,
         space=space,
         size=(config.height, config.width),
-        train=tuple(train[: config.train_limit or None]),
+        train=tuple(_part(train, config.train_limit, config.train_sample)),
         val=tuple(spread(val, config.val_limit)),
     )
 
@@ -130,6 +130,14 @@ def _folder_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list
 def streets_are_there() -> bool:
     """True once the default street scenes have been generated."""
     return (streets_folder() / "streets.json").is_file()
+
+
+def _part(frames: Sequence[Frame], count: int, sample: int) -> list[Frame]:
+    """The first `count` frames, or that many at random where `sample` isn't 0; a larger part holds every smaller one of its sample."""
+    if not 0 < count < len(frames):
+        return list(frames)
+    order = np.random.default_rng(sample).permutation(len(frames)) if sample else range(len(frames))
+    return [frames[number] for number in sorted(order[:count])]
 
 
 def spread(frames: Sequence[Frame], count: int) -> list[Frame]:

@@ -140,7 +140,12 @@ def _walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[Path]:
                 if entry.name.startswith("."):
                     continue
                 path = folder / entry.name
-                if entry.is_dir():
+                try:
+                    is_folder = entry.is_dir()
+                except OSError:  # a link to itself
+                    skipped.append((path, "a link that leads in a circle"))
+                    continue
+                if is_folder:
                     pending.append(path)
                 elif path.suffix.lower() in PHOTOS:
                     if entry.is_symlink() and not any(path.resolve().is_relative_to(place) for place in allowed):

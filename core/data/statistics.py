@@ -1,15 +1,32 @@
-"""How much of a data set each class takes."""
+"""How much of each frame every class takes, counted once and remembered on disk: shares, absences, and what is seen together."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+import os
+import tempfile
+import zipfile
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from core.data.frames import Frame
 from core.data.dataset import Dataset, spread
+from core.data.frames import Frame, fingerprint
+from core.places import cache_folder
 
 SAMPLE = 400
 """Frames counted at most: shares of 400 evenly spread frames differ from those of all by far less than frames do among themselves."""
+
+AT_ONCE = 600
+"""So many frames are all counted by whoever wants them frame by frame without being told to wait; of more, a sample is."""
+
+MOST_THREADS = 16
+
+Progress = Callable[[int, int], None]
+"""Called with (frames done, frames in all)."""
 
 
 @dataclass(frozen=True)
@@ -24,23 +41,143 @@ class ClassCounts:
     @property
     def shares(self) -> np.ndarray:
         """Share of the labelled pixels per class, float64 (K,), 0..1."""
-        return self.pixels / max(1, self.pixels.sum())
+        return _shares(self.pixels)
 
 
-def count_classes(
-    dataset: Dataset, frames: Sequence[Frame], progress: Callable[[int, int], None] | None = None
-) -> ClassCounts:
-    """Counts the classes of (at most `SAMPLE` evenly spread) frames, at the data set's size."""
-    classes = len(dataset.space.classes)
-    pixels = np.zeros(classes, np.int64)
-    images = np.zeros(classes, np.int64)
-    ignored = 0
-    chosen = spread(frames, SAMPLE)
-    for done, frame in enumerate(chosen, start=1):
-        counts = np.bincount(dataset.target(frame).ravel(), minlength=256)
-        pixels += counts[:classes]
-        images += counts[:classes] > 0
-        ignored += int(counts[classes:].sum())
+@dataclass(frozen=True)
+class FrameCounts:
+    """Pixels per frame and class, frame by frame, so that frames can be found by what they show.
+
+    Attributes:
+        ids: of the N frames.
+        pixels: int64 (N, K).
+        ignored: pixels that belong to no class, int64 (N,).
+    """
+
+    ids: tuple[str, ...]
+    pixels: np.ndarray
+    ignored: np.ndarray
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Share of the labelled pixels per class, float64 (K,), 0..1."""
+        return _shares(self.pixels.sum(axis=0))
+
+    @property
+    def images(self) -> np.ndarray:
+        """Frames that show a class, int64 (K,)."""
+        return (self.pixels > 0).sum(axis=0)
+
+    @property
+    def cooccurrence(self) -> np.ndarray:
+        """float64 (K, K), 0..1: of the frames that show class a, the share that also shows class b; 0 where none shows a."""
+        shown = (self.pixels > 0).astype(np.float64)
+        return (shown.T @ shown) / np.maximum(1, self.images)[:, None]
+
+    def shows(self, number: int) -> tuple[str, ...]:
+        """Ids of the frames with at least one pixel of a class."""
+        return tuple(frame_id for frame_id, count in zip(self.ids, self.pixels[:, number], strict=True) if count)
+
+
+def count_classes(dataset: Dataset, frames: Sequence[Frame], progress: Progress | None = None) -> ClassCounts:
+    """Counts the classes of (at most `SAMPLE` evenly spread) frames, at the data set's size. Raises as `count_frames` does."""
+    counts = count_frames(dataset, spread(frames, SAMPLE), progress)
+    return ClassCounts(counts.pixels.sum(axis=0), counts.images, int(counts.ignored.sum()), len(counts.ids))
+
+
+def count_frames(
+    dataset: Dataset,
+    frames: Sequence[Frame],
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> FrameCounts:
+    """Counts the classes of every frame, at the data set's size, in several threads; from disk where nothing has changed since.
+
+    Args:
+        dataset: says size and label space.
+        frames: to count.
+        progress: called in the caller's thread; not at all where the counts are remembered.
+        should_stop: asked between two frames; once it says so, the frames counted so far are returned.
+
+    Raises:
+        LabError: a label file can't be read.
+    """
+    path = _path_of(dataset, frames)  # before the counting: a file that changes meanwhile must not be believed later
+    kept = _read(path, dataset, frames)
+    if kept:
+        return kept
+    rows = []
+    for row in _in_threads(lambda frame: _count(dataset, frame), frames):
+        rows.append(row)
         if progress:
-            progress(done, len(chosen))
-    return ClassCounts(pixels, images, ignored, len(chosen))
+            progress(len(rows), len(frames))
+        if should_stop and should_stop():
+            break
+    table = np.array(rows, np.int64).reshape(len(rows), len(dataset.space.classes) + 1)
+    counts = FrameCounts(tuple(frame.id for frame in frames[: len(rows)]), table[:, :-1], table[:, -1])
+    if len(rows) == len(frames):
+        _write(path, counts)
+    return counts
+
+
+def recall_counts(dataset: Dataset, frames: Sequence[Frame]) -> FrameCounts | None:
+    """The counts of these very frames where they are remembered whole. Raises LabError where a frame's file has vanished."""
+    return _read(_path_of(dataset, frames), dataset, frames)
+
+
+def _read(path: Path, dataset: Dataset, frames: Sequence[Frame]) -> FrameCounts | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            pixels, ignored = file["pixels"].astype(np.int64), file["ignored"].astype(np.int64)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    if pixels.shape != (len(frames), len(dataset.space.classes)) or ignored.shape != (len(frames),):
+        return None
+    if (pixels.sum(axis=1) + ignored != dataset.size[0] * dataset.size[1]).any():
+        return None
+    return FrameCounts(tuple(frame.id for frame in frames), pixels, ignored)
+
+
+def _shares(pixels: np.ndarray) -> np.ndarray:
+    return pixels / max(1, pixels.sum())
+
+
+def _count(dataset: Dataset, frame: Frame) -> np.ndarray:
+    """Pixels of each class and last those of none, int64 (K + 1,)."""
+    counts = np.bincount(dataset.target(frame).ravel(), minlength=256)
+    classes = len(dataset.space.classes)
+    return np.append(counts[:classes], counts[classes:].sum())
+
+
+def _in_threads(work: Callable[[Frame], np.ndarray], frames: Sequence[Frame]) -> Iterator[np.ndarray]:
+    """The answers in order. Few frames are under way at a time, so that one who stops asking waits for those alone."""
+    threads = min(MOST_THREADS, os.cpu_count() or 1)
+    waiting: deque[Future[np.ndarray]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for frame in frames:
+            waiting.append(pool.submit(work, frame))
+            if len(waiting) == 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _path_of(dataset: Dataset, frames: Sequence[Frame]) -> Path:
+    said = f"1|{fingerprint(frames)}|{dataset.size}|{dataset.space.digest}"
+    return cache_folder() / "counts" / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.npz"
+
+
+def _write(path: Path, counts: FrameCounts) -> None:
+    """Under another name first, so that nobody reads half a file. A full or locked disk costs the memory, not the counts."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez_compressed(file, pixels=counts.pixels, ignored=counts.ignored)
+            os.replace(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
+    except OSError:
+        return

@@ -1,5 +1,21 @@
 """Launching, queueing, stopping and resuming of runs. The same calls will serve other engines than this machine."""
 
-from core.runner.local import launch, queue_position, resume, stop
+from core.runner.bin import Binned, delete, empty_bin, list_bin, restore
+from core.runner.local import STOP_SECONDS, clone, launch, move, pause, queue_position, resume, stop, stop_now
 
-__all__ = ["launch", "queue_position", "resume", "stop"]
+__all__ = [
+    "STOP_SECONDS",
+    "Binned",
+    "clone",
+    "delete",
+    "empty_bin",
+    "launch",
+    "list_bin",
+    "move",
+    "pause",
+    "queue_position",
+    "restore",
+    "resume",
+    "stop",
+    "stop_now",
+]

@@ -3,41 +3,73 @@
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from core.config import RunConfig
+import psutil
+
+from core.config import RunConfig, read_config
 from core.errors import LabError
 from core.places import PROJECT
-from core.runner.slots import device_name
+from core.runner.endings import KILLED, end_of
+from core.runner.slots import deciding, device_name
 from core.runs import (
+    Notes,
+    Request,
     Run,
+    Status,
     clear_request,
     create_run,
-    list_runs,
+    list_active,
     read_run,
+    request_pause,
     request_stop,
     update_status,
 )
 
-_resuming = threading.Lock()
+SUPERVISOR = (sys.executable, "-m", "core.runner.supervisor")
+"""The command that supervises; the run's folder follows."""
+STOP_SECONDS = 10.0
+"""How long a trainer that shall stop now has for its checkpoint."""
+TERMINATE_SECONDS = 3.0
+"""How long it then has between a polite signal and the last one."""
+
 _supervisors: list[subprocess.Popen[bytes]] = []
 """Supervisors that this process started: asked now and then how they are, else their dead bodies would stay as zombies."""
 
 
-def launch(config: RunConfig, folder: Path) -> Path:
+def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
     """Makes a run folder and queues the run on its device. Returns at once; the run outlives this process.
 
     Raises:
         LabError: the folder can't be written to.
     """
     with _writing(folder):
-        path = create_run(config, folder)
+        path = create_run(config, folder, notes)
         _start_supervisor(path)
     return path
+
+
+def clone(path: Path, changes: dict[str, dict[str, Any]]) -> Path:
+    """Launches a run like another but for some fields of its config; returns its path. Its notes name the run it comes from.
+
+    Args:
+        path: of the run to begin with, in whatever state that is.
+        changes: new values, by part of the config and field.
+
+    Raises:
+        LabError: the config can't be read, or a change doesn't do.
+    """
+    run = read_run(path)
+    if run.config is None:
+        raise LabError(f"Run {run.id} can't be trained again. {run.problem}")
+    values = run.config.model_dump()
+    for part, fields in changes.items():
+        values[part] = values.get(part, {}) | fields
+    return launch(read_config(values), path.parent, Notes(parent=run.id))
 
 
 def resume(path: Path) -> None:
@@ -47,7 +79,7 @@ def resume(path: Path) -> None:
         LabError: it is queued or running, finished, or its config can't be read.
     """
     # One look and one write at a time: two tabs may ask at once.
-    with _resuming, _writing(path):
+    with _writing(path), deciding(path.parent):
         run = read_run(path)
         if run.config is None:
             raise LabError(f"Run {run.id} can't be resumed. {run.problem}")
@@ -68,6 +100,8 @@ def resume(path: Path) -> None:
             error=None,
             exit=None,
             ended=None,
+            failure="",
+            remedy={},
         )
         _start_supervisor(path)
 
@@ -78,11 +112,69 @@ def stop(path: Path) -> None:
     Raises:
         LabError: it isn't queued or running.
     """
-    run = read_run(path)
+    _ask(path, "stop")
+
+
+def pause(path: Path) -> None:
+    """The same, but the run is then paused: its device is free for the next one, and it is marked to be gone on with.
+
+    Raises:
+        LabError: it isn't queued or running.
+    """
+    _ask(path, "pause")
+
+
+def stop_now(path: Path, patience: float = STOP_SECONDS) -> None:
+    """Asks a run to stop, and ends its trainer when it has not done so in time. Returns when the run has ended.
+
+    Args:
+        path: of the run.
+        patience: seconds that the trainer has for its checkpoint.
+
+    Raises:
+        LabError: it isn't queued or running.
+    """
+    stop(path)
+    deadline = time.monotonic() + patience
+    while (run := read_run(path)).is_active and time.monotonic() < deadline:
+        time.sleep(0.05)
     if not run.is_active:
-        raise LabError(f"Run {run.id} is {run.state}, so there is nothing to stop.")
-    with _writing(path):
-        request_stop(path)
+        return
+    end_trees(_trainers_of(run.status))
+    # A living supervisor says how its trainer ended.
+    deadline = time.monotonic() + STOP_SECONDS
+    while read_run(path).is_active and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with _writing(path), deciding(path.parent):
+        if read_run(path).state == "lost":
+            update_status(path, **end_of(path, KILLED))
+
+
+def move(path: Path, by: int) -> None:
+    """Moves a queued run along the queue of its device: by -1 one place nearer to its turn, by 1 one place back.
+
+    Raises:
+        LabError: it isn't queued, or has no such place to go to.
+    """
+    with _writing(path), deciding(path.parent):
+        run = read_run(path)
+        if run.state != "queued":
+            raise LabError(f"Run {run.id} is {run.state}: only a run that waits can be moved.")
+        queue = [
+            other
+            for other in list_active(path.parent)
+            if other.status.state == "queued" and device_of(other) == device_of(run)
+        ]
+        queue.sort(key=_turn)
+        tickets = [other.status.ticket for other in queue]
+        place = [other.id for other in queue].index(run.id)
+        new_place = min(max(place + by, 0), len(queue) - 1)
+        if new_place == place:
+            raise LabError(f"Run {run.id} is {'first' if by < 0 else 'last'} in the queue already.")
+        queue.insert(new_place, queue.pop(place))
+        for other, ticket in zip(queue, tickets, strict=True):
+            if other.status.ticket != ticket:
+                update_status(other.path, ticket=ticket)
 
 
 def queue_position(run: Run) -> int:
@@ -94,17 +186,64 @@ def runs_before(run: Run) -> list[Run]:
     """The active runs of the same device that go before this one."""
     return [
         other
-        for other in list_runs(run.path.parent)
+        for other in list_active(run.path.parent)
         if other.id != run.id
         and device_of(other) == device_of(run)
-        and other.is_active
-        and (other.state == "running" or (other.status.ticket, other.id) < (run.status.ticket, run.id))
+        and (other.status.state == "running" or _turn(other) < _turn(run))
     ]
 
 
 def device_of(run: Run) -> str:
     """The device whose slot a run needs."""
     return device_name(run.config.training.device if run.config else "auto")
+
+
+def end_trees(processes: list[psutil.Process]) -> None:
+    """Ends processes and their children: a polite signal, and three seconds later one that can't be refused.
+
+    Each is known by its number and its start time, so that a later process with the same number is never meant.
+    """
+    doomed = list(processes)
+    for process in processes:
+        with suppress(psutil.Error):
+            doomed += process.children(recursive=True)
+    for process in doomed:
+        with suppress(psutil.Error):
+            process.terminate()
+    _, left = psutil.wait_procs(doomed, timeout=TERMINATE_SECONDS)
+    for process in left:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(left, timeout=TERMINATE_SECONDS)
+
+
+def _ask(path: Path, what: Request) -> None:
+    with _writing(path), deciding(path.parent):
+        run = read_run(path)
+        if not run.is_active:
+            raise LabError(f"Run {run.id} is {run.state}, so there is nothing to {what}.")
+        if run.state == "queued":
+            update_status(path, state="stopped" if what == "stop" else "paused", ended=time.time(), exit=0)
+        elif what == "stop":
+            request_stop(path)
+        else:
+            request_pause(path)
+
+
+def _turn(run: Run) -> tuple[float, str]:
+    """What orders a queue: the ticket, and the id where two have the same."""
+    return run.status.ticket, run.id
+
+
+def _trainers_of(status: Status) -> list[psutil.Process]:
+    """The living processes that train a run: the one that is named, and its supervisor's child, which may have started it."""
+    found = {}
+    if status.trainer and (trainer := status.trainer.process()):
+        found[trainer.pid] = trainer
+    if status.supervisor and (supervisor := status.supervisor.process()):
+        with suppress(psutil.Error):
+            found |= {child.pid: child for child in supervisor.children()}
+    return list(found.values())
 
 
 @contextmanager
@@ -127,7 +266,7 @@ def _start_supervisor(path: Path) -> None:
             else {"start_new_session": True}
         )
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "core.runner.supervisor", str(path)],
+            [*SUPERVISOR, str(path)],
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -1,6 +1,6 @@
-"""One run at a time on each device: its name, and a lock on a small file, held for as long as a trainer lives.
+"""One run at a time on each device, and one decision at a time about the queue: locks on small files.
 
-The lock belongs to the open file, not to a process. The supervisor takes it and hands the open file down to the trainer, so
+A device's lock is held for as long as a trainer lives. It belongs to the open file, not to a process. The supervisor takes it and hands the open file down to the trainer, so
 that a killed supervisor never lets a second trainer onto the device, and no lock outlives the processes.
 """
 
@@ -8,13 +8,24 @@ import os
 import platform
 import re
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+
+from core.errors import LabError
 
 if os.name == "nt":
     import msvcrt
 else:
     import fcntl
+
+
+SLOTS = ".slots"
+"""The folder of the locks, in the folder of the runs."""
+DECISION_SECONDS = 20.0
+"""A decision about the queue takes milliseconds; whoever waits this long for another's gives up."""
 
 
 def device_name(wish: str) -> str:
@@ -26,8 +37,28 @@ def device_name(wish: str) -> str:
     return "cuda:0" if wish == "cuda" else wish
 
 
+@contextmanager
+def deciding(runs: Path) -> Iterator[None]:
+    """Around whatever reads how the runs of a folder stand and then changes that: nobody else decides meanwhile.
+
+    The status of a queued run is written under this lock alone, so that nobody overwrites what another has just written.
+
+    Raises:
+        LabError: another process has been deciding for twenty seconds, so it must be hanging.
+    """
+    with Slot(runs / SLOTS, "queue") as queue:
+        deadline = time.monotonic() + DECISION_SECONDS
+        while not queue.acquire():
+            if time.monotonic() > deadline:
+                raise LabError(
+                    "The queue is held up by another process of the lab. Try again; if it stays so, start the lab again."
+                )
+            time.sleep(0.01)
+        yield
+
+
 class Slot:
-    """The lock of one device. `with slot:` releases it at the end."""
+    """The lock of one device, or of another thing that is had by one at a time. `with slot:` releases it at the end."""
 
     def __init__(self, folder: Path, device: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)

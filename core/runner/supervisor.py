@@ -5,76 +5,74 @@ reaches it, and when it is killed itself the trainer goes on and keeps the devic
 """
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from core.places import PROJECT
+from core.runner.endings import end_of
 from core.runner.local import device_of, runs_before
-from core.runner.slots import Slot
-from core.runs import ACTIVE_STATES, ProcessId, read_run, read_status, stop_is_requested, update_status
+from core.runner.slots import SLOTS, Slot, deciding
+from core.runs import ACTIVE_STATES, ProcessId, read_run, read_status, update_status
 
 PATIENCE = 0.2
-"""Seconds between two looks at the queue."""
+"""Seconds between two looks of the first in the queue; everyone waits as much longer for each run that goes first."""
+LONGEST_PATIENCE = 5.0
+TRAINER = (sys.executable, "-u", "-m", "core.training")
+"""The command that trains; the run's folder follows."""
 
 
 def main(run: Path) -> int:
     """Supervises a run from the queue to its end; returns the trainer's exit code, minus a signal's number."""
     found = read_run(run)
     myself = ProcessId.of(os.getpid())
-    update_status(run, supervisor=myself)
-    with Slot(run.parent / ".slots", device_of(found)) as slot:
-        while True:
-            status = read_status(run)
-            if status is None or status.state != "queued" or status.supervisor != myself:
-                return 0  # the run was taken over by a later supervisor, or its folder is gone
-            if stop_is_requested(run):
-                update_status(run, state="stopped", ended=time.time(), exit=0)
-                return 0
+    with deciding(run.parent):
+        status = read_status(run)
+        if status is None or status.state != "queued":
+            return 0  # taken out of the queue before this process was there
+        update_status(run, supervisor=myself)
+    with Slot(run.parent / SLOTS, device_of(found)) as slot:
+        ahead = 0
+        while _waits(run, myself):
             if slot.acquire():
-                # The lock alone is not first come, first served: whoever was queued earlier goes first.
-                if not any(other.status.state == "queued" for other in runs_before(found)):
+                # The lock alone is not first come, first served: whoever stands before in the queue goes first.
+                ahead = _claim(run, myself)
+                if not ahead:
                     break
                 slot.release()
-            time.sleep(PATIENCE)
+            time.sleep(min(PATIENCE * (1 + ahead), LONGEST_PATIENCE))
+        else:
+            return 0
         trainer = subprocess.Popen(
-            [sys.executable, "-u", "-m", "core.training", str(run), "--supervised"],
-            cwd=PROJECT,
-            stdin=subprocess.DEVNULL,
-            **slot.inheritance,
+            [*TRAINER, str(run), "--supervised"], cwd=PROJECT, stdin=subprocess.PIPE, **slot.inheritance
         )
+        # From here on the status is the trainer's: it waits for this pipe to close before it writes.
+        update_status(run, trainer=ProcessId.of(trainer.pid))
+        trainer.stdin.close()
         code = trainer.wait()
     status = read_status(run)
     # A run that was stopped may be queued again already, under another supervisor: then its status is no longer ours.
     if status is None or (status.state in ACTIVE_STATES and status.supervisor == myself):
-        update_status(
-            run,
-            state="failed",
-            error=sentence_of_death(code),
-            phase="",
-            seconds_left=None,
-            ended=time.time(),
-            exit=code,
-        )
+        update_status(run, **end_of(run, code))
     return code
 
 
-def sentence_of_death(code: int) -> str:
-    """What to tell a student of a trainer that ended without a word."""
-    if code == -signal.SIGTERM:
-        return "The training was ended from outside (SIGTERM) before it could save. Resume it to go on from its last checkpoint."
-    if code == -getattr(signal, "SIGKILL", 9):
-        return (
-            "The training was killed from outside, most likely because the machine ran out of memory. "
-            "Resume it to go on from its last checkpoint; if it happens again, halve the batch size."
-        )
-    if code < 0:
-        return (
-            f"The training crashed (signal {-code}). Resume it to go on from its last checkpoint; the log may say more."
-        )
-    return f"The training ended with exit code {code} and left no word. The log may say more."
+def _waits(run: Path, myself: ProcessId) -> bool:
+    """False when the run was taken out of the queue or over by a later supervisor, or when its folder is gone."""
+    status = read_status(run)
+    return status is not None and status.state == "queued" and status.supervisor == myself
+
+
+def _claim(run: Path, myself: ProcessId) -> int:
+    """How many runs go before this one. When none does it is written down as running, and nobody can move or stop it in the queue."""
+    with deciding(run.parent):
+        if not _waits(run, myself):
+            return 1
+        ahead = sum(other.status.state == "queued" for other in runs_before(read_run(run)))
+        if not ahead:
+            update_status(run, state="running", phase="starting")
+        return ahead
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """`python -m core.training RUN_DIR`: the trainer's process.
 
 Writes how it stands into status.json, prints into train.log (or, run by hand, onto the terminal with a progress bar), and
-ends with exit code 0 when finished or stopped, 42 when the user can mend what went wrong, 1 when the lab is at fault.
+ends with exit code 0 when finished, stopped or paused, 42 when the user can mend what went wrong, 1 when the lab is at fault.
 """
 
 import argparse
@@ -12,15 +12,17 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from core.errors import LabError
+from core.config import RunConfig, read_config
+from core.errors import Diverged, LabError
 from core.runner.local import device_of
-from core.runner.slots import Slot
-from core.runs import ProcessId, clear_request, read_run, update_status
+from core.runner.slots import SLOTS, Slot
+from core.runs import Failure, ProcessId, clear_request, read_run, read_status, update_status
 from core.training.memory import keep_freed_memory
 
 USER_ERROR = 42
@@ -41,11 +43,15 @@ def main(arguments: list[str] | None = None) -> int:
     # anything else wants a core: a step of FCN-8s on two cores took 0.8 s with this and 1.3 to 9.9 s without, beside other jobs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
+    if options.supervised:
+        sys.stdin.read()  # ends when the supervisor has written down who trains: one writer of the status at a time
     found = read_run(run)
     if found.config is None:
         print(found.problem, file=sys.stderr)
         return USER_ERROR
-    slot = None if options.supervised else Slot(run.parent / ".slots", device_of(found))
+    if int(os.environ.get("RANK", "0")) > 0:
+        return _accompany(run, found.config)
+    slot = None if options.supervised else Slot(run.parent / SLOTS, device_of(found))
     if slot:
         if any(hand is not None and hand.is_alive() for hand in (found.status.supervisor, found.status.trainer)):
             print(f"Run {found.id} is {found.state} already: stop it first.", file=sys.stderr)
@@ -63,7 +69,15 @@ def main(arguments: list[str] | None = None) -> int:
     # A resumed run keeps the time of its first start.
     started = found.status.started or time.time()
     update_status(
-        run, state="running", trainer=ProcessId.of(os.getpid()), started=started, ended=None, error=None, exit=None
+        run,
+        state="running",
+        trainer=ProcessId.of(os.getpid()),
+        started=started,
+        ended=None,
+        error=None,
+        exit=None,
+        failure="",
+        remedy={},
     )
     try:
         status(phase="starting")
@@ -77,38 +91,124 @@ def main(arguments: list[str] | None = None) -> int:
     except BaseException as error:
         traceback.print_exc()
         status.close()
-        code, sentence = explain(error)
+        ending = explain(error, found.config)
         _end_status(
             run,
-            error=sentence,
-            exit=code,
+            error=ending.sentence,
+            exit=ending.code,
+            failure=ending.failure,
+            remedy=ending.remedy,
             **status.pending,
         )
-        print(sentence, file=sys.stderr)
-        return code
+        print(ending.sentence, file=sys.stderr)
+        return ending.code
 
 
-def explain(error: BaseException) -> tuple[int, str]:
-    """Exit code and sentence for whatever ended a training."""
+def _accompany(run: Path, config: RunConfig) -> int:
+    """A process of several that doesn't lead: it trains with the others and writes nothing, unless the leader hangs."""
+    # Torchrun ends the team politely when one fails; the leader alone decides when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        from core.training.loop import train
+
+        train(run, config, lambda **_changes: None, lambda: False)
+        return 0
+    except BaseException as error:
+        traceback.print_exc()
+        ending = explain(error, config)
+        status = read_status(run)
+        if _timed_out(error) and status and status.state == "running":
+            _end_status(run, error=ending.sentence, exit=ending.code, failure=ending.failure)
+        return ending.code
+
+
+def _timed_out(error: BaseException) -> bool:
+    return "Timed out waiting" in str(error) or "Watchdog caught collective operation timeout" in str(error)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a training failed: the exit code, the word and the sentence for it, and changes of the config that may well mend it."""
+
+    code: int
+    failure: Failure
+    sentence: str
+    remedy: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def explain(error: BaseException, config: RunConfig) -> Ending:
+    """Says what ended the training of a config."""
+    text = str(error)
+    if isinstance(error, Diverged):
+        rate = max(config.training.learning_rate / 3, 1e-6)
+        return Ending(USER_ERROR, "diverged", text, _valid(config, learning_rate=float(f"{rate:.2g}")))
     if isinstance(error, LabError):
         # Torch wraps what a loading process raised into its traceback; the sentence stands at the end.
-        return USER_ERROR, str(error).rpartition("core.errors.LabError: ")[2].strip()
-    if (
-        isinstance(error, MemoryError)
-        or "out of memory" in str(error).lower()
-        or "can't allocate memory" in str(error).lower()
+        _, wrapped, sentence = text.rpartition("core.errors.LabError: ")
+        return Ending(USER_ERROR, "data" if wrapped or _came_from_data(error) else "user", sentence.strip())
+    lower = text.lower()
+    # A loading process that the system kills takes a word of its own.
+    if isinstance(error, MemoryError) or any(
+        sign in lower for sign in ("out of memory", "can't allocate memory", "alloc_failed", "killed by signal: killed")
     ):
-        return (
+        gpu = any(name in lower for name in ("cuda", "cudnn", "cublas", "mps"))
+        return Ending(
             USER_ERROR,
-            "The machine ran out of memory. Halve training.batch_size, or make the crop smaller, and start again.",
+            "gpu-memory" if gpu else "memory",
+            f"The {'graphics card' if gpu else 'machine'} ran out of memory. Halve training.batch_size, or make the crop smaller, "
+            "and start again.",
+            _less_memory(config),
+        )
+    if _timed_out(error):
+        return Ending(
+            1,
+            "killed",
+            "One of the processes that trained together no longer answers. Resume the run to go on from its last checkpoint.",
+        )
+    if config.training.processes > 1 and any(
+        sign in text for sign in ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
+    ):
+        return Ending(
+            1,
+            "killed",
+            "One of the processes that trained together has ended; the log says why. Resume the run to go on from its last checkpoint.",
         )
     # safetensors has an error of its own, without a number
-    if getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in str(error):
-        return USER_ERROR, "The disk is full. Free some space, then resume: the last checkpoint is intact."
-    return (
+    if getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in text:
+        return Ending(
+            USER_ERROR, "disk", "The disk is full. Free some space, then resume: the last checkpoint is intact."
+        )
+    return Ending(
         1,
-        f"The training ended with a fault of the lab: {type(error).__name__}: {str(error)[:300]}. The log has the details.",
+        "fault",
+        f"The training ended with a fault of the lab: {type(error).__name__}: {text[:300]}. The log has the details.",
     )
+
+
+def _less_memory(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """Half the batch; where a batch is one frame, a crop of half the height and width."""
+    training = config.training
+    if training.batch_size > 1:
+        half = training.batch_size // 2
+        return _valid(config, batch_size=half, accumulation=min(training.accumulation, half))
+    return _valid(config, crop_height=training.crop_height // 2, crop_width=training.crop_width // 2)
+
+
+def _valid(config: RunConfig, **changes: Any) -> dict[str, dict[str, Any]]:
+    """Those of some training fields that would change, as a remedy; none at all where a run wouldn't take them."""
+    old = config.training.model_dump()
+    changes = {name: value for name, value in changes.items() if old[name] != value}
+    try:
+        read_config(config.model_dump() | {"training": old | changes})
+    except LabError:
+        return {}
+    return {"training": changes} if changes else {}
+
+
+def _came_from_data(error: BaseException) -> bool:
+    """True when an error was raised while data were opened or read."""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(module.startswith("core.data.") for module in modules)
 
 
 def _end_status(run: Path, **facts: Any) -> None:

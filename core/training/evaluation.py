@@ -1,7 +1,7 @@
 """Scoring a network on whole frames during its training."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from core.hardware import Hardware
 from core.scoring.confusion import ConfusionMatrix
 from core.training.losses import SummedLoss
+from core.training.team import Team
 
 
 @dataclass(frozen=True)
@@ -36,43 +37,41 @@ def evaluate(
     loader: DataLoader,
     loss: SummedLoss,
     hardware: Hardware,
-    keep: tuple[int, ...] = (),
-    batches: int | None = None,
+    team: Team,
+    keep: Collection[int] = (),
 ) -> Evaluation:
-    """Predicts every frame of a loader and counts.
+    """Predicts frames and counts; of several processes each takes its part, and all know the result.
 
     Args:
         model: on the hardware's device; its training mode is restored.
-        loader: whole frames in order: images uint8 (B, 3, H, W), targets uint8 (B, H, W).
+        loader: this process's batches of whole frames, listed as numbers in its `batch_sampler`: images uint8 (B, 3, H, W), targets
+            uint8 (B, H, W).
         loss: the run's, on the device.
         hardware: where to compute.
-        keep: numbers of the frames whose predicted labels are wanted.
-        batches: stop after so many; None takes all.
+        team: the processes that share the work.
+        keep: numbers of the frames whose predicted labels are wanted, as far as this process predicts them.
     """
     was_training = model.training
     model.eval()
     confusion = ConfusionMatrix(len(loss.weights))
-    loss_sum = weight_sum = 0.0
+    sums: list[tuple[int, float, float]] = []
     kept: dict[int, np.ndarray] = {}
-    first, batch_seconds = 0, []
-    for images, targets in _some(loader, batches):
+    seconds: list[float] = []
+    for numbers, (images, targets) in zip(loader.batch_sampler, loader, strict=True):
         began = time.monotonic()
         with hardware.autocast():
             logits = model(to_device(images, hardware))
         part, weight = loss(logits, targets.to(hardware.device))
-        loss_sum, weight_sum = loss_sum + part.item(), weight_sum + weight.item()
+        sums.append((numbers[0], part.item(), weight.item()))
         labels = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
         confusion.update(targets.numpy(), labels)
-        kept |= {frame: labels[frame - first].copy() for frame in keep if first <= frame < first + len(labels)}
-        first += len(labels)
-        batch_seconds.append(time.monotonic() - began)
+        kept |= {number: labels[place].copy() for place, number in enumerate(numbers) if number in keep}
+        seconds.append(time.monotonic() - began)
     model.train(was_training)
-    mean = loss_sum / weight_sum if weight_sum else float("nan")
-    return Evaluation(confusion, mean, float(np.median(batch_seconds)), kept)
-
-
-def _some(loader: DataLoader, batches: int | None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    for number, batch in enumerate(loader):
-        if number == batches:
-            return
-        yield batch
+    gathered = team.gather((confusion.matrix, sums))
+    confusion.matrix = sum(matrix for matrix, _ in gathered)
+    # In the order of the frames, whoever predicted them: a sum of floats depends on it in its last digit.
+    ordered = sorted(row for _, rows in gathered for row in rows)
+    weight_sum = sum(weight for *_, weight in ordered)
+    mean = sum(part for _, part, _ in ordered) / weight_sum if weight_sum else float("nan")
+    return Evaluation(confusion, mean, float(np.median(seconds)) if seconds else 0.0, kept)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
@@ -11,16 +11,29 @@ import numpy as np
 import torch
 from PIL import Image
 
-from core.config import RunConfig
+from core.config import CacheKind, RunConfig
 from core.data.augment import Augmentation
 from core.data.dataset import Dataset, open_dataset, spread
-from core.data.loaders import FrameStore, KeyedBatches, TrainingCrops, WholeFrames, build_loader
-from core.data.statistics import count_classes
+from core.data.doctor import examine_dataset, refuse_broken
+from core.data.frames import Frame
+from core.data.loaders import (
+    Budget,
+    FrameSource,
+    KeyedBatches,
+    TrainingCrops,
+    WholeFrames,
+    batches_in_order,
+    build_loader,
+    items_per_epoch,
+    open_frames,
+    part_of,
+)
+from core.data.statistics import SAMPLE, count_classes
 from core.errors import LabError
 from core.hardware import choose_hardware
 from core.models import SegmentationModel, build_model
 from core.models.encoders import hub_repo_of
-from core.runs import MetricsLog, checkpoint_path, evaluations, read_metrics, stop_is_requested
+from core.runs import MetricsLog, checkpoint_path, evaluations, read_metrics, requested
 from core.training.averaging import WeightAverage
 from core.training.checkpoint import (
     TrainingState,
@@ -30,6 +43,7 @@ from core.training.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from core.training.divergence import DivergenceWatch
 from core.training.evaluation import Evaluation, evaluate
 from core.training.losses import SummedLoss, class_weights
 from core.training.optimizer import build_optimizer
@@ -37,6 +51,8 @@ from core.training.plan import CURVE_POINTS, Plan, count_steps, interval
 from core.training.progress import Pace, check_loss, eval_row, has_stalled, train_row
 from core.training.schedule import rate_share
 from core.training.step import measure_speed, step_seed, train_step
+from core.training.team import Team, join_team
+from core.training.usage import Usage, minutes_before
 from core.weights import WeightsSource, fetch_weights, find_weights
 
 SAMPLES = 6
@@ -52,8 +68,8 @@ class _StopAsked(BaseException):
 
 def train(
     run: Path, config: RunConfig, report: Report, should_stop: Callable[[], bool]
-) -> Literal["finished", "stopped"]:
-    """Trains a run from where it stands to its end, or until it is asked to stop.
+) -> Literal["finished", "stopped", "paused"]:
+    """Trains a run from where it stands to its end, or until it is asked to stop or to pause.
 
     Args:
         run: its folder. A `last` checkpoint there is gone on from, and the result is the same to the last bit (on a CPU)
@@ -65,14 +81,18 @@ def train(
     Raises:
         LabError: something the user can mend: data, weights, device, a loss that is no number.
     """
+    team = join_team(config.training.processes, config.training.device)
     try:
-        return _train(run, config, report, lambda: should_stop() or stop_is_requested(run))
+        state = _train(run, config, report, lambda: should_stop() or requested(run) is not None, team)
     except _StopAsked:
-        return "stopped"
+        state = "stopped"
+    finally:
+        team.leave()
+    return "paused" if state == "stopped" and requested(run) == "pause" else state
 
 
 def _train(
-    run: Path, config: RunConfig, report: Report, should_stop: Callable[[], bool]
+    run: Path, config: RunConfig, report: Report, should_stop: Callable[[], bool], team: Team
 ) -> Literal["finished", "stopped"]:
     began = time.monotonic()
     training = config.training
@@ -85,26 +105,39 @@ def _train(
         )
 
     def enter(phase: str) -> None:
-        if should_stop():
+        # One process of several can't leave while the others wait for it: they look at the first step.
+        if team.size == 1 and should_stop():
             raise _StopAsked
         report(phase=phase)
 
     # What is learned from, and where.
-    hardware = choose_hardware(plan.settle(training) if plan else training)
+    hardware = choose_hardware(plan.settle(training) if plan else training, team.place)
     enter("opening the data")
-    dataset = open_dataset(config.dataset, progress=lambda done, count: enter(f"drawing streets, {done} of {count}"))
+    with team.leader_first():
+        dataset = open_dataset(
+            config.dataset, progress=lambda done, count: enter(f"drawing streets, {done} of {count}")
+        )
     if plan:
         plan.check_data(len(dataset.train), len(dataset.val), dataset.space.digest)
-    train_store = FrameStore(dataset, dataset.train)
-    val_store = FrameStore(dataset, dataset.val)
-    crops = TrainingCrops(train_store, Augmentation.from_config(training), training.seed)
-    val_loader = build_loader(WholeFrames(val_store), training.batch_size, hardware.workers)
+    items = items_per_epoch([frame.weight for frame in dataset.train])
+    opening = time.monotonic()
+    budget = Budget()
+    with team.leader_first():
+        train_store, val_store = (
+            _open_frames(dataset, frames, config.dataset.cache, budget, enter)
+            for frames in (dataset.train, dataset.val)
+        )
+    # A cache is built once, for all runs to come: that is no part of this one's minutes.
+    began += time.monotonic() - opening
+    val_batches = team.part(batches_in_order(len(val_store), training.batch_size))
+    val_loader = build_loader(WholeFrames(val_store), val_batches, hardware.workers)
 
     # The network, and what it starts from.
     enter("building the network")
     torch.manual_seed(training.seed)
     model = build_model(config.model, len(dataset.space.classes))
-    source = None if resumes else _load_start(model, config, enter)
+    with team.leader_first():
+        source = None if resumes else _load_start(model, config, enter)
     if plan and source and source.pretrained != plan.pretrained:
         raise LabError(
             f"This run was planned like this: {plan.weights} Now it would be like this: {source.sentence} "
@@ -112,19 +145,22 @@ def _train(
         )
     hardware.prepare(model)
     pixels = np.array(plan.class_pixels) if plan else _count(dataset, enter)
+    augmentation = Augmentation.from_config(training, pixels / pixels.sum())
+    crops = TrainingCrops(train_store, augmentation, training.seed)
     loss_of = SummedLoss(training, class_weights(pixels, training.class_weights)).to(hardware.device)
     if plan is None:
         # Two batches of the evaluation first: what would fail after an hour's training fails now.
         enter("checking two batches")
-        sanity = evaluate(model, val_loader, loss_of, hardware, batches=SANITY_BATCHES)
+        few = build_loader(WholeFrames(val_store), val_batches[:SANITY_BATCHES], workers=0)
+        sanity = evaluate(model, few, loss_of, hardware, team)
         enter("measuring the speed")
-        speed = measure_speed(model, crops, loss_of, hardware, config)
+        speed = measure_speed(model, crops, loss_of, hardware, config, team)
         steps_total = count_steps(
             training,
-            frames=len(train_store),
+            frames=items,
             seconds_used=time.monotonic() - began + speed.seconds_to_decode * (len(train_store) + len(val_store)),
             seconds_per_step=speed.seconds_per_step,
-            seconds_per_evaluation=sanity.seconds_per_batch * len(val_loader),
+            seconds_per_evaluation=sanity.seconds_per_batch * len(val_batches),
         )
         plan = Plan(
             steps_total=steps_total,
@@ -145,7 +181,11 @@ def _train(
             colors=dataset.space.colors,
             space=dataset.space.digest,
         )
-        plan.save(run)
+        # What one process has measured holds for all.
+        with team.leader_first():
+            if team.leads:
+                plan.save(run)
+            plan = Plan.load(run)
     optimizer = build_optimizer(model, config, plan.pretrained)
     scaler = hardware.scaler()
     step, best_miou = 0, -1.0
@@ -160,76 +200,88 @@ def _train(
         load_average(average, checkpoint)
     sample_numbers = tuple(number for number, frame in enumerate(dataset.val) if frame.id in plan.sample_frames)
 
-    log = MetricsLog(run)
-    if read_metrics(run)[0]:
+    log = MetricsLog(run) if team.leads else None
+    if log and read_metrics(run)[0]:
         # Also where a run ended before its first checkpoint: what is done again counts once.
         log.append({"kind": "resume", "step": step})
-    print(f"{config.model.title}. {plan.weights} {plan.hardware}")
-    print(
-        f"{len(train_store)} frames to learn from, {len(val_store)} to score on, {plan.steps_total} steps.", flush=True
-    )
+    if team.leads:
+        print(f"{config.model.title}. {plan.weights} {plan.hardware}")
+        print(f"{len(train_store)} frames to learn from, {len(val_store)} to score on, {plan.steps_total} steps.")
 
     def save(which: Literal["last", "best"]) -> None:
-        if which == "best":
-            save_checkpoint(run, which, model, config, dataset.space, step, best_miou)
-        else:
-            rest = TrainingState(optimizer, scaler, average)
-            save_checkpoint(run, which, model, config, dataset.space, step, best_miou, rest)
+        rest = TrainingState(optimizer, scaler, average) if which == "last" else None
+        with team.leader_first():
+            if team.leads:
+                save_checkpoint(run, which, model, config, dataset.space, step, best_miou, rest)
 
-    batches = KeyedBatches(len(train_store), training.batch_size, training.seed, step, plan.steps_total)
-    loader = build_loader(crops, batches, hardware.workers, pin_memory=hardware.device.type == "cuda")
-    network = torch.compile(model) if training.compile else model
+    batches = KeyedBatches(crops.weights, training.batch_size, training.seed, step, plan.steps_total)
+    loader = build_loader(
+        crops,
+        part_of(batches, team.rank, team.size),
+        hardware.workers,
+        pin_memory=hardware.device.type == "cuda",
+    )
+    network = team.wrap(model)
+    network = torch.compile(network) if training.compile else network
     pace = Pace(plan, training.batch_size)
+    usage = Usage(pace, hardware.device, minutes_before(run))
+    divergence = DivergenceWatch(model, optimizer, loss_of, hardware, training, log, step, plan.log_every)
     saved_at = time.monotonic()
-    stalls = False
+    stops = stalls = False
     model.train()
     report(phase="training", step=step, steps_total=plan.steps_total)
 
-    for images, targets in loader:
+    for images, targets in divergence.watch(usage.watch(loader)):
         step += 1
         # ---- one step of training
-        torch.manual_seed(step_seed(training.seed, step))
-        share = rate_share(training, step, plan.steps_total, plan.train_frames / training.batch_size)
+        torch.manual_seed(step_seed(training.seed, step) + team.rank)
+        share = rate_share(training, step, plan.steps_total, items / training.batch_size)
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * share
-        loss = train_step(network, optimizer, images, targets, loss_of, hardware, training, scaler)
+        loss = train_step(network, optimizer, images, targets, loss_of, hardware, training, scaler, team)
         if average and loss is not None:
             average.update(model, step)
         # ---- and what is done once in a while
         pace.tick()
         if step % plan.log_every == 0 or step == plan.steps_total:
-            row = train_row(step, loss, training.learning_rate * share, pace, len(train_store), training.batch_size)
-            log.append(row)
+            row = train_row(step, loss, training.learning_rate * share, pace, items, training.batch_size)
+            if log:
+                log.append(row | usage.row())
             report(phase="training", step=step, steps_total=plan.steps_total, seconds_left=row["seconds_left"])
         if step % plan.eval_every == 0 or step == plan.steps_total:
             check_loss(step, loss)
             report(phase="scoring", step=step)
+            team.align(model)
             with pace.pause(), average.applied(model) if average else nullcontext():
-                found = evaluate(model, val_loader, loss_of, hardware, keep=sample_numbers)
-                log.append(eval_row(step, found, len(train_store), training.batch_size))
+                found = evaluate(model, val_loader, loss_of, hardware, team, keep=sample_numbers)
+                if log:
+                    log.append(eval_row(step, found, items, training.batch_size) | {"minutes": usage.minutes()})
                 _save_samples(run, step, dataset, found)
                 if found.confusion.miou() > best_miou:
                     best_miou = found.confusion.miou()
                     save("best")
             stalls = has_stalled(evaluations(run), training.stop_early, training.patience)
-        stops = should_stop()
+        overdue = time.monotonic() - saved_at >= training.checkpoint_seconds
+        stops, stalls, overdue = team.agree((should_stop(), stalls, overdue))
         ends = stops or stalls or step == plan.steps_total
-        if ends or time.monotonic() - saved_at >= training.checkpoint_seconds:
+        if ends or overdue:
             check_loss(step, loss)
             with pace.pause():
                 save("last")
             saved_at = time.monotonic()
-        if stalls:
-            print(f"Stopped early at step {step}: {training.patience} evaluations brought no better {training.stop_early}.")
+        if stalls and step < plan.steps_total:
+            print(
+                f"Stopped early at step {step}: {training.patience} evaluations brought no better {training.stop_early}."
+            )
             break
         if stops and step < plan.steps_total:
             report(step=step)
-            log.close()
-            return "stopped"
-    if step == 0 or checkpoint_path(run, "last") is None:
+            break
+    if step == 0:
         save("last")
-    log.close()
-    return "finished"
+    if log:
+        log.close()
+    return "stopped" if stops and step < plan.steps_total else "finished"
 
 
 def _load_start(model: SegmentationModel, config: RunConfig, enter: Callable[[str], None]) -> WeightsSource:
@@ -250,8 +302,23 @@ def _load_start(model: SegmentationModel, config: RunConfig, enter: Callable[[st
     return source
 
 
+def _open_frames(
+    dataset: Dataset, frames: Sequence[Frame], kind: CacheKind, budget: Budget, enter: Callable[[str], None]
+) -> FrameSource:
+    def tell(done: int, count: int) -> None:
+        enter(f"keeping decoded frames, {done} of {count}")
+
+    return open_frames(dataset, frames, kind, tell, budget=budget)
+
+
 def _count(dataset: Dataset, enter: Callable[[str], None]) -> np.ndarray:
-    """Pixels per class of the training frames, int64 (K,)."""
+    """Pixels per class of the training frames, int64 (K,). Raises LabError where the doctor finds what no training should start on."""
+    if dataset.name != "streets":
+
+        def tell(done: int, count: int) -> None:
+            enter(f"examining the data, {done} of {count}")
+
+        refuse_broken(examine_dataset(dataset, tell, most=SAMPLE))
     enter("counting classes")
     pixels = count_classes(dataset, dataset.train).pixels
     if not pixels.any():

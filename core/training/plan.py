@@ -85,7 +85,7 @@ def count_steps(
 
     Args:
         training: its `minutes`, or when they are 0 its `epochs`, and its batch size.
-        frames: how many training frames there are.
+        frames: how many training frames an epoch shows.
         seconds_used: of the budget, up to now: starting and measuring count.
         seconds_per_step: as measured, loading included.
         seconds_per_evaluation: as measured, for all validation frames.

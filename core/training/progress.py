@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from core.data.loaders import epoch_of_step
-from core.errors import LabError
+from core.errors import Diverged
 from core.training.evaluation import Evaluation
 from core.training.plan import Plan
 
@@ -42,6 +42,11 @@ class Pace:
         self._last = time.monotonic()
         self._paused += self._last - began
 
+    @property
+    def paused(self) -> float:
+        """Seconds spent in pauses so far."""
+        return self._paused
+
     def images_per_second(self) -> float:
         """Training frames per second at present, without pauses."""
         return self._batch_size / max(1e-9, self._seconds_per_step)
@@ -56,11 +61,11 @@ def check_loss(step: int, loss: torch.Tensor | None) -> float | None:
     """The loss of a step as a number. Asked before anything is saved: a checkpoint of weights that ran away is worth nothing.
 
     Raises:
-        LabError: the loss is not a finite number.
+        Diverged: the loss is not a finite number.
     """
     value = None if loss is None else loss.item()
     if value is not None and not np.isfinite(value):
-        raise LabError(
+        raise Diverged(
             f"The loss became {value} at step {step}: the weights have run away. Lower training.learning_rate (a third is a good try), "
             "or set training.clip_norm to 1, and start again."
         )
@@ -83,18 +88,18 @@ def has_stalled(rows: list[dict[str, Any]], watched: Literal["never", "loss", "m
 
 
 def train_row(
-    step: int, loss: torch.Tensor | None, rate: float, pace: Pace, frames: int, batch_size: int
+    step: int, loss: torch.Tensor | None, rate: float, pace: Pace, items: int, batch_size: int
 ) -> dict[str, Any]:
     """The row of a training step (from 1). `loss` is None for a batch without a labelled pixel.
 
     Raises:
-        LabError: the loss is not a finite number.
+        Diverged: the loss is not a finite number.
     """
     value = check_loss(step, loss)
     return {
         "kind": "train",
         "step": step,
-        "epoch": epoch_of_step(step, frames, batch_size),
+        "epoch": epoch_of_step(step, items, batch_size),
         "loss": value,
         "learning_rate": rate,
         "images_per_second": round(pace.images_per_second(), 3),
@@ -102,15 +107,22 @@ def train_row(
     }
 
 
-def eval_row(step: int, found: Evaluation, frames: int, batch_size: int) -> dict[str, Any]:
+def eval_row(step: int, found: Evaluation, items: int, batch_size: int) -> dict[str, Any]:
     """The row of an evaluation after a step; IoU is None for a class that is neither there nor predicted."""
     iou = [None if np.isnan(value) else float(value) for value in found.confusion.iou()]
     return {
         "kind": "eval",
         "step": step,
-        "epoch": epoch_of_step(step, frames, batch_size),
+        "epoch": epoch_of_step(step, items, batch_size),
         "loss": found.loss,
         "miou": found.confusion.miou(),
         "pixel_accuracy": found.confusion.pixel_accuracy(),
         "iou": iou,
+        "predicted": _shares(found.confusion.matrix.sum(axis=0)),
+        "truth": _shares(found.confusion.matrix.sum(axis=1)),
     }
+
+
+def _shares(pixels: np.ndarray) -> list[float]:
+    """Pixels per class as shares of all, 0..1."""
+    return [round(share, 6) for share in (pixels / max(1, pixels.sum())).tolist()]

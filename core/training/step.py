@@ -1,6 +1,7 @@
 """One optimizer step, and how long one takes."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +9,13 @@ import torch
 from torch import nn
 
 from core.config import RunConfig, TrainingConfig
-from core.data.loaders import KeyedBatches, TrainingCrops, build_loader
+from core.data.loaders import KeyedBatches, TrainingCrops, build_loader, part_of
 from core.hardware import Hardware
 from core.models import SegmentationModel
 from core.training.evaluation import to_device
 from core.training.losses import SummedLoss
 from core.training.optimizer import build_optimizer
+from core.training.team import Team
 
 MEASURED_STEPS = 8
 MEASURED_SECONDS = 4.0
@@ -29,26 +31,40 @@ def train_step(
     hardware: Hardware,
     training: TrainingConfig,
     scaler: torch.amp.GradScaler,
+    team: Team,
 ) -> torch.Tensor | None:
     """One optimizer step, its frames in `training.accumulation` parts, one after the other.
 
+    Args:
+        model: the network, wrapped by `team`.
+        optimizer: of its parameters.
+        images: this process's part of the batch, uint8 (B, 3, H, W).
+        targets: uint8 (B, H, W), 255 ignored.
+        loss: the run's, on the device.
+        hardware: where to compute.
+        training: how; `accumulation` and `clip_norm` are read.
+        scaler: of the gradients, `hardware.scaler()`.
+        team: the processes that share the step.
+
     Returns:
-        The mean loss, or None for a batch without a labelled pixel, from which nothing is learned.
+        The mean loss over all processes, or None for a batch without a labelled pixel, from which nothing is learned.
     """
     targets = targets.to(hardware.device, non_blocking=True)
-    weight = loss.weight_of(targets)
+    weight = team.sum_(loss.weight_of(targets))
     if weight == 0:
         return None
     optimizer.zero_grad(set_to_none=True)
     mean = weight.new_zeros(())
-    for part_images, part_targets in zip(
-        images.chunk(training.accumulation), targets.chunk(training.accumulation), strict=True
-    ):
-        with hardware.autocast():
-            logits = model(to_device(part_images, hardware))
-        part = loss(logits, part_targets)[0] / weight
-        scaler.scale(part).backward()
+    parts = list(zip(images.chunk(training.accumulation), targets.chunk(training.accumulation), strict=True))
+    for number, (part_images, part_targets) in enumerate(parts, start=1):
+        with team.silence(model) if number < len(parts) else nullcontext():
+            with hardware.autocast():
+                logits = model(to_device(part_images, hardware))
+            part = loss(logits, part_targets)[0] / weight
+            # The team takes the mean of its processes' gradients, and their sum is wanted.
+            scaler.scale(part * team.size).backward()
         mean += part.detach()
+    team.sum_(mean)
     if training.clip_norm:
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
@@ -66,17 +82,17 @@ class Speed:
 
 
 def measure_speed(
-    model: SegmentationModel, crops: TrainingCrops, loss: SummedLoss, hardware: Hardware, config: RunConfig
+    model: SegmentationModel, crops: TrainingCrops, loss: SummedLoss, hardware: Hardware, config: RunConfig, team: Team
 ) -> Speed:
-    """Does a few steps, takes their median, and puts the network back."""
+    """Does a few steps, takes their median, and puts the network back. Each process of a team does so with its part of a batch."""
     training = config.training
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = build_optimizer(model, config, pretrained=False)
     for group in optimizer.param_groups:
         group["lr"] = 0.0
-    batches = KeyedBatches(len(crops), training.batch_size, training.seed, 0, MEASURED_STEPS)
+    batches = KeyedBatches(crops.weights, training.batch_size, training.seed, 0, MEASURED_STEPS)
     # The frames first, apart: they are decoded once and then kept, so their time is no part of a step's.
-    indices = {index for keys in batches for _, index in keys}
+    indices = {index for keys in batches for _, index, _ in keys}
     began = time.monotonic()
     for index in indices:
         crops.store[index]
@@ -85,8 +101,8 @@ def measure_speed(
     scaler = hardware.scaler()
     torch.manual_seed(training.seed)
     ends: list[float] = []
-    for images, targets in build_loader(crops, batches, hardware.workers):
-        mean = train_step(model, optimizer, images, targets, loss, hardware, training, scaler)
+    for images, targets in build_loader(crops, part_of(batches, team.rank, team.size), hardware.workers):
+        mean = train_step(model, optimizer, images, targets, loss, hardware, training, scaler, Team())
         if mean is not None:
             mean.item()  # a GPU's work is done only when its result is asked for
         ends.append(time.monotonic())

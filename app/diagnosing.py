@@ -1,0 +1,23 @@
+"""The panel that names what looks wrong in a run, and shows nothing where nothing does."""
+
+import streamlit as st
+
+from core.diagnosis import diagnose
+from core.places import runs_folder
+from core.runs import read_metrics, read_run
+
+SHOWN = {
+    "error": (st.error, ":material/error:"),
+    "warning": (st.warning, ":material/warning:"),
+    "hint": (st.info, ":material/lightbulb:"),
+}
+
+
+@st.fragment(run_every=5.0)
+def diagnosis_panel(run_id: str) -> None:
+    """What looks wrong in a run by now, the gravest first, each with what to try."""
+    run = read_run(runs_folder() / run_id)
+    rows, _ = read_metrics(run.path)
+    for remark in diagnose(rows, run.classes, run.plan):
+        show, icon = SHOWN[remark.severity]
+        show(f"{remark.sentence} {remark.fix}", icon=icon)

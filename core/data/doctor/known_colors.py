@@ -1,0 +1,113 @@
+"""The colours in which well-known data sets paint their masks, so that classes found by colour get their names.
+
+Sources: CamVid, http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/data/label_colors.txt, and its 11 classes as SegNet
+groups them, https://github.com/alexgkendall/SegNet-Tutorial; Pascal VOC 2012, VOCdevkit/VOCcode/VOClabelcolormap.m.
+"""
+
+from dataclasses import dataclass
+
+from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, Color
+
+
+@dataclass(frozen=True)
+class KnownColors:
+    """One data set's table: names with their colours, and the colours that it paints what is not scored."""
+
+    title: str
+    classes: tuple[tuple[str, Color], ...]
+    ignored: frozenset[Color]
+
+    @property
+    def colors(self) -> frozenset[Color]:
+        """Every colour that such a mask may show."""
+        return self.ignored | {color for _, color in self.classes}
+
+
+def _voc_color(number: int) -> Color:
+    """The devkit's colour map: the bits of a number, dealt to red, green and blue from the highest on."""
+    parts = [0, 0, 0]
+    for place in range(8):
+        for channel in range(3):
+            parts[channel] |= (number >> (3 * place + channel) & 1) << (7 - place)
+    return parts[0], parts[1], parts[2]
+
+
+_CAMVID_32: tuple[tuple[str, Color], ...] = (
+    ("Animal", (64, 128, 64)),
+    ("Archway", (192, 0, 128)),
+    ("Bicyclist", (0, 128, 192)),
+    ("Bridge", (0, 128, 64)),
+    ("Building", (128, 0, 0)),
+    ("Car", (64, 0, 128)),
+    ("CartLuggagePram", (64, 0, 192)),
+    ("Child", (192, 128, 64)),
+    ("Column_Pole", (192, 192, 128)),
+    ("Fence", (64, 64, 128)),
+    ("LaneMkgsDriv", (128, 0, 192)),
+    ("LaneMkgsNonDriv", (192, 0, 64)),
+    ("Misc_Text", (128, 128, 64)),
+    ("MotorcycleScooter", (192, 0, 192)),
+    ("OtherMoving", (128, 64, 64)),
+    ("ParkingBlock", (64, 192, 128)),
+    ("Pedestrian", (64, 64, 0)),
+    ("Road", (128, 64, 128)),
+    ("RoadShoulder", (128, 128, 192)),
+    ("Sidewalk", (0, 0, 192)),
+    ("SignSymbol", (192, 128, 128)),
+    ("Sky", (128, 128, 128)),
+    ("SUVPickupTruck", (64, 128, 192)),
+    ("TrafficCone", (0, 0, 64)),
+    ("TrafficLight", (0, 64, 64)),
+    ("Train", (192, 64, 128)),
+    ("Tree", (128, 128, 0)),
+    ("Truck_Bus", (192, 128, 192)),
+    ("Tunnel", (64, 0, 64)),
+    ("VegetationMisc", (192, 192, 0)),
+    ("Wall", (64, 192, 0)),
+)
+_CAMVID_11: tuple[tuple[str, Color], ...] = (
+    ("Sky", (128, 128, 128)),
+    ("Building", (128, 0, 0)),
+    ("Pole", (192, 192, 128)),
+    ("Road", (128, 64, 128)),
+    ("Pavement", (60, 40, 222)),
+    ("Tree", (128, 128, 0)),
+    ("SignSymbol", (192, 128, 128)),
+    ("Fence", (64, 64, 128)),
+    ("Car", (64, 0, 128)),
+    ("Pedestrian", (64, 64, 0)),
+    ("Bicyclist", (0, 128, 192)),
+)
+_VOC_NAMES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
+    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+CITYSCAPES_COLORS = KnownColors(
+    "Cityscapes",
+    tuple(zip(CITYSCAPES_19.classes, CITYSCAPES_19.colors, strict=True)),
+    frozenset(label.color for label in CITYSCAPES_LABELS) - frozenset(CITYSCAPES_19.colors),
+)
+KNOWN_COLORS: tuple[KnownColors, ...] = (
+    CITYSCAPES_COLORS,
+    KnownColors("CamVid (11 classes)", _CAMVID_11, frozenset({(0, 0, 0)})),
+    KnownColors("CamVid", _CAMVID_32, frozenset({(0, 0, 0)})),
+    KnownColors(
+        "Pascal VOC",
+        tuple((name, _voc_color(number)) for number, name in enumerate(_VOC_NAMES)),
+        frozenset({(224, 224, 192)}),
+    ),
+)
+"""Tables to compare with; of two that fit as well, the first."""
+
+
+def recognise(pixels: dict[Color, int]) -> KnownColors | None:
+    """The table that explains at least 95 % of the pixels of some colours, two classes of its own among them; else None."""
+    total = sum(pixels.values())
+    best, most = None, 0.95 * total
+    for known in KNOWN_COLORS:
+        explained = sum(count for color, count in pixels.items() if color in known.colors)
+        own = sum(color in pixels for _, color in known.classes)
+        if explained >= most and own >= 2 and (best is None or explained > most):
+            best, most = known, explained
+    return best

@@ -1,0 +1,336 @@
+"""Reads every file of a data set once, in parallel, and notes the facts about it; what they mean is `diagnosis`' business.
+
+A broken file is a fact like any other: nothing here raises for what is wrong with a file.
+"""
+
+import hashlib
+import os
+import stat
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from core.data.decoding import has_palette, read_image
+from core.data.frames import Frame
+from core.data.polygons import paint_polygons
+from core.data.statistics import MOST_THREADS
+from core.errors import LabError
+from core.labels import LabelSpace, pack_colors
+
+MOST_PIXELS = 2**27
+"""A picture whose header promises more is not decoded: its bytes would not fit beside a network."""
+MOST_POLYGON_BYTES = 2**26
+MOST_VALUES = 1000
+"""Different values that are kept of one mask, the most frequent ones."""
+THIN = 2.5
+"""Pixels. A value whose runs along the rows are shorter than this on average makes no area, only rims or noise."""
+
+Problem = Literal[
+    "", "vanished", "forbidden", "empty", "not-a-picture", "too-large", "unreadable", "truncated", "odd", "polygons"
+]
+_ORIENTATION = 0x0112
+_LAST_BYTES = {"JPEG": b"\xff\xd9"}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture file says of itself: size as (width, height), Pillow's mode and format, EXIF orientation 1..8."""
+
+    size: tuple[int, int]
+    mode: str
+    format: str
+    orientation: int = 1
+    animated: bool = False
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """A photograph: what is wrong with it, or its header, its decoded (width, height) and a digest of what it shows."""
+
+    path: Path
+    problem: Problem = ""
+    detail: str = ""
+    header: Header | None = None
+    size: tuple[int, int] = (0, 0)
+    digest: bytes = b""
+
+
+@dataclass(frozen=True)
+class MaskFacts:
+    """A label file: what is wrong with it, or which values it holds.
+
+    Attributes:
+        kind: ids of 8 bits, ids of 16 bits, or colours.
+        values: the different ids, or colours packed by `core.labels.pack_colors`, most frequent first, at most `MOST_VALUES`.
+        counts: pixels of each.
+        different: how many values there are, the unkept ones too.
+        thin: how many of them appear in runs shorter than `THIN` only.
+        ramps: how often a single pixel lies between two different neighbours and its value between theirs, per change of value;
+            interpolation does this, a pen doesn't.
+        palette: for a palette picture, the colour (packed) of each of `values`.
+    """
+
+    path: Path
+    problem: Problem = ""
+    detail: str = ""
+    header: Header | None = None
+    size: tuple[int, int] = (0, 0)
+    kind: Literal["ids", "deep", "colors"] = "ids"
+    values: tuple[int, ...] = ()
+    counts: tuple[int, ...] = ()
+    different: int = 0
+    thin: int = 0
+    ramps: float = 0.0
+    palette: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """One frame of a part of the data set; `image` is None where that photograph was looked at in another part."""
+
+    part: str
+    frame: Frame
+    image: ImageFacts | None
+    mask: MaskFacts
+
+
+class _BrokenError(Exception):
+    def __init__(self, problem: Problem, detail: str = "") -> None:
+        self.problem, self.detail = problem, detail
+
+
+def survey(
+    frames: Sequence[tuple[str, Frame]],
+    progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> list[FrameFacts]:
+    """Looks at labelled frames, each with the part that it belongs to, in about as many threads as the machine has processors.
+
+    Returns:
+        Facts in the order of the frames; fewer than frames where it was stopped.
+    """
+    threads = min(MOST_THREADS, os.cpu_count() or 1)
+    found: list[FrameFacts] = []
+    waiting: deque[Future[FrameFacts]] = deque()
+    seen: set[Path] = set()
+
+    def collect() -> None:
+        found.append(waiting.popleft().result())
+        if progress:
+            progress(len(found), len(frames))
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="doctor")
+    try:
+        for part, frame in frames:
+            if should_stop and should_stop():
+                return found
+            # A few more than there are threads: none idles, and no more than these are in memory.
+            if len(waiting) == 2 * threads:
+                collect()
+            waiting.append(pool.submit(_look_at, part, frame, frame.image not in seen))
+            seen.add(frame.image)
+        while waiting and not (should_stop and should_stop()):
+            collect()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return found
+
+
+def _look_at(part: str, frame: Frame, with_image: bool) -> FrameFacts:
+    return FrameFacts(part, frame, look_at_image(frame.image) if with_image else None, look_at_mask(frame.labels))
+
+
+def look_at_image(path: Path) -> ImageFacts:
+    """The facts about a photograph."""
+    header = None
+    try:
+        header = _read_header(path)
+        try:
+            image = read_image(path)
+        except LabError:
+            raise _BrokenError(_why_unreadable(path, "unreadable")) from None
+        if _is_cut_short(path, header):
+            raise _BrokenError("truncated")
+    except _BrokenError as error:
+        return ImageFacts(path, error.problem, error.detail, header)
+    small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
+    size = image.shape[1], image.shape[0]
+    digest = hashlib.blake2b(small.tobytes() + repr(size).encode(), digest_size=16).digest()
+    return ImageFacts(path, header=header, size=size, digest=digest)
+
+
+def look_at_mask(path: Path) -> MaskFacts:
+    """The facts about a label file, a picture or polygons."""
+    header = None
+    try:
+        if path.suffix.lower() == ".json":
+            if _stat(path).st_size > MOST_POLYGON_BYTES:
+                raise _BrokenError("too-large", f"{MOST_POLYGON_BYTES >> 20} MB of polygons")
+            values, colors = paint_polygons(path), None
+        else:
+            header = _read_header(path)
+            values, colors = _read_values(path)
+            if _is_cut_short(path, header):
+                raise _BrokenError("truncated")
+    except _BrokenError as error:
+        return MaskFacts(path, error.problem, error.detail, header)
+    except LabError as error:
+        return MaskFacts(path, _why_unreadable(path, "polygons"), str(error).removeprefix(f"'{path}' "))
+    size = values.shape[1], values.shape[0]
+    if values.ndim == 3:
+        kind: Literal["ids", "deep", "colors"] = "colors"
+        values = pack_colors(values)
+    else:
+        kind = "ids" if values.dtype == np.uint8 else "deep"
+    found, counts, different, thin, ramps = _measure(values.ravel().astype(np.int32), kind == "colors")
+    palette = () if colors is None else tuple(int(color) for color in colors[found])
+    return MaskFacts(
+        path, "", "", header, size, kind, tuple(found.tolist()), tuple(counts.tolist()), different, thin, ramps, palette
+    )
+
+
+def classes_in(mask: MaskFacts, space: LabelSpace) -> tuple[list[int], int] | None:
+    """Pixels per class (K,) of a mask, and pixels that its table says nothing of; None where the lab could not read it."""
+    if mask.problem or any(value > 255 for value in mask.values if mask.kind == "deep"):
+        return None
+    counts = [0] * len(space.classes)
+    others = 0
+    if space.by_color:
+        table = {int(pack_colors(np.array(color, np.uint8))): number for color, number in space.from_colors}
+    elif mask.kind == "colors":
+        return None
+    else:
+        table = {value: number for value, number in enumerate(space.from_ids) if number < len(counts)}
+    for value, count in zip(as_colors(mask) if space.by_color else mask.values, mask.counts, strict=True):
+        if value in table:
+            counts[table[value]] += count
+        else:
+            others += count
+    return counts, others
+
+
+def as_colors(mask: MaskFacts) -> tuple[int, ...]:
+    """The values of a mask as the packed colours they are shown in: of its palette, or gray."""
+    if mask.kind == "colors":
+        return mask.values
+    return mask.palette or tuple(value * 0x010101 for value in mask.values)
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise _BrokenError(_problem_of(error), error.strerror or "") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise _BrokenError("unreadable", "it is no file")  # opening a pipe would wait for ever
+    if found.st_size == 0:
+        raise _BrokenError("empty")
+    return found
+
+
+def _problem_of(error: OSError) -> Problem:
+    if isinstance(error, FileNotFoundError):
+        return "vanished"
+    return "forbidden" if isinstance(error, PermissionError) else "unreadable"
+
+
+def _why_unreadable(path: Path, otherwise: Problem) -> Problem:
+    """Why a decoder that only says no did so: the file may have vanished since its header was read."""
+    try:
+        _stat(path)
+    except _BrokenError as error:
+        return error.problem
+    return otherwise
+
+
+def _read_header(path: Path) -> Header:
+    _stat(path)
+    try:
+        with Image.open(path) as picture:
+            header = Header(picture.size, picture.mode, "JPEG" if picture.format == "MPO" else picture.format or "")
+            if header.size[0] * header.size[1] > MOST_PIXELS:
+                raise _BrokenError("too-large", f"{header.size[0]} x {header.size[1]} pixels")
+            # For a PNG without any, Pillow would decode all of the file in search of EXIF.
+            has_exif = picture.format != "PNG" or "exif" in picture.info
+            orientation = picture.getexif().get(_ORIENTATION, 1) if has_exif else 1
+            animated = picture.format != "MPO" and bool(getattr(picture, "is_animated", False))
+            return Header(
+                header.size, header.mode, header.format, orientation if orientation in range(1, 9) else 1, animated
+            )
+    except _BrokenError:
+        raise
+    except UnidentifiedImageError:
+        raise _BrokenError("not-a-picture") from None
+    except Image.DecompressionBombError:
+        raise _BrokenError("too-large", "more pixels than fit into memory") from None
+    except OSError as error:
+        raise _BrokenError(_problem_of(error), error.strerror or "") from None
+    except Exception as error:  # Pillow's readers raise whatever a foreign header makes them
+        raise _BrokenError("unreadable", type(error).__name__) from None
+
+
+def _read_values(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """What stands in a mask's file: ids (H, W), or colours (H, W, 3) as red green blue; and a palette, packed (256,)."""
+    if has_palette(path):
+        try:
+            with Image.open(path, formats=["PNG"]) as picture:
+                values = np.array(picture)
+                listed = np.zeros((256, 3), np.uint8)
+                given = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+                listed[: len(given)] = given
+                return values, pack_colors(listed)
+        except (OSError, ValueError, SyntaxError):
+            raise _BrokenError(_why_unreadable(path, "unreadable")) from None
+    try:
+        values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        values = None
+    if values is None:
+        raise _BrokenError(_why_unreadable(path, "unreadable"))
+    if values.ndim == 3:
+        blue, green, red = (values[..., channel] for channel in range(3))
+        is_gray = np.array_equal(blue, green) and np.array_equal(blue, red)
+        values = np.ascontiguousarray(blue) if is_gray else np.ascontiguousarray(values[..., 2::-1])
+    if values.dtype not in (np.uint8, np.uint16) or (values.dtype == np.uint16 and values.ndim == 3):
+        raise _BrokenError("odd", str(values.dtype))
+    return values, None
+
+
+def _is_cut_short(path: Path, header: Header) -> bool:
+    """True for a JPEG that ends too early: its decoder paints the rest gray and says nothing."""
+    ending = _LAST_BYTES.get(header.format)
+    if ending is None:
+        return False
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            if ending in file.read():
+                return False
+        with Image.open(path) as picture:  # some cameras write more behind the picture; only decoding tells
+            picture.load()
+    except OSError:
+        return True
+    return False
+
+
+def _measure(values: np.ndarray, colors: bool) -> tuple[np.ndarray, np.ndarray, int, int, float]:
+    """Of int32 (N,) values in reading order: the different ones, the pixels of each, and what `MaskFacts` says of runs."""
+    starts = np.concatenate(([0], np.flatnonzero(values[1:] != values[:-1]) + 1))
+    lengths = np.diff(starts, append=values.size)
+    run_values = values[starts]
+    found, place = np.unique(run_values, return_inverse=True)
+    counts = np.bincount(place, weights=lengths).astype(np.int64)
+    thin = int(np.count_nonzero(counts < THIN * np.bincount(place)))
+    heights = ((run_values >> 16) + (run_values >> 8 & 255) + (run_values & 255)) if colors else run_values
+    steps = np.sign(np.diff(heights))
+    between = (steps[1:] == steps[:-1]) & (steps[1:] != 0) & (lengths[1:-1] == 1)
+    ramps = float(between.sum()) / max(1, len(run_values) - 1)
+    order = np.argsort(-counts, kind="stable")[:MOST_VALUES]
+    return found[order], counts[order], len(found), thin, ramps

@@ -1,0 +1,282 @@
+"""The sweep folder: what is studied, how it stands, and the process that goes through it.
+
+    <runs folder>/.sweeps/<YYYYMMDD-HHMMSS-sweep-xxxx>/
+        sweep.json      what was asked for, and how many frames there were to learn from; written once
+        status.json     how it stands; replaced atomically by whoever starts it, then by the driver
+        request.json    the wish to stop
+        trials.jsonl    Optuna's own storage: the trials, their choices, scores and runs
+        driver.log      what the driver printed
+        .slots/         the lock that one driver at a time holds
+
+The driver is a process of its own, so that a sweep goes on without the page, the terminal or the server. Killed at any moment and
+started again it goes on, see `core.sweeps.driver`.
+"""
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from core.data.dataset import open_dataset
+from core.errors import LabError
+from core.places import PROJECT
+from core.runs import ProcessId, clear_request, request_stop, requested, write_atomically
+from core.sweeps.space import Round, SweepConfig, read_spec
+from core.weights import find_weights
+
+SWEEPS = ".sweeps"
+"""The folder of the sweeps, in the folder of the runs: the list of runs passes over it."""
+SWEEP_ID = re.compile(r"\d{8}-\d{6}-sweep-[0-9a-f]{4}")
+DRIVER = (sys.executable, "-m", "core.sweeps.driver")
+"""The command that goes through a sweep; its folder follows."""
+SPEC_BYTES = 1_000_000
+"""A larger description was not written by a person, and isn't read."""
+STARTING_SECONDS = 30.0
+"""How long a driver may take to say that it is there."""
+
+State = Literal["running", "stopped", "finished", "failed", "lost"]
+
+_drivers: list[subprocess.Popen[bytes]] = []
+"""Drivers that this process started: asked now and then how they are, else their dead bodies would stay as zombies."""
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """How a sweep stands. Times are seconds since 1970; `error` is a sentence."""
+
+    state: State
+    created: float
+    updated: float = 0.0
+    ended: float | None = None
+    driver: ProcessId | None = None
+    error: str | None = None
+
+
+_STATUS = TypeAdapter(SweepStatus)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep folder as it was read. `problem` is a sentence when it can't be; `spec` is then None.
+
+    `frames` counts what there is to learn from.
+    """
+
+    path: Path
+    status: SweepStatus
+    spec: SweepConfig | None = None
+    frames: int = 0
+    problem: str | None = None
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def runs_folder(self) -> Path:
+        return self.path.parent.parent
+
+    @property
+    def state(self) -> State:
+        """The written state, or `lost` when it says running but no driver is there."""
+        status = self.status
+        if status.state != "running" or (status.driver is not None and status.driver.is_alive()):
+            return status.state
+        starting = status.driver is None and time.time() - status.updated < STARTING_SECONDS
+        return "running" if starting else "lost"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state == "running"
+
+    @property
+    def is_stopping(self) -> bool:
+        """True between the wish to stop and the end."""
+        return self.is_active and requested(self.path) is not None
+
+    @property
+    def rounds(self) -> list[Round]:
+        """The rounds as planned; a sweep without halving has one."""
+        return self.spec.rounds(self.frames) if self.spec else []
+
+
+def start_sweep(spec: SweepConfig, runs: Path) -> Path:
+    """Makes a sweep folder beside the runs and starts its driver; returns the folder.
+
+    Raises:
+        LabError: the data can't be opened, first weights that were asked for can't be had, or the folder can't be written to.
+    """
+    frames = len(open_dataset(spec.base.dataset).train)
+    for model in _networks(spec):
+        find_weights(model)
+    now = time.time()
+    path = runs / SWEEPS / f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-sweep-{secrets.token_hex(2)}"
+    hidden = path.with_name(f".{path.name}")
+    with _writing(path.parent):
+        hidden.mkdir(parents=True)
+        described = {"frames": frames} | spec.model_dump(mode="json")
+        write_atomically(hidden / "sweep.json", json.dumps(described, indent=1), durable=True)
+        _write_status(hidden, SweepStatus("running", created=now, updated=now))
+        hidden.rename(path)  # complete or not at all
+        _start_driver(path)
+    return path
+
+
+def resume_sweep(path: Path) -> None:
+    """Starts a sweep's driver again; it goes on where the last one was.
+
+    Raises:
+        LabError: it is running or finished, or can't be read.
+    """
+    sweep = read_sweep(path)
+    if sweep.spec is None:
+        raise LabError(f"Sweep {sweep.id} can't go on. {sweep.problem}")
+    if sweep.is_active:
+        raise LabError(f"Sweep {sweep.id} is running already.")
+    if sweep.state == "finished":
+        raise LabError(f"Sweep {sweep.id} is finished: there is nothing left to try. Start a new one.")
+    with _writing(path):
+        clear_request(path)
+        update_status(path, state="running", driver=None, ended=None, error=None)
+        _start_driver(path)
+
+
+def stop_sweep(path: Path) -> None:
+    """Asks a sweep to stop its run, with a checkpoint, and to end. Returns at once.
+
+    Raises:
+        LabError: it isn't running.
+    """
+    sweep = read_sweep(path)
+    if not sweep.is_active:
+        raise LabError(f"Sweep {sweep.id} is {sweep.state}, so there is nothing to stop.")
+    with _writing(path):
+        request_stop(path)
+
+
+def find_sweep(sweep_id: str, runs: Path) -> Sweep:
+    """The sweep of that id, or the only one whose id contains it.
+
+    Raises:
+        LabError: no such sweep, or several.
+    """
+    # A path is refused here: what arrives from an address or a shell must name a sweep and nothing else.
+    if re.fullmatch(r"[A-Za-z0-9-]{1,80}", sweep_id):
+        close = [path for path in _folders(runs) if sweep_id in path.name]
+        if len(close) == 1:
+            return read_sweep(close[0])
+        if close:
+            raise LabError(f"'{sweep_id}' could be any of {len(close)} sweeps. Type more of it.")
+    raise LabError(
+        f"There is no sweep '{sweep_id[:80]}' in {runs}. It may have been deleted; look at the list of sweeps."
+    )
+
+
+def list_sweeps(runs: Path) -> list[Sweep]:
+    """Every sweep beside a folder's runs, newest first."""
+    return [read_sweep(path) for path in sorted(_folders(runs), key=lambda path: path.name, reverse=True)]
+
+
+def read_sweep(path: Path) -> Sweep:
+    """Reads a sweep folder, whatever state it is in."""
+    spec, frames, problem = None, 0, None
+    try:
+        values = read_spec_file(path / "sweep.json")
+        frames = values.pop("frames", 0)
+        spec = read_spec(values)
+        if not isinstance(frames, int) or frames < 1:
+            raise LabError("The number of its frames is missing.")
+    except LabError as error:
+        spec, problem = None, f"Its sweep.json can't be used: {error}"
+    status = _read_status(path)
+    if status is None:
+        status = SweepStatus("failed", created=0.0)
+        problem = problem or "Its status.json is missing or half written. Let it go on, or delete the folder."
+    return Sweep(path, status, spec, frames if spec else 0, problem)
+
+
+def read_spec_file(path: Path) -> dict[str, Any]:
+    """The plain values of a file that describes a sweep; `read_spec` checks them.
+
+    Raises:
+        LabError: it can't be read, is too large, or holds no JSON object.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(SPEC_BYTES + 1)
+        values = json.loads(data) if len(data) <= SPEC_BYTES else None
+    except OSError as error:
+        raise LabError(f"'{path}' can't be read: {error.strerror}.") from None
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise LabError(f"'{path}' describes no sweep. See docs/study.json for one.")
+    return values
+
+
+def update_status(path: Path, **changes: Any) -> None:
+    """Replaces the named fields of a sweep's status.json. Only for its driver, and for whoever starts that."""
+    old = _read_status(path) or SweepStatus("failed", created=0.0)
+    _write_status(path, replace(old, updated=time.time(), **changes))
+
+
+def _write_status(path: Path, status: SweepStatus) -> None:
+    write_atomically(path / "status.json", json.dumps(asdict(status), indent=1))
+
+
+def _read_status(path: Path) -> SweepStatus | None:
+    try:
+        return _STATUS.validate_json((path / "status.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _networks(spec: SweepConfig) -> list[Any]:
+    """The model part of the base, and of each listed choice of where its encoder starts."""
+    found = [spec.base.model]
+    for name in ("model.encoder", "model.weights"):
+        for value in spec.vary.get(name, ()):
+            found.append(spec.base.model.model_copy(update={name.split(".")[1]: value}))
+    return found
+
+
+def _start_driver(path: Path) -> None:
+    _drivers[:] = [driver for driver in _drivers if driver.poll() is None]
+    options: dict[str, Any] = (
+        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+        if os.name == "nt"
+        else {"start_new_session": True}
+    )
+    with open(path / "driver.log", "ab") as log:
+        driver = subprocess.Popen(
+            [*DRIVER, str(path)], cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, **options
+        )
+    _drivers.append(driver)
+
+
+def _folders(runs: Path) -> Iterator[Path]:
+    if (runs / SWEEPS).is_dir():
+        for path in (runs / SWEEPS).iterdir():
+            if SWEEP_ID.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+                yield path
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turns a folder that can't be written to into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise LabError(
+            f"'{path}' can't be written to: {error.strerror}. Free some space, or allow writing there."
+        ) from None

@@ -1,0 +1,105 @@
+"""A process of its own that tries a training out and answers in JSON lines.
+
+The server never imports torch, and what is tried may ask for more memory than there is: the process may die of that, and its
+end is an answer as well. One side is `ask`, the other `answer`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from core.config import RunConfig, read_config
+from core.errors import LabError
+from core.places import PROJECT
+from core.runner.endings import KILLED
+from core.training.__main__ import explain
+from core.training.memory import keep_freed_memory
+
+Line = dict[str, Any]
+MEMORY = ("memory", "gpu-memory")
+
+
+class OutOfMemoryError(LabError):
+    """The process wanted more memory than there was, and said so or was killed for it."""
+
+
+def ask(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
+    """Starts a module with a config on its standard input and yields the objects that it prints, as they come.
+
+    The process is ended with the iterator, whether or not all was read.
+
+    Args:
+        module: `python -m` finds it; its `main` calls `answer`.
+        config: of the run that is tried.
+        timeout: seconds after which the process is ended.
+
+    Raises:
+        OutOfMemoryError: it ran out of memory.
+        LabError: the user can mend it, it took too long, or it ended without a word.
+    """
+    # A copy of the lab's folders and settings reaches it through the environment.
+    process = subprocess.Popen(
+        [sys.executable, "-m", module], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    too_late = threading.Event()
+
+    def end() -> None:
+        too_late.set()
+        process.kill()
+
+    alarm = threading.Timer(timeout, end)
+    alarm.daemon = True
+    alarm.start()
+    try:
+        with process.stdin:
+            process.stdin.write(config.model_dump_json())
+        for text in process.stdout:
+            line = json.loads(text)
+            if "error" in line:
+                raise (OutOfMemoryError if line.get("failure") in MEMORY else LabError)(line["error"])
+            yield line
+        code = process.wait()
+    except BrokenPipeError:
+        code = process.wait()
+    finally:
+        alarm.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    if too_late.is_set():
+        raise LabError(
+            f"This took longer than {timeout:.0f} s and was given up. The machine may be busy with a training, or the network is too "
+            "large for it: try a smaller crop or batch."
+        )
+    if code == KILLED:
+        raise OutOfMemoryError(
+            "The process was killed from outside, most likely because the machine ran out of memory."
+        )
+    if code:
+        raise LabError(f"The process ended without a word (exit code {code}). The lab's terminal may say more.")
+
+
+def answer(work: Callable[[RunConfig], Iterable[Line]]) -> int:
+    """Reads a config from standard input and prints what `work` makes of it; an error is a line too. Returns the exit code."""
+    lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the lines
+    # As in a trainer, for the figures are meant for one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
+    config = RunConfig()
+    try:
+        config = read_config(json.load(sys.stdin))
+        for line in work(config):
+            print(json.dumps(line), file=lines, flush=True)
+        return 0
+    except Exception as error:
+        ending = explain(error, config)
+        if ending.failure == "fault":
+            traceback.print_exc()
+        print(json.dumps({"error": ending.sentence, "failure": ending.failure}), file=lines, flush=True)
+        return ending.code

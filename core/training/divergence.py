@@ -1,0 +1,137 @@
+"""Names the layer in which the numbers of a training ran away, before the step that would spread them over all weights."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from core.config import TrainingConfig
+from core.errors import Diverged
+from core.hardware import Hardware
+from core.runs import MetricsLog
+from core.training.evaluation import to_device
+from core.training.losses import SummedLoss
+
+
+class DivergenceWatch:
+    """Looks at a gradient just before each optimizer step, and at every layer once it isn't finite.
+
+    On a CPU that costs nothing. Elsewhere a look waits for the device, so only the steps that are logged are looked at, where the
+    loss is waited for anyway. A step that fp16's scaler skips isn't one.
+
+    Args:
+        model: the network itself, without what wraps it.
+        optimizer: of its parameters.
+        loss: the run's.
+        hardware: where it computes.
+        training: `accumulation` is read.
+        log: gets a row of the kind `diverged`; None in a process that writes nothing.
+        step: steps done before.
+        every: one row is logged in so many steps.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss: SummedLoss,
+        hardware: Hardware,
+        training: TrainingConfig,
+        log: MetricsLog | None,
+        step: int,
+        every: int,
+    ) -> None:
+        self._model, self._loss, self._hardware, self._parts = model, loss, hardware, training.accumulation
+        self._log, self._step = log, step
+        self._every = 1 if hardware.device.type == "cpu" else every
+        self._batch: tuple[torch.Tensor, torch.Tensor] | None = None
+        # A gradient that is no number reaches the first layer from wherever it began.
+        self._first = next((value for value in model.parameters() if value.requires_grad), None)
+        optimizer.register_step_pre_hook(self._look)
+
+    def watch(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """The same batches, images and targets, one a step."""
+        for batch in batches:
+            self._step += 1
+            self._batch = batch
+            yield batch
+
+    def _look(self, *_: object) -> None:
+        gradient = None if self._first is None else self._first.grad
+        if self._batch is None or gradient is None or self._step % self._every or bool(torch.isfinite(gradient).all()):
+            return
+        where = find_culprit(self._model, *self._batch, self._loss, self._hardware, self._parts)
+        if self._log:
+            self._log.append({"kind": "diverged", "step": self._step, "where": where})
+        raise Diverged(
+            f"The loss or its gradient became no number at step {self._step}: the weights have run away. {where} Lower "
+            "training.learning_rate (a third is a good try), or set training.clip_norm to 1, and start again."
+        )
+
+
+def find_culprit(
+    model: nn.Module,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    loss: SummedLoss,
+    hardware: Hardware,
+    parts: int = 1,
+) -> str:
+    """A sentence about the first layer whose numbers aren't finite, found by doing a step's sums again, or "" where all are.
+
+    Looked at in this order: weights, outputs in the order of the forward pass, the loss, gradients in the order of the backward.
+
+    Args:
+        model: the network; its gradients are overwritten.
+        images: uint8 (B, 3, H, W).
+        targets: uint8 (B, H, W), 255 ignored.
+        loss: the run's.
+        hardware: where it computes.
+        parts: the batch goes through in so many, as in the step.
+    """
+    for name, parameter in model.named_parameters():
+        if not _is_finite(parameter):
+            return f"The weights '{name}' were no numbers any more."
+    bad_outputs: list[str] = []
+    bad_gradients: list[str] = []
+
+    def look(title: str, output: object) -> None:
+        if not isinstance(output, torch.Tensor) or not output.is_floating_point():
+            return
+        if not _is_finite(output):
+            bad_outputs.append(title)
+        if output.requires_grad:
+            output.register_hook(lambda gradient: None if _is_finite(gradient) else bad_gradients.append(title))
+
+    def hook_of(title: str) -> Callable[..., None]:
+        return lambda _module, _inputs, output: look(title, output)
+
+    hooks = [
+        module.register_forward_hook(hook_of(f"{name} ({type(module).__name__})"))
+        for name, module in model.named_modules()
+        if not any(module.children())
+    ]
+    try:
+        for part_images, part_targets in zip(images.chunk(parts), targets.chunk(parts), strict=True):
+            part_targets = part_targets.to(hardware.device)
+            if loss.weight_of(part_targets) == 0:
+                continue
+            with hardware.autocast():
+                logits = model(to_device(part_images, hardware))
+            value, weight = loss(logits, part_targets)
+            if bad_outputs:
+                return f"The first layer whose output was no number: {bad_outputs[0]}."
+            if not _is_finite(value):
+                return "Every layer's output was still a number, and the loss was not."
+            (value / weight).backward()
+            if bad_gradients:
+                return f"The first layer, from the end, whose gradient was no number: {bad_gradients[0]}."
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return ""
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())

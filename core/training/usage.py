@@ -1,0 +1,124 @@
+"""What a training uses of its machine: cores, memory, the graphics card, and the time it waits for its frames.
+
+Read once for every logged row, in less than 0.1 ms.
+"""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from core.hardware import available_cores
+from core.runs import read_metrics, valid_rows
+from core.training.progress import Pace
+
+CGROUP = Path("/sys/fs/cgroup")
+MINUTE = 60.0
+
+
+class Usage:
+    """Watches a training and says what it used since it last did.
+
+    Args:
+        pace: of the training; its pauses are no part of a step.
+        device: that it computes on.
+        minutes: that it has trained before, without breaks.
+    """
+
+    def __init__(self, pace: Pace, device: torch.device, minutes: float = 0.0) -> None:
+        self._pace = pace
+        self._device = device
+        self._process = psutil.Process()
+        self._cores = available_cores()
+        self._began = time.monotonic() - minutes * MINUTE
+        self._waited = 0.0
+        self._mark = self._clocks()
+
+    def watch(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """The same batches, with the time that each was waited for.
+
+        A graphics card works on by itself: a wait in which it still had the last step to do has cost nothing.
+        """
+        on_card = self._device.type == "cuda"
+        source = iter(batches)
+        while True:
+            work = torch.cuda.Event() if on_card else None
+            if work:
+                work.record()
+            asked = time.monotonic()
+            batch = next(source, None)
+            if batch is None:
+                return
+            if work is None or work.query():
+                self._waited += time.monotonic() - asked
+            yield batch
+
+    def minutes(self) -> float:
+        """Minutes of training up to now, scoring and saving included and breaks not."""
+        return round((time.monotonic() - self._began) / MINUTE, 4)
+
+    def row(self) -> dict[str, float]:
+        """The fields that a train row has of it.
+
+        `minutes`, see there; `cpu`, share of the cores that this process could use, 0..1, without those of processes that load;
+        `memory`, bytes of this process; `machine_memory`, share of the machine's, 0..1; on a CUDA device `gpu_memory`, bytes taken
+        of it; `waiting`, share of the steps' time spent waiting for the loader, 0..1.
+        """
+        before, self._mark = self._mark, self._clocks()
+        wall, cpu, waited, paused = (new - old for new, old in zip(self._mark, before, strict=True))
+        found = {
+            "minutes": self.minutes(),
+            "cpu": _share(cpu, wall * self._cores),
+            "memory": self._process.memory_info().rss,
+            "machine_memory": psutil.virtual_memory().percent / 100,
+            "waiting": _share(waited, wall - paused),
+        }
+        if self._device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(self._device)
+            found["gpu_memory"] = total - free
+        return found
+
+    def _clocks(self) -> tuple[float, float, float, float]:
+        """Seconds: of the wall, of the cores, waited, paused."""
+        return time.monotonic(), time.process_time(), self._waited, self._pace.paused
+
+
+def minutes_before(run: Path) -> float:
+    """Minutes that a run had trained when it wrote the last row that still counts; 0 where it wrote none."""
+    rows = valid_rows(read_metrics(run)[0])
+    return next((row["minutes"] for row in reversed(rows) if isinstance(row.get("minutes"), int | float)), 0.0)
+
+
+def peak_memory() -> int:
+    """The most memory that this process has had at one time, in bytes."""
+    with suppress(OSError, ValueError, StopIteration):
+        # What getrusage says is never less than what the parent had when it made this process.
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource  # Windows has none
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def free_memory() -> int:
+    """Bytes that this process could have in all without anything being swapped out, within what a container allows."""
+    own = psutil.Process().memory_info().rss
+    free = psutil.virtual_memory().available
+    with suppress(OSError, ValueError):
+        # "max" where there is no limit
+        limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        facts = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+        free = min(free, limit - used + int(facts["inactive_file"]))
+    return own + max(0, free)
+
+
+def _share(part: float, whole: float) -> float:
+    return round(min(1.0, max(0.0, part / whole)), 4) if whole > 0 else 0.0

@@ -1,0 +1,410 @@
+"""The cache of decoded frames: exact, resumable, refused in words where there is no room, and never trusted when damaged."""
+
+import json
+import multiprocessing
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections import namedtuple
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.config import DatasetConfig
+from core.data import cache
+from core.data.cache import build_cache, cache_size, find_cache, list_caches, remove_caches
+from core.data.dataset import open_dataset
+from core.errors import LabError
+from core.places import PROJECT
+from core.runs import ProcessId
+
+KINDS = ["raw", "jpeg"]
+
+
+@pytest.fixture
+def dataset(places, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    return open_dataset(DatasetConfig(height=64, width=128))
+
+
+def folder() -> Path:
+    """The only cache that there is."""
+    (found,) = list_caches()
+    return Path(os.environ["SEGLAB_CACHE"]) / "frames" / found.key
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """What a cache holds, by file; its description says when it was begun, which no two share."""
+    return {file.name: file.read_bytes() for file in path.iterdir() if file.name != "description.json"}
+
+
+def assert_same(cached, dataset, frames):
+    assert len(cached) == len(frames)
+    for index, frame in enumerate(frames):
+        image, target = cached[index]
+        assert np.array_equal(image, dataset.image(frame)) and np.array_equal(target, dataset.target(frame))
+
+
+def test_raw_frames_are_what_decoding_gives_bit_for_bit(dataset):
+    assert_same(build_cache(dataset, dataset.train, "raw"), dataset, dataset.train)
+    image, target = find_cache(dataset, dataset.train, "raw")[3]
+    assert (image.dtype, image.shape, target.dtype, target.shape) == (np.uint8, (64, 128, 3), np.uint8, (64, 128))
+    with pytest.raises(ValueError):
+        image[0, 0] = 0
+    with pytest.raises(ValueError):
+        target[0, 0] = 0
+
+
+def test_real_frames_are_what_decoding_gives_bit_for_bit(shared, places, monkeypatch):
+    root = shared / "data" / "cityscapes"
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(root))
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    dataset = open_dataset(DatasetConfig(name="cityscapes", root=str(root), height=128, width=256, train_limit=20))
+    assert_same(build_cache(dataset, dataset.train, "raw"), dataset, dataset.train)
+
+
+def test_jpeg_frames_have_exact_targets_and_nearly_the_photograph_in_less_room(dataset):
+    cached = build_cache(dataset, dataset.train, "jpeg")
+    for (image, target), frame in zip((cached[index] for index in range(8)), dataset.train, strict=True):
+        assert np.array_equal(target, dataset.target(frame))
+        difference = np.abs(image.astype(int) - dataset.image(frame))
+        assert 0 < difference.mean() < 6, "noisy little pictures are the hardest"
+        assert not image.flags.writeable and not target.flags.writeable
+    assert (folder() / "frames.bin").stat().st_size < cache_size(dataset, dataset.train, "raw") / 2
+
+
+def test_the_size_is_known_before(dataset):
+    build_cache(dataset, dataset.train, "raw")
+    written = sum((folder() / name).stat().st_size for name in ("images.npy", "targets.npy"))
+    assert cache_size(dataset, dataset.train, "raw") == written
+    remove_caches()
+    build_cache(dataset, dataset.train, "jpeg")
+    assert cache_size(dataset, dataset.train, "jpeg") == pytest.approx(
+        (folder() / "frames.bin").stat().st_size, rel=0.3
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_complete_is_found_and_nothing_else(dataset, kind):
+    assert find_cache(dataset, dataset.train, kind) is None
+    asked = []
+    assert build_cache(dataset, dataset.train, kind, should_stop=lambda: len(asked) > 4 or asked.append(0)) is None
+    assert find_cache(dataset, dataset.train, kind) is None
+    assert build_cache(dataset, dataset.train, kind) is not None
+    assert find_cache(dataset, dataset.train, kind) is not None
+    assert find_cache(dataset, dataset.val, kind) is None
+    assert find_cache(dataset, dataset.train[::-1], kind) is None, "the order counts"
+    assert find_cache(replace(dataset, size=(32, 64)), dataset.train, kind) is None
+    assert find_cache(dataset, dataset.train, "raw" if kind == "jpeg" else "jpeg") is None
+    other = replace(dataset.space, from_ids=(0,) * 256)
+    assert find_cache(replace(dataset, space=other), dataset.train, kind) is None
+
+
+def test_a_changed_file_is_another_cache(dataset, places):
+    copy = places.other / "copy.png"
+    shutil.copy(dataset.train[0].labels, copy)
+    frames = (replace(dataset.train[0], labels=copy), *dataset.train[1:])
+    build_cache(dataset, frames, "raw")
+    assert find_cache(dataset, frames, "raw")
+    shutil.copy(dataset.train[1].labels, copy)
+    assert find_cache(dataset, frames, "raw") is None
+    assert_same(build_cache(dataset, frames, "raw"), dataset, frames)
+    assert len(list_caches()) == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_progress_is_told_frame_by_frame(dataset, kind):
+    told = []
+    build_cache(dataset, dataset.train, kind, progress=lambda done, count: told.append((done, count)))
+    assert told == [(done, 8) for done in range(1, 9)]
+    build_cache(dataset, dataset.train, kind, progress=lambda *_: pytest.fail("it is there already"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stopped_build_is_gone_on_from_without_decoding_again(dataset, kind, monkeypatch):
+    build_cache(dataset, dataset.train, kind)
+    whole = contents(folder())
+    remove_caches()
+    asked = []
+    assert build_cache(dataset, dataset.train, kind, should_stop=lambda: len(asked) > 3 or asked.append(0)) is None
+    (entry,) = list_caches()
+    assert not entry.complete and not entry.in_hand
+    done = int(np.frombuffer((folder() / "done").read_bytes(), np.uint8).sum())
+    assert 0 < done < 8
+    told = []
+    build_cache(dataset, dataset.train, kind, progress=lambda done, _: told.append(done))
+    assert told == list(range(done + 1, 9))
+    assert contents(folder()) == whole
+
+
+BUILDER = """
+import os, signal, sys
+from core.config import DatasetConfig
+from core.data import cache
+from core.data.dataset import open_dataset
+kind, frames, when = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+cache.GROUP_FRAMES = 2
+def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+if when == "before the flags":
+    flush, calls = cache._flush, []
+    def flush_or_die(file):
+        calls.append(file.name)
+        flush(file)
+        if sum(name.endswith(("targets.npy", "index")) for name in calls) == frames: die()
+    cache._flush = flush_or_die
+def progress(done, count):
+    if when == "between groups" and done == frames: die()
+dataset = open_dataset(DatasetConfig(height=64, width=128))
+cache.build_cache(dataset, dataset.train, kind, progress)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nothing kills like that here")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("frames", "when", "kept"), [(5, "between groups", 4), (2, "before the flags", 2)])
+def test_a_killed_build_ends_as_an_undisturbed_one(dataset, kind, frames, when, kept):
+    build_cache(dataset, dataset.train, kind)
+    whole = contents(folder())
+    remove_caches()
+    command = [sys.executable, "-c", BUILDER, kind, str(frames), when]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert sum((folder() / "done").read_bytes()) == kept
+    assert len(list(folder().glob("lock-*"))) == 1, "it left its lock behind"
+    told = []
+    build_cache(dataset, dataset.train, kind, lambda done, _: told.append(done))
+    assert told == list(range(kept + 1, 9)), "what was safely there is not done again"
+    assert contents(folder()) == whole
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_at_once_build_it_once(dataset, kind, monkeypatch):
+    decoded, found = [], []
+    read = type(dataset).image
+    monkeypatch.setattr(type(dataset), "image", lambda self, frame: decoded.append(frame.id) or read(self, frame))
+    builders = [
+        threading.Thread(target=lambda: found.append(build_cache(dataset, dataset.train, kind))) for _ in range(4)
+    ]
+    for builder in builders:
+        builder.start()
+    for builder in builders:
+        builder.join(30)
+    assert len(found) == 4 and all(cached is not None for cached in found)
+    estimated = min(cache.ENCODED_FRAMES, 8) if kind == "jpeg" else 0
+    assert len(decoded) == 8 + estimated
+    assert not list(folder().glob("lock-*"))
+
+
+def test_two_processes_that_build_at_once_spoil_nothing(dataset):
+    command = [sys.executable, "-c", BUILDER, "raw", "0", "never"]
+    others = [subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) for _ in range(2)]
+    cached = build_cache(dataset, dataset.train, "raw")
+    for other in others:
+        assert other.wait(60) == 0, other.stderr.read()
+        other.stderr.close()
+    assert_same(cached, dataset, dataset.train)
+
+
+def test_while_another_builds_one_waits_and_may_stop_waiting(dataset):
+    build_cache(dataset, dataset.train, "raw", should_stop=lambda: True)
+    place = Path(os.environ["SEGLAB_CACHE"]) / "frames"
+    assert list(place.iterdir())
+    me = ProcessId.of(os.getpid())
+    lock = next(place.iterdir()) / f"lock-{me.pid}-{me.started!r}-00000000"
+    lock.touch()
+    told = []
+    stopped = build_cache(dataset, dataset.train, "raw", lambda *facts: told.append(facts), lambda: bool(told))
+    assert stopped is None and told == [(0, 8)]
+    assert list_caches()[0].in_hand
+    assert remove_caches() == 0 and lock.exists(), "what is being built is left alone"
+    lock.rename(lock.with_name(f"lock-{me.pid}-{me.started - 100!r}-00000000"))  # an earlier process of that number
+    assert_same(build_cache(dataset, dataset.train, "raw"), dataset, dataset.train)
+
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_disk_that_is_too_full_is_refused_in_words(dataset, kind, monkeypatch):
+    needed = cache_size(dataset, dataset.train, kind)
+    free = cache.SPARE_BYTES + needed
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: Usage(10**12, 0, free - 1))
+    with pytest.raises(
+        LabError, match=r"takes 0\.\d+ GB more .* 1\.1 GB are free.*smaller size, or set the cache to off"
+    ):
+        build_cache(dataset, dataset.train, kind)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: Usage(10**12, 0, free))
+    assert build_cache(dataset, dataset.train, kind)
+
+
+def test_only_frames_that_are_done_count_as_written(dataset, monkeypatch):
+    asked = []
+    build_cache(dataset, dataset.train, "raw", should_stop=lambda: len(asked) > 2 or asked.append(0))
+    assert (folder() / "images.npy").stat().st_size > 8 * 64 * 128 * 3, "the file has its full length"
+    done = sum((folder() / "done").read_bytes())
+    rest = cache_size(dataset, dataset.train, "raw") * (8 - done) // 8
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: Usage(0, 0, cache.SPARE_BYTES + rest - 1))
+    with pytest.raises(LabError, match="more on the disk"):
+        build_cache(dataset, dataset.train, "raw")
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: Usage(0, 0, cache.SPARE_BYTES + rest))
+    assert build_cache(dataset, dataset.train, "raw")
+
+
+def test_a_disk_that_fills_up_meanwhile_is_told_in_words(dataset, monkeypatch):
+    def full(_file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "_flush", full)
+    with pytest.raises(LabError, match="The disk filled up"):
+        build_cache(dataset, dataset.train, "raw")
+
+
+def test_a_frame_that_cannot_be_read_is_told_as_without_a_cache(dataset, places):
+    broken = places.other / "broken.png"
+    broken.write_bytes(b"no picture")
+    frames = (*dataset.train[:4], replace(dataset.train[4], image=broken))
+    with pytest.raises(LabError, match="can't be read as an image"):
+        build_cache(dataset, frames, "raw")
+    assert not list(folder().glob("lock-*"))
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def lengthen(path):
+    os.truncate(path, path.stat().st_size + 1)
+
+
+def scribble(path):
+    path.write_bytes(b"\xff" * path.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "damage"),
+    [("raw", name, damage) for name in ("images.npy", "targets.npy") for damage in (Path.unlink, cut, lengthen)]
+    + [("raw", "images.npy", scribble)]
+    + [("jpeg", "index", damage) for damage in (Path.unlink, cut, lengthen, scribble)]
+    + [("jpeg", "frames.bin", damage) for damage in (Path.unlink, cut)],
+)
+def test_what_is_damaged_is_not_there_and_is_built_again(dataset, kind, name, damage):
+    build_cache(dataset, dataset.train, kind)
+    whole = contents(folder())
+    damage(folder() / name)
+    assert find_cache(dataset, dataset.train, kind) is None
+    assert not list_caches()[0].complete
+    build_cache(dataset, dataset.train, kind)
+    assert contents(folder()) == whole
+
+
+def test_an_encoded_frame_that_cannot_be_decoded_comes_from_the_data_set(dataset):
+    build_cache(dataset, dataset.train, "jpeg")
+    scribble(folder() / "frames.bin")
+    assert_same(find_cache(dataset, dataset.train, "jpeg"), dataset, dataset.train)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("damage", [Path.unlink, cut, lengthen, scribble])
+def test_lost_flags_cost_time_and_nothing_else(dataset, kind, damage):
+    build_cache(dataset, dataset.train, kind)
+    whole = contents(folder())
+    damage(folder() / "done")
+    (folder() / "finished").unlink()
+    assert find_cache(dataset, dataset.train, kind) is None
+    build_cache(dataset, dataset.train, kind)
+    assert contents(folder()) == whole
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frames_of_a_cache_that_was_deleted_meanwhile_are_decoded(dataset, kind):
+    cached = build_cache(dataset, dataset.train, kind)
+    remove_caches()
+    assert_same(cached, dataset, dataset.train)
+
+
+def frame_of(cached, index, answers):
+    """In a process of its own."""
+    answers.put(tuple(array.tobytes() for array in cached[index]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_spawned_process_sees_the_same_frames(dataset, kind):
+    cached = build_cache(dataset, dataset.train, kind)
+    here = tuple(array.tobytes() for array in cached[5])
+    assert len(pickle.dumps(cached)) < 20_000, "what travels is where it lies, not what is in it"
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    process = context.Process(target=frame_of, args=(cached, 5, answers))
+    process.start()
+    assert answers.get(timeout=60) == here
+    process.join(60)
+
+
+def test_the_list_says_what_there_is_and_the_last_used_comes_first(dataset):
+    assert list_caches() == []
+    build_cache(dataset, dataset.train, "raw")
+    build_cache(dataset, dataset.val, "jpeg")
+    for number, path in enumerate(sorted(Path(os.environ["SEGLAB_CACHE"]).glob("frames/*/finished"))):
+        os.utime(path, (number, number))
+    find_cache(dataset, dataset.train, "raw")
+    first, second = list_caches()
+    assert (first.kind, first.frames, first.splits, first.size) == ("raw", 8, ("train",), (64, 128))
+    assert (second.kind, second.frames, second.splits, second.name) == ("jpeg", 4, ("val",), "streets")
+    assert first.complete and second.complete and first.root == str(dataset.root)
+    assert first.bytes >= cache_size(dataset, dataset.train, "raw") > second.bytes > 0
+    assert first.used > second.used
+
+
+def test_caches_are_removed_by_key_or_all_partial_and_nameless_ones_too(dataset):
+    build_cache(dataset, dataset.train, "raw")
+    build_cache(dataset, dataset.val, "raw", should_stop=lambda: True)
+    build_cache(dataset, dataset.val, "jpeg")
+    (Path(os.environ["SEGLAB_CACHE"]) / "frames" / "nameless").mkdir()
+    key = next(entry.key for entry in list_caches() if entry.kind == "raw" and entry.complete)
+    assert remove_caches([key, "../.."]) >= cache_size(dataset, dataset.train, "raw")
+    assert key not in {entry.key for entry in list_caches()} and len(list_caches()) == 3
+    remove_caches()
+    assert list_caches() == []
+    assert dataset.image(dataset.train[0]).any(), "the data itself is untouched"
+
+
+@pytest.mark.parametrize("description", ["", "[]", '{"kind": 3}', "{"])
+def test_a_description_that_cannot_be_read_leaves_a_nameless_entry(dataset, description):
+    build_cache(dataset, dataset.train, "raw")
+    (folder() / "description.json").write_text(description)
+    (entry,) = list_caches()
+    assert (entry.name, entry.kind, entry.complete) == ("", "", False)
+    assert find_cache(dataset, dataset.train, "raw"), "it is for the list alone"
+
+
+@pytest.mark.parametrize("frames", [-1, 0, 10**15, float("inf")])
+def test_a_description_that_lies_is_not_believed(dataset, frames):
+    build_cache(dataset, dataset.train, "jpeg")
+    path = folder() / "description.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"frames": frames}))
+    assert not list_caches()[0].complete
+
+
+def test_a_run_learns_the_same_from_a_cache_and_says_that_it_is_built(dataset, places, tiny_config):
+    from core.runs import create_run, read_metrics
+    from core.training.loop import train
+
+    def learn(kind):
+        phases = []
+        config = tiny_config({"cache": kind}, epochs=1, evaluations=1, rotation=10, blur=0.5, rare_crops=0.5)
+        run = create_run(config, places.runs)
+        train(run, config, lambda **facts: phases.append(facts.get("phase")), should_stop=lambda: False)
+        return [row["loss"] for row in read_metrics(run)[0]], phases
+
+    losses, phases = learn("off")
+    assert not list_caches() and len(losses) == 5
+    from_cache, with_building = learn("raw")
+    assert from_cache == losses
+    assert "keeping decoded frames, 8 of 8" in with_building and "keeping decoded frames, 8 of 8" not in phases
+    assert {entry.splits for entry in list_caches()} == {("train",), ("val",)}

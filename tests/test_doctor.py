@@ -1,0 +1,573 @@
+"""The data-set doctor: data sets broken in every way that is known, what it says of each, and that training refuses them."""
+
+import json
+import os
+import struct
+import threading
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.__main__ import main
+from core.config import read_config
+from core.data.class_table import read_class_table
+from core.data.dataset import open_dataset
+from core.data.doctor import examine, examine_dataset, refuse_broken
+from core.data.doctor.known_colors import KNOWN_COLORS, recognise
+from core.errors import LabError
+from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS
+from core.runs import create_run
+from core.training.loop import train
+
+SIZE = (64, 96)
+STREET = [7, 8, 11, 21, 23, 26, 24, 0]
+COLOR_OF = {label.id: label.color for label in CITYSCAPES_LABELS}
+TRAIN_ID_OF = {label.id: label.train_id for label in CITYSCAPES_LABELS}
+CAMVID = [(128, 128, 128), (128, 0, 0), (64, 0, 128), (64, 192, 0)]
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(tmp_path))
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+def photo(number):
+    """A picture that no other number has, uint8 (64, 96, 3)."""
+    cells = np.random.default_rng(number).integers(0, 256, (8, 12, 3), np.uint8)
+    return cells.repeat(8, axis=0).repeat(8, axis=1)
+
+
+def bands(values, number=0):
+    """A map in which every value has an area; another number shifts them."""
+    rows, columns = np.indices(SIZE)
+    return np.array(values)[((columns // 6 + rows // 16 * 3 + number) % len(values))]
+
+
+def write(path, picture, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    picture.save(path, **options)
+
+
+@dataclass
+class Writer:
+    """Writes 4 frames to learn from and 2 to score on; `masks` makes the label map of each."""
+
+    root: Path
+    layout: str
+    values: tuple = ()
+
+    def paths(self, number):
+        split = "train" if number < 4 else "val"
+        if self.layout == "cityscapes":
+            name = f"aachen_000000_{number:06d}"
+            return (
+                self.root / f"leftImg8bit/{split}/aachen/{name}_leftImg8bit.png",
+                self.root / f"gtFine/{split}/aachen/{name}_gtFine_labelIds.png",
+            )
+        return self.root / f"images/{split}/{number}.png", self.root / f"masks/{split}/{number}.png"
+
+    def image(self, number):
+        return self.paths(number)[0]
+
+    def mask(self, number):
+        return self.paths(number)[1]
+
+    def healthy(self):
+        for number in range(6):
+            write(self.image(number), photo(number))
+        return self.masks(lambda labels: labels)
+
+    def masks(self, change, only=range(6), **options):
+        for number in only:
+            labels = bands(STREET if self.layout == "cityscapes" else [0, 1, 2], number).astype(np.uint8)
+            write(self.mask(number), change(labels), **options)
+        return self
+
+    def table(self, rows=None):
+        rows = rows or [{"name": name, "ids": [number]} for number, name in enumerate(("road", "car", "sky"))]
+        (self.root / "classes.json").write_text(json.dumps(rows))
+        return self
+
+
+def cityscapes(root):
+    return Writer(root, "cityscapes").healthy()
+
+
+def folder(root):
+    return Writer(root, "folder").healthy().table()
+
+
+def painted(labels, colors):
+    return np.array(colors, np.uint8)[labels]
+
+
+def official_colors(labels):
+    table = np.zeros((256, 3), np.uint8)
+    for label_id, color in COLOR_OF.items():
+        table[label_id] = color
+    return table[labels]
+
+
+def with_palette(labels, colors):
+    picture = Image.fromarray(labels, mode="P")
+    picture.putpalette([part for color in colors for part in color])
+    return picture
+
+
+def blurred(labels):
+    return cv2.resize(labels, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_LINEAR)
+
+
+def cut(path, share=0.5):
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+
+
+def both(change):
+    """The same change in either layout."""
+    return [lambda root: change(cityscapes(root)), lambda root: change(folder(root))]
+
+
+def jpeg_photo(data):
+    data.image(1).unlink()
+    path = data.image(1).with_suffix(".jpg")
+    write(path, photo(1))
+    return path
+
+
+def turned(data, orientation, shape):
+    path = jpeg_photo(data)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    write(path, cv2.resize(photo(1), shape[::-1]), exif=exif)
+
+
+def bomb(path):
+    """A PNG whose header promises 30000 x 30000 pixels."""
+    promise = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", promise), (b"IDAT", zlib.compress(b"nothing")), (b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+            for name, data in chunks
+        )
+    )
+
+
+TRAIN_IDS = np.array([TRAIN_ID_OF.get(number, 255) for number in range(256)], np.uint8)
+COLORED = [{"name": "road", "color": [10, 20, 200]}, {"name": "car", "color": [0, 200, 90]}, {"name": "sky", "color": [90, 0, 5]}]  # fmt: skip
+OWN = [(10, 20, 200), (0, 200, 90), (90, 0, 5)]
+
+BOTH = [
+    ("unreadable-image", "can't be read as an image", lambda data: cut(data.image(1))),
+    ("unreadable-mask", "can't be read as a label map", lambda data: cut(data.mask(5))),
+    ("unreadable-image", "it is no picture", lambda data: data.image(2).write_text("<html>Not found</html>")),
+    ("empty-image", "empty file of zero bytes", lambda data: data.image(1).write_bytes(b"")),
+    ("empty-mask", "empty file of zero bytes", lambda data: data.mask(1).write_bytes(b"")),
+    ("too-large-image", "too large to be opened", lambda data: bomb(data.image(0))),
+    ("too-large-mask", "too large to be opened", lambda data: bomb(data.mask(0))),
+    ("size-mismatch", "96 x 64 pixels and its mask 96 x 32", lambda data: data.masks(lambda x: x[:32], only=[2])),
+    ("turned", "width and height swapped", lambda data: data.masks(lambda x: np.rot90(x), only=[2])),
+    ("sixteen-bit", "multiples of 257", lambda data: data.masks(lambda x: x.astype(np.uint16) * 257)),
+    ("blurred-masks", "was blurred, probably by resizing", lambda data: data.masks(lambda x: blurred(x * 7))),
+    ("lossy-masks", "saved as JPEG", lambda data: data.masks(lambda x: x * 7, format="JPEG", quality=60)),
+    ("painted-in-colors", "painted in colours", lambda data: data.masks(lambda x: painted(x % 3, OWN))),
+    ("odd-numbers", "one whole number of 0 to 255", lambda data: cv2.imwrite(str(data.mask(1)), (photo(1).astype(np.uint16) * 200))),
+    ("no-class-pixels", "No pixel of the training labels", lambda data: data.masks(lambda x: x * 0 + 255, only=range(4))),
+    ("no-class-pixels", "No pixel of the validation labels", lambda data: data.masks(lambda x: x * 0 + 255, only=(4, 5))),
+    ("binary", "black and white", lambda data: data.masks(lambda x: (x % 2 * 255).astype(np.uint8))),
+]  # fmt: skip
+
+CITYSCAPES_ONLY = [
+    ("train-ids", "look like Cityscapes train ids", lambda data: data.masks(lambda x: TRAIN_IDS[x])),
+    ("train-ids", "(like 1 other)", lambda data: data.masks(lambda x: TRAIN_IDS[x], only=(4, 5))),
+    ("painted-in-colors", "official colours of Cityscapes", lambda data: data.masks(official_colors)),
+    ("painted-in-colors", "'gtFine/val/aachen/aachen_000000_000004_gtFine_labelIds.png' is painted", lambda data: data.masks(official_colors, only=[4])),
+    ("sixteen-bit", "instanceIds", lambda data: data.masks(lambda x: np.where(x > 23, x * 1000.0 + 3, x).astype(np.uint16))),
+    ("ids-above-table", "end at 33", lambda data: data.masks(lambda x: x + 60)),
+    ("palette-places", "official colours in its palette, but at other places", lambda data: data.masks(
+        lambda x: with_palette(x, [COLOR_OF.get(33 - n, (0, 0, 0)) for n in range(34)]))),
+    ("no-masks", "none has its labels", lambda data: [data.mask(number).unlink() for number in range(4)]),
+    ("no-images", "There is no image under", lambda data: [data.image(number).unlink() for number in range(4)]),
+    ("no-images", "holds no leftImg8bit", lambda data: (data.root / "leftImg8bit").rename(data.root.parent / "away")),
+    ("no-split", "has no val split", lambda data: (data.root / "leftImg8bit/val").rename(data.root.parent / "away")),
+    ("unreadable-mask", "can't be read as polygons", lambda data: (data.mask(1).unlink(),
+        Path(str(data.mask(1)).replace("_labelIds.png", "_polygons.json")).write_text('{"imgHeight": 64'))),
+]  # fmt: skip
+
+FOLDERS_ONLY = [
+    ("one-based", "counts its classes from 1 to 3", lambda data: data.masks(lambda x: x + 1)),
+    ("ids-not-colors", "class table names colours", lambda data: data.table(COLORED)),
+    ("swapped-colors", "red and blue swapped", lambda data: data.table(COLORED).masks(lambda x: painted(x, OWN)[..., ::-1])),
+    ("unknown-colors", "those of CamVid", lambda data: data.table(COLORED).masks(lambda x: painted(x + 1, CAMVID))),
+    ("lossy-masks", "saved as JPEG", lambda data: data.table(COLORED).masks(lambda x: painted(x, OWN), format="JPEG", quality=60)),
+    ("exif-turned", "EXIF orientation", lambda data: (turned(data, 6, SIZE), data.masks(lambda x: x, only=[1]))),
+    ("class-table", "line 1, column 3", lambda data: (data.root / "classes.json").write_text("[{")),
+    ("class-table", "belongs to both", lambda data: data.table([{"name": "a", "ids": [1]}, {"name": "b", "ids": [1]}])),
+    ("no-class-table", "no class table", lambda data: (data.root / "classes.json").unlink()),
+    ("no-masks", "but no masks", lambda data: (data.root / "masks").rename(data.root.parent / "away")),
+    ("no-images", "but no photographs", lambda data: (data.root / "images").rename(data.root.parent / "away")),
+    ("no-pairs", "don't match", lambda data: [data.mask(n).rename(data.mask(n).with_stem(f"other{n}")) for n in range(6)]),
+    ("empty", "holds no pictures", lambda data: [path.unlink() for n in range(6) for path in data.paths(n)]),
+    ("no-split", "at least one of each", lambda data: [path.unlink() for n in range(1, 6) for path in data.paths(n)]),
+    ("truncated-image", "the file was cut short", lambda data: cut(jpeg_photo(data))),
+    ("truncated-mask", "the file was cut short", lambda data: (write(data.mask(1), bands([0, 1, 2]).astype(np.uint8), format="JPEG"), cut(data.mask(1), 0.95))),
+]  # fmt: skip
+
+ERRORS = [
+    *(pytest.param("cityscapes", *case, id=f"cityscapes-{n}-{case[0]}") for n, case in enumerate(BOTH + CITYSCAPES_ONLY)),
+    *(pytest.param("folder", *case, id=f"folder-{n}-{case[0]}") for n, case in enumerate(BOTH + FOLDERS_ONLY)),
+]  # fmt: skip
+
+
+def broken(root, layout, damage):
+    damage(cityscapes(root) if layout == "cityscapes" else folder(root))
+    return root
+
+
+def listing(root):
+    return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_size) for path in root.rglob("*")}
+
+
+def start_training(root, layout, classes="auto"):
+    """What a trainer does with its data before the first step."""
+    values = {"name": layout, "root": str(root), "classes": classes, "height": 64, "width": 96}
+    refuse_broken(examine_dataset(open_dataset(read_config({"dataset": values}).dataset), most=400))
+
+
+def found(root, code, severity, **options):
+    """The finding of a code, which must be there and as severe."""
+    by_code = {finding.code: finding for finding in reversed(examine(root, **options).findings)}
+    assert code in by_code, list(by_code)
+    assert by_code[code].severity == severity
+    return by_code[code]
+
+
+def test_there_are_forty_broken_data_sets():
+    assert len(ERRORS) >= 40
+
+
+@pytest.mark.parametrize(("layout", "code", "fragment", "damage"), ERRORS)
+def test_what_is_broken_is_found_named_and_refused_by_training(root, layout, code, fragment, damage):
+    broken(root, layout, damage)
+    before = listing(root)
+    report = examine(root)
+    assert listing(root) == before, "the doctor only looks"
+    errors = {finding.code: finding for finding in reversed(report.errors)}
+    assert code in errors, [finding.text for finding in report.findings]
+    assert fragment in errors[code].sentence and report.exit_code == 42
+    assert all(not os.path.isabs(name) for name in errors[code].files)
+    assert json.loads(json.dumps(report.to_json()))["healthy"] is False
+    if report.proposal:
+        path = root.parent / "proposal.json"
+        path.write_text(report.proposal)
+        assert read_class_table(path).classes
+    with pytest.raises(LabError) as refused:
+        start_training(root, layout)
+    assert fragment in str(refused.value)
+
+
+@pytest.mark.parametrize(("layout", "build"), [("cityscapes", cityscapes), ("folder", folder)])
+def test_a_healthy_data_set_has_no_error_and_is_trained_on(root, layout, build):
+    build(root)
+    before = listing(root)
+    report = examine(root)
+    assert (report.layout, report.pairs, report.looked_at) == (layout, {"train": 4, "val": 2}, 6)
+    assert report.healthy and report.exit_code == 0 and report.proposal == "" and report.sizes == {"96 x 64": 6}
+    assert {finding.code for finding in report.findings} <= {"class-missing-train", "class-missing-val"}
+    start_training(root, layout)
+    assert listing(root) == before
+
+
+def test_pixels_images_and_ids_are_counted(root):
+    folder(root).masks(lambda labels: np.minimum(labels, 1), only=range(4))
+    report = examine(root)
+    truth = np.bincount(np.concatenate([np.minimum(bands([0, 1, 2], n), 1).ravel() for n in range(4)]), minlength=3)
+    assert report.pixels["train"] == truth.tolist() and report.images == {"train": [4, 4, 0], "val": [2, 2, 2]}
+    assert report.ids == {"0": 6, "1": 6, "2": 2}
+    assert "sky never occurs in train" in found(root, "class-missing-train", "warning").sentence
+
+
+def polygons(number):
+    corner = [[0, 0], [60 + number, 0], [60, 40], [0, 40]]
+    return json.dumps({"imgHeight": 64, "imgWidth": 96, "objects": [{"label": "road", "polygon": corner}]})
+
+
+def copy_frame(data, source, target):
+    for path, goal in zip(data.paths(source), data.paths(target), strict=True):
+        goal.write_bytes(path.read_bytes())
+
+
+WORTH_A_WORD = [
+    ("folder", "images-without-masks", "warning", "has no mask", lambda data: data.mask(1).unlink()),
+    ("folder", "masks-without-images", "warning", "has no photograph", lambda data: data.image(1).unlink()),
+    ("cityscapes", "images-without-masks", "warning", "has no mask", lambda data: data.mask(1).unlink()),
+    ("cityscapes", "masks-without-images", "warning", "has no photograph", lambda data: data.image(1).unlink()),
+    ("folder", "size-differs", "note", "both are scaled", lambda data: data.masks(lambda x: x[::2, ::2], only=[1])),
+    ("folder", "mixed-sizes", "note", "2 different sizes", lambda data: write(data.image(1), photo(1).repeat(2, axis=0).repeat(2, axis=1))),
+    ("folder", "exif-orientation", "note", "EXIF", lambda data: turned(data, 3, SIZE)),
+    ("folder", "ids-above-table", "warning", "holds the ids 9", lambda data: data.masks(lambda x: np.where(x == 2, 9, x).astype(np.uint8), only=[1])),
+    ("folder", "unknown-ids", "warning", "holds the ids 1,", lambda data: data.table([{"name": "a", "ids": [0]}, {"name": "b", "ids": [2]}])),
+    ("folder", "unknown-colors", "warning", "#5a0005", lambda data: data.table(COLORED[:2]).masks(lambda x: painted(x, OWN))),
+    ("folder", "blurred-masks", "warning", "was blurred", lambda data: data.table(COLORED).masks(
+        lambda x: cv2.resize(painted(x.repeat(8, axis=0).repeat(8, axis=1), OWN), None, fx=0.7, fy=0.7))),
+    ("folder", "blank-masks", "warning", "no pixel of any class", lambda data: data.masks(lambda x: x * 0 + 255, only=[1])),
+    ("cityscapes", "blank-masks", "warning", "no pixel of any class", lambda data: data.masks(lambda x: x * 0, only=[1])),
+    ("folder", "sixteen-bit-harmless", "note", "16 bits", lambda data: data.masks(lambda x: x.astype(np.uint16))),
+    ("folder", "palette", "note", "palette picture", lambda data: data.masks(lambda x: with_palette(x, OWN))),
+    ("folder", "class-missing-val", "warning", "class road never occurs in val", lambda data: data.masks(lambda x: np.maximum(x, 1), only=(4, 5))),
+    ("folder", "train-val-duplicates", "warning", "'images/train/0.png' and 'images/val/4.png' show the same picture", lambda data: copy_frame(data, 0, 4)),
+    ("cityscapes", "train-val-duplicates", "warning", "show the same picture", lambda data: copy_frame(data, 0, 4)),
+    ("folder", "train-duplicates", "note", "both are in train", lambda data: copy_frame(data, 0, 1)),
+    ("folder", "train-val-names", "warning", "same name in train and val", lambda data: [
+        path.rename(path.with_stem("0")) for path in data.paths(4)]),
+    ("folder", "unusual-image", "note", "is gray", lambda data: write(data.image(1), photo(1)[..., 0])),
+    ("folder", "unusual-image", "note", "16 bits", lambda data: write(data.image(1), photo(1)[..., 0].astype(np.uint16) * 200)),
+    ("folder", "unusual-image", "note", "transparency", lambda data: write(data.image(1), Image.fromarray(photo(1)).convert("RGBA"))),
+    ("folder", "unusual-image", "note", "CMYK", lambda data: write(jpeg_photo(data), Image.fromarray(photo(1)).convert("CMYK"))),
+    ("folder", "animated", "warning", "several pictures", lambda data: write(
+        data.image(1), photo(1), save_all=True, append_images=[Image.fromarray(photo(2))])),
+    ("folder", "skipped", "warning", "read already", lambda data: (data.root / "images/again").symlink_to(data.root)),
+    ("folder", "skipped", "warning", "out of the folders", lambda data: (data.root / "images/out").symlink_to("/usr/share")),
+    ("cityscapes", "polygons-only", "note", "are polygons", lambda data: (data.mask(1).unlink(),
+        Path(str(data.mask(1)).replace("_labelIds.png", "_polygons.json")).write_text(polygons(1)))),
+    ("folder", "rare-class", "note", "car makes less than 0.01%", lambda data: data.masks(lambda x: x * 0).masks(
+        lambda x: np.pad([[1]], ((0, 639), (0, 959))).astype(np.uint8), only=[0])),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layout", "code", "severity", "fragment", "damage"),
+    [pytest.param(*case, id=f"{case[0]}-{n}-{case[1]}") for n, case in enumerate(WORTH_A_WORD)],
+)
+def test_what_is_odd_is_said_and_trained_on(root, layout, code, severity, fragment, damage):
+    broken(root, layout, damage)
+    before = listing(root)
+    assert fragment in found(root, code, severity).sentence
+    assert examine(root).healthy and listing(root) == before
+    start_training(root, layout)
+
+
+MENDED = [case for case in BOTH + FOLDERS_ONLY if case[0] in (
+    "painted-in-colors", "binary", "one-based", "ids-not-colors", "swapped-colors", "unknown-colors", "no-class-table")]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "fragment", "damage"), MENDED, ids=[f"{n}-{case[0]}" for n, case in enumerate(MENDED)]
+)
+def test_a_folder_is_healthy_once_the_proposal_is_saved(root, code, fragment, damage):
+    broken(root, "folder", damage)
+    (root / "classes.json").write_text(examine(root).proposal)
+    assert examine(root).errors == ()
+    start_training(root, "folder")
+
+
+@pytest.mark.parametrize("damage", [CITYSCAPES_ONLY[0][2], CITYSCAPES_ONLY[2][2]])
+def test_the_proposal_gives_the_same_targets_as_label_ids_would(root, damage):
+    data = cityscapes(root)
+    values = {"name": "cityscapes", "root": str(root), "height": 64, "width": 96}
+    right = open_dataset(read_config({"dataset": values}).dataset)
+    expected = [right.target(frame) for frame in right.val]
+    damage(data)
+    table = root / "classes.json"
+    table.write_text(examine(root).proposal)
+    mended = open_dataset(read_config({"dataset": values | {"classes": str(table)}}).dataset)
+    assert mended.space.classes == CITYSCAPES_19.classes
+    assert all(np.array_equal(mended.target(f), e) for f, e in zip(mended.val, expected, strict=True))
+    assert examine(root, classes=str(table)).healthy
+
+
+def test_a_palette_of_voc_names_the_classes(root):
+    voc = [color for _, color in KNOWN_COLORS[3].classes]
+    folder(root).masks(lambda labels: with_palette(labels, voc))
+    (root / "classes.json").unlink()
+    assert [row["name"] for row in json.loads(examine(root).proposal)] == ["background", "aeroplane", "bicycle"]
+
+
+def test_colors_are_recognised_and_those_of_nobody_are_not():
+    assert KNOWN_COLORS[3].classes[15] == ("person", (192, 128, 128))
+    assert recognise({color: 5 for color in CAMVID}).title == "CamVid"
+    assert recognise({(1, 2, 3): 5, (4, 5, 6): 7}) is None
+
+
+def test_an_empty_table_as_the_shell_makes_it_counts_as_none(root):
+    folder(root)
+    (root / "classes.json").write_bytes(b"")
+    report = examine(root)
+    assert [row["ids"] for row in json.loads(report.proposal)] == [[0], [1], [2]]
+    assert "no-class-table" in {finding.code for finding in report.errors}
+
+
+@pytest.mark.parametrize("build", both(lambda data: data))
+def test_a_file_that_vanishes_while_it_is_examined_is_named(root, build, monkeypatch):
+    data = build(root)
+    monkeypatch.setattr("core.data.doctor.survey.os.cpu_count", lambda: 1)
+    report = examine(root, progress=lambda done, _: data.mask(5).unlink(missing_ok=True))
+    (finding,) = [finding for finding in report.errors if finding.code == "vanished-mask"]
+    assert finding.files == (str(data.mask(5).relative_to(root)),) and "gone now" in finding.sentence
+    with pytest.raises(LabError, match="gone now"):
+        refuse_broken(report)
+
+
+@pytest.mark.parametrize("layout", ["cityscapes", "folder"])
+def test_a_folder_that_may_not_be_read_is_named(root, layout, monkeypatch):
+    (cityscapes if layout == "cityscapes" else folder)(root)
+    error = PermissionError(13, "Permission denied", str(root / "locked"))
+
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(*("core.data.folder.os.scandir", refuse) if layout == "folder" else (Path, "iterdir", refuse))
+    report = examine(root)
+    assert "locked' can't be opened: Permission denied" in report.errors[0].sentence
+
+
+def test_a_file_that_may_not_be_read_is_named(root, monkeypatch):
+    data = folder(root)
+    really = Image.open
+
+    def refuse(path, *arguments, **options):
+        if path == data.image(1):
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path, *arguments, **options)
+
+    monkeypatch.setattr("core.data.doctor.survey.Image.open", refuse)
+    assert found(root, "forbidden-image", "error").files == ("images/train/1.png",)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_with_the_name_of_a_picture_does_not_hang_the_doctor(root):
+    data = folder(root)
+    data.image(1).unlink()
+    os.mkfifo(data.image(1))
+    assert "it is no file" in found(root, "unreadable-image", "error").sentence
+
+
+def test_the_folder_that_was_meant_is_named(root):
+    cityscapes(root)
+    assert "one folder higher" in found(root / "gtFine", "wrong-folder", "error").sentence
+    assert "one folder deeper" in found(root.parent, "wrong-folder", "error").sentence
+    assert examine(root / "nowhere").errors[0].code == "no-folder"
+
+
+def test_hidden_files_and_strange_names_are_no_trouble(root):
+    data = folder(root)
+    for name in (".hidden.png", "Thumbs.db", ".DS_Store"):
+        (root / "images/train" / name).write_bytes(b"nothing")
+    for path in data.paths(1):
+        path.rename(path.with_name("a b ü 東京.png"))
+    report = examine(root)
+    assert report.healthy and report.pairs == {"train": 4, "val": 2}
+
+
+def test_coarse_masks_are_looked_at_and_their_photographs_only_once(root):
+    data = cityscapes(root)
+    for number in range(4):
+        fine = data.mask(number)
+        coarse = Path(str(fine).replace("gtFine", "gtCoarse"))
+        write(coarse, np.where(bands([0, 1], number), 255, 7).astype(np.uint8))
+    report = examine(root)
+    assert report.pairs == {"train": 4, "train (coarse)": 4, "val": 2} and report.healthy
+    assert report.sizes == {"96 x 64": 6} and "train-duplicates" not in {finding.code for finding in report.findings}
+    coarse.write_bytes(b"")
+    assert found(root, "empty-mask", "error").files[0].startswith("gtCoarse")
+
+
+def test_an_examination_can_be_stopped_and_leaves_no_thread_behind(root, monkeypatch):
+    folder(root)
+    monkeypatch.setattr("core.data.doctor.survey.os.cpu_count", lambda: 1)
+    seen = []
+    report = examine(root, progress=lambda done, count: seen.append((done, count)), should_stop=lambda: len(seen) >= 2)
+    assert report.looked_at == 2 and seen == [(1, 6), (2, 6)]
+    assert "stopped after 2 of 6" in {finding.code: finding for finding in report.findings}["stopped"].sentence
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("doctor")]
+
+
+def test_who_throws_while_it_is_told_how_far_it_is_gets_that_back_and_no_thread_is_left(root):
+    folder(root)
+
+    def throw(done, count):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        examine(root, progress=throw)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("doctor")]
+
+
+def test_a_sample_is_evenly_spread_and_said(root):
+    folder(root)
+    report = examine(root, most=2)
+    assert report.looked_at == 4 and "4 of 6 pairs" in report.findings[-1].sentence
+
+
+def test_a_finding_names_twenty_files_and_counts_them_all(root):
+    for number in range(30):
+        write(root / f"images/{number}.png", photo(number))
+        (root / "masks").mkdir(exist_ok=True)
+        (root / f"masks/{number}.png").write_bytes(b"")
+    finding = found(root, "empty-mask", "error")
+    assert len(finding.files) == 20 and finding.count == 30 and "(like 29 others)" in finding.sentence
+
+
+def command(capsys, *arguments):
+    code = main(["doctor", *map(str, arguments)])
+    return code, capsys.readouterr().out
+
+
+def test_the_command_says_findings_shares_and_the_state(root, capsys):
+    data = folder(root)
+    code, out = command(capsys, root)
+    assert code == 0 and "Healthy: 6 pairs" in out and "pixels of train" in out and "100.0%" in out
+    data.masks(lambda labels: labels + 1)
+    code, out = command(capsys, root)
+    assert code == 42 and "counts its classes from 1 to 3" in out and "--proposal" in out
+    assert command(capsys, "/nowhere")[0] == 42
+
+
+def test_the_command_prints_json_or_the_proposal_alone(root, capsys):
+    folder(root).masks(lambda labels: labels + 1)
+    code, out = command(capsys, root, "--json")
+    report = json.loads(out)
+    assert code == 42 and report["findings"][0]["code"] == "one-based" and report["root"] == str(root)
+    code, out = command(capsys, root, "--proposal")
+    assert code == 0 and out == report["proposal"]
+    (root / "classes.json").write_text(out)
+    assert command(capsys, root)[0] == 0 and command(capsys, root, "--proposal")[0] == 42
+
+
+@pytest.mark.parametrize(
+    ("layout", "damage", "fragment"),
+    [
+        ("cityscapes", CITYSCAPES_ONLY[0][2], "look like Cityscapes train ids"),
+        ("folder", FOLDERS_ONLY[0][2], "counts its classes from 1 to 3"),
+    ],
+)
+def test_a_trainer_stops_before_the_first_step(root, places, tiny_config, layout, damage, fragment):
+    broken(root, layout, damage)
+    config = tiny_config(dataset={"name": layout, "root": str(root), "cache": "off"})
+    steps = []
+    with pytest.raises(LabError, match=fragment):
+        train(
+            create_run(config, places.runs), config, lambda **changes: steps.append(changes.get("step")), lambda: False
+        )
+    assert set(steps) == {None}
+
+
+def test_generated_streets_are_healthy(streets, monkeypatch):
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(streets.parent))
+    assert examine(streets).errors == ()
+
+
+def test_a_sample_of_real_frames_is_healthy(shared):
+    report = examine(shared / "data" / "cityscapes", most=40)
+    assert report.errors == () and report.looked_at == 80
+    assert {finding.severity for finding in report.findings} <= {"warning", "note"}

@@ -1,0 +1,133 @@
+"""Two processes that train together: the same steps and the same scores as one alone, and a sentence when one hangs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from core.errors import LabError
+from core.places import PROJECT
+from core.runs import create_run, evaluations, read_metrics, read_run, update_status, valid_rows
+from core.training.loop import train
+from core.training.team import Team, join_team
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="torchrun's gloo is tried on POSIX alone")
+
+
+def start_together(run, processes=2):
+    command = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "core.training"]
+    return subprocess.Popen(
+        [sys.executable, *command, str(run), "--supervised"],
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=open(run / "train.log", "ab"),
+        stderr=subprocess.STDOUT,
+    )
+
+
+def train_rows(run):
+    return [row for row in valid_rows(read_metrics(run)[0]) if row["kind"] == "train"]
+
+
+def test_two_processes_take_the_same_20_steps_as_one(places, tiny_config):
+    """Without batch statistics, which every process takes over its own frames."""
+    fields = {"epochs": 10, "batch_size": 4, "evaluations": 2, "color_jitter": 0.0}
+    model = {"norm": "group"}
+    alone = create_run(tiny_config(model=model, **fields), places.runs)
+    config = tiny_config(model=model, **fields)
+    assert train(alone, config, lambda **_: None, lambda: False) == "finished"
+    together = create_run(tiny_config(model=model, processes=2, **fields), places.runs)
+    process = start_together(together)
+    assert process.wait(180) == 0, (together / "train.log").read_text()
+    assert read_run(together).state == "finished"
+    ours, theirs = train_rows(together), train_rows(alone)
+    assert len(ours) == len(theirs) == 20
+    for one, two in zip(ours, theirs, strict=True):
+        assert one["loss"] == pytest.approx(two["loss"], abs=1e-3)
+    assert ours[-1]["loss"] < ours[0]["loss"] - 0.3
+    assert [row["step"] for row in evaluations(together)] == [10, 20]
+
+
+SCORE = """
+import json, os, sys, torch
+from pathlib import Path
+from core.config import DatasetConfig, read_config
+from core.data.dataset import open_dataset
+from core.data.loaders import FrameStore, WholeFrames, batches_in_order, build_loader
+from core.hardware import choose_hardware
+from core.models import build_model
+from core.training.evaluation import evaluate
+from core.training.losses import SummedLoss
+from core.training.team import join_team
+config = read_config(json.loads(sys.argv[1]))
+team = join_team(config.training.processes, "cpu")
+hardware = choose_hardware(config.training)
+dataset = open_dataset(config.dataset)
+torch.manual_seed(0)
+model = build_model(config.model, 19)
+store = FrameStore(dataset, dataset.train)
+loader = build_loader(WholeFrames(store), team.part(batches_in_order(len(store), 3)), 0)
+found = evaluate(model, loader, SummedLoss(config.training, torch.ones(19)), hardware, team, keep=(0, 5))
+if team.leads:
+    Path(sys.argv[2]).write_text(json.dumps([found.loss, found.confusion.matrix.tolist()]))
+Path(sys.argv[2] + str(team.rank)).write_text(json.dumps(sorted(found.labels)))
+team.leave()
+"""
+
+
+def test_two_processes_score_as_one_to_the_last_digit(places, tiny_config, tmp_path):
+    script = tmp_path / "score.py"
+    script.write_text(SCORE)
+    results = []
+    for processes in (1, 2):
+        config = tiny_config(processes=processes, batch_size=2)
+        start = (
+            [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        )
+        out = tmp_path / f"score-{processes}"
+        command = [sys.executable, *start, str(script), config.model_dump_json(), str(out)]
+        subprocess.run(command, check=True, cwd=PROJECT, env=os.environ | {"PYTHONPATH": str(PROJECT)}, timeout=120)
+        results.append(out.read_text())
+    assert results[0] == results[1]
+    assert [(tmp_path / f"score-2{rank}").read_text() for rank in (0, 1)] == ["[0]", "[5]"]
+
+
+def test_more_processes_than_were_started_are_refused(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(LabError, match="asks for 2 processes, but 1 was started.*torchrun"):
+        join_team(2, "cpu")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(LabError, match="asks for 2 processes, but 4 were started"):
+        join_team(2, "cpu")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert type(join_team(1, "cpu")) is Team
+
+
+def test_a_team_whose_leader_hangs_ends_within_a_minute(places, tiny_config):
+    config = tiny_config(epochs=5000, batch_size=4, processes=2)
+    run = create_run(config, places.runs)
+    update_status(run, state="queued")
+    launcher = start_together(run)
+    try:
+        deadline = time.monotonic() + 120
+        while not train_rows(run):
+            assert launcher.poll() is None and time.monotonic() < deadline, (run / "train.log").read_text()
+            time.sleep(0.1)
+        children = [
+            child
+            for child in psutil.Process(launcher.pid).children(recursive=True)
+            if child.environ().get("RANK") == "0"
+        ]
+        children[0].send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        assert launcher.wait(90) != 0
+        assert time.monotonic() - began < 60
+        found = read_run(run)
+        assert found.state == "failed" and "no longer answers" in found.status.error
+    finally:
+        if launcher.poll() is None:
+            launcher.kill()
