@@ -1,13 +1,24 @@
 """Still figures. Rows in, plotly figure out; nothing of Streamlit here."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.config import TrainingConfig
+from core.training.rate_test import RatePoint
+from core.training.schedule import rate_share
 
 Color = tuple[int, int, int]
+Value = bool | int | float | str
+
+_SCHEDULE_POINTS = 300
 
 _FADED = 0.45
 """Opacity of the bars of every group but the first."""
+_FEW = 8
+"""So many different values get a place each, at even distances; more are drawn to scale."""
 
 
 def class_shares_figure(
@@ -81,6 +92,235 @@ def cooccurrence_figure(classes: Sequence[str], shares: Sequence[Sequence[float]
         yaxis={"fixedrange": True, "autorange": "reversed", "showgrid": False, "tickmode": "linear"},
     )
     return figure
+
+
+def rate_test_figure(points: Sequence[RatePoint], suggested: float | None, color: str) -> go.Figure:
+    """The losses of a learning-rate range test over the rate, which grows by the same factor from step to step.
+
+    Args:
+        points: so far.
+        suggested: the rate to mark, if there is one yet.
+        color: CSS colour of the smoothed loss.
+    """
+    rates = [point.rate for point in points]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=rates,
+        y=[point.loss for point in points],
+        mode="markers",
+        marker={"size": 4, "color": color, "opacity": _FADED},
+        hovertemplate="rate %{x:.1e}<br>loss %{y:.3g}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=rates,
+        y=[point.smoothed for point in points],
+        mode="lines",
+        line={"color": color, "width": 2},
+        hovertemplate="rate %{x:.1e}<br>smoothed %{y:.3g}<extra></extra>",
+    )
+    # The burst at the end would press everything else flat.
+    low = 0.9 * min((point.smoothed for point in points), default=0.0)
+    high = 1.4 * max((point.smoothed for point in points[:5]), default=1.0)
+    if suggested is not None:
+        figure.add_scatter(
+            x=[suggested, suggested],
+            y=[low, high],
+            mode="lines",
+            line={"color": color, "width": 1.5, "dash": "dot"},
+            hoverinfo="skip",
+        )
+    figure.update_layout(
+        height=260,
+        margin={"l": 48, "r": 12, "t": 8, "b": 40},
+        xaxis={"type": "log", "range": [-6, 0], "fixedrange": True, "title": "learning rate", "exponentformat": "power"},
+        yaxis={"range": [low, high], "fixedrange": True, "title": "training loss"},
+        showlegend=False,
+    )
+    return figure
+
+
+def schedule_figure(training: TrainingConfig, steps: int, steps_per_epoch: float, color: str) -> go.Figure:
+    """The learning rate over a run of so many steps, as its schedule will have it.
+
+    Args:
+        training: the schedule and the highest rate.
+        steps: of the whole run.
+        steps_per_epoch: of one pass over the data; the step schedule counts in them.
+        color: CSS colour of the line.
+    """
+    shown = sorted({1 + round(place * (steps - 1) / (_SCHEDULE_POINTS - 1)) for place in range(_SCHEDULE_POINTS)})
+    figure = go.Figure(
+        go.Scatter(
+            x=shown,
+            y=[training.learning_rate * rate_share(training, step, steps, steps_per_epoch) for step in shown],
+            mode="lines",
+            line={"color": color, "width": 2},
+            customdata=[step / steps_per_epoch for step in shown],
+            hovertemplate="step %{x}, epoch %{customdata:.1f}<br>rate %{y:.3g}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=180,
+        margin={"l": 56, "r": 12, "t": 8, "b": 40},
+        xaxis={"fixedrange": True, "title": "step", "rangemode": "tozero"},
+        yaxis={"fixedrange": True, "title": "learning rate", "rangemode": "tozero", "exponentformat": "e"},
+        showlegend=False,
+    )
+    return figure
+
+
+def parallel_figure(
+    settings: Mapping[str, Sequence[Value]], scores: Sequence[float], score_name: str, logarithmic: Collection[str] = ()
+) -> go.Figure:
+    """Parallel coordinates: a line for each trial through its settings, to its score at the right, coloured by that.
+
+    Args:
+        settings: N values, by the setting's name.
+        scores: N scores, 0..1.
+        score_name: of the last axis.
+        logarithmic: the settings whose values are shown by their logarithm.
+    """
+    percent = [score * 100 for score in scores]
+    axes = []
+    for name, values in settings.items():
+        places, ticks, texts = _axis(values, name in logarithmic)
+        axes.append({"label": name, "values": places, "tickvals": ticks, "ticktext": texts, "range": _ends(places)})
+    axes.append({"label": score_name, "values": percent, "range": _ends(percent)})
+    figure = go.Figure(
+        go.Parcoords(
+            dimensions=axes,
+            line={"color": percent, "colorscale": "Viridis", "cmin": min(percent), "cmax": max(percent)},
+            labelangle=-12,
+        )
+    )
+    figure.update_layout(height=360, margin={"l": 60, "r": 50, "t": 70, "b": 20})
+    return figure
+
+
+def scatter_figure(
+    settings: Mapping[str, Sequence[Value]],
+    scores: Sequence[float],
+    names: Sequence[str],
+    color: str,
+    score_name: str,
+    logarithmic: Collection[str] = (),
+) -> go.Figure:
+    """Each setting against the score, one small plot beside the other; a dot for each trial.
+
+    Args:
+        settings: N values, by the setting's name.
+        scores: N scores, 0..1.
+        names: of the N trials.
+        color: CSS colour of the dots.
+        score_name: of the upright axis.
+        logarithmic: the settings whose values are shown by their logarithm.
+    """
+    columns = min(3, len(settings))
+    rows = -(-len(settings) // columns)
+    figure = make_subplots(
+        rows, columns, shared_yaxes=True, horizontal_spacing=0.04, vertical_spacing=0.28 / rows, subplot_titles=list(settings)
+    )
+    for number, (name, values) in enumerate(settings.items()):
+        places, ticks, texts = _axis(values, name in logarithmic)
+        place = {"row": number // columns + 1, "col": number % columns + 1}
+        figure.add_scatter(
+            x=places,
+            y=[score * 100 for score in scores],
+            mode="markers",
+            marker={"color": color, "size": 9, "opacity": 0.65},
+            customdata=[[trial, str(value)] for trial, value in zip(names, values, strict=True)],
+            hovertemplate="%{customdata[0]}<br>%{customdata[1]}: %{y:.1f}%<extra></extra>",
+            **place,
+        )
+        figure.update_xaxes(
+            tickvals=ticks, ticktext=texts, range=_ends(places), fixedrange=True, showgrid=False, **place
+        )
+    figure.update_yaxes(fixedrange=True, ticksuffix="%")
+    figure.update_yaxes(title=score_name, col=1)
+    figure.update_layout(height=230 * rows + 40, margin={"l": 0, "r": 8, "t": 40, "b": 8}, showlegend=False)
+    return figure
+
+
+def importance_figure(shares: Mapping[str, float], color: str) -> go.Figure:
+    """Horizontal bars of each setting's share of the importance, 0..1, in the order given from the top."""
+    figure = go.Figure(
+        go.Bar(
+            x=[share * 100 for share in shares.values()][::-1],
+            y=list(shares)[::-1],
+            orientation="h",
+            marker={"color": color},
+            text=[f"{share:.0%}" for share in shares.values()][::-1],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{text}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=36 * len(shares) + 40,
+        margin={"l": 0, "r": 60, "t": 8, "b": 8},
+        xaxis={"visible": False, "fixedrange": True},
+        yaxis={"fixedrange": True, "ticklabelstandoff": 6},
+        showlegend=False,
+    )
+    return figure
+
+
+def survivors_figure(
+    scores: Mapping[str, Sequence[float]], frames: Sequence[int], best: str | None, color: str
+) -> go.Figure:
+    """Who came how far: a line for each trial over the rounds, up to the one after which it was dropped.
+
+    Args:
+        scores: 0..1, one a round, by the trial's name.
+        frames: that were learned from in each round.
+        best: name of the trial whose line stands out.
+        color: CSS colour of that line.
+    """
+    figure = go.Figure()
+    for name, line in sorted(scores.items(), key=lambda found: found[0] == best):
+        figure.add_scatter(
+            x=list(range(1, len(line) + 1)),
+            y=[score * 100 for score in line],
+            name=name,
+            mode="lines+markers",
+            line={"color": color if name == best else "rgba(128,128,128,0.55)", "width": 3 if name == best else 1.5},
+            hovertemplate=f"{name}: %{{y:.1f}}%<extra></extra>",
+        )
+    figure.update_layout(
+        height=340,
+        margin={"l": 0, "r": 8, "t": 8, "b": 8},
+        xaxis={
+            "tickvals": list(range(1, len(frames) + 1)),
+            "ticktext": [f"round {number + 1}, {count} frames" for number, count in enumerate(frames)],
+            "range": [0.8, len(frames) + 0.2],
+            "fixedrange": True,
+            "showgrid": False,
+        },
+        yaxis={"title": "mIoU", "ticksuffix": "%", "fixedrange": True},
+        showlegend=False,
+    )
+    return figure
+
+
+def _axis(values: Sequence[Value], logarithmic: bool) -> tuple[list[float], list[float], list[str]]:
+    """Where values stand on an axis, and its ticks with their texts: few or no numbers at even distances, many to scale."""
+    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+    known = sorted(set(values)) if numbers else sorted(set(values), key=str)
+    if not numbers or len(known) <= _FEW:
+        return [float(known.index(value)) for value in values], list(map(float, range(len(known)))), list(map(_short, known))
+    ticks = [known[round(number * (len(known) - 1) / (_FEW - 2))] for number in range(_FEW - 1)]
+    to_scale = math.log10 if logarithmic and known[0] > 0 else float
+    return [to_scale(value) for value in values], [to_scale(tick) for tick in ticks], list(map(_short, ticks))
+
+
+def _ends(places: Sequence[float]) -> list[float]:
+    """A range that holds all places with some air; one of its own where they are all the same."""
+    air = (max(places) - min(places)) * 0.06 or 1.0
+    return [min(places) - air, max(places) + air]
+
+
+def _short(value: Value) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _percent(share: float) -> str:

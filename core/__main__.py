@@ -146,6 +146,20 @@ def rehearse(options: argparse.Namespace) -> dict[str, Any]:
     return found.as_dict()
 
 
+def rate_test(options: argparse.Namespace) -> dict[str, Any]:
+    """Lets the learning rate climb over some steps and suggests one."""
+    from core.training import rate_test
+
+    points = []
+    for point in tqdm(
+        rate_test.rate_test(_wanted_config(options)), total=rate_test.STEPS, unit="step", disable=options.json
+    ):
+        points.append(point)
+    found = rate_test.suggest_rate(points)
+    _say(options, found.sentence)
+    return {"points": [asdict(point) for point in points], **asdict(found)}
+
+
 def runs(options: argparse.Namespace) -> dict[str, Any]:
     """Lists the runs, or does one thing with one of them."""
     folder = runs_folder()
@@ -542,6 +556,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("rehearse", parents=[common], help="try what a training would take")
     _add_config(command)
     command.set_defaults(command=rehearse)
+
+    command = commands.add_parser("rate-test", parents=[common], help="find a learning rate: let it climb, watch the loss")
+    _add_config(command)
+    command.set_defaults(command=rate_test)
 
     command = commands.add_parser("runs", parents=[common], help="list runs, or stop, resume, clone, name, delete one")
     _add_run_actions(command)

@@ -5,7 +5,8 @@ from typing import Any, get_args
 import streamlit as st
 
 from app.datasets import choose_dataset, draw_streets, opened
-from app.forms import AUGMENTATION, augmentation_form, encoder_box, fields_form
+from app.figures import schedule_figure
+from app.forms import augmentation_form, encoder_box, fields_form
 from app.services import inference_worker
 from app.widgets import failed_state
 from core import runner
@@ -34,12 +35,29 @@ OFTEN_CHANGED = ["learning_rate", "batch_size", "seed"]
 READING = ["height", "width", "train_limit", "val_limit", "cache"]
 SMALL = (64, 128)
 """Height and width of the picture on which a network is tried, in pixels."""
-RARELY_CHANGED = [
-    name
-    for name in TrainingConfig.model_fields
-    if name
-    not in (*OFTEN_CHANGED, *AUGMENTATION, "minutes", "epochs", "evaluations", "checkpoint_seconds", "layer_decay")
-]
+GROUPS: dict[str, list[str]] = {
+    "Loss": ["loss", "added_loss", "added_loss_weight", "class_weights", "label_smoothing"],
+    "Optimizer and schedule": [
+        "optimizer",
+        "momentum",
+        "schedule",
+        "warm_up",
+        "gamma",
+        "gamma_epochs",
+        "power",
+        "encoder_rate",
+        "weight_decay",
+        "clip_norm",
+        "ema",
+        "stop_early",
+        "patience",
+    ],
+    "Machine": ["accumulation", "precision", "compile", "device", "processes", "threads", "workers"],
+}
+"""What is changed now and then, by what it concerns."""
+SHAPE_OF_RATE = ["learning_rate", "schedule", "warm_up", "gamma", "gamma_epochs", "power"]
+PREVIEW = (1000, 50)
+"""Steps in all and in an epoch of the schedule that is drawn: its shape is what matters."""
 TRAINING_OPTIONS = {"vit": ["layer_decay"]}
 """Training fields that one family alone takes."""
 
@@ -108,6 +126,20 @@ def check_encoder(model: ModelConfig) -> None:
             inference_worker().describe(model, SMALL)
 
 
+def preview_schedule(values: dict[str, Any]) -> None:
+    """The learning rate over a training, as the form stands."""
+    try:
+        training = read_config({"training": {name: values[name] for name in SHAPE_OF_RATE}}).training
+    except LabError as error:
+        failed_state(error)
+        return
+    steps, per_epoch = PREVIEW
+    st.plotly_chart(
+        schedule_figure(training, steps, per_epoch), config={"displayModeBar": False}, key="schedule-preview"
+    )
+    st.caption(f"The learning rate over {steps // per_epoch} epochs.")
+
+
 def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
     """The preset's name, the training fields, and how frames are read."""
     preset = st.segmented_control(
@@ -121,8 +153,12 @@ def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
     with st.expander("Augmentation"):
         values |= augmentation_form("augmentation")
         st.page_link("../pages/data.py", label="See what the network will see", icon=":material/crop:")
-    with st.expander("Everything else"):
-        values |= fields_form(TrainingConfig, RARELY_CHANGED, {}, key="rarely")
+    for title, names in GROUPS.items():
+        with st.expander(title):
+            values |= fields_form(TrainingConfig, names, {}, key="rarely")
+            if "schedule" in names:
+                preview_schedule(values)
+    with st.expander("Frames"):
         reading = fields_form(DatasetConfig, READING, {}, key="reading")
     return preset, values, reading
 

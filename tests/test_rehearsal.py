@@ -12,9 +12,10 @@ import pytest
 from core.__main__ import main
 from core.errors import LabError
 from core.places import PROJECT
-from core.training import rehearsal
+from core.training import rate_test, rehearsal
 from core.training.checkpoint import TrainingState, save_checkpoint
 from core.training.child import OutOfMemoryError, ask
+from core.training.rate_test import RatePoint, suggest_rate
 from core.training.rehearsal import MEMORY_SHARE, Cost, changed, fits, judge, measure, rehearse, smaller
 from core.training.trial import open_trial
 
@@ -215,3 +216,41 @@ def test_the_command_line_rehearses(places, tiny_config, monkeypatch, capsys):
     assert (seen[0].model.family, seen[0].training.minutes, seen[0].training.batch_size) == ("unet", 5.0, 4)
     assert main(arguments) == 0
     assert "9.0 GB of 20.0 GB free memory" in capsys.readouterr().out
+
+
+def curve(middle, burst=None):
+    """A smoothed loss that falls around a rate and bursts at another."""
+    rates = [10 ** (-6 + 0.1 * number) for number in range(60)]
+    points = [RatePoint(rate, 0.0, 3 - 2 / (1 + (middle / rate) ** 1.5)) for rate in rates]
+    if burst:
+        points = [replace(point, smoothed=point.smoothed * max(1.0, (point.rate / burst) ** 2)) for point in points]
+    return points
+
+
+@pytest.mark.parametrize("middle", [1e-5, 1e-3, 1e-2])
+def test_a_third_of_the_steepest_rate_is_suggested(middle):
+    found = suggest_rate(curve(middle, burst=30 * middle))
+    assert middle / 10 < found.rate < middle
+    assert f"{found.rate:g}" in found.sentence
+
+
+def test_without_a_fall_nothing_is_suggested():
+    assert suggest_rate(curve(1e3)).rate is None
+    assert suggest_rate(curve(1e-3)[:5]).rate is None and suggest_rate([]).rate is None
+
+
+def test_the_range_test_finds_a_rate_within_a_decade_of_a_good_one(places, tiny_config):
+    config = tiny_config(model={"width": 8}, batch_size=4, crop_height=64, crop_width=128)
+    points = list(rate_test.measure(config))
+    assert points[0].rate == pytest.approx(1e-6) and len(points) > 30
+    steps = [second.rate / first.rate for first, second in zip(points, points[1:], strict=False)]
+    assert steps == pytest.approx([10 ** (6 / 59)] * len(steps))
+    # At 1e-2 the same network learns to score well in sixty steps: see the fixture trained_run.
+    assert 1e-3 <= suggest_rate(points).rate <= 1e-1
+
+
+def test_the_command_line_finds_a_rate_in_a_process_of_its_own(places, tiny_config, tmp_path, capsys):
+    (tmp_path / "config.json").write_text(tiny_config(class_weights="none").model_dump_json())
+    assert main(["rate-test", "--config", str(tmp_path / "config.json"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["points"]) > 30 and set(told) == {"points", "rate", "sentence"}

@@ -417,14 +417,19 @@ def test_it_learns(trained_run, places):
 def test_rows_hold_what_the_curves_show(trained_run):
     rows = read_metrics(trained_run)[0]
     train_row = next(row for row in rows if row["kind"] == "train")
-    assert set(train_row) == {"kind", "step", "epoch", "loss", "learning_rate", "images_per_second", "seconds_left"}
+    assert set(train_row) == {
+        *("kind", "step", "epoch", "loss", "learning_rate", "images_per_second", "seconds_left", "minutes"),
+        *("cpu", "memory", "machine_memory", "waiting"),
+    }
     assert train_row["step"] == train_row["epoch"] == 1
     assert rows[-2]["epoch"] == 30 and rows[-2]["seconds_left"] == 0
     assert max(row["learning_rate"] for row in rows if row["kind"] == "train") == pytest.approx(1e-2, rel=0.02)
     scores = evaluations(trained_run)
     assert [row["step"] for row in scores] == [30, 60]
     for row in scores:
-        assert set(row) == {"kind", "step", "epoch", "loss", "miou", "pixel_accuracy", "iou"}
+        assert set(row) == {
+            *("kind", "step", "epoch", "minutes", "loss", "miou", "pixel_accuracy", "iou", "predicted", "truth")
+        }
         known = [value for value in row["iou"] if value is not None]
         assert len(row["iou"]) == 19 and all(0 <= value <= 1 for value in known)
         assert row["miou"] == pytest.approx(np.mean(known))

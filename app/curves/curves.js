@@ -20,6 +20,7 @@ class Curves {
       smoothText: find(".curves-smooth output"),
       log: find(".curves-log"),
       measure: find(".curves-measure"),
+      where: find(".curves-where"),
       waiting: find(".curves-waiting"),
       note: find(".curves-note"),
       table: find("tbody"),
@@ -28,7 +29,7 @@ class Curves {
     this.canvas = { loss, score };
     this.readout = {
       loss: new Readout(loss, [["training", 1, lossText], ["validation", 2, lossText]]),
-      score: new Readout(score, [["validation", 0, percentText]]),
+      score: new Readout(score, []), // its column follows the measure
     };
     this.view = { axis: "step", log: false, span: SPANS[FIRST_SPAN], measure: "miou", hidden: new Set() };
     this.runs = [];
@@ -87,6 +88,7 @@ class Curves {
   #redraw(forget = () => false) {
     const theme = this.#theme();
     const data = { loss: [], score: [] };
+    this.readout.score.columns = [[seriesText(this.view.measure), 0, measureText(this.view.measure)]];
     const withRaw = this.view.span > 1 && this.#shown().length <= RAW_UP_TO_RUNS;
     for (const run of this.runs) {
       run.smoother = new Smoother(this.view.span);
@@ -114,7 +116,7 @@ class Curves {
     canvas.on("plotly_unhover", () => this.readout[kind].hide());
     const show = (pointed) => {
       const { x } = pointed.points[0];
-      const position = this.view.axis === "step" ? `step ${x}` : `epoch ${x.toFixed(2)}`;
+      const position = this.view.axis === "step" ? `step ${x}` : `${this.view.axis} ${x.toFixed(2)}`;
       this.readout[kind].show(pointed, this.runs, TRACES[kind], position);
     };
     canvas.on("plotly_hover", show);
@@ -145,7 +147,7 @@ class Curves {
   #takePoints(run) {
     const { train, evals } = run.series;
     const all = { train: train.step.length, evals: evals.step.length };
-    if (!isPlaced(run, this.view)) return newPoints(run, this.view, all);
+    if (!run.series.isPlaced(this.view.axis)) return newPoints(run, this.view, all);
     const points = newPoints(run, this.view, run.drawn);
     run.drawn = all;
     return points;
@@ -193,7 +195,7 @@ class Curves {
   }
 
   #showWords() {
-    const { legend, waiting, note, table, smoothText, axes, measure } = this.parts;
+    const { legend, waiting, note, table, smoothText, axes, measure, where } = this.parts;
     const { axis, span, hidden } = this.view;
     for (const run of this.runs) updateLegendButton(run.button, run.series.state, !hidden.has(run.id));
     legend.hidden = this.runs.length === 0;
@@ -202,17 +204,21 @@ class Curves {
     this.root.classList.toggle("curves-empty", this.runs.every((run) => run.series.isEmpty));
     waiting.textContent = this.runs.length === 0 ? NO_RUNS : ended ? ENDED_EMPTY : WAITING;
 
-    const unplaced = this.runs.filter((run) => !isPlaced(run, this.view)).map((run) => run.title);
-    const late = `Not on this axis before the second epoch: ${unplaced.join(", ")}.`;
+    const unplaced = this.runs.filter((run) => !run.series.isPlaced(axis)).map((run) => run.title);
+    const late = `${LATE[axis]}: ${unplaced.join(", ")}.`;
     note.textContent = this.feed.failures > 0 ? NO_ANSWER : unplaced.length > 0 ? late : "";
 
     smoothText.textContent = span === 1 ? "off" : `${span} rows`;
-    for (const button of axes) button.setAttribute("aria-pressed", String(button.dataset.axis === axis));
-    axes[1].disabled = axis !== "epoch" && this.runs.every((run) => run.series.stepsPerEpoch === null);
+    for (const button of axes) {
+      const own = button.dataset.axis;
+      button.setAttribute("aria-pressed", String(own === axis));
+      button.disabled = own !== axis && !this.runs.some((run) => run.series.isPlaced(own)) && own !== "step";
+    }
+    where.textContent = whereText(measure.value);
     const titles = this.runs.map((run) => run.title).join(", ");
     this.canvas.loss.setAttribute("aria-label", `Loss against ${axis}: ${titles}`);
     const score = measure.selectedOptions[0].textContent;
-    this.canvas.score.setAttribute("aria-label", `${score} in per cent against ${axis}: ${titles}`);
+    this.canvas.score.setAttribute("aria-label", `${score} against ${axis}: ${titles}`);
     table.replaceChildren(...this.runs.map(latestValuesRow));
   }
 

@@ -26,10 +26,7 @@ function loadPlotly() {
   return plotlyLoading;
 }
 
-// A run has no place on the epoch axis before its second epoch.
-function isPlaced(run, view) {
-  return view.axis === "step" || run.series.stepsPerEpoch !== null;
-}
+const AXIS_TITLES = { step: "step", epoch: "epoch", minutes: "minutes of training" };
 
 // The points of one run's traces after the first `from.train` and `from.evals` rows, as [x, y] per trace of the loss
 // plot and of the score plot. Moves the run's smoother on: call it once for every row, in order.
@@ -46,7 +43,7 @@ function newPoints(run, view, from) {
       [evalX, series.evals.loss.slice(from.evals)],
     ],
     score: [
-      [evalX.slice(), series.scores(view.measure, from.evals)],
+      [(view.measure in TRAIN_FIELDS ? trainX : evalX).slice(), series.scores(view.measure, from)],
       [extent, extent.map(() => null)],
     ],
   };
@@ -69,7 +66,7 @@ function runTraces(run, view, points, withRaw) {
     ],
     // The extent draws nothing: it stretches the automatic range over the training rows, for both plots to show the
     // same steps.
-    score: [dotted, { ...thin, hoverinfo: "skip" }],
+    score: [view.measure in TRAIN_FIELDS ? thin : dotted, { ...thin, hoverinfo: "skip" }],
   };
   const fill = (kind) => styles[kind].map((style, i) => ({ ...style, x: points[kind][i][0], y: points[kind][i][1] }));
   return { loss: fill("loss"), score: fill("score") };
@@ -98,7 +95,7 @@ function plotLayout(kind, view, theme, ranges) {
     xaxis: {
       ...axis,
       ...held(ranges.x),
-      title: { text: view.axis, font: { size: 12, color: theme.muted }, standoff: 8 },
+      title: { text: AXIS_TITLES[view.axis], font: { size: 12, color: theme.muted }, standoff: 8 },
       showspikes: true,
       spikemode: "across",
       spikesnap: "hovered data",
@@ -119,7 +116,14 @@ function plotLayout(kind, view, theme, ranges) {
         ? view.log
           ? { type: "log", tickformat: "~g" } // else Plotly writes 0.3 as "3"
           : { type: "linear", rangemode: "tozero" }
-        : { rangemode: "tozero", ticksuffix: " %", autorangeoptions: { clipmax: 100 } }),
+        : scoreAxis(view.measure)),
     },
   };
+}
+
+// What the score plot's vertical axis takes for a measure.
+function scoreAxis(measure) {
+  const unit = unitOf(measure);
+  if (unit === "%") return { rangemode: "tozero", ticksuffix: " %", autorangeoptions: { clipmax: 100 } };
+  return { rangemode: "tozero", ticksuffix: unit && ` ${unit}`, tickformat: "~g" };
 }

@@ -4,14 +4,26 @@ const FINAL_STATES = new Set(["finished", "failed", "stopped", "lost", "deleted"
 
 const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 const percent = (value) => (number(value) === null ? null : value * 100);
+const gigabytes = (value) => (number(value) === null ? null : value / 1e9);
+
+// What the train rows say beside the loss: field -> how its value is shown. Runs of an older lab lack some of them.
+const TRAIN_FIELDS = {
+  learning_rate: number,
+  images_per_second: number,
+  cpu: percent,
+  memory: gigabytes,
+  gpu_memory: gigabytes,
+  waiting: percent,
+};
 
 class Series {
   constructor() {
     this.offset = 0; // bytes of metrics.jsonl already read
     this.state = "queued"; // as the lab says, or "deleted"
     this.due = 0; // when to ask next, in the page's milliseconds
-    this.train = { step: [], loss: [] };
-    this.evals = { step: [], loss: [], miou: [], accuracy: [], iou: [] }; // scores in per cent
+    this.train = { step: [], minutes: [], loss: [] };
+    for (const name of Object.keys(TRAIN_FIELDS)) this.train[name] = [];
+    this.evals = { step: [], minutes: [], loss: [], miou: [], accuracy: [], iou: [] }; // scores in per cent
     this.epoch = 0; // the highest seen
     this.longest = 0; // no epoch has fewer steps than this
   }
@@ -30,6 +42,16 @@ class Series {
     return this.epoch > 1 ? this.longest : null;
   }
 
+  // Whether any row tells how many minutes the training had taken.
+  get hasMinutes() {
+    return [this.train, this.evals].some(({ minutes }) => minutes.some((value) => value !== null));
+  }
+
+  // Whether the run has a place on the axis: on "epoch" from its second epoch on, on "minutes" where its rows tell them.
+  isPlaced(axis) {
+    return axis === "step" || (axis === "epoch" ? this.stepsPerEpoch !== null : this.hasMinutes);
+  }
+
   // Take in rows in file order. Returns true where a resume made earlier rows void: what was drawn must be drawn anew.
   append(rows) {
     let cut = false;
@@ -40,9 +62,12 @@ class Series {
       }
       if (row.kind === "train") {
         this.train.step.push(row.step);
+        this.train.minutes.push(number(row.minutes));
         this.train.loss.push(number(row.loss));
+        for (const [name, shown] of Object.entries(TRAIN_FIELDS)) this.train[name].push(shown(row[name]));
       } else if (row.kind === "eval") {
         this.evals.step.push(row.step);
+        this.evals.minutes.push(number(row.minutes));
         this.evals.loss.push(number(row.loss));
         this.evals.miou.push(percent(row.miou));
         this.evals.accuracy.push(percent(row.pixel_accuracy));
@@ -58,14 +83,20 @@ class Series {
     return cut;
   }
 
-  // Where the rows of `columns` (train or evals) from index `from` lie on the axis "step" or "epoch".
+  // Where the rows of `columns` (train or evals) from index `from` lie on the axis "step", "epoch" or "minutes".
   positions(columns, axis, from) {
+    if (axis === "minutes") return columns.minutes.slice(from);
     const steps = columns.step.slice(from);
     return axis === "step" ? steps : steps.map((step) => step / this.stepsPerEpoch);
   }
 
-  // The eval column named by a measure: "miou", "accuracy", or "class:3".
+  // The eval column named by a measure: "miou", "accuracy", or "class:3"; of one of `TRAIN_FIELDS` the train column.
   scores(measure, from) {
+    if (measure in TRAIN_FIELDS) return this.train[measure].slice(from.train);
+    return this.#evalScores(measure, from.evals);
+  }
+
+  #evalScores(measure, from) {
     if (!measure.startsWith("class:")) return this.evals[measure].slice(from);
     const index = Number(measure.slice("class:".length));
     return this.evals.iou.slice(from).map((row) => row[index] ?? null);

@@ -18,6 +18,8 @@ const MARKUP = `
       <button type="button" class="curves-button" data-axis="step">Step</button>
       <button type="button" class="curves-button" data-axis="epoch" disabled
         title="Known once a run has begun its second epoch">Epoch</button>
+      <button type="button" class="curves-button" data-axis="minutes" disabled
+        title="Minutes of training, without breaks">Minutes</button>
     </div>
   </div>
 </div>
@@ -40,7 +42,7 @@ const MARKUP = `
   <figure class="curves-plot">
     <figcaption>
       <select class="curves-measure" aria-label="Score shown"></select>
-      <span class="curves-key">on the validation frames</span>
+      <span class="curves-key curves-where"></span>
     </figcaption>
     <div class="curves-canvas" role="img"></div>
   </figure>
@@ -54,6 +56,29 @@ const MARKUP = `
 const isPlain = (value) => value === 0 || (value >= 0.01 && value < 1000);
 const lossText = (value) => (isPlain(value) ? value.toPrecision(3) : value.toExponential(1));
 const percentText = (value) => `${value.toFixed(1)} %`;
+
+// What the train rows measure beside the loss, for the list: field -> [title, unit].
+const TRAIN_MEASURES = {
+  learning_rate: ["Learning rate", ""],
+  images_per_second: ["Images per second", ""],
+  cpu: ["Use of the processor", "%"],
+  memory: ["Memory", "GB"],
+  gpu_memory: ["Memory of the GPU", "GB"],
+  waiting: ["Waiting for frames", "%"],
+};
+
+const LATE = {
+  epoch: "Not on this axis before the second epoch",
+  minutes: "Not on this axis, for its rows tell no minutes",
+};
+
+const unitOf = (measure) => (TRAIN_MEASURES[measure] ?? ["", "%"])[1];
+const measureText = (measure) => {
+  const unit = unitOf(measure);
+  return unit === "%" ? percentText : (value) => `${lossText(value)} ${unit}`.trim();
+};
+const whereText = (measure) => (measure in TRAIN_MEASURES ? "during training" : "on the validation frames");
+const seriesText = (measure) => (measure in TRAIN_MEASURES ? "training" : "validation");
 
 // A run's button in the legend row; `toggle` is called when it is pressed.
 function legendButton({ title, color }, toggle) {
@@ -84,6 +109,9 @@ function fillMeasures(select, classes, wanted) {
     group.append(...classes.map((name, index) => option(`class:${index}`, `IoU of ${name}`)));
     select.append(group);
   }
+  const machine = Object.assign(document.createElement("optgroup"), { label: "Training" });
+  machine.append(...Object.entries(TRAIN_MEASURES).map(([name, [title]]) => option(name, title)));
+  select.append(machine);
   select.value = wanted;
   if (select.selectedIndex < 0) select.value = "miou";
   return select.value;

@@ -20,6 +20,9 @@ RARE_STRIDE = 8
 BLUR_SIGMA = (0.3, 1.5)
 """Least and greatest blur, standard deviation in pixels of the crop."""
 
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in what looks equally bright, ITU-R BT.601."""
+
 Window = tuple[int, int, int, int]
 """Top, left, height and width in a frame, in pixels."""
 
@@ -150,22 +153,22 @@ class Augmentation:
         shift = middle - matrix @ [(crop_width - 1) / 2, (crop_height - 1) / 2]
         # Only what the turned window can touch, two pixels of margin included.
         reach = np.abs(_turning(angle)) @ [width / 2, height / 2] + 2
-        first = np.maximum(0, np.floor(middle - reach)).astype(int)
+        first = np.floor(middle - reach).astype(int)
         end = np.ceil(middle + reach).astype(int) + 1
-        piece = np.s_[first[1] : end[1], first[0] : end[0]]
-        mapping = np.column_stack([matrix, shift - first])
+        inside = np.maximum(0, first)
+        piece = np.s_[inside[1] : end[1], inside[0] : end[0]]
         size = (crop_width, crop_height)
-        # Four channels are turned in less than half of the time of three.
+        # Four channels are turned in less than half of the time of three, and so is a picture that was mirrored beyond its edges
+        # before: OpenCV has no fast way to do that while it turns.
         image = cv2.warpAffine(
-            cv2.cvtColor(image[piece], cv2.COLOR_RGB2RGBA),
-            mapping,
+            cv2.cvtColor(_mirrored_beyond(image, first, end), cv2.COLOR_RGB2RGBA),
+            np.column_stack([matrix, shift - first]),
             size,
             flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT,
         )
         target = cv2.warpAffine(
             target[piece],
-            mapping,
+            np.column_stack([matrix, shift - inside]),
             size,
             flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST,
             borderMode=cv2.BORDER_CONSTANT,
@@ -205,11 +208,21 @@ def find_rare_pixel(
 def jitter_colors(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
     """Varies brightness, contrast and saturation of a uint8 (H, W, 3) image, each by a factor in 1 +- amount."""
     brightness, contrast, saturation = rng.uniform(1 - amount, 1 + amount, size=3)
-    levels = np.arange(256, dtype=np.float32)
-    table = np.clip((levels * brightness - 128) * contrast + 128, 0, 255).astype(np.uint8)
-    image = cv2.LUT(image, table)
-    gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return cv2.addWeighted(image, saturation, gray, 1 - saturation, 0, dst=image)
+    # All three are linear, so one matrix does them at once: a share of each colour, a share of its gray, a constant.
+    mix = saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA, (3, 1))
+    matrix = np.column_stack([brightness * contrast * mix, np.full(3, 128 - 128 * contrast)])
+    return cv2.transform(image, matrix.astype(np.float32))
+
+
+def _mirrored_beyond(image: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """The piece of an image from column and row `first` to `end`, which may lie outside: there it goes on as in a mirror."""
+    height, width = image.shape[:2]
+    left, top = np.maximum(0, -first)
+    right, bottom = np.maximum(0, end - (width, height))
+    piece = image[max(0, first[1]) : end[1], max(0, first[0]) : end[0]]
+    if not (left or top or right or bottom):
+        return piece
+    return cv2.copyMakeBorder(piece, int(top), int(bottom), int(left), int(right), cv2.BORDER_REFLECT)
 
 
 def _turning(angle: float) -> np.ndarray:

@@ -43,12 +43,12 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
 def sweep(options: argparse.Namespace) -> dict[str, Any]:
     """Lists sweeps, or starts, shows, stops, resumes or follows one. Ctrl-C stops one that is followed, with a checkpoint."""
     if options.action == "list":
-        found = [_facts(sweep) for sweep in list_sweeps(runs_folder())]
+        facts = [_facts(found) for found in list_sweeps(runs_folder())]
         _say(
             options,
-            "\n".join(map(_line, found)) or "No sweep yet. Start one: python -m core sweep start docs/study.json",
+            "\n".join(map(_line, facts)) or "No sweep yet. Start one: python -m core sweep start docs/study.json",
         )
-        return {"sweeps": found}
+        return {"sweeps": facts}
     if not options.sweep:
         what = "the file that describes it" if options.action == "start" else "its id, or a part of it"
         raise LabError(f"Which sweep? Name {what}: python -m core sweep {options.action} ...")

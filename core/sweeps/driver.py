@@ -134,7 +134,7 @@ def drive(sweep: Sweep, trainer: Trainer) -> None:
     study = open_study(sweep.path)
     last = len(sweep.rounds) - 1
     for number, planned in enumerate(sweep.rounds):
-        contestants = range(sweep.spec.count) if number == 0 else _open_numbers(study)
+        contestants = range(sweep.spec.count) if number == 0 else _contestants(study, number)
         if number > 0 and len(contestants) < 2:
             break
         for contestant in contestants:
@@ -146,8 +146,8 @@ def drive(sweep: Sweep, trainer: Trainer) -> None:
                 _finish(study, contestant)
         if number < last:
             _drop_worse_half(study, number)
-    for contestant in _open_numbers(study):
-        _finish(study, contestant)
+    for frozen in study.get_trials(deepcopy=False):
+        _finish(study, frozen.number)
 
 
 def _proposed(study: optuna.Study, sweep: Sweep, number: int) -> FrozenTrial:
@@ -201,8 +201,13 @@ def _finish(study: optuna.Study, number: int) -> None:
         study.tell(number, frozen.intermediate_values[frozen.last_step])
 
 
-def _open_numbers(study: optuna.Study) -> list[int]:
-    return [frozen.number for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
+def _contestants(study: optuna.Study, number: int) -> list[int]:
+    """The trials of a round after the first: those that are open, and those that an earlier driver took through it already."""
+    return [
+        frozen.number
+        for frozen in study.get_trials(deepcopy=False)
+        if frozen.state == TrialState.RUNNING or len(trial_of(frozen).runs) > number
+    ]
 
 
 def _check_for_common_fault(study: optuna.Study) -> None:

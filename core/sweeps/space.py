@@ -55,7 +55,7 @@ class SweepConfig(_Part):
     vary: dict[str, tuple[Value, ...] | Range]
     trials: int = Field(default=20, ge=1, le=MOST_TRIALS)
     first_share: float = Field(default=0.125, gt=0, le=1)
-    seed: int = Field(default=0, ge=0, le=2**31 - 1_000_000)
+    seed: int = Field(default=0, ge=0, le=2**31 - 2)
 
     @property
     def is_grid(self) -> bool:
@@ -133,7 +133,8 @@ def read_spec(values: Any) -> SweepConfig:
     try:
         spec = SweepConfig.model_validate(values | {"base": base})
     except ValidationError as error:
-        detail = error.errors()[0]
+        # Values and ranges are both tried: of what is wrong with either, what lies deepest is about the one that was meant.
+        detail = max(error.errors(), key=lambda found: len(found["loc"]))
         where = _short(".".join(str(part) for part in detail["loc"][:2]))
         message = detail["msg"][:1].lower() + detail["msg"][1:]
         raise LabError(f"'{where}' doesn't do in a sweep: {message}. See docs/study.json for an example.") from None

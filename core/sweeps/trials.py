@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import optuna
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
@@ -166,8 +167,9 @@ def importances(spec: SweepConfig, trials: Sequence[Trial]) -> dict[str, float]:
 
 
 def suggest(trial: optuna.Trial, spec: SweepConfig) -> None:
-    """Has the study's sampler choose what varies; what was chosen already stays."""
-    for name, choice in spec.vary.items():
+    """Chooses what varies in a trial; what was chosen already stays."""
+    for position, (name, choice) in enumerate(spec.vary.items()):
+        trial.study.sampler = sampler_of(spec, trial.number, position)
         if not isinstance(choice, Range):
             trial.suggest_categorical(name, choice)
         elif isinstance(choice.low, int):
@@ -176,13 +178,12 @@ def suggest(trial: optuna.Trial, spec: SweepConfig) -> None:
             trial.suggest_float(name, choice.low, choice.high, log=choice.log)
 
 
-def sampler_of(spec: SweepConfig, number: int) -> optuna.samplers.BaseSampler:
-    """Who chooses the settings of one trial. A seed for each: a sweep that was interrupted proposes what it would have anyway."""
+def sampler_of(spec: SweepConfig, number: int, position: int = 0) -> optuna.samplers.BaseSampler:
+    """Who chooses one setting of one trial. A seed for each: a sweep that was interrupted proposes what it would have anyway."""
     if spec.is_grid:
         return _Grid(spec.vary, seed=spec.seed)
-    if spec.method == "tpe":
-        return optuna.samplers.TPESampler(seed=spec.seed + number)
-    return optuna.samplers.RandomSampler(seed=spec.seed + number)
+    seed = int(np.random.SeedSequence((spec.seed, number, position)).generate_state(1)[0])
+    return optuna.samplers.TPESampler(seed=seed) if spec.method == "tpe" else optuna.samplers.RandomSampler(seed=seed)
 
 
 def _distribution(choice: tuple[Value, ...] | Range) -> optuna.distributions.BaseDistribution:

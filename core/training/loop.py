@@ -137,7 +137,7 @@ def _train(
     torch.manual_seed(training.seed)
     model = build_model(config.model, len(dataset.space.classes))
     with team.leader_first():
-        source = None if resumes else _load_start(model, config, enter)
+        source = None if resumes else load_start(model, config, enter)
     if plan and source and source.pretrained != plan.pretrained:
         raise LabError(
             f"This run was planned like this: {plan.weights} Now it would be like this: {source.sentence} "
@@ -284,7 +284,7 @@ def _train(
     return "stopped" if stops and step < plan.steps_total else "finished"
 
 
-def _load_start(model: SegmentationModel, config: RunConfig, enter: Callable[[str], None]) -> WeightsSource:
+def load_start(model: SegmentationModel, config: RunConfig, enter: Callable[[str], None]) -> WeightsSource:
     """Fills the encoder with its first weights and says where they came from. `auto` goes on from scratch when a download fails."""
     source = find_weights(config.model, hub_repo_of(config.model.encoder_name))
     if not source.pretrained or model.encoder is None:

@@ -86,12 +86,21 @@ class Run:
 
     def train(self, first: int, last: int, loss: float | None = 1.0) -> None:
         """Train rows of the steps first..last."""
-        steps = range(first, last + 1)
-        self.append(*({"kind": "train", "step": step, "epoch": epoch_of(step), "loss": loss} for step in steps))
+        self.append(*self.train_rows(first, last, loss))
 
-    def evaluate(self, step: int) -> None:
+    def train_with_usage(self, first: int, last: int) -> None:
+        """Train rows as today's trainer writes them; ten steps a minute."""
+        usage = {"learning_rate": 2e-3, "images_per_second": 12.5, "cpu": 0.8, "memory": 3e9, "waiting": 0.25}
+        self.append(*(row | usage | {"minutes": row["step"] / 10} for row in self.train_rows(first, last)))
+
+    @staticmethod
+    def train_rows(first: int, last: int, loss: float | None = 1.0) -> list[dict[str, Any]]:
+        steps = range(first, last + 1)
+        return [{"kind": "train", "step": step, "epoch": epoch_of(step), "loss": loss} for step in steps]
+
+    def evaluate(self, step: int, **more: float) -> None:
         scores = {"loss": 0.8, "miou": 0.5, "pixel_accuracy": 0.9, "iou": [0.75, None]}
-        self.append({"kind": "eval", "step": step, "epoch": epoch_of(step), **scores})
+        self.append({"kind": "eval", "step": step, "epoch": epoch_of(step), **scores, **more})
 
 
 def epoch_of(step: int) -> int:
@@ -335,6 +344,58 @@ def test_the_score_shown_can_be_chosen(page, new_run, open_curves):
     for option, percent in (("Mean IoU", 50), ("Pixel accuracy", 90), ("IoU of road", 75), ("IoU of sky", None)):
         root.get_by_label("Score shown").select_option(option)
         assert plotted(page, 1, 0, "y") == [percent]
+
+
+def test_what_the_machine_gave_can_be_chosen_and_grows_with_the_rows(page, new_run, open_curves):
+    run, old = new_run(), new_run()
+    run.train_with_usage(1, 10)
+    run.evaluate(10)
+    old.train(1, 3)  # of an older lab: its rows tell none of it
+    root = open_curves(page, run, old)
+    chosen = root.get_by_label("Score shown")
+    measures = {
+        "Learning rate": 2e-3,
+        "Images per second": 12.5,
+        "Use of the processor": 80,
+        "Memory": 3,
+        "Waiting for frames": 25,
+    }
+    for option, value in measures.items():
+        chosen.select_option(option)
+        assert plotted(page, 1, 0, "y") == pytest.approx([value] * 10)
+        assert plotted(page, 1, 2, "y") == [None] * 3
+    assert root.get_by_text("during training").is_visible()
+    run.train_with_usage(11, 15)
+    wait_for(root, "data-points", 19)
+    assert plotted(page, 1, 0) == list(range(1, 16))
+    page.locator(".curves-canvas").nth(1).hover()
+    assert "25.0 %" in root.locator(".curves-readout").nth(1).text_content()
+    chosen.select_option("Mean IoU")
+    assert plotted(page, 1, 0, "y") == [50]
+    assert root.get_by_text("on the validation frames").is_visible()
+
+
+def test_minutes_axis(page, new_run, open_curves):
+    run, old = new_run(), new_run()
+    old.train(1, 5)
+    root = open_curves(page, run, old)
+    minutes = root.get_by_role("button", name="Minutes")
+    assert minutes.is_disabled()  # nobody has told any yet
+    run.train_with_usage(1, 20)
+    run.evaluate(20, minutes=2.5)
+    wait_for(root, "data-points", 26)
+    minutes.click()
+    assert plotted(page, 0, 1) == pytest.approx([step / 10 for step in range(1, 21)])
+    assert plotted(page, 0, 2) == plotted(page, 1, 0) == [2.5]
+    assert plotted(page, 0, 4) == []
+    assert root.get_by_text("Not on this axis, for its rows tell no minutes").is_visible()
+    drag_zoom(page)
+    zoom = root.get_attribute("data-range")
+    run.train_with_usage(21, 30)
+    wait_for(root, "data-points", 31)
+    assert plotted(page, 0, 1)[-1] == 3 and root.get_attribute("data-range") == zoom != "auto"
+    root.get_by_role("button", name="Step").click()
+    assert plotted(page, 0, 1)[-1] == 30 and root.get_attribute("data-range") == "auto"
 
 
 def test_ended_runs_and_hidden_tabs_are_left_in_peace(page, new_run, open_curves):
