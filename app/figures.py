@@ -218,7 +218,12 @@ def scatter_figure(
     columns = min(3, len(settings))
     rows = -(-len(settings) // columns)
     figure = make_subplots(
-        rows, columns, shared_yaxes=True, horizontal_spacing=0.04, vertical_spacing=0.28 / rows, subplot_titles=list(settings)
+        rows,
+        columns,
+        shared_yaxes=True,
+        horizontal_spacing=0.04,
+        vertical_spacing=0.28 / rows,
+        subplot_titles=list(settings),
     )
     for number, (name, values) in enumerate(settings.items()):
         places, ticks, texts = _axis(values, name in logarithmic)
@@ -307,7 +312,8 @@ def _axis(values: Sequence[Value], logarithmic: bool) -> tuple[list[float], list
     numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
     known = sorted(set(values)) if numbers else sorted(set(values), key=str)
     if not numbers or len(known) <= _FEW:
-        return [float(known.index(value)) for value in values], list(map(float, range(len(known)))), list(map(_short, known))
+        places = {value: float(place) for place, value in enumerate(known)}
+        return [places[value] for value in values], list(places.values()), list(map(_short, known))
     ticks = [known[round(number * (len(known) - 1) / (_FEW - 2))] for number in range(_FEW - 1)]
     to_scale = math.log10 if logarithmic and known[0] > 0 else float
     return [to_scale(value) for value in values], [to_scale(tick) for tick in ticks], list(map(_short, ticks))

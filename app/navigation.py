@@ -21,6 +21,7 @@ page = st.navigation(
         st.Page(PAGES / "models.py", title="Models", icon=":material/account_tree:"),
         st.Page(PAGES / "train.py", title="Train", icon=":material/model_training:"),
         st.Page(PAGES / "runs.py", title="Runs", icon=":material/show_chart:"),
+        st.Page(PAGES / "sweep.py", title="Sweep", icon=":material/tune:"),
         st.Page(PAGES / "compare.py", title="Compare", icon=":material/compare:"),
         st.Page(PAGES / "inspect.py", title="Inspect", icon=":material/image_search:"),
         st.Page(PAGES / "look.py", title="Look inside", icon=":material/visibility:"),

@@ -7,6 +7,7 @@ import streamlit as st
 from app.datasets import choose_dataset, draw_streets, opened
 from app.figures import schedule_figure
 from app.forms import augmentation_form, encoder_box, fields_form
+from app.rehearsing import COLOR
 from app.services import inference_worker
 from app.widgets import failed_state
 from core import runner
@@ -32,7 +33,7 @@ FAMILY_HELP = {
     "vit": "Patches that look at each other everywhere. Needs pretrained weights to shine; sees at patch size.",
 }
 OFTEN_CHANGED = ["learning_rate", "batch_size", "seed"]
-READING = ["height", "width", "train_limit", "val_limit", "cache"]
+READING = ["height", "width", "train_limit", "train_sample", "val_limit", "cache"]
 SMALL = (64, 128)
 """Height and width of the picture on which a network is tried, in pixels."""
 GROUPS: dict[str, list[str]] = {
@@ -135,7 +136,7 @@ def preview_schedule(values: dict[str, Any]) -> None:
         return
     steps, per_epoch = PREVIEW
     st.plotly_chart(
-        schedule_figure(training, steps, per_epoch), config={"displayModeBar": False}, key="schedule-preview"
+        schedule_figure(training, steps, per_epoch, COLOR), config={"displayModeBar": False}, key="schedule-preview"
     )
     st.caption(f"The learning rate over {steps // per_epoch} epochs.")
 
@@ -159,7 +160,7 @@ def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
             if "schedule" in names:
                 preview_schedule(values)
     with st.expander("Frames"):
-        reading = fields_form(DatasetConfig, READING, {}, key="reading")
+        reading = fields_form(DatasetConfig, READING, st.session_state.get("frame-size", {}), key="reading")
     return preset, values, reading
 
 

@@ -109,7 +109,7 @@ def test_the_figure_of_the_range_test_marks_the_rate():
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "polynomial", "cosine", "step", "constant"])
 def test_a_schedule_is_drawn_as_it_will_be(schedule):
-    training = TrainingConfig(schedule=schedule, learning_rate=1e-2)
+    training = TrainingConfig(schedule=schedule, learning_rate=1e-2, gamma_epochs=3)
     (line,) = schedule_figure(training, 1000, 100.0, "#123456").data
     assert (line.x[0], line.x[-1]) == (1, 1000) and max(line.y) == pytest.approx(1e-2, rel=0.01)
     assert (min(line.y) < 0.5e-2) == (schedule != "constant")

@@ -1,0 +1,152 @@
+"""The film of a training: the same validation frames at every evaluation, played or dragged through in the browser.
+
+A Streamlit component without a build step. It gets the addresses of all pictures at once and shows one evaluation after
+another by itself: no script run is needed for a frame of the film. `film.js` is the component.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from app.datasets import open_again
+from app.media import encode_colors
+from app.pictures import file_digest, photo_address, truth_of
+from app.services import media
+from app.widgets import failed_state
+from core.data.dataset import Dataset, spread
+from core.data.frames import Frame
+from core.errors import LabError
+from core.places import runs_folder
+from core.runs import evaluations, read_run
+
+MOST_SCENES = 60
+"""Evaluations that a film shows, evenly spread where there are more: the browser holds all their pictures."""
+
+_HERE = Path(__file__).parent
+
+_mount = st.components.v2.component(
+    "film",
+    js=(_HERE / "film.js").read_text(encoding="utf-8"),
+    css=(_HERE / "film.css").read_text(encoding="utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One frame through the whole film: its name, the address of its photograph, and of its mask at each scene."""
+
+    name: str
+    photo: str
+    masks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One evaluation: its step, and what is said of it."""
+
+    step: int
+    caption: str
+
+
+def film(scenes: Sequence[Scene], strips: Sequence[Strip], *, key: str, aspect: float = 2.0) -> None:
+    """Shows strips side by side, at the newest scene, with a scrubber and a button that plays them.
+
+    Called again under the same key with more scenes, it goes on to the newest, unless the reader looks at an earlier one.
+
+    Args:
+        scenes: oldest first, at least one.
+        strips: each with one mask a scene.
+        key: identity of the element.
+        aspect: width / height of a picture.
+
+    Raises:
+        ValueError: there is no scene, or a strip hasn't one mask a scene.
+    """
+    if not scenes:
+        raise ValueError("scenes: none given, a film needs one")
+    wrong = [strip.name for strip in strips if len(strip.masks) != len(scenes)]
+    if wrong:
+        raise ValueError(f"strips: {wrong} have not one mask for each of the {len(scenes)} scenes")
+    _mount(
+        key=key,
+        data={
+            "scenes": [asdict(scene) for scene in scenes],
+            "strips": [asdict(strip) for strip in strips],
+            "aspect": aspect,
+        },
+    )
+
+
+@st.fragment(run_every=3.0)
+def run_film(run_id: str) -> None:
+    """The film of a run as far as it has come, or a sentence where there is nothing to show."""
+    run = read_run(runs_folder() / run_id)
+    if not run.config or not (run.path / "samples").is_dir():
+        _nothing_yet()
+        return
+    try:
+        dataset = open_again(run.config.dataset)
+        folders = sorted((run.path / "samples").glob("[0-9]*"))
+        frames = _frames(dataset, folders)
+        # The newest may still be growing.
+        complete = [folder for folder in folders if all(_mask(folder, frame).is_file() for frame in frames)]
+        if not frames or not complete:
+            _nothing_yet()
+            return
+        shown = _spread_to_the_last(complete)
+        strips = [_strip(frame, dataset, shown) for frame in frames]
+    except (LabError, OSError) as error:
+        failed_state(f"These frames can't be shown. {error}")
+        return
+    rows = {row["step"]: row for row in evaluations(run.path)}
+    scenes = [Scene(int(folder.name), _caption(int(folder.name), rows.get(int(folder.name), {}))) for folder in shown]
+    height, width = dataset.size
+    film(scenes, strips, key=f"film-{run_id}", aspect=width / height)
+
+
+def _nothing_yet() -> None:
+    st.caption("The first masks come with the first evaluation.")
+
+
+def _frames(dataset: Dataset, folders: Sequence[Path]) -> list[Frame]:
+    """The frames that the first evaluation has masks of, in the data set's order."""
+    return [frame for frame in dataset.val if folders and _mask(folders[0], frame).is_file()]
+
+
+def _mask(folder: Path, frame: Frame) -> Path:
+    return folder / f"{frame.id}.png"
+
+
+def _spread_to_the_last(folders: list[Path]) -> list[Path]:
+    """At most `MOST_SCENES` of them, evenly spread, the newest always among them."""
+    return spread(folders[::-1], MOST_SCENES)[::-1]
+
+
+def _strip(frame: Frame, dataset: Dataset, folders: Sequence[Path]) -> Strip:
+    """Raises LabError or OSError when the photograph or a mask can't be read."""
+    image, _, digest = truth_of(frame, dataset.space)
+    palette = dataset.space.palette
+    masks = tuple(_address(_mask(folder, frame), palette) for folder in folders)
+    return Strip(frame.id, photo_address(image, digest), masks)
+
+
+def _address(mask: Path, palette: np.ndarray) -> str:
+    """Address of a saved mask in colours; it is opened only where its picture isn't kept yet."""
+
+    def encode() -> bytes:
+        with Image.open(mask) as labels:
+            return encode_colors(np.asarray(labels), palette)
+
+    return media().address(("scene", file_digest(mask), palette.tobytes()), "png", encode)
+
+
+def _caption(step: int, row: dict) -> str:
+    miou = row.get("miou")
+    said = [f"step {step}"]
+    said += [f"epoch {row['epoch']}"] if "epoch" in row else []
+    said += [f"mean IoU {miou:.1%}"] if isinstance(miou, float) else []
+    return ", ".join(said)

@@ -1,0 +1,51 @@
+"""The page Train: every field of a config has its place in the form, and what is typed there is what is launched."""
+
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.config import DatasetConfig, TrainingConfig
+from core.places import PROJECT
+
+UNSEEN = {"layer_decay"}
+"""Fields that belong to one family, and stand on its card."""
+
+
+@pytest.fixture
+def page(places) -> AppTest:
+    app = AppTest.from_file(str(PROJECT / "app/navigation.py"), default_timeout=60).run()
+    return app.switch_page("../pages/train.py").run()
+
+
+def widgets(page: AppTest) -> list[Any]:
+    return [*page.number_input, *page.selectbox, *page.toggle, *page.text_input, *page.get("button_group")]
+
+
+def field_names(page: AppTest) -> set[str]:
+    return {str(widget.key).rpartition("-")[2] for widget in widgets(page)}
+
+
+def test_every_field_of_a_training_can_be_set(page):
+    assert not page.exception
+    lengths = {"minutes", "epochs", "checkpoint_seconds"}  # one of the first two, as the preset says
+    missing = set(TrainingConfig.model_fields) - field_names(page) - UNSEEN - lengths
+    assert not missing
+
+
+def test_every_field_of_the_data_can_be_set(page):
+    elsewhere = {"name", "root", "classes", "annotations", "coarse_split", "fine_weight", "coarse_weight", "val_share"}
+    assert not set(DatasetConfig.model_fields) - field_names(page) - elsewhere
+
+
+def test_a_mixture_asks_for_its_weights(page):
+    assert not field_names(page) & {"fine_weight", "coarse_weight"}
+    page.button_group(key="annotations").set_value("fine+coarse").run()
+    assert field_names(page) >= {"fine_weight", "coarse_weight"}
+    assert not page.exception
+
+
+def test_a_schedule_that_can_not_be_is_said_where_it_is_set(page):
+    page.selectbox(key="rarely-schedule").set_value("step").run()
+    assert not page.exception
+    assert any("learning rate over" in caption.value for caption in page.caption)
