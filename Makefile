@@ -2,13 +2,14 @@
 # make test   the same for the tests, then runs every one of them
 # make benchmarks   the lab against its peers, on an otherwise idle machine: about ten minutes for speed and memory, then half an
 #                   hour for what five minutes teach. ROOT=... names a Cityscapes folder other than ../shared/data/cityscapes
+# make study   the 36 combinations of docs/study.json on street scenes, by halving: about half an hour on two idle cores
 
 PYTHON ?= python3
 ROOT ?= ../shared/data/cityscapes
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test benchmarks chromium
+.PHONY: run test benchmarks study chromium
 
 run: .venv/lab
 	$(BIN)/streamlit run app/main.py
@@ -22,6 +23,9 @@ benchmarks: .venv/tests
 	$(BIN)/python benchmarks/models.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/learning.py --minutes 5 --root $(ROOT)
+
+study: .venv/lab
+	$(BIN)/python -m core sweep start docs/study.json
 
 # Installed once; again only when the lists change.
 .venv/lab: requirements.txt

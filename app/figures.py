@@ -19,6 +19,7 @@ _FADED = 0.45
 """Opacity of the bars of every group but the first."""
 _FEW = 8
 """So many different values get a place each, at even distances; more are drawn to scale."""
+_TICKS = 4
 
 
 def class_shares_figure(
@@ -190,10 +191,11 @@ def parallel_figure(
         go.Parcoords(
             dimensions=axes,
             line={"color": percent, "colorscale": "Viridis", "cmin": min(percent), "cmax": max(percent)},
-            labelangle=-12,
+            labelfont={"size": 14},
+            tickfont={"size": 12},
         )
     )
-    figure.update_layout(height=360, margin={"l": 60, "r": 50, "t": 70, "b": 20})
+    figure.update_layout(height=360, margin={"l": 60, "r": 50, "t": 50, "b": 20})
     return figure
 
 
@@ -314,9 +316,10 @@ def _axis(values: Sequence[Value], logarithmic: bool) -> tuple[list[float], list
     if not numbers or len(known) <= _FEW:
         places = {value: float(place) for place, value in enumerate(known)}
         return [places[value] for value in values], list(places.values()), list(map(_short, known))
-    ticks = [known[round(number * (len(known) - 1) / (_FEW - 2))] for number in range(_FEW - 1)]
-    to_scale = math.log10 if logarithmic and known[0] > 0 else float
-    return [to_scale(value) for value in values], [to_scale(tick) for tick in ticks], list(map(_short, ticks))
+    scaled = [math.log10(value) if logarithmic else float(value) for value in values]
+    low, high = min(scaled), max(scaled)
+    ticks = [low + number * (high - low) / (_TICKS - 1) for number in range(_TICKS)]
+    return scaled, ticks, [f"{10**tick if logarithmic else tick:.2g}" for tick in ticks]
 
 
 def _ends(places: Sequence[float]) -> list[float]:

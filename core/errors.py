@@ -8,5 +8,5 @@ class LabError(Exception):
     """
 
 
-class Diverged(LabError):
+class DivergedError(LabError):
     """The weights ran away: the loss of a training is no number any more."""

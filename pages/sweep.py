@@ -10,9 +10,9 @@ from app.datasets import choose_dataset, draw_streets, opened
 from app.figures import importance_figure, parallel_figure, scatter_figure, survivors_figure
 from app.forms import encoder_box, field_label, fields_form
 from app.services import inference_worker
-from app.widgets import RUN_COLORS, empty_state, failed_state, time_words
+from app.widgets import RUN_COLORS, failed_state, time_words
 from core import runner
-from core.config import DatasetConfig, ModelConfig, TrainingConfig, read_config
+from core.config import DatasetConfig, ModelConfig, TrainingConfig
 from core.encoders import encoders_of
 from core.errors import LabError
 from core.families import FAMILIES, PLAIN, options_of
@@ -138,12 +138,14 @@ def choose_space(method: str, family: str, encoder: str, begin: dict[str, Any], 
         key=f"{key}-fields",
     )
     vary: dict[str, Any] = {}
-    for name in chosen:
-        field = fields[name]
-        as_range = method in DRAWN and field.annotation in (int, float)
-        widget = f"{key}-{name}-{'range' if as_range else 'values'}"
-        short = name.split(".")[1]
-        vary[name] = ranged(short, field, widget) if as_range else listed(short, field, begin.get(name), widget)
+    with st.grid(2, min_column_width=320):
+        for name in chosen:
+            field, short = fields[name], name.split(".")[1]
+            with st.container():
+                if method in DRAWN and field.annotation in (int, float):
+                    vary[name] = ranged(short, field, f"{key}-{name}-range")
+                else:
+                    vary[name] = listed(short, field, begin.get(name), f"{key}-{name}-values")
     return vary
 
 
@@ -310,10 +312,13 @@ def actions(sweep: Sweep, winner: Any) -> None:
                 if st.button(label, icon=":material/stop:", disabled=asked, key="stop-sweep"):
                     stop_sweep(sweep.path)
                     st.rerun()
-            elif sweep.state != "finished" and sweep.spec:
-                if st.button("Go on", icon=":material/resume:", key="resume-sweep"):
-                    resume_sweep(sweep.path)
-                    st.rerun()
+            elif (
+                sweep.state != "finished"
+                and sweep.spec
+                and st.button("Go on", icon=":material/resume:", key="resume-sweep")
+            ):
+                resume_sweep(sweep.path)
+                st.rerun()
             if (
                 winner
                 and not sweep.is_active

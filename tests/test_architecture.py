@@ -48,6 +48,12 @@ LIGHT_CORE = (
     "core.runs",
     "core.scoring",
     "core.scoring.confusion",
+    "core.sweeps",
+    "core.sweeps.command",
+    "core.sweeps.driver",
+    "core.sweeps.space",
+    "core.sweeps.sweep",
+    "core.sweeps.trials",
     "core.training.__main__",
     "core.weights",
     "core.__main__",
@@ -104,6 +110,7 @@ LAYERS = (
     {"core.hardware"},
     {"core.runs", "core.weights", "core.data", "core.models", "core.scoring"},
     {"core.training", "core.runner", "core.inference"},
+    {"core.sweeps"},
     {"core.__main__"},
 )
 KNOWN_SIDEWAYS = {

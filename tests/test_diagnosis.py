@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from core.diagnosis import diagnose
-from core.errors import Diverged
+from core.errors import DivergedError
 from core.hardware import choose_hardware
 from core.runs import MetricsLog, create_run, read_metrics, read_plan
 from core.training.divergence import find_culprit
@@ -212,7 +212,7 @@ def test_a_run_that_diverges_names_the_layer_in_its_error_and_its_rows(places, t
     config = tiny_config(epochs=100, clip_norm=0)
     run = create_run(config, places.runs)
     with pytest.raises(
-        Diverged, match=r"at step 2: the weights have run away\. The first layer whose output .*\(\w+\)\."
+        DivergedError, match=r"at step 2: the weights have run away\. The first layer whose output .*\(\w+\)\."
     ):
         train_here(run, config)
     rows = read_metrics(run)[0]

@@ -12,11 +12,13 @@ import pytest
 from core.__main__ import main
 from core.errors import LabError
 from core.places import PROJECT
-from core.training import rate_test, rehearsal
+from core.training import rehearsal
 from core.training.checkpoint import TrainingState, save_checkpoint
 from core.training.child import OutOfMemoryError, ask
+from core.training.climb import climb
+from core.training.cost import measure
 from core.training.rate_test import RatePoint, suggest_rate
-from core.training.rehearsal import MEMORY_SHARE, Cost, changed, fits, judge, measure, rehearse, smaller
+from core.training.rehearsal import MEMORY_SHARE, Cost, changed, fits, judge, rehearse, smaller
 from core.training.trial import open_trial
 
 COST = Cost(
@@ -127,6 +129,17 @@ def test_a_full_disk_and_a_pass_of_a_day_are_said(tiny_config):
     assert "SEGLAB_CHECKPOINTS" in disk.sentence and disk.remedy == {}
     assert "28 hours" in day.sentence
     assert judge(replace(cost, disk_free_bytes=10**12), changed(config, day.remedy)) == ()
+
+
+def test_a_budget_of_a_few_steps_is_said_with_the_minutes_that_would_do(tiny_config):
+    config = tiny_config(minutes=1)
+    (problem,) = judge(replace(COST, seconds_per_step=6.0, steps=8, seconds_total=70.0), config)
+    assert problem.sentence.startswith("No more than 8 steps fit into the 1 min given")
+    assert problem.remedy == {
+        "training": {"minutes": 5.0}
+    }  # 22 s of everything else, 180 s of thirty steps, and one more
+    assert problem.sentence.endswith("Take 5 minutes.")
+    assert judge(replace(COST, steps=8), tiny_config(minutes=0)) == () == judge(replace(COST, steps=30), config)
 
 
 def test_streets_that_are_not_drawn_are_not_drawn_for_a_rehearsal(places, tiny_config, monkeypatch, tmp_path):
@@ -242,7 +255,7 @@ def test_without_a_fall_nothing_is_suggested():
 
 def test_the_range_test_finds_a_rate_within_a_decade_of_a_good_one(places, tiny_config):
     config = tiny_config(model={"width": 8}, batch_size=4, crop_height=64, crop_width=128)
-    points = list(rate_test.measure(config))
+    points = list(climb(config))
     assert points[0].rate == pytest.approx(1e-6) and len(points) > 30
     steps = [second.rate / first.rate for first, second in zip(points, points[1:], strict=False)]
     assert steps == pytest.approx([10 ** (6 / 59)] * len(steps))

@@ -1,6 +1,7 @@
 """Runs as processes: they queue, stop, go on, and survive whoever started them."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import random
@@ -15,7 +16,9 @@ import psutil
 import pytest
 
 from core import runner
-from core.errors import LabError
+from core.config import DatasetConfig
+from core.data.dataset import open_dataset
+from core.errors import DivergedError, LabError
 from core.places import PROJECT
 from core.runner import local
 from core.runner.endings import sentence_of_death
@@ -35,6 +38,7 @@ from core.runs import (
     valid_rows,
     write_notes,
 )
+from core.training.__main__ import explain
 from core.training.checkpoint import read_checkpoint
 
 
@@ -254,6 +258,65 @@ def test_a_slot_excludes_and_is_handed_down(tmp_path):
         child.wait()
 
 
+def out_of_memory_on_cuda():
+    raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+
+def out_of_memory():
+    raise MemoryError
+
+
+def diverged():
+    raise DivergedError("The loss became nan at step 3.")
+
+
+def no_data():
+    open_dataset(DatasetConfig(name="cityscapes", root="/nowhere/at/all"))
+
+
+def disk_full():
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def no_weights():
+    raise LabError("These weights can't be had.")
+
+
+def fault():
+    raise KeyError("x")
+
+
+@pytest.mark.parametrize(
+    ("fail", "training", "failure", "code", "remedy"),
+    [
+        (out_of_memory_on_cuda, {"batch_size": 8}, "gpu-memory", 42, {"batch_size": 4}),
+        (out_of_memory, {"batch_size": 6, "accumulation": 6}, "memory", 42, {"batch_size": 3, "accumulation": 3}),
+        (
+            out_of_memory,
+            {"batch_size": 1, "crop_height": 192, "crop_width": 384},
+            "memory",
+            42,
+            {"crop_height": 96, "crop_width": 192},
+        ),
+        (out_of_memory, {"batch_size": 1, "crop_height": 64, "crop_width": 64}, "memory", 42, {}),
+        (diverged, {"learning_rate": 3e-3}, "diverged", 42, {"learning_rate": 1e-3}),
+        (diverged, {"learning_rate": 1e-6}, "diverged", 42, {}),
+        (no_data, {}, "data", 42, {}),
+        (disk_full, {}, "disk", 42, {}),
+        (no_weights, {}, "user", 42, {}),
+        (fault, {}, "fault", 1, {}),
+    ],
+)
+def test_every_failure_has_its_word_and_its_remedy(places, tiny_config, fail, training, failure, code, remedy):
+    config = tiny_config(**training)
+    with pytest.raises(Exception) as caught:
+        fail()
+    ending = explain(caught.value, config)
+    assert (ending.failure, ending.code) == (failure, code)
+    assert ending.remedy == ({"training": remedy} if remedy else {})
+    assert ending.sentence.endswith(".")
+
+
 def test_device_names():
     assert device_name("cpu") == "cpu"
     assert device_name("cuda") == device_name("cuda:0") == "cuda:0"
@@ -262,7 +325,7 @@ def test_device_names():
 
 
 def test_a_run_paused_twice_ends_with_the_weights_of_one_that_was_not(folder, tiny_config, wait_until):
-    config = tiny_config(epochs=60, evaluations=2)
+    config = tiny_config(epochs=60, checkpoint_seconds=1000)
     paused, undisturbed = runner.launch(config, folder), runner.launch(config, folder)
     wait_until(lambda: len(steps(paused)) > 3)
     runner.pause(paused)

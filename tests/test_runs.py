@@ -15,12 +15,15 @@ from core.places import PROJECT
 from core.runs import (
     RUN_ID,
     MetricsLog,
+    Notes,
     ProcessId,
     create_run,
     evaluations,
     find_run,
+    list_active,
     list_runs,
     read_metrics,
+    read_notes,
     read_run,
     read_status,
     request_pause,
@@ -28,6 +31,7 @@ from core.runs import (
     requested,
     update_status,
     valid_rows,
+    write_notes,
     write_status,
 )
 
@@ -309,6 +313,65 @@ def test_what_is_asked_of_a_run_is_seen(run):
 def test_a_request_that_cannot_be_read_is_one_to_stop(run, text):
     (run / "request.json").write_bytes(text.encode("latin-1"))
     assert requested(run) == "stop"
+
+
+# ---- notes
+
+
+def test_notes_come_back_tidied(run):
+    assert read_run(run).notes == Notes() and read_run(run).name == read_run(run).title
+    parent = "20250101-000000-fcn-00a1"
+    write_notes(run, Notes(" my\n first  run\0", ("night", " night", "", "two words"), " a\nb ", parent))
+    assert read_notes(run) == Notes("my first run", ("night", "two words"), "a\nb", parent)
+    assert read_run(run).name == "my first run"
+    for text in ("", "FIRST", "#night run", "U-Net queued", run.name):
+        assert read_run(run).matches(text)
+    assert not read_run(run).matches("first day")
+
+
+@pytest.mark.parametrize(
+    ("notes", "words"),
+    [
+        (Notes(name="x" * 81), "name has 81 characters, but at most 80"),
+        (Notes(tags=("x" * 31,)), "tag has 31 characters"),
+        (Notes(tags=tuple(map(str, range(21)))), "21 tags"),
+        (Notes(note="x" * 5001), "note has 5001 characters"),
+    ],
+)
+def test_notes_that_are_too_long_are_refused_and_nothing_is_written(run, notes, words):
+    with pytest.raises(LabError, match=words):
+        write_notes(run, notes)
+    assert not (run / "notes.json").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "3",
+        '{"name": 3}',
+        '{"tags": "x"}',
+        '{"name": "%s"}' % ("x" * 81),
+        '{"note": "%s"}' % ("x" * 10**6),
+    ],
+    ids=range(8),
+)
+def test_notes_that_the_lab_would_not_have_written_are_none(run, text):
+    (run / "notes.json").write_text(text)
+    assert read_run(run).notes == Notes() and read_run(run).problem is None
+
+
+def test_the_bin_is_not_listed(run):
+    (run.parent / ".bin").mkdir()
+    run.rename(run.parent / ".bin" / run.name)
+    assert list_runs(run.parent) == [] == list_active(run.parent)
+
+
+def test_only_active_runs_are_listed_as_active(run, tiny_config):
+    update_status(create_run(tiny_config(), run.parent), state="finished")
+    assert [found.path for found in list_active(run.parent)] == [run]
 
 
 # ---- metrics

@@ -109,6 +109,8 @@ RATES = {"low": 1e-4, "high": 1e-2, "log": True}
         ({"method": "random", "vary": {"training.learning_rate": RATES | {"low": 1}}}, "second must be the larger"),
         ({"method": "random", "vary": {"training.learning_rate": RATES | {"high": 2}}}, "learning_rate is 2"),
         ({"method": "random", "vary": {"training.gamma": {"low": 0.1, "high": float("inf")}}}, "finite"),
+        ({"vary": {"training.gamma": [1, 0.1]}}, "does nothing unless training.schedule is step"),
+        ({"base": {"training": {"minutes": 2}}, "vary": {"training.epochs": [1, 2]}}, "unless training.minutes is 0"),
         ({"method": "random", "vary": {"training.ema": {"low": 0, "high": 0.9, "log": True}}}, "there is no zero"),
         ({"method": "random", "vary": {"training.loss": {"low": 0, "high": 1}}}, "is no number"),
         ({"method": "random", "trials": 501}, "'trials'"),
@@ -311,6 +313,9 @@ def test_a_damaged_journal_is_a_sentence(made):
         read_trials(sweep)
     assert driver.main(sweep.path) == 1
     assert "is damaged" in read_sweep(sweep.path).status.error
+    os.truncate(sweep.path / "trials.jsonl", 60_000_000)
+    with pytest.raises(LabError, match="is damaged"):
+        read_trials(sweep)
 
 
 def test_a_failed_run_is_a_failed_trial_with_its_sentence(made):

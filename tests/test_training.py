@@ -628,3 +628,20 @@ def test_labels_without_a_class_are_refused_before_the_first_step(places, street
 
 def test_classes_of_the_run_are_those_of_the_benchmark(trained_run):
     assert read_checkpoint(trained_run, "best").classes == CITYSCAPES_19.classes
+
+
+def test_samples_of_frames_that_lie_in_folders_are_kept_in_folders(places, tiny_config):
+    root = places.other / "own"
+    for split in ("train", "val"):
+        for kind in ("images", "masks"):
+            (root / kind / split / "town").mkdir(parents=True)
+        for number in range(2):
+            name = f"{split}{number}.png"
+            Image.fromarray(np.full((64, 128, 3), 90 * number, np.uint8)).save(root / "images" / split / "town" / name)
+            Image.fromarray(np.full((64, 128), number, np.uint8)).save(root / "masks" / split / "town" / name)
+    classes = [{"name": name, "color": [9 * number, 0, 0], "ids": [number]} for number, name in enumerate("ab")]
+    (root / "classes.json").write_text(json.dumps({"classes": classes}))
+    config = tiny_config(dataset={"name": "folder", "root": str(root)}, epochs=1, evaluations=1)
+    run = create_run(config, places.runs)
+    assert train_here(run, config) == "finished"
+    assert sorted(path.name for path in run.glob("samples/*/town/*.png")) == ["val0.png", "val1.png"]

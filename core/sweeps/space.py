@@ -25,6 +25,16 @@ MOST_CHECKED = 20_000
 """Corners of a space that are checked before a sweep starts; more would take longer than a few seconds."""
 
 
+_NEEDS: dict[str, tuple[str, Value]] = {
+    "training.epochs": ("training.minutes", 0),
+    "training.gamma": ("training.schedule", "step"),
+    "training.gamma_epochs": ("training.schedule", "step"),
+    "training.power": ("training.schedule", "polynomial"),
+    "training.momentum": ("training.optimizer", "sgd"),
+}
+"""Settings that do nothing unless another has this value: to vary them then would compare a training with itself."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -171,12 +181,16 @@ def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
     for numbers, params in _numbered(corners):
         config = read_config(_merged(spec.base, params))
         for name, number in numbers.items():
-            part, field = name.split(".")
-            typed[name][number] = getattr(getattr(config, part), field)
+            typed[name][number] = _value(config, name)
     for name, values in typed.items():
         again = next((value for number, value in enumerate(values) if value in values[:number]), None)
         if again is not None:
             raise LabError(f"{name} has the value {again!r} twice. Leave one out.")
+    for name, (other, wanted) in _NEEDS.items():
+        if name in typed and wanted not in typed.get(other, [_value(spec.base, other)]):
+            raise LabError(
+                f"{name} does nothing unless {other} is {wanted}. Set that for all trials, or vary something else."
+            )
     return {
         name: choice.model_copy(update={"low": typed[name][0], "high": typed[name][1]})
         if isinstance(choice, Range)
@@ -214,6 +228,11 @@ def _merged(base: RunConfig, params: Mapping[str, Value]) -> dict[str, dict[str,
         part, field = name.split(".")
         values[part][field] = value
     return values
+
+
+def _value(config: RunConfig, name: str) -> Value:
+    part, field = name.split(".")
+    return getattr(getattr(config, part), field)
 
 
 def _short(text: str) -> str:

@@ -1,5 +1,6 @@
 """The trials of a sweep as Optuna keeps them: a journal in plain lines, written by the driver alone and read by everybody."""
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,15 +15,19 @@ from optuna.trial import FrozenTrial, TrialState
 
 from core.errors import LabError
 from core.runs import read_status
-from core.sweeps.space import Range, SweepConfig, Value
+from core.sweeps.space import MOST_TRIALS, Range, SweepConfig, Value
 from core.sweeps.sweep import Sweep
 
 JOURNAL = "trials.jsonl"
+JOURNAL_BYTES = 50_000_000
+"""A larger journal was not written by the lab, and isn't read."""
 RUNS, ERROR = "runs", "error"
 """Names of the attributes that a trial has in the journal: ids of its runs, one a round, and why it failed."""
 FEWEST_FOR_IMPORTANCE = 4
 BEST_SHARE = 0.25
 """Importance says what sets this share of the trials apart: of 36 that is 9, and fewer than five say nothing."""
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # else it tells of every study that is looked into
 
 _STATES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "dropped", TrialState.FAIL: "failed"}
 
@@ -85,7 +90,6 @@ def open_study(folder: Path) -> optuna.Study:
     Raises:
         LabError: the journal can't be read.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     _cut_torn_line(folder / JOURNAL)
     with _readable(folder):
         return optuna.create_study(
@@ -197,6 +201,8 @@ def _distribution(choice: tuple[Value, ...] | Range) -> optuna.distributions.Bas
 
 def _storage(folder: Path) -> optuna.storages.JournalStorage:
     path = str(folder / JOURNAL)
+    if os.path.exists(path) and os.path.getsize(path) > JOURNAL_BYTES:
+        raise ValueError(f"{path} is larger than any journal of {MOST_TRIALS} trials")
     return optuna.storages.JournalStorage(JournalFileBackend(path, lock_obj=_DriverAlone(path)))
 
 

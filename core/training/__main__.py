@@ -19,7 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from core.config import RunConfig, read_config
-from core.errors import Diverged, LabError
+from core.errors import DivergedError, LabError
 from core.runner.local import device_of
 from core.runner.slots import SLOTS, Slot
 from core.runs import Failure, ProcessId, clear_request, read_run, read_status, update_status
@@ -139,7 +139,7 @@ class Ending:
 def explain(error: BaseException, config: RunConfig) -> Ending:
     """Says what ended the training of a config."""
     text = str(error)
-    if isinstance(error, Diverged):
+    if isinstance(error, DivergedError):
         rate = max(config.training.learning_rate / 3, 1e-6)
         return Ending(USER_ERROR, "diverged", text, _valid(config, learning_rate=float(f"{rate:.2g}")))
     if isinstance(error, LabError):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from core.config import TrainingConfig
-from core.errors import Diverged
+from core.errors import DivergedError
 from core.hardware import Hardware
 from core.runs import MetricsLog
 from core.training.evaluation import to_device
@@ -64,7 +64,7 @@ class DivergenceWatch:
         where = find_culprit(self._model, *self._batch, self._loss, self._hardware, self._parts)
         if self._log:
             self._log.append({"kind": "diverged", "step": self._step, "where": where})
-        raise Diverged(
+        raise DivergedError(
             f"The loss or its gradient became no number at step {self._step}: the weights have run away. {where} Lower "
             "training.learning_rate (a third is a good try), or set training.clip_norm to 1, and start again."
         )

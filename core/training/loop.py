@@ -330,9 +330,9 @@ def _count(dataset: Dataset, enter: Callable[[str], None]) -> np.ndarray:
 
 def _save_samples(run: Path, step: int, dataset: Dataset, found: Evaluation) -> None:
     folder = run / "samples" / f"{step:08d}"
-    folder.mkdir(parents=True, exist_ok=True)
     for number, labels in found.labels.items():
         path = folder / f"{dataset.val[number].id}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)  # a frame's id may name folders
         part = path.with_suffix(".part")
         Image.fromarray(labels).save(part, format="PNG")
         os.replace(part, path)

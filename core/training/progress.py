@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from core.data.loaders import epoch_of_step
-from core.errors import Diverged
+from core.errors import DivergedError
 from core.training.evaluation import Evaluation
 from core.training.plan import Plan
 
@@ -61,11 +61,11 @@ def check_loss(step: int, loss: torch.Tensor | None) -> float | None:
     """The loss of a step as a number. Asked before anything is saved: a checkpoint of weights that ran away is worth nothing.
 
     Raises:
-        Diverged: the loss is not a finite number.
+        DivergedError: the loss is not a finite number.
     """
     value = None if loss is None else loss.item()
     if value is not None and not np.isfinite(value):
-        raise Diverged(
+        raise DivergedError(
             f"The loss became {value} at step {step}: the weights have run away. Lower training.learning_rate (a third is a good try), "
             "or set training.clip_norm to 1, and start again."
         )
@@ -93,7 +93,7 @@ def train_row(
     """The row of a training step (from 1). `loss` is None for a batch without a labelled pixel.
 
     Raises:
-        Diverged: the loss is not a finite number.
+        DivergedError: the loss is not a finite number.
     """
     value = check_loss(step, loss)
     return {

@@ -6,7 +6,6 @@ Smith: Cyclical Learning Rates for Training Neural Networks, https://arxiv.org/a
 JSON object a step.
 """
 
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,12 +20,6 @@ RATE_TEST_SECONDS = 600.0
 
 LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 60
 """The rate climbs from the first to the second, by the same factor with each of so many steps."""
-
-SMOOTHING = 0.8
-"""What each step leaves of the moving mean of the losses."""
-
-DIVERGED = 4.0
-"""The test ends where the smoothed loss is so many times its best."""
 
 SLOPE_POINTS = 7
 """Points to which a line is fitted to tell how steeply the loss falls: 0.6 decades of the rate."""
@@ -94,40 +87,10 @@ def suggest_rate(points: Sequence[RatePoint]) -> Suggestion:
     )
 
 
-def measure(config: RunConfig, steps: int = STEPS) -> Iterator[RatePoint]:
-    """Does the test in this process, which should have been made for it. Raises LabError."""
-    # Torch, of which whoever imports this module should have nothing.
-    from core.data.statistics import count_classes
-    from core.training.loop import load_start
-    from core.training.losses import class_weights
-    from core.training.optimizer import build_optimizer
-    from core.training.trial import open_drawn, open_trial
-
-    dataset = open_drawn(config)
-    pixels = count_classes(dataset, dataset.train).pixels
-    trial = open_trial(config, np.maximum(pixels, 1), class_weights(pixels, config.training.class_weights))
-    source = load_start(trial.model, config, lambda _phase: None)
-    trial.optimizer = build_optimizer(trial.model, config, source.pretrained)
-    sum_, mass, best = 0.0, 0.0, math.inf
-    for number, batch in enumerate(trial.load(steps)):
-        rate = LOWEST * (HIGHEST / LOWEST) ** (number / (steps - 1))
-        for group in trial.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * rate / config.training.learning_rate
-        loss = trial.step(batch)
-        if loss is None:
-            continue
-        if not math.isfinite(loss):
-            return
-        sum_ = SMOOTHING * sum_ + (1 - SMOOTHING) * loss
-        mass = SMOOTHING * mass + 1 - SMOOTHING
-        yield RatePoint(rate, loss, sum_ / mass)
-        best = min(best, sum_ / mass)
-        if sum_ / mass > DIVERGED * best:
-            return
-
-
 def _work(config: RunConfig) -> Iterator[Line]:
-    return (asdict(point) for point in measure(config))
+    from core.training.climb import climb  # and torch, of which whoever imports this module should have nothing
+
+    return (asdict(point) for point in climb(config))
 
 
 def main() -> int:

@@ -5,29 +5,26 @@ JSON object. Running out of memory is an answer too, and comes with a proposal.
 """
 
 import math
-import shutil
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import Any
 
 from core.config import RunConfig, read_config
 from core.errors import LabError
-from core.places import runs_folder
 from core.training.child import Line, OutOfMemoryError, answer, ask
 
 REHEARSAL_SECONDS = 180.0
 """How long a rehearsal may take, the start of its process included."""
 
-STEPS, MOST_STEPS, MEASURED_SECONDS = 2, 8, 2.0
-"""Short steps are repeated up to so often or so long: the first also compiles kernels, and two short ones say little."""
-
 MEMORY_SHARE = 0.85
 """Of the free memory, what a run may fill: other programs move too."""
 
 DAY = 86_400.0
+FEWEST_STEPS = 30
+"""With fewer, a network on first weights of its own hardly begins to learn."""
+
 GIGABYTE = 1e9
 
 Remedy = dict[str, dict[str, Any]]
@@ -137,6 +134,17 @@ def judge(cost: Cost, config: RunConfig) -> tuple[Problem, ...]:
                 remedy,
             )
         )
+    if config.training.minutes and cost.steps < FEWEST_STEPS:
+        rest = cost.seconds_total - cost.steps * cost.seconds_per_step
+        minutes = math.ceil((rest + FEWEST_STEPS * cost.seconds_per_step) / 60) + 1
+        remedy = {"training": {"minutes": float(minutes)}}
+        problems.append(
+            Problem(
+                f"No more than {cost.steps} steps fit into the {config.training.minutes:g} min given, and with so few it hardly learns. "
+                f"{proposal(remedy)}",
+                remedy,
+            )
+        )
     return tuple(problems)
 
 
@@ -176,8 +184,10 @@ def changed(config: RunConfig, remedy: Remedy) -> RunConfig:
 
 def remedy_words(remedy: Remedy) -> str:
     """A remedy in a few words: "batch size 4, accumulation 2"."""
+    fields = {name: value for part in remedy.values() for name, value in part.items()}
     return ", ".join(
-        f"{name.replace('_', ' ')} {value:g}" for fields in remedy.values() for name, value in fields.items()
+        f"{value:g} minutes" if name == "minutes" else f"{name.replace('_', ' ')} {value:g}"
+        for name, value in fields.items()
     )
 
 
@@ -193,109 +203,17 @@ def gigabytes(size: int) -> str:
     return f"{size / GIGABYTE:.1f} GB" if size >= 0.05 * GIGABYTE else f"{size / 1e6:.0f} MB"
 
 
-def measure(config: RunConfig) -> Cost:
-    """Does the two steps and the validation batch in this process, which should have been made for it. Raises LabError."""
-    began = time.monotonic()
-    import psutil  # and torch, of which whoever imports this module should have nothing
-    import torch
-
-    from core.data.loaders import MEMORY_BUDGET, FrameStore, WholeFrames, batches_in_order, build_loader
-    from core.training.evaluation import evaluate
-    from core.training.plan import count_steps
-    from core.training.team import Team
-    from core.training.trial import open_trial
-    from core.training.usage import free_memory, peak_memory
-
-    process = psutil.Process()
-    trial = open_trial(config)
-    training, device = config.training, trial.hardware.device
-    cuda = device.type == "cuda"
-    free = torch.cuda.mem_get_info(device)[0] if cuda else free_memory()
-
-    # Decoding apart: most frames are decoded once and then kept.
-    indices = sorted({index for keys in trial.batches(STEPS) for _, index, _ in keys})
-    before = time.monotonic()
-    for index in indices:
-        trial.crops.store[index]
-    seconds_to_decode = (time.monotonic() - before) / len(indices)
-    frames = len(trial.crops.store) + len(trial.whole)
-    keeps = isinstance(trial.crops.store, FrameStore)
-    frame_bytes = 4 * config.dataset.height * config.dataset.width
-    kept = min(MEMORY_BUDGET, frames * frame_bytes) if keeps else 0
-
-    def taken() -> int:
-        return torch.cuda.memory_allocated(device) if cuda else process.memory_info().rss
-
-    def most_taken() -> int:
-        return torch.cuda.max_memory_allocated(device) if cuda else peak_memory()
-
-    def score() -> float:
-        batches = batches_in_order(len(trial.whole), training.batch_size)[:1]
-        loader = build_loader(WholeFrames(trial.whole.store), batches, workers=0)
-        return evaluate(trial.model, loader, trial.loss, trial.hardware, Team()).seconds_per_batch
-
-    # Scoring first: a process on a CPU keeps what it once had, and a step takes more, so afterwards it could not be told.
-    at_rest = taken()
-    score()
-    scoring = max(0, most_taken() - at_rest)
-    seconds: list[float] = []
-    batches = trial.load(MOST_STEPS)
-    while len(seconds) < STEPS or (len(seconds) < MOST_STEPS and sum(seconds) < MEASURED_SECONDS):
-        before = time.monotonic()
-        trial.step(next(batches))
-        seconds.append(time.monotonic() - before)
-    seconds_per_batch = score()
-    if trial.hardware.workers:
-        del batches  # ends the processes that load
-
-    weights = _size(trial.model.state_dict().values())
-    gradients = _size(p.grad for p in trial.model.parameters() if p.grad is not None)
-    moments = _size(
-        value for state in trial.optimizer.state.values() for value in state.values() if isinstance(value, torch.Tensor)
-    )
-    kept_here = 0 if cuda else kept
-    seconds_per_step = median(seconds[1:])
-    if keeps and frames * frame_bytes > MEMORY_BUDGET:
-        anew = 1 - MEMORY_BUDGET / (frames * frame_bytes)
-        seconds_per_step += anew * seconds_to_decode * training.batch_size / max(1, trial.hardware.workers)
-    seconds_per_evaluation = seconds_per_batch * math.ceil(len(trial.whole) / training.batch_size)
-    decoding = seconds_to_decode * frames if keeps else 0.0
-    steps = count_steps(training, trial.items, decoding, seconds_per_step, seconds_per_evaluation)
-    folder = runs_folder()
-    while not folder.exists():
-        folder = folder.parent
-    return Cost(
-        seconds_per_step=seconds_per_step,
-        seconds_per_evaluation=seconds_per_evaluation,
-        seconds_per_epoch=seconds_per_step * trial.items / training.batch_size,
-        steps=steps,
-        seconds_total=time.monotonic()
-        - began
-        + decoding
-        + steps * seconds_per_step
-        + training.evaluations * seconds_per_evaluation,
-        memory_bytes=most_taken() + kept_here,
-        memory_fixed_bytes=at_rest + gradients + moments + kept_here,
-        memory_scoring_bytes=scoring,
-        memory_free_bytes=free,
-        checkpoint_bytes=2 * weights + moments + (weights if training.ema else 0),
-        disk_free_bytes=shutil.disk_usage(folder).free,
-        hardware=trial.hardware.sentence,
-    )
-
-
 def _work(config: RunConfig) -> Iterator[Line]:
-    cost = measure(config)
+    began = time.monotonic()
+    from core.training.cost import measure  # and torch, of which whoever imports this module should have nothing
+
+    cost = measure(config, began)
     yield Rehearsal(cost, judge(cost, config)).as_dict()
 
 
 def _from_dict(values: Line) -> Rehearsal:
     problems = tuple(Problem(**problem) for problem in values["problems"])
     return Rehearsal(Cost(**{name: value for name, value in values.items() if name != "problems"}), problems)
-
-
-def _size(tensors: Any) -> int:
-    return sum(tensor.nbytes for tensor in tensors)
 
 
 def _doubled(count: int) -> Iterator[int]:

@@ -75,7 +75,7 @@ class Usage:
             "minutes": self.minutes(),
             "cpu": _share(cpu, wall * self._cores),
             "memory": self._process.memory_info().rss,
-            "machine_memory": psutil.virtual_memory().percent / 100,
+            "machine_memory": round(psutil.virtual_memory().percent / 100, 3),
             "waiting": _share(waited, wall - paused),
         }
         if self._device.type == "cuda":

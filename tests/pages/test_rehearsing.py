@@ -139,3 +139,67 @@ def test_the_diagnosis_is_silent_about_a_good_run_and_names_what_is_wrong(places
 
 def test_costs_keep_their_names_on_their_way_through_json():
     assert json.loads(json.dumps(replace(REFUSED).as_dict()))["memory_bytes"] == 9 * 10**9
+
+
+def film_page():
+    import streamlit as st
+
+    from app.film import run_film
+
+    run_film(st.session_state["run"])
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What the component was told last."""
+    told = {}
+    monkeypatch.setattr("app.film._mount", lambda **given: told.update(given))
+    return told
+
+
+@pytest.fixture
+def film_of(places, trained_run):
+    """`film_of()`: the film's page over a copy of the trained run, and the run."""
+    run = shutil.copytree(trained_run, places.runs / trained_run.name)
+    app = AppTest.from_function(film_page)
+    app.session_state["run"] = run.name
+    return app, run
+
+
+def test_the_film_has_every_evaluation_of_the_sample_frames(film_of, shown):
+    app, run = film_of
+    app.run()
+    assert not app.exception and not app.error
+    data = shown["data"]
+    assert [scene["step"] for scene in data["scenes"]] == [30, 60]
+    assert data["scenes"][1]["caption"].startswith("step 60, epoch 30, mean IoU ")
+    assert len(data["strips"]) == 4 and data["aspect"] == 2  # four validation frames, fewer than six
+    addresses = [mask for strip in data["strips"] for mask in strip["masks"]]
+    assert len(addresses) == 8 and all(address.startswith("/lab/picture/") for address in addresses)
+    assert shown["key"] == f"film-{run.name}"
+
+
+def test_an_evaluation_that_still_grows_is_no_scene_yet_and_a_long_run_is_thinned(film_of, shown):
+    app, run = film_of
+    last = run / "samples" / "00000060"
+    for step in range(61, 161):
+        shutil.copytree(last, run / "samples" / f"{step:08d}")
+    growing = shutil.copytree(last, run / "samples" / "00000161")
+    next(growing.iterdir()).unlink()
+    app.run()
+    steps = [scene["step"] for scene in shown["data"]["scenes"]]
+    assert len(steps) == 60 and steps == sorted(set(steps)) and steps[-1] == 160
+
+
+def test_without_an_evaluation_the_film_says_when_it_begins(film_of, shown):
+    app, run = film_of
+    shutil.rmtree(run / "samples")
+    app.run()
+    assert app.caption[0].value == "The first masks come with the first evaluation." and not shown
+
+
+def test_a_film_of_data_that_are_gone_says_so(film_of, shown, monkeypatch, tmp_path):
+    app, _ = film_of
+    monkeypatch.setenv("SEGLAB_DATA", str(tmp_path / "nothing"))
+    app.run()
+    assert "can't be shown" in app.error[0].value and not shown
