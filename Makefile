@@ -9,7 +9,7 @@ ROOT ?= ../shared/data/cityscapes
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test benchmarks study chromium
+.PHONY: run test benchmarks faults study chromium
 
 run: .venv/lab
 	$(BIN)/streamlit run app/main.py
@@ -26,6 +26,10 @@ benchmarks: .venv/tests
 
 study: .venv/lab
 	$(BIN)/python -m core sweep start docs/study.json
+
+# Kills, full disks and bad labels by the hundred, about an hour; SCALE=0.1 does a tenth.
+faults: .venv/lab
+	$(BIN)/python benchmarks/faults.py --scale $(or $(SCALE),1)
 
 # Installed once; again only when the lists change.
 .venv/lab: requirements.txt

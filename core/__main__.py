@@ -54,7 +54,7 @@ def streets(options: argparse.Namespace) -> dict[str, Any]:
 
     root = options.out or streets_folder()
     began = time.monotonic()
-    with tqdm(total=options.train + options.val, unit="frame", disable=options.json) as bar:
+    with tqdm(total=options.train + options.val, unit="frame", disable=options.json or None) as bar:
         write_streets(
             root,
             options.train,
@@ -73,7 +73,7 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
     from core.data.doctor import SEVERITIES, examine
 
     root = resolve_data_root(options.root)
-    with tqdm(unit="frame", disable=options.json) as bar:
+    with tqdm(unit="frame", disable=options.json or None) as bar:
 
         def tell(done: int, count: int) -> None:
             bar.total = count
@@ -294,7 +294,7 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
         values |= {"name": "cityscapes", "root": options.root}
     dataset = open_dataset(read_config({"dataset": values}).dataset)
     confusion = ConfusionMatrix(len(dataset.space.classes))
-    for frame in tqdm(dataset.val, unit="frame", disable=options.json):
+    for frame in tqdm(dataset.val, unit="frame", disable=options.json or None):
         confusion.update(dataset.target(frame), predictor.predict(dataset.image(frame)).labels)
     iou = {
         name: None if value != value else float(value)
@@ -468,7 +468,7 @@ def _read_values(path: Path) -> dict[str, Any]:
 
 def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Shows a run's progress until it ends. Ctrl-C asks it to stop, and waits for its checkpoint."""
-    with tqdm(unit="step", dynamic_ncols=True, disable=options.json) as bar:
+    with tqdm(unit="step", dynamic_ncols=True, disable=options.json or None) as bar:
         scored = 0
         while True:
             try:

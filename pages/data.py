@@ -61,7 +61,7 @@ def bytes_words(count: int) -> str:
 
 
 def get_cityscapes(expanded: bool) -> None:
-    """The panel that downloads Cityscapes, for those who have none yet."""
+    """The panel that downloads Cityscapes: for those who have none yet, and for what is still missing."""
     with st.expander("Get Cityscapes", icon=":material/cloud_download:", expanded=expanded):
         getting_panel()
 
@@ -575,5 +575,7 @@ if here:
         failed_state(f"The classes can't be counted. {error}")
     if here.dataset.train or here.dataset.val:
         decoded_frames(here.dataset)
+if values["name"] == "cityscapes" and dataset is not None:
+    get_cityscapes(expanded=False)
 if dataset:
     st.page_link("../pages/train.py", label="Train on this data", icon=":material/model_training:")

@@ -73,6 +73,8 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
         values[part] = values.get(part, {}) | {name: value}
         if name.startswith("zoom"):
             values[part] = {"zoom_min": 0.25, "zoom_max": 4} | {name: value}
+        if name == "processes":
+            values[part] = {"batch_size": 64} | {name: value}
         assert getattr(getattr(read_config(values), part), name) == value
 
 

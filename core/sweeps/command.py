@@ -73,7 +73,7 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
 def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     from core.sweeps.trials import progress_of, read_trials
 
-    with tqdm(unit="run", dynamic_ncols=True, disable=options.json) as bar:
+    with tqdm(unit="run", dynamic_ncols=True, disable=options.json or None) as bar:
         while True:
             try:
                 found = read_sweep(path)

@@ -83,7 +83,7 @@ def find_culprit(
     Looked at in this order: weights, outputs in the order of the forward pass, the loss, gradients in the order of the backward.
 
     Args:
-        model: the network; its gradients are overwritten.
+        model: the network.
         images: uint8 (B, 3, H, W).
         targets: uint8 (B, H, W), 255 ignored.
         loss: the run's.
@@ -124,7 +124,9 @@ def find_culprit(
                 return f"The first layer whose output was no number: {bad_outputs[0]}."
             if not _is_finite(value):
                 return "Every layer's output was still a number, and the loss was not."
-            (value / weight).backward()
+            # Not backward(): gradients aren't kept, and processes that train together would begin to exchange them.
+            learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+            torch.autograd.grad(value / weight, learned, allow_unused=True)
             if bad_gradients:
                 return f"The first layer, from the end, whose gradient was no number: {bad_gradients[0]}."
     finally:
