@@ -27,7 +27,7 @@ benchmarks: .venv/tests
 study: .venv/lab
 	$(BIN)/python -m core sweep start docs/study.json
 
-# Kills, full disks and bad labels by the hundred, about an hour; SCALE=0.1 does a tenth.
+# Kills, full disks and bad labels by the hundred, for more than an hour; SCALE=0.1 does a tenth.
 faults: .venv/lab
 	$(BIN)/python benchmarks/faults.py --scale $(or $(SCALE),1)
 

@@ -133,7 +133,13 @@ def rate_test_figure(points: Sequence[RatePoint], suggested: float | None, color
     figure.update_layout(
         height=260,
         margin={"l": 48, "r": 12, "t": 8, "b": 40},
-        xaxis={"type": "log", "range": [-6, 0], "fixedrange": True, "title": "learning rate", "exponentformat": "power"},
+        xaxis={
+            "type": "log",
+            "range": [-6, 0],
+            "fixedrange": True,
+            "title": "learning rate",
+            "exponentformat": "power",
+        },
         yaxis={"range": [low, high], "fixedrange": True, "title": "training loss"},
         showlegend=False,
     )

@@ -2,21 +2,29 @@
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
+import cv2
 import numpy as np
 import streamlit as st
 
 from app.media import encode_colors, encode_map, encode_photo
-from app.services import inference_worker, media
+from app.services import inference_worker, media, visitor
 from app.widgets import failed_state
 from core.data.dataset import read_target
 from core.data.decoding import read_image
 from core.data.frames import Frame
 from core.errors import LabError
-from core.inference.worker import Answer, Layers, Sight, SightKind, checkpoint_stamp
+from core.inference.answers import Answer
+from core.inference.batches import Upload, shown_name
+from core.inference.options import QUICK, WHOLE, PredictOptions
+from core.inference.turns import outcome
+from core.inference.worker import Layers, Sight, SightKind, checkpoint_stamp
 from core.labels import LabelSpace
 from core.places import runs_folder
+
+THUMBNAIL_WIDTH = 320
 
 
 def file_digest(path: Path) -> str:
@@ -56,14 +64,53 @@ def truth_of(frame: Frame, space: LabelSpace) -> tuple[np.ndarray, np.ndarray | 
     return image, target, digest
 
 
-def predict(run_id: str, image: np.ndarray, digest: str) -> Answer:
+def predict(run_id: str, image: np.ndarray, digest: str, options: PredictOptions = WHOLE) -> Answer:
     """What a run's best checkpoint sees in an image, from memory where it was asked before.
 
     Raises:
         LabError: the run has no checkpoint, or the inference process failed.
     """
     run = runs_folder() / run_id
-    return _predict(run, checkpoint_stamp(run, "best"), digest, image)
+    return _predict(run, checkpoint_stamp(run, "best"), digest, options, image)
+
+
+def ask(
+    run_id: str, image: np.ndarray, digest: str, options: PredictOptions = WHOLE, place: str = ""
+) -> "Future[Answer]":
+    """As `predict`, without waiting. Asked again for the same, it is the same answer; asked for another picture or with other
+    options for the same place on the page, what still waits there is taken back.
+    """
+    run = runs_folder() / run_id
+    question = (checkpoint_stamp(run, "best"), digest, options)
+    asked = st.session_state.setdefault("asked", {})
+    known = asked.get((place, run_id))
+    if known is None or known[0] != question:
+        future = inference_worker().ask(run, image, options=options, user=visitor(), slot=(place, run_id))
+        known = asked[place, run_id] = (question, future)
+    return known[1]
+
+
+def quick_then_full(
+    run_ids: Sequence[str], image: np.ndarray, digest: str, options: PredictOptions
+) -> tuple[dict[str, Answer], list[str]]:
+    """The best answers that are there by now, by run, and the runs whose full answer is still to come.
+
+    A full answer that is there already is taken; else the quick one is waited for, which is a matter of a moment. The page says
+    of each run that failed why it did.
+    """
+    answers, coming = {}, []
+    quick = {run_id: ask(run_id, image, digest, QUICK, "quick") for run_id in run_ids}
+    full = {run_id: ask(run_id, image, digest, options, "full") for run_id in run_ids}
+    for run_id in run_ids:
+        try:
+            if full[run_id].done():
+                answers[run_id] = outcome(full[run_id])
+            else:
+                answers[run_id] = outcome(quick[run_id])
+                coming.append(run_id)
+        except LabError as error:
+            failed_state(error)
+    return answers, coming
 
 
 def predict_all(run_ids: Sequence[str], image: np.ndarray, digest: str) -> dict[str, Answer]:
@@ -79,8 +126,8 @@ def predict_all(run_ids: Sequence[str], image: np.ndarray, digest: str) -> dict[
 
 
 @st.cache_data(max_entries=48, show_spinner=False)
-def _predict(run: Path, stamp: str, digest: str, _image: np.ndarray) -> Answer:
-    return inference_worker().predict(run, _image)
+def _predict(run: Path, stamp: str, digest: str, options: PredictOptions, _image: np.ndarray) -> Answer:
+    return inference_worker().predict(run, _image, options=options, user=visitor())
 
 
 def layers(run_id: str) -> Layers:
@@ -91,7 +138,7 @@ def layers(run_id: str) -> Layers:
 
 @st.cache_data(max_entries=48, show_spinner=False)
 def _layers(run: Path, stamp: str) -> Layers:
-    return inference_worker().layers(run)
+    return inference_worker().layers(run, user=visitor())
 
 
 def look(
@@ -116,22 +163,38 @@ def _look(
     kind: SightKind,
     layer: str,
 ) -> Sight:
-    return inference_worker().look(run, _image, point, kind, layer)
+    return inference_worker().look(run, _image, point, kind, layer, user=visitor())
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def decode(digest: str, _data: bytes) -> np.ndarray:
-    """An uploaded picture, decoded in the inference process. `digest` is the hash of its bytes."""
-    return inference_worker().decode(_data)
+    """An uploaded picture, decoded in a process of its own. `digest` is the hash of its bytes."""
+    return inference_worker().decode(_data, user=visitor())
 
 
-def answer_addresses(answer: Answer, run_id: str, digest: str) -> tuple[str, str]:
+def decode_batch(name: str, data: bytes) -> tuple[Upload, ...]:
+    """The pictures of an uploaded file, decoded in a process of its own; of one that has none, the sentence why."""
+    try:
+        return inference_worker().decode_batch(name, data, user=visitor())
+    except LabError as error:
+        return (Upload(shown_name(name), problem=str(error)),)
+
+
+def answer_addresses(answer: Answer, run_id: str, digest: str, options: PredictOptions = WHOLE) -> tuple[str, str]:
     """Addresses of an answer's label map and confidence map."""
     stamp = checkpoint_stamp(runs_folder() / run_id, "best")
-    return (
-        map_address(answer.labels, "labels", run_id, stamp, digest),
-        map_address(answer.confidence, "confidence", run_id, stamp, digest),
-    )
+    parts = (run_id, stamp, digest, options, answer.labels.shape)
+    return map_address(answer.labels, "labels", *parts), map_address(answer.confidence, "confidence", *parts)
+
+
+def thumbnail_address(image: np.ndarray, *parts: object) -> str:
+    """Address of a small JPEG of an image, uint8 (H, W, 3); `parts` say what it follows from."""
+
+    def small() -> bytes:
+        scale = THUMBNAIL_WIDTH / image.shape[1]
+        return encode_photo(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+
+    return media().address(("thumbnail", *parts), "jpg", small)
 
 
 def sight_address(values: np.ndarray) -> str:

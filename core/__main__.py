@@ -322,7 +322,6 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     """Writes the label map (train ids) and the coloured mask of each image."""
     from PIL import Image
 
-    from core.hardware import choose_hardware
     from core.inference.predictor import Predictor
     from core.inference.uploads import decode_upload
     from core.labels import palette_of
@@ -330,7 +329,7 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     run = find_run(options.run, runs_folder())
     if run.config is None:
         raise LabError(run.problem)
-    predictor = Predictor(run.path, choose_hardware(run.config.training), options.checkpoint)
+    predictor = Predictor(run.path, which=options.checkpoint)
     palette = palette_of(predictor.checkpoint.colors)
     options.out.mkdir(parents=True, exist_ok=True)
     written = []
@@ -557,7 +556,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(command)
     command.set_defaults(command=rehearse)
 
-    command = commands.add_parser("rate-test", parents=[common], help="find a learning rate: let it climb, watch the loss")
+    command = commands.add_parser("rate-test", parents=[common], help="find a good learning rate by a short test")
     _add_config(command)
     command.set_defaults(command=rate_test)
 

@@ -284,7 +284,7 @@ class TrainingConfig(_Part):
     )
     device: str = _field("auto", "auto, cpu, cuda, cuda:N or mps.", pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")
     processes: int = _field(
-        1, "Processes that train together, one per GPU; on a CPU they share its cores.", "processes", ge=1, le=64
+        1, "Processes that train together, one per GPU; on a CPU they share its cores.", ge=1, le=64
     )
     threads: int = _field(0, "Processor threads of each process; 0 shares the cores out.", ge=0, le=256)
     workers: int = _field(

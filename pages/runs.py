@@ -2,17 +2,15 @@
 
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
-from PIL import Image
 
 from app.curves import Curve, curves
-from app.datasets import TITLES, open_again
+from app.datasets import TITLES
+from app.diagnosing import diagnosis_panel
+from app.film import run_film
 from app.forms import fields_form
-from app.pictures import colors_address, file_digest, photo_address, truth_of
 from app.widgets import (
     class_table,
     empty_state,
@@ -28,8 +26,6 @@ from app.widgets import (
 )
 from core import runner
 from core.config import TrainingConfig
-from core.data.dataset import Dataset
-from core.data.frames import Frame
 from core.errors import LabError
 from core.places import runs_folder
 from core.runs import (
@@ -257,52 +253,6 @@ def scores(runs: list[str], focus: str, names: dict[str, str], colors: dict[str,
 
 
 @st.fragment(run_every=3.0)
-def samples(run_id: str) -> None:
-    """The same validation frames at every evaluation."""
-    run = read_run(runs_folder() / run_id)
-    steps = (
-        sorted(path.name for path in (run.path / "samples").glob("[0-9]*")) if (run.path / "samples").is_dir() else []
-    )
-    if not steps or not run.config:
-        st.caption("The first masks come with the first evaluation.")
-        return
-    if len(steps) > 1:
-        newest = st.session_state.get(f"newest-{run_id}")
-        if newest != steps[-1]:
-            # A new evaluation moves the slider on, unless the user went back to look at an earlier one.
-            if newest is None or st.session_state.get(f"step-{run_id}") == newest:
-                st.session_state[f"step-{run_id}"] = steps[-1]
-            st.session_state[f"newest-{run_id}"] = steps[-1]
-        step = st.select_slider(
-            "Evaluation at step", steps, format_func=lambda name: str(int(name)), key=f"step-{run_id}"
-        )
-    else:
-        step = steps[0]
-    try:
-        dataset = open_again(run.config.dataset)
-        folder = run.path / "samples" / step
-        figures = [
-            figure(folder / f"{frame.id}.png", dataset, frame) for frame in dataset.val if sampled(frame, folder)
-        ]
-    except (LabError, OSError) as error:
-        failed_state(f"These frames can't be shown. {error}")
-        return
-    st.html(f'<div class="lab-frames">{"".join(figures)}</div>')
-
-
-def sampled(frame: Frame, folder: Path) -> bool:
-    """True when an evaluation's folder has a mask of this frame; the newest one may still be growing."""
-    return (folder / f"{frame.id}.png").is_file()
-
-
-def figure(mask: Path, dataset: Dataset, frame: Frame) -> str:
-    """HTML of a frame under a saved mask. Raises LabError or OSError when one of the two can't be read."""
-    image, _, digest = truth_of(frame, dataset.space)
-    colors = colors_address(np.asarray(Image.open(mask)), dataset.space.palette, "sample", file_digest(mask))
-    return f'<figure><img src="{photo_address(image, digest)}" alt="{frame.id}"><img src="{colors}" alt="its mask"></figure>'
-
-
-@st.fragment(run_every=3.0)
 def details(run_id: str) -> None:
     """What people say of it, what was asked for, what was decided here, and the log."""
     run = read_run(runs_folder() / run_id)
@@ -383,10 +333,11 @@ if len(chosen) > 1:
         required=True,
         key="focus",
     )
+diagnosis_panel(focus)
 pictures, table = st.columns([7, 5], gap="large")
 with pictures:
     st.subheader("What it sees")
-    samples(focus)
+    run_film(focus)
     details(focus)
 with table:
     st.subheader("Per class")

@@ -7,7 +7,7 @@ import streamlit as st
 from app.datasets import choose_dataset, draw_streets, opened
 from app.figures import schedule_figure
 from app.forms import augmentation_form, encoder_box, fields_form
-from app.rehearsing import COLOR
+from app.rehearsing import COLOR, rate_test_panel, rehearsal_panel
 from app.services import inference_worker
 from app.widgets import failed_state
 from core import runner
@@ -16,6 +16,7 @@ from core.config import (
     PRESETS,
     DatasetConfig,
     ModelConfig,
+    RunConfig,
     TrainingConfig,
     read_config,
     with_preset,
@@ -164,8 +165,18 @@ def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
     return preset, values, reading
 
 
+def take_remedies(prefixes: tuple[str, ...]) -> None:
+    """Puts what a rehearsal or a range test proposed, and the user took, into the widgets, before they are made."""
+    for remedy in st.session_state.pop("remedies", {}).values():
+        for name, value in remedy["training"].items():
+            for prefix in prefixes:
+                if f"{prefix}-{name}" in st.session_state:
+                    st.session_state[f"{prefix}-{name}"] = value
+
+
 # page layout
 st.title("Train")
+take_remedies(("often", "rarely", "augmentation", *(f"length-{preset}" for preset in PRESETS)))
 st.subheader("1 Data")
 dataset_values = choose_dataset("train")
 dataset_values |= choose_masks(dataset_values["name"])
@@ -200,23 +211,37 @@ else:
 st.subheader("3 Length")
 preset, training_values, reading_values = choose_length()
 
-ready = bool(networks) and (dataset is not None or dataset_values["name"] == "streets")
+configs: list[RunConfig] = []
+try:
+    configs = [
+        read_config(
+            with_preset(
+                {
+                    "dataset": dataset_values | reading_values,
+                    "model": network["model"],
+                    "training": training_values | network["training"],
+                },
+                preset,
+            )
+        )
+        for network in networks
+    ]
+except LabError as error:
+    if dataset is not None or dataset_values["name"] == "streets":  # else it was said above what is missing
+        failed_state(error)
+if dataset and configs:
+    with st.expander("Try first: what it will take, and which learning rate", icon=":material/timer:"):
+        rehearsal_panel(configs, "rehearsal")
+        tried = configs[0]
+        if len(configs) > 1:
+            tried = st.segmented_control(
+                "For", configs, format_func=lambda config: config.model.title, default=tried, required=True, key="tried"
+            )
+        rate_test_panel(tried, "rate")
+ready = bool(configs) and (dataset is not None or dataset_values["name"] == "streets")
 label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks, one after the other"
 if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch"):
     try:
-        configs = [
-            read_config(
-                with_preset(
-                    {
-                        "dataset": dataset_values | reading_values,
-                        "model": network["model"],
-                        "training": training_values | network["training"],
-                    },
-                    preset,
-                )
-            )
-            for network in networks
-        ]
         for config in configs:
             check_encoder(config.model)
         if dataset_values["name"] == "streets":

@@ -121,8 +121,8 @@ os.kill(worker.pid, signal.SIGKILL)
 thread.join()
 # Asked for nonsense, it answers in words and lives on.
 asked("no picture", lambda: worker.decode(b"hello"))
-first = worker.pid
 asked("no run", lambda: worker.predict(run.parent / "nothing", image))
+first = worker.pid
 asked("no image", lambda: worker.predict(run, np.zeros((0, 0, 3), np.uint8)))
 answer = worker.predict(run, image)
 told["same process"] = worker.pid == first

@@ -357,7 +357,7 @@ SUPERVISOR = """
 import sys
 from pathlib import Path
 from core.runner import supervisor
-supervisor.TRAINER = (sys.executable, {trainer!r})
+supervisor.TRAINER = ({trainer!r},)
 supervisor.PATIENCE = 0.05
 sys.exit(supervisor.main(Path(sys.argv[1])))
 """

@@ -5,12 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
 
+from core import runner
 from core.errors import LabError
 from core.places import PROJECT
+from core.runner.slots import devices_for
 from core.runs import create_run, evaluations, read_metrics, read_run, update_status, valid_rows
 from core.training.loop import train
 from core.training.team import Team, join_team
@@ -111,23 +114,40 @@ def test_a_team_whose_leader_hangs_ends_within_a_minute(places, tiny_config):
     config = tiny_config(epochs=5000, batch_size=4, processes=2)
     run = create_run(config, places.runs)
     update_status(run, state="queued")
-    launcher = start_together(run)
+    launcher, children = start_together(run), []
     try:
         deadline = time.monotonic() + 120
         while not train_rows(run):
             assert launcher.poll() is None and time.monotonic() < deadline, (run / "train.log").read_text()
             time.sleep(0.1)
         children = [
-            child
-            for child in psutil.Process(launcher.pid).children(recursive=True)
-            if child.environ().get("RANK") == "0"
+            child for child in psutil.Process(launcher.pid).children(recursive=True) if "RANK" in child.environ()
         ]
-        children[0].send_signal(signal.SIGSTOP)
+        leader = next(child for child in children if child.environ()["RANK"] == "0")
+        leader.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         assert launcher.wait(90) != 0
         assert time.monotonic() - began < 60
         found = read_run(run)
         assert found.state == "failed" and "no longer answers" in found.status.error
     finally:
-        if launcher.poll() is None:
-            launcher.kill()
+        for process in (launcher, *children):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def test_the_lab_starts_a_team_and_its_device_is_taken(places, tiny_config):
+    run = runner.launch(tiny_config(epochs=2, batch_size=4, processes=2), places.runs)
+    deadline = time.monotonic() + 120
+    while read_run(run).is_active:
+        assert time.monotonic() < deadline, (run / "train.log").read_text()
+        time.sleep(0.2)
+    found = read_run(run)
+    assert found.state == "finished", (run / "train.log").read_text()
+    assert found.plan["hardware"].startswith("2 processes, each on the CPU")
+
+
+def test_a_team_on_gpus_takes_a_slot_of_each():
+    assert devices_for("cuda", 3) == ("cuda:0", "cuda:1", "cuda:2")
+    assert devices_for("cpu", 3) == ("cpu",)
+    assert devices_for("cuda:1", 1) == ("cuda:1",)

@@ -1,5 +1,6 @@
 """One trained network, ready to answer: image in, labels and confidence out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +9,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from core.hardware import Hardware
+from core.config import TrainingConfig
+from core.hardware import Hardware, choose_hardware
+from core.inference.options import WHOLE, PredictOptions
 from core.models import build_model
 from core.runs import Which
 from core.training.checkpoint import Checkpoint, load_weights, read_checkpoint
 from core.training.evaluation import to_device
+
+Size = tuple[int, int]
+"""Height and width."""
 
 
 @dataclass(frozen=True)
@@ -26,50 +32,141 @@ class Prediction:
 class Predictor:
     """A network rebuilt from a checkpoint alone. `checkpoint` tells its classes, colours and config."""
 
-    def __init__(self, run: Path, hardware: Hardware, which: Which = "best") -> None:
-        """Raises LabError when the run has no such checkpoint, or it can't be read."""
+    def __init__(self, run: Path, hardware: Hardware | None = None, which: Which = "best") -> None:
+        """Without `hardware`, computes in the run's own number format on the best device that is here.
+
+        Raises:
+            LabError: the run has no such checkpoint, or it can't be read.
+        """
         self.checkpoint: Checkpoint = read_checkpoint(run, which)
-        self._hardware = hardware
+        self._hardware = hardware or hardware_for(self.checkpoint.config.training)
         self._model = build_model(self.checkpoint.config.model, len(self.checkpoint.classes))
         load_weights(self._model, self.checkpoint)
-        hardware.prepare(self._model).eval()
+        self._hardware.prepare(self._model).eval()
 
     @property
-    def training_size(self) -> tuple[int, int]:
+    def training_size(self) -> Size:
         """Height and width of the frames that the network was trained and scored on."""
         dataset = self.checkpoint.config.dataset
         return dataset.height, dataset.width
 
+    @property
+    def window(self) -> Size:
+        """Height and width of the crops that the network was trained on."""
+        training = self.checkpoint.config.training
+        return training.crop_height, training.crop_width
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the network's weights."""
+        return sum(tensor.nbytes for tensor in self._model.state_dict().values())
+
     @torch.no_grad()
-    def predict(self, image: np.ndarray) -> Prediction:
+    def predict(self, image: np.ndarray, options: PredictOptions = WHOLE) -> Prediction:
         """Labels every pixel of an image, uint8 (H, W, 3).
 
         The network sees the image at about as many pixels as its training frames had, its shape kept, because things must
-        come in the sizes that it has learned; its logits are scaled up to the image's own size before they are compared.
+        come in the sizes that it has learned; its logits are scaled up to the image's own size before they are compared. A quick
+        answer sees half of the sides, and comes at that size.
         """
-        height, width = image.shape[:2]
-        seen = sensible_size((height, width), self.training_size)
-        if seen != (height, width):
-            shrinks = seen[0] < height
-            small = cv2.resize(image, seen[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        usual = sensible_size(image.shape[:2], self.training_size)
+        if options.quick:
+            seen = scaled(usual, 0.5)
+            probabilities = self._logits(resized(image, seen), sliding=False).softmax(dim=1)
         else:
-            small = image
-        images = to_device(torch.from_numpy(np.ascontiguousarray(small)).permute(2, 0, 1)[None], self._hardware)
-        with self._hardware.autocast():
-            logits = self._model(images)
-        logits = logits.float()
-        if seen != (height, width):
-            logits = F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
-        confidence, labels = logits.softmax(dim=1)[0].max(dim=0)
+            probabilities, views = torch.zeros(()), 0
+            for logits in self._views(image, usual, options):
+                if logits.shape[-2:] != image.shape[:2]:
+                    logits = F.interpolate(logits, size=image.shape[:2], mode="bilinear", align_corners=False)
+                seen_so = logits.softmax(dim=1)
+                probabilities = probabilities.add_(seen_so) if views else seen_so
+                views += 1
+            if views > 1:
+                probabilities /= views
+        confidence, labels = probabilities[0].max(dim=0)
         return Prediction(
             labels=labels.to(torch.uint8).cpu().numpy(),
             confidence=(confidence * 255).round().to(torch.uint8).cpu().numpy(),
         )
 
+    def _views(self, image: np.ndarray, usual: Size, options: PredictOptions) -> Iterator[torch.Tensor]:
+        """Logits (1, K, h, w) of each way in which the options show the image, the picture always the right way round."""
+        for scale in options.scales:
+            shown = resized(image, scaled(usual, scale))
+            yield self._logits(shown, options.sliding_window)
+            if options.flip:
+                yield self._logits(shown[:, ::-1], options.sliding_window).flip(-1)
 
-def sensible_size(size: tuple[int, int], training: tuple[int, int]) -> tuple[int, int]:
+    def _logits(self, image: np.ndarray, sliding: bool) -> torch.Tensor:
+        """Logits float32 (1, K, h, w) of an image uint8 (h, w, 3), seen at its own size, whole or in windows."""
+        height, width = image.shape[:2]
+        window = min(self.window[0], height), min(self.window[1], width)
+        if not sliding or window == (height, width):
+            return self._forward(image)
+        total = torch.zeros(())
+        weight = blend_weight(window)
+        weights = torch.zeros(height, width)
+        for top in window_starts(height, window[0]):
+            for left in window_starts(width, window[1]):
+                rows, columns = slice(top, top + window[0]), slice(left, left + window[1])
+                logits = self._forward(image[rows, columns]).cpu()
+                if not total.ndim:
+                    # On the CPU, whose memory is the larger one: only a window's logits are on the device.
+                    total = torch.zeros(1, logits.shape[1], height, width)
+                total[..., rows, columns] += logits * weight
+                weights[rows, columns] += weight
+        return total / weights
+
+    def _forward(self, image: np.ndarray) -> torch.Tensor:
+        images = to_device(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None], self._hardware)
+        with self._hardware.autocast():
+            logits = self._model(images)
+        return logits.float()
+
+
+def hardware_for(training: TrainingConfig) -> Hardware:
+    """The best device here, with the number format that a run was trained in, so that its scores are what is shown.
+
+    A run of fp16 came from a GPU; where there is none, `auto` decides.
+    """
+    precision = "auto" if training.precision == "fp16" and not torch.cuda.is_available() else training.precision
+    return choose_hardware(TrainingConfig(precision=precision))
+
+
+def sensible_size(size: Size, training: Size) -> Size:
     """Height and width of an image scaled to the area of the training frames; unchanged when it has their size."""
     if size == training:
         return size
     scale = (training[0] * training[1] / (size[0] * size[1])) ** 0.5
     return max(32, round(size[0] * scale)), max(32, round(size[1] * scale))
+
+
+def scaled(size: Size, scale: float) -> Size:
+    """A size times a number, but never below 32 a side."""
+    return size if scale == 1 else (max(32, round(size[0] * scale)), max(32, round(size[1] * scale)))
+
+
+def resized(image: np.ndarray, size: Size) -> np.ndarray:
+    """An image uint8 (H, W, 3) at a size (h, w); the image itself where it has that size."""
+    if size == image.shape[:2]:
+        return image
+    shrinks = size[0] < image.shape[0]
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def window_starts(length: int, window: int) -> list[int]:
+    """Where windows begin that cover a length evenly, each overlapping the next by half or more."""
+    count = 1 + -(-(length - window) // max(1, window // 2))
+    return [round(number * (length - window) / max(1, count - 1)) for number in range(count)]
+
+
+def blend_weight(window: Size) -> torch.Tensor:
+    """How much each pixel of a window counts, float32 (h, w): 1 in the middle, falling evenly to the rim, nowhere 0.
+
+    At the rim a network sees half of what surrounds a pixel; the neighbouring window sees it whole.
+    """
+    sides = []
+    for length in window:
+        places = torch.arange(length, dtype=torch.float32)
+        sides.append(torch.minimum(places + 1, length - places) / ((length + 1) / 2))
+    return sides[0][:, None] * sides[1][None, :]

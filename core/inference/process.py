@@ -1,6 +1,7 @@
-"""`python -m core.inference.process`: answers the requests that `InferenceWorker` sends, one after the other.
+"""`python -m core.inference.process PART`: answers the requests that `InferenceWorker` sends, one after the other.
 
-Requests and answers are pickles on standard input and output. When the server is gone, input ends and so does this.
+Requests and answers are pickles on standard input and output. When the server is gone, input ends and so does this. PART is
+`networks`, where torch lives, or `decoder`, which gives itself little memory before it opens what strangers sent.
 """
 
 import os
@@ -10,30 +11,42 @@ import sys
 import time
 import traceback
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from core.anatomy import Anatomy
 from core.errors import LabError
+from core.inference.answers import Answer
+from core.inference.batches import Upload, decode_batch
 from core.inference.uploads import decode_upload
 from core.inference.worker import (
-    Answer,
+    BatchRequest,
     DecodeRequest,
     DescribeRequest,
     Layers,
     LayersRequest,
+    Part,
     PredictRequest,
     Request,
     Sight,
     SightRequest,
 )
+from core.places import runs_folder
+from core.runs import list_active
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits; there the time alone is bounded
+    resource = None
 
 if TYPE_CHECKING:
     from core.inference.sight import Onlooker
 
-KEPT_MODELS = 4
+MODEL_BYTES = 2 * 2**30
+"""What the weights of the kept networks may take together; the one in use stays in any case."""
+DECODER_BYTES = 2 * 2**30
+"""Address space of the decoder."""
 
 
 class Models:
@@ -46,7 +59,8 @@ class Models:
         """Predicts, loading the network first where it isn't there. Raises LabError when it can't be loaded."""
         began = time.perf_counter()
         predictor = self._load(request)
-        found = predictor.predict(request.image)
+        predictor_threads()
+        found = predictor.predict(request.image, request.options)
         milliseconds = (time.perf_counter() - began) * 1000
         return Answer(
             found.labels, found.confidence, predictor.checkpoint.classes, predictor.checkpoint.colors, milliseconds
@@ -63,19 +77,27 @@ class Models:
         return replace(sight, milliseconds=(time.perf_counter() - began) * 1000)
 
     def _load(self, request: PredictRequest | LayersRequest | SightRequest) -> "Onlooker":
-        # Torch takes seconds to import; a picture is decoded without it.
-        from core.config import TrainingConfig
-        from core.hardware import choose_hardware
+        # Torch takes seconds to import; nothing else here needs it.
         from core.inference.sight import Onlooker
 
         key = (request.run, request.which, request.stamp)
         if key not in self._kept:
-            # One thread: the trainer needs the rest, and two busy pairs of threads slow each other down.
-            self._kept[key] = Onlooker(request.run, choose_hardware(TrainingConfig(threads=1)), request.which)
-            while len(self._kept) > KEPT_MODELS:
+            self._kept[key] = Onlooker(request.run, which=request.which)
+            while len(self._kept) > 1 and sum(model.nbytes for model in self._kept.values()) > MODEL_BYTES:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
+
+
+def predictor_threads() -> None:
+    """One thread beside a training, which needs the rest: two busy pools of threads slow each other down. Else all cores."""
+    import torch
+
+    from core.hardware import available_cores
+
+    threads = 1 if list_active(runs_folder()) else available_cores()
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
 def describe_network(request: DescribeRequest) -> Anatomy:
@@ -87,12 +109,14 @@ def describe_network(request: DescribeRequest) -> Anatomy:
     return describe(request.model, request.size, hardware=choose_hardware(TrainingConfig(threads=1)))
 
 
-def answer(request: Request, models: Models) -> Answer | np.ndarray | Anatomy | Layers | Sight | LabError:
+def answer(request: Request, models: Models) -> Any:
     """The answer to a request; what went wrong is an answer too."""
     try:
         match request:
             case DecodeRequest():
                 return decode_upload(request.data)
+            case BatchRequest():
+                return decode_batch(request.name, request.data)
             case DescribeRequest():
                 return describe_network(request)
             case LayersRequest():
@@ -110,9 +134,29 @@ def answer(request: Request, models: Models) -> Answer | np.ndarray | Anatomy | 
         )
 
 
-def main() -> None:
+def parts(batch: Iterator[Upload]) -> Iterator[Upload | LabError | None]:
+    """The pictures of a batch as they come, and at the end None, or what went wrong."""
+    try:
+        yield from batch
+        yield None
+    except LabError as error:
+        yield error
+    except Exception as error:
+        traceback.print_exc()
+        yield LabError(f"This file could not be read ({type(error).__name__}). Drop its pictures one by one.")
+
+
+def limit_memory() -> None:
+    """Lets this process have `DECODER_BYTES` of address space, where the system knows such a limit."""
+    if resource is not None and sys.platform != "darwin":
+        resource.setrlimit(resource.RLIMIT_AS, (DECODER_BYTES, DECODER_BYTES))
+
+
+def main(part: Part) -> None:
     """Answers until input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the server's business
+    if part == "decoder":
+        limit_memory()
     requests: BinaryIO = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the answers
@@ -122,9 +166,11 @@ def main() -> None:
             request = pickle.load(requests)
         except EOFError:
             return
-        pickle.dump(answer(request, models), answers, protocol=pickle.HIGHEST_PROTOCOL)
-        answers.flush()
+        found = answer(request, models)
+        for each in parts(found) if isinstance(request, BatchRequest) else [found]:
+            pickle.dump(each, answers, protocol=pickle.HIGHEST_PROTOCOL)
+            answers.flush()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

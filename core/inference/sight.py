@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from core.errors import LabError
 from core.hardware import Hardware
-from core.inference.predictor import Predictor, sensible_size
+from core.inference.predictor import Predictor, resized, sensible_size
 from core.inference.recording import Point, Recording, Size, all_cells, cell_at, record
 from core.inference.worker import Layers, Sight, SightKind, SightMap
 from core.models.contract import SegmentationModel
@@ -161,7 +160,7 @@ def pixel_at(point: Point, size: Size) -> tuple[int, int]:
 class Onlooker(Predictor):
     """A predictor that also tells what its network sees."""
 
-    def __init__(self, run: Path, hardware: Hardware, which: Which = "best") -> None:
+    def __init__(self, run: Path, hardware: Hardware | None = None, which: Which = "best") -> None:
         """Raises LabError when the run has no such checkpoint, or it can't be read."""
         super().__init__(run, hardware, which)
         self._recording: Recording | None = None
@@ -228,7 +227,5 @@ class Onlooker(Predictor):
     def _given(self, image: np.ndarray) -> torch.Tensor:
         """The image as the network is given it, float (1, 3, h, w): about as large as a training frame, as in `predict`."""
         size = sensible_size(image.shape[:2], self.training_size)
-        if size != image.shape[:2]:
-            shrinks = size[0] < image.shape[0]
-            image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        return to_device(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None], self._hardware)
+        shown = resized(image, size)
+        return to_device(torch.from_numpy(np.ascontiguousarray(shown)).permute(2, 0, 1)[None], self._hardware)

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from core.errors import LabError
 
+PICTURE_ENDINGS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 40_000_000
@@ -34,6 +35,8 @@ def decode_upload(data: bytes) -> np.ndarray:
         raise LabError(
             f"The file has {len(data) / 2**20:.0f} MB; the limit is {MAX_BYTES // 2**20} MB. Save it smaller and drop it again."
         )
+    if not data:
+        raise LabError("The file is empty and can't be read as a picture. Drop it again once it is complete.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the limits below are stricter than Pillow's, its notes on metadata idle
@@ -74,9 +77,9 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I;16"):
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     elif picture.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
-        spread = max(float(np.ptp(values)), 1e-9)
-        picture = Image.fromarray(((values - values.min()) * (255 / spread)).astype(np.uint8))
+        values = np.nan_to_num(np.asarray(picture, dtype=np.float32))
+        low, high = float(values.min()), float(values.max())
+        picture = Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")

@@ -1,17 +1,18 @@
-"""The front of the inference process, the only place beside the trainer where torch lives.
+"""The front of the inference processes: one where torch lives, and a small one in which uploads are decoded.
 
-The server asks through `InferenceWorker`. When the process dies (a hostile picture, no memory left) or hangs, the caller
-gets a sentence and the next request a fresh process. What runs inside is `core.inference.process`.
+The server asks through `InferenceWorker`. When a process dies (a hostile picture, no memory left) or hangs, the caller gets a
+sentence and the next request a fresh process. What runs inside is `core.inference.process`.
 
 Not a `ProcessPoolExecutor`: a spawned process runs its parent's main script again, and Streamlit's is a page.
 """
 
+import os
 import pickle
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as TooLate
+from collections.abc import Hashable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,12 +22,19 @@ import numpy as np
 from core.anatomy import Anatomy
 from core.config import ModelConfig
 from core.errors import LabError
+from core.inference.answers import Answer, AnswerStore, answer_key
+from core.inference.batches import Upload
+from core.inference.options import WHOLE, PredictOptions
+from core.inference.turns import FairQueue, Ticket, outcome
 from core.places import PROJECT
 from core.runs import Which, checkpoint_path
 
 PREDICT_SECONDS = 120.0
-"""How long a prediction may take, the first start of the process included."""
+"""How long a prediction may take, the first start of the process included, the wait for its turn not."""
 DECODE_SECONDS = 30.0
+BATCH_SECONDS = 60.0
+
+Part = Literal["networks", "decoder"]
 
 SightKind = Literal["features", "attention", "field"]
 """What can be looked at inside a network: feature maps, attention, and the effective receptive field."""
@@ -37,18 +45,31 @@ Layers = dict[SightKind, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """Predict an image, uint8 (H, W, 3), with a run's checkpoint. `stamp` tells checkpoints of one run apart."""
+    """Predict an image, uint8 (H, W, 3), with a run's checkpoint. `stamp` tells checkpoints of one run apart.
+
+    Its answer is kept under `key`, where there is one.
+    """
 
     run: Path
     which: Which
     stamp: str
     image: np.ndarray
+    options: PredictOptions = WHOLE
+    key: str | None = None
 
 
 @dataclass(frozen=True)
 class DecodeRequest:
-    """Decode an uploaded file's bytes."""
+    """Decode an uploaded picture's bytes."""
 
+    data: bytes
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """Decode an uploaded file that may hold several pictures. `name` is shown, and used for nothing else."""
+
+    name: str
     data: bytes
 
 
@@ -118,48 +139,72 @@ class Sight:
     milliseconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Answer:
-    """Labels and confidence as in `Prediction`, the classes and colours they mean, and the milliseconds it took."""
-
-    labels: np.ndarray
-    confidence: np.ndarray
-    classes: tuple[str, ...]
-    colors: tuple[tuple[int, int, int], ...]
-    milliseconds: float
-
-
-Request = PredictRequest | DecodeRequest | DescribeRequest | LayersRequest | SightRequest
+Request = PredictRequest | DecodeRequest | BatchRequest | DescribeRequest | LayersRequest | SightRequest
 
 
 class InferenceWorker:
-    """Front of the inference process. May be used from many threads; the process does one thing after the other."""
+    """Front of the inference processes. May be used from many threads; each process does one thing after the other.
 
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._turn = threading.Lock()
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="inference")
+    Whoever asks names a `user`: users take turns. Who also names a `slot`, a place on their page, takes back what they asked for
+    it before and is still waiting.
+    """
+
+    def __init__(self, store: AnswerStore | None = None) -> None:
+        """Answers are kept in `store`, where there is one."""
+        self._store = store
+        self._networks = _Lane("networks", self._keep)
+        self._decoder = _Lane("decoder", lambda request, answer: None)
 
     @property
     def pid(self) -> int | None:
-        """The process's id while it lives."""
-        return self._process.pid if self._process and self._process.poll() is None else None
+        """The id of the process with the networks, while it lives."""
+        return self._networks.pid
 
-    def predict(self, run: Path, image: np.ndarray, which: Which = "best") -> Answer:
+    @property
+    def decoder_pid(self) -> int | None:
+        """The id of the process that decodes uploads, while it lives."""
+        return self._decoder.pid
+
+    def predict(
+        self, run: Path, image: np.ndarray, which: Which = "best", options: PredictOptions = WHOLE, user: str = ""
+    ) -> Answer:
         """Raises LabError when the checkpoint can't be used, or the process died or took too long."""
-        return self._ask(PredictRequest(run, which, checkpoint_stamp(run, which), image), PREDICT_SECONDS)
+        return outcome(self.ask(run, image, which, options, user))
 
-    def decode(self, data: bytes) -> np.ndarray:
+    def ask(
+        self,
+        run: Path,
+        image: np.ndarray,
+        which: Which = "best",
+        options: PredictOptions = WHOLE,
+        user: str = "",
+        slot: Hashable = None,
+    ) -> "Future[Answer]":
+        """As `predict`, without waiting; what is kept on disk is there at once. See `core.inference.turns.outcome`."""
+        key = answer_key(run, which, image, options) if self._store else None
+        kept = self._store.get(key) if self._store and key else None
+        if kept is not None:
+            there: Future[Answer] = Future()
+            there.set_result(kept)
+            return there
+        request = PredictRequest(run, which, checkpoint_stamp(run, which), image, options, key)
+        return self._networks.queue(user, request, slot)
+
+    def decode(self, data: bytes, user: str = "") -> np.ndarray:
         """Decodes an upload in the process, see `decode_upload`. Raises LabError when it is no picture."""
-        return self._ask(DecodeRequest(data), DECODE_SECONDS)
+        return outcome(self._decoder.queue(user, DecodeRequest(data)))
 
-    def describe(self, model: ModelConfig, size: tuple[int, int]) -> Anatomy:
+    def decode_batch(self, name: str, data: bytes, user: str = "") -> tuple[Upload, ...]:
+        """The pictures of an uploaded file, see `core.inference.batches.decode_batch`. Raises LabError where it has none."""
+        return outcome(self._decoder.queue(user, BatchRequest(name, data)))
+
+    def describe(self, model: ModelConfig, size: tuple[int, int], user: str = "") -> Anatomy:
         """Describes a network in the process, see `core.models.describe`. Raises LabError when there is no such network."""
-        return self._ask(DescribeRequest(model, size), PREDICT_SECONDS)
+        return outcome(self._networks.queue(user, DescribeRequest(model, size)))
 
-    def layers(self, run: Path, which: Which = "best") -> Layers:
+    def layers(self, run: Path, which: Which = "best", user: str = "") -> Layers:
         """What can be looked at inside a run's network. Raises LabError as `predict` does."""
-        return self._ask(LayersRequest(run, which, checkpoint_stamp(run, which)), PREDICT_SECONDS)
+        return outcome(self._networks.queue(user, LayersRequest(run, which, checkpoint_stamp(run, which))))
 
     def look(
         self,
@@ -169,6 +214,7 @@ class InferenceWorker:
         kind: SightKind,
         layer: str = "",
         which: Which = "best",
+        user: str = "",
     ) -> Sight:
         """What a run's network sees at a point of an image, see `SightRequest`.
 
@@ -176,47 +222,124 @@ class InferenceWorker:
             LabError: as `predict` does, and where the network has no such layer.
         """
         stamp = checkpoint_stamp(run, which)
-        return self._ask(SightRequest(run, which, stamp, image, point, kind, layer), PREDICT_SECONDS)
+        return outcome(self._networks.queue(user, SightRequest(run, which, stamp, image, point, kind, layer)))
 
     def close(self) -> None:
-        """Ends the process."""
-        with self._turn:
+        """Ends the processes; what waits is cancelled."""
+        self._networks.close()
+        self._decoder.close()
+
+    def _keep(self, request: Request, answer: Any) -> None:
+        if self._store and isinstance(request, PredictRequest) and request.key:
+            self._store.put(request.key, answer)
+
+
+class _Lane:
+    """One process, the queue before it, and the thread that carries questions in and answers out."""
+
+    def __init__(self, part: Part, keep: Any) -> None:
+        self._part: Part = part
+        self._keep = keep
+        self._queue = FairQueue()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def pid(self) -> int | None:
+        process = self._process
+        return process.pid if process and process.poll() is None else None
+
+    def queue(self, user: str, request: Request, slot: Hashable = None) -> "Future[Any]":
+        with self._guard:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._carry, name=f"inference-{self._part}", daemon=True)
+                self._thread.start()
+        return self._queue.put(user, request, slot)
+
+    def close(self) -> None:
+        self._queue.clear()
+        self._end()
+
+    def _carry(self) -> None:
+        while True:
+            ticket = self._queue.take()
+            try:
+                found = self._ask(ticket)
+                self._keep(ticket.request, found)
+            except Exception as error:
+                ticket.answer.set_exception(error)
+            else:
+                ticket.answer.set_result(found)
+
+    def _ask(self, ticket: Ticket) -> Any:
+        process = self._process if self.pid is not None else self._start()
+        seconds = _seconds_for(ticket.request)
+        is_late = threading.Event()
+
+        def give_up() -> None:
+            is_late.set()
             self._end()
 
-    def _ask(self, request: Request, seconds: float) -> Any:
-        with self._turn:
-            if self.pid is None:
-                self._start()
-            try:
-                pickle.dump(request, self._process.stdin)
-                self._process.stdin.flush()
-                answer = self._reader.submit(pickle.load, self._process.stdout).result(timeout=seconds)
-            except TooLate:
-                self._end()
+        watch = threading.Timer(seconds, give_up)
+        watch.start()
+        try:
+            pickle.dump(ticket.request, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+            process.stdin.flush()
+            found = pickle.load(process.stdout)
+            if isinstance(ticket.request, BatchRequest):
+                found = self._gathered(process, found)
+        except (OSError, ValueError, EOFError, pickle.UnpicklingError):
+            self._end()
+            if is_late.is_set():
                 raise LabError(
                     f"This took longer than {seconds:.0f} s and was given up. The machine may be busy with a training; try again later."
                 ) from None
-            except (OSError, EOFError, pickle.UnpicklingError):
-                self._end()
-                raise LabError(
-                    "The process that looks at pictures ended unexpectedly, most likely for lack of memory. Try again, or use a smaller picture."
-                ) from None
-        if isinstance(answer, LabError):
-            raise answer
-        return answer
+            raise LabError(
+                "The process that looks at pictures ended unexpectedly, most likely for lack of memory. Try again, or use a smaller picture."
+            ) from None
+        finally:
+            watch.cancel()
+        if isinstance(found, LabError):
+            raise found
+        return found
 
-    def _start(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "core.inference.process"], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+    def _gathered(self, process: subprocess.Popen[bytes], first: Any) -> tuple[Upload, ...] | LabError:
+        """The pictures of a batch, which come one by one until None, or until the sentence that says why no more do."""
+        parts = []
+        while first is not None:
+            if isinstance(first, LabError):
+                return first
+            parts.append(first)
+            first = pickle.load(process.stdout)
+        return tuple(parts)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "core.inference.process", self._part]
+        # A process that decodes strangers' files needs no pool of threads, each with memory of its own.
+        environment = os.environ | ({"OPENBLAS_NUM_THREADS": "1"} if self._part == "decoder" else {})
+        with self._guard:
+            self._process = subprocess.Popen(
+                command, cwd=PROJECT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            return self._process
 
     def _end(self) -> None:
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process.stdin.close()
-            self._process.stdout.close()
-            self._process = None
+        with self._guard:
+            process, self._process = self._process, None
+        if process:
+            process.kill()
+            process.wait()
+
+
+def _seconds_for(request: Request) -> float:
+    match request:
+        case DecodeRequest():
+            return DECODE_SECONDS
+        case BatchRequest():
+            return BATCH_SECONDS
+        case _:
+            return PREDICT_SECONDS
 
 
 def checkpoint_stamp(run: Path, which: Which) -> str:

@@ -15,7 +15,7 @@ from core.config import RunConfig, read_config
 from core.errors import LabError
 from core.places import PROJECT
 from core.runner.endings import KILLED, end_of
-from core.runner.slots import deciding, device_name
+from core.runner.slots import deciding, devices_for
 from core.runs import (
     Notes,
     Request,
@@ -163,7 +163,7 @@ def move(path: Path, by: int) -> None:
         queue = [
             other
             for other in list_active(path.parent)
-            if other.status.state == "queued" and device_of(other) == device_of(run)
+            if other.status.state == "queued" and devices_of(other) & devices_of(run)
         ]
         queue.sort(key=_turn)
         tickets = [other.status.ticket for other in queue]
@@ -188,14 +188,16 @@ def runs_before(run: Run) -> list[Run]:
         other
         for other in list_active(run.path.parent)
         if other.id != run.id
-        and device_of(other) == device_of(run)
+        and devices_of(other) & devices_of(run)
         and (other.status.state == "running" or _turn(other) < _turn(run))
     ]
 
 
-def device_of(run: Run) -> str:
-    """The device whose slot a run needs."""
-    return device_name(run.config.training.device if run.config else "auto")
+def devices_of(run: Run) -> frozenset[str]:
+    """The devices whose slots a run needs."""
+    if run.config is None:
+        return frozenset(devices_for("auto", 1))
+    return frozenset(devices_for(run.config.training.device, run.config.training.processes))
 
 
 def end_trees(processes: list[psutil.Process]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 from core.errors import LabError
 
@@ -26,6 +27,14 @@ SLOTS = ".slots"
 """The folder of the locks, in the folder of the runs."""
 DECISION_SECONDS = 20.0
 """A decision about the queue takes milliseconds; whoever waits this long for another's gives up."""
+
+
+def devices_for(wish: str, processes: int) -> tuple[str, ...]:
+    """The devices that so many processes of one training will take: a GPU each, or the CPU together."""
+    first = device_name(wish)
+    if processes == 1 or not first.startswith("cuda"):
+        return (first,)
+    return tuple(f"cuda:{number}" for number in range(processes))
 
 
 def device_name(wish: str) -> str:
@@ -58,37 +67,37 @@ def deciding(runs: Path) -> Iterator[None]:
 
 
 class Slot:
-    """The lock of one device, or of another thing that is had by one at a time. `with slot:` releases it at the end."""
+    """The locks of one or several devices, or of another thing that is had by one at a time. `with slot:` releases them at the end."""
 
-    def __init__(self, folder: Path, device: str) -> None:
+    def __init__(self, folder: Path, *devices: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         # Never deleted: a lock on a deleted file would exclude nobody.
-        self._file = open(folder / f"{re.sub(r'[^a-z0-9]', '-', device)}.lock", "a+b")  # noqa: SIM115 - lives as long as the slot
+        self._files = [open(folder / f"{re.sub(r'[^a-z0-9]', '-', device)}.lock", "a+b") for device in devices]  # noqa: SIM115 - live as long as the slot
 
     def acquire(self) -> bool:
-        """Takes the lock when it is free; returns at once."""
-        try:
-            if os.name == "nt":
-                self._file.seek(0)
-                msvcrt.locking(self._file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
+        """Takes the locks when all of them are free; returns at once."""
+        for number, file in enumerate(self._files):
+            try:
+                if os.name == "nt":
+                    file.seek(0)
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                else:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                for taken in self._files[:number]:
+                    _unlock(taken)
+                return False
         return True
 
     def release(self) -> None:
-        """Gives the lock back."""
-        if os.name == "nt":
-            self._file.seek(0)
-            msvcrt.locking(self._file.fileno(), msvcrt.LK_UNLCK, 1)
-        else:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+        """Gives the locks back."""
+        for file in self._files:
+            _unlock(file)
 
     @property
     def inheritance(self) -> dict[str, tuple[int, ...]]:
         """Arguments for `subprocess.Popen` that hand the lock to a child. Windows can't; there the supervisor alone holds it."""
-        return {} if os.name == "nt" else {"pass_fds": (self._file.fileno(),)}
+        return {} if os.name == "nt" else {"pass_fds": tuple(file.fileno() for file in self._files)}
 
     def __enter__(self) -> "Slot":
         return self
@@ -96,4 +105,13 @@ class Slot:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        for file in self._files:
+            file.close()
+
+
+def _unlock(file: BinaryIO) -> None:
+    if os.name == "nt":
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+    else:
+        fcntl.flock(file, fcntl.LOCK_UN)

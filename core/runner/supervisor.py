@@ -12,15 +12,15 @@ from pathlib import Path
 
 from core.places import PROJECT
 from core.runner.endings import end_of
-from core.runner.local import device_of, runs_before
+from core.runner.local import devices_of, runs_before
 from core.runner.slots import SLOTS, Slot, deciding
-from core.runs import ACTIVE_STATES, ProcessId, read_run, read_status, update_status
+from core.runs import ACTIVE_STATES, ProcessId, Run, read_run, read_status, update_status
 
 PATIENCE = 0.2
 """Seconds between two looks of the first in the queue; everyone waits as much longer for each run that goes first."""
 LONGEST_PATIENCE = 5.0
-TRAINER = (sys.executable, "-u", "-m", "core.training")
-"""The command that trains; the run's folder follows."""
+TRAINER = ("-u", "-m", "core.training")
+"""What Python is asked to train with; the run's folder follows."""
 
 
 def main(run: Path) -> int:
@@ -32,7 +32,7 @@ def main(run: Path) -> int:
         if status is None or status.state != "queued":
             return 0  # taken out of the queue before this process was there
         update_status(run, supervisor=myself)
-    with Slot(run.parent / SLOTS, device_of(found)) as slot:
+    with Slot(run.parent / SLOTS, *sorted(devices_of(found))) as slot:
         ahead = 0
         while _waits(run, myself):
             if slot.acquire():
@@ -45,7 +45,10 @@ def main(run: Path) -> int:
         else:
             return 0
         trainer = subprocess.Popen(
-            [*TRAINER, str(run), "--supervised"], cwd=PROJECT, stdin=subprocess.PIPE, **slot.inheritance
+            [sys.executable, *_launcher(found), *TRAINER, str(run), "--supervised"],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            **slot.inheritance,
         )
         # From here on the status is the trainer's: it waits for this pipe to close before it writes.
         update_status(run, trainer=ProcessId.of(trainer.pid))
@@ -56,6 +59,21 @@ def main(run: Path) -> int:
     if status is None or (status.state in ACTIVE_STATES and status.supervisor == myself):
         update_status(run, **end_of(run, code))
     return code
+
+
+def _launcher(run: Run) -> list[str]:
+    """What starts several processes of a team, and watches over them; nothing for one."""
+    processes = run.config.training.processes if run.config else 1
+    if processes == 1:
+        return []
+    return [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={processes}",
+        "--no-python",
+        sys.executable,
+    ]
 
 
 def _waits(run: Path, myself: ProcessId) -> bool:

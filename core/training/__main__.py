@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from core.config import RunConfig, read_config
 from core.errors import DivergedError, LabError
-from core.runner.local import device_of
+from core.runner.local import devices_of
 from core.runner.slots import SLOTS, Slot
 from core.runs import Failure, ProcessId, clear_request, read_run, read_status, update_status
 from core.training.memory import keep_freed_memory
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         return USER_ERROR
     if int(os.environ.get("RANK", "0")) > 0:
         return _accompany(run, found.config)
-    slot = None if options.supervised else Slot(run.parent / SLOTS, device_of(found))
+    slot = None if options.supervised else Slot(run.parent / SLOTS, *sorted(devices_of(found)))
     if slot:
         if any(hand is not None and hand.is_alive() for hand in (found.status.supervisor, found.status.trainer)):
             print(f"Run {found.id} is {found.state} already: stop it first.", file=sys.stderr)

@@ -1,0 +1,137 @@
+"""Named sets of one's own pictures, such as the study's photographs of its own streets, on which every later run is shown.
+
+A collection is a folder under the data folder with pictures that were encoded here: nothing that was uploaded is kept as it came.
+"""
+
+import json
+import re
+import shutil
+import time
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from core.data.decoding import read_image
+from core.errors import LabError
+from core.places import data_folder
+from core.runs import write_atomically
+
+MOST_COLLECTIONS = 100
+MOST_PICTURES = 200
+NAME_LENGTH = 60
+FACTS = "collection.json"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A saved set of pictures.
+
+    Attributes:
+        slug: the name of its folder.
+        name: what it was called.
+        pictures: what each picture is called, with its file, in their order.
+    """
+
+    slug: str
+    name: str
+    pictures: tuple[tuple[str, Path], ...]
+
+    def image(self, number: int) -> np.ndarray:
+        """A picture, uint8 (H, W, 3). Raises LabError when its file is gone."""
+        return read_image(self.pictures[number][1])
+
+
+def collections_folder() -> Path:
+    """The folder of all collections."""
+    return data_folder() / "collections"
+
+
+def slug_of(name: str) -> str:
+    """The name of the folder for a collection's name: small letters, digits and hyphens.
+
+    Raises:
+        LabError: nothing of the name is left, or it is too long.
+    """
+    if len(name.strip()) > NAME_LENGTH:
+        raise LabError(
+            f"The name has {len(name.strip())} characters; the limit is {NAME_LENGTH}. Choose a shorter one."
+        )
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")
+    if not slug:
+        raise LabError("A collection needs a name with at least one letter of a to z or digit. Type one.")
+    return slug
+
+
+def save_collection(name: str, pictures: Sequence[tuple[str, np.ndarray]]) -> Collection:
+    """Writes pictures, each with what it is called and its pixels uint8 (H, W, 3), as a collection.
+
+    Raises:
+        LabError: the name can't be used or is taken, there are no pictures or too many, or the disk is full.
+    """
+    slug = slug_of(name)
+    folder = collections_folder() / slug
+    if folder.exists():
+        raise LabError(f"There is a collection '{slug}' already. Choose another name, or delete that one first.")
+    if not 1 <= len(pictures) <= MOST_PICTURES:
+        raise LabError(f"A collection holds 1 to {MOST_PICTURES} pictures, and these are {len(pictures)}.")
+    if len(list_collections()) >= MOST_COLLECTIONS:
+        raise LabError(f"There are {MOST_COLLECTIONS} collections, which is the limit. Delete one first.")
+    draft = folder.with_name(f".{slug}.{time.time_ns()}")
+    try:
+        draft.mkdir(parents=True)
+        files = []
+        for number, (title, image) in enumerate(pictures):
+            files.append({"name": title, "file": f"{number:03d}.png"})
+            encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+            (draft / files[-1]["file"]).write_bytes(encoded.tobytes())
+        write_atomically(draft / FACTS, json.dumps({"name": name.strip(), "pictures": files}, indent=1))
+        draft.rename(folder)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise LabError(f"The collection can't be saved in '{collections_folder()}': {error.strerror}.") from None
+    return read_collection(slug)
+
+
+def list_collections() -> list[Collection]:
+    """Every collection, by name; folders that can't be read as one are passed over."""
+    found = []
+    folder = collections_folder()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.is_dir() and not path.name.startswith("."):
+            try:
+                found.append(read_collection(path.name))
+            except LabError:
+                continue
+    return sorted(found, key=lambda collection: collection.name.lower())
+
+
+def read_collection(slug: str) -> Collection:
+    """A collection by the name of its folder.
+
+    Raises:
+        LabError: there is none of that name, or it can't be read.
+    """
+    folder = _folder_of(slug)
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        rows = [(str(row["name"]), folder / Path(row["file"]).name) for row in facts["pictures"]]
+        return Collection(slug, str(facts["name"]), tuple(rows))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise LabError(f"There is no collection '{slug}', or it can't be read. Choose another.") from None
+
+
+def delete_collection(slug: str) -> None:
+    """Removes a collection with its pictures. Raises LabError where there is none of that name."""
+    read_collection(slug)
+    shutil.rmtree(_folder_of(slug), ignore_errors=True)
+
+
+def _folder_of(slug: str) -> Path:
+    if not re.fullmatch(r"[a-z0-9-]+", slug):
+        raise LabError("This is not the name of a collection. Choose one of the list.")
+    return collections_folder() / slug

@@ -1,0 +1,124 @@
+"""What a network answered, and the answers kept on disk: the same picture and the same weights are not looked at twice."""
+
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from core.inference.options import PredictOptions
+from core.places import cache_folder
+from core.runs import Which, checkpoint_path
+
+FORM = 1
+"""Raised when the same weights would answer otherwise, or what is written changes."""
+BUDGET = 512 * 2**20
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Labels and confidence as in `Prediction`, the classes and colours they mean, and the milliseconds it took."""
+
+    labels: np.ndarray
+    confidence: np.ndarray
+    classes: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...]
+    milliseconds: float
+
+
+class AnswerStore:
+    """Answers by key in the cache folder, up to `budget` bytes; those not asked for the longest go first."""
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self._budget = budget
+
+    @property
+    def folder(self) -> Path:
+        """Where the answers lie. May be deleted at any time."""
+        return cache_folder() / "answers"
+
+    def get(self, key: str) -> Answer | None:
+        """The answer under a key; None where there is none, or its file is broken."""
+        path = self.folder / f"{key}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as held:
+                facts = json.loads(held["facts"].tobytes())
+                maps = [cv2.imdecode(held[name], cv2.IMREAD_UNCHANGED) for name in ("labels", "confidence")]
+            if any(values is None or values.ndim != 2 for values in maps):
+                return None
+            os.utime(path)
+            colors = tuple(tuple(color) for color in facts["colors"])
+            return Answer(*maps, tuple(facts["classes"]), colors, facts["milliseconds"])
+        except Exception:  # a torn or foreign file is no answer, whatever it makes the reader raise
+            return None
+
+    def put(self, key: str, answer: Answer) -> None:
+        """Keeps an answer; where the disk has no room, it isn't kept."""
+        facts = {"classes": answer.classes, "colors": answer.colors, "milliseconds": answer.milliseconds}
+        held = {
+            "labels": cv2.imencode(".png", answer.labels)[1],
+            "confidence": cv2.imencode(".png", answer.confidence)[1],
+            "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
+        }
+        target = self.folder / f"{key}.npz"
+        draft = target.with_name(f".{key}.{os.getpid()}.part")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with draft.open("wb") as file:
+                np.savez(file, **held)
+            draft.replace(target)
+            self._tidy()
+        except OSError:
+            draft.unlink(missing_ok=True)
+
+    def _tidy(self) -> None:
+        with os.scandir(self.folder) as entries:
+            files = sorted((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path) for entry in entries)
+        size = sum(length for _, length, _ in files)
+        for _, length, path in files[:-1]:
+            if size <= self._budget:
+                return
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            size -= length
+
+
+def answer_key(run: Path, which: Which, image: np.ndarray, options: PredictOptions) -> str | None:
+    """A text that is the same for the same pixels, the same weights and the same options; None without a checkpoint."""
+    weights = checkpoint_digest(run, which)
+    if not weights:
+        return None
+    digest = hashlib.sha256(f"{FORM}|{weights}|{options}|{image.shape}".encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()[:40]
+
+
+def checkpoint_digest(run: Path, which: Which) -> str:
+    """A text that is the same for equal checkpoints only, whatever run they lie in; empty where there is none."""
+    folder = checkpoint_path(run, which)
+    if folder is None:
+        return ""
+    try:
+        return "".join(_content(folder / name) for name in ("model.safetensors", "state.json"))
+    except OSError:  # replaced at this moment
+        return ""
+
+
+def _content(path: Path) -> str:
+    facts = path.stat()
+    return _digest(path, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, _size: int, _changed: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,206 @@
+"""Several pictures in one upload: a ZIP, or a short video. Hostile until proven otherwise, and never written out as files named by it.
+
+Runs in the decoding process. What an archive says of itself (sizes, names) is taken for a claim: bytes are counted as they come.
+"""
+
+import io
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import cv2
+import numpy as np
+
+from core.errors import LabError
+from core.inference.uploads import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    MAX_SIDE,
+    MIN_SIDE,
+    PICTURE_ENDINGS,
+    WORKING_SIDE,
+    decode_upload,
+)
+
+MOST_PICTURES = 24
+"""Pictures that one upload may give."""
+MAX_BATCH_BYTES = 100 * 2**20
+MOST_ENTRIES = 5000
+MAX_UNPACKED = 300 * 2**20
+VIDEO_FRAMES = 8
+MOST_VIDEO_FRAMES = 5400
+"""Three minutes at 30 frames a second."""
+VIDEO_ENDINGS = ("mp4", "mov", "webm", "mkv", "avi")
+NAME_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One picture of an upload: how it is called on the page, and its pixels uint8 (H, W, 3), or the sentence why there are none."""
+
+    name: str
+    image: np.ndarray | None = None
+    problem: str = ""
+
+
+def shown_name(name: str) -> str:
+    """What a file is called on a page: the last part of its path without what can't be seen. Never used as a path."""
+    last = PurePosixPath(name.replace("\\", "/")).name
+    seen = "".join(sign for sign in last if sign.isprintable()).strip()
+    if len(seen) > NAME_LENGTH:
+        stem, dot, ending = seen.rpartition(".")
+        seen = f"{(stem or seen)[: NAME_LENGTH - 8]}…" + (f".{ending[:6]}" if dot else "")
+    return seen or "picture"
+
+
+def decode_batch(name: str, data: bytes) -> Iterator[Upload]:
+    """The pictures in a file that somebody uploaded: those of a ZIP, frames of a video, or the one picture that it is.
+
+    Args:
+        name: what it was called; used for showing alone.
+        data: the file.
+
+    Raises:
+        LabError: it is too large, broken, or of no kind that is taken.
+    """
+    if len(data) > MAX_BATCH_BYTES:
+        raise LabError(
+            f"The file has {len(data) / 2**20:.0f} MB; the limit is {MAX_BATCH_BYTES // 2**20} MB. Drop fewer or smaller pictures."
+        )
+    if data[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        yield from zip_pictures(data)
+    elif _is_video(data):
+        yield from video_frames(shown_name(name), data)
+    else:
+        yield Upload(shown_name(name), decode_upload(data))
+
+
+def zip_pictures(data: bytes) -> Iterator[Upload]:
+    """The pictures of a ZIP in the order of their names, at most `MOST_PICTURES`; what can't be read is a sentence.
+
+    Raises:
+        LabError: it is no ZIP, holds far too much, or no picture.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            if len(entries) > MOST_ENTRIES:
+                raise LabError(
+                    f"The ZIP holds {len(entries)} files; the limit is {MOST_ENTRIES}. Pack only the pictures you want to see."
+                )
+            pictures = sorted((entry for entry in entries if _is_picture(entry)), key=lambda entry: entry.filename)
+            if not pictures:
+                raise LabError(
+                    "The ZIP holds no PNG, JPEG, WebP, TIFF or BMP. Pack pictures into it, not another archive."
+                )
+            left = MAX_UNPACKED
+            for entry in pictures[:MOST_PICTURES]:
+                found, used = _unpacked(archive, entry, min(left, MAX_BYTES))
+                left -= used
+                yield found
+                if left <= 0:
+                    raise LabError(
+                        f"The ZIP unfolds to more than {MAX_UNPACKED // 2**20} MB. Pack fewer or smaller pictures."
+                    )
+            if len(pictures) > MOST_PICTURES:
+                yield Upload(
+                    f"{len(pictures) - MOST_PICTURES} more",
+                    problem=f"Only the first {MOST_PICTURES} pictures of a ZIP are shown. Pack the others into another.",
+                )
+    except LabError:
+        raise
+    except Exception as error:  # whatever a broken archive makes the reader raise
+        raise LabError(
+            f"This ZIP can't be read ({type(error).__name__}). Pack the pictures again and drop it once more."
+        ) from None
+
+
+def _is_picture(entry: zipfile.ZipInfo) -> bool:
+    path = PurePosixPath(entry.filename.replace("\\", "/"))
+    hidden = path.name.startswith(".") or "__MACOSX" in path.parts
+    return not entry.is_dir() and not hidden and path.suffix.lower().lstrip(".") in PICTURE_ENDINGS
+
+
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> tuple[Upload, int]:
+    """A picture of a ZIP and how many bytes were unpacked for it."""
+    name = shown_name(entry.filename)
+    if entry.flag_bits & 1:
+        return Upload(name, problem="It is locked with a password. Pack it without one."), 0
+    content = b""
+    try:
+        with archive.open(entry) as file:
+            content = file.read(most + 1)  # however small it claims to be
+        if len(content) > most:
+            return Upload(name, problem=f"It unfolds to more than {most // 2**20} MB. Save it smaller."), len(content)
+        return Upload(name, decode_upload(content)), len(content)
+    except LabError as error:
+        return Upload(name, problem=str(error)), len(content)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, ValueError, RuntimeError):
+        return Upload(name, problem="It is broken inside the ZIP. Pack it again."), len(content)
+
+
+def _is_video(data: bytes) -> bool:
+    # By its first bytes: a playlist, which ffmpeg would follow to other files, has none of these.
+    return data[4:8] == b"ftyp" or data[:4] == b"\x1a\x45\xdf\xa3" or (data[:4] == b"RIFF" and data[8:12] == b"AVI ")
+
+
+def video_frames(name: str, data: bytes, count: int = VIDEO_FRAMES) -> Iterator[Upload]:
+    """`count` frames of a video at even distances, the longest side at most `WORKING_SIDE`.
+
+    Raises:
+        LabError: it can't be read, is too long, or its frames are too large.
+    """
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "protocol_whitelist;file"
+    with tempfile.NamedTemporaryFile(prefix="lab-", suffix=".video") as file:
+        file.write(data)
+        file.flush()
+        video = cv2.VideoCapture(file.name, cv2.CAP_FFMPEG)
+        try:
+            yield from _spread_frames(video, name, count)
+        except cv2.error:
+            raise LabError(_NO_VIDEO) from None
+        finally:
+            video.release()
+
+
+_NO_VIDEO = "This video can't be read. Drop an MP4, MOV, WebM or AVI that other programs play."
+
+
+def _spread_frames(video: cv2.VideoCapture, name: str, count: int) -> Iterator[Upload]:
+    width, height = (int(video.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if not video.isOpened() or min(width, height) < MIN_SIDE:
+        raise LabError(_NO_VIDEO)
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise LabError(
+            f"The video is {width} x {height} pixels, which is too large. Save it smaller and drop it again."
+        )
+    length = video.get(cv2.CAP_PROP_FRAME_COUNT)
+    if length > MOST_VIDEO_FRAMES:
+        raise LabError(
+            f"The video has {length:.0f} frames; the limit is {MOST_VIDEO_FRAMES}, three minutes. Cut it shorter."
+        )
+    # Some containers don't tell their length: then every second or so.
+    wanted = (
+        {int((number + 0.5) * length / count) for number in range(count)}
+        if length >= 1
+        else {number * 30 for number in range(count)}
+    )
+    taken = 0
+    for number in range(max(wanted) + 1):
+        if not video.grab():
+            break
+        if number in wanted:
+            is_there, frame = video.retrieve()
+            if not is_there:
+                break
+            scale = min(1.0, WORKING_SIDE / max(frame.shape[:2]))
+            if scale < 1:
+                frame = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            taken += 1
+            yield Upload(f"{name}, frame {number + 1}", cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+    if not taken:
+        raise LabError(_NO_VIDEO)

@@ -1,0 +1,244 @@
+"""What can be taken home of an answer: label maps in three spaces, overlay, confidence, outlines and shares, all in one ZIP.
+
+Label ids are those of the Cityscapes files, so that what leaves here is scored by the official scripts. Torch isn't needed.
+"""
+
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from core.inference.answers import Answer
+from core.labels import IGNORED, LABEL_BY_NAME, palette_of
+
+LEAST_PIXELS = 16
+"""A region smaller than this has no outline."""
+OVERLAY_SHARE = 0.55
+
+Item = Literal["train ids", "label ids", "colours", "overlay", "confidence", "GeoJSON", "COCO", "shares"]
+ITEMS: tuple[Item, ...] = ("train ids", "label ids", "colours", "overlay", "confidence", "GeoJSON", "COCO", "shares")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One picture with what one network saw in it.
+
+    Attributes:
+        picture: what the picture is called.
+        network: what the network is called.
+        image: uint8 (H, W, 3).
+        answer: at the picture's size.
+    """
+
+    picture: str
+    network: str
+    image: np.ndarray
+    answer: Answer
+
+
+def label_ids(answer: Answer) -> np.ndarray | None:
+    """The label map in the ids of the Cityscapes files, uint8 (H, W); None where a class is none of theirs."""
+    labels = [LABEL_BY_NAME.get(name) for name in answer.classes]
+    if any(label is None for label in labels):
+        return None
+    table = np.zeros(256, np.uint8)  # "unlabeled"
+    table[: len(labels)] = [label.id for label in labels]
+    return table[answer.labels]
+
+
+def train_ids(answer: Answer) -> np.ndarray:
+    """The label map as the network counts its classes, uint8 (H, W): train ids for a network of the 19 classes."""
+    return answer.labels
+
+
+def colours(answer: Answer) -> np.ndarray:
+    """The label map painted, uint8 (H, W, 3)."""
+    return palette_of(answer.colors)[answer.labels]
+
+
+def overlay(image: np.ndarray, answer: Answer) -> np.ndarray:
+    """The picture under its painted label map, uint8 (H, W, 3)."""
+    return cv2.addWeighted(image, 1 - OVERLAY_SHARE, colours(answer), OVERLAY_SHARE, 0)
+
+
+def shares(answer: Answer) -> dict[str, float]:
+    """Share of the pixels that each class has, 0..1, in the order of the classes."""
+    counts = np.bincount(answer.labels.ravel(), minlength=256)[: len(answer.classes)]
+    return {name: float(count / answer.labels.size) for name, count in zip(answer.classes, counts, strict=True)}
+
+
+@dataclass(frozen=True)
+class Region:
+    """A connected piece of one class: rings of (x, y) corners in pixels, the outline first, then its holes; area in pixels."""
+
+    number: int
+    rings: tuple[np.ndarray, ...]
+    area: int
+    box: tuple[int, int, int, int]
+
+
+def regions(labels: np.ndarray, least: int = LEAST_PIXELS) -> list[Region]:
+    """The pieces of each class in a label map, uint8 (H, W), of at least `least` pixels, largest first within a class.
+
+    Corners are the centres of the pixels at the rim, as OpenCV finds them.
+    """
+    found = []
+    for number in np.unique(labels[labels != IGNORED]):
+        mask = (labels == number).astype(np.uint8)
+        contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        pieces = []
+        for place, (_, _, child, parent) in enumerate(tree[0] if tree is not None else []):
+            if parent >= 0:
+                continue
+            rings = [contours[place][:, 0]]
+            while child >= 0:
+                rings.append(contours[child][:, 0])
+                child = tree[0][child][0]
+            left, top, width, height = cv2.boundingRect(contours[place])
+            inside = np.zeros((height, width), np.uint8)
+            cv2.drawContours(inside, contours, place, 1, cv2.FILLED, offset=(-left, -top))
+            area = int((inside & mask[top : top + height, left : left + width]).sum())
+            if area >= least:
+                pieces.append(Region(int(number), tuple(rings), area, (left, top, width, height)))
+        found += sorted(pieces, key=lambda piece: -piece.area)
+    return found
+
+
+def geojson(labelled: Labelled) -> dict[str, Any]:
+    """The regions as a GeoJSON FeatureCollection in pixels, x to the right and y down; rings are closed, as RFC 7946 asks."""
+    features = [
+        {
+            "type": "Feature",
+            "properties": {
+                "class": labelled.answer.classes[region.number],
+                "id": region.number,
+                "area": region.area,
+                "color": "#{:02x}{:02x}{:02x}".format(*labelled.answer.colors[region.number]),
+            },
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [[*ring.tolist(), ring[0].tolist()] for ring in region.rings if len(ring) >= 3],
+            },
+        }
+        for region in regions(labelled.answer.labels)
+        if len(region.rings[0]) >= 3
+    ]
+    return {"type": "FeatureCollection", "features": features}
+
+
+def coco(labelled: Sequence[Labelled]) -> dict[str, Any]:
+    """The regions of several pictures as COCO annotations; category ids are class numbers plus one, since COCO begins at 1.
+
+    COCO's polygons know no holes, hence `segmentation` is the run-length encoding of the region, column by column.
+    """
+    classes = labelled[0].answer.classes
+    images, annotations = [], []
+    for image_id, each in enumerate(labelled, start=1):
+        height, width = each.answer.labels.shape
+        images.append({"id": image_id, "file_name": each.picture, "width": width, "height": height})
+        for region in regions(each.answer.labels):
+            left, top, wide, high = region.box
+            mask = np.zeros((height, width), np.uint8)
+            window = mask[top : top + high, left : left + wide]
+            cv2.drawContours(window, region.rings[:1], -1, 1, cv2.FILLED, offset=(-left, -top))
+            window &= each.answer.labels[top : top + high, left : left + wide] == region.number
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": region.number + 1,
+                    "segmentation": {"size": [height, width], "counts": run_lengths(mask)},
+                    "area": region.area,
+                    "bbox": list(region.box),
+                    "iscrowd": 1,
+                }
+            )
+    categories = [{"id": number, "name": name} for number, name in enumerate(classes, start=1)]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def run_lengths(mask: np.ndarray) -> list[int]:
+    """Lengths of the runs of equal pixels of a mask of 0 and 1, uint8 (H, W), column by column, the first of zeros."""
+    flat = np.concatenate([[0], mask.ravel(order="F")])
+    ends = np.flatnonzero(np.diff(flat)) if flat.any() else np.array([], int)
+    return np.diff(np.concatenate([[0], ends, [flat.size - 1]])).tolist()
+
+
+def shares_csv(labelled: Sequence[Labelled]) -> str:
+    """A table with a row for each picture and network: share of the pixels of each class, 0..1."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["picture", "network", "milliseconds", *labelled[0].answer.classes])
+    for each in labelled:
+        row = [_plain_cell(each.picture), _plain_cell(each.network), round(each.answer.milliseconds)]
+        table.writerow([*row, *(f"{share:.6f}" for share in shares(each.answer).values())])
+    return text.getvalue()
+
+
+def as_zip(labelled: Sequence[Labelled], items: Sequence[Item] = ITEMS) -> bytes:
+    """One ZIP with what was asked for: a folder for each network, in it a file for each picture and item.
+
+    Label ids are left out for a network whose classes are not Cityscapes'. Names in it are made here: numbers, and letters of the
+    pictures' own names.
+    """
+    held = io.BytesIO()
+    networks = list(dict.fromkeys(each.network for each in labelled))
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as archive:
+        for number, network in enumerate(networks, start=1):
+            folder = f"{number:02d}_{file_stem(network)}"
+            own = [each for each in labelled if each.network == network]
+            for place, each in enumerate(own, start=1):
+                name = f"{folder}/{place:03d}_{file_stem(each.picture)}"
+                for suffix, content in _files_of(each, items):
+                    archive.writestr(f"{name}{suffix}", content)
+            if "COCO" in items:
+                _write_text(archive, f"{folder}/coco.json", json.dumps(coco(own)))
+            if "shares" in items:
+                _write_text(archive, f"{folder}/shares.csv", shares_csv(own))
+    return held.getvalue()
+
+
+def _files_of(each: Labelled, items: Sequence[Item]) -> list[tuple[str, bytes]]:
+    answer = each.answer
+    files: list[tuple[str, bytes]] = []
+    if "train ids" in items:
+        files.append(("_trainIds.png", png(train_ids(answer))))
+    ids = label_ids(answer) if "label ids" in items else None
+    if ids is not None:
+        files.append(("_labelIds.png", png(ids)))
+    if "colours" in items:
+        files.append(("_color.png", png(colours(answer))))
+    if "overlay" in items:
+        files.append(("_overlay.png", png(overlay(each.image, answer))))
+    if "confidence" in items:
+        files.append(("_confidence.png", png(answer.confidence)))
+    if "GeoJSON" in items:
+        files.append((".geojson", json.dumps(geojson(each)).encode()))
+    return files
+
+
+def png(values: np.ndarray) -> bytes:
+    """A PNG of uint8 (H, W) numbers or (H, W, 3) colours, exact."""
+    picture = cv2.cvtColor(values, cv2.COLOR_RGB2BGR) if values.ndim == 3 else values
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+def file_stem(name: str) -> str:
+    """A name for a file on any system: letters, digits, dots, - and _ of what something is called."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name)).strip("_")[:60] or "picture"
+
+
+def _plain_cell(text: str) -> str:
+    # A spreadsheet would run what begins like a formula.
+    return f"'{text}" if text[:1] in "=+-@\t\r" else text
+
+
+def _write_text(archive: zipfile.ZipFile, name: str, text: str) -> None:
+    archive.writestr(name, text.encode(), zipfile.ZIP_DEFLATED)

@@ -1,0 +1,157 @@
+"""How well runs do on each single frame: counted in the background, kept on disk, to sort frames by.
+
+Frames are scored at the run's own size, as in training. Whoever is no longer asked about stops, and goes on from there when asked
+again.
+"""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from core.data.dataset import Dataset
+from core.data.frames import Frame, fingerprint
+from core.errors import LabError
+from core.inference.answers import Answer, checkpoint_digest
+from core.places import cache_folder
+from core.runs import write_atomically
+from core.scoring.confusion import ConfusionMatrix
+
+FORM = 1
+PATIENCE = 30.0
+"""Seconds after which a count that nobody asks about stops."""
+SAVE_EVERY = 25
+
+Predict = Callable[[Path, np.ndarray], Answer]
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """One frame as one run sees it.
+
+    Attributes:
+        miou: mean IoU over the classes that are there or predicted, 0..1; None for a frame without labels.
+        iou: by class, None for one that is neither there nor predicted.
+        confidence: mean probability of the predicted class, 0..1.
+        shares: of the frame's pixels by class of the truth, or of the prediction where there is no truth, 0..1.
+    """
+
+    miou: float | None
+    iou: tuple[float | None, ...]
+    confidence: float
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Count:
+    """How far a count is: scores by frame, of how many frames, and the sentence when it can't go on."""
+
+    rows: dict[str, FrameScore]
+    frames: int
+    problem: str = ""
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.rows) == self.frames
+
+
+@dataclass
+class _Job:
+    path: Path
+    rows: dict[str, FrameScore] = field(default_factory=dict)
+    problem: str = ""
+    asked: float = 0.0
+    is_running: bool = False
+
+
+class FrameScorer:
+    """Counts one run after the other in a thread of its own. May be asked from many threads."""
+
+    def __init__(self, predict: Predict) -> None:
+        """`predict` answers for a run and an image; it may raise LabError."""
+        self._predict = predict
+        self._jobs: dict[Path, _Job] = {}
+        self._guard = threading.Lock()
+        self._hands = ThreadPoolExecutor(1, thread_name_prefix="frame-scores")
+
+    def count(self, run: Path, dataset: Dataset, frames: Sequence[Frame]) -> Count:
+        """What is known by now of a run's frames; the rest is being counted. Raises LabError when a frame has vanished."""
+        path = scores_path(run, dataset, frames)
+        with self._guard:
+            job = self._jobs.get(path)
+            if job is None:
+                job = self._jobs[path] = _Job(path, read_scores(path))
+            job.asked = time.monotonic()
+            if len(job.rows) < len(frames) and not job.is_running and not job.problem:
+                job.is_running = True
+                self._hands.submit(self._work, job, run, dataset, tuple(frames))
+            known, problem = dict(job.rows), job.problem
+            if problem:
+                del self._jobs[path]  # told once, tried again when asked again
+        return Count(known, len(frames), problem)
+
+    def _work(self, job: _Job, run: Path, dataset: Dataset, frames: tuple[Frame, ...]) -> None:
+        try:
+            for frame in frames:
+                if frame.id in job.rows:
+                    continue
+                if time.monotonic() - job.asked > PATIENCE:
+                    break
+                answer = self._predict(run, dataset.image(frame))
+                score = score_frame(answer, dataset.target(frame))
+                with self._guard:
+                    job.rows[frame.id] = score
+                if len(job.rows) % SAVE_EVERY == 0:
+                    write_scores(job.path, job.rows)
+            write_scores(job.path, job.rows)
+        except LabError as error:
+            job.problem = str(error)
+        except (OSError, ValueError) as error:
+            job.problem = f"The frames can't be scored ({type(error).__name__}). Was the data or the run moved?"
+        finally:
+            job.is_running = False
+
+
+def score_frame(answer: Answer, target: np.ndarray) -> FrameScore:
+    """Scores an answer against a target, both uint8 (H, W)."""
+    classes = len(answer.classes)
+    confusion = ConfusionMatrix(classes)
+    confusion.update(target, answer.labels)
+    is_labelled = bool((target < classes).any())
+    counted = np.bincount((target if is_labelled else answer.labels).ravel(), minlength=256)[:classes]
+    return FrameScore(
+        miou=confusion.miou() if is_labelled else None,
+        iou=tuple(None if value != value else float(value) for value in confusion.iou()),
+        confidence=float(answer.confidence.mean()) / 255,
+        shares=tuple((counted / answer.labels.size).tolist()),
+    )
+
+
+def scores_path(run: Path, dataset: Dataset, frames: Sequence[Frame]) -> Path:
+    """The file of a run's scores; another one as soon as its weights, a frame, the size or the classes change."""
+    parts = (FORM, checkpoint_digest(run, "best"), fingerprint(frames), dataset.size, dataset.space.digest)
+    return cache_folder() / "frames" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.json"
+
+
+def read_scores(path: Path) -> dict[str, FrameScore]:
+    """Scores by frame; none where the file isn't there or is broken."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            name: FrameScore(row["miou"], tuple(row["iou"]), float(row["confidence"]), tuple(row["shares"]))
+            for name, row in rows.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def write_scores(path: Path, rows: dict[str, FrameScore]) -> None:
+    """Writes scores by frame."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps({name: asdict(score) for name, score in rows.items()}))

@@ -1,0 +1,39 @@
+"""How a picture is shown to a network at test time; part of what an answer is kept under, so nothing here imports torch."""
+
+from dataclasses import dataclass
+
+from core.errors import LabError
+
+LEAST_SCALE, LARGEST_SCALE = 0.25, 2.0
+MOST_SCALES = 6
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Test-time options. The defaults show the whole picture once, at about as many pixels as the training frames had.
+
+    Attributes:
+        sliding_window: show windows of the size of the training crops, half overlapping, and blend their logits. A window never
+            shows more than the network saw in training, which is what a ViT knows, and bounds the memory at large scales.
+        flip: show the mirrored picture too, and average the probabilities.
+        scales: show the picture at these multiples of its usual size, and average the probabilities.
+        quick: show it once at half of the usual sides and leave the answer at that size; the other options don't count.
+    """
+
+    sliding_window: bool = False
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+    quick: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises LabError for scales that can't be meant."""
+        within = all(LEAST_SCALE <= scale <= LARGEST_SCALE for scale in self.scales)
+        if not 1 <= len(self.scales) <= MOST_SCALES or not within:
+            raise LabError(
+                f"Scales are 1 to {MOST_SCALES} numbers from {LEAST_SCALE:g} to {LARGEST_SCALE:g}, such as 0.75, 1 and 1.25. "
+                "Choose among these."
+            )
+
+
+WHOLE = PredictOptions()
+QUICK = PredictOptions(quick=True)
