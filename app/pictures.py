@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,35 @@ from core.labels import LabelSpace
 from core.places import runs_folder
 
 THUMBNAIL_WIDTH = 320
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to look at: what it is called, its pixels uint8 (H, W, 3), and a text that names its content."""
+
+    name: str
+    image: np.ndarray
+    digest: str
+
+
+def named(name: str, image: np.ndarray) -> Picture:
+    """A picture whose digest follows from its pixels."""
+    digest = hashlib.sha256(f"{image.shape}".encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return Picture(name, image, digest.hexdigest())
+
+
+def saved_picture(name: str, path: Path) -> Picture:
+    """A picture of a collection, from memory where it was read before. Raises LabError when its file is gone."""
+    try:
+        return _read_saved(file_digest(path), path, name)
+    except OSError:
+        raise LabError(f"The picture '{name}' of this collection is gone. Choose another collection.") from None
+
+
+@st.cache_data(max_entries=48, show_spinner=False)
+def _read_saved(digest: str, _path: Path, name: str) -> Picture:
+    return Picture(name, read_image(_path), digest)
 
 
 def file_digest(path: Path) -> str:
@@ -90,23 +120,29 @@ def ask(
     return known[1]
 
 
-def quick_then_full(
+def ask_twice(run_ids: Sequence[str], image: np.ndarray, digest: str, options: PredictOptions) -> bool:
+    """Asks several runs for a quick answer, then for the full one. Returns whether a full one is still to come."""
+    for run_id in run_ids:
+        ask(run_id, image, digest, QUICK, "quick")
+    return not all([ask(run_id, image, digest, options, "full").done() for run_id in run_ids])
+
+
+def best_answers(
     run_ids: Sequence[str], image: np.ndarray, digest: str, options: PredictOptions
 ) -> tuple[dict[str, Answer], list[str]]:
     """The best answers that are there by now, by run, and the runs whose full answer is still to come.
 
-    A full answer that is there already is taken; else the quick one is waited for, which is a matter of a moment. The page says
-    of each run that failed why it did.
+    Where the full one is not there, the quick one is waited for, which is a matter of a moment. The page says of each run that
+    failed why it did.
     """
     answers, coming = {}, []
-    quick = {run_id: ask(run_id, image, digest, QUICK, "quick") for run_id in run_ids}
-    full = {run_id: ask(run_id, image, digest, options, "full") for run_id in run_ids}
     for run_id in run_ids:
+        full = ask(run_id, image, digest, options, "full")
         try:
-            if full[run_id].done():
-                answers[run_id] = outcome(full[run_id])
+            if full.done():
+                answers[run_id] = outcome(full)
             else:
-                answers[run_id] = outcome(quick[run_id])
+                answers[run_id] = outcome(ask(run_id, image, digest, QUICK, "quick"))
                 coming.append(run_id)
         except LabError as error:
             failed_state(error)

@@ -253,7 +253,7 @@ class Forgetful(PlainUNet):
 
 
 def test_a_network_with_random_layers_resumes_exactly(places, tiny_config, monkeypatch):
-    monkeypatch.setattr("core.training.loop.build_model", Forgetful)
+    monkeypatch.setattr("core.training.preparation.build_model", Forgetful)
     config = tiny_config(epochs=2, evaluations=1, checkpoint_seconds=1000)
     fingerprints = []
     for stops in ([], [3]):
@@ -388,7 +388,7 @@ def test_threads_and_precision_are_settled_by_the_first_start(places, tiny_confi
     (run / "plan.json").write_text(json.dumps(values | {"threads": 1, "precision": "fp32"}))
     settled = []
     monkeypatch.setattr(
-        "core.training.loop.choose_hardware", lambda wish, place: settled.append(wish) or choose_hardware(wish, place)
+        "core.training.preparation.choose_hardware", lambda wish, place: settled.append(wish) or choose_hardware(wish, place)
     )
     train_here(run, config)
     assert [(wish.threads, wish.precision) for wish in settled] == [(1, "fp32")]
@@ -579,7 +579,7 @@ def test_other_ends_are_explained(places, tiny_config, main_here, monkeypatch, e
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("core.training.loop.open_dataset", lambda *_, **__: fail())
+    monkeypatch.setattr("core.training.preparation.open_dataset", lambda *_, **__: fail())
     run = create_run(tiny_config(), places.runs)
     assert main_here(run) == code
     assert read_status(run).exit == code and words in read_status(run).error

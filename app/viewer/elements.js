@@ -16,6 +16,34 @@ function makeButton(text, label, act, className = "") {
   return button;
 }
 
+// A button that is named by its text and stays pressed.
+function makeToggle(text, title, act) {
+  const button = make("button", "toggle", { type: "button", title, "aria-pressed": "false" }, text);
+  button.addEventListener("click", act);
+  return button;
+}
+
+const setPressed = (button, isPressed) => button.setAttribute("aria-pressed", String(isPressed));
+
+// A select with a word before it: {element, select}. `act` gets the value that was chosen.
+function makeSelect(text, title, act) {
+  const select = make("select", "", { title });
+  select.addEventListener("change", () => act(select.value));
+  return { element: make("label", "choice", {}, make("span", "", {}, text), select), select };
+}
+
+// Fill a select with [value, text] pairs.
+function setOptions(select, pairs, chosen) {
+  select.replaceChildren(...pairs.map(([value, text]) => make("option", "", { value }, text)));
+  select.value = String(chosen);
+}
+
+function makeSwatch(color) {
+  const swatch = make("span", "swatch", { "aria-hidden": "true" });
+  swatch.style.background = color ? cssColor(color) : "";
+  return swatch;
+}
+
 const cssColor = ([red, green, blue]) => `rgb(${red} ${green} ${blue})`;
 
 // A fraction in words; what is there is never rounded to nothing.

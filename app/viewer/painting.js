@@ -2,64 +2,15 @@
 //
 // A map is coloured once through a lookup table into an offscreen canvas; opacity is then `globalAlpha` alone.
 
-// 256 RGBA words (little endian), transparent for hidden classes and ignored pixels.
-function lookupTable(colors, hidden) {
-  const table = new Uint32Array(256);
-  colors.forEach(([red, green, blue], index) => {
-    if (!hidden.has(index)) table[index] = (255 << 24) | (blue << 16) | (green << 8) | red;
-  });
-  return table;
-}
-
-// Anchors of the ramp that heat maps are coloured with, in OKLCh: lightness 0..1, chroma, hue in degrees. Lightness is spaced
-// evenly, so that equal steps of a value look equally large, also in gray and to the colour-blind.
-const RAMP = [
-  [0.16, 0.05, 285],
-  [0.36, 0.14, 300],
-  [0.56, 0.19, 355],
-  [0.76, 0.15, 50],
-  [0.96, 0.09, 105],
-];
-
-// RGB, 0..255, of a colour in OKLCh. Ottosson: A perceptual color space for image processing,
-// https://bottosson.github.io/posts/oklab/
-function oklchColor([lightness, chroma, hue]) {
-  const [a, b] = [Math.cos, Math.sin].map((turn) => chroma * turn((hue * Math.PI) / 180));
-  const long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
-  const medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
-  const short = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
-  const linear = [
-    4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
-    -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
-    -0.0041960863 * long - 0.7034186147 * medium + 1.707614701 * short,
-  ];
-  const encoded = (part) => (part <= 0.0031308 ? 12.92 * part : 1.055 * part ** (1 / 2.4) - 0.055);
-  return linear.map((part) => Math.round(255 * encoded(clamp(part, 0, 1))));
-}
-
-// The colour of every byte of a heat map, from low to high.
-const HEAT_COLORS = Array.from({ length: 256 }, (_, value) => {
-  const place = (value / 255) * (RAMP.length - 1);
-  const first = Math.min(Math.floor(place), RAMP.length - 2);
-  const share = place - first;
-  const [from, to] = [RAMP[first], RAMP[first + 1]];
-  const turn = ((to[2] - from[2] + 540) % 360) - 180; // the shorter way round the circle of hues
-  return oklchColor([
-    from[0] + share * (to[0] - from[0]),
-    from[1] + share * (to[1] - from[1]),
-    from[2] + share * turn,
-  ]);
-});
-const HEAT_TABLE = lookupTable(HEAT_COLORS, new Set());
-
 // Maps are coloured one after the other: one buffer does for all of a size, and nothing is left to collect.
 let scratch = new ImageData(1, 1);
 
-// Colour `labels` into `canvas`, which has their size.
-function colorLabels(labels, table, outlined, canvas) {
-  const { width, height } = labels;
+// Let `paint` set the RGBA words of a picture of this size, and put them into `canvas`.
+function colorInto(canvas, { width, height }, paint) {
   if (scratch.width !== width || scratch.height !== height) scratch = new ImageData(width, height);
-  (outlined ? paintOutlined : paintFilled)(labels, table, new Uint32Array(scratch.data.buffer));
+  paint(new Uint32Array(scratch.data.buffer));
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
   canvas.getContext("2d").putImageData(scratch, 0, 0);
 }
 
@@ -87,6 +38,31 @@ function paintOutlined({ values, width, height }, table, words) {
   }
 }
 
+// Two label maps of one size: `same` where they agree, `differ[own]` where they don't, `unknown` where the other has no class.
+// Pixels both of whose classes are hidden stay clear, and so do those further than `reach` from an edge in `far`, if given.
+function paintCompared({ own, other, isClass, shown, same, differ, unknown, far, reach }, words) {
+  for (let i = 0; i < own.length; i++) {
+    const mine = own[i];
+    const theirs = other[i];
+    if (far && far[i] > reach) words[i] = 0;
+    else if (!isClass[theirs]) words[i] = unknown;
+    else if (!shown[mine] && !shown[theirs]) words[i] = 0;
+    else words[i] = mine === theirs ? same : differ[mine];
+  }
+}
+
+// Where two label maps of one size differ: who is right, if `truth` is there to say so.
+function paintDifference({ own, other, truth, isClass, shown, first, second, neither }, words) {
+  for (let i = 0; i < own.length; i++) {
+    const mine = own[i];
+    const theirs = other[i];
+    const right = truth ? truth[i] : IGNORED;
+    if (mine === theirs || !isClass[mine] || !isClass[theirs] || !(shown[mine] || shown[theirs])) words[i] = 0;
+    else if (truth && !isClass[right]) words[i] = 0;
+    else words[i] = mine === right ? first : theirs === right ? second : neither;
+  }
+}
+
 // Draw the photo, and over it the coloured labels; either may be null.
 function drawView(context, photo, colored, view, opacity) {
   const width = context.canvas.width * view.scale;
@@ -101,4 +77,15 @@ function drawView(context, photo, colored, view, opacity) {
   context.globalAlpha = opacity;
   context.imageSmoothingEnabled = width < colored.width; // beyond 1:1 a pixel of the mask is a hard square
   context.drawImage(colored, left, top, width, height);
+}
+
+// A photo without its colours, to be told from those of the labels.
+function grayed(photo) {
+  const canvas = new OffscreenCanvas(photo.width, photo.height);
+  const context = canvas.getContext("2d");
+  context.drawImage(photo, 0, 0);
+  context.globalCompositeOperation = "saturation";
+  context.fillStyle = "black";
+  context.fillRect(0, 0, photo.width, photo.height);
+  return canvas;
 }

@@ -22,36 +22,21 @@ async function decodeMap(url) {
   return { width, height, values };
 }
 
-// The value of a map, of whatever size, at an image point.
-function valueAt({ width, height, values }, [u, v]) {
-  const x = clamp(Math.floor(u * width), 0, width - 1);
-  const y = clamp(Math.floor(v * height), 0, height - 1);
-  return values[y * width + x];
-}
-
-// Fraction of the labelled pixels of each class; `count` classes, values beyond them are ignored.
-function classShares({ values }, count) {
-  const histogram = new Uint32Array(256);
-  for (let i = 0; i < values.length; i++) histogram[values[i]]++;
-  const counts = Array.from(histogram.subarray(0, count));
-  const labelled = counts.reduce((sum, n) => sum + n, 0) || 1;
-  return counts.map((n) => n / labelled);
-}
-
 // Every picture by its address, fetched and decoded once however many panels and calls ask for it.
 class Pictures {
   constructor() {
     this.results = new Map(); // address -> promise of what it decodes to
   }
 
-  // What one panel shows, {photo, labels, confidence}. Never rejects: what could not be had is null.
+  // What one panel shows, {photo, labels, confidence, entropy}. Never rejects: what could not be had is null.
   async load(image, spec) {
-    const [photo, labels, confidence] = await Promise.all([
+    const [photo, labels, confidence, entropy] = await Promise.all([
       this.#get(image, decodePhoto),
       this.#get(spec.labels, decodeMap),
       spec.confidence ? this.#get(spec.confidence, decodeMap) : null,
+      spec.entropy ? this.#get(spec.entropy, decodeMap) : null,
     ]);
-    return { photo, labels, confidence };
+    return { photo, labels, confidence, entropy };
   }
 
   keepOnly(urls) {

@@ -7,9 +7,9 @@ import numpy as np
 
 from core.config import RunConfig
 from core.data.statistics import count_classes
-from core.training.loop import load_start
 from core.training.losses import class_weights
 from core.training.optimizer import build_optimizer
+from core.training.preparation import load_start
 from core.training.rate_test import HIGHEST, LOWEST, STEPS, RatePoint
 from core.training.trial import open_drawn, open_trial
 

@@ -1,0 +1,48 @@
+// The keys and gestures, listed in a window over the page.
+
+const MODE_KEYS = { side: "b", single: "1 to 8", swipe: "w", difference: "d" };
+const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
+const ZOOM_KEY = isMac ? "⌘" : "Ctrl";
+
+const KEYS = [
+  [`${ZOOM_KEY} + scroll, or scroll after a click, or pinch`, "Zoom"],
+  ["Double click", "Zoom in; again, show the whole picture"],
+  ["Drag, or arrow keys", "Move the zoomed picture"],
+  ["+ − 0", "Zoom in, zoom out, show the whole picture"],
+  ["Click, tap, or Enter", "Pin a pixel; Enter pins the one in the middle"],
+  ["Escape", "Take the pin away"],
+  ["b", "Side by side"],
+  ["1 to 8", "One panel alone"],
+  ["w", "Swipe between A and B"],
+  ["d", "Difference of A and B"],
+  ["c, e", "Show classes; show right or wrong"],
+  ["[ ]", "Less and more opacity"],
+  ["o, g, p", "Outlines, gray photo, safe colours"],
+  ["s", "Save what you see as PNG"],
+  ["f", "Full screen"],
+  ["?", "This list"],
+];
+
+class Help {
+  constructor() {
+    const rows = KEYS.map(([keys, what]) =>
+      make("tr", "", {}, make("th", "", { scope: "row" }, keys), make("td", "", {}, what))
+    );
+    const close = makeButton("Close", "Close", () => this.element.close());
+    this.element = make(
+      "dialog",
+      "help",
+      { "aria-label": "Keys and gestures" },
+      make("h2", "", {}, "Keys and gestures"),
+      make("p", "", {}, "Keys are heard once you have clicked the pictures."),
+      make("table", "", {}, ...rows),
+      close
+    );
+    this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());
+    this.element.addEventListener("keydown", (event) => event.stopPropagation());
+  }
+
+  show() {
+    this.element.showModal();
+  }
+}

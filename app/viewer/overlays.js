@@ -1,0 +1,139 @@
+// What is laid over the photo: classes, or what follows from them and the maps beside them. Each overlay says for which panels
+// it can be had, how it is coloured, what its colours mean, and what it comes to in figures.
+//
+// A scene is what all panels share: {overlay, mode, count, colors, hidden, outlined, reach, truth, first, second}; the last
+// three are panels, or null.
+
+const OVERLAYS = {
+  classes: "Classes",
+  error: "Right or wrong",
+  band: "Right or wrong near edges",
+  against: "Differences from B",
+  confidence: "Confidence",
+  entropy: "Entropy",
+};
+const MOST_REACH = 32; // pixels of the truth
+const EVERY_CLASS = new Set();
+
+// The overlays that these panels have something to show in.
+function overlaysFor(specs) {
+  const masks = specs.filter((spec) => !spec.heat);
+  const hasTruth = masks.some((spec) => spec.is_truth) && masks.length > 1;
+  const possible = {
+    classes: true,
+    error: hasTruth,
+    band: hasTruth,
+    against: masks.length > 1,
+    confidence: masks.some((spec) => spec.confidence),
+    entropy: masks.some((spec) => spec.entropy),
+  };
+  return Object.keys(OVERLAYS).filter((overlay) => possible[overlay]);
+}
+
+// The map that a panel is coloured from, and how: {map, paint}; null where it has nothing of the kind.
+function coloring(panel, scene) {
+  const { spec, labels } = panel;
+  if (spec.heat) return filled(labels, HEAT_TABLE);
+  if (scene.mode === "difference" && panel === scene.first) return differenceColoring(scene);
+  if (scene.overlay === "confidence" || scene.overlay === "entropy") return filled(panel[scene.overlay], HEAT_TABLE);
+  const other = scene.overlay === "against" ? scene.second : scene.truth;
+  if (scene.overlay !== "classes" && other?.labels) {
+    if (panel !== other) return comparedColoring(labels, other, scene);
+    if (scene.overlay === "band") return comparedColoring(labels, other, { ...scene, overlay: "truth" });
+  }
+  const table = lookupTable(scene.colors, scene.hidden);
+  if (!scene.outlined || scene.overlay !== "classes") return filled(labels, table);
+  return labels && { map: labels, paint: (words) => paintOutlined(labels, table, words) };
+}
+
+const filled = (map, table) => map && { map, paint: (words) => paintFilled(map, table, words) };
+
+// The words of both tables below: which bytes are classes, and which of them are not hidden.
+const flagsOf = ({ count, hidden }) => ({
+  isClass: Uint8Array.from({ length: 256 }, (_, value) => Number(value < count)),
+  shown: Uint8Array.from({ length: 256 }, (_, value) => Number(value < count && !hidden.has(value))),
+});
+
+function comparedColoring(labels, other, scene) {
+  if (!labels) return null;
+  const isError = scene.overlay === "error" || scene.overlay === "band";
+  const isBand = scene.overlay === "band" || scene.overlay === "truth";
+  const classes = lookupTable(scene.colors, EVERY_CLASS);
+  const settings = {
+    ...flagsOf(scene),
+    own: labels.values,
+    other: resized(other.labels, labels).values,
+    same: isError ? toWord(RIGHT_COLOR) : 0,
+    differ: isError ? new Uint32Array(256).fill(toWord(WRONG_COLOR)) : classes,
+    unknown: scene.overlay === "error" ? toWord(IGNORED_COLOR) : 0,
+    far: isBand ? resized(edgeDistance(other.labels), labels).values : null,
+    reach: scene.reach,
+  };
+  if (scene.overlay !== "truth") return { map: labels, paint: (words) => paintCompared(settings, words) };
+  const table = lookupTable(scene.colors, scene.hidden);
+  const { far, reach } = settings;
+  const paint = (words) => labels.values.forEach((value, i) => (words[i] = far[i] <= reach ? table[value] : 0));
+  return { map: labels, paint };
+}
+
+function differenceColoring(scene) {
+  const { first, second } = scene;
+  if (!first.labels || !second?.labels) return null;
+  const truth = judgeOf(scene);
+  const settings = {
+    ...flagsOf(scene),
+    own: first.labels.values,
+    other: resized(second.labels, first.labels).values,
+    truth: truth && resized(truth.labels, first.labels).values,
+    first: toWord(FIRST_COLOR),
+    second: toWord(SECOND_COLOR),
+    neither: toWord(NEITHER_COLOR),
+  };
+  return { map: first.labels, paint: (words) => paintDifference(settings, words) };
+}
+
+// The truth that says which of the pair is right; null where there is none, or where it is one of them.
+const judgeOf = ({ truth, first, second }) => (truth?.labels && truth !== first && truth !== second ? truth : null);
+
+// What a panel comes to under the scene's overlay, in words; "" where there is nothing to count.
+function summaryOf(panel, scene) {
+  const { labels, spec } = panel;
+  if (!labels || spec.heat) return "";
+  const share = (count, { labelled }) => percent(count / (labelled || 1));
+  if (scene.mode === "difference") {
+    if (panel !== scene.first || !scene.second?.labels) return "";
+    const judge = judgeOf(scene);
+    const other = resized(scene.second.labels, labels);
+    const counts = compare(labels, other, judge ? resized(judge.labels, labels) : other, scene.count);
+    return `They differ on ${share(counts.differ, counts)}`;
+  }
+  if (scene.overlay === "confidence" || scene.overlay === "entropy") {
+    return panel[scene.overlay] ? "" : `No ${scene.overlay} was given`;
+  }
+  const other = scene.overlay === "against" ? scene.second : scene.truth;
+  if (scene.overlay === "classes" || !other?.labels || panel === other) return "";
+  const reach = scene.overlay === "band" ? scene.reach : null;
+  const right = resized(other.labels, labels);
+  const counts = compare(labels, right, right, scene.count, reach);
+  return `${share(counts.differ, counts)} ${scene.overlay === "against" ? "other than B" : "wrong"}`;
+}
+
+// What the colours of a scene mean, where they are no classes: [[colour, words], ...] or "heat".
+function keyOf(scene) {
+  if (scene.mode === "difference") {
+    if (!judgeOf(scene)) return [[NEITHER_COLOR, "They differ"]];
+    return [
+      [FIRST_COLOR, "Only A is right"],
+      [SECOND_COLOR, "Only B is right"],
+      [NEITHER_COLOR, "Both wrong, in different ways"],
+    ];
+  }
+  if (scene.overlay === "confidence" || scene.overlay === "entropy") return "heat";
+  const error = [
+    [RIGHT_COLOR, "Right"],
+    [WRONG_COLOR, "Wrong"],
+  ];
+  if (scene.overlay === "error") return [...error, [IGNORED_COLOR, "Not labelled"]];
+  if (scene.overlay === "band") return error;
+  return [];
+}
