@@ -23,7 +23,6 @@ from app.widgets import (
     failed_state,
     latest_of_each_family,
     pick_runs,
-    plain,
     run_colors,
     run_name,
     with_equal_classes,
@@ -251,18 +250,20 @@ for run_id, answer in answers.items():
         totals[names[run_id]], dots[names[run_id]] = confusion.miou(), colors[run_id]
         subtitle = f"mIoU {confusion.miou():.1%}"
     panels.append(Panel(able[run_id].title, labels, confidence, subtitle=subtitle, color=colors[run_id]))
+masks, table = st.columns([5, 2]) if columns else (st.container(), None)
 if panels:
-    viewer(
-        photo_address(image, digest),
-        panels,
-        dataset.space.classes,
-        dataset.space.colors,
-        key="compare-viewer",
-        name=frame.id,
-        aspect=image.shape[1] / image.shape[0],
-    )
+    with masks:
+        viewer(
+            photo_address(image, digest),
+            panels,
+            dataset.space.classes,
+            dataset.space.colors,
+            key="compare-viewer",
+            name=frame.id,
+            aspect=image.shape[1] / image.shape[0],
+        )
 if columns:
-    with st.container(key="compare-classes"):
+    with table:
         st.subheader("Per class, on this frame")
         present = [
             number

@@ -1,7 +1,7 @@
-// The controls of the view: opacity, outlines, zoom. They show what the viewer holds and ask it for changes.
+// The controls below the pictures: opacity, outlines, colours, zoom. They show what the viewer holds and ask it for changes.
 
 class Bar {
-  // `viewer` is asked to setOpacity, setOutlined and setView.
+  // `viewer` is asked to setOpacity, setOutlined, setGray, setSafe and setView.
   constructor(viewer) {
     this.slider = make("input", "", {
       type: "range",
@@ -10,14 +10,17 @@ class Bar {
       step: "1",
       value: String(Math.round(viewer.opacity * 100)),
       "aria-label": "Opacity of the labels",
+      title: "Opacity of the labels ([ and ])",
     });
     this.slider.addEventListener("input", () => viewer.setOpacity(Number(this.slider.value) / 100));
     this.opacity = make("output", "figure");
     this.what = make("span", "", {}, "Labels");
     const opacity = make("label", "opacity", {}, this.what, this.slider, this.opacity);
 
-    this.outlines = make("button", "toggle", { type: "button" }, "Outlines");
-    this.outlines.addEventListener("click", () => viewer.setOutlined(!viewer.outlined));
+    this.outlines = makeToggle("Outlines", "Boundaries of the classes only (o)", () => viewer.setOutlined(!viewer.outlined));
+    this.gray = makeToggle("Gray photo", "Photo without its colours (g)", () => viewer.setGray(!viewer.gray));
+    this.safe = makeToggle("Safe colours", "Colours that the colour-blind tell apart (p)", () => viewer.setSafe(!viewer.safe));
+    const looks = make("div", "looks", { role: "group", "aria-label": "Look" }, this.outlines, this.gray, this.safe);
 
     const zoomBy = (factor) => viewer.setView(moved(viewer.view, factor, MIDDLE));
     this.zoom = make("output", "figure", { "aria-label": "Zoom" });
@@ -31,19 +34,23 @@ class Bar {
       makeButton("+", "Zoom in", () => zoomBy(ZOOM_STEP), "step"),
       this.reset
     );
-    this.element = make("div", "bar", { role: "toolbar", "aria-label": "View" }, opacity, this.outlines, zoom);
+    this.element = make("div", "bar", { role: "toolbar", "aria-label": "View" }, opacity, looks, zoom);
   }
 
   // Heat maps have no outlines, and are no labels.
   setHeat(isHeat) {
-    this.outlines.hidden = isHeat;
+    this.outlines.hidden = this.safe.hidden = isHeat;
     this.what.textContent = isHeat ? "Heat" : "Labels";
   }
 
-  show({ view, opacity, outlined }) {
+  show({ view, opacity, outlined, gray, safe, mode, overlay }) {
+    this.slider.value = String(Math.round(opacity * 100));
     this.slider.style.setProperty("--filled", `${opacity * 100}%`);
     this.opacity.textContent = `${Math.round(opacity * 100)}${NBSP}%`;
-    this.outlines.setAttribute("aria-pressed", String(outlined));
+    setPressed(this.outlines, outlined);
+    this.outlines.disabled = mode === "difference" || overlay !== "classes";
+    setPressed(this.gray, gray);
+    setPressed(this.safe, safe);
     this.zoom.textContent = `${view.scale.toFixed(1)}×`;
     this.reset.disabled = view.scale === 1;
   }

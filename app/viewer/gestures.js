@@ -1,14 +1,15 @@
-// Wheel, double click, drag, pinch, tap and keys, turned into views, into the image point that is read, and into the one that
-// is picked. Reads the viewer's `view`, and tells it through `setView`, `setPoint` and `pick`.
+// Wheel, double click, drag, pinch and tap, turned into views, into the image point that is read, and into the one that is
+// pinned. Reads the viewer's `view`, and tells it through `setView`, `setPoint` and `pin`.
 
 const DOUBLE_CLICK_SCALE = 3;
-const KEY_PAN = 0.15; // of the visible part
 const TAP_SLOP = 6; // CSS pixels a finger may wander and still tap
+const WHEEL_REST_MS = 400; // a wheel that was still for so long begins anew
 
 class Gestures {
   constructor(viewer) {
     this.viewer = viewer;
     this.fingers = new Map(); // pointers that are down: id -> {x, y} in client pixels
+    this.wheeled = -Infinity; // when the wheel last zoomed, in milliseconds
     this.tap = null; // where the only pointer went down, as long as it may still be a tap
   }
 
@@ -23,21 +24,24 @@ class Gestures {
     on("pointerleave", (event) => event.pointerType === "mouse" && this.viewer.setPoint(null));
   }
 
-  listenToKeys(element) {
-    element.addEventListener("keydown", (event) => this.#onKey(event));
-  }
-
   // Let go of every pointer: one that is down on a panel that is taken away is never heard of again.
   release() {
     this.fingers.clear();
   }
 
+  // The wheel is the page's, unless it is clear that the picture is meant.
   #onWheel(event, panel) {
+    const { view } = this.viewer;
+    const isMeant = event.ctrlKey || event.metaKey || this.viewer.hasAttention();
+    const isAtEnd = view.scale === 1 && event.deltaY > 0 && event.timeStamp - this.wheeled > WHEEL_REST_MS;
+    if (!isMeant) panel.hintAtZoom();
+    if (!isMeant || (isAtEnd && !event.ctrlKey && !event.metaKey && !this.viewer.isFull)) return;
     event.preventDefault();
+    this.wheeled = event.timeStamp;
     const pixels = event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 32 : 1);
     const rate = event.ctrlKey ? 0.01 : 0.002; // a trackpad's pinch comes as small steps with ctrl
     const factor = clamp(Math.exp(-pixels * rate), 0.5, 2);
-    this.viewer.setView(moved(this.viewer.view, factor, this.#locate(panel, event)));
+    this.viewer.setView(moved(view, factor, this.#locate(panel, event)));
     this.#pointTo(event, panel);
   }
 
@@ -63,21 +67,7 @@ class Gestures {
   #onUp(event, panel) {
     if (!this.fingers.delete(event.pointerId) || !this.tap) return;
     this.#pointTo(event, panel);
-    if (this.viewer.point) this.viewer.pick(this.viewer.point.place);
-  }
-
-  #onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const { view } = this.viewer;
-    const [near, far] = [0.5 - KEY_PAN, 0.5 + KEY_PAN];
-    const next = { ArrowLeft: [near, 0.5], ArrowRight: [far, 0.5], ArrowUp: [0.5, near], ArrowDown: [0.5, far] };
-    if (event.key === "+" || event.key === "=") this.viewer.setView(moved(view, ZOOM_STEP, MIDDLE));
-    else if (event.key === "-") this.viewer.setView(moved(view, 1 / ZOOM_STEP, MIDDLE));
-    else if (event.key === "0") this.viewer.setView(WHOLE);
-    else if (event.key === "Enter" && this.viewer.data?.picks) this.viewer.pick(imagePoint(view, MIDDLE));
-    else if (next[event.key] && view.scale > 1) this.viewer.setView(moved(view, 1, next[event.key], MIDDLE));
-    else return; // unzoomed, the arrows scroll the page
-    event.preventDefault();
+    if (this.viewer.point) this.viewer.pin(this.viewer.point.place);
   }
 
   // Keep the picture under the pointers: one drags it, two drag and stretch it.

@@ -6,12 +6,16 @@ class Legend {
     this.changed = changed;
     this.hidden = new Set(); // class numbers; they outlive the picture
     this.classes = [];
+    this.panels = [];
     this.entries = []; // the classes in sight: {index, button, share}
     this.shown = null; // the panel whose shares the entries show
     this.title = make("span", "legend-title");
     this.all = makeButton("Show all", "Show all classes", () => this.#hide([]));
+    this.table = new SharesTable();
+    this.tabled = makeToggle("Table", "Shares of the classes in every panel", () => this.#openTable(!this.table.isOpen));
     const hint = make("span", "hint", {}, "Click a class to hide it, double-click to see it alone.");
-    this.head = make("div", "legend-head", {}, this.title, hint, this.all);
+    const tools = make("div", "tools", {}, this.all, this.tabled);
+    this.head = make("div", "legend-head", {}, this.title, hint, tools);
     this.list = make("div", "legend", { role: "group", "aria-label": "Classes" });
     this.#showHidden();
   }
@@ -23,8 +27,19 @@ class Legend {
     this.colors = colors;
   }
 
+  // Show the classes in other colours.
+  setColors(colors) {
+    this.colors = colors;
+    for (const { index, button } of this.entries) {
+      button.firstChild.style.setProperty("--class-color", cssColor(colors[index]));
+    }
+    this.table.show(this.panels, this.classes, colors);
+  }
+
   // List the classes that occur in any of the panels.
   listPresent(panels) {
+    this.panels = panels;
+    this.table.show(panels, this.classes, this.colors);
     const present = (index) => panels.some((panel) => panel.shares?.[index]);
     this.entries = [...this.classes.keys()].filter(present).map((index) => this.#entry(index));
     this.list.replaceChildren(...this.entries.map((entry) => entry.button));
@@ -34,7 +49,7 @@ class Legend {
 
   // Without a mask there are no classes to speak of.
   setHidden(isHidden) {
-    this.head.hidden = this.list.hidden = isHidden;
+    this.head.hidden = this.list.hidden = this.table.element.hidden = isHidden;
   }
 
   // Show the shares of the first of `panels` that has a mask.
@@ -69,6 +84,11 @@ class Legend {
   #isolate(index) {
     const alone = this.entries.every((entry) => this.hidden.has(entry.index) === (entry.index !== index));
     this.#hide(alone ? [] : [...this.classes.keys()].filter((other) => other !== index));
+  }
+
+  #openTable(isOpen) {
+    this.table.setOpen(isOpen);
+    setPressed(this.tabled, isOpen);
   }
 
   #hide(indices) {

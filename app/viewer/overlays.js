@@ -12,7 +12,7 @@ const OVERLAYS = {
   confidence: "Confidence",
   entropy: "Entropy",
 };
-const MOST_REACH = 32; // pixels of the truth
+const REACHES = [2, 4, 8, 16, 32]; // pixels from an edge of the truth
 const EVERY_CLASS = new Set();
 
 // The overlays that these panels have something to show in.

@@ -1,10 +1,11 @@
-// One picture: its title, read-out, canvas, cross, mark, failure sentence, and its shares for readers of the screen. What it
-// shows, and how large it is, it is told.
+// One picture: its title, read-out, canvas, cross, mark and failure sentence. What it shows, and how large it is, it is told.
 
 const LOST_MASK =
   "This mask could not be loaded. Reload the page; if it stays away, the run's folder may have been deleted.";
 const LOST_PHOTO =
   "The photo could not be loaded. Reload the page; if it stays away, its file may have been moved or deleted.";
+
+const ZOOM_HINT = `${ZOOM_KEY} + scroll to zoom, or click the picture first`;
 
 class Panel {
   constructor() {
@@ -16,12 +17,12 @@ class Panel {
     this.cross = make("div", "cross", { "aria-hidden": "true" });
     this.pin = make("div", "pin", { "aria-hidden": "true" }); // the picked point, which stays
     this.message = make("p", "message", { role: "status" });
-    this.stage = make("div", "stage", {}, this.canvas, this.pin, this.cross, this.message);
-    this.table = make("table", "unseen");
+    this.hint = make("p", "zoom-hint", { "aria-hidden": "true" }, ZOOM_HINT);
+    this.stage = make("div", "stage", {}, this.canvas, this.pin, this.cross, this.message, this.hint);
     const head = make("div", "head", {}, this.dot, this.title, this.subtitle);
-    this.element = make("section", "", {}, head, this.readout.element, this.stage, this.table);
+    this.element = make("section", "", {}, head, this.readout.element, this.stage);
     this.context = this.canvas.getContext("2d", { alpha: false });
-    this.labels = this.confidence = this.shares = this.colored = null;
+    this.labels = this.confidence = this.entropy = this.shares = this.colored = null;
   }
 
   // Name what is to come; `fill` brings it.
@@ -38,25 +39,20 @@ class Panel {
   }
 
   // Take what was loaded, null for what could not be.
-  fill({ photo, labels, confidence }, classes) {
+  fill({ photo, labels, confidence, entropy }, classes) {
     this.labels = labels;
     this.confidence = confidence;
+    this.entropy = entropy;
     this.shares = labels && !this.spec.heat ? classShares(labels, classes.length) : null;
-    this.colored = labels && new OffscreenCanvas(labels.width, labels.height);
-    const row = (name, share) =>
-      make("tr", "", {}, make("th", "", { scope: "row" }, name), make("td", "", {}, percent(share)));
-    const rows = (this.shares ?? []).flatMap((share, index) => (share ? [row(classes[index], share)] : []));
-    this.table.hidden = this.spec.heat;
-    this.table.replaceChildren(make("caption", "", {}, `Share of labelled pixels: ${this.spec.title}`), ...rows);
     if (photo && labels) this.#setState("ready");
     else this.#setState("failed", labels ? LOST_PHOTO : LOST_MASK);
   }
 
-  // `table` colours classes; a heat map has its own, and no outlines.
-  recolor(table, outlined) {
-    if (!this.labels) return;
-    if (this.spec.heat) colorLabels(this.labels, HEAT_TABLE, false, this.colored);
-    else colorLabels(this.labels, table, outlined, this.colored);
+  // Colour the maps as the scene wants it; what there is no map for is left out.
+  recolor(scene) {
+    const wanted = coloring(this, scene);
+    if (wanted) colorInto((this.colored ??= new OffscreenCanvas(1, 1)), wanted.map, wanted.paint);
+    else this.colored = null;
   }
 
   // CSS pixels. A size that changes leaves the canvas empty.
@@ -77,6 +73,12 @@ class Panel {
   showCross(place, picked) {
     this.#put(this.cross, place);
     this.#put(this.pin, picked);
+  }
+
+  // Say for a moment how to zoom.
+  hintAtZoom() {
+    this.fading?.cancel();
+    this.fading = this.hint.animate({ opacity: [1, 1, 0] }, { duration: 1800, easing: "ease-in" });
   }
 
   #put(element, place) {

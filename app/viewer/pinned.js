@@ -23,7 +23,7 @@ class Pinned {
     this.list.replaceChildren(
       ...told.map((panel) => {
         const answer = answerAt(place, panel, truth, data.classes, colors);
-        const mark = answer.wrong ? [make("span", "mark", {}, answer.mark)] : [];
+        const mark = answer.wrong ? [make("span", "mark", { title: "Differs from the truth" }, wrongMark(answer, false))] : [];
         const shares = topFive?.[panels.indexOf(panel)] ?? [];
         return make(
           "article",

@@ -4,35 +4,50 @@
 // parentElement: the viewer is kept, and only what changed is told to it. It sends one thing to Python: the point that was
 // picked, where Python asked for points.
 
-const CHROME = 280; // what page header, toolbar and legend take from the window's height
+const CHROME = 320; // what page header, toolbars and legend take from the window's height
+const FULL_CHROME = 150; // what toolbars take from it in full screen
 const LEAST_HEIGHT = 320;
+const SAME_POINT = 1e-3; // of the picture
 
 class Viewer {
   constructor(parent) {
     this.view = WHOLE;
     this.opacity = 0.6;
-    this.outlined = false;
+    this.outlined = this.gray = this.safe = false;
+    this.overlay = "classes";
+    this.reach = REACHES[1];
+    this.wish = modeFromAddress(); // {mode, pair} as asked for; the present panels may not allow it
+    this.mode = "side";
+    this.pair = [0, 0]; // the panels A and B; in single mode A is seen
     this.point = null; // {panel, place} under the pointer or the last tap
-    this.picked = null; // the image point that Python knows, or will in a moment
+    this.picked = null; // the image point that is pinned; where Python picks, it knows it or will in a moment
     this.send = () => {}; // tells Python a picked point
     this.data = null; // what is shown, as Python said it
     this.wanted = null; // what is to be shown, once it is loaded
     this.panels = [];
     this.photo = null;
+    this.grayPhoto = null; // made when it is first wanted
     this.frame = 0; // the animation frame in which all is painted, 0 for none
     this.pictures = new Pictures();
     this.gestures = new Gestures(this);
+    this.chooser = new Chooser(this);
     this.bar = new Bar(this);
+    this.key = new Key();
+    this.pinned = new Pinned(() => this.unpin());
     this.legend = new Legend(() => this.recolor());
+    this.help = new Help();
+    this.swipe = new Swipe((share) => this.setSwipe(share));
     this.grid = make("div", "grid", { tabindex: "0", role: "group" });
-    this.gestures.listenToKeys(this.grid);
-    this.root = make("div", "viewer", {}, this.grid, this.bar.element, this.legend.head, this.legend.list);
+    listenToKeys(this.grid, this);
+    const legend = [this.legend.head, this.legend.list, this.legend.table.element];
+    const below = [this.bar.element, this.key.element, this.pinned.element, ...legend, this.help.element];
+    this.root = make("div", "viewer", {}, this.chooser.element, this.grid, ...below);
     parent.append(this.root);
-    this.showControls();
     this.onResize = () => this.layout();
     this.observer = new ResizeObserver(this.onResize);
     this.observer.observe(this.root);
     window.addEventListener("resize", this.onResize); // the window's height counts too
+    this.root.addEventListener("fullscreenchange", () => this.#showFullScreen());
   }
 
   destroy() {
@@ -51,7 +66,7 @@ class Viewer {
     const said = JSON.stringify(data);
     if (said === this.said) return; // a theme change, or a script run with nothing new
     this.said = said;
-    this.picked = data.picked;
+    if (data.picks) this.picked = data.picked;
     this.showPoint();
     this.wanted = data;
     this.root.dataset.ready = "false";
@@ -68,8 +83,10 @@ class Viewer {
       this.showPanels(data);
       this.panels.forEach((panel, index) => this.fill(panel, loaded[index]));
     }
-    this.pictures.keepOnly(new Set([data.image, ...data.panels.flatMap((spec) => [spec.labels, spec.confidence])]));
+    const maps = data.panels.flatMap((spec) => [spec.labels, spec.confidence, spec.entropy]);
+    this.pictures.keepOnly(new Set([data.image, ...maps]));
     this.legend.listPresent(this.panels);
+    if (this.#isComparing()) this.recolor(); // what came first was coloured before it had anything to be compared with
     this.showPoint();
     this.draw();
     requestAnimationFrame(() => (this.root.dataset.ready = String(this.wanted === data))); // after that frame's paint
@@ -89,41 +106,63 @@ class Viewer {
     }
     this.panels.forEach((panel, index) => panel.describe(data.panels[index]));
     const what = data.name ? `Pictures of ${data.name}` : "Pictures";
-    const keys = "Plus and minus zoom, arrows move, 0 shows the whole picture";
-    const picking = data.picks ? ", Enter picks the pixel in the middle" : "";
-    this.grid.setAttribute("aria-label", `${what}. ${keys}${picking}.`);
+    const keys = "Plus and minus zoom, arrows move, 0 shows the whole picture, Enter pins the pixel in the middle";
+    this.grid.setAttribute("aria-label", `${what}. ${keys}, question mark lists all keys.`);
     const onlyHeat = data.panels.every((spec) => spec.heat);
-    this.legend.setClasses(data.classes, data.colors);
+    this.#setPalette();
+    this.legend.setClasses(data.classes, this.colors);
     this.legend.setHidden(onlyHeat);
     this.bar.setHeat(onlyHeat);
-    this.layout();
+    this.chooser.offer(data.panels);
+    if (!overlaysFor(data.panels).includes(this.overlay)) this.overlay = "classes";
+    this.#arrange();
   }
 
   fill(panel, got) {
+    if (got.photo !== this.photo) this.grayPhoto = null;
     this.photo = got.photo;
+    if (this.photo && this.gray) this.grayPhoto ??= grayed(this.photo);
     if (got.photo) this.setAspect(got.photo.width / got.photo.height);
     panel.fill(got, this.data.classes);
-    panel.recolor(lookupTable(this.data.colors, this.legend.hidden), this.outlined);
+    panel.recolor(this.scene());
     this.draw();
   }
 
-  // A picture of other proportions is shown whole: the old place in it means nothing.
+  // A picture of other proportions is shown whole, and nothing is pinned: the old places in it mean nothing.
   setAspect(aspect) {
     if (Math.abs(aspect / this.aspect - 1) <= 0.01) return;
     this.aspect = aspect;
+    if (!this.data.picks) this.picked = null;
     this.setView(WHOLE);
     this.layout();
   }
 
   // ---- drawing
 
+  // What all panels are coloured by; see overlays.js.
+  scene() {
+    const { overlay, mode, outlined, reach, colors, panels, pair } = this;
+    const [first, second] = pair.map((index) => panels[index] ?? null);
+    const truth = panels.find((panel) => panel.spec.is_truth) ?? null;
+    const count = this.data.classes.length;
+    return { overlay, mode, outlined, reach, colors, count, hidden: this.legend.hidden, truth, first, second };
+  }
+
+  // The panels whose canvas is seen.
+  seen() {
+    const [first, second] = this.pair.map((index) => this.panels[index]);
+    return { side: this.panels, single: [first], swipe: [first, second], difference: [first] }[this.mode];
+  }
+
   layout() {
-    const width = this.root.clientWidth;
-    if (!width) return; // in a hidden tab of the page
-    const height = Math.max(LEAST_HEIGHT, window.innerHeight - CHROME);
-    const { columns, picture } = arrange(this.panels.length, this.aspect, width, height);
+    const width = this.grid.clientWidth;
+    if (!width || !this.data) return; // in a hidden tab of the page
+    const height = Math.max(LEAST_HEIGHT, window.innerHeight - (this.isFull ? FULL_CHROME : CHROME));
+    const count = this.mode === "side" ? this.panels.length : 1;
+    const { columns, picture } = arrange(count, this.aspect, width, height);
     this.grid.style.gridTemplateColumns = `repeat(${columns}, ${picture}px)`;
     for (const panel of this.panels) panel.resize(picture, Math.round(picture / this.aspect));
+    this.swipe.resize(picture, Math.round(picture / this.aspect));
     this.root.dataset.columns = String(columns);
     this.paint(); // at once: a resized canvas is empty, and waiting for the next frame would flash
   }
@@ -136,13 +175,71 @@ class Viewer {
   }
 
   paint() {
-    for (const panel of this.panels) panel.draw(this.photo, this.view, this.opacity);
+    const photo = this.gray ? (this.grayPhoto ?? this.photo) : this.photo;
+    for (const panel of this.seen()) panel.draw(photo, this.view, this.opacity);
   }
 
+  // Colour every panel anew. Those out of sight too: a change of mode is to be as quick as a change of opacity.
   recolor() {
-    const table = lookupTable(this.data.colors, this.legend.hidden);
-    for (const panel of this.panels) panel.recolor(table, this.outlined);
+    const scene = this.scene();
+    for (const panel of this.panels) panel.recolor(scene);
     this.draw();
+  }
+
+  #isComparing() {
+    return this.mode === "difference" || !["classes", "confidence", "entropy"].includes(this.overlay);
+  }
+
+  #setPalette() {
+    this.colors = this.safe ? safeColors(this.data.classes.length) : this.data.colors;
+  }
+
+  // ---- mode
+
+  setMode(mode) {
+    this.#wishFor({ mode, pair: mode === this.mode ? this.pair : null });
+  }
+
+  setPair(first, second) {
+    const [before] = this.pair;
+    if (first === second && this.mode !== "single") second = before === first ? this.pair[1] : before; // they change places
+    if (first === second && this.mode !== "single") first = before;
+    this.#wishFor({ mode: this.mode, pair: [first, second] });
+  }
+
+  showAlone(index) {
+    const other = this.pair[1] === index ? this.pair[0] : this.pair[1];
+    this.#wishFor({ mode: "single", pair: [index, other] });
+  }
+
+  #wishFor(wish) {
+    this.wish = wish;
+    this.#arrange();
+    this.recolor();
+    this.showPoint();
+  }
+
+  // Bring the panels into the mode that was wished for, as far as they allow it.
+  #arrange() {
+    const { mode, pair } = allowed(this.wish, this.data.panels);
+    Object.assign(this, { mode, pair });
+    const isPaired = mode === "swipe" || mode === "difference";
+    this.panels.forEach((panel, index) => {
+      const role = isPaired || mode === "single" ? ["first", "second"][pair.indexOf(index)] : undefined;
+      panel.element.hidden = mode !== "side" && (role === undefined || (mode === "single" && role !== "first"));
+      panel.element.dataset.role = isPaired && role ? role : "";
+    });
+    if (mode === "swipe") this.grid.append(this.swipe.element);
+    else this.swipe.element.remove();
+    this.root.dataset.mode = mode;
+    writeAddress(this);
+    this.showControls();
+    this.layout();
+  }
+
+  setSwipe(share) {
+    this.swipe.show(share);
+    this.grid.style.setProperty("--swipe", `${share * 100}%`);
   }
 
   // ---- look
@@ -155,22 +252,114 @@ class Viewer {
 
   setOutlined(outlined) {
     this.outlined = outlined;
+    this.#showLook();
+  }
+
+  setOverlay(overlay) {
+    if (!overlaysFor(this.data.panels).includes(overlay)) return;
+    this.overlay = overlay;
+    this.#showLook();
+  }
+
+  setReach(reach) {
+    this.reach = reach;
+    this.#showLook();
+  }
+
+  setGray(gray) {
+    this.gray = gray;
+    if (gray && this.photo) this.grayPhoto ??= grayed(this.photo);
+    this.showControls();
+    this.draw();
+  }
+
+  setSafe(safe) {
+    this.safe = safe;
+    this.#setPalette();
+    this.legend.setColors(this.colors);
+    this.#showLook();
+  }
+
+  #showLook() {
     this.showControls();
     this.recolor();
+    this.showPoint();
   }
 
   setView(view) {
     this.view = view;
-    this.showControls();
-    this.showPoint();
+    this.bar.show(this);
+    this.#showView();
+    this.showCrosses();
     this.draw();
+  }
+
+  #showView() {
+    this.root.toggleAttribute("data-zoomed", this.view.scale > 1);
+    this.root.dataset.scale = this.view.scale.toFixed(2);
+    this.root.dataset.opacity = this.opacity.toFixed(2);
   }
 
   showControls() {
     this.bar.show(this);
-    this.root.toggleAttribute("data-zoomed", this.view.scale > 1);
-    this.root.dataset.scale = this.view.scale.toFixed(2);
-    this.root.dataset.opacity = this.opacity.toFixed(2);
+    this.chooser.show(this);
+    this.key.show(this.scene());
+    this.root.dataset.overlay = this.overlay;
+    this.#showView();
+  }
+
+  // ---- the whole
+
+  // Whether the wheel over a picture is surely meant for it.
+  hasAttention() {
+    return this.isFull || this.root.matches(":focus-within");
+  }
+
+  toggleFullScreen() {
+    if (this.isFull) document.exitFullscreen();
+    else this.root.requestFullscreen?.();
+  }
+
+  #showFullScreen() {
+    this.isFull = this.root.matches(":fullscreen");
+    this.chooser.show(this);
+    this.layout();
+  }
+
+  showHelp() {
+    this.help.show();
+  }
+
+  async save() {
+    if (!this.photo) return;
+    const { mode, data, view, opacity, photo, colors, swipe, legend } = this;
+    const scene = this.scene();
+    const [first, second] = [scene.first, scene.second];
+    const isPaired = mode === "swipe" || mode === "difference";
+    const tiles = this.seen().map((panel) => [[panel, 0, 1]]);
+    const wiped = [
+      [first, 0, swipe.share],
+      [second, swipe.share, 1],
+    ];
+    const isClasses = mode !== "difference" && (this.overlay === "classes" || this.overlay === "against");
+    const present = legend.entries.filter(({ index }) => !legend.hidden.has(index));
+    const key = isClasses ? present.map(({ index }) => [colors[index], data.classes[index]]) : keyOf(scene);
+    const style = getComputedStyle(this.root);
+    const blob = await composePicture({
+      tiles: mode === "swipe" ? [wiped] : tiles,
+      titles: isPaired ? [`${first.spec.title} | ${second.spec.title}`] : this.seen().map((panel) => panel.spec.title),
+      key: key === "heat" ? [[HEAT_COLORS[0], "0 %"], [HEAT_COLORS[128], "50 %"], [HEAT_COLORS[255], "100 %"]] : key,
+      columns: isPaired ? 1 : Math.min(tiles.length, Number(this.root.dataset.columns)),
+      photo,
+      view,
+      opacity,
+      grayPhoto: this.gray ? this.grayPhoto : null,
+      paper: style.getPropertyValue("--st-background-color").trim() || "white",
+      ink: style.color,
+      font: style.fontFamily,
+    });
+    const name = (data.name || "picture").replaceAll(/[^\w.-]+/g, "-");
+    download(blob, `${name}-${mode === "difference" ? mode : this.overlay}.png`);
   }
 
   // ---- pointer
@@ -180,28 +369,49 @@ class Viewer {
     this.showPoint();
   }
 
-  // Tell Python an image point, and mark it at once. The second click of a double click picks nothing new.
-  pick(place) {
-    if (!this.data?.picks || (this.picked && Math.hypot(place[0] - this.picked[0], place[1] - this.picked[1]) < 1e-3)) return;
+  // Pin an image point, and tell Python where it wants to know. The second click of a double click pins nothing new.
+  pin(place) {
+    if (this.picked && Math.hypot(place[0] - this.picked[0], place[1] - this.picked[1]) < SAME_POINT) return;
     this.picked = place;
     this.showPoint();
-    this.send(place);
+    if (this.data.picks) this.send(place);
   }
 
-  // The same image point in every panel: cross, read-out, and the shares in the legend. And the one that was picked.
+  // Python's own pin stays: something was made of it.
+  unpin() {
+    if (!this.picked || this.data.picks) return;
+    this.picked = null;
+    this.showPoint();
+  }
+
+  // The same image point in every panel: cross, read-out, and the shares in the legend. And the one that is pinned.
   showPoint() {
-    const { data, panels, point, picked, view } = this;
-    const hint = data?.picks ? PICK_HINT : HINT;
-    const truth = panels.find((panel) => panel.spec.is_truth);
+    const { data, panels, point, picked } = this;
+    if (!data) return;
+    const scene = this.scene();
+    const { truth } = scene;
+    const seen = this.mode === "difference" ? [scene.first, scene.second] : this.seen();
+    const isTruthInSight = seen.includes(truth);
+    const hint = data.picks ? PICK_HINT : HINT;
     const told = [];
-    panels.forEach((panel, index) => {
-      const answer = point && answerAt(point.place, panel, truth, data);
-      panel.showCross(point && framePoint(view, point.place), picked && framePoint(view, picked));
-      panel.readout.tell(answer, !point && index === 0 && !panel.spec.heat ? hint : "");
+    panels.forEach((panel) => {
+      const answer = point && answerAt(point.place, panel, truth, data.classes, this.colors);
+      const otherwise = point ? "" : summaryOf(panel, scene) || (panel === seen[0] && !panel.spec.heat ? hint : "");
+      panel.readout.tell(answer, otherwise, isTruthInSight);
       if (answer) told.push(`${panel.spec.title}: ${answer.text}${answer.wrong ? " ≠" : ""}`);
     });
+    this.showCrosses();
     this.root.dataset.hover = told.join("; ").replaceAll(NBSP, " ");
     this.legend.showShares([point?.panel, truth, ...panels]);
+    const isKnown = picked && data.picked && picked[0] === data.picked[0] && picked[1] === data.picked[1];
+    this.pinned.show(picked, panels, truth, data, this.colors, isKnown ? data.top_five : null);
+  }
+
+  showCrosses() {
+    const { view, point, picked } = this;
+    for (const panel of this.panels) {
+      panel.showCross(point && framePoint(view, point.place), picked && framePoint(view, picked));
+    }
   }
 }
 
