@@ -13,6 +13,11 @@ HEAVY = ("torch", "timm", "torchvision")
 LIGHT_CORE = (
     "core",
     "core.anatomy",
+    "core.commands",
+    "core.commands.data",
+    "core.commands.options",
+    "core.commands.runs",
+    "core.commands.sweeps",
     "core.config",
     "core.data",
     "core.data.augment",
@@ -49,7 +54,6 @@ LIGHT_CORE = (
     "core.scoring",
     "core.scoring.confusion",
     "core.sweeps",
-    "core.sweeps.command",
     "core.sweeps.driver",
     "core.sweeps.space",
     "core.sweeps.sweep",
@@ -111,6 +115,7 @@ LAYERS = (
     {"core.runs", "core.weights", "core.data", "core.models", "core.scoring"},
     {"core.training", "core.runner", "core.inference"},
     {"core.sweeps"},
+    {"core.commands"},
     {"core.__main__"},
 )
 KNOWN_SIDEWAYS = {

@@ -284,3 +284,18 @@ def test_help_names_every_field(capsys):
         "--no-training.flip",
     ):
         assert option in out
+
+
+def test_decoded_frames_are_kept_listed_and_removed(places, capsys, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    assert main(["cache", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"caches": []}
+    small = ["--dataset.height", "64", "--dataset.width", "128"]
+    assert main(["cache", "build", "--json", *small]) == 0
+    caches = json.loads(capsys.readouterr().out)["caches"]
+    assert sorted(entry["frames"] for entry in caches) == [4, 8]
+    assert all(entry["complete"] and entry["kind"] == "raw" for entry in caches)
+    assert main(["cache", "remove", caches[0]["key"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["freed"] > 0
+    assert main(["cache"]) == 0
+    assert caches[1]["key"] in capsys.readouterr().out

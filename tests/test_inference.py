@@ -15,7 +15,11 @@ from core.data.dataset import open_dataset
 from core.errors import LabError
 from core.hardware import choose_hardware
 from core.inference import worker as worker_module
-from core.inference.predictor import Predictor, sensible_size
+from core.inference.answers import Answer, AnswerStore, answer_key
+from core.inference.frame_scores import FrameScorer, read_scores, score_frame, scores_path
+from core.inference.options import QUICK, WHOLE, PredictOptions
+from core.inference.predictor import Predictor, blend_weight, sensible_size, window_starts
+from core.inference.turns import FairQueue, outcome
 from core.inference.worker import InferenceWorker, checkpoint_stamp
 from core.models import build_model
 from core.places import PROJECT
@@ -189,8 +193,21 @@ def test_the_server_never_imports_torch(life):
 def test_the_process_labels_as_the_predictor_does(life, predictor):
     told, image, labels = life
     assert tuple(told["classes"]) == predictor.checkpoint.classes
-    # The process may compute in bf16, the predictor here in fp32.
-    assert (labels == predictor.predict(image).labels).mean() > 0.95
+    assert (labels == predictor.predict(image).labels).all()
+
+
+def test_the_command_line_labels_as_the_process_does(life, trained_run, places):
+    from PIL import Image
+
+    from core.__main__ import main
+
+    _, image, labels = life
+    shutil.copytree(trained_run, places.runs / trained_run.name)
+    Image.fromarray(image).save(places.other / "street.png")
+    assert (
+        main(["predict", trained_run.name, str(places.other / "street.png"), "--out", str(places.other / "out")]) == 0
+    )
+    assert (np.asarray(Image.open(places.other / "out/street_labels.png")) == labels).all()
 
 
 def test_what_takes_too_long_is_given_up(trained_run, monkeypatch, image):
@@ -207,3 +224,231 @@ def test_a_new_checkpoint_has_another_stamp(tmp_path, trained_run):
     first = checkpoint_stamp(tmp_path, "best")
     (tmp_path / "best/state.json").write_text("{}")
     assert first and checkpoint_stamp(tmp_path, "best") != first
+
+
+# ---- test-time options
+
+
+@pytest.fixture(scope="module")
+def onlooking(trained_run):
+    """The predictor of the trained run, told that it was trained on smaller crops than its frames."""
+    found = Predictor(trained_run, choose_hardware(EXACT))
+    training = found.checkpoint.config.training.model_copy(update={"crop_height": 32, "crop_width": 64})
+    config = found.checkpoint.config.model_copy(update={"training": training})
+    object.__setattr__(found.checkpoint, "config", config)
+    return found
+
+
+def by_hand(predictor, image):
+    """Logits (1, K, h, w) of an image seen whole."""
+    with torch.no_grad():
+        return predictor._model(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255)
+
+
+def test_a_window_as_large_as_the_picture_sees_what_the_whole_sees(predictor, image):
+    assert predictor.window == image.shape[:2]
+    sliding, whole = predictor.predict(image, PredictOptions(sliding_window=True)), predictor.predict(image)
+    assert (sliding.labels == whole.labels).all() and (sliding.confidence == whole.confidence).all()
+
+
+def test_windows_are_blended_as_by_hand(onlooking, image):
+    weight = blend_weight((32, 64))
+    total, weights = torch.zeros(1, 19, 64, 128), torch.zeros(64, 128)
+    for top in (0, 16, 32):
+        for left in (0, 32, 64):
+            total[..., top : top + 32, left : left + 64] += weight * by_hand(
+                onlooking, image[top : top + 32, left : left + 64]
+            )
+            weights[top : top + 32, left : left + 64] += weight
+    found = onlooking.predict(image, PredictOptions(sliding_window=True))
+    assert (found.labels == (total / weights).argmax(1)[0].numpy()).all()
+    assert (found.labels != onlooking.predict(image).labels).any(), "windows see less around them"
+
+
+@pytest.mark.parametrize(("length", "window"), [(64, 64), (65, 64), (128, 64), (1000, 192), (33, 32), (7, 2)])
+def test_windows_cover_everything_and_overlap_by_half(length, window):
+    starts = window_starts(length, window)
+    assert starts[0] == 0 and starts[-1] == length - window
+    assert all(0 < after - before <= max(1, -(-window // 2)) for before, after in zip(starts, starts[1:], strict=False))
+    assert blend_weight((window, window)).min() > 0
+
+
+def test_a_flip_averages_the_probabilities_of_both_ways_round(predictor, image):
+    mirrored = by_hand(predictor, image[:, ::-1]).flip(-1)
+    mean = (by_hand(predictor, image).softmax(1) + mirrored.softmax(1)) / 2
+    found = predictor.predict(image, PredictOptions(flip=True))
+    assert (found.labels == mean.argmax(1)[0].numpy()).all()
+    turned = predictor.predict(np.ascontiguousarray(image[:, ::-1]), PredictOptions(flip=True))
+    assert (turned.labels[:, ::-1] == found.labels).mean() > 0.999
+
+
+def test_scales_average_too_and_one_scale_alone_is_what_it_says(predictor, image):
+    import cv2
+    import torch.nn.functional as F
+
+    larger = cv2.resize(image, (256, 128), interpolation=cv2.INTER_LINEAR)
+    logits = F.interpolate(by_hand(predictor, larger), size=(64, 128), mode="bilinear", align_corners=False)
+    found = predictor.predict(image, PredictOptions(scales=(2.0,)))
+    assert (found.labels == logits.argmax(1)[0].numpy()).all()
+    both = predictor.predict(image, PredictOptions(scales=(1.0, 2.0)))
+    mean = (by_hand(predictor, image).softmax(1) + logits.softmax(1)) / 2
+    assert (both.labels == mean.argmax(1)[0].numpy()).all()
+
+
+def test_a_quick_answer_is_half_as_large_and_about_the_same(predictor, image):
+    quick = predictor.predict(image, QUICK)
+    assert quick.labels.shape == quick.confidence.shape == (32, 64)
+    assert (quick.labels == predictor.predict(image).labels[1::2, 1::2]).mean() > 0.7
+
+
+@pytest.mark.parametrize("scales", [(), (0.1,), (3.0,), (1.0,) * 7, (float("nan"),)])
+def test_scales_that_cannot_be_meant_are_a_sentence(scales):
+    with pytest.raises(LabError, match="Scales are 1 to 6 numbers from 0.25 to 2"):
+        PredictOptions(scales=scales)
+
+
+# ---- turns
+
+
+def drained(queue, count):
+    return [queue.take().request for _ in range(count)]
+
+
+def test_users_take_turns_whoever_asked_for_more():
+    queue = FairQueue()
+    for number in range(4):
+        queue.put("many", f"many {number}")
+    for user in ("anna", "bert", "cleo", "dora"):
+        queue.put(user, user)
+    assert drained(queue, 5) == ["many 0", "anna", "bert", "cleo", "dora"]
+    queue.put("anna", "anna again")
+    assert drained(queue, 4) == ["many 1", "anna again", "many 2", "many 3"]
+
+
+def test_a_newer_question_for_the_same_place_replaces_the_waiting_one():
+    queue = FairQueue()
+    old = queue.put("anna", "old", slot="panel")
+    kept = queue.put("anna", "other panel", slot="other")
+    others = queue.put("bert", "bert's", slot="panel")
+    queue.put("anna", "new", slot="panel")
+    assert drained(queue, 3) == ["other panel", "bert's", "new"]
+    assert old.cancelled() and not kept.cancelled() and not others.cancelled()
+    with pytest.raises(LabError, match="newer question"):
+        outcome(old)
+
+
+def test_what_waits_is_cancelled_when_the_worker_closes(trained_run, image):
+    worker = InferenceWorker()
+    answers = [worker.ask(trained_run, image) for _ in range(3)]
+    worker.close()
+    assert all(
+        isinstance(answer.exception() if not answer.cancelled() else None, LabError | None) for answer in answers
+    )
+    assert answers[-1].cancelled()
+
+
+def test_five_people_at_once_all_get_their_answer(trained_run, image, predictor):
+    worker = InferenceWorker()
+    pictures = [np.ascontiguousarray(np.roll(image, 20 * number, axis=1)) for number in range(5)]
+    answers = [worker.ask(trained_run, picture, user=f"person {number}") for number, picture in enumerate(pictures)]
+    for answer, picture in zip(answers, pictures, strict=True):
+        assert (outcome(answer).labels == predictor.predict(picture).labels).all()
+    worker.close()
+
+
+# ---- answers on disk
+
+
+def some_answer(value=0):
+    labels = np.full((20, 30), value, np.uint8)
+    return Answer(labels, labels + 100, ("road", "car"), ((1, 2, 3), (4, 5, 6)), 12.5)
+
+
+def test_an_answer_comes_back_as_it_was_kept(places, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    store = AnswerStore()
+    assert store.get("a" * 40) is None
+    store.put("a" * 40, some_answer(1))
+    found, given = store.get("a" * 40), some_answer(1)
+    assert (found.labels == given.labels).all() and (found.confidence == given.confidence).all()
+    assert (found.classes, found.colors, found.milliseconds) == (given.classes, given.colors, given.milliseconds)
+    (store.folder / f"{'a' * 40}.npz").write_bytes(b"torn")
+    assert store.get("a" * 40) is None
+
+
+def test_the_answers_longest_unasked_for_go_when_room_is_short(places, monkeypatch):
+    import os
+
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    store = AnswerStore()
+    store.put("a", some_answer())
+    size = (store.folder / "a.npz").stat().st_size
+    store = AnswerStore(budget=int(2.5 * size))
+    store.put("b", some_answer())
+    for name, age in (("a", 100), ("b", 50)):
+        os.utime(store.folder / f"{name}.npz", ns=(age, age))
+    assert store.get("a")  # asked for: b is now the older one
+    store.put("c", some_answer())
+    assert [name for name in "abc" if store.get(name)] == ["a", "c"]
+
+
+def test_a_key_follows_pixels_weights_and_options_alone(tmp_path, trained_run, image):
+    key = answer_key(trained_run, "best", image, WHOLE)
+    shutil.copytree(trained_run / "best", tmp_path / "best")
+    assert answer_key(tmp_path, "best", image.copy(), PredictOptions()) == key, "the same weights in another run"
+    assert answer_key(trained_run, "best", image, QUICK) != key
+    assert answer_key(trained_run, "best", 255 - image, WHOLE) != key
+    assert answer_key(trained_run, "best", image.reshape(128, 64, 3), WHOLE) != key
+    weights = tmp_path / "best/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert answer_key(tmp_path, "best", image, WHOLE) != key
+    assert answer_key(tmp_path / "nothing", "best", image, WHOLE) is None
+
+
+def test_a_kept_answer_needs_no_process(places, trained_run, image, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    worker = InferenceWorker(AnswerStore())
+    first = worker.predict(trained_run, image)
+    worker.close()
+    again = worker.ask(trained_run, image)
+    assert again.done() and worker.pid is None
+    assert (again.result().labels == first.labels).all()
+
+
+# ---- scores of single frames
+
+
+def test_frames_are_scored_in_the_background_and_kept(places, trained_run, predictor, wait_until, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    checkpoint = predictor.checkpoint
+    asked = []
+
+    def predict(run, image):
+        asked.append(run)
+        found = predictor.predict(image)
+        return Answer(found.labels, found.confidence, checkpoint.classes, checkpoint.colors, 1.0)
+
+    dataset = open_dataset(read_run(trained_run).config.dataset)
+    scorer = FrameScorer(predict)
+    wait_until(lambda: scorer.count(trained_run, dataset, dataset.val).is_done)
+    rows = scorer.count(trained_run, dataset, dataset.val).rows
+    assert list(rows) == [frame.id for frame in dataset.val] and len(asked) == 4
+    frame = dataset.val[1]
+    by_itself = score_frame(predict(trained_run, dataset.image(frame)), dataset.target(frame))
+    assert rows[frame.id] == by_itself and 0 < by_itself.miou < 1 and sum(by_itself.shares) <= 1
+    wait_until(lambda: len(read_scores(scores_path(trained_run, dataset, dataset.val))) == 4)
+    assert FrameScorer(predict).count(trained_run, dataset, dataset.val).is_done, "from disk, without a prediction"
+    assert len(asked) == 5
+
+
+def test_a_failing_network_is_a_sentence_once_and_tried_again(places, trained_run, wait_until, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    dataset = open_dataset(read_run(trained_run).config.dataset)
+
+    def fail(run, image):
+        raise LabError("It is gone. Train it again.")
+
+    scorer = FrameScorer(fail)
+    found = wait_until(lambda: scorer.count(trained_run, dataset, dataset.val).problem)
+    assert found == "It is gone. Train it again."
+    assert scorer.count(trained_run, dataset, dataset.val).problem in ("", found)

@@ -2,16 +2,24 @@
 
 import contextlib
 import io
+import os
 import struct
+import time
+import zipfile
 import zlib
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from core.errors import LabError
-from core.inference import uploads
+from core.inference import batches, uploads
+from core.inference.batches import MOST_PICTURES, VIDEO_FRAMES, decode_batch, shown_name
+from core.inference.process import DECODER_BYTES
 from core.inference.uploads import MAX_BYTES, MAX_SIDE, WORKING_SIDE, decode_upload
+from core.inference.worker import InferenceWorker
 
 
 def picture(height=40, width=60):
@@ -231,3 +239,237 @@ def test_memory_running_out_is_a_sentence(monkeypatch):
     monkeypatch.setattr(uploads, "_reduce", exhausted)
     with pytest.raises(LabError, match="MemoryError"):
         decode_upload(encoded(picture(), "PNG"))
+
+
+# ---- several pictures in one upload
+
+
+def zipped(files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def film(path, count=30, size=(64, 48)):
+    """An MP4 whose frames grow brighter."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, size)
+    for number in range(count):
+        writer.write(np.full((size[1], size[0], 3), number * 8, np.uint8))
+    writer.release()
+    return path.read_bytes()
+
+
+def test_a_zip_gives_its_pictures_in_the_order_of_their_names():
+    first, second = picture(), picture()[::-1].copy()
+    files = {
+        "b/two.png": encoded(second, "PNG"),
+        "a/one.png": encoded(first, "PNG"),
+        "notes.txt": b"no picture",
+        "__MACOSX/._one.png": b"a Mac's own",
+        "c/broken.png": b"\x89PNG",
+    }
+    found = list(decode_batch("mine.zip", zipped(files)))
+    assert [each.name for each in found] == ["one.png", "two.png", "broken.png"]
+    assert (found[0].image == first).all() and (found[1].image == second).all()
+    assert found[2].image is None and "can't be read as a picture" in found[2].problem
+
+
+def test_a_zip_of_too_many_pictures_gives_the_first_and_says_so():
+    data = zipped({f"{number:03d}.png": encoded(picture(), "PNG") for number in range(MOST_PICTURES + 3)})
+    *found, rest = decode_batch("mine.zip", data)
+    assert len(found) == MOST_PICTURES and all(each.image is not None for each in found)
+    assert rest.name == "3 more" and "first" in rest.problem
+
+
+def test_what_a_zip_unfolds_to_is_counted_not_believed(monkeypatch):
+    monkeypatch.setattr(batches, "MAX_UNPACKED", 50_000)
+    data = zipped({f"{number}.png": b"\0" * 40_000 for number in range(5)})
+    assert len(data) < 2_000
+    with pytest.raises(LabError, match="unfolds to more than"):
+        list(decode_batch("bomb.zip", data))
+
+
+def test_a_video_gives_frames_at_even_distances(tmp_path):
+    found = list(decode_batch("ride.mp4", film(tmp_path / "film.mp4")))
+    assert len(found) == VIDEO_FRAMES
+    brightness = [each.image.mean() for each in found]
+    assert np.diff(brightness).min() > 10, "each frame is brighter than the one before"
+    assert found[0].image.shape == (48, 64, 3) and found[0].name == "ride.mp4, frame 2"
+
+
+def test_a_video_that_is_too_long_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "MOST_VIDEO_FRAMES", 20)
+    with pytest.raises(LabError, match="has 30 frames; the limit is 20"):
+        list(decode_batch("ride.mp4", film(tmp_path / "film.mp4")))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("../../etc/passwd.png", "passwd.png"),
+        ("C:\\street\\one.jpg", "one.jpg"),
+        ("a\0b\u202egnp.png", "abgnp.png"),
+        ("", "picture"),
+        ("x" * 300 + ".jpeg", "x" * 52 + "….jpeg"),
+    ],
+    ids=["climbing", "of Windows", "with signs that hide", "empty", "long"],
+)
+def test_a_name_is_shown_and_never_a_path(name, shown):
+    assert shown_name(name) == shown
+
+
+# ---- bad uploads, through the process that decodes them
+
+SECONDS = 2.0
+MUTATIONS = int(os.environ.get("SEGLAB_BAD_UPLOADS", 200))
+"""How many good files are broken at random; 1000 before a release."""
+
+
+def chunked(*chunks):
+    """A small PNG with chunks of one's own before its pixels."""
+    data = encoded(picture(), "PNG")
+    extra = b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+    return data[:33] + extra + data[33:]
+
+
+def bmp(width, height):
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 200, 0, 0, 54) + header
+
+
+def tiff(width, height, following=0):
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8)]
+    tags += [(278, 4, 1, height), (279, 4, 1, 100)]
+    rows = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags)) + rows + struct.pack("<I", following)
+
+
+def jpeg(width, height):
+    data = bytearray(encoded(picture(), "JPEG"))
+    at = data.index(b"\xff\xc0")
+    data[at + 5 : at + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+def locked_zip():
+    data = bytearray(zipped({"a.png": encoded(picture(), "PNG")}))
+    for mark, distance in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + distance] |= 1
+    return bytes(data)
+
+
+TAKEN = ("animated WebP", "PNG with ten thousand notes")
+"""What of the handmade may be a picture in the end: its first frame, or what is left without the notes."""
+
+
+def handmade(folder):
+    """32 uploads that want to harm, by what they are."""
+    animation = [Image.fromarray(np.full((64, 64, 3), number * 7, np.uint8)) for number in range(30)]
+    zeros = zlib.compress(b"\0" * 50_000_000)
+    movie = film(folder / "film.mp4")
+    return {
+        "empty": b"",
+        "text called png": b"hello",
+        "PNG bomb": BOMB,
+        "PNG of 2^31 a side": png(2**31 - 1, 2**31 - 1),
+        "PNG of no side": png(0, 0),
+        "PNG zTXt bomb": chunked((b"zTXt", b"Comment\0\0" + zeros)),
+        "PNG iTXt bomb": chunked((b"iTXt", b"Comment\0\1\0\0\0" + zeros)),
+        "PNG iCCP bomb": chunked((b"iCCP", b"icc\0\0" + zeros)),
+        "PNG with ten thousand notes": chunked(*[(b"tEXt", b"a\0b")] * 10_000),
+        "PNG without pixels": png(4000, 4000, data=b""),
+        "truncated PNG": cut("PNG"),
+        "truncated JPEG": cut("JPEG"),
+        "truncated WebP": cut("WEBP"),
+        "JPEG of 65,500 a side": jpeg(65_500, 65_500),
+        "JPEG with ten thousand comments": b"\xff\xd8" + b"\xff\xfe\0\x04ab" * 10_000,
+        "TIFF of 2^31 a side": tiff(2**31 - 1, 2**31 - 1),
+        "TIFF that follows itself": tiff(64, 64, following=8),
+        "TIFF without pixels": tiff(4000, 4000),
+        "BMP of negative height": bmp(100, -(2**31) + 1),
+        "BMP of 2^31 a side": bmp(2**31 - 1, 2**31 - 1),
+        "animated WebP": encoded(animation[0], "WEBP", save_all=True, append_images=animation[1:]),
+        "animated GIF": encoded(animation[0], "GIF", save_all=True, append_images=animation[1:]),
+        "EPS": encoded(Image.fromarray(picture()), "EPS"),
+        "SVG": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
+        "PDF": b"%PDF-1.4\n",
+        "ZIP in a ZIP": zipped({"inner.zip": zipped({"a.png": encoded(picture(), "PNG")})}),
+        "ZIP bomb": zipped({f"{number}.png": b"\0" * 30_000_000 for number in range(4)}),
+        "ZIP that climbs out": zipped({"../../../etc/cron.d/x.png": b"no picture"}),
+        "ZIP locked": locked_zip(),
+        "ZIP of six thousand": zipped({f"{number}.png": b"" for number in range(6000)}),
+        "playlist called mp4": b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
+        "truncated video": movie[: len(movie) // 2],
+    }
+
+
+def mutations(folder, count):
+    """Good files, each with bytes changed, cut out, doubled or left off; the same ones every time."""
+    dice = np.random.default_rng(0)
+    good = [encoded(picture(), kind) for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP")]
+    good += [zipped({"a.png": good[0], "b.jpg": good[1]}), film(folder / "good.mp4", count=8)]
+    for number in range(count):
+        data = bytearray(good[number % len(good)])
+        for _ in range(int(dice.integers(1, 6))):
+            at, length = int(dice.integers(0, len(data))), int(dice.integers(1, 40))
+            match int(dice.integers(0, 4)):
+                case 0:
+                    data[at] = int(dice.integers(0, 256))
+                case 1:
+                    del data[at : at + length]
+                case 2:
+                    data[at:at] = data[at : at + length]
+                case _:
+                    data[at : at + length] = dice.integers(0, 256, length, dtype=np.uint8).tobytes()
+        if dice.random() < 0.2:
+            del data[int(dice.integers(1, len(data))) :]
+        yield f"mutation {number}", bytes(data)
+
+
+def peak_bytes(pid):
+    """The largest resident size that a process has had."""
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells a process's largest size")
+def test_bad_uploads_are_a_sentence_each_in_time_and_within_memory(tmp_path, capsys):
+    worker = InferenceWorker()
+    good = encoded(picture(), "PNG")
+    worker.decode(good)  # its start is not theirs
+    pid, slowest, peak, deaths, refused = worker.decoder_pid, ("", 0.0), 0, 0, 0
+    bad = handmade(tmp_path)
+    assert len(bad) == 32
+    try:
+        for name, data in [*bad.items(), *mutations(tmp_path, MUTATIONS)]:
+            began = time.perf_counter()
+            try:
+                found = worker.decode_batch(name, data)
+                assert all(each.image is None or each.image.ndim == 3 for each in found)
+                sentences = [each.problem for each in found if each.problem]
+            except LabError as error:
+                sentences = [str(error)]
+            spent = time.perf_counter() - began
+            slowest = max(slowest, (name, spent), key=lambda pair: pair[1])
+            assert spent < SECONDS, f"'{name}' took {spent:.1f} s"
+            refused += bool(sentences)
+            assert sentences or name in TAKEN or name not in bad, f"'{name}' was taken for a picture"
+            for sentence in sentences:
+                assert sentence[0].isupper() and sentence.endswith(".") and "Traceback" not in sentence
+            if worker.decoder_pid != pid:  # a decoder died in native code; the next upload has a fresh one
+                deaths += 1
+                worker.decode(good)
+                pid = worker.decoder_pid
+            peak = max(peak, peak_bytes(pid))
+    finally:
+        worker.close()
+    assert peak < DECODER_BYTES
+    with capsys.disabled():
+        print(
+            f"\n{32 + MUTATIONS} bad uploads: {refused} refused in words, slowest {slowest[1]:.2f} s ({slowest[0]}), "
+            f"peak {peak / 2**20:.0f} MiB, {deaths} decoders died and were replaced"
+        )

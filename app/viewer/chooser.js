@@ -7,8 +7,8 @@ class Chooser {
       Object.entries(MODES).map(([mode, text]) => [mode, makeToggle(text, `${text} (${MODE_KEYS[mode]})`, () => viewer.setMode(mode))])
     );
     this.modes = make("div", "modes", { role: "group", "aria-label": "Mode" }, ...Object.values(this.buttons));
-    this.first = makeSelect("A", "The first panel", (index) => viewer.setPair(Number(index), viewer.pair[1]));
-    this.second = makeSelect("B", "The second panel", (index) => viewer.setPair(viewer.pair[0], Number(index)));
+    this.first = makeSelect("A", "The first panel", (index) => viewer.setPair(0, Number(index)));
+    this.second = makeSelect("B", "The second panel", (index) => viewer.setPair(1, Number(index)));
     this.overlay = makeSelect("Show", "What is laid over the photo", (overlay) => viewer.setOverlay(overlay));
     this.reach = makeSelect("within", "How near to an edge of the truth", (reach) => viewer.setReach(Number(reach)));
     setOptions(this.reach.select, REACHES.map((reach) => [reach, `${reach} px`]), REACHES[1]);

@@ -1,5 +1,7 @@
 // Sums over maps of a byte per pixel, {width, height, values}: label maps, confidence, and what follows from them.
 
+const IGNORED = 255; // the value of a pixel without a class
+
 // The value of a map, of whatever size, at an image point.
 function valueAt({ width, height, values }, [u, v]) {
   const x = clamp(Math.floor(u * width), 0, width - 1);

@@ -36,14 +36,20 @@ function coloring(panel, scene) {
   if (spec.heat) return filled(labels, HEAT_TABLE);
   if (scene.mode === "difference" && panel === scene.first) return differenceColoring(scene);
   if (scene.overlay === "confidence" || scene.overlay === "entropy") return filled(panel[scene.overlay], HEAT_TABLE);
-  const other = scene.overlay === "against" ? scene.second : scene.truth;
-  if (scene.overlay !== "classes" && other?.labels) {
+  const other = referenceOf(scene);
+  if (other) {
     if (panel !== other) return comparedColoring(labels, other, scene);
     if (scene.overlay === "band") return comparedColoring(labels, other, { ...scene, overlay: "truth" });
   }
   const table = lookupTable(scene.colors, scene.hidden);
   if (!scene.outlined || scene.overlay !== "classes") return filled(labels, table);
   return labels && { map: labels, paint: (words) => paintOutlined(labels, table, words) };
+}
+
+// The panel that all others are compared with under this overlay; null where there is none.
+function referenceOf({ overlay, truth, second }) {
+  const reference = { error: truth, band: truth, against: second }[overlay];
+  return reference?.labels && !reference.spec.heat ? reference : null;
 }
 
 const filled = (map, table) => map && { map, paint: (words) => paintFilled(map, table, words) };
@@ -110,8 +116,8 @@ function summaryOf(panel, scene) {
   if (scene.overlay === "confidence" || scene.overlay === "entropy") {
     return panel[scene.overlay] ? "" : `No ${scene.overlay} was given`;
   }
-  const other = scene.overlay === "against" ? scene.second : scene.truth;
-  if (scene.overlay === "classes" || !other?.labels || panel === other) return "";
+  const other = referenceOf(scene);
+  if (!other || panel === other) return "";
   const reach = scene.overlay === "band" ? scene.reach : null;
   const right = resized(other.labels, labels);
   const counts = compare(labels, right, right, scene.count, reach);

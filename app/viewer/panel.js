@@ -22,6 +22,7 @@ class Panel {
     const head = make("div", "head", {}, this.dot, this.title, this.subtitle);
     this.element = make("section", "", {}, head, this.readout.element, this.stage);
     this.context = this.canvas.getContext("2d", { alpha: false });
+    this.summary = ""; // what it comes to under the present overlay, in words
     this.labels = this.confidence = this.entropy = this.shares = this.colored = null;
   }
 

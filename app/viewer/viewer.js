@@ -27,6 +27,7 @@ class Viewer {
     this.panels = [];
     this.photo = null;
     this.grayPhoto = null; // made when it is first wanted
+    this.isFull = false;
     this.frame = 0; // the animation frame in which all is painted, 0 for none
     this.pictures = new Pictures();
     this.gestures = new Gestures(this);
@@ -67,7 +68,7 @@ class Viewer {
     if (said === this.said) return; // a theme change, or a script run with nothing new
     this.said = said;
     if (data.picks) this.picked = data.picked;
-    this.showPoint();
+    this.showCrosses();
     this.wanted = data;
     this.root.dataset.ready = "false";
     const loads = data.panels.map((spec) => this.pictures.load(data.image, spec));
@@ -87,7 +88,9 @@ class Viewer {
     this.pictures.keepOnly(new Set([data.image, ...maps]));
     this.legend.listPresent(this.panels);
     if (this.#isComparing()) this.recolor(); // what came first was coloured before it had anything to be compared with
+    this.summarize();
     this.showPoint();
+    this.showPin();
     this.draw();
     requestAnimationFrame(() => (this.root.dataset.ready = String(this.wanted === data))); // after that frame's paint
   }
@@ -186,6 +189,12 @@ class Viewer {
     this.draw();
   }
 
+  // What each panel comes to; counted once, said whenever nothing is pointed at.
+  summarize() {
+    const scene = this.scene();
+    for (const panel of this.panels) panel.summary = summaryOf(panel, scene);
+  }
+
   #isComparing() {
     return this.mode === "difference" || !["classes", "confidence", "entropy"].includes(this.overlay);
   }
@@ -197,26 +206,26 @@ class Viewer {
   // ---- mode
 
   setMode(mode) {
-    this.#wishFor({ mode, pair: mode === this.mode ? this.pair : null });
+    this.#wishFor({ mode, pair: this.wish.pair });
   }
 
-  setPair(first, second) {
-    const [before] = this.pair;
-    if (first === second && this.mode !== "single") second = before === first ? this.pair[1] : before; // they change places
-    if (first === second && this.mode !== "single") first = before;
-    this.#wishFor({ mode: this.mode, pair: [first, second] });
+  // `place` is 0 for A, 1 for B. The other's panel is taken by an exchange.
+  setPair(place, index) {
+    const pair = [...this.pair];
+    if (pair[1 - place] === index) pair[1 - place] = pair[place];
+    pair[place] = index;
+    this.#wishFor({ mode: this.wish.mode, pair });
   }
 
   showAlone(index) {
-    const other = this.pair[1] === index ? this.pair[0] : this.pair[1];
-    this.#wishFor({ mode: "single", pair: [index, other] });
+    this.wish = { mode: "single", pair: this.wish.pair };
+    this.setPair(0, index);
   }
 
   #wishFor(wish) {
     this.wish = wish;
     this.#arrange();
-    this.recolor();
-    this.showPoint();
+    this.#showScene();
   }
 
   // Bring the panels into the mode that was wished for, as far as they allow it.
@@ -282,8 +291,15 @@ class Viewer {
 
   #showLook() {
     this.showControls();
+    this.#showScene();
+  }
+
+  // Colour, count and say anew what follows from the scene.
+  #showScene() {
     this.recolor();
+    this.summarize();
     this.showPoint();
+    this.showPin();
   }
 
   setView(view) {
@@ -373,7 +389,7 @@ class Viewer {
   pin(place) {
     if (this.picked && Math.hypot(place[0] - this.picked[0], place[1] - this.picked[1]) < SAME_POINT) return;
     this.picked = place;
-    this.showPoint();
+    this.showPin();
     if (this.data.picks) this.send(place);
   }
 
@@ -381,12 +397,12 @@ class Viewer {
   unpin() {
     if (!this.picked || this.data.picks) return;
     this.picked = null;
-    this.showPoint();
+    this.showPin();
   }
 
   // The same image point in every panel: cross, read-out, and the shares in the legend. And the one that is pinned.
   showPoint() {
-    const { data, panels, point, picked } = this;
+    const { data, panels, point } = this;
     if (!data) return;
     const scene = this.scene();
     const { truth } = scene;
@@ -396,15 +412,21 @@ class Viewer {
     const told = [];
     panels.forEach((panel) => {
       const answer = point && answerAt(point.place, panel, truth, data.classes, this.colors);
-      const otherwise = point ? "" : summaryOf(panel, scene) || (panel === seen[0] && !panel.spec.heat ? hint : "");
+      const otherwise = point ? "" : panel.summary || (panel === seen[0] && !panel.spec.heat ? hint : "");
       panel.readout.tell(answer, otherwise, isTruthInSight);
       if (answer) told.push(`${panel.spec.title}: ${answer.text}${answer.wrong ? " ≠" : ""}`);
     });
     this.showCrosses();
     this.root.dataset.hover = told.join("; ").replaceAll(NBSP, " ");
     this.legend.showShares([point?.panel, truth, ...panels]);
+  }
+
+  // What stands at the pinned pixel; the likeliest classes as long as they are those of this very pixel.
+  showPin() {
+    const { data, panels, picked, colors } = this;
     const isKnown = picked && data.picked && picked[0] === data.picked[0] && picked[1] === data.picked[1];
-    this.pinned.show(picked, panels, truth, data, this.colors, isKnown ? data.top_five : null);
+    this.showCrosses();
+    this.pinned.show(picked, panels, this.scene().truth, data, colors, isKnown ? data.top_five : null);
   }
 
   showCrosses() {

@@ -106,9 +106,7 @@ def label_ids_of(space: LabelSpace) -> np.ndarray:
     return lookup
 
 
-def _cityscapes(
-    name: str, classes: tuple[str, ...], evaluated: tuple[int, ...], from_ids: tuple[int, ...]
-) -> Protocol:
+def _cityscapes(name: str, classes: tuple[str, ...], evaluated: tuple[int, ...], from_ids: tuple[int, ...]) -> Protocol:
     """The official rules in a numbering that holds each evaluated label once; `from_ids` says where, `IGNORED` for nowhere."""
     titles = dict.fromkeys(label.category for label in CITYSCAPES_LABELS)
     categories = []

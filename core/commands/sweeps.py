@@ -7,6 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from core.commands.options import say
 from core.errors import LabError
 from core.places import runs_folder
 from core.sweeps.space import read_spec
@@ -44,7 +45,7 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
     """Lists sweeps, or starts, shows, stops, resumes or follows one. Ctrl-C stops one that is followed, with a checkpoint."""
     if options.action == "list":
         facts = [_facts(found) for found in list_sweeps(runs_folder())]
-        _say(
+        say(
             options,
             "\n".join(map(_line, facts)) or "No sweep yet. Start one: python -m core sweep start docs/study.json",
         )
@@ -54,15 +55,15 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
         raise LabError(f"Which sweep? Name {what}: python -m core sweep {options.action} ...")
     if options.action == "start":
         path = start_sweep(read_spec(read_spec_file(Path(options.sweep))), runs_folder())
-        _say(options, f"Sweep {path.name}: {read_sweep(path).spec.count} trials. It goes on without this terminal.")
+        say(options, f"Sweep {path.name}: {read_sweep(path).spec.count} trials. It goes on without this terminal.")
         return _facts(read_sweep(path)) if options.detach else _follow(path, options)
     path = find_sweep(options.sweep, runs_folder()).path
     if options.action == "stop":
         stop_sweep(path)
-        _say(options, f"Sweep {path.name} will stop its run with a checkpoint, and end.")
+        say(options, f"Sweep {path.name} will stop its run with a checkpoint, and end.")
     elif options.action == "resume":
         resume_sweep(path)
-        _say(options, f"Sweep {path.name} goes on.")
+        say(options, f"Sweep {path.name} goes on.")
     elif options.action == "follow":
         return _follow(path, options)
     else:
@@ -149,8 +150,3 @@ def _line(facts: dict[str, Any]) -> str:
 
 def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _say(options: argparse.Namespace, text: str) -> None:
-    if not options.json:
-        print(text)

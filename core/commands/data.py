@@ -1,0 +1,256 @@
+"""Commands about data: drawing streets, getting Cityscapes, examining a data set, keeping decoded frames."""
+
+import argparse
+import getpass
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from core.commands.options import add_part, given_fields, say
+from core.config import read_config
+from core.errors import LabError
+from core.places import resolve_data_root, streets_folder
+from core.runs import ProcessId, write_atomically
+
+GIGABYTE = 1e9
+
+
+def add_data(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Adds the commands streets, get, doctor and cache."""
+    command = commands.add_parser("streets", parents=[common], help="draw street scenes in the Cityscapes layout")
+    command.add_argument("--out", type=Path, help="folder to write; default: the lab's own")
+    for name, default in (("train", 200), ("val", 40), ("height", 256), ("width", 512), ("seed", 0)):
+        command.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+    command.set_defaults(command=streets)
+
+    command = commands.add_parser("doctor", parents=[common], help="say what is wrong with a data set")
+    command.add_argument("root", metavar="ROOT", help="folder of the data set; nothing in it is changed")
+    command.add_argument(
+        "--classes", metavar="TABLE", default="auto", help="a numbering, or the path of a class table; default auto"
+    )
+    command.add_argument(
+        "--limit", type=int, default=0, metavar="N", help="look at N evenly spread pairs of each split; default all"
+    )
+    command.add_argument("--proposal", action="store_true", help="print only the text of a classes.json that fits")
+    command.set_defaults(command=doctor)
+
+    command = commands.add_parser("get", parents=[common], help="download Cityscapes with your own account")
+    command.add_argument("what", choices=["cityscapes"])
+    command.add_argument("--into", required=True, metavar="FOLDER", help="that shall hold leftImg8bit and gtFine")
+    command.add_argument(
+        "--packages", nargs="+", metavar="NAME", help="archives to fetch; default: photographs and fine labels"
+    )
+    command.add_argument("--keep-archives", action="store_true", help="don't remove an archive once it is unpacked")
+    command.add_argument(
+        "--credentials-stdin", action="store_true", help="read username and password as two lines from stdin"
+    )
+    command.add_argument("--job", help="say how it stands in a file of this name, for the page Data")
+    command.set_defaults(command=get)
+
+    command = commands.add_parser("cache", parents=[common], help="decoded frames on disk: list, build, remove")
+    command.add_argument("action", choices=["list", "build", "remove"], nargs="?", default="list")
+    command.add_argument("keys", nargs="*", metavar="KEY", help="which to remove; all where none is named")
+    command.add_argument("--kind", choices=["raw", "jpeg"], default="raw", help="exact, or a tenth of the room")
+    add_part(command, "dataset")
+    command.set_defaults(command=cache)
+
+
+def streets(options: argparse.Namespace) -> dict[str, Any]:
+    """Draws the generated street scenes."""
+    from core.data.streets import write_streets
+
+    root = options.out or streets_folder()
+    began = time.monotonic()
+    with tqdm(total=options.train + options.val, unit="frame", disable=options.json or None) as bar:
+        write_streets(
+            root,
+            options.train,
+            options.val,
+            (options.height, options.width),
+            options.seed,
+            progress=lambda done, _count: bar.update(done - bar.n),
+        )
+    seconds = time.monotonic() - began
+    say(options, f"{options.train} + {options.val} street scenes in {root}, {seconds:.1f} s.")
+    return {"root": str(root), "train": options.train, "val": options.val, "seconds": round(seconds, 2)}
+
+
+def doctor(options: argparse.Namespace) -> dict[str, Any]:
+    """Says what is wrong with a data set, and what mends it; the folder is only read."""
+    from core.data.doctor import SEVERITIES, examine
+
+    root = resolve_data_root(options.root)
+    with tqdm(unit="frame", disable=options.json or None) as bar:
+
+        def tell(done: int, count: int) -> None:
+            bar.total = count
+            bar.update(done - bar.n)
+
+        report = examine(root, options.classes, progress=tell, most=options.limit)
+    if options.proposal and not options.json:
+        if not report.proposal:
+            raise LabError(
+                f"No class table can be proposed for '{root}', or none is needed. Without --proposal, the doctor says which."
+            )
+        print(report.proposal, end="")
+        return {}
+    if not options.json:
+        for severity in SEVERITIES:
+            for finding in report.findings:
+                if finding.severity == severity:
+                    print(f"{severity}: {finding.text} [{finding.code}]")
+        if report.proposal:
+            place = shlex.quote(str(root))
+            print(f"Proposed class table: python -m core doctor {place} --proposal > {place}/classes.json")
+        _print_classes(report)
+        print(f"{'Healthy' if report.healthy else 'Not healthy'}: {report.looked_at} pairs looked at in {root}.")
+    return report.to_json()
+
+
+def _print_classes(report: Any) -> None:
+    """A line for each class: its share of the labelled pixels, and the share of frames that show it, in train and in val."""
+    parts = [part for part in ("train", "val") if any(report.pixels.get(part, ()))]
+    if not parts:
+        return
+    print(" " * 20 + "".join(f"{f'pixels of {part}':>18}{f'frames of {part}':>18}" for part in parts))
+    for number, name in enumerate(report.classes):
+        shares = (
+            f"{report.pixels[part][number] / sum(report.pixels[part]):18.2%}"
+            f"{report.images[part][number] / report.labels[part]:18.1%}"
+            for part in parts
+        )
+        print(f"{name[:19]:20}" + "".join(shares))
+
+
+def get(options: argparse.Namespace) -> dict[str, Any]:
+    """Downloads Cityscapes with the user's own account, and unpacks it. Run again, it goes on where it was."""
+    from core.data.download import FINE, get_packages, login, target_folder
+
+    folder = target_folder(options.into)
+    names = options.packages or list(FINE)
+    with _reported(options, folder, names) as (progress, should_stop, tell):
+        lacking = get_packages(
+            lambda: login(*_credentials(options)), names, folder, progress, should_stop, options.keep_archives
+        )
+        tell(lacking=[sentence for sentence in lacking.values() if sentence])
+    for sentence in filter(None, lacking.values()):
+        say(options, sentence)
+    say(options, f"Cityscapes is in {folder}. Look at it: python -m core doctor {shlex.quote(str(folder))}")
+    return {"root": str(folder), "lacking": lacking}
+
+
+def _credentials(options: argparse.Namespace) -> tuple[str, str]:
+    """Username and password, asked for or read from stdin; never taken from the command line, where others could read them."""
+    if options.credentials_stdin:
+        return sys.stdin.readline().rstrip("\r\n"), sys.stdin.readline().rstrip("\r\n")
+    try:
+        print("Username or email address at cityscapes-dataset.com: ", end="", file=sys.stderr, flush=True)
+        return input(), getpass.getpass("Password: ")
+    except EOFError:
+        raise LabError(
+            "Nobody is there to be asked. Give username and password as two lines: --credentials-stdin."
+        ) from None
+
+
+@contextmanager
+def _reported(
+    options: argparse.Namespace, folder: Path, names: list[str]
+) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[], bool], Callable[..., None]]]:
+    """Progress, stop and further facts of a download: for a bar in the terminal or, where a page started it, a file it reads."""
+    from core.data.download import StoppedError, job_file
+
+    path = job_file(options.job) if options.job else None
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"folder": str(folder), "packages": names, "process": asdict(ProcessId.of(os.getpid()))}
+    terminal = sys.stderr  # which leads nowhere while the official downloader works
+    bar = tqdm(disable=True)
+    what, began, first, written = "", 0.0, 0, 0.0
+
+    def write(**changes: Any) -> None:
+        facts.update(changes)
+        if path:
+            write_atomically(path, json.dumps(facts | {"updated": time.time()}))
+
+    def progress(now: str, done: int, total: int) -> None:
+        nonlocal bar, what, began, first, written
+        moment = time.monotonic()
+        if now != what:
+            what, began, first, written = now, moment, done, 0.0
+            bar.close()
+            bar = tqdm(
+                desc=now,
+                total=total,
+                initial=done,
+                unit="B",
+                unit_scale=True,
+                unit_divisor=1024,
+                file=terminal,
+                disable=options.json or path is not None,
+            )
+        bar.update(done - bar.n)
+        if moment - written >= 0.5:
+            written = moment
+            left = (total - done) * (moment - began) / (done - first) if done > first else None
+            write(what=what, done=done, total=total, seconds_left=left)
+
+    write(state="running", what="Logging in", done=0, total=0, seconds_left=None, error="")
+    try:
+        yield progress, lambda: path is not None and path.with_suffix(".stop").exists(), write
+    except StoppedError as error:
+        write(state="stopped", error=str(error))
+        raise
+    except LabError as error:
+        write(state="failed", error=str(error))
+        raise
+    except BaseException:
+        write(state="failed", error="The download broke off. Start it again: it goes on from where it was.")
+        raise
+    finally:
+        bar.close()
+    write(state="finished")
+
+
+def cache(options: argparse.Namespace) -> dict[str, Any]:
+    """Lists the caches of decoded frames, builds those of a data set, or removes some."""
+    from core.data.cache import build_cache, cache_size, list_caches, remove_caches
+    from core.data.dataset import open_dataset
+
+    if options.action == "remove":
+        freed = remove_caches(options.keys or None)
+        say(options, f"{freed / GIGABYTE:.2f} GB are free again.")
+        return {"freed": freed}
+    if options.action == "build":
+        given = given_fields(options).get("dataset", {})
+        dataset = open_dataset(read_config({"dataset": given}).dataset)
+        for frames in (dataset.train, dataset.val):
+            size = cache_size(dataset, frames, options.kind)
+            say(options, f"{len(frames)} frames of {dataset.root} take {size / GIGABYTE:.2f} GB.")
+            with tqdm(total=len(frames), unit="frame", disable=options.json or None) as bar:
+                build_cache(
+                    dataset, frames, options.kind, progress=lambda done, _count, bar=bar: bar.update(done - bar.n)
+                )
+    found = [asdict(entry) for entry in list_caches()]
+    for entry in found:
+        height, width = entry["size"]
+        state = "" if entry["complete"] else ", unfinished"
+        say(
+            options,
+            f"{entry['key']}  {entry['bytes'] / GIGABYTE:6.2f} GB  {entry['kind']}, {entry['frames']} frames of {width} x {height} from "
+            f"{entry['root']}{state}",
+        )
+    if not found:
+        say(
+            options,
+            "No decoded frames are kept. Keep some: python -m core cache build --dataset.name cityscapes --dataset.root FOLDER",
+        )
+    return {"caches": found}

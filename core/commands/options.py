@@ -1,0 +1,86 @@
+"""What commands share: config fields as options, and speaking in words or in JSON."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+from core.config import PRESETS, RunConfig, read_config, with_preset
+from core.errors import LabError
+
+
+def say(options: argparse.Namespace, text: str) -> None:
+    """Prints a sentence, unless JSON is asked for."""
+    if not options.json:
+        print(text)
+
+
+def add_config(command: argparse.ArgumentParser) -> None:
+    """What a run is asked for with."""
+    command.add_argument("--preset", choices=list(PRESETS), help="fill in the length of the training")
+    command.add_argument("--config", type=Path, help="a config.json to begin with, of an older run for example")
+    add_fields(command)
+
+
+def add_fields(command: argparse.ArgumentParser) -> None:
+    """One option per field of a config, in a group per part."""
+    for part in RunConfig.model_fields:
+        add_part(command, part)
+
+
+def add_part(command: argparse.ArgumentParser, part: str) -> None:
+    """One option per field of a part of a config."""
+    group = command.add_argument_group(part)
+    for name, detail in RunConfig.model_fields[part].annotation.model_fields.items():
+        _add_field(group, f"{part}.{name}", detail)
+
+
+def _add_field(group: Any, name: str, detail: Any) -> None:
+    """One option per config field; type, help and unit are the field's own, and its bounds are checked by the config."""
+    unit = (detail.json_schema_extra or {}).get("unit", "")
+    default = "" if detail.default in ("", None) else f" Default {detail.default}{' ' + unit if unit else ''}."
+    choices = get_args(detail.annotation) or None
+    if detail.annotation is bool:
+        group.add_argument(
+            f"--{name}", dest=name, action=argparse.BooleanOptionalAction, help=detail.description + default
+        )
+        return
+    group.add_argument(
+        f"--{name.replace('_', '-')}",
+        dest=name,
+        type=detail.annotation if detail.annotation in (int, float) else str,
+        choices=choices,
+        metavar=None if choices else (unit or "VALUE").upper(),
+        help=(detail.description + default).replace("%", "%%"),
+    )
+
+
+def wanted_config(options: argparse.Namespace) -> RunConfig:
+    """The config that a file, a preset and single options describe together. Raises LabError."""
+    values = read_values(options.config) if options.config else {}
+    for part, given in given_fields(options).items():
+        values[part] = values.get(part, {}) | given
+    return read_config(with_preset(values, options.preset) if options.preset else values)
+
+
+def given_fields(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The config fields that were named on the command line, part by part."""
+    return {
+        part: {
+            key.split(".")[1]: value
+            for key, value in vars(options).items()
+            if key.startswith(f"{part}.") and value is not None
+        }
+        for part in RunConfig.model_fields
+    }
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The plain values of a config.json, part by part; the fields are checked later, together with the options."""
+    try:
+        values = json.loads(path.read_bytes())
+    except ValueError:
+        values = None
+    if not isinstance(values, dict) or not all(isinstance(part, dict) for part in values.values()):
+        raise LabError(f"'{path}' is not the config of a run. Name the config.json of one.")
+    return values

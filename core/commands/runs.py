@@ -1,0 +1,296 @@
+"""Commands about runs: training, trying first, listing, stopping, naming, deleting."""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from core import runner
+from core.commands.options import add_config, add_fields, given_fields, say, wanted_config
+from core.errors import LabError
+from core.places import runs_folder
+from core.runs import Run, evaluations, find_run, list_runs, read_run, write_notes
+
+
+def add_runs(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Adds the commands train, rehearse, rate-test and runs."""
+    command = commands.add_parser("train", parents=[common], help="train a network", argument_default=None)
+    command.add_argument("--detach", action="store_true", help="don't wait for the end")
+    add_config(command)
+    command.set_defaults(command=train)
+
+    command = commands.add_parser("rehearse", parents=[common], help="try what a training would take")
+    add_config(command)
+    command.set_defaults(command=rehearse)
+
+    command = commands.add_parser("rate-test", parents=[common], help="find a good learning rate by a short test")
+    add_config(command)
+    command.set_defaults(command=rate_test)
+
+    command = commands.add_parser("runs", parents=[common], help="list runs, or stop, resume, clone, name, delete one")
+    _add_run_actions(command)
+    command.set_defaults(command=runs, action="list", words=[])
+
+
+def train(options: argparse.Namespace) -> dict[str, Any]:
+    """Makes a run, starts it, and follows it to its end unless told to detach. Ctrl-C stops the run with a checkpoint."""
+    config = wanted_config(options)
+    path = runner.launch(config, runs_folder())
+    say(options, f"Run {path.name}: {config.model.title}. It goes on without this terminal.")
+    if options.detach:
+        return {"run": path.name, "state": "queued"}
+    return _follow(path, options)
+
+
+def rehearse(options: argparse.Namespace) -> dict[str, Any]:
+    """Tries two steps and a validation batch of a run, and says what the whole would take and what speaks against it."""
+    from core.training.rehearsal import gigabytes, rehearse
+
+    found = rehearse(wanted_config(options))
+    if found.cost and not options.json:
+        cost = found.cost
+        print(f"{cost.hardware} {cost.steps} steps, about {cost.seconds_total / 60:.1f} minutes in all:")
+        print(
+            f"{cost.seconds_per_step:.2f} s a step, {cost.seconds_per_epoch / 60:.1f} minutes a pass over the data, "
+            f"{cost.seconds_per_evaluation:.1f} s to score it once"
+        )
+        print(
+            f"{gigabytes(cost.memory_bytes)} of {gigabytes(cost.memory_free_bytes)} free memory, "
+            f"{gigabytes(cost.checkpoint_bytes)} on disk"
+        )
+    for problem in found.problems:
+        say(options, problem.sentence)
+    return found.as_dict()
+
+
+def rate_test(options: argparse.Namespace) -> dict[str, Any]:
+    """Lets the learning rate climb over some steps and suggests one."""
+    from core.training import rate_test
+
+    points = []
+    for point in tqdm(
+        rate_test.rate_test(wanted_config(options)), total=rate_test.STEPS, unit="step", disable=options.json
+    ):
+        points.append(point)
+    found = rate_test.suggest_rate(points)
+    say(options, found.sentence)
+    return {"points": [asdict(point) for point in points], **asdict(found)}
+
+
+def runs(options: argparse.Namespace) -> dict[str, Any]:
+    """Lists the runs, or does one thing with one of them."""
+    folder = runs_folder()
+    if options.action == "list":
+        found = [_facts(run) for run in list_runs(folder) if run.matches(" ".join(options.words))]
+        if not options.json:
+            print(
+                "\n".join(_line(facts) for facts in found)
+                or "No run yet. Start one: python -m core train --preset taste"
+            )
+        return {"runs": found}
+    if options.action == "empty-bin":
+        gone = runner.empty_bin(folder, options.older_than)
+        size = sum(binned.size for binned in gone)
+        say(options, f"{len(gone)} run{'' if len(gone) == 1 else 's'} removed for good, {size / 1e6:.1f} MB freed.")
+        return {"removed": [binned.run.id for binned in gone], "bytes": size}
+    if not options.run:
+        raise LabError(
+            f"Name the run to {options.action}: python -m core runs {options.action} RUN. Any part of its id that no other has will do."
+        )
+    if options.action == "restore":
+        path = runner.restore(options.run, folder)
+        say(options, f"Run {path.name} is back.")
+        return _facts(read_run(path))
+    run = find_run(options.run, folder)
+    if options.action == "delete":
+        runner.delete(run.path)
+        say(options, f"Run {run.id} is in the bin. Bring it back: python -m core runs restore {run.id}")
+        return {"run": run.id, "deleted": True}
+    return _RUN_ACTIONS[options.action](run, options)
+
+
+def _show(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    facts = _facts(run) | {
+        "path": str(run.path),
+        "note": run.notes.note,
+        "parent": run.notes.parent,
+        "failure": run.status.failure,
+        "remedy": run.status.remedy,
+        "config": run.config.model_dump() if run.config else None,
+    }
+    if not options.json:
+        print(_line(facts))
+        print(f"    {run.path}")
+        if run.notes.parent:
+            print(f"    cloned from {run.notes.parent}")
+        for line in run.notes.note.splitlines():
+            print(f"    {line}")
+        if run.config:
+            print(run.config.model_dump_json(indent=2))
+    return facts
+
+
+def _stop(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    runner.stop(run.path)
+    return _told(run, options, "will write a checkpoint and stop")
+
+
+def _stop_now(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    runner.stop_now(run.path, options.patience)
+    return _told(run, options, f"is {read_run(run.path).state}")
+
+
+def _pause(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    runner.pause(run.path)
+    return _told(run, options, "will write a checkpoint and pause")
+
+
+def _resume(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    runner.resume(run.path)
+    return _told(run, options, "is queued again")
+
+
+def _clone(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    path = runner.clone(run.path, given_fields(options))
+    say(options, f"Run {path.name} is queued: {run.id} once more, with what you changed.")
+    return _facts(read_run(path))
+
+
+def _annotate(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    """Rename, tag and note: the words that follow take the place of what was there; none at all take it away."""
+    change = {
+        "rename": {"name": " ".join(options.words)},
+        "tag": {"tags": tuple(options.words)},
+        "note": {"note": " ".join(options.words)},
+    }[options.action]
+    write_notes(run.path, replace(run.notes, **change))
+    facts = _facts(read_run(run.path))
+    say(options, _line(facts))
+    return facts
+
+
+def _move(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    runner.move(run.path, -1 if options.action == "up" else 1)
+    return _told(run, options, f"has {runner.queue_position(read_run(run.path))} before it now")
+
+
+def _told(run: Run, options: argparse.Namespace, what: str) -> dict[str, Any]:
+    say(options, f"Run {run.id} {what}.")
+    return _facts(read_run(run.path))
+
+
+def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Shows a run's progress until it ends. Ctrl-C asks it to stop, and waits for its checkpoint."""
+    with tqdm(unit="step", dynamic_ncols=True, disable=options.json or None) as bar:
+        scored = 0
+        while True:
+            try:
+                run = read_run(path)
+                bar.total, bar.n = run.status.steps_total, run.status.step
+                bar.set_description(run.status.phase or run.state)
+                for row in evaluations(path)[scored:]:
+                    scored += 1
+                    if not options.json:
+                        bar.write(
+                            f"step {row['step']}: not scored, for no pixel of the validation labels belongs to a class"
+                            if row["miou"] is None
+                            else f"step {row['step']}: mean IoU {row['miou']:.1%}, pixel accuracy {row['pixel_accuracy']:.1%}"
+                        )
+                if not run.is_active:
+                    break
+                time.sleep(0.5)
+            except KeyboardInterrupt:
+                if not options.json:
+                    bar.write("Stopping after this step, with a checkpoint.")
+                runner.stop(path)
+    facts = _facts(read_run(path))
+    say(options, _line(facts))
+    return facts
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    scores = evaluations(run.path)
+    best = max(scores, key=lambda row: row["miou"] or 0, default=None)
+    status = run.status
+    return {
+        "run": run.id,
+        "title": run.title,
+        "name": run.notes.name,
+        "tags": list(run.notes.tags),
+        "state": run.state,
+        "step": status.step,
+        "steps_total": status.steps_total,
+        "best_miou": best and best["miou"],
+        "minutes": round(((status.ended or status.updated) - status.started) / 60, 2) if status.started else None,
+        "error": status.error or run.problem,
+    }
+
+
+def _line(facts: dict[str, Any]) -> str:
+    miou = f"mean IoU {facts['best_miou']:.1%}" if facts["best_miou"] is not None else "not scored yet"
+    line = f"{facts['run']}  {facts['state']:8}  step {facts['step']}/{facts['steps_total'] or '?'}  {miou}  {facts['name'] or facts['title']}"
+    line += "".join(f"  #{tag}" for tag in facts["tags"])
+    return f"{line}\n    {facts['error']}" if facts["error"] else line
+
+
+_RUN_ACTIONS: dict[str, Callable[[Run, argparse.Namespace], dict[str, Any]]] = {
+    "show": _show,
+    "stop": _stop,
+    "stop-now": _stop_now,
+    "pause": _pause,
+    "resume": _resume,
+    "follow": lambda run, options: _follow(run.path, options),
+    "clone": _clone,
+    "rename": _annotate,
+    "tag": _annotate,
+    "note": _annotate,
+    "up": _move,
+    "down": _move,
+}
+
+
+def _add_run_actions(command: argparse.ArgumentParser) -> None:
+    """What can be done with runs, each with the options that it takes."""
+    # Named again here, without a default: it may stand before the action or after it.
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    actions = command.add_subparsers(dest="action", metavar="ACTION")
+    for name, text in (
+        ("list", "list all runs, or those that have all of some words; also what is done when no action is named"),
+        ("empty-bin", "remove what was deleted, for good"),
+        ("show", "show a run with its config"),
+        ("stop", "stop a run after its present step, with a checkpoint"),
+        ("stop-now", "the same, but end a trainer that doesn't stop in time"),
+        ("pause", "set a run aside, with a checkpoint; the next one in the queue begins"),
+        ("resume", "queue a run that was stopped, paused, lost or has failed"),
+        ("follow", "watch a run until it ends"),
+        ("clone", "train once more, with some fields changed"),
+        ("rename", "give a run a name"),
+        ("tag", "give a run these tags instead of those it has"),
+        ("note", "give a run a note"),
+        ("delete", "move a run into the bin"),
+        ("restore", "bring a run back from the bin"),
+        ("up", "move a queued run one place nearer to its turn"),
+        ("down", "move a queued run one place back"),
+    ):
+        action = actions.add_parser(name, parents=[common], help=text)
+        if name == "empty-bin":
+            action.add_argument("--older-than", type=float, default=0.0, metavar="DAYS", help="keep what is younger")
+        elif name != "list":
+            action.add_argument("run", nargs="?", help="id of a run, or a part of it")
+        if name in ("list", "rename", "tag", "note"):
+            action.add_argument("words", nargs="*", help="all runs, or no name, tags or note, without any")
+        elif name == "stop-now":
+            action.add_argument(
+                "--patience",
+                type=float,
+                default=runner.STOP_SECONDS,
+                metavar="S",
+                help=f"seconds that the trainer has for its checkpoint; default {runner.STOP_SECONDS:g}",
+            )
+        elif name == "clone":
+            add_fields(action)
