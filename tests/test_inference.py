@@ -347,13 +347,19 @@ def test_what_waits_is_cancelled_when_the_worker_closes(trained_run, image):
     assert answers[-1].cancelled()
 
 
-def test_five_people_at_once_all_get_their_answer(trained_run, image, predictor):
-    worker = InferenceWorker()
+def test_five_people_at_once_get_their_answers_and_whoever_asks_again_needs_no_process(
+    places, trained_run, image, predictor, monkeypatch
+):
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    worker = InferenceWorker(AnswerStore())
     pictures = [np.ascontiguousarray(np.roll(image, 20 * number, axis=1)) for number in range(5)]
     answers = [worker.ask(trained_run, picture, user=f"person {number}") for number, picture in enumerate(pictures)]
     for answer, picture in zip(answers, pictures, strict=True):
         assert (outcome(answer).labels == predictor.predict(picture).labels).all()
     worker.close()
+    again = worker.ask(trained_run, pictures[3])
+    assert again.done() and worker.pid is None
+    assert (again.result().labels == answers[3].result().labels).all()
 
 
 # ---- answers on disk
@@ -403,16 +409,6 @@ def test_a_key_follows_pixels_weights_and_options_alone(tmp_path, trained_run, i
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     assert answer_key(tmp_path, "best", image, WHOLE) != key
     assert answer_key(tmp_path / "nothing", "best", image, WHOLE) is None
-
-
-def test_a_kept_answer_needs_no_process(places, trained_run, image, monkeypatch):
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    worker = InferenceWorker(AnswerStore())
-    first = worker.predict(trained_run, image)
-    worker.close()
-    again = worker.ask(trained_run, image)
-    assert again.done() and worker.pid is None
-    assert (again.result().labels == first.labels).all()
 
 
 # ---- scores of single frames

@@ -27,7 +27,7 @@ const setPressed = (button, isPressed) => button.setAttribute("aria-pressed", St
 
 // A select with a word before it: {element, select}. `act` gets the value that was chosen.
 function makeSelect(text, title, act) {
-  const select = make("select", "", { title });
+  const select = make("select", "", { title, "aria-label": title });
   select.addEventListener("change", () => act(select.value));
   return { element: make("label", "choice", {}, make("span", "", {}, text), select), select };
 }

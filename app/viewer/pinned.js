@@ -3,9 +3,9 @@
 class Pinned {
   // `remove` takes the pin away.
   constructor(remove) {
-    this.title = make("span", "legend-title");
+    this.title = make("span", "pinned-title");
     this.remove = makeButton("Remove pin", "Remove pin (Escape)", remove);
-    const head = make("div", "legend-head", {}, this.title, this.remove);
+    const head = make("div", "pinned-head", {}, this.title, this.remove);
     this.list = make("div", "pinned-list");
     this.element = make("section", "pinned", { "aria-label": "Pinned pixel", "aria-live": "polite" }, head, this.list);
     this.element.hidden = true;

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from core.inference.answers import Answer
+from core.inference.uploads import PICTURE_ENDINGS
 from core.labels import IGNORED, LABEL_BY_NAME, palette_of
 
 LEAST_PIXELS = 16
@@ -76,38 +77,43 @@ def shares(answer: Answer) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Region:
-    """A connected piece of one class: rings of (x, y) corners in pixels, the outline first, then its holes; area in pixels."""
+    """A connected piece of one class.
+
+    Attributes:
+        number: of its class.
+        rings: int (N, 2), corners (x, y) in pixels: the outline first, then its holes.
+        area: in pixels.
+        box: left, top, width and height.
+        mask: uint8 (height, width), 1 inside, within the box.
+    """
 
     number: int
     rings: tuple[np.ndarray, ...]
     area: int
     box: tuple[int, int, int, int]
+    mask: np.ndarray
 
 
 def regions(labels: np.ndarray, least: int = LEAST_PIXELS) -> list[Region]:
     """The pieces of each class in a label map, uint8 (H, W), of at least `least` pixels, largest first within a class.
 
-    Corners are the centres of the pixels at the rim, as OpenCV finds them.
+    Pixels that touch at a corner belong together. Corners of rings are the centres of the pixels at the rim, as OpenCV finds them.
     """
     found = []
     for number in np.unique(labels[labels != IGNORED]):
-        mask = (labels == number).astype(np.uint8)
-        contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-        pieces = []
-        for place, (_, _, child, parent) in enumerate(tree[0] if tree is not None else []):
-            if parent >= 0:
+        count, pieces, facts, _ = cv2.connectedComponentsWithStats((labels == number).astype(np.uint8), connectivity=8)
+        own = []
+        for piece in range(1, count):
+            left, top, width, height, area = (int(fact) for fact in facts[piece])
+            if area < least:
                 continue
-            rings = [contours[place][:, 0]]
-            while child >= 0:
-                rings.append(contours[child][:, 0])
-                child = tree[0][child][0]
-            left, top, width, height = cv2.boundingRect(contours[place])
-            inside = np.zeros((height, width), np.uint8)
-            cv2.drawContours(inside, contours, place, 1, cv2.FILLED, offset=(-left, -top))
-            area = int((inside & mask[top : top + height, left : left + width]).sum())
-            if area >= least:
-                pieces.append(Region(int(number), tuple(rings), area, (left, top, width, height)))
-        found += sorted(pieces, key=lambda piece: -piece.area)
+            mask = (pieces[top : top + height, left : left + width] == piece).astype(np.uint8)
+            contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top))
+            # The one without a parent is the outline.
+            order = sorted(range(len(contours)), key=lambda place: tree[0][place][3] >= 0)
+            rings = tuple(contours[place][:, 0] for place in order)
+            own.append(Region(int(number), rings, area, (left, top, width, height), mask))
+        found += sorted(own, key=lambda region: -region.area)
     return found
 
 
@@ -146,9 +152,7 @@ def coco(labelled: Sequence[Labelled]) -> dict[str, Any]:
         for region in regions(each.answer.labels):
             left, top, wide, high = region.box
             mask = np.zeros((height, width), np.uint8)
-            window = mask[top : top + high, left : left + wide]
-            cv2.drawContours(window, region.rings[:1], -1, 1, cv2.FILLED, offset=(-left, -top))
-            window &= each.answer.labels[top : top + high, left : left + wide] == region.number
+            mask[top : top + high, left : left + wide] = region.mask
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -232,7 +236,12 @@ def png(values: np.ndarray) -> bytes:
 
 def file_stem(name: str) -> str:
     """A name for a file on any system: letters, digits, dots, - and _ of what something is called."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name)).strip("_")[:60] or "picture"
+    return (
+        re.sub(r"[^A-Za-z0-9_-]+", "_", re.sub(rf"\.({'|'.join(PICTURE_ENDINGS)})$", "", name, flags=re.I)).strip("_")[
+            :60
+        ]
+        or "picture"
+    )
 
 
 def _plain_cell(text: str) -> str:
