@@ -85,9 +85,15 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
         ({"training": {"lr": 0.1}}, ["'training.lr'", "learning_rate"]),
         ({"model": {"family": "gan"}}, ["model.family", "'gan'", "'fcn', 'unet' or 'vit'"]),
         ({"dataset": {"name": "kitti"}}, ["dataset.name", "'kitti'", "'streets', 'cityscapes' or 'folder'"]),
-        ({"dataset": {"annotations": "rough"}}, ["dataset.annotations", "'rough'", "'fine', 'coarse' or 'fine+coarse'"]),
+        (
+            {"dataset": {"annotations": "rough"}},
+            ["dataset.annotations", "'rough'", "'fine', 'coarse' or 'fine+coarse'"],
+        ),
         ({"training": {"precision": "fp8"}}, ["training.precision", "'fp8'", "'bf16'"]),
-        ({"training": {"class_weights": "cube"}}, ["training.class_weights", "'cube'", "'sqrt', 'median', 'enet' or 'none'"]),
+        (
+            {"training": {"class_weights": "cube"}},
+            ["training.class_weights", "'cube'", "'sqrt', 'median', 'enet' or 'none'"],
+        ),
         ({"training": {"batch_size": "many"}}, ["training.batch_size", "'many'", "integer"]),
         ({"training": {"batch_size": 2.5}}, ["training.batch_size", "2.5", "integer"]),
         ({"training": {"flip": "maybe"}}, ["training.flip", "'maybe'", "boolean"]),

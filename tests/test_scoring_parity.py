@@ -59,9 +59,7 @@ def largest_difference(files: list[Path], kind: str, folder: Path, monkeypatch: 
     assert (ours.confusion[:, :-1] == np.array(theirs["confMatrix"])).all()
     pairs = []
     for numbers, name in ((ours.iou, "classScores"), (ours.iiou, "classInstScores")):
-        pairs += [
-            (number, theirs[name][title]) for title, number in zip(OFFICIAL.names, numbers.tolist(), strict=True)
-        ]
+        pairs += [(number, theirs[name][title]) for title, number in zip(OFFICIAL.names, numbers.tolist(), strict=True)]
     for numbers, name in ((ours.category_iou, "categoryScores"), (ours.category_iiou, "categoryInstScores")):
         pairs += [
             (number, theirs[name][category.name])

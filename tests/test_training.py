@@ -206,7 +206,9 @@ def test_every_way_to_train_resumes_exactly(places, tiny_config, fields):
         if config.training.ema:
             means, last = (load_file(run / path) for path in ("last/average.safetensors", "last/model.safetensors"))
             assert any(not torch.equal(means[name], last[name]) for name in means)
-            fingerprints[-1] += hashlib.sha256(repr(sorted((k, v.sum().item()) for k, v in means.items())).encode()).hexdigest()
+            fingerprints[-1] += hashlib.sha256(
+                repr(sorted((k, v.sum().item()) for k, v in means.items())).encode()
+            ).hexdigest()
     assert fingerprints[0] == fingerprints[1]
 
 
@@ -388,7 +390,8 @@ def test_threads_and_precision_are_settled_by_the_first_start(places, tiny_confi
     (run / "plan.json").write_text(json.dumps(values | {"threads": 1, "precision": "fp32"}))
     settled = []
     monkeypatch.setattr(
-        "core.training.preparation.choose_hardware", lambda wish, place: settled.append(wish) or choose_hardware(wish, place)
+        "core.training.preparation.choose_hardware",
+        lambda wish, place: settled.append(wish) or choose_hardware(wish, place),
     )
     train_here(run, config)
     assert [(wish.threads, wish.precision) for wish in settled] == [(1, "fp32")]

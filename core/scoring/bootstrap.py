@@ -66,7 +66,9 @@ def compare(
     if count < 2:
         raise LabError("Two runs can only be compared on two frames or more. Score them on more frames.")
     evaluated = list(one.protocol.evaluated)
-    truths = [np.stack([frame.confusion for frame in scores.frames])[:, evaluated].sum(axis=2) for scores in (one, other)]
+    truths = [
+        np.stack([frame.confusion for frame in scores.frames])[:, evaluated].sum(axis=2) for scores in (one, other)
+    ]
     if (truths[0] != truths[1]).any():
         raise LabError("The two runs were scored at different sizes, or against different labels. Score both alike.")
     # How often each frame was drawn; whole numbers, so that sums by matrix product are exact in float64.
@@ -96,6 +98,4 @@ def _sentence(names: tuple[str, str], difference: float, spread: float, low: flo
     if not (low > 0 or high < 0):
         return f"{names[0]} and {names[1]} can't be told apart: {100 * difference:+.1f} ± {100 * spread:.1f} points of mean IoU; {interval}."
     better, worse = names if difference > 0 else names[::-1]
-    return (
-        f"{better} is better than {worse} by {100 * abs(difference):.1f} ± {100 * spread:.1f} points of mean IoU; {interval}."
-    )
+    return f"{better} is better than {worse} by {100 * abs(difference):.1f} ± {100 * spread:.1f} points of mean IoU; {interval}."
