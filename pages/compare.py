@@ -83,7 +83,7 @@ class Order:
             case "class":
                 return f"{-value:.1%} of the picture"
             case _:
-                return f"{-value:.1%} apart"
+                return f"{abs(value):.1%} apart"
 
 
 def choose_source(runs: Sequence[Run]) -> Dataset:

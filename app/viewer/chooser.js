@@ -1,8 +1,9 @@
 // The controls above the pictures: how they stand, which two are compared, what is laid over them, and what to do with the whole.
 
 class Chooser {
-  // `viewer` is asked to setMode, setPair, setOverlay, setReach, toggleFullScreen, save and showHelp.
-  constructor(viewer) {
+  // `key` stands beside the choices. `viewer` is asked to setMode, setPair, setOverlay, setReach, toggleFullScreen, save and
+  // showHelp.
+  constructor(viewer, key) {
     this.buttons = Object.fromEntries(
       Object.entries(MODES).map(([mode, text]) => [mode, makeToggle(text, `${text} (${MODE_KEYS[mode]})`, () => viewer.setMode(mode))])
     );
@@ -23,7 +24,7 @@ class Chooser {
       makeButton("?", "Keys and gestures (?)", () => viewer.showHelp(), "tool")
     );
     const choices = [this.overlay, this.reach, this.first, this.second].map((choice) => choice.element);
-    this.element = make("div", "chooser", { role: "toolbar", "aria-label": "Mode and overlay" }, this.modes, ...choices, tools);
+    this.element = make("div", "chooser", { role: "toolbar", "aria-label": "Mode and overlay" }, this.modes, ...choices, key, tools);
   }
 
   // Offer what these panels can be seen in.
@@ -33,14 +34,13 @@ class Chooser {
     this.modes.hidden = modes.length < 2;
     for (const [mode, button] of Object.entries(this.buttons)) button.hidden = !modes.includes(mode);
     const overlays = overlaysFor(specs);
-    this.overlay.element.hidden = overlays.length < 2;
     this.overlays = overlays.map((overlay) => [overlay, OVERLAYS[overlay]]);
   }
 
   show({ mode, pair, overlay, reach, isFull }) {
     for (const [each, button] of Object.entries(this.buttons)) setPressed(button, each === mode);
     setOptions(this.overlay.select, this.overlays, overlay);
-    this.overlay.select.disabled = mode === "difference";
+    this.overlay.element.hidden = this.overlays.length < 2 || mode === "difference";
     this.reach.element.hidden = overlay !== "band" || mode === "difference";
     this.reach.select.value = String(reach);
     const isPaired = mode === "swipe" || mode === "difference";

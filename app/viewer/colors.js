@@ -1,6 +1,7 @@
 // Which colours things are shown in: classes as the data set names them or colour-blind safe, heat, right and wrong.
 
-const toWord = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0; // RGBA, little endian
+// A colour as an RGBA word, little endian.
+const toWord = ([red, green, blue], alpha = 255) => ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 
 // 256 RGBA words (little endian), transparent for hidden classes and ignored pixels.
 function lookupTable(colors, hidden) {

@@ -5,7 +5,7 @@ const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
 const ZOOM_KEY = isMac ? "⌘" : "Ctrl";
 
 const KEYS = [
-  [`${ZOOM_KEY} + scroll, or scroll after a click, or pinch`, "Zoom"],
+  [`${ZOOM_KEY} + scroll, or pinch`, "Zoom; after a click, scrolling does"],
   ["Double click", "Zoom in; again, show the whole picture"],
   ["Drag, or arrow keys", "Move the zoomed picture"],
   ["+ − 0", "Zoom in, zoom out, show the whole picture"],

@@ -13,6 +13,7 @@ const OVERLAYS = {
   entropy: "Entropy",
 };
 const REACHES = [2, 4, 8, 16, 32]; // pixels from an edge of the truth
+const RIGHT_ALPHA = 110; // most pixels are right, and are not to hide the photo, nor the wrong ones
 const EVERY_CLASS = new Set();
 
 // The overlays that these panels have something to show in.
@@ -69,7 +70,7 @@ function comparedColoring(labels, other, scene) {
     ...flagsOf(scene),
     own: labels.values,
     other: resized(other.labels, labels).values,
-    same: isError ? toWord(RIGHT_COLOR) : 0,
+    same: isError ? toWord(RIGHT_COLOR, RIGHT_ALPHA) : 0,
     differ: isError ? new Uint32Array(256).fill(toWord(WRONG_COLOR)) : classes,
     unknown: scene.overlay === "error" ? toWord(IGNORED_COLOR) : 0,
     far: isBand ? resized(edgeDistance(other.labels), labels).values : null,

@@ -31,9 +31,9 @@ class Viewer {
     this.frame = 0; // the animation frame in which all is painted, 0 for none
     this.pictures = new Pictures();
     this.gestures = new Gestures(this);
-    this.chooser = new Chooser(this);
-    this.bar = new Bar(this);
     this.key = new Key();
+    this.chooser = new Chooser(this, this.key.element);
+    this.bar = new Bar(this);
     this.pinned = new Pinned(() => this.unpin());
     this.legend = new Legend(() => this.recolor());
     this.help = new Help();
@@ -41,7 +41,7 @@ class Viewer {
     this.grid = make("div", "grid", { tabindex: "0", role: "group" });
     listenToKeys(this.grid, this);
     const legend = [this.legend.head, this.legend.list, this.legend.table.element];
-    const below = [this.bar.element, this.key.element, this.pinned.element, ...legend, this.help.element];
+    const below = [this.bar.element, this.pinned.element, ...legend, this.help.element];
     this.root = make("div", "viewer", {}, this.chooser.element, this.grid, ...below);
     parent.append(this.root);
     this.onResize = () => this.layout();
@@ -88,6 +88,7 @@ class Viewer {
     this.pictures.keepOnly(new Set([data.image, ...maps]));
     this.legend.listPresent(this.panels);
     if (this.#isComparing()) this.recolor(); // what came first was coloured before it had anything to be compared with
+    this.showControls();
     this.summarize();
     this.showPoint();
     this.showPin();

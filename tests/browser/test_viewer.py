@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -46,6 +47,7 @@ if setup:
     panels = [Panel(**panel) for panel in setup["panels"]]
     told = st.session_state.setdefault("told", [])
     picking = {"picked": told[-1] if told else (0.25, 0.5), "on_pick": told.append} if setup.get("pick") else {}
+    picking["top_five"] = setup.get("top_five")
     viewer(setup["image"], panels, given["classes"], given["colors"], key="viewer", aspect=setup["aspect"], **picking)
     if setup.get("pick"):
         st.text("told: " + json.dumps(told))
@@ -94,7 +96,14 @@ def served(tmp_path_factory: pytest.TempPathFactory, serve_app: Callable[..., st
     truth_panel = panel("Ground truth", "truth", is_truth=True)
     unet = panel("U-Net", "labels", confidence="/pictures/confidence.png", color="#1c7ed6", subtitle="mIoU 0.54")
     photo = {"image": "/pictures/photo.png", "aspect": 2}
+    judged = panel("U-Net", "labels", confidence="/pictures/confidence.png", entropy="/pictures/confidence.png")
     setups = {
+        "judged": {
+            **photo,
+            "pick": True,
+            "top_five": [None, [["pole", 0.75], ["road", 0.25]], None],
+            "panels": [truth_panel, judged, panel("Half size", "half")],
+        },
         "three": {**photo, "panels": [truth_panel, unet, panel("Half size", "half")]},
         "other": {**photo, "panels": [truth_panel, panel("ViT", "labels")]},
         "two classes": {**photo, "panels": [panel("Road and building", "two")]},
@@ -269,8 +278,11 @@ def test_legend_lists_the_classes_present_with_their_shares(page: Page, served: 
     point_at(page, 5, 5, panel=1)
     assert page.locator(".legend-title").inner_text() == "Share of pixels: U-Net"
     assert shares()[2] == f"{(served.labels == 2).mean() * 100:.1f} %"
-    rows = page.locator(".panel").nth(1).locator("table tr").all_inner_texts()
-    assert len(rows) == len(np.unique(served.labels))
+    rows = page.locator(".shares tbody tr")  # for readers of the screen, and for all who open it
+    assert rows.count() == len(CLASSES)
+    pole = rows.nth(2).locator("td").all_text_contents()
+    shares_of_pole = [(labels == 2).mean() for labels in (labelled, served.labels, served.half)]
+    assert [text.replace("\xa0", " ") for text in pole] == [f"{share * 100:.1f} %" for share in shares_of_pole]
 
 
 def test_outlines_leave_the_inside_of_a_block_clear(page: Page, served: Served) -> None:
@@ -583,7 +595,7 @@ def test_where_nobody_asked_a_click_is_not_told(page: Page, served: Served) -> N
     page.locator(".stage").first.click()
     page.locator(".grid").press("Enter")
     page.wait_for_timeout(500)
-    assert frames == [] and page.locator(".pin:not([hidden])").count() == 0
+    assert frames == [] and page.locator(".pin:not([hidden])").count() == 3  # pinned in the browser alone
 
 
 def test_a_tap_picks_and_a_scrolling_finger_does_not(phone: Page, served: Served) -> None:
@@ -603,3 +615,176 @@ def test_a_tap_picks_and_a_scrolling_finger_does_not(phone: Page, served: Served
     phone.touchscreen.tap(box["x"] + 0.6 * box["width"], box["y"] + 0.8 * box["height"])
     phone.get_by_text("told: [[0.").wait_for()
     assert np.allclose(told(phone), [(0.6, 0.8)], atol=0.02)
+
+
+# ---- modes and overlays
+
+
+def show_mode(page: Page, served: Served, mode: str, setup: str = "three") -> Locator:
+    """Open the app at `setup` in a mode named by the address."""
+    root = show(page, served, f"{setup}&view={mode}")
+    set_opacity(page, 100)
+    return root
+
+
+def overlay(page: Page, name: str) -> None:
+    page.get_by_label("What is laid over the photo").select_option(name)
+    next_frame(page)
+
+
+def place_where(mask: np.ndarray) -> tuple[int, int]:
+    """(x, y) in the middle of a block all of whose pixels fulfil a condition."""
+    y, x = np.argwhere(mask[BLOCK // 2 :: BLOCK, BLOCK // 2 :: BLOCK])[0] * BLOCK + BLOCK // 2
+    return int(x), int(y)
+
+
+def test_right_wrong_and_unlabelled_pixels_have_three_colours(page: Page, served: Served) -> None:
+    show(page, served, "three")
+    set_opacity(page, 100)
+    overlay(page, "error")
+    known = served.truth != 255
+    right = pixel(page, *place_where(known & (served.truth == served.labels)), panel=1)
+    wrong = pixel(page, *place_where(known & (served.truth != served.labels)), panel=1)
+    assert wrong == [213, 94, 0]
+    assert right[2] > right[0] and right != [GRAY] * 3  # a blue tint that leaves the photo to be seen
+    assert pixel(page, *place_where(~known), panel=1) == [40, 40, 40]
+    share = (served.truth != served.labels)[known].mean()
+    page.mouse.move(2, 2)
+    said = page.locator(".readout").nth(1).inner_text().replace("\xa0", " ").strip()
+    assert said == f"{share * 100:.1f} % wrong"
+    assert page.locator(".meaning").all_inner_texts() == ["Right", "Wrong", "Not labelled"]
+
+
+def test_the_band_shows_only_pixels_near_a_true_edge(page: Page, served: Served) -> None:
+    show(page, served, "three")
+    set_opacity(page, 100)
+    overlay(page, "band")
+    across = (
+        (served.truth[:, 1:] != served.truth[:, :-1]) & (served.truth[:, 1:] != 255) & (served.truth[:, :-1] != 255)
+    )
+    y, x = np.argwhere(across & (served.truth[:, 1:] != served.labels[:, 1:]))[BLOCK // 2]
+    assert pixel(page, int(x) + 1, int(y), panel=1) == [213, 94, 0]
+    assert pixel(page, *place_where(served.truth != served.labels), panel=1) == [GRAY] * 3  # 8 pixels from every edge
+
+
+def test_a_difference_names_who_is_right(page: Page, served: Served) -> None:
+    root = show_mode(page, served, "difference-1-2")
+    assert root.get_attribute("data-mode") == "difference"
+    known = served.truth != 255
+    assert pixel(page, *place_where(known & (served.truth == served.labels))) == [GRAY] * 3
+    assert pixel(page, *place_where(known & (served.truth != served.labels))) == [204, 121, 167]
+    assert page.locator(".panel:visible").count() == 2 and page.locator("canvas").nth(2).is_hidden()
+
+
+def test_swipe_shows_a_left_of_the_line_and_b_right_of_it(page: Page, served: Served) -> None:
+    show_mode(page, served, "swipe-1-2")
+    handle = page.get_by_role("slider", name="Share of the picture that shows A")
+    handle.press("Home")
+    assert handle.get_attribute("aria-valuenow") == "0"
+    box, line = page.locator(".stage").first.bounding_box(), handle.bounding_box()
+    page.mouse.move(line["x"] + line["width"] / 2, line["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.75 * box["width"], line["y"] + 20, steps=3)
+    page.mouse.up()
+    assert handle.get_attribute("aria-valuenow") == "75"
+    clipped = page.locator(".stage").nth(1).evaluate("(stage) => getComputedStyle(stage).clipPath")
+    assert float(re.search(r"([\d.]+)%", clipped)[1]) == pytest.approx(75, abs=0.5)
+
+
+def test_the_mode_stands_in_the_address_beside_what_streamlit_keeps_there(page: Page, served: Served) -> None:
+    root = show(page, served, "three")
+    page.get_by_role("button", name="Single").click()
+    assert root.get_attribute("data-mode") == "single" and page.locator(".panel:visible").count() == 1
+    assert "view=single-2-3" in page.url and "setup=three" in page.url
+    page.reload()
+    page.wait_for_selector(".viewer[data-mode=single][data-ready=true]")
+    page.locator(".grid").press("b")
+    assert "view=" not in page.url and "setup=three" in page.url
+
+
+def test_an_address_that_names_no_mode_is_side_by_side(page: Page, served: Served) -> None:
+    assert show(page, served, "three&view=swipe-7-x").get_attribute("data-mode") == "swipe"
+    assert show(page, served, "three&view=constructor").get_attribute("data-mode") == "side"
+
+
+def test_safe_colours_and_a_gray_photo_change_what_is_drawn_and_the_legend(page: Page, served: Served) -> None:
+    show(page, served, "three")
+    set_opacity(page, 100)
+    page.get_by_role("button", name="Safe colours").click()
+    next_frame(page)
+    assert pixel(page, *middle_of(served.truth, 0)) == [230, 159, 0]
+    swatch = page.locator(".entry[data-class=road] .swatch")
+    assert swatch.evaluate("(it) => getComputedStyle(it).backgroundColor") == "rgb(230, 159, 0)"
+    page.get_by_role("button", name="Gray photo").click()
+    assert page.get_by_role("button", name="Gray photo").get_attribute("aria-pressed") == "true"
+    set_opacity(page, 0)
+    assert pixel(page, *middle_of(served.truth, 0)) == [GRAY] * 3
+
+
+def test_a_plain_wheel_is_the_pages_until_the_picture_was_clicked(page: Page, served: Served) -> None:
+    root = show(page, served, "three")
+    point_at(page, 128, 64)
+    page.mouse.wheel(0, 200)
+    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop > 50")
+    assert root.get_attribute("data-scale") == "1.00"
+    page.locator(".grid").press("Home")
+    page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop = 0")
+    point_at(page, 128, 64)
+    page.mouse.wheel(0, -200)
+    next_frame(page)
+    assert float(root.get_attribute("data-scale")) > 1
+
+
+def test_a_pin_lists_every_panel_and_the_likeliest_classes(page: Page, served: Served) -> None:
+    show(page, served, "judged")
+    assert page.locator(".pinned h3").all_inner_texts() == ["Ground truth", "U-Net", "Half size"]
+    assert page.locator(".top-five tr").count() == 2
+    assert page.locator(".top-five th").all_inner_texts() == ["pole", "road"]
+
+
+def test_escape_takes_the_pin_away(page: Page, served: Served) -> None:
+    show(page, served, "three")
+    page.locator(".grid").press("Enter")
+    assert page.locator(".pinned-panel").count() == 3
+    page.locator(".grid").press("Escape")
+    assert page.locator(".pinned").is_hidden() and page.locator(".pin:not([hidden])").count() == 0
+
+
+def test_what_is_seen_is_saved_at_the_photos_resolution(page: Page, served: Served, tmp_path: Path) -> None:
+    show_mode(page, served, "single-1-2")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save what you see").click()
+    download.value.save_as(tmp_path / "seen.png")
+    seen = cv2.imread(str(tmp_path / "seen.png"))[..., ::-1]
+    assert seen.shape[1] - WIDTH < 40 and seen.shape[0] > HEIGHT + 40  # a margin; a title and the legend
+    gap = (seen.shape[1] - WIDTH) // 2
+    top = next(
+        y for y in range(80) if (seen[y : y + HEIGHT, gap + BLOCK // 2][served.truth[:, 8] == 0] == COLORS[0]).all()
+    )
+    for value in range(4):
+        x, y = middle_of(served.truth, value)
+        assert tuple(seen[top + y, gap + x]) == COLORS[value]
+
+
+def test_a_question_mark_lists_the_keys(page: Page, served: Served) -> None:
+    show(page, served, "three")
+    page.locator(".grid").press("?")
+    assert page.get_by_role("dialog", name="Keys and gestures").is_visible()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog", name="Keys and gestures").count() == 0
+
+
+def test_full_screen_fills_the_window_and_the_wheel_zooms_there(page: Page, served: Served) -> None:
+    root = show(page, served, "three")
+    page.get_by_role("button", name="Full screen").click()
+    page.get_by_role("button", name="Full screen").get_by_text("Leave full screen").wait_for()
+    assert root.bounding_box()["x"] == 0
+    point_at(page, 128, 64)
+    page.mouse.wheel(0, -200)
+    next_frame(page)
+    assert float(root.get_attribute("data-scale")) > 1
+
+
+def test_likeliest_classes_must_be_given_for_every_panel() -> None:
+    with pytest.raises(ValueError, match="top_five: 2"):
+        viewer("/photo", [Panel("U-Net", "/mask")], ["a"], [(0, 0, 0)], key="viewer", top_five=[None, None])

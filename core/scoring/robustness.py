@@ -1,0 +1,150 @@
+"""Photographs as bad days make them, to score a network on: eight corruptions in five strengths, keyed by seed and frame.
+
+In the manner of Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions (ICLR 2019), whose strengths
+are for pictures of 224 pixels; lengths here are shares of the picture's height. Written with OpenCV, since `imagecorruptions` asks
+for an older numpy and albumentations is no longer maintained.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from core.scoring.protocol import Protocol
+from core.scoring.scorer import Scorer
+from core.scoring.scores import Scores
+
+STRENGTHS = (1, 2, 3, 4, 5)
+
+Corruption = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+Sample = tuple[str, np.ndarray, np.ndarray]
+"""A frame's id, its image uint8 (H, W, 3) and its target uint8 (H, W)."""
+
+
+def corrupt(image: np.ndarray, kind: str, strength: int, frame_id: str = "", seed: int = 0) -> np.ndarray:
+    """A worse picture of the same things.
+
+    Args:
+        image: uint8 (H, W, 3).
+        kind: one of `CORRUPTIONS`.
+        strength: 1..5.
+        frame_id: together with the seed, kind and strength it decides what is drawn.
+        seed: of the card.
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        ValueError: there is no such kind or strength.
+    """
+    if kind not in CORRUPTIONS or strength not in STRENGTHS:
+        raise ValueError(f"there is no corruption '{kind}' of strength {strength}")
+    key = zlib.crc32(f"{frame_id}|{kind}|{strength}".encode("utf-8", "surrogateescape"))
+    return CORRUPTIONS[kind](image, strength - 1, np.random.default_rng((seed, key)))
+
+
+def robustness(
+    samples: Callable[[], Iterable[Sample]],
+    predict: Callable[[np.ndarray], np.ndarray],
+    protocol: Protocol,
+    kinds: Sequence[str] = (),
+    strengths: Sequence[int] = STRENGTHS,
+    seed: int = 0,
+) -> dict[str, dict[int, Scores]]:
+    """The robustness card: scores by corruption and strength; under "none" and strength 0 those of the frames as they are.
+
+    Args:
+        samples: gives the frames anew at each call.
+        predict: image uint8 (H, W, 3) to labels uint8 (H, W).
+        protocol: what the labels mean.
+        kinds: of corruption; all where none is named.
+        strengths: of each, 1..5.
+        seed: what is drawn follows from it.
+    """
+    conditions = [("none", 0), *((kind, strength) for kind in kinds or CORRUPTIONS for strength in strengths)]
+    card: dict[str, dict[int, Scores]] = {}
+    for kind, strength in conditions:
+        scorer = Scorer(protocol)
+        for frame_id, image, target in samples():
+            seen = corrupt(image, kind, strength, frame_id, seed) if strength else image
+            scorer.update(frame_id, target, predict(seen))
+        card.setdefault(kind, {})[strength] = scorer.scores()
+    return card
+
+
+def _noise(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
+    return _picture(image + rng.normal(0, (8, 15, 25, 38, 55)[level], image.shape))
+
+
+def _blur(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
+    return cv2.GaussianBlur(image, (0, 0), image.shape[0] * (0.002, 0.004, 0.006, 0.009, 0.013)[level] + 0.2)
+
+
+def _fog(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
+    """Thicker towards the horizon, in patches, as bright as the sky."""
+    height, width = image.shape[:2]
+    patches = cv2.resize(rng.random((4, 8)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    above = 1 - np.abs(np.linspace(-0.6, 0.8, height, dtype=np.float32))[:, None]
+    thickness = (0.3, 0.45, 0.6, 0.72, 0.82)[level] * np.clip(0.55 + 0.35 * above + 0.3 * (patches - 0.5), 0, 1)
+    return _picture(image * (1 - thickness[..., None]) + 215 * thickness[..., None])
+
+
+def _rain(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
+    """Slanted streaks over a darker, softer picture."""
+    height, width = image.shape[:2]
+    streaks = np.zeros((height, width), np.uint8)
+    length, slant = height * (0.03, 0.04, 0.05, 0.06, 0.08)[level], rng.uniform(-0.3, 0.3)
+    for x, y in rng.random(((100, 200, 350, 550, 800)[level], 2)) * (width, height):
+        end = (round(x + slant * length), round(y + length))
+        cv2.line(streaks, (round(x), round(y)), end, 200, max(1, height // 400), cv2.LINE_AA)
+    veil = cv2.GaussianBlur(image, (0, 0), 0.4 + 0.001 * height * level) * (0.92, 0.87, 0.82, 0.77, 0.7)[level]
+    share = streaks[..., None].astype(np.float32) / 255 * 0.7
+    return _picture(veil * (1 - share) + 220 * share)
+
+
+def _jpeg(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
+    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, (40, 25, 15, 10, 6)[level]])
+    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+
+
+def _brightness(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
+    """Too bright or too dark, by a power of the light."""
+    stops = (1.35, 1.7, 2.2, 2.8, 3.6)[level]
+    power = stops if rng.random() < 0.5 else 1 / stops
+    return cv2.LUT(image, _picture(255 * (np.arange(256) / 255) ** power))
+
+
+def _occlusion(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
+    """Gray blots, as of dirt on the lens. What they hide is still asked for."""
+    height, width = image.shape[:2]
+    result = image.copy()
+    for x, y, size in rng.random(((2, 4, 6, 9, 12)[level], 3)):
+        radius = round(height * (0.04 + 0.08 * size))
+        cv2.circle(result, (round(x * width), round(y * height)), radius, (70, 68, 65), cv2.FILLED, cv2.LINE_AA)
+    return result
+
+
+def _resolution(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
+    """Made smaller and enlarged again."""
+    height, width = image.shape[:2]
+    factor = (1.5, 2, 3, 4, 6)[level]
+    small = max(1, round(width / factor)), max(1, round(height / factor))
+    return cv2.resize(cv2.resize(image, small, interpolation=cv2.INTER_AREA), (width, height))
+
+
+def _picture(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+CORRUPTIONS: dict[str, Corruption] = {
+    "noise": _noise,
+    "blur": _blur,
+    "fog": _fog,
+    "rain": _rain,
+    "jpeg": _jpeg,
+    "brightness": _brightness,
+    "occlusion": _occlusion,
+    "resolution": _resolution,
+}
+"""What can be done to a picture, by name."""

@@ -1,0 +1,86 @@
+"""The page Compare through AppTest: splits, sorting by scores that are counted in the background, next and previous."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def with_runs(places, trained_run: Path, monkeypatch) -> list[str]:
+    """The same finished run twice, with a cache of the test's own; returns their ids."""
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    ids = [trained_run.name, f"{trained_run.name[:-4]}0000"]
+    for run_id in ids:
+        shutil.copytree(trained_run, places.runs / run_id)
+    return ids
+
+
+def opened(runs: list[str]) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=60).run()
+    app = app.switch_page("../pages/compare.py").run()
+    return app.multiselect[0].set_value(runs).run()
+
+
+def shown(app: AppTest) -> dict:
+    """What the viewer was given."""
+    (component,) = app.get("bidi_component")
+    return json.loads(component.proto.json)
+
+
+def button(app: AppTest, label: str):
+    return next(each for each in app.button if each.label == label)
+
+
+def scored(app: AppTest) -> AppTest:
+    """The page once every frame is scored; a browser asks again by itself."""
+    for _ in range(200):
+        assert not app.exception and not app.error
+        if not app.get("progress"):
+            return app
+        app.run()
+    pytest.fail("the frames were never scored")
+
+
+def test_next_and_previous_go_round_and_a_split_can_be_chosen(places, with_runs) -> None:
+    app = opened(with_runs)
+    ids = app.selectbox(key="image").options
+    assert len(ids) == 4 and shown(app)["name"] == ids[0]
+    assert [panel["is_truth"] for panel in shown(app)["panels"]] == [True, False, False]
+    button(app, "Previous").click().run()
+    assert shown(app)["name"] == ids[-1]
+    button(app, "Next").click().run()
+    assert shown(app)["name"] == ids[0]
+    app.segmented_control(key="split").set_value("train").run()
+    assert not app.exception and not app.error
+    assert len(app.selectbox(key="image").options) == 8
+
+
+def test_frames_are_sorted_by_what_is_asked(places, with_runs) -> None:
+    app = opened(with_runs)
+    app.selectbox(key="sort").set_value("worst").run()
+    worst_first = scored(app).selectbox(key="image").options
+    scores = []
+    for frame in worst_first:
+        app.selectbox(key="image").set_value(frame).run()
+        scores.append(float(shown(app)["panels"][1]["subtitle"].removeprefix("mIoU ").removesuffix("%")))
+    assert scores == sorted(scores) and scores[0] < scores[-1]
+    captions = [each.label for each in app.button if each.key and each.key.startswith("show-")]
+    assert captions == [f"mIoU {score:.1f}%" for score in scores], "the sheet says what it is sorted by"
+    for kind in ("unsure", "class", "apart"):
+        app.selectbox(key="sort").set_value(kind).run()
+        assert len(scored(app).selectbox(key="image").options) == 4
+    captions = {each.label for each in app.button if (each.key or "").startswith("show-")}
+    assert captions == {"0.0% apart"}, "the two runs are the same"
+
+
+def test_a_frame_of_the_sheet_is_shown_when_it_is_picked(places, with_runs) -> None:
+    app = opened(with_runs[:1])
+    app.selectbox(key="sort").set_value("unsure").run()
+    last = scored(app).selectbox(key="image").options[-1]
+    app.button(key=f"show-{last}").click().run()
+    assert not app.exception and shown(app)["name"] == last

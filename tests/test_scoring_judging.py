@@ -1,0 +1,171 @@
+"""Ceilings, comparisons, corruptions, instance files and the server's archive."""
+
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from core.errors import LabError
+from core.labels import CITYSCAPES_7, CITYSCAPES_19
+from core.scoring.bootstrap import compare
+from core.scoring.ceilings import ceilings, coarsen
+from core.scoring.instances import read_instances
+from core.scoring.protocol import FULL_SIZE, protocol_of
+from core.scoring.robustness import CORRUPTIONS, STRENGTHS, corrupt, robustness
+from core.scoring.scorer import Scorer
+from core.scoring.submission import SUFFIX, check_submission, write_submission
+
+RULES = protocol_of(CITYSCAPES_19)
+
+
+def town(seed=0, size=(96, 192)):
+    rng = np.random.default_rng(seed)
+    target = np.repeat(np.repeat(rng.integers(0, 4, (size[0] // 24, size[1] // 24)), 24, 0), 24, 1).astype(np.uint8)
+    target[:, 13::31] = 5  # poles, one pixel wide
+    return target
+
+
+@pytest.mark.parametrize("enlarging", ["nearest", "bilinear"])
+def test_ceilings_fall_with_the_stride(enlarging):
+    found = ceilings([town(seed) for seed in range(3)], RULES, (1, 2, 4, 8, 16), enlarging)
+    mious = [scores.miou for scores in found.values()]
+    assert mious[0] == 1 and mious[1] > mious[2] > mious[3] > mious[4]
+
+
+def test_what_is_no_class_stays_none_only_by_nearest_neighbour():
+    target = np.full((16, 16), 255, np.uint8)
+    target[:, 8:] = 3
+    assert (coarsen(target, 4, 19) == target).all()
+    assert set(np.unique(coarsen(target, 4, 19, "bilinear"))) <= {0, 3}
+
+
+def run_scores(wrong, seed=0, frames=12):
+    scorer = Scorer(RULES)
+    for number in range(frames):
+        target = town(number)
+        rng = np.random.default_rng((seed, number))
+        labels = np.where(rng.random(target.shape) < wrong + 0.02 * rng.random(), 8, target).astype(np.uint8)
+        scorer.update(f"{number:02}", target, labels)
+    return scorer.scores()
+
+
+def test_a_better_run_is_told_from_a_worse_one():
+    better, worse = run_scores(0.1), run_scores(0.2, seed=1)
+    found = compare(better, worse, ("A", "B"))
+    assert found.is_certain and found.low < found.difference < found.high
+    assert found.difference == better.miou - worse.miou and found.sentence.startswith("A is better than B by ")
+    assert compare(worse, better, ("B", "A")).sentence.startswith("A is better than B by ")
+    assert compare(better, worse) == compare(better, worse) != compare(better, worse, seed=1)
+
+
+def test_equal_runs_can_not_be_told_apart():
+    found = compare(run_scores(0.1), run_scores(0.1, seed=5))
+    assert not found.is_certain and "can't be told apart" in found.sentence
+    same = compare(run_scores(0.1), run_scores(0.1))
+    assert same.difference == same.spread == 0
+
+
+def test_the_resampling_agrees_with_scoring_each_resample():
+    from core.scoring.bootstrap import _resampled
+    from core.scoring.scores import Scores
+
+    scores = run_scores(0.2, frames=4)
+    drawn = np.array([[2.0, 0, 1, 1], [0, 4, 0, 0]])
+    for row, miou in zip(drawn.astype(int), _resampled(scores, drawn), strict=True):
+        frames = tuple(frame for frame, times in zip(scores.frames, row, strict=True) for _ in range(times))
+        assert miou == Scores(RULES, frames).miou
+
+
+def test_runs_on_other_frames_or_classes_are_not_compared():
+    with pytest.raises(LabError, match="different frames"):
+        compare(run_scores(0.1), run_scores(0.1, frames=11))
+    with pytest.raises(LabError, match="two frames"):
+        compare(run_scores(0.1, frames=1), run_scores(0.1, frames=1))
+    other = Scorer(protocol_of(CITYSCAPES_7))
+    with pytest.raises(LabError, match="different classes"):
+        compare(run_scores(0.1), other.scores())
+
+
+@pytest.mark.parametrize("kind", CORRUPTIONS)
+def test_a_corruption_grows_with_its_strength_and_follows_from_its_key(kind, streets):
+    image = cv2.imread(str(next(streets.glob("leftImg8bit/val/*/*.png"))))
+    before = image.copy()
+    seen = [corrupt(image, kind, strength, "a") for strength in STRENGTHS]
+    assert all(picture.shape == image.shape and picture.dtype == np.uint8 for picture in seen)
+    assert (image == before).all()
+    harm = [float(cv2.absdiff(picture, image).mean()) for picture in seen]
+    assert 0 < harm[0] < harm[4]
+    assert (corrupt(image, kind, 3, "a") == seen[2]).all()
+    if kind not in ("blur", "jpeg", "resolution"):
+        assert any((corrupt(image, kind, 3, name) != seen[2]).any() for name in "bcdefg")
+
+
+def test_the_card_scores_every_condition():
+    frames = [
+        (str(seed), np.repeat(town(seed)[..., None] * 40, 3, 2).astype(np.uint8), town(seed)) for seed in range(2)
+    ]
+    card = robustness(
+        lambda: iter(frames), lambda image: np.minimum(image[..., 0] // 40, 18), RULES, ("noise",), (1, 5)
+    )
+    assert list(card) == ["none", "noise"] and list(card["noise"]) == [1, 5]
+    assert card["none"][0].miou == 1 > card["noise"][1].miou > card["noise"][5].miou
+    with pytest.raises(ValueError, match="no corruption"):
+        corrupt(frames[0][1], "snow", 1)
+
+
+def test_instances_lie_beside_the_label_ids(streets, tmp_path):
+    labels = next(streets.glob("gtFine/val/*/*_labelIds.png"))
+    found = read_instances(labels, (32, 64))
+    assert found.dtype == np.uint16 and found.shape == (32, 64) and found.max() > 1000
+    assert read_instances(tmp_path / "x_labelIds.png", (4, 4)) is None
+    assert read_instances(None, (4, 4)) is None and read_instances(tmp_path / "x.png", (4, 4)) is None
+    (tmp_path / "x_instanceIds.png").write_bytes(b"not a picture")
+    with pytest.raises(LabError, match="instance ids"):
+        read_instances(tmp_path / "x_labelIds.png", (4, 4))
+
+
+def test_an_archive_holds_label_ids_at_full_size_and_is_found_in_order(tmp_path):
+    path = tmp_path / "submission.zip"
+    names = ["berlin_000000_000019", "bonn_000001_000019"]
+    assert write_submission(path, ((name, town()) for name in names), CITYSCAPES_19) == 2
+    assert check_submission(path, names) == []
+    with zipfile.ZipFile(path) as archive:
+        values = cv2.imdecode(np.frombuffer(archive.read(names[0] + SUFFIX), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert values.shape == FULL_SIZE and set(np.unique(values)) == {7, 8, 11, 12, 17}
+    assert "2 files, but there are 1525" in check_submission(path)[0]
+    assert any("1 test frames have no picture" in text for text in check_submission(path, [*names, "b_000000_000001"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("readme.txt", b"x", "not named after"),
+        ("berlin_000000_000019.png", b"x" * 50, "is not a PNG"),
+        ("berlin_000000_000019.png", np.zeros((10, 20), np.uint8), "20 x 10 pixels"),
+        ("berlin_000000_000019.png", np.zeros(FULL_SIZE, np.uint16), "8-bit gray"),
+        ("berlin_000000_000019.png", np.full(FULL_SIZE, 34, np.uint8), "holds 34"),
+        ("berlin_000000_000019.png", b"\0" * (17 * 1024**2), "far too large"),
+    ],
+)
+def test_what_the_server_would_refuse_is_named(tmp_path, name, content, problem):
+    path = tmp_path / "bad.zip"
+    data = content if isinstance(content, bytes) else cv2.imencode(".png", content)[1].tobytes()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, data)
+    assert any(problem in text for text in check_submission(path, ["berlin_000000_000019"]))
+
+
+def test_a_broken_archive_is_a_sentence_and_foreign_classes_write_none(tmp_path):
+    (tmp_path / "x.zip").write_bytes(b"no archive")
+    assert "ZIP" in check_submission(tmp_path / "x.zip")[0]
+    with pytest.raises(LabError, match="label ids"):
+        write_submission(tmp_path / "y.zip", [], CITYSCAPES_7)
+    with pytest.raises(RuntimeError):
+        write_submission(tmp_path / "z.zip", failing(), CITYSCAPES_19)
+    assert not (tmp_path / "y.zip").exists() and not (tmp_path / "z.zip").exists()
+
+
+def failing():
+    yield "berlin_000000_000019", town()
+    raise RuntimeError("stopped")
