@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -31,10 +32,11 @@ from core.scoring.scorer import Scorer
 if not hasattr(np, "in1d"):
     np.in1d = np.isin
 
-from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as official
+official = import_module("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
 
 
 def main() -> None:
+    """Reads the options and runs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, default=PROJECT.parent / "shared/data/cityscapes-fullres")
     parser.add_argument("--rounds", type=int, default=5)

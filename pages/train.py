@@ -232,12 +232,17 @@ except LabError as error:
 if dataset and configs:
     with st.expander("Try first: what it will take, and which learning rate", icon=":material/timer:"):
         rehearsal_panel(configs, "rehearsal")
-        tried = configs[0]
+        tried = 0
         if len(configs) > 1:
             tried = st.segmented_control(
-                "For", configs, format_func=lambda config: config.model.title, default=tried, required=True, key="tried"
+                "For",
+                range(len(configs)),
+                format_func=lambda number: configs[number].model.title,
+                default=0,
+                required=True,
+                key="tried",
             )
-        rate_test_panel(tried, "rate")
+        rate_test_panel(configs[tried], "rate")
 ready = bool(configs) and (dataset is not None or dataset_values["name"] == "streets")
 label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks, one after the other"
 if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch"):

@@ -12,7 +12,7 @@ LABELS = 256
 """Numbers that a label map can hold."""
 
 LEAST_RUN = 25
-"""Pixels of a run, on average, from which on counting runs is the faster way; measured."""
+"""Pixels of a run, on average, from which on runs are counted; an estimate between areas, where that is faster, and noise, where it is slower."""
 
 EXACT_IN_FLOAT32 = 2**24
 """OpenCV gives its counts as float32, which holds every whole number up to here."""

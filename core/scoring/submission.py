@@ -1,7 +1,8 @@
 """The archive for the Cityscapes benchmark server: made from predictions, and checked before anybody uploads it.
 
 The server takes a ZIP of 8-bit gray PNGs of label ids at 2048 x 1024, one for each of the 1525 test frames; a name begins with its
-frame's, CITY_123456_123456. Source: the instructions at cityscapes-dataset.com/submit and `getPrediction` of the official evaluator.
+frame's, CITY_123456_123456. Source for names and ids: the head of the official
+evaluator, evalPixelLevelSemanticLabeling.py.
 """
 
 import re
@@ -13,14 +14,13 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from core.errors import LabError
 from core.labels import CITYSCAPES_LABELS, LabelSpace
 from core.scoring.protocol import FULL_SIZE, label_ids_of
 
 TEST_FRAMES = 1525
 SUFFIX = "_pred_labelIds.png"
 MOST_BYTES = 16 * 1024**2
-"""Of one picture: four times a full-size frame of pure noise."""
+"""Of one picture: eight times its pixels."""
 
 _NAME = re.compile(r"([A-Za-z-]+_\d{6}_\d{6})[^/]*\.png")
 _PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"

@@ -110,7 +110,7 @@ def test_the_newcomers_path(lab: Lab, page, wait_for_app) -> None:
     assert read_run(first).status.step == read_run(first).status.steps_total > stopped_at
 
     # Home knows them now, and what they saw at every evaluation is on the page of the runs.
-    wait_for(lambda: page.locator(".lab-frames img").count() == 12, 20, page)
+    wait_for(lambda: page.locator(".film figure").count() == 6, 20, page)
     page.goto(lab.url)
     wait_for_app(page)
     assert page.locator(".lab-badge.finished").count() == 3
@@ -147,7 +147,7 @@ def test_the_newcomers_path(lab: Lab, page, wait_for_app) -> None:
 
 
 def test_every_page_fits_a_phone(lab: Lab, phone, wait_for_app) -> None:
-    for name in ("", "data", "train", "runs", "compare", "inspect"):
+    for name in ("", "data", "models", "train", "runs", "sweep", "compare", "inspect", "look"):
         phone.goto(f"{lab.url}/{name}")
         wait_for_app(phone)
         phone.wait_for_timeout(500)
