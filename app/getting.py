@@ -1,14 +1,12 @@
 """Getting Cityscapes from a page: a form, and the download as a process of its own that goes on when the tab is closed."""
 
 import json
-import os
 import secrets
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 from pydantic import TypeAdapter
@@ -16,11 +14,9 @@ from pydantic import TypeAdapter
 from app.widgets import failed_state, time_words
 from core.data.download import FINE, GIB, PACKAGES, check_names, downloads_folder, job_file, target_folder
 from core.errors import LabError
-from core.places import PROJECT, data_folder
+from core.places import data_folder
+from core.runner.detached import start_detached
 from core.runs import ProcessId, write_atomically
-
-_children: list[subprocess.Popen[bytes]] = []
-"""Downloads that this process started: asked now and then how they are, else their dead bodies would stay as zombies."""
 
 
 @dataclass(frozen=True)
@@ -91,22 +87,9 @@ def start(packages: list[str], folder: str, username: str, password: str) -> Non
     first = {"folder": str(target), "packages": packages, "updated": time.time()}
     write_atomically(path, json.dumps(first))
     command = ["get", "cityscapes", f"--into={target}", "--packages", *packages, "--credentials-stdin", "--job", job]
-    _children[:] = [child for child in _children if child.poll() is None]
-    with open(path.with_suffix(".log"), "wb") as log:
-        options: dict[str, Any] = (
-            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-            if os.name == "nt"
-            else {"start_new_session": True}
-        )
-        child = subprocess.Popen(
-            [sys.executable, "-X", "utf8", "-m", "core", *command],
-            cwd=PROJECT,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            **options,
-        )
-    _children.append(child)
+    child = start_detached(
+        [sys.executable, "-X", "utf8", "-m", "core", *command], path.with_suffix(".log"), subprocess.PIPE
+    )
     try:
         with child.stdin as pipe:
             pipe.write(f"{username.strip()}\n{password}\n".encode())
@@ -130,7 +113,6 @@ def _read(job: str) -> Job | None:
 @st.fragment(run_every=1.0)
 def _progress(job_id: str) -> None:
     """How far a download is, and its one button. At its end the page is drawn anew."""
-    _children[:] = [child for child in _children if child.poll() is None]
     st.session_state["getting-watched"] = job_id
     job = _read(job_id)
     if job is None or not job.is_active:

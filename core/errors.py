@@ -1,5 +1,9 @@
 """The one error whose text is meant for the user."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class LabError(Exception):
     """Something the user can mend. The message is a sentence: what happened, and what to do.
@@ -10,3 +14,18 @@ class LabError(Exception):
 
 class DivergedError(LabError):
     """The weights ran away: the loss of a training is no number any more."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns a folder that can't be written to into a sentence.
+
+    Raises:
+        LabError: in place of the OSError of what is done inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LabError(
+            f"'{path}' can't be written to: {error.strerror}. Free some space, or allow writing there."
+        ) from None

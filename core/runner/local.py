@@ -1,19 +1,16 @@
 """Runs on this machine: every run gets a supervisor, a small process of its own that waits for its turn and starts the trainer."""
 
-import os
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from core.config import RunConfig, read_config
-from core.errors import LabError
-from core.places import PROJECT
+from core.errors import LabError, writing
+from core.runner.detached import start_detached
 from core.runner.endings import KILLED, end_of
 from core.runner.slots import deciding, devices_for
 from core.runs import (
@@ -37,9 +34,6 @@ STOP_SECONDS = 10.0
 TERMINATE_SECONDS = 3.0
 """How long it then has between a polite signal and the last one."""
 
-_supervisors: list[subprocess.Popen[bytes]] = []
-"""Supervisors that this process started: asked now and then how they are, else their dead bodies would stay as zombies."""
-
 
 def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
     """Makes a run folder and queues the run on its device. Returns at once; the run outlives this process.
@@ -47,7 +41,7 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
     Raises:
         LabError: the folder can't be written to.
     """
-    with _writing(folder):
+    with writing(folder):
         path = create_run(config, folder, notes)
         _start_supervisor(path)
     return path
@@ -79,7 +73,7 @@ def resume(path: Path) -> None:
         LabError: it is queued or running, finished, or its config can't be read.
     """
     # One look and one write at a time: two tabs may ask at once.
-    with _writing(path), deciding(path.parent):
+    with writing(path), deciding(path.parent):
         run = read_run(path)
         if run.config is None:
             raise LabError(f"Run {run.id} can't be resumed. {run.problem}")
@@ -145,7 +139,7 @@ def stop_now(path: Path, patience: float = STOP_SECONDS) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     while read_run(path).is_active and time.monotonic() < deadline:
         time.sleep(0.05)
-    with _writing(path), deciding(path.parent):
+    with writing(path), deciding(path.parent):
         if read_run(path).state == "lost":
             update_status(path, **end_of(path, KILLED))
 
@@ -156,7 +150,7 @@ def move(path: Path, by: int) -> None:
     Raises:
         LabError: it isn't queued, or has no such place to go to.
     """
-    with _writing(path), deciding(path.parent):
+    with writing(path), deciding(path.parent):
         run = read_run(path)
         if run.state != "queued":
             raise LabError(f"Run {run.id} is {run.state}: only a run that waits can be moved.")
@@ -220,7 +214,7 @@ def end_trees(processes: list[psutil.Process]) -> None:
 
 
 def _ask(path: Path, what: Request) -> None:
-    with _writing(path), deciding(path.parent):
+    with writing(path), deciding(path.parent):
         run = read_run(path)
         if not run.is_active:
             raise LabError(f"Run {run.id} is {run.state}, so there is nothing to {what}.")
@@ -248,31 +242,5 @@ def _trainers_of(status: Status) -> list[psutil.Process]:
     return list(found.values())
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turns a folder that can't be written to into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise LabError(
-            f"'{path}' can't be written to: {error.strerror}. Free some space, or allow writing there."
-        ) from None
-
-
 def _start_supervisor(path: Path) -> None:
-    _supervisors[:] = [supervisor for supervisor in _supervisors if supervisor.poll() is None]
-    with open(path / "train.log", "ab") as log:
-        options = (
-            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-            if os.name == "nt"
-            else {"start_new_session": True}
-        )
-        supervisor = subprocess.Popen(
-            [*SUPERVISOR, str(path)],
-            cwd=PROJECT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            **options,
-        )
-    _supervisors.append(supervisor)
+    start_detached([*SUPERVISOR, str(path)], path / "train.log")

@@ -13,14 +13,11 @@ started again it goes on, see `core.sweeps.driver`.
 """
 
 import json
-import os
 import re
 import secrets
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,8 +25,8 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from core.data.dataset import open_dataset
-from core.errors import LabError
-from core.places import PROJECT
+from core.errors import LabError, writing
+from core.runner.detached import start_detached
 from core.runs import ProcessId, clear_request, request_stop, requested, write_atomically
 from core.sweeps.space import Round, SweepConfig, read_spec
 from core.weights import find_weights
@@ -45,9 +42,6 @@ STARTING_SECONDS = 30.0
 """How long a driver may take to say that it is there."""
 
 State = Literal["running", "stopped", "finished", "failed", "lost"]
-
-_drivers: list[subprocess.Popen[bytes]] = []
-"""Drivers that this process started: asked now and then how they are, else their dead bodies would stay as zombies."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +116,7 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
     now = time.time()
     path = runs / SWEEPS / f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-sweep-{secrets.token_hex(2)}"
     hidden = path.with_name(f".{path.name}")
-    with _writing(path.parent):
+    with writing(path.parent):
         hidden.mkdir(parents=True)
         described = {"frames": frames} | spec.model_dump(mode="json")
         write_atomically(hidden / "sweep.json", json.dumps(described, indent=1), durable=True)
@@ -145,7 +139,7 @@ def resume_sweep(path: Path) -> None:
         raise LabError(f"Sweep {sweep.id} is running already.")
     if sweep.state == "finished":
         raise LabError(f"Sweep {sweep.id} is finished: there is nothing left to try. Start a new one.")
-    with _writing(path):
+    with writing(path):
         clear_request(path)
         update_status(path, state="running", driver=None, ended=None, error=None)
         _start_driver(path)
@@ -160,7 +154,7 @@ def stop_sweep(path: Path) -> None:
     sweep = read_sweep(path)
     if not sweep.is_active:
         raise LabError(f"Sweep {sweep.id} is {sweep.state}, so there is nothing to stop.")
-    with _writing(path):
+    with writing(path):
         request_stop(path)
 
 
@@ -251,17 +245,7 @@ def _networks(spec: SweepConfig) -> list[Any]:
 
 
 def _start_driver(path: Path) -> None:
-    _drivers[:] = [driver for driver in _drivers if driver.poll() is None]
-    options: dict[str, Any] = (
-        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-        if os.name == "nt"
-        else {"start_new_session": True}
-    )
-    with open(path / "driver.log", "ab") as log:
-        driver = subprocess.Popen(
-            [*DRIVER, str(path)], cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, **options
-        )
-    _drivers.append(driver)
+    start_detached([*DRIVER, str(path)], path / "driver.log")
 
 
 def _folders(runs: Path) -> Iterator[Path]:
@@ -269,14 +253,3 @@ def _folders(runs: Path) -> Iterator[Path]:
         for path in (runs / SWEEPS).iterdir():
             if SWEEP_ID.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
                 yield path
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turns a folder that can't be written to into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise LabError(
-            f"'{path}' can't be written to: {error.strerror}. Free some space, or allow writing there."
-        ) from None

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 import app.getting as getting
 from core.data.download import FINE, PACKAGES, job_file
 from core.errors import LabError
+from core.places import PROJECT
 from core.runs import ProcessId, write_atomically
 from tests.pages.test_pages import words
 from tests.test_download import PASSWORD, USERNAME, files_under
@@ -180,5 +181,5 @@ def test_a_broken_job_file_is_no_job(panel, content):
 
 def test_the_panel_loads_no_downloader_into_the_server():
     program = "import sys, app.getting; print('matplotlib' in sys.modules, 'cityscapesscripts' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=getting.PROJECT)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=PROJECT)
     assert done.stdout.split() == ["False", "False"]
