@@ -11,6 +11,10 @@ from core.training.rate_test import RatePoint
 from core.training.schedule import rate_share
 
 Color = tuple[int, int, int]
+
+ACCENT: Color = (22, 137, 127)
+"""The lab's accent, as in style.css: a figure can't ask the page for it."""
+
 Value = bool | int | float | str
 
 _SCHEDULE_POINTS = 300

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
-from app.figures import rate_test_figure
+from app.figures import ACCENT, rate_test_figure
 from app.widgets import failed_state, time_words
 from core.config import RunConfig
 from core.errors import LabError
@@ -15,8 +15,8 @@ from core.training.rehearsal import Rehearsal, Remedy, gigabytes, rehearse, reme
 DRAWN_EVERY = 3
 """Steps of the range test between two drawings."""
 
-COLOR = "#16897f"
-"""The lab's accent, as in style.css: a figure can't ask the page for it."""
+COLOR = f"rgb{ACCENT}"
+"""The lab's accent, as CSS."""
 
 
 def rehearsal_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Remedy]:

@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from app.datasets import TITLES, UNLABELLED, Found, choose_dataset, found, opened
-from app.figures import class_shares_figure, cooccurrence_figure
+from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
 from app.forms import augmentation_form, fields_form
 from app.getting import getting_panel
 from app.pictures import colors_address, map_address, photo_address, truth_of
@@ -33,8 +33,6 @@ LONG_SPLIT = 5000
 """From so many frames on a split opens at its first city: a browser is slow to take longer lists."""
 
 CROPS = 6
-ACCENT = (22, 137, 127)
-"""--lab-accent of app/style.css, which reads well on light and on dark."""
 
 NO_LABELS = np.full((8, 16), IGNORED, np.uint8)
 SPLIT_WORDS = {
