@@ -10,6 +10,7 @@
         metrics.jsonl   one JSON object a line, appended by the trainer
         train.log       what the trainer printed, tracebacks included
         samples/        label maps of fixed validation frames, one folder per evaluation
+        scores/         scorecards (core.scorecards)
         last/ best/     checkpoints (core.training.checkpoint)
 
 Reading is tolerant: a torn last line is not a row, a half-written folder is a run with a `problem`, never an exception.

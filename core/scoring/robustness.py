@@ -5,20 +5,14 @@ are for pictures of 224 pixels; lengths here are shares of the picture's height.
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
-from core.scoring.protocol import Protocol
-from core.scoring.scorer import Scorer
-from core.scoring.scores import Scores
-
 STRENGTHS = (1, 2, 3, 4, 5)
 
 Corruption = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
-Sample = tuple[str, np.ndarray, np.ndarray]
-"""A frame's id, its image uint8 (H, W, 3) and its target uint8 (H, W)."""
 
 
 def corrupt(image: np.ndarray, kind: str, strength: int, frame_id: str = "", seed: int = 0) -> np.ndarray:
@@ -41,35 +35,6 @@ def corrupt(image: np.ndarray, kind: str, strength: int, frame_id: str = "", see
         raise ValueError(f"there is no corruption '{kind}' of strength {strength}")
     key = zlib.crc32(f"{frame_id}|{kind}|{strength}".encode("utf-8", "surrogateescape"))
     return CORRUPTIONS[kind](image, strength - 1, np.random.default_rng((seed, key)))
-
-
-def robustness(
-    samples: Callable[[], Iterable[Sample]],
-    predict: Callable[[np.ndarray], np.ndarray],
-    protocol: Protocol,
-    kinds: Sequence[str] = (),
-    strengths: Sequence[int] = STRENGTHS,
-    seed: int = 0,
-) -> dict[str, dict[int, Scores]]:
-    """The robustness card: scores by corruption and strength; under "none" and strength 0 those of the frames as they are.
-
-    Args:
-        samples: gives the frames anew at each call.
-        predict: image uint8 (H, W, 3) to labels uint8 (H, W).
-        protocol: what the labels mean.
-        kinds: of corruption; all where none is named.
-        strengths: of each, 1..5.
-        seed: what is drawn follows from it.
-    """
-    conditions = [("none", 0), *((kind, strength) for kind in kinds or CORRUPTIONS for strength in strengths)]
-    card: dict[str, dict[int, Scores]] = {}
-    for kind, strength in conditions:
-        scorer = Scorer(protocol)
-        for frame_id, image, target in samples():
-            seen = corrupt(image, kind, strength, frame_id, seed) if strength else image
-            scorer.update(frame_id, target, predict(seen))
-        card.setdefault(kind, {})[strength] = scorer.scores()
-    return card
 
 
 def _noise(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:

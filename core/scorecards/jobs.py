@@ -1,0 +1,33 @@
+"""Scoring as a job: one process goes through any number of runs, and outlives page and server."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from core.places import cache_folder
+from core.runner.jobs import Job, latest_job, start_job, stop_job
+from core.scorecards.card import CardSettings
+
+Kind = Literal["card", "robustness"]
+
+
+def jobs_folder() -> Path:
+    """Where the lab's scoring says how far it is."""
+    return cache_folder() / "jobs" / "scoring"
+
+
+def start_scoring(run_ids: Sequence[str], settings: CardSettings, kind: Kind = "card") -> Job:
+    """Scores runs one after the other in the background. Raises LabError while another scoring goes on."""
+    asked = {"runs": list(run_ids), "settings": asdict(settings), "kind": kind}
+    return start_job("core.scorecards", asked, jobs_folder())
+
+
+def latest_scoring() -> Job | None:
+    """The scoring that was started last. Its result names the `runs` that were scored, and the `problems` of others by run."""
+    return latest_job(jobs_folder())
+
+
+def stop_scoring(job: Job) -> None:
+    """Stops after the frame at hand; the runs that are done keep their cards."""
+    stop_job(jobs_folder(), job)
