@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from app.widgets import failed_state, time_words
 from core.data.download import FINE, GIB, PACKAGES, check_names, downloads_folder, job_file, target_folder
 from core.errors import LabError
+from core.people import check_may_work
 from core.places import data_folder
 from core.runner.detached import start_detached
 from core.runs import ProcessId, write_atomically
@@ -70,8 +71,10 @@ def start(packages: list[str], folder: str, username: str, password: str) -> Non
     """Starts a download that outlives the server. The credentials go through a pipe: no command line or file shows them.
 
     Raises:
-        LabError: a package, the folder or the credentials can't be right, or a download is going on already.
+        LabError: a package, the folder or the credentials can't be right, a download is going on already, or the one who is asking
+            may only look.
     """
+    check_may_work()
     running = latest_job()
     if running and running.is_active:
         raise LabError("A download is going on already. Wait for its end, or stop it.")

@@ -12,10 +12,14 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))  # `streamlit run app/main.py` knows the folder app only
 
-from app.routes import ROUTES  # noqa: E402 - after the path is set
+from app.people import signed_in  # noqa: E402 - after the path is set
+from app.routes import ROUTES  # noqa: E402
 from app.services import inference_worker  # noqa: E402
 from app.widgets import failed_state  # noqa: E402
 from core.errors import LabError  # noqa: E402
+from core.people import set_source  # noqa: E402
+
+set_source(signed_in)
 
 
 @asynccontextmanager

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.people import must_sign_in, sign_in_page
 from app.widgets import failed_state
 from core.errors import LabError
+from core.people import is_read_only
 
 PAGES = Path(__file__).resolve().parent.parent / "pages"
 
@@ -13,6 +15,10 @@ st.set_page_config(
     page_title="Segmentation lab", page_icon=":material/layers:", layout="wide", initial_sidebar_state="collapsed"
 )
 st.html(f"<style>{(Path(__file__).parent / 'style.css').read_text()}</style>")
+
+if must_sign_in() and not st.user.is_logged_in:
+    st.navigation([st.Page(sign_in_page, title="Sign in", icon=":material/login:")], position="hidden").run()
+    st.stop()
 
 page = st.navigation(
     [
@@ -25,9 +31,12 @@ page = st.navigation(
         st.Page(PAGES / "compare.py", title="Compare", icon=":material/compare:"),
         st.Page(PAGES / "inspect.py", title="Inspect", icon=":material/image_search:"),
         st.Page(PAGES / "look.py", title="Look inside", icon=":material/visibility:"),
+        *([st.Page(PAGES / "account.py", title="Account", icon=":material/person:")] if must_sign_in() else []),
     ],
     position="top",
 )
+if is_read_only():
+    st.caption(":material/lock: Read-only: look at everything, change nothing.")
 try:
     page.run()
 except LabError as error:

@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from app.media import encode_colors, encode_map, encode_photo
-from app.services import inference_worker, media, visitor
+from app.services import count_upload, inference_worker, media, visitor
 from app.widgets import failed_state
 from core.data.dataset import read_target
 from core.data.decoding import read_image
@@ -205,12 +205,14 @@ def _look(
 @st.cache_data(max_entries=8, show_spinner=False)
 def decode(digest: str, _data: bytes) -> np.ndarray:
     """An uploaded picture, decoded in a process of its own. `digest` is the hash of its bytes."""
+    count_upload()
     return inference_worker().decode(_data, user=visitor())
 
 
 def decode_batch(name: str, data: bytes) -> tuple[Upload, ...]:
     """The pictures of an uploaded file, decoded in a process of its own; of one that has none, the sentence why."""
     try:
+        count_upload()
         return inference_worker().decode_batch(name, data, user=visitor())
     except LabError as error:
         return (Upload(shown_name(name), problem=str(error)),)

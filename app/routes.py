@@ -1,21 +1,24 @@
 """The read-only routes beside the pages: pictures, metrics after an offset, and the plotting library.
 
-Custom routes carry no login and no cross-site check of Streamlit's. Hence: GET only, every name matched against a pattern,
-and a run found by `find_run`, which takes ids and never paths.
+Custom routes carry no login and no cross-site check of Streamlit's. Hence: whoever must sign in gets nothing before, GET only, every
+name matched against a pattern, and a run found by `find_run`, which takes ids and never paths.
 """
 
 import re
+from collections.abc import Callable
 from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from app.people import refuse_strangers
 from app.services import media
 from core.errors import LabError
 from core.places import runs_folder
 from core.runs import RUN_ID, find_run, read_metrics
 
+Answer = Callable[[Request], Response]
 PICTURE = re.compile(r"[0-9a-f]{40}\.(png|jpg)")
 TYPES = {"png": "image/png", "jpg": "image/jpeg"}
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
@@ -50,8 +53,20 @@ def plotly_script(_request: Request) -> Response:
     return FileResponse(str(script), media_type="text/javascript", headers={"Cache-Control": "private, max-age=86400"})
 
 
+def _guarded(answer: Answer) -> Answer:
+    """The same, for those who have signed in."""
+
+    def asked(request: Request) -> Response:
+        return refuse_strangers(request) or answer(request)
+
+    return asked
+
+
 ROUTES = [
-    Route("/lab/picture/{name}", picture, methods=["GET"]),
-    Route("/lab/metrics/{run_id}", metrics, methods=["GET"]),
-    Route("/lab/plotly.js", plotly_script, methods=["GET"]),
+    Route(path, _guarded(answer), methods=["GET"])
+    for path, answer in (
+        ("/lab/picture/{name}", picture),
+        ("/lab/metrics/{run_id}", metrics),
+        ("/lab/plotly.js", plotly_script),
+    )
 ]

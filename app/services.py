@@ -8,6 +8,7 @@ from app.media import MediaStore
 from core.inference.answers import AnswerStore
 from core.inference.frame_scores import FrameScorer
 from core.inference.worker import InferenceWorker
+from core.people import Allowance, acting, most_uploads
 
 BACKGROUND = "background"
 """The user in whose name the server asks on its own; it takes its turn like any other."""
@@ -31,7 +32,18 @@ def media() -> MediaStore:
     return MediaStore()
 
 
+@cache
+def uploads() -> Allowance:
+    """What each person uploaded in the last hour."""
+    return Allowance()
+
+
+def count_upload() -> None:
+    """Counts a file that the one who is asking has uploaded. Raises LabError where this hour has no more."""
+    uploads().take(acting().id, most_uploads(), "uploads")
+
+
 def visitor() -> str:
-    """Names the session that asks, so that visitors take turns; empty outside of a page."""
+    """Names who asks, or else their session, so that visitors take turns; empty outside of a page."""
     context = get_script_run_ctx(suppress_warning=True)
-    return context.session_id if context else ""
+    return acting().id or (context.session_id if context else "")

@@ -170,6 +170,8 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
         sentence = "The training is gone without a word: the machine was switched off, or its processes were killed, or the disk was full. Resume it to go on."
     if run.notes.name:
         facts.insert(0, run.title)
+    if run.owner:
+        facts.append(f"by {run.owner}")
     badge = FAILURE_WORDS[status.failure] if state == "failed" else state
     tags = "".join(f'<span class="lab-badge">{html.escape(tag)}</span> ' for tag in run.notes.tags)
     st.html(

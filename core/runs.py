@@ -4,6 +4,7 @@
         config.json     what was asked for; written once
         status.json     how it stands; replaced atomically, one writer at a time: while the run is queued whoever holds the queue's
                         lock, then the supervisor, then the trainer
+        owner.txt       whose it is; not there for the lab's own
         plan.json       what was decided on this machine before the first step (steps, threads, precision, weights)
         request.json    what the user wants of it, to stop or to pause: written and removed by the runner, read by the trainer
         notes.json      what people call it: name, tags, a note, the run that it was cloned from; not there before any is given
@@ -33,6 +34,7 @@ from pydantic import TypeAdapter
 from core.config import RunConfig, read_config
 from core.errors import LabError
 from core.labels import CITYSCAPES_19, Color
+from core.people import check_may_change, read_owner, write_owner
 
 State = Literal["queued", "running", "paused", "stopped", "finished", "failed", "lost"]
 Which = Literal["last", "best"]
@@ -125,6 +127,7 @@ class Run:
     problem: str | None = None
     plan: dict[str, Any] = field(default_factory=dict)
     notes: Notes = Notes()
+    owner: str = ""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -178,7 +181,7 @@ class Run:
 
 
 def create_run(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
-    """Makes a new run folder with its config, a queued status and notes where there are any, and returns its path.
+    """Makes a new run folder with its config, a queued status, its owner and notes where there are any, and returns its path.
 
     The folder appears complete or not at all: it is made under a hidden name and renamed.
     """
@@ -189,6 +192,7 @@ def create_run(config: RunConfig, folder: Path, notes: Notes | None = None) -> P
     hidden.mkdir()
     write_atomically(hidden / "config.json", config.model_dump_json(indent=2))
     write_status(hidden, Status(state="queued", created=now, ticket=now, updated=now))
+    write_owner(hidden)
     if notes:
         write_notes(hidden, notes)
     hidden.rename(folder / run_id)
@@ -244,7 +248,7 @@ def read_run(path: Path) -> Run:
             problem
             or "Its status.json is missing or half written. The other files are untouched; resume the run, or delete the folder."
         )
-    return Run(path=path, status=status, config=config, problem=problem, plan=read_plan(path), notes=read_notes(path))
+    return Run(path, status, config, problem, read_plan(path), read_notes(path), read_owner(path))
 
 
 def read_status(path: Path) -> Status | None:
@@ -332,8 +336,9 @@ def write_notes(path: Path, notes: Notes) -> None:
     """Replaces notes.json.
 
     Raises:
-        LabError: a name, a tag or the note is too long, or there are too many tags.
+        LabError: a name, a tag or the note is too long, there are too many tags, or the run is another's.
     """
+    check_may_change(read_owner(path), "This run")
     write_atomically(path / "notes.json", json.dumps(asdict(checked_notes(notes)), indent=1))
 
 

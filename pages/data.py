@@ -27,6 +27,7 @@ from core.data.frames import Frame
 from core.data.statistics import AT_ONCE, SAMPLE, FrameCounts, count_classes, count_frames, recall_counts
 from core.errors import LabError
 from core.labels import IGNORED
+from core.people import check_may_work
 from core.places import cache_folder
 
 LONG_SPLIT = 5000
@@ -504,6 +505,7 @@ def offer_caches(dataset: Dataset) -> None:
             elif st.button(f"Keep them {words} ({bytes_words(_cache_bytes(key, kind, dataset))})", key=f"keep-{kind}"):
                 wanted = kind
     if wanted:
+        check_may_work()
         for frames in parts:
             build_cache(dataset, frames, wanted, progress=watched(f"Decoding the frames of {frames[0].split}"))
         st.rerun()
@@ -523,9 +525,11 @@ def list_of_caches() -> None:
                 f'<small class="lab-quiet">{html.escape(entry.root)}</small></p>'
             )
             if st.button("Remove", icon=":material/delete:", disabled=entry.in_hand, key=f"remove-{entry.key}"):
+                check_may_work()
                 remove_caches([entry.key])
                 st.rerun()
     if len(entries) > 1 and st.button("Remove all", icon=":material/delete_sweep:", key="remove-all"):
+        check_may_work()
         remove_caches(None)
         st.rerun()
 

@@ -27,6 +27,7 @@ from app.widgets import (
 from core import runner
 from core.config import TrainingConfig
 from core.errors import LabError
+from core.people import is_read_only, may_change
 from core.places import runs_folder
 from core.runs import (
     NAME_LENGTH,
@@ -62,14 +63,18 @@ def states(ids: list[str], colors: dict[str, str]) -> None:
             with st.container(gap="xsmall"):
                 run_card(run, colors[run_id], runner.queue_position(run) if run.state == "queued" else 0)
                 with st.container(horizontal=True, gap="xsmall"):
+                    if is_read_only():
+                        continue
+                    is_mine = may_change(run.owner)
                     try:
-                        if run.is_active:
+                        if not run.is_active:
+                            ended_buttons(run, is_mine)
+                        elif is_mine:
                             active_buttons(run)
-                        else:
-                            ended_buttons(run)
                     except LabError as error:
                         st.toast(str(error), icon=":material/error:")  # outlives the next tick
-                    dialog_button("notes", run, "", ":material/edit:", "Name, tags and note")
+                    if is_mine:
+                        dialog_button("notes", run, "", ":material/edit:", "Name, tags and note")
 
 
 def active_buttons(run: Run) -> None:
@@ -105,10 +110,14 @@ def active_buttons(run: Run) -> None:
             runner.stop_now(run.path)
 
 
-def ended_buttons(run: Run) -> None:
+def ended_buttons(run: Run, is_mine: bool) -> None:
     """What can be done with a run that has ended. Raises LabError when it can't be done after all."""
     if run.config:
-        if run.state != "finished" and st.button("Resume", key=f"resume-{run.id}", icon=":material/resume:"):
+        if (
+            is_mine
+            and run.state != "finished"
+            and st.button("Resume", key=f"resume-{run.id}", icon=":material/resume:")
+        ):
             runner.resume(run.path)
         remedy = run.status.remedy if run.state == "failed" else {}
         label = f"Try again with {remedy_words(remedy)}"
@@ -117,7 +126,8 @@ def ended_buttons(run: Run) -> None:
         ):
             look_at(runner.clone(run.path, remedy).name)
         dialog_button("again", run, "Same again", ":material/content_copy:", "A new run, with what you change.")
-    dialog_button("delete", run, "", ":material/delete:", "Delete")
+    if is_mine:
+        dialog_button("delete", run, "", ":material/delete:", "Delete")
 
 
 def remedy_words(remedy: dict[str, dict[str, Any]]) -> str:

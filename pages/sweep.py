@@ -16,6 +16,7 @@ from core.config import DatasetConfig, ModelConfig, TrainingConfig
 from core.encoders import encoders_of
 from core.errors import LabError
 from core.families import FAMILIES, PLAIN, options_of
+from core.people import may_change, read_owner
 from core.places import PROJECT, runs_folder
 from core.sweeps import (
     Range,
@@ -304,9 +305,10 @@ def head(sweep: Sweep, progress: Any) -> None:
 
 def actions(sweep: Sweep, winner: Any) -> None:
     """What can be done with it."""
+    is_mine = may_change(read_owner(sweep.path))
     with st.container(horizontal=True):
         try:
-            if sweep.is_active:
+            if sweep.is_active and is_mine:
                 asked = sweep.is_stopping
                 label = "Stopping its run" if asked else "Stop"
                 if st.button(label, icon=":material/stop:", disabled=asked, key="stop-sweep"):
@@ -314,6 +316,8 @@ def actions(sweep: Sweep, winner: Any) -> None:
                     st.rerun()
             elif (
                 sweep.state != "finished"
+                and not sweep.is_active
+                and is_mine
                 and sweep.spec
                 and st.button("Go on", icon=":material/resume:", key="resume-sweep")
             ):

@@ -53,6 +53,7 @@ LIGHT_CORE = (
     "core.inference.uploads",
     "core.inference.worker",
     "core.labels",
+    "core.people",
     "core.places",
     "core.runner",
     "core.runner.jobs",
@@ -133,7 +134,7 @@ def test_arrows_point_one_way(folder, never):
 
 
 LAYERS = (
-    {"core.errors", "core.labels", "core.families", "core.encoders", "core.anatomy", "core.places"},
+    {"core.errors", "core.labels", "core.families", "core.encoders", "core.anatomy", "core.places", "core.people"},
     {"core.config"},
     {"core.hardware"},
     {"core.runs", "core.weights", "core.data", "core.models", "core.scoring"},

@@ -17,6 +17,7 @@ import numpy as np
 
 from core.data.decoding import read_image
 from core.errors import LabError
+from core.people import check_may_change, check_may_work, read_owner, write_owner
 from core.places import data_folder
 from core.runs import write_atomically
 
@@ -71,8 +72,10 @@ def save_collection(name: str, pictures: Sequence[tuple[str, np.ndarray]]) -> Co
     """Writes pictures, each with what it is called and its pixels uint8 (H, W, 3), as a collection.
 
     Raises:
-        LabError: the name can't be used or is taken, there are no pictures or too many, or the disk is full.
+        LabError: the name can't be used or is taken, there are no pictures or too many, the disk is full, or the one who is asking
+            may only look.
     """
+    check_may_work()
     slug = slug_of(name)
     folder = collections_folder() / slug
     if folder.exists():
@@ -89,6 +92,7 @@ def save_collection(name: str, pictures: Sequence[tuple[str, np.ndarray]]) -> Co
             files.append({"name": title, "file": f"{number:03d}.png"})
             encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
             (draft / files[-1]["file"]).write_bytes(encoded.tobytes())
+        write_owner(draft)
         write_atomically(draft / FACTS, json.dumps({"name": name.strip(), "pictures": files}, indent=1))
         draft.rename(folder)
     except OSError as error:
@@ -126,8 +130,9 @@ def read_collection(slug: str) -> Collection:
 
 
 def delete_collection(slug: str) -> None:
-    """Removes a collection with its pictures. Raises LabError where there is none of that name."""
+    """Removes a collection with its pictures. Raises LabError where there is none of that name, or it is another's."""
     read_collection(slug)
+    check_may_change(read_owner(_folder_of(slug)), "This collection")
     shutil.rmtree(_folder_of(slug), ignore_errors=True)
 
 

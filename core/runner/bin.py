@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import LabError
+from core.people import check_may_change, check_may_work, may_change
 from core.runner.slots import deciding
 from core.runs import Run, find_run, list_runs, read_run
 
@@ -27,10 +28,11 @@ def delete(path: Path) -> None:
     """Moves a run into the bin.
 
     Raises:
-        LabError: it is queued or running, or can't be moved.
+        LabError: it is queued or running, can't be moved, or is another's.
     """
     with deciding(path.parent):
         run = read_run(path)
+        check_may_change(run.owner, f"Run {run.id}")
         if run.is_active:
             raise LabError(f"Run {run.id} is {run.state}. Stop it first, then delete it.")
         try:
@@ -49,9 +51,10 @@ def restore(run_id: str, folder: Path) -> Path:
         folder: of the runs.
 
     Raises:
-        LabError: there is no such run in the bin, or it can't be moved.
+        LabError: there is no such run in the bin, it can't be moved, or is another's.
     """
     run = find_run(run_id, folder / BIN)
+    check_may_change(run.owner, f"Run {run.id}")
     path = folder / run.id
     with deciding(folder):
         if path.exists():
@@ -75,9 +78,14 @@ def list_bin(folder: Path) -> list[Binned]:
 
 
 def empty_bin(folder: Path, older_than_days: float = 0.0) -> list[Binned]:
-    """Removes for good what has lain in the bin for at least so many days; returns what that was."""
+    """Removes for good what has lain in the bin for at least so many days, as far as it is one's own; returns what that was.
+
+    Raises:
+        LabError: the one who is asking may only look.
+    """
+    check_may_work()
     limit = time.time() - older_than_days * 86_400
-    gone = [binned for binned in list_bin(folder) if binned.deleted <= limit]
+    gone = [binned for binned in list_bin(folder) if binned.deleted <= limit and may_change(binned.run.owner)]
     for binned in gone:
         shutil.rmtree(binned.run.path, ignore_errors=True)
     return [binned for binned in gone if not binned.run.path.exists()]

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from core.errors import LabError
+from core.people import acting, check_may_change, check_may_work, person, set_source
 from core.runner.detached import start_detached
 from core.runs import ProcessId, write_atomically
 
@@ -49,6 +50,7 @@ class Job:
     Attributes:
         id: of the job in its folder.
         asked: what it was started with.
+        owner: who started it.
         state: as written; see `is_active` for whether it goes on.
         what: what is being done, in words.
         done, total: how far it is, in whatever it counts; total is 0 while it isn't known.
@@ -59,6 +61,7 @@ class Job:
 
     id: str
     asked: Facts
+    owner: str = ""
     state: JobState = "starting"
     what: str = "Starting"
     done: int = 0
@@ -105,8 +108,9 @@ def start_job(module: str, asked: Facts, folder: Path) -> Job:
     """Starts `python -m module FILE` as a job of that folder, and forgets those that ended there before it.
 
     Raises:
-        LabError: another job of this folder goes on.
+        LabError: another job of this folder goes on, or the one who is asking may only look.
     """
+    check_may_work()
     running = latest_job(folder)
     if running and running.is_active:
         raise LabError(f"This is being done already ({running.what.lower()}). Wait for its end, or stop it.")
@@ -115,7 +119,7 @@ def start_job(module: str, asked: Facts, folder: Path) -> Job:
         if re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}\.(json|stop|log)", old.name):
             old.unlink()
     now = time.time()
-    job = Job(f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}", asked, began=now, updated=now)
+    job = Job(f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}", asked, acting().id, began=now, updated=now)
     path = _write(folder, job)
     start_detached([sys.executable, "-X", "utf8", "-m", module, str(path)], path.with_suffix(".log"))
     return job
@@ -131,7 +135,8 @@ def latest_job(folder: Path) -> Job | None:
 
 
 def stop_job(folder: Path, job: Job) -> None:
-    """Asks a job to stop at the next point where it says how far it is."""
+    """Asks a job to stop at the next point where it says how far it is. Raises LabError where it is another's."""
+    check_may_change(job.owner, "This work")
     (folder / f"{job.id}.stop").touch()
 
 
@@ -152,6 +157,9 @@ def run_job(path: Path, work: Callable[[Facts, Progress], Facts]) -> int:
     if job is None:
         print(f"There is no job '{path}'.", file=sys.stderr)
         return 2
+    if job.owner:
+        owner = person(job.owner)
+        set_source(lambda: owner)  # what it makes is theirs
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     said = 0.0

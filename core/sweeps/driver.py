@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from core import runner
 from core.config import RunConfig
 from core.errors import LabError
+from core.people import person, read_owner, set_source
 from core.runner.slots import SLOTS, Slot
 from core.runs import ProcessId, best_miou, list_runs, read_run, requested
 from core.sweeps.space import survivors
@@ -105,6 +106,9 @@ def main(folder: Path) -> int:
         if sweep.spec is None:
             print(sweep.problem)
             return 1
+        owner = read_owner(folder)
+        if owner:
+            set_source(lambda: person(owner))  # its runs are theirs
         update_status(folder, state="running", driver=ProcessId.of(os.getpid()), error=None, ended=None)
         try:
             drive(sweep, QueuedRuns(sweep))

@@ -26,6 +26,7 @@ from pydantic import TypeAdapter
 
 from core.data.dataset import open_dataset
 from core.errors import LabError, writing
+from core.people import check_may_change, check_may_work, read_owner, write_owner
 from core.runner.detached import start_detached
 from core.runs import ProcessId, clear_request, request_stop, requested, write_atomically
 from core.sweeps.space import Round, SweepConfig, read_spec
@@ -108,8 +109,10 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
     """Makes a sweep folder beside the runs and starts its driver; returns the folder.
 
     Raises:
-        LabError: the data can't be opened, first weights that were asked for can't be had, or the folder can't be written to.
+        LabError: the data can't be opened, first weights that were asked for can't be had, the folder can't be written to, or the
+            one who is asking may only look.
     """
+    check_may_work()
     frames = len(open_dataset(spec.base.dataset).train)
     for model in _networks(spec):
         find_weights(model)
@@ -120,6 +123,7 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
         hidden.mkdir(parents=True)
         described = {"frames": frames} | spec.model_dump(mode="json")
         write_atomically(hidden / "sweep.json", json.dumps(described, indent=1), durable=True)
+        write_owner(hidden)
         _write_status(hidden, SweepStatus("running", created=now, updated=now))
         hidden.rename(path)  # complete or not at all
         _start_driver(path)
@@ -130,8 +134,9 @@ def resume_sweep(path: Path) -> None:
     """Starts a sweep's driver again; it goes on where the last one was.
 
     Raises:
-        LabError: it is running or finished, or can't be read.
+        LabError: it is running or finished, can't be read, or is another's.
     """
+    check_may_change(read_owner(path), "This sweep")
     sweep = read_sweep(path)
     if sweep.spec is None:
         raise LabError(f"Sweep {sweep.id} can't go on. {sweep.problem}")
@@ -149,8 +154,9 @@ def stop_sweep(path: Path) -> None:
     """Asks a sweep to stop its run, with a checkpoint, and to end. Returns at once.
 
     Raises:
-        LabError: it isn't running.
+        LabError: it isn't running, or is another's.
     """
+    check_may_change(read_owner(path), "This sweep")
     sweep = read_sweep(path)
     if not sweep.is_active:
         raise LabError(f"Sweep {sweep.id} is {sweep.state}, so there is nothing to stop.")

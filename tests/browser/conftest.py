@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,19 +73,21 @@ def phone(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def serve_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
-    """`serve_app(script, env={}) -> base_url`: run a Streamlit script or an `st.App` entry until the module's end.
+    """`serve_app(script, env={}, port=None, options=()) -> base_url`: run a Streamlit script or an `st.App` entry until the module's end.
 
     The server runs in the repository's root (so it reads the lab's own theme), has the root on its path, listens on
-    a free port of 127.0.0.1, and gets `env` on top of this process's environment.
+    a free port of 127.0.0.1, and gets `env` on top of this process's environment and `options` of Streamlit's.
     """
     servers: list[subprocess.Popen[bytes]] = []
 
-    def serve(script: Path, env: Mapping[str, str] | None = None) -> str:
-        port = free_port()
+    def serve(
+        script: Path, env: Mapping[str, str] | None = None, port: int | None = None, options: Sequence[str] = ()
+    ) -> str:
+        port = port or free_port()
         log_path = tmp_path_factory.mktemp("server") / "server.log"
         command = [sys.executable, "-m", "streamlit", "run", str(script)]
         command += ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
-        command += ["--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false"]
+        command += ["--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false", *options]
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         with log_path.open("wb") as log:
             server = subprocess.Popen(

@@ -1,0 +1,77 @@
+"""Signing in, as Streamlit offers it (OpenID Connect): who looks at a page, and who asks a route."""
+
+import json
+from typing import Any
+
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from streamlit.errors import StreamlitSecretNotFoundError
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+# Streamlit tells routes of one's own nothing of its sign-in; this reads the cookie as its socket does.
+from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
+
+from app.widgets import empty_state
+from core.people import THE_LAB, Person, person
+
+COOKIE = "_streamlit_user"
+NOBODY = Person("nobody", "nobody")
+"""Whoever has a session and is not signed in where one must be; owns nothing."""
+
+
+def must_sign_in() -> bool:
+    """True where a provider is configured in `.streamlit/secrets.toml`."""
+    try:
+        return bool(st.secrets.get("auth"))
+    except (StreamlitSecretNotFoundError, FileNotFoundError):
+        return False
+
+
+def signed_in() -> Person:
+    """Who looks at the page that is being drawn; the lab where nobody must sign in, and for the server's own threads."""
+    if not must_sign_in() or get_script_run_ctx(suppress_warning=True) is None:
+        return THE_LAB
+    return _person_of(st.user.to_dict()) if st.user.is_logged_in else NOBODY
+
+
+def providers() -> list[str]:
+    """The names of the providers that can be chosen among; empty where there is one without a name."""
+    return [name for name, value in st.secrets.get("auth", {}).items() if hasattr(value, "keys")]
+
+
+def sign_in_page() -> None:
+    """What is shown in place of every page to who hasn't signed in."""
+    empty_state(
+        "Sign in to the lab", "Everyone who signs in sees every run; your own are yours to stop, rename and delete."
+    )
+    _, middle, _ = st.columns([2, 2, 2])
+    for name in providers() or [""]:
+        label = f"Sign in with {name.capitalize()}" if name else "Sign in"
+        if middle.button(label, key=f"sign-in-{name}", type="primary", width="stretch", icon=":material/login:"):
+            st.login(name) if name else st.login()
+
+
+def refuse_strangers(request: Request) -> Response | None:
+    """The answer to a route's visitor who is not signed in where one must be, or None."""
+    if not must_sign_in():
+        return None
+    if _claims(request).get("is_logged_in"):
+        return None
+    return JSONResponse({"error": "Sign in to the lab first."}, status_code=401, headers={"Cache-Control": "no-store"})
+
+
+def _claims(request: Request) -> dict[str, Any]:
+    try:
+        return json.loads(_get_signed_cookie_with_chunks(request.cookies, COOKIE) or b"{}")
+    except ValueError:
+        return {}
+
+
+def _person_of(claims: dict[str, Any]) -> Person:
+    """By e-mail address, unless the provider says that it hasn't checked it; then by the name that is the provider's own."""
+    email = claims.get("email")
+    verified = email and claims.get("email_verified", True) is not False
+    return person(
+        str(email if verified else f"{claims.get('iss')}|{claims.get('sub')}"), str(claims.get("name") or email or "")
+    )

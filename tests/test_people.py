@@ -1,0 +1,145 @@
+"""Whose things are, who may change them, and how much one person may ask for."""
+
+import os
+
+import pytest
+
+from core import people, runner
+from core.data.collections import delete_collection, save_collection
+from core.errors import LabError
+from core.people import THE_LAB, Allowance, Person, acting, is_read_only, may_change, person, read_owner, set_source
+from core.runner.jobs import run_job, start_job, stop_job
+from core.runs import Notes, create_run, list_runs, read_run, update_status, write_notes
+
+ANN, BOB = Person("ann@x.org", "Ann"), Person("bob@x.org", "Bob")
+
+
+@pytest.fixture
+def asking():
+    """`asking(person)`: from now on that one asks."""
+    yield lambda who: set_source(lambda: who)
+    set_source(people.at_the_shell)
+
+
+@pytest.fixture
+def run_of(places, asking, tiny_config):
+    """`run_of(person)`: a stopped run of that person's."""
+
+    def make(who):
+        asking(who)
+        path = create_run(tiny_config(), places.runs)
+        update_status(path, state="stopped")
+        return path
+
+    return make
+
+
+def test_what_is_made_is_marked_with_who_made_it(run_of):
+    assert read_run(run_of(ANN)).owner == "ann@x.org"
+    labs = run_of(THE_LAB)
+    assert read_run(labs).owner == "" and not (labs / "owner.txt").exists()
+    (labs / "owner.txt").write_bytes(b"\xff\xfe")
+    assert read_owner(labs) == ""
+
+
+@pytest.mark.parametrize("who", [BOB, Person("nobody", "nobody")])
+def test_others_change_nothing_of_it(run_of, asking, places, who):
+    path = run_of(ANN)
+    asking(who)
+    for change in (
+        lambda: write_notes(path, Notes(name="mine now")),
+        lambda: runner.delete(path),
+    ):
+        with pytest.raises(LabError, match="belongs to ann@x.org. Only ann@x.org or an admin"):
+            change()
+    assert read_run(path).notes == Notes() and [run.id for run in list_runs(places.runs)] == [path.name]
+    asking(ANN)
+    write_notes(path, Notes(name="good"))
+    runner.delete(path)
+    asking(who)
+    with pytest.raises(LabError, match="belongs to ann"):
+        runner.restore(path.name, places.runs)
+    assert runner.empty_bin(places.runs) == []
+    asking(THE_LAB)
+    assert [binned.run.id for binned in runner.empty_bin(places.runs)] == [path.name]
+
+
+def test_an_admin_and_the_lab_change_everything(monkeypatch, asking):
+    monkeypatch.setenv("SEGLAB_ADMINS", " Eve@X.org , ")
+    for who, able in ((person("eve@x.org"), True), (THE_LAB, True), (ANN, True), (BOB, False), (person(""), False)):
+        asking(who)
+        assert may_change("ann@x.org") == able, who
+    asking(ANN)
+    assert not may_change("")
+
+
+def test_read_only_lets_only_admins_who_signed_in_change_things(monkeypatch, asking, run_of, places):
+    monkeypatch.setenv("SEGLAB_ADMINS", "eve@x.org")
+    path = run_of(ANN)
+    monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
+    for who in (ANN, THE_LAB, BOB):
+        asking(who)
+        assert is_read_only() and not may_change("ann@x.org")
+        for change in (
+            lambda: write_notes(path, Notes(name="x")),
+            lambda: runner.delete(path),
+            lambda: runner.empty_bin(places.runs),
+            lambda: save_collection("x", []),
+            lambda: start_job("core.scorecards", {}, places.other / "jobs"),
+        ):
+            with pytest.raises(LabError, match="read-only"):
+                change()
+    asking(person("eve@x.org"))
+    assert not is_read_only()
+    runner.delete(path)
+    monkeypatch.setenv("SEGLAB_READ_ONLY", "0")
+    asking(ANN)
+    assert not is_read_only()
+
+
+def test_a_collection_and_a_job_have_owners_too(asking, places, tmp_path, monkeypatch):
+    import numpy as np
+
+    monkeypatch.setenv("SEGLAB_DATA", str(tmp_path / "data"))
+    asking(ANN)
+    save_collection("Hackney", [("one", np.zeros((8, 8, 3), np.uint8))])
+    job = start_job("core.nothing", {}, tmp_path / "jobs")
+    assert job.owner == "ann@x.org"
+    asking(BOB)
+    with pytest.raises(LabError, match="This collection belongs to ann"):
+        delete_collection("hackney")
+    with pytest.raises(LabError, match="This work belongs to ann"):
+        stop_job(tmp_path / "jobs", job)
+    monkeypatch.setattr(os, "nice", lambda by: 0)  # the tests themselves stay as they are
+    made = []
+    run_job(tmp_path / "jobs" / f"{job.id}.json", lambda asked, progress: made.append(acting()) or {})
+    assert made == [person("ann@x.org")]
+
+
+def test_an_hour_has_so_many_uploads():
+    now = [0.0]
+    allowance = Allowance(lambda: now[0])
+    for _ in range(3):
+        allowance.take("ann", 3, "uploads")
+    with pytest.raises(LabError, match="used the 3 uploads of this hour. The next one is free in 60 min"):
+        allowance.take("ann", 3, "uploads")
+    allowance.take("bob", 3, "uploads")
+    allowance.take("ann", 0, "uploads")
+    now[0] = 3601
+    allowance.take("ann", 3, "uploads")
+
+
+def test_limits_are_numbers(monkeypatch):
+    monkeypatch.setenv("SEGLAB_MOST_QUEUED", "many")
+    with pytest.raises(LabError, match="SEGLAB_MOST_QUEUED is 'many', but must be a whole number"):
+        people.most_queued()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs an account that can give folders away")
+def test_an_account_that_does_not_own_the_folder_acts_for_itself(places, monkeypatch):
+    monkeypatch.setenv("SEGLAB_USER", "ann@x.org")
+    assert people.at_the_shell() == person("ann@x.org")
+    monkeypatch.setattr(os, "getuid", lambda: 1)  # the account `daemon`
+    assert people.at_the_shell().id == "account daemon" and not people.at_the_shell().is_admin
+    os.chown(places.runs, 1, -1)
+    assert people.at_the_shell() == person("ann@x.org")
