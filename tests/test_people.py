@@ -49,6 +49,11 @@ def test_others_change_nothing_of_it(run_of, asking, places, who):
     for change in (
         lambda: write_notes(path, Notes(name="mine now")),
         lambda: runner.delete(path),
+        lambda: runner.resume(path),
+        lambda: runner.stop(path),
+        lambda: runner.stop_now(path),
+        lambda: runner.pause(path),
+        lambda: runner.move(path, 1),
     ):
         with pytest.raises(LabError, match="belongs to ann@x.org. Only ann@x.org or an admin"):
             change()
@@ -84,6 +89,9 @@ def test_read_only_lets_only_admins_who_signed_in_change_things(monkeypatch, ask
             lambda: write_notes(path, Notes(name="x")),
             lambda: runner.delete(path),
             lambda: runner.empty_bin(places.runs),
+            lambda: runner.launch(read_run(path).config, places.runs),
+            lambda: runner.clone(path, {}),
+            lambda: runner.resume(path),
             lambda: save_collection("x", []),
             lambda: start_job("core.scorecards", {}, places.other / "jobs"),
         ):
@@ -114,6 +122,28 @@ def test_a_collection_and_a_job_have_owners_too(asking, places, tmp_path, monkey
     made = []
     run_job(tmp_path / "jobs" / f"{job.id}.json", lambda asked, progress: made.append(acting()) or {})
     assert made == [person("ann@x.org")]
+
+
+def test_nobody_pushes_past_anothers_run(run_of, asking):
+    first, second, third = run_of(ANN), run_of(BOB), run_of(BOB)
+    for place, path in enumerate((first, second, third)):
+        update_status(path, state="queued", ticket=float(place))
+    asking(BOB)
+    runner.move(third, -1)
+    with pytest.raises(LabError, match=f"Run {first.name}, which would have to wait, belongs to ann"):
+        runner.move(third, -1)
+    asking(THE_LAB)
+    runner.move(third, -1)
+    assert [read_run(path).status.ticket for path in (third, first, second)] == [0, 1, 2]
+
+
+def test_one_person_has_so_many_runs_in_the_queue(run_of, asking, places, monkeypatch):
+    monkeypatch.setenv("SEGLAB_MOST_QUEUED", "1")
+    path = run_of(ANN)
+    update_status(path, state="queued", supervisor=None)
+    with pytest.raises(LabError, match="You have 1 of the 1 runs"):
+        runner.launch(read_run(path).config, places.runs)
+    assert [run.id for run in list_runs(places.runs)] == [path.name]
 
 
 def test_an_hour_has_so_many_uploads():

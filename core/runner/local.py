@@ -10,6 +10,7 @@ import psutil
 
 from core.config import RunConfig, read_config
 from core.errors import LabError, writing
+from core.people import acting, check_may_change, check_may_work, most_queued
 from core.runner.detached import start_detached
 from core.runner.endings import KILLED, end_of
 from core.runner.slots import deciding, devices_for
@@ -39,8 +40,10 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
     """Makes a run folder and queues the run on its device. Returns at once; the run outlives this process.
 
     Raises:
-        LabError: the folder can't be written to.
+        LabError: the folder can't be written to, the one who is asking may only look, or has as many runs queued as one may have.
     """
+    check_may_work()
+    _check_allowance(folder)
     with writing(folder):
         path = create_run(config, folder, notes)
         _start_supervisor(path)
@@ -70,11 +73,12 @@ def resume(path: Path) -> None:
     """Queues a run again, to go on from its last checkpoint, or from the beginning where it has none.
 
     Raises:
-        LabError: it is queued or running, finished, or its config can't be read.
+        LabError: it is queued or running, finished, its config can't be read, or it is another's.
     """
     # One look and one write at a time: two tabs may ask at once.
     with writing(path), deciding(path.parent):
         run = read_run(path)
+        check_may_change(run.owner, f"Run {run.id}")
         if run.config is None:
             raise LabError(f"Run {run.id} can't be resumed. {run.problem}")
         if run.is_active:
@@ -104,7 +108,7 @@ def stop(path: Path) -> None:
     """Asks a run to write a checkpoint and end; one that only waits is taken out of the queue. Returns at once.
 
     Raises:
-        LabError: it isn't queued or running.
+        LabError: it isn't queued or running, or is another's.
     """
     _ask(path, "stop")
 
@@ -113,7 +117,7 @@ def pause(path: Path) -> None:
     """The same, but the run is then paused: its device is free for the next one, and it is marked to be gone on with.
 
     Raises:
-        LabError: it isn't queued or running.
+        LabError: it isn't queued or running, or is another's.
     """
     _ask(path, "pause")
 
@@ -126,7 +130,7 @@ def stop_now(path: Path, patience: float = STOP_SECONDS) -> None:
         patience: seconds that the trainer has for its checkpoint.
 
     Raises:
-        LabError: it isn't queued or running.
+        LabError: it isn't queued or running, or is another's.
     """
     stop(path)
     deadline = time.monotonic() + patience
@@ -148,10 +152,11 @@ def move(path: Path, by: int) -> None:
     """Moves a queued run along the queue of its device: by -1 one place nearer to its turn, by 1 one place back.
 
     Raises:
-        LabError: it isn't queued, or has no such place to go to.
+        LabError: it isn't queued, has no such place to go to, or it or a run that it would pass is another's.
     """
     with writing(path), deciding(path.parent):
         run = read_run(path)
+        check_may_change(run.owner, f"Run {run.id}")
         if run.state != "queued":
             raise LabError(f"Run {run.id} is {run.state}: only a run that waits can be moved.")
         queue = [
@@ -165,6 +170,9 @@ def move(path: Path, by: int) -> None:
         new_place = min(max(place + by, 0), len(queue) - 1)
         if new_place == place:
             raise LabError(f"Run {run.id} is {'first' if by < 0 else 'last'} in the queue already.")
+        if by < 0:
+            for other in queue[new_place:place]:
+                check_may_change(other.owner, f"Run {other.id}, which would have to wait,")
         queue.insert(new_place, queue.pop(place))
         for other, ticket in zip(queue, tickets, strict=True):
             if other.status.ticket != ticket:
@@ -213,9 +221,22 @@ def end_trees(processes: list[psutil.Process]) -> None:
     psutil.wait_procs(left, timeout=TERMINATE_SECONDS)
 
 
+def _check_allowance(folder: Path) -> None:
+    """Raises LabError where the one who is asking has as many runs waiting or training as one may have."""
+    person, most = acting(), most_queued()
+    if not most or person.is_admin:
+        return
+    own = sum(run.owner == person.id for run in list_active(folder))
+    if own >= most:
+        raise LabError(
+            f"You have {own} of the {most} runs waiting or training that one person may have. Wait for one to end, or stop one."
+        )
+
+
 def _ask(path: Path, what: Request) -> None:
     with writing(path), deciding(path.parent):
         run = read_run(path)
+        check_may_change(run.owner, f"Run {run.id}")
         if not run.is_active:
             raise LabError(f"Run {run.id} is {run.state}, so there is nothing to {what}.")
         if run.state == "queued":
