@@ -25,6 +25,26 @@ def test_every_pair_is_counted_in_noise_and_in_areas(edge):
     assert (count_pairs(target, labels) == plain(target, labels)).all()
 
 
+@pytest.mark.parametrize("least", [0, 10**9])
+@pytest.mark.parametrize("edge", [1, 2, 32])
+def test_runs_and_histogram_count_the_same(least, edge, monkeypatch):
+    monkeypatch.setattr(counting, "LEAST_RUN", least)  # 0: always by runs; else never
+    rng = np.random.default_rng(edge)
+    target, labels, third = (blocks(rng, edge=edge) for _ in range(3))
+    instances = third.astype(np.uint16) * 257
+    pairs, ids, found = count_frame(target, labels, instances)
+    assert (pairs == plain(target, labels)).all()
+    assert ids.tolist() == sorted(set(instances[instances > 1000].tolist()))
+    assert (found == [np.bincount(labels[instances == number], minlength=256) for number in ids]).all()
+
+
+def test_neighbouring_instances_of_one_class_are_told_apart():
+    same, instances = np.full((4, 8), 26, np.uint8), np.full((4, 8), 26001, np.uint16)
+    instances[:, 3:] = 26002
+    _, ids, found = count_frame(same, same, instances)
+    assert ids.tolist() == [26001, 26002] and found[:, 26].tolist() == [12, 20]
+
+
 def test_maps_that_are_parts_of_larger_ones_are_counted_too():
     rng = np.random.default_rng(0)
     target, labels = blocks(rng)[3:50:2, 5:77], blocks(rng)[3:50:2, 5:77]

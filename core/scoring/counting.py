@@ -1,8 +1,8 @@
 """How often each pair of true and predicted label occurs in a frame, and in each of its instances: what every score begins with.
 
 Label maps are made of runs: along a row the same pair comes dozens of times before it changes. Finding the changes goes at the speed
-of memory, and then only runs are counted: 1.6 ms for 2048 x 1024 pixels where `numpy.bincount` takes 6. Where there are hardly any
-runs, in noise, OpenCV's histogram is the faster way. Both are exact.
+of memory, and then only runs are counted: about 2 ms for 2048 x 1024 pixels, 3 with instances, where `numpy.bincount` takes 6 without.
+Where there are hardly any runs, in noise, OpenCV's histogram is the faster way. Both are exact.
 """
 
 import cv2
@@ -11,8 +11,8 @@ import numpy as np
 LABELS = 256
 """Numbers that a label map can hold."""
 
-LEAST_RUN = 25
-"""Pixels of a run, on average, from which on runs are counted; an estimate between areas, where that is faster, and noise, where it is slower."""
+LEAST_RUN = 6
+"""Pixels of a run, on average, from which on runs are counted: at 4 the histogram is faster, at 6 it is slower."""
 
 EXACT_IN_FLOAT32 = 2**24
 """OpenCV gives its counts as float32, which holds every whole number up to here."""
@@ -46,42 +46,46 @@ def count_frame(
     _check(target, labels, instances)
     if not target.size:
         return np.zeros((LABELS, LABELS), np.int64), np.zeros(0, np.int64), np.zeros((0, LABELS), np.int64)
-    guesses = np.ascontiguousarray(labels).reshape(-1)
-    # Little-endian or not, each 16-bit number stands for one pair; which byte is which is sorted out on the counts.
-    codes = cv2.merge([guesses, np.ascontiguousarray(target).reshape(-1)]).reshape(-1).view("<u2")
+    truths, guesses = np.ascontiguousarray(target).reshape(-1), np.ascontiguousarray(labels).reshape(-1)
     things = None if instances is None else np.ascontiguousarray(instances).reshape(-1)
-    changes = codes[1:] != codes[:-1]
-    if things is not None:
-        changes |= things[1:] != things[:-1]
-    if np.count_nonzero(changes) * LEAST_RUN < codes.size:
-        ends = np.append(np.flatnonzero(changes), codes.size - 1)
+    last = _last_of_runs(truths, guesses, things)
+    if np.count_nonzero(last) * LEAST_RUN < truths.size:
+        ends = np.flatnonzero(last)
         lengths = np.diff(ends, prepend=-1).astype(np.float64)
-        pairs = np.bincount(codes[ends], weights=lengths, minlength=LABELS**2)
-        guesses, things = guesses[ends], None if things is None else things[ends]
+        guesses = guesses.take(ends)
+        codes = truths.take(ends).astype(np.uint16) * LABELS + guesses
+        pairs = np.bincount(codes, weights=lengths, minlength=LABELS**2)
+        things = None if things is None else things.take(ends)
     else:
-        lengths = np.ones(codes.size)
-        pairs = _histogram(codes)
+        lengths = np.ones(truths.size)
+        pairs = _histogram(truths, guesses)
     pairs = pairs.astype(np.int64).reshape(LABELS, LABELS)
     if things is None:
         return pairs, np.zeros(0, np.int64), np.zeros((0, LABELS), np.int64)
     inside = np.flatnonzero(things > FIRST_INSTANCE)
-    things, guesses, lengths = things[inside], guesses[inside], lengths[inside]
-    there = np.zeros(2**16, bool)
-    there[things] = True
-    places = np.cumsum(there) - 1
-    ids = np.flatnonzero(there)
-    found = np.bincount(places[things] * LABELS + guesses, weights=lengths, minlength=len(ids) * LABELS)
-    return pairs, ids, found.astype(np.int64).reshape(len(ids), LABELS)
+    ids, places = np.unique(things[inside], return_inverse=True)
+    found = np.bincount(places * LABELS + guesses[inside], weights=lengths[inside], minlength=len(ids) * LABELS)
+    return pairs, ids.astype(np.int64), found.astype(np.int64).reshape(len(ids), LABELS)
 
 
-def _histogram(codes: np.ndarray) -> np.ndarray:
-    """int64 (65536,), how often each 16-bit number occurs."""
-    counts = np.zeros(LABELS**2, np.int64)
-    for start in range(0, codes.size, EXACT_IN_FLOAT32):
-        both = codes[start : start + EXACT_IN_FLOAT32].view(np.uint8).reshape(1, -1, 2)
-        counts += (
-            cv2.calcHist([both], [1, 0], None, [LABELS, LABELS], [0, LABELS, 0, LABELS]).astype(np.int64).reshape(-1)
-        )
+def _last_of_runs(first: np.ndarray, *others: np.ndarray | None) -> np.ndarray:
+    """bool (P,): where a run ends, in which none of the maps (P,) changes. Maps that are None are left out."""
+    last = np.empty(first.size, bool)
+    last[-1] = True
+    inner = last[:-1]
+    np.not_equal(first[1:], first[:-1], out=inner)
+    for values in others:
+        if values is not None:
+            inner |= values[1:] != values[:-1]
+    return last
+
+
+def _histogram(truths: np.ndarray, guesses: np.ndarray) -> np.ndarray:
+    """int64 (256, 256), how often each pair occurs in uint8 (P,) each."""
+    counts = np.zeros((LABELS, LABELS), np.int64)
+    for start in range(0, truths.size, EXACT_IN_FLOAT32):
+        part = [values[None, start : start + EXACT_IN_FLOAT32] for values in (truths, guesses)]
+        counts += cv2.calcHist(part, [0, 1], None, [LABELS, LABELS], [0, LABELS, 0, LABELS]).astype(np.int64)
     return counts
 
 

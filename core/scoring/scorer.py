@@ -6,12 +6,13 @@ whoever counted what.
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
 from core.scoring.boundaries import BANDS, boundary_matches, distance_bands
 from core.scoring.calibration import count_confidence
-from core.scoring.counting import FIRST_INSTANCE, count_frame, count_pairs
+from core.scoring.counting import FIRST_INSTANCE, LABELS, count_frame, count_pairs
 from core.scoring.protocol import Protocol
 from core.scoring.scores import Scores, Tally
 
@@ -94,9 +95,7 @@ class Scorer:
         rows[:, 0] = numbers
         rows[:, 1] = found.sum(axis=1)
         rows[:, 2] = found[np.arange(len(numbers)), numbers]
-        for category in self.protocol.categories:
-            mine = np.isin(numbers, category.classes)
-            rows[mine, 3] = found[mine][:, list(category.instance_classes)].sum(axis=1)
+        rows[:, 3] = (found * _in_category(self.protocol)[numbers]).sum(axis=1)
         return rows
 
     def _bands(self, target: np.ndarray, labels: np.ndarray, confusion: np.ndarray) -> np.ndarray:
@@ -109,6 +108,15 @@ class Scorer:
             parts[number] = _confusion(count_pairs(target[inside], labels[inside]), classes)
         parts[-1] = confusion - parts[:-1].sum(axis=0)
         return parts
+
+
+@cache
+def _in_category(protocol: Protocol) -> np.ndarray:
+    """bool (N, 256): which predictions are right for the category of an instance of each class."""
+    right = np.zeros((len(protocol.classes), LABELS), bool)
+    for category in protocol.categories:
+        right[np.ix_(category.classes, category.instance_classes)] = True
+    return right
 
 
 def _confusion(pairs: np.ndarray, classes: int) -> np.ndarray:
