@@ -74,6 +74,7 @@ LIGHT_CORE = (
     "core.scoring.counting",
     "core.scoring.instances",
     "core.scoring.protocol",
+    "core.scoring.published",
     "core.scoring.robustness",
     "core.scoring.scorer",
     "core.scoring.scores",
