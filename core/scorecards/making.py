@@ -206,7 +206,7 @@ def _ceilings(
     bench: _Bench, size: tuple[int, int], cell: int, progress: Progress
 ) -> dict[str, dict[str, float | None]]:
     """Mean IoU of coarsened truth: "nearest" at the paper's strides, "smooth" at this cell. Kept, for every run asks the same."""
-    said = f"2|{bench.data}|{size}|{bench.dataset.space.digest}"
+    said = f"3|{bench.data}|{size}|{bench.dataset.space.digest}"
     path = cache_folder() / "ceilings" / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.json"
     try:
         known = json.loads(path.read_bytes())
