@@ -11,8 +11,11 @@ import numpy as np
 LABELS = 256
 """Numbers that a label map can hold."""
 
-LEAST_RUN = 6
-"""Pixels of a run, on average, from which on runs are counted: at 4 the histogram is faster, at 6 it is slower."""
+MOST_CHANGES = 1 / 6
+"""Share of the pixels that end a run, up to which runs are counted: at a quarter the histogram is faster, at a sixth slower."""
+
+SAMPLED = 499
+"""One pixel in so many tells which way is the faster; a prime number, so that they don't stand in columns."""
 
 EXACT_IN_FLOAT32 = 2**24
 """OpenCV gives its counts as float32, which holds every whole number up to here."""
@@ -49,17 +52,19 @@ def count_frame(
     truths, guesses = np.ascontiguousarray(target).reshape(-1), np.ascontiguousarray(labels).reshape(-1)
     things = None if instances is None else np.ascontiguousarray(instances).reshape(-1)
     last = _last_of_runs(truths, guesses, things)
-    if np.count_nonzero(last) * LEAST_RUN < truths.size:
+    if last[::SAMPLED].mean() < MOST_CHANGES:
         ends = np.flatnonzero(last)
         lengths = np.diff(ends, prepend=-1).astype(np.float64)
         guesses = guesses.take(ends)
-        codes = truths.take(ends).astype(np.uint16) * LABELS + guesses
-        pairs = np.bincount(codes, weights=lengths, minlength=LABELS**2)
+        # The prediction leads, because its numbers are small where the truth is 255, not labelled: the counts end with the largest code.
+        counts = np.bincount(guesses.astype(np.uint16) * LABELS + truths.take(ends), weights=lengths)
+        pairs = np.zeros(LABELS**2, np.int64)
+        pairs[: counts.size] = counts
+        pairs = pairs.reshape(LABELS, LABELS).T
         things = None if things is None else things.take(ends)
     else:
         lengths = np.ones(truths.size)
         pairs = _histogram(truths, guesses)
-    pairs = pairs.astype(np.int64).reshape(LABELS, LABELS)
     if things is None:
         return pairs, np.zeros(0, np.int64), np.zeros((0, LABELS), np.int64)
     inside = np.flatnonzero(things > FIRST_INSTANCE)
