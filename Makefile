@@ -21,6 +21,7 @@ test: .venv/tests chromium
 
 benchmarks: .venv/tests
 	$(BIN)/python benchmarks/models.py
+	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/learning.py --minutes 5 --root $(ROOT)

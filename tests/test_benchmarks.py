@@ -50,3 +50,17 @@ def test_learning_ends_with_a_line_a_family(places, streets: Path, monkeypatch: 
     seconds = [int(re.search(r" (\d+) steps in (\d+) s", line)[2]) for line in lines[:2]]
     assert seconds[1] >= seconds[0] - 1, "theirs has as long as ours took"
     assert not list(places.runs.iterdir()), "the runs go to a folder of their own"
+
+
+def test_predict_asks_as_the_page_does_and_ends_with_the_least_ratio(places):
+    lines = lines_of(
+        "predict",
+        *("--families", "fcn", "--picture", "128", "256", "--size", "64", "128", "--steps", "1", "--rounds", "1"),
+    )
+    row = r"FCN-8s · EfficientNet-Lite0 +(\d+ x \d+) +([\d.]+) +([\d.]+) +[\d.]+ +[\d.]+ +([\d.]+) .+"
+    rows = [found.groups() for found in (re.fullmatch(row, line) for line in lines) if found]
+    assert [seen for seen, *_ in rows] == ["128 x 64", "256 x 128"], "the page's way, and the whole picture"
+    assert all(0 < float(first) <= float(full) for _, first, full, _ in rows)
+    assert lines[-2] == f"longest wait for a first mask: {max((first for _, first, *_ in rows), key=float)} s"
+    assert lines[-1] == f"ratio: {min((ratio for *_, ratio in rows), key=float)}"
+    assert not list(places.runs.iterdir()), "the runs go to a folder of their own"

@@ -4,10 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from core.config import TrainingConfig
@@ -17,8 +19,8 @@ from core.hardware import choose_hardware
 from core.inference import worker as worker_module
 from core.inference.answers import Answer, AnswerStore, answer_key
 from core.inference.frame_scores import FrameScorer, read_scores, score_frame, scores_path
-from core.inference.options import QUICK, WHOLE, PredictOptions
-from core.inference.predictor import Predictor, blend_weight, sensible_size, window_starts
+from core.inference.options import QUICK, QUICK_PIXELS, WHOLE, PredictOptions
+from core.inference.predictor import Predictor, blend_weight, decide, sensible_size, window_starts
 from core.inference.turns import FairQueue, outcome
 from core.inference.worker import InferenceWorker, checkpoint_stamp
 from core.models import build_model
@@ -70,6 +72,18 @@ def test_another_size_comes_back_at_its_own(predictor, size):
     found = predictor.predict(picture)
     assert found.labels.shape == found.confidence.shape == size
     assert found.labels.max() < 19
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [(40, 64), (320, 1024), (97, 161), (300, 2500), (33, 5), (1, 1)])
+def test_block_by_block_the_same_wins_as_over_all_at_once(size, layout):
+    logits = torch.randn(1, 19, 40, 64, generator=torch.Generator().manual_seed(0)) * 3
+    logits[:, 5:7, :, :9] = logits[:, 4:5, :, :9]  # of equal ones the first
+    found = decide(logits.contiguous(memory_format=layout), size)
+    large = logits if size == (40, 64) else F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+    assert (found.labels == large.argmax(1)[0].numpy()).all()
+    likely = large.softmax(1).amax(1)[0].numpy() * 255
+    assert np.abs(found.confidence - likely).max() <= 0.5 + 1e-3, "rounded"
 
 
 def test_a_larger_copy_gets_about_the_same_labels(predictor, image):
@@ -265,6 +279,17 @@ def test_windows_are_blended_as_by_hand(onlooking, image):
     assert (found.labels != onlooking.predict(image).labels).any(), "windows see less around them"
 
 
+def test_where_the_surroundings_do_not_count_windows_see_what_the_whole_sees(trained_run, image):
+    found = Predictor(trained_run, choose_hardware(EXACT))
+    training = found.checkpoint.config.training.model_copy(update={"crop_height": 24, "crop_width": 40})
+    config = found.checkpoint.config.model_copy(update={"training": training})
+    object.__setattr__(found.checkpoint, "config", config)
+    found._model = torch.nn.Conv2d(3, 19, 1).eval()
+    sliding, whole = found.predict(image, PredictOptions(sliding_window=True)), found.predict(image)
+    assert (sliding.labels == whole.labels).all() and len(np.unique(whole.labels)) > 1
+    assert np.abs(sliding.confidence.astype(int) - whole.confidence).max() <= 1, "a weighted mean of equal numbers"
+
+
 @pytest.mark.parametrize(("length", "window"), [(64, 64), (65, 64), (128, 64), (1000, 192), (33, 32), (7, 2)])
 def test_windows_cover_everything_and_overlap_by_half(length, window):
     starts = window_starts(length, window)
@@ -284,7 +309,6 @@ def test_a_flip_averages_the_probabilities_of_both_ways_round(predictor, image):
 
 def test_scales_average_too_and_one_scale_alone_is_what_it_says(predictor, image):
     import cv2
-    import torch.nn.functional as F
 
     larger = cv2.resize(image, (256, 128), interpolation=cv2.INTER_LINEAR)
     logits = F.interpolate(by_hand(predictor, larger), size=(64, 128), mode="bilinear", align_corners=False)
@@ -299,6 +323,16 @@ def test_a_quick_answer_is_half_as_large_and_about_the_same(predictor, image):
     quick = predictor.predict(image, QUICK)
     assert quick.labels.shape == quick.confidence.shape == (32, 64)
     assert (quick.labels == predictor.predict(image).labels[1::2, 1::2]).mean() > 0.7
+
+
+def test_a_quick_answer_of_a_network_for_large_pictures_is_smaller_than_half(trained_run):
+    found = Predictor(trained_run, choose_hardware(EXACT))
+    dataset = found.checkpoint.config.dataset.model_copy(update={"height": 1024, "width": 2048})
+    config = found.checkpoint.config.model_copy(update={"dataset": dataset})
+    object.__setattr__(found.checkpoint, "config", config)
+    found._model = torch.nn.Conv2d(3, 19, 1).eval()
+    height, width = found.predict(np.zeros((1024, 2048, 3), np.uint8), QUICK).labels.shape
+    assert height * width == QUICK_PIXELS and width == 2 * height
 
 
 @pytest.mark.parametrize("scales", [(), (0.1,), (3.0,), (1.0,) * 7, (float("nan"),)])
@@ -360,6 +394,25 @@ def test_five_people_at_once_get_their_answers_and_whoever_asks_again_needs_no_p
     again = worker.ask(trained_run, pictures[3])
     assert again.done() and worker.pid is None
     assert (again.result().labels == answers[3].result().labels).all()
+
+
+def test_an_answer_is_there_before_it_is_kept(places, trained_run, image, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    may_keep = threading.Event()
+
+    class SlowDisk(AnswerStore):
+        def put(self, key, answer):
+            assert may_keep.wait(60)
+            super().put(key, answer)
+            raise ValueError("whatever goes wrong there, the next one is answered")
+
+    worker = InferenceWorker(SlowDisk())
+    answer = worker.ask(trained_run, image)
+    assert answer.result(120).labels.shape == image.shape[:2] and not list(places.other.glob("cache/answers/*"))
+    may_keep.set()
+    worker.predict(trained_run, np.ascontiguousarray(image[:, ::-1]))
+    worker.close()
+    assert worker.ask(trained_run, image).done(), "it was kept in the end"
 
 
 # ---- answers on disk

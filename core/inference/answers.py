@@ -15,7 +15,7 @@ from core.inference.options import PredictOptions
 from core.places import cache_folder
 from core.runs import Which, checkpoint_path
 
-FORM = 1
+FORM = 2
 """Raised when the same weights would answer otherwise, or what is written changes."""
 BUDGET = 512 * 2**20
 _BLOCK = 2**20

@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections import OrderedDict
@@ -34,6 +35,7 @@ from core.inference.worker import (
 )
 from core.places import runs_folder
 from core.runs import list_active
+from core.training.memory import keep_freed_memory, return_freed_memory
 
 try:
     import resource
@@ -47,6 +49,8 @@ MODEL_BYTES = 2 * 2**30
 """What the weights of the kept networks may take together; the one in use stays in any case."""
 DECODER_BYTES = 2 * 2**30
 """Address space of the decoder."""
+REST_SECONDS = 20.0
+"""After so long without a question, memory that answers have freed goes back to the system."""
 
 
 class Models:
@@ -157,15 +161,22 @@ def main(part: Part) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the server's business
     if part == "decoder":
         limit_memory()
+    else:
+        keep_freed_memory()
     requests: BinaryIO = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the answers
     models = Models()
     while True:
+        rest = threading.Timer(REST_SECONDS, return_freed_memory)
+        rest.daemon = True
+        rest.start()
         try:
             request = pickle.load(requests)
         except EOFError:
             return
+        finally:
+            rest.cancel()
         found = answer(request, models)
         for each in parts(found) if isinstance(request, BatchRequest) else [found]:
             pickle.dump(each, answers, protocol=pickle.HIGHEST_PROTOCOL)

@@ -6,6 +6,7 @@ sentence and the next request a fresh process. What runs inside is `core.inferen
 Not a `ProcessPoolExecutor`: a spawned process runs its parent's main script again, and Streamlit's is a page.
 """
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -35,6 +36,13 @@ DECODE_SECONDS = 30.0
 BATCH_SECONDS = 60.0
 
 Part = Literal["networks", "decoder"]
+
+_ENVIRONMENT: dict[Part, dict[str, str]] = {
+    # Pages of 2 MB, where glibc and Linux have them: a large picture's maps fill hundreds of thousands of small ones.
+    "networks": {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
+    # A process that decodes strangers' files needs no pool of threads, each with memory of its own.
+    "decoder": {"OPENBLAS_NUM_THREADS": "1"},
+}
 
 SightKind = Literal["features", "attention", "field"]
 """What can be looked at inside a network: feature maps, attention, and the effective receptive field."""
@@ -266,11 +274,12 @@ class _Lane:
             ticket = self._queue.take()
             try:
                 found = self._ask(ticket)
-                self._keep(ticket.request, found)
             except Exception as error:
                 ticket.answer.set_exception(error)
-            else:
-                ticket.answer.set_result(found)
+                continue
+            ticket.answer.set_result(found)
+            with contextlib.suppress(Exception):  # it was answered; that it isn't kept costs only time
+                self._keep(ticket.request, found)
 
     def _ask(self, ticket: Ticket) -> Any:
         process = self._process if self.pid is not None else self._start()
@@ -316,8 +325,7 @@ class _Lane:
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "core.inference.process", self._part]
-        # A process that decodes strangers' files needs no pool of threads, each with memory of its own.
-        environment = os.environ | ({"OPENBLAS_NUM_THREADS": "1"} if self._part == "decoder" else {})
+        environment = os.environ | _ENVIRONMENT[self._part]
         with self._guard:
             self._process = subprocess.Popen(
                 command, cwd=PROJECT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
