@@ -119,7 +119,11 @@ def lab() -> Iterator[InferenceWorker]:
 @contextmanager
 def tutorial(way: Way, run: Path, model: ModelConfig, seen: Size) -> Iterator[Executor]:
     """A process that holds one network; `seconds_to_mask` asks it."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+    forks = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if forks else "spawn")
+    if forks:  # imported once for all of them
+        context.set_forkserver_preload(["torch", "timm", "torchvision", "segmentation_models_pytorch"])
+    with ProcessPoolExecutor(1, context) as process:
         process.submit(_enter, way, run, model, seen).result()
         yield process
 

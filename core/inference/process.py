@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -156,6 +157,18 @@ def limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (DECODER_BYTES, DECODER_BYTES))
 
 
+@contextmanager
+def resting() -> Iterator[None]:
+    """Gives freed memory back where what is waited for within takes long."""
+    rest = threading.Timer(REST_SECONDS, return_freed_memory)
+    rest.daemon = True
+    rest.start()
+    try:
+        yield
+    finally:
+        rest.cancel()
+
+
 def main(part: Part) -> None:
     """Answers until input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the server's business
@@ -168,15 +181,11 @@ def main(part: Part) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the answers
     models = Models()
     while True:
-        rest = threading.Timer(REST_SECONDS, return_freed_memory)
-        rest.daemon = True
-        rest.start()
         try:
-            request = pickle.load(requests)
+            with resting() if part == "networks" else nullcontext():
+                request = pickle.load(requests)
         except EOFError:
             return
-        finally:
-            rest.cancel()
         found = answer(request, models)
         for each in parts(found) if isinstance(request, BatchRequest) else [found]:
             pickle.dump(each, answers, protocol=pickle.HIGHEST_PROTOCOL)
