@@ -1,4 +1,4 @@
-"""From frames, uploads and runs to the addresses of pictures that the viewer takes."""
+"""From frames, uploads and runs to the addresses of pictures that the viewer takes, and to its panels."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 import streamlit as st
 
+from app.late_maps import Question
 from app.media import encode_colors, encode_map, encode_photo
-from app.services import count_upload, inference_worker, media, visitor
+from app.services import count_upload, inference_worker, late_maps, media, tab, visitor
+from app.viewer import Panel
 from app.widgets import failed_state
 from core.data.dataset import read_target
 from core.data.decoding import read_image
@@ -115,7 +117,7 @@ def ask(
     asked = st.session_state.setdefault("asked", {})
     known = asked.get((place, run_id))
     if known is None or known[0] != question:
-        future = inference_worker().ask(run, image, options=options, user=visitor(), slot=(place, run_id))
+        future = inference_worker().ask(run, image, options=options, user=visitor(), slot=(tab(), place, run_id))
         known = asked[place, run_id] = (question, future)
     return known[1]
 
@@ -218,11 +220,33 @@ def decode_batch(name: str, data: bytes) -> tuple[Upload, ...]:
         return (Upload(shown_name(name), problem=str(error)),)
 
 
-def answer_addresses(answer: Answer, run_id: str, digest: str, options: PredictOptions = WHOLE) -> tuple[str, str]:
-    """Addresses of an answer's label map and confidence map."""
-    stamp = checkpoint_stamp(runs_folder() / run_id, "best")
+def answer_panel(
+    title: str,
+    run_id: str,
+    answer: Answer,
+    image: np.ndarray,
+    digest: str,
+    options: PredictOptions = WHOLE,
+    subtitle: str = "",
+    color: str | None = None,
+) -> Panel:
+    """What a run answered about an image, as a panel of the viewer; its doubts are made when the browser asks for them.
+
+    The answer may be the quick one: the doubts are those of the options all the same.
+    """
+    run = runs_folder() / run_id
+    stamp = checkpoint_stamp(run, "best")
     parts = (run_id, stamp, digest, options, answer.labels.shape)
-    return map_address(answer.labels, "labels", *parts), map_address(answer.confidence, "confidence", *parts)
+    entropy, likeliest = late_maps().addresses(Question(run, stamp, options, visitor(), tab()), image, digest)
+    return Panel(
+        title,
+        map_address(answer.labels, "labels", *parts),
+        map_address(answer.confidence, "confidence", *parts),
+        subtitle=subtitle,
+        color=color,
+        entropy=entropy,
+        likeliest=likeliest,
+    )
 
 
 def thumbnail_address(image: np.ndarray, *parts: object) -> str:

@@ -1,24 +1,28 @@
-"""The read-only routes beside the pages: pictures, metrics after an offset, and the plotting library.
+"""The read-only routes beside the pages: pictures, doubts, metrics after an offset, and the plotting library.
 
 Custom routes carry no login and no cross-site check of Streamlit's. Hence: whoever must sign in gets nothing before, GET only, every
 name matched against a pattern, and a run found by `find_run`, which takes ids and never paths.
 """
 
+import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib import resources
+from inspect import iscoroutinefunction
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from app.people import refuse_strangers
-from app.services import media
+from app.services import late_maps, media
 from core.errors import LabError
 from core.places import runs_folder
 from core.runs import RUN_ID, find_run, read_metrics
 
-Answer = Callable[[Request], Response]
+Answer = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
+NAME = re.compile(r"[0-9a-f]{40}")
 PICTURE = re.compile(r"[0-9a-f]{40}\.(png|jpg)")
 TYPES = {"png": "image/png", "jpg": "image/jpeg"}
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
@@ -31,6 +35,22 @@ def picture(request: Request) -> Response:
     if data is None:
         return JSONResponse({"error": "This picture is no longer kept. Reload the page."}, status_code=404)
     return Response(data, media_type=TYPES[name.rsplit(".", 1)[1]], headers=FOR_EVER)
+
+
+async def doubts(request: Request) -> Response:
+    """A map of what a network is unsure of, which is asked now: a second or more, without a thread that waits for it."""
+    name, kind = request.path_params["name"], request.path_params["kind"]
+    is_name = NAME.fullmatch(name) and kind in ("entropy", "likeliest")
+    answer = await run_in_threadpool(late_maps().ask, name) if is_name else None
+    if answer is None:
+        return JSONResponse({"error": "This picture is no longer kept. Reload the page."}, status_code=404)
+    try:
+        found = await asyncio.shield(asyncio.wrap_future(answer))
+    except asyncio.CancelledError:
+        return JSONResponse({"error": "A newer question took the place of this one. Ask again."}, status_code=409)
+    except LabError as error:
+        return JSONResponse({"error": str(error)}, status_code=503)
+    return Response(getattr(found, kind), media_type="image/png", headers=FOR_EVER)
 
 
 def metrics(request: Request) -> Response:
@@ -56,8 +76,11 @@ def plotly_script(_request: Request) -> Response:
 def _guarded(answer: Answer) -> Answer:
     """The same, for those who have signed in."""
 
-    def asked(request: Request) -> Response:
-        return refuse_strangers(request) or answer(request)
+    async def asked(request: Request) -> Response:
+        refused = refuse_strangers(request)
+        if refused:
+            return refused
+        return await (answer(request) if iscoroutinefunction(answer) else run_in_threadpool(answer, request))
 
     return asked
 
@@ -66,6 +89,7 @@ ROUTES = [
     Route(path, _guarded(answer), methods=["GET"])
     for path, answer in (
         ("/lab/picture/{name}", picture),
+        ("/lab/doubts/{name}/{kind}.png", doubts),
         ("/lab/metrics/{run_id}", metrics),
         ("/lab/plotly.js", plotly_script),
     )

@@ -1,9 +1,12 @@
-"""What the server has one of, for all its visitors: the inference worker, the pictures in memory, the scores of frames."""
+"""What the server has one of, for all its visitors: the inference worker, the pictures in memory, the scores of frames,
+the maps that are made when they are fetched.
+"""
 
 from functools import cache
 
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from app.late_maps import LateMaps
 from app.media import MediaStore
 from core.inference.answers import AnswerStore
 from core.inference.frame_scores import FrameScorer
@@ -43,7 +46,22 @@ def count_upload() -> None:
     uploads().take(acting().id, most_uploads(), "uploads")
 
 
-def visitor() -> str:
-    """Names who asks, or else their session, so that visitors take turns; empty outside of a page."""
+@cache
+def late_maps() -> LateMaps:
+    """What networks are unsure of in the pictures that pages show; asked for another picture, what still waits is taken back."""
+    return LateMaps(
+        lambda question, image: inference_worker().ask_doubts(
+            question.run, image, question.options, question.user, slot=(question.tab, "doubts", question.run)
+        )
+    )
+
+
+def tab() -> str:
+    """Names the browser's tab that asks: what one tab takes back is not what another waits for; empty outside of a page."""
     context = get_script_run_ctx(suppress_warning=True)
-    return acting().id or (context.session_id if context else "")
+    return context.session_id if context else ""
+
+
+def visitor() -> str:
+    """Names who asks, or else their tab, so that visitors take turns; empty outside of a page."""
+    return acting().id or tab()

@@ -7,7 +7,7 @@ import streamlit as st
 
 from app.datasets import TITLES, open_again
 from app.pictures import (
-    answer_addresses,
+    answer_panel,
     ask,
     map_address,
     photo_address,
@@ -241,7 +241,6 @@ if target is not None:
 columns, totals, dots = {}, {}, {}
 answers = predict_all(chosen, image, digest)
 for run_id, answer in answers.items():
-    labels, confidence = answer_addresses(answer, run_id, digest)
     subtitle = f"{answer.confidence.mean() / 255:.0%} confident"
     if target is not None:
         confusion = ConfusionMatrix(len(dataset.space.classes))
@@ -249,7 +248,9 @@ for run_id, answer in answers.items():
         columns[names[run_id]] = [None if value != value else float(value) for value in confusion.iou()]
         totals[names[run_id]], dots[names[run_id]] = confusion.miou(), colors[run_id]
         subtitle = f"mIoU {confusion.miou():.1%}"
-    panels.append(Panel(able[run_id].title, labels, confidence, subtitle=subtitle, color=colors[run_id]))
+    panels.append(
+        answer_panel(able[run_id].title, run_id, answer, image, digest, subtitle=subtitle, color=colors[run_id])
+    )
 masks, table = st.columns([5, 2]) if columns else (st.container(), None)
 if panels:
     with masks:

@@ -9,7 +9,7 @@ import streamlit as st
 from app.datasets import open_again
 from app.pictures import (
     Picture,
-    answer_addresses,
+    answer_panel,
     ask_twice,
     best_answers,
     decode_batch,
@@ -20,7 +20,7 @@ from app.pictures import (
     thumbnail_address,
     truth_of,
 )
-from app.viewer import MOST_PANELS, Panel, viewer
+from app.viewer import MOST_PANELS, viewer
 from app.widgets import (
     empty_state,
     failed_state,
@@ -176,9 +176,10 @@ def show_masks(picture: Picture, names: dict[str, str], options: PredictOptions,
         return
     panels = []
     for run_id, answer in answers.items():
-        labels, confidence = answer_addresses(answer, run_id, picture.digest, options)
         took = f"{answer.milliseconds:.0f} ms" + (" at half size, the full mask is coming" if run_id in coming else "")
-        panels.append(Panel(names[run_id], labels, confidence, subtitle=took, color=colors[run_id]))
+        panels.append(
+            answer_panel(names[run_id], run_id, answer, picture.image, picture.digest, options, took, colors[run_id])
+        )
     first = next(iter(answers.values()))
     viewer(
         photo_address(picture.image, picture.digest),

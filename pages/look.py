@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from app.datasets import open_again
-from app.pictures import answer_addresses, decode, layers, look, photo_address, predict, sight_address, truth_of
+from app.pictures import answer_panel, decode, layers, look, photo_address, predict, sight_address, truth_of
 from app.viewer import Panel, Point, as_point, viewer
 from app.widgets import empty_state, run_colors, run_label
 from core.inference.worker import Sight
@@ -133,11 +133,10 @@ right.caption(CAPTIONS[kind])
 point = picked_point()
 sight = look(run_id, image, digest, point, kind, layer)
 st.markdown(sight.facts)
-labels, confidence = answer_addresses(answer, run_id, digest)
 viewer(
     photo_address(image, digest),
     [
-        Panel(able[run_id].title, labels, confidence, color=run_colors(everyone)[run_id]),
+        answer_panel(able[run_id].title, run_id, answer, image, digest, color=run_colors(everyone)[run_id]),
         *heat_panels(sight),
     ],
     answer.classes,

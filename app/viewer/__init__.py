@@ -8,10 +8,10 @@ left to the caller and the lab's routes.
 `elements.js` makes elements, `pictures.js` fetches and decodes, `view.js` and `layout.js` are the sums of zoom and of
 columns, `maps.js` those over label maps, `colors.js` says which colours there are, `painting.js` colours and draws,
 `overlays.js` says what is laid over the photo and `modes.js` which panels stand where, also in the page's address (`view=`).
-`readout.js` says what is at the pointer, `panel.js` is one picture, `swipe.js` the line between two. Around them stand
-`chooser.js` (mode and overlay), `bar.js` (look and zoom), `key.js` and `legend.js` (colours), `shares.js` (their table),
-`pinned.js` and `help.js`; `saving.js` makes a PNG, `gestures.js` hears the pointer, `keys.js` the keyboard, and `viewer.js` is
-the component that holds them together.
+`readout.js` says what is at the pointer, `panel.js` is one picture, `swipe.js` the line between two, `late.js` what few ask for.
+Around them stand `chooser.js` (mode and overlay), `bar.js` (look and zoom), `key.js` and `legend.js` (colours), `shares.js` (their
+table), `pinned.js` and `help.js`; `saving.js` makes a PNG, `gestures.js` hears the pointer, `keys.js` the keyboard, and
+`viewer.js` is the component that holds them together.
 """
 
 import math
@@ -27,9 +27,6 @@ IGNORED = 255
 Point = tuple[float, float]
 """(u, v), 0..1 from the left and from the top of the picture."""
 
-Likeliest = Sequence[tuple[str, float]]
-"""Classes by name with their probabilities, 0..1, likeliest first."""
-
 _HERE = Path(__file__).parent
 
 # One script: an inline component cannot import a second module. Only viewer.js has an export.
@@ -39,6 +36,7 @@ _SCRIPTS = (
     "view.js",
     "layout.js",
     "maps.js",
+    "late.js",
     "colors.js",
     "painting.js",
     "overlays.js",
@@ -83,7 +81,9 @@ class Panel:
         high: what 255 stands for.
         power: a byte stands for low + (high - low) * (byte / 255) ** power; 2 where roots are shown.
         entropy: address of an 8-bit gray PNG of any size, the entropy of the class probabilities as a share of its maximum, log K:
-            0..255 for 0 (sure) to 1 (every class equally likely); None where there is none.
+            0..255 for 0 (sure) to 1 (every class equally likely); None where there is none. Fetched when it is to be seen.
+        likeliest: address of an 8-bit gray PNG with the likeliest classes of each pixel, as in `core.inference.answers.Doubts`;
+            None where there is none. Fetched when a pixel is pinned.
     """
 
     title: str
@@ -97,6 +97,7 @@ class Panel:
     high: float = 1.0
     power: float = 1.0
     entropy: str | None = None
+    likeliest: str | None = None
 
 
 def viewer(
@@ -110,13 +111,12 @@ def viewer(
     aspect: float = 2.0,
     picked: Point | None = None,
     on_pick: Callable[[Point], None] | None = None,
-    top_five: Sequence[Likeliest | None] | None = None,
 ) -> None:
     """Show `image` once per panel, its label map over it.
 
     Called again under the same `key` with other pictures, it swaps them when all are decoded and keeps zoom (where
     the new picture has the same proportions), mode, overlay, opacity and hidden classes. Without `on_pick` nothing is sent back to
-    Python; a click still pins a pixel, and class and confidence there are listed. The mode, and which panels it compares, stand in
+    Python; a click still pins a pixel, and what each panel says of it is listed. The mode, and which panels it compares, stand in
     the page's address as `view=`.
 
     Args:
@@ -129,12 +129,9 @@ def viewer(
         aspect: width / height of the photo, to hold its place until it has arrived.
         picked: a point that is marked in every panel, until another is picked.
         on_pick: called with the point that was clicked or tapped, before the script runs again, as any widget's callback.
-        top_five: per panel the likeliest classes at `picked`, likeliest first, None where they are not known; listed below the
-            pictures until another point is picked.
 
     Raises:
-        ValueError: no panel or more than 8, more than 255 classes, not one colour per class, or not one list of likeliest classes
-            per panel.
+        ValueError: no panel or more than 8, more than 255 classes, or not one colour per class.
     """
     if not 1 <= len(panels) <= MOST_PANELS:
         raise ValueError(f"panels: {len(panels)} given, the viewer shows 1 to {MOST_PANELS}")
@@ -142,8 +139,6 @@ def viewer(
         raise ValueError(f"colors: {len(colors)} given for {len(classes)} classes, one each is needed")
     if len(classes) > IGNORED:
         raise ValueError(f"classes: {len(classes)} given, at most {IGNORED} fit beside the ignored value {IGNORED}")
-    if top_five is not None and len(top_five) != len(panels):
-        raise ValueError(f"top_five: {len(top_five)} given for {len(panels)} panels, one each is needed")
     data = {
         "image": image,
         "name": name,
@@ -153,7 +148,6 @@ def viewer(
         "aspect": aspect,
         "picked": picked,
         "picks": on_pick is not None,
-        "top_five": top_five and [shares and [[name, float(share)] for name, share in shares] for shares in top_five],
     }
     if on_pick is None:
         _component(key=key, data=data)

@@ -114,8 +114,10 @@ function summaryOf(panel, scene) {
     const counts = compare(labels, other, judge ? resized(judge.labels, labels) : other, scene.count);
     return `They differ on ${share(counts.differ, counts)}`;
   }
-  if (scene.overlay === "confidence" || scene.overlay === "entropy") {
-    return panel[scene.overlay] ? "" : `No ${scene.overlay} was given`;
+  if (scene.overlay === "confidence") return panel.confidence ? "" : "No confidence was given";
+  if (scene.overlay === "entropy") {
+    if (panel.entropy) return "";
+    return spec.entropy ? panel.lostEntropy || "The network looks once more" : "No entropy was given";
   }
   const other = referenceOf(scene);
   if (!other || panel === other) return "";

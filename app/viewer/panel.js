@@ -40,10 +40,10 @@ class Panel {
   }
 
   // Take what was loaded, null for what could not be.
-  fill({ photo, labels, confidence, entropy }, classes) {
+  fill({ photo, labels, confidence }, classes) {
     this.labels = labels;
     this.confidence = confidence;
-    this.entropy = entropy;
+    this.entropy = null; // comes late, if it is asked for
     this.shares = labels && !this.spec.heat ? classShares(labels, classes.length) : null;
     if (photo && labels) this.#setState("ready");
     else this.#setState("failed", labels ? LOST_PHOTO : LOST_MASK);

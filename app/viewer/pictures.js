@@ -1,17 +1,21 @@
 // Fetching and decoding: a photo becomes a bitmap, a gray PNG a byte per pixel. What the bytes mean is left to others.
 
+const EXACT = { colorSpaceConversion: "none", premultiplyAlpha: "none" }; // bytes as they were written
+
+// Rejects with a sentence: the server's own, where it sent one.
 async function fetchBlob(url) {
   const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url}: ${response.status}`);
-  return response.blob();
+  if (response.ok) return response.blob();
+  const { error } = await response.json().catch(() => ({}));
+  throw new Error(error ?? `It could not be loaded (${response.status}).`);
 }
 
 const decodePhoto = async (url) => createImageBitmap(await fetchBlob(url));
 
-// A gray PNG as {width, height, values}: the bytes as written, without colour management or premultiplied alpha.
-async function decodeMap(url) {
-  const blob = await fetchBlob(url);
-  const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+// A gray PNG as {width, height, values}.
+const decodeMap = async (url) => bytesOf(await createImageBitmap(await fetchBlob(url), EXACT));
+
+function bytesOf(bitmap) {
   const { width, height } = bitmap;
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
@@ -28,15 +32,14 @@ class Pictures {
     this.results = new Map(); // address -> promise of what it decodes to
   }
 
-  // What one panel shows, {photo, labels, confidence, entropy}. Never rejects: what could not be had is null.
+  // What one panel shows, {photo, labels, confidence}. Never rejects: what could not be had is null.
   async load(image, spec) {
-    const [photo, labels, confidence, entropy] = await Promise.all([
+    const [photo, labels, confidence] = await Promise.all([
       this.#get(image, decodePhoto),
       this.#get(spec.labels, decodeMap),
       spec.confidence ? this.#get(spec.confidence, decodeMap) : null,
-      spec.entropy ? this.#get(spec.entropy, decodeMap) : null,
     ]);
-    return { photo, labels, confidence, entropy };
+    return { photo, labels, confidence };
   }
 
   keepOnly(urls) {
@@ -50,7 +53,7 @@ class Pictures {
   #get(url, decode) {
     if (!this.results.has(url)) {
       const result = decode(url).catch((error) => {
-        console.warn("mask viewer:", error);
+        console.warn("mask viewer:", url, error);
         if (this.results.get(url) === result) this.results.delete(url); // the next call tries again
         return null;
       });

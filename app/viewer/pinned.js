@@ -1,4 +1,4 @@
-// The pixel that was pinned, panel by panel: class, confidence, and the likeliest classes where Python sent them.
+// The pixel that was pinned, panel by panel: class, confidence, and the likeliest classes where they can be had.
 
 class Pinned {
   // `remove` takes the pin away.
@@ -11,8 +11,8 @@ class Pinned {
     this.element.hidden = true;
   }
 
-  // `place` is the pinned image point, null for none; `topFive` a list of [class, share] or null for every panel, or null.
-  show(place, panels, truth, data, colors, topFive) {
+  // `place` is the pinned image point, null for none; `likeliest` tells of a panel {value, problem} there, see late.js, or null.
+  show(place, panels, truth, data, colors, likeliest) {
     const told = place ? panels.filter((panel) => panel.labels && !panel.spec.heat) : [];
     this.element.hidden = told.length === 0;
     this.remove.hidden = Boolean(data?.picks); // Python holds that one
@@ -24,26 +24,27 @@ class Pinned {
       ...told.map((panel) => {
         const answer = answerAt(place, panel, truth, data.classes, colors);
         const mark = answer.wrong ? [make("span", "mark", { title: "Differs from the truth" }, wrongMark(answer, false))] : [];
-        const shares = topFive?.[panels.indexOf(panel)] ?? [];
         return make(
           "article",
           "pinned-panel",
           {},
           make("h3", "", { title: panel.spec.title }, panel.spec.title),
           make("p", "readout", {}, makeSwatch(answer.color), make("span", "answer", {}, answer.text), ...mark),
-          ...(shares.length ? [this.#table(shares, data.classes, colors)] : [])
+          ...this.#ranked(likeliest(panel), data.classes, colors)
         );
       })
     );
   }
 
-  #table(shares, classes, colors) {
-    const rows = shares.map(([name, share]) => {
+  #ranked(found, classes, colors) {
+    if (!found) return [];
+    if (!found.value) return [make("p", "wait", {}, found.problem || "The network looks once more for its likeliest classes.")];
+    const rows = found.value.map(([number, share]) => {
       const bar = make("span", "share-bar", { "aria-hidden": "true" });
       bar.style.setProperty("--share", String(share));
-      const title = make("th", "", { scope: "row" }, makeSwatch(colors[classes.indexOf(name)]), name);
+      const title = make("th", "", { scope: "row" }, makeSwatch(colors[number]), classes[number]);
       return make("tr", "", {}, title, make("td", "", {}, bar), make("td", "figure", {}, percent(share)));
     });
-    return make("table", "top-five", {}, make("caption", "unseen", {}, "Likeliest classes"), ...rows);
+    return [make("table", "top-five", {}, make("caption", "unseen", {}, "Likeliest classes"), ...rows)];
   }
 }

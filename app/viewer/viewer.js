@@ -30,6 +30,7 @@ class Viewer {
     this.isFull = false;
     this.frame = 0; // the animation frame in which all is painted, 0 for none
     this.pictures = new Pictures();
+    this.late = new Late({ mapCame: () => this.#showScene(), pixelCame: () => this.showPin() });
     this.gestures = new Gestures(this);
     this.key = new Key();
     this.chooser = new Chooser(this, this.key.element);
@@ -57,6 +58,7 @@ class Viewer {
     cancelAnimationFrame(this.frame);
     this.wanted = null; // loads still under way see it and stop
     this.pictures.keepOnly(new Set());
+    this.late.keepOnly(new Set());
     this.root.remove();
   }
 
@@ -84,10 +86,11 @@ class Viewer {
       this.showPanels(data);
       this.panels.forEach((panel, index) => this.fill(panel, loaded[index]));
     }
-    const maps = data.panels.flatMap((spec) => [spec.labels, spec.confidence, spec.entropy]);
-    this.pictures.keepOnly(new Set([data.image, ...maps]));
+    this.pictures.keepOnly(new Set([data.image, ...data.panels.flatMap((spec) => [spec.labels, spec.confidence])]));
+    this.late.keepOnly(new Set(data.panels.flatMap((spec) => [spec.entropy, spec.likeliest])));
     this.legend.listPresent(this.panels);
-    if (this.#isComparing()) this.recolor(); // what came first was coloured before it had anything to be compared with
+    this.#seekEntropy();
+    if (this.#needsAll()) this.recolor(); // what came first was coloured before it had anything to be compared with
     this.showControls();
     this.summarize();
     this.showPoint();
@@ -196,8 +199,18 @@ class Viewer {
     for (const panel of this.panels) panel.summary = summaryOf(panel, scene);
   }
 
-  #isComparing() {
-    return this.mode === "difference" || !["classes", "confidence", "entropy"].includes(this.overlay);
+  #needsAll() {
+    return this.mode === "difference" || !["classes", "confidence"].includes(this.overlay);
+  }
+
+  // Ask for the entropy of each panel, where it is to be seen.
+  #seekEntropy() {
+    if (this.overlay !== "entropy") return;
+    for (const panel of this.panels) {
+      const found = panel.spec.entropy ? this.late.map(panel.spec.entropy) : null;
+      panel.entropy = found?.value ?? null;
+      panel.lostEntropy = found?.problem;
+    }
   }
 
   #setPalette() {
@@ -297,6 +310,7 @@ class Viewer {
 
   // Colour, count and say anew what follows from the scene.
   #showScene() {
+    this.#seekEntropy();
     this.recolor();
     this.summarize();
     this.showPoint();
@@ -422,12 +436,12 @@ class Viewer {
     this.legend.showShares([point?.panel, truth, ...panels]);
   }
 
-  // What stands at the pinned pixel; the likeliest classes as long as they are those of this very pixel.
+  // What stands at the pinned pixel, and what the networks think likeliest there.
   showPin() {
-    const { data, panels, picked, colors } = this;
-    const isKnown = picked && data.picked && picked[0] === data.picked[0] && picked[1] === data.picked[1];
+    const { data, panels, picked, colors, late } = this;
+    const likeliest = ({ spec }) => (spec.likeliest ? late.pixel(spec.likeliest, picked) : null);
     this.showCrosses();
-    this.pinned.show(picked, panels, this.scene().truth, data, colors, isKnown ? data.top_five : null);
+    this.pinned.show(picked, panels, this.scene().truth, data, colors, likeliest);
   }
 
   showCrosses() {

@@ -1,4 +1,7 @@
-"""What a network answered, and the answers kept on disk: the same picture and the same weights are not looked at twice."""
+"""What a network answered, and the answers kept on disk: the same picture and the same weights are not looked at twice.
+
+What it was unsure of is an answer of its own, given and kept when somebody asks for it.
+"""
 
 import contextlib
 import hashlib
@@ -32,8 +35,25 @@ class Answer:
     milliseconds: float
 
 
+LIKELIEST = 5
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """What a network was unsure of, in maps of a size (h, w) that may be smaller than the picture's; both are 8-bit gray PNGs.
+
+    Attributes:
+        entropy: (h, w), the entropy of the probabilities as a share of its maximum: 0..255 for 0 (sure) to 1 (all classes alike).
+        likeliest: (2 * LIKELIEST * h, w). Each row of pixels takes ten rows: the likeliest class, its probability (0..255 for
+            0..1), the second likeliest, and so on; 255 for a class that isn't there.
+    """
+
+    entropy: bytes
+    likeliest: bytes
+
+
 class AnswerStore:
-    """Answers by key in the cache folder, up to `budget` bytes; those not asked for the longest go first."""
+    """Answers and doubts by key in the cache folder, up to `budget` bytes; those not asked for the longest go first."""
 
     def __init__(self, budget: int = BUDGET) -> None:
         self._budget = budget
@@ -45,14 +65,12 @@ class AnswerStore:
 
     def get(self, key: str) -> Answer | None:
         """The answer under a key; None where there is none, or its file is broken."""
-        path = self.folder / f"{key}.npz"
+        held = self._read(key)
         try:
-            with np.load(path, allow_pickle=False) as held:
-                facts = json.loads(held["facts"].tobytes())
-                maps = [cv2.imdecode(held[name], cv2.IMREAD_UNCHANGED) for name in ("labels", "confidence")]
+            facts = json.loads(held["facts"].tobytes())
+            maps = [cv2.imdecode(held[name], cv2.IMREAD_UNCHANGED) for name in ("labels", "confidence")]
             if any(values is None or values.ndim != 2 for values in maps):
                 return None
-            os.utime(path)
             colors = tuple(tuple(color) for color in facts["colors"])
             return Answer(*maps, tuple(facts["classes"]), colors, facts["milliseconds"])
         except Exception:  # a torn or foreign file is no answer, whatever it makes the reader raise
@@ -61,13 +79,38 @@ class AnswerStore:
     def put(self, key: str, answer: Answer) -> None:
         """Keeps an answer; where the disk has no room, it isn't kept."""
         facts = {"classes": answer.classes, "colors": answer.colors, "milliseconds": answer.milliseconds}
-        held = {
-            "labels": cv2.imencode(".png", answer.labels)[1],
-            "confidence": cv2.imencode(".png", answer.confidence)[1],
-            "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
-        }
-        target = self.folder / f"{key}.npz"
-        draft = target.with_name(f".{key}.{os.getpid()}.part")
+        self._write(
+            key,
+            labels=cv2.imencode(".png", answer.labels)[1],
+            confidence=cv2.imencode(".png", answer.confidence)[1],
+            facts=np.frombuffer(json.dumps(facts).encode(), np.uint8),
+        )
+
+    def get_doubts(self, key: str) -> Doubts | None:
+        """The doubts under an answer's key; None where there are none, or their file is broken."""
+        held = self._read(f"{key}-doubts")
+        if not held.keys() >= {"entropy", "likeliest"}:
+            return None
+        return Doubts(held["entropy"].tobytes(), held["likeliest"].tobytes())
+
+    def put_doubts(self, key: str, doubts: Doubts) -> None:
+        """Keeps doubts beside the answer under its key; where the disk has no room, they aren't kept."""
+        maps = {"entropy": doubts.entropy, "likeliest": doubts.likeliest}
+        self._write(f"{key}-doubts", **{name: np.frombuffer(png, np.uint8) for name, png in maps.items()})
+
+    def _read(self, name: str) -> dict[str, np.ndarray]:
+        path = self.folder / f"{name}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as held:
+                found = dict(held)
+            os.utime(path)
+            return found
+        except Exception:  # as above
+            return {}
+
+    def _write(self, name: str, **held: np.ndarray) -> None:
+        target = self.folder / f"{name}.npz"
+        draft = target.with_name(f".{name}.{os.getpid()}.part")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with draft.open("wb") as file:

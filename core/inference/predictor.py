@@ -76,19 +76,27 @@ class Predictor:
             half = min(0.5, (QUICK_PIXELS / (usual[0] * usual[1])) ** 0.5)
             logits = self._logits(resized(image, scaled(usual, half)), sliding=False)
             return decide(logits, logits.shape[-2:])
-        views = self._views(image, usual, options)
         size = image.shape[:2]
         if not options.flip and len(options.scales) == 1:
-            return decide(next(views), size)
+            return decide(next(self._views(image, usual, options)), size)
+        confidence, labels = self.probabilities(image, size, options)[0].max(dim=0)
+        return Prediction(labels.to(torch.uint8).cpu().numpy(), _as_bytes(confidence).cpu().numpy())
+
+    @torch.no_grad()
+    def probabilities(self, image: np.ndarray, size: Size, options: PredictOptions = WHOLE) -> torch.Tensor:
+        """Probabilities of the classes at a size (h, w), float32 (1, K, h, w), of an image uint8 (H, W, 3).
+
+        Several views are averaged; a quick answer can't be meant.
+        """
+        usual = sensible_size(image.shape[:2], self.training_size)
         probabilities, count = torch.zeros(()), 0
-        for logits in views:
+        for logits in self._views(image, usual, options):
             if logits.shape[-2:] != size:
                 logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
             seen_so = logits.softmax(dim=1)
             probabilities = probabilities.add_(seen_so) if count else seen_so
             count += 1
-        confidence, labels = (probabilities / count)[0].max(dim=0)
-        return Prediction(labels.to(torch.uint8).cpu().numpy(), _as_bytes(confidence).cpu().numpy())
+        return probabilities / count
 
     def _views(self, image: np.ndarray, usual: Size, options: PredictOptions) -> Iterator[torch.Tensor]:
         """Logits (1, K, h, w) of each way in which the options show the image, the picture always the right way round."""

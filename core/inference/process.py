@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from core.anatomy import Anatomy
 from core.errors import LabError
-from core.inference.answers import Answer
+from core.inference.answers import Answer, Doubts
 from core.inference.batches import Upload, decode_batch
 from core.inference.uploads import decode_upload
 from core.inference.worker import (
     BatchRequest,
     DecodeRequest,
     DescribeRequest,
+    DoubtsRequest,
     Layers,
     LayersRequest,
     Part,
@@ -71,6 +72,14 @@ class Models:
             found.labels, found.confidence, predictor.checkpoint.classes, predictor.checkpoint.colors, milliseconds
         )
 
+    def doubts(self, request: DoubtsRequest) -> Doubts:
+        """Looks once more, for what the network is unsure of. Raises LabError when it can't be loaded."""
+        from core.inference.doubts import doubts_of
+
+        predictor = self._load(request)
+        predictor_threads()
+        return doubts_of(predictor, request.image, request.options)
+
     def layers(self, request: LayersRequest) -> Layers:
         """What can be looked at inside a network. Raises LabError when it can't be loaded."""
         return self._load(request).layers
@@ -81,7 +90,7 @@ class Models:
         sight = self._load(request).look(request.image, request.point, request.kind, request.layer)
         return replace(sight, milliseconds=(time.perf_counter() - began) * 1000)
 
-    def _load(self, request: PredictRequest | LayersRequest | SightRequest) -> "Onlooker":
+    def _load(self, request: PredictRequest | DoubtsRequest | LayersRequest | SightRequest) -> "Onlooker":
         # Torch takes seconds to import; nothing else here needs it.
         from core.inference.sight import Onlooker
 
@@ -124,6 +133,8 @@ def answer(request: Request, models: Models) -> Any:
                 return decode_batch(request.name, request.data)
             case DescribeRequest():
                 return describe_network(request)
+            case DoubtsRequest():
+                return models.doubts(request)
             case LayersRequest():
                 return models.layers(request)
             case SightRequest():

@@ -23,7 +23,7 @@ import numpy as np
 from core.anatomy import Anatomy
 from core.config import ModelConfig
 from core.errors import LabError
-from core.inference.answers import Answer, AnswerStore, answer_key
+from core.inference.answers import Answer, AnswerStore, Doubts, answer_key
 from core.inference.batches import Upload
 from core.inference.options import WHOLE, PredictOptions
 from core.inference.turns import FairQueue, Ticket, outcome
@@ -57,6 +57,18 @@ class PredictRequest:
 
     Its answer is kept under `key`, where there is one.
     """
+
+    run: Path
+    which: Which
+    stamp: str
+    image: np.ndarray
+    options: PredictOptions = WHOLE
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class DoubtsRequest:
+    """Tell what a run's network is unsure of in an image, shown to it as in a `PredictRequest`; kept under that one's `key`."""
 
     run: Path
     which: Which
@@ -147,7 +159,7 @@ class Sight:
     milliseconds: float = 0.0
 
 
-Request = PredictRequest | DecodeRequest | BatchRequest | DescribeRequest | LayersRequest | SightRequest
+Request = PredictRequest | DoubtsRequest | DecodeRequest | BatchRequest | DescribeRequest | LayersRequest | SightRequest
 
 
 class InferenceWorker:
@@ -192,10 +204,19 @@ class InferenceWorker:
         key = answer_key(run, which, image, options) if self._store else None
         kept = self._store.get(key) if self._store and key else None
         if kept is not None:
-            there: Future[Answer] = Future()
-            there.set_result(kept)
-            return there
+            return _answered(kept)
         request = PredictRequest(run, which, checkpoint_stamp(run, which), image, options, key)
+        return self._networks.queue(user, request, slot)
+
+    def ask_doubts(
+        self, run: Path, image: np.ndarray, options: PredictOptions = WHOLE, user: str = "", slot: Hashable = None
+    ) -> "Future[Doubts]":
+        """As `ask`, for what the best checkpoint's network is unsure of."""
+        key = answer_key(run, "best", image, options) if self._store else None
+        kept = self._store.get_doubts(key) if self._store and key else None
+        if kept is not None:
+            return _answered(kept)
+        request = DoubtsRequest(run, "best", checkpoint_stamp(run, "best"), image, options, key)
         return self._networks.queue(user, request, slot)
 
     def decode(self, data: bytes, user: str = "") -> np.ndarray:
@@ -238,8 +259,13 @@ class InferenceWorker:
         self._decoder.close()
 
     def _keep(self, request: Request, answer: Any) -> None:
-        if self._store and isinstance(request, PredictRequest) and request.key:
-            self._store.put(request.key, answer)
+        if self._store is None:
+            return
+        match request:
+            case PredictRequest(key=str(key)):
+                self._store.put(key, answer)
+            case DoubtsRequest(key=str(key)):
+                self._store.put_doubts(key, answer)
 
 
 class _Lane:
@@ -338,6 +364,12 @@ class _Lane:
         if process:
             process.kill()
             process.wait()
+
+
+def _answered(answer: Any) -> "Future[Any]":
+    there: Future[Any] = Future()
+    there.set_result(answer)
+    return there
 
 
 def _seconds_for(request: Request) -> float:

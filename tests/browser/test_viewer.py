@@ -47,7 +47,6 @@ if setup:
     panels = [Panel(**panel) for panel in setup["panels"]]
     told = st.session_state.setdefault("told", [])
     picking = {"picked": told[-1] if told else (0.25, 0.5), "on_pick": told.append} if setup.get("pick") else {}
-    picking["top_five"] = setup.get("top_five")
     viewer(setup["image"], panels, given["classes"], given["colors"], key="viewer", aspect=setup["aspect"], **picking)
     if setup.get("pick"):
         st.text("told: " + json.dumps(told))
@@ -86,6 +85,11 @@ def served(tmp_path_factory: pytest.TempPathFactory, serve_app: Callable[..., st
     confidence = rng.integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
     pictures = {"truth": truth, "labels": labels, "confidence": confidence, "half": half}
     pictures |= {"two": (truth == 1).astype(np.uint8), "heat": np.arange(WIDTH, dtype=np.uint8)[None].repeat(HEIGHT, 0)}
+    ranks = np.zeros((HEIGHT, 5, 2, WIDTH), np.uint8)  # two classes a pixel, and nothing at the last three ranks
+    ranks[:, :, 0] = 255
+    ranks[:, 0] = np.stack([labels, confidence], axis=1)
+    ranks[:, 1] = np.stack([(labels + 1) % 4, 255 - confidence], axis=1)
+    pictures |= {"entropy": 255 - confidence, "likeliest": ranks.reshape(-1, WIDTH)}
     pictures |= {"photo": np.full((HEIGHT, WIDTH), GRAY, np.uint8), "square": np.full((HEIGHT, HEIGHT), GRAY, np.uint8)}
     for name, picture in pictures.items():
         cv2.imwrite(str(folder / "pictures" / f"{name}.png"), picture)
@@ -96,13 +100,13 @@ def served(tmp_path_factory: pytest.TempPathFactory, serve_app: Callable[..., st
     truth_panel = panel("Ground truth", "truth", is_truth=True)
     unet = panel("U-Net", "labels", confidence="/pictures/confidence.png", color="#1c7ed6", subtitle="mIoU 0.54")
     photo = {"image": "/pictures/photo.png", "aspect": 2}
-    judged = panel("U-Net", "labels", confidence="/pictures/confidence.png", entropy="/pictures/confidence.png")
+    judged = panel("U-Net", "labels", confidence="/pictures/confidence.png")
+    judged |= {"entropy": "/pictures/entropy.png", "likeliest": "/pictures/likeliest.png"}
     setups = {
         "judged": {
             **photo,
             "pick": True,
-            "top_five": [None, [["pole", 0.75], ["road", 0.25]], None],
-            "panels": [truth_panel, judged, panel("Half size", "half")],
+            "panels": [truth_panel, judged, panel("Half size", "half", likeliest="/pictures/nowhere.png")],
         },
         "three": {**photo, "panels": [truth_panel, unet, panel("Half size", "half")]},
         "other": {**photo, "panels": [truth_panel, panel("ViT", "labels")]},
@@ -735,11 +739,39 @@ def test_a_plain_wheel_is_the_pages_until_the_picture_was_clicked(page: Page, se
     assert float(root.get_attribute("data-scale")) > 1
 
 
-def test_a_pin_lists_every_panel_and_the_likeliest_classes(page: Page, served: Served) -> None:
+def test_a_pin_lists_every_panel_and_the_likeliest_classes_of_that_very_pixel(page: Page, served: Served) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
     show(page, served, "judged")
+    assert "entropy.png" not in asked, "it isn't looked at"
+    page.locator(".top-five").wait_for()
+    for x, y in ((200, 90), (9, 119), (247, 8)):
+        box = page.locator(".stage").nth(1).bounding_box()
+        place = {"x": (x + 0.5) / WIDTH * box["width"], "y": (y + 0.5) / HEIGHT * box["height"]}
+        page.locator(".stage").nth(1).click(position=place)
+        page.locator(".pinned-title", has_text=f"column {x}, row {y} of").wait_for()
+        page.locator(".top-five").wait_for()
+        first, share = served.labels[y, x], served.confidence[y, x] / 255
+        rows = [(CLASSES[first], share), (CLASSES[(first + 1) % 4], 1 - share)]
+        assert page.locator(".top-five th").all_inner_texts() == [name for name, part in rows if part]
+        shown = [float(text.split()[0]) for text in page.locator(".top-five .figure").all_inner_texts()]
+        assert shown == pytest.approx([100 * part for _, part in rows if part], abs=0.06)
     assert page.locator(".pinned h3").all_inner_texts() == ["Ground truth", "U-Net", "Half size"]
-    assert page.locator(".top-five tr").count() == 2
-    assert page.locator(".top-five th").all_inner_texts() == ["pole", "road"]
+    assert asked.count("likeliest.png") == 1, "further pins ask nobody"
+    assert "could not be loaded" in page.locator(".pinned-panel").nth(2).inner_text()
+
+
+def test_entropy_is_fetched_when_it_is_chosen_and_read_beside_the_class(page: Page, served: Served) -> None:
+    show(page, served, "judged")
+    with page.expect_response("**/entropy.png"):
+        overlay(page, "Entropy")
+    page.locator(".panel .readout", has_text="No entropy was given").first.wait_for()
+    set_opacity(page, 100)
+    dark, light = (np.unravel_index(pick(served.confidence), (HEIGHT, WIDTH)) for pick in (np.argmax, np.argmin))
+    assert sum(pixel(page, *dark[::-1], panel=1)) < 100 < 600 < sum(pixel(page, *light[::-1], panel=1))
+    point_at(page, 40, 60, panel=1)
+    percent = round((255 - int(served.confidence[60, 40])) / 2.55)
+    assert f"entropy {percent} %" in page.locator(".viewer").get_attribute("data-hover")
 
 
 def test_escape_takes_the_pin_away(page: Page, served: Served) -> None:
@@ -783,8 +815,3 @@ def test_full_screen_fills_the_window_and_the_wheel_zooms_there(page: Page, serv
     page.mouse.wheel(0, -200)
     next_frame(page)
     assert float(root.get_attribute("data-scale")) > 1
-
-
-def test_likeliest_classes_must_be_given_for_every_panel() -> None:
-    with pytest.raises(ValueError, match="top_five: 2"):
-        viewer("/photo", [Panel("U-Net", "/mask")], ["a"], [(0, 0, 0)], key="viewer", top_five=[None, None])
