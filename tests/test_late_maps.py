@@ -1,11 +1,13 @@
 """Maps that are made when they are fetched: asked for once, forgotten in time, and a sentence where it goes wrong."""
 
+import asyncio
+import json
 from concurrent.futures import Future
 
 import numpy as np
 import pytest
-from starlette.applications import Starlette
-from starlette.testclient import TestClient
+from starlette.requests import Request
+from starlette.responses import Response
 
 import app.routes as routes
 from app.late_maps import LateMaps, Question
@@ -78,8 +80,11 @@ def test_the_route_answers_bytes_or_a_sentence(tmp_path, image, monkeypatch) -> 
     given: list[Future[Doubts]] = []
     maps = LateMaps(lambda *_: given.pop(0))
     monkeypatch.setattr(routes, "late_maps", lambda: maps)
-    client = TestClient(Starlette(routes=routes.ROUTES))
-    addresses = maps.addresses(question(tmp_path), image, "x")
+
+    def fetched(name: str, kind: str) -> Response:
+        return asyncio.run(routes.doubts(Request({"type": "http", "path_params": {"name": name, "kind": kind}})))
+
+    name = name_of(maps.addresses(question(tmp_path), image, "x")[0])
     for outcome in (FOUND, FOUND, LabError("Out of memory. Take a smaller picture."), None):
         given.append(Future())
         if outcome is None:
@@ -88,14 +93,10 @@ def test_the_route_answers_bytes_or_a_sentence(tmp_path, image, monkeypatch) -> 
             given[-1].set_exception(outcome)
         else:
             given[-1].set_result(outcome)
-    replies = [client.get(address) for address in (*addresses, *addresses)]
+    replies = [fetched(name, kind) for kind in ("entropy", "likeliest", "entropy", "likeliest")]
     assert [reply.status_code for reply in replies] == [200, 200, 503, 409]
-    assert [reply.content for reply in replies[:2]] == [FOUND.entropy, FOUND.likeliest]
-    assert replies[2].json() == {"error": "Out of memory. Take a smaller picture."}
+    assert [reply.body for reply in replies[:2]] == [FOUND.entropy, FOUND.likeliest]
+    assert json.loads(replies[2].body) == {"error": "Out of memory. Take a smaller picture."}
     assert "immutable" in replies[0].headers["cache-control"] and "cache-control" not in replies[2].headers
-    for address in (
-        f"/lab/doubts/{'0' * 40}/entropy.png",
-        addresses[0].replace("entropy", "labels"),
-        "/lab/doubts/../x/entropy.png",
-    ):
-        assert client.get(address).status_code == 404
+    for wrong in (("0" * 40, "entropy"), (name, "labels"), ("../x", "entropy")):
+        assert fetched(*wrong).status_code == 404
