@@ -1,10 +1,10 @@
 """Compare: one frame, its ground truth, and any number of runs side by side; frames sorted by where the runs do badly or disagree."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import streamlit as st
 
+from app.contact_sheet import choose_order, contact_sheet, counted, go_by, sort_frames, watch
 from app.datasets import TITLES, open_again
 from app.pictures import (
     answer_panel,
@@ -12,15 +12,12 @@ from app.pictures import (
     map_address,
     photo_address,
     predict_all,
-    thumbnail_address,
     truth_of,
 )
-from app.services import frame_scorer
 from app.viewer import MOST_PANELS, Panel, viewer
 from app.widgets import (
     class_table,
     empty_state,
-    failed_state,
     latest_of_each_family,
     pick_runs,
     run_colors,
@@ -28,62 +25,12 @@ from app.widgets import (
     with_equal_classes,
 )
 from core.data.dataset import Dataset
-from core.data.frames import Frame
 from core.errors import LabError
-from core.inference.frame_scores import Count, FrameScore
 from core.places import runs_folder
 from core.runs import Run, list_runs
 from core.scoring.confusion import ConfusionMatrix
 
-SORTS = {
-    "name": "By name",
-    "worst": "Worst mIoU first",
-    "apart": "Largest difference first",
-    "unsure": "Least confident first",
-    "class": "Most of a class first",
-}
-SHEET = 12
-"""Frames on one sheet."""
 POLL_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Order:
-    """How frames are sorted: by what, of which run, against which other, for which class."""
-
-    kind: str
-    run_id: str = ""
-    other: str = ""
-    number: int = 0
-
-    def value(self, scores: dict[str, FrameScore], others: dict[str, FrameScore], frame_id: str) -> float | None:
-        """What a frame is sorted by, smallest first; None where it isn't known."""
-        score = scores.get(frame_id)
-        if score is None:
-            return None
-        match self.kind:
-            case "worst":
-                return score.miou
-            case "unsure":
-                return score.confidence
-            case "class":
-                return -score.shares[self.number]
-            case _:
-                other = others.get(frame_id)
-                is_known = other is not None and score.miou is not None and other.miou is not None
-                return -abs(score.miou - other.miou) if is_known else None
-
-    def words(self, value: float) -> str:
-        """The value of a frame as its caption says it."""
-        match self.kind:
-            case "worst":
-                return f"mIoU {value:.1%}"
-            case "unsure":
-                return f"{value:.0%} confident"
-            case "class":
-                return f"{-value:.1%} of the picture"
-            case _:
-                return f"{abs(value):.1%} apart"
 
 
 def choose_source(runs: Sequence[Run]) -> Dataset:
@@ -95,95 +42,6 @@ def choose_source(runs: Sequence[Run]) -> Dataset:
     if len(sources) > 1:
         picked = st.selectbox("Frames from", list(sources), format_func=lambda pair: pair[1] or TITLES[pair[0]])
     return open_again(sources[picked])
-
-
-def choose_order(chosen: Sequence[str], names: dict[str, str], classes: Sequence[str]) -> Order:
-    """Widgets for how frames are sorted."""
-    kinds = [kind for kind in SORTS if kind != "apart" or len(chosen) > 1]
-    left, middle, right = st.columns([2, 2, 2], vertical_alignment="bottom")
-    if st.session_state.get("sort") not in kinds:
-        st.session_state["sort"] = "name"
-    kind = left.selectbox("Sort frames", kinds, format_func=SORTS.get, key="sort")
-    if kind == "name":
-        return Order(kind)
-    run_id = middle.selectbox("Run", list(chosen), format_func=names.get, key="sort-run")
-    if kind == "apart":
-        others = [other for other in chosen if other != run_id]
-        return Order(kind, run_id, right.selectbox("Other run", others, format_func=names.get, key="sort-other"))
-    if kind == "class":
-        number = right.selectbox(
-            "Class", range(len(classes)), format_func=lambda place: classes[place], key="sort-class"
-        )
-        return Order(kind, run_id, number=number)
-    return Order(kind, run_id)
-
-
-def counted(order: Order, dataset: Dataset, frames: Sequence[Frame]) -> list[Count]:
-    """How far the scores are that an order needs: of its run, and of the other."""
-    runs = [run_id for run_id in (order.run_id, order.other) if run_id]
-    return [frame_scorer().count(runs_folder() / run_id, dataset, frames) for run_id in runs]
-
-
-def sort_frames(order: Order, counts: Sequence[Count], frames: Sequence[Frame]) -> tuple[list[str], dict[str, str]]:
-    """Ids of the frames in their order, those that aren't scored yet at the end, and what is said of each."""
-    if not counts:
-        return [frame.id for frame in frames], {}
-    first, last = counts[0].rows, counts[-1].rows
-    values = {frame.id: order.value(first, last, frame.id) for frame in frames}
-    known = {name: value for name, value in values.items() if value is not None}
-    rest = [name for name in values if name not in known]
-    return sorted(known, key=lambda name: known[name]) + rest, {name: order.words(v) for name, v in known.items()}
-
-
-def watch(order: Order, dataset: Dataset, frames: Sequence[Frame], was_done: bool) -> None:
-    """How far the scores are, drawn again while they are counted."""
-    counts = counted(order, dataset, frames)
-    for problem in {count.problem for count in counts if count.problem}:
-        failed_state(problem)
-    done, count = sum(len(count.rows) for count in counts), sum(count.frames for count in counts)
-    if done == count and not was_done:
-        st.rerun()
-    if done < count:
-        st.progress(
-            done / count, f"Scoring frames in the background: {done} of {count}. The order follows as they come."
-        )
-
-
-def go_to(frame_id: str) -> None:
-    """Shows a frame."""
-    st.session_state["image"] = frame_id
-
-
-def move(ids: list[str], by: int) -> None:
-    """Goes to another frame, past the last one to the first."""
-    go_to(ids[(ids.index(st.session_state["image"]) + by) % len(ids)])
-
-
-def contact_sheet(ids: list[str], said: dict[str, str], frames: dict[str, Frame], dataset: Dataset) -> None:
-    """Small pictures of the frames in their order, a button under each that shows it."""
-    pages = -(-len(ids) // SHEET)
-    page = 0
-    if pages > 1:
-        numbers = range(1, pages + 1)
-        if st.session_state.get("sheet", 1) not in numbers:
-            st.session_state["sheet"] = 1
-        page = st.selectbox(f"Sheet, one of {pages}", numbers, key="sheet", width=160) - 1
-    shown = ids[page * SHEET : (page + 1) * SHEET]
-    for start in range(0, len(shown), 4):
-        for column, frame_id in zip(st.columns(4), shown[start : start + 4], strict=False):
-            image, _, digest = truth_of(frames[frame_id], dataset.space)
-            column.html(
-                f'<div class="lab-thumb"><img src="{thumbnail_address(image, digest)}" alt="" width="100%"></div>'
-            )
-            column.button(
-                said.get(frame_id, frame_id.rpartition("/")[2]),
-                key=f"show-{frame_id}",
-                help=frame_id,
-                width="stretch",
-                type="primary" if frame_id == st.session_state["image"] else "secondary",
-                on_click=go_to,
-                args=(frame_id,),
-            )
 
 
 # page layout
@@ -208,7 +66,8 @@ chosen = with_equal_classes(chosen, able)
 names = {run_id: run_name(able[run_id]) for run_id in chosen}
 dataset = choose_source([able[run_id] for run_id in chosen])
 splits = {"val": dataset.val, "train": dataset.train}
-split = st.segmented_control(
+first, *others = st.columns([2, 3, 3, 3])
+split = first.segmented_control(
     "Split",
     list(splits),
     format_func={"val": "Validation", "train": "Training"}.get,
@@ -217,7 +76,7 @@ split = st.segmented_control(
     key="split",
 )
 frames = {frame.id: frame for frame in splits[split]}
-order = choose_order(chosen, names, dataset.space.classes)
+order = choose_order(others, chosen, names, dataset.space.classes)
 counts = counted(order, dataset, splits[split]) if order.run_id else []
 ids, said = sort_frames(order, counts, splits[split])
 if counts:
@@ -229,7 +88,7 @@ picker, back, forth = st.columns([6, 1, 1], vertical_alignment="bottom")
 frame_id = picker.selectbox(
     f"{'Validation' if split == 'val' else 'Training'} frame, one of {len(ids)}", ids, key="image", bind="query-params"
 )
-arguments = {"width": "stretch", "on_click": move}
+arguments = {"width": "stretch", "on_click": go_by}
 back.button("Previous", icon=":material/arrow_back:", shortcut="Left", args=(ids, -1), **arguments)
 forth.button("Next", icon=":material/arrow_forward:", shortcut="Right", args=(ids, 1), **arguments)
 

@@ -16,6 +16,6 @@ class Key {
     }
     const isEntropy = scene.overlay === "entropy";
     const [low, high] = isEntropy ? ["sure", "as good as guessing"] : [`0${NBSP}%`, `100${NBSP}%`];
-    this.element.replaceChildren(make("span", "scale", {}, OVERLAYS[scene.overlay], low, makeRamp(), high));
+    this.element.replaceChildren(make("span", "scale", {}, low, makeRamp(), high));
   }
 }

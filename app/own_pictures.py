@@ -1,0 +1,102 @@
+"""Where the pictures come from that a page shows: files, the camera, a frame of a data set, a saved collection."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app.datasets import open_again
+from app.pictures import Picture, decode_batch, named, saved_picture, truth_of
+from app.widgets import empty_state, failed_state, plain
+from core.data.collections import delete_collection, list_collections
+from core.inference.batches import MAX_BATCH_BYTES, MOST_PICTURES, VIDEO_ENDINGS, VIDEO_FRAMES
+from core.inference.uploads import PICTURE_ENDINGS
+from core.runs import Run
+
+OWN, CAMERA, FRAME, COLLECTION = "Your own pictures", "Camera", "Frame of a data set", "Collection"
+
+
+def uploaded_pictures(files: Sequence[st.runtime.uploaded_file_manager.UploadedFile]) -> list[Picture]:
+    """The pictures in uploaded files; the page says of each that isn't one why. Those of files taken away are forgotten."""
+    known: dict[str, tuple[list[Picture], list[str]]] = st.session_state.get("decoded", {})
+    decoded: dict[str, tuple[list[Picture], list[str]]] = {}
+    for file in files:
+        data = file.getvalue()
+        key = f"{file.file_id}|{len(data)}"
+        if key not in known:
+            with st.spinner(f"Reading {plain(file.name)}"):
+                parts = decode_batch(file.name, data)
+            known[key] = (
+                [named(part.name, part.image) for part in parts if part.image is not None],
+                [f"{part.name}: {part.problem}" for part in parts if part.problem],
+            )
+        decoded[key] = known[key]
+    st.session_state["decoded"] = decoded
+    for _, problems in decoded.values():
+        for problem in problems:
+            failed_state(plain(problem))
+    pictures = [picture for found, _ in decoded.values() for picture in found]
+    if len(pictures) > MOST_PICTURES:
+        st.caption(f"The first {MOST_PICTURES} of {len(pictures)} pictures are shown.")
+    return pictures[:MOST_PICTURES]
+
+
+def from_upload() -> list[Picture]:
+    """Widget for files of one's own."""
+    files = st.file_uploader(
+        f"Pictures of a street (PNG, JPEG, WebP, TIFF, BMP), a ZIP of up to {MOST_PICTURES}, or a short video, of which "
+        f"{VIDEO_FRAMES} frames are taken. They stay on this machine, in memory, for this visit.",
+        type=[*PICTURE_ENDINGS, "zip", *VIDEO_ENDINGS],
+        accept_multiple_files=True,
+        max_upload_size=MAX_BATCH_BYTES // 2**20,
+        key="upload",
+    )
+    return uploaded_pictures(files)
+
+
+def from_camera() -> list[Picture]:
+    """Widget for a picture of the camera."""
+    taken = st.camera_input("A picture of what is before you. It stays on this machine, in memory.", key="camera")
+    return uploaded_pictures([taken] if taken else [])
+
+
+def from_frames(run: Run) -> list[Picture]:
+    """Widgets for a frame of the data set that a run learned on."""
+    dataset = open_again(run.config.dataset)
+    splits = {"val": dataset.val, "train": dataset.train}
+    left, right = st.columns([1, 3])
+    split = left.selectbox("Split", list(splits), key="inspect-split")
+    frames = {frame.id: frame for frame in splits[split]}
+    frame_id = right.selectbox(f"Frame, one of {len(frames)}", list(frames), key=f"inspect-{split}-frame")
+    image, _, digest = truth_of(frames[frame_id], dataset.space)
+    return [Picture(frame_id, image, digest)]
+
+
+def from_collection() -> list[Picture]:
+    """Widgets for a saved collection."""
+    saved = {collection.slug: collection for collection in list_collections()}
+    if not saved:
+        empty_state(
+            "No collection yet",
+            "Drop some pictures of your own, then save them under a name below the masks. Every later run can be shown on them.",
+        )
+        return []
+    left, right = st.columns([5, 1], vertical_alignment="bottom")
+    slug = left.selectbox(
+        "Collection",
+        list(saved),
+        format_func=lambda slug: f"{saved[slug].name} ({len(saved[slug].pictures)})" if slug in saved else slug,
+        key="collection",
+    )
+    with right.popover("Delete", icon=":material/delete:", width="stretch"):
+        st.caption("The pictures of this collection are removed from this machine.")
+        if st.button("Delete the collection", key="delete-collection", type="primary"):
+            delete_collection(slug)
+            st.rerun()
+    return [saved_picture(name, path) for name, path in saved[slug].pictures]
+
+
+def pictures_from(source: str, run: Run) -> list[Picture]:
+    """Widgets for pictures from one of the four sources; frames are those that a run learned on."""
+    if source == FRAME:
+        return from_frames(run)
+    return {OWN: from_upload, CAMERA: from_camera, COLLECTION: from_collection}[source]()
