@@ -32,7 +32,7 @@ class Network:
 
 
 def question(tmp_path, user: str = "a", options=WHOLE) -> Question:
-    return Question(tmp_path / "run", "1", options, user)
+    return Question(tmp_path / "run", "1", options, user, f"tab of {user}")
 
 
 def name_of(address: str) -> str:
