@@ -77,6 +77,15 @@ def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], most:
     return chosen
 
 
+def recall(name: str, options: Sequence[str], default: str) -> None:
+    """Sets the widget of this key to what the session last had or the address says, where that is an option.
+
+    Not by `bind`, which writes an option's label into the address, and forgets it where the options depend on other widgets.
+    """
+    wishes = (st.session_state.get(name), st.query_params.get(name), default)
+    st.session_state[name] = next(wish for wish in wishes if wish in options)
+
+
 def pick_also(label: str, run_id: str) -> None:
     """Adds a run to what is picked in the picker of that label, when it is drawn next."""
     st.session_state[f"also-{label}"] = [run_id]

@@ -20,6 +20,7 @@ from app.widgets import (
     empty_state,
     latest_of_each_family,
     pick_runs,
+    recall,
     run_colors,
     run_name,
     with_equal_classes,
@@ -67,13 +68,9 @@ names = {run_id: run_name(able[run_id]) for run_id in chosen}
 dataset = choose_source([able[run_id] for run_id in chosen])
 splits = {"val": dataset.val, "train": dataset.train}
 first, *others = st.columns([2, 3, 3, 3])
+recall("split", list(splits), "val")
 split = first.segmented_control(
-    "Split",
-    list(splits),
-    format_func={"val": "Validation", "train": "Training"}.get,
-    default="val",
-    required=True,
-    key="split",
+    "Split", list(splits), format_func={"val": "Validation", "train": "Training"}.get, required=True, key="split"
 )
 frames = {frame.id: frame for frame in splits[split]}
 order = choose_order(others, chosen, names, dataset.space.classes)
@@ -82,12 +79,12 @@ ids, said = sort_frames(order, counts, splits[split])
 if counts:
     is_done = all(count.is_done for count in counts)
     st.fragment(watch, run_every=None if is_done else POLL_SECONDS)(order, dataset, splits[split], is_done)
-if st.session_state.get("image") not in frames:
-    st.session_state["image"] = ids[0]
+recall("image", ids, ids[0])
 picker, back, forth = st.columns([6, 1, 1], vertical_alignment="bottom")
 frame_id = picker.selectbox(
-    f"{'Validation' if split == 'val' else 'Training'} frame, one of {len(ids)}", ids, key="image", bind="query-params"
+    f"{'Validation' if split == 'val' else 'Training'} frame, one of {len(ids)}", ids, key="image"
 )
+st.query_params.update(split=split, image=frame_id)
 arguments = {"width": "stretch", "on_click": go_by}
 back.button("Previous", icon=":material/arrow_back:", shortcut="Left", args=(ids, -1), **arguments)
 forth.button("Next", icon=":material/arrow_forward:", shortcut="Right", args=(ids, 1), **arguments)

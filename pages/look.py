@@ -1,7 +1,6 @@
 """Look inside: what one network sees at one pixel. Its feature maps, its attention, its effective receptive field."""
 
 import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
@@ -9,7 +8,7 @@ import streamlit as st
 from app.datasets import open_again
 from app.pictures import answer_panel, decode, layers, look, photo_address, predict, sight_address, truth_of
 from app.viewer import Panel, Point, as_point, viewer
-from app.widgets import empty_state, run_colors, run_label
+from app.widgets import empty_state, recall, run_colors, run_label
 from core.inference.worker import Sight
 from core.places import runs_folder
 from core.runs import Run, list_runs
@@ -39,15 +38,6 @@ def picked_point() -> Point:
 def pick(point: Point) -> None:
     """Writes a picked pixel into the address, where it is found again."""
     st.query_params["at"] = "{:.4f},{:.4f}".format(*point)
-
-
-def recall(name: str, options: Sequence[str], default: str) -> None:
-    """Sets the widget of this key to what the session last had or the address says, where that is an option.
-
-    Not by `bind`, which writes an option's label into the address, and forgets it where the options depend on other widgets.
-    """
-    wishes = (st.session_state.get(name), st.query_params.get(name), default)
-    st.session_state[name] = next(wish for wish in wishes if wish in options)
 
 
 def choose_picture(run: Run) -> tuple[np.ndarray, str, str] | None:

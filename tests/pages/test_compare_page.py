@@ -1,11 +1,14 @@
 """The page Compare through AppTest: splits, sorting by scores that are counted in the background, next and previous."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+
+from app.services import late_maps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,8 +23,10 @@ def with_runs(places, trained_run: Path, monkeypatch) -> list[str]:
     return ids
 
 
-def opened(runs: list[str]) -> AppTest:
+def opened(runs: list[str], **address: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=60).run()
+    for name, value in address.items():
+        app.query_params[name] = value
     app = app.switch_page("../pages/compare.py").run()
     return app.multiselect[0].set_value(runs).run()
 
@@ -58,6 +63,26 @@ def test_next_and_previous_go_round_and_a_split_can_be_chosen(places, with_runs)
     app.segmented_control(key="split").set_value("train").run()
     assert not app.exception and not app.error
     assert len(app.selectbox(key="image").options) == 8
+
+
+def test_an_address_leads_to_its_frame_and_split(places, with_runs) -> None:
+    app = opened(with_runs, split="train")
+    ids = app.selectbox(key="image").options
+    assert len(ids) == 8
+    again = opened(with_runs, split="train", image=ids[5])
+    assert shown(again)["name"] == ids[5]
+    assert (again.query_params["split"], again.query_params["image"]) == (["train"], [ids[5]])
+    assert shown(opened(with_runs, image="nothing"))["name"] == opened(with_runs).selectbox(key="image").options[0]
+
+
+def test_the_pages_give_entropy_and_likeliest_classes_of_each_run(places, with_runs) -> None:
+    truth, *panels = shown(opened(with_runs))["panels"]
+    assert truth["entropy"] is None and truth["likeliest"] is None
+    addresses = [panel[kind] for panel in panels for kind in ("entropy", "likeliest")]
+    assert all(re.fullmatch(r"/lab/doubts/[0-9a-f]{40}/(entropy|likeliest)\.png", address) for address in addresses)
+    assert len(set(addresses)) == 4
+    found = late_maps().ask(addresses[0].split("/")[3]).result(timeout=120)
+    assert found.entropy and found.likeliest
 
 
 def test_frames_are_sorted_by_what_is_asked(places, with_runs) -> None:
