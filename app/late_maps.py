@@ -18,6 +18,8 @@ from core.inference.answers import Doubts
 from core.inference.options import PredictOptions
 
 BUDGET = 128 * 2**20
+MOST_QUESTIONS = 500
+"""About one picture: a frame that a whole class looks at is asked about in many tabs."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,10 @@ class LateMaps:
         with self._lock:
             shown = self._shown.setdefault(digest, _Shown(image))
             self._shown.move_to_end(digest)
-            shown.questions[name] = question
+            shown.questions.pop(name, None)
+            shown.questions[name] = question  # the last one now
+            if len(shown.questions) > MOST_QUESTIONS:
+                del shown.questions[next(iter(shown.questions))]
             while len(self._shown) > 1 and sum(each.image.nbytes for each in self._shown.values()) > self._budget:
                 self._shown.popitem(last=False)
         return f"/lab/doubts/{name}/entropy.png", f"/lab/doubts/{name}/likeliest.png"

@@ -9,6 +9,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+import app.late_maps as late_maps_module
 import app.routes as routes
 from app.late_maps import LateMaps, Question
 from core.errors import LabError
@@ -74,6 +75,13 @@ def test_the_pictures_longest_unseen_go_when_room_is_short(tmp_path, image) -> N
     maps.addresses(question(tmp_path), image, "x")  # seen again: y is now the older one
     names.append(name_of(maps.addresses(question(tmp_path), image, "z")[0]))
     assert [maps.ask(name) is not None for name in names] == [True, False, True]
+
+
+def test_the_questions_about_one_picture_have_a_limit_too(tmp_path, image, monkeypatch) -> None:
+    monkeypatch.setattr(late_maps_module, "MOST_QUESTIONS", 2)
+    maps = LateMaps(Network())
+    names = [name_of(maps.addresses(question(tmp_path, user), image, "x")[0]) for user in "abac"]
+    assert [maps.ask(name) is not None for name in names] == [True, False, True, True]
 
 
 def test_the_route_answers_bytes_or_a_sentence(tmp_path, image, monkeypatch) -> None:
