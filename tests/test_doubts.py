@@ -44,7 +44,8 @@ def decoded(doubts: Doubts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_the_maps_are_those_of_the_probabilities_under_the_same_options(predictor, image, options):
     entropy, classes, shares = decoded(doubts_of(predictor, image, options))
     found = predictor.predict(image, options)
-    assert (classes[:, 0] == found.labels).mean() > 0.9999 and (shares[:, 0] == found.confidence).all()
+    assert (classes[:, 0] == found.labels).mean() > 0.9999
+    assert np.abs(shares[:, 0].astype(int) - found.confidence).max() <= 1  # sums in another order
     probabilities = predictor.probabilities(image, image.shape[:2], options)[0].double().numpy()
     for y, x in ((0, 0), (17, 90), (63, 127)):
         order = np.argsort(-probabilities[:, y, x])[:LIKELIEST]
