@@ -71,7 +71,7 @@ def test_an_address_leads_to_its_frame_and_split(places, with_runs) -> None:
     assert len(ids) == 8
     again = opened(with_runs, split="train", image=ids[5])
     assert shown(again)["name"] == ids[5]
-    assert (again.query_params["split"], again.query_params["image"]) == (["train"], [ids[5]])
+    assert "train" in again.query_params["split"] and ids[5] in again.query_params["image"]
     assert shown(opened(with_runs, image="nothing"))["name"] == opened(with_runs).selectbox(key="image").options[0]
 
 
