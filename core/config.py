@@ -19,6 +19,9 @@ WeightingName = Literal["sqrt", "median", "enet", "none"]
 ScheduleName = Literal["one-cycle", "polynomial", "cosine", "step", "constant"]
 OptimizerName = Literal["adamw", "adam", "adamax", "sgd"]
 CacheKind = Literal["auto", "raw", "jpeg", "off"]
+EngineName = Literal["local", "slurm"]
+CLUSTER_NAME = r"^([A-Za-z0-9_][A-Za-z0-9_.,-]*)?$"
+"""What may name something on a cluster: it becomes a line of a job's script, so nothing that a shell or sbatch would read otherwise."""
 
 
 class _Part(BaseModel):
@@ -310,12 +313,50 @@ class TrainingConfig(_Part):
         return self
 
 
+class RunnerConfig(_Part):
+    """Where the training runs, and what it asks of a cluster; this machine reads none but the first field."""
+
+    engine: EngineName = _field("local", "This machine, or a cluster whose jobs SLURM hands out.")
+    partition: str = _field(
+        "", "Which part of the cluster; empty takes its default.", max_length=100, pattern=CLUSTER_NAME
+    )
+    account: str = _field(
+        "", "Who the hours are charged to, where the cluster asks for it.", max_length=100, pattern=CLUSTER_NAME
+    )
+    nodes: int = _field(1, "Machines that train together.", ge=1, le=64)
+    gpus: int = _field(1, "Graphics cards of each node; 0 trains on its processors.", ge=0, le=16)
+    cpus: int = _field(8, "Processor cores of each node.", "cores", ge=1, le=512)
+    memory: float = _field(0.0, "Memory of each node; 0 leaves it to the cluster.", "GB", ge=0, le=10_000)
+    hours: float = _field(
+        8.0,
+        "The longest that one turn takes; a run that needs more writes a checkpoint and queues again by itself.",
+        "h",
+        gt=0,
+        le=8760,
+    )
+
+
 class RunConfig(_Part):
     """Everything that makes a run, and makes it again."""
 
     dataset: Annotated[DatasetConfig, Field(default_factory=DatasetConfig)]
     model: Annotated[ModelConfig, Field(default_factory=ModelConfig)]
     training: Annotated[TrainingConfig, Field(default_factory=TrainingConfig)]
+    runner: Annotated[RunnerConfig, Field(default_factory=RunnerConfig)]
+
+    @model_validator(mode="after")
+    def _a_job_has_a_place_for_each_process(self) -> "RunConfig":
+        runner, processes = self.runner, self.training.processes
+        if runner.engine == "slurm" and runner.gpus and processes != runner.nodes * runner.gpus:
+            raise ValueError(
+                f"training.processes is {processes}, but {runner.nodes} x {runner.gpus} GPUs are asked for, and each takes a process. "
+                f"Set training.processes to {runner.nodes * runner.gpus}, or change runner.nodes or runner.gpus."
+            )
+        if runner.engine == "slurm" and processes % runner.nodes:
+            raise ValueError(
+                f"training.processes is {processes}, which {runner.nodes} nodes can't share out evenly. Take a multiple of {runner.nodes}."
+            )
+        return self
 
     @model_validator(mode="after")
     def _a_batch_has_a_spread(self) -> "RunConfig":

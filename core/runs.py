@@ -6,10 +6,12 @@
                         lock, then the supervisor, then the trainer
         owner.txt       whose it is; not there for the lab's own
         plan.json       what was decided on this machine before the first step (steps, threads, precision, weights)
-        request.json    what the user wants of it, to stop or to pause: written and removed by the runner, read by the trainer
+        request.json    what is wanted of it: the user's wish to stop or to pause, or the cluster's, to make room and queue again;
+                        written and removed by the runner, read by the trainer
         notes.json      what people call it: name, tags, a note, the run that it was cloned from; not there before any is given
         metrics.jsonl   one JSON object a line, appended by the trainer
         train.log       what the trainer printed, tracebacks included
+        slurm/          what submitit hands to the job of a run on a cluster
         samples/        label maps of fixed validation frames, one folder per evaluation
         scores/         scorecards (core.scorecards)
         last/ best/     checkpoints (core.training.checkpoint)
@@ -31,6 +33,7 @@ from typing import Any, Literal
 import psutil
 from pydantic import TypeAdapter
 
+from core.cluster import job_state
 from core.config import RunConfig, read_config
 from core.errors import LabError
 from core.labels import CITYSCAPES_19, Color
@@ -38,7 +41,8 @@ from core.people import check_may_change, read_owner, write_owner
 
 State = Literal["queued", "running", "paused", "stopped", "finished", "failed", "lost"]
 Which = Literal["last", "best"]
-Request = Literal["stop", "pause"]
+Request = Literal["stop", "pause", "requeue"]
+"""What is wanted of a run: its user wants it to stop or to pause; its cluster wants the nodes, and the run queues again."""
 Failure = Literal["memory", "gpu-memory", "diverged", "data", "disk", "killed", "user", "fault", ""]
 """What ended a failed run, in a word; `user` is anything else that the user can mend, `fault` the lab's own."""
 WRITTEN_STATES = frozenset({"queued", "running", "paused", "stopped", "finished", "failed"})
@@ -46,6 +50,9 @@ ACTIVE_STATES = frozenset({"queued", "running"})
 RUN_ID = re.compile(r"\d{8}-\d{6}-[a-z0-9]+-[0-9a-f]{4}")
 NAME_LENGTH, TAG_LENGTH, TAG_COUNT, NOTE_LENGTH = 80, 30, 20, 5000
 """What fits into a run's notes: characters, but tags for the third."""
+QUIET_SECONDS = 15.0
+"""A run whose job is gone from the cluster and whose status says nothing new for so long is lost: until then its last word may still
+be on its way through the shared disk."""
 NOTES_BYTES = 65_536
 """A larger notes.json was not written by the lab, and isn't read."""
 
@@ -80,7 +87,7 @@ class ProcessId:
 class Status:
     """How a run stands. Times are seconds since 1970; `ticket` orders the queue; `exit` is a code, or minus a signal.
 
-    `remedy` holds changes of the config, part by part, with which a failed run may well succeed.
+    `job` is the number of its job on a cluster; processes that are named beside it lived on one of the cluster's machines. `remedy` holds changes of the config, part by part, with which a failed run may well succeed.
     """
 
     state: State
@@ -91,6 +98,7 @@ class Status:
     ended: float | None = None
     supervisor: ProcessId | None = None
     trainer: ProcessId | None = None
+    job: str = ""
     phase: str = ""
     step: int = 0
     steps_total: int | None = None
@@ -149,6 +157,8 @@ class Run:
         status = self.status
         if status.state not in ACTIVE_STATES:
             return status.state
+        if status.job:
+            return self._state_on_cluster()
         hands = (status.supervisor, status.trainer)
         if any(hand is not None and hand.is_alive() for hand in hands):
             return status.state
@@ -156,6 +166,14 @@ class Run:
         if status.state == "queued" and status.supervisor is None and time.time() - status.updated < 30:
             return "queued"
         return "lost"
+
+    def _state_on_cluster(self) -> State:
+        """The state of a run with a job: its processes live elsewhere, so the cluster is asked, and believed when it answers."""
+        status = self.status
+        said = job_state(status.job, _account(self.path), since=status.updated)
+        if said == "waiting":
+            return "queued"  # also where it was torn from its node without a word
+        return "lost" if said == "gone" and time.time() - status.updated > QUIET_SECONDS else status.state
 
     @property
     def is_active(self) -> bool:
@@ -306,6 +324,11 @@ def request_pause(path: Path) -> None:
     _request(path, "pause")
 
 
+def request_requeue(path: Path) -> None:
+    """The same, but the run then queues again by itself: the cluster takes its nodes back."""
+    _request(path, "requeue")
+
+
 def requested(path: Path) -> Request | None:
     """What the run was asked for. Costs one look at the folder (a few microseconds)."""
     try:
@@ -314,7 +337,8 @@ def requested(path: Path) -> Request | None:
         return None
     except (OSError, ValueError):
         return "stop"  # something was asked for, and either way the run ends with a checkpoint
-    return "pause" if asked == {"action": "pause"} else "stop"
+    action = asked.get("action") if isinstance(asked, dict) else None
+    return action if action in ("pause", "requeue") else "stop"
 
 
 def clear_request(path: Path) -> None:
@@ -485,6 +509,14 @@ def _cut_torn_tail(path: Path) -> None:
             position = start
         if position < size:
             file.truncate(position)
+
+
+def _account(path: Path) -> int:
+    """The number of the account that a folder belongs to, and so do the jobs of its run."""
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return -1
 
 
 def _folder_time(path: Path) -> float:

@@ -13,6 +13,7 @@ HEAVY = ("torch", "timm", "torchvision")
 LIGHT_CORE = (
     "core",
     "core.anatomy",
+    "core.cluster",
     "core.commands",
     "core.commands.data",
     "core.commands.options",
@@ -56,10 +57,14 @@ LIGHT_CORE = (
     "core.people",
     "core.places",
     "core.runner",
+    "core.runner.control",
     "core.runner.jobs",
     "core.runner.local",
     "core.runner.slots",
+    "core.runner.slurm",
     "core.runner.supervisor",
+    "core.runner.trainer",
+    "core.runner.turn",
     "core.runs",
     "core.scorecards",
     "core.scorecards.__main__",
@@ -135,7 +140,16 @@ def test_arrows_point_one_way(folder, never):
 
 
 LAYERS = (
-    {"core.errors", "core.labels", "core.families", "core.encoders", "core.anatomy", "core.places", "core.people"},
+    {
+        "core.errors",
+        "core.labels",
+        "core.families",
+        "core.encoders",
+        "core.anatomy",
+        "core.cluster",
+        "core.places",
+        "core.people",
+    },
     {"core.config"},
     {"core.hardware"},
     {"core.runs", "core.weights", "core.data", "core.models", "core.scoring"},

@@ -356,8 +356,8 @@ def fingerprint(run):
 SUPERVISOR = """
 import sys
 from pathlib import Path
-from core.runner import supervisor
-supervisor.TRAINER = ({trainer!r},)
+from core.runner import supervisor, trainer
+trainer.TRAINER = ({trainer!r},)
 supervisor.PATIENCE = 0.05
 sys.exit(supervisor.main(Path(sys.argv[1])))
 """

@@ -5,6 +5,7 @@ resumed run enters at any step. Items are keyed by (seed, epoch, frame), hence i
 """
 
 import math
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -266,6 +267,10 @@ def build_loader(
 def _settle_worker(_worker: int) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        # Torch has just made a loading process mortal again. In a cluster's job everyone is sent the signal, and the trainer
+        # needs its frames until its checkpoint is written.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     worker = get_worker_info()
     # A loader of crops and one of whole frames may be at work at once.
     worker.dataset.store.share(2 * worker.num_workers)

@@ -25,6 +25,8 @@ else:
 
 SLOTS = ".slots"
 """The folder of the locks, in the folder of the runs."""
+TRAINER_LOCK = "trainer"
+"""The lock in the folder of a cluster's run, which its trainer holds for as long as it lives, on whichever machine."""
 DECISION_SECONDS = 20.0
 """A decision about the queue takes milliseconds; whoever waits this long for another's gives up."""
 

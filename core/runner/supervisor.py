@@ -14,13 +14,12 @@ from core.places import PROJECT
 from core.runner.endings import end_of
 from core.runner.local import devices_of, runs_before
 from core.runner.slots import SLOTS, Slot, deciding
-from core.runs import ACTIVE_STATES, ProcessId, Run, read_run, read_status, update_status
+from core.runner.trainer import trainer_command
+from core.runs import ACTIVE_STATES, ProcessId, read_run, read_status, update_status
 
 PATIENCE = 0.2
 """Seconds between two looks of the first in the queue; everyone waits as much longer for each run that goes first."""
 LONGEST_PATIENCE = 5.0
-TRAINER = ("-u", "-m", "core.training")
-"""What Python is asked to train with; the run's folder follows."""
 
 
 def main(run: Path) -> int:
@@ -44,12 +43,7 @@ def main(run: Path) -> int:
             time.sleep(min(PATIENCE * (1 + ahead), LONGEST_PATIENCE))
         else:
             return 0
-        trainer = subprocess.Popen(
-            [sys.executable, *_launcher(found), *TRAINER, str(run), "--supervised"],
-            cwd=PROJECT,
-            stdin=subprocess.PIPE,
-            **slot.inheritance,
-        )
+        trainer = subprocess.Popen(trainer_command(found), cwd=PROJECT, stdin=subprocess.PIPE, **slot.inheritance)
         # From here on the status is the trainer's: it waits for this pipe to close before it writes.
         update_status(run, trainer=ProcessId.of(trainer.pid))
         trainer.stdin.close()
@@ -59,21 +53,6 @@ def main(run: Path) -> int:
     if status is None or (status.state in ACTIVE_STATES and status.supervisor == myself):
         update_status(run, **end_of(run, code))
     return code
-
-
-def _launcher(run: Run) -> list[str]:
-    """What starts several processes of a team, and watches over them; nothing for one."""
-    processes = run.config.training.processes if run.config else 1
-    if processes == 1:
-        return []
-    return [
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={processes}",
-        "--no-python",
-        sys.executable,
-    ]
 
 
 def _waits(run: Path, myself: ProcessId) -> bool:

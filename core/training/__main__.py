@@ -1,7 +1,8 @@
 """`python -m core.training RUN_DIR`: the trainer's process.
 
 Writes how it stands into status.json, prints into train.log (or, run by hand, onto the terminal with a progress bar), and
-ends with exit code 0 when finished, stopped or paused, 42 when the user can mend what went wrong, 1 when the lab is at fault.
+ends with exit code 0 when finished, stopped, paused or about to queue again, 42 when the user can mend what went wrong, 1 when the
+lab is at fault.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from tqdm import tqdm
 from core.config import RunConfig, read_config
 from core.errors import DivergedError, LabError
 from core.runner.local import devices_of
-from core.runner.slots import SLOTS, Slot
+from core.runner.slots import SLOTS, TRAINER_LOCK, Slot
 from core.runs import Failure, ProcessId, clear_request, read_run, read_status, update_status
 from core.training.memory import keep_freed_memory
 
@@ -53,7 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _accompany(run, found.config)
     slot = None if options.supervised else Slot(run.parent / SLOTS, *sorted(devices_of(found)))
     if slot:
-        if any(hand is not None and hand.is_alive() for hand in (found.status.supervisor, found.status.trainer)):
+        hands = (found.status.supervisor, found.status.trainer)
+        if any(hand is not None and hand.is_alive() for hand in hands) or (found.status.job and found.is_active):
             print(f"Run {found.id} is {found.state} already: stop it first.", file=sys.stderr)
             return USER_ERROR
         if not slot.acquire():
@@ -62,6 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
             )
             return USER_ERROR
         clear_request(run)
+    alone = Slot(run, TRAINER_LOCK) if found.config.runner.engine == "slurm" else None
+    if alone and not alone.acquire():
+        print(f"Another trainer is at run {found.id}.", file=sys.stderr)
+        return USER_ERROR
     stop = _StopSignal()
     if not by_hand and hasattr(os, "nice"):
         os.nice(5)  # the page that shows the curves must stay quick
@@ -72,6 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
         run,
         state="running",
         trainer=ProcessId.of(os.getpid()),
+        job=found.status.job if options.supervised else "",
         started=started,
         ended=None,
         error=None,
@@ -85,7 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         state = train(run, found.config, status, stop.is_set)
         status.close()
-        update_status(run, state=state, phase="", seconds_left=None, ended=time.time(), exit=0, **status.pending)
+        ended = None if state == "queued" else time.time()
+        update_status(run, state=state, phase="", seconds_left=None, ended=ended, exit=0, **status.pending)
         print(f"The run is {state}.")
         return 0
     except BaseException as error:
@@ -218,12 +226,16 @@ def _end_status(run: Path, **facts: Any) -> None:
 
 
 class _StopSignal:
-    """Ctrl-C or a polite kill ends the training after its present step, with a checkpoint; a second one ends it at once."""
+    """Ctrl-C or a polite kill ends the training after its present step, with a checkpoint; a second one ends it at once.
+
+    A signal that was ignored when this process began stays so: whoever started it decides in its stead, as in a cluster's job.
+    """
 
     def __init__(self) -> None:
         self._set = False
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._receive)
 
     def is_set(self) -> bool:
         return self._set

@@ -47,8 +47,8 @@ class _StopAsked(BaseException):
 
 def train(
     run: Path, config: RunConfig, report: Report, should_stop: Callable[[], bool]
-) -> Literal["finished", "stopped", "paused"]:
-    """Trains a run from where it stands to its end, or until it is asked to stop or to pause.
+) -> Literal["finished", "stopped", "paused", "queued"]:
+    """Trains a run from where it stands to its end, or until it is asked to stop, to pause or to queue again.
 
     Args:
         run: its folder. A `last` checkpoint there is gone on from, and the result is the same to the last bit (on a CPU)
@@ -67,7 +67,8 @@ def train(
         state = "stopped"
     finally:
         team.leave()
-    return "paused" if state == "stopped" and requested(run) == "pause" else state
+    meant = {"pause": "paused", "requeue": "queued"}.get(requested(run), state)
+    return meant if state == "stopped" else state
 
 
 def _train(

@@ -1,0 +1,58 @@
+"""The command that trains a run on one machine: Python alone, or torchrun for several processes."""
+
+import sys
+from dataclasses import dataclass
+
+from core.runs import Run
+
+TRAINER = ("-u", "-m", "core.training")
+"""What Python is asked to train with; the run's folder follows."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A machine among `nodes` that train together, by its number; the first of them is found under an address and a port."""
+
+    node: int = 0
+    nodes: int = 1
+    address: str = ""
+    port: int = 0
+
+
+def trainer_command(run: Run, place: Place | None = None) -> list[str]:
+    """The command, for whoever holds the devices; it trains once its standard input has ended.
+
+    Args:
+        run: with its config.
+        place: on a cluster: the machine among those that train.
+    """
+    processes = run.config.training.processes if run.config else 1
+    launcher = _launcher(processes, place) if processes > 1 else []
+    return [sys.executable, *launcher, *TRAINER, str(run.path), "--supervised"]
+
+
+def _launcher(processes: int, place: Place | None) -> list[str]:
+    """What starts several processes of a team, and watches over them."""
+    # A signal of the cluster reaches everyone in a job; torchrun would end the team at it.
+    hearing = ["--signals-to-handle=SIGINT"] if place else []
+    place = place or Place()
+    meeting = (
+        ["--standalone"]
+        if place.nodes == 1
+        else [
+            f"--nnodes={place.nodes}",
+            f"--node-rank={place.node}",
+            f"--master-addr={place.address}",
+            f"--master-port={place.port}",
+        ]
+    )
+    here = processes // place.nodes
+    return [
+        "-m",
+        "torch.distributed.run",
+        *hearing,
+        *meeting,
+        f"--nproc-per-node={here}",
+        "--no-python",
+        sys.executable,
+    ]
