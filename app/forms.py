@@ -63,7 +63,7 @@ def encoder_box(family: str, key: str) -> str:
 def field_label(name: str, field: FieldInfo) -> str:
     """A field's name as a person would write it, with its unit."""
     unit = (field.json_schema_extra or {}).get("unit")
-    words = name.replace("_", " ").capitalize()
+    words = {"gpus": "GPUs", "cpus": "CPUs"}.get(name, name.replace("_", " ").capitalize())
     return f"{words} ({unit})" if unit else words
 
 

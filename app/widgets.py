@@ -155,14 +155,15 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
     Args:
         run: to show.
         color: the run's own.
-        position: how many runs go before it, while it is queued.
+        position: how many runs go before it, or jobs of its cluster, while it is queued.
     """
     status = run.status
     state = run.state
     share = min(1.0, status.step / status.steps_total) if status.steps_total else 0.0
     facts = []
     if state == "queued":
-        facts.append(f"waits for {position} run{'s' if position != 1 else ''} before it" if position else "starts now")
+        who, turn = ("job", "waits for its nodes") if status.job else ("run", "starts now")
+        facts.append(f"waits for {position} {who}{'s' if position != 1 else ''} before it" if position else turn)
     elif state == "running" and status.phase not in ("training", "scoring"):
         facts.append(status.phase or "starting")
     if status.steps_total:

@@ -80,7 +80,9 @@ def states(ids: list[str], colors: dict[str, str]) -> None:
 def active_buttons(run: Run) -> None:
     """What can be done with a run that waits or trains. Raises LabError when it can't be done after all."""
     asked = requested(run.path)
-    if run.state == "queued":
+    if asked == "requeue":
+        asked = None  # its cluster's wish, not a person's
+    if run.state == "queued" and not run.status.job:
         for step, word, icon in ((-1, "Up", ":material/arrow_upward:"), (1, "Down", ":material/arrow_downward:")):
             if st.button("", key=f"{word}-{run.id}", icon=icon, help=f"{word} in the queue."):
                 runner.move(run.path, step)
@@ -280,6 +282,8 @@ def details(run_id: str) -> None:
                 run.plan.get("hardware", ""),
                 f"{run.plan.get('parameters', 0) / 1e6:.1f} million parameters.",
             ]
+        if run.status.job:
+            facts.append(f"Job {plain(run.status.job)} on the cluster.")
         st.caption(" ".join(facts))
         with st.expander("Configuration"):
             st.json(run.config.model_dump(), expanded=True)

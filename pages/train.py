@@ -11,12 +11,14 @@ from app.rehearsing import COLOR, rate_test_panel, rehearsal_panel
 from app.services import inference_worker
 from app.widgets import failed_state
 from core import runner
+from core.cluster import cluster_is_there
 from core.config import (
     PRESET_HELP,
     PRESETS,
     DatasetConfig,
     ModelConfig,
     RunConfig,
+    RunnerConfig,
     TrainingConfig,
     read_config,
     with_preset,
@@ -33,6 +35,7 @@ FAMILY_HELP = {
     "unet": "A path down and a path up, joined at every level. Follows outlines best; costs more per frame.",
     "vit": "Patches that look at each other everywhere. Needs pretrained weights to shine; sees at patch size.",
 }
+ENGINE_TITLES = {"local": "This machine", "slurm": "Cluster (SLURM)"}
 OFTEN_CHANGED = ["learning_rate", "batch_size", "seed"]
 READING = ["height", "width", "train_limit", "train_sample", "val_limit", "cache"]
 SMALL = (64, 128)
@@ -165,6 +168,29 @@ def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
     return preset, values, reading
 
 
+def choose_engine() -> dict[str, Any]:
+    """The part `runner`: this machine, or what is asked of the cluster. Only where jobs can be submitted."""
+    if not cluster_is_there():
+        return {}
+    st.subheader("4 Where")
+    engine = st.segmented_control(
+        "Engine",
+        list(ENGINE_TITLES),
+        format_func=ENGINE_TITLES.get,
+        default="local",
+        required=True,
+        help=RunnerConfig.model_fields["engine"].description,
+        key="engine",
+    )
+    if engine == "local":
+        return {"engine": engine}
+    fields = [name for name in RunnerConfig.model_fields if name != "engine"]
+    st.caption(
+        "Each network is a job of its own. Data and runs must lie on a disk that the nodes share with this machine."
+    )
+    return {"engine": engine} | fields_form(RunnerConfig, fields, {}, key="cluster")
+
+
 def take_remedies(prefixes: tuple[str, ...]) -> None:
     """Puts what a rehearsal or a range test proposed, and the user took, into the widgets, before they are made."""
     for remedy in st.session_state.pop("remedies", {}).values():
@@ -210,6 +236,7 @@ else:
     st.caption("Choose at least one network.")
 st.subheader("3 Length")
 preset, training_values, reading_values = choose_length()
+runner_values = choose_engine()
 
 configs: list[RunConfig] = []
 try:
@@ -220,6 +247,7 @@ try:
                     "dataset": dataset_values | reading_values,
                     "model": network["model"],
                     "training": training_values | network["training"],
+                    "runner": runner_values,
                 },
                 preset,
             )
@@ -231,6 +259,8 @@ except LabError as error:
         failed_state(error)
 if dataset and configs:
     with st.expander("Try first: what it will take, and which learning rate", icon=":material/timer:"):
+        if runner_values.get("engine") == "slurm":
+            st.caption("This is tried on this machine: on the cluster's nodes time and memory will differ.")
         rehearsal_panel(configs, "rehearsal")
         tried = 0
         if len(configs) > 1:
@@ -244,7 +274,8 @@ if dataset and configs:
             )
         rate_test_panel(configs[tried], "rate")
 ready = bool(configs) and (dataset is not None or dataset_values["name"] == "streets")
-label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks, one after the other"
+turns = "" if runner_values.get("engine") == "slurm" else ", one after the other"
+label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks{turns}"
 if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch"):
     try:
         for config in configs:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.config import DatasetConfig, TrainingConfig
+from core.config import DatasetConfig, RunnerConfig, TrainingConfig
 from core.places import PROJECT
 
 UNSEEN = {"layer_decay"}
@@ -49,3 +49,23 @@ def test_a_schedule_that_can_not_be_is_said_where_it_is_set(page):
     page.selectbox(key="rarely-schedule").set_value("step").run()
     assert not page.exception
     assert any("learning rate over" in caption.value for caption in page.caption)
+
+
+def test_without_a_cluster_none_is_offered(page, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert not {"engine", *RunnerConfig.model_fields} & field_names(page.run())
+
+
+def test_every_field_of_a_cluster_can_be_set_where_there_is_one(page, tmp_path, monkeypatch):
+    (tmp_path / "sbatch").write_text("#!/bin/sh\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    page.run()
+    assert {"engine", *RunnerConfig.model_fields} & field_names(page) == {"engine"}
+    page.button_group(key="engine").set_value("slurm").run()
+    assert not page.exception
+    assert set(RunnerConfig.model_fields) <= field_names(page)
+    # What doesn't go together is said before anything is launched.
+    page.number_input(key="cluster-gpus").set_value(2).run()
+    assert any("Set training.processes to 2" in error.value for error in [*page.error, *page.markdown])
+    assert page.button(key="launch").disabled
