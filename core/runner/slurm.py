@@ -106,7 +106,7 @@ def _submit(run: Run) -> str:
     )
     try:
         return str(executor.submit(Training(run.path, 60.0 * minutes)).job_id)
-    except (submitit.core.utils.FailedJobError, OSError) as error:
+    except (RuntimeError, OSError) as error:  # submitit's own are all the former
         raise LabError(
             f"The cluster didn't take the job: {_last_words(error)}. Change what is asked of it, or try again."
         ) from None
