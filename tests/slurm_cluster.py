@@ -85,10 +85,10 @@ class Cluster:
         self._launch("slurmctld", "-D")
         self._wait(lambda: "is UP" in self.ask("scontrol", "ping"), "slurmctld")
 
-    def kill_controller(self) -> None:
-        """As when its machine loses power."""
-        self.daemons["slurmctld"].kill()
-        self.daemons["slurmctld"].wait()
+    def stop_controller(self) -> None:
+        """As for an update. One that is killed forgets what it did since it last wrote, and keeps a node waiting for minutes."""
+        self.daemons["slurmctld"].terminate()
+        self.daemons["slurmctld"].wait(60)
 
     def stop(self) -> None:
         """Ends every job, then the daemons."""

@@ -135,9 +135,9 @@ def test_ten_runs_go_through_one_slot_in_order_and_none_twice(slurm_here, limite
     assert read_run(cancelled).state == "stopped"
     wait_until(lambda: read_status(cancelled).job not in slurm_here.ask("squeue", "-h", "-o", "%A").split())
 
-    # The controller dies: what trains goes on, nothing is lost, and a new run is refused in words.
+    # The controller goes: what trains goes on, nothing is lost, and a new run is refused in words.
     wait_until(lambda: read_status(runs[1]).started, LONG)
-    slurm_here.kill_controller()
+    slurm_here.stop_controller()
     ask_anew()
     assert {read_run(run).state for run in runs} <= {"queued", "running", "finished", "stopped"}
     with pytest.raises(LabError, match="didn't take the job: .*[Uu]nable to contact slurm controller"):
