@@ -11,6 +11,7 @@ from app.datasets import TITLES
 from app.diagnosing import diagnosis_panel
 from app.film import run_film
 from app.forms import fields_form
+from app.sharing import bring_panel, share_panel
 from app.widgets import (
     class_table,
     empty_state,
@@ -299,6 +300,7 @@ if not everyone:
     _, middle, _ = st.columns([2, 2, 2])
     if middle.button("Train a network", type="primary", width="stretch", icon=":material/model_training:"):
         st.switch_page("../pages/train.py")
+    bring_panel(look_at)
     bin_of_runs()
     st.stop()
 by_id = {run.id: run for run in everyone}
@@ -323,6 +325,7 @@ if opened and opened[1] in by_id:
     {"again": again, "notes": annotate, "delete": delete}[opened[0]](by_id[opened[1]])
 if not chosen:
     st.caption("Choose one or several runs.")
+    bring_panel(look_at)
     bin_of_runs()
     st.stop()
 names = {run_id: run_name(by_id[run_id]) for run_id in chosen}
@@ -349,7 +352,9 @@ with pictures:
     st.subheader("What it sees")
     run_film(focus)
     details(focus)
+    share_panel(focus)
 with table:
     st.subheader("Per class")
     scores(chosen, focus, names, colors)
+bring_panel(look_at)
 bin_of_runs()

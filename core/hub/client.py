@@ -70,6 +70,14 @@ def checked_repo(text: str) -> str:
     return repo
 
 
+def is_logged_in() -> bool:
+    """Whether a token for the Hub is set on this machine; the Hub isn't asked whether it is a good one."""
+    try:
+        return bool(get_token())
+    except Exception:  # a login that has to be renewed, and can't be now
+        return False
+
+
 def look_up(repo: str, revision: str = "") -> Listing:
     """What a repository holds at a revision; the newest commit where none is named. Raises LabError."""
     revision = revision.strip()
@@ -142,16 +150,13 @@ def in_words(repo: str, revision: str = "", writes: bool = False) -> Iterator[No
     Raises:
         LabError: in place of any other error.
     """
-    problem = ""
     try:
         yield
     except LabError:
         raise
     except Exception as error:
-        problem = _sentence(error, repo, revision, writes)
-    # Outside of the handler: an error of the client holds its request, and that holds the token.
-    if problem:
-        raise LabError(problem)
+        # An error of the client tells its request, and that holds the token: it is not chained.
+        raise LabError(_sentence(error, repo, revision, writes)) from None
 
 
 def _sentence(error: BaseException, repo: str, revision: str, writes: bool) -> str:

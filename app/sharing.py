@@ -1,0 +1,162 @@
+"""The Hub on the page Runs: the panel that shares a run there, and the one that brings a run from there.
+
+Each goes on in a process of its own, closed tab or not, as long as the server runs. Nobody types a token here.
+"""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from app.services import transfers
+from app.widgets import failed_state, plain, run_label, size_words
+from core.errors import LabError
+from core.hub.card import model_card
+from core.hub.client import checked_repo, is_logged_in
+from core.hub.transfers import Action, Request, Transfer
+from core.places import runs_folder
+from core.runs import Run, read_run
+
+DOING = {"push": "Sharing", "pull": "Bringing"}
+
+
+def share_panel(run_id: str) -> None:
+    """Pushes a run to the Hub: the form or, while something is being pushed, how far it is."""
+    run = read_run(runs_folder() / run_id)
+    with st.expander("Share on the Hub", icon=":material/cloud_upload:"):
+        transfer = transfers().latest("push")
+        if transfer and transfer.state == "running":
+            _progress("push")
+            return
+        if transfer and transfer.request.run == run_id:
+            _how_it_was_shared(transfer)
+        if run.config is None or not run.has_checkpoint("best"):
+            st.caption("A run can be shared from its first evaluation on.")
+            return
+        if not is_logged_in():
+            st.markdown(
+                "Nobody is logged in to the [Hugging Face Hub](https://huggingface.co) on the lab's machine. Type `hf auth login` in a "
+                "terminal there, with a token that may write; or start the lab with `HF_TOKEN` set. The lab asks for no token and keeps none."
+            )
+            st.button("Look again", key="share-again", icon=":material/refresh:")
+            return
+        _share_form(run)
+
+
+def bring_panel(look_at: Callable[[str], None]) -> None:
+    """Pulls a run from the Hub: the form or, while one comes, how far it is. Who has watched it come is shown it by `look_at`."""
+    with st.expander("Bring a run from the Hub", icon=":material/cloud_download:"):
+        transfer = transfers().latest("pull")
+        if transfer and transfer.state == "running":
+            st.session_state["bring-watched"] = transfer
+            _progress("pull")
+            return
+        if transfer:
+            _how_it_came(transfer, look_at)
+        st.caption(
+            "A network that somebody pushed from this lab. Two files are taken, safetensors and JSON; both are checked in full, and "
+            "nothing in them is run. It then stands beside your own runs."
+        )
+        left, right = st.columns([3, 2])
+        repo = left.text_input("Repository", key="bring-repo", placeholder="anna/street-unet", max_chars=200)
+        revision = right.text_input(
+            "Revision",
+            key="bring-revision",
+            placeholder="the newest",
+            max_chars=100,
+            help="A branch, a tag or a commit. Whatever is named, the commit it means now is remembered.",
+        )
+        if st.button("Bring it", key="bring-start", type="primary", icon=":material/download:"):
+            _start(Request("pull", repo, revision=revision))
+
+
+def _share_form(run: Run) -> None:
+    st.caption(
+        f"{plain(run_label(run))}: weights, class table, preprocessing, settings and scores. No path, log or note."
+    )
+    repo = st.text_input(
+        "Repository",
+        key=f"share-repo-{run.id}",
+        placeholder="your-name/street-unet",
+        max_chars=200,
+        help="It is made where it isn't there. Pushed again, a run is a new commit of it.",
+    )
+    public = st.checkbox(
+        "Everyone may see it",
+        key=f"share-public-{run.id}",
+        help="Otherwise it is private: yours, and of those you invite on its page.",
+    )
+    own_pictures = _picture_choice(run)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        start = st.button("Push", key=f"share-start-{run.id}", type="primary", icon=":material/upload:")
+        with st.popover("Read the card", icon=":material/description:"):
+            st.code(
+                model_card(run, repo.strip() or "your-name/street-unet"),
+                language="markdown",
+                height=420,
+                wrap_lines=True,
+            )
+    if start:
+        _start(Request("push", repo, run=run.id, public=public, own_pictures=own_pictures))
+
+
+def _picture_choice(run: Run) -> bool:
+    """What the card shows of the run's data; returns what the user says of pictures of their own."""
+    match run.config.dataset.name:
+        case "streets":
+            st.caption("The card shows three street scenes with their masks.")
+        case "cityscapes":
+            st.caption("The card shows no pictures: those of Cityscapes may not be passed on.")
+        case _:
+            return st.checkbox(
+                "Show three of my pictures with their masks",
+                key=f"share-pictures-{run.id}",
+                help="They are yours, and whoever can be recognised in them agrees.",
+            )
+    return False
+
+
+def _start(request: Request) -> None:
+    try:
+        checked_repo(request.repo)
+        transfers().start(request)
+    except (LabError, OSError) as error:
+        failed_state(plain(str(error)))
+        return
+    st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _progress(action: Action) -> None:
+    """How far it is, and its one button. At its end the page is drawn anew."""
+    transfer = transfers().latest(action)
+    if transfer is None or transfer.state != "running":
+        st.rerun()
+    share = min(1.0, transfer.done / transfer.total) if transfer.total else 0.0
+    facts = f" · {size_words(transfer.done)} of {size_words(transfer.total)}" if transfer.total else ""
+    st.progress(share, plain(f"{transfer.what}{facts}"))
+    st.caption(f"{DOING[action]} {plain(transfer.request.repo)}. This goes on when you close the tab.")
+    st.button("Cancel", key=f"{action}-cancel", icon=":material/cancel:", on_click=transfer.cancel)
+
+
+def _how_it_was_shared(transfer: Transfer) -> None:
+    result = transfer.result
+    if transfer.state == "finished":
+        seen = "only you and those you invite can see it" if result["is_private"] else "everyone can see it"
+        st.success(f"It is at [{plain(result['repo'])}]({result['address']}); {seen}. Commit {result['commit'][:8]}.")
+    elif transfer.state == "cancelled":
+        st.info("Cancelled. Nothing was published; an empty repository may be there now.", icon=":material/cancel:")
+    else:
+        failed_state(plain(transfer.what))
+
+
+def _how_it_came(transfer: Transfer, look_at: Callable[[str], None]) -> None:
+    if transfer.state == "finished":
+        run_id = transfer.result["run"]
+        if st.session_state.pop("bring-watched", None) is transfer:
+            st.toast(f"{plain(transfer.request.repo)} is here.", icon=":material/download_done:")
+            look_at(run_id)
+        st.success(f"{plain(transfer.request.repo)} is here as run {run_id}.")
+    elif transfer.state == "cancelled":
+        st.info("Cancelled. Nothing of it is among the runs.", icon=":material/cancel:")
+    else:
+        failed_state(plain(transfer.what))
