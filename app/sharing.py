@@ -10,6 +10,7 @@ import streamlit as st
 from app.services import transfers
 from app.widgets import failed_state, plain, run_label, size_words
 from core.errors import LabError
+from core.families import REFERENCE
 from core.hub.card import model_card
 from core.hub.client import checked_repo, is_logged_in
 from core.hub.transfers import Action, Request, Transfer
@@ -31,6 +32,9 @@ def share_panel(run_id: str) -> None:
             _how_it_was_shared(transfer)
         if run.config is None or not run.has_checkpoint("best"):
             st.caption("A run can be shared from its first evaluation on.")
+            return
+        if run.config.model.family == REFERENCE:
+            st.caption("This network is on the Hub already: others published it.")
             return
         if not is_logged_in():
             st.markdown(

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from core.encoders import encoder_title
 from core.errors import LabError
-from core.families import FAMILIES, Family, options_of
+from core.families import FAMILIES, REFERENCE, REFERENCE_TITLES, Family, options_of
 
 DatasetName = Literal["streets", "cityscapes", "folder"]
 Annotations = Literal["fine", "coarse", "fine+coarse"]
@@ -151,11 +151,17 @@ class ModelConfig(_Part):
     grad_checkpointing: bool = _field(
         False, "Compute activations again in the backward pass: less memory, a third more time."
     )
+    # Reference
+    architecture: str = _field(
+        "",
+        "What a reference network is built from, as JSON; filled in when one is brought from the Hub.",
+        max_length=100_000,
+    )
 
     @property
     def encoder_name(self) -> str:
         """The encoder that will be built, with the family's default filled in."""
-        return self.encoder or FAMILIES[self.family].default_encoder
+        return self.encoder or (FAMILIES[self.family].default_encoder if self.family != REFERENCE else "")
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -165,6 +171,8 @@ class ModelConfig(_Part):
     @property
     def title(self) -> str:
         """How a person would call this network."""
+        if self.family == REFERENCE:
+            return REFERENCE_TITLES.get(self.encoder, "Reference")
         name = FAMILIES[self.family].title
         if self.family == "fcn":
             name = f"FCN-{self.stride}s"

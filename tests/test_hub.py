@@ -572,6 +572,7 @@ ONE = {"name": "road", "color": [1, 2, 3]}
         ({"version": 2}, "another version of the lab"),
         ({"run__model__family": "evil"}, "must be one of"),
         ({"run__model__family": "os.system"}, "must be one of"),
+        ({"run__model": {"family": "reference", "encoder": "segformer"}}, "comes from where it was published"),
         ({"run__model__encoder": "../../evil"}, "encoder"),
         ({"run__model__encoder": "no_such_encoder", "run__model__width": 32}, "timm knows no encoder"),
         ({"run__model__width": 10**9}, "width"),
@@ -655,12 +656,11 @@ def test_what_shall_be_private_does_not_go_where_everyone_sees_it(hub, lab, run)
     assert not lab.ask("push", token=TOKEN, run=run.name, public=True)["is_private"]
 
 
-def test_a_class_table_of_another_size_comes_back_as_it_was(tmp_path, tiny_config):
+def test_a_class_table_of_another_size_comes_back_as_it_was(tiny_config):
     from core.hub.published import read_published
 
-    path = tmp_path / "config.json"
-    path.write_text(published_text(tiny_config(), CITYSCAPES_34.classes, CITYSCAPES_34.colors, 3, 0.5, {}, {}))
-    found = read_published(path, REPO, lambda name, classes: "")
+    text = published_text(tiny_config(), CITYSCAPES_34.classes, CITYSCAPES_34.colors, 3, 0.5, {}, {})
+    found = read_published(json.loads(text), REPO, lambda name, classes: "")
     assert (found.space, found.step, found.best_miou) == (CITYSCAPES_34, 3, 0.5)
 
 

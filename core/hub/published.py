@@ -12,6 +12,7 @@ from typing import Any
 from core.config import RunConfig, read_config
 from core.data.class_table import space_of
 from core.errors import LabError
+from core.families import REFERENCE
 from core.labels import LABEL_SPACES, Color, LabelSpace
 
 FORMAT = "segmentation-lab"
@@ -77,18 +78,17 @@ def impersonal(values: dict[str, Any]) -> dict[str, Any]:
     return {"dataset": dataset, "model": model, "training": dict(values["training"]) | MACHINE}
 
 
-def read_published(path: Path, repo: str, root_for: Callable[[str, tuple[str, ...]], str]) -> Published:
-    """Reads and checks the config.json of a repository.
+def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, tuple[str, ...]], str]) -> Published:
+    """Checks the config.json of a repository.
 
     Args:
-        path: of the file.
+        values: the object in it.
         repo: for the sentences.
         root_for: tells the folder on this machine that holds such data, given the data set's name and the classes.
 
     Raises:
         LabError: it isn't of this lab, or something in it can't be meant.
     """
-    values = read_json(path, repo)
     if values.get("format") != FORMAT:
         raise LabError(
             f"{repo} is no network of this lab: its config.json is of another kind. Only what was pushed from the lab can be pulled."
@@ -100,6 +100,8 @@ def read_published(path: Path, repo: str, root_for: Callable[[str, tuple[str, ..
         run = impersonal(values["run"])
         run["dataset"]["root"] = root_for(str(run["dataset"].get("name")), space.classes)
         config = read_config(run)
+        if config.model.family == REFERENCE:
+            raise ValueError("a reference network comes from where it was published.")
         step, best_miou = values["step"], values["best_miou"]
         if not (_is_whole(step, 2**53) and _is_share(best_miou)):
             raise ValueError("its step or its score is no number that can be.")

@@ -7,11 +7,13 @@ from core.errors import LabError, writing
 from core.hub.client import COMMIT, Listing, Progress, checked_repo, fetch, look_up
 from core.hub.origin import Origin, find_origin, read_origin
 from core.hub.published import MOST_BYTES as CONFIG_BYTES
-from core.hub.published import read_published
+from core.hub.published import read_json, read_published
+from core.labels import CITYSCAPES_19
 from core.places import data_folder, runs_folder
 from core.runs import list_runs
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+PREPROCESSOR = "preprocessor_config.json"
 MOST_BYTES = 4 * 2**30
 """A file of weights may have this many: the largest networks of the lab have a third of it."""
 
@@ -47,14 +49,26 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
     if known := find_origin(list_runs(folder), origin):
         return known.path
     _refuse_without_files(listing)
-    published = read_published(fetch(listing, CONFIG, CONFIG_BYTES, progress), repo, root_for)
+    config = fetch(listing, CONFIG, CONFIG_BYTES, progress)
+    values = read_json(config, repo)
+    # Torch takes seconds to import; whatever the Hub refuses is said before.
+    if "model_type" in values and "format" not in values:
+        from core.hub.foreign import convert_weights, read_foreign, refuse_without_transformers
+
+        refuse_without_transformers(str(values["model_type"]), repo)
+        preprocessor = {}
+        if PREPROCESSOR in listing.names:
+            preprocessor = read_json(fetch(listing, PREPROCESSOR, CONFIG_BYTES, progress), repo)
+        published = read_foreign(values, preprocessor, repo, root_for("cityscapes", CITYSCAPES_19.classes))
+        put_weights = convert_weights
+    else:
+        published, put_weights = read_published(values, repo, root_for), None
     weights = fetch(listing, WEIGHTS, MOST_BYTES, progress)
     progress("Checking every number", 0, 0)
-    # Torch takes seconds to import; whatever the Hub refuses is said before.
-    from core.hub.unpacking import make_run
+    from core.hub.unpacking import make_run, put_own
 
     with writing(folder):
-        return make_run(origin, published, weights, folder)
+        return make_run(origin, published, weights, folder, put_weights or put_own)
 
 
 def root_for(name: str, classes: tuple[str, ...]) -> str:

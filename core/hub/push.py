@@ -8,6 +8,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from safetensors import safe_open
 
 from core.errors import LabError
+from core.families import REFERENCE
 from core.hub.card import best_evaluation, model_card
 from core.hub.client import Listing, Progress, checked_repo, fetch, in_words, look_up
 from core.hub.pictures import sample_pictures
@@ -46,6 +47,8 @@ def push(run: Run, repo: str, public: bool, own_pictures: bool, progress: Progre
     repo = checked_repo(repo)
     if run.config is None:
         raise LabError(f"Run {run.id} can't be pushed. {run.problem}")
+    if run.config.model.family == REFERENCE:
+        raise LabError(f"Run {run.id} is a network of others, which is on the Hub already. Push one of your own.")
     with in_words(repo):
         token = get_token()
     if not token:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,22 @@ from core.models import SegmentationModel, build_model
 from core.runs import NAME_LENGTH, MetricsLog, Notes, Status, new_run, write_plan
 from core.training.checkpoint import checkpoint_state
 
+PutWeights = Callable[[Path, Path, Published, str], SegmentationModel]
+"""`put(source, target, published, repo)`: weights that nobody has looked at yet, checked and put into a run; returns the network
+without its weights. Raises LabError when they aren't its own."""
 
-def make_run(origin: Origin, published: Published, weights: Path, folder: Path) -> Path:
+
+def put_own(source: Path, target: Path, published: Published, repo: str) -> SegmentationModel:
+    """The weights of a network that was pushed from the lab: the file as it is. See `PutWeights`."""
+    _link_or_copy(source, target)
+    model = unfilled_model(published.config, len(published.space.classes), repo)
+    check_weights(target, model, repo)
+    return model
+
+
+def make_run(
+    origin: Origin, published: Published, weights: Path, folder: Path, put_weights: PutWeights = put_own
+) -> Path:
     """A finished run with a best checkpoint, as if it had been trained here.
 
     Args:
@@ -27,6 +42,7 @@ def make_run(origin: Origin, published: Published, weights: Path, folder: Path) 
         published: what its config.json says.
         weights: a safetensors file that nobody has looked at yet.
         folder: that shall hold the run.
+        put_weights: checks them, and puts them there.
 
     Returns:
         The run folder.
@@ -41,9 +57,7 @@ def make_run(origin: Origin, published: Published, weights: Path, folder: Path) 
     with new_run(config, folder, status, notes) as hidden:
         file = hidden / "best" / "model.safetensors"
         file.parent.mkdir()
-        _link_or_copy(weights, file)
-        model = unfilled_model(config, len(space.classes), origin.repo)
-        check_weights(file, model, origin.repo)
+        model = put_weights(weights, file, published, origin.repo)
         state = checkpoint_state(config, space, published.step, published.best_miou)
         (file.parent / "state.json").write_text(json.dumps(state, indent=1))
         write_plan(hidden, _plan(published, model, origin))
