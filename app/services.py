@@ -8,7 +8,6 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.late_maps import LateMaps
 from app.media import MediaStore
-from core.hub.transfers import Transfers
 from core.inference.answers import AnswerStore
 from core.inference.frame_scores import FrameScorer
 from core.inference.worker import InferenceWorker
@@ -28,12 +27,6 @@ def inference_worker() -> InferenceWorker:
 def frame_scorer() -> FrameScorer:
     """Counts how well runs do on single frames."""
     return FrameScorer(lambda run, image: inference_worker().predict(run, image, user=BACKGROUND))
-
-
-@cache
-def transfers() -> Transfers:
-    """What is being pushed to the Hub and pulled from it."""
-    return Transfers()
 
 
 @cache

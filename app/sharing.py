@@ -1,20 +1,21 @@
 """The Hub on the page Runs: the panel that shares a run there, and the one that brings a run from there.
 
-Each goes on in a process of its own, closed tab or not, as long as the server runs. Nobody types a token here.
+Each goes on in a process of its own, closed tab or not. Nobody types a token here.
 """
 
 from collections.abc import Callable
 
 import streamlit as st
 
-from app.services import transfers
 from app.widgets import failed_state, plain, run_label, size_words
 from core.errors import LabError
 from core.families import REFERENCE
 from core.hub.card import model_card
-from core.hub.client import checked_repo, is_logged_in
-from core.hub.transfers import Action, Request, Transfer
+from core.hub.client import is_logged_in
+from core.hub.jobs import Action, cancel, latest, start_pull, start_push, was_cancelled
+from core.people import is_read_only, may_change
 from core.places import runs_folder
+from core.runner.jobs import Job
 from core.runs import Run, read_run
 
 DOING = {"push": "Sharing", "pull": "Bringing"}
@@ -23,13 +24,15 @@ DOING = {"push": "Sharing", "pull": "Bringing"}
 def share_panel(run_id: str) -> None:
     """Pushes a run to the Hub: the form or, while something is being pushed, how far it is."""
     run = read_run(runs_folder() / run_id)
+    if not may_change(run.owner):
+        return
     with st.expander("Share on the Hub", icon=":material/cloud_upload:"):
-        transfer = transfers().latest("push")
-        if transfer and transfer.state == "running":
+        job = latest("push")
+        if job and job.is_active:
             _progress("push")
             return
-        if transfer and transfer.request.run == run_id:
-            _how_it_was_shared(transfer)
+        if job and job.asked["run"] == run_id:
+            _how_it_was_shared(job)
         if run.config is None or not run.has_checkpoint("best"):
             st.caption("A run can be shared from its first evaluation on.")
             return
@@ -48,14 +51,16 @@ def share_panel(run_id: str) -> None:
 
 def bring_panel(look_at: Callable[[str], None]) -> None:
     """Pulls a run from the Hub: the form or, while one comes, how far it is. Who has watched it come is shown it by `look_at`."""
+    if is_read_only():
+        return
     with st.expander("Bring a run from the Hub", icon=":material/cloud_download:"):
-        transfer = transfers().latest("pull")
-        if transfer and transfer.state == "running":
-            st.session_state["bring-watched"] = transfer
+        job = latest("pull")
+        if job and job.is_active:
+            st.session_state["bring-watched"] = job.id
             _progress("pull")
             return
-        if transfer:
-            _how_it_came(transfer, look_at)
+        if job:
+            _how_it_came(job, look_at)
         st.caption(
             "A network that somebody pushed from this lab. Two files are taken, safetensors and JSON; both are checked in full, and "
             "nothing in them is run. It then stands beside your own runs."
@@ -70,7 +75,7 @@ def bring_panel(look_at: Callable[[str], None]) -> None:
             help="A branch, a tag or a commit. Whatever is named, the commit it means now is remembered.",
         )
         if st.button("Bring it", key="bring-start", type="primary", icon=":material/download:"):
-            _start(Request("pull", repo, revision=revision))
+            _start(lambda: start_pull(repo, revision))
 
 
 def _share_form(run: Run) -> None:
@@ -100,7 +105,7 @@ def _share_form(run: Run) -> None:
                 wrap_lines=True,
             )
     if start:
-        _start(Request("push", repo, run=run.id, public=public, own_pictures=own_pictures))
+        _start(lambda: start_push(run, repo, public, own_pictures))
 
 
 def _picture_choice(run: Run) -> bool:
@@ -119,10 +124,9 @@ def _picture_choice(run: Run) -> bool:
     return False
 
 
-def _start(request: Request) -> None:
+def _start(start: Callable[[], Job]) -> None:
     try:
-        checked_repo(request.repo)
-        transfers().start(request)
+        start()
     except (LabError, OSError) as error:
         failed_state(plain(str(error)))
         return
@@ -132,35 +136,45 @@ def _start(request: Request) -> None:
 @st.fragment(run_every=1.0)
 def _progress(action: Action) -> None:
     """How far it is, and its one button. At its end the page is drawn anew."""
-    transfer = transfers().latest(action)
-    if transfer is None or transfer.state != "running":
+    job = latest(action)
+    if job is None or not job.is_active:
         st.rerun()
-    share = min(1.0, transfer.done / transfer.total) if transfer.total else 0.0
-    facts = f" · {size_words(transfer.done)} of {size_words(transfer.total)}" if transfer.total else ""
-    st.progress(share, plain(f"{transfer.what}{facts}"))
-    st.caption(f"{DOING[action]} {plain(transfer.request.repo)}. This goes on when you close the tab.")
-    st.button("Cancel", key=f"{action}-cancel", icon=":material/cancel:", on_click=transfer.cancel)
+    facts = f" · {size_words(job.done)} of {size_words(job.total)}" if job.total else ""
+    st.progress(job.share, plain(f"{job.what}{facts}"))
+    st.caption(f"{DOING[action]} {plain(job.asked['repo'])}. This goes on when you close the tab.")
+    if may_change(job.owner):
+        asked = was_cancelled(action, job)
+        st.button(
+            "Cancelling" if asked else "Cancel",
+            key=f"{action}-cancel",
+            icon=":material/cancel:",
+            disabled=asked,
+            on_click=cancel,
+            args=(action, job),
+        )
 
 
-def _how_it_was_shared(transfer: Transfer) -> None:
-    result = transfer.result
-    if transfer.state == "finished":
+def _how_it_was_shared(job: Job) -> None:
+    result = job.result
+    if job.state == "finished":
         seen = "only you and those you invite can see it" if result["is_private"] else "everyone can see it"
         st.success(f"It is at [{plain(result['repo'])}]({result['address']}); {seen}. Commit {result['commit'][:8]}.")
-    elif transfer.state == "cancelled":
+    elif was_cancelled("push", job):
         st.info("Cancelled. Nothing was published; an empty repository may be there now.", icon=":material/cancel:")
     else:
-        failed_state(plain(transfer.what))
+        failed_state(plain(job.problem))
 
 
-def _how_it_came(transfer: Transfer, look_at: Callable[[str], None]) -> None:
-    if transfer.state == "finished":
-        run_id = transfer.result["run"]
-        if st.session_state.pop("bring-watched", None) is transfer:
-            st.toast(f"{plain(transfer.request.repo)} is here.", icon=":material/download_done:")
-            look_at(run_id)
-        st.success(f"{plain(transfer.request.repo)} is here as run {run_id}.")
-    elif transfer.state == "cancelled":
+def _how_it_came(job: Job, look_at: Callable[[str], None]) -> None:
+    repo = plain(job.asked["repo"])
+    watched = st.session_state.pop("bring-watched", None) == job.id
+    if job.state == "finished":
+        if watched:
+            st.toast(f"{repo} is here.", icon=":material/download_done:")
+            look_at(job.result["run"])
+        if (runs_folder() / job.result["run"]).is_dir():
+            st.success(f"{repo} is here as run {job.result['run']}.")
+    elif was_cancelled("pull", job):
         st.info("Cancelled. Nothing of it is among the runs.", icon=":material/cancel:")
     else:
-        failed_state(plain(transfer.what))
+        failed_state(plain(job.problem))

@@ -23,11 +23,12 @@ from safetensors.torch import save
 from core.errors import LabError
 from core.hub.card import model_card
 from core.hub.client import checked_repo
+from core.hub.jobs import cancel, jobs_folder, latest, start_pull, start_push, was_cancelled
 from core.hub.origin import Origin, read_origin
 from core.hub.pictures import may_show, sample_pictures
 from core.hub.published import published_text
-from core.hub.transfers import Request, Transfer, Transfers
 from core.labels import CITYSCAPES_19, CITYSCAPES_34
+from core.people import at_the_shell, person, set_source
 from core.places import PROJECT
 from core.runs import Notes, evaluations, list_runs, read_run, write_notes
 from tests.hub_server import READ_ONLY, TOKEN, Fault, Hub
@@ -679,30 +680,41 @@ def online(hub, lab, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-def test_a_transfer_brings_a_run_and_says_how_far_it_is(hub, files, online, places, wait_until):
+def test_a_job_brings_a_run_and_says_how_far_it_is(hub, files, online, places, wait_until):
     hub.add(REPO, files)
-    transfers = Transfers()
-    transfer = transfers.start(Request("pull", REPO))
-    with pytest.raises(LabError, match="going on already"):
-        transfers.start(Request("pull", REPO))
-    wait_until(lambda: transfer.state != "running", 120)
-    assert transfer.state == "finished" and (places.runs / transfer.result["run"] / "best").is_dir()
-    assert transfers.latest("pull") is transfer and transfers.latest("push") is None
-    transfers.forget("pull")
-    assert transfers.latest("pull") is None
+    start_pull(REPO)
+    with pytest.raises(LabError, match="being done already"):
+        start_pull(REPO)
+    wait_until(lambda: not latest("pull").is_active, 180)
+    job = latest("pull")
+    assert job.state == "finished" and (places.runs / job.result["run"] / "best").is_dir()
+    assert latest("push") is None
 
 
-def test_a_transfer_that_hangs_is_cancelled_at_once(hub, files, online, places, wait_until):
+def test_a_job_that_hangs_is_cancelled_at_once(hub, files, online, places, wait_until):
     hub.add(REPO, files)
     hub.faults = [Fault("GET .*model.safetensors", hang=300)]
-    transfer = Transfer(Request("pull", REPO))
-    wait_until(lambda: transfer.what == "Fetching model.safetensors", 120)
-    transfer.cancel()
-    wait_until(lambda: transfer.state != "running", 20)
-    assert transfer.state == "cancelled" and nothing_came(places)
+    start_pull(REPO)
+    wait_until(lambda: latest("pull").what == "Fetching model.safetensors", 180)
+    cancel("pull", latest("pull"))
+    wait_until(lambda: not latest("pull").is_active, 60)
+    assert was_cancelled("pull", latest("pull")) and nothing_came(places)
 
 
-def test_a_transfer_that_fails_says_why(hub, online, wait_until):
-    transfer = Transfer(Request("push", REPO, run="20000101-000000-fcn-0000"))
-    wait_until(lambda: transfer.state != "running", 120)
-    assert transfer.state == "failed" and "There is no run" in transfer.what
+def test_a_job_that_fails_says_why_and_its_files_hold_no_token(hub, online, run, places, wait_until):
+    hub.faults = [Fault("POST /api/repos/create", 403)]
+    start_push(read_run(run), REPO, False, False)
+    wait_until(lambda: not latest("push").is_active, 180)
+    assert "may not write to anna/street-unet" in latest("push").problem
+    for path in jobs_folder("push").iterdir():
+        assert TOKEN not in path.read_text()
+
+
+def test_what_belongs_to_another_is_not_pushed(run, places):
+    run.joinpath("owner.txt").write_text("anna@example.org")
+    set_source(lambda: person("ben@example.org"))
+    try:
+        with pytest.raises(LabError, match="belongs to anna@example.org"):
+            start_push(read_run(run), REPO, False, False)
+    finally:
+        set_source(at_the_shell)

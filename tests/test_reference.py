@@ -202,9 +202,13 @@ def test_without_transformers_it_is_said_what_to_install(monkeypatch, files):
         read_foreign(json.loads(files["config.json"]), {}, REPO, "/data/cs")
 
 
-def test_it_is_trained_by_nobody_and_stands_in_no_form():
+def test_it_is_trained_by_nobody_and_stands_in_no_form(places):
+    from core import runner
     from core.families import FAMILIES
 
     assert "reference" not in FAMILIES
+    with pytest.raises(LabError, match="looked at, not trained"):
+        runner.launch(read_config({"model": {"family": "reference", "encoder": "segformer"}}), places.runs)
+    assert nothing_came(places)
     with pytest.raises(LabError, match="can't be meant"):
         build_model(ModelConfig(family="reference", encoder="segformer"), 19)

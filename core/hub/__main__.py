@@ -1,66 +1,52 @@
-"""`python -m core.hub`: one push or pull, as a request in JSON on standard input asks; how far it is and what came of it in JSON lines.
+"""`python -m core.hub JOB`: the process that pushes or pulls; see `core.hub.jobs`."""
 
-The process of a `Transfer`. It can be ended at any moment, and tidies up what was half done.
-"""
-
-import json
 import os
 import signal
 import sys
+import threading
 import time
-import traceback
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
 
-from core.errors import LabError
-from core.hub.client import Progress
-from core.hub.transfers import Request
 from core.places import runs_folder
+from core.runner.jobs import Facts, JobStoppedError, Progress, run_job
 from core.runs import find_run
 
-SAY_EVERY = 0.2
+LOOK_SECONDS = 0.3
+PATIENCE = 5.0
+"""Seconds that a cancelled process has to tidy up."""
 
 
-def carry_out(request: Request, progress: Progress) -> dict[str, Any]:
-    """Does what is asked and returns what came of it. Raises LabError."""
-    if request.action == "pull":
+def carry_out(asked: Facts, progress: Progress) -> Facts:
+    """Does what was asked for. Raises LabError."""
+    if asked["action"] == "pull":
         from core.hub.pull import pull
 
-        return {"run": pull(request.repo, request.revision, progress=progress).name}
+        return {"run": pull(asked["repo"], asked["revision"], progress=progress).name}
     from core.hub.push import push
 
-    run = find_run(request.run, runs_folder())
-    return asdict(push(run, request.repo, request.public, request.own_pictures, progress))
+    run = find_run(asked["run"], runs_folder())
+    return asdict(push(run, asked["repo"], asked["public"], asked["own_pictures"], progress))
 
 
-def main() -> int:
-    """Reads the request, answers, and returns the exit code."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half done is taken away
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the server's business
-    lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the lines
-    said, spoken = "", 0.0
+def heed_stop(path: Path) -> None:
+    """Ends the work also where it waits for the Hub and says nothing, which may be for long."""
 
-    def say(**line: Any) -> None:
-        print(json.dumps(line), file=lines, flush=True)
+    def stop(*_: object) -> None:
+        raise JobStoppedError
 
-    def progress(what: str, done: int, total: int) -> None:
-        nonlocal said, spoken
-        if what != said or done == total or time.monotonic() - spoken > SAY_EVERY:
-            said, spoken = what, time.monotonic()
-            say(what=what, done=done, total=total)
+    def watch() -> None:
+        while not path.with_suffix(".stop").exists():
+            time.sleep(LOOK_SECONDS)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+        time.sleep(PATIENCE)
+        os._exit(1)  # a thread of the client hangs in the middle of a request
 
-    try:
-        say(result=carry_out(Request(**json.load(sys.stdin)), progress))
-        return 0
-    except LabError as error:
-        say(error=str(error))
-        return 42
-    except Exception as error:
-        traceback.print_exc()
-        say(error=f"This went wrong in the lab itself ({type(error).__name__}). Its terminal has the details.")
-        return 1
+    if hasattr(signal, "pthread_kill"):
+        signal.signal(signal.SIGTERM, stop)
+        threading.Thread(target=watch, daemon=True).start()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    heed_stop(Path(sys.argv[1]))
+    sys.exit(run_job(Path(sys.argv[1]), carry_out))

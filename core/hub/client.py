@@ -6,7 +6,7 @@ Files are asked for by their fixed names, never by those that a repository lists
 import errno
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +27,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 
 from core.errors import LabError
+from core.runner.jobs import JobStoppedError, Progress
 from core.weights import bar_for
-
-Progress = Callable[[str, int, int], None]
-"""`progress(what, done, total)`: what is being done, as words, and how many bytes of it."""
 
 PATIENCE = 20.0
 """Seconds that the Hub has for an answer."""
@@ -148,13 +146,15 @@ def in_words(repo: str, revision: str = "", writes: bool = False) -> Iterator[No
     """Around what the Hub's client does: whatever fails in it becomes a sentence, without address, header or token.
 
     Raises:
-        LabError: in place of any other error.
+        LabError: in place of any other error but `JobStoppedError`.
     """
     try:
         yield
-    except LabError:
+    except (LabError, JobStoppedError):
         raise
     except Exception as error:
+        if any(isinstance(cause, JobStoppedError) for cause in _causes(error)):
+            raise JobStoppedError from None
         # An error of the client tells its request, and that holds the token: it is not chained.
         raise LabError(_sentence(error, repo, revision, writes)) from None
 

@@ -4,12 +4,14 @@ import os
 from pathlib import Path
 
 from core.errors import LabError, writing
-from core.hub.client import COMMIT, Listing, Progress, checked_repo, fetch, look_up
+from core.hub.client import COMMIT, Listing, checked_repo, fetch, look_up
 from core.hub.origin import Origin, find_origin, read_origin
 from core.hub.published import MOST_BYTES as CONFIG_BYTES
 from core.hub.published import read_json, read_published
 from core.labels import CITYSCAPES_19
+from core.people import check_may_work
 from core.places import data_folder, runs_folder
+from core.runner.jobs import Progress
 from core.runs import list_runs
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -37,8 +39,9 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
         The run folder.
 
     Raises:
-        LabError: it can't be had, or it isn't what a network of this lab is. Nothing of it stays then but the Hub's own cache.
+        LabError: the lab is read-only, it can't be had, or it isn't what a network of this lab is. Nothing of it stays then but the Hub's own cache.
     """
+    check_may_work()
     repo, revision = checked_repo(repo), revision.strip()
     folder = folder or runs_folder()
     if COMMIT.fullmatch(revision) and (known := find_origin(list_runs(folder), Origin(repo, revision))):

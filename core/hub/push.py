@@ -10,11 +10,13 @@ from safetensors import safe_open
 from core.errors import LabError
 from core.families import REFERENCE
 from core.hub.card import best_evaluation, model_card
-from core.hub.client import Listing, Progress, checked_repo, fetch, in_words, look_up
+from core.hub.client import Listing, checked_repo, fetch, in_words, look_up
 from core.hub.pictures import sample_pictures
 from core.hub.published import FORMAT, MOST_BYTES, published_text, read_json
 from core.hub.pull import CONFIG, WEIGHTS
 from core.hub.unpacking import unfilled_model
+from core.people import check_may_change
+from core.runner.jobs import Progress
 from core.runs import Run
 from core.training.checkpoint import Checkpoint, read_checkpoint
 
@@ -42,13 +44,14 @@ def push(run: Run, repo: str, public: bool, own_pictures: bool, progress: Progre
         progress: told about the bytes.
 
     Raises:
-        LabError: nobody is logged in, the run has no checkpoint, the repository is another model's, or the Hub refuses.
+        LabError: nobody is logged in, the run is another's or has no checkpoint, the repository is another model's, or the Hub refuses.
     """
     repo = checked_repo(repo)
     if run.config is None:
         raise LabError(f"Run {run.id} can't be pushed. {run.problem}")
     if run.config.model.family == REFERENCE:
         raise LabError(f"Run {run.id} is a network of others, which is on the Hub already. Push one of your own.")
+    check_may_change(run.owner, f"Run {run.id}")
     with in_words(repo):
         token = get_token()
     if not token:

@@ -10,6 +10,7 @@ import psutil
 
 from core.config import RunConfig, read_config
 from core.errors import LabError, writing
+from core.families import REFERENCE
 from core.people import acting, check_may_change, check_may_work, most_queued
 from core.runner.detached import start_detached
 from core.runner.endings import KILLED, end_of
@@ -40,10 +41,15 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
     """Makes a run folder and queues the run on its device. Returns at once; the run outlives this process.
 
     Raises:
-        LabError: the folder can't be written to, the one who is asking may only look, or has as many runs queued as one may have.
+        LabError: the folder can't be written to, the one who is asking may only look, or has as many runs queued as one may have; or it
+            is a network that isn't trained here.
     """
     check_may_work()
     _check_allowance(folder)
+    if config.model.family == REFERENCE:
+        raise LabError(
+            f"{config.model.title} was trained by others and can be looked at, not trained. Take FCN, U-Net or ViT."
+        )
     with writing(folder):
         path = create_run(config, folder, notes)
         _start_supervisor(path)

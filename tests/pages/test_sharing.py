@@ -1,16 +1,19 @@
 """The Hub's panels on the page Runs: what they say in each state, and that a click asks for what the form says."""
 
+import json
+import os
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 from streamlit.testing.v1 import AppTest
 
-import app.services as services
+from core.hub.jobs import jobs_folder, latest
 from core.hub.origin import Origin, write_origin
-from core.hub.transfers import Request
-from core.runs import create_run, list_runs, update_status
+from core.runner.jobs import Job
+from core.runs import ProcessId, create_run, list_runs, update_status
 from tests.hub_server import TOKEN
 from tests.pages.test_pages import opened, words
 
@@ -18,11 +21,9 @@ from tests.pages.test_pages import opened, words
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch, tmp_path):
     """Nothing was pushed or pulled before, and nobody is logged in."""
-    services.transfers.cache_clear()
+    monkeypatch.setenv("SEGLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    yield
-    services.transfers.cache_clear()
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_a_name_that_is_none_starts_nothing(run, monkeypatch):
     app.button(key=f"share-start-{run.name}").click().run()
     (said,) = [error.value for error in app.error]
     assert "OWNER" in said and "\\!\\[x\\]" in said, "as it was typed, and no picture"
-    assert services.transfers().latest("push") is None
+    assert latest("push") is None
 
 
 def test_a_pull_that_fails_says_why_over_the_form(places, wait_until):
@@ -69,29 +70,35 @@ def test_a_pull_that_fails_says_why_over_the_form(places, wait_until):
     assert "No run yet" in words(app)
     app.text_input(key="bring-repo").set_value("anna/street").run()
     app.button(key="bring-start").click().run()
-    transfer = services.transfers().latest("pull")
-    assert transfer.request == Request("pull", "anna/street")
-    wait_until(lambda: transfer.state == "failed", 60)
+    assert latest("pull").asked == {"action": "pull", "repo": "anna/street", "revision": ""}
+    wait_until(lambda: latest("pull").state == "failed", 120)
     app.run()
     assert not app.exception
     assert "switched off here by HF\\_HUB\\_OFFLINE" in words(app)
     assert app.text_input(key="bring-repo").value == "anna/street"
 
 
-def test_while_something_comes_another_tab_sees_it_and_can_cancel_it(places, monkeypatch, wait_until):
-    transfer = services.transfers().start(Request("pull", "anna/street"))
-    transfer._process.terminate()
-    wait_until(lambda: transfer.state != "running", 60)
-    monkeypatch.setattr(transfer, "state", "running")
-    monkeypatch.setattr(transfer, "what", "Fetching model.safetensors")
-    monkeypatch.setattr(transfer, "done", 5_000_000)
-    monkeypatch.setattr(transfer, "total", 20_000_000)
+def test_while_something_comes_another_tab_sees_it_and_can_cancel_it(places):
+    asked = {"action": "pull", "repo": "anna/street", "revision": ""}
+    job = Job(
+        "20260101-000000-0000",
+        asked,
+        state="running",
+        what="Fetching model.safetensors",
+        done=5_000_000,
+        total=20_000_000,
+        process=ProcessId.of(os.getpid()),
+    )
+    folder = jobs_folder("pull")
+    folder.mkdir(parents=True)
+    (folder / f"{job.id}.json").write_text(json.dumps(asdict(job)))
     app = opened("runs")
     bar = app.get("progress")[0].proto
     assert bar.value == 25 and "5\\.0 MB of 20\\.0 MB" in bar.text
     assert "anna/street" in words(app) and not [box for box in app.text_input if box.key == "bring-repo"]
-    app.button(key="pull-cancel").click()
-    monkeypatch.setattr(transfer, "state", "cancelled")
+    app.button(key="pull-cancel").click().run()
+    assert (folder / f"{job.id}.stop").exists() and app.button(key="pull-cancel").disabled
+    (folder / f"{job.id}.json").write_text(json.dumps(asdict(replace(job, state="stopped"))))
     app.run()
     assert "Nothing of it is among the runs" in " ".join(box.value for box in app.info)
 
