@@ -31,8 +31,9 @@ def share_panel(run_id: str) -> None:
         if job and job.is_active:
             _progress("push")
             return
-        if job and job.asked["run"] == run_id:
-            _how_it_was_shared(job)
+        shared = job if job and job.asked["run"] == run_id else None
+        if shared:
+            _how_it_was_shared(shared)
         if run.config is None or not run.has_checkpoint("best"):
             st.caption("A run can be shared from its first evaluation on.")
             return
@@ -46,7 +47,7 @@ def share_panel(run_id: str) -> None:
             )
             st.button("Look again", key="share-again", icon=":material/refresh:")
             return
-        _share_form(run)
+        _share_form(run, shared.asked["repo"] if shared else "")
 
 
 def bring_panel(look_at: Callable[[str], None]) -> None:
@@ -62,13 +63,17 @@ def bring_panel(look_at: Callable[[str], None]) -> None:
         if job:
             _how_it_came(job, look_at)
         st.caption(
-            "A network that somebody pushed from this lab. Two files are taken, safetensors and JSON; both are checked in full, and "
-            "nothing in them is run. It then stands beside your own runs."
+            "A network that somebody pushed from this lab, or a SegFormer or Mask2Former that was trained for Cityscapes. Safetensors and "
+            "JSON are taken, nothing else; both are checked in full, and nothing in them is run. It then stands beside your own runs."
         )
         left, right = st.columns([3, 2])
-        repo = left.text_input("Repository", key="bring-repo", placeholder="anna/street-unet", max_chars=200)
+        failed = job.asked if job and job.state != "finished" else {"repo": "", "revision": ""}
+        repo = left.text_input(
+            "Repository", failed["repo"], key="bring-repo", placeholder="anna/street-unet", max_chars=200
+        )
         revision = right.text_input(
             "Revision",
+            failed["revision"],
             key="bring-revision",
             placeholder="the newest",
             max_chars=100,
@@ -78,12 +83,13 @@ def bring_panel(look_at: Callable[[str], None]) -> None:
             _start(lambda: start_pull(repo, revision))
 
 
-def _share_form(run: Run) -> None:
+def _share_form(run: Run, last_repo: str) -> None:
     st.caption(
         f"{plain(run_label(run))}: weights, class table, preprocessing, settings and scores. No path, log or note."
     )
     repo = st.text_input(
         "Repository",
+        last_repo,
         key=f"share-repo-{run.id}",
         placeholder="your-name/street-unet",
         max_chars=200,

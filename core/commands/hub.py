@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from huggingface_hub.utils import disable_progress_bars, logging
 from tqdm import tqdm
 
 from core.commands.options import say
@@ -59,7 +60,9 @@ def pull_run(options: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def _bar(options: argparse.Namespace) -> Iterator[Any]:
-    """Progress as a bar in the terminal."""
+    """Progress as a bar in the terminal; what the Hub's client would say of its own gets between."""
+    disable_progress_bars()
+    logging.set_verbosity_error()
     said = ""
     with tqdm(unit="B", unit_scale=True, disable=options.json or None) as bar:
 

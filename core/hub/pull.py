@@ -39,7 +39,8 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
         The run folder.
 
     Raises:
-        LabError: the lab is read-only, it can't be had, or it isn't what a network of this lab is. Nothing of it stays then but the Hub's own cache.
+        LabError: the lab is read-only, it can't be had, or it isn't what a network of this lab is. Nothing of it stays then but what is
+            in the Hub's own cache.
     """
     check_may_work()
     repo, revision = checked_repo(repo), revision.strip()
