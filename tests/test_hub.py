@@ -52,6 +52,8 @@ def watch(event, arguments):
     elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree") and arguments[-1] in (-1, None):
         # With another folder's handle beside it, a name is a part of what a removal goes through.
         noted.append(["write", os.path.abspath(os.fsdecode(arguments[0]))])
+    elif event == "ctypes.dlopen" and "/" not in str(arguments[0]):
+        pass  # a library of the system, by a library
     elif event in ("pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "ctypes.dlopen"):
         noted.append(["run", f"{event} {arguments}"[:300]])
 

@@ -137,7 +137,9 @@ def with_config(files: dict[str, bytes], **values: object) -> dict[str, bytes]:
         ({"hidden_sizes": [90_000] * 4}, "are of another network: a smaller one"),
         ({"hidden_act": {"a": 1}}, "can't be meant"),
         ({"hidden_sizes": [8, 8, 16, 32]}, "of another network"),
-        ({"strides": [0, 0, 0, 0]}, "Nothing was taken"),
+        ({"strides": [0, 0, 0, 0]}, "can't be meant"),
+        ({"sr_ratios": [64, 64, 64, 64]}, "of another network"),
+        ({"hidden_act": "nothing"}, "can't be"),
     ],
 )
 def test_a_config_that_can_not_be_meant_is_refused(hub, lab, files, places, values, sentence):

@@ -63,7 +63,10 @@ def read_foreign(values: dict[str, Any], preprocessor: dict[str, Any], repo: str
 
 
 def convert_weights(source: Path, target: Path, published: Published, repo: str) -> SegmentationModel:
-    """Writes a repository's weights as those of the lab's network, every tensor there and every number finite; returns it, unfilled.
+    """Writes a repository's weights as those of the lab's network: every tensor there, every number finite, and a small picture labelled.
+
+    Returns:
+        The network.
 
     Raises:
         LabError: they are of another network, or broken.
@@ -86,6 +89,7 @@ def convert_weights(source: Path, target: Path, published: Published, repo: str)
                 config=model.network.config,
                 local_files_only=True,
                 use_safetensors=True,
+                ignore_mismatched_sizes=True,  # they are reported, and then refused
                 dtype=torch.float32,
                 output_loading_info=True,
             )
@@ -107,7 +111,24 @@ def convert_weights(source: Path, target: Path, published: Published, repo: str)
         )
     facts = json.loads(published.config.model.architecture)
     tensors |= {name: torch.tensor(facts[name]).view(1, -1, 1, 1) for name in ("mean", "std")}
+    model = _tried(published, tensors, repo)
     save_file(tensors, target)
+    return model
+
+
+@torch.no_grad()
+def _tried(published: Published, tensors: dict[str, torch.Tensor], repo: str) -> SegmentationModel:
+    """The network with its weights, once it has labelled a small picture: a setting may fit the weights and yet make no sense."""
+    model = build_model(published.config.model, len(CITYSCAPES_19.classes))
+    try:
+        model.load_state_dict(tensors)
+        logits = model.eval()(torch.zeros(1, 3, 64, 96))
+        if not torch.isfinite(logits).all():
+            raise ValueError("its answer is no number")
+    except (RuntimeError, ValueError, TypeError, IndexError, ZeroDivisionError) as error:
+        raise LabError(
+            f"{repo} can't label a picture ({(str(error).strip().splitlines() or ['it broke off'])[0][:100]}). Nothing was taken."
+        ) from None
     return model
 
 

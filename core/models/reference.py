@@ -32,7 +32,8 @@ NO_SHAPE = (
     "use_timm_backbone",
 )
 """Settings that don't shape a network, or could fetch something; those that begin with an underscore are none either."""
-MOST_NUMBER, MOST_LIST, MOST_LAYERS = 100_000, 1000, 100
+MOST_NUMBER, MOST_LIST, MOST_LAYERS, MOST_STEP = 100_000, 1000, 100, 64
+STEPS = ("strides", "patch_size", "patch_sizes", "sr_ratios", "mlp_ratio", "mlp_ratios", "window_size")
 
 
 class Reference(SegmentationModel):
@@ -65,7 +66,12 @@ def build(config: ModelConfig, classes: int) -> Reference:
 def build_network(values: dict[str, Any]) -> nn.Module:
     """A network of transformers from settings that `shape_of` has looked at, random weights."""
     config_class, network_class = reference_classes(str(values.get("model_type")))
-    return network_class(config_class(**values))
+    try:
+        return network_class(config_class(**values))
+    except ImportError:
+        raise LabError(
+            f"{REFERENCE_TITLES[values['model_type']]} needs a package that isn't installed: pip install -r requirements-extras.txt"
+        ) from None
 
 
 def reference_classes(kind: str) -> tuple[type, type]:
@@ -143,8 +149,9 @@ def _check(name: str, value: Any) -> None:
         case None | bool() | float():
             return
         case int():
-            most = MOST_LAYERS if name.endswith("layers") or name == "depths" else MOST_NUMBER
-            if not -most <= value <= most:
+            is_deep = name == "depths" or name.endswith(("layers", "blocks"))
+            least, most = (1, MOST_STEP) if name in STEPS else (-1, MOST_LAYERS if is_deep else MOST_NUMBER)
+            if not least <= value <= most:
                 raise ValueError(f"{name} is {value}"[:80])
         case str() if len(value) <= 100:
             return
