@@ -94,16 +94,16 @@ def convert_weights(source: Path, target: Path, published: Published, repo: str)
                 output_loading_info=True,
             )
         except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            first = str(error).strip().splitlines()[0][:100]
             raise LabError(
-                f"The weights of {repo} can't be read as those of this network ({first}). Nothing was taken."
+                f"The weights of {repo} can't be read as those of this network ({_first_line(error)}). Nothing was taken."
             ) from None
     missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if missing:
         raise LabError(
-            f"The weights of {repo} are of another network: {len(missing)} tensors are missing, first '{missing[0][:80]}'. Nothing was taken."
+            f"The weights of {repo} are of another network: {len(missing)} tensors are missing or of another shape, first "
+            f"'{missing[0][:80]}'. Nothing was taken."
         )
-    tensors = {f"network.{name}": tensor.contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {f"network.{name}": tensor.clone() for name, tensor in network.state_dict().items()}
     broken = next((name for name, t in tensors.items() if t.is_floating_point() and not torch.isfinite(t).all()), None)
     if broken:
         raise LabError(
@@ -126,9 +126,7 @@ def _tried(published: Published, tensors: dict[str, torch.Tensor], repo: str) ->
         if not torch.isfinite(logits).all():
             raise ValueError("its answer is no number")
     except (RuntimeError, ValueError, TypeError, IndexError, ZeroDivisionError) as error:
-        raise LabError(
-            f"{repo} can't label a picture ({(str(error).strip().splitlines() or ['it broke off'])[0][:100]}). Nothing was taken."
-        ) from None
+        raise LabError(f"{repo} can't label a picture ({_first_line(error)}). Nothing was taken.") from None
     return model
 
 
@@ -139,6 +137,10 @@ def refuse_without_transformers(kind: str, repo: str) -> None:
             f"{repo} is a {REFERENCE_TITLES.get(kind, 'network')} of the package transformers, which isn't installed. Install it: pip "
             "install -r requirements-extras.txt"
         )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
 
 
 def _three(values: Any, usual: list[float]) -> list[float]:

@@ -53,7 +53,7 @@ def make_run(
     """
     config, space, now = published.config, published.space, time.time()
     status = Status(state="finished", created=now, updated=now, step=published.step, steps_total=published.step, exit=0)
-    notes = Notes(name=origin.repo.partition("/")[2][:NAME_LENGTH])
+    notes = Notes(name=origin.repo.partition("/")[2][:NAME_LENGTH], tags=("hub",))
     with new_run(config, folder, status, notes) as hidden:
         file = hidden / "best" / "model.safetensors"
         file.parent.mkdir()
