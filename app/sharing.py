@@ -116,6 +116,9 @@ def _share_form(run: Run, last_repo: str) -> None:
 
 def _picture_choice(run: Run) -> bool:
     """What the card shows of the run's data; returns what the user says of pictures of their own."""
+    if not (run.path / "samples").is_dir():
+        st.caption("The card shows no pictures: the run has kept no masks of its training.")
+        return False
     match run.config.dataset.name:
         case "streets":
             st.caption("The card shows three street scenes with their masks.")

@@ -181,6 +181,15 @@ class ModelConfig(_Part):
         return f"{name} · {encoder_title(self.encoder_name)}"
 
     @model_validator(mode="after")
+    def _a_reference_is_brought(self) -> "ModelConfig":
+        if self.family == REFERENCE and not self.architecture:
+            raise ValueError(
+                f"model.family is '{REFERENCE}', but such a network is brought from the Hub and can't be asked for. Take one of "
+                f"{', '.join(FAMILIES)}."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _has_only_its_own_options(self) -> "ModelConfig":
         shared = ("family", "encoder", "weights", *self.options)
         for name, field in ModelConfig.model_fields.items():

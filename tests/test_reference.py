@@ -210,7 +210,11 @@ def test_it_is_trained_by_nobody_and_stands_in_no_form(places):
 
     assert "reference" not in FAMILIES
     with pytest.raises(LabError, match="looked at, not trained"):
-        runner.launch(read_config({"model": {"family": "reference", "encoder": "segformer"}}), places.runs)
+        runner.launch(
+            read_config({"model": {"family": "reference", "encoder": "segformer", "architecture": "{}"}}), places.runs
+        )
     assert nothing_came(places)
     with pytest.raises(LabError, match="can't be meant"):
-        build_model(ModelConfig(family="reference", encoder="segformer"), 19)
+        build_model(ModelConfig(family="reference", encoder="segformer", architecture="{}"), 19)
+    with pytest.raises(LabError, match="is brought from the Hub and can't be asked for"):
+        read_config({"model": {"family": "reference", "encoder": "segformer"}})
