@@ -28,6 +28,7 @@ from app.widgets import (
 from core import runner
 from core.config import TrainingConfig
 from core.errors import LabError
+from core.families import REFERENCE
 from core.people import is_read_only, may_change
 from core.places import runs_folder
 from core.runs import (
@@ -126,7 +127,8 @@ def ended_buttons(run: Run, is_mine: bool) -> None:
             label, key=f"retry-{run.id}", icon=":material/healing:", help="A new run, else the same."
         ):
             look_at(runner.clone(run.path, remedy).name)
-        dialog_button("again", run, "Same again", ":material/content_copy:", "A new run, with what you change.")
+        if run.config.model.family != REFERENCE:
+            dialog_button("again", run, "Same again", ":material/content_copy:", "A new run, with what you change.")
     if is_mine:
         dialog_button("delete", run, "", ":material/delete:", "Delete")
 
