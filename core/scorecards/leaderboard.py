@@ -91,12 +91,14 @@ class Board:
     """Runs that were scored alike, the highest mIoU first.
 
     Attributes:
+        key: as `protocol_key` has it.
         words: the protocol, data and size included, in a line.
         is_scored: there are scorecards; false for what runs measured themselves in training.
         data: digest of the frames' contents; empty where it isn't known.
         entries: at least one.
     """
 
+    key: tuple[Any, ...]
     words: str
     is_scored: bool
     data: str
@@ -213,7 +215,7 @@ def _board(key: tuple[Any, ...], entries: list[Entry]) -> Board:
     entries.sort(key=lambda entry: (entry.scores["miou"] is None, -(entry.scores["miou"] or 0.0), entry.run))
     facts = entries[0].facts
     words = protocol_words(facts) if facts else f"{_sized(key[3], key[1])}, as the runs scored themselves in training"
-    return Board(words, facts is not None, key[0], tuple(entries))
+    return Board(key, words, facts is not None, key[0], tuple(entries))
 
 
 def _sized(dataset: str, size: tuple[int, int]) -> str:

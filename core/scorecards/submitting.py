@@ -18,7 +18,7 @@ from core.inference.options import WHOLE, PredictOptions
 from core.inference.predictor import Predictor
 from core.runs import Run, Which, write_atomically
 from core.scorecards.archives import Archive, Split, archive_path
-from core.scoring.protocol import FULL_SIZE, label_ids_of
+from core.scoring.protocol import label_ids_of
 from core.scoring.submission import TEST_FRAMES, check_submission, write_submission
 
 Progress = Callable[[str, int, int], None]
@@ -74,8 +74,7 @@ def make_submission(
     def predictions() -> Iterator[tuple[str, np.ndarray]]:
         for done, frame in enumerate(frames):
             progress("Predicting frames", done, len(frames))
-            # A smaller frame is enlarged first, so that the network's scores, not its labels, are enlarged.
-            yield frame.id, predictor.predict(read_image(frame.image, FULL_SIZE), options).labels
+            yield frame.id, predictor.predict(read_image(frame.image), options).labels
 
     try:
         write_submission(draft, predictions(), space)
