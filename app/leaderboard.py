@@ -18,7 +18,9 @@ SHOWN_BESIDE = ("miiou", "pixel_accuracy", "boundary_f1", "ece")
 
 def ceiling_words(share: float | None, pixels: int) -> str:
     """What would be possible, to stand behind a score."""
-    return "" if share is None else f"of {share:.1%} that cells of {pixels} pixels allow"
+    if share is None:
+        return ""
+    return f"of {share:.1%} that cells of {pixels} pixels allow" if pixels > 1 else "of 100%: it scores single pixels"
 
 
 def score_card(card: ScoreCard, name: str, color: str, stale: bool, others: Mapping[str, float | None]) -> None:

@@ -69,8 +69,14 @@ def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.nda
         margin=_NO_MARGIN,
         dragmode="zoom",
         hovermode="closest",
-        xaxis={"side": "top", "tickangle": -55, "showgrid": False, "tickmode": "linear", "title": None},
-        yaxis={"autorange": "reversed", "showgrid": False, "tickmode": "linear", "title": None},
+        xaxis={
+            "side": "top",
+            "tickangle": -55,
+            "showgrid": False,
+            "tickmode": "linear",
+            "range": [-0.5, len(columns) - 0.5],
+        },
+        yaxis={"showgrid": False, "tickmode": "linear", "range": [len(rows) - 0.5, -0.5]},
     )
     return figure
 

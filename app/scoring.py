@@ -38,7 +38,13 @@ def choose_settings() -> CardSettings:
     """Widgets for how runs are scored. What is chosen stands in the page's address."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.segmented_control(
-            "Frames", list(SPLIT_WORDS), format_func=SPLIT_WORDS.get, default="val", required=True, key="scored-on"
+            "Frames",
+            list(SPLIT_WORDS),
+            format_func=SPLIT_WORDS.get,
+            default="val",
+            required=True,
+            key="scored-on",
+            bind="query-params",
         )
         size = st.segmented_control(
             "Size",
@@ -47,17 +53,27 @@ def choose_settings() -> CardSettings:
             default="training",
             required=True,
             key="scored-at",
+            bind="query-params",
             help="Where pixels are counted. At full size the network's scores are enlarged to that of the files, "
             "2048 x 1024 in Cityscapes, as the benchmark does it.",
         )
         window = st.toggle(
-            "Sliding window", key="scored-window", help="Show windows of the training crops' size, half overlapping."
+            "Sliding window",
+            key="scored-window",
+            bind="query-params",
+            help="Show windows of the training crops' size, half overlapping.",
         )
-        flip = st.toggle("Mirrored too", key="scored-flip", help="Show the mirrored picture as well, and average.")
+        flip = st.toggle(
+            "Mirrored too",
+            key="scored-flip",
+            bind="query-params",
+            help="Show the mirrored picture as well, and average.",
+        )
         boundary = st.toggle(
             "Boundaries",
             value=True,
             key="scored-boundary",
+            bind="query-params",
             help="Look at boundaries too; takes longer, most so at full size.",
         )
         with st.popover("More", icon=":material/tune:"):

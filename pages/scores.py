@@ -3,7 +3,7 @@
 import html
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
@@ -56,6 +56,7 @@ from core.scorecards.leaderboard import COSTS, METRICS, Board, frontier, leaderb
 from core.scoring.bootstrap import Comparison, compare
 
 VIEWS = {
+    "board": "Leaderboard",
     "classes": "Classes",
     "confusion": "Confusion",
     "calibration": "Calibration",
@@ -159,7 +160,9 @@ def at_a_glance(chosen: Sequence[str], found: dict[str, tuple[ScoreCard, bool]],
 
 def boards_panel(boards: Sequence[Board], shown: Shown) -> None:
     """The leaderboard: what was scored alike stands together."""
-    st.subheader("Leaderboard")
+    if not boards:
+        st.caption("No run has a score yet.")
+        return
     titles = {key: metric.title for key, metric in METRICS.items()} | {key: cost.title for key, cost in COSTS.items()}
     by = st.selectbox("Sort by", list(titles), format_func=titles.get, key="sort-by", width=220)
     for board in boards:
@@ -240,7 +243,7 @@ def confusion_view(shown: Shown) -> None:
     columns = [*rows, "no class"]
     if not counts[:, -1].any():
         columns, counts, shares = list(rows), counts[:, :-1], shares[:, :-1]
-    wide, narrow = st.columns([3, 2], gap="large")
+    wide, narrow = st.columns([8, 5], gap="large")
     with wide:
         st.plotly_chart(
             confusion_figure(rows, columns, shares, counts),
@@ -667,42 +670,36 @@ for run_id in chosen:
 if chosen:
     score_button(chosen, [run_id for run_id in chosen if run_id not in found or found[run_id][1]], settings, busy)
     at_a_glance(chosen, found, everything)
-else:
-    st.caption("Choose one or several runs to look closer at them.")
-if boards:
-    boards_panel(boards, everything)
-if not chosen:
-    st.stop()
-alike = {
-    run_id: card
-    for run_id, (card, _) in found.items()
-    if protocol_key(card.facts, card.scores.protocol.classes)
-    == protocol_key((first := next(iter(found.values()))[0]).facts, first.scores.protocol.classes)
-}
-shown = Shown(alike, by_id, everything.names, everything.colors, settings)
-st.subheader("Look closer")
+alike = {}
+for run_id, (card, _) in found.items():
+    first = next(iter(found.values()))[0]
+    same = protocol_key(card.facts, card.scores.protocol.classes) == protocol_key(
+        first.facts, first.scores.protocol.classes
+    )
+    if same:
+        alike[run_id] = card
+shown = replace(everything, cards=alike)
 view = st.segmented_control(
-    "Look at",
-    list(VIEWS),
-    format_func=VIEWS.get,
-    default="classes",
-    required=True,
-    key="view",
-    bind="query-params",
-    label_visibility="collapsed",
+    "Look at", list(VIEWS), format_func=VIEWS.get, default="board", required=True, key="view", bind="query-params"
 )
-if len(alike) < len(found):
+if len(alike) < len(found) and view not in ("board", "cost", "robustness", "benchmark"):
     others = ", ".join(plain(shown.names[run_id]) for run_id in found if run_id not in alike)
     st.caption(f"Left out: {others}, scored on other data or other classes.")
 match view:
+    case "board":
+        boards_panel(boards, shown)
+    case "cost":
+        cost_view(boards, shown)
+    case _ if not chosen:
+        st.caption("Choose at least one run.")
     case "robustness":
         robustness_view(chosen, shown, busy)
     case "benchmark":
         benchmark_view(chosen, shown, busy)
-    case "cost":
-        cost_view(boards, shown)
     case _ if not alike:
         st.caption("None of the chosen runs is scored so yet. Score them with the button above.")
+    case "classes":
+        classes_view(shown)
     case "confusion":
         confusion_view(shown)
     case "calibration":
@@ -713,5 +710,3 @@ match view:
         compare_view(shown)
     case "ceilings":
         ceilings_view(shown)
-    case _:
-        classes_view(shown)

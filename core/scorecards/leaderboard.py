@@ -60,7 +60,7 @@ METRICS: dict[str, Metric] = {
 COSTS: dict[str, Cost] = {
     "parameters": Cost("parameters", "M"),
     "flops": Cost("GFLOPs", ""),
-    "milliseconds": Cost("a picture", "ms", "{:.0f}"),
+    "milliseconds": Cost("latency", "ms", "{:.0f}"),
     "minutes": Cost("training", "min"),
 }
 """What is weighed against a score: millions of parameters, GFLOPs and milliseconds of a picture, minutes of training."""
