@@ -1,9 +1,10 @@
 """Scoring from a page: how it is to be done, the job that does it, and the cards that are there."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -89,8 +90,17 @@ def choose_settings() -> CardSettings:
     return CardSettings(checkpoint, split, size, window, flip, (1.0,), boundary, root)
 
 
-def find_score(run: Run, settings: CardSettings) -> tuple[Path, bool] | None:
-    """The card of a run for these settings, and whether the checkpoint was replaced since; None where there is none.
+@dataclass(frozen=True)
+class Scored:
+    """A run's card: everything that was counted, the scores as `Scores.to_json` gives them, and whether the weights are others now."""
+
+    card: ScoreCard
+    scores: dict[str, Any]
+    is_stale: bool
+
+
+def find_score(run: Run, settings: CardSettings) -> Scored | None:
+    """The card of a run for these settings; None where there is none.
 
     One of the present weights goes before a newer one of others; one with boundaries will do where they weren't asked for.
     """
@@ -100,18 +110,13 @@ def find_score(run: Run, settings: CardSettings) -> tuple[Path, bool] | None:
         summary = summary_at(path)
         if summary is None or summary.facts.settings not in wanted:
             continue
-        if not is_stale(run.path, summary.facts):
-            return path, False
-        stale = stale or (path, True)
+        is_old = is_stale(run.path, summary.facts)
+        card = None if is_old and stale else _card(path, summary.facts.made)
+        if card and not is_old:
+            return Scored(card, summary.scores, False)
+        if card:
+            stale = Scored(card, summary.scores, True)
     return stale
-
-
-def read_score(path: Path) -> ScoreCard | None:
-    """As `read_card`, from memory where the file is unchanged."""
-    try:
-        return _card(path, path.stat().st_mtime_ns)
-    except OSError:
-        return None
 
 
 def find_robustness(run: Run) -> tuple[RobustnessCard, bool] | None:
@@ -213,6 +218,6 @@ def _of_what(job: Job, runs: Mapping[str, Run]) -> str:
     return f"{what}: {CardSettings(**values).words}"
 
 
-@lru_cache(maxsize=24)
-def _card(path: Path, _changed: int) -> ScoreCard | None:
+@lru_cache(maxsize=16)
+def _card(path: Path, _made: float) -> ScoreCard | None:
     return read_card(path)

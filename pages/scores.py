@@ -22,10 +22,10 @@ from app.score_figures import (
 )
 from app.scoring import (
     ROBUSTNESS_FRAMES,
+    Scored,
     choose_settings,
     find_robustness,
     find_score,
-    read_score,
     robustness_seconds,
     robustness_settings,
     start,
@@ -113,6 +113,11 @@ class Shown:
         return st.selectbox(label, list(self.cards), format_func=self.names.get, key=key)
 
 
+def key_of(card: ScoreCard) -> tuple:
+    """What two cards must have in common to be compared."""
+    return protocol_key(card.facts, card.scores.protocol.classes)
+
+
 def numbers(values: np.ndarray | None, count: int) -> list[float | None]:
     """An array as plain numbers, None for what is none."""
     return [None] * count if values is None else [None if value != value else float(value) for value in values]
@@ -138,16 +143,15 @@ def score_button(chosen: Sequence[str], missing: Sequence[str], settings: CardSe
         )
 
 
-def at_a_glance(chosen: Sequence[str], found: dict[str, tuple[ScoreCard, bool]], shown: Shown) -> None:
+def at_a_glance(chosen: Sequence[str], found: dict[str, Scored], shown: Shown) -> None:
     """Every chosen run on a card: its scores, or that it has none yet."""
     with st.grid(3, min_column_width=300):
         for run_id in chosen:
             name, color = shown.names[run_id], shown.colors[run_id]
             if run_id in found:
-                card, stale = found[run_id]
-                summary = card.scores.to_json()
-                others = {key: metric.read(summary) for key, metric in METRICS.items()}
-                score_card(card, name, color, stale, others)
+                scored = found[run_id]
+                others = {key: metric.read(scored.scores) for key, metric in METRICS.items()}
+                score_card(scored.card, name, color, scored.is_stale, others)
                 continue
             miou = best_miou(shown.runs[run_id].path)
             st.html(
@@ -444,7 +448,7 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
     if not scored:
         st.caption("No run is scored yet.")
         return
-    keys = {protocol_key(card.facts, card.scores.protocol.classes) for card in shown.cards.values()}
+    keys = {key_of(card) for card in shown.cards.values()}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         cost = st.segmented_control(
             "Cost",
@@ -661,22 +665,14 @@ busy = work_panel(able)
 boards = leaderboard(everyone)
 by_id = {run.id: run for run in everyone}
 everything = Shown({}, by_id, {run.id: run_name(run) for run in everyone}, run_colors(everyone), settings)
-found: dict[str, tuple[ScoreCard, bool]] = {}
-for run_id in chosen:
-    kept = find_score(able[run_id], settings)
-    card = read_score(kept[0]) if kept else None
-    if card:
-        found[run_id] = card, kept[1]
+found = {run_id: scored for run_id in chosen if (scored := find_score(able[run_id], settings))}
 if chosen:
-    score_button(chosen, [run_id for run_id in chosen if run_id not in found or found[run_id][1]], settings, busy)
+    score_button(chosen, [run_id for run_id in chosen if run_id not in found or found[run_id].is_stale], settings, busy)
     at_a_glance(chosen, found, everything)
 alike = {}
-for run_id, (card, _) in found.items():
-    first = next(iter(found.values()))[0]
-    same = protocol_key(card.facts, card.scores.protocol.classes) == protocol_key(
-        first.facts, first.scores.protocol.classes
-    )
-    if same:
+for run_id, scored in found.items():
+    first, card = next(iter(found.values())).card, scored.card
+    if key_of(card) == key_of(first):
         alike[run_id] = card
 shown = replace(everything, cards=alike)
 view = st.segmented_control(
