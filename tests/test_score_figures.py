@@ -48,7 +48,7 @@ def test_an_interval_spans_its_bounds_and_fades_where_it_holds_nothing_certain()
 
 
 def test_frames_carry_their_ids_and_the_front_is_a_line():
-    assert frames_figure(["f"], [0.5], [0.25], ("A", "B"), "red").data[1].customdata[0] == ("f",)
+    assert frames_figure(["f"], [0.5], [0.25], ("A", "B"), "red").data[1].customdata[0] == ["f"]
     points = {"a": (1.0, 0.5), "b": (2.0, 0.4)}
     front, *dots = pareto_figure(points, ["a"], {"a": "A", "b": "%{x}"}, dict.fromkeys("ab", "red"), ("M", "mIoU")).data
     assert front.x == (1.0,) and [dot.marker.opacity for dot in dots] == [1, 0.5] and dots[1].text == ("% {x}",)

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.inference.answers import checkpoint_digest
 from core.runs import Run, best_miou, minutes_trained
-from core.scorecards.card import CardFacts, Summary, list_cards, read_summary
+from core.scorecards.card import CardFacts, ScoreCard, Summary, list_cards, read_summary
 
 DATA_WORDS = {"streets": "generated streets", "cityscapes": "Cityscapes", "folder": "a folder of one's own"}
 
@@ -127,6 +127,11 @@ def leaderboard(runs: Sequence[Run]) -> list[Board]:
 def protocol_key(facts: CardFacts, classes: Sequence[str]) -> tuple[Any, ...]:
     """What two cards must have in common to be compared: frames, size, classes, and how the frames were shown."""
     return facts.data, facts.size, tuple(classes), facts.settings.words
+
+
+def key_of_card(card: ScoreCard) -> tuple[Any, ...]:
+    """The `protocol_key` of a card."""
+    return protocol_key(card.facts, card.scores.protocol.classes)
 
 
 def is_stale(run: Path, facts: CardFacts) -> bool:
