@@ -14,6 +14,8 @@ from app.score_figures import confusion_figure, distance_figure, reliability_fig
 from app.widgets import class_table
 from core.runs import Run
 from core.scorecards.card import CardSettings, ScoreCard
+from core.scoring.ceilings import STRIDES
+from core.scoring.published import UPPER_BOUNDS
 
 PER_CLASS = {
     "iou": "IoU",
@@ -24,8 +26,6 @@ PER_CLASS = {
     "boundary_f1": "Boundary F1",
 }
 NORMALISED = {"row": "True class", "column": "Prediction", "all": "All pixels"}
-PAPER_CEILINGS = {2: 0.972, 4: 0.952, 8: 0.907, 16: 0.846, 32: 0.754}
-"""Mean IoU of the truth itself by factor, Table 3 of the Cityscapes paper: its 500 validation frames at full size."""
 FRAMES = 12
 """Frames that are listed behind a cell or a difference."""
 PLAIN = {"displayModeBar": False}
@@ -224,14 +224,14 @@ def ceilings_view(shown: Shown) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         columns = {
-            f"these {card.facts.frames} frames at {width} x {height}": [own.get(stride) for stride in PAPER_CEILINGS],
-            "Cityscapes paper, Table 3": list(PAPER_CEILINGS.values()),
+            f"these {card.facts.frames} frames at {width} x {height}": [own.get(stride) for stride in STRIDES],
+            "Cityscapes paper, Table 3": [bound.miou for bound in UPPER_BOUNDS if bound.factor in STRIDES],
         }
         dots = dict(zip(columns, (f"rgb{ACCENT}", "var(--lab-warn)"), strict=True))
-        class_table([f"x{stride}" for stride in PAPER_CEILINGS], None, columns, {}, dots)
+        class_table([f"x{stride}" for stride in STRIDES], None, columns, {}, dots)
         st.caption(
-            "Mean IoU of the truth itself, scaled down by this factor and up again, by nearest neighbour. The paper's are for 500 frames "
-            "at 2048 x 1024; in smaller frames the same factor loses more."
+            "Mean IoU of the truth itself, each cell of so many pixels a side with the label of most of them. The paper's are for its own "
+            "frames at 2048 x 1024; in smaller frames the same factor loses more."
         )
     with right:
         for run_id, card in shown.cards.items():

@@ -17,6 +17,7 @@ from core.places import runs_folder
 from core.runs import best_miou, list_runs
 from core.scorecards.card import CardSettings
 from core.scorecards.leaderboard import COSTS, METRICS, Board, key_of_card, leaderboard
+from core.scoring.published import scores_table
 
 VIEWS = {
     "board": "Leaderboard",
@@ -82,6 +83,12 @@ def boards_panel(boards: Sequence[Board], shown: Shown) -> None:
     if len(boards) > 1:
         st.caption(
             "Runs in different tables were scored on other frames, at another size or otherwise: don't compare them."
+        )
+    with st.expander("What others published on Cityscapes", icon=":material/menu_book:"):
+        st.markdown(scores_table())
+        st.caption(
+            "Read the settings before you set a number beside these: data, crops, and what the network was shown at once differ from row "
+            "to row. docs/published-scores.md says how they were read."
         )
 
 

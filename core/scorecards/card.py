@@ -101,7 +101,7 @@ class CardFacts:
         flops: floating-point operations of one picture at the size that the network sees; a multiply-add counts as two.
         pixels_per_cell: pixels of the frame, along a side, that one cell of the network's coarsest scores covers.
         ceiling: mean IoU of the truth itself seen in such cells, enlarged smoothly, 0..1; None where nothing is scored.
-        ceilings: the same by nearest neighbour at strides 2 to 32, as in the Cityscapes paper's Table 3, by stride.
+        ceilings: the same with one label for each cell, at strides 2 to 32, as in the Cityscapes paper's Table 3, by stride.
     """
 
     run: str
