@@ -134,7 +134,7 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
     titles = (f"{COSTS[cost].title}{f', {COSTS[cost].unit}' * bool(COSTS[cost].unit)}", METRICS[metric].title)
     st.plotly_chart(pareto_figure(points, front, shown.names, shown.colors, titles), key="pareto", config=PLAIN)
     st.caption(
-        "On the dotted line stands who can't be had better at no higher cost. Milliseconds are of one picture at a time, beside "
+        "On the dotted line stands who can't be had better at no higher cost. Latency is of one picture at a time, beside "
         "whatever this machine was doing then; a multiply-add counts as two operations."
     )
 

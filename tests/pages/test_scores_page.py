@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.leaderboard import ceiling_words
 from core.config import read_config
 from core.runner.jobs import Job
 from core.runs import ProcessId, read_run
@@ -113,7 +114,7 @@ def test_cards_that_are_there_show_at_once(lab) -> None:
     card = read_card(list_cards(lab.runs / lab.ids[0])[0])
     assert "score" not in keys(app)
     assert f"<b>{card.scores.miou:.1%}</b> mIoU" in shown
-    assert f"of {card.facts.ceiling:.1%} that cells of {card.facts.pixels_per_cell} pixels allow" in shown
+    assert ceiling_words(card.facts.ceiling, card.facts.pixels_per_cell) in shown
     assert "Generated streets at 128 x 64, 4 validation frames, at the training size, whole picture" in shown
     assert "as the runs scored themselves in training" in shown and "don't compare them" in shown
     app.selectbox(key="sort-by").set_value("milliseconds").run()
