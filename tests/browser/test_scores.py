@@ -32,7 +32,7 @@ def address(serve_app: Callable[..., str], tmp_path_factory, trained_run: Path, 
 
 
 def test_a_click_on_a_cell_shows_its_frames_and_keeps_the_zoom(address: str, page, wait_for_app) -> None:
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     page.set_viewport_size({"width": 1440, "height": 1500})  # nothing scrolls while other frames come
     page.goto(f"{address}/scores?view=Confusion&scored-boundary=false")
     wait_for_app(page, 90)
@@ -59,5 +59,4 @@ def test_a_click_on_a_cell_shows_its_frames_and_keeps_the_zoom(address: str, pag
 
     page.goto(f"{address}/{link}")
     page.wait_for_selector(".viewer[data-ready=true]")
-    frame = link.split("image=")[1].split("&")[0]
-    assert page.locator(".viewer").get_by_text(frame).count() or frame in page.url
+    assert page.locator(".viewer canvas").count() == 2, "the truth and the run"
