@@ -15,8 +15,8 @@ from core.scorecards.card import CardSettings
 
 def compare_address(frame_id: str, run_ids: Sequence[str], split: str = "val") -> str:
     """Address of the page Compare with a frame and runs chosen."""
-    named = [("image", frame_id), *(("runs", run_id) for run_id in run_ids)]
-    return f"compare?{urlencode(named + [('split', 'Training')] * (split == 'train'))}"
+    named = [("image", frame_id), *(("runs", run_id) for run_id in run_ids), ("split", split)]
+    return f"compare?{urlencode(named)}"
 
 
 def frame_links(said: Mapping[str, str], runs: Sequence[Run], settings: CardSettings) -> None:
