@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from app.figures import ACCENT
 from app.frame_links import frame_links
 from app.leaderboard import ceiling_words
 from app.score_figures import confusion_figure, distance_figure, reliability_figure
@@ -223,12 +222,17 @@ def ceilings_view(shown: Shown) -> None:
     width, height = card.facts.size[1], card.facts.size[0]
     left, right = st.columns(2, gap="large")
     with left:
-        columns = {
-            f"these {card.facts.frames} frames at {width} x {height}": [own.get(stride) for stride in STRIDES],
-            "Cityscapes paper, Table 3": [bound.miou for bound in UPPER_BOUNDS if bound.factor in STRIDES],
-        }
-        dots = dict(zip(columns, (f"rgb{ACCENT}", "var(--lab-warn)"), strict=True))
-        class_table([f"x{stride}" for stride in STRIDES], None, columns, {}, dots)
+        # No best in bold: the two columns are of different frames.
+        rows = "".join(
+            f"<tr><td>x{bound.factor}</td><td>{'–' if own.get(bound.factor) is None else f'{own[bound.factor]:.1%}'}</td>"
+            f"<td>{bound.miou:.1%}</td></tr>"
+            for bound in UPPER_BOUNDS
+            if bound.factor in STRIDES
+        )
+        st.html(
+            f'<div class="lab-scroll"><table class="lab-table"><tr><th></th><th>these {card.facts.frames} frames at {width} x {height}</th>'
+            f"<th>Cityscapes paper, Table 3</th></tr>{rows}</table></div>"
+        )
         st.caption(
             "Mean IoU of the truth itself, each cell of so many pixels a side with the label of most of them. The paper's are for its own "
             "frames at 2048 x 1024; in smaller frames the same factor loses more."
