@@ -29,6 +29,7 @@ page = st.navigation(
         st.Page(PAGES / "runs.py", title="Runs", icon=":material/show_chart:"),
         st.Page(PAGES / "sweep.py", title="Sweep", icon=":material/tune:"),
         st.Page(PAGES / "compare.py", title="Compare", icon=":material/compare:"),
+        st.Page(PAGES / "scores.py", title="Scores", icon=":material/leaderboard:"),
         st.Page(PAGES / "inspect.py", title="Inspect", icon=":material/image_search:"),
         st.Page(PAGES / "look.py", title="Look inside", icon=":material/visibility:"),
         *([st.Page(PAGES / "account.py", title="Account", icon=":material/person:")] if must_sign_in() else []),

@@ -399,6 +399,17 @@ def with_preset(values: dict[str, Any], preset: str) -> dict[str, Any]:
     return values | {"training": PRESETS[preset] | values.get("training", {})}
 
 
+def differences(one: RunConfig, other: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two configs differ, by their full name, `training.epochs`, each with the value of the one and the other."""
+    mine, theirs = one.model_dump(), other.model_dump()
+    return {
+        f"{part}.{name}": (value, theirs[part][name])
+        for part, fields in mine.items()
+        for name, value in fields.items()
+        if value != theirs[part][name]
+    }
+
+
 def _sentence(detail: Any) -> str:
     """One pydantic complaint as a sentence with field, value and allowed range."""
     field = _short(".".join(str(part) for part in detail["loc"]) or "config")

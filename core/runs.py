@@ -442,6 +442,12 @@ def best_miou(path: Path) -> float | None:
         return None
 
 
+def minutes_trained(path: Path) -> float:
+    """Minutes that a run had trained when it wrote the last row that still counts, breaks left out; 0 where it wrote none."""
+    rows = valid_rows(read_metrics(path)[0])
+    return next((row["minutes"] for row in reversed(rows) if isinstance(row.get("minutes"), int | float)), 0.0)
+
+
 def evaluations(path: Path) -> list[dict[str, Any]]:
     """The evaluation rows of a run, oldest first."""
     return [row for row in valid_rows(read_metrics(path)[0]) if row.get("kind") == "eval"]

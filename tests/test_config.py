@@ -11,6 +11,7 @@ from core.config import (
     ModelConfig,
     RunConfig,
     TrainingConfig,
+    differences,
     read_config,
     with_preset,
 )
@@ -245,3 +246,9 @@ def test_titles_tell_networks_apart():
     assert ModelConfig(family="fcn").title == "FCN-8s · EfficientNet-Lite0"
     assert ModelConfig(family="fcn", stride=32, encoder="vgg16").title == "FCN-32s · VGG16"
     assert ModelConfig(family="vit", head="mask").title == "ViT mask · ViT-S/14 (DINOv2)"
+
+
+def test_two_configs_differ_in_the_fields_that_differ():
+    one = read_config({"model": {"family": "fcn"}, "training": {"epochs": 3.0, "minutes": 0}})
+    other = read_config({"model": {"family": "fcn"}, "training": {"epochs": 4.0, "minutes": 0}})
+    assert differences(one, other) == {"training.epochs": (3.0, 4.0)} and differences(one, one) == {}
