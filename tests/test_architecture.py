@@ -13,6 +13,7 @@ HEAVY = ("torch", "timm", "torchvision")
 LIGHT_CORE = (
     "core",
     "core.anatomy",
+    "core.arrangement",
     "core.commands",
     "core.commands.data",
     "core.commands.options",
@@ -41,6 +42,7 @@ LIGHT_CORE = (
     "core.data.streets",
     "core.encoders",
     "core.errors",
+    "core.explanations",
     "core.families",
     "core.inference",
     "core.inference.answers",
@@ -135,7 +137,17 @@ def test_arrows_point_one_way(folder, never):
 
 
 LAYERS = (
-    {"core.errors", "core.labels", "core.families", "core.encoders", "core.anatomy", "core.places", "core.people"},
+    {
+        "core.errors",
+        "core.labels",
+        "core.families",
+        "core.encoders",
+        "core.anatomy",
+        "core.arrangement",
+        "core.explanations",
+        "core.places",
+        "core.people",
+    },
     {"core.config"},
     {"core.hardware"},
     {"core.runs", "core.weights", "core.data", "core.models", "core.scoring"},
