@@ -5,6 +5,7 @@ import json
 import sys
 
 from core.commands.data import add_data
+from core.commands.report import add_report
 from core.commands.runs import add_runs
 from core.commands.scores import add_scores
 from core.commands.sweeps import add_sweep
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     add_runs(commands, common)
     add_sweep(commands.add_parser("sweep", parents=[common], help="study settings: start, list, show, stop sweeps"))
     add_scores(commands, common)
+    add_report(commands, common)
     return parser
 
 
