@@ -92,7 +92,7 @@ def bars_figure(
     """A group of horizontal bars for each class, one for each run; values 0..1, None without a bar."""
     with matplotlib.rc_context(STYLE):
         each = 0.8 / max(1, len(values))
-        height = len(classes) * max(0.17, 0.075 * len(values)) + 0.9
+        height = len(classes) * max(0.148, 0.062 * len(values)) + 0.75
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
         axes = canvas.subplots()
         for number, (name, row) in enumerate(values.items()):
@@ -118,7 +118,7 @@ def bars_figure(
 def shares_figure(classes: Sequence[str], shares: Mapping[str, Sequence[float]], colors: Sequence[Color]) -> Drawing:
     """Share of the pixels of each class on a logarithmic axis, in the class's colour; the first list as bars, others as marks."""
     with matplotlib.rc_context(STYLE):
-        canvas = Canvas(figsize=(WIDTH, 0.17 * len(classes) + 0.8), layout="constrained")
+        canvas = Canvas(figsize=(WIDTH, 0.148 * len(classes) + 0.7), layout="constrained")
         axes = canvas.subplots()
         names = list(shares)
         first = np.array(shares[names[0]]) * 100

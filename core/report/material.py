@@ -30,7 +30,7 @@ class Form:
     def words(self, value: float) -> str:
         sign = "+" if self.signed else ""
         text = f"{value * self.scale:{sign},.{self.digits}f}".replace("-", "−")
-        return f"{text} {self.unit}" if self.unit else text
+        return f"{text}\N{NO-BREAK SPACE}{self.unit}" if self.unit else text
 
 
 SHARE = Form(100, 1)

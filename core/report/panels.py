@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from core.data.cityscapes import list_frames
-from core.data.dataset import Dataset, open_dataset, read_target, spread
+from core.data.dataset import Dataset, open_dataset, read_target, spread, streets_are_there
 from core.data.frames import Frame
 from core.errors import LabError
 from core.inference.exports import OVERLAY_SHARE, png
@@ -31,6 +31,8 @@ def add_pictures(group: Group, wanted: bool | None, ladder: Ladder) -> Group:
     """
     name = group.first.config.dataset.name
     try:
+        if name == "streets" and not streets_are_there():
+            raise LabError("the street scenes are gone from the data folder.")
         dataset = open_dataset(group.first.config.dataset)
     except LabError as error:
         for _ in group.subjects:
