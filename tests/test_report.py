@@ -78,7 +78,7 @@ def test_every_number_of_the_page_is_what_its_file_says(written):
     shelved, runs, _ = written
     files = Files(runs)
     numbers = numbers_in_page(page_of(shelved))
-    assert len(numbers) > 300
+    assert len(numbers) > 200
     kinds = set()
     for value, scale, source, text in numbers:
         assert files.value(source) == pytest.approx(value, rel=1e-12, abs=1e-12), source
@@ -124,7 +124,7 @@ def test_the_latex_tables_have_the_same_numbers(written):
             assert (where, text) in printed_in_page
             assert tex(text.replace(" ", "\N{NO-BREAK SPACE}")) in body
             checked += 1
-    assert checked > 250
+    assert checked > 150
 
 
 def test_the_best_of_a_column_is_bold_and_only_it(written):
