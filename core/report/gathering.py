@@ -101,6 +101,9 @@ def _subject(run: Run, label: str, color: str, settings: ReportSettings, ladder:
             path = _robustness_file(run, robustness)
             files[path] = json.loads((run.path / path).read_bytes())
             subject = replace(subject, robustness=robustness, robustness_file=path)
+    if "architectures" not in settings.sections:
+        ladder.done("anatomy")
+        return subject
     return replace(subject, anatomy=_anatomy(run, label, ladder))
 
 

@@ -209,7 +209,7 @@ def _paragraph(block: Paragraph, report: Report) -> str:
 def _pictures(block: Pictures, report: Report) -> str:
     """Rows of pictures, three across; what stands before a row goes above it."""
     lines = []
-    across = min(3, len(block.columns))
+    across = 2 if len(block.columns) == 4 else min(3, len(block.columns))
     width = f"{0.985 / across:.4f}\\linewidth"
     names = {(row, column): name for row, column, name, _ in _placed(block)}
     for row, (words, pictures) in enumerate(block.rows):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from core.report.material import Form, Group, Subject
+from core.report.material import COUNT, Form, Group, Subject
 from core.report.structure import Cell, Cite, Number, Paragraph, Part, Text
 
 DASH = "–"
@@ -129,7 +129,7 @@ def frames_words(group: Group) -> Text:
     subject = group.carded[0] if group.carded else group.planned
     if subject is None:
         return ("the validation frames",)
-    number = subject.score("/facts/frames") or subject.number("plan.json", "/val_frames")
+    number = subject.score("/facts/frames", COUNT) or subject.number("plan.json", "/val_frames")
     return ("the ", number, " validation frames")
 
 

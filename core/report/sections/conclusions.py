@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from core.report.material import Form, Group, Material, Subject, listed
+from core.report.material import COUNT, Form, Group, Material, Subject, listed
 from core.report.phrases import derived, joined, plural, text
 from core.report.sections.introduction import rare_classes
 from core.report.sections.results import compared_number, drop_number, share_of_ceiling, worst_confusions
@@ -267,7 +267,10 @@ def _cost(group: Group, suffix: str) -> list[Paragraph]:
     best = max(known, key=lambda subject: subject.miou().value)
     times = {subject.run.id: subject.score("/facts/milliseconds", MILLISECONDS) for subject in known}
     found = []
-    if fast is best:
+    if times[fast.run.id].text == times[best.run.id].text and fast is not best:
+        words = text(f"{best.label} and {fast.label} take the same time for a frame, ", times[best.run.id], ".")
+        found.append(_draft(words, f"cost{suffix}"))
+    elif fast is best:
         found.append(
             _draft(
                 text(f"{best.label} is also the fastest, with ", times[best.run.id], " for a frame."), f"cost{suffix}"
@@ -312,7 +315,7 @@ def _ceiling(group: Group, suffix: str) -> list[Paragraph]:
     words = joined(
         [
             text(
-                "at most ", subject.score("/facts/ceiling", PERCENT), f" for {subject.label} (", subject.score("/facts/pixels_per_cell"),
+                "at most ", subject.score("/facts/ceiling", PERCENT), f" for {subject.label} (", subject.score("/facts/pixels_per_cell", COUNT),
                 " pixels for a score), of which it reaches ",
                 Number(PERCENT.words(share_of_ceiling(subject).value), share_of_ceiling(subject).value, share_of_ceiling(subject).source, 100),
             )

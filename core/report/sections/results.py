@@ -54,7 +54,7 @@ def results(material: Material) -> list[Section]:
             ("significance", "Significance", _significance(group, suffix)),
         )  # fmt: skip
         sections += [
-            Section(f"{name}{suffix}", f"{words}{title}", tuple(blocks), level=2)
+            Section(f"results-{name}{suffix}", f"{words}{title}", tuple(blocks), level=2)
             for name, words, blocks in parts
             if blocks
         ]
