@@ -7,6 +7,7 @@ import streamlit as st
 
 from app.widgets import failed_state, plain, run_name, size_words, time_words
 from core.errors import LabError
+from core.people import is_read_only, may_change
 from core.places import runs_folder
 from core.report.jobs import is_being_stopped, latest_writing, start_report, stop_writing
 from core.report.settings import SECTIONS, TEXT_LENGTH, ReportSettings
@@ -67,7 +68,7 @@ def write_button(settings: ReportSettings) -> None:
         type="primary",
         icon=":material/description:",
         key="write-report",
-        disabled=busy or not settings.runs or not settings.sections,
+        disabled=busy or is_read_only() or not settings.runs or not settings.sections,
         help="Runs without a scorecard are scored first, which takes a while.",
     ):
         try:
@@ -105,7 +106,9 @@ def _show_progress(job: Job) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(job.share, text=plain(f"{job.what}{when}"))
         stopping = is_being_stopped(job)
-        if st.button("Stopping" if stopping else "Stop", icon=":material/stop:", key="stop-report", disabled=stopping):
+        if may_change(job.owner) and st.button(
+            "Stopping" if stopping else "Stop", icon=":material/stop:", key="stop-report", disabled=stopping
+        ):
             stop_writing(job)
 
 
@@ -171,6 +174,8 @@ def _actions(report: Shelved) -> None:
         on_click="ignore",
         help=f"Source, tables, vector figures and references, {size_words(source.stat().st_size)}.",
     )
+    if not may_change(report.owner):
+        return
     with st.popover("", icon=":material/delete:", help="Delete"):
         st.markdown("This report is removed for good. Runs and scorecards stay.")
         if st.button("Delete", key=f"delete-{report.id}", type="primary", icon=":material/delete:"):

@@ -1,8 +1,6 @@
 """The figures of a report, drawn with matplotlib as vectors: SVG for the page, PDF for LaTeX. Numbers in, drawing out."""
 
-import hashlib
 import io
-import re
 from collections.abc import Mapping, Sequence
 
 import matplotlib
@@ -51,6 +49,7 @@ STYLE = {
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.3,
     "svg.fonttype": "path",
+    "svg.hashsalt": "report",
     "pdf.fonttype": 42,
     "text.parse_math": False,  # a run may be called $x$
 }
@@ -369,11 +368,4 @@ def drawing_of(canvas: Canvas) -> Drawing:
         canvas.savefig(target, format=kind, metadata=metadata)
         held[kind] = target.getvalue()
     svg = held["svg"].decode()
-    return Drawing(_own_names(svg[svg.index("<svg") :]), held["pdf"])
-
-
-def _own_names(svg: str) -> str:
-    """Names of parts that no other drawing on the page has."""
-    prefix = hashlib.sha256(re.sub(r'(id="|#)[A-Za-z0-9_.-]+', "", svg).encode()).hexdigest()[:8]
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="d{prefix}-\1"', svg)
-    return re.sub(r'(href="#|url\(#)', rf"\g<1>d{prefix}-", svg)
+    return Drawing(svg[svg.index("<svg") :], held["pdf"])

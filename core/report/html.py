@@ -109,6 +109,9 @@ def _address(picture: Picture) -> str:
 
 
 def _svg(figure: Figure) -> Markup:
-    """The drawing without matplotlib's comments, in which a run's name would stand, and with its words for those who can't see it."""
+    """The drawing without matplotlib's comments, in which a run's name would stand; its parts have names that no other
+    drawing on the page has, and its words are there for those who can't see it."""
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", figure.drawing.svg, flags=re.S)
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{figure.id}-\1"', svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{figure.id}-", svg)
     return Markup(svg).replace("<svg ", Markup('<svg role="img" aria-label="{}" ').format(figure.alt), 1)

@@ -3,6 +3,7 @@
 <reports folder>/<YYYYMMDD-HHMMSS-report-xxxx>/
     report.html     the document in one file
     report.zip      its LaTeX source
+    owner.txt       whose it is; not there for the lab's own
     report.json     what it was asked for with, and what has to be said about it; written last
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from core.errors import LabError
+from core.people import check_may_change, read_owner, write_owner
 from core.places import reports_folder
 from core.report.settings import ReportSettings
 from core.runs import write_atomically
@@ -38,6 +40,7 @@ class Shelved:
     made: float
     settings: ReportSettings
     notes: tuple[str, ...]
+    owner: str = ""
 
     @property
     def id(self) -> str:
@@ -50,7 +53,8 @@ def new_id() -> str:
 
 
 def shelve(folder: Path, title: str, made: float, settings: ReportSettings, notes: tuple[str, ...]) -> None:
-    """Writes report.json into a report's folder, by which it becomes one."""
+    """Writes owner and report.json into a report's folder, by which it becomes one."""
+    write_owner(folder)
     facts: dict[str, Any] = {"title": title, "made": made, "settings": settings.to_json(), "notes": notes}
     write_atomically(folder / "report.json", json.dumps(facts, indent=1))
 
@@ -72,8 +76,10 @@ def find_report(report_id: str) -> Shelved:
 
 
 def delete_report(report_id: str) -> None:
-    """Removes a report. Raises LabError where there is none."""
-    shutil.rmtree(find_report(report_id).path)
+    """Removes a report. Raises LabError where there is none, or it is another's."""
+    report = find_report(report_id)
+    check_may_change(report.owner, "This report")
+    shutil.rmtree(report.path)
 
 
 def _folders() -> Iterator[Path]:
@@ -89,6 +95,8 @@ def _read(path: Path) -> Shelved | None:
         settings = _SETTINGS.validate_python(facts["settings"])
         if not all((path / name).is_file() for name in FILES):
             return None
-        return Shelved(path, str(facts["title"]), float(facts["made"]), settings, tuple(map(str, facts["notes"])))
+        return Shelved(
+            path, str(facts["title"]), float(facts["made"]), settings, tuple(map(str, facts["notes"])), read_owner(path)
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.errors import LabError
 from core.report import jobs
 from core.report.settings import SECTIONS
+from core.report.shelf import delete_report
 from core.runner.jobs import Job
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,10 +89,19 @@ def test_the_shelf_shows_a_report_and_deletes_it(shelf) -> None:
     app = opened()
     assert app.selectbox(key="report-shown").options[0].startswith("A *first* report")
     assert any("Pictures" in caption.value and "<b>" not in caption.value for caption in app.caption)
-    assert app.query_params["report"] == [REPORT]
+    assert app.query_params["report"] == REPORT
     app.button(key=f"delete-{REPORT}").click().run()
     assert not app.exception and not shelf.exists()
     assert "No report has been written yet." in [caption.value for caption in app.caption]
+
+
+def test_who_may_only_look_can_neither_write_nor_delete(shelf, monkeypatch) -> None:
+    monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
+    app = opened()
+    assert not app.exception and app.button(key="write-report").disabled
+    assert f"delete-{REPORT}" not in [button.key for button in app.button]
+    with pytest.raises(LabError, match="read-only"):
+        delete_report(REPORT)
 
 
 def test_a_writing_is_shown_stopped_and_its_failure_said(shelf, places, monkeypatch) -> None:
@@ -103,14 +114,17 @@ def test_a_writing_is_shown_stopped_and_its_failure_said(shelf, places, monkeypa
     folder = jobs.jobs_folder()
     folder.mkdir(parents=True)
     now = time.time()
-    job = Job("20260101-000000-aaaa", {}, "running", "Scoring *FCN*", 3, 10, now - 9, now, ProcessId.of(os.getpid()))
+    job = Job(
+        "20260101-000000-aaaa", {}, state="running", what="Scoring *FCN*", done=3, total=10, began=now - 9, updated=now,
+        process=ProcessId.of(os.getpid()),
+    )  # fmt: skip
     all_jobs._write(folder, job)
     app = opened()
     assert not app.exception
     assert app.button(key="write-report").disabled
     app.button(key="stop-report").click().run()
     assert (folder / f"{job.id}.stop").exists()
-    all_jobs._write(folder, Job(job.id, {}, "failed", began=now, updated=now, error="Nothing can be said."))
+    all_jobs._write(folder, Job(job.id, {}, state="failed", began=now, updated=now, error="Nothing can be said."))
     app = opened()
     assert "Nothing can be said." in [error.value for error in app.error]
     assert not app.button(key="write-report").disabled

@@ -396,7 +396,9 @@ def _ceilings(group: Group, suffix: str) -> list[Block]:
         blocks.append(
             Table(
                 f"strides{suffix}",
-                ("Mean IoU of the truth, scaled down and up again by nearest neighbour, on these frames.",),
+                (
+                    "Mean IoU of the truth, on these frames, with one label for each square of so many pixels a side: that of most of them.",
+                ),
                 ("factor", *(str(stride) for stride in strides)),
                 ((Cell(("mean IoU, %",)), *row),),
             )
