@@ -31,6 +31,7 @@ page = st.navigation(
         st.Page(PAGES / "compare.py", title="Compare", icon=":material/compare:"),
         st.Page(PAGES / "scores.py", title="Scores", icon=":material/leaderboard:"),
         st.Page(PAGES / "inspect.py", title="Inspect", icon=":material/image_search:"),
+        st.Page(PAGES / "report.py", title="Report", icon=":material/description:"),
         st.Page(PAGES / "look.py", title="Look inside", icon=":material/visibility:"),
         *([st.Page(PAGES / "account.py", title="Account", icon=":material/person:")] if must_sign_in() else []),
     ],

@@ -7,6 +7,7 @@ import sys
 from core.commands.data import add_data
 from core.commands.hub import add_hub
 from core.commands.predictions import add_predictions
+from core.commands.report import add_report
 from core.commands.runs import add_runs
 from core.commands.scores import add_scores
 from core.commands.sweeps import add_sweep
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add_scores(commands, common)
     add_hub(commands.add_parser("hub", parents=[common], help="the Hugging Face Hub: push a run, pull one"))
     add_predictions(commands, common)
+    add_report(commands, common)
     return parser
 
 
