@@ -9,6 +9,7 @@ import streamlit as st
 from app.curves import Curve, curves
 from app.datasets import TITLES
 from app.diagnosing import diagnosis_panel
+from app.exporting import export_panel
 from app.film import run_film
 from app.forms import fields_form
 from app.widgets import (
@@ -349,6 +350,7 @@ with pictures:
     st.subheader("What it sees")
     run_film(focus)
     details(focus)
+    export_panel(focus)
 with table:
     st.subheader("Per class")
     scores(chosen, focus, names, colors)

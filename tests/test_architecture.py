@@ -15,6 +15,7 @@ LIGHT_CORE = (
     "core.anatomy",
     "core.commands",
     "core.commands.data",
+    "core.commands.export",
     "core.commands.options",
     "core.commands.runs",
     "core.commands.sweeps",
@@ -41,6 +42,9 @@ LIGHT_CORE = (
     "core.data.streets",
     "core.encoders",
     "core.errors",
+    "core.export",
+    "core.export.offer",
+    "core.extras",
     "core.families",
     "core.inference",
     "core.inference.answers",
@@ -84,6 +88,14 @@ LIGHT_CORE = (
     "core.sweeps.space",
     "core.sweeps.sweep",
     "core.sweeps.trials",
+    "core.tracking",
+    "core.tracking.__main__",
+    "core.tracking.event_files",
+    "core.tracking.mlflow_server",
+    "core.tracking.points",
+    "core.tracking.start",
+    "core.tracking.tracker",
+    "core.tracking.weights_and_biases",
     "core.training.__main__",
     "core.weights",
     "core.__main__",
@@ -135,17 +147,19 @@ def test_arrows_point_one_way(folder, never):
 
 
 LAYERS = (
-    {"core.errors", "core.labels", "core.families", "core.encoders", "core.anatomy", "core.places", "core.people"},
+    {"core.errors", "core.labels", "core.families", "core.encoders", "core.anatomy", "core.places", "core.people", "core.extras"},
     {"core.config"},
     {"core.hardware"},
     {"core.runs", "core.weights", "core.data", "core.models", "core.scoring"},
-    {"core.training", "core.runner", "core.inference"},
-    {"core.sweeps", "core.scorecards"},
+    {"core.training", "core.runner", "core.inference", "core.tracking"},
+    {"core.sweeps", "core.scorecards", "core.export"},
     {"core.commands"},
     {"core.__main__"},
 )
 KNOWN_SIDEWAYS = {
     ("core.training", "core.runner"),  # a trainer started by hand takes the device's lock itself
+    ("core.training", "core.tracking"),  # and starts the processes that tell others of it
+    ("core.tracking", "core.runner"),  # which are started and kept apart as a run's own are
     ("core.data", "core.runs"),  # who builds a cache is told from a later process as a run's trainer is
     ("core.inference", "core.training"),  # a checkpoint rebuilds its network; both live in a process with torch
 }

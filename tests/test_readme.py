@@ -47,7 +47,7 @@ def test_the_pictures_are_there() -> None:
 
 
 def test_every_dependency_is_named_with_its_purpose_and_bounded() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-extras.txt"):
         for line in (ROOT / name).read_text().splitlines():
             if line and not line.startswith(("#", "-r")):
                 package = re.match(r"[a-z-]+", line)[0]
