@@ -16,7 +16,7 @@ from pathlib import Path
 
 from core.errors import LabError
 from core.runner.slots import Slot
-from core.runs import read_metrics, read_run, valid_rows
+from core.runs import Run, read_metrics, read_run, valid_rows
 from core.tracking.points import Point, points_of
 from core.tracking.start import PATIENCE
 from core.tracking.tracker import (
@@ -26,7 +26,7 @@ from core.tracking.tracker import (
     Tracker,
     TrackerError,
     TrackerName,
-    open_tracker,
+    load_tracker,
     read_progress,
     title_of,
     write_progress,
@@ -49,10 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("tracker", choices=list(MODULES))
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds to go on after the run's end")
     options = parser.parse_args(arguments)
-    if hasattr(os, "nice"):
-        os.nice(19)  # a training never waits for a core because of this
     say = _own_voice()
     run = options.run.resolve()
+    if hasattr(os, "nice") and read_run(run).is_active:
+        os.nice(19)  # a training never waits for a core because of this
     if not run.is_dir():
         say(f"There is no run folder '{run}'.")
         return 1
@@ -61,7 +61,11 @@ def main(arguments: list[str] | None = None) -> int:
         while not slot.acquire():  # that of an earlier start of the run, which is about to end
             time.sleep(LOOK_SECONDS)
         try:
-            return Telling(run, options.tracker, say).go_on(options.patience)
+            begin = load_tracker(options.tracker)
+            return Telling(run, options.tracker, begin, say).go_on(options.patience)
+        except LabError as error:
+            say(f"{title_of(options.tracker)} is not told of this run. {error}")
+            return 1
         except Exception as error:
             # Where, but not what it says: that may hold an address.
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -75,9 +79,10 @@ def main(arguments: list[str] | None = None) -> int:
 class Telling:
     """What one tracker is told of one run, and how far that is."""
 
-    def __init__(self, run: Path, name: TrackerName, say: Say) -> None:
+    def __init__(self, run: Path, name: TrackerName, begin: Callable[[Run, Progress], Tracker], say: Say) -> None:
         self._run = run
         self._name = name
+        self._begin = begin
         self._say = say
         self._progress: Progress = read_progress(run, name)
         self._tracker: Tracker | None = None
@@ -104,9 +109,6 @@ class Telling:
             except TrackerError as error:
                 self._fails(f"{error}")
                 pause = min(2 * pause, LOOK_SECONDS if ended else LONGEST_PAUSE)
-            except LabError as error:
-                self._say(f"{title_of(self._name)} is not told of this run. {error}")
-                return 1
             except OSError:
                 return 1  # the folder was moved away, or the disk is full: then nothing can be written down either
             time.sleep(pause)
@@ -115,7 +117,7 @@ class Telling:
         """Reads what is new and hands it over. Returns True when nothing waits any more."""
         run = read_run(self._run)
         if self._tracker is None:
-            self._tracker = open_tracker(self._name, run, self._progress)
+            self._tracker = self._begin(run, self._progress)
             self._queued = dict(self._progress.sent)
             write_progress(self._run, self._name, self._progress)
         if len(self._waiting) < MOST_WAITING:

@@ -7,6 +7,8 @@ they follow from metrics.jsonl alone, so nothing is in them twice.
 import shutil
 from collections.abc import Sequence
 
+from tensorboard.summary import Writer
+
 from core.runs import Run
 from core.tracking.points import Point
 from core.tracking.tracker import Progress, Tracker, TrackerError
@@ -18,8 +20,6 @@ class EventFiles:
     batch = 1000
 
     def __init__(self, run: Run) -> None:
-        from tensorboard.summary import Writer
-
         folder = run.path / "tensorboard"
         try:
             shutil.rmtree(folder, ignore_errors=True)

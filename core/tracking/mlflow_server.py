@@ -8,6 +8,10 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from mlflow.entities import Metric, Param
+from mlflow.exceptions import RestException
+from mlflow.tracking import MlflowClient
+
 from core.runs import Run
 from core.tracking.points import Point
 from core.tracking.tracker import Progress, Tracker, TrackerError
@@ -22,8 +26,6 @@ VALUE_LENGTH = 500
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    # Nothing but what the lab sends leaves this machine.
-    "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 """MLflow's own settings where the environment doesn't say otherwise: this process tries again by itself."""
 
@@ -38,8 +40,6 @@ class MLflowRun:
     def __init__(self, run: Run, progress: Progress) -> None:
         for name, value in PATIENCE.items():
             os.environ.setdefault(name, value)
-        from mlflow.tracking import MlflowClient
-
         self._client = MlflowClient()
         if not progress.id:
             progress.id = _asked(lambda: self._begin(run))
@@ -47,8 +47,6 @@ class MLflowRun:
         _asked(lambda: self._client.update_run(self._id, status="RUNNING"))
 
     def _begin(self, run: Run) -> str:
-        from mlflow.entities import Param
-
         project = run.config.tracking.project
         experiment = self._client.get_experiment_by_name(project)
         experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(project)
@@ -74,8 +72,6 @@ class MLflowRun:
         return begun.info.run_id
 
     def send(self, points: Sequence[Point]) -> None:
-        from mlflow.entities import Metric
-
         numbers = [
             Metric(_safe(name), value, int(point.time * 1000), point.step)
             for point in points
@@ -113,8 +109,6 @@ def _status_of(error: Any) -> int | None:
     response = getattr(error, "response", None)
     if response is not None:
         return response.status_code
-    from mlflow.exceptions import RestException
-
     return error.get_http_status_code() if isinstance(error, RestException) else None
 
 

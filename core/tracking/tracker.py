@@ -3,7 +3,7 @@
 import importlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -83,10 +83,14 @@ def check_trackers(config: TrackingConfig) -> None:
         )
 
 
-def open_tracker(name: TrackerName, run: Run, progress: Progress) -> Tracker:
-    """Begins to tell a tracker of a run. Raises LabError where it can't be, TrackerError where it may later."""
+def load_tracker(name: TrackerName) -> Callable[[Run, Progress], Tracker]:
+    """Imports what a tracker needs, which takes seconds; returns what begins to tell it of a run, and may raise TrackerError.
+
+    Raises:
+        LabError: something that it needs is missing.
+    """
     check_trackers(TrackingConfig(**{name: True}))
-    return importlib.import_module(MODULES[name]).open_tracker(run, progress)
+    return importlib.import_module(MODULES[name]).open_tracker
 
 
 def title_of(name: TrackerName) -> str:

@@ -7,6 +7,8 @@ W&B: https://docs.wandb.ai/ref/python/
 import os
 from collections.abc import Sequence
 
+import wandb
+
 from core.runs import Run
 from core.tracking.points import Point
 from core.tracking.tracker import Progress, Tracker, TrackerError
@@ -22,8 +24,6 @@ class WandbRun:
     def __init__(self, run: Run) -> None:
         # Read by its helper processes too: nothing about this machine, its code or its repository goes along.
         os.environ |= {"WANDB_DISABLE_GIT": "true", "WANDB_DISABLE_CODE": "true", "WANDB_SILENT": "true"}
-        import wandb
-
         settings = wandb.Settings(
             console="off",
             init_timeout=START_SECONDS,
