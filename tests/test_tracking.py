@@ -18,7 +18,7 @@ from core.errors import LabError
 from core.places import PROJECT
 from core.runs import MetricsLog, ProcessId, create_run, read_metrics, read_run, update_status, valid_rows
 from core.tracking.points import points_of
-from core.tracking.tracker import check_trackers, read_progress
+from core.tracking.tracker import TrackerError, check_trackers, read_progress
 from core.training import __main__ as trainer
 from core.training import loop
 from tests.test_training import fingerprint
@@ -241,6 +241,27 @@ def test_a_password_in_the_address_is_said_nowhere(run):
     for path in (path for path in run.rglob("*") if path.is_file()):
         said += path.read_text(errors="replace")
     assert "geheim" not in said and "127.0.0.1" not in said
+
+
+def test_what_mlflow_says_of_a_failure_is_told_in_other_words():
+    mlflow_client()
+    from mlflow.exceptions import MlflowException, RestException
+
+    from core.tracking.mlflow_server import _asked
+
+    for error, words in (
+        (MlflowException("http://me:geheim@host: 401", error_code=13), "the server refuses whoever"),
+        (RestException({"error_code": "INTERNAL_ERROR", "message": "geheim"}), "the server answers with 500"),
+        (MlflowException("http://me:geheim@host refused"), r"the server doesn't answer \(MlflowException\)"),
+        (ConnectionError("geheim"), r"the server doesn't answer \(ConnectionError\)"),
+    ):
+
+        def fail(error=error):
+            raise error
+
+        with pytest.raises(TrackerError, match=words) as caught:
+            _asked(fail)
+        assert "geheim" not in str(caught.value) and caught.value.__suppress_context__
 
 
 def test_a_tracker_that_is_asked_to_end_says_what_it_could_not_tell(run, wait_until):

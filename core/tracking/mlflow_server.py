@@ -6,10 +6,10 @@ MLflow: https://mlflow.org/docs/latest/api_reference/rest-api.html
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mlflow.entities import Metric, Param
-from mlflow.exceptions import RestException
+from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient
 
 from core.runs import Run
@@ -104,12 +104,12 @@ def _asked(question: Callable[[], T]) -> T:
         raise TrackerError(what) from None
 
 
-def _status_of(error: Any) -> int | None:
-    """The HTTP status with which a server refused; None where there was no answer."""
-    response = getattr(error, "response", None)
-    if response is not None:
-        return response.status_code
-    return error.get_http_status_code() if isinstance(error, RestException) else None
+def _status_of(error: Exception) -> int | None:
+    """The HTTP status with which a server refused; None where there was no answer, for which MLflow says 500."""
+    if not isinstance(error, MlflowException):
+        return None
+    status = error.get_http_status_code()
+    return status if isinstance(error, RestException) or status < 500 else None
 
 
 def _safe(name: str) -> str:

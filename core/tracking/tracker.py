@@ -22,6 +22,8 @@ MODULES: dict[TrackerName, str] = {
     "mlflow": "core.tracking.mlflow_server",
     "wandb": "core.tracking.weights_and_biases",
 }
+SILENCE = {"MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_ERROR_REPORTING": "false"}
+"""Nothing leaves this machine but what the lab sends, unless the environment says otherwise."""
 FOLDER = "tracking"
 """The trackers' folder, in a run's."""
 
@@ -90,6 +92,8 @@ def load_tracker(name: TrackerName) -> Callable[[Run, Progress], Tracker]:
         LabError: something that it needs is missing.
     """
     check_trackers(TrackingConfig(**{name: True}))
+    for variable, value in SILENCE.items():
+        os.environ.setdefault(variable, value)  # read when they are imported
     return importlib.import_module(MODULES[name]).open_tracker
 
 
