@@ -10,15 +10,17 @@ from core.errors import LabError
 from core.export.offer import (
     FILES,
     TITLES,
-    Export,
     Format,
     Report,
     check_exportable,
+    export_folder,
     export_path,
-    read_export,
+    latest_export,
+    read_report,
     start_export,
 )
 from core.places import runs_folder
+from core.runner.jobs import Job, is_stopping, stop_job
 from core.runs import Run, read_run
 
 WHAT: dict[Format, str] = {
@@ -49,36 +51,43 @@ def _formats(run_id: str) -> None:
         with st.container(border=True):
             st.markdown(f"**{TITLES[format]}**")
             st.caption(WHAT[format])
-            found = read_export(run.path, format)
-            if found and found.is_active:
+            job = latest_export(run.path, format)
+            if job and job.is_active:
                 _progress(run_id, format)
             else:
-                _offer(run, format, found)
+                _offer(run, format, job)
 
 
 @st.fragment(run_every=1.0)
 def _progress(run_id: str, format: Format) -> None:
     """How far an export is; when it has ended the page is drawn anew."""
-    found = read_export(runs_folder() / run_id, format)
-    if found is None or not found.is_active:
+    path = runs_folder() / run_id
+    job = latest_export(path, format)
+    if job is None or not job.is_active:
         st.rerun()
-    count = f", {found.done} of {found.total}" if found.total else ""
-    st.progress(found.done / found.total if found.total else 0.0, f"{found.phase.capitalize()}{count}")
+    st.progress(job.share, f"{job.what}, {job.done} of {job.total}" if job.total else job.what)
     st.caption("This goes on when you close the tab.")
+    stopping = is_stopping(export_folder(path, format), job)
+    if st.button("Stopping" if stopping else "Stop", key=f"stop-{format}", disabled=stopping, icon=":material/stop:"):
+        try:
+            stop_job(export_folder(path, format), job)
+        except LabError as error:
+            failed_state(error)
 
 
-def _offer(run: Run, format: Format, found: Export | None) -> None:
+def _offer(run: Run, format: Format, job: Job | None) -> None:
     """What was found out, the file, and how it is used; or why there is none."""
-    if found and found.state == "failed":
-        failed_state(found.error)
-    if found and found.report:
-        st.html(_facts(found.report))
-        st.caption(_sentence(found.report))
-        name = f"{run.id}{export_path(run.path, format).suffix}"
+    if job and job.problem:
+        failed_state(job.problem)
+    report = read_report(run.path, format, job)
+    if report:
+        st.html(_facts(report))
+        st.caption(_sentence(report))
         path = export_path(run.path, format)
+        name = f"{run.id}{path.suffix}"
         st.download_button(
-            f"Download, {size_words(found.report.size_bytes)}",
-            data=lambda: path.read_bytes(),
+            f"Download, {size_words(report.size_bytes)}",
+            data=path.read_bytes,  # when it is clicked
             file_name=name,
             mime="application/octet-stream",
             on_click="ignore",
@@ -86,19 +95,16 @@ def _offer(run: Run, format: Format, found: Export | None) -> None:
             key=f"download-{format}-{run.id}",
         )
         st.code(USE[format].format(name=name), language="python")
-        st.caption(_inside(format, found.report))
+        st.caption(_inside(format, report))
+        if report.step == _best_step(run):
+            return
+        st.caption(f"Step {report.step} is in this file; the run has a better checkpoint now.")
     try:
         check_exportable(run, format)
     except LabError as error:
         st.caption(str(error))
         return
-    if found and found.report and found.report.step == _best_step(run):
-        return
-    if found and found.report:
-        st.caption(f"Step {found.report.step} is in this file; the run has a better checkpoint now.")
-    label = (
-        "Try again" if found and found.state == "failed" else "Make it again" if found else "Make and check the file"
-    )
+    label = "Make it again" if report else "Try again" if job and job.problem else "Make and check the file"
     if st.button(label, key=f"export-{format}-{run.id}", icon=":material/build:"):
         try:
             start_export(run, format)

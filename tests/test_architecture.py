@@ -43,6 +43,7 @@ LIGHT_CORE = (
     "core.encoders",
     "core.errors",
     "core.export",
+    "core.export.__main__",
     "core.export.offer",
     "core.extras",
     "core.families",
@@ -144,7 +145,16 @@ def test_arrows_point_one_way(folder, never):
 
 
 LAYERS = (
-    {"core.errors", "core.labels", "core.families", "core.encoders", "core.anatomy", "core.places", "core.people", "core.extras"},
+    {
+        "core.errors",
+        "core.labels",
+        "core.families",
+        "core.encoders",
+        "core.anatomy",
+        "core.places",
+        "core.people",
+        "core.extras",
+    },
     {"core.config"},
     {"core.hardware"},
     {"core.runs", "core.weights", "core.data", "core.models", "core.scoring"},

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 
 import numpy as np
 import onnx
@@ -17,12 +16,12 @@ from core.__main__ import main
 from core.errors import LabError
 from core.export.check import ENOUGH, compare
 from core.export.export import export_run
-from core.export.offer import Export, check_exportable, export_path, read_export, start_export, write_export
+from core.export.offer import check_exportable, export_path, latest_export, read_report, start_export
 from core.export.onnx_file import open_onnx, write_onnx
 from core.export.program import trace
 from core.labels import CITYSCAPES_19
 from core.models import SegmentationModel, build_model
-from core.runs import ProcessId, create_run, read_run
+from core.runs import create_run, read_run
 from tests.test_models import CLASSES, NETWORKS, train_two_steps
 
 STRUCTURES = {
@@ -105,7 +104,7 @@ def test_a_torch_export_file_is_used_without_the_lab(run, tmp_path):
     told = []
     report = export_run(run, "torch", tmp_path / "net.pt2", lambda *now: told.append(now))
     assert (report.agreement, report.any_size, report.frames) == (1.0, True, 10)
-    assert told[0][0] == "opening the data" and told[-1] == ("comparing", 11, 11), "ten frames, and one of another size"
+    assert told[0][0] == "Opening the data" and told[-1] == ("Comparing", 11, 11), "ten frames, and one of another size"
     done = subprocess.run(
         [sys.executable, "-c", LOADED, str(tmp_path / "net.pt2")], cwd=tmp_path, capture_output=True, text=True
     )
@@ -167,19 +166,14 @@ def test_what_is_missing_is_said(places, run, tiny_config, monkeypatch, capsys):
 
 
 def test_an_export_started_for_the_page_goes_on_by_itself_and_ends_in_the_runs_folder(run, wait_until):
-    assert read_export(run.path, "torch") is None
+    assert latest_export(run.path, "torch") is None
     start_export(run, "torch")
     with pytest.raises(LabError, match="already"):
         start_export(run, "torch")
-    done = wait_until(lambda: (now := read_export(run.path, "torch")).state != "running" and now, 180)
-    assert (done.state, done.error) == ("finished", "")
-    assert done.report.agreement == 1 and export_path(run.path, "torch").stat().st_size == done.report.size_bytes
-
-
-def test_an_export_whose_process_is_gone_has_failed_and_one_whose_file_is_gone_was_never_there(run):
-    write_export(run.path, "onnx", Export("running", time.time(), ProcessId(2**22 + 1, 1.0)))
-    assert read_export(run.path, "onnx").state == "failed" and "without a word" in read_export(run.path, "onnx").error
-    write_export(run.path, "onnx", Export("finished", time.time()))
-    assert read_export(run.path, "onnx") is None
-    (run.path / "exports" / "onnx.json").write_text("{")
-    assert read_export(run.path, "onnx") is None
+    wait_until(lambda: not latest_export(run.path, "torch").is_active, 300)
+    job = latest_export(run.path, "torch")
+    report = read_report(run.path, "torch", job)
+    assert (job.state, job.error) == ("finished", "")
+    assert report.agreement == 1 and export_path(run.path, "torch").stat().st_size == report.size_bytes
+    export_path(run.path, "torch").unlink()
+    assert read_report(run.path, "torch", job) is None, "nothing is said of a file that isn't there"

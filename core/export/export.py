@@ -13,7 +13,7 @@ import torch
 
 from core.data.dataset import label_space_of, open_dataset, root_of
 from core.errors import LabError, writing
-from core.export.check import ENOUGH, FRAMES, compare, frames_of
+from core.export.check import ENOUGH, compare, frames_of
 from core.export.offer import Format, Report, check_exportable
 from core.export.onnx_file import open_onnx, write_onnx
 from core.export.program import trace
@@ -41,17 +41,17 @@ def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
         LabError: there is no checkpoint or its data are gone, the network can't be exported, or the file doesn't answer as it does.
     """
     check_exportable(run, format)
-    tell("opening the data", 0, 0)
+    tell("Opening the data", 0, 0)
     checkpoint = read_checkpoint(run.path, "best")
     dataset = open_dataset(checkpoint.config.dataset)
     images = frames_of(dataset)
-    tell("building the network", 0, 0)
+    tell("Building the network", 0, 0)
     threads = available_cores()
     torch.set_num_threads(threads)
     model = build_model(checkpoint.config.model, len(checkpoint.classes))
     load_weights(model, checkpoint)
     model.eval()
-    tell("tracing the network, which may take minutes", 0, 0)
+    tell("Tracing the network, which may take minutes", 0, 0)
     program, any_size = trace(model, dataset.size)
     metadata = {
         name: json.dumps(value) if not isinstance(value, str) else value
@@ -62,7 +62,7 @@ def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
         folder = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
     try:
         path = folder / out.name
-        tell("writing the file", 0, 0)
+        tell("Writing the file", 0, 0)
         with writing(out.parent):
             if format == "onnx":
                 write_onnx(program, any_size, path, metadata)
@@ -71,7 +71,7 @@ def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
                 torch.export.save(program, path, extra_files=metadata)
                 logits = program.module()
         total = len(images) + any_size
-        found = compare(model, logits, images, any_size, lambda done: tell("comparing", done, total))
+        found = compare(model, logits, images, any_size, lambda done: tell("Comparing", done, total))
         if found.agreement < ENOUGH:
             raise LabError(
                 f"The exported network names the same class on only {found.agreement:.2%} of the pixels of {found.frames} frames, and "
@@ -79,7 +79,6 @@ def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
             )
         report = Report(
             step=checkpoint.step,
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
             any_size=any_size,
             size=dataset.size,
             threads=threads,
@@ -120,6 +119,3 @@ def describe_use(run_id: str, checkpoint: Checkpoint, any_size: bool) -> dict[st
             "output": "logits, float32 (1, classes, height, width); the class of a pixel is where they are largest",
         },
     }
-
-
-__all__ = ["FRAMES", "describe_use", "export_run"]

@@ -1,30 +1,23 @@
-"""What a run's folder holds of exported files, and the process that makes one. Torch isn't needed.
+"""What a run's folder holds of exported files, and the job that makes one. Torch isn't needed.
 
-exports/
-    model.onnx  model.pt2   complete and checked, or not there
-    onnx.json   torch.json  how each export stands; written by the process that makes the file, and once by whoever starts it
+exports/onnx/   model.onnx  complete and checked, or not there; beside it the job that made it (core.runner.jobs)
+exports/torch/  model.pt2   the same
 """
 
-import json
-import sys
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from core.errors import LabError, writing
 from core.extras import check_extra
-from core.runner.detached import start_detached
-from core.runs import ProcessId, Run, write_atomically
+from core.runner.jobs import Job, latest_job, start_job
+from core.runs import Run
 
 Format = Literal["onnx", "torch"]
 FILES: dict[Format, str] = {"onnx": "model.onnx", "torch": "model.pt2"}
 TITLES: dict[Format, str] = {"onnx": "ONNX", "torch": "torch.export"}
-FOLDER = "exports"
-START_SECONDS = 60.0
-"""A process that has not said a word after so long has not begun."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +26,6 @@ class Report:
 
     Attributes:
         step: optimizer steps of the checkpoint.
-        parameters: of the network.
         any_size: pictures of any height and width are taken; else of `size` alone.
         size: height and width of the frames that it was checked on.
         frames: how many those were.
@@ -47,7 +39,6 @@ class Report:
     """
 
     step: int
-    parameters: int
     any_size: bool
     size: tuple[int, int]
     frames: int
@@ -60,54 +51,32 @@ class Report:
     size_bytes: int
 
 
-@dataclass(frozen=True)
-class Export:
-    """How an export stands. `updated` in seconds since 1970."""
-
-    state: Literal["running", "finished", "failed"]
-    updated: float
-    process: ProcessId | None = None
-    phase: str = "starting"
-    done: int = 0
-    total: int = 0
-    error: str = ""
-    report: Report | None = None
-
-    @property
-    def is_active(self) -> bool:
-        """True while its process lives, or may still be starting."""
-        if self.state != "running":
-            return False
-        return self.process.is_alive() if self.process else time.time() - self.updated < START_SECONDS
+_REPORT = TypeAdapter(Report)
 
 
-_EXPORT = TypeAdapter(Export)
+def export_folder(run: Path, format: Format) -> Path:
+    """Where a run's exported file lies, and the job that makes it."""
+    return run / "exports" / format
 
 
 def export_path(run: Path, format: Format) -> Path:
-    """Where a run's exported file lies once it is there."""
-    return run / FOLDER / FILES[format]
+    """A run's exported file, whether or not it is there."""
+    return export_folder(run, format) / FILES[format]
 
 
-def read_export(run: Path, format: Format) -> Export | None:
-    """How an export of a run stands; None where none was begun. One that was cut off is a failed one."""
+def latest_export(run: Path, format: Format) -> Job | None:
+    """The job that was started last to make a run's file, or None."""
+    return latest_job(export_folder(run, format))
+
+
+def read_report(run: Path, format: Format, job: Job | None) -> Report | None:
+    """What a finished job found of the file that is there; None where there is none."""
+    if job is None or job.state != "finished" or not export_path(run, format).is_file():
+        return None
     try:
-        found = _EXPORT.validate_json((run / FOLDER / f"{format}.json").read_bytes())
-    except (OSError, ValueError):
+        return _REPORT.validate_python(job.result)
+    except ValidationError:
         return None
-    if found.state == "running" and not found.is_active:
-        return Export(
-            "failed", found.updated, error="The export ended without a word. Its log may say why. Start it again."
-        )
-    if found.state == "finished" and not export_path(run, format).is_file():
-        return None
-    return found
-
-
-def write_export(run: Path, format: Format, export: Export) -> None:
-    """Writes down how an export stands."""
-    (run / FOLDER).mkdir(exist_ok=True)
-    write_atomically(run / FOLDER / f"{format}.json", json.dumps(asdict(export), indent=1))
 
 
 def check_exportable(run: Run, format: Format) -> None:
@@ -120,17 +89,12 @@ def check_exportable(run: Run, format: Format) -> None:
         raise LabError(f"Run {run.id} has no checkpoint yet. Wait for its first evaluation.")
 
 
-def start_export(run: Run, format: Format) -> None:
+def start_export(run: Run, format: Format) -> Job:
     """Begins to make a run's file, in a process of its own that outlives the server.
 
     Raises:
         LabError: it can't be exported, is being exported already, or its folder can't be written to.
     """
     check_exportable(run, format)
-    found = read_export(run.path, format)
-    if found and found.is_active:
-        raise LabError(f"Run {run.id} is being exported already.")
     with writing(run.path):
-        write_export(run.path, format, Export("running", time.time()))
-        command = [sys.executable, "-X", "utf8", "-m", "core", "export", run.id, "--format", format, "--json"]
-        start_detached(command, run.path / FOLDER / f"{format}.log")
+        return start_job("core.export", {"run": run.id, "format": format}, export_folder(run.path, format))
