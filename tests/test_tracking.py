@@ -21,7 +21,7 @@ from core.tracking.points import points_of
 from core.tracking.tracker import TrackerError, check_trackers, read_progress
 from core.training import __main__ as trainer
 from core.training import loop
-from tests.test_training import fingerprint
+from tests.test_training import fingerprint, train_here
 
 CLASSES = ("road", "sky")
 ROWS = [
@@ -324,19 +324,28 @@ def trainer_here(monkeypatch):
         signal.signal(number, handler)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(tiny_config):
-    """A run of 60 steps that tells an MLflow server."""
+    """A run of 60 steps."""
     return tiny_config(epochs=15, checkpoint_seconds=30)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(config, streets, tmp_path_factory):
+    """The fingerprint of the last checkpoint of that run, trained without a tracker."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGLAB_DATA", str(streets.parent))
+        run = create_run(config, tmp_path_factory.mktemp("undisturbed"))
+        assert train_here(run, config) == "finished"
+    assert not (run / "tracking").exists() and not (run / "tensorboard").exists()
+    return fingerprint(run)
 
 
 @pytest.mark.parametrize("manner", ["hangs", "refuses", "dies"])
 def test_a_bad_server_changes_no_weight_and_costs_nothing(
-    manner, places, config, trainer_here, monkeypatch, wait_until
+    manner, places, config, undisturbed, trainer_here, monkeypatch, wait_until
 ):
     mlflow_client()
-    plain = create_run(config, places.runs)
-    trainer_here(plain)
     monkeypatch.setattr("core.tracking.start.PATIENCE", 2.0)
     run = create_run(config.model_copy(update={"tracking": TrackingConfig(mlflow=True)}), places.runs)
     with stand_in("hangs" if manner == "hangs" else "good") as server:
@@ -357,18 +366,12 @@ def test_a_bad_server_changes_no_weight_and_costs_nothing(
         assert read_run(run).state == "finished"
         log = run / "train.log"
         said = wait_until(lambda: "MLflow was not told" in (text := log.read_text()) and text, 300)
-    assert fingerprint(run) == fingerprint(plain)
+    assert fingerprint(run) == undisturbed
     assert 0 < tracking < 0.01 * whole
     assert "rows" in said and server.uri not in said
 
 
 # ---- what is asked for, and isn't there
-
-
-def test_nothing_is_told_to_anybody_unless_asked_for(places, config, trainer_here):
-    run = create_run(config, places.runs)
-    trainer_here(run)
-    assert not (run / "tracking").exists() and not (run / "tensorboard").exists()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.errors import LabError
+from core.runner.jobs import NICENESS
 from core.runner.slots import Slot
 from core.runs import Run, read_metrics, read_run, valid_rows
 from core.tracking.points import Point, points_of
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     say = _own_voice()
     run = options.run.resolve()
     if hasattr(os, "nice") and read_run(run).is_active:
-        os.nice(19)  # a training never waits for a core because of this
+        os.nice(NICENESS)
     if not run.is_dir():
         say(f"There is no run folder '{run}'.")
         return 1
