@@ -18,7 +18,7 @@ from core.errors import LabError
 from core.runner.jobs import NICENESS
 from core.runner.slots import Slot
 from core.runs import Run, read_metrics, read_run, valid_rows
-from core.tracking.points import Point, points_of
+from core.tracking.points import points_of
 from core.tracking.start import PATIENCE
 from core.tracking.tracker import (
     FOLDER,
@@ -37,8 +37,6 @@ LOOK_SECONDS = 1.0
 """Between two looks at the metrics."""
 LONGEST_PAUSE = 30.0
 """Seconds between two tries with a tracker that doesn't answer."""
-MOST_WAITING = 2000
-"""Points in memory; the others wait in the file."""
 
 Say = Callable[[str], None]
 
@@ -90,7 +88,6 @@ class Telling:
         self._problem = ""
         self._offset = 0
         self._queued: dict[str, int] = {}
-        self._waiting: list[Point] = []
 
     def go_on(self, patience: float) -> int:
         """Tells until the run has ended and everything is told, or `patience` seconds longer. Returns the exit code."""
@@ -99,45 +96,45 @@ class Telling:
         threading.Thread(target=self._end_in_time, args=(patience,), daemon=True).start()
         pause = LOOK_SECONDS
         while True:
-            ended = not read_run(self._run).is_active  # looked at first: then the rows that follow are all
+            run = read_run(self._run)
+            ended = not run.is_active  # looked at before the rows: then those that follow are all
             try:
-                if self._tell() and ended:
-                    run = read_run(self._run)
+                self._tell(run)
+                if ended:
                     self._tracker.close(run.state == "finished")
                     self._say(f"{title_of(self._name)}: told of all {self._rows()} rows.")
                     return 0
                 pause = LOOK_SECONDS
             except TrackerError as error:
-                self._fails(f"{error}")
+                self._fails(str(error))
+                self._tracker = None  # it is begun anew: what it still holds of the last try can't be known
                 pause = min(2 * pause, LOOK_SECONDS if ended else LONGEST_PAUSE)
             except OSError:
                 return 1  # the folder was moved away, or the disk is full: then nothing can be written down either
             time.sleep(pause)
 
-    def _tell(self) -> bool:
-        """Reads what is new and hands it over. Returns True when nothing waits any more."""
-        run = read_run(self._run)
+    def _tell(self, run: Run) -> None:
+        """Reads what is new and hands it over. Raises TrackerError where it doesn't arrive."""
         if self._tracker is None:
             self._tracker = self._begin(run, self._progress)
-            self._queued = dict(self._progress.sent)
             write_progress(self._run, self._name, self._progress)
-        if len(self._waiting) < MOST_WAITING:
-            rows, self._offset = read_metrics(self._run, self._offset)
-            for point in points_of(valid_rows(rows), run.classes, run.status.started or run.status.created):
-                # A resumed run does some steps again: they were told already, and a tracker can't take them back.
-                if point.step > self._queued.get(point.kind, 0):
-                    self._queued[point.kind] = point.step
-                    self._waiting.append(point)
-        while self._waiting:
-            part = self._waiting[: self._tracker.batch]
+            self._queued = dict(self._progress.sent)
+            self._offset = 0
+        rows, self._offset = read_metrics(self._run, self._offset)
+        waiting = []
+        for point in points_of(valid_rows(rows), run.classes, run.status.started or run.status.created):
+            # A resumed run does some steps again: they were told already, and a tracker can't take them back.
+            if point.step > self._queued.get(point.kind, 0):
+                self._queued[point.kind] = point.step
+                waiting.append(point)
+        for start in range(0, len(waiting), self._tracker.batch):
+            part = waiting[start : start + self._tracker.batch]
             self._tracker.send(part)
             self._progress.add(part)
             write_progress(self._run, self._name, self._progress)
-            del self._waiting[: len(part)]
         if self._problem:
             self._say(f"{title_of(self._name)} answers again.")
             self._problem = ""
-        return True
 
     def _fails(self, problem: str) -> None:
         if problem != self._problem:
@@ -147,8 +144,8 @@ class Telling:
     def _end_in_time(self, patience: float) -> None:
         left = patience
         while left > 0:
-            time.sleep(0.5)
-            left = patience if read_run(self._run).is_active else left - 0.5
+            time.sleep(LOOK_SECONDS)
+            left = patience if read_run(self._run).is_active else left - LOOK_SECONDS
         self._give_up()
 
     def _give_up(self) -> None:

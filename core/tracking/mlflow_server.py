@@ -100,7 +100,11 @@ def _asked(question: Callable[[], T]) -> T:
             raise TrackerError(
                 "the server refuses whoever MLFLOW_TRACKING_USERNAME or MLFLOW_TRACKING_TOKEN says we are"
             ) from None
-        what = f"the server answers with {status}" if status else f"the server doesn't answer ({type(error).__name__})"
+        what = (
+            f"the server answers with {status}"
+            if status
+            else f"the server doesn't answer as it should ({type(error).__name__})"
+        )
         raise TrackerError(what) from None
 
 

@@ -49,7 +49,8 @@ def points_of(rows: Iterable[dict[str, Any]], classes: Sequence[str], started: f
             values |= {f"{prefix}/iou/{name}": float(value) for name, value in pairs if _is_number(value)}
         minutes = row.get("minutes")
         moment = started + 60 * (minutes if _is_number(minutes) else 0)
-        found.append(Point(row["kind"], row["step"], moment, values))
+        if values:
+            found.append(Point(row["kind"], row["step"], moment, values))
     return found
 
 
