@@ -1,6 +1,7 @@
 """`python -m core export`: a run's network as a file for other tools."""
 
 import argparse
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ def add_export(command: argparse.ArgumentParser) -> None:
 
 def export(options: argparse.Namespace) -> dict[str, Any]:
     """Writes a run's best checkpoint as a file of another kind, once it was seen to answer as the network does."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in core.export.__main__
     from core.export.export import export_run
 
     run = find_run(options.run, runs_folder())

@@ -1,5 +1,6 @@
 """`python -m core.export JOB`: the process that makes and checks a run's file; see `core.export.offer`."""
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,8 @@ from core.runs import find_run
 
 def export_one(asked: Facts, progress: Progress) -> Facts:
     """Makes the file that was asked for; returns its report."""
+    # Read by torch when it is imported: threads that wait busily would time whatever else this machine does.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from core.export.export import export_run
 
     run = find_run(asked["run"], runs_folder())
