@@ -125,7 +125,7 @@ class Unknown(SegmentationModel):
 def test_an_operator_that_onnx_lacks_is_named_and_torch_export_has_it(tmp_path):
     program, any_size = trace(Unknown().eval(), SIZE)
     assert any_size
-    with pytest.raises(LabError, match="special_bessel_j0.*torch.export"):
+    with pytest.raises(LabError, match=r"bessel_j0\. Take torch.export"):
         write_onnx(program, any_size, tmp_path / "model.onnx", {})
     assert not list(tmp_path.iterdir())
 
