@@ -149,8 +149,8 @@ def test_a_file_that_answers_otherwise_is_not_handed_out(run, tmp_path, monkeypa
 
     monkeypatch.setattr("core.export.export.trace", another)
     with pytest.raises(LabError, match="same class on only .* is not handed out"):
-        export_run(run, "torch", tmp_path / "net.pt2", lambda *now: None)
-    assert not list(tmp_path.iterdir())
+        export_run(run, "torch", tmp_path / "out" / "net.pt2", lambda *now: None)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_what_is_missing_is_said(places, run, tiny_config, monkeypatch, capsys):

@@ -3,6 +3,7 @@
 ONNX: https://onnx.ai/onnx/repo-docs/IR.html (metadata_props, symbolic dimensions)
 """
 
+import logging
 import re
 import warnings
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ def write_onnx(program: torch.export.ExportedProgram, any_size: bool, path: Path
     """
     import onnx_ir as ir
 
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it says what it can't fold, line by line
     size = sum(tensor.nbytes for tensor in program.state_dict.values())
     if size > LARGEST:
         raise LabError(
@@ -61,11 +63,8 @@ def refusal(error: BaseException) -> str:
     while cause is not None:
         text += f"{cause}\n"
         cause = cause.__cause__ or cause.__context__
-    found = re.search(
-        r"No (?:ONNX function|decompositions?|dispatch)[^\n]*?((?:aten|prims|torchvision|\w+)[.:]+\w+(?:\.\w+)?)", text
-    )
-    found = found or re.search(r"OpOverload\(op='([^']+)'", text)
-    what = f"the operator {found[1]}" if found else str(error).splitlines()[0][:300]
+    found = re.search(r"OpOverload\(op='([\w.:]+)'|target=torch\.ops\.([\w.]+)", text)
+    what = f"the operator {found[1] or found[2]}" if found else str(error).splitlines()[0][:300]
     return f"ONNX can't hold this network, because of {what}. Take torch.export, which knows every operator of PyTorch."
 
 
