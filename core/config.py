@@ -327,12 +327,30 @@ class TrainingConfig(_Part):
         return self
 
 
+class TrackingConfig(_Part):
+    """Where else the numbers of a run go. What a tracker asks for, an address or a key, comes from the environment alone."""
+
+    tensorboard: bool = _field(False, "Write TensorBoard event files into the run's folder.")
+    mlflow: bool = _field(False, "Tell an MLflow server; MLFLOW_TRACKING_URI in the environment says which.")
+    wandb: bool = _field(
+        False, "Tell Weights & Biases; WANDB_API_KEY in the environment or `wandb login` says who you are."
+    )
+    project: str = _field(
+        "segmentation-lab",
+        "MLflow's experiment, and the project at Weights & Biases.",
+        min_length=1,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9_. -]+$",
+    )
+
+
 class RunConfig(_Part):
     """Everything that makes a run, and makes it again."""
 
     dataset: Annotated[DatasetConfig, Field(default_factory=DatasetConfig)]
     model: Annotated[ModelConfig, Field(default_factory=ModelConfig)]
     training: Annotated[TrainingConfig, Field(default_factory=TrainingConfig)]
+    tracking: Annotated[TrackingConfig, Field(default_factory=TrackingConfig)]
 
     @model_validator(mode="after")
     def _a_batch_has_a_spread(self) -> "RunConfig":

@@ -9,6 +9,7 @@ import streamlit as st
 from app.curves import Curve, curves
 from app.datasets import TITLES
 from app.diagnosing import diagnosis_panel
+from app.exporting import export_panel
 from app.film import run_film
 from app.forms import fields_form
 from app.sharing import bring_panel, share_panel
@@ -355,6 +356,7 @@ with pictures:
     run_film(focus)
     details(focus)
     share_panel(focus)
+    export_panel(focus)
 with table:
     st.subheader("Per class")
     scores(chosen, focus, names, colors)

@@ -17,6 +17,7 @@ LIGHT_CORE = (
     "core.commands",
     "core.commands.data",
     "core.commands.hub",
+    "core.commands.export",
     "core.commands.options",
     "core.commands.predictions",
     "core.commands.progress_bar",
@@ -48,6 +49,10 @@ LIGHT_CORE = (
     "core.encoders",
     "core.errors",
     "core.explanations",
+    "core.export",
+    "core.export.__main__",
+    "core.export.offer",
+    "core.extras",
     "core.families",
     "core.hub",
     "core.hub.__main__",
@@ -118,6 +123,11 @@ LIGHT_CORE = (
     "core.sweeps.space",
     "core.sweeps.sweep",
     "core.sweeps.trials",
+    "core.tracking",
+    "core.tracking.__main__",
+    "core.tracking.points",
+    "core.tracking.start",
+    "core.tracking.tracker",
     "core.training.__main__",
     "core.weights",
     "core.__main__",
@@ -179,19 +189,21 @@ LAYERS = (
         "core.explanations",
         "core.places",
         "core.people",
+        "core.extras",
     },
     {"core.config"},
     {"core.hardware"},
     {"core.runs", "core.weights", "core.data", "core.models", "core.scoring"},
-    {"core.training", "core.runner", "core.inference"},
-    {"core.sweeps", "core.scorecards", "core.hub"},
-    {"core.sweeps", "core.scorecards"},
+    {"core.training", "core.runner", "core.inference", "core.tracking"},
+    {"core.sweeps", "core.scorecards", "core.hub", "core.export"},
     {"core.report"},
     {"core.commands"},
     {"core.__main__"},
 )
 KNOWN_SIDEWAYS = {
     ("core.training", "core.runner"),  # a trainer started by hand takes the device's lock itself
+    ("core.training", "core.tracking"),  # and starts the processes that tell others of it
+    ("core.tracking", "core.runner"),  # which are started and kept apart as a run's own are
     ("core.data", "core.runs"),  # who builds a cache is told from a later process as a run's trainer is
     ("core.inference", "core.training"),  # a checkpoint rebuilds its network; both live in a process with torch
 }
