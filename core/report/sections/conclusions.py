@@ -143,6 +143,11 @@ def _pair(group: Group, one: Subject, other: Subject):  # noqa: ANN202 - two sub
     return (group.subjects[first], group.subjects[second], comparison) if comparison else None
 
 
+def _is_certain(group: Group, one: Subject, other: Subject) -> bool:
+    pair = _pair(group, one, other)
+    return pair is not None and pair[2].is_certain
+
+
 def _seeds(group: Group, suffix: str) -> list[Paragraph]:
     """Runs that differ in their seed alone say how much chance there is; without such runs nobody knows."""
     twins: dict[str, list[Subject]] = {}
@@ -320,12 +325,16 @@ def _cost(group: Group, suffix: str) -> list[Paragraph]:
         stronger = [
             other.label
             for other in known
-            if times[other.run.id].value < times[subject.run.id].value and other.miou().value > subject.miou().value
+            if times[other.run.id].value < times[subject.run.id].value
+            and other.miou().value > subject.miou().value
+            and _is_certain(group, other, subject)
         ]
         if stronger:
             beaten.append(f"{subject.label} (by {listed(stronger)})")
     if beaten:
-        found.append(_draft((f"Beaten in both time and mean IoU: {listed(beaten)}.",), f"pareto{suffix}"))
+        found.append(
+            _draft((f"Beaten in both time and, with certainty, mean IoU: {listed(beaten)}.",), f"pareto{suffix}")
+        )
     return found
 
 
@@ -376,7 +385,7 @@ def _calibration(group: Group, suffix: str) -> list[Paragraph]:
     for subject in group.carded:
         error = subject.score("/scores/calibration/ece", PERCENT)
         if error:
-            words.append(text(subject.label, " by ", error, f" ({_side(subject)})"))
+            words.append(text("by ", error, f" for {subject.label} ({_side(subject)})"))
     if not words:
         return []
     return [
