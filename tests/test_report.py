@@ -227,6 +227,7 @@ def test_the_sections_are_there_and_conclusions_follow_from_tables(written):
     assert sum("follows" in draft for draft in drafts) >= len(drafts) - 2
     assert "is better than" in page or "can&#39;t be told apart" in page
     assert "trained once, with one seed" in page
+    assert "not learned from equally many crops" in page  # 60 steps of 4 against 8 of 2
     assert "What would come next" in page
 
 

@@ -41,6 +41,8 @@ def contents(material: Material) -> Report:
 def default_title(material: Material) -> str:
     """What a report without a title is called."""
     titles = list(dict.fromkeys(subject.config.model.title for subject in material.subjects))
+    short = [title.partition(" · ")[0] for title in titles]
+    titles = short if 1 < len(titles) == len(set(short)) else titles
     if len(titles) == 1:
         return f"Semantic segmentation with {titles[0]}"
     if len(titles) <= 3:

@@ -62,21 +62,19 @@ PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \usepackage{array}
 \usepackage[table]{xcolor}
 \usepackage{caption}
+\usepackage{float}
 \usepackage[hidelinks]{hyperref}
 \captionsetup{font=small,labelfont=bf}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{0.5em plus 0.15em}
 \setlength{\emergencystretch}{3em}
-\renewcommand{\topfraction}{0.9}
-\renewcommand{\bottomfraction}{0.8}
-\renewcommand{\textfraction}{0.07}
-\renewcommand{\floatpagefraction}{0.75}
 % What is wider than the page is scaled down to it.
 \newsavebox{\fittedbox}
 \newcommand{\fitted}[1]{\sbox{\fittedbox}{#1}\ifdim\wd\fittedbox>\linewidth\resizebox{\linewidth}{!}{\usebox{\fittedbox}}\else\usebox{\fittedbox}\fi}
 \newcommand{\swatch}[1]{\textcolor[RGB]{#1}{\rule{0.7em}{0.7em}}}
 """
-FLOATS = "htbp"
+PLACE = "H"
+"""Where it is said: a figure that drifts leaves its heading alone on another page."""
 WORDS_WIDTH = 34
 """Letters after which words in a cell are broken into lines."""
 
@@ -179,11 +177,11 @@ def _block(block: Block, report: Report) -> str:
             caption = rf"\caption{{{_said(block.caption, report)}}}\label{{{block.id}}}"
             size = r"\small" if len(block.columns) <= 7 else r"\footnotesize"
             body = rf"\fitted{{\input{{tables/{block.id}}}}}"
-            return f"\\begin{{table}}[{FLOATS}]\n\\centering{size}\n{caption}\n{body}\n\\end{{table}}\n"
+            return f"\\begin{{table}}[{PLACE}]\n\\centering{size}\n{caption}\n{body}\n\\end{{table}}\n"
         case Figure():
             caption = rf"\caption{{{_said(block.caption, report)}}}\label{{{block.id}}}"
             body = rf"\fitted{{\includegraphics{{figures/{block.id}}}}}"
-            return f"\\begin{{figure}}[{FLOATS}]\n\\centering\n{body}\n{caption}\n\\end{{figure}}\n"
+            return f"\\begin{{figure}}[{PLACE}]\n\\centering\n{body}\n{caption}\n\\end{{figure}}\n"
         case Pictures():
             return _pictures(block, report)
         case Commands():
@@ -230,7 +228,7 @@ def _pictures(block: Pictures, report: Report) -> str:
         lines.append(rf"\parbox{{\linewidth}}{{\raggedright\scriptsize {key}}}\\")
     caption = rf"\caption{{{_said(block.caption, report)}}}\label{{{block.id}}}"
     body = "\n".join(lines)
-    return f"\\begin{{figure}}[{FLOATS}]\n\\raggedright\n{body}\n{caption}\n\\end{{figure}}\n"
+    return f"\\begin{{figure}}[{PLACE}]\n\\raggedright\n{body}\n{caption}\n\\end{{figure}}\n"
 
 
 def _placed(block: Pictures) -> Iterator[tuple[int, int, str, Picture]]:

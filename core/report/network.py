@@ -15,7 +15,7 @@ from core.report.structure import Drawing
 
 PART_COLORS = ("#4269d0", "#2f9e77", "#e0902a", "#d6568f", "#8a5cd1", "#3aa3c9")
 PLAIN_COLOR = "#8b9198"
-LETTERS = 8.5
+LETTERS = 10.5
 """Height of a letter in units of the arrangement, where a drawing is as wide as it was arranged for."""
 
 
@@ -27,7 +27,7 @@ def network_figure(anatomy: Anatomy) -> Drawing:
     left, right = 0.0, max(box.right for box in boxes.values()) + 44
     top, bottom = (min(box.top for box in boxes.values()) - 24, max(box.bottom for box in boxes.values()) + 34)
     inch = WIDTH / (right - left)
-    points = max(4.2, 72 * inch * LETTERS)
+    points = max(4.8, 72 * inch * LETTERS)
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, (bottom - top) * inch))
         axes = canvas.add_axes((0, 0, 1, 1))

@@ -38,7 +38,8 @@ def _is_used(config: RunConfig, part: str, name: str) -> bool:
     losses = {training.loss, training.added_loss}
     mixture = dataset.annotations == "fine+coarse"
     if part == "model":
-        return name == "family" or (name in model.options and (name != "freeze" or model.freeze))
+        off = name in ("freeze", "dropout", "drop_path") and not getattr(model, name)
+        return name == "family" or (name in model.options and not off)
     conditions = {
         # data
         "annotations": dataset.name != "folder",

@@ -10,6 +10,7 @@ import numpy as np
 from core.report.material import COUNT, Form, Group, Material, Subject, listed
 from core.report.phrases import derived, joined, plural, text
 from core.report.sections.introduction import rare_classes
+from core.report.sections.methodology import steps_done
 from core.report.sections.results import compared_number, drop_number, share_of_ceiling, worst_confusions
 from core.report.structure import Block, Number, Paragraph, Section, Text
 
@@ -20,6 +21,8 @@ TIMES = Form(1, 1)
 MILLISECONDS = Form(1, 0, "ms")
 UNSEEN = 0.01
 """A class whose IoU is below this was hardly learned."""
+UNEQUAL = 0.1
+"""Runs that have seen more crops than others by more than this share were not trained alike."""
 RISING = 0.01
 """A mean IoU that rose by more than this between the last two evaluations hasn't come to its end."""
 
@@ -50,6 +53,7 @@ def _group(material: Material, group: Group) -> list[Block]:
     rules: tuple[Callable[[Group, str], list[Paragraph]], ...] = (
         _ranking,
         _seeds,
+        _unequal,
         _classes,
         _rare,
         _confused,
@@ -139,6 +143,11 @@ def _pair(group: Group, one: Subject, other: Subject):  # noqa: ANN202 - two sub
     return (group.subjects[first], group.subjects[second], comparison) if comparison else None
 
 
+def _is_certain(group: Group, one: Subject, other: Subject) -> bool:
+    pair = _pair(group, one, other)
+    return pair is not None and pair[2].is_certain
+
+
 def _seeds(group: Group, suffix: str) -> list[Paragraph]:
     """Runs that differ in their seed alone say how much chance there is; without such runs nobody knows."""
     twins: dict[str, list[Subject]] = {}
@@ -169,6 +178,24 @@ def _seeds(group: Group, suffix: str) -> list[Paragraph]:
             )
         )  # fmt: skip
     return found
+
+
+def _unequal(group: Group, suffix: str) -> list[Paragraph]:
+    """Who has seen how many crops, where that differs: a network may be behind because it was trained less."""
+    known = [(subject, steps) for subject in group.scored if (steps := steps_done(subject))]
+    seen = [steps.value * subject.config.training.batch_size for subject, steps in known]
+    if len(seen) < 2 or max(seen) <= (1 + UNEQUAL) * min(seen):
+        return []
+    words = [
+        text(f"{subject.label} ", steps, " steps of ", subject.number("config.json", "/training/batch_size"))
+        for subject, steps in known
+    ]
+    sentence = text(
+        "The runs have not learned from equally many crops: ",
+        joined(words),
+        ". A part of every difference may be that.",
+    )
+    return [_draft(sentence, "runs")]
 
 
 def _classes(group: Group, suffix: str) -> list[Paragraph]:
@@ -298,12 +325,16 @@ def _cost(group: Group, suffix: str) -> list[Paragraph]:
         stronger = [
             other.label
             for other in known
-            if times[other.run.id].value < times[subject.run.id].value and other.miou().value > subject.miou().value
+            if times[other.run.id].value < times[subject.run.id].value
+            and other.miou().value > subject.miou().value
+            and _is_certain(group, other, subject)
         ]
         if stronger:
             beaten.append(f"{subject.label} (by {listed(stronger)})")
     if beaten:
-        found.append(_draft((f"Beaten in both time and mean IoU: {listed(beaten)}.",), f"pareto{suffix}"))
+        found.append(
+            _draft((f"Beaten in both time and, with certainty, mean IoU: {listed(beaten)}.",), f"pareto{suffix}")
+        )
     return found
 
 
@@ -354,7 +385,7 @@ def _calibration(group: Group, suffix: str) -> list[Paragraph]:
     for subject in group.carded:
         error = subject.score("/scores/calibration/ece", PERCENT)
         if error:
-            words.append(text(subject.label, " by ", error, f" ({_side(subject)})"))
+            words.append(text("by ", error, f" for {subject.label} ({_side(subject)})"))
     if not words:
         return []
     return [

@@ -22,6 +22,7 @@ from core.report.structure import Block, Cell, Number, Part, Section, Table, Tex
 from core.report.used import used_settings
 from core.sweeps import Sweep
 from core.sweeps.space import Range
+from core.training.schedule import PRETRAINED_VIT
 
 MINUTES = Form(1, 1)
 SECONDS_AS_MINUTES = Form(1 / 60, 1)
@@ -244,7 +245,7 @@ def _optimizer(subjects: tuple[Subject, ...]) -> Text:
     gentle = [subject for subject in subjects if _is_gentle(subject)]
     if gentle:
         parts.append(
-            f"; the pretrained encoder learns at 0.01 of it{_only(subjects, lambda subject: subject in gentle)}"
+            f"; the pretrained encoder learns at {PRETRAINED_VIT:g} of it{_only(subjects, lambda subject: subject in gentle)}"
         )
     decayed = [subject for subject in subjects if subject.config.training.layer_decay < 1]
     if decayed:

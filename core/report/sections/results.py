@@ -20,7 +20,6 @@ from core.report.phrases import (
     note,
     number_row,
     paragraph,
-    plural,
     text,
     with_best_in_columns,
     words_cell,
@@ -518,9 +517,7 @@ def _significance(group: Group, suffix: str) -> list[Block]:
         )
     count = len(rows)
     many = (
-        f" Of {plural(count, 'comparison')} at this level, one in twenty would look certain by chance alone."
-        if count > 2
-        else ""
+        " At this level one comparison in twenty of runs that are equal looks certain by chance." if count > 2 else ""
     )
     caption = text(
         "Differences of mean IoU in points, with the standard deviation and the 95 % interval of a paired bootstrap over ",
