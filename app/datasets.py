@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -154,6 +155,11 @@ def draw_streets() -> None:
         progress=lambda done, count: bar.progress(done / count, f"Drawing street scenes: {done} of {count}"),
     )
     bar.empty()
+
+
+def is_here(config: DatasetConfig) -> bool:
+    """Whether the folder of a data set is on this machine; what it holds isn't looked at."""
+    return streets_are_there() if config.name == "streets" else Path(config.root).expanduser().is_dir()
 
 
 def open_again(config: DatasetConfig) -> Dataset:

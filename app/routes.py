@@ -1,4 +1,4 @@
-"""The read-only routes beside the pages: pictures, doubts, metrics after an offset, and the plotting library.
+"""The read-only routes beside the pages: pictures, doubts, metrics after an offset, reports, and the plotting library.
 
 Custom routes carry no login and no cross-site check of Streamlit's. Hence: whoever must sign in gets nothing before, GET only, every
 name matched against a pattern, and a run found by `find_run`, which takes ids and never paths.
@@ -19,12 +19,18 @@ from app.people import refuse_strangers
 from app.services import late_maps, media
 from core.errors import LabError
 from core.places import runs_folder
+from core.report.shelf import find_report
 from core.runs import RUN_ID, find_run, read_metrics
 
 Answer = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 NAME = re.compile(r"[0-9a-f]{40}")
 PICTURE = re.compile(r"[0-9a-f]{40}\.(png|jpg)")
 TYPES = {"png": "image/png", "jpg": "image/jpeg"}
+SANDBOX = (
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "frame-ancestors 'self'"
+)
+"""A report may show itself and open the papers that it cites; it runs nothing and asks nobody."""
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
 
@@ -67,6 +73,21 @@ def metrics(request: Request) -> Response:
     return JSONResponse({"rows": rows, "offset": end, "state": run.state}, headers={"Cache-Control": "no-store"})
 
 
+def report(request: Request) -> Response:
+    """The page of a report, shut off from the lab that shows it."""
+    try:
+        found = find_report(request.path_params["report_id"])
+    except LabError as error:
+        return JSONResponse({"error": str(error)}, status_code=404)
+    headers = {
+        "Content-Security-Policy": SANDBOX,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "private, max-age=3600",
+    }
+    return FileResponse(str(found.path / "report.html"), media_type="text/html; charset=utf-8", headers=headers)
+
+
 def plotly_script(_request: Request) -> Response:
     """Plotly.js, from the installed plotly package."""
     script = resources.files("plotly") / "package_data" / "plotly.min.js"
@@ -91,6 +112,7 @@ ROUTES = [
         ("/lab/picture/{name}", picture),
         ("/lab/doubts/{name}/{kind}.png", doubts),
         ("/lab/metrics/{run_id}", metrics),
+        ("/lab/report/{report_id}", report),
         ("/lab/plotly.js", plotly_script),
     )
 ]

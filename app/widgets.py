@@ -197,7 +197,7 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
 
 def class_table(
     classes: Sequence[str],
-    colors: Sequence[tuple[int, int, int]],
+    colors: Sequence[tuple[int, int, int]] | None,
     columns: Mapping[str, Sequence[float | None]],
     totals: Mapping[str, float | None],
     dots: Mapping[str, str],
@@ -207,9 +207,9 @@ def class_table(
 
     Args:
         classes: names, one a row.
-        colors: of the classes.
+        colors: of the classes, or None where the rows are something else.
         columns: values per class, by the column's title.
-        totals: the last row, by the column's title.
+        totals: the last row, by the column's title; empty for none.
         dots: colour of each column's run, by the column's title.
         total_name: what the last row is called.
     """
@@ -219,10 +219,11 @@ def class_table(
     rows = []
     for number, name in enumerate(classes):
         values = [column[number] for column in columns.values()]
-        rows.append(
-            f"<tr><td>{swatch(colors[number])}{html.escape(name)}</td>{_cells(values, list(dots.values()))}</tr>"
-        )
-    rows.append(f'<tr class="lab-total"><td>{total_name}</td>{_cells(list(totals.values()), list(dots.values()))}</tr>')
+        mark = swatch(colors[number]) if colors else ""
+        rows.append(f"<tr><td>{mark}{html.escape(name)}</td>{_cells(values, list(dots.values()))}</tr>")
+    if totals:
+        cells = _cells(list(totals.values()), list(dots.values()))
+        rows.append(f'<tr class="lab-total"><td>{html.escape(total_name)}</td>{cells}</tr>')
     st.html(f'<div class="lab-scroll"><table class="lab-table"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>')
 
 

@@ -5,6 +5,10 @@ import json
 import sys
 
 from core.commands.data import add_data
+from core.commands.export import add_export
+from core.commands.hub import add_hub
+from core.commands.predictions import add_predictions
+from core.commands.report import add_report
 from core.commands.runs import add_runs
 from core.commands.scores import add_scores
 from core.commands.sweeps import add_sweep
@@ -44,8 +48,12 @@ def _parser() -> argparse.ArgumentParser:
 
     add_data(commands, common)
     add_runs(commands, common)
+    add_export(commands.add_parser("export", parents=[common], help="write a run's network as a file for other tools"))
     add_sweep(commands.add_parser("sweep", parents=[common], help="study settings: start, list, show, stop sweeps"))
     add_scores(commands, common)
+    add_hub(commands.add_parser("hub", parents=[common], help="the Hugging Face Hub: push a run, pull one"))
+    add_predictions(commands, common)
+    add_report(commands, common)
     return parser
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from core.encoders import encoder_title
 from core.errors import LabError
-from core.families import FAMILIES, Family, options_of
+from core.families import FAMILIES, REFERENCE, REFERENCE_TITLES, Family, options_of
 
 DatasetName = Literal["streets", "cityscapes", "folder"]
 Annotations = Literal["fine", "coarse", "fine+coarse"]
@@ -154,11 +154,17 @@ class ModelConfig(_Part):
     grad_checkpointing: bool = _field(
         False, "Compute activations again in the backward pass: less memory, a third more time."
     )
+    # Reference
+    architecture: str = _field(
+        "",
+        "What a reference network is built from, as JSON; filled in when one is brought from the Hub.",
+        max_length=100_000,
+    )
 
     @property
     def encoder_name(self) -> str:
         """The encoder that will be built, with the family's default filled in."""
-        return self.encoder or FAMILIES[self.family].default_encoder
+        return self.encoder or (FAMILIES[self.family].default_encoder if self.family != REFERENCE else "")
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -168,12 +174,23 @@ class ModelConfig(_Part):
     @property
     def title(self) -> str:
         """How a person would call this network."""
+        if self.family == REFERENCE:
+            return REFERENCE_TITLES.get(self.encoder, "Reference")
         name = FAMILIES[self.family].title
         if self.family == "fcn":
             name = f"FCN-{self.stride}s"
         if self.family == "vit" and self.head != "linear":
             name += f" {self.head}"
         return f"{name} · {encoder_title(self.encoder_name)}"
+
+    @model_validator(mode="after")
+    def _a_reference_is_brought(self) -> "ModelConfig":
+        if self.family == REFERENCE and not self.architecture:
+            raise ValueError(
+                f"model.family is '{REFERENCE}', but such a network is brought from the Hub and can't be asked for. Take one of "
+                f"{', '.join(FAMILIES)}."
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_only_its_own_options(self) -> "ModelConfig":
@@ -336,12 +353,30 @@ class RunnerConfig(_Part):
     )
 
 
+class TrackingConfig(_Part):
+    """Where else the numbers of a run go. What a tracker asks for, an address or a key, comes from the environment alone."""
+
+    tensorboard: bool = _field(False, "Write TensorBoard event files into the run's folder.")
+    mlflow: bool = _field(False, "Tell an MLflow server; MLFLOW_TRACKING_URI in the environment says which.")
+    wandb: bool = _field(
+        False, "Tell Weights & Biases; WANDB_API_KEY in the environment or `wandb login` says who you are."
+    )
+    project: str = _field(
+        "segmentation-lab",
+        "MLflow's experiment, and the project at Weights & Biases.",
+        min_length=1,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9_. -]+$",
+    )
+
+
 class RunConfig(_Part):
     """Everything that makes a run, and makes it again."""
 
     dataset: Annotated[DatasetConfig, Field(default_factory=DatasetConfig)]
     model: Annotated[ModelConfig, Field(default_factory=ModelConfig)]
     training: Annotated[TrainingConfig, Field(default_factory=TrainingConfig)]
+    tracking: Annotated[TrackingConfig, Field(default_factory=TrackingConfig)]
     runner: Annotated[RunnerConfig, Field(default_factory=RunnerConfig)]
 
     @model_validator(mode="after")
@@ -421,6 +456,17 @@ def with_preset(values: dict[str, Any], preset: str) -> dict[str, Any]:
     if preset not in PRESETS:
         raise LabError(f"There is no preset '{preset}'. Choose one of: {', '.join(PRESETS)}.")
     return values | {"training": PRESETS[preset] | values.get("training", {})}
+
+
+def differences(one: RunConfig, other: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two configs differ, by their full name, `training.epochs`, each with the value of the one and the other."""
+    mine, theirs = one.model_dump(), other.model_dump()
+    return {
+        f"{part}.{name}": (value, theirs[part][name])
+        for part, fields in mine.items()
+        for name, value in fields.items()
+        if value != theirs[part][name]
+    }
 
 
 def _sentence(detail: Any) -> str:

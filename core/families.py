@@ -37,7 +37,12 @@ FAMILIES: dict[str, FamilyEntry] = {
     ),
 }
 
-Family = Literal[*FAMILIES]
+REFERENCE = "reference"
+"""The family of networks that others trained and published. They can be looked at, not trained: they stand in no form."""
+REFERENCE_TITLES = {"segformer": "SegFormer", "mask2former": "Mask2Former"}
+"""Which of them there are, by what `transformers` calls them; it stands where another family names its encoder."""
+
+Family = Literal[*FAMILIES, REFERENCE]
 
 PLAIN = "plain"
 """The encoder name of a network without one: the U-Net of 2015."""
@@ -50,6 +55,8 @@ ENCODER_OPTIONS = ("score_levels",)
 
 def options_of(family: str, encoder: str) -> tuple[str, ...]:
     """The fields of `ModelConfig` that shape this network, besides family, encoder and weights."""
+    if family == REFERENCE:
+        return ("architecture",)
     options = FAMILIES[family].options
     if encoder == PLAIN:
         options = tuple(option for option in options if option not in ENCODER_OPTIONS)

@@ -6,6 +6,7 @@
 | `SEGLAB_DATA`        | generated street scenes, and data put there by hand | `data/`          |
 | `SEGLAB_DATA_ROOTS`  | folders under which a data set may be opened, separated as in `PATH` | the home folder, the data folder and the folder that holds the project |
 | `SEGLAB_CACHE`       | decoded frames, counts of classes; may be deleted at any time | `data/cache/` |
+| `SEGLAB_REPORTS`     | reports that were written                         | `data/reports/`    |
 | `SEGLAB_WEIGHTS`     | pretrained encoders as safetensors files          | `weights/`         |
 """
 
@@ -36,6 +37,12 @@ def cache_folder() -> Path:
     """The folder of what can be made again: decoded frames and what was counted in them."""
     given = os.environ.get("SEGLAB_CACHE")
     return _place("SEGLAB_CACHE", "") if given else data_folder() / "cache"
+
+
+def reports_folder() -> Path:
+    """The folder that holds one folder per report."""
+    given = os.environ.get("SEGLAB_REPORTS")
+    return _place("SEGLAB_REPORTS", "") if given else data_folder() / "reports"
 
 
 def weights_folder() -> Path:

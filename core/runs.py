@@ -15,6 +15,7 @@
         samples/        label maps of fixed validation frames, one folder per evaluation
         scores/         scorecards (core.scorecards)
         last/ best/     checkpoints (core.training.checkpoint)
+        origin.json     of a run that came from the Hub: the repository and the commit (core.hub.origin)
 
 Reading is tolerant: a torn last line is not a row, a half-written folder is a run with a `problem`, never an exception.
 """
@@ -23,9 +24,11 @@ import json
 import os
 import re
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -199,22 +202,36 @@ class Run:
 
 
 def create_run(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
-    """Makes a new run folder with its config, a queued status, its owner and notes where there are any, and returns its path.
+    """Makes a new run folder with its config, a queued status, its owner and notes where there are any, and returns its path."""
+    now = time.time()
+    with new_run(config, folder, Status(state="queued", created=now, ticket=now, updated=now), notes) as hidden:
+        path = folder / hidden.name.removeprefix(".")
+    return path
 
-    The folder appears complete or not at all: it is made under a hidden name and renamed.
+
+@contextmanager
+def new_run(config: RunConfig, folder: Path, status: Status, notes: Notes | None = None) -> Iterator[Path]:
+    """A run folder with config, status and notes, under a hidden name while the block adds to it; then under its own.
+
+    The folder appears complete or not at all: where the block fails, nothing stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    now = time.time()
-    run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{config.model.family}-{secrets.token_hex(2)}"
+    run_id = (
+        f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(status.created))}-{config.model.family}-{secrets.token_hex(2)}"
+    )
     hidden = folder / f".{run_id}"
     hidden.mkdir()
-    write_atomically(hidden / "config.json", config.model_dump_json(indent=2))
-    write_status(hidden, Status(state="queued", created=now, ticket=now, updated=now))
-    write_owner(hidden)
-    if notes:
-        write_notes(hidden, notes)
-    hidden.rename(folder / run_id)
-    return folder / run_id
+    try:
+        write_atomically(hidden / "config.json", config.model_dump_json(indent=2))
+        write_status(hidden, status)
+        write_owner(hidden)
+        if notes:
+            write_notes(hidden, notes)
+        yield hidden
+        hidden.rename(folder / run_id)
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
 
 
 def find_run(run_id: str, folder: Path) -> Run:
@@ -440,12 +457,19 @@ def valid_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def best_miou(path: Path) -> float | None:
-    """The highest validation mIoU of a run, 0..1, as its best checkpoint says; None before there is one. One small read."""
+    """The highest validation mIoU of a run, 0..1, as its best checkpoint says; None where it was never scored. One small read."""
     folder = checkpoint_path(path, "best")
     try:
-        return float(json.loads((folder / "state.json").read_bytes())["best_miou"]) if folder else None
+        miou = float(json.loads((folder / "state.json").read_bytes())["best_miou"]) if folder else -1.0
+        return miou if miou >= 0 else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def minutes_trained(path: Path) -> float:
+    """Minutes that a run had trained when it wrote the last row that still counts, breaks left out; 0 where it wrote none."""
+    rows = valid_rows(read_metrics(path)[0])
+    return next((row["minutes"] for row in reversed(rows) if isinstance(row.get("minutes"), int | float)), 0.0)
 
 
 def evaluations(path: Path) -> list[dict[str, Any]]:

@@ -127,7 +127,7 @@ def fetch_weights(source: WeightsSource, progress: Callable[[int, int], None] | 
     try:
         return Path(
             huggingface_hub.hf_hub_download(
-                source.repo, HUB_FILE, revision=source.revision, tqdm_class=_bar_for(progress) if progress else None
+                source.repo, HUB_FILE, revision=source.revision, tqdm_class=bar_for(progress) if progress else None
             )
         )
     except Exception as error:
@@ -137,7 +137,7 @@ def fetch_weights(source: WeightsSource, progress: Callable[[int, int], None] | 
         ) from error
 
 
-def _bar_for(progress: Callable[[int, int], None]) -> type[HubBar]:
+def bar_for(progress: Callable[[int, int], None]) -> type[HubBar]:
     """The Hub's progress bar, which tells `progress` instead of drawing."""
 
     class Bar(HubBar):

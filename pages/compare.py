@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.contact_sheet import choose_order, contact_sheet, counted, go_by, sort_frames, watch
-from app.datasets import TITLES, open_again
+from app.datasets import TITLES, is_here, open_again
 from app.pictures import (
     answer_panel,
     ask,
@@ -25,8 +25,10 @@ from app.widgets import (
     run_name,
     with_equal_classes,
 )
-from core.data.dataset import Dataset
+from core.config import DatasetConfig
+from core.data.dataset import Dataset, streets_are_there
 from core.errors import LabError
+from core.labels import CITYSCAPES_19
 from core.places import runs_folder
 from core.runs import Run, list_runs
 from core.scoring.confusion import ConfusionMatrix
@@ -35,14 +37,30 @@ POLL_SECONDS = 1.0
 
 
 def choose_source(runs: Sequence[Run]) -> Dataset:
-    """A widget for the data set, where the runs learned on several. Raises LabError when it can't be opened."""
+    """A widget for the data set, where the runs learned on several that are here.
+
+    Raises:
+        LabError: it can't be opened, or tells other classes apart than the runs.
+    """
     sources = {}
     for run in runs:
         sources.setdefault((run.config.dataset.name, run.config.dataset.root), run.config.dataset)
+    # A run from the Hub may have learned on what isn't here; scenes with its classes may be.
+    here = {pair: config for pair, config in sources.items() if is_here(config)}
+    if not here and runs[0].classes == CITYSCAPES_19.classes and streets_are_there():
+        config = runs[0].config.dataset
+        here = {("streets", ""): DatasetConfig(height=config.height, width=config.width)}
+    sources = here or sources
     picked = next(iter(sources))
     if len(sources) > 1:
         picked = st.selectbox("Frames from", list(sources), format_func=lambda pair: pair[1] or TITLES[pair[0]])
-    return open_again(sources[picked])
+    dataset = open_again(sources[picked])
+    if dataset.space.classes != runs[0].classes:
+        raise LabError(
+            f"{TITLES[picked[0]]} {picked[1]} tells other classes apart than {run_name(runs[0])}, so there is no truth to compare it with. "
+            "Try it on pictures of your own, on the page Inspect."
+        )
+    return dataset
 
 
 # page layout

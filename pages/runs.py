@@ -9,8 +9,10 @@ import streamlit as st
 from app.curves import Curve, curves
 from app.datasets import TITLES
 from app.diagnosing import diagnosis_panel
+from app.exporting import export_panel
 from app.film import run_film
 from app.forms import fields_form
+from app.sharing import bring_panel, share_panel
 from app.widgets import (
     class_table,
     empty_state,
@@ -27,6 +29,7 @@ from app.widgets import (
 from core import runner
 from core.config import TrainingConfig
 from core.errors import LabError
+from core.families import REFERENCE
 from core.people import is_read_only, may_change
 from core.places import runs_folder
 from core.runs import (
@@ -127,7 +130,8 @@ def ended_buttons(run: Run, is_mine: bool) -> None:
             label, key=f"retry-{run.id}", icon=":material/healing:", help="A new run, else the same."
         ):
             look_at(runner.clone(run.path, remedy).name)
-        dialog_button("again", run, "Same again", ":material/content_copy:", "A new run, with what you change.")
+        if run.config.model.family != REFERENCE:
+            dialog_button("again", run, "Same again", ":material/content_copy:", "A new run, with what you change.")
     if is_mine:
         dialog_button("delete", run, "", ":material/delete:", "Delete")
 
@@ -303,6 +307,7 @@ if not everyone:
     _, middle, _ = st.columns([2, 2, 2])
     if middle.button("Train a network", type="primary", width="stretch", icon=":material/model_training:"):
         st.switch_page("../pages/train.py")
+    bring_panel(look_at)
     bin_of_runs()
     st.stop()
 by_id = {run.id: run for run in everyone}
@@ -327,6 +332,7 @@ if opened and opened[1] in by_id:
     {"again": again, "notes": annotate, "delete": delete}[opened[0]](by_id[opened[1]])
 if not chosen:
     st.caption("Choose one or several runs.")
+    bring_panel(look_at)
     bin_of_runs()
     st.stop()
 names = {run_id: run_name(by_id[run_id]) for run_id in chosen}
@@ -353,7 +359,10 @@ with pictures:
     st.subheader("What it sees")
     run_film(focus)
     details(focus)
+    share_panel(focus)
+    export_panel(focus)
 with table:
     st.subheader("Per class")
     scores(chosen, focus, names, colors)
+bring_panel(look_at)
 bin_of_runs()

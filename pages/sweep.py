@@ -15,7 +15,7 @@ from core import runner
 from core.config import DatasetConfig, ModelConfig, TrainingConfig
 from core.encoders import encoders_of
 from core.errors import LabError
-from core.families import FAMILIES, PLAIN, options_of
+from core.families import FAMILIES, PLAIN, REFERENCE, options_of
 from core.people import may_change, read_owner
 from core.places import PROJECT, runs_folder
 from core.sweeps import (
@@ -104,6 +104,7 @@ def fill_in_study() -> None:
 def listed(name: str, field: Any, values: list[Any] | None, key: str) -> list[str]:
     """A widget for the values of a setting, as they are typed."""
     choices = get_args(field.annotation) or (("yes", "no") if field.annotation is bool else ())
+    choices = [choice for choice in choices if choice != REFERENCE]
     begin = ", ".join(str(value) for value in (values or choices or [field.default]))
     typed = st.text_input(
         f"{field_label(name, field)}: values", begin, help=f"{field.description} Separate values by commas.", key=key

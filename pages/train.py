@@ -19,6 +19,7 @@ from core.config import (
     ModelConfig,
     RunConfig,
     RunnerConfig,
+    TrackingConfig,
     TrainingConfig,
     read_config,
     with_preset,
@@ -28,6 +29,7 @@ from core.encoders import encoders_of
 from core.errors import LabError
 from core.families import FAMILIES, PLAIN, options_of
 from core.places import runs_folder
+from core.tracking.tracker import check_trackers
 from core.weights import WeightsSource, find_weights
 
 FAMILY_HELP = {
@@ -191,6 +193,18 @@ def choose_engine() -> dict[str, Any]:
     return {"engine": engine} | fields_form(RunnerConfig, fields, {}, key="cluster")
 
 
+def choose_trackers() -> dict[str, Any]:
+    """The part `tracking`: where else the numbers go, and what is missing for that."""
+    with st.expander("Other trackers"):
+        values = fields_form(TrackingConfig, list(TrackingConfig.model_fields), {}, key="tracking")
+        try:
+            check_trackers(read_config({"tracking": values}).tracking)
+        except LabError as error:
+            failed_state(error)
+        st.caption("Each is told by a process of its own: one that is slow or gone leaves the training as it is.")
+    return values
+
+
 def take_remedies(prefixes: tuple[str, ...]) -> None:
     """Puts what a rehearsal or a range test proposed, and the user took, into the widgets, before they are made."""
     for remedy in st.session_state.pop("remedies", {}).values():
@@ -237,6 +251,7 @@ else:
 st.subheader("3 Length")
 preset, training_values, reading_values = choose_length()
 runner_values = choose_engine()
+tracking_values = choose_trackers()
 
 configs: list[RunConfig] = []
 try:
@@ -248,6 +263,7 @@ try:
                     "model": network["model"],
                     "training": training_values | network["training"],
                     "runner": runner_values,
+                    "tracking": tracking_values,
                 },
                 preset,
             )
@@ -279,6 +295,7 @@ label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks{turns
 if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch"):
     try:
         for config in configs:
+            check_trackers(config.tracking)
             check_encoder(config.model)
         if dataset_values["name"] == "streets":
             draw_streets()

@@ -122,6 +122,30 @@ def test_score_as_text_has_a_line_per_class(cli, run):
     assert "absent" in out and "mean IoU" in out and "on 4 frames at 128 x 64 pixels" in out
 
 
+def test_the_leaderboard_lists_runs_by_protocol(cli, run, places):
+    assert cli("leaderboard", "--json")[1]["boards"][0]["scored"] is False
+    assert cli("score", run.name, "--no-boundary", "--json")[0] == 0
+    code, out, _ = cli("leaderboard", "--metric", "pixel_accuracy", "--json")
+    (board,) = out["boards"]
+    (entry,) = board["entries"]
+    assert code == 0 and board["scored"] and board["protocol"].startswith("Generated streets at 128 x 64")
+    assert entry["run"] == run.name and not entry["stale"] and entry["costs"]["parameters"] > 0
+    code, text, _ = cli("leaderboard")
+    assert code == 0 and f"mIoU {entry['scores']['miou']:.1%}" in text and " GFLOPs" in text
+
+
+def test_no_score_yet_says_how_to_get_one(cli):
+    code, text, _ = cli("leaderboard")
+    assert code == 0 and "python -m core score" in text
+
+
+def test_a_submission_is_written_where_it_is_wanted(cli, run, places):
+    code, out, _ = cli("submission", run.name, "--split", "val", "--out", places.other / "val.zip", "--json")
+    assert code == 0 and out["frames"] == 4 and (places.other / "val.zip").stat().st_size == out["bytes"]
+    code, _, err = cli("submission", run.name)
+    assert code == USER_ERROR and "has no test split" in err
+
+
 def test_predict_writes_labels_and_colours(cli, run, places, streets):
     frame = list_frames(streets, "val")[0]
     code, out, err = cli("predict", run.name, frame.image, "--out", places.other / "p", "--json")

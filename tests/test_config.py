@@ -11,12 +11,13 @@ from core.config import (
     ModelConfig,
     RunConfig,
     TrainingConfig,
+    differences,
     read_config,
     with_preset,
 )
 from core.encoders import ENCODERS, encoders_of
 from core.errors import LabError
-from core.families import FAMILIES, Family, options_of
+from core.families import FAMILIES, REFERENCE, Family, options_of
 
 
 def number_fields() -> list[tuple[str, str, Any, Any, bool]]:
@@ -83,7 +84,7 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
     [
         ({"trainnig": {}}, ["'trainnig'", "dataset, model, training"]),
         ({"training": {"lr": 0.1}}, ["'training.lr'", "learning_rate"]),
-        ({"model": {"family": "gan"}}, ["model.family", "'gan'", "'fcn', 'unet' or 'vit'"]),
+        ({"model": {"family": "gan"}}, ["model.family", "'gan'", "'fcn', 'unet', 'vit' or 'reference'"]),
         ({"dataset": {"name": "kitti"}}, ["dataset.name", "'kitti'", "'streets', 'cityscapes' or 'folder'"]),
         (
             {"dataset": {"annotations": "rough"}},
@@ -188,14 +189,14 @@ def test_every_field_has_help_and_numbers_of_a_kind_have_a_unit():
             assert "unit" in field.json_schema_extra, name
 
 
-@pytest.mark.parametrize("family", get_args(Family))
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_offers_its_default_encoder_first(family):
     default = FAMILIES[family].default_encoder
     assert encoders_of(family)[0].name == default == ModelConfig(family=family).encoder_name
 
 
 def test_the_table_of_families_is_what_the_config_takes():
-    assert get_args(Family) == tuple(FAMILIES)
+    assert get_args(Family) == (*FAMILIES, REFERENCE)
     for family, entry in FAMILIES.items():
         assert ModelConfig(family=family).title.startswith(entry.title)
         assert set(entry.options) <= set(ModelConfig.model_fields)
@@ -204,7 +205,8 @@ def test_the_table_of_families_is_what_the_config_takes():
 def test_every_option_belongs_to_some_network():
     networks = [(family, encoder.name) for family in FAMILIES for encoder in encoders_of(family)]
     options = {option for network in networks for option in options_of(*network)}
-    assert options == set(ModelConfig.model_fields) - {"family", "encoder", "weights"}
+    assert options == set(ModelConfig.model_fields) - {"family", "encoder", "weights", "architecture"}
+    assert options_of(REFERENCE, "segformer") == ("architecture",)
 
 
 @pytest.mark.parametrize(
@@ -244,3 +246,9 @@ def test_titles_tell_networks_apart():
     assert ModelConfig(family="fcn").title == "FCN-8s · EfficientNet-Lite0"
     assert ModelConfig(family="fcn", stride=32, encoder="vgg16").title == "FCN-32s · VGG16"
     assert ModelConfig(family="vit", head="mask").title == "ViT mask · ViT-S/14 (DINOv2)"
+
+
+def test_two_configs_differ_in_the_fields_that_differ():
+    one = read_config({"model": {"family": "fcn"}, "training": {"epochs": 3.0, "minutes": 0}})
+    other = read_config({"model": {"family": "fcn"}, "training": {"epochs": 4.0, "minutes": 0}})
+    assert differences(one, other) == {"training.epochs": (3.0, 4.0)} and differences(one, one) == {}

@@ -11,12 +11,12 @@ from torch import nn
 from core.diagnosis import diagnose
 from core.errors import DivergedError
 from core.hardware import choose_hardware
-from core.runs import MetricsLog, create_run, read_metrics, read_plan
+from core.runs import MetricsLog, create_run, minutes_trained, read_metrics, read_plan
 from core.training.divergence import find_culprit
 from core.training.loop import train
 from core.training.losses import SummedLoss
 from core.training.progress import Pace
-from core.training.usage import Usage, free_memory, minutes_before, peak_memory
+from core.training.usage import Usage, free_memory, peak_memory
 
 CLASSES = ("road", "sky", "pole")
 TRUTH = [0.6, 0.35, 0.05]
@@ -237,15 +237,15 @@ def test_train_rows_say_what_the_machine_gave_and_minutes_go_on_after_a_break(pl
 
 
 def test_minutes_begin_where_the_last_row_that_counts_ended(tmp_path):
-    assert minutes_before(tmp_path) == 0
+    assert minutes_trained(tmp_path) == 0
     log = MetricsLog(tmp_path)
     for row in ({"step": 10, "minutes": 1.5}, {"step": 20, "minutes": 3.0}):
         log.append({"kind": "train"} | row)
-    assert minutes_before(tmp_path) == 3.0
+    assert minutes_trained(tmp_path) == 3.0
     log.append({"kind": "resume", "step": 10})
-    assert minutes_before(tmp_path) == 1.5
+    assert minutes_trained(tmp_path) == 1.5
     log.append({"kind": "train", "step": 11})  # of an older lab
-    assert minutes_before(tmp_path) == 1.5
+    assert minutes_trained(tmp_path) == 1.5
 
 
 class Clock:

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from app.arrangement import PICTURE, arrange, edges
 from app.diagram import diagram_svg, last_step, part_colors
 from core.anatomy import Anatomy, Block, Part
+from core.arrangement import PICTURE, arrange, edges
 from core.config import ModelConfig
 from core.models.describe import describe
 

@@ -5,7 +5,8 @@ import torch
 
 from core.config import read_config
 from core.models import build_model
-from core.training.optimizer import PRETRAINED_VIT, build_optimizer
+from core.training.optimizer import build_optimizer
+from core.training.schedule import PRETRAINED_VIT
 
 CLASSES = 5
 NETWORKS = {

@@ -47,12 +47,12 @@ def test_the_pictures_are_there() -> None:
 
 
 def test_every_dependency_is_named_with_its_purpose_and_bounded() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-extras.txt"):
         for line in (ROOT / name).read_text().splitlines():
             if line and not line.startswith(("#", "-r")):
-                package = re.match(r"[a-z-]+", line)[0]
+                package = re.match(r"[a-z0-9-]+", line)[0]
                 assert re.search(rf"^\|.*\b{re.escape(package)}\b.*\|.+\|$", README, re.M), package
-                assert re.fullmatch(r"[a-z-]+>=[\d.]+,<[\d.]+", line), line
+                assert re.fullmatch(r"[a-z0-9-]+>=[\d.]+,<[\d.]+", line), line
 
 
 def test_nothing_foreign_is_in_the_project() -> None:

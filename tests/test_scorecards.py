@@ -48,6 +48,19 @@ def test_a_card_read_back_has_every_score(run):
     assert card.scores.frames[0].confusion.sum() > 0
 
 
+def test_the_frames_behind_a_cell_add_up_to_it(run):
+    scores = read_card(make_card(run, CardSettings(boundary=False))).scores
+    whole = scores.evaluated_confusion
+    row, column = np.unravel_index(int(whole.argmax()), whole.shape)
+    behind = scores.frames_behind(row, column)
+    assert sum(pixels for _, pixels, _ in behind) == whole[row, column] > 0
+    assert [pixels for _, pixels, _ in behind] == sorted((pixels for _, pixels, _ in behind), reverse=True)
+    frame, pixels, share = behind[0]
+    tally = next(each for each in scores.frames if each.id == frame)
+    assert share == pixels / tally.confusion[row].sum()
+    assert scores.frames_behind(row, whole.shape[1] - 1) == []
+
+
 def test_the_same_is_not_scored_twice_and_something_else_is(run):
     first = make_card(run, CardSettings())
     before = first.stat().st_mtime_ns

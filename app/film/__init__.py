@@ -20,6 +20,7 @@ from app.widgets import failed_state
 from core.data.dataset import Dataset, spread
 from core.data.frames import Frame
 from core.errors import LabError
+from core.hub.origin import read_origin
 from core.places import runs_folder
 from core.runs import evaluations, read_run
 
@@ -85,6 +86,11 @@ def film(scenes: Sequence[Scene], strips: Sequence[Strip], *, key: str, aspect: 
 def run_film(run_id: str) -> None:
     """The film of a run as far as it has come, or a sentence where there is nothing to show."""
     run = read_run(runs_folder() / run_id)
+    if run.config and read_origin(run.path):
+        st.caption(
+            "It was trained elsewhere; the masks of its training stayed there. Compare and Inspect show what it sees."
+        )
+        return
     if not run.config or not (run.path / "samples").is_dir():
         _nothing_yet()
         return

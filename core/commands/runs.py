@@ -14,6 +14,7 @@ from core.commands.options import add_config, add_fields, given_fields, say, wan
 from core.errors import LabError
 from core.places import runs_folder
 from core.runs import Run, evaluations, find_run, list_runs, read_run, write_notes
+from core.tracking.tracker import check_trackers
 
 
 def add_runs(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -39,6 +40,7 @@ def add_runs(commands: Any, common: argparse.ArgumentParser) -> None:
 def train(options: argparse.Namespace) -> dict[str, Any]:
     """Makes a run, starts it, and follows it to its end unless told to detach. Ctrl-C stops the run with a checkpoint."""
     config = wanted_config(options)
+    check_trackers(config.tracking)
     path = runner.launch(config, runs_folder())
     say(options, f"Run {path.name}: {config.model.title}. It goes on without this terminal.")
     if options.detach:

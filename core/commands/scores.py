@@ -1,16 +1,16 @@
-"""`python -m core score`, `compare` and `predict`: what trained runs are worth, and what they make of a picture."""
+"""`python -m core score`, `compare` and `leaderboard`: what trained runs are worth."""
 
 import argparse
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from tqdm import tqdm
-
 from core.commands.options import say
+from core.commands.progress_bar import ProgressBar
 from core.errors import LabError
 from core.places import runs_folder
-from core.runs import Run, find_run
+from core.runs import Run, find_run, list_runs
 from core.scorecards.card import CardSettings, RobustnessCard, ScoreCard, list_robustness, read_card
+from core.scorecards.leaderboard import COSTS, METRICS, Board, Entry, leaderboard
 from core.scoring.bootstrap import compare as bootstrap
 
 
@@ -29,12 +29,9 @@ def add_scores(commands: Any, common: argparse.ArgumentParser) -> None:
     _add_settings(command)
     command.set_defaults(command=compare)
 
-    command = commands.add_parser("predict", parents=[common], help="label images")
-    command.add_argument("run", help="id of a run, or a part of it")
-    command.add_argument("--checkpoint", choices=["best", "last"], default="best")
-    command.add_argument("images", type=Path, nargs="+")
-    command.add_argument("--out", type=Path, default=Path("predictions"), help="default: predictions/")
-    command.set_defaults(command=predict)
+    command = commands.add_parser("leaderboard", parents=[common], help="what every run scored and cost")
+    command.add_argument("--metric", choices=list(METRICS), default="miou", help="what to sort by; default: miou")
+    command.set_defaults(command=show_leaderboard)
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
@@ -73,7 +70,7 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
         if not options.json:
             _print_card(card)
         return _card_facts(card)
-    with _Bar(options) as progress:
+    with ProgressBar(options) as progress:
         make_robustness(run, _settings(options), progress)
     card = list_robustness(run.path)[0]
     if not options.json:
@@ -98,60 +95,66 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def predict(options: argparse.Namespace) -> dict[str, Any]:
-    """Writes the label map (train ids) and the coloured mask of each image."""
-    from PIL import Image
+def show_leaderboard(options: argparse.Namespace) -> dict[str, Any]:
+    """Every run that has a score, those that were scored alike together, the best first."""
+    boards = [_sorted(board, options.metric) for board in leaderboard(list_runs(runs_folder()))]
+    if not boards:
+        say(options, "No run has a score yet. `python -m core score RUN` scores one.")
+    for place, board in enumerate(boards):
+        say(options, ("\n" if place else "") + board.words)
+        for entry in board.entries:
+            say(options, _entry_line(entry, options.metric))
+    return {"boards": [_board_facts(board) for board in boards]}
 
-    from core.inference.predictor import Predictor
-    from core.inference.uploads import decode_upload
-    from core.labels import palette_of
 
-    run = find_run(options.run, runs_folder())
-    if run.config is None:
-        raise LabError(run.problem)
-    predictor = Predictor(run.path, which=options.checkpoint)
-    palette = palette_of(predictor.checkpoint.colors)
-    options.out.mkdir(parents=True, exist_ok=True)
-    written = []
-    for image in options.images:
-        if not image.is_file():
-            raise LabError(f"There is no image '{image}'. Check the path.")
-        labels = predictor.predict(decode_upload(image.read_bytes())).labels
-        for suffix, picture in (("labels", labels), ("colors", palette[labels])):
-            path = options.out / f"{image.stem}_{suffix}.png"
-            Image.fromarray(picture).save(path)
-            written.append(str(path))
-            say(options, str(path))
-    return {"run": run.id, "written": written}
+def _sorted(board: Board, metric: str) -> Board:
+    def place(entry: Entry) -> tuple[bool, float]:
+        value = entry.scores[metric]
+        return value is None, (value or 0.0) * (-1 if METRICS[metric].best is max else 1)
+
+    return replace(board, entries=tuple(sorted(board.entries, key=place)))
+
+
+def _entry_line(entry: Entry, metric: str) -> str:
+    scores = "  ".join(
+        f"{METRICS[name].title} {_percent(entry.scores[name])}"
+        for name in dict.fromkeys((metric, "miou", "pixel_accuracy"))
+        if entry.scores[name] is not None
+    )
+    costs = "  ".join(
+        f"{cost.form.format(entry.costs[name])} {cost.unit or cost.title}"
+        for name, cost in COSTS.items()
+        if entry.costs[name] is not None
+    )
+    mark = "  trained on since" if entry.is_stale else ""
+    return f"  {entry.run}  {entry.name}  {scores}  {costs}{mark}"
+
+
+def _board_facts(board: Board) -> dict[str, Any]:
+    entries = [
+        {
+            "run": entry.run,
+            "name": entry.name,
+            "scores": entry.scores,
+            "costs": entry.costs,
+            "stale": entry.is_stale,
+            "ceiling": entry.facts.ceiling if entry.facts else None,
+            "pixels_per_cell": entry.facts.pixels_per_cell if entry.facts else None,
+        }
+        for entry in board.entries
+    ]
+    return {"protocol": board.words, "scored": board.is_scored, "data": board.data, "entries": entries}
 
 
 def _card(run: Run, options: argparse.Namespace) -> ScoreCard:
     from core.scorecards.making import make_card
 
-    with _Bar(options) as progress:
+    with ProgressBar(options) as progress:
         path = make_card(run, _settings(options), progress)
     card = read_card(path)
     if card is None:
         raise LabError(f"'{path}' was written and can't be read. Is the disk full? Free some space, and score again.")
     return card
-
-
-class _Bar:
-    """A progress bar on a terminal, called as `Progress` is."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._bar = tqdm(unit="frame", dynamic_ncols=True, disable=options.json or None)
-
-    def __enter__(self) -> "_Bar":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        self._bar.set_description(what, refresh=False)
-        self._bar.total, self._bar.n = total, done
-        self._bar.refresh()
 
 
 def _card_facts(card: ScoreCard) -> dict[str, Any]:

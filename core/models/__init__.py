@@ -4,7 +4,7 @@ import importlib
 
 from core.config import ModelConfig
 from core.errors import LabError
-from core.families import FAMILIES
+from core.families import FAMILIES, REFERENCE
 from core.models.contract import SegmentationModel
 
 
@@ -18,6 +18,10 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
     Raises:
         LabError: the family or its encoder doesn't exist or doesn't fit; the message names ones that do.
     """
+    if config.family == REFERENCE:
+        from core.models.reference import build
+
+        return build(config, classes)
     if config.family not in FAMILIES:
         raise LabError(f"There is no family '{config.family}'. Choose one of: {', '.join(FAMILIES)}.")
     model = importlib.import_module(FAMILIES[config.family].module).build(config, classes)

@@ -45,8 +45,10 @@ class SegmentationModel(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         height, width = images.shape[-2:]
         images = (images - self.mean) / self.std
-        below, right = -height % self.multiple, -width % self.multiple
-        if below or right:
+        # Written so that whoever traces this for any size sees a multiple: then all sizes that follow stay simple.
+        below = (height + self.multiple - 1) // self.multiple * self.multiple - height
+        right = (width + self.multiple - 1) // self.multiple * self.multiple - width
+        if torch.compiler.is_exporting() or below or right:
             images = F.pad(images, (0, right, 0, below), mode="replicate")
         logits = self.segment(images)
         if logits.shape[-2:] != images.shape[-2:]:

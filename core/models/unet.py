@@ -195,7 +195,8 @@ def mirror(images: torch.Tensor, margin: int) -> torch.Tensor:
     for axis in (-2, -1):
         size = images.shape[axis]
         place = torch.arange(-margin, size + margin, device=images.device)
-        place = (place % (2 * (size - 1))) if size > 1 else place * 0
+        # By a tensor: ONNX has no remainder by a number that follows from the picture's size.
+        place = place.remainder(place.new_full((), 2 * (size - 1))) if size > 1 else place * 0
         images = images.index_select(axis, torch.where(place < size, place, 2 * (size - 1) - place))
     return images
 

@@ -94,7 +94,7 @@ class MaskHead(nn.Module):
 
     def forward(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
         tokens = self.project(tokens)
-        together = torch.cat([tokens, self.class_embeddings.expand(len(tokens), -1, -1).to(tokens.dtype)], dim=1)
+        together = torch.cat([tokens, self.class_embeddings.expand(tokens.shape[0], -1, -1).to(tokens.dtype)], dim=1)
         together = self.norm(self.blocks(together))
         patches = F.normalize(self.project_patches(together[:, : -self.classes]), dim=-1)
         classes = F.normalize(self.project_classes(together[:, -self.classes :]), dim=-1)

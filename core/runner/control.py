@@ -12,6 +12,7 @@ from typing import Any
 from core.cluster import ask_anew
 from core.config import EngineName, RunConfig, read_config
 from core.errors import LabError, writing
+from core.families import REFERENCE
 from core.people import acting, check_may_change, check_may_work, most_queued
 from core.runner import local, slurm
 from core.runner.endings import KILLED, end_of
@@ -39,11 +40,15 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
     """Makes a run folder and queues the run. Returns at once; the run outlives this process.
 
     Raises:
-        LabError: the folder can't be written to, the one who is asking may only look, or has as many runs queued as one may have; or
-            the cluster doesn't take the job, and then no folder is left.
+        LabError: the folder can't be written to, the one who is asking may only look, or has as many runs queued as one may have; it is
+            a network that isn't trained here; or the cluster doesn't take the job, and then no folder is left.
     """
     check_may_work()
     _check_allowance(folder)
+    if config.model.family == REFERENCE:
+        raise LabError(
+            f"{config.model.title} was trained by others and can be looked at, not trained. Take FCN, U-Net or ViT."
+        )
     with writing(folder):
         path = create_run(config, folder, notes)
         try:

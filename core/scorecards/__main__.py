@@ -8,37 +8,50 @@ from pydantic import TypeAdapter
 from core.errors import LabError
 from core.places import runs_folder
 from core.runner.jobs import Facts, Progress, run_job
-from core.runs import find_run
+from core.runs import Run, find_run
 from core.scorecards.card import CardSettings
 
 
 def score_runs(asked: Facts, progress: Progress) -> Facts:
-    """Scores what was asked for; a run that can't be scored doesn't keep the others from it.
+    """Does what was asked for with each run; one that can't be scored doesn't keep the others from it.
 
     Raises:
         LabError: none of the runs could be scored.
     """
-    from core.scorecards.making import make_card, make_robustness
     from core.training.memory import keep_freed_memory
 
     keep_freed_memory()
-    settings = TypeAdapter(CardSettings).validate_python(asked["settings"])
-    make = make_robustness if asked["kind"] == "robustness" else make_card
+    count = len(asked["runs"])
     scored, problems = [], {}
-    for place, run_id in enumerate(asked["runs"], start=1):
-        which = f"run {place} of {len(asked['runs'])}: " if len(asked["runs"]) > 1 else ""
+    for place, run_id in enumerate(asked["runs"]):
+        which = f"run {place + 1} of {count}: " if count > 1 else ""
 
-        def told(what: str, done: int, total: int, which: str = which) -> None:
-            progress(f"{which}{what[:1].lower()}{what[1:]}" if which else what, done, total)
+        def told(what: str, done: int, total: int, place: int = place, which: str = which) -> None:
+            # Runs of one job have about as many frames, so that the share of all of them is known from the first on.
+            progress(f"{which}{what[:1].lower()}{what[1:]}" if which else what, place * total + done, count * total)
 
         try:
-            make(find_run(run_id, runs_folder()), settings, told)
+            _make(find_run(run_id, runs_folder()), asked, told)
             scored.append(run_id)
         except LabError as error:
             problems[run_id] = str(error)
     if problems and not scored:
         raise LabError(" ".join(problems.values()))
     return {"runs": scored, "problems": problems}
+
+
+def _make(run: Run, asked: Facts, progress: Progress) -> None:
+    from core.scorecards.making import make_card, make_robustness
+    from core.scorecards.submitting import make_submission
+
+    settings = TypeAdapter(CardSettings).validate_python(asked["settings"])
+    match asked["kind"]:
+        case "robustness":
+            make_robustness(run, settings, progress)
+        case "submission":
+            make_submission(run, asked["split"], None, settings.options, settings.checkpoint, progress)
+        case _:
+            make_card(run, settings, progress)
 
 
 if __name__ == "__main__":

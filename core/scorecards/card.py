@@ -101,7 +101,7 @@ class CardFacts:
         flops: floating-point operations of one picture at the size that the network sees; a multiply-add counts as two.
         pixels_per_cell: pixels of the frame, along a side, that one cell of the network's coarsest scores covers.
         ceiling: mean IoU of the truth itself seen in such cells, enlarged smoothly, 0..1; None where nothing is scored.
-        ceilings: the same by nearest neighbour at strides 2 to 32, as in the Cityscapes paper's Table 3, by stride.
+        ceilings: the same with one label for each cell, at strides 2 to 32, as in the Cityscapes paper's Table 3, by stride.
     """
 
     run: str
@@ -138,6 +138,21 @@ class RobustnessCard:
     facts: CardFacts
     seed: int
     miou: dict[str, dict[int, float | None]]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A card without its counts.
+
+    Attributes:
+        facts: what was scored, and how.
+        classes: names of the classes that were told apart.
+        scores: as `Scores.to_json` gives them.
+    """
+
+    facts: CardFacts
+    classes: tuple[str, ...]
+    scores: dict[str, Any]
 
 
 _FACTS = TypeAdapter(CardFacts)
@@ -209,6 +224,16 @@ def read_facts(path: Path) -> CardFacts | None:
     """What was scored, and how, without the scores; None where it can't be read."""
     try:
         return _FACTS.validate_python(json.loads(path.read_bytes())["facts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def read_summary(path: Path) -> Summary | None:
+    """A card's scores as plain numbers, which is much quicker than all that they follow from; None where it can't be read."""
+    try:
+        said = json.loads(path.read_bytes())
+        facts, scores = _FACTS.validate_python(said["facts"]), said["scores"]
+        return Summary(facts, tuple(said["protocol"]["classes"]), scores) if isinstance(scores, dict) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -1,4 +1,4 @@
-"""Scoring as a job: one process goes through any number of runs, and outlives page and server."""
+"""Scoring and predicting for the benchmark as jobs: each goes through any number of runs, and outlives page and server."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from core.places import cache_folder
-from core.runner.jobs import Job, latest_job, start_job, stop_job
+from core.runner.jobs import Job, is_stopping, latest_job, start_job, stop_job
+from core.scorecards.archives import Split
 from core.scorecards.card import CardSettings
 
 Kind = Literal["card", "robustness"]
@@ -23,11 +24,26 @@ def start_scoring(run_ids: Sequence[str], settings: CardSettings, kind: Kind = "
     return start_job("core.scorecards", asked, jobs_folder())
 
 
+def start_submission(run_id: str, split: Split, settings: CardSettings) -> Job:
+    """Makes a run's archive for the benchmark server in the background; of the settings only how frames are shown counts.
+
+    Raises:
+        LabError: a scoring or another archive is under way.
+    """
+    asked = {"runs": [run_id], "settings": asdict(settings), "kind": "submission", "split": split}
+    return start_job("core.scorecards", asked, jobs_folder())
+
+
 def latest_scoring() -> Job | None:
-    """The scoring that was started last. Its result names the `runs` that were scored, and the `problems` of others by run."""
+    """The job that was started last. Its result names the `runs` that were scored, and the `problems` of others by run."""
     return latest_job(jobs_folder())
 
 
 def stop_scoring(job: Job) -> None:
     """Stops after the frame at hand; the runs that are done keep their cards."""
     stop_job(jobs_folder(), job)
+
+
+def is_scoring_stopping(job: Job) -> bool:
+    """True once a job was asked to stop."""
+    return is_stopping(jobs_folder(), job)

@@ -214,8 +214,8 @@ def _ceilings(
         known = {"nearest": {}, "smooth": {}}
 
     def targets() -> Iterator[np.ndarray]:
-        for done, frame in enumerate(bench.frames):
-            progress("Scoring the truth itself", done, len(bench.frames))
+        for frame in bench.frames:
+            progress("Scoring the truth itself", len(bench.frames), len(bench.frames))
             yield bench.target(frame)
 
     if not known["nearest"]:

@@ -63,11 +63,25 @@ class Scores:
 
         The last column is predictions of what isn't evaluated.
         """
-        rows = self.confusion[list(self.protocol.evaluated)]
-        kept = rows[:, list(self.protocol.evaluated)]
-        counts = np.column_stack([kept, rows.sum(axis=1) - kept.sum(axis=1)])
+        counts = self.evaluated_confusion
         axis = {"row": 1, "column": 0, "all": None}[by]
         return _share(counts, counts.sum(axis=axis, keepdims=True))
+
+    @property
+    def evaluated_confusion(self) -> np.ndarray:
+        """int64 (C, C + 1), the confusion of the evaluated classes; the last column is predictions of what isn't evaluated."""
+        return _evaluated(self.confusion, self.protocol.evaluated)
+
+    def frames_behind(self, row: int, column: int) -> list[tuple[str, int, float]]:
+        """The frames that a cell of `evaluated_confusion` was counted in, those with most of its pixels first.
+
+        Returns:
+            Id, pixels of the cell, and their share of the frame's pixels in that row, 0..1.
+        """
+        counts = _evaluated(self._stacked, self.protocol.evaluated)
+        cells, wholes = counts[:, row, column], counts[:, row].sum(axis=1)
+        order = sorted(np.flatnonzero(cells), key=lambda place: -cells[place])
+        return [(self.frames[place].id, int(cells[place]), float(cells[place] / wholes[place])) for place in order]
 
     @cached_property
     def iou(self) -> np.ndarray:
@@ -314,6 +328,13 @@ class Scores:
         hits = int(self.confusion[np.ix_(members, members)].sum())
         union = int(self.confusion[members].sum()) + self._false_alarms(classes, classes)
         return hits / union if union else float("nan")
+
+
+def _evaluated(confusion: np.ndarray, evaluated: Sequence[int]) -> np.ndarray:
+    """int64 (..., C, C + 1) of confusions (..., N, N + 1)."""
+    rows = confusion[..., list(evaluated), :]
+    kept = rows[..., list(evaluated)]
+    return np.concatenate([kept, rows.sum(axis=-1, keepdims=True) - kept.sum(axis=-1, keepdims=True)], axis=-1)
 
 
 def parts_of(confusion: np.ndarray, evaluated: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -127,6 +127,7 @@ def fields_that_vary() -> dict[str, Any]:
         f"{part}.{name}": field
         for part in PARTS
         for name, field in RunConfig.model_fields[part].annotation.model_fields.items()
+        if name != "architecture"  # of a network that isn't trained here
     }
 
 

@@ -24,6 +24,7 @@ from core.errors import DivergedError, LabError
 from core.runner.local import devices_of
 from core.runner.slots import SLOTS, TRAINER_LOCK, Slot
 from core.runs import Failure, ProcessId, clear_request, read_run, read_status, update_status
+from core.tracking.start import start_trackers
 from core.training.memory import keep_freed_memory
 
 USER_ERROR = 42
@@ -86,6 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
         failure="",
         remedy={},
     )
+    start_trackers(run, found.config.tracking)
     try:
         status(phase="starting")
         from core.training.loop import train  # torch takes seconds to import: say that we are here first

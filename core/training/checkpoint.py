@@ -14,6 +14,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -81,13 +82,7 @@ def save_checkpoint(
         save_file(_optimizer_tensors(model, rest.optimizer), fresh / "optimizer.safetensors")
     if rest and rest.average:
         save_file({name: t.contiguous() for name, t in rest.average.tensors.items()}, fresh / "average.safetensors")
-    state = {
-        "step": step,
-        "best_miou": best_miou,
-        "config": config.model_dump(),
-        "space": space.name,
-        "classes": space.classes,
-        "colors": space.colors,
+    state = checkpoint_state(config, space, step, best_miou) | {
         "scaler": rest.scaler.state_dict() if rest else {},
         "torch": torch.__version__,
     }
@@ -103,6 +98,18 @@ def save_checkpoint(
     os.rename(fresh, final)
     _make_durable(run)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def checkpoint_state(config: RunConfig, space: LabelSpace, step: int, best_miou: float) -> dict[str, Any]:
+    """What the state.json of every checkpoint says, see `save_checkpoint`."""
+    return {
+        "step": step,
+        "best_miou": best_miou,
+        "config": config.model_dump(),
+        "space": space.name,
+        "classes": space.classes,
+        "colors": space.colors,
+    }
 
 
 def read_checkpoint(run: Path, which: Which) -> Checkpoint:

@@ -17,7 +17,7 @@ from core.data.loaders import (
     build_loader,
     part_of,
 )
-from core.runs import MetricsLog, checkpoint_path, evaluations, read_metrics, requested
+from core.runs import MetricsLog, checkpoint_path, evaluations, minutes_trained, read_metrics, requested
 from core.training.averaging import WeightAverage
 from core.training.checkpoint import (
     TrainingState,
@@ -35,7 +35,7 @@ from core.training.progress import Pace, check_loss, eval_row, has_stalled, trai
 from core.training.schedule import rate_share
 from core.training.step import step_seed, train_step
 from core.training.team import Team, join_team
-from core.training.usage import Usage, minutes_before
+from core.training.usage import Usage
 
 Report = Callable[..., None]
 """Called with fields of `core.runs.Status` that changed: phase, step, steps_total, seconds_left."""
@@ -121,7 +121,7 @@ def _train(
     network = team.wrap(model)
     network = torch.compile(network) if training.compile else network
     pace = Pace(plan, training.batch_size)
-    usage = Usage(pace, hardware.device, minutes_before(run))
+    usage = Usage(pace, hardware.device, minutes_trained(run))
     divergence = DivergenceWatch(model, optimizer, made.loss, hardware, training, log, step, plan.log_every)
     saved_at = time.monotonic()
     stops = stalls = False

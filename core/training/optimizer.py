@@ -7,10 +7,7 @@ from torch import nn
 
 from core.config import RunConfig
 from core.models import SegmentationModel
-
-PRETRAINED_VIT = 0.01
-"""Share of the rate at which a pretrained ViT learns. At a tenth it forgets what it knew: after 50 to 80 steps on real streets
-the mean IoU was 0.10 with 0.1, 0.24 with 0.02 and 0.25 with 0.005."""
+from core.training.schedule import encoder_share
 
 
 def build_optimizer(model: SegmentationModel, config: RunConfig, pretrained: bool) -> torch.optim.Optimizer:
@@ -22,7 +19,7 @@ def build_optimizer(model: SegmentationModel, config: RunConfig, pretrained: boo
     https://arxiv.org/abs/2106.08254, appendix H. Frozen parameters are left out.
     """
     training = config.training
-    encoder_rate = training.encoder_rate or (PRETRAINED_VIT if config.model.family == "vit" and pretrained else 1.0)
+    encoder_rate = encoder_share(config, pretrained)
     blocks = len(getattr(model.encoder, "blocks", ())) if training.layer_decay < 1 else 0
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():

@@ -6,11 +6,19 @@ https://arxiv.org/abs/1606.00915, section 4.1. Cosine: Loshchilov, Hutter: SGDR,
 
 import math
 
-from core.config import TrainingConfig
+from core.config import RunConfig, TrainingConfig
 
 WARM_UP = 0.25
 START = 0.04
 END = 1e-3
+PRETRAINED_VIT = 0.01
+"""Share of the rate at which a pretrained ViT learns. At a tenth it forgets what it knew: after 50 to 80 steps on real streets
+the mean IoU was 0.10 with 0.1, 0.24 with 0.02 and 0.25 with 0.005."""
+
+
+def encoder_share(config: RunConfig, pretrained: bool) -> float:
+    """The share of the learning rate at which the encoder learns: what is asked for, or what suits the network."""
+    return config.training.encoder_rate or (PRETRAINED_VIT if config.model.family == "vit" and pretrained else 1.0)
 
 
 def rate_share(training: TrainingConfig, step: int, steps_total: int, steps_per_epoch: float) -> float:

@@ -14,7 +14,6 @@ import psutil
 import torch
 
 from core.hardware import available_cores
-from core.runs import read_metrics, valid_rows
 from core.training.progress import Pace
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -86,12 +85,6 @@ class Usage:
     def _clocks(self) -> tuple[float, float, float, float]:
         """Seconds: of the wall, of the cores, waited, paused."""
         return time.monotonic(), time.process_time(), self._waited, self._pace.paused
-
-
-def minutes_before(run: Path) -> float:
-    """Minutes that a run had trained when it wrote the last row that still counts; 0 where it wrote none."""
-    rows = valid_rows(read_metrics(run)[0])
-    return next((row["minutes"] for row in reversed(rows) if isinstance(row.get("minutes"), int | float)), 0.0)
 
 
 def peak_memory() -> int:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.explanations import EXPLANATIONS, FAMILY_EXPLANATIONS, explanation
 from app.services import inference_worker
 from core.config import ModelConfig, RunConfig
 from core.encoders import ENCODERS, encoder_title
+from core.explanations import EXPLANATIONS, FAMILY_EXPLANATIONS, explanation
 from core.families import FAMILIES, options_of
 from core.runs import list_runs
 from tests.pages.test_pages import ROOT, words

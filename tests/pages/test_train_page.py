@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.config import DatasetConfig, RunnerConfig, TrainingConfig
+from core.config import DatasetConfig, RunnerConfig, TrackingConfig, TrainingConfig
 from core.places import PROJECT
 
 UNSEEN = {"layer_decay"}
@@ -36,6 +36,14 @@ def test_every_field_of_a_training_can_be_set(page):
 def test_every_field_of_the_data_can_be_set(page):
     elsewhere = {"name", "root", "classes", "annotations", "coarse_split", "fine_weight", "coarse_weight", "val_share"}
     assert not set(DatasetConfig.model_fields) - field_names(page) - elsewhere
+
+
+def test_every_field_of_the_trackers_can_be_set_and_what_is_missing_is_said_there(page, monkeypatch):
+    assert not set(TrackingConfig.model_fields) - field_names(page)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    page.toggle(key="tracking-mlflow").set_value(True).run()
+    assert not page.exception
+    assert any("MLflow" in error.value for error in page.error)
 
 
 def test_a_mixture_asks_for_its_weights(page):

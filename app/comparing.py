@@ -1,0 +1,159 @@
+"""One run against others: is A better than B and on which frames, and who is worth what it costs."""
+
+import html
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from app.figures import ACCENT
+from app.frame_links import frame_links
+from app.score_figures import frames_figure, interval_figure, pareto_figure
+from app.score_views import FRAMES, PLAIN, Shown
+from app.widgets import failed_state, plain
+from core.config import differences
+from core.errors import LabError
+from core.scorecards.card import ScoreCard
+from core.scorecards.leaderboard import COSTS, METRICS, Board, frontier, key_of_card
+from core.scoring.bootstrap import Comparison, compare
+
+
+def compare_view(shown: Shown) -> None:
+    """Is A better than B, and on which frames."""
+    if len(shown.cards) < 2:
+        st.caption("Choose two runs or more above, and score them alike.")
+        return
+    ids = list(shown.cards)
+    ids.sort(key=lambda run_id: -np.nan_to_num(shown.cards[run_id].scores.miou))
+    left, right = st.columns(2)
+    one = left.selectbox("A", ids, format_func=shown.names.get, key="compare-a")
+    rest = [run_id for run_id in ids if run_id != one]
+    other = right.selectbox("B", rest, format_func=shown.names.get, key="compare-b")
+    found = {
+        run_id: _compared(
+            _identity(shown.cards[one]),
+            _identity(shown.cards[run_id]),
+            (shown.names[one], shown.names[run_id]),
+            shown.cards[one],
+            shown.cards[run_id],
+        )
+        for run_id in [other, *(run_id for run_id in rest if run_id != other)]
+    }
+    if isinstance(found[other], str):
+        failed_state(found[other])
+        return
+    st.markdown(f"**{plain(found[other].sentence)}**")
+    wide, narrow = st.columns([3, 2], gap="large")
+    with wide:
+        st.subheader("Difference, with its 95 % interval")
+        lines = {run_id: result for run_id, result in found.items() if not isinstance(result, str)}
+        titled = {f"A against {shown.names[run_id]}": result for run_id, result in lines.items()}
+        dots = {f"A against {shown.names[run_id]}": shown.colors[run_id] for run_id in lines}
+        st.plotly_chart(interval_figure(titled, dots), key="interval", config=PLAIN)
+        st.caption(
+            "2000 times as many frames were drawn with replacement, the same for both. How much this varies is how much it depends on "
+            "the frames; another seed of the training isn't in it."
+        )
+        st.subheader("Settings that differ")
+        changed = differences(shown.runs[one].config, shown.runs[other].config)
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(mine))}</td><td>{html.escape(str(theirs))}</td></tr>"
+            for name, (mine, theirs) in changed.items()
+        )
+        if rows:
+            st.html(
+                f'<div class="lab-scroll"><table class="lab-table"><tr><th></th><th>A</th><th>B</th></tr>{rows}</table></div>'
+            )
+        else:
+            st.caption("None: the two were trained with the same settings.")
+    with narrow:
+        st.subheader("Frame by frame")
+        pairs = zip(shown.cards[one].scores.per_image(), shown.cards[other].scores.per_image(), strict=True)
+        values = {mine["id"]: (mine["miou"], theirs["miou"]) for mine, theirs in pairs}
+        values = {frame: pair for frame, pair in values.items() if None not in pair}
+        st.plotly_chart(
+            frames_figure(
+                list(values),
+                [pair[0] for pair in values.values()],
+                [pair[1] for pair in values.values()],
+                (f"A: {shown.names[one]}", f"B: {shown.names[other]}"),
+                f"rgb{ACCENT}",
+            ),
+            key="frames-plot",
+            on_select=_take_frames,
+            selection_mode=("points", "box"),
+            config=PLAIN,
+        )
+        st.caption("Each point is a frame, above the line where A is better. Click one to look at it.")
+    clicked = [frame for frame in st.session_state.get("compared-frames", ()) if frame in values]
+    order = sorted(values, key=lambda frame: values[frame][0] - values[frame][1])
+    listed = clicked or [*order[-FRAMES // 2 :][::-1], *order[: FRAMES // 2]]
+    st.subheader("Frames" if clicked else "Frames that tell them apart")
+    st.caption("Points of mean IoU by which A is above B there. A picture opens the page Compare.")
+    said = {frame: f"{100 * (values[frame][0] - values[frame][1]):+.1f} points" for frame in dict.fromkeys(listed)}
+    frame_links(dict(list(said.items())[:FRAMES]), [shown.runs[one], shown.runs[other]], shown.settings)
+
+
+def cost_view(boards: Sequence[Board], shown: Shown) -> None:
+    """Scores against costs, over every run that was scored alike."""
+    scored = [board for board in boards if board.is_scored]
+    if not scored:
+        st.caption("No run is scored yet.")
+        return
+    keys = {key_of_card(card) for card in shown.cards.values()}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        cost = st.segmented_control(
+            "Cost",
+            list(COSTS),
+            format_func=lambda key: COSTS[key].title,
+            default="parameters",
+            required=True,
+            key="cost",
+        )
+        metric = st.selectbox(
+            "Score", list(METRICS), format_func=lambda key: METRICS[key].title, key="cost-score", width=200
+        )
+        place = st.selectbox(
+            "Scored",
+            range(len(scored)),
+            index=next((number for number, board in enumerate(scored) if board.key in keys), 0),
+            format_func=lambda number: scored[number].words,
+            key="cost-board",
+        )
+    board = scored[place]
+    sign = 1 if METRICS[metric].best is max else -1
+    points = {
+        entry.run: (entry.costs[cost], entry.scores[metric])
+        for entry in board.entries
+        if entry.costs[cost] is not None and entry.scores[metric] is not None
+    }
+    if not points:
+        st.caption("None of these runs has both. Take another score or another cost.")
+        return
+    front = frontier({run: (price, sign * score) for run, (price, score) in points.items()})
+    titles = (f"{COSTS[cost].title}{f', {COSTS[cost].unit}' * bool(COSTS[cost].unit)}", METRICS[metric].title)
+    st.plotly_chart(pareto_figure(points, front, shown.names, shown.colors, titles), key="pareto", config=PLAIN)
+    st.caption(
+        "On the dotted line stands who can't be had better at no higher cost. Latency is of one picture at a time, beside "
+        "whatever this machine was doing then; a multiply-add counts as two operations."
+    )
+
+
+@st.cache_data(max_entries=64, show_spinner="Drawing frames anew, two thousand times")
+def _compared(one: tuple, other: tuple, names: tuple[str, str], _one: ScoreCard, _other: ScoreCard) -> Comparison | str:
+    """The paired bootstrap of two cards, or the sentence why there is none."""
+    try:
+        return compare(_one.scores, _other.scores, names)
+    except LabError as error:
+        return str(error)
+
+
+def _identity(card: ScoreCard) -> tuple:
+    """What names a card for the cache."""
+    return card.facts.run, card.facts.weights, card.facts.data, card.facts.settings.words
+
+
+def _take_frames() -> None:
+    """Called when points of the frames' plot were clicked."""
+    points = st.session_state["frames-plot"]["selection"]["points"]
+    st.session_state["compared-frames"] = [point["customdata"][0] for point in points if point.get("customdata")]

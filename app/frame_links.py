@@ -1,0 +1,53 @@
+"""Frames as small pictures that open the page Compare."""
+
+import html
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from app.datasets import open_again
+from app.pictures import thumbnail_address, truth_of
+from core.errors import LabError
+from core.runs import Run
+from core.scorecards.card import CardSettings
+
+
+def compare_address(frame_id: str, run_ids: Sequence[str], split: str = "val") -> str:
+    """Address of the page Compare with a frame and runs chosen."""
+    named = [("image", frame_id), *(("runs", run_id) for run_id in run_ids), ("split", split)]
+    return f"compare?{urlencode(named)}"
+
+
+def frame_links(said: Mapping[str, str], runs: Sequence[Run], settings: CardSettings) -> None:
+    """Frames in the order given, each a link to Compare with these runs.
+
+    Args:
+        said: a few words under each frame, by its id.
+        runs: at least one; the first one's data are where the frames lie.
+        settings: how the frames were scored: which split, and whether on other data, which Compare doesn't open.
+    """
+    frames, space = {}, None
+    if not settings.root:
+        try:
+            dataset = open_again(runs[0].config.dataset)
+            space = dataset.space
+            frames = {frame.id: frame for frame in (dataset.val if settings.split == "val" else dataset.train)}
+        except LabError as error:
+            st.caption(str(error))
+    cells = []
+    for frame_id, words in said.items():
+        label = f"<figcaption><b>{html.escape(words)}</b><small>{html.escape(frame_id)}</small></figcaption>"
+        if frame_id not in frames:
+            cells.append(f"<figure>{label}</figure>")
+            continue
+        try:
+            image, _, digest = truth_of(frames[frame_id], space)
+            picture = f'<img src="{thumbnail_address(image, digest)}" alt="">'
+        except LabError:
+            picture = ""
+        address = html.escape(compare_address(frame_id, [run.id for run in runs], settings.split))
+        cells.append(f'<a href="{address}" target="_self"><figure>{picture}{label}</figure></a>')
+    st.html(f'<div class="lab-links">{"".join(cells)}</div>')
+    if settings.root:
+        st.caption("These frames are of another data set than the run's own, so the page Compare can't open them.")

@@ -1,0 +1,105 @@
+"""Scores of runs at a glance: a card for each, and the leaderboard of all."""
+
+import html
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from app.widgets import run_name
+from core.runs import Run
+from core.scorecards.card import ScoreCard
+from core.scorecards.leaderboard import COSTS, METRICS, Board, Entry, protocol_words
+
+STALE = "trained on since"
+STALE_HELP = "The checkpoint was replaced after it was scored. Score it again."
+FROM_TRAINING = "from training"
+SHOWN_BESIDE = ("miiou", "pixel_accuracy", "boundary_f1", "ece")
+
+
+def ceiling_words(share: float | None, pixels: int) -> str:
+    """What would be possible, to stand behind a score."""
+    if share is None:
+        return ""
+    return f"of {share:.1%} that cells of {pixels} pixels allow" if pixels > 1 else "of 100%: it scores single pixels"
+
+
+def score_card(card: ScoreCard, name: str, color: str, stale: bool, others: Mapping[str, float | None]) -> None:
+    """A run's score with what it means: its ceiling, other scores, and the protocol.
+
+    Args:
+        card: of the run.
+        name: to show, with the run's `color`.
+        stale: its checkpoint was replaced since.
+        others: scores 0..1 by the keys of `METRICS`.
+    """
+    facts = card.facts
+    said = [f"{METRICS[key].title} {others[key]:.1%}" for key in SHOWN_BESIDE if others.get(key) is not None]
+    badge = f'<span class="lab-badge stopped" title="{STALE_HELP}">{STALE}</span>' if stale else ""
+    miou = card.scores.miou
+    st.html(
+        f'<article class="lab-card"><header><span><i class="lab-dot" style="background:{color}"></i>{html.escape(name)}</span>'
+        f'{badge}</header><div class="lab-score"><b>{"–" if miou != miou else f"{miou:.1%}"}</b> mIoU '
+        f"<span>{ceiling_words(facts.ceiling, facts.pixels_per_cell)}</span></div>"
+        f'<div class="lab-facts">{"".join(f"<span>{fact}</span>" for fact in said)}</div>'
+        f"<small>{html.escape(protocol_words(facts))}</small></article>"
+    )
+
+
+def board_table(board: Board, runs: Mapping[str, Run], colors: Mapping[str, str], by: str) -> None:
+    """A board as a table, sorted by a metric or a cost, the best of each column in bold.
+
+    Args:
+        board: whose entries' runs are all in `runs`.
+        runs: by id.
+        colors: of the runs, by id.
+        by: a key of `METRICS` or `COSTS`.
+    """
+    metrics = [key for key in METRICS if any(entry.scores[key] is not None for entry in board.entries)]
+    costs = [key for key in COSTS if any(entry.costs[key] is not None for entry in board.entries)]
+    heads = [_head(METRICS[key].title, key == by) for key in metrics]
+    heads += [_head(f"{COSTS[key].title}{f', {COSTS[key].unit}' * bool(COSTS[key].unit)}", key == by) for key in costs]
+    columns = [_cells([entry.scores[key] for entry in board.entries], METRICS[key].best, "{:.1%}") for key in metrics]
+    columns += [_cells([entry.costs[key] for entry in board.entries], min, COSTS[key].form) for key in costs]
+    order = sorted(range(len(board.entries)), key=lambda place: _place(board.entries[place], by))
+    rows = []
+    for place in order:
+        entry = board.entries[place]
+        cells = "".join(column[place] for column in columns)
+        rows.append(f"<tr><td>{_who(entry, runs[entry.run], colors[entry.run])}</td>{cells}</tr>")
+    st.html(
+        f'<div class="lab-scroll"><table class="lab-table lab-board"><tr><th></th>{"".join(heads)}</tr>'
+        f"{''.join(rows)}</table></div>"
+    )
+
+
+def _who(entry: Entry, run: Run, color: str) -> str:
+    name = (
+        f'<i class="lab-dot" style="background:{color}"></i>'
+        f'<a href="runs?runs={html.escape(run.id)}" target="_self">{html.escape(run_name(run))}</a>'
+    )
+    if entry.facts is None:
+        return f'{name} <span class="lab-badge" title="Its own validation score, in training. Not scored yet.">{FROM_TRAINING}</span>'
+    if entry.is_stale:
+        name += f' <span class="lab-badge stopped" title="{STALE_HELP}">{STALE}</span>'
+    return f"{name}<br><small>{ceiling_words(entry.facts.ceiling, entry.facts.pixels_per_cell)}</small>"
+
+
+def _head(title: str, is_sorted_by: bool) -> str:
+    return f"<th{' class=lab-sorted' * is_sorted_by}>{html.escape(title)}</th>"
+
+
+def _cells(values: Sequence[float | None], best_of: object, form: str) -> list[str]:
+    known = [value for value in values if value is not None]
+    best = best_of(known) if len(known) > 1 and min(known) < max(known) else None
+    return [
+        '<td class="lab-quiet">–</td>'
+        if value is None
+        else f"<td{' class=lab-best' * (value == best)}>{form.format(value)}</td>"
+        for value in values
+    ]
+
+
+def _place(entry: Entry, by: str) -> tuple[bool, float, str]:
+    value = entry.scores[by] if by in METRICS else entry.costs[by]
+    falls = by in METRICS and METRICS[by].best is max
+    return value is None, -(value or 0.0) if falls else (value or 0.0), entry.run

@@ -1,0 +1,204 @@
+"""Pieces of the page Report: what is asked for, the writing as it goes, and the shelf of what was written."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import streamlit as st
+
+from app.widgets import failed_state, plain, run_name, size_words, time_words
+from core.errors import LabError
+from core.people import is_read_only, may_change
+from core.places import runs_folder
+from core.report.jobs import is_being_stopped, latest_writing, start_report, stop_writing
+from core.report.settings import SECTIONS, TEXT_LENGTH, ReportSettings
+from core.report.shelf import Shelved, delete_report, list_reports
+from core.runner.jobs import Job
+from core.runs import Run, find_run
+
+PREVIEW_HEIGHT = 900
+HINTS = {
+    "introduction": "The task, and the facts of the data.",
+    "architectures": "The networks drawn, with their numbers.",
+    "methodology": "Every setting that was used.",
+    "results": "Curves, tables, confusions, pictures, significance.",
+    "conclusions": "A draft, only of what the numbers support.",
+    "reflections": "Headings left to you.",
+    "reproduction": "Commands, versions, fingerprints.",
+}
+assert HINTS.keys() == SECTIONS.keys()
+
+
+def ask(chosen: Sequence[str], runs: Mapping[str, Run]) -> ReportSettings:
+    """The widgets of a report, in a form that remembers nothing but what is typed. Returns what they say."""
+    left, right = st.columns([5, 4], gap="large")
+    with left:
+        title = st.text_input("Title", max_chars=TEXT_LENGTH, key="report-title", placeholder="The networks' names")
+        one, other = st.columns(2)
+        author = one.text_input("Author", max_chars=TEXT_LENGTH, key="report-author")
+        course = other.text_input("Course", max_chars=TEXT_LENGTH, key="report-course")
+        pictures = st.checkbox(
+            "Photographs and masks", value=not _on_cityscapes(chosen, runs), key=_pictures_key(chosen, runs)
+        )
+        if _on_cityscapes(chosen, runs):
+            st.caption(
+                "Pictures of Cityscapes may be used for research and teaching, but not passed on. Tick this for a report that you hand in, "
+                "not for one that you publish."
+            )
+        robustness = st.checkbox(
+            "Score under corruptions where that wasn't done yet",
+            key="report-robustness",
+            help="Forty predictions for each of 24 frames and each run. Robustness that was scored already is shown anyway.",
+        )
+    with right:
+        st.markdown("Sections")
+        sections = [
+            name
+            for name, words in SECTIONS.items()
+            if st.checkbox(words, value=True, key=f"report-{name}", help=HINTS[name])
+        ]
+    return ReportSettings(tuple(chosen), title, author, course, tuple(sections), pictures, robustness)
+
+
+def write_button(settings: ReportSettings) -> None:
+    """The button that begins to write; what keeps it from that is said."""
+    writing = latest_writing()
+    busy = writing is not None and writing.is_active
+    if st.button(
+        "Write the report",
+        type="primary",
+        icon=":material/description:",
+        key="write-report",
+        disabled=busy or is_read_only() or not settings.runs or not settings.sections,
+        help="Runs without a scorecard are scored first, which takes a while.",
+    ):
+        try:
+            start_report(settings)
+        except LabError as error:
+            failed_state(error)
+            return
+        st.session_state["report-followed"] = True
+        st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def progress_panel() -> None:
+    """How far the writing is, and how it ended; the whole page is drawn again at its end."""
+    job = latest_writing()
+    if job is None:
+        return
+    if job.is_active:
+        _show_progress(job)
+        st.session_state["report-followed"] = True
+        return
+    if st.session_state.pop("report-followed", False):
+        if job.state == "finished":
+            st.session_state["report-open"] = job.result["id"]
+        st.rerun(scope="app")
+    if job.problem:
+        failed_state(job.problem)
+    elif job.state == "stopped":
+        st.caption("The last report was stopped before it was written. Scorecards that were made by then are kept.")
+
+
+def _show_progress(job: Job) -> None:
+    left = job.seconds_left
+    when = f", about {time_words(left)} left" if left is not None and job.share > 0.03 else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(job.share, text=plain(f"{job.what}{when}"))
+        stopping = is_being_stopped(job)
+        if may_change(job.owner) and st.button(
+            "Stopping" if stopping else "Stop", icon=":material/stop:", key="stop-report", disabled=stopping
+        ):
+            stop_writing(job)
+
+
+def shelf() -> None:
+    """The reports that were written: one of them open, the others to be opened, and each to be deleted."""
+    reports = list_reports()
+    if not reports:
+        st.caption("No report has been written yet.")
+        return
+    by_id = {report.id: report for report in reports}
+    wanted = st.session_state.pop("report-open", None) or st.query_params.get("report")
+    if wanted in by_id:
+        st.session_state["report-shown"] = wanted
+    if st.session_state.get("report-shown") not in by_id:
+        st.session_state["report-shown"] = reports[0].id
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        shown = st.selectbox(
+            "Written reports",
+            list(by_id),
+            format_func=lambda report_id: report_label(by_id[report_id]),
+            key="report-shown",
+        )
+        _actions(by_id[shown])
+    st.query_params["report"] = shown
+    report = by_id[shown]
+    for sentence in report.notes:
+        st.caption(plain(sentence))
+    st.iframe(f"/lab/report/{report.id}", height=PREVIEW_HEIGHT)
+
+
+def report_label(report: Shelved) -> str:
+    """A report in one line: title, when, of how many runs. No two have the same."""
+    when = datetime.fromtimestamp(report.made).strftime("%d %b %Y, %H:%M")
+    count = len(report.settings.runs)
+    return f"{report.title} · {when} · {count} run{'s' if count != 1 else ''} · {report.id[-4:]}"
+
+
+def _actions(report: Shelved) -> None:
+    page, source = report.path / "report.html", report.path / "report.zip"
+    st.link_button(
+        "Open",
+        f"/lab/report/{report.id}",
+        icon=":material/open_in_new:",
+        help="In a tab of its own, to print or to read.",
+    )
+    st.download_button(
+        "HTML",
+        page.read_bytes(),
+        file_name=f"{report.id}.html",
+        mime="text/html",
+        icon=":material/download:",
+        key=f"html-{report.id}",
+        on_click="ignore",
+        help=f"One file with everything in it, {size_words(page.stat().st_size)}.",
+    )
+    st.download_button(
+        "LaTeX",
+        source.read_bytes(),
+        file_name=f"{report.id}.zip",
+        mime="application/zip",
+        icon=":material/download:",
+        key=f"latex-{report.id}",
+        on_click="ignore",
+        help=f"Source, tables, vector figures and references, {size_words(source.stat().st_size)}.",
+    )
+    if not may_change(report.owner):
+        return
+    with st.popover("", icon=":material/delete:", help="Delete"):
+        st.markdown("This report is removed for good. Runs and scorecards stay.")
+        if st.button("Delete", key=f"delete-{report.id}", type="primary", icon=":material/delete:"):
+            try:
+                delete_report(report.id)
+            except (LabError, OSError) as error:
+                failed_state(error if isinstance(error, LabError) else f"This can't be removed: {error.strerror}.")
+                return
+            st.session_state.pop("report-shown", None)
+            st.query_params.pop("report", None)
+            st.rerun()
+
+
+def unscored(chosen: Sequence[str]) -> list[str]:
+    """Names of the chosen runs that have no checkpoint to score: the report can say little of them."""
+    runs = [find_run(run_id, runs_folder()) for run_id in chosen]
+    return [run_name(run) for run in runs if not run.has_checkpoint("best")]
+
+
+def _on_cityscapes(chosen: Sequence[str], runs: Mapping[str, Run]) -> bool:
+    return any(runs[run_id].config and runs[run_id].config.dataset.name == "cityscapes" for run_id in chosen)
+
+
+def _pictures_key(chosen: Sequence[str], runs: Mapping[str, Run]) -> str:
+    """Another widget for other data: a tick for streets is none for Cityscapes."""
+    return f"report-pictures-{_on_cityscapes(chosen, runs)}"

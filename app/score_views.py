@@ -1,0 +1,263 @@
+"""What scores are made of: views of cards per class, as a confusion matrix, by confidence, by place, and under their ceilings."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from app.frame_links import frame_links
+from app.leaderboard import ceiling_words
+from app.score_figures import confusion_figure, distance_figure, reliability_figure
+from app.widgets import class_table
+from core.runs import Run
+from core.scorecards.card import CardSettings, ScoreCard
+from core.scoring.ceilings import STRIDES
+from core.scoring.published import UPPER_BOUNDS
+
+PER_CLASS = {
+    "iou": "IoU",
+    "iiou": "iIoU",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "boundary_f1": "Boundary F1",
+}
+NORMALISED = {"row": "True class", "column": "Prediction", "all": "All pixels"}
+FRAMES = 12
+"""Frames that are listed behind a cell or a difference."""
+PLAIN = {"displayModeBar": False}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the views look at: runs that were scored alike.
+
+    Attributes:
+        cards: by the run's id.
+        runs, names, colors: of every run of the lab, by id.
+        settings: how they were scored.
+    """
+
+    cards: dict[str, ScoreCard]
+    runs: dict[str, Run]
+    names: dict[str, str]
+    colors: dict[str, str]
+    settings: CardSettings
+
+    @property
+    def dots(self) -> dict[str, str]:
+        """Colours by the names that stand in a table's head."""
+        return {self.names[run_id]: self.colors[run_id] for run_id in self.cards}
+
+    def pick(self, label: str, key: str) -> str:
+        """A widget that chooses one of the runs, where there are several."""
+        if len(self.cards) == 1:
+            return next(iter(self.cards))
+        return st.selectbox(label, list(self.cards), format_func=self.names.get, key=key)
+
+
+def classes_view(shown: Shown) -> None:
+    """A score per class and category for each run."""
+    first = next(iter(shown.cards.values())).scores
+    metric = st.segmented_control(
+        "Score", list(PER_CLASS), format_func=PER_CLASS.get, default="iou", required=True, key="per-class"
+    )
+    if metric == "iiou" and first.iiou_reason:
+        st.caption(first.iiou_reason)
+        return
+    if metric == "boundary_f1" and any(card.scores.boundary_f1 is None for card in shown.cards.values()):
+        st.caption("Boundaries weren't looked at. Switch them on above, and score again.")
+        return
+    classes = first.protocol.names
+    run = shown.runs[next(iter(shown.cards))]
+    values = {
+        shown.names[run_id]: _numbers(getattr(card.scores, metric), len(classes))
+        for run_id, card in shown.cards.items()
+    }
+    totals = {}
+    for name, column in values.items():
+        known = [value for value in column if value is not None]
+        totals[name] = sum(known) / len(known) if known else None
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        class_table(classes, run.colors, values, totals, shown.dots, f"mean {PER_CLASS[metric]}")
+        st.caption("A dash: neither there nor predicted, or not defined for this class.")
+    if first.protocol.categories and metric in ("iou", "iiou"):
+        with right:
+            names = [category.name for category in first.protocol.categories]
+            columns = {
+                shown.names[run_id]: _numbers(getattr(card.scores, f"category_{metric}"), len(names))
+                for run_id, card in shown.cards.items()
+            }
+            means = {
+                shown.names[run_id]: getattr(card.scores, f"category_m{metric}") for run_id, card in shown.cards.items()
+            }
+            class_table(names, None, columns, means, shown.dots, f"mean {PER_CLASS[metric]}")
+            st.caption("The benchmark's categories: classes of one count as one.")
+
+
+def confusion_view(shown: Shown) -> None:
+    """The confusion matrix of a run, and the frames behind a cell."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        run_id = shown.pick("Run", "confusion-run")
+        by = st.segmented_control(
+            "Each adds up to 100 %",
+            list(NORMALISED),
+            format_func=NORMALISED.get,
+            default="row",
+            required=True,
+            key="confusion-by",
+        )
+    scores = shown.cards[run_id].scores
+    rows, counts = scores.protocol.names, scores.evaluated_confusion
+    shares = scores.normalized_confusion(by)
+    columns = [*rows, "no class"]
+    if not counts[:, -1].any():
+        columns, counts, shares = list(rows), counts[:, :-1], shares[:, :-1]
+    wide, narrow = st.columns([8, 5], gap="large")
+    with wide:
+        st.plotly_chart(
+            confusion_figure(rows, columns, shares, counts),
+            key="confusion",
+            on_select=lambda: _take_cell(columns),
+            selection_mode="points",
+            alt="Confusion matrix: true classes in rows, predicted ones in columns.",
+        )
+        st.caption(
+            "Rows: the truth. Columns: what it was seen as. Per cent; a cell is as dark as the root of its share. Draw a box to zoom, "
+            "click twice to see all; click a cell for its frames."
+        )
+    with narrow:
+        errors = counts[:, : len(rows)] * (1 - np.eye(len(rows), dtype=np.int64))
+        most = np.unravel_index(int(errors.argmax()), errors.shape)
+        for key, options, place in (("true-class", rows, most[0]), ("seen-as", columns, most[1])):
+            if st.session_state.get(key) not in options:
+                st.session_state[key] = options[place]
+        left, right = st.columns(2)
+        truth = left.selectbox("True class", rows, key="true-class")
+        seen = right.selectbox("Seen as", columns, key="seen-as")
+        behind = scores.frames_behind(list(rows).index(truth), columns.index(seen))
+        if not behind:
+            st.caption(f"No pixel of {truth} was seen as {seen} here.")
+            return
+        st.caption(f"{len(behind)} of {len(scores.frames)} frames, those with most of these pixels first.")
+        said = {frame: f"{pixels:,} pixels, {share:.0%}" for frame, pixels, share in behind[:FRAMES]}
+        frame_links(said, [shown.runs[run_id]], shown.settings)
+        st.caption(f"Pixels of {truth} that were seen as {seen}, and their share of this class in the frame.")
+
+
+def calibration_view(shown: Shown) -> None:
+    """Whether the networks are as sure as they are right."""
+    found = {shown.names[run_id]: card.scores.calibration for run_id, card in shown.cards.items()}
+    wide, narrow = st.columns([3, 2], gap="large")
+    with wide:
+        st.plotly_chart(reliability_figure(found, shown.dots), key="reliability", config=PLAIN)
+    with narrow:
+        errors = "".join(
+            f'<tr><td><i class="lab-dot" style="background:{shown.dots[name]}"></i>{html.escape(name)}</td>'
+            f"<td>{calibration.error:.1%}</td></tr>"
+            for name, calibration in found.items()
+        )
+        st.html(
+            f'<div class="lab-scroll"><table class="lab-table"><tr><th></th><th>expected calibration error</th></tr>{errors}</table></div>'
+        )
+        st.caption(
+            "Below the dotted line a network is surer than it is right. The error is the mean distance from that line, by pixels, over "
+            "15 bins of confidence (Guo et al., 2017)."
+        )
+
+
+def where_view(shown: Shown) -> None:
+    """Scores by city, by size of object, and by distance from a boundary."""
+    scores = {shown.names[run_id]: card.scores for run_id, card in shown.cards.items()}
+    first = next(iter(scores.values()))
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("By distance from a boundary")
+        bands = {name: found.by_distance() for name, found in scores.items()}
+        if any(found is None for found in bands.values()):
+            st.caption("Boundaries weren't looked at. Switch them on above, and score again.")
+        else:
+            names = [
+                f"{band['from']}-{band['to']}" if band["to"] else f"{band['from']}+"
+                for band in bands[next(iter(bands))]
+            ]
+            lines = {name: [band["miou"] for band in found] for name, found in bands.items()}
+            st.plotly_chart(distance_figure(lines, names, shown.dots, "mIoU"), key="distance", config=PLAIN)
+        st.subheader("By size of the object")
+        sizes = {name: found.by_size() for name, found in scores.items()}
+        if first.iiou_reason:
+            st.caption(first.iiou_reason)
+        else:
+            rows = [f"{row['size']}, {row['objects']:,} objects" for row in first.by_size()]
+            columns = {name: [row["found"] for row in found] for name, found in sizes.items()}
+            class_table(rows, None, columns, {}, shown.dots)
+            st.caption(
+                "Mean share of an object's pixels that are found; small up to 32 x 32 pixels, large from 96 x 96."
+            )
+    with right:
+        st.subheader("By city or folder")
+        groups = {name: found.by_group() for name, found in scores.items()}
+        rows = list(first.by_group())
+        counts = [len(first.by_group()[row].frames) for row in rows]
+        columns = {
+            name: [_numbers(np.array([found[row].miou]), 1)[0] for row in rows] for name, found in groups.items()
+        }
+        class_table(
+            [f"{row or 'all'}, {count} frames" for row, count in zip(rows, counts, strict=True)],
+            None,
+            columns,
+            {name: found.miou for name, found in scores.items()},
+            shown.dots,
+            "all together, mIoU",
+        )
+
+
+def ceilings_view(shown: Shown) -> None:
+    """What would be possible at a stride, on these data and in the paper."""
+    card = next(iter(shown.cards.values()))
+    own = card.facts.ceilings
+    width, height = card.facts.size[1], card.facts.size[0]
+    left, right = st.columns(2, gap="large")
+    with left:
+        # No best in bold: the two columns are of different frames.
+        rows = "".join(
+            f"<tr><td>x{bound.factor}</td><td>{'–' if own.get(bound.factor) is None else f'{own[bound.factor]:.1%}'}</td>"
+            f"<td>{bound.miou:.1%}</td></tr>"
+            for bound in UPPER_BOUNDS
+            if bound.factor in STRIDES
+        )
+        st.html(
+            f'<div class="lab-scroll"><table class="lab-table"><tr><th></th><th>these {card.facts.frames} frames at {width} x {height}</th>'
+            f"<th>Cityscapes paper, Table 3</th></tr>{rows}</table></div>"
+        )
+        st.caption(
+            "Mean IoU of the truth itself, each cell of so many pixels a side with the label of most of them. The paper's are for its own "
+            "frames at 2048 x 1024; in smaller frames the same factor loses more."
+        )
+    with right:
+        for run_id, card in shown.cards.items():
+            facts = card.facts
+            st.html(
+                f'<p><i class="lab-dot" style="background:{shown.colors[run_id]}"></i>{html.escape(shown.names[run_id])}: '
+                f"<b>{card.scores.miou:.1%}</b> {ceiling_words(facts.ceiling, facts.pixels_per_cell)}</p>"
+            )
+        st.caption(
+            "A cell is what one score of the network's coarsest map covers. Here the truth is enlarged smoothly, as networks enlarge "
+            "their scores, which draws better edges than the table's way."
+        )
+
+
+def _numbers(values: np.ndarray | None, count: int) -> list[float | None]:
+    """An array as plain numbers, None for what is none."""
+    return [None] * count if values is None else [None if value != value else float(value) for value in values]
+
+
+def _take_cell(names: Sequence[str]) -> None:
+    """Called when a cell of the confusion matrix was clicked."""
+    points = st.session_state["confusion"]["selection"]["points"]
+    if points and points[0].get("customdata"):
+        row, column = points[0]["customdata"][:2]
+        st.session_state["true-class"], st.session_state["seen-as"] = names[row], names[column]

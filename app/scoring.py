@@ -1,0 +1,223 @@
+"""Scoring from a page: how it is to be done, the job that does it, and the cards that are there."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.widgets import failed_state, plain, run_name, time_words
+from core.errors import LabError
+from core.inference.answers import checkpoint_digest
+from core.people import may_change
+from core.runner.jobs import Job
+from core.runs import Run
+from core.scorecards.archives import Split
+from core.scorecards.card import CardSettings, RobustnessCard, ScoreCard, list_cards, list_robustness, read_card
+from core.scorecards.jobs import (
+    Kind,
+    is_scoring_stopping,
+    latest_scoring,
+    start_scoring,
+    start_submission,
+    stop_scoring,
+)
+from core.scorecards.leaderboard import is_stale, summary_at
+from core.scoring.robustness import CORRUPTIONS, STRENGTHS
+
+SPLIT_WORDS = {"val": "Validation", "train": "Training"}
+SIZE_WORDS = {"training": "Training size", "full": "Full size"}
+ROBUSTNESS_FRAMES = 20
+POLL_SECONDS = 1.0
+CONDITIONS = 1 + len(CORRUPTIONS) * len(STRENGTHS)
+_OTHER_WORK = {"robustness": "The robustness of", "submission": "The benchmark's archive of"}
+
+
+def choose_settings() -> CardSettings:
+    """Widgets for how runs are scored. What is chosen stands in the page's address."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        split = st.segmented_control(
+            "Frames",
+            list(SPLIT_WORDS),
+            format_func=SPLIT_WORDS.get,
+            default="val",
+            required=True,
+            key="scored-on",
+            bind="query-params",
+        )
+        size = st.segmented_control(
+            "Size",
+            list(SIZE_WORDS),
+            format_func=SIZE_WORDS.get,
+            default="training",
+            required=True,
+            key="scored-at",
+            bind="query-params",
+            help="Where pixels are counted. At full size the network's scores are enlarged to that of the files, "
+            "2048 x 1024 in Cityscapes, as the benchmark does it.",
+        )
+        window = st.toggle(
+            "Sliding window",
+            key="scored-window",
+            bind="query-params",
+            help="Show windows of the training crops' size, half overlapping.",
+        )
+        flip = st.toggle(
+            "Mirrored too",
+            key="scored-flip",
+            bind="query-params",
+            help="Show the mirrored picture as well, and average.",
+        )
+        boundary = st.toggle(
+            "Boundaries",
+            value=True,
+            key="scored-boundary",
+            bind="query-params",
+            help="Look at boundaries too; takes longer, most so at full size.",
+        )
+        with st.popover("More", icon=":material/tune:"):
+            checkpoint = st.segmented_control(
+                "Checkpoint", ["best", "last"], default="best", required=True, key="scored-checkpoint"
+            )
+            root = st.text_input(
+                "Another data set",
+                placeholder="the run's own",
+                help="A folder in the Cityscapes layout, with the same classes.",
+                key="scored-root",
+            ).strip()
+    return CardSettings(checkpoint, split, size, window, flip, (1.0,), boundary, root)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A run's card: everything that was counted, the scores as `Scores.to_json` gives them, and whether the weights are others now."""
+
+    card: ScoreCard
+    scores: dict[str, Any]
+    is_stale: bool
+
+
+def find_score(run: Run, settings: CardSettings) -> Scored | None:
+    """The card of a run for these settings; None where there is none.
+
+    One of the present weights goes before a newer one of others; one with boundaries will do where they weren't asked for.
+    """
+    wanted = {settings, replace(settings, boundary=True)}
+    stale = None
+    for path in list_cards(run.path):
+        summary = summary_at(path)
+        if summary is None or summary.facts.settings not in wanted:
+            continue
+        is_old = is_stale(run.path, summary.facts)
+        card = None if is_old and stale else _card(path, summary.facts.made)
+        if card and not is_old:
+            return Scored(card, summary.scores, False)
+        if card:
+            stale = Scored(card, summary.scores, True)
+    return stale
+
+
+def find_robustness(run: Run) -> tuple[RobustnessCard, bool] | None:
+    """A run's newest robustness card, one of the present weights if there is any, and whether they were replaced since."""
+    cards = list_robustness(run.path)
+    if not cards:
+        return None
+    now = {which: checkpoint_digest(run.path, which) for which in ("best", "last")}
+    fresh = [card for card in cards if card.facts.weights == now[card.facts.settings.checkpoint]]
+    return (fresh[0], False) if fresh else (cards[0], True)
+
+
+def robustness_settings(settings: CardSettings, frames: int = ROBUSTNESS_FRAMES) -> CardSettings:
+    """How the robustness card of these settings is made: on fewer frames, without boundaries."""
+    return replace(settings, boundary=False, frames=frames)
+
+
+def robustness_seconds(run: Run, milliseconds: float | None, frames: int) -> float | None:
+    """An estimate of what a robustness card will take: by an earlier one's pace, else by what a prediction takes."""
+    earlier = find_robustness(run)
+    if earlier and earlier[0].facts.frames:
+        return earlier[0].facts.seconds / earlier[0].facts.frames * frames
+    return None if milliseconds is None else frames * CONDITIONS * milliseconds / 1000
+
+
+def start(run_ids: Sequence[str], settings: CardSettings, kind: Kind = "card") -> None:
+    """Starts a scoring, as a button's callback; what keeps it from starting is said where `work_panel` is drawn."""
+    _start(lambda: start_scoring(run_ids, settings, kind))
+
+
+def start_archive(run_id: str, split: Split, settings: CardSettings) -> None:
+    """Starts making a run's archive for the benchmark server, as `start` does."""
+    _start(lambda: start_submission(run_id, split, settings))
+
+
+def work_panel(runs: Mapping[str, Run]) -> bool:
+    """How far a scoring is that goes on, whoever started it, or how the last one ended. Returns True while one goes on."""
+    if "scoring-error" in st.session_state:
+        failed_state(st.session_state.pop("scoring-error"))
+    job = latest_scoring()
+    if job is None:
+        return False
+    if job.is_active:
+        st.fragment(_progress, run_every=POLL_SECONDS)(job.id, _of_what(job, runs))
+        return True
+    if job.problem:
+        failed_state(f"{_of_what(job, runs)} broke off: {job.problem}")
+    elif job.state == "stopped":
+        st.info(f"{_of_what(job, runs)} was stopped. What was done until then is kept.", icon=":material/stop:")
+    for run_id, problem in job.result.get("problems", {}).items():
+        name = run_name(runs[run_id]) if run_id in runs else run_id
+        failed_state(f"{plain(name)} could not be scored: {problem}")
+    return False
+
+
+def _start(job: Callable[[], object]) -> None:
+    try:
+        job()
+    except LabError as error:
+        st.session_state["scoring-error"] = str(error)
+    except OSError as error:
+        st.session_state["scoring-error"] = f"This can't be started: {error.strerror}. Free some space, and try again."
+
+
+def _progress(job_id: str, words: str) -> None:
+    """Drawn again every second; at the job's end the page is."""
+    job = latest_scoring()
+    if job is None or job.id != job_id or not job.is_active:
+        st.rerun()
+    facts = [job.what]
+    if job.total:
+        facts.append(f"{job.done} of {job.total}")
+    if job.seconds_left is not None:
+        facts.append(f"about {time_words(job.seconds_left)} left")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.progress(job.share, " · ".join(facts))
+        asked = is_scoring_stopping(job)
+        if may_change(job.owner):
+            st.button(
+                "Stopping" if asked else "Stop",
+                key="stop-scoring",
+                disabled=asked,
+                icon=":material/stop:",
+                on_click=stop_scoring,
+                args=(job,),
+            )
+    st.caption(f"{words}. This goes on when you close the tab.")
+
+
+def _of_what(job: Job, runs: Mapping[str, Run]) -> str:
+    """What a job does, in a line."""
+    named = [run_name(runs[run_id]) if run_id in runs else run_id for run_id in job.asked.get("runs", ())]
+    listed = ", ".join(plain(name) for name in named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+    what = f"{_OTHER_WORK.get(job.asked.get('kind', ''), 'Scoring')} {listed}"
+    if job.asked.get("kind") == "submission":
+        return what
+    values = dict(job.asked.get("settings", {}))
+    values["scales"] = tuple(values.get("scales", (1.0,)))
+    return f"{what}: {CardSettings(**values).words}"
+
+
+@lru_cache(maxsize=16)
+def _card(path: Path, _made: float) -> ScoreCard | None:
+    return read_card(path)

@@ -1,0 +1,56 @@
+"""`python -m core export`: a run's network as a file for other tools."""
+
+import argparse
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from core.commands.options import say
+from core.errors import LabError
+from core.export.offer import FILES
+from core.places import runs_folder
+from core.runs import find_run
+
+
+def add_export(command: argparse.ArgumentParser) -> None:
+    """Gives a parser the arguments of the command `export`."""
+    command.add_argument("run", help="id of a run, or a part of it")
+    command.add_argument("--format", choices=list(FILES), default="onnx", help="torch is torch.export's .pt2")
+    command.add_argument("--out", type=Path, help="the file to write; default: named after the run, here")
+    command.set_defaults(command=export)
+
+
+def export(options: argparse.Namespace) -> dict[str, Any]:
+    """Writes a run's best checkpoint as a file of another kind, once it was seen to answer as the network does."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in core.export.__main__
+    from core.export.export import export_run
+
+    run = find_run(options.run, runs_folder())
+    out = (options.out or Path(f"{run.id}{Path(FILES[options.format]).suffix}")).expanduser().absolute()
+    if out.is_dir():
+        raise LabError(f"'{out}' is a folder. Name the file to write.")
+    with tqdm(bar_format="{desc} {n_fmt}/{total_fmt}", disable=options.json or None) as bar:
+
+        def tell(what: str, done: int, total: int) -> None:
+            bar.total, bar.n = total or 1, done
+            bar.set_description(what)
+
+        report = export_run(run, options.format, out, tell)
+    say(options, f"{out}, {report.size_bytes / 1e6:.1f} MB, of step {report.step}.")
+    say(
+        options,
+        f"{report.agreement:.3%} of the pixels of {report.frames} frames have the same class; logits differ by at most "
+        f"{report.largest_difference:.2g}.",
+    )
+    height, width = report.size
+    threads = f"{report.threads} threads" if report.threads > 1 else "one thread"
+    say(
+        options,
+        f"{report.network_ms:.0f} ms a frame of {width} x {height} in PyTorch, {report.file_ms:.0f} ms in the file, {threads} each.",
+    )
+    if not report.any_size:
+        say(options, f"It takes pictures of {width} x {height} alone: this network's code names its size.")
+    return {"run": run.id, "format": options.format, "file": str(out), **asdict(report)}

@@ -1,0 +1,121 @@
+"""From a run's checkpoint to a file that was checked: rebuild, trace, write, compare, and only then put it in its place."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.data.dataset import label_space_of, open_dataset, root_of
+from core.errors import LabError, writing
+from core.export.check import ENOUGH, compare, frames_of
+from core.export.offer import Format, Report, check_exportable
+from core.export.onnx_file import open_onnx, write_onnx
+from core.export.program import trace
+from core.hardware import available_cores
+from core.models import build_model
+from core.runs import Run
+from core.training.checkpoint import Checkpoint, load_weights, read_checkpoint
+
+Tell = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is of it (0: not known)."""
+
+
+def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
+    """Writes the best checkpoint of a run as a file of another kind, and checks it on ten frames of the run's data.
+
+    The file appears complete and checked, or not at all; nothing else is left beside it.
+
+    Args:
+        run: to export.
+        format: `onnx` or `torch` (.pt2).
+        out: the file.
+        tell: how far it is.
+
+    Raises:
+        LabError: there is no checkpoint or its data are gone, the network can't be exported, or the file doesn't answer as it does.
+    """
+    check_exportable(run, format)
+    tell("Opening the data", 0, 0)
+    checkpoint = read_checkpoint(run.path, "best")
+    dataset = open_dataset(checkpoint.config.dataset)
+    images = frames_of(dataset)
+    tell("Building the network", 0, 0)
+    threads = available_cores()
+    torch.set_num_threads(threads)
+    model = build_model(checkpoint.config.model, len(checkpoint.classes))
+    load_weights(model, checkpoint)
+    model.eval()
+    tell("Tracing the network, which may take minutes", 0, 0)
+    program, any_size = trace(model, dataset.size)
+    metadata = {
+        name: json.dumps(value) if not isinstance(value, str) else value
+        for name, value in describe_use(run.id, checkpoint, any_size).items()
+    }
+    with writing(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
+    try:
+        path = folder / out.name
+        tell("Writing the file", 0, 0)
+        with writing(out.parent):
+            if format == "onnx":
+                write_onnx(program, any_size, path, metadata)
+                logits = open_onnx(path, threads)
+            else:
+                torch.export.save(program, path, extra_files=metadata)
+                logits = program.module()
+        total = len(images) + any_size
+        found = compare(model, logits, images, any_size, lambda done: tell("Comparing", done, total))
+        if found.agreement < ENOUGH:
+            raise LabError(
+                f"The exported network names the same class on only {found.agreement:.2%} of the pixels of {found.frames} frames, and "
+                f"{ENOUGH:.1%} are asked for, so it is not handed out. Take the other format, and tell us about this network."
+            )
+        report = Report(
+            step=checkpoint.step,
+            any_size=any_size,
+            size=dataset.size,
+            threads=threads,
+            size_bytes=path.stat().st_size,
+            **asdict(found),
+        )
+        with writing(out.parent):
+            os.replace(path, out)
+        return report
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def describe_use(run_id: str, checkpoint: Checkpoint, any_size: bool) -> dict[str, Any]:
+    """What an exported file says of itself: the run, the label table, and how a picture becomes its input."""
+    dataset = checkpoint.config.dataset
+    space = label_space_of(dataset, root_of(dataset))
+    ids: list[list[int]] = [[] for _ in checkpoint.classes]
+    if space.classes == checkpoint.classes and not space.by_color:
+        for label_id, number in enumerate(space.from_ids):
+            if number < len(ids):
+                ids[number].append(label_id)
+    rows = zip(checkpoint.classes, checkpoint.colors, ids, strict=True)
+    return {
+        "run": run_id,
+        "step": str(checkpoint.step),
+        "network": checkpoint.config.model.title,
+        "labels": [
+            {"class": number, "name": name, "color": list(color), "ids": own}
+            for number, (name, color, own) in enumerate(rows)
+        ],
+        "preprocessing": {
+            "input": "images, float32 (1, 3, height, width), RGB, 0..1: bytes divided by 255; the network normalises them itself",
+            "height": "any" if any_size else dataset.height,
+            "width": "any" if any_size else dataset.width,
+            "trained_at": {"height": dataset.height, "width": dataset.width},
+            "scaling": "show pictures at about as many pixels as trained_at has, their shape kept",
+            "output": "logits, float32 (1, classes, height, width); the class of a pixel is where they are largest",
+        },
+    }

@@ -1,0 +1,38 @@
+"""Packages that the lab can do without: what each is for, whether it is here, and what to say where it isn't."""
+
+from importlib.util import find_spec
+
+from core.errors import LabError
+
+EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "onnx": ("ONNX files", ("onnx", "onnxscript", "onnxruntime")),
+    "tensorboard": ("TensorBoard event files", ("tensorboard",)),
+    "mlflow": ("MLflow", ("mlflow",)),
+    "wandb": ("Weights & Biases", ("wandb",)),
+}
+"""What each extra is called, and the modules that it takes. `requirements-extras.txt` names the packages that bring them."""
+
+PACKAGES = {"mlflow": "mlflow-skinny"}
+"""Packages that are called otherwise than their modules."""
+
+
+def check_extra(name: str) -> None:
+    """Looks whether an extra is here; nothing is imported.
+
+    Raises:
+        LabError: it isn't; the sentence says what to install.
+    """
+    title, modules = EXTRAS[name]
+    missing = [PACKAGES.get(module, module) for module in modules if not _is_here(module)]
+    if missing:
+        raise LabError(
+            f"{title} need{'' if title.endswith('files') else 's'} {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} "
+            f"not installed here: pip install {' '.join(missing)}, in the ranges of requirements-extras.txt, and start the lab again."
+        )
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,66 @@
+"""Sample pictures for a model card: a validation frame and what the network saw in it, side by side, without the frame's name.
+
+Whose pictures may be shown is decided here: generated streets always, the publisher's own where they say so, Cityscapes never.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.data.dataset import open_dataset, streets_are_there
+from core.errors import LabError
+from core.labels import palette_of
+from core.runs import Run
+
+MOST = 3
+
+
+def may_show(run: Run, own_pictures: bool) -> bool:
+    """Whether pictures of a run's data may be published. `own_pictures` is what the publisher says of a folder of their own."""
+    if run.config is None:
+        return False
+    match run.config.dataset.name:
+        case "streets":
+            return True
+        case "folder":
+            return own_pictures and not _looks_like_cityscapes(run)
+        case _:
+            return False
+
+
+def sample_pictures(run: Run, own_pictures: bool) -> dict[str, bytes]:
+    """PNGs by the name that they get in the repository; none where there is nothing to show, or it may not be shown."""
+    folders = sorted((run.path / "samples").glob("[0-9]*"))
+    if not folders or not may_show(run, own_pictures):
+        return {}
+    if run.config.dataset.name == "streets" and not streets_are_there():
+        return {}
+    found: dict[str, bytes] = {}
+    try:
+        dataset = open_dataset(run.config.dataset)
+        for frame in dataset.val:
+            mask = folders[-1] / f"{frame.id}.png"
+            if len(found) < MOST and mask.is_file():
+                found[f"samples/{len(found) + 1}.png"] = _side_by_side(dataset.image(frame), mask, run)
+    except (LabError, OSError):
+        return {}  # the data is gone; the network is what is published
+    return found
+
+
+def _side_by_side(photo: np.ndarray, mask: Path, run: Run) -> bytes:
+    """PNG of a photograph uint8 (H, W, 3) and its mask in colours. Encoded from pixels: nothing else of a file comes with them."""
+    with Image.open(mask) as labels:
+        colors = palette_of(run.colors)[np.asarray(labels)]
+    written = io.BytesIO()
+    Image.fromarray(np.concatenate([photo, colors], axis=1)).save(written, format="PNG")
+    return written.getvalue()
+
+
+def _looks_like_cityscapes(run: Run) -> bool:
+    """A folder of one's own may hold frames that aren't."""
+    root = Path(run.config.dataset.root)
+    if "cityscapes" in str(root).lower() or (root / "leftImg8bit").is_dir():
+        return True
+    return any("leftImg8bit" in path.name for path in (run.path / "samples").rglob("*.png"))

@@ -1,0 +1,175 @@
+"""The config.json of a published network: everything that rebuilds it and says what it can do, and nothing about whose it was.
+
+Written when a run is pushed, read with distrust when one is pulled: whatever stands there was written by a stranger.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.config import RunConfig, read_config
+from core.data.class_table import space_of
+from core.errors import LabError
+from core.families import REFERENCE
+from core.labels import LABEL_SPACES, Color, LabelSpace
+
+FORMAT = "segmentation-lab"
+VERSION = 1
+MOST_BYTES = 1_000_000
+MACHINE = {"device": "auto", "processes": 1, "threads": 0, "workers": -1, "compile": False}
+"""Training fields that are about a machine; another one has its own."""
+WEIGHT_NAMES = ("auto", "pretrained", "none")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published network, checked.
+
+    Attributes:
+        config: of its run; machine and paths are this machine's.
+        space: its classes and colours.
+        step: optimizer steps done.
+        best_miou: of the validation frames, 0..1, as its author scored it.
+        evaluation: the metrics row of that score; empty where there is none.
+    """
+
+    config: RunConfig
+    space: LabelSpace
+    step: int
+    best_miou: float
+    evaluation: dict[str, Any]
+
+
+def published_text(
+    config: RunConfig,
+    classes: tuple[str, ...],
+    colors: tuple[Color, ...],
+    step: int,
+    best_miou: float,
+    evaluation: dict[str, Any],
+    preprocessing: dict[str, Any],
+) -> str:
+    """The text of a config.json. Paths and what is about this machine are left out."""
+    values = {
+        "format": FORMAT,
+        "version": VERSION,
+        "run": impersonal(config.model_dump()),
+        "classes": [{"name": name, "color": list(color)} for name, color in zip(classes, colors, strict=True)],
+        "preprocessing": preprocessing,
+        "step": step,
+        "best_miou": best_miou,
+        "evaluation": evaluation,
+    }
+    return json.dumps(values, indent=1)
+
+
+def impersonal(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a run's config without paths, and without what is about a machine."""
+    dataset, model = dict(values["dataset"]), dict(values["model"])
+    dataset["root"] = ""
+    if dataset.get("classes", "auto") not in LABEL_SPACES:
+        dataset["classes"] = "auto"
+    dataset["cache"] = "auto"
+    weights = str(model.get("weights", "auto"))
+    if weights not in WEIGHT_NAMES and not weights.startswith("hub:"):
+        model["weights"] = "auto"
+    return {"dataset": dataset, "model": model, "training": dict(values["training"]) | MACHINE}
+
+
+def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, tuple[str, ...]], str]) -> Published:
+    """Checks the config.json of a repository.
+
+    Args:
+        values: the object in it.
+        repo: for the sentences.
+        root_for: tells the folder on this machine that holds such data, given the data set's name and the classes.
+
+    Raises:
+        LabError: it isn't of this lab, or something in it can't be meant.
+    """
+    if values.get("format") != FORMAT:
+        raise LabError(
+            f"{repo} is no network of this lab: its config.json is of another kind. Only what was pushed from the lab can be pulled."
+        )
+    if values.get("version") != VERSION:
+        raise LabError(f"{repo} was pushed by another version of the lab. Update the lab, and try again.")
+    try:
+        space = _space(values["classes"])
+        run = impersonal(values["run"])
+        run["dataset"]["root"] = root_for(str(run["dataset"].get("name")), space.classes)
+        config = read_config(run)
+        if config.model.family == REFERENCE:
+            raise ValueError("a reference network comes from where it was published.")
+        step, best_miou = values["step"], values["best_miou"]
+        if not (_is_whole(step, 2**53) and _is_share(best_miou)):
+            raise ValueError("its step or its score is no number that can be.")
+        return Published(
+            config, space, step, float(best_miou), _evaluation(values.get("evaluation"), step, len(space.classes))
+        )
+    except LabError as error:
+        raise LabError(f"{repo} can't be taken. {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        detail = f"'{error.args[0]}' is missing." if isinstance(error, KeyError) else str(error)
+        raise LabError(f"The config.json of {repo} can't be meant: {detail[:200]}") from None
+
+
+def read_json(path: Path, repo: str) -> dict[str, Any]:
+    """The object in a config.json of a repository. Raises LabError when it isn't one."""
+    try:
+        values = json.loads(path.read_bytes(), parse_constant=_no_number)
+    except (ValueError, RecursionError, OSError):
+        values = None
+    if not isinstance(values, dict):
+        raise LabError(f"The config.json of {repo} is broken: it is not a JSON object. Ask its owner to push it again.")
+    return values
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def _space(rows: Any) -> LabelSpace:
+    """Classes and colours; the ids are their own numbers, for what the author's label files hold isn't known."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and set(row) == {"name", "color"} for row in rows):
+        raise ValueError("its classes are no list of names and colours.")
+    for row in rows[:256]:
+        if not isinstance(row["name"], str) or not row["name"].isprintable() or len(row["name"]) > 80:
+            raise ValueError("a class has no name that can be shown.")
+    checked = space_of([row | {"ids": [number]} for number, row in enumerate(rows[:256])])
+    known = next((space for space in LABEL_SPACES.values() if space.classes == checked.classes), None)
+    return known or checked
+
+
+def _evaluation(row: Any, step: int, classes: int) -> dict[str, Any]:
+    """What the lab shows of a metrics row, or nothing where it isn't one."""
+    if not isinstance(row, dict):
+        return {}
+    iou = row.get("iou")
+    if not (isinstance(iou, list) and len(iou) == classes and all(value is None or _is_share(value) for value in iou)):
+        return {}
+    if not (_is_share(row.get("miou")) and _is_share(row.get("pixel_accuracy"))):
+        return {}
+    epoch = row.get("epoch")
+    return {
+        "kind": "eval",
+        "step": step,
+        "epoch": epoch if _is_whole(epoch, 2**31) else 1,
+        "loss": row["loss"] if _is_finite(row.get("loss")) else None,
+        "miou": row["miou"],
+        "pixel_accuracy": row["pixel_accuracy"],
+        "iou": iou,
+    }
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
+
+
+def _is_share(value: Any) -> bool:
+    return _is_finite(value) and 0 <= value <= 1
+
+
+def _is_whole(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most

@@ -1,0 +1,68 @@
+"""From material to a report: the chosen sections, in the order of the document."""
+
+from collections.abc import Callable
+
+from core.report.material import Material
+from core.report.phrases import text
+from core.report.sections.architectures import architectures
+from core.report.sections.conclusions import conclusions
+from core.report.sections.introduction import introduction
+from core.report.sections.methodology import methodology
+from core.report.sections.reflections import reflections
+from core.report.sections.reproduction import reproduction
+from core.report.sections.results import results
+from core.report.structure import Report, Section, Text
+
+WRITERS: dict[str, Callable[[Material], list[Section]]] = {
+    "introduction": introduction,
+    "architectures": architectures,
+    "methodology": methodology,
+    "results": results,
+    "conclusions": conclusions,
+    "reflections": reflections,
+    "reproduction": reproduction,
+}
+
+
+def contents(material: Material) -> Report:
+    """The report of some material."""
+    settings = material.settings
+    sections = [section for name in settings.sections for section in WRITERS[name](material)]
+    return Report(
+        title=settings.title or default_title(material),
+        author=settings.author,
+        course=settings.course,
+        made=material.made,
+        sections=tuple(sections),
+        notes=_notes(material),
+    )
+
+
+def default_title(material: Material) -> str:
+    """What a report without a title is called."""
+    titles = list(dict.fromkeys(subject.config.model.title for subject in material.subjects))
+    short = [title.partition(" · ")[0] for title in titles]
+    titles = short if 1 < len(titles) == len(set(short)) else titles
+    if len(titles) == 1:
+        return f"Semantic segmentation with {titles[0]}"
+    if len(titles) <= 3:
+        return f"Semantic segmentation: {', '.join(titles[:-1])} and {titles[-1]} compared"
+    return f"Semantic segmentation: {len(titles)} networks compared"
+
+
+def _notes(material: Material) -> tuple[Text, ...]:
+    """What the reader has to know before anything else."""
+    found: list[Text] = [text(f"Run {run_id} is left out. {reason}") for run_id, reason in material.left_out]
+    if len(material.groups) > 1:
+        found.append(
+            text(
+                "These runs can't all be compared: they learned from other data, or tell other classes apart. They are reported in groups."
+            )
+        )
+    for group in material.groups:
+        for subject in group.subjects:
+            if not subject.card:
+                found.append(text(f"{subject.label} has no scorecard: {subject.problem.rstrip('.')}."))
+        if group.pictures_problem:
+            found.append(text(f"Pictures are left out: {group.pictures_problem.rstrip('.')}."))
+    return tuple(dict.fromkeys(found))

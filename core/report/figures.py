@@ -1,0 +1,371 @@
+"""The figures of a report, drawn with matplotlib as vectors: SVG for the page, PDF for LaTeX. Numbers in, drawing out."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import matplotlib.colors
+import matplotlib.patches
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from core.report.structure import Drawing
+
+Color = tuple[int, int, int]
+WIDTH = 6.3
+"""Inches: what an A4 page has between its margins."""
+INK, QUIET, FAINT = "#1c2024", "#6b7178", "#e3e3de"
+SHORT = 28
+"""Letters of a run's name in a legend."""
+
+STYLE = {
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": QUIET,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.3,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "report",
+    "pdf.fonttype": 42,
+    "text.parse_math": False,  # a run may be called $x$
+}
+
+
+def curves_figure(
+    losses: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    scores: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    colors: Mapping[str, str],
+    unit: str,
+) -> Drawing:
+    """Training loss and validation mean IoU over the time or the steps that were spent.
+
+    Args:
+        losses: by run, times and losses; the loss is smoothed over a fiftieth of the points, the raw one is faint behind it.
+        scores: by run, times and mean IoU, 0..1.
+        colors: by run.
+        unit: of the times.
+    """
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(WIDTH, 2.5), layout="constrained")
+        left, right = canvas.subplots(1, 2)
+        for name, (times, values) in losses.items():
+            left.plot(times, values, color=colors[name], alpha=0.18, linewidth=0.6)
+            left.plot(times, _smooth(values), color=colors[name], label=_short(name))
+        for name, (times, values) in scores.items():
+            right.plot(times, np.array(values) * 100, color=colors[name], marker="o", markersize=3, label=_short(name))
+        left.set(xlabel=unit, ylabel="training loss")
+        right.set(xlabel=unit, ylabel="validation mean IoU, %")
+        right.set_ylim(bottom=0)
+        _zero(left), _zero(right)
+        _legend(canvas, right if scores else left)
+        return drawing_of(canvas)
+
+
+def bars_figure(
+    classes: Sequence[str], values: Mapping[str, Sequence[float | None]], colors: Mapping[str, str], label: str
+) -> Drawing:
+    """A group of horizontal bars for each class, one for each run; values 0..1, None without a bar."""
+    with matplotlib.rc_context(STYLE):
+        each = 0.8 / max(1, len(values))
+        height = len(classes) * max(0.148, 0.062 * len(values)) + 0.75
+        canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
+        axes = canvas.subplots()
+        for number, (name, row) in enumerate(values.items()):
+            places = np.arange(len(classes)) - 0.4 + each * (number + 0.5)
+            axes.barh(
+                places,
+                [0 if value is None else value * 100 for value in row],
+                height=each * 0.92,
+                color=colors[name],
+                label=_short(name),
+            )
+        axes.set_yticks(range(len(classes)), classes)
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="y", length=0)
+        axes.set(xlabel=label)
+        axes.margins(y=0.01)
+        if len(values) > 1:
+            _legend(canvas, axes)
+        return drawing_of(canvas)
+
+
+def shares_figure(classes: Sequence[str], shares: Mapping[str, Sequence[float]], colors: Sequence[Color]) -> Drawing:
+    """Share of the pixels of each class on a logarithmic axis, in the class's colour; the first list as bars, others as marks."""
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(WIDTH, 0.148 * len(classes) + 0.7), layout="constrained")
+        axes = canvas.subplots()
+        names = list(shares)
+        first = np.array(shares[names[0]]) * 100
+        known = [share * 100 for row in shares.values() for share in row if share > 0]
+        floor = 10 ** np.floor(np.log10(min(known, default=1)))
+        axes.set_xscale("log")
+        axes.barh(
+            range(len(classes)),
+            np.maximum(first, floor) - floor,
+            left=floor,
+            height=0.72,
+            color=[_hex(color) for color in colors],
+            edgecolor=QUIET,
+            linewidth=0.3,
+            label=names[0],
+        )
+        for name, marker in zip(names[1:], "oD^", strict=False):
+            values = np.array(shares[name]) * 100
+            places = np.flatnonzero(values > 0)
+            axes.plot(values[places], places, marker, color=INK, markersize=3.2, markerfacecolor="white", label=name)
+        axes.set_yticks(range(len(classes)), classes)
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="y", length=0)
+        axes.minorticks_off()
+        axes.xaxis.set_major_formatter(lambda value, _place: f"{value:g}")
+        axes.set(xlabel="share of the labelled pixels, %, logarithmic")
+        axes.set_xlim(floor, 100)
+        if len(names) > 1:
+            handles, words = axes.get_legend_handles_labels()
+            handles[0] = handles[0] if not hasattr(handles[0], "patches") else _patch()
+            order = sorted(range(len(words)), key=lambda place: names.index(words[place]))
+            axes.legend([handles[place] for place in order], [words[place] for place in order], loc="lower right")
+        return drawing_of(canvas)
+
+
+def confusion_figure(classes: Sequence[str], matrices: Mapping[str, np.ndarray]) -> Drawing:
+    """Confusion matrices (K, K), rows the truth, each adding up to 1 at most; darker is more."""
+    with matplotlib.rc_context(STYLE | {"axes.grid": False, "xtick.labelsize": 6, "ytick.labelsize": 6}):
+        columns = min(2, len(matrices))
+        rows = -(-len(matrices) // columns)
+        side = WIDTH / columns
+        canvas = Canvas(
+            figsize=(WIDTH if columns == 2 else 4.2, rows * (side if columns == 2 else 4.0)), layout="constrained"
+        )
+        grid = np.atleast_1d(canvas.subplots(rows, columns)).ravel()
+        for axes in grid[len(matrices) :]:
+            axes.set_visible(False)
+        for number, (name, matrix) in enumerate(matrices.items()):
+            axes = grid[number]
+            axes.pcolormesh(
+                np.sqrt(np.nan_to_num(matrix)), cmap=_ramp(), vmin=0, vmax=1, linewidth=0.15, edgecolors="white"
+            )
+            axes.set_aspect("equal")
+            axes.invert_yaxis()
+            axes.set_title(_short(name), loc="left")
+            axes.set_xticks(np.arange(len(classes)) + 0.5, classes, rotation=90)
+            axes.set_yticks(np.arange(len(classes)) + 0.5, classes if number % columns == 0 else [""] * len(classes))
+            axes.tick_params(length=0, pad=1)
+            for spine in axes.spines.values():
+                spine.set_visible(False)
+            if number % columns == 0:
+                axes.set_ylabel("truth")
+            axes.set_xlabel("predicted")
+        return drawing_of(canvas)
+
+
+def reliability_figure(
+    bins: Mapping[str, tuple[Sequence[float], Sequence[float]]], colors: Mapping[str, str]
+) -> Drawing:
+    """Share of right pixels over the mean confidence, bin by bin; on the diagonal a network is as sure as it is right."""
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(3.6, 3.0), layout="constrained")
+        axes = canvas.subplots()
+        axes.plot([0, 100], [0, 100], color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)))
+        for name, (sure, right) in bins.items():
+            axes.plot(
+                np.array(sure) * 100,
+                np.array(right) * 100,
+                marker="o",
+                markersize=3,
+                color=colors[name],
+                label=_short(name),
+            )
+        axes.set(xlabel="confidence, %", ylabel="right, %", xlim=(0, 100), ylim=(0, 100))
+        axes.set_aspect("equal")
+        axes.legend(loc="upper left")
+        return drawing_of(canvas)
+
+
+def robustness_figure(
+    kinds: Mapping[str, Mapping[str, Sequence[float | None]]], clean: Mapping[str, float], colors: Mapping[str, str]
+) -> Drawing:
+    """Mean IoU over the strength of a corruption, a small plot for each kind.
+
+    Args:
+        kinds: by kind, then by run, mean IoU 0..1 at strengths 1 to 5.
+        clean: by run, on the frames as they are: strength 0.
+        colors: by run.
+    """
+    with matplotlib.rc_context(STYLE | {"xtick.labelsize": 7, "ytick.labelsize": 7}):
+        columns = min(4, len(kinds))
+        rows = -(-len(kinds) // columns)
+        canvas = Canvas(figsize=(WIDTH, 1.45 * rows + 0.35), layout="constrained")
+        grid = np.atleast_1d(canvas.subplots(rows, columns, sharex=True, sharey=True)).ravel()
+        for axes in grid[len(kinds) :]:
+            axes.set_visible(False)
+        for axes, (kind, lines) in zip(grid, kinds.items(), strict=False):
+            for name, values in lines.items():
+                row = [clean[name], *values]
+                axes.plot(
+                    range(len(row)),
+                    [np.nan if value is None else value * 100 for value in row],
+                    marker="o",
+                    markersize=2.2,
+                    linewidth=1.1,
+                    color=colors[name],
+                    label=_short(name),
+                )
+            axes.set_title(kind, loc="left", pad=3)
+            axes.set_xticks(range(6))
+        for number, axes in enumerate(grid):
+            if number % columns == 0:
+                axes.set_ylabel("mean IoU, %")
+        grid[0].set_ylim(bottom=0)
+        canvas.supxlabel("strength, 0 is the frame as it is", fontsize=8)
+        _legend(canvas, grid[0])
+        return drawing_of(canvas)
+
+
+def pareto_figure(points: Mapping[str, tuple[float, float, float]], colors: Mapping[str, str]) -> Drawing:
+    """Mean IoU against the time of a prediction and against the number of parameters; who is beaten in both is joined by no line.
+
+    Args:
+        points: by run, milliseconds, parameters and mean IoU 0..1.
+        colors: by run.
+    """
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(WIDTH, 2.5), layout="constrained")
+        grid = canvas.subplots(1, 2, sharey=True)
+        for axes, place, scale, words in (
+            (grid[0], 0, 1.0, "ms for one frame, logarithmic"),
+            (grid[1], 1, 1e-6, "parameters, millions, logarithmic"),
+        ):
+            axes.set_xscale("log")
+            costs = {name: point[place] * scale for name, point in points.items()}
+            front = _front([(costs[name], point[2], name) for name, point in points.items()])
+            if len(front) > 1:
+                axes.plot(
+                    [costs[name] for name in front],
+                    [points[name][2] * 100 for name in front],
+                    color=QUIET,
+                    linewidth=0.8,
+                    linestyle=(0, (4, 3)),
+                    zorder=1,
+                )
+            for name, point in points.items():
+                axes.plot(costs[name], point[2] * 100, "o", color=colors[name], markersize=6, label=_short(name))
+            axes.set(xlabel=words)
+            axes.margins(x=0.18, y=0.2)
+            axes.minorticks_off()
+            ticks = _log_ticks(list(costs.values()))
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        grid[0].set_ylabel("mean IoU, %")
+        _legend(canvas, grid[1])
+        return drawing_of(canvas)
+
+
+def distance_figure(
+    bands: Sequence[str], values: Mapping[str, Sequence[float | None]], colors: Mapping[str, str]
+) -> Drawing:
+    """Pixel accuracy by distance from a true boundary; values 0..1 by run, one for each band."""
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(4.2, 2.4), layout="constrained")
+        axes = canvas.subplots()
+        for name, row in values.items():
+            shown = [np.nan if value is None else value * 100 for value in row]
+            axes.plot(range(len(bands)), shown, marker="o", markersize=3, color=colors[name], label=_short(name))
+        axes.set_xticks(range(len(bands)), bands)
+        axes.set(xlabel="distance from a true boundary, pixels", ylabel="right pixels, %")
+        axes.legend(loc="lower right")
+        return drawing_of(canvas)
+
+
+def _front(points: Sequence[tuple[float, float, str]]) -> list[str]:
+    """Names of those that nobody beats in both cost and score, by rising cost."""
+    kept, best = [], -1.0
+    for _, score, name in sorted(points, key=lambda point: (point[0], -point[1])):
+        if score > best:
+            kept.append(name)
+            best = score
+    return kept
+
+
+def _log_ticks(values: Sequence[float]) -> list[float]:
+    """Round numbers around and between the values."""
+    low, high = min(values) / 1.6, max(values) * 1.6
+    steps = [mantissa * 10.0**power for power in range(-4, 7) for mantissa in (1, 2, 5)]
+    ticks = [step for step in steps if low <= step <= high]
+    return ticks or [min(values)]
+
+
+def _smooth(values: Sequence[float]) -> np.ndarray:
+    """A centred mean over a fiftieth of the points, shorter at the ends."""
+    numbers = np.array(values, np.float64)
+    reach = max(1, len(numbers) // 100)
+    sums = np.concatenate([[0.0], np.cumsum(numbers)])
+    starts = np.maximum(0, np.arange(len(numbers)) - reach)
+    ends = np.minimum(len(numbers), np.arange(len(numbers)) + reach + 1)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def _zero(axes: Axes) -> None:
+    axes.set_xlim(left=0)
+
+
+def _legend(canvas: Canvas, axes: Axes) -> None:
+    """One line of names above everything, or several where they don't fit."""
+    handles, words = axes.get_legend_handles_labels()
+    if len(words) < 2:
+        return
+    longest = max(len(word) for word in words)
+    columns = max(1, min(len(words), int(100 / (longest + 6))))
+    canvas.legend(handles, words, loc="outside upper left", ncols=columns)
+
+
+def _patch() -> matplotlib.patches.Patch:
+    return matplotlib.patches.Patch(facecolor="#b9bdc2", edgecolor=QUIET, linewidth=0.3)
+
+
+def _ramp() -> matplotlib.colors.Colormap:
+    return matplotlib.colors.LinearSegmentedColormap.from_list("ink", ["#f7f7f4", "#9db8dc", "#2f62b5", "#16294d"])
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= SHORT else f"{name[: SHORT - 1]}…"
+
+
+def _hex(color: Color) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def drawing_of(canvas: Canvas) -> Drawing:
+    """A canvas in both forms. The same numbers give the same bytes."""
+    held = {}
+    for kind, metadata in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
+        target = io.BytesIO()
+        canvas.savefig(target, format=kind, metadata=metadata)
+        held[kind] = target.getvalue()
+    svg = held["svg"].decode()
+    return Drawing(svg[svg.index("<svg") :], held["pdf"])

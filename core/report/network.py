@@ -1,0 +1,118 @@
+"""The drawing of a network for paper: the same arrangement as on the page Models, drawn with matplotlib."""
+
+import re
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
+from matplotlib.path import Path
+
+from core.anatomy import Anatomy
+from core.arrangement import LEFT, OCTAVE, PICTURE, Box, arrange, edges, route, size_words
+from core.report.figures import INK, QUIET, STYLE, WIDTH, drawing_of
+from core.report.structure import Drawing
+
+PART_COLORS = ("#4269d0", "#2f9e77", "#e0902a", "#d6568f", "#8a5cd1", "#3aa3c9")
+PLAIN_COLOR = "#8b9198"
+LETTERS = 10.5
+"""Height of a letter in units of the arrangement, where a drawing is as wide as it was arranged for."""
+
+
+def network_figure(anatomy: Anatomy) -> Drawing:
+    """The network from the picture at the left to the scores at the right; height is the stride in octaves."""
+    boxes, _ = arrange(anatomy, compact=False)
+    logits = len(anatomy.blocks)
+    colors = {part.name: PART_COLORS[place % len(PART_COLORS)] for place, part in enumerate(anatomy.parts)}
+    left, right = 0.0, max(box.right for box in boxes.values()) + 44
+    top, bottom = (min(box.top for box in boxes.values()) - 24, max(box.bottom for box in boxes.values()) + 34)
+    inch = WIDTH / (right - left)
+    points = max(4.8, 72 * inch * LETTERS)
+    with matplotlib.rc_context(STYLE):
+        canvas = Canvas(figsize=(WIDTH, (bottom - top) * inch))
+        axes = canvas.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(left, right), ylim=(bottom, top))
+        axes.axis("off")
+        octaves = range(0, int(max(box.y for box in boxes.values()) / OCTAVE + 0.01) + 1)
+        for octave in octaves:
+            axes.plot(
+                [LEFT - 8, right - 20],
+                [octave * OCTAVE] * 2,
+                color=QUIET,
+                linewidth=0.4,
+                linestyle=(0, (2, 4)),
+                alpha=0.5,
+            )
+            words = str(2**octave) if octave else "stride 1"
+            axes.text(LEFT - 14, octave * OCTAVE, words, ha="right", va="center", fontsize=points, color=QUIET)
+        for source, target in edges(anatomy.blocks):
+            skips = boxes[target].column - boxes[source].column > 1
+            axes.add_patch(
+                PathPatch(
+                    _path(route(source, target, boxes)),
+                    facecolor="none",
+                    edgecolor="#0f766e" if skips else QUIET,
+                    linewidth=0.9 if skips else 0.7,
+                )
+            )
+        for number, block in enumerate(anatomy.blocks):
+            box = boxes[number]
+            slab = box.width / block.modules
+            space = min(2.0, slab / 4) if block.modules > 1 else 0.0
+            for module in range(block.modules):
+                axes.add_patch(
+                    Rectangle(
+                        (box.x + module * slab, box.top),
+                        slab - space,
+                        box.height,
+                        facecolor=colors.get(block.part, PLAIN_COLOR),
+                        alpha=0.88,
+                        linewidth=0,
+                    )
+                )
+            _label(axes, box, str(block.channels), points, 0, INK)
+            _label(axes, box, size_words((block.height, block.width)), points * 0.86, 1, QUIET)
+        for number, words in ((PICTURE, "picture"), (logits, f"{anatomy.blocks[-1].channels} classes")):
+            box = boxes[number]
+            axes.add_patch(
+                FancyBboxPatch(
+                    (box.x, box.top),
+                    box.width,
+                    box.height,
+                    boxstyle="square,pad=0",
+                    facecolor="#ecece8",
+                    edgecolor=QUIET,
+                    linewidth=0.6,
+                )
+            )
+            _label(axes, box, words, points, 0, INK)
+            _label(axes, box, size_words(anatomy.size), points * 0.86, 1, QUIET)
+        return drawing_of(canvas)
+
+
+def network_alt(anatomy: Anatomy) -> str:
+    """The drawing in words."""
+    steps = "; ".join(
+        f"{block.name}: {block.modules} x {block.kind}, {block.channels} channels of {size_words((block.height, block.width))}"
+        for block in anatomy.blocks
+    )
+    return f"{anatomy.title}, {len(anatomy.blocks)} blocks from the picture to the scores. {steps}."
+
+
+def _label(axes: Axes, box: Box, words: str, points: float, row: int, color: str) -> None:
+    x = {"end": box.right, "middle": box.x + box.width / 2, "start": box.x}[box.anchor]
+    align = {"end": "right", "middle": "center", "start": "left"}[box.anchor]
+    axes.text(x, box.bottom + 3 + 11 * row, words, ha=align, va="top", fontsize=points, color=color)
+
+
+def _path(words: str) -> Path:
+    """A path of `core.arrangement.route`, which knows M, C and L."""
+    corners: list[tuple[float, float]] = []
+    codes: list[int] = []
+    kinds = {"M": [Path.MOVETO], "L": [Path.LINETO], "C": [Path.CURVE4] * 3}
+    for letter, numbers in re.findall(r"([MCL])([^MCL]+)", words):
+        values = [float(number) for number in numbers.split()]
+        points = list(zip(values[::2], values[1::2], strict=True))
+        corners += points
+        codes += kinds[letter] * (len(points) // len(kinds[letter]))
+    return Path(corners, codes)

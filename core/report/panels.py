@@ -1,0 +1,181 @@
+"""The pictures of a report: examples of the data, and what each run makes of its best, its median and its worst frame."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from core.data.cityscapes import list_frames
+from core.data.dataset import Dataset, open_dataset, read_target, spread, streets_are_there
+from core.data.frames import Frame
+from core.errors import LabError
+from core.inference.exports import OVERLAY_SHARE, png
+from core.inference.predictor import Predictor
+from core.report.ladder import Ladder
+from core.report.material import PERCENT, Group
+from core.report.structure import Number, Picture, Text
+
+EXAMPLES = 3
+JPEG_QUALITY = 88
+
+CITYSCAPES_RULE = "photographs of Cityscapes may be used for research and teaching, but not passed on, and pictures were not asked for"
+
+
+def add_pictures(group: Group, wanted: bool | None, ladder: Ladder) -> Group:
+    """A group with its pictures, or with the reason why it has none, and with what is known of its cities.
+
+    Args:
+        group: of runs.
+        wanted: by the user; None for pictures of anything but Cityscapes.
+        ladder: told how far it is.
+    """
+    name = group.first.config.dataset.name
+    try:
+        if name == "streets" and not streets_are_there():
+            raise LabError("the street scenes are gone from the data folder.")
+        dataset = open_dataset(group.first.config.dataset)
+    except LabError as error:
+        for _ in group.subjects:
+            ladder.done("pictures")
+        return replace(group, pictures_problem=f"the data can't be opened any more: {error}")
+    cities = {split: _counted(frames) for split, frames in (("train", dataset.train), ("val", dataset.val)) if frames}
+    group = replace(group, cities=cities)
+    shows = name != "cityscapes" if wanted is None else wanted
+    if not shows:
+        for _ in group.subjects:
+            ladder.done("pictures")
+        reason = CITYSCAPES_RULE if name == "cityscapes" else "pictures were not asked for"
+        return replace(group, pictures_problem=reason)
+    try:
+        columns, examples = _examples(dataset)
+        panels = _panels(group, dataset, ladder)
+    except LabError as error:
+        return replace(group, pictures_problem=str(error))
+    return replace(
+        group,
+        example_columns=columns,
+        examples=examples,
+        panel_columns=("photograph", "truth", *(subject.label for subject in group.carded)),
+        panels=panels,
+    )
+
+
+def _examples(dataset: Dataset) -> tuple[tuple[str, ...], tuple[tuple[Text, tuple[Picture | None, ...]], ...]]:
+    """Training frames under their fine masks, and where there are any under coarse ones."""
+    frames = [frame for frame in dataset.train if frame.labels]
+    coarse = _coarse(dataset)
+    if coarse:
+        frames = [frame for frame in frames if frame.id in coarse] or frames
+    chosen = {frame.id: frame for frame in spread(frames, EXAMPLES)}
+    columns = ("photograph", "fine mask", *(("coarse mask",) if coarse else ()))
+    rows = []
+    for frame in chosen.values():
+        image = dataset.image(frame)
+        pictures: list[Picture | None] = [_photo(image, f"photograph {frame.id}")]
+        targets = [dataset.target(frame)]
+        if coarse:
+            targets.append(_coarse_target(dataset, coarse.get(frame.id)))
+        for column, target in zip(columns[1:], targets, strict=True):
+            pictures.append(
+                None if target is None else _photo(_overlay(image, target, dataset), f"{column} over {frame.id}")
+            )
+        rows.append((_frame_words(frame), tuple(pictures)))
+    return columns, tuple(rows)
+
+
+def _coarse(dataset: Dataset) -> dict[str, Frame]:
+    if dataset.name == "folder":
+        return {}
+    try:
+        return {frame.id: frame for frame in list_frames(dataset.root, "train", "coarse")}
+    except LabError:
+        return {}
+
+
+def _coarse_target(dataset: Dataset, frame: Frame | None) -> np.ndarray | None:
+    return None if frame is None else read_target(frame.labels, dataset.space, dataset.size)
+
+
+def _panels(group: Group, dataset: Dataset, ladder: Ladder) -> tuple[tuple[Text, tuple[Picture | None, ...]], ...]:
+    """The frame with the highest, the median and the lowest mean of the runs' IoU, each as every run sees it."""
+    chosen = _best_median_worst(group)
+    frames = {frame.id: frame for frame in dataset.val}
+    if not chosen or any(frame_id not in frames for _, frame_id in chosen):
+        for _ in group.subjects:
+            ladder.done("pictures")
+        return ()
+    images = {frame_id: dataset.image(frames[frame_id]) for _, frame_id in chosen}
+    seen: dict[str, dict[str, np.ndarray]] = {}
+    for subject in group.carded:
+        tell = ladder.of("pictures", f"Labelling frames with {subject.label}")
+        predictor = Predictor(subject.run.path)
+        seen[subject.run.id] = {}
+        for place, (frame_id, image) in enumerate(images.items()):
+            tell("", place, len(images))
+            seen[subject.run.id][frame_id] = predictor.predict(image).labels
+        ladder.done("pictures")
+    rows = []
+    for name, frame_id in chosen:
+        frame, image = frames[frame_id], images[frame_id]
+        pictures = [
+            _photo(image, f"photograph {frame_id}"),
+            _mask(dataset.target(frame), dataset, f"truth of {frame_id}"),
+        ]
+        pictures += [
+            _mask(seen[subject.run.id][frame_id], dataset, f"{subject.label} on {frame_id}") for subject in group.carded
+        ]
+        rows.append(((f"{name}: ", *_frame_words(frame), *_scores(group, frame_id)), tuple(pictures)))
+    return tuple(rows)
+
+
+def _best_median_worst(group: Group) -> list[tuple[str, str]]:
+    """What each frame is, and its id."""
+    sums: dict[str, list[float]] = {}
+    for subject in group.carded:
+        for row in subject.card.scores.per_image():
+            if row["miou"] is not None:
+                sums.setdefault(row["id"], []).append(row["miou"])
+    # Only frames that every run was scored on.
+    means = {frame: np.mean(found) for frame, found in sums.items() if len(found) == len(group.carded)}
+    ranked = sorted(means, key=lambda frame: (-means[frame], frame))
+    if len(ranked) < 3:
+        return [("frame", frame) for frame in ranked]
+    return [("best", ranked[0]), ("median", ranked[len(ranked) // 2]), ("worst", ranked[-1])]
+
+
+def _scores(group: Group, frame_id: str) -> Text:
+    words: list[str | Number] = [", mean IoU "]
+    for subject in group.carded:
+        rows = subject.look(subject.card_file, "/scores/images")
+        place = next(number for number, row in enumerate(rows) if row["id"] == frame_id)
+        number = subject.score(f"/scores/images/{place}/miou", PERCENT)
+        if number:
+            words += [number, f" ({subject.label}), "]
+    words[-1] = words[-1].rstrip(", ") if isinstance(words[-1], str) else words[-1]
+    return tuple(words)
+
+
+def _frame_words(frame: Frame) -> Text:
+    return (frame.id,)
+
+
+def _counted(frames: tuple[Frame, ...]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for frame in frames:
+        counts[frame.city] = counts.get(frame.city, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def _overlay(image: np.ndarray, target: np.ndarray, dataset: Dataset) -> np.ndarray:
+    painted = cv2.addWeighted(image, 1 - OVERLAY_SHARE, dataset.space.palette[target], OVERLAY_SHARE, 0)
+    labelled = target < len(dataset.space.classes)
+    return np.where(labelled[..., None], painted, image // 2)
+
+
+def _photo(image: np.ndarray, alt: str) -> Picture:
+    coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    return Picture(coded.tobytes(), alt)
+
+
+def _mask(labels: np.ndarray, dataset: Dataset, alt: str) -> Picture:
+    return Picture(png(dataset.space.palette[labels]), alt)

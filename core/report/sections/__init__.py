@@ -1,0 +1,1 @@
+"""The sections of a report, one a file: from material to sentences, tables, figures and pictures."""

@@ -1,0 +1,462 @@
+"""Conclusions: only what the numbers support, in sentences made from them, each with the tables that it follows from.
+
+They are a draft: what they mean is the author's to say.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from core.report.material import COUNT, Form, Group, Material, Subject, listed
+from core.report.phrases import derived, joined, plural, text
+from core.report.sections.introduction import rare_classes
+from core.report.sections.methodology import steps_done
+from core.report.sections.results import compared_number, drop_number, share_of_ceiling, worst_confusions
+from core.report.structure import Block, Number, Paragraph, Section, Text
+
+PERCENT = Form(100, 1, "%")
+SPREAD = Form(100, 1)
+SIZE = Form(100, 1)
+TIMES = Form(1, 1)
+MILLISECONDS = Form(1, 0, "ms")
+UNSEEN = 0.01
+"""A class whose IoU is below this was hardly learned."""
+UNEQUAL = 0.1
+"""Runs that have seen more crops than others by more than this share were not trained alike."""
+RISING = 0.01
+"""A mean IoU that rose by more than this between the last two evaluations hasn't come to its end."""
+
+
+def conclusions(material: Material) -> list[Section]:
+    """The section, with a part for each group of runs where there are several."""
+    draft = Paragraph(
+        (
+            "Draft for the author: these sentences were made from the numbers by rule, and say no more than those support. Judge them, "
+            "keep what you stand for, and write what they mean.",
+        ),
+        "note",
+    )
+    sections = [Section("conclusions", "Conclusions", (draft,))]
+    if len(material.groups) == 1:
+        return [Section("conclusions", "Conclusions", (draft, *_group(material, material.groups[0])))]
+    for group in material.groups:
+        sections.append(
+            Section(f"conclusions-{group.number}", f"Group {group.number}", tuple(_group(material, group)), level=2)
+        )
+    return sections
+
+
+def _group(material: Material, group: Group) -> list[Block]:
+    suffix = material.suffix(group)
+    if not group.scored:
+        return [Paragraph(("None of these runs has been scored, so there is nothing to conclude.",), "draft")]
+    rules: tuple[Callable[[Group, str], list[Paragraph]], ...] = (
+        _ranking,
+        _seeds,
+        _unequal,
+        _classes,
+        _rare,
+        _confused,
+        _cost,
+        _ceiling,
+        _edges,
+        _calibration,
+        _robustness,
+        _unfinished,
+        _reach,
+    )
+    return [sentence for rule in rules for sentence in rule(group, suffix)]
+
+
+def _draft(words: Text, *follows: str) -> Paragraph:
+    return Paragraph(words, "draft", follows)
+
+
+def _ranking(group: Group, suffix: str) -> list[Paragraph]:
+    """Who is best, and against whom that is certain."""
+    ranked = group.ranked
+    best = ranked[0]
+    if len(ranked) == 1:
+        return [_draft(text(best.label, " reaches a mean IoU of ", best.miou(PERCENT), "."), f"scores{suffix}")]
+    found = [
+        _draft(
+            text(
+                best.label, " has the highest mean IoU, ", best.miou(PERCENT), ", before ",
+                joined([text(subject.label, " (", subject.miou(PERCENT), ")") for subject in ranked[1:]]), ".",
+            ),
+            f"scores{suffix}",
+        )
+    ]  # fmt: skip
+    better, equal = [], []
+    for subject in ranked[1:]:
+        pair = _pair(group, best, subject)
+        if pair is None:
+            continue
+        first, second, comparison = pair
+        low, high = comparison.low, comparison.high
+        difference, spread = (
+            compared_number(first, second, name, getattr(comparison, name)) for name in ("difference", "spread")
+        )
+        words = text(
+            subject.label, " (", _size(difference), " ± ", spread, " points, 95 % of resamples between ",
+            compared_number(first, second, "low", low), " and ", compared_number(first, second, "high", high), ")",
+        )  # fmt: skip
+        (better if comparison.is_certain else equal).append(words)
+    if better:
+        found.append(
+            _draft(
+                text(f"On these frames {best.label} is better than ", joined(better), "."),
+                f"significance-table{suffix}",
+            )
+        )
+    if equal:
+        found.append(
+            _draft(
+                text(
+                    f"{best.label} can't be told apart from ",
+                    joined(equal, "or"),
+                    ": on other frames of the same kind the order may turn.",
+                ),
+                f"significance-table{suffix}",
+            )
+        )
+    unknown = [subject.label for subject in ranked[1:] if _pair(group, best, subject) is None]
+    if unknown:
+        found.append(
+            _draft(
+                (
+                    f"Whether {best.label} is better than {listed(unknown, 'or')} wasn't tested: they weren't scored frame by frame alike.",
+                )
+            )
+        )
+    return found
+
+
+def _size(number: Number) -> Number:
+    """The same number without its sign."""
+    return Number(number.text.lstrip("+−"), number.value, number.source, number.scale)
+
+
+def _pair(group: Group, one: Subject, other: Subject):  # noqa: ANN202 - two subjects and their Comparison, or None
+    first, second = sorted((group.subjects.index(one), group.subjects.index(other)))
+    comparison = group.comparisons.get((first, second))
+    return (group.subjects[first], group.subjects[second], comparison) if comparison else None
+
+
+def _is_certain(group: Group, one: Subject, other: Subject) -> bool:
+    pair = _pair(group, one, other)
+    return pair is not None and pair[2].is_certain
+
+
+def _seeds(group: Group, suffix: str) -> list[Paragraph]:
+    """Runs that differ in their seed alone say how much chance there is; without such runs nobody knows."""
+    twins: dict[str, list[Subject]] = {}
+    for subject in group.scored:
+        config = subject.config
+        alike = config.model_copy(update={"training": config.training.model_copy(update={"seed": 0})})
+        twins.setdefault(alike.model_dump_json(), []).append(subject)
+    repeated = [members for members in twins.values() if len({one.config.training.seed for one in members}) > 1]
+    if not repeated:
+        if len(group.scored) < 2:
+            words = "It was trained once, with one seed: how much the score depends on chance is not known."
+        else:
+            words = (
+                "Each configuration was trained once, with one seed. The intervals above hold for other frames, not for another training: "
+                "how much a score depends on the seed is not known."
+            )
+        return [_draft((words,), "runs")]
+    found = []
+    for members in repeated:
+        low, high = (choose(members, key=lambda subject: subject.miou().value) for choose in (min, max))
+        found.append(
+            _draft(
+                text(
+                    f"{members[0].config.model.title}, trained with {plural(len(members), 'seed')}, reaches from ", low.miou(PERCENT),
+                    " to ", high.miou(PERCENT), ": differences of that size between other runs may be chance.",
+                ),
+                f"scores{suffix}", "runs",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _unequal(group: Group, suffix: str) -> list[Paragraph]:
+    """Who has seen how many crops, where that differs: a network may be behind because it was trained less."""
+    known = [(subject, steps) for subject in group.scored if (steps := steps_done(subject))]
+    seen = [steps.value * subject.config.training.batch_size for subject, steps in known]
+    if len(seen) < 2 or max(seen) <= (1 + UNEQUAL) * min(seen):
+        return []
+    words = [
+        text(f"{subject.label} ", steps, " steps of ", subject.number("config.json", "/training/batch_size"))
+        for subject, steps in known
+    ]
+    sentence = text(
+        "The runs have not learned from equally many crops: ",
+        joined(words),
+        ". A part of every difference may be that.",
+    )
+    return [_draft(sentence, "runs")]
+
+
+def _classes(group: Group, suffix: str) -> list[Paragraph]:
+    """Who leads in how many classes, where the two best differ most, and what wasn't learned."""
+    ranked, classes = group.ranked, group.classes
+    found = []
+    if len(ranked) > 1:
+        best, second = ranked[:2]
+        pairs = []
+        for place, name in enumerate(classes):
+            one, other = best.class_iou(place, name, PERCENT), second.class_iou(place, name, PERCENT)
+            if one and other:
+                pairs.append((one.value - other.value, name, one, other))
+        if pairs:
+            ahead = sum(difference > 0 for difference, *_ in pairs)
+            widest = max(pairs, key=lambda pair: abs(pair[0]))
+            leader = best if widest[0] > 0 else second
+            found.append(
+                _draft(
+                    text(
+                        f"{best.label} is ahead of {second.label} in {ahead} of {len(pairs)} classes; they differ most in {widest[1]}, "
+                        f"where {leader.label} is ahead (", widest[2], f" for {best.label}, ", widest[3], f" for {second.label}).",
+                    ),
+                    f"iou{suffix}", f"bars{suffix}",
+                )
+            )  # fmt: skip
+    for subject in ranked:
+        missed = [
+            name
+            for place, name in enumerate(classes)
+            if (number := subject.class_iou(place, name)) and number.value < UNSEEN
+        ]
+        if missed:
+            found.append(
+                _draft(
+                    (f"{subject.label} has hardly learned {listed(missed)}: the IoU is below one per cent.",),
+                    f"iou{suffix}",
+                )
+            )
+    return found
+
+
+def _rare(group: Group, suffix: str) -> list[Paragraph]:
+    """Rare classes against the others, for the best run."""
+    planned, best = group.planned, group.ranked[0]
+    if planned is None:
+        return []
+    rare = rare_classes(planned)
+    values: dict[bool, list[float]] = {True: [], False: []}
+    for place, name in enumerate(group.classes):
+        number = best.class_iou(place, name)
+        if number:
+            values[place in rare].append(number.value)
+    if not values[True] or not values[False]:
+        return []
+    where = f"{best.run.id}/{best.card_file or 'eval'}:{planned.run.id}"
+    few, many = (
+        derived(float(np.mean(values[kind])), PERCENT, f"{'rare' if kind else 'frequent'} {where}")
+        for kind in (True, False)
+    )
+    return [
+        _draft(
+            text(
+                f"The {plural(len(values[True]), 'class', 'classes')} of less than one per cent of the training pixels "
+                f"{'reaches' if len(values[True]) == 1 else 'reach'} a mean IoU of ",
+                few, f" with {best.label}, the others ", many, ".",
+            ),
+            f"iou{suffix}", f"shares{suffix}",
+        )
+    ]  # fmt: skip
+
+
+def _confused(group: Group, suffix: str) -> list[Paragraph]:
+    """The confusion that is most frequent in the best run."""
+    best = next((subject for subject in group.ranked if subject.card), None)
+    worst = worst_confusions(best)[:1] if best else []
+    return [
+        _draft(
+            text(
+                f"The most frequent confusion of {best.label} is {true} taken for {predicted}: ",
+                Number(PERCENT.words(number.value), number.value, number.source, number.scale),
+                f" of the pixels of {true}.",
+            ),
+            f"mistaken{suffix}", f"confusion{suffix}",
+        )
+        for number, (true, predicted) in worst
+    ]  # fmt: skip
+
+
+def _cost(group: Group, suffix: str) -> list[Paragraph]:
+    """The fastest against the best, and who is beaten in both."""
+    known = [subject for subject in group.carded if subject.score("/facts/milliseconds")]
+    if len(known) < 2:
+        return []
+    fast = min(known, key=lambda subject: subject.score("/facts/milliseconds").value)
+    best = max(known, key=lambda subject: subject.miou().value)
+    times = {subject.run.id: subject.score("/facts/milliseconds", MILLISECONDS) for subject in known}
+    found = []
+    if times[fast.run.id].text == times[best.run.id].text and fast is not best:
+        words = text(f"{best.label} and {fast.label} take the same time for a frame, ", times[best.run.id], ".")
+        found.append(_draft(words, f"cost{suffix}"))
+    elif fast is best:
+        found.append(
+            _draft(
+                text(f"{best.label} is also the fastest, with ", times[best.run.id], " for a frame."), f"cost{suffix}"
+            )
+        )
+    else:
+        ratio = times[best.run.id].value / times[fast.run.id].value
+        factor = derived(
+            ratio, TIMES, f"slower {best.run.id}/{best.card_file} {fast.run.id}/{fast.card_file}:/facts/milliseconds"
+        )
+        found.append(
+            _draft(
+                text(
+                    f"{fast.label} is the fastest, with ", times[fast.run.id], " for a frame; ", best.label, " takes ", times[best.run.id],
+                    ", ", factor, " times as long, for ",
+                    derived(best.miou().value - fast.miou().value, SIZE,
+                            f"less {best.run.id}/{best.card_file} {fast.run.id}/{fast.card_file}:/scores/miou"),
+                    " points more of mean IoU.",
+                ),
+                f"cost{suffix}", f"pareto{suffix}",
+            )
+        )  # fmt: skip
+    beaten = []
+    for subject in known:
+        stronger = [
+            other.label
+            for other in known
+            if times[other.run.id].value < times[subject.run.id].value
+            and other.miou().value > subject.miou().value
+            and _is_certain(group, other, subject)
+        ]
+        if stronger:
+            beaten.append(f"{subject.label} (by {listed(stronger)})")
+    if beaten:
+        found.append(
+            _draft((f"Beaten in both time and, with certainty, mean IoU: {listed(beaten)}.",), f"pareto{suffix}")
+        )
+    return found
+
+
+def _ceiling(group: Group, suffix: str) -> list[Paragraph]:
+    """How much coarse scores cost, and how much is left."""
+    known = [subject for subject in group.carded if share_of_ceiling(subject)]
+    if not known:
+        return []
+    words = joined(
+        [
+            text(
+                "at most ", subject.score("/facts/ceiling", PERCENT), f" for {subject.label} (", subject.score("/facts/pixels_per_cell", COUNT),
+                " pixels for a score), of which it reaches ",
+                Number(PERCENT.words(share_of_ceiling(subject).value), share_of_ceiling(subject).value, share_of_ceiling(subject).source, 100),
+            )
+            for subject in known
+        ],
+        "and",
+    )  # fmt: skip
+    return [_draft(text("The coarseness of the scores alone would allow ", words, "."), f"ceilings{suffix}")]
+
+
+def _edges(group: Group, suffix: str) -> list[Paragraph]:
+    """Right pixels at boundaries and far from them."""
+    found = []
+    for subject in group.ranked[:1]:
+        bands = subject.look(subject.card_file, "/scores/distances") if subject.card_file else None
+        if not bands:
+            continue
+        near = subject.score("/scores/distances/0/pixel_accuracy", PERCENT)
+        far = subject.score(f"/scores/distances/{len(bands) - 1}/pixel_accuracy", PERCENT)
+        if near and far:
+            found.append(
+                _draft(
+                    text(
+                        f"Within {bands[0]['to']} pixels of a boundary {subject.label} is right in ", near,
+                        f" of the pixels, further away than {bands[-1]['from']} in ", far, ".",
+                    ),
+                    f"distances{suffix}", f"boundaries-drawn{suffix}",
+                )
+            )  # fmt: skip
+    return found
+
+
+def _calibration(group: Group, suffix: str) -> list[Paragraph]:
+    """How far confidence is from accuracy, and on which side."""
+    words = []
+    for subject in group.carded:
+        error = subject.score("/scores/calibration/ece", PERCENT)
+        if error:
+            words.append(text("by ", error, f" for {subject.label} ({_side(subject)})"))
+    if not words:
+        return []
+    return [
+        _draft(
+            text("On average over the pixels, confidence and accuracy differ ", joined(words), "."),
+            f"scores{suffix}", f"reliability{suffix}",
+        )
+    ]  # fmt: skip
+
+
+def _side(subject: Subject) -> str:
+    bins = [row for row in subject.look(subject.card_file, "/scores/calibration/bins") if row["pixels"]]
+    lean = sum(row["pixels"] * (row["confidence"] - row["accuracy"]) for row in bins)
+    return "mostly too sure" if lean > 0 else "mostly not sure enough"
+
+
+def _robustness(group: Group, suffix: str) -> list[Paragraph]:
+    """The corruption that costs each run most."""
+    found = []
+    for subject in group.carded:
+        if not subject.robustness:
+            continue
+        clean = drop_number(subject, "none")
+        drops = {
+            kind: number
+            for kind in subject.robustness.miou
+            if kind != "none" and (number := drop_number(subject, kind))
+        }
+        if not drops or not clean:
+            continue
+        worst = min(drops, key=lambda kind: drops[kind].value)
+        number = drops[worst]
+        found.append(
+            _draft(
+                text(
+                    f"{subject.label} suffers most from {worst}: over its five strengths the mean IoU is ",
+                    Number(PERCENT.words(number.value), number.value, number.source, 100), ", as the frames are ",
+                    Number(PERCENT.words(clean.value), clean.value, clean.source, 100), ".",
+                ),
+                f"corruptions{suffix}", f"corrupted{suffix}",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _unfinished(group: Group, suffix: str) -> list[Paragraph]:
+    """Who was still learning at the last evaluation."""
+    rising = []
+    for subject in group.scored:
+        rows = [(place, row["miou"]) for place, row in enumerate(subject.files["eval"]) if row.get("miou") is not None]
+        if len(rows) > 1 and rows[-1][1] - rows[-2][1] > RISING:
+            before, after = (subject.number("eval", f"/{place}/miou", PERCENT) for place, _ in rows[-2:])
+            rising.append(text(f"{subject.label} (from ", before, " to ", after, ")"))
+    if not rising:
+        return []
+    return [
+        _draft(
+            text("Still rising between the last two evaluations was the mean IoU of ", joined(rising), ": a longer training might raise it further."),
+            f"curves{suffix}",
+        )
+    ]  # fmt: skip
+
+
+def _reach(group: Group, suffix: str) -> list[Paragraph]:
+    """What these scores are no evidence of."""
+    if group.first.config.dataset.name == "streets":
+        return [
+            _draft(
+                (
+                    "All of this holds for generated scenes. Whether the order is the same on photographs was not tested.",
+                )
+            )
+        ]
+    return []

@@ -1,0 +1,190 @@
+"""Introduction: the task, and the facts of the data: splits, cities, class shares, examples."""
+
+from core.labels import CITYSCAPES_19
+from core.report.figures import shares_figure
+from core.report.material import COUNT, PERCENT, Form, Group, Material, Subject, listed
+from core.report.phrases import cite, joined, note, paragraph, plural, text, words_cell
+from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table, Text
+
+OFFICIAL = {"train": 2975, "val": 500}
+"""Frames of the official splits of Cityscapes."""
+RARE = 0.01
+"""A class of a smaller share of the training pixels is called rare."""
+PLENTY = Form(100, 2, "%")
+
+
+def introduction(material: Material) -> list[Section]:
+    """The section, with a part for each group of runs where there are several."""
+    blocks: list[Block] = [_task(material)]
+    if len(material.groups) == 1:
+        return [Section("introduction", "Introduction", (*blocks, *_data(material, material.groups[0])))]
+    blocks.append(
+        paragraph(
+            f"They fall into {plural(len(material.groups), 'group')} that can't be compared with each other, because they learned "
+            "from other data or tell other classes apart: ",
+            joined([(listed([subject.label for subject in group.subjects]),) for group in material.groups], "; and"),
+            ". Each group has tables of its own.",
+        )
+    )
+    parts = [
+        Section(f"data-{group.number}", f"Data of group {group.number}", tuple(_data(material, group)), level=2)
+        for group in material.groups
+    ]
+    return [Section("introduction", "Introduction", tuple(blocks)), *parts]
+
+
+def rare_classes(subject: Subject) -> list[int]:
+    """Numbers of the classes of less than `RARE` of the training pixels, the rarest first; of classes that occur."""
+    pixels = subject.look("plan.json", "/class_pixels") or []
+    total = sum(pixels)
+    rare = [number for number, count in enumerate(pixels) if total and 0 < count / total < RARE]
+    return sorted(rare, key=lambda number: pixels[number])
+
+
+def _task(material: Material) -> Block:
+    networks = sorted({subject.config.model.title for subject in material.subjects})
+    count = len(material.subjects)
+    what = "One network is" if count == 1 else f"{plural(count, 'training run').capitalize()} are"
+    return paragraph(
+        f"{what} examined here at semantic segmentation: every pixel of a photograph of a street is given one of a fixed set of "
+        f"classes. {'It is' if count == 1 else 'They are'} {listed(networks)}. "
+        "Everything that is a number below was read from the files of the runs; what it was read from is listed under Reproduction.",
+    )
+
+
+def _data(material: Material, group: Group) -> list[Block]:
+    blocks: list[Block] = [_origin(group)]
+    planned = group.planned
+    if planned is None:
+        blocks.append(
+            note("None of these runs has begun to train, so that frames and classes haven't been counted yet.")
+        )
+        return blocks + _examples(material, group)
+    blocks.append(_splits(material, group, planned))
+    official = _is_not_official(group, planned)
+    if official:
+        blocks.append(official)
+    return blocks + _shares(material, group, planned) + _examples(material, group)
+
+
+def _origin(group: Group) -> Block:
+    dataset = group.first.config.dataset
+    size = text(
+        " Frames are read at ",
+        group.first.number("config.json", "/dataset/width"),
+        " × ",
+        group.first.number("config.json", "/dataset/height"),
+        " pixels.",
+    )
+    match dataset.name:
+        case "cityscapes":
+            words = text(
+                "The photographs are frames of Cityscapes, taken from a driving car, with masks that people drew",
+                cite("cordts2016cityscapes"),
+                f"; the masks that were learned from are {dataset.annotations.replace('+', ' and ')}.",
+            )
+        case "streets":
+            words = text(
+                "The pictures are street scenes that the lab generates, with exact masks in the classes and the layout of "
+                "Cityscapes",
+                cite("cordts2016cityscapes"),
+                f"; the masks that were learned from are {dataset.annotations.replace('+', ' and ')}. They are drawn, not photographed: "
+                "what is found on them says little about real streets.",
+            )
+        case _:
+            words = text("The photographs and masks are a data set of the author's own.")
+    classes = text(
+        f" {plural(len(group.classes), 'class', 'classes').capitalize()} are told apart",
+        ", those of the Cityscapes benchmark" if group.classes == CITYSCAPES_19.classes else "",
+        "; pixels of no class are neither learned from nor scored.",
+    )
+    return paragraph(words, size, classes)
+
+
+def _splits(material: Material, group: Group, planned: Subject) -> Table:
+    rows = []
+    for split, title, pointer in (
+        ("train", "learned from", "/train_frames"),
+        ("val", "scored on", "/val_frames"),
+    ):
+        cities = group.cities.get(split, {})
+        named = listed([f"{city} ({count})" for city, count in cities.items()]) if 0 < len(cities) <= 24 else ""
+        where = named or (plural(len(cities), "folder") if cities else "not known: the data can't be opened any more")
+        rows.append((words_cell(title), Cell((planned.number("plan.json", pointer, COUNT),)), words_cell(where)))
+    caption = ("Frames of each split, as the run ", planned.label, " counted them before its first step.")
+    cities_head = "folders" if group.first.config.dataset.name == "folder" else "cities (frames)"
+    return Table(f"splits{material.suffix(group)}", caption, ("split", "frames", cities_head), tuple(rows), words=(2,))
+
+
+def _is_not_official(group: Group, planned: Subject) -> Block | None:
+    if group.first.config.dataset.name != "cityscapes":
+        return None
+    if planned.look("plan.json", "/val_frames") == OFFICIAL["val"]:
+        return None
+    return note(
+        "The official validation split of Cityscapes has 500 frames of Frankfurt, Lindau and Münster; here ",
+        planned.number("plan.json", "/val_frames"),
+        " frames were scored. Scores in this report compare the runs with each other, not with published results.",
+    )
+
+
+def _shares(material: Material, group: Group, planned: Subject) -> list[Block]:
+    pixels = planned.look("plan.json", "/class_pixels")
+    classes = planned.run.classes
+    if not sum(pixels):
+        return []
+    shares = {"training": [count / sum(pixels) for count in pixels]}
+    evaluated = next((subject for subject in group.subjects if subject.look("eval", "/0/truth")), None)
+    if evaluated:
+        shares["validation"] = evaluated.look("eval", "/0/truth")
+    name = f"shares{material.suffix(group)}"
+    figure = Figure(
+        name,
+        text(
+            "Share of the labelled pixels that each class takes, counted in up to 400 training frames at even distances",
+            ", and in the validation frames (marks)" if evaluated else "",
+            ".",
+        ),
+        shares_figure(classes, shares, planned.run.colors),
+        f"Bars of the share of pixels of {len(classes)} classes.",
+    )
+    order = sorted(range(len(pixels)), key=lambda number: -pixels[number])
+    words: list[Text] = [
+        text(f"{classes[number]} (", _share(planned, number, PERCENT), ")") for number in order[:3] if pixels[number]
+    ]
+    sentence = text("Most pixels are ", joined(words), " (", Ref(name), ").")
+    rare = rare_classes(planned)
+    if rare:
+        sentence += text(
+            f" {plural(len(rare), 'class', 'classes').capitalize()} {'takes' if len(rare) == 1 else 'take'} less than one per cent each, the "
+            f"rarest {classes[rare[0]]} (",
+            _share(planned, rare[0], PLENTY),
+            "): mean IoU counts ",
+            "it as much as road" if len(rare) == 1 and "road" in classes else "each of them as much as any other",
+            ".",
+        )
+    missing = [classes[number] for number, count in enumerate(pixels) if not count]
+    if missing:
+        sentence += text(
+            f" {listed(missing).capitalize()} {'does' if len(missing) == 1 else 'do'} not occur in the counted training frames."
+        )
+    if evaluated:
+        unseen = [classes[number] for number, share in enumerate(shares["validation"]) if not share]
+        if unseen:
+            sentence += text(f" No validation pixel shows {listed(unseen, 'or')}.")
+    return [paragraph(sentence), figure]
+
+
+def _share(subject: Subject, place: int, form: Form) -> Number | None:
+    return subject.share("plan.json", "/class_pixels", place, form)
+
+
+def _examples(material: Material, group: Group) -> list[Block]:
+    if group.pictures_problem:
+        reason = group.pictures_problem.rstrip(".")
+        return [note(f"No pictures of the data are shown: {reason}.")]
+    if not group.examples:
+        return []
+    caption = "Training frames and the masks that were learned from, laid over them; darkened pixels have no class."
+    key = tuple(zip(group.first.run.classes, group.first.run.colors, strict=True))
+    return [Pictures(f"examples{material.suffix(group)}", (caption,), group.example_columns, group.examples, key)]

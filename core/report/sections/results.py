@@ -1,0 +1,539 @@
+"""Results: curves, scores with the best in bold, classes, confusions, pictures, robustness, significance."""
+
+import numpy as np
+
+from core.report.figures import (
+    bars_figure,
+    confusion_figure,
+    curves_figure,
+    distance_figure,
+    pareto_figure,
+    reliability_figure,
+    robustness_figure,
+)
+from core.report.material import COUNT, SHARE, Form, Group, Material, Subject, escaped, listed
+from core.report.phrases import (
+    cell,
+    columns_of,
+    derived,
+    frames_words,
+    note,
+    number_row,
+    paragraph,
+    text,
+    with_best_in_columns,
+    words_cell,
+)
+from core.report.sections.methodology import minutes_of
+from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table
+
+MOST_CONFUSIONS = 5
+MILLIONS = Form(1e-6, 1)
+GIGA = Form(1e-9, 1)
+MILLISECONDS = Form(1, 0)
+POINTS = Form(100, 1, signed=True)
+
+
+def results(material: Material) -> list[Section]:
+    """The section, in parts."""
+    sections = [Section("results", "Results", ())]
+    for group in material.groups:
+        title = "" if len(material.groups) == 1 else f" of group {group.number}"
+        suffix = material.suffix(group)
+        parts = (
+            ("scores", "Scores", _scores(group, suffix)),
+            ("learning", "Learning", _curves(group, suffix)),
+            ("classes", "Classes", _classes(group, suffix)),
+            ("confusions", "Confusions", _confusions(group, suffix)),
+            ("frames", "Frames", _frames(group, suffix)),
+            ("boundaries", "Boundaries, objects and cities", [*_distances(group, suffix), *_sizes(group, suffix), *_cities(group, suffix)]),
+            ("limits", "What would be possible", _ceilings(group, suffix)),
+            ("calibration", "Calibration", _calibration(group, suffix)),
+            ("robustness", "Robustness", _robustness(group, suffix)),
+            ("significance", "Significance", _significance(group, suffix)),
+        )  # fmt: skip
+        sections += [
+            Section(f"results-{name}{suffix}", f"{words}{title}", tuple(blocks), level=2)
+            for name, words, blocks in parts
+            if blocks
+        ]
+    return sections
+
+
+def _scores(group: Group, suffix: str) -> list[Block]:
+    unscored = [subject for subject in group.subjects if subject not in group.scored]
+    blocks: list[Block] = [
+        note(f"{subject.label} has no score: {subject.problem.rstrip('.')}.") for subject in unscored
+    ]
+    if not group.scored:
+        return [
+            *blocks,
+            note("So there is nothing to compare yet. Write this report again when the runs have been scored."),
+        ]
+    table = _score_table(group, suffix)
+    fallen = [subject for subject in group.scored if not subject.card]
+    blocks += [
+        note(
+            f"{subject.label} has no scorecard ({subject.problem.rstrip('.')}); its numbers are those of its best evaluation during "
+            "the training."
+        )
+        for subject in fallen
+    ]
+    cost = _cost_table(group, suffix)
+    best = group.ranked[0]
+    sentence: list = ["On ", frames_words(group), ", "]
+    if len(group.scored) > 1:
+        sentence += [f"{best.label} has the highest mean IoU, ", best.miou(Form(100, 1, "%")), " (", Ref(table.id), ")"]
+    else:
+        sentence += [f"{best.label} reaches a mean IoU of ", best.miou(Form(100, 1, "%")), " (", Ref(table.id), ")"]
+    sentence.append("; what that takes is in ")
+    blocks.append(paragraph(*sentence, Ref(cost.id), "."))
+    blocks += [table, cost]
+    points = {
+        subject.label: (
+            subject.look(subject.card_file, "/facts/milliseconds"),
+            subject.look(subject.card_file, "/facts/parameters"),
+            subject.miou().value,
+        )
+        for subject in group.carded
+        if subject.miou() is not None
+    }
+    if len(points) > 1:
+        blocks.append(
+            Figure(
+                f"pareto{suffix}",
+                ("Accuracy against cost. The broken line joins the runs that no other beats in both.",),
+                pareto_figure(points, _colors(group)),
+                "Mean IoU over milliseconds and over parameters, a dot for each run.",
+            )
+        )
+    return blocks
+
+
+def _score_table(group: Group, suffix: str) -> Table:
+    columns = (
+        ("mIoU, %", lambda subject: subject.miou(), "high"),
+        ("pixel acc., %", lambda subject: subject.pixel_accuracy(), "high"),
+        ("class acc., %", lambda subject: subject.score("/scores/mean_accuracy"), "high"),
+        ("mIoU of categories, %", lambda subject: subject.score("/scores/categories/miou"), "high"),
+        ("iIoU, %", lambda subject: subject.score("/scores/miiou"), "high"),
+        ("boundary F1, %", lambda subject: subject.score("/scores/mean_boundary_f1"), "high"),
+        ("calibration error, %", lambda subject: subject.score("/scores/calibration/ece"), "low"),
+    )
+    found = [[number(subject) for _, number, _ in columns] for subject in group.scored]
+    kept = [place for place in range(len(columns)) if any(row[place] for row in found)]
+    marked = with_best_in_columns(
+        [[row[place] for place in kept] for row in found], [columns[place][2] for place in kept]
+    )
+    rows = tuple((Cell((subject.label,)), *cells) for subject, cells in zip(group.scored, marked, strict=True))
+    caption = text("Scores on ", frames_words(group), _protocol_words(group), ". The best of each column is in bold.")
+    return Table(f"scores{suffix}", caption, ("run", *(columns[place][0] for place in kept)), rows)
+
+
+def _protocol_words(group: Group) -> str:
+    words = {subject.card.facts.settings.words for subject in group.carded}
+    return f" ({words.pop()})" if len(words) == 1 else ""
+
+
+def _cost_table(group: Group, suffix: str) -> Table:
+    columns = (
+        ("parameters, M", lambda subject: subject.score("/facts/parameters", MILLIONS) or subject.number("plan.json", "/parameters", MILLIONS), "low"),
+        ("GFLOP a frame", lambda subject: subject.score("/facts/flops", GIGA), "low"),
+        ("ms a frame", lambda subject: subject.score("/facts/milliseconds", MILLISECONDS), "low"),
+        ("training, min", minutes_of, "low"),
+        ("steps to the best", _best_step, ""),
+    )  # fmt: skip
+    found = [[number(subject) for _, number, _ in columns] for subject in group.scored]
+    marked = with_best_in_columns(found, [best for _, _, best in columns])
+    rows = tuple((Cell((subject.label,)), *cells) for subject, cells in zip(group.scored, marked, strict=True))
+    hardware = {subject.card.facts.hardware for subject in group.carded}
+    where = f" Frames were timed one at a time: {hardware.pop().rstrip('.')}." if len(hardware) == 1 else (
+        " Frames were timed one at a time, not all on the same hardware." if hardware else ""
+    )  # fmt: skip
+    caption = text("What the runs cost.", where)
+    return Table(f"cost{suffix}", caption, ("run", *(head for head, _, _ in columns)), rows)
+
+
+def _best_step(subject: Subject) -> Number | None:
+    if subject.card_file:
+        return subject.score("/facts/step", COUNT)
+    return subject.number("eval", f"/{subject.best_evaluation}/step", COUNT)
+
+
+def _curves(group: Group, suffix: str) -> list[Block]:
+    def times(rows: list[dict]) -> list[float] | None:
+        return [row["minutes"] for row in rows] if all("minutes" in row for row in rows) else None
+
+    by_minutes = all(times(subject.files[kind]) is not None for subject in group.subjects for kind in ("train", "eval"))
+    unit = "minutes" if by_minutes else "steps"
+    clock = "minutes" if by_minutes else "step"
+    losses, scores = {}, {}
+    for subject in group.subjects:
+        train = [row for row in subject.files["train"] if row.get("loss") is not None]
+        evals = [row for row in subject.files["eval"] if row.get("miou") is not None]
+        if train:
+            losses[subject.label] = ([row[clock] for row in train], [row["loss"] for row in train])
+        if evals:
+            scores[subject.label] = ([row[clock] for row in evals], [row["miou"] for row in evals])
+    if not losses:
+        return []
+    alike = (
+        len({(subject.config.training.loss, subject.config.training.class_weights) for subject in group.subjects}) == 1
+    )
+    caption = text(
+        "Loss of the training batches, a running mean over the faint raw values, and mean IoU at every evaluation.",
+        "" if alike else " The losses are not the same, so that only the right half compares runs.",
+    )
+    return [
+        Figure(f"curves{suffix}", caption, curves_figure(losses, scores, _colors(group), unit),
+               "Curves of training loss and validation mean IoU of each run."),
+    ]  # fmt: skip
+
+
+def _classes(group: Group, suffix: str) -> list[Block]:
+    scored = group.scored
+    if not scored:
+        return []
+    planned = group.planned or group.first
+    classes = group.classes
+    rows = []
+    for place, name in enumerate(classes):
+        share = planned.share("plan.json", "/class_pixels", place, Form(100, 2))
+        numbers = [subject.class_iou(place, name) for subject in scored]
+        rows.append((Cell((name,)), cell(share), *number_row(name, numbers, "high")[1:]))
+    totals = [subject.miou() for subject in scored]
+    rows.append((Cell(("mean",)), words_cell(""), *number_row("mean", totals, "high")[1:]))
+    table = Table(
+        f"iou{suffix}",
+        (
+            "IoU of each class in per cent, beside the class's share of the training pixels. A dash: neither there nor predicted.",
+        ),
+        ("class", "share, %", *columns_of(scored)),
+        tuple(rows),
+    )
+    values = {
+        subject.label: [
+            number.value if (number := subject.class_iou(place, name)) else None for place, name in enumerate(classes)
+        ]
+        for subject in scored
+    }
+    figure = Figure(
+        f"bars{suffix}", ("IoU of each class.",), bars_figure(classes, values, _colors(group), "IoU, %"),
+        f"Bars of the IoU of {len(classes)} classes for each run.",
+    )  # fmt: skip
+    return [table, figure, *_categories(group, suffix)]
+
+
+def _categories(group: Group, suffix: str) -> list[Block]:
+    with_categories = [subject for subject in group.carded if subject.look(subject.card_file, "/scores/categories/iou")]
+    if not with_categories:
+        return []
+    names = list(with_categories[0].look(with_categories[0].card_file, "/scores/categories/iou"))
+    rows = [
+        number_row(
+            name,
+            [subject.score(f"/scores/categories/iou/{escaped(name)}") for subject in with_categories],
+            "high",
+        )
+        for name in names
+    ]
+    caption = ("IoU of each category in per cent: a class taken for another of its category counts as right.",)
+    return [Table(f"categories{suffix}", caption, ("category", *columns_of(with_categories)), tuple(rows))]
+
+
+def _confusions(group: Group, suffix: str) -> list[Block]:
+    if not group.carded:
+        return []
+    matrices = {subject.label: subject.card.scores.normalized_confusion("row")[:, :-1] for subject in group.carded}
+    names = group.carded[0].card.scores.protocol.names
+    rows = []
+    for subject in group.carded:
+        for number, (true, predicted) in worst_confusions(subject):
+            rows.append((words_cell(subject.label), words_cell(true), words_cell(predicted), cell(number)))
+    figure = Figure(
+        f"confusion{suffix}",
+        ("Confusion matrices, each row adding up to all pixels of a true class; darker is more, by the square root.",),
+        confusion_figure(names, matrices),
+        "A matrix for each run, true classes down and predicted ones across.",
+    )
+    table = Table(
+        f"mistaken{suffix}",
+        (f"The {MOST_CONFUSIONS} most frequent confusions of each run, as a share of the pixels of the true class.",),
+        ("run", "truth", "taken for", "share, %"),
+        tuple(rows),
+        words=(1, 2),
+    )
+    return [figure, *([table] if rows else [])]
+
+
+def worst_confusions(subject: Subject) -> list[tuple[Number, tuple[str, str]]]:
+    """The largest shares of a true class that were taken for another, with the two names; classes that occur only."""
+    scores = subject.card.scores
+    matrix = np.nan_to_num(scores.normalized_confusion("row")[:, :-1].copy())
+    np.fill_diagonal(matrix, 0)
+    names = scores.protocol.names
+    found = []
+    for place in np.argsort(-matrix, axis=None, kind="stable")[:MOST_CONFUSIONS]:
+        row, column = np.unravel_index(place, matrix.shape)
+        value = float(matrix[row, column])
+        if value > 0:
+            source = f"confusion {subject.run.id}/{subject.card_file}:{row}/{column}"
+            found.append((derived(value, SHARE, source), (names[row], names[column])))
+    return found
+
+
+def _frames(group: Group, suffix: str) -> list[Block]:
+    if not group.carded:
+        return []
+    if group.pictures_problem:
+        return [note(f"Frames with their masks are not shown: {group.pictures_problem.rstrip('.')}.")]
+    if not group.panels:
+        return []
+    key = tuple(zip(group.first.run.classes, group.first.run.colors, strict=True))
+    caption = (
+        "The frames with the highest, the median and the lowest mean IoU, averaged over the runs. Black has no class.",
+    )
+    return [Pictures(f"panels{suffix}", caption, group.panel_columns, group.panels, key)]
+
+
+def _distances(group: Group, suffix: str) -> list[Block]:
+    known = [subject for subject in group.carded if subject.look(subject.card_file, "/scores/distances")]
+    if not known:
+        return []
+    bands = known[0].look(known[0].card_file, "/scores/distances")
+    names = [f"{band['from']}–{band['to']}" if band["to"] else f"over {band['from']}" for band in bands]
+    rows = [
+        number_row(name, [subject.score(f"/scores/distances/{place}/pixel_accuracy") for subject in known], "high")
+        for place, name in enumerate(names)
+    ]
+    table = Table(
+        f"distances{suffix}",
+        ("Share of right pixels, in per cent, by their distance in pixels from a true boundary between classes.",),
+        ("distance, px", *columns_of(known)),
+        tuple(rows),
+    )
+    values = {
+        subject.label: [band["pixel_accuracy"] for band in subject.look(subject.card_file, "/scores/distances")]
+        for subject in known
+    }
+    figure = Figure(
+        f"boundaries-drawn{suffix}",
+        ("Share of right pixels by distance from a true boundary.",),
+        distance_figure(names, values, _colors(group)),
+        "A line for each run, rising with the distance from a boundary.",
+    )
+    return [table, figure]
+
+
+def _sizes(group: Group, suffix: str) -> list[Block]:
+    known = [subject for subject in group.carded if subject.look(subject.card_file, "/scores/sizes")]
+    if not known:
+        return []
+    sizes = known[0].look(known[0].card_file, "/scores/sizes")
+    rows = []
+    for place, size in enumerate(sizes):
+        numbers = [subject.score(f"/scores/sizes/{place}/found") for subject in known]
+        objects = known[0].score(f"/scores/sizes/{place}/objects", COUNT)
+        rows.append((Cell((size["size"],)), cell(objects), *number_row("", numbers, "high")[1:]))
+    caption = (
+        "Mean share of an object's pixels that are found, in per cent, by the object's size in the scored frame: up to 32 × 32 pixels, "
+        "up to 96 × 96, and larger.",
+    )
+    return [Table(f"sizes{suffix}", caption, ("objects", "how many", *columns_of(known)), tuple(rows))]
+
+
+def _cities(group: Group, suffix: str) -> list[Block]:
+    if not group.carded:
+        return []
+    groups = group.carded[0].look(group.carded[0].card_file, "/scores/groups") or {}
+    if not 1 < len(groups) <= 24:
+        return []
+    rows = []
+    for name in groups:
+        pointer = f"/scores/groups/{escaped(name)}"
+        frames = group.carded[0].score(f"{pointer}/frames", COUNT)
+        numbers = [subject.score(f"{pointer}/miou") for subject in group.carded]
+        rows.append((Cell((name,)), cell(frames), *number_row("", numbers, "high")[1:]))
+    return [
+        Table(
+            f"cities{suffix}",
+            ("Mean IoU by city, in per cent.",),
+            ("city", "frames", *columns_of(group.carded)),
+            tuple(rows),
+        )
+    ]
+
+
+def _ceilings(group: Group, suffix: str) -> list[Block]:
+    known = [subject for subject in group.carded if subject.card.facts.ceiling is not None]
+    if not known:
+        return []
+    rows = []
+    for subject in known:
+        rows.append(
+            (
+                Cell((subject.label,)),
+                cell(subject.score("/facts/pixels_per_cell", COUNT)),
+                cell(subject.score("/facts/ceiling")),
+                cell(subject.miou()),
+                cell(share_of_ceiling(subject)),
+            )
+        )
+    table = Table(
+        f"ceilings{suffix}",
+        (
+            "What the truth itself would score, seen in cells as coarse as a run's scores and enlarged as smoothly, and how much of "
+            "that each run reaches.",
+        ),
+        ("run", "px in a cell", "ceiling, %", "mIoU, %", "reached, %"),
+        tuple(rows),
+    )
+    strides = sorted(known[0].card.facts.ceilings)
+    blocks: list[Block] = [table]
+    if strides:
+        row = tuple(cell(known[0].score(f"/facts/ceilings/{stride}")) for stride in strides)
+        blocks.append(
+            Table(
+                f"strides{suffix}",
+                (
+                    "Mean IoU of the truth, on these frames, with one label for each square of so many pixels a side: that of most of them.",
+                ),
+                ("factor", *(str(stride) for stride in strides)),
+                ((Cell(("mean IoU, %",)), *row),),
+            )
+        )
+    return blocks
+
+
+def share_of_ceiling(subject: Subject) -> Number | None:
+    """Which part of its ceiling a run reaches."""
+    miou, ceiling = subject.miou(), subject.card.facts.ceiling
+    if miou is None or not ceiling:
+        return None
+    return derived(miou.value / ceiling, SHARE, f"reached {subject.run.id}/{subject.card_file}:/scores/miou")
+
+
+def _calibration(group: Group, suffix: str) -> list[Block]:
+    bins = {}
+    for subject in group.carded:
+        rows = subject.look(subject.card_file, "/scores/calibration/bins") or []
+        shown = [row for row in rows if row["pixels"]]
+        if shown:
+            bins[subject.label] = ([row["confidence"] for row in shown], [row["accuracy"] for row in shown])
+    if not bins:
+        return []
+    caption = (
+        "Reliability: of the pixels that were predicted with a confidence, how many are right. Below the diagonal a network is surer "
+        "than it is right.",
+    )
+    figure = Figure(
+        f"reliability{suffix}",
+        caption,
+        reliability_figure(bins, _colors(group)),
+        "Accuracy over confidence for each run.",
+    )
+    return [figure]
+
+
+def _robustness(group: Group, suffix: str) -> list[Block]:
+    known = [subject for subject in group.carded if subject.robustness]
+    if not known:
+        return [note("No run was scored under corruptions.")] if group.carded else []
+    alike = {
+        (subject.robustness.facts.data, subject.robustness.facts.size, subject.robustness.seed) for subject in known
+    }
+    kinds = [kind for kind in known[0].robustness.miou if kind != "none"]
+    rows = []
+    for kind in ("none", *kinds):
+        numbers = [drop_number(subject, kind) for subject in known]
+        rows.append(number_row("as they are" if kind == "none" else kind, numbers, "high"))
+    frames = known[0].number(known[0].robustness_file, "/facts/frames", COUNT)
+    caption = text("Mean IoU in per cent under each corruption, averaged over five strengths, on ", frames, " frames.")
+    blocks: list[Block] = []
+    if len(alike) > 1:
+        blocks.append(
+            note("The runs were not all scored on the same corrupted frames, so that these numbers don't compare.")
+        )
+    missing = [subject.label for subject in group.carded if subject not in known]
+    if missing:
+        blocks.append(note(f"Not scored under corruptions: {listed(missing)}."))
+    blocks.append(Table(f"corruptions{suffix}", caption, ("corruption", *columns_of(known)), tuple(rows)))
+    lines = {
+        kind: {
+            subject.label: [subject.robustness.miou[kind].get(strength) for strength in range(1, 6)]
+            for subject in known
+            if kind in subject.robustness.miou
+        }
+        for kind in kinds
+    }
+    clean = {subject.label: subject.robustness.miou["none"][0] or 0.0 for subject in known}
+    blocks.append(
+        Figure(
+            f"corrupted{suffix}",
+            ("Mean IoU under corruptions of growing strength.",),
+            robustness_figure(lines, clean, _colors(group)),
+            "Small plots of mean IoU over strength, one for each corruption.",
+        )
+    )
+    return blocks
+
+
+def drop_number(subject: Subject, kind: str) -> Number | None:
+    """Mean IoU under a corruption, averaged over its strengths; of the frames as they are for `none`."""
+    file = subject.robustness_file
+    if kind == "none":
+        return subject.number(file, "/miou/none/0", SHARE)
+    values = [value for value in subject.robustness.miou.get(kind, {}).values() if value is not None]
+    if not values:
+        return None
+    return derived(sum(values) / len(values), SHARE, f"mean {subject.run.id}/{file}:/miou/{escaped(kind)}")
+
+
+def _significance(group: Group, suffix: str) -> list[Block]:
+    blocks: list[Block] = []
+    if group.problem:
+        blocks.append(note(group.problem))
+    if not group.comparisons:
+        return blocks
+    rows = []
+    for (one, other), found in group.comparisons.items():
+        first, second = group.subjects[one], group.subjects[other]
+        numbers = {
+            name: compared_number(first, second, name, getattr(found, name))
+            for name in ("difference", "spread", "low", "high")
+        }
+        verdict = "can't be told apart"
+        if found.is_certain:
+            verdict = f"{(first if found.difference > 0 else second).label} is better"
+        rows.append(
+            (
+                Cell((f"{first.label} − {second.label}",)),
+                cell(numbers["difference"]),
+                cell(numbers["spread"]),
+                cell(numbers["low"]),
+                cell(numbers["high"]),
+                words_cell(verdict),
+            )
+        )
+    count = len(rows)
+    many = (
+        " At this level one comparison in twenty of runs that are equal looks certain by chance." if count > 2 else ""
+    )
+    caption = text(
+        "Differences of mean IoU in points, with the standard deviation and the 95 % interval of a paired bootstrap over ",
+        frames_words(group), f".{many}",
+    )  # fmt: skip
+    heads = ("runs", "difference", "±", "from", "to", "verdict")
+    blocks.append(Table(f"significance-table{suffix}", caption, heads, tuple(rows), words=(5,)))
+    return blocks
+
+
+def compared_number(first: Subject, second: Subject, name: str, value: float) -> Number:
+    """A number of the comparison of two runs."""
+    form = SHARE if name == "spread" else POINTS
+    source = f"bootstrap {first.run.id}/{first.card_file} {second.run.id}/{second.card_file}:{name}"
+    return derived(value, form, source)
+
+
+def _colors(group: Group) -> dict[str, str]:
+    return {subject.label: subject.color for subject in group.subjects}

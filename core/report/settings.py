@@ -1,0 +1,69 @@
+"""What a report is asked for with, checked."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from core.errors import LabError
+
+SECTIONS = {
+    "introduction": "Introduction",
+    "architectures": "Architectures",
+    "methodology": "Methodology",
+    "results": "Results",
+    "conclusions": "Conclusions",
+    "reflections": "Reflections",
+    "reproduction": "Reproduction",
+}
+"""What can be chosen; the references of what was chosen always follow."""
+MOST_RUNS = 8
+"""More columns than that fit on no page."""
+TEXT_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """What a report is asked for with.
+
+    Attributes:
+        runs: ids, in the order in which they appear.
+        title, author, course: what stands on top; may be empty.
+        sections: keys of `SECTIONS`.
+        pictures: show photographs and masks; None does unless they are of Cityscapes, which may not be passed on.
+        robustness: score under corruptions where that wasn't done yet.
+    """
+
+    runs: tuple[str, ...]
+    title: str = ""
+    author: str = ""
+    course: str = ""
+    sections: tuple[str, ...] = field(default=tuple(SECTIONS))
+    pictures: bool | None = None
+    robustness: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def checked_settings(settings: ReportSettings) -> ReportSettings:
+    """The settings with every text on one line, runs named once, and sections in the order of the document.
+
+    Raises:
+        LabError: no run or section is named, or too many or unknown ones, or a text is too long.
+    """
+    runs = tuple(dict.fromkeys(settings.runs))
+    if not runs:
+        raise LabError("A report needs at least one run. Choose some.")
+    if len(runs) > MOST_RUNS:
+        raise LabError(f"These are {len(runs)} runs, but a report has room for {MOST_RUNS}. Leave some out.")
+    unknown = [name for name in settings.sections if name not in SECTIONS]
+    if unknown or not settings.sections:
+        named = f"There is no section '{unknown[0][:40]}'." if unknown else "A report needs at least one section."
+        raise LabError(f"{named} Choose among {', '.join(SECTIONS)}.")
+    texts = {}
+    for name in ("title", "author", "course"):
+        text = " ".join("".join(letter if letter.isprintable() else " " for letter in getattr(settings, name)).split())
+        if len(text) > TEXT_LENGTH:
+            raise LabError(f"The {name} has {len(text)} characters, but at most {TEXT_LENGTH} fit. Shorten it.")
+        texts[name] = text
+    sections = tuple(name for name in SECTIONS if name in settings.sections)
+    return ReportSettings(runs, sections=sections, pictures=settings.pictures, robustness=settings.robustness, **texts)

@@ -1,0 +1,49 @@
+"""Writing a report: from run ids to a folder with the page, the LaTeX source, and what has to be said about them."""
+
+import os
+import shutil
+from pathlib import Path
+
+from core.errors import writing
+from core.report.contents import contents
+from core.report.gathering import gather
+from core.report.html import html_page
+from core.report.ladder import Ladder, Progress
+from core.report.latex import latex_archive
+from core.report.phrases import plain_words
+from core.report.settings import ReportSettings, checked_settings
+from core.report.shelf import Shelved, shelve
+
+
+def write_report(
+    settings: ReportSettings, folder: Path, progress: Progress = lambda what, done, total: None
+) -> Shelved:
+    """Writes a report into a folder, which must not be there yet; it appears complete or not at all.
+
+    Args:
+        settings: what is asked for.
+        folder: to be made.
+        progress: called often; may raise to break off, and nothing but the runs' new scorecards is left behind then.
+
+    Raises:
+        LabError: the settings can't be meant, nothing can be said of any of the runs, or the folder can't be written.
+    """
+    settings = checked_settings(settings)
+    ladder = Ladder(progress)
+    material = gather(settings, ladder)
+    ladder.of("figures", "Drawing and writing")("", 0, 1)
+    report = contents(material)
+    page, archive = html_page(report), latex_archive(report)
+    notes = tuple(plain_words(note) for note in report.notes)
+    hidden = folder.with_name(f".{folder.name}.{os.getpid()}")
+    with writing(folder):
+        hidden.mkdir(parents=True)
+        try:
+            (hidden / "report.html").write_text(page, encoding="utf-8")
+            (hidden / "report.zip").write_bytes(archive)
+            shelve(hidden, report.title, report.made, settings, notes)
+            hidden.rename(folder)
+        except OSError:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+    return Shelved(folder, report.title, report.made, settings, notes)

@@ -1,0 +1,115 @@
+"""The one interface of all trackers, and which there are."""
+
+import importlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import TypeAdapter
+
+from core.config import TrackingConfig
+from core.errors import LabError
+from core.extras import EXTRAS, check_extra
+from core.runs import Run, write_atomically
+from core.tracking.points import Point
+
+TrackerName = Literal["tensorboard", "mlflow", "wandb"]
+MODULES: dict[TrackerName, str] = {
+    "tensorboard": "core.tracking.event_files",
+    "mlflow": "core.tracking.mlflow_server",
+    "wandb": "core.tracking.weights_and_biases",
+}
+SILENCE = {"MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_ERROR_REPORTING": "false"}
+"""Nothing leaves this machine but what the lab sends, unless the environment says otherwise."""
+FOLDER = "tracking"
+"""The trackers' folder, in a run's."""
+
+
+class TrackerError(Exception):
+    """A tracker could not be told something; it may be told later. The text names no address, for that may hold a password."""
+
+
+@dataclass
+class Progress:
+    """What a tracker has been told of a run: the highest step of each kind of row, and the tracker's own name for the run."""
+
+    sent: dict[str, int] = field(default_factory=dict)
+    id: str = ""
+
+    def lacks(self, point: Point) -> bool:
+        """True for a point that was not sent yet. Steps that a resumed run does again were sent already."""
+        return point.step > self.sent.get(point.kind, 0)
+
+    def add(self, points: Sequence[Point]) -> None:
+        """Counts points as sent."""
+        for point in points:
+            self.sent[point.kind] = max(point.step, self.sent.get(point.kind, 0))
+
+
+_PROGRESS = TypeAdapter(Progress)
+
+
+class Tracker(Protocol):
+    """Somewhere else that the numbers of a run go to. Made when its process begins; may take long, and may raise TrackerError."""
+
+    batch: int
+    """Points that are handed over at once, at most."""
+
+    def send(self, points: Sequence[Point]) -> None:
+        """Hands points over. Raises TrackerError where they have not arrived, or only may have."""
+
+    def close(self, finished: bool) -> None:
+        """Ends, after everything was sent. `finished` says whether the run did. Raises TrackerError."""
+
+
+def chosen(config: TrackingConfig) -> tuple[TrackerName, ...]:
+    """The trackers that a config asks for."""
+    return tuple(name for name in MODULES if getattr(config, name))
+
+
+def check_trackers(config: TrackingConfig) -> None:
+    """Looks whether everything is here that the chosen trackers need.
+
+    Raises:
+        LabError: a package or MLflow's address is missing.
+    """
+    for name in chosen(config):
+        check_extra(name)
+    if config.mlflow and not os.environ.get("MLFLOW_TRACKING_URI"):
+        raise LabError(
+            "MLflow is asked for, but the environment names no server. Set MLFLOW_TRACKING_URI where the lab is started, or leave "
+            "tracking.mlflow off."
+        )
+
+
+def load_tracker(name: TrackerName) -> Callable[[Run, Progress], Tracker]:
+    """Imports what a tracker needs, which takes seconds; returns what begins to tell it of a run, and may raise TrackerError.
+
+    Raises:
+        LabError: something that it needs is missing.
+    """
+    check_trackers(TrackingConfig(**{name: True}))
+    for variable, value in SILENCE.items():
+        os.environ.setdefault(variable, value)  # read when they are imported
+    return importlib.import_module(MODULES[name]).open_tracker
+
+
+def title_of(name: TrackerName) -> str:
+    """What a tracker is called."""
+    return EXTRAS[name][0]
+
+
+def read_progress(run: Path, name: TrackerName) -> Progress:
+    """What a tracker has been told of a run so far."""
+    try:
+        return _PROGRESS.validate_json((run / FOLDER / f"{name}.json").read_bytes())
+    except (OSError, ValueError):
+        return Progress()
+
+
+def write_progress(run: Path, name: TrackerName, progress: Progress) -> None:
+    """Keeps what a tracker has been told. Written by its own process alone."""
+    write_atomically(run / FOLDER / f"{name}.json", json.dumps(asdict(progress)))

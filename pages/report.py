@@ -1,0 +1,32 @@
+"""Report: runs as a document, written in the background, to be read here and taken home as HTML or LaTeX."""
+
+import streamlit as st
+
+from app.reporting import ask, progress_panel, shelf, unscored, write_button
+from app.widgets import empty_state, latest_of_each_family, pick_runs, plain
+from core.places import runs_folder
+from core.report.settings import MOST_RUNS
+from core.runs import list_runs
+
+# page layout
+st.title("Report")
+readable = {run.id: run for run in list_runs(runs_folder()) if run.config}
+if not readable:
+    empty_state(
+        "No run to report on", "Train a network first. A report is written from runs, their scores and their data."
+    )
+    _, middle, _ = st.columns([2, 2, 2])
+    if middle.button("Train a network", type="primary", width="stretch", icon=":material/model_training:"):
+        st.switch_page("../pages/train.py")
+    shelf()
+    st.stop()
+scored = {run_id: run for run_id, run in readable.items() if run.has_checkpoint("best")}
+chosen = pick_runs("Runs to report on", readable, latest_of_each_family(scored or readable), most=MOST_RUNS)
+missing = unscored(chosen)
+if missing:
+    st.caption(f"Not scored yet, so little can be said: {plain(', '.join(missing))}.")
+settings = ask(chosen, readable)
+write_button(settings)
+progress_panel()
+st.divider()
+shelf()

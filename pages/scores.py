@@ -1,0 +1,154 @@
+"""Scores: what runs are worth on which frames, where they go wrong, who is better than whom, and at what cost."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import replace
+
+import streamlit as st
+
+from app.benchmark import benchmark_view
+from app.comparing import compare_view, cost_view
+from app.leaderboard import board_table, score_card
+from app.robustness import robustness_view
+from app.score_views import Shown, calibration_view, ceilings_view, classes_view, confusion_view, where_view
+from app.scoring import Scored, choose_settings, find_score, start, work_panel
+from app.widgets import empty_state, latest_of_each_family, pick_runs, plain, run_colors, run_name
+from core.places import runs_folder
+from core.runs import best_miou, list_runs
+from core.scorecards.card import CardSettings
+from core.scorecards.leaderboard import COSTS, METRICS, Board, key_of_card, leaderboard
+from core.scoring.published import scores_table
+
+VIEWS = {
+    "board": "Leaderboard",
+    "classes": "Classes",
+    "confusion": "Confusion",
+    "calibration": "Calibration",
+    "where": "Where it fails",
+    "compare": "A or B",
+    "cost": "Cost",
+    "robustness": "Robustness",
+    "ceilings": "Ceilings",
+    "benchmark": "Benchmark",
+}
+
+
+def score_button(chosen: Sequence[str], missing: Sequence[str], settings: CardSettings, busy: bool) -> None:
+    """What is still to be scored, in words and as a button."""
+    st.caption(f"How it's scored: {settings.words}.")
+    if missing:
+        what = f"{len(missing)} runs" if len(missing) > 1 else "this run" if len(chosen) == 1 else "one run"
+        st.button(
+            f"Score {what}",
+            type="primary",
+            icon=":material/scoreboard:",
+            disabled=busy,
+            key="score",
+            on_click=start,
+            args=(missing, settings),
+            help="Counts every pixel of these frames, in a process of its own. The scores are kept in the run's folder.",
+        )
+
+
+def at_a_glance(chosen: Sequence[str], found: dict[str, Scored], shown: Shown) -> None:
+    """Every chosen run on a card: its scores, or that it has none yet."""
+    with st.grid(3, min_column_width=300):
+        for run_id in chosen:
+            name, color = shown.names[run_id], shown.colors[run_id]
+            if run_id in found:
+                scored = found[run_id]
+                others = {key: metric.read(scored.scores) for key, metric in METRICS.items()}
+                score_card(scored.card, name, color, scored.is_stale, others)
+                continue
+            miou = best_miou(shown.runs[run_id].path)
+            st.html(
+                f'<article class="lab-card"><header><span><i class="lab-dot" style="background:{color}"></i>{html.escape(name)}'
+                '</span><span class="lab-badge">not scored so yet</span></header>'
+                + (f'<div class="lab-score"><b>{miou:.1%}</b> mIoU <span>from training</span></div>' if miou else "")
+                + "<small>Its own validation score, at the training size and seen whole.</small></article>"
+            )
+
+
+def boards_panel(boards: Sequence[Board], shown: Shown) -> None:
+    """The leaderboard: what was scored alike stands together."""
+    if not boards:
+        st.caption("No run has a score yet.")
+        return
+    titles = {key: metric.title for key, metric in METRICS.items()} | {key: cost.title for key, cost in COSTS.items()}
+    by = st.selectbox("Sort by", list(titles), format_func=titles.get, key="sort-by", width=220)
+    for board in boards:
+        mark = f" · data {board.data[:6]}" if board.data else ""
+        st.caption(f"{plain(board.words)}{mark}")
+        board_table(board, shown.runs, shown.colors, by)
+    if len(boards) > 1:
+        st.caption(
+            "Runs in different tables were scored on other frames, at another size or otherwise: don't compare them."
+        )
+    with st.expander("What others published on Cityscapes", icon=":material/menu_book:"):
+        st.markdown(scores_table())
+        st.caption(
+            "Read the settings before you set a number beside these: data, crops, and what the network was shown at once differ from row "
+            "to row. docs/published-scores.md says how they were read."
+        )
+
+
+# page layout
+st.title("Scores")
+everyone = list_runs(runs_folder())
+able = {run.id: run for run in everyone if run.config and (run.has_checkpoint("best") or run.has_checkpoint("last"))}
+if not able:
+    empty_state(
+        "Nothing to score yet",
+        "A run can be scored from its first evaluation on: every class, where it errs, how sure it is, and what it costs.",
+    )
+    _, middle, _ = st.columns([2, 2, 2])
+    if middle.button("Train networks", type="primary", width="stretch", icon=":material/model_training:"):
+        st.switch_page("../pages/train.py")
+    st.stop()
+chosen = pick_runs("Runs", able, latest_of_each_family(able), most=8)
+settings = choose_settings()
+busy = work_panel(able)
+boards = leaderboard(everyone)
+by_id = {run.id: run for run in everyone}
+everything = Shown({}, by_id, {run.id: run_name(run) for run in everyone}, run_colors(everyone), settings)
+found = {run_id: scored for run_id in chosen if (scored := find_score(able[run_id], settings))}
+if chosen:
+    score_button(chosen, [run_id for run_id in chosen if run_id not in found or found[run_id].is_stale], settings, busy)
+    at_a_glance(chosen, found, everything)
+alike = {}
+for run_id, scored in found.items():
+    first, card = next(iter(found.values())).card, scored.card
+    if key_of_card(card) == key_of_card(first):
+        alike[run_id] = card
+shown = replace(everything, cards=alike)
+view = st.segmented_control(
+    "Look at", list(VIEWS), format_func=VIEWS.get, default="board", required=True, key="view", bind="query-params"
+)
+if len(alike) < len(found) and view not in ("board", "cost", "robustness", "benchmark"):
+    others = ", ".join(plain(shown.names[run_id]) for run_id in found if run_id not in alike)
+    st.caption(f"Left out: {others}, scored on other data or other classes.")
+match view:
+    case "board":
+        boards_panel(boards, shown)
+    case "cost":
+        cost_view(boards, shown)
+    case _ if not chosen:
+        st.caption("Choose at least one run.")
+    case "robustness":
+        robustness_view(chosen, shown, busy)
+    case "benchmark":
+        benchmark_view(chosen, shown, busy)
+    case _ if not alike:
+        st.caption("None of the chosen runs is scored so yet. Score them with the button above.")
+    case "classes":
+        classes_view(shown)
+    case "confusion":
+        confusion_view(shown)
+    case "calibration":
+        calibration_view(shown)
+    case "where":
+        where_view(shown)
+    case "compare":
+        compare_view(shown)
+    case "ceilings":
+        ceilings_view(shown)

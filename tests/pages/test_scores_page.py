@@ -1,0 +1,231 @@
+"""The page Scores through AppTest: from nothing to scored runs, every view of them, and a scoring that goes on, stops or fails."""
+
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.leaderboard import ceiling_words
+from core.config import read_config
+from core.runner.jobs import Job
+from core.runs import ProcessId, read_run
+from core.scorecards import jobs as scoring_jobs
+from core.scorecards.archives import list_archives
+from core.scorecards.card import CardSettings, list_cards, read_card
+from core.scorecards.making import make_card, make_robustness
+from core.scorecards.submitting import make_submission
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A folder of three equal runs: two with cards, the first of them with a robustness card and an archive too."""
+
+    runs: Path
+    ids: list[str]
+
+
+@pytest.fixture(scope="module")
+def made(trained_run: Path, streets: Path, tmp_path_factory) -> Lab:
+    folder = tmp_path_factory.mktemp("scored")
+    ids = [f"{trained_run.name[:-4]}{number:04}" for number in range(3)]
+    for run_id in ids:
+        shutil.copytree(trained_run, folder / run_id)
+    other = read_run(folder / ids[1]).config.model_dump()
+    other["training"]["epochs"] = 31.0
+    (folder / ids[1] / "config.json").write_text(read_config(other).model_dump_json())
+    with pytest.MonkeyPatch.context() as patch:
+        surroundings(patch, folder, streets)
+        for run_id in ids[:2]:
+            make_card(read_run(folder / run_id), CardSettings())
+        make_robustness(
+            read_run(folder / ids[0]), CardSettings(frames=2, boundary=False), kinds=("noise", "resolution")
+        )
+        make_submission(read_run(folder / ids[0]), "val")
+    return Lab(folder, ids)
+
+
+def surroundings(patch, folder: Path, streets: Path) -> None:
+    for name, value in {
+        "SEGLAB_CHECKPOINTS": folder,
+        "SEGLAB_DATA": streets.parent,
+        "SEGLAB_CACHE": folder / "cache",
+        "SEGLAB_WEIGHTS": folder / "none",
+    }.items():
+        patch.setenv(name, str(value))
+
+
+@pytest.fixture
+def lab(made: Lab, streets: Path, monkeypatch) -> Lab:
+    """Not to be written to."""
+    surroundings(monkeypatch, made.runs, streets)
+    return made
+
+
+def opened(runs: list[str] | None = None, **address: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=120).run()
+    app.switch_page("../pages/scores.py")
+    for name, value in address.items():
+        app.query_params[name] = value
+    if runs is not None:
+        app.query_params["runs"] = runs
+    app.run()
+    assert not app.exception
+    return app
+
+
+def words(app: AppTest) -> str:
+    kinds = (app.title, app.subheader, app.caption, app.error, app.info, app.markdown)
+    parts = [str(element.value) for kind in kinds for element in kind]
+    return "\n".join(parts + [each.proto.body for each in app.get("html") if "<style>" not in each.proto.body])
+
+
+def keys(app: AppTest) -> list[str]:
+    return [each.key for each in app.button if each.key]
+
+
+def test_without_a_run_it_says_how_to_get_one(places) -> None:
+    app = opened()
+    assert "Nothing to score yet" in words(app) and [each.label for each in app.button] == ["Train networks"]
+
+
+def test_a_run_without_a_card_shows_its_own_score_and_is_offered_to_be_scored(lab, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(scoring_jobs, "start_job", lambda module, what, folder: asked.append(what))
+    app = opened([lab.ids[2]])
+    shown = words(app)
+    assert "not scored so yet" in shown and "from training" in shown
+    assert "How it's scored: validation frames, at the training size, whole picture." in shown
+    assert "None of the chosen runs is scored so yet." in words(opened([lab.ids[2]], view="Classes"))
+    app.toggle(key="scored-flip").set_value(True).run()
+    app.button(key="score").click().run()
+    (what,) = asked
+    assert what["runs"] == [lab.ids[2]] and what["kind"] == "card" and what["settings"]["flip"]
+
+
+def test_cards_that_are_there_show_at_once(lab) -> None:
+    app = opened(lab.ids[:2])
+    shown = words(app)
+    card = read_card(list_cards(lab.runs / lab.ids[0])[0])
+    assert "score" not in keys(app)
+    assert f"<b>{card.scores.miou:.1%}</b> mIoU" in shown
+    assert ceiling_words(card.facts.ceiling, card.facts.pixels_per_cell) in shown
+    assert "Generated streets at 128 x 64, 4 validation frames, at the training size, whole picture" in shown
+    assert "as the runs scored themselves in training" in shown and "don't compare them" in shown
+    app.selectbox(key="sort-by").set_value("milliseconds").run()
+    assert not app.exception and not app.error
+
+
+def test_scores_per_class_and_category(lab) -> None:
+    app = opened(lab.ids[:2], view="Classes")
+    scores = read_card(list_cards(lab.runs / lab.ids[0])[0]).scores
+    assert f"{scores.iou[0]:.1%}" in words(app) and "mean IoU" in words(app) and "construction" in words(app)
+    app.segmented_control(key="per-class").set_value("boundary_f1").run()
+    assert "mean Boundary F1" in words(app)
+    app.segmented_control(key="per-class").set_value("iiou").run()
+    assert "mean iIoU" in words(app) and not app.error
+
+
+def test_the_frames_behind_a_cell_open_compare(lab) -> None:
+    app = opened(lab.ids[:1], view="Confusion")
+    scores = read_card(list_cards(lab.runs / lab.ids[0])[0]).scores
+    truth, seen = app.selectbox(key="true-class").value, app.selectbox(key="seen-as").value
+    names = scores.protocol.names
+    errors = scores.evaluated_confusion[:, :-1].copy()
+    for number in range(len(names)):
+        errors[number, number] = 0
+    assert errors[names.index(truth), names.index(seen)] == errors.max() > 0
+    frame, pixels, _ = scores.frames_behind(names.index(truth), names.index(seen))[0]
+    assert f"compare?image={frame}&amp;runs={lab.ids[0]}" in words(app) and f"{pixels:,} pixels" in words(app)
+    app.selectbox(key="seen-as").set_value(truth).run()
+    assert not app.exception and "4 of 4 frames" in words(app)
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        ("Calibration", "expected calibration error"),
+        ("Where it fails", "By distance from a boundary"),
+        ("Ceilings", "Cityscapes paper, Table 3"),
+        ("Cost", "can't be had better at no higher cost"),
+        ("Robustness", "as a share of the score"),
+        ("Benchmark", "4 frames"),
+    ],
+)
+def test_every_view_shows_what_was_scored(lab, view, expected) -> None:
+    app = opened(lab.ids[:2], view=view)
+    assert expected in words(app) and not app.error
+    if view == "Benchmark":
+        ((path, _),) = list_archives(lab.runs / lab.ids[0])
+        assert app.code[0].value == str(path) and app.get("download_button")
+
+
+def test_equal_runs_are_not_told_apart_and_their_settings_are(lab) -> None:
+    app = opened(lab.ids[:2], view="A or B")
+    shown = words(app)
+    assert "can't be told apart" in shown.replace("\\", "")
+    assert "training.epochs" in shown and "31.0" in shown
+    assert f"runs={lab.ids[0]}&amp;runs={lab.ids[1]}" in shown and "+0.0 points" in shown
+    assert "Choose two runs or more" in words(opened(lab.ids[:1], view="A or B"))
+
+
+def test_a_card_of_older_weights_is_marked_and_can_be_made_again(lab, places) -> None:
+    run = places.runs / lab.ids[0]
+    shutil.copytree(lab.runs / lab.ids[0], run)
+    state = run / "best" / "state.json"
+    state.write_text(state.read_text() + " ")
+    app = opened([run.name])
+    assert words(app).count("trained on since") >= 2 and "score" in keys(app)
+
+
+def job(**changes) -> None:
+    """Writes how a scoring stands, in place of its process."""
+    folder = scoring_jobs.jobs_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    now = time.time()
+    values = {"id": "20260101-000000-abcd", "asked": {"runs": [], "settings": asdict(CardSettings()), "kind": "card"}}
+    values |= {"began": now - 10, "updated": now} | changes
+    (folder / f"{values['id']}.json").write_text(json.dumps(asdict(Job(**values))))
+
+
+def test_a_scoring_that_goes_on_is_shown_to_everyone_and_can_be_stopped(places, lab, monkeypatch) -> None:
+    shutil.copytree(lab.runs / lab.ids[2], places.runs / lab.ids[2])
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    surroundings_of_job = {"runs": [lab.ids[2]], "settings": asdict(CardSettings(flip=True)), "kind": "robustness"}
+    monkeypatch.setattr(ProcessId, "is_alive", lambda self: True)
+    job(
+        asked=surroundings_of_job,
+        state="running",
+        what="Scoring under fog",
+        done=20,
+        total=80,
+        process=asdict(ProcessId(1, 1.0)),
+    )
+    app = opened([lab.ids[2]])
+    shown = words(app)
+    assert "The robustness of" in shown and "mirrored too" in shown and "This goes on when you close the tab." in shown
+    assert app.button(key="score").disabled
+    assert "Scoring under fog · 20 of 80 · about 30 s left" in app.get("progress")[0].proto.text
+    app.button(key="stop-scoring").click().run()
+    assert (scoring_jobs.jobs_folder() / "20260101-000000-abcd.stop").exists()
+    assert app.button(key="stop-scoring").label == "Stopping"
+
+
+def test_a_scoring_that_broke_off_or_left_runs_out_says_why(places, lab, monkeypatch) -> None:
+    shutil.copytree(lab.runs / lab.ids[2], places.runs / lab.ids[2])
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    job(state="failed", error="The disk is full.")
+    assert "broke off: The disk is full." in words(opened([lab.ids[2]]))
+    job(state="stopped")
+    assert "was stopped" in words(opened([lab.ids[2]]))
+    job(state="finished", result={"runs": [], "problems": {lab.ids[2]: "Its data are gone."}})
+    assert "could not be scored: Its data are gone." in words(opened([lab.ids[2]]))
+    monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
+    app = opened([lab.ids[2]])
+    app.button(key="score").click().run()
+    assert "read-only" in words(app)

@@ -1,0 +1,722 @@
+"""The Hub: the real client against a stand-in on this machine; what strangers put there is refused in words and never run.
+
+All calls go through one process of their own, since the client reads its settings when it is imported. It watches itself: every
+file that is opened for writing, every program that is started and every pickle that is read while a call lasts is noted down.
+"""
+
+import io
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save
+
+from core.errors import LabError
+from core.hub.card import model_card
+from core.hub.client import checked_repo
+from core.hub.jobs import cancel, jobs_folder, latest, start_pull, start_push, was_cancelled
+from core.hub.origin import Origin, read_origin
+from core.hub.pictures import may_show, sample_pictures
+from core.hub.published import published_text
+from core.labels import CITYSCAPES_19, CITYSCAPES_34
+from core.people import at_the_shell, person, set_source
+from core.places import PROJECT
+from core.runs import Notes, evaluations, list_runs, read_run, write_notes
+from tests.hub_server import READ_ONLY, TOKEN, Fault, Hub
+
+REPO = "anna/street-unet"
+NO_LONGER = "0123456789abcdef0123456789abcdef01234567"
+
+DRIVER = """
+import json, os, sys, traceback
+from pathlib import Path
+
+noted = []
+def watch(event, arguments):
+    if event == "open" and isinstance(arguments[0], str | bytes):
+        mode, flags = arguments[1], arguments[2]
+        writes = any(letter in mode for letter in "wax+") if mode else flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if writes:
+            noted.append(["write", os.path.abspath(os.fsdecode(arguments[0]))])
+    elif event in ("os.rename", "os.link", "os.symlink", "shutil.move", "shutil.copyfile"):
+        noted.append(["write", os.path.abspath(os.fsdecode(arguments[1]))])
+    elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree") and arguments[-1] in (-1, None):
+        # With another folder's handle beside it, a name is a part of what a removal goes through.
+        noted.append(["write", os.path.abspath(os.fsdecode(arguments[0]))])
+    elif event == "ctypes.dlopen" and "/" not in str(arguments[0]):
+        pass  # a library of the system, by a library
+    elif event in ("pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "ctypes.dlopen"):
+        noted.append(["run", f"{event} {arguments}"[:300]])
+
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+from core.errors import LabError
+from core.hub.pull import pull
+from core.hub.push import push
+from core.hub import load_model
+from core.runs import find_run
+from core.places import runs_folder
+import core.hub.unpacking, huggingface_hub, numpy as np
+huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 10_000  # of a small file as of a large one: what has come is kept piece by piece
+sys.addaudithook(watch)
+
+for line in sys.stdin:
+    call = json.loads(line)
+    os.environ.update(call["environment"])
+    for name in ("HF_TOKEN",):
+        if not call["environment"].get(name):
+            os.environ.pop(name, None)
+    told, answer = [], {}
+    noted.clear()
+    try:
+        if call["action"] == "pull":
+            answer["path"] = str(pull(call["repo"], call["revision"], progress=lambda *facts: told.append(facts)))
+        elif call["action"] == "push":
+            run = find_run(call["run"], runs_folder())
+            found = push(run, call["repo"], call["public"], call["own_pictures"], lambda *facts: told.append(facts))
+            answer |= vars(found)
+        else:
+            model = load_model(call["repo"], call["revision"])
+            labels = model.predict(np.load(call["image"])).labels
+            answer |= {"labels": labels.tolist(), "classes": model.checkpoint.classes}
+    except LabError as error:
+        answer["error"] = str(error)
+        answer["traceback"] = "".join(traceback.format_exception(error))
+    answer |= {"told": told, "noted": list(noted)}
+    print(json.dumps(answer), file=answers, flush=True)
+"""
+
+
+class Lab:
+    """The process with the real client, and what it may write to."""
+
+    def __init__(self, hub: Hub, home: Path) -> None:
+        self.hub, self.home = hub, home
+        self.log = home / "driver.log"
+        environment = os.environ | {
+            "HF_HOME": str(home),
+            "HF_ENDPOINT": hub.address,
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DOWNLOAD_TIMEOUT": "2",
+            "NO_PROXY": "127.0.0.1",
+            "no_proxy": "127.0.0.1",
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", DRIVER],
+                cwd=PROJECT,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def ask(self, action: str, repo: str = REPO, revision: str = "", token: str | None = None, **rest: object) -> dict:
+        names = ("SEGLAB_CHECKPOINTS", "SEGLAB_DATA", "SEGLAB_DATA_ROOTS", "SEGLAB_WEIGHTS", "SEGLAB_CACHE")
+        environment = {name: os.environ[name] for name in names if name in os.environ} | {"HF_TOKEN": token or ""}
+        call = {"action": action, "repo": repo, "revision": revision, "environment": environment}
+        print(json.dumps(call | {"public": False, "own_pictures": False} | rest), file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        assert line, self.log.read_text()[-3000:]
+        answer = json.loads(line)
+        allowed = [str(self.home), *(environment[name] for name in ("SEGLAB_CHECKPOINTS", "SEGLAB_CACHE"))]
+        outside = [
+            path
+            for kind, path in answer["noted"]
+            if kind == "write" and not path.startswith((*allowed, "/dev/", "/proc/"))
+        ]
+        assert not outside, "nothing is written but in the Hub's cache, the runs and the lab's cache"
+        assert not [what for kind, what in answer["noted"] if kind == "run"], "nothing is run"
+        assert TOKEN not in line and READ_ONLY not in line, "no sentence, progress or error holds the token"
+        return answer
+
+
+@pytest.fixture(scope="module")
+def hub_and_lab(tmp_path_factory):
+    hub = Hub()
+    lab = Lab(hub, tmp_path_factory.mktemp("hf"))
+    yield hub, lab
+    hub.close()
+    lab.process.kill()
+    lab.process.wait()
+    for path in lab.home.rglob("*"):
+        if path.is_file():
+            assert TOKEN.encode() not in path.read_bytes(), "the token is in no file"
+
+
+@pytest.fixture
+def hub(hub_and_lab, places, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    hub_and_lab[0].reset()
+    return hub_and_lab[0]
+
+
+@pytest.fixture
+def lab(hub_and_lab, hub):
+    shutil.rmtree(hub_and_lab[1].home / "hub", ignore_errors=True)
+    return hub_and_lab[1]
+
+
+@pytest.fixture
+def run(places, trained_run) -> Path:
+    """A trained run among the lab's own."""
+    return Path(shutil.copytree(trained_run, places.runs / trained_run.name))
+
+
+@pytest.fixture(scope="module")
+def files(trained_run) -> dict[str, bytes]:
+    """What a repository holds that the trained run was pushed to, without card and pictures."""
+    run, state = read_run(trained_run), json.loads((trained_run / "best/state.json").read_text())
+    row = max(evaluations(trained_run), key=lambda row: row["miou"])
+    text = published_text(run.config, run.classes, run.colors, state["step"], state["best_miou"], row, {})
+    return {"config.json": text.encode(), "model.safetensors": (trained_run / "best/model.safetensors").read_bytes()}
+
+
+def changed(files: dict[str, bytes], **values: object) -> dict[str, bytes]:
+    """The files with other values in config.json; a name with dots in it reaches into an object."""
+    config = json.loads(files["config.json"])
+    for name, value in values.items():
+        *outer, last = name.split("__")
+        place = config
+        for part in outer:
+            place = place[part]
+        place[last] = value
+    return files | {"config.json": json.dumps(config).encode()}
+
+
+def with_tensors(files: dict[str, bytes], change) -> dict[str, bytes]:
+    tensors = load_bytes(files["model.safetensors"])
+    change(tensors)
+    return files | {"model.safetensors": save(tensors)}
+
+
+def load_bytes(data: bytes) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load
+
+    return {name: tensor.clone() for name, tensor in load(data).items()}
+
+
+def nothing_came(places) -> bool:
+    return not list(places.runs.iterdir())
+
+
+# ---- there and back
+
+
+def test_a_run_is_pushed_in_one_private_commit_and_says_nothing_of_whose_it_was(hub, lab, run, places):
+    write_notes(run, Notes(name="Small <b>and</b> | quick", note="for nobody's eyes"))
+    pushed = lab.ask("push", token=TOKEN, run=run.name)
+    repo = hub.repos[REPO]
+    assert (pushed["repo"], pushed["commit"], pushed["is_private"]) == (REPO, repo.head, True) and repo.is_private
+    assert len(repo.commits) == 2, "the empty one, and all files in one"
+    assert set(repo.files) == {".gitattributes", "README.md", "config.json", "model.safetensors"} | {
+        f"samples/{number}.png" for number in (1, 2, 3)
+    }
+    assert repo.files["model.safetensors"] == (run / "best/model.safetensors").read_bytes()
+    config = json.loads(repo.files["config.json"])
+    assert [row["name"] for row in config["classes"]] == list(CITYSCAPES_19.classes)
+    assert config["preprocessing"]["multiple"] == 16 and len(config["preprocessing"]["mean"]) == 3
+    assert (config["preprocessing"]["height"], config["preprocessing"]["width"]) == (64, 128)
+    card = repo.files["README.md"].decode()
+    assert "pipeline_tag: image-segmentation" in card and f'load_model("{REPO}")' in card
+    assert "Small \\<b\\>and\\</b\\> \\| quick" in card and "| road |" in card and "mean IoU" in card
+    with Image.open(io.BytesIO(repo.files["samples/1.png"])) as picture:
+        assert picture.size == (256, 64)
+    everything = b"".join(repo.files.values())
+    for private in (b"nobody's eyes", str(places.other).encode(), str(Path.home()).encode(), run.name.encode()):
+        assert private not in everything
+    size = (run / "best/model.safetensors").stat().st_size
+    assert ["Sending the weights", size, size] in pushed["told"]
+
+
+def test_what_was_pushed_is_pulled_as_a_run_that_predicts_the_same(hub, lab, run, places):
+    from core.inference.predictor import Predictor
+
+    pushed = lab.ask("push", token=TOKEN, run=run.name)
+    pulled = Path(lab.ask("pull", token=TOKEN)["path"])
+    found = read_run(pulled)
+    assert (found.state, found.problem, found.name) == ("finished", None, "street-unet")
+    assert read_origin(pulled) == Origin(REPO, pushed["commit"])
+    assert found.classes == read_run(run).classes and found.has_checkpoint("best")
+    assert evaluations(pulled)[-1]["miou"] == max(row["miou"] for row in evaluations(run))
+    image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)
+    one, other = Predictor(run).predict(image), Predictor(pulled).predict(image)
+    assert np.array_equal(one.labels, other.labels) and np.array_equal(one.confidence, other.confidence)
+
+
+def test_the_same_commit_is_pulled_once_and_by_its_name_without_the_hub(hub, lab, files, places):
+    commit = hub.add(REPO, files).head
+    first = lab.ask("pull")["path"]
+    assert lab.ask("pull")["path"] == first and len(list_runs(places.runs)) == 1
+    hub.asked.clear()
+    assert lab.ask("pull", revision=commit)["path"] == first and not hub.asked
+
+
+def test_a_tag_and_a_commit_are_what_they_were(hub, lab, files, places):
+    repo = hub.add(REPO, changed(files, step=1))
+    repo.tags["v1"] = repo.head
+    hub.add(REPO, changed(files, step=2))
+    steps = [read_run(Path(lab.ask("pull", revision=name)["path"])).status.step for name in ("v1", "", "main")]
+    assert steps == [1, 2, 2]
+    assert {read_origin(each.path).commit for each in list_runs(places.runs)} == set(repo.commits)
+
+
+def test_three_lines_load_a_model_from_the_hub_and_from_a_folder(hub, lab, files, run, places):
+    hub.add(REPO, files)
+    image = places.other / "image.npy"
+    np.save(image, np.random.default_rng(0).integers(0, 256, (48, 96, 3), dtype=np.uint8))
+    there, here = (lab.ask("load", repo=name, image=str(image)) for name in (REPO, str(run)))
+    assert there["labels"] == here["labels"] and np.array(there["labels"]).shape == (48, 96)
+    assert there["classes"] == list(CITYSCAPES_19.classes)
+    assert [each.path for each in list_runs(places.runs)] == [run], "the list of runs stays as it was"
+
+
+def test_pushed_again_it_is_a_new_commit(hub, lab, run):
+    first = lab.ask("push", token=TOKEN, run=run.name)["commit"]
+    write_notes(run, Notes(name="Another name"))
+    second = lab.ask("push", token=TOKEN, run=run.name)["commit"]
+    assert first != second and list(hub.repos[REPO].commits)[1:] == [first, second]
+
+
+# ---- downloads that break
+
+
+def test_a_download_that_breaks_goes_on_where_it_was(hub, lab, files):
+    hub.add(REPO, files)
+    hub.faults = [Fault("GET .*model.safetensors", break_after=20_000, times=1)]
+    answer = lab.ask("pull")
+    assert Path(answer["path"], "best/model.safetensors").read_bytes() == files["model.safetensors"]
+    assert hub.ranges() == ["bytes=20000-"]
+
+
+def test_a_file_that_is_shorter_than_announced_is_not_taken(hub, lab, files, places):
+    hub.add(REPO, files)
+    announced = str(len(files["model.safetensors"]) + 7)
+    hub.faults = [Fault("HEAD .*model.safetensors", headers={"X-Linked-Size": announced})]
+    assert "Less of anna/street-unet arrived" in lab.ask("pull")["error"] and nothing_came(places)
+
+
+def test_a_file_that_is_longer_than_announced_is_ended(hub, lab, files, places):
+    hub.add(REPO, files)
+    hub.faults = [Fault("HEAD .*model.safetensors", headers={"X-Linked-Size": "1000"})]
+    assert "sends more of model.safetensors than it said" in lab.ask("pull")["error"] and nothing_came(places)
+
+
+@pytest.mark.parametrize(("name", "size"), [("model.safetensors", 5 * 2**30), ("config.json", 2_000_000)])
+def test_what_is_too_large_is_refused_before_it_comes(hub, lab, files, places, name, size):
+    hub.add(REPO, files)
+    hub.faults = [Fault(f"HEAD .*{name}", headers={"X-Linked-Size": str(size)})]
+    assert "Nothing was fetched" in lab.ask("pull")["error"] and nothing_came(places)
+    assert not [path for path in hub.paths("GET") if path.endswith(name)]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"ETag": '"../../../../evil"'}, {"X-Repo-Commit": "../../evil"}, {"X-Repo-Commit": NO_LONGER}]
+)
+def test_names_that_the_server_makes_up_lead_nowhere(hub, lab, files, places, headers):
+    hub.add(REPO, files)
+    hub.faults = [Fault("HEAD .*", headers=headers)]
+    assert "makes no sense" in lab.ask("pull")["error"] and nothing_came(places)
+
+
+# ---- refusals
+
+
+def test_a_wrong_revision_is_named(hub, lab, files, places):
+    hub.add(REPO, files)
+    for revision in ("v9", NO_LONGER, "../../main", "x" * 300):
+        assert "has no revision" in lab.ask("pull", revision=revision)["error"]
+    assert nothing_came(places)
+
+
+@pytest.mark.parametrize(
+    ("token", "sentence"),
+    [
+        (None, "Nobody is logged in to the Hugging Face Hub on this machine. Type 'hf auth login'"),
+        ("hf_wrong", "The Hub doesn't know this token"),
+        (READ_ONLY, "Your token may not write to anna/street-unet"),
+    ],
+)
+def test_who_may_not_push_is_told_what_to_do(hub, lab, run, token, sentence):
+    answer = lab.ask("push", token=token, run=run.name)
+    assert sentence in answer["error"] and "HfHub" not in answer["traceback"], "no error of the client comes with it"
+    assert not hub.repos
+
+
+def test_a_private_repository_without_and_with_a_token(hub, lab, files, places):
+    hub.add(REPO, files, private=True)
+    assert "There is no public anna/street-unet on the Hub" in lab.ask("pull")["error"]
+    assert "doesn't know this token" in lab.ask("pull", token="hf_old")["error"]
+    assert "that your token may see" in lab.ask("pull", repo="anna/other", token=TOKEN)["error"]
+    assert lab.ask("pull", token=READ_ONLY)["path"]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "sentence"),
+    [
+        (401, {}, "There is no public anna/street-unet"),
+        (403, {"X-Error-Code": "GatedRepo"}, "wants its conditions accepted first"),
+        (403, {}, "Your token may not read"),
+        (404, {"X-Error-Code": "RepoNotFound"}, "There is no public anna/street-unet"),
+        (429, {"Retry-After": "77"}, "too many requests from here. Try again in 77 seconds"),
+        (500, {}, "trouble of its own"),
+    ],
+)
+def test_refusals_of_a_pull_are_sentences(hub, lab, files, places, status, headers, sentence):
+    hub.add(REPO, files)
+    hub.faults = [Fault("GET /api/models", status, headers)]
+    assert sentence in lab.ask("pull")["error"] and nothing_came(places)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "status", "sentence"),
+    [
+        ("POST /api/repos/create", 429, "too many requests"),
+        ("POST /api/models/.*/commit", 403, "may not write"),
+        ("POST /api/models/.*/commit", 409, "being changed by somebody else"),
+        ("PUT /lfs/", 413, "too large"),
+    ],
+)
+def test_refusals_of_a_push_are_sentences(hub, lab, run, pattern, status, sentence):
+    hub.faults = [Fault(pattern, status)]
+    assert sentence in lab.ask("push", token=TOKEN, run=run.name)["error"]
+
+
+def test_answers_that_make_no_sense_are_a_sentence(hub, lab, places):
+    for body in (b"<html>", b"[]", b'{"id": 1}', b'{"id": "anna/street-unet", "sha": "../../x", "siblings": []}'):
+        hub.faults = [Fault("GET /api/models", 200, body=body)]
+        assert "Hub" in lab.ask("pull")["error"]
+    assert nothing_came(places)
+
+
+def test_a_hub_that_does_not_answer_is_given_up(hub, lab, files, places, monkeypatch):
+    hub.add(REPO, files)
+    hub.faults = [Fault("GET /api/models", hang=60)]
+    assert (
+        patient_ask("1", hub.address, REPO)
+        == "The Hugging Face Hub did not answer in time. It may be busy, or the connection slow: try again later."
+    )
+    assert nothing_came(places)
+
+
+@pytest.mark.parametrize(
+    ("offline", "sentence"), [("1", "switched off here by HF_HUB_OFFLINE"), ("0", "can't be reached")]
+)
+def test_without_the_hub(places, offline, sentence):
+    assert sentence in patient_ask("5", "http://127.0.0.1:9", REPO, offline)
+
+
+def patient_ask(patience: str, endpoint: str, repo: str, offline: str = "0") -> str:
+    """What a pull in a process with settings of its own says; no torch is needed until something has come."""
+    program = (
+        "import sys, core.hub.client as client\nclient.PATIENCE = float(sys.argv[1])\nfrom core.errors import LabError\n"
+        "from core.hub.pull import pull\ntry:\n    pull(sys.argv[2])\nexcept LabError as error:\n    print(error)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    settings = {"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": offline, "NO_PROXY": "127.0.0.1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, patience, repo],
+        cwd=PROJECT,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "repo", ["", "street", "../../etc", "anna/../x", "anna/street/unet", "anna/--", "anna/s t", "a" * 200 + "/b"]
+)
+def test_what_is_no_name_of_a_repository_is_asked_of_nobody(hub, lab, repo):
+    assert "Type OWNER/NAME" in lab.ask("pull", repo=repo)["error"] and not hub.asked
+
+
+def test_the_address_of_a_repository_is_its_name_too():
+    assert checked_repo(" https://huggingface.co/anna/street-unet/ ") == REPO
+
+
+# ---- what strangers may have put there
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.system, ("touch /tmp/a-pickle-was-read",)
+
+
+def test_pickles_are_never_fetched(hub, lab, files, places):
+    bomb = pickle.dumps(Bomb())
+    hub.add(REPO, {"config.json": files["config.json"], "pytorch_model.bin": bomb, "optimizer.pt": bomb})
+    assert "optimizer.pt only, a format that can carry programs" in lab.ask("pull")["error"]
+    hub.add(REPO, files | {"pytorch_model.bin": bomb, "handler.py": b"import os", "../../evil.py": b"x"})
+    assert lab.ask("pull")["path"]
+    assert not [path for path in hub.paths("GET") if path.endswith((".bin", ".pt", ".py"))]
+    assert not Path("/tmp/a-pickle-was-read").exists()
+
+
+def test_a_pickle_under_the_name_of_safetensors_is_not_read(hub, lab, files, places):
+    hub.add(REPO, files | {"model.safetensors": pickle.dumps(Bomb())})
+    assert "can't be read as safetensors" in lab.ask("pull")["error"] and nothing_came(places)
+
+
+def test_names_that_lead_out_are_never_asked_for(hub, lab, files, places):
+    evil = {"../../../evil.safetensors": b"x", "/etc/evil.json": b"{}", "..\\evil.json": b"{}"}
+    hub.add(REPO, evil)
+    assert "has no config.json and no model.safetensors" in lab.ask("pull")["error"]
+    hub.add(REPO, files | evil)
+    path = Path(lab.ask("pull")["path"])
+    asked = {each.rpartition("/resolve/")[2].partition("/")[2] for each in hub.paths("GET") if "/resolve/" in each}
+    assert asked == {"config.json", "model.safetensors"}
+    assert sorted(each.relative_to(path).as_posix() for each in path.rglob("*") if each.is_file()) == [
+        "best/model.safetensors",
+        "best/state.json",
+        "config.json",
+        "metrics.jsonl",
+        "notes.json",
+        "origin.json",
+        "plan.json",
+        "status.json",
+    ]
+
+
+def break_tensor(value: float):
+    def change(tensors: dict[str, torch.Tensor]) -> None:
+        tensors[next(name for name in tensors if name.endswith("weight"))].view(-1)[-1] = value
+
+    return change
+
+
+def drop(tensors: dict[str, torch.Tensor]) -> None:
+    tensors.pop("mean")
+
+
+def add(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["__class__"] = torch.zeros(1)
+
+
+def grow(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["mean"] = torch.zeros(1, 3, 64, 64)
+
+
+def retype(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["mean"] = tensors["mean"].double()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (break_tensor(float("nan")), "holds values that are no numbers"),
+        (break_tensor(float("-inf")), "holds values that are no numbers"),
+        (drop, "tensors are missing, first 'mean'"),
+        (add, "1 are too many, first '__class__'"),
+        (grow, "mean is F32 (1, 3, 64, 64), but must be F32 (1, 3, 1, 1)"),
+        (retype, "mean is F64 (1, 3, 1, 1), but must be F32"),
+    ],
+)
+def test_weights_that_are_not_the_networks_are_refused_by_name(hub, lab, files, places, change, sentence):
+    hub.add(REPO, with_tensors(files, change))
+    error = lab.ask("pull")["error"]
+    assert sentence in error and "Nothing was taken" in error and nothing_came(places)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff" * 100,
+        (2**62).to_bytes(8, "little") + b"{}",
+        (60).to_bytes(8, "little") + b'{"a":{"dtype":"F32","shape":[1000000],"data_offsets":[0,4]}}',
+    ],
+)
+def test_files_that_only_say_that_they_are_safetensors(hub, lab, files, places, data):
+    hub.add(REPO, files | {"model.safetensors": data})
+    assert "Nothing was taken" in lab.ask("pull")["error"] and nothing_came(places)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"[" * 100_000,
+        b'{"format": NaN}',
+        b"\xff\xfe",
+        b'{"format": "segmentation-lab"',
+        b'{"a":' * 50_000,
+        b'{"format": "segmentation-lab", "best_miou": Infinity}',
+    ],
+)
+def test_a_broken_config_is_a_sentence(hub, lab, files, places, text):
+    hub.add(REPO, files | {"config.json": text})
+    assert "config.json of anna/street-unet is broken" in lab.ask("pull")["error"] and nothing_came(places)
+
+
+ONE = {"name": "road", "color": [1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"format": "other"}, "is no network of this lab"),
+        ({"version": 2}, "another version of the lab"),
+        ({"run__model__family": "evil"}, "must be one of"),
+        ({"run__model__family": "os.system"}, "must be one of"),
+        ({"run__model": {"family": "reference", "architecture": "{}"}}, "comes from where it was published"),
+        ({"run__model__encoder": "../../evil"}, "encoder"),
+        ({"run__model__encoder": "no_such_encoder", "run__model__width": 32}, "timm knows no encoder"),
+        ({"run__model__width": 10**9}, "width"),
+        ({"run__training__hook": "import os"}, "hook"),
+        ({"run__dataset__name": "/etc"}, "must be one of"),
+        ({"run": []}, "can't be meant"),
+        ({"run__dataset": None}, "can't be meant"),
+        ({"classes": []}, "can't be meant"),
+        ({"classes": "road"}, "can't be meant"),
+        ({"classes": [ONE, ONE]}, "stands there twice"),
+        ({"classes": [{"name": f"c{n}", "color": [0, 0, 0]} for n in range(300)]}, "255 is the most"),
+        ({"classes": [{"name": "a\nb", "color": [0, 0, 0]}]}, "no name that can be shown"),
+        ({"classes": [{"name": "road", "color": [10**400, 0, 0]}]}, "can't be meant"),
+        ({"classes": [{"name": "road", "color": [0, 0, 0], "ids": [1]}]}, "names and colours"),
+        ({"classes": [ONE]}, "are of another network"),
+        ({"step": -1}, "no number that can be"),
+        ({"step": True}, "no number that can be"),
+        ({"best_miou": "1"}, "no number that can be"),
+        ({"best_miou": 7.0}, "no number that can be"),
+    ],
+)
+def test_a_config_that_can_not_be_meant_is_refused(hub, lab, files, places, values, sentence):
+    hub.add(REPO, changed(files, **values))
+    assert sentence in lab.ask("pull")["error"] and nothing_came(places)
+
+
+def test_paths_and_machines_of_strangers_are_not_taken_over(hub, lab, files, places):
+    values = {
+        "run__dataset__name": "cityscapes",
+        "run__dataset__root": "/etc",
+        "run__dataset__classes": "/etc/passwd",
+        "run__model__weights": "/etc/passwd.safetensors",
+        "run__training__device": "cuda:7",
+        "run__training__processes": 8,
+        "run__training__workers": 64,
+        "evaluation": {"iou": ["x"], "miou": 2},
+    }
+    hub.add(REPO, changed(files, **values))
+    found = read_run(Path(lab.ask("pull")["path"]))
+    assert found.config.dataset.root == str(places.data / "cityscapes")
+    assert (found.config.dataset.classes, found.config.model.weights) == ("auto", "auto")
+    training = found.config.training
+    assert (training.device, training.processes, training.workers) == ("auto", 1, -1)
+    assert evaluations(found.path) == []
+
+
+# ---- whose pictures, which repository
+
+
+@pytest.mark.parametrize(
+    ("name", "root", "own", "shown"),
+    [
+        ("streets", "", False, True),
+        ("cityscapes", "/data/cs", True, False),
+        ("folder", "/data/mine", False, False),
+        ("folder", "/data/mine", True, True),
+        ("folder", "/data/Cityscapes-copy", True, False),
+    ],
+)
+def test_whose_pictures_are_shown(run, tiny_config, name, root, own, shown):
+    config = tiny_config(dataset={"name": name, "root": root})
+    assert may_show(replace(read_run(run), config=config), own) == shown
+
+
+def test_a_run_on_cityscapes_is_pushed_without_pictures_and_with_the_terms(run, tiny_config):
+    cityscapes = replace(read_run(run), config=tiny_config(dataset={"name": "cityscapes", "root": "/data/cs"}))
+    assert sample_pictures(cityscapes, True) == {}
+    card = model_card(cityscapes, REPO)
+    assert "no commercial use" in card and "![" not in card and "/data" not in card
+
+
+def test_another_models_repository_is_not_overwritten(hub, lab, run):
+    hub.add(REPO, {"config.json": b'{"model_type": "bert"}', "model.safetensors": b"x"}, private=True)
+    assert "holds another model already" in lab.ask("push", token=TOKEN, run=run.name)["error"]
+    assert len(hub.repos[REPO].commits) == 1
+
+
+def test_what_shall_be_private_does_not_go_where_everyone_sees_it(hub, lab, run):
+    hub.add(REPO, {".gitattributes": b""})
+    assert "everyone can see it" in lab.ask("push", token=TOKEN, run=run.name)["error"]
+    assert not lab.ask("push", token=TOKEN, run=run.name, public=True)["is_private"]
+
+
+def test_a_class_table_of_another_size_comes_back_as_it_was(tiny_config):
+    from core.hub.published import read_published
+
+    text = published_text(tiny_config(), CITYSCAPES_34.classes, CITYSCAPES_34.colors, 3, 0.5, {}, {})
+    found = read_published(json.loads(text), REPO, lambda name, classes: "")
+    assert (found.space, found.step, found.best_miou) == (CITYSCAPES_34, 3, 0.5)
+
+
+# ---- the server's side
+
+
+@pytest.fixture
+def online(hub, lab, monkeypatch):
+    for name, value in {
+        "HF_HOME": str(lab.home),
+        "HF_ENDPOINT": hub.address,
+        "HF_HUB_OFFLINE": "0",
+        "HF_TOKEN": TOKEN,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def test_a_job_brings_a_run_and_says_how_far_it_is(hub, files, online, places, wait_until):
+    hub.add(REPO, files)
+    start_pull(REPO)
+    with pytest.raises(LabError, match="being done already"):
+        start_pull(REPO)
+    wait_until(lambda: not latest("pull").is_active, 180)
+    job = latest("pull")
+    assert job.state == "finished" and (places.runs / job.result["run"] / "best").is_dir()
+    assert latest("push") is None
+
+
+def test_a_job_that_hangs_is_cancelled_at_once(hub, files, online, places, wait_until):
+    hub.add(REPO, files)
+    hub.faults = [Fault("GET .*model.safetensors", hang=300)]
+    start_pull(REPO)
+    wait_until(lambda: latest("pull").what == "Fetching model.safetensors", 180)
+    cancel("pull", latest("pull"))
+    wait_until(lambda: not latest("pull").is_active, 60)
+    assert was_cancelled("pull", latest("pull")) and nothing_came(places)
+
+
+def test_a_job_that_fails_says_why_and_its_files_hold_no_token(hub, online, run, places, wait_until):
+    hub.faults = [Fault("POST /api/repos/create", 403)]
+    start_push(read_run(run), REPO, False, False)
+    wait_until(lambda: not latest("push").is_active, 180)
+    assert "may not write to anna/street-unet" in latest("push").problem
+    for path in jobs_folder("push").iterdir():
+        assert TOKEN not in path.read_text()
+
+
+def test_what_belongs_to_another_is_not_pushed(run, places):
+    run.joinpath("owner.txt").write_text("anna@example.org")
+    set_source(lambda: person("ben@example.org"))
+    try:
+        with pytest.raises(LabError, match="belongs to anna@example.org"):
+            start_push(read_run(run), REPO, False, False)
+    finally:
+        set_source(at_the_shell)

@@ -1,0 +1,560 @@
+"""Reports: every number as the files have it, whatever state the runs are in, whatever they are called."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from report_sources import Files, numbers_in_page, printed_value
+
+from core.config import RunConfig, read_config
+from core.errors import LabError
+from core.report.html import html_page
+from core.report.latex import latex_files, tex
+from core.report.references import REFERENCES
+from core.report.sections.reproduction import train_command
+from core.report.settings import SECTIONS, ReportSettings, checked_settings
+from core.report.shelf import delete_report, find_report, list_reports
+from core.report.structure import Paragraph, Report, Section, Table
+from core.report.used import NO_METHOD, used_settings
+from core.report.writing import write_report
+from core.runs import Notes, create_run, read_run, update_status, write_notes
+from core.scorecards.card import CardSettings
+from core.scorecards.making import make_robustness
+
+HOSTILE = "<script>alert(1)</script> 50% & $x_1$ \\input{/etc/passwd} {#~^} \"q\" 'é' 道"
+IDS = ("20260101-000001-unet-aaaa", "20260101-000002-unet-bbbb", "20260101-000003-unet-cccc")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, streets, trained_run, tiny_config):
+    """A report of two runs that differ, one with a hostile name, robustness scored; and their folder."""
+    from core.training.loop import train
+
+    folder = tmp_path_factory.mktemp("report")
+    runs = folder / "runs"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (
+            ("SEGLAB_CHECKPOINTS", runs),
+            ("SEGLAB_DATA", streets.parent),
+            ("SEGLAB_CACHE", folder / "cache"),
+            ("SEGLAB_WEIGHTS", folder / "none"),
+        ):
+            patch.setenv(name, str(value))
+        shutil.copytree(trained_run, runs / IDS[0])
+        update_status(runs / IDS[0], state="finished")
+        config = tiny_config(epochs=2, seed=5, rotation=10.0, optimizer="sgd")
+        create_run(config, runs).rename(runs / IDS[1])
+        state = train(runs / IDS[1], config, report=lambda **changes: None, should_stop=lambda: False)
+        update_status(runs / IDS[1], state=state, started=1000.0, ended=1090.0)
+        write_notes(runs / IDS[1], Notes(name=HOSTILE[:80]))
+        for run_id in IDS[:2]:
+            make_robustness(read_run(runs / run_id), CardSettings(frames=2), kinds=("noise", "resolution"))
+        said = []
+        settings = ReportSettings(IDS[:2], title=HOSTILE, author="A. Student", course="Vision & 100 %")
+        shelved = write_report(settings, folder / "out", lambda *told: said.append(told))
+    return shelved, runs, said
+
+
+def page_of(shelved):
+    return (shelved.path / "report.html").read_text(encoding="utf-8")
+
+
+def source_of(shelved):
+    with zipfile.ZipFile(shelved.path / "report.zip") as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+# ---- numbers
+
+
+def test_every_number_of_the_page_is_what_its_file_says(written):
+    shelved, runs, _ = written
+    files = Files(runs)
+    numbers = numbers_in_page(page_of(shelved))
+    assert len(numbers) > 200
+    kinds = set()
+    for value, scale, source, text in numbers:
+        assert files.value(source) == pytest.approx(value, rel=1e-12, abs=1e-12), source
+        shown, digits = printed_value(text)
+        assert abs(abs(shown) - abs(value * scale)) <= 0.5000001 * 10**-digits or text == f"{value:g}", (
+            text,
+            value,
+            source,
+        )
+        if re.search(
+            r":/facts/(frames|step|pixels_per_cell|size)|/(steps_total|train_frames|val_frames|seed|step|objects)$",
+            source,
+        ):
+            assert scale == 1 and "." not in text, (source, text)  # a count is no share
+        kinds.add(source.split(" ")[0] if " " in source else source.partition("/")[2].split(":")[0].split("/")[0])
+    assert {"bootstrap", "share", "mean", "reached", "confusion", "network", "rare", "frequent"} <= kinds
+    assert {"config.json", "plan.json", "scores", "train", "eval"} & kinds >= {
+        "config.json",
+        "plan.json",
+        "scores",
+        "train",
+    }
+
+
+def test_no_number_is_without_a_source_in_the_tables_of_results(written):
+    page = page_of(written[0])
+    for name in ("scores", "cost", "iou", "significance-table", "ceilings", "corruptions"):
+        table = re.search(rf'<figure id="{name}" class="table.*?</figure>', page, re.S)[0]
+        cells = re.findall(r'<td class="( best|)">(.*?)</td>', table)
+        assert cells
+        assert all("<data" in cell or cell in ("–", "") for _, cell in cells), name
+
+
+def test_the_latex_tables_have_the_same_numbers(written):
+    shelved, runs, _ = written
+    files, source = Files(runs), source_of(shelved)
+    printed_in_page = {(source, text) for _, _, source, text in numbers_in_page(page_of(shelved))}
+    tables = [name for name in source if name.endswith(".csv")]
+    assert len(tables) > 12
+    checked = 0
+    for name in tables:
+        lines = source[name].decode().splitlines()[1:]
+        body = source[name.replace(".csv", ".tex")].decode()
+        assert body.startswith("\\begin{tabular}") and "\\toprule" in body and "\\bottomrule" in body
+        for line in __import__("csv").reader(lines):
+            _, _, text, value, scale, where = line
+            assert files.value(where) == pytest.approx(float(value), rel=1e-12)
+            assert (where, text) in printed_in_page
+            assert tex(text.replace(" ", "\N{NO-BREAK SPACE}")) in body
+            checked += 1
+    assert checked > 150
+
+
+def test_the_best_of_a_column_is_bold_and_only_it(written):
+    page = page_of(written[0])
+    table = re.search(r'<figure id="scores".*?</figure>', page, re.S)[0]
+    rows = [
+        re.findall(r'<td class="( best|)"><data value="([^"]+)"', row) for row in re.findall(r"<tr>.*?</tr>", table)[1:]
+    ]
+    columns = list(zip(*rows, strict=True))
+    assert len(columns) >= 5
+    for place, column in enumerate(columns):
+        bold = [float(value) for mark, value in column if mark]
+        values = [float(value) for _, value in column]
+        winner = min(values) if place == len(columns) - 1 else max(values)  # the last is the calibration error
+        assert bold == [winner]
+
+
+# ---- what somebody typed
+
+
+class Checker(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.links, self.loads, self.events = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        for name, value in attributes:
+            if name == "href" and tag == "a":
+                self.links.append(value)
+            elif name in ("src", "href", "xlink:href", "data", "action", "srcset"):
+                self.loads.append(value)
+            if name.startswith("on"):
+                self.events.append(name)
+
+
+def test_the_page_runs_nothing_and_asks_nobody(written):
+    page = page_of(written[0])
+    checker = Checker()
+    checker.feed(page)
+    assert "script" not in checker.tags and not checker.events
+    assert not {"iframe", "object", "embed", "form", "base", "link"} & set(checker.tags)
+    assert all(load.startswith(("data:image/", "#")) for load in checker.loads)
+    assert all(link.startswith(("#", "https://arxiv.org/abs/")) for link in checker.links)
+    assert "default-src 'none'" in page and "@import" not in page
+    assert not re.findall(r"url\((?!#)", page)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_every_link_of_the_page_arrives(written):
+    page = page_of(written[0])
+    names = re.findall(r'\bid="([^"]+)"', page)
+    assert len(names) == len(set(names))
+    targets = set(re.findall(r'(?:href="#|url\(#)([^")]+)', page))
+    assert targets and not targets - set(names)
+
+
+def test_latex_escapes_whatever_is_typed(written):
+    main = source_of(written[0])["main.tex"].decode()
+    title = re.search(r"\\title\{(.*)\}", main)[1]
+    assert r"\textless{}script\textgreater{}" in title and r"\$x\_1\$" in title and r"\textbackslash{}input\{" in title
+    assert (
+        r"50\% \& " in title and r"\{\#\textasciitilde{}\textasciicircum{}\}" in title and r"\texttt{U+9053}" in title
+    )
+    assert r"\input{/etc" not in main
+    assert tex("a_b%") == r"a\_b\%" and tex("é–×") == r"é--$\times$" and tex("a\nb\x00") == r"a b\texttt{U+0000}"
+
+
+def test_latex_compiles(written, tmp_path):
+    if not shutil.which("pdflatex") or not shutil.which("bibtex"):
+        pytest.skip("there is no pdflatex; on Debian, texlive-latex-recommended and texlive-fonts-recommended have it")
+    for name, data in source_of(written[0]).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    latex = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "main.tex"]
+    for command in (latex, ["bibtex", "main"], latex, latex):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120)
+        assert done.returncode == 0, done.stdout[-2000:]
+    log = (tmp_path / "main.log").read_text(errors="replace")
+    assert "undefined references" not in log and "Citation" not in log and "Missing character" not in log
+    overfull = [float(width) for width in re.findall(r"Overfull \\hbox \(([\d.]+)pt too wide\)", log)]
+    assert max(overfull, default=0) < 12
+    assert (tmp_path / "main.pdf").stat().st_size > 20_000
+
+
+# ---- what is said
+
+
+def test_the_sections_are_there_and_conclusions_follow_from_tables(written):
+    page = page_of(written[0])
+    for name, title in SECTIONS.items():
+        assert f'<section id="{name}"' in page and f"<h2>{title}</h2>" in page
+    drafts = re.findall(r'<p class="draft">(.*?)</p>', page, re.S)
+    assert len(drafts) > 8 and "Draft for the author" in page
+    assert sum("follows" in draft for draft in drafts) >= len(drafts) - 2
+    assert "is better than" in page or "can&#39;t be told apart" in page
+    assert "trained once, with one seed" in page
+    assert "not learned from equally many crops" in page  # 60 steps of 4 against 8 of 2
+    assert "What would come next" in page
+
+
+def test_methodology_says_what_was_used_and_nothing_else(written):
+    page = page_of(written[0])
+    method = re.search(r'<section id="methodology".*?</section>', page, re.S)[0]
+    assert "turned by up to" in method and "momentum of" in method  # of the second run alone
+    assert "label smoothing" not in method and "accumulation" not in method and "drop path" not in method
+    assert "AdamW" in method and "stochastic gradient descent" in method
+
+
+def test_only_papers_that_are_named_are_listed(written):
+    shelved = written[0]
+    bib = source_of(shelved)["references.bib"].decode()
+    keys = re.findall(r"^@\w+\{(\w+),", bib, re.M)
+    cited = set(",".join(re.findall(r"\\cite\{([^}]+)\}", source_of(shelved)["main.tex"].decode())).split(","))
+    assert set(keys) == cited and "ronneberger2015unet" in keys and "long2015fcn" not in keys
+    assert all(f'id="ref-{key}"' in page_of(shelved) for key in keys)
+
+
+def test_bibtex_entries_are_whole():
+    for entry in REFERENCES.values():
+        assert entry.bibtex.count("{") == entry.bibtex.count("}") and 1970 < entry.year < 2027
+        assert not entry.arxiv or re.fullmatch(r"\d{4}\.\d{4,5}", entry.arxiv)
+        assert entry.author_words and "{" not in entry.venue_words + entry.plain_title
+
+
+def test_progress_only_grows(written):
+    _, _, said = written
+    assert all(0 <= done < total for _, done, total in said)
+    assert [done for _, done, _ in said] == sorted(done for _, done, _ in said)
+    assert any("Scoring" in what for what, _, _ in said)
+
+
+# ---- runs in any state
+
+
+def config_json(path, text):
+    (path / "config.json").write_text(text)
+
+
+def rewritten(path, change):
+    rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(change(row)) + "\n" for row in rows))
+
+
+def no_number(row):
+    return {name: None if isinstance(value, float) else value for name, value in row.items()} | (
+        {"iou": [None] * len(row["iou"]), "truth": [0.0] * len(row["iou"])} if row["kind"] == "eval" else {}
+    )
+
+
+def without_checkpoints(path):
+    for which in ("best", "last"):
+        shutil.rmtree(path / which)
+
+
+def moved(path):
+    values = json.loads((path / "config.json").read_text())
+    values["dataset"] |= {"name": "cityscapes", "root": str(path.parent.parent / "gone")}
+    (path / "config.json").write_text(json.dumps(values))
+
+
+def queued(path):
+    for name in ("plan.json", "metrics.jsonl"):
+        (path / name).unlink()
+    without_checkpoints(path)
+    update_status(path, state="queued", step=0, steps_total=None)
+
+
+def other_classes(path):
+    plan = json.loads((path / "plan.json").read_text())
+    for name in ("classes", "colors", "class_pixels"):
+        plan[name] = plan[name][:7]
+    (path / "plan.json").write_text(json.dumps(plan | {"space": "other"}))
+    rewritten(path, lambda row: row | {name: row[name][:7] for name in ("iou", "predicted", "truth") if name in row})
+    without_checkpoints(path)
+
+
+STATES = {
+    "queued": (queued, "has not begun to train"),
+    "running": (lambda path: update_status(path, state="running", step=30), "ended without a word"),  # nobody is there
+    "stopped": (lambda path: update_status(path, state="stopped", step=30), "was stopped before its end"),
+    "failed without a plan": (
+        lambda path: (queued(path), update_status(path, state="failed", failure="data", error="There are no frames.")),
+        "There are no frames.",
+    ),
+    "diverged": (
+        lambda path: (rewritten(path, no_number), update_status(path, state="failed", failure="diverged", error="It ran away.")),
+        "It ran away.",
+    ),
+    "no checkpoint": (without_checkpoints, "those of its best evaluation"),
+    "no evaluation": (
+        lambda path: (without_checkpoints(path), (path / "metrics.jsonl").write_text("")),
+        "it has not been scored yet",
+    ),
+    "no metrics at all": (lambda path: (path / "metrics.jsonl").unlink(), "mean IoU"),
+    "no validation labels": (lambda path: (rewritten(path, no_number), without_checkpoints(path)), "has no score"),
+    "moved data": (moved, "There is no folder"),
+    "other classes": (other_classes, "two groups"),
+    "broken plan": (lambda path: (path / "plan.json").write_text("[1"), "mean IoU"),
+    "torn metrics": (lambda path: (path / "metrics.jsonl").write_text('{"kind": "eval", "st'), "mean IoU"),
+}  # fmt: skip
+
+
+WITHOUT_DRAWINGS = tuple(name for name in SECTIONS if name != "architectures")
+"""Networks are described as they are configured, whatever became of the run."""
+
+
+def is_sensible(page):
+    words = re.sub(r"<svg.*?</svg>", "", page, flags=re.S).replace("None of these", "")
+    assert "None" not in words and "nan" not in re.findall(r"<data[^>]*>([^<]*)</data>", page)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_run_in_any_state_makes_a_sensible_document(written, places, monkeypatch, state):
+    monkeypatch.setenv("SEGLAB_CACHE", str(written[1].parent / "cache"))
+    shutil.copytree(written[1] / IDS[0], places.runs / IDS[2])
+    change, sentence = STATES[state]
+    change(places.runs / IDS[2])
+    page = page_of(write_report(ReportSettings(IDS[2:], sections=WITHOUT_DRAWINGS), places.other / "out"))
+    is_sensible(page)
+    if state != "other classes":
+        assert sentence in page.replace("&#39;", "'")
+
+
+def test_runs_in_many_states_stand_beside_each_other(written, places, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(written[1].parent / "cache"))
+    ids = [*IDS[:2]]
+    for run_id in ids:
+        shutil.copytree(written[1] / run_id, places.runs / run_id)
+    sentences = []
+    for place, state in enumerate(
+        ("queued", "diverged", "no checkpoint", "moved data", "other classes", "failed without a plan")
+    ):
+        ids.append(f"20260101-00001{place}-unet-dddd")
+        shutil.copytree(written[1] / IDS[0], places.runs / ids[-1])
+        STATES[state][0](places.runs / ids[-1])
+        sentences.append(STATES[state][1])
+    shelved = write_report(ReportSettings(tuple(ids), sections=WITHOUT_DRAWINGS), places.other / "out")
+    page = page_of(shelved).replace("&#39;", "'")
+    is_sensible(page)
+    assert "is better" in page or "can't be told apart" in page
+    for sentence in sentences[:4] + sentences[5:]:
+        assert sentence in page
+    assert "can't all be compared" in page and "Data of group 2" in page
+    names = re.findall(r'\bid="([^"]+)"', page)
+    assert len(names) == len(set(names))
+
+
+def test_a_broken_config_is_left_out_and_alone_refused(written, places):
+    _, runs, _ = written
+    for run_id in IDS[:2]:
+        shutil.copytree(runs / run_id, places.runs / run_id)
+    (places.runs / IDS[1] / "config.json").write_text('{"dataset":')
+    shelved = write_report(ReportSettings(IDS[:2], sections=("introduction",)), places.other / "out")
+    assert "is left out" in shelved.notes[0] and IDS[1] in shelved.notes[0]
+    with pytest.raises(LabError, match=r"Nothing can be said of these runs.*config\.json"):
+        write_report(ReportSettings(IDS[1:2]), places.other / "other")
+    with pytest.raises(LabError, match="There is no run"):
+        write_report(ReportSettings(("20200101-000000-fcn-0000",)), places.other / "other")
+    assert not (places.other / "other").exists() and not list(places.other.glob(".other*"))
+
+
+def test_pictures_of_cityscapes_are_left_out_unless_asked_for(written, places, streets, monkeypatch):
+    _, runs, _ = written
+    monkeypatch.setenv("SEGLAB_CACHE", str(runs.parent / "cache"))
+    path = places.runs / IDS[0]
+    shutil.copytree(runs / IDS[0], path)
+    values = json.loads((path / "config.json").read_text())
+    values["dataset"] |= {"name": "cityscapes", "root": str(streets)}  # the same layout
+    (path / "config.json").write_text(json.dumps(values))
+    chosen = ("introduction", "results")
+    plain = write_report(ReportSettings(IDS[:1], sections=chosen), places.other / "plain")
+    assert "<img" not in page_of(plain) and not [name for name in source_of(plain) if name.startswith("images/")]
+    assert any("may be used for research and teaching, but not passed on" in note for note in plain.notes)
+    asked = write_report(ReportSettings(IDS[:1], sections=chosen, pictures=True), places.other / "asked")
+    assert page_of(asked).count("<img") >= 9 and not asked.notes
+    assert "not with published results" in page_of(asked)
+
+
+# ---- settings, shelf, commands
+
+
+def test_settings_are_checked():
+    with pytest.raises(LabError, match="at least one run"):
+        checked_settings(ReportSettings(()))
+    with pytest.raises(LabError, match="room for 8"):
+        checked_settings(ReportSettings(tuple(str(number) for number in range(9))))
+    with pytest.raises(LabError, match="no section 'x'"):
+        checked_settings(ReportSettings(("a",), sections=("x",)))
+    with pytest.raises(LabError, match="at least one section"):
+        checked_settings(ReportSettings(("a",), sections=()))
+    with pytest.raises(LabError, match="title has 201 characters"):
+        checked_settings(ReportSettings(("a",), title="x" * 201))
+    found = checked_settings(ReportSettings(("a", "a", "b"), title=" a\n\x00b ", sections=("results", "introduction")))
+    assert found.runs == ("a", "b") and found.title == "a b" and found.sections == ("introduction", "results")
+
+
+def test_reports_are_kept_found_and_deleted(written, places, monkeypatch):
+    shelved, _, _ = written
+    monkeypatch.setenv("SEGLAB_REPORTS", str(places.other / "reports"))
+    assert list_reports() == []
+    name = "20260101-000000-report-abcd"
+    shutil.copytree(shelved.path, places.other / "reports" / name)
+    (places.other / "reports" / "20260101-000000-report-dcba").mkdir()  # half of one
+    assert [report.id for report in list_reports()] == [name] and find_report(name).title == shelved.title
+    for wrong in ("..", "../reports", "20260101-000000-report-dcba", "20260101-000000-report-abcd/", ""):
+        with pytest.raises(LabError, match="no such report"):
+            find_report(wrong)
+    delete_report(name)
+    assert list_reports() == []
+
+
+def test_every_setting_is_used_by_some_run_or_said_elsewhere():
+    everything = {
+        f"{part}.{name}" for part, detail in RunConfig.model_fields.items() for name in detail.annotation.model_fields
+    }
+    configs = [
+        {"model": {"family": "fcn", "encoder": "vgg16", "freeze": True}},
+        {"model": {"family": "unet", "encoder": "plain"}},
+        {"model": {"family": "unet"}},
+        {"model": {"family": "vit"}, "training": {"layer_decay": 0.7, "encoder_rate": 0.1}},
+        {"dataset": {"annotations": "fine+coarse", "train_limit": 5, "train_sample": 1, "val_limit": 2, "cache": "jpeg"}},
+        {"dataset": {"name": "folder", "root": "/x"}},
+        {"training": {"minutes": 0, "accumulation": 2, "stop_early": "miou", "processes": 2, "rotation": 5, "blur": 0.1}},
+        {"training": {"rare_crops": 0.5, "optimizer": "sgd", "schedule": "step", "ema": 0.9, "label_smoothing": 0.1}},
+        {"training": {"schedule": "polynomial", "warm_up": 0.1, "added_loss": "dice"}},
+    ]  # fmt: skip
+    used = {f"{part}.{name}" for values in configs for part, name in used_settings(read_config(values))}
+    assert used | NO_METHOD == everything and not used & NO_METHOD
+    plain = {f"{part}.{name}" for part, name in used_settings(read_config({}))}
+    assert not {"training.momentum", "training.gamma", "model.head", "dataset.coarse_weight", "training.epochs"} & plain
+    dice = {name for _, name in used_settings(read_config({"training": {"loss": "dice"}}))}
+    assert "class_weights" not in dice and "label_smoothing" not in dice
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {
+            "model": {"family": "vit", "grad_checkpointing": True},
+            "training": {"minutes": 5.0, "flip": False, "seed": 7},
+        },
+        {
+            "dataset": {"name": "cityscapes", "root": "/a b/$c'd", "annotations": "fine+coarse"},
+            "training": {"zoom_max": 1.5},
+        },
+    ],
+)
+def test_the_command_makes_the_same_config(values, monkeypatch):
+    import shlex
+
+    from core.__main__ import _parser
+    from core.commands.options import wanted_config
+
+    config = read_config(values)
+    words = shlex.split(train_command(config))
+    assert words[:4] == ["python", "-m", "core", "train"]
+    assert wanted_config(_parser().parse_args(words[3:])) == config
+
+
+def test_equal_epochs_give_equal_steps():
+    from core.report.material import Subject
+    from core.report.sections.reproduction import same_epochs
+    from core.runs import Run, Status
+    from core.training.plan import count_steps
+
+    for steps in (1, 7, 60, 409, 12_345):
+        config = read_config({"training": {"minutes": 5.0, "batch_size": 8}})
+        run = Run(None, Status("finished", 0.0), config, plan={"steps_total": steps, "train_frames": 409})
+        epochs = same_epochs(Subject(run, "x", "#000", {}))
+        training = config.training.model_copy(update={"minutes": 0.0, "epochs": epochs})
+        assert count_steps(training, 409, 0, 1, 1) == steps
+
+
+def test_the_command_line_writes_a_report(written, places, monkeypatch, capsys):
+    from core.__main__ import main
+
+    _, runs, _ = written
+    monkeypatch.setenv("SEGLAB_CACHE", str(runs.parent / "cache"))
+    shutil.copytree(runs / IDS[0], places.runs / IDS[0])
+    out = places.other / "report"
+    words = [
+        "report",
+        "aaaa",
+        "--out",
+        str(out),
+        "--sections",
+        "results",
+        "conclusions",
+        "--title",
+        "A title",
+        "--json",
+    ]
+    assert main(words) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["title"] == "A title" and sorted(path.name for path in out.iterdir()) == [
+        "report.html", "report.json", "report.zip",
+    ]  # fmt: skip
+    assert 'id="methodology"' not in (out / "report.html").read_text()
+    assert main(words) == 42 and "is there already" in capsys.readouterr().out
+
+
+def test_a_job_writes_onto_the_shelf(written, places, monkeypatch, wait_until):
+    from core.report.jobs import latest_writing, start_report, stop_writing
+
+    _, runs, _ = written
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    monkeypatch.setenv("SEGLAB_REPORTS", str(places.other / "reports"))
+    shutil.copytree(runs / IDS[0], places.runs / IDS[0])
+    job = start_report(ReportSettings(IDS[:1], sections=("introduction",)))
+    with pytest.raises(LabError, match="being done already"):
+        start_report(ReportSettings(IDS[:1]))
+    done = wait_until(lambda: (now := latest_writing()) and not now.is_active and now, 120)
+    assert (done.id, done.state) == (job.id, "finished"), done
+    assert find_report(done.result["id"]).settings.runs == IDS[:1]
+    job = start_report(ReportSettings(IDS[:1], robustness=True))
+    stop_writing(job)
+    done = wait_until(lambda: (now := latest_writing()) and not now.is_active and now, 120)
+    assert done.state == "stopped" and len(list_reports()) == 1
+
+
+def test_an_empty_report_is_a_document():
+    report = Report("T", "", "", 0.0, (Section("a", "A", (Paragraph(("words",)), Table("t", ("c",), ("x",), ()))),))
+    assert "<h2>A</h2>" in html_page(report)
+    files = dict(latex_files(report))
+    assert "main.tex" in files and "references.bib" not in files
+    assert replace(report, title="U").title == "U" and io.BytesIO(files["main.tex"]).read()
