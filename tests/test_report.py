@@ -21,7 +21,7 @@ from core.report.sections.reproduction import train_command
 from core.report.settings import SECTIONS, ReportSettings, checked_settings
 from core.report.shelf import delete_report, find_report, list_reports
 from core.report.structure import Paragraph, Report, Section, Table
-from core.report.used import NO_METHOD, used_settings
+from core.report.used import NO_METHOD, PARTS, used_settings
 from core.report.writing import write_report
 from core.runs import Notes, create_run, read_run, update_status, write_notes
 from core.scorecards.card import CardSettings
@@ -443,14 +443,12 @@ def test_reports_are_kept_found_and_deleted(written, places, monkeypatch):
 
 
 def test_every_setting_is_used_by_some_run_or_said_elsewhere():
-    everything = {
-        f"{part}.{name}" for part, detail in RunConfig.model_fields.items() for name in detail.annotation.model_fields
-    }
+    everything = {f"{part}.{name}" for part in PARTS for name in RunConfig.model_fields[part].annotation.model_fields}
     configs = [
         {"model": {"family": "fcn", "encoder": "vgg16", "freeze": True}},
-        {"model": {"family": "unet", "encoder": "plain"}},
+        {"model": {"family": "unet", "encoder": "plain", "dropout": 0.1}},
         {"model": {"family": "unet"}},
-        {"model": {"family": "vit"}, "training": {"layer_decay": 0.7, "encoder_rate": 0.1}},
+        {"model": {"family": "vit", "drop_path": 0.1}, "training": {"layer_decay": 0.7, "encoder_rate": 0.1}},
         {"dataset": {"annotations": "fine+coarse", "train_limit": 5, "train_sample": 1, "val_limit": 2, "cache": "jpeg"}},
         {"dataset": {"name": "folder", "root": "/x"}},
         {"training": {"minutes": 0, "accumulation": 2, "stop_early": "miou", "processes": 2, "rotation": 5, "blur": 0.1}},

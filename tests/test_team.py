@@ -111,7 +111,9 @@ def test_more_processes_than_were_started_are_refused(monkeypatch):
 
 
 def test_a_team_whose_leader_hangs_ends_within_a_minute(places, tiny_config):
-    config = tiny_config(epochs=5000, batch_size=4, processes=2)
+    config = tiny_config(
+        epochs=5000, batch_size=4, processes=2, checkpoint_seconds=1000
+    )  # while it writes one, patience is longer
     run = create_run(config, places.runs)
     update_status(run, state="queued")
     launcher, children = start_together(run), []

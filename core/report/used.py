@@ -5,11 +5,15 @@ from core.config import RunConfig
 REGION_LOSSES = frozenset({"dice", "jaccard", "lovasz"})
 SMOOTHED = frozenset({"cross-entropy", "ohem"})
 
+PARTS = ("dataset", "model", "training")
+"""Parts of a config that say what was computed; the others say where, and who was told."""
+
 NO_METHOD = frozenset(
     {
         "dataset.name",  # said in the introduction
         "dataset.root",  # a place on a disk; it is part of the commands
         "model.encoder",  # said by its title, with the default filled in
+        "model.architecture",  # of a network that others published, whose repository says it
         "model.weights",  # the plan says what was really loaded
         "model.grad_checkpointing",  # costs time, changes no number
         "training.checkpoint_seconds",
@@ -26,7 +30,7 @@ NO_METHOD = frozenset(
 def used_settings(config: RunConfig) -> list[tuple[str, str]]:
     """Part and name of each setting that was used, in the order of the config."""
     found = []
-    for part in type(config).model_fields:
+    for part in PARTS:
         for name in type(getattr(config, part)).model_fields:
             if f"{part}.{name}" not in NO_METHOD and _is_used(config, part, name):
                 found.append((part, name))

@@ -57,7 +57,10 @@ class DivergenceWatch:
             self._batch = batch
             yield batch
 
-    def _look(self, *_: object) -> None:
+    def _look(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
+        # A fused optimizer is asked to step in any case, and itself leaves out what the scaler found too large.
+        if bool(getattr(optimizer, "found_inf", None)):
+            return
         gradient = None if self._first is None else self._first.grad
         if self._batch is None or gradient is None or self._step % self._every or bool(torch.isfinite(gradient).all()):
             return
