@@ -17,7 +17,7 @@ run: .venv/lab
 test: .venv/tests chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 benchmarks: .venv/tests
 	$(BIN)/python benchmarks/models.py

@@ -47,6 +47,9 @@ def export_panel(run_id: str) -> None:
 @st.fragment
 def _formats(run_id: str) -> None:
     run = read_run(runs_folder() / run_id)
+    if run.config is None:
+        st.caption(f"This run can't be exported. {run.problem}")
+        return
     for format in FILES:
         with st.container(border=True):
             st.markdown(f"**{TITLES[format]}**")

@@ -12,7 +12,9 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 # Streamlit tells routes of one's own nothing of its sign-in; this reads the cookie as its socket does.
 from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
 
-from app.widgets import empty_state
+from app.widgets import empty_state, failed_state
+from core.errors import LabError
+from core.extras import check_extra
 from core.people import THE_LAB, Person, person
 
 COOKIE = "_streamlit_user"
@@ -45,6 +47,11 @@ def sign_in_page() -> None:
     empty_state(
         "Sign in to the lab", "Everyone who signs in sees every run; your own are yours to stop, rename and delete."
     )
+    try:
+        check_extra("sign-in")
+    except LabError as error:
+        failed_state(error)
+        return
     _, middle, _ = st.columns([2, 2, 2])
     for name in providers() or [""]:
         label = f"Sign in with {name.capitalize()}" if name else "Sign in"

@@ -176,7 +176,7 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
     if miou is not None:
         facts.append(f"best mIoU {miou:.1%}")
     sentence = status.error or run.problem
-    if state == "lost":
+    if state == "lost" and run.config is not None:
         sentence = "The training is gone without a word: the machine was switched off, or its processes were killed, or the disk was full. Resume it to go on."
     if run.notes.name:
         facts.insert(0, run.title)

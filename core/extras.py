@@ -9,6 +9,7 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tensorboard": ("TensorBoard event files", ("tensorboard",)),
     "mlflow": ("MLflow", ("mlflow",)),
     "wandb": ("Weights & Biases", ("wandb",)),
+    "sign-in": ("Signing in", ("authlib", "httpx")),
 }
 """What each extra is called, and the modules that it takes. `requirements-extras.txt` names the packages that bring them."""
 

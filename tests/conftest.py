@@ -136,6 +136,24 @@ def wait_until() -> Callable[..., Any]:
     return wait
 
 
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """`figure("3 models, 61 frames/s")`: what a test measured; stands in the summary at the end."""
+    return lambda line: record_property("figure", line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures of all tests, those of other worker processes too."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    lines = [
+        f"{report.nodeid}: {value}" for report in reports for name, value in report.user_properties if name == "figure"
+    ]
+    if lines:
+        terminalreporter.section("figures, on a machine as busy as it was")
+        for line in dict.fromkeys(lines):
+            terminalreporter.line(line)
+
+
 @pytest.fixture(autouse=True)
 def _no_download(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever a test does to the environment, the next one finds the Hub switched off again."""

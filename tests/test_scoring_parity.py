@@ -92,13 +92,13 @@ def test_scores_equal_the_official_ones_on_generated_streets(kind, drawn, tmp_pa
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_scores_equal_the_official_ones_on_full_size_frames(kind, shared, tmp_path, monkeypatch):
+def test_scores_equal_the_official_ones_on_full_size_frames(kind, shared, tmp_path, monkeypatch, figure):
     files = sorted((shared / "data/cityscapes-fullres").glob("gtFine/*/*/*_labelIds.png"))
     if not files:
         pytest.skip("there are no full-size frames")
     assert cv2.imread(str(files[0]), cv2.IMREAD_UNCHANGED).shape == FULL_SIZE
     difference = largest_difference(files, kind, tmp_path, monkeypatch)
-    print(f"{kind}: largest difference {difference}")
+    figure(f"largest difference {difference}")
     assert difference == 0
 
 

@@ -436,7 +436,7 @@ def peak_bytes(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells a process's largest size")
-def test_bad_uploads_are_a_sentence_each_in_time_and_within_memory(tmp_path, capsys):
+def test_bad_uploads_are_a_sentence_each_in_time_and_within_memory(tmp_path, figure):
     worker = InferenceWorker()
     good = encoded(picture(), "PNG")
     worker.decode(good)  # its start is not theirs
@@ -467,8 +467,7 @@ def test_bad_uploads_are_a_sentence_each_in_time_and_within_memory(tmp_path, cap
     finally:
         worker.close()
     assert peak < DECODER_BYTES
-    with capsys.disabled():
-        print(
-            f"\n{32 + MUTATIONS} bad uploads: {refused} refused in words, slowest {slowest[1]:.2f} s ({slowest[0]}), "
-            f"peak {peak / 2**20:.0f} MiB, {deaths} decoders died and were replaced"
-        )
+    figure(
+        f"{32 + MUTATIONS} bad uploads: {refused} refused in words, slowest {slowest[1]:.2f} s ({slowest[0]}), "
+        f"peak {peak / 2**20:.0f} MiB, {deaths} decoders died and were replaced"
+    )

@@ -132,7 +132,7 @@ def watch(page: Page, live: Path, log: MetricsLog, first: int, seconds: float) -
 
 
 def test_each_gets_their_own_answer_and_the_server_stays_idle(
-    browser: Browser, url: str, runs: Path, trained_run: Path
+    browser: Browser, url: str, runs: Path, trained_run: Path, figure: Callable[[str], None]
 ) -> None:
     live = next(path for path in runs.iterdir() if path.name != trained_run.name)
     log = MetricsLog(live)
@@ -164,7 +164,7 @@ def test_each_gets_their_own_answer_and_the_server_stays_idle(
     began, before = time.monotonic(), cpu_seconds(server)
     step = watch(people[0].curves, live, log, step, WATCHED_S)
     watching = (cpu_seconds(server) - before) / (time.monotonic() - began)
-    print(f"\nserver's share of a core: {asking:.1%} while five ask, {watching:.1%} while five watch")
+    figure(f"server's share of a core: {asking:.1%} while five ask, {watching:.1%} while five watch")
     for person in people:
         person.curves.locator(".lab-card", has_text=f"step {step} of 1000").wait_for()
         person.context.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,7 +112,7 @@ def show(page: Page, url: str, count: int) -> None:
     page.evaluate(FIND)
 
 
-def test_speed_at_full_size_with_no_request(page: Page, served: tuple[str, np.ndarray]) -> None:
+def test_speed_at_full_size_with_no_request(page: Page, served: tuple[str, np.ndarray], figure) -> None:
     url, _ = served
     show(page, url, 3)
     page.reload()
@@ -139,7 +138,7 @@ def test_speed_at_full_size_with_no_request(page: Page, served: tuple[str, np.nd
     assert page.locator(".viewer").get_attribute("data-scale") == scale != "1.00"
     show(page, url, 8)
     figures["pan of eight, frames/s"] = page.evaluate(FRAMES, "pan")
-    print("\n" + json.dumps({name: round(value, 2) for name, value in figures.items()}, indent=2))
+    figure("; ".join(f"{name}: {value:.2f}" for name, value in figures.items()))
     assert all(np.isfinite(value) and value > 0 for name, value in figures.items() if name != "hover, ms")
 
 
