@@ -13,7 +13,7 @@ from core.families import REFERENCE
 from core.hub.card import model_card
 from core.hub.client import is_logged_in
 from core.hub.jobs import Action, cancel, latest, start_pull, start_push, was_cancelled
-from core.people import is_read_only, may_change
+from core.people import check_may_speak_for_the_lab, is_read_only, may_change
 from core.places import runs_folder
 from core.runner.jobs import Job
 from core.runs import Run, read_run
@@ -27,6 +27,11 @@ def share_panel(run_id: str) -> None:
     if not may_change(run.owner):
         return
     with st.expander("Share on the Hub", icon=":material/cloud_upload:"):
+        try:
+            check_may_speak_for_the_lab("push a run")
+        except LabError as error:
+            st.caption(str(error))
+            return
         job = latest("push")
         if job and job.is_active:
             _progress("push")

@@ -118,6 +118,15 @@ def check_may_change(owner: str, what: str) -> None:
         )
 
 
+def check_may_speak_for_the_lab(what: str) -> None:
+    """Raises LabError where the one who is asking may not use the lab's own login elsewhere; `what` says for what, "push a run"."""
+    check_may_work()
+    if not acting().is_admin:
+        raise LabError(
+            f"Only an admin can {what} from here: it would go out in the name of the lab's own login, not in yours."
+        )
+
+
 def most_queued() -> int:
     """How many runs one person may have waiting or training; 0 for any number."""
     return _number("SEGLAB_MOST_QUEUED")

@@ -4,9 +4,11 @@ import os
 
 import pytest
 
-from core import people, runner
+from core import extras, people, runner
 from core.data.collections import delete_collection, save_collection
 from core.errors import LabError
+from core.extras import check_extra
+from core.hub.jobs import start_push
 from core.people import THE_LAB, Allowance, Person, acting, is_read_only, may_change, person, read_owner, set_source
 from core.runner.jobs import run_job, start_job, stop_job
 from core.runs import Notes, create_run, list_runs, read_run, update_status, write_notes
@@ -173,3 +175,20 @@ def test_an_account_that_does_not_own_the_folder_acts_for_itself(places, monkeyp
     assert people.at_the_shell().id == "account daemon" and not people.at_the_shell().is_admin
     os.chown(places.runs, 1, -1)
     assert people.at_the_shell() == person("ann@x.org")
+
+
+def test_the_labs_login_to_the_hub_is_an_admins_to_use(run_of, asking, monkeypatch):
+    monkeypatch.setenv("SEGLAB_ADMINS", BOB.id)
+    run = read_run(run_of(ANN))
+    with pytest.raises(LabError, match="Only an admin can push a run"):
+        start_push(run, "anna/street", False, False)
+    asking(person(BOB.id))
+    with pytest.raises(LabError, match="not the name of a repository"):
+        start_push(run, "anna", False, False)
+
+
+def test_signing_in_names_the_package_it_misses(monkeypatch):
+    check_extra("sign-in")
+    monkeypatch.setattr(extras, "find_spec", lambda module: None if module == "httpx" else object())
+    with pytest.raises(LabError, match="Signing in needs httpx, which is not installed here: pip install httpx"):
+        check_extra("sign-in")

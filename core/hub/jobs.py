@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.hub.client import checked_repo
-from core.people import check_may_change
+from core.people import check_may_change, check_may_speak_for_the_lab
 from core.places import cache_folder
 from core.runner.jobs import Job, is_stopping, latest_job, start_job, stop_job
 from core.runs import Run
@@ -24,9 +24,10 @@ def start_push(run: Run, repo: str, public: bool, own_pictures: bool) -> Job:
     """Pushes a run in the background, see `core.hub.push.push`; its result is a `Pushed`, field by field.
 
     Raises:
-        LabError: that is no name, the run is another's, or something is being pushed.
+        LabError: that is no name, the run is another's, the one who asks has no part in the lab's login, or something is being pushed.
     """
     check_may_change(run.owner, f"Run {run.id}")
+    check_may_speak_for_the_lab("push a run")
     asked = {
         "action": "push",
         "repo": checked_repo(repo),
