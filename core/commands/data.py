@@ -2,13 +2,9 @@
 
 import argparse
 import getpass
-import json
-import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,10 +12,10 @@ from typing import Any
 from tqdm import tqdm
 
 from core.commands.options import add_part, given_fields, say
+from core.commands.progress_bar import ProgressBar
 from core.config import read_config
 from core.errors import LabError
 from core.places import resolve_data_root, streets_folder
-from core.runs import ProcessId, write_atomically
 
 GIGABYTE = 1e9
 
@@ -53,7 +49,6 @@ def add_data(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--credentials-stdin", action="store_true", help="read username and password as two lines from stdin"
     )
-    command.add_argument("--job", help="say how it stands in a file of this name, for the page Data")
     command.set_defaults(command=get)
 
     command = commands.add_parser("cache", parents=[common], help="decoded frames on disk: list, build, remove")
@@ -137,11 +132,8 @@ def get(options: argparse.Namespace) -> dict[str, Any]:
 
     folder = target_folder(options.into)
     names = options.packages or list(FINE)
-    with _reported(options, folder, names) as (progress, should_stop, tell):
-        lacking = get_packages(
-            lambda: login(*_credentials(options)), names, folder, progress, should_stop, options.keep_archives
-        )
-        tell(lacking=[sentence for sentence in lacking.values() if sentence])
+    with ProgressBar(options, "B") as progress:
+        lacking = get_packages(lambda: login(*_credentials(options)), names, folder, progress, options.keep_archives)
     for sentence in filter(None, lacking.values()):
         say(options, sentence)
     say(options, f"Cityscapes is in {folder}. Look at it: python -m core doctor {shlex.quote(str(folder))}")
@@ -159,65 +151,6 @@ def _credentials(options: argparse.Namespace) -> tuple[str, str]:
         raise LabError(
             "Nobody is there to be asked. Give username and password as two lines: --credentials-stdin."
         ) from None
-
-
-@contextmanager
-def _reported(
-    options: argparse.Namespace, folder: Path, names: list[str]
-) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[], bool], Callable[..., None]]]:
-    """Progress, stop and further facts of a download: for a bar in the terminal or, where a page started it, a file it reads."""
-    from core.data.download import StoppedError, job_file
-
-    path = job_file(options.job) if options.job else None
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"folder": str(folder), "packages": names, "process": asdict(ProcessId.of(os.getpid()))}
-    terminal = sys.stderr  # which leads nowhere while the official downloader works
-    bar = tqdm(disable=True)
-    what, began, first, written = "", 0.0, 0, 0.0
-
-    def write(**changes: Any) -> None:
-        facts.update(changes)
-        if path:
-            write_atomically(path, json.dumps(facts | {"updated": time.time()}))
-
-    def progress(now: str, done: int, total: int) -> None:
-        nonlocal bar, what, began, first, written
-        moment = time.monotonic()
-        if now != what:
-            what, began, first, written = now, moment, done, 0.0
-            bar.close()
-            bar = tqdm(
-                desc=now,
-                total=total,
-                initial=done,
-                unit="B",
-                unit_scale=True,
-                unit_divisor=1024,
-                file=terminal,
-                disable=options.json or path is not None,
-            )
-        bar.update(done - bar.n)
-        if moment - written >= 0.5:
-            written = moment
-            left = (total - done) * (moment - began) / (done - first) if done > first else None
-            write(what=what, done=done, total=total, seconds_left=left)
-
-    write(state="running", what="Logging in", done=0, total=0, seconds_left=None, error="")
-    try:
-        yield progress, lambda: path is not None and path.with_suffix(".stop").exists(), write
-    except StoppedError as error:
-        write(state="stopped", error=str(error))
-        raise
-    except LabError as error:
-        write(state="failed", error=str(error))
-        raise
-    except BaseException:
-        write(state="failed", error="The download broke off. Start it again: it goes on from where it was.")
-        raise
-    finally:
-        bar.close()
-    write(state="finished")
 
 
 def cache(options: argparse.Namespace) -> dict[str, Any]:

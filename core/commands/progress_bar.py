@@ -6,10 +6,17 @@ from tqdm import tqdm
 
 
 class ProgressBar:
-    """A progress bar on a terminal, called as `Progress` is."""
+    """A progress bar on a terminal, called as `Progress` is. `unit` is what it counts; B for bytes."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._bar = tqdm(unit="frame", dynamic_ncols=True, disable=options.json or None)
+    def __init__(self, options: argparse.Namespace, unit: str = "frame") -> None:
+        self._bar = tqdm(
+            unit=unit,
+            unit_scale=unit == "B",
+            unit_divisor=1024,
+            dynamic_ncols=True,
+            disable=options.json or None,
+        )
+        self._what = ""
 
     def __enter__(self) -> "ProgressBar":
         return self
@@ -18,6 +25,9 @@ class ProgressBar:
         self._bar.close()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        self._bar.set_description(what, refresh=False)
-        self._bar.total, self._bar.n = total, done
-        self._bar.refresh()
+        if what != self._what:
+            self._what = what
+            self._bar.set_description(what, refresh=False)
+        if total != self._bar.total or done < self._bar.n:
+            self._bar.reset(total)  # another count; its pace says nothing of the last one
+        self._bar.update(done - self._bar.n)

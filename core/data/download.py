@@ -1,7 +1,7 @@
 """Cityscapes with the user's own account: logs in, fetches the official archives, checks and unpacks them; run again, it goes on.
 
 The archives come through the official downloader (`cityscapesscripts.download`), which knows the addresses. Here stands what it leaves
-out: words instead of tracebacks, a way to stop, and archives that are opened with the care due to any file from elsewhere. Its login is
+out: words instead of tracebacks, a way to stop between two pieces, and archives that are opened with the care due to any file from elsewhere. Its login is
 not used, for it offers to keep the password in a file; nothing here keeps one.
 
 Source: https://github.com/mcordts/cityscapesScripts/blob/master/cityscapesscripts/download/downloader.py
@@ -24,11 +24,10 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from core.errors import LabError
-from core.places import cache_folder, data_folder, resolve_data_root
+from core.places import data_folder, resolve_data_root
 
 Progress = Callable[[str, int, int], None]
-"""`progress(what, done, total)`: what is being done, as words, and how many bytes of it."""
-ShouldStop = Callable[[], bool]
+"""`progress(what, done, total)`: what is being done, as words, and how many bytes of it. What it raises ends the work; what is there is kept."""
 
 OFFICIAL = "https://www.cityscapes-dataset.com"
 GIB = 2**30
@@ -103,13 +102,6 @@ FINE = ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip")
 """What training with fine labels needs."""
 
 
-class StoppedError(LabError):
-    """The user asked to stop; what is there is kept."""
-
-    def __init__(self) -> None:
-        super().__init__("Stopped. What has been fetched is kept: start again, and it goes on from there.")
-
-
 class _DroppedError(Exception):
     """The connection broke while an archive came in."""
 
@@ -120,12 +112,11 @@ class _BeyondEndError(Exception):
 
 @dataclass(frozen=True)
 class _Watch:
-    """Who is told about the bytes of an archive, and asked whether to go on."""
+    """Who is told about the bytes of an archive."""
 
     name: str
     published: int
     progress: Progress
-    should_stop: ShouldStop
 
 
 class Session(requests.Session):
@@ -193,8 +184,6 @@ class Session(requests.Session):
                     raise LabError(
                         f"What the site sends as {watch.name} is far larger than published: it was not taken."
                     )
-                if watch.should_stop():
-                    raise StoppedError
                 fresh = chunk[max(0, start - done) :]
                 done += len(chunk)
                 watch.progress(f"Fetching {watch.name}", done, total)
@@ -210,8 +199,7 @@ def login(username: str, password: str) -> Session:
     Raises:
         LabError: they are empty or wrong, or the site can't be reached.
     """
-    if not username.strip() or not password:
-        raise LabError("Type the username and the password of your account at cityscapes-dataset.com.")
+    check_credentials(username, password)
     session = Session()
     session.get(f"{OFFICIAL}/login")
     form = {"username": username.strip(), "password": password, "submit": "Login"}
@@ -251,6 +239,12 @@ def target_folder(text: str) -> Path:
     return resolve_data_root(str(path))
 
 
+def check_credentials(username: str, password: str) -> None:
+    """Raises LabError where one of them was left out."""
+    if not username.strip() or not password:
+        raise LabError("Type the username and the password of your account at cityscapes-dataset.com.")
+
+
 def check_names(names: Sequence[str]) -> None:
     """Raises LabError unless every name is one of `PACKAGES`, and there is one."""
     wrong = [name for name in names if name not in PACKAGES]
@@ -260,24 +254,11 @@ def check_names(names: Sequence[str]) -> None:
         )
 
 
-def job_file(job: str) -> Path:
-    """Where a download that a page started says how it stands. Raises LabError for a name that can't be a job's."""
-    if not re.fullmatch(r"[0-9a-f-]{1,40}", job):
-        raise LabError(f"'{job[:40]}' is not the name of a download.")
-    return downloads_folder() / f"{job}.json"
-
-
-def downloads_folder() -> Path:
-    """The folder in which downloads that a page started say how they stand."""
-    return cache_folder() / "downloads"
-
-
 def get_packages(
     connect: Callable[[], Session],
     names: Sequence[str],
     folder: Path,
     progress: Progress,
-    should_stop: ShouldStop,
     keep_archives: bool = False,
 ) -> dict[str, str]:
     """Downloads and unpacks what isn't complete yet, and removes each archive once it is unpacked.
@@ -287,29 +268,26 @@ def get_packages(
         names: of archives, from `PACKAGES`.
         folder: that shall hold leftImg8bit, gtFine and the like.
         progress: told about every piece.
-        should_stop: asked after every piece.
         keep_archives: leaves the archives in the folder.
 
     Returns:
         What each package lacks by the official count, in words; empty where it is complete.
 
     Raises:
-        LabError: something the user can mend; what was fetched is kept. `StoppedError` when asked to.
+        LabError: something the user can mend; what was fetched is kept.
     """
     check_names(names)
     # An archive that lies there may be half unpacked; without one, the counts decide.
     needed = [name for name in names if lacking(name, folder) or (folder / name).exists()]
     if needed:
-        for archive in download(connect(), needed, folder, progress, should_stop):
-            unpack(archive, folder, progress, should_stop)
+        for archive in download(connect(), needed, folder, progress):
+            unpack(archive, folder, progress)
             if not keep_archives and not lacking(archive.name, folder):
                 archive.unlink()
     return {name: lacking(name, folder) for name in names}
 
 
-def download(
-    session: requests.Session, names: Sequence[str], folder: Path, progress: Progress, should_stop: ShouldStop
-) -> list[Path]:
+def download(session: requests.Session, names: Sequence[str], folder: Path, progress: Progress) -> list[Path]:
     """Fetches archives into a folder and checks them against their official MD5 sums; half an archive is gone on with.
 
     What the official downloader prints is dropped: while it works, stdout and stderr of the whole process lead nowhere.
@@ -319,7 +297,6 @@ def download(
         names: of archives, from `PACKAGES`.
         folder: an existing one.
         progress: told about every piece.
-        should_stop: asked after every piece.
 
     Returns:
         The archives, in the order of the names.
@@ -335,10 +312,10 @@ def download(
             f"This account may not download {', '.join(barred)}. Ask for access on cityscapes-dataset.com, or leave it out."
         )
     _check_space({name: offered[name] for name in names}, folder)
-    return [_fetch(session, name, offered[name], folder, progress, should_stop) for name in names]
+    return [_fetch(session, name, offered[name], folder, progress) for name in names]
 
 
-def unpack(archive: Path, folder: Path, progress: Progress, should_stop: ShouldStop) -> None:
+def unpack(archive: Path, folder: Path, progress: Progress) -> None:
     """Unpacks an official archive. Nothing is written before all of its entries have been looked at.
 
     A file that is there already, of the right size and checksum, is left alone, so an interrupted unpacking goes on. The archive's
@@ -348,7 +325,6 @@ def unpack(archive: Path, folder: Path, progress: Progress, should_stop: ShouldS
         archive: its name is one of `PACKAGES`.
         folder: an existing one.
         progress: told about every piece.
-        should_stop: asked after every piece.
 
     Raises:
         LabError: the archive is damaged, holds what the official one can't hold, or the disk is full.
@@ -361,8 +337,6 @@ def unpack(archive: Path, folder: Path, progress: Progress, should_stop: ShouldS
 
         def report(count: int) -> None:
             nonlocal done
-            if should_stop():
-                raise StoppedError
             done += count
             progress(f"Unpacking {archive.name}", done, total)
 
@@ -471,7 +445,6 @@ def _fetch(
     offer: _Offer,
     folder: Path,
     progress: Progress,
-    should_stop: ShouldStop,
 ) -> Path:
     from cityscapesscripts.download.downloader import download_packages
 
@@ -481,9 +454,9 @@ def _fetch(
     # Published sizes are rounded; below this an archive can't be complete, and reading it would be for nothing.
     if _size(path) >= 0.8 * offer.size:
         answer = session.get(f"{OFFICIAL}/md5-sum/?packageID={offer.number}").text.split()
-        if answer and answer[0] == _md5(path, progress, should_stop):
+        if answer and answer[0] == _md5(path, progress):
             return path
-    session.watch = _Watch(name, offer.size, progress, should_stop)
+    session.watch = _Watch(name, offer.size, progress)
     for _ in range(MOST_DROPS):
         before = _size(path)
         try:
@@ -519,13 +492,11 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _md5(path: Path, progress: Progress, should_stop: ShouldStop) -> str:
+def _md5(path: Path, progress: Progress) -> str:
     total, done = _size(path), 0
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as file:
         while chunk := file.read(16 * CHUNK):
-            if should_stop():
-                raise StoppedError
             digest.update(chunk)
             done += len(chunk)
             progress(f"Checking {path.name}", done, total)

@@ -11,10 +11,12 @@ import json
 import os
 import re
 import secrets
+import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +56,7 @@ class Job:
         state: as written; see `is_active` for whether it goes on.
         what: what is being done, in words.
         done, total: how far it is, in whatever it counts; total is 0 while it isn't known.
+        counted_from, counted_since: where and when this count began.
         began: when it was started, and `updated` when it last said something.
         error: the sentence of a failed job.
         result: what a finished job found.
@@ -66,6 +69,8 @@ class Job:
     what: str = "Starting"
     done: int = 0
     total: int = 0
+    counted_from: int = 0
+    counted_since: float = 0.0
     began: float = 0.0
     updated: float = 0.0
     process: ProcessId | None = None
@@ -86,10 +91,10 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate from its pace so far; None while there is none."""
-        if not self.done or not self.total or self.process is None:
+        """An estimate from the pace of this count so far; None while there is none."""
+        if self.done <= self.counted_from or not self.total:
             return None
-        return (self.updated - self.began) / self.done * (self.total - self.done)
+        return (self.updated - self.counted_since) / (self.done - self.counted_from) * (self.total - self.done)
 
     @property
     def problem(self) -> str:
@@ -104,8 +109,14 @@ class Job:
 _JOB = TypeAdapter(Job)
 
 
-def start_job(module: str, asked: Facts, folder: Path) -> Job:
+def start_job(module: str, asked: Facts, folder: Path, secret: bytes = b"") -> Job:
     """Starts `python -m module FILE` as a job of that folder, and forgets those that ended there before it.
+
+    Args:
+        module: whose `main` calls `run_job`.
+        asked: what for; stands in the job's file.
+        folder: one job at a time.
+        secret: what the process reads from stdin; stands in no file and on no command line.
 
     Raises:
         LabError: another job of this folder goes on, or the one who is asking may only look.
@@ -121,7 +132,11 @@ def start_job(module: str, asked: Facts, folder: Path) -> Job:
     now = time.time()
     job = Job(f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}", asked, acting().id, began=now, updated=now)
     path = _write(folder, job)
-    start_detached([sys.executable, "-X", "utf8", "-m", module, str(path)], path.with_suffix(".log"))
+    command = [sys.executable, "-X", "utf8", "-m", module, str(path)]
+    child = start_detached(command, path.with_suffix(".log"), subprocess.PIPE if secret else subprocess.DEVNULL)
+    if secret:
+        with suppress(OSError), child.stdin as pipe:  # where it is gone already, its log says why
+            pipe.write(secret)
     return job
 
 
@@ -173,6 +188,8 @@ def run_job(path: Path, work: Callable[[Facts, Progress], Facts]) -> int:
     def progress(what: str, done: int, total: int) -> None:
         if path.with_suffix(".stop").exists():
             raise JobStoppedError
+        if total != job.total or done < job.done:
+            say(what=what, done=done, total=total, counted_from=done, counted_since=time.time())
         if what != job.what or time.time() - said >= SAY_SECONDS:
             say(what=what, done=done, total=total)
 

@@ -1,20 +1,22 @@
 """The panel that gets Cityscapes: from the form to the folder, through the real command and a stand-in for the site."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-import app.getting as getting
-from core.data.download import FINE, PACKAGES, job_file
+from core.data.download import FINE, PACKAGES
+from core.data.getting import jobs_folder, start_getting
 from core.errors import LabError
 from core.places import PROJECT
+from core.runner.jobs import Job, latest_job
 from core.runs import ProcessId, write_atomically
 from tests.pages.test_pages import words
 from tests.test_download import PASSWORD, USERNAME, files_under
@@ -57,15 +59,18 @@ def said(app: AppTest) -> str:
 
 def ended(app: AppTest, wait_until) -> AppTest:
     """The panel once the download is over."""
-    job = getting.latest_job().id
-    wait_until(lambda: not getting._read(job).is_active, 30)
+    wait_until(lambda: not latest().is_active, 30)
     return app.run()
 
 
-def write_job(**facts: object) -> None:
-    job_file("1").parent.mkdir(parents=True, exist_ok=True)
-    job = getting.Job(folder="/data/x", packages=list(FINE), updated=0.0, id="1")
-    write_atomically(job_file("1"), getting._JOB.dump_json(replace(job, **facts)).decode())
+def latest() -> Job | None:
+    return latest_job(jobs_folder())
+
+
+def write_job(folder: str = "/data/x", **facts: object) -> None:
+    job = Job("1", {"folder": folder, "packages": list(FINE)})
+    jobs_folder().mkdir(parents=True, exist_ok=True)
+    write_atomically(jobs_folder() / "1.json", json.dumps(asdict(replace(job, **facts))))
 
 
 def test_the_form_says_what_is_needed_and_how_large_it_is(panel):
@@ -91,7 +96,7 @@ def test_what_can_not_be_is_said_and_starts_nothing(panel, places, change, sente
     change(filled(panel, places.other / "cs"))
     pressed(panel)
     assert sentence in words(panel)
-    assert getting.latest_job() is None
+    assert latest() is None
 
 
 def test_from_the_form_to_the_folder(site, panel, places, wait_until):
@@ -100,14 +105,13 @@ def test_from_the_form_to_the_folder(site, panel, places, wait_until):
     pressed(filled(panel, folder))
     assert not panel.exception
     assert panel.session_state["getting-password"] == ""
-    job = getting.latest_job()
-    wait_until(lambda: getting._read(job.id).done, 30)
-    process = psutil.Process(getting.latest_job().process.pid)
+    wait_until(lambda: latest().done, 30)
+    process = psutil.Process(latest().process.pid)
     seen = " ".join([*process.cmdline(), *process.environ().values()])
     another_tab = opened()
     assert f"Into {folder}." in words(another_tab) and not another_tab.text_input
-    with pytest.raises(LabError, match="going on already"):
-        getting.start(list(FINE), str(folder), USERNAME, PASSWORD)
+    with pytest.raises(LabError, match="being done already"):
+        start_getting(list(FINE), str(folder), USERNAME, PASSWORD)
     assert "Fetching leftImg8bit_trainvaltest.zip" in another_tab.get("progress")[0].proto.text
     site.hold.set()
     panel.run()
@@ -133,8 +137,7 @@ def test_wrong_credentials_come_back_as_a_sentence_over_the_same_form(site, pane
 def test_stop_ends_the_download_and_keeps_what_came(site, panel, places, wait_until):
     site.hold = threading.Event()
     pressed(filled(panel, places.other / "cs"))
-    job = getting.latest_job()
-    wait_until(lambda: getting._read(job.id).done, 30)
+    wait_until(lambda: latest().done, 30)
     panel.run()
     panel.button(key="getting-stop").click().run()
     assert panel.button(key="getting-stop").disabled
@@ -147,7 +150,7 @@ def test_stop_ends_the_download_and_keeps_what_came(site, panel, places, wait_un
 def test_a_download_that_died_is_said_and_the_form_offers_to_go_on(panel):
     write_job(state="running", process=ProcessId(os.getpid(), 1.0))
     app = opened()
-    assert "gone without a word" in words(app) and app.text_input(key="getting-folder").value == "/data/x"
+    assert "ended without a word" in words(app) and app.text_input(key="getting-folder").value == "/data/x"
 
 
 def test_time_left_and_sizes_are_shown(panel):
@@ -157,14 +160,16 @@ def test_time_left_and_sizes_are_shown(panel):
         what="Fetching x",
         done=2**30,
         total=4 * 2**30,
-        seconds_left=90.0,
+        counted_from=2**29,
+        counted_since=1000.0,
+        updated=1015.0,
     )
     bar = opened().get("progress")[0].proto
     assert bar.text == "Fetching x · 1.0 GB of 4.0 GB · about 1 min 30 s left" and bar.value == 25
 
 
 def test_a_folder_that_was_typed_goes_before_a_download_of_earlier(panel, places):
-    write_job(state="finished", folder=str(places.other))
+    write_job(state="finished", folder=str(places.other), result={"lacking": []})
     app = AppTest.from_string(SCRIPT, default_timeout=30)
     app.session_state["cityscapes-root"] = "/data/mine"
     assert app.run().session_state["cityscapes-root"] == "/data/mine"
@@ -173,8 +178,8 @@ def test_a_folder_that_was_typed_goes_before_a_download_of_earlier(panel, places
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"state": "running"}', '{"folder": 1}'])
 def test_a_broken_job_file_is_no_job(panel, content):
-    job_file("1").parent.mkdir(parents=True)
-    job_file("1").write_text(content)
+    jobs_folder().mkdir(parents=True)
+    (jobs_folder() / "1.json").write_text(content)
     app = opened()
     assert not app.exception and app.text_input(key="getting-folder")
 
