@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.people import must_sign_in, sign_in_page
+from app.people import go_where_the_link_led, must_sign_in, sign_in_page
 from app.widgets import failed_state
 from core.errors import LabError
 from core.people import is_read_only
@@ -16,27 +16,42 @@ st.set_page_config(
 )
 st.html(f"<style>{(Path(__file__).parent / 'style.css').read_text()}</style>")
 
-if must_sign_in() and not st.user.is_logged_in:
-    st.navigation([st.Page(sign_in_page, title="Sign in", icon=":material/login:")], position="hidden").run()
-    st.stop()
+TITLES = {
+    "home": ("Home", "home"),
+    "data": ("Data", "photo_library"),
+    "models": ("Models", "account_tree"),
+    "train": ("Train", "model_training"),
+    "runs": ("Runs", "show_chart"),
+    "sweep": ("Sweep", "tune"),
+    "compare": ("Compare", "compare"),
+    "scores": ("Scores", "leaderboard"),
+    "inspect": ("Inspect", "image_search"),
+    "report": ("Report", "description"),
+    "look": ("Look inside", "visibility"),
+    "account": ("Account", "person"),
+}
+if not must_sign_in():
+    del TITLES["account"]
+is_stranger = must_sign_in() and not st.user.is_logged_in
 
+# A stranger finds the same addresses, so that a link that was sent to them is still there once they have signed in.
 page = st.navigation(
     [
-        st.Page(PAGES / "home.py", title="Home", icon=":material/home:", default=True),
-        st.Page(PAGES / "data.py", title="Data", icon=":material/photo_library:"),
-        st.Page(PAGES / "models.py", title="Models", icon=":material/account_tree:"),
-        st.Page(PAGES / "train.py", title="Train", icon=":material/model_training:"),
-        st.Page(PAGES / "runs.py", title="Runs", icon=":material/show_chart:"),
-        st.Page(PAGES / "sweep.py", title="Sweep", icon=":material/tune:"),
-        st.Page(PAGES / "compare.py", title="Compare", icon=":material/compare:"),
-        st.Page(PAGES / "scores.py", title="Scores", icon=":material/leaderboard:"),
-        st.Page(PAGES / "inspect.py", title="Inspect", icon=":material/image_search:"),
-        st.Page(PAGES / "report.py", title="Report", icon=":material/description:"),
-        st.Page(PAGES / "look.py", title="Look inside", icon=":material/visibility:"),
-        *([st.Page(PAGES / "account.py", title="Account", icon=":material/person:")] if must_sign_in() else []),
+        st.Page(
+            sign_in_page if is_stranger else PAGES / f"{name}.py",
+            title="Sign in" if is_stranger else title,
+            icon=f":material/{icon}:",
+            url_path=name,
+            default=name == "home",
+        )
+        for name, (title, icon) in TITLES.items()
     ],
-    position="top",
+    position="hidden" if is_stranger else "top",
 )
+if is_stranger:
+    page.run()
+    st.stop()
+go_where_the_link_led()
 if is_read_only():
     st.caption(":material/lock: Read-only: look at everything, change nothing.")
 try:

@@ -12,12 +12,14 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 # Streamlit tells routes of one's own nothing of its sign-in; this reads the cookie as its socket does.
 from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
 
-from app.widgets import empty_state, failed_state
+from app.widgets import failed_state
 from core.errors import LabError
 from core.extras import check_extra
 from core.people import THE_LAB, Person, person
 
 COOKIE = "_streamlit_user"
+WANTED = "lab-wanted"
+"""Where a browser's tab keeps the address that was asked for before signing in."""
 NOBODY = Person("nobody", "nobody")
 """Whoever has a session and is not signed in where one must be; owns nothing."""
 
@@ -44,19 +46,42 @@ def providers() -> list[str]:
 
 def sign_in_page() -> None:
     """What is shown in place of every page to who hasn't signed in."""
-    empty_state(
-        "Sign in to the lab", "Everyone who signs in sees every run; your own are yours to stop, rename and delete."
+    _, middle, _ = st.columns([1, 2, 1])
+    middle.space("large")
+    with middle.container(border=True):
+        st.title("Segmentation lab")
+        st.markdown(
+            "Sign in to the lab. Everyone who signs in sees every run; your own are yours to stop, rename and delete."
+        )
+        try:
+            check_extra("sign-in")
+        except LabError as error:
+            failed_state(error)
+            return
+        for name in providers() or [""]:
+            label = f"Sign in with {name.capitalize()}" if name else "Sign in"
+            if st.button(label, key=f"sign-in-{name}", type="primary", icon=":material/login:"):
+                st.login(name) if name else st.login()
+    # The provider sends everybody back to the first page; the tab itself remembers what was asked for.
+    st.html(
+        f"<script>sessionStorage.setItem('{WANTED}', location.pathname + location.search)</script>",
+        unsafe_allow_javascript=True,
     )
-    try:
-        check_extra("sign-in")
-    except LabError as error:
-        failed_state(error)
+
+
+def go_where_the_link_led() -> None:
+    """Once after signing in: goes on to the address that led a stranger to the sign-in."""
+    if not must_sign_in() or "has-followed-link" in st.session_state:
         return
-    _, middle, _ = st.columns([2, 2, 2])
-    for name in providers() or [""]:
-        label = f"Sign in with {name.capitalize()}" if name else "Sign in"
-        if middle.button(label, key=f"sign-in-{name}", type="primary", width="stretch", icon=":material/login:"):
-            st.login(name) if name else st.login()
+    st.session_state["has-followed-link"] = True
+    st.html(
+        "<script>"
+        f"const wanted = sessionStorage.getItem('{WANTED}'); sessionStorage.removeItem('{WANTED}');"
+        "if (wanted?.startsWith('/') && !wanted.startsWith('//') && wanted !== location.pathname + location.search)"
+        "  location.replace(wanted);"
+        "</script>",
+        unsafe_allow_javascript=True,
+    )
 
 
 def refuse_strangers(request: Request) -> Response | None:

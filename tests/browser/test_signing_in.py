@@ -68,15 +68,31 @@ def runs(environment, monkeypatch):
 def sign_in(browser, lab, email):
     page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     page.goto(lab)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("link", name=email).click()
+    show_who_one_is(page, email)
     expect(page.get_by_role("heading", name="Segmentation lab")).to_be_visible(timeout=20_000)
     return page
+
+
+def show_who_one_is(page, email):
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name=email).click()
 
 
 def see_runs(page, lab, wait_for_app, *runs):
     page.goto(f"{lab}/runs?" + "&".join(f"runs={run.name}" for run in runs))
     expect(page.get_by_text(runs[-1].name).first).to_be_visible(timeout=20_000)
+
+
+def test_a_link_leads_a_stranger_through_the_sign_in_to_its_page(browser, lab, runs):
+    stranger = browser.new_context().new_page()
+    link = f"{lab}/runs?runs={runs[1].name}"
+    stranger.goto(link)
+    expect(stranger.get_by_text("Sign in to the lab")).to_be_visible(timeout=20_000)
+    expect(stranger.get_by_text("Page not found")).to_have_count(0)
+    show_who_one_is(stranger, BOB)
+    expect(stranger.get_by_text(runs[1].name).first).to_be_visible(timeout=20_000)
+    assert stranger.url == link
+    stranger.context.close()
 
 
 def test_strangers_get_nothing_and_two_people_keep_what_is_theirs(browser, lab, runs, environment, wait_for_app):

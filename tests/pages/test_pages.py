@@ -110,7 +110,7 @@ def test_half_written_runs_are_shown_and_break_nothing(
     app = opened("runs")
     app.multiselect[0].set_value([torn.name, bare.name, empty.name]).run()
     assert not app.exception
-    cards = [element.proto.body for element in app.get("html") if "lab-card" in element.proto.body]
+    cards = [element.proto.body for element in app.get("html") if element.proto.body.startswith("<article")]
     assert len(cards) == 3 and all("half written" in card for card in cards)
 
 
