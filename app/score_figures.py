@@ -232,13 +232,14 @@ def pareto_figure(
         hoverinfo="skip",
         showlegend=False,
     )
+    dearest = max((cost for cost, _ in points.values()), default=1.0) or 1.0
     for run, (cost, score) in points.items():
         figure.add_scatter(
             x=[cost],
             y=[100 * score],
             mode="markers+text",
             text=[_safe(names[run])],
-            textposition="top center",
+            textposition=f"top {_side(cost / dearest)}",
             textfont={"size": 11},
             cliponaxis=False,
             marker={"size": 13, "color": colors[run], "opacity": 1 if run in front else 0.5},
@@ -259,6 +260,11 @@ def pareto_figure(
         },
     )
     return figure
+
+
+def _side(share: float) -> str:
+    """On which side of a point at that share of the width its name has room on a phone, too."""
+    return "right" if share < 0.25 else "left" if share > 0.75 else "center"
 
 
 def robustness_figure(miou: Mapping[str, Mapping[int, float | None]], relative: bool) -> go.Figure:

@@ -121,6 +121,7 @@ def confusion_view(shown: Shown) -> None:
         st.plotly_chart(
             confusion_figure(rows, columns, shares, counts),
             key="confusion",
+            config=PLAIN,  # its tools would lie over the names of the columns
             on_select=lambda: _take_cell(columns),
             selection_mode="points",
             alt="Confusion matrix: true classes in rows, predicted ones in columns.",
