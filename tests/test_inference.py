@@ -284,6 +284,7 @@ def test_where_the_surroundings_do_not_count_windows_see_what_the_whole_sees(tra
     training = found.checkpoint.config.training.model_copy(update={"crop_height": 24, "crop_width": 40})
     config = found.checkpoint.config.model_copy(update={"training": training})
     object.__setattr__(found.checkpoint, "config", config)
+    torch.manual_seed(0)
     found._model = torch.nn.Conv2d(3, 19, 1).eval()
     sliding, whole = found.predict(image, PredictOptions(sliding_window=True)), found.predict(image)
     assert (sliding.labels == whole.labels).all() and len(np.unique(whole.labels)) > 1

@@ -1,6 +1,6 @@
 """The newcomer's path through the whole lab in Chromium, on a fresh folder: train all three, watch, stop, resume, compare, inspect.
 
-Real runs of the preset `taste`, from scratch (the Hub is out of reach here), so this takes some minutes.
+Real runs of half a minute each, from scratch (the Hub is out of reach here), so this takes some minutes.
 """
 
 import io
@@ -64,6 +64,13 @@ def wait_for(question: Callable[[], object], seconds: float, page) -> None:
         page.wait_for_timeout(250)
 
 
+def type_in(page, wait_for_app, label: str, text: str) -> None:
+    box = page.get_by_label(label, exact=True)
+    box.fill(text)
+    box.press("Enter")
+    wait_for_app(page)
+
+
 def hover(page, panel: int, x: float = 0.5, y: float = 0.85) -> str:
     """Points at a place of a panel, in shares of its picture, and returns what the viewer reads there."""
     box = page.locator(f"{FRAME_OF_VIEWER} canvas").nth(panel).bounding_box()
@@ -79,6 +86,10 @@ def test_the_newcomers_path(lab: Lab, page, wait_for_app) -> None:
     for family in ("U-Net", "ViT"):
         page.get_by_role("button", name=family, exact=True).click()
         wait_for_app(page)
+    type_in(page, wait_for_app, "Minutes", "0.5")
+    type_in(page, wait_for_app, "Evaluations", "2")
+    page.locator("summary", has_text="Frames").click()
+    type_in(page, wait_for_app, "Val limit (frames)", "8")
     page.get_by_role("button", name="Train 3 networks").click()
     page.wait_for_url("**/runs?*", timeout=240_000)
 
@@ -113,7 +124,7 @@ def test_the_newcomers_path(lab: Lab, page, wait_for_app) -> None:
         assert curves.get_attribute("data-range") == zoom
         break
     assert stopped_at, "every run ended before it could be stopped"
-    wait_for(lambda: lab.states() == ["finished"] * 3, 480, page)
+    wait_for(lambda: lab.states() == ["finished"] * 3, 900, page)
     assert read_run(run).status.step == read_run(run).status.steps_total > stopped_at
 
     # Home knows them now, and what they saw at every evaluation is on the page of the runs.
