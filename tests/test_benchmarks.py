@@ -14,7 +14,7 @@ from core.places import PROJECT
 def lines_of(script: str, *arguments: str) -> list[str]:
     """What a benchmark printed, by line. It is started as in the Makefile, from the project's folder."""
     command = [sys.executable, f"benchmarks/{script}.py", *arguments]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.splitlines()
 

@@ -24,7 +24,7 @@ def with_runs(places, trained_run: Path, monkeypatch) -> list[str]:
 
 
 def opened(runs: list[str], **address: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240).run()
     for name, value in address.items():
         app.query_params[name] = value
     app = app.switch_page("../pages/compare.py").run()

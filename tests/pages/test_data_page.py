@@ -49,7 +49,7 @@ def folder(places, streets: Path) -> Path:
 
 def opened(name: str = "streets", root: Path | None = None, page: str = "data", **state: object) -> AppTest:
     """The page on some data, as it is for somebody whose session holds `state`."""
-    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240)
     app.session_state["frame-size"] = SIZE
     app.session_state["dataset-name"] = name
     if root:
@@ -251,7 +251,7 @@ def test_real_frames_are_looked_at_examined_and_counted(shared, places, monkeypa
 
 def test_a_link_opens_its_frame(places) -> None:
     last = opened().selectbox(key="frame-train").options[-1]
-    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240).run()
     app.switch_page("../pages/data.py")
     app.query_params["frame"] = last
     app.query_params["split"] = "train"

@@ -38,7 +38,7 @@ def panel(places, monkeypatch) -> AppTest:
 
 
 def opened() -> AppTest:
-    return AppTest.from_string(SCRIPT, default_timeout=30).run()
+    return AppTest.from_string(SCRIPT, default_timeout=240).run()
 
 
 def filled(app: AppTest, folder: Path, password: str = PASSWORD) -> AppTest:
@@ -170,7 +170,7 @@ def test_time_left_and_sizes_are_shown(panel):
 
 def test_a_folder_that_was_typed_goes_before_a_download_of_earlier(panel, places):
     write_job(state="finished", folder=str(places.other), result={"lacking": []})
-    app = AppTest.from_string(SCRIPT, default_timeout=30)
+    app = AppTest.from_string(SCRIPT, default_timeout=240)
     app.session_state["cityscapes-root"] = "/data/mine"
     assert app.run().session_state["cityscapes-root"] == "/data/mine"
     assert opened().session_state["cityscapes-root"] == str(places.other)

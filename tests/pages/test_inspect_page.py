@@ -27,7 +27,7 @@ def with_run(places, trained_run: Path, monkeypatch) -> str:
 
 
 def opened() -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240).run()
     return app.switch_page("../pages/inspect.py").run()
 
 

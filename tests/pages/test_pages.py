@@ -19,7 +19,7 @@ PAGES = ["home", "data", "models", "train", "runs", "compare", "inspect", "look"
 
 def opened(page: str) -> AppTest:
     """A page as a fresh visitor gets it."""
-    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240).run()
     return app if page == "home" else app.switch_page(f"../pages/{page}.py").run()
 
 

@@ -35,7 +35,7 @@ def shelf(places, trained_run, monkeypatch):
 
 
 def opened() -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240).run()
     return app.switch_page("../pages/report.py").run()
 
 

@@ -55,7 +55,7 @@ def made(places, **changes):
 
 
 def opened(**address: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240).run()
     app.switch_page("../pages/sweep.py")
     for name, value in address.items():
         app.query_params[name] = value

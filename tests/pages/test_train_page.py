@@ -14,7 +14,7 @@ UNSEEN = {"layer_decay"}
 
 @pytest.fixture
 def page(places) -> AppTest:
-    app = AppTest.from_file(str(PROJECT / "app/navigation.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(PROJECT / "app/navigation.py"), default_timeout=240).run()
     return app.switch_page("../pages/train.py").run()
 
 
