@@ -25,7 +25,7 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
     ]
     if not able:
         st.caption(
-            "The benchmark takes the 19 classes of Cityscapes on its own frames. None of the chosen runs tells these apart."
+            "The benchmark server takes predictions for the test frames of Cityscapes. Choose a run that was trained on Cityscapes with its 19 classes."
         )
         return
     st.markdown(

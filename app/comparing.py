@@ -51,8 +51,8 @@ def compare_view(shown: Shown) -> None:
         dots = {f"A against {shown.names[run_id]}": shown.colors[run_id] for run_id in lines}
         st.plotly_chart(interval_figure(titled, dots), key="interval", config=PLAIN)
         st.caption(
-            "2000 times as many frames were drawn with replacement, the same for both. How much this varies is how much it depends on "
-            "the frames; another seed of the training isn't in it."
+            "As many frames as there are were drawn with replacement, 2000 times, the same ones for A and B. The interval shows how much "
+            "the difference depends on the frames; what another seed of the training would change isn't in it."
         )
         st.subheader("Settings that differ")
         changed = differences(shown.runs[one].config, shown.runs[other].config)
@@ -134,7 +134,7 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
     titles = (f"{COSTS[cost].title}{f', {COSTS[cost].unit}' * bool(COSTS[cost].unit)}", METRICS[metric].title)
     st.plotly_chart(pareto_figure(points, front, shown.names, shown.colors, titles), key="pareto", config=PLAIN)
     st.caption(
-        "On the dotted line stands who can't be had better at no higher cost. Latency is of one picture at a time, beside "
+        "Runs on the dotted line are the best for their cost: none scores higher without costing more. Latency is of one picture at a time, beside "
         "whatever this machine was doing then; a multiply-add counts as two operations."
     )
 

@@ -95,13 +95,13 @@ def opened(values: dict[str, Any]) -> Dataset | None:
     """The data set of chosen values, or None when it can't be opened yet; the page then says why and offers the next step.
 
     Raises:
-        LabError: the folder isn't there or holds no pairs, or the class table can't be meant.
+        LabError: the folder isn't there or holds no pairs, or the class table doesn't make sense.
     """
     if values["name"] == "cityscapes" and not values.get("root"):
         empty_state(
             "Name the folder of your Cityscapes",
-            "Download leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip from cityscapes-dataset.com with a free account, "
-            "unpack both into one folder, and type that folder above.",
+            "Open Get Cityscapes on the page Data: it downloads and unpacks it with your own free account. If you have it already, type the "
+            "folder that holds leftImg8bit and gtFine above.",
         )
         return None
     if values["name"] == "folder" and not values.get("root"):

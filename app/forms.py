@@ -60,10 +60,22 @@ def encoder_box(family: str, key: str) -> str:
     )
 
 
+SPELLED = {
+    "gpus": "GPUs",
+    "cpus": "CPUs",
+    "ema": "EMA",
+    "mlflow": "MLflow",
+    "wandb": "Weights & Biases",
+    "tensorboard": "TensorBoard",
+    "fc_width": "FC width",
+}
+"""Fields whose names aren't words with a capital."""
+
+
 def field_label(name: str, field: FieldInfo) -> str:
     """A field's name as a person would write it, with its unit."""
     unit = (field.json_schema_extra or {}).get("unit")
-    words = {"gpus": "GPUs", "cpus": "CPUs"}.get(name, name.replace("_", " ").capitalize())
+    words = SPELLED.get(name, name.replace("_", " ").capitalize())
     return f"{words} ({unit})" if unit else words
 
 

@@ -10,7 +10,7 @@ from core.runs import Run
 from core.scorecards.card import ScoreCard
 from core.scorecards.leaderboard import COSTS, METRICS, Board, Entry, protocol_words
 
-STALE = "trained on since"
+STALE = "outdated"
 STALE_HELP = "The checkpoint was replaced after it was scored. Score it again."
 FROM_TRAINING = "from training"
 SHOWN_BESIDE = ("miiou", "pixel_accuracy", "boundary_f1", "ece")

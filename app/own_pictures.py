@@ -44,7 +44,7 @@ def from_upload() -> list[Picture]:
     """Widget for files of one's own."""
     files = st.file_uploader(
         f"Pictures of a street (PNG, JPEG, WebP, TIFF, BMP), a ZIP of up to {MOST_PICTURES}, or a short video, of which "
-        f"{VIDEO_FRAMES} frames are taken. They stay on this machine, in memory, for this visit.",
+        f"{VIDEO_FRAMES} frames are taken. They stay on this machine and are not saved; the masks made of them are kept in data/cache.",
         type=[*PICTURE_ENDINGS, "zip", *VIDEO_ENDINGS],
         accept_multiple_files=True,
         max_upload_size=MAX_BATCH_BYTES // 2**20,
@@ -55,7 +55,10 @@ def from_upload() -> list[Picture]:
 
 def from_camera() -> list[Picture]:
     """Widget for a picture of the camera."""
-    taken = st.camera_input("A picture of what is before you. It stays on this machine, in memory.", key="camera")
+    taken = st.camera_input(
+        "A picture of what is before you. It stays on this machine and is not saved; its masks are kept in data/cache.",
+        key="camera",
+    )
     return uploaded_pictures([taken] if taken else [])
 
 

@@ -50,7 +50,7 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         == "share"
     )
     for run_id, (card, stale) in cards.items():
-        mark = " · trained on since" if stale else ""
+        mark = " · outdated" if stale else ""
         st.subheader(plain(shown.names[run_id]))
         st.plotly_chart(robustness_figure(card.miou, relative), key=f"robustness-{run_id}", config=PLAIN)
         st.caption(f"{card.facts.settings.words}, {card.facts.size[1]} x {card.facts.size[0]} pixels{mark}.")

@@ -97,7 +97,7 @@ def with_equal_classes(chosen: Sequence[str], runs: Mapping[str, Run]) -> list[s
     if len(same) < len(chosen):
         others = ", ".join(plain(run_name(runs[run_id])) for run_id in chosen if run_id not in same)
         st.caption(
-            f"Left out: {others}. Masks can be laid side by side where the same classes are told apart, here the "
+            f"Left out: {others}. Only runs with the same classes can be shown together, here the "
             f"{len(runs[chosen[0]].classes)} of {plain(run_name(runs[chosen[0]]))}."
         )
     return same
@@ -177,7 +177,7 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
         facts.append(f"best mIoU {miou:.1%}")
     sentence = status.error or run.problem
     if state == "lost" and run.config is not None:
-        sentence = "The training is gone without a word: the machine was switched off, or its processes were killed, or the disk was full. Resume it to go on."
+        sentence = "The training stopped unexpectedly: the machine was switched off, or its processes were killed, or the disk was full. Resume it to go on."
     if run.notes.name:
         facts.insert(0, run.title)
     if run.owner:

@@ -89,8 +89,9 @@ def _diverged(rows: Sequence[Row]) -> Iterator[Remark]:
             yield Remark(
                 "diverged",
                 "error",
-                f"The numbers ran away at step {row['step']}. {row.get('where', '')}".strip(),
-                "Lower the learning rate (a third is a good try), set the norm that gradients are clipped at to 1, or compute in fp32.",
+                f"The training diverged at step {row['step']}. {row.get('where', '')}".strip(),
+                "Lower the learning rate (a third is a good try). On the page Train there are also Clip norm, under Optimizer and schedule (1 is a "
+                "good try), and Precision, under Machine (fp32).",
             )
 
 
@@ -108,7 +109,8 @@ def _one_class(scored: Sequence[Row], classes: Sequence[str], plan: Mapping[str,
             "error",
             f"Almost everything is called {classes[number]}: {predicted[number]:.0%} of the pixels, though it has {truth[number]:.0%} of "
             "them.",
-            "Weigh the classes (class weights sqrt or median), or lower the learning rate: one that is too high ends like this too.",
+            "Lower the learning rate: one that is too high ends like this. Or weigh the classes: on the page Train, under Loss, set Class "
+            "weights to sqrt or median.",
         )
 
 
@@ -130,7 +132,8 @@ def _flat_loss(trained: Sequence[Row], done: float) -> Iterator[Remark]:
             "flat-loss",
             "warning",
             f"The training loss doesn't fall: it was about {np.median(losses[:BEFORE]):.2f} at first and is {np.median(late):.2f} now.",
-            "Find a learning rate with the range test, and look at the masks on the page Data: do they lie over their photographs?",
+            "On the page Train, press Find a learning rate under Try first. And look at the masks on the page Data: do they lie over their "
+            "photographs?",
         )
 
 
@@ -171,7 +174,8 @@ def _overfitting(trained: Sequence[Row], scored: Sequence[Row]) -> Iterator[Rema
             "warning",
             f"From epoch {known[best].get('epoch', '?')} on the loss rises on the validation frames and falls on the training frames: "
             "the network learns them by heart (overfitting).",
-            "Vary the crops more (zoom, colours, rotation), raise the weight decay, or take more frames. The best checkpoint is kept.",
+            "On the page Train, vary the crops more (Zoom, colours and Rotation under Augmentation), raise Weight decay under Optimizer and "
+            "schedule, or take more frames. The best checkpoint is kept.",
         )
 
 
@@ -189,7 +193,7 @@ def _zero_classes(scored: Sequence[Row], classes: Sequence[str], total: int) -> 
             "zero-classes",
             "hint",
             f"{'One class is' if len(missed) == 1 else f'{len(missed)} classes are'} never found on the validation frames: {names}.",
-            "Train for longer, centre half of the crops on rare classes (rare crops 0.5), or weigh the classes by median frequency.",
+            "Train for longer. Or, on the page Train, set Rare crops to 0.5 under Augmentation, or Class weights to median under Loss.",
         )
 
 
@@ -206,7 +210,7 @@ def _best_long_ago(scored: Sequence[Row]) -> Iterator[Remark]:
             "hint",
             f"The mean IoU was at its best at step {known[best]['step']} ({scores[best]:.1%}); {len(since)} evaluations since brought "
             "nothing better.",
-            "Set stop early to miou: a run then ends by itself. The best checkpoint is kept.",
+            "On the page Train, Stop early under Optimizer and schedule lets a run end by itself. The best checkpoint is kept.",
         )
 
 
@@ -217,7 +221,7 @@ def _waiting(trained: Sequence[Row]) -> Iterator[Remark]:
             "waiting",
             "hint",
             f"The network waits for its frames during {np.median(shares):.0%} of the time.",
-            "Keep decoded frames on disk (cache raw), or let more processes load them (workers).",
+            "On the page Train, keep decoded frames on disk (Cache raw under Frames), or let more processes load them (Workers under Machine).",
         )
 
 

@@ -1,6 +1,8 @@
 """Packages that the lab can do without: what each is for, whether it is here, and what to say where it isn't."""
 
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 from core.errors import LabError
 
@@ -17,6 +19,10 @@ PACKAGES = {"mlflow": "mlflow-skinny"}
 """Packages that are called otherwise than their modules."""
 
 
+INSTALL = f"In the lab's folder, type: {Path(sys.executable).as_posix()} -m pip install -r requirements-extras.txt."
+"""How to get every extra into the Python that runs the lab."""
+
+
 def check_extra(name: str) -> None:
     """Looks whether an extra is here; nothing is imported.
 
@@ -28,7 +34,7 @@ def check_extra(name: str) -> None:
     if missing:
         raise LabError(
             f"{title} need{'' if title.endswith('files') else 's'} {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} "
-            f"not installed here: pip install {' '.join(missing)}, in the ranges of requirements-extras.txt, and start the lab again."
+            f"not installed. {INSTALL} Then start the lab again."
         )
 
 

@@ -4,7 +4,7 @@
 |----------------------|---------------------------------------------------|--------------------|
 | `SEGLAB_CHECKPOINTS` | one folder per run                                | `checkpoints/`     |
 | `SEGLAB_DATA`        | generated street scenes, and data put there by hand | `data/`          |
-| `SEGLAB_DATA_ROOTS`  | folders under which a data set may be opened, separated as in `PATH` | the home folder, the data folder and the folder that holds the project |
+| `SEGLAB_DATA_ROOTS`  | the only folders under which a data set may be opened, separated as in `PATH` | the home folder, the data folder and the folder that holds the project |
 | `SEGLAB_CACHE`       | decoded frames, counts of classes; may be deleted at any time | `data/cache/` |
 | `SEGLAB_REPORTS`     | reports that were written                         | `data/reports/`    |
 | `SEGLAB_WEIGHTS`     | pretrained encoders as safetensors files          | `weights/`         |
@@ -101,7 +101,7 @@ def _resolve_typed(text: str, what: str) -> Path:
     if not any(path.is_relative_to(root) for root in data_roots()):
         raise LabError(
             f"'{_short(str(path))}' lies outside of the folders this lab may read. Move the data under "
-            f"{' or '.join(str(root) for root in data_roots())}, or name its parent in SEGLAB_DATA_ROOTS and start the lab again."
+            f"{' or '.join(str(root) for root in data_roots())}, or start the lab with SEGLAB_DATA_ROOTS set to all the folders it may read, this one among them."
         )
     return path
 

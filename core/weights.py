@@ -64,14 +64,21 @@ def find_weights(model: ModelConfig, hub_repo: str | None = None) -> WeightsSour
     revision = hub_revision(repo) if repo else None
     if revision:
         return _from_hub(repo, revision)
+    if not repo:
+        missing = "the lab knows no repository of it on the Hugging Face Hub"
+    elif huggingface_hub.constants.HF_HUB_OFFLINE:
+        missing = "the Hugging Face Hub is switched off by HF_HUB_OFFLINE"
+    else:
+        missing = "the Hugging Face Hub doesn't answer"
     if model.weights == "pretrained":
+        remedy = "Put the file there" if not repo else "Go online, put the file there"
         raise LabError(
-            f"Pretrained weights for {encoder} can't be had: there is no {encoder}*.safetensors in '{weights_folder()}', and the "
-            "Hugging Face Hub doesn't answer. Go online, put the file there, or choose weights 'none'."
+            f"Pretrained weights for {encoder} can't be had: there is no {encoder}*.safetensors in '{weights_folder()}', and {missing}. "
+            f"{remedy}, or choose weights 'none'."
         )
     return WeightsSource(
         "scratch",
-        f"Starts from scratch: no {encoder}*.safetensors in the weights folder, and the Hugging Face Hub doesn't answer. "
+        f"Starts from scratch: no {encoder}*.safetensors in the weights folder, and {missing}. "
         "It will learn more slowly than from pretrained weights.",
     )
 

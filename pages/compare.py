@@ -152,7 +152,7 @@ if columns:
             totals,
             dots,
         )
-        st.caption("Intersection over union on this one frame; over the whole validation set it is on the page Runs.")
+        st.caption("Intersection over union on this one frame; the page Scores has it over all frames.")
 with st.expander(
     "Contact sheet", icon=":material/grid_view:", expanded=order.kind != "name", on_change="rerun"
 ) as sheet:

@@ -47,7 +47,7 @@ def choose_picture(run: Run) -> tuple[np.ndarray, str, str] | None:
     )
     if source == "Your own":
         upload = st.file_uploader(
-            "A picture of a street: PNG, JPEG, WebP, TIFF or BMP, 20 MB at most. It stays on this machine, in memory only.",
+            "A picture of a street: PNG, JPEG, WebP, TIFF or BMP, 20 MB at most. It stays on this machine and is not saved; what the network made of it is kept in data/cache.",
             type=["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"],
             key="look-upload",
         )

@@ -169,7 +169,9 @@ def again(run: Run) -> None:
     """Asks what shall be different, and launches a run like this one."""
     st.caption(plain(run_label(run)))
     values = fields_form(TrainingConfig, OFTEN_CHANGED, run.config.training.model_dump(), key=f"again-{run.id}")
-    st.caption("With 0 minutes, epochs count. Everything else stays as it was.")
+    st.caption(
+        "With 0 minutes, epochs count. Everything else stays as it was; to change other settings, start a new run on the page Train."
+    )
     if st.button("Start", type="primary", key="start-again", icon=":material/play_arrow:"):
         try:
             path = runner.clone(run.path, {"training": values})

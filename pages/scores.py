@@ -63,7 +63,7 @@ def at_a_glance(chosen: Sequence[str], found: dict[str, Scored], shown: Shown) -
             miou = best_miou(shown.runs[run_id].path)
             st.html(
                 f'<article class="lab-card"><header><span><i class="lab-dot" style="background:{color}"></i>{html.escape(name)}'
-                '</span><span class="lab-badge">not scored so yet</span></header>'
+                '</span><span class="lab-badge">not scored with these settings</span></header>'
                 + (f'<div class="lab-score"><b>{miou:.1%}</b> mIoU <span>from training</span></div>' if miou else "")
                 + "<small>Its own validation score, at the training size and seen whole.</small></article>"
             )
@@ -139,7 +139,7 @@ match view:
     case "benchmark":
         benchmark_view(chosen, shown, busy)
     case _ if not alike:
-        st.caption("None of the chosen runs is scored so yet. Score them with the button above.")
+        st.caption("None of the chosen runs is scored with these settings yet. Score them with the button above.")
     case "classes":
         classes_view(shown)
     case "confusion":

@@ -291,7 +291,7 @@ def head(sweep: Sweep, progress: Any) -> None:
     sentence = sweep.status.error or sweep.problem
     if sweep.state == "lost":
         sentence = (
-            "The sweep is gone without a word: the machine was switched off, or its process was killed. Let it go on."
+            "The sweep stopped unexpectedly: the machine was switched off, or its process was killed. Let it go on."
         )
     title = f"{METHODS[sweep.spec.method]}: {sweep.spec.count} trials" if sweep.spec else sweep.id
     st.html(

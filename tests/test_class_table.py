@@ -1,4 +1,4 @@
-"""Class tables: the lab's own form and those of other tools, and what is said of those that can't be meant."""
+"""Class tables: the lab's own form and those of other tools, and what is said of those that make no sense."""
 
 import json
 

@@ -214,7 +214,7 @@ def test_a_run_that_diverges_names_the_layer_in_its_error_and_its_rows(places, t
     config = tiny_config(epochs=100, clip_norm=0)
     run = create_run(config, places.runs)
     with pytest.raises(
-        DivergedError, match=r"at step 2: the weights have run away\. The first layer whose output .*\(\w+\)\."
+        DivergedError, match=r"at step 2: the training diverged\. The first layer whose output .*\(\w+\)\."
     ):
         train_here(run, config)
     rows = read_metrics(run)[0]

@@ -159,7 +159,7 @@ def test_what_is_missing_is_said(places, run, tiny_config, monkeypatch, capsys):
     assert main(["export", run.id, "--out", str(places.other)]) == 42
     assert "is a folder" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(LabError, match="need onnxruntime, which is not installed here: pip install onnxruntime"):
+    with pytest.raises(LabError, match="need onnxruntime, which is not installed. In the lab.s folder"):
         check_exportable(run, "onnx")
     check_exportable(run, "torch")
 

@@ -180,7 +180,7 @@ def test_a_table_from_elsewhere_goes_before_the_folders_own(root):
         (lambda root: [path.unlink() for path in root.glob("images/*")], "6 masks like '0.png', but no photographs"),
         (lambda root: [path.rename(path.with_name(f"x{path.name}")) for path in root.glob("masks/*")], "don't match"),
         (lambda root: [path.unlink() for path in root.glob("*/[1-9].png")], "1 frames to learn from and 0 to score on"),
-        (lambda root: (root / "classes.json").write_text("{"), "can't be meant"),
+        (lambda root: (root / "classes.json").write_text("{"), "has a mistake"),
     ],
 )
 def test_what_can_not_be_opened_is_said_with_what_to_do(root, break_it, words):

@@ -96,10 +96,10 @@ def test_it_stops_at_the_next_word_and_that_is_no_failure(path):
 def test_a_process_that_never_came_or_is_gone_is_said(path, clock):
     assert stands(path).is_active
     clock[0] += jobs.START_SECONDS + 1
-    assert not stands(path).is_active and "ended without a word" in stands(path).problem
+    assert not stands(path).is_active and "stopped unexpectedly" in stands(path).problem
     dead = Job(path.stem, {}, state="running", process=ProcessId(os.getpid(), 1.0))
     path.write_text(json.dumps(asdict(dead)))
-    assert not stands(path).is_active and "ended without a word" in stands(path).problem
+    assert not stands(path).is_active and "stopped unexpectedly" in stands(path).problem
 
 
 def test_one_at_a_time_and_those_that_ended_are_forgotten(path, clock, monkeypatch):

@@ -190,5 +190,7 @@ def test_the_labs_login_to_the_hub_is_an_admins_to_use(run_of, asking, monkeypat
 def test_signing_in_names_the_package_it_misses(monkeypatch):
     check_extra("sign-in")
     monkeypatch.setattr(extras, "find_spec", lambda module: None if module == "httpx" else object())
-    with pytest.raises(LabError, match="Signing in needs httpx, which is not installed here: pip install httpx"):
+    with pytest.raises(
+        LabError, match="Signing in needs httpx, which is not installed. In the lab.s folder, type: .* -m pip install"
+    ):
         check_extra("sign-in")

@@ -309,7 +309,7 @@ def other_classes(path):
 
 STATES = {
     "queued": (queued, "has not begun to train"),
-    "running": (lambda path: update_status(path, state="running", step=30), "ended without a word"),  # nobody is there
+    "running": (lambda path: update_status(path, state="running", step=30), "stopped unexpectedly"),  # nobody is there
     "stopped": (lambda path: update_status(path, state="stopped", step=30), "was stopped before its end"),
     "failed without a plan": (
         lambda path: (queued(path), update_status(path, state="failed", failure="data", error="There are no frames.")),

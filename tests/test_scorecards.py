@@ -126,5 +126,5 @@ def test_a_job_that_fails_or_is_killed_says_so(run, places, wait_until):
     wait_until(lambda: latest_job(jobs_folder()).state == "running")
     latest_job(jobs_folder()).process.process().kill()
     done = wait_until(lambda: not (now := latest_scoring()).is_active and now)
-    assert "ended without a word" in done.problem
+    assert "stopped unexpectedly" in done.problem
     assert not np.any([path.suffix == ".npz" for path in run.path.glob("scores/.*")])

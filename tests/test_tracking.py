@@ -370,8 +370,8 @@ def test_a_bad_server_changes_no_weight_and_costs_nothing(
     ("name", "module", "words"),
     [
         ("tensorboard", "tensorboard", "TensorBoard event files need tensorboard, which is not installed"),
-        ("mlflow", "mlflow", "MLflow needs mlflow-skinny, which is not installed here: pip install mlflow-skinny"),
-        ("wandb", "wandb", "Weights & Biases needs wandb, which is not installed here"),
+        ("mlflow", "mlflow", "MLflow needs mlflow-skinny, which is not installed. In the lab's folder, type: "),
+        ("wandb", "wandb", "Weights & Biases needs wandb, which is not installed."),
     ],
 )
 def test_a_package_that_is_missing_is_named_before_the_run(monkeypatch, name, module, words):

@@ -533,14 +533,14 @@ def test_weights_that_run_away_end_in_a_sentence(places, tiny_config, main_here)
         assert main_here(run) == trainer.USER_ERROR == 42
     status = read_status(run)
     assert (status.state, status.exit) == ("failed", 42)
-    assert "the weights have run away" in status.error and "training.learning_rate" in status.error
+    assert "the training diverged" in status.error and "training.learning_rate" in status.error
 
 
 def test_weights_that_ran_away_are_not_saved(places, tiny_config, monkeypatch):
     monkeypatch.setattr("core.training.loop.rate_share", lambda *_: 1e30)
     config = tiny_config(epochs=2000, evaluations=1, clip_norm=0)  # a row every eighth step, a checkpoint at every one
     run = create_run(config, places.runs)
-    with pytest.raises(LabError, match="at step 2: the weights have run away"):
+    with pytest.raises(LabError, match="at step 2: the training diverged"):
         train_here(run, config)
     assert read_checkpoint(run, "last").step == 1
 

@@ -245,6 +245,14 @@ def test_weights_are_downloaded_and_then_taken_from_the_cache(places, hub, vit_f
             assert (again["kind"], again["path"]) == ("hub", found["path"])
 
 
+def test_an_encoder_the_lab_has_no_repository_for_is_said_as_that(places, monkeypatch):
+    monkeypatch.setattr("core.weights.hub_revision", lambda repo: pytest.fail("nobody is to be asked"))
+    found = find_weights(ModelConfig(family="unet", encoder="resnet34"))
+    assert "the lab knows no repository of it on the Hugging Face Hub" in found.sentence
+    with pytest.raises(LabError, match="Put the file there, or choose weights 'none'"):
+        find_weights(ModelConfig(family="unet", encoder="resnet34", weights="pretrained"))
+
+
 @pytest.mark.parametrize("text", [f"hub:{REPO}", f"hub:{REPO}@main", f"hub:{REPO}@{COMMIT[:8]}", f"hub:../x@{COMMIT}"])
 def test_a_file_of_the_hub_is_named_with_its_whole_revision(text):
     with pytest.raises(LabError, match="hub:OWNER/NAME@REVISION"):
@@ -263,7 +271,7 @@ def test_without_hub_and_cache_auto_starts_from_scratch_and_pretrained_refuses(p
     nobody = "http://127.0.0.1:9"
     found = ask("auto", places.other / "hf", nobody, offline)
     assert found["kind"] == "scratch" and found["path"] is None
-    assert "the Hugging Face Hub doesn't answer" in found["sentence"]
+    assert ("is switched off by HF_HUB_OFFLINE" if offline else "doesn't answer") in found["sentence"]
     refused = ask("pretrained", places.other / "hf", nobody, offline)
     assert "can't be had" in refused["error"]
 

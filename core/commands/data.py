@@ -43,7 +43,11 @@ def add_data(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument("what", choices=["cityscapes"])
     command.add_argument("--into", required=True, metavar="FOLDER", help="that shall hold leftImg8bit and gtFine")
     command.add_argument(
-        "--packages", nargs="+", metavar="NAME", help="archives to fetch; default: photographs and fine labels"
+        "--packages",
+        nargs="+",
+        metavar="NAME",
+        help="archives to fetch, of leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip, gtCoarse.zip and leftImg8bit_trainextra.zip; "
+        "default: the first two",
     )
     command.add_argument("--keep-archives", action="store_true", help="don't remove an archive once it is unpacked")
     command.add_argument(

@@ -14,10 +14,15 @@ from core.runs import find_run
 
 def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
     """Adds the commands to a parser's."""
-    command = commands.add_parser("predict", parents=[common], help="label images")
+    command = commands.add_parser("predict", parents=[common], help="label pictures")
     command.add_argument("run", help="id of a run, or a part of it")
     command.add_argument("--checkpoint", choices=["best", "last"], default="best")
-    command.add_argument("images", type=Path, nargs="+")
+    command.add_argument(
+        "images",
+        type=Path,
+        nargs="+",
+        help="pictures; of each, NAME_labels.png (class numbers, which looks black) and NAME_colors.png are written",
+    )
     command.add_argument("--out", type=Path, default=Path("predictions"), help="default: predictions/")
     command.set_defaults(command=predict)
 

@@ -17,6 +17,15 @@ from core.runs import Run, evaluations, find_run, list_runs, read_run, write_not
 from core.tracking.tracker import check_trackers
 
 
+WORDS = {
+    "list": "show only the runs that have all of these words",
+    "rename": "the new name; none removes the one it has",
+    "tag": "the new tags; none removes all",
+    "note": "the new note; none removes the one it has",
+}
+"""What the words after an action mean."""
+
+
 def add_runs(commands: Any, common: argparse.ArgumentParser) -> None:
     """Adds the commands train, rehearse, rate-test and runs."""
     command = commands.add_parser("train", parents=[common], help="train a network", argument_default=None)
@@ -284,8 +293,8 @@ def _add_run_actions(command: argparse.ArgumentParser) -> None:
             action.add_argument("--older-than", type=float, default=0.0, metavar="DAYS", help="keep what is younger")
         elif name != "list":
             action.add_argument("run", nargs="?", help="id of a run, or a part of it")
-        if name in ("list", "rename", "tag", "note"):
-            action.add_argument("words", nargs="*", help="all runs, or no name, tags or note, without any")
+        if name in WORDS:
+            action.add_argument("words", nargs="*", help=WORDS[name])
         elif name == "stop-now":
             action.add_argument(
                 "--patience",

@@ -126,7 +126,7 @@ def _entry_line(entry: Entry, metric: str) -> str:
         for name, cost in COSTS.items()
         if entry.costs[name] is not None
     )
-    mark = "  trained on since" if entry.is_stale else ""
+    mark = "  outdated" if entry.is_stale else ""
     return f"  {entry.run}  {entry.name}  {scores}  {costs}{mark}"
 
 

@@ -53,7 +53,7 @@ def read_class_table(path: Path) -> LabelSpace:
     """Reads a class table.
 
     Raises:
-        LabError: the file can't be read, or what it says can't be meant; the sentence says where.
+        LabError: the file can't be read, or what it says doesn't make sense; the sentence says where.
     """
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -64,7 +64,7 @@ def read_class_table(path: Path) -> LabelSpace:
     except (OSError, UnicodeError, csv.Error, RecursionError) as error:
         raise LabError(f"The class table '{path}' can't be read: {str(error)[:100]}.") from None
     except ValueError as error:
-        raise LabError(f"The class table '{path}' can't be meant: {error}") from None
+        raise LabError(f"The class table '{path}' has a mistake: {error}") from None
 
 
 def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
@@ -74,7 +74,7 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
         rows: dicts with `name`, and `ids`, `color` or `colors`.
 
     Raises:
-        ValueError: a row can't be meant; its text is a sentence.
+        ValueError: a row doesn't make sense; its text is a sentence.
     """
     if not isinstance(rows, list) or not rows:
         raise ValueError('It must be a list of classes, like [{"name": "road", "color": [128, 64, 128], "ids": [7]}].')

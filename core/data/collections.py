@@ -97,7 +97,9 @@ def save_collection(name: str, pictures: Sequence[tuple[str, np.ndarray]]) -> Co
         draft.rename(folder)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
-        raise LabError(f"The collection can't be saved in '{collections_folder()}': {error.strerror}.") from None
+        raise LabError(
+            f"The collection can't be saved in '{collections_folder()}': {error.strerror}. Free some space, or allow writing there."
+        ) from None
     return read_collection(slug)
 
 

@@ -55,7 +55,7 @@ def open_dataset(config: DatasetConfig, progress: Callable[[int, int], None] | N
         progress: called with (frames drawn, frames in all) while streets are generated.
 
     Raises:
-        LabError: the folder isn't there, may not be read, or holds no pairs; or the class table can't be meant.
+        LabError: the folder isn't there, may not be read, or holds no pairs; or the class table doesn't make sense.
     """
     root = root_of(config)
     if config.name == "streets" and not streets_are_there():

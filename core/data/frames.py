@@ -63,7 +63,9 @@ def fingerprint(frames: Sequence[Frame]) -> str:
             try:
                 facts = path.stat()
             except OSError as error:
-                raise LabError(f"'{path}' was there a moment ago and can't be read now: {error.strerror}.") from None
+                raise LabError(
+                    f"'{path}' was there a moment ago and can't be read now: {error.strerror}. Check that its disk is there, and try again."
+                ) from None
             digest.update(f"{path}|{facts.st_size}|{facts.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 
@@ -85,5 +87,7 @@ def content_digest(frames: Sequence[Frame]) -> str:
                 with path.open("rb") as file:
                     digest.update(hashlib.file_digest(file, "sha256").digest())
             except OSError as error:
-                raise LabError(f"'{path}' was there a moment ago and can't be read now: {error.strerror}.") from None
+                raise LabError(
+                    f"'{path}' was there a moment ago and can't be read now: {error.strerror}. Check that its disk is there, and try again."
+                ) from None
     return digest.hexdigest()[:32]

@@ -56,7 +56,7 @@ def trace(model: SegmentationModel, size: Size) -> tuple[torch.export.ExportedPr
     except Exception as error:
         raise LabError(
             f"This network can't be traced: {type(error).__name__}: {str(error).splitlines()[0][:300]}. "
-            "Networks whose path depends on what a picture shows have no such program."
+            "Networks whose path depends on what a picture shows have no such program: choose another network."
         ) from error
 
 

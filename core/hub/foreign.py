@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from core.config import read_config
 from core.errors import LabError
+from core.extras import INSTALL
 from core.families import REFERENCE, REFERENCE_TITLES
 from core.hub.published import Published
 from core.labels import CITYSCAPES_19
@@ -47,7 +48,7 @@ def read_foreign(values: dict[str, Any], preprocessor: dict[str, Any], repo: str
     except LabError as error:
         raise LabError(f"{repo} can't be taken. {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise LabError(f"The config.json of {repo} can't be meant: {str(error)[:200]}.") from None
+        raise LabError(f"The config.json of {repo} doesn't make sense: {str(error)[:200]}.") from None
     config = read_config(
         {
             "dataset": {"name": "cityscapes", "root": root} | SIZE,
@@ -134,8 +135,7 @@ def refuse_without_transformers(kind: str, repo: str) -> None:
     """Raises LabError where the optional extra is missing, before anything large is fetched."""
     if find_spec("transformers") is None:
         raise LabError(
-            f"{repo} is a {REFERENCE_TITLES.get(kind, 'network')} of the package transformers, which isn't installed. Install it: pip "
-            "install -r requirements-extras.txt"
+            f"{repo} is a {REFERENCE_TITLES.get(kind, 'network')} of the package transformers, which isn't installed. {INSTALL}"
         )
 
 

@@ -87,11 +87,12 @@ def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, t
         root_for: tells the folder on this machine that holds such data, given the data set's name and the classes.
 
     Raises:
-        LabError: it isn't of this lab, or something in it can't be meant.
+        LabError: it isn't of this lab, or something in it doesn't make sense.
     """
     if values.get("format") != FORMAT:
         raise LabError(
-            f"{repo} is no network of this lab: its config.json is of another kind. Only what was pushed from the lab can be pulled."
+            f"{repo} can't be brought here: its config.json is of another kind. The lab takes networks that were pushed from a lab like this "
+            "one, and SegFormer or Mask2Former trained for Cityscapes. Check the name."
         )
     if values.get("version") != VERSION:
         raise LabError(f"{repo} was pushed by another version of the lab. Update the lab, and try again.")
@@ -112,7 +113,7 @@ def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, t
         raise LabError(f"{repo} can't be taken. {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         detail = f"'{error.args[0]}' is missing." if isinstance(error, KeyError) else str(error)
-        raise LabError(f"The config.json of {repo} can't be meant: {detail[:200]}") from None
+        raise LabError(f"The config.json of {repo} doesn't make sense: {detail[:200]}") from None
 
 
 def read_json(path: Path, repo: str) -> dict[str, Any]:

@@ -95,5 +95,6 @@ def _refuse_without_files(listing: Listing) -> None:
         )
     if missing:
         raise LabError(
-            f"{listing.repo} has no {' and no '.join(sorted(missing))}, so it is no network of this lab. Check the name, or the revision."
+            f"{listing.repo} has no {' and no '.join(sorted(missing))}, so it can't be brought here: the lab takes networks that were pushed "
+            "from a lab like this one, and SegFormer or Mask2Former trained for Cityscapes. Check the name, or the revision."
         )

@@ -29,7 +29,7 @@ class PredictOptions:
     quick: bool = False
 
     def __post_init__(self) -> None:
-        """Raises LabError for scales that can't be meant."""
+        """Raises LabError for scales that make no sense."""
         within = all(LEAST_SCALE <= scale <= LARGEST_SCALE for scale in self.scales)
         if not 1 <= len(self.scales) <= MOST_SCALES or not within:
             raise LabError(

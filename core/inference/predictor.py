@@ -86,7 +86,7 @@ class Predictor:
     def probabilities(self, image: np.ndarray, size: Size, options: PredictOptions = WHOLE) -> torch.Tensor:
         """Probabilities of the classes at a size (h, w), float32 (1, K, h, w), of an image uint8 (H, W, 3).
 
-        Several views are averaged; a quick answer can't be meant.
+        Several views are averaged; a quick answer isn't possible.
         """
         usual = sensible_size(image.shape[:2], self.training_size)
         probabilities, count = torch.zeros(()), 0

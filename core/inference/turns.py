@@ -70,4 +70,4 @@ def outcome(answer: "Future[Any]") -> Any:
     try:
         return answer.result()
     except CancelledError:
-        raise LabError("A newer question took the place of this one before its turn came.") from None
+        raise LabError("You asked for something else meanwhile. Ask again if you still want this.") from None

@@ -13,6 +13,7 @@ from torch import nn
 
 from core.config import ModelConfig
 from core.errors import LabError
+from core.extras import INSTALL
 from core.families import REFERENCE_TITLES
 from core.labels import CITYSCAPES_19
 from core.models.contract import SegmentationModel
@@ -56,11 +57,11 @@ class Reference(SegmentationModel):
 
 
 def build(config: ModelConfig, classes: int) -> Reference:
-    """The network of a config's `architecture`, random weights. Raises LabError when it can't be meant, or transformers is missing."""
+    """The network of a config's `architecture`, random weights. Raises LabError when it doesn't make sense, or transformers is missing."""
     try:
         return Reference(json.loads(config.architecture), classes)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ZeroDivisionError, IndexError) as error:
-        raise LabError(f"The architecture of this reference network can't be meant ({str(error)[:120]}).") from None
+        raise LabError(f"The architecture of this reference network doesn't make sense ({str(error)[:120]}).") from None
 
 
 def build_network(values: dict[str, Any]) -> nn.Module:
@@ -70,7 +71,7 @@ def build_network(values: dict[str, Any]) -> nn.Module:
         return network_class(config_class(**values))
     except ImportError:
         raise LabError(
-            f"{REFERENCE_TITLES[values['model_type']]} needs a package that isn't installed: pip install -r requirements-extras.txt"
+            f"{REFERENCE_TITLES[values['model_type']]} needs a package that isn't installed. {INSTALL}"
         ) from None
 
 
@@ -84,7 +85,7 @@ def reference_classes(kind: str) -> tuple[type, type]:
         import transformers
     except ImportError:
         raise LabError(
-            f"{REFERENCE_TITLES[kind]} needs the package transformers. Install it: pip install -r requirements-extras.txt"
+            f"{REFERENCE_TITLES[kind]} needs the package transformers, which isn't installed. {INSTALL}"
         ) from None
     if kind == "segformer":
         return transformers.SegformerConfig, transformers.SegformerForSemanticSegmentation

@@ -26,7 +26,7 @@ def write_report(
         progress: called often; may raise to break off, and nothing but the runs' new scorecards is left behind then.
 
     Raises:
-        LabError: the settings can't be meant, nothing can be said of any of the runs, or the folder can't be written.
+        LabError: the settings make no sense, nothing can be said of any of the runs, or the folder can't be written.
     """
     settings = checked_settings(settings)
     ladder = Ladder(progress)

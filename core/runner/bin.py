@@ -40,7 +40,9 @@ def delete(path: Path) -> None:
             os.utime(path)  # a rename leaves the time as it is, and the bin tells by it how long a run has lain there
             path.rename(path.parent / BIN / path.name)
         except OSError as error:
-            raise LabError(f"Run {run.id} can't be moved into the bin: {error.strerror}.") from None
+            raise LabError(
+                f"Run {run.id} can't be moved into the bin: {error.strerror}. Allow writing in '{path.parent}', and try again."
+            ) from None
 
 
 def restore(run_id: str, folder: Path) -> Path:
@@ -62,7 +64,9 @@ def restore(run_id: str, folder: Path) -> Path:
         try:
             run.path.rename(path)
         except OSError as error:
-            raise LabError(f"Run {run.id} can't be moved out of the bin: {error.strerror}.") from None
+            raise LabError(
+                f"Run {run.id} can't be moved out of the bin: {error.strerror}. Allow writing in '{folder}', and try again."
+            ) from None
     return path
 
 

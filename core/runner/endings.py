@@ -1,4 +1,4 @@
-"""What is said of a trainer that ended without a word: whether it was asked to, what killed it, and what to do."""
+"""What is said of a trainer that stopped unexpectedly: whether it was asked to, what killed it, and what to do."""
 
 import signal
 import time
@@ -12,7 +12,7 @@ KILLED = -getattr(signal, "SIGKILL", 9)
 
 
 def end_of(run: Path, code: int) -> dict[str, Any]:
-    """The fields of the status of a run whose trainer ended without a word.
+    """The fields of the status of a run whose trainer stopped unexpectedly.
 
     Args:
         run: its folder.
@@ -28,7 +28,7 @@ def end_of(run: Path, code: int) -> dict[str, Any]:
 
 
 def sentence_of_death(code: int) -> tuple[Failure, str]:
-    """What to tell a student of a trainer that ended without a word, and the word for it."""
+    """What to tell a student of a trainer that stopped unexpectedly, and the word for it."""
     if code == -signal.SIGTERM:
         return (
             "killed",

@@ -102,7 +102,7 @@ class Job:
         if self.state == "failed":
             return self.error
         if self.state in ("starting", "running") and not self.is_active:
-            return "This ended without a word: its process was killed, or the machine was switched off. Start it again."
+            return "This stopped unexpectedly: its process was killed, or the machine was switched off. Start it again."
         return ""
 
 

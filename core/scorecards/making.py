@@ -151,9 +151,14 @@ def _set_up(run: Run, settings: CardSettings) -> _Bench:
         values |= {"name": "cityscapes", "root": settings.root}
     dataset = open_dataset(read_config({"dataset": values}).dataset)
     if dataset.space.classes != predictor.checkpoint.classes:
+        remedy = (
+            "Choose data with the run's classes, or leave the other data set empty."
+            if settings.root
+            else "The class table was changed since: bring it back as it was, or train a new run."
+        )
         raise LabError(
-            f"The run tells {len(predictor.checkpoint.classes)} classes apart, and these data {len(dataset.space.classes)} others: its "
-            "class table was changed since. Bring the table back as it was, or train a new run."
+            f"The run was trained on {len(predictor.checkpoint.classes)} classes, and these data have {len(dataset.space.classes)} that "
+            f"differ. {remedy}"
         )
     frames = tuple(spread(dataset.val if settings.split == "val" else dataset.train, settings.frames))
     if not frames:

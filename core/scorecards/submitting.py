@@ -52,11 +52,18 @@ def make_submission(
     if run.config is None:
         raise LabError(run.problem)
     if run.config.dataset.name == "folder":
-        raise LabError("The benchmark takes frames of Cityscapes. Take a run that was trained on it.")
+        raise LabError(
+            "The benchmark server takes predictions for frames of Cityscapes. Choose a run that was trained on it."
+        )
     root = root_of(run.config.dataset)
     space = label_space_of(run.config.dataset, root)
     label_ids_of(space)  # refuses other classes before the work begins
     frames = list_frames(root, split)
+    if split == "test" and run.config.dataset.name == "streets":
+        raise LabError(
+            "Generated streets have no test frames. Choose the split val to see what an archive looks like, or a run that was trained on "
+            "Cityscapes."
+        )
     if split == "test" and len(frames) != TEST_FRAMES:
         raise LabError(
             f"'{root}' holds {len(frames)} test frames, but the server wants all {TEST_FRAMES}. Download leftImg8bit_trainvaltest.zip "

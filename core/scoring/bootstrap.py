@@ -59,7 +59,9 @@ def compare(
         LabError: the two were scored on other frames, or other classes, or on fewer than two frames.
     """
     if one.protocol != other.protocol:
-        raise LabError("The two runs predict different classes, so their scores can't be compared frame by frame.")
+        raise LabError(
+            "The two runs predict different classes, so their scores can't be compared frame by frame. Choose two runs with the same classes."
+        )
     if [frame.id for frame in one.frames] != [frame.id for frame in other.frames]:
         raise LabError("The two runs were scored on different frames. Score both on the same ones.")
     count = len(one.frames)

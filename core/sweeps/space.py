@@ -148,7 +148,7 @@ def read_spec(values: Any) -> SweepConfig:
         detail = max(error.errors(), key=lambda found: len(found["loc"]))
         where = _short(".".join(str(part) for part in detail["loc"][:2]))
         message = detail["msg"][:1].lower() + detail["msg"][1:]
-        raise LabError(f"'{where}' doesn't do in a sweep: {message}. See docs/study.json for an example.") from None
+        raise LabError(f"'{where}' can't be used in a sweep: {message}. See docs/study.json for an example.") from None
     return spec.model_copy(update={"vary": _checked(spec)})
 
 

@@ -40,7 +40,7 @@ def ask(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
 
     Raises:
         OutOfMemoryError: it ran out of memory.
-        LabError: the user can mend it, it took too long, or it ended without a word.
+        LabError: the user can mend it, it took too long, or it stopped unexpectedly.
     """
     # A copy of the lab's folders and settings reaches it through the environment.
     process = subprocess.Popen(
@@ -81,7 +81,9 @@ def ask(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
             "The process was killed from outside, most likely because the machine ran out of memory."
         )
     if code:
-        raise LabError(f"The process ended without a word (exit code {code}). The lab's terminal may say more.")
+        raise LabError(
+            f"The process stopped unexpectedly (exit code {code}). Try again; if it stays so, the terminal in which the lab runs says more."
+        )
 
 
 def answer(work: Callable[[RunConfig], Iterable[Line]]) -> int:

@@ -68,7 +68,7 @@ class DivergenceWatch:
         if self._log:
             self._log.append({"kind": "diverged", "step": self._step, "where": where})
         raise DivergedError(
-            f"The loss or its gradient became no number at step {self._step}: the weights have run away. {where} Lower "
+            f"The loss or its gradient became NaN or infinite at step {self._step}: the training diverged. {where} Lower "
             "training.learning_rate (a third is a good try), or set training.clip_norm to 1, and start again."
         )
 

@@ -87,7 +87,7 @@ def prepare(run: Path, config: RunConfig, enter: Enter, team: Team) -> Prepared:
     resumes = checkpoint_path(run, "last") is not None
     if resumes and plan is None:
         raise LabError(
-            f"Run {run.name} has a checkpoint, but its plan.json is missing or half written, so it can't be gone on from. "
+            f"Run {run.name} has a checkpoint, but its plan.json is missing or half written, so it can't be resumed. "
             "Copy that file again, or start a new run; its checkpoints still predict."
         )
 

@@ -100,7 +100,9 @@ def rehearse(config: RunConfig, timeout: float = REHEARSAL_SECONDS) -> Rehearsal
         remedy = next(smaller(config), {})
         return Rehearsal(None, (Problem(f"It needs more memory than there is. {proposal(remedy)}", remedy),))
     if not found:
-        raise LabError("The rehearsal ended without a word. The lab's terminal may say more.")
+        raise LabError(
+            "The rehearsal stopped unexpectedly. Try again; if it stays so, the terminal in which the lab runs says more."
+        )
     return found[0]
 
 

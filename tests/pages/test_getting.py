@@ -150,7 +150,7 @@ def test_stop_ends_the_download_and_keeps_what_came(site, panel, places, wait_un
 def test_a_download_that_died_is_said_and_the_form_offers_to_go_on(panel):
     write_job(state="running", process=ProcessId(os.getpid(), 1.0))
     app = opened()
-    assert "ended without a word" in words(app) and app.text_input(key="getting-folder").value == "/data/x"
+    assert "stopped unexpectedly" in words(app) and app.text_input(key="getting-folder").value == "/data/x"
 
 
 def test_time_left_and_sizes_are_shown(panel):

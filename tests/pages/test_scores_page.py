@@ -99,9 +99,9 @@ def test_a_run_without_a_card_shows_its_own_score_and_is_offered_to_be_scored(la
     monkeypatch.setattr(scoring_jobs, "start_job", lambda module, what, folder: asked.append(what))
     app = opened([lab.ids[2]])
     shown = words(app)
-    assert "not scored so yet" in shown and "from training" in shown
+    assert "not scored with these settings" in shown and "from training" in shown
     assert "How it's scored: validation frames, at the training size, whole picture." in shown
-    assert "None of the chosen runs is scored so yet." in words(opened([lab.ids[2]], view="Classes"))
+    assert "None of the chosen runs is scored with these settings yet." in words(opened([lab.ids[2]], view="Classes"))
     app.toggle(key="scored-flip").set_value(True).run()
     app.button(key="score").click().run()
     (what,) = asked
@@ -180,7 +180,7 @@ def test_a_card_of_older_weights_is_marked_and_can_be_made_again(lab, places) ->
     state = run / "best" / "state.json"
     state.write_text(state.read_text() + " ")
     app = opened([run.name])
-    assert words(app).count("trained on since") >= 2 and "score" in keys(app)
+    assert words(app).count("outdated") >= 2 and "score" in keys(app)
 
 
 def job(**changes) -> None:

@@ -124,7 +124,7 @@ def _unfinished(subjects: tuple[Subject, ...]) -> list[Block]:
         "running": "was still training when this was written",
         "paused": "is paused",
         "stopped": "was stopped before its end",
-        "lost": "ended without a word: its process is gone",
+        "lost": "stopped unexpectedly: its process is gone",
         "failed": "failed",
     }
     for subject in subjects:
