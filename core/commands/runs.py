@@ -16,7 +16,6 @@ from core.places import runs_folder
 from core.runs import Run, evaluations, find_run, list_runs, read_run, write_notes
 from core.tracking.tracker import check_trackers
 
-
 WORDS = {
     "list": "show only the runs that have all of these words",
     "rename": "the new name; none removes the one it has",
