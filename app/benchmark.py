@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from app.datasets import SPLIT_WORDS
 from app.score_views import Shown
 from app.scoring import start_archive
 from app.widgets import size_words
@@ -37,11 +38,11 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         split = st.segmented_control(
             "Split",
             list(SPLITS),
-            format_func=str.capitalize,
+            format_func=SPLIT_WORDS.get,
             default="test",
             required=True,
             key="benchmark-split",
-            help="Test frames have no public labels; val shows what an archive looks like.",
+            help="Test frames have no public labels; validation frames show what an archive looks like.",
         )
         st.button(
             "Make the archive",
@@ -60,7 +61,7 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         which = "last" if "last" in archive.words else "best"
         stale = " The checkpoint was replaced since." if checkpoint_digest(run.path, which) != archive.weights else ""
         st.markdown(
-            f"**{archive.split.capitalize()}**: {archive.frames:,} frames, {size_words(archive.size)}, {archive.words}, checked "
+            f"**{SPLIT_WORDS[archive.split]}**: {archive.frames:,} frames, {size_words(archive.size)}, {archive.words}, checked "
             f"{made}.{stale}"
         )
         st.code(str(path), language=None)

@@ -39,6 +39,14 @@ CITYSCAPES_CLASSES = {
 }
 FOLDER_CLASSES = {"auto": "Table in the folder", OWN_TABLE: "Another table"}
 UNLABELLED = "without masks"
+SPLIT_WORDS = {
+    "train": "Training",
+    "val": "Validation",
+    "test": "Test",
+    "train_extra": "Training extra",
+    UNLABELLED: "Without masks",
+}
+"""What pages call a split."""
 """The split of a folder's photographs that have no mask."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.datasets import open_again
+from app.datasets import SPLIT_WORDS, open_again
 from app.pictures import Picture, decode_batch, named, saved_picture, truth_of
 from app.widgets import empty_state, failed_state, plain
 from core.data.collections import delete_collection, list_collections
@@ -67,7 +67,7 @@ def from_frames(run: Run) -> list[Picture]:
     dataset = open_again(run.config.dataset)
     splits = {"val": dataset.val, "train": dataset.train}
     left, right = st.columns([1, 3])
-    split = left.selectbox("Split", list(splits), key="inspect-split")
+    split = left.selectbox("Split", list(splits), format_func=SPLIT_WORDS.get, key="inspect-split")
     frames = {frame.id: frame for frame in splits[split]}
     frame_id = right.selectbox(f"Frame, one of {len(frames)}", list(frames), key=f"inspect-{split}-frame")
     image, _, digest = truth_of(frames[frame_id], dataset.space)

@@ -24,6 +24,11 @@ PER_CLASS = {
     "f1": "F1",
     "boundary_f1": "Boundary F1",
 }
+PER_CLASS_HELP = (
+    "IoU: pixels that prediction and truth share, over the pixels that either has. iIoU: the same, each object weighed by its size, so that "
+    "small ones count as much. Precision: how many predicted pixels are right. Recall: how many true pixels are found. F1: both in one. "
+    "Boundary F1: the same for outlines. mIoU is the mean of IoU over the classes."
+)
 NORMALISED = {"row": "True class", "column": "Prediction", "all": "All pixels"}
 FRAMES = 12
 """Frames that are listed behind a cell or a difference."""
@@ -62,7 +67,13 @@ def classes_view(shown: Shown) -> None:
     """A score per class and category for each run."""
     first = next(iter(shown.cards.values())).scores
     metric = st.segmented_control(
-        "Score", list(PER_CLASS), format_func=PER_CLASS.get, default="iou", required=True, key="per-class"
+        "Score",
+        list(PER_CLASS),
+        format_func=PER_CLASS.get,
+        default="iou",
+        required=True,
+        key="per-class",
+        help=PER_CLASS_HELP,
     )
     if metric == "iiou" and first.iiou_reason:
         st.caption(first.iiou_reason)

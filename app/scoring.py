@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.datasets import SPLIT_WORDS
 from app.widgets import failed_state, plain, run_name, time_words
 from core.errors import LabError
 from core.inference.answers import checkpoint_digest
@@ -27,7 +28,6 @@ from core.scorecards.jobs import (
 from core.scorecards.leaderboard import is_stale, summary_at
 from core.scoring.robustness import CORRUPTIONS, STRENGTHS
 
-SPLIT_WORDS = {"val": "Validation", "train": "Training"}
 SIZE_WORDS = {"training": "Training size", "full": "Full size"}
 ROBUSTNESS_FRAMES = 20
 POLL_SECONDS = 1.0
@@ -40,7 +40,7 @@ def choose_settings() -> CardSettings:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.segmented_control(
             "Frames",
-            list(SPLIT_WORDS),
+            ["val", "train"],
             format_func=SPLIT_WORDS.get,
             default="val",
             required=True,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.contact_sheet import choose_order, contact_sheet, counted, go_by, sort_frames, watch
-from app.datasets import TITLES, is_here, open_again
+from app.datasets import SPLIT_WORDS, TITLES, is_here, open_again
 from app.pictures import (
     answer_panel,
     ask,
@@ -87,9 +87,7 @@ dataset = choose_source([able[run_id] for run_id in chosen])
 splits = {"val": dataset.val, "train": dataset.train}
 first, *others = st.columns([2, 3, 3, 3])
 recall("split", list(splits), "val")
-split = first.segmented_control(
-    "Split", list(splits), format_func={"val": "Validation", "train": "Training"}.get, required=True, key="split"
-)
+split = first.segmented_control("Split", list(splits), format_func=SPLIT_WORDS.get, required=True, key="split")
 frames = {frame.id: frame for frame in splits[split]}
 order = choose_order(others, chosen, names, dataset.space.classes)
 counts = counted(order, dataset, splits[split]) if order.run_id else []
@@ -99,9 +97,7 @@ if counts:
     st.fragment(watch, run_every=None if is_done else POLL_SECONDS)(order, dataset, splits[split], is_done)
 recall("image", ids, ids[0])
 picker, back, forth = st.columns([6, 1, 1], vertical_alignment="bottom")
-frame_id = picker.selectbox(
-    f"{'Validation' if split == 'val' else 'Training'} frame, one of {len(ids)}", ids, key="image"
-)
+frame_id = picker.selectbox(f"{SPLIT_WORDS[split]} frame, one of {len(ids)}", ids, key="image")
 st.query_params.update(split=split, image=frame_id)
 arguments = {"width": "stretch", "on_click": go_by}
 back.button("Previous", icon=":material/arrow_back:", shortcut="Left", args=(ids, -1), **arguments)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app.datasets import TITLES, UNLABELLED, Found, choose_dataset, found, opened
+from app.datasets import SPLIT_WORDS, TITLES, Found, choose_dataset, found, opened
 from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
 from app.forms import augmentation_form, fields_form
 from app.getting import getting_panel
@@ -36,13 +36,6 @@ LONG_SPLIT = 5000
 CROPS = 6
 
 NO_LABELS = np.full((8, 16), IGNORED, np.uint8)
-SPLIT_WORDS = {
-    "train": "Train",
-    "val": "Val",
-    "test": "Test",
-    "train_extra": "Train extra",
-    UNLABELLED: "Without masks",
-}
 SEVERITIES = {"error": "Error", "warning": "Warning", "note": "Note"}
 KINDS = {"raw": "raw", "jpeg": "as JPEG"}
 

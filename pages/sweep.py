@@ -290,9 +290,7 @@ def head(sweep: Sweep, progress: Any) -> None:
         facts.append(f"took {time_words(sweep.status.ended - sweep.status.created)}")
     sentence = sweep.status.error or sweep.problem
     if sweep.state == "lost":
-        sentence = (
-            "The sweep stopped unexpectedly: the machine was switched off, or its process was killed. Let it go on."
-        )
+        sentence = "The sweep stopped unexpectedly: the machine was switched off, or its process was killed. Resume it to go on."
     title = f"{METHODS[sweep.spec.method]}: {sweep.spec.count} trials" if sweep.spec else sweep.id
     st.html(
         f'<article class="lab-card"><header><span>{html.escape(title)}</span>'
@@ -320,7 +318,7 @@ def actions(sweep: Sweep, winner: Any) -> None:
                 and not sweep.is_active
                 and is_mine
                 and sweep.spec
-                and st.button("Go on", icon=":material/resume:", key="resume-sweep")
+                and st.button("Resume", icon=":material/resume:", key="resume-sweep")
             ):
                 resume_sweep(sweep.path)
                 st.rerun()

@@ -201,7 +201,7 @@ def read_sweep(path: Path) -> Sweep:
     status = _read_status(path)
     if status is None:
         status = SweepStatus("failed", created=0.0)
-        problem = problem or "Its status.json is missing or half written. Let it go on, or delete the folder."
+        problem = problem or "Its status.json is missing or half written. Resume it, or delete the folder."
     return Sweep(path, status, spec, frames if spec else 0, problem)
 
 

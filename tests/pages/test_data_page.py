@@ -163,7 +163,7 @@ def test_every_split_that_is_there_can_be_looked_at(places, street_copy: Path) -
         shutil.copytree(street_copy / "leftImg8bit" / source, street_copy / "leftImg8bit" / split)
     shutil.copytree(street_copy / "gtCoarse" / "train", street_copy / "gtCoarse" / "train_extra")
     app = opened("cityscapes", street_copy)
-    assert app.segmented_control(key="split").options == ["Train", "Val", "Test", "Train extra"]
+    assert app.segmented_control(key="split").options == ["Training", "Validation", "Test", "Training extra"]
     app.segmented_control(key="split").set_value("test").run()
     assert fine(app)
     assert panels(app) == ["Photograph"] and "has no labels" in words(app)

@@ -158,7 +158,7 @@ def test_a_failed_sweep_says_why_and_can_go_on(quiet) -> None:
     sweep_module.update_status(sweep.path, state="failed", error="The first 3 trials <b>failed</b>.")
     app = opened(sweep=sweep.id)
     assert not app.exception
-    assert "&lt;b&gt;failed&lt;/b&gt;" in words(app) and labels(app) == ["Go on"]
+    assert "&lt;b&gt;failed&lt;/b&gt;" in words(app) and labels(app) == ["Resume"]
     app.button(key="resume-sweep").click().run()
     assert read_sweep(sweep.path).is_active and labels(app) == ["Stop"]
 
