@@ -6,8 +6,8 @@ import streamlit as st
 
 from app.widgets import failed_state, time_words
 from core.data.download import FINE, GIB, PACKAGES
-from core.data.getting import jobs_folder, start_getting
 from core.errors import LabError
+from core.getting import jobs_folder, start_getting
 from core.people import may_change
 from core.places import data_folder
 from core.runner.jobs import Job, is_stopping, latest_job, stop_job

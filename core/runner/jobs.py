@@ -92,7 +92,7 @@ class Job:
     @property
     def seconds_left(self) -> float | None:
         """An estimate from the pace of this count so far; None while there is none."""
-        if self.done <= self.counted_from or not self.total:
+        if not self.counted_since or self.done <= self.counted_from or not self.total:
             return None
         return (self.updated - self.counted_since) / (self.done - self.counted_from) * (self.total - self.done)
 

@@ -13,8 +13,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.data.download import FINE, PACKAGES
-from core.data.getting import jobs_folder, start_getting
 from core.errors import LabError
+from core.getting import jobs_folder, start_getting
 from core.places import PROJECT
 from core.runner.jobs import Job, latest_job
 from core.runs import ProcessId, write_atomically

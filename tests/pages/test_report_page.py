@@ -115,7 +115,7 @@ def test_a_writing_is_shown_stopped_and_its_failure_said(shelf, places, monkeypa
     folder.mkdir(parents=True)
     now = time.time()
     job = Job(
-        "20260101-000000-aaaa", {}, state="running", what="Scoring *FCN*", done=3, total=10, began=now - 9, updated=now,
+        "20260101-000000-aaaa", {}, state="running", what="Scoring *FCN*", done=3, total=10, began=now - 9, counted_since=now - 9, updated=now,
         process=ProcessId.of(os.getpid()),
     )  # fmt: skip
     all_jobs._write(folder, job)

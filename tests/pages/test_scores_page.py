@@ -152,7 +152,7 @@ def test_the_frames_behind_a_cell_open_compare(lab) -> None:
         ("Calibration", "expected calibration error"),
         ("Where it fails", "By distance from a boundary"),
         ("Ceilings", "Cityscapes paper, Table 3"),
-        ("Cost", "can't be had better at no higher cost"),
+        ("Cost", "best for their cost"),
         ("Robustness", "as a share of the score"),
         ("Benchmark", "4 frames"),
     ],
@@ -189,7 +189,7 @@ def job(**changes) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     now = time.time()
     values = {"id": "20260101-000000-abcd", "asked": {"runs": [], "settings": asdict(CardSettings()), "kind": "card"}}
-    values |= {"began": now - 10, "updated": now} | changes
+    values |= {"began": now - 10, "counted_since": now - 10, "updated": now} | changes
     (folder / f"{values['id']}.json").write_text(json.dumps(asdict(Job(**values))))
 
 

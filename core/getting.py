@@ -1,4 +1,4 @@
-"""Getting Cityscapes as a job, a process of its own that outlives page and server: `python -m core.data.getting JOB`."""
+"""Getting Cityscapes as a job, a process of its own that outlives page and server: `python -m core.getting JOB`."""
 
 import sys
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def start_getting(packages: Sequence[str], folder: str, username: str, password:
     check_names(packages)
     check_credentials(username, password)
     asked = {"packages": list(packages), "folder": str(target_folder(folder))}
-    return start_job("core.data.getting", asked, jobs_folder(), f"{username.strip()}\n{password}\n".encode())
+    return start_job("core.getting", asked, jobs_folder(), f"{username.strip()}\n{password}\n".encode())
 
 
 def get_asked(asked: Facts, progress: Progress) -> Facts:
