@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.data.download import check_credentials, check_names, get_packages, login, target_folder
 from core.places import cache_folder
-from core.runner.jobs import Facts, Job, Progress, run_job, start_job
+from core.runner.jobs import Facts, Job, Progress, check_none_runs, run_job, start_job
 
 
 def jobs_folder() -> Path:
@@ -25,6 +25,7 @@ def start_getting(packages: Sequence[str], folder: str, username: str, password:
     """
     check_names(packages)
     check_credentials(username, password)
+    check_none_runs(jobs_folder())
     asked = {"packages": list(packages), "folder": str(target_folder(folder))}
     return start_job("core.getting", asked, jobs_folder(), f"{username.strip()}\n{password}\n".encode())
 

@@ -35,6 +35,7 @@ from core.data.download import (
     unpack,
 )
 from core.errors import LabError
+from core.people import Person, at_the_shell, set_source
 from core.places import PROJECT
 from core.runner.jobs import JobStoppedError
 
@@ -625,6 +626,43 @@ def test_a_folder_is_made_only_where_data_may_lie(places, tmp_path, monkeypatch)
         with pytest.raises(LabError, match=words):
             target_folder(text)
     assert not outside.exists()
+
+
+@pytest.mark.parametrize("kept", ["runs", "runs/20260101-000000-unet-abcd/request.json", "runs/.sweeps", "cache/jobs"])
+def test_no_data_goes_where_the_lab_keeps_its_own_things(places, monkeypatch, kept):
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    folder = places.other / kept
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    (places.other / "link").symlink_to(folder.parent)
+    before = sorted(places.other.rglob("*"))
+    for path in (folder, places.other / "link" / folder.name):
+        with pytest.raises(LabError, match="where the lab keeps things of its own"):
+            target_folder(str(path))
+    assert sorted(places.other.rglob("*")) == before
+
+
+def test_who_is_no_admin_makes_folders_in_the_data_folder_and_the_named_roots_alone(places, monkeypatch):
+    deep = places.other / "deep"
+    deep.mkdir()
+    assert target_folder(str(deep / "labs")).is_dir()
+    set_source(lambda: Person("ann@x.org", "Ann"))
+    try:
+        for path in (deep / "anns", deep / "labs"):
+            with pytest.raises(LabError, match="lies directly in none of .*Name a folder that does, or ask an admin"):
+                target_folder(str(path))
+        assert target_folder(str(places.other / "anns")).is_dir() and target_folder(str(deep)) == deep
+        monkeypatch.delenv("SEGLAB_DATA_ROOTS")
+        monkeypatch.setenv("HOME", str(places.other))  # one of the roots where none is named
+        with pytest.raises(LabError, match="lies directly in none of"):
+            target_folder(str(places.other / "anns"))
+        assert target_folder(str(places.data / "anns")).is_dir()
+        (places.data / "anns").rmdir()
+        monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
+        with pytest.raises(LabError, match="read-only"):
+            target_folder(str(places.data / "bobs"))
+        assert not (places.data / "bobs").exists()
+    finally:
+        set_source(at_the_shell)
 
 
 def test_the_command_prints_one_object_and_what_next(site, places, few_frames, capsys, monkeypatch):

@@ -23,8 +23,19 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from core.data.collections import collections_folder
 from core.errors import LabError
-from core.places import data_folder, resolve_data_root
+from core.people import acting, check_may_work
+from core.places import (
+    cache_folder,
+    data_folder,
+    data_roots,
+    reports_folder,
+    resolve_data_root,
+    runs_folder,
+    streets_folder,
+    weights_folder,
+)
 
 Progress = Callable[[str, int, int], None]
 """`progress(what, done, total)`: what is being done, as words, and how many bytes of it. What it raises ends the work; what is there is kept."""
@@ -219,9 +230,14 @@ def login(username: str, password: str) -> Session:
 def target_folder(text: str) -> Path:
     """Turns a typed path into a folder for the data under one of `core.places.data_roots()`, and makes it where it is missing.
 
+    Never one of the folders that the lab keeps its own things in, nor below: a file or a folder there means something to it. An admin
+    chooses any other; everybody else a folder that lies directly in the data folder, or in one that `SEGLAB_DATA_ROOTS` names.
+
     Raises:
-        LabError: its parent isn't there, it lies outside of the data roots, or it can't be made.
+        LabError: its parent isn't there, it lies outside of the data roots or where no data belongs, it can't be made, or the one who is
+            asking may only look.
     """
+    check_may_work()
     cleaned = text.strip()
     if not cleaned:
         return resolve_data_root(cleaned)  # which says what to do
@@ -230,6 +246,7 @@ def target_folder(text: str) -> Path:
         if typed.parent == data_folder():
             data_folder().mkdir(parents=True, exist_ok=True)
         path = resolve_data_root(str(typed.parent)) / typed.name
+        _check_place(path.resolve())
         if typed.name != ".." and not path.is_symlink():
             path.mkdir(exist_ok=True)
     except FileExistsError:
@@ -367,6 +384,20 @@ def lacking(name: str, folder: Path) -> str:
         if found[split] < official
     ]
     return f"{PACKAGES[name].folder} is not complete: {', '.join(parts)}." if parts else ""
+
+
+def _check_place(path: Path) -> None:
+    """Raises LabError where no data belongs at a path, its links followed, or the one who is asking may not choose it."""
+    folders = runs_folder(), cache_folder(), reports_folder(), collections_folder(), streets_folder(), weights_folder()
+    kept = {folder.resolve() for folder in folders}
+    around = [folder for folder in (*kept, data_folder().resolve(), *data_roots()) if path.is_relative_to(folder)]
+    if around and max(around, key=lambda folder: len(folder.parts)) in kept:
+        raise LabError(f"'{path}' is where the lab keeps things of its own. Name another folder.")
+    allowed = {data_folder().resolve(), *(data_roots() if os.environ.get("SEGLAB_DATA_ROOTS") else ())}
+    if not acting().is_admin and not {path, path.parent} & allowed:
+        raise LabError(
+            f"'{path}' lies directly in none of {', '.join(map(str, sorted(allowed)))}. Name a folder that does, or ask an admin."
+        )
 
 
 def _address() -> tuple[str, bool]:

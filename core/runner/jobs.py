@@ -122,9 +122,7 @@ def start_job(module: str, asked: Facts, folder: Path, secret: bytes = b"") -> J
         LabError: another job of this folder goes on, or the one who is asking may only look.
     """
     check_may_work()
-    running = latest_job(folder)
-    if running and running.is_active:
-        raise LabError(f"This is being done already ({running.what.lower()}). Wait for its end, or stop it.")
+    check_none_runs(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         if re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}\.(json|stop|log)", old.name):
@@ -138,6 +136,13 @@ def start_job(module: str, asked: Facts, folder: Path, secret: bytes = b"") -> J
         with suppress(OSError), child.stdin as pipe:  # where it is gone already, its log says why
             pipe.write(secret)
     return job
+
+
+def check_none_runs(folder: Path) -> None:
+    """Raises LabError where a job of that folder goes on."""
+    running = latest_job(folder)
+    if running and running.is_active:
+        raise LabError(f"This is being done already ({running.what.lower()}). Wait for its end, or stop it.")
 
 
 def latest_job(folder: Path) -> Job | None:

@@ -111,7 +111,8 @@ def test_from_the_form_to_the_folder(site, panel, places, wait_until):
     another_tab = opened()
     assert f"Into {folder}." in words(another_tab) and not another_tab.text_input
     with pytest.raises(LabError, match="being done already"):
-        start_getting(list(FINE), str(folder), USERNAME, PASSWORD)
+        start_getting(list(FINE), str(places.other / "second"), USERNAME, PASSWORD)
+    assert not (places.other / "second").exists()
     assert "Fetching leftImg8bit_trainvaltest.zip" in another_tab.get("progress")[0].proto.text
     site.hold.set()
     panel.run()
