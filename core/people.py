@@ -8,7 +8,7 @@ command goes around them.
 |---------------------------|----------------------------------------------------------------------------------|---------|
 | `SEGLAB_ADMINS`           | e-mail addresses of those who may change everything, separated by commas          | nobody  |
 | `SEGLAB_READ_ONLY`        | 1: only admins who signed in may change anything, as for a class on a projector   | 0       |
-| `SEGLAB_MOST_QUEUED`      | runs that one person may have waiting or training; 0 for any number               | 0       |
+| `SEGLAB_MOST_QUEUED`      | runs that one person may have waiting or training, and sweeps under way; 0 for any number | 0 |
 | `SEGLAB_MOST_UPLOADS`     | files that one person may upload in an hour; 0 for any number                     | 0       |
 | `SEGLAB_USER`             | for the command line: in whose name the lab's own account acts                    | the lab |
 
@@ -21,7 +21,7 @@ import os
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,10 @@ from core.errors import LabError
 from core.places import runs_folder
 
 HOUR = 3600.0
+
+
+class TooManyError(LabError):
+    """Somebody has as many of something as one person may have at a time."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,26 @@ def check_may_speak_for_the_lab(what: str) -> None:
 
 
 def most_queued() -> int:
-    """How many runs one person may have waiting or training; 0 for any number."""
+    """How many runs one person may have waiting or training, and how many sweeps under way; 0 for any number."""
     return _number("SEGLAB_MOST_QUEUED")
+
+
+def check_allowance(owners: Iterable[str], what: str) -> None:
+    """Asked under the queue's lock before one more is made, for else two that ask at once would both be let in.
+
+    Args:
+        owners: whose those are that there are already.
+        what: they are, in the plural: "runs waiting or training".
+
+    Raises:
+        TooManyError: the one who is asking has as many of them as `most_queued` allows.
+    """
+    asking, most = acting(), most_queued()
+    own = sum(owner == asking.id for owner in owners)
+    if most and own >= most and not asking.is_admin:
+        raise TooManyError(
+            f"You have {own} of the {most} {what} that one person may have. Wait for one to end, or stop one."
+        )
 
 
 def most_uploads() -> int:

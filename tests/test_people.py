@@ -1,6 +1,7 @@
 """Whose things are, who may change them, and how much one person may ask for."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,6 +11,7 @@ from core.errors import LabError
 from core.extras import check_extra
 from core.hub.jobs import start_push
 from core.people import THE_LAB, Allowance, Person, acting, is_read_only, may_change, person, read_owner, set_source
+from core.runner import local
 from core.runner.jobs import run_job, start_job, stop_job
 from core.runs import Notes, create_run, list_runs, read_run, update_status, write_notes
 
@@ -146,6 +148,37 @@ def test_one_person_has_so_many_runs_in_the_queue(run_of, asking, places, monkey
     with pytest.raises(LabError, match="You have 1 of the 1 runs"):
         runner.launch(read_run(path).config, places.runs)
     assert [run.id for run in list_runs(places.runs)] == [path.name]
+    second = create_run(read_run(path).config, places.runs)
+    update_status(second, state="stopped")
+    with pytest.raises(LabError, match="You have 1 of the 1 runs"):
+        runner.resume(second)
+    assert read_run(second).state == "stopped"
+
+
+def test_two_tabs_at_once_launch_no_more_than_one_may_have(asking, places, tiny_config, monkeypatch):
+    monkeypatch.setenv("SEGLAB_MOST_QUEUED", "1")
+    monkeypatch.setattr(local, "start", lambda path: None)
+    asking(ANN)
+
+    def launch(_):
+        try:
+            return runner.launch(tiny_config(), places.runs)
+        except LabError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(8) as tabs:
+        answers = list(tabs.map(launch, range(8)))
+    assert sum(isinstance(answer, str) for answer in answers) == 7, answers
+    assert len(list_runs(places.runs)) == 1
+
+
+def test_the_lab_and_admins_have_any_number(asking, places, tiny_config, monkeypatch):
+    monkeypatch.setenv("SEGLAB_MOST_QUEUED", "1")
+    monkeypatch.setattr(local, "start", lambda path: None)
+    for who in (THE_LAB, Person("eve@x.org", "Eve", True)):
+        asking(who)
+        for _ in range(2):
+            runner.launch(tiny_config(), places.runs)
 
 
 def test_an_hour_has_so_many_uploads():

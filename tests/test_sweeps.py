@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import secrets
+import shutil
 import signal
 from collections import Counter
 
@@ -15,8 +16,10 @@ from core.__main__ import USER_ERROR, main
 from core.config import DatasetConfig, read_config
 from core.data.dataset import open_dataset
 from core.errors import LabError
+from core.people import Person, at_the_shell, set_source
 from core.places import PROJECT
-from core.runs import best_miou, create_run, list_runs, read_run, update_status
+from core.runner import local
+from core.runs import best_miou, create_run, list_runs, read_run, request_stop, update_status
 from core.sweeps import driver, find_sweep, list_sweeps, read_spec, read_sweep, resume_sweep, start_sweep, stop_sweep
 from core.sweeps import sweep as sweep_module
 from core.sweeps.driver import QueuedRuns, StopAsked, drive
@@ -400,6 +403,60 @@ def test_a_sweep_asked_to_stop_stops_its_run_and_keeps_the_trial_open(made, monk
 
 
 # ---- what is learned from it
+
+
+@pytest.fixture
+def one_run_each():
+    """Ann is asking, and one run, and one sweep, is all that a person may have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGLAB_MOST_QUEUED", "1")
+        set_source(lambda: Person("ann@x.org", "Ann"))
+        yield
+        set_source(at_the_shell)
+
+
+def test_a_trial_waits_for_its_turn_among_its_owners_runs(places, monkeypatch, tiny_config, one_run_each):
+    monkeypatch.setattr(sweep_module, "_start_driver", lambda path: None)
+    monkeypatch.setattr(local, "start", lambda path: None)
+    sweep = read_sweep(start_sweep(spec_of(), places.runs))
+    other = create_run(tiny_config(), places.runs)
+    looks = []
+    monkeypatch.setattr(
+        driver.time, "sleep", lambda seconds: looks.append(1) or len(looks) < 3 or update_status(other, state="stopped")
+    )
+    launched = QueuedRuns(sweep).launch(sweep.spec.base, 0.0, {other.name})
+    assert len(looks) == 3 and launched != other.name
+    update_status(places.runs / launched, state="stopped")
+    update_status(other, state="queued")
+    request_stop(sweep.path)
+    with pytest.raises(StopAsked):
+        QueuedRuns(sweep).launch(sweep.spec.base, 0.0, {launched, other.name})
+    assert len(list_runs(places.runs)) == 2
+
+
+def test_a_lost_run_waits_for_its_owners_others_too(made, monkeypatch, tiny_config, one_run_each):
+    sweep = made()
+    path = create_run(sweep.spec.base, sweep.runs_folder)
+    update_status(path, state="stopped")
+    other = create_run(tiny_config(), sweep.runs_folder)
+    monkeypatch.setattr(local, "start", lambda path: update_status(path, state="failed", error="Enough."))
+    monkeypatch.setattr(driver.time, "sleep", lambda seconds: update_status(other, state="stopped"))
+    with pytest.raises(LabError, match=r"Enough\."):
+        QueuedRuns(sweep).score(path.name)
+
+
+def test_one_person_has_so_many_sweeps_under_way(made, places, one_run_each):
+    first = made()
+    for start in (made, lambda: resume_sweep(stopped)):
+        stopped = places.runs / ".sweeps" / "20260101-000000-sweep-abcd"
+        if not stopped.exists():
+            shutil.copytree(first.path, stopped)
+            sweep_module.update_status(stopped, state="stopped", ended=1.0)
+        with pytest.raises(LabError, match="You have 1 of the 1 sweeps under way"):
+            start()
+    sweep_module.update_status(first.path, state="stopped", ended=1.0)
+    resume_sweep(stopped)
+    assert len(list_sweeps(places.runs)) == 2
 
 
 def test_importance_names_what_the_score_depends_on(made):

@@ -13,7 +13,7 @@ from core.cluster import ask_anew
 from core.config import EngineName, RunConfig, read_config
 from core.errors import LabError, writing
 from core.families import REFERENCE
-from core.people import acting, check_may_change, check_may_work, most_queued
+from core.people import check_allowance, check_may_change, check_may_work, most_queued
 from core.runner import local, slurm
 from core.runner.endings import KILLED, end_of
 from core.runner.local import STOP_SECONDS
@@ -40,17 +40,19 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
     """Makes a run folder and queues the run. Returns at once; the run outlives this process.
 
     Raises:
-        LabError: the folder can't be written to, the one who is asking may only look, or has as many runs queued as one may have; it is
-            a network that isn't trained here; or the cluster doesn't take the job, and then no folder is left.
+        TooManyError: the one who is asking has as many runs queued as one may have.
+        LabError: the folder can't be written to, the one who is asking may only look; it is a network that isn't trained
+            here; or the cluster doesn't take the job, and then no folder is left.
     """
     check_may_work()
-    _check_allowance(folder)
     if config.model.family == REFERENCE:
         raise LabError(
             f"{config.model.title} was trained by others and can be looked at, not trained. Take FCN, U-Net or ViT."
         )
     with writing(folder):
-        path = create_run(config, folder, notes)
+        with deciding(folder):
+            _check_allowance(folder)
+            path = create_run(config, folder, notes)
         try:
             ENGINES[config.runner.engine].start(path)
         except LabError:
@@ -82,6 +84,7 @@ def resume(path: Path) -> None:
     """Queues a run again, to go on from its last checkpoint, or from the beginning where it has none.
 
     Raises:
+        TooManyError: the one who is asking has as many runs queued as one may have.
         LabError: it is queued or running, finished, its config can't be read, it is another's, or the cluster doesn't take the job.
     """
     ask_anew()
@@ -97,6 +100,7 @@ def resume(path: Path) -> None:
             raise LabError(
                 f"Run {run.id} is finished: there is nothing left to do. Start a new run with more minutes or epochs."
             )
+        _check_allowance(path.parent)
         clear_request(path)
         update_status(
             path,
@@ -179,15 +183,9 @@ def _engine_of(run: Run) -> ModuleType:
 
 
 def _check_allowance(folder: Path) -> None:
-    """Raises LabError where the one who is asking has as many runs waiting or training as one may have."""
-    person, most = acting(), most_queued()
-    if not most or person.is_admin:
-        return
-    own = sum(run.owner == person.id for run in list_active(folder))
-    if own >= most:
-        raise LabError(
-            f"You have {own} of the {most} runs waiting or training that one person may have. Wait for one to end, or stop one."
-        )
+    """Raises TooManyError where the one who is asking has as many runs waiting or training as one may have."""
+    if most_queued():
+        check_allowance((run.owner for run in list_active(folder)), "runs waiting or training")
 
 
 def _ask(path: Path, what: Request) -> None:

@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from core import runner
 from core.config import RunConfig
 from core.errors import LabError
-from core.people import person, read_owner, set_source
+from core.people import TooManyError, person, read_owner, set_source
 from core.runner.slots import SLOTS, Slot
 from core.runs import ProcessId, best_miou, list_runs, read_run, requested
 from core.sweeps.space import survivors
@@ -43,7 +44,12 @@ class Trainer(Protocol):
     """Who trains the trials."""
 
     def launch(self, config: RunConfig, since: float, taken: Collection[str]) -> str:
-        """Launches a run, or finds the one of this config launched after `since` that isn't `taken`; returns its id."""
+        """Launches a run, or finds the one of this config launched after `since` that isn't `taken`; returns its id.
+
+        Raises:
+            LabError: it can't be launched.
+            StopAsked: the sweep was asked to stop.
+        """
 
     def score(self, run_id: str) -> float:
         """Waits for a run's end; returns its best mIoU, 0..1.
@@ -65,7 +71,12 @@ class QueuedRuns:
         for run in list_runs(self._sweep.runs_folder):
             if run.config == config and run.status.created >= since and run.id not in taken:
                 return run.id
-        return runner.launch(config, self._sweep.runs_folder).name
+        while True:
+            with suppress(TooManyError):  # the owner's own runs go before
+                return runner.launch(config, self._sweep.runs_folder).name
+            if requested(self._sweep.path) is not None:
+                raise StopAsked
+            time.sleep(PATIENCE)
 
     def score(self, run_id: str) -> float:
         path = self._sweep.runs_folder / run_id
@@ -92,8 +103,9 @@ class QueuedRuns:
                 # Stopped with an earlier driver, or lost with the machine. Once, else what kills it would do so forever.
                 if run_id in self._resumed:
                     raise LabError(f"Run {run_id} was lost twice: its processes were killed.")
-                self._resumed.add(run_id)
-                runner.resume(path)
+                with suppress(TooManyError):
+                    runner.resume(path)
+                    self._resumed.add(run_id)
             time.sleep(PATIENCE)
 
 

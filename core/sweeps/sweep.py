@@ -26,8 +26,9 @@ from pydantic import TypeAdapter
 
 from core.data.dataset import open_dataset
 from core.errors import LabError, writing
-from core.people import check_may_change, check_may_work, read_owner, write_owner
+from core.people import check_allowance, check_may_change, check_may_work, most_queued, read_owner, write_owner
 from core.runner.detached import start_detached
+from core.runner.slots import deciding
 from core.runs import ProcessId, clear_request, request_stop, requested, write_atomically
 from core.sweeps.space import Round, SweepConfig, read_spec
 from core.weights import find_weights
@@ -109,6 +110,7 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
     """Makes a sweep folder beside the runs and starts its driver; returns the folder.
 
     Raises:
+        TooManyError: the one who is asking has as many sweeps under way as one may have.
         LabError: the data can't be opened, first weights that were asked for can't be had, the folder can't be written to, or the
             one who is asking may only look.
     """
@@ -119,7 +121,8 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
     now = time.time()
     path = runs / SWEEPS / f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-sweep-{secrets.token_hex(2)}"
     hidden = path.with_name(f".{path.name}")
-    with writing(path.parent):
+    with writing(path.parent), deciding(runs):
+        _check_allowance(runs)
         hidden.mkdir(parents=True)
         described = {"frames": frames} | spec.model_dump(mode="json")
         write_atomically(hidden / "sweep.json", json.dumps(described, indent=1), durable=True)
@@ -134,6 +137,7 @@ def resume_sweep(path: Path) -> None:
     """Starts a sweep's driver again; it goes on where the last one was.
 
     Raises:
+        TooManyError: the one who is asking has as many sweeps under way as one may have.
         LabError: it is running or finished, can't be read, or is another's.
     """
     check_may_change(read_owner(path), "This sweep")
@@ -144,7 +148,8 @@ def resume_sweep(path: Path) -> None:
         raise LabError(f"Sweep {sweep.id} is running already.")
     if sweep.state == "finished":
         raise LabError(f"Sweep {sweep.id} is finished: there is nothing left to try. Start a new one.")
-    with writing(path):
+    with writing(path), deciding(sweep.runs_folder):
+        _check_allowance(sweep.runs_folder)
         clear_request(path)
         update_status(path, state="running", driver=None, ended=None, error=None)
         _start_driver(path)
@@ -248,6 +253,12 @@ def _networks(spec: SweepConfig) -> list[Any]:
         for value in spec.vary.get(name, ()):
             found.append(spec.base.model.model_copy(update={name.split(".")[1]: value}))
     return found
+
+
+def _check_allowance(runs: Path) -> None:
+    """Raises TooManyError where the one who is asking has as many sweeps under way as one may have."""
+    if most_queued():
+        check_allowance((read_owner(sweep.path) for sweep in list_sweeps(runs) if sweep.is_active), "sweeps under way")
 
 
 def _start_driver(path: Path) -> None:
