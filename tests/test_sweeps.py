@@ -447,15 +447,15 @@ def test_a_lost_run_waits_for_its_owners_others_too(made, monkeypatch, tiny_conf
 
 def test_one_person_has_so_many_sweeps_under_way(made, places, one_run_each):
     first = made()
+    stopped = first.path.with_name("20260101-000000-sweep-abcd")
+    shutil.copytree(first.path, stopped)
+    sweep_module.update_status(stopped, state="stopped", ended=1.0)
     for start in (made, lambda: resume_sweep(stopped)):
-        stopped = places.runs / ".sweeps" / "20260101-000000-sweep-abcd"
-        if not stopped.exists():
-            shutil.copytree(first.path, stopped)
-            sweep_module.update_status(stopped, state="stopped", ended=1.0)
         with pytest.raises(LabError, match="You have 1 of the 1 sweeps under way"):
             start()
     sweep_module.update_status(first.path, state="stopped", ended=1.0)
     resume_sweep(stopped)
+    assert [sweep.is_active for sweep in list_sweeps(places.runs) if sweep.path == stopped] == [True]
     assert len(list_sweeps(places.runs)) == 2
 
 
