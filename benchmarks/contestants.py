@@ -25,7 +25,8 @@ from torch import nn
 
 from benchmarks.tutorial import plain_optimizer, plain_step, smp_unet, torchvision_fcn
 from core.config import RunConfig, read_config
-from core.hardware import available_cores, choose_hardware
+from core.cores import available_cores
+from core.hardware import choose_hardware
 from core.inference.predictor import Predictor
 from core.labels import CITYSCAPES_19
 from core.models import build_model

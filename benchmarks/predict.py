@@ -48,8 +48,8 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from app.media import encode_map, encode_photo
 from benchmarks.tutorial import Normalized, plain_optimizer, plain_step, smp_unet
 from core.config import ModelConfig, RunConfig, read_config
+from core.cores import available_cores
 from core.data.streets.scene import draw_scene
-from core.hardware import available_cores
 from core.inference.answers import AnswerStore
 from core.inference.options import QUICK
 from core.inference.turns import outcome

@@ -28,8 +28,8 @@ from torch.utils.data import DataLoader
 
 from benchmarks.tutorial import LOADERS, TutorialFrames, plain_optimizer, plain_step
 from core.config import RunConfig, read_config
+from core.cores import available_cores
 from core.data.dataset import Dataset, open_dataset
-from core.hardware import available_cores
 from core.models import build_model
 from core.places import PROJECT
 from core.runs import create_run, read_metrics, update_status

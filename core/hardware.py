@@ -1,6 +1,5 @@
 """What this machine offers a training: device, number format, threads; each choice with the sentence that explains it."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from core.config import TrainingConfig
+from core.cores import available_cores
 from core.errors import LabError
 
 
@@ -96,11 +96,6 @@ def _in_fp32(forward: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch
             return forward(images.float()).to(images.dtype)
 
     return in_fp32
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _device(wish: str) -> torch.device:

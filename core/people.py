@@ -133,7 +133,7 @@ def check_may_speak_for_the_lab(what: str) -> None:
 
 def most_queued() -> int:
     """How many runs one person may have waiting or training, and how many sweeps under way; 0 for any number."""
-    return _number("SEGLAB_MOST_QUEUED")
+    return whole_number("SEGLAB_MOST_QUEUED")
 
 
 def check_allowance(owners: Iterable[str], what: str) -> None:
@@ -156,7 +156,7 @@ def check_allowance(owners: Iterable[str], what: str) -> None:
 
 def most_uploads() -> int:
     """How many files one person may upload in an hour; 0 for any number."""
-    return _number("SEGLAB_MOST_UPLOADS")
+    return whole_number("SEGLAB_MOST_UPLOADS")
 
 
 class Allowance:
@@ -189,7 +189,8 @@ class Allowance:
             times.append(now)
 
 
-def _number(variable: str) -> int:
+def whole_number(variable: str) -> int:
+    """The number that a variable sets, 0 where it sets none. Raises LabError where it is no whole number."""
     given = os.environ.get(variable, "").strip() or "0"
     if not given.isdigit():
         raise LabError(f"{variable} is '{given[:40]}', but must be a whole number. Change it, and start the lab again.")

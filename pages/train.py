@@ -29,6 +29,7 @@ from core.encoders import encoders_of
 from core.errors import LabError
 from core.families import FAMILIES, PLAIN, options_of
 from core.places import runs_folder
+from core.runner.limits import check_may_tell
 from core.tracking.tracker import check_trackers
 from core.weights import WeightsSource, find_weights
 
@@ -198,7 +199,9 @@ def choose_trackers() -> dict[str, Any]:
     with st.expander("Other trackers"):
         values = fields_form(TrackingConfig, list(TrackingConfig.model_fields), {}, key="tracking")
         try:
-            check_trackers(read_config({"tracking": values}).tracking)
+            tracking = read_config({"tracking": values}).tracking
+            check_may_tell(tracking)
+            check_trackers(tracking)
         except LabError as error:
             failed_state(error)
         st.caption("Each is told by a process of its own: one that is slow or gone leaves the training as it is.")

@@ -107,7 +107,7 @@ def predictor_threads() -> None:
     """One thread beside a training, which needs the rest: two busy pools of threads slow each other down. Else all cores."""
     import torch
 
-    from core.hardware import available_cores
+    from core.cores import available_cores
 
     threads = 1 if list_active(runs_folder()) else available_cores()
     if torch.get_num_threads() != threads:

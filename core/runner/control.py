@@ -16,6 +16,7 @@ from core.families import REFERENCE
 from core.people import check_allowance, check_may_change, check_may_work, most_queued
 from core.runner import local, slurm
 from core.runner.endings import KILLED, end_of
+from core.runner.limits import check_may_ask
 from core.runner.local import STOP_SECONDS
 from core.runner.slots import deciding
 from core.runs import (
@@ -41,7 +42,7 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
 
     Raises:
         TooManyError: the one who is asking has as many runs queued as one may have.
-        LabError: the folder can't be written to, the one who is asking may only look; it is a network that isn't trained
+        LabError: the folder can't be written to, the one who is asking may only look, or not ask for that much; it is a network that isn't trained
             here; or the cluster doesn't take the job, and then no folder is left.
     """
     check_may_work()
@@ -49,6 +50,7 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
         raise LabError(
             f"{config.model.title} was trained by others and can be looked at, not trained. Take FCN, U-Net or ViT."
         )
+    check_may_ask(config)
     with writing(folder):
         with deciding(folder):
             _check_allowance(folder)
@@ -100,6 +102,7 @@ def resume(path: Path) -> None:
             raise LabError(
                 f"Run {run.id} is finished: there is nothing left to do. Start a new run with more minutes or epochs."
             )
+        check_may_ask(run.config, path)
         _check_allowance(path.parent)
         clear_request(path)
         update_status(

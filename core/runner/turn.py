@@ -19,6 +19,7 @@ from pathlib import Path
 
 from core.places import PROJECT
 from core.runner.endings import end_of
+from core.runner.limits import out_of_hours
 from core.runner.local import end_trees
 from core.runner.slots import TRAINER_LOCK, Slot, deciding
 from core.runner.trainer import Place, trainer_command
@@ -111,6 +112,8 @@ def _lead(run: Path, job: str, limit: float, place: Place) -> None:
     if status.state == "queued":
         if time.monotonic() - began > TIME_UP * limit and status.step == first_step:
             _give_up(run, limit)
+        elif sentence := out_of_hours(run):
+            _stop(run, job, sentence)
         else:
             _queue_again(run, job)
     elif status.state == "running":
@@ -201,6 +204,13 @@ def _give_up(run: Path, limit: float) -> None:
     )
 
 
+def _stop(run: Path, job: str, sentence: str) -> None:
+    """Ends a run that was to queue again, unless somebody has decided otherwise meanwhile."""
+    with deciding(run.parent):
+        if _stands(run, job, "queued"):
+            update_status(run, state="stopped", ended=time.time(), error=sentence)
+
+
 def _queue_again(run: Path, job: str) -> None:
     """Puts the job back into the queue, unless that was done by the cluster, or the job was cancelled. Doesn't give up on its own:
     a controller that is away doesn't end jobs either."""
@@ -209,10 +219,7 @@ def _queue_again(run: Path, job: str) -> None:
         if facts and facts.restarts != int(os.environ.get("SLURM_RESTART_COUNT", "0")):
             return  # it is in the queue: this was done here, or the cluster gave no time of grace
         if facts and not facts.is_running:
-            with deciding(run.parent):
-                if _stands(run, job, "queued"):
-                    sentence = "Its job was ended on the cluster. Resume it to go on from its last checkpoint."
-                    update_status(run, state="stopped", ended=time.time(), error=sentence)
+            _stop(run, job, "Its job was ended on the cluster. Resume it to go on from its last checkpoint.")
             return
         if not _stands(run, job, "queued"):
             return  # stopped meanwhile

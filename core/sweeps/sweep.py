@@ -28,6 +28,7 @@ from core.data.dataset import open_dataset
 from core.errors import LabError, writing
 from core.people import check_allowance, check_may_change, check_may_work, most_queued, read_owner, write_owner
 from core.runner.detached import start_detached
+from core.runner.limits import check_may_ask
 from core.runner.slots import deciding
 from core.runs import ProcessId, clear_request, request_stop, requested, write_atomically
 from core.sweeps.space import Round, SweepConfig, read_spec
@@ -112,9 +113,10 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
     Raises:
         TooManyError: the one who is asking has as many sweeps under way as one may have.
         LabError: the data can't be opened, first weights that were asked for can't be had, the folder can't be written to, or the
-            one who is asking may only look.
+            one who is asking may only look, or not ask for that much.
     """
     check_may_work()
+    check_may_ask(spec.base)
     frames = len(open_dataset(spec.base.dataset).train)
     for model in _networks(spec):
         find_weights(model)

@@ -4,6 +4,7 @@ The server never imports torch, and what is tried may ask for more memory than t
 end is an answer as well. One side is `ask`, the other `answer`.
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -11,12 +12,16 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from core.config import RunConfig, read_config
-from core.errors import LabError
-from core.places import PROJECT
+from core.errors import LabError, writing
+from core.people import Person, acting, check_may_work
+from core.places import PROJECT, runs_folder
 from core.runner.endings import KILLED
+from core.runner.limits import check_machine
+from core.runner.slots import SLOTS, Slot
 from core.training.__main__ import explain
 from core.training.memory import keep_freed_memory
 
@@ -29,6 +34,34 @@ class OutOfMemoryError(LabError):
 
 
 def ask(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
+    """Tries a config out for the one who is asking, who has one such trial at a time unless they are an admin; see `_ask`.
+
+    Raises:
+        OutOfMemoryError: it ran out of memory.
+        LabError: as `_ask` says; or the one who is asking may only look, has a trial already, or asks for more than the machine has.
+    """
+    check_may_work()
+    check_machine(config.training)
+    with _turn_of(acting()):
+        yield from _ask(module, config, timeout)
+
+
+@contextmanager
+def _turn_of(asking: Person) -> Iterator[None]:
+    """Around a trial: whoever is no admin has no other meanwhile. Raises LabError."""
+    if asking.is_admin:
+        yield
+        return
+    name = hashlib.sha256(asking.id.encode()).hexdigest()[:16]
+    with writing(runs_folder()):
+        slot = Slot(runs_folder() / SLOTS, f"trial-{name}")
+    with slot:
+        if not slot.acquire():
+            raise LabError("You are trying something out already, here or in another tab. Wait for its end.")
+        yield
+
+
+def _ask(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
     """Starts a module with a config on its standard input and yields the objects that it prints, as they come.
 
     The process is ended with the iterator, whether or not all was read.
