@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.config import DatasetConfig, RunnerConfig, TrackingConfig, TrainingConfig
+from core.people import Person, at_the_shell, set_source
 from core.places import PROJECT
 
 UNSEEN = {"layer_decay"}
@@ -44,6 +45,12 @@ def test_every_field_of_the_trackers_can_be_set_and_what_is_missing_is_said_ther
     page.toggle(key="tracking-mlflow").set_value(True).run()
     assert not page.exception
     assert any("MLflow" in error.value for error in page.error)
+    set_source(lambda: Person("ann@x.org", "Ann"))
+    try:
+        page.run()
+    finally:
+        set_source(at_the_shell)
+    assert any("Only an admin can tell a tracker" in error.value for error in page.error)
 
 
 def test_a_mixture_asks_for_its_weights(page):
