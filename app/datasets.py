@@ -22,6 +22,7 @@ from core.data.dataset import (
 from core.data.folder import pair_folder
 from core.data.frames import Frame
 from core.errors import LabError
+from core.people import check_may_work
 from core.places import runs_folder, streets_folder
 from core.runs import list_runs
 
@@ -150,9 +151,10 @@ def found(config: DatasetConfig) -> Found:
 
 
 def draw_streets() -> None:
-    """Draws the street scenes with a progress bar, unless they are there."""
+    """Draws the street scenes with a progress bar, unless they are there. Raises LabError where the one who is asking may only look."""
     if streets_are_there():
         return
+    check_may_work()
     from core.data.streets import write_streets
 
     bar = st.progress(0.0, "Drawing street scenes")

@@ -27,7 +27,7 @@ from core.data.frames import Frame
 from core.data.statistics import AT_ONCE, SAMPLE, FrameCounts, count_classes, count_frames, recall_counts
 from core.errors import LabError
 from core.labels import IGNORED
-from core.people import check_may_work
+from core.people import acting, check_may_work
 from core.places import cache_folder
 
 LONG_SPLIT = 5000
@@ -310,7 +310,7 @@ def content_digest(pixels: np.ndarray) -> str:
 
 
 def doctor(config: DatasetConfig) -> None:
-    """What is wrong with a data set, also with one that can't be opened."""
+    """What is wrong with a data set, also with one that can't be opened. Raises LabError where the one who is asking may only look."""
     try:
         root = root_of(config)
     except LabError:
@@ -320,6 +320,7 @@ def doctor(config: DatasetConfig) -> None:
     key = (str(root), config.classes, config.val_share)
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Examine again" if key in reports else "Examine", icon=":material/stethoscope:", key="examine"):
+            check_may_work()
             reports.pop(key, None)
             reports[key] = examine(
                 root, classes=config.classes, val_share=config.val_share, progress=watched("Examining the frames")
@@ -448,10 +449,11 @@ def plots(here: Found) -> None:
 
 
 def count_all(dataset: Dataset, split: str, frames: Sequence[Frame], counted: int) -> None:
-    """Says that a sample was counted, and offers to count the rest."""
+    """Says that a sample was counted, and offers to count the rest. Raises LabError where the one who is asking may only look."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Counted in {counted:,} of {len(frames):,} frames of {split}, evenly spread.")
         if st.button(f"Count all {len(frames):,} frames", icon=":material/functions:", key=f"count-{split}"):
+            check_may_work()
             count_frames(dataset, frames, progress=watched(f"Counting the classes of {split}"))
             _counted.clear()
             st.rerun()
@@ -518,11 +520,13 @@ def list_of_caches() -> None:
                 f'<small class="lab-quiet">{html.escape(entry.root)}</small></p>'
             )
             if st.button("Remove", icon=":material/delete:", disabled=entry.in_hand, key=f"remove-{entry.key}"):
-                check_may_work()
                 remove_caches([entry.key])
                 st.rerun()
-    if len(entries) > 1 and st.button("Remove all", icon=":material/delete_sweep:", key="remove-all"):
-        check_may_work()
+    if (
+        len(entries) > 1
+        and acting().is_admin
+        and st.button("Remove all", icon=":material/delete_sweep:", key="remove-all")
+    ):
         remove_caches(None)
         st.rerun()
 
@@ -562,7 +566,10 @@ if here and here.splits:
     if frame:
         what_the_network_sees(here, frame)
 if config and (config.name != "streets" or streets_are_there()):
-    doctor(config)
+    try:
+        doctor(config)
+    except LabError as error:
+        failed_state(error)
 if here:
     try:
         plots(here)

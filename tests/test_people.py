@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from core import extras, people, runner
+from core.data.cache import remove_caches
 from core.data.collections import delete_collection, save_collection
+from core.data.download import target_folder
 from core.errors import LabError
 from core.extras import check_extra
 from core.hub.jobs import start_push
@@ -14,6 +16,7 @@ from core.people import THE_LAB, Allowance, Person, acting, is_read_only, may_ch
 from core.runner import local
 from core.runner.jobs import run_job, start_job, stop_job
 from core.runs import Notes, create_run, list_runs, read_run, update_status, write_notes
+from core.training.child import ask
 
 ANN, BOB = Person("ann@x.org", "Ann"), Person("bob@x.org", "Bob")
 
@@ -86,6 +89,7 @@ def test_read_only_lets_only_admins_who_signed_in_change_things(monkeypatch, ask
     monkeypatch.setenv("SEGLAB_ADMINS", "eve@x.org")
     path = run_of(ANN)
     monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
+    monkeypatch.setenv("SEGLAB_DATA", str(places.other / "none"))
     for who in (ANN, THE_LAB, BOB):
         asking(who)
         assert is_read_only() and not may_change("ann@x.org")
@@ -98,6 +102,8 @@ def test_read_only_lets_only_admins_who_signed_in_change_things(monkeypatch, ask
             lambda: runner.resume(path),
             lambda: save_collection("x", []),
             lambda: start_job("core.scorecards", {}, places.other / "jobs"),
+            lambda: list(ask("core.training.rehearsal", read_run(path).config, 10)),
+            lambda: target_folder(str(places.other / "cs")),
         ):
             with pytest.raises(LabError, match="read-only"):
                 change()
@@ -179,6 +185,26 @@ def test_the_lab_and_admins_have_any_number(asking, places, tiny_config, monkeyp
         asking(who)
         for _ in range(2):
             runner.launch(tiny_config(), places.runs)
+
+
+def test_all_decoded_frames_are_an_admins_to_remove(asking, places, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other))
+    kept = places.other / "frames" / "abc"
+    kept.mkdir(parents=True)
+    asking(ANN)
+    with pytest.raises(LabError, match="Only an admin can remove all decoded frames at once"):
+        remove_caches()
+    monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
+    with pytest.raises(LabError, match="read-only"):
+        remove_caches(["abc"])
+    assert kept.is_dir()
+    monkeypatch.delenv("SEGLAB_READ_ONLY")
+    remove_caches(["abc"])
+    assert not kept.exists()
+    kept.mkdir()
+    asking(THE_LAB)
+    remove_caches()
+    assert not kept.exists()
 
 
 def test_an_hour_has_so_many_uploads():

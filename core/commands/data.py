@@ -15,6 +15,7 @@ from core.commands.options import add_part, given_fields, say
 from core.commands.progress_bar import ProgressBar
 from core.config import read_config
 from core.errors import LabError
+from core.people import check_may_work
 from core.places import resolve_data_root, streets_folder
 
 GIGABYTE = 1e9
@@ -67,6 +68,7 @@ def streets(options: argparse.Namespace) -> dict[str, Any]:
     """Draws the generated street scenes."""
     from core.data.streets import write_streets
 
+    check_may_work()
     root = options.out or streets_folder()
     began = time.monotonic()
     with tqdm(total=options.train + options.val, unit="frame", disable=options.json or None) as bar:
@@ -167,6 +169,7 @@ def cache(options: argparse.Namespace) -> dict[str, Any]:
         say(options, f"{freed / GIGABYTE:.2f} GB are free again.")
         return {"freed": freed}
     if options.action == "build":
+        check_may_work()
         given = given_fields(options).get("dataset", {})
         dataset = open_dataset(read_config({"dataset": given}).dataset)
         for frames in (dataset.train, dataset.val):

@@ -39,6 +39,7 @@ import numpy as np
 from core.data.dataset import Dataset, spread
 from core.data.frames import Frame, fingerprint
 from core.errors import LabError
+from core.people import acting, check_may_work
 from core.places import cache_folder
 from core.runs import ProcessId, write_atomically
 
@@ -215,7 +216,15 @@ def remove_caches(keys: Iterable[str] | None = None) -> int:
 
     Returns:
         How many bytes are free again.
+
+    Raises:
+        LabError: the one who is asking may only look, or is no admin and asks for all of them, whoever needs them.
     """
+    check_may_work()
+    if keys is None and not acting().is_admin:
+        raise LabError(
+            "Only an admin can remove all decoded frames at once, for others' runs use them. Remove single ones."
+        )
     wanted = None if keys is None else set(keys)
     freed = 0
     for folder in _cache_folders():

@@ -14,6 +14,7 @@ from core.config import DatasetConfig
 from core.data.dataset import open_dataset
 from core.data.statistics import count_frames
 from core.labels import CITYSCAPES_LABELS
+from core.people import Person, at_the_shell, set_source
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = {"height": 64, "width": 128}
@@ -449,6 +450,37 @@ def test_frames_are_kept_listed_and_removed(places) -> None:
     app.button(key="remove-all").click().run()
     assert fine(app)
     assert not [button for button in app.button if (button.key or "").startswith("remove-")]
+
+
+def test_who_may_only_look_starts_no_work(places, monkeypatch) -> None:
+    monkeypatch.setattr("core.data.statistics.AT_ONCE", 6)
+    monkeypatch.setattr("core.data.statistics.SAMPLE", 4)
+    app = opened()
+    monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
+    for key in ("examine", "count-train"):
+        app.button(key=key).click().run()
+        assert not app.exception
+        assert "This lab is read-only at the moment" in words(app), key
+    assert "In order" not in words(app) and "Counted in 4 of 8" in words(app)
+    monkeypatch.setenv("SEGLAB_DATA", str(places.other / "none"))
+    app = opened()
+    next(button for button in app.button if button.label == "Draw the street scenes").click().run()
+    assert not app.exception and "This lab is read-only at the moment" in words(app)
+    assert not (places.other / "none" / "streets").exists()
+
+
+def test_only_an_admin_is_offered_to_remove_all_decoded_frames(places) -> None:
+    app = opened(cache_open=True)
+    for kind in ("raw", "jpeg"):
+        app.button(key=f"keep-{kind}").click().run()
+    assert app.button(key="remove-all")
+    set_source(lambda: Person("ann@x.org", "Ann"))
+    try:
+        app.run()
+    finally:
+        set_source(at_the_shell)
+    keys = [button.key or "" for button in app.button]
+    assert "remove-all" not in keys and sum(key.startswith("remove-") for key in keys) == 4
 
 
 def test_a_full_disk_is_said(places, monkeypatch) -> None:
