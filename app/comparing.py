@@ -150,7 +150,7 @@ def _compared(one: tuple, other: tuple, names: tuple[str, str], _one: ScoreCard,
 
 def _identity(card: ScoreCard) -> tuple:
     """What names a card for the cache."""
-    return card.facts.run, card.facts.weights, card.facts.data, card.facts.settings.words
+    return card.facts.run, card.facts.weights, *key_of_card(card)
 
 
 def _take_frames() -> None:

@@ -11,7 +11,7 @@ from core.scorecards.card import ScoreCard
 from core.scorecards.leaderboard import COSTS, METRICS, Board, Entry, protocol_words
 
 STALE = "outdated"
-STALE_HELP = "The checkpoint was replaced after it was scored. Score it again."
+STALE_HELP = "The checkpoint or the data may have changed since it was scored. Score it again."
 FROM_TRAINING = "from training"
 SHOWN_BESIDE = ("miiou", "pixel_accuracy", "boundary_f1", "ece")
 
@@ -29,7 +29,7 @@ def score_card(card: ScoreCard, name: str, color: str, stale: bool, others: Mapp
     Args:
         card: of the run.
         name: to show, with the run's `color`.
-        stale: its checkpoint was replaced since.
+        stale: the card may no longer hold.
         others: scores 0..1 by the keys of `METRICS`.
     """
     facts = card.facts
