@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from core.data.frames import content_digest
 from core.errors import LabError
 from core.inference.answers import checkpoint_digest
 from core.runner.jobs import latest_job
 from core.runs import evaluations, read_run
+from core.scorecards import making
 from core.scorecards.card import CardSettings, list_cards, list_robustness, read_card, read_facts
 from core.scorecards.jobs import jobs_folder, latest_scoring, start_scoring, stop_scoring
 from core.scorecards.making import make_card, make_robustness
@@ -69,6 +71,38 @@ def test_the_same_is_not_scored_twice_and_something_else_is(run):
     assert other != first and read_facts(other).frames == 2
     assert set(list_cards(run.path)) == {first, other}
     assert read_facts(first).frames == 4
+
+
+def test_a_card_names_the_weights_that_it_was_scored_with_though_a_better_checkpoint_comes_meanwhile(run, monkeypatch):
+    before = checkpoint_digest(run.path, "best")
+
+    def read_slowly(frames):
+        replace_checkpoint(run.path)
+        return content_digest(frames)
+
+    monkeypatch.setattr(making, "content_digest", read_slowly)
+    facts = read_facts(make_card(run, CardSettings(boundary=False, frames=2)))
+    assert facts.weights == before != checkpoint_digest(run.path, "best")
+
+
+def replace_checkpoint(run):
+    state = run / "best" / "state.json"
+    state.write_text(state.read_text() + " ")
+
+
+def test_operations_are_counted_over_every_pass_of_a_picture(run):
+    def flops(**settings):
+        return read_facts(make_card(run, CardSettings(boundary=False, frames=1, **settings))).flops
+
+    whole = flops()
+    assert flops(flip=True) == 2 * whole
+    assert flops(scales=(0.5, 1.0)) == 1.25 * whole
+    assert flops(sliding_window=True) == whole, "the crops were as large as the frames"
+    state = run.path / "best" / "state.json"
+    said = json.loads(state.read_text())
+    said["config"]["training"] |= {"crop_height": 32, "crop_width": 64}
+    state.write_text(json.dumps(said))
+    assert flops(sliding_window=True) == 9 / 4 * whole, "three by three windows of a quarter"
 
 
 def test_a_torn_card_is_none(run):

@@ -100,7 +100,7 @@ class CardFacts:
         milliseconds: median time of a prediction, one picture at a time.
         hardware: in words.
         parameters: of the network.
-        flops: floating-point operations of one picture at the size that the network sees; a multiply-add counts as two.
+        flops: floating-point operations of one picture, in all the passes that the settings ask for; a multiply-add counts as two.
         pixels_per_cell: pixels of the frame, along a side, that one cell of the network's coarsest scores covers.
         ceiling: mean IoU of the truth itself seen in such cells, enlarged smoothly, 0..1; None where nothing is scored.
         ceilings: the same with one label for each cell, at strides 2 to 32, as in the Cityscapes paper's Table 3, by stride.

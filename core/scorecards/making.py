@@ -17,8 +17,7 @@ from core.data.decoding import read_image
 from core.data.frames import Frame, content_digest, fingerprint
 from core.errors import LabError
 from core.hardware import Hardware, choose_hardware
-from core.inference.answers import checkpoint_digest
-from core.inference.predictor import Predictor, sensible_size
+from core.inference.predictor import Predictor, load_predictor, sensible_size
 from core.models import build_model
 from core.models.describe import output_stride
 from core.places import cache_folder
@@ -151,7 +150,7 @@ def _set_up(run: Run, settings: CardSettings) -> _Bench:
     if run.config is None:
         raise LabError(run.problem)
     hardware = choose_hardware(run.config.training)
-    predictor = Predictor(run.path, hardware, settings.checkpoint)
+    predictor, weights = load_predictor(run.path, settings.checkpoint, hardware)
     dataset = open_dataset(scored_data(run.config, settings))
     if dataset.space.classes != predictor.checkpoint.classes:
         remedy = (
@@ -168,7 +167,6 @@ def _set_up(run: Run, settings: CardSettings) -> _Bench:
         raise LabError("There are no such frames to score on. Choose the other split, or other data.")
     stamp = fingerprint(frames)  # before their contents: what changes from here on makes the card stale
     digest = content_digest(frames)
-    weights = checkpoint_digest(run.path, settings.checkpoint)
     protocol = protocol_of(dataset.space)
     return _Bench(run, settings, predictor, hardware, dataset, frames, protocol, weights, digest, stamp)
 
@@ -182,8 +180,8 @@ def _facts(bench: _Bench, size: tuple[int, int], milliseconds: list[float], prog
     run, settings = bench.run, bench.settings
     seen = sensible_size(size, bench.predictor.training_size)
     model = build_model(run.config.model, len(bench.dataset.space.classes)).eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, 3, *seen))
+    with FlopCounterMode(display=False) as counter:
+        bench.predictor.predict(np.zeros((*size, 3), np.uint8), settings.options)
     stride = output_stride(
         bench.hardware.prepare(model), torch.zeros(1, 3, *seen, device=bench.hardware.device), bench.hardware
     )
