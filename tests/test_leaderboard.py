@@ -131,6 +131,33 @@ def test_equal_names_of_other_ids_share_no_board(runs, masks):
     assert len(list_cards(runs[1].path)) == 1
 
 
+def test_runs_that_scored_themselves_on_other_frames_or_classes_stand_apart(runs):
+    def changed(run, plan=None, **dataset):
+        config = json.loads((run.path / "config.json").read_text())
+        config["dataset"] |= {"name": "folder", "root": "/data/own"} | dataset
+        (run.path / "config.json").write_text(json.dumps(config))
+        (run.path / "plan.json").write_text(json.dumps(run.plan | (plan or {})))
+        return read_run(run.path)
+
+    def together(first, second):
+        return [len(board.entries) for board in leaderboard([first, second])] == [2]
+
+    one = changed(runs[0], val_share=0.1)
+    assert together(one, changed(runs[1], val_share=0.1))
+    assert not together(one, changed(runs[1], val_share=0.5))
+    assert not together(one, changed(runs[1], {"val_frames": 7}, val_share=0.1)), "frames were added in between"
+    assert not together(one, changed(runs[1], {"space": "other ids"}, val_share=0.1))
+
+
+def test_latencies_are_comparable_on_equal_hardware_only(runs):
+    paths = [make_card(run, CardSettings(boundary=False)) for run in runs[:2]]
+    assert leaderboard(runs[:2])[0].is_timed_alike
+    said = json.loads(paths[1].read_text())
+    said["facts"]["hardware"] = "On another machine."
+    paths[1].write_text(json.dumps(said))
+    assert not leaderboard(runs[:2])[0].is_timed_alike
+
+
 def test_nothing_to_show_is_no_board(places, tmp_path):
     assert leaderboard([]) == []
     (places.runs / "20200101-000000-fcn-0000").mkdir()

@@ -104,6 +104,11 @@ class Board:
     data: str
     entries: tuple[Entry, ...]
 
+    @property
+    def is_timed_alike(self) -> bool:
+        """Whether all latencies were measured on the same hardware: on other machines the slower network may be the faster one."""
+        return len({entry.facts.hardware for entry in self.entries if entry.facts}) < 2
+
 
 def leaderboard(runs: Sequence[Run]) -> list[Board]:
     """Boards of all runs that have a score, those with cards and the fullest first. A run stands on each board it has a card for."""
@@ -204,7 +209,9 @@ def _trained_entry(run: Run) -> dict[tuple[Any, ...], Entry]:
     }
     data = run.config.dataset
     scores = {name: miou if name == "miou" else None for name in METRICS}
-    key = ("", (data.height, data.width), run.classes, data.name, data.root, data.val_limit)
+    share = data.val_share if data.name == "folder" else None
+    frames = data.name, data.root, data.val_limit, share, run.plan.get("val_frames")
+    key = ("", (data.height, data.width), run.classes, *frames, run.plan.get("space"))
     return {key: Entry(run.id, run.name, scores, costs)}
 
 
