@@ -130,12 +130,17 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
     if not points:
         st.caption("None of these runs has both. Take another score or another cost.")
         return
-    front = frontier({run: (price, sign * score) for run, (price, score) in points.items()})
+    can_rank = cost != "milliseconds" or board.is_timed_alike
+    front = frontier({run: (price, sign * score) for run, (price, score) in points.items()}) if can_rank else []
     titles = (f"{COSTS[cost].title}{f', {COSTS[cost].unit}' * bool(COSTS[cost].unit)}", METRICS[metric].title)
     st.plotly_chart(pareto_figure(points, front, shown.names, shown.colors, titles), key="pareto", config=PLAIN)
     st.caption(
-        "Runs on the dotted line are the best for their cost: none scores higher without costing more. Latency is of one picture at a time, beside "
-        "whatever this machine was doing then; a multiply-add counts as two operations."
+        (
+            "Runs on the dotted line are the best for their cost: none scores higher without costing more. "
+            if can_rank
+            else "These runs were timed on different hardware, so that none is called the best for its latency. "
+        )
+        + "Latency is of one picture at a time, beside whatever this machine was doing then; a multiply-add counts as two operations."
     )
 
 
@@ -150,7 +155,7 @@ def _compared(one: tuple, other: tuple, names: tuple[str, str], _one: ScoreCard,
 
 def _identity(card: ScoreCard) -> tuple:
     """What names a card for the cache."""
-    return card.facts.run, card.facts.weights, card.facts.data, card.facts.settings.words
+    return card.facts.run, card.facts.weights, *key_of_card(card)
 
 
 def _take_frames() -> None:

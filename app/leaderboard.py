@@ -1,17 +1,17 @@
 """Scores of runs at a glance: a card for each, and the leaderboard of all."""
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
-from app.widgets import run_name
+from app.widgets import run_name, share_words
 from core.runs import Run
 from core.scorecards.card import ScoreCard
 from core.scorecards.leaderboard import COSTS, METRICS, Board, Entry, protocol_words
 
 STALE = "outdated"
-STALE_HELP = "The checkpoint was replaced after it was scored. Score it again."
+STALE_HELP = "The checkpoint or the data may have changed since it was scored. Score it again."
 FROM_TRAINING = "from training"
 SHOWN_BESIDE = ("miiou", "pixel_accuracy", "boundary_f1", "ece")
 
@@ -29,16 +29,15 @@ def score_card(card: ScoreCard, name: str, color: str, stale: bool, others: Mapp
     Args:
         card: of the run.
         name: to show, with the run's `color`.
-        stale: its checkpoint was replaced since.
+        stale: the card may no longer hold.
         others: scores 0..1 by the keys of `METRICS`.
     """
     facts = card.facts
     said = [f"{METRICS[key].title} {others[key]:.1%}" for key in SHOWN_BESIDE if others.get(key) is not None]
     badge = f'<span class="lab-badge stopped" title="{STALE_HELP}">{STALE}</span>' if stale else ""
-    miou = card.scores.miou
     st.html(
         f'<article class="lab-card"><header><span><i class="lab-dot" style="background:{color}"></i>{html.escape(name)}</span>'
-        f'{badge}</header><div class="lab-score"><b>{"–" if miou != miou else f"{miou:.1%}"}</b> mIoU '
+        f'{badge}</header><div class="lab-score"><b>{share_words(card.scores.miou)}</b> mIoU '
         f"<span>{ceiling_words(facts.ceiling, facts.pixels_per_cell)}</span></div>"
         f'<div class="lab-facts">{"".join(f"<span>{fact}</span>" for fact in said)}</div>'
         f"<small>{html.escape(protocol_words(facts))}</small></article>"
@@ -46,7 +45,7 @@ def score_card(card: ScoreCard, name: str, color: str, stale: bool, others: Mapp
 
 
 def board_table(board: Board, runs: Mapping[str, Run], colors: Mapping[str, str], by: str) -> None:
-    """A board as a table, sorted by a metric or a cost, the best of each column in bold.
+    """A board as a table, sorted by a metric or a cost, the best of each column in bold; of latencies on different hardware none is.
 
     Args:
         board: whose entries' runs are all in `runs`.
@@ -59,7 +58,11 @@ def board_table(board: Board, runs: Mapping[str, Run], colors: Mapping[str, str]
     heads = [_head(METRICS[key].title, key == by) for key in metrics]
     heads += [_head(f"{COSTS[key].title}{f', {COSTS[key].unit}' * bool(COSTS[key].unit)}", key == by) for key in costs]
     columns = [_cells([entry.scores[key] for entry in board.entries], METRICS[key].best, "{:.1%}") for key in metrics]
-    columns += [_cells([entry.costs[key] for entry in board.entries], min, COSTS[key].form) for key in costs]
+    for key in costs:
+        can_rank = key != "milliseconds" or board.is_timed_alike
+        columns.append(
+            _cells([entry.costs[key] for entry in board.entries], min if can_rank else None, COSTS[key].form)
+        )
     order = sorted(range(len(board.entries)), key=lambda place: _place(board.entries[place], by))
     rows = []
     for place in order:
@@ -88,9 +91,9 @@ def _head(title: str, is_sorted_by: bool) -> str:
     return f"<th{' class=lab-sorted' * is_sorted_by}>{html.escape(title)}</th>"
 
 
-def _cells(values: Sequence[float | None], best_of: object, form: str) -> list[str]:
+def _cells(values: Sequence[float | None], best_of: Callable[..., float] | None, form: str) -> list[str]:
     known = [value for value in values if value is not None]
-    best = best_of(known) if len(known) > 1 and min(known) < max(known) else None
+    best = best_of(known) if best_of and len(known) > 1 and min(known) < max(known) else None
     return [
         '<td class="lab-quiet">–</td>'
         if value is None

@@ -54,7 +54,15 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         st.subheader(plain(shown.names[run_id]))
         st.plotly_chart(robustness_figure(card.miou, relative), key=f"robustness-{run_id}", config=PLAIN)
         st.caption(f"{card.facts.settings.words}, {card.facts.size[1]} x {card.facts.size[0]} pixels{mark}.")
-    if len({(card.facts.data, card.facts.size, card.facts.settings.words) for card, _ in cards.values()}) > 1:
+    if (
+        len(
+            {
+                (card.facts.data, card.facts.space, card.facts.size, card.facts.settings.words)
+                for card, _ in cards.values()
+            }
+        )
+        > 1
+    ):
         st.caption("These runs were tried on other frames or otherwise, so that no table sets them side by side.")
         return
     kinds = [kind for kind in next(iter(cards.values()))[0].miou if kind != "none"]

@@ -10,7 +10,7 @@ import streamlit as st
 from app.frame_links import frame_links
 from app.leaderboard import ceiling_words
 from app.score_figures import confusion_figure, distance_figure, reliability_figure
-from app.widgets import class_table
+from app.widgets import class_table, share_words
 from core.runs import Run
 from core.scorecards.card import CardSettings, ScoreCard
 from core.scoring.ceilings import STRIDES
@@ -169,7 +169,7 @@ def calibration_view(shown: Shown) -> None:
     with narrow:
         errors = "".join(
             f'<tr><td><i class="lab-dot" style="background:{shown.dots[name]}"></i>{html.escape(name)}</td>'
-            f"<td>{calibration.error:.1%}</td></tr>"
+            f"<td>{share_words(calibration.error)}</td></tr>"
             for name, calibration in found.items()
         )
         st.html(
@@ -254,7 +254,7 @@ def ceilings_view(shown: Shown) -> None:
             facts = card.facts
             st.html(
                 f'<p><i class="lab-dot" style="background:{shown.colors[run_id]}"></i>{html.escape(shown.names[run_id])}: '
-                f"<b>{card.scores.miou:.1%}</b> {ceiling_words(facts.ceiling, facts.pixels_per_cell)}</p>"
+                f"<b>{share_words(card.scores.miou)}</b> {ceiling_words(facts.ceiling, facts.pixels_per_cell)}</p>"
             )
         st.caption(
             "A cell is what one score of the network's coarsest map covers. Here the truth is enlarged smoothly, as networks enlarge "

@@ -11,12 +11,12 @@ import streamlit as st
 from app.datasets import SPLIT_WORDS
 from app.widgets import failed_state, plain, run_name, time_words
 from core.errors import LabError
-from core.inference.answers import checkpoint_digest
 from core.people import may_change
 from core.runner.jobs import Job
 from core.runs import Run
 from core.scorecards.archives import Split
 from core.scorecards.card import CardSettings, RobustnessCard, ScoreCard, list_cards, list_robustness, read_card
+from core.scorecards.freshness import is_stale
 from core.scorecards.jobs import (
     Kind,
     is_scoring_stopping,
@@ -25,7 +25,7 @@ from core.scorecards.jobs import (
     start_submission,
     stop_scoring,
 )
-from core.scorecards.leaderboard import is_stale, summary_at
+from core.scorecards.leaderboard import summary_at
 from core.scoring.robustness import CORRUPTIONS, STRENGTHS
 
 SIZE_WORDS = {"training": "Training size", "full": "Full size"}
@@ -92,7 +92,7 @@ def choose_settings() -> CardSettings:
 
 @dataclass(frozen=True)
 class Scored:
-    """A run's card: everything that was counted, the scores as `Scores.to_json` gives them, and whether the weights are others now."""
+    """A run's card: everything that was counted, the scores as `Scores.to_json` gives them, and whether that may no longer hold."""
 
     card: ScoreCard
     scores: dict[str, Any]
@@ -102,7 +102,7 @@ class Scored:
 def find_score(run: Run, settings: CardSettings) -> Scored | None:
     """The card of a run for these settings; None where there is none.
 
-    One of the present weights goes before a newer one of others; one with boundaries will do where they weren't asked for.
+    One of the present weights and data goes before a newer one of others; one with boundaries will do where they weren't asked for.
     """
     wanted = {settings, replace(settings, boundary=True)}
     stale = None
@@ -110,8 +110,8 @@ def find_score(run: Run, settings: CardSettings) -> Scored | None:
         summary = summary_at(path)
         if summary is None or summary.facts.settings not in wanted:
             continue
-        is_old = is_stale(run.path, summary.facts)
-        card = None if is_old and stale else _card(path, summary.facts.made)
+        is_old = is_stale(run, summary.facts)
+        card = None if is_old and stale else _card(path, summary.facts.made, summary.facts.fingerprint)
         if card and not is_old:
             return Scored(card, summary.scores, False)
         if card:
@@ -120,12 +120,11 @@ def find_score(run: Run, settings: CardSettings) -> Scored | None:
 
 
 def find_robustness(run: Run) -> tuple[RobustnessCard, bool] | None:
-    """A run's newest robustness card, one of the present weights if there is any, and whether they were replaced since."""
+    """A run's newest robustness card, one of the present weights and data if there is any, and whether it may no longer hold."""
     cards = list_robustness(run.path)
     if not cards:
         return None
-    now = {which: checkpoint_digest(run.path, which) for which in ("best", "last")}
-    fresh = [card for card in cards if card.facts.weights == now[card.facts.settings.checkpoint]]
+    fresh = [card for card in cards if not is_stale(run, card.facts)]
     return (fresh[0], False) if fresh else (cards[0], True)
 
 
@@ -219,5 +218,5 @@ def _of_what(job: Job, runs: Mapping[str, Run]) -> str:
 
 
 @lru_cache(maxsize=16)
-def _card(path: Path, _made: float) -> ScoreCard | None:
+def _card(path: Path, _made: float, _fingerprint: str) -> ScoreCard | None:
     return read_card(path)

@@ -140,6 +140,11 @@ def size_words(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
+def share_words(share: float) -> str:
+    """A share, 0..1, in per cent; a dash for NaN, where there is nothing to take a share of."""
+    return "–" if share != share else f"{share:.1%}"
+
+
 def time_words(seconds: float) -> str:
     """Seconds as a person would say them."""
     if seconds < 60:
@@ -203,7 +208,7 @@ def class_table(
     dots: Mapping[str, str],
     total_name: str = "mean IoU",
 ) -> None:
-    """IoU (or another share, 0..1) per class for several runs; the best of each row in bold, None as a dash.
+    """IoU (or another share, 0..1) per class for several runs; the best of each row in bold, None and NaN as a dash.
 
     Args:
         classes: names, one a row.
@@ -233,11 +238,11 @@ def swatch(color: tuple[int, int, int]) -> str:
 
 
 def _cells(values: list[float | None], colors: list[str]) -> str:
-    known = [value for value in values if value is not None]
+    known = [value for value in values if value is not None and value == value]
     best = max(known) if len(known) > 1 and max(known) > 0 else None
     cells = []
     for value, color in zip(values, colors, strict=True):
-        if value is None:
+        if value is None or value != value:
             cells.append('<td class="lab-quiet">–</td>')
             continue
         mark = ' class="lab-best"' if value == best else ""

@@ -23,6 +23,7 @@ from app.widgets import (
     recall,
     run_colors,
     run_name,
+    share_words,
     with_equal_classes,
 )
 from core.config import DatasetConfig
@@ -44,7 +45,12 @@ def choose_source(runs: Sequence[Run]) -> Dataset:
     """
     sources = {}
     for run in runs:
-        sources.setdefault((run.config.dataset.name, run.config.dataset.root), run.config.dataset)
+        config = run.config.dataset
+        known = sources.setdefault((config.name, config.root), config)
+        if (
+            config.val_share < known.val_share
+        ):  # frames that none of the runs learned from: larger shares hold these too
+            sources[config.name, config.root] = config
     # A run from the Hub may have learned on what isn't here; scenes with its classes may be.
     here = {pair: config for pair, config in sources.items() if is_here(config)}
     if not here and runs[0].classes == CITYSCAPES_19.classes and streets_are_there():
@@ -117,7 +123,7 @@ for run_id, answer in answers.items():
         confusion.update(target, answer.labels)
         columns[names[run_id]] = [None if value != value else float(value) for value in confusion.iou()]
         totals[names[run_id]], dots[names[run_id]] = confusion.miou(), colors[run_id]
-        subtitle = f"mIoU {confusion.miou():.1%}"
+        subtitle = f"mIoU {share_words(confusion.miou())}"
     panels.append(
         answer_panel(able[run_id].title, run_id, answer, image, digest, subtitle=subtitle, color=colors[run_id])
     )

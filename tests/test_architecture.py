@@ -110,6 +110,7 @@ LIGHT_CORE = (
     "core.scorecards.__main__",
     "core.scorecards.archives",
     "core.scorecards.card",
+    "core.scorecards.freshness",
     "core.scorecards.jobs",
     "core.scorecards.leaderboard",
     "core.scoring",

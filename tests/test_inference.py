@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from core.config import TrainingConfig
 from core.data.dataset import open_dataset
 from core.errors import LabError
-from core.hardware import choose_hardware
+from core.hardware import Hardware, choose_hardware
 from core.inference import worker as worker_module
-from core.inference.answers import Answer, AnswerStore, answer_key
+from core.inference.answers import Answer, AnswerStore, answer_key, checkpoint_digest
 from core.inference.frame_scores import FrameScorer, read_scores, score_frame, scores_path
 from core.inference.options import QUICK, QUICK_PIXELS, WHOLE, PredictOptions
-from core.inference.predictor import Predictor, blend_weight, decide, sensible_size, window_starts
+from core.inference.predictor import Predictor, blend_weight, decide, load_predictor, sensible_size, window_starts
 from core.inference.turns import FairQueue, outcome
 from core.inference.worker import InferenceWorker, checkpoint_stamp
 from core.models import build_model
@@ -54,6 +54,23 @@ def test_it_equals_its_network_run_by_hand(predictor, trained_run, image):
     assert found.labels.shape == found.confidence.shape == (64, 128)
     assert found.labels.dtype == found.confidence.dtype == np.uint8
     assert found.confidence.min() >= 255 // 19
+
+
+def test_the_digest_belongs_to_the_weights_though_they_are_replaced_while_they_are_loaded(trained_run, tmp_path):
+    run = shutil.copytree(trained_run, tmp_path / trained_run.name)
+    path = run / "best" / "model.safetensors"
+    better = {name: tensor + 1 for name, tensor in load_file(path).items()}
+    pending = [better]
+
+    class Slow(Hardware):
+        def prepare(self, model):
+            if pending:
+                save_file(pending.pop(), path)
+            return super().prepare(model)
+
+    found, digest = load_predictor(run, hardware=Slow(**vars(choose_hardware(EXACT))))
+    assert digest == checkpoint_digest(run, "best")
+    assert all(tensor.equal(better[name]) for name, tensor in found._model.state_dict().items())
 
 
 def test_its_labels_are_the_samples_of_its_run(predictor, trained_run, places):

@@ -1,12 +1,17 @@
 """The leaderboard: who stands beside whom, what is stale, and who can't be had better at no higher cost."""
 
+import json
+import os
 import shutil
+from pathlib import Path
 
+import cv2
 import pytest
 
 from core.runs import read_run
-from core.scorecards.card import CardSettings, read_card
-from core.scorecards.leaderboard import METRICS, frontier, leaderboard
+from core.scorecards import freshness
+from core.scorecards.card import CardSettings, list_cards, read_card, read_facts
+from core.scorecards.leaderboard import METRICS, frontier, key_of_card, leaderboard
 from core.scorecards.making import make_card
 
 
@@ -54,6 +59,103 @@ def test_a_run_that_was_trained_on_is_stale_until_it_is_scored_again(runs):
     make_card(runs[0], CardSettings(boundary=False))
     (board,) = leaderboard(runs[:1])
     assert not board.entries[0].is_stale, "a card of these weights goes before one with boundaries"
+
+
+@pytest.fixture
+def masks(runs, places, monkeypatch) -> list[Path]:
+    """Masks of the validation frames of streets that may be written to."""
+    data = places.other / "data"
+    shutil.copytree(places.data / "streets", data / "streets")
+    monkeypatch.setenv("SEGLAB_DATA", str(data))
+    return sorted((data / "streets" / "gtFine" / "val").rglob("*_labelIds.png"))
+
+
+def is_stale_now(run):
+    freshness.forget_data()
+    (board,) = leaderboard([run])
+    (entry,) = board.entries
+    return entry.is_stale
+
+
+def test_a_card_is_stale_once_a_mask_was_corrected_until_it_is_scored_again(runs, masks):
+    first = make_card(runs[0], CardSettings(boundary=False))
+    assert not is_stale_now(runs[0])
+    mask = cv2.imread(str(masks[0]), cv2.IMREAD_UNCHANGED)
+    mask[:] = 7
+    cv2.imwrite(str(masks[0]), mask)
+    assert is_stale_now(runs[0])
+    second = make_card(runs[0], CardSettings(boundary=False))
+    assert second != first and not is_stale_now(runs[0]), "and the table of the old masks is gone"
+
+
+def test_frames_that_were_only_touched_need_no_second_scoring(runs, masks):
+    path = make_card(runs[0], CardSettings(boundary=False))
+    before = read_facts(path)
+    os.utime(masks[0], (1, 1))
+    assert is_stale_now(runs[0])
+    assert make_card(runs[0], CardSettings(boundary=False)) == path and not is_stale_now(runs[0])
+    assert read_facts(path).made == before.made and read_facts(path).fingerprint != before.fingerprint
+    assert read_card(path) is not None
+
+
+def test_a_card_of_other_frames_than_todays_is_stale_and_one_whose_data_are_away_is_not(runs, masks, places):
+    make_card(runs[0], CardSettings(boundary=False))
+    photo = next((places.other / "data" / "streets" / "leftImg8bit" / "val").rglob("*.png"))
+    photo.rename(places.other / "away.png")
+    assert is_stale_now(runs[0])
+    (places.other / "data" / "streets").rename(places.other / "elsewhere")
+    assert not is_stale_now(runs[0])
+    assert not (places.other / "data" / "streets").exists(), "looking draws no streets"
+
+
+def test_a_card_of_before_is_read_and_is_stale(runs, masks):
+    path = make_card(runs[0], CardSettings(boundary=False))
+    said = json.loads(path.read_text())
+    del said["facts"]["fingerprint"], said["facts"]["space"]
+    path.write_text(json.dumps(said))
+    assert read_card(path) is not None and is_stale_now(runs[0])
+
+
+def test_equal_names_of_other_ids_share_no_board(runs, masks):
+    config = json.loads((runs[1].path / "config.json").read_text())
+    table = [
+        {"name": name, "color": color, "ids": [number]}
+        for number, (name, color) in enumerate(zip(runs[0].classes, runs[0].colors, strict=True))
+    ]
+    (masks[0].parents[3] / "classes.json").write_text(json.dumps(table))
+    config["dataset"]["classes"] = str(masks[0].parents[3] / "classes.json")
+    (runs[1].path / "config.json").write_text(json.dumps(config))
+    cards = [read_card(make_card(read_run(run.path), CardSettings(boundary=False))) for run in runs[:2]]
+    assert cards[0].scores.protocol.classes == cards[1].scores.protocol.classes
+    assert key_of_card(cards[0]) != key_of_card(cards[1])
+    assert len(list_cards(runs[1].path)) == 1
+
+
+def test_runs_that_scored_themselves_on_other_frames_or_classes_stand_apart(runs):
+    def changed(run, plan=None, **dataset):
+        config = json.loads((run.path / "config.json").read_text())
+        config["dataset"] |= {"name": "folder", "root": "/data/own"} | dataset
+        (run.path / "config.json").write_text(json.dumps(config))
+        (run.path / "plan.json").write_text(json.dumps(run.plan | (plan or {})))
+        return read_run(run.path)
+
+    def together(first, second):
+        return [len(board.entries) for board in leaderboard([first, second])] == [2]
+
+    one = changed(runs[0], val_share=0.1)
+    assert together(one, changed(runs[1], val_share=0.1))
+    assert not together(one, changed(runs[1], val_share=0.5))
+    assert not together(one, changed(runs[1], {"val_frames": 7}, val_share=0.1)), "frames were added in between"
+    assert not together(one, changed(runs[1], {"space": "other ids"}, val_share=0.1))
+
+
+def test_latencies_are_comparable_on_equal_hardware_only(runs):
+    paths = [make_card(run, CardSettings(boundary=False)) for run in runs[:2]]
+    assert leaderboard(runs[:2])[0].is_timed_alike
+    said = json.loads(paths[1].read_text())
+    said["facts"]["hardware"] = "On another machine."
+    paths[1].write_text(json.dumps(said))
+    assert not leaderboard(runs[:2])[0].is_timed_alike
 
 
 def test_nothing_to_show_is_no_board(places, tmp_path):

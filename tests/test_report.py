@@ -9,12 +9,16 @@ import zipfile
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import cv2
+import numpy as np
 import pytest
 from report_sources import Files, numbers_in_page, printed_value
 
 from core.config import RunConfig, read_config
 from core.errors import LabError
+from core.report.gathering import gather
 from core.report.html import html_page
+from core.report.ladder import Ladder
 from core.report.latex import latex_files, tex
 from core.report.references import REFERENCES
 from core.report.sections.reproduction import train_command
@@ -24,6 +28,7 @@ from core.report.structure import Paragraph, Report, Section, Table
 from core.report.used import NO_METHOD, PARTS, used_settings
 from core.report.writing import write_report
 from core.runs import Notes, create_run, read_run, update_status, write_notes
+from core.scorecards import freshness
 from core.scorecards.card import CardSettings
 from core.scorecards.making import make_robustness
 
@@ -407,6 +412,36 @@ def test_pictures_of_cityscapes_are_left_out_unless_asked_for(written, places, s
     asked = write_report(ReportSettings(IDS[:1], sections=chosen, pictures=True), places.other / "asked")
     assert page_of(asked).count("<img") >= 9 and not asked.notes
     assert "not with published results" in page_of(asked)
+
+
+def test_a_report_takes_no_card_of_masks_that_were_corrected_since_unless_the_data_are_away(
+    written, places, streets, monkeypatch
+):
+    monkeypatch.setenv("SEGLAB_CACHE", str(written[1].parent / "cache"))
+    shutil.copytree(written[1] / IDS[0], places.runs / IDS[0])
+    data = places.other / "data"
+    shutil.copytree(streets, data / "streets")
+    monkeypatch.setenv("SEGLAB_DATA", str(data))
+
+    def scored():
+        settings = ReportSettings(IDS[:1], sections=("introduction",))
+        subject = gather(settings, Ladder(lambda *told: None)).groups[0].subjects[0]
+        return subject.card, subject.card_file
+
+    before, mask = scored(), next((data / "streets" / "gtFine" / "val").rglob("*_labelIds.png"))
+    original = mask.read_bytes()
+    values = cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(mask), np.full_like(values, 7))
+    corrected = scored()
+    assert corrected[0].facts.data != before[0].facts.data and corrected[1] != before[1]
+    assert corrected[0].scores.miou != before[0].scores.miou
+    mask.write_bytes(original)
+    assert scored()[0].facts.data == before[0].facts.data, "the newest file isn't the one of today's data"
+    shutil.move(data / "streets", places.other / "away")
+    (data / "streets").mkdir()
+    (data / "streets" / "streets.json").write_text("{}")  # else they would be drawn anew
+    freshness.forget_data()
+    assert scored()[0] is not None, "what was scored is still known"
 
 
 # ---- settings, shelf, commands

@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from core.data.frames import content_digest
 from core.errors import LabError
 from core.inference.answers import checkpoint_digest
 from core.runner.jobs import latest_job
 from core.runs import evaluations, read_run
-from core.scorecards.card import CardSettings, find_card, list_cards, list_robustness, read_card, read_facts
+from core.scorecards import making
+from core.scorecards.card import CardSettings, list_cards, list_robustness, read_card, read_facts
 from core.scorecards.jobs import jobs_folder, latest_scoring, start_scoring, stop_scoring
 from core.scorecards.making import make_card, make_robustness
 from core.scoring.bootstrap import compare
@@ -68,9 +70,39 @@ def test_the_same_is_not_scored_twice_and_something_else_is(run):
     other = make_card(run, CardSettings(boundary=False, frames=2))
     assert other != first and read_facts(other).frames == 2
     assert set(list_cards(run.path)) == {first, other}
-    assert find_card(run.path, CardSettings()).facts.frames == 4
-    assert find_card(run.path, CardSettings(), weights="others") is None
-    assert find_card(run.path, CardSettings(flip=True)) is None
+    assert read_facts(first).frames == 4
+
+
+def test_a_card_names_the_weights_that_it_was_scored_with_though_a_better_checkpoint_comes_meanwhile(run, monkeypatch):
+    before = checkpoint_digest(run.path, "best")
+
+    def read_slowly(frames):
+        replace_checkpoint(run.path)
+        return content_digest(frames)
+
+    monkeypatch.setattr(making, "content_digest", read_slowly)
+    facts = read_facts(make_card(run, CardSettings(boundary=False, frames=2)))
+    assert facts.weights == before != checkpoint_digest(run.path, "best")
+
+
+def replace_checkpoint(run):
+    state = run / "best" / "state.json"
+    state.write_text(state.read_text() + " ")
+
+
+def test_operations_are_counted_over_every_pass_of_a_picture(run):
+    def flops(**settings):
+        return read_facts(make_card(run, CardSettings(boundary=False, frames=1, **settings))).flops
+
+    whole = flops()
+    assert flops(flip=True) == 2 * whole
+    assert flops(scales=(0.5, 1.0)) == 1.25 * whole
+    assert flops(sliding_window=True) == whole, "the crops were as large as the frames"
+    state = run.path / "best" / "state.json"
+    said = json.loads(state.read_text())
+    said["config"]["training"] |= {"crop_height": 32, "crop_width": 64}
+    state.write_text(json.dumps(said))
+    assert flops(sliding_window=True) == 9 / 4 * whole, "three by three windows of a quarter"
 
 
 def test_a_torn_card_is_none(run):
@@ -108,7 +140,8 @@ def test_a_job_scores_several_runs_and_says_which_could_not_be(run, places, wait
     assert done.id == job.id and done.state == "finished", done
     assert done.result["runs"] == [run.id]
     assert done.result["problems"]["20200101-000000-fcn-0000"].startswith("There is no run")
-    assert find_card(run.path, CardSettings(boundary=False)).facts.frames == 4
+    (path,) = list_cards(run.path)
+    assert read_card(path).facts.frames == 4
 
 
 def test_a_job_that_is_stopped_leaves_no_card(run, wait_until):

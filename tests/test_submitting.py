@@ -42,6 +42,17 @@ def test_the_archive_holds_every_frame_as_the_network_sees_it(run, places):
     assert list_archives(run.path) == [], "one that goes elsewhere isn't the run's"
 
 
+def test_the_archive_names_the_weights_that_predicted_though_a_better_checkpoint_comes_meanwhile(run, places):
+    before, state = checkpoint_digest(run.path, "best"), run.path / "best" / "state.json"
+
+    def told(what, done, total):
+        if done == 1:
+            state.write_text(state.read_text() + " ")
+
+    _, made = make_submission(run, "val", places.other / "val.zip", progress=told)
+    assert made.weights == before != checkpoint_digest(run.path, "best")
+
+
 def test_a_job_keeps_the_archive_in_the_run(run, wait_until):
     start_submission(run.id, "val", CardSettings(flip=True))
     job = wait_until(lambda: (now := latest_scoring()) and not now.is_active and now)

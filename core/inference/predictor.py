@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from core.config import TrainingConfig
 from core.hardware import Hardware, choose_hardware
+from core.inference.answers import checkpoint_digest
 from core.inference.options import QUICK_PIXELS, WHOLE, PredictOptions
 from core.models import build_model
 from core.runs import Which
@@ -131,6 +132,19 @@ class Predictor:
         with self._hardware.autocast():
             logits = self._model(images)
         return logits.float()
+
+
+def load_predictor(run: Path, which: Which = "best", hardware: Hardware | None = None) -> tuple[Predictor, str]:
+    """A predictor and the `checkpoint_digest` of the weights that it has, though a trainer may replace them meanwhile.
+
+    Raises:
+        LabError: as `Predictor`.
+    """
+    while True:
+        digest = checkpoint_digest(run, which)
+        predictor = Predictor(run, hardware, which)
+        if digest and digest == checkpoint_digest(run, which):
+            return predictor, digest
 
 
 def decide(logits: torch.Tensor, size: Size) -> Prediction:

@@ -12,7 +12,6 @@ from typing import Any
 
 from core.anatomy import Anatomy
 from core.errors import LabError
-from core.inference.answers import checkpoint_digest
 from core.models.describe import describe
 from core.places import PROJECT, runs_folder
 from core.report.ladder import Ladder
@@ -25,12 +24,12 @@ from core.scorecards.card import (
     CardSettings,
     RobustnessCard,
     ScoreCard,
-    find_card,
     list_cards,
     list_robustness,
     read_card,
     read_facts,
 )
+from core.scorecards.freshness import is_stale
 from core.scorecards.making import make_card, make_robustness
 from core.scoring.bootstrap import compare
 from core.sweeps import Sweep, list_sweeps
@@ -114,36 +113,39 @@ def _card(run: Run, label: str, ladder: Ladder) -> tuple[str, ScoreCard | None, 
             if any(row.get("kind") == "eval" for row in read_metrics(run.path)[0]):
                 return "", None, "its best checkpoint is missing, or no validation pixel belonged to a class"
             return "", None, "it has not been scored yet, so it has no best checkpoint"
-        weights = checkpoint_digest(run.path, "best")
-        if find_card(run.path, CARD, weights) is None:
-            make_card(run, CARD, ladder.of("card", f"Scoring {label}"))
-        for path in list_cards(run.path):
-            facts = read_facts(path)
-            if facts and (facts.settings, facts.weights) == (CARD, weights) and (card := read_card(path)):
-                return f"{FOLDER}/{path.name}", card, ""
-        return "", None, "its scorecard can't be read"
+        path = make_card(run, CARD, ladder.of("card", f"Scoring {label}"))
+        card = read_card(path)
+        return (f"{FOLDER}/{path.name}", card, "") if card else ("", None, "its scorecard can't be read")
     except LabError as error:
+        for path in list_cards(run.path):  # one of before still holds where the data can't be opened any more
+            facts = read_facts(path)
+            if facts and facts.settings == CARD and not is_stale(run, facts) and (card := read_card(path)):
+                return f"{FOLDER}/{path.name}", card, ""
         return "", None, str(error)
     finally:
         ladder.done("card")
 
 
 def _robustness(run: Run, label: str, wanted: bool, ladder: Ladder) -> RobustnessCard | None:
-    """The card that the report makes, or else the newest that is there, of the weights that are scored."""
+    """The card that the report makes, or else the newest that is there, of the weights and the data that are scored."""
     settings = replace(CARD, boundary=False, frames=ROBUSTNESS_FRAMES)
-    weights = checkpoint_digest(run.path, "best")
-    known = [card for card in list_robustness(run.path) if card.facts.weights == weights]
+    known = _known_robustness(run)
     alike = [card for card in known if replace(card.facts.settings, boundary=False) == settings]
     if wanted and not alike:
         try:
             make_robustness(run, settings, ladder.of("robustness", f"Scoring {label} under corruptions"))
         except LabError:
             return None  # what kept it from being scored is said of its scorecard
-        known = [card for card in list_robustness(run.path) if card.facts.weights == weights]
+        known = _known_robustness(run)
         alike = [card for card in known if replace(card.facts.settings, boundary=False) == settings]
     if wanted:
         ladder.done("robustness")
     return next(iter(alike or known), None)
+
+
+def _known_robustness(run: Run) -> list[RobustnessCard]:
+    best = [card for card in list_robustness(run.path) if card.facts.settings.checkpoint == CARD.checkpoint]
+    return [card for card in best if not is_stale(run, card.facts)]
 
 
 def _robustness_file(run: Run, card: RobustnessCard) -> str:

@@ -25,7 +25,7 @@ from core.runs import Which, write_atomically
 from core.scoring.protocol import Protocol
 from core.scoring.scores import Scores, Tally
 
-FORM = 1
+FORM = 2
 """Raised when what is counted or written changes."""
 FOLDER = "scores"
 _OPTIONAL = ("instances", "confidence", "boundaries", "bands")
@@ -90,6 +90,8 @@ class CardFacts:
         step: of the checkpoint.
         weights: digest of the checkpoint.
         data: digest of the frames' contents, the same on every machine.
+        fingerprint: of the frames' files, by path, size and time, which is quickly compared; empty in cards of before.
+        space: digest of the label space; empty in cards of before.
         dataset: its name, `streets`, `cityscapes` or `folder`.
         size: height and width at which pixels were counted.
         frames: how many.
@@ -98,7 +100,7 @@ class CardFacts:
         milliseconds: median time of a prediction, one picture at a time.
         hardware: in words.
         parameters: of the network.
-        flops: floating-point operations of one picture at the size that the network sees; a multiply-add counts as two.
+        flops: floating-point operations of one picture, in all the passes that the settings ask for; a multiply-add counts as two.
         pixels_per_cell: pixels of the frame, along a side, that one cell of the network's coarsest scores covers.
         ceiling: mean IoU of the truth itself seen in such cells, enlarged smoothly, 0..1; None where nothing is scored.
         ceilings: the same with one label for each cell, at strides 2 to 32, as in the Cityscapes paper's Table 3, by stride.
@@ -121,6 +123,8 @@ class CardFacts:
     pixels_per_cell: int
     ceiling: float | None
     ceilings: dict[int, float | None] = field(default_factory=dict)
+    fingerprint: str = ""
+    space: str = ""
 
 
 @dataclass(frozen=True)
@@ -241,17 +245,6 @@ def read_summary(path: Path) -> Summary | None:
 def list_cards(run: Path) -> list[Path]:
     """The JSON files of a run's cards, the newest first."""
     return _newest_first(path for path in (run / FOLDER).glob("*.json") if not path.name.startswith("robustness-"))
-
-
-def find_card(run: Path, settings: CardSettings, weights: str = "") -> ScoreCard | None:
-    """The newest card made with these settings, and where `weights` are named with these; None where there is none."""
-    for path in list_cards(run):
-        facts = read_facts(path)
-        if facts and facts.settings == settings and weights in ("", facts.weights):
-            card = read_card(path)
-            if card:
-                return card
-    return None
 
 
 def write_robustness(run: Path, key: str, card: RobustnessCard) -> Path:

@@ -1,14 +1,14 @@
 """The leaderboard: what many runs scored and cost, apart for every protocol, so that no one compares apples with pears."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from core.inference.answers import checkpoint_digest
 from core.runs import Run, best_miou, minutes_trained
-from core.scorecards.card import CardFacts, ScoreCard, Summary, list_cards, read_summary
+from core.scorecards.card import CardFacts, CardSettings, ScoreCard, Summary, list_cards, read_summary
+from core.scorecards.freshness import is_stale
 
 DATA_WORDS = {"streets": "generated streets", "cityscapes": "Cityscapes", "folder": "a folder of one's own"}
 
@@ -75,7 +75,7 @@ class Entry:
         scores: by the keys of `METRICS`, 0..1.
         costs: by the keys of `COSTS`, in the units there.
         facts: of its card; None where the score is what it measured itself in training.
-        is_stale: the checkpoint was replaced since it was scored.
+        is_stale: its card may no longer hold, see `core.scorecards.freshness`.
     """
 
     run: str
@@ -104,6 +104,11 @@ class Board:
     data: str
     entries: tuple[Entry, ...]
 
+    @property
+    def is_timed_alike(self) -> bool:
+        """Whether all latencies were measured on the same hardware: on other machines the slower network may be the faster one."""
+        return len({entry.facts.hardware for entry in self.entries if entry.facts}) < 2
+
 
 def leaderboard(runs: Sequence[Run]) -> list[Board]:
     """Boards of all runs that have a score, those with cards and the fullest first. A run stands on each board it has a card for."""
@@ -118,7 +123,9 @@ def leaderboard(runs: Sequence[Run]) -> list[Board]:
             key = protocol_key(summary.facts, summary.classes)
             if key not in entries or _rank(entry) > _rank(entries[key]):
                 entries[key] = entry
-        for key, entry in (entries or _trained_entry(run)).items():
+        fresh = {_asked(entry) for entry in entries.values() if not entry.is_stale}
+        kept = {key: entry for key, entry in entries.items() if not entry.is_stale or _asked(entry) not in fresh}
+        for key, entry in (kept or _trained_entry(run)).items():
             boards.setdefault(key, {})[run.id] = entry
     found = [_board(key, list(entries.values())) for key, entries in boards.items()]
     return sorted(found, key=lambda board: (not board.is_scored, -len(board.entries), board.words))
@@ -126,17 +133,12 @@ def leaderboard(runs: Sequence[Run]) -> list[Board]:
 
 def protocol_key(facts: CardFacts, classes: Sequence[str]) -> tuple[Any, ...]:
     """What two cards must have in common to be compared: frames, size, classes, and how the frames were shown."""
-    return facts.data, facts.size, tuple(classes), facts.settings.words
+    return facts.data, facts.size, facts.space, tuple(classes), facts.settings.words
 
 
 def key_of_card(card: ScoreCard) -> tuple[Any, ...]:
     """The `protocol_key` of a card."""
     return protocol_key(card.facts, card.scores.protocol.classes)
-
-
-def is_stale(run: Path, facts: CardFacts) -> bool:
-    """True when the checkpoint is no longer the one that was scored."""
-    return checkpoint_digest(run, facts.settings.checkpoint) != facts.weights
 
 
 def protocol_words(facts: CardFacts) -> str:
@@ -190,7 +192,7 @@ def _scored_entry(run: Run, summary: Summary) -> Entry:
         "minutes": _minutes_of(run),
     }
     scores = {name: metric.read(summary.scores) for name, metric in METRICS.items()}
-    return Entry(run.id, run.name, scores, costs, facts, is_stale(run.path, facts))
+    return Entry(run.id, run.name, scores, costs, facts, is_stale(run, facts))
 
 
 def _trained_entry(run: Run) -> dict[tuple[Any, ...], Entry]:
@@ -207,13 +209,20 @@ def _trained_entry(run: Run) -> dict[tuple[Any, ...], Entry]:
     }
     data = run.config.dataset
     scores = {name: miou if name == "miou" else None for name in METRICS}
-    key = ("", (data.height, data.width), run.classes, data.name, data.root, data.val_limit)
+    share = data.val_share if data.name == "folder" else None
+    frames = data.name, data.root, data.val_limit, share, run.plan.get("val_frames")
+    key = ("", (data.height, data.width), run.classes, *frames, run.plan.get("space"))
     return {key: Entry(run.id, run.name, scores, costs)}
 
 
 def _rank(entry: Entry) -> tuple[Any, ...]:
     """Of two cards of a run under one protocol the one that counts: of these weights, with boundaries, newer."""
     return not entry.is_stale, entry.scores["boundary_f1"] is not None, entry.facts.made
+
+
+def _asked(entry: Entry) -> CardSettings:
+    """How a run was scored, boundaries or not: of one that was scored so again the older card says nothing any more."""
+    return replace(entry.facts.settings, boundary=True)
 
 
 def _board(key: tuple[Any, ...], entries: list[Entry]) -> Board:

@@ -12,14 +12,12 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.config import read_config
-from core.data.dataset import Dataset, open_dataset, read_target, spread
+from core.data.dataset import Dataset, open_dataset, read_target
 from core.data.decoding import read_image
-from core.data.frames import Frame, content_digest
+from core.data.frames import Frame, content_digest, fingerprint
 from core.errors import LabError
 from core.hardware import Hardware, choose_hardware
-from core.inference.answers import checkpoint_digest
-from core.inference.predictor import Predictor, sensible_size
+from core.inference.predictor import Predictor, load_predictor, sensible_size
 from core.models import build_model
 from core.models.describe import output_stride
 from core.places import cache_folder
@@ -34,6 +32,7 @@ from core.scorecards.card import (
     write_card,
     write_robustness,
 )
+from core.scorecards.freshness import scored_data, scored_frames
 from core.scoring.ceilings import STRIDES, ceilings
 from core.scoring.instances import read_instances
 from core.scoring.protocol import FULL_SIZE, Protocol, protocol_of
@@ -57,6 +56,7 @@ class _Bench:
     protocol: Protocol
     weights: str
     data: str
+    fingerprint: str
 
     @property
     def key(self) -> str:
@@ -92,8 +92,13 @@ def make_card(run: Run, settings: CardSettings, progress: Progress = lambda what
     began = time.perf_counter()
     bench = _set_up(run, settings)
     path = run.path / "scores" / f"{bench.key}.json"
-    if read_card(path):
+    known = read_card(path)
+    if known and known.facts.fingerprint == bench.fingerprint:
         return path
+    if known:  # these very frames, moved or touched since
+        return write_card(
+            run.path, bench.key, replace(known, facts=replace(known.facts, fingerprint=bench.fingerprint))
+        )
     size = bench.target(bench.frames[0]).shape
     scorer = Scorer(bench.protocol, settings.boundary, _pixel_scale(bench, size))
     milliseconds = []
@@ -145,11 +150,8 @@ def _set_up(run: Run, settings: CardSettings) -> _Bench:
     if run.config is None:
         raise LabError(run.problem)
     hardware = choose_hardware(run.config.training)
-    predictor = Predictor(run.path, hardware, settings.checkpoint)
-    values = run.config.dataset.model_dump()
-    if settings.root:
-        values |= {"name": "cityscapes", "root": settings.root}
-    dataset = open_dataset(read_config({"dataset": values}).dataset)
+    predictor, weights = load_predictor(run.path, settings.checkpoint, hardware)
+    dataset = open_dataset(scored_data(run.config, settings))
     if dataset.space.classes != predictor.checkpoint.classes:
         remedy = (
             "Choose data with the run's classes, or leave the other data set empty."
@@ -160,13 +162,13 @@ def _set_up(run: Run, settings: CardSettings) -> _Bench:
             f"The run was trained on {len(predictor.checkpoint.classes)} classes, and these data have {len(dataset.space.classes)} that "
             f"differ. {remedy}"
         )
-    frames = tuple(spread(dataset.val if settings.split == "val" else dataset.train, settings.frames))
+    frames = scored_frames(dataset, settings)
     if not frames:
         raise LabError("There are no such frames to score on. Choose the other split, or other data.")
+    stamp = fingerprint(frames)  # before their contents: what changes from here on makes the card stale
     digest = content_digest(frames)
-    weights = checkpoint_digest(run.path, settings.checkpoint)
     protocol = protocol_of(dataset.space)
-    return _Bench(run, settings, predictor, hardware, dataset, frames, protocol, weights, digest)
+    return _Bench(run, settings, predictor, hardware, dataset, frames, protocol, weights, digest, stamp)
 
 
 def _pixel_scale(bench: _Bench, size: tuple[int, int]) -> float:
@@ -178,8 +180,8 @@ def _facts(bench: _Bench, size: tuple[int, int], milliseconds: list[float], prog
     run, settings = bench.run, bench.settings
     seen = sensible_size(size, bench.predictor.training_size)
     model = build_model(run.config.model, len(bench.dataset.space.classes)).eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, 3, *seen))
+    with FlopCounterMode(display=False) as counter:
+        bench.predictor.predict(np.zeros((*size, 3), np.uint8), settings.options)
     stride = output_stride(
         bench.hardware.prepare(model), torch.zeros(1, 3, *seen, device=bench.hardware.device), bench.hardware
     )
@@ -204,6 +206,8 @@ def _facts(bench: _Bench, size: tuple[int, int], milliseconds: list[float], prog
         pixels_per_cell=cell,
         ceiling=coarse["smooth"][str(cell)],
         ceilings={int(stride): value for stride, value in coarse["nearest"].items()},
+        fingerprint=bench.fingerprint,
+        space=bench.dataset.space.digest,
     )
 
 

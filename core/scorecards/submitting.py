@@ -13,9 +13,8 @@ from core.data.cityscapes import list_frames
 from core.data.dataset import label_space_of, root_of
 from core.data.decoding import read_image
 from core.errors import LabError
-from core.inference.answers import checkpoint_digest
 from core.inference.options import WHOLE, PredictOptions
-from core.inference.predictor import Predictor
+from core.inference.predictor import load_predictor
 from core.runs import Run, Which, write_atomically
 from core.scorecards.archives import Archive, Split, archive_path
 from core.scoring.protocol import label_ids_of
@@ -69,7 +68,7 @@ def make_submission(
             f"'{root}' holds {len(frames)} test frames, but the server wants all {TEST_FRAMES}. Download leftImg8bit_trainvaltest.zip "
             "again, or take the split val."
         )
-    predictor = Predictor(run.path, which=checkpoint)
+    predictor, weights = load_predictor(run.path, checkpoint)
     if predictor.checkpoint.classes != space.classes:
         raise LabError(
             "The run's class table was changed since its training. Bring it back as it was, or train a new run."
@@ -93,9 +92,7 @@ def make_submission(
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-    made = Archive(
-        split, len(frames), _words(options, checkpoint), checkpoint_digest(run.path, checkpoint), time.time(), size
-    )
+    made = Archive(split, len(frames), _words(options, checkpoint), weights, time.time(), size)
     if path is None:
         write_atomically(target.with_suffix(".json"), json.dumps(asdict(made)))
     return target, made

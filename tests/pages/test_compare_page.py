@@ -5,10 +5,13 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.services import late_maps
+from core.labels import CITYSCAPES_19
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,6 +86,37 @@ def test_the_pages_give_entropy_and_likeliest_classes_of_each_run(places, with_r
     assert len(set(addresses)) == 4
     found = late_maps().ask(addresses[0].split("/")[3]).result(timeout=120)
     assert found.entropy and found.likeliest
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.1), (0.1, 0.5)])
+def test_frames_that_one_of_the_runs_learned_from_are_no_validation_frames(places, with_runs, streets, shares) -> None:
+    root = places.other / "own"
+    for folder, layout, ending in (("images", "leftImg8bit", "leftImg8bit"), ("masks", "gtFine", "gtFine_labelIds")):
+        (root / folder).mkdir(parents=True)
+        for path in streets.joinpath(layout).rglob(f"*_{ending}.png"):
+            shutil.copy(path, root / folder / path.name.replace(f"_{ending}", ""))
+    classes = zip(CITYSCAPES_19.classes, CITYSCAPES_19.colors, strict=True)
+    ids = [CITYSCAPES_19.from_ids.index(number) for number in range(19)]
+    table = [{"name": name, "color": color, "ids": [ids[place]]} for place, (name, color) in enumerate(classes)]
+    (root / "classes.json").write_text(json.dumps(table))
+    for run_id, share in zip(with_runs, shares, strict=True):
+        path = places.runs / run_id / "config.json"
+        config = json.loads(path.read_text())
+        config["dataset"] |= {"name": "folder", "root": str(root), "val_share": share}
+        path.write_text(json.dumps(config))
+    alone = [len(opened([run_id]).selectbox(key="image").options) for run_id in with_runs]
+    assert alone == [12 * share // 1 or 1 for share in shares]
+    assert len(opened(with_runs).selectbox(key="image").options) == 1
+
+
+def test_a_frame_without_a_labelled_pixel_has_no_score(places, with_runs, streets, monkeypatch) -> None:
+    shutil.copytree(streets, places.other / "data" / "streets")
+    monkeypatch.setenv("SEGLAB_DATA", str(places.other / "data"))
+    for mask in (places.other / "data" / "streets" / "gtFine" / "val").rglob("*_labelIds.png"):
+        cv2.imwrite(str(mask), np.zeros((64, 128), np.uint8))
+    app = opened(with_runs[:1])
+    assert shown(app)["panels"][1]["subtitle"] == "mIoU –"
+    assert not [each.proto.body for each in app.get("html") if "nan" in each.proto.body]
 
 
 def test_frames_are_sorted_by_what_is_asked(places, with_runs) -> None:

@@ -6,6 +6,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -181,6 +183,35 @@ def test_a_card_of_older_weights_is_marked_and_can_be_made_again(lab, places) ->
     state.write_text(state.read_text() + " ")
     app = opened([run.name])
     assert words(app).count("outdated") >= 2 and "score" in keys(app)
+
+
+@pytest.mark.parametrize("hardware", ["", "On another machine."])
+def test_nobody_is_fastest_across_machines(lab, places, hardware) -> None:
+    for run_id in lab.ids[:2]:
+        shutil.copytree(lab.runs / run_id, places.runs / run_id)
+    (path,) = list_cards(places.runs / lab.ids[1])
+    said = json.loads(path.read_text())
+    said["facts"]["milliseconds"] *= 2
+    said["facts"]["hardware"] = hardware or said["facts"]["hardware"]
+    path.write_text(json.dumps(said))
+    app = opened(lab.ids[:2])
+    assert ("lab-best" in words(app)) == (not hardware), "the two are equal in everything but latency"
+    app = opened(lab.ids[:2], view="Cost")
+    app.segmented_control(key="cost").set_value("milliseconds").run()
+    assert ("Runs on the dotted line" in words(app)) == (not hardware)
+    assert ("timed on different hardware" in words(app)) == bool(hardware)
+
+
+@pytest.mark.parametrize("view", ["Calibration", "Ceilings", "Where it fails"])
+def test_a_card_without_a_labelled_pixel_shows_dashes(lab, places, streets, monkeypatch, view) -> None:
+    shutil.copytree(streets, places.other / "data" / "streets")
+    monkeypatch.setenv("SEGLAB_DATA", str(places.other / "data"))
+    for mask in (places.other / "data" / "streets" / "gtFine" / "val").rglob("*_labelIds.png"):
+        cv2.imwrite(str(mask), np.zeros((64, 128), np.uint8))
+    shutil.copytree(lab.runs / lab.ids[2], places.runs / lab.ids[2])
+    make_card(read_run(places.runs / lab.ids[2]), CardSettings())
+    app = opened([lab.ids[2]], view=view)
+    assert "nan" not in words(app) and "–" in words(app)
 
 
 def job(**changes) -> None:
