@@ -1,0 +1,75 @@
+"""Who must sign in, by what name people are known, and what strangers get of the server's own addresses."""
+
+import pytest
+import streamlit as st
+from streamlit import config
+from streamlit.testing.v1 import AppTest
+
+from app.people import check_sign_in, must_sign_in, providers
+from core.errors import LabError
+
+AUTH = '[auth]\nredirect_uri = "http://x/oauth2callback"\ncookie_secret = "0123456789abcdef"\nclient_id = "lab"\n'
+
+
+@pytest.fixture
+def secrets(tmp_path, monkeypatch):
+    """`secrets(text)`: what secrets.toml says from now on; None for no such file. As in a lab that starts anew."""
+    path = tmp_path / "secrets.toml"
+    before = config.get_option("secrets.files")
+    config.set_option("secrets.files", [str(path)])
+    monkeypatch.delenv("SEGLAB_ADMINS", raising=False)
+    must_sign_in.cache_clear()
+
+    def write(text):
+        path.unlink(missing_ok=True) if text is None else path.write_text(text)
+        st.secrets._reset()
+
+    write(None)
+    yield write
+    config.set_option("secrets.files", before)
+    st.secrets._reset()
+    must_sign_in.cache_clear()
+
+
+def test_who_must_sign_in_follows_from_the_file(secrets):
+    assert not must_sign_in()
+    must_sign_in.cache_clear()
+    secrets("[other]\na = 1\n")
+    assert not must_sign_in()
+    must_sign_in.cache_clear()
+    secrets(AUTH)
+    assert must_sign_in()
+
+
+@pytest.mark.parametrize("broken", [AUTH + "client_secret = no quotes\n", "\udcff", None, "", "[other]\na = 1\n"])
+def test_a_file_that_breaks_or_goes_away_opens_nothing(secrets, broken):
+    secrets(AUTH)
+    assert must_sign_in()
+    secrets(broken and broken.encode("utf-8", "replace").decode())
+    assert must_sign_in() and providers() == []
+
+    def page():
+        from app.people import sign_in_page
+
+        sign_in_page()
+
+    shown = AppTest.from_function(page).run()
+    assert not shown.exception and not shown.button and "Nobody can sign in at the moment" in shown.error[0].value
+
+
+@pytest.mark.parametrize("broken", [AUTH + "client_secret = no quotes\n", "auth = \n"])
+def test_a_file_that_cant_be_read_lets_nobody_in(secrets, broken):
+    secrets(broken)
+    for _ in range(2):
+        with pytest.raises(LabError, match="secrets.toml.* can't be read"):
+            must_sign_in()
+
+
+def test_a_lab_with_admins_does_not_start_without_sign_in(secrets, monkeypatch):
+    check_sign_in()
+    monkeypatch.setenv("SEGLAB_ADMINS", "eve@x.org")
+    with pytest.raises(LabError, match="SEGLAB_ADMINS names admins, but nobody signs in"):
+        check_sign_in()
+    must_sign_in.cache_clear()
+    secrets(AUTH)
+    check_sign_in()
