@@ -62,7 +62,7 @@ def signed_in() -> Person:
     """Who looks at the page that is being drawn; the lab where nobody must sign in, and for the server's own threads."""
     if not must_sign_in() or get_script_run_ctx(suppress_warning=True) is None:
         return THE_LAB
-    return _person_of(st.user.to_dict()) if has_signed_in() else NOBODY
+    return person_of(st.user.to_dict()) if has_signed_in() else NOBODY
 
 
 def has_signed_in() -> bool:
@@ -144,10 +144,15 @@ def _claims(request: Request) -> dict[str, Any]:
         return {}
 
 
-def _person_of(claims: dict[str, Any]) -> Person:
-    """By e-mail address, unless the provider says that it hasn't checked it; then by the name that is the provider's own."""
+def person_of(claims: Mapping[str, Any]) -> Person:
+    """Who signed in, by e-mail address where the provider has checked it; else by the name that is the provider's own.
+
+    Anyone can write another's address into an account that nobody checks. Where a provider says nothing of that, secrets.toml can:
+    `trust_email = true` in its section.
+    """
     email = claims.get("email")
-    verified = email and claims.get("email_verified", True) is not False
-    return person(
-        str(email if verified else f"{claims.get('iss')}|{claims.get('sub')}"), str(claims.get("name") or email or "")
-    )
+    checked = claims.get("email_verified")
+    if checked is None:
+        checked = _auth().get(claims.get("provider"), _auth()).get("trust_email")
+    known_as = email if email and checked is True else f"{claims.get('iss')}|{claims.get('sub')}"
+    return person(str(known_as), str(claims.get("name") or email or ""))

@@ -5,7 +5,7 @@ import streamlit as st
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from app.people import check_sign_in, must_sign_in, providers
+from app.people import check_sign_in, must_sign_in, person_of, providers
 from core.errors import LabError
 
 AUTH = '[auth]\nredirect_uri = "http://x/oauth2callback"\ncookie_secret = "0123456789abcdef"\nclient_id = "lab"\n'
@@ -73,3 +73,37 @@ def test_a_lab_with_admins_does_not_start_without_sign_in(secrets, monkeypatch):
     must_sign_in.cache_clear()
     secrets(AUTH)
     check_sign_in()
+
+
+CLAIMS = {"iss": "https://id.example.org", "sub": "42", "email": "Eve@X.org", "provider": "default"}
+OWN_NAME = "https://id.example.org|42"
+
+
+@pytest.mark.parametrize(
+    ("verified", "known_as"),
+    [
+        ({"email_verified": True}, "eve@x.org"),
+        ({}, OWN_NAME),
+        *[({"email_verified": said}, OWN_NAME) for said in (None, False, 0, 1, "", "false", "true")],
+    ],
+)
+def test_an_address_counts_when_the_provider_says_that_it_checked_it(secrets, monkeypatch, verified, known_as):
+    monkeypatch.setenv("SEGLAB_ADMINS", "eve@x.org")
+    secrets(AUTH)
+    found = person_of(CLAIMS | verified)
+    assert found.id == known_as and found.is_admin == (known_as == "eve@x.org")
+    monkeypatch.setenv("SEGLAB_ADMINS", OWN_NAME)
+    assert person_of(CLAIMS | verified).is_admin == (known_as == OWN_NAME)
+
+
+def test_a_provider_can_be_trusted_with_addresses(secrets):
+    secrets(AUTH + "trust_email = true\n")
+    assert person_of(CLAIMS).id == "eve@x.org"
+    assert person_of(CLAIMS | {"email": ""}).id == OWN_NAME
+    assert person_of(CLAIMS | {"email_verified": False}).id == OWN_NAME
+    secrets(AUTH + "trust_email = 'yes'\n")
+    assert person_of(CLAIMS).id == OWN_NAME
+    secrets(AUTH + "[auth.entra]\ntrust_email = true\n[auth.other]\nclient_id = 'x'\n")
+    assert person_of(CLAIMS | {"provider": "entra"}).id == "eve@x.org"
+    for other in ("other", "default", None):
+        assert person_of(CLAIMS | {"provider": other}).id == OWN_NAME, other
