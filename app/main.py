@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))  # `streamlit run app/main.py` knows the folder app only
 
-from app.people import check_sign_in, must_sign_in, signed_in  # noqa: E402 - after the path is set
+from app.door import Door  # noqa: E402 - after the path is set
+from app.people import check_sign_in, must_sign_in, signed_in  # noqa: E402
 from app.routes import ROUTES  # noqa: E402
 from app.services import inference_worker  # noqa: E402
 from app.widgets import failed_state  # noqa: E402
@@ -47,4 +49,10 @@ def explain(error: Exception) -> bool:
     return True
 
 
-app = st.App(str(ROOT / "app" / "navigation.py"), routes=ROUTES, lifespan=_lifespan, on_script_error=explain)
+app = st.App(
+    str(ROOT / "app" / "navigation.py"),
+    routes=ROUTES,
+    middleware=[Middleware(Door)],
+    lifespan=_lifespan,
+    on_script_error=explain,
+)

@@ -137,6 +137,11 @@ def refuse_strangers(request: Request) -> Response | None:
     return JSONResponse({"error": "Sign in to the lab first."}, status_code=401, headers={"Cache-Control": "no-store"})
 
 
+def asks(request: Request) -> Person:
+    """Who asks a route, of those whom `refuse_strangers` lets in."""
+    return person_of(_claims(request)) if must_sign_in() else THE_LAB
+
+
 def _claims(request: Request) -> dict[str, Any]:
     try:
         return json.loads(_get_signed_cookie_with_chunks(request.cookies, COOKIE) or b"{}")

@@ -1,11 +1,19 @@
 """Who must sign in, by what name people are known, and what strangers get of the server's own addresses."""
 
+import asyncio
+import json
+
 import pytest
 import streamlit as st
+from starlette.responses import Response
 from streamlit import config
+from streamlit.auth_util import get_signing_secret
 from streamlit.testing.v1 import AppTest
+from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
-from app.people import check_sign_in, must_sign_in, person_of, providers
+from app.door import Door
+from app.people import COOKIE, check_sign_in, must_sign_in, person_of, providers
+from app.services import check_uploads, uploads
 from core.errors import LabError
 
 AUTH = '[auth]\nredirect_uri = "http://x/oauth2callback"\ncookie_secret = "0123456789abcdef"\nclient_id = "lab"\n'
@@ -107,3 +115,65 @@ def test_a_provider_can_be_trusted_with_addresses(secrets):
     assert person_of(CLAIMS | {"provider": "entra"}).id == "eve@x.org"
     for other in ("other", "default", None):
         assert person_of(CLAIMS | {"provider": other}).id == OWN_NAME, other
+
+
+# ---- what strangers get of Streamlit's own addresses
+
+UPLOAD = "/_stcore/upload_file/session/made-up"
+
+
+async def _arrived(scope, receive, send):
+    await Response("arrived")(scope, receive, send)
+
+
+def ask(method, path, person_claims=None):
+    """Status of an answer, and its text; through the door, as one who has signed in with those claims or as a stranger."""
+    headers = []
+    if person_claims:
+        cookie = create_signed_value(get_signing_secret(), COOKIE, json.dumps(person_claims | {"is_logged_in": True}))
+        headers = [(b"cookie", f"{COOKIE}={cookie.decode()}".encode())]
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    async def receive():
+        raise AssertionError("nobody reads what a stranger sends")
+
+    asyncio.run(Door(_arrived)(scope, receive, send))
+    return sent[0]["status"], sent[1]["body"].decode()
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+@pytest.mark.parametrize("prefix", ["", "/base", "/"])
+def test_strangers_send_no_files(secrets, method, prefix):
+    secrets(AUTH)
+    assert ask(method, prefix + UPLOAD)[0] == 401
+    assert ask(method, prefix + UPLOAD, CLAIMS) == (200, "arrived")
+
+
+def test_strangers_get_no_files_but_what_the_sign_in_needs(secrets):
+    secrets(AUTH)
+    assert ask("GET", "/media/abc.png")[0] == 401
+    assert ask("GET", "/media/abc.png", CLAIMS)[0] == 200
+    for path in ("/", "/static/js/index.js", "/_stcore/health", "/oauth2callback", "/auth/login"):
+        assert ask("GET", path)[0] == 200, path
+
+
+def test_a_lab_without_sign_in_is_open(secrets):
+    assert ask("PUT", UPLOAD)[0] == ask("GET", "/media/abc.png")[0] == 200
+
+
+def test_files_are_counted_where_they_arrive(secrets, monkeypatch):
+    uploads.cache_clear()
+    monkeypatch.setenv("SEGLAB_MOST_UPLOADS", "2")
+    secrets(AUTH)
+    ann, bob = CLAIMS | {"sub": "ann"}, CLAIMS | {"sub": "bob"}
+    assert [ask("PUT", UPLOAD, ann)[0] for _ in range(3)] == [200, 200, 429]
+    assert "used the 2 uploads of this hour" in ask("PUT", UPLOAD, ann)[1]
+    assert ask("DELETE", UPLOAD, ann)[0] == ask("PUT", UPLOAD, bob)[0] == 200
+    check_uploads(person_of(bob))
+    with pytest.raises(LabError, match="used the 2 uploads"):
+        check_uploads(person_of(ann))
+    uploads.cache_clear()
