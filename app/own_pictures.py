@@ -45,7 +45,7 @@ def uploaded_pictures(files: Sequence[st.runtime.uploaded_file_manager.UploadedF
     st.session_state["decoded"] = decoded
     for _, problems in decoded.values():
         for problem in problems:
-            failed_state(plain(problem))
+            failed_state(problem)
     pictures = [picture for found, _ in decoded.values() for picture in found]
     if len(pictures) > MOST_PICTURES:
         st.caption(f"The first {MOST_PICTURES} of {len(pictures)} pictures are shown.")

@@ -121,7 +121,9 @@ def test_strangers_get_nothing_and_two_people_keep_what_is_theirs(browser, lab, 
     for page in (ann, bob, eve):
         see_runs(page, lab, wait_for_app, anns, labs)
         assert page.request.get(lab + addresses[1]).status == 200
-        assert page.request.put(upload, data=b"anything").status in (400, 403), "Streamlit's own answer: no such session"
+        assert page.request.put(upload, data=b"anything").status in (400, 403), (
+            "Streamlit's own answer: no such session"
+        )
     expect(ann.get_by_text(f"by {ANN}")).to_be_visible()
     expect(ann.get_by_role("button", name=re.compile("^Resume"))).to_have_count(1)
     expect(bob.get_by_role("button", name=re.compile("^Resume"))).to_have_count(0)
