@@ -386,7 +386,7 @@ def test_a_folder_without_a_table_gets_one_proposed(places, folder: Path) -> Non
     assert not app.exception
     assert json.loads(app.code[0].value)[0].keys() >= {"name", "ids"}
     assert [button.proto.label for button in app.get("download_button")] == ["Download classes.json"]
-    assert f"Save it as classes.json in `{folder}`." in words(app)
+    assert f"Save it as classes.json in {folder}." in words(app)
     (folder / "classes.json").write_text(app.code[0].value)
     assert panels(opened("folder", folder)) == ["Labels"]
 

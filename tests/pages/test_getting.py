@@ -112,7 +112,7 @@ def test_from_the_form_to_the_folder(site, panel, places, wait_until):
     assert f"Into {folder}." in words(another_tab) and not another_tab.text_input
     with pytest.raises(LabError, match="being done already"):
         start_getting(list(FINE), str(folder), USERNAME, PASSWORD)
-    assert "Fetching leftImg8bit_trainvaltest.zip" in another_tab.get("progress")[0].proto.text
+    assert "Fetching leftImg8bit_trainvaltest.zip" in another_tab.get("progress")[0].proto.text.replace("\\", "")
     site.hold.set()
     panel.run()
     ended(panel, wait_until)
