@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.widgets import plain
 from core.diagnosis import diagnose
 from core.places import runs_folder
 from core.runs import read_metrics, read_run
@@ -20,4 +21,4 @@ def diagnosis_panel(run_id: str) -> None:
     rows, _ = read_metrics(run.path)
     for remark in diagnose(rows, run.classes, run.plan):
         show, icon = SHOWN[remark.severity]
-        show(f"{remark.sentence} {remark.fix}", icon=icon)
+        show(plain(f"{remark.sentence} {remark.fix}"), icon=icon)

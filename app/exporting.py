@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.widgets import failed_state, size_words
+from app.widgets import failed_state, plain, size_words
 from core.errors import LabError
 from core.export.offer import (
     FILES,
@@ -48,7 +48,7 @@ def export_panel(run_id: str) -> None:
 def _formats(run_id: str) -> None:
     run = read_run(runs_folder() / run_id)
     if run.config is None:
-        st.caption(f"This run can't be exported. {run.problem}")
+        st.caption(plain(f"This run can't be exported. {run.problem}"))
         return
     for format in FILES:
         with st.container(border=True):
@@ -105,7 +105,7 @@ def _offer(run: Run, format: Format, job: Job | None) -> None:
     try:
         check_exportable(run, format)
     except LabError as error:
-        st.caption(str(error))
+        st.caption(plain(str(error)))
         return
     label = "Make it again" if report else "Try again" if job and job.problem else "Make and check the file"
     if st.button(label, key=f"export-{format}-{run.id}", icon=":material/build:"):

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.datasets import open_again
 from app.pictures import thumbnail_address, truth_of
+from app.widgets import plain
 from core.errors import LabError
 from core.runs import Run
 from core.scorecards.card import CardSettings
@@ -34,7 +35,7 @@ def frame_links(said: Mapping[str, str], runs: Sequence[Run], settings: CardSett
             space = dataset.space
             frames = {frame.id: frame for frame in (dataset.val if settings.split == "val" else dataset.train)}
         except LabError as error:
-            st.caption(str(error))
+            st.caption(plain(str(error)))
     cells = []
     for frame_id, words in said.items():
         label = f"<figcaption><b>{html.escape(words)}</b><small>{html.escape(frame_id)}</small></figcaption>"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.widgets import failed_state, time_words
+from app.widgets import failed_state, plain, time_words
 from core.data.download import FINE, GIB, PACKAGES
 from core.errors import LabError
 from core.getting import jobs_folder, start_getting
@@ -36,8 +36,8 @@ def _progress(job_id: str) -> None:
         facts.append(f"{_size_words(job.done)} of {_size_words(job.total)}")
     if job.seconds_left is not None:
         facts.append(f"about {time_words(job.seconds_left)} left")
-    st.progress(job.share, " · ".join(facts))
-    st.caption(f"Into {job.asked['folder']}. This goes on when you close the tab.")
+    st.progress(job.share, plain(" · ".join(facts)))
+    st.caption(f"Into {plain(job.asked['folder'])}. This goes on when you close the tab.")
     if may_change(job.owner):
         asked = is_stopping(jobs_folder(), job)
         st.button(
@@ -54,7 +54,7 @@ def _how_it_ended(job: Job) -> None:
     folder = job.asked["folder"]
     if job.state == "finished" and Path(folder).is_dir():
         lacking = job.result["lacking"]
-        sentence = " ".join([f"Cityscapes is in {folder}.", *lacking])
+        sentence = plain(" ".join([f"Cityscapes is in {folder}.", *lacking]))
         (st.warning if lacking else st.success)(sentence)
         # Whoever watched it to its end wants it now; for others, a folder they typed themselves goes before.
         watched = st.session_state.pop("getting-watched", None) == job.id

@@ -7,19 +7,28 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))  # `streamlit run app/main.py` knows the folder app only
 
-from app.people import signed_in  # noqa: E402 - after the path is set
+from app.door import Door  # noqa: E402 - after the path is set
+from app.people import check_sign_in, must_sign_in, signed_in  # noqa: E402
 from app.routes import ROUTES  # noqa: E402
 from app.services import inference_worker  # noqa: E402
 from app.widgets import failed_state  # noqa: E402
 from core.errors import LabError  # noqa: E402
 from core.people import set_source  # noqa: E402
+from core.places import only_the_data_folder  # noqa: E402
 
 set_source(signed_in)
+try:
+    check_sign_in()
+except LabError as error:
+    sys.exit(f"The lab did not start. {error}")
+if must_sign_in():
+    only_the_data_folder()  # the home of the account that serves others is not theirs to read
 
 
 @asynccontextmanager
@@ -40,4 +49,10 @@ def explain(error: Exception) -> bool:
     return True
 
 
-app = st.App(str(ROOT / "app" / "navigation.py"), routes=ROUTES, lifespan=_lifespan, on_script_error=explain)
+app = st.App(
+    str(ROOT / "app" / "navigation.py"),
+    routes=ROUTES,
+    middleware=[Middleware(Door)],
+    lifespan=_lifespan,
+    on_script_error=explain,
+)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.people import go_where_the_link_led, must_sign_in, sign_in_page
+from app.people import go_where_the_link_led, has_signed_in, must_sign_in, sign_in_page
 from app.widgets import failed_state
 from core.errors import LabError
 from core.people import is_read_only
@@ -32,7 +32,7 @@ TITLES = {
 }
 if not must_sign_in():
     del TITLES["account"]
-is_stranger = must_sign_in() and not st.user.is_logged_in
+is_stranger = must_sign_in() and not has_signed_in()
 
 # A stranger finds the same addresses, so that a link that was sent to them is still there once they have signed in.
 page = st.navigation(

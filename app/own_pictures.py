@@ -6,17 +6,29 @@ import streamlit as st
 
 from app.datasets import SPLIT_WORDS, open_again
 from app.pictures import Picture, decode_batch, named, saved_picture, truth_of
+from app.services import check_uploads
 from app.widgets import empty_state, failed_state, plain
 from core.data.collections import delete_collection, list_collections
+from core.errors import LabError
 from core.inference.batches import MAX_BATCH_BYTES, MOST_PICTURES, VIDEO_ENDINGS, VIDEO_FRAMES
 from core.inference.uploads import PICTURE_ENDINGS
+from core.people import acting
 from core.runs import Run
 
 OWN, CAMERA, FRAME, COLLECTION = "Your own pictures", "Camera", "Frame of a data set", "Collection"
 
 
+def say_when_uploads_are_used_up() -> None:
+    """A line below a widget for files, where it can take no more within this hour: the widget itself would say a number."""
+    try:
+        check_uploads(acting())
+    except LabError as error:
+        st.caption(plain(str(error)))
+
+
 def uploaded_pictures(files: Sequence[st.runtime.uploaded_file_manager.UploadedFile]) -> list[Picture]:
     """The pictures in uploaded files; the page says of each that isn't one why. Those of files taken away are forgotten."""
+    say_when_uploads_are_used_up()
     known: dict[str, tuple[list[Picture], list[str]]] = st.session_state.get("decoded", {})
     decoded: dict[str, tuple[list[Picture], list[str]]] = {}
     for file in files:
@@ -33,7 +45,7 @@ def uploaded_pictures(files: Sequence[st.runtime.uploaded_file_manager.UploadedF
     st.session_state["decoded"] = decoded
     for _, problems in decoded.values():
         for problem in problems:
-            failed_state(plain(problem))
+            failed_state(problem)
     pictures = [picture for found, _ in decoded.values() for picture in found]
     if len(pictures) > MOST_PICTURES:
         st.caption(f"The first {MOST_PICTURES} of {len(pictures)} pictures are shown.")

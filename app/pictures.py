@@ -12,7 +12,7 @@ import streamlit as st
 
 from app.late_maps import Question
 from app.media import encode_colors, encode_map, encode_photo
-from app.services import count_upload, inference_worker, late_maps, media, tab, visitor
+from app.services import inference_worker, late_maps, media, tab, visitor
 from app.viewer import Panel
 from app.widgets import failed_state
 from core.data.dataset import read_target
@@ -207,14 +207,12 @@ def _look(
 @st.cache_data(max_entries=8, show_spinner=False)
 def decode(digest: str, _data: bytes) -> np.ndarray:
     """An uploaded picture, decoded in a process of its own. `digest` is the hash of its bytes."""
-    count_upload()
     return inference_worker().decode(_data, user=visitor())
 
 
 def decode_batch(name: str, data: bytes) -> tuple[Upload, ...]:
     """The pictures of an uploaded file, decoded in a process of its own; of one that has none, the sentence why."""
     try:
-        count_upload()
         return inference_worker().decode_batch(name, data, user=visitor())
     except LabError as error:
         return (Upload(shown_name(name), problem=str(error)),)

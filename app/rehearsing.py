@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import streamlit as st
 
 from app.figures import ACCENT, rate_test_figure
-from app.widgets import failed_state, time_words
+from app.widgets import failed_state, plain, time_words
 from core.config import RunConfig
 from core.errors import LabError
 from core.training.rate_test import STEPS, RatePoint, rate_test, suggest_rate
@@ -59,7 +59,7 @@ def rehearsal_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Remedy]
             failed_state(f"{config.model.title}: {answer}")
             continue
         for place, problem in enumerate(answer.problems):
-            st.warning(f"{config.model.title}: {problem.sentence}", icon=":material/warning:")
+            st.warning(plain(f"{config.model.title}: {problem.sentence}"), icon=":material/warning:")
             if problem.remedy and st.button(
                 f"Take {remedy_words(problem.remedy)}",
                 key=f"{key}-take-{number}-{place}",

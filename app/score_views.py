@@ -10,7 +10,7 @@ import streamlit as st
 from app.frame_links import frame_links
 from app.leaderboard import ceiling_words
 from app.score_figures import confusion_figure, distance_figure, reliability_figure
-from app.widgets import class_table, share_words
+from app.widgets import class_table, plain, share_words
 from core.runs import Run
 from core.scorecards.card import CardSettings, ScoreCard
 from core.scoring.ceilings import STRIDES
@@ -76,7 +76,7 @@ def classes_view(shown: Shown) -> None:
         help=PER_CLASS_HELP,
     )
     if metric == "iiou" and first.iiou_reason:
-        st.caption(first.iiou_reason)
+        st.caption(plain(first.iiou_reason))
         return
     if metric == "boundary_f1" and any(card.scores.boundary_f1 is None for card in shown.cards.values()):
         st.caption("Boundaries weren't looked at. Switch them on above, and score again.")
@@ -152,12 +152,14 @@ def confusion_view(shown: Shown) -> None:
         seen = right.selectbox("Seen as", columns, key="seen-as")
         behind = scores.frames_behind(list(rows).index(truth), columns.index(seen))
         if not behind:
-            st.caption(f"No pixel of {truth} was seen as {seen} here.")
+            st.caption(f"No pixel of {plain(truth)} was seen as {plain(seen)} here.")
             return
         st.caption(f"{len(behind)} of {len(scores.frames)} frames, those with most of these pixels first.")
         said = {frame: f"{pixels:,} pixels, {share:.0%}" for frame, pixels, share in behind[:FRAMES]}
         frame_links(said, [shown.runs[run_id]], shown.settings)
-        st.caption(f"Pixels of {truth} that were seen as {seen}, and their share of this class in the frame.")
+        st.caption(
+            f"Pixels of {plain(truth)} that were seen as {plain(seen)}, and their share of this class in the frame."
+        )
 
 
 def calibration_view(shown: Shown) -> None:
@@ -201,7 +203,7 @@ def where_view(shown: Shown) -> None:
         st.subheader("By size of the object")
         sizes = {name: found.by_size() for name, found in scores.items()}
         if first.iiou_reason:
-            st.caption(first.iiou_reason)
+            st.caption(plain(first.iiou_reason))
         else:
             rows = [f"{row['size']}, {row['objects']:,} objects" for row in first.by_size()]
             columns = {name: [row["found"] for row in found] for name, found in sizes.items()}

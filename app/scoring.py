@@ -164,10 +164,10 @@ def work_panel(runs: Mapping[str, Run]) -> bool:
     if job.problem:
         failed_state(f"{_of_what(job, runs)} broke off: {job.problem}")
     elif job.state == "stopped":
-        st.info(f"{_of_what(job, runs)} was stopped. What was done until then is kept.", icon=":material/stop:")
+        st.info(plain(f"{_of_what(job, runs)} was stopped. What was done until then is kept."), icon=":material/stop:")
     for run_id, problem in job.result.get("problems", {}).items():
         name = run_name(runs[run_id]) if run_id in runs else run_id
-        failed_state(f"{plain(name)} could not be scored: {problem}")
+        failed_state(f"{name} could not be scored: {problem}")
     return False
 
 
@@ -191,7 +191,7 @@ def _progress(job_id: str, words: str) -> None:
     if job.seconds_left is not None:
         facts.append(f"about {time_words(job.seconds_left)} left")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.progress(job.share, " · ".join(facts))
+        st.progress(job.share, plain(" · ".join(facts)))
         asked = is_scoring_stopping(job)
         if may_change(job.owner):
             st.button(
@@ -202,13 +202,13 @@ def _progress(job_id: str, words: str) -> None:
                 on_click=stop_scoring,
                 args=(job,),
             )
-    st.caption(f"{words}. This goes on when you close the tab.")
+    st.caption(f"{plain(words)}. This goes on when you close the tab.")
 
 
 def _of_what(job: Job, runs: Mapping[str, Run]) -> str:
     """What a job does, in a line."""
     named = [run_name(runs[run_id]) if run_id in runs else run_id for run_id in job.asked.get("runs", ())]
-    listed = ", ".join(plain(name) for name in named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+    listed = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
     what = f"{_OTHER_WORK.get(job.asked.get('kind', ''), 'Scoring')} {listed}"
     if job.asked.get("kind") == "submission":
         return what

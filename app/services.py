@@ -11,7 +11,7 @@ from app.media import MediaStore
 from core.inference.answers import AnswerStore
 from core.inference.frame_scores import FrameScorer
 from core.inference.worker import InferenceWorker
-from core.people import Allowance, acting, most_uploads
+from core.people import Allowance, Person, acting, most_uploads
 
 BACKGROUND = "background"
 """The user in whose name the server asks on its own; it takes its turn like any other."""
@@ -41,9 +41,14 @@ def uploads() -> Allowance:
     return Allowance()
 
 
-def count_upload() -> None:
-    """Counts a file that the one who is asking has uploaded. Raises LabError where this hour has no more."""
-    uploads().take(acting().id, most_uploads(), "uploads")
+def count_upload(person: Person) -> None:
+    """Counts a file that somebody uploads. Raises LabError where this hour has no more."""
+    uploads().take(person.id, most_uploads(), "uploads")
+
+
+def check_uploads(person: Person) -> None:
+    """Raises LabError where somebody can't upload another file within this hour."""
+    uploads().check(person.id, most_uploads(), "uploads")
 
 
 @cache

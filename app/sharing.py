@@ -30,7 +30,7 @@ def share_panel(run_id: str) -> None:
         try:
             check_may_speak_for_the_lab("push a run")
         except LabError as error:
-            st.caption(str(error))
+            st.caption(plain(str(error)))
             return
         job = latest("push")
         if job and job.is_active:
@@ -142,7 +142,7 @@ def _start(start: Callable[[], Job]) -> None:
     try:
         start()
     except (LabError, OSError) as error:
-        failed_state(plain(str(error)))
+        failed_state(str(error))
         return
     st.rerun()
 
@@ -176,7 +176,7 @@ def _how_it_was_shared(job: Job) -> None:
     elif was_cancelled("push", job):
         st.info("Cancelled. Nothing was published; an empty repository may be there now.", icon=":material/cancel:")
     else:
-        failed_state(plain(job.problem))
+        failed_state(job.problem)
 
 
 def _how_it_came(job: Job, look_at: Callable[[str], None]) -> None:
@@ -191,4 +191,4 @@ def _how_it_came(job: Job, look_at: Callable[[str], None]) -> None:
     elif was_cancelled("pull", job):
         st.info("Cancelled. Nothing of it is among the runs.", icon=":material/cancel:")
     else:
-        failed_state(plain(job.problem))
+        failed_state(job.problem)

@@ -117,8 +117,8 @@ def empty_state(title: str, text: str) -> None:
 
 
 def failed_state(error: LabError | str) -> None:
-    """A sentence about what went wrong, in place of what can't be shown."""
-    st.error(str(error), icon=":material/error:")
+    """A sentence about what went wrong, in place of what can't be shown. It may hold what somebody typed: nothing in it is formatted."""
+    st.error(plain(str(error)), icon=":material/error:")
 
 
 FAILURE_WORDS = {

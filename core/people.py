@@ -178,15 +178,22 @@ class Allowance:
         Raises:
             LabError: this hour has no more.
         """
-        now = self._clock()
         with self._guard:
-            times = self._times[person_id]
-            while times and now - times[0] > HOUR:
-                times.popleft()
-            if most and len(times) >= most:
-                minutes = max(1, round((HOUR - (now - times[0])) / 60))
-                raise LabError(f"You have used the {most} {what} of this hour. The next one is free in {minutes} min.")
-            times.append(now)
+            self._check(person_id, most, what)
+            self._times[person_id].append(self._clock())
+
+    def check(self, person_id: str, most: int, what: str) -> None:
+        """Raises LabError where `take` would."""
+        with self._guard:
+            self._check(person_id, most, what)
+
+    def _check(self, person_id: str, most: int, what: str) -> None:
+        now, times = self._clock(), self._times[person_id]
+        while times and now - times[0] > HOUR:
+            times.popleft()
+        if most and len(times) >= most:
+            minutes = max(1, round((HOUR - (now - times[0])) / 60))
+            raise LabError(f"You have used the {most} {what} of this hour. The next one is free in {minutes} min.")
 
 
 def whole_number(variable: str) -> int:

@@ -16,7 +16,7 @@ from app.forms import augmentation_form, fields_form
 from app.getting import getting_panel
 from app.pictures import colors_address, map_address, photo_address, truth_of
 from app.viewer import Panel, viewer
-from app.widgets import RUN_COLORS, failed_state, swatch
+from app.widgets import RUN_COLORS, failed_state, plain, swatch
 from core.config import DatasetConfig, TrainingConfig, read_config
 from core.data.augment import Augmentation
 from core.data.cache import build_cache, cache_size, find_cache, list_caches, remove_caches
@@ -362,7 +362,7 @@ def diagnosis(report: Report) -> None:
                 on_click="ignore",
                 key="download-proposal",
             )
-            st.caption(f"Save it as classes.json in `{report.root}`.")
+            st.caption(f"Save it as classes.json in {plain(str(report.root))}.")
     if report.classes and any(sum(pixels) for pixels in report.pixels.values()):
         class_rows(report)
     if report.sizes:
@@ -442,7 +442,7 @@ def plots(here: Found) -> None:
     )
     missing = [name for number, name in enumerate(classes) if not counts[main].images[number]]
     if missing:
-        st.caption(f"Never there in {main}: {', '.join(missing)}. A network can't learn what it never sees.")
+        st.caption(f"Never there in {main}: {plain(', '.join(missing))}. A network can't learn what it never sees.")
     for split, frames in (("train", dataset.train), ("val", dataset.val)):
         if split in counts and len(counts[split].ids) < len(frames):
             count_all(dataset, split, frames, len(counts[split].ids))

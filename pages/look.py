@@ -6,9 +6,10 @@ import numpy as np
 import streamlit as st
 
 from app.datasets import open_again
+from app.own_pictures import say_when_uploads_are_used_up
 from app.pictures import answer_panel, decode, layers, look, photo_address, predict, sight_address, truth_of
 from app.viewer import Panel, Point, as_point, viewer
-from app.widgets import empty_state, recall, run_colors, run_label
+from app.widgets import empty_state, plain, recall, run_colors, run_label
 from core.inference.worker import Sight
 from core.places import runs_folder
 from core.runs import Run, list_runs
@@ -51,6 +52,7 @@ def choose_picture(run: Run) -> tuple[np.ndarray, str, str] | None:
             type=["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"],
             key="look-upload",
         )
+        say_when_uploads_are_used_up()
         if upload is None:
             return None
         digest = hashlib.sha256(upload.getvalue()).hexdigest()
@@ -122,7 +124,7 @@ with left:
 right.caption(CAPTIONS[kind])
 point = picked_point()
 sight = look(run_id, image, digest, point, kind, layer)
-st.markdown(sight.facts)
+st.markdown(plain(sight.facts))
 viewer(
     photo_address(image, digest),
     [

@@ -277,7 +277,7 @@ def details(run_id: str) -> None:
     if run.notes.note:
         st.text(run.notes.note)
     if run.notes.parent:
-        st.caption(f"Cloned from {run.notes.parent}.")
+        st.caption(f"Cloned from {plain(run.notes.parent)}.")
     if run.config:
         facts = [
             f"{TITLES[run.config.dataset.name]}, {run.config.dataset.annotations} labels, {run.config.dataset.width} x {run.config.dataset.height} pixels."

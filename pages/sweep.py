@@ -10,7 +10,7 @@ from app.datasets import choose_dataset, draw_streets, opened
 from app.figures import importance_figure, parallel_figure, scatter_figure, survivors_figure
 from app.forms import encoder_box, field_label, fields_form
 from app.services import inference_worker
-from app.widgets import RUN_COLORS, failed_state, time_words
+from app.widgets import RUN_COLORS, failed_state, plain, time_words
 from core import runner
 from core.config import DatasetConfig, ModelConfig, TrainingConfig
 from core.encoders import encoders_of
@@ -185,7 +185,7 @@ def new_sweep() -> None:
         dataset = opened(data)
         if dataset:
             frames = len(dataset.train)
-            st.caption(f"{frames} frames to learn from, {len(dataset.val)} to score on, in {dataset.root}.")
+            st.caption(f"{frames} frames to learn from, {len(dataset.val)} to score on, in {plain(str(dataset.root))}.")
     except LabError as error:
         failed_state(error)
     st.subheader("2 Network")
@@ -411,7 +411,7 @@ def table(sweep: Sweep, trials: list[Any]) -> None:
     )
     errors = sorted({trial.error for trial in trials if trial.error})
     if errors:
-        st.caption("Failed: " + " ".join(errors[:3]))
+        st.caption(plain("Failed: " + " ".join(errors[:3])))
 
 
 def show_sweep(sweep_id: str, was_active: bool) -> None:

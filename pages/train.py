@@ -9,7 +9,7 @@ from app.figures import schedule_figure
 from app.forms import augmentation_form, encoder_box, fields_form
 from app.rehearsing import COLOR, rate_test_panel, rehearsal_panel
 from app.services import inference_worker
-from app.widgets import failed_state
+from app.widgets import failed_state, plain
 from core import runner
 from core.cluster import cluster_is_there
 from core.config import (
@@ -232,7 +232,9 @@ else:
     except LabError as error:
         failed_state(error)  # and go on: the rest of the form must not be lost
     if dataset:
-        st.caption(f"{len(dataset.train)} frames to learn from, {len(dataset.val)} to score on, in {dataset.root}.")
+        st.caption(
+            f"{len(dataset.train)} frames to learn from, {len(dataset.val)} to score on, in {plain(str(dataset.root))}."
+        )
 st.subheader("2 Networks")
 families = st.pills(
     "Families",

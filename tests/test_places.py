@@ -9,6 +9,7 @@ from core.errors import LabError
 from core.places import (
     PROJECT,
     data_roots,
+    only_the_data_folder,
     resolve_data_file,
     resolve_data_root,
     runs_folder,
@@ -152,3 +153,16 @@ def test_roots_are_separated_as_in_path(monkeypatch, tmp_path):
     assert data_roots() == (tmp_path / "a", tmp_path / "b")
     monkeypatch.setenv("SEGLAB_DATA_ROOTS", "~")
     assert data_roots() == (Path.home().resolve(),)
+
+
+def test_a_server_opens_its_data_folder_alone_unless_told_of_others(monkeypatch, tmp_path):
+    monkeypatch.setenv("SEGLAB_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", "")
+    assert PROJECT.parent in data_roots()
+    only_the_data_folder()
+    assert data_roots() == (tmp_path / "data",)
+    with pytest.raises(LabError, match="outside of the folders.*SEGLAB_DATA_ROOTS"):
+        resolve_data_root("~")
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(tmp_path / "other"))
+    only_the_data_folder()
+    assert data_roots() == (tmp_path / "other",)

@@ -19,7 +19,7 @@ from core.errors import LabError
 from core.report.gathering import gather
 from core.report.html import html_page
 from core.report.ladder import Ladder
-from core.report.latex import latex_files, tex
+from core.report.latex import PREAMBLE, latex_files, tex, tex_code
 from core.report.references import REFERENCES
 from core.report.sections.reproduction import train_command
 from core.report.settings import SECTIONS, ReportSettings, checked_settings
@@ -218,6 +218,25 @@ def test_latex_compiles(written, tmp_path):
     overfull = [float(width) for width in re.findall(r"Overfull \\hbox \(([\d.]+)pt too wide\)", log)]
     assert max(overfull, default=0) < 12
     assert (tmp_path / "main.pdf").stat().st_size > 20_000
+
+
+def test_no_name_is_taken_for_an_argument(tmp_path):
+    names = ("[mine] best", "[3cm]", "*[2em]", "* starred", "a]b [c] ]")
+    assert [tex(name) for name in names[:3]] == ["{[}mine{]} best", "{[}3cm{]}", "{*}{[}2em{]}"]
+    if not shutil.which("pdflatex"):
+        pytest.skip("there is no pdflatex; on Debian, texlive-latex-recommended and texlive-fonts-recommended have it")
+    rows = "".join(f"{tex(name)} & 1 \\\\\n" for name in names)
+    table = f"\\begin{{tabular}}{{lr}}\n\\toprule\n{rows}\\midrule\n{rows}\\bottomrule\n\\end{{tabular}}\n"
+    items = "".join(f"\\item {tex(name)}\n\\item {tex_code(name)}\n" for name in names)
+    title = rf"\hypersetup{{pdftitle={{{tex(names[0])}}}}}\title{{{tex(names[0])}}}\author{{A\\ {tex(names[0])}}}"
+    body = f"\\section{{{tex(names[0])}}}\n{table}\\begin{{itemize}}\n{items}\\end{{itemize}}\n"
+    (tmp_path / "main.tex").write_text(f"{PREAMBLE}{title}\n\\begin{{document}}\\maketitle\n{body}\\end{{document}}\n")
+    latex = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "main.tex"]
+    done = subprocess.run(latex, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+    if shutil.which("pdftotext"):
+        said = subprocess.run(["pdftotext", "main.pdf", "-"], cwd=tmp_path, capture_output=True, text=True).stdout
+        assert [said.count(words) for words in ("[mine] best", "[3cm]", "*[2em]", "* starred")] == [7, 4, 4, 4]
 
 
 # ---- what is said

@@ -41,6 +41,8 @@ _SPECIAL = {
     "\N{MINUS SIGN}": r"$-$", "×": r"$\times$", "±": r"$\pm$", "·": r"\textperiodcentered{}", "–": "--", "—": "---", "…": r"\dots{}",
     "’": "'", "‘": "`", "“": "``", "”": "''", "°": r"\textdegree{}", "µ": r"\textmu{}", "→": r"$\to$", "≤": r"$\le$", "≥": r"$\ge$",
     "\N{NO-BREAK SPACE}": "~",
+    # Behind a line's end or an item they would begin an argument.
+    "[": "{[}", "]": "{]}", "*": "{*}",
 }  # fmt: skip
 _LETTERS = frozenset(
     chr(code)

@@ -102,6 +102,10 @@ def test_strangers_get_nothing_and_two_people_keep_what_is_theirs(browser, lab, 
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(lab + address)
         assert refused.value.code == 401, address
+    upload = f"{lab}/_stcore/upload_file/session/made-up"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(upload, b"anything", method="PUT"))
+    assert refused.value.code == 401
     stranger = browser.new_context().new_page()
     stranger.goto(f"{lab}/runs?runs={anns.name}")
     expect(stranger.get_by_text("Sign in to the lab")).to_be_visible(timeout=20_000)
@@ -117,6 +121,9 @@ def test_strangers_get_nothing_and_two_people_keep_what_is_theirs(browser, lab, 
     for page in (ann, bob, eve):
         see_runs(page, lab, wait_for_app, anns, labs)
         assert page.request.get(lab + addresses[1]).status == 200
+        assert page.request.put(upload, data=b"anything").status in (400, 403), (
+            "Streamlit's own answer: no such session"
+        )
     expect(ann.get_by_text(f"by {ANN}")).to_be_visible()
     expect(ann.get_by_role("button", name=re.compile("^Resume"))).to_have_count(1)
     expect(bob.get_by_role("button", name=re.compile("^Resume"))).to_have_count(0)

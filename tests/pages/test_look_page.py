@@ -93,7 +93,7 @@ def test_an_address_shows_the_same_look(places, with_run: str, with_vit: str) ->
     assert app.select_slider(key="layer").value == "encoder.blocks.1"
     data = shown(app)
     assert data["name"] == frame and data["picked"] == [0.25, 0.75]
-    assert any(element.value.startswith("encoder.blocks.1 has 2 heads") for element in app.markdown)
+    assert any(element.value.replace("\\", "").startswith("encoder.blocks.1 has 2 heads") for element in app.markdown)
     field = opened(run=with_run, look="field")
     assert len(shown(field)["panels"]) == 2 and shown(field)["panels"][1]["power"] == 2
     assert not field.select_slider

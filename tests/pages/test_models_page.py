@@ -113,7 +113,7 @@ def test_a_wrong_encoder_is_a_sentence_and_the_others_stay(models: AppTest) -> N
     again(models)
     assert not models.exception
     assert {error.value for error in models.error} == {
-        next(error.value for error in models.error if "timm knows no encoder 'resnet_nonsense'" in error.value)
+        next(error.value for error in models.error if "timm knows no encoder 'resnet\\_nonsense'" in error.value)
     }
     assert len(drawings(models)) == 4
     models.selectbox(key="models-fcn-encoder").set_value("no spaces, please")

@@ -26,10 +26,12 @@ def opened(page: str) -> AppTest:
 def words(app: AppTest) -> str:
     """Everything a page says, HTML included."""
     parts = [
-        element.value for kind in (app.title, app.subheader, app.caption, app.markdown, app.error) for element in kind
+        str(element.value).replace("\\", "")
+        for kind in (app.title, app.subheader, app.caption, app.markdown, app.error)
+        for element in kind
     ]
     parts += [element.proto.body for element in app.get("html") if "<style>" not in element.proto.body]
-    return "\n".join(str(part) for part in parts)
+    return "\n".join(parts)
 
 
 @pytest.fixture

@@ -126,5 +126,5 @@ def test_a_writing_is_shown_stopped_and_its_failure_said(shelf, places, monkeypa
     assert (folder / f"{job.id}.stop").exists()
     all_jobs._write(folder, Job(job.id, {}, state="failed", began=now, updated=now, error="Nothing can be said."))
     app = opened()
-    assert "Nothing can be said." in [error.value for error in app.error]
+    assert "Nothing can be said\\." in [error.value for error in app.error]
     assert not app.button(key="write-report").disabled

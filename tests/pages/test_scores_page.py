@@ -83,7 +83,7 @@ def opened(runs: list[str] | None = None, **address: str) -> AppTest:
 
 def words(app: AppTest) -> str:
     kinds = (app.title, app.subheader, app.caption, app.error, app.info, app.markdown)
-    parts = [str(element.value) for kind in kinds for element in kind]
+    parts = [str(element.value).replace("\\", "") for kind in kinds for element in kind]
     return "\n".join(parts + [each.proto.body for each in app.get("html") if "<style>" not in each.proto.body])
 
 

@@ -63,9 +63,13 @@ def opened(**address: str) -> AppTest:
 
 
 def words(app: AppTest) -> str:
-    parts = [element.value for kind in (app.title, app.subheader, app.caption, app.error) for element in kind]
+    parts = [
+        str(element.value).replace("\\", "")
+        for kind in (app.title, app.subheader, app.caption, app.error)
+        for element in kind
+    ]
     parts += [element.proto.body for element in app.get("html") if "<style>" not in element.proto.body]
-    return "\n".join(str(part) for part in parts)
+    return "\n".join(parts)
 
 
 def labels(app: AppTest) -> list[str]:

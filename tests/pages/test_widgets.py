@@ -1,0 +1,69 @@
+"""What a page says of a failure: word for word, whoever typed a part of it."""
+
+import ast
+import os
+import time
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+from app.widgets import plain
+from core.runner import jobs as all_jobs
+from core.runner.jobs import Job
+from core.runs import Notes, ProcessId, create_run, write_notes
+from core.scorecards.jobs import jobs_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSTILE = "'/data/[all scores](https://evil.example/)' **can't** be ![x](https://evil.example/x.png) www.evil.example."
+
+
+def test_a_sentence_of_an_error_is_shown_as_it_is() -> None:
+    def page(sentence):
+        from app.widgets import failed_state
+        from core.errors import LabError
+
+        failed_state(LabError(sentence))
+        failed_state(sentence)
+
+    app = AppTest.from_function(page, kwargs={"sentence": HOSTILE}).run()
+    assert [error.value for error in app.error] == [plain(HOSTILE)] * 2
+
+
+def test_nothing_is_escaped_before_it_is_said() -> None:
+    twice = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in [*(ROOT / "app").rglob("*.py"), *(ROOT / "pages").glob("*.py")]
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func) == "failed_state"
+        and "plain(" in ast.unparse(call.args[0])
+    ]
+    assert not twice
+
+
+def test_what_a_scoring_says_of_a_run_holds_no_link(places, tiny_config, monkeypatch) -> None:
+    def page():
+        from app.scoring import work_panel
+        from core.places import runs_folder
+        from core.runs import list_runs
+
+        work_panel({run.id: run for run in list_runs(runs_folder())})
+
+    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    run = create_run(tiny_config(), places.runs)
+    write_notes(run, Notes(name="[mine](https://evil.example)"))
+    jobs_folder().mkdir(parents=True)
+    ended = {"began": time.time(), "updated": time.time()}
+    problems = {"problems": {run.name: HOSTILE}}
+    for values in (
+        {"state": "failed", "error": HOSTILE},
+        {"state": "finished", "result": problems},
+        {"state": "stopped"},
+        {"state": "running", "process": ProcessId.of(os.getpid())},
+    ):
+        all_jobs._write(jobs_folder(), Job("20260101-000000-aaaa", {"runs": [run.name]}, **ended, **values))
+        app = AppTest.from_function(page).run()
+        assert not app.exception
+        (said,) = [element.value for kind in (app.error, app.info, app.caption) for element in kind]
+        assert "\\[mine\\]\\(https\\:" in said and "\\\\" not in said, values
+        assert "[all" not in said.replace("\\[", ""), values
