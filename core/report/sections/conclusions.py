@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from core.report.material import COUNT, Form, Group, Material, Subject, listed
+from core.report.material import COUNT, Form, Group, Material, Subject, each_once, escaped, listed
 from core.report.phrases import derived, joined, plural, text
 from core.report.sections.introduction import rare_classes
 from core.report.sections.methodology import steps_done
 from core.report.sections.results import compared_number, drop_number, share_of_ceiling, worst_confusions
 from core.report.structure import Block, Number, Paragraph, Section, Text
+from core.scoring.bootstrap import ENOUGH
 
 PERCENT = Form(100, 1, "%")
 SPREAD = Form(100, 1)
@@ -87,7 +88,9 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
             f"scores{suffix}",
         )
     ]  # fmt: skip
-    better, equal = [], []
+    better, worse, equal = [], [], []
+    uncounted: list[str] = []
+    few = False
     for subject in ranked[1:]:
         pair = _pair(group, best, subject)
         if pair is None:
@@ -101,7 +104,22 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
             subject.label, " (", _size(difference), " ± ", spread, " points, 95 % of resamples between ",
             compared_number(first, second, "low", low), " and ", compared_number(first, second, "high", high), ")",
         )  # fmt: skip
-        (better if comparison.is_certain else equal).append(words)
+        if not comparison.is_certain:
+            equal.append(words)
+        else:
+            (better if _is_better(group, best, subject) else worse).append(words)
+        uncounted += comparison.uncounted
+        few = few or comparison.frames < ENOUGH
+    if uncounted:
+        found.append(
+            _draft(
+                (
+                    f"No frame shows {listed(each_once(uncounted), 'or')}, which was predicted all the same: a run's mean IoU counts that as a "
+                    "class with an IoU of 0, the comparisons below leave it out.",
+                ),
+                f"iou{suffix}", f"significance-table{suffix}",
+            )
+        )  # fmt: skip
     if better:
         found.append(
             _draft(
@@ -109,14 +127,26 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
                 f"significance-table{suffix}",
             )
         )
-    if equal:
+    if worse:
         found.append(
             _draft(
                 text(
-                    f"{best.label} can't be told apart from ",
-                    joined(equal, "or"),
-                    ": on other frames of the same kind the order may turn.",
+                    "Over the classes that the frames show, ",
+                    joined(worse),
+                    f" {'is' if len(worse) == 1 else 'are'} better than {best.label}.",
                 ),
+                f"significance-table{suffix}",
+            )
+        )
+    if equal:
+        reason = (
+            f": the frames are too few, {ENOUGH} frames or more would be needed."
+            if few
+            else ": on other frames of the same kind the order may turn."
+        )
+        found.append(
+            _draft(
+                text(f"{best.label} can't be told apart from ", joined(equal, "or"), reason),
                 f"significance-table{suffix}",
             )
         )
@@ -143,9 +173,10 @@ def _pair(group: Group, one: Subject, other: Subject):  # noqa: ANN202 - two sub
     return (group.subjects[first], group.subjects[second], comparison) if comparison else None
 
 
-def _is_certain(group: Group, one: Subject, other: Subject) -> bool:
+def _is_better(group: Group, one: Subject, other: Subject) -> bool:
+    """True where that is certain."""
     pair = _pair(group, one, other)
-    return pair is not None and pair[2].is_certain
+    return pair is not None and pair[2].is_certain and (pair[2].difference > 0) == (pair[0] is one)
 
 
 def _seeds(group: Group, suffix: str) -> list[Paragraph]:
@@ -207,7 +238,7 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
         pairs = []
         for place, name in enumerate(classes):
             one, other = best.class_iou(place, name, PERCENT), second.class_iou(place, name, PERCENT)
-            if one and other:
+            if one and other and _is_shown(best, place, name):
                 pairs.append((one.value - other.value, name, one, other))
         if pairs:
             ahead = sum(difference > 0 for difference, *_ in pairs)
@@ -226,7 +257,7 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
         missed = [
             name
             for place, name in enumerate(classes)
-            if (number := subject.class_iou(place, name)) and number.value < UNSEEN
+            if (number := subject.class_iou(place, name)) and number.value < UNSEEN and _is_shown(subject, place, name)
         ]
         if missed:
             found.append(
@@ -236,6 +267,13 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
                 )
             )
     return found
+
+
+def _is_shown(subject: Subject, place: int, name: str) -> bool:
+    """Whether a pixel of the frames that a run was scored on is of a class."""
+    if subject.card_file:
+        return subject.look(subject.card_file, f"/scores/recall/{escaped(name)}") is not None
+    return bool(subject.look("eval", f"/{subject.best_evaluation}/truth/{place}"))
 
 
 def _rare(group: Group, suffix: str) -> list[Paragraph]:
@@ -327,7 +365,7 @@ def _cost(group: Group, suffix: str) -> list[Paragraph]:
             for other in known
             if times[other.run.id].value < times[subject.run.id].value
             and other.miou().value > subject.miou().value
-            and _is_certain(group, other, subject)
+            and _is_better(group, other, subject)
         ]
         if stronger:
             beaten.append(f"{subject.label} (by {listed(stronger)})")

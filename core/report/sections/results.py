@@ -11,7 +11,7 @@ from core.report.figures import (
     reliability_figure,
     robustness_figure,
 )
-from core.report.material import COUNT, SHARE, Form, Group, Material, Subject, escaped, listed
+from core.report.material import COUNT, SHARE, Form, Group, Material, Subject, each_once, escaped, listed
 from core.report.phrases import (
     cell,
     columns_of,
@@ -26,6 +26,7 @@ from core.report.phrases import (
 )
 from core.report.sections.methodology import minutes_of
 from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table
+from core.scoring.bootstrap import ENOUGH
 
 MOST_CONFUSIONS = 5
 MILLIONS = Form(1e-6, 1)
@@ -519,9 +520,14 @@ def _significance(group: Group, suffix: str) -> list[Block]:
     many = (
         " At this level one comparison in twenty of runs that are equal looks certain by chance." if count > 2 else ""
     )
+    few = ""
+    if any(found.frames < ENOUGH for found in group.comparisons.values()):
+        few = f" On fewer than {ENOUGH} frames no run is called better: such intervals are too narrow."
+    uncounted = each_once([name for found in group.comparisons.values() for name in found.uncounted])
+    missing = f" No frame shows {listed(uncounted, 'or')}, so that these means don't count it." if uncounted else ""
     caption = text(
         "Differences of mean IoU in points, with the standard deviation and the 95 % interval of a paired bootstrap over ",
-        frames_words(group), f".{many}",
+        frames_words(group), f".{few}{many}{missing}",
     )  # fmt: skip
     heads = ("runs", "difference", "±", "from", "to", "verdict")
     blocks.append(Table(f"significance-table{suffix}", caption, heads, tuple(rows), words=(5,)))
