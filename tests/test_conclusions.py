@@ -1,5 +1,6 @@
 """What a report claims: no leader where there is none, no speed across machines, no class that nobody showed."""
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from core.report.sections.results import results
 from core.report.settings import ReportSettings
 from core.report.structure import Figure, Paragraph, Table
 from core.runs import Run, Status
-from core.scorecards.card import CardFacts, CardSettings, ScoreCard
+from core.scorecards.card import CardFacts, CardSettings, RobustnessCard, ScoreCard
 from core.scoring.bootstrap import ENOUGH, compare
 from core.scoring.protocol import protocol_of
 from core.scoring.scores import Scores, Tally
@@ -60,7 +61,7 @@ def subject(label, found, config=None, plan=None, files=None, robustness=None, s
         files[FILE] = {"facts": asdict(card.facts), "scores": found.to_json()}
         one = replace(one, card=card, card_file=FILE)
     if robustness:
-        files["scores/robustness-a.json"] = asdict(robustness)
+        files["scores/robustness-a.json"] = json.loads(json.dumps(asdict(robustness)))
         one = replace(one, robustness=robustness, robustness_file="scores/robustness-a.json")
     return one
 
@@ -76,29 +77,28 @@ def material(*subjects):
     return Material(ReportSettings(tuple(one.label for one in subjects)), (group,), (), (), {}, "", 0.0)
 
 
-def said(section, *subjects):
-    blocks = [block for part in section(material(*subjects)) for block in part.blocks]
+def concluded(*subjects):
+    return said(conclusions(material(*subjects)))
+
+
+def said(sections):
+    blocks = [block for part in sections for block in part.blocks]
     words = [plain_words(block.text) for block in blocks if isinstance(block, Paragraph)]
     words += [plain_words(block.caption) for block in blocks if isinstance(block, (Table, Figure))]
     return " ".join(words).replace("\N{NO-BREAK SPACE}", " ")
 
 
-def table(name, *subjects):
-    return next(
-        block
-        for part in results(material(*subjects))
-        for block in part.blocks
-        if isinstance(block, Table) and block.id == name
-    )
+def block(sections, name):
+    return next(block for part in sections for block in part.blocks if getattr(block, "id", "") == name)
 
 
 def test_a_few_frames_are_said_to_be_too_few():
     few = [subject(name, scores(wrong, frames=3)) for name, wrong in (("A", 100), ("B", 300))]
-    words = said(conclusions, *few)
+    words = concluded(*few)
     assert "is better" not in words and "A can't be told apart from B" in words and "20 frames or more" in words
-    assert "fewer than 20 frames" in said(results, *few)
+    assert "fewer than 20 frames" in said(results(material(*few)))
     many = [subject(name, scores(wrong)) for name, wrong in (("A", 100), ("B", 300))]
-    words = said(conclusions, *many)
+    words = concluded(*many)
     assert "On these frames A is better than B" in words and "20 frames or more" not in words
 
 
@@ -108,19 +108,107 @@ def test_a_class_that_is_nowhere_makes_nobody_better_and_was_not_missed():
     # The other is better, but takes four pixels for what no frame shows.
     other = scores(90, shown=shown, moved=[(0, shown, 4)])
     assert one.miou > other.miou
-    words = said(conclusions, subject("A", one), subject("B", other))
+    words = concluded(subject("A", one), subject("B", other))
     assert "A is better" not in words and "hardly learned" not in words
     assert (
         f"No frame shows {NAMES[-1]}" in words
         and "that the frames show, B (" in words
         and ") is better than A." in words
     )
-    assert f"No frame shows {NAMES[-1]}" in said(results, subject("A", one), subject("B", other))
+    assert f"No frame shows {NAMES[-1]}" in said(results(material(subject("A", one), subject("B", other))))
     missed = scores(100, moved=[(0, 1, 900)])
-    assert f"A has hardly learned {NAMES[0]}" in said(conclusions, subject("A", missed))
+    assert f"A has hardly learned {NAMES[0]}" in concluded(subject("A", missed))
 
 
 def test_a_class_that_no_evaluation_saw_was_not_missed():
     row = {"step": 5, "miou": 0.5, "iou": [0.0, 0.0] + [0.7] * (CLASSES - 2), "truth": [0.0] + [0.1] * (CLASSES - 1)}
-    words = said(conclusions, subject("A", None, files={"eval": [row]}))
+    words = concluded(subject("A", None, files={"eval": [row]}))
     assert f"has hardly learned {NAMES[1]}:" in words
+
+
+def test_times_of_different_machines_are_not_ranked():
+    def runs(hardware):
+        return (
+            subject("A", scores(100), milliseconds=10.0, hardware="One laptop"),
+            subject("B", scores(300), milliseconds=20.0, hardware=hardware),
+        )
+
+    def bold(found):
+        cost = block(found, "cost")
+        return [row[cost.columns.index("ms a frame")].best for row in cost.rows]
+
+    alike, words = results(material(*runs("One laptop"))), concluded(*runs("One laptop"))
+    assert "A is also the fastest" in words and "Beaten in both time" in words and bold(alike) == [True, False]
+    assert "ms for one frame" in block(alike, "pareto").drawing.svg
+    apart, words = results(material(*runs("A big server"))), concluded(*runs("A big server"))
+    assert "fastest" not in words and "Beaten" not in words and bold(apart) == [False, False]
+    assert "not all on the same hardware" in said(apart)
+    front = block(apart, "pareto")
+    assert (
+        "ms for one frame" not in front.drawing.svg
+        and "parameters" in front.drawing.svg
+        and "millisec" not in front.alt
+    )
+
+
+def test_corruptions_that_were_scored_otherwise_are_not_ranked():
+    def corrupted(label, value, **settings):
+        miou = {"none": {0: value}, "noise": dict.fromkeys(range(1, 6), value / 2)}
+        card = RobustnessCard(facts(label, settings=CardSettings(frames=24, **settings), frames=24), 0, miou)
+        return subject(label, scores(100), robustness=card)
+
+    alike = results(material(corrupted("A", 0.6), corrupted("B", 0.5)))
+    assert [cell.best for cell in block(alike, "corruptions").rows[0][1:]] == [True, False]
+    assert "don't compare" not in said(alike)
+    apart = results(material(corrupted("A", 0.6), corrupted("B", 0.5, flip=True)))
+    found = block(apart, "corruptions")
+    assert not any(cell.best for row in found.rows for cell in row)
+    caption = plain_words(found.caption)
+    assert "24 frames" in caption and "mirrored too, 24 frames (B)" in caption
+    assert "don't compare" in said(apart)
+
+
+def test_equal_runs_have_no_leader():
+    equal = subject("A", scores(100)), subject("B", scores(100))
+    words = concluded(*equal)
+    assert "A and B have the same mean IoU to a tenth of a point, 81.8 %." in words
+    assert "highest" not in words and "differ most" not in words
+    assert "No configuration was trained with more than one seed" in words and "trained once" not in words
+    there = said(results(material(*equal)))
+    assert "A and B have the same mean IoU" in there and "highest mean IoU" not in there
+    words = concluded(*equal, subject("C", scores(300)))
+    assert "A and B have the highest mean IoU, the same to a tenth of a point, 81.8 %, before C (53.8 %)." in words
+
+
+def test_seeds_are_counted_once():
+    runs = [
+        subject(name, scores(100 + place), config={"training": {"seed": seed}})
+        for place, (name, seed) in enumerate((("A", 0), ("B", 0), ("C", 1)))
+    ]
+    assert "trained with two seeds" in concluded(*runs)
+
+
+def test_the_most_frequent_confusion_is_that_of_most_pixels():
+    # All of the rare class 1 is taken for 2; more pixels of the plentiful class 0 are taken for 3.
+    confusion = np.zeros((CLASSES, CLASSES + 1), np.int64)
+    np.fill_diagonal(confusion, 100)
+    confusion[1, 1:3] = 0, 100
+    confusion[0, 0], confusion[0, 3] = 5000, 500
+    one = subject("A", Scores(RULES, (Tally("0", "", confusion),)))
+    assert f"is {NAMES[0]} taken for {NAMES[3]}: 500 pixels, 9.1 % of those of {NAMES[0]}" in concluded(one)
+    rows = [[plain_words(cell.text) for cell in row] for row in block(results(material(one)), "mistaken").rows]
+    assert rows == [["A", NAMES[0], NAMES[3], "500", "9.1"], ["A", NAMES[1], NAMES[2], "100", "100.0"]]
+
+
+def test_a_class_without_a_training_pixel_is_neither_rare_nor_frequent():
+    pixels = [10_000, 10_000, 10, 0] + [10_000] * (CLASSES - 4)
+    one = subject("A", scores(100, moved=[(3, 4, 900)]), plan={"class_pixels": pixels})
+    found = one.card.scores.iou
+    many = np.mean([found[place] for place in range(CLASSES) if place not in (2, 3)])
+    assert f"the others {100 * many:.1f} %" in concluded(one)
+
+
+def test_the_truth_in_cells_is_no_limit():
+    words = concluded(subject("A", scores(100)))
+    assert "at most" not in words and "allow" not in words
+    assert "would score 90.0 % in cells of 8 pixels, as A's are; A reaches 90.9 % of that" in words

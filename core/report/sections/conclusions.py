@@ -11,7 +11,13 @@ from core.report.material import COUNT, Form, Group, Material, Subject, each_onc
 from core.report.phrases import derived, joined, plural, text
 from core.report.sections.introduction import rare_classes
 from core.report.sections.methodology import steps_done
-from core.report.sections.results import compared_number, drop_number, share_of_ceiling, worst_confusions
+from core.report.sections.results import (
+    compared_number,
+    drop_number,
+    leaders_words,
+    share_of_ceiling,
+    worst_confusions,
+)
 from core.report.structure import Block, Number, Paragraph, Section, Text
 from core.scoring.bootstrap import ENOUGH
 
@@ -77,17 +83,8 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
     """Who is best, and against whom that is certain."""
     ranked = group.ranked
     best = ranked[0]
-    if len(ranked) == 1:
-        return [_draft(text(best.label, " reaches a mean IoU of ", best.miou(PERCENT), "."), f"scores{suffix}")]
-    found = [
-        _draft(
-            text(
-                best.label, " has the highest mean IoU, ", best.miou(PERCENT), ", before ",
-                joined([text(subject.label, " (", subject.miou(PERCENT), ")") for subject in ranked[1:]]), ".",
-            ),
-            f"scores{suffix}",
-        )
-    ]  # fmt: skip
+    behind = [text(subject.label, " (", subject.miou(PERCENT), ")") for subject in ranked[len(group.leaders) :]]
+    found = [_draft(text(leaders_words(group), ", before " if behind else "", joined(behind), "."), f"scores{suffix}")]
     better, worse, equal = [], [], []
     uncounted: list[str] = []
     few = False
@@ -188,21 +185,22 @@ def _seeds(group: Group, suffix: str) -> list[Paragraph]:
         twins.setdefault(alike.model_dump_json(), []).append(subject)
     repeated = [members for members in twins.values() if len({one.config.training.seed for one in members}) > 1]
     if not repeated:
+        unknown = "The intervals above hold for other frames, not for another training: how much a score depends on the seed is not known."
         if len(group.scored) < 2:
             words = "It was trained once, with one seed: how much the score depends on chance is not known."
+        elif any(len(members) > 1 for members in twins.values()):
+            words = f"No configuration was trained with more than one seed. {unknown}"
         else:
-            words = (
-                "Each configuration was trained once, with one seed. The intervals above hold for other frames, not for another training: "
-                "how much a score depends on the seed is not known."
-            )
+            words = f"Each configuration was trained once, with one seed. {unknown}"
         return [_draft((words,), "runs")]
     found = []
     for members in repeated:
         low, high = (choose(members, key=lambda subject: subject.miou().value) for choose in (min, max))
+        seeds = len({subject.config.training.seed for subject in members})
         found.append(
             _draft(
                 text(
-                    f"{members[0].config.model.title}, trained with {plural(len(members), 'seed')}, reaches from ", low.miou(PERCENT),
+                    f"{members[0].config.model.title}, trained with {plural(seeds, 'seed')}, reaches from ", low.miou(PERCENT),
                     " to ", high.miou(PERCENT), ": differences of that size between other runs may be chance.",
                 ),
                 f"scores{suffix}", "runs",
@@ -244,15 +242,13 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
             ahead = sum(difference > 0 for difference, *_ in pairs)
             widest = max(pairs, key=lambda pair: abs(pair[0]))
             leader = best if widest[0] > 0 else second
-            found.append(
-                _draft(
-                    text(
-                        f"{best.label} is ahead of {second.label} in {ahead} of {len(pairs)} classes; they differ most in {widest[1]}, "
-                        f"where {leader.label} is ahead (", widest[2], f" for {best.label}, ", widest[3], f" for {second.label}).",
-                    ),
-                    f"iou{suffix}", f"bars{suffix}",
-                )
-            )  # fmt: skip
+            words = text(f"{best.label} is ahead of {second.label} in {ahead} of {len(pairs)} classes")
+            if widest[2].text != widest[3].text:
+                words += text(
+                    f"; they differ most in {widest[1]}, where {leader.label} is ahead (",
+                    widest[2], f" for {best.label}, ", widest[3], f" for {second.label})",
+                )  # fmt: skip
+            found.append(_draft(text(words, "."), f"iou{suffix}", f"bars{suffix}"))
     for subject in ranked:
         missed = [
             name
@@ -277,7 +273,7 @@ def _is_shown(subject: Subject, place: int, name: str) -> bool:
 
 
 def _rare(group: Group, suffix: str) -> list[Paragraph]:
-    """Rare classes against the others, for the best run."""
+    """Rare classes against the others, for the best run; of classes that the counted training frames show."""
     planned, best = group.planned, group.ranked[0]
     if planned is None:
         return []
@@ -285,7 +281,7 @@ def _rare(group: Group, suffix: str) -> list[Paragraph]:
     values: dict[bool, list[float]] = {True: [], False: []}
     for place, name in enumerate(group.classes):
         number = best.class_iou(place, name)
-        if number:
+        if number and planned.look("plan.json", f"/class_pixels/{place}"):
             values[place in rare].append(number.value)
     if not values[True] or not values[False]:
         return []
@@ -313,20 +309,19 @@ def _confused(group: Group, suffix: str) -> list[Paragraph]:
     return [
         _draft(
             text(
-                f"The most frequent confusion of {best.label} is {true} taken for {predicted}: ",
-                Number(PERCENT.words(number.value), number.value, number.source, number.scale),
-                f" of the pixels of {true}.",
+                f"The most frequent confusion of {best.label} is {true} taken for {predicted}: ", pixels, " pixels, ",
+                Number(PERCENT.words(share.value), share.value, share.source, share.scale), f" of those of {true}.",
             ),
             f"mistaken{suffix}", f"confusion{suffix}",
         )
-        for number, (true, predicted) in worst
+        for pixels, share, (true, predicted) in worst
     ]  # fmt: skip
 
 
 def _cost(group: Group, suffix: str) -> list[Paragraph]:
-    """The fastest against the best, and who is beaten in both."""
+    """The fastest against the best, and who is beaten in both; nothing where they were timed on different hardware."""
     known = [subject for subject in group.carded if subject.score("/facts/milliseconds")]
-    if len(known) < 2:
+    if len(known) < 2 or len(group.hardware) > 1:
         return []
     fast = min(known, key=lambda subject: subject.score("/facts/milliseconds").value)
     best = max(known, key=lambda subject: subject.miou().value)
@@ -377,22 +372,24 @@ def _cost(group: Group, suffix: str) -> list[Paragraph]:
 
 
 def _ceiling(group: Group, suffix: str) -> list[Paragraph]:
-    """How much coarse scores cost, and how much is left."""
+    """What the truth in cells as coarse as the scores would reach, and how much of that each run does."""
     known = [subject for subject in group.carded if share_of_ceiling(subject)]
     if not known:
         return []
     words = joined(
         [
             text(
-                "at most ", subject.score("/facts/ceiling", PERCENT), f" for {subject.label} (", subject.score("/facts/pixels_per_cell", COUNT),
-                " pixels for a score), of which it reaches ",
+                subject.score("/facts/ceiling", PERCENT), " in cells of ", subject.score("/facts/pixels_per_cell", COUNT),
+                f" pixels, as {subject.label}'s are; {subject.label} reaches ",
                 Number(PERCENT.words(share_of_ceiling(subject).value), share_of_ceiling(subject).value, share_of_ceiling(subject).source, 100),
+                " of that",
             )
             for subject in known
         ],
         "and",
     )  # fmt: skip
-    return [_draft(text("The coarseness of the scores alone would allow ", words, "."), f"ceilings{suffix}")]
+    sentence = text("The truth itself, averaged in cells as coarse as a network's scores, would score ", words, ".")
+    return [_draft(sentence, f"ceilings{suffix}")]
 
 
 def _edges(group: Group, suffix: str) -> list[Paragraph]:
