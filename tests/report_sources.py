@@ -80,6 +80,8 @@ class Files:
             case "bootstrap":
                 one, other = (self.card(name).scores for name in names)
                 return getattr(compare(one, other), pointer)
+            case "count":
+                return len(self.read(names[0]))
             case "reached":
                 card = self.read(names[0])
                 return card["scores"]["miou"] / card["facts"]["ceiling"]

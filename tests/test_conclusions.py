@@ -5,13 +5,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from core.config import read_config
 from core.labels import CITYSCAPES_7
 from core.report.material import Group, Material, Subject
 from core.report.phrases import plain_words
 from core.report.sections.conclusions import conclusions
-from core.report.sections.results import results
+from core.report.sections.methodology import methodology
+from core.report.sections.results import _curves, results
 from core.report.settings import ReportSettings
 from core.report.structure import Figure, Paragraph, Table
 from core.runs import Run, Status
@@ -212,3 +214,46 @@ def test_the_truth_in_cells_is_no_limit():
     words = concluded(subject("A", scores(100)))
     assert "at most" not in words and "allow" not in words
     assert "would score 90.0 % in cells of 8 pixels, as A's are; A reaches 90.9 % of that" in words
+
+
+def learned(steps, evaluations, **training):
+    """A run of 60 planned steps that came so far."""
+    rows = [{"step": steps * (place + 1) // evaluations, "miou": 0.5, "minutes": 1.0} for place in range(evaluations)]
+    config = {"training": {"minutes": 0, "epochs": 20, "evaluations": 10} | training}
+    name = f"run {steps}"
+    files = {"eval": rows, "train": [{"step": steps, "loss": 1.0, "minutes": 1.0}]}
+    return subject(name, scores(100), config, {"steps_total": 60}, files)
+
+
+def test_how_long_and_how_often_is_what_was_done():
+    words = said(methodology(material(learned(60, 6), learned(24, 3, stop_early="miou"))))
+    assert "was set to 20 passes through the training frames" in words and "gone through" not in words
+    assert "run 24 stopped early, after 24 of 60 steps" in words and "run 60 stopped" not in words
+    assert "Each run was scored 6 (run 60) and 3 (run 24) times" in words
+    assert (
+        "where the 95 % interval doesn't hold 0" in words
+        and f"on {ENOUGH} frames or more" in words
+        and "agree on its sign" not in words
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"added_loss": "dice"},
+        {"added_loss": "dice", "added_loss_weight": 0.3},
+        {"label_smoothing": 0.1},
+        {"class_weights": "enet"},
+    ],
+)
+def test_losses_with_other_terms_are_not_the_same(other):
+    def caption(*configs):
+        return plain_words(
+            _curves(
+                material(*(learned(60 - place, 2, **config) for place, config in enumerate(configs))).groups[0], ""
+            )[0].caption
+        )
+
+    assert "losses are not the same" in caption({"added_loss": "dice"} if "added_loss_weight" in other else {}, other)
+    assert "losses are not the same" not in caption(other, other)
+    assert "losses are not the same" not in caption({}, {"added_loss_weight": 0.3})  # of nothing

@@ -1,5 +1,7 @@
 """Results: curves, scores with the best in bold, classes, confusions, pictures, robustness, significance."""
 
+from typing import Any
+
 import numpy as np
 
 from core.report.figures import (
@@ -27,6 +29,7 @@ from core.report.phrases import (
 )
 from core.report.sections.methodology import minutes_of
 from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table, Text
+from core.report.used import used_settings
 from core.scoring.bootstrap import ENOUGH
 
 MOST_CONFUSIONS = 5
@@ -179,6 +182,16 @@ def _best_step(subject: Subject) -> Number | None:
     return subject.number("eval", f"/{subject.best_evaluation}/step", COUNT)
 
 
+def _loss(subject: Subject) -> tuple[tuple[str, Any], ...]:
+    """The settings in use that a value of the training loss depends on."""
+    training = subject.config.training
+    return tuple(
+        (name, getattr(training, name))
+        for part, name in used_settings(subject.config)
+        if part == "training" and name in LOSS
+    )
+
+
 def _curves(group: Group, suffix: str) -> list[Block]:
     def times(rows: list[dict]) -> list[float] | None:
         return [row["minutes"] for row in rows] if all("minutes" in row for row in rows) else None
@@ -196,7 +209,7 @@ def _curves(group: Group, suffix: str) -> list[Block]:
             scores[subject.label] = ([row[clock] for row in evals], [row["miou"] for row in evals])
     if not losses:
         return []
-    alike = len({tuple(getattr(subject.config.training, name) for name in LOSS) for subject in group.subjects}) == 1
+    alike = len({_loss(subject) for subject in group.subjects}) == 1
     caption = text(
         "Loss of the training batches, a running mean over the faint raw values, and mean IoU at every evaluation.",
         "" if alike else " The losses are not the same, so that only the right half compares runs.",
