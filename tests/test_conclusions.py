@@ -175,6 +175,7 @@ def test_equal_runs_have_no_leader():
     words = concluded(*equal)
     assert "A and B have the same mean IoU to a tenth of a point, 81.8 %." in words
     assert "highest" not in words and "differ most" not in words
+    assert "A and B have the same IoU in every class, to a tenth of a point." in words and "is ahead" not in words
     assert "No configuration was trained with more than one seed" in words and "trained once" not in words
     there = said(results(material(*equal)))
     assert "A and B have the same mean IoU" in there and "highest mean IoU" not in there
@@ -213,7 +214,7 @@ def test_a_class_without_a_training_pixel_is_neither_rare_nor_frequent():
 def test_the_truth_in_cells_is_no_limit():
     words = concluded(subject("A", scores(100)))
     assert "at most" not in words and "allow" not in words
-    assert "would score 90.0 % in cells of 8 pixels, as A's are; A reaches 90.9 % of that" in words
+    assert "would score 90.0 % in A's cells of 8 pixels (A reaches 90.9 % of that)." in words
 
 
 def learned(steps, evaluations, **training):

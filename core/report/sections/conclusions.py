@@ -238,17 +238,18 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
             one, other = best.class_iou(place, name, PERCENT), second.class_iou(place, name, PERCENT)
             if one and other and _is_shown(best, place, name):
                 pairs.append((one.value - other.value, name, one, other))
-        if pairs:
+        unlike = [pair for pair in pairs if pair[2].text != pair[3].text]
+        words: Text = (f"{best.label} and {second.label} have the same IoU in every class, to a tenth of a point.",)
+        if unlike:
             ahead = sum(difference > 0 for difference, *_ in pairs)
-            widest = max(pairs, key=lambda pair: abs(pair[0]))
+            widest = max(unlike, key=lambda pair: abs(pair[0]))
             leader = best if widest[0] > 0 else second
-            words = text(f"{best.label} is ahead of {second.label} in {ahead} of {len(pairs)} classes")
-            if widest[2].text != widest[3].text:
-                words += text(
-                    f"; they differ most in {widest[1]}, where {leader.label} is ahead (",
-                    widest[2], f" for {best.label}, ", widest[3], f" for {second.label})",
-                )  # fmt: skip
-            found.append(_draft(text(words, "."), f"iou{suffix}", f"bars{suffix}"))
+            words = text(
+                f"{best.label} is ahead of {second.label} in {ahead} of {len(pairs)} classes; they differ most in {widest[1]}, where "
+                f"{leader.label} is ahead (", widest[2], f" for {best.label}, ", widest[3], f" for {second.label}).",
+            )  # fmt: skip
+        if pairs:
+            found.append(_draft(words, f"iou{suffix}", f"bars{suffix}"))
     for subject in ranked:
         missed = [
             name
@@ -379,10 +380,10 @@ def _ceiling(group: Group, suffix: str) -> list[Paragraph]:
     words = joined(
         [
             text(
-                subject.score("/facts/ceiling", PERCENT), " in cells of ", subject.score("/facts/pixels_per_cell", COUNT),
-                f" pixels, as {subject.label}'s are; {subject.label} reaches ",
+                subject.score("/facts/ceiling", PERCENT), f" in {subject.label}'s cells of ",
+                subject.score("/facts/pixels_per_cell", COUNT), f" pixels ({subject.label} reaches ",
                 Number(PERCENT.words(share_of_ceiling(subject).value), share_of_ceiling(subject).value, share_of_ceiling(subject).source, 100),
-                " of that",
+                " of that)",
             )
             for subject in known
         ],
