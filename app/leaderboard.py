@@ -17,10 +17,14 @@ SHOWN_BESIDE = ("miiou", "pixel_accuracy", "boundary_f1", "ece")
 
 
 def ceiling_words(share: float | None, pixels: int) -> str:
-    """What would be possible, to stand behind a score."""
+    """What the truth itself scores in cells as coarse as a network's, to stand behind a score; it can be passed."""
     if share is None:
         return ""
-    return f"of {share:.1%} that cells of {pixels} pixels allow" if pixels > 1 else "of 100%: it scores single pixels"
+    return (
+        f"against {share:.1%} for the truth itself in cells of {pixels} pixels"
+        if pixels > 1
+        else "it scores single pixels"
+    )
 
 
 def score_card(card: ScoreCard, name: str, color: str, stale: bool, others: Mapping[str, float | None]) -> None:

@@ -161,6 +161,7 @@ def interval_figure(found: Mapping[str, Comparison], colors: Mapping[str, str]) 
             mode="markers",
             marker={"size": 11, "color": colors[name]},
             opacity=1 if comparison.is_certain else 0.5,
+            # Negative where the difference lies outside of its interval: the bar is drawn beside the dot then.
             error_x={
                 "type": "data",
                 "array": [100 * comparison.high - middle],

@@ -1,4 +1,4 @@
-"""What scores are made of: views of cards per class, as a confusion matrix, by confidence, by place, and under their ceilings."""
+"""What scores are made of: views of cards per class, as a confusion matrix, by confidence, by place, and against the truth in coarse cells."""
 
 import html
 from collections.abc import Sequence
@@ -230,7 +230,7 @@ def where_view(shown: Shown) -> None:
 
 
 def ceilings_view(shown: Shown) -> None:
-    """What would be possible at a stride, on these data and in the paper."""
+    """What the truth itself scores in coarse cells, on these data and in the paper."""
     card = next(iter(shown.cards.values()))
     own = card.facts.ceilings
     width, height = card.facts.size[1], card.facts.size[0]
@@ -260,7 +260,7 @@ def ceilings_view(shown: Shown) -> None:
             )
         st.caption(
             "A cell is what one score of the network's coarsest map covers. Here the truth is enlarged smoothly, as networks enlarge "
-            "their scores, which draws better edges than the table's way."
+            "their scores, which draws better edges than the table's way. It is no limit: a network can draw things thinner than its cells."
         )
 
 

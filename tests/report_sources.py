@@ -80,6 +80,8 @@ class Files:
             case "bootstrap":
                 one, other = (self.card(name).scores for name in names)
                 return getattr(compare(one, other), pointer)
+            case "count":
+                return len(self.read(names[0]))
             case "reached":
                 card = self.read(names[0])
                 return card["scores"]["miou"] / card["facts"]["ceiling"]
@@ -106,8 +108,8 @@ class Files:
                 is_rare = [0 < count / sum(pixels) < RARE for count in pixels]
                 kept = [
                     value
-                    for value, rare in zip(iou, is_rare, strict=True)
-                    if value is not None and rare == (how == "rare")
+                    for place, (value, rare) in enumerate(zip(iou, is_rare, strict=True))
+                    if value is not None and rare == (how == "rare") and pixels[place]
                 ]
                 return sum(kept) / len(kept)
         raise AssertionError(f"unknown source {source}")

@@ -65,4 +65,5 @@ def test_corruptions_begin_at_the_clean_score_and_resolution_stands_apart():
 def test_a_link_to_compare_names_frame_runs_and_split():
     assert compare_address("a b&c", ["r1", "r2"]) == "compare?image=a+b%26c&runs=r1&runs=r2&split=val"
     assert compare_address("a", ["r"], "train").endswith("&split=train")
-    assert ceiling_words(None, 8) == "" and "cells of 8 pixels" in ceiling_words(0.9, 8)
+    assert ceiling_words(None, 8) == "" and ceiling_words(1.0, 1) == "it scores single pixels"
+    assert ceiling_words(0.9, 8) == "against 90.0% for the truth itself in cells of 8 pixels"

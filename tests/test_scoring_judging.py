@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import LabError
 from core.labels import CITYSCAPES_7, CITYSCAPES_19
-from core.scoring.bootstrap import compare
+from core.scoring.bootstrap import ENOUGH, Comparison, compare
 from core.scoring.ceilings import ceilings, coarsen
 from core.scoring.instances import read_instances
 from core.scoring.protocol import FULL_SIZE, protocol_of
@@ -45,12 +45,12 @@ def test_a_cell_has_the_label_of_most_of_its_pixels():
     assert coarsen(target, 2, 19).tolist() == [[1, 1, 255, 255], [1, 1, 255, 255]]
 
 
-def run_scores(wrong, seed=0, frames=12):
+def run_scores(wrong, seed=0, frames=ENOUGH):
     scorer = Scorer(RULES)
     for number in range(frames):
         target = town(number)
         rng = np.random.default_rng((seed, number))
-        labels = np.where(rng.random(target.shape) < wrong + 0.02 * rng.random(), 8, target).astype(np.uint8)
+        labels = np.where(rng.random(target.shape) < wrong + 0.02 * rng.random(), 3, target).astype(np.uint8)
         scorer.update(f"{number:02}", target, labels)
     return scorer.scores()
 
@@ -71,6 +71,54 @@ def test_equal_runs_can_not_be_told_apart():
     assert same.difference == same.spread == 0
 
 
+def scored(pairs):
+    scorer = Scorer(RULES)
+    for number, (target, labels) in enumerate(pairs):
+        scorer.update(f"{number:02}", target, labels)
+    return scorer.scores()
+
+
+def test_few_frames_are_never_enough():
+    frames = ENOUGH - 1
+    found = compare(run_scores(0.1, frames=frames), run_scores(0.3, seed=1, frames=frames), ("A", "B"))
+    assert found.low > 0 and not found.is_certain
+    assert found.sentence.startswith(
+        f"A and B can't be told apart: {frames} frames are too few for that, score both on 20 or more."
+    )
+    assert compare(run_scores(0.1), run_scores(0.3, seed=1)).is_certain
+
+
+def test_a_class_that_no_frame_shows_does_not_decide():
+    targets = [town(number) for number in range(ENOUGH)]
+    others = [target.copy() for target in targets]
+    for labels in others:
+        labels[0, :4] = 13  # four pixels of a class that is nowhere
+    one = scored(zip(targets, targets, strict=True))
+    other = scored(zip(targets, others, strict=True))
+    assert one.miou - other.miou > 0.15
+    found = compare(one, other, ("A", "B"))
+    assert 0 < found.difference < 0.001 and found.uncounted == ("car",)
+    assert found.sentence.endswith("No frame shows car, so that its IoU isn't a part of this mean.")
+    assert not compare(one, one).uncounted
+
+
+def test_a_class_of_one_frame_counts_for_both_runs_or_for_none():
+    """In a resample without that frame, what a run takes for the class elsewhere costs it no whole class."""
+    targets = [np.zeros((64, 64), np.uint8) for _ in range(ENOUGH)]
+    targets[0][:32] = 13
+    others = [target.copy() for target in targets]
+    for labels in others[1:]:
+        labels[0, 0] = 13
+    found = compare(scored(zip(targets, targets, strict=True)), scored(zip(targets, others, strict=True)))
+    assert 0 <= found.low <= found.difference <= found.high < 0.02 and not found.uncounted
+
+
+def test_a_difference_against_its_interval_is_not_certain():
+    assert not Comparison(-0.01, 0.01, 0.01, 0.03, 50, "").is_certain
+    assert not Comparison(0.01, 0.01, -0.03, -0.01, 50, "").is_certain
+    assert Comparison(-0.01, 0.01, -0.03, -0.005, 50, "").is_certain
+
+
 def test_the_resampling_agrees_with_scoring_each_resample():
     from core.scoring.bootstrap import _resampled
     from core.scoring.scores import Scores
@@ -84,7 +132,7 @@ def test_the_resampling_agrees_with_scoring_each_resample():
 
 def test_runs_on_other_frames_or_classes_are_not_compared():
     with pytest.raises(LabError, match="different frames"):
-        compare(run_scores(0.1), run_scores(0.1, frames=11))
+        compare(run_scores(0.1), run_scores(0.1, frames=ENOUGH - 1))
     with pytest.raises(LabError, match="two frames"):
         compare(run_scores(0.1, frames=1), run_scores(0.1, frames=1))
     other = Scorer(protocol_of(CITYSCAPES_7))

@@ -248,20 +248,20 @@ def robustness_figure(
         return drawing_of(canvas)
 
 
-def pareto_figure(points: Mapping[str, tuple[float, float, float]], colors: Mapping[str, str]) -> Drawing:
+def pareto_figure(points: Mapping[str, tuple[float | None, float, float]], colors: Mapping[str, str]) -> Drawing:
     """Mean IoU against the time of a prediction and against the number of parameters; who is beaten in both is joined by no line.
 
     Args:
-        points: by run, milliseconds, parameters and mean IoU 0..1.
+        points: by run, milliseconds, parameters and mean IoU 0..1; without milliseconds, only parameters are drawn.
         colors: by run.
     """
     with matplotlib.rc_context(STYLE):
-        canvas = Canvas(figsize=(WIDTH, 2.5), layout="constrained")
-        grid = canvas.subplots(1, 2, sharey=True)
-        for axes, place, scale, words in (
-            (grid[0], 0, 1.0, "ms for one frame, logarithmic"),
-            (grid[1], 1, 1e-6, "parameters, millions, logarithmic"),
-        ):
+        halves = [(0, 1.0, "ms for one frame, logarithmic"), (1, 1e-6, "parameters, millions, logarithmic")]
+        if any(point[0] is None for point in points.values()):
+            del halves[0]
+        canvas = Canvas(figsize=(WIDTH * len(halves) / 2, 2.5), layout="constrained")
+        grid = canvas.subplots(1, len(halves), sharey=True, squeeze=False)[0]
+        for axes, (place, scale, words) in zip(grid, halves, strict=True):
             axes.set_xscale("log")
             costs = {name: point[place] * scale for name, point in points.items()}
             front = _front([(costs[name], point[2], name) for name, point in points.items()])
@@ -282,7 +282,7 @@ def pareto_figure(points: Mapping[str, tuple[float, float, float]], colors: Mapp
             ticks = _log_ticks(list(costs.values()))
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         grid[0].set_ylabel("mean IoU, %")
-        _legend(canvas, grid[1])
+        _legend(canvas, grid[-1])
         return drawing_of(canvas)
 
 

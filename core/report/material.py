@@ -196,6 +196,17 @@ class Group:
         return tuple(sorted(self.scored, key=lambda subject: -subject.miou().value))
 
     @property
+    def leaders(self) -> tuple[Subject, ...]:
+        """Those whose mean IoU prints like the highest."""
+        ranked = self.ranked
+        return tuple(subject for subject in ranked if subject.miou().text == ranked[0].miou().text)
+
+    @property
+    def hardware(self) -> set[str]:
+        """What the frames were timed on, in words; times compare where it is one thing."""
+        return {subject.card.facts.hardware for subject in self.carded}
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return self.first.run.classes
 

@@ -1,9 +1,9 @@
-"""What would be possible: the score of the truth itself, made as coarse as a network's output and enlarged again.
+"""A yardstick: the score of the truth itself, made as coarse as a network's output and enlarged again.
 
-A network that scores cells of 16 x 16 pixels can't draw a pole of 5, however well it has learned. Table 3 of the Cityscapes paper
-(Cordts et al., CVPR 2016) gives this for whole data sets: IoU of classes 97.2, 95.2, 90.7, 84.6 and 75.4 % at factors 2, 4, 8, 16
-and 32, each cell with the label of most of its pixels (Sec. 3.2). Networks enlarge scores smoothly and choose the class last, which
-draws better edges: hence two ways.
+It says what is lost by averages over cells of 16 x 16 pixels, in which a pole of 5 goes under. It is no limit: scores enlarged smoothly
+can draw a pole that is thinner than a cell. Table 3 of the Cityscapes paper (Cordts et al., CVPR 2016) gives this for whole data
+sets: IoU of classes 97.2, 95.2, 90.7, 84.6 and 75.4 % at factors 2, 4, 8, 16 and 32, each cell with the label of most of its pixels
+(Sec. 3.2). Networks enlarge scores smoothly and choose the class last, which draws better edges: hence two ways.
 """
 
 from collections.abc import Iterable, Sequence

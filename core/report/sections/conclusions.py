@@ -7,12 +7,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from core.report.material import COUNT, Form, Group, Material, Subject, listed
+from core.report.material import COUNT, Form, Group, Material, Subject, each_once, escaped, listed
 from core.report.phrases import derived, joined, plural, text
 from core.report.sections.introduction import rare_classes
 from core.report.sections.methodology import steps_done
-from core.report.sections.results import compared_number, drop_number, share_of_ceiling, worst_confusions
+from core.report.sections.results import (
+    compared_number,
+    drop_number,
+    leaders_words,
+    share_of_ceiling,
+    worst_confusions,
+)
 from core.report.structure import Block, Number, Paragraph, Section, Text
+from core.scoring.bootstrap import ENOUGH
 
 PERCENT = Form(100, 1, "%")
 SPREAD = Form(100, 1)
@@ -76,18 +83,11 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
     """Who is best, and against whom that is certain."""
     ranked = group.ranked
     best = ranked[0]
-    if len(ranked) == 1:
-        return [_draft(text(best.label, " reaches a mean IoU of ", best.miou(PERCENT), "."), f"scores{suffix}")]
-    found = [
-        _draft(
-            text(
-                best.label, " has the highest mean IoU, ", best.miou(PERCENT), ", before ",
-                joined([text(subject.label, " (", subject.miou(PERCENT), ")") for subject in ranked[1:]]), ".",
-            ),
-            f"scores{suffix}",
-        )
-    ]  # fmt: skip
-    better, equal = [], []
+    behind = [text(subject.label, " (", subject.miou(PERCENT), ")") for subject in ranked[len(group.leaders) :]]
+    found = [_draft(text(leaders_words(group), ", before " if behind else "", joined(behind), "."), f"scores{suffix}")]
+    better, worse, equal = [], [], []
+    uncounted: list[str] = []
+    few = False
     for subject in ranked[1:]:
         pair = _pair(group, best, subject)
         if pair is None:
@@ -101,7 +101,22 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
             subject.label, " (", _size(difference), " ± ", spread, " points, 95 % of resamples between ",
             compared_number(first, second, "low", low), " and ", compared_number(first, second, "high", high), ")",
         )  # fmt: skip
-        (better if comparison.is_certain else equal).append(words)
+        if not comparison.is_certain:
+            equal.append(words)
+        else:
+            (better if _is_better(group, best, subject) else worse).append(words)
+        uncounted += comparison.uncounted
+        few = few or comparison.frames < ENOUGH
+    if uncounted:
+        found.append(
+            _draft(
+                (
+                    f"No frame shows {listed(each_once(uncounted), 'or')}, which was predicted all the same: a run's mean IoU counts that as a "
+                    "class with an IoU of 0, the comparisons below leave it out.",
+                ),
+                f"iou{suffix}", f"significance-table{suffix}",
+            )
+        )  # fmt: skip
     if better:
         found.append(
             _draft(
@@ -109,14 +124,26 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
                 f"significance-table{suffix}",
             )
         )
-    if equal:
+    if worse:
         found.append(
             _draft(
                 text(
-                    f"{best.label} can't be told apart from ",
-                    joined(equal, "or"),
-                    ": on other frames of the same kind the order may turn.",
+                    "Over the classes that the frames show, ",
+                    joined(worse),
+                    f" {'is' if len(worse) == 1 else 'are'} better than {best.label}.",
                 ),
+                f"significance-table{suffix}",
+            )
+        )
+    if equal:
+        reason = (
+            f": the frames are too few, {ENOUGH} frames or more would be needed."
+            if few
+            else ": on other frames of the same kind the order may turn."
+        )
+        found.append(
+            _draft(
+                text(f"{best.label} can't be told apart from ", joined(equal, "or"), reason),
                 f"significance-table{suffix}",
             )
         )
@@ -143,9 +170,10 @@ def _pair(group: Group, one: Subject, other: Subject):  # noqa: ANN202 - two sub
     return (group.subjects[first], group.subjects[second], comparison) if comparison else None
 
 
-def _is_certain(group: Group, one: Subject, other: Subject) -> bool:
+def _is_better(group: Group, one: Subject, other: Subject) -> bool:
+    """True where that is certain."""
     pair = _pair(group, one, other)
-    return pair is not None and pair[2].is_certain
+    return pair is not None and pair[2].is_certain and (pair[2].difference > 0) == (pair[0] is one)
 
 
 def _seeds(group: Group, suffix: str) -> list[Paragraph]:
@@ -157,21 +185,22 @@ def _seeds(group: Group, suffix: str) -> list[Paragraph]:
         twins.setdefault(alike.model_dump_json(), []).append(subject)
     repeated = [members for members in twins.values() if len({one.config.training.seed for one in members}) > 1]
     if not repeated:
+        unknown = "The intervals above hold for other frames, not for another training: how much a score depends on the seed is not known."
         if len(group.scored) < 2:
             words = "It was trained once, with one seed: how much the score depends on chance is not known."
+        elif any(len(members) > 1 for members in twins.values()):
+            words = f"No configuration was trained with more than one seed. {unknown}"
         else:
-            words = (
-                "Each configuration was trained once, with one seed. The intervals above hold for other frames, not for another training: "
-                "how much a score depends on the seed is not known."
-            )
+            words = f"Each configuration was trained once, with one seed. {unknown}"
         return [_draft((words,), "runs")]
     found = []
     for members in repeated:
         low, high = (choose(members, key=lambda subject: subject.miou().value) for choose in (min, max))
+        seeds = len({subject.config.training.seed for subject in members})
         found.append(
             _draft(
                 text(
-                    f"{members[0].config.model.title}, trained with {plural(len(members), 'seed')}, reaches from ", low.miou(PERCENT),
+                    f"{members[0].config.model.title}, trained with {plural(seeds, 'seed')}, reaches from ", low.miou(PERCENT),
                     " to ", high.miou(PERCENT), ": differences of that size between other runs may be chance.",
                 ),
                 f"scores{suffix}", "runs",
@@ -207,26 +236,25 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
         pairs = []
         for place, name in enumerate(classes):
             one, other = best.class_iou(place, name, PERCENT), second.class_iou(place, name, PERCENT)
-            if one and other:
+            if one and other and _is_shown(best, place, name):
                 pairs.append((one.value - other.value, name, one, other))
-        if pairs:
+        unlike = [pair for pair in pairs if pair[2].text != pair[3].text]
+        words: Text = (f"{best.label} and {second.label} have the same IoU in every class, to a tenth of a point.",)
+        if unlike:
             ahead = sum(difference > 0 for difference, *_ in pairs)
-            widest = max(pairs, key=lambda pair: abs(pair[0]))
+            widest = max(unlike, key=lambda pair: abs(pair[0]))
             leader = best if widest[0] > 0 else second
-            found.append(
-                _draft(
-                    text(
-                        f"{best.label} is ahead of {second.label} in {ahead} of {len(pairs)} classes; they differ most in {widest[1]}, "
-                        f"where {leader.label} is ahead (", widest[2], f" for {best.label}, ", widest[3], f" for {second.label}).",
-                    ),
-                    f"iou{suffix}", f"bars{suffix}",
-                )
+            words = text(
+                f"{best.label} is ahead of {second.label} in {ahead} of {len(pairs)} classes; they differ most in {widest[1]}, where "
+                f"{leader.label} is ahead (", widest[2], f" for {best.label}, ", widest[3], f" for {second.label}).",
             )  # fmt: skip
+        if pairs:
+            found.append(_draft(words, f"iou{suffix}", f"bars{suffix}"))
     for subject in ranked:
         missed = [
             name
             for place, name in enumerate(classes)
-            if (number := subject.class_iou(place, name)) and number.value < UNSEEN
+            if (number := subject.class_iou(place, name)) and number.value < UNSEEN and _is_shown(subject, place, name)
         ]
         if missed:
             found.append(
@@ -238,8 +266,15 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
     return found
 
 
+def _is_shown(subject: Subject, place: int, name: str) -> bool:
+    """Whether a pixel of the frames that a run was scored on is of a class."""
+    if subject.card_file:
+        return subject.look(subject.card_file, f"/scores/recall/{escaped(name)}") is not None
+    return bool(subject.look("eval", f"/{subject.best_evaluation}/truth/{place}"))
+
+
 def _rare(group: Group, suffix: str) -> list[Paragraph]:
-    """Rare classes against the others, for the best run."""
+    """Rare classes against the others, for the best run; of classes that the counted training frames show."""
     planned, best = group.planned, group.ranked[0]
     if planned is None:
         return []
@@ -247,7 +282,7 @@ def _rare(group: Group, suffix: str) -> list[Paragraph]:
     values: dict[bool, list[float]] = {True: [], False: []}
     for place, name in enumerate(group.classes):
         number = best.class_iou(place, name)
-        if number:
+        if number and planned.look("plan.json", f"/class_pixels/{place}"):
             values[place in rare].append(number.value)
     if not values[True] or not values[False]:
         return []
@@ -275,20 +310,19 @@ def _confused(group: Group, suffix: str) -> list[Paragraph]:
     return [
         _draft(
             text(
-                f"The most frequent confusion of {best.label} is {true} taken for {predicted}: ",
-                Number(PERCENT.words(number.value), number.value, number.source, number.scale),
-                f" of the pixels of {true}.",
+                f"The most frequent confusion of {best.label} is {true} taken for {predicted}: ", pixels, " pixels, ",
+                Number(PERCENT.words(share.value), share.value, share.source, share.scale), f" of those of {true}.",
             ),
             f"mistaken{suffix}", f"confusion{suffix}",
         )
-        for number, (true, predicted) in worst
+        for pixels, share, (true, predicted) in worst
     ]  # fmt: skip
 
 
 def _cost(group: Group, suffix: str) -> list[Paragraph]:
-    """The fastest against the best, and who is beaten in both."""
+    """The fastest against the best, and who is beaten in both; nothing where they were timed on different hardware."""
     known = [subject for subject in group.carded if subject.score("/facts/milliseconds")]
-    if len(known) < 2:
+    if len(known) < 2 or len(group.hardware) > 1:
         return []
     fast = min(known, key=lambda subject: subject.score("/facts/milliseconds").value)
     best = max(known, key=lambda subject: subject.miou().value)
@@ -327,7 +361,7 @@ def _cost(group: Group, suffix: str) -> list[Paragraph]:
             for other in known
             if times[other.run.id].value < times[subject.run.id].value
             and other.miou().value > subject.miou().value
-            and _is_certain(group, other, subject)
+            and _is_better(group, other, subject)
         ]
         if stronger:
             beaten.append(f"{subject.label} (by {listed(stronger)})")
@@ -339,22 +373,24 @@ def _cost(group: Group, suffix: str) -> list[Paragraph]:
 
 
 def _ceiling(group: Group, suffix: str) -> list[Paragraph]:
-    """How much coarse scores cost, and how much is left."""
+    """What the truth in cells as coarse as the scores would reach, and how much of that each run does."""
     known = [subject for subject in group.carded if share_of_ceiling(subject)]
     if not known:
         return []
     words = joined(
         [
             text(
-                "at most ", subject.score("/facts/ceiling", PERCENT), f" for {subject.label} (", subject.score("/facts/pixels_per_cell", COUNT),
-                " pixels for a score), of which it reaches ",
+                subject.score("/facts/ceiling", PERCENT), f" in {subject.label}'s cells of ",
+                subject.score("/facts/pixels_per_cell", COUNT), f" pixels ({subject.label} reaches ",
                 Number(PERCENT.words(share_of_ceiling(subject).value), share_of_ceiling(subject).value, share_of_ceiling(subject).source, 100),
+                " of that)",
             )
             for subject in known
         ],
         "and",
     )  # fmt: skip
-    return [_draft(text("The coarseness of the scores alone would allow ", words, "."), f"ceilings{suffix}")]
+    sentence = text("The truth itself, averaged in cells as coarse as a network's scores, would score ", words, ".")
+    return [_draft(sentence, f"ceilings{suffix}")]
 
 
 def _edges(group: Group, suffix: str) -> list[Paragraph]:

@@ -1,7 +1,7 @@
 """Methodology: what was done to train and to score, with every value that was really used and none that wasn't."""
 
 from core.config import RunConfig
-from core.report.material import Form, Material, Subject, listed
+from core.report.material import COUNT, Form, Material, Subject, listed
 from core.report.phrases import (
     DASH,
     by_value,
@@ -20,6 +20,7 @@ from core.report.phrases import (
 )
 from core.report.structure import Block, Cell, Number, Part, Section, Table, Text
 from core.report.used import used_settings
+from core.scoring.bootstrap import ENOUGH
 from core.sweeps import Sweep
 from core.sweeps.space import Range
 from core.training.schedule import PRETRAINED_VIT
@@ -290,7 +291,10 @@ def _start(subjects: tuple[Subject, ...]) -> Text:
             "): the speed was measured first, and the number of steps fixed before the first one", _only(subjects, lambda subject: subject in timed), ". ",
         ]  # fmt: skip
     if counted:
-        parts += ["The training frames were gone through ", said_of_all(counted, "training", "epochs"), " times", _only(subjects, lambda subject: subject in counted), ". "]  # fmt: skip
+        parts += [
+            "The length of the training was set to ", said_of_all(counted, "training", "epochs"), " passes through the training frames",
+            _only(subjects, lambda subject: subject in counted), ". ",
+        ]  # fmt: skip
     early = [subject for subject in subjects if subject.config.training.stop_early != "never"]
     if early:
         parts += [
@@ -298,11 +302,19 @@ def _start(subjects: tuple[Subject, ...]) -> Text:
             said_of_all(early, "training", "patience"),
             " evaluations have brought nothing better. ",
         ]
+    for subject in subjects:
+        done, planned = steps_done(subject), subject.number("plan.json", "/steps_total")
+        if subject.run.state == "finished" and done and planned and done.value < planned.value:
+            parts += [f"{subject.label} stopped early, after ", done, " of ", planned, " steps. "]
     parts += [
-        "Each run was scored ", said_of_all(subjects, "training", "evaluations"),
+        "Each run was scored ", by_value(subjects, _evaluations),
         " times during its training; the weights of the highest validation mean IoU are the ones that are reported.",
     ]  # fmt: skip
     return text(*parts)
+
+
+def _evaluations(subject: Subject) -> Text:
+    return (derived(len(subject.files["eval"]), COUNT, f"count {subject.run.id}/eval:"),)
 
 
 def _hardware(subjects: tuple[Subject, ...], material: Material) -> Text:
@@ -368,8 +380,8 @@ def _scoring(material: Material) -> Text:
         parts += [
             "Two runs are compared by a paired bootstrap",
             cite("efron1979bootstrap"),
-            ": frames are drawn with replacement, the same ones for both, 2,000 times; a difference is called certain where 95 % of the "
-            "resamples agree on its sign. ",
+            ": frames are drawn with replacement, the same ones for both, 2,000 times; a difference is called certain where the "
+            f"95 % interval doesn't hold 0, on {ENOUGH} frames or more. ",
         ]
     if any(subject.robustness for subject in carded):
         parts += [

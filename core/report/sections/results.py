@@ -1,5 +1,7 @@
 """Results: curves, scores with the best in bold, classes, confusions, pictures, robustness, significance."""
 
+from typing import Any
+
 import numpy as np
 
 from core.report.figures import (
@@ -11,8 +13,9 @@ from core.report.figures import (
     reliability_figure,
     robustness_figure,
 )
-from core.report.material import COUNT, SHARE, Form, Group, Material, Subject, escaped, listed
+from core.report.material import COUNT, PERCENT, SHARE, Form, Group, Material, Subject, each_once, escaped, listed
 from core.report.phrases import (
+    by_value,
     cell,
     columns_of,
     derived,
@@ -25,9 +28,13 @@ from core.report.phrases import (
     words_cell,
 )
 from core.report.sections.methodology import minutes_of
-from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table
+from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table, Text
+from core.report.used import used_settings
+from core.scoring.bootstrap import ENOUGH
 
 MOST_CONFUSIONS = 5
+LOSS = ("loss", "class_weights", "added_loss", "added_loss_weight", "label_smoothing")
+"""Settings of the training that a value of the loss depends on."""
 MILLIONS = Form(1e-6, 1)
 GIGA = Form(1e-9, 1)
 MILLISECONDS = Form(1, 0)
@@ -47,7 +54,7 @@ def results(material: Material) -> list[Section]:
             ("confusions", "Confusions", _confusions(group, suffix)),
             ("frames", "Frames", _frames(group, suffix)),
             ("boundaries", "Boundaries, objects and cities", [*_distances(group, suffix), *_sizes(group, suffix), *_cities(group, suffix)]),
-            ("limits", "What would be possible", _ceilings(group, suffix)),
+            ("limits", "The truth in coarse cells", _ceilings(group, suffix)),
             ("calibration", "Calibration", _calibration(group, suffix)),
             ("robustness", "Robustness", _robustness(group, suffix)),
             ("significance", "Significance", _significance(group, suffix)),
@@ -80,18 +87,20 @@ def _scores(group: Group, suffix: str) -> list[Block]:
         for subject in fallen
     ]
     cost = _cost_table(group, suffix)
-    best = group.ranked[0]
-    sentence: list = ["On ", frames_words(group), ", "]
-    if len(group.scored) > 1:
-        sentence += [f"{best.label} has the highest mean IoU, ", best.miou(Form(100, 1, "%")), " (", Ref(table.id), ")"]
-    else:
-        sentence += [f"{best.label} reaches a mean IoU of ", best.miou(Form(100, 1, "%")), " (", Ref(table.id), ")"]
-    sentence.append("; what that takes is in ")
+    sentence = [
+        "On ",
+        frames_words(group),
+        ", ",
+        *leaders_words(group),
+        " (",
+        Ref(table.id),
+        "); what that takes is in ",
+    ]
     blocks.append(paragraph(*sentence, Ref(cost.id), "."))
     blocks += [table, cost]
     points = {
         subject.label: (
-            subject.look(subject.card_file, "/facts/milliseconds"),
+            subject.look(subject.card_file, "/facts/milliseconds") if len(group.hardware) == 1 else None,
             subject.look(subject.card_file, "/facts/parameters"),
             subject.miou().value,
         )
@@ -104,10 +113,23 @@ def _scores(group: Group, suffix: str) -> list[Block]:
                 f"pareto{suffix}",
                 ("Accuracy against cost. The broken line joins the runs that no other beats in both.",),
                 pareto_figure(points, _colors(group)),
-                "Mean IoU over milliseconds and over parameters, a dot for each run.",
+                f"Mean IoU over {'milliseconds and over ' * (len(group.hardware) == 1)}parameters, a dot for each run.",
             )
         )
     return blocks
+
+
+def leaders_words(group: Group) -> Text:
+    """Who has the highest mean IoU, in a clause; all of those who print alike."""
+    leaders = group.leaders
+    names, highest = listed([subject.label for subject in leaders]), leaders[0].miou(PERCENT)
+    if len(group.scored) == 1:
+        return text(names, " reaches a mean IoU of ", highest)
+    if len(leaders) == 1:
+        return text(names, " has the highest mean IoU, ", highest)
+    if len(leaders) == len(group.scored):
+        return text(names, " have the same mean IoU to a tenth of a point, ", highest)
+    return text(names, " have the highest mean IoU, the same to a tenth of a point, ", highest)
 
 
 def _score_table(group: Group, suffix: str) -> Table:
@@ -136,19 +158,19 @@ def _protocol_words(group: Group) -> str:
 
 
 def _cost_table(group: Group, suffix: str) -> Table:
+    hardware = group.hardware
     columns = (
         ("parameters, M", lambda subject: subject.score("/facts/parameters", MILLIONS) or subject.number("plan.json", "/parameters", MILLIONS), "low"),
         ("GFLOP a frame", lambda subject: subject.score("/facts/flops", GIGA), "low"),
-        ("ms a frame", lambda subject: subject.score("/facts/milliseconds", MILLISECONDS), "low"),
+        ("ms a frame", lambda subject: subject.score("/facts/milliseconds", MILLISECONDS), "low" if len(hardware) == 1 else ""),
         ("training, min", minutes_of, "low"),
         ("steps to the best", _best_step, ""),
     )  # fmt: skip
     found = [[number(subject) for _, number, _ in columns] for subject in group.scored]
     marked = with_best_in_columns(found, [best for _, _, best in columns])
     rows = tuple((Cell((subject.label,)), *cells) for subject, cells in zip(group.scored, marked, strict=True))
-    hardware = {subject.card.facts.hardware for subject in group.carded}
-    where = f" Frames were timed one at a time: {hardware.pop().rstrip('.')}." if len(hardware) == 1 else (
-        " Frames were timed one at a time, not all on the same hardware." if hardware else ""
+    where = f" Frames were timed one at a time: {next(iter(hardware)).rstrip('.')}." if len(hardware) == 1 else (
+        " Frames were timed one at a time, not all on the same hardware, so that the times don't compare." if hardware else ""
     )  # fmt: skip
     caption = text("What the runs cost.", where)
     return Table(f"cost{suffix}", caption, ("run", *(head for head, _, _ in columns)), rows)
@@ -158,6 +180,16 @@ def _best_step(subject: Subject) -> Number | None:
     if subject.card_file:
         return subject.score("/facts/step", COUNT)
     return subject.number("eval", f"/{subject.best_evaluation}/step", COUNT)
+
+
+def _loss(subject: Subject) -> tuple[tuple[str, Any], ...]:
+    """The settings in use that a value of the training loss depends on."""
+    training = subject.config.training
+    return tuple(
+        (name, getattr(training, name))
+        for part, name in used_settings(subject.config)
+        if part == "training" and name in LOSS
+    )
 
 
 def _curves(group: Group, suffix: str) -> list[Block]:
@@ -177,9 +209,7 @@ def _curves(group: Group, suffix: str) -> list[Block]:
             scores[subject.label] = ([row[clock] for row in evals], [row["miou"] for row in evals])
     if not losses:
         return []
-    alike = (
-        len({(subject.config.training.loss, subject.config.training.class_weights) for subject in group.subjects}) == 1
-    )
+    alike = len({_loss(subject) for subject in group.subjects}) == 1
     caption = text(
         "Loss of the training batches, a running mean over the faint raw values, and mean IoU at every evaluation.",
         "" if alike else " The losses are not the same, so that only the right half compares runs.",
@@ -248,8 +278,8 @@ def _confusions(group: Group, suffix: str) -> list[Block]:
     names = group.carded[0].card.scores.protocol.names
     rows = []
     for subject in group.carded:
-        for number, (true, predicted) in worst_confusions(subject):
-            rows.append((words_cell(subject.label), words_cell(true), words_cell(predicted), cell(number)))
+        for pixels, share, (true, predicted) in worst_confusions(subject):
+            rows.append((words_cell(subject.label), words_cell(true), words_cell(predicted), cell(pixels), cell(share)))
     figure = Figure(
         f"confusion{suffix}",
         ("Confusion matrices, each row adding up to all pixels of a true class; darker is more, by the square root.",),
@@ -258,27 +288,31 @@ def _confusions(group: Group, suffix: str) -> list[Block]:
     )
     table = Table(
         f"mistaken{suffix}",
-        (f"The {MOST_CONFUSIONS} most frequent confusions of each run, as a share of the pixels of the true class.",),
-        ("run", "truth", "taken for", "share, %"),
+        (
+            f"The {MOST_CONFUSIONS} most frequent confusions of each run: pixels, and their share of those of the true class.",
+        ),
+        ("run", "truth", "taken for", "pixels", "share, %"),
         tuple(rows),
         words=(1, 2),
     )
     return [figure, *([table] if rows else [])]
 
 
-def worst_confusions(subject: Subject) -> list[tuple[Number, tuple[str, str]]]:
-    """The largest shares of a true class that were taken for another, with the two names; classes that occur only."""
+def worst_confusions(subject: Subject) -> list[tuple[Number, Number, tuple[str, str]]]:
+    """Of which most pixels were taken for another class: how many, their share of the true class, and the two names."""
     scores = subject.card.scores
-    matrix = np.nan_to_num(scores.normalized_confusion("row")[:, :-1].copy())
-    np.fill_diagonal(matrix, 0)
-    names = scores.protocol.names
+    counts, shares = scores.evaluated_confusion[:, :-1].copy(), scores.normalized_confusion("row")
+    np.fill_diagonal(counts, 0)
+    names, numbers = scores.protocol.names, scores.protocol.evaluated
     found = []
-    for place in np.argsort(-matrix, axis=None, kind="stable")[:MOST_CONFUSIONS]:
-        row, column = np.unravel_index(place, matrix.shape)
-        value = float(matrix[row, column])
-        if value > 0:
-            source = f"confusion {subject.run.id}/{subject.card_file}:{row}/{column}"
-            found.append((derived(value, SHARE, source), (names[row], names[column])))
+    for place in np.argsort(-counts, axis=None, kind="stable")[:MOST_CONFUSIONS]:
+        row, column = np.unravel_index(place, counts.shape)
+        if counts[row, column]:
+            pointer = f"{numbers[row]}/{numbers[column]}"
+            share = derived(
+                float(shares[row, column]), SHARE, f"confusion {subject.run.id}/{subject.card_file}:{pointer}"
+            )
+            found.append((subject.score(f"/scores/confusion/{pointer}", COUNT), share, (names[row], names[column])))
     return found
 
 
@@ -382,8 +416,8 @@ def _ceilings(group: Group, suffix: str) -> list[Block]:
     table = Table(
         f"ceilings{suffix}",
         (
-            "What the truth itself would score, seen in cells as coarse as a run's scores and enlarged as smoothly, and how much of "
-            "that each run reaches.",
+            "What the truth itself would score, averaged in cells as coarse as a run's scores and enlarged as smoothly, and how much of "
+            "that each run reaches. It is a yardstick, not a limit: scores between cells can draw things thinner than a cell.",
         ),
         ("run", "px in a cell", "ceiling, %", "mIoU, %", "reached, %"),
         tuple(rows),
@@ -440,19 +474,30 @@ def _robustness(group: Group, suffix: str) -> list[Block]:
     if not known:
         return [note("No run was scored under corruptions.")] if group.carded else []
     alike = {
-        (subject.robustness.facts.data, subject.robustness.facts.size, subject.robustness.seed) for subject in known
+        (facts.data, facts.size, facts.settings.words, subject.robustness.seed)
+        for subject in known
+        for facts in (subject.robustness.facts,)
     }
+    best = "high" if len(alike) == 1 else ""
     kinds = [kind for kind in known[0].robustness.miou if kind != "none"]
     rows = []
     for kind in ("none", *kinds):
         numbers = [drop_number(subject, kind) for subject in known]
-        rows.append(number_row("as they are" if kind == "none" else kind, numbers, "high"))
-    frames = known[0].number(known[0].robustness_file, "/facts/frames", COUNT)
-    caption = text("Mean IoU in per cent under each corruption, averaged over five strengths, on ", frames, " frames.")
+        rows.append(number_row("as they are" if kind == "none" else kind, numbers, best))
+
+    def frames(subject: Subject) -> Text:
+        number = subject.number(subject.robustness_file, "/facts/frames", COUNT)
+        return text(number, " frames", f": {subject.robustness.facts.settings.words}" if len(alike) > 1 else "")
+
+    caption = text(
+        "Mean IoU in per cent under each corruption, averaged over five strengths, on ", by_value(known, frames), "."
+    )
     blocks: list[Block] = []
     if len(alike) > 1:
         blocks.append(
-            note("The runs were not all scored on the same corrupted frames, so that these numbers don't compare.")
+            note(
+                "The runs were not all scored alike on the same corrupted frames, so that these numbers don't compare."
+            )
         )
     missing = [subject.label for subject in group.carded if subject not in known]
     if missing:
@@ -519,9 +564,14 @@ def _significance(group: Group, suffix: str) -> list[Block]:
     many = (
         " At this level one comparison in twenty of runs that are equal looks certain by chance." if count > 2 else ""
     )
+    few = ""
+    if any(found.frames < ENOUGH for found in group.comparisons.values()):
+        few = f" On fewer than {ENOUGH} frames no run is called better: such intervals are too narrow."
+    uncounted = each_once([name for found in group.comparisons.values() for name in found.uncounted])
+    missing = f" No frame shows {listed(uncounted, 'or')}, so that these means don't count it." if uncounted else ""
     caption = text(
         "Differences of mean IoU in points, with the standard deviation and the 95 % interval of a paired bootstrap over ",
-        frames_words(group), f".{many}",
+        frames_words(group), f".{few}{many}{missing}",
     )  # fmt: skip
     heads = ("runs", "difference", "±", "from", "to", "verdict")
     blocks.append(Table(f"significance-table{suffix}", caption, heads, tuple(rows), words=(5,)))
