@@ -95,15 +95,15 @@ def test_the_newcomers_path(lab: Lab, page, wait_for_app) -> None:
 
     # The curves grow, and a zoom that was drawn with the mouse is kept while they do.
     curves = page.locator(".curves[data-ready=true]")
-    wait_for(lambda: int(curves.get_attribute("data-points") or 0) >= 4, 180, page)
+    wait_for(lambda: int(curves.get_attribute("data-points") or 0) >= 4, 300, page)
     plot = page.locator(".curves .nsewdrag").first.bounding_box()
     page.mouse.move(plot["x"] + plot["width"] * 0.3, plot["y"] + plot["height"] * 0.5)
     page.mouse.down()
     page.mouse.move(plot["x"] + plot["width"] * 0.8, plot["y"] + plot["height"] * 0.52, steps=8)
     page.mouse.up()
-    wait_for(lambda: curves.get_attribute("data-range") != "auto", 10, page)
+    wait_for(lambda: curves.get_attribute("data-range") != "auto", 30, page)
     zoom, points = curves.get_attribute("data-range"), int(curves.get_attribute("data-points"))
-    wait_for(lambda: int(curves.get_attribute("data-points")) >= points + 3, 60, page)
+    wait_for(lambda: int(curves.get_attribute("data-points")) >= points + 3, 300, page)
     assert curves.get_attribute("data-range") == zoom
 
     # Stop one, see it stopped with a checkpoint, resume it. On a slow machine the first may reach its end before it is asked: then the next.
@@ -113,14 +113,14 @@ def test_the_newcomers_path(lab: Lab, page, wait_for_app) -> None:
         if not read_run(run).is_active:
             continue
         page.get_by_role("button", name="Stop").first.click()
-        wait_for(lambda run=run: not read_run(run).is_active, 60, page)
+        wait_for(lambda run=run: not read_run(run).is_active, 180, page)
         if read_run(run).state == "finished":
             continue
         assert read_run(run).state == "stopped"
         stopped_at = read_run(run).status.step
         assert read_run(run).has_checkpoint("last")
         page.get_by_role("button", name="Resume").click()
-        wait_for(lambda run=run: read_run(run).is_active, 30, page)
+        wait_for(lambda run=run: read_run(run).is_active, 120, page)
         assert curves.get_attribute("data-range") == zoom
         break
     assert stopped_at, "every run ended before it could be stopped"
