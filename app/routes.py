@@ -53,7 +53,7 @@ async def doubts(request: Request) -> Response:
     try:
         found = await asyncio.shield(asyncio.wrap_future(answer))
     except asyncio.CancelledError:
-        return JSONResponse({"error": "A newer question took the place of this one. Ask again."}, status_code=409)
+        return JSONResponse({"error": "You asked for something else meanwhile. Ask again."}, status_code=409)
     except LabError as error:
         return JSONResponse({"error": str(error)}, status_code=503)
     return Response(getattr(found, kind), media_type="image/png", headers=FOR_EVER)

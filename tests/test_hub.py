@@ -571,7 +571,7 @@ ONE = {"name": "road", "color": [1, 2, 3]}
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"format": "other"}, "is no network of this lab"),
+        ({"format": "other"}, "can't be brought here: its config.json is of another kind"),
         ({"version": 2}, "another version of the lab"),
         ({"run__model__family": "evil"}, "must be one of"),
         ({"run__model__family": "os.system"}, "must be one of"),

@@ -385,7 +385,7 @@ def test_a_newer_question_for_the_same_place_replaces_the_waiting_one():
     queue.put("anna", "new", slot="panel")
     assert drained(queue, 3) == ["other panel", "bert's", "new"]
     assert old.cancelled() and not kept.cancelled() and not others.cancelled()
-    with pytest.raises(LabError, match="newer question"):
+    with pytest.raises(LabError, match="asked for something else meanwhile"):
         outcome(old)
 
 

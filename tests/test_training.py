@@ -486,7 +486,7 @@ def test_minutes_become_steps_once_and_for_all(places, tiny_config):
     seconds = time.monotonic() - began
     assert (run / "plan.json").read_bytes() == decided
     assert read_checkpoint(run, "last").step == json.loads(decided)["steps_total"] == train_steps(run)[-1]
-    assert 0.5 < seconds < 15, "about 2.4 s, and a busy machine may take longer"
+    assert 0.5 < seconds < 120, "about 2.4 s, and a busy machine takes longer"
 
 
 def test_count_steps_by_hand(tiny_config):
