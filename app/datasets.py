@@ -40,6 +40,8 @@ CITYSCAPES_CLASSES = {
 }
 FOLDER_CLASSES = {"auto": "Table in the folder", OWN_TABLE: "Another table"}
 UNLABELLED = "without masks"
+"""The split of a folder's photographs that have no mask."""
+
 SPLIT_WORDS = {
     "train": "Training",
     "val": "Validation",
@@ -48,7 +50,6 @@ SPLIT_WORDS = {
     UNLABELLED: "Without masks",
 }
 """What pages call a split."""
-"""The split of a folder's photographs that have no mask."""
 
 
 @dataclass(frozen=True)

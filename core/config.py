@@ -436,7 +436,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 PRESET_HELP: dict[str, str] = {
     "taste": "about a minute: the network learns where road, sky and buildings are",
     "quick": "about five minutes: cars and trees take shape",
-    "full": "60 passes over the data: about half an hour on the generated streets, hours on Cityscapes; then score it on the page Scores",
+    "full": "60 passes over the data, for scores to compare; Try first says how long that takes on this machine",
 }
 
 

@@ -6,6 +6,7 @@ import struct
 import time
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -321,7 +322,7 @@ def test_a_name_is_shown_and_never_a_path(name, shown):
 
 # ---- bad uploads, through the process that decodes them
 
-SECONDS = 10.0  # 2 on a machine with nothing else to do: the figure in the summary says what it was
+SECONDS = 2.0
 MUTATIONS = 1000
 """How many good files are broken at random."""
 
@@ -453,6 +454,11 @@ def test_bad_uploads_are_a_sentence_each_in_time_and_within_memory(tmp_path, fig
             except LabError as error:
                 sentences = [str(error)]
             spent = time.perf_counter() - began
+            if spent >= SECONDS:  # a hang is one every time; a machine that was busy elsewhere is not
+                began = time.perf_counter()
+                with suppress(LabError):
+                    worker.decode_batch(name, data)
+                spent = time.perf_counter() - began
             slowest = max(slowest, (name, spent), key=lambda pair: pair[1])
             assert spent < SECONDS, f"'{name}' took {spent:.1f} s"
             refused += bool(sentences)
