@@ -9,9 +9,9 @@ from app.datasets import SPLIT_WORDS
 from app.score_views import Shown
 from app.scoring import start_archive
 from app.widgets import size_words
-from core.inference.answers import checkpoint_digest
+from core.evaluation.submission_archives import SPLITS, list_archives
+from core.inference.prediction_cache import checkpoint_digest
 from core.labels import CITYSCAPES_19
-from core.scorecards.archives import SPLITS, list_archives
 
 LARGEST_DOWNLOAD = 200e6
 """Bytes of an archive that a browser is still offered; larger ones are named by their path alone."""

@@ -13,9 +13,9 @@ from app.score_views import FRAMES, PLAIN, Shown
 from app.widgets import failed_state, plain
 from core.config import differences
 from core.errors import LabError
-from core.scorecards.card import ScoreCard
-from core.scorecards.leaderboard import COSTS, METRICS, Board, frontier, key_of_card
-from core.scoring.bootstrap import Comparison, compare
+from core.evaluation.bootstrap import Comparison, compare
+from core.evaluation.leaderboard import COSTS, METRICS, Board, frontier, key_of_card
+from core.evaluation.results import ScoreCard
 
 
 def compare_view(shown: Shown) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app.widgets import empty_state
+from core.auth import check_may_work
 from core.config import DatasetConfig, read_config
 from core.data import cityscapes
 from core.data.dataset import (
@@ -22,9 +23,8 @@ from core.data.dataset import (
 from core.data.folder import pair_folder
 from core.data.frames import Frame
 from core.errors import LabError
-from core.people import check_may_work
-from core.places import runs_folder, streets_folder
-from core.runs import list_runs
+from core.paths import runs_folder, streets_folder
+from core.runs.store import list_runs
 
 TITLES = {"streets": "Generated streets", "cityscapes": "Cityscapes", "folder": "Your own folder"}
 ROOTS = {"cityscapes": "Folder that holds leftImg8bit and gtFine", "folder": "Folder that holds your images and masks"}
@@ -156,7 +156,7 @@ def draw_streets() -> None:
     if streets_are_there():
         return
     check_may_work()
-    from core.data.streets import write_streets
+    from core.synthetic import write_streets
 
     bar = st.progress(0.0, "Drawing street scenes")
     write_streets(

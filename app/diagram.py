@@ -8,8 +8,8 @@ import html
 from collections.abc import Iterator, Sequence
 from math import ceil, floor
 
-from core.anatomy import Anatomy, Block
-from core.arrangement import LEFT, LETTER, OCTAVE, PICTURE, Box, arrange, edges, route, size_words
+from core.models.diagram_layout import LEFT, LETTER, OCTAVE, PICTURE, Box, arrange, edges, route, size_words
+from core.models.summary_types import Anatomy, Block
 
 PART_COLORS = ("#4269d0", "#2f9e77", "#e0902a", "#d6568f", "#8a5cd1", "#3aa3c9")
 """Of the parts that have parameters, in their order; dark enough on white and light enough on black."""

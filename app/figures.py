@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.config import TrainingConfig
-from core.training.rate_test import RatePoint
+from core.training.probe.lr_finder import RatePoint
 from core.training.schedule import rate_share
 
 Color = tuple[int, int, int]

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from core.config import TrainingConfig
-from core.encoders import encoder_title, encoders_of
+from core.models.encoder_table import encoder_title, encoders_of
 
 AUGMENTATION = (
     "crop_height",

@@ -10,8 +10,8 @@ from app.datasets import open_again
 from app.pictures import thumbnail_address, truth_of
 from app.widgets import plain
 from core.errors import LabError
-from core.runs import Run
-from core.scorecards.card import CardSettings
+from core.evaluation.results import CardSettings
+from core.runs.store import Run
 
 
 def compare_address(frame_id: str, run_ids: Sequence[str], split: str = "val") -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 import streamlit as st
 
 from app.widgets import run_name, share_words
-from core.runs import Run
-from core.scorecards.card import ScoreCard
-from core.scorecards.leaderboard import COSTS, METRICS, Board, Entry, protocol_words
+from core.evaluation.leaderboard import COSTS, METRICS, Board, Entry, protocol_words
+from core.evaluation.results import ScoreCard
+from core.runs.store import Run
 
 STALE = "outdated"
 STALE_HELP = "The checkpoint or the data may have changed since it was scored. Score it again."

@@ -13,14 +13,14 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))  # `streamlit run app/main.py` knows the folder app only
 
-from app.door import Door  # noqa: E402 - after the path is set
-from app.people import check_sign_in, must_sign_in, signed_in  # noqa: E402
+from app.auth import check_sign_in, must_sign_in, signed_in  # noqa: E402
+from app.auth_middleware import Door  # noqa: E402 - after the path is set
 from app.routes import ROUTES  # noqa: E402
 from app.services import inference_worker  # noqa: E402
 from app.widgets import failed_state  # noqa: E402
+from core.auth import set_source  # noqa: E402
 from core.errors import LabError  # noqa: E402
-from core.people import set_source  # noqa: E402
-from core.places import only_the_data_folder  # noqa: E402
+from core.paths import only_the_data_folder  # noqa: E402
 
 set_source(signed_in)
 try:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.people import go_where_the_link_led, has_signed_in, must_sign_in, sign_in_page
+from app.auth import go_where_the_link_led, has_signed_in, must_sign_in, sign_in_page
 from app.widgets import failed_state
+from core.auth import is_read_only
 from core.errors import LabError
-from core.people import is_read_only
 
 PAGES = Path(__file__).resolve().parent.parent / "pages"
 

@@ -8,12 +8,12 @@ from app.datasets import SPLIT_WORDS, open_again
 from app.pictures import Picture, decode_batch, named, saved_picture, truth_of
 from app.services import check_uploads
 from app.widgets import empty_state, failed_state, plain
+from core.auth import acting
 from core.data.collections import delete_collection, list_collections
 from core.errors import LabError
 from core.inference.batches import MAX_BATCH_BYTES, MOST_PICTURES, VIDEO_ENDINGS, VIDEO_FRAMES
 from core.inference.uploads import PICTURE_ENDINGS
-from core.people import acting
-from core.runs import Run
+from core.runs.store import Run
 
 OWN, CAMERA, FRAME, COLLECTION = "Your own pictures", "Camera", "Frame of a data set", "Collection"
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import streamlit as st
 
-from app.late_maps import Question
+from app.lazy_maps import Question
 from app.media import encode_colors, encode_map, encode_photo
 from app.services import inference_worker, late_maps, media, tab, visitor
 from app.viewer import Panel
@@ -19,13 +19,13 @@ from core.data.dataset import read_target
 from core.data.decoding import read_image
 from core.data.frames import Frame
 from core.errors import LabError
-from core.inference.answers import Answer
 from core.inference.batches import Upload, shown_name
-from core.inference.options import QUICK, WHOLE, PredictOptions
-from core.inference.turns import outcome
+from core.inference.fair_queue import outcome
+from core.inference.prediction_cache import Answer
+from core.inference.tta import QUICK, WHOLE, PredictOptions
 from core.inference.worker import Layers, Sight, SightKind, checkpoint_stamp
 from core.labels import LabelSpace
-from core.places import runs_folder
+from core.paths import runs_folder
 
 THUMBNAIL_WIDTH = 320
 

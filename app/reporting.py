@@ -6,14 +6,14 @@ from datetime import datetime
 import streamlit as st
 
 from app.widgets import failed_state, plain, run_name, size_words, time_words
+from core.auth import is_read_only, may_change
 from core.errors import LabError
-from core.people import is_read_only, may_change
-from core.places import runs_folder
+from core.jobs.engine import Job
+from core.paths import runs_folder
 from core.report.jobs import is_being_stopped, latest_writing, start_report, stop_writing
+from core.report.saved_reports import Shelved, delete_report, list_reports
 from core.report.settings import SECTIONS, TEXT_LENGTH, ReportSettings
-from core.report.shelf import Shelved, delete_report, list_reports
-from core.runner.jobs import Job
-from core.runs import Run, find_run
+from core.runs.store import Run, find_run
 
 PREVIEW_HEIGHT = 900
 HINTS = {

@@ -15,12 +15,14 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from app.people import refuse_strangers
+from app.auth import refuse_strangers
 from app.services import late_maps, media
 from core.errors import LabError
-from core.places import runs_folder
-from core.report.shelf import find_report
-from core.runs import RUN_ID, find_run, read_metrics
+from core.paths import runs_folder
+from core.report.saved_reports import find_report
+from core.runs.metrics_log import read_metrics
+from core.runs.notes import RUN_ID
+from core.runs.store import find_run
 
 Answer = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 NAME = re.compile(r"[0-9a-f]{40}")

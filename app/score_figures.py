@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.figures import ACCENT
-from core.scoring.bootstrap import Comparison
-from core.scoring.calibration import Calibration
+from core.evaluation.bootstrap import Comparison
+from core.evaluation.metrics.calibration import Calibration
 
 _GRAY = "rgba(128,128,128,0.6)"
 _NO_MARGIN = {"l": 0, "r": 8, "t": 8, "b": 8}

@@ -11,10 +11,10 @@ from app.frame_links import frame_links
 from app.leaderboard import ceiling_words
 from app.score_figures import confusion_figure, distance_figure, reliability_figure
 from app.widgets import class_table, plain, share_words
-from core.runs import Run
-from core.scorecards.card import CardSettings, ScoreCard
-from core.scoring.ceilings import STRIDES
-from core.scoring.published import UPPER_BOUNDS
+from core.evaluation.metrics.upper_bounds import STRIDES
+from core.evaluation.published import UPPER_BOUNDS
+from core.evaluation.results import CardSettings, ScoreCard
+from core.runs.store import Run
 
 PER_CLASS = {
     "iou": "IoU",

@@ -10,14 +10,9 @@ import streamlit as st
 
 from app.datasets import SPLIT_WORDS
 from app.widgets import failed_state, plain, run_name, time_words
+from core.auth import may_change
 from core.errors import LabError
-from core.people import may_change
-from core.runner.jobs import Job
-from core.runs import Run
-from core.scorecards.archives import Split
-from core.scorecards.card import CardSettings, RobustnessCard, ScoreCard, list_cards, list_robustness, read_card
-from core.scorecards.freshness import is_stale
-from core.scorecards.jobs import (
+from core.evaluation.jobs import (
     Kind,
     is_scoring_stopping,
     latest_scoring,
@@ -25,8 +20,13 @@ from core.scorecards.jobs import (
     start_submission,
     stop_scoring,
 )
-from core.scorecards.leaderboard import summary_at
-from core.scoring.robustness import CORRUPTIONS, STRENGTHS
+from core.evaluation.leaderboard import summary_at
+from core.evaluation.metrics.robustness import CORRUPTIONS, STRENGTHS
+from core.evaluation.results import CardSettings, RobustnessCard, ScoreCard, list_cards, list_robustness, read_card
+from core.evaluation.staleness import is_stale
+from core.evaluation.submission_archives import Split
+from core.jobs.engine import Job
+from core.runs.store import Run
 
 SIZE_WORDS = {"training": "Training size", "full": "Full size"}
 ROBUSTNESS_FRAMES = 20

@@ -6,12 +6,12 @@ from functools import cache
 
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from app.late_maps import LateMaps
+from app.lazy_maps import LateMaps
 from app.media import MediaStore
-from core.inference.answers import AnswerStore
+from core.auth import Allowance, Person, acting, most_uploads
 from core.inference.frame_scores import FrameScorer
+from core.inference.prediction_cache import AnswerStore
 from core.inference.worker import InferenceWorker
-from core.people import Allowance, Person, acting, most_uploads
 
 BACKGROUND = "background"
 """The user in whose name the server asks on its own; it takes its turn like any other."""

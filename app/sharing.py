@@ -8,15 +8,15 @@ from collections.abc import Callable
 import streamlit as st
 
 from app.widgets import failed_state, plain, run_label, size_words
+from core.auth import check_may_speak_for_the_lab, is_read_only, may_change
 from core.errors import LabError
-from core.families import REFERENCE
 from core.hub.card import model_card
 from core.hub.client import is_logged_in
 from core.hub.jobs import Action, cancel, latest, start_pull, start_push, was_cancelled
-from core.people import check_may_speak_for_the_lab, is_read_only, may_change
-from core.places import runs_folder
-from core.runner.jobs import Job
-from core.runs import Run, read_run
+from core.jobs.engine import Job
+from core.models.families import REFERENCE
+from core.paths import runs_folder
+from core.runs.store import Run, read_run
 
 DOING = {"push": "Sharing", "pull": "Bringing"}
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from core.errors import LabError
-from core.runs import Run, best_miou
+from core.runs.store import Run, best_miou
 
 RUN_COLORS = (
     "#4269d0",

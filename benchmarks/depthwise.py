@@ -18,10 +18,10 @@ import torch
 from core.config import read_config
 from core.hardware import choose_hardware
 from core.models import SegmentationModel, build_model
+from core.training.distributed import Team
 from core.training.losses import SummedLoss
 from core.training.optimizer import build_optimizer
 from core.training.step import train_step
-from core.training.team import Team
 
 CLASSES = 19
 

@@ -33,18 +33,12 @@ from core import runner  # noqa: E402
 from core.config import RunConfig, read_config  # noqa: E402
 from core.data.cityscapes import list_frames  # noqa: E402
 from core.data.decoding import read_labels  # noqa: E402
-from core.data.streets import write_streets  # noqa: E402
 from core.errors import LabError  # noqa: E402
-from core.runs import (  # noqa: E402
-    ProcessId,
-    checkpoint_path,
-    create_run,
-    list_runs,
-    read_metrics,
-    read_run,
-    read_status,
-    valid_rows,
-)
+from core.processes import ProcessId  # noqa: E402
+from core.runs.metrics_log import read_metrics, valid_rows  # noqa: E402
+from core.runs.status import read_status  # noqa: E402
+from core.runs.store import checkpoint_path, create_run, list_runs, read_run  # noqa: E402
+from core.synthetic import write_streets  # noqa: E402
 
 SIZE = (64, 128)
 PATIENCE = 180.0

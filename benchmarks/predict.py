@@ -48,17 +48,17 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from app.media import encode_map, encode_photo
 from benchmarks.tutorial import Normalized, plain_optimizer, plain_step, smp_unet
 from core.config import ModelConfig, RunConfig, read_config
-from core.cores import available_cores
-from core.data.streets.scene import draw_scene
-from core.inference.answers import AnswerStore
-from core.inference.options import QUICK
-from core.inference.turns import outcome
+from core.inference.fair_queue import outcome
+from core.inference.prediction_cache import AnswerStore
+from core.inference.tta import QUICK
 from core.inference.worker import InferenceWorker
 from core.labels import CITYSCAPES_19
 from core.models import build_model
-from core.places import PROJECT
+from core.models.weights_source import fetch_weights, find_weights
+from core.paths import PROJECT
+from core.processes import available_cores
+from core.synthetic.scene import draw_scene
 from core.training.checkpoint import save_checkpoint
-from core.weights import fetch_weights, find_weights
 
 Way = Literal["ours", "smp", "plain"]
 Size = tuple[int, int]

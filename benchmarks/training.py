@@ -28,13 +28,15 @@ from torch.utils.data import DataLoader
 
 from benchmarks.tutorial import LOADERS, TutorialFrames, plain_optimizer, plain_step
 from core.config import RunConfig, read_config
-from core.cores import available_cores
 from core.data.dataset import Dataset, open_dataset
 from core.models import build_model
-from core.places import PROJECT
-from core.runs import create_run, read_metrics, update_status
+from core.paths import PROJECT
+from core.processes import available_cores
+from core.runs.metrics_log import read_metrics
+from core.runs.status import update_status
+from core.runs.store import create_run
 from core.training import loop
-from core.training.memory import keep_freed_memory
+from core.training.malloc import keep_freed_memory
 
 SHARED = PROJECT.parent / "shared"
 WARM_UP = 5

@@ -31,7 +31,7 @@ from core.data.dataset import Dataset, open_dataset
 from core.labels import IGNORED
 from core.models import build_model
 from core.models.encoders import normalization_of
-from core.models.pretrained import load_encoder
+from core.models.load_weights import load_encoder
 
 LEARNING_RATE = 1e-3
 LOADERS = 2

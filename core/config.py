@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from core.encoders import encoder_title
 from core.errors import LabError
-from core.families import FAMILIES, REFERENCE, REFERENCE_TITLES, Family, options_of
+from core.models.encoder_table import encoder_title
+from core.models.families import FAMILIES, REFERENCE, REFERENCE_TITLES, Family, options_of
 
 DatasetName = Literal["streets", "cityscapes", "folder"]
 Annotations = Literal["fine", "coarse", "fine+coarse"]

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from core.config import TrainingConfig
-from core.cores import available_cores
 from core.errors import LabError
+from core.processes import available_cores
 
 
 @dataclass(frozen=True)

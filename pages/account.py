@@ -3,9 +3,9 @@
 import streamlit as st
 
 from app.widgets import empty_state, plain
-from core.people import acting, is_read_only, most_queued, most_uploads
-from core.places import runs_folder
-from core.runs import list_runs
+from core.auth import acting, is_read_only, most_queued, most_uploads
+from core.paths import runs_folder
+from core.runs.store import list_runs
 
 # page layout
 st.title("Account")

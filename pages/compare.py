@@ -29,10 +29,10 @@ from app.widgets import (
 from core.config import DatasetConfig
 from core.data.dataset import Dataset, streets_are_there
 from core.errors import LabError
+from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.labels import CITYSCAPES_19
-from core.places import runs_folder
-from core.runs import Run, list_runs
-from core.scoring.confusion import ConfusionMatrix
+from core.paths import runs_folder
+from core.runs.store import Run, list_runs
 
 POLL_SECONDS = 1.0
 

@@ -11,24 +11,24 @@ import numpy as np
 import streamlit as st
 
 from app.datasets import SPLIT_WORDS, TITLES, Found, choose_dataset, found, opened
+from app.download_panel import getting_panel
 from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
 from app.forms import augmentation_form, fields_form
-from app.getting import getting_panel
 from app.pictures import colors_address, map_address, photo_address, truth_of
 from app.viewer import Panel, viewer
 from app.widgets import RUN_COLORS, failed_state, plain, swatch
+from core.auth import acting, check_may_work
 from core.config import DatasetConfig, TrainingConfig, read_config
-from core.data.augment import Augmentation
 from core.data.cache import build_cache, cache_size, find_cache, list_caches, remove_caches
 from core.data.cityscapes import LABEL_FOLDERS
 from core.data.dataset import Dataset, root_of, spread, streets_are_there
 from core.data.doctor import Finding, Report, examine
 from core.data.frames import Frame
 from core.data.statistics import AT_ONCE, SAMPLE, FrameCounts, count_classes, count_frames, recall_counts
+from core.data.transforms import Augmentation
 from core.errors import LabError
 from core.labels import IGNORED
-from core.people import acting, check_may_work
-from core.places import cache_folder
+from core.paths import cache_folder
 
 LONG_SPLIT = 5000
 """From so many frames on a split opens at its first city: a browser is slow to take longer lists."""

@@ -30,11 +30,11 @@ from app.widgets import (
 )
 from core.data.collections import save_collection
 from core.errors import LabError
-from core.inference.answers import Answer
 from core.inference.exports import ITEMS, Labelled, as_zip, overlay
-from core.inference.options import PredictOptions
-from core.places import runs_folder
-from core.runs import list_runs
+from core.inference.prediction_cache import Answer
+from core.inference.tta import PredictOptions
+from core.paths import runs_folder
+from core.runs.store import list_runs
 
 SCALES = {"As trained": (1.0,), "Three sizes": (0.75, 1.0, 1.25), "Larger": (1.0, 1.5, 2.0)}
 POLL_SECONDS = 0.3

@@ -9,11 +9,11 @@ from app.diagram import PLAIN_COLOR, diagram_svg, part_colors
 from app.forms import encoder_box, fields_form
 from app.services import inference_worker
 from app.widgets import failed_state
-from core.anatomy import Anatomy
 from core.config import ModelConfig, read_config
 from core.errors import LabError
-from core.explanations import FAMILY_EXPLANATIONS, PYRAMID_ON_VIT, explanation
-from core.families import FAMILIES, options_of
+from core.models.explanations import FAMILY_EXPLANATIONS, PYRAMID_ON_VIT, explanation
+from core.models.families import FAMILIES, options_of
+from core.models.summary_types import Anatomy
 
 SIZES = {"512 × 256": (256, 512), "1024 × 512": (512, 1024), "2048 × 1024": (1024, 2048)}
 

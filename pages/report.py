@@ -4,9 +4,9 @@ import streamlit as st
 
 from app.reporting import ask, progress_panel, shelf, unscored, write_button
 from app.widgets import empty_state, latest_of_each_family, pick_runs, plain
-from core.places import runs_folder
+from core.paths import runs_folder
 from core.report.settings import MOST_RUNS
-from core.runs import list_runs
+from core.runs.store import list_runs
 
 # page layout
 st.title("Report")

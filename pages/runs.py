@@ -27,22 +27,15 @@ from app.widgets import (
     size_words,
 )
 from core import runner
+from core.auth import is_read_only, may_change
 from core.config import TrainingConfig
 from core.errors import LabError
-from core.families import REFERENCE
-from core.people import is_read_only, may_change
-from core.places import runs_folder
-from core.runs import (
-    NAME_LENGTH,
-    NOTE_LENGTH,
-    TAG_COUNT,
-    Run,
-    evaluations,
-    list_runs,
-    read_run,
-    requested,
-    write_notes,
-)
+from core.models.families import REFERENCE
+from core.paths import runs_folder
+from core.runs.metrics_log import evaluations
+from core.runs.notes import NAME_LENGTH, NOTE_LENGTH, TAG_COUNT, write_notes
+from core.runs.status import requested
+from core.runs.store import Run, list_runs, read_run
 
 LOG_TAIL = 20_000
 """Bytes of a log that are shown."""

@@ -13,11 +13,11 @@ from app.robustness import robustness_view
 from app.score_views import Shown, calibration_view, ceilings_view, classes_view, confusion_view, where_view
 from app.scoring import Scored, choose_settings, find_score, start, work_panel
 from app.widgets import empty_state, latest_of_each_family, pick_runs, plain, run_colors, run_name
-from core.places import runs_folder
-from core.runs import best_miou, list_runs
-from core.scorecards.card import CardSettings
-from core.scorecards.leaderboard import COSTS, METRICS, Board, key_of_card, leaderboard
-from core.scoring.published import scores_table
+from core.evaluation.leaderboard import COSTS, METRICS, Board, key_of_card, leaderboard
+from core.evaluation.published import scores_table
+from core.evaluation.results import CardSettings
+from core.paths import runs_folder
+from core.runs.store import best_miou, list_runs
 
 VIEWS = {
     "board": "Leaderboard",

@@ -12,12 +12,12 @@ from app.forms import encoder_box, field_label, fields_form
 from app.services import inference_worker
 from app.widgets import RUN_COLORS, failed_state, plain, time_words
 from core import runner
+from core.auth import may_change, read_owner
 from core.config import DatasetConfig, ModelConfig, TrainingConfig
-from core.encoders import encoders_of
 from core.errors import LabError
-from core.families import FAMILIES, PLAIN, REFERENCE, options_of
-from core.people import may_change, read_owner
-from core.places import PROJECT, runs_folder
+from core.models.encoder_table import encoders_of
+from core.models.families import FAMILIES, PLAIN, REFERENCE, options_of
+from core.paths import PROJECT, runs_folder
 from core.sweeps import (
     Range,
     Sweep,

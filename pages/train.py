@@ -5,13 +5,12 @@ from typing import Any, get_args
 import streamlit as st
 
 from app.datasets import choose_dataset, draw_streets, opened
+from app.dry_run_panel import COLOR, rate_test_panel, rehearsal_panel
 from app.figures import schedule_figure
 from app.forms import augmentation_form, encoder_box, fields_form
-from app.rehearsing import COLOR, rate_test_panel, rehearsal_panel
 from app.services import inference_worker
 from app.widgets import failed_state, plain
 from core import runner
-from core.cluster import cluster_is_there
 from core.config import (
     PRESET_HELP,
     PRESETS,
@@ -25,13 +24,14 @@ from core.config import (
     with_preset,
 )
 from core.data.dataset import streets_are_there
-from core.encoders import encoders_of
 from core.errors import LabError
-from core.families import FAMILIES, PLAIN, options_of
-from core.places import runs_folder
-from core.runner.limits import check_may_tell
+from core.models.encoder_table import encoders_of
+from core.models.families import FAMILIES, PLAIN, options_of
+from core.models.weights_source import WeightsSource, find_weights
+from core.paths import runs_folder
+from core.runner.quotas import check_may_tell
+from core.squeue import cluster_is_there
 from core.tracking.tracker import check_trackers
-from core.weights import WeightsSource, find_weights
 
 FAMILY_HELP = {
     "fcn": "A classifier made to score every region, with finer scores added from two earlier layers. Fast; thin things blur.",

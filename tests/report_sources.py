@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from core.models.describe import describe
-from core.runs import evaluations, read_metrics, read_run, valid_rows
-from core.scorecards.card import read_card
-from core.scoring.bootstrap import compare
+from core.evaluation.bootstrap import compare
+from core.evaluation.results import read_card
+from core.models.model_summary import describe
+from core.runs.metrics_log import evaluations, read_metrics, valid_rows
+from core.runs.store import read_run
 
 RARE = 0.01
 

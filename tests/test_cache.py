@@ -21,8 +21,8 @@ from core.data import cache
 from core.data.cache import build_cache, cache_size, find_cache, list_caches, remove_caches
 from core.data.dataset import open_dataset
 from core.errors import LabError
-from core.places import PROJECT
-from core.runs import ProcessId
+from core.paths import PROJECT
+from core.processes import ProcessId
 
 KINDS = ["raw", "jpeg"]
 
@@ -392,7 +392,8 @@ def test_a_description_that_lies_is_not_believed(dataset, frames):
 
 
 def test_a_run_learns_the_same_from_a_cache_and_says_that_it_is_built(dataset, places, tiny_config):
-    from core.runs import create_run, read_metrics
+    from core.runs.metrics_log import read_metrics
+    from core.runs.store import create_run
     from core.training.loop import train
 
     def learn(kind):

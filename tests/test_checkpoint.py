@@ -11,7 +11,7 @@ from torch import nn
 
 from core.errors import LabError
 from core.labels import CITYSCAPES_19
-from core.runs import checkpoint_path
+from core.runs.store import checkpoint_path
 from core.training import checkpoint as module
 from core.training.checkpoint import TrainingState, load_optimizer, load_weights, read_checkpoint, save_checkpoint
 

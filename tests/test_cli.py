@@ -15,9 +15,11 @@ from core.data.cityscapes import list_frames
 from core.hardware import choose_hardware
 from core.inference.predictor import Predictor
 from core.labels import CITYSCAPES_19
-from core.places import PROJECT
-from core.runner.slots import Slot
-from core.runs import evaluations, read_run, update_status
+from core.paths import PROJECT
+from core.runner.device_lock import Slot
+from core.runs.metrics_log import evaluations
+from core.runs.status import update_status
+from core.runs.store import read_run
 
 
 @pytest.fixture

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 
 from core.config import read_config
+from core.evaluation.bootstrap import ENOUGH, compare
+from core.evaluation.metrics.protocol import protocol_of
+from core.evaluation.metrics.scores import Scores, Tally
+from core.evaluation.results import CardFacts, CardSettings, RobustnessCard, ScoreCard
 from core.labels import CITYSCAPES_7
-from core.report.material import Group, Material, Subject
 from core.report.phrases import plain_words
+from core.report.report_data import Group, Material, Subject
 from core.report.sections.conclusions import conclusions
 from core.report.sections.methodology import methodology
 from core.report.sections.results import _curves, results
 from core.report.settings import ReportSettings
 from core.report.structure import Figure, Paragraph, Table
-from core.runs import Run, Status
-from core.scorecards.card import CardFacts, CardSettings, RobustnessCard, ScoreCard
-from core.scoring.bootstrap import ENOUGH, compare
-from core.scoring.protocol import protocol_of
-from core.scoring.scores import Scores, Tally
+from core.runs.status import Status
+from core.runs.store import Run
 
 RULES = protocol_of(CITYSCAPES_7)
 NAMES = list(RULES.names)

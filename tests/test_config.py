@@ -15,9 +15,9 @@ from core.config import (
     read_config,
     with_preset,
 )
-from core.encoders import ENCODERS, encoders_of
 from core.errors import LabError
-from core.families import FAMILIES, REFERENCE, Family, options_of
+from core.models.encoder_table import ENCODERS, encoders_of
+from core.models.families import FAMILIES, REFERENCE, Family, options_of
 
 
 def number_fields() -> list[tuple[str, str, Any, Any, bool]]:

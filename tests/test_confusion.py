@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.scoring.confusion import ConfusionMatrix
+from core.evaluation.metrics.confusion import ConfusionMatrix
 
 
 def counted(target, labels, classes=3):

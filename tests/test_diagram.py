@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from app.diagram import diagram_svg, last_step, part_colors
-from core.anatomy import Anatomy, Block, Part
-from core.arrangement import PICTURE, arrange, edges
 from core.config import ModelConfig
-from core.models.describe import describe
+from core.models.diagram_layout import PICTURE, arrange, edges
+from core.models.model_summary import describe
+from core.models.summary_types import Anatomy, Block, Part
 
 SIZE = (64, 128)
 

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from core.__main__ import USER_ERROR, main
+from core.auth import Person, at_the_shell, set_source
 from core.data import download as module
 from core.data.download import (
     FINE,
@@ -34,9 +35,8 @@ from core.data.download import (
     unpack,
 )
 from core.errors import LabError
-from core.people import Person, at_the_shell, set_source
-from core.places import PROJECT
-from core.runner.jobs import JobStoppedError
+from core.jobs.engine import JobStoppedError
+from core.paths import PROJECT
 
 USERNAME, PASSWORD = "student-8153", "Gruen&Blau=0x7f%"
 PHOTOS, FINE_LABELS = FINE

@@ -21,7 +21,7 @@ from core.export.onnx_file import open_onnx, write_onnx
 from core.export.program import trace
 from core.labels import CITYSCAPES_19
 from core.models import SegmentationModel, build_model
-from core.runs import create_run, read_run
+from core.runs.store import create_run, read_run
 from tests.test_models import CLASSES, NETWORKS, train_two_steps
 
 STRUCTURES = {

@@ -14,7 +14,6 @@ from core.data import collections
 from core.data.collections import delete_collection, list_collections, read_collection, save_collection
 from core.data.decoding import read_labels
 from core.errors import LabError
-from core.inference.answers import Answer
 from core.inference.exports import (
     ITEMS,
     Labelled,
@@ -28,6 +27,7 @@ from core.inference.exports import (
     shares,
     shares_csv,
 )
+from core.inference.prediction_cache import Answer
 from core.labels import CITYSCAPES_19
 
 

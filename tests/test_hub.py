@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save
 
+from core.auth import at_the_shell, person, set_source
 from core.errors import LabError
 from core.hub.card import model_card
 from core.hub.client import checked_repo
@@ -28,9 +29,10 @@ from core.hub.origin import Origin, read_origin
 from core.hub.pictures import may_show, sample_pictures
 from core.hub.published import published_text
 from core.labels import CITYSCAPES_19, CITYSCAPES_34
-from core.people import at_the_shell, person, set_source
-from core.places import PROJECT
-from core.runs import Notes, evaluations, list_runs, read_run, write_notes
+from core.paths import PROJECT
+from core.runs.metrics_log import evaluations
+from core.runs.notes import Notes, write_notes
+from core.runs.store import list_runs, read_run
 from tests.hub_server import READ_ONLY, TOKEN, Fault, Hub
 
 REPO = "anna/street-unet"
@@ -63,8 +65,8 @@ from core.errors import LabError
 from core.hub.pull import pull
 from core.hub.push import push
 from core.hub import load_model
-from core.runs import find_run
-from core.places import runs_folder
+from core.runs.store import find_run
+from core.paths import runs_folder
 import core.hub.unpacking, huggingface_hub, numpy as np
 huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 10_000  # of a small file as of a large one: what has come is kept piece by piece
 sys.addaudithook(watch)

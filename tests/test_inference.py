@@ -17,15 +17,15 @@ from core.data.dataset import open_dataset
 from core.errors import LabError
 from core.hardware import Hardware, choose_hardware
 from core.inference import worker as worker_module
-from core.inference.answers import Answer, AnswerStore, answer_key, checkpoint_digest
+from core.inference.fair_queue import FairQueue, outcome
 from core.inference.frame_scores import FrameScorer, read_scores, score_frame, scores_path
-from core.inference.options import QUICK, QUICK_PIXELS, WHOLE, PredictOptions
+from core.inference.prediction_cache import Answer, AnswerStore, answer_key, checkpoint_digest
 from core.inference.predictor import Predictor, blend_weight, decide, load_predictor, sensible_size, window_starts
-from core.inference.turns import FairQueue, outcome
+from core.inference.tta import QUICK, QUICK_PIXELS, WHOLE, PredictOptions
 from core.inference.worker import InferenceWorker, checkpoint_stamp
 from core.models import build_model
-from core.places import PROJECT
-from core.runs import read_run
+from core.paths import PROJECT
+from core.runs.store import read_run
 
 EXACT = TrainingConfig(precision="fp32", device="cpu", threads=1)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import pytest
 
-from core.runs import read_run
-from core.scorecards import freshness
-from core.scorecards.card import CardSettings, list_cards, read_card, read_facts
-from core.scorecards.leaderboard import METRICS, frontier, key_of_card, leaderboard
-from core.scorecards.making import make_card
+from core.evaluation import staleness
+from core.evaluation.evaluate_run import make_card
+from core.evaluation.leaderboard import METRICS, frontier, key_of_card, leaderboard
+from core.evaluation.results import CardSettings, list_cards, read_card, read_facts
+from core.runs.store import read_run
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def masks(runs, places, monkeypatch) -> list[Path]:
 
 
 def is_stale_now(run):
-    freshness.forget_data()
+    staleness.forget_data()
     (board,) = leaderboard([run])
     (entry,) = board.entries
     return entry.is_stale

@@ -16,21 +16,23 @@ from report_sources import Files, numbers_in_page, printed_value
 
 from core.config import RunConfig, read_config
 from core.errors import LabError
+from core.evaluation import staleness
+from core.evaluation.evaluate_run import make_robustness
+from core.evaluation.results import CardSettings
 from core.report.gathering import gather
 from core.report.html import html_page
-from core.report.ladder import Ladder
 from core.report.latex import PREAMBLE, latex_files, tex, tex_code
+from core.report.progress import Ladder
 from core.report.references import REFERENCES
+from core.report.saved_reports import delete_report, find_report, list_reports
 from core.report.sections.reproduction import train_command
 from core.report.settings import SECTIONS, ReportSettings, checked_settings
-from core.report.shelf import delete_report, find_report, list_reports
 from core.report.structure import Paragraph, Report, Section, Table
 from core.report.used import NO_METHOD, PARTS, used_settings
 from core.report.writing import write_report
-from core.runs import Notes, create_run, read_run, update_status, write_notes
-from core.scorecards import freshness
-from core.scorecards.card import CardSettings
-from core.scorecards.making import make_robustness
+from core.runs.notes import Notes, write_notes
+from core.runs.status import update_status
+from core.runs.store import create_run, read_run
 
 HOSTILE = "<script>alert(1)</script> 50% & $x_1$ \\input{/etc/passwd} {#~^} \"q\" 'é' 道"
 IDS = ("20260101-000001-unet-aaaa", "20260101-000002-unet-bbbb", "20260101-000003-unet-cccc")
@@ -459,7 +461,7 @@ def test_a_report_takes_no_card_of_masks_that_were_corrected_since_unless_the_da
     shutil.move(data / "streets", places.other / "away")
     (data / "streets").mkdir()
     (data / "streets" / "streets.json").write_text("{}")  # else they would be drawn anew
-    freshness.forget_data()
+    staleness.forget_data()
     assert scored()[0] is not None, "what was scored is still known"
 
 
@@ -544,9 +546,10 @@ def test_the_command_makes_the_same_config(values, monkeypatch):
 
 
 def test_equal_epochs_give_equal_steps():
-    from core.report.material import Subject
+    from core.report.report_data import Subject
     from core.report.sections.reproduction import same_epochs
-    from core.runs import Run, Status
+    from core.runs.status import Status
+    from core.runs.store import Run
     from core.training.plan import count_steps
 
     for steps in (1, 7, 60, 409, 12_345):

@@ -19,25 +19,15 @@ from core import runner
 from core.config import DatasetConfig
 from core.data.dataset import open_dataset
 from core.errors import DivergedError, LabError
-from core.places import PROJECT
+from core.paths import PROJECT
+from core.processes import ProcessId
 from core.runner import local
-from core.runner.endings import sentence_of_death
-from core.runner.slots import Slot, device_name
-from core.runs import (
-    Notes,
-    ProcessId,
-    Status,
-    create_run,
-    evaluations,
-    list_runs,
-    read_metrics,
-    read_notes,
-    read_run,
-    read_status,
-    update_status,
-    valid_rows,
-    write_notes,
-)
+from core.runner.device_lock import Slot, device_name
+from core.runner.exit_reasons import sentence_of_death
+from core.runs.metrics_log import evaluations, read_metrics, valid_rows
+from core.runs.notes import Notes, read_notes, write_notes
+from core.runs.status import Status, read_status, update_status
+from core.runs.store import create_run, list_runs, read_run
 from core.training.__main__ import explain
 from core.training.checkpoint import read_checkpoint
 
@@ -364,7 +354,8 @@ sys.exit(supervisor.main(Path(sys.argv[1])))
 TRAINER = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
-from core.runs import ProcessId, read_status, requested, update_status
+from core.processes import ProcessId
+from core.runs.status import read_status, requested, update_status
 
 sys.stdin.read()
 run = Path(sys.argv[1])

@@ -13,8 +13,8 @@ from app.score_figures import (
     reliability_figure,
     robustness_figure,
 )
-from core.scoring.bootstrap import Comparison
-from core.scoring.calibration import calibration_of
+from core.evaluation.bootstrap import Comparison
+from core.evaluation.metrics.calibration import calibration_of
 
 
 def test_a_confusion_matrix_says_of_every_cell_where_it_is_and_what_it_holds():

@@ -7,23 +7,17 @@ import signal
 import pytest
 from slurm_cluster import TRAINER, LightTraining, NoSlurmError, cluster
 
-from core import runner, runs
-from core.cluster import ask_anew
+from core import runner
 from core.config import read_config
 from core.errors import LabError
-from core.places import PROJECT
-from core.runner import slurm
-from core.runner.slots import TRAINER_LOCK, Slot
-from core.runs import (
-    create_run,
-    list_runs,
-    read_metrics,
-    read_run,
-    read_status,
-    requested,
-    update_status,
-    valid_rows,
-)
+from core.paths import PROJECT
+from core.runner.device_lock import TRAINER_LOCK, Slot
+from core.runner.slurm import engine as slurm
+from core.runs import store
+from core.runs.metrics_log import read_metrics, valid_rows
+from core.runs.status import read_status, requested, update_status
+from core.runs.store import create_run, list_runs, read_run
+from core.squeue import ask_anew
 from core.training.__main__ import main as trainer_main
 from core.training.loop import train
 
@@ -232,7 +226,7 @@ def test_a_killed_trainer_and_a_job_that_vanished_are_told_apart(
     ask_anew()
     update_status(run, state="running")
     assert read_run(run).state == "running", "its last word may still be on its way"
-    monkeypatch.setattr(runs, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(store, "QUIET_SECONDS", 0.1)
     wait_until(lambda: read_run(run).state == "lost")
 
 

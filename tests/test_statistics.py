@@ -13,7 +13,7 @@ from core.data.dataset import Dataset, open_dataset
 from core.data.statistics import SAMPLE, count_classes, count_frames, recall_counts
 from core.errors import LabError
 from core.labels import CITYSCAPES_7
-from core.places import cache_folder
+from core.paths import cache_folder
 
 
 @pytest.fixture

@@ -13,13 +13,14 @@ from optuna.storages.journal import JournalFileBackend
 
 from core import runner
 from core.__main__ import USER_ERROR, main
+from core.auth import Person, at_the_shell, set_source
 from core.config import DatasetConfig, read_config
 from core.data.dataset import open_dataset
 from core.errors import LabError
-from core.people import Person, at_the_shell, set_source
-from core.places import PROJECT
+from core.paths import PROJECT
 from core.runner import local
-from core.runs import best_miou, create_run, list_runs, read_run, request_stop, update_status
+from core.runs.status import request_stop, update_status
+from core.runs.store import best_miou, create_run, list_runs, read_run
 from core.sweeps import driver, find_sweep, list_sweeps, read_spec, read_sweep, resume_sweep, start_sweep, stop_sweep
 from core.sweeps import sweep as sweep_module
 from core.sweeps.driver import QueuedRuns, StopAsked, drive

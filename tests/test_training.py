@@ -17,39 +17,30 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 
-from core.data.augment import Augmentation
 from core.data.cityscapes import list_frames
 from core.data.dataset import open_dataset
 from core.data.decoding import read_labels
 from core.data.loaders import FrameStore, TrainingCrops
+from core.data.transforms import Augmentation
 from core.errors import LabError
+from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.hardware import choose_hardware
 from core.labels import CITYSCAPES_19
 from core.models import build_model
 from core.models.unet import PlainUNet
-from core.places import PROJECT
-from core.runner.slots import Slot
-from core.runs import (
-    ProcessId,
-    best_miou,
-    clear_request,
-    create_run,
-    evaluations,
-    read_metrics,
-    read_run,
-    read_status,
-    request_stop,
-    update_status,
-    valid_rows,
-)
-from core.scoring.confusion import ConfusionMatrix
+from core.paths import PROJECT
+from core.processes import ProcessId
+from core.runner.device_lock import Slot
+from core.runs.metrics_log import evaluations, read_metrics, valid_rows
+from core.runs.status import clear_request, read_status, request_stop, update_status
+from core.runs.store import best_miou, create_run, read_run
 from core.training import __main__ as trainer
 from core.training.checkpoint import read_checkpoint
+from core.training.distributed import Team
 from core.training.loop import train
 from core.training.losses import SummedLoss
 from core.training.plan import Plan, count_steps, interval
 from core.training.step import measure_speed
-from core.training.team import Team
 
 
 def train_here(run, config, stop_after=None, stop_in=None):
@@ -255,7 +246,7 @@ class Forgetful(PlainUNet):
 
 
 def test_a_network_with_random_layers_resumes_exactly(places, tiny_config, monkeypatch):
-    monkeypatch.setattr("core.training.preparation.build_model", Forgetful)
+    monkeypatch.setattr("core.training.setup.build_model", Forgetful)
     config = tiny_config(epochs=2, evaluations=1, checkpoint_seconds=1000)
     fingerprints = []
     for stops in ([], [3]):
@@ -390,7 +381,7 @@ def test_threads_and_precision_are_settled_by_the_first_start(places, tiny_confi
     (run / "plan.json").write_text(json.dumps(values | {"threads": 1, "precision": "fp32"}))
     settled = []
     monkeypatch.setattr(
-        "core.training.preparation.choose_hardware",
+        "core.training.setup.choose_hardware",
         lambda wish, place: settled.append(wish) or choose_hardware(wish, place),
     )
     train_here(run, config)
@@ -582,7 +573,7 @@ def test_other_ends_are_explained(places, tiny_config, main_here, monkeypatch, e
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("core.training.preparation.open_dataset", lambda *_, **__: fail())
+    monkeypatch.setattr("core.training.setup.open_dataset", lambda *_, **__: fail())
     run = create_run(tiny_config(), places.runs)
     assert main_here(run) == code
     assert read_status(run).exit == code and words in read_status(run).error

@@ -21,8 +21,9 @@ from core.data.dataset import Dataset, spread
 from core.data.frames import Frame
 from core.errors import LabError
 from core.hub.origin import read_origin
-from core.places import runs_folder
-from core.runs import evaluations, read_run
+from core.paths import runs_folder
+from core.runs.metrics_log import evaluations
+from core.runs.store import read_run
 
 MOST_SCENES = 60
 """Evaluations that a film shows, evenly spread where there are more: the browser holds all their pictures."""

@@ -82,7 +82,7 @@ class Panel:
         power: a byte stands for low + (high - low) * (byte / 255) ** power; 2 where roots are shown.
         entropy: address of an 8-bit gray PNG of any size, the entropy of the class probabilities as a share of its maximum, log K:
             0..255 for 0 (sure) to 1 (every class equally likely); None where there is none. Fetched when it is to be seen.
-        likeliest: address of an 8-bit gray PNG with the likeliest classes of each pixel, as in `core.inference.answers.Doubts`;
+        likeliest: address of an 8-bit gray PNG with the likeliest classes of each pixel, as in `core.inference.prediction_cache.Doubts`;
             None where there is none. Fetched when a pixel is pinned.
     """
 

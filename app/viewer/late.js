@@ -1,7 +1,7 @@
 // What few ask for, and what is made only then: entropy, and the likeliest classes of a pinned pixel. Fetched when it is first
 // wanted, one after the other, since one network answers at a time and a browser has few connections to a server.
 
-const RANKS = 5; // classes told of a pixel, as in core/inference/answers.py
+const RANKS = 5; // classes told of a pixel, as in core/inference/prediction_cache.py
 
 // The likeliest classes at an image point, [[number, share], ...], from a PNG that tells them in `2 * RANKS` rows per row of pixels.
 // Only that pixel is kept: all of them would be twenty bytes per pixel and panel.

@@ -11,12 +11,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from core.auth import check_may_work
 from core.commands.options import add_part, given_fields, say
 from core.commands.progress_bar import ProgressBar
 from core.config import read_config
 from core.errors import LabError
-from core.people import check_may_work
-from core.places import resolve_data_root, streets_folder
+from core.paths import resolve_data_root, streets_folder
 
 GIGABYTE = 1e9
 
@@ -66,7 +66,7 @@ def add_data(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def streets(options: argparse.Namespace) -> dict[str, Any]:
     """Draws the generated street scenes."""
-    from core.data.streets import write_streets
+    from core.synthetic import write_streets
 
     check_may_work()
     root = options.out or streets_folder()

@@ -10,8 +10,8 @@ from huggingface_hub.utils import disable_progress_bars, logging
 from tqdm import tqdm
 
 from core.commands.options import say
-from core.places import runs_folder
-from core.runs import find_run
+from core.paths import runs_folder
+from core.runs.store import find_run
 
 
 def add_hub(command: argparse.ArgumentParser) -> None:

@@ -12,8 +12,10 @@ from tqdm import tqdm
 from core import runner
 from core.commands.options import add_config, add_fields, given_fields, say, wanted_config
 from core.errors import LabError
-from core.places import runs_folder
-from core.runs import Run, evaluations, find_run, list_runs, read_run, write_notes
+from core.paths import runs_folder
+from core.runs.metrics_log import evaluations
+from core.runs.notes import write_notes
+from core.runs.store import Run, find_run, list_runs, read_run
 from core.tracking.tracker import check_trackers
 
 WORDS = {
@@ -58,7 +60,7 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
 
 def rehearse(options: argparse.Namespace) -> dict[str, Any]:
     """Tries two steps and a validation batch of a run, and says what the whole would take and what speaks against it."""
-    from core.training.rehearsal import gigabytes, rehearse
+    from core.training.probe.dry_run import gigabytes, rehearse
 
     found = rehearse(wanted_config(options))
     if found.cost and not options.json:
@@ -79,7 +81,7 @@ def rehearse(options: argparse.Namespace) -> dict[str, Any]:
 
 def rate_test(options: argparse.Namespace) -> dict[str, Any]:
     """Lets the learning rate climb over some steps and suggests one."""
-    from core.training import rate_test
+    from core.training.probe import lr_finder as rate_test
 
     points = []
     for point in tqdm(

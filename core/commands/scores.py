@@ -7,11 +7,11 @@ from typing import Any
 from core.commands.options import say
 from core.commands.progress_bar import ProgressBar
 from core.errors import LabError
-from core.places import runs_folder
-from core.runs import Run, find_run, list_runs
-from core.scorecards.card import CardSettings, RobustnessCard, ScoreCard, list_robustness, read_card
-from core.scorecards.leaderboard import COSTS, METRICS, Board, Entry, leaderboard
-from core.scoring.bootstrap import compare as bootstrap
+from core.evaluation.bootstrap import compare as bootstrap
+from core.evaluation.leaderboard import COSTS, METRICS, Board, Entry, leaderboard
+from core.evaluation.results import CardSettings, RobustnessCard, ScoreCard, list_robustness, read_card
+from core.paths import runs_folder
+from core.runs.store import Run, find_run, list_runs
 
 
 def add_scores(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -62,7 +62,7 @@ def _settings(options: argparse.Namespace) -> CardSettings:
 
 def score(options: argparse.Namespace) -> dict[str, Any]:
     """Scores a run's checkpoint; what was scored before in the same way is read."""
-    from core.scorecards.making import make_robustness
+    from core.evaluation.evaluate_run import make_robustness
 
     run = find_run(options.run, runs_folder())
     if not options.robustness:
@@ -147,7 +147,7 @@ def _board_facts(board: Board) -> dict[str, Any]:
 
 
 def _card(run: Run, options: argparse.Namespace) -> ScoreCard:
-    from core.scorecards.making import make_card
+    from core.evaluation.evaluate_run import make_card
 
     with ProgressBar(options) as progress:
         path = make_card(run, _settings(options), progress)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from core.commands.options import say
 from core.errors import LabError
-from core.places import runs_folder
+from core.paths import runs_folder
 from core.sweeps.space import read_spec
 from core.sweeps.sweep import (
     Sweep,

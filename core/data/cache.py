@@ -36,12 +36,13 @@ from typing import IO, Any, Literal
 import cv2
 import numpy as np
 
+from core.auth import acting, check_may_work
 from core.data.dataset import Dataset, spread
 from core.data.frames import Frame, fingerprint
 from core.errors import LabError
-from core.people import acting, check_may_work
-from core.places import cache_folder
-from core.runs import ProcessId, write_atomically
+from core.files import write_atomically
+from core.paths import cache_folder
+from core.processes import ProcessId
 
 Kind = Literal["raw", "jpeg"]
 Progress = Callable[[int, int], None]

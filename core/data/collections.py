@@ -15,11 +15,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from core.auth import check_may_change, check_may_work, read_owner, write_owner
 from core.data.decoding import read_image
 from core.errors import LabError
-from core.people import check_may_change, check_may_work, read_owner, write_owner
-from core.places import data_folder
-from core.runs import write_atomically
+from core.files import write_atomically
+from core.paths import data_folder
 
 MOST_COLLECTIONS = 100
 MOST_PICTURES = 200

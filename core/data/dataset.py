@@ -14,7 +14,7 @@ from core.data.folder import explain_no_pairs, pair_folder
 from core.data.frames import Frame
 from core.errors import LabError
 from core.labels import CITYSCAPES_19, IGNORED, LABEL_SPACES, LabelSpace
-from core.places import resolve_data_file, resolve_data_root, streets_folder
+from core.paths import resolve_data_file, resolve_data_root, streets_folder
 
 STREETS_TRAIN = 200
 STREETS_VAL = 40
@@ -59,7 +59,7 @@ def open_dataset(config: DatasetConfig, progress: Callable[[int, int], None] | N
     """
     root = root_of(config)
     if config.name == "streets" and not streets_are_there():
-        from core.data.streets import write_streets  # the drawing room is opened only when something is to be drawn
+        from core.synthetic import write_streets  # the drawing room is opened only when something is to be drawn
 
         write_streets(root, STREETS_TRAIN, STREETS_VAL, progress=progress)
     space = label_space_of(config, root)

@@ -23,10 +23,10 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from core.auth import acting, check_may_work
 from core.data.collections import collections_folder
 from core.errors import LabError
-from core.people import acting, check_may_work
-from core.places import (
+from core.paths import (
     cache_folder,
     data_folder,
     data_roots,
@@ -228,7 +228,7 @@ def login(username: str, password: str) -> Session:
 
 
 def target_folder(text: str) -> Path:
-    """Turns a typed path into a folder for the data under one of `core.places.data_roots()`, and makes it where it is missing.
+    """Turns a typed path into a folder for the data under one of `core.paths.data_roots()`, and makes it where it is missing.
 
     Never one of the folders that the lab keeps its own things in, nor below: a file or a folder there means something to it. An admin
     chooses any other; everybody else a folder that lies directly in the data folder, or in one that `SEGLAB_DATA_ROOTS` names.

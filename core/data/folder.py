@@ -21,7 +21,7 @@ from pathlib import Path
 
 from core.data.frames import Frame, Pairing
 from core.errors import LabError
-from core.places import data_roots
+from core.paths import data_roots
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 IMAGE_ROLES = {
@@ -66,7 +66,7 @@ def pair_folder(root: Path, val_share: float = 0.2) -> Pairing:
     """Pairs every photograph under `root` with its mask.
 
     Args:
-        root: the data set's folder, checked by `core.places.resolve_data_root`.
+        root: the data set's folder, checked by `core.paths.resolve_data_root`.
         val_share: of the pairs, held back for validation where no split is named, 0..1.
 
     Raises:

@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader, Sampler, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
 from core.config import CacheKind
-from core.data.augment import Augmentation
 from core.data.cache import CachedFrames, build_cache, find_cache
 from core.data.dataset import Dataset
 from core.data.frames import Frame
+from core.data.transforms import Augmentation
 from core.errors import LabError
 
 Key = tuple[int, int, int]

@@ -15,7 +15,7 @@ import numpy as np
 
 from core.data.dataset import Dataset, spread
 from core.data.frames import Frame, fingerprint
-from core.places import cache_folder
+from core.paths import cache_folder
 
 SAMPLE = 400
 """Frames counted at most: shares of 400 evenly spread frames differ from those of all by far less than frames do among themselves."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from core.cores import available_cores
 from core.data.dataset import label_space_of, open_dataset, root_of
 from core.errors import LabError, writing
 from core.export.check import ENOUGH, compare, frames_of
@@ -19,7 +18,8 @@ from core.export.offer import Format, Report, check_exportable
 from core.export.onnx_file import open_onnx, write_onnx
 from core.export.program import trace
 from core.models import build_model
-from core.runs import Run
+from core.processes import available_cores
+from core.runs.store import Run
 from core.training.checkpoint import Checkpoint, load_weights, read_checkpoint
 
 Tell = Callable[[str, int, int], None]

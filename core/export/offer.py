@@ -1,6 +1,6 @@
 """What a run's folder holds of exported files, and the job that makes one. Torch isn't needed.
 
-exports/onnx/   model.onnx  complete and checked, or not there; beside it the job that made it (core.runner.jobs)
+exports/onnx/   model.onnx  complete and checked, or not there; beside it the job that made it (core.jobs.engine)
 exports/torch/  model.pt2   the same
 """
 
@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.errors import LabError, writing
 from core.extras import check_extra
-from core.runner.jobs import Job, latest_job, start_job
-from core.runs import Run
+from core.jobs.engine import Job, latest_job, start_job
+from core.runs.store import Run
 
 Format = Literal["onnx", "torch"]
 FILES: dict[Format, str] = {"onnx": "model.onnx", "torch": "model.pt2"}

@@ -9,9 +9,10 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from core.families import FAMILIES
 from core.hub.origin import read_origin
-from core.runs import Run, evaluations
+from core.models.families import FAMILIES
+from core.runs.metrics_log import evaluations
+from core.runs.store import Run
 
 DATA_NAMES = {"streets": "Generated street scenes", "cityscapes": "Cityscapes", "folder": "Own pictures"}
 CITYSCAPES_TERMS = (

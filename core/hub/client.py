@@ -27,8 +27,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 
 from core.errors import LabError
-from core.runner.jobs import JobStoppedError, Progress
-from core.weights import bar_for
+from core.jobs.engine import JobStoppedError, Progress
+from core.models.weights_source import bar_for
 
 PATIENCE = 20.0
 """Seconds that the Hub has for an answer."""

@@ -6,11 +6,11 @@ What comes from the Hub is opened in that process, and so is torch.
 from pathlib import Path
 from typing import Literal
 
+from core.auth import check_may_change, check_may_speak_for_the_lab
 from core.hub.client import checked_repo
-from core.people import check_may_change, check_may_speak_for_the_lab
-from core.places import cache_folder
-from core.runner.jobs import Job, is_stopping, latest_job, start_job, stop_job
-from core.runs import Run
+from core.jobs.engine import Job, is_stopping, latest_job, start_job, stop_job
+from core.paths import cache_folder
+from core.runs.store import Run
 
 Action = Literal["push", "pull"]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.runs import Run, write_atomically
+from core.files import write_atomically
+from core.runs.store import Run
 
 FILE_NAME = "origin.json"
 MOST_BYTES = 4096

@@ -12,7 +12,7 @@ from PIL import Image
 from core.data.dataset import open_dataset, streets_are_there
 from core.errors import LabError
 from core.labels import palette_of
-from core.runs import Run
+from core.runs.store import Run
 
 MOST = 3
 

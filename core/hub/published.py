@@ -12,8 +12,8 @@ from typing import Any
 from core.config import RunConfig, read_config
 from core.data.class_table import space_of
 from core.errors import LabError
-from core.families import REFERENCE
 from core.labels import LABEL_SPACES, Color, LabelSpace
+from core.models.families import REFERENCE
 
 FORMAT = "segmentation-lab"
 VERSION = 1

@@ -3,16 +3,16 @@
 import os
 from pathlib import Path
 
+from core.auth import check_may_work
 from core.errors import LabError, writing
 from core.hub.client import COMMIT, Listing, checked_repo, fetch, look_up
 from core.hub.origin import Origin, find_origin, read_origin
 from core.hub.published import MOST_BYTES as CONFIG_BYTES
 from core.hub.published import read_json, read_published
+from core.jobs.engine import Progress
 from core.labels import CITYSCAPES_19
-from core.people import check_may_work
-from core.places import data_folder, runs_folder
-from core.runner.jobs import Progress
-from core.runs import list_runs
+from core.paths import data_folder, runs_folder
+from core.runs.store import list_runs
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 PREPROCESSOR = "preprocessor_config.json"
@@ -57,7 +57,7 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
     values = read_json(config, repo)
     # Torch takes seconds to import; whatever the Hub refuses is said before.
     if "model_type" in values and "format" not in values:
-        from core.hub.foreign import convert_weights, read_foreign, refuse_without_transformers
+        from core.hub.transformers_models import convert_weights, read_foreign, refuse_without_transformers
 
         refuse_without_transformers(str(values["model_type"]), repo)
         preprocessor = {}

@@ -7,17 +7,17 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from safetensors import safe_open
 
+from core.auth import check_may_change
 from core.errors import LabError
-from core.families import REFERENCE
 from core.hub.card import best_evaluation, model_card
 from core.hub.client import Listing, checked_repo, fetch, in_words, look_up
 from core.hub.pictures import sample_pictures
 from core.hub.published import FORMAT, MOST_BYTES, published_text, read_json
 from core.hub.pull import CONFIG, WEIGHTS
 from core.hub.unpacking import unfilled_model
-from core.people import check_may_change
-from core.runner.jobs import Progress
-from core.runs import Run
+from core.jobs.engine import Progress
+from core.models.families import REFERENCE
+from core.runs.store import Run
 from core.training.checkpoint import Checkpoint, read_checkpoint
 
 CARD = "README.md"

@@ -16,7 +16,10 @@ from core.hub.checking import check_weights
 from core.hub.origin import Origin, write_origin
 from core.hub.published import Published
 from core.models import SegmentationModel, build_model
-from core.runs import NAME_LENGTH, MetricsLog, Notes, Status, new_run, write_plan
+from core.runs.metrics_log import MetricsLog
+from core.runs.notes import NAME_LENGTH, Notes
+from core.runs.status import Status
+from core.runs.store import new_run, write_plan
 from core.training.checkpoint import checkpoint_state
 
 PutWeights = Callable[[Path, Path, Published, str], SegmentationModel]

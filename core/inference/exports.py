@@ -15,7 +15,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from core.inference.answers import Answer
+from core.inference.prediction_cache import Answer
 from core.inference.uploads import PICTURE_ENDINGS
 from core.labels import IGNORED, LABEL_BY_NAME, palette_of
 

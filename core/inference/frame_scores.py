@@ -18,10 +18,10 @@ import numpy as np
 from core.data.dataset import Dataset
 from core.data.frames import Frame, fingerprint
 from core.errors import LabError
-from core.inference.answers import Answer, checkpoint_digest
-from core.places import cache_folder
-from core.runs import write_atomically
-from core.scoring.confusion import ConfusionMatrix
+from core.evaluation.metrics.confusion import ConfusionMatrix
+from core.files import write_atomically
+from core.inference.prediction_cache import Answer, checkpoint_digest
+from core.paths import cache_folder
 
 FORM = 1
 PATIENCE = 30.0

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 
 from core.config import TrainingConfig
 from core.hardware import Hardware, choose_hardware
-from core.inference.answers import checkpoint_digest
-from core.inference.options import QUICK_PIXELS, WHOLE, PredictOptions
+from core.inference.prediction_cache import checkpoint_digest
+from core.inference.tta import QUICK_PIXELS, WHOLE, PredictOptions
 from core.models import build_model
-from core.runs import Which
+from core.runs.store import Which
 from core.training.checkpoint import Checkpoint, load_weights, read_checkpoint
-from core.training.evaluation import to_device
+from core.training.evaluate import to_device
 
 Size = tuple[int, int]
 """Height and width."""

@@ -17,10 +17,9 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from core.anatomy import Anatomy
 from core.errors import LabError
-from core.inference.answers import Answer, Doubts
 from core.inference.batches import Upload, decode_batch
+from core.inference.prediction_cache import Answer, Doubts
 from core.inference.uploads import decode_upload
 from core.inference.worker import (
     BatchRequest,
@@ -35,9 +34,10 @@ from core.inference.worker import (
     Sight,
     SightRequest,
 )
-from core.places import runs_folder
-from core.runs import list_active
-from core.training.memory import keep_freed_memory, return_freed_memory
+from core.models.summary_types import Anatomy
+from core.paths import runs_folder
+from core.runs.store import list_active
+from core.training.malloc import keep_freed_memory, return_freed_memory
 
 try:
     import resource
@@ -45,7 +45,7 @@ except ImportError:  # Windows has no such limits; there the time alone is bound
     resource = None
 
 if TYPE_CHECKING:
-    from core.inference.sight import Onlooker
+    from core.inference.explain import Onlooker
 
 MODEL_BYTES = 2 * 2**30
 """What the weights of the kept networks may take together; the one in use stays in any case."""
@@ -74,7 +74,7 @@ class Models:
 
     def doubts(self, request: DoubtsRequest) -> Doubts:
         """Looks once more, for what the network is unsure of. Raises LabError when it can't be loaded."""
-        from core.inference.doubts import doubts_of
+        from core.inference.uncertainty import doubts_of
 
         predictor = self._load(request)
         predictor_threads()
@@ -92,7 +92,7 @@ class Models:
 
     def _load(self, request: PredictRequest | DoubtsRequest | LayersRequest | SightRequest) -> "Onlooker":
         # Torch takes seconds to import; nothing else here needs it.
-        from core.inference.sight import Onlooker
+        from core.inference.explain import Onlooker
 
         key = (request.run, request.which, request.stamp)
         if key not in self._kept:
@@ -107,7 +107,7 @@ def predictor_threads() -> None:
     """One thread beside a training, which needs the rest: two busy pools of threads slow each other down. Else all cores."""
     import torch
 
-    from core.cores import available_cores
+    from core.processes import available_cores
 
     threads = 1 if list_active(runs_folder()) else available_cores()
     if torch.get_num_threads() != threads:
@@ -118,7 +118,7 @@ def describe_network(request: DescribeRequest) -> Anatomy:
     """Describes the network of a config. Raises LabError when there is no such network."""
     from core.config import TrainingConfig
     from core.hardware import choose_hardware
-    from core.models.describe import describe
+    from core.models.model_summary import describe
 
     return describe(request.model, request.size, hardware=choose_hardware(TrainingConfig(threads=1)))
 

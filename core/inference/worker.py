@@ -20,15 +20,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.anatomy import Anatomy
 from core.config import ModelConfig
 from core.errors import LabError
-from core.inference.answers import Answer, AnswerStore, Doubts, answer_key
 from core.inference.batches import Upload
-from core.inference.options import WHOLE, PredictOptions
-from core.inference.turns import FairQueue, Ticket, outcome
-from core.places import PROJECT
-from core.runs import Which, checkpoint_path
+from core.inference.fair_queue import FairQueue, Ticket, outcome
+from core.inference.prediction_cache import Answer, AnswerStore, Doubts, answer_key
+from core.inference.tta import WHOLE, PredictOptions
+from core.models.summary_types import Anatomy
+from core.paths import PROJECT
+from core.runs.store import Which, checkpoint_path
 
 PREDICT_SECONDS = 120.0
 """How long a prediction may take, the first start of the process included, the wait for its turn not."""
@@ -200,7 +200,7 @@ class InferenceWorker:
         user: str = "",
         slot: Hashable = None,
     ) -> "Future[Answer]":
-        """As `predict`, without waiting; what is kept on disk is there at once. See `core.inference.turns.outcome`."""
+        """As `predict`, without waiting; what is kept on disk is there at once. See `core.inference.fair_queue.outcome`."""
         key = answer_key(run, which, image, options) if self._store else None
         kept = self._store.get(key) if self._store and key else None
         if kept is not None:
@@ -228,7 +228,7 @@ class InferenceWorker:
         return outcome(self._decoder.queue(user, BatchRequest(name, data)))
 
     def describe(self, model: ModelConfig, size: tuple[int, int], user: str = "") -> Anatomy:
-        """Describes a network in the process, see `core.models.describe`. Raises LabError when there is no such network."""
+        """Describes a network in the process, see `core.models.model_summary`. Raises LabError when there is no such network."""
         return outcome(self._networks.queue(user, DescribeRequest(model, size)))
 
     def layers(self, run: Path, which: Which = "best", user: str = "") -> Layers:

@@ -1,11 +1,11 @@
-"""The networks, by the table of `core.families`."""
+"""The networks, by the table of `core.models.families`."""
 
 import importlib
 
 from core.config import ModelConfig
 from core.errors import LabError
-from core.families import FAMILIES, REFERENCE
-from core.models.contract import SegmentationModel
+from core.models.base import SegmentationModel
+from core.models.families import FAMILIES, REFERENCE
 
 
 def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
@@ -19,7 +19,7 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
         LabError: the family or its encoder doesn't exist or doesn't fit; the message names ones that do.
     """
     if config.family == REFERENCE:
-        from core.models.reference import build
+        from core.models.transformers_models import build
 
         return build(config, classes)
     if config.family not in FAMILIES:

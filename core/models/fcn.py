@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from core.config import ModelConfig
-from core.models.contract import SegmentationModel
+from core.models.base import SegmentationModel
 from core.models.encoders import build_pyramid, normalization_of
-from core.models.pretrained import LoadReport, load_layers
+from core.models.load_weights import LoadReport, load_layers
 
 COARSEST = 32
 

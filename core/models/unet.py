@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from core.config import ModelConfig
-from core.families import PLAIN
-from core.models.contract import SegmentationModel
+from core.models.base import SegmentationModel
 from core.models.encoders import build_plain_vit, build_pyramid, is_plain_vit, normalization_of, patch_tokens
+from core.models.families import PLAIN
 
 DECODER_WIDTHS = (256, 128, 64, 32)
 """Of the path up over an encoder, from its deepest level on."""

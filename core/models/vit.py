@@ -11,7 +11,7 @@ from timm.models.vision_transformer import Block
 from torch import nn
 
 from core.config import ModelConfig
-from core.models.contract import SegmentationModel
+from core.models.base import SegmentationModel
 from core.models.encoders import build_plain_vit, normalization_of, patch_tokens
 
 PUP_WIDTH = 256

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from core.report.material import Material
 from core.report.phrases import text
+from core.report.report_data import Material
 from core.report.sections.architectures import architectures
 from core.report.sections.conclusions import conclusions
 from core.report.sections.introduction import introduction

@@ -10,16 +10,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from core.anatomy import Anatomy
 from core.errors import LabError
-from core.models.describe import describe
-from core.places import PROJECT, runs_folder
-from core.report.ladder import Ladder
-from core.report.material import COLORS, Group, Material, Subject, labels_of
-from core.report.panels import add_pictures
-from core.report.settings import ReportSettings
-from core.runs import Run, find_run, read_metrics, valid_rows
-from core.scorecards.card import (
+from core.evaluation.bootstrap import compare
+from core.evaluation.evaluate_run import make_card, make_robustness
+from core.evaluation.results import (
     FOLDER,
     CardSettings,
     RobustnessCard,
@@ -29,9 +23,16 @@ from core.scorecards.card import (
     read_card,
     read_facts,
 )
-from core.scorecards.freshness import is_stale
-from core.scorecards.making import make_card, make_robustness
-from core.scoring.bootstrap import compare
+from core.evaluation.staleness import is_stale
+from core.models.model_summary import describe
+from core.models.summary_types import Anatomy
+from core.paths import PROJECT, runs_folder
+from core.report.panels import add_pictures
+from core.report.progress import Ladder
+from core.report.report_data import COLORS, Group, Material, Subject, labels_of
+from core.report.settings import ReportSettings
+from core.runs.metrics_log import read_metrics, valid_rows
+from core.runs.store import Run, find_run
 from core.sweeps import Sweep, list_sweeps
 from core.sweeps.trials import read_trials
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from core.places import cache_folder
+from core.jobs.engine import Job, is_stopping, latest_job, start_job, stop_job
+from core.paths import cache_folder
+from core.report.saved_reports import new_id
 from core.report.settings import ReportSettings, checked_settings
-from core.report.shelf import new_id
-from core.runner.jobs import Job, is_stopping, latest_job, start_job, stop_job
 
 
 def jobs_folder() -> Path:

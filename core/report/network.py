@@ -8,8 +8,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 
-from core.anatomy import Anatomy
-from core.arrangement import LEFT, OCTAVE, PICTURE, Box, arrange, edges, route, size_words
+from core.models.diagram_layout import LEFT, OCTAVE, PICTURE, Box, arrange, edges, route, size_words
+from core.models.summary_types import Anatomy
 from core.report.figures import INK, QUIET, STYLE, WIDTH, drawing_of
 from core.report.structure import Drawing
 
@@ -106,7 +106,7 @@ def _label(axes: Axes, box: Box, words: str, points: float, row: int, color: str
 
 
 def _path(words: str) -> Path:
-    """A path of `core.arrangement.route`, which knows M, C and L."""
+    """A path of `core.models.diagram_layout.route`, which knows M, C and L."""
     corners: list[tuple[float, float]] = []
     codes: list[int] = []
     kinds = {"M": [Path.MOVETO], "L": [Path.LINETO], "C": [Path.CURVE4] * 3}

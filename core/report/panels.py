@@ -11,8 +11,8 @@ from core.data.frames import Frame
 from core.errors import LabError
 from core.inference.exports import OVERLAY_SHARE, png
 from core.inference.predictor import Predictor
-from core.report.ladder import Ladder
-from core.report.material import PERCENT, Group
+from core.report.progress import Ladder
+from core.report.report_data import PERCENT, Group
 from core.report.structure import Number, Picture, Text
 
 EXAMPLES = 3

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from core.report.material import COUNT, Form, Group, Subject
+from core.report.report_data import COUNT, Form, Group, Subject
 from core.report.structure import Cell, Cite, Number, Paragraph, Part, Text
 
 DASH = "–"

@@ -8,11 +8,11 @@ from core.errors import writing
 from core.report.contents import contents
 from core.report.gathering import gather
 from core.report.html import html_page
-from core.report.ladder import Ladder, Progress
 from core.report.latex import latex_archive
 from core.report.phrases import plain_words
+from core.report.progress import Ladder, Progress
+from core.report.saved_reports import Shelved, shelve
 from core.report.settings import ReportSettings, checked_settings
-from core.report.shelf import Shelved, shelve
 
 
 def write_report(

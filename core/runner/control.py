@@ -9,30 +9,28 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from core.cluster import ask_anew
+from core.auth import check_allowance, check_may_change, check_may_work, most_queued
 from core.config import EngineName, RunConfig, read_config
 from core.errors import LabError, writing
-from core.families import REFERENCE
-from core.people import check_allowance, check_may_change, check_may_work, most_queued
-from core.runner import local, slurm
-from core.runner.endings import KILLED, end_of
-from core.runner.limits import check_may_ask
+from core.models.families import REFERENCE
+from core.runner import local
+from core.runner.device_lock import deciding
+from core.runner.exit_reasons import KILLED, end_of
 from core.runner.local import STOP_SECONDS
-from core.runner.slots import deciding
-from core.runs import (
+from core.runner.quotas import check_may_ask
+from core.runner.slurm import engine as slurm
+from core.runs.notes import Notes
+from core.runs.status import (
     ACTIVE_STATES,
-    Notes,
     Request,
-    Run,
     clear_request,
-    create_run,
-    list_active,
-    read_run,
     read_status,
     request_pause,
     request_stop,
     update_status,
 )
+from core.runs.store import Run, create_run, list_active, read_run
+from core.squeue import ask_anew
 
 ENGINES: dict[EngineName, ModuleType] = {"local": local, "slurm": slurm}
 

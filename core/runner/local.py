@@ -10,11 +10,12 @@ from pathlib import Path
 
 import psutil
 
+from core.auth import check_may_change
 from core.errors import LabError, writing
-from core.people import check_may_change
-from core.runner.detached import start_detached
-from core.runner.slots import deciding, devices_for
-from core.runs import ACTIVE_STATES, Run, Status, list_active, read_run, update_status
+from core.processes import start_detached
+from core.runner.device_lock import deciding, devices_for
+from core.runs.status import ACTIVE_STATES, Status, update_status
+from core.runs.store import Run, list_active, read_run
 
 SUPERVISOR = (sys.executable, "-m", "core.runner.supervisor")
 """The command that supervises; the run's folder follows."""

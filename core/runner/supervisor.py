@@ -10,12 +10,14 @@ import sys
 import time
 from pathlib import Path
 
-from core.places import PROJECT
-from core.runner.endings import end_of
+from core.paths import PROJECT
+from core.processes import ProcessId
+from core.runner.device_lock import SLOTS, Slot, deciding
+from core.runner.exit_reasons import end_of
 from core.runner.local import devices_of, runs_before
-from core.runner.slots import SLOTS, Slot, deciding
 from core.runner.trainer import trainer_command
-from core.runs import ACTIVE_STATES, ProcessId, read_run, read_status, update_status
+from core.runs.status import ACTIVE_STATES, read_status, update_status
+from core.runs.store import read_run
 
 PATIENCE = 0.2
 """Seconds between two looks of the first in the queue; everyone waits as much longer for each run that goes first."""

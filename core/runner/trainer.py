@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 
-from core.runs import Run
+from core.runs.store import Run
 
 TRAINER = ("-u", "-m", "core.training")
 """What Python is asked to train with; the run's folder follows."""

@@ -21,11 +21,13 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from core import runner
+from core.auth import TooManyError, person, read_owner, set_source
 from core.config import RunConfig
 from core.errors import LabError
-from core.people import TooManyError, person, read_owner, set_source
-from core.runner.slots import SLOTS, Slot
-from core.runs import ProcessId, best_miou, list_runs, read_run, requested
+from core.processes import ProcessId
+from core.runner.device_lock import SLOTS, Slot
+from core.runs.status import requested
+from core.runs.store import best_miou, list_runs, read_run
 from core.sweeps.space import survivors
 from core.sweeps.sweep import Sweep, read_sweep, update_status
 from core.sweeps.trials import ERROR, RUNS, open_study, sampler_of, suggest, trial_of

@@ -24,15 +24,16 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from core.auth import check_allowance, check_may_change, check_may_work, most_queued, read_owner, write_owner
 from core.data.dataset import open_dataset
 from core.errors import LabError, writing
-from core.people import check_allowance, check_may_change, check_may_work, most_queued, read_owner, write_owner
-from core.runner.detached import start_detached
-from core.runner.limits import check_may_ask
-from core.runner.slots import deciding
-from core.runs import ProcessId, clear_request, request_stop, requested, write_atomically
+from core.files import write_atomically
+from core.models.weights_source import find_weights
+from core.processes import ProcessId, start_detached
+from core.runner.device_lock import deciding
+from core.runner.quotas import check_may_ask
+from core.runs.status import clear_request, request_stop, requested
 from core.sweeps.space import Round, SweepConfig, read_spec
-from core.weights import find_weights
 
 SWEEPS = ".sweeps"
 """The folder of the sweeps, in the folder of the runs: the list of runs passes over it."""

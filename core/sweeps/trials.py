@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from core.errors import LabError
-from core.runs import read_status
+from core.runs.status import read_status
 from core.sweeps.space import MOST_TRIALS, Range, SweepConfig, Value
 from core.sweeps.sweep import Sweep
 

@@ -15,9 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.errors import LabError
-from core.runner.jobs import NICENESS
-from core.runner.slots import Slot
-from core.runs import Run, read_metrics, read_run, valid_rows
+from core.jobs.engine import NICENESS
+from core.runner.device_lock import Slot
+from core.runs.metrics_log import read_metrics, valid_rows
+from core.runs.store import Run, read_run
 from core.tracking.points import points_of
 from core.tracking.start import PATIENCE
 from core.tracking.tracker import (

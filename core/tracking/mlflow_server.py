@@ -12,7 +12,7 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient
 
-from core.runs import Run
+from core.runs.store import Run
 from core.tracking.points import Point
 from core.tracking.tracker import Progress, Tracker, TrackerError
 

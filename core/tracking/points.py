@@ -30,7 +30,7 @@ def points_of(rows: Iterable[dict[str, Any]], classes: Sequence[str], started: f
     """The points of some rows of a metrics.jsonl, in their order.
 
     Args:
-        rows: as `core.runs.read_metrics` gives them; what is no number in them is left out.
+        rows: as `core.runs.metrics_log.read_metrics` gives them; what is no number in them is left out.
         classes: names of the classes, in the order of an eval row's IoUs.
         started: when the run began, seconds since 1970; rows count minutes from there.
     """

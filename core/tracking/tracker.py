@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from core.config import TrackingConfig
 from core.errors import LabError
 from core.extras import EXTRAS, check_extra
-from core.runs import Run, write_atomically
+from core.files import write_atomically
+from core.runs.store import Run
 from core.tracking.points import Point
 
 TrackerName = Literal["tensorboard", "mlflow", "wandb"]

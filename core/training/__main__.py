@@ -21,11 +21,13 @@ from tqdm import tqdm
 
 from core.config import RunConfig, read_config
 from core.errors import DivergedError, LabError
+from core.processes import ProcessId
+from core.runner.device_lock import SLOTS, TRAINER_LOCK, Slot
 from core.runner.local import devices_of
-from core.runner.slots import SLOTS, TRAINER_LOCK, Slot
-from core.runs import Failure, ProcessId, clear_request, read_run, read_status, update_status
+from core.runs.status import Failure, clear_request, read_status, update_status
+from core.runs.store import read_run
 from core.tracking.start import start_trackers
-from core.training.memory import keep_freed_memory
+from core.training.malloc import keep_freed_memory
 
 USER_ERROR = 42
 REPORT_SECONDS = 0.5

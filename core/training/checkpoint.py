@@ -25,8 +25,8 @@ from core.config import RunConfig, read_config
 from core.errors import LabError
 from core.labels import LabelSpace
 from core.models import SegmentationModel
-from core.runs import Which, checkpoint_path
-from core.training.averaging import WeightAverage
+from core.runs.store import Which, checkpoint_path
+from core.training.ema import WeightAverage
 
 
 @dataclass(frozen=True)

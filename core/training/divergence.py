@@ -9,8 +9,8 @@ from torch import nn
 from core.config import TrainingConfig
 from core.errors import DivergedError
 from core.hardware import Hardware
-from core.runs import MetricsLog
-from core.training.evaluation import to_device
+from core.runs.metrics_log import MetricsLog
+from core.training.evaluate import to_device
 from core.training.losses import SummedLoss
 
 

@@ -17,8 +17,9 @@ from core.data.loaders import (
     build_loader,
     part_of,
 )
-from core.runs import MetricsLog, checkpoint_path, evaluations, minutes_trained, read_metrics, requested
-from core.training.averaging import WeightAverage
+from core.runs.metrics_log import MetricsLog, evaluations, minutes_trained, read_metrics
+from core.runs.status import requested
+from core.runs.store import checkpoint_path
 from core.training.checkpoint import (
     TrainingState,
     load_average,
@@ -27,18 +28,19 @@ from core.training.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from core.training.distributed import Team, join_team
 from core.training.divergence import DivergenceWatch
-from core.training.evaluation import Evaluation, evaluate
+from core.training.ema import WeightAverage
+from core.training.evaluate import Evaluation, evaluate
 from core.training.optimizer import build_optimizer
-from core.training.preparation import prepare
 from core.training.progress import Pace, check_loss, eval_row, has_stalled, train_row
 from core.training.schedule import rate_share
+from core.training.setup import prepare
 from core.training.step import step_seed, train_step
-from core.training.team import Team, join_team
 from core.training.usage import Usage
 
 Report = Callable[..., None]
-"""Called with fields of `core.runs.Status` that changed: phase, step, steps_total, seconds_left."""
+"""Called with fields of `core.runs.status.Status` that changed: phase, step, steps_total, seconds_left."""
 
 
 class _StopAsked(BaseException):

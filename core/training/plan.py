@@ -12,7 +12,7 @@ from typing import Any, Literal
 from core.config import TrainingConfig
 from core.errors import LabError
 from core.labels import Color
-from core.runs import read_plan, write_plan
+from core.runs.store import read_plan, write_plan
 
 CURVE_POINTS = 1000
 """Train rows that a run writes at most, about: more than a plot can show slows the page and says nothing."""

@@ -10,7 +10,7 @@ import torch
 
 from core.data.loaders import epoch_of_step
 from core.errors import DivergedError
-from core.training.evaluation import Evaluation
+from core.training.evaluate import Evaluation
 from core.training.plan import Plan
 
 

@@ -12,10 +12,10 @@ from core.config import RunConfig, TrainingConfig
 from core.data.loaders import KeyedBatches, TrainingCrops, build_loader, part_of
 from core.hardware import Hardware
 from core.models import SegmentationModel
-from core.training.evaluation import to_device
+from core.training.distributed import Team
+from core.training.evaluate import to_device
 from core.training.losses import SummedLoss
 from core.training.optimizer import build_optimizer
-from core.training.team import Team
 
 MEASURED_STEPS = 8
 MEASURED_SECONDS = 4.0

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import torch
 
-from core.cores import available_cores
+from core.processes import available_cores
 from core.training.progress import Pace
 
 CGROUP = Path("/sys/fs/cgroup")

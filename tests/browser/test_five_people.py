@@ -18,9 +18,12 @@ import psutil
 import pytest
 from PIL import Image
 
-from core.data.streets import draw_scene
 from core.inference.predictor import Predictor
-from core.runs import MetricsLog, ProcessId, create_run, read_run, update_status
+from core.processes import ProcessId
+from core.runs.metrics_log import MetricsLog
+from core.runs.status import update_status
+from core.runs.store import create_run, read_run
+from core.synthetic import draw_scene
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

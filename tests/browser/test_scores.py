@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from core.runs import read_run
-from core.scorecards.card import CardSettings
-from core.scorecards.making import make_card
+from core.evaluation.evaluate_run import make_card
+from core.evaluation.results import CardSettings
+from core.runs.store import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = 19

@@ -11,11 +11,11 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app.widgets import plain
+from core.auth import Person, at_the_shell, set_source
 from core.config import DatasetConfig
 from core.data.dataset import open_dataset
 from core.data.statistics import count_frames
 from core.labels import CITYSCAPES_LABELS
-from core.people import Person, at_the_shell, set_source
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = {"height": 64, "width": 128}
@@ -306,7 +306,7 @@ def test_six_crops_are_drawn_and_outlined_in_the_frame(places) -> None:
 def test_the_crops_are_those_that_a_training_draws(places) -> None:
     from app.services import media
     from core.config import TrainingConfig
-    from core.data.augment import Augmentation
+    from core.data.transforms import Augmentation
 
     app = opened(crops_open=True, augmentation={"crop_height": 32, "crop_width": 64, "flip": True})
     dataset = open_dataset(DatasetConfig(**SIZE))

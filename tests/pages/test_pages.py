@@ -11,7 +11,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.config import RunConfig
-from core.runs import create_run, update_status
+from core.runs.status import update_status
+from core.runs.store import create_run
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["home", "data", "models", "train", "runs", "compare", "inspect", "look"]
@@ -137,7 +138,7 @@ def test_the_train_form_offers_every_family_and_says_where_weights_come_from(pla
 
 def test_training_from_the_form_makes_a_run(places, tiny_config: Callable[..., RunConfig], wait_until) -> None:
     from core import runner
-    from core.runs import list_runs, read_run
+    from core.runs.store import list_runs, read_run
 
     app = opened("train")
     app.segmented_control(key="preset").set_value("full").run()

@@ -8,10 +8,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.errors import LabError
+from core.jobs.engine import Job
 from core.report import jobs
+from core.report.saved_reports import delete_report
 from core.report.settings import SECTIONS
-from core.report.shelf import delete_report
-from core.runner.jobs import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "20260101-000001-unet-aaaa"
@@ -108,8 +108,8 @@ def test_a_writing_is_shown_stopped_and_its_failure_said(shelf, places, monkeypa
     import os
     import time
 
-    from core.runner import jobs as all_jobs
-    from core.runs import ProcessId
+    from core.jobs import engine as all_jobs
+    from core.processes import ProcessId
 
     folder = jobs.jobs_folder()
     folder.mkdir(parents=True)

@@ -11,8 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from core import runner
 from core.config import RunConfig
-from core.runner.slots import Slot
-from core.runs import Notes, ProcessId, create_run, list_runs, read_notes, read_run, update_status, write_notes
+from core.processes import ProcessId
+from core.runner.device_lock import Slot
+from core.runs.notes import Notes, read_notes, write_notes
+from core.runs.status import update_status
+from core.runs.store import create_run, list_runs, read_run
 from tests.pages.test_pages import opened, words
 
 

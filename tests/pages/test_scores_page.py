@@ -13,13 +13,14 @@ from streamlit.testing.v1 import AppTest
 
 from app.leaderboard import ceiling_words
 from core.config import read_config
-from core.runner.jobs import Job
-from core.runs import ProcessId, read_run
-from core.scorecards import jobs as scoring_jobs
-from core.scorecards.archives import list_archives
-from core.scorecards.card import CardSettings, list_cards, read_card
-from core.scorecards.making import make_card, make_robustness
-from core.scorecards.submitting import make_submission
+from core.evaluation import jobs as scoring_jobs
+from core.evaluation.evaluate_run import make_card, make_robustness
+from core.evaluation.make_submission import make_submission
+from core.evaluation.results import CardSettings, list_cards, read_card
+from core.evaluation.submission_archives import list_archives
+from core.jobs.engine import Job
+from core.processes import ProcessId
+from core.runs.store import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import runner
-from core.runs import ProcessId, create_run, list_runs, read_run
+from core.processes import ProcessId
+from core.runs.store import create_run, list_runs, read_run
 from core.sweeps import driver, list_sweeps, read_spec, read_sweep, start_sweep
 from core.sweeps import sweep as sweep_module
 from core.sweeps.driver import QueuedRuns, StopAsked, drive

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.auth import Person, at_the_shell, set_source
 from core.config import DatasetConfig, RunnerConfig, TrackingConfig, TrainingConfig
-from core.people import Person, at_the_shell, set_source
-from core.places import PROJECT
+from core.paths import PROJECT
 
 UNSEEN = {"layer_decay"}
 """Fields that belong to one family, and stand on its card."""

@@ -10,8 +10,8 @@ from core.config import read_config
 from core.data.cityscapes import LABEL_FOLDERS, Kind, has_layout, list_frames, pair_frames, splits_of
 from core.data.class_table import find_class_table
 from core.data.dataset import Dataset, label_space_of, spread
-from core.data.doctor import diagnosis
-from core.data.doctor.diagnosis import Case
+from core.data.doctor import causes as diagnosis
+from core.data.doctor.causes import Case
 from core.data.doctor.findings import Finding, Layout, Report, about_files, plain, relative, worst_first
 from core.data.doctor.survey import FrameFacts, as_colors, survey
 from core.data.folder import explain_no_pairs, pair_folder
@@ -46,7 +46,7 @@ def examine(
     """Examines a folder: what is wrong with it is in the report, and nothing is raised or written.
 
     Args:
-        root: the folder, checked by `core.places.resolve_data_root`; its layout is recognised.
+        root: the folder, checked by `core.paths.resolve_data_root`; its layout is recognised.
         classes: as `DatasetConfig.classes`.
         val_share: as `DatasetConfig.val_share`.
         progress: called in the caller's thread after each frame.

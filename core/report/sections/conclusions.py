@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from core.report.material import COUNT, Form, Group, Material, Subject, each_once, escaped, listed
+from core.evaluation.bootstrap import ENOUGH
 from core.report.phrases import derived, joined, plural, text
+from core.report.report_data import COUNT, Form, Group, Material, Subject, each_once, escaped, listed
 from core.report.sections.introduction import rare_classes
 from core.report.sections.methodology import steps_done
 from core.report.sections.results import (
@@ -19,7 +20,6 @@ from core.report.sections.results import (
     worst_confusions,
 )
 from core.report.structure import Block, Number, Paragraph, Section, Text
-from core.scoring.bootstrap import ENOUGH
 
 PERCENT = Form(100, 1, "%")
 SPREAD = Form(100, 1)

@@ -2,8 +2,8 @@
 
 from core.labels import CITYSCAPES_19
 from core.report.figures import shares_figure
-from core.report.material import COUNT, PERCENT, Form, Group, Material, Subject, listed
 from core.report.phrases import cite, joined, note, paragraph, plural, text, words_cell
+from core.report.report_data import COUNT, PERCENT, Form, Group, Material, Subject, listed
 from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table, Text
 
 OFFICIAL = {"train": 2975, "val": 500}

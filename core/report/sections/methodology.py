@@ -1,7 +1,7 @@
 """Methodology: what was done to train and to score, with every value that was really used and none that wasn't."""
 
 from core.config import RunConfig
-from core.report.material import COUNT, Form, Material, Subject, listed
+from core.evaluation.bootstrap import ENOUGH
 from core.report.phrases import (
     DASH,
     by_value,
@@ -18,9 +18,9 @@ from core.report.phrases import (
     text,
     words_cell,
 )
+from core.report.report_data import COUNT, Form, Material, Subject, listed
 from core.report.structure import Block, Cell, Number, Part, Section, Table, Text
 from core.report.used import used_settings
-from core.scoring.bootstrap import ENOUGH
 from core.sweeps import Sweep
 from core.sweeps.space import Range
 from core.training.schedule import PRETRAINED_VIT

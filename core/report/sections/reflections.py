@@ -1,6 +1,6 @@
 """Reflections: headings for the author, with what might be said under each."""
 
-from core.report.material import Material
+from core.report.report_data import Material
 from core.report.structure import Blank, Section
 
 

@@ -4,8 +4,8 @@ import math
 import shlex
 
 from core.config import RunConfig
-from core.report.material import Material, Subject
 from core.report.phrases import cell, note, paragraph, text, words_cell
+from core.report.report_data import Material, Subject
 from core.report.structure import Block, Cell, Code, Commands, Section, Table
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from core.evaluation.bootstrap import ENOUGH
 from core.report.figures import (
     bars_figure,
     confusion_figure,
@@ -13,7 +14,6 @@ from core.report.figures import (
     reliability_figure,
     robustness_figure,
 )
-from core.report.material import COUNT, PERCENT, SHARE, Form, Group, Material, Subject, each_once, escaped, listed
 from core.report.phrases import (
     by_value,
     cell,
@@ -27,10 +27,10 @@ from core.report.phrases import (
     with_best_in_columns,
     words_cell,
 )
+from core.report.report_data import COUNT, PERCENT, SHARE, Form, Group, Material, Subject, each_once, escaped, listed
 from core.report.sections.methodology import minutes_of
 from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table, Text
 from core.report.used import used_settings
-from core.scoring.bootstrap import ENOUGH
 
 MOST_CONFUSIONS = 5
 LOSS = ("loss", "class_weights", "added_loss", "added_loss_weight", "label_smoothing")

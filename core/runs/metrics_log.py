@@ -1,0 +1,85 @@
+"""metrics.jsonl of a run folder: rows appended by the trainer, read by everyone else while it grows."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+class MetricsLog:
+    """Appends rows to metrics.jsonl. A torn last line, left by a crash, is cut off first, else the next row would be lost too."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path / "metrics.jsonl", "ab")  # noqa: SIM115 - stays open as long as the log
+        _cut_torn_tail(path / "metrics.jsonl")
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Writes one row and hands it to the operating system. Values that are not numbers (NaN, infinity) become null."""
+        clean = {
+            name: None if isinstance(value, float) and value - value != 0 else value for name, value in row.items()
+        }
+        self._file.write(json.dumps(clean, allow_nan=False).encode() + b"\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Makes the rows durable and closes the file."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def read_metrics(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """The rows after a byte offset and the offset to ask for next. Only lines that end in a newline count."""
+    try:
+        with open(path / "metrics.jsonl", "rb") as file:
+            file.seek(max(0, offset))
+            data = file.read()
+    except OSError:
+        return [], 0
+    complete = data[: data.rfind(b"\n") + 1]
+    rows = []
+    for line in complete.splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            rows.append(row)
+    return rows, max(0, offset) + len(complete)
+
+
+def valid_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without those that a resume made void: it went back to a checkpoint, and steps after that were done again."""
+    kept: list[dict[str, Any]] = []
+    for row in rows:
+        if row.get("kind") == "resume":
+            kept = [old for old in kept if old["step"] <= row["step"]]
+        else:
+            kept.append(row)
+    return kept
+
+
+def minutes_trained(path: Path) -> float:
+    """Minutes that a run had trained when it wrote the last row that still counts, breaks left out; 0 where it wrote none."""
+    rows = valid_rows(read_metrics(path)[0])
+    return next((row["minutes"] for row in reversed(rows) if isinstance(row.get("minutes"), int | float)), 0.0)
+
+
+def evaluations(path: Path) -> list[dict[str, Any]]:
+    """The evaluation rows of a run, oldest first."""
+    return [row for row in valid_rows(read_metrics(path)[0]) if row.get("kind") == "eval"]
+
+
+def _cut_torn_tail(path: Path) -> None:
+    with open(path, "rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        position = size
+        while position > 0:
+            start = max(0, position - 4096)
+            file.seek(start)
+            newline = file.read(position - start).rfind(b"\n")
+            if newline >= 0:
+                position = start + newline + 1
+                break
+            position = start
+        if position < size:
+            file.truncate(position)

@@ -1,0 +1,65 @@
+"""The steps of a learning-rate range test, on the run's own crops, network, first weights and optimizer."""
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import numpy as np
+
+from core.config import RunConfig
+from core.data.statistics import count_classes
+from core.training.losses import class_weights
+from core.training.optimizer import build_optimizer
+from core.training.probe.lr_finder import HIGHEST, LOWEST, STEPS, RatePoint
+from core.training.probe.probe import open_drawn, open_trial
+from core.training.probe.probe_process import Line, answer
+from core.training.setup import load_start
+
+SMOOTHING = 0.8
+"""What each step leaves of the moving mean of the losses."""
+
+DIVERGED = 4.0
+"""The test ends where the smoothed loss is so many times its best."""
+
+
+def climb(config: RunConfig, steps: int = STEPS) -> Iterator[RatePoint]:
+    """Trains for some steps with a rate that grows by the same factor with each, until the loss bursts.
+
+    Args:
+        config: of the run; its own learning rate and schedule aren't read.
+        steps: from the lowest rate to the highest, at least two.
+
+    Raises:
+        LabError: the run couldn't start at all.
+    """
+    dataset = open_drawn(config)
+    pixels = count_classes(dataset, dataset.train).pixels
+    trial = open_trial(config, np.maximum(pixels, 1), class_weights(pixels, config.training.class_weights))
+    source = load_start(trial.model, config, lambda _phase: None)
+    trial.optimizer = build_optimizer(trial.model, config, source.pretrained)
+    sum_, mass, best = 0.0, 0.0, math.inf
+    for number, batch in enumerate(trial.load(steps)):
+        rate = LOWEST * (HIGHEST / LOWEST) ** (number / (steps - 1))
+        for group in trial.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * rate / config.training.learning_rate
+        loss = trial.step(batch)
+        if loss is None:
+            continue
+        if not math.isfinite(loss):
+            return
+        sum_ = SMOOTHING * sum_ + (1 - SMOOTHING) * loss
+        mass = SMOOTHING * mass + 1 - SMOOTHING
+        smoothed = sum_ / mass
+        yield RatePoint(rate, loss, smoothed)
+        best = min(best, smoothed)
+        if smoothed > DIVERGED * best:
+            return
+
+
+def _work(config: RunConfig) -> Iterator[Line]:
+    return (asdict(point) for point in climb(config))
+
+
+if __name__ == "__main__":
+    sys.exit(answer(_work))
