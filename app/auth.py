@@ -17,14 +17,14 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
 
 from app.widgets import failed_state
-from core.auth import THE_LAB, Person, person
+from core.auth import SYSTEM_USER, User, build_user
 from core.errors import LabError
 from core.extras import check_extra
 
 COOKIE = "_streamlit_user"
 WANTED = "lab-wanted"
 """Where a browser's tab keeps the address that was asked for before signing in."""
-NOBODY = Person("nobody", "nobody")
+ANONYMOUS = User("nobody", "nobody")
 """Whoever has a session and is not signed in where one must be; owns nothing."""
 
 
@@ -58,11 +58,11 @@ def check_sign_in() -> None:
         )
 
 
-def signed_in() -> Person:
+def signed_in() -> User:
     """Who looks at the page that is being drawn; the lab where nobody must sign in, and for the server's own threads."""
     if not must_sign_in() or get_script_run_ctx(suppress_warning=True) is None:
-        return THE_LAB
-    return person_of(st.user.to_dict()) if has_signed_in() else NOBODY
+        return SYSTEM_USER
+    return user_of_claims(st.user.to_dict()) if has_signed_in() else ANONYMOUS
 
 
 def has_signed_in() -> bool:
@@ -128,7 +128,7 @@ def go_where_the_link_led() -> None:
     )
 
 
-def refuse_strangers(request: Request) -> Response | None:
+def require_sign_in(request: Request) -> Response | None:
     """The answer to a route's visitor who is not signed in where one must be, or None."""
     if not must_sign_in():
         return None
@@ -137,9 +137,9 @@ def refuse_strangers(request: Request) -> Response | None:
     return JSONResponse({"error": "Sign in to the lab first."}, status_code=401, headers={"Cache-Control": "no-store"})
 
 
-def asks(request: Request) -> Person:
-    """Who asks a route, of those whom `refuse_strangers` lets in."""
-    return person_of(_claims(request)) if must_sign_in() else THE_LAB
+def asks(request: Request) -> User:
+    """Who asks a route, of those whom `require_sign_in` lets in."""
+    return user_of_claims(_claims(request)) if must_sign_in() else SYSTEM_USER
 
 
 def _claims(request: Request) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _claims(request: Request) -> dict[str, Any]:
         return {}
 
 
-def person_of(claims: Mapping[str, Any]) -> Person:
+def user_of_claims(claims: Mapping[str, Any]) -> User:
     """Who signed in, by e-mail address where the provider has checked it; else by the name that is the provider's own.
 
     Anyone can write another's address into an account that nobody checks. Where a provider says nothing of that, secrets.toml can:
@@ -160,4 +160,4 @@ def person_of(claims: Mapping[str, Any]) -> Person:
     if checked is None:
         checked = _auth().get(claims.get("provider"), _auth()).get("trust_email")
     known_as = email if email and checked is True else f"{claims.get('iss')}|{claims.get('sub')}"
-    return person(str(known_as), str(claims.get("name") or email or ""))
+    return build_user(str(known_as), str(claims.get("name") or email or ""))

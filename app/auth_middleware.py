@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.auth import asks, refuse_strangers
+from app.auth import asks, require_sign_in
 from app.services import count_upload
 from core.errors import LabError
 
@@ -15,7 +15,7 @@ UPLOADS = "/_stcore/upload_file/"
 GUARDED = (UPLOADS, "/media/")
 
 
-class Door:
+class AuthMiddleware:
     """ASGI middleware: strangers neither send nor get files, and nobody sends more than `SEGLAB_MOST_UPLOADS` an hour.
 
     What is refused has not been read.
@@ -33,7 +33,7 @@ def _refuse(request: Request) -> Response | None:
     path = request.scope["path"]  # as the routes see it: a lab may stand below another address
     if not any(guarded in path for guarded in GUARDED):
         return None
-    refused = refuse_strangers(request)
+    refused = require_sign_in(request)
     if refused is None and request.method == "PUT" and UPLOADS in path:
         try:
             count_upload(asks(request))

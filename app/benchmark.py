@@ -13,7 +13,7 @@ from core.evaluation.submission_archives import SPLITS, list_archives
 from core.inference.prediction_cache import checkpoint_digest
 from core.labels import CITYSCAPES_19
 
-LARGEST_DOWNLOAD = 200e6
+MAX_DOWNLOAD = 200e6
 """Bytes of an archive that a browser is still offered; larger ones are named by their path alone."""
 
 
@@ -65,7 +65,7 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
             f"{made}.{stale}"
         )
         st.code(str(path), language=None)
-        if archive.size < LARGEST_DOWNLOAD:
+        if archive.size < MAX_DOWNLOAD:
             st.download_button(
                 "Download",
                 path.read_bytes,

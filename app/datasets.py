@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app.widgets import empty_state
-from core.auth import check_may_work
+from core.auth import require_write
 from core.config import DatasetConfig, read_config
 from core.data import cityscapes
 from core.data.dataset import (
@@ -155,7 +155,7 @@ def draw_streets() -> None:
     """Draws the street scenes with a progress bar, unless they are there. Raises LabError where the one who is asking may only look."""
     if streets_are_there():
         return
-    check_may_work()
+    require_write()
     from core.synthetic import write_streets
 
     bar = st.progress(0.0, "Drawing street scenes")
@@ -196,7 +196,7 @@ def _find(config_json: str) -> Found:
     space = label_space_of(config, root)
     splits: dict[str, tuple[Frame, ...]] = {}
     if config.name == "folder":
-        pairs = pair_folder(root, config.val_share)
+        pairs = pair_folder(root, config.val_fraction)
         for split in ("train", "val", "test"):
             splits[split] = tuple(frame for frame in pairs.frames if frame.split == split)
         splits[UNLABELLED] = pairs.unlabelled

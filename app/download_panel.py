@@ -31,19 +31,19 @@ def _progress(job_id: str) -> None:
     job = latest_job(jobs_folder())
     if job is None or not job.is_active:
         st.rerun()
-    facts = [job.what]
+    metadata = [job.what]
     if job.total:
-        facts.append(f"{_size_words(job.done)} of {_size_words(job.total)}")
+        metadata.append(f"{_size_words(job.done)} of {_size_words(job.total)}")
     if job.seconds_left is not None:
-        facts.append(f"about {time_words(job.seconds_left)} left")
-    st.progress(job.share, plain(" · ".join(facts)))
+        metadata.append(f"about {time_words(job.seconds_left)} left")
+    st.progress(job.share, plain(" · ".join(metadata)))
     st.caption(f"Into {plain(job.asked['folder'])}. This goes on when you close the tab.")
     if may_change(job.owner):
-        asked = is_stopping(jobs_folder(), job)
+        request = is_stopping(jobs_folder(), job)
         st.button(
-            "Stopping" if asked else "Stop",
+            "Stopping" if request else "Stop",
             key="getting-stop",
-            disabled=asked,
+            disabled=request,
             icon=":material/stop:",
             on_click=stop_job,
             args=(jobs_folder(), job),
@@ -98,20 +98,20 @@ def _form(last: Job | None) -> None:
 
 def _submit() -> None:
     """Starts what the form says. As a callback it can empty the password's box, so that the session doesn't keep it."""
-    said = st.session_state
-    password = said["getting-password"]
-    said["getting-password"] = ""
+    text = st.session_state
+    password = text["getting-password"]
+    text["getting-password"] = ""
     try:
         start_getting(
-            [name for name in PACKAGES if said[f"getting-{name}"]],
-            said["getting-folder"],
-            said["getting-username"],
+            [name for name in PACKAGES if text[f"getting-{name}"]],
+            text["getting-folder"],
+            text["getting-username"],
             password,
         )
     except LabError as error:
-        said["getting-error"] = str(error)
+        text["getting-error"] = str(error)
     except OSError as error:
-        said["getting-error"] = f"The download can't be started: {error.strerror}. Free some space, and try again."
+        text["getting-error"] = f"The download can't be started: {error.strerror}. Free some space, and try again."
 
 
 def _size_words(size: int) -> str:

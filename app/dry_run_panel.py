@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
-from app.figures import ACCENT, rate_test_figure
+from app.figures import ACCENT, lr_finder_figure
 from app.widgets import failed_state, plain, time_words
 from core.config import RunConfig
 from core.errors import LabError
-from core.training.probe.dry_run import Rehearsal, Remedy, gigabytes, rehearse, remedy_words
-from core.training.probe.lr_finder import STEPS, RatePoint, rate_test, suggest_rate
+from core.training.probe.dry_run import DryRun, SuggestedChange, change_text, dry_run, gigabytes
+from core.training.probe.lr_finder import STEPS, LrPoint, find_lr, suggest_lr
 
 DRAWN_EVERY = 3
 """Steps of the range test between two drawings."""
@@ -19,7 +19,7 @@ COLOR = f"rgb{ACCENT}"
 """The lab's accent, as CSS."""
 
 
-def rehearsal_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Remedy]:
+def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, SuggestedChange]:
     """A button that rehearses some runs, what was found of each, and a button for every change that would mend something.
 
     What was found stays until a config changes. Each rehearsal is a process of its own, one after the other.
@@ -32,8 +32,8 @@ def rehearsal_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Remedy]
         The changes that were taken by the click of this very script run, by the number of the run; also kept in
         `st.session_state["remedies"]` until whoever applies them takes them out.
     """
-    found: dict[str, Rehearsal | str] = st.session_state.setdefault(f"{key}-found", {})
-    asked = [config.model_dump_json() for config in configs]
+    result: dict[str, DryRun | str] = st.session_state.setdefault(f"{key}-found", {})
+    request = [config.model_dump_json() for config in configs]
     if st.button(
         "Rehearse",
         icon=":material/timer:",
@@ -41,36 +41,36 @@ def rehearsal_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Remedy]
         disabled=not configs,
         key=f"{key}-start",
     ):
-        found.clear()
-        for config, name in zip(configs, asked, strict=True):
+        result.clear()
+        for config, name in zip(configs, request, strict=True):
             with st.spinner(f"Rehearsing {config.model.title}"):
                 try:
-                    found[name] = rehearse(config)
+                    result[name] = dry_run(config)
                 except LabError as error:
-                    found[name] = str(error)
-    shown = [(number, configs[number], found[name]) for number, name in enumerate(asked) if name in found]
-    rows = [(config.model.title, answer) for _, config, answer in shown if isinstance(answer, Rehearsal)]
+                    result[name] = str(error)
+    shown = [(index, configs[index], result[name]) for index, name in enumerate(request) if name in result]
+    rows = [(config.model.title, answer) for _, config, answer in shown if isinstance(answer, DryRun)]
     if rows:
         st.html(_table(rows))
         st.caption("Measured with random weights, beside whatever else this machine is doing now.")
-    taken: dict[int, Remedy] = {}
+    taken: dict[int, SuggestedChange] = {}
     for number, config, answer in shown:
         if isinstance(answer, str):
             failed_state(f"{config.model.title}: {answer}")
             continue
-        for place, problem in enumerate(answer.problems):
+        for index, problem in enumerate(answer.problems):
             st.warning(plain(f"{config.model.title}: {problem.sentence}"), icon=":material/warning:")
-            if problem.remedy and st.button(
-                f"Take {remedy_words(problem.remedy)}",
-                key=f"{key}-take-{number}-{place}",
+            if problem.suggested_change and st.button(
+                f"Take {change_text(problem.suggested_change)}",
+                key=f"{key}-take-{number}-{index}",
                 on_click=_take,
-                args=(number, problem.remedy),
+                args=(number, problem.suggested_change),
             ):
-                taken[number] = problem.remedy
+                taken[number] = problem.suggested_change
     return taken
 
 
-def rate_test_panel(config: RunConfig, key: str) -> float | None:
+def lr_finder_panel(config: RunConfig, key: str) -> float | None:
     """A button that runs the learning-rate range test, its curve as it grows, and a button that takes what it suggests.
 
     Args:
@@ -95,16 +95,16 @@ def rate_test_panel(config: RunConfig, key: str) -> float | None:
         st.session_state.pop(f"{key}-curve", None)
         try:
             with st.spinner(f"The learning rate of {config.model.title} climbs"):
-                points = _draw(rate_test(config), place, key)
+                points = _draw(find_lr(config), place, key)
             st.session_state[f"{key}-curve"] = (same, points)
         except LabError as error:
             failed_state(error)
     named, points = st.session_state.get(f"{key}-curve", ("", []))
     if named != same:
         return None
-    suggestion = suggest_rate(points)
+    suggestion = suggest_lr(points)
     place.plotly_chart(
-        rate_test_figure(points, suggestion.rate, COLOR), key=f"{key}-figure", config={"displayModeBar": False}
+        lr_finder_figure(points, suggestion.rate, COLOR), key=f"{key}-figure", config={"displayModeBar": False}
     )
     st.caption(suggestion.sentence)
     if suggestion.rate is not None and st.button(
@@ -117,25 +117,25 @@ def rate_test_panel(config: RunConfig, key: str) -> float | None:
     return None
 
 
-def _draw(points: Iterable[RatePoint], place: st.delta_generator.DeltaGenerator, key: str) -> list[RatePoint]:
-    drawn: list[RatePoint] = []
+def _draw(points: Iterable[LrPoint], place: st.delta_generator.DeltaGenerator, key: str) -> list[LrPoint]:
+    drawn: list[LrPoint] = []
     for point in points:
         drawn.append(point)
         if len(drawn) % DRAWN_EVERY == 0:
             place.plotly_chart(
-                rate_test_figure(drawn, None, COLOR),
+                lr_finder_figure(drawn, None, COLOR),
                 key=f"{key}-figure-{len(drawn)}",
                 config={"displayModeBar": False},
             )
     return drawn
 
 
-def _take(number: int, remedy: Remedy) -> None:
+def _take(number: int, suggested_change: SuggestedChange) -> None:
     """Called before the script runs again, so that the page can give its widgets their new values before it makes them."""
-    st.session_state.setdefault("remedies", {})[number] = remedy
+    st.session_state.setdefault("remedies", {})[number] = suggested_change
 
 
-def _table(rows: Sequence[tuple[str, Rehearsal]]) -> str:
+def _table(rows: Sequence[tuple[str, DryRun]]) -> str:
     head = "".join(f"<th>{title}</th>" for title in ("", "Memory", "Pass over the data", "In all", "On disk"))
     lines = []
     for title, found in rows:

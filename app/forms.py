@@ -13,8 +13,8 @@ from core.models.encoder_table import encoder_title, encoders_of
 AUGMENTATION = (
     "crop_height",
     "crop_width",
-    "zoom_min",
-    "zoom_max",
+    "scale_min",
+    "scale_max",
     "flip",
     "color_jitter",
     "rotation",
@@ -75,8 +75,8 @@ SPELLED = {
 def field_label(name: str, field: FieldInfo) -> str:
     """A field's name as a person would write it, with its unit."""
     unit = (field.json_schema_extra or {}).get("unit")
-    words = SPELLED.get(name, name.replace("_", " ").capitalize())
-    return f"{words} ({unit})" if unit else words
+    text = SPELLED.get(name, name.replace("_", " ").capitalize())
+    return f"{text} ({unit})" if unit else text
 
 
 def _widget(name: str, field: FieldInfo, value: Any, key: str) -> Any:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from core.inference.prediction_cache import Doubts
+from core.inference.prediction_cache import UncertaintyMaps
 from core.inference.tta import PredictOptions
 
 BUDGET = 128 * 2**20
-MOST_QUESTIONS = 500
+MAX_QUESTIONS = 500
 """About one picture: a frame that a whole class looks at is asked about in many tabs."""
 
 
@@ -39,13 +39,13 @@ class _Shown:
 
     image: np.ndarray
     questions: dict[str, Question] = field(default_factory=dict)
-    waiting: "dict[str, Future[Doubts]]" = field(default_factory=dict)
+    waiting: "dict[str, Future[UncertaintyMaps]]" = field(default_factory=dict)
 
 
-class LateMaps:
+class LazyMaps:
     """Questions by name, asked once somebody wants the answer. May be used from many threads."""
 
-    def __init__(self, ask: "Callable[[Question, np.ndarray], Future[Doubts]]", budget: int = BUDGET) -> None:
+    def __init__(self, ask: "Callable[[Question, np.ndarray], Future[UncertaintyMaps]]", budget: int = BUDGET) -> None:
         """`ask` answers a question about an image; `budget` is in bytes of pictures."""
         self._ask = ask
         self._budget = budget
@@ -60,13 +60,13 @@ class LateMaps:
             self._shown.move_to_end(digest)
             shown.questions.pop(name, None)
             shown.questions[name] = question  # the last one now
-            if len(shown.questions) > MOST_QUESTIONS:
+            if len(shown.questions) > MAX_QUESTIONS:
                 del shown.questions[next(iter(shown.questions))]
             while len(self._shown) > 1 and sum(each.image.nbytes for each in self._shown.values()) > self._budget:
                 self._shown.popitem(last=False)
         return f"/lab/doubts/{name}/entropy.png", f"/lab/doubts/{name}/likeliest.png"
 
-    def ask(self, name: str) -> "Future[Doubts] | None":
+    def ask(self, name: str) -> "Future[UncertaintyMaps] | None":
         """The answer to a question, asked now where it isn't waited for already; None for one that isn't kept."""
         with self._lock:
             shown = next((each for each in self._shown.values() if name in each.questions), None)

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from app.auth import refuse_strangers
-from app.services import late_maps, media
+from app.auth import require_sign_in
+from app.services import lazy_maps, media
 from core.errors import LabError
 from core.paths import runs_folder
 from core.report.saved_reports import find_report
@@ -24,7 +24,7 @@ from core.runs.metrics_log import read_metrics
 from core.runs.notes import RUN_ID
 from core.runs.store import find_run
 
-Answer = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
+RouteHandler = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 NAME = re.compile(r"[0-9a-f]{40}")
 PICTURE = re.compile(r"[0-9a-f]{40}\.(png|jpg)")
 TYPES = {"png": "image/png", "jpg": "image/jpeg"}
@@ -49,16 +49,16 @@ async def doubts(request: Request) -> Response:
     """A map of what a network is unsure of, which is asked now: a second or more, without a thread that waits for it."""
     name, kind = request.path_params["name"], request.path_params["kind"]
     is_name = NAME.fullmatch(name) and kind in ("entropy", "likeliest")
-    answer = await run_in_threadpool(late_maps().ask, name) if is_name else None
+    answer = await run_in_threadpool(lazy_maps().ask, name) if is_name else None
     if answer is None:
         return JSONResponse({"error": "This picture is no longer kept. Reload the page."}, status_code=404)
     try:
-        found = await asyncio.shield(asyncio.wrap_future(answer))
+        result = await asyncio.shield(asyncio.wrap_future(answer))
     except asyncio.CancelledError:
         return JSONResponse({"error": "You asked for something else meanwhile. Ask again."}, status_code=409)
     except LabError as error:
         return JSONResponse({"error": str(error)}, status_code=503)
-    return Response(getattr(found, kind), media_type="image/png", headers=FOR_EVER)
+    return Response(getattr(result, kind), media_type="image/png", headers=FOR_EVER)
 
 
 def metrics(request: Request) -> Response:
@@ -78,7 +78,7 @@ def metrics(request: Request) -> Response:
 def report(request: Request) -> Response:
     """The page of a report, shut off from the lab that shows it."""
     try:
-        found = find_report(request.path_params["report_id"])
+        result = find_report(request.path_params["report_id"])
     except LabError as error:
         return JSONResponse({"error": str(error)}, status_code=404)
     headers = {
@@ -87,7 +87,7 @@ def report(request: Request) -> Response:
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "private, max-age=3600",
     }
-    return FileResponse(str(found.path / "report.html"), media_type="text/html; charset=utf-8", headers=headers)
+    return FileResponse(str(result.path / "report.html"), media_type="text/html; charset=utf-8", headers=headers)
 
 
 def plotly_script(_request: Request) -> Response:
@@ -96,11 +96,11 @@ def plotly_script(_request: Request) -> Response:
     return FileResponse(str(script), media_type="text/javascript", headers={"Cache-Control": "private, max-age=86400"})
 
 
-def _guarded(answer: Answer) -> Answer:
+def _guarded(answer: RouteHandler) -> RouteHandler:
     """The same, for those who have signed in."""
 
     async def asked(request: Request) -> Response:
-        refused = refuse_strangers(request)
+        refused = require_sign_in(request)
         if refused:
             return refused
         return await (answer(request) if iscoroutinefunction(answer) else run_in_threadpool(answer, request))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app.widgets import failed_state, plain, run_label, size_words
-from core.auth import check_may_speak_for_the_lab, is_read_only, may_change
+from core.auth import is_read_only, may_change, require_admin
 from core.errors import LabError
 from core.hub.card import model_card
 from core.hub.client import is_logged_in
@@ -28,7 +28,7 @@ def share_panel(run_id: str) -> None:
         return
     with st.expander("Share on the Hub", icon=":material/cloud_upload:"):
         try:
-            check_may_speak_for_the_lab("push a run")
+            require_admin("push a run")
         except LabError as error:
             st.caption(plain(str(error)))
             return
@@ -153,16 +153,16 @@ def _progress(action: Action) -> None:
     job = latest(action)
     if job is None or not job.is_active:
         st.rerun()
-    facts = f" · {size_words(job.done)} of {size_words(job.total)}" if job.total else ""
-    st.progress(job.share, plain(f"{job.what}{facts}"))
+    metadata = f" · {size_words(job.done)} of {size_words(job.total)}" if job.total else ""
+    st.progress(job.share, plain(f"{job.what}{metadata}"))
     st.caption(f"{DOING[action]} {plain(job.asked['repo'])}. This goes on when you close the tab.")
     if may_change(job.owner):
-        asked = was_cancelled(action, job)
+        request = was_cancelled(action, job)
         st.button(
-            "Cancelling" if asked else "Cancel",
+            "Cancelling" if request else "Cancel",
             key=f"{action}-cancel",
             icon=":material/cancel:",
-            disabled=asked,
+            disabled=request,
             on_click=cancel,
             args=(action, job),
         )

@@ -28,10 +28,10 @@ from core.config import RunConfig, read_config
 from core.hardware import choose_hardware
 from core.inference.predictor import Predictor
 from core.labels import CITYSCAPES_19
-from core.models import build_model
+from core.models.build import build_model
 from core.processes import available_cores
 from core.training.checkpoint import save_checkpoint
-from core.training.distributed import Team
+from core.training.distributed import Distributed
 from core.training.evaluate import to_device
 from core.training.losses import SummedLoss
 from core.training.malloc import keep_freed_memory
@@ -105,7 +105,7 @@ class Contestant:
                 self.hardware,
                 self.config.training,
                 self.hardware.scaler(),
-                Team(),
+                Distributed(),
             )
         else:
             plain_step(self.network, self._optimizer, self._images, self._targets)

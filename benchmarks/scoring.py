@@ -126,8 +126,8 @@ def run(files: list[str], folder: Path, rounds: int) -> None:
         return scores.miou + scores.miiou
 
     def evaluator() -> float:
-        found = official.evaluateImgLists(predicted, files, official.args)
-        return found["averageScoreClasses"] + found["averageScoreInstClasses"]
+        result = official.evaluateImgLists(predicted, files, official.args)
+        return result["averageScoreClasses"] + result["averageScoreInstClasses"]
 
     def evaluator_in_memory() -> float:
         pillow = official.Image

@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader
 from benchmarks.tutorial import LOADERS, TutorialFrames, plain_optimizer, plain_step
 from core.config import RunConfig, read_config
 from core.data.dataset import Dataset, open_dataset
-from core.models import build_model
+from core.models.build import build_model
 from core.paths import PROJECT
 from core.processes import available_cores
 from core.runs.metrics_log import read_metrics
@@ -127,7 +127,7 @@ def main() -> None:
         frames = 64
         config = read_config(
             {
-                "dataset": {"name": "cityscapes", "root": str(root), "train_limit": frames, "val_limit": 4},
+                "dataset": {"name": "cityscapes", "root": str(root), "max_train_samples": frames, "max_val_samples": 4},
                 "model": {"family": family, "weights": "none"},
                 "training": {"minutes": 0, "epochs": options.steps * 8 / frames, "evaluations": 1},
             }

@@ -31,12 +31,12 @@ from core.paths import runs_folder
 HOUR = 3600.0
 
 
-class TooManyError(LabError):
+class QuotaError(LabError):
     """Somebody has as many of something as one person may have at a time."""
 
 
 @dataclass(frozen=True)
-class Person:
+class User:
     """Somebody who asks for something.
 
     Attributes:
@@ -50,45 +50,45 @@ class Person:
     is_admin: bool = False
 
 
-THE_LAB = Person("", "the lab", True)
+SYSTEM_USER = User("", "the lab", True)
 
 
-def is_admin(person_id: str) -> bool:
+def is_admin(user_id: str) -> bool:
     """True for those whom `SEGLAB_ADMINS` names."""
     named = {name.strip().lower() for name in os.environ.get("SEGLAB_ADMINS", "").split(",")} - {""}
-    return person_id.lower() in named
+    return user_id.lower() in named
 
 
-def person(person_id: str, name: str = "") -> Person:
+def build_user(user_id: str, name: str = "") -> User:
     """Somebody with an id, an admin where `SEGLAB_ADMINS` says so."""
-    return Person(person_id.lower(), name or person_id, is_admin(person_id))
+    return User(user_id.lower(), name or user_id, is_admin(user_id))
 
 
-def at_the_shell() -> Person:
+def shell_user() -> User:
     """Who types a command: the lab for the account that owns the folder of runs, or whom `SEGLAB_USER` names; else that account."""
     if not hasattr(os, "getuid"):
-        return THE_LAB
+        return SYSTEM_USER
     folder = runs_folder()
     while not folder.exists():
         folder = folder.parent
     if folder.stat().st_uid != os.getuid() and os.getuid() != 0:
         import pwd
 
-        return Person(f"account {pwd.getpwuid(os.getuid()).pw_name}", getpass.getuser())
+        return User(f"account {pwd.getpwuid(os.getuid()).pw_name}", getpass.getuser())
     given = os.environ.get("SEGLAB_USER", "").strip()
-    return person(given) if given else THE_LAB
+    return build_user(given) if given else SYSTEM_USER
 
 
-_source: Callable[[], Person] = at_the_shell
+_source: Callable[[], User] = shell_user
 
 
-def set_source(source: Callable[[], Person]) -> None:
+def set_current_user(source: Callable[[], User]) -> None:
     """Tells who is asking from now on; the server knows it by the page's session, a command by its account."""
     global _source
     _source = source
 
 
-def acting() -> Person:
+def current_user() -> User:
     """Who is asking right now."""
     return _source()
 
@@ -97,11 +97,11 @@ def is_read_only() -> bool:
     """True where nothing may be changed by the one who is asking."""
     if os.environ.get("SEGLAB_READ_ONLY", "0").strip().lower() in ("", "0", "no", "false"):
         return False
-    asking = acting()
+    asking = current_user()
     return not (asking.id and asking.is_admin)
 
 
-def check_may_work() -> None:
+def require_write() -> None:
     """Raises LabError where the one who is asking may only look."""
     if is_read_only():
         raise LabError("This lab is read-only at the moment: you can look at everything, and change nothing.")
@@ -109,34 +109,34 @@ def check_may_work() -> None:
 
 def may_change(owner: str) -> bool:
     """True when the one who is asking may change what belongs to that owner."""
-    asking = acting()
+    asking = current_user()
     return not is_read_only() and (asking.is_admin or asking.id == owner)
 
 
-def check_may_change(owner: str, what: str) -> None:
+def require_owner(owner: str, what: str) -> None:
     """Raises LabError where the one who is asking may not change a thing of that owner; `what` names it, "This run"."""
-    check_may_work()
+    require_write()
     if not may_change(owner):
         raise LabError(
             f"{what} belongs to {owner or 'the lab'}. Only {owner or 'an admin'}{' or an admin' if owner else ''} can do that."
         )
 
 
-def check_may_speak_for_the_lab(what: str) -> None:
+def require_admin(what: str) -> None:
     """Raises LabError where the one who is asking may not use the lab's own login elsewhere; `what` says for what, "push a run"."""
-    check_may_work()
-    if not acting().is_admin:
+    require_write()
+    if not current_user().is_admin:
         raise LabError(
             f"Only an admin can {what} from here: it would go out in the name of the lab's own login, not in yours."
         )
 
 
-def most_queued() -> int:
+def max_queued() -> int:
     """How many runs one person may have waiting or training, and how many sweeps under way; 0 for any number."""
     return whole_number("SEGLAB_MOST_QUEUED")
 
 
-def check_allowance(owners: Iterable[str], what: str) -> None:
+def require_quota(owners: Iterable[str], what: str) -> None:
     """Asked under the queue's lock before one more is made, for else two that ask at once would both be let in.
 
     Args:
@@ -144,22 +144,22 @@ def check_allowance(owners: Iterable[str], what: str) -> None:
         what: they are, in the plural: "runs waiting or training".
 
     Raises:
-        TooManyError: the one who is asking has as many of them as `most_queued` allows.
+        QuotaError: the one who is asking has as many of them as `max_queued` allows.
     """
-    asking, most = acting(), most_queued()
+    asking, most = current_user(), max_queued()
     own = sum(owner == asking.id for owner in owners)
     if most and own >= most and not asking.is_admin:
-        raise TooManyError(
+        raise QuotaError(
             f"You have {own} of the {most} {what} that one person may have. Wait for one to end, or stop one."
         )
 
 
-def most_uploads() -> int:
+def max_uploads() -> int:
     """How many files one person may upload in an hour; 0 for any number."""
     return whole_number("SEGLAB_MOST_UPLOADS")
 
 
-class Allowance:
+class HourlyQuota:
     """Counts what each person did within the last hour. May be asked from many threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -167,11 +167,11 @@ class Allowance:
         self._times: dict[str, deque[float]] = defaultdict(deque)
         self._guard = threading.Lock()
 
-    def take(self, person_id: str, most: int, what: str) -> None:
+    def take(self, user_id: str, most: int, what: str) -> None:
         """Counts one more.
 
         Args:
-            person_id: who does it.
+            user_id: who does it.
             most: how many an hour has; 0 for any number.
             what: in the plural, "uploads".
 
@@ -179,16 +179,16 @@ class Allowance:
             LabError: this hour has no more.
         """
         with self._guard:
-            self._check(person_id, most, what)
-            self._times[person_id].append(self._clock())
+            self._check(user_id, most, what)
+            self._times[user_id].append(self._clock())
 
-    def check(self, person_id: str, most: int, what: str) -> None:
+    def check(self, user_id: str, most: int, what: str) -> None:
         """Raises LabError where `take` would."""
         with self._guard:
-            self._check(person_id, most, what)
+            self._check(user_id, most, what)
 
-    def _check(self, person_id: str, most: int, what: str) -> None:
-        now, times = self._clock(), self._times[person_id]
+    def _check(self, user_id: str, most: int, what: str) -> None:
+        now, times = self._clock(), self._times[user_id]
         while times and now - times[0] > HOUR:
             times.popleft()
         if most and len(times) >= most:
@@ -219,6 +219,6 @@ def read_owner(folder: Path) -> str:
 
 def write_owner(folder: Path) -> None:
     """Marks a new folder with the one who is asking; the lab's own aren't marked."""
-    owner = acting().id
+    owner = current_user().id
     if owner:
         owner_file(folder).write_text(owner, encoding="utf-8")

@@ -62,7 +62,7 @@ class DatasetConfig(_Part):
         min_length=1,
         max_length=1000,
     )
-    val_share: float = _field(
+    val_fraction: float = _field(
         0.2, "Share of your own frames that is held back for scoring, where no folder says which.", ge=0.01, le=0.9
     )
     cache: CacheKind = _field(
@@ -76,16 +76,16 @@ class DatasetConfig(_Part):
     width: int = _field(
         512, "Frames are scaled to this width when they are read, and scored at it.", "px", ge=32, le=2048
     )
-    train_limit: int = _field(
+    max_train_samples: int = _field(
         0, "Learn from the first N training frames only; 0 takes all.", "frames", ge=0, le=100_000
     )
-    train_sample: int = _field(
+    train_sample_seed: int = _field(
         0,
-        "Seed by which the train_limit frames are drawn at random; 0 takes the first ones.",
+        "Seed by which the max_train_samples frames are drawn at random; 0 takes the first ones.",
         ge=0,
         le=2**31 - 1,
     )
-    val_limit: int = _field(
+    max_val_samples: int = _field(
         0, "Score on N validation frames only, evenly spread; 0 takes all.", "frames", ge=0, le=100_000
     )
 
@@ -216,7 +216,7 @@ class TrainingConfig(_Part):
     )
     epochs: float = _field(20.0, "Passes over the training frames; used when minutes is 0.", gt=0, le=10_000)
     batch_size: int = _field(8, "Frames in one step.", "frames", ge=1, le=256)
-    accumulation: int = _field(
+    accumulate_grad_batches: int = _field(
         1,
         "A step's frames go through the network in this many parts: less memory, the same step.",
         "parts",
@@ -225,8 +225,8 @@ class TrainingConfig(_Part):
     )
     crop_height: int = _field(192, "Height of the piece of a frame that a step sees.", "px", ge=32, le=1024)
     crop_width: int = _field(384, "Width of the piece of a frame that a step sees.", "px", ge=32, le=2048)
-    zoom_min: float = _field(1.0, "A crop is enlarged by a random factor of at least this.", "x", ge=0.25, le=4)
-    zoom_max: float = _field(2.0, "A crop is enlarged by a random factor of at most this.", "x", ge=0.25, le=4)
+    scale_min: float = _field(1.0, "A crop is enlarged by a random factor of at least this.", "x", ge=0.25, le=4)
+    scale_max: float = _field(2.0, "A crop is enlarged by a random factor of at most this.", "x", ge=0.25, le=4)
     flip: bool = _field(True, "Mirror half of the crops left to right.")
     color_jitter: float = _field(0.3, "Brightness, contrast and saturation vary by up to this share.", ge=0, le=1)
     rotation: float = _field(0.0, "A crop is turned by up to this angle, either way.", "degrees", ge=0, le=45)
@@ -241,7 +241,7 @@ class TrainingConfig(_Part):
         "one-cycle",
         "How the learning rate changes: one-cycle rises, then falls; step, polynomial and cosine fall from the start; constant stays.",
     )
-    warm_up: float = _field(
+    warmup_fraction: float = _field(
         0.0,
         "Share of the steps over which the rate climbs first; one-cycle always climbs over a quarter.",
         ge=0,
@@ -250,7 +250,7 @@ class TrainingConfig(_Part):
     gamma: float = _field(0.316, "The step schedule multiplies the rate by this, every gamma_epochs.", "x", gt=0, le=1)
     gamma_epochs: float = _field(10.0, "Epochs between two drops of the step schedule.", "epochs", gt=0, le=10_000)
     power: float = _field(0.9, "The polynomial schedule's exponent.", gt=0, le=10)
-    encoder_rate: float = _field(
+    encoder_lr_scale: float = _field(
         0.0,
         "The encoder learns at this share of the rate; 0 chooses: 1, but 0.01 for a pretrained ViT.",
         "x",
@@ -282,10 +282,10 @@ class TrainingConfig(_Part):
         "What is made small. Per pixel: cross-entropy, focal and ohem, which look at what is still hard. Per region: dice, jaccard "
         "and lovasz, which stand for the overlap that is scored.",
     )
-    added_loss: Literal["none", "cross-entropy", "focal", "ohem", "dice", "jaccard", "lovasz"] = _field(
+    second_loss: Literal["none", "cross-entropy", "focal", "ohem", "dice", "jaccard", "lovasz"] = _field(
         "none", "A second loss, added to the first."
     )
-    added_loss_weight: float = _field(1.0, "The second loss counts this much.", "x", gt=0, le=100)
+    second_loss_weight: float = _field(1.0, "The second loss counts this much.", "x", gt=0, le=100)
     label_smoothing: float = _field(
         0.0, "This share of every pixel's truth is spread over all classes, in cross-entropy and ohem.", ge=0, le=0.5
     )
@@ -293,7 +293,7 @@ class TrainingConfig(_Part):
         "sqrt",
         "Weigh classes by 1/sqrt of their share, so that poles count, by median frequency, as ENet does, or not at all.",
     )
-    clip_norm: float = _field(5.0, "Gradients longer than this are shortened; 0 leaves them.", ge=0, le=1000)
+    grad_clip_norm: float = _field(5.0, "Gradients longer than this are shortened; 0 leaves them.", ge=0, le=1000)
     evaluations: int = _field(8, "How often the run is scored on the validation frames.", ge=1, le=1000)
     checkpoint_seconds: float = _field(30.0, "A checkpoint is written at least this often.", "s", ge=0, le=86_400)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = _field(
@@ -324,9 +324,9 @@ class TrainingConfig(_Part):
 
     @model_validator(mode="after")
     def _zoom_is_a_range(self) -> "TrainingConfig":
-        if self.zoom_max < self.zoom_min:
+        if self.scale_max < self.scale_min:
             raise ValueError(
-                f"training.zoom_max is {self.zoom_max:g}, but must be at least training.zoom_min ({self.zoom_min:g})."
+                f"training.scale_max is {self.scale_max:g}, but must be at least training.scale_min ({self.scale_min:g})."
             )
         return self
 

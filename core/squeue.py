@@ -35,13 +35,13 @@ def job_state(job: str, user: int, since: float = 0.0) -> JobState:
         user: whose it is, by number.
         since: an answer from before this moment, in seconds since 1970, doesn't say that a job still waits.
     """
-    asked, rows = _ask("squeue", "--noheader", f"--user={user}", "--format=%A %T")
+    request, rows = _ask("squeue", "--noheader", f"--user={user}", "--format=%A %T")
     if rows is None:
         return "unknown"
-    found = next((row for row in rows if row[:1] == [job]), None)
-    if found is None:
+    result = next((row for row in rows if row[:1] == [job]), None)
+    if result is None:
         return "gone"
-    return "waiting" if found[-1] in _WAITING and asked >= since else "there"
+    return "waiting" if result[-1] in _WAITING and request >= since else "there"
 
 
 def jobs_before(job: str) -> int:
@@ -62,10 +62,10 @@ def ask_anew() -> None:
 def _ask(*command: str) -> tuple[float, list[list[str]] | None]:
     """When it was asked, and the words of each line of the answer; None when there was none."""
     with _asking:
-        asked, rows = _answers.get(command, (0.0, None))
-        if time.time() - asked > (AWAY_SECONDS if rows is None else ANSWER_SECONDS):
-            asked = time.time()
-            _answers[command] = asked, _run(command)
+        request, rows = _answers.get(command, (0.0, None))
+        if time.time() - request > (AWAY_SECONDS if rows is None else ANSWER_SECONDS):
+            request = time.time()
+            _answers[command] = request, _run(command)
         return _answers[command]
 
 

@@ -7,14 +7,14 @@ import streamlit as st
 from app.contact_sheet import choose_order, contact_sheet, counted, go_by, sort_frames, watch
 from app.datasets import SPLIT_WORDS, TITLES, is_here, open_again
 from app.pictures import (
-    answer_panel,
     ask,
     map_address,
     photo_address,
     predict_all,
+    prediction_panel,
     truth_of,
 )
-from app.viewer import MOST_PANELS, Panel, viewer
+from app.viewer import MAX_PANELS, Panel, viewer
 from app.widgets import (
     class_table,
     empty_state,
@@ -48,7 +48,7 @@ def choose_source(runs: Sequence[Run]) -> Dataset:
         config = run.config.dataset
         known = sources.setdefault((config.name, config.root), config)
         if (
-            config.val_share < known.val_share
+            config.val_fraction < known.val_fraction
         ):  # frames that none of the runs learned from: larger shares hold these too
             sources[config.name, config.root] = config
     # A run from the Hub may have learned on what isn't here; scenes with its classes may be.
@@ -83,7 +83,7 @@ if not able:
         st.switch_page("../pages/train.py")
     st.stop()
 colors = run_colors(everyone)
-chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MOST_PANELS - 1)
+chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MAX_PANELS - 1)
 if not chosen:
     st.caption("Choose at least one run.")
     st.stop()
@@ -125,7 +125,7 @@ for run_id, answer in answers.items():
         totals[names[run_id]], dots[names[run_id]] = confusion.miou(), colors[run_id]
         subtitle = f"mIoU {share_words(confusion.miou())}"
     panels.append(
-        answer_panel(able[run_id].title, run_id, answer, image, digest, subtitle=subtitle, color=colors[run_id])
+        prediction_panel(able[run_id].title, run_id, answer, image, digest, subtitle=subtitle, color=colors[run_id])
     )
 masks, table = st.columns([5, 2]) if columns else (st.container(), None)
 if panels:
@@ -143,9 +143,9 @@ if columns:
     with table:
         st.subheader("Per class, on this frame")
         present = [
-            number
-            for number in range(len(dataset.space.classes))
-            if any(column[number] is not None for column in columns.values())
+            index
+            for index in range(len(dataset.space.classes))
+            if any(column[index] is not None for column in columns.values())
         ]
         class_table(
             [dataset.space.classes[number] for number in present],

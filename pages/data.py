@@ -17,7 +17,7 @@ from app.forms import augmentation_form, fields_form
 from app.pictures import colors_address, map_address, photo_address, truth_of
 from app.viewer import Panel, viewer
 from app.widgets import RUN_COLORS, failed_state, plain, swatch
-from core.auth import acting, check_may_work
+from core.auth import current_user, require_write
 from core.config import DatasetConfig, TrainingConfig, read_config
 from core.data.cache import build_cache, cache_size, find_cache, list_caches, remove_caches
 from core.data.cityscapes import LABEL_FOLDERS
@@ -242,7 +242,7 @@ def what_the_network_sees(here: Found, frame: Frame) -> None:
                 drawn = st.session_state["crops-drawn"] = drawn + 1
         with pictures:
             try:
-                draw_crops(here.dataset, frame, values, [drawn * CROPS + number + 1 for number in range(CROPS)])
+                draw_crops(here.dataset, frame, values, [drawn * CROPS + index + 1 for index in range(CROPS)])
             except LabError as error:
                 failed_state(error)
 
@@ -317,13 +317,13 @@ def doctor(config: DatasetConfig) -> None:
         return  # said already
     st.subheader("Is the data in order?")
     reports = st.session_state.setdefault("reports", {})
-    key = (str(root), config.classes, config.val_share)
+    key = (str(root), config.classes, config.val_fraction)
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Examine again" if key in reports else "Examine", icon=":material/stethoscope:", key="examine"):
-            check_may_work()
+            require_write()
             reports.pop(key, None)
             reports[key] = examine(
-                root, classes=config.classes, val_share=config.val_share, progress=watched("Examining the frames")
+                root, classes=config.classes, val_fraction=config.val_fraction, progress=watched("Examining the frames")
             )
             st.rerun()
         if key not in reports:
@@ -390,12 +390,12 @@ def class_rows(report: Report) -> None:
     splits = [split for split in report.pixels if split in ("train", "val")]
     head = "".join(f"<th>pixels, {split}</th><th>frames, {split}</th>" for split in splits)
     rows = []
-    for number, (name, color) in enumerate(zip(report.classes, report.colors, strict=True)):
+    for index, (name, color) in enumerate(zip(report.classes, report.colors, strict=True)):
         cells = []
         for split in splits:
             for share in (
-                report.pixels[split][number] / max(1, sum(report.pixels[split])),
-                report.images[split][number] / max(1, report.pairs.get(split, 0)),
+                report.pixels[split][index] / max(1, sum(report.pixels[split])),
+                report.images[split][index] / max(1, report.pairs.get(split, 0)),
             ):
                 cells.append(f"<td>{share:.2%}</td>" if share else '<td class="lab-quiet">none</td>')
         rows.append(f"<tr><td>{swatch(color)}{html.escape(name)}</td>{''.join(cells)}</tr>")
@@ -440,7 +440,7 @@ def plots(here: Found) -> None:
     st.caption(
         f"{ignored / max(1, ignored + labelled):.1%} of the pixels carry no class: they are neither learned from nor scored."
     )
-    missing = [name for number, name in enumerate(classes) if not counts[main].images[number]]
+    missing = [name for index, name in enumerate(classes) if not counts[main].images[index]]
     if missing:
         st.caption(f"Never there in {main}: {plain(', '.join(missing))}. A network can't learn what it never sees.")
     for split, frames in (("train", dataset.train), ("val", dataset.val)):
@@ -453,7 +453,7 @@ def count_all(dataset: Dataset, split: str, frames: Sequence[Frame], counted: in
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Counted in {counted:,} of {len(frames):,} frames of {split}, evenly spread.")
         if st.button(f"Count all {len(frames):,} frames", icon=":material/functions:", key=f"count-{split}"):
-            check_may_work()
+            require_write()
             count_frames(dataset, frames, progress=watched(f"Counting the classes of {split}"))
             _counted.clear()
             st.rerun()
@@ -500,7 +500,7 @@ def offer_caches(dataset: Dataset) -> None:
             elif st.button(f"Keep them {words} ({bytes_words(_cache_bytes(key, kind, dataset))})", key=f"keep-{kind}"):
                 wanted = kind
     if wanted:
-        check_may_work()
+        require_write()
         for frames in parts:
             build_cache(dataset, frames, wanted, progress=watched(f"Decoding the frames of {frames[0].split}"))
         st.rerun()
@@ -510,13 +510,13 @@ def list_of_caches() -> None:
     """The caches that are there, each with a button that removes it."""
     entries = list_caches()
     for entry in entries:
-        facts = [TITLES.get(entry.name, entry.name), f"{', '.join(entry.splits)}: {entry.frames:,} frames"]
-        facts += [f"{entry.size[1]} x {entry.size[0]}", entry.kind, bytes_words(entry.bytes)]
+        metadata = [TITLES.get(entry.name, entry.name), f"{', '.join(entry.splits)}: {entry.frames:,} frames"]
+        metadata += [f"{entry.size[1]} x {entry.size[0]}", entry.kind, bytes_words(entry.bytes)]
         if not entry.complete:
-            facts.append("being built" if entry.in_hand else "unfinished")
+            metadata.append("being built" if entry.in_hand else "unfinished")
         with st.container(horizontal=True, vertical_alignment="center"):
             st.html(
-                f'<p class="lab-numbers">{html.escape(" · ".join(filter(None, facts)))}<br>'
+                f'<p class="lab-numbers">{html.escape(" · ".join(filter(None, metadata)))}<br>'
                 f'<small class="lab-quiet">{html.escape(entry.root)}</small></p>'
             )
             if st.button("Remove", icon=":material/delete:", disabled=entry.in_hand, key=f"remove-{entry.key}"):
@@ -524,7 +524,7 @@ def list_of_caches() -> None:
                 st.rerun()
     if (
         len(entries) > 1
-        and acting().is_admin
+        and current_user().is_admin
         and st.button("Remove all", icon=":material/delete_sweep:", key="remove-all")
     ):
         remove_caches(None)

@@ -7,10 +7,19 @@ import streamlit as st
 
 from app.datasets import open_again
 from app.own_pictures import say_when_uploads_are_used_up
-from app.pictures import answer_panel, decode, layers, look, photo_address, predict, sight_address, truth_of
+from app.pictures import (
+    decode,
+    explain,
+    explanation_address,
+    layers,
+    photo_address,
+    predict,
+    prediction_panel,
+    truth_of,
+)
 from app.viewer import Panel, Point, as_point, viewer
 from app.widgets import empty_state, plain, recall, run_colors, run_label
-from core.inference.worker import Sight
+from core.inference.worker import Explanation
 from core.paths import runs_folder
 from core.runs.store import Run, list_runs
 
@@ -67,19 +76,19 @@ def choose_picture(run: Run) -> tuple[np.ndarray, str, str] | None:
     return image, digest, frame.id
 
 
-def heat_panels(sight: Sight) -> list[Panel]:
+def heat_panels(explanation: Explanation) -> list[Panel]:
     """The maps of a look as panels of the viewer."""
     return [
         Panel(
             shown.title,
-            sight_address(shown.values),
+            explanation_address(shown.values),
             subtitle=shown.note,
             heat=True,
             low=shown.low,
             high=shown.high,
             power=shown.power,
         )
-        for shown in sight.maps
+        for shown in explanation.maps
     ]
 
 
@@ -123,13 +132,13 @@ with left:
         st.query_params["layer"] = layer
 right.caption(CAPTIONS[kind])
 point = picked_point()
-sight = look(run_id, image, digest, point, kind, layer)
-st.markdown(plain(sight.facts))
+explanation = explain(run_id, image, digest, point, kind, layer)
+st.markdown(plain(explanation.facts))
 viewer(
     photo_address(image, digest),
     [
-        answer_panel(able[run_id].title, run_id, answer, image, digest, color=run_colors(everyone)[run_id]),
-        *heat_panels(sight),
+        prediction_panel(able[run_id].title, run_id, answer, image, digest, color=run_colors(everyone)[run_id]),
+        *heat_panels(explanation),
     ],
     answer.classes,
     answer.colors,
@@ -139,4 +148,6 @@ viewer(
     picked=point,
     on_pick=pick,
 )
-st.caption(f"The network took {sight.milliseconds:.0f} ms for this look. Layers bear the names they have in its code.")
+st.caption(
+    f"The network took {explanation.milliseconds:.0f} ms for this look. Layers bear the names they have in its code."
+)

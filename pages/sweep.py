@@ -45,7 +45,7 @@ DRAWN = ("random", "tpe")
 COMMON = ("batch_size", "optimizer", "learning_rate", "schedule", "gamma", "gamma_epochs", "weight_decay", "loss")
 COMMON += ("crop_height", "crop_width", "evaluations", "seed")
 """Training fields that are offered for what all trials have in common."""
-READING = ["height", "width", "val_limit"]
+READING = ["height", "width", "max_val_samples"]
 SMALL = (64, 128)
 """Height and width of the picture on which a network is tried, in pixels."""
 STARTING_SECONDS = 12
@@ -155,15 +155,15 @@ def plan_words(spec: SweepConfig, frames: int) -> str:
     """How much a sweep is, in a sentence or two."""
     rounds = spec.rounds(frames)
     trainings = sum(planned.contestants for planned in rounds)
-    words = f"{spec.count} trials."
+    text = f"{spec.count} trials."
     if len(rounds) > 1:
         steps = ", then ".join(f"{planned.contestants} on {planned.frames}" for planned in rounds)
-        words = f"{spec.count} trials in {len(rounds)} rounds: {steps} frames, {trainings} trainings in all."
+        text = f"{spec.count} trials in {len(rounds)} rounds: {steps} frames, {trainings} trainings in all."
     minutes = spec.base.training.minutes
     if minutes and not {"training.minutes", "training.epochs"} & spec.vary.keys():
         work = sum(planned.contestants * planned.frames / frames for planned in rounds)
-        return f"{words} About {time_words(minutes * 60 * work + STARTING_SECONDS * trainings)}, one after the other."
-    return f"{words} How long that takes is known after the first training."
+        return f"{text} About {time_words(minutes * 60 * work + STARTING_SECONDS * trainings)}, one after the other."
+    return f"{text} How long that takes is known after the first training."
 
 
 def new_sweep() -> None:
@@ -283,11 +283,11 @@ def new_sweep() -> None:
 def head(sweep: Sweep, progress: Any) -> None:
     """Its state, how far it is, and the sentence when something is wrong."""
     share = progress.done / progress.total if progress.total else 0.0
-    facts = [f"{progress.done} of {progress.total} trainings"]
+    metadata = [f"{progress.done} of {progress.total} trainings"]
     if progress.seconds_left is not None:
-        facts.append(f"about {time_words(progress.seconds_left)} left")
+        metadata.append(f"about {time_words(progress.seconds_left)} left")
     if sweep.status.ended:
-        facts.append(f"took {time_words(sweep.status.ended - sweep.status.created)}")
+        metadata.append(f"took {time_words(sweep.status.ended - sweep.status.created)}")
     sentence = sweep.status.error or sweep.problem
     if sweep.state == "lost":
         sentence = "The sweep stopped unexpectedly: the machine was switched off, or its process was killed. Resume it to go on."
@@ -296,7 +296,7 @@ def head(sweep: Sweep, progress: Any) -> None:
         f'<article class="lab-card"><header><span>{html.escape(title)}</span>'
         f'<span class="lab-badge {sweep.state}">{sweep.state}</span></header>'
         f'<div class="lab-bar"><i style="width:{share:.1%};background:var(--lab-accent)"></i></div>'
-        f'<div class="lab-facts">{"".join(f"<span>{html.escape(fact)}</span>" for fact in facts)}</div>'
+        f'<div class="lab-facts">{"".join(f"<span>{html.escape(fact)}</span>" for fact in metadata)}</div>'
         + (f"<p>{html.escape(sentence)}</p>" if sentence else "")
         + f"<small>{sweep.id}</small></article>"
     )
@@ -308,9 +308,9 @@ def actions(sweep: Sweep, winner: Any) -> None:
     with st.container(horizontal=True):
         try:
             if sweep.is_active and is_mine:
-                asked = sweep.is_stopping
-                label = "Stopping its run" if asked else "Stop"
-                if st.button(label, icon=":material/stop:", disabled=asked, key="stop-sweep"):
+                request = sweep.is_stopping
+                label = "Stopping its run" if request else "Stop"
+                if st.button(label, icon=":material/stop:", disabled=request, key="stop-sweep"):
                     stop_sweep(sweep.path)
                     st.rerun()
             elif (
@@ -398,10 +398,10 @@ def table(sweep: Sweep, trials: list[Any]) -> None:
         links = " ".join(
             f'<a href="runs?runs={html.escape(run)}" target="_self">{html.escape(run[-4:])}</a>' for run in trial.runs
         )
-        said = f' title="{html.escape(trial.error)}"' if trial.error else ""
+        text = f' title="{html.escape(trial.error)}"' if trial.error else ""
         mark = ' class="lab-best"' if trial is best_first[0] else ""
         rows.append(
-            f"<tr><td{said}>{trial.number} · {trial.state}</td><td{mark}>{score}</td><td>{len(trial.scores)}</td>{cells}"
+            f"<tr><td{text}>{trial.number} · {trial.state}</td><td{mark}>{score}</td><td>{len(trial.scores)}</td>{cells}"
             f"<td>{links}</td></tr>"
         )
     st.subheader("Trials")

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import streamlit as st
 
 from app.datasets import choose_dataset, draw_streets, opened
-from app.dry_run_panel import COLOR, rate_test_panel, rehearsal_panel
+from app.dry_run_panel import COLOR, dry_run_panel, lr_finder_panel
 from app.figures import schedule_figure
 from app.forms import augmentation_form, encoder_box, fields_form
 from app.services import inference_worker
@@ -40,30 +40,30 @@ FAMILY_HELP = {
 }
 ENGINE_TITLES = {"local": "This machine", "slurm": "Cluster (SLURM)"}
 OFTEN_CHANGED = ["learning_rate", "batch_size", "seed"]
-READING = ["height", "width", "train_limit", "train_sample", "val_limit", "cache"]
+READING = ["height", "width", "max_train_samples", "train_sample_seed", "max_val_samples", "cache"]
 SMALL = (64, 128)
 """Height and width of the picture on which a network is tried, in pixels."""
 GROUPS: dict[str, list[str]] = {
-    "Loss": ["loss", "added_loss", "added_loss_weight", "class_weights", "label_smoothing"],
+    "Loss": ["loss", "second_loss", "second_loss_weight", "class_weights", "label_smoothing"],
     "Optimizer and schedule": [
         "optimizer",
         "momentum",
         "schedule",
-        "warm_up",
+        "warmup_fraction",
         "gamma",
         "gamma_epochs",
         "power",
-        "encoder_rate",
+        "encoder_lr_scale",
         "weight_decay",
-        "clip_norm",
+        "grad_clip_norm",
         "ema",
         "stop_early",
         "patience",
     ],
-    "Machine": ["accumulation", "precision", "compile", "device", "processes", "threads", "workers"],
+    "Machine": ["accumulate_grad_batches", "precision", "compile", "device", "processes", "threads", "workers"],
 }
 """What is changed now and then, by what it concerns."""
-SHAPE_OF_RATE = ["learning_rate", "schedule", "warm_up", "gamma", "gamma_epochs", "power"]
+SHAPE_OF_RATE = ["learning_rate", "schedule", "warmup_fraction", "gamma", "gamma_epochs", "power"]
 PREVIEW = (1000, 50)
 """Steps in all and in an epoch of the schedule that is drawn: its shape is what matters."""
 TRAINING_OPTIONS = {"vit": ["layer_decay"]}
@@ -108,7 +108,7 @@ def choose_network(family: str) -> dict[str, Any]:
 def choose_masks(name: str) -> dict[str, Any]:
     """The dataset fields that say which masks are learned from: what Cityscapes offers, and what a folder of one's own does."""
     if name == "folder":
-        return fields_form(DatasetConfig, ["val_share"], {}, key="masks")
+        return fields_form(DatasetConfig, ["val_fraction"], {}, key="masks")
     annotations = st.segmented_control(
         "Masks to learn from",
         list(get_args(DatasetConfig.model_fields["annotations"].annotation)),
@@ -208,10 +208,10 @@ def choose_trackers() -> dict[str, Any]:
     return values
 
 
-def take_remedies(prefixes: tuple[str, ...]) -> None:
+def take_suggested_changes(prefixes: tuple[str, ...]) -> None:
     """Puts what a rehearsal or a range test proposed, and the user took, into the widgets, before they are made."""
-    for remedy in st.session_state.pop("remedies", {}).values():
-        for name, value in remedy["training"].items():
+    for suggested_change in st.session_state.pop("remedies", {}).values():
+        for name, value in suggested_change["training"].items():
             for prefix in prefixes:
                 if f"{prefix}-{name}" in st.session_state:
                     st.session_state[f"{prefix}-{name}"] = value
@@ -219,7 +219,7 @@ def take_remedies(prefixes: tuple[str, ...]) -> None:
 
 # page layout
 st.title("Train")
-take_remedies(("often", "rarely", "augmentation", *(f"length-{preset}" for preset in PRESETS)))
+take_suggested_changes(("often", "rarely", "augmentation", *(f"length-{preset}" for preset in PRESETS)))
 st.subheader("1 Data")
 dataset_values = choose_dataset("train")
 dataset_values |= choose_masks(dataset_values["name"])
@@ -282,7 +282,7 @@ if dataset and configs:
     with st.expander("Try first: what it will take, and which learning rate", icon=":material/timer:"):
         if runner_values.get("engine") == "slurm":
             st.caption("This is tried on this machine: on the cluster's nodes time and memory will differ.")
-        rehearsal_panel(configs, "rehearsal")
+        dry_run_panel(configs, "rehearsal")
         tried = 0
         if len(configs) > 1:
             tried = st.segmented_control(
@@ -293,7 +293,7 @@ if dataset and configs:
                 required=True,
                 key="tried",
             )
-        rate_test_panel(configs[tried], "rate")
+        lr_finder_panel(configs[tried], "rate")
 ready = bool(configs) and (dataset is not None or dataset_values["name"] == "streets")
 turns = "" if runner_values.get("engine") == "slurm" else ", one after the other"
 label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks{turns}"

@@ -7,7 +7,17 @@ import pytest
 
 from core import auth as people
 from core import extras, runner
-from core.auth import THE_LAB, Allowance, Person, acting, is_read_only, may_change, person, read_owner, set_source
+from core.auth import (
+    SYSTEM_USER,
+    HourlyQuota,
+    User,
+    build_user,
+    current_user,
+    is_read_only,
+    may_change,
+    read_owner,
+    set_current_user,
+)
 from core.data.cache import remove_caches
 from core.data.collections import delete_collection, save_collection
 from core.data.download import target_folder
@@ -19,16 +29,16 @@ from core.runner import local
 from core.runs.notes import Notes, write_notes
 from core.runs.status import update_status
 from core.runs.store import create_run, list_runs, read_run
-from core.training.probe.probe_process import ask
+from core.training.probe.probe_process import run_probe
 
-ANN, BOB = Person("ann@x.org", "Ann"), Person("bob@x.org", "Bob")
+ANN, BOB = User("ann@x.org", "Ann"), User("bob@x.org", "Bob")
 
 
 @pytest.fixture
 def asking():
     """`asking(person)`: from now on that one asks."""
-    yield lambda who: set_source(lambda: who)
-    set_source(people.at_the_shell)
+    yield lambda who: set_current_user(lambda: who)
+    set_current_user(people.shell_user)
 
 
 @pytest.fixture
@@ -46,13 +56,13 @@ def run_of(places, asking, tiny_config):
 
 def test_what_is_made_is_marked_with_who_made_it(run_of):
     assert read_run(run_of(ANN)).owner == "ann@x.org"
-    labs = run_of(THE_LAB)
+    labs = run_of(SYSTEM_USER)
     assert read_run(labs).owner == "" and not (labs / "owner.txt").exists()
     (labs / "owner.txt").write_bytes(b"\xff\xfe")
     assert read_owner(labs) == ""
 
 
-@pytest.mark.parametrize("who", [BOB, Person("nobody", "nobody")])
+@pytest.mark.parametrize("who", [BOB, User("nobody", "nobody")])
 def test_others_change_nothing_of_it(run_of, asking, places, who):
     path = run_of(ANN)
     asking(who)
@@ -74,14 +84,20 @@ def test_others_change_nothing_of_it(run_of, asking, places, who):
     asking(who)
     with pytest.raises(LabError, match="belongs to ann"):
         runner.restore(path.name, places.runs)
-    assert runner.empty_bin(places.runs) == []
-    asking(THE_LAB)
-    assert [binned.run.id for binned in runner.empty_bin(places.runs)] == [path.name]
+    assert runner.empty_trash(places.runs) == []
+    asking(SYSTEM_USER)
+    assert [trashed.run.id for trashed in runner.empty_trash(places.runs)] == [path.name]
 
 
 def test_an_admin_and_the_lab_change_everything(monkeypatch, asking):
     monkeypatch.setenv("SEGLAB_ADMINS", " Eve@X.org , ")
-    for who, able in ((person("eve@x.org"), True), (THE_LAB, True), (ANN, True), (BOB, False), (person(""), False)):
+    for who, able in (
+        (build_user("eve@x.org"), True),
+        (SYSTEM_USER, True),
+        (ANN, True),
+        (BOB, False),
+        (build_user(""), False),
+    ):
         asking(who)
         assert may_change("ann@x.org") == able, who
     asking(ANN)
@@ -93,24 +109,24 @@ def test_read_only_lets_only_admins_who_signed_in_change_things(monkeypatch, ask
     path = run_of(ANN)
     monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
     monkeypatch.setenv("SEGLAB_DATA", str(places.other / "none"))
-    for who in (ANN, THE_LAB, BOB):
+    for who in (ANN, SYSTEM_USER, BOB):
         asking(who)
         assert is_read_only() and not may_change("ann@x.org")
         for change in (
             lambda: write_notes(path, Notes(name="x")),
             lambda: runner.delete(path),
-            lambda: runner.empty_bin(places.runs),
+            lambda: runner.empty_trash(places.runs),
             lambda: runner.launch(read_run(path).config, places.runs),
             lambda: runner.clone(path, {}),
             lambda: runner.resume(path),
             lambda: save_collection("x", []),
             lambda: start_job("core.evaluation", {}, places.other / "jobs"),
-            lambda: list(ask("core.training.probe.dry_run", read_run(path).config, 10)),
+            lambda: list(run_probe("core.training.probe.dry_run", read_run(path).config, 10)),
             lambda: target_folder(str(places.other / "cs")),
         ):
             with pytest.raises(LabError, match="read-only"):
                 change()
-    asking(person("eve@x.org"))
+    asking(build_user("eve@x.org"))
     assert not is_read_only()
     runner.delete(path)
     monkeypatch.setenv("SEGLAB_READ_ONLY", "0")
@@ -133,8 +149,8 @@ def test_a_collection_and_a_job_have_owners_too(asking, places, tmp_path, monkey
         stop_job(tmp_path / "jobs", job)
     monkeypatch.setattr(os, "nice", lambda by: 0)  # the tests themselves stay as they are
     made = []
-    run_job(tmp_path / "jobs" / f"{job.id}.json", lambda asked, progress: made.append(acting()) or {})
-    assert made == [person("ann@x.org")]
+    run_job(tmp_path / "jobs" / f"{job.id}.json", lambda asked, progress: made.append(current_user()) or {})
+    assert made == [build_user("ann@x.org")]
 
 
 def test_nobody_pushes_past_anothers_run(run_of, asking):
@@ -145,7 +161,7 @@ def test_nobody_pushes_past_anothers_run(run_of, asking):
     runner.move(third, -1)
     with pytest.raises(LabError, match=f"Run {first.name}, which would have to wait, belongs to ann"):
         runner.move(third, -1)
-    asking(THE_LAB)
+    asking(SYSTEM_USER)
     runner.move(third, -1)
     assert [read_run(path).status.ticket for path in (third, first, second)] == [0, 1, 2]
 
@@ -184,7 +200,7 @@ def test_two_tabs_at_once_launch_no_more_than_one_may_have(asking, places, tiny_
 def test_the_lab_and_admins_have_any_number(asking, places, tiny_config, monkeypatch):
     monkeypatch.setenv("SEGLAB_MOST_QUEUED", "1")
     monkeypatch.setattr(local, "start", lambda path: None)
-    for who in (THE_LAB, Person("eve@x.org", "Eve", True)):
+    for who in (SYSTEM_USER, User("eve@x.org", "Eve", True)):
         asking(who)
         for _ in range(2):
             runner.launch(tiny_config(), places.runs)
@@ -205,14 +221,14 @@ def test_all_decoded_frames_are_an_admins_to_remove(asking, places, monkeypatch)
     remove_caches(["abc"])
     assert not kept.exists()
     kept.mkdir()
-    asking(THE_LAB)
+    asking(SYSTEM_USER)
     remove_caches()
     assert not kept.exists()
 
 
 def test_an_hour_has_so_many_uploads():
     now = [0.0]
-    allowance = Allowance(lambda: now[0])
+    allowance = HourlyQuota(lambda: now[0])
     for _ in range(3):
         allowance.take("ann", 3, "uploads")
     with pytest.raises(LabError, match="used the 3 uploads of this hour. The next one is free in 60 min"):
@@ -226,17 +242,17 @@ def test_an_hour_has_so_many_uploads():
 def test_limits_are_numbers(monkeypatch):
     monkeypatch.setenv("SEGLAB_MOST_QUEUED", "many")
     with pytest.raises(LabError, match="SEGLAB_MOST_QUEUED is 'many', but must be a whole number"):
-        people.most_queued()
+        people.max_queued()
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs an account that can give folders away")
 def test_an_account_that_does_not_own_the_folder_acts_for_itself(places, monkeypatch):
     monkeypatch.setenv("SEGLAB_USER", "ann@x.org")
-    assert people.at_the_shell() == person("ann@x.org")
+    assert people.shell_user() == build_user("ann@x.org")
     monkeypatch.setattr(os, "getuid", lambda: 1)  # the account `daemon`
-    assert people.at_the_shell().id == "account daemon" and not people.at_the_shell().is_admin
+    assert people.shell_user().id == "account daemon" and not people.shell_user().is_admin
     os.chown(places.runs, 1, -1)
-    assert people.at_the_shell() == person("ann@x.org")
+    assert people.shell_user() == build_user("ann@x.org")
 
 
 def test_the_labs_login_to_the_hub_is_an_admins_to_use(run_of, asking, monkeypatch):
@@ -244,7 +260,7 @@ def test_the_labs_login_to_the_hub_is_an_admins_to_use(run_of, asking, monkeypat
     run = read_run(run_of(ANN))
     with pytest.raises(LabError, match="Only an admin can push a run"):
         start_push(run, "anna/street", False, False)
-    asking(person(BOB.id))
+    asking(build_user(BOB.id))
     with pytest.raises(LabError, match="not the name of a repository"):
         start_push(run, "anna", False, False)
 

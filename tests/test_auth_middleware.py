@@ -11,8 +11,8 @@ from streamlit.auth_util import get_signing_secret
 from streamlit.testing.v1 import AppTest
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
-from app.auth import COOKIE, check_sign_in, must_sign_in, person_of, providers
-from app.auth_middleware import Door
+from app.auth import COOKIE, check_sign_in, must_sign_in, providers, user_of_claims
+from app.auth_middleware import AuthMiddleware
 from app.services import check_uploads, uploads
 from core.errors import LabError
 
@@ -98,23 +98,23 @@ OWN_NAME = "https://id.example.org|42"
 def test_an_address_counts_when_the_provider_says_that_it_checked_it(secrets, monkeypatch, verified, known_as):
     monkeypatch.setenv("SEGLAB_ADMINS", "eve@x.org")
     secrets(AUTH)
-    found = person_of(CLAIMS | verified)
+    found = user_of_claims(CLAIMS | verified)
     assert found.id == known_as and found.is_admin == (known_as == "eve@x.org")
     monkeypatch.setenv("SEGLAB_ADMINS", OWN_NAME)
-    assert person_of(CLAIMS | verified).is_admin == (known_as == OWN_NAME)
+    assert user_of_claims(CLAIMS | verified).is_admin == (known_as == OWN_NAME)
 
 
 def test_a_provider_can_be_trusted_with_addresses(secrets):
     secrets(AUTH + "trust_email = true\n")
-    assert person_of(CLAIMS).id == "eve@x.org"
-    assert person_of(CLAIMS | {"email": ""}).id == OWN_NAME
-    assert person_of(CLAIMS | {"email_verified": False}).id == OWN_NAME
+    assert user_of_claims(CLAIMS).id == "eve@x.org"
+    assert user_of_claims(CLAIMS | {"email": ""}).id == OWN_NAME
+    assert user_of_claims(CLAIMS | {"email_verified": False}).id == OWN_NAME
     secrets(AUTH + "trust_email = 'yes'\n")
-    assert person_of(CLAIMS).id == OWN_NAME
+    assert user_of_claims(CLAIMS).id == OWN_NAME
     secrets(AUTH + "[auth.entra]\ntrust_email = true\n[auth.other]\nclient_id = 'x'\n")
-    assert person_of(CLAIMS | {"provider": "entra"}).id == "eve@x.org"
+    assert user_of_claims(CLAIMS | {"provider": "entra"}).id == "eve@x.org"
     for other in ("other", "default", None):
-        assert person_of(CLAIMS | {"provider": other}).id == OWN_NAME, other
+        assert user_of_claims(CLAIMS | {"provider": other}).id == OWN_NAME, other
 
 
 # ---- what strangers get of Streamlit's own addresses
@@ -141,7 +141,7 @@ def ask(method, path, person_claims=None):
     async def receive():
         raise AssertionError("nobody reads what a stranger sends")
 
-    asyncio.run(Door(_arrived)(scope, receive, send))
+    asyncio.run(AuthMiddleware(_arrived)(scope, receive, send))
     return sent[0]["status"], sent[1]["body"].decode()
 
 
@@ -173,7 +173,7 @@ def test_files_are_counted_where_they_arrive(secrets, monkeypatch):
     assert [ask("PUT", UPLOAD, ann)[0] for _ in range(3)] == [200, 200, 429]
     assert "used the 2 uploads of this hour" in ask("PUT", UPLOAD, ann)[1]
     assert ask("DELETE", UPLOAD, ann)[0] == ask("PUT", UPLOAD, bob)[0] == 200
-    check_uploads(person_of(bob))
+    check_uploads(user_of_claims(bob))
     with pytest.raises(LabError, match="used the 2 uploads"):
-        check_uploads(person_of(ann))
+        check_uploads(user_of_claims(ann))
     uploads.cache_clear()

@@ -65,7 +65,9 @@ def test_real_frames_are_what_decoding_gives_bit_for_bit(shared, places, monkeyp
     root = shared / "data" / "cityscapes"
     monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(root))
     monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    dataset = open_dataset(DatasetConfig(name="cityscapes", root=str(root), height=128, width=256, train_limit=20))
+    dataset = open_dataset(
+        DatasetConfig(name="cityscapes", root=str(root), height=128, width=256, max_train_samples=20)
+    )
     assert_same(build_cache(dataset, dataset.train, "raw"), dataset, dataset.train)
 
 

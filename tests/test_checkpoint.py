@@ -235,6 +235,6 @@ def test_weights_that_do_not_load_are_a_sentence(tmp_path, kind, tiny_config):
 def test_a_checkpoint_for_other_classes_says_which_it_has(tmp_path, tiny_config):
     model, optimizer = build()
     save(tmp_path, model, optimizer, 3, tiny_config)
-    model.classes = 7
+    model.num_classes = 7
     with pytest.raises(LabError, match="tells 19 classes apart .road, sidewalk.*but 7 are wanted"):
         load_weights(model, read_checkpoint(tmp_path, "last"))

@@ -72,8 +72,8 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
     for value in [high, *([low] if includes_low else [])]:
         values: dict[str, Any] = {"model": network_with(name)}
         values[part] = values.get(part, {}) | {name: value}
-        if name.startswith("zoom"):
-            values[part] = {"zoom_min": 0.25, "zoom_max": 4} | {name: value}
+        if name.startswith("scale"):
+            values[part] = {"scale_min": 0.25, "scale_max": 4} | {name: value}
         if name == "processes":
             values[part] = {"batch_size": 64} | {name: value}
         assert getattr(getattr(read_config(values), part), name) == value
@@ -107,7 +107,7 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
         ({"model": 3}, ["model is 3"]),
         ([], ["config", "[]"]),
         (None, ["config", "None"]),
-        ({"training": {"zoom_min": 2, "zoom_max": 1.5}}, ["training.zoom_max is 1.5", "training.zoom_min (2)"]),
+        ({"training": {"scale_min": 2, "scale_max": 1.5}}, ["training.scale_max is 1.5", "training.scale_min (2)"]),
         (
             {"training": {"batch_size": 1, "crop_height": 32, "crop_width": 64}},
             ["training.batch_size is 1", "64 x 32", "batch of 2"],
@@ -166,9 +166,9 @@ def test_an_unknown_preset_lists_the_known_ones():
 def test_json_round_trip():
     config = read_config(
         {
-            "dataset": {"name": "cityscapes", "root": "/data/städte/東京", "val_limit": 3},
+            "dataset": {"name": "cityscapes", "root": "/data/städte/東京", "max_val_samples": 3},
             "model": {"family": "vit"},
-            "training": {"learning_rate": 1 / 3, "flip": False, "zoom_max": 1.1},
+            "training": {"learning_rate": 1 / 3, "flip": False, "scale_max": 1.1},
         }
     )
     assert read_config(json.loads(config.model_dump_json())) == config

@@ -17,7 +17,7 @@ from core.runner.device_lock import devices_for
 from core.runs.metrics_log import evaluations, read_metrics, valid_rows
 from core.runs.status import update_status
 from core.runs.store import create_run, read_run
-from core.training.distributed import Team, join_team
+from core.training.distributed import Distributed, init_distributed
 from core.training.loop import train
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="torchrun's gloo is tried on POSIX alone")
@@ -64,23 +64,23 @@ from core.config import DatasetConfig, read_config
 from core.data.dataset import open_dataset
 from core.data.loaders import FrameStore, WholeFrames, batches_in_order, build_loader
 from core.hardware import choose_hardware
-from core.models import build_model
+from core.models.build import build_model
 from core.training.evaluate import evaluate
 from core.training.losses import SummedLoss
-from core.training.distributed import join_team
+from core.training.distributed import init_distributed
 config = read_config(json.loads(sys.argv[1]))
-team = join_team(config.training.processes, "cpu")
+team = init_distributed(config.training.processes, "cpu")
 hardware = choose_hardware(config.training)
 dataset = open_dataset(config.dataset)
 torch.manual_seed(0)
 model = build_model(config.model, 19)
 store = FrameStore(dataset, dataset.train)
-loader = build_loader(WholeFrames(store), team.part(batches_in_order(len(store), 3)), 0)
+loader = build_loader(WholeFrames(store), distributed.shard(batches_in_order(len(store), 3)), 0)
 found = evaluate(model, loader, SummedLoss(config.training, torch.ones(19)), hardware, team, keep=(0, 5))
-if team.leads:
+if distributed.is_main_process:
     Path(sys.argv[2]).write_text(json.dumps([found.loss, found.confusion.matrix.tolist()]))
 Path(sys.argv[2] + str(team.rank)).write_text(json.dumps(sorted(found.labels)))
-team.leave()
+distributed.destroy()
 """
 
 
@@ -104,12 +104,12 @@ def test_two_processes_score_as_one_to_the_last_digit(places, tiny_config, tmp_p
 def test_more_processes_than_were_started_are_refused(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with pytest.raises(LabError, match="asks for 2 processes, but 1 was started.*torchrun"):
-        join_team(2, "cpu")
+        init_distributed(2, "cpu")
     monkeypatch.setenv("WORLD_SIZE", "4")
     with pytest.raises(LabError, match="asks for 2 processes, but 4 were started"):
-        join_team(2, "cpu")
+        init_distributed(2, "cpu")
     monkeypatch.setenv("WORLD_SIZE", "1")
-    assert type(join_team(1, "cpu")) is Team
+    assert type(init_distributed(1, "cpu")) is Distributed
 
 
 def test_a_team_whose_leader_hangs_ends_by_itself(places, tiny_config, figure):

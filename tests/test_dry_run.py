@@ -14,12 +14,12 @@ from core.errors import LabError
 from core.paths import PROJECT
 from core.training.checkpoint import TrainingState, save_checkpoint
 from core.training.probe import dry_run as rehearsal
-from core.training.probe.dry_run import MEMORY_SHARE, Cost, changed, fits, judge, rehearse, smaller
-from core.training.probe.lr_finder import RatePoint, suggest_rate
-from core.training.probe.lr_range_test import climb
+from core.training.probe.dry_run import MEMORY_SHARE, Cost, changed, dry_run, fits, judge, smaller
+from core.training.probe.lr_finder import LrPoint, suggest_lr
+from core.training.probe.lr_range_test import lr_range_test
 from core.training.probe.measure_cost import measure
-from core.training.probe.probe import open_trial
-from core.training.probe.probe_process import OutOfMemoryError, ask
+from core.training.probe.probe import open_probe
+from core.training.probe.probe_process import OutOfMemoryError, run_probe
 
 COST = Cost(
     seconds_per_step=0.5,
@@ -50,7 +50,7 @@ def test_a_rehearsal_gives_plausible_figures_and_with_less_memory_a_proposal_tha
     places, tiny_config, module, monkeypatch
 ):
     config = tiny_config(epochs=3, batch_size=8, crop_height=64, crop_width=128, model={"width": 16})
-    found = rehearse(config, timeout=120)
+    found = dry_run(config, timeout=120)
     cost = found.cost
     assert found.problems == ()
     assert cost.steps == 3  # three epochs of eight frames
@@ -63,22 +63,22 @@ def test_a_rehearsal_gives_plausible_figures_and_with_less_memory_a_proposal_tha
 
     free = int((cost.memory_fixed_bytes + 0.75 * (cost.memory_bytes - cost.memory_fixed_bytes)) / MEMORY_SHARE)
     (problem,) = judge(replace(cost, memory_free_bytes=free), config)
-    assert problem.remedy == {"training": {"batch_size": 4}}
+    assert problem.suggested_change == {"training": {"batch_size": 4}}
     name = module("little_memory", LITTLE_MEMORY.format(free=free))
-    monkeypatch.setattr(rehearsal, "ask", lambda _module, asked, timeout: ask(name, asked, timeout))
-    again = rehearse(changed(config, problem.remedy), timeout=120)
+    monkeypatch.setattr(rehearsal, "run_probe", lambda _module, asked, timeout: run_probe(name, asked, timeout))
+    again = dry_run(changed(config, problem.suggested_change), timeout=120)
     assert again.problems == () and again.cost.memory_free_bytes == free
 
 
 def test_what_a_checkpoint_takes_is_told_to_the_tenth(places, tiny_config, tmp_path):
     config = tiny_config(model={"width": 8})
-    trial = open_trial(config)
-    for batch in trial.load(2):
-        trial.step(batch)
-    space = trial.dataset.space
-    save_checkpoint(tmp_path, "best", trial.model, config, space, 2, 0.5)
-    rest = TrainingState(trial.optimizer, trial.hardware.scaler(), None)
-    save_checkpoint(tmp_path, "last", trial.model, config, space, 2, 0.5, rest)
+    probe = open_probe(config)
+    for batch in probe.load(2):
+        probe.step(batch)
+    space = probe.dataset.space
+    save_checkpoint(tmp_path, "best", probe.model, config, space, 2, 0.5)
+    rest = TrainingState(probe.optimizer, probe.hardware.scaler(), None)
+    save_checkpoint(tmp_path, "last", probe.model, config, space, 2, 0.5, rest)
     written = sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors"))
     assert measure(config).checkpoint_bytes == pytest.approx(written, rel=0.1)
 
@@ -88,38 +88,38 @@ def test_what_a_checkpoint_takes_is_told_to_the_tenth(places, tiny_config, tmp_p
     [
         (11e9, {}),
         (10e9, {"batch_size": 4}),
-        (5e9, {"accumulation": 4, "batch_size": 8}),
+        (5e9, {"accumulate_grad_batches": 4, "batch_size": 8}),
         (3.6e9, {"batch_size": 2}),
         (2.1e9, {"batch_size": 1, "crop_height": 96, "crop_width": 192}),
         (1.1e9, None),
     ],
 )
-def test_the_proposal_is_the_mildest_that_fits(tiny_config, free, remedy):
+def test_the_proposal_is_the_mildest_that_fits(tiny_config, free, suggested_change):
     config = tiny_config(batch_size=8, crop_height=192, crop_width=384)
     cost = replace(COST, memory_free_bytes=int(free))
     problems = judge(cost, config)
-    if remedy == {}:
+    if suggested_change == {}:
         assert problems == ()
         return
     assert len(problems) == 1 and "GB of memory" in problems[0].sentence
-    if remedy is None:
-        assert problems[0].remedy == {}
+    if suggested_change is None:
+        assert problems[0].suggested_change == {}
         return
-    other = changed(config, problems[0].remedy)
+    other = changed(config, problems[0].suggested_change)
     assert fits(cost, config, other) and not fits(cost, config, config)
     first = next(change for change in smaller(config) if fits(cost, config, changed(config, change)))
-    assert problems[0].remedy == first
+    assert problems[0].suggested_change == first
     assert f"{next(iter(first['training'].values()))}" in problems[0].sentence
 
 
 def test_halving_the_batch_comes_before_everything_else(tiny_config):
     config = tiny_config(batch_size=8, crop_height=192, crop_width=384)
     changes = list(smaller(config))
-    assert changes[:2] == [{"training": {"batch_size": 4}}, {"training": {"accumulation": 2}}]
+    assert changes[:2] == [{"training": {"batch_size": 4}}, {"training": {"accumulate_grad_batches": 2}}]
     assert {"training": {"crop_height": 96, "crop_width": 192}} in changes
     # Of one frame there is no half, and a crop has a least size.
     assert list(smaller(tiny_config(batch_size=2, crop_height=32, crop_width=32))) == [
-        {"training": {"accumulation": 2}}
+        {"training": {"accumulate_grad_batches": 2}}
     ]
 
 
@@ -127,16 +127,16 @@ def test_a_full_disk_and_a_pass_of_a_day_are_said(tiny_config):
     config = tiny_config()
     cost = replace(COST, disk_free_bytes=150_000_000, seconds_per_epoch=100_000.0)
     disk, day = judge(cost, config)
-    assert "SEGLAB_CHECKPOINTS" in disk.sentence and disk.remedy == {}
+    assert "SEGLAB_CHECKPOINTS" in disk.sentence and disk.suggested_change == {}
     assert "28 hours" in day.sentence
-    assert judge(replace(cost, disk_free_bytes=10**12), changed(config, day.remedy)) == ()
+    assert judge(replace(cost, disk_free_bytes=10**12), changed(config, day.suggested_change)) == ()
 
 
 def test_a_budget_of_a_few_steps_is_said_with_the_minutes_that_would_do(tiny_config):
     config = tiny_config(minutes=1)
     (problem,) = judge(replace(COST, seconds_per_step=6.0, steps=8, seconds_total=70.0), config)
     assert problem.sentence.startswith("No more than 8 steps fit into the 1 min given")
-    assert problem.remedy == {
+    assert problem.suggested_change == {
         "training": {"minutes": 5.0}
     }  # 22 s of everything else, 180 s of thirty steps, and one more
     assert problem.sentence.endswith("Take 5 minutes.")
@@ -182,15 +182,15 @@ def module(tmp_path, monkeypatch):
 
 def test_a_process_that_is_killed_is_an_answer_with_a_proposal(module, tiny_config, monkeypatch):
     name = module("self_killer", SELF_KILLER)
-    lines = ask(name, tiny_config(), timeout=60)
+    lines = run_probe(name, tiny_config(), timeout=60)
     assert next(lines) == {"half": "an answer"}
     with pytest.raises(OutOfMemoryError):
         next(lines)
-    monkeypatch.setattr(rehearsal, "ask", lambda *_: ask(name, tiny_config(), 60))
+    monkeypatch.setattr(rehearsal, "run_probe", lambda *_: run_probe(name, tiny_config(), 60))
     module("self_killer", SELF_KILLER.replace("    yield", "    os.kill(os.getpid(), signal.SIGKILL)\n    yield"))
-    found = rehearse(tiny_config(batch_size=8))
+    found = dry_run(tiny_config(batch_size=8))
     assert found.cost is None
-    assert found.problems[0].remedy == {"training": {"batch_size": 4}}
+    assert found.problems[0].suggested_change == {"training": {"batch_size": 4}}
     assert found.problems[0].sentence == "It needs more memory than there is. Take batch size 4."
 
 
@@ -199,14 +199,14 @@ def test_other_ends_are_a_sentence_each(module, tiny_config, end):
     statement, kind, words = OTHER_ENDS[end]
     text = SELF_KILLER.replace("os.kill(os.getpid(), signal.SIGKILL)", statement)
     with pytest.raises(kind, match=words):
-        list(ask(module(end, text), tiny_config(), timeout=2 if end == "slow" else 60))
+        list(run_probe(module(end, text), tiny_config(), timeout=2 if end == "slow" else 60))
 
 
 def test_the_process_ends_with_whoever_asks(module, tiny_config):
     text = SELF_KILLER.replace('{"half": "an answer"}', '{"pid": os.getpid()}').replace(
         "os.kill(os.getpid(), signal.SIGKILL)", "import time; time.sleep(600)"
     )
-    lines = ask(module("patient", text), tiny_config(), timeout=60)
+    lines = run_probe(module("patient", text), tiny_config(), timeout=60)
     pid = next(lines)["pid"]
     assert psutil.pid_exists(pid)
     lines.close()
@@ -222,9 +222,9 @@ def test_who_asks_loads_no_torch():
 def test_the_command_line_rehearses(places, tiny_config, monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(
-        rehearsal, "rehearse", lambda config: seen.append(config) or rehearsal.Rehearsal(COST, judge(COST, config))
+        rehearsal, "dry_run", lambda config: seen.append(config) or rehearsal.DryRun(COST, judge(COST, config))
     )
-    arguments = ["rehearse", "--preset", "quick", "--model.family", "unet", "--training.batch-size", "4"]
+    arguments = ["dry_run", "--preset", "quick", "--model.family", "unet", "--training.batch-size", "4"]
     assert main([*arguments, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["steps"] == 100 and told["problems"] == []
@@ -236,7 +236,7 @@ def test_the_command_line_rehearses(places, tiny_config, monkeypatch, capsys):
 def curve(middle, burst=None):
     """A smoothed loss that falls around a rate and bursts at another."""
     rates = [10 ** (-6 + 0.1 * number) for number in range(60)]
-    points = [RatePoint(rate, 0.0, 3 - 2 / (1 + (middle / rate) ** 1.5)) for rate in rates]
+    points = [LrPoint(rate, 0.0, 3 - 2 / (1 + (middle / rate) ** 1.5)) for rate in rates]
     if burst:
         points = [replace(point, smoothed=point.smoothed * max(1.0, (point.rate / burst) ** 2)) for point in points]
     return points
@@ -244,28 +244,28 @@ def curve(middle, burst=None):
 
 @pytest.mark.parametrize("middle", [1e-5, 1e-3, 1e-2])
 def test_a_third_of_the_steepest_rate_is_suggested(middle):
-    found = suggest_rate(curve(middle, burst=30 * middle))
+    found = suggest_lr(curve(middle, burst=30 * middle))
     assert middle / 10 < found.rate < middle
     assert f"{found.rate:g}" in found.sentence
 
 
 def test_without_a_fall_nothing_is_suggested():
-    assert suggest_rate(curve(1e3)).rate is None
-    assert suggest_rate(curve(1e-3)[:5]).rate is None and suggest_rate([]).rate is None
+    assert suggest_lr(curve(1e3)).rate is None
+    assert suggest_lr(curve(1e-3)[:5]).rate is None and suggest_lr([]).rate is None
 
 
 def test_the_range_test_finds_a_rate_within_a_decade_of_a_good_one(places, tiny_config):
     config = tiny_config(model={"width": 8}, batch_size=4, crop_height=64, crop_width=128)
-    points = list(climb(config))
+    points = list(lr_range_test(config))
     assert points[0].rate == pytest.approx(1e-6) and len(points) > 30
     steps = [second.rate / first.rate for first, second in zip(points, points[1:], strict=False)]
     assert steps == pytest.approx([10 ** (6 / 59)] * len(steps))
     # At 1e-2 the same network learns to score well in sixty steps: see the fixture trained_run.
-    assert 1e-3 <= suggest_rate(points).rate <= 1e-1
+    assert 1e-3 <= suggest_lr(points).rate <= 1e-1
 
 
 def test_the_command_line_finds_a_rate_in_a_process_of_its_own(places, tiny_config, tmp_path, capsys):
     (tmp_path / "config.json").write_text(tiny_config(class_weights="none").model_dump_json())
-    assert main(["rate-test", "--config", str(tmp_path / "config.json"), "--json"]) == 0
+    assert main(["lr-find", "--config", str(tmp_path / "config.json"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert len(told["points"]) > 30 and set(told) == {"points", "rate", "sentence"}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.training.ema import WeightAverage
+from core.training.ema import ModelEma
 
 
 def network(value):
@@ -15,23 +15,23 @@ def network(value):
 
 def test_the_mean_follows_the_weights():
     model = network(0.0)
-    average = WeightAverage(model, decay=0.9)
+    ema = ModelEma(model, decay=0.9)
     expected = 0.0
     for step in range(1, 200):
         model[0].weight.data.fill_(float(step))
-        average.update(model, step)
+        ema.update(model, step)
         decay = min(0.9, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * step
-    assert average.tensors["0.weight"].item() == pytest.approx(expected, rel=1e-4)
-    assert average.tensors["0.weight"].item() == pytest.approx(199 - 9, abs=0.5), "a lag of decay / (1 - decay) steps"
+    assert ema.tensors["0.weight"].item() == pytest.approx(expected, rel=1e-4)
+    assert ema.tensors["0.weight"].item() == pytest.approx(199 - 9, abs=0.5), "a lag of decay / (1 - decay) steps"
 
 
 def test_the_model_has_the_mean_inside_alone():
     model = network(1.0)
-    average = WeightAverage(model, decay=0.5)
+    ema = ModelEma(model, decay=0.5)
     model[0].weight.data.fill_(5.0)
     model[1].running_mean.fill_(3.0)
-    with pytest.raises(RuntimeError), average.applied(model):
+    with pytest.raises(RuntimeError), ema.applied(model):
         assert model[0].weight.item() == 1 and model[1].running_mean.item() == 0
         raise RuntimeError
     assert model[0].weight.item() == 5 and model[1].running_mean.item() == 3
@@ -39,14 +39,14 @@ def test_the_model_has_the_mean_inside_alone():
 
 def test_counters_are_left_alone():
     model = network(1.0)
-    assert "1.num_batches_tracked" not in WeightAverage(model, decay=0.5).tensors
+    assert "1.num_batches_tracked" not in ModelEma(model, decay=0.5).tensors
 
 
 def test_nothing_is_shared_with_the_model():
     model = network(1.0)
-    average = WeightAverage(model, decay=0.5)
+    ema = ModelEma(model, decay=0.5)
     model[0].weight.data.fill_(5.0)
-    assert average.tensors["0.weight"].item() == 1
+    assert ema.tensors["0.weight"].item() == 1
     with torch.no_grad():
-        average.tensors["0.weight"].fill_(9.0)
+        ema.tensors["0.weight"].fill_(9.0)
     assert model[0].weight.item() == 5

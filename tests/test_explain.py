@@ -10,8 +10,8 @@ from core.data.dataset import open_dataset
 from core.errors import LabError
 from core.hardware import choose_hardware
 from core.inference.explain import (
-    MOST_CHANNELS,
-    Onlooker,
+    MAX_CHANNELS,
+    Explainer,
     attention_maps,
     box_side,
     effective_field,
@@ -21,7 +21,8 @@ from core.inference.explain import (
 )
 from core.inference.recording import as_attention, cell_at, record
 from core.inference.worker import InferenceWorker
-from core.models import SegmentationModel, build_model
+from core.models.base import SegmentationModel
+from core.models.build import build_model
 from core.runs.store import read_run
 
 CLASSES = 5
@@ -74,25 +75,25 @@ def test_a_feature_map_is_what_came_out_of_the_layer(config, layer):
 def test_the_channels_are_those_that_stand_out_at_the_pixel():
     model, images = built(ModelConfig(encoder="test_resnet")), noise(64, 96)
     recording = record(model, images)
-    layer = next(name for name, maps in recording.features.items() if maps.shape[0] > 2 * MOST_CHANNELS)
+    layer = next(name for name, maps in recording.features.items() if maps.shape[0] > 2 * MAX_CHANNELS)
     maps = recording.features[layer].numpy()
     row, column = int(0.7 * maps.shape[1]), int(0.3 * maps.shape[2])
     flat = maps.reshape(len(maps), -1)
     surplus = (maps[:, row, column] - flat.mean(1)) / flat.std(1)
-    order = np.argsort(-surplus)[:MOST_CHANNELS]
-    sight = feature_maps(recording, layer, (0.3, 0.7))
-    assert [shown.title for shown in sight.maps[1:]] == [f"Channel {number}" for number in order]
-    assert [shown.note for shown in sight.maps[1:]] == [f"{surplus[number]:+.1f} σ" for number in order]
-    strongest = sight.maps[1]
+    order = np.argsort(-surplus)[:MAX_CHANNELS]
+    explanation = feature_maps(recording, layer, (0.3, 0.7))
+    assert [shown.title for shown in explanation.maps[1:]] == [f"Channel {number}" for number in order]
+    assert [shown.note for shown in explanation.maps[1:]] == [f"{surplus[number]:+.1f} σ" for number in order]
+    strongest = explanation.maps[1]
     assert (strongest.low, strongest.high) == pytest.approx((maps[order[0]].min(), maps[order[0]].max()))
-    assert f"{len(maps)} channels" in sight.facts
+    assert f"{len(maps)} channels" in explanation.facts
 
 
 def test_a_channel_that_never_changes_stands_out_nowhere():
     model = built(ModelConfig(encoder="test_resnet"))  # its score layers begin at zero
-    sight = feature_maps(record(model, noise(64, 64)), "scores.0", (0.5, 0.5))
-    assert {shown.note for shown in sight.maps[1:]} == {"+0.0 σ"}
-    assert all((shown.values == 0).all() for shown in sight.maps)
+    explanation = feature_maps(record(model, noise(64, 64)), "scores.0", (0.5, 0.5))
+    assert {shown.note for shown in explanation.maps[1:]} == {"+0.0 σ"}
+    assert all((shown.values == 0).all() for shown in explanation.maps)
 
 
 @pytest.mark.parametrize("config", [VIT, DINOV3])
@@ -175,10 +176,10 @@ def test_attention_maps_are_laid_over_the_picture():
     recording = record(model, images)
     special = special_tokens(model, recording, "encoder.blocks.2")
     assert special == ("class token",) + ("register token",) * 4
-    sight = attention_maps(recording, "encoder.blocks.2", (40 / 96, 20 / 64), special)
+    explanation = attention_maps(recording, "encoder.blocks.2", (40 / 96, 20 / 64), special)
     weights = recording.attention["encoder.blocks.2"].weights(1 * 6 + 2)  # row 1, column 2 of 4 x 6 patches
-    assert [shown.title for shown in sight.maps] == ["Mean of 3 heads", "Head 1", "Head 2", "Head 3"]
-    head = sight.maps[2]
+    assert [shown.title for shown in explanation.maps] == ["Mean of 3 heads", "Head 1", "Head 2", "Head 3"]
+    head = explanation.maps[2]
     patches = weights[1, 5:].reshape(4, 6)
     assert head.low == 0 and head.high == pytest.approx(float(patches.max()))
     assert head.note == f"{float(patches.sum()):.0%} on patches"
@@ -186,7 +187,7 @@ def test_attention_maps_are_laid_over_the_picture():
     assert np.allclose(read, patches, atol=head.high / 100)
     assert (head.values == head.values[::16, ::16].repeat(16, 0).repeat(16, 1)).all()
     mean = weights.mean(dim=0)
-    assert f"{float(mean[0]):.1%} goes to the class token and {float(mean[1:5].sum()):.1%}" in sight.facts
+    assert f"{float(mean[0]):.1%} goes to the class token and {float(mean[1:5].sum()):.1%}" in explanation.facts
 
 
 def test_segmenters_class_embeddings_are_named_and_left_out():
@@ -194,8 +195,8 @@ def test_segmenters_class_embeddings_are_named_and_left_out():
     recording = record(model, noise(64, 96))
     assert special_tokens(model, recording, "head.blocks.0") == ("class embedding",) * CLASSES
     assert recording.attention["head.blocks.0"].first == 0
-    sight = attention_maps(recording, "head.blocks.0", (0, 0), ("class embedding",) * CLASSES)
-    assert f"goes to {CLASSES} class embeddings" in sight.facts
+    explanation = attention_maps(recording, "head.blocks.0", (0, 0), ("class embedding",) * CLASSES)
+    assert f"goes to {CLASSES} class embeddings" in explanation.facts
 
 
 def test_a_mask_is_part_of_the_softmax_and_windows_are_no_attention():
@@ -304,7 +305,7 @@ def test_bytes_stand_for_the_values():
 
 @pytest.fixture(scope="module")
 def onlooker(trained_run):
-    return Onlooker(trained_run, choose_hardware(TrainingConfig(precision="fp32", device="cpu", threads=1)))
+    return Explainer(trained_run, choose_hardware(TrainingConfig(precision="fp32", device="cpu", threads=1)))
 
 
 @pytest.fixture
@@ -321,9 +322,9 @@ def test_a_run_says_what_can_be_looked_at(onlooker):
 
 def test_what_is_not_there_is_a_sentence(onlooker, image):
     with pytest.raises(LabError, match="no attention"):
-        onlooker.look(image, (0.5, 0.5), "attention", "downs.0.0")
+        onlooker.explain(image, (0.5, 0.5), "attention", "downs.0.0")
     with pytest.raises(LabError, match=r"no layer 'nothing'.*downs\.0\.0, "):
-        onlooker.look(image, (0.5, 0.5), "features", "nothing")
+        onlooker.explain(image, (0.5, 0.5), "features", "nothing")
 
 
 def test_another_picture_is_looked_at_anew_and_the_same_one_is_not(onlooker, image, monkeypatch):
@@ -331,20 +332,20 @@ def test_another_picture_is_looked_at_anew_and_the_same_one_is_not(onlooker, ima
 
     passes = []
     monkeypatch.setattr(sight_module, "record", lambda *given: passes.append(1) or record(*given))
-    first = onlooker.look(image, (0.5, 0.5), "features", "ups.0")
+    first = onlooker.explain(image, (0.5, 0.5), "features", "ups.0")
     passes.clear()
-    again = onlooker.look(image, (0.5, 0.5), "features", "ups.0")
-    onlooker.look(image, (0.1, 0.9), "features", "classifier")
+    again = onlooker.explain(image, (0.5, 0.5), "features", "ups.0")
+    onlooker.explain(image, (0.1, 0.9), "features", "classifier")
     assert passes == []
-    other = onlooker.look(255 - image, (0.5, 0.5), "features", "ups.0")
+    other = onlooker.explain(255 - image, (0.5, 0.5), "features", "ups.0")
     assert passes == [1]
     assert (first.maps[0].values == again.maps[0].values).all()
     assert (first.maps[0].values != other.maps[0].values).any()
 
 
 def test_a_large_picture_is_seen_at_the_training_size_and_measured_in_its_own_pixels(onlooker, image):
-    small = onlooker.look(image, (0.4, 0.6), "field")
-    large = onlooker.look(image.repeat(4, 0).repeat(4, 1), (0.4, 0.6), "field")
+    small = onlooker.explain(image, (0.4, 0.6), "field")
+    large = onlooker.explain(image.repeat(4, 0).repeat(4, 1), (0.4, 0.6), "field")
     assert (small.maps[0].values == large.maps[0].values).all()
     side = int(small.facts.split("square of ")[1].split()[0])
     assert f"square of {4 * side} pixels a side ({side} of the network's own, which is given 128 × 64)" in large.facts
@@ -353,19 +354,19 @@ def test_a_large_picture_is_seen_at_the_training_size_and_measured_in_its_own_pi
 
 def test_every_corner_can_be_asked_about(onlooker, image):
     for point in ((0.0, 0.0), (1.0, 1.0), (0.999999, 0.0)):
-        assert onlooker.look(image, point, "field").maps
-        assert onlooker.look(image, point, "features", "downs.4.0").maps
+        assert onlooker.explain(image, point, "field").maps
+        assert onlooker.explain(image, point, "features", "downs.4.0").maps
 
 
 def test_the_process_answers_as_the_network_does(onlooker, trained_run, image):
     worker = InferenceWorker()
     try:
         assert worker.layers(trained_run) == onlooker.layers
-        sight = worker.look(trained_run, image, (0.4, 0.6), "field")
-        here = onlooker.look(image, (0.4, 0.6), "field")
-        assert sight.facts == here.facts and sight.milliseconds > 0
-        assert np.abs(sight.maps[0].values.astype(int) - here.maps[0].values).max() <= 1
+        explanation = worker.explain(trained_run, image, (0.4, 0.6), "field")
+        here = onlooker.explain(image, (0.4, 0.6), "field")
+        assert explanation.facts == here.facts and explanation.milliseconds > 0
+        assert np.abs(explanation.maps[0].values.astype(int) - here.maps[0].values).max() <= 1
         with pytest.raises(LabError, match="no attention"):
-            worker.look(trained_run, image, (0.4, 0.6), "attention", "x")
+            worker.explain(trained_run, image, (0.4, 0.6), "attention", "x")
     finally:
         worker.close()

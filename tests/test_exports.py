@@ -27,13 +27,13 @@ from core.inference.exports import (
     shares,
     shares_csv,
 )
-from core.inference.prediction_cache import Answer
+from core.inference.prediction_cache import CachedPrediction
 from core.labels import CITYSCAPES_19
 
 
 def answer_of(labels, classes=CITYSCAPES_19.classes, colors=CITYSCAPES_19.colors):
     confidence = np.linspace(0, 255, labels.size).reshape(labels.shape).astype(np.uint8)
-    return Answer(labels, confidence, classes, colors, 12.0)
+    return CachedPrediction(labels, confidence, classes, colors, 12.0)
 
 
 def scene():

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save
 
-from core.auth import at_the_shell, person, set_source
+from core.auth import build_user, set_current_user, shell_user
 from core.errors import LabError
 from core.hub.card import model_card
 from core.hub.client import checked_repo
@@ -716,9 +716,9 @@ def test_a_job_that_fails_says_why_and_its_files_hold_no_token(hub, online, run,
 
 def test_what_belongs_to_another_is_not_pushed(run, places):
     run.joinpath("owner.txt").write_text("anna@example.org")
-    set_source(lambda: person("ben@example.org"))
+    set_current_user(lambda: build_user("ben@example.org"))
     try:
         with pytest.raises(LabError, match="belongs to anna@example.org"):
             start_push(read_run(run), REPO, False, False)
     finally:
-        set_source(at_the_shell)
+        set_current_user(shell_user)

@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 import app.lazy_maps as late_maps_module
 import app.routes as routes
-from app.lazy_maps import LateMaps, Question
+from app.lazy_maps import LazyMaps, Question
 from core.errors import LabError
-from core.inference.prediction_cache import Doubts
+from core.inference.prediction_cache import UncertaintyMaps
 from core.inference.tta import QUICK, WHOLE
 
-FOUND = Doubts(b"entropy of it", b"classes of it")
+FOUND = UncertaintyMaps(b"entropy of it", b"classes of it")
 
 
 class Network:
@@ -24,9 +24,9 @@ class Network:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Question, np.ndarray]] = []
-        self.answers: list[Future[Doubts]] = []
+        self.answers: list[Future[UncertaintyMaps]] = []
 
-    def __call__(self, question: Question, image: np.ndarray) -> "Future[Doubts]":
+    def __call__(self, question: Question, image: np.ndarray) -> "Future[UncertaintyMaps]":
         self.asked.append((question, image))
         self.answers.append(Future())
         return self.answers[-1]
@@ -47,7 +47,7 @@ def image() -> np.ndarray:
 
 def test_nothing_is_asked_before_it_is_wanted_and_then_once(tmp_path, image) -> None:
     network = Network()
-    maps = LateMaps(network)
+    maps = LazyMaps(network)
     entropy, likeliest = maps.addresses(question(tmp_path), image, "x")
     assert not network.asked and name_of(entropy) == name_of(likeliest)
     first, second = maps.ask(name_of(entropy)), maps.ask(name_of(likeliest))
@@ -58,7 +58,7 @@ def test_nothing_is_asked_before_it_is_wanted_and_then_once(tmp_path, image) -> 
 
 
 def test_addresses_follow_question_and_picture(tmp_path, image) -> None:
-    maps = LateMaps(Network())
+    maps = LazyMaps(Network())
     one = maps.addresses(question(tmp_path), image, "x")
     assert one == maps.addresses(question(tmp_path), image, "x")
     others = [
@@ -70,7 +70,7 @@ def test_addresses_follow_question_and_picture(tmp_path, image) -> None:
 
 
 def test_the_pictures_longest_unseen_go_when_room_is_short(tmp_path, image) -> None:
-    maps = LateMaps(Network(), budget=2 * image.nbytes)
+    maps = LazyMaps(Network(), budget=2 * image.nbytes)
     names = [name_of(maps.addresses(question(tmp_path), image, digest)[0]) for digest in ("x", "y")]
     maps.addresses(question(tmp_path), image, "x")  # seen again: y is now the older one
     names.append(name_of(maps.addresses(question(tmp_path), image, "z")[0]))
@@ -78,16 +78,16 @@ def test_the_pictures_longest_unseen_go_when_room_is_short(tmp_path, image) -> N
 
 
 def test_the_questions_about_one_picture_have_a_limit_too(tmp_path, image, monkeypatch) -> None:
-    monkeypatch.setattr(late_maps_module, "MOST_QUESTIONS", 2)
-    maps = LateMaps(Network())
+    monkeypatch.setattr(late_maps_module, "MAX_QUESTIONS", 2)
+    maps = LazyMaps(Network())
     names = [name_of(maps.addresses(question(tmp_path, user), image, "x")[0]) for user in "abac"]
     assert [maps.ask(name) is not None for name in names] == [True, False, True, True]
 
 
 def test_the_route_answers_bytes_or_a_sentence(tmp_path, image, monkeypatch) -> None:
-    given: list[Future[Doubts]] = []
-    maps = LateMaps(lambda *_: given.pop(0))
-    monkeypatch.setattr(routes, "late_maps", lambda: maps)
+    given: list[Future[UncertaintyMaps]] = []
+    maps = LazyMaps(lambda *_: given.pop(0))
+    monkeypatch.setattr(routes, "lazy_maps", lambda: maps)
 
     def fetched(name: str, kind: str) -> Response:
         return asyncio.run(routes.doubts(Request({"type": "http", "path_params": {"name": name, "kind": kind}})))

@@ -133,7 +133,7 @@ def test_a_batch_without_a_labelled_pixel_has_no_loss_and_no_gradient(name):
 def test_a_second_loss_is_added_with_its_weight():
     logits, target, weights = batch()
     parts = [summed_loss(logits, target, weights, loss=name)[0].item() for name in ("cross-entropy", "dice")]
-    both = summed_loss(logits, target, weights, added_loss="dice", added_loss_weight=0.5)[0].item()
+    both = summed_loss(logits, target, weights, second_loss="dice", second_loss_weight=0.5)[0].item()
     assert both == pytest.approx(parts[0] + 0.5 * parts[1], rel=1e-6)
 
 
@@ -186,7 +186,7 @@ def rates(steps=100, per_epoch=10, **training):
 
 @pytest.mark.parametrize("schedule", ["polynomial", "cosine", "constant", "step"])
 def test_other_schedules_climb_while_warming_up_and_never_again(schedule):
-    found = rates(schedule=schedule, warm_up=0.2)
+    found = rates(schedule=schedule, warmup_fraction=0.2)
     assert found[:20] == sorted(found[:20]) and found[0] < 0.05
     assert found[20:] == sorted(found[20:], reverse=True) and found[20] > 0.95
     assert min(rates(schedule=schedule)) > 0

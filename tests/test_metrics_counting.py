@@ -28,7 +28,7 @@ def test_every_pair_is_counted_in_noise_and_in_areas(edge):
 @pytest.mark.parametrize("most", [2, 0])
 @pytest.mark.parametrize("edge", [1, 2, 32])
 def test_runs_and_histogram_count_the_same(most, edge, monkeypatch):
-    monkeypatch.setattr(counting, "MOST_CHANGES", most)  # 2: always by runs; 0: never
+    monkeypatch.setattr(counting, "MAX_CHANGES", most)  # 2: always by runs; 0: never
     rng = np.random.default_rng(edge)
     target, labels, third = (blocks(rng, edge=edge) for _ in range(3))
     instances = third.astype(np.uint16) * 257

@@ -12,7 +12,7 @@ from core.evaluation.metrics.instances import read_instances
 from core.evaluation.metrics.protocol import FULL_SIZE, protocol_of
 from core.evaluation.metrics.robustness import CORRUPTIONS, STRENGTHS, corrupt
 from core.evaluation.metrics.scorer import Scorer
-from core.evaluation.metrics.upper_bounds import ceilings, coarsen
+from core.evaluation.metrics.upper_bounds import coarsen, upper_bounds
 from core.evaluation.submission import SUFFIX, check_submission, write_submission
 from core.labels import CITYSCAPES_7, CITYSCAPES_19
 
@@ -28,7 +28,7 @@ def town(seed=0, size=(96, 192)):
 
 @pytest.mark.parametrize("enlarging", ["nearest", "bilinear"])
 def test_ceilings_fall_with_the_stride(enlarging):
-    found = ceilings([town(seed) for seed in range(3)], RULES, (1, 2, 4, 8, 16), enlarging)
+    found = upper_bounds([town(seed) for seed in range(3)], RULES, (1, 2, 4, 8, 16), enlarging)
     mious = [scores.miou for scores in found.values()]
     assert mious == sorted(mious, reverse=True) and 1 == mious[0] > mious[1] > mious[4]
 

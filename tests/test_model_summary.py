@@ -7,8 +7,9 @@ from torch import nn
 from core.config import ModelConfig
 from core.errors import LabError
 from core.hardware import Hardware
-from core.models import SegmentationModel, build_model
 from core.models import model_summary as describing
+from core.models.base import SegmentationModel
+from core.models.build import build_model
 from core.models.diagram_blocks import trace_blocks
 from core.models.model_summary import activation_bytes, describe, output_stride, receptive_field
 
@@ -42,36 +43,36 @@ def described(request):
 
 
 def test_parts_add_up_to_the_network(described):
-    config, model, anatomy = described
-    assert anatomy.parameters == sum(parameter.numel() for parameter in model.parameters())
+    config, model, summary = described
+    assert summary.parameters == sum(parameter.numel() for parameter in model.parameters())
     learning = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    assert sum(part.trainable for part in anatomy.parts) == learning
-    for part in anatomy.parts:
+    assert sum(part.trainable for part in summary.parts) == learning
+    for part in summary.parts:
         assert part.trainable == (0 if config.freeze and part.name == "encoder" else part.parameters)
 
 
 def test_what_was_asked_for_is_told(described):
-    config, _, anatomy = described
-    assert (anatomy.title, anatomy.size) == (config.title, (64, 96))
-    assert (anatomy.precision, anatomy.hardware) == ("fp32", FP32.sentence)
-    assert 0 < anatomy.milliseconds < 10_000
+    config, _, summary = described
+    assert (summary.title, summary.size) == (config.title, (64, 96))
+    assert (summary.precision, summary.hardware) == ("fp32", FP32.sentence)
+    assert 0 < summary.milliseconds < 10_000
 
 
 def test_blocks_lead_from_the_picture_to_the_logits(described):
-    _, model, anatomy = described
-    blocks = anatomy.blocks
+    _, model, summary = described
+    blocks = summary.blocks
     assert blocks[0].inputs == (-1,)
     assert all(-1 <= source < number for number, block in enumerate(blocks) for source in block.inputs)
     used = {source for block in blocks for source in block.inputs}
     assert used == {-1, *range(len(blocks) - 1)}, "every block but the last feeds another one"
     assert blocks[-1].channels == CLASSES
-    assert 96 / blocks[-1].width == anatomy.output_stride
+    assert 96 / blocks[-1].width == summary.output_stride
 
 
 def test_blocks_are_named_apart_and_hold_every_parameter_once(described):
-    _, model, anatomy = described
+    _, model, summary = described
     modules = dict(model.named_modules())
-    own = [block for block in anatomy.blocks if block.kind != "Sum"]
+    own = [block for block in summary.blocks if block.kind != "Sum"]
     assert all(block.name in modules and block.part == block.name.split(".")[0] for block in own)
     named = [block.name for block in own if block.parameters]  # pooling and dropout are one module used at every level
     assert len(named) == len(set(named))
@@ -79,7 +80,7 @@ def test_blocks_are_named_apart_and_hold_every_parameter_once(described):
     loose = sum(
         parameter.numel() for name, parameter in model.named_parameters() if name.count(".") == 1 and "encoder" in name
     )
-    assert sum(block.parameters for block in own) == anatomy.parameters - loose
+    assert sum(block.parameters for block in own) == summary.parameters - loose
 
 
 # ---- figures by hand
@@ -175,13 +176,13 @@ def test_the_field_of_fcn32s_is_the_papers_and_a_cell(fc_width, paper, monkeypat
         by_hand += 2 * convolutions * stride + stride  # 3x3 each, and a 2x2 pooling
         stride *= 2
     assert by_hand + (6 * stride if fc_width else 0) == paper
-    monkeypatch.setattr(describing, "LONGEST_FIELD", 512)  # a shorter strip is enough, and quicker
+    monkeypatch.setattr(describing, "MAX_FIELD", 512)  # a shorter strip is enough, and quicker
     model = build_model(ModelConfig(encoder="vgg16", stride=32, fc_width=fc_width), CLASSES)
     assert receptive_field(model) == paper + 32
 
 
 def test_a_field_beyond_the_strip_is_the_whole_picture(monkeypatch):
-    monkeypatch.setattr(describing, "LONGEST_FIELD", 128)
+    monkeypatch.setattr(describing, "MAX_FIELD", 128)
     assert receptive_field(build_model(ModelConfig(family="unet", encoder="plain", width=4), CLASSES)) is None
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from core.config import ModelConfig
 from core.errors import LabError
-from core.models import build_model
+from core.models.build import build_model
 from core.models.encoder_table import ENCODERS
 from core.models.encoders import hub_repo_of
 from core.models.families import FAMILIES, FamilyEntry
@@ -19,7 +19,7 @@ from core.models.families import FAMILIES, FamilyEntry
 CLASSES = 7
 FOURTH = """
 from torch import nn
-from core.models import SegmentationModel
+from core.models.base import SegmentationModel
 
 
 class Pixelwise(SegmentationModel):

@@ -6,7 +6,7 @@ import pytest
 
 from core import auth as people
 from core import runner
-from core.auth import THE_LAB, Person, set_source
+from core.auth import SYSTEM_USER, User, set_current_user
 from core.config import read_config
 from core.errors import LabError
 from core.runner import local
@@ -19,14 +19,14 @@ from core.runs.store import create_run, list_runs, read_run
 from core.sweeps import read_spec, start_sweep
 from core.training.probe import probe_process as child
 
-ANN = Person("ann@x.org", "Ann")
+ANN = User("ann@x.org", "Ann")
 
 
 @pytest.fixture
 def asking():
     """`asking(person)`: from now on that one asks."""
-    yield lambda who: set_source(lambda: who)
-    set_source(people.at_the_shell)
+    yield lambda who: set_current_user(lambda: who)
+    set_current_user(people.shell_user)
 
 
 @pytest.fixture
@@ -54,56 +54,56 @@ def test_a_run_takes_no_more_than_the_cores_there_are(places, asking, tiny_confi
     monkeypatch.setattr(local, "start", lambda path: None)
     asking(ANN)
     greedy = tiny_config(**training)
-    for ask in (
+    for attempt in (
         lambda: runner.launch(greedy, places.runs),
-        lambda: list(child.ask("core.training.probe.dry_run", greedy, 10)),
+        lambda: list(child.run_probe("core.training.probe.dry_run", greedy, 10)),
         lambda: start_sweep(read_spec({"base": greedy.model_dump(), "vary": {"training.seed": [1, 2]}}), places.runs),
     ):
         with pytest.raises(
             LabError, match="but this machine has 4 cores. Take no more than that in all; only an admin"
         ):
-            ask()
+            attempt()
     path = create_run(greedy, places.runs)
     update_status(path, state="stopped")
     with pytest.raises(LabError, match="this machine has 4 cores"):
         runner.resume(path)
     check_may_ask(tiny_config(processes=2, threads=2, workers=2))
-    asking(THE_LAB)
+    asking(SYSTEM_USER)
     runner.launch(greedy, places.runs)
 
 
 def test_one_person_tries_one_thing_at_a_time(places, asking, tiny_config, monkeypatch):
-    monkeypatch.setattr(child, "_ask", lambda *_: iter([{"n": 1}, {"n": 2}]))
+    monkeypatch.setattr(child, "_run_probe", lambda *_: iter([{"n": 1}, {"n": 2}]))
     asking(ANN)
-    first = child.ask("x", tiny_config(), 10)
+    first = child.run_probe("x", tiny_config(), 10)
     assert next(first) == {"n": 1}
     with pytest.raises(LabError, match="trying something out already"):
-        list(child.ask("x", tiny_config(), 10))
-    for who in (Person("bob@x.org", "Bob"), THE_LAB, THE_LAB):
+        list(child.run_probe("x", tiny_config(), 10))
+    for who in (User("bob@x.org", "Bob"), SYSTEM_USER, SYSTEM_USER):
         asking(who)
-        assert next(child.ask("x", tiny_config(), 10)) == {"n": 1}
+        assert next(child.run_probe("x", tiny_config(), 10)) == {"n": 1}
     first.close()
     asking(ANN)
-    assert len(list(child.ask("x", tiny_config(), 10))) == 2
+    assert len(list(child.run_probe("x", tiny_config(), 10))) == 2
 
 
 def test_only_admins_train_on_the_cluster_until_the_lab_says_how_much(places, asking, on_cluster, monkeypatch):
     monkeypatch.setattr(slurm, "start", lambda path: None)
     asking(ANN)
-    for ask in (
+    for attempt in (
         lambda: runner.launch(on_cluster(), places.runs),
         lambda: start_sweep(
             read_spec({"base": on_cluster().model_dump(), "vary": {"training.seed": [1, 2]}}), places.runs
         ),
     ):
         with pytest.raises(LabError, match="Only an admin can train on the cluster"):
-            ask()
+            attempt()
     path = create_run(on_cluster(), places.runs)
     update_status(path, state="stopped")
     with pytest.raises(LabError, match="Only an admin can train on the cluster"):
         runner.resume(path)
     assert [run.id for run in list_runs(places.runs)] == [path.name]
-    for who in (THE_LAB, Person("eve@x.org", "Eve", True)):
+    for who in (SYSTEM_USER, User("eve@x.org", "Eve", True)):
         asking(who)
         runner.launch(on_cluster(nodes=8, hours=8760, account="prof", partition="any"), places.runs)
 
@@ -152,5 +152,5 @@ def test_trackers_are_told_by_admins_alone(places, asking, tiny_config, monkeypa
         with pytest.raises(LabError, match="Only an admin can tell a tracker"):
             runner.clone(plain, {"tracking": {tracker: True}})
     runner.clone(plain, {"tracking": {"tensorboard": True}})
-    asking(THE_LAB)
+    asking(SYSTEM_USER)
     runner.clone(plain, {"tracking": {"mlflow": True, "wandb": True}})

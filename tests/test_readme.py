@@ -77,7 +77,7 @@ sys.modules[module.__name__] = module
 import torch
 from core.config import read_config
 from core.models.encoder_table import encoders_of
-from core.models import build_model
+from core.models.build import build_model
 from core.models.model_summary import describe
 
 config = read_config({"model": {"family": name}})

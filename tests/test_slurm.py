@@ -11,7 +11,7 @@ from core import runner
 from core.config import read_config
 from core.errors import LabError
 from core.paths import PROJECT
-from core.runner.device_lock import TRAINER_LOCK, Slot
+from core.runner.device_lock import TRAINER_LOCK, DeviceLock
 from core.runner.slurm import engine as slurm
 from core.runs import store
 from core.runs.metrics_log import read_metrics, valid_rows
@@ -254,7 +254,7 @@ def test_a_job_is_ended_when_its_trainer_does_not_stop_and_a_new_one_goes_on(
 
 def test_a_trainer_that_is_still_there_keeps_others_away(places, on_cluster, capsys):
     run = create_run(on_cluster(), places.runs)
-    with Slot(run, TRAINER_LOCK) as alone:
+    with DeviceLock(run, TRAINER_LOCK) as alone:
         assert alone.acquire()
         assert trainer_main([str(run)]) == 42
     assert "Another trainer is at" in capsys.readouterr().err and read_status(run).state == "queued"

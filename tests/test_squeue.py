@@ -10,7 +10,7 @@ from core.config import read_config
 from core.errors import LabError
 from core.runner.slurm import job as turn
 from core.runner.slurm.job import warning_seconds
-from core.runner.trainer import Place, trainer_command
+from core.runner.trainer import Node, trainer_command
 from core.runs import store
 from core.runs.status import request_pause, request_requeue, requested, update_status
 from core.runs.store import create_run, read_run
@@ -125,12 +125,12 @@ def test_processes_nodes_and_gpus_go_together(tiny_config):
 
 def test_the_command_of_a_node(places, tiny_config):
     alone = read_run(create_run(tiny_config(), places.runs))
-    assert trainer_command(alone, Place())[1:] == ["-u", "-m", "core.training", str(alone.path), "--supervised"]
-    team = read_run(create_run(tiny_config(processes=4, batch_size=4), places.runs))
-    command = trainer_command(team, Place(1, 2, "10.0.0.7", 20_011))
+    assert trainer_command(alone, Node())[1:] == ["-u", "-m", "core.training", str(alone.path), "--supervised"]
+    distributed = read_run(create_run(tiny_config(processes=4, batch_size=4), places.runs))
+    command = trainer_command(distributed, Node(1, 2, "10.0.0.7", 20_011))
     assert {"--nnodes=2", "--node-rank=1", "--nproc-per-node=2", "--master-addr=10.0.0.7"} <= set(command)
-    assert "--standalone" in trainer_command(team, Place()) and "--standalone" in trainer_command(team)
-    assert "--signals-to-handle=SIGINT" in command and "--signals-to-handle=SIGINT" not in trainer_command(team)
+    assert "--standalone" in trainer_command(distributed, Node()) and "--standalone" in trainer_command(distributed)
+    assert "--signals-to-handle=SIGINT" in command and "--signals-to-handle=SIGINT" not in trainer_command(distributed)
 
 
 def test_a_job_is_warned_in_time():
@@ -142,5 +142,5 @@ def test_a_turn_without_a_step_says_what_would_mend_it(places, tiny_config):
     turn._give_up(run, 3600.0)
     found = read_run(run)
     assert found.state == "failed" and "1 hours, was up before a single step" in found.status.error
-    assert found.status.remedy == {"runner": {"hours": 2.0}}
-    read_config(found.config.model_dump() | found.status.remedy)
+    assert found.status.suggested_change == {"runner": {"hours": 2.0}}
+    read_config(found.config.model_dump() | found.status.suggested_change)

@@ -179,7 +179,9 @@ def test_real_frames_are_counted_as_their_own_targets(shared, monkeypatch, tmp_p
     monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(shared))
     monkeypatch.setenv("SEGLAB_CACHE", str(tmp_path))
     dataset = open_dataset(
-        DatasetConfig(name="cityscapes", root=str(shared / "data" / "cityscapes"), train_limit=6, height=64, width=128)
+        DatasetConfig(
+            name="cityscapes", root=str(shared / "data" / "cityscapes"), max_train_samples=6, height=64, width=128
+        )
     )
     counts = count_frames(dataset, dataset.train)
     targets = np.stack([dataset.target(frame) for frame in dataset.train])

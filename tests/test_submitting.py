@@ -13,7 +13,7 @@ from core.errors import LabError
 from core.evaluation.jobs import latest_scoring, start_submission
 from core.evaluation.make_submission import make_submission
 from core.evaluation.metrics.protocol import label_ids_of
-from core.evaluation.results import CardSettings
+from core.evaluation.results import EvaluationSettings
 from core.evaluation.submission import check_submission
 from core.evaluation.submission_archives import archive_path, list_archives
 from core.inference.prediction_cache import checkpoint_digest
@@ -54,7 +54,7 @@ def test_the_archive_names_the_weights_that_predicted_though_a_better_checkpoint
 
 
 def test_a_job_keeps_the_archive_in_the_run(run, wait_until):
-    start_submission(run.id, "val", CardSettings(flip=True))
+    start_submission(run.id, "val", EvaluationSettings(flip=True))
     job = wait_until(lambda: (now := latest_scoring()) and not now.is_active and now)
     assert job.state == "finished", job
     ((path, archive),) = list_archives(run.path)

@@ -26,17 +26,17 @@ from core.errors import LabError
 from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.hardware import choose_hardware
 from core.labels import CITYSCAPES_19
-from core.models import build_model
+from core.models.build import build_model
 from core.models.unet import PlainUNet
 from core.paths import PROJECT
 from core.processes import ProcessId
-from core.runner.device_lock import Slot
+from core.runner.device_lock import DeviceLock
 from core.runs.metrics_log import evaluations, read_metrics, valid_rows
 from core.runs.status import clear_request, read_status, request_stop, update_status
 from core.runs.store import best_miou, create_run, read_run
 from core.training import __main__ as trainer
 from core.training.checkpoint import read_checkpoint
-from core.training.distributed import Team
+from core.training.distributed import Distributed
 from core.training.loop import train
 from core.training.losses import SummedLoss
 from core.training.plan import Plan, count_steps, interval
@@ -177,10 +177,10 @@ def test_every_family_resumes_exactly_in_bf16(places, tiny_config, model, thread
 @pytest.mark.parametrize(
     "fields",
     [
-        {"optimizer": "adam", "loss": "focal", "schedule": "polynomial", "warm_up": 0.2},
+        {"optimizer": "adam", "loss": "focal", "schedule": "polynomial", "warmup_fraction": 0.2},
         {"optimizer": "adamax", "loss": "ohem", "schedule": "step", "gamma_epochs": 1},
-        {"optimizer": "sgd", "momentum": 0.0, "loss": "dice", "added_loss": "cross-entropy", "schedule": "constant"},
-        {"optimizer": "sgd", "loss": "lovasz", "schedule": "cosine", "ema": 0.9, "accumulation": 2},
+        {"optimizer": "sgd", "momentum": 0.0, "loss": "dice", "second_loss": "cross-entropy", "schedule": "constant"},
+        {"optimizer": "sgd", "loss": "lovasz", "schedule": "cosine", "ema": 0.9, "accumulate_grad_batches": 2},
         {"precision": "fp16", "ema": 0.99, "class_weights": "median", "label_smoothing": 0.1},
     ],
     ids=lambda fields: "-".join(str(value) for value in fields.values()),
@@ -214,9 +214,14 @@ def test_the_best_checkpoint_of_a_run_with_a_mean_holds_the_mean(places, tiny_co
 def test_parts_of_a_batch_make_the_same_step(places, tiny_config):
     """Without batch statistics, which see each part alone."""
     weights = []
-    for accumulation in (1, 2, 4):
+    for accumulate_grad_batches in (1, 2, 4):
         config = tiny_config(
-            model={"norm": "group"}, epochs=1, evaluations=1, batch_size=4, accumulation=accumulation, optimizer="sgd"
+            model={"norm": "group"},
+            epochs=1,
+            evaluations=1,
+            batch_size=4,
+            accumulate_grad_batches=accumulate_grad_batches,
+            optimizer="sgd",
         )
         run = create_run(config, places.runs)
         train_here(run, config)
@@ -266,7 +271,12 @@ def test_measuring_the_speed_leaves_the_network_as_it_was(places, tiny_config):
     model = build_model(config.model, 19)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     speed = measure_speed(
-        model, crops, SummedLoss(config.training, torch.ones(19)), choose_hardware(config.training), config, Team()
+        model,
+        crops,
+        SummedLoss(config.training, torch.ones(19)),
+        choose_hardware(config.training),
+        config,
+        Distributed(),
     )
     assert 0 < speed.seconds_per_step < 60 and 0 < speed.seconds_to_decode < 60
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
@@ -366,7 +376,7 @@ def test_another_data_set_is_not_gone_on_with(places, tiny_config):
     config = tiny_config(epochs=2)
     run = create_run(config, places.runs)
     train_here(run, config, stop_after=3)
-    fewer = tiny_config(epochs=2, dataset={"train_limit": 5})
+    fewer = tiny_config(epochs=2, dataset={"max_train_samples": 5})
     with pytest.raises(LabError, match="began with 8 training and 4 validation frames; now there are 5 and 4"):
         train_here(run, fewer)
     assert read_checkpoint(run, "last").step == 3
@@ -517,7 +527,7 @@ def test_a_run_by_the_trainer_is_recorded_from_start_to_end(places, tiny_config,
 
 
 def test_weights_that_run_away_end_in_a_sentence(places, tiny_config, main_here):
-    run = create_run(tiny_config(epochs=100, learning_rate=1, clip_norm=0), places.runs)
+    run = create_run(tiny_config(epochs=100, learning_rate=1, grad_clip_norm=0), places.runs)
     with pytest.MonkeyPatch.context() as patch:
         # Batch normalisation survives any rate that a config may ask for.
         patch.setattr("core.training.loop.rate_share", lambda *_: 1e30)
@@ -529,7 +539,9 @@ def test_weights_that_run_away_end_in_a_sentence(places, tiny_config, main_here)
 
 def test_weights_that_ran_away_are_not_saved(places, tiny_config, monkeypatch):
     monkeypatch.setattr("core.training.loop.rate_share", lambda *_: 1e30)
-    config = tiny_config(epochs=2000, evaluations=1, clip_norm=0)  # a row every eighth step, a checkpoint at every one
+    config = tiny_config(
+        epochs=2000, evaluations=1, grad_clip_norm=0
+    )  # a row every eighth step, a checkpoint at every one
     run = create_run(config, places.runs)
     with pytest.raises(LabError, match="at step 2: the training diverged"):
         train_here(run, config)
@@ -538,8 +550,8 @@ def test_weights_that_ran_away_are_not_saved(places, tiny_config, monkeypatch):
 
 def test_a_trainer_by_hand_keeps_off_a_busy_device_and_a_running_run(places, tiny_config, main_here, capsys):
     run = create_run(tiny_config(), places.runs)
-    with Slot(places.runs / ".slots", "cpu") as slot:
-        assert slot.acquire()
+    with DeviceLock(places.runs / ".slots", "cpu") as lock:
+        assert lock.acquire()
         assert main_here(run) == 42
     assert "Another run is training on this device" in capsys.readouterr().err
     assert read_status(run).state == "queued"

@@ -15,7 +15,7 @@ from core.config import ModelConfig, read_config
 from core.errors import LabError
 from core.hub.transformers_models import read_foreign
 from core.labels import CITYSCAPES_19
-from core.models import build_model
+from core.models.build import build_model
 from core.models.transformers_models import class_places, shape_of
 from core.runs.store import best_miou, read_run
 from tests.test_hub import REPO, nothing_came

@@ -151,7 +151,9 @@ def test_jitter_changes_colours_within_bounds_and_nothing_at_zero():
 
 
 def test_the_config_fills_it():
-    training = TrainingConfig(crop_height=96, crop_width=192, zoom_min=0.5, zoom_max=1.5, flip=False, color_jitter=0.1)
+    training = TrainingConfig(
+        crop_height=96, crop_width=192, scale_min=0.5, scale_max=1.5, flip=False, color_jitter=0.1
+    )
     assert Augmentation.from_config(training) == Augmentation((96, 192), (0.5, 1.5), False, 0.1)
     more = TrainingConfig(rotation=10, blur=0.2, rare_crops=0.5)
     found = Augmentation.from_config(more, np.array([0.75, 0.25]))

@@ -11,7 +11,7 @@ import core.inference.uncertainty as doubts_module
 from core.config import TrainingConfig
 from core.hardware import choose_hardware
 from core.inference.fair_queue import outcome
-from core.inference.prediction_cache import LIKELIEST, AnswerStore, Doubts
+from core.inference.prediction_cache import LIKELIEST, PredictionCache, UncertaintyMaps
 from core.inference.predictor import Predictor
 from core.inference.tta import WHOLE, PredictOptions
 from core.inference.uncertainty import doubts_of, told_size
@@ -31,10 +31,11 @@ def image(streets):
     return read_image(list_frames(streets, "val")[0].image)
 
 
-def decoded(doubts: Doubts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def decoded(uncertainty: UncertaintyMaps) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Entropy (h, w), and classes and shares (h, LIKELIEST, w)."""
     entropy, rows = (
-        cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED) for png in (doubts.entropy, doubts.likeliest)
+        cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+        for png in (uncertainty.entropy, uncertainty.likeliest)
     )
     ranks = rows.reshape(entropy.shape[0], LIKELIEST, 2, entropy.shape[1])
     return entropy, ranks[:, :, 0], ranks[:, :, 1]
@@ -67,20 +68,20 @@ def test_a_large_picture_is_told_about_at_fewer_pixels(predictor, image, monkeyp
     assert told_size((1024, 2048)) == (1024, 2048)
     height, width = told_size((3000, 4000))
     assert height * width == pytest.approx(2**21, rel=0.01) and width / height == pytest.approx(4 / 3, rel=0.01)
-    monkeypatch.setattr(doubts_module, "MOST_PIXELS", image.shape[0] * image.shape[1] // 4)
+    monkeypatch.setattr(doubts_module, "MAX_PIXELS", image.shape[0] * image.shape[1] // 4)
     entropy, classes, _ = decoded(doubts_of(predictor, image, WHOLE))
     assert entropy.shape == (32, 64) and classes.shape == (32, LIKELIEST, 64)
 
 
 def test_the_process_tells_once_and_the_disk_from_then_on(places, trained_run, predictor, image, monkeypatch):
     monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    worker = InferenceWorker(AnswerStore())
-    answer, doubts = worker.ask(trained_run, image), worker.ask_doubts(trained_run, image)
-    assert (decoded(outcome(doubts))[1][:, 0] == outcome(answer).labels).mean() > 0.9999
+    worker = InferenceWorker(PredictionCache())
+    answer, uncertainty = worker.ask(trained_run, image), worker.ask_uncertainty(trained_run, image)
+    assert (decoded(outcome(uncertainty))[1][:, 0] == outcome(answer).labels).mean() > 0.9999
     worker.close()
-    again = worker.ask_doubts(trained_run, image)
-    assert again.done() and worker.pid is None and again.result() == doubts.result()
+    again = worker.ask_uncertainty(trained_run, image)
+    assert again.done() and worker.pid is None and again.result() == uncertainty.result()
     assert (worker.ask(trained_run, image).result().labels == answer.result().labels).all(), "both are kept"
-    (path,) = AnswerStore().folder.glob("*-doubts.npz")
+    (path,) = PredictionCache().folder.glob("*-doubts.npz")
     path.write_bytes(b"torn")
-    assert AnswerStore().get_doubts(path.stem.removesuffix("-doubts")) is None
+    assert PredictionCache().get_doubts(path.stem.removesuffix("-doubts")) is None

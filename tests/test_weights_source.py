@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from core.config import ModelConfig
 from core.errors import LabError
-from core.models import build_model
+from core.models.build import build_model
 from core.models.load_weights import load_encoder
 from core.models.weights_source import fetch_weights, find_weights, local_weights
 from core.paths import PROJECT

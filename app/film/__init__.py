@@ -25,7 +25,7 @@ from core.paths import runs_folder
 from core.runs.metrics_log import evaluations
 from core.runs.store import read_run
 
-MOST_SCENES = 60
+MAX_SCENES = 60
 """Evaluations that a film shows, evenly spread where there are more: the browser holds all their pictures."""
 
 _HERE = Path(__file__).parent
@@ -129,8 +129,8 @@ def _mask(folder: Path, frame: Frame) -> Path:
 
 
 def _spread_to_the_last(folders: list[Path]) -> list[Path]:
-    """At most `MOST_SCENES` of them, evenly spread, the newest always among them."""
-    return spread(folders[::-1], MOST_SCENES)[::-1]
+    """At most `MAX_SCENES` of them, evenly spread, the newest always among them."""
+    return spread(folders[::-1], MAX_SCENES)[::-1]
 
 
 def _strip(frame: Frame, dataset: Dataset, folders: Sequence[Path]) -> Strip:
@@ -153,7 +153,7 @@ def _address(mask: Path, palette: np.ndarray) -> str:
 
 def _caption(step: int, row: dict) -> str:
     miou = row.get("miou")
-    said = [f"step {step}"]
-    said += [f"epoch {row['epoch']}"] if "epoch" in row else []
-    said += [f"mean IoU {miou:.1%}"] if isinstance(miou, float) else []
-    return ", ".join(said)
+    text = [f"step {step}"]
+    text += [f"epoch {row['epoch']}"] if "epoch" in row else []
+    text += [f"mean IoU {miou:.1%}"] if isinstance(miou, float) else []
+    return ", ".join(text)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import streamlit as st
 
-MOST_PANELS = 8
+MAX_PANELS = 8
 IGNORED = 255
 
 Point = tuple[float, float]
@@ -82,7 +82,7 @@ class Panel:
         power: a byte stands for low + (high - low) * (byte / 255) ** power; 2 where roots are shown.
         entropy: address of an 8-bit gray PNG of any size, the entropy of the class probabilities as a share of its maximum, log K:
             0..255 for 0 (sure) to 1 (every class equally likely); None where there is none. Fetched when it is to be seen.
-        likeliest: address of an 8-bit gray PNG with the likeliest classes of each pixel, as in `core.inference.prediction_cache.Doubts`;
+        likeliest: address of an 8-bit gray PNG with the likeliest classes of each pixel, as in `core.inference.prediction_cache.UncertaintyMaps`;
             None where there is none. Fetched when a pixel is pinned.
     """
 
@@ -133,8 +133,8 @@ def viewer(
     Raises:
         ValueError: no panel or more than 8, more than 255 classes, or not one colour per class.
     """
-    if not 1 <= len(panels) <= MOST_PANELS:
-        raise ValueError(f"panels: {len(panels)} given, the viewer shows 1 to {MOST_PANELS}")
+    if not 1 <= len(panels) <= MAX_PANELS:
+        raise ValueError(f"panels: {len(panels)} given, the viewer shows 1 to {MAX_PANELS}")
     if len(classes) != len(colors):
         raise ValueError(f"colors: {len(colors)} given for {len(classes)} classes, one each is needed")
     if len(classes) > IGNORED:

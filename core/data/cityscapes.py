@@ -28,17 +28,17 @@ def list_frames(root: Path, split: str, annotations: Kind = "fine") -> list[Fram
     Raises:
         LabError: the layout isn't there, or no image has its label file.
     """
-    found = pair_frames(root, split, annotations)
+    result = pair_frames(root, split, annotations)
     if split == "test":
-        return sorted([*found.frames, *found.unlabelled], key=lambda frame: frame.id)
-    if not found.frames:
+        return sorted([*result.frames, *result.unlabelled], key=lambda frame: frame.id)
+    if not result.frames:
         kind = LABEL_FOLDERS[annotations]
         raise LabError(
-            f"'{root / 'leftImg8bit' / split}' has {len(found.unlabelled)} images, but none has its labels under "
+            f"'{root / 'leftImg8bit' / split}' has {len(result.unlabelled)} images, but none has its labels under "
             f"'{root / kind / split}'. Unpack the {annotations} archive beside leftImg8bit; files like "
             f"CITY/CITY_000000_000019_{kind}_labelIds.png are needed."
         )
-    return list(found.frames)
+    return list(result.frames)
 
 
 def pair_frames(root: Path, split: str, annotations: Kind = "fine") -> Pairing:
@@ -105,10 +105,10 @@ def _missing_layout(root: Path, split: str) -> str:
         if has_layout(path) and not has_layout(root):
             return f"'{root}' holds no leftImg8bit folder, but '{path}', {where}, does. Name that one."
     if (root / "leftImg8bit").is_dir():
-        found = ", ".join(path.name for path in _folders(root / "leftImg8bit")) or "nothing"
+        result = ", ".join(path.name for path in _folders(root / "leftImg8bit")) or "nothing"
         archive = ARCHIVES.get(split)
         what = f"Unpack {archive} into it" if archive else "Unpack the archive again, with all its folders"
-        return f"'{root}' has no {split} split: leftImg8bit holds {found}. {what}."
+        return f"'{root}' has no {split} split: leftImg8bit holds {result}. {what}."
     return (
         f"'{root}' is not a Cityscapes folder: it holds no leftImg8bit. Unpack leftImg8bit_trainvaltest.zip and "
         f"gtFine_trainvaltest.zip from cityscapes-dataset.com into it."

@@ -69,8 +69,8 @@ def open_dataset(config: DatasetConfig, progress: Callable[[int, int], None] | N
         root=root,
         space=space,
         size=(config.height, config.width),
-        train=tuple(_part(train, config.train_limit, config.train_sample)),
-        val=tuple(spread(val, config.val_limit)),
+        train=tuple(_part(train, config.max_train_samples, config.train_sample_seed)),
+        val=tuple(spread(val, config.max_val_samples)),
     )
 
 
@@ -114,11 +114,11 @@ def _cityscapes_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], 
 
 
 def _folder_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list[Frame]]:
-    found = pair_folder(root, config.val_share)
-    train = [frame for frame in found.frames if frame.split == "train"]
-    val = [frame for frame in found.frames if frame.split == "val"]
-    if not found.frames:
-        raise LabError(explain_no_pairs(root, found))
+    result = pair_folder(root, config.val_fraction)
+    train = [frame for frame in result.frames if frame.split == "train"]
+    val = [frame for frame in result.frames if frame.split == "val"]
+    if not result.frames:
+        raise LabError(explain_no_pairs(root, result))
     if not train or not val:
         raise LabError(
             f"'{root}' has {len(train)} frames to learn from and {len(val)} to score on, and needs at least one of each. Add pairs of "

@@ -26,8 +26,8 @@ def start_getting(packages: Sequence[str], folder: str, username: str, password:
     check_names(packages)
     check_credentials(username, password)
     check_none_runs(jobs_folder())
-    asked = {"packages": list(packages), "folder": str(target_folder(folder))}
-    return start_job("core.data.download_job", asked, jobs_folder(), f"{username.strip()}\n{password}\n".encode())
+    request = {"packages": list(packages), "folder": str(target_folder(folder))}
+    return start_job("core.data.download_job", request, jobs_folder(), f"{username.strip()}\n{password}\n".encode())
 
 
 def get_asked(asked: Facts, progress: Progress) -> Facts:

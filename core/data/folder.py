@@ -50,7 +50,7 @@ _MASK_ENDING = re.compile(
     r"[-_. ](mask|masks|label|labels|labelids|l|gt|seg|segmentation|annotation|annot|target|p)$", re.IGNORECASE
 )
 _WORDS = re.compile(r"[-_ .]|(?<=train)(?=annot|label|mask)|(?<=val)(?=annot|label|mask)|(?<=test)(?=annot|label|mask)")
-MOST_FILES = 500_000
+MAX_FILES = 500_000
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class _File:
     is_mask: bool | None  # None where no folder says
 
 
-def pair_folder(root: Path, val_share: float = 0.2) -> Pairing:
+def pair_folder(root: Path, val_fraction: float = 0.2) -> Pairing:
     """Pairs every photograph under `root` with its mask.
 
     Args:
         root: the data set's folder, checked by `core.paths.resolve_data_root`.
-        val_share: of the pairs, held back for validation where no split is named, 0..1.
+        val_fraction: of the pairs, held back for validation where no split is named, 0..1.
 
     Raises:
         LabError: the folder may not be read, or holds far too many files.
@@ -96,7 +96,7 @@ def pair_folder(root: Path, val_share: float = 0.2) -> Pairing:
         (frames if mask else unlabelled).append(frame)
     orphans = tuple(sorted(mask.path for mask in masks if mask.path not in used))
     return Pairing(
-        tuple(_with_splits(sorted(frames, key=lambda frame: (frame.split, frame.id)), val_share)),
+        tuple(_with_splits(sorted(frames, key=lambda frame: (frame.split, frame.id)), val_fraction)),
         tuple(sorted(unlabelled, key=lambda frame: frame.id)),
         orphans,
         tuple(skipped),
@@ -152,27 +152,27 @@ def _walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[Path]:
                         skipped.append((path, "a link out of the folders this lab may read"))
                         continue
                     count += 1
-                    if count > MOST_FILES:
-                        raise LabError(f"'{root}' holds more than {MOST_FILES} pictures. Name a smaller folder.")
+                    if count > MAX_FILES:
+                        raise LabError(f"'{root}' holds more than {MAX_FILES} pictures. Name a smaller folder.")
                     yield path
 
 
 def _file_of(root: Path, path: Path) -> _File:
     split, is_mask, place = "", None, []
     for folder in path.relative_to(root).parent.parts:
-        said = False
+        text = False
         name = folder.lower().replace("ground_truth", "groundtruth")
         for word in (name, *_WORDS.split(name)):
             if word in SPLITS:
-                split, said = split or SPLITS[word], True
+                split, text = split or SPLITS[word], True
             if word in OTHER_ROLES:
-                is_mask, said = False, True
+                is_mask, text = False, True
                 place.append(folder)  # a picture of something else pairs with nothing
             elif word in MASK_ROLES:
-                is_mask, said = True, True
+                is_mask, text = True, True
             elif word in IMAGE_ROLES:
-                is_mask, said = bool(is_mask), True
-        if not said:
+                is_mask, text = bool(is_mask), True
+        if not text:
             place.append(folder)
     return _File(path, split, tuple(place), path.stem, is_mask)
 
@@ -233,14 +233,14 @@ def _listed_splits(root: Path) -> dict[str, str]:
     return listed
 
 
-def _with_splits(frames: list[Frame], val_share: float) -> Iterator[Frame]:
+def _with_splits(frames: list[Frame], val_fraction: float) -> Iterator[Frame]:
     """Frames without a split get one: all train where others are for validation, else a share of them is held back."""
     has_val = any(frame.split == "val" for frame in frames)
     free = [frame for frame in frames if frame.split not in ("train", "val", "test")]
     if not has_val and not free:
         free = [frame for frame in frames if frame.split == "train"]
     order = sorted(free, key=lambda frame: hashlib.sha256(frame.id.encode("utf-8", "surrogateescape")).digest())
-    count = 0 if has_val or len(free) < 2 else max(1, round(len(free) * val_share))
+    count = 0 if has_val or len(free) < 2 else max(1, round(len(free) * val_fraction))
     held_back = {frame.id for frame in order[:count]}
     loose = {frame.id for frame in free}
     for frame in frames:

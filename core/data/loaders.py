@@ -100,12 +100,12 @@ def open_frames(
     Raises:
         LabError: there is no room for the cache, or a frame can't be read.
     """
-    found = None
+    result = None
     if kind in ("raw", "jpeg"):
-        found = build_cache(dataset, frames, kind, progress, should_stop)
+        result = build_cache(dataset, frames, kind, progress, should_stop)
     elif kind == "auto":
-        found = find_cache(dataset, frames, "raw")
-    return found or FrameStore(dataset, frames, budget)
+        result = find_cache(dataset, frames, "raw")
+    return result or FrameStore(dataset, frames, budget)
 
 
 class TrainingCrops(TorchDataset):

@@ -55,7 +55,7 @@ class Augmentation:
     def from_config(cls, training: TrainingConfig, class_shares: Sequence[float] | None = None) -> "Augmentation":
         return cls(
             crop=(training.crop_height, training.crop_width),
-            zoom=(training.zoom_min, training.zoom_max),
+            zoom=(training.scale_min, training.scale_max),
             flip=training.flip,
             color_jitter=training.color_jitter,
             rotation=training.rotation,

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from core.errors import LabError
-from core.evaluation.results import CardSettings
+from core.evaluation.results import EvaluationSettings
 from core.jobs.engine import Facts, Progress, run_job
 from core.paths import runs_folder
 from core.runs.store import Run, find_run
@@ -23,10 +23,10 @@ def score_runs(asked: Facts, progress: Progress) -> Facts:
     keep_freed_memory()
     count = len(asked["runs"])
     scored, problems = [], {}
-    for place, run_id in enumerate(asked["runs"]):
-        which = f"run {place + 1} of {count}: " if count > 1 else ""
+    for index, run_id in enumerate(asked["runs"]):
+        which = f"run {index + 1} of {count}: " if count > 1 else ""
 
-        def told(what: str, done: int, total: int, place: int = place, which: str = which) -> None:
+        def told(what: str, done: int, total: int, place: int = index, which: str = which) -> None:
             # Runs of one job have about as many frames, so that the share of all of them is known from the first on.
             progress(f"{which}{what[:1].lower()}{what[1:]}" if which else what, place * total + done, count * total)
 
@@ -41,17 +41,17 @@ def score_runs(asked: Facts, progress: Progress) -> Facts:
 
 
 def _make(run: Run, asked: Facts, progress: Progress) -> None:
-    from core.evaluation.evaluate_run import make_card, make_robustness
+    from core.evaluation.evaluate_run import evaluate_robustness, evaluate_run
     from core.evaluation.make_submission import make_submission
 
-    settings = TypeAdapter(CardSettings).validate_python(asked["settings"])
+    settings = TypeAdapter(EvaluationSettings).validate_python(asked["settings"])
     match asked["kind"]:
         case "robustness":
-            make_robustness(run, settings, progress)
+            evaluate_robustness(run, settings, progress)
         case "submission":
             make_submission(run, asked["split"], None, settings.options, settings.checkpoint, progress)
         case _:
-            make_card(run, settings, progress)
+            evaluate_run(run, settings, progress)
 
 
 if __name__ == "__main__":

@@ -20,22 +20,22 @@ from core.evaluation.metrics.instances import read_instances
 from core.evaluation.metrics.protocol import FULL_SIZE, Protocol, protocol_of
 from core.evaluation.metrics.robustness import CORRUPTIONS, STRENGTHS, corrupt
 from core.evaluation.metrics.scorer import Scorer
-from core.evaluation.metrics.upper_bounds import STRIDES, ceilings
+from core.evaluation.metrics.upper_bounds import STRIDES, upper_bounds
 from core.evaluation.results import (
-    CardFacts,
-    CardSettings,
-    RobustnessCard,
-    ScoreCard,
-    card_key,
-    read_card,
-    write_card,
+    EvaluationResult,
+    EvaluationSettings,
+    ResultMetadata,
+    RobustnessResult,
+    read_result,
+    result_key,
+    write_result,
     write_robustness,
 )
 from core.evaluation.staleness import scored_data, scored_frames
 from core.files import write_atomically
 from core.hardware import Hardware, choose_hardware
 from core.inference.predictor import Predictor, load_predictor, sensible_size
-from core.models import build_model
+from core.models.build import build_model
 from core.models.model_summary import output_stride
 from core.paths import cache_folder
 from core.runs.store import Run
@@ -49,7 +49,7 @@ class _Bench:
     """A run's network beside the frames that it is scored on."""
 
     run: Run
-    settings: CardSettings
+    settings: EvaluationSettings
     predictor: Predictor
     hardware: Hardware
     dataset: Dataset
@@ -61,7 +61,7 @@ class _Bench:
 
     @property
     def key(self) -> str:
-        return card_key(self.settings, self.weights, self.data, self.dataset.space.digest)
+        return result_key(self.settings, self.weights, self.data, self.dataset.space.digest)
 
     def target(self, frame: Frame) -> np.ndarray:
         """uint8 (H, W), at the size at which pixels are counted."""
@@ -76,7 +76,7 @@ class _Bench:
             yield frame, read_image(frame.image, target.shape), target
 
 
-def make_card(run: Run, settings: CardSettings, progress: Progress = lambda what, done, total: None) -> Path:
+def evaluate_run(run: Run, settings: EvaluationSettings, progress: Progress = lambda what, done, total: None) -> Path:
     """Scores a run and writes the card into its folder; one that is there already is left as it is.
 
     Args:
@@ -93,12 +93,12 @@ def make_card(run: Run, settings: CardSettings, progress: Progress = lambda what
     began = time.perf_counter()
     bench = _set_up(run, settings)
     path = run.path / "scores" / f"{bench.key}.json"
-    known = read_card(path)
-    if known and known.facts.fingerprint == bench.fingerprint:
+    known = read_result(path)
+    if known and known.metadata.fingerprint == bench.fingerprint:
         return path
     if known:  # these very frames, moved or touched since
-        return write_card(
-            run.path, bench.key, replace(known, facts=replace(known.facts, fingerprint=bench.fingerprint))
+        return write_result(
+            run.path, bench.key, replace(known, metadata=replace(known.metadata, fingerprint=bench.fingerprint))
         )
     size = bench.target(bench.frames[0]).shape
     scorer = Scorer(bench.protocol, settings.boundary, _pixel_scale(bench, size))
@@ -110,19 +110,19 @@ def make_card(run: Run, settings: CardSettings, progress: Progress = lambda what
         milliseconds.append(1000 * (time.perf_counter() - start))
         instances = read_instances(frame.labels, target.shape) if bench.protocol.has_instances else None
         scorer.update(frame.id, target, answer.labels, answer.confidence, instances, frame.city)
-    facts = _facts(bench, size, milliseconds, progress)
-    card = ScoreCard(replace(facts, seconds=time.perf_counter() - began), scorer.scores())
-    return write_card(run.path, bench.key, card)
+    metadata = _metadata(bench, size, milliseconds, progress)
+    result = EvaluationResult(replace(metadata, seconds=time.perf_counter() - began), scorer.scores())
+    return write_result(run.path, bench.key, result)
 
 
-def make_robustness(
+def evaluate_robustness(
     run: Run,
-    settings: CardSettings,
+    settings: EvaluationSettings,
     progress: Progress = lambda what, done, total: None,
     kinds: Sequence[str] = tuple(CORRUPTIONS),
     seed: int = 0,
 ) -> Path:
-    """Scores a run under corruptions in five strengths and writes the robustness card. Arguments and errors as `make_card`."""
+    """Scores a run under corruptions in five strengths and writes the robustness card. Arguments and errors as `evaluate_run`."""
     began = time.perf_counter()
     bench = _set_up(run, replace(settings, boundary=False))
     size = bench.target(bench.frames[0]).shape
@@ -142,12 +142,12 @@ def make_robustness(
     miou: dict[str, dict[int, float | None]] = {}
     for (kind, strength), scorer in scorers.items():
         miou.setdefault(kind, {})[strength] = _number(scorer.scores().miou)
-    facts = _facts(bench, size, milliseconds, progress)
-    card = RobustnessCard(replace(facts, seconds=time.perf_counter() - began), seed, miou)
-    return write_robustness(run.path, bench.key, card)
+    metadata = _metadata(bench, size, milliseconds, progress)
+    result = RobustnessResult(replace(metadata, seconds=time.perf_counter() - began), seed, miou)
+    return write_robustness(run.path, bench.key, result)
 
 
-def _set_up(run: Run, settings: CardSettings) -> _Bench:
+def _set_up(run: Run, settings: EvaluationSettings) -> _Bench:
     if run.config is None:
         raise LabError(run.problem)
     hardware = choose_hardware(run.config.training)
@@ -177,7 +177,7 @@ def _pixel_scale(bench: _Bench, size: tuple[int, int]) -> float:
     return size[0] * size[1] / (FULL_SIZE[0] * FULL_SIZE[1])
 
 
-def _facts(bench: _Bench, size: tuple[int, int], milliseconds: list[float], progress: Progress) -> CardFacts:
+def _metadata(bench: _Bench, size: tuple[int, int], milliseconds: list[float], progress: Progress) -> ResultMetadata:
     run, settings = bench.run, bench.settings
     seen = sensible_size(size, bench.predictor.training_size)
     model = build_model(run.config.model, len(bench.dataset.space.classes)).eval()
@@ -188,8 +188,8 @@ def _facts(bench: _Bench, size: tuple[int, int], milliseconds: list[float], prog
     )
     # A network sees a larger picture scaled down: one of its cells covers more of that.
     cell = max(1, round(stride * (size[0] * size[1] / (seen[0] * seen[1])) ** 0.5))
-    coarse = _ceilings(bench, size, cell, progress)
-    return CardFacts(
+    coarse = _upper_bounds(bench, size, cell, progress)
+    return ResultMetadata(
         run=run.id,
         settings=settings,
         step=bench.predictor.checkpoint.step,
@@ -205,19 +205,19 @@ def _facts(bench: _Bench, size: tuple[int, int], milliseconds: list[float], prog
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         flops=counter.get_total_flops(),
         pixels_per_cell=cell,
-        ceiling=coarse["smooth"][str(cell)],
-        ceilings={int(stride): value for stride, value in coarse["nearest"].items()},
+        upper_bound=coarse["smooth"][str(cell)],
+        upper_bounds={int(stride): value for stride, value in coarse["nearest"].items()},
         fingerprint=bench.fingerprint,
         space=bench.dataset.space.digest,
     )
 
 
-def _ceilings(
+def _upper_bounds(
     bench: _Bench, size: tuple[int, int], cell: int, progress: Progress
 ) -> dict[str, dict[str, float | None]]:
     """Mean IoU of coarsened truth: "nearest" at the paper's strides, "smooth" at this cell. Kept, for every run asks the same."""
-    said = f"3|{bench.data}|{size}|{bench.dataset.space.digest}"
-    path = cache_folder() / "ceilings" / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.json"
+    text = f"3|{bench.data}|{size}|{bench.dataset.space.digest}"
+    path = cache_folder() / "upper_bounds" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
     try:
         known = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -229,11 +229,11 @@ def _ceilings(
             yield bench.target(frame)
 
     if not known["nearest"]:
-        found = ceilings(targets(), bench.protocol, STRIDES, "nearest")
-        known["nearest"] = {str(stride): _number(scores.miou) for stride, scores in found.items()}
+        result = upper_bounds(targets(), bench.protocol, STRIDES, "nearest")
+        known["nearest"] = {str(stride): _number(scores.miou) for stride, scores in result.items()}
     if str(cell) not in known["smooth"]:
-        found = ceilings(targets(), bench.protocol, (cell,), "bilinear")
-        known["smooth"][str(cell)] = _number(found[cell].miou)
+        result = upper_bounds(targets(), bench.protocol, (cell,), "bilinear")
+        known["smooth"][str(cell)] = _number(result[cell].miou)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(known))
     return known

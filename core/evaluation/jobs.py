@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from core.evaluation.results import CardSettings
+from core.evaluation.results import EvaluationSettings
 from core.evaluation.submission_archives import Split
 from core.jobs.engine import Job, is_stopping, latest_job, start_job, stop_job
 from core.paths import cache_folder
@@ -18,20 +18,20 @@ def jobs_folder() -> Path:
     return cache_folder() / "jobs" / "scoring"
 
 
-def start_scoring(run_ids: Sequence[str], settings: CardSettings, kind: Kind = "card") -> Job:
+def start_scoring(run_ids: Sequence[str], settings: EvaluationSettings, kind: Kind = "card") -> Job:
     """Scores runs one after the other in the background. Raises LabError while another scoring goes on."""
-    asked = {"runs": list(run_ids), "settings": asdict(settings), "kind": kind}
-    return start_job("core.evaluation", asked, jobs_folder())
+    request = {"runs": list(run_ids), "settings": asdict(settings), "kind": kind}
+    return start_job("core.evaluation", request, jobs_folder())
 
 
-def start_submission(run_id: str, split: Split, settings: CardSettings) -> Job:
+def start_submission(run_id: str, split: Split, settings: EvaluationSettings) -> Job:
     """Makes a run's archive for the benchmark server in the background; of the settings only how frames are shown counts.
 
     Raises:
         LabError: a scoring or another archive is under way.
     """
-    asked = {"runs": [run_id], "settings": asdict(settings), "kind": "submission", "split": split}
-    return start_job("core.evaluation", asked, jobs_folder())
+    request = {"runs": [run_id], "settings": asdict(settings), "kind": "submission", "split": split}
+    return start_job("core.evaluation", request, jobs_folder())
 
 
 def latest_scoring() -> Job | None:

@@ -6,7 +6,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from core.evaluation.results import CardFacts, CardSettings, ScoreCard, Summary, list_cards, read_summary
+from core.evaluation.results import (
+    EvaluationResult,
+    EvaluationSettings,
+    ResultMetadata,
+    Summary,
+    list_results,
+    read_summary,
+)
 from core.evaluation.staleness import is_stale
 from core.runs.metrics_log import minutes_trained
 from core.runs.store import Run, best_miou
@@ -83,7 +90,7 @@ class Entry:
     name: str
     scores: dict[str, float | None]
     costs: dict[str, float | None]
-    facts: CardFacts | None = None
+    metadata: ResultMetadata | None = None
     is_stale: bool = False
 
 
@@ -108,7 +115,7 @@ class Board:
     @property
     def is_timed_alike(self) -> bool:
         """Whether all latencies were measured on the same hardware: on other machines the slower network may be the faster one."""
-        return len({entry.facts.hardware for entry in self.entries if entry.facts}) < 2
+        return len({entry.metadata.hardware for entry in self.entries if entry.metadata}) < 2
 
 
 def leaderboard(runs: Sequence[Run]) -> list[Board]:
@@ -116,35 +123,35 @@ def leaderboard(runs: Sequence[Run]) -> list[Board]:
     boards: dict[tuple[Any, ...], dict[str, Entry]] = {}
     for run in runs:
         entries = {}
-        for path in list_cards(run.path):
+        for path in list_results(run.path):
             summary = summary_at(path)
             if summary is None:
                 continue
             entry = _scored_entry(run, summary)
-            key = protocol_key(summary.facts, summary.classes)
+            key = protocol_key(summary.metadata, summary.classes)
             if key not in entries or _rank(entry) > _rank(entries[key]):
                 entries[key] = entry
         fresh = {_asked(entry) for entry in entries.values() if not entry.is_stale}
         kept = {key: entry for key, entry in entries.items() if not entry.is_stale or _asked(entry) not in fresh}
         for key, entry in (kept or _trained_entry(run)).items():
             boards.setdefault(key, {})[run.id] = entry
-    found = [_board(key, list(entries.values())) for key, entries in boards.items()]
-    return sorted(found, key=lambda board: (not board.is_scored, -len(board.entries), board.words))
+    results = [_board(key, list(entries.values())) for key, entries in boards.items()]
+    return sorted(results, key=lambda board: (not board.is_scored, -len(board.entries), board.words))
 
 
-def protocol_key(facts: CardFacts, classes: Sequence[str]) -> tuple[Any, ...]:
+def protocol_key(metadata: ResultMetadata, classes: Sequence[str]) -> tuple[Any, ...]:
     """What two cards must have in common to be compared: frames, size, classes, and how the frames were shown."""
-    return facts.data, facts.size, facts.space, tuple(classes), facts.settings.words
+    return metadata.data, metadata.size, metadata.space, tuple(classes), metadata.settings.words
 
 
-def key_of_card(card: ScoreCard) -> tuple[Any, ...]:
+def key_of_result(result: EvaluationResult) -> tuple[Any, ...]:
     """The `protocol_key` of a card."""
-    return protocol_key(card.facts, card.scores.protocol.classes)
+    return protocol_key(result.metadata, result.scores.protocol.classes)
 
 
-def protocol_words(facts: CardFacts) -> str:
+def protocol_words(metadata: ResultMetadata) -> str:
     """Data, size and protocol of a card in a line."""
-    return f"{_sized(facts.dataset, facts.size)}, {facts.frames} {facts.settings.words}"
+    return f"{_sized(metadata.dataset, metadata.size)}, {metadata.frames} {metadata.settings.words}"
 
 
 def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
@@ -160,10 +167,10 @@ def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
 def summary_at(path: Path) -> Summary | None:
     """As `read_summary`, from memory where the file is unchanged."""
     try:
-        facts = path.stat()
+        metadata = path.stat()
     except OSError:
         return None
-    return _summary(path, facts.st_mtime_ns, facts.st_size)
+    return _summary(path, metadata.st_mtime_ns, metadata.st_size)
 
 
 @lru_cache(maxsize=512)
@@ -178,22 +185,22 @@ def _minutes(path: Path, _changed: int, _size: int) -> float:
 
 def _minutes_of(run: Run) -> float | None:
     try:
-        facts = (run.path / "metrics.jsonl").stat()
+        metadata = (run.path / "metrics.jsonl").stat()
     except OSError:
         return None
-    return _minutes(run.path, facts.st_mtime_ns, facts.st_size) or None
+    return _minutes(run.path, metadata.st_mtime_ns, metadata.st_size) or None
 
 
 def _scored_entry(run: Run, summary: Summary) -> Entry:
-    facts = summary.facts
+    metadata = summary.metadata
     costs = {
-        "parameters": facts.parameters / 1e6,
-        "flops": facts.flops / 1e9,
-        "milliseconds": facts.milliseconds,
+        "parameters": metadata.parameters / 1e6,
+        "flops": metadata.flops / 1e9,
+        "milliseconds": metadata.milliseconds,
         "minutes": _minutes_of(run),
     }
     scores = {name: metric.read(summary.scores) for name, metric in METRICS.items()}
-    return Entry(run.id, run.name, scores, costs, facts, is_stale(run, facts))
+    return Entry(run.id, run.name, scores, costs, metadata, is_stale(run, metadata))
 
 
 def _trained_entry(run: Run) -> dict[tuple[Any, ...], Entry]:
@@ -210,27 +217,29 @@ def _trained_entry(run: Run) -> dict[tuple[Any, ...], Entry]:
     }
     data = run.config.dataset
     scores = {name: miou if name == "miou" else None for name in METRICS}
-    share = data.val_share if data.name == "folder" else None
-    frames = data.name, data.root, data.val_limit, share, run.plan.get("val_frames")
+    share = data.val_fraction if data.name == "folder" else None
+    frames = data.name, data.root, data.max_val_samples, share, run.plan.get("val_frames")
     key = ("", (data.height, data.width), run.classes, *frames, run.plan.get("space"))
     return {key: Entry(run.id, run.name, scores, costs)}
 
 
 def _rank(entry: Entry) -> tuple[Any, ...]:
     """Of two cards of a run under one protocol the one that counts: of these weights, with boundaries, newer."""
-    return not entry.is_stale, entry.scores["boundary_f1"] is not None, entry.facts.made
+    return not entry.is_stale, entry.scores["boundary_f1"] is not None, entry.metadata.made
 
 
-def _asked(entry: Entry) -> CardSettings:
+def _asked(entry: Entry) -> EvaluationSettings:
     """How a run was scored, boundaries or not: of one that was scored so again the older card says nothing any more."""
-    return replace(entry.facts.settings, boundary=True)
+    return replace(entry.metadata.settings, boundary=True)
 
 
 def _board(key: tuple[Any, ...], entries: list[Entry]) -> Board:
     entries.sort(key=lambda entry: (entry.scores["miou"] is None, -(entry.scores["miou"] or 0.0), entry.run))
-    facts = entries[0].facts
-    words = protocol_words(facts) if facts else f"{_sized(key[3], key[1])}, as the runs scored themselves in training"
-    return Board(key, words, facts is not None, key[0], tuple(entries))
+    metadata = entries[0].metadata
+    text = (
+        protocol_words(metadata) if metadata else f"{_sized(key[3], key[1])}, as the runs scored themselves in training"
+    )
+    return Board(key, text, metadata is not None, key[0], tuple(entries))
 
 
 def _sized(dataset: str, size: tuple[int, int]) -> str:

@@ -21,19 +21,19 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from core.evaluation.metrics.protocol import Protocol
-from core.evaluation.metrics.scores import Scores, Tally
+from core.evaluation.metrics.scores import ImageStatistics, Scores
 from core.files import write_atomically
 from core.inference.tta import PredictOptions
 from core.runs.store import Which
 
-FORM = 2
+VERSION = 2
 """Raised when what is counted or written changes."""
 FOLDER = "scores"
 _OPTIONAL = ("instances", "confidence", "boundaries", "bands")
 
 
 @dataclass(frozen=True)
-class CardSettings:
+class EvaluationSettings:
     """How a run is scored.
 
     Attributes:
@@ -82,7 +82,7 @@ class CardSettings:
 
 
 @dataclass(frozen=True)
-class CardFacts:
+class ResultMetadata:
     """What was scored, and what it took.
 
     Attributes:
@@ -103,12 +103,12 @@ class CardFacts:
         parameters: of the network.
         flops: floating-point operations of one picture, in all the passes that the settings ask for; a multiply-add counts as two.
         pixels_per_cell: pixels of the frame, along a side, that one cell of the network's coarsest scores covers.
-        ceiling: mean IoU of the truth itself seen in such cells, enlarged smoothly, 0..1; None where nothing is scored.
-        ceilings: the same with one label for each cell, at strides 2 to 32, as in the Cityscapes paper's Table 3, by stride.
+        upper_bound: mean IoU of the truth itself seen in such cells, enlarged smoothly, 0..1; None where nothing is scored.
+        upper_bounds: the same with one label for each cell, at strides 2 to 32, as in the Cityscapes paper's Table 3, by stride.
     """
 
     run: str
-    settings: CardSettings
+    settings: EvaluationSettings
     step: int
     weights: str
     data: str
@@ -122,25 +122,25 @@ class CardFacts:
     parameters: int
     flops: int
     pixels_per_cell: int
-    ceiling: float | None
-    ceilings: dict[int, float | None] = field(default_factory=dict)
+    upper_bound: float | None
+    upper_bounds: dict[int, float | None] = field(default_factory=dict)
     fingerprint: str = ""
     space: str = ""
 
 
 @dataclass(frozen=True)
-class ScoreCard:
+class EvaluationResult:
     """A run's scores on a set of frames, with all that they follow from."""
 
-    facts: CardFacts
+    metadata: ResultMetadata
     scores: Scores
 
 
 @dataclass(frozen=True)
-class RobustnessCard:
+class RobustnessResult:
     """Mean IoU under corruptions: 0..1 by kind and strength 1..5; under "none" and strength 0 that of the frames as they are."""
 
-    facts: CardFacts
+    metadata: ResultMetadata
     seed: int
     miou: dict[str, dict[int, float | None]]
 
@@ -155,28 +155,30 @@ class Summary:
         scores: as `Scores.to_json` gives them.
     """
 
-    facts: CardFacts
+    metadata: ResultMetadata
     classes: tuple[str, ...]
     scores: dict[str, Any]
 
 
-_FACTS = TypeAdapter(CardFacts)
+_METADATA = TypeAdapter(ResultMetadata)
 _PROTOCOL = TypeAdapter(Protocol)
-_ROBUSTNESS = TypeAdapter(RobustnessCard)
+_ROBUSTNESS = TypeAdapter(RobustnessResult)
 
 
-def card_key(settings: CardSettings, weights: str, data: str, space: str) -> str:
+def result_key(settings: EvaluationSettings, weights: str, data: str, space: str) -> str:
     """A text that is the same for the same scores only; `space` is the digest of the label space."""
-    said = (FORM, settings, weights, data, space)
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+    # Spelled as version 0.1 did, so that what it evaluated is found again.
+    fields = ", ".join(f"{name}={value!r}" for name, value in vars(settings).items())
+    text = f"({VERSION}, CardSettings({fields}), {weights!r}, {data!r}, {space!r})"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def write_card(run: Path, key: str, card: ScoreCard) -> Path:
+def write_result(run: Path, key: str, result: EvaluationResult) -> Path:
     """Writes a card into a run's folder and returns the path of its JSON file, which appears last."""
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     path = folder / f"{key}.json"
-    frames = card.scores.frames
+    frames = result.scores.frames
     held: dict[str, np.ndarray] = {"confusion": np.stack([frame.confusion for frame in frames])}
     for name in _OPTIONAL:
         parts = [getattr(frame, name) for frame in frames]
@@ -194,17 +196,17 @@ def write_card(run: Path, key: str, card: ScoreCard) -> Path:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
-    facts = {
-        "facts": asdict(card.facts),
-        "protocol": asdict(card.scores.protocol),
-        "pixel_scale": card.scores.pixel_scale,
-        "scores": card.scores.to_json(),
+    metadata = {
+        "metadata": asdict(result.metadata),
+        "protocol": asdict(result.scores.protocol),
+        "pixel_scale": result.scores.pixel_scale,
+        "scores": result.scores.to_json(),
     }
-    write_atomically(path, json.dumps(facts))
+    write_atomically(path, json.dumps(metadata))
     return path
 
 
-def read_card(path: Path) -> ScoreCard | None:
+def read_result(path: Path) -> EvaluationResult | None:
     """A card from its JSON file; None where a file is missing, torn or of another version."""
     try:
         said = json.loads(path.read_bytes())
@@ -217,18 +219,20 @@ def read_card(path: Path) -> ScoreCard | None:
         if "instances" in parts:
             parts["instances"] = np.split(parts["instances"], starts)
         tallies = tuple(
-            Tally(id=image["id"], group=image["group"], **{name: values[place] for name, values in parts.items()})
-            for place, image in enumerate(images)
+            ImageStatistics(
+                id=image["id"], group=image["group"], **{name: values[index] for name, values in parts.items()}
+            )
+            for index, image in enumerate(images)
         )
-        return ScoreCard(_FACTS.validate_python(said["facts"]), Scores(protocol, tallies, float(said["pixel_scale"])))
+        return EvaluationResult(_metadata_of(said), Scores(protocol, tallies, float(said["pixel_scale"])))
     except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile):
         return None
 
 
-def read_facts(path: Path) -> CardFacts | None:
+def read_metadata(path: Path) -> ResultMetadata | None:
     """What was scored, and how, without the scores; None where it can't be read."""
     try:
-        return _FACTS.validate_python(json.loads(path.read_bytes())["facts"])
+        return _metadata_of(json.loads(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -236,36 +240,44 @@ def read_facts(path: Path) -> CardFacts | None:
 def read_summary(path: Path) -> Summary | None:
     """A card's scores as plain numbers, which is much quicker than all that they follow from; None where it can't be read."""
     try:
-        said = json.loads(path.read_bytes())
-        facts, scores = _FACTS.validate_python(said["facts"]), said["scores"]
-        return Summary(facts, tuple(said["protocol"]["classes"]), scores) if isinstance(scores, dict) else None
+        values = json.loads(path.read_bytes())
+        metadata, scores = _metadata_of(values), values["scores"]
+        return Summary(metadata, tuple(values["protocol"]["classes"]), scores) if isinstance(scores, dict) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def list_cards(run: Path) -> list[Path]:
+def list_results(run: Path) -> list[Path]:
     """The JSON files of a run's cards, the newest first."""
     return _newest_first(path for path in (run / FOLDER).glob("*.json") if not path.name.startswith("robustness-"))
 
 
-def write_robustness(run: Path, key: str, card: RobustnessCard) -> Path:
+def write_robustness(run: Path, key: str, result: RobustnessResult) -> Path:
     """Writes a robustness card into a run's folder."""
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     path = folder / f"robustness-{key}.json"
-    write_atomically(path, json.dumps(asdict(card)))
+    write_atomically(path, json.dumps(asdict(result)))
     return path
 
 
-def list_robustness(run: Path) -> list[RobustnessCard]:
+def list_robustness(run: Path) -> list[RobustnessResult]:
     """A run's robustness cards that can be read, the newest first."""
-    found = []
+    results = []
     for path in _newest_first((run / FOLDER).glob("robustness-*.json")):
         try:
-            found.append(_ROBUSTNESS.validate_json(path.read_bytes()))
+            results.append(_ROBUSTNESS.validate_json(path.read_bytes()))
         except (OSError, ValueError):
             continue
-    return found
+    return results
+
+
+def _metadata_of(values: dict[str, Any]) -> ResultMetadata:
+    """Read metadata as written now, or as version 0.1 wrote it. Raises KeyError, ValueError."""
+    if "facts" in values:
+        renamed = {"upper_bound": "upper_bound", "upper_bounds": "upper_bounds"}
+        return _METADATA.validate_python({renamed.get(name, name): value for name, value in values["facts"].items()})
+    return _METADATA.validate_python(values["metadata"])
 
 
 def _newest_first(paths: Any) -> list[Path]:

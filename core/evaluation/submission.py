@@ -19,7 +19,7 @@ from core.labels import CITYSCAPES_LABELS, LabelSpace
 
 TEST_FRAMES = 1525
 SUFFIX = "_pred_labelIds.png"
-MOST_BYTES = 16 * 1024**2
+MAX_BYTES = 16 * 1024**2
 """Of one picture: eight times its pixels."""
 
 _NAME = re.compile(r"([A-Za-z-]+_\d{6}_\d{6})[^/]*\.png")
@@ -97,10 +97,10 @@ def _problems(archive: zipfile.ZipFile, frame_ids: set[str]) -> list[str]:
 
 def _picture_problem(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str:
     """What is wrong with a picture, as the end of a sentence; nothing is decoded before its size is known."""
-    if entry.file_size > MOST_BYTES:
+    if entry.file_size > MAX_BYTES:
         return "is far too large for a label map."
     with archive.open(entry) as file:
-        content = file.read(MOST_BYTES + 1)
+        content = file.read(MAX_BYTES + 1)
     if len(content) < 33 or not content.startswith(_PNG_START):
         return "is not a PNG."
     width, height, depth, kind = struct.unpack(">IIBB", content[16:26])

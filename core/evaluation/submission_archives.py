@@ -49,13 +49,13 @@ def archive_path(run: Path, split: Split) -> Path:
 
 def list_archives(run: Path) -> list[tuple[Path, Archive]]:
     """A run's archives that are there, with their facts."""
-    found = []
+    results = []
     for split in SPLITS:
         path = archive_path(run, split)
         try:
             archive = ARCHIVE.validate_json(path.with_suffix(".json").read_bytes())
             if path.stat().st_size == archive.size:
-                found.append((path, archive))
+                results.append((path, archive))
         except (OSError, ValueError):
             continue
-    return found
+    return results

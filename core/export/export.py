@@ -17,7 +17,7 @@ from core.export.check import ENOUGH, compare, frames_of
 from core.export.offer import Format, Report, check_exportable
 from core.export.onnx_file import open_onnx, write_onnx
 from core.export.program import trace
-from core.models import build_model
+from core.models.build import build_model
 from core.processes import available_cores
 from core.runs.store import Run
 from core.training.checkpoint import Checkpoint, load_weights, read_checkpoint
@@ -71,10 +71,10 @@ def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
                 torch.export.save(program, path, extra_files=metadata)
                 logits = program.module()
         total = len(images) + any_size
-        found = compare(model, logits, images, any_size, lambda done: tell("Comparing", done, total))
-        if found.agreement < ENOUGH:
+        result = compare(model, logits, images, any_size, lambda done: tell("Comparing", done, total))
+        if result.agreement < ENOUGH:
             raise LabError(
-                f"The exported network names the same class on only {found.agreement:.2%} of the pixels of {found.frames} frames, and "
+                f"The exported network names the same class on only {result.agreement:.2%} of the pixels of {result.frames} frames, and "
                 f"{ENOUGH:.1%} are asked for, so it is not handed out. Take the other format, and tell us about this network."
             )
         report = Report(
@@ -83,7 +83,7 @@ def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
             size=dataset.size,
             threads=threads,
             size_bytes=path.stat().st_size,
-            **asdict(found),
+            **asdict(result),
         )
         with writing(out.parent):
             os.replace(path, out)
@@ -98,17 +98,17 @@ def describe_use(run_id: str, checkpoint: Checkpoint, any_size: bool) -> dict[st
     space = label_space_of(dataset, root_of(dataset))
     ids: list[list[int]] = [[] for _ in checkpoint.classes]
     if space.classes == checkpoint.classes and not space.by_color:
-        for label_id, number in enumerate(space.from_ids):
-            if number < len(ids):
-                ids[number].append(label_id)
+        for label_id, index in enumerate(space.from_ids):
+            if index < len(ids):
+                ids[index].append(label_id)
     rows = zip(checkpoint.classes, checkpoint.colors, ids, strict=True)
     return {
         "run": run_id,
         "step": str(checkpoint.step),
         "network": checkpoint.config.model.title,
         "labels": [
-            {"class": number, "name": name, "color": list(color), "ids": own}
-            for number, (name, color, own) in enumerate(rows)
+            {"class": index, "name": name, "color": list(color), "ids": own}
+            for index, (name, color, own) in enumerate(rows)
         ],
         "preprocessing": {
             "input": "images, float32 (1, 3, height, width), RGB, 0..1: bytes divided by 255; the network normalises them itself",

@@ -27,8 +27,8 @@ SETTINGS = (
     "batch_size",
     "loss",
     "class_weights",
-    "zoom_min",
-    "zoom_max",
+    "scale_min",
+    "scale_max",
     "flip",
     "color_jitter",
     "seed",
@@ -128,12 +128,12 @@ def _data(run: Run) -> str:
     frames = ""
     if "train_frames" in plan:
         frames = f" {plan['train_frames']} frames to learn from, {plan['val_frames']} to score on, read at {dataset.width} x {dataset.height}."
-    words = {
+    text = {
         "streets": "Street scenes that the lab draws itself, with exact masks: they teach what a network can do, not what a street is.",
         "cityscapes": f"Cityscapes, {dataset.annotations} masks. {CITYSCAPES_TERMS}",
         "folder": "Pictures of the publisher's own, which aren't part of this repository.",
     }
-    return words[dataset.name] + frames
+    return text[dataset.name] + frames
 
 
 def _settings(run: Run) -> list[tuple[str, str]]:

@@ -37,16 +37,16 @@ def sample_pictures(run: Run, own_pictures: bool) -> dict[str, bytes]:
         return {}
     if run.config.dataset.name == "streets" and not streets_are_there():
         return {}
-    found: dict[str, bytes] = {}
+    results: dict[str, bytes] = {}
     try:
         dataset = open_dataset(run.config.dataset)
         for frame in dataset.val:
             mask = folders[-1] / f"{frame.id}.png"
-            if len(found) < MOST and mask.is_file():
-                found[f"samples/{len(found) + 1}.png"] = _side_by_side(dataset.image(frame), mask, run)
+            if len(results) < MOST and mask.is_file():
+                results[f"samples/{len(results) + 1}.png"] = _side_by_side(dataset.image(frame), mask, run)
     except (LabError, OSError):
         return {}  # the data is gone; the network is what is published
-    return found
+    return results
 
 
 def _side_by_side(photo: np.ndarray, mask: Path, run: Run) -> bytes:

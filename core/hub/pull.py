@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-from core.auth import check_may_work
+from core.auth import require_write
 from core.errors import LabError, writing
 from core.hub.client import COMMIT, Listing, checked_repo, fetch, look_up
 from core.hub.origin import Origin, find_origin, read_origin
-from core.hub.published import MOST_BYTES as CONFIG_BYTES
+from core.hub.published import MAX_BYTES as CONFIG_BYTES
 from core.hub.published import read_json, read_published
 from core.jobs.engine import Progress
 from core.labels import CITYSCAPES_19
@@ -16,7 +16,7 @@ from core.runs.store import list_runs
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 PREPROCESSOR = "preprocessor_config.json"
-MOST_BYTES = 4 * 2**30
+MAX_BYTES = 4 * 2**30
 """A file of weights may have this many: the largest networks of the lab have a third of it."""
 
 
@@ -42,7 +42,7 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
         LabError: the lab is read-only, it can't be had, or it isn't what a network of this lab is. Nothing of it stays then but what is
             in the Hub's own cache.
     """
-    check_may_work()
+    require_write()
     repo, revision = checked_repo(repo), revision.strip()
     folder = folder or runs_folder()
     if COMMIT.fullmatch(revision) and (known := find_origin(list_runs(folder), Origin(repo, revision))):
@@ -67,7 +67,7 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
         put_weights = convert_weights
     else:
         published, put_weights = read_published(values, repo, root_for), None
-    weights = fetch(listing, WEIGHTS, MOST_BYTES, progress)
+    weights = fetch(listing, WEIGHTS, MAX_BYTES, progress)
     progress("Checking every number", 0, 0)
     from core.hub.unpacking import make_run, put_own
 

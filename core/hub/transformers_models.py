@@ -15,7 +15,8 @@ from core.errors import LabError
 from core.extras import INSTALL
 from core.hub.published import Published
 from core.labels import CITYSCAPES_19
-from core.models import SegmentationModel, build_model
+from core.models.base import SegmentationModel
+from core.models.build import build_model
 from core.models.families import REFERENCE, REFERENCE_TITLES
 from core.models.transformers_models import class_places, reference_classes, shape_of
 
@@ -110,8 +111,8 @@ def convert_weights(source: Path, target: Path, published: Published, repo: str)
         raise LabError(
             f"The weights of {repo} are broken: {broken} holds values that are no numbers. Nothing was taken; ask its owner."
         )
-    facts = json.loads(published.config.model.architecture)
-    tensors |= {name: torch.tensor(facts[name]).view(1, -1, 1, 1) for name in ("mean", "std")}
+    metadata = json.loads(published.config.model.architecture)
+    tensors |= {name: torch.tensor(metadata[name]).view(1, -1, 1, 1) for name in ("mean", "std")}
     model = _tried(published, tensors, repo)
     save_file(tensors, target)
     return model

@@ -9,13 +9,13 @@ from core.errors import LabError
 from core.hardware import Hardware
 from core.inference.predictor import Predictor, resized, sensible_size
 from core.inference.recording import Point, Recording, Size, all_cells, cell_at, record
-from core.inference.worker import Layers, Sight, SightKind, SightMap
+from core.inference.worker import Explanation, Layers, SightKind, SightMap
 from core.models.base import SegmentationModel
 from core.runs.store import Which
 from core.training.evaluate import to_device
 
-MOST_CHANNELS = 6
-MOST_HEADS = 6
+MAX_CHANNELS = 6
+MAX_HEADS = 6
 """With the mean and the network's own mask they fill a viewer of eight panels."""
 FIELD_SHARE = 0.95
 KEPT_BYTES = 256 * 2**20
@@ -34,7 +34,7 @@ def heat_map(title: str, note: str, values: torch.Tensor, low: float | None = No
 # ---- three ways to look
 
 
-def feature_maps(recording: Recording, layer: str, point: Point) -> Sight:
+def feature_maps(recording: Recording, layer: str, point: Point) -> Explanation:
     """The mean over channels of the absolute activation, and the channels that answer most strongly at a point.
 
     How strongly is counted in standard deviations above the channel's own mean over the picture: channels have scales of
@@ -47,21 +47,21 @@ def feature_maps(recording: Recording, layer: str, point: Point) -> Sight:
     seen = features[:, rows.unique()][:, :, columns.unique()].flatten(1)  # (C, cells of the picture)
     spread = seen.std(dim=1, correction=0)
     surplus = (features[:, row, column] - seen.mean(dim=1)) / spread.clamp(min=1e-6 * float(seen.abs().max()) + 1e-12)
-    order = surplus.argsort(descending=True, stable=True)[:MOST_CHANNELS].tolist()
+    order = surplus.argsort(descending=True, stable=True)[:MAX_CHANNELS].tolist()
 
     def laid_out(cells: torch.Tensor) -> torch.Tensor:
         return cells[rows][:, columns]
 
     maps = [heat_map(f"Mean of {len(features)} channels", "", laid_out(features.abs().mean(dim=0)), low=0.0)]
     maps += [heat_map(f"Channel {number}", f"{surplus[number]:+.1f} σ", laid_out(features[number])) for number in order]
-    facts = (
+    metadata = (
         f"{layer} gives {len(features)} channels of {count[0]} × {count[1]} cells; a cell stands for {stride:g} × {stride:g} "
         f"of the {recording.size[1]} × {recording.size[0]} pixels that the network is given."
     )
-    return Sight(tuple(maps), facts)
+    return Explanation(tuple(maps), metadata)
 
 
-def attention_maps(recording: Recording, block: str, point: Point, special: tuple[str, ...]) -> Sight:
+def attention_maps(recording: Recording, block: str, point: Point, special: tuple[str, ...]) -> Explanation:
     """Where the patch under a point attends to: the mean over heads, then head by head.
 
     Args:
@@ -78,19 +78,19 @@ def attention_maps(recording: Recording, block: str, point: Point, special: tupl
     patches = weights[:, attention.first : attention.first + attention.grid[0] * attention.grid[1]]
     rows, columns = (places.to(weights.device) for places in all_cells(recording, attention.grid, stride))
     heads = len(weights) - 1
-    titles = [f"Mean of {heads} heads", *(f"Head {number}" for number in range(1, heads + 1))]
+    titles = [f"Mean of {heads} heads", *(f"Head {index}" for index in range(1, heads + 1))]
     maps = []
-    for title, cells in list(zip(titles, patches.unflatten(1, attention.grid), strict=True))[: 1 + MOST_HEADS]:
+    for title, cells in list(zip(titles, patches.unflatten(1, attention.grid), strict=True))[: 1 + MAX_HEADS]:
         away = 1 - float(cells.sum())
         note = f"{1 - away:.0%} on patches" if special else ""
         maps.append(heat_map(title, note, cells[rows][:, columns], low=0.0, power=2.0))
-    facts = f"{block} has {heads} heads over {attention.grid[0]} × {attention.grid[1]} patches."
-    if heads > MOST_HEADS:
-        facts += f" The first {MOST_HEADS} are shown."
+    metadata = f"{block} has {heads} heads over {attention.grid[0]} × {attention.grid[1]} patches."
+    if heads > MAX_HEADS:
+        metadata += f" The first {MAX_HEADS} are shown."
     if special:
         others = torch.cat([weights[0, : attention.first], weights[0, attention.first + patches.shape[1] :]]).tolist()
-        facts += f" Of the mean weight {_shares(special, others)}, outside of the picture."
-    return Sight(tuple(maps), facts)
+        metadata += f" Of the mean weight {_shares(special, others)}, outside of the picture."
+    return Explanation(tuple(maps), metadata)
 
 
 def special_tokens(model: SegmentationModel, recording: Recording, block: str) -> tuple[str, ...]:
@@ -157,7 +157,7 @@ def pixel_at(point: Point, size: Size) -> tuple[int, int]:
 # ---- a network that can be asked
 
 
-class Onlooker(Predictor):
+class Explainer(Predictor):
     """A predictor that also tells what its network sees."""
 
     def __init__(self, run: Path, hardware: Hardware | None = None, which: Which = "best") -> None:
@@ -178,7 +178,7 @@ class Onlooker(Predictor):
             self._layers["field"] = ()
         return self._layers
 
-    def look(self, image: np.ndarray, point: Point, kind: SightKind, layer: str = "") -> Sight:
+    def explain(self, image: np.ndarray, point: Point, kind: SightKind, layer: str = "") -> Explanation:
         """What the network sees at a point (u, v), 0..1, of an image uint8 (H, W, 3).
 
         Raises:
@@ -207,22 +207,22 @@ class Onlooker(Predictor):
         self._recording = recording if recording.bytes <= KEPT_BYTES else None
         return recording
 
-    def _field(self, image: np.ndarray, point: Point) -> Sight:
+    def _field(self, image: np.ndarray, point: Point) -> Explanation:
         images = self._given(image)
         field, winner = effective_field(self._model, images, point)
         name = self.checkpoint.classes[winner]
         if not field.any():
-            return Sight(
+            return Explanation(
                 (heat_map("Effective receptive field", name, field, low=0.0),),
                 f"No pixel of the picture moves the logit of {name} here: the network answers the same whatever it sees.",
             )
         side = box_side(field, pixel_at(point, field.shape))
         scale = (image.shape[0] * image.shape[1] / field.numel()) ** 0.5
-        facts = f"{FIELD_SHARE:.0%} of what moves the logit of {name} here lies in a square of {round(side * scale)} pixels a side"
+        metadata = f"{FIELD_SHARE:.0%} of what moves the logit of {name} here lies in a square of {round(side * scale)} pixels a side"
         if round(side * scale) != side:
-            facts += f" ({side} of the network's own, which is given {field.shape[1]} × {field.shape[0]})"
+            metadata += f" ({side} of the network's own, which is given {field.shape[1]} × {field.shape[0]})"
         relative = field / field.max()
-        return Sight((heat_map("Effective receptive field", name, relative, low=0.0, power=2.0),), f"{facts}.")
+        return Explanation((heat_map("Effective receptive field", name, relative, low=0.0, power=2.0),), f"{metadata}.")
 
     def _given(self, image: np.ndarray) -> torch.Tensor:
         """The image as the network is given it, float (1, 3, h, w): about as large as a training frame, as in `predict`."""

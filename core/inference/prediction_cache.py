@@ -25,7 +25,7 @@ _BLOCK = 2**20
 
 
 @dataclass(frozen=True)
-class Answer:
+class CachedPrediction:
     """Labels and confidence as in `Prediction`, the classes and colours they mean, and the milliseconds it took."""
 
     labels: np.ndarray
@@ -39,7 +39,7 @@ LIKELIEST = 5
 
 
 @dataclass(frozen=True)
-class Doubts:
+class UncertaintyMaps:
     """What a network was unsure of, in maps of a size (h, w) that may be smaller than the picture's; both are 8-bit gray PNGs.
 
     Attributes:
@@ -52,7 +52,7 @@ class Doubts:
     likeliest: bytes
 
 
-class AnswerStore:
+class PredictionCache:
     """Answers and doubts by key in the cache folder, up to `budget` bytes; those not asked for the longest go first."""
 
     def __init__(self, budget: int = BUDGET) -> None:
@@ -63,48 +63,48 @@ class AnswerStore:
         """Where the answers lie. May be deleted at any time."""
         return cache_folder() / "answers"
 
-    def get(self, key: str) -> Answer | None:
+    def get(self, key: str) -> CachedPrediction | None:
         """The answer under a key; None where there is none, or its file is broken."""
         held = self._read(key)
         try:
-            facts = json.loads(held["facts"].tobytes())
+            metadata = json.loads(held["facts"].tobytes())
             maps = [cv2.imdecode(held[name], cv2.IMREAD_UNCHANGED) for name in ("labels", "confidence")]
             if any(values is None or values.ndim != 2 for values in maps):
                 return None
-            colors = tuple(tuple(color) for color in facts["colors"])
-            return Answer(*maps, tuple(facts["classes"]), colors, facts["milliseconds"])
+            colors = tuple(tuple(color) for color in metadata["colors"])
+            return CachedPrediction(*maps, tuple(metadata["classes"]), colors, metadata["milliseconds"])
         except Exception:  # a torn or foreign file is no answer, whatever it makes the reader raise
             return None
 
-    def put(self, key: str, answer: Answer) -> None:
+    def put(self, key: str, answer: CachedPrediction) -> None:
         """Keeps an answer; where the disk has no room, it isn't kept."""
-        facts = {"classes": answer.classes, "colors": answer.colors, "milliseconds": answer.milliseconds}
+        metadata = {"classes": answer.classes, "colors": answer.colors, "milliseconds": answer.milliseconds}
         self._write(
             key,
             labels=cv2.imencode(".png", answer.labels)[1],
             confidence=cv2.imencode(".png", answer.confidence)[1],
-            facts=np.frombuffer(json.dumps(facts).encode(), np.uint8),
+            facts=np.frombuffer(json.dumps(metadata).encode(), np.uint8),
         )
 
-    def get_doubts(self, key: str) -> Doubts | None:
+    def get_doubts(self, key: str) -> UncertaintyMaps | None:
         """The doubts under an answer's key; None where there are none, or their file is broken."""
         held = self._read(f"{key}-doubts")
         if not held.keys() >= {"entropy", "likeliest"}:
             return None
-        return Doubts(held["entropy"].tobytes(), held["likeliest"].tobytes())
+        return UncertaintyMaps(held["entropy"].tobytes(), held["likeliest"].tobytes())
 
-    def put_doubts(self, key: str, doubts: Doubts) -> None:
+    def put_doubts(self, key: str, uncertainty: UncertaintyMaps) -> None:
         """Keeps doubts beside the answer under its key; where the disk has no room, they aren't kept."""
-        maps = {"entropy": doubts.entropy, "likeliest": doubts.likeliest}
+        maps = {"entropy": uncertainty.entropy, "likeliest": uncertainty.likeliest}
         self._write(f"{key}-doubts", **{name: np.frombuffer(png, np.uint8) for name, png in maps.items()})
 
     def _read(self, name: str) -> dict[str, np.ndarray]:
         path = self.folder / f"{name}.npz"
         try:
             with np.load(path, allow_pickle=False) as held:
-                found = dict(held)
+                results = dict(held)
             os.utime(path)
-            return found
+            return results
         except Exception:  # as above
             return {}
 
@@ -154,8 +154,8 @@ def checkpoint_digest(run: Path, which: Which) -> str:
 
 
 def _content(path: Path) -> str:
-    facts = path.stat()
-    return _digest(path, facts.st_size, facts.st_mtime_ns)
+    metadata = path.stat()
+    return _digest(path, metadata.st_size, metadata.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)

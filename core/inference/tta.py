@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from core.errors import LabError
 
-LEAST_SCALE, LARGEST_SCALE = 0.25, 2.0
-MOST_SCALES = 6
+MIN_SCALE, MAX_SCALE = 0.25, 2.0
+MAX_SCALES = 6
 QUICK_PIXELS = 512 * 256
 """What the slowest of the default networks, the ViT, sees in half a second on two cores."""
 
@@ -30,10 +30,10 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         """Raises LabError for scales that make no sense."""
-        within = all(LEAST_SCALE <= scale <= LARGEST_SCALE for scale in self.scales)
-        if not 1 <= len(self.scales) <= MOST_SCALES or not within:
+        within = all(MIN_SCALE <= scale <= MAX_SCALE for scale in self.scales)
+        if not 1 <= len(self.scales) <= MAX_SCALES or not within:
             raise LabError(
-                f"Scales are 1 to {MOST_SCALES} numbers from {LEAST_SCALE:g} to {LARGEST_SCALE:g}, such as 0.75, 1 and 1.25. "
+                f"Scales are 1 to {MAX_SCALES} numbers from {MIN_SCALE:g} to {MAX_SCALE:g}, such as 0.75, 1 and 1.25. "
                 "Choose among these."
             )
 

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import torch
 
-from core.inference.prediction_cache import LIKELIEST, Doubts
+from core.inference.prediction_cache import LIKELIEST, UncertaintyMaps
 from core.inference.predictor import Predictor, Size, scaled
 from core.inference.tta import PredictOptions
 from core.labels import IGNORED
 
-MOST_PIXELS = 2**21
+MAX_PIXELS = 2**21
 """Larger pictures are told about at this many pixels, as many as a Cityscapes frame has."""
 _STRIP = 64
 """Rows that are sorted at a time: what a core's cache holds."""
@@ -23,7 +23,7 @@ _LEAST = 1e-12
 
 
 @torch.no_grad()
-def doubts_of(predictor: Predictor, image: np.ndarray, options: PredictOptions) -> Doubts:
+def doubts_of(predictor: Predictor, image: np.ndarray, options: PredictOptions) -> UncertaintyMaps:
     """What a network is unsure of in an image, uint8 (H, W, 3), shown to it as the options say; quick ones aren't possible."""
     size = told_size(image.shape[:2])
     probabilities = predictor.probabilities(image, size, options)[0].cpu()
@@ -40,12 +40,12 @@ def doubts_of(predictor: Predictor, image: np.ndarray, options: PredictOptions) 
         shares, classes = strip.permute(1, 2, 0).contiguous().topk(count, dim=-1)
         ranks[rows, :count, 0] = classes.permute(0, 2, 1).numpy()
         ranks[rows, :count, 1] = (shares * 255).round().permute(0, 2, 1).numpy()
-    return Doubts(_png(entropy.numpy()), _png(ranks.reshape(-1, width)))
+    return UncertaintyMaps(_png(entropy.numpy()), _png(ranks.reshape(-1, width)))
 
 
 def told_size(size: Size) -> Size:
     """Height and width at which doubts about a picture of a size are told."""
-    excess = size[0] * size[1] / MOST_PIXELS
+    excess = size[0] * size[1] / MAX_PIXELS
     return size if excess <= 1 else scaled(size, excess**-0.5)
 
 

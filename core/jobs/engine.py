@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from core.auth import acting, check_may_change, check_may_work, person, set_source
+from core.auth import build_user, current_user, require_owner, require_write, set_current_user
 from core.errors import LabError
 from core.files import write_atomically
 from core.processes import ProcessId, start_detached
@@ -121,14 +121,16 @@ def start_job(module: str, asked: Facts, folder: Path, secret: bytes = b"") -> J
     Raises:
         LabError: another job of this folder goes on, or the one who is asking may only look.
     """
-    check_may_work()
+    require_write()
     check_none_runs(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         if re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}\.(json|stop|log)", old.name):
             old.unlink()
     now = time.time()
-    job = Job(f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}", asked, acting().id, began=now, updated=now)
+    job = Job(
+        f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}", asked, current_user().id, began=now, updated=now
+    )
     path = _write(folder, job)
     command = [sys.executable, "-X", "utf8", "-m", module, str(path)]
     child = start_detached(command, path.with_suffix(".log"), subprocess.PIPE if secret else subprocess.DEVNULL)
@@ -156,7 +158,7 @@ def latest_job(folder: Path) -> Job | None:
 
 def stop_job(folder: Path, job: Job) -> None:
     """Asks a job to stop at the next point where it says how far it is. Raises LabError where it is another's."""
-    check_may_change(job.owner, "This work")
+    require_owner(job.owner, "This work")
     (folder / f"{job.id}.stop").touch()
 
 
@@ -178,16 +180,16 @@ def run_job(path: Path, work: Callable[[Facts, Progress], Facts]) -> int:
         print(f"There is no job '{path}'.", file=sys.stderr)
         return 2
     if job.owner:
-        owner = person(job.owner)
-        set_source(lambda: owner)  # what it makes is theirs
+        owner = build_user(job.owner)
+        set_current_user(lambda: owner)  # what it makes is theirs
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    said = 0.0
+    written = 0.0
 
     def say(**changes: Any) -> None:
-        nonlocal job, said
-        said = time.time()
-        job = replace(job, updated=said, **changes)
+        nonlocal job, written
+        written = time.time()
+        job = replace(job, updated=written, **changes)
         _write(path.parent, job)
 
     def progress(what: str, done: int, total: int) -> None:
@@ -195,7 +197,7 @@ def run_job(path: Path, work: Callable[[Facts, Progress], Facts]) -> int:
             raise JobStoppedError
         if total != job.total or done < job.done:
             say(what=what, done=done, total=total, counted_from=done, counted_since=time.time())
-        if what != job.what or time.time() - said >= SAY_SECONDS:
+        if what != job.what or time.time() - written >= SAY_SECONDS:
             say(what=what, done=done, total=total)
 
     try:
@@ -210,8 +212,8 @@ def run_job(path: Path, work: Callable[[Facts, Progress], Facts]) -> int:
         return 1
     except (Exception, SystemExit) as error:
         traceback.print_exc()
-        words = "there was not enough memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
-        say(state="failed", error=f"This broke off ({words[:200]}). The log beside it, {path.stem}.log, says where.")
+        text = "there was not enough memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
+        say(state="failed", error=f"This broke off ({text[:200]}). The log beside it, {path.stem}.log, says where.")
         return 1
 
 

@@ -18,7 +18,7 @@ class SegmentationModel(nn.Module):
     """Base of all families.
 
     Args:
-        classes: K, how many classes are told apart.
+        num_classes: K, how many classes are told apart.
         mean: per channel, 0..1; what the encoder was trained with.
         std: per channel, 0..1.
         multiple: height and width that `segment` sees are multiples of this.
@@ -29,9 +29,9 @@ class SegmentationModel(nn.Module):
         images float (B, C, H, W) in 0..1, any H and W, C as many as `mean` has -> logits float (B, K, H, W).
     """
 
-    def __init__(self, classes: int, mean: Sequence[float], std: Sequence[float], multiple: int) -> None:
+    def __init__(self, num_classes: int, mean: Sequence[float], std: Sequence[float], multiple: int) -> None:
         super().__init__()
-        self.classes = classes
+        self.num_classes = num_classes
         self.multiple = multiple
         self.encoder: nn.Module | None = None
         self.is_frozen = False

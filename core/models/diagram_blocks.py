@@ -17,7 +17,7 @@ CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
 @torch.no_grad()
 def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, ...]:
     """Runs the network once and notes for each of its modules what came in and what came out."""
-    found: list[Block] = []
+    results: list[Block] = []
     # By identity, and weakly: at 2048 x 1024 not every tensor of the way can be kept.
     sources = WeakIdKeyDictionary()
     channels_last = getattr(model.encoder, "output_fmt", "NCHW") == "NHWC"
@@ -46,10 +46,10 @@ def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, 
     def leave(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, _args: object, _kwargs: object, result: object) -> None:
             tensor = next(iter(_tensors(result)))
-            found.append(
+            results.append(
                 _block(name, module, tensor, inputs[module], grid, channels_last and name.startswith("encoder."))
             )
-            mark(result, frozenset({len(found) - 1}))
+            mark(result, frozenset({len(results) - 1}))
 
         return hook
 
@@ -60,11 +60,11 @@ def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, 
         mark(image, frozenset({-1}))
         stack.enter_context(Follow())
         ends = sources_of(model(image))
-    if ends != {len(found) - 1}:  # scores of several strides, summed
-        last = found[-1]
+    if ends != {len(results) - 1}:  # scores of several strides, summed
+        last = results[-1]
         shape = (last.channels, last.height, last.width)
-        found.append(Block("logits", "Sum", "logits", 1, *shape, 0, tuple(sorted(ends))))
-    return merge_rows(found)
+        results.append(Block("logits", "Sum", "logits", 1, *shape, 0, tuple(sorted(ends))))
+    return merge_rows(results)
 
 
 def patch_grid(model: SegmentationModel, image: torch.Tensor) -> tuple[int, int] | None:
@@ -78,7 +78,7 @@ def patch_grid(model: SegmentationModel, image: torch.Tensor) -> tuple[int, int]
 
 def leaves(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """The modules that a diagram shows as boxes: lists and the encoder are opened, anything else is one box."""
-    found = []
+    results = []
 
     def open_up(prefix: str, module: nn.Module) -> None:
         for name, child in module.named_children():
@@ -86,10 +86,10 @@ def leaves(model: nn.Module) -> list[tuple[str, nn.Module]]:
             if isinstance(child, CONTAINERS) or path == "encoder":
                 open_up(f"{path}.", child)
             else:
-                found.append((path, child))
+                results.append((path, child))
 
     open_up("", model)
-    return found
+    return results
 
 
 def merge_rows(blocks: list[Block]) -> tuple[Block, ...]:
@@ -97,15 +97,15 @@ def merge_rows(blocks: list[Block]) -> tuple[Block, ...]:
 
     Also a normalisation or activation behind a convolution, whatever its class: it continues it.
     """
-    users = [sum(number in block.inputs for block in blocks) for number in range(len(blocks))]
+    users = [sum(index in block.inputs for block in blocks) for index in range(len(blocks))]
     merged: list[Block] = []
     place: dict[int, int] = {-1: -1}
-    for number, block in enumerate(blocks):
-        before = blocks[number - 1] if number else None
+    for index, block in enumerate(blocks):
+        before = blocks[index - 1] if index else None
         continues = (
             before is not None
-            and block.inputs == (number - 1,)
-            and users[number - 1] == 1
+            and block.inputs == (index - 1,)
+            and users[index - 1] == 1
             and not before.kind.endswith(("Pool2d", "PatchEmbed"))  # what changes the size stands by itself
             and (block.part, block.channels, block.height, block.width)
             == (before.part, before.channels, before.height, before.width)
@@ -126,7 +126,7 @@ def merge_rows(blocks: list[Block]) -> tuple[Block, ...]:
                     block.parameters, inputs,
                 )
             )  # fmt: skip
-        place[number] = len(merged) - 1
+        place[index] = len(merged) - 1
     return tuple(merged)
 
 

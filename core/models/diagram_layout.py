@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log2
 
-from core.models.summary_types import Anatomy, Block
+from core.models.summary_types import Block, ModelSummary
 
 OCTAVE = 66.0
 """Pixels of the drawing between one stride and its double."""
@@ -57,22 +57,22 @@ class Box:
 
 def edges(blocks: Sequence[Block]) -> Iterator[tuple[int, int]]:
     """From where to where something flows: -1 is the picture, and `len(blocks)` the logits, which the last block gives."""
-    for number, block in enumerate(blocks):
+    for index, block in enumerate(blocks):
         for source in block.inputs:
-            yield source, number
+            yield source, index
     yield len(blocks) - 1, len(blocks)
 
 
 # ---- where things stand
 
 
-def arrange(anatomy: Anatomy, compact: bool) -> tuple[dict[int, Box], float]:
+def arrange(summary: ModelSummary, compact: bool) -> tuple[dict[int, Box], float]:
     """A place for everything that has a number in `edges`, and the gap between two columns."""
-    sizes, widths = _sizes(anatomy)
-    octaves = {number: log2(anatomy.size[1] / width) for number, (_, width) in sizes.items()}
-    columns = _columns(anatomy.blocks, octaves)
-    anchors = _anchors(anatomy.blocks, octaves, columns)
-    anchors_above = _anchors_above(anatomy.blocks, octaves)
+    sizes, widths = _sizes(summary)
+    octaves = {number: log2(summary.size[1] / width) for number, (_, width) in sizes.items()}
+    columns = _columns(summary.blocks, octaves)
+    anchors = _anchors(summary.blocks, octaves, columns)
+    anchors_above = _anchors_above(summary.blocks, octaves)
     members: dict[int, list[int]] = {}
     for number, column in columns.items():
         members.setdefault(column, []).append(number)
@@ -98,13 +98,13 @@ def arrange(anatomy: Anatomy, compact: bool) -> tuple[dict[int, Box], float]:
     return boxes, gap
 
 
-def _sizes(anatomy: Anatomy) -> tuple[dict[int, tuple[int, int]], dict[int, float]]:
+def _sizes(summary: ModelSummary) -> tuple[dict[int, tuple[int, int]], dict[int, float]]:
     """Height and width in cells, and width on the paper, of everything that has a number in `edges`."""
-    blocks = anatomy.blocks
+    blocks = summary.blocks
     ends = (PICTURE, len(blocks))
-    sizes = {number: anatomy.size for number in ends}
-    sizes |= {number: (block.height, block.width) for number, block in enumerate(blocks)}
-    return sizes, dict.fromkeys(ends, END) | {number: _box_width(block) for number, block in enumerate(blocks)}
+    sizes = {number: summary.size for number in ends}
+    sizes |= {index: (block.height, block.width) for index, block in enumerate(blocks)}
+    return sizes, dict.fromkeys(ends, END) | {index: _box_width(block) for index, block in enumerate(blocks)}
 
 
 def _label_reach(width: float, anchor: str, size: tuple[int, int]) -> tuple[float, float]:
@@ -157,18 +157,18 @@ def _columns(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[int, in
     for source, target in sorted(edges(blocks), key=lambda edge: -edge[1]):
         latest[source] = min(latest[source], latest[target] - 1)
     columns = {number: earliest[number] for number in octaves if earliest[number] == latest[number]} | {PICTURE: 0}
-    for number, block in enumerate(blocks):
-        if number in columns:
+    for index, block in enumerate(blocks):
+        if index in columns:
             continue
         low = 1 + max((columns[source] for source in block.inputs), default=0)
         like = [columns[other] for other in columns if 0 <= other < len(blocks) and blocks[other].part == block.part]
-        wanted = sum(like) / len(like) if like else (low + latest[number]) / 2
+        wanted = sum(like) / len(like) if like else (low + latest[index]) / 2
 
-        def cost(column: int, number: int = number, wanted: float = wanted) -> tuple[bool, float]:
+        def cost(column: int, number: int = index, wanted: float = wanted) -> tuple[bool, float]:
             taken = any(columns[other] == column and abs(octaves[other] - octaves[number]) < 0.9 for other in columns)
             return taken, abs(column - wanted)
 
-        columns[number] = min(range(low, latest[number] + 1), key=cost)
+        columns[index] = min(range(low, latest[index] + 1), key=cost)
     return columns
 
 

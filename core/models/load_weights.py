@@ -47,14 +47,14 @@ class LoadReport:
     @property
     def sentence(self) -> str:
         """For a person: how much fitted, and what didn't, by name."""
-        words = f"{self.fitted} tensors of the network are from {self.file}"
+        text = f"{self.fitted} tensors of the network are from {self.file}"
         if self.resized:
-            words += f"; interpolated to this grid: {_some(self.resized)}"
+            text += f"; interpolated to this grid: {_some(self.resized)}"
         if self.fresh:
-            words += f"; not in the file, so learned from scratch: {_some(self.fresh)}"
+            text += f"; not in the file, so learned from scratch: {_some(self.fresh)}"
         if self.unused:
-            words += f"; in the file, but not needed: {_some(self.unused)}"
-        return words + "."
+            text += f"; in the file, but not needed: {_some(self.unused)}"
+        return text + "."
 
 
 def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:

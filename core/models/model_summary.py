@@ -10,33 +10,36 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from core.config import ModelConfig, TrainingConfig
 from core.hardware import Hardware, choose_hardware
-from core.models import build_model
 from core.models.base import SegmentationModel
+from core.models.build import build_model
 from core.models.diagram_blocks import trace_blocks
-from core.models.summary_types import Anatomy, Part
+from core.models.summary_types import ModelSummary, Part
 
 CLASSES = 19
-LONGEST_FIELD = 2048
+MAX_FIELD = 2048
 """Pixels; a receptive field that reaches further is called the whole picture."""
 TIMED_RUNS = 5
 TIMED_SECONDS = 2.0
 
 
 def describe(
-    config: ModelConfig, size: tuple[int, int] = (256, 512), classes: int = CLASSES, hardware: Hardware | None = None
-) -> Anatomy:
+    config: ModelConfig,
+    size: tuple[int, int] = (256, 512),
+    num_classes: int = CLASSES,
+    hardware: Hardware | None = None,
+) -> ModelSummary:
     """Describes the network of a config, with random weights and without training.
 
     Args:
         config: which network.
         size: height and width of the picture, in pixels.
-        classes: K.
+        num_classes: K.
         hardware: where time is measured; None takes what a training would.
 
     Raises:
         LabError: there is no such network.
     """
-    model = build_model(config, classes)
+    model = build_model(config, num_classes)
     parts = tuple(
         Part(
             name,
@@ -57,7 +60,7 @@ def describe(
     stride = output_stride(model, image, hardware)
     activations = activation_bytes(model, image, hardware)
     milliseconds = milliseconds_per_image(model, image, hardware)
-    return Anatomy(
+    return ModelSummary(
         title=config.title,
         size=size,
         parts=parts,
@@ -124,7 +127,7 @@ def milliseconds_per_image(model: SegmentationModel, image: torch.Tensor, hardwa
 
 
 def receptive_field(model: SegmentationModel) -> int | None:
-    """Side in pixels of the square that the middle logit can depend on, whatever the weights; None beyond `LONGEST_FIELD`.
+    """Side in pixels of the square that the middle logit can depend on, whatever the weights; None beyond `MAX_FIELD`.
 
     Found along the width of a long strip: where the gradient of the middle logit isn't zero. For that the network is made
     linear and positive, so that nothing is switched off and nothing cancels; its weights are lost.
@@ -135,7 +138,7 @@ def receptive_field(model: SegmentationModel) -> int | None:
             inputs = max(1, parameter[0].numel()) if parameter.ndim > 1 else 1
             parameter.copy_((torch.rand(parameter.shape, generator=generator) + 0.5) / inputs)
     model.cpu().eval().requires_grad_(False)
-    length = LONGEST_FIELD + 2 * model.multiple - LONGEST_FIELD % model.multiple
+    length = MAX_FIELD + 2 * model.multiple - MAX_FIELD % model.multiple
     strip = torch.full((1, len(model.mean.flatten()), model.multiple, length), 0.6, requires_grad=True)
     # oneDNN's Winograd convolutions mix neighbouring tiles: their rounding would make the field look larger.
     with torch.backends.mkldnn.flags(enabled=False), _Linear():

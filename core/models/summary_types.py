@@ -40,7 +40,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class ModelSummary:
     """A network described without training it.
 
     Attributes:

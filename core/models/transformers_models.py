@@ -33,33 +33,33 @@ NO_SHAPE = (
     "use_timm_backbone",
 )
 """Settings that don't shape a network, or could fetch something; those that begin with an underscore are none either."""
-MOST_NUMBER, MOST_LIST, MOST_LAYERS, MOST_STEP = 100_000, 1000, 100, 64
+MAX_NUMBER, MAX_LIST, MAX_LAYERS, MAX_STEP = 100_000, 1000, 100, 64
 STEPS = ("strides", "patch_size", "patch_sizes", "sr_ratios", "mlp_ratio", "mlp_ratios", "window_size")
 
 
 class Reference(SegmentationModel):
     """A published network behind the lab's contract: its labels become the 19 classes of the benchmark, by their names."""
 
-    def __init__(self, architecture: dict[str, Any], classes: int) -> None:
+    def __init__(self, architecture: dict[str, Any], num_classes: int) -> None:
         network = build_network(shape_of(architecture["network"]))
         places = class_places(network.config.id2label)
-        if classes != len(places):
-            raise LabError(f"A reference network tells {len(places)} classes apart, but {classes} are wanted.")
-        super().__init__(classes, architecture["mean"], architecture["std"], multiple=32)
+        if num_classes != len(places):
+            raise LabError(f"A reference network tells {len(places)} classes apart, but {num_classes} are wanted.")
+        super().__init__(num_classes, architecture["mean"], architecture["std"], multiple=32)
         self.network = network
         self.register_buffer("places", torch.tensor(places, device="cpu"), persistent=False)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (B, 3, h, w) to logits (B, 19, h/4, w/4)."""
-        found = self.network(pixel_values=images)
-        logits = found.logits if hasattr(found, "logits") else _of_masks(found)
+        result = self.network(pixel_values=images)
+        logits = result.logits if hasattr(result, "logits") else _of_masks(result)
         return logits[:, self.places]
 
 
-def build(config: ModelConfig, classes: int) -> Reference:
+def build(config: ModelConfig, num_classes: int) -> Reference:
     """The network of a config's `architecture`, random weights. Raises LabError when it doesn't make sense, or transformers is missing."""
     try:
-        return Reference(json.loads(config.architecture), classes)
+        return Reference(json.loads(config.architecture), num_classes)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ZeroDivisionError, IndexError) as error:
         raise LabError(f"The architecture of this reference network doesn't make sense ({str(error)[:120]}).") from None
 
@@ -151,15 +151,15 @@ def _check(name: str, value: Any) -> None:
             return
         case int():
             is_deep = name == "depths" or name.endswith(("layers", "blocks"))
-            least, most = (1, MOST_STEP) if name in STEPS else (-1, MOST_LAYERS if is_deep else MOST_NUMBER)
+            least, most = (1, MAX_STEP) if name in STEPS else (-1, MAX_LAYERS if is_deep else MAX_NUMBER)
             if not least <= value <= most:
                 raise ValueError(f"{name} is {value}"[:80])
         case str() if len(value) <= 100:
             return
-        case list() if len(value) <= MOST_LIST:
+        case list() if len(value) <= MAX_LIST:
             for part in value:
                 _check(name, part)
-        case dict() if name == "id2label" and len(value) <= MOST_LIST:
+        case dict() if name == "id2label" and len(value) <= MAX_LIST:
             for number, label in value.items():
                 _check(name, int(number))
                 _check(name, str(label))

@@ -114,8 +114,8 @@ def _cached_revision(repo: str) -> str | None:
         return Path(main).parent.name
     # What was downloaded by its revision is there, but no branch points to it.
     folder = Path(huggingface_hub.constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "snapshots"
-    found = sorted(folder.glob(f"*/{HUB_FILE}"), key=lambda path: path.lstat().st_mtime)
-    return found[-1].parent.name if found else None
+    results = sorted(folder.glob(f"*/{HUB_FILE}"), key=lambda path: path.lstat().st_mtime)
+    return results[-1].parent.name if results else None
 
 
 def fetch_weights(source: WeightsSource, progress: Callable[[int, int], None] | None = None) -> Path:

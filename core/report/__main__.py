@@ -20,8 +20,8 @@ def write(asked: Facts, progress: Progress) -> Facts:
     settings = TypeAdapter(ReportSettings).validate_python(asked["settings"])
     if not REPORT_ID.fullmatch(asked["id"]):
         raise ValueError(asked["id"])
-    shelved = write_report(settings, reports_folder() / asked["id"], progress)
-    return {"id": shelved.id, "notes": list(shelved.notes)}
+    saved = write_report(settings, reports_folder() / asked["id"], progress)
+    return {"id": saved.id, "notes": list(saved.notes)}
 
 
 if __name__ == "__main__":

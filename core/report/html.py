@@ -52,7 +52,7 @@ def html_page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    cited = {key: number for number, key in enumerate(report.cited, start=1)}
+    cited = {key: index for index, key in enumerate(report.cited, start=1)}
     say = _sayer(report, cited)
     return rooms.get_template("report.html").render(
         report=report,

@@ -15,8 +15,8 @@ def jobs_folder() -> Path:
 
 def start_report(settings: ReportSettings) -> Job:
     """Begins to write a report; its id stands in what the job was asked for. Raises LabError while another one is being written."""
-    asked = {"settings": checked_settings(settings).to_json(), "id": new_id()}
-    return start_job("core.report", asked, jobs_folder())
+    request = {"settings": checked_settings(settings).to_json(), "id": new_id()}
+    return start_job("core.report", request, jobs_folder())
 
 
 def latest_writing() -> Job | None:

@@ -9,20 +9,20 @@ UNITS = {"anatomy": 30, "pictures": 20, "figures": 60, "robustness": 1000}
 """About how many predictions each part takes, for every run or, figures, once; a card takes its frames, and half as many again."""
 
 
-class Ladder:
+class ProgressTracker:
     """Told of the parts as they are done; tells the rest."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._cards: list[int] = []
+        self._results: list[int] = []
         self._done = 0
         self._total = 1
 
-    def plan(self, cards: Sequence[int], robustness: bool) -> None:
+    def plan(self, results: Sequence[int], robustness: bool) -> None:
         """Says what there will be: frames to score for each run, and whether under corruptions too."""
-        self._cards = [max(1, 3 * frames // 2) for frames in cards]
+        self._results = [max(1, 3 * frames // 2) for frames in results]
         each = UNITS["anatomy"] + UNITS["pictures"] + robustness * UNITS["robustness"]
-        self._total = sum(self._cards) + each * len(cards) + UNITS["figures"]
+        self._total = sum(self._results) + each * len(results) + UNITS["figures"]
 
     def of(self, part: str, what: str) -> Progress:
         """A progress for one part, to hand to whoever does it."""
@@ -38,8 +38,8 @@ class Ladder:
     def done(self, part: str) -> None:
         """Counts one part as done."""
         self._done += self._units(part)
-        if part == "card" and self._cards:
-            self._cards.pop(0)
+        if part == "card" and self._results:
+            self._results.pop(0)
 
     def _units(self, part: str) -> int:
-        return (self._cards[0] if self._cards else 1) if part == "card" else UNITS[part]
+        return (self._results[0] if self._results else 1) if part == "card" else UNITS[part]

@@ -7,8 +7,8 @@ from typing import Any
 
 from core.config import RunConfig
 from core.evaluation.bootstrap import Comparison
-from core.evaluation.results import RobustnessCard, ScoreCard
-from core.models.summary_types import Anatomy
+from core.evaluation.results import EvaluationResult, RobustnessResult
+from core.models.summary_types import ModelSummary
 from core.report.settings import ReportSettings
 from core.report.structure import Number, Picture, Text
 from core.runs.store import Run
@@ -19,7 +19,7 @@ COLORS = ("#2f62b5", "#c9622b", "#2f8a64", "#8a4fa8", "#b3374f", "#5f6b76", "#a8
 
 
 @dataclass(frozen=True)
-class Form:
+class NumberFormat:
     """How a number is printed: multiplied, rounded to so many digits, and followed by its unit."""
 
     scale: float = 1.0
@@ -33,14 +33,14 @@ class Form:
         return f"{text}\N{NO-BREAK SPACE}{self.unit}" if self.unit else text
 
 
-SHARE = Form(100, 1)
-PERCENT = Form(100, 1, "%")
-POINTS = Form(100, 1, "points")
-COUNT = Form()
+SHARE = NumberFormat(100, 1)
+PERCENT = NumberFormat(100, 1, "%")
+POINTS = NumberFormat(100, 1, "points")
+COUNT = NumberFormat()
 
 
 @dataclass(frozen=True)
-class Subject:
+class RunSummary:
     """A run as the report sees it.
 
     Attributes:
@@ -60,11 +60,11 @@ class Subject:
     label: str
     color: str
     files: dict[str, Any]
-    card: ScoreCard | None = None
-    card_file: str = ""
-    robustness: RobustnessCard | None = None
+    result: EvaluationResult | None = None
+    result_file: str = ""
+    robustness: RobustnessResult | None = None
     robustness_file: str = ""
-    anatomy: Anatomy | None = None
+    model_summary: ModelSummary | None = None
     problem: str = ""
 
     @property
@@ -75,63 +75,63 @@ class Subject:
     @property
     def state_words(self) -> str:
         """How it stands, for whoever wonders how far the numbers can be trusted."""
-        words = {"lost": "lost, its process is gone", "failed": self.run.status.failure or "failed"}
-        return words.get(self.run.state, self.run.state)
+        text = {"lost": "lost, its process is gone", "failed": self.run.status.failure or "failed"}
+        return text.get(self.run.state, self.run.state)
 
     def look(self, file: str, pointer: str) -> Any:
         """What stands in a file at a JSON pointer; None where nothing does."""
-        found = self.files.get(file)
+        result = self.files.get(file)
         for part in pointer.split("/")[1:]:
             part = part.replace("~1", "/").replace("~0", "~")
             try:
-                found = found[int(part)] if isinstance(found, (list, tuple)) else found[part]
+                result = result[int(part)] if isinstance(result, (list, tuple)) else result[part]
             except (KeyError, IndexError, TypeError, ValueError):
                 return None
-        return found
+        return result
 
-    def number(self, file: str, pointer: str, form: Form = COUNT) -> Number | None:
+    def number(self, file: str, pointer: str, form: NumberFormat = COUNT) -> Number | None:
         """A number of a file, ready to print; None where none stands there."""
         value = self.look(file, pointer)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
             return None
         return Number(form.words(value), value, f"{self.run.id}/{file}:{pointer}", form.scale)
 
-    def score(self, pointer: str, form: Form = SHARE) -> Number | None:
+    def score(self, pointer: str, form: NumberFormat = SHARE) -> Number | None:
         """A number of its scorecard, `/scores/miou` for example."""
-        return self.number(self.card_file, pointer, form) if self.card_file else None
+        return self.number(self.result_file, pointer, form) if self.result_file else None
 
     @cached_property
     def best_evaluation(self) -> int | None:
         """Which evaluation during the training had the highest mean IoU, from 0; None before there is one."""
         rows = self.files.get("eval", [])
-        scored = [number for number, row in enumerate(rows) if row.get("miou") is not None]
+        scored = [index for index, row in enumerate(rows) if row.get("miou") is not None]
         return max(scored, key=lambda number: rows[number]["miou"], default=None)
 
-    def miou(self, form: Form = SHARE) -> Number | None:
+    def miou(self, form: NumberFormat = SHARE) -> Number | None:
         """The mean IoU of its scorecard, or else of its best evaluation."""
-        if self.card_file:
+        if self.result_file:
             return self.score("/scores/miou", form)
         if self.best_evaluation is None:
             return None
         return self.number("eval", f"/{self.best_evaluation}/miou", form)
 
-    def pixel_accuracy(self, form: Form = SHARE) -> Number | None:
+    def pixel_accuracy(self, form: NumberFormat = SHARE) -> Number | None:
         """The pixel accuracy that goes with `miou`."""
-        if self.card_file:
+        if self.result_file:
             return self.score("/scores/pixel_accuracy", form)
         if self.best_evaluation is None:
             return None
         return self.number("eval", f"/{self.best_evaluation}/pixel_accuracy", form)
 
-    def class_iou(self, place: int, name: str, form: Form = SHARE) -> Number | None:
+    def class_iou(self, place: int, name: str, form: NumberFormat = SHARE) -> Number | None:
         """The IoU of a class that goes with `miou`."""
-        if self.card_file:
+        if self.result_file:
             return self.score(f"/scores/iou/{escaped(name)}", form)
         if self.best_evaluation is None:
             return None
         return self.number("eval", f"/{self.best_evaluation}/iou/{place}", form)
 
-    def share(self, file: str, pointer: str, place: int, form: Form = SHARE) -> Number | None:
+    def share(self, file: str, pointer: str, place: int, form: NumberFormat = SHARE) -> Number | None:
         """A value's share of the list of numbers in which it stands."""
         values = self.look(file, pointer)
         if not values or not sum(values):
@@ -161,7 +161,7 @@ class Group:
     """
 
     number: int
-    subjects: tuple[Subject, ...]
+    summaries: tuple[RunSummary, ...]
     comparisons: dict[tuple[int, int], Comparison] = field(default_factory=dict)
     problem: str = ""
     example_columns: tuple[str, ...] = ()
@@ -172,39 +172,39 @@ class Group:
     cities: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
-    def first(self) -> Subject:
-        return self.subjects[0]
+    def first(self) -> RunSummary:
+        return self.summaries[0]
 
     @property
-    def planned(self) -> Subject | None:
+    def planned(self) -> RunSummary | None:
         """A run that has counted its training frames."""
-        return next((subject for subject in self.subjects if subject.run.plan.get("class_pixels")), None)
+        return next((summary for summary in self.summaries if summary.run.plan.get("class_pixels")), None)
 
     @property
-    def scored(self) -> tuple[Subject, ...]:
+    def scored(self) -> tuple[RunSummary, ...]:
         """Those that have a mean IoU, from a scorecard or from their own evaluations."""
-        return tuple(subject for subject in self.subjects if subject.miou() is not None)
+        return tuple(summary for summary in self.summaries if summary.miou() is not None)
 
     @property
-    def carded(self) -> tuple[Subject, ...]:
+    def carded(self) -> tuple[RunSummary, ...]:
         """Those that have a scorecard."""
-        return tuple(subject for subject in self.subjects if subject.card)
+        return tuple(summary for summary in self.summaries if summary.result)
 
     @property
-    def ranked(self) -> tuple[Subject, ...]:
+    def ranked(self) -> tuple[RunSummary, ...]:
         """Those that were scored, the best first."""
-        return tuple(sorted(self.scored, key=lambda subject: -subject.miou().value))
+        return tuple(sorted(self.scored, key=lambda summary: -summary.miou().value))
 
     @property
-    def leaders(self) -> tuple[Subject, ...]:
+    def leaders(self) -> tuple[RunSummary, ...]:
         """Those whose mean IoU prints like the highest."""
         ranked = self.ranked
-        return tuple(subject for subject in ranked if subject.miou().text == ranked[0].miou().text)
+        return tuple(summary for summary in ranked if summary.miou().text == ranked[0].miou().text)
 
     @property
     def hardware(self) -> set[str]:
         """What the frames were timed on, in words; times compare where it is one thing."""
-        return {subject.card.facts.hardware for subject in self.carded}
+        return {summary.result.metadata.hardware for summary in self.carded}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -212,7 +212,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Material:
+class ReportData:
     """All that a report is written from.
 
     Attributes:
@@ -234,8 +234,8 @@ class Material:
     made: float
 
     @property
-    def subjects(self) -> tuple[Subject, ...]:
-        return tuple(subject for group in self.groups for subject in group.subjects)
+    def summaries(self) -> tuple[RunSummary, ...]:
+        return tuple(summary for group in self.groups for summary in group.summaries)
 
     def suffix(self, group: Group) -> str:
         """What the ids of a group's tables end with: nothing where there is one group only."""
@@ -255,7 +255,7 @@ def listed(words: Sequence[str], last: str = "and") -> str:
 
 def each_once(values: Sequence[Any], key: Callable[[Any], Any] = lambda value: value) -> list[Any]:
     """The values without repetition, in their order."""
-    found: dict[Any, Any] = {}
+    results: dict[Any, Any] = {}
     for value in values:
-        found.setdefault(key(value), value)
-    return list(found.values())
+        results.setdefault(key(value), value)
+    return list(results.values())

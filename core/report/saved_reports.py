@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from core.auth import check_may_change, read_owner, write_owner
+from core.auth import read_owner, require_owner, write_owner
 from core.errors import LabError
 from core.files import write_atomically
 from core.paths import reports_folder
@@ -32,7 +32,7 @@ _SETTINGS = TypeAdapter(ReportSettings)
 
 
 @dataclass(frozen=True)
-class Shelved:
+class SavedReport:
     """A report that was written. `notes` are sentences about what is missing in it, and why."""
 
     path: Path
@@ -55,30 +55,30 @@ def new_id() -> str:
 def shelve(folder: Path, title: str, made: float, settings: ReportSettings, notes: tuple[str, ...]) -> None:
     """Writes owner and report.json into a report's folder, by which it becomes one."""
     write_owner(folder)
-    facts: dict[str, Any] = {"title": title, "made": made, "settings": settings.to_json(), "notes": notes}
-    write_atomically(folder / "report.json", json.dumps(facts, indent=1))
+    metadata: dict[str, Any] = {"title": title, "made": made, "settings": settings.to_json(), "notes": notes}
+    write_atomically(folder / "report.json", json.dumps(metadata, indent=1))
 
 
-def list_reports() -> list[Shelved]:
+def list_reports() -> list[SavedReport]:
     """Every report that is whole, the newest first."""
     paths = sorted(_folders(), key=lambda path: path.name, reverse=True)
-    return [found for path in paths if (found := _read(path))]
+    return [result for path in paths if (result := _read(path))]
 
 
-def find_report(report_id: str) -> Shelved:
+def find_report(report_id: str) -> SavedReport:
     """The report of that very id. Raises LabError where there is none."""
     # What arrives from an address must name a report and nothing else.
     path = reports_folder() / report_id if REPORT_ID.fullmatch(report_id) else None
-    found = _read(path) if path and not path.is_symlink() else None
-    if found is None:
+    result = _read(path) if path and not path.is_symlink() else None
+    if result is None:
         raise LabError("There is no such report. It may have been deleted; look at the list of reports.")
-    return found
+    return result
 
 
 def delete_report(report_id: str) -> None:
     """Removes a report. Raises LabError where there is none, or it is another's."""
     report = find_report(report_id)
-    check_may_change(report.owner, "This report")
+    require_owner(report.owner, "This report")
     shutil.rmtree(report.path)
 
 
@@ -89,14 +89,19 @@ def _folders() -> Iterator[Path]:
                 yield path
 
 
-def _read(path: Path) -> Shelved | None:
+def _read(path: Path) -> SavedReport | None:
     try:
-        facts = json.loads((path / "report.json").read_bytes())
-        settings = _SETTINGS.validate_python(facts["settings"])
+        metadata = json.loads((path / "report.json").read_bytes())
+        settings = _SETTINGS.validate_python(metadata["settings"])
         if not all((path / name).is_file() for name in FILES):
             return None
-        return Shelved(
-            path, str(facts["title"]), float(facts["made"]), settings, tuple(map(str, facts["notes"])), read_owner(path)
+        return SavedReport(
+            path,
+            str(metadata["title"]),
+            float(metadata["made"]),
+            settings,
+            tuple(map(str, metadata["notes"])),
+            read_owner(path),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

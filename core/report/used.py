@@ -29,17 +29,17 @@ NO_METHOD = frozenset(
 
 def used_settings(config: RunConfig) -> list[tuple[str, str]]:
     """Part and name of each setting that was used, in the order of the config."""
-    found = []
+    results = []
     for part in PARTS:
         for name in type(getattr(config, part)).model_fields:
             if f"{part}.{name}" not in NO_METHOD and _is_used(config, part, name):
-                found.append((part, name))
-    return found
+                results.append((part, name))
+    return results
 
 
 def _is_used(config: RunConfig, part: str, name: str) -> bool:
     dataset, model, training = config.dataset, config.model, config.training
-    losses = {training.loss, training.added_loss}
+    losses = {training.loss, training.second_loss}
     mixture = dataset.annotations == "fine+coarse"
     if part == "model":
         off = name in ("freeze", "dropout", "drop_path") and not getattr(model, name)
@@ -50,15 +50,15 @@ def _is_used(config: RunConfig, part: str, name: str) -> bool:
         "coarse_split": "coarse" in dataset.annotations,
         "fine_weight": mixture,
         "coarse_weight": mixture,
-        "val_share": dataset.name == "folder",
+        "val_fraction": dataset.name == "folder",
         "cache": dataset.cache == "jpeg",  # the only one that changes a pixel
-        "train_limit": dataset.train_limit > 0,
-        "train_sample": dataset.train_limit > 0 and dataset.train_sample > 0,
-        "val_limit": dataset.val_limit > 0,
+        "max_train_samples": dataset.max_train_samples > 0,
+        "train_sample_seed": dataset.max_train_samples > 0 and dataset.train_sample_seed > 0,
+        "max_val_samples": dataset.max_val_samples > 0,
         # length
         "minutes": training.minutes > 0,
         "epochs": training.minutes == 0,
-        "accumulation": training.accumulation > 1,
+        "accumulate_grad_batches": training.accumulate_grad_batches > 1,
         "stop_early": training.stop_early != "never",
         "patience": training.stop_early != "never",
         "processes": training.processes > 1,
@@ -69,17 +69,17 @@ def _is_used(config: RunConfig, part: str, name: str) -> bool:
         "rare_crops": training.rare_crops > 0,
         # optimizer
         "momentum": training.optimizer == "sgd",
-        "warm_up": training.schedule != "one-cycle" and training.warm_up > 0,
+        "warmup_fraction": training.schedule != "one-cycle" and training.warmup_fraction > 0,
         "gamma": training.schedule == "step",
         "gamma_epochs": training.schedule == "step",
         "power": training.schedule == "polynomial",
-        "encoder_rate": not model.freeze and training.encoder_rate > 0,
+        "encoder_lr_scale": not model.freeze and training.encoder_lr_scale > 0,
         "layer_decay": training.layer_decay < 1,
         "ema": training.ema > 0,
-        "clip_norm": training.clip_norm > 0,
+        "grad_clip_norm": training.grad_clip_norm > 0,
         # loss
-        "added_loss": training.added_loss != "none",
-        "added_loss_weight": training.added_loss != "none",
+        "second_loss": training.second_loss != "none",
+        "second_loss_weight": training.second_loss != "none",
         "label_smoothing": training.label_smoothing > 0 and bool(losses & SMOOTHED),
         "class_weights": bool(losses - REGION_LOSSES - {"none"}),
     }

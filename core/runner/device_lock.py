@@ -23,7 +23,7 @@ else:
     import fcntl
 
 
-SLOTS = ".slots"
+LOCKS = ".slots"
 """The folder of the locks, in the folder of the runs."""
 TRAINER_LOCK = "trainer"
 """The lock in the folder of a cluster's run, which its trainer holds for as long as it lives, on whichever machine."""
@@ -36,7 +36,7 @@ def devices_for(wish: str, processes: int) -> tuple[str, ...]:
     first = device_name(wish)
     if processes == 1 or not first.startswith("cuda"):
         return (first,)
-    return tuple(f"cuda:{number}" for number in range(processes))
+    return tuple(f"cuda:{index}" for index in range(processes))
 
 
 def device_name(wish: str) -> str:
@@ -49,7 +49,7 @@ def device_name(wish: str) -> str:
 
 
 @contextmanager
-def deciding(runs: Path) -> Iterator[None]:
+def queue_lock(runs: Path) -> Iterator[None]:
     """Around whatever reads how the runs of a folder stand and then changes that: nobody else decides meanwhile.
 
     The status of a queued run is written under this lock alone, so that nobody overwrites what another has just written.
@@ -57,7 +57,7 @@ def deciding(runs: Path) -> Iterator[None]:
     Raises:
         LabError: another process has been deciding for twenty seconds, so it must be hanging.
     """
-    with Slot(runs / SLOTS, "queue") as queue:
+    with DeviceLock(runs / LOCKS, "queue") as queue:
         deadline = time.monotonic() + DECISION_SECONDS
         while not queue.acquire():
             if time.monotonic() > deadline:
@@ -68,7 +68,7 @@ def deciding(runs: Path) -> Iterator[None]:
         yield
 
 
-class Slot:
+class DeviceLock:
     """The locks of one or several devices, or of another thing that is had by one at a time. `with slot:` releases them at the end."""
 
     def __init__(self, folder: Path, *devices: str) -> None:
@@ -78,7 +78,7 @@ class Slot:
 
     def acquire(self) -> bool:
         """Takes the locks when all of them are free; returns at once."""
-        for number, file in enumerate(self._files):
+        for index, file in enumerate(self._files):
             try:
                 if os.name == "nt":
                     file.seek(0)
@@ -86,7 +86,7 @@ class Slot:
                 else:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                for taken in self._files[:number]:
+                for taken in self._files[:index]:
                     _unlock(taken)
                 return False
         return True
@@ -101,7 +101,7 @@ class Slot:
         """Arguments for `subprocess.Popen` that hand the lock to a child. Windows can't; there the supervisor alone holds it."""
         return {} if os.name == "nt" else {"pass_fds": tuple(file.fileno() for file in self._files)}
 
-    def __enter__(self) -> "Slot":
+    def __enter__(self) -> "DeviceLock":
         return self
 
     def __exit__(

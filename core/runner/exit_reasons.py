@@ -19,10 +19,10 @@ def end_of(run: Path, code: int) -> dict[str, Any]:
         code: the trainer's exit code, or minus the signal that ended it.
     """
     how = {"phase": "", "seconds_left": None, "ended": time.time(), "exit": code}
-    asked = requested(run)
-    if asked and code in (-signal.SIGTERM, KILLED):
+    request = requested(run)
+    if request and code in (-signal.SIGTERM, KILLED):
         sentence = "It was ended before it could save. Resume it to go on from its last checkpoint."
-        return how | {"state": "stopped" if asked == "stop" else "paused", "error": sentence}
+        return how | {"state": "stopped" if request == "stop" else "paused", "error": sentence}
     failure, sentence = sentence_of_death(code)
     return how | {"state": "failed", "failure": failure, "error": sentence}
 

@@ -13,7 +13,7 @@ a run of anybody else may take.
 import os
 from pathlib import Path
 
-from core.auth import acting, check_may_speak_for_the_lab, person, read_owner, whole_number
+from core.auth import build_user, current_user, read_owner, require_admin, whole_number
 from core.config import RunConfig, RunnerConfig, TrackingConfig, TrainingConfig
 from core.errors import LabError
 from core.processes import available_cores
@@ -31,14 +31,14 @@ def check_may_ask(config: RunConfig, run: Path | None = None) -> None:
     check_may_tell(config.tracking)
     if config.runner.engine == "local":
         check_machine(config.training)
-    elif not acting().is_admin:
+    elif not current_user().is_admin:
         _check_cluster(config.runner, hours_used(run) if run else 0.0)
 
 
 def check_may_tell(tracking: TrackingConfig) -> None:
     """Raises LabError where the one who is asking is no admin, and a tracker would be told in the name of the lab's own login."""
     if tracking.mlflow or tracking.wandb:
-        check_may_speak_for_the_lab("tell a tracker")
+        require_admin("tell a tracker")
 
 
 def check_machine(training: TrainingConfig) -> None:
@@ -46,7 +46,7 @@ def check_machine(training: TrainingConfig) -> None:
     cores = available_cores()
     for name in ("threads", "workers"):
         each = max(1, getattr(training, name))
-        if training.processes * each > cores and not acting().is_admin:
+        if training.processes * each > cores and not current_user().is_admin:
             raise LabError(
                 f"training.processes is {training.processes}, each with training.{name} of {getattr(training, name)}, but this machine has "
                 f"{cores} core{'s' if cores != 1 else ''}. Take no more than that in all; only an admin can."
@@ -62,7 +62,7 @@ def hours_used(run: Path) -> float:
 def out_of_hours(run: Path) -> str:
     """Why a run on the cluster may not have another turn, in a sentence; empty where it may. Asked in its job, by nobody."""
     owner, config = read_owner(run), read_run(run).config
-    if config is None or not owner or person(owner).is_admin:
+    if config is None or not owner or build_user(owner).is_admin:
         return ""
     try:
         _check_cluster(config.runner, hours_used(run))

@@ -6,17 +6,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.auth import check_may_change, check_may_work, may_change
+from core.auth import may_change, require_owner, require_write
 from core.errors import LabError
-from core.runner.device_lock import deciding
+from core.runner.device_lock import queue_lock
 from core.runs.store import Run, find_run, list_runs, read_run
 
-BIN = ".bin"
+TRASH = ".bin"
 """The bin's folder, in the folder of the runs: the list of runs passes over it."""
 
 
 @dataclass(frozen=True)
-class Binned:
+class TrashedRun:
     """A deleted run: when that was (seconds since 1970), and the bytes that it takes."""
 
     run: Run
@@ -30,15 +30,15 @@ def delete(path: Path) -> None:
     Raises:
         LabError: it is queued or running, can't be moved, or is another's.
     """
-    with deciding(path.parent):
+    with queue_lock(path.parent):
         run = read_run(path)
-        check_may_change(run.owner, f"Run {run.id}")
+        require_owner(run.owner, f"Run {run.id}")
         if run.is_active:
             raise LabError(f"Run {run.id} is {run.state}. Stop it first, then delete it.")
         try:
-            (path.parent / BIN).mkdir(exist_ok=True)
+            (path.parent / TRASH).mkdir(exist_ok=True)
             os.utime(path)  # a rename leaves the time as it is, and the bin tells by it how long a run has lain there
-            path.rename(path.parent / BIN / path.name)
+            path.rename(path.parent / TRASH / path.name)
         except OSError as error:
             raise LabError(
                 f"Run {run.id} can't be moved into the bin: {error.strerror}. Allow writing in '{path.parent}', and try again."
@@ -55,10 +55,10 @@ def restore(run_id: str, folder: Path) -> Path:
     Raises:
         LabError: there is no such run in the bin, it can't be moved, or is another's.
     """
-    run = find_run(run_id, folder / BIN)
-    check_may_change(run.owner, f"Run {run.id}")
+    run = find_run(run_id, folder / TRASH)
+    require_owner(run.owner, f"Run {run.id}")
     path = folder / run.id
-    with deciding(folder):
+    with queue_lock(folder):
         if path.exists():
             raise LabError(f"There is a run {run.id} already: it was copied back. Delete that one first.")
         try:
@@ -70,29 +70,29 @@ def restore(run_id: str, folder: Path) -> Path:
     return path
 
 
-def list_bin(folder: Path) -> list[Binned]:
+def list_trash(folder: Path) -> list[TrashedRun]:
     """What lies in the bin of a folder of runs, the newest run first."""
-    found = []
-    for run in list_runs(folder / BIN):
+    results = []
+    for run in list_runs(folder / TRASH):
         try:
-            found.append(Binned(run, run.path.stat().st_mtime, _size(run.path)))
+            results.append(TrashedRun(run, run.path.stat().st_mtime, _size(run.path)))
         except OSError:
             continue  # brought back or removed meanwhile
-    return found
+    return results
 
 
-def empty_bin(folder: Path, older_than_days: float = 0.0) -> list[Binned]:
+def empty_trash(folder: Path, older_than_days: float = 0.0) -> list[TrashedRun]:
     """Removes for good what has lain in the bin for at least so many days, as far as it is one's own; returns what that was.
 
     Raises:
         LabError: the one who is asking may only look.
     """
-    check_may_work()
+    require_write()
     limit = time.time() - older_than_days * 86_400
-    gone = [binned for binned in list_bin(folder) if binned.deleted <= limit and may_change(binned.run.owner)]
-    for binned in gone:
-        shutil.rmtree(binned.run.path, ignore_errors=True)
-    return [binned for binned in gone if not binned.run.path.exists()]
+    gone = [trashed for trashed in list_trash(folder) if trashed.deleted <= limit and may_change(trashed.run.owner)]
+    for trashed in gone:
+        shutil.rmtree(trashed.run.path, ignore_errors=True)
+    return [trashed for trashed in gone if not trashed.run.path.exists()]
 
 
 def _size(folder: Path) -> int:

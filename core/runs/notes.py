@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from core.auth import check_may_change, read_owner
+from core.auth import read_owner, require_owner
 from core.errors import LabError
 from core.files import write_atomically
 
@@ -47,7 +47,7 @@ def write_notes(path: Path, notes: Notes) -> None:
     Raises:
         LabError: a name, a tag or the note is too long, there are too many tags, or the run is another's.
     """
-    check_may_change(read_owner(path), "This run")
+    require_owner(read_owner(path), "This run")
     write_atomically(path / "notes.json", json.dumps(asdict(checked_notes(notes)), indent=1))
 
 

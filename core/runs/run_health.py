@@ -19,20 +19,20 @@ SWALLOWS, SWALLOWED = 0.9, 0.7
 EARLY, THIRD = 0.1, 1 / 3
 """Shares of a run before which the one-class and the zero-class rule say nothing: every network begins like that."""
 
-FEWEST_LOSSES = 40
+MIN_LOSSES = 40
 BLOCKS = 20
 """Medians of so many blocks stand for the last half of the losses."""
 
 HARDLY = 0.75
 """A loss that ever fell below this share of its beginning did fall, even where it no longer does."""
 
-FEWEST_EVALUATIONS = 5
+MIN_EVALUATIONS = 5
 RISEN = 1.05
 """A validation loss rises where the middle of its last three exceeds its best by this factor."""
 
 WAITING = 0.2
 WAITING_ROWS = 50
-FEWEST_WAITS = 10
+MIN_WAITS = 10
 
 LONG_AGO = 0.4
 LOST_SCORE = 0.005
@@ -116,7 +116,7 @@ def _one_class(scored: Sequence[Row], classes: Sequence[str], plan: Mapping[str,
 
 def _flat_loss(trained: Sequence[Row], done: float) -> Iterator[Remark]:
     losses = _numbers(trained, "loss")
-    if len(losses) < FEWEST_LOSSES or done < THIRD:
+    if len(losses) < MIN_LOSSES or done < THIRD:
         return
     late = losses[len(losses) // 2 :]
     if np.median(late) < HARDLY * np.median(losses[:BEFORE]):
@@ -154,7 +154,7 @@ def _jumping_loss(trained: Sequence[Row]) -> Iterator[Remark]:
 
 def _overfitting(trained: Sequence[Row], scored: Sequence[Row]) -> Iterator[Remark]:
     known = [row for row in scored if _is_number(row.get("loss"))]
-    if len(known) < FEWEST_EVALUATIONS:
+    if len(known) < MIN_EVALUATIONS:
         return
     losses = [row["loss"] for row in known]
     best = int(np.argmin(losses))
@@ -199,7 +199,7 @@ def _zero_classes(scored: Sequence[Row], classes: Sequence[str], total: int) -> 
 
 def _best_long_ago(scored: Sequence[Row]) -> Iterator[Remark]:
     known = [row for row in scored if _is_number(row.get("miou"))]
-    if len(known) <= FEWEST_EVALUATIONS:
+    if len(known) <= MIN_EVALUATIONS:
         return
     scores = [row["miou"] for row in known]
     best = int(np.argmax(scores))
@@ -216,7 +216,7 @@ def _best_long_ago(scored: Sequence[Row]) -> Iterator[Remark]:
 
 def _waiting(trained: Sequence[Row]) -> Iterator[Remark]:
     shares = _numbers(trained[-WAITING_ROWS:], "waiting")
-    if len(shares) >= FEWEST_WAITS and np.median(shares) > WAITING:
+    if len(shares) >= MIN_WAITS and np.median(shares) > WAITING:
         yield Remark(
             "waiting",
             "hint",

@@ -43,7 +43,7 @@ class Status:
     error: str | None = None
     exit: int | None = None
     failure: Failure = ""
-    remedy: dict[str, dict[str, Any]] = field(default_factory=dict)
+    suggested_change: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 _STATUS = TypeAdapter(Status)
@@ -52,8 +52,11 @@ _STATUS = TypeAdapter(Status)
 def read_status(path: Path) -> Status | None:
     """The status of a run folder, or None where there is none that can be read."""
     try:
-        status = _STATUS.validate_json((path / "status.json").read_bytes())
-    except (OSError, ValueError):
+        values = json.loads((path / "status.json").read_bytes())
+        if "remedy" in values:
+            values["suggested_change"] = values.pop("remedy")  # its name until version 0.1
+        status = _STATUS.validate_python(values)
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
     return status if status.state in WRITTEN_STATES else None
 
@@ -90,12 +93,12 @@ def request_requeue(path: Path) -> None:
 def requested(path: Path) -> Request | None:
     """What the run was asked for. Costs one look at the folder (a few microseconds)."""
     try:
-        asked = json.loads((path / "request.json").read_bytes())
+        request = json.loads((path / "request.json").read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
         return "stop"  # something was asked for, and either way the run ends with a checkpoint
-    action = asked.get("action") if isinstance(asked, dict) else None
+    action = request.get("action") if isinstance(request, dict) else None
     return action if action in ("pause", "requeue") else "stop"
 
 

@@ -91,10 +91,10 @@ class Run:
     def _state_on_cluster(self) -> State:
         """The state of a run with a job: its processes live elsewhere, so the cluster is asked, and believed when it answers."""
         status = self.status
-        said = job_state(status.job, _account(self.path), since=status.updated)
-        if said == "waiting":
+        text = job_state(status.job, _account(self.path), since=status.updated)
+        if text == "waiting":
             return "queued"  # also where it was torn from its node without a word
-        return "lost" if said == "gone" and time.time() - status.updated > QUIET_SECONDS else status.state
+        return "lost" if text == "gone" and time.time() - status.updated > QUIET_SECONDS else status.state
 
     @property
     def is_active(self) -> bool:

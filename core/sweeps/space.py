@@ -19,9 +19,9 @@ Method = Literal["grid", "random", "tpe", "halving"]
 Value = bool | int | float | str
 PARTS = ("model", "training")
 """The parts of a config whose fields may vary: on other data or at another size a score would mean another thing."""
-MOST_TRIALS = 500
-MOST_FIELDS = 12
-MOST_CHECKED = 20_000
+MAX_TRIALS = 500
+MAX_FIELDS = 12
+MAX_CHECKED = 20_000
 """Corners of a space that are checked before a sweep starts; more would take longer than a few seconds."""
 
 
@@ -63,7 +63,7 @@ class SweepConfig(_Part):
     base: RunConfig
     method: Method = "grid"
     vary: dict[str, tuple[Value, ...] | Range]
-    trials: int = Field(default=20, ge=1, le=MOST_TRIALS)
+    trials: int = Field(default=20, ge=1, le=MAX_TRIALS)
     first_share: float = Field(default=0.125, gt=0, le=1)
     seed: int = Field(default=0, ge=0, le=2**31 - 2)
 
@@ -94,8 +94,8 @@ class SweepConfig(_Part):
         values = _merged(self.base, params)
         if self.method == "halving":
             values["dataset"] |= {
-                "train_limit": part if part < frames else self.base.dataset.train_limit,
-                "train_sample": self.base.dataset.train_sample or self.seed + 1,
+                "max_train_samples": part if part < frames else self.base.dataset.max_train_samples,
+                "train_sample_seed": self.base.dataset.train_sample_seed or self.seed + 1,
             }
             values["training"]["minutes"] *= part / frames
         return read_config(values)
@@ -104,7 +104,7 @@ class SweepConfig(_Part):
         """The config that trains a trial's choice in full: the preset's length, all the data."""
         values = _merged(self.base, params)
         values["training"] |= PRESETS["full"]
-        values["dataset"] |= {"train_limit": 0, "train_sample": 0}
+        values["dataset"] |= {"max_train_samples": 0, "train_sample_seed": 0}
         return read_config(values)
 
 
@@ -155,8 +155,8 @@ def read_spec(values: Any) -> SweepConfig:
 def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
     """What varies, each value in its field's own type, after every combination has been a config once."""
     fields = fields_that_vary()
-    if not 1 <= len(spec.vary) <= MOST_FIELDS:
-        raise LabError(f"{len(spec.vary)} settings vary, but a sweep takes 1 to {MOST_FIELDS}. Choose some.")
+    if not 1 <= len(spec.vary) <= MAX_FIELDS:
+        raise LabError(f"{len(spec.vary)} settings vary, but a sweep takes 1 to {MAX_FIELDS}. Choose some.")
     corners: dict[str, list[Value]] = {}
     for name, choice in spec.vary.items():
         if name not in fields:
@@ -170,11 +170,11 @@ def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
             corners[name] = [_chosen(fields[name].annotation, value) for value in choice]
         else:
             raise LabError(f"{name} has no values to try. Type some, separated by commas.")
-    if spec.is_grid and spec.count > MOST_TRIALS:
+    if spec.is_grid and spec.count > MAX_TRIALS:
         raise LabError(
-            f"These are {spec.count:,} combinations, but a sweep takes {MOST_TRIALS} at most. Vary less, or draw some at random."
+            f"These are {spec.count:,} combinations, but a sweep takes {MAX_TRIALS} at most. Vary less, or draw some at random."
         )
-    if math.prod(len(values) for values in corners.values()) > MOST_CHECKED:
+    if math.prod(len(values) for values in corners.values()) > MAX_CHECKED:
         raise LabError(
             "So much varies that the combinations can't all be checked. Vary fewer settings, or fewer values."
         )
@@ -184,7 +184,7 @@ def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
         for name, number in numbers.items():
             typed[name][number] = _value(config, name)
     for name, values in typed.items():
-        again = next((value for number, value in enumerate(values) if value in values[:number]), None)
+        again = next((value for index, value in enumerate(values) if value in values[:index]), None)
         if again is not None:
             raise LabError(f"{name} has the value {again!r} twice. Leave one out.")
     for name, (other, wanted) in _NEEDS.items():
@@ -219,8 +219,8 @@ def _chosen(annotation: Any, value: Value) -> Value:
 def _numbered(choices: Mapping[str, list[Value]]) -> Iterator[tuple[dict[str, int], dict[str, Value]]]:
     """Every combination, each as the positions of its values and as the values."""
     for numbers in itertools.product(*(range(len(values)) for values in choices.values())):
-        found = dict(zip(choices, numbers, strict=True))
-        yield found, {name: choices[name][number] for name, number in found.items()}
+        results = dict(zip(choices, numbers, strict=True))
+        yield results, {name: choices[name][number] for name, number in results.items()}
 
 
 def _merged(base: RunConfig, params: Mapping[str, Value]) -> dict[str, dict[str, Any]]:

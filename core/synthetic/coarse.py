@@ -14,7 +14,7 @@ def coarsen(marks: list[Mark], label_ids: np.ndarray) -> list[Mark]:
     """
     scale = max(label_ids.shape[0] / 256, 0.25)
     present = {mark.label for mark in marks}
-    found: list[tuple[float, list[Mark]]] = []
+    results: list[tuple[float, list[Mark]]] = []
     for name in sorted(present):
         label = LABEL_BY_NAME[name]
         mask = cv2.inRange(label_ids, label.id, label.id)
@@ -33,9 +33,9 @@ def coarsen(marks: list[Mark], label_ids: np.ndarray) -> list[Mark]:
                     pieces.append(Mark("unlabeled", cv2.approxPolyDP(outlines[hole], 1.2 * scale, True)[:, 0], 0))
                 hole = tree[0][hole][0]
             if len(pieces[0].polygon) > 2:
-                found.append((area, pieces))
-    found.sort(key=lambda item: -item[0])
-    return [mark for _, pieces in found for mark in pieces if len(mark.polygon) > 2]
+                results.append((area, pieces))
+    results.sort(key=lambda item: -item[0])
+    return [mark for _, pieces in results for mark in pieces if len(mark.polygon) > 2]
 
 
 def paint(marks: list[Mark], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

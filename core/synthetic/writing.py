@@ -85,15 +85,15 @@ def _is_current(root: Path, settings: dict) -> bool:
     if root.is_dir() and not any(root.iterdir()):
         return False
     try:
-        found = json.loads(note.read_text(encoding="utf-8"))
-        ours = isinstance(found, dict) and found.get("kind") == "streets"
+        result = json.loads(note.read_text(encoding="utf-8"))
+        ours = isinstance(result, dict) and result.get("kind") == "streets"
     except (OSError, ValueError):
         ours = False
     if not ours:
         raise LabError(
             f"{root} exists and was not written as a streets data set; choose another folder or move it away."
         )
-    return found == settings
+    return result == settings
 
 
 def _write_scene(root: Path, split: str, name: str, scene: Scene) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from core.errors import LabError
 from core.jobs.engine import NICENESS
-from core.runner.device_lock import Slot
+from core.runner.device_lock import DeviceLock
 from core.runs.metrics_log import read_metrics, valid_rows
 from core.runs.store import Run, read_run
 from core.tracking.points import points_of
@@ -36,7 +36,7 @@ from core.tracking.tracker import (
 
 LOOK_SECONDS = 1.0
 """Between two looks at the metrics."""
-LONGEST_PAUSE = 30.0
+MAX_PAUSE = 30.0
 """Seconds between two tries with a tracker that doesn't answer."""
 
 Say = Callable[[str], None]
@@ -57,8 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         say(f"There is no run folder '{run}'.")
         return 1
     (run / FOLDER).mkdir(exist_ok=True)
-    with Slot(run / FOLDER, options.tracker) as slot:
-        while not slot.acquire():  # that of an earlier start of the run, which is about to end
+    with DeviceLock(run / FOLDER, options.tracker) as lock:
+        while not lock.acquire():  # that of an earlier start of the run, which is about to end
             time.sleep(LOOK_SECONDS)
         try:
             begin = load_tracker(options.tracker)
@@ -109,7 +109,7 @@ class Telling:
             except TrackerError as error:
                 self._fails(str(error))
                 self._tracker = None  # it is begun anew: what it still holds of the last try can't be known
-                pause = min(2 * pause, LOOK_SECONDS if ended else LONGEST_PAUSE)
+                pause = min(2 * pause, LOOK_SECONDS if ended else MAX_PAUSE)
             except OSError:
                 return 1  # the folder was moved away, or the disk is full: then nothing can be written down either
             time.sleep(pause)

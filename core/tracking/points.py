@@ -34,7 +34,7 @@ def points_of(rows: Iterable[dict[str, Any]], classes: Sequence[str], started: f
         classes: names of the classes, in the order of an eval row's IoUs.
         started: when the run began, seconds since 1970; rows count minutes from there.
     """
-    found = []
+    results = []
     for row in rows:
         prefix = KINDS.get(row.get("kind", ""))
         if prefix is None:
@@ -50,8 +50,8 @@ def points_of(rows: Iterable[dict[str, Any]], classes: Sequence[str], started: f
         minutes = row.get("minutes")
         moment = started + 60 * (minutes if _is_number(minutes) else 0)
         if values:
-            found.append(Point(row["kind"], row["step"], moment, values))
-    return found
+            results.append(Point(row["kind"], row["step"], moment, values))
+    return results
 
 
 def _is_number(value: object) -> bool:

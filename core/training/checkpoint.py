@@ -1,6 +1,6 @@
 """Checkpoints: everything that rebuilds a network, and everything that lets its training go on.
 
-    last/  model.safetensors  optimizer.safetensors  [average.safetensors]  state.json
+    last/  model.safetensors  optimizer.safetensors  [ema.safetensors]  state.json
     best/  model.safetensors  state.json
 
 `state.json` holds the run's config, the names and colours of the classes, and how far training was: a checkpoint that is copied
@@ -24,9 +24,9 @@ from torch import nn
 from core.config import RunConfig, read_config
 from core.errors import LabError
 from core.labels import LabelSpace
-from core.models import SegmentationModel
+from core.models.base import SegmentationModel
 from core.runs.store import Which, checkpoint_path
-from core.training.ema import WeightAverage
+from core.training.ema import ModelEma
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TrainingState:
 
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
-    average: WeightAverage | None
+    ema: ModelEma | None
 
 
 def save_checkpoint(
@@ -80,8 +80,8 @@ def save_checkpoint(
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, fresh / "model.safetensors")
     if rest:
         save_file(_optimizer_tensors(model, rest.optimizer), fresh / "optimizer.safetensors")
-    if rest and rest.average:
-        save_file({name: t.contiguous() for name, t in rest.average.tensors.items()}, fresh / "average.safetensors")
+    if rest and rest.ema:
+        save_file({name: t.contiguous() for name, t in rest.ema.tensors.items()}, fresh / "ema.safetensors")
     state = checkpoint_state(config, space, step, best_miou) | {
         "scaler": rest.scaler.state_dict() if rest else {},
         "torch": torch.__version__,
@@ -145,10 +145,10 @@ def load_weights(model: SegmentationModel, checkpoint: Checkpoint) -> None:
         LabError: the file can't be read, or doesn't belong to this model.
     """
     path = checkpoint.path / "model.safetensors"
-    if model.classes != len(checkpoint.classes):
+    if model.num_classes != len(checkpoint.classes):
         raise LabError(
             f"The checkpoint '{checkpoint.path}' tells {len(checkpoint.classes)} classes apart ({', '.join(checkpoint.classes[:4])} "
-            f"...), but {model.classes} are wanted. Take data with its classes, or name its model.safetensors as first weights: "
+            f"...), but {model.num_classes} are wanted. Take data with its classes, or name its model.safetensors as first weights: "
             "then its encoder alone is taken."
         )
     try:
@@ -177,12 +177,14 @@ def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoin
         optimizer.state[parameter][entry] = tensor
 
 
-def load_average(average: WeightAverage, checkpoint: Checkpoint) -> None:
+def load_ema(ema: ModelEma, checkpoint: Checkpoint) -> None:
     """Gives the mean weights back. Raises LabError when the file can't be read or is another network's."""
-    path = checkpoint.path / "average.safetensors"
+    path = checkpoint.path / "ema.safetensors"
+    if not path.exists():
+        path = checkpoint.path / "average.safetensors"  # its name until version 0.1
     try:
         for name, tensor in load_file(path).items():
-            average.tensors[name].copy_(tensor)
+            ema.tensors[name].copy_(tensor)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         raise LabError(f"The mean weights '{path}' can't be loaded ({error}). Start the run anew.") from None
 

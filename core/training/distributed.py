@@ -25,28 +25,28 @@ PREPARATION_HOURS = 12.0
 """How long the others wait while the leader draws, downloads, caches or saves."""
 
 
-class Team:
+class Distributed:
     """This process among `size`, of which it is number `rank`; alone, nothing here does anything."""
 
     rank = 0
-    size = 1
-    place = 0
+    world_size = 1
+    local_rank = 0
     """Number of this process on its machine, and so of its GPU."""
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         """True in the one process that writes."""
         return self.rank == 0
 
-    def sum_(self, tensor: torch.Tensor) -> torch.Tensor:
+    def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor, now holding the sum over all processes."""
         return tensor
 
-    def gather(self, value: Any) -> list[Any]:
+    def all_gather(self, value: Any) -> list[Any]:
         """What every process has to say, in their order, in all of them. Small picklable things."""
         return [value]
 
-    def agree(self, decisions: tuple[bool, ...]) -> tuple[bool, ...]:
+    def broadcast_object(self, decisions: tuple[bool, ...]) -> tuple[bool, ...]:
         """The leader's decisions, in every process."""
         return decisions
 
@@ -54,74 +54,74 @@ class Team:
         """The network whose backward pass leaves the mean gradient of all processes."""
         return model
 
-    def silence(self, network: nn.Module) -> AbstractContextManager[None]:
+    def no_sync(self, network: nn.Module) -> AbstractContextManager[None]:
         """No gradients travel inside: for all but the last part of a batch."""
         return nullcontext()
 
-    def align(self, model: nn.Module) -> None:
+    def broadcast_buffers(self, model: nn.Module) -> None:
         """Gives every process the leader's batch statistics."""
 
     @contextmanager
-    def leader_first(self) -> Iterator[None]:
+    def main_process_first(self) -> Iterator[None]:
         """The leader goes through this context before the others enter it."""
         yield
 
-    def part(self, items: list[Any]) -> list[Any]:
+    def shard(self, items: list[Any]) -> list[Any]:
         """Every `size`-th of the items, from number `rank` on."""
-        return items[self.rank :: self.size]
+        return items[self.rank :: self.world_size]
 
-    def leave(self) -> None:
+    def destroy(self) -> None:
         """Ends the connection to the others."""
 
 
-class ProcessTeam(Team):
+class TorchDistributed(Distributed):
     """Processes that torchrun has started; each joins when it makes one of these."""
 
     def __init__(self, device_type: str) -> None:
         self.rank = int(os.environ["RANK"])
-        self.size = int(os.environ["WORLD_SIZE"])
-        self.place = int(os.environ["LOCAL_RANK"])
-        self._device = torch.device(device_type, self.place) if device_type == "cuda" else torch.device("cpu")
+        self.world_size = int(os.environ["WORLD_SIZE"])
+        self.local_rank = int(os.environ["LOCAL_RANK"])
+        self._device = torch.device(device_type, self.local_rank) if device_type == "cuda" else torch.device("cpu")
         dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=timedelta(seconds=STEP_SECONDS))
         self._patient = dist.new_group(backend="gloo", timeout=timedelta(hours=PREPARATION_HOURS))
 
-    def sum_(self, tensor: torch.Tensor) -> torch.Tensor:
+    def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
         dist.all_reduce(tensor)
         return tensor
 
-    def gather(self, value: Any) -> list[Any]:
-        found = [None] * self.size
-        dist.all_gather_object(found, value, group=self._patient)
-        return found
+    def all_gather(self, value: Any) -> list[Any]:
+        result = [None] * self.world_size
+        dist.all_gather_object(result, value, group=self._patient)
+        return result
 
-    def agree(self, decisions: tuple[bool, ...]) -> tuple[bool, ...]:
-        said = torch.tensor(decisions, device=self._device, dtype=torch.uint8)
-        dist.broadcast(said, src=0)
-        return tuple(bool(decision) for decision in said.tolist())
+    def broadcast_object(self, decisions: tuple[bool, ...]) -> tuple[bool, ...]:
+        text = torch.tensor(decisions, device=self._device, dtype=torch.uint8)
+        dist.broadcast(text, src=0)
+        return tuple(bool(decision) for decision in text.tolist())
 
     def wrap(self, model: nn.Module) -> nn.Module:
         return DistributedDataParallel(model)
 
-    def silence(self, network: nn.Module) -> AbstractContextManager[None]:
+    def no_sync(self, network: nn.Module) -> AbstractContextManager[None]:
         return network.no_sync()
 
-    def align(self, model: nn.Module) -> None:
+    def broadcast_buffers(self, model: nn.Module) -> None:
         for buffer in model.buffers():
             dist.broadcast(buffer, src=0)
 
     @contextmanager
-    def leader_first(self) -> Iterator[None]:
-        if not self.leads:
+    def main_process_first(self) -> Iterator[None]:
+        if not self.is_main_process:
             dist.barrier(group=self._patient)
         yield
-        if self.leads:
+        if self.is_main_process:
             dist.barrier(group=self._patient)
 
-    def leave(self) -> None:
+    def destroy(self) -> None:
         dist.destroy_process_group()
 
 
-def join_team(processes: int, device: str) -> Team:
+def init_distributed(processes: int, device: str) -> Distributed:
     """The team of this process: the one that torchrun formed, or itself alone.
 
     Args:
@@ -138,6 +138,6 @@ def join_team(processes: int, device: str) -> Team:
             f"lab, or with: torchrun --standalone --nproc-per-node={processes} -m core.training RUN"
         )
     if processes == 1:
-        return Team()
+        return Distributed()
     uses_cuda = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
-    return ProcessTeam("cuda" if uses_cuda else "cpu")
+    return TorchDistributed("cuda" if uses_cuda else "cpu")

@@ -25,7 +25,7 @@ class DivergenceWatch:
         optimizer: of its parameters.
         loss: the run's.
         hardware: where it computes.
-        training: `accumulation` is read.
+        training: `accumulate_grad_batches` is read.
         log: gets a row of the kind `diverged`; None in a process that writes nothing.
         step: steps done before.
         every: one row is logged in so many steps.
@@ -42,7 +42,7 @@ class DivergenceWatch:
         step: int,
         every: int,
     ) -> None:
-        self._model, self._loss, self._hardware, self._parts = model, loss, hardware, training.accumulation
+        self._model, self._loss, self._hardware, self._parts = model, loss, hardware, training.accumulate_grad_batches
         self._log, self._step = log, step
         self._every = 1 if hardware.device.type == "cpu" else every
         self._batch: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -69,7 +69,7 @@ class DivergenceWatch:
             self._log.append({"kind": "diverged", "step": self._step, "where": where})
         raise DivergedError(
             f"The loss or its gradient became NaN or infinite at step {self._step}: the training diverged. {where} Lower "
-            "training.learning_rate (a third is a good try), or set training.clip_norm to 1, and start again."
+            "training.learning_rate (a third is a good try), or set training.grad_clip_norm to 1, and start again."
         )
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 
-class WeightAverage:
+class ModelEma:
     """`mean = decay * mean + (1 - decay) * weights` after every step; while young it forgets its random beginning faster.
 
     Batch statistics are averaged like weights.

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.hardware import Hardware
-from core.training.distributed import Team
+from core.training.distributed import Distributed
 from core.training.losses import SummedLoss
 
 
@@ -37,7 +37,7 @@ def evaluate(
     loader: DataLoader,
     loss: SummedLoss,
     hardware: Hardware,
-    team: Team,
+    distributed: Distributed,
     keep: Collection[int] = (),
 ) -> Evaluation:
     """Predicts frames and counts; of several processes each takes its part, and all know the result.
@@ -65,10 +65,10 @@ def evaluate(
         sums.append((numbers[0], part.item(), weight.item()))
         labels = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
         confusion.update(targets.numpy(), labels)
-        kept |= {number: labels[place].copy() for place, number in enumerate(numbers) if number in keep}
+        kept |= {index: labels[index].copy() for index, index in enumerate(numbers) if index in keep}
         seconds.append(time.monotonic() - began)
     model.train(was_training)
-    gathered = team.gather((confusion.matrix, sums))
+    gathered = distributed.all_gather((confusion.matrix, sums))
     confusion.matrix = sum(matrix for matrix, _ in gathered)
     # In the order of the frames, whoever predicted them: a sum of floats depends on it in its last digit.
     ordered = sorted(row for _, rows in gathered for row in rows)

@@ -22,20 +22,20 @@ from core.runs.status import requested
 from core.runs.store import checkpoint_path
 from core.training.checkpoint import (
     TrainingState,
-    load_average,
+    load_ema,
     load_optimizer,
     load_weights,
     read_checkpoint,
     save_checkpoint,
 )
-from core.training.distributed import Team, join_team
+from core.training.distributed import Distributed, init_distributed
 from core.training.divergence import DivergenceWatch
-from core.training.ema import WeightAverage
+from core.training.ema import ModelEma
 from core.training.evaluate import Evaluation, evaluate
 from core.training.optimizer import build_optimizer
 from core.training.progress import Pace, check_loss, eval_row, has_stalled, train_row
 from core.training.schedule import rate_share
-from core.training.setup import prepare
+from core.training.setup import set_up_training
 from core.training.step import step_seed, train_step
 from core.training.usage import Usage
 
@@ -62,28 +62,28 @@ def train(
     Raises:
         LabError: something the user can mend: data, weights, device, a loss that is no number.
     """
-    team = join_team(config.training.processes, config.training.device)
+    distributed = init_distributed(config.training.processes, config.training.device)
     try:
-        state = _train(run, config, report, lambda: should_stop() or requested(run) is not None, team)
+        state = _train(run, config, report, lambda: should_stop() or requested(run) is not None, distributed)
     except _StopAsked:
         state = "stopped"
     finally:
-        team.leave()
+        distributed.destroy()
     meant = {"pause": "paused", "requeue": "queued"}.get(requested(run), state)
     return meant if state == "stopped" else state
 
 
 def _train(
-    run: Path, config: RunConfig, report: Report, should_stop: Callable[[], bool], team: Team
+    run: Path, config: RunConfig, report: Report, should_stop: Callable[[], bool], distributed: Distributed
 ) -> Literal["finished", "stopped"]:
-    def enter(phase: str) -> None:
+    def on_phase(phase: str) -> None:
         # One process of several can't leave while the others wait for it: they look at the first step.
-        if team.size == 1 and should_stop():
+        if distributed.world_size == 1 and should_stop():
             raise _StopAsked
         report(phase=phase)
 
-    made = prepare(run, config, enter, team)
-    training, dataset, hardware, model, plan = config.training, made.dataset, made.hardware, made.model, made.plan
+    setup = set_up_training(run, config, on_phase, distributed)
+    training, dataset, hardware, model, plan = config.training, setup.dataset, setup.hardware, setup.model, setup.plan
     optimizer = build_optimizer(model, config, plan.pretrained)
     scaler = hardware.scaler()
     step, best_miou = 0, -1.0
@@ -94,37 +94,37 @@ def _train(
         load_optimizer(model, optimizer, checkpoint)
         scaler.load_state_dict(checkpoint.scaler)
         step, best_miou = checkpoint.step, checkpoint.best_miou
-    average = WeightAverage(model, training.ema) if training.ema else None
-    if average and resumes:
-        load_average(average, checkpoint)
-    sample_numbers = tuple(number for number, frame in enumerate(dataset.val) if frame.id in plan.sample_frames)
+    ema = ModelEma(model, training.ema) if training.ema else None
+    if ema and resumes:
+        load_ema(ema, checkpoint)
+    sample_numbers = tuple(index for index, frame in enumerate(dataset.val) if frame.id in plan.sample_frames)
 
-    log = MetricsLog(run) if team.leads else None
+    log = MetricsLog(run) if distributed.is_main_process else None
     if log and read_metrics(run)[0]:
         # Also where a run ended before its first checkpoint: what is done again counts once.
         log.append({"kind": "resume", "step": step})
-    if team.leads:
+    if distributed.is_main_process:
         print(f"{config.model.title}. {plan.weights} {plan.hardware}")
         print(f"{plan.train_frames} frames to learn from, {plan.val_frames} to score on, {plan.steps_total} steps.")
 
     def save(which: Literal["last", "best"]) -> None:
-        rest = TrainingState(optimizer, scaler, average) if which == "last" else None
-        with team.leader_first():
-            if team.leads:
+        rest = TrainingState(optimizer, scaler, ema) if which == "last" else None
+        with distributed.main_process_first():
+            if distributed.is_main_process:
                 save_checkpoint(run, which, model, config, dataset.space, step, best_miou, rest)
 
-    batches = KeyedBatches(made.crops.weights, training.batch_size, training.seed, step, plan.steps_total)
+    batches = KeyedBatches(setup.crops.weights, training.batch_size, training.seed, step, plan.steps_total)
     loader = build_loader(
-        made.crops,
-        part_of(batches, team.rank, team.size),
+        setup.crops,
+        part_of(batches, distributed.rank, distributed.world_size),
         hardware.workers,
         pin_memory=hardware.device.type == "cuda",
     )
-    network = team.wrap(model)
+    network = distributed.wrap(model)
     network = torch.compile(network) if training.compile else network
     pace = Pace(plan, training.batch_size)
     usage = Usage(pace, hardware.device, minutes_trained(run))
-    divergence = DivergenceWatch(model, optimizer, made.loss, hardware, training, log, step, plan.log_every)
+    divergence = DivergenceWatch(model, optimizer, setup.loss, hardware, training, log, step, plan.log_every)
     saved_at = time.monotonic()
     stops = stalls = False
     model.train()
@@ -133,35 +133,37 @@ def _train(
     for images, targets in divergence.watch(usage.watch(loader)):
         step += 1
         # ---- one step of training
-        torch.manual_seed(step_seed(training.seed, step) + team.rank)
-        share = rate_share(training, step, plan.steps_total, made.items / training.batch_size)
+        torch.manual_seed(step_seed(training.seed, step) + distributed.rank)
+        share = rate_share(training, step, plan.steps_total, setup.items / training.batch_size)
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * share
-        loss = train_step(network, optimizer, images, targets, made.loss, hardware, training, scaler, team)
-        if average and loss is not None:
-            average.update(model, step)
+        loss = train_step(network, optimizer, images, targets, setup.loss, hardware, training, scaler, distributed)
+        if ema and loss is not None:
+            ema.update(model, step)
         # ---- and what is done once in a while
         pace.tick()
         if step % plan.log_every == 0 or step == plan.steps_total:
-            row = train_row(step, loss, training.learning_rate * share, pace, made.items, training.batch_size)
+            row = train_row(step, loss, training.learning_rate * share, pace, setup.items, training.batch_size)
             if log:
                 log.append(row | usage.row())
             report(phase="training", step=step, steps_total=plan.steps_total, seconds_left=row["seconds_left"])
         if step % plan.eval_every == 0 or step == plan.steps_total:
             check_loss(step, loss)
             report(phase="scoring", step=step)
-            team.align(model)
-            with pace.pause(), average.applied(model) if average else nullcontext():
-                found = evaluate(model, made.val_loader, made.loss, hardware, team, keep=sample_numbers)
+            distributed.broadcast_buffers(model)
+            with pace.pause(), ema.applied(model) if ema else nullcontext():
+                evaluation = evaluate(model, setup.val_loader, setup.loss, hardware, distributed, keep=sample_numbers)
                 if log:
-                    log.append(eval_row(step, found, made.items, training.batch_size) | {"minutes": usage.minutes()})
-                _save_samples(run, step, dataset, found)
-                if found.confusion.miou() > best_miou:
-                    best_miou = found.confusion.miou()
+                    log.append(
+                        eval_row(step, evaluation, setup.items, training.batch_size) | {"minutes": usage.minutes()}
+                    )
+                _save_samples(run, step, dataset, evaluation)
+                if evaluation.confusion.miou() > best_miou:
+                    best_miou = evaluation.confusion.miou()
                     save("best")
             stalls = has_stalled(evaluations(run), training.stop_early, training.patience)
         overdue = time.monotonic() - saved_at >= training.checkpoint_seconds
-        stops, stalls, overdue = team.agree((should_stop(), stalls, overdue))
+        stops, stalls, overdue = distributed.broadcast_object((should_stop(), stalls, overdue))
         ends = stops or stalls or step == plan.steps_total
         if ends or overdue:
             check_loss(step, loss)

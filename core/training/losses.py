@@ -21,7 +21,7 @@ HARD_LOSS = -np.log(0.7)
 HARD_SHARE = 1 / 16
 """OHEM learns from the pixels whose class has less than 0.7 of the probability, and from no fewer than this share of all."""
 
-MOST_WEIGHT = 10.0
+MAX_WEIGHT = 10.0
 
 Term = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """logits fp32 (B, K, H, W) and target int64 (B, H, W) to the loss: a scalar, the mean over what it looks at."""
@@ -46,7 +46,7 @@ def class_weights(pixels: np.ndarray, weighting: WeightingName = "sqrt") -> torc
         case "enet":
             weights[present] = 1 / np.log(1.02 + shares[present])
     weights[present] /= weights[present].mean() if present.any() else 1.0
-    return torch.tensor(np.minimum(weights, MOST_WEIGHT), dtype=torch.float32)
+    return torch.tensor(np.minimum(weights, MAX_WEIGHT), dtype=torch.float32)
 
 
 class SummedLoss(nn.Module):
@@ -66,8 +66,8 @@ class SummedLoss(nn.Module):
         self.register_buffer("weights", weights)
         self.register_buffer("_table", torch.cat([weights, weights.new_zeros(IGNORED + 1 - len(weights))]))
         self.terms = [(1.0, self._term(training.loss, training.label_smoothing))]
-        if training.added_loss != "none":
-            self.terms.append((training.added_loss_weight, self._term(training.added_loss, training.label_smoothing)))
+        if training.second_loss != "none":
+            self.terms.append((training.second_loss_weight, self._term(training.second_loss, training.label_smoothing)))
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         targets = targets.long()

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from core.config import RunConfig
-from core.models import SegmentationModel
-from core.training.schedule import encoder_share
+from core.models.base import SegmentationModel
+from core.training.schedule import encoder_lr_scale_of
 
 
 def build_optimizer(model: SegmentationModel, config: RunConfig, pretrained: bool) -> torch.optim.Optimizer:
@@ -19,14 +19,14 @@ def build_optimizer(model: SegmentationModel, config: RunConfig, pretrained: boo
     https://arxiv.org/abs/2106.08254, appendix H. Frozen parameters are left out.
     """
     training = config.training
-    encoder_rate = encoder_share(config, pretrained)
+    encoder_lr_scale = encoder_lr_scale_of(config, pretrained)
     blocks = len(getattr(model.encoder, "blocks", ())) if training.layer_decay < 1 else 0
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         decays = parameter.ndim > 1 and not name.endswith(("pos_embed", "_token"))
-        rate = encoder_rate if name.startswith("encoder.") else 1.0
+        rate = encoder_lr_scale if name.startswith("encoder.") else 1.0
         rate *= training.layer_decay ** layers_above(name, blocks)
         groups.setdefault((rate, decays), []).append(parameter)
     rows = [

@@ -67,7 +67,7 @@ def check_loss(step: int, loss: torch.Tensor | None) -> float | None:
     if value is not None and not np.isfinite(value):
         raise DivergedError(
             f"The loss became {value} at step {step}: the training diverged. Lower training.learning_rate (a third is a good try), "
-            "or set training.clip_norm to 1, and start again."
+            "or set training.grad_clip_norm to 1, and start again."
         )
     return value
 

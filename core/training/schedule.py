@@ -16,16 +16,16 @@ PRETRAINED_VIT = 0.01
 the mean IoU was 0.10 with 0.1, 0.24 with 0.02 and 0.25 with 0.005."""
 
 
-def encoder_share(config: RunConfig, pretrained: bool) -> float:
+def encoder_lr_scale_of(config: RunConfig, pretrained: bool) -> float:
     """The share of the learning rate at which the encoder learns: what is asked for, or what suits the network."""
-    return config.training.encoder_rate or (PRETRAINED_VIT if config.model.family == "vit" and pretrained else 1.0)
+    return config.training.encoder_lr_scale or (PRETRAINED_VIT if config.model.family == "vit" and pretrained else 1.0)
 
 
 def rate_share(training: TrainingConfig, step: int, steps_total: int, steps_per_epoch: float) -> float:
     """The share of the highest learning rate, in (0, 1], for a step (from 1)."""
     if training.schedule == "one-cycle":
         return one_cycle(step, steps_total)
-    climbing = training.warm_up * steps_total
+    climbing = training.warmup_fraction * steps_total
     if step - 0.5 < climbing:
         return (step - 0.5) / climbing
     progress = (step - 0.5 - climbing) / (steps_total - climbing)

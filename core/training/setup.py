@@ -27,11 +27,12 @@ from core.data.statistics import SAMPLE, count_classes
 from core.data.transforms import Augmentation
 from core.errors import LabError
 from core.hardware import Hardware, choose_hardware
-from core.models import SegmentationModel, build_model
+from core.models.base import SegmentationModel
+from core.models.build import build_model
 from core.models.encoders import hub_repo_of
 from core.models.weights_source import WeightsSource, fetch_weights, find_weights
 from core.runs.store import checkpoint_path
-from core.training.distributed import Team
+from core.training.distributed import Distributed
 from core.training.evaluate import evaluate
 from core.training.losses import SummedLoss, class_weights
 from core.training.plan import CURVE_POINTS, Plan, count_steps, interval
@@ -40,12 +41,12 @@ from core.training.step import measure_speed
 SAMPLES = 6
 SANITY_BATCHES = 2
 
-Enter = Callable[[str], None]
+PhaseCallback = Callable[[str], None]
 """Called with the name of each phase as it begins; may raise to end the preparation."""
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingSetup:
     """Everything that a training works with.
 
     Attributes:
@@ -69,7 +70,7 @@ class Prepared:
     items: int
 
 
-def prepare(run: Path, config: RunConfig, enter: Enter, team: Team) -> Prepared:
+def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distributed: Distributed) -> TrainingSetup:
     """Opens the data, builds the network, and makes the plan where the run has none yet.
 
     Args:
@@ -92,50 +93,50 @@ def prepare(run: Path, config: RunConfig, enter: Enter, team: Team) -> Prepared:
         )
 
     # What is learned from, and where.
-    hardware = choose_hardware(plan.settle(training) if plan else training, team.place)
-    enter("opening the data")
-    with team.leader_first():
+    hardware = choose_hardware(plan.settle(training) if plan else training, distributed.local_rank)
+    on_phase("opening the data")
+    with distributed.main_process_first():
         dataset = open_dataset(
-            config.dataset, progress=lambda done, count: enter(f"drawing streets, {done} of {count}")
+            config.dataset, progress=lambda done, count: on_phase(f"drawing streets, {done} of {count}")
         )
     if plan:
         plan.check_data(len(dataset.train), len(dataset.val), dataset.space.digest)
     items = items_per_epoch([frame.weight for frame in dataset.train])
     opening = time.monotonic()
     budget = Budget()
-    with team.leader_first():
+    with distributed.main_process_first():
         train_store, val_store = (
-            _open_frames(dataset, frames, config.dataset.cache, budget, enter)
+            _open_frames(dataset, frames, config.dataset.cache, budget, on_phase)
             for frames in (dataset.train, dataset.val)
         )
     # A cache is built once, for all runs to come: that is no part of this one's minutes.
     began += time.monotonic() - opening
-    val_batches = team.part(batches_in_order(len(val_store), training.batch_size))
+    val_batches = distributed.shard(batches_in_order(len(val_store), training.batch_size))
     val_loader = build_loader(WholeFrames(val_store), val_batches, hardware.workers)
 
     # The network, and what it starts from.
-    enter("building the network")
+    on_phase("building the network")
     torch.manual_seed(training.seed)
     model = build_model(config.model, len(dataset.space.classes))
-    with team.leader_first():
-        source = None if resumes else load_start(model, config, enter)
+    with distributed.main_process_first():
+        source = None if resumes else load_start(model, config, on_phase)
     if plan and source and source.pretrained != plan.pretrained:
         raise LabError(
             f"This run was planned like this: {plan.weights} Now it would be like this: {source.sentence} "
             "Bring the weights back and resume, or start a new run."
         )
-    hardware.prepare(model)
-    pixels = np.array(plan.class_pixels) if plan else _count(dataset, enter)
+    hardware.set_up_training(model)
+    pixels = np.array(plan.class_pixels) if plan else _count(dataset, on_phase)
     augmentation = Augmentation.from_config(training, pixels / pixels.sum())
     crops = TrainingCrops(train_store, augmentation, training.seed)
     loss = SummedLoss(training, class_weights(pixels, training.class_weights)).to(hardware.device)
     if plan is None:
         # Two batches of the evaluation first: what would fail after an hour's training fails now.
-        enter("checking two batches")
+        on_phase("checking two batches")
         few = build_loader(WholeFrames(val_store), val_batches[:SANITY_BATCHES], workers=0)
-        sanity = evaluate(model, few, loss, hardware, team)
-        enter("measuring the speed")
-        speed = measure_speed(model, crops, loss, hardware, config, team)
+        sanity = evaluate(model, few, loss, hardware, distributed)
+        on_phase("measuring the speed")
+        speed = measure_speed(model, crops, loss, hardware, config, distributed)
         steps_total = count_steps(
             training,
             frames=items,
@@ -163,14 +164,14 @@ def prepare(run: Path, config: RunConfig, enter: Enter, team: Team) -> Prepared:
             space=dataset.space.digest,
         )
         # What one process has measured holds for all.
-        with team.leader_first():
-            if team.leads:
+        with distributed.main_process_first():
+            if distributed.is_main_process:
                 plan.save(run)
             plan = Plan.load(run)
-    return Prepared(dataset, hardware, model, loss, crops, val_loader, plan, items)
+    return TrainingSetup(dataset, hardware, model, loss, crops, val_loader, plan, items)
 
 
-def load_start(model: SegmentationModel, config: RunConfig, enter: Enter) -> WeightsSource:
+def load_start(model: SegmentationModel, config: RunConfig, on_phase: PhaseCallback) -> WeightsSource:
     """Fills the encoder with its first weights and says where they came from. `auto` goes on from scratch when a download fails."""
     source = find_weights(config.model, hub_repo_of(config.model.encoder_name))
     if not source.pretrained or model.encoder is None:
@@ -178,7 +179,7 @@ def load_start(model: SegmentationModel, config: RunConfig, enter: Enter) -> Wei
     try:
         path = fetch_weights(
             source,
-            lambda done, count: enter(f"downloading weights, {done / 1e6:.0f} of {count / 1e6:.0f} MB"),
+            lambda done, count: on_phase(f"downloading weights, {done / 1e6:.0f} of {count / 1e6:.0f} MB"),
         )
     except LabError as error:
         if config.model.weights != "auto":
@@ -189,23 +190,23 @@ def load_start(model: SegmentationModel, config: RunConfig, enter: Enter) -> Wei
 
 
 def _open_frames(
-    dataset: Dataset, frames: Sequence[Frame], kind: CacheKind, budget: Budget, enter: Enter
+    dataset: Dataset, frames: Sequence[Frame], kind: CacheKind, budget: Budget, on_phase: PhaseCallback
 ) -> FrameSource:
     def tell(done: int, count: int) -> None:
-        enter(f"keeping decoded frames, {done} of {count}")
+        on_phase(f"keeping decoded frames, {done} of {count}")
 
     return open_frames(dataset, frames, kind, tell, budget=budget)
 
 
-def _count(dataset: Dataset, enter: Enter) -> np.ndarray:
+def _count(dataset: Dataset, on_phase: PhaseCallback) -> np.ndarray:
     """Pixels per class of the training frames, int64 (K,). Raises LabError where the doctor finds what no training should start on."""
     if dataset.name != "streets":
 
         def tell(done: int, count: int) -> None:
-            enter(f"examining the data, {done} of {count}")
+            on_phase(f"examining the data, {done} of {count}")
 
         refuse_broken(examine_dataset(dataset, tell, most=SAMPLE))
-    enter("counting classes")
+    on_phase("counting classes")
     pixels = count_classes(dataset, dataset.train).pixels
     if not pixels.any():
         raise LabError(

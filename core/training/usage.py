@@ -49,12 +49,12 @@ class Usage:
             work = torch.cuda.Event() if on_card else None
             if work:
                 work.record()
-            asked = time.monotonic()
+            request = time.monotonic()
             batch = next(source, None)
             if batch is None:
                 return
             if work is None or work.query():
-                self._waited += time.monotonic() - asked
+                self._waited += time.monotonic() - request
             yield batch
 
     def minutes(self) -> float:
@@ -70,7 +70,7 @@ class Usage:
         """
         before, self._mark = self._mark, self._clocks()
         wall, cpu, waited, paused = (new - old for new, old in zip(self._mark, before, strict=True))
-        found = {
+        results = {
             "minutes": self.minutes(),
             "cpu": _share(cpu, wall * self._cores),
             "memory": self._process.memory_info().rss,
@@ -79,8 +79,8 @@ class Usage:
         }
         if self._device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self._device)
-            found["gpu_memory"] = total - free
-        return found
+            results["gpu_memory"] = total - free
+        return results
 
     def _clocks(self) -> tuple[float, float, float, float]:
         """Seconds: of the wall, of the cores, waited, paused."""
@@ -108,8 +108,8 @@ def free_memory() -> int:
     with suppress(OSError, ValueError):
         # "max" where there is no limit
         limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
-        facts = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
-        free = min(free, limit - used + int(facts["inactive_file"]))
+        metadata = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+        free = min(free, limit - used + int(metadata["inactive_file"]))
     return own + max(0, free)
 
 

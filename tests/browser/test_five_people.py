@@ -34,7 +34,7 @@ SIZE = (128, 256)
 WATCHED_S = 10
 PATIENCE_MS = 120_000
 """Ten pages at once are much for two cores that have other things to do; alone this takes a tenth."""
-MOST_OF_A_CORE = 0.3
+MAX_OF_A_CORE = 0.3
 
 
 def png(image: np.ndarray) -> bytes:
@@ -73,7 +73,7 @@ def cpu_seconds(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-class Person:
+class User:
     """One context with two pages: an inspected picture, and the curves of the living run."""
 
     def __init__(self, browser: Browser, number: int, url: str, finished: str) -> None:
@@ -141,7 +141,7 @@ def test_each_gets_their_own_answer_and_the_server_stays_idle(
     log = MetricsLog(live)
     step = watch(browser.new_page(), live, log, 0, 1)
     server, began, asked = server_at(url), time.monotonic(), cpu_seconds(server_at(url))
-    people = [Person(browser, number, url, trained_run.name) for number in range(PEOPLE)]
+    people = [User(browser, number, url, trained_run.name) for number in range(PEOPLE)]
     for person in people:
         person.drop()
     predictor = Predictor(trained_run)
@@ -172,4 +172,4 @@ def test_each_gets_their_own_answer_and_the_server_stays_idle(
         person.curves.locator(".lab-card", has_text=f"step {step} of 1000").wait_for()
         person.context.close()
     log.close()
-    assert watching < MOST_OF_A_CORE
+    assert watching < MAX_OF_A_CORE

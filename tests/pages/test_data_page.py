@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app.widgets import plain
-from core.auth import Person, at_the_shell, set_source
+from core.auth import User, set_current_user, shell_user
 from core.config import DatasetConfig
 from core.data.dataset import open_dataset
 from core.data.statistics import count_frames
@@ -338,7 +338,7 @@ def test_the_size_of_the_frames_can_be_changed(places) -> None:
 
 
 def test_a_zoom_that_is_no_range_is_said(places) -> None:
-    app = opened(crops_open=True, augmentation={"zoom_min": 3.0})
+    app = opened(crops_open=True, augmentation={"scale_min": 3.0})
     assert not app.exception
     assert "zoom\\_max" in app.error[0].value
     assert not crops(app) and panels(app)
@@ -475,11 +475,11 @@ def test_only_an_admin_is_offered_to_remove_all_decoded_frames(places) -> None:
     for kind in ("raw", "jpeg"):
         app.button(key=f"keep-{kind}").click().run()
     assert app.button(key="remove-all")
-    set_source(lambda: Person("ann@x.org", "Ann"))
+    set_current_user(lambda: User("ann@x.org", "Ann"))
     try:
         app.run()
     finally:
-        set_source(at_the_shell)
+        set_current_user(shell_user)
     keys = [button.key or "" for button in app.button]
     assert "remove-all" not in keys and sum(key.startswith("remove-") for key in keys) == 4
 

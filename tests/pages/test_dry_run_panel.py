@@ -7,43 +7,43 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.figures import rate_test_figure, schedule_figure
+from app.figures import lr_finder_figure, schedule_figure
 from core.config import TrainingConfig
 from core.errors import LabError
 from core.runs.metrics_log import MetricsLog
-from core.training.probe.dry_run import Cost, Problem, Rehearsal
-from core.training.probe.lr_finder import RatePoint
+from core.training.probe.dry_run import Cost, DryRun, Problem
+from core.training.probe.lr_finder import LrPoint
 
 COST = Cost(0.5, 4.0, 20.0, 100, 60.0, 9 * 10**9, 10**9, 2 * 10**9, 10 * 10**9, 10**8, 10**12, "On the CPU.")
-REFUSED = Rehearsal(COST, (Problem("It needs too much. Take batch size 4.", {"training": {"batch_size": 4}}),))
-DEAD = Rehearsal(None, (Problem("It needs more memory than there is.", {}),))
+REFUSED = DryRun(COST, (Problem("It needs too much. Take batch size 4.", {"training": {"batch_size": 4}}),))
+DEAD = DryRun(None, (Problem("It needs more memory than there is.", {}),))
 
 
 def rehearsal_page():
     import streamlit as st
 
-    from app.dry_run_panel import rehearsal_panel
+    from app.dry_run_panel import dry_run_panel
     from core.config import read_config
 
     configs = [read_config({"model": {"family": family}}) for family in ("fcn", "unet", "vit")]
-    st.session_state["returned"] = rehearsal_panel(configs, key="rehearsal")
+    st.session_state["returned"] = dry_run_panel(configs, key="rehearsal")
 
 
 def rate_page():
     import streamlit as st
 
-    from app.dry_run_panel import rate_test_panel
+    from app.dry_run_panel import lr_finder_panel
     from core.config import read_config
 
     values = {"training": {"batch_size": st.session_state.get("batch", 4), "learning_rate": 1e-3}}
-    st.session_state["returned"] = rate_test_panel(read_config(values), key="rate")
+    st.session_state["returned"] = lr_finder_panel(read_config(values), key="rate")
 
 
 def curve(fall=1.0):
     """A loss that falls most steeply at a rate of about 1e-3."""
     rates = [10 ** (-6 + 0.1 * number) for number in range(55)]
     losses = [3 - fall / (1 + (1e-3 / rate) ** 2) for rate in rates]
-    return [RatePoint(rate, loss, loss) for rate, loss in zip(rates, losses, strict=True)]
+    return [LrPoint(rate, loss, loss) for rate, loss in zip(rates, losses, strict=True)]
 
 
 def words(app: AppTest) -> str:
@@ -52,8 +52,8 @@ def words(app: AppTest) -> str:
 
 
 def test_a_rehearsal_is_a_row_for_each_network_and_its_change_can_be_taken(monkeypatch):
-    answers = {"fcn": Rehearsal(COST, ()), "unet": REFUSED, "vit": DEAD}
-    monkeypatch.setattr("app.dry_run_panel.rehearse", lambda config: answers[config.model.family])
+    answers = {"fcn": DryRun(COST, ()), "unet": REFUSED, "vit": DEAD}
+    monkeypatch.setattr("app.dry_run_panel.dry_run", lambda config: answers[config.model.family])
     app = AppTest.from_function(rehearsal_page).run()
     assert words(app) == "" and len(app.button) == 1
     app.button[0].click().run()
@@ -72,14 +72,14 @@ def test_a_rehearsal_that_could_not_start_says_why(monkeypatch):
     def refuse(_config):
         raise LabError("The street scenes aren't drawn yet.")
 
-    monkeypatch.setattr("app.dry_run_panel.rehearse", refuse)
+    monkeypatch.setattr("app.dry_run_panel.dry_run", refuse)
     app = AppTest.from_function(rehearsal_page).run()
     app.button[0].click().run()
     assert words(app).count("The street scenes aren't drawn yet.") == 3
 
 
 def test_the_range_test_draws_its_curve_and_hands_its_rate_back(monkeypatch):
-    monkeypatch.setattr("app.dry_run_panel.rate_test", lambda _config: iter(curve()))
+    monkeypatch.setattr("app.dry_run_panel.find_lr", lambda _config: iter(curve()))
     app = AppTest.from_function(rate_page).run()
     assert len(app.button) == 1 and app.session_state["returned"] is None
     app.button[0].click().run()
@@ -95,16 +95,16 @@ def test_the_range_test_draws_its_curve_and_hands_its_rate_back(monkeypatch):
 
 
 def test_a_range_test_without_a_fall_suggests_nothing(monkeypatch):
-    monkeypatch.setattr("app.dry_run_panel.rate_test", lambda _config: iter(curve(fall=0.0)))
+    monkeypatch.setattr("app.dry_run_panel.find_lr", lambda _config: iter(curve(fall=0.0)))
     app = AppTest.from_function(rate_page).run()
     app.button[0].click().run()
     assert "fell at no rate" in words(app) and len(app.button) == 1
 
 
 def test_the_figure_of_the_range_test_marks_the_rate():
-    figure = json.loads(rate_test_figure(curve(), 3e-4, "#123456").to_json())
+    figure = json.loads(lr_finder_figure(curve(), 3e-4, "#123456").to_json())
     assert figure["data"][2]["x"] == [3e-4, 3e-4] and figure["layout"]["xaxis"]["type"] == "log"
-    assert len(rate_test_figure([], None, "#123456").data) == 2
+    assert len(lr_finder_figure([], None, "#123456").data) == 2
 
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "polynomial", "cosine", "step", "constant"])

@@ -40,7 +40,7 @@ def with_run(places, trained_run: Path) -> str:
 @pytest.fixture
 def with_vit(places, tiny_config) -> str:
     """A run of a tiny ViT whose checkpoint has learned nothing; returns its id."""
-    from core.models import build_model
+    from core.models.build import build_model
     from core.training.checkpoint import save_checkpoint
 
     values = tiny_config().model_dump() | {"model": {"family": "vit", "encoder": "test_vit", "weights": "none"}}
@@ -87,14 +87,14 @@ def test_attention_is_offered_only_where_there_is_some(places, with_run: str, wi
 
 def test_an_address_shows_the_same_look(places, with_run: str, with_vit: str) -> None:
     frame = opened().selectbox(key="image").options[-1]
-    app = opened(run=with_vit, image=frame, look="attention", layer="encoder.blocks.1", at="0.25,0.75")
+    app = opened(run=with_vit, image=frame, explain="attention", layer="encoder.blocks.1", at="0.25,0.75")
     assert not app.exception and not app.error
     assert app.selectbox(key="run").value == with_vit and app.selectbox(key="image").value == frame
     assert app.select_slider(key="layer").value == "encoder.blocks.1"
     data = shown(app)
     assert data["name"] == frame and data["picked"] == [0.25, 0.75]
     assert any(element.value.replace("\\", "").startswith("encoder.blocks.1 has 2 heads") for element in app.markdown)
-    field = opened(run=with_run, look="field")
+    field = opened(run=with_run, explain="field")
     assert len(shown(field)["panels"]) == 2 and shown(field)["panels"][1]["power"] == 2
     assert not field.select_slider
     assert any("square of" in element.value for element in field.markdown)
@@ -102,7 +102,7 @@ def test_an_address_shows_the_same_look(places, with_run: str, with_vit: str) ->
 
 @pytest.mark.parametrize("at", ["", "0.5", "a,b", "nan,0.5", "2,0.5", "-1,0", "0.1,0.2,0.3"])
 def test_an_address_of_nonsense_shows_the_middle(places, with_run: str, at: str) -> None:
-    app = opened(run="nothing", image="nothing", look="nothing", layer="nothing", at=at)
+    app = opened(run="nothing", image="nothing", explain="nothing", layer="nothing", at=at)
     assert not app.exception and not app.error
     assert shown(app)["picked"] == [0.5, 0.5]
 

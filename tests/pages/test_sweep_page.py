@@ -146,7 +146,7 @@ def test_a_finished_sweep_shows_its_figures_and_trains_its_winner(quiet) -> None
     app.button(key="train-winner").click().run()
     newest = max(list_runs(quiet.runs), key=lambda run: run.status.created)
     assert (newest.config.training.learning_rate, newest.config.training.epochs) == (0.01, 60)
-    assert (newest.config.model.dropout, newest.config.dataset.train_limit) == (0, 0)
+    assert (newest.config.model.dropout, newest.config.dataset.max_train_samples) == (0, 0)
 
 
 def test_a_sweep_of_drawn_settings_is_shown(quiet) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.auth import Person, at_the_shell, set_source
+from core.auth import User, set_current_user, shell_user
 from core.config import DatasetConfig, RunnerConfig, TrackingConfig, TrainingConfig
 from core.paths import PROJECT
 
@@ -35,7 +35,16 @@ def test_every_field_of_a_training_can_be_set(page):
 
 
 def test_every_field_of_the_data_can_be_set(page):
-    elsewhere = {"name", "root", "classes", "annotations", "coarse_split", "fine_weight", "coarse_weight", "val_share"}
+    elsewhere = {
+        "name",
+        "root",
+        "classes",
+        "annotations",
+        "coarse_split",
+        "fine_weight",
+        "coarse_weight",
+        "val_fraction",
+    }
     assert not set(DatasetConfig.model_fields) - field_names(page) - elsewhere
 
 
@@ -45,11 +54,11 @@ def test_every_field_of_the_trackers_can_be_set_and_what_is_missing_is_said_ther
     page.toggle(key="tracking-mlflow").set_value(True).run()
     assert not page.exception
     assert any("MLflow" in error.value for error in page.error)
-    set_source(lambda: Person("ann@x.org", "Ann"))
+    set_current_user(lambda: User("ann@x.org", "Ann"))
     try:
         page.run()
     finally:
-        set_source(at_the_shell)
+        set_current_user(shell_user)
     assert any("Only an admin can tell a tracker" in error.value for error in page.error)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from core.data.class_table import MOST_CLASSES, SHADES, space_of, write_rows
+from core.data.class_table import MAX_CLASSES, SHADES, space_of, write_rows
 from core.data.doctor.findings import Finding, Layout, about_files
 from core.data.doctor.known_colors import CITYSCAPES_COLORS, recognise
 from core.data.doctor.survey import FrameFacts, ImageFacts, MaskFacts, as_colors, classes_in
@@ -39,11 +39,11 @@ class Case:
     @cached_property
     def masks(self) -> dict[str, list[MaskFacts]]:
         """Label files that could be read, by part."""
-        found: dict[str, list[MaskFacts]] = defaultdict(list)
+        result: dict[str, list[MaskFacts]] = defaultdict(list)
         for fact in self.facts:
             if not fact.mask.problem:
-                found[fact.part].append(fact.mask)
-        return found
+                result[fact.part].append(fact.mask)
+        return result
 
     @property
     def all_masks(self) -> list[MaskFacts]:
@@ -86,14 +86,14 @@ def count(case: Case) -> Counts:
     for part, masks in case.masks.items():
         pixels, images = counts.pixels.setdefault(part, [0] * classes), counts.images.setdefault(part, [0] * classes)
         for mask in masks:
-            found = classes_in(mask, case.space)
-            if found is None:
+            result = classes_in(mask, case.space)
+            if result is None:
                 continue
             counts.read[part] += 1
-            for number, value in enumerate(found[0]):
-                pixels[number] += value
-                images[number] += value > 0
-            if not any(found[0]):
+            for index, value in enumerate(result[0]):
+                pixels[index] += value
+                images[index] += value > 0
+            if not any(result[0]):
                 counts.blank[part].append(mask)
     return counts
 
@@ -192,14 +192,14 @@ def sizes(case: Case) -> Iterator[Finding]:
             kept,
             "{} is turned or mirrored as its EXIF orientation says. Look whether its mask lies the same way.",
         )
-    found = Counter(_size(image.size) for image in case.images)
-    if len(found) > 1:
-        common = ", ".join(f"{number} of {size}" for size, number in found.most_common(3))
-        more = " and others" if len(found) > 3 else ""
+    result = Counter(_size(image.size) for image in case.images)
+    if len(result) > 1:
+        common = ", ".join(f"{number} of {size}" for size, number in result.most_common(3))
+        more = " and others" if len(result) > 3 else ""
         yield Finding(
             "mixed-sizes",
             "note",
-            f"The photographs have {len(found)} different sizes: {common}{more}. All are scaled to one.",
+            f"The photographs have {len(result)} different sizes: {common}{more}. All are scaled to one.",
         )
 
 
@@ -275,10 +275,10 @@ def duplicates(case: Case) -> Iterator[Finding]:
 
 def _pairs(case: Case, code: str, severity: str, pairs: list[tuple[Path, Path]], what: str, fix: str = "") -> Finding:
     others = len(pairs) - 1
-    found = about_files(case.root, code, severity, [path for pair in pairs for path in pair], "", fix)
+    result = about_files(case.root, code, severity, [path for pair in pairs for path in pair], "", fix)
     more = f" So do {others} other pairs." if others > 1 else " So does another pair." if others else ""
-    sentence = f"'{found.files[0]}' and '{found.files[1]}' {what}.{more}"
-    return Finding(code, found.severity, sentence, found.files, len(pairs), fix)
+    sentence = f"'{result.files[0]}' and '{result.files[1]}' {what}.{more}"
+    return Finding(code, result.severity, sentence, result.files, len(pairs), fix)
 
 
 def mask_format(case: Case) -> Iterator[Finding]:
@@ -314,10 +314,10 @@ def what_masks_hold(case: Case) -> tuple[list[Finding], str]:
     findings: list[Finding] = []
     proposal = ""
     for cause in _CAUSES:
-        found = cause(case)
-        if found:
-            findings.append(found[0])
-            proposal = proposal or found[1]
+        result = cause(case)
+        if result:
+            findings.append(result[0])
+            proposal = proposal or result[1]
     findings += _blurred(case)
     return findings, proposal
 
@@ -405,8 +405,8 @@ def _train_ids(case: Case) -> Cause:
             case.take_the_table(_LABEL_IDS),
         ),
         _table(
-            {"name": name, "color": list(color), "ids": [number]}
-            for number, (name, color) in enumerate(zip(CITYSCAPES_19.classes, CITYSCAPES_19.colors, strict=True))
+            {"name": name, "color": list(color), "ids": [index]}
+            for index, (name, color) in enumerate(zip(CITYSCAPES_19.classes, CITYSCAPES_19.colors, strict=True))
         ),
     )
 
@@ -447,8 +447,8 @@ def _binary(case: Case) -> Cause:
     """Masks that are black and white only, where the table doesn't name 255."""
     if case.space.by_color or case.space.from_ids[IGNORED] != IGNORED:
         return None
-    found = _pixels_by_id(case.all_masks)
-    if set(found) != {0, 255}:
+    result = _pixels_by_id(case.all_masks)
+    if set(result) != {0, 255}:
         return None
     names = case.space.classes if len(case.space.classes) == 2 else ("background", "foreground")
     return (
@@ -470,8 +470,8 @@ def _one_based(case: Case) -> Cause:
     classes = len(space.classes)
     if space.by_color or case.is_official or space.from_ids[:classes] != tuple(range(classes)):
         return None
-    found = set(_pixels_by_id(case.all_masks)) - {IGNORED}
-    if not found or min(found) != 1 or max(found) != classes:
+    result = set(_pixels_by_id(case.all_masks)) - {IGNORED}
+    if not result or min(result) != 1 or max(result) != classes:
         return None
     return (
         about_files(
@@ -483,8 +483,8 @@ def _one_based(case: Case) -> Cause:
             case.take_the_table(),
         ),
         _table(
-            {"name": name, "color": list(color), "ids": [number + 1]}
-            for number, (name, color) in enumerate(zip(space.classes, space.colors, strict=True))
+            {"name": name, "color": list(color), "ids": [index + 1]}
+            for index, (name, color) in enumerate(zip(space.classes, space.colors, strict=True))
         ),
     )
 
@@ -539,12 +539,12 @@ def _ids_not_colors(case: Case) -> Cause:
     gray = [mask for mask in case.all_masks if mask.kind != "colors" and not _explained(mask, space)]
     if not gray:
         return None
-    found = sorted(set(_pixels_by_id(gray)) - {IGNORED})
+    results = sorted(set(_pixels_by_id(gray)) - {IGNORED})
     proposal = ""
-    if found and found[-1] < len(space.classes):
+    if results and results[-1] < len(space.classes):
         proposal = _table(
-            {"name": name, "color": list(color), "ids": [number]}
-            for number, (name, color) in enumerate(zip(space.classes, space.colors, strict=True))
+            {"name": name, "color": list(color), "ids": [index]}
+            for index, (name, color) in enumerate(zip(space.classes, space.colors, strict=True))
         )
     return (
         about_files(
@@ -552,7 +552,7 @@ def _ids_not_colors(case: Case) -> Cause:
             "ids-not-colors",
             "error",
             [mask.path for mask in gray],
-            f"{{}} holds the numbers {_listing(found)}, but the class table names colours.",
+            f"{{}} holds the numbers {_listing(results)}, but the class table names colours.",
             case.take_the_table() if proposal else "Name ids in the class table instead of colours.",
         ),
         proposal,
@@ -677,14 +677,14 @@ def classes(case: Case, counts: Counts, sampled: bool) -> Iterator[Finding]:
     for part in counts.pixels:
         if counts.read[part] and not any(counts.pixels[part]):
             dead.append(part)
-            found = _listing(_found(case.masks[part], space))
+            result = _listing(_found(case.masks[part], space))
             fix = "Use the labelIds files." if case.is_official else "Name what they hold in the class table."
             yield about_files(
                 case.root,
                 "no-class-pixels",
                 "error",
                 [mask.path for mask in case.masks[part]],
-                f"No pixel of the {what.get(part, part)} labels in '{case.root}' belongs to a class: they hold {found}.",
+                f"No pixel of the {what.get(part, part)} labels in '{case.root}' belongs to a class: they hold {result}.",
                 fix,
             )
     blank = [mask.path for part, masks in counts.blank.items() if part not in dead for mask in masks]
@@ -705,7 +705,7 @@ def classes(case: Case, counts: Counts, sampled: bool) -> Iterator[Finding]:
         if not any(counts.read[part] for part in parts):
             continue
         pixels = [sum(column) for column in zip(*(counts.pixels[part] for part in parts), strict=True)]
-        missing = [space.classes[number] for number, value in enumerate(pixels) if not value]
+        missing = [space.classes[index] for index, value in enumerate(pixels) if not value]
         if missing:
             effect = "no network can learn it" if name == "train" else "it can't be scored"
             yield Finding(
@@ -716,7 +716,7 @@ def classes(case: Case, counts: Counts, sampled: bool) -> Iterator[Finding]:
                 count=len(missing),
             )
         total = sum(pixels)
-        rare = [space.classes[number] for number, value in enumerate(pixels) if 0 < value < RARE * total]
+        rare = [space.classes[index] for index, value in enumerate(pixels) if 0 < value < RARE * total]
         if rare and name == "train":
             yield Finding(
                 "rare-class",
@@ -733,26 +733,26 @@ def propose(case: Case) -> str:
     if painted:
         return _by_color(painted, None)
     pixels = _pixels_by_id(masks)
-    found = sorted(set(pixels) - {IGNORED})
+    results = sorted(set(pixels) - {IGNORED})
     if set(pixels) in ({0, 255}, {0, 1}):
         return _table(
             {"name": name, "ids": [number]}
             for name, number in zip(("background", "foreground"), sorted(pixels), strict=True)
         )
-    if not found or found[-1] > 255:
+    if not results or results[-1] > 255:
         return ""
     shown = {value: _unpack(color) for mask in masks for value, color in zip(mask.values, mask.palette)}  # noqa: B905
     known = recognise({shown[value]: number for value, number in pixels.items() if value in shown}) if shown else None
     names = {color: name for name, color in known.classes} if known else {}
     rows = []
-    for place, value in enumerate(found):
+    for index, value in enumerate(results):
         color = shown.get(value)
         if known and color in known.ignored:
             continue
         title = names.get(color, f"class {value}")
         if any(row["name"] == title for row in rows):
             title = f"{title} {value}"
-        rows.append({"name": title, "color": list(color or SHADES[place % len(SHADES)]), "ids": [value]})
+        rows.append({"name": title, "color": list(color or SHADES[index % len(SHADES)]), "ids": [value]})
     return _table(rows)
 
 
@@ -765,9 +765,9 @@ def _by_color(masks: list[MaskFacts], space: LabelSpace | None) -> str:
     known = recognise(pixels)
     rows = [{"name": name, "color": list(color)} for name, color in known.classes] if known else []
     others = [color for color in sorted(pixels, key=pixels.get, reverse=True) if not known or color not in known.colors]
-    if len(rows) + len(others) > MOST_CLASSES:
+    if len(rows) + len(others) > MAX_CLASSES:
         return ""
-    rows += [{"name": f"class {number}", "color": list(color)} for number, color in enumerate(others, start=1)]
+    rows += [{"name": f"class {index}", "color": list(color)} for index, color in enumerate(others, start=1)]
     return _table(rows)
 
 
@@ -795,8 +795,8 @@ def _colors_of(masks: Sequence[MaskFacts]) -> dict[Color, int]:
 
 def _explained(mask: MaskFacts, space: LabelSpace) -> bool:
     """True where a table of colours names nearly all that a mask shows; outlines may be what nobody drew."""
-    found = classes_in(mask, space)
-    return found is not None and found[1] <= 0.1 * sum(mask.counts)
+    result = classes_in(mask, space)
+    return result is not None and result[1] <= 0.1 * sum(mask.counts)
 
 
 def _found(masks: list[MaskFacts], space: LabelSpace) -> list[int | str]:

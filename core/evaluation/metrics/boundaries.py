@@ -17,13 +17,13 @@ BANDS = (2, 4, 8, 16, 32)
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
-def boundary_matches(target: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+def boundary_matches(target: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Boundary pixels per class that were found.
 
     Args:
         target: uint8 (H, W), 0..K-1; larger numbers aren't scored.
         labels: predicted, uint8 (H, W).
-        classes: K.
+        num_classes: K.
 
     Returns:
         int64 (K, 4): predicted boundary pixels, those of them near a true one, true boundary pixels, those of them near a predicted one.
@@ -31,19 +31,19 @@ def boundary_matches(target: np.ndarray, labels: np.ndarray, classes: int) -> np
     height, width = target.shape
     tolerance = max(1.0, TOLERANCE * float(np.hypot(height, width)))
     margin = int(np.ceil(tolerance)) + 1
-    unscored = (target >= classes).astype(np.uint8)
-    counts = np.zeros((classes, 4), np.int64)
+    unscored = (target >= num_classes).astype(np.uint8)
+    counts = np.zeros((num_classes, 4), np.int64)
     present = np.bincount(target.ravel(), minlength=256) + np.bincount(labels.ravel(), minlength=256)
-    for number in np.flatnonzero(present[:classes]):
-        truth = (target == number).astype(np.uint8)
-        guess = ((labels == number) & (unscored == 0)).astype(np.uint8)
+    for class_id in np.flatnonzero(present[:num_classes]):
+        truth = (target == class_id).astype(np.uint8)
+        guess = ((labels == class_id) & (unscored == 0)).astype(np.uint8)
         # Small things are many: only the part of the frame that holds the class is looked at.
         left, top, box_width, box_height = cv2.boundingRect(truth | guess)
         part = np.s_[
             max(0, top - margin) : top + box_height + margin, max(0, left - margin) : left + box_width + margin
         ]
         true_edge, guessed_edge = (_boundary(mask[part], unscored[part]) for mask in (truth, guess))
-        counts[number] = (
+        counts[class_id] = (
             np.count_nonzero(guessed_edge),
             _near(guessed_edge, true_edge, tolerance),
             np.count_nonzero(true_edge),
@@ -54,19 +54,19 @@ def boundary_matches(target: np.ndarray, labels: np.ndarray, classes: int) -> np
 
 def boundary_f1(counts: np.ndarray) -> np.ndarray:
     """F1 of boundary precision and recall, float64 (..., K), 0..1, of counts (..., K, 4); NaN where neither map has a boundary."""
-    predicted, right, true, found = np.moveaxis(counts.astype(np.float64), -1, 0)
+    predicted, right, true, result = np.moveaxis(counts.astype(np.float64), -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.where(predicted, right / predicted, 0.0)
-        recall = np.where(true, found / true, 0.0)
+        recall = np.where(true, result / true, 0.0)
         f1 = np.where(precision + recall, 2 * precision * recall / (precision + recall), 0.0)
     return np.where(predicted + true > 0, f1, np.nan)
 
 
-def distance_bands(target: np.ndarray, classes: int) -> np.ndarray:
+def distance_bands(target: np.ndarray, num_classes: int) -> np.ndarray:
     """How far each pixel is from the nearest true boundary, uint8 (H, W): the number of the band, 0 for the nearest."""
     # A pixel is at a boundary where a neighbour to the right or below, or it itself of one, differs; unscored pixels part nothing.
     edge = np.ones(target.shape, np.uint8)
-    scored = target < classes
+    scored = target < num_classes
     for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
         differs = (target[one] != target[other]) & scored[one] & scored[other]
         edge[one][differs] = 0

@@ -49,19 +49,19 @@ class Calibration:
         return {"ece": None if np.isnan(self.error) else self.error, "bins": bins}
 
 
-def count_confidence(target: np.ndarray, labels: np.ndarray, confidence: np.ndarray, classes: int) -> np.ndarray:
+def count_confidence(target: np.ndarray, labels: np.ndarray, confidence: np.ndarray, num_classes: int) -> np.ndarray:
     """int64 (256, 2): of the pixels that count, how many were predicted with each confidence, wrong ones and right ones.
 
     Args:
         target: uint8 (H, W), 0..K-1; larger numbers aren't counted.
         labels: predicted, uint8 (H, W).
         confidence: uint8 (H, W), 0..255 for 0..1.
-        classes: K.
+        num_classes: K.
     """
     if confidence.shape != target.shape or confidence.dtype != np.uint8:
         raise ValueError(f"confidence is {confidence.dtype} {confidence.shape}, but must be uint8 {target.shape}")
     codes = confidence.astype(np.uint16) * 2 + (target == labels)
-    return np.bincount(codes[target < classes], minlength=2 * LEVELS).reshape(LEVELS, 2).astype(np.int64)
+    return np.bincount(codes[target < num_classes], minlength=2 * LEVELS).reshape(LEVELS, 2).astype(np.int64)
 
 
 def calibration_of(counts: np.ndarray, bins: int = BINS) -> Calibration:

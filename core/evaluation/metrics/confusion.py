@@ -15,9 +15,9 @@ class ConfusionMatrix:
     `matrix` is int64 (K, K), rows the truth, columns the prediction.
     """
 
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
-        self.matrix = np.zeros((classes, classes), np.int64)
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+        self.matrix = np.zeros((num_classes, num_classes), np.int64)
 
     def update(self, target: np.ndarray, labels: np.ndarray) -> None:
         """Adds target and predicted labels, uint8 of one shape; targets in 0..K-1 or ignored (K and above), labels in 0..K-1.
@@ -25,11 +25,11 @@ class ConfusionMatrix:
         Raises:
             ValueError: the shapes differ, or a label on a pixel that counts is not a class.
         """
-        pairs = count_pairs(target, labels)[: self.classes]
-        wrong = np.flatnonzero(pairs[:, self.classes :].any(axis=0))
+        pairs = count_pairs(target, labels)[: self.num_classes]
+        wrong = np.flatnonzero(pairs[:, self.num_classes :].any(axis=0))
         if wrong.size:
-            raise ValueError(f"a label is {self.classes + wrong[-1]}, but there are {self.classes} classes")
-        self.matrix += pairs[:, : self.classes]
+            raise ValueError(f"a label is {self.num_classes + wrong[-1]}, but there are {self.num_classes} classes")
+        self.matrix += pairs[:, : self.num_classes]
 
     def iou(self) -> np.ndarray:
         """Intersection over union per class, float64 (K,), 0..1; NaN for a class that is neither there nor predicted."""

@@ -95,14 +95,14 @@ def label_ids_of(space: LabelSpace) -> np.ndarray:
         LabError: the numbering is not Cityscapes', or gathers several ids in one class, so that the id can't be told.
     """
     lookup = np.zeros(256, np.uint8)
-    for number, name in enumerate(space.classes):
-        ids = [label.id for label in CITYSCAPES_LABELS if space.from_ids[label.id] == number]
+    for index, name in enumerate(space.classes):
+        ids = [label.id for label in CITYSCAPES_LABELS if space.from_ids[label.id] == index]
         if len(ids) != 1 or CITYSCAPES_LABELS[ids[0]].name != name:
             raise LabError(
                 f"The classes '{space.name}' can't be turned back into the label ids of Cityscapes. Take a run that was trained on "
                 f"{CITYSCAPES_19.name}."
             )
-        lookup[number] = ids[0]
+        lookup[index] = ids[0]
     return lookup
 
 

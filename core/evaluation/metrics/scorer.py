@@ -14,7 +14,7 @@ from core.evaluation.metrics.boundaries import BANDS, boundary_matches, distance
 from core.evaluation.metrics.calibration import count_confidence
 from core.evaluation.metrics.counting import FIRST_INSTANCE, LABELS, count_frame, count_pairs
 from core.evaluation.metrics.protocol import Protocol
-from core.evaluation.metrics.scores import Scores, Tally
+from core.evaluation.metrics.scores import ImageStatistics, Scores
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Scorer:
     protocol: Protocol
     boundary: bool = False
     pixel_scale: float = 1.0
-    tallies: dict[str, Tally] = field(default_factory=dict)
+    tallies: dict[str, ImageStatistics] = field(default_factory=dict)
 
     def update(
         self,
@@ -57,18 +57,18 @@ class Scorer:
         """
         if frame_id in self.tallies:
             raise ValueError(f"frame '{frame_id}' was counted already")
-        classes = len(self.protocol.classes)
+        num_classes = len(self.protocol.classes)
         if not self.protocol.has_instances:
             instances = None
-        pairs, ids, found = count_frame(target, labels, instances)
-        confusion = _confusion(pairs, classes)
-        self.tallies[frame_id] = Tally(
+        pairs, ids, result = count_frame(target, labels, instances)
+        confusion = _confusion(pairs, num_classes)
+        self.tallies[frame_id] = ImageStatistics(
             id=frame_id,
             group=group,
             confusion=confusion,
-            instances=None if instances is None else self._instances(ids, found),
-            confidence=None if confidence is None else count_confidence(target, labels, confidence, classes),
-            boundaries=boundary_matches(target, labels, classes) if self.boundary else None,
+            instances=None if instances is None else self._instances(ids, result),
+            confidence=None if confidence is None else count_confidence(target, labels, confidence, num_classes),
+            boundaries=boundary_matches(target, labels, num_classes) if self.boundary else None,
             bands=self._bands(target, labels, confusion) if self.boundary else None,
         )
 
@@ -100,12 +100,12 @@ class Scorer:
 
     def _bands(self, target: np.ndarray, labels: np.ndarray, confusion: np.ndarray) -> np.ndarray:
         """int32 (6, N, N + 1), the frame's confusion parted by distance from a true boundary."""
-        classes = len(self.protocol.classes)
-        bands = distance_bands(target, classes)
+        num_classes = len(self.protocol.classes)
+        bands = distance_bands(target, num_classes)
         parts = np.zeros((len(BANDS) + 1, *confusion.shape), np.int32)
-        for number in range(len(BANDS)):
-            inside = bands == number
-            parts[number] = _confusion(count_pairs(target[inside], labels[inside]), classes)
+        for index in range(len(BANDS)):
+            inside = bands == index
+            parts[index] = _confusion(count_pairs(target[inside], labels[inside]), num_classes)
         parts[-1] = confusion - parts[:-1].sum(axis=0)
         return parts
 
@@ -119,6 +119,6 @@ def _in_category(protocol: Protocol) -> np.ndarray:
     return right
 
 
-def _confusion(pairs: np.ndarray, classes: int) -> np.ndarray:
+def _confusion(pairs: np.ndarray, num_classes: int) -> np.ndarray:
     """int64 (N, N + 1), rows the truth; the last column is whatever was predicted that is no class."""
-    return np.column_stack([pairs[:classes, :classes], pairs[:classes, classes:].sum(axis=1)])
+    return np.column_stack([pairs[:num_classes, :num_classes], pairs[:num_classes, num_classes:].sum(axis=1)])

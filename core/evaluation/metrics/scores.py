@@ -23,7 +23,7 @@ SIZES: tuple[tuple[str, float, float], ...] = (
 
 
 @dataclass(frozen=True)
-class Tally:
+class ImageStatistics:
     """What was counted in a frame. N is the number of classes of the protocol.
 
     Attributes:
@@ -50,7 +50,7 @@ class Scores:
     """Scores of a set of frames, 0..1 each and NaN where there is nothing to score. Arrays per class list the evaluated ones."""
 
     protocol: Protocol
-    frames: tuple[Tally, ...]
+    frames: tuple[ImageStatistics, ...]
     pixel_scale: float = 1.0
 
     @cached_property
@@ -139,11 +139,11 @@ class Scores:
         return np.array(
             [
                 _instance_iou(
-                    hits[place], misses[place], self._false_alarms(category.classes, category.instance_classes)
+                    hits[index], misses[index], self._false_alarms(category.classes, category.instance_classes)
                 )
                 if category.instance_classes
                 else np.nan
-                for place, category in enumerate(self.protocol.categories)
+                for index, category in enumerate(self.protocol.categories)
             ]
         )
 
@@ -309,8 +309,8 @@ class Scores:
         places = numbers
         if by_category:
             table = np.full(len(self.protocol.classes), len(self.protocol.categories))
-            for place, category in enumerate(self.protocol.categories):
-                table[list(category.classes)] = place
+            for index, category in enumerate(self.protocol.categories):
+                table[list(category.classes)] = index
             places = table[numbers]
         length = len(self.protocol.classes) + 1
         return (

@@ -21,13 +21,13 @@ STRIDES = (2, 4, 8, 16, 32)
 """Pixels of the frame per cell that are usual, as in the paper's table."""
 
 
-def coarsen(target: np.ndarray, stride: int, classes: int, enlarging: Enlarging = "nearest") -> np.ndarray:
+def coarsen(target: np.ndarray, stride: int, num_classes: int, enlarging: Enlarging = "nearest") -> np.ndarray:
     """A target as it comes back from a map with one cell for `stride` x `stride` pixels.
 
     Args:
         target: uint8 (H, W), 0..K-1; larger numbers are no class.
         stride: pixels per cell, 1 or more.
-        classes: K.
+        num_classes: K.
         enlarging: nearest gives each cell the label of most of its pixels, as the paper does; bilinear enlarges each class's share of
             the cells smoothly and chooses the largest, as networks do with their scores. It knows no "no class".
 
@@ -39,17 +39,17 @@ def coarsen(target: np.ndarray, stride: int, classes: int, enlarging: Enlarging 
     smooth = enlarging == "bilinear"
     shape = target.shape if smooth else small[::-1]
     best, chosen = np.full(shape, -1, np.float32), np.zeros(shape, np.uint8)
-    for number in np.flatnonzero(np.bincount(target.ravel(), minlength=256)[: classes if smooth else None]):
-        share = cv2.resize((target == number).astype(np.float32), small, interpolation=cv2.INTER_AREA)
+    for class_id in np.flatnonzero(np.bincount(target.ravel(), minlength=256)[: num_classes if smooth else None]):
+        share = cv2.resize((target == class_id).astype(np.float32), small, interpolation=cv2.INTER_AREA)
         if smooth:
             share = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
         better = share > best
         best[better] = share[better]
-        chosen[better] = number
+        chosen[better] = class_id
     return chosen if smooth else cv2.resize(chosen, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-def ceilings(
+def upper_bounds(
     targets: Iterable[np.ndarray],
     protocol: Protocol,
     strides: Sequence[int] = STRIDES,
@@ -57,9 +57,9 @@ def ceilings(
 ) -> dict[int, Scores]:
     """The scores of coarsened truth over a data set, by stride; targets uint8 (H, W) in the protocol's numbers."""
     scorers = {stride: Scorer(protocol) for stride in strides}
-    for number, target in enumerate(targets):
+    for index, target in enumerate(targets):
         for stride, scorer in scorers.items():
             scorer.update(
-                f"{number:06}", target, coarsen(target, stride, len(protocol.classes), enlarging), group="ceiling"
+                f"{index:06}", target, coarsen(target, stride, len(protocol.classes), enlarging), group="upper_bound"
             )
     return {stride: scorer.scores() for stride, scorer in scorers.items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 from core.errors import LabError
 from core.paths import PROJECT
 from core.runner import local
-from core.runner.device_lock import deciding
+from core.runner.device_lock import queue_lock
 from core.runner.slurm.job import Training, warning_seconds
 from core.runs.status import read_status, update_status
 from core.runs.store import Run, read_run
@@ -32,7 +32,7 @@ def start(path: Path) -> None:
     """
     run = read_run(path)
     job = _submit(run)
-    with deciding(path.parent):
+    with queue_lock(path.parent):
         status = read_status(path)
         if status and status.state == "queued" and not status.job:
             update_status(path, job=job)

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from core.paths import PROJECT
 from core.processes import ProcessId
-from core.runner.device_lock import TRAINER_LOCK, Slot, deciding
+from core.runner.device_lock import TRAINER_LOCK, DeviceLock, queue_lock
 from core.runner.exit_reasons import end_of
 from core.runner.local import end_trees
 from core.runner.quotas import out_of_hours
-from core.runner.trainer import Place, trainer_command
+from core.runner.trainer import Node, trainer_command
 from core.runs.status import ACTIVE_STATES, clear_request, read_status, request_requeue, requested, update_status
 from core.runs.store import read_run
 
@@ -57,17 +57,17 @@ class Training:
     def __call__(self) -> None:
         """Trains the run on this node for one turn."""
         job = os.environ["SLURM_JOB_ID"]
-        place = Place(
+        node = Node(
             node=int(os.environ["SLURM_NODEID"]),
             nodes=int(os.environ["SLURM_JOB_NUM_NODES"]),
             # Where the step was started from, which is the first node: an address that needs no name service.
             address=os.environ["SLURM_LAUNCH_NODE_IPADDR"],
             port=20_000 + int(job) % 10_000,
         )
-        if place.node == 0:
-            _lead(self.run, job, self.limit, place)
+        if node.node == 0:
+            _lead(self.run, job, self.limit, node)
         else:
-            _accompany(self.run, job, place)
+            _accompany(self.run, job, node)
 
 
 class _Wanted:
@@ -82,7 +82,7 @@ class _Wanted:
         self.back = True
 
 
-def _lead(run: Path, job: str, limit: float, place: Place) -> None:
+def _lead(run: Path, job: str, limit: float, node: Node) -> None:
     """The first node: claims the run, trains it, and says how it ended where the trainer can't."""
     began = time.monotonic()
     wanted = _Wanted()
@@ -92,12 +92,12 @@ def _lead(run: Path, job: str, limit: float, place: Place) -> None:
         )
         return
     first_step = read_run(run).status.step
-    trainer = _start(run, place)
-    asked = False
+    trainer = _start(run, node)
+    request = False
     # A checkpoint that was written for the cluster is all that is waited for: time is short then, and processes end slowly.
-    while trainer.poll() is None and not (asked and _stands(run, job, "queued")):
-        if wanted.back and not asked:
-            asked = _ask_for_checkpoint(run)
+    while trainer.poll() is None and not (request and _stands(run, job, "queued")):
+        if wanted.back and not request:
+            request = _ask_for_checkpoint(run)
         time.sleep(PATIENCE)
     status = read_status(run)
     if status is None or status.job != job:
@@ -111,16 +111,16 @@ def _lead(run: Path, job: str, limit: float, place: Place) -> None:
             _queue_again(run, job)
     elif status.state == "running":
         time.sleep(KILL_SECONDS)
-        if (facts := _facts(job)) is None or facts.is_running:
+        if (metadata := _facts(job)) is None or metadata.is_running:
             update_status(run, **end_of(run, trainer.returncode))
 
 
-def _accompany(run: Path, job: str, place: Place) -> None:
+def _accompany(run: Path, job: str, node: Node) -> None:
     """Any other node: trains with the first one for as long as the run goes on."""
     _Wanted()  # the first node decides
     if not _in_time(lambda: _stands(run, job, "running")):
         return
-    trainer = _start(run, place)
+    trainer = _start(run, node)
     myself = ProcessId.of(trainer.pid).process()
     ended = None
     while trainer.poll() is None:
@@ -133,11 +133,11 @@ def _accompany(run: Path, job: str, place: Place) -> None:
         time.sleep(1.0)
 
 
-def _start(run: Path, place: Place) -> subprocess.Popen[bytes]:
+def _start(run: Path, node: Node) -> subprocess.Popen[bytes]:
     # srun's own output is a terminal, and would get a progress bar.
     with open(run / "train.log", "ab") as log:
         trainer = subprocess.Popen(
-            trainer_command(read_run(run), place),
+            trainer_command(read_run(run), node),
             cwd=PROJECT,
             stdin=subprocess.PIPE,
             stdout=log,
@@ -160,18 +160,18 @@ def _has_number(run: Path) -> bool:
 
 
 def _is_free(run: Path) -> bool:
-    with Slot(run, TRAINER_LOCK) as alone:
+    with DeviceLock(run, TRAINER_LOCK) as alone:
         return alone.acquire()
 
 
 def _claim(run: Path, job: str) -> bool:
     """Writes the run down as running, unless it has ended or was asked to. One that has failed under this job was queued again since."""
-    with deciding(run.parent):
+    with queue_lock(run.parent):
         status = read_status(run)
         if status is None or status.job != job or status.state not in (*ACTIVE_STATES, "failed"):
             return False
-        if (asked := requested(run)) in ("stop", "pause"):
-            update_status(run, state="stopped" if asked == "stop" else "paused", phase="", ended=time.time(), exit=0)
+        if (request := requested(run)) in ("stop", "pause"):
+            update_status(run, state="stopped" if request == "stop" else "paused", phase="", ended=time.time(), exit=0)
             return False
         clear_request(run)
         update_status(run, state="running", phase="starting", supervisor=None, trainer=None)
@@ -179,7 +179,7 @@ def _claim(run: Path, job: str) -> bool:
 
 
 def _ask_for_checkpoint(run: Path) -> bool:
-    with deciding(run.parent):
+    with queue_lock(run.parent):
         if requested(run) is None:  # else it ends anyway
             request_requeue(run)
     return True
@@ -193,13 +193,13 @@ def _give_up(run: Path, limit: float) -> None:
         failure="user",
         ended=time.time(),
         error=f"The job's time, {hours:.2g} hours, was up before a single step was done. Give it more: runner.hours.",
-        remedy={"runner": {"hours": round(2 * hours, 2)}},
+        suggested_change={"runner": {"hours": round(2 * hours, 2)}},
     )
 
 
 def _stop(run: Path, job: str, sentence: str) -> None:
     """Ends a run that was to queue again, unless somebody has decided otherwise meanwhile."""
-    with deciding(run.parent):
+    with queue_lock(run.parent):
         if _stands(run, job, "queued"):
             update_status(run, state="stopped", ended=time.time(), error=sentence)
 
@@ -208,17 +208,17 @@ def _queue_again(run: Path, job: str) -> None:
     """Puts the job back into the queue, unless that was done by the cluster, or the job was cancelled. Doesn't give up on its own:
     a controller that is away doesn't end jobs either."""
     while True:
-        facts = _facts(job)
-        if facts and facts.restarts != int(os.environ.get("SLURM_RESTART_COUNT", "0")):
+        metadata = _facts(job)
+        if metadata and metadata.restarts != int(os.environ.get("SLURM_RESTART_COUNT", "0")):
             return  # it is in the queue: this was done here, or the cluster gave no time of grace
-        if facts and not facts.is_running:
+        if metadata and not metadata.is_running:
             _stop(run, job, "Its job was ended on the cluster. Resume it to go on from its last checkpoint.")
             return
         if not _stands(run, job, "queued"):
             return  # stopped meanwhile
-        if facts:
+        if metadata:
             _control("requeue", job)
-        time.sleep(PATIENCE if facts else AGAIN_SECONDS)
+        time.sleep(PATIENCE if metadata else AGAIN_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -231,8 +231,8 @@ class _Facts:
 
 def _facts(job: str) -> _Facts | None:
     """What the controller says of a job; None when it says nothing."""
-    said = _control("--oneliner", "show", "job", job)
-    state, restarts = re.search(r"\bJobState=(\w+)", said), re.search(r"\bRestarts=(\d+)", said)
+    text = _control("--oneliner", "show", "job", job)
+    state, restarts = re.search(r"\bJobState=(\w+)", text), re.search(r"\bRestarts=(\d+)", text)
     return _Facts(state[1] == "RUNNING", int(restarts[1])) if state and restarts else None
 
 

@@ -1,6 +1,6 @@
 """The rehearsal of a run: two steps and a validation batch at full size, to tell before the start what it will cost.
 
-`rehearse` starts `python -m core.training.probe.measure_cost` and imports no torch; that process reads a config as JSON and prints one
+`dry_run` starts `python -m core.training.probe.measure_cost` and imports no torch; that process reads a config as JSON and prints one
 JSON object. Running out of memory is an answer too, and comes with a proposal.
 """
 
@@ -11,21 +11,21 @@ from typing import Any
 
 from core.config import RunConfig, read_config
 from core.errors import LabError
-from core.training.probe.probe_process import Line, OutOfMemoryError, ask
+from core.training.probe.probe_process import Line, OutOfMemoryError, run_probe
 
-REHEARSAL_SECONDS = 180.0
+DRY_RUN_SECONDS = 180.0
 """How long a rehearsal may take, the start of its process included."""
 
 MEMORY_SHARE = 0.85
 """Of the free memory, what a run may fill: other programs move too."""
 
 DAY = 86_400.0
-FEWEST_STEPS = 30
+MIN_STEPS = 30
 """With fewer, a network on first weights of its own hardly begins to learn."""
 
 GIGABYTE = 1e9
 
-Remedy = dict[str, dict[str, Any]]
+SuggestedChange = dict[str, dict[str, Any]]
 """Changes of a config, part by part."""
 
 
@@ -67,11 +67,11 @@ class Problem:
     """What speaks against a run, and changes with which it would do; empty where no setting helps."""
 
     sentence: str
-    remedy: Remedy
+    suggested_change: SuggestedChange
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class DryRun:
     """`cost` is None where the rehearsal died of it; the first problem then says so."""
 
     cost: Cost | None
@@ -82,7 +82,7 @@ class Rehearsal:
         return (asdict(self.cost) if self.cost else {}) | {"problems": [asdict(problem) for problem in self.problems]}
 
 
-def rehearse(config: RunConfig, timeout: float = REHEARSAL_SECONDS) -> Rehearsal:
+def dry_run(config: RunConfig, timeout: float = DRY_RUN_SECONDS) -> DryRun:
     """Rehearses a run in a process of its own.
 
     Args:
@@ -93,27 +93,31 @@ def rehearse(config: RunConfig, timeout: float = REHEARSAL_SECONDS) -> Rehearsal
         LabError: the run couldn't start at all, or the rehearsal took too long.
     """
     try:
-        found = [_from_dict(line) for line in ask("core.training.probe.measure_cost", config, timeout)]
+        results = [_from_dict(line) for line in run_probe("core.training.probe.measure_cost", config, timeout)]
     except OutOfMemoryError:
-        remedy = next(smaller(config), {})
-        return Rehearsal(None, (Problem(f"It needs more memory than there is. {proposal(remedy)}", remedy),))
-    if not found:
+        suggested_change = next(smaller(config), {})
+        return DryRun(
+            None, (Problem(f"It needs more memory than there is. {proposal(suggested_change)}", suggested_change),)
+        )
+    if not results:
         raise LabError(
             "The rehearsal stopped unexpectedly. Try again; if it stays so, the terminal in which the lab runs says more."
         )
-    return found[0]
+    return results[0]
 
 
 def judge(cost: Cost, config: RunConfig) -> tuple[Problem, ...]:
     """What speaks against a run of such cost, the gravest first."""
     problems = []
     if cost.memory_bytes > MEMORY_SHARE * cost.memory_free_bytes:
-        remedy = next((change for change in smaller(config) if fits(cost, config, changed(config, change))), {})
+        suggested_change = next(
+            (change for change in smaller(config) if fits(cost, config, changed(config, change))), {}
+        )
         problems.append(
             Problem(
                 f"It needs about {gigabytes(cost.memory_bytes)} of memory, and of {gigabytes(cost.memory_free_bytes)} that are free no "
-                f"more than {MEMORY_SHARE:.0%} should be filled. {proposal(remedy)}",
-                remedy,
+                f"more than {MEMORY_SHARE:.0%} should be filled. {proposal(suggested_change)}",
+                suggested_change,
             )
         )
     # A new checkpoint is complete before the old one goes.
@@ -126,23 +130,23 @@ def judge(cost: Cost, config: RunConfig) -> tuple[Problem, ...]:
             )
         )
     if not config.training.minutes and cost.seconds_per_epoch > DAY:
-        remedy = {"training": {"minutes": DAY / 60}}
+        suggested_change = {"training": {"minutes": DAY / 60}}
         problems.append(
             Problem(
                 f"One pass over the data takes {cost.seconds_per_epoch / 3600:.0f} hours here. Train for a day instead, or take a "
                 "smaller network or crop.",
-                remedy,
+                suggested_change,
             )
         )
-    if config.training.minutes and cost.steps < FEWEST_STEPS:
+    if config.training.minutes and cost.steps < MIN_STEPS:
         rest = cost.seconds_total - cost.steps * cost.seconds_per_step
-        minutes = math.ceil((rest + FEWEST_STEPS * cost.seconds_per_step) / 60) + 1
-        remedy = {"training": {"minutes": float(minutes)}}
+        minutes = math.ceil((rest + MIN_STEPS * cost.seconds_per_step) / 60) + 1
+        suggested_change = {"training": {"minutes": float(minutes)}}
         problems.append(
             Problem(
                 f"No more than {cost.steps} steps fit into the {config.training.minutes:g} min given, and with so few it hardly learns. "
-                f"{proposal(remedy)}",
-                remedy,
+                f"{proposal(suggested_change)}",
+                suggested_change,
             )
         )
     return tuple(problems)
@@ -156,46 +160,46 @@ def fits(cost: Cost, config: RunConfig, other: RunConfig) -> bool:
     return cost.memory_fixed_bytes + max(learning, scoring) <= MEMORY_SHARE * cost.memory_free_bytes
 
 
-def smaller(config: RunConfig) -> Iterator[Remedy]:
+def smaller(config: RunConfig) -> Iterator[SuggestedChange]:
     """Changes that a run of less memory can be had with, the mildest first; only what a config takes."""
     training = config.training
-    batch, parts = training.batch_size, training.accumulation
-    wishes: list[dict[str, Any]] = [{"batch_size": batch // 2, "accumulation": min(parts, batch // 2)}]
-    wishes += [{"accumulation": count} for count in _doubled(parts) if count <= batch]
+    batch, parts = training.batch_size, training.accumulate_grad_batches
+    wishes: list[dict[str, Any]] = [{"batch_size": batch // 2, "accumulate_grad_batches": min(parts, batch // 2)}]
+    wishes += [{"accumulate_grad_batches": count} for count in _doubled(parts) if count <= batch]
     half = {"crop_height": training.crop_height // 2, "crop_width": training.crop_width // 2}
     wishes += [half]
-    wishes += [{"batch_size": batch // share, "accumulation": 1} for share in (4, 8, 16, 32)]
-    wishes += [half | {"batch_size": batch // share, "accumulation": 1} for share in (2, 4, 8, 16, 32)]
+    wishes += [{"batch_size": batch // share, "accumulate_grad_batches": 1} for share in (4, 8, 16, 32)]
+    wishes += [half | {"batch_size": batch // share, "accumulate_grad_batches": 1} for share in (2, 4, 8, 16, 32)]
     old = training.model_dump()
     for wish in wishes:
-        remedy = {"training": {name: value for name, value in wish.items() if old[name] != value}}
+        suggested_change = {"training": {name: value for name, value in wish.items() if old[name] != value}}
         try:
-            changed(config, remedy)
+            changed(config, suggested_change)
         except LabError:
             continue  # below what a config allows
-        yield remedy
+        yield suggested_change
 
 
-def changed(config: RunConfig, remedy: Remedy) -> RunConfig:
+def changed(config: RunConfig, suggested_change: SuggestedChange) -> RunConfig:
     """The config with a remedy applied. Raises LabError where a run can't be had like that."""
     values = config.model_dump()
-    return read_config({part: fields | remedy.get(part, {}) for part, fields in values.items()})
+    return read_config({part: fields | suggested_change.get(part, {}) for part, fields in values.items()})
 
 
-def remedy_words(remedy: Remedy) -> str:
-    """A remedy in a few words: "batch size 4, accumulation 2"."""
-    fields = {name: value for part in remedy.values() for name, value in part.items()}
+def change_text(suggested_change: SuggestedChange) -> str:
+    """A remedy in a few words: "batch size 4, accumulate_grad_batches 2"."""
+    fields = {name: value for part in suggested_change.values() for name, value in part.items()}
     return ", ".join(
         f"{value:g} minutes" if name == "minutes" else f"{name.replace('_', ' ')} {value:g}"
         for name, value in fields.items()
     )
 
 
-def proposal(remedy: Remedy) -> str:
+def proposal(suggested_change: SuggestedChange) -> str:
     """The sentence that proposes a remedy against too little memory."""
-    if not remedy:
+    if not suggested_change:
         return "No smaller batch or crop would do: take a smaller network, or a machine with more memory."
-    return f"Take {remedy_words(remedy)}."
+    return f"Take {change_text(suggested_change)}."
 
 
 def gigabytes(size: int) -> str:
@@ -203,9 +207,9 @@ def gigabytes(size: int) -> str:
     return f"{size / GIGABYTE:.1f} GB" if size >= 0.05 * GIGABYTE else f"{size / 1e6:.0f} MB"
 
 
-def _from_dict(values: Line) -> Rehearsal:
+def _from_dict(values: Line) -> DryRun:
     problems = tuple(Problem(**problem) for problem in values["problems"])
-    return Rehearsal(Cost(**{name: value for name, value in values.items() if name != "problems"}), problems)
+    return DryRun(Cost(**{name: value for name, value in values.items() if name != "problems"}), problems)
 
 
 def _doubled(count: int) -> Iterator[int]:
@@ -217,5 +221,5 @@ def _doubled(count: int) -> Iterator[int]:
 def _pixels_at_once(config: RunConfig) -> int:
     """Pixels of a batch's part that goes through the network at once."""
     training = config.training
-    frames = math.ceil(math.ceil(training.batch_size / training.processes) / training.accumulation)
+    frames = math.ceil(math.ceil(training.batch_size / training.processes) / training.accumulate_grad_batches)
     return frames * training.crop_height * training.crop_width

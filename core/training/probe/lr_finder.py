@@ -2,7 +2,7 @@
 
 Smith: Cyclical Learning Rates for Training Neural Networks, https://arxiv.org/abs/1506.01186, section 3.3.
 
-`rate_test` starts `python -m core.training.probe.lr_range_test` and imports no torch; that process reads a config as JSON and prints one
+`find_lr` starts `python -m core.training.probe.lr_range_test` and imports no torch; that process reads a config as JSON and prints one
 JSON object a step.
 """
 
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.config import RunConfig
-from core.training.probe.probe_process import ask
+from core.training.probe.probe_process import run_probe
 
-RATE_TEST_SECONDS = 600.0
+LR_FINDER_SECONDS = 600.0
 """How long a test may take, the start of its process included."""
 
 LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 60
@@ -23,7 +23,7 @@ LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 60
 SLOPE_POINTS = 7
 """Points to which a line is fitted to tell how steeply the loss falls: 0.6 decades of the rate."""
 
-LEAST_FALL = 0.03
+MIN_FALL = 0.03
 """Share of the first loss by which it must fall for a rate to be suggested at all."""
 
 DIVISOR = 3.0
@@ -31,7 +31,7 @@ DIVISOR = 3.0
 
 
 @dataclass(frozen=True)
-class RatePoint:
+class LrPoint:
     """One step of the test: its rate, its loss, and the moving mean of the losses up to it."""
 
     rate: float
@@ -47,7 +47,7 @@ class Suggestion:
     sentence: str
 
 
-def rate_test(config: RunConfig, timeout: float = RATE_TEST_SECONDS) -> Iterator[RatePoint]:
+def find_lr(config: RunConfig, timeout: float = LR_FINDER_SECONDS) -> Iterator[LrPoint]:
     """Runs the test of a config in a process of its own and yields its points as they come; ends where the loss bursts.
 
     Args:
@@ -57,11 +57,11 @@ def rate_test(config: RunConfig, timeout: float = RATE_TEST_SECONDS) -> Iterator
     Raises:
         LabError: the run couldn't start, there is too little memory, or the test took too long.
     """
-    for line in ask("core.training.probe.lr_range_test", config, timeout):
-        yield RatePoint(**line)
+    for line in run_probe("core.training.probe.lr_range_test", config, timeout):
+        yield LrPoint(**line)
 
 
-def suggest_rate(points: Sequence[RatePoint]) -> Suggestion:
+def suggest_lr(points: Sequence[LrPoint]) -> Suggestion:
     """A third of the rate at which the smoothed loss falls most steeply, over the logarithm of the rate."""
     smoothed = np.array([point.smoothed for point in points])
     if len(points) < 2 * SLOPE_POINTS:
@@ -69,7 +69,7 @@ def suggest_rate(points: Sequence[RatePoint]) -> Suggestion:
     lowest = int(np.argmin(smoothed))
     half = SLOPE_POINTS // 2
     middles = range(half, max(half, min(lowest, len(points) - 1 - half)) + 1)
-    if smoothed[lowest] > (1 - LEAST_FALL) * smoothed[0]:
+    if smoothed[lowest] > (1 - MIN_FALL) * smoothed[0]:
         return Suggestion(
             None, "The loss fell at no rate, so there is none to suggest. Look at the data and their masks."
         )

@@ -11,9 +11,9 @@ from core.config import RunConfig
 from core.data.statistics import count_classes
 from core.training.losses import class_weights
 from core.training.optimizer import build_optimizer
-from core.training.probe.lr_finder import HIGHEST, LOWEST, STEPS, RatePoint
-from core.training.probe.probe import open_drawn, open_trial
-from core.training.probe.probe_process import Line, answer
+from core.training.probe.lr_finder import HIGHEST, LOWEST, STEPS, LrPoint
+from core.training.probe.probe import open_drawn, open_probe
+from core.training.probe.probe_process import Line, serve_probe
 from core.training.setup import load_start
 
 SMOOTHING = 0.8
@@ -23,7 +23,7 @@ DIVERGED = 4.0
 """The test ends where the smoothed loss is so many times its best."""
 
 
-def climb(config: RunConfig, steps: int = STEPS) -> Iterator[RatePoint]:
+def lr_range_test(config: RunConfig, steps: int = STEPS) -> Iterator[LrPoint]:
     """Trains for some steps with a rate that grows by the same factor with each, until the loss bursts.
 
     Args:
@@ -35,15 +35,15 @@ def climb(config: RunConfig, steps: int = STEPS) -> Iterator[RatePoint]:
     """
     dataset = open_drawn(config)
     pixels = count_classes(dataset, dataset.train).pixels
-    trial = open_trial(config, np.maximum(pixels, 1), class_weights(pixels, config.training.class_weights))
-    source = load_start(trial.model, config, lambda _phase: None)
-    trial.optimizer = build_optimizer(trial.model, config, source.pretrained)
+    probe = open_probe(config, np.maximum(pixels, 1), class_weights(pixels, config.training.class_weights))
+    source = load_start(probe.model, config, lambda _phase: None)
+    probe.optimizer = build_optimizer(probe.model, config, source.pretrained)
     sum_, mass, best = 0.0, 0.0, math.inf
-    for number, batch in enumerate(trial.load(steps)):
-        rate = LOWEST * (HIGHEST / LOWEST) ** (number / (steps - 1))
-        for group in trial.optimizer.param_groups:
+    for index, batch in enumerate(probe.load(steps)):
+        rate = LOWEST * (HIGHEST / LOWEST) ** (index / (steps - 1))
+        for group in probe.optimizer.param_groups:
             group["lr"] = group["base_lr"] * rate / config.training.learning_rate
-        loss = trial.step(batch)
+        loss = probe.step(batch)
         if loss is None:
             continue
         if not math.isfinite(loss):
@@ -51,15 +51,15 @@ def climb(config: RunConfig, steps: int = STEPS) -> Iterator[RatePoint]:
         sum_ = SMOOTHING * sum_ + (1 - SMOOTHING) * loss
         mass = SMOOTHING * mass + 1 - SMOOTHING
         smoothed = sum_ / mass
-        yield RatePoint(rate, loss, smoothed)
+        yield LrPoint(rate, loss, smoothed)
         best = min(best, smoothed)
         if smoothed > DIVERGED * best:
             return
 
 
 def _work(config: RunConfig) -> Iterator[Line]:
-    return (asdict(point) for point in climb(config))
+    return (asdict(point) for point in lr_range_test(config))
 
 
 if __name__ == "__main__":
-    sys.exit(answer(_work))
+    sys.exit(serve_probe(_work))

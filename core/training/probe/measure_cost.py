@@ -13,15 +13,15 @@ import torch
 from core.config import RunConfig
 from core.data.loaders import MEMORY_BUDGET, FrameStore, batches_in_order, build_loader
 from core.paths import runs_folder
-from core.training.distributed import Team
+from core.training.distributed import Distributed
 from core.training.evaluate import evaluate
 from core.training.plan import count_steps
-from core.training.probe.dry_run import Cost, Rehearsal, judge
-from core.training.probe.probe import Trial, open_trial
-from core.training.probe.probe_process import Line, answer
+from core.training.probe.dry_run import Cost, DryRun, judge
+from core.training.probe.probe import Probe, open_probe
+from core.training.probe.probe_process import Line, serve_probe
 from core.training.usage import free_memory, peak_memory
 
-STEPS, MOST_STEPS, MEASURED_SECONDS = 2, 8, 2.0
+STEPS, MAX_STEPS, MEASURED_SECONDS = 2, 8, 2.0
 """Short steps are repeated up to so often or so long: the first also compiles kernels, and two short ones say little."""
 
 
@@ -36,37 +36,37 @@ def measure(config: RunConfig, began: float | None = None) -> Cost:
         LabError: the run couldn't start at all.
     """
     began = time.monotonic() if began is None else began
-    trial = open_trial(config)
+    probe = open_probe(config)
     training = config.training
-    device = trial.hardware.device
+    device = probe.hardware.device
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
-    seconds_to_decode = _time_to_decode(trial)
-    frames = len(trial.crops.store) + len(trial.whole)
+    seconds_to_decode = _time_to_decode(probe)
+    frames = len(probe.crops.store) + len(probe.whole)
     frame_bytes = 4 * config.dataset.height * config.dataset.width
-    is_kept = isinstance(trial.crops.store, FrameStore)  # in memory, instead of in a cache on disk
+    is_kept = isinstance(probe.crops.store, FrameStore)  # in memory, instead of in a cache on disk
 
     # Scoring first: a process on a CPU keeps what it once had, and a step takes more, so afterwards it could not be told.
     at_rest = _taken(device)
-    _time_to_score(trial)
+    _time_to_score(probe)
     scoring = max(0, _most_taken(device) - at_rest)
-    seconds_per_step = _time_of_a_step(trial)
-    seconds_per_evaluation = _time_to_score(trial) * math.ceil(len(trial.whole) / training.batch_size)
+    seconds_per_step = _time_of_a_step(probe)
+    seconds_per_evaluation = _time_to_score(probe) * math.ceil(len(probe.whole) / training.batch_size)
 
-    weights = _size(trial.model.state_dict().values())
-    gradients = _size(value.grad for value in trial.model.parameters() if value.grad is not None)
-    states = trial.optimizer.state.values()
+    weights = _size(probe.model.state_dict().values())
+    gradients = _size(value.grad for value in probe.model.parameters() if value.grad is not None)
+    states = probe.optimizer.state.values()
     moments = _size(value for state in states for value in state.values() if isinstance(value, torch.Tensor))
     decoded = min(MEMORY_BUDGET, frames * frame_bytes) if is_kept and device.type != "cuda" else 0
     decoding = seconds_to_decode * frames if is_kept else 0.0
     if is_kept and frames * frame_bytes > MEMORY_BUDGET:
         again = 1 - MEMORY_BUDGET / (frames * frame_bytes)
-        seconds_per_step += again * seconds_to_decode * training.batch_size / max(1, trial.hardware.workers)
+        seconds_per_step += again * seconds_to_decode * training.batch_size / max(1, probe.hardware.workers)
     used = time.monotonic() - began + decoding  # the run looks at itself first, about as long as this took
-    steps = count_steps(training, trial.items, used, seconds_per_step, seconds_per_evaluation)
+    steps = count_steps(training, probe.items, used, seconds_per_step, seconds_per_evaluation)
     return Cost(
         seconds_per_step=seconds_per_step,
         seconds_per_evaluation=seconds_per_evaluation,
-        seconds_per_epoch=seconds_per_step * trial.items / training.batch_size,
+        seconds_per_epoch=seconds_per_step * probe.items / training.batch_size,
         steps=steps,
         seconds_total=used + steps * seconds_per_step + training.evaluations * seconds_per_evaluation,
         memory_bytes=_most_taken(device) + decoded,
@@ -75,35 +75,35 @@ def measure(config: RunConfig, began: float | None = None) -> Cost:
         memory_free_bytes=free,
         checkpoint_bytes=2 * weights + moments + (weights if training.ema else 0),
         disk_free_bytes=_free_disk(),
-        hardware=trial.hardware.sentence,
+        hardware=probe.hardware.sentence,
     )
 
 
-def _time_to_decode(trial: Trial) -> float:
+def _time_to_decode(probe: Probe) -> float:
     """Seconds a frame. Apart from the steps: most frames are decoded once and then kept."""
-    indices = sorted({index for keys in trial.batches(STEPS) for _, index, _ in keys})
+    indices = sorted({index for keys in probe.batches(STEPS) for _, index, _ in keys})
     began = time.monotonic()
     for index in indices:
-        trial.crops.store[index]
+        probe.crops.store[index]
     return (time.monotonic() - began) / len(indices)
 
 
-def _time_of_a_step(trial: Trial) -> float:
+def _time_of_a_step(probe: Probe) -> float:
     """Seconds, loading included."""
     seconds: list[float] = []
-    batches = trial.load(MOST_STEPS)
-    while len(seconds) < STEPS or (len(seconds) < MOST_STEPS and sum(seconds) < MEASURED_SECONDS):
+    batches = probe.load(MAX_STEPS)
+    while len(seconds) < STEPS or (len(seconds) < MAX_STEPS and sum(seconds) < MEASURED_SECONDS):
         began = time.monotonic()
-        trial.step(next(batches))
+        probe.step(next(batches))
         seconds.append(time.monotonic() - began)
     return median(seconds[1:])
 
 
-def _time_to_score(trial: Trial) -> float:
+def _time_to_score(probe: Probe) -> float:
     """Seconds of a validation batch."""
-    first = batches_in_order(len(trial.whole), trial.config.training.batch_size)[:1]
-    loader = build_loader(trial.whole, first, workers=0)
-    return evaluate(trial.model, loader, trial.loss, trial.hardware, Team()).seconds_per_batch
+    first = batches_in_order(len(probe.whole), probe.config.training.batch_size)[:1]
+    loader = build_loader(probe.whole, first, workers=0)
+    return evaluate(probe.model, loader, probe.loss, probe.hardware, Distributed()).seconds_per_batch
 
 
 def _taken(device: torch.device) -> int:
@@ -129,8 +129,8 @@ def _work(config: RunConfig) -> Iterator[Line]:
     # The imports above took their part of a run's time too.
     started = time.monotonic() - (time.time() - psutil.Process().create_time())
     cost = measure(config, started)
-    yield Rehearsal(cost, judge(cost, config)).as_dict()
+    yield DryRun(cost, judge(cost, config)).as_dict()
 
 
 if __name__ == "__main__":
-    sys.exit(answer(_work))
+    sys.exit(serve_probe(_work))

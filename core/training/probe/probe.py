@@ -27,8 +27,9 @@ from core.data.loaders import (
 from core.data.transforms import Augmentation
 from core.errors import LabError
 from core.hardware import Hardware, choose_hardware
-from core.models import SegmentationModel, build_model
-from core.training.distributed import Team
+from core.models.base import SegmentationModel
+from core.models.build import build_model
+from core.training.distributed import Distributed
 from core.training.losses import SummedLoss
 from core.training.optimizer import build_optimizer
 from core.training.step import step_seed, train_step
@@ -38,7 +39,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass
-class Trial:
+class Probe:
     """What a few steps need. Of several processes it stands for the first, with its part of every batch."""
 
     config: RunConfig
@@ -84,12 +85,12 @@ class Trial:
             self.hardware,
             self.config.training,
             self._scaler,
-            Team(),
+            Distributed(),
         )
         return None if mean is None else mean.item()
 
 
-def open_trial(config: RunConfig, pixels: np.ndarray | None = None, weights: torch.Tensor | None = None) -> Trial:
+def open_probe(config: RunConfig, pixels: np.ndarray | None = None, weights: torch.Tensor | None = None) -> Probe:
     """Sets a trial up.
 
     Args:
@@ -108,9 +109,9 @@ def open_trial(config: RunConfig, pixels: np.ndarray | None = None, weights: tor
     train, val = (_open_frames(dataset, frames, config, budget) for frames in (dataset.train, dataset.val))
     torch.manual_seed(training.seed)
     model = build_model(config.model, classes)
-    hardware.prepare(model)
+    hardware.set_up_training(model)
     shares = np.full(classes, 1 / classes) if pixels is None else pixels / pixels.sum()
-    return Trial(
+    return Probe(
         config=config,
         dataset=dataset,
         hardware=hardware,
@@ -133,5 +134,5 @@ def open_drawn(config: RunConfig) -> Dataset:
 
 def _open_frames(dataset: Dataset, frames: tuple[Frame, ...], config: RunConfig, budget: Budget) -> FrameSource:
     kind = config.dataset.cache
-    found = None if kind == "off" else find_cache(dataset, frames, "raw" if kind == "auto" else kind)
-    return found or FrameStore(dataset, frames, budget)
+    result = None if kind == "off" else find_cache(dataset, frames, "raw" if kind == "auto" else kind)
+    return result or FrameStore(dataset, frames, budget)

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from core.auth import Person, acting, check_may_work
+from core.auth import User, current_user, require_write
 from core.config import RunConfig, read_config
 from core.errors import LabError, writing
 from core.paths import PROJECT, runs_folder
-from core.runner.device_lock import SLOTS, Slot
+from core.runner.device_lock import LOCKS, DeviceLock
 from core.runner.exit_reasons import KILLED
 from core.runner.quotas import check_machine
 from core.training.__main__ import explain
@@ -33,35 +33,35 @@ class OutOfMemoryError(LabError):
     """The process wanted more memory than there was, and said so or was killed for it."""
 
 
-def ask(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
+def run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
     """Tries a config out for the one who is asking, who has one such trial at a time unless they are an admin; see `_ask`.
 
     Raises:
         OutOfMemoryError: it ran out of memory.
         LabError: as `_ask` says; or the one who is asking may only look, has a trial already, or asks for more than the machine has.
     """
-    check_may_work()
+    require_write()
     check_machine(config.training)
-    with _turn_of(acting()):
-        yield from _ask(module, config, timeout)
+    with _probe_lock(current_user()):
+        yield from _run_probe(module, config, timeout)
 
 
 @contextmanager
-def _turn_of(asking: Person) -> Iterator[None]:
+def _probe_lock(asking: User) -> Iterator[None]:
     """Around a trial: whoever is no admin has no other meanwhile. Raises LabError."""
     if asking.is_admin:
         yield
         return
     name = hashlib.sha256(asking.id.encode()).hexdigest()[:16]
     with writing(runs_folder()):
-        slot = Slot(runs_folder() / SLOTS, f"trial-{name}")
-    with slot:
-        if not slot.acquire():
+        lock = DeviceLock(runs_folder() / LOCKS, f"trial-{name}")
+    with lock:
+        if not lock.acquire():
             raise LabError("You are trying something out already, here or in another tab. Wait for its end.")
         yield
 
 
-def _ask(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
+def _run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
     """Starts a module with a config on its standard input and yields the objects that it prints, as they come.
 
     The process is ended with the iterator, whether or not all was read.
@@ -119,7 +119,7 @@ def _ask(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
         )
 
 
-def answer(work: Callable[[RunConfig], Iterable[Line]]) -> int:
+def serve_probe(work: Callable[[RunConfig], Iterable[Line]]) -> int:
     """Reads a config from standard input and prints what `work` makes of it; an error is a line too. Returns the exit code."""
     lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the lines
