@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from core.config import TrainingConfig
 from core.training.probe.lr_finder import LrPoint
-from core.training.schedule import rate_share
+from core.training.schedule import lr_scale
 
 Color = tuple[int, int, int]
 
@@ -163,7 +163,7 @@ def schedule_figure(training: TrainingConfig, steps: int, steps_per_epoch: float
     figure = go.Figure(
         go.Scatter(
             x=shown,
-            y=[training.learning_rate * rate_share(training, step, steps, steps_per_epoch) for step in shown],
+            y=[training.learning_rate * lr_scale(training, step, steps, steps_per_epoch) for step in shown],
             mode="lines",
             line={"color": color, "width": 2},
             customdata=[step / steps_per_epoch for step in shown],

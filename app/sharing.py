@@ -14,7 +14,7 @@ from core.hub.card import model_card
 from core.hub.client import is_logged_in
 from core.hub.jobs import Action, cancel, latest, start_pull, start_push, was_cancelled
 from core.jobs.engine import Job
-from core.models.families import REFERENCE
+from core.models.families import TRANSFORMERS
 from core.paths import runs_folder
 from core.runs.store import Run, read_run
 
@@ -42,7 +42,7 @@ def share_panel(run_id: str) -> None:
         if run.config is None or not run.has_checkpoint("best"):
             st.caption("A run can be shared from its first evaluation on.")
             return
-        if run.config.model.family == REFERENCE:
+        if run.config.model.family == TRANSFORMERS:
             st.caption("This network is on the Hub already: others published it.")
             return
         if not is_logged_in():

@@ -11,7 +11,7 @@ from app.services import inference_worker
 from app.widgets import failed_state
 from core.config import ModelConfig, read_config
 from core.errors import LabError
-from core.models.explanations import FAMILY_EXPLANATIONS, PYRAMID_ON_VIT, explanation
+from core.models.explanations import PYRAMID_ON_VIT, explanation
 from core.models.families import FAMILIES, options_of
 from core.models.summary_types import ModelSummary
 
@@ -68,8 +68,8 @@ def svg_markdown(body: str) -> None:
 
 def detail(summary: ModelSummary, family: str) -> None:
     """One network large: its drawing, and how its parameters are spread over its parts."""
-    if family in FAMILY_EXPLANATIONS:  # a family of your own has none
-        st.markdown(FAMILY_EXPLANATIONS[family].markdown)
+    if FAMILIES[family].explanation:  # a family of your own may have none
+        st.markdown(FAMILIES[family].explanation.markdown)
     svg_markdown(f'<div class="lab-scroll">{diagram_svg(summary)}</div>')
     colors = part_colors(summary)
     parts = "".join(

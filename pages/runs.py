@@ -30,7 +30,7 @@ from core import runner
 from core.auth import is_read_only, may_change
 from core.config import TrainingConfig
 from core.errors import LabError
-from core.models.families import REFERENCE
+from core.models.families import TRANSFORMERS
 from core.paths import runs_folder
 from core.runs.metrics_log import evaluations
 from core.runs.notes import NAME_LENGTH, NOTE_LENGTH, TAG_COUNT, write_notes
@@ -123,7 +123,7 @@ def ended_buttons(run: Run, is_mine: bool) -> None:
             label, key=f"retry-{run.id}", icon=":material/healing:", help="A new run, else the same."
         ):
             look_at(runner.clone(run.path, suggested_change).name)
-        if run.config.model.family != REFERENCE:
+        if run.config.model.family != TRANSFORMERS:
             dialog_button("again", run, "Same again", ":material/content_copy:", "A new run, with what you change.")
     if is_mine:
         dialog_button("delete", run, "", ":material/delete:", "Delete")

@@ -16,7 +16,7 @@ from core.auth import may_change, read_owner
 from core.config import DatasetConfig, ModelConfig, TrainingConfig
 from core.errors import LabError
 from core.models.encoder_table import encoders_of
-from core.models.families import FAMILIES, PLAIN, REFERENCE, options_of
+from core.models.families import FAMILIES, PLAIN, TRANSFORMERS, options_of
 from core.paths import PROJECT, runs_folder
 from core.sweeps import (
     Range,
@@ -104,7 +104,7 @@ def fill_in_study() -> None:
 def listed(name: str, field: Any, values: list[Any] | None, key: str) -> list[str]:
     """A widget for the values of a setting, as they are typed."""
     choices = get_args(field.annotation) or (("yes", "no") if field.annotation is bool else ())
-    choices = [choice for choice in choices if choice != REFERENCE]
+    choices = [choice for choice in choices if choice != TRANSFORMERS]
     begin = ", ".join(str(value) for value in (values or choices or [field.default]))
     typed = st.text_input(
         f"{field_label(name, field)}: values", begin, help=f"{field.description} Separate values by commas.", key=key

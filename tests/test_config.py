@@ -17,7 +17,7 @@ from core.config import (
 )
 from core.errors import LabError
 from core.models.encoder_table import ENCODERS, encoders_of
-from core.models.families import FAMILIES, REFERENCE, Family, options_of
+from core.models.families import FAMILIES, TRANSFORMERS, Family, options_of
 
 
 def number_fields() -> list[tuple[str, str, Any, Any, bool]]:
@@ -196,7 +196,7 @@ def test_a_family_offers_its_default_encoder_first(family):
 
 
 def test_the_table_of_families_is_what_the_config_takes():
-    assert get_args(Family) == (*FAMILIES, REFERENCE)
+    assert get_args(Family) == (*FAMILIES, TRANSFORMERS)
     for family, entry in FAMILIES.items():
         assert ModelConfig(family=family).title.startswith(entry.title)
         assert set(entry.options) <= set(ModelConfig.model_fields)
@@ -206,7 +206,7 @@ def test_every_option_belongs_to_some_network():
     networks = [(family, encoder.name) for family in FAMILIES for encoder in encoders_of(family)]
     options = {option for network in networks for option in options_of(*network)}
     assert options == set(ModelConfig.model_fields) - {"family", "encoder", "weights", "architecture"}
-    assert options_of(REFERENCE, "segformer") == ("architecture",)
+    assert options_of(TRANSFORMERS, "segformer") == ("architecture",)
 
 
 @pytest.mark.parametrize(

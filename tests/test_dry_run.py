@@ -84,7 +84,7 @@ def test_what_a_checkpoint_takes_is_told_to_the_tenth(places, tiny_config, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("free", "remedy"),
+    ("free", "suggested_change"),
     [
         (11e9, {}),
         (10e9, {"batch_size": 4}),

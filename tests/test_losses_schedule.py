@@ -7,9 +7,10 @@ import torch.nn.functional as F
 
 from core.config import TrainingConfig
 from core.labels import IGNORED
-from core.training.losses import SummedLoss, class_weights
+from core.training.class_weights import class_weights
+from core.training.losses import SummedLoss
 from core.training.progress import has_stalled
-from core.training.schedule import END, START, WARM_UP, one_cycle, rate_share
+from core.training.schedule import END, RISE, START, lr_scale
 
 
 def summed_loss(logits, target, weights, **training):
@@ -73,9 +74,9 @@ def test_no_class_weighs_more_than_ten():
 
 
 def test_the_learning_rate_climbs_once_and_falls_once():
-    rates = [one_cycle(step, 1000) for step in range(1, 1001)]
+    rates = shares(1000, schedule="one-cycle")
     top = rates.index(max(rates))
-    assert top + 1 == pytest.approx(WARM_UP * 1000, abs=1)
+    assert top + 1 == pytest.approx(RISE * 1000, abs=1)
     assert rates[:top] == sorted(rates[:top])
     assert rates[top:] == sorted(rates[top:], reverse=True)
     assert rates[0] == pytest.approx(START, rel=0.01)
@@ -85,7 +86,7 @@ def test_the_learning_rate_climbs_once_and_falls_once():
 
 @pytest.mark.parametrize("steps_total", [1, 2, 3, 7])
 def test_a_short_run_has_a_rate_at_every_step(steps_total):
-    assert all(0 < one_cycle(step, steps_total) <= 1 for step in range(1, steps_total + 1))
+    assert all(0 < share <= 1 for share in shares(steps_total, schedule="one-cycle"))
 
 
 LOSSES = ["cross-entropy", "focal", "ohem", "dice", "jaccard", "lovasz"]
@@ -181,7 +182,7 @@ def test_median_and_enet_weights_by_hand():
 
 
 def rates(steps=100, per_epoch=10, **training):
-    return [rate_share(TrainingConfig(**training), step, steps, per_epoch) for step in range(1, steps + 1)]
+    return [lr_scale(TrainingConfig(**training), step, steps, per_epoch) for step in range(1, steps + 1)]
 
 
 @pytest.mark.parametrize("schedule", ["polynomial", "cosine", "constant", "step"])

@@ -23,7 +23,7 @@ from core.report.gathering import gather
 from core.report.html import html_page
 from core.report.latex import PREAMBLE, latex_files, tex, tex_code
 from core.report.progress import ProgressTracker
-from core.report.references import REFERENCES
+from core.papers import REFERENCES
 from core.report.saved_reports import delete_report, find_report, list_reports
 from core.report.sections.reproduction import train_command
 from core.report.settings import SECTIONS, ReportSettings, checked_settings

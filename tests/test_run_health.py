@@ -211,7 +211,7 @@ def train_here(run, config, should_stop=lambda: False):
 
 
 def test_a_run_that_diverges_names_the_layer_in_its_error_and_its_rows(places, tiny_config, monkeypatch):
-    monkeypatch.setattr("core.training.loop.rate_share", lambda *_: 1e30)
+    monkeypatch.setattr("core.training.loop.lr_scale", lambda *_: 1e30)
     config = tiny_config(epochs=100, grad_clip_norm=0)
     run = create_run(config, places.runs)
     with pytest.raises(

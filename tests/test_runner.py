@@ -281,7 +281,7 @@ def fault():
 
 
 @pytest.mark.parametrize(
-    ("fail", "training", "failure", "code", "remedy"),
+    ("fail", "training", "failure", "code", "suggested_change"),
     [
         (out_of_memory_on_cuda, {"batch_size": 8}, "gpu-memory", 42, {"batch_size": 4}),
         (

@@ -530,7 +530,7 @@ def test_weights_that_run_away_end_in_a_sentence(places, tiny_config, main_here)
     run = create_run(tiny_config(epochs=100, learning_rate=1, grad_clip_norm=0), places.runs)
     with pytest.MonkeyPatch.context() as patch:
         # Batch normalisation survives any rate that a config may ask for.
-        patch.setattr("core.training.loop.rate_share", lambda *_: 1e30)
+        patch.setattr("core.training.loop.lr_scale", lambda *_: 1e30)
         assert main_here(run) == trainer.USER_ERROR == 42
     status = read_status(run)
     assert (status.state, status.exit) == ("failed", 42)
@@ -538,7 +538,7 @@ def test_weights_that_run_away_end_in_a_sentence(places, tiny_config, main_here)
 
 
 def test_weights_that_ran_away_are_not_saved(places, tiny_config, monkeypatch):
-    monkeypatch.setattr("core.training.loop.rate_share", lambda *_: 1e30)
+    monkeypatch.setattr("core.training.loop.lr_scale", lambda *_: 1e30)
     config = tiny_config(
         epochs=2000, evaluations=1, grad_clip_norm=0
     )  # a row every eighth step, a checkpoint at every one

@@ -168,7 +168,7 @@ def test_what_could_fetch_or_run_something_is_left_out(files):
     config = read_config(
         {
             "model": {
-                "family": "reference",
+                "family": "transformers",
                 "encoder": "segformer",
                 "architecture": json.dumps({"network": values, "mean": [0.5] * 3, "std": [0.5] * 3}),
             }
@@ -208,13 +208,13 @@ def test_it_is_trained_by_nobody_and_stands_in_no_form(places):
     from core import runner
     from core.models.families import FAMILIES
 
-    assert "reference" not in FAMILIES
+    assert "transformers" not in FAMILIES
     with pytest.raises(LabError, match="looked at, not trained"):
         runner.launch(
-            read_config({"model": {"family": "reference", "encoder": "segformer", "architecture": "{}"}}), places.runs
+            read_config({"model": {"family": "transformers", "encoder": "segformer", "architecture": "{}"}}), places.runs
         )
     assert nothing_came(places)
     with pytest.raises(LabError, match="doesn't make sense"):
-        build_model(ModelConfig(family="reference", encoder="segformer", architecture="{}"), 19)
+        build_model(ModelConfig(family="transformers", encoder="segformer", architecture="{}"), 19)
     with pytest.raises(LabError, match="is brought from the Hub and can't be asked for"):
-        read_config({"model": {"family": "reference", "encoder": "segformer"}})
+        read_config({"model": {"family": "transformers", "encoder": "segformer"}})

@@ -13,7 +13,7 @@ from core.config import RunConfig, read_config
 from core.data.class_table import space_of
 from core.errors import LabError
 from core.labels import LABEL_SPACES, Color, LabelSpace
-from core.models.families import REFERENCE
+from core.models.families import TRANSFORMERS
 
 FORMAT = "segmentation-lab"
 VERSION = 1
@@ -101,7 +101,7 @@ def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, t
         run = impersonal(values["run"])
         run["dataset"]["root"] = root_for(str(run["dataset"].get("name")), space.classes)
         config = read_config(run)
-        if config.model.family == REFERENCE:
+        if config.model.family == TRANSFORMERS:
             raise ValueError("a reference network comes from where it was published.")
         step, best_miou = values["step"], values["best_miou"]
         if not (_is_whole(step, 2**53) and _is_share(best_miou)):

@@ -16,7 +16,7 @@ from core.hub.published import FORMAT, MAX_BYTES, published_text, read_json
 from core.hub.pull import CONFIG, WEIGHTS
 from core.hub.unpacking import unfilled_model
 from core.jobs.engine import Progress
-from core.models.families import REFERENCE
+from core.models.families import TRANSFORMERS
 from core.runs.store import Run
 from core.training.checkpoint import Checkpoint, read_checkpoint
 
@@ -49,7 +49,7 @@ def push(run: Run, repo: str, public: bool, own_pictures: bool, progress: Progre
     repo = checked_repo(repo)
     if run.config is None:
         raise LabError(f"Run {run.id} can't be pushed. {run.problem}")
-    if run.config.model.family == REFERENCE:
+    if run.config.model.family == TRANSFORMERS:
         raise LabError(f"Run {run.id} is a network of others, which is on the Hub already. Push one of your own.")
     require_owner(run.owner, f"Run {run.id}")
     with in_words(repo):

@@ -17,7 +17,7 @@ from core.hub.published import Published
 from core.labels import CITYSCAPES_19
 from core.models.base import SegmentationModel
 from core.models.build import build_model
-from core.models.families import REFERENCE, REFERENCE_TITLES
+from core.models.families import TRANSFORMERS, TRANSFORMERS_TITLES
 from core.models.transformers_models import class_places, reference_classes, shape_of
 
 SIZE = {"height": 1024, "width": 2048}
@@ -54,7 +54,7 @@ def read_foreign(values: dict[str, Any], preprocessor: dict[str, Any], repo: str
         {
             "dataset": {"name": "cityscapes", "root": root} | SIZE,
             "model": {
-                "family": REFERENCE,
+                "family": TRANSFORMERS,
                 "encoder": network["model_type"],
                 "architecture": json.dumps({"network": network, "mean": mean, "std": std}),
             },
@@ -136,7 +136,7 @@ def refuse_without_transformers(kind: str, repo: str) -> None:
     """Raises LabError where the optional extra is missing, before anything large is fetched."""
     if find_spec("transformers") is None:
         raise LabError(
-            f"{repo} is a {REFERENCE_TITLES.get(kind, 'network')} of the package transformers, which isn't installed. {INSTALL}"
+            f"{repo} is a {TRANSFORMERS_TITLES.get(kind, 'network')} of the package transformers, which isn't installed. {INSTALL}"
         )
 
 

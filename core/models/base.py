@@ -57,6 +57,11 @@ class SegmentationModel(nn.Module):
             logits = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
         return logits[..., :height, :width]
 
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of parameters that aren't decayed though they are matrices: embeddings, and what timm spares."""
+        parts = [(name, part) for name, part in self.named_modules() if name and hasattr(part, "no_weight_decay")]
+        return {f"{name}.{parameter}" for name, part in parts for parameter in part.no_weight_decay()}
+
     def load_pretrained(self, path: Path) -> LoadReport:
         """Fills the encoder from a safetensors file. Raises LabError when it doesn't fit, see `load_encoder`."""
         assert self.encoder is not None, "a network without an encoder has nothing to load"

@@ -5,7 +5,7 @@ import importlib
 from core.config import ModelConfig
 from core.errors import LabError
 from core.models.base import SegmentationModel
-from core.models.families import FAMILIES, REFERENCE
+from core.models.families import FAMILIES, TRANSFORMERS
 
 
 def build_model(config: ModelConfig, num_classes: int) -> SegmentationModel:
@@ -18,7 +18,7 @@ def build_model(config: ModelConfig, num_classes: int) -> SegmentationModel:
     Raises:
         LabError: the family or its encoder doesn't exist or doesn't fit; the message names ones that do.
     """
-    if config.family == REFERENCE:
+    if config.family == TRANSFORMERS:
         from core.models.transformers_models import build
 
         return build(config, num_classes)

@@ -51,27 +51,6 @@ class Explanation:
         return f"{self.text} [{where}](https://arxiv.org/abs/{self.paper.arxiv})"
 
 
-FAMILY_EXPLANATIONS: dict[str, Explanation] = {
-    "fcn": Explanation(
-        "A fully connected layer is a convolution whose kernel covers its whole input. Seen so, a classifier takes pictures of any "
-        "size and gives a coarse map of scores instead of one answer; finer maps from earlier layers are added to sharpen it.",
-        FCN,
-        "sections 3.1 and 4",
-    ),
-    "unet": Explanation(
-        "A path down gathers context while the map shrinks; a path up, nearly its mirror image, brings the map back to size. At every level "
-        "the map from the way down is laid beside the one on the way up, so that outlines are not lost.",
-        UNET,
-        "section 2",
-    ),
-    "vit": Explanation(
-        "The picture is cut into patches, each becomes one vector, and every block lets every patch look at every other. The map "
-        "keeps one size throughout. Little about pictures is built in, so it is pretrained on many of them.",
-        VIT,
-        "section 3.1",
-    ),
-}
-
 ANY = object()
 """Stands for every value of an option that has no explanation of its own."""
 

@@ -16,7 +16,7 @@ from core.errors import LabError
 from core.extras import INSTALL
 from core.labels import CITYSCAPES_19
 from core.models.base import SegmentationModel
-from core.models.families import REFERENCE_TITLES
+from core.models.families import TRANSFORMERS_TITLES
 
 NO_SHAPE = (
     "architectures",
@@ -71,21 +71,21 @@ def build_network(values: dict[str, Any]) -> nn.Module:
         return network_class(config_class(**values))
     except ImportError:
         raise LabError(
-            f"{REFERENCE_TITLES[values['model_type']]} needs a package that isn't installed. {INSTALL}"
+            f"{TRANSFORMERS_TITLES[values['model_type']]} needs a package that isn't installed. {INSTALL}"
         ) from None
 
 
 def reference_classes(kind: str) -> tuple[type, type]:
     """The classes of transformers for a `model_type`: of the config and of the network. Raises LabError."""
-    if kind not in REFERENCE_TITLES:
+    if kind not in TRANSFORMERS_TITLES:
         raise LabError(
-            f"A '{kind[:40]}' is none of the networks that can be brought: {', '.join(REFERENCE_TITLES.values())}."
+            f"A '{kind[:40]}' is none of the networks that can be brought: {', '.join(TRANSFORMERS_TITLES.values())}."
         )
     try:
         import transformers
     except ImportError:
         raise LabError(
-            f"{REFERENCE_TITLES[kind]} needs the package transformers, which isn't installed. {INSTALL}"
+            f"{TRANSFORMERS_TITLES[kind]} needs the package transformers, which isn't installed. {INSTALL}"
         ) from None
     if kind == "segformer":
         return transformers.SegformerConfig, transformers.SegformerForSemanticSegmentation

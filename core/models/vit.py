@@ -94,6 +94,10 @@ class MaskHead(nn.Module):
             nn.init.normal_(layer.weight, std=channels**-0.5)
         self.mask_norm = nn.LayerNorm(num_classes)
 
+    def no_weight_decay(self) -> set[str]:
+        """Return what is no weight of a layer, as timm's transformers do."""
+        return {"class_embeddings"}
+
     def forward(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
         tokens = self.project(tokens)
         together = torch.cat([tokens, self.class_embeddings.expand(tokens.shape[0], -1, -1).to(tokens.dtype)], dim=1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from core.report.references import REFERENCES
+from core.papers import REFERENCES
 from core.report.structure import (
     Blank,
     Cite,

@@ -15,7 +15,7 @@ import unicodedata
 import zipfile
 from collections.abc import Iterator
 
-from core.report.references import bibliography
+from core.papers import bibliography
 from core.report.structure import (
     Blank,
     Block,

@@ -12,7 +12,7 @@ from typing import Any
 from core.auth import max_queued, require_owner, require_quota, require_write
 from core.config import EngineName, RunConfig, read_config
 from core.errors import LabError, writing
-from core.models.families import REFERENCE
+from core.models.families import TRANSFORMERS
 from core.runner import local
 from core.runner.device_lock import queue_lock
 from core.runner.exit_reasons import KILLED, end_of
@@ -44,7 +44,7 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
             here; or the cluster doesn't take the job, and then no folder is left.
     """
     require_write()
-    if config.model.family == REFERENCE:
+    if config.model.family == TRANSFORMERS:
         raise LabError(
             f"{config.model.title} was trained by others and can be looked at, not trained. Take FCN, U-Net or ViT."
         )

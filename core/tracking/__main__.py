@@ -21,13 +21,12 @@ from core.runs.metrics_log import read_metrics, valid_rows
 from core.runs.store import Run, read_run
 from core.tracking.points import points_of
 from core.tracking.start import PATIENCE
+from core.tracking.table import TRACKERS
 from core.tracking.tracker import (
     FOLDER,
-    MODULES,
     Progress,
     Tracker,
     TrackerError,
-    TrackerName,
     load_tracker,
     read_progress,
     title_of,
@@ -46,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Tells one tracker of one run; returns 0 when it has been told everything."""
     parser = argparse.ArgumentParser(prog="python -m core.tracking", description="Tell a tracker of a run.")
     parser.add_argument("run", type=Path, help="a run folder, checkpoints/<id>")
-    parser.add_argument("tracker", choices=list(MODULES))
+    parser.add_argument("tracker", choices=list(TRACKERS))
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds to go on after the run's end")
     options = parser.parse_args(arguments)
     say = _own_voice()
@@ -79,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
 class Telling:
     """What one tracker is told of one run, and how far that is."""
 
-    def __init__(self, run: Path, name: TrackerName, begin: Callable[[Run, Progress], Tracker], say: Say) -> None:
+    def __init__(self, run: Path, name: str, begin: Callable[[Run, Progress], Tracker], say: Say) -> None:
         self._run = run
         self._name = name
         self._begin = begin

@@ -34,7 +34,7 @@ from core.training.ema import ModelEma
 from core.training.evaluate import Evaluation, evaluate
 from core.training.optimizer import build_optimizer
 from core.training.progress import Pace, check_loss, eval_row, has_stalled, train_row
-from core.training.schedule import rate_share
+from core.training.schedule import lr_scale
 from core.training.setup import set_up_training
 from core.training.step import step_seed, train_step
 from core.training.usage import Usage
@@ -134,7 +134,7 @@ def _train(
         step += 1
         # ---- one step of training
         torch.manual_seed(step_seed(training.seed, step) + distributed.rank)
-        share = rate_share(training, step, plan.steps_total, setup.items / training.batch_size)
+        share = lr_scale(training, step, plan.steps_total, setup.items / training.batch_size)
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * share
         loss = train_step(network, optimizer, images, targets, setup.loss, hardware, training, scaler, distributed)

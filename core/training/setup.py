@@ -34,7 +34,8 @@ from core.models.weights_source import WeightsSource, fetch_weights, find_weight
 from core.runs.store import checkpoint_path
 from core.training.distributed import Distributed
 from core.training.evaluate import evaluate
-from core.training.losses import SummedLoss, class_weights
+from core.training.class_weights import class_weights
+from core.training.losses import SummedLoss
 from core.training.plan import CURVE_POINTS, Plan, count_steps, interval
 from core.training.step import measure_speed
 

@@ -1,10 +1,10 @@
 """Architectures: each configured network, drawn from its own modules, with its numbers and what its options mean."""
 
 from core.models.encoder_table import encoder_title
-from core.models.explanations import FAMILY_EXPLANATIONS, PYRAMID_ON_VIT, Explanation, explanation
+from core.models.explanations import PYRAMID_ON_VIT, Explanation, explanation
 from core.report.network import network_alt, network_figure
 from core.report.phrases import cite, derived, joined, note, paragraph, text, with_best_in_columns, words_cell
-from core.report.references import KEY_BY_ARXIV
+from core.papers import KEY_BY_ARXIV
 from core.report.report_data import NumberFormat, ReportData, RunSummary, each_once, listed
 from core.report.structure import Block, Cell, Figure, Number, Section, Table, Text
 
@@ -93,7 +93,7 @@ def _part(summary: RunSummary, name: str) -> Number | None:
 def _network(data: ReportData, summary: RunSummary, number: int) -> list[Block]:
     users = [other.label for other in data.summaries if _network_key(other) == _network_key(summary)]
     blocks: list[Block] = [
-        paragraph(_said(FAMILY_EXPLANATIONS.get(summary.config.model.family))),
+        paragraph(_said(_family_explanation(summary.config.model.family))),
         *_options(summary),
     ]
     if users != [summary.config.model.title]:

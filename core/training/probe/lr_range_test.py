@@ -9,7 +9,7 @@ import numpy as np
 
 from core.config import RunConfig
 from core.data.statistics import count_classes
-from core.training.losses import class_weights
+from core.training.class_weights import class_weights
 from core.training.optimizer import build_optimizer
 from core.training.probe.lr_finder import HIGHEST, LOWEST, STEPS, LrPoint
 from core.training.probe.probe import open_drawn, open_probe

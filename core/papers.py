@@ -1,4 +1,4 @@
-"""The papers that a report can rest on, as BibTeX and as entries of a list; a report prints those that it names, and no other.
+"""The papers that the lab rests on: cited by tables and explanations, and listed by a report that names them.
 
 Bibliographic facts as the papers' own pages in the proceedings or on arXiv give them.
 """
