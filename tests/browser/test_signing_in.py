@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from core.config import read_config
 from core.runs import create_run, update_status
 
-pytest.importorskip("authlib", reason="Authlib is not installed (requirements-dev.txt)")
+pytest.importorskip("authlib", reason="Authlib is not installed (make test)")
 from browser.identity import IdentityProvider
 
 ROOT = Path(__file__).resolve().parents[2]
