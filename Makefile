@@ -1,52 +1,80 @@
-# make run    installs what is missing and opens the lab on http://127.0.0.1:8501
-# make test   the same for the tests, then runs every one of them
-# make benchmarks   the lab against its peers, on an otherwise idle machine: about ten minutes for speed and memory, then half an
-#                   hour for what five minutes teach. ROOT=... names a Cityscapes folder other than ../shared/data/cityscapes
-# make study   the 36 combinations of docs/study.json on street scenes, by halving: about half an hour on two idle cores
+# make run        installs what is missing and opens the lab on http://127.0.0.1:8501
+# make test       the same for the tests, then runs them: style, types, dead code, behaviour
+# make campaign   the tests that take long: every network, long SLURM campaigns, soaks
+# make extras     installs what the optional parts need
+# make lock       writes uv.lock and requirements.txt anew, after a change of the dependencies in pyproject.toml
+# make benchmarks the lab against its peers, on an otherwise idle machine: about ten minutes for speed and memory, then half an
+#                 hour for what five minutes teach. ROOT=... names a Cityscapes folder other than ../shared/data/cityscapes
+# make study      the 36 combinations of docs/study.json on street scenes, by halving: about half an hour on two idle cores
+# make faults     kills, full disks and bad labels by the hundred, for more than an hour; SCALE=0.1 does a tenth
+#
+# TORCH=cpu (cu126, auto, ...: uv's torch backends) takes another build of torch than PyPI's. The choice is kept until another is
+# made, TORCH=pypi among them, and each lays .venv anew.
 
 PYTHON ?= python3
 ROOT ?= ../shared/data/cityscapes
+TORCH ?= $(or $(patsubst .venv/lab-%,%,$(firstword $(wildcard .venv/lab-*))),pypi)
+
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
+LAB := .venv/lab-$(TORCH)
+TESTS := .venv/tests-$(TORCH)
 
-.PHONY: run test benchmarks faults study chromium
+ifeq ($(TORCH),pypi)
+INSTALL := $(UV) sync --frozen --inexact
+else
+# The lock knows PyPI's builds alone: torch is then any release in its range, and all that doesn't come with it is as locked.
+INSTALL := $(UV) export --frozen --quiet --no-hashes --all-groups --prune torch --prune torchvision --output-file .venv/locked.txt \
+	&& $(UV) pip install --python .venv --torch-backend $(TORCH) --constraints .venv/locked.txt --requirements pyproject.toml
+endif
 
-run: .venv/lab
+.PHONY: run test campaign extras lock benchmarks study faults chromium
+
+run: $(LAB)
 	$(BIN)/streamlit run app/main.py
 
-test: .venv/tests chromium
+test: $(TESTS) chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-benchmarks: .venv/tests
+extras: $(LAB)
+	$(INSTALL) --group extras
+
+lock:
+	$(UV) lock
+	$(PYTHON) -c 'import tomllib; print("# Made by make lock, of the dependencies in pyproject.toml: change them there.", \
+	*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > requirements.txt
+
+benchmarks: $(TESTS)
 	$(BIN)/python benchmarks/models.py
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/learning.py --minutes 5 --root $(ROOT)
 
-study: .venv/lab
+study: $(LAB)
 	$(BIN)/python -m core sweep start docs/study.json
 
-# Kills, full disks and bad labels by the hundred, for more than an hour; SCALE=0.1 does a tenth.
-faults: .venv/lab
+faults: $(LAB)
 	$(BIN)/python benchmarks/faults.py --scale $(or $(SCALE),1)
 
-# Installed once; again only when the lists change.
-.venv/lab: requirements.txt
-	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed; name it: make run PYTHON=python3.12')"
-	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+# Installed once; again only when the lock changes, or the choice of torch.
+$(LAB): uv.lock
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed; name it: make run PYTHON=python3.12')"
+	$(if $(filter-out $(LAB),$(wildcard .venv/lab-*)),rm -rf .venv)
+	@[ -x "$(UV)" ] || { $(PYTHON) -m venv --clear .venv && $(BIN)/python -m pip --disable-pip-version-check install --quiet uv; }
+	@[ -x $(BIN)/python ] || $(UV) venv --quiet --seed --python "$$(command -v $(PYTHON))"
 	@echo "Installing the lab's packages into .venv. This takes a few minutes, once."
-	$(PIP) -r requirements.txt
+	$(INSTALL)
 	touch $@
 
-.venv/tests: requirements-dev.txt .venv/lab
-	$(PIP) -r requirements-dev.txt
+$(TESTS): $(LAB)
+	$(INSTALL) --group test
 	touch $@
 
 # Debian's where we may install it, else Playwright's own; without either, the browser tests say that they were skipped.
-chromium: .venv/tests
+chromium: $(TESTS)
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	     && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \

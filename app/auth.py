@@ -19,7 +19,7 @@ from streamlit.web.server.starlette.starlette_websocket import _get_signed_cooki
 from app.widgets import failed_state
 from core.auth import SYSTEM_USER, User, build_user
 from core.errors import LabError
-from core.extras import check_extra
+from core.extras import check_packages
 
 COOKIE = "_streamlit_user"
 WANTED = "lab-wanted"
@@ -93,7 +93,7 @@ def sign_in_page() -> None:
             "Sign in to the lab. Everyone who signs in sees every run; your own are yours to stop, rename and delete."
         )
         try:
-            check_extra("sign-in")
+            check_packages("Signing in", ("authlib", "httpx"))
             if not _auth():
                 raise LabError(
                     "Nobody can sign in at the moment: secrets.toml is gone, can't be read, or has no section [auth] any more. "

@@ -1,40 +1,44 @@
 """Packages that the lab can do without: what each is for, whether it is here, and what to say where it isn't."""
 
+import re
 import sys
+import tomllib
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from core.errors import LabError
-
-EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "onnx": ("ONNX files", ("onnx", "onnxscript", "onnxruntime")),
-    "tensorboard": ("TensorBoard event files", ("tensorboard",)),
-    "mlflow": ("MLflow", ("mlflow",)),
-    "wandb": ("Weights & Biases", ("wandb",)),
-    "sign-in": ("Signing in", ("authlib", "httpx")),
-}
-"""What each extra is called, and the modules that it takes. `requirements-extras.txt` names the packages that bring them."""
+from core.paths import PROJECT
 
 PACKAGES = {"mlflow": "mlflow-skinny"}
 """Packages that are called otherwise than their modules."""
 
 
-INSTALL = f"In the lab's folder, type: {Path(sys.executable).as_posix()} -m pip install -r requirements-extras.txt."
-"""How to get every extra into the Python that runs the lab."""
+def install_hint(*packages: str) -> str:
+    """Say how to install packages, in the ranges that pyproject.toml gives, into the Python that runs the lab."""
+    groups = tomllib.loads((PROJECT / "pyproject.toml").read_text())["dependency-groups"].values()
+    ranges = {re.match(r"[\w-]+", each)[0]: each for group in groups for each in group if isinstance(each, str)}
+    # An environment that uv made has no pip of its own.
+    installer = f"{Path(sys.executable).as_posix()} -m pip" if _is_here("pip") else "uv pip"
+    asked = " ".join(f'"{ranges[name]}"' for name in packages)
+    return f"In the lab's folder, type: {installer} install {asked}."
 
 
-def check_extra(name: str) -> None:
-    """Looks whether an extra is here; nothing is imported.
+def check_packages(title: str, modules: Sequence[str]) -> None:
+    """Check that modules can be imported, without importing them.
+
+    Args:
+        title: what needs them, "MLflow" or "ONNX files".
+        modules: top-level modules.
 
     Raises:
-        LabError: it isn't; the sentence says what to install.
+        LabError: one is missing; the sentence says what to install.
     """
-    title, modules = EXTRAS[name]
     missing = [PACKAGES.get(module, module) for module in modules if not _is_here(module)]
     if missing:
         raise LabError(
             f"{title} need{'' if title.endswith('files') else 's'} {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} "
-            f"not installed. {INSTALL} Then start the lab again."
+            f"not installed. {install_hint(*missing)} Then start the lab again."
         )
 
 

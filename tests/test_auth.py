@@ -22,7 +22,7 @@ from core.data.cache import remove_caches
 from core.data.collections import delete_collection, save_collection
 from core.data.download import target_folder
 from core.errors import LabError
-from core.extras import check_extra
+from core.extras import check_packages
 from core.hub.jobs import start_push
 from core.jobs.engine import run_job, start_job, stop_job
 from core.runner import local
@@ -266,9 +266,9 @@ def test_the_labs_login_to_the_hub_is_an_admins_to_use(run_of, asking, monkeypat
 
 
 def test_signing_in_names_the_package_it_misses(monkeypatch):
-    check_extra("sign-in")
+    check_packages("Signing in", ("authlib", "httpx"))
     monkeypatch.setattr(extras, "find_spec", lambda module: None if module == "httpx" else object())
     with pytest.raises(
         LabError, match="Signing in needs httpx, which is not installed. In the lab.s folder, type: .* -m pip install"
     ):
-        check_extra("sign-in")
+        check_packages("Signing in", ("authlib", "httpx"))

@@ -3,10 +3,12 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 HOUSE = (ROOT / "docs/house.md").read_text()
 
 
@@ -47,12 +49,28 @@ def test_the_pictures_are_there() -> None:
 
 
 def test_every_dependency_is_named_with_its_purpose_and_bounded() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-extras.txt"):
-        for line in (ROOT / name).read_text().splitlines():
-            if line and not line.startswith(("#", "-r")):
-                package = re.match(r"[a-z0-9-]+", line)[0]
-                assert re.search(rf"^\|.*\b{re.escape(package)}\b.*\|.+\|$", README, re.M), package
-                assert re.fullmatch(r"[a-z0-9-]+>=[\d.]+,<[\d.]+", line), line
+    for line in [*PYPROJECT["project"]["dependencies"], *in_groups()]:
+        package = re.fullmatch(r"([a-z0-9-]+)>=[\d.]+,<[\d.]+", line)
+        assert package, line
+        assert re.search(rf"^\|.*\b{re.escape(package[1])}\b.*\|.+\|$", README, re.M), package[1]
+
+
+def in_groups() -> set[str]:
+    """The dependencies of all groups, of the form `name>=1,<2`."""
+    return {each for group in PYPROJECT["dependency-groups"].values() for each in group if isinstance(each, str)}
+
+
+def test_what_is_installed_is_what_pyproject_asks_for() -> None:
+    asked = PYPROJECT["project"]["dependencies"]
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == asked, "make lock writes it anew"
+    lock = tomllib.loads((ROOT / "uv.lock").read_text())
+    lab = next(package["metadata"] for package in lock["package"] if package["name"] == PYPROJECT["project"]["name"])
+    groups = (each for group in lab["requires-dev"].values() for each in group)
+    assert {each["name"] + each["specifier"] for each in lab["requires-dist"]} == set(asked), "make lock"
+    assert {each["name"] + each["specifier"] for each in groups} == in_groups(), "make lock"
+    hosts = set(re.findall(r"https?://[^/]+", (ROOT / "uv.lock").read_text()))
+    assert hosts == {"https://pypi.org", "https://files.pythonhosted.org"}, "made where PyPI has another address"
 
 
 def test_nothing_foreign_is_in_the_project() -> None:

@@ -93,7 +93,7 @@ def event_points(run):
 
 
 def test_event_files_hold_every_point_once_also_of_a_run_that_was_gone_on_with(run):
-    pytest.importorskip("tensorboard", reason="tensorboard is an extra (requirements-extras.txt)")
+    pytest.importorskip("tensorboard", reason="tensorboard is an extra (make extras)")
     for steps, resumed_at in ((range(0), None), (range(16, 31), 15)):
         if resumed_at:
             append(run, steps, resumed_at)
@@ -201,7 +201,7 @@ def stand_in(manner="good", port=0):
 
 
 def mlflow_client():
-    pytest.importorskip("mlflow", reason="mlflow-skinny is an extra (requirements-extras.txt)")
+    pytest.importorskip("mlflow", reason="mlflow-skinny is an extra (make extras)")
 
 
 def test_mlflow_is_told_every_number_once_in_batches_over_breaks_and_failures(run):
@@ -281,7 +281,7 @@ def test_a_tracker_that_is_asked_to_end_says_what_it_could_not_tell(run, wait_un
 
 
 def test_wandb_writes_every_point_in_its_offline_mode(run):
-    pytest.importorskip("wandb", reason="wandb is an extra (requirements-extras.txt)")
+    pytest.importorskip("wandb", reason="wandb is an extra (make extras)")
     code, said = tell(run, "wandb", WANDB_MODE="offline", WANDB_API_KEY="", HOME=str(run))
     assert (code, said) == (0, "Weights & Biases: told of all 22 rows.\n")
     (file,) = run.glob("wandb/offline-run-*/*.wandb")

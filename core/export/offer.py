@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from core.errors import LabError, writing
-from core.extras import check_extra
+from core.extras import check_packages
 from core.jobs.engine import Job, latest_job, start_job
 from core.runs.store import Run
 
@@ -82,7 +82,7 @@ def read_report(run: Path, format: Format, job: Job | None) -> Report | None:
 def check_exportable(run: Run, format: Format) -> None:
     """Raises LabError where a run can't be exported: it has no checkpoint yet, or packages are missing."""
     if format == "onnx":
-        check_extra("onnx")
+        check_packages("ONNX files", ("onnx", "onnxscript", "onnxruntime"))
     if run.config is None:
         raise LabError(f"Run {run.id} can't be exported. {run.problem}")
     if not run.has_checkpoint("best"):

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from core.config import read_config
 from core.errors import LabError
-from core.extras import INSTALL
+from core.extras import install_hint
 from core.hub.published import Published
 from core.labels import CITYSCAPES_19
 from core.models.base import SegmentationModel
@@ -136,7 +136,7 @@ def refuse_without_transformers(kind: str, repo: str) -> None:
     """Raises LabError where the optional extra is missing, before anything large is fetched."""
     if find_spec("transformers") is None:
         raise LabError(
-            f"{repo} is a {TRANSFORMERS_TITLES.get(kind, 'network')} of the package transformers, which isn't installed. {INSTALL}"
+            f"{repo} is a {TRANSFORMERS_TITLES.get(kind, 'network')} of the package transformers, which isn't installed. {install_hint('transformers', 'scipy')}"
         )
 
 

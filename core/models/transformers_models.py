@@ -13,7 +13,7 @@ from torch import nn
 
 from core.config import ModelConfig
 from core.errors import LabError
-from core.extras import INSTALL
+from core.extras import install_hint
 from core.labels import CITYSCAPES_19
 from core.models.base import SegmentationModel
 from core.models.families import TRANSFORMERS_TITLES
@@ -71,7 +71,7 @@ def build_network(values: dict[str, Any]) -> nn.Module:
         return network_class(config_class(**values))
     except ImportError:
         raise LabError(
-            f"{TRANSFORMERS_TITLES[values['model_type']]} needs a package that isn't installed. {INSTALL}"
+            f"{TRANSFORMERS_TITLES[values['model_type']]} needs a package that isn't installed. {install_hint('transformers', 'scipy')}"
         ) from None
 
 
@@ -85,7 +85,7 @@ def reference_classes(kind: str) -> tuple[type, type]:
         import transformers
     except ImportError:
         raise LabError(
-            f"{TRANSFORMERS_TITLES[kind]} needs the package transformers, which isn't installed. {INSTALL}"
+            f"{TRANSFORMERS_TITLES[kind]} needs the package transformers, which isn't installed. {install_hint('transformers', 'scipy')}"
         ) from None
     if kind == "segformer":
         return transformers.SegformerConfig, transformers.SegformerForSemanticSegmentation

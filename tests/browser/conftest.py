@@ -45,7 +45,7 @@ def browser() -> Iterator[Browser]:
     Not one per session: Playwright's sync API keeps an event loop running in this thread while it is open, and
     whatever test runs after ours and calls `asyncio.run` would fail.
     """
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make test)")
     with sync_api.sync_playwright() as playwright:
         system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
         if system is None and not Path(playwright.chromium.executable_path).exists():

@@ -16,7 +16,7 @@ from core.config import read_config
 from core.runs.status import update_status
 from core.runs.store import create_run
 
-pytest.importorskip("authlib", reason="Authlib is not installed (requirements-dev.txt)")
+pytest.importorskip("authlib", reason="Authlib is not installed (make test)")
 from browser.identity import IdentityProvider
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,6 +1,7 @@
 """Architectures: each configured network, drawn from its own modules, with its numbers and what its options mean."""
 
 from core.models.encoder_table import encoder_title
+from core.models.families import FAMILIES
 from core.models.explanations import PYRAMID_ON_VIT, Explanation, explanation
 from core.report.network import network_alt, network_figure
 from core.report.phrases import cite, derived, joined, note, paragraph, text, with_best_in_columns, words_cell
@@ -153,3 +154,7 @@ def _said(found: Explanation | None) -> Text:
         return ()
     key = KEY_BY_ARXIV.get(found.paper.arxiv) if found.paper else None
     return text(found.text.rstrip("."), cite(key) if key else (), ".")
+
+
+def _family_explanation(family: str) -> Explanation | None:
+    return FAMILIES[family].explanation if family in FAMILIES else None
