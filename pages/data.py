@@ -233,7 +233,7 @@ def what_the_network_sees(here: Found, frame: Frame) -> None:
         pictures, fields = st.columns([5, 2], gap="medium")
         with fields:
             values = augmentation_form("crops")
-            size = fields_form(DatasetConfig, ["height", "width"], frame_size(), key="size")
+            size = fields_form("dataset", ["height", "width"], frame_size(), "size")
             if size != frame_size():
                 st.session_state["frame-size"] = size
                 st.rerun()

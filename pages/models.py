@@ -30,7 +30,7 @@ def choose_options(family: str) -> dict[str, Any]:
     explain("encoder", encoder, family)
     values: dict[str, Any] = {"family": family, "encoder": encoder}
     for name in options_of(family, encoder):
-        values |= fields_form(ModelConfig, [name], {}, key=f"models-{family}")
+        values |= fields_form("model", [name], {}, f"models-{family}", {"model": values})
         explain(name, values[name], family)
     return values
 

@@ -28,7 +28,6 @@ from app.widgets import (
 )
 from core import runner
 from core.auth import is_read_only, may_change
-from core.config import TrainingConfig
 from core.errors import LabError
 from core.models.families import TRANSFORMERS
 from core.paths import runs_folder
@@ -161,7 +160,7 @@ def look_at(run_id: str) -> None:
 def again(run: Run) -> None:
     """Asks what shall be different, and launches a run like this one."""
     st.caption(plain(run_label(run)))
-    values = fields_form(TrainingConfig, OFTEN_CHANGED, run.config.training.model_dump(), key=f"again-{run.id}")
+    values = fields_form("training", OFTEN_CHANGED, run.config.training.model_dump(), f"again-{run.id}")
     st.caption(
         "With 0 minutes, epochs count. Everything else stays as it was; to change other settings, start a new run on the page Train."
     )

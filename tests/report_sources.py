@@ -85,7 +85,7 @@ class Files:
                 return len(self.read(names[0]))
             case "reached":
                 result = self.read(names[0])
-                return result["scores"]["miou"] / result["facts"]["ceiling"]
+                return result["scores"]["miou"] / result["metadata"]["upper_bound"]
             case "confusion":
                 row, column = map(int, pointer.split("/"))
                 counts = np.array(self.read(names[0])["scores"]["confusion"])

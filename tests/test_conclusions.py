@@ -61,7 +61,7 @@ def summary(label, found, config=None, plan=None, files=None, robustness=None, s
     one = RunSummary(run, label, "#000000", files)
     if found is not None:
         result = EvaluationResult(metadata(label, **changes), found)
-        files[FILE] = {"facts": asdict(result.metadata), "scores": found.to_json()}
+        files[FILE] = {"metadata": asdict(result.metadata), "scores": found.to_json()}
         one = replace(one, result=result, result_file=FILE)
     if robustness:
         files["scores/robustness-a.json"] = json.loads(json.dumps(asdict(robustness)))

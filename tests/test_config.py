@@ -12,7 +12,9 @@ from core.config import (
     RunConfig,
     TrainingConfig,
     differences,
+    fields_of,
     read_config,
+    setting_of,
     with_preset,
 )
 from core.errors import LabError
@@ -74,7 +76,7 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
         values[part] = values.get(part, {}) | {name: value}
         if name.startswith("scale"):
             values[part] = {"scale_min": 0.25, "scale_max": 4} | {name: value}
-        if name == "processes":
+        if name == "num_processes":
             values[part] = {"batch_size": 64} | {name: value}
         assert getattr(getattr(read_config(values), part), name) == value
 
@@ -84,7 +86,10 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
     [
         ({"trainnig": {}}, ["'trainnig'", "dataset, model, training"]),
         ({"training": {"lr": 0.1}}, ["'training.lr'", "learning_rate"]),
-        ({"model": {"family": "gan"}}, ["model.family", "'gan'", "'fcn', 'unet', 'vit' or 'reference'"]),
+        (
+            {"model": {"family": "gan"}},
+            ["model.family", "'gan'", ", ".join(f"'{name}'" for name in FAMILIES) + f" or '{TRANSFORMERS}'"],
+        ),
         ({"dataset": {"name": "kitti"}}, ["dataset.name", "'kitti'", "'streets', 'cityscapes' or 'folder'"]),
         (
             {"dataset": {"annotations": "rough"}},
@@ -182,11 +187,11 @@ def test_a_config_cannot_be_changed():
         config.model = ModelConfig(family="vit")
 
 
-def test_every_field_has_help_and_numbers_of_a_kind_have_a_unit():
-    for part in RunConfig.model_fields.values():
-        for name, field in part.annotation.model_fields.items():
+def test_every_field_has_help_and_a_label():
+    for part in RunConfig.model_fields:
+        for name, field in fields_of(part).items():
             assert field.description and field.description.endswith("."), name
-            assert "unit" in field.json_schema_extra, name
+            assert setting_of(part, name).title, name
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -23,8 +23,15 @@ from core.training.loop import train
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="torchrun's gloo is tried on POSIX alone")
 
 
-def start_together(run, processes=2):
-    command = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "core.training"]
+def start_together(run, num_processes=2):
+    command = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={num_processes}",
+        "-m",
+        "core.training",
+    ]
     return subprocess.Popen(
         [sys.executable, *command, str(run), "--supervised"],
         cwd=PROJECT,
@@ -45,7 +52,7 @@ def test_two_processes_take_the_same_20_steps_as_one(places, tiny_config):
     alone = create_run(tiny_config(model=model, **fields), places.runs)
     config = tiny_config(model=model, **fields)
     assert train(alone, config, lambda **_: None, lambda: False) == "finished"
-    together = create_run(tiny_config(model=model, processes=2, **fields), places.runs)
+    together = create_run(tiny_config(model=model, num_processes=2, **fields), places.runs)
     process = start_together(together)
     assert process.wait(180) == 0, (together / "train.log").read_text()
     assert read_run(together).state == "finished"
@@ -69,7 +76,7 @@ from core.training.evaluate import evaluate
 from core.training.losses import SummedLoss
 from core.training.distributed import init_distributed
 config = read_config(json.loads(sys.argv[1]))
-team = init_distributed(config.training.processes, "cpu")
+team = init_distributed(config.training.num_processes, "cpu")
 hardware = choose_hardware(config.training)
 dataset = open_dataset(config.dataset)
 torch.manual_seed(0)
@@ -88,12 +95,14 @@ def test_two_processes_score_as_one_to_the_last_digit(places, tiny_config, tmp_p
     script = tmp_path / "score.py"
     script.write_text(SCORE)
     results = []
-    for processes in (1, 2):
-        config = tiny_config(processes=processes, batch_size=2)
+    for num_processes in (1, 2):
+        config = tiny_config(num_processes=num_processes, batch_size=2)
         start = (
-            [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+            []
+            if num_processes == 1
+            else ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
         )
-        out = tmp_path / f"score-{processes}"
+        out = tmp_path / f"score-{num_processes}"
         command = [sys.executable, *start, str(script), config.model_dump_json(), str(out)]
         subprocess.run(command, check=True, cwd=PROJECT, env=os.environ | {"PYTHONPATH": str(PROJECT)}, timeout=120)
         results.append(out.read_text())
@@ -114,7 +123,7 @@ def test_more_processes_than_were_started_are_refused(monkeypatch):
 
 def test_a_team_whose_leader_hangs_ends_by_itself(places, tiny_config, figure):
     config = tiny_config(
-        epochs=5000, batch_size=4, processes=2, checkpoint_seconds=1000
+        epochs=5000, batch_size=4, num_processes=2, checkpoint_seconds=1000
     )  # while it writes one, patience is longer
     run = create_run(config, places.runs)
     update_status(run, state="queued")
@@ -141,7 +150,7 @@ def test_a_team_whose_leader_hangs_ends_by_itself(places, tiny_config, figure):
 
 
 def test_the_lab_starts_a_team_and_its_device_is_taken(places, tiny_config):
-    run = runner.launch(tiny_config(epochs=2, batch_size=4, processes=2), places.runs)
+    run = runner.launch(tiny_config(epochs=2, batch_size=4, num_processes=2), places.runs)
     deadline = time.monotonic() + 120
     while read_run(run).is_active:
         assert time.monotonic() < deadline, (run / "train.log").read_text()

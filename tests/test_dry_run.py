@@ -38,11 +38,12 @@ COST = Cost(
 
 
 LITTLE_MEMORY = """
-from core.training.probe import dry_run as rehearsal
 from core.training import usage
 
 usage.free_memory = lambda: {free}
-raise SystemExit(rehearsal.main())
+from core.training.probe.measure_cost import main
+
+raise SystemExit(main())
 """
 
 
@@ -63,7 +64,7 @@ def test_a_rehearsal_gives_plausible_figures_and_with_less_memory_a_proposal_tha
 
     free = int((cost.memory_fixed_bytes + 0.75 * (cost.memory_bytes - cost.memory_fixed_bytes)) / MEMORY_SHARE)
     (problem,) = judge(replace(cost, memory_free_bytes=free), config)
-    assert problem.suggested_change == {"training": {"batch_size": 4}}
+    assert problem.suggested_change == {"training": {"batch_size": 4, "accumulate_grad_batches": 2}}
     name = module("little_memory", LITTLE_MEMORY.format(free=free))
     monkeypatch.setattr(rehearsal, "run_probe", lambda _module, asked, timeout: run_probe(name, asked, timeout))
     again = dry_run(changed(config, problem.suggested_change), timeout=120)
@@ -87,10 +88,10 @@ def test_what_a_checkpoint_takes_is_told_to_the_tenth(places, tiny_config, tmp_p
     ("free", "suggested_change"),
     [
         (11e9, {}),
-        (10e9, {"batch_size": 4}),
-        (5e9, {"accumulate_grad_batches": 4, "batch_size": 8}),
-        (3.6e9, {"batch_size": 2}),
-        (2.1e9, {"batch_size": 1, "crop_height": 96, "crop_width": 192}),
+        (10e9, {"batch_size": 4, "accumulate_grad_batches": 2}),
+        (3.6e9, {"batch_size": 2, "accumulate_grad_batches": 4}),
+        (2.5e9, {"batch_size": 1, "accumulate_grad_batches": 8}),
+        (1.8e9, {"batch_size": 2, "accumulate_grad_batches": 4, "crop_height": 96, "crop_width": 192}),
         (1.1e9, None),
     ],
 )
@@ -112,15 +113,18 @@ def test_the_proposal_is_the_mildest_that_fits(tiny_config, free, suggested_chan
     assert f"{next(iter(first['training'].values()))}" in problems[0].sentence
 
 
-def test_halving_the_batch_comes_before_everything_else(tiny_config):
+def test_the_same_step_in_smaller_batches_comes_before_everything_else(tiny_config):
     config = tiny_config(batch_size=8, crop_height=192, crop_width=384)
     changes = list(smaller(config))
-    assert changes[:2] == [{"training": {"batch_size": 4}}, {"training": {"accumulate_grad_batches": 2}}]
-    assert {"training": {"crop_height": 96, "crop_width": 192}} in changes
-    # Of one frame there is no half, and a crop has a least size.
-    assert list(smaller(tiny_config(batch_size=2, crop_height=32, crop_width=32))) == [
-        {"training": {"accumulate_grad_batches": 2}}
+    assert changes[:2] == [
+        {"training": {"batch_size": 4, "accumulate_grad_batches": 2}},
+        {"training": {"batch_size": 2, "accumulate_grad_batches": 4}},
     ]
+    for change in changes[:3]:
+        assert changed(config, change).training.samples_per_step == 8
+    assert {"training": {"crop_height": 96, "crop_width": 192}} in changes
+    # A batch of one small crop is refused, and a crop has a least size.
+    assert list(smaller(tiny_config(batch_size=2, crop_height=32, crop_width=32))) == []
 
 
 def test_a_full_disk_and_a_pass_of_a_day_are_said(tiny_config):
@@ -152,13 +156,13 @@ def test_streets_that_are_not_drawn_are_not_drawn_for_a_rehearsal(places, tiny_c
 
 SELF_KILLER = """
 import os, signal
-from core.training.probe.probe_process import answer
+from core.training.probe.probe_process import serve_probe
 
 def work(config):
     yield {"half": "an answer"}
     os.kill(os.getpid(), signal.SIGKILL)
 
-raise SystemExit(answer(work))
+raise SystemExit(serve_probe(work))
 """
 OTHER_ENDS = {
     "hungry": ("raise MemoryError", OutOfMemoryError, "ran out of memory"),

@@ -620,7 +620,7 @@ def test_paths_and_machines_of_strangers_are_not_taken_over(hub, lab, files, pla
     assert found.config.dataset.root == str(places.data / "cityscapes")
     assert (found.config.dataset.classes, found.config.model.weights) == ("auto", "auto")
     training = found.config.training
-    assert (training.device, training.processes, training.workers) == ("auto", 1, -1)
+    assert (training.device, training.num_processes, training.workers) == ("auto", 1, -1)
     assert evaluations(found.path) == []
 
 

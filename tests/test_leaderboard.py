@@ -111,7 +111,7 @@ def test_a_card_of_other_frames_than_todays_is_stale_and_one_whose_data_are_away
 def test_a_card_of_before_is_read_and_is_stale(runs, masks):
     path = evaluate_run(runs[0], EvaluationSettings(boundary=False))
     said = json.loads(path.read_text())
-    del said["facts"]["fingerprint"], said["facts"]["space"]
+    del said["metadata"]["fingerprint"], said["metadata"]["space"]
     path.write_text(json.dumps(said))
     assert read_result(path) is not None and is_stale_now(runs[0])
 
@@ -153,7 +153,7 @@ def test_latencies_are_comparable_on_equal_hardware_only(runs):
     paths = [evaluate_run(run, EvaluationSettings(boundary=False)) for run in runs[:2]]
     assert leaderboard(runs[:2])[0].is_timed_alike
     said = json.loads(paths[1].read_text())
-    said["facts"]["hardware"] = "On another machine."
+    said["metadata"]["hardware"] = "On another machine."
     paths[1].write_text(json.dumps(said))
     assert not leaderboard(runs[:2])[0].is_timed_alike
 

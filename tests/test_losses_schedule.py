@@ -11,6 +11,7 @@ from core.training.class_weights import class_weights
 from core.training.losses import SummedLoss
 from core.training.progress import has_stalled
 from core.training.schedule import END, RISE, START, lr_scale
+from core.training.tables import LOSSES
 
 
 def summed_loss(logits, target, weights, **training):
@@ -74,22 +75,19 @@ def test_no_class_weighs_more_than_ten():
 
 
 def test_the_learning_rate_climbs_once_and_falls_once():
-    rates = shares(1000, schedule="one-cycle")
-    top = rates.index(max(rates))
+    found = rates(1000, schedule="one-cycle")
+    top = found.index(max(found))
     assert top + 1 == pytest.approx(RISE * 1000, abs=1)
-    assert rates[:top] == sorted(rates[:top])
-    assert rates[top:] == sorted(rates[top:], reverse=True)
-    assert rates[0] == pytest.approx(START, rel=0.01)
-    assert rates[-1] == pytest.approx(END, rel=0.01)
-    assert max(rates) == pytest.approx(1, abs=1e-4)
+    assert found[:top] == sorted(found[:top])
+    assert found[top:] == sorted(found[top:], reverse=True)
+    assert found[0] == pytest.approx(START, rel=0.01)
+    assert found[-1] == pytest.approx(END, rel=0.01)
+    assert max(found) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("steps_total", [1, 2, 3, 7])
 def test_a_short_run_has_a_rate_at_every_step(steps_total):
-    assert all(0 < share <= 1 for share in shares(steps_total, schedule="one-cycle"))
-
-
-LOSSES = ["cross-entropy", "focal", "ohem", "dice", "jaccard", "lovasz"]
+    assert all(0 < share <= 1 for share in rates(steps_total, schedule="one-cycle"))
 
 
 def clear(target, classes=5, sure=20.0):

@@ -38,7 +38,7 @@ def on_cluster():
         return read_config(
             {
                 "model": {"family": "unet", "encoder": "plain", "weights": "none"},
-                "training": {"processes": nodes},
+                "training": {"num_processes": nodes},
                 "runner": {"engine": "slurm", "gpus": 1} | wanted,
             }
         )
@@ -47,7 +47,8 @@ def on_cluster():
 
 
 @pytest.mark.parametrize(
-    "training", [{"processes": 5, "batch_size": 8}, {"workers": 64}, {"threads": 3, "processes": 2}, {"threads": 256}]
+    "training",
+    [{"num_processes": 5, "batch_size": 8}, {"workers": 64}, {"threads": 3, "num_processes": 2}, {"threads": 256}],
 )
 def test_a_run_takes_no_more_than_the_cores_there_are(places, asking, tiny_config, monkeypatch, training):
     monkeypatch.setattr(limits, "available_cores", lambda: 4)
@@ -67,7 +68,7 @@ def test_a_run_takes_no_more_than_the_cores_there_are(places, asking, tiny_confi
     update_status(path, state="stopped")
     with pytest.raises(LabError, match="this machine has 4 cores"):
         runner.resume(path)
-    check_may_ask(tiny_config(processes=2, threads=2, workers=2))
+    check_may_ask(tiny_config(num_processes=2, threads=2, workers=2))
     asking(SYSTEM_USER)
     runner.launch(greedy, places.runs)
 

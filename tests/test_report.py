@@ -14,21 +14,20 @@ import numpy as np
 import pytest
 from report_sources import Files, numbers_in_page, printed_value
 
-from core.config import RunConfig, read_config
+from core.config import all_fields, read_config, setting_of, used_settings
 from core.errors import LabError
 from core.evaluation import staleness
 from core.evaluation.evaluate_run import evaluate_robustness
 from core.evaluation.results import EvaluationSettings
+from core.papers import REFERENCES
 from core.report.gathering import gather
 from core.report.html import html_page
 from core.report.latex import PREAMBLE, latex_files, tex, tex_code
 from core.report.progress import ProgressTracker
-from core.papers import REFERENCES
 from core.report.saved_reports import delete_report, find_report, list_reports
 from core.report.sections.reproduction import train_command
 from core.report.settings import SECTIONS, ReportSettings, checked_settings
 from core.report.structure import Paragraph, Report, Section, Table
-from core.report.used import NO_METHOD, PARTS, used_settings
 from core.report.writing import write_report
 from core.runs.notes import Notes, write_notes
 from core.runs.status import update_status
@@ -96,7 +95,7 @@ def test_every_number_of_the_page_is_what_its_file_says(written):
             source,
         )
         if re.search(
-            r":/facts/(frames|step|pixels_per_cell|size)|/(steps_total|train_frames|val_frames|seed|step|objects)$",
+            r":/metadata/(frames|step|pixels_per_cell|size)|/(steps_total|train_frames|val_frames|seed|step|objects)$",
             source,
         ):
             assert scale == 1 and "." not in text, (source, text)  # a count is no share
@@ -499,7 +498,7 @@ def test_reports_are_kept_found_and_deleted(written, places, monkeypatch):
 
 
 def test_every_setting_is_used_by_some_run_or_said_elsewhere():
-    everything = {f"{part}.{name}" for part in PARTS for name in RunConfig.model_fields[part].annotation.model_fields}
+    reported = {f"{part}.{name}" for part, name in all_fields() if setting_of(part, name).in_report}
     configs = [
         {"model": {"family": "fcn", "encoder": "vgg16", "freeze": True}},
         {"model": {"family": "unet", "encoder": "plain", "dropout": 0.1}},
@@ -507,12 +506,12 @@ def test_every_setting_is_used_by_some_run_or_said_elsewhere():
         {"model": {"family": "vit", "drop_path": 0.1}, "training": {"layer_decay": 0.7, "encoder_lr_scale": 0.1}},
         {"dataset": {"annotations": "fine+coarse", "max_train_samples": 5, "train_sample_seed": 1, "max_val_samples": 2, "cache": "jpeg"}},
         {"dataset": {"name": "folder", "root": "/x"}},
-        {"training": {"minutes": 0, "accumulate_grad_batches": 2, "stop_early": "miou", "processes": 2, "rotation": 5, "blur": 0.1}},
+        {"training": {"minutes": 0, "accumulate_grad_batches": 2, "stop_early": "miou", "num_processes": 2, "rotation": 5, "blur": 0.1}},
         {"training": {"rare_crops": 0.5, "optimizer": "sgd", "schedule": "step", "ema": 0.9, "label_smoothing": 0.1}},
         {"training": {"schedule": "polynomial", "warmup_fraction": 0.1, "second_loss": "dice"}},
     ]  # fmt: skip
     used = {f"{part}.{name}" for values in configs for part, name in used_settings(read_config(values))}
-    assert used | NO_METHOD == everything and not used & NO_METHOD
+    assert used == reported
     plain = {f"{part}.{name}" for part, name in used_settings(read_config({}))}
     assert not {"training.momentum", "training.gamma", "model.head", "dataset.coarse_weight", "training.epochs"} & plain
     dice = {name for _, name in used_settings(read_config({"training": {"loss": "dice"}}))}

@@ -197,7 +197,7 @@ def test_a_run_whose_time_is_up_goes_on_in_another_turn_and_can_be_paused(slurm_
 
 
 def test_two_nodes_train_together_and_leave_together(slurm_here, folder, on_cluster, wait_until):
-    run = runner.launch(on_cluster("both", nodes=2, epochs=300, batch_size=4, processes=2), folder)
+    run = runner.launch(on_cluster("both", nodes=2, epochs=300, batch_size=4, num_processes=2), folder)
     wait_until(lambda: len(steps(run)) > 3, LONG)
     assert read_run(run).plan["hardware"].startswith("2 processes, each on the CPU")
     slurm_here.ask("scontrol", "requeue", read_status(run).job)

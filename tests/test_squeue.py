@@ -111,9 +111,9 @@ def test_names_on_a_cluster_hold_nothing_that_a_shell_would_read(tiny_config, na
 
 
 def test_processes_nodes_and_gpus_go_together(tiny_config):
-    values = tiny_config(processes=4, batch_size=4).model_dump()
+    values = tiny_config(num_processes=4, batch_size=4).model_dump()
     for asked, words in (
-        ({"nodes": 2, "gpus": 1}, "2 x 1 GPUs.*Set training.processes to 2"),
+        ({"nodes": 2, "gpus": 1}, "2 x 1 GPUs.*Set training.num_processes to 2"),
         ({"nodes": 3, "gpus": 0}, "3 nodes can't share out evenly"),
     ):
         with pytest.raises(LabError, match=words):
@@ -126,7 +126,7 @@ def test_processes_nodes_and_gpus_go_together(tiny_config):
 def test_the_command_of_a_node(places, tiny_config):
     alone = read_run(create_run(tiny_config(), places.runs))
     assert trainer_command(alone, Node())[1:] == ["-u", "-m", "core.training", str(alone.path), "--supervised"]
-    distributed = read_run(create_run(tiny_config(processes=4, batch_size=4), places.runs))
+    distributed = read_run(create_run(tiny_config(num_processes=4, batch_size=4), places.runs))
     command = trainer_command(distributed, Node(1, 2, "10.0.0.7", 20_011))
     assert {"--nnodes=2", "--node-rank=1", "--nproc-per-node=2", "--master-addr=10.0.0.7"} <= set(command)
     assert "--standalone" in trainer_command(distributed, Node()) and "--standalone" in trainer_command(distributed)

@@ -372,7 +372,7 @@ def test_a_bad_server_changes_no_weight_and_costs_nothing(
 @pytest.mark.parametrize(
     ("name", "module", "words"),
     [
-        ("tensorboard", "tensorboard", "TensorBoard event files need tensorboard, which is not installed"),
+        ("tensorboard", "tensorboard", "TensorBoard needs tensorboard, which is not installed"),
         ("mlflow", "mlflow", "MLflow needs mlflow-skinny, which is not installed. In the lab's folder, type: "),
         ("wandb", "wandb", "Weights & Biases needs wandb, which is not installed."),
     ],

@@ -211,7 +211,8 @@ def test_it_is_trained_by_nobody_and_stands_in_no_form(places):
     assert "transformers" not in FAMILIES
     with pytest.raises(LabError, match="looked at, not trained"):
         runner.launch(
-            read_config({"model": {"family": "transformers", "encoder": "segformer", "architecture": "{}"}}), places.runs
+            read_config({"model": {"family": "transformers", "encoder": "segformer", "architecture": "{}"}}),
+            places.runs,
         )
     assert nothing_came(places)
     with pytest.raises(LabError, match="doesn't make sense"):

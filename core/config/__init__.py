@@ -6,7 +6,7 @@ Nothing here imports torch.
 
 from core.config.dataset import Annotations, CacheKind, CoarseSplit, DatasetConfig, DatasetName
 from core.config.model import ModelConfig
-from core.config.reading import OLD_NAMES, read_config, with_preset, with_todays_names
+from core.config.reading import OLD_NAMES, read_config, todays_name, with_preset, with_todays_names
 from core.config.run import (
     PRESET_HELP,
     PRESETS,
@@ -55,6 +55,7 @@ __all__ = [
     "has_a_say",
     "read_config",
     "setting_of",
+    "todays_name",
     "used_settings",
     "with_preset",
     "with_todays_names",

@@ -143,9 +143,9 @@ class ModelConfig(Part):
     @model_validator(mode="after")
     def _has_only_its_own_options(self) -> "ModelConfig":
         shared = ("family", "encoder", "weights", *self.options)
-        for name, field in ModelConfig.model_fields.items():
+        for name, detail in ModelConfig.model_fields.items():
             value = getattr(self, name)
-            if name not in shared and value != field.default:
+            if name not in shared and value != detail.default:
                 raise ValueError(
                     f"model.{name} is {value!r}, but {self.title} has no such option. Leave it out; this network's own are "
                     f"{', '.join(self.options) or 'none'}."

@@ -21,7 +21,7 @@ OLD_NAMES: dict[str, str] = {
     "training.added_loss": "second_loss",
     "training.added_loss_weight": "second_loss_weight",
     "training.clip_norm": "grad_clip_norm",
-    "training.processes": "num_processes",
+    "training.num_processes": "num_processes",
 }
 """Fields of version 0.1 and what they are called now."""
 
@@ -52,6 +52,12 @@ def with_todays_names(values: dict[str, Any]) -> dict[str, Any]:
         renamed["training"] |= _accumulated(renamed["training"])
         del renamed["training"]["accumulation"]
     return renamed
+
+
+def todays_name(field: str) -> str:
+    """Return the full name of a field that version 0.1 called `field`."""
+    part, _, name = field.partition(".")
+    return f"{part}.{OLD_NAMES.get(field, name)}"
 
 
 def _accumulated(training: dict[str, Any]) -> dict[str, Any]:

@@ -58,16 +58,6 @@ class TrainingConfig(Part):
         ge=1,
         le=256,
     )
-    accumulate_grad_batches: int = field(
-        1,
-        "Batches per step",
-        "Gradients of this many batches are added up for one step: larger steps in the same memory.",
-        "batches",
-        group="Machine",
-        off=(1,),
-        ge=1,
-        le=256,
-    )
     crop_height: int = field(
         192,
         "Crop height",
@@ -313,6 +303,16 @@ class TrainingConfig(Part):
         level="basic",
         ge=1,
         le=1000,
+    )
+    accumulate_grad_batches: int = field(
+        1,
+        "Batches per step",
+        "Gradients of this many batches are added up for one step: larger steps in the same memory.",
+        "batches",
+        group="Machine",
+        off=(1,),
+        ge=1,
+        le=256,
     )
     checkpoint_seconds: float = field(
         30.0,

@@ -209,7 +209,7 @@ def write_result(run: Path, key: str, result: EvaluationResult) -> Path:
 def read_result(path: Path) -> EvaluationResult | None:
     """A card from its JSON file; None where a file is missing, torn or of another version."""
     try:
-        said = json.loads(path.read_bytes())
+        said = read_values(path)
         protocol = _PROTOCOL.validate_python(said["protocol"])
         images = said["scores"]["images"]
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as held:
@@ -224,7 +224,9 @@ def read_result(path: Path) -> EvaluationResult | None:
             )
             for index, image in enumerate(images)
         )
-        return EvaluationResult(_metadata_of(said), Scores(protocol, tallies, float(said["pixel_scale"])))
+        return EvaluationResult(
+            _METADATA.validate_python(said["metadata"]), Scores(protocol, tallies, float(said["pixel_scale"]))
+        )
     except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile):
         return None
 
@@ -232,7 +234,7 @@ def read_result(path: Path) -> EvaluationResult | None:
 def read_metadata(path: Path) -> ResultMetadata | None:
     """What was scored, and how, without the scores; None where it can't be read."""
     try:
-        return _metadata_of(json.loads(path.read_bytes()))
+        return _METADATA.validate_python(read_values(path)["metadata"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -241,7 +243,7 @@ def read_summary(path: Path) -> Summary | None:
     """A card's scores as plain numbers, which is much quicker than all that they follow from; None where it can't be read."""
     try:
         values = json.loads(path.read_bytes())
-        metadata, scores = _metadata_of(values), values["scores"]
+        metadata, scores = _METADATA.validate_python(values["metadata"]), values["scores"]
         return Summary(metadata, tuple(values["protocol"]["classes"]), scores) if isinstance(scores, dict) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -266,18 +268,19 @@ def list_robustness(run: Path) -> list[RobustnessResult]:
     results = []
     for path in _newest_first((run / FOLDER).glob("robustness-*.json")):
         try:
-            results.append(_ROBUSTNESS.validate_json(path.read_bytes()))
+            results.append(_ROBUSTNESS.validate_python(read_values(path)))
         except (OSError, ValueError):
             continue
     return results
 
 
-def _metadata_of(values: dict[str, Any]) -> ResultMetadata:
-    """Read metadata as written now, or as version 0.1 wrote it. Raises KeyError, ValueError."""
-    if "facts" in values:
-        renamed = {"upper_bound": "upper_bound", "upper_bounds": "upper_bounds"}
-        return _METADATA.validate_python({renamed.get(name, name): value for name, value in values["facts"].items()})
-    return _METADATA.validate_python(values["metadata"])
+def read_values(path: Path) -> dict[str, Any]:
+    """Read the JSON file of a result as plain values, those of version 0.1 under today's names. Raises OSError, ValueError."""
+    values = json.loads(path.read_bytes())
+    if isinstance(values, dict) and isinstance(values.get("facts"), dict):
+        renamed = {"ceiling": "upper_bound", "ceilings": "upper_bounds"}
+        values["metadata"] = {renamed.get(name, name): value for name, value in values.pop("facts").items()}
+    return values
 
 
 def _newest_first(paths: Any) -> list[Path]:

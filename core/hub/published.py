@@ -18,7 +18,7 @@ from core.models.families import TRANSFORMERS
 FORMAT = "segmentation-lab"
 VERSION = 1
 MAX_BYTES = 1_000_000
-MACHINE = {"device": "auto", "processes": 1, "threads": 0, "workers": -1, "compile": False}
+MACHINE = {"device": "auto", "num_processes": 1, "threads": 0, "workers": -1, "compile": False}
 """Training fields that are about a machine; another one has its own."""
 WEIGHT_NAMES = ("auto", "pretrained", "none")
 

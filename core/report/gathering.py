@@ -1,7 +1,6 @@
 """From run ids to material: missing scorecards are made, networks described, pictures labelled, runs compared."""
 
 import importlib.metadata
-import json
 import platform
 import re
 import subprocess
@@ -22,6 +21,7 @@ from core.evaluation.results import (
     list_robustness,
     read_metadata,
     read_result,
+    read_values,
 )
 from core.evaluation.staleness import is_stale
 from core.models.model_summary import describe
@@ -95,11 +95,11 @@ def _subject(run: Run, label: str, color: str, settings: ReportSettings, ladder:
     result_file, result, problem = _result(run, label, ladder)
     summary = RunSummary(run, label, color, files, result=result, result_file=result_file, problem=problem)
     if result:
-        files[result_file] = json.loads((run.path / result_file).read_bytes())
+        files[result_file] = read_values(run.path / result_file)
         robustness = _robustness(run, label, settings.robustness, ladder)
         if robustness:
             path = _robustness_file(run, robustness)
-            files[path] = json.loads((run.path / path).read_bytes())
+            files[path] = read_values(run.path / path)
             summary = replace(summary, robustness=robustness, robustness_file=path)
     if "architectures" not in settings.sections:
         ladder.done("anatomy")

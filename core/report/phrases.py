@@ -129,7 +129,7 @@ def frames_words(group: Group) -> Text:
     summary = group.carded[0] if group.carded else group.planned
     if summary is None:
         return ("the validation frames",)
-    number = summary.score("/facts/frames", COUNT) or summary.number("plan.json", "/val_frames")
+    number = summary.score("/metadata/frames", COUNT) or summary.number("plan.json", "/val_frames")
     return ("the ", number, " validation frames")
 
 

@@ -94,7 +94,7 @@ def devices_of(run: Run) -> frozenset[str]:
     """The devices whose slots a run needs."""
     if run.config is None:
         return frozenset(devices_for("auto", 1))
-    return frozenset(devices_for(run.config.training.device, run.config.training.processes))
+    return frozenset(devices_for(run.config.training.device, run.config.training.num_processes))
 
 
 def end_trees(processes: list[psutil.Process]) -> None:

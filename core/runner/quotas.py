@@ -46,9 +46,9 @@ def check_machine(training: TrainingConfig) -> None:
     cores = available_cores()
     for name in ("threads", "workers"):
         each = max(1, getattr(training, name))
-        if training.processes * each > cores and not current_user().is_admin:
+        if training.num_processes * each > cores and not current_user().is_admin:
             raise LabError(
-                f"training.processes is {training.processes}, each with training.{name} of {getattr(training, name)}, but this machine has "
+                f"training.num_processes is {training.num_processes}, each with training.{name} of {getattr(training, name)}, but this machine has "
                 f"{cores} core{'s' if cores != 1 else ''}. Take no more than that in all; only an admin can."
             )
 

@@ -26,7 +26,7 @@ def trainer_command(run: Run, node: Node | None = None) -> list[str]:
         run: with its config.
         place: on a cluster: the machine among those that train.
     """
-    processes = run.config.training.processes if run.config else 1
+    processes = run.config.training.num_processes if run.config else 1
     launcher = _launcher(processes, node) if processes > 1 else []
     return [sys.executable, *launcher, *TRAINER, str(run.path), "--supervised"]
 

@@ -177,7 +177,7 @@ def explain(error: BaseException, config: RunConfig) -> Ending:
             "killed",
             "One of the processes that trained together no longer answers. Resume the run to go on from its last checkpoint.",
         )
-    if config.training.processes > 1 and any(
+    if config.training.num_processes > 1 and any(
         sign in text for sign in ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
     ):
         return Ending(
@@ -202,7 +202,9 @@ def _less_memory(config: RunConfig) -> dict[str, dict[str, Any]]:
     training = config.training
     if training.batch_size > 1:
         half = training.batch_size // 2
-        return _valid(config, batch_size=half, accumulate_grad_batches=min(training.accumulate_grad_batches, half))
+        # Twice as many batches of half the size are the same step.
+        times = 1 if training.batch_size % 2 else 2
+        return _valid(config, batch_size=half, accumulate_grad_batches=training.accumulate_grad_batches * times)
     return _valid(config, crop_height=training.crop_height // 2, crop_width=training.crop_width // 2)
 
 

@@ -62,7 +62,7 @@ def train(
     Raises:
         LabError: something the user can mend: data, weights, device, a loss that is no number.
     """
-    distributed = init_distributed(config.training.processes, config.training.device)
+    distributed = init_distributed(config.training.num_processes, config.training.device)
     try:
         state = _train(run, config, report, lambda: should_stop() or requested(run) is not None, distributed)
     except _StopAsked:
@@ -113,7 +113,7 @@ def _train(
             if distributed.is_main_process:
                 save_checkpoint(run, which, model, config, dataset.space, step, best_miou, rest)
 
-    batches = KeyedBatches(setup.crops.weights, training.batch_size, training.seed, step, plan.steps_total)
+    batches = KeyedBatches(setup.crops.weights, training.samples_per_step, training.seed, step, plan.steps_total)
     loader = build_loader(
         setup.crops,
         part_of(batches, distributed.rank, distributed.world_size),
@@ -122,7 +122,7 @@ def _train(
     )
     network = distributed.wrap(model)
     network = torch.compile(network) if training.compile else network
-    pace = Pace(plan, training.batch_size)
+    pace = Pace(plan, training.samples_per_step)
     usage = Usage(pace, hardware.device, minutes_trained(run))
     divergence = DivergenceWatch(model, optimizer, setup.loss, hardware, training, log, step, plan.log_every)
     saved_at = time.monotonic()
@@ -134,7 +134,7 @@ def _train(
         step += 1
         # ---- one step of training
         torch.manual_seed(step_seed(training.seed, step) + distributed.rank)
-        share = lr_scale(training, step, plan.steps_total, setup.items / training.batch_size)
+        share = lr_scale(training, step, plan.steps_total, setup.items / training.samples_per_step)
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * share
         loss = train_step(network, optimizer, images, targets, setup.loss, hardware, training, scaler, distributed)
@@ -143,7 +143,7 @@ def _train(
         # ---- and what is done once in a while
         pace.tick()
         if step % plan.log_every == 0 or step == plan.steps_total:
-            row = train_row(step, loss, training.learning_rate * share, pace, setup.items, training.batch_size)
+            row = train_row(step, loss, training.learning_rate * share, pace, setup.items, training.samples_per_step)
             if log:
                 log.append(row | usage.row())
             report(phase="training", step=step, steps_total=plan.steps_total, seconds_left=row["seconds_left"])
@@ -155,7 +155,8 @@ def _train(
                 evaluation = evaluate(model, setup.val_loader, setup.loss, hardware, distributed, keep=sample_numbers)
                 if log:
                     log.append(
-                        eval_row(step, evaluation, setup.items, training.batch_size) | {"minutes": usage.minutes()}
+                        eval_row(step, evaluation, setup.items, training.samples_per_step)
+                        | {"minutes": usage.minutes()}
                     )
                 _save_samples(run, step, dataset, evaluation)
                 if evaluation.confusion.miou() > best_miou:

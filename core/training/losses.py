@@ -56,7 +56,9 @@ class SummedLoss(nn.Module):
         logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
         if weight == 0:
             return logits.sum() * 0, weight
-        return sum(factor * term(logits, targets, self.weights, self._training) for factor, term in self.terms) * weight, weight
+        return sum(
+            factor * term(logits, targets, self.weights, self._training) for factor, term in self.terms
+        ) * weight, weight
 
     def weight_of(self, targets: torch.Tensor) -> torch.Tensor:
         """Return the weight of a batch's labelled pixels, known without any logits."""
@@ -70,7 +72,9 @@ def cross_entropy(
     return F.cross_entropy(logits, targets, weights, ignore_index=IGNORED, label_smoothing=training.label_smoothing)
 
 
-def focal(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, _training: TrainingConfig) -> torch.Tensor:
+def focal(
+    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, _training: TrainingConfig
+) -> torch.Tensor:
     """Return the focal loss over the softmax: what is known already weighs little.
 
     Lin et al., https://arxiv.org/abs/1708.02002.
@@ -98,7 +102,9 @@ def ohem(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, tra
     return losses[hard].sum() / weights[targets[labelled][hard]].sum()
 
 
-def dice(logits: torch.Tensor, targets: torch.Tensor, _weights: torch.Tensor, _training: TrainingConfig) -> torch.Tensor:
+def dice(
+    logits: torch.Tensor, targets: torch.Tensor, _weights: torch.Tensor, _training: TrainingConfig
+) -> torch.Tensor:
     """Return the Dice loss of the batch as one region (Milletari et al., https://arxiv.org/abs/1606.04797)."""
     return DiceLoss(MULTICLASS_MODE, ignore_index=IGNORED)(logits, targets)
 

@@ -32,9 +32,9 @@ from core.models.build import build_model
 from core.models.encoders import hub_repo_of
 from core.models.weights_source import WeightsSource, fetch_weights, find_weights
 from core.runs.store import checkpoint_path
+from core.training.class_weights import class_weights
 from core.training.distributed import Distributed
 from core.training.evaluate import evaluate
-from core.training.class_weights import class_weights
 from core.training.losses import SummedLoss
 from core.training.plan import CURVE_POINTS, Plan, count_steps, interval
 from core.training.step import measure_speed
@@ -126,7 +126,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             f"This run was planned like this: {plan.weights} Now it would be like this: {source.sentence} "
             "Bring the weights back and resume, or start a new run."
         )
-    hardware.set_up_training(model)
+    hardware.prepare(model)
     pixels = np.array(plan.class_pixels) if plan else _count(dataset, on_phase)
     augmentation = Augmentation.from_config(training, pixels / pixels.sum())
     crops = TrainingCrops(train_store, augmentation, training.seed)

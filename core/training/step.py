@@ -33,12 +33,12 @@ def train_step(
     scaler: torch.amp.GradScaler,
     distributed: Distributed,
 ) -> torch.Tensor | None:
-    """One optimizer step, its frames in `training.accumulate_grad_batches` parts, one after the other.
+    """One optimizer step, with the gradients of `training.accumulate_grad_batches` batches.
 
     Args:
         model: the network, wrapped by `team`.
         optimizer: of its parameters.
-        images: this process's part of the batch, uint8 (B, 3, H, W).
+        images: this process's part of the step's frames, uint8 (B, 3, H, W).
         targets: uint8 (B, H, W), 255 ignored.
         loss: the run's, on the device.
         hardware: where to compute.
@@ -99,7 +99,7 @@ def measure_speed(
     optimizer = build_optimizer(model, config, pretrained=False)
     for group in optimizer.param_groups:
         group["lr"] = 0.0
-    batches = KeyedBatches(crops.weights, training.batch_size, training.seed, 0, MEASURED_STEPS)
+    batches = KeyedBatches(crops.weights, training.samples_per_step, training.seed, 0, MEASURED_STEPS)
     # The frames first, apart: they are decoded once and then kept, so their time is no part of a step's.
     indices = {index for keys in batches for _, index, _ in keys}
     began = time.monotonic()

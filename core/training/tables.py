@@ -80,8 +80,12 @@ SCHEDULES: dict[str, Entry] = {
     "polynomial": Entry(
         "falls polynomially", "core.training.schedule:polynomial", "chen2018deeplab", ("warmup_fraction", "power")
     ),
-    "cosine": Entry("falls along a cosine", "core.training.schedule:cosine", "loshchilov2017sgdr", ("warmup_fraction",)),
-    "step": Entry("falls in steps", "core.training.schedule:staircase", "", ("warmup_fraction", "gamma", "gamma_epochs")),
+    "cosine": Entry(
+        "falls along a cosine", "core.training.schedule:cosine", "loshchilov2017sgdr", ("warmup_fraction",)
+    ),
+    "step": Entry(
+        "falls in steps", "core.training.schedule:staircase", "", ("warmup_fraction", "gamma", "gamma_epochs")
+    ),
     "constant": Entry("stays the same", "core.training.schedule:constant", "", ("warmup_fraction",)),
 }
 """`builder(training, progress, epochs)` returns the share of the highest rate, (0, 1], at a progress 0..1 of what follows

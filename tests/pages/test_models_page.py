@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from app.services import inference_worker
 from core.config import ModelConfig, RunConfig
 from core.models.encoder_table import ENCODERS, encoder_title
-from core.models.explanations import EXPLANATIONS, FAMILY_EXPLANATIONS, explanation
+from core.models.explanations import EXPLANATIONS, explanation
 from core.models.families import FAMILIES, options_of
 from core.runs.store import list_runs
 from tests.pages.test_pages import ROOT, words
@@ -124,7 +124,7 @@ def test_a_wrong_encoder_is_a_sentence_and_the_others_stay(models: AppTest) -> N
 
 def test_every_choice_of_the_form_is_explained_with_a_paper_that_exists() -> None:
     for family in FAMILIES:
-        assert FAMILY_EXPLANATIONS[family].paper
+        assert FAMILIES[family].explanation.paper
         encoders = [encoder.name for encoder in ENCODERS if family in encoder.families]
         for encoder in encoders:
             assert ("encoder", encoder) in EXPLANATIONS
@@ -135,7 +135,7 @@ def test_every_choice_of_the_form_is_explained_with_a_paper_that_exists() -> Non
                 )
                 for value in values:
                     assert explanation(option, value, family), (option, value)
-    for found in (*EXPLANATIONS.values(), *FAMILY_EXPLANATIONS.values()):
+    for found in (*EXPLANATIONS.values(), *(family.explanation for family in FAMILIES.values())):
         assert found.text.endswith(".")
         if found.paper:
             assert re.fullmatch(r"\d{4}\.\d{4,5}", found.paper.arxiv)

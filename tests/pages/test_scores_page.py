@@ -192,8 +192,8 @@ def test_nobody_is_fastest_across_machines(lab, places, hardware) -> None:
         shutil.copytree(lab.runs / run_id, places.runs / run_id)
     (path,) = list_results(places.runs / lab.ids[1])
     said = json.loads(path.read_text())
-    said["facts"]["milliseconds"] *= 2
-    said["facts"]["hardware"] = hardware or said["facts"]["hardware"]
+    said["metadata"]["milliseconds"] *= 2
+    said["metadata"]["hardware"] = hardware or said["metadata"]["hardware"]
     path.write_text(json.dumps(said))
     app = opened(lab.ids[:2])
     assert ("lab-best" in words(app)) == (not hardware), "the two are equal in everything but latency"

@@ -92,6 +92,6 @@ def test_every_field_of_a_cluster_can_be_set_where_there_is_one(page, tmp_path, 
     # What doesn't go together is said before anything is launched.
     page.number_input(key="cluster-gpus").set_value(2).run()
     assert any(
-        "Set training.processes to 2" in error.value.replace("\\", "") for error in [*page.error, *page.markdown]
+        "Set training.num_processes to 2" in error.value.replace("\\", "") for error in [*page.error, *page.markdown]
     )
     assert page.button(key="launch").disabled

@@ -1,11 +1,11 @@
 """Architectures: each configured network, drawn from its own modules, with its numbers and what its options mean."""
 
 from core.models.encoder_table import encoder_title
-from core.models.families import FAMILIES
 from core.models.explanations import PYRAMID_ON_VIT, Explanation, explanation
+from core.models.families import FAMILIES
+from core.papers import KEY_BY_ARXIV
 from core.report.network import network_alt, network_figure
 from core.report.phrases import cite, derived, joined, note, paragraph, text, with_best_in_columns, words_cell
-from core.papers import KEY_BY_ARXIV
 from core.report.report_data import NumberFormat, ReportData, RunSummary, each_once, listed
 from core.report.structure import Block, Cell, Figure, Number, Section, Table, Text
 

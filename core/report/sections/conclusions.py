@@ -323,12 +323,12 @@ def _confused(group: Group, suffix: str) -> list[Paragraph]:
 
 def _cost(group: Group, suffix: str) -> list[Paragraph]:
     """The fastest against the best, and who is beaten in both; nothing where they were timed on different hardware."""
-    known = [summary for summary in group.carded if summary.score("/facts/milliseconds")]
+    known = [summary for summary in group.carded if summary.score("/metadata/milliseconds")]
     if len(known) < 2 or len(group.hardware) > 1:
         return []
-    fast = min(known, key=lambda summary: summary.score("/facts/milliseconds").value)
+    fast = min(known, key=lambda summary: summary.score("/metadata/milliseconds").value)
     best = max(known, key=lambda summary: summary.miou().value)
-    times = {summary.run.id: summary.score("/facts/milliseconds", MILLISECONDS) for summary in known}
+    times = {summary.run.id: summary.score("/metadata/milliseconds", MILLISECONDS) for summary in known}
     results = []
     if times[fast.run.id].text == times[best.run.id].text and fast is not best:
         words = text(f"{best.label} and {fast.label} take the same time for a frame, ", times[best.run.id], ".")
@@ -344,7 +344,7 @@ def _cost(group: Group, suffix: str) -> list[Paragraph]:
         factor = derived(
             ratio,
             TIMES,
-            f"slower {best.run.id}/{best.result_file} {fast.run.id}/{fast.result_file}:/facts/milliseconds",
+            f"slower {best.run.id}/{best.result_file} {fast.run.id}/{fast.result_file}:/metadata/milliseconds",
         )
         results.append(
             _draft(
@@ -384,8 +384,8 @@ def _upper_bound(group: Group, suffix: str) -> list[Paragraph]:
     words = joined(
         [
             text(
-                summary.score("/facts/ceiling", PERCENT), f" in {summary.label}'s cells of ",
-                summary.score("/facts/pixels_per_cell", COUNT), f" pixels ({summary.label} reaches ",
+                summary.score("/metadata/upper_bound", PERCENT), f" in {summary.label}'s cells of ",
+                summary.score("/metadata/pixels_per_cell", COUNT), f" pixels ({summary.label} reaches ",
                 Number(PERCENT.words(share_of_upper_bound(summary).value), share_of_upper_bound(summary).value, share_of_upper_bound(summary).source, 100),
                 " of that)",
             )

@@ -1,6 +1,6 @@
 """Methodology: what was done to train and to score, with every value that was really used and none that wasn't."""
 
-from core.config import RunConfig
+from core.config import all_fields, fields_of, setting_of, used_settings
 from core.evaluation.bootstrap import ENOUGH
 from core.report.phrases import (
     DASH,
@@ -20,44 +20,13 @@ from core.report.phrases import (
 )
 from core.report.report_data import COUNT, NumberFormat, ReportData, RunSummary, listed
 from core.report.structure import Block, Cell, Number, Part, Section, Table, Text
-from core.report.used import used_settings
 from core.sweeps import Sweep
 from core.sweeps.space import Range
 from core.training.schedule import PRETRAINED_VIT
+from core.training.tables import CLASS_WEIGHTINGS, LOSSES, OPTIMIZERS, SCHEDULES, Entry
 
 MINUTES = NumberFormat(1, 1)
 SECONDS_AS_MINUTES = NumberFormat(1 / 60, 1)
-
-LOSSES = {
-    "cross-entropy": ("cross-entropy", ""),
-    "focal": ("the focal loss", "lin2017focal"),
-    "ohem": ("cross-entropy of the hardest pixels", "shrivastava2016ohem"),
-    "dice": ("the Dice loss", "milletari2016vnet"),
-    "jaccard": ("the Jaccard loss", ""),
-    "lovasz": ("the Lovász-softmax loss", "berman2018lovasz"),
-}
-WEIGHTS = {
-    "sqrt": ("one over the square root of the class's share of the training pixels", ""),
-    "median": ("median frequency balancing", "eigen2015predicting"),
-    "enet": ("one over the logarithm of 1.02 plus the class's share", "paszke2016enet"),
-    "none": ("no weights", ""),
-}
-OPTIMIZERS = {
-    "adamw": ("AdamW", "loshchilov2019adamw"),
-    "adam": ("Adam", "kingma2015adam"),
-    "adamax": ("Adamax", "kingma2015adam"),
-    "sgd": ("stochastic gradient descent with momentum", ""),
-}
-SCHEDULES = {
-    "one-cycle": (
-        "goes up over the first quarter of the steps and down over the rest, in one cycle",
-        "smith2017superconvergence",
-    ),
-    "polynomial": ("falls polynomially", "chen2018deeplab"),
-    "cosine": ("falls along a cosine", "loshchilov2017sgdr"),
-    "step": ("falls in steps", ""),
-    "constant": ("stays the same", ""),
-}
 
 
 def methodology(data: ReportData) -> list[Section]:
@@ -146,7 +115,7 @@ def _crops(summaries: tuple[RunSummary, ...]) -> Text:
         return said_of_all(summaries, "training", name)
 
     parts: list[Part | Text | None] = [
-        "A step sees ", said("batch_size"), " crops of ", said("crop_width"), " × ", said("crop_height"),
+        "A batch has ", said("batch_size"), " crops of ", said("crop_width"), " × ", said("crop_height"),
         " pixels, each enlarged by a random factor of ", said("scale_min"), " to ", said("scale_max"),
     ]  # fmt: skip
     if any(summary.config.training.flip for summary in summaries):
@@ -173,9 +142,9 @@ def _crops(summaries: tuple[RunSummary, ...]) -> Text:
     split = [summary for summary in summaries if summary.config.training.accumulate_grad_batches > 1]
     if split:
         parts += [
-            " A step's crops go through the network in ",
+            " The gradients of ",
             said_of_all(split, "training", "accumulate_grad_batches"),
-            " parts",
+            " such batches make a step",
             _only(summaries, lambda summary: summary in split),
             ".",
         ]
@@ -191,10 +160,10 @@ def _only(summaries: tuple[RunSummary, ...], applies: object) -> str:
     return "" if len(users) == len(summaries) else f" ({', '.join(users)})"
 
 
-def _named(table: dict[str, tuple[str, str]], summaries: tuple[RunSummary, ...], name: str) -> Text:
+def _named(table: dict[str, Entry], summaries: tuple[RunSummary, ...], name: str) -> Text:
     def words(summary: RunSummary) -> Text:
-        title, key = table[getattr(summary.config.training, name)]
-        return text(title, cite(key) if key else ())
+        entry = table[getattr(summary.config.training, name)]
+        return text(entry.title, cite(entry.paper) if entry.paper else ())
 
     return by_value(summaries, words)
 
@@ -209,7 +178,7 @@ def _loss(summaries: tuple[RunSummary, ...]) -> Text:
         ]  # fmt: skip
     weighed = tuple(summary for summary in summaries if ("training", "class_weights") in used_settings(summary.config))
     if weighed:
-        parts += ["; classes are weighed by ", _named(WEIGHTS, weighed, "class_weights"), _only(summaries, lambda summary: summary in weighed)]  # fmt: skip
+        parts += ["; classes are weighed by ", _named(CLASS_WEIGHTINGS, weighed, "class_weights"), _only(summaries, lambda summary: summary in weighed)]  # fmt: skip
     parts.append(".")
     smoothed = tuple(
         summary for summary in summaries if ("training", "label_smoothing") in used_settings(summary.config)
@@ -227,9 +196,9 @@ def _optimizer(summaries: tuple[RunSummary, ...]) -> Text:
         "The optimizer is ", _named(OPTIMIZERS, summaries, "optimizer"), ", with a weight decay of ",
         said_of_all(summaries, "training", "weight_decay"),
     ]  # fmt: skip
-    sgd = [summary for summary in summaries if summary.config.training.optimizer == "sgd"]
-    if sgd:
-        parts += [" and a momentum of ", said_of_all(sgd, "training", "momentum")]
+    momentum = [summary for summary in summaries if ("training", "momentum") in used_settings(summary.config)]
+    if momentum:
+        parts += [" and a momentum of ", said_of_all(momentum, "training", "momentum")]
     clipped = [summary for summary in summaries if summary.config.training.grad_clip_norm > 0]
     if clipped:
         parts += ["; gradients longer than ", said_of_all(clipped, "training", "grad_clip_norm"), " are shortened", _only(summaries, lambda summary: summary in clipped)]  # fmt: skip
@@ -333,9 +302,9 @@ def _hardware(summaries: tuple[RunSummary, ...], data: ReportData) -> Text:
         ]
         parts.append(by_value(planned, lambda summary: (summary.run.plan["hardware"].rstrip("."),)))
         parts.append(". ")
-    many = [summary for summary in summaries if summary.config.training.processes > 1]
+    many = [summary for summary in summaries if summary.config.training.num_processes > 1]
     if many:
-        parts += [said_of_all(many, "training", "processes"), " processes trained together", _only(summaries, lambda summary: summary in many), ". "]  # fmt: skip
+        parts += [said_of_all(many, "training", "num_processes"), " processes trained together", _only(summaries, lambda summary: summary in many), ". "]  # fmt: skip
     parts += ["Every random choice follows from the seed: ", said_of_all(summaries, "training", "seed"), "."]
     return text(*parts)
 
@@ -397,8 +366,8 @@ def _scoring(data: ReportData) -> Text:
 
 def _protocol(summary: RunSummary) -> Text:
     return text(
-        "Scored are ", summary.score("/facts/frames", NumberFormat()), " frames at ", summary.score("/facts/size/1", NumberFormat()), " × ",
-        summary.score("/facts/size/0", NumberFormat()), f" pixels: {summary.result.metadata.settings.words}",
+        "Scored are ", summary.score("/metadata/frames", NumberFormat()), " frames at ", summary.score("/metadata/size/1", NumberFormat()), " × ",
+        summary.score("/metadata/size/0", NumberFormat()), f" pixels: {summary.result.metadata.settings.words}",
     )  # fmt: skip
 
 
@@ -407,8 +376,7 @@ def _settings(summaries: tuple[RunSummary, ...]) -> list[Block]:
     used = {summary.run.id: set(used_settings(summary.config)) for summary in summaries}
     everything = [
         (part, name)
-        for part, detail in RunConfig.model_fields.items()
-        for name in detail.annotation.model_fields
+        for part, name in all_fields()
         if any((part, name) in used[summary.run.id] for summary in summaries)
     ]
     common, differing = [], []
@@ -439,10 +407,9 @@ def _settings(summaries: tuple[RunSummary, ...]) -> list[Block]:
 
 
 def _title(part: str, name: str) -> str:
-    detail = RunConfig.model_fields[part].annotation.model_fields[name]
-    unit = (detail.json_schema_extra or {}).get("unit", "")
-    return f"{name.replace('_', ' ')}{f', {unit}' if unit else ''}"
+    setting = setting_of(part, name)
+    return f"{setting.title}, {setting.unit}" if setting.unit else setting.title
 
 
 def _help(part: str, name: str) -> str:
-    return RunConfig.model_fields[part].annotation.model_fields[name].description or ""
+    return fields_of(part)[name].description or ""

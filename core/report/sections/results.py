@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from core.config import used_settings
 from core.evaluation.bootstrap import ENOUGH
 from core.report.figures import (
     bars_figure,
@@ -41,7 +42,6 @@ from core.report.report_data import (
 )
 from core.report.sections.methodology import minutes_of
 from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table, Text
-from core.report.used import used_settings
 
 MAX_CONFUSIONS = 5
 LOSS = ("loss", "class_weights", "second_loss", "second_loss_weight", "label_smoothing")
@@ -111,8 +111,8 @@ def _scores(group: Group, suffix: str) -> list[Block]:
     blocks += [table, cost]
     points = {
         summary.label: (
-            summary.look(summary.result_file, "/facts/milliseconds") if len(group.hardware) == 1 else None,
-            summary.look(summary.result_file, "/facts/parameters"),
+            summary.look(summary.result_file, "/metadata/milliseconds") if len(group.hardware) == 1 else None,
+            summary.look(summary.result_file, "/metadata/parameters"),
             summary.miou().value,
         )
         for summary in group.carded
@@ -171,9 +171,9 @@ def _protocol_words(group: Group) -> str:
 def _cost_table(group: Group, suffix: str) -> Table:
     hardware = group.hardware
     columns = (
-        ("parameters, M", lambda summary: summary.score("/facts/parameters", MILLIONS) or summary.number("plan.json", "/parameters", MILLIONS), "low"),
-        ("GFLOP a frame", lambda summary: summary.score("/facts/flops", GIGA), "low"),
-        ("ms a frame", lambda summary: summary.score("/facts/milliseconds", MILLISECONDS), "low" if len(hardware) == 1 else ""),
+        ("parameters, M", lambda summary: summary.score("/metadata/parameters", MILLIONS) or summary.number("plan.json", "/parameters", MILLIONS), "low"),
+        ("GFLOP a frame", lambda summary: summary.score("/metadata/flops", GIGA), "low"),
+        ("ms a frame", lambda summary: summary.score("/metadata/milliseconds", MILLISECONDS), "low" if len(hardware) == 1 else ""),
         ("training, min", minutes_of, "low"),
         ("steps to the best", _best_step, ""),
     )  # fmt: skip
@@ -189,7 +189,7 @@ def _cost_table(group: Group, suffix: str) -> Table:
 
 def _best_step(summary: RunSummary) -> Number | None:
     if summary.result_file:
-        return summary.score("/facts/step", COUNT)
+        return summary.score("/metadata/step", COUNT)
     return summary.number("eval", f"/{summary.best_evaluation}/step", COUNT)
 
 
@@ -422,8 +422,8 @@ def _upper_bounds(group: Group, suffix: str) -> list[Block]:
         rows.append(
             (
                 Cell((summary.label,)),
-                cell(summary.score("/facts/pixels_per_cell", COUNT)),
-                cell(summary.score("/facts/ceiling")),
+                cell(summary.score("/metadata/pixels_per_cell", COUNT)),
+                cell(summary.score("/metadata/upper_bound")),
                 cell(summary.miou()),
                 cell(share_of_upper_bound(summary)),
             )
@@ -440,7 +440,7 @@ def _upper_bounds(group: Group, suffix: str) -> list[Block]:
     strides = sorted(known[0].result.metadata.upper_bounds)
     blocks: list[Block] = [table]
     if strides:
-        row = tuple(cell(known[0].score(f"/facts/ceilings/{stride}")) for stride in strides)
+        row = tuple(cell(known[0].score(f"/metadata/upper_bounds/{stride}")) for stride in strides)
         blocks.append(
             Table(
                 f"strides{suffix}",
@@ -501,7 +501,7 @@ def _robustness(group: Group, suffix: str) -> list[Block]:
         rows.append(number_row("as they are" if kind == "none" else kind, numbers, best))
 
     def frames(summary: RunSummary) -> Text:
-        number = summary.number(summary.robustness_file, "/facts/frames", COUNT)
+        number = summary.number(summary.robustness_file, "/metadata/frames", COUNT)
         return text(number, " frames", f": {summary.robustness.metadata.settings.words}" if len(alike) > 1 else "")
 
     caption = text(

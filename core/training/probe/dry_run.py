@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from core.config import RunConfig, read_config
+from core.config import RunConfig, read_config, setting_of
 from core.errors import LabError
 from core.training.probe.probe_process import Line, OutOfMemoryError, run_probe
 
@@ -163,13 +163,19 @@ def fits(cost: Cost, config: RunConfig, other: RunConfig) -> bool:
 def smaller(config: RunConfig) -> Iterator[SuggestedChange]:
     """Changes that a run of less memory can be had with, the mildest first; only what a config takes."""
     training = config.training
-    batch, parts = training.batch_size, training.accumulate_grad_batches
-    wishes: list[dict[str, Any]] = [{"batch_size": batch // 2, "accumulate_grad_batches": min(parts, batch // 2)}]
-    wishes += [{"accumulate_grad_batches": count} for count in _doubled(parts) if count <= batch]
-    half = {"crop_height": training.crop_height // 2, "crop_width": training.crop_width // 2}
-    wishes += [half]
-    wishes += [{"batch_size": batch // share, "accumulate_grad_batches": 1} for share in (4, 8, 16, 32)]
-    wishes += [half | {"batch_size": batch // share, "accumulate_grad_batches": 1} for share in (2, 4, 8, 16, 32)]
+    half_crop = {"crop_height": training.crop_height // 2, "crop_width": training.crop_width // 2}
+    # The same step in more and smaller batches learns the same, but for batch statistics.
+    batches = [
+        {
+            "batch_size": training.batch_size // share,
+            "accumulate_grad_batches": training.accumulate_grad_batches * share,
+        }
+        for share in (2, 4, 8, 16, 32)
+        if training.batch_size % share == 0
+    ]
+    wishes: list[dict[str, Any]] = [*batches, half_crop, *(half_crop | batch for batch in batches)]
+    smaller_steps = [{"batch_size": training.batch_size // share} for share in (2, 4, 8, 16, 32)]
+    wishes += [*smaller_steps, *(half_crop | batch for batch in smaller_steps)]
     old = training.model_dump()
     for wish in wishes:
         suggested_change = {"training": {name: value for name, value in wish.items() if old[name] != value}}
@@ -188,9 +194,9 @@ def changed(config: RunConfig, suggested_change: SuggestedChange) -> RunConfig:
 
 def change_text(suggested_change: SuggestedChange) -> str:
     """A remedy in a few words: "batch size 4, accumulate_grad_batches 2"."""
-    fields = {name: value for part in suggested_change.values() for name, value in part.items()}
     return ", ".join(
-        f"{value:g} minutes" if name == "minutes" else f"{name.replace('_', ' ')} {value:g}"
+        f"{value:g} minutes" if name == "minutes" else f"{setting_of(part, name).title.lower()} {value:g}"
+        for part, fields in suggested_change.items()
         for name, value in fields.items()
     )
 
@@ -212,14 +218,8 @@ def _from_dict(values: Line) -> DryRun:
     return DryRun(Cost(**{name: value for name, value in values.items() if name != "problems"}), problems)
 
 
-def _doubled(count: int) -> Iterator[int]:
-    while count <= 256:
-        count *= 2
-        yield count
-
-
 def _pixels_at_once(config: RunConfig) -> int:
     """Pixels of a batch's part that goes through the network at once."""
     training = config.training
-    frames = math.ceil(math.ceil(training.batch_size / training.processes) / training.accumulate_grad_batches)
+    frames = math.ceil(training.batch_size / training.num_processes)
     return frames * training.crop_height * training.crop_width

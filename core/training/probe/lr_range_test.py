@@ -61,5 +61,10 @@ def _work(config: RunConfig) -> Iterator[Line]:
     return (asdict(point) for point in lr_range_test(config))
 
 
+def main() -> int:
+    """Run the process: a config in, JSON lines out. Return the exit code."""
+    return serve_probe(_work)
+
+
 if __name__ == "__main__":
-    sys.exit(serve_probe(_work))
+    sys.exit(main())

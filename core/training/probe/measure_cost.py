@@ -60,13 +60,13 @@ def measure(config: RunConfig, began: float | None = None) -> Cost:
     decoding = seconds_to_decode * frames if is_kept else 0.0
     if is_kept and frames * frame_bytes > MEMORY_BUDGET:
         again = 1 - MEMORY_BUDGET / (frames * frame_bytes)
-        seconds_per_step += again * seconds_to_decode * training.batch_size / max(1, probe.hardware.workers)
+        seconds_per_step += again * seconds_to_decode * training.samples_per_step / max(1, probe.hardware.workers)
     used = time.monotonic() - began + decoding  # the run looks at itself first, about as long as this took
     steps = count_steps(training, probe.items, used, seconds_per_step, seconds_per_evaluation)
     return Cost(
         seconds_per_step=seconds_per_step,
         seconds_per_evaluation=seconds_per_evaluation,
-        seconds_per_epoch=seconds_per_step * probe.items / training.batch_size,
+        seconds_per_epoch=seconds_per_step * probe.items / training.samples_per_step,
         steps=steps,
         seconds_total=used + steps * seconds_per_step + training.evaluations * seconds_per_evaluation,
         memory_bytes=_most_taken(device) + decoded,
@@ -132,5 +132,10 @@ def _work(config: RunConfig) -> Iterator[Line]:
     yield DryRun(cost, judge(cost, config)).as_dict()
 
 
+def main() -> int:
+    """Run the process: a config in, JSON lines out. Return the exit code."""
+    return serve_probe(_work)
+
+
 if __name__ == "__main__":
-    sys.exit(serve_probe(_work))
+    sys.exit(main())

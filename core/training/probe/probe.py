@@ -63,12 +63,12 @@ class Probe:
     def batches(self, steps: int) -> KeyedBatches:
         """The keys of the run's first so many batches."""
         training = self.config.training
-        return KeyedBatches(self.crops.weights, training.batch_size, training.seed, 0, steps)
+        return KeyedBatches(self.crops.weights, training.samples_per_step, training.seed, 0, steps)
 
     def load(self, steps: int) -> Iterator[Batch]:
         """The run's first so many batches, loaded as it would."""
         loader = build_loader(
-            self.crops, part_of(self.batches(steps), 0, self.config.training.processes), self.hardware.workers
+            self.crops, part_of(self.batches(steps), 0, self.config.training.num_processes), self.hardware.workers
         )
         return iter(loader)
 
@@ -109,7 +109,7 @@ def open_probe(config: RunConfig, pixels: np.ndarray | None = None, weights: tor
     train, val = (_open_frames(dataset, frames, config, budget) for frames in (dataset.train, dataset.val))
     torch.manual_seed(training.seed)
     model = build_model(config.model, classes)
-    hardware.set_up_training(model)
+    hardware.prepare(model)
     shares = np.full(classes, 1 / classes) if pixels is None else pixels / pixels.sum()
     return Probe(
         config=config,
