@@ -456,6 +456,18 @@ def valid_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
+def rows_since(path: Path, offset: int) -> tuple[list[dict[str, Any]], int, bool]:
+    """Return the valid rows after a byte offset, the offset to ask for next, and whether to forget all earlier rows.
+
+    A resume among the new rows may void rows before the offset: then all valid rows of the run come again.
+    """
+    rows, end = read_metrics(path, offset)
+    must_forget = offset > 0 and any(row.get("kind") == "resume" for row in rows)
+    if must_forget:
+        rows, end = read_metrics(path)
+    return valid_rows(rows), end, must_forget
+
+
 def best_miou(path: Path) -> float | None:
     """The highest validation mIoU of a run, 0..1, as its best checkpoint says; None where it was never scored. One small read."""
     folder = checkpoint_path(path, "best")
