@@ -446,6 +446,32 @@ def test_it_can_leave_the_page_and_come_back(page: Page, served: Served) -> None
     assert page.locator(".viewer").count() == 1
 
 
+def test_a_script_that_does_not_load_is_a_sentence(page: Page, served: Served) -> None:
+    page.route("**/lab/static/*/viewer/maps.js", lambda route: route.abort())
+    page.goto(f"{served.url}/?setup=three")
+    page.get_by_role("alert").get_by_text("could not be loaded").wait_for(timeout=30_000)
+    assert page.locator(".viewer").count() == 0
+
+
+def test_data_that_change_before_the_scripts_arrive_are_shown_alone(page: Page, served: Served) -> None:
+    held = []
+    page.route("**/lab/static/*/viewer/maps.js", lambda route: held.append(route))
+    page.on("pageerror", lambda error: page_errors.append(error))
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url.rpartition("/")[2]))
+    page.goto(f"{served.url}/?setup=three")
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.get_by_text("square", exact=True).click()
+    page.wait_for_function("location.search.includes('square')")
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.wait_for_timeout(500)
+    for route in held:
+        route.continue_()
+    page.wait_for_selector(".viewer[data-ready=true]")
+    assert page.locator(".title").all_inner_texts() == ["Square"]
+    assert "truth.png" not in fetched
+
+
 def test_phone(phone: Page, served: Served) -> None:
     root = show(phone, served, "three")
     assert root.get_attribute("data-columns") == "1"
