@@ -1,7 +1,7 @@
 """The read-only routes beside the pages: images, uncertainty maps, metrics, reports, scripts, and the plotting library.
 
-Streamlit checks neither sign-in nor origin of custom routes. Hence: every route asks `refuse_strangers` first, GET only, every name
-is matched against a pattern or a table, and a run is found by `find_run`, which takes ids and never paths.
+Streamlit checks neither sign-in nor origin of custom routes. Hence: every route asks `refuse_strangers` first, GET
+only, every name is matched against a pattern or a table, and a run is found by `find_run`, which takes ids and never paths.
 """
 
 import asyncio
@@ -63,8 +63,8 @@ async def uncertainty(request: Request) -> Response:
 def metrics(request: Request) -> Response:
     """Return the rows of a run's metrics after a byte offset, and its state.
 
-    `rows` are valid: what a resume made void is left out. `reset`: forget all earlier rows, `rows` are all there are. `offset`: what
-    to ask for next. `state`: the run's. `is_final`: no further rows come by themselves; a resume may still bring some.
+    rows: those that no resume made void. reset: forget all earlier rows, these are all there are. offset: what to ask
+    for next. state: the run's. is_final: no further rows come by themselves; a resume may still bring some.
     """
     run_id = request.path_params["run_id"]
     offset = request.query_params.get("offset", "0")

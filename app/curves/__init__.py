@@ -4,9 +4,9 @@ A Streamlit component without a build step. It polls `GET /lab/metrics/{run_id}?
 offset and extends the traces in place, so that zoom, hidden runs and the pointer's read-out survive every new row,
 and no script run is needed for a curve to move. Leaves to `app.routes`: the metrics, the scripts, and Plotly.
 
-`metrics.js` is the table of metrics, `series.js` holds a run's rows as columns, `feed.js` polls for them, `plots.js` makes
-Plotly traces of them, `readout.js` shows the values at the pointer, `parts.js` builds the elements around the plots,
-`curves.js` is the component.
+`metrics.js` is the table of metrics, `series.js` holds a run's rows as columns, `feed.js` polls for them, `plots.js`
+makes Plotly traces of them, `readout.js` shows the values at the pointer, `parts.js` builds the elements around the
+plots, `curves.js` is the component.
 """
 
 from __future__ import annotations

@@ -1,11 +1,20 @@
-// The component: keeps the two plots, the legend row and the controls in step with the rows that arrive. It sends nothing to Python.
+// The component: keeps the two plots, the legend row and the controls in step with the rows that arrive. It sends
+// nothing to Python.
 
 import { componentOf } from "../shared/component.js";
 import { setPressed } from "../shared/elements.js";
 import { numberText } from "../shared/text.js";
 import { Feed } from "./feed.js";
 import { FIRST_MEASURE, metricOf, originText, sourceText, valueText } from "./metrics.js";
-import { FIRST_SPAN, SPANS, fillMeasures, latestValuesRow, makeParts, makeRunButton, updateRunButton } from "./parts.js";
+import {
+  FIRST_SPAN,
+  SPANS,
+  fillMeasures,
+  latestValuesRow,
+  makeParts,
+  makeRunButton,
+  updateRunButton,
+} from "./parts.js";
 import { loadPlotly } from "./plotly.js";
 import { PLOT_CONFIG, TRACES, newPoints, plotLayout, runTraces } from "./plots.js";
 import { Readout } from "./readout.js";

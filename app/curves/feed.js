@@ -7,8 +7,8 @@ const MAX_RETRY_MS = 15_000;
 const TIMEOUT_MS = 20_000;
 
 export class Feed {
-  // `onRound(library, wasReset)` is called after every round: with what `loadLibrary` resolved to, or undefined where that
-  // failed, and whether rows of earlier rounds became void.
+  // `onRound(library, wasReset)` is called after every round: with what `loadLibrary` resolved to, or undefined where
+  // that failed, and whether rows of earlier rounds became void.
   constructor(loadLibrary, onRound) {
     Object.assign(this, { loadLibrary, onRound });
     this.runs = [];
@@ -43,7 +43,8 @@ export class Feed {
     this.isFetching = true;
     const now = performance.now();
     const due = this.runs.filter(({ series }) => series.due <= now);
-    const [library, ...resets] = await Promise.allSettled([this.loadLibrary(), ...due.map((run) => this.#fetchRows(run))]);
+    const fetches = due.map((run) => this.#fetchRows(run));
+    const [library, ...resets] = await Promise.allSettled([this.loadLibrary(), ...fetches]);
     this.isFetching = false;
     if (this.closed.signal.aborted) return;
 
@@ -56,7 +57,8 @@ export class Feed {
     if (this.runs.length > 0) this.#schedule(failed ? retry : Math.max(soonest, 0));
   }
 
-  // Fetch one run's new rows. Resolves to true where the lab sent all rows again, since a resume made earlier ones void.
+  // Fetch one run's new rows. Resolves to true where the lab sent all rows again, since a resume made earlier ones
+  // void.
   async #fetchRows({ id, series }) {
     const response = await fetch(`/lab/metrics/${encodeURIComponent(id)}?offset=${series.offset}`, {
       cache: "no-store",

@@ -1,7 +1,8 @@
 // The metrics of a run's rows: the one place that knows their keys, titles, units and conversions. Pure; no DOM.
 //
-// key: the row's field. source: the kind of row that has it, "train" or "eval". plot: where it can be drawn, "loss" or "score".
-// unit: of the drawn values, "%", "GB" or "". convert: row's value -> drawn value, null for a gap; rows of an older lab lack some.
+// key: the row's field. source: the kind of row that has it, "train" or "eval". plot: where it can be drawn, "loss" or
+// "score". unit: of the drawn values, "%", "GB" or "". convert: row's value -> drawn value, null for a gap; rows of an
+// older lab lack some.
 
 import { numberText, perCent } from "../shared/text.js";
 
@@ -11,18 +12,18 @@ const toGigabytes = (value) => (finite(value) === null ? null : value / 1e9);
 const eachToPerCent = (values) => (values ?? []).map(toPerCent);
 
 export const METRICS = [
-  { key: "loss", source: "train", plot: "loss", title: "Training loss", unit: "", convert: finite },
-  { key: "loss", source: "eval", plot: "loss", title: "Validation loss", unit: "", convert: finite },
-  { key: "miou", source: "eval", plot: "score", title: "Mean IoU", unit: "%", convert: toPerCent },
-  { key: "pixel_accuracy", source: "eval", plot: "score", title: "Pixel accuracy", unit: "%", convert: toPerCent },
-  { key: "iou", source: "eval", plot: "score", title: "IoU", unit: "%", convert: eachToPerCent, isPerClass: true },
-  { key: "learning_rate", source: "train", plot: "score", title: "Learning rate", unit: "", convert: finite },
-  { key: "images_per_second", source: "train", plot: "score", title: "Images per second", unit: "", convert: finite },
-  { key: "cpu", source: "train", plot: "score", title: "Use of the processor", unit: "%", convert: toPerCent },
-  { key: "memory", source: "train", plot: "score", title: "Memory", unit: "GB", convert: toGigabytes },
-  { key: "machine_memory", source: "train", plot: "score", title: "Memory of the machine", unit: "%", convert: toPerCent },
-  { key: "gpu_memory", source: "train", plot: "score", title: "Memory of the GPU", unit: "GB", convert: toGigabytes },
-  { key: "waiting", source: "train", plot: "score", title: "Waiting for frames", unit: "%", convert: toPerCent },
+  { source: "train", key: "loss", plot: "loss", title: "Training loss", unit: "", convert: finite },
+  { source: "eval", key: "loss", plot: "loss", title: "Validation loss", unit: "", convert: finite },
+  { source: "eval", key: "miou", plot: "score", title: "Mean IoU", unit: "%", convert: toPerCent },
+  { source: "eval", key: "pixel_accuracy", plot: "score", title: "Pixel accuracy", unit: "%", convert: toPerCent },
+  { source: "eval", key: "iou", plot: "score", title: "IoU", unit: "%", convert: eachToPerCent, isPerClass: true },
+  { source: "train", key: "learning_rate", plot: "score", title: "Learning rate", unit: "", convert: finite },
+  { source: "train", key: "images_per_second", plot: "score", title: "Images per second", unit: "", convert: finite },
+  { source: "train", key: "cpu", plot: "score", title: "Use of the processor", unit: "%", convert: toPerCent },
+  { source: "train", key: "memory", plot: "score", title: "Memory", unit: "GB", convert: toGigabytes },
+  { source: "train", key: "machine_memory", plot: "score", title: "Machine's memory", unit: "%", convert: toPerCent },
+  { source: "train", key: "gpu_memory", plot: "score", title: "Memory of the GPU", unit: "GB", convert: toGigabytes },
+  { source: "train", key: "waiting", plot: "score", title: "Waiting for frames", unit: "%", convert: toPerCent },
 ];
 
 export const metricsOf = (source) => METRICS.filter((metric) => metric.source === source);

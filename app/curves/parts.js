@@ -1,4 +1,5 @@
-// The elements around the plots: controls, captions, the runs' buttons, and the table of latest values for screen readers.
+// The elements around the plots: controls, captions, the runs' buttons, and the table of latest values for screen
+// readers.
 
 import { make, makeButton, makeHead, makeOptions, makeRow, setPressed } from "../shared/elements.js";
 import { FIRST_MEASURE, METRICS, measureGroups, valueText } from "./metrics.js";
@@ -32,8 +33,8 @@ export function makeParts() {
   });
   const axisSwitch = make("div", "switch", { role: "group", "aria-label": "Horizontal axis" }, ...axes);
 
-  const label = "Smoothing of the training loss";
-  const smooth = make("input", "", { type: "range", min: "0", max: SPANS.length - 1, value: FIRST_SPAN, "aria-label": label });
+  const range = { type: "range", min: "0", max: SPANS.length - 1, value: FIRST_SPAN };
+  const smooth = make("input", "", { ...range, "aria-label": "Smoothing of the training loss" });
   const smoothText = make("output");
   const log = make("input", "", { type: "checkbox" });
   const controls = make(

@@ -9,7 +9,8 @@ export class Readout {
   constructor(canvas, columns) {
     this.canvas = canvas;
     this.columns = columns;
-    this.box = make("table", "curves-readout", { "aria-hidden": "true" }); // screen readers have the table of latest values
+    // Screen readers have the table of latest values.
+    this.box = make("table", "curves-readout", { "aria-hidden": "true" });
     this.box.hidden = true;
     canvas.after(this.box);
   }

@@ -26,8 +26,8 @@ export class Series {
     return this.train.step.length + this.eval.step.length === 0;
   }
 
-  // Steps in one epoch, or null before the second epoch. Rows have (step, epoch) with epoch = ceil(step / length), so the
-  // largest step / epoch, rounded up, is the length as soon as one row lies near an epoch's end.
+  // Steps in one epoch, or null before the second epoch. Rows have (step, epoch) with epoch = ceil(step / length), so
+  // the largest step / epoch, rounded up, is the length as soon as one row lies near an epoch's end.
   get stepsPerEpoch() {
     return this.epoch > 1 ? this.longest : null;
   }
@@ -36,7 +36,8 @@ export class Series {
     return [this.train, this.eval].some(({ minutes }) => minutes.some((value) => value !== null));
   }
 
-  // Whether the run can be drawn on an axis: on "epoch" from its second epoch on, on "minutes" where its rows have them.
+  // Whether the run can be drawn on an axis: on "epoch" from its second epoch on, on "minutes" where its rows have
+  // them.
   isOnAxis(axis) {
     return axis === "step" || (axis === "epoch" ? this.stepsPerEpoch !== null : this.hasMinutes);
   }

@@ -1,5 +1,5 @@
-// The component: a grid of images with their masks, a button that plays, and a scrubber over the evaluations. It sends nothing to
-// Python.
+// The component: a grid of images with their masks, a button that plays, and a scrubber over the evaluations. It sends
+// nothing to Python.
 
 import { componentOf } from "../shared/component.js";
 import { make, setPressed } from "../shared/elements.js";

@@ -1,7 +1,8 @@
 """What the browser components share: one address for their ES modules, one set of CSS variables, elements and texts.
 
 A component of Streamlit takes one inline script. Ours is `entry.js`, which imports the component's module from
-`GET /lab/static/<version>/...`; from there relative imports work, and a browser keeps every file until the version changes.
+`GET /lab/static/<version>/...`; from there relative imports work, and a browser keeps every file until the version
+changes.
 
 `component.js` makes Streamlit's default export of a class, `elements.js` makes DOM elements, `text.js` words numbers.
 Leaves to `app.routes`: the route.

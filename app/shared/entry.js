@@ -1,10 +1,12 @@
 // The inline script of every component: imports the component's module from the lab and calls it. Python writes
 // `const MODULE = "<address>";` above this file.
 //
-// Streamlit calls the default export at mount and again when the data or the theme change, with the same parentElement. Until
-// the module has arrived only the newest call of an element is kept: an older one would show old data for a moment.
+// Streamlit calls the default export at mount and again when the data or the theme change, with the same parentElement.
+// Until the module has arrived only the newest call of an element is kept: an older one would show old data for a
+// moment.
 
-const FAILED = "This part of the page could not be loaded. Reload the page; if it stays away, the lab may not be running.";
+const FAILED =
+  "This part of the page could not be loaded. Reload the page; if it stays away, the lab may not be running.";
 
 const newest = new WeakMap(); // parentElement -> its latest call
 

@@ -1,15 +1,16 @@
 """The mask viewer: one image under any number of label maps, side by side, with one zoom and one pointer.
 
-The Python face of a Streamlit component without a build step. The browser fetches image and maps by their addresses, decodes
-and colors them, and handles every pan, zoom, opacity, class and hover by itself. One thing comes back to the server, and only
-where a page asks for it: the point that was picked. Leaves to `app.routes`: the addresses, and the scripts.
+The Python face of a Streamlit component without a build step. The browser fetches image and maps by their addresses,
+decodes and colors them, and handles every pan, zoom, opacity, class and hover by itself. One thing comes back to the
+server, and only where a page asks for it: the point that was picked. Leaves to `app.routes`: the addresses, and the
+scripts.
 
 - arithmetic, without DOM: `view.js` (zoom), `layout.js` (columns), `maps.js` (label maps), `colors.js`, `modes.js`,
   `overlays.js` (what is laid over the image), `reading.js` (a pixel as text)
 - loading: `images.js` fetches and decodes, `lazy.js` what is computed on request
 - drawing: `painting.js` onto a canvas, `panel.js` one panel, `grid.js` all of them, `swipe.js` the line between two
-- around them: `chooser.js` (mode and overlay), `bar.js` (look and zoom), `color_key.js`, `legend.js`, `shares.js` (its table),
-  `readout.js`, `pinned.js`, `help.js`
+- around them: `chooser.js` (mode and overlay), `bar.js` (look and zoom), `color_key.js`, `legend.js`, `shares.js`
+  (its table), `readout.js`, `pinned.js`, `help.js`
 - input and output: `gestures.js`, `keyboard.js`, `pointer.js` (hover and pin), `saving.js` (a PNG)
 - `viewer.js` is the component that holds them together
 """
@@ -54,10 +55,11 @@ class Panel:
         low: what 0 stands for.
         high: what 255 stands for.
         power: a byte stands for low + (high - low) * (byte / 255) ** power; 2 where roots are shown.
-        entropy: address of an 8-bit gray PNG of any size, the entropy of the class probabilities as a share of its maximum, log K:
-            0..255 for 0 (sure) to 1 (every class equally likely); None where there is none. Fetched when it is chosen.
-        likeliest: address of an 8-bit gray PNG with the likeliest classes of each pixel, as in `core.inference.answers.Doubts`;
-            None where there is none. Fetched when a pixel is pinned.
+        entropy: address of an 8-bit gray PNG of any size, the entropy of the class probabilities as a share of its
+            maximum, log K: 0..255 for 0 (sure) to 1 (every class equally likely); None where there is none. Fetched
+            when it is chosen.
+        likeliest: address of an 8-bit gray PNG with the likeliest classes of each pixel, as in
+            `core.inference.answers.Doubts`; None where there is none. Fetched when a pixel is pinned.
     """
 
     title: str
@@ -89,9 +91,9 @@ def viewer(
     """Show `image` once per panel, its label map over it.
 
     Called again under the same `key` with other images, it swaps them when all are decoded and keeps zoom (where
-    the new image has the same proportions), mode, overlay, opacity and hidden classes. Without `on_pick` nothing is sent back to
-    Python; a click still pins a pixel and lists every panel's reading. The mode, and which panels it compares, stand in
-    the page's address as `view=`.
+    the new image has the same proportions), mode, overlay, opacity and hidden classes. Without `on_pick` nothing is
+    sent back to Python; a click still pins a pixel and lists every panel's reading. The mode, and which panels it
+    compares, stand in the page's address as `view=`.
 
     Args:
         image: address of the image (JPEG or PNG), of the same origin as the page.
@@ -102,7 +104,8 @@ def viewer(
         name: the image's name, for screen readers and saved files.
         aspect: width / height of the image, which sizes the panels until it has arrived.
         picked: the point marked in every panel until another is picked.
-        on_pick: called with the point that was clicked or tapped, before the script runs again, as any widget's callback.
+        on_pick: called with the point that was clicked or tapped, before the script runs again, as any widget's
+            callback.
 
     Raises:
         ValueError: no panel or more than 8, more than 255 classes, or not one color per class.

@@ -6,17 +6,17 @@ import { MODES, modesFor } from "./modes.js";
 import { OVERLAYS, REACHES, overlaysFor } from "./overlays.js";
 
 export class Chooser {
-  // `colorKey` is an element beside the choices. Calls the viewer's setMode, setPair, setLook, toggleFullScreen, save and
-  // showHelp.
+  // `colorKey` is an element beside the choices. Calls the viewer's setMode, setPair, setLook, toggleFullScreen, save
+  // and showHelp.
   constructor(viewer, colorKey) {
-    this.buttons = Object.fromEntries(
-      Object.entries(MODES).map(([mode, text]) => [mode, makeToggle(text, `${text} (${MODE_KEYS[mode]})`, () => viewer.setMode(mode))])
-    );
+    const modeButton = (mode, text) => makeToggle(text, `${text} (${MODE_KEYS[mode]})`, () => viewer.setMode(mode));
+    this.buttons = Object.fromEntries(Object.entries(MODES).map(([mode, text]) => [mode, modeButton(mode, text)]));
     this.modes = make("div", "modes switch", { role: "group", "aria-label": "Mode" }, ...Object.values(this.buttons));
     this.first = makeSelect("A", "The first panel", (index) => viewer.setPair(0, Number(index)));
     this.second = makeSelect("B", "The second panel", (index) => viewer.setPair(1, Number(index)));
     this.overlay = makeSelect("Show", "What is laid over the image", (overlay) => viewer.setLook({ overlay }));
-    this.reach = makeSelect("within", "How near to an edge of the truth", (reach) => viewer.setLook({ reach: Number(reach) }));
+    const setReach = (reach) => viewer.setLook({ reach: Number(reach) });
+    this.reach = makeSelect("within", "How near to an edge of the truth", setReach);
     setOptions(this.reach.select, REACHES.map((reach) => [reach, `${reach} px`]), REACHES[1]);
     this.full = makeButton("Full screen", "Full screen (f)", () => viewer.toggleFullScreen(), "tool");
     this.full.hidden = !document.fullscreenEnabled; // iPhones have none
@@ -29,7 +29,8 @@ export class Chooser {
       makeButton("?", "Keys and gestures (?)", () => viewer.showHelp(), "tool")
     );
     const choices = [this.overlay, this.reach, this.first, this.second].map((choice) => choice.element);
-    this.element = make("div", "chooser", { role: "toolbar", "aria-label": "Mode and overlay" }, this.modes, ...choices, colorKey, tools);
+    const label = { role: "toolbar", "aria-label": "Mode and overlay" };
+    this.element = make("div", "chooser", label, this.modes, ...choices, colorKey, tools);
   }
 
   // Offer the modes and overlays of these panels.

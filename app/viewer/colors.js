@@ -75,7 +75,8 @@ export function safeColors(count) {
   return Array.from({ length: count }, (_, index) => {
     const shift = ROUNDS[Math.floor(index / OKABE_ITO.length) % ROUNDS.length];
     const end = shift < 0 ? 0 : 255;
-    return OKABE_ITO[index % OKABE_ITO.length].map((channel) => Math.round(channel + (end - channel) * Math.abs(shift)));
+    const mixed = (channel) => Math.round(channel + (end - channel) * Math.abs(shift));
+    return OKABE_ITO[index % OKABE_ITO.length].map(mixed);
   });
 }
 

@@ -1,5 +1,5 @@
-// Wheel, double click, drag, pinch and tap, turned into views, into the image point under the pointer, and into the pinned one.
-// Reads the viewer's `view`, and calls its `setView`, and `setHover` and `pin` of its `pointer`.
+// Wheel, double click, drag, pinch and tap, turned into views, into the image point under the pointer, and into the
+// pinned one. Reads the viewer's `view`, and calls its `setView`, and `setHover` and `pin` of its `pointer`.
 
 import { WHOLE, clamp, imagePoint, moved } from "./view.js";
 

@@ -23,7 +23,8 @@ export class Grid {
     this.element = make("div", "grid", { tabindex: "0", role: "group" });
   }
 
-  // Bring the number of panels to that of `specs`, and describe them; the contents come later. Returns the removed panels.
+  // Bring the number of panels to that of `specs`, and describe them; the contents come later. Returns the removed
+  // panels.
   setPanels(specs, name) {
     const removed = this.panels.splice(specs.length);
     for (const panel of removed) panel.element.remove();

@@ -1,4 +1,5 @@
-// Fetching and decoding: the image becomes a bitmap, a gray PNG one byte per pixel. The meaning of the bytes is left to others.
+// Fetching and decoding: the image becomes a bitmap, a gray PNG one byte per pixel. The meaning of the bytes is left to
+// others.
 
 export const EXACT = { colorSpaceConversion: "none", premultiplyAlpha: "none" }; // bytes as they were written
 

@@ -7,13 +7,13 @@ const MAX_COLUMNS = 4;
 const MIN_HEIGHT = 120;
 const FULL = 0.8; // an image that fits with this much of its column fills it, and stands out of the window a little
 
-// {columns, imageWidth} with which `count` images of these proportions are as large as they can be in `width` x `height`
-// CSS pixels.
+// {columns, imageWidth} with which `count` images of these proportions are as large as they can be in `width` x
+// `height` CSS pixels.
 export function arrange(count, aspect, width, height) {
   const maxColumns = width < NARROW ? 1 : Math.min(count, MAX_COLUMNS);
   let best = { score: -1 };
   for (let columns = 1; columns <= maxColumns; columns++) {
-    const rows = maxColumns === 1 ? 1 : Math.ceil(count / columns); // of images in a single column, one is seen at a time
+    const rows = maxColumns === 1 ? 1 : Math.ceil(count / columns); // where there is one column, one image is seen
     const column = (width - (columns - 1) * GAP) / columns;
     const fitting = Math.min(column, Math.max(MIN_HEIGHT, height / rows - HEAD) * aspect);
     const fills = fitting >= FULL * column;

@@ -1,5 +1,5 @@
-// Maps that are computed only when they are needed: entropy, and the likeliest classes of a pinned pixel. Fetched one after the
-// other, since the lab runs one network at a time and a browser has few connections to a server.
+// Maps that are computed only when they are needed: entropy, and the likeliest classes of a pinned pixel. Fetched one
+// after the other, since the lab runs one network at a time and a browser has few connections to a server.
 
 import { EXACT, bytesOf, decodeMap, fetchBlob } from "./images.js";
 import { IGNORED } from "./maps.js";
@@ -7,8 +7,8 @@ import { clamp } from "./view.js";
 
 const RANKS = 5; // classes per pixel, as in core/inference
 
-// The likeliest classes at an image point, [[classIndex, probability], ...], from a PNG with `2 * RANKS` rows per row of pixels.
-// Only that pixel is decoded: all of them would be twenty bytes per pixel and panel.
+// The likeliest classes at an image point, [[classIndex, probability], ...], from a PNG with `2 * RANKS` rows per row
+// of pixels. Only that pixel is decoded: all of them would be twenty bytes per pixel and panel.
 async function likeliestAt(blob, [u, v]) {
   const size = new DataView(await blob.slice(16, 24).arrayBuffer()); // width and height in a PNG's header
   const [width, height] = [size.getUint32(0), size.getUint32(4) / (2 * RANKS)];

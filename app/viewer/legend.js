@@ -16,7 +16,8 @@ export class Legend {
     this.title = make("span", "legend-title");
     this.all = makeButton("Show all", "Show all classes", () => this.#hide([]));
     this.table = new SharesTable();
-    this.tableToggle = makeToggle("Table", "Shares of the classes in every panel", () => this.#openTable(!this.table.isOpen));
+    const toggleTable = () => this.#openTable(!this.table.isOpen);
+    this.tableToggle = makeToggle("Table", "Shares of the classes in every panel", toggleTable);
     const hint = make("span", "hint", {}, "Click a class to hide it, double-click to see it alone.");
     const tools = make("div", "tools", {}, this.all, this.tableToggle);
     this.head = make("div", "legend-head", {}, this.title, hint, tools);
@@ -73,7 +74,8 @@ export class Legend {
     const share = make("span", "figure");
     const button = make("button", "entry", { type: "button", "data-class": title }, swatch, name, share);
     button.addEventListener("click", (event) => (event.altKey ? this.#isolate(index) : this.#toggle(index)));
-    button.addEventListener("dblclick", (event) => event.altKey || this.#isolate(index)); // the two clicks undid each other
+    // By then the two clicks of a double click have undone each other.
+    button.addEventListener("dblclick", (event) => event.altKey || this.#isolate(index));
     button.addEventListener("keydown", (event) => event.key === "o" && this.#isolate(index));
     return { index, button, share };
   }

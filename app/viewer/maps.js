@@ -47,9 +47,9 @@ export function resized(map, { width, height }) {
   return sizes.get(size);
 }
 
-// Chessboard distance of each pixel from the nearest edge between two classes: 1 beside the edge, at most 255. An edge to
-// ignored pixels doesn't count, since the class beyond it is unknown. Two sweeps make the distance exact
-// (Rosenfeld and Pfaltz, 1968: Distance functions on digital pictures).
+// Chessboard distance of each pixel from the nearest edge between two classes: 1 beside the edge, at most 255. An edge
+// to ignored pixels doesn't count, since the class beyond it is unknown. Two sweeps make the distance exact (Rosenfeld
+// and Pfaltz, 1968: Distance functions on digital pictures).
 export const edgeDistance = cached(({ width, height, values }) => {
   const distance = new Uint8Array(values.length).fill(255);
   const isEdge = (a, b) => a !== b && a !== IGNORED && b !== IGNORED;
@@ -80,9 +80,9 @@ export const edgeDistance = cached(({ width, height, values }) => {
   return { width, height, values: distance };
 });
 
-// Pixel counts {labelled, differ, first, second} of two maps of one size, where `truth` has a class: those on which the maps
-// differ, and those of them on which the first or the second map equals `truth`. With `reach`, only pixels within that
-// distance of a true edge count.
+// Pixel counts {labelled, differ, first, second} of two maps of one size, where `truth` has a class: those on which the
+// maps differ, and those of them on which the first or the second map equals `truth`. With `reach`, only pixels within
+// that distance of a true edge count.
 export function compare(own, other, truth, classCount, reach = null) {
   const distance = reach === null ? null : edgeDistance(truth).values;
   const counts = { labelled: 0, differ: 0, first: 0, second: 0 };

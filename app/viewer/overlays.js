@@ -1,8 +1,8 @@
-// The overlays of the image: classes, errors, confidence, entropy. Each says which panels have it, how it is colored, what
-// its colors mean, and a summary in numbers. Needs no DOM until something is painted.
+// The overlays of the image: classes, errors, confidence, entropy. Each says which panels have it, how it is colored,
+// what its colors mean, and a summary in numbers. Needs no DOM until something is painted.
 //
-// A scene is what all panels share: {overlay, mode, classCount, colors, hidden, outlined, reach, truth, first, second}; the
-// last three are panels, or null.
+// A scene is what all panels share: {overlay, mode, classCount, colors, hidden, outlined, reach, truth, first, second};
+// the last three are panels, or null.
 
 import { shareText } from "../shared/text.js";
 import {

@@ -40,8 +40,9 @@ export function paintOutlined({ values, width, height }, table, rgba) {
   }
 }
 
-// Two label maps of one size: `same` where they agree, `differ[own]` where they don't, `unknown` where the other has no class.
-// Pixels both of whose classes are hidden stay clear, and so do those whose `distance` from an edge, if given, exceeds `reach`.
+// Two label maps of one size: `same` where they agree, `differ[own]` where they don't, `unknown` where the other has no
+// class. Pixels both of whose classes are hidden stay clear, and so do those whose `distance` from an edge, if given,
+// exceeds `reach`.
 export function paintCompared({ own, other, isClass, shown, same, differ, unknown, distance, reach }, rgba) {
   for (let i = 0; i < own.length; i++) {
     const mine = own[i];

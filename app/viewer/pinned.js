@@ -4,6 +4,8 @@ import { make, makeButton, makeRow, makeSwatch } from "../shared/elements.js";
 import { shareText } from "../shared/text.js";
 import { readingAt, wrongMark } from "./reading.js";
 
+const WAITING = "The network looks once more for its likeliest classes.";
+
 export class PinnedPixel {
   // `unpin` removes the pin.
   constructor(unpin) {
@@ -45,7 +47,7 @@ export class PinnedPixel {
 // The table of likeliest classes, or a sentence while they are computed or where that failed; nothing for null.
 function rankedClasses(result, classes, colors) {
   if (!result) return [];
-  if (!result.value) return [make("p", "wait", {}, result.problem || "The network looks once more for its likeliest classes.")];
+  if (!result.value) return [make("p", "wait", {}, result.problem || WAITING)];
   const rows = result.value.map(([index, probability]) => {
     const bar = make("span", "share-bar", { "aria-hidden": "true" });
     bar.style.setProperty("--share", String(probability));

@@ -7,8 +7,8 @@ import { valueAt } from "./maps.js";
 // The value that a byte of a heat map stands for.
 export const heatValue = ({ low, high, power }, byte) => low + (high - low) * (byte / 255) ** power;
 
-// A panel at an image point: {color, text, isWrong, trueClass}, the last a name; null without a map. `truth` is the panel to
-// compare with, or null.
+// A panel at an image point: {color, text, isWrong, trueClass}, the last a name; null without a map. `truth` is the
+// panel to compare with, or null.
 export function readingAt(point, { spec, labels, confidence, entropy }, truth, classes, colors) {
   if (!labels) return null;
   const index = valueAt(labels, point);

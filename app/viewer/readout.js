@@ -1,17 +1,17 @@
-// The line above a panel's image: the reading under the pointer, else a summary, else a hint. A heat map shows its scale there
-// as long as the pointer is elsewhere.
+// The line above a panel's image: the reading under the pointer, else a summary, else a hint. A heat map shows its
+// scale there as long as the pointer is elsewhere.
 
 import { cssColor, make } from "../shared/elements.js";
 import { numberText } from "../shared/text.js";
 import { HEAT_COLORS } from "./colors.js";
 import { wrongMark } from "./reading.js";
 
-const isTouch = () => matchMedia("(hover: none)").matches;
-
 // What to do where nothing is pointed at; `picks` where a click goes to Python.
 export function hintText(picks) {
-  if (picks) return isTouch() ? "Tap a pixel to ask about it, pinch to zoom." : "Click a pixel to ask about it.";
-  return isTouch() ? "Tap the image to pin a pixel, pinch to zoom." : "Point at the image to read a pixel, click to pin it.";
+  const isTouch = matchMedia("(hover: none)").matches;
+  if (picks) return isTouch ? "Tap a pixel to ask about it, pinch to zoom." : "Click a pixel to ask about it.";
+  if (isTouch) return "Tap the image to pin a pixel, pinch to zoom.";
+  return "Point at the image to read a pixel, click to pin it.";
 }
 
 // The colors of heat maps from low to high.

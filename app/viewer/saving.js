@@ -1,4 +1,5 @@
-// The visible panels as one PNG: each at the image's own resolution, its title above it, and the meaning of the colors below.
+// The visible panels as one PNG: each at the image's own resolution, its title above it, and the meaning of the colors
+// below.
 
 import { cssColor, make } from "../shared/elements.js";
 import { wholePerCent } from "../shared/text.js";
@@ -17,7 +18,11 @@ export async function saveView(viewer) {
   const [first, second] = [scene.first, scene.second];
   const isPaired = mode === "swipe" || mode === "difference";
   const { share } = grid.swipe;
-  const tiles = mode === "swipe" ? [[[first, 0, share], [second, share, 1]]] : grid.visible.map((panel) => [[panel, 0, 1]]);
+  const pair = [
+    [first, 0, share],
+    [second, share, 1],
+  ];
+  const tiles = mode === "swipe" ? [pair] : grid.visible.map((panel) => [[panel, 0, 1]]);
   const style = getComputedStyle(viewer.root);
   const blob = await composeImage({
     tiles,
@@ -47,8 +52,8 @@ function savedKey({ mode, look, data, colors, legend }, scene) {
   return key === "heat" ? [0, 0.5, 1].map((value) => [HEAT_COLORS[Math.round(value * 255)], wholePerCent(value)]) : key;
 }
 
-// `tiles` are lists of [panel, from, to], painted from left to right of one image in shares of its width; `titles` stand above
-// them, and `key` is [[color, text], ...]. `size` is {width, height} of one image.
+// `tiles` are lists of [panel, from, to], painted from left to right of one image in shares of its width; `titles`
+// stand above them, and `key` is [[color, text], ...]. `size` is {width, height} of one image.
 function composeImage({ tiles, titles, key, columns, size, image, view, opacity, paper, ink, font }) {
   const rows = Math.ceil(tiles.length / columns);
   const scaled = (scale) => {

@@ -23,7 +23,8 @@ export class SharesTable {
     const rows = [...classes.keys()]
       .filter((index) => masks.some((panel) => panel.shares[index]))
       .map((index) => {
-        const row = makeRow([classes[index], ...masks.map((panel) => shareText(panel.shares[index]))], { header: true });
+        const shares = masks.map((panel) => shareText(panel.shares[index]));
+        const row = makeRow([classes[index], ...shares], { header: true });
         row.firstChild.prepend(makeSwatch(colors[index]));
         return row;
       });

@@ -1,5 +1,5 @@
-// The component: one view, one pointer and one look, shared by all panels. It sends one thing to Python: the picked point,
-// where Python asks for points.
+// The component: one view, one pointer and one look, shared by all panels. It sends one thing to Python: the picked
+// point, where Python asks for points.
 
 import { componentOf } from "../shared/component.js";
 import { make } from "../shared/elements.js";

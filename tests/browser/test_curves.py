@@ -356,7 +356,7 @@ def test_what_the_machine_gave_can_be_chosen_and_grows_with_the_rows(page, new_r
         "Images per second": 12.5,
         "Use of the processor": 80,
         "Memory": 3,
-        "Memory of the machine": 60,
+        "Machine's memory": 60,
         "Waiting for frames": 25,
     }
     for option, value in measures.items():

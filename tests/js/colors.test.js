@@ -53,7 +53,8 @@ test("a comparison has a color for same, different, unknown and hidden pixels", 
   const rgba = new Uint32Array(5);
   const shown = flags(3);
   shown[2] = 0;
-  const settings = { isClass: flags(3), shown, same: 5, differ: Uint32Array.from({ length: 256 }, (_, value) => 100 + value), unknown: 9 };
+  const differ = Uint32Array.from({ length: 256 }, (_, value) => 100 + value);
+  const settings = { isClass: flags(3), shown, same: 5, differ, unknown: 9 };
   const own = Uint8Array.of(0, 1, 1, 2, 2);
   const other = Uint8Array.of(0, 0, 255, 2, 1);
   paintCompared({ ...settings, own, other, distance: null, reach: 0 }, rgba);

@@ -57,7 +57,10 @@ function fakeElement() {
   const children = [];
   return {
     children,
-    append: (child) => children.push(Object.assign(child, { remove: () => children.splice(children.indexOf(child), 1) })),
+    append(child) {
+      child.remove = () => children.splice(children.indexOf(child), 1);
+      children.push(child);
+    },
     querySelector: () => children[0] ?? null,
   };
 }
@@ -67,7 +70,8 @@ globalThis.document = { baseURI: "http://lab/", createElement: () => ({ setAttri
 test("of the calls before the module arrived only the newest is made, for each element", async () => {
   globalThis.calls = [];
   globalThis.gate = Promise.withResolvers();
-  const entry = await entryOf("await gate.promise; export default (call) => { calls.push(call.data); return () => call.data; }");
+  const component = "(call) => { calls.push(call.data); return () => call.data; }";
+  const entry = await entryOf(`await gate.promise; export default ${component}`);
   const [one, two] = [fakeElement(), fakeElement()];
   const results = [
     entry({ parentElement: one, data: "old" }),

@@ -1,4 +1,5 @@
-// The feed: what it fetches, how often, and what it does with the answer. No server: `fetch` and the clock are the test's.
+// The feed: what it fetches, how often, and what it does with the answer. No server: `fetch` and the clock are the
+// test's.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -36,10 +37,12 @@ function feedOf(context, ...responses) {
   return { run, feed, offsets, rounds, wait };
 }
 
-const answer = (changes) => () => ({ rows: [], offset: 7, reset: false, state: "running", is_final: false, ...changes });
+const NOTHING = { rows: [], offset: 7, reset: false, state: "running", is_final: false };
+const answer = (changes) => () => ({ ...NOTHING, ...changes });
 
 test("a living run is polled after its offset, again and again", async (context) => {
-  const { run, offsets, wait } = feedOf(context, answer({ rows: [row(1)], offset: 50 }), answer({ rows: [row(2)], offset: 90 }));
+  const answers = [answer({ rows: [row(1)], offset: 50 }), answer({ rows: [row(2)], offset: 90 })];
+  const { run, offsets, wait } = feedOf(context, ...answers);
   await wait(0);
   await wait(POLL_MS);
   assert.deepEqual(offsets, [0, 50]);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { allowed, modeFromAddress, modesFor } from "../../app/viewer/modes.js";
+import { allowed, modeFromAddress, modesFor, withPanel } from "../../app/viewer/modes.js";
 import { colorKeyOf, coloring, overlaysFor, summaryOf } from "../../app/viewer/overlays.js";
 import { heatValue, readingAt, wrongMark } from "../../app/viewer/reading.js";
 
@@ -43,7 +43,8 @@ test("an overlay is offered where a panel has it", () => {
   assert.deepEqual(overlaysFor(specs(first)), ["classes"]);
   assert.deepEqual(overlaysFor(specs(first, second)), ["classes", "against"]);
   assert.deepEqual(overlaysFor(specs(truth, first)), ["classes", "error", "band", "against"]);
-  assert.deepEqual(overlaysFor([{ ...first.spec, confidence: "/a", entropy: "/b" }]), ["classes", "confidence", "entropy"]);
+  const sure = { ...first.spec, confidence: "/a", entropy: "/b" };
+  assert.deepEqual(overlaysFor([sure]), ["classes", "confidence", "entropy"]);
 });
 
 test("modes need panels, and a difference needs two label maps", () => {
@@ -58,6 +59,12 @@ test("two networks are compared at first, and a requested pair where it fits", (
   assert.deepEqual(allowed({ mode: "difference", pair: [0, 2] }, specs), { mode: "difference", pair: [0, 2] });
   assert.deepEqual(allowed({ mode: "swipe", pair: [0, 7] }, specs), { mode: "swipe", pair: [1, 2] });
   assert.deepEqual(allowed({ mode: "difference", pair: [0, 1] }, [first.spec, heat.spec]).mode, "side");
+});
+
+test("a panel that is chosen as A leaves B, and the other way round", () => {
+  assert.deepEqual(withPanel([1, 2], 0, 0), [0, 2]);
+  assert.deepEqual(withPanel([1, 2], 0, 2), [2, 1]);
+  assert.deepEqual(withPanel([1, 2], 1, 1), [2, 1]);
 });
 
 test("the address names a mode and a pair, or neither", () => {

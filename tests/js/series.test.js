@@ -7,8 +7,9 @@ import { METRICS, measureGroups, metricOf, originText, valueText } from "../../a
 import { newPoints, runTraces } from "../../app/curves/plots.js";
 import { Series, Smoother } from "../../app/curves/series.js";
 
-const trainRow = (step, more = {}) => ({ kind: "train", step, epoch: Math.ceil(step / 10), loss: 1, ...more });
-const evalRow = (step, more = {}) => ({ kind: "eval", step, epoch: Math.ceil(step / 10), loss: 0.8, miou: 0.5, ...more });
+const rowOf = (kind, step, more) => ({ kind, step, epoch: Math.ceil(step / 10), ...more });
+const trainRow = (step, more = {}) => rowOf("train", step, { loss: 1, ...more });
+const evalRow = (step, more = {}) => rowOf("eval", step, { loss: 0.8, miou: 0.5, ...more });
 const START = { train: 0, eval: 0 };
 
 function seriesOf(...rows) {
@@ -20,7 +21,8 @@ function seriesOf(...rows) {
 test("train rows are converted to what is drawn", () => {
   const usage = { learning_rate: 2e-3, cpu: 0.8, memory: 3e9, machine_memory: 0.625, gpu_memory: 8e9, waiting: 0.25 };
   const series = seriesOf(trainRow(1, { ...usage, images_per_second: 12.5, minutes: 0.1 }));
-  const drawn = Object.fromEntries(METRICS.filter(({ source }) => source === "train").map(({ key }) => [key, series.train[key][0]]));
+  const keys = METRICS.filter(({ source }) => source === "train").map(({ key }) => key);
+  const drawn = Object.fromEntries(keys.map((key) => [key, series.train[key][0]]));
   assert.deepEqual(drawn, {
     loss: 1,
     learning_rate: 2e-3,
@@ -73,14 +75,16 @@ test("positions on every axis", () => {
   assert.deepEqual(series.positions(series.train, "epoch", 1), [1.5]);
   assert.deepEqual(series.positions(series.train, "minutes", 0), [1, 1.5]);
   assert.deepEqual(series.positions(series.eval, "minutes", 0), [null]);
-  assert.deepEqual(["step", "epoch", "minutes"].map((axis) => seriesOf(trainRow(1)).isOnAxis(axis)), [true, false, false]);
+  const young = seriesOf(trainRow(1));
+  assert.deepEqual(["step", "epoch", "minutes"].map((axis) => young.isOnAxis(axis)), [true, false, false]);
 });
 
 test("smoothing starts at the first value and skips gaps", () => {
   const smoother = new Smoother(2);
   const smoothed = [4, 2, null, 2].map((value) => smoother.next(value));
   // By hand, weight 1/2: 4; (4/4 + 2/2) / (3/4) = 8/3; gap; (4/8 + 2/4 + 2/2) / (7/8) = 16/7.
-  [4, 8 / 3, null, 16 / 7].forEach((value, i) => assert.ok(value === smoothed[i] || Math.abs(smoothed[i] - value) < 1e-12));
+  const isNear = (a, b) => a === b || Math.abs(a - b) < 1e-12;
+  [4, 8 / 3, null, 16 / 7].forEach((value, i) => assert.ok(isNear(value, smoothed[i])));
 });
 
 test("every measure on offer belongs to a metric that a series has", () => {
@@ -101,7 +105,8 @@ test("values have their units", () => {
 });
 
 test("new points are only those after the drawn rows", () => {
-  const run = { id: "a", title: "A", color: "#123456", series: seriesOf(trainRow(1), trainRow(2), evalRow(2)), smoother: new Smoother(1) };
+  const series = seriesOf(trainRow(1), trainRow(2), evalRow(2));
+  const run = { id: "a", title: "A", color: "#123456", series, smoother: new Smoother(1) };
   const view = { axis: "step", measure: "miou", hidden: new Set() };
   const all = newPoints(run, view, START);
   assert.deepEqual(all.score[0], [[2], [50]]);

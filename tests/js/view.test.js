@@ -5,7 +5,8 @@ import test from "node:test";
 
 import { MAX_SCALE, MIDDLE, WHOLE, framePoint, imagePoint, moved } from "../../app/viewer/view.js";
 
-const isNear = (actual, expected) => actual.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) < 1e-12, `${actual}`));
+const isNear = (actual, expected) =>
+  actual.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) < 1e-12, `${actual}`));
 
 test("the whole image: image points are frame points", () => {
   assert.deepEqual(imagePoint(WHOLE, [0.2, 0.7]), [0.2, 0.7]);
