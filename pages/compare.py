@@ -14,7 +14,7 @@ from app.pictures import (
     predict_all,
     truth_of,
 )
-from app.viewer import MOST_PANELS, Panel, viewer
+from app.viewer import MAX_PANELS, Panel, viewer
 from app.widgets import (
     class_table,
     empty_state,
@@ -83,7 +83,7 @@ if not able:
         st.switch_page("../pages/train.py")
     st.stop()
 colors = run_colors(everyone)
-chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MOST_PANELS - 1)
+chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MAX_PANELS - 1)
 if not chosen:
     st.caption("Choose at least one run.")
     st.stop()

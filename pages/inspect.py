@@ -16,7 +16,7 @@ from app.pictures import (
     predict,
     thumbnail_address,
 )
-from app.viewer import MOST_PANELS, viewer
+from app.viewer import MAX_PANELS, viewer
 from app.widgets import (
     empty_state,
     failed_state,
@@ -236,7 +236,7 @@ if not able:
         st.switch_page("../pages/train.py")
     st.stop()
 colors = run_colors(everyone)
-chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MOST_PANELS)
+chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MAX_PANELS)
 source = st.segmented_control(
     "Picture", [OWN, CAMERA, FRAME, COLLECTION], default=OWN, required=True, key="inspect-source"
 )

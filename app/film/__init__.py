@@ -25,7 +25,7 @@ from core.hub.origin import read_origin
 from core.places import runs_folder
 from core.runs import evaluations, read_run
 
-MOST_SCENES = 60
+MAX_SCENES = 60
 """Evaluations that a film shows, evenly spread where there are more: the browser holds all their images."""
 
 _mount = st.components.v2.component(
@@ -127,8 +127,8 @@ def _mask(folder: Path, frame: Frame) -> Path:
 
 
 def _spread_to_the_last(folders: list[Path]) -> list[Path]:
-    """Return at most `MOST_SCENES` of them, evenly spread, the newest always among them."""
-    return spread(folders[::-1], MOST_SCENES)[::-1]
+    """Return at most `MAX_SCENES` of them, evenly spread, the newest always among them."""
+    return spread(folders[::-1], MAX_SCENES)[::-1]
 
 
 def _strip(frame: Frame, dataset: Dataset, folders: Sequence[Path]) -> Strip:

@@ -24,7 +24,7 @@ import streamlit as st
 
 from app.shared import entry_script, style_sheet
 
-MOST_PANELS = 8
+MAX_PANELS = 8
 IGNORED = 255
 
 Point = tuple[float, float]
@@ -59,7 +59,7 @@ class Panel:
             maximum, log K: 0..255 for 0 (sure) to 1 (every class equally likely); None where there is none. Fetched
             when it is chosen.
         likeliest: address of an 8-bit gray PNG with the likeliest classes of each pixel, as in
-            `core.inference.answers.Doubts`; None where there is none. Fetched when a pixel is pinned.
+            `core.inference.prediction_cache.UncertaintyMaps`; None where there is none. Fetched when a pixel is pinned.
     """
 
     title: str
@@ -110,8 +110,8 @@ def viewer(
     Raises:
         ValueError: no panel or more than 8, more than 255 classes, or not one color per class.
     """
-    if not 1 <= len(panels) <= MOST_PANELS:
-        raise ValueError(f"panels: {len(panels)} given, the viewer shows 1 to {MOST_PANELS}")
+    if not 1 <= len(panels) <= MAX_PANELS:
+        raise ValueError(f"panels: {len(panels)} given, the viewer shows 1 to {MAX_PANELS}")
     if len(classes) != len(colors):
         raise ValueError(f"colors: {len(colors)} given for {len(classes)} classes, one each is needed")
     if len(classes) > IGNORED:

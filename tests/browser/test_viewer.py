@@ -786,7 +786,7 @@ def test_a_pin_lists_every_panel_and_the_likeliest_classes_of_that_very_pixel(pa
         assert shown == pytest.approx([100 * part for _, part in rows if part], abs=0.06)
     assert page.locator(".pinned h3").all_inner_texts() == ["Ground truth", "U-Net", "Half size"]
     assert asked.count("likeliest.png") == 1, "further pins ask nobody"
-    assert "could not be loaded" in page.locator(".pinned-panel").nth(2).inner_text()
+    page.locator(".pinned-panel").nth(2).get_by_text("could not be loaded").wait_for()
 
 
 def test_entropy_is_fetched_when_it_is_chosen_and_read_beside_the_class(page: Page, served: Served) -> None:
