@@ -64,7 +64,7 @@ class LazyMaps:
                 del shown.questions[next(iter(shown.questions))]
             while len(self._shown) > 1 and sum(each.image.nbytes for each in self._shown.values()) > self._budget:
                 self._shown.popitem(last=False)
-        return f"/lab/doubts/{name}/entropy.png", f"/lab/doubts/{name}/likeliest.png"
+        return f"/lab/uncertainty/{name}/entropy.png", f"/lab/uncertainty/{name}/likeliest.png"
 
     def ask(self, name: str) -> "Future[UncertaintyMaps] | None":
         """The answer to a question, asked now where it isn't waited for already; None for one that isn't kept."""

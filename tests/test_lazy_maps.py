@@ -90,7 +90,7 @@ def test_the_route_answers_bytes_or_a_sentence(tmp_path, image, monkeypatch) -> 
     monkeypatch.setattr(routes, "lazy_maps", lambda: maps)
 
     def fetched(name: str, kind: str) -> Response:
-        return asyncio.run(routes.doubts(Request({"type": "http", "path_params": {"name": name, "kind": kind}})))
+        return asyncio.run(routes.uncertainty(Request({"type": "http", "path_params": {"name": name, "kind": kind}})))
 
     name = name_of(maps.addresses(question(tmp_path), image, "x")[0])
     for outcome in (FOUND, FOUND, LabError("Out of memory. Take a smaller picture."), None):

@@ -68,14 +68,14 @@ def number_row(head: str | Text, numbers: Sequence[Number | None], best: Best = 
     """A row of a table; as it is printed, the highest or lowest number is in bold unless all are alike."""
     marked = best_places(numbers, best)
     first = Cell(head if isinstance(head, tuple) else (head,))
-    return (first, *(cell(index, index in marked) for index, index in enumerate(numbers)))
+    return (first, *(cell(number, index in marked) for index, number in enumerate(numbers)))
 
 
 def with_best_in_columns(rows: Sequence[Sequence[Number | None]], best: Sequence[Best]) -> list[list[Cell]]:
     """Cells of several columns, each with its best in bold."""
     marked = [best_places([row[column] for row in rows], kind) for column, kind in enumerate(best)]
     return [
-        [cell(index, index in marked[column]) for column, index in enumerate(row)] for index, row in enumerate(rows)
+        [cell(number, index in marked[column]) for column, number in enumerate(row)] for index, row in enumerate(rows)
     ]
 
 
@@ -85,7 +85,7 @@ def best_places(numbers: Sequence[Number | None], best: Best) -> set[int]:
     if not best or len({number.text for number in known}) < 2:
         return set()
     winner = (max if best == "high" else min)(known, key=lambda number: number.value)
-    return {index for index, index in enumerate(numbers) if index and index.text == winner.text}
+    return {index for index, number in enumerate(numbers) if number and number.text == winner.text}
 
 
 def setting_words(summary: RunSummary, part: str, name: str) -> Text:

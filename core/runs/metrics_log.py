@@ -58,6 +58,18 @@ def valid_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
+def rows_since(path: Path, offset: int) -> tuple[list[dict[str, Any]], int, bool]:
+    """Return the valid rows after a byte offset, the offset to ask for next, and whether to forget all earlier rows.
+
+    A resume among the new rows may void rows before the offset: then all valid rows of the run come again.
+    """
+    rows, end = read_metrics(path, offset)
+    must_forget = offset > 0 and any(row.get("kind") == "resume" for row in rows)
+    if must_forget:
+        rows, end = read_metrics(path)
+    return valid_rows(rows), end, must_forget
+
+
 def minutes_trained(path: Path) -> float:
     """Minutes that a run had trained when it wrote the last row that still counts, breaks left out; 0 where it wrote none."""
     rows = valid_rows(read_metrics(path)[0])

@@ -65,7 +65,7 @@ def evaluate(
         sums.append((numbers[0], part.item(), weight.item()))
         labels = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
         confusion.update(targets.numpy(), labels)
-        kept |= {index: labels[index].copy() for index, index in enumerate(numbers) if index in keep}
+        kept |= {frame: labels[index].copy() for index, frame in enumerate(numbers) if frame in keep}
         seconds.append(time.monotonic() - began)
     model.train(was_training)
     gathered = distributed.all_gather((confusion.matrix, sums))

@@ -83,7 +83,9 @@ def test_the_pages_give_entropy_and_likeliest_classes_of_each_run(places, with_r
     truth, *panels = shown(opened(with_runs))["panels"]
     assert truth["entropy"] is None and truth["likeliest"] is None
     addresses = [panel[kind] for panel in panels for kind in ("entropy", "likeliest")]
-    assert all(re.fullmatch(r"/lab/doubts/[0-9a-f]{40}/(entropy|likeliest)\.png", address) for address in addresses)
+    assert all(
+        re.fullmatch(r"/lab/uncertainty/[0-9a-f]{40}/(entropy|likeliest)\.png", address) for address in addresses
+    )
     assert len(set(addresses)) == 4
     found = lazy_maps().ask(addresses[0].split("/")[3]).result(timeout=120)
     assert found.entropy and found.likeliest
