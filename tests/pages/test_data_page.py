@@ -122,16 +122,16 @@ def test_each_kind_of_data_remembers_its_own_folder_on_the_next_page_too(
 ) -> None:
     app = opened()
     app.segmented_control(key="data-data").set_value("cityscapes").run()
-    app.text_input(key="data-root").set_value(str(street_copy)).run()
+    app.text_input(key="data-cityscapes-root").set_value(str(street_copy)).run()
     app.segmented_control(key="data-data").set_value("folder").run()
     app.text_input(key="data-folder-root").set_value(str(folder)).run()
     assert fine(app) and "mine" in words(app)
     app.segmented_control(key="data-data").set_value("cityscapes").run()
-    assert app.text_input(key="data-root").value == str(street_copy)
+    assert app.text_input(key="data-cityscapes-root").value == str(street_copy)
     assert fine(app)
     app.switch_page("../pages/train.py").run()
     assert app.segmented_control(key="train-data").value == "cityscapes"
-    assert app.text_input(key="train-root").value == str(street_copy)
+    assert app.text_input(key="train-cityscapes-root").value == str(street_copy)
     assert app.session_state["folder-root"] == str(folder)
 
 
