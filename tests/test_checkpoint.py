@@ -42,10 +42,9 @@ def step(model, optimizer, seed):
 
 
 def save(run, model, optimizer, number, tiny_config, which="last"):
-    rest = TrainingState(optimizer, torch.amp.GradScaler("cpu", enabled=False), None)
-    save_checkpoint(
-        run, which, model, tiny_config(), CITYSCAPES_19, number, number / 100, rest if which == "last" else None
-    )
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    state = TrainingState(model, optimizer, scaler, step=number, best_miou=number / 100)
+    save_checkpoint(run, which, state, tiny_config(), CITYSCAPES_19)
 
 
 def same(one, other):

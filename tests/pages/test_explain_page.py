@@ -1,4 +1,4 @@
-"""The page Look inside through AppTest: empty, with a network, shared by its address. Clicking is tested in Chromium."""
+"""The page Explain through AppTest: empty, with a network, shared by its address. Clicking is tested in Chromium."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def opened(**address: str) -> AppTest:
     """The page as somebody gets it who follows a link."""
     app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240).run()
-    app.switch_page("../pages/look.py")
+    app.switch_page("../pages/explain.py")
     for name, value in address.items():
         app.query_params[name] = value
     return app.run()
@@ -41,13 +41,13 @@ def with_run(places, trained_run: Path) -> str:
 def with_vit(places, tiny_config) -> str:
     """A run of a tiny ViT whose checkpoint has learned nothing; returns its id."""
     from core.models.build import build_model
-    from core.training.checkpoint import save_checkpoint
+    from core.training.checkpoint import TrainingState, save_checkpoint
 
     values = tiny_config().model_dump() | {"model": {"family": "vit", "encoder": "test_vit", "weights": "none"}}
     config = read_config(values)
     run = create_run(config, places.runs)
     model = build_model(config.model, len(CITYSCAPES_19.classes))
-    save_checkpoint(run, "best", model, config, CITYSCAPES_19, step=0, best_miou=0.0)
+    save_checkpoint(run, "best", TrainingState(model, best_miou=0.0), config, CITYSCAPES_19)
     return run.name
 
 
