@@ -19,7 +19,7 @@ from core.training.checkpoint import TrainingState, load_optimizer, load_weights
 class Net(nn.Module):
     def __init__(self, seed=0):
         super().__init__()
-        self.classes = 19
+        self.num_classes = 19
         torch.manual_seed(seed)
         self.convolution = nn.Conv2d(3, 4, 3)
         self.norm = nn.BatchNorm2d(4)

@@ -340,7 +340,7 @@ def test_the_size_of_the_frames_can_be_changed(places) -> None:
 def test_a_zoom_that_is_no_range_is_said(places) -> None:
     app = opened(crops_open=True, augmentation={"scale_min": 3.0})
     assert not app.exception
-    assert "zoom\\_max" in app.error[0].value
+    assert "scale\\_max" in app.error[0].value
     assert not crops(app) and panels(app)
 
 
