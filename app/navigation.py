@@ -27,7 +27,7 @@ TITLES = {
     "scores": ("Scores", "leaderboard"),
     "inspect": ("Inspect", "image_search"),
     "report": ("Report", "description"),
-    "look": ("Look inside", "visibility"),
+    "explain": ("Explain", "visibility"),
     "account": ("Account", "person"),
 }
 if not must_sign_in():

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def opened(**address: str) -> AppTest:
     """The page as somebody gets it who follows a link."""
     app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240).run()
-    app.switch_page("../pages/look.py")
+    app.switch_page("../pages/explain.py")
     for name, value in address.items():
         app.query_params[name] = value
     return app.run()

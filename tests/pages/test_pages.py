@@ -15,7 +15,7 @@ from core.runs.status import update_status
 from core.runs.store import create_run
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["home", "data", "models", "train", "runs", "compare", "inspect", "look"]
+PAGES = ["home", "data", "models", "train", "runs", "compare", "inspect", "explain"]
 
 
 def opened(page: str) -> AppTest:
@@ -55,7 +55,7 @@ def test_a_page_without_any_run_says_what_to_do_next(places, page: str) -> None:
         "runs": "No run yet",
         "compare": "Nothing to compare yet",
         "inspect": "No network yet",
-        "look": "No network",
+        "explain": "No network",
     }
     assert expected[page] in words(app)
 
