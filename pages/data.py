@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from app.datasets import SPLIT_WORDS, TITLES, Found, choose_dataset, found, opened
-from app.download_panel import getting_panel
+from app.download_panel import download_panel
 from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
 from app.forms import augmentation_form, fields_form
 from app.pictures import colors_address, map_address, photo_address, truth_of
@@ -55,7 +55,7 @@ def bytes_words(count: int) -> str:
 def get_cityscapes(expanded: bool) -> None:
     """The panel that downloads Cityscapes: for those who have none yet, and for what is still missing."""
     with st.expander("Get Cityscapes", icon=":material/cloud_download:", expanded=expanded):
-        getting_panel()
+        download_panel()
 
 
 # counting

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from core.commands.options import say
 from core.errors import LabError
-from core.export.offer import FILES
+from core.export.files import FILES
 from core.paths import runs_folder
 from core.runs.store import find_run
 
@@ -25,7 +25,7 @@ def add_export(command: argparse.ArgumentParser) -> None:
 
 def export(options: argparse.Namespace) -> dict[str, Any]:
     """Writes a run's best checkpoint as a file of another kind, once it was seen to answer as the network does."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in core.export.__main__
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in core.export.job
     from core.export.export import export_run
 
     run = find_run(options.run, runs_folder())

@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 
 class ProgressBar:
-    """A progress bar on a terminal, called as `Progress` is. `unit` is what it counts; B for bytes."""
+    """A progress bar on a terminal, called as a `ProgressCallback`. `unit` is what it counts; B for bytes."""
 
     def __init__(self, options: argparse.Namespace, unit: str = "frame") -> None:
         self._bar = tqdm(

@@ -43,9 +43,9 @@ from core.errors import LabError
 from core.files import write_atomically
 from core.paths import cache_folder
 from core.processes import ProcessId
+from core.progress import CountCallback
 
 Kind = Literal["raw", "jpeg"]
-Progress = Callable[[int, int], None]
 
 VERSION = 1
 """Of the layout on disk, and of whatever decides what a decoded frame looks like."""
@@ -151,7 +151,7 @@ def build_cache(
     dataset: Dataset,
     frames: Sequence[Frame],
     kind: Kind,
-    progress: Progress | None = None,
+    progress: CountCallback | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> CachedFrames | None:
     """Finds the cache of these frames, or builds it, going on from where an earlier build was broken off.
@@ -244,7 +244,7 @@ def _build(
     dataset: Dataset,
     frames: Sequence[Frame],
     kind: Kind,
-    progress: Progress,
+    progress: CountCallback,
     should_stop: Callable[[], bool],
 ) -> bool:
     """Builds what isn't there yet, under the lock. False when asked to stop."""
@@ -285,7 +285,7 @@ def _write_frames(
     writer: "_RawWriter | _JpegWriter",
     flags: IO[bytes],
     done: np.ndarray,
-    progress: Progress,
+    progress: CountCallback,
     should_stop: Callable[[], bool],
 ) -> bool:
     """Decodes in threads and writes in order what isn't `done`, and marks it there. True when it was stopped."""

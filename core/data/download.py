@@ -36,9 +36,7 @@ from core.paths import (
     streets_folder,
     weights_folder,
 )
-
-Progress = Callable[[str, int, int], None]
-"""`progress(what, done, total)`: what is being done, as words, and how many bytes of it. What it raises ends the work; what is there is kept."""
+from core.progress import ProgressCallback
 
 OFFICIAL = "https://www.cityscapes-dataset.com"
 GIB = 2**30
@@ -127,7 +125,7 @@ class _Watch:
 
     name: str
     published: int
-    progress: Progress
+    progress: ProgressCallback
 
 
 class Session(requests.Session):
@@ -275,7 +273,7 @@ def get_packages(
     connect: Callable[[], Session],
     names: Sequence[str],
     folder: Path,
-    progress: Progress,
+    progress: ProgressCallback,
     keep_archives: bool = False,
 ) -> dict[str, str]:
     """Downloads and unpacks what isn't complete yet, and removes each archive once it is unpacked.
@@ -284,7 +282,7 @@ def get_packages(
         connect: logs in; only called when something must be fetched.
         names: of archives, from `PACKAGES`.
         folder: that shall hold leftImg8bit, gtFine and the like.
-        progress: told about every piece.
+        progress: called for every piece, with bytes.
         keep_archives: leaves the archives in the folder.
 
     Returns:
@@ -304,7 +302,7 @@ def get_packages(
     return {name: lacking(name, folder) for name in names}
 
 
-def download(session: requests.Session, names: Sequence[str], folder: Path, progress: Progress) -> list[Path]:
+def download(session: requests.Session, names: Sequence[str], folder: Path, progress: ProgressCallback) -> list[Path]:
     """Fetches archives into a folder and checks them against their official MD5 sums; half an archive is gone on with.
 
     What the official downloader prints is dropped: while it works, stdout and stderr of the whole process lead nowhere.
@@ -313,7 +311,7 @@ def download(session: requests.Session, names: Sequence[str], folder: Path, prog
         session: from `login`.
         names: of archives, from `PACKAGES`.
         folder: an existing one.
-        progress: told about every piece.
+        progress: called for every piece, with bytes.
 
     Returns:
         The archives, in the order of the names.
@@ -332,7 +330,7 @@ def download(session: requests.Session, names: Sequence[str], folder: Path, prog
     return [_fetch(session, name, offered[name], folder, progress) for name in names]
 
 
-def unpack(archive: Path, folder: Path, progress: Progress) -> None:
+def unpack(archive: Path, folder: Path, progress: ProgressCallback) -> None:
     """Unpacks an official archive. Nothing is written before all of its entries have been looked at.
 
     A file that is there already, of the right size and checksum, is left alone, so an interrupted unpacking goes on. The archive's
@@ -341,7 +339,7 @@ def unpack(archive: Path, folder: Path, progress: Progress) -> None:
     Args:
         archive: its name is one of `PACKAGES`.
         folder: an existing one.
-        progress: told about every piece.
+        progress: called for every piece, with bytes.
 
     Raises:
         LabError: the archive is damaged, holds what the official one can't hold, or the disk is full.
@@ -475,7 +473,7 @@ def _fetch(
     name: str,
     offer: _Offer,
     folder: Path,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Path:
     from cityscapesscripts.download.downloader import download_packages
 
@@ -523,7 +521,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _md5(path: Path, progress: Progress) -> str:
+def _md5(path: Path, progress: ProgressCallback) -> str:
     total, done = _size(path), 0
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as file:

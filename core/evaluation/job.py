@@ -1,49 +1,78 @@
-"""Scoring and predicting for the benchmark as jobs: each goes through any number of runs, and outlives page and server."""
+"""Evaluating runs as a job: any number of them, one after the other, or one run's archive for the benchmark server."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Literal
 
+from pydantic import TypeAdapter
+
+from core.errors import LabError
 from core.evaluation.results import EvaluationSettings
 from core.evaluation.submission_archives import Split
-from core.jobs.engine import Job, is_stopping, latest_job, start_job, stop_job
-from core.paths import cache_folder
+from core.jobs import kinds
+from core.jobs.engine import Job, Values
+from core.paths import runs_folder
+from core.progress import ProgressCallback
+from core.runs.store import Run, find_run
 
-Kind = Literal["card", "robustness"]
-
-
-def jobs_folder() -> Path:
-    """Where the lab's scoring says how far it is."""
-    return cache_folder() / "jobs" / "scoring"
+Task = Literal["scores", "robustness"]
 
 
-def start_scoring(run_ids: Sequence[str], settings: EvaluationSettings, kind: Kind = "card") -> Job:
-    """Scores runs one after the other in the background. Raises LabError while another scoring goes on."""
-    request = {"runs": list(run_ids), "settings": asdict(settings), "kind": kind}
-    return start_job("core.evaluation", request, jobs_folder())
+def start_evaluation(run_ids: Sequence[str], settings: EvaluationSettings, task: Task = "scores") -> Job:
+    """Start to evaluate runs one after the other. Raises LabError while another evaluation goes on.
+
+    The job's result names the `runs` that were evaluated, and the `problems` of the others by run.
+    """
+    return kinds.start("evaluation", {"runs": list(run_ids), "settings": asdict(settings), "task": task})
 
 
 def start_submission(run_id: str, split: Split, settings: EvaluationSettings) -> Job:
-    """Makes a run's archive for the benchmark server in the background; of the settings only how frames are shown counts.
+    """Start to make a run's archive for the benchmark server; of the settings only how frames are shown counts.
 
     Raises:
-        LabError: a scoring or another archive is under way.
+        LabError: an evaluation or another archive is under way.
     """
-    request = {"runs": [run_id], "settings": asdict(settings), "kind": "submission", "split": split}
-    return start_job("core.evaluation", request, jobs_folder())
+    request = {"runs": [run_id], "settings": asdict(settings), "task": "submission", "split": split}
+    return kinds.start("evaluation", request)
 
 
-def latest_scoring() -> Job | None:
-    """The job that was started last. Its result names the `runs` that were scored, and the `problems` of others by run."""
-    return latest_job(jobs_folder())
+def evaluate(request: Values, progress: ProgressCallback) -> Values:
+    """Do the requested task for each run; one that can't be evaluated doesn't keep the others from it.
+
+    Raises:
+        LabError: none of the runs could be evaluated.
+    """
+    from core.training.malloc import keep_freed_memory
+
+    keep_freed_memory()
+    count = len(request["runs"])
+    done_runs, problems = [], {}
+    for index, run_id in enumerate(request["runs"]):
+        which = f"run {index + 1} of {count}: " if count > 1 else ""
+
+        def part_progress(what: str, done: int, total: int, index: int = index, which: str = which) -> None:
+            # Runs of one job have about as many frames, so that the share of all of them is known from the first on.
+            progress(f"{which}{what[:1].lower()}{what[1:]}" if which else what, index * total + done, count * total)
+
+        try:
+            _evaluate_one(find_run(run_id, runs_folder()), request, part_progress)
+            done_runs.append(run_id)
+        except LabError as error:
+            problems[run_id] = str(error)
+    if problems and not done_runs:
+        raise LabError(" ".join(problems.values()))
+    return {"runs": done_runs, "problems": problems}
 
 
-def stop_scoring(job: Job) -> None:
-    """Stops after the frame at hand; the runs that are done keep their cards."""
-    stop_job(jobs_folder(), job)
+def _evaluate_one(run: Run, request: Values, progress: ProgressCallback) -> None:
+    from core.evaluation.evaluate_run import evaluate_robustness, evaluate_run
+    from core.evaluation.make_submission import make_submission
 
-
-def is_scoring_stopping(job: Job) -> bool:
-    """True once a job was asked to stop."""
-    return is_stopping(jobs_folder(), job)
+    settings = TypeAdapter(EvaluationSettings).validate_python(request["settings"])
+    match request["task"]:
+        case "robustness":
+            evaluate_robustness(run, settings, progress)
+        case "submission":
+            make_submission(run, request["split"], None, settings.options, settings.checkpoint, progress)
+        case _:
+            evaluate_run(run, settings, progress)

@@ -27,8 +27,9 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 
 from core.errors import LabError
-from core.jobs.engine import JobStoppedError, Progress
+from core.jobs.engine import JobStoppedError
 from core.models.weights_source import bar_for
+from core.progress import ProgressCallback
 
 PATIENCE = 20.0
 """Seconds that the Hub has for an answer."""
@@ -89,7 +90,7 @@ def look_up(repo: str, revision: str = "") -> Listing:
     return Listing(repo, info.sha, names, bool(info.private))
 
 
-def fetch(listing: Listing, name: str, most: int, progress: Progress) -> Path:
+def fetch(listing: Listing, name: str, most: int, progress: ProgressCallback) -> Path:
     """The path of a repository's file in the Hub's own cache; downloaded where it isn't there yet.
 
     Args:

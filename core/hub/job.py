@@ -1,63 +1,51 @@
-"""Pushing and pulling as jobs: each in a process of its own, which outlives page and server; of each kind one at a time.
+"""Pushing and pulling as jobs; of each kind one at a time.
 
-What comes from the Hub is opened in that process, and so is torch.
+What comes from the Hub is opened in the job's process, and so is torch.
 """
 
-from pathlib import Path
-from typing import Literal
+from dataclasses import asdict
 
 from core.auth import require_admin, require_owner
 from core.hub.client import checked_repo
-from core.jobs.engine import Job, is_stopping, latest_job, start_job, stop_job
-from core.paths import cache_folder
-from core.runs.store import Run
-
-Action = Literal["push", "pull"]
-
-
-def jobs_folder(action: Action) -> Path:
-    """Where a push or a pull says how far it is."""
-    return cache_folder() / "jobs" / f"hub-{action}"
+from core.jobs import kinds
+from core.jobs.engine import Job, Values
+from core.paths import runs_folder
+from core.progress import ProgressCallback
+from core.runs.store import Run, find_run
 
 
 def start_push(run: Run, repo: str, public: bool, own_pictures: bool) -> Job:
-    """Pushes a run in the background, see `core.hub.push.push`; its result is a `Pushed`, field by field.
+    """Start to push a run, see `core.hub.push.push`; the result is a `Pushed`, field by field.
 
     Raises:
-        LabError: that is no name, the run is another's, the one who asks has no part in the lab's login, or something is being pushed.
+        LabError: that is no name, the run is another user's, the current user has no part in the lab's login, or something is being
+            pushed.
     """
     require_owner(run.owner, f"Run {run.id}")
     require_admin("push a run")
-    request = {
-        "action": "push",
-        "repo": checked_repo(repo),
-        "run": run.id,
-        "public": public,
-        "own_pictures": own_pictures,
-    }
-    return start_job("core.hub", request, jobs_folder("push"))
+    request = {"repo": checked_repo(repo), "run": run.id, "public": public, "own_pictures": own_pictures}
+    return kinds.start("push", request)
 
 
 def start_pull(repo: str, revision: str = "") -> Job:
-    """Pulls a repository in the background, see `core.hub.pull.pull`; its result names the `run`.
+    """Start to pull a repository, see `core.hub.pull.pull`; the result names the `run`.
 
     Raises:
         LabError: that is no name, the lab is read-only, or something is being pulled.
     """
-    request = {"action": "pull", "repo": checked_repo(repo), "revision": revision}
-    return start_job("core.hub", request, jobs_folder("pull"))
+    return kinds.start("pull", {"repo": checked_repo(repo), "revision": revision})
 
 
-def latest(action: Action) -> Job | None:
-    """The push or pull that was started last, whoever did."""
-    return latest_job(jobs_folder(action))
+def push_run(request: Values, progress: ProgressCallback) -> Values:
+    """Push the requested run. Raises LabError."""
+    from core.hub.push import push
+
+    run = find_run(request["run"], runs_folder())
+    return asdict(push(run, request["repo"], request["public"], request["own_pictures"], progress))
 
 
-def cancel(action: Action, job: Job) -> None:
-    """Ends a push or pull, wherever it is. Nothing half done is seen by anybody. Raises LabError where it is another's."""
-    stop_job(jobs_folder(action), job)
+def pull_run(request: Values, progress: ProgressCallback) -> Values:
+    """Pull the requested repository. Raises LabError."""
+    from core.hub.pull import pull
 
-
-def was_cancelled(action: Action, job: Job) -> bool:
-    """True of a push or pull that is being ended, or has been."""
-    return is_stopping(jobs_folder(action), job)
+    return {"run": pull(request["repo"], request["revision"], progress=progress).name}

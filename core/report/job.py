@@ -1,34 +1,28 @@
-"""Writing a report as a job, which outlives page and server."""
+"""Writing a report as a job: what starts it, and what its process does."""
 
-from pathlib import Path
+from pydantic import TypeAdapter
 
-from core.jobs.engine import Job, is_stopping, latest_job, start_job, stop_job
-from core.paths import cache_folder
-from core.report.saved_reports import new_id
+from core.jobs import kinds
+from core.jobs.engine import Job, Values
+from core.paths import reports_folder
+from core.progress import ProgressCallback
+from core.report.saved_reports import REPORT_ID, new_id
 from core.report.settings import ReportSettings, checked_settings
 
 
-def jobs_folder() -> Path:
-    """Where the writing of reports says how far it is."""
-    return cache_folder() / "jobs" / "report"
-
-
 def start_report(settings: ReportSettings) -> Job:
-    """Begins to write a report; its id stands in what the job was asked for. Raises LabError while another one is being written."""
-    request = {"settings": checked_settings(settings).to_json(), "id": new_id()}
-    return start_job("core.report", request, jobs_folder())
+    """Start to write a report; its id stands in the request. Raises LabError while another one is being written."""
+    return kinds.start("report", {"settings": checked_settings(settings).to_json(), "id": new_id()})
 
 
-def latest_writing() -> Job | None:
-    """The writing that was begun last."""
-    return latest_job(jobs_folder())
+def write(request: Values, progress: ProgressCallback) -> Values:
+    """Write the requested report into the reports' folder. Raises LabError where nothing can be said of its runs."""
+    from core.report.writing import write_report
+    from core.training.malloc import keep_freed_memory
 
-
-def stop_writing(job: Job) -> None:
-    """Stops at the next frame. Scorecards that are made stay; the report is not written."""
-    stop_job(jobs_folder(), job)
-
-
-def is_being_stopped(job: Job) -> bool:
-    """True once it was asked to stop."""
-    return is_stopping(jobs_folder(), job)
+    keep_freed_memory()
+    settings = TypeAdapter(ReportSettings).validate_python(request["settings"])
+    if not REPORT_ID.fullmatch(request["id"]):
+        raise ValueError(request["id"])
+    saved = write_report(settings, reports_folder() / request["id"], progress)
+    return {"id": saved.id, "notes": list(saved.notes)}
