@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from app.job_panel import show_job, try_start
+from app.tables import table
 from app.widgets import plain
 from core.errors import LabError
 from core.export.files import (
@@ -23,7 +24,7 @@ from core.jobs.engine import Job
 from core.jobs.kinds import latest
 from core.paths import runs_folder
 from core.runs.store import Run, read_run
-from core.text import format_bytes
+from core.text import format_bytes, plural
 
 WHAT: dict[Format, str] = {
     "onnx": "For onnxruntime, TensorRT, OpenVINO and the like: one file, without Python or PyTorch.",
@@ -66,7 +67,7 @@ def _offer(run: Run, format: Format, job: Job | None) -> None:
     """Show the check's figures, the file, and how it is used; or why there is none."""
     check = read_check(run.path, format, job)
     if check:
-        st.html(_facts(check))
+        table((), _figures(check))
         st.caption(_sentence(check))
         path = export_path(run.path, format)
         name = f"{run.id}{path.suffix}"
@@ -95,23 +96,21 @@ def _offer(run: Run, format: Format, job: Job | None) -> None:
         st.rerun()
 
 
-def _facts(check: ExportCheck) -> str:
-    """Return the figures of the check, as HTML."""
+def _figures(check: ExportCheck) -> tuple[tuple[str, str], ...]:
+    """Return the rows of the check's table."""
     height, width = check.size
-    cells = (
+    return (
         ("Same class", f"{check.agreement:.3%} of pixels"),
         ("Largest difference", f"{check.largest_difference:.1e} where logits spread by {check.spread:.1f}"),
         ("PyTorch", f"{check.network_ms:.0f} ms a frame"),
         ("This file", f"{check.file_ms:.0f} ms a frame"),
         ("Pictures", "any size" if check.any_size else f"{width} x {height} alone"),
     )
-    rows = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in cells)
-    return f'<div class="lab-scroll"><table class="lab-table">{rows}</table></div>'
 
 
 def _sentence(check: ExportCheck) -> str:
     height, width = check.size
-    threads = "one thread" if check.threads == 1 else f"{check.threads} threads"
+    threads = plural(check.threads, "thread")
     return (
         f"Checked in fp32 on {check.frames} frames of the run's data at {width} x {height}, {threads} of this machine's processor "
         f"each, beside whatever else it did. Checkpoint of step {check.step}."

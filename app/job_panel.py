@@ -46,7 +46,9 @@ def show_job(kind: Kind, job: Job | None, doing: str = "", folder: Path | None =
         st.session_state[_key("job-watched", kind, folder)] = job.id
         _progress(kind, job.id, doing, folder)
         return True
-    was_ended = job.state in ("starting", "running") and is_stopping(kind, job, folder)  # killed, where it didn't listen
+    was_ended = job.state in ("starting", "running") and is_stopping(
+        kind, job, folder
+    )  # killed, where it didn't listen
     if job.state == "stopped" or was_ended:
         st.info(plain(f"{doing} was stopped. {JOBS[kind].after_stop}"), icon=":material/stop:")
     elif job.problem:

@@ -13,11 +13,11 @@ st.title("Report")
 readable = {run.id: run for run in list_runs(runs_folder()) if run.config}
 if not readable:
     empty_state(
-        "No run to report on", "Train a network first. A report is written from runs, their scores and their data."
+        "No run to report on",
+        "Train a network first. A report is written from runs, their scores and their data.",
+        "Train a network",
+        page="train",
     )
-    _, middle, _ = st.columns([2, 2, 2])
-    if middle.button("Train a network", type="primary", width="stretch", icon=":material/model_training:"):
-        st.switch_page("../pages/train.py")
     saved_reports()
     st.stop()
 scored = {run_id: run for run_id, run in readable.items() if run.has_checkpoint("best")}

@@ -12,7 +12,6 @@ class ProgressBar:
         self._bar = tqdm(
             unit=unit,
             unit_scale=unit == "B",
-            unit_divisor=1024,
             dynamic_ncols=True,
             disable=options.json or None,
         )

@@ -37,10 +37,10 @@ from core.paths import (
     weights_folder,
 )
 from core.progress import ProgressCallback
+from core.text import format_bytes
 
 OFFICIAL = "https://www.cityscapes-dataset.com"
-GIB = 2**30
-SPARE = GIB
+SPARE = 10**9
 """Bytes that stay free on the disk."""
 CHUNK = 2**16
 TIMEOUT = (20, 60)
@@ -58,7 +58,7 @@ class Package:
 
     Args:
         title: what it is, in a sentence.
-        size: bytes, as published, rounded.
+        size: bytes, as published, rounded; the site writes 2**30 bytes as GB.
         growth: how many times larger it is when unpacked, estimated.
         folder: that it makes.
         ending: of the one file that every frame has.
@@ -76,7 +76,7 @@ class Package:
 PACKAGES: dict[str, Package] = {
     "leftImg8bit_trainvaltest.zip": Package(
         "The 5,000 photographs of train, val and test.",
-        11 * GIB,
+        11 * 2**30,
         1.0,
         "leftImg8bit",
         "_leftImg8bit.png",
@@ -92,7 +92,7 @@ PACKAGES: dict[str, Package] = {
     ),
     "gtCoarse.zip": Package(
         "Coarse labels of train, val and the 19,998 frames of train_extra.",
-        int(1.3 * GIB),
+        int(1.3 * 2**30),
         3.0,
         "gtCoarse",
         "_gtCoarse_labelIds.png",
@@ -100,7 +100,7 @@ PACKAGES: dict[str, Package] = {
     ),
     "leftImg8bit_trainextra.zip": Package(
         "The 19,998 photographs of train_extra, which have coarse labels only.",
-        44 * GIB,
+        44 * 2**30,
         1.0,
         "leftImg8bit",
         "_leftImg8bit.png",
@@ -463,7 +463,7 @@ def _check_space(offers: Mapping[str, _Offer], folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < need:
         raise LabError(
-            f"'{folder}' has {free / GIB:.1f} GB free, but {need / GIB:.1f} GB are needed for the archives, what they hold and a "
+            f"'{folder}' has {format_bytes(free)} free, but {format_bytes(need)} are needed for the archives, what they hold and a "
             "reserve. Free some space, or name a folder on another disk."
         )
 
@@ -553,7 +553,7 @@ def _looked_at(opened: zipfile.ZipFile, archive: Path, folder: Path) -> list[tup
     if len(infos) > MAX_ENTRIES:
         _refuse(archive, f"it has more than {MAX_ENTRIES:,} entries")
     if size > MAX_GROWTH * package.size:
-        _refuse(archive, f"it unpacks to {size / GIB:,.1f} GB")
+        _refuse(archive, f"it unpacks to {format_bytes(size)}")
     entries = [(info, _path_of(info, archive, folder)) for info in infos]
     if len({str(path).casefold() for _, path in entries}) < len(entries):
         _refuse(archive, "it holds a name twice")
@@ -563,7 +563,7 @@ def _looked_at(opened: zipfile.ZipFile, archive: Path, folder: Path) -> list[tup
     free = shutil.disk_usage(folder).free
     if missing + SPARE > free:
         raise LabError(
-            f"'{folder}' has {free / GIB:.1f} GB free, but {archive.name} unpacks to {missing / GIB:.1f} GB more, and 1 GB is kept. "
+            f"'{folder}' has {format_bytes(free)} free, but {archive.name} unpacks to {format_bytes(missing)} more, and 1 GB is kept. "
             "Free some space, and start again."
         )
     return [(info, path) for info, path in entries if not info.is_dir()]
