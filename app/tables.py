@@ -50,8 +50,8 @@ def table(
     lines += [_row("td", cells) for cells in rows]
     if total:
         lines.append(_row("td", total, "lab-total"))
-    classes = f"lab-table {style}".strip()
-    st.html(f'<div class="lab-scroll"><table class="{classes}">{"".join(lines)}</table></div>')
+    classes = _attribute("class", f"lab-table {style}".strip())
+    st.html(f'<div class="lab-scroll"><table{classes}>{"".join(lines)}</table></div>')
 
 
 def markup(*parts: str) -> Html:
@@ -76,8 +76,8 @@ def bar(share: float, color: str) -> Html:
 
 def badge(text: str, style: str = "", title: str = "") -> Html:
     """Return a word in a frame; `style` is a CSS class that colours it."""
-    classes = f"lab-badge {style}".strip()
-    return Html(f'<span class="{classes}"{_attribute("title", title)}>{html.escape(text)}</span>')
+    attributes = _attribute("class", f"lab-badge {style}".strip()) + _attribute("title", title)
+    return Html(f"<span{attributes}>{html.escape(text)}</span>")
 
 
 def run_link(run_id: str, text: str) -> Html:

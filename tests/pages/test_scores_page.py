@@ -155,7 +155,7 @@ def test_the_frames_behind_a_cell_open_compare(lab) -> None:
     [
         ("Calibration", "expected calibration error"),
         ("Where it fails", "By distance from a boundary"),
-        ("Ceilings", "Cityscapes paper, Table 3"),
+        ("Upper bounds", "Cityscapes paper, Table 3"),
         ("Cost", "best for their cost"),
         ("Robustness", "as a share of the score"),
         ("Benchmark", "4 frames"),
@@ -204,7 +204,7 @@ def test_nobody_is_fastest_across_machines(lab, places, hardware) -> None:
     assert ("timed on different hardware" in words(app)) == bool(hardware)
 
 
-@pytest.mark.parametrize("view", ["Calibration", "Ceilings", "Where it fails"])
+@pytest.mark.parametrize("view", ["Calibration", "Upper bounds", "Where it fails"])
 def test_a_card_without_a_labelled_pixel_shows_dashes(lab, places, streets, monkeypatch, view) -> None:
     shutil.copytree(streets, places.other / "data" / "streets")
     monkeypatch.setenv("SEGLAB_DATA", str(places.other / "data"))
