@@ -30,7 +30,7 @@ from core.inference.predictor import Predictor
 from core.labels import CITYSCAPES_19
 from core.models.build import build_model
 from core.processes import available_cores
-from core.training.checkpoint import save_checkpoint
+from core.training.checkpoint import TrainingState, save_checkpoint
 from core.training.distributed import Distributed
 from core.training.evaluate import to_device
 from core.training.losses import SummedLoss
@@ -126,7 +126,9 @@ class Contestant:
     @cached_property
     def _predictor(self) -> Predictor:
         with tempfile.TemporaryDirectory() as folder:
-            save_checkpoint(Path(folder), "best", self.network, self.config, CITYSCAPES_19, 0, 0.0)
+            save_checkpoint(
+                Path(folder), "best", TrainingState(self.network, best_miou=0.0), self.config, CITYSCAPES_19
+            )
             return Predictor(Path(folder), self.hardware)
 
 

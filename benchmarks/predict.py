@@ -58,7 +58,7 @@ from core.models.weights_source import fetch_weights, find_weights
 from core.paths import PROJECT
 from core.processes import available_cores
 from core.synthetic.scene import draw_scene
-from core.training.checkpoint import save_checkpoint
+from core.training.checkpoint import TrainingState, save_checkpoint
 
 Way = Literal["ours", "smp", "plain"]
 Size = tuple[int, int]
@@ -235,7 +235,8 @@ def main() -> None:
                 config = read_config(values | {"dataset": {"height": size[0], "width": size[1]}})
                 run = Path(folder) / f"{family}-{seen}"
                 run.mkdir()
-                save_checkpoint(run, "best", network, config, CITYSCAPES_19, options.steps, 0.0)
+                state = TrainingState(network, step=options.steps, best_miou=0.0)
+                save_checkpoint(run, "best", state, config, CITYSCAPES_19)
                 first, ratio = compare(config, run, size, pictures, options.rounds)
                 firsts.append(first)
                 ratios.append(ratio)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.contact_sheet import choose_order, contact_sheet, counted, go_by, sort_frames, watch
-from app.datasets import SPLIT_WORDS, TITLES, is_here, open_again
+from app.datasets import SPLIT_WORDS, is_here, open_again
 from app.pictures import (
     ask,
     map_address,
@@ -26,7 +26,8 @@ from app.widgets import (
     with_equal_classes,
 )
 from core.config import DatasetConfig
-from core.data.dataset import Dataset, streets_are_there
+from core.data.dataset import Dataset
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.labels import CITYSCAPES_19
@@ -53,17 +54,18 @@ def choose_source(runs: Sequence[Run]) -> Dataset:
             sources[config.name, config.root] = config
     # A run from the Hub may have learned on what isn't here; scenes with its classes may be.
     here = {pair: config for pair, config in sources.items() if is_here(config)}
-    if not here and runs[0].classes == CITYSCAPES_19.classes and streets_are_there():
-        config = runs[0].config.dataset
-        here = {("streets", ""): DatasetConfig(height=config.height, width=config.width)}
+    size = {"height": runs[0].config.dataset.height, "width": runs[0].config.dataset.width}
+    streets = DatasetConfig(**size)
+    if not here and runs[0].classes == CITYSCAPES_19.classes and is_here(streets):
+        here = {(streets.name, ""): streets}
     sources = here or sources
     picked = next(iter(sources))
     if len(sources) > 1:
-        picked = st.selectbox("Frames from", list(sources), format_func=lambda pair: pair[1] or TITLES[pair[0]])
+        picked = st.selectbox("Frames from", list(sources), format_func=lambda pair: pair[1] or SOURCES[pair[0]].title)
     dataset = open_again(sources[picked])
     if dataset.space.classes != runs[0].classes:
         raise LabError(
-            f"{TITLES[picked[0]]} {picked[1]} tells other classes apart than {run_name(runs[0])}, so there is no truth to compare it with. "
+            f"{SOURCES[picked[0]].title} {picked[1]} tells other classes apart than {run_name(runs[0])}, so there is no truth to compare it with. "
             "Try it on pictures of your own, on the page Inspect."
         )
     return dataset

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app.datasets import SPLIT_WORDS, TITLES, Found, choose_dataset, found, opened
+from app.datasets import SPLIT_WORDS, Found, choose_dataset, found, is_here, opened
 from app.download_panel import download_panel
 from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
 from app.forms import augmentation_form, fields_form
@@ -22,9 +22,10 @@ from core.auth import current_user, require_write
 from core.config import DatasetConfig, TrainingConfig, read_config
 from core.data.cache import build_cache, cache_size, find_cache, list_caches, remove_caches
 from core.data.cityscapes import LABEL_FOLDERS
-from core.data.dataset import Dataset, root_of, spread, streets_are_there
+from core.data.dataset import Dataset, spread
 from core.data.doctor import Finding, Report, examine
 from core.data.frames import Frame
+from core.data.sources import SOURCES, source_of
 from core.data.statistics import AT_ONCE, SAMPLE, FrameCounts, count_classes, count_frames, recall_counts
 from core.data.transforms import Augmentation
 from core.errors import LabError
@@ -108,7 +109,7 @@ def choose_frame(here: Found) -> tuple[Frame | None, st.delta_generator.DeltaGen
         if len(cities) > 1:
             options = ["", *cities] if len(frames) <= LONG_SPLIT else cities
             restore(f"city-{split}", options)
-            word = "folder" if here.dataset.name == "folder" else "city"
+            word = SOURCES[here.dataset.name].group
             city = st.selectbox(
                 word.capitalize(),
                 options,
@@ -200,7 +201,7 @@ def look_at(dataset: Dataset, frame: Frame) -> None:
         ]
         if (target == IGNORED).all():
             says = "No pixel of these labels belongs to a class, as in the test frames, whose labels are kept secret."
-        twin = coarse_twin(dataset, frame) if dataset.name != "folder" else None
+        twin = coarse_twin(dataset, frame) if SOURCES[dataset.name].has_coarse else None
         if twin:
             _, coarse, coarse_digest = truth_of(twin, dataset.space)
             panels[0] = replace(panels[0], title="Fine labels")
@@ -309,7 +310,7 @@ def content_digest(pixels: np.ndarray) -> str:
 def doctor(config: DatasetConfig) -> None:
     """What is wrong with a data set, also with one that can't be opened. Raises LabError where the one who is asking may only look."""
     try:
-        root = root_of(config)
+        root = source_of(config).root(config)
     except LabError:
         return  # said already
     st.subheader("Is the data in order?")
@@ -501,7 +502,10 @@ def list_of_caches() -> None:
     """The caches that are there, each with a button that removes it."""
     entries = list_caches()
     for entry in entries:
-        metadata = [TITLES.get(entry.name, entry.name), f"{', '.join(entry.splits)}: {entry.frames:,} frames"]
+        metadata = [
+            SOURCES[entry.name].title if entry.name in SOURCES else entry.name,
+            f"{', '.join(entry.splits)}: {entry.frames:,} frames",
+        ]
         metadata += [f"{entry.size[1]} x {entry.size[0]}", entry.kind, format_bytes(entry.bytes)]
         if not entry.complete:
             metadata.append("being built" if entry.in_hand else "unfinished")
@@ -530,12 +534,13 @@ try:
     dataset = opened(values)
 except LabError as error:
     failed_state(error)  # and go on: the doctor knows more
-named = values["name"] == "streets" or bool(values["root"])
+source = SOURCES[values["name"]]
+named = not source.root_title or bool(values["root"])
 config = read_config({"dataset": values}).dataset if named and values["classes"] else None
-if values["name"] == "cityscapes" and dataset is None:
+if source.sharing == "never" and dataset is None:
     get_cityscapes(expanded=not named)
 here = None
-if config and (config.name != "streets" or streets_are_there()):
+if config and not (source.is_generated and not is_here(config)):
     try:
         here = found(config)
     except LabError as error:
@@ -556,7 +561,7 @@ if here and here.splits:
     )
     if frame:
         what_the_network_sees(here, frame)
-if config and (config.name != "streets" or streets_are_there()):
+if config and not (source.is_generated and not is_here(config)):
     try:
         doctor(config)
     except LabError as error:
@@ -568,7 +573,7 @@ if here:
         failed_state(f"The classes can't be counted. {error}")
     if here.dataset.train or here.dataset.val:
         decoded_frames(here.dataset)
-if values["name"] == "cityscapes" and dataset is not None:
+if source.sharing == "never" and dataset is not None:
     get_cityscapes(expanded=False)
 if dataset:
     st.page_link("../pages/train.py", label="Train on this data", icon=":material/model_training:")

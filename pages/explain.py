@@ -1,4 +1,4 @@
-"""Look inside: what one network sees at one pixel. Its feature maps, its attention, its effective receptive field."""
+"""Explain: what one network sees at one pixel. Its feature maps, its attention, its effective receptive field."""
 
 import hashlib
 
@@ -93,7 +93,7 @@ def heat_panels(explanation: Explanation) -> list[Panel]:
 
 
 # page layout
-st.title("Look inside")
+st.title("Explain")
 everyone = list_runs(runs_folder())
 able = {run.id: run for run in everyone if run.has_checkpoint("best") and run.config}
 if not able:

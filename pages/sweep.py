@@ -15,6 +15,7 @@ from app.widgets import RUN_COLORS, failed_state, plain
 from core import runner
 from core.auth import may_change, read_owner
 from core.config import choices_of, setting_of
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.models.encoder_table import encoders_of
 from core.models.families import FAMILIES, PLAIN, TRANSFORMERS, options_of
@@ -278,7 +279,7 @@ def new_sweep() -> None:
             if encoder not in [offered.name for offered in encoders_of(family)]:
                 with st.spinner("Building the network to see whether it fits"):
                     inference_worker().describe(spec.base.model, SMALL)
-            if data["name"] == "streets":
+            if SOURCES[data["name"]].is_generated:
                 draw_streets()
             path = start_sweep(spec, runs_folder())
         except LabError as error:

@@ -14,6 +14,7 @@ from core import runner
 from core.config import (
     PRESET_HELP,
     PRESETS,
+    DatasetConfig,
     ModelConfig,
     RunConfig,
     choices_of,
@@ -23,7 +24,7 @@ from core.config import (
     setting_of,
     with_preset,
 )
-from core.data.dataset import streets_are_there
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.models.encoder_table import encoders_of
 from core.models.families import FAMILIES, PLAIN, options_of
@@ -213,7 +214,8 @@ st.subheader("1 Data")
 dataset_values = choose_dataset("train")
 dataset_values |= choose_masks(dataset_values["name"])
 dataset = None
-if dataset_values["name"] == "streets" and not streets_are_there():
+source = SOURCES[dataset_values["name"]]
+if source.is_generated and not source.is_here(DatasetConfig()):
     st.caption("The street scenes will be drawn first; that takes less than a minute.")
 else:
     try:
@@ -265,7 +267,7 @@ try:
         for network in networks
     ]
 except LabError as error:
-    if dataset is not None or dataset_values["name"] == "streets":  # else it was said above what is missing
+    if dataset is not None or source.is_generated:  # else it was said above what is missing
         failed_state(error)
 if dataset and configs:
     with st.expander("Try first: what it will take, and which learning rate", icon=":material/timer:"):
@@ -283,7 +285,7 @@ if dataset and configs:
                 key="tried",
             )
         lr_finder_panel(configs[tried], "rate")
-ready = bool(configs) and (dataset is not None or dataset_values["name"] == "streets")
+ready = bool(configs) and (dataset is not None or source.is_generated)
 turns = "" if runner_values.get("engine") == "slurm" else ", one after the other"
 label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks{turns}"
 if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch"):
@@ -291,7 +293,7 @@ if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not r
         for config in configs:
             check_trackers(config.tracking)
             check_encoder(config.model)
-        if dataset_values["name"] == "streets":
+        if source.is_generated:
             draw_streets()
         for config in configs:
             find_weights(config.model)  # refuses here what the trainer would refuse later

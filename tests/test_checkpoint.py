@@ -19,7 +19,7 @@ from core.training.checkpoint import TrainingState, load_optimizer, load_weights
 class Net(nn.Module):
     def __init__(self, seed=0):
         super().__init__()
-        self.classes = 19
+        self.num_classes = 19
         torch.manual_seed(seed)
         self.convolution = nn.Conv2d(3, 4, 3)
         self.norm = nn.BatchNorm2d(4)
@@ -42,10 +42,9 @@ def step(model, optimizer, seed):
 
 
 def save(run, model, optimizer, number, tiny_config, which="last"):
-    rest = TrainingState(optimizer, torch.amp.GradScaler("cpu", enabled=False), None)
-    save_checkpoint(
-        run, which, model, tiny_config(), CITYSCAPES_19, number, number / 100, rest if which == "last" else None
-    )
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    state = TrainingState(model, optimizer, scaler, step=number, best_miou=number / 100)
+    save_checkpoint(run, which, state, tiny_config(), CITYSCAPES_19)
 
 
 def same(one, other):

@@ -77,9 +77,9 @@ def test_what_a_checkpoint_takes_is_told_to_the_tenth(places, tiny_config, tmp_p
     for batch in probe.load(2):
         probe.step(batch)
     space = probe.dataset.space
-    save_checkpoint(tmp_path, "best", probe.model, config, space, 2, 0.5)
-    rest = TrainingState(probe.optimizer, probe.hardware.scaler(), None)
-    save_checkpoint(tmp_path, "last", probe.model, config, space, 2, 0.5, rest)
+    state = TrainingState(probe.model, probe.optimizer, probe.hardware.scaler(), step=2, best_miou=0.5)
+    save_checkpoint(tmp_path, "best", state, config, space)
+    save_checkpoint(tmp_path, "last", state, config, space)
     written = sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors"))
     assert measure(config).checkpoint_bytes == pytest.approx(written, rel=0.1)
 

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from core.config import TrainingConfig
 from core.labels import IGNORED
 from core.training.class_weights import class_weights
+from core.training.early_stopping import has_stalled
 from core.training.losses import SummedLoss
-from core.training.progress import has_stalled
 from core.training.schedule import END, RISE, START, lr_scale
 from core.training.tables import LOSSES
 

@@ -16,7 +16,7 @@ from core.runs.store import create_run, read_plan
 from core.training.divergence import find_culprit
 from core.training.loop import train
 from core.training.losses import SummedLoss
-from core.training.progress import Pace
+from core.training.throughput import Throughput
 from core.training.usage import Usage, free_memory, peak_memory
 
 CLASSES = ("road", "sky", "pole")
@@ -263,7 +263,7 @@ class Clock:
 def pace(trained_run):
     from core.training.plan import Plan
 
-    return Pace(Plan.load(trained_run), batch_size=2)
+    return Throughput(Plan.load(trained_run), batch_size=2)
 
 
 def test_waiting_is_the_share_of_the_steps_without_pauses(monkeypatch, pace):

@@ -195,7 +195,7 @@ def test_every_way_to_train_resumes_exactly(places, tiny_config, fields):
         assert train_here(run, config) == "finished"
         fingerprints.append(fingerprint(run))
         if config.training.ema:
-            means, last = (load_file(run / path) for path in ("last/average.safetensors", "last/model.safetensors"))
+            means, last = (load_file(run / path) for path in ("last/ema.safetensors", "last/model.safetensors"))
             assert any(not torch.equal(means[name], last[name]) for name in means)
             fingerprints[-1] += hashlib.sha256(
                 repr(sorted((k, v.sum().item()) for k, v in means.items())).encode()
@@ -207,7 +207,7 @@ def test_the_best_checkpoint_of_a_run_with_a_mean_holds_the_mean(places, tiny_co
     config = tiny_config(epochs=1, evaluations=1, ema=0.9)
     run = create_run(config, places.runs)
     train_here(run, config)
-    means, best = load_file(run / "last/average.safetensors"), load_file(run / "best/model.safetensors")
+    means, best = load_file(run / "last/ema.safetensors"), load_file(run / "best/model.safetensors")
     assert all(torch.equal(means[name], best[name]) for name in means)
 
 
@@ -219,7 +219,7 @@ def test_parts_of_a_batch_make_the_same_step(places, tiny_config):
             model={"norm": "group"},
             epochs=1,
             evaluations=1,
-            batch_size=4,
+            batch_size=4 // accumulate_grad_batches,
             accumulate_grad_batches=accumulate_grad_batches,
             optimizer="sgd",
         )

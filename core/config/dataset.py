@@ -3,8 +3,9 @@
 from typing import Literal
 
 from core.config.settings import Condition, Part, field
+from core.data.sources import SOURCES
 
-DatasetName = Literal["streets", "cityscapes", "folder"]
+DatasetName = Literal[*SOURCES]
 Annotations = Literal["fine", "coarse", "fine+coarse"]
 CoarseSplit = Literal["train", "train_extra", "train+train_extra"]
 CacheKind = Literal["auto", "raw", "jpeg", "off"]
@@ -25,7 +26,7 @@ class DatasetConfig(Part):
         "Folder",
         "Folder of the data: for Cityscapes the one that holds leftImg8bit and gtFine, else your images and masks.",
         level="basic",
-        only_if=(Condition("dataset.name", ("cityscapes", "folder")),),
+        only_if=(Condition("dataset.name", tuple(name for name, source in SOURCES.items() if source.root_title)),),
         in_report=False,
         max_length=1000,
     )
@@ -35,7 +36,7 @@ class DatasetConfig(Part):
         "Fine masks follow every outline; coarse ones are quick polygons; a mixture shows both.",
         group="Masks",
         level="basic",
-        only_if=(Condition("dataset.name", ("streets", "cityscapes")),),
+        only_if=(Condition("dataset.name", tuple(name for name, source in SOURCES.items() if source.has_coarse)),),
     )
     coarse_split: CoarseSplit = field(
         "train",
@@ -82,7 +83,7 @@ class DatasetConfig(Part):
         "Share of your own frames that is held back for scoring, where no folder says which.",
         group="Masks",
         level="basic",
-        only_if=(Condition("dataset.name", ("folder",)),),
+        only_if=(Condition("dataset.name", tuple(name for name, source in SOURCES.items() if not source.has_coarse)),),
         ge=0.01,
         le=0.9,
     )

@@ -13,6 +13,7 @@ from core.config.runner import RunnerConfig
 from core.config.settings import Part, Setting
 from core.config.tracking import TrackingConfig
 from core.config.training import TrainingConfig
+from core.data.sources import SOURCES
 from core.models.families import FAMILIES, options_of
 
 
@@ -61,10 +62,10 @@ class RunConfig(Part):
     @model_validator(mode="after")
     def _data_has_a_place(self) -> "RunConfig":
         dataset = self.dataset
-        if dataset.name != "streets" and not dataset.root.strip():
-            holds = "leftImg8bit and gtFine" if dataset.name == "cityscapes" else "your images and masks"
-            raise ValueError(f"dataset.root is empty: name the folder on your disk that holds {holds}.")
-        if dataset.name == "folder" and dataset.annotations != "fine":
+        source = SOURCES[dataset.name]
+        if source.root_title and not dataset.root.strip():
+            raise ValueError(f"dataset.root is empty: name the folder on your disk that holds {source.root_holds}.")
+        if not source.has_coarse and dataset.annotations != "fine":
             raise ValueError(
                 f"dataset.annotations is '{dataset.annotations}', but only Cityscapes has coarse masks. Take 'fine' for your own."
             )

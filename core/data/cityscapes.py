@@ -9,9 +9,11 @@ layout, so this finds them too. Source: https://github.com/mcordts/cityscapesScr
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from core.config import DatasetConfig
 from core.data.frames import Frame, Pairing
 from core.errors import LabError
 
@@ -63,6 +65,29 @@ def has_layout(root: Path) -> bool:
 def splits_of(root: Path) -> list[str]:
     """The splits that have a folder of photographs, in the official order."""
     return [split for split in ("train", "val", "test", "train_extra") if os.path.isdir(root / "leftImg8bit" / split)]
+
+
+def find_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list[Frame]]:
+    """Return the frames to learn from, with fine masks, coarse ones or both, and those to score on. Raises LabError."""
+    fine = list_frames(root, "train", "fine") if "fine" in config.annotations else []
+    coarse = [
+        frame
+        for split in config.coarse_split.split("+")
+        for frame in (list_frames(root, split, "coarse") if "coarse" in config.annotations else [])
+    ]
+    if fine and coarse:
+        fine = [replace(frame, weight=config.fine_weight) for frame in fine]
+        coarse = [replace(frame, weight=config.coarse_weight) for frame in coarse]
+    return [*fine, *coarse], list_frames(root, "val", "fine")
+
+
+def find_splits(root: Path, _config: DatasetConfig) -> dict[str, tuple[Frame, ...]]:
+    """Return every frame by split, labelled or not, in the order of its id."""
+    splits = {}
+    for split in splits_of(root):
+        pairs = pair_frames(root, split, "coarse" if split == "train_extra" else "fine")
+        splits[split] = tuple(sorted([*pairs.frames, *pairs.unlabelled], key=lambda frame: frame.id))
+    return splits
 
 
 def _pair(root: Path, split: str, annotations: Kind) -> Pairing:

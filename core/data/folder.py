@@ -19,10 +19,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.config import DatasetConfig
 from core.data.frames import Frame, Pairing
 from core.errors import LabError
 from core.paths import data_roots
 
+UNLABELLED = "without masks"
+"""The split of images that have no mask."""
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 IMAGE_ROLES = {
     "image",
@@ -117,6 +120,30 @@ def explain_no_pairs(root: Path, found: Pairing) -> str:
         f"No photograph in '{root}' has a mask of its name: '{found.unlabelled[0].image.name}' and '{found.orphans[0].name}' don't "
         "match. Give both the same name; the mask may end in _mask, _label or _L."
     )
+
+
+def find_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list[Frame]]:
+    """Return the frames to learn from and those to score on. Raises LabError where either is empty."""
+    result = pair_folder(root, config.val_fraction)
+    train = [frame for frame in result.frames if frame.split == "train"]
+    val = [frame for frame in result.frames if frame.split == "val"]
+    if not result.frames:
+        raise LabError(explain_no_pairs(root, result))
+    if not train or not val:
+        raise LabError(
+            f"'{root}' has {len(train)} frames to learn from and {len(val)} to score on, and needs at least one of each. Add pairs of "
+            "image and mask."
+        )
+    return train, val
+
+
+def find_splits(root: Path, config: DatasetConfig) -> dict[str, tuple[Frame, ...]]:
+    """Return every frame by split; images without a mask are a split of their own."""
+    pairs = pair_folder(root, config.val_fraction)
+    splits = {
+        split: tuple(frame for frame in pairs.frames if frame.split == split) for split in ("train", "val", "test")
+    }
+    return splits | {UNLABELLED: pairs.unlabelled}
 
 
 def _walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[Path]:

@@ -6,6 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from core.config import has_a_say
+from core.data.sources import SOURCES
 from core.evaluation.results import (
     EvaluationResult,
     EvaluationSettings,
@@ -17,8 +19,6 @@ from core.evaluation.results import (
 from core.evaluation.staleness import is_stale
 from core.runs.metrics_log import minutes_trained
 from core.runs.store import Run, best_miou
-
-DATA_WORDS = {"streets": "generated streets", "cityscapes": "Cityscapes", "folder": "a folder of one's own"}
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _trained_entry(run: Run) -> dict[tuple[Any, ...], Entry]:
     }
     data = run.config.dataset
     scores = {name: miou if name == "miou" else None for name in METRICS}
-    share = data.val_fraction if data.name == "folder" else None
+    share = data.val_fraction if has_a_say(run.config.model_dump(), "dataset", "val_fraction") else None
     frames = data.name, data.root, data.max_val_samples, share, run.plan.get("val_frames")
     key = ("", (data.height, data.width), run.classes, *frames, run.plan.get("space"))
     return {key: Entry(run.id, run.name, scores, costs)}
@@ -243,5 +243,5 @@ def _board(key: tuple[Any, ...], entries: list[Entry]) -> Board:
 
 
 def _sized(dataset: str, size: tuple[int, int]) -> str:
-    name = DATA_WORDS.get(dataset, dataset)
+    name = SOURCES[dataset].phrase if dataset in SOURCES else dataset
     return f"{name[:1].upper()}{name[1:]} at {size[1]} x {size[0]}"

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from core.data.cityscapes import list_frames
-from core.data.dataset import label_space_of, root_of
+from core.data.dataset import label_space_of
 from core.data.decoding import read_image
+from core.data.sources import source_of
 from core.errors import LabError
 from core.evaluation.metrics.protocol import label_ids_of
 from core.evaluation.submission import TEST_FRAMES, check_submission, write_submission
@@ -49,15 +50,16 @@ def make_submission(
     """
     if run.config is None:
         raise LabError(run.problem)
-    if run.config.dataset.name == "folder":
+    source = source_of(run.config.dataset)
+    if not source.has_coarse:
         raise LabError(
             "The benchmark server takes predictions for frames of Cityscapes. Choose a run that was trained on it."
         )
-    root = root_of(run.config.dataset)
+    root = source.root(run.config.dataset)
     space = label_space_of(run.config.dataset, root)
     label_ids_of(space)  # refuses other classes before the work begins
     frames = list_frames(root, split)
-    if split == "test" and run.config.dataset.name == "streets":
+    if split == "test" and not source.has_test_split:
         raise LabError(
             "Generated streets have no test frames. Choose the split val to see what an archive looks like, or a run that was trained on "
             "Cityscapes."

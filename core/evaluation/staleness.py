@@ -7,7 +7,7 @@ import time
 from functools import lru_cache
 
 from core.config import DatasetConfig, RunConfig, read_config
-from core.data.dataset import Dataset, open_dataset, spread, streets_are_there
+from core.data.dataset import Dataset, open_dataset, spread
 from core.data.frames import Frame, fingerprint
 from core.errors import LabError
 from core.evaluation.results import EvaluationSettings, ResultMetadata
@@ -65,8 +65,6 @@ def _data_now(run: Run, settings: EvaluationSettings) -> tuple[str, str] | None:
 @lru_cache(maxsize=64)
 def _look(data: str, _streets: str, split: str, frames: int, _moment: int) -> tuple[str, str] | None:
     config = DatasetConfig.model_validate_json(data)
-    if config.name == "streets" and not streets_are_there():
-        return None  # opening them would draw them
     try:
         dataset = open_dataset(config)
         return fingerprint(scored_frames(dataset, EvaluationSettings(split=split, frames=frames))), dataset.space.digest

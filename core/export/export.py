@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from core.data.dataset import label_space_of, open_dataset, root_of
+from core.data.dataset import label_space_of, open_dataset
+from core.data.sources import source_of
 from core.errors import LabError, writing
 from core.export.check import ENOUGH, compare, frames_of
 from core.export.files import ExportCheck, Format, check_exportable
@@ -92,7 +93,7 @@ def export_run(run: Run, format: Format, out: Path, progress: ProgressCallback) 
 def describe_use(run_id: str, checkpoint: Checkpoint, any_size: bool) -> dict[str, Any]:
     """Return an exported file's metadata: the run, the label table, and how an image becomes its input."""
     dataset = checkpoint.config.dataset
-    space = label_space_of(dataset, root_of(dataset))
+    space = label_space_of(dataset, source_of(dataset).root(dataset))
     ids: list[list[int]] = [[] for _ in checkpoint.classes]
     if space.classes == checkpoint.classes and not space.by_color:
         for label_id, index in enumerate(space.from_ids):

@@ -9,12 +9,12 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from core.data.sources import SOURCES, source_of
 from core.hub.origin import read_origin
 from core.models.families import FAMILIES
 from core.runs.metrics_log import evaluations
 from core.runs.store import Run
 
-DATA_NAMES = {"streets": "Generated street scenes", "cityscapes": "Cityscapes", "folder": "Own pictures"}
 CITYSCAPES_TERMS = (
     "It learned from [Cityscapes](https://www.cityscapes-dataset.com), whose terms allow research and teaching and no commercial use; "
     "none of its pictures are shown or passed on here."
@@ -86,7 +86,7 @@ def _metadata(run: Run, repo: str, row: dict[str, Any]) -> ModelCardData:
             task_type="image-segmentation",
             task_name="Semantic segmentation",
             dataset_type=name,
-            dataset_name=f"{DATA_NAMES[name]}, validation frames",
+            dataset_name=f"{SOURCES[name].title}, validation frames",
             metric_type=kind,
             metric_name=title,
             metric_value=round(row[key], 4),
@@ -128,12 +128,9 @@ def _data(run: Run) -> str:
     frames = ""
     if "train_frames" in plan:
         frames = f" {plan['train_frames']} frames to learn from, {plan['val_frames']} to score on, read at {dataset.width} x {dataset.height}."
-    text = {
-        "streets": "Street scenes that the lab draws itself, with exact masks: they teach what a network can do, not what a street is.",
-        "cityscapes": f"Cityscapes, {dataset.annotations} masks. {CITYSCAPES_TERMS}",
-        "folder": "Pictures of the publisher's own, which aren't part of this repository.",
-    }
-    return text[dataset.name] + frames
+    source = source_of(dataset)
+    text = source.card.format(annotations=dataset.annotations)
+    return f"{text} {CITYSCAPES_TERMS}{frames}" if source.sharing == "never" else text + frames
 
 
 def _settings(run: Run) -> list[tuple[str, str]]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.data.dataset import open_dataset, streets_are_there
+from core.data.dataset import open_dataset
+from core.data.sources import source_of
 from core.errors import LabError
 from core.labels import palette_of
 from core.runs.store import Run
@@ -21,10 +22,10 @@ def may_show(run: Run, own_pictures: bool) -> bool:
     """Whether pictures of a run's data may be published. `own_pictures` is what the publisher says of a folder of their own."""
     if run.config is None:
         return False
-    match run.config.dataset.name:
-        case "streets":
+    match source_of(run.config.dataset).sharing:
+        case "free":
             return True
-        case "folder":
+        case "ask":
             return own_pictures and not _looks_like_cityscapes(run)
         case _:
             return False
@@ -34,8 +35,6 @@ def sample_pictures(run: Run, own_pictures: bool) -> dict[str, bytes]:
     """PNGs by the name that they get in the repository; none where there is nothing to show, or it may not be shown."""
     folders = sorted((run.path / "samples").glob("[0-9]*"))
     if not folders or not may_show(run, own_pictures):
-        return {}
-    if run.config.dataset.name == "streets" and not streets_are_there():
         return {}
     results: dict[str, bytes] = {}
     try:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from core.auth import require_write
+from core.data.sources import SOURCES
 from core.errors import LabError, writing
 from core.hub.client import COMMIT, Listing, checked_repo, fetch, look_up
 from core.hub.origin import Origin, find_origin, read_origin
@@ -73,13 +74,14 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
 
 def root_for(name: str, classes: tuple[str, ...]) -> str:
     """The folder of such data on this machine: that of the newest run that learned on it, else where the lab would look for it."""
-    if name == "streets":
+    source = SOURCES.get(name)
+    if source is None or not source.root_title:
         return ""
     for run in list_runs(runs_folder()):
         is_such = run.config is not None and run.config.dataset.name == name and read_origin(run.path) is None
-        if is_such and (name != "folder" or run.classes == classes):
+        if is_such and (source.sharing != "ask" or run.classes == classes):
             return run.config.dataset.root
-    return os.environ.get("CITYSCAPES_DATASET", "") or str(data_folder() / name[:40])
+    return os.environ.get(source.root_variable, "") or str(data_folder() / name)
 
 
 def _refuse_without_files(listing: Listing) -> None:

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 from core.data.cityscapes import list_frames
-from core.data.dataset import Dataset, open_dataset, read_target, spread, streets_are_there
+from core.data.dataset import Dataset, open_dataset, read_target, spread
 from core.data.frames import Frame
+from core.data.sources import SOURCES, source_of
 from core.errors import LabError
 from core.inference.exports import OVERLAY_SHARE, png
 from core.inference.predictor import Predictor
@@ -29,10 +30,8 @@ def add_pictures(group: Group, wanted: bool | None, tracker: ProgressTracker) ->
         wanted: by the user; None for pictures of anything but Cityscapes.
         tracker: told how far it is.
     """
-    name = group.first.config.dataset.name
+    source = source_of(group.first.config.dataset)
     try:
-        if name == "streets" and not streets_are_there():
-            raise LabError("the street scenes are gone from the data folder.")
         dataset = open_dataset(group.first.config.dataset)
     except LabError as error:
         for _ in group.summaries:
@@ -40,11 +39,11 @@ def add_pictures(group: Group, wanted: bool | None, tracker: ProgressTracker) ->
         return replace(group, pictures_problem=f"the data can't be opened any more: {error}")
     cities = {split: _counted(frames) for split, frames in (("train", dataset.train), ("val", dataset.val)) if frames}
     group = replace(group, cities=cities)
-    shows = name != "cityscapes" if wanted is None else wanted
+    shows = source.sharing != "never" if wanted is None else wanted
     if not shows:
         for _ in group.summaries:
             tracker.done("pictures")
-        reason = CITYSCAPES_RULE if name == "cityscapes" else "pictures were not asked for"
+        reason = CITYSCAPES_RULE if source.sharing == "never" else "pictures were not asked for"
         return replace(group, pictures_problem=reason)
     try:
         columns, examples = _examples(dataset)
@@ -84,7 +83,7 @@ def _examples(dataset: Dataset) -> tuple[tuple[str, ...], tuple[tuple[Text, tupl
 
 
 def _coarse(dataset: Dataset) -> dict[str, Frame]:
-    if dataset.name == "folder":
+    if not SOURCES[dataset.name].has_coarse:
         return {}
     try:
         return {frame.id: frame for frame in list_frames(dataset.root, "train", "coarse")}

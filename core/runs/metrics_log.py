@@ -2,8 +2,72 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class UsageRow(TypedDict):
+    """What a training used of its machine since the row before.
+
+    Attributes:
+        minutes: of training up to now, scoring and saving included and breaks not.
+        cpu: share of the cores that the process could use, 0..1, without those of loader processes.
+        memory: bytes of the process.
+        machine_memory: share of the machine's memory in use, 0..1.
+        gpu_memory: bytes of the CUDA device in use.
+        waiting: share of the steps' time spent waiting for the loader, 0..1.
+    """
+
+    minutes: float
+    cpu: float
+    memory: int
+    machine_memory: float
+    gpu_memory: NotRequired[int]
+    waiting: float
+
+
+class TrainRow(UsageRow):
+    """A step of training.
+
+    Attributes:
+        step: optimizer steps done, from 1.
+        epoch: pass over the training frames, from 1.
+        loss: mean over the step's frames; None for a batch without a labelled pixel.
+        learning_rate: the highest of all groups.
+        images_per_second: training frames, without pauses.
+        seconds_left: an estimate.
+    """
+
+    kind: Literal["train"]
+    step: int
+    epoch: int
+    loss: float | None
+    learning_rate: float
+    images_per_second: float
+    seconds_left: float
+
+
+class EvalRow(TypedDict):
+    """A scoring of the validation frames after a step.
+
+    Attributes:
+        miou, pixel_accuracy: 0..1.
+        iou: per class, 0..1; None for a class that is neither there nor predicted.
+        predicted, truth: each class's share of the pixels, 0..1.
+        minutes: of training up to now.
+    """
+
+    kind: Literal["eval"]
+    step: int
+    epoch: int
+    loss: float
+    miou: float | None
+    pixel_accuracy: float | None
+    iou: list[float | None]
+    predicted: list[float]
+    truth: list[float]
+    minutes: float
 
 
 class MetricsLog:
@@ -13,7 +77,7 @@ class MetricsLog:
         self._file = open(path / "metrics.jsonl", "ab")  # noqa: SIM115 - stays open as long as the log
         _cut_torn_tail(path / "metrics.jsonl")
 
-    def append(self, row: dict[str, Any]) -> None:
+    def append(self, row: Mapping[str, Any]) -> None:
         """Writes one row and hands it to the operating system. Values that are not numbers (NaN, infinity) become null."""
         clean = {
             name: None if isinstance(value, float) and value - value != 0 else value for name, value in row.items()
@@ -76,7 +140,7 @@ def minutes_trained(path: Path) -> float:
     return next((row["minutes"] for row in reversed(rows) if isinstance(row.get("minutes"), int | float)), 0.0)
 
 
-def evaluations(path: Path) -> list[dict[str, Any]]:
+def evaluations(path: Path) -> list[EvalRow]:
     """The evaluation rows of a run, oldest first."""
     return [row for row in valid_rows(read_metrics(path)[0]) if row.get("kind") == "eval"]
 

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from core.config import CacheKind, RunConfig
-from core.data.dataset import Dataset, open_dataset, spread
+from core.data.dataset import Dataset, generate_dataset, open_dataset, spread
 from core.data.doctor import examine_dataset, refuse_broken
 from core.data.frames import Frame
 from core.data.loaders import (
@@ -23,6 +23,7 @@ from core.data.loaders import (
     items_per_epoch,
     open_frames,
 )
+from core.data.sources import SOURCES
 from core.data.statistics import SAMPLE, count_classes
 from core.data.transforms import Augmentation
 from core.errors import LabError
@@ -98,9 +99,8 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
     hardware = choose_hardware(plan.settle(training) if plan else training, distributed.local_rank)
     on_phase("opening the data")
     with distributed.main_process_first():
-        dataset = open_dataset(
-            config.dataset, progress=lambda done, count: on_phase(f"drawing streets, {done} of {count}")
-        )
+        generate_dataset(config.dataset, lambda done, count: on_phase(f"drawing streets, {done} of {count}"))
+        dataset = open_dataset(config.dataset)
     if plan:
         plan.check_data(len(dataset.train), len(dataset.val), dataset.space.digest)
     items = items_per_epoch([frame.weight for frame in dataset.train])
@@ -202,7 +202,7 @@ def _open_frames(
 
 def _count(dataset: Dataset, on_phase: PhaseCallback) -> np.ndarray:
     """Pixels per class of the training frames, int64 (K,). Raises LabError where the doctor finds what no training should start on."""
-    if dataset.name != "streets":
+    if not SOURCES[dataset.name].is_generated:
 
         def tell(done: int, count: int) -> None:
             on_phase(f"examining the data, {done} of {count}")

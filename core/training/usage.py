@@ -14,7 +14,8 @@ import psutil
 import torch
 
 from core.processes import available_cores
-from core.training.progress import Pace
+from core.runs.metrics_log import UsageRow
+from core.training.throughput import Throughput
 
 CGROUP = Path("/sys/fs/cgroup")
 MINUTE = 60.0
@@ -24,13 +25,13 @@ class Usage:
     """Watches a training and says what it used since it last did.
 
     Args:
-        pace: of the training; its pauses are no part of a step.
+        throughput: of the training; its pauses are no part of a step.
         device: that it computes on.
         minutes: that it has trained before, without breaks.
     """
 
-    def __init__(self, pace: Pace, device: torch.device, minutes: float = 0.0) -> None:
-        self._pace = pace
+    def __init__(self, throughput: Throughput, device: torch.device, minutes: float = 0.0) -> None:
+        self._throughput = throughput
         self._device = device
         self._process = psutil.Process()
         self._cores = available_cores()
@@ -61,16 +62,11 @@ class Usage:
         """Minutes of training up to now, scoring and saving included and breaks not."""
         return round((time.monotonic() - self._began) / MINUTE, 4)
 
-    def row(self) -> dict[str, float]:
-        """The fields that a train row has of it.
-
-        `minutes`, see there; `cpu`, share of the cores that this process could use, 0..1, without those of processes that load;
-        `memory`, bytes of this process; `machine_memory`, share of the machine's, 0..1; on a CUDA device `gpu_memory`, bytes taken
-        of it; `waiting`, share of the steps' time spent waiting for the loader, 0..1.
-        """
+    def row(self) -> UsageRow:
+        """Return what was used since the last row."""
         before, self._mark = self._mark, self._clocks()
         wall, cpu, waited, paused = (new - old for new, old in zip(self._mark, before, strict=True))
-        results = {
+        row: UsageRow = {
             "minutes": self.minutes(),
             "cpu": _share(cpu, wall * self._cores),
             "memory": self._process.memory_info().rss,
@@ -79,12 +75,12 @@ class Usage:
         }
         if self._device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self._device)
-            results["gpu_memory"] = total - free
-        return results
+            row["gpu_memory"] = total - free
+        return row
 
     def _clocks(self) -> tuple[float, float, float, float]:
         """Seconds: of the wall, of the cores, waited, paused."""
-        return time.monotonic(), time.process_time(), self._waited, self._pace.paused
+        return time.monotonic(), time.process_time(), self._waited, self._throughput.paused
 
 
 def peak_memory() -> int:

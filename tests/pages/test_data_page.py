@@ -122,16 +122,16 @@ def test_each_kind_of_data_remembers_its_own_folder_on_the_next_page_too(
 ) -> None:
     app = opened()
     app.segmented_control(key="data-data").set_value("cityscapes").run()
-    app.text_input(key="data-root").set_value(str(street_copy)).run()
+    app.text_input(key="data-cityscapes-root").set_value(str(street_copy)).run()
     app.segmented_control(key="data-data").set_value("folder").run()
     app.text_input(key="data-folder-root").set_value(str(folder)).run()
     assert fine(app) and "mine" in words(app)
     app.segmented_control(key="data-data").set_value("cityscapes").run()
-    assert app.text_input(key="data-root").value == str(street_copy)
+    assert app.text_input(key="data-cityscapes-root").value == str(street_copy)
     assert fine(app)
     app.switch_page("../pages/train.py").run()
     assert app.segmented_control(key="train-data").value == "cityscapes"
-    assert app.text_input(key="train-root").value == str(street_copy)
+    assert app.text_input(key="train-cityscapes-root").value == str(street_copy)
     assert app.session_state["folder-root"] == str(folder)
 
 
@@ -340,7 +340,7 @@ def test_the_size_of_the_frames_can_be_changed(places) -> None:
 def test_a_zoom_that_is_no_range_is_said(places) -> None:
     app = opened(crops_open=True, augmentation={"scale_min": 3.0})
     assert not app.exception
-    assert "zoom\\_max" in app.error[0].value
+    assert "scale\\_max" in app.error[0].value
     assert not crops(app) and panels(app)
 
 

@@ -1,4 +1,4 @@
-"""The page Look inside through AppTest: empty, with a network, shared by its address. Clicking is tested in Chromium."""
+"""The page Explain through AppTest: empty, with a network, shared by its address. Clicking is tested in Chromium."""
 
 import json
 import shutil
@@ -41,13 +41,13 @@ def with_run(places, trained_run: Path) -> str:
 def with_vit(places, tiny_config) -> str:
     """A run of a tiny ViT whose checkpoint has learned nothing; returns its id."""
     from core.models.build import build_model
-    from core.training.checkpoint import save_checkpoint
+    from core.training.checkpoint import TrainingState, save_checkpoint
 
     values = tiny_config().model_dump() | {"model": {"family": "vit", "encoder": "test_vit", "weights": "none"}}
     config = read_config(values)
     run = create_run(config, places.runs)
     model = build_model(config.model, len(CITYSCAPES_19.classes))
-    save_checkpoint(run, "best", model, config, CITYSCAPES_19, step=0, best_miou=0.0)
+    save_checkpoint(run, "best", TrainingState(model, best_miou=0.0), config, CITYSCAPES_19)
     return run.name
 
 
@@ -87,14 +87,14 @@ def test_attention_is_offered_only_where_there_is_some(places, with_run: str, wi
 
 def test_an_address_shows_the_same_look(places, with_run: str, with_vit: str) -> None:
     frame = opened().selectbox(key="image").options[-1]
-    app = opened(run=with_vit, image=frame, explain="attention", layer="encoder.blocks.1", at="0.25,0.75")
+    app = opened(run=with_vit, image=frame, look="attention", layer="encoder.blocks.1", at="0.25,0.75")
     assert not app.exception and not app.error
     assert app.selectbox(key="run").value == with_vit and app.selectbox(key="image").value == frame
     assert app.select_slider(key="layer").value == "encoder.blocks.1"
     data = shown(app)
     assert data["name"] == frame and data["picked"] == [0.25, 0.75]
     assert any(element.value.replace("\\", "").startswith("encoder.blocks.1 has 2 heads") for element in app.markdown)
-    field = opened(run=with_run, explain="field")
+    field = opened(run=with_run, look="field")
     assert len(shown(field)["panels"]) == 2 and shown(field)["panels"][1]["power"] == 2
     assert not field.select_slider
     assert any("square of" in element.value for element in field.markdown)

@@ -15,7 +15,7 @@ from core.runs.status import update_status
 from core.runs.store import create_run
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["home", "data", "models", "train", "runs", "compare", "inspect", "explain"]
+PAGES = ["home", "data", "models", "train", "runs", "compare", "sweep", "scores", "inspect", "report", "explain"]
 
 
 def opened(page: str) -> AppTest:
@@ -91,7 +91,7 @@ def test_a_wrong_folder_is_a_sentence_on_the_page(places, page: str, root: str, 
     monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(places.other))
     app = opened(page)
     app.segmented_control(key=f"{page}-data").set_value("cityscapes").run()
-    app.text_input(key=f"{page}-root").set_value(root.format(other=places.other)).run()
+    app.text_input(key=f"{page}-cityscapes-root").set_value(root.format(other=places.other)).run()
     assert not app.exception
     assert sentence in words(app)
 

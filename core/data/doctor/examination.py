@@ -16,6 +16,7 @@ from core.data.doctor.findings import Finding, Layout, Report, about_files, plai
 from core.data.doctor.survey import FrameFacts, as_colors, survey
 from core.data.folder import explain_no_pairs, pair_folder
 from core.data.frames import Frame
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.labels import LabelSpace
 
@@ -81,7 +82,7 @@ def examine_dataset(
     most: int = 0,
 ) -> Report:
     """Examines the very frames that a run learns from and is scored on, in the numbering it uses; arguments as of `examine`."""
-    layout: Layout = "folder" if dataset.name == "folder" else "cityscapes"
+    layout: Layout = "cityscapes" if SOURCES[dataset.name].has_coarse else "folder"
     result = _Found({"train": list(dataset.train), "val": list(dataset.val)})
     return _report(dataset.root, layout, dataset.space, result, progress, should_stop, most)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from core.data.sources import source_of
 from core.evaluation.bootstrap import ENOUGH
 from core.report.phrases import count_in_words, derived, joined, text
 from core.report.report_data import COUNT, Group, NumberFormat, ReportData, RunSummary, each_once, escaped
@@ -492,12 +493,7 @@ def _unfinished(group: Group, suffix: str) -> list[Paragraph]:
 
 def _reach(group: Group, suffix: str) -> list[Paragraph]:
     """What these scores are no evidence of."""
-    if group.first.config.dataset.name == "streets":
-        return [
-            _draft(
-                (
-                    "All of this holds for generated scenes. Whether the order is the same on photographs was not tested.",
-                )
-            )
-        ]
+    note = source_of(group.first.config.dataset).note
+    if note:
+        return [_draft((note,))]
     return []

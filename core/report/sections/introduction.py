@@ -1,5 +1,6 @@
 """Introduction: the task, and the facts of the data: splits, cities, class shares, examples."""
 
+from core.data.sources import source_of
 from core.labels import CITYSCAPES_19
 from core.report.figures import shares_figure
 from core.report.phrases import cite, count_in_words, joined, note, paragraph, text, words_cell
@@ -77,23 +78,9 @@ def _origin(group: Group) -> Block:
         group.first.number("config.json", "/dataset/height"),
         " pixels.",
     )
-    match dataset.name:
-        case "cityscapes":
-            words = text(
-                "The photographs are frames of Cityscapes, taken from a driving car, with masks that people drew",
-                cite("cordts2016cityscapes"),
-                f"; the masks that were learned from are {dataset.annotations.replace('+', ' and ')}.",
-            )
-        case "streets":
-            words = text(
-                "The pictures are street scenes that the lab generates, with exact masks in the classes and the layout of "
-                "Cityscapes",
-                cite("cordts2016cityscapes"),
-                f"; the masks that were learned from are {dataset.annotations.replace('+', ' and ')}. They are drawn, not photographed: "
-                "what is found on them says little about real streets.",
-            )
-        case _:
-            words = text("The photographs and masks are a data set of the author's own.")
+    source = source_of(dataset)
+    origin = source.origin.format(annotations=dataset.annotations.replace("+", " and "))
+    words = text(origin, *(cite(paper) for paper in source.papers))
     classes = text(
         f" {count_in_words(len(group.classes), 'class', 'classes').capitalize()} are told apart",
         ", those of the Cityscapes benchmark" if group.classes == CITYSCAPES_19.classes else "",
@@ -115,12 +102,13 @@ def _splits(data: ReportData, group: Group, planned: RunSummary) -> Table:
         )
         rows.append((words_cell(title), Cell((planned.number("plan.json", pointer, COUNT),)), words_cell(where)))
     caption = ("Frames of each split, as the run ", planned.label, " counted them before its first step.")
-    cities_head = "folders" if group.first.config.dataset.name == "folder" else "cities (frames)"
+    is_city = source_of(group.first.config.dataset).group == "city"
+    cities_head = "cities (frames)" if is_city else "folders"
     return Table(f"splits{data.suffix(group)}", caption, ("split", "frames", cities_head), tuple(rows), words=(2,))
 
 
 def _is_not_official(group: Group, planned: RunSummary) -> Block | None:
-    if group.first.config.dataset.name != "cityscapes":
+    if not source_of(group.first.config.dataset).has_test_split:
         return None
     if planned.look("plan.json", "/val_frames") == OFFICIAL["val"]:
         return None

@@ -11,7 +11,7 @@ import torch
 
 from core.config import RunConfig
 from core.data.cache import find_cache
-from core.data.dataset import Dataset, open_dataset, streets_are_there
+from core.data.dataset import Dataset, open_dataset
 from core.data.frames import Frame
 from core.data.loaders import (
     Budget,
@@ -25,7 +25,6 @@ from core.data.loaders import (
     part_of,
 )
 from core.data.transforms import Augmentation
-from core.errors import LabError
 from core.hardware import Hardware, choose_hardware
 from core.models.base import SegmentationModel
 from core.models.build import build_model
@@ -125,10 +124,6 @@ def open_probe(config: RunConfig, pixels: np.ndarray | None = None, weights: tor
 
 def open_drawn(config: RunConfig) -> Dataset:
     """The data set of a config. Raises LabError where it can't be opened, or its streets would have to be drawn first."""
-    if config.dataset.name == "streets" and not streets_are_there():
-        raise LabError(
-            "The street scenes aren't drawn yet. Draw them on the page Data, or with: python -m core streets"
-        )
     return open_dataset(config.dataset)
 
 
