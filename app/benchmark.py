@@ -8,11 +8,11 @@ import streamlit as st
 from app.datasets import SPLIT_WORDS
 from app.score_views import Shown
 from app.scoring import start_archive
-from app.widgets import size_words
 from core.data.sources import source_of
 from core.evaluation.submission_archives import SPLITS, list_archives
 from core.inference.prediction_cache import checkpoint_digest
 from core.labels import CITYSCAPES_19
+from core.text import format_bytes
 
 MAX_DOWNLOAD = 200e6
 """Bytes of an archive that a browser is still offered; larger ones are named by their path alone."""
@@ -63,7 +63,7 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         which = "last" if "last" in archive.words else "best"
         stale = " The checkpoint was replaced since." if checkpoint_digest(run.path, which) != archive.weights else ""
         st.markdown(
-            f"**{SPLIT_WORDS[archive.split]}**: {archive.frames:,} frames, {size_words(archive.size)}, {archive.words}, checked "
+            f"**{SPLIT_WORDS[archive.split]}**: {archive.frames:,} frames, {format_bytes(archive.size)}, {archive.words}, checked "
             f"{made}.{stale}"
         )
         st.code(str(path), language=None)

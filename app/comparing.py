@@ -1,6 +1,5 @@
 """One run against others: is A better than B and on which frames, and who is worth what it costs."""
 
-import html
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from app.figures import ACCENT
 from app.frame_links import frame_links
 from app.score_figures import frames_figure, interval_figure, pareto_figure
 from app.score_views import FRAMES, PLAIN, Shown
+from app.tables import table
 from app.widgets import failed_state, plain
 from core.config import differences
 from core.errors import LabError
@@ -56,14 +56,8 @@ def compare_view(shown: Shown) -> None:
         )
         st.subheader("Settings that differ")
         changed = differences(shown.runs[one].config, shown.runs[other].config)
-        rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(mine))}</td><td>{html.escape(str(theirs))}</td></tr>"
-            for name, (mine, theirs) in changed.items()
-        )
-        if rows:
-            st.html(
-                f'<div class="lab-scroll"><table class="lab-table"><tr><th></th><th>A</th><th>B</th></tr>{rows}</table></div>'
-            )
+        if changed:
+            table(("", "A", "B"), [(name, str(mine), str(theirs)) for name, (mine, theirs) in changed.items()])
         else:
             st.caption("None: the two were trained with the same settings.")
     with narrow:

@@ -1,15 +1,16 @@
 """The panels before a run: the rehearsal, which tells what it will take, and the test that finds a learning rate."""
 
-import html
 from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
 from app.figures import ACCENT, lr_finder_figure
-from app.widgets import failed_state, plain, time_words
+from app.tables import table
+from app.widgets import failed_state, plain
 from core.config import RunConfig
 from core.errors import LabError
-from core.training.probe.dry_run import DryRun, SuggestedChange, change_text, dry_run, gigabytes
+from core.text import format_bytes, format_duration
+from core.training.probe.dry_run import DryRun, SuggestedChange, change_text, dry_run
 from core.training.probe.lr_finder import STEPS, LrPoint, find_lr, suggest_lr
 
 DRAWN_EVERY = 3
@@ -51,7 +52,7 @@ def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Suggested
     shown = [(index, configs[index], result[name]) for index, name in enumerate(request) if name in result]
     rows = [(config.model.title, answer) for _, config, answer in shown if isinstance(answer, DryRun)]
     if rows:
-        st.html(_table(rows))
+        _table(rows)
         st.caption("Measured with random weights, beside whatever else this machine is doing now.")
     taken: dict[int, SuggestedChange] = {}
     for number, config, answer in shown:
@@ -135,20 +136,19 @@ def _take(number: int, suggested_change: SuggestedChange) -> None:
     st.session_state.setdefault("remedies", {})[number] = suggested_change
 
 
-def _table(rows: Sequence[tuple[str, DryRun]]) -> str:
-    head = "".join(f"<th>{title}</th>" for title in ("", "Memory", "Pass over the data", "In all", "On disk"))
+def _table(rows: Sequence[tuple[str, DryRun]]) -> None:
     lines = []
-    for title, found in rows:
-        cost = found.cost
+    for title, result in rows:
+        cost = result.cost
         cells = (
             (
-                f"{gigabytes(cost.memory_bytes)} of {gigabytes(cost.memory_free_bytes)} free",
-                time_words(cost.seconds_per_epoch),
-                f"{time_words(cost.seconds_total)}, {cost.steps} steps",
-                gigabytes(cost.checkpoint_bytes),
+                f"{format_bytes(cost.memory_bytes)} of {format_bytes(cost.memory_free_bytes)} free",
+                format_duration(cost.seconds_per_epoch),
+                f"{format_duration(cost.seconds_total)}, {cost.steps} steps",
+                format_bytes(cost.checkpoint_bytes),
             )
             if cost
             else ("more than there is", "–", "–", "–")
         )
-        lines.append(f"<tr><td>{html.escape(title)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    return f'<div class="lab-scroll"><table class="lab-table"><tr>{head}</tr>{"".join(lines)}</table></div>'
+        lines.append((title, *cells))
+    table(("", "Memory", "Pass over the data", "In all", "On disk"), lines)

@@ -1,14 +1,16 @@
-"""Scores of runs at a glance: a card for each, and the leaderboard of all."""
+"""Scores of runs at a glance: a tile for each, and the leaderboard of all."""
 
 import html
 from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
-from app.widgets import run_name, share_words
+from app.tables import MISSING, Cell, Html, badge, dot, markup, run_link, table
+from app.widgets import run_name
 from core.evaluation.leaderboard import COSTS, METRICS, Board, Entry, protocol_words
 from core.evaluation.results import EvaluationResult
 from core.runs.store import Run
+from core.text import format_percent
 
 STALE = "outdated"
 STALE_HELP = "The checkpoint or the data may have changed since it was scored. Score it again."
@@ -17,7 +19,7 @@ SHOWN_BESIDE = ("miiou", "pixel_accuracy", "boundary_f1", "ece")
 
 
 def upper_bound_text(share: float | None, pixels: int) -> str:
-    """What the truth itself scores in cells as coarse as a network's, to stand behind a score; it can be passed."""
+    """Return what the truth itself scores in cells as coarse as a network's; it can be passed."""
     if share is None:
         return ""
     return (
@@ -30,20 +32,20 @@ def upper_bound_text(share: float | None, pixels: int) -> str:
 def score_tile(
     result: EvaluationResult, name: str, color: str, stale: bool, others: Mapping[str, float | None]
 ) -> None:
-    """A run's score with what it means: its ceiling, other scores, and the protocol.
+    """Show a run's score with what it means: its upper bound, other scores, and the protocol.
 
     Args:
-        card: of the run.
+        result: of the run.
         name: to show, with the run's `color`.
-        stale: the card may no longer hold.
+        stale: the result may no longer hold.
         others: scores 0..1 by the keys of `METRICS`.
     """
     metadata = result.metadata
     text = [f"{METRICS[key].title} {others[key]:.1%}" for key in SHOWN_BESIDE if others.get(key) is not None]
-    badge = f'<span class="lab-badge stopped" title="{STALE_HELP}">{STALE}</span>' if stale else ""
+    note = badge(STALE, "stopped", STALE_HELP) if stale else ""
     st.html(
-        f'<article class="lab-card"><header><span><i class="lab-dot" style="background:{color}"></i>{html.escape(name)}</span>'
-        f'{badge}</header><div class="lab-score"><b>{share_words(result.scores.miou)}</b> mIoU '
+        f'<article class="lab-card"><header><span>{dot(color)}{html.escape(name)}</span>'
+        f'{note}</header><div class="lab-score"><b>{format_percent(result.scores.miou)}</b> mIoU '
         f"<span>{upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)}</span></div>"
         f'<div class="lab-facts">{"".join(f"<span>{fact}</span>" for fact in text)}</div>'
         f"<small>{html.escape(protocol_words(metadata))}</small></article>"
@@ -51,7 +53,7 @@ def score_tile(
 
 
 def board_table(board: Board, runs: Mapping[str, Run], colors: Mapping[str, str], by: str) -> None:
-    """A board as a table, sorted by a metric or a cost, the best of each column in bold; of latencies on different hardware none is.
+    """Show a board sorted by a metric or a cost, the best of each column in bold; of latencies on different hardware none is.
 
     Args:
         board: whose entries' runs are all in `runs`.
@@ -61,54 +63,42 @@ def board_table(board: Board, runs: Mapping[str, Run], colors: Mapping[str, str]
     """
     metrics = [key for key in METRICS if any(entry.scores[key] is not None for entry in board.entries)]
     costs = [key for key in COSTS if any(entry.costs[key] is not None for entry in board.entries)]
-    heads = [_head(METRICS[key].title, key == by) for key in metrics]
-    heads += [_head(f"{COSTS[key].title}{f', {COSTS[key].unit}' * bool(COSTS[key].unit)}", key == by) for key in costs]
+    titles = {key: METRICS[key].title for key in metrics}
+    titles |= {key: ", ".join(filter(None, (COSTS[key].title, COSTS[key].unit))) for key in costs}
+    heads = [Cell(title, "lab-sorted" if key == by else "") for key, title in titles.items()]
     columns = [_cells([entry.scores[key] for entry in board.entries], METRICS[key].best, "{:.1%}") for key in metrics]
     for key in costs:
         can_rank = key != "milliseconds" or board.is_timed_alike
         columns.append(
             _cells([entry.costs[key] for entry in board.entries], min if can_rank else None, COSTS[key].form)
         )
-    order = sorted(range(len(board.entries)), key=lambda place: _place(board.entries[place], by))
     rows = []
-    for place in order:
-        entry = board.entries[place]
-        cells = "".join(column[place] for column in columns)
-        rows.append(f"<tr><td>{_who(entry, runs[entry.run], colors[entry.run])}</td>{cells}</tr>")
-    st.html(
-        f'<div class="lab-scroll"><table class="lab-table lab-board"><tr><th></th>{"".join(heads)}</tr>'
-        f"{''.join(rows)}</table></div>"
-    )
+    for index in sorted(range(len(board.entries)), key=lambda index: _rank(board.entries[index], by)):
+        entry = board.entries[index]
+        rows.append([_name(entry, runs[entry.run], colors[entry.run]), *(column[index] for column in columns)])
+    table(["", *heads], rows, style="lab-board")
 
 
-def _who(entry: Entry, run: Run, color: str) -> str:
-    name = (
-        f'<i class="lab-dot" style="background:{color}"></i>'
-        f'<a href="runs?runs={html.escape(run.id)}" target="_self">{html.escape(run_name(run))}</a>'
-    )
+def _name(entry: Entry, run: Run, color: str) -> Html:
+    name = markup(dot(color), run_link(run.id, run_name(run)))
     if entry.metadata is None:
-        return f'{name} <span class="lab-badge" title="Its own validation score, in training. Not scored yet.">{FROM_TRAINING}</span>'
+        note = badge(FROM_TRAINING, title="Its own validation score, in training. Not scored yet.")
+        return markup(name, " ", note)
     if entry.is_stale:
-        name += f' <span class="lab-badge stopped" title="{STALE_HELP}">{STALE}</span>'
-    return f"{name}<br><small>{upper_bound_text(entry.metadata.upper_bound, entry.metadata.pixels_per_cell)}</small>"
+        name = markup(name, " ", badge(STALE, "stopped", STALE_HELP))
+    bound = upper_bound_text(entry.metadata.upper_bound, entry.metadata.pixels_per_cell)
+    return markup(name, Html("<br><small>"), bound, Html("</small>"))
 
 
-def _head(title: str, is_sorted_by: bool) -> str:
-    return f"<th{' class=lab-sorted' * is_sorted_by}>{html.escape(title)}</th>"
-
-
-def _cells(values: Sequence[float | None], best_of: Callable[..., float] | None, form: str) -> list[str]:
+def _cells(values: Sequence[float | None], best_of: Callable[..., float] | None, form: str) -> list[Cell]:
     known = [value for value in values if value is not None]
     best = best_of(known) if best_of and len(known) > 1 and min(known) < max(known) else None
     return [
-        '<td class="lab-quiet">–</td>'
-        if value is None
-        else f"<td{' class=lab-best' * (value == best)}>{form.format(value)}</td>"
-        for value in values
+        MISSING if value is None else Cell(form.format(value), "lab-best" if value == best else "") for value in values
     ]
 
 
-def _place(entry: Entry, by: str) -> tuple[bool, float, str]:
+def _rank(entry: Entry, by: str) -> tuple[bool, float, str]:
     value = entry.scores[by] if by in METRICS else entry.costs[by]
     falls = by in METRICS and METRICS[by].best is max
     return value is None, -(value or 0.0) if falls else (value or 0.0), entry.run

@@ -59,7 +59,7 @@ def from_upload() -> list[Picture]:
         f"{VIDEO_FRAMES} frames are taken. They stay on this machine and are not saved; the masks made of them are kept in data/cache.",
         type=[*PICTURE_ENDINGS, "zip", *VIDEO_ENDINGS],
         accept_multiple_files=True,
-        max_upload_size=MAX_BATCH_BYTES // 2**20,
+        max_upload_size=MAX_BATCH_BYTES // 10**6,
         key="upload",
     )
     return uploaded_pictures(files)

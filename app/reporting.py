@@ -1,20 +1,22 @@
-"""Pieces of the page Report: what is asked for, the writing as it goes, and the shelf of what was written."""
+"""Pieces of the page Report: the form, the writing as it goes, and the reports that were written."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import streamlit as st
 
-from app.widgets import failed_state, plain, run_name, size_words, time_words
+from app.job_panel import just_ended, show_job, try_start
+from app.widgets import failed_state, plain, run_name
 from core.auth import is_read_only, may_change
 from core.data.sources import source_of
 from core.errors import LabError
-from core.jobs.engine import Job
+from core.jobs.kinds import latest
 from core.paths import runs_folder
-from core.report.jobs import is_being_stopped, latest_writing, start_report, stop_writing
+from core.report.job import start_report
 from core.report.saved_reports import SavedReport, delete_report, list_reports
 from core.report.settings import SECTIONS, TEXT_LENGTH, ReportSettings
 from core.runs.store import Run, find_run
+from core.text import format_bytes, plural
 
 PREVIEW_HEIGHT = 900
 HINTS = {
@@ -29,8 +31,8 @@ HINTS = {
 assert HINTS.keys() == SECTIONS.keys()
 
 
-def ask(chosen: Sequence[str], runs: Mapping[str, Run]) -> ReportSettings:
-    """The widgets of a report, in a form that remembers nothing but what is typed. Returns what they say."""
+def choose_settings(chosen: Sequence[str], runs: Mapping[str, Run]) -> ReportSettings:
+    """Draw the widgets of a report, and return the settings they make."""
     left, right = st.columns([5, 4], gap="large")
     with left:
         title = st.text_input("Title", max_chars=TEXT_LENGTH, key="report-title", placeholder="The networks' names")
@@ -54,16 +56,16 @@ def ask(chosen: Sequence[str], runs: Mapping[str, Run]) -> ReportSettings:
         st.markdown("Sections")
         sections = [
             name
-            for name, words in SECTIONS.items()
-            if st.checkbox(words, value=True, key=f"report-{name}", help=HINTS[name])
+            for name, title in SECTIONS.items()
+            if st.checkbox(title, value=True, key=f"report-{name}", help=HINTS[name])
         ]
     return ReportSettings(tuple(chosen), title, author, course, tuple(sections), pictures, robustness)
 
 
 def write_button(settings: ReportSettings) -> None:
-    """The button that begins to write; what keeps it from that is said."""
-    writing = latest_writing()
-    busy = writing is not None and writing.is_active
+    """Draw the button that starts to write."""
+    job = latest("report")
+    busy = job is not None and job.is_active
     if st.button(
         "Write the report",
         type="primary",
@@ -72,49 +74,19 @@ def write_button(settings: ReportSettings) -> None:
         disabled=busy or is_read_only() or not settings.runs or not settings.sections,
         help="Runs without a scorecard are scored first, which takes a while.",
     ):
-        try:
-            start_report(settings)
-        except LabError as error:
-            failed_state(error)
-            return
-        st.session_state["report-followed"] = True
+        try_start("report", lambda: start_report(settings))
         st.rerun()
 
 
-@st.fragment(run_every=1.0)
-def progress_panel() -> None:
-    """How far the writing is, and how it ended; the whole page is drawn again at its end."""
-    job = latest_writing()
-    if job is None:
-        return
-    if job.is_active:
-        _show_progress(job)
-        st.session_state["report-followed"] = True
-        return
-    if st.session_state.pop("report-followed", False):
-        if job.state == "finished":
-            st.session_state["report-open"] = job.result["id"]
-        st.rerun(scope="app")
-    if job.problem:
-        failed_state(job.problem)
-    elif job.state == "stopped":
-        st.caption("The last report was stopped before it was written. Scorecards that were made by then are kept.")
-
-
-def _show_progress(job: Job) -> None:
-    left = job.seconds_left
-    when = f", about {time_words(left)} left" if left is not None and job.share > 0.03 else ""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.share, text=plain(f"{job.what}{when}"))
-        stopping = is_being_stopped(job)
-        if may_change(job.owner) and st.button(
-            "Stopping" if stopping else "Stop", icon=":material/stop:", key="stop-report", disabled=stopping
-        ):
-            stop_writing(job)
+def work_panel() -> None:
+    """Show how far the writing is, or how it ended; a session that saw it go on opens the report."""
+    job = latest("report")
+    if not show_job("report", job) and job and just_ended("report", job) and job.state == "finished":
+        st.session_state["report-open"] = job.result["id"]
 
 
 def saved_reports() -> None:
-    """The reports that were written: one of them open, the others to be opened, and each to be deleted."""
+    """Show the reports that were written: one of them open, the others to be opened, and each to be deleted."""
     reports = list_reports()
     if not reports:
         st.caption("No report has been written yet.")
@@ -141,10 +113,9 @@ def saved_reports() -> None:
 
 
 def report_label(report: SavedReport) -> str:
-    """A report in one line: title, when, of how many runs. No two have the same."""
+    """Return a report in one line: title, when, of how many runs. No two have the same."""
     when = datetime.fromtimestamp(report.made).strftime("%d %b %Y, %H:%M")
-    count = len(report.settings.runs)
-    return f"{report.title} · {when} · {count} run{'s' if count != 1 else ''} · {report.id[-4:]}"
+    return f"{report.title} · {when} · {plural(len(report.settings.runs), 'run')} · {report.id[-4:]}"
 
 
 def _actions(report: SavedReport) -> None:
@@ -163,7 +134,7 @@ def _actions(report: SavedReport) -> None:
         icon=":material/download:",
         key=f"html-{report.id}",
         on_click="ignore",
-        help=f"One file with everything in it, {size_words(page.stat().st_size)}.",
+        help=f"One file with everything in it, {format_bytes(page.stat().st_size)}.",
     )
     st.download_button(
         "LaTeX",
@@ -173,7 +144,7 @@ def _actions(report: SavedReport) -> None:
         icon=":material/download:",
         key=f"latex-{report.id}",
         on_click="ignore",
-        help=f"Source, tables, vector figures and references, {size_words(source.stat().st_size)}.",
+        help=f"Source, tables, vector figures and references, {format_bytes(source.stat().st_size)}.",
     )
     if not may_change(report.owner):
         return
@@ -191,7 +162,7 @@ def _actions(report: SavedReport) -> None:
 
 
 def unscored(chosen: Sequence[str]) -> list[str]:
-    """Names of the chosen runs that have no checkpoint to score: the report can say little of them."""
+    """Return the names of the chosen runs that have no checkpoint to score: the report can say little of them."""
     runs = [find_run(run_id, runs_folder()) for run_id in chosen]
     return [run_name(run) for run in runs if not run.has_checkpoint("best")]
 
@@ -201,5 +172,5 @@ def _on_cityscapes(chosen: Sequence[str], runs: Mapping[str, Run]) -> bool:
 
 
 def _pictures_key(chosen: Sequence[str], runs: Mapping[str, Run]) -> str:
-    """Another widget for other data: a tick for streets is none for Cityscapes."""
+    """Return another key for other data: a tick for streets is none for Cityscapes."""
     return f"report-pictures-{_on_cityscapes(chosen, runs)}"

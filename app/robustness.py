@@ -7,7 +7,9 @@ import streamlit as st
 from app.score_figures import robustness_figure
 from app.score_views import PLAIN, Shown
 from app.scoring import ROBUSTNESS_FRAMES, find_robustness, robustness_seconds, robustness_settings, start
-from app.widgets import class_table, plain, time_words
+from app.tables import class_table
+from app.widgets import plain
+from core.text import format_duration
 
 
 def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
@@ -23,7 +25,7 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         for run_id in chosen
     ]
     known = [value for value in seconds if value is not None]
-    estimate = f"about {time_words(sum(known) / len(known) * len(chosen))}" if known else "known once it has begun"
+    estimate = f"about {format_duration(sum(known) / len(known) * len(chosen))}" if known else "known once it has begun"
     st.caption(
         f"Seven corruptions and resolution loss in five strengths each, on {int(frames)} frames ({robustness_settings(shown.settings, 0).words}). "
         f"What that takes: {estimate}."

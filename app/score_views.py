@@ -10,11 +10,13 @@ import streamlit as st
 from app.frame_links import frame_links
 from app.leaderboard import upper_bound_text
 from app.score_figures import confusion_figure, distance_figure, reliability_figure
-from app.widgets import class_table, plain, share_words
+from app.tables import MISSING, class_table, dot, markup, table
+from app.widgets import plain
 from core.evaluation.metrics.upper_bounds import STRIDES
 from core.evaluation.published import UPPER_BOUNDS
 from core.evaluation.results import EvaluationResult, EvaluationSettings
 from core.runs.store import Run
+from core.text import format_percent
 
 PER_CLASS = {
     "iou": "IoU",
@@ -170,14 +172,11 @@ def calibration_view(shown: Shown) -> None:
     with wide:
         st.plotly_chart(reliability_figure(results, shown.dots), key="reliability", config=PLAIN)
     with narrow:
-        errors = "".join(
-            f'<tr><td><i class="lab-dot" style="background:{shown.dots[name]}"></i>{html.escape(name)}</td>'
-            f"<td>{share_words(calibration.error)}</td></tr>"
+        rows = [
+            (markup(dot(shown.dots[name]), name), format_percent(calibration.error))
             for name, calibration in results.items()
-        )
-        st.html(
-            f'<div class="lab-scroll"><table class="lab-table"><tr><th></th><th>expected calibration error</th></tr>{errors}</table></div>'
-        )
+        ]
+        table(("", "expected calibration error"), rows)
         st.caption(
             "Below the dotted line a network is surer than it is right. The error is the mean distance from that line, by pixels, over "
             "15 bins of confidence (Guo et al., 2017)."
@@ -238,16 +237,16 @@ def upper_bounds_view(shown: Shown) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         # No best in bold: the two columns are of different frames.
-        rows = "".join(
-            f"<tr><td>x{bound.factor}</td><td>{'–' if own.get(bound.factor) is None else f'{own[bound.factor]:.1%}'}</td>"
-            f"<td>{bound.miou:.1%}</td></tr>"
+        rows = [
+            (
+                f"x{bound.factor}",
+                MISSING if own.get(bound.factor) is None else format_percent(own[bound.factor]),
+                format_percent(bound.miou),
+            )
             for bound in UPPER_BOUNDS
             if bound.factor in STRIDES
-        )
-        st.html(
-            f'<div class="lab-scroll"><table class="lab-table"><tr><th></th><th>these {result.metadata.frames} frames at {width} x {height}</th>'
-            f"<th>Cityscapes paper, Table 3</th></tr>{rows}</table></div>"
-        )
+        ]
+        table(("", f"these {result.metadata.frames} frames at {width} x {height}", "Cityscapes paper, Table 3"), rows)
         st.caption(
             "Mean IoU of the truth itself, each cell of so many pixels a side with the label of most of them. The paper's are for its own "
             "frames at 2048 x 1024; in smaller frames the same factor loses more."
@@ -256,8 +255,8 @@ def upper_bounds_view(shown: Shown) -> None:
         for run_id, result in shown.results.items():
             metadata = result.metadata
             st.html(
-                f'<p><i class="lab-dot" style="background:{shown.colors[run_id]}"></i>{html.escape(shown.names[run_id])}: '
-                f"<b>{share_words(result.scores.miou)}</b> {upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)}</p>"
+                f"<p>{dot(shown.colors[run_id])}{html.escape(shown.names[run_id])}: "
+                f"<b>{format_percent(result.scores.miou)}</b> {upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)}</p>"
             )
         st.caption(
             "A cell is what one score of the network's coarsest map covers. Here the truth is enlarged smoothly, as networks enlarge "

@@ -1,6 +1,6 @@
 """Scoring from a page: how it is to be done, the job that does it, and the cards that are there."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -9,17 +9,9 @@ from typing import Any
 import streamlit as st
 
 from app.datasets import SPLIT_WORDS
-from app.widgets import failed_state, plain, run_name, time_words
-from core.auth import may_change
-from core.errors import LabError
-from core.evaluation.jobs import (
-    Kind,
-    is_scoring_stopping,
-    latest_scoring,
-    start_scoring,
-    start_submission,
-    stop_scoring,
-)
+from app.job_panel import show_job, try_start
+from app.widgets import failed_state, run_name
+from core.evaluation.job import Task, start_evaluation, start_submission
 from core.evaluation.leaderboard import summary_at
 from core.evaluation.metrics.robustness import CORRUPTIONS, STRENGTHS
 from core.evaluation.results import (
@@ -33,17 +25,17 @@ from core.evaluation.results import (
 from core.evaluation.staleness import is_stale
 from core.evaluation.submission_archives import Split
 from core.jobs.engine import Job
+from core.jobs.kinds import latest
 from core.runs.store import Run
 
 SIZE_WORDS = {"training": "Training size", "full": "Full size"}
 ROBUSTNESS_FRAMES = 20
-POLL_SECONDS = 1.0
 CONDITIONS = 1 + len(CORRUPTIONS) * len(STRENGTHS)
-_OTHER_WORK = {"robustness": "The robustness of", "submission": "The benchmark's archive of"}
+_TASK_WORDS = {"robustness": "The robustness of", "submission": "The benchmark's archive of"}
 
 
 def choose_settings() -> EvaluationSettings:
-    """Widgets for how runs are scored. What is chosen stands in the page's address."""
+    """Draw the widgets for how runs are scored, which keep their values in the page's address."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.segmented_control(
             "Frames",
@@ -107,7 +99,7 @@ class Scored:
 
 
 def find_score(run: Run, settings: EvaluationSettings) -> Scored | None:
-    """The card of a run for these settings; None where there is none.
+    """Return the scores of a run for these settings; None where there are none.
 
     One of the present weights and data goes before a newer one of others; one with boundaries will do where they weren't asked for.
     """
@@ -127,7 +119,7 @@ def find_score(run: Run, settings: EvaluationSettings) -> Scored | None:
 
 
 def find_robustness(run: Run) -> tuple[RobustnessResult, bool] | None:
-    """A run's newest robustness card, one of the present weights and data if there is any, and whether it may no longer hold."""
+    """Return a run's newest robustness result, of the present weights if possible, and whether it may no longer hold."""
     results = list_robustness(run.path)
     if not results:
         return None
@@ -136,90 +128,48 @@ def find_robustness(run: Run) -> tuple[RobustnessResult, bool] | None:
 
 
 def robustness_settings(settings: EvaluationSettings, frames: int = ROBUSTNESS_FRAMES) -> EvaluationSettings:
-    """How the robustness card of these settings is made: on fewer frames, without boundaries."""
+    """Return how robustness is measured for these settings: on fewer frames, without boundaries."""
     return replace(settings, boundary=False, frames=frames)
 
 
 def robustness_seconds(run: Run, milliseconds: float | None, frames: int) -> float | None:
-    """An estimate of what a robustness card will take: by an earlier one's pace, else by what a prediction takes."""
+    """Return an estimate of the time for robustness: by an earlier one's pace, else by what a prediction takes."""
     earlier = find_robustness(run)
     if earlier and earlier[0].metadata.frames:
         return earlier[0].metadata.seconds / earlier[0].metadata.frames * frames
     return None if milliseconds is None else frames * CONDITIONS * milliseconds / 1000
 
 
-def start(run_ids: Sequence[str], settings: EvaluationSettings, kind: Kind = "card") -> None:
-    """Starts a scoring, as a button's callback; what keeps it from starting is said where `work_panel` is drawn."""
-    _start(lambda: start_scoring(run_ids, settings, kind))
+def start(run_ids: Sequence[str], settings: EvaluationSettings, task: Task = "scores") -> None:
+    """Start an evaluation, as a button's callback; what keeps it from starting is said where `work_panel` is drawn."""
+    try_start("evaluation", lambda: start_evaluation(run_ids, settings, task))
 
 
 def start_archive(run_id: str, split: Split, settings: EvaluationSettings) -> None:
-    """Starts making a run's archive for the benchmark server, as `start` does."""
-    _start(lambda: start_submission(run_id, split, settings))
+    """Start to make a run's archive for the benchmark server, as `start` does."""
+    try_start("evaluation", lambda: start_submission(run_id, split, settings))
 
 
 def work_panel(runs: Mapping[str, Run]) -> bool:
-    """How far a scoring is that goes on, whoever started it, or how the last one ended. Returns True while one goes on."""
-    if "scoring-error" in st.session_state:
-        failed_state(st.session_state.pop("scoring-error"))
-    job = latest_scoring()
-    if job is None:
-        return False
-    if job.is_active:
-        st.fragment(_progress, run_every=POLL_SECONDS)(job.id, _of_what(job, runs))
+    """Show how far an evaluation is that goes on, or how the last one ended. Returns True while one goes on."""
+    job = latest("evaluation")
+    if show_job("evaluation", job, _describe(job, runs) if job else ""):
         return True
-    if job.problem:
-        failed_state(f"{_of_what(job, runs)} broke off: {job.problem}")
-    elif job.state == "stopped":
-        st.info(plain(f"{_of_what(job, runs)} was stopped. What was done until then is kept."), icon=":material/stop:")
-    for run_id, problem in job.result.get("problems", {}).items():
+    for run_id, problem in job.result.get("problems", {}).items() if job else ():
         name = run_name(runs[run_id]) if run_id in runs else run_id
         failed_state(f"{name} could not be scored: {problem}")
     return False
 
 
-def _start(job: Callable[[], object]) -> None:
-    try:
-        job()
-    except LabError as error:
-        st.session_state["scoring-error"] = str(error)
-    except OSError as error:
-        st.session_state["scoring-error"] = f"This can't be started: {error.strerror}. Free some space, and try again."
-
-
-def _progress(job_id: str, words: str) -> None:
-    """Drawn again every second; at the job's end the page is."""
-    job = latest_scoring()
-    if job is None or job.id != job_id or not job.is_active:
-        st.rerun()
-    metadata = [job.what]
-    if job.total:
-        metadata.append(f"{job.done} of {job.total}")
-    if job.seconds_left is not None:
-        metadata.append(f"about {time_words(job.seconds_left)} left")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.progress(job.share, plain(" · ".join(metadata)))
-        request = is_scoring_stopping(job)
-        if may_change(job.owner):
-            st.button(
-                "Stopping" if request else "Stop",
-                key="stop-scoring",
-                disabled=request,
-                icon=":material/stop:",
-                on_click=stop_scoring,
-                args=(job,),
-            )
-    st.caption(f"{plain(words)}. This goes on when you close the tab.")
-
-
-def _of_what(job: Job, runs: Mapping[str, Run]) -> str:
-    """What a job does, in a line."""
-    named = [run_name(runs[run_id]) if run_id in runs else run_id for run_id in job.asked.get("runs", ())]
-    listed = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
-    what = f"{_OTHER_WORK.get(job.asked.get('kind', ''), 'Scoring')} {listed}"
-    if job.asked.get("kind") == "submission":
+def _describe(job: Job, runs: Mapping[str, Run]) -> str:
+    """Return what an evaluation does, in a line."""
+    request = job.request
+    names = [run_name(runs[run_id]) if run_id in runs else run_id for run_id in request.get("runs", ())]
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    what = f"{_TASK_WORDS.get(request.get('task', ''), 'Scoring')} {listed}"
+    if request.get("task") == "submission":
         return what
-    values = dict(job.asked.get("settings", {}))
+    values = dict(request.get("settings", {}))
     values["scales"] = tuple(values.get("scales", (1.0,)))
     return f"{what}: {EvaluationSettings(**values).words}"
 

@@ -1,29 +1,29 @@
 """The Hub on the page Runs: the panel that shares a run there, and the one that brings a run from there.
 
-Each goes on in a process of its own, closed tab or not. Nobody types a token here.
+No token is typed here.
 """
 
 from collections.abc import Callable
 
 import streamlit as st
 
-from app.widgets import failed_state, plain, run_label, size_words
+from app.job_panel import just_ended, show_job, try_start
+from app.widgets import plain, run_label
 from core.auth import is_read_only, may_change, require_admin
 from core.data.sources import source_of
 from core.errors import LabError
 from core.hub.card import model_card
 from core.hub.client import is_logged_in
-from core.hub.jobs import Action, cancel, latest, start_pull, start_push, was_cancelled
+from core.hub.job import start_pull, start_push
 from core.jobs.engine import Job
+from core.jobs.kinds import Kind, latest
 from core.models.families import TRANSFORMERS
 from core.paths import runs_folder
 from core.runs.store import Run, read_run
 
-DOING = {"push": "Sharing", "pull": "Bringing"}
-
 
 def share_panel(run_id: str) -> None:
-    """Pushes a run to the Hub: the form or, while something is being pushed, how far it is."""
+    """Show the form that pushes a run to the Hub or, while something is being pushed, how far it is."""
     run = read_run(runs_folder() / run_id)
     if not may_change(run.owner):
         return
@@ -34,12 +34,11 @@ def share_panel(run_id: str) -> None:
             st.caption(plain(str(error)))
             return
         job = latest("push")
-        if job and job.is_active:
-            _progress("push")
+        mine = job if job and (job.is_active or job.request["run"] == run_id) else None
+        if show_job("push", mine, f"Sharing {mine.request['repo']}" if mine else ""):
             return
-        shared = job if job and job.asked["run"] == run_id else None
-        if shared:
-            _how_it_was_shared(shared)
+        if mine and mine.state == "finished":
+            _show_pushed(mine)
         if run.config is None or not run.has_checkpoint("best"):
             st.caption("A run can be shared from its first evaluation on.")
             return
@@ -53,27 +52,29 @@ def share_panel(run_id: str) -> None:
             )
             st.button("Look again", key="share-again", icon=":material/refresh:")
             return
-        _share_form(run, shared.asked["repo"] if shared else "")
+        _share_form(run, mine.request["repo"] if mine else "")
 
 
 def bring_panel(look_at: Callable[[str], None]) -> None:
-    """Pulls a run from the Hub: the form or, while one comes, how far it is. Who has watched it come is shown it by `look_at`."""
+    """Show the form that pulls a run from the Hub or, while one comes, how far it is.
+
+    Args:
+        look_at: called with the run's id in a session that watched it come.
+    """
     if is_read_only():
         return
     with st.expander("Bring a run from the Hub", icon=":material/cloud_download:"):
         job = latest("pull")
-        if job and job.is_active:
-            st.session_state["bring-watched"] = job.id
-            _progress("pull")
+        if show_job("pull", job, f"Bringing {job.request['repo']}" if job else ""):
             return
-        if job:
-            _how_it_came(job, look_at)
+        if job and job.state == "finished":
+            _show_pulled(job, look_at)
         st.caption(
-            "A network that somebody pushed from this lab, or a SegFormer or Mask2Former that was trained for Cityscapes. Safetensors and "
+            "A network that was pushed from this lab, or a SegFormer or Mask2Former that was trained for Cityscapes. Safetensors and "
             "JSON are taken, nothing else; both are checked in full, and nothing in them is run. It then stands beside your own runs."
         )
         left, right = st.columns([3, 2])
-        failed = job.asked if job and job.state != "finished" else {"repo": "", "revision": ""}
+        failed = job.request if job and job.state != "finished" else {"repo": "", "revision": ""}
         repo = left.text_input(
             "Repository", failed["repo"], key="bring-repo", placeholder="anna/street-unet", max_chars=200
         )
@@ -86,7 +87,7 @@ def bring_panel(look_at: Callable[[str], None]) -> None:
             help="A branch, a tag or a commit. Whatever is named, the commit it means now is remembered.",
         )
         if st.button("Bring it", key="bring-start", type="primary", icon=":material/download:"):
-            _start(lambda: start_pull(repo, revision))
+            _start("pull", lambda: start_pull(repo, revision))
 
 
 def _share_form(run: Run, last_repo: str) -> None:
@@ -117,11 +118,11 @@ def _share_form(run: Run, last_repo: str) -> None:
                 wrap_lines=True,
             )
     if start:
-        _start(lambda: start_push(run, repo, public, own_pictures))
+        _start("push", lambda: start_push(run, repo, public, own_pictures))
 
 
 def _picture_choice(run: Run) -> bool:
-    """What the card shows of the run's data; returns what the user says of pictures of their own."""
+    """Say what the card shows of the run's data; returns the choice for pictures of the user's own."""
     if not (run.path / "samples").is_dir():
         st.caption("The card shows no pictures: the run has kept no masks of its training.")
         return False
@@ -139,57 +140,21 @@ def _picture_choice(run: Run) -> bool:
     return False
 
 
-def _start(start: Callable[[], Job]) -> None:
-    try:
-        start()
-    except (LabError, OSError) as error:
-        failed_state(str(error))
-        return
+def _start(kind: Kind, start: Callable[[], Job]) -> None:
+    try_start(kind, start)
     st.rerun()
 
 
-@st.fragment(run_every=1.0)
-def _progress(action: Action) -> None:
-    """How far it is, and its one button. At its end the page is drawn anew."""
-    job = latest(action)
-    if job is None or not job.is_active:
-        st.rerun()
-    metadata = f" · {size_words(job.done)} of {size_words(job.total)}" if job.total else ""
-    st.progress(job.share, plain(f"{job.what}{metadata}"))
-    st.caption(f"{DOING[action]} {plain(job.asked['repo'])}. This goes on when you close the tab.")
-    if may_change(job.owner):
-        request = was_cancelled(action, job)
-        st.button(
-            "Cancelling" if request else "Cancel",
-            key=f"{action}-cancel",
-            icon=":material/cancel:",
-            disabled=request,
-            on_click=cancel,
-            args=(action, job),
-        )
-
-
-def _how_it_was_shared(job: Job) -> None:
+def _show_pushed(job: Job) -> None:
     result = job.result
-    if job.state == "finished":
-        seen = "only you and those you invite can see it" if result["is_private"] else "everyone can see it"
-        st.success(f"It is at [{plain(result['repo'])}]({result['address']}); {seen}. Commit {result['commit'][:8]}.")
-    elif was_cancelled("push", job):
-        st.info("Cancelled. Nothing was published; an empty repository may be there now.", icon=":material/cancel:")
-    else:
-        failed_state(job.problem)
+    seen = "only you and those you invite can see it" if result["is_private"] else "everyone can see it"
+    st.success(f"It is at [{plain(result['repo'])}]({result['address']}); {seen}. Commit {result['commit'][:8]}.")
 
 
-def _how_it_came(job: Job, look_at: Callable[[str], None]) -> None:
-    repo = plain(job.asked["repo"])
-    watched = st.session_state.pop("bring-watched", None) == job.id
-    if job.state == "finished":
-        if watched:
-            st.toast(f"{repo} is here.", icon=":material/download_done:")
-            look_at(job.result["run"])
-        if (runs_folder() / job.result["run"]).is_dir():
-            st.success(f"{repo} is here as run {job.result['run']}.")
-    elif was_cancelled("pull", job):
-        st.info("Cancelled. Nothing of it is among the runs.", icon=":material/cancel:")
-    else:
-        failed_state(job.problem)
+def _show_pulled(job: Job, look_at: Callable[[str], None]) -> None:
+    repo = plain(job.request["repo"])
+    if just_ended("pull", job):
+        st.toast(f"{repo} is here.", icon=":material/download_done:")
+        look_at(job.result["run"])
+    if (runs_folder() / job.result["run"]).is_dir():
+        st.success(f"{repo} is here as run {job.result['run']}.")

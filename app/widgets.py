@@ -1,4 +1,4 @@
-"""Small pieces that several pages show: states, runs on cards, tables of classes."""
+"""Small pieces that several pages show: pickers of runs, runs on cards, and what stands where there is nothing to show."""
 
 import html
 import re
@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from app.tables import badge, dot
 from core.errors import LabError
 from core.runs.store import Run, best_miou
+from core.text import format_duration, plural
 
 RUN_COLORS = (
     "#4269d0",
@@ -111,9 +113,28 @@ def latest_of_each_family(runs: Mapping[str, Run]) -> list[str]:
     return list(latest.values())
 
 
-def empty_state(title: str, text: str) -> None:
-    """What a page shows when there is nothing to show: why, and what to do. Put the button for it right below."""
+def empty_state(
+    title: str, text: str, action: str = "", icon: str = ":material/model_training:", page: str = ""
+) -> bool:
+    """Show that there is nothing to show yet: why, what to do, and the button for it.
+
+    Args:
+        title, text: plain text.
+        action: the button's label; no button where it is empty.
+        icon: the button's.
+        page: name of the page that the button opens; where none is named the caller does what it says.
+
+    Returns:
+        True where the button was pressed.
+    """
     st.html(f'<div class="lab-state"><h3>{html.escape(title)}</h3><p>{html.escape(text)}</p></div>')
+    if not action:
+        return False
+    _, middle, _ = st.columns([2, 2, 2])
+    pressed = middle.button(action, type="primary", width="stretch", icon=icon)
+    if pressed and page:
+        st.switch_page(f"../pages/{page}.py")
+    return pressed
 
 
 def failed_state(error: LabError | str) -> None:
@@ -135,25 +156,6 @@ FAILURE_WORDS = {
 """What stands on a failed run's card, by its failure."""
 
 
-def size_words(count: float) -> str:
-    """Bytes as a person would say them."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
-
-
-def share_words(share: float) -> str:
-    """A share, 0..1, in per cent; a dash for NaN, where there is nothing to take a share of."""
-    return "–" if share != share else f"{share:.1%}"
-
-
-def time_words(seconds: float) -> str:
-    """Seconds as a person would say them."""
-    if seconds < 60:
-        return f"{max(0, round(seconds))} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
-
-
 def run_card(run: Run, color: str, position: int = 0) -> None:
     """One run as a card: its state, how far it is, time left, best score, and the sentence when something is wrong.
 
@@ -168,15 +170,15 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
     metadata = []
     if state == "queued":
         who, turn = ("job", "waits for its nodes") if status.job else ("run", "starts now")
-        metadata.append(f"waits for {position} {who}{'s' if position != 1 else ''} before it" if position else turn)
+        metadata.append(f"waits for {plural(position, who)} before it" if position else turn)
     elif state == "running" and status.phase not in ("training", "scoring"):
         metadata.append(status.phase or "starting")
     if status.steps_total:
         metadata.append(f"step {status.step} of {status.steps_total}")
     if state == "running" and status.seconds_left is not None:
-        metadata.append(f"about {time_words(status.seconds_left)} left")
+        metadata.append(f"about {format_duration(status.seconds_left)} left")
     if status.ended and status.started:
-        metadata.append(f"took {time_words(status.ended - status.started)}")
+        metadata.append(f"took {format_duration(status.ended - status.started)}")
     miou = best_miou(run.path)
     if miou is not None:
         metadata.append(f"best mIoU {miou:.1%}")
@@ -187,65 +189,14 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
         metadata.insert(0, run.title)
     if run.owner:
         metadata.append(f"by {run.owner}")
-    badge = FAILURE_WORDS[status.failure] if state == "failed" else state
-    tags = "".join(f'<span class="lab-badge">{html.escape(tag)}</span> ' for tag in run.notes.tags)
+    ending = FAILURE_WORDS[status.failure] if state == "failed" else state
+    tags = "".join(f"{badge(tag)} " for tag in run.notes.tags)
     st.html(
-        f'<article class="lab-card"><header><span><i class="lab-dot" style="background:{color}"></i>{html.escape(run.name)}</span>'
-        f'<span class="lab-badge {state}">{badge}</span></header>'
+        f'<article class="lab-card"><header><span>{dot(color)}{html.escape(run.name)}</span>'
+        f"{badge(ending, state)}</header>"
         f'<div class="lab-bar"><i style="width:{share:.1%};background:{color}"></i></div>'
         f'<div class="lab-facts">{"".join(f"<span>{html.escape(fact)}</span>" for fact in metadata)}</div>'
         + (f"<p>{html.escape(sentence)}</p>" if sentence else "")
         + (f"<div>{tags}</div>" if tags else "")
         + f"<small>{run.id}</small></article>"
     )
-
-
-def class_table(
-    classes: Sequence[str],
-    colors: Sequence[tuple[int, int, int]] | None,
-    columns: Mapping[str, Sequence[float | None]],
-    totals: Mapping[str, float | None],
-    dots: Mapping[str, str],
-    total_name: str = "mean IoU",
-) -> None:
-    """IoU (or another share, 0..1) per class for several runs; the best of each row in bold, None and NaN as a dash.
-
-    Args:
-        classes: names, one a row.
-        colors: of the classes, or None where the rows are something else.
-        columns: values per class, by the column's title.
-        totals: the last row, by the column's title; empty for none.
-        dots: colour of each column's run, by the column's title.
-        total_name: what the last row is called.
-    """
-    head = "".join(
-        f'<th><i class="lab-dot" style="background:{dots[title]}"></i>{html.escape(title)}</th>' for title in columns
-    )
-    rows = []
-    for index, name in enumerate(classes):
-        values = [column[index] for column in columns.values()]
-        mark = swatch(colors[index]) if colors else ""
-        rows.append(f"<tr><td>{mark}{html.escape(name)}</td>{_cells(values, list(dots.values()))}</tr>")
-    if totals:
-        cells = _cells(list(totals.values()), list(dots.values()))
-        rows.append(f'<tr class="lab-total"><td>{html.escape(total_name)}</td>{cells}</tr>')
-    st.html(f'<div class="lab-scroll"><table class="lab-table"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>')
-
-
-def swatch(color: tuple[int, int, int]) -> str:
-    """HTML of a small square in a class's colour."""
-    return f'<i class="lab-swatch" style="background:rgb{tuple(color)}"></i>'
-
-
-def _cells(values: list[float | None], colors: list[str]) -> str:
-    known = [value for value in values if value is not None and value == value]
-    best = max(known) if len(known) > 1 and max(known) > 0 else None
-    cells = []
-    for value, color in zip(values, colors, strict=True):
-        if value is None or value != value:
-            cells.append('<td class="lab-quiet">–</td>')
-            continue
-        mark = ' class="lab-best"' if value == best else ""
-        bar = f'<i class="lab-cellbar" style="width:{value:.1%};background:{color}"></i>'
-        cells.append(f"<td{mark}>{value:.1%}{bar}</td>")
-    return "".join(cells)

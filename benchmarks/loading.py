@@ -39,6 +39,7 @@ from core.data.statistics import count_classes
 from core.data.transforms import Augmentation
 from core.labels import CITYSCAPES_19, IGNORED
 from core.paths import PROJECT
+from core.text import format_bytes
 from core.training.malloc import keep_freed_memory
 
 SIZE = (1024, 2048)
@@ -210,16 +211,11 @@ def print_memory(dataset: Dataset, frames: tuple[Frame, ...]) -> None:
     jpeg = cache_size(dataset, frames, "jpeg") // len(frames)
     print(f"{MANY_FRAMES} frames, by multiplication:")
     print(
-        f"  in memory {gigabytes(each)}, of which a training keeps {Budget().left / 1e9:.1f} GB and decodes the rest anew"
+        f"  in memory {format_bytes(MANY_FRAMES * each)}, of which a training keeps {format_bytes(Budget().left)} and decodes the rest anew"
     )
     print(
-        f"  on disk {gigabytes(raw)} as raw, {gigabytes(jpeg)} as jpeg; a process maps them and keeps none of its own"
+        f"  on disk {format_bytes(MANY_FRAMES * raw)} as raw, {format_bytes(MANY_FRAMES * jpeg)} as jpeg; a process maps them and keeps none of its own"
     )
-
-
-def gigabytes(each: int) -> str:
-    """What so many frames of so many bytes each take."""
-    return f"{MANY_FRAMES * each / 1e9:.1f} GB"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from torch import nn
 from core.config import TrainingConfig
 from core.errors import LabError
 from core.processes import available_cores
+from core.text import plural
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def choose_hardware(training: TrainingConfig, place: int = 0) -> Hardware:
         training.workers if training.workers >= 0 else (min(8, available_cores() - 1) if device.type == "cuda" else 0)
     )
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
-    where = name if device.type != "cpu" else f"the CPU with {threads} thread{'s' if threads != 1 else ''}"
+    where = name if device.type != "cpu" else f"the CPU with {plural(threads, 'thread')}"
     together = f"{training.num_processes} processes, each o" if training.num_processes > 1 else "O"
     return Hardware(device, dtype, threads, workers, f"{together}n {where}, {why}.")
 

@@ -6,6 +6,8 @@ Bibliographic facts as the papers' own pages in the proceedings or on arXiv give
 from dataclasses import dataclass
 from typing import Literal
 
+from core.text import join_words
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -45,7 +47,7 @@ class Reference:
             names.append(f"{initials} {family}".strip() if given else "et al." if family == "others" else family)
         if names[-1] == "et al.":
             return f"{', '.join(names[:-1])} et al."
-        return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        return join_words(names)
 
     @property
     def address(self) -> str:

@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 
 from core.errors import LabError
+from core.text import shorten
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -74,7 +75,9 @@ def resolve_data_root(text: str) -> Path:
     """
     path = _resolve_typed(text, "data folder")
     if not path.is_dir():
-        raise LabError(f"There is no folder '{_short(str(path))}'. Check the spelling, or whether the disk is mounted.")
+        raise LabError(
+            f"There is no folder '{shorten(str(path), 200)}'. Check the spelling, or whether the disk is mounted."
+        )
     return path
 
 
@@ -86,7 +89,7 @@ def resolve_data_file(text: str, what: str) -> Path:
     """
     path = _resolve_typed(text, what)
     if not path.is_file():
-        raise LabError(f"There is no {what} '{_short(str(path))}'. Check the spelling.")
+        raise LabError(f"There is no {what} '{shorten(str(path), 200)}'. Check the spelling.")
     return path
 
 
@@ -102,11 +105,11 @@ def _resolve_typed(text: str, what: str) -> Path:
         pass  # whether it may be named is said first
     except (OSError, RuntimeError, ValueError):
         raise LabError(
-            f"'{_short(cleaned)}' is not a path that can be opened. Type the path of an existing {what}."
+            f"'{shorten(cleaned, 200)}' is not a path that can be opened. Type the path of an existing {what}."
         ) from None
     if not any(path.is_relative_to(root) for root in data_roots()):
         raise LabError(
-            f"'{_short(str(path))}' lies outside of the folders this lab may read. Move the data under "
+            f"'{shorten(str(path), 200)}' lies outside of the folders this lab may read. Move the data under "
             f"{' or '.join(str(root) for root in data_roots())}, or start the lab with SEGLAB_DATA_ROOTS set to all the folders it may read, this one among them."
         )
     return path
@@ -116,7 +119,3 @@ def _place(variable: str, default: str) -> Path:
     given = os.environ.get(variable)
     # A relative path means the same to the server and to a trainer, wherever they were started.
     return (PROJECT / Path(given).expanduser()).resolve() if given else PROJECT / default
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 200 else text[:200] + "..."

@@ -6,6 +6,7 @@ from app.widgets import empty_state, plain
 from core.auth import current_user, is_read_only, max_queued, max_uploads
 from core.paths import runs_folder
 from core.runs.store import list_runs
+from core.text import plural
 
 # page layout
 st.title("Account")
@@ -19,7 +20,7 @@ if not user.id:
 st.markdown(f"Signed in as **{plain(user.name)}**" + (f", {plain(user.id)}" if user.id != user.name else "") + ".")
 mine = [run for run in list_runs(runs_folder()) if run.owner == user.id]
 active = sum(run.is_active for run in mine)
-lines = [f"{len(mine)} run{'s' if len(mine) != 1 else ''} of the lab are yours, {active} of them waiting or training."]
+lines = [f"{plural(len(mine), 'run')} of the lab are yours, {active} of them waiting or training."]
 if user.is_admin:
     lines.append("You are an admin: you may stop, rename and delete everybody's runs.")
 if is_read_only():

@@ -14,16 +14,15 @@ from app.pictures import (
     prediction_panel,
     truth_of,
 )
+from app.tables import class_table
 from app.viewer import MAX_PANELS, Panel, viewer
 from app.widgets import (
-    class_table,
     empty_state,
     latest_of_each_family,
     pick_runs,
     recall,
     run_colors,
     run_name,
-    share_words,
     with_equal_classes,
 )
 from core.config import DatasetConfig
@@ -34,6 +33,7 @@ from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.labels import CITYSCAPES_19
 from core.paths import runs_folder
 from core.runs.store import Run, list_runs
+from core.text import format_percent
 
 POLL_SECONDS = 1.0
 
@@ -79,10 +79,9 @@ if not able:
     empty_state(
         "Nothing to compare yet",
         "A run can be compared from its first evaluation on. Train two or three networks, then lay their masks side by side here.",
+        "Train networks",
+        page="train",
     )
-    _, middle, _ = st.columns([2, 2, 2])
-    if middle.button("Train networks", type="primary", width="stretch", icon=":material/model_training:"):
-        st.switch_page("../pages/train.py")
     st.stop()
 colors = run_colors(everyone)
 chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MAX_PANELS - 1)
@@ -125,7 +124,7 @@ for run_id, answer in answers.items():
         confusion.update(target, answer.labels)
         columns[names[run_id]] = [None if value != value else float(value) for value in confusion.iou()]
         totals[names[run_id]], dots[names[run_id]] = confusion.miou(), colors[run_id]
-        subtitle = f"mIoU {share_words(confusion.miou())}"
+        subtitle = f"mIoU {format_percent(confusion.miou())}"
     panels.append(
         prediction_panel(able[run_id].title, run_id, answer, image, digest, subtitle=subtitle, color=colors[run_id])
     )

@@ -11,12 +11,13 @@ import numpy as np
 import streamlit as st
 
 from app.datasets import SPLIT_WORDS, Found, choose_dataset, found, is_here, opened
-from app.download_panel import getting_panel
+from app.download_panel import download_panel
 from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
 from app.forms import augmentation_form, fields_form
 from app.pictures import colors_address, map_address, photo_address, truth_of
+from app.tables import Cell, markup, swatch, table
 from app.viewer import Panel, viewer
-from app.widgets import RUN_COLORS, failed_state, plain, swatch
+from app.widgets import RUN_COLORS, failed_state, plain
 from core.auth import current_user, require_write
 from core.config import DatasetConfig, TrainingConfig, read_config
 from core.data.cache import build_cache, cache_size, find_cache, list_caches, remove_caches
@@ -30,6 +31,7 @@ from core.data.transforms import Augmentation
 from core.errors import LabError
 from core.labels import IGNORED
 from core.paths import cache_folder
+from core.text import format_bytes, plural
 
 LONG_SPLIT = 5000
 """From so many frames on a split opens at its first city: a browser is slow to take longer lists."""
@@ -48,15 +50,10 @@ def watched(words: str) -> Callable[[int, int], None]:
     return lambda done, count: bar.progress(done / max(1, count), f"{words}: {done} of {count}")
 
 
-def bytes_words(count: int) -> str:
-    """A size as a person would say it."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
-
-
 def get_cityscapes(expanded: bool) -> None:
     """The panel that downloads Cityscapes: for those who have none yet, and for what is still missing."""
     with st.expander("Get Cityscapes", icon=":material/cloud_download:", expanded=expanded):
-        getting_panel()
+        download_panel()
 
 
 # counting
@@ -338,11 +335,7 @@ def diagnosis(report: Report) -> None:
     by_severity = {
         severity: [finding for finding in report.findings if finding.severity == severity] for severity in SEVERITIES
     }
-    counted = [
-        f"{len(some)} {SEVERITIES[severity].lower()}{'s' if len(some) != 1 else ''}"
-        for severity, some in by_severity.items()
-        if some
-    ]
+    counted = [plural(len(some), SEVERITIES[severity].lower()) for severity, some in by_severity.items() if some]
     pairs = ", ".join(f"{count:,} in {split}" for split, count in report.pairs.items()) or "none"
     st.markdown(
         f"**{'In order' if report.healthy else 'A training would refuse this data'}**: "
@@ -387,9 +380,9 @@ def finding_row(finding: Finding) -> str:
 
 
 def class_rows(report: Report) -> None:
-    """Share of the pixels and of the frames per class and split, as a table."""
+    """Show the share of the pixels and of the frames per class and split, as a table."""
     splits = [split for split in report.pixels if split in ("train", "val")]
-    head = "".join(f"<th>pixels, {split}</th><th>frames, {split}</th>" for split in splits)
+    head = ["", *(f"{what}, {split}" for split in splits for what in ("pixels", "frames"))]
     rows = []
     for index, (name, color) in enumerate(zip(report.classes, report.colors, strict=True)):
         cells = []
@@ -398,12 +391,10 @@ def class_rows(report: Report) -> None:
                 report.pixels[split][index] / max(1, sum(report.pixels[split])),
                 report.images[split][index] / max(1, report.pairs.get(split, 0)),
             ):
-                cells.append(f"<td>{share:.2%}</td>" if share else '<td class="lab-quiet">none</td>')
-        rows.append(f"<tr><td>{swatch(color)}{html.escape(name)}</td>{''.join(cells)}</tr>")
+                cells.append(f"{share:.2%}" if share else Cell("none", "lab-quiet"))
+        rows.append([markup(swatch(color), name), *cells])
     with st.expander(f"{len(report.classes)} classes"):
-        st.html(
-            f'<div class="lab-scroll"><table class="lab-table"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
-        )
+        table(head, rows)
 
 
 # what it holds of each class
@@ -489,7 +480,7 @@ def offer_caches(dataset: Dataset) -> None:
         place = place.parent
     st.markdown(
         f"Frames that are kept need not be decoded again by any run: here {sum(map(len, parts)):,} of "
-        f"{dataset.size[1]} x {dataset.size[0]} pixels, training and validation; {bytes_words(shutil.disk_usage(place).free)} are free. "
+        f"{dataset.size[1]} x {dataset.size[0]} pixels, training and validation; {format_bytes(shutil.disk_usage(place).free)} are free. "
         "Raw is exact; JPEG loses what the eye doesn't see, its masks are exact."
     )
     key = f"{dataset.root}|{dataset.size}|{len(dataset.train)}|{len(dataset.val)}"
@@ -498,7 +489,7 @@ def offer_caches(dataset: Dataset) -> None:
         for kind, words in KINDS.items():
             if all(find_cache(dataset, frames, kind) for frames in parts):
                 st.button(f"Kept {words}", icon=":material/check:", disabled=True, key=f"keep-{kind}")
-            elif st.button(f"Keep them {words} ({bytes_words(_cache_bytes(key, kind, dataset))})", key=f"keep-{kind}"):
+            elif st.button(f"Keep them {words} ({format_bytes(_cache_bytes(key, kind, dataset))})", key=f"keep-{kind}"):
                 wanted = kind
     if wanted:
         require_write()
@@ -515,7 +506,7 @@ def list_of_caches() -> None:
             SOURCES[entry.name].title if entry.name in SOURCES else entry.name,
             f"{', '.join(entry.splits)}: {entry.frames:,} frames",
         ]
-        metadata += [f"{entry.size[1]} x {entry.size[0]}", entry.kind, bytes_words(entry.bytes)]
+        metadata += [f"{entry.size[1]} x {entry.size[0]}", entry.kind, format_bytes(entry.bytes)]
         if not entry.complete:
             metadata.append("being built" if entry.in_hand else "unfinished")
         with st.container(horizontal=True, vertical_alignment="center"):

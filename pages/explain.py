@@ -101,10 +101,9 @@ if not able:
         "No network to look into yet",
         "A network can be looked into from its first evaluation on. Train one for a minute, then see its feature maps, its "
         "attention and its receptive field here.",
+        "Train a network",
+        page="train",
     )
-    _, middle, _ = st.columns([2, 2, 2])
-    if middle.button("Train a network", type="primary", width="stretch", icon=":material/model_training:"):
-        st.switch_page("../pages/train.py")
     st.stop()
 left, right = st.columns(2)
 recall("run", list(able), next(iter(able)))

@@ -16,6 +16,7 @@ from app.pictures import (
     prediction_panel,
     thumbnail_address,
 )
+from app.tables import markup, swatch, table
 from app.viewer import MAX_PANELS, viewer
 from app.widgets import (
     empty_state,
@@ -25,7 +26,6 @@ from app.widgets import (
     plain,
     run_colors,
     run_name,
-    swatch,
     with_equal_classes,
 )
 from core.data.collections import save_collection
@@ -35,6 +35,7 @@ from core.inference.prediction_cache import CachedPrediction
 from core.inference.tta import PredictOptions
 from core.paths import runs_folder
 from core.runs.store import list_runs
+from core.text import format_bytes, format_percent
 
 SCALES = {"As trained": (1.0,), "Three sizes": (0.75, 1.0, 1.25), "Larger": (1.0, 1.5, 2.0)}
 POLL_SECONDS = 0.3
@@ -110,18 +111,17 @@ def show_masks(picture: Picture, names: dict[str, str], options: PredictOptions,
 
 
 def shares_table(answers: dict[str, CachedPrediction], names: dict[str, str]) -> None:
-    """Share of the pixels that each network gives to each class."""
+    """Show the share of the pixels that each network gives to each class."""
     first = next(iter(answers.values()))
-    rows = []
     counts = {run_id: np.bincount(answer.labels.ravel(), minlength=256) for run_id, answer in answers.items()}
     order = np.argsort(-sum(counts.values())[: len(first.classes)])
-    for number in order:
-        shares = [counts[run_id][number] / answers[run_id].labels.size for run_id in answers]
+    rows = []
+    for class_id in order:
+        shares = [counts[run_id][class_id] / answers[run_id].labels.size for run_id in answers]
         if max(shares) >= 0.0005:
-            cells = "".join(f"<td>{share:.1%}</td>" for share in shares)
-            rows.append(f"<tr><td>{swatch(first.colors[number])}{first.classes[number]}</td>{cells}</tr>")
-    head = "".join(f"<th>{names[run_id]}</th>" for run_id in answers)
-    st.html(f'<div class="lab-scroll"><table class="lab-table"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>')
+            name = markup(swatch(first.colors[class_id]), first.classes[class_id])
+            rows.append([name, *map(format_percent, shares)])
+    table(["", *(names[run_id] for run_id in answers)], rows)
 
 
 def answer_all(
@@ -194,7 +194,7 @@ def offer_download(pictures: Sequence[Picture], names: dict[str, str], options: 
         made = st.session_state.get("zip")
         if made and made[0] == question:
             st.download_button(
-                f"Download {len(made[1]) / 2**20:.1f} MB",
+                f"Download {format_bytes(len(made[1]))}",
                 made[1],
                 "masks.zip",
                 "application/zip",
@@ -231,11 +231,11 @@ everyone = list_runs(runs_folder())
 able = {run.id: run for run in everyone if run.has_checkpoint("best") and run.config}
 if not able:
     empty_state(
-        "No network yet", "Train a network first; a minute is enough for a first look. Then drop any street photo here."
+        "No network yet",
+        "Train a network first; a minute is enough for a first look. Then drop any street photo here.",
+        "Train a network",
+        page="train",
     )
-    _, middle, _ = st.columns([2, 2, 2])
-    if middle.button("Train a network", type="primary", width="stretch", icon=":material/model_training:"):
-        st.switch_page("../pages/train.py")
     st.stop()
 colors = run_colors(everyone)
 chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MAX_PANELS)

@@ -14,6 +14,7 @@ from core.errors import LabError
 from core.models.explanations import PYRAMID_ON_VIT, explanation
 from core.models.families import FAMILIES, options_of
 from core.models.summary_types import ModelSummary
+from core.text import format_bytes
 
 SIZES = {"512 × 256": (256, 512), "1024 × 512": (512, 1024), "2048 × 1024": (1024, 2048)}
 
@@ -49,7 +50,7 @@ def overview(summary: ModelSummary) -> None:
         "Arithmetic": f"{summary.flops / 1e9:,.1f} GFLOPs",
         "Output stride": f"{summary.output_stride:.3g} px",
         "Receptive field": f"{summary.receptive_field:,} px" if summary.receptive_field else "the whole picture",
-        "Memory of a training step": bytes_words(summary.activation_bytes),
+        "Memory of a training step": format_bytes(summary.activation_bytes),
         "Time for a picture, measured": milliseconds_words(summary.milliseconds),
     }
     rows = "".join(
@@ -92,11 +93,6 @@ def count_words(count: int) -> str:
         if count >= size:
             return f"{count / size:.3g} {unit}" if count < 100 * size else f"{count / size:,.0f} {unit}"
     return str(count)
-
-
-def bytes_words(count: int) -> str:
-    """120,308,414 as 120 MB."""
-    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def milliseconds_words(milliseconds: float) -> str:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.reporting import ask, progress_panel, saved_reports, unscored, write_button
+from app.reporting import choose_settings, saved_reports, unscored, work_panel, write_button
 from app.widgets import empty_state, latest_of_each_family, pick_runs, plain
 from core.paths import runs_folder
 from core.report.settings import MAX_RUNS
@@ -13,11 +13,11 @@ st.title("Report")
 readable = {run.id: run for run in list_runs(runs_folder()) if run.config}
 if not readable:
     empty_state(
-        "No run to report on", "Train a network first. A report is written from runs, their scores and their data."
+        "No run to report on",
+        "Train a network first. A report is written from runs, their scores and their data.",
+        "Train a network",
+        page="train",
     )
-    _, middle, _ = st.columns([2, 2, 2])
-    if middle.button("Train a network", type="primary", width="stretch", icon=":material/model_training:"):
-        st.switch_page("../pages/train.py")
     saved_reports()
     st.stop()
 scored = {run_id: run for run_id, run in readable.items() if run.has_checkpoint("best")}
@@ -25,8 +25,8 @@ chosen = pick_runs("Runs to report on", readable, latest_of_each_family(scored o
 missing = unscored(chosen)
 if missing:
     st.caption(f"Not scored yet, so little can be said: {plain(', '.join(missing))}.")
-settings = ask(chosen, readable)
+settings = choose_settings(chosen, readable)
 write_button(settings)
-progress_panel()
+work_panel()
 st.divider()
 saved_reports()

@@ -12,8 +12,8 @@ from app.exporting import export_panel
 from app.film import run_film
 from app.forms import fields_form
 from app.sharing import bring_panel, share_panel
+from app.tables import class_table
 from app.widgets import (
-    class_table,
     empty_state,
     failed_state,
     pick_also,
@@ -23,7 +23,6 @@ from app.widgets import (
     run_colors,
     run_label,
     run_name,
-    size_words,
 )
 from core import runner
 from core.auth import is_read_only, may_change
@@ -35,6 +34,7 @@ from core.runs.metrics_log import evaluations
 from core.runs.notes import NAME_LENGTH, NOTE_LENGTH, TAG_COUNT, write_notes
 from core.runs.status import requested
 from core.runs.store import Run, list_runs, read_run
+from core.text import format_bytes
 
 LOG_TAIL = 20_000
 """Bytes of a log that are shown."""
@@ -223,10 +223,10 @@ def trash_panel() -> None:
                         runner.restore(each.run.id, runs_folder())
                         st.rerun()
                     deleted = datetime.fromtimestamp(each.deleted).strftime("%d %B %Y, %H:%M")
-                    st.caption(f"{plain(run_label(each.run))}, {size_words(each.size)}, deleted {deleted}")
+                    st.caption(f"{plain(run_label(each.run))}, {format_bytes(each.size)}, deleted {deleted}")
             size = sum(each.size for each in trashed)
             if st.button(
-                f"Empty the bin ({size_words(size)})",
+                f"Empty the bin ({format_bytes(size)})",
                 key="empty-bin",
                 icon=":material/delete_forever:",
                 help="Removes these runs for good.",
@@ -297,10 +297,8 @@ def details(run_id: str) -> None:
 st.title("Runs")
 everyone = list_runs(runs_folder())
 if not everyone:
-    empty_state("No run yet", "Train a network, and its curves will grow here while it learns.")
-    _, middle, _ = st.columns([2, 2, 2])
-    if middle.button("Train a network", type="primary", width="stretch", icon=":material/model_training:"):
-        st.switch_page("../pages/train.py")
+    text = "Train a network, and its curves will grow here while it learns."
+    empty_state("No run yet", text, "Train a network", page="train")
     bring_panel(look_at)
     trash_panel()
     st.stop()

@@ -100,10 +100,9 @@ if not able:
     empty_state(
         "Nothing to score yet",
         "A run can be scored from its first evaluation on: every class, where it errs, how sure it is, and what it costs.",
+        "Train networks",
+        page="train",
     )
-    _, middle, _ = st.columns([2, 2, 2])
-    if middle.button("Train networks", type="primary", width="stretch", icon=":material/model_training:"):
-        st.switch_page("../pages/train.py")
     st.stop()
 chosen = pick_runs("Runs", able, latest_of_each_family(able), most=8)
 settings = choose_settings()

@@ -10,7 +10,8 @@ from app.datasets import choose_dataset, draw_streets, opened
 from app.figures import importance_figure, parallel_figure, scatter_figure, survivors_figure
 from app.forms import encoder_box, fields_form, names_in
 from app.services import inference_worker
-from app.widgets import RUN_COLORS, failed_state, plain, time_words
+from app.tables import Cell, markup, run_link, table
+from app.widgets import RUN_COLORS, failed_state, plain
 from core import runner
 from core.auth import may_change, read_owner
 from core.config import choices_of, setting_of
@@ -32,6 +33,7 @@ from core.sweeps import (
     stop_sweep,
 )
 from core.sweeps.space import fields_that_vary
+from core.text import format_duration
 
 NEW = "new"
 """What the picker calls a sweep that is still to be described."""
@@ -165,7 +167,9 @@ def plan_words(spec: SweepConfig, frames: int) -> str:
     minutes = spec.base.training.minutes
     if minutes and not {"training.minutes", "training.epochs"} & spec.vary.keys():
         work = sum(planned.contestants * planned.frames / frames for planned in rounds)
-        return f"{text} About {time_words(minutes * 60 * work + STARTING_SECONDS * trainings)}, one after the other."
+        return (
+            f"{text} About {format_duration(minutes * 60 * work + STARTING_SECONDS * trainings)}, one after the other."
+        )
     return f"{text} How long that takes is known after the first training."
 
 
@@ -293,9 +297,9 @@ def head(sweep: Sweep, progress: Any) -> None:
     share = progress.done / progress.total if progress.total else 0.0
     metadata = [f"{progress.done} of {progress.total} trainings"]
     if progress.seconds_left is not None:
-        metadata.append(f"about {time_words(progress.seconds_left)} left")
+        metadata.append(f"about {format_duration(progress.seconds_left)} left")
     if sweep.status.ended:
-        metadata.append(f"took {time_words(sweep.status.ended - sweep.status.created)}")
+        metadata.append(f"took {format_duration(sweep.status.ended - sweep.status.created)}")
     sentence = sweep.status.error or sweep.problem
     if sweep.state == "lost":
         sentence = "The sweep stopped unexpectedly: the machine was switched off, or its process was killed. Resume it to go on."
@@ -388,35 +392,28 @@ def figures(sweep: Sweep, trials: list[Any]) -> None:
             st.caption("It takes at least four scored trials, not all alike, to say which setting matters.")
 
 
-def table(sweep: Sweep, trials: list[Any]) -> None:
-    """Every trial, the best first, with links to its runs."""
+def trials_table(sweep: Sweep, trials: list[Any]) -> None:
+    """Show every trial, the best first, with links to its runs."""
     from core.sweeps.trials import ranked
 
     best_first = ranked(trials)
     best_first += [trial for trial in trials if trial not in best_first]
     names = list(sweep.spec.vary)
-    heads = "".join(f"<th>{html.escape(name.split('.')[1].replace('_', ' '))}</th>" for name in names)
     rows = []
     for trial in best_first:
         values = (trial.params.get(name, "") for name in names)
-        cells = "".join(
-            f"<td>{html.escape(f'{value:.4g}' if isinstance(value, float) else str(value))}</td>" for value in values
-        )
-        score = f"{trial.score:.1%}" if trial.scores else "–"
-        links = " ".join(
-            f'<a href="runs?runs={html.escape(run)}" target="_self">{html.escape(run[-4:])}</a>' for run in trial.runs
-        )
-        text = f' title="{html.escape(trial.error)}"' if trial.error else ""
-        mark = ' class="lab-best"' if trial is best_first[0] else ""
+        links = [part for run in trial.runs for part in (run_link(run, run[-4:]), " ")]
         rows.append(
-            f"<tr><td{text}>{trial.number} · {trial.state}</td><td{mark}>{score}</td><td>{len(trial.scores)}</td>{cells}"
-            f"<td>{links}</td></tr>"
+            (
+                Cell(f"{trial.number} · {trial.state}", title=trial.error),
+                Cell(f"{trial.score:.1%}" if trial.scores else "–", "lab-best" if trial is best_first[0] else ""),
+                str(len(trial.scores)),
+                *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values),
+                markup(*links[:-1]),
+            )
         )
     st.subheader("Trials")
-    st.html(
-        '<div class="lab-scroll"><table class="lab-table"><tr><th>trial</th><th>mIoU</th><th>rounds</th>'
-        f"{heads}<th>runs</th></tr>{''.join(rows)}</table></div>"
-    )
+    table(("trial", "mIoU", "rounds", *(name.split(".")[1].replace("_", " ") for name in names), "runs"), rows)
     errors = sorted({trial.error for trial in trials if trial.error})
     if errors:
         st.caption(plain("Failed: " + " ".join(errors[:3])))
@@ -444,7 +441,7 @@ def show_sweep(sweep_id: str, was_active: bool) -> None:
     else:
         st.caption("The first score comes with the end of the first training.")
     if trials:
-        table(sweep, trials)
+        trials_table(sweep, trials)
 
 
 # page layout

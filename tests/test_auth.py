@@ -23,7 +23,7 @@ from core.data.collections import delete_collection, save_collection
 from core.data.download import target_folder
 from core.errors import LabError
 from core.extras import check_packages
-from core.hub.jobs import start_push
+from core.hub.job import start_push
 from core.jobs.engine import run_job, start_job, stop_job
 from core.runner import local
 from core.runs.notes import Notes, write_notes
@@ -120,7 +120,7 @@ def test_read_only_lets_only_admins_who_signed_in_change_things(monkeypatch, ask
             lambda: runner.clone(path, {}),
             lambda: runner.resume(path),
             lambda: save_collection("x", []),
-            lambda: start_job("core.evaluation", {}, places.other / "jobs"),
+            lambda: start_job("evaluation", {}, places.other / "jobs"),
             lambda: list(run_probe("core.training.probe.dry_run", read_run(path).config, 10)),
             lambda: target_folder(str(places.other / "cs")),
         ):
@@ -140,7 +140,7 @@ def test_a_collection_and_a_job_have_owners_too(asking, places, tmp_path, monkey
     monkeypatch.setenv("SEGLAB_DATA", str(tmp_path / "data"))
     asking(ANN)
     save_collection("Hackney", [("one", np.zeros((8, 8, 3), np.uint8))])
-    job = start_job("core.nothing", {}, tmp_path / "jobs")
+    job = start_job("nothing", {}, tmp_path / "jobs")
     assert job.owner == "ann@x.org"
     asking(BOB)
     with pytest.raises(LabError, match="This collection belongs to ann"):
@@ -149,7 +149,7 @@ def test_a_collection_and_a_job_have_owners_too(asking, places, tmp_path, monkey
         stop_job(tmp_path / "jobs", job)
     monkeypatch.setattr(os, "nice", lambda by: 0)  # the tests themselves stay as they are
     made = []
-    run_job(tmp_path / "jobs" / f"{job.id}.json", lambda asked, progress: made.append(current_user()) or {})
+    run_job(tmp_path / "jobs" / f"{job.id}.json", lambda request, progress: made.append(current_user()) or {})
     assert made == [build_user("ann@x.org")]
 
 

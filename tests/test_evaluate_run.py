@@ -10,11 +10,11 @@ from core.errors import LabError
 from core.evaluation import evaluate_run as evaluate_run_module
 from core.evaluation.bootstrap import compare
 from core.evaluation.evaluate_run import evaluate_robustness, evaluate_run
-from core.evaluation.jobs import jobs_folder, latest_scoring, start_scoring, stop_scoring
+from core.evaluation.job import start_evaluation
 from core.evaluation.metrics.robustness import STRENGTHS
 from core.evaluation.results import EvaluationSettings, list_results, list_robustness, read_metadata, read_result
 from core.inference.prediction_cache import checkpoint_digest
-from core.jobs.engine import latest_job
+from core.jobs.kinds import latest, stop
 from core.runs.metrics_log import evaluations
 from core.runs.store import read_run
 
@@ -139,10 +139,10 @@ def test_other_data_of_other_classes_are_refused(run, tmp_path):
 
 
 def test_a_job_scores_several_runs_and_says_which_could_not_be(run, places, wait_until):
-    job = start_scoring([run.id, "20200101-000000-fcn-0000"], EvaluationSettings(boundary=False))
+    job = start_evaluation([run.id, "20200101-000000-fcn-0000"], EvaluationSettings(boundary=False))
     with pytest.raises(LabError, match="being done already"):
-        start_scoring([run.id], EvaluationSettings())
-    done = wait_until(lambda: (now := latest_scoring()) and not now.is_active and now)
+        start_evaluation([run.id], EvaluationSettings())
+    done = wait_until(lambda: (now := latest("evaluation")) and not now.is_active and now)
     assert done.id == job.id and done.state == "finished", done
     assert done.result["runs"] == [run.id]
     assert done.result["problems"]["20200101-000000-fcn-0000"].startswith("There is no run")
@@ -151,19 +151,19 @@ def test_a_job_scores_several_runs_and_says_which_could_not_be(run, places, wait
 
 
 def test_a_job_that_is_stopped_leaves_no_card(run, wait_until):
-    job = start_scoring([run.id], EvaluationSettings(), "robustness")
-    stop_scoring(job)
-    done = wait_until(lambda: (now := latest_scoring()) and not now.is_active and now)
+    job = start_evaluation([run.id], EvaluationSettings(), "robustness")
+    stop("evaluation", job)
+    done = wait_until(lambda: (now := latest("evaluation")) and not now.is_active and now)
     assert done.state == "stopped" and not list_robustness(run.path)
 
 
 def test_a_job_that_fails_or_is_killed_says_so(run, places, wait_until):
-    start_scoring(["nothing"], EvaluationSettings())
-    done = wait_until(lambda: (now := latest_scoring()) and not now.is_active and now)
+    start_evaluation(["nothing"], EvaluationSettings())
+    done = wait_until(lambda: (now := latest("evaluation")) and not now.is_active and now)
     assert done.state == "failed" and done.problem.startswith("There is no run 'nothing'")
-    start_scoring([run.id], EvaluationSettings(), "robustness")
-    wait_until(lambda: latest_job(jobs_folder()).state == "running")
-    latest_job(jobs_folder()).process.process().kill()
-    done = wait_until(lambda: not (now := latest_scoring()).is_active and now)
+    start_evaluation([run.id], EvaluationSettings(), "robustness")
+    wait_until(lambda: latest("evaluation").state == "running")
+    latest("evaluation").process.process().kill()
+    done = wait_until(lambda: not (now := latest("evaluation")).is_active and now)
     assert "stopped unexpectedly" in done.problem
     assert not np.any([path.suffix == ".npz" for path in run.path.glob("scores/.*")])

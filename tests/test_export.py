@@ -16,9 +16,11 @@ from core.__main__ import main
 from core.errors import LabError
 from core.export.check import ENOUGH, compare
 from core.export.export import export_run
-from core.export.offer import check_exportable, export_path, latest_export, read_report, start_export
+from core.export.files import check_exportable, export_folder, export_path, read_check
+from core.export.job import start_export
 from core.export.onnx_file import open_onnx, write_onnx
 from core.export.program import trace
+from core.jobs.kinds import latest
 from core.labels import CITYSCAPES_19
 from core.models.base import SegmentationModel
 from core.models.build import build_model
@@ -166,14 +168,14 @@ def test_what_is_missing_is_said(places, run, tiny_config, monkeypatch, capsys):
 
 
 def test_an_export_started_for_the_page_goes_on_by_itself_and_ends_in_the_runs_folder(run, wait_until):
-    assert latest_export(run.path, "torch") is None
+    assert latest("export", export_folder(run.path, "torch")) is None
     start_export(run, "torch")
     with pytest.raises(LabError, match="already"):
         start_export(run, "torch")
-    wait_until(lambda: not latest_export(run.path, "torch").is_active, 300)
-    job = latest_export(run.path, "torch")
-    report = read_report(run.path, "torch", job)
+    wait_until(lambda: not latest("export", export_folder(run.path, "torch")).is_active, 300)
+    job = latest("export", export_folder(run.path, "torch"))
+    report = read_check(run.path, "torch", job)
     assert (job.state, job.error) == ("finished", "")
     assert report.agreement == 1 and export_path(run.path, "torch").stat().st_size == report.size_bytes
     export_path(run.path, "torch").unlink()
-    assert read_report(run.path, "torch", job) is None, "nothing is said of a file that isn't there"
+    assert read_check(run.path, "torch", job) is None, "nothing is said of a file that isn't there"

@@ -24,10 +24,11 @@ from core.auth import build_user, set_current_user, shell_user
 from core.errors import LabError
 from core.hub.card import model_card
 from core.hub.client import checked_repo
-from core.hub.jobs import cancel, jobs_folder, latest, start_pull, start_push, was_cancelled
+from core.hub.job import start_pull, start_push
 from core.hub.origin import Origin, read_origin
 from core.hub.pictures import may_show, sample_pictures
 from core.hub.published import published_text
+from core.jobs.kinds import is_stopping, jobs_folder, latest, stop
 from core.labels import CITYSCAPES_19, CITYSCAPES_34
 from core.paths import PROJECT
 from core.runs.metrics_log import evaluations
@@ -700,9 +701,9 @@ def test_a_job_that_hangs_is_cancelled_at_once(hub, files, online, places, wait_
     hub.faults = [Fault("GET .*model.safetensors", hang=300)]
     start_pull(REPO)
     wait_until(lambda: latest("pull").what == "Fetching model.safetensors", 180)
-    cancel("pull", latest("pull"))
+    stop("pull", latest("pull"))
     wait_until(lambda: not latest("pull").is_active, 60)
-    assert was_cancelled("pull", latest("pull")) and nothing_came(places)
+    assert is_stopping("pull", latest("pull")) and nothing_came(places)
 
 
 def test_a_job_that_fails_says_why_and_its_files_hold_no_token(hub, online, run, places, wait_until):

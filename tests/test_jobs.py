@@ -2,13 +2,17 @@
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import asdict
 
 import pytest
 
 from core.errors import LabError
 from core.jobs import engine as jobs
+from core.jobs import kinds
 from core.jobs.engine import Job, is_stopping, latest_job, run_job, start_job, stop_job
+from core.paths import PROJECT
 from core.processes import ProcessId
 
 
@@ -25,7 +29,7 @@ def clock(monkeypatch):
 def path(tmp_path, clock):
     """The file of a job that was just started, and whose process hasn't come yet."""
     file = tmp_path / "20260101-000000-0000.json"
-    file.write_text(json.dumps(asdict(Job(file.stem, {"what": "rain"}, began=1000.0, updated=1000.0))))
+    file.write_text(json.dumps(asdict(Job(file.stem, {"what": "rain"}, started=1000.0, updated=1000.0))))
     return file
 
 
@@ -36,23 +40,23 @@ def stands(path) -> Job:
 def test_it_says_how_far_it_is_and_what_it_found(path, clock):
     seen = []
 
-    def work(asked, progress):
+    def work(request, progress):
         for done in range(4):
             clock[0] += 10
             progress("Counting drops", done, 4)
             seen.append((stands(path).what, stands(path).done, stands(path).is_active))
-        return {"asked": asked["what"], "drops": 4}
+        return {"request": request["what"], "drops": 4}
 
     assert run_job(path, work) == 0
     assert seen == [("Counting drops", done, True) for done in range(4)]
-    assert stands(path).state == "finished" and stands(path).result == {"asked": "rain", "drops": 4}
+    assert stands(path).state == "finished" and stands(path).result == {"request": "rain", "drops": 4}
     assert not stands(path).is_active and not stands(path).problem
 
 
 def test_the_time_left_comes_from_the_count_at_hand(path, clock):
     left = []
 
-    def work(_asked, progress):
+    def work(_request, progress):
         for total, seconds in ((100, 1.0), (50, 8.0)):
             for done in (10, 20, 30):  # the first ten of each were there already
                 progress("Fetching", done, total)
@@ -73,7 +77,7 @@ def test_the_time_left_comes_from_the_count_at_hand(path, clock):
     ],
 )
 def test_what_went_wrong_is_a_sentence(path, error, sentence):
-    def work(_asked, _progress):
+    def work(_request, _progress):
         raise error
 
     assert run_job(path, work) == 1
@@ -82,7 +86,7 @@ def test_what_went_wrong_is_a_sentence(path, error, sentence):
 
 
 def test_it_stops_at_the_next_word_and_that_is_no_failure(path):
-    def work(_asked, progress):
+    def work(_request, progress):
         progress("Counting", 1, 9)
         stop_job(path.parent, stands(path))
         assert is_stopping(path.parent, stands(path))
@@ -106,15 +110,15 @@ def test_one_at_a_time_and_those_that_ended_are_forgotten(path, clock, monkeypat
     started = []
     monkeypatch.setattr(jobs, "start_detached", lambda command, *_: started.append(command))
     with pytest.raises(LabError, match="being done already"):
-        start_job("core.export", {}, path.parent)
+        start_job("export", {}, path.parent)
     clock[0] += jobs.START_SECONDS + 1
     (path.parent / "kept.json").write_text("{}")
-    job = start_job("core.export", {"run": "x"}, path.parent)
-    assert started[0][-3:] == ["-m", "core.export", str(path.parent / f"{job.id}.json")]
+    job = start_job("export", {"run": "x"}, path.parent)
+    assert started[0][-4:] == ["-m", "core.jobs", "export", str(path.parent / f"{job.id}.json")]
     assert sorted(file.name for file in path.parent.iterdir()) == sorted([f"{job.id}.json", "kept.json"])
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"state": "running"}', '{"id": 1, "asked": []}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"state": "running"}', '{"id": 1, "request": []}'])
 def test_a_broken_file_is_no_job(path, content):
     path.write_text(content)
     assert latest_job(path.parent) is None and run_job(path, lambda *_: {}) == 2
@@ -122,3 +126,36 @@ def test_a_broken_file_is_no_job(path, content):
 
 def test_a_folder_that_is_not_there_has_no_job(tmp_path):
     assert latest_job(tmp_path / "none") is None
+
+
+def test_a_file_of_an_earlier_version_is_read(path):
+    old = asdict(Job(path.stem, {}, state="finished", updated=2.0, result={"step": 60}))
+    del old["request"], old["started"]
+    path.write_text(json.dumps(old | {"asked": {"run": "x"}, "began": 1.0}))
+    job = stands(path)
+    assert (job.request, job.started, job.updated, job.result) == ({"run": "x"}, 1.0, 2.0, {"step": 60})
+
+
+@pytest.mark.parametrize("kind", kinds.JOBS)
+def test_every_kind_has_work_and_a_folder_of_its_own(kind, tmp_path):
+    assert callable(kinds.load_work(kind))
+    folder = tmp_path if kinds.JOBS[kind].in_run_folder else None
+    folders = {kinds.jobs_folder(each) for each in kinds.JOBS if not kinds.JOBS[each].in_run_folder}
+    assert (kinds.jobs_folder(kind, folder) in folders) != kinds.JOBS[kind].in_run_folder
+    assert len(folders) == sum(not each.in_run_folder for each in kinds.JOBS.values())
+    with pytest.raises(ValueError):
+        kinds.jobs_folder(kind, None if folder else tmp_path)
+
+
+def test_the_process_of_a_job_does_the_work_of_its_kind(path):
+    command = [sys.executable, "-m", "core.jobs", "evaluation", str(path)]
+    path.write_text(json.dumps(asdict(Job(path.stem, {"runs": ["nothing"], "settings": {}, "task": "scores"}))))
+    assert subprocess.run(command, cwd=PROJECT, timeout=120).returncode == 1
+    assert stands(path).state == "failed" and "no run 'nothing'" in stands(path).problem
+
+
+def test_the_table_of_kinds_imports_nothing_of_those_who_use_it():
+    program = "import sys, core.jobs.kinds; print(*sorted(name for name in sys.modules if name.startswith('core.')))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    allowed = {"auth", "errors", "files", "jobs", "jobs.engine", "jobs.kinds", "paths", "processes", "progress", "text"}
+    assert {name.removeprefix("core.") for name in done.stdout.split()} <= allowed

@@ -20,6 +20,7 @@ from core.evaluation import staleness
 from core.evaluation.evaluate_run import evaluate_robustness
 from core.evaluation.results import EvaluationSettings
 from core.papers import REFERENCES
+from core.progress import no_progress
 from core.report.gathering import gather
 from core.report.html import html_page
 from core.report.latex import PREAMBLE, latex_files, tex, tex_code
@@ -445,7 +446,7 @@ def test_a_report_takes_no_card_of_masks_that_were_corrected_since_unless_the_da
 
     def scored():
         settings = ReportSettings(IDS[:1], sections=("introduction",))
-        summary = gather(settings, ProgressTracker(lambda *told: None)).groups[0].summaries[0]
+        summary = gather(settings, ProgressTracker(no_progress)).groups[0].summaries[0]
         return summary.result, summary.result_file
 
     before, mask = scored(), next((data / "streets" / "gtFine" / "val").rglob("*_labelIds.png"))
@@ -588,7 +589,8 @@ def test_the_command_line_writes_a_report(written, places, monkeypatch, capsys):
 
 
 def test_a_job_writes_onto_the_shelf(written, places, monkeypatch, wait_until):
-    from core.report.jobs import latest_writing, start_report, stop_writing
+    from core.jobs.kinds import latest, stop
+    from core.report.job import start_report
 
     _, runs, _ = written
     monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
@@ -597,12 +599,12 @@ def test_a_job_writes_onto_the_shelf(written, places, monkeypatch, wait_until):
     job = start_report(ReportSettings(IDS[:1], sections=("introduction",)))
     with pytest.raises(LabError, match="being done already"):
         start_report(ReportSettings(IDS[:1]))
-    done = wait_until(lambda: (now := latest_writing()) and not now.is_active and now, 120)
+    done = wait_until(lambda: (now := latest("report")) and not now.is_active and now, 120)
     assert (done.id, done.state) == (job.id, "finished"), done
     assert find_report(done.result["id"]).settings.runs == IDS[:1]
     job = start_report(ReportSettings(IDS[:1], robustness=True))
-    stop_writing(job)
-    done = wait_until(lambda: (now := latest_writing()) and not now.is_active and now, 120)
+    stop("report", job)
+    done = wait_until(lambda: (now := latest("report")) and not now.is_active and now, 120)
     assert done.state == "stopped" and len(list_reports()) == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 from core.data.cityscapes import list_frames
 from core.data.decoding import read_image
 from core.errors import LabError
-from core.evaluation.jobs import latest_scoring, start_submission
+from core.evaluation.job import start_submission
 from core.evaluation.make_submission import make_submission
 from core.evaluation.metrics.protocol import label_ids_of
 from core.evaluation.results import EvaluationSettings
@@ -18,6 +18,7 @@ from core.evaluation.submission import check_submission
 from core.evaluation.submission_archives import archive_path, list_archives
 from core.inference.prediction_cache import checkpoint_digest
 from core.inference.predictor import Predictor
+from core.jobs.kinds import latest
 from core.labels import CITYSCAPES_19
 from core.runs.store import read_run
 
@@ -55,7 +56,7 @@ def test_the_archive_names_the_weights_that_predicted_though_a_better_checkpoint
 
 def test_a_job_keeps_the_archive_in_the_run(run, wait_until):
     start_submission(run.id, "val", EvaluationSettings(flip=True))
-    job = wait_until(lambda: (now := latest_scoring()) and not now.is_active and now)
+    job = wait_until(lambda: (now := latest("evaluation")) and not now.is_active and now)
     assert job.state == "finished", job
     ((path, archive),) = list_archives(run.path)
     assert path == archive_path(run.path, "val") and archive.weights == checkpoint_digest(run.path, "best")

@@ -17,8 +17,7 @@ from core.commands.progress_bar import ProgressBar
 from core.config import read_config
 from core.errors import LabError
 from core.paths import resolve_data_root, streets_folder
-
-GIGABYTE = 1e9
+from core.text import format_bytes
 
 
 def add_data(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -166,7 +165,7 @@ def cache(options: argparse.Namespace) -> dict[str, Any]:
 
     if options.action == "remove":
         freed = remove_caches(options.keys or None)
-        say(options, f"{freed / GIGABYTE:.2f} GB are free again.")
+        say(options, f"{format_bytes(freed)} are free again.")
         return {"freed": freed}
     if options.action == "build":
         require_write()
@@ -174,7 +173,7 @@ def cache(options: argparse.Namespace) -> dict[str, Any]:
         dataset = open_dataset(read_config({"dataset": given}).dataset)
         for frames in (dataset.train, dataset.val):
             size = cache_size(dataset, frames, options.kind)
-            say(options, f"{len(frames)} frames of {dataset.root} take {size / GIGABYTE:.2f} GB.")
+            say(options, f"{len(frames)} frames of {dataset.root} take {format_bytes(size)}.")
             with tqdm(total=len(frames), unit="frame", disable=options.json or None) as bar:
                 build_cache(
                     dataset, frames, options.kind, progress=lambda done, _count, bar=bar: bar.update(done - bar.n)
@@ -185,7 +184,7 @@ def cache(options: argparse.Namespace) -> dict[str, Any]:
         state = "" if entry["complete"] else ", unfinished"
         say(
             options,
-            f"{entry['key']}  {entry['bytes'] / GIGABYTE:6.2f} GB  {entry['kind']}, {entry['frames']} frames of {width} x {height} from "
+            f"{entry['key']}  {format_bytes(entry['bytes']):>9}  {entry['kind']}, {entry['frames']} frames of {width} x {height} from "
             f"{entry['root']}{state}",
         )
     if not results:

@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from core.commands.options import say
 from core.errors import LabError
-from core.export.offer import FILES
+from core.export.files import FILES
 from core.paths import runs_folder
 from core.runs.store import find_run
+from core.text import format_bytes
 
 
 def add_export(command: argparse.ArgumentParser) -> None:
@@ -25,7 +26,7 @@ def add_export(command: argparse.ArgumentParser) -> None:
 
 def export(options: argparse.Namespace) -> dict[str, Any]:
     """Writes a run's best checkpoint as a file of another kind, once it was seen to answer as the network does."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in core.export.__main__
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in core.export.job
     from core.export.export import export_run
 
     run = find_run(options.run, runs_folder())
@@ -39,7 +40,7 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
             bar.set_description(what)
 
         report = export_run(run, options.format, out, tell)
-    say(options, f"{out}, {report.size_bytes / 1e6:.1f} MB, of step {report.step}.")
+    say(options, f"{out}, {format_bytes(report.size_bytes)}, of step {report.step}.")
     say(
         options,
         f"{report.agreement:.3%} of the pixels of {report.frames} frames have the same class; logits differ by at most "

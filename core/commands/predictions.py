@@ -10,6 +10,7 @@ from core.errors import LabError
 from core.inference.tta import PredictOptions
 from core.paths import runs_folder
 from core.runs.store import find_run
+from core.text import format_bytes
 
 
 def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -73,5 +74,5 @@ def submission(options: argparse.Namespace) -> dict[str, Any]:
     shown = PredictOptions(options.sliding_window, options.flip)
     with ProgressBar(options) as progress:
         path, made = make_submission(run, options.split, options.out, shown, options.checkpoint, progress)
-    say(options, f"{path}: {made.frames} frames, {made.size / 1e6:.1f} MB, checked ({made.words})")
+    say(options, f"{path}: {made.frames} frames, {format_bytes(made.size)}, checked ({made.words})")
     return {"run": run.id, "path": str(path), "split": made.split, "frames": made.frames, "bytes": made.size}

@@ -6,13 +6,12 @@ from tqdm import tqdm
 
 
 class ProgressBar:
-    """A progress bar on a terminal, called as `Progress` is. `unit` is what it counts; B for bytes."""
+    """A progress bar on a terminal, called as a `ProgressCallback`. `unit` is what it counts; B for bytes."""
 
     def __init__(self, options: argparse.Namespace, unit: str = "frame") -> None:
         self._bar = tqdm(
             unit=unit,
             unit_scale=unit == "B",
-            unit_divisor=1024,
             dynamic_ncols=True,
             disable=options.json or None,
         )

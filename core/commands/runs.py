@@ -16,6 +16,7 @@ from core.paths import runs_folder
 from core.runs.metrics_log import evaluations
 from core.runs.notes import write_notes
 from core.runs.store import Run, find_run, list_runs, read_run
+from core.text import format_bytes, plural
 from core.tracking.tracker import check_trackers
 
 WORDS = {
@@ -60,7 +61,7 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
 
 def dry_run(options: argparse.Namespace) -> dict[str, Any]:
     """Tries two steps and a validation batch of a run, and says what the whole would take and what speaks against it."""
-    from core.training.probe.dry_run import dry_run, gigabytes
+    from core.training.probe.dry_run import dry_run
 
     estimate = dry_run(wanted_config(options))
     if estimate.cost and not options.json:
@@ -71,8 +72,8 @@ def dry_run(options: argparse.Namespace) -> dict[str, Any]:
             f"{cost.seconds_per_evaluation:.1f} s to score it once"
         )
         print(
-            f"{gigabytes(cost.memory_bytes)} of {gigabytes(cost.memory_free_bytes)} free memory, "
-            f"{gigabytes(cost.checkpoint_bytes)} on disk"
+            f"{format_bytes(cost.memory_bytes)} of {format_bytes(cost.memory_free_bytes)} free memory, "
+            f"{format_bytes(cost.checkpoint_bytes)} on disk"
         )
     for problem in estimate.problems:
         say(options, problem.sentence)
@@ -105,7 +106,7 @@ def runs(options: argparse.Namespace) -> dict[str, Any]:
     if options.action == "empty-bin":
         gone = runner.empty_trash(folder, options.older_than)
         size = sum(trashed.size for trashed in gone)
-        say(options, f"{len(gone)} run{'' if len(gone) == 1 else 's'} removed for good, {size / 1e6:.1f} MB freed.")
+        say(options, f"{plural(len(gone), 'run')} removed for good, {format_bytes(size)} freed.")
         return {"removed": [trashed.run.id for trashed in gone], "bytes": size}
     if not options.run:
         raise LabError(

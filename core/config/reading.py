@@ -8,6 +8,7 @@ from core.config.run import PRESETS, RunConfig, bounds_of, fields_of
 from core.config.training import TrainingConfig
 from core.errors import LabError
 from core.models.families import TRANSFORMERS
+from core.text import shorten
 
 OLD_NAMES: dict[str, str] = {
     "dataset.val_share": "val_fraction",
@@ -79,8 +80,8 @@ def with_preset(values: dict[str, Any], preset: str) -> dict[str, Any]:
 
 def _sentence(detail: Any) -> str:
     """Return one pydantic complaint as a sentence with field, value and allowed range."""
-    field = _short(".".join(str(part) for part in detail["loc"]) or "config")
-    value = _short(repr(detail["input"]))
+    field = shorten(".".join(str(part) for part in detail["loc"]) or "config")
+    value = shorten(repr(detail["input"]))
     match detail["type"]:
         case "extra_forbidden":
             return f"'{field}' is not a setting of a run. {_known_fields(detail['loc'])}"
@@ -99,10 +100,6 @@ def _range_text(location: tuple[Any, ...]) -> str:
     bounds = bounds_of(fields_of(part)[name])
     low = f"at least {bounds['ge']}" if "ge" in bounds else f"more than {bounds['gt']}"
     return f"{low} and at most {bounds['le']}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:80] + "..."
 
 
 def _known_fields(location: tuple[Any, ...]) -> str:

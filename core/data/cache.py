@@ -43,9 +43,10 @@ from core.errors import LabError
 from core.files import write_atomically
 from core.paths import cache_folder
 from core.processes import ProcessId
+from core.progress import CountCallback
+from core.text import format_bytes
 
 Kind = Literal["raw", "jpeg"]
-Progress = Callable[[int, int], None]
 
 VERSION = 1
 """Of the layout on disk, and of whatever decides what a decoded frame looks like."""
@@ -54,7 +55,7 @@ JPEG_QUALITY = 95
 ENCODED_FRAMES = 4
 """Frames that are encoded to estimate the size of a jpeg cache."""
 
-SPARE_BYTES = 1024**3
+SPARE_BYTES = 10**9
 """Free space that a build leaves on the disk."""
 
 GROUP_FRAMES = 16
@@ -151,7 +152,7 @@ def build_cache(
     dataset: Dataset,
     frames: Sequence[Frame],
     kind: Kind,
-    progress: Progress | None = None,
+    progress: CountCallback | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> CachedFrames | None:
     """Finds the cache of these frames, or builds it, going on from where an earlier build was broken off.
@@ -244,7 +245,7 @@ def _build(
     dataset: Dataset,
     frames: Sequence[Frame],
     kind: Kind,
-    progress: Progress,
+    progress: CountCallback,
     should_stop: Callable[[], bool],
 ) -> bool:
     """Builds what isn't there yet, under the lock. False when asked to stop."""
@@ -285,7 +286,7 @@ def _write_frames(
     writer: "_RawWriter | _JpegWriter",
     flags: IO[bytes],
     done: np.ndarray,
-    progress: Progress,
+    progress: CountCallback,
     should_stop: Callable[[], bool],
 ) -> bool:
     """Decodes in threads and writes in order what isn't `done`, and marks it there. True when it was stopped."""
@@ -336,13 +337,9 @@ def _check_space(folder: Path, needed: int, kind: Kind) -> None:
     if needed and needed + SPARE_BYTES > free:
         other = "keep it as jpeg, " if kind == "raw" else ""
         raise LabError(
-            f"Keeping the decoded frames takes {_gigabytes(needed)} GB more on the disk of '{folder.parent}', and {_gigabytes(free)} GB "
+            f"Keeping the decoded frames takes {format_bytes(needed)} more on the disk of '{folder.parent}', and {format_bytes(free)} "
             f"are free, of which 1 GB is left alone. Free some space, {other}read the frames at a smaller size, or set the cache to off."
         )
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.1f}" if count >= 5e7 else f"{count / 1e9:.3f}"
 
 
 class _RawWriter:

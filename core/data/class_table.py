@@ -18,6 +18,7 @@ from typing import Any
 
 from core.errors import LabError
 from core.labels import IGNORED, Color, LabelSpace
+from core.text import format_bytes
 
 FILE_NAME = "classes.json"
 MAX_CLASSES = 255
@@ -57,7 +58,7 @@ def read_class_table(path: Path) -> LabelSpace:
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise LabError(f"'{path}' has over {MAX_BYTES // 1000} kB: that is no class table.")
+            raise LabError(f"'{path}' has over {format_bytes(MAX_BYTES)}: that is no class table.")
         text = path.read_text(encoding="utf-8-sig")
         rows = _READERS.get(path.name.lower(), _from_json)(text)
         return space_of(rows)

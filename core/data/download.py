@@ -36,13 +36,11 @@ from core.paths import (
     streets_folder,
     weights_folder,
 )
-
-Progress = Callable[[str, int, int], None]
-"""`progress(what, done, total)`: what is being done, as words, and how many bytes of it. What it raises ends the work; what is there is kept."""
+from core.progress import ProgressCallback
+from core.text import format_bytes
 
 OFFICIAL = "https://www.cityscapes-dataset.com"
-GIB = 2**30
-SPARE = GIB
+SPARE = 10**9
 """Bytes that stay free on the disk."""
 CHUNK = 2**16
 TIMEOUT = (20, 60)
@@ -60,7 +58,7 @@ class Package:
 
     Args:
         title: what it is, in a sentence.
-        size: bytes, as published, rounded.
+        size: bytes, as published, rounded; the site writes 2**30 bytes as GB.
         growth: how many times larger it is when unpacked, estimated.
         folder: that it makes.
         ending: of the one file that every frame has.
@@ -78,7 +76,7 @@ class Package:
 PACKAGES: dict[str, Package] = {
     "leftImg8bit_trainvaltest.zip": Package(
         "The 5,000 photographs of train, val and test.",
-        11 * GIB,
+        11 * 2**30,
         1.0,
         "leftImg8bit",
         "_leftImg8bit.png",
@@ -94,7 +92,7 @@ PACKAGES: dict[str, Package] = {
     ),
     "gtCoarse.zip": Package(
         "Coarse labels of train, val and the 19,998 frames of train_extra.",
-        int(1.3 * GIB),
+        int(1.3 * 2**30),
         3.0,
         "gtCoarse",
         "_gtCoarse_labelIds.png",
@@ -102,7 +100,7 @@ PACKAGES: dict[str, Package] = {
     ),
     "leftImg8bit_trainextra.zip": Package(
         "The 19,998 photographs of train_extra, which have coarse labels only.",
-        44 * GIB,
+        44 * 2**30,
         1.0,
         "leftImg8bit",
         "_leftImg8bit.png",
@@ -127,7 +125,7 @@ class _Watch:
 
     name: str
     published: int
-    progress: Progress
+    progress: ProgressCallback
 
 
 class Session(requests.Session):
@@ -275,7 +273,7 @@ def get_packages(
     connect: Callable[[], Session],
     names: Sequence[str],
     folder: Path,
-    progress: Progress,
+    progress: ProgressCallback,
     keep_archives: bool = False,
 ) -> dict[str, str]:
     """Downloads and unpacks what isn't complete yet, and removes each archive once it is unpacked.
@@ -284,7 +282,7 @@ def get_packages(
         connect: logs in; only called when something must be fetched.
         names: of archives, from `PACKAGES`.
         folder: that shall hold leftImg8bit, gtFine and the like.
-        progress: told about every piece.
+        progress: called for every piece, with bytes.
         keep_archives: leaves the archives in the folder.
 
     Returns:
@@ -304,7 +302,7 @@ def get_packages(
     return {name: lacking(name, folder) for name in names}
 
 
-def download(session: requests.Session, names: Sequence[str], folder: Path, progress: Progress) -> list[Path]:
+def download(session: requests.Session, names: Sequence[str], folder: Path, progress: ProgressCallback) -> list[Path]:
     """Fetches archives into a folder and checks them against their official MD5 sums; half an archive is gone on with.
 
     What the official downloader prints is dropped: while it works, stdout and stderr of the whole process lead nowhere.
@@ -313,7 +311,7 @@ def download(session: requests.Session, names: Sequence[str], folder: Path, prog
         session: from `login`.
         names: of archives, from `PACKAGES`.
         folder: an existing one.
-        progress: told about every piece.
+        progress: called for every piece, with bytes.
 
     Returns:
         The archives, in the order of the names.
@@ -332,7 +330,7 @@ def download(session: requests.Session, names: Sequence[str], folder: Path, prog
     return [_fetch(session, name, offered[name], folder, progress) for name in names]
 
 
-def unpack(archive: Path, folder: Path, progress: Progress) -> None:
+def unpack(archive: Path, folder: Path, progress: ProgressCallback) -> None:
     """Unpacks an official archive. Nothing is written before all of its entries have been looked at.
 
     A file that is there already, of the right size and checksum, is left alone, so an interrupted unpacking goes on. The archive's
@@ -341,7 +339,7 @@ def unpack(archive: Path, folder: Path, progress: Progress) -> None:
     Args:
         archive: its name is one of `PACKAGES`.
         folder: an existing one.
-        progress: told about every piece.
+        progress: called for every piece, with bytes.
 
     Raises:
         LabError: the archive is damaged, holds what the official one can't hold, or the disk is full.
@@ -465,7 +463,7 @@ def _check_space(offers: Mapping[str, _Offer], folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < need:
         raise LabError(
-            f"'{folder}' has {free / GIB:.1f} GB free, but {need / GIB:.1f} GB are needed for the archives, what they hold and a "
+            f"'{folder}' has {format_bytes(free)} free, but {format_bytes(need)} are needed for the archives, what they hold and a "
             "reserve. Free some space, or name a folder on another disk."
         )
 
@@ -475,7 +473,7 @@ def _fetch(
     name: str,
     offer: _Offer,
     folder: Path,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Path:
     from cityscapesscripts.download.downloader import download_packages
 
@@ -523,7 +521,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _md5(path: Path, progress: Progress) -> str:
+def _md5(path: Path, progress: ProgressCallback) -> str:
     total, done = _size(path), 0
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as file:
@@ -555,7 +553,7 @@ def _looked_at(opened: zipfile.ZipFile, archive: Path, folder: Path) -> list[tup
     if len(infos) > MAX_ENTRIES:
         _refuse(archive, f"it has more than {MAX_ENTRIES:,} entries")
     if size > MAX_GROWTH * package.size:
-        _refuse(archive, f"it unpacks to {size / GIB:,.1f} GB")
+        _refuse(archive, f"it unpacks to {format_bytes(size)}")
     entries = [(info, _path_of(info, archive, folder)) for info in infos]
     if len({str(path).casefold() for _, path in entries}) < len(entries):
         _refuse(archive, "it holds a name twice")
@@ -565,7 +563,7 @@ def _looked_at(opened: zipfile.ZipFile, archive: Path, folder: Path) -> list[tup
     free = shutil.disk_usage(folder).free
     if missing + SPARE > free:
         raise LabError(
-            f"'{folder}' has {free / GIB:.1f} GB free, but {archive.name} unpacks to {missing / GIB:.1f} GB more, and 1 GB is kept. "
+            f"'{folder}' has {format_bytes(free)} free, but {archive.name} unpacks to {format_bytes(missing)} more, and 1 GB is kept. "
             "Free some space, and start again."
         )
     return [(info, path) for info, path in entries if not info.is_dir()]

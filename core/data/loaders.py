@@ -22,6 +22,7 @@ from core.data.dataset import Dataset
 from core.data.frames import Frame
 from core.data.transforms import Augmentation
 from core.errors import LabError
+from core.progress import CountCallback
 
 Key = tuple[int, int, int]
 """(epoch, index of the frame, how often this epoch has shown it before); epochs count from 1."""
@@ -83,7 +84,7 @@ def open_frames(
     dataset: Dataset,
     frames: Sequence[Frame],
     kind: CacheKind = "off",
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountCallback | None = None,
     should_stop: Callable[[], bool] | None = None,
     budget: Budget | None = None,
 ) -> FrameSource:

@@ -16,6 +16,7 @@ import numpy as np
 from core.data.dataset import Dataset, spread
 from core.data.frames import Frame, fingerprint
 from core.paths import cache_folder
+from core.progress import CountCallback
 
 SAMPLE = 400
 """Frames counted at most: shares of 400 evenly spread frames differ from those of all by far less than frames do among themselves."""
@@ -24,9 +25,6 @@ AT_ONCE = 600
 """So many frames are all counted by whoever wants them frame by frame without being told to wait; of more, a sample is."""
 
 MAX_THREADS = 16
-
-Progress = Callable[[int, int], None]
-"""Called with (frames done, frames in all)."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class FrameCounts:
         return tuple(frame_id for frame_id, count in zip(self.ids, self.pixels[:, number], strict=True) if count)
 
 
-def count_classes(dataset: Dataset, frames: Sequence[Frame], progress: Progress | None = None) -> ClassCounts:
+def count_classes(dataset: Dataset, frames: Sequence[Frame], progress: CountCallback | None = None) -> ClassCounts:
     """Counts the classes of (at most `SAMPLE` evenly spread) frames, at the data set's size. Raises as `count_frames` does."""
     counts = count_frames(dataset, spread(frames, SAMPLE), progress)
     return ClassCounts(counts.pixels.sum(axis=0), counts.images, int(counts.ignored.sum()), len(counts.ids))
@@ -88,7 +86,7 @@ def count_classes(dataset: Dataset, frames: Sequence[Frame], progress: Progress 
 def count_frames(
     dataset: Dataset,
     frames: Sequence[Frame],
-    progress: Progress | None = None,
+    progress: CountCallback | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> FrameCounts:
     """Counts the classes of every frame, at the data set's size, in several threads; from disk where nothing has changed since.

@@ -4,7 +4,7 @@ import hashlib
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,10 +38,8 @@ from core.inference.predictor import Predictor, load_predictor, sensible_size
 from core.models.build import build_model
 from core.models.model_summary import output_stride
 from core.paths import cache_folder
+from core.progress import ProgressCallback, no_progress
 from core.runs.store import Run
-
-Progress = Callable[[str, int, int], None]
-"""`progress(what, done, total)`, in frames."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class _Bench:
             yield frame, read_image(frame.image, target.shape), target
 
 
-def evaluate_run(run: Run, settings: EvaluationSettings, progress: Progress = lambda what, done, total: None) -> Path:
+def evaluate_run(run: Run, settings: EvaluationSettings, progress: ProgressCallback = no_progress) -> Path:
     """Scores a run and writes the card into its folder; one that is there already is left as it is.
 
     Args:
@@ -118,7 +116,7 @@ def evaluate_run(run: Run, settings: EvaluationSettings, progress: Progress = la
 def evaluate_robustness(
     run: Run,
     settings: EvaluationSettings,
-    progress: Progress = lambda what, done, total: None,
+    progress: ProgressCallback = no_progress,
     kinds: Sequence[str] = tuple(CORRUPTIONS),
     seed: int = 0,
 ) -> Path:
@@ -177,7 +175,9 @@ def _pixel_scale(bench: _Bench, size: tuple[int, int]) -> float:
     return size[0] * size[1] / (FULL_SIZE[0] * FULL_SIZE[1])
 
 
-def _metadata(bench: _Bench, size: tuple[int, int], milliseconds: list[float], progress: Progress) -> ResultMetadata:
+def _metadata(
+    bench: _Bench, size: tuple[int, int], milliseconds: list[float], progress: ProgressCallback
+) -> ResultMetadata:
     run, settings = bench.run, bench.settings
     seen = sensible_size(size, bench.predictor.training_size)
     model = build_model(run.config.model, len(bench.dataset.space.classes)).eval()
@@ -213,7 +213,7 @@ def _metadata(bench: _Bench, size: tuple[int, int], milliseconds: list[float], p
 
 
 def _upper_bounds(
-    bench: _Bench, size: tuple[int, int], cell: int, progress: Progress
+    bench: _Bench, size: tuple[int, int], cell: int, progress: ProgressCallback
 ) -> dict[str, dict[str, float | None]]:
     """Mean IoU of coarsened truth: "nearest" at the paper's strides, "smooth" at this cell. Kept, for every run asks the same."""
     text = f"3|{bench.data}|{size}|{bench.dataset.space.digest}"

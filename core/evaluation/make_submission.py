@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,10 +20,8 @@ from core.evaluation.submission_archives import Archive, Split, archive_path
 from core.files import write_atomically
 from core.inference.predictor import load_predictor
 from core.inference.tta import WHOLE, PredictOptions
+from core.progress import ProgressCallback, no_progress
 from core.runs.store import Run, Which
-
-Progress = Callable[[str, int, int], None]
-"""`progress(what, done, total)`, in frames."""
 
 
 def make_submission(
@@ -32,7 +30,7 @@ def make_submission(
     path: Path | None = None,
     options: PredictOptions = WHOLE,
     checkpoint: Which = "best",
-    progress: Progress = lambda what, done, total: None,
+    progress: ProgressCallback = no_progress,
 ) -> tuple[Path, Archive]:
     """Predicts every frame of a split and writes the archive.
 

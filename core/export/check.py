@@ -19,7 +19,7 @@ ENOUGH = 0.999
 
 @dataclass(frozen=True)
 class Agreement:
-    """See the fields of the same names in `core.export.offer.Report`."""
+    """See the fields of the same names in `core.export.files.ExportCheck`."""
 
     frames: int
     agreement: float
@@ -38,7 +38,7 @@ def frames_of(dataset: Dataset) -> list[np.ndarray]:
 
 @torch.no_grad()
 def compare(
-    network: Logits, program: Logits, images: Sequence[np.ndarray], any_size: bool, tell: Callable[[int], None]
+    network: Logits, program: Logits, images: Sequence[np.ndarray], any_size: bool, progress: Callable[[int], None]
 ) -> Agreement:
     """Shows some pictures to a network and to the program that was made of it.
 
@@ -47,7 +47,7 @@ def compare(
         program: of it.
         images: uint8 (H, W, 3), of one size.
         any_size: the program shall take other sizes: then the first picture is also shown at one that no stride divides.
-        tell: called with the number of pictures that are done.
+        progress: called with the number of images that are done.
     """
     same = pixels = 0
     largest = 0.0
@@ -71,7 +71,7 @@ def compare(
         difference = (expected - result).abs().max().item()
         largest = max(largest, difference if np.isfinite(difference) else np.inf)
         spreads.append(expected.std().item())
-        tell(index)
+        progress(index)
     network_ms, file_ms = (statistics.median(taken) * 1000 for taken in zip(*times[: len(images)], strict=True))
     return Agreement(len(images), same / pixels, largest, statistics.mean(spreads), network_ms, file_ms)
 

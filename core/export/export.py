@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,18 @@ from core.data.dataset import label_space_of, open_dataset
 from core.data.sources import source_of
 from core.errors import LabError, writing
 from core.export.check import ENOUGH, compare, frames_of
-from core.export.offer import Format, Report, check_exportable
+from core.export.files import ExportCheck, Format, check_exportable
 from core.export.onnx_file import open_onnx, write_onnx
 from core.export.program import trace
 from core.models.build import build_model
 from core.processes import available_cores
+from core.progress import ProgressCallback
 from core.runs.store import Run
 from core.training.checkpoint import Checkpoint, load_weights, read_checkpoint
 
-Tell = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is of it (0: not known)."""
 
-
-def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
-    """Writes the best checkpoint of a run as a file of another kind, and checks it on ten frames of the run's data.
+def export_run(run: Run, format: Format, out: Path, progress: ProgressCallback) -> ExportCheck:
+    """Write the best checkpoint of a run as a file of another kind, checked on ten frames of its data.
 
     The file appears complete and checked, or not at all; nothing else is left beside it.
 
@@ -36,23 +33,23 @@ def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
         run: to export.
         format: `onnx` or `torch` (.pt2).
         out: the file.
-        tell: how far it is.
+        progress: called often.
 
     Raises:
         LabError: there is no checkpoint or its data are gone, the network can't be exported, or the file doesn't answer as it does.
     """
     check_exportable(run, format)
-    tell("Opening the data", 0, 0)
+    progress("Opening the data", 0, 0)
     checkpoint = read_checkpoint(run.path, "best")
     dataset = open_dataset(checkpoint.config.dataset)
     images = frames_of(dataset)
-    tell("Building the network", 0, 0)
+    progress("Building the network", 0, 0)
     threads = available_cores()
     torch.set_num_threads(threads)
     model = build_model(checkpoint.config.model, len(checkpoint.classes))
     load_weights(model, checkpoint)
     model.eval()
-    tell("Tracing the network, which may take minutes", 0, 0)
+    progress("Tracing the network, which may take minutes", 0, 0)
     program, any_size = trace(model, dataset.size)
     metadata = {
         name: json.dumps(value) if not isinstance(value, str) else value
@@ -63,7 +60,7 @@ def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
         folder = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
     try:
         path = folder / out.name
-        tell("Writing the file", 0, 0)
+        progress("Writing the file", 0, 0)
         with writing(out.parent):
             if format == "onnx":
                 write_onnx(program, any_size, path, metadata)
@@ -72,13 +69,13 @@ def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
                 torch.export.save(program, path, extra_files=metadata)
                 logits = program.module()
         total = len(images) + any_size
-        result = compare(model, logits, images, any_size, lambda done: tell("Comparing", done, total))
+        result = compare(model, logits, images, any_size, lambda done: progress("Comparing", done, total))
         if result.agreement < ENOUGH:
             raise LabError(
                 f"The exported network names the same class on only {result.agreement:.2%} of the pixels of {result.frames} frames, and "
                 f"{ENOUGH:.1%} are asked for, so it is not handed out. Take the other format, and tell us about this network."
             )
-        report = Report(
+        check = ExportCheck(
             step=checkpoint.step,
             any_size=any_size,
             size=dataset.size,
@@ -88,13 +85,13 @@ def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
         )
         with writing(out.parent):
             os.replace(path, out)
-        return report
+        return check
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def describe_use(run_id: str, checkpoint: Checkpoint, any_size: bool) -> dict[str, Any]:
-    """What an exported file says of itself: the run, the label table, and how a picture becomes its input."""
+    """Return an exported file's metadata: the run, the label table, and how an image becomes its input."""
     dataset = checkpoint.config.dataset
     space = label_space_of(dataset, source_of(dataset).root(dataset))
     ids: list[list[int]] = [[] for _ in checkpoint.classes]

@@ -14,6 +14,7 @@ import torch
 
 from core.errors import LabError
 from core.export.program import Logits
+from core.text import format_bytes
 
 LARGEST = 2 * 1024**3
 """Bytes that an ONNX file can have without a second file beside it."""
@@ -37,7 +38,7 @@ def write_onnx(program: torch.export.ExportedProgram, any_size: bool, path: Path
     size = sum(tensor.nbytes for tensor in program.state_dict.values())
     if size > LARGEST:
         raise LabError(
-            f"The network has {size / 1e9:.1f} GB of weights, but an ONNX file ends at 2 GB. Take torch.export."
+            f"The network has {format_bytes(size)} of weights, but an ONNX file ends at 2 GB. Take torch.export."
         )
     try:
         with warnings.catch_warnings(), torch.no_grad():

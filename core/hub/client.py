@@ -27,8 +27,10 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 
 from core.errors import LabError
-from core.jobs.engine import JobStoppedError, Progress
+from core.jobs.engine import JobStoppedError
 from core.models.weights_source import bar_for
+from core.progress import ProgressCallback
+from core.text import format_bytes, shorten
 
 PATIENCE = 20.0
 """Seconds that the Hub has for an answer."""
@@ -63,7 +65,7 @@ def checked_repo(text: str) -> str:
         repo = ""
     if repo.count("/") != 1:
         raise LabError(
-            f"'{_short(text.strip())}' is not the name of a repository on the Hugging Face Hub. Type OWNER/NAME, like anna/street-fcn."
+            f"'{shorten(text.strip())}' is not the name of a repository on the Hugging Face Hub. Type OWNER/NAME, like anna/street-fcn."
         )
     return repo
 
@@ -89,7 +91,7 @@ def look_up(repo: str, revision: str = "") -> Listing:
     return Listing(repo, info.sha, names, bool(info.private))
 
 
-def fetch(listing: Listing, name: str, most: int, progress: Progress) -> Path:
+def fetch(listing: Listing, name: str, most: int, progress: ProgressCallback) -> Path:
     """The path of a repository's file in the Hub's own cache; downloaded where it isn't there yet.
 
     Args:
@@ -112,7 +114,7 @@ def fetch(listing: Listing, name: str, most: int, progress: Progress) -> Path:
         )
     if size > most:
         raise LabError(
-            f"{name} of {listing.repo} has {_megabytes(size)}, but no network of this lab has more than {_megabytes(most)}. "
+            f"{name} of {listing.repo} has {format_bytes(size)}, but no network of this lab has more than {format_bytes(most)}. "
             "Nothing was fetched."
         )
 
@@ -127,7 +129,7 @@ def fetch(listing: Listing, name: str, most: int, progress: Progress) -> Path:
         free = shutil.disk_usage(cache).free
         if size + SPARE > free:
             raise LabError(
-                f"{name} of {listing.repo} has {_megabytes(size)}, but '{cache}' has {_megabytes(free)} free. Free some space, and try again."
+                f"{name} of {listing.repo} has {format_bytes(size)}, but '{cache}' has {format_bytes(free)} free. Free some space, and try again."
             )
         progress(what, 0, size)
         result = huggingface_hub.hf_hub_download(
@@ -184,7 +186,7 @@ def _known(error: BaseException, repo: str, revision: str, writes: bool) -> str:
         case OfflineModeIsEnabled():
             return "The Hub is switched off here by HF_HUB_OFFLINE. Unset it and start the lab again, or take what is here already."
         case RevisionNotFoundError():
-            return f"{repo} has no revision '{_short(revision)}'. Name a branch, a tag or a commit of it, or none for the newest."
+            return f"{repo} has no revision '{shorten(revision)}'. Name a branch, a tag or a commit of it, or none for the newest."
         case GatedRepoError():
             return f"{repo} wants its conditions accepted first. Open its page on the Hub, accept them there, and try again."
         case EntryNotFoundError() if isinstance(error, HfHubHTTPError):
@@ -249,11 +251,3 @@ def _nowhere(repo: str) -> str:
 def _when(response: Any) -> str:
     seconds = response.headers.get("Retry-After", "")
     return f"in {int(seconds)} seconds" if re.fullmatch(r"\d{1,5}", seconds) else "in some minutes"
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:80] + "..."

@@ -10,9 +10,9 @@ from core.hub.client import COMMIT, Listing, checked_repo, fetch, look_up
 from core.hub.origin import Origin, find_origin, read_origin
 from core.hub.published import MAX_BYTES as CONFIG_BYTES
 from core.hub.published import read_json, read_published
-from core.jobs.engine import Progress
 from core.labels import CITYSCAPES_19
 from core.paths import data_folder, runs_folder
+from core.progress import ProgressCallback, no_progress
 from core.runs.store import list_runs
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -21,11 +21,7 @@ MAX_BYTES = 4 * 2**30
 """A file of weights may have this many: the largest networks of the lab have a third of it."""
 
 
-def _silent(_what: str, _done: int, _total: int) -> None:
-    pass
-
-
-def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Progress = _silent) -> Path:
+def pull(repo: str, revision: str = "", folder: Path | None = None, progress: ProgressCallback = no_progress) -> Path:
     """Brings a published network here as a finished run.
 
     What came before from the same commit is taken again, without the Hub where the commit was named in full.

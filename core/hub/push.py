@@ -15,8 +15,8 @@ from core.hub.pictures import sample_pictures
 from core.hub.published import FORMAT, MAX_BYTES, published_text, read_json
 from core.hub.pull import CONFIG, WEIGHTS
 from core.hub.unpacking import unfilled_model
-from core.jobs.engine import Progress
 from core.models.families import TRANSFORMERS
+from core.progress import ProgressCallback
 from core.runs.store import Run
 from core.training.checkpoint import Checkpoint, read_checkpoint
 
@@ -33,7 +33,7 @@ class Pushed:
     is_private: bool
 
 
-def push(run: Run, repo: str, public: bool, own_pictures: bool, progress: Progress) -> Pushed:
+def push(run: Run, repo: str, public: bool, own_pictures: bool, progress: ProgressCallback) -> Pushed:
     """Publishes the best checkpoint of a run. Pushed again, it is a new commit of the same repository.
 
     Args:
@@ -77,7 +77,7 @@ def push(run: Run, repo: str, public: bool, own_pictures: bool, progress: Progre
 
 
 def _send(
-    run: Run, repo: str, public: bool, weights: "CountedFile", files: dict[str, bytes], progress: Progress
+    run: Run, repo: str, public: bool, weights: "CountedFile", files: dict[str, bytes], progress: ProgressCallback
 ) -> Pushed:
     api = HfApi()
     progress(f"Making {repo}", 0, 0)
@@ -97,7 +97,7 @@ def _send(
     return Pushed(repo, address, oid, listing.is_private)
 
 
-def _refuse_if_taken(listing: Listing, public: bool, progress: Progress) -> None:
+def _refuse_if_taken(listing: Listing, public: bool, progress: ProgressCallback) -> None:
     """A repository that was there already may be another model's, or seen by others than was asked for."""
     if not public and not listing.is_private:
         raise LabError(
@@ -132,7 +132,7 @@ class CountedFile(io.BufferedReader):
     """A file that tells how much of it was read. Given a file, the client takes the plain way to the Hub's store, on which bytes
     can be counted and a refusal heard."""
 
-    def __init__(self, path: Path, progress: Progress) -> None:
+    def __init__(self, path: Path, progress: ProgressCallback) -> None:
         super().__init__(io.FileIO(path))
         self.what = "Reading the weights"
         self._size = path.stat().st_size

@@ -25,12 +25,13 @@ from core.inference.uploads import (
     WORKING_SIDE,
     decode_upload,
 )
+from core.text import format_bytes
 
 MAX_PICTURES = 24
 """Pictures that one upload may give."""
-MAX_BATCH_BYTES = 100 * 2**20
+MAX_BATCH_BYTES = 100 * 10**6
 MAX_ENTRIES = 5000
-MAX_UNPACKED = 300 * 2**20
+MAX_UNPACKED = 300 * 10**6
 VIDEO_FRAMES = 8
 MAX_VIDEO_FRAMES = 5400
 """Three minutes at 30 frames a second."""
@@ -69,7 +70,7 @@ def decode_batch(name: str, data: bytes) -> Iterator[Upload]:
     """
     if len(data) > MAX_BATCH_BYTES:
         raise LabError(
-            f"The file has {len(data) / 2**20:.0f} MB; the limit is {MAX_BATCH_BYTES // 2**20} MB. Drop fewer or smaller pictures."
+            f"The file has {format_bytes(len(data))}; the limit is {format_bytes(MAX_BATCH_BYTES)}. Drop fewer or smaller pictures."
         )
     if data[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         yield from zip_pictures(data)
@@ -104,7 +105,7 @@ def zip_pictures(data: bytes) -> Iterator[Upload]:
                 yield result
                 if left <= 0:
                     raise LabError(
-                        f"The ZIP unfolds to more than {MAX_UNPACKED // 2**20} MB. Pack fewer or smaller pictures."
+                        f"The ZIP unfolds to more than {format_bytes(MAX_UNPACKED)}. Pack fewer or smaller pictures."
                     )
             if len(pictures) > MAX_PICTURES:
                 yield Upload(
@@ -135,7 +136,7 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> tu
         with archive.open(entry) as file:
             content = file.read(most + 1)  # however small it claims to be
         if len(content) > most:
-            return Upload(name, problem=f"It unfolds to more than {most // 2**20} MB. Save it smaller."), len(content)
+            return Upload(name, problem=f"It unfolds to more than {format_bytes(most)}. Save it smaller."), len(content)
         return Upload(name, decode_upload(content)), len(content)
     except LabError as error:
         return Upload(name, problem=str(error)), len(content)

@@ -11,10 +11,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from core.errors import LabError
+from core.text import format_bytes
 
 PICTURE_ENDINGS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
-MAX_BYTES = 20 * 1024 * 1024
+MAX_BYTES = 20 * 10**6
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 12_000
 MIN_SIDE = 16
@@ -33,7 +34,7 @@ def decode_upload(data: bytes) -> np.ndarray:
     """
     if len(data) > MAX_BYTES:
         raise LabError(
-            f"The file has {len(data) / 2**20:.0f} MB; the limit is {MAX_BYTES // 2**20} MB. Save it smaller and drop it again."
+            f"The file has {format_bytes(len(data))}; the limit is {format_bytes(MAX_BYTES)}. Save it smaller and drop it again."
         )
     if not data:
         raise LabError("The file is empty and can't be read as a picture. Drop it again once it is complete.")

@@ -1,1 +1,1 @@
-"""Background work that is no training."""
+"""Background work that is no training: `engine` runs one job, `kinds` lists what there is to do."""

@@ -1,10 +1,10 @@
 """Jobs: long work beside the trainings, each a process of its own that outlives page and server.
 
-    <folder>/<id>.json   what was asked and how it stands; written by who starts it, from then on by its process alone
-    <folder>/<id>.stop   there once somebody asked it to stop
+    <folder>/<id>.json   the request and how it stands; written by who starts it, from then on by its process alone
+    <folder>/<id>.stop   there once it was asked to stop
     <folder>/<id>.log    what it printed, tracebacks included
 
-A page starts a job with `start_job` and reads it with `read_job`; the process's `main` hands its work to `run_job`.
+`core.jobs.kinds` says what kinds there are, and is what pages call.
 """
 
 import json
@@ -27,18 +27,19 @@ from core.auth import build_user, current_user, require_owner, require_write, se
 from core.errors import LabError
 from core.files import write_atomically
 from core.processes import ProcessId, start_detached
+from core.progress import ProgressCallback
 
 JobState = Literal["starting", "running", "finished", "stopped", "failed"]
-Progress = Callable[[str, int, int], None]
-"""`progress(what, done, total)`: what is being done, in words, and how far it is. Raises `JobStoppedError` once that was asked for."""
-Facts = dict[str, Any]
+Values = dict[str, Any]
 """Plain values, as JSON has them."""
 
 START_SECONDS = 60.0
-"""A process that hasn't said a word after this is not coming."""
-SAY_SECONDS = 0.3
+"""A process that hasn't written after this is not coming."""
+WRITE_SECONDS = 0.3
 NICENESS = 10
-"""A training, and whoever looks at the page, go before."""
+"""Trainings and pages go before."""
+OLD_NAMES = {"asked": "request", "began": "started"}
+"""What fields were called in the files of earlier versions; an export's stays in its run's folder."""
 
 
 class JobStoppedError(Exception):
@@ -47,23 +48,23 @@ class JobStoppedError(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """A job as its process last said it stands. Times are seconds since 1970.
+    """A job as its process last wrote that it stands. Times are seconds since 1970.
 
     Attributes:
         id: of the job in its folder.
-        asked: what it was started with.
+        request: what it was started with.
         owner: who started it.
         state: as written; see `is_active` for whether it goes on.
         what: what is being done, in words.
         done, total: how far it is, in whatever it counts; total is 0 while it isn't known.
         counted_from, counted_since: where and when this count began.
-        began: when it was started, and `updated` when it last said something.
+        started: when it was, and `updated` when its file was last written.
         error: the sentence of a failed job.
-        result: what a finished job found.
+        result: of a finished job.
     """
 
     id: str
-    asked: Facts
+    request: Values
     owner: str = ""
     state: JobState = "starting"
     what: str = "Starting"
@@ -71,34 +72,34 @@ class Job:
     total: int = 0
     counted_from: int = 0
     counted_since: float = 0.0
-    began: float = 0.0
+    started: float = 0.0
     updated: float = 0.0
     process: ProcessId | None = None
     error: str = ""
-    result: Facts = field(default_factory=dict)
+    result: Values = field(default_factory=dict)
 
     @property
     def is_active(self) -> bool:
-        """True while it goes on; a job whose process is gone does not, whatever it said last."""
+        """Return whether it goes on; a job whose process is gone does not, whatever its file says."""
         if self.state == "running":
             return self.process is not None and self.process.is_alive()
         return self.state == "starting" and time.time() - self.updated < START_SECONDS
 
     @property
     def share(self) -> float:
-        """How far it is, 0..1."""
+        """Return how far it is, 0..1."""
         return min(1.0, self.done / self.total) if self.total else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate from the pace of this count so far; None while there is none."""
+        """Return an estimate from the pace of this count so far; None while there is none."""
         if not self.counted_since or self.done <= self.counted_from or not self.total:
             return None
         return (self.updated - self.counted_since) / (self.done - self.counted_from) * (self.total - self.done)
 
     @property
     def problem(self) -> str:
-        """The sentence of a job that failed or is gone; empty otherwise."""
+        """Return the sentence of a job that failed or is gone; empty otherwise."""
         if self.state == "failed":
             return self.error
         if self.state in ("starting", "running") and not self.is_active:
@@ -109,17 +110,17 @@ class Job:
 _JOB = TypeAdapter(Job)
 
 
-def start_job(module: str, asked: Facts, folder: Path, secret: bytes = b"") -> Job:
-    """Starts `python -m module FILE` as a job of that folder, and forgets those that ended there before it.
+def start_job(kind: str, request: Values, folder: Path, secret: bytes = b"") -> Job:
+    """Start `python -m core.jobs KIND FILE` as a job of that folder, and forget those that ended there before it.
 
     Args:
-        module: whose `main` calls `run_job`.
-        asked: what for; stands in the job's file.
+        kind: a name of `core.jobs.kinds.JOBS`.
+        request: what for; stands in the job's file.
         folder: one job at a time.
         secret: what the process reads from stdin; stands in no file and on no command line.
 
     Raises:
-        LabError: another job of this folder goes on, or the one who is asking may only look.
+        LabError: another job of this folder goes on, or the current user may only look.
     """
     require_write()
     check_none_runs(folder)
@@ -128,11 +129,10 @@ def start_job(module: str, asked: Facts, folder: Path, secret: bytes = b"") -> J
         if re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}\.(json|stop|log)", old.name):
             old.unlink()
     now = time.time()
-    job = Job(
-        f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}", asked, current_user().id, began=now, updated=now
-    )
+    job_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    job = Job(job_id, request, current_user().id, started=now, updated=now)
     path = _write(folder, job)
-    command = [sys.executable, "-X", "utf8", "-m", module, str(path)]
+    command = [sys.executable, "-X", "utf8", "-m", "core.jobs", kind, str(path)]
     child = start_detached(command, path.with_suffix(".log"), subprocess.PIPE if secret else subprocess.DEVNULL)
     if secret:
         with suppress(OSError), child.stdin as pipe:  # where it is gone already, its log says why
@@ -141,14 +141,14 @@ def start_job(module: str, asked: Facts, folder: Path, secret: bytes = b"") -> J
 
 
 def check_none_runs(folder: Path) -> None:
-    """Raises LabError where a job of that folder goes on."""
+    """Raise LabError where a job of that folder goes on."""
     running = latest_job(folder)
     if running and running.is_active:
         raise LabError(f"This is being done already ({running.what.lower()}). Wait for its end, or stop it.")
 
 
 def latest_job(folder: Path) -> Job | None:
-    """The job that was started last in a folder, or None."""
+    """Return the job that was started last in a folder, or None."""
     try:
         paths = sorted(folder.glob("*.json"), key=lambda path: path.name, reverse=True)
     except OSError:
@@ -157,23 +157,23 @@ def latest_job(folder: Path) -> Job | None:
 
 
 def stop_job(folder: Path, job: Job) -> None:
-    """Asks a job to stop at the next point where it says how far it is. Raises LabError where it is another's."""
+    """Ask a job to stop at the next point where it says how far it is. Raises LabError where it is another user's."""
     require_owner(job.owner, "This work")
     (folder / f"{job.id}.stop").touch()
 
 
 def is_stopping(folder: Path, job: Job) -> bool:
-    """True once a job was asked to stop."""
+    """Return whether a job was asked to stop."""
     return (folder / f"{job.id}.stop").exists()
 
 
-def run_job(path: Path, work: Callable[[Facts, Progress], Facts]) -> int:
-    """In the job's process: does the work, keeps its file, and returns the exit code.
+def run_job(path: Path, work: Callable[[Values, ProgressCallback], Values]) -> int:
+    """Do a job's work in its process and keep its file; returns the exit code.
 
     Args:
         path: of the job's file.
-        work: takes what was asked and a `Progress` to call often, and returns the result. A LabError is shown to the user; anything
-            else is a fault, whose traceback goes into the log.
+        work: takes the request and a callback to call often, which raises `JobStoppedError` once that was asked for, and returns the
+            result. A LabError is shown to the user; anything else is a fault, whose traceback goes into the log.
     """
     job = _read(path)
     if job is None:
@@ -186,7 +186,7 @@ def run_job(path: Path, work: Callable[[Facts, Progress], Facts]) -> int:
         os.nice(NICENESS)
     written = 0.0
 
-    def say(**changes: Any) -> None:
+    def write(**changes: Any) -> None:
         nonlocal job, written
         written = time.time()
         job = replace(job, updated=written, **changes)
@@ -196,24 +196,24 @@ def run_job(path: Path, work: Callable[[Facts, Progress], Facts]) -> int:
         if path.with_suffix(".stop").exists():
             raise JobStoppedError
         if total != job.total or done < job.done:
-            say(what=what, done=done, total=total, counted_from=done, counted_since=time.time())
-        if what != job.what or time.time() - written >= SAY_SECONDS:
-            say(what=what, done=done, total=total)
+            write(what=what, done=done, total=total, counted_from=done, counted_since=time.time())
+        if what != job.what or time.time() - written >= WRITE_SECONDS:
+            write(what=what, done=done, total=total)
 
     try:
-        say(state="running", process=ProcessId.of(os.getpid()))
-        say(result=work(job.asked, progress), state="finished")
+        write(state="running", process=ProcessId.of(os.getpid()))
+        write(result=work(job.request, progress), state="finished")
         return 0
     except JobStoppedError:
-        say(state="stopped")
+        write(state="stopped")
         return 0
     except LabError as error:
-        say(state="failed", error=str(error))
+        write(state="failed", error=str(error))
         return 1
     except (Exception, SystemExit) as error:
         traceback.print_exc()
         text = "there was not enough memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
-        say(state="failed", error=f"This broke off ({text[:200]}). The log beside it, {path.stem}.log, says where.")
+        write(state="failed", error=f"This broke off ({text[:200]}). The log beside it, {path.stem}.log, says where.")
         return 1
 
 
@@ -225,6 +225,7 @@ def _write(folder: Path, job: Job) -> Path:
 
 def _read(path: Path) -> Job | None:
     try:
-        return _JOB.validate_json(path.read_bytes())
-    except (OSError, ValueError):
+        values = json.loads(path.read_bytes())
+        return _JOB.validate_python({OLD_NAMES.get(name, name): value for name, value in values.items()})
+    except (OSError, ValueError, AttributeError):  # AttributeError: no JSON object
         return None

@@ -4,7 +4,6 @@ Only safetensors files are taken: they hold numbers and nothing that runs.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from core.config import ModelConfig
 from core.errors import LabError
 from core.models.encoder_table import ENCODER_BY_NAME
 from core.paths import weights_folder
+from core.progress import CountCallback
 
 HUB_FILE = "model.safetensors"
 HUB_PATIENCE = 3.0
@@ -118,7 +118,7 @@ def _cached_revision(repo: str) -> str | None:
     return results[-1].parent.name if results else None
 
 
-def fetch_weights(source: WeightsSource, progress: Callable[[int, int], None] | None = None) -> Path:
+def fetch_weights(source: WeightsSource, progress: CountCallback | None = None) -> Path:
     """The local path of the safetensors file of a source that is not scratch; downloads it where needed.
 
     Args:
@@ -144,7 +144,7 @@ def fetch_weights(source: WeightsSource, progress: Callable[[int, int], None] | 
         ) from error
 
 
-def bar_for(progress: Callable[[int, int], None]) -> type[HubBar]:
+def bar_for(progress: CountCallback) -> type[HubBar]:
     """The Hub's progress bar, which tells `progress` instead of drawing."""
 
     class Bar(HubBar):

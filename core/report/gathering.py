@@ -42,12 +42,12 @@ ROBUSTNESS_FRAMES = 24
 """Each is scored some forty times."""
 
 
-def gather(settings: ReportSettings, ladder: ProgressTracker) -> ReportData:
+def gather(settings: ReportSettings, tracker: ProgressTracker) -> ReportData:
     """Reads and makes what the report is written from.
 
     Args:
         settings: checked.
-        ladder: told how far it is; may raise to break off. Scorecards that are made stay.
+        tracker: told how far it is; may raise to break off. Scorecards that are made stay.
 
     Raises:
         LabError: nothing can be said of any of the runs.
@@ -63,15 +63,15 @@ def gather(settings: ReportSettings, ladder: ProgressTracker) -> ReportData:
             left_out.append((run_id, str(error)))
     if not runs:
         raise LabError(f"Nothing can be said of these runs. {' '.join(reason for _, reason in left_out)}")
-    ladder.plan(results=[run.plan.get("val_frames", 0) for run in runs], robustness=settings.robustness)
+    tracker.plan(results=[run.plan.get("val_frames", 0) for run in runs], robustness=settings.robustness)
     summaries = [
-        _subject(run, label, COLORS[index % len(COLORS)], settings, ladder)
+        _subject(run, label, COLORS[index % len(COLORS)], settings, tracker)
         for index, (run, label) in enumerate(zip(runs, labels_of(runs), strict=True))
     ]
     groups = []
     for index, members in enumerate(_grouped(summaries), start=1):
         group = _compared(Group(index, tuple(members)))
-        groups.append(add_pictures(group, settings.pictures, ladder))
+        groups.append(add_pictures(group, settings.pictures, tracker))
     return ReportData(
         settings=settings,
         groups=tuple(groups),
@@ -83,7 +83,7 @@ def gather(settings: ReportSettings, ladder: ProgressTracker) -> ReportData:
     )
 
 
-def _subject(run: Run, label: str, color: str, settings: ReportSettings, ladder: ProgressTracker) -> RunSummary:
+def _subject(run: Run, label: str, color: str, settings: ReportSettings, tracker: ProgressTracker) -> RunSummary:
     rows = valid_rows(read_metrics(run.path)[0])
     files: dict[str, Any] = {
         "config.json": run.config.model_dump(mode="json"),
@@ -92,29 +92,29 @@ def _subject(run: Run, label: str, color: str, settings: ReportSettings, ladder:
         "eval": [row for row in rows if row.get("kind") == "eval"],
         "train": [row for row in rows if row.get("kind") == "train"],
     }
-    result_file, result, problem = _result(run, label, ladder)
+    result_file, result, problem = _result(run, label, tracker)
     summary = RunSummary(run, label, color, files, result=result, result_file=result_file, problem=problem)
     if result:
         files[result_file] = read_values(run.path / result_file)
-        robustness = _robustness(run, label, settings.robustness, ladder)
+        robustness = _robustness(run, label, settings.robustness, tracker)
         if robustness:
             path = _robustness_file(run, robustness)
             files[path] = read_values(run.path / path)
             summary = replace(summary, robustness=robustness, robustness_file=path)
     if "architectures" not in settings.sections:
-        ladder.done("anatomy")
+        tracker.done("anatomy")
         return summary
-    return replace(summary, model_summary=_anatomy(run, label, ladder))
+    return replace(summary, model_summary=_anatomy(run, label, tracker))
 
 
-def _result(run: Run, label: str, ladder: ProgressTracker) -> tuple[str, EvaluationResult | None, str]:
+def _result(run: Run, label: str, tracker: ProgressTracker) -> tuple[str, EvaluationResult | None, str]:
     """The file and the content of a run's scorecard, made where there is none; or why there is none."""
     try:
         if not run.has_checkpoint("best"):
             if any(row.get("kind") == "eval" for row in read_metrics(run.path)[0]):
                 return "", None, "its best checkpoint is missing, or no validation pixel belonged to a class"
             return "", None, "it has not been scored yet, so it has no best checkpoint"
-        path = evaluate_run(run, CARD, ladder.of("card", f"Scoring {label}"))
+        path = evaluate_run(run, CARD, tracker.of("card", f"Scoring {label}"))
         result = read_result(path)
         return (f"{FOLDER}/{path.name}", result, "") if result else ("", None, "its scorecard can't be read")
     except LabError as error:
@@ -124,23 +124,23 @@ def _result(run: Run, label: str, ladder: ProgressTracker) -> tuple[str, Evaluat
                 return f"{FOLDER}/{path.name}", result, ""
         return "", None, str(error)
     finally:
-        ladder.done("card")
+        tracker.done("card")
 
 
-def _robustness(run: Run, label: str, wanted: bool, ladder: ProgressTracker) -> RobustnessResult | None:
+def _robustness(run: Run, label: str, wanted: bool, tracker: ProgressTracker) -> RobustnessResult | None:
     """The card that the report makes, or else the newest that is there, of the weights and the data that are scored."""
     settings = replace(CARD, boundary=False, frames=ROBUSTNESS_FRAMES)
     known = _known_robustness(run)
     alike = [result for result in known if replace(result.metadata.settings, boundary=False) == settings]
     if wanted and not alike:
         try:
-            evaluate_robustness(run, settings, ladder.of("robustness", f"Scoring {label} under corruptions"))
+            evaluate_robustness(run, settings, tracker.of("robustness", f"Scoring {label} under corruptions"))
         except LabError:
             return None  # what kept it from being scored is said of its scorecard
         known = _known_robustness(run)
         alike = [result for result in known if replace(result.metadata.settings, boundary=False) == settings]
     if wanted:
-        ladder.done("robustness")
+        tracker.done("robustness")
     return next(iter(alike or known), None)
 
 
@@ -158,15 +158,15 @@ def _robustness_file(run: Run, result: RobustnessResult) -> str:
     raise LabError(f"A scorecard of run {run.id} was deleted just now. Write the report again.")
 
 
-def _anatomy(run: Run, label: str, ladder: ProgressTracker) -> ModelSummary | None:
-    ladder.of("anatomy", f"Looking at the network of {label}")("", 0, 1)
+def _anatomy(run: Run, label: str, tracker: ProgressTracker) -> ModelSummary | None:
+    tracker.of("anatomy", f"Looking at the network of {label}")("", 0, 1)
     dataset = run.config.dataset
     try:
         return describe(run.config.model, (dataset.height, dataset.width), len(run.classes))
     except LabError:
         return None
     finally:
-        ladder.done("anatomy")
+        tracker.done("anatomy")
 
 
 def _grouped(summaries: Sequence[RunSummary]) -> list[list[RunSummary]]:

@@ -22,32 +22,32 @@ JPEG_QUALITY = 88
 CITYSCAPES_RULE = "photographs of Cityscapes may be used for research and teaching, but not passed on, and pictures were not asked for"
 
 
-def add_pictures(group: Group, wanted: bool | None, ladder: ProgressTracker) -> Group:
+def add_pictures(group: Group, wanted: bool | None, tracker: ProgressTracker) -> Group:
     """A group with its pictures, or with the reason why it has none, and with what is known of its cities.
 
     Args:
         group: of runs.
         wanted: by the user; None for pictures of anything but Cityscapes.
-        ladder: told how far it is.
+        tracker: told how far it is.
     """
     source = source_of(group.first.config.dataset)
     try:
         dataset = open_dataset(group.first.config.dataset)
     except LabError as error:
         for _ in group.summaries:
-            ladder.done("pictures")
+            tracker.done("pictures")
         return replace(group, pictures_problem=f"the data can't be opened any more: {error}")
     cities = {split: _counted(frames) for split, frames in (("train", dataset.train), ("val", dataset.val)) if frames}
     group = replace(group, cities=cities)
     shows = source.sharing != "never" if wanted is None else wanted
     if not shows:
         for _ in group.summaries:
-            ladder.done("pictures")
+            tracker.done("pictures")
         reason = CITYSCAPES_RULE if source.sharing == "never" else "pictures were not asked for"
         return replace(group, pictures_problem=reason)
     try:
         columns, examples = _examples(dataset)
-        panels = _panels(group, dataset, ladder)
+        panels = _panels(group, dataset, tracker)
     except LabError as error:
         return replace(group, pictures_problem=str(error))
     return replace(
@@ -96,25 +96,25 @@ def _coarse_target(dataset: Dataset, frame: Frame | None) -> np.ndarray | None:
 
 
 def _panels(
-    group: Group, dataset: Dataset, ladder: ProgressTracker
+    group: Group, dataset: Dataset, tracker: ProgressTracker
 ) -> tuple[tuple[Text, tuple[Picture | None, ...]], ...]:
     """The frame with the highest, the median and the lowest mean of the runs' IoU, each as every run sees it."""
     chosen = _best_median_worst(group)
     frames = {frame.id: frame for frame in dataset.val}
     if not chosen or any(frame_id not in frames for _, frame_id in chosen):
         for _ in group.summaries:
-            ladder.done("pictures")
+            tracker.done("pictures")
         return ()
     images = {frame_id: dataset.image(frames[frame_id]) for _, frame_id in chosen}
     seen: dict[str, dict[str, np.ndarray]] = {}
     for summary in group.carded:
-        tell = ladder.of("pictures", f"Labelling frames with {summary.label}")
+        tell = tracker.of("pictures", f"Labelling frames with {summary.label}")
         predictor = Predictor(summary.run.path)
         seen[summary.run.id] = {}
         for index, (frame_id, image) in enumerate(images.items()):
             tell("", index, len(images))
             seen[summary.run.id][frame_id] = predictor.predict(image).labels
-        ladder.done("pictures")
+        tracker.done("pictures")
     rows = []
     for name, frame_id in chosen:
         frame, image = frames[frame_id], images[frame_id]

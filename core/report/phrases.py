@@ -47,8 +47,8 @@ def joined(texts: Sequence[Text], last: str = "and") -> Text:
     return tuple(parts)
 
 
-def plural(count: int, one: str, many: str = "") -> str:
-    """`one run`, `2 runs`."""
+def count_in_words(count: int, one: str, many: str = "") -> str:
+    """Return a count with its noun as in a sentence, "one run" or "13 runs"."""
     names = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
     word = names[count] if count < len(names) else f"{count:,}"
     return f"{word} {one if count == 1 else many or one + 's'}"

@@ -248,11 +248,6 @@ def labels_of(runs: Sequence[Run]) -> list[str]:
     return [f"{name} · {run.id[-4:]}" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
 
 
-def listed(words: Sequence[str], last: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}" if words else ""
-
-
 def each_once(values: Sequence[Any], key: Callable[[Any], Any] = lambda value: value) -> list[Any]:
     """The values without repetition, in their order."""
     results: dict[Any, Any] = {}

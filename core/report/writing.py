@@ -5,20 +5,19 @@ import shutil
 from pathlib import Path
 
 from core.errors import writing
+from core.progress import ProgressCallback, no_progress
 from core.report.contents import contents
 from core.report.gathering import gather
 from core.report.html import html_page
 from core.report.latex import latex_archive
 from core.report.phrases import plain_words
-from core.report.progress import Progress, ProgressTracker
+from core.report.progress import ProgressTracker
 from core.report.saved_reports import SavedReport, shelve
 from core.report.settings import ReportSettings, checked_settings
 
 
-def write_report(
-    settings: ReportSettings, folder: Path, progress: Progress = lambda what, done, total: None
-) -> SavedReport:
-    """Writes a report into a folder, which must not be there yet; it appears complete or not at all.
+def write_report(settings: ReportSettings, folder: Path, progress: ProgressCallback = no_progress) -> SavedReport:
+    """Write a report into a folder, which must not be there yet; it appears complete or not at all.
 
     Args:
         settings: what is asked for.
@@ -29,9 +28,9 @@ def write_report(
         LabError: the settings make no sense, nothing can be said of any of the runs, or the folder can't be written.
     """
     settings = checked_settings(settings)
-    ladder = ProgressTracker(progress)
-    data = gather(settings, ladder)
-    ladder.of("figures", "Drawing and writing")("", 0, 1)
+    tracker = ProgressTracker(progress)
+    data = gather(settings, tracker)
+    tracker.of("figures", "Drawing and writing")("", 0, 1)
     report = contents(data)
     page, archive = html_page(report), latex_archive(report)
     notes = tuple(plain_words(note) for note in report.notes)

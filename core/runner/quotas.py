@@ -19,6 +19,7 @@ from core.errors import LabError
 from core.processes import available_cores
 from core.runs.metrics_log import minutes_trained
 from core.runs.store import read_run
+from core.text import plural
 
 
 def check_may_ask(config: RunConfig, run: Path | None = None) -> None:
@@ -49,7 +50,7 @@ def check_machine(training: TrainingConfig) -> None:
         if training.num_processes * each > cores and not current_user().is_admin:
             raise LabError(
                 f"training.num_processes is {training.num_processes}, each with training.{name} of {getattr(training, name)}, but this machine has "
-                f"{cores} core{'s' if cores != 1 else ''}. Take no more than that in all; only an admin can."
+                f"{plural(cores, 'core')}. Take no more than that in all; only an admin can."
             )
 
 

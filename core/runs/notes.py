@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from core.auth import read_owner, require_owner
 from core.errors import LabError
 from core.files import write_atomically
+from core.text import one_line
 
 RUN_ID = re.compile(r"\d{8}-\d{6}-[a-z0-9]+-[0-9a-f]{4}")
 NAME_LENGTH, TAG_LENGTH, TAG_COUNT, NOTE_LENGTH = 80, 30, 20, 5000
@@ -57,8 +58,8 @@ def checked_notes(notes: Notes) -> Notes:
     Raises:
         LabError: a name, a tag or the note is too long, or there are too many tags.
     """
-    name = _one_line(notes.name)
-    tags = tuple(dict.fromkeys(tag for tag in map(_one_line, notes.tags) if tag))
+    name = one_line(notes.name)
+    tags = tuple(dict.fromkeys(tag for tag in map(one_line, notes.tags) if tag))
     note = notes.note.strip()
     for what, text, most in (
         ("name", name, NAME_LENGTH),
@@ -70,8 +71,3 @@ def checked_notes(notes: Notes) -> Notes:
     if len(tags) > TAG_COUNT:
         raise LabError(f"These are {len(tags)} tags, but a run has room for {TAG_COUNT}. Leave some out.")
     return Notes(name, tags, note, notes.parent if RUN_ID.fullmatch(notes.parent) else "")
-
-
-def _one_line(text: str) -> str:
-    """Without control characters, and with single spaces."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

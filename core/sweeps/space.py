@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.config import PRESETS, Condition, RunConfig, fields_of, read_config, setting_of, todays_name
 from core.errors import LabError
+from core.text import shorten
 
 Method = Literal["grid", "random", "tpe", "halving"]
 Value = bool | int | float | str
@@ -136,7 +137,7 @@ def read_spec(values: Any) -> SweepConfig:
     except ValidationError as error:
         # Values and ranges are both tried: of what is wrong with either, what lies deepest is about the one that was meant.
         detail = max(error.errors(), key=lambda found: len(found["loc"]))
-        where = _short(".".join(str(part) for part in detail["loc"][:2]))
+        where = shorten(".".join(str(part) for part in detail["loc"][:2]))
         message = detail["msg"][:1].lower() + detail["msg"][1:]
         raise LabError(f"'{where}' can't be used in a sweep: {message}. See docs/study.json for an example.") from None
     return spec.model_copy(update={"vary": _checked(spec)})
@@ -151,7 +152,7 @@ def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
     for name, choice in spec.vary.items():
         if todays_name(name) not in fields:
             raise LabError(
-                f"'{_short(name)}' can't be varied. Name a field of model or training, like training.learning_rate."
+                f"'{shorten(name)}' can't be varied. Name a field of model or training, like training.learning_rate."
             )
         if isinstance(choice, Range):
             _check_range(name, choice, spec.method, fields[todays_name(name)].annotation)
@@ -231,7 +232,3 @@ def _merged(base: RunConfig, params: Mapping[str, Value]) -> dict[str, dict[str,
 def _value(config: RunConfig, name: str) -> Value:
     part, field = todays_name(name).split(".")
     return getattr(getattr(config, part), field)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:80] + "..."

@@ -7,13 +7,13 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from core.errors import LabError
+from core.progress import CountCallback
 from core.synthetic.scene import Scene, draw_scene
 
 VERSION = 1
@@ -32,7 +32,7 @@ def write_streets(
     val: int = 40,
     size: tuple[int, int] = (256, 512),
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountCallback | None = None,
 ) -> None:
     """Write `train` and `val` scenes of `size` (height, width) under `root`; `progress(done, total)` follows each one.
 

@@ -33,6 +33,7 @@ from core.models.build import build_model
 from core.models.encoders import hub_repo_of
 from core.models.weights_source import WeightsSource, fetch_weights, find_weights
 from core.runs.store import checkpoint_path
+from core.text import format_bytes
 from core.training.class_weights import class_weights
 from core.training.distributed import Distributed
 from core.training.evaluate import evaluate
@@ -180,7 +181,7 @@ def load_start(model: SegmentationModel, config: RunConfig, on_phase: PhaseCallb
     try:
         path = fetch_weights(
             source,
-            lambda done, count: on_phase(f"downloading weights, {done / 1e6:.0f} of {count / 1e6:.0f} MB"),
+            lambda done, count: on_phase(f"downloading weights, {format_bytes(done)} of {format_bytes(count)}"),
         )
     except LabError as error:
         if config.model.weights != "auto":

@@ -13,10 +13,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.data.download import FINE, PACKAGES
-from core.data.download_job import jobs_folder, start_getting
+from core.data.download_job import start_download
 from core.errors import LabError
 from core.files import write_atomically
-from core.jobs.engine import Job, latest_job
+from core.jobs.engine import Job
+from core.jobs.kinds import jobs_folder
+from core.jobs.kinds import latest as latest_of
 from core.paths import PROJECT
 from core.processes import ProcessId
 from tests.pages.test_pages import words
@@ -25,9 +27,9 @@ from tests.test_download import site as site  # a fixture
 
 SCRIPT = """
 import streamlit as st
-from app.download_panel import getting_panel
+from app.download_panel import download_panel
 with st.expander("Get Cityscapes"):
-    getting_panel()
+    download_panel()
 """
 
 
@@ -65,13 +67,13 @@ def ended(app: AppTest, wait_until) -> AppTest:
 
 
 def latest() -> Job | None:
-    return latest_job(jobs_folder())
+    return latest_of("download")
 
 
 def write_job(folder: str = "/data/x", **facts: object) -> None:
     job = Job("1", {"folder": folder, "packages": list(FINE)})
-    jobs_folder().mkdir(parents=True, exist_ok=True)
-    write_atomically(jobs_folder() / "1.json", json.dumps(asdict(replace(job, **facts))))
+    jobs_folder("download").mkdir(parents=True, exist_ok=True)
+    write_atomically(jobs_folder("download") / "1.json", json.dumps(asdict(replace(job, **facts))))
 
 
 def test_the_form_says_what_is_needed_and_how_large_it_is(panel):
@@ -80,7 +82,7 @@ def test_the_form_says_what_is_needed_and_how_large_it_is(panel):
     assert "free account" in text and "research and teaching" in text and "kept nowhere" in text
     labels = [box.label for box in panel.checkbox]
     assert [name in label for name, label in zip(PACKAGES, labels, strict=True)] == [True] * 4
-    assert "11.0 GB" in labels[0] and "241 MB" in labels[1]
+    assert "11.8 GB" in labels[0] and "253 MB" in labels[1]
     assert [box.value for box in panel.checkbox] == [True, True, False, False]
     assert panel.text_input(key="getting-password").proto.type == panel.text_input[2].proto.PASSWORD
 
@@ -110,9 +112,9 @@ def test_from_the_form_to_the_folder(site, panel, places, wait_until):
     process = psutil.Process(latest().process.pid)
     seen = " ".join([*process.cmdline(), *process.environ().values()])
     another_tab = opened()
-    assert f"Into {folder}." in words(another_tab) and not another_tab.text_input
+    assert f"into {folder}." in words(another_tab) and not another_tab.text_input
     with pytest.raises(LabError, match="being done already"):
-        start_getting(list(FINE), str(places.other / "second"), USERNAME, PASSWORD)
+        start_download(list(FINE), str(places.other / "second"), USERNAME, PASSWORD)
     assert not (places.other / "second").exists()
     assert "Fetching leftImg8bit_trainvaltest.zip" in another_tab.get("progress")[0].proto.text.replace("\\", "")
     site.hold.set()
@@ -141,11 +143,11 @@ def test_stop_ends_the_download_and_keeps_what_came(site, panel, places, wait_un
     pressed(filled(panel, places.other / "cs"))
     wait_until(lambda: latest().done, 30)
     panel.run()
-    panel.button(key="getting-stop").click().run()
-    assert panel.button(key="getting-stop").disabled
+    panel.button(key="stop-download").click().run()
+    assert panel.button(key="stop-download").disabled
     site.hold.set()
     ended(panel, wait_until)
-    assert "Stopped. What has been fetched is kept" in said(panel)
+    assert "was stopped. What has been fetched is kept" in said(panel)
     assert (places.other / "cs" / FINE[0]).stat().st_size > 0
 
 
@@ -160,9 +162,9 @@ def test_time_left_and_sizes_are_shown(panel):
         state="running",
         process=ProcessId.of(os.getpid()),
         what="Fetching x",
-        done=2**30,
-        total=4 * 2**30,
-        counted_from=2**29,
+        done=1_000_000_000,
+        total=4_000_000_000,
+        counted_from=500_000_000,
         counted_since=1000.0,
         updated=1015.0,
     )
@@ -180,8 +182,8 @@ def test_a_folder_that_was_typed_goes_before_a_download_of_earlier(panel, places
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"state": "running"}', '{"folder": 1}'])
 def test_a_broken_job_file_is_no_job(panel, content):
-    jobs_folder().mkdir(parents=True)
-    (jobs_folder() / "1.json").write_text(content)
+    jobs_folder("download").mkdir(parents=True)
+    (jobs_folder("download") / "1.json").write_text(content)
     app = opened()
     assert not app.exception and app.text_input(key="getting-folder")
 

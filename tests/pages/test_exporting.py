@@ -10,13 +10,14 @@ from dataclasses import asdict, replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.export.offer import Report, export_folder, export_path, latest_export
+from core.export.files import ExportCheck, export_folder, export_path
 from core.jobs.engine import Job
+from core.jobs.kinds import latest
 from core.processes import ProcessId
 from core.runs.store import create_run
 from tests.pages.test_dry_run_panel import words
 
-REPORT = Report(60, True, (64, 128), 10, 0.99998, 3e-6, 1.7, 12.3, 8.1, 1, 1_000_000)
+CHECK = ExportCheck(60, True, (64, 128), 10, 0.99998, 3e-6, 1.7, 12.3, 8.1, 1, 1_000_000)
 
 
 def export_page():
@@ -77,9 +78,9 @@ def test_a_click_starts_a_process_and_its_progress_is_shown_until_it_is_stopped(
     assert labels(app) == ["Make and check the file"] * 2
     app.button[0].click().run()
     assert not app.exception
-    job = latest_export(run, "onnx")
-    assert started[0][-2:] == ["core.export", str(export_folder(run, "onnx") / f"{job.id}.json")]
-    assert job.asked == {"run": run.name, "format": "onnx"}
+    job = latest("export", export_folder(run, "onnx"))
+    assert started[0][-3:] == ["core.jobs", "export", str(export_folder(run, "onnx") / f"{job.id}.json")]
+    assert job.request == {"run": run.name, "format": "onnx"}
     assert "This goes on when you close the tab." in words(app) and labels(app)[0] == "Stop"
     app.button[0].click().run()
     assert not app.exception
@@ -89,7 +90,7 @@ def test_a_click_starts_a_process_and_its_progress_is_shown_until_it_is_stopped(
 def test_how_far_it_is_is_shown(run):
     me = ProcessId.of(os.getpid())
     write_job(run, "onnx", state="running", what="Comparing", done=3, total=11, updated=time.time(), process=me)
-    assert "Comparing, 3 of 11" in [each.proto.text for each in opened(run).get("progress")]
+    assert "Comparing · 3 of 11" in [each.proto.text for each in opened(run).get("progress")]
 
 
 def test_an_export_that_failed_says_why_and_can_be_tried_again(run):
@@ -102,7 +103,7 @@ def test_an_export_that_failed_says_why_and_can_be_tried_again(run):
 
 def test_a_finished_export_shows_what_was_found_and_is_handed_out(run):
     for format in ("onnx", "torch"):
-        write_file(run, format, replace(REPORT, step=read_step(run)))
+        write_file(run, format, replace(CHECK, step=read_step(run)))
     app = opened(run)
     assert labels(app) == []
     assert "99.998% of pixels" in words(app) and "8 ms a frame" in words(app) and "any size" in words(app)
@@ -112,7 +113,7 @@ def test_a_finished_export_shows_what_was_found_and_is_handed_out(run):
 
 
 def test_a_file_of_an_older_checkpoint_is_offered_with_a_word_about_it(run):
-    write_file(run, "onnx", replace(REPORT, step=1))
+    write_file(run, "onnx", replace(CHECK, step=1))
     app = opened(run)
     assert "Step 1 is in this file; the run has a better checkpoint now." in words(app)
     assert "Make it again" in labels(app)

@@ -8,8 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.errors import LabError
+from core.jobs import engine, kinds
 from core.jobs.engine import Job
-from core.report import jobs
 from core.report.saved_reports import delete_report
 from core.report.settings import SECTIONS
 
@@ -48,8 +48,8 @@ def test_without_a_run_there_is_a_way_to_one(places, monkeypatch) -> None:
 
 
 def test_what_is_chosen_is_what_is_written(saved_reports, monkeypatch) -> None:
-    asked = []
-    monkeypatch.setattr(jobs, "start_job", lambda module, what, folder: asked.append((module, what)))
+    started = []
+    monkeypatch.setattr(engine, "start_job", lambda kind, request, *_: started.append((kind, request)))
     app = opened()
     assert not app.exception and not app.error
     assert app.multiselect[0].value == [RUN]
@@ -57,9 +57,9 @@ def test_what_is_chosen_is_what_is_written(saved_reports, monkeypatch) -> None:
     app.checkbox(key="report-reflections").uncheck()
     app.button(key="write-report").click().run()
     assert not app.exception
-    ((module, what),) = asked
-    assert module == "core.report" and what["settings"]["title"] == "Streets" and what["settings"]["pictures"] is True
-    assert what["settings"]["runs"] == (RUN,) and "reflections" not in what["settings"]["sections"]
+    ((kind, request),) = started
+    assert kind == "report" and request["settings"]["title"] == "Streets" and request["settings"]["pictures"] is True
+    assert request["settings"]["runs"] == (RUN,) and "reflections" not in request["settings"]["sections"]
 
 
 def test_pictures_of_cityscapes_are_off_at_first(saved_reports, places) -> None:
@@ -108,23 +108,22 @@ def test_a_writing_is_shown_stopped_and_its_failure_said(saved_reports, places, 
     import os
     import time
 
-    from core.jobs import engine as all_jobs
     from core.processes import ProcessId
 
-    folder = jobs.jobs_folder()
+    folder = kinds.jobs_folder("report")
     folder.mkdir(parents=True)
     now = time.time()
     job = Job(
-        "20260101-000000-aaaa", {}, state="running", what="Scoring *FCN*", done=3, total=10, began=now - 9, counted_since=now - 9, updated=now,
+        "20260101-000000-aaaa", {}, state="running", what="Scoring *FCN*", done=3, total=10, started=now - 9, counted_since=now - 9, updated=now,
         process=ProcessId.of(os.getpid()),
     )  # fmt: skip
-    all_jobs._write(folder, job)
+    engine._write(folder, job)
     app = opened()
     assert not app.exception
     assert app.button(key="write-report").disabled
     app.button(key="stop-report").click().run()
     assert (folder / f"{job.id}.stop").exists()
-    all_jobs._write(folder, Job(job.id, {}, state="failed", began=now, updated=now, error="Nothing can be said."))
+    engine._write(folder, Job(job.id, {}, state="failed", started=now, updated=now, error="Nothing can be said."))
     app = opened()
-    assert "Nothing can be said\\." in [error.value for error in app.error]
+    assert "broke off\\: Nothing can be said\\." in app.error[0].value
     assert not app.button(key="write-report").disabled

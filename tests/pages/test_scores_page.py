@@ -13,12 +13,13 @@ from streamlit.testing.v1 import AppTest
 
 from app.leaderboard import upper_bound_text
 from core.config import read_config
-from core.evaluation import jobs as scoring_jobs
 from core.evaluation.evaluate_run import evaluate_robustness, evaluate_run
 from core.evaluation.make_submission import make_submission
 from core.evaluation.results import EvaluationSettings, list_results, read_result
 from core.evaluation.submission_archives import list_archives
+from core.jobs import engine
 from core.jobs.engine import Job
+from core.jobs.kinds import jobs_folder
 from core.processes import ProcessId
 from core.runs.store import read_run
 
@@ -98,8 +99,8 @@ def test_without_a_run_it_says_how_to_get_one(places) -> None:
 
 
 def test_a_run_without_a_card_shows_its_own_score_and_is_offered_to_be_scored(lab, monkeypatch) -> None:
-    asked = []
-    monkeypatch.setattr(scoring_jobs, "start_job", lambda module, what, folder: asked.append(what))
+    started = []
+    monkeypatch.setattr(engine, "start_job", lambda kind, request, *_: started.append(request))
     app = opened([lab.ids[2]])
     shown = words(app)
     assert "not scored with these settings" in shown and "from training" in shown
@@ -107,8 +108,8 @@ def test_a_run_without_a_card_shows_its_own_score_and_is_offered_to_be_scored(la
     assert "None of the chosen runs is scored with these settings yet." in words(opened([lab.ids[2]], view="Classes"))
     app.toggle(key="scored-flip").set_value(True).run()
     app.button(key="score").click().run()
-    (what,) = asked
-    assert what["runs"] == [lab.ids[2]] and what["kind"] == "card" and what["settings"]["flip"]
+    (request,) = started
+    assert request["runs"] == [lab.ids[2]] and request["task"] == "scores" and request["settings"]["flip"]
 
 
 def test_cards_that_are_there_show_at_once(lab) -> None:
@@ -217,28 +218,28 @@ def test_a_card_without_a_labelled_pixel_shows_dashes(lab, places, streets, monk
 
 def job(**changes) -> None:
     """Writes how a scoring stands, in place of its process."""
-    folder = scoring_jobs.jobs_folder()
+    folder = jobs_folder("evaluation")
     folder.mkdir(parents=True, exist_ok=True)
     now = time.time()
     values = {
         "id": "20260101-000000-abcd",
-        "asked": {"runs": [], "settings": asdict(EvaluationSettings()), "kind": "card"},
+        "request": {"runs": [], "settings": asdict(EvaluationSettings()), "task": "scores"},
     }
-    values |= {"began": now - 10, "counted_since": now - 10, "updated": now} | changes
+    values |= {"started": now - 10, "counted_since": now - 10, "updated": now} | changes
     (folder / f"{values['id']}.json").write_text(json.dumps(asdict(Job(**values))))
 
 
 def test_a_scoring_that_goes_on_is_shown_to_everyone_and_can_be_stopped(places, lab, monkeypatch) -> None:
     shutil.copytree(lab.runs / lab.ids[2], places.runs / lab.ids[2])
     monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    surroundings_of_job = {
+    request = {
         "runs": [lab.ids[2]],
         "settings": asdict(EvaluationSettings(flip=True)),
-        "kind": "robustness",
+        "task": "robustness",
     }
     monkeypatch.setattr(ProcessId, "is_alive", lambda self: True)
     job(
-        asked=surroundings_of_job,
+        request=request,
         state="running",
         what="Scoring under fog",
         done=20,
@@ -250,9 +251,9 @@ def test_a_scoring_that_goes_on_is_shown_to_everyone_and_can_be_stopped(places, 
     assert "The robustness of" in shown and "mirrored too" in shown and "This goes on when you close the tab." in shown
     assert app.button(key="score").disabled
     assert "Scoring under fog · 20 of 80 · about 30 s left" in app.get("progress")[0].proto.text
-    app.button(key="stop-scoring").click().run()
-    assert (scoring_jobs.jobs_folder() / "20260101-000000-abcd.stop").exists()
-    assert app.button(key="stop-scoring").label == "Stopping"
+    app.button(key="stop-evaluation").click().run()
+    assert (jobs_folder("evaluation") / "20260101-000000-abcd.stop").exists()
+    assert app.button(key="stop-evaluation").label == "Stopping"
 
 
 def test_a_scoring_that_broke_off_or_left_runs_out_says_why(places, lab, monkeypatch) -> None:

@@ -10,9 +10,9 @@ import pytest
 from huggingface_hub import constants
 from streamlit.testing.v1 import AppTest
 
-from core.hub.jobs import jobs_folder, latest
 from core.hub.origin import Origin, write_origin
 from core.jobs.engine import Job
+from core.jobs.kinds import jobs_folder, latest
 from core.processes import ProcessId
 from core.runs.status import update_status
 from core.runs.store import create_run, list_runs
@@ -72,7 +72,7 @@ def test_a_pull_that_fails_says_why_over_the_form(places, wait_until):
     assert "No run yet" in words(app)
     app.text_input(key="bring-repo").set_value("anna/street").run()
     app.button(key="bring-start").click().run()
-    assert latest("pull").asked == {"action": "pull", "repo": "anna/street", "revision": ""}
+    assert latest("pull").request == {"repo": "anna/street", "revision": ""}
     wait_until(lambda: latest("pull").state == "failed", 120)
     app.run()
     assert not app.exception
@@ -81,10 +81,10 @@ def test_a_pull_that_fails_says_why_over_the_form(places, wait_until):
 
 
 def test_while_something_comes_another_tab_sees_it_and_can_cancel_it(places):
-    asked = {"action": "pull", "repo": "anna/street", "revision": ""}
+    request = {"repo": "anna/street", "revision": ""}
     job = Job(
         "20260101-000000-0000",
-        asked,
+        request,
         state="running",
         what="Fetching model.safetensors",
         done=5_000_000,
@@ -98,8 +98,8 @@ def test_while_something_comes_another_tab_sees_it_and_can_cancel_it(places):
     bar = app.get("progress")[0].proto
     assert bar.value == 25 and "5\\.0 MB of 20\\.0 MB" in bar.text
     assert "anna/street" in words(app) and not [box for box in app.text_input if box.key == "bring-repo"]
-    app.button(key="pull-cancel").click().run()
-    assert (folder / f"{job.id}.stop").exists() and app.button(key="pull-cancel").disabled
+    app.button(key="stop-pull").click().run()
+    assert (folder / f"{job.id}.stop").exists() and app.button(key="stop-pull").disabled
     (folder / f"{job.id}.json").write_text(json.dumps(asdict(replace(job, state="stopped"))))
     app.run()
     assert "Nothing of it is among the runs" in " ".join(box.value for box in app.info)

@@ -8,9 +8,9 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 from app.widgets import plain
-from core.evaluation.jobs import jobs_folder
-from core.jobs import engine as all_jobs
+from core.jobs import engine
 from core.jobs.engine import Job
+from core.jobs.kinds import jobs_folder
 from core.processes import ProcessId
 from core.runs.notes import Notes, write_notes
 from core.runs.store import create_run
@@ -54,8 +54,8 @@ def test_what_a_scoring_says_of_a_run_holds_no_link(places, tiny_config, monkeyp
     monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
     run = create_run(tiny_config(), places.runs)
     write_notes(run, Notes(name="[mine](https://evil.example)"))
-    jobs_folder().mkdir(parents=True)
-    ended = {"began": time.time(), "updated": time.time()}
+    jobs_folder("evaluation").mkdir(parents=True)
+    ended = {"started": time.time(), "updated": time.time()}
     problems = {"problems": {run.name: HOSTILE}}
     for values in (
         {"state": "failed", "error": HOSTILE},
@@ -63,7 +63,7 @@ def test_what_a_scoring_says_of_a_run_holds_no_link(places, tiny_config, monkeyp
         {"state": "stopped"},
         {"state": "running", "process": ProcessId.of(os.getpid())},
     ):
-        all_jobs._write(jobs_folder(), Job("20260101-000000-aaaa", {"runs": [run.name]}, **ended, **values))
+        engine._write(jobs_folder("evaluation"), Job("20260101-000000-aaaa", {"runs": [run.name]}, **ended, **values))
         app = AppTest.from_function(page).run()
         assert not app.exception
         (said,) = [element.value for kind in (app.error, app.info, app.caption) for element in kind]

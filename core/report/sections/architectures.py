@@ -6,8 +6,9 @@ from core.models.families import FAMILIES
 from core.papers import KEY_BY_ARXIV
 from core.report.network import network_alt, network_figure
 from core.report.phrases import cite, derived, joined, note, paragraph, text, with_best_in_columns, words_cell
-from core.report.report_data import NumberFormat, ReportData, RunSummary, each_once, listed
+from core.report.report_data import NumberFormat, ReportData, RunSummary, each_once
 from core.report.structure import Block, Cell, Figure, Number, Section, Table, Text
+from core.text import join_words
 
 MILLIONS = NumberFormat(1e-6, 2)
 GIGA = NumberFormat(1e-9, 1)
@@ -98,7 +99,7 @@ def _network(data: ReportData, summary: RunSummary, number: int) -> list[Block]:
         *_options(summary),
     ]
     if users != [summary.config.model.title]:
-        blocks.append(paragraph(f"Trained as {listed(users)}."))
+        blocks.append(paragraph(f"Trained as {join_words(users)}."))
     if summary.model_summary is None:
         blocks.append(note("This network can't be built here any more, so it isn't drawn."))
     else:

@@ -9,8 +9,8 @@ import numpy as np
 
 from core.data.sources import source_of
 from core.evaluation.bootstrap import ENOUGH
-from core.report.phrases import derived, joined, plural, text
-from core.report.report_data import COUNT, Group, NumberFormat, ReportData, RunSummary, each_once, escaped, listed
+from core.report.phrases import count_in_words, derived, joined, text
+from core.report.report_data import COUNT, Group, NumberFormat, ReportData, RunSummary, each_once, escaped
 from core.report.sections.introduction import rare_classes
 from core.report.sections.methodology import steps_done
 from core.report.sections.results import (
@@ -21,6 +21,7 @@ from core.report.sections.results import (
     worst_confusions,
 )
 from core.report.structure import Block, Number, Paragraph, Section, Text
+from core.text import join_words
 
 PERCENT = NumberFormat(100, 1, "%")
 SPREAD = NumberFormat(100, 1)
@@ -114,7 +115,7 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
         results.append(
             _draft(
                 (
-                    f"No frame shows {listed(each_once(uncounted), 'or')}, which was predicted all the same: a run's mean IoU counts that as a "
+                    f"No frame shows {join_words(each_once(uncounted), 'or')}, which was predicted all the same: a run's mean IoU counts that as a "
                     "class with an IoU of 0, the comparisons below leave it out.",
                 ),
                 f"iou{suffix}", f"significance-table{suffix}",
@@ -155,7 +156,7 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
         results.append(
             _draft(
                 (
-                    f"Whether {best.label} is better than {listed(unknown, 'or')} wasn't tested: they weren't scored frame by frame alike.",
+                    f"Whether {best.label} is better than {join_words(unknown, 'or')} wasn't tested: they weren't scored frame by frame alike.",
                 )
             )
         )
@@ -203,7 +204,7 @@ def _seeds(group: Group, suffix: str) -> list[Paragraph]:
         results.append(
             _draft(
                 text(
-                    f"{members[0].config.model.title}, trained with {plural(seeds, 'seed')}, reaches from ", low.miou(PERCENT),
+                    f"{members[0].config.model.title}, trained with {count_in_words(seeds, 'seed')}, reaches from ", low.miou(PERCENT),
                     " to ", high.miou(PERCENT), ": differences of that size between other runs may be chance.",
                 ),
                 f"scores{suffix}", "runs",
@@ -262,7 +263,7 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
         if missed:
             results.append(
                 _draft(
-                    (f"{summary.label} has hardly learned {listed(missed)}: the IoU is below one per cent.",),
+                    (f"{summary.label} has hardly learned {join_words(missed)}: the IoU is below one per cent.",),
                     f"iou{suffix}",
                 )
             )
@@ -297,7 +298,7 @@ def _rare(group: Group, suffix: str) -> list[Paragraph]:
     return [
         _draft(
             text(
-                f"The {plural(len(values[True]), 'class', 'classes')} of less than one per cent of the training pixels "
+                f"The {count_in_words(len(values[True]), 'class', 'classes')} of less than one per cent of the training pixels "
                 f"{'reaches' if len(values[True]) == 1 else 'reach'} a mean IoU of ",
                 few, f" with {best.label}, the others ", many, ".",
             ),
@@ -369,10 +370,10 @@ def _cost(group: Group, suffix: str) -> list[Paragraph]:
             and _is_better(group, other, summary)
         ]
         if stronger:
-            beaten.append(f"{summary.label} (by {listed(stronger)})")
+            beaten.append(f"{summary.label} (by {join_words(stronger)})")
     if beaten:
         results.append(
-            _draft((f"Beaten in both time and, with certainty, mean IoU: {listed(beaten)}.",), f"pareto{suffix}")
+            _draft((f"Beaten in both time and, with certainty, mean IoU: {join_words(beaten)}.",), f"pareto{suffix}")
         )
     return results
 

@@ -3,9 +3,10 @@
 from core.data.sources import source_of
 from core.labels import CITYSCAPES_19
 from core.report.figures import shares_figure
-from core.report.phrases import cite, joined, note, paragraph, plural, text, words_cell
-from core.report.report_data import COUNT, PERCENT, Group, NumberFormat, ReportData, RunSummary, listed
+from core.report.phrases import cite, count_in_words, joined, note, paragraph, text, words_cell
+from core.report.report_data import COUNT, PERCENT, Group, NumberFormat, ReportData, RunSummary
 from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table, Text
+from core.text import join_words
 
 OFFICIAL = {"train": 2975, "val": 500}
 """Frames of the official splits of Cityscapes."""
@@ -21,9 +22,9 @@ def introduction(data: ReportData) -> list[Section]:
         return [Section("introduction", "Introduction", (*blocks, *_data(data, data.groups[0])))]
     blocks.append(
         paragraph(
-            f"They fall into {plural(len(data.groups), 'group')} that can't be compared with each other, because they learned "
+            f"They fall into {count_in_words(len(data.groups), 'group')} that can't be compared with each other, because they learned "
             "from other data or tell other classes apart: ",
-            joined([(listed([summary.label for summary in group.summaries]),) for group in data.groups], "; and"),
+            joined([(join_words([summary.label for summary in group.summaries]),) for group in data.groups], "; and"),
             ". Each group has tables of its own.",
         )
     )
@@ -45,10 +46,10 @@ def rare_classes(summary: RunSummary) -> list[int]:
 def _task(data: ReportData) -> Block:
     networks = sorted({summary.config.model.title for summary in data.summaries})
     count = len(data.summaries)
-    what = "One network is" if count == 1 else f"{plural(count, 'training run').capitalize()} are"
+    what = "One network is" if count == 1 else f"{count_in_words(count, 'training run').capitalize()} are"
     return paragraph(
         f"{what} examined here at semantic segmentation: every pixel of a photograph of a street is given one of a fixed set of "
-        f"classes. {'It is' if count == 1 else 'They are'} {listed(networks)}. "
+        f"classes. {'It is' if count == 1 else 'They are'} {join_words(networks)}. "
         "Everything that is a number below was read from the files of the runs; what it was read from is listed under Reproduction.",
     )
 
@@ -81,7 +82,7 @@ def _origin(group: Group) -> Block:
     origin = source.origin.format(annotations=dataset.annotations.replace("+", " and "))
     words = text(origin, *(cite(paper) for paper in source.papers))
     classes = text(
-        f" {plural(len(group.classes), 'class', 'classes').capitalize()} are told apart",
+        f" {count_in_words(len(group.classes), 'class', 'classes').capitalize()} are told apart",
         ", those of the Cityscapes benchmark" if group.classes == CITYSCAPES_19.classes else "",
         "; pixels of no class are neither learned from nor scored.",
     )
@@ -95,8 +96,10 @@ def _splits(data: ReportData, group: Group, planned: RunSummary) -> Table:
         ("val", "scored on", "/val_frames"),
     ):
         cities = group.cities.get(split, {})
-        named = listed([f"{city} ({count})" for city, count in cities.items()]) if 0 < len(cities) <= 24 else ""
-        where = named or (plural(len(cities), "folder") if cities else "not known: the data can't be opened any more")
+        named = join_words([f"{city} ({count})" for city, count in cities.items()]) if 0 < len(cities) <= 24 else ""
+        where = named or (
+            count_in_words(len(cities), "folder") if cities else "not known: the data can't be opened any more"
+        )
         rows.append((words_cell(title), Cell((planned.number("plan.json", pointer, COUNT),)), words_cell(where)))
     caption = ("Frames of each split, as the run ", planned.label, " counted them before its first step.")
     is_city = source_of(group.first.config.dataset).group == "city"
@@ -144,7 +147,7 @@ def _shares(data: ReportData, group: Group, planned: RunSummary) -> list[Block]:
     rare = rare_classes(planned)
     if rare:
         sentence += text(
-            f" {plural(len(rare), 'class', 'classes').capitalize()} {'takes' if len(rare) == 1 else 'take'} less than one per cent each, the "
+            f" {count_in_words(len(rare), 'class', 'classes').capitalize()} {'takes' if len(rare) == 1 else 'take'} less than one per cent each, the "
             f"rarest {classes[rare[0]]} (",
             _share(planned, rare[0], PLENTY),
             "): mean IoU counts ",
@@ -154,12 +157,12 @@ def _shares(data: ReportData, group: Group, planned: RunSummary) -> list[Block]:
     missing = [classes[index] for index, count in enumerate(pixels) if not count]
     if missing:
         sentence += text(
-            f" {listed(missing).capitalize()} {'does' if len(missing) == 1 else 'do'} not occur in the counted training frames."
+            f" {join_words(missing).capitalize()} {'does' if len(missing) == 1 else 'do'} not occur in the counted training frames."
         )
     if evaluated:
         unseen = [classes[index] for index, share in enumerate(shares["validation"]) if not share]
         if unseen:
-            sentence += text(f" No validation pixel shows {listed(unseen, 'or')}.")
+            sentence += text(f" No validation pixel shows {join_words(unseen, 'or')}.")
     return [paragraph(sentence), figure]
 
 

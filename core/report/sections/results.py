@@ -38,10 +38,10 @@ from core.report.report_data import (
     RunSummary,
     each_once,
     escaped,
-    listed,
 )
 from core.report.sections.methodology import minutes_of
 from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table, Text
+from core.text import join_words
 
 MAX_CONFUSIONS = 5
 LOSS = ("loss", "class_weights", "second_loss", "second_loss_weight", "label_smoothing")
@@ -133,7 +133,7 @@ def _scores(group: Group, suffix: str) -> list[Block]:
 def leaders_words(group: Group) -> Text:
     """Who has the highest mean IoU, in a clause; all of those who print alike."""
     leaders = group.leaders
-    names, highest = listed([summary.label for summary in leaders]), leaders[0].miou(PERCENT)
+    names, highest = join_words([summary.label for summary in leaders]), leaders[0].miou(PERCENT)
     if len(group.scored) == 1:
         return text(names, " reaches a mean IoU of ", highest)
     if len(leaders) == 1:
@@ -516,7 +516,7 @@ def _robustness(group: Group, suffix: str) -> list[Block]:
         )
     missing = [summary.label for summary in group.carded if summary not in known]
     if missing:
-        blocks.append(note(f"Not scored under corruptions: {listed(missing)}."))
+        blocks.append(note(f"Not scored under corruptions: {join_words(missing)}."))
     blocks.append(Table(f"corruptions{suffix}", caption, ("corruption", *columns_of(known)), tuple(rows)))
     lines = {
         kind: {
@@ -583,7 +583,7 @@ def _significance(group: Group, suffix: str) -> list[Block]:
     if any(found.frames < ENOUGH for found in group.comparisons.values()):
         few = f" On fewer than {ENOUGH} frames no run is called better: such intervals are too narrow."
     uncounted = each_once([name for found in group.comparisons.values() for name in found.uncounted])
-    missing = f" No frame shows {listed(uncounted, 'or')}, so that these means don't count it." if uncounted else ""
+    missing = f" No frame shows {join_words(uncounted, 'or')}, so that these means don't count it." if uncounted else ""
     caption = text(
         "Differences of mean IoU in points, with the standard deviation and the 95 % interval of a paired bootstrap over ",
         frames_words(group), f".{few}{many}{missing}",

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.config import RunConfig, read_config, setting_of
 from core.errors import LabError
+from core.text import format_bytes
 from core.training.probe.probe_process import Line, OutOfMemoryError, run_probe
 
 DRY_RUN_SECONDS = 180.0
@@ -23,7 +24,6 @@ DAY = 86_400.0
 MIN_STEPS = 30
 """With fewer, a network on first weights of its own hardly begins to learn."""
 
-GIGABYTE = 1e9
 
 SuggestedChange = dict[str, dict[str, Any]]
 """Changes of a config, part by part."""
@@ -115,7 +115,7 @@ def judge(cost: Cost, config: RunConfig) -> tuple[Problem, ...]:
         )
         problems.append(
             Problem(
-                f"It needs about {gigabytes(cost.memory_bytes)} of memory, and of {gigabytes(cost.memory_free_bytes)} that are free no "
+                f"It needs about {format_bytes(cost.memory_bytes)} of memory, and of {format_bytes(cost.memory_free_bytes)} that are free no "
                 f"more than {MEMORY_SHARE:.0%} should be filled. {proposal(suggested_change)}",
                 suggested_change,
             )
@@ -124,7 +124,7 @@ def judge(cost: Cost, config: RunConfig) -> tuple[Problem, ...]:
     if cost.disk_free_bytes < 2 * cost.checkpoint_bytes:
         problems.append(
             Problem(
-                f"Its checkpoints need up to {gigabytes(2 * cost.checkpoint_bytes)}, but the disk has {gigabytes(cost.disk_free_bytes)} "
+                f"Its checkpoints need up to {format_bytes(2 * cost.checkpoint_bytes)}, but the disk has {format_bytes(cost.disk_free_bytes)} "
                 "left. Delete old runs, or move the folder of the runs to another disk with SEGLAB_CHECKPOINTS.",
                 {},
             )
@@ -206,11 +206,6 @@ def proposal(suggested_change: SuggestedChange) -> str:
     if not suggested_change:
         return "No smaller batch or crop would do: take a smaller network, or a machine with more memory."
     return f"Take {change_text(suggested_change)}."
-
-
-def gigabytes(size: int) -> str:
-    """Bytes in words."""
-    return f"{size / GIGABYTE:.1f} GB" if size >= 0.05 * GIGABYTE else f"{size / 1e6:.0f} MB"
 
 
 def _from_dict(values: Line) -> DryRun:

@@ -1,6 +1,6 @@
-"""What a run's folder holds of exported files, and the job that makes one. Torch isn't needed.
+"""What a run's folder holds of exported files. Torch isn't needed.
 
-exports/onnx/   model.onnx  complete and checked, or not there; beside it the job that made it (core.jobs.engine)
+exports/onnx/   model.onnx  complete and checked, or not there; beside it the job that made it (core.export.job)
 exports/torch/  model.pt2   the same
 """
 
@@ -10,9 +10,9 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.errors import LabError, writing
+from core.errors import LabError
 from core.extras import check_packages
-from core.jobs.engine import Job, latest_job, start_job
+from core.jobs.engine import Job
 from core.runs.store import Run
 
 Format = Literal["onnx", "torch"]
@@ -21,12 +21,12 @@ TITLES: dict[Format, str] = {"onnx": "ONNX", "torch": "torch.export"}
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was exported, and how it did beside the network on frames of the run's data.
+class ExportCheck:
+    """What was exported, and how it compares with the network on frames of the run's data.
 
     Attributes:
         step: optimizer steps of the checkpoint.
-        any_size: pictures of any height and width are taken; else of `size` alone.
+        any_size: images of any height and width are taken; else of `size` alone.
         size: height and width of the frames that it was checked on.
         frames: how many those were.
         agreement: share of their pixels, 0..1, on which both name the same class.
@@ -51,50 +51,34 @@ class Report:
     size_bytes: int
 
 
-_REPORT = TypeAdapter(Report)
+_CHECK = TypeAdapter(ExportCheck)
 
 
 def export_folder(run: Path, format: Format) -> Path:
-    """Where a run's exported file lies, and the job that makes it."""
+    """Return where a run's exported file lies, and the job that makes it."""
     return run / "exports" / format
 
 
 def export_path(run: Path, format: Format) -> Path:
-    """A run's exported file, whether or not it is there."""
+    """Return the path of a run's exported file, whether or not it is there."""
     return export_folder(run, format) / FILES[format]
 
 
-def latest_export(run: Path, format: Format) -> Job | None:
-    """The job that was started last to make a run's file, or None."""
-    return latest_job(export_folder(run, format))
-
-
-def read_report(run: Path, format: Format, job: Job | None) -> Report | None:
-    """What a finished job found of the file that is there; None where there is none."""
+def read_check(run: Path, format: Format, job: Job | None) -> ExportCheck | None:
+    """Read the result of a finished job whose file is there; None where there is none."""
     if job is None or job.state != "finished" or not export_path(run, format).is_file():
         return None
     try:
-        return _REPORT.validate_python(job.result)
+        return _CHECK.validate_python(job.result)
     except ValidationError:
         return None
 
 
 def check_exportable(run: Run, format: Format) -> None:
-    """Raises LabError where a run can't be exported: it has no checkpoint yet, or packages are missing."""
+    """Raise LabError where a run can't be exported: it has no checkpoint yet, or packages are missing."""
     if format == "onnx":
         check_packages("ONNX files", ("onnx", "onnxscript", "onnxruntime"))
     if run.config is None:
         raise LabError(f"Run {run.id} can't be exported. {run.problem}")
     if not run.has_checkpoint("best"):
         raise LabError(f"Run {run.id} has no checkpoint yet. Wait for its first evaluation.")
-
-
-def start_export(run: Run, format: Format) -> Job:
-    """Begins to make a run's file, in a process of its own that outlives the server.
-
-    Raises:
-        LabError: it can't be exported, is being exported already, or its folder can't be written to.
-    """
-    check_exportable(run, format)
-    with writing(run.path):
-        return start_job("core.export", {"run": run.id, "format": format}, export_folder(run.path, format))

@@ -1,0 +1,116 @@
+"""The kinds of background jobs, in one table, and the verbs that all of them share.
+
+A kind's own checks stand beside its work, in one `start_...` function: core.report.job, core.evaluation.job, core.export.job,
+core.hub.job, core.data.download_job. Everything else goes through `latest`, `stop` and `is_stopping` below. The table names its work by
+import path and imports none of it, so that neither the server nor a page loads torch.
+
+Sweeps are no jobs: they have a driver of their own (core.sweeps.driver), because theirs is another life cycle. A sweep is resumed after
+it was stopped or killed and stands in the list of sweeps for good, where a job is started anew and forgotten with the next one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+from core.jobs import engine
+from core.jobs.engine import Job, Values
+from core.paths import cache_folder
+from core.progress import ProgressCallback
+
+Kind = Literal["report", "evaluation", "export", "download", "push", "pull"]
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """What is known of a kind of job.
+
+    Attributes:
+        title: of the work, as after "... was stopped".
+        work: `module:function`, called in the job's process with the request and a `ProgressCallback`; it returns the result.
+        after_stop: the sentence of what is left of a job that was stopped.
+        unit: what `done` and `total` count: bytes, steps, or a scale of its own that nothing is read off but the share.
+        in_run_folder: its jobs lie beside the file that they make in a run's folder, which each call names; else one of the kind goes on
+            in the whole lab, and its jobs lie in the cache folder.
+        ends_while_silent: stopped also where it waits for another computer and doesn't call `progress`, which may be for long.
+    """
+
+    title: str
+    work: str
+    after_stop: str
+    unit: Literal["bytes", "steps", "share"] = "steps"
+    in_run_folder: bool = False
+    ends_while_silent: bool = False
+
+
+JOBS: dict[Kind, JobKind] = {
+    "report": JobKind(
+        "Writing the report",
+        "core.report.job:write",
+        "It was not written. Scorecards that were made by then are kept.",
+        unit="share",
+    ),
+    "evaluation": JobKind("Scoring", "core.evaluation.job:evaluate", "What was done until then is kept."),
+    "export": JobKind(
+        "Making the file", "core.export.job:export", "Nothing was written; an earlier file stays.", in_run_folder=True
+    ),
+    "download": JobKind(
+        "Getting Cityscapes",
+        "core.data.download_job:download_packages",
+        "What has been fetched is kept: start again, and it goes on from there.",
+        unit="bytes",
+    ),
+    "push": JobKind(
+        "Sharing the run",
+        "core.hub.job:push_run",
+        "Nothing was published; an empty repository may be there now.",
+        unit="bytes",
+        ends_while_silent=True,
+    ),
+    "pull": JobKind(
+        "Bringing the run",
+        "core.hub.job:pull_run",
+        "Nothing of it is among the runs.",
+        unit="bytes",
+        ends_while_silent=True,
+    ),
+}
+
+
+def jobs_folder(kind: Kind, folder: Path | None = None) -> Path:
+    """Return where the jobs of a kind lie; `folder` is named for the kinds that live in a run's folder, and for no others."""
+    if JOBS[kind].in_run_folder != (folder is not None):
+        raise ValueError(f"{kind}: {folder}")
+    return folder or cache_folder() / "jobs" / kind
+
+
+def start(kind: Kind, request: Values, folder: Path | None = None, secret: bytes = b"") -> Job:
+    """Start a job, see `core.jobs.engine.start_job`. Raises LabError while another one of its folder goes on."""
+    return engine.start_job(kind, request, jobs_folder(kind, folder), secret)
+
+
+def latest(kind: Kind, folder: Path | None = None) -> Job | None:
+    """Return the job of a kind that was started last, or None."""
+    return engine.latest_job(jobs_folder(kind, folder))
+
+
+def check_idle(kind: Kind, folder: Path | None = None) -> None:
+    """Raise LabError where a job of a kind goes on."""
+    engine.check_none_runs(jobs_folder(kind, folder))
+
+
+def stop(kind: Kind, job: Job, folder: Path | None = None) -> None:
+    """Ask a job to stop. Raises LabError where it is another user's."""
+    engine.stop_job(jobs_folder(kind, folder), job)
+
+
+def is_stopping(kind: Kind, job: Job, folder: Path | None = None) -> bool:
+    """Return whether a job was asked to stop."""
+    return engine.is_stopping(jobs_folder(kind, folder), job)
+
+
+def load_work(kind: Kind) -> Callable[[Values, ProgressCallback], Values]:
+    """Import what does the work of a kind, and torch with it where it needs that."""
+    module, _, function = JOBS[kind].work.partition(":")
+    return getattr(import_module(module), function)
