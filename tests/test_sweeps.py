@@ -410,7 +410,7 @@ def test_a_sweep_asked_to_stop_stops_its_run_and_keeps_the_trial_open(made, monk
 def one_run_each():
     """Ann is asking, and one run, and one sweep, is all that a person may have."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEGLAB_MOST_QUEUED", "1")
+        patch.setenv("SEGLAB_MAX_QUEUED", "1")
         set_current_user(lambda: User("ann@x.org", "Ann"))
         yield
         set_current_user(shell_user)
