@@ -36,6 +36,8 @@ run: $(LAB)
 test: $(TESTS) chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy core app pages
+	$(BIN)/vulture
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 extras: $(LAB)

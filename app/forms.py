@@ -74,7 +74,7 @@ SPELLED = {
 
 def field_label(name: str, field: FieldInfo) -> str:
     """A field's name as a person would write it, with its unit."""
-    unit = (field.json_schema_extra or {}).get("unit")
+    unit = (field.json_schema_extra or {}).get("unit")  # type: ignore[union-attr]
     words = SPELLED.get(name, name.replace("_", " ").capitalize())
     return f"{words} ({unit})" if unit else words
 

@@ -42,7 +42,7 @@ REFERENCE = "reference"
 REFERENCE_TITLES = {"segformer": "SegFormer", "mask2former": "Mask2Former"}
 """Which of them there are, by what `transformers` calls them; it stands where another family names its encoder."""
 
-Family = Literal[*FAMILIES, REFERENCE]
+Family = Literal[*FAMILIES, REFERENCE]  # type: ignore[valid-type]
 
 PLAIN = "plain"
 """The encoder name of a network without one: the U-Net of 2015."""

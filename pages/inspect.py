@@ -112,7 +112,7 @@ def shares_table(answers: dict[str, Answer], names: dict[str, str]) -> None:
     first = next(iter(answers.values()))
     rows = []
     counts = {run_id: np.bincount(answer.labels.ravel(), minlength=256) for run_id, answer in answers.items()}
-    order = np.argsort(-sum(counts.values())[: len(first.classes)])
+    order = np.argsort(-np.sum(list(counts.values()), axis=0)[: len(first.classes)])
     for number in order:
         shares = [counts[run_id][number] / answers[run_id].labels.size for run_id in answers]
         if max(shares) >= 0.0005:

@@ -177,7 +177,10 @@ def cache(options: argparse.Namespace) -> dict[str, Any]:
             say(options, f"{len(frames)} frames of {dataset.root} take {size / GIGABYTE:.2f} GB.")
             with tqdm(total=len(frames), unit="frame", disable=options.json or None) as bar:
                 build_cache(
-                    dataset, frames, options.kind, progress=lambda done, _count, bar=bar: bar.update(done - bar.n)
+                    dataset,
+                    frames,
+                    options.kind,
+                    progress=lambda done, _count, bar=bar: bar.update(done - bar.n),  # type: ignore[misc]
                 )
     found = [asdict(entry) for entry in list_caches()]
     for entry in found:

@@ -72,10 +72,11 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
         return _card_facts(card)
     with ProgressBar(options) as progress:
         make_robustness(run, _settings(options), progress)
-    card = list_robustness(run.path)[0]
+    robustness = list_robustness(run.path)[0]
     if not options.json:
-        _print_robustness(card)
-    return {"run": run.id, "miou": card.miou, "frames": card.facts.frames, "size": list(card.facts.size)}
+        _print_robustness(robustness)
+    facts = robustness.facts
+    return {"run": run.id, "miou": robustness.miou, "frames": facts.frames, "size": list(facts.size)}
 
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class AnswerStore:
             if any(values is None or values.ndim != 2 for values in maps):
                 return None
             colors = tuple(tuple(color) for color in facts["colors"])
-            return Answer(*maps, tuple(facts["classes"]), colors, facts["milliseconds"])
+            return Answer(maps[0], maps[1], tuple(facts["classes"]), colors, facts["milliseconds"])
         except Exception:  # a torn or foreign file is no answer, whatever it makes the reader raise
             return None
 

@@ -7,7 +7,6 @@ from core.report.material import COUNT, Form, Group, Subject
 from core.report.structure import Cell, Cite, Number, Paragraph, Part, Text
 
 DASH = "–"
-GENERAL = "g"
 Best = Literal["high", "low", ""]
 
 

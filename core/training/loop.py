@@ -67,8 +67,10 @@ def train(
         state = "stopped"
     finally:
         team.leave()
-    meant = {"pause": "paused", "requeue": "queued"}.get(requested(run), state)
-    return meant if state == "stopped" else state
+    if state != "stopped":
+        return state
+    asked = requested(run)
+    return "paused" if asked == "pause" else "queued" if asked == "requeue" else "stopped"
 
 
 def _train(

@@ -22,7 +22,6 @@ from core.report.structure import Block, Number, Paragraph, Section, Text
 from core.scoring.bootstrap import ENOUGH
 
 PERCENT = Form(100, 1, "%")
-SPREAD = Form(100, 1)
 SIZE = Form(100, 1)
 TIMES = Form(1, 1)
 MILLISECONDS = Form(1, 0, "ms")

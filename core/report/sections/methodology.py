@@ -1,5 +1,7 @@
 """Methodology: what was done to train and to score, with every value that was really used and none that wasn't."""
 
+from collections.abc import Callable
+
 from core.config import RunConfig
 from core.report.material import COUNT, Form, Material, Subject, listed
 from core.report.phrases import (
@@ -163,12 +165,7 @@ def _crops(subjects: tuple[Subject, ...]) -> Text:
     for name, before, after in optional:
         users = [subject for subject in subjects if getattr(subject.config.training, name) > 0]
         if users:
-            parts += [
-                before,
-                said_of_all(users, "training", name),
-                after,
-                _only(subjects, lambda one, users=users: one in users),
-            ]
+            parts += [before, said_of_all(users, "training", name), after, _only(subjects, users.__contains__)]
     parts.append(".")
     split = [subject for subject in subjects if subject.config.training.accumulation > 1]
     if split:
@@ -185,7 +182,7 @@ def _crops(subjects: tuple[Subject, ...]) -> Text:
     return text(*parts)
 
 
-def _only(subjects: tuple[Subject, ...], applies: object) -> str:
+def _only(subjects: tuple[Subject, ...], applies: Callable[[Subject], bool]) -> str:
     """In brackets who something is true of, where it isn't of all."""
     users = [subject.label for subject in subjects if applies(subject)]
     return "" if len(users) == len(subjects) else f" ({', '.join(users)})"
@@ -303,9 +300,9 @@ def _start(subjects: tuple[Subject, ...]) -> Text:
             " evaluations have brought nothing better. ",
         ]
     for subject in subjects:
-        done, planned = steps_done(subject), subject.number("plan.json", "/steps_total")
-        if subject.run.state == "finished" and done and planned and done.value < planned.value:
-            parts += [f"{subject.label} stopped early, after ", done, " of ", planned, " steps. "]
+        taken, meant = steps_done(subject), subject.number("plan.json", "/steps_total")
+        if subject.run.state == "finished" and taken and meant and taken.value < meant.value:
+            parts += [f"{subject.label} stopped early, after ", taken, " of ", meant, " steps. "]
     parts += [
         "Each run was scored ", by_value(subjects, _evaluations),
         " times during its training; the weights of the highest validation mean IoU are the ones that are reported.",

@@ -1,5 +1,6 @@
 """Results: curves, scores with the best in bold, classes, confusions, pictures, robustness, significance."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from core.report.figures import (
 )
 from core.report.material import COUNT, PERCENT, SHARE, Form, Group, Material, Subject, each_once, escaped, listed
 from core.report.phrases import (
+    Best,
     by_value,
     cell,
     columns_of,
@@ -32,6 +34,8 @@ from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Se
 from core.report.used import used_settings
 from core.scoring.bootstrap import ENOUGH
 
+Column = tuple[str, Callable[[Subject], Number | None], Best]
+"""A column of a table of runs: its title, what stands in it, and which of its numbers are the best."""
 MOST_CONFUSIONS = 5
 LOSS = ("loss", "class_weights", "added_loss", "added_loss_weight", "label_smoothing")
 """Settings of the training that a value of the loss depends on."""
@@ -133,7 +137,7 @@ def leaders_words(group: Group) -> Text:
 
 
 def _score_table(group: Group, suffix: str) -> Table:
-    columns = (
+    columns: tuple[Column, ...] = (
         ("mIoU, %", lambda subject: subject.miou(), "high"),
         ("pixel acc., %", lambda subject: subject.pixel_accuracy(), "high"),
         ("class acc., %", lambda subject: subject.score("/scores/mean_accuracy"), "high"),
@@ -159,7 +163,7 @@ def _protocol_words(group: Group) -> str:
 
 def _cost_table(group: Group, suffix: str) -> Table:
     hardware = group.hardware
-    columns = (
+    columns: tuple[Column, ...] = (
         ("parameters, M", lambda subject: subject.score("/facts/parameters", MILLIONS) or subject.number("plan.json", "/parameters", MILLIONS), "low"),
         ("GFLOP a frame", lambda subject: subject.score("/facts/flops", GIGA), "low"),
         ("ms a frame", lambda subject: subject.score("/facts/milliseconds", MILLISECONDS), "low" if len(hardware) == 1 else ""),
