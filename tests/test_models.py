@@ -254,6 +254,7 @@ def test_the_graph_is_traced_whole_and_gives_the_same_logits(trained):
     assert torch.allclose(compiled, exact, atol=1e-4 * exact.abs().max().item())
 
 
+@pytest.mark.campaign
 def test_a_compiled_network_gives_the_same_logits(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # nothing of an earlier compilation
     if not shutil.which("g++"):
