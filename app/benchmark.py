@@ -9,11 +9,12 @@ from app.datasets import SPLIT_WORDS
 from app.score_views import Shown
 from app.scoring import start_archive
 from app.widgets import size_words
-from core.inference.answers import checkpoint_digest
+from core.data.sources import source_of
+from core.evaluation.submission_archives import SPLITS, list_archives
+from core.inference.prediction_cache import checkpoint_digest
 from core.labels import CITYSCAPES_19
-from core.scorecards.archives import SPLITS, list_archives
 
-LARGEST_DOWNLOAD = 200e6
+MAX_DOWNLOAD = 200e6
 """Bytes of an archive that a browser is still offered; larger ones are named by their path alone."""
 
 
@@ -22,7 +23,8 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
     able = [
         run_id
         for run_id in chosen
-        if shown.runs[run_id].classes == CITYSCAPES_19.classes and shown.runs[run_id].config.dataset.name != "folder"
+        if shown.runs[run_id].classes == CITYSCAPES_19.classes
+        and source_of(shown.runs[run_id].config.dataset).has_coarse
     ]
     if not able:
         st.caption(
@@ -65,7 +67,7 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
             f"{made}.{stale}"
         )
         st.code(str(path), language=None)
-        if archive.size < LARGEST_DOWNLOAD:
+        if archive.size < MAX_DOWNLOAD:
             st.download_button(
                 "Download",
                 path.read_bytes,

@@ -13,33 +13,33 @@ from app.score_views import FRAMES, PLAIN, Shown
 from app.widgets import failed_state, plain
 from core.config import differences
 from core.errors import LabError
-from core.scorecards.card import ScoreCard
-from core.scorecards.leaderboard import COSTS, METRICS, Board, frontier, key_of_card
-from core.scoring.bootstrap import Comparison, compare
+from core.evaluation.bootstrap import Comparison, compare
+from core.evaluation.leaderboard import COSTS, METRICS, Board, frontier, key_of_result
+from core.evaluation.results import EvaluationResult
 
 
 def compare_view(shown: Shown) -> None:
     """Is A better than B, and on which frames."""
-    if len(shown.cards) < 2:
+    if len(shown.results) < 2:
         st.caption("Choose two runs or more above, and score them alike.")
         return
-    ids = list(shown.cards)
-    ids.sort(key=lambda run_id: -np.nan_to_num(shown.cards[run_id].scores.miou))
+    ids = list(shown.results)
+    ids.sort(key=lambda run_id: -np.nan_to_num(shown.results[run_id].scores.miou))
     left, right = st.columns(2)
     one = left.selectbox("A", ids, format_func=shown.names.get, key="compare-a")
     rest = [run_id for run_id in ids if run_id != one]
     other = right.selectbox("B", rest, format_func=shown.names.get, key="compare-b")
-    found = {
+    results = {
         run_id: _compared(
-            _identity(shown.cards[one]),
-            _identity(shown.cards[run_id]),
+            _identity(shown.results[one]),
+            _identity(shown.results[run_id]),
             (shown.names[one], shown.names[run_id]),
-            shown.cards[one],
-            shown.cards[run_id],
+            shown.results[one],
+            shown.results[run_id],
         )
         for run_id in [other, *(run_id for run_id in rest if run_id != other)]
     }
-    between = found[other]
+    between = results[other]
     if isinstance(between, str):
         failed_state(between)
         return
@@ -47,7 +47,7 @@ def compare_view(shown: Shown) -> None:
     wide, narrow = st.columns([3, 2], gap="large")
     with wide:
         st.subheader("Difference, with its 95 % interval")
-        lines = {run_id: result for run_id, result in found.items() if not isinstance(result, str)}
+        lines = {run_id: result for run_id, result in results.items() if not isinstance(result, str)}
         titled = {f"A against {shown.names[run_id]}": result for run_id, result in lines.items()}
         dots = {f"A against {shown.names[run_id]}": shown.colors[run_id] for run_id in lines}
         st.plotly_chart(interval_figure(titled, dots), key="interval", config=PLAIN)
@@ -69,7 +69,7 @@ def compare_view(shown: Shown) -> None:
             st.caption("None: the two were trained with the same settings.")
     with narrow:
         st.subheader("Frame by frame")
-        pairs = zip(shown.cards[one].scores.per_image(), shown.cards[other].scores.per_image(), strict=True)
+        pairs = zip(shown.results[one].scores.per_image(), shown.results[other].scores.per_image(), strict=True)
         values = {mine["id"]: (mine["miou"], theirs["miou"]) for mine, theirs in pairs}
         values = {frame: pair for frame, pair in values.items() if None not in pair}
         st.plotly_chart(
@@ -91,8 +91,8 @@ def compare_view(shown: Shown) -> None:
     listed = clicked or [*order[-FRAMES // 2 :][::-1], *order[: FRAMES // 2]]
     st.subheader("Frames" if clicked else "Frames that tell them apart")
     st.caption("Points of mean IoU by which A is above B there. A picture opens the page Compare.")
-    said = {frame: f"{100 * (values[frame][0] - values[frame][1]):+.1f} points" for frame in dict.fromkeys(listed)}
-    frame_links(dict(list(said.items())[:FRAMES]), [shown.runs[one], shown.runs[other]], shown.settings)
+    text = {frame: f"{100 * (values[frame][0] - values[frame][1]):+.1f} points" for frame in dict.fromkeys(listed)}
+    frame_links(dict(list(text.items())[:FRAMES]), [shown.runs[one], shown.runs[other]], shown.settings)
 
 
 def cost_view(boards: Sequence[Board], shown: Shown) -> None:
@@ -101,7 +101,7 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
     if not scored:
         st.caption("No run is scored yet.")
         return
-    keys = {key_of_card(card) for card in shown.cards.values()}
+    keys = {key_of_result(result) for result in shown.results.values()}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         cost = st.segmented_control(
             "Cost",
@@ -117,7 +117,7 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
         place = st.selectbox(
             "Scored",
             range(len(scored)),
-            index=next((number for number, board in enumerate(scored) if board.key in keys), 0),
+            index=next((index for index, board in enumerate(scored) if board.key in keys), 0),
             format_func=lambda number: scored[number].words,
             key="cost-board",
         )
@@ -146,7 +146,9 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
 
 
 @st.cache_data(max_entries=64, show_spinner="Drawing frames anew, two thousand times")
-def _compared(one: tuple, other: tuple, names: tuple[str, str], _one: ScoreCard, _other: ScoreCard) -> Comparison | str:
+def _compared(
+    one: tuple, other: tuple, names: tuple[str, str], _one: EvaluationResult, _other: EvaluationResult
+) -> Comparison | str:
     """The paired bootstrap of two cards, or the sentence why there is none."""
     try:
         return compare(_one.scores, _other.scores, names)
@@ -154,9 +156,9 @@ def _compared(one: tuple, other: tuple, names: tuple[str, str], _one: ScoreCard,
         return str(error)
 
 
-def _identity(card: ScoreCard) -> tuple:
+def _identity(result: EvaluationResult) -> tuple:
     """What names a card for the cache."""
-    return card.facts.run, card.facts.weights, *key_of_card(card)
+    return result.metadata.run, result.metadata.weights, *key_of_result(result)
 
 
 def _take_frames() -> None:

@@ -12,7 +12,7 @@ from app.widgets import failed_state
 from core.data.dataset import Dataset
 from core.data.frames import Frame
 from core.inference.frame_scores import Count, FrameScore
-from core.places import runs_folder
+from core.paths import runs_folder
 
 SORTS = {
     "name": "By name",

@@ -2,45 +2,24 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from app.widgets import empty_state
-from core.config import DatasetConfig, read_config
-from core.data import cityscapes
-from core.data.dataset import (
-    STREETS_TRAIN,
-    STREETS_VAL,
-    Dataset,
-    label_space_of,
-    open_dataset,
-    root_of,
-    streets_are_there,
-)
-from core.data.folder import pair_folder
+from core.auth import require_write
+from core.config import DatasetConfig, fields_of, read_config
+from core.data.dataset import STREETS_TRAIN, STREETS_VAL, Dataset, generate_dataset, label_space_of, open_dataset
+from core.data.folder import UNLABELLED
 from core.data.frames import Frame
+from core.data.sources import SOURCES, source_of
 from core.errors import LabError
-from core.people import check_may_work
-from core.places import runs_folder, streets_folder
-from core.runs import list_runs
+from core.paths import runs_folder
+from core.runs.store import list_runs
 
-TITLES = {"streets": "Generated streets", "cityscapes": "Cityscapes", "folder": "Your own folder"}
-ROOTS = {"cityscapes": "Folder that holds leftImg8bit and gtFine", "folder": "Folder that holds your images and masks"}
 OWN_TABLE = "own"
 """What the choice of classes calls a table whose path is typed; any other choice is the config's own value."""
-
-CITYSCAPES_CLASSES = {
-    "cityscapes-19": "19 classes",
-    "cityscapes-30": "30 classes",
-    "cityscapes-34": "34 ids",
-    "cityscapes-7": "7 categories",
-    OWN_TABLE: "Own grouping",
-}
-FOLDER_CLASSES = {"auto": "Table in the folder", OWN_TABLE: "Another table"}
-UNLABELLED = "without masks"
-"""The split of a folder's photographs that have no mask."""
+OWN_TABLE_TITLE = "Table of your own"
 
 SPLIT_WORDS = {
     "train": "Training",
@@ -73,23 +52,28 @@ def choose_dataset(key: str) -> dict[str, Any]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.segmented_control(
             "Data",
-            list(TITLES),
-            format_func=TITLES.get,
+            list(SOURCES),
+            format_func=lambda name: SOURCES[name].title,
             required=True,
-            **_kept(f"{key}-data", "dataset-name", "streets"),
+            **_kept(f"{key}-data", "dataset-name", next(iter(SOURCES))),
         )
+        source = SOURCES[name]
         values: dict[str, Any] = {"name": name}
-        titles = FOLDER_CLASSES if name == "folder" else CITYSCAPES_CLASSES
+        titles = {**source.classes, OWN_TABLE: OWN_TABLE_TITLE}
         kept = _kept(f"{key}-{name}-classes", f"{name}-classes", next(iter(titles)))
         classes = st.selectbox(
-            "Classes", list(titles), format_func=titles.get, width=190, help=_help("classes"), **kept
+            "Classes",
+            list(titles),
+            format_func=titles.get,
+            width=190,
+            help=fields_of("dataset")["classes"].description,
+            **kept,
         )
-    if name in ROOTS:
+    if source.root_title:
         if f"{name}-root" not in st.session_state:
             st.session_state[f"{name}-root"] = _known_root(name)
-        root_key = f"{key}-root" if name == "cityscapes" else f"{key}-folder-root"
         values["root"] = st.text_input(
-            ROOTS[name], placeholder=f"/data/{name}", **_kept(root_key, f"{name}-root", "")
+            source.root_title, placeholder=f"/data/{name}", **_kept(f"{key}-{name}-root", f"{name}-root", "")
         ).strip()
     if classes == OWN_TABLE:
         classes = st.text_input(
@@ -107,19 +91,9 @@ def opened(values: dict[str, Any]) -> Dataset | None:
     Raises:
         LabError: the folder isn't there or holds no pairs, or the class table doesn't make sense.
     """
-    if values["name"] == "cityscapes" and not values.get("root"):
-        empty_state(
-            "Name the folder of your Cityscapes",
-            "Open Get Cityscapes on the page Data: it downloads and unpacks it with your own free account. If you have it already, type the "
-            "folder that holds leftImg8bit and gtFine above.",
-        )
-        return None
-    if values["name"] == "folder" and not values.get("root"):
-        empty_state(
-            "Name the folder of your own data",
-            "Put photographs into images/, masks of the same names into masks/, and type the folder that holds both above. The "
-            "folders of CamVid, Pascal VOC and most label tools are understood as they are.",
-        )
+    source = SOURCES[values["name"]]
+    if source.root_title and not values.get("root"):
+        empty_state(*source.root_missing)
         return None
     if not values.get("classes", "auto"):
         empty_state(
@@ -128,7 +102,8 @@ def opened(values: dict[str, Any]) -> Dataset | None:
             "ignored.",
         )
         return None
-    if values["name"] == "streets" and not streets_are_there():
+    config = read_config({"dataset": values}).dataset
+    if source.is_generated and not source.is_here(config):
         empty_state(
             "The street scenes are not drawn yet",
             f"{STREETS_TRAIN + STREETS_VAL} generated scenes with exact masks are the data to begin with. Drawing them takes less "
@@ -139,7 +114,7 @@ def opened(values: dict[str, Any]) -> Dataset | None:
             draw_streets()
             st.rerun()
         return None
-    return open_again(read_config({"dataset": values}).dataset)
+    return open_again(config)
 
 
 def found(config: DatasetConfig) -> Found:
@@ -152,34 +127,26 @@ def found(config: DatasetConfig) -> Found:
 
 
 def draw_streets() -> None:
-    """Draws the street scenes with a progress bar, unless they are there. Raises LabError where the one who is asking may only look."""
-    if streets_are_there():
+    """Draw the street scenes with a progress bar, unless they are there. Raises LabError where the visitor may only look."""
+    config = DatasetConfig()
+    if SOURCES["streets"].is_here(config):
         return
-    check_may_work()
-    from core.data.streets import write_streets
-
+    require_write()
     bar = st.progress(0.0, "Drawing street scenes")
-    write_streets(
-        streets_folder(),
-        STREETS_TRAIN,
-        STREETS_VAL,
-        progress=lambda done, count: bar.progress(done / count, f"Drawing street scenes: {done} of {count}"),
+    generate_dataset(
+        config, lambda done, count: bar.progress(done / count, f"Drawing street scenes: {done} of {count}")
     )
     bar.empty()
 
 
 def is_here(config: DatasetConfig) -> bool:
-    """Whether the folder of a data set is on this machine; what it holds isn't looked at."""
-    return streets_are_there() if config.name == "streets" else Path(config.root).expanduser().is_dir()
+    """Return whether the folder of a data set is on this machine; what it holds isn't looked at."""
+    return source_of(config).is_here(config)
 
 
 def open_again(config: DatasetConfig) -> Dataset:
-    """The data set of a config, its list of frames kept for a minute.
-
-    Raises:
-        LabError: it isn't there; in particular, streets that were deleted are not drawn again behind the user's back.
-    """
-    if config.name == "streets" and not streets_are_there():
+    """Return the data set of a config, its list of frames kept for a minute. Raises LabError where it isn't there."""
+    if not is_here(config) and source_of(config).is_generated:
         raise LabError("The street scenes are gone from the data folder. Draw them again on the page Data.")
     return _open(config.model_dump_json())
 
@@ -192,18 +159,10 @@ def _open(config: str) -> Dataset:
 @st.cache_data(ttl=60, max_entries=4, show_spinner="Reading the folder")
 def _find(config_json: str) -> Found:
     config = DatasetConfig.model_validate_json(config_json)
-    root = root_of(config)
+    source = source_of(config)
+    root = source.root(config)
     space = label_space_of(config, root)
-    splits: dict[str, tuple[Frame, ...]] = {}
-    if config.name == "folder":
-        pairs = pair_folder(root, config.val_share)
-        for split in ("train", "val", "test"):
-            splits[split] = tuple(frame for frame in pairs.frames if frame.split == split)
-        splits[UNLABELLED] = pairs.unlabelled
-    else:
-        for split in cityscapes.splits_of(root):
-            pairs = cityscapes.pair_frames(root, split, "coarse" if split == "train_extra" else "fine")
-            splits[split] = tuple(sorted([*pairs.frames, *pairs.unlabelled], key=lambda frame: frame.id))
+    splits = source.find_splits(root, config)
     train, val = (tuple(frame for frame in splits.get(split, ()) if frame.labels) for split in ("train", "val"))
     dataset = Dataset(config.name, root, space, (config.height, config.width), train, val)
     return Found(dataset, {split: frames for split, frames in splits.items() if frames})
@@ -220,12 +179,8 @@ def _kept(key: str, name: str, default: str) -> dict[str, Any]:
 
 
 def _known_root(name: str) -> str:
-    """The folder of the newest run on such data; for Cityscapes else what the official scripts' environment variable says."""
+    """The folder of the newest run on such data; else what the environment says."""
     for run in list_runs(runs_folder()):
         if run.config and run.config.dataset.name == name:
             return run.config.dataset.root
-    return os.environ.get("CITYSCAPES_DATASET", "") if name == "cityscapes" else ""
-
-
-def _help(field: str) -> str:
-    return DatasetConfig.model_fields[field].description or ""
+    return os.environ.get(SOURCES[name].root_variable, "")

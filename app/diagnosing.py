@@ -3,9 +3,10 @@
 import streamlit as st
 
 from app.widgets import plain
-from core.diagnosis import diagnose
-from core.places import runs_folder
-from core.runs import read_metrics, read_run
+from core.paths import runs_folder
+from core.runs.metrics_log import read_metrics
+from core.runs.run_health import diagnose
+from core.runs.store import read_run
 
 SHOWN = {
     "error": (st.error, ":material/error:"),

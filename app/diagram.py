@@ -8,8 +8,8 @@ import html
 from collections.abc import Iterator, Sequence
 from math import ceil, floor
 
-from core.anatomy import Anatomy, Block
-from core.arrangement import LEFT, LETTER, OCTAVE, PICTURE, Box, arrange, edges, route, size_words
+from core.models.diagram_layout import LEFT, LETTER, OCTAVE, PICTURE, Box, arrange, edges, route, size_words
+from core.models.summary_types import Block, ModelSummary
 
 PART_COLORS = ("#4269d0", "#2f9e77", "#e0902a", "#d6568f", "#8a5cd1", "#3aa3c9")
 """Of the parts that have parameters, in their order; dark enough on white and light enough on black."""
@@ -17,12 +17,12 @@ PLAIN_COLOR = "#8b9198"
 """Of what has no parameters: pooling, dropout, the picture."""
 
 
-def part_colors(anatomy: Anatomy, colors: Sequence[str] = PART_COLORS) -> dict[str, str]:
+def part_colors(summary: ModelSummary, colors: Sequence[str] = PART_COLORS) -> dict[str, str]:
     """A colour for each part that has parameters, by its name."""
-    return {part.name: colors[number % len(colors)] for number, part in enumerate(anatomy.parts)}
+    return {part.name: colors[index % len(colors)] for index, part in enumerate(summary.parts)}
 
 
-def diagram_svg(anatomy: Anatomy, colors: Sequence[str] = PART_COLORS, compact: bool = False) -> str:
+def diagram_svg(summary: ModelSummary, colors: Sequence[str] = PART_COLORS, compact: bool = False) -> str:
     """The drawing as SVG for `st.markdown`; `st.html` lets none through.
 
     Strokes and letters take the text's colour through classes of style.css, so light and dark both work.
@@ -32,31 +32,31 @@ def diagram_svg(anatomy: Anatomy, colors: Sequence[str] = PART_COLORS, compact: 
         colors: of the parts, in their order.
         compact: shapes alone, for a small picture beside others.
     """
-    boxes, gap = arrange(anatomy, compact)
-    logits = len(anatomy.blocks)
-    by_part = part_colors(anatomy, colors)
-    kinds = [] if compact else _kinds(anatomy.blocks, boxes, gap)
+    boxes, gap = arrange(summary, compact)
+    logits = len(summary.blocks)
+    by_part = part_colors(summary, colors)
+    kinds = [] if compact else _kinds(summary.blocks, boxes, gap)
     drawn = [*_guides(boxes, compact)]
-    for source, target in edges(anatomy.blocks):
+    for source, target in edges(summary.blocks):
         skips = boxes[target].column - boxes[source].column > 1
         kind = "lab-edge lab-skip" if skips else "lab-edge"
         path = route(source, target, boxes)
         drawn.append(f'<path class="{kind}" data-from="{source}" data-to="{target}" d="{path}"></path>')
-    for number, block in enumerate(anatomy.blocks):
+    for index, block in enumerate(summary.blocks):
         color = _safe(by_part.get(block.part, PLAIN_COLOR))
-        drawn.append(_block(number, block, boxes[number], color, kinds[number] if kinds else "", compact))
-    classes = anatomy.blocks[-1].channels
-    last = f"Scores of {classes} classes for every pixel. {_last_words(anatomy)}"
-    drawn.append(_end(boxes[PICTURE], "picture", "picture", anatomy.size, "The picture", compact))
-    drawn.append(_end(boxes[logits], "logits", f"{classes} classes", anatomy.size, last, compact))
+        drawn.append(_block(index, block, boxes[index], color, kinds[index] if kinds else "", compact))
+    classes = summary.blocks[-1].channels
+    last = f"Scores of {classes} classes for every pixel. {_last_words(summary)}"
+    drawn.append(_end(boxes[PICTURE], "picture", "picture", summary.size, "The picture", compact))
+    drawn.append(_end(boxes[logits], "logits", f"{classes} classes", summary.size, last, compact))
     if not compact:
-        drawn.append(_text(boxes[logits].right, boxes[logits].top - 7, last_step(anatomy), "end", "lab-quiet"))
+        drawn.append(_text(boxes[logits].right, boxes[logits].top - 7, last_step(summary), "end", "lab-quiet"))
     margin = 6 if compact else 26 + 12 * bool(kinds)
     top = min(box.top for box in boxes.values()) - margin
     bottom = max(box.bottom for box in boxes.values()) + margin + (0 if compact else 6)
     right = boxes[logits].right + (6 if compact else 50)
     left = boxes[PICTURE].x - 6 if compact else 0.0
-    title = f"{anatomy.title}: {logits} blocks from the picture to the scores of {classes} classes"
+    title = f"{summary.title}: {logits} blocks from the picture to the scores of {classes} classes"
     size = "" if compact else f' style="min-width:{right * 0.86:.0f}px;max-width:{right * 1.15:.0f}px"'
     return (
         f'<svg class="lab-diagram{" compact" if compact else ""}" role="img" aria-label="{_safe(title)}"{size} '
@@ -64,18 +64,18 @@ def diagram_svg(anatomy: Anatomy, colors: Sequence[str] = PART_COLORS, compact: 
     )
 
 
-def last_step(anatomy: Anatomy) -> str:
+def last_step(summary: ModelSummary) -> str:
     """What is done to the last block's scores to have one for every pixel; nothing where they are as many."""
-    if abs(anatomy.output_stride - 1) >= 0.01:
-        return f"bilinear × {anatomy.output_stride:.2g}"
-    last = anatomy.blocks[-1]
-    return "" if (last.height, last.width) == anatomy.size else "cropped"
+    if abs(summary.output_stride - 1) >= 0.01:
+        return f"bilinear × {summary.output_stride:.2g}"
+    last = summary.blocks[-1]
+    return "" if (last.height, last.width) == summary.size else "cropped"
 
 
-def _last_words(anatomy: Anatomy) -> str:
-    if abs(anatomy.output_stride - 1) >= 0.01:
-        return f"Bilinear interpolation makes their sides {anatomy.output_stride:.2g} times as long."
-    return "The rim is cropped." if last_step(anatomy) else "Nothing is interpolated."
+def _last_words(summary: ModelSummary) -> str:
+    if abs(summary.output_stride - 1) >= 0.01:
+        return f"Bilinear interpolation makes their sides {summary.output_stride:.2g} times as long."
+    return "The rim is cropped." if last_step(summary) else "Nothing is interpolated."
 
 
 # ---- what is drawn
@@ -95,16 +95,16 @@ def _guides(boxes: dict[int, Box], compact: bool) -> Iterator[str]:
 def _block(number: int, block: Block, box: Box, color: str, kind: str, compact: bool) -> str:
     slab = box.width / block.modules
     space = min(2.0, slab / 4) if block.modules > 1 else 0.0
-    words = f"<title>{_block_words(block)}</title>"
-    words += "".join(
+    text = f"<title>{_block_words(block)}</title>"
+    text += "".join(
         f'<rect x="{box.x + module * slab:.1f}" y="{box.top:.1f}" width="{slab - space:.1f}" height="{box.height:.1f}" '
         f'rx="2" fill="{color}"></rect>'
         for module in range(block.modules)
     )
     if not compact:
-        words += _labels(box, str(block.channels), (block.height, block.width), kind)
-        words += _above(box, "" if kind else _short_kind(block))
-    return f'<g class="lab-block" data-block="{number}">{words}</g>'
+        text += _labels(box, str(block.channels), (block.height, block.width), kind)
+        text += _above(box, "" if kind else _short_kind(block))
+    return f'<g class="lab-block" data-block="{number}">{text}</g>'
 
 
 def _short_kind(block: Block) -> str:
@@ -124,13 +124,13 @@ def _anchor_x(box: Box, anchor: str) -> float:
 
 def _kinds(blocks: Sequence[Block], boxes: dict[int, Box], gap: float) -> list[str]:
     """The kind of each block, where there is room to write all of them."""
-    room = all(LETTER * len(block.kind) < boxes[number].width + gap for number, block in enumerate(blocks))
+    room = all(LETTER * len(block.kind) < boxes[index].width + gap for index, block in enumerate(blocks))
     return [block.kind for block in blocks] if room else []
 
 
 def _labels(box: Box, *lines: str | tuple[int, int]) -> str:
     """Channels, below them the size, and whatever else is said."""
-    words = [line if isinstance(line, str) else size_words(line) for line in lines]
+    text = [line if isinstance(line, str) else size_words(line) for line in lines]
     return "".join(
         _text(
             _anchor_x(box, box.anchor),
@@ -139,7 +139,7 @@ def _labels(box: Box, *lines: str | tuple[int, int]) -> str:
             box.anchor,
             "lab-quiet" if row else "lab-channels",
         )
-        for row, line in enumerate(words)
+        for row, line in enumerate(text)
         if line
     )
 
@@ -159,10 +159,10 @@ def _block_words(block: Block) -> str:
 
 def _end(box: Box, kind: str, name: str, size: tuple[int, int], title: str, compact: bool) -> str:
     """The picture or the logits."""
-    words = "" if compact else _labels(box, name, size)
+    text = "" if compact else _labels(box, name, size)
     return (
         f'<g class="lab-end" data-end="{kind}"><title>{_safe(title)}</title><rect x="{box.x:.1f}" y="{box.top:.1f}" '
-        f'width="{box.width:.1f}" height="{box.height:.1f}" rx="3"></rect>{words}</g>'
+        f'width="{box.width:.1f}" height="{box.height:.1f}" rx="3"></rect>{text}</g>'
     )
 
 

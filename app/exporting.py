@@ -19,9 +19,9 @@ from core.export.offer import (
     read_report,
     start_export,
 )
-from core.places import runs_folder
-from core.runner.jobs import Job, is_stopping, stop_job
-from core.runs import Run, read_run
+from core.jobs.engine import Job, is_stopping, stop_job
+from core.paths import runs_folder
+from core.runs.store import Run, read_run
 
 WHAT: dict[Format, str] = {
     "onnx": "For onnxruntime, TensorRT, OpenVINO and the like: one file, without Python or PyTorch.",

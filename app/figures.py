@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.config import TrainingConfig
-from core.training.rate_test import RatePoint
-from core.training.schedule import rate_share
+from core.training.probe.lr_finder import LrPoint
+from core.training.schedule import lr_scale
 
 Color = tuple[int, int, int]
 
@@ -99,7 +99,7 @@ def cooccurrence_figure(classes: Sequence[str], shares: Sequence[Sequence[float]
     return figure
 
 
-def rate_test_figure(points: Sequence[RatePoint], suggested: float | None, color: str) -> go.Figure:
+def lr_finder_figure(points: Sequence[LrPoint], suggested: float | None, color: str) -> go.Figure:
     """The losses of a learning-rate range test over the rate, which grows by the same factor from step to step.
 
     Args:
@@ -159,11 +159,11 @@ def schedule_figure(training: TrainingConfig, steps: int, steps_per_epoch: float
         steps_per_epoch: of one pass over the data; the step schedule counts in them.
         color: CSS colour of the line.
     """
-    shown = sorted({1 + round(place * (steps - 1) / (_SCHEDULE_POINTS - 1)) for place in range(_SCHEDULE_POINTS)})
+    shown = sorted({1 + round(index * (steps - 1) / (_SCHEDULE_POINTS - 1)) for index in range(_SCHEDULE_POINTS)})
     figure = go.Figure(
         go.Scatter(
             x=shown,
-            y=[training.learning_rate * rate_share(training, step, steps, steps_per_epoch) for step in shown],
+            y=[training.learning_rate * lr_scale(training, step, steps, steps_per_epoch) for step in shown],
             mode="lines",
             line={"color": color, "width": 2},
             customdata=[step / steps_per_epoch for step in shown],
@@ -237,9 +237,9 @@ def scatter_figure(
         vertical_spacing=0.28 / rows,
         subplot_titles=list(settings),
     )
-    for number, (name, values) in enumerate(settings.items()):
+    for index, (name, values) in enumerate(settings.items()):
         places, ticks, texts = _axis(values, name in logarithmic)
-        place = {"row": number // columns + 1, "col": number % columns + 1}
+        place = {"row": index // columns + 1, "col": index % columns + 1}
         figure.add_scatter(
             x=places,
             y=[score * 100 for score in scores],
@@ -308,7 +308,7 @@ def survivors_figure(
         margin={"l": 0, "r": 8, "t": 8, "b": 8},
         xaxis={
             "tickvals": list(range(1, len(frames) + 1)),
-            "ticktext": [f"round {number + 1}, {count} frames" for number, count in enumerate(frames)],
+            "ticktext": [f"round {index + 1}, {count} frames" for index, count in enumerate(frames)],
             "range": [0.8, len(frames) + 0.2],
             "fixedrange": True,
             "showgrid": False,
@@ -324,11 +324,11 @@ def _axis(values: Sequence[Value], logarithmic: bool) -> tuple[list[float], list
     numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
     known = sorted(set(values)) if numbers else sorted(set(values), key=str)
     if not numbers or len(known) <= _FEW:
-        places = {value: float(place) for place, value in enumerate(known)}
+        places = {value: float(index) for index, value in enumerate(known)}
         return [places[value] for value in values], list(places.values()), list(map(_short, known))
     scaled = [math.log10(value) if logarithmic else float(value) for value in values]
     low, high = min(scaled), max(scaled)
-    ticks = [low + number * (high - low) / (_TICKS - 1) for number in range(_TICKS)]
+    ticks = [low + index * (high - low) / (_TICKS - 1) for index in range(_TICKS)]
     return scaled, ticks, [f"{10**tick if logarithmic else tick:.2g}" for tick in ticks]
 
 

@@ -10,8 +10,8 @@ from app.datasets import open_again
 from app.pictures import thumbnail_address, truth_of
 from app.widgets import plain
 from core.errors import LabError
-from core.runs import Run
-from core.scorecards.card import CardSettings
+from core.evaluation.results import EvaluationSettings
+from core.runs.store import Run
 
 
 def compare_address(frame_id: str, run_ids: Sequence[str], split: str = "val") -> str:
@@ -20,7 +20,7 @@ def compare_address(frame_id: str, run_ids: Sequence[str], split: str = "val") -
     return f"compare?{urlencode(named)}"
 
 
-def frame_links(said: Mapping[str, str], runs: Sequence[Run], settings: CardSettings) -> None:
+def frame_links(said: Mapping[str, str], runs: Sequence[Run], settings: EvaluationSettings) -> None:
     """Frames in the order given, each a link to Compare with these runs.
 
     Args:

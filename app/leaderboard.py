@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 import streamlit as st
 
 from app.widgets import run_name, share_words
-from core.runs import Run
-from core.scorecards.card import ScoreCard
-from core.scorecards.leaderboard import COSTS, METRICS, Board, Entry, protocol_words
+from core.evaluation.leaderboard import COSTS, METRICS, Board, Entry, protocol_words
+from core.evaluation.results import EvaluationResult
+from core.runs.store import Run
 
 STALE = "outdated"
 STALE_HELP = "The checkpoint or the data may have changed since it was scored. Score it again."
@@ -16,7 +16,7 @@ FROM_TRAINING = "from training"
 SHOWN_BESIDE = ("miiou", "pixel_accuracy", "boundary_f1", "ece")
 
 
-def ceiling_words(share: float | None, pixels: int) -> str:
+def upper_bound_text(share: float | None, pixels: int) -> str:
     """What the truth itself scores in cells as coarse as a network's, to stand behind a score; it can be passed."""
     if share is None:
         return ""
@@ -27,7 +27,9 @@ def ceiling_words(share: float | None, pixels: int) -> str:
     )
 
 
-def score_card(card: ScoreCard, name: str, color: str, stale: bool, others: Mapping[str, float | None]) -> None:
+def score_tile(
+    result: EvaluationResult, name: str, color: str, stale: bool, others: Mapping[str, float | None]
+) -> None:
     """A run's score with what it means: its ceiling, other scores, and the protocol.
 
     Args:
@@ -36,15 +38,15 @@ def score_card(card: ScoreCard, name: str, color: str, stale: bool, others: Mapp
         stale: the card may no longer hold.
         others: scores 0..1 by the keys of `METRICS`.
     """
-    facts = card.facts
-    said = [f"{METRICS[key].title} {others[key]:.1%}" for key in SHOWN_BESIDE if others.get(key) is not None]
+    metadata = result.metadata
+    text = [f"{METRICS[key].title} {others[key]:.1%}" for key in SHOWN_BESIDE if others.get(key) is not None]
     badge = f'<span class="lab-badge stopped" title="{STALE_HELP}">{STALE}</span>' if stale else ""
     st.html(
         f'<article class="lab-card"><header><span><i class="lab-dot" style="background:{color}"></i>{html.escape(name)}</span>'
-        f'{badge}</header><div class="lab-score"><b>{share_words(card.scores.miou)}</b> mIoU '
-        f"<span>{ceiling_words(facts.ceiling, facts.pixels_per_cell)}</span></div>"
-        f'<div class="lab-facts">{"".join(f"<span>{fact}</span>" for fact in said)}</div>'
-        f"<small>{html.escape(protocol_words(facts))}</small></article>"
+        f'{badge}</header><div class="lab-score"><b>{share_words(result.scores.miou)}</b> mIoU '
+        f"<span>{upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)}</span></div>"
+        f'<div class="lab-facts">{"".join(f"<span>{fact}</span>" for fact in text)}</div>'
+        f"<small>{html.escape(protocol_words(metadata))}</small></article>"
     )
 
 
@@ -84,11 +86,11 @@ def _who(entry: Entry, run: Run, color: str) -> str:
         f'<i class="lab-dot" style="background:{color}"></i>'
         f'<a href="runs?runs={html.escape(run.id)}" target="_self">{html.escape(run_name(run))}</a>'
     )
-    if entry.facts is None:
+    if entry.metadata is None:
         return f'{name} <span class="lab-badge" title="Its own validation score, in training. Not scored yet.">{FROM_TRAINING}</span>'
     if entry.is_stale:
         name += f' <span class="lab-badge stopped" title="{STALE_HELP}">{STALE}</span>'
-    return f"{name}<br><small>{ceiling_words(entry.facts.ceiling, entry.facts.pixels_per_cell)}</small>"
+    return f"{name}<br><small>{upper_bound_text(entry.metadata.upper_bound, entry.metadata.pixels_per_cell)}</small>"
 
 
 def _head(title: str, is_sorted_by: bool) -> str:

@@ -13,16 +13,16 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))  # `streamlit run app/main.py` knows the folder app only
 
-from app.door import Door  # noqa: E402 - after the path is set
-from app.people import check_sign_in, must_sign_in, signed_in  # noqa: E402
+from app.auth import check_sign_in, must_sign_in, signed_in  # noqa: E402
+from app.auth_middleware import AuthMiddleware  # noqa: E402 - after the path is set
 from app.routes import ROUTES  # noqa: E402
 from app.services import inference_worker  # noqa: E402
 from app.widgets import failed_state  # noqa: E402
+from core.auth import set_current_user  # noqa: E402
 from core.errors import LabError  # noqa: E402
-from core.people import set_source  # noqa: E402
-from core.places import only_the_data_folder  # noqa: E402
+from core.paths import only_the_data_folder  # noqa: E402
 
-set_source(signed_in)
+set_current_user(signed_in)
 try:
     check_sign_in()
 except LabError as error:
@@ -52,7 +52,7 @@ def explain(error: Exception) -> bool:
 app = st.App(
     str(ROOT / "app" / "navigation.py"),
     routes=ROUTES,
-    middleware=[Middleware(Door)],
+    middleware=[Middleware(AuthMiddleware)],
     lifespan=_lifespan,
     on_script_error=explain,
 )

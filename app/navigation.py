@@ -4,10 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.people import go_where_the_link_led, has_signed_in, must_sign_in, sign_in_page
+from app.auth import go_where_the_link_led, has_signed_in, must_sign_in, sign_in_page
 from app.widgets import failed_state
+from core.auth import is_read_only
 from core.errors import LabError
-from core.people import is_read_only
 
 PAGES = Path(__file__).resolve().parent.parent / "pages"
 
@@ -27,28 +27,38 @@ TITLES = {
     "scores": ("Scores", "leaderboard"),
     "inspect": ("Inspect", "image_search"),
     "report": ("Report", "description"),
-    "look": ("Look inside", "visibility"),
+    "explain": ("Explain", "visibility"),
     "account": ("Account", "person"),
 }
 if not must_sign_in():
     del TITLES["account"]
-is_stranger = must_sign_in() and not has_signed_in()
+OLD_ADDRESSES = {"look": "explain"}
+"""Addresses of older versions and the pages that stand there now: links that were sent still open."""
+is_unauthenticated = must_sign_in() and not has_signed_in()
 
-# A stranger finds the same addresses, so that a link that was sent to them is still there once they have signed in.
+
+def _moved() -> None:
+    """Open the page that an old address stands for, with everything that the address says."""
+    old = st.context.url.rstrip("/").rpartition("/")[2]
+    st.switch_page(PAGES / f"{OLD_ADDRESSES[old]}.py", query_params=st.query_params.to_dict())
+
+
+# Before the sign-in the addresses are the same, so that a link is still there after it.
 page = st.navigation(
     [
         st.Page(
-            sign_in_page if is_stranger else PAGES / f"{name}.py",
-            title="Sign in" if is_stranger else title,
+            sign_in_page if is_unauthenticated else PAGES / f"{name}.py",
+            title="Sign in" if is_unauthenticated else title,
             icon=f":material/{icon}:",
             url_path=name,
             default=name == "home",
         )
         for name, (title, icon) in TITLES.items()
-    ],
-    position="hidden" if is_stranger else "top",
+    ]
+    + [st.Page(_moved, url_path=old, visibility="hidden") for old in OLD_ADDRESSES if not is_unauthenticated],
+    position="hidden" if is_unauthenticated else "top",
 )
-if is_stranger:
+if is_unauthenticated:
     page.run()
     st.stop()
 go_where_the_link_led()

@@ -8,12 +8,12 @@ from app.datasets import SPLIT_WORDS, open_again
 from app.pictures import Picture, decode_batch, named, saved_picture, truth_of
 from app.services import check_uploads
 from app.widgets import empty_state, failed_state, plain
+from core.auth import current_user
 from core.data.collections import delete_collection, list_collections
 from core.errors import LabError
-from core.inference.batches import MAX_BATCH_BYTES, MOST_PICTURES, VIDEO_ENDINGS, VIDEO_FRAMES
+from core.inference.batches import MAX_BATCH_BYTES, MAX_PICTURES, VIDEO_ENDINGS, VIDEO_FRAMES
 from core.inference.uploads import PICTURE_ENDINGS
-from core.people import acting
-from core.runs import Run
+from core.runs.store import Run
 
 OWN, CAMERA, FRAME, COLLECTION = "Your own pictures", "Camera", "Frame of a data set", "Collection"
 
@@ -21,7 +21,7 @@ OWN, CAMERA, FRAME, COLLECTION = "Your own pictures", "Camera", "Frame of a data
 def say_when_uploads_are_used_up() -> None:
     """A line below a widget for files, where it can take no more within this hour: the widget itself would say a number."""
     try:
-        check_uploads(acting())
+        check_uploads(current_user())
     except LabError as error:
         st.caption(plain(str(error)))
 
@@ -47,15 +47,15 @@ def uploaded_pictures(files: Sequence[st.runtime.uploaded_file_manager.UploadedF
         for problem in problems:
             failed_state(problem)
     pictures = [picture for found, _ in decoded.values() for picture in found]
-    if len(pictures) > MOST_PICTURES:
-        st.caption(f"The first {MOST_PICTURES} of {len(pictures)} pictures are shown.")
-    return pictures[:MOST_PICTURES]
+    if len(pictures) > MAX_PICTURES:
+        st.caption(f"The first {MAX_PICTURES} of {len(pictures)} pictures are shown.")
+    return pictures[:MAX_PICTURES]
 
 
 def from_upload() -> list[Picture]:
     """Widget for files of one's own."""
     files = st.file_uploader(
-        f"Pictures of a street (PNG, JPEG, WebP, TIFF, BMP), a ZIP of up to {MOST_PICTURES}, or a short video, of which "
+        f"Pictures of a street (PNG, JPEG, WebP, TIFF, BMP), a ZIP of up to {MAX_PICTURES}, or a short video, of which "
         f"{VIDEO_FRAMES} frames are taken. They stay on this machine and are not saved; the masks made of them are kept in data/cache.",
         type=[*PICTURE_ENDINGS, "zip", *VIDEO_ENDINGS],
         accept_multiple_files=True,

@@ -10,22 +10,22 @@ import cv2
 import numpy as np
 import streamlit as st
 
-from app.late_maps import Question
+from app.lazy_maps import Question
 from app.media import encode_colors, encode_map, encode_photo
-from app.services import inference_worker, late_maps, media, tab, visitor
+from app.services import inference_worker, lazy_maps, media, tab, visitor
 from app.viewer import Panel
 from app.widgets import failed_state
 from core.data.dataset import read_target
 from core.data.decoding import read_image
 from core.data.frames import Frame
 from core.errors import LabError
-from core.inference.answers import Answer
 from core.inference.batches import Upload, shown_name
-from core.inference.options import QUICK, WHOLE, PredictOptions
-from core.inference.turns import outcome
-from core.inference.worker import Layers, Sight, SightKind, checkpoint_stamp
+from core.inference.fair_queue import outcome
+from core.inference.prediction_cache import CachedPrediction
+from core.inference.tta import QUICK, WHOLE, PredictOptions
+from core.inference.worker import Explanation, Layers, SightKind, checkpoint_stamp
 from core.labels import LabelSpace
-from core.places import runs_folder
+from core.paths import runs_folder
 
 THUMBNAIL_WIDTH = 320
 
@@ -61,8 +61,8 @@ def _read_saved(digest: str, _path: Path, name: str) -> Picture:
 
 def file_digest(path: Path) -> str:
     """A text that names a file's present content: its path, size and time of change."""
-    facts = path.stat()
-    return hashlib.sha256(f"{path}|{facts.st_size}|{facts.st_mtime_ns}".encode()).hexdigest()
+    metadata = path.stat()
+    return hashlib.sha256(f"{path}|{metadata.st_size}|{metadata.st_mtime_ns}".encode()).hexdigest()
 
 
 def photo_address(image: np.ndarray, digest: str) -> str:
@@ -96,7 +96,7 @@ def truth_of(frame: Frame, space: LabelSpace) -> tuple[np.ndarray, np.ndarray | 
     return image, target, digest
 
 
-def predict(run_id: str, image: np.ndarray, digest: str, options: PredictOptions = WHOLE) -> Answer:
+def predict(run_id: str, image: np.ndarray, digest: str, options: PredictOptions = WHOLE) -> CachedPrediction:
     """What a run's best checkpoint sees in an image, from memory where it was asked before.
 
     Raises:
@@ -108,17 +108,17 @@ def predict(run_id: str, image: np.ndarray, digest: str, options: PredictOptions
 
 def ask(
     run_id: str, image: np.ndarray, digest: str, options: PredictOptions = WHOLE, place: str = ""
-) -> "Future[Answer]":
+) -> "Future[CachedPrediction]":
     """As `predict`, without waiting. Asked again for the same, it is the same answer; asked for another picture or with other
     options for the same place on the page, what still waits there is taken back.
     """
     run = runs_folder() / run_id
     question = (checkpoint_stamp(run, "best"), digest, options)
-    asked = st.session_state.setdefault("asked", {})
-    known = asked.get((place, run_id))
+    request = st.session_state.setdefault("asked", {})
+    known = request.get((place, run_id))
     if known is None or known[0] != question:
         future = inference_worker().ask(run, image, options=options, user=visitor(), slot=(tab(), place, run_id))
-        known = asked[place, run_id] = (question, future)
+        known = request[place, run_id] = (question, future)
     return known[1]
 
 
@@ -129,9 +129,9 @@ def ask_twice(run_ids: Sequence[str], image: np.ndarray, digest: str, options: P
     return not all([ask(run_id, image, digest, options, "full").done() for run_id in run_ids])
 
 
-def best_answers(
+def best_predictions(
     run_ids: Sequence[str], image: np.ndarray, digest: str, options: PredictOptions
-) -> tuple[dict[str, Answer], list[str]]:
+) -> tuple[dict[str, CachedPrediction], list[str]]:
     """The best answers that are there by now, by run, and the runs whose full answer is still to come.
 
     Where the full one is not there, the quick one is waited for, which is a matter of a moment. The page says of each run that
@@ -151,7 +151,7 @@ def best_answers(
     return answers, coming
 
 
-def predict_all(run_ids: Sequence[str], image: np.ndarray, digest: str) -> dict[str, Answer]:
+def predict_all(run_ids: Sequence[str], image: np.ndarray, digest: str) -> dict[str, CachedPrediction]:
     """What several runs see in an image, by run; the page says of each that failed why it did."""
     answers = {}
     with st.spinner("The networks are looking at it"):
@@ -164,7 +164,7 @@ def predict_all(run_ids: Sequence[str], image: np.ndarray, digest: str) -> dict[
 
 
 @st.cache_data(max_entries=48, show_spinner=False)
-def _predict(run: Path, stamp: str, digest: str, options: PredictOptions, _image: np.ndarray) -> Answer:
+def _predict(run: Path, stamp: str, digest: str, options: PredictOptions, _image: np.ndarray) -> CachedPrediction:
     return inference_worker().predict(run, _image, options=options, user=visitor())
 
 
@@ -179,20 +179,20 @@ def _layers(run: Path, stamp: str) -> Layers:
     return inference_worker().layers(run, user=visitor())
 
 
-def look(
+def explain(
     run_id: str, image: np.ndarray, digest: str, point: tuple[float, float], kind: SightKind, layer: str = ""
-) -> Sight:
+) -> Explanation:
     """What a run's network sees at a point of an image, from memory where it was asked before.
 
     Raises:
         LabError: as `predict` does, and where the network has no such layer.
     """
     run = runs_folder() / run_id
-    return _look(run, checkpoint_stamp(run, "best"), digest, image, point, kind, layer)
+    return _explain(run, checkpoint_stamp(run, "best"), digest, image, point, kind, layer)
 
 
 @st.cache_data(max_entries=48, show_spinner=False)
-def _look(
+def _explain(
     run: Path,
     stamp: str,
     digest: str,
@@ -200,8 +200,8 @@ def _look(
     point: tuple[float, float],
     kind: SightKind,
     layer: str,
-) -> Sight:
-    return inference_worker().look(run, _image, point, kind, layer, user=visitor())
+) -> Explanation:
+    return inference_worker().explain(run, _image, point, kind, layer, user=visitor())
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -218,10 +218,10 @@ def decode_batch(name: str, data: bytes) -> tuple[Upload, ...]:
         return (Upload(shown_name(name), problem=str(error)),)
 
 
-def answer_panel(
+def prediction_panel(
     title: str,
     run_id: str,
-    answer: Answer,
+    answer: CachedPrediction,
     image: np.ndarray,
     digest: str,
     options: PredictOptions = WHOLE,
@@ -235,7 +235,7 @@ def answer_panel(
     run = runs_folder() / run_id
     stamp = checkpoint_stamp(run, "best")
     parts = (run_id, stamp, digest, options, answer.labels.shape)
-    entropy, likeliest = late_maps().addresses(Question(run, stamp, options, visitor(), tab()), image, digest)
+    entropy, likeliest = lazy_maps().addresses(Question(run, stamp, options, visitor(), tab()), image, digest)
     return Panel(
         title,
         map_address(answer.labels, "labels", *parts),
@@ -257,6 +257,6 @@ def thumbnail_address(image: np.ndarray, *parts: object) -> str:
     return media().address(("thumbnail", *parts), "jpg", small)
 
 
-def sight_address(values: np.ndarray) -> str:
+def explanation_address(values: np.ndarray) -> str:
     """Address of a heat map, uint8 (h, w), which follows from its bytes: there are as many as there are pixels to ask about."""
     return map_address(values, "sight", values.shape, hashlib.sha256(values.tobytes()).hexdigest())

@@ -6,14 +6,15 @@ from datetime import datetime
 import streamlit as st
 
 from app.widgets import failed_state, plain, run_name, size_words, time_words
+from core.auth import is_read_only, may_change
+from core.data.sources import source_of
 from core.errors import LabError
-from core.people import is_read_only, may_change
-from core.places import runs_folder
+from core.jobs.engine import Job
+from core.paths import runs_folder
 from core.report.jobs import is_being_stopped, latest_writing, start_report, stop_writing
+from core.report.saved_reports import SavedReport, delete_report, list_reports
 from core.report.settings import SECTIONS, TEXT_LENGTH, ReportSettings
-from core.report.shelf import Shelved, delete_report, list_reports
-from core.runner.jobs import Job
-from core.runs import Run, find_run
+from core.runs.store import Run, find_run
 
 PREVIEW_HEIGHT = 900
 HINTS = {
@@ -112,7 +113,7 @@ def _show_progress(job: Job) -> None:
             stop_writing(job)
 
 
-def shelf() -> None:
+def saved_reports() -> None:
     """The reports that were written: one of them open, the others to be opened, and each to be deleted."""
     reports = list_reports()
     if not reports:
@@ -139,14 +140,14 @@ def shelf() -> None:
     st.iframe(f"/lab/report/{report.id}", height=PREVIEW_HEIGHT)
 
 
-def report_label(report: Shelved) -> str:
+def report_label(report: SavedReport) -> str:
     """A report in one line: title, when, of how many runs. No two have the same."""
     when = datetime.fromtimestamp(report.made).strftime("%d %b %Y, %H:%M")
     count = len(report.settings.runs)
     return f"{report.title} · {when} · {count} run{'s' if count != 1 else ''} · {report.id[-4:]}"
 
 
-def _actions(report: Shelved) -> None:
+def _actions(report: SavedReport) -> None:
     page, source = report.path / "report.html", report.path / "report.zip"
     st.link_button(
         "Open",
@@ -196,7 +197,7 @@ def unscored(chosen: Sequence[str]) -> list[str]:
 
 
 def _on_cityscapes(chosen: Sequence[str], runs: Mapping[str, Run]) -> bool:
-    return any(runs[run_id].config and runs[run_id].config.dataset.name == "cityscapes" for run_id in chosen)
+    return any(runs[run_id].config and source_of(runs[run_id].config.dataset).sharing == "never" for run_id in chosen)
 
 
 def _pictures_key(chosen: Sequence[str], runs: Mapping[str, Run]) -> str:

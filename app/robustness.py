@@ -16,7 +16,9 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
     settings = robustness_settings(shown.settings, int(frames))
     seconds = [
         robustness_seconds(
-            shown.runs[run_id], shown.cards[run_id].facts.milliseconds if run_id in shown.cards else None, int(frames)
+            shown.runs[run_id],
+            shown.results[run_id].metadata.milliseconds if run_id in shown.results else None,
+            int(frames),
         )
         for run_id in chosen
     ]
@@ -34,8 +36,8 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         on_click=start,
         args=(list(chosen), settings, "robustness"),
     )
-    cards = {run_id: found for run_id in chosen if (found := find_robustness(shown.runs[run_id]))}
-    if not cards:
+    results = {run_id: found for run_id in chosen if (found := find_robustness(shown.runs[run_id]))}
+    if not results:
         st.caption("No robustness card yet.")
         return
     relative = (
@@ -49,27 +51,30 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         )
         == "share"
     )
-    for run_id, (card, stale) in cards.items():
+    for run_id, (result, stale) in results.items():
         mark = " · outdated" if stale else ""
         st.subheader(plain(shown.names[run_id]))
-        st.plotly_chart(robustness_figure(card.miou, relative), key=f"robustness-{run_id}", config=PLAIN)
-        st.caption(f"{card.facts.settings.words}, {card.facts.size[1]} x {card.facts.size[0]} pixels{mark}.")
+        st.plotly_chart(robustness_figure(result.miou, relative), key=f"robustness-{run_id}", config=PLAIN)
+        st.caption(
+            f"{result.metadata.settings.words}, {result.metadata.size[1]} x {result.metadata.size[0]} pixels{mark}."
+        )
     if (
         len(
             {
-                (card.facts.data, card.facts.space, card.facts.size, card.facts.settings.words)
-                for card, _ in cards.values()
+                (result.metadata.data, result.metadata.space, result.metadata.size, result.metadata.settings.words)
+                for result, _ in results.values()
             }
         )
         > 1
     ):
         st.caption("These runs were tried on other frames or otherwise, so that no table sets them side by side.")
         return
-    kinds = [kind for kind in next(iter(cards.values()))[0].miou if kind != "none"]
+    kinds = [kind for kind in next(iter(results.values()))[0].miou if kind != "none"]
     columns = {
-        shown.names[run_id]: [_left_under(card.miou, kind) for kind in kinds] for run_id, (card, _) in cards.items()
+        shown.names[run_id]: [_left_under(result.miou, kind) for kind in kinds]
+        for run_id, (result, _) in results.items()
     }
-    dots = {shown.names[run_id]: shown.colors[run_id] for run_id in cards}
+    dots = {shown.names[run_id]: shown.colors[run_id] for run_id in results}
     class_table(kinds, None, columns, {}, dots)
     st.caption("Mean over the five strengths, as a share of the score on the frames as they are.")
 

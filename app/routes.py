@@ -1,7 +1,7 @@
-"""The read-only routes beside the pages: pictures, doubts, metrics after an offset, reports, and the plotting library.
+"""The read-only routes beside the pages: images, uncertainty maps, metrics, reports, scripts, and the plotting library.
 
-Custom routes carry no login and no cross-site check of Streamlit's. Hence: whoever must sign in gets nothing before, GET only, every
-name matched against a pattern, and a run found by `find_run`, which takes ids and never paths.
+Streamlit checks neither sign-in nor origin of custom routes. Hence: every route asks `require_sign_in` first, GET
+only, every name is matched against a pattern or a table, and a run is found by `find_run`, which takes ids and never paths.
 """
 
 import asyncio
@@ -15,52 +15,60 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from app.people import refuse_strangers
-from app.services import late_maps, media
+from app.auth import require_sign_in
+from app.services import lazy_maps, media
+from app.shared import SCRIPTS, VERSION
 from core.errors import LabError
-from core.places import runs_folder
-from core.report.shelf import find_report
-from core.runs import RUN_ID, find_run, read_metrics
+from core.paths import runs_folder
+from core.report.saved_reports import find_report
+from core.runs.metrics_log import rows_since
+from core.runs.notes import RUN_ID
+from core.runs.status import ACTIVE_STATES
+from core.runs.store import find_run
 
-Answer = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 NAME = re.compile(r"[0-9a-f]{40}")
-PICTURE = re.compile(r"[0-9a-f]{40}\.(png|jpg)")
+IMAGE_NAME = re.compile(r"[0-9a-f]{40}\.(png|jpg)")
 TYPES = {"png": "image/png", "jpg": "image/jpeg"}
 SANDBOX = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     "frame-ancestors 'self'"
 )
-"""A report may show itself and open the papers that it cites; it runs nothing and asks nobody."""
+"""A report may show itself and open the papers that it cites; it runs no script and loads nothing."""
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
 
-def picture(request: Request) -> Response:
-    """A picture of the media store."""
+def image(request: Request) -> Response:
+    """Return an image of the media store."""
     name = request.path_params["name"]
-    data = media().get(name) if PICTURE.fullmatch(name) else None
+    data = media().get(name) if IMAGE_NAME.fullmatch(name) else None
     if data is None:
-        return JSONResponse({"error": "This picture is no longer kept. Reload the page."}, status_code=404)
+        return JSONResponse({"error": "This image is no longer there. Reload the page."}, status_code=404)
     return Response(data, media_type=TYPES[name.rsplit(".", 1)[1]], headers=FOR_EVER)
 
 
-async def doubts(request: Request) -> Response:
-    """A map of what a network is unsure of, which is asked now: a second or more, without a thread that waits for it."""
+async def uncertainty(request: Request) -> Response:
+    """Return a network's uncertainty map, computed now: a second or more, in which no thread waits."""
     name, kind = request.path_params["name"], request.path_params["kind"]
     is_name = NAME.fullmatch(name) and kind in ("entropy", "likeliest")
-    answer = await run_in_threadpool(late_maps().ask, name) if is_name else None
-    if answer is None:
-        return JSONResponse({"error": "This picture is no longer kept. Reload the page."}, status_code=404)
+    pending = await run_in_threadpool(lazy_maps().ask, name) if is_name else None
+    if pending is None:
+        return JSONResponse({"error": "This image is no longer there. Reload the page."}, status_code=404)
     try:
-        found = await asyncio.shield(asyncio.wrap_future(answer))
+        maps = await asyncio.shield(asyncio.wrap_future(pending))
     except asyncio.CancelledError:
         return JSONResponse({"error": "You asked for something else meanwhile. Ask again."}, status_code=409)
     except LabError as error:
         return JSONResponse({"error": str(error)}, status_code=503)
-    return Response(getattr(found, kind), media_type="image/png", headers=FOR_EVER)
+    return Response(getattr(maps, kind), media_type="image/png", headers=FOR_EVER)
 
 
 def metrics(request: Request) -> Response:
-    """The rows of a run's metrics after a byte offset, and how the run stands."""
+    """Return the rows of a run's metrics after a byte offset, and its state.
+
+    rows: those that no resume made void. reset: forget all earlier rows, these are all there are. offset: what to ask
+    for next. state: the run's. is_final: no further rows come by themselves; a resume may still bring some.
+    """
     run_id = request.path_params["run_id"]
     offset = request.query_params.get("offset", "0")
     if not RUN_ID.fullmatch(run_id) or not re.fullmatch(r"\d{1,15}", offset):
@@ -69,14 +77,16 @@ def metrics(request: Request) -> Response:
         run = find_run(run_id, runs_folder())
     except LabError as error:
         return JSONResponse({"error": str(error)}, status_code=404)
-    rows, end = read_metrics(run.path, int(offset))
-    return JSONResponse({"rows": rows, "offset": end, "state": run.state}, headers={"Cache-Control": "no-store"})
+    state = run.state  # before the rows: those of a final state are then complete
+    rows, end, reset = rows_since(run.path, int(offset))
+    answer = {"rows": rows, "offset": end, "reset": reset, "state": state, "is_final": state not in ACTIVE_STATES}
+    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
 def report(request: Request) -> Response:
-    """The page of a report, shut off from the lab that shows it."""
+    """Return a report's page, sandboxed from the lab that shows it."""
     try:
-        found = find_report(request.path_params["report_id"])
+        saved = find_report(request.path_params["report_id"])
     except LabError as error:
         return JSONResponse({"error": str(error)}, status_code=404)
     headers = {
@@ -85,34 +95,44 @@ def report(request: Request) -> Response:
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "private, max-age=3600",
     }
-    return FileResponse(str(found.path / "report.html"), media_type="text/html; charset=utf-8", headers=headers)
+    return FileResponse(str(saved.path / "report.html"), media_type="text/html; charset=utf-8", headers=headers)
+
+
+async def script(request: Request) -> Response:
+    """Return a script of the lab's own components, from memory; a version is immutable, and only today's is there."""
+    version, name = request.path_params["version"], request.path_params["name"]
+    data = SCRIPTS.get(name) if version == VERSION else None
+    if data is None:
+        return JSONResponse({"error": "This script is of another release. Reload the page."}, status_code=404)
+    return Response(data, media_type="text/javascript", headers=FOR_EVER)
 
 
 def plotly_script(_request: Request) -> Response:
-    """Plotly.js, from the installed plotly package."""
-    script = resources.files("plotly") / "package_data" / "plotly.min.js"
-    return FileResponse(str(script), media_type="text/javascript", headers={"Cache-Control": "private, max-age=86400"})
+    """Return Plotly.js from the installed plotly package."""
+    path = resources.files("plotly") / "package_data" / "plotly.min.js"
+    return FileResponse(str(path), media_type="text/javascript", headers={"Cache-Control": "private, max-age=86400"})
 
 
-def _guarded(answer: Answer) -> Answer:
-    """The same, for those who have signed in."""
+def _guarded(handler: Handler) -> Handler:
+    """Return the handler behind the sign-in."""
 
-    async def asked(request: Request) -> Response:
-        refused = refuse_strangers(request)
+    async def guarded(request: Request) -> Response:
+        refused = require_sign_in(request)
         if refused:
             return refused
-        return await (answer(request) if iscoroutinefunction(answer) else run_in_threadpool(answer, request))
+        return await (handler(request) if iscoroutinefunction(handler) else run_in_threadpool(handler, request))
 
-    return asked
+    return guarded
 
 
 ROUTES = [
-    Route(path, _guarded(answer), methods=["GET"])
-    for path, answer in (
-        ("/lab/picture/{name}", picture),
-        ("/lab/doubts/{name}/{kind}.png", doubts),
+    Route(path, _guarded(handler), methods=["GET"])
+    for path, handler in (
+        ("/lab/picture/{name}", image),
+        ("/lab/uncertainty/{name}/{kind}.png", uncertainty),
         ("/lab/metrics/{run_id}", metrics),
         ("/lab/report/{report_id}", report),
+        ("/lab/static/{version}/{name:path}", script),
         ("/lab/plotly.js", plotly_script),
     )
 ]

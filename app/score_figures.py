@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.figures import ACCENT
-from core.scoring.bootstrap import Comparison
-from core.scoring.calibration import Calibration
+from core.evaluation.bootstrap import Comparison
+from core.evaluation.metrics.calibration import Calibration
 
 _GRAY = "rgba(128,128,128,0.6)"
 _NO_MARGIN = {"l": 0, "r": 8, "t": 8, "b": 8}
@@ -287,14 +287,14 @@ def robustness_figure(miou: Mapping[str, Mapping[int, float | None]], relative: 
         horizontal_spacing=0.05,
         subplot_titles=[title for title, kinds in (("corruptions", others), ("resolution loss", lost)) if kinds],
     )
-    for number, kind in enumerate([*others, *lost]):
+    for index, kind in enumerate([*others, *lost]):
         strengths = {0: clean, **miou[kind]}
         figure.add_scatter(
             x=list(strengths),
             y=[None if value is None else 100 * value / whole for value in strengths.values()],
             name=kind,
             mode="lines+markers",
-            line={"color": KIND_COLORS[number % len(KIND_COLORS)], "width": 2, "dash": DASHES[number // 7]},
+            line={"color": KIND_COLORS[index % len(KIND_COLORS)], "width": 2, "dash": DASHES[index // 7]},
             marker={"size": 5},
             hovertemplate=f"{kind}, strength %{{x}}: %{{y:.1f}} %<extra></extra>",
             showlegend=kind != "resolution",

@@ -8,13 +8,13 @@ import numpy as np
 import streamlit as st
 
 from app.frame_links import frame_links
-from app.leaderboard import ceiling_words
+from app.leaderboard import upper_bound_text
 from app.score_figures import confusion_figure, distance_figure, reliability_figure
 from app.widgets import class_table, plain, share_words
-from core.runs import Run
-from core.scorecards.card import CardSettings, ScoreCard
-from core.scoring.ceilings import STRIDES
-from core.scoring.published import UPPER_BOUNDS
+from core.evaluation.metrics.upper_bounds import STRIDES
+from core.evaluation.published import UPPER_BOUNDS
+from core.evaluation.results import EvaluationResult, EvaluationSettings
+from core.runs.store import Run
 
 PER_CLASS = {
     "iou": "IoU",
@@ -45,27 +45,27 @@ class Shown:
         settings: how they were scored.
     """
 
-    cards: dict[str, ScoreCard]
+    results: dict[str, EvaluationResult]
     runs: dict[str, Run]
     names: dict[str, str]
     colors: dict[str, str]
-    settings: CardSettings
+    settings: EvaluationSettings
 
     @property
     def dots(self) -> dict[str, str]:
         """Colours by the names that stand in a table's head."""
-        return {self.names[run_id]: self.colors[run_id] for run_id in self.cards}
+        return {self.names[run_id]: self.colors[run_id] for run_id in self.results}
 
     def pick(self, label: str, key: str) -> str:
         """A widget that chooses one of the runs, where there are several."""
-        if len(self.cards) == 1:
-            return next(iter(self.cards))
-        return st.selectbox(label, list(self.cards), format_func=self.names.get, key=key)
+        if len(self.results) == 1:
+            return next(iter(self.results))
+        return st.selectbox(label, list(self.results), format_func=self.names.get, key=key)
 
 
 def classes_view(shown: Shown) -> None:
     """A score per class and category for each run."""
-    first = next(iter(shown.cards.values())).scores
+    first = next(iter(shown.results.values())).scores
     metric = st.segmented_control(
         "Score",
         list(PER_CLASS),
@@ -78,14 +78,14 @@ def classes_view(shown: Shown) -> None:
     if metric == "iiou" and first.iiou_reason:
         st.caption(plain(first.iiou_reason))
         return
-    if metric == "boundary_f1" and any(card.scores.boundary_f1 is None for card in shown.cards.values()):
+    if metric == "boundary_f1" and any(result.scores.boundary_f1 is None for result in shown.results.values()):
         st.caption("Boundaries weren't looked at. Switch them on above, and score again.")
         return
     classes = first.protocol.names
-    run = shown.runs[next(iter(shown.cards))]
+    run = shown.runs[next(iter(shown.results))]
     values = {
-        shown.names[run_id]: _numbers(getattr(card.scores, metric), len(classes))
-        for run_id, card in shown.cards.items()
+        shown.names[run_id]: _numbers(getattr(result.scores, metric), len(classes))
+        for run_id, result in shown.results.items()
     }
     totals = {}
     for name, column in values.items():
@@ -99,11 +99,12 @@ def classes_view(shown: Shown) -> None:
         with right:
             names = [category.name for category in first.protocol.categories]
             columns = {
-                shown.names[run_id]: _numbers(getattr(card.scores, f"category_{metric}"), len(names))
-                for run_id, card in shown.cards.items()
+                shown.names[run_id]: _numbers(getattr(result.scores, f"category_{metric}"), len(names))
+                for run_id, result in shown.results.items()
             }
             means = {
-                shown.names[run_id]: getattr(card.scores, f"category_m{metric}") for run_id, card in shown.cards.items()
+                shown.names[run_id]: getattr(result.scores, f"category_m{metric}")
+                for run_id, result in shown.results.items()
             }
             class_table(names, None, columns, means, shown.dots, f"mean {PER_CLASS[metric]}")
             st.caption("The benchmark's categories: classes of one count as one.")
@@ -121,7 +122,7 @@ def confusion_view(shown: Shown) -> None:
             required=True,
             key="confusion-by",
         )
-    scores = shown.cards[run_id].scores
+    scores = shown.results[run_id].scores
     rows, counts = scores.protocol.names, scores.evaluated_confusion
     shares = scores.normalized_confusion(by)
     columns = [*rows, "no class"]
@@ -155,8 +156,8 @@ def confusion_view(shown: Shown) -> None:
             st.caption(f"No pixel of {plain(truth)} was seen as {plain(seen)} here.")
             return
         st.caption(f"{len(behind)} of {len(scores.frames)} frames, those with most of these pixels first.")
-        said = {frame: f"{pixels:,} pixels, {share:.0%}" for frame, pixels, share in behind[:FRAMES]}
-        frame_links(said, [shown.runs[run_id]], shown.settings)
+        text = {frame: f"{pixels:,} pixels, {share:.0%}" for frame, pixels, share in behind[:FRAMES]}
+        frame_links(text, [shown.runs[run_id]], shown.settings)
         st.caption(
             f"Pixels of {plain(truth)} that were seen as {plain(seen)}, and their share of this class in the frame."
         )
@@ -164,15 +165,15 @@ def confusion_view(shown: Shown) -> None:
 
 def calibration_view(shown: Shown) -> None:
     """Whether the networks are as sure as they are right."""
-    found = {shown.names[run_id]: card.scores.calibration for run_id, card in shown.cards.items()}
+    results = {shown.names[run_id]: result.scores.calibration for run_id, result in shown.results.items()}
     wide, narrow = st.columns([3, 2], gap="large")
     with wide:
-        st.plotly_chart(reliability_figure(found, shown.dots), key="reliability", config=PLAIN)
+        st.plotly_chart(reliability_figure(results, shown.dots), key="reliability", config=PLAIN)
     with narrow:
         errors = "".join(
             f'<tr><td><i class="lab-dot" style="background:{shown.dots[name]}"></i>{html.escape(name)}</td>'
             f"<td>{share_words(calibration.error)}</td></tr>"
-            for name, calibration in found.items()
+            for name, calibration in results.items()
         )
         st.html(
             f'<div class="lab-scroll"><table class="lab-table"><tr><th></th><th>expected calibration error</th></tr>{errors}</table></div>'
@@ -185,7 +186,7 @@ def calibration_view(shown: Shown) -> None:
 
 def where_view(shown: Shown) -> None:
     """Scores by city, by size of object, and by distance from a boundary."""
-    scores = {shown.names[run_id]: card.scores for run_id, card in shown.cards.items()}
+    scores = {shown.names[run_id]: result.scores for run_id, result in shown.results.items()}
     first = next(iter(scores.values()))
     left, right = st.columns(2, gap="large")
     with left:
@@ -229,11 +230,11 @@ def where_view(shown: Shown) -> None:
         )
 
 
-def ceilings_view(shown: Shown) -> None:
+def upper_bounds_view(shown: Shown) -> None:
     """What the truth itself scores in coarse cells, on these data and in the paper."""
-    card = next(iter(shown.cards.values()))
-    own = card.facts.ceilings
-    width, height = card.facts.size[1], card.facts.size[0]
+    result = next(iter(shown.results.values()))
+    own = result.metadata.upper_bounds
+    width, height = result.metadata.size[1], result.metadata.size[0]
     left, right = st.columns(2, gap="large")
     with left:
         # No best in bold: the two columns are of different frames.
@@ -244,7 +245,7 @@ def ceilings_view(shown: Shown) -> None:
             if bound.factor in STRIDES
         )
         st.html(
-            f'<div class="lab-scroll"><table class="lab-table"><tr><th></th><th>these {card.facts.frames} frames at {width} x {height}</th>'
+            f'<div class="lab-scroll"><table class="lab-table"><tr><th></th><th>these {result.metadata.frames} frames at {width} x {height}</th>'
             f"<th>Cityscapes paper, Table 3</th></tr>{rows}</table></div>"
         )
         st.caption(
@@ -252,11 +253,11 @@ def ceilings_view(shown: Shown) -> None:
             "frames at 2048 x 1024; in smaller frames the same factor loses more."
         )
     with right:
-        for run_id, card in shown.cards.items():
-            facts = card.facts
+        for run_id, result in shown.results.items():
+            metadata = result.metadata
             st.html(
                 f'<p><i class="lab-dot" style="background:{shown.colors[run_id]}"></i>{html.escape(shown.names[run_id])}: '
-                f"<b>{share_words(card.scores.miou)}</b> {ceiling_words(facts.ceiling, facts.pixels_per_cell)}</p>"
+                f"<b>{share_words(result.scores.miou)}</b> {upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)}</p>"
             )
         st.caption(
             "A cell is what one score of the network's coarsest map covers. Here the truth is enlarged smoothly, as networks enlarge "

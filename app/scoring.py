@@ -10,14 +10,9 @@ import streamlit as st
 
 from app.datasets import SPLIT_WORDS
 from app.widgets import failed_state, plain, run_name, time_words
+from core.auth import may_change
 from core.errors import LabError
-from core.people import may_change
-from core.runner.jobs import Job
-from core.runs import Run
-from core.scorecards.archives import Split
-from core.scorecards.card import CardSettings, RobustnessCard, ScoreCard, list_cards, list_robustness, read_card
-from core.scorecards.freshness import is_stale
-from core.scorecards.jobs import (
+from core.evaluation.jobs import (
     Kind,
     is_scoring_stopping,
     latest_scoring,
@@ -25,8 +20,20 @@ from core.scorecards.jobs import (
     start_submission,
     stop_scoring,
 )
-from core.scorecards.leaderboard import summary_at
-from core.scoring.robustness import CORRUPTIONS, STRENGTHS
+from core.evaluation.leaderboard import summary_at
+from core.evaluation.metrics.robustness import CORRUPTIONS, STRENGTHS
+from core.evaluation.results import (
+    EvaluationResult,
+    EvaluationSettings,
+    RobustnessResult,
+    list_results,
+    list_robustness,
+    read_result,
+)
+from core.evaluation.staleness import is_stale
+from core.evaluation.submission_archives import Split
+from core.jobs.engine import Job
+from core.runs.store import Run
 
 SIZE_WORDS = {"training": "Training size", "full": "Full size"}
 ROBUSTNESS_FRAMES = 20
@@ -35,7 +42,7 @@ CONDITIONS = 1 + len(CORRUPTIONS) * len(STRENGTHS)
 _OTHER_WORK = {"robustness": "The robustness of", "submission": "The benchmark's archive of"}
 
 
-def choose_settings() -> CardSettings:
+def choose_settings() -> EvaluationSettings:
     """Widgets for how runs are scored. What is chosen stands in the page's address."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.segmented_control(
@@ -87,48 +94,48 @@ def choose_settings() -> CardSettings:
                 help="A folder in the Cityscapes layout, with the same classes.",
                 key="scored-root",
             ).strip()
-    return CardSettings(checkpoint, split, size, window, flip, (1.0,), boundary, root)
+    return EvaluationSettings(checkpoint, split, size, window, flip, (1.0,), boundary, root)
 
 
 @dataclass(frozen=True)
 class Scored:
     """A run's card: everything that was counted, the scores as `Scores.to_json` gives them, and whether that may no longer hold."""
 
-    card: ScoreCard
+    result: EvaluationResult
     scores: dict[str, Any]
     is_stale: bool
 
 
-def find_score(run: Run, settings: CardSettings) -> Scored | None:
+def find_score(run: Run, settings: EvaluationSettings) -> Scored | None:
     """The card of a run for these settings; None where there is none.
 
     One of the present weights and data goes before a newer one of others; one with boundaries will do where they weren't asked for.
     """
     wanted = {settings, replace(settings, boundary=True)}
     stale = None
-    for path in list_cards(run.path):
+    for path in list_results(run.path):
         summary = summary_at(path)
-        if summary is None or summary.facts.settings not in wanted:
+        if summary is None or summary.metadata.settings not in wanted:
             continue
-        is_old = is_stale(run, summary.facts)
-        card = None if is_old and stale else _card(path, summary.facts.made, summary.facts.fingerprint)
-        if card and not is_old:
-            return Scored(card, summary.scores, False)
-        if card:
-            stale = Scored(card, summary.scores, True)
+        is_old = is_stale(run, summary.metadata)
+        result = None if is_old and stale else _result(path, summary.metadata.made, summary.metadata.fingerprint)
+        if result and not is_old:
+            return Scored(result, summary.scores, False)
+        if result:
+            stale = Scored(result, summary.scores, True)
     return stale
 
 
-def find_robustness(run: Run) -> tuple[RobustnessCard, bool] | None:
+def find_robustness(run: Run) -> tuple[RobustnessResult, bool] | None:
     """A run's newest robustness card, one of the present weights and data if there is any, and whether it may no longer hold."""
-    cards = list_robustness(run.path)
-    if not cards:
+    results = list_robustness(run.path)
+    if not results:
         return None
-    fresh = [card for card in cards if not is_stale(run, card.facts)]
-    return (fresh[0], False) if fresh else (cards[0], True)
+    fresh = [result for result in results if not is_stale(run, result.metadata)]
+    return (fresh[0], False) if fresh else (results[0], True)
 
 
-def robustness_settings(settings: CardSettings, frames: int = ROBUSTNESS_FRAMES) -> CardSettings:
+def robustness_settings(settings: EvaluationSettings, frames: int = ROBUSTNESS_FRAMES) -> EvaluationSettings:
     """How the robustness card of these settings is made: on fewer frames, without boundaries."""
     return replace(settings, boundary=False, frames=frames)
 
@@ -136,17 +143,17 @@ def robustness_settings(settings: CardSettings, frames: int = ROBUSTNESS_FRAMES)
 def robustness_seconds(run: Run, milliseconds: float | None, frames: int) -> float | None:
     """An estimate of what a robustness card will take: by an earlier one's pace, else by what a prediction takes."""
     earlier = find_robustness(run)
-    if earlier and earlier[0].facts.frames:
-        return earlier[0].facts.seconds / earlier[0].facts.frames * frames
+    if earlier and earlier[0].metadata.frames:
+        return earlier[0].metadata.seconds / earlier[0].metadata.frames * frames
     return None if milliseconds is None else frames * CONDITIONS * milliseconds / 1000
 
 
-def start(run_ids: Sequence[str], settings: CardSettings, kind: Kind = "card") -> None:
+def start(run_ids: Sequence[str], settings: EvaluationSettings, kind: Kind = "card") -> None:
     """Starts a scoring, as a button's callback; what keeps it from starting is said where `work_panel` is drawn."""
     _start(lambda: start_scoring(run_ids, settings, kind))
 
 
-def start_archive(run_id: str, split: Split, settings: CardSettings) -> None:
+def start_archive(run_id: str, split: Split, settings: EvaluationSettings) -> None:
     """Starts making a run's archive for the benchmark server, as `start` does."""
     _start(lambda: start_submission(run_id, split, settings))
 
@@ -185,19 +192,19 @@ def _progress(job_id: str, words: str) -> None:
     job = latest_scoring()
     if job is None or job.id != job_id or not job.is_active:
         st.rerun()
-    facts = [job.what]
+    metadata = [job.what]
     if job.total:
-        facts.append(f"{job.done} of {job.total}")
+        metadata.append(f"{job.done} of {job.total}")
     if job.seconds_left is not None:
-        facts.append(f"about {time_words(job.seconds_left)} left")
+        metadata.append(f"about {time_words(job.seconds_left)} left")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.progress(job.share, plain(" · ".join(facts)))
-        asked = is_scoring_stopping(job)
+        st.progress(job.share, plain(" · ".join(metadata)))
+        request = is_scoring_stopping(job)
         if may_change(job.owner):
             st.button(
-                "Stopping" if asked else "Stop",
+                "Stopping" if request else "Stop",
                 key="stop-scoring",
-                disabled=asked,
+                disabled=request,
                 icon=":material/stop:",
                 on_click=stop_scoring,
                 args=(job,),
@@ -214,9 +221,9 @@ def _of_what(job: Job, runs: Mapping[str, Run]) -> str:
         return what
     values = dict(job.asked.get("settings", {}))
     values["scales"] = tuple(values.get("scales", (1.0,)))
-    return f"{what}: {CardSettings(**values).words}"
+    return f"{what}: {EvaluationSettings(**values).words}"
 
 
 @lru_cache(maxsize=16)
-def _card(path: Path, _made: float, _fingerprint: str) -> ScoreCard | None:
-    return read_card(path)
+def _result(path: Path, _made: float, _fingerprint: str) -> EvaluationResult | None:
+    return read_result(path)

@@ -6,12 +6,12 @@ from functools import cache
 
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from app.late_maps import LateMaps
+from app.lazy_maps import LazyMaps
 from app.media import MediaStore
-from core.inference.answers import AnswerStore
+from core.auth import HourlyQuota, User, current_user, max_uploads
 from core.inference.frame_scores import FrameScorer
+from core.inference.prediction_cache import PredictionCache
 from core.inference.worker import InferenceWorker
-from core.people import Allowance, Person, acting, most_uploads
 
 BACKGROUND = "background"
 """The user in whose name the server asks on its own; it takes its turn like any other."""
@@ -20,7 +20,7 @@ BACKGROUND = "background"
 @cache
 def inference_worker() -> InferenceWorker:
     """The front of the inference processes, which start with the first question."""
-    return InferenceWorker(AnswerStore())
+    return InferenceWorker(PredictionCache())
 
 
 @cache
@@ -36,26 +36,26 @@ def media() -> MediaStore:
 
 
 @cache
-def uploads() -> Allowance:
+def uploads() -> HourlyQuota:
     """What each person uploaded in the last hour."""
-    return Allowance()
+    return HourlyQuota()
 
 
-def count_upload(person: Person) -> None:
+def count_upload(user: User) -> None:
     """Counts a file that somebody uploads. Raises LabError where this hour has no more."""
-    uploads().take(person.id, most_uploads(), "uploads")
+    uploads().take(user.id, max_uploads(), "uploads")
 
 
-def check_uploads(person: Person) -> None:
+def check_uploads(user: User) -> None:
     """Raises LabError where somebody can't upload another file within this hour."""
-    uploads().check(person.id, most_uploads(), "uploads")
+    uploads().check(user.id, max_uploads(), "uploads")
 
 
 @cache
-def late_maps() -> LateMaps:
+def lazy_maps() -> LazyMaps:
     """What networks are unsure of in the pictures that pages show; asked for another picture, what still waits is taken back."""
-    return LateMaps(
-        lambda question, image: inference_worker().ask_doubts(
+    return LazyMaps(
+        lambda question, image: inference_worker().ask_uncertainty(
             question.run, image, question.options, question.user, slot=(question.tab, "doubts", question.run)
         )
     )
@@ -69,4 +69,4 @@ def tab() -> str:
 
 def visitor() -> str:
     """Names who asks, or else their tab, so that visitors take turns; empty outside of a page."""
-    return acting().id or tab()
+    return current_user().id or tab()

@@ -8,15 +8,16 @@ from collections.abc import Callable
 import streamlit as st
 
 from app.widgets import failed_state, plain, run_label, size_words
+from core.auth import is_read_only, may_change, require_admin
+from core.data.sources import source_of
 from core.errors import LabError
-from core.families import REFERENCE
 from core.hub.card import model_card
 from core.hub.client import is_logged_in
 from core.hub.jobs import Action, cancel, latest, start_pull, start_push, was_cancelled
-from core.people import check_may_speak_for_the_lab, is_read_only, may_change
-from core.places import runs_folder
-from core.runner.jobs import Job
-from core.runs import Run, read_run
+from core.jobs.engine import Job
+from core.models.families import TRANSFORMERS
+from core.paths import runs_folder
+from core.runs.store import Run, read_run
 
 DOING = {"push": "Sharing", "pull": "Bringing"}
 
@@ -28,7 +29,7 @@ def share_panel(run_id: str) -> None:
         return
     with st.expander("Share on the Hub", icon=":material/cloud_upload:"):
         try:
-            check_may_speak_for_the_lab("push a run")
+            require_admin("push a run")
         except LabError as error:
             st.caption(plain(str(error)))
             return
@@ -42,7 +43,7 @@ def share_panel(run_id: str) -> None:
         if run.config is None or not run.has_checkpoint("best"):
             st.caption("A run can be shared from its first evaluation on.")
             return
-        if run.config.model.family == REFERENCE:
+        if run.config.model.family == TRANSFORMERS:
             st.caption("This network is on the Hub already: others published it.")
             return
         if not is_logged_in():
@@ -124,10 +125,10 @@ def _picture_choice(run: Run) -> bool:
     if not (run.path / "samples").is_dir():
         st.caption("The card shows no pictures: the run has kept no masks of its training.")
         return False
-    match run.config.dataset.name:
-        case "streets":
+    match source_of(run.config.dataset).sharing:
+        case "free":
             st.caption("The card shows three street scenes with their masks.")
-        case "cityscapes":
+        case "never":
             st.caption("The card shows no pictures: those of Cityscapes may not be passed on.")
         case _:
             return st.checkbox(
@@ -153,16 +154,16 @@ def _progress(action: Action) -> None:
     job = latest(action)
     if job is None or not job.is_active:
         st.rerun()
-    facts = f" · {size_words(job.done)} of {size_words(job.total)}" if job.total else ""
-    st.progress(job.share, plain(f"{job.what}{facts}"))
+    metadata = f" · {size_words(job.done)} of {size_words(job.total)}" if job.total else ""
+    st.progress(job.share, plain(f"{job.what}{metadata}"))
     st.caption(f"{DOING[action]} {plain(job.asked['repo'])}. This goes on when you close the tab.")
     if may_change(job.owner):
-        asked = was_cancelled(action, job)
+        request = was_cancelled(action, job)
         st.button(
-            "Cancelling" if asked else "Cancel",
+            "Cancelling" if request else "Cancel",
             key=f"{action}-cancel",
             icon=":material/cancel:",
-            disabled=asked,
+            disabled=request,
             on_click=cancel,
             args=(action, job),
         )

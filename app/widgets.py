@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from core.errors import LabError
-from core.runs import Run, best_miou
+from core.runs.store import Run, best_miou
 
 RUN_COLORS = (
     "#4269d0",
@@ -26,7 +26,7 @@ RUN_COLORS = (
 def run_colors(runs: Sequence[Run]) -> dict[str, str]:
     """A colour for every run of the lab, by age, so that a run keeps its colour wherever and beside whomever it appears."""
     oldest_first = sorted(run.id for run in runs)
-    return {run_id: RUN_COLORS[number % len(RUN_COLORS)] for number, run_id in enumerate(oldest_first)}
+    return {run_id: RUN_COLORS[index % len(RUN_COLORS)] for index, run_id in enumerate(oldest_first)}
 
 
 def run_label(run: Run) -> str:
@@ -165,35 +165,35 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
     status = run.status
     state = run.state
     share = min(1.0, status.step / status.steps_total) if status.steps_total else 0.0
-    facts = []
+    metadata = []
     if state == "queued":
         who, turn = ("job", "waits for its nodes") if status.job else ("run", "starts now")
-        facts.append(f"waits for {position} {who}{'s' if position != 1 else ''} before it" if position else turn)
+        metadata.append(f"waits for {position} {who}{'s' if position != 1 else ''} before it" if position else turn)
     elif state == "running" and status.phase not in ("training", "scoring"):
-        facts.append(status.phase or "starting")
+        metadata.append(status.phase or "starting")
     if status.steps_total:
-        facts.append(f"step {status.step} of {status.steps_total}")
+        metadata.append(f"step {status.step} of {status.steps_total}")
     if state == "running" and status.seconds_left is not None:
-        facts.append(f"about {time_words(status.seconds_left)} left")
+        metadata.append(f"about {time_words(status.seconds_left)} left")
     if status.ended and status.started:
-        facts.append(f"took {time_words(status.ended - status.started)}")
+        metadata.append(f"took {time_words(status.ended - status.started)}")
     miou = best_miou(run.path)
     if miou is not None:
-        facts.append(f"best mIoU {miou:.1%}")
+        metadata.append(f"best mIoU {miou:.1%}")
     sentence = status.error or run.problem
     if state == "lost" and run.config is not None:
         sentence = "The training stopped unexpectedly: the machine was switched off, or its processes were killed, or the disk was full. Resume it to go on."
     if run.notes.name:
-        facts.insert(0, run.title)
+        metadata.insert(0, run.title)
     if run.owner:
-        facts.append(f"by {run.owner}")
+        metadata.append(f"by {run.owner}")
     badge = FAILURE_WORDS[status.failure] if state == "failed" else state
     tags = "".join(f'<span class="lab-badge">{html.escape(tag)}</span> ' for tag in run.notes.tags)
     st.html(
         f'<article class="lab-card"><header><span><i class="lab-dot" style="background:{color}"></i>{html.escape(run.name)}</span>'
         f'<span class="lab-badge {state}">{badge}</span></header>'
         f'<div class="lab-bar"><i style="width:{share:.1%};background:{color}"></i></div>'
-        f'<div class="lab-facts">{"".join(f"<span>{html.escape(fact)}</span>" for fact in facts)}</div>'
+        f'<div class="lab-facts">{"".join(f"<span>{html.escape(fact)}</span>" for fact in metadata)}</div>'
         + (f"<p>{html.escape(sentence)}</p>" if sentence else "")
         + (f"<div>{tags}</div>" if tags else "")
         + f"<small>{run.id}</small></article>"
@@ -222,9 +222,9 @@ def class_table(
         f'<th><i class="lab-dot" style="background:{dots[title]}"></i>{html.escape(title)}</th>' for title in columns
     )
     rows = []
-    for number, name in enumerate(classes):
-        values = [column[number] for column in columns.values()]
-        mark = swatch(colors[number]) if colors else ""
+    for index, name in enumerate(classes):
+        values = [column[index] for column in columns.values()]
+        mark = swatch(colors[index]) if colors else ""
         rows.append(f"<tr><td>{mark}{html.escape(name)}</td>{_cells(values, list(dots.values()))}</tr>")
     if totals:
         cells = _cells(list(totals.values()), list(dots.values()))

@@ -25,18 +25,18 @@ from torch import nn
 
 from benchmarks.tutorial import plain_optimizer, plain_step, smp_unet, torchvision_fcn
 from core.config import RunConfig, read_config
-from core.cores import available_cores
 from core.hardware import choose_hardware
 from core.inference.predictor import Predictor
 from core.labels import CITYSCAPES_19
-from core.models import build_model
-from core.training.checkpoint import save_checkpoint
-from core.training.evaluation import to_device
+from core.models.build import build_model
+from core.processes import available_cores
+from core.training.checkpoint import TrainingState, save_checkpoint
+from core.training.distributed import Distributed
+from core.training.evaluate import to_device
 from core.training.losses import SummedLoss
-from core.training.memory import keep_freed_memory
+from core.training.malloc import keep_freed_memory
 from core.training.optimizer import build_optimizer
 from core.training.step import train_step
-from core.training.team import Team
 
 Way = Literal["lab", "plain", "peer"]
 Task = Literal["step", "predict", "predict_as_the_lab"]
@@ -105,7 +105,7 @@ class Contestant:
                 self.hardware,
                 self.config.training,
                 self.hardware.scaler(),
-                Team(),
+                Distributed(),
             )
         else:
             plain_step(self.network, self._optimizer, self._images, self._targets)
@@ -126,7 +126,9 @@ class Contestant:
     @cached_property
     def _predictor(self) -> Predictor:
         with tempfile.TemporaryDirectory() as folder:
-            save_checkpoint(Path(folder), "best", self.network, self.config, CITYSCAPES_19, 0, 0.0)
+            save_checkpoint(
+                Path(folder), "best", TrainingState(self.network, best_miou=0.0), self.config, CITYSCAPES_19
+            )
             return Predictor(Path(folder), self.hardware)
 
 

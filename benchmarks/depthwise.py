@@ -17,11 +17,12 @@ import torch
 
 from core.config import read_config
 from core.hardware import choose_hardware
-from core.models import SegmentationModel, build_model
+from core.models.base import SegmentationModel
+from core.models.build import build_model
+from core.training.distributed import Distributed
 from core.training.losses import SummedLoss
 from core.training.optimizer import build_optimizer
 from core.training.step import train_step
-from core.training.team import Team
 
 CLASSES = 19
 
@@ -46,8 +47,8 @@ def main() -> None:
     for _ in range(options.steps):
         for model, spent in seconds.items():
             began = time.monotonic()
-            scaler, team = hardware.scaler(), Team()
-            train_step(model, optimizers[model], images, targets, loss, hardware, config.training, scaler, team)
+            scaler, distributed = hardware.scaler(), Distributed()
+            train_step(model, optimizers[model], images, targets, loss, hardware, config.training, scaler, distributed)
             spent.append(time.monotonic() - began)
     medians = {model: statistics.median(spent[2:]) for model, spent in seconds.items()}
     print(f"all in bf16: {medians[theirs]:.3f} s a step; strided and large depthwise in fp32: {medians[ours]:.3f} s")

@@ -33,18 +33,12 @@ from core import runner  # noqa: E402
 from core.config import RunConfig, read_config  # noqa: E402
 from core.data.cityscapes import list_frames  # noqa: E402
 from core.data.decoding import read_labels  # noqa: E402
-from core.data.streets import write_streets  # noqa: E402
 from core.errors import LabError  # noqa: E402
-from core.runs import (  # noqa: E402
-    ProcessId,
-    checkpoint_path,
-    create_run,
-    list_runs,
-    read_metrics,
-    read_run,
-    read_status,
-    valid_rows,
-)
+from core.processes import ProcessId  # noqa: E402
+from core.runs.metrics_log import read_metrics, valid_rows  # noqa: E402
+from core.runs.status import read_status  # noqa: E402
+from core.runs.store import checkpoint_path, create_run, list_runs, read_run  # noqa: E402
+from core.synthetic import write_streets  # noqa: E402
 
 SIZE = (64, 128)
 PATIENCE = 180.0
@@ -207,8 +201,8 @@ def full_disk(bench: Bench, during: str) -> Result:
     wish = config(epochs=120, checkpoint_seconds=often, evaluations=1 if during == "metrics" else 2)
     undisturbed = launch_and_wait(wish, bench.runs(f"undisturbed-{during}"))
     times, lost, sentences = bench.times(10), 0, 0
-    for number in range(times):
-        with small_disk(bench.folder / f"disk-{during}-{number}") as folder:
+    for index in range(times):
+        with small_disk(bench.folder / f"disk-{during}-{index}") as folder:
             run = runner.launch(wish, folder)
             wait_until(lambda run=run: read_status(run).step > bench.dice.randint(1, 60))
             seen = read_metrics(run)[0]
@@ -231,9 +225,9 @@ def bad_numbers(bench: Bench) -> Result:
     """A rate at which weights run away, labels that are all ignored, labels out of range: a sentence, or training goes on."""
     folder = bench.runs("numbers")
     kept, lost = [], 0
-    found = read_run(launch_and_wait(config(learning_rate=1, clip_norm=0, dataset={}), folder, poison=True))
-    lost += (found.status.failure, bool(found.status.remedy)) != ("diverged", True)
-    kept.append(f"loss that is no number: {found.state}, {found.status.failure or 'no word'}")
+    run = read_run(launch_and_wait(config(learning_rate=1, grad_clip_norm=0, dataset={}), folder, poison=True))
+    lost += (run.status.failure, bool(run.status.remedy)) != ("diverged", True)
+    kept.append(f"loss that is no number: {run.state}, {run.status.failure or 'no word'}")
     for name, change, expected in (
         ("first frames ignored", lambda number, labels: labels * (number > 2), {"finished"}),
         ("all ignored", lambda number, labels: labels * 0, {"failed"}),
@@ -241,9 +235,9 @@ def bad_numbers(bench: Bench) -> Result:
     ):
         data = relabelled(bench.folder / name.replace(" ", "-"), change)
         wish = config(epochs=2, batch_size=1, crop_height=64, dataset={"name": "cityscapes", "root": str(data)})
-        found = read_run(launch_and_wait(wish, folder))
-        lost += found.state not in expected or found.status.failure == "fault"
-        kept.append(f"{name}: {found.state}")
+        run = read_run(launch_and_wait(wish, folder))
+        lost += run.state not in expected or run.status.failure == "fault"
+        kept.append(f"{name}: {run.state}")
     return Result("numbers and labels that don't do", 4, "; ".join(kept), lost)
 
 
@@ -371,8 +365,8 @@ def relabelled(root: Path, change: Callable[[int, Any], Any]) -> Path:
 
     streets = Path(os.environ["SEGLAB_DATA"]) / "streets"
     shutil.copytree(streets, root)
-    for number, frame in enumerate(list_frames(root, "train")):
-        Image.fromarray(change(number, read_labels(frame.labels))).save(frame.labels)
+    for index, frame in enumerate(list_frames(root, "train")):
+        Image.fromarray(change(index, read_labels(frame.labels))).save(frame.labels)
     return root
 
 

@@ -28,11 +28,11 @@ from safetensors.torch import load_file
 from benchmarks.tutorial import build_network
 from core.config import RunConfig, read_config, with_preset
 from core.data.dataset import Dataset, open_dataset
+from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.hardware import choose_hardware
 from core.inference.predictor import Predictor
-from core.places import PROJECT
-from core.scoring.confusion import ConfusionMatrix
-from core.weights import fetch_weights, find_weights
+from core.models.weights_source import fetch_weights, find_weights
+from core.paths import PROJECT
 
 SHARED = PROJECT.parent / "shared"
 PRESET = "quick"

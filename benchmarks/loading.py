@@ -30,16 +30,16 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from core.data.augment import Augmentation
 from core.data.cache import build_cache, cache_size
 from core.data.cityscapes import list_frames
 from core.data.dataset import Dataset
 from core.data.frames import Frame
 from core.data.loaders import Budget, FrameSource, FrameStore, KeyedBatches, TrainingCrops, build_loader
 from core.data.statistics import count_classes
+from core.data.transforms import Augmentation
 from core.labels import CITYSCAPES_19, IGNORED
-from core.places import PROJECT
-from core.training.memory import keep_freed_memory
+from core.paths import PROJECT
+from core.training.malloc import keep_freed_memory
 
 SIZE = (1024, 2048)
 CROP = (512, 1024)

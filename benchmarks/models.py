@@ -24,7 +24,7 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own log
 
 from benchmarks.contestants import CLOCKS, NETWORKS, PEERS, Clock, Lane, Setting, Way, take_turns
 from benchmarks.share import print_share
-from core.families import FAMILIES
+from core.models.families import FAMILIES
 
 
 def compare(name: str, setting: Setting, steps: int, predictions: int, clock: Clock) -> float:

@@ -48,17 +48,17 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from app.media import encode_map, encode_photo
 from benchmarks.tutorial import Normalized, plain_optimizer, plain_step, smp_unet
 from core.config import ModelConfig, RunConfig, read_config
-from core.cores import available_cores
-from core.data.streets.scene import draw_scene
-from core.inference.answers import AnswerStore
-from core.inference.options import QUICK
-from core.inference.turns import outcome
+from core.inference.fair_queue import outcome
+from core.inference.prediction_cache import PredictionCache
+from core.inference.tta import QUICK
 from core.inference.worker import InferenceWorker
 from core.labels import CITYSCAPES_19
-from core.models import build_model
-from core.places import PROJECT
-from core.training.checkpoint import save_checkpoint
-from core.weights import fetch_weights, find_weights
+from core.models.build import build_model
+from core.models.weights_source import fetch_weights, find_weights
+from core.paths import PROJECT
+from core.processes import available_cores
+from core.synthetic.scene import draw_scene
+from core.training.checkpoint import TrainingState, save_checkpoint
 
 Way = Literal["ours", "smp", "plain"]
 Size = tuple[int, int]
@@ -77,7 +77,7 @@ def fitted(config: RunConfig, steps: int) -> nn.Module:
     source = find_weights(config.model)
     if source.kind != "scratch":
         network.load_pretrained(fetch_weights(source))
-    scenes = [draw_scene(0, number, (config.dataset.height, config.dataset.width)) for number in range(FITTED_FRAMES)]
+    scenes = [draw_scene(0, index, (config.dataset.height, config.dataset.width)) for index in range(FITTED_FRAMES)]
     images = torch.from_numpy(np.stack([scene.image for scene in scenes])).permute(0, 3, 1, 2).float() / 255
     targets = torch.from_numpy(np.stack([CITYSCAPES_19.lookup[scene.label_ids] for scene in scenes])).long()
     optimizer = plain_optimizer(network)
@@ -96,9 +96,9 @@ def drop(worker: InferenceWorker, run: Path, data: bytes) -> tuple[float, float]
     hashlib.sha256(upload.image).hexdigest()  # what the page calls the picture by
     seconds = []
     for answer in [worker.ask(run, upload.image, options=QUICK), worker.ask(run, upload.image)]:
-        found = outcome(answer)
-        encode_map(found.labels)
-        encode_map(found.confidence)
+        result = outcome(answer)
+        encode_map(result.labels)
+        encode_map(result.confidence)
         if not seconds:
             encode_photo(upload.image)
         seconds.append(time.perf_counter() - began)
@@ -108,7 +108,7 @@ def drop(worker: InferenceWorker, run: Path, data: bytes) -> tuple[float, float]
 @contextmanager
 def lab() -> Iterator[InferenceWorker]:
     """A server's worker; its processes start with the first question."""
-    worker = InferenceWorker(AnswerStore())
+    worker = InferenceWorker(PredictionCache())
     yield worker
     worker.close()
 
@@ -235,7 +235,8 @@ def main() -> None:
                 config = read_config(values | {"dataset": {"height": size[0], "width": size[1]}})
                 run = Path(folder) / f"{family}-{seen}"
                 run.mkdir()
-                save_checkpoint(run, "best", network, config, CITYSCAPES_19, options.steps, 0.0)
+                state = TrainingState(network, step=options.steps, best_miou=0.0)
+                save_checkpoint(run, "best", state, config, CITYSCAPES_19)
                 first, ratio = compare(config, run, size, pictures, options.rounds)
                 firsts.append(first)
                 ratios.append(ratio)

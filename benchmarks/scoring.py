@@ -31,11 +31,11 @@ import numpy as np
 import torch
 from torchmetrics.classification import MulticlassJaccardIndex
 
+from core.evaluation.metrics.counting import count_pairs
+from core.evaluation.metrics.protocol import OFFICIAL, label_ids_of, protocol_of
+from core.evaluation.metrics.scorer import Scorer
 from core.labels import CITYSCAPES_19, IGNORED
-from core.places import PROJECT
-from core.scoring.counting import count_pairs
-from core.scoring.protocol import OFFICIAL, label_ids_of, protocol_of
-from core.scoring.scorer import Scorer
+from core.paths import PROJECT
 
 # cityscapesscripts 2.3 asks for a name that numpy 2.4 has dropped; it was another for isin.
 if not hasattr(np, "in1d"):
@@ -126,8 +126,8 @@ def run(files: list[str], folder: Path, rounds: int) -> None:
         return scores.miou + scores.miiou
 
     def evaluator() -> float:
-        found = official.evaluateImgLists(predicted, files, official.args)
-        return found["averageScoreClasses"] + found["averageScoreInstClasses"]
+        result = official.evaluateImgLists(predicted, files, official.args)
+        return result["averageScoreClasses"] + result["averageScoreInstClasses"]
 
     def evaluator_in_memory() -> float:
         pillow = official.Image

@@ -83,8 +83,8 @@ def where_time_goes(step: Callable[[], object]) -> dict[str, float]:
 
 def group_of(event: FunctionEvent) -> str:
     """The group of an operation: that of the outermost one around it, itself included, which has one."""
-    found = "other"
+    result = "other"
     while event is not None:
-        found = next((group for group, words in GROUPS.items() if any(word in event.name for word in words)), found)
+        result = next((group for group, words in GROUPS.items() if any(word in event.name for word in words)), result)
         event = event.cpu_parent
-    return found
+    return result

@@ -28,13 +28,16 @@ from torch.utils.data import DataLoader
 
 from benchmarks.tutorial import LOADERS, TutorialFrames, plain_optimizer, plain_step
 from core.config import RunConfig, read_config
-from core.cores import available_cores
 from core.data.dataset import Dataset, open_dataset
-from core.models import build_model
-from core.places import PROJECT
-from core.runs import create_run, read_metrics, update_status
+from core.models.build import build_model
+from core.paths import PROJECT
+from core.processes import available_cores
+from core.runs.metrics_log import read_metrics
+from core.runs.status import update_status
+from core.runs.store import create_run
 from core.training import loop
-from core.training.memory import keep_freed_memory
+from core.training.malloc import keep_freed_memory
+from core.training.recorder import Recorder
 
 SHARED = PROJECT.parent / "shared"
 WARM_UP = 5
@@ -66,18 +69,20 @@ def our_rate(config: RunConfig, folder: Path) -> tuple[float, float, float]:
         return result
 
     run = create_run(config, folder)
-    originals = {name: getattr(loop, name) for name in ("train_step", "save_checkpoint", "evaluate")}
-    append = loop.MetricsLog.append
-    loop.train_step = counted_step
-    loop.save_checkpoint = timed("checkpoints", loop.save_checkpoint)
-    loop.evaluate = timed("evaluation", loop.evaluate)
-    loop.MetricsLog.append = timed("rows", append)
+    replaced = {
+        (loop, "train_step"): counted_step,
+        (loop, "evaluate"): timed("evaluation", loop.evaluate),
+        (Recorder, "checkpoint"): timed("checkpoints", Recorder.checkpoint),
+        (Recorder, "row"): timed("rows", Recorder.row),
+    }
+    originals = {(owner, name): getattr(owner, name) for owner, name in replaced}
+    for (owner, name), function in replaced.items():
+        setattr(owner, name, function)
     try:
         loop.train(run, config, timed("status", lambda **changes: update_status(run, **changes)), lambda: False)
     finally:
-        for name, function in originals.items():
-            setattr(loop, name, function)
-        loop.MetricsLog.append = append
+        for (owner, name), function in originals.items():
+            setattr(owner, name, function)
     waiting = [
         row["waiting"] for row in read_metrics(run)[0] if row["kind"] == "train" and row.get("waiting") is not None
     ]
@@ -85,7 +90,7 @@ def our_rate(config: RunConfig, folder: Path) -> tuple[float, float, float]:
     step_seconds = statistics.median(b - a for a, b in zip(ends[WARM_UP:], ends[WARM_UP + 1 :], strict=False))
     rows = (spent["rows"] + spent["status"]) / max(1, len(ends)) / step_seconds
     checkpoints = spent["checkpoints"] / counts["checkpoints"] / CHECKPOINT_SECONDS
-    return config.training.batch_size / step_seconds, statistics.mean(waiting[WARM_UP:]), rows + checkpoints
+    return config.training.samples_per_step / step_seconds, statistics.mean(waiting[WARM_UP:]), rows + checkpoints
 
 
 def their_rate(config: RunConfig, dataset: Dataset, steps: int) -> float:
@@ -125,7 +130,7 @@ def main() -> None:
         frames = 64
         config = read_config(
             {
-                "dataset": {"name": "cityscapes", "root": str(root), "train_limit": frames, "val_limit": 4},
+                "dataset": {"name": "cityscapes", "root": str(root), "max_train_samples": frames, "max_val_samples": 4},
                 "model": {"family": family, "weights": "none"},
                 "training": {"minutes": 0, "epochs": options.steps * 8 / frames, "evaluations": 1},
             }

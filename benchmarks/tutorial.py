@@ -29,9 +29,9 @@ from torchvision.transforms import v2
 from core.config import ModelConfig, read_config
 from core.data.dataset import Dataset, open_dataset
 from core.labels import IGNORED
-from core.models import build_model
+from core.models.build import build_model
 from core.models.encoders import normalization_of
-from core.models.pretrained import load_encoder
+from core.models.load_weights import load_encoder
 
 LEARNING_RATE = 1e-3
 LOADERS = 2
@@ -50,24 +50,24 @@ class Normalized(nn.Module):
         return logits["out"] if isinstance(logits, dict) else logits
 
 
-def smp_unet(encoder: str, classes: int) -> Normalized:
+def smp_unet(encoder: str, num_classes: int) -> Normalized:
     """The U-Net of segmentation_models.pytorch on a timm encoder, random weights."""
-    return Normalized(smp.Unet(f"tu-{encoder}", encoder_weights=None, classes=classes), encoder)
+    return Normalized(smp.Unet(f"tu-{encoder}", encoder_weights=None, classes=num_classes), encoder)
 
 
-def torchvision_fcn(classes: int) -> Normalized:
+def torchvision_fcn(num_classes: int) -> Normalized:
     """Torchvision's FCN on a dilated ResNet-50, random weights, without the auxiliary head."""
-    return Normalized(fcn_resnet50(weights=None, weights_backbone=None, num_classes=classes), "resnet50")
+    return Normalized(fcn_resnet50(weights=None, weights_backbone=None, num_classes=num_classes), "resnet50")
 
 
-def build_network(config: ModelConfig, classes: int, weights: Path | None = None) -> nn.Module:
+def build_network(config: ModelConfig, num_classes: int, weights: Path | None = None) -> nn.Module:
     """What a tutorial trains for a family: smp's U-Net, or the lab's own FCN or ViT; the encoder filled from `weights`."""
     if config.family == "unet":
-        network = smp_unet(config.encoder_name, classes)
+        network = smp_unet(config.encoder_name, num_classes)
         if weights:
             load_encoder(network.network.encoder.model, weights)
         return network
-    network = build_model(config, classes)
+    network = build_model(config, num_classes)
     if weights:
         network.load_pretrained(weights)
     return network

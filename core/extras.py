@@ -3,20 +3,12 @@
 import re
 import sys
 import tomllib
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from core.errors import LabError
-from core.places import PROJECT
-
-EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "onnx": ("ONNX files", ("onnx", "onnxscript", "onnxruntime")),
-    "tensorboard": ("TensorBoard event files", ("tensorboard",)),
-    "mlflow": ("MLflow", ("mlflow",)),
-    "wandb": ("Weights & Biases", ("wandb",)),
-    "sign-in": ("Signing in", ("authlib", "httpx")),
-}
-"""What each extra is called, and the modules that it takes."""
+from core.paths import PROJECT
 
 PACKAGES = {"mlflow": "mlflow-skinny"}
 """Packages that are called otherwise than their modules."""
@@ -32,13 +24,16 @@ def install_hint(*packages: str) -> str:
     return f"In the lab's folder, type: {installer} install {asked}."
 
 
-def check_extra(name: str) -> None:
-    """Looks whether an extra is here; nothing is imported.
+def check_packages(title: str, modules: Sequence[str]) -> None:
+    """Check that modules can be imported, without importing them.
+
+    Args:
+        title: what needs them, "MLflow" or "ONNX files".
+        modules: top-level modules.
 
     Raises:
-        LabError: it isn't; the sentence says what to install.
+        LabError: one is missing; the sentence says what to install.
     """
-    title, modules = EXTRAS[name]
     missing = [PACKAGES.get(module, module) for module in modules if not _is_here(module)]
     if missing:
         raise LabError(

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from core.config import TrainingConfig
-from core.cores import available_cores
 from core.errors import LabError
+from core.processes import available_cores
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ def choose_hardware(training: TrainingConfig, place: int = 0) -> Hardware:
         LabError: the wished device isn't there.
     """
     device = _device(training.device)
-    if device.type == "cuda" and training.processes > 1:
+    if device.type == "cuda" and training.num_processes > 1:
         device = torch.device("cuda", place)
         torch.cuda.set_device(device)
-    threads = training.threads or max(1, available_cores() // training.processes)
+    threads = training.threads or max(1, available_cores() // training.num_processes)
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     torch.set_float32_matmul_precision("high")
@@ -79,7 +79,7 @@ def choose_hardware(training: TrainingConfig, place: int = 0) -> Hardware:
     )
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
     where = name if device.type != "cpu" else f"the CPU with {threads} thread{'s' if threads != 1 else ''}"
-    together = f"{training.processes} processes, each o" if training.processes > 1 else "O"
+    together = f"{training.num_processes} processes, each o" if training.num_processes > 1 else "O"
     return Hardware(device, dtype, threads, workers, f"{together}n {where}, {why}.")
 
 

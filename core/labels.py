@@ -140,9 +140,9 @@ def _numbering(name: str, classes: Iterable[tuple[str, Color, Iterable[int]]]) -
     """A label space of classes, each with its name, its colour and the file ids that it gathers."""
     rows = [(title, color, tuple(ids)) for title, color, ids in classes]
     from_ids = [IGNORED] * 256
-    for number, (_, _, ids) in enumerate(rows):
+    for index, (_, _, ids) in enumerate(rows):
         for label_id in ids:
-            from_ids[label_id] = number
+            from_ids[label_id] = index
     return LabelSpace(name, tuple(row[0] for row in rows), tuple(row[1] for row in rows), tuple(from_ids))
 
 

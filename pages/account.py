@@ -3,33 +3,31 @@
 import streamlit as st
 
 from app.widgets import empty_state, plain
-from core.people import acting, is_read_only, most_queued, most_uploads
-from core.places import runs_folder
-from core.runs import list_runs
+from core.auth import current_user, is_read_only, max_queued, max_uploads
+from core.paths import runs_folder
+from core.runs.store import list_runs
 
 # page layout
 st.title("Account")
-person = acting()
-if not person.id:
+user = current_user()
+if not user.id:
     empty_state(
         "Nobody signs in here",
         "This lab has one user, who may do everything. docs/server.md says how to open it to several.",
     )
     st.stop()
-st.markdown(
-    f"Signed in as **{plain(person.name)}**" + (f", {plain(person.id)}" if person.id != person.name else "") + "."
-)
-mine = [run for run in list_runs(runs_folder()) if run.owner == person.id]
+st.markdown(f"Signed in as **{plain(user.name)}**" + (f", {plain(user.id)}" if user.id != user.name else "") + ".")
+mine = [run for run in list_runs(runs_folder()) if run.owner == user.id]
 active = sum(run.is_active for run in mine)
 lines = [f"{len(mine)} run{'s' if len(mine) != 1 else ''} of the lab are yours, {active} of them waiting or training."]
-if person.is_admin:
+if user.is_admin:
     lines.append("You are an admin: you may stop, rename and delete everybody's runs.")
 if is_read_only():
     lines.append("The lab is read-only at the moment.")
-if most_queued():
-    lines.append(f"You may have {most_queued()} runs waiting or training at a time.")
-if most_uploads():
-    lines.append(f"You may upload {most_uploads()} files an hour.")
+if max_queued():
+    lines.append(f"You may have {max_queued()} runs waiting or training at a time.")
+if max_uploads():
+    lines.append(f"You may upload {max_uploads()} files an hour.")
 for line in lines:
     st.markdown(plain(line))
 if mine:

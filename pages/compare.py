@@ -5,16 +5,16 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.contact_sheet import choose_order, contact_sheet, counted, go_by, sort_frames, watch
-from app.datasets import SPLIT_WORDS, TITLES, is_here, open_again
+from app.datasets import SPLIT_WORDS, is_here, open_again
 from app.pictures import (
-    answer_panel,
     ask,
     map_address,
     photo_address,
     predict_all,
+    prediction_panel,
     truth_of,
 )
-from app.viewer import MOST_PANELS, Panel, viewer
+from app.viewer import MAX_PANELS, Panel, viewer
 from app.widgets import (
     class_table,
     empty_state,
@@ -27,12 +27,13 @@ from app.widgets import (
     with_equal_classes,
 )
 from core.config import DatasetConfig
-from core.data.dataset import Dataset, streets_are_there
+from core.data.dataset import Dataset
+from core.data.sources import SOURCES
 from core.errors import LabError
+from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.labels import CITYSCAPES_19
-from core.places import runs_folder
-from core.runs import Run, list_runs
-from core.scoring.confusion import ConfusionMatrix
+from core.paths import runs_folder
+from core.runs.store import Run, list_runs
 
 POLL_SECONDS = 1.0
 
@@ -48,22 +49,23 @@ def choose_source(runs: Sequence[Run]) -> Dataset:
         config = run.config.dataset
         known = sources.setdefault((config.name, config.root), config)
         if (
-            config.val_share < known.val_share
+            config.val_fraction < known.val_fraction
         ):  # frames that none of the runs learned from: larger shares hold these too
             sources[config.name, config.root] = config
     # A run from the Hub may have learned on what isn't here; scenes with its classes may be.
     here = {pair: config for pair, config in sources.items() if is_here(config)}
-    if not here and runs[0].classes == CITYSCAPES_19.classes and streets_are_there():
-        config = runs[0].config.dataset
-        here = {("streets", ""): DatasetConfig(height=config.height, width=config.width)}
+    size = {"height": runs[0].config.dataset.height, "width": runs[0].config.dataset.width}
+    streets = DatasetConfig(**size)
+    if not here and runs[0].classes == CITYSCAPES_19.classes and is_here(streets):
+        here = {(streets.name, ""): streets}
     sources = here or sources
     picked = next(iter(sources))
     if len(sources) > 1:
-        picked = st.selectbox("Frames from", list(sources), format_func=lambda pair: pair[1] or TITLES[pair[0]])
+        picked = st.selectbox("Frames from", list(sources), format_func=lambda pair: pair[1] or SOURCES[pair[0]].title)
     dataset = open_again(sources[picked])
     if dataset.space.classes != runs[0].classes:
         raise LabError(
-            f"{TITLES[picked[0]]} {picked[1]} tells other classes apart than {run_name(runs[0])}, so there is no truth to compare it with. "
+            f"{SOURCES[picked[0]].title} {picked[1]} tells other classes apart than {run_name(runs[0])}, so there is no truth to compare it with. "
             "Try it on pictures of your own, on the page Inspect."
         )
     return dataset
@@ -83,7 +85,7 @@ if not able:
         st.switch_page("../pages/train.py")
     st.stop()
 colors = run_colors(everyone)
-chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MOST_PANELS - 1)
+chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MAX_PANELS - 1)
 if not chosen:
     st.caption("Choose at least one run.")
     st.stop()
@@ -125,7 +127,7 @@ for run_id, answer in answers.items():
         totals[names[run_id]], dots[names[run_id]] = confusion.miou(), colors[run_id]
         subtitle = f"mIoU {share_words(confusion.miou())}"
     panels.append(
-        answer_panel(able[run_id].title, run_id, answer, image, digest, subtitle=subtitle, color=colors[run_id])
+        prediction_panel(able[run_id].title, run_id, answer, image, digest, subtitle=subtitle, color=colors[run_id])
     )
 masks, table = st.columns([5, 2]) if columns else (st.container(), None)
 if panels:
@@ -143,9 +145,9 @@ if columns:
     with table:
         st.subheader("Per class, on this frame")
         present = [
-            number
-            for number in range(len(dataset.space.classes))
-            if any(column[number] is not None for column in columns.values())
+            index
+            for index in range(len(dataset.space.classes))
+            if any(column[index] is not None for column in columns.values())
         ]
         class_table(
             [dataset.space.classes[number] for number in present],

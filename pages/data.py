@@ -10,25 +10,26 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app.datasets import SPLIT_WORDS, TITLES, Found, choose_dataset, found, opened
+from app.datasets import SPLIT_WORDS, Found, choose_dataset, found, is_here, opened
+from app.download_panel import getting_panel
 from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
 from app.forms import augmentation_form, fields_form
-from app.getting import getting_panel
 from app.pictures import colors_address, map_address, photo_address, truth_of
 from app.viewer import Panel, viewer
 from app.widgets import RUN_COLORS, failed_state, plain, swatch
+from core.auth import current_user, require_write
 from core.config import DatasetConfig, TrainingConfig, read_config
-from core.data.augment import Augmentation
 from core.data.cache import Kind, build_cache, cache_size, find_cache, list_caches, remove_caches
 from core.data.cityscapes import LABEL_FOLDERS
-from core.data.dataset import Dataset, root_of, spread, streets_are_there
+from core.data.dataset import Dataset, spread
 from core.data.doctor import Finding, Report, examine
 from core.data.frames import Frame
+from core.data.sources import SOURCES, source_of
 from core.data.statistics import AT_ONCE, SAMPLE, FrameCounts, count_classes, count_frames, recall_counts
+from core.data.transforms import Augmentation
 from core.errors import LabError
 from core.labels import IGNORED
-from core.people import acting, check_may_work
-from core.places import cache_folder
+from core.paths import cache_folder
 
 LONG_SPLIT = 5000
 """From so many frames on a split opens at its first city: a browser is slow to take longer lists."""
@@ -111,7 +112,7 @@ def choose_frame(here: Found) -> tuple[Frame | None, st.delta_generator.DeltaGen
         if len(cities) > 1:
             options = ["", *cities] if len(frames) <= LONG_SPLIT else cities
             restore(f"city-{split}", options)
-            word = "folder" if here.dataset.name == "folder" else "city"
+            word = SOURCES[here.dataset.name].group
             city = st.selectbox(
                 word.capitalize(),
                 options,
@@ -203,7 +204,7 @@ def look_at(dataset: Dataset, frame: Frame) -> None:
         ]
         if (target == IGNORED).all():
             says = "No pixel of these labels belongs to a class, as in the test frames, whose labels are kept secret."
-        twin = coarse_twin(dataset, frame) if dataset.name != "folder" else None
+        twin = coarse_twin(dataset, frame) if SOURCES[dataset.name].has_coarse else None
         if twin:
             _, coarse, coarse_digest = truth_of(twin, dataset.space)
             panels[0] = replace(panels[0], title="Fine labels")
@@ -233,7 +234,7 @@ def what_the_network_sees(here: Found, frame: Frame) -> None:
         pictures, fields = st.columns([5, 2], gap="medium")
         with fields:
             values = augmentation_form("crops")
-            size = fields_form(DatasetConfig, ["height", "width"], frame_size(), key="size")
+            size = fields_form("dataset", ["height", "width"], frame_size(), "size")
             if size != frame_size():
                 st.session_state["frame-size"] = size
                 st.rerun()
@@ -242,7 +243,7 @@ def what_the_network_sees(here: Found, frame: Frame) -> None:
                 drawn = st.session_state["crops-drawn"] = drawn + 1
         with pictures:
             try:
-                draw_crops(here.dataset, frame, values, [drawn * CROPS + number + 1 for number in range(CROPS)])
+                draw_crops(here.dataset, frame, values, [drawn * CROPS + index + 1 for index in range(CROPS)])
             except LabError as error:
                 failed_state(error)
 
@@ -312,18 +313,18 @@ def content_digest(pixels: np.ndarray) -> str:
 def doctor(config: DatasetConfig) -> None:
     """What is wrong with a data set, also with one that can't be opened. Raises LabError where the one who is asking may only look."""
     try:
-        root = root_of(config)
+        root = source_of(config).root(config)
     except LabError:
         return  # said already
     st.subheader("Is the data in order?")
     reports = st.session_state.setdefault("reports", {})
-    key = (str(root), config.classes, config.val_share)
+    key = (str(root), config.classes, config.val_fraction)
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Examine again" if key in reports else "Examine", icon=":material/stethoscope:", key="examine"):
-            check_may_work()
+            require_write()
             reports.pop(key, None)
             reports[key] = examine(
-                root, classes=config.classes, val_share=config.val_share, progress=watched("Examining the frames")
+                root, classes=config.classes, val_fraction=config.val_fraction, progress=watched("Examining the frames")
             )
             st.rerun()
         if key not in reports:
@@ -390,12 +391,12 @@ def class_rows(report: Report) -> None:
     splits = [split for split in report.pixels if split in ("train", "val")]
     head = "".join(f"<th>pixels, {split}</th><th>frames, {split}</th>" for split in splits)
     rows = []
-    for number, (name, color) in enumerate(zip(report.classes, report.colors, strict=True)):
+    for index, (name, color) in enumerate(zip(report.classes, report.colors, strict=True)):
         cells = []
         for split in splits:
             for share in (
-                report.pixels[split][number] / max(1, sum(report.pixels[split])),
-                report.images[split][number] / max(1, report.pairs.get(split, 0)),
+                report.pixels[split][index] / max(1, sum(report.pixels[split])),
+                report.images[split][index] / max(1, report.pairs.get(split, 0)),
             ):
                 cells.append(f"<td>{share:.2%}</td>" if share else '<td class="lab-quiet">none</td>')
         rows.append(f"<tr><td>{swatch(color)}{html.escape(name)}</td>{''.join(cells)}</tr>")
@@ -440,7 +441,7 @@ def plots(here: Found) -> None:
     st.caption(
         f"{ignored / max(1, ignored + labelled):.1%} of the pixels carry no class: they are neither learned from nor scored."
     )
-    missing = [name for number, name in enumerate(classes) if not counts[main].images[number]]
+    missing = [name for index, name in enumerate(classes) if not counts[main].images[index]]
     if missing:
         st.caption(f"Never there in {main}: {plain(', '.join(missing))}. A network can't learn what it never sees.")
     for split, frames in (("train", dataset.train), ("val", dataset.val)):
@@ -453,7 +454,7 @@ def count_all(dataset: Dataset, split: str, frames: Sequence[Frame], counted: in
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Counted in {counted:,} of {len(frames):,} frames of {split}, evenly spread.")
         if st.button(f"Count all {len(frames):,} frames", icon=":material/functions:", key=f"count-{split}"):
-            check_may_work()
+            require_write()
             count_frames(dataset, frames, progress=watched(f"Counting the classes of {split}"))
             _counted.clear()
             st.rerun()
@@ -500,7 +501,7 @@ def offer_caches(dataset: Dataset) -> None:
             elif st.button(f"Keep them {words} ({bytes_words(_cache_bytes(key, kind, dataset))})", key=f"keep-{kind}"):
                 wanted = kind
     if wanted:
-        check_may_work()
+        require_write()
         for frames in parts:
             build_cache(dataset, frames, wanted, progress=watched(f"Decoding the frames of {frames[0].split}"))
         st.rerun()
@@ -510,13 +511,16 @@ def list_of_caches() -> None:
     """The caches that are there, each with a button that removes it."""
     entries = list_caches()
     for entry in entries:
-        facts = [TITLES.get(entry.name, entry.name), f"{', '.join(entry.splits)}: {entry.frames:,} frames"]
-        facts += [f"{entry.size[1]} x {entry.size[0]}", entry.kind, bytes_words(entry.bytes)]
+        metadata = [
+            SOURCES[entry.name].title if entry.name in SOURCES else entry.name,
+            f"{', '.join(entry.splits)}: {entry.frames:,} frames",
+        ]
+        metadata += [f"{entry.size[1]} x {entry.size[0]}", entry.kind, bytes_words(entry.bytes)]
         if not entry.complete:
-            facts.append("being built" if entry.in_hand else "unfinished")
+            metadata.append("being built" if entry.in_hand else "unfinished")
         with st.container(horizontal=True, vertical_alignment="center"):
             st.html(
-                f'<p class="lab-numbers">{html.escape(" · ".join(filter(None, facts)))}<br>'
+                f'<p class="lab-numbers">{html.escape(" · ".join(filter(None, metadata)))}<br>'
                 f'<small class="lab-quiet">{html.escape(entry.root)}</small></p>'
             )
             if st.button("Remove", icon=":material/delete:", disabled=entry.in_hand, key=f"remove-{entry.key}"):
@@ -524,7 +528,7 @@ def list_of_caches() -> None:
                 st.rerun()
     if (
         len(entries) > 1
-        and acting().is_admin
+        and current_user().is_admin
         and st.button("Remove all", icon=":material/delete_sweep:", key="remove-all")
     ):
         remove_caches(None)
@@ -539,12 +543,13 @@ try:
     dataset = opened(values)
 except LabError as error:
     failed_state(error)  # and go on: the doctor knows more
-named = values["name"] == "streets" or bool(values["root"])
+source = SOURCES[values["name"]]
+named = not source.root_title or bool(values["root"])
 config = read_config({"dataset": values}).dataset if named and values["classes"] else None
-if values["name"] == "cityscapes" and dataset is None:
+if source.sharing == "never" and dataset is None:
     get_cityscapes(expanded=not named)
 here = None
-if config and (config.name != "streets" or streets_are_there()):
+if config and not (source.is_generated and not is_here(config)):
     try:
         here = found(config)
     except LabError as error:
@@ -565,7 +570,7 @@ if here and here.splits:
     )
     if frame:
         what_the_network_sees(here, frame)
-if config and (config.name != "streets" or streets_are_there()):
+if config and not (source.is_generated and not is_here(config)):
     try:
         doctor(config)
     except LabError as error:
@@ -577,7 +582,7 @@ if here:
         failed_state(f"The classes can't be counted. {error}")
     if here.dataset.train or here.dataset.val:
         decoded_frames(here.dataset)
-if values["name"] == "cityscapes" and dataset is not None:
+if source.sharing == "never" and dataset is not None:
     get_cityscapes(expanded=False)
 if dataset:
     st.page_link("../pages/train.py", label="Train on this data", icon=":material/model_training:")

@@ -9,8 +9,8 @@ from core import runner
 from core.config import read_config, with_preset
 from core.errors import LabError
 from core.labels import CITYSCAPES_19
-from core.places import runs_folder
-from core.runs import list_runs
+from core.paths import runs_folder
+from core.runs.store import list_runs
 
 HERO = (0, 210)
 """Seed and number of the street that greets."""
@@ -19,7 +19,7 @@ HERO = (0, 210)
 @st.cache_data(show_spinner=False)
 def hero_scene() -> tuple:
     """Photograph and target of the greeting street, drawn at twice the data set's size."""
-    from core.data.streets import draw_scene
+    from core.synthetic import draw_scene
 
     scene = draw_scene(*HERO, size=(512, 1024))
     return scene.image, CITYSCAPES_19.lookup[scene.label_ids]

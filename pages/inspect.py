@@ -9,14 +9,14 @@ import streamlit as st
 from app.own_pictures import CAMERA, COLLECTION, FRAME, OWN, pictures_from
 from app.pictures import (
     Picture,
-    answer_panel,
     ask_twice,
-    best_answers,
+    best_predictions,
     photo_address,
     predict,
+    prediction_panel,
     thumbnail_address,
 )
-from app.viewer import MOST_PANELS, viewer
+from app.viewer import MAX_PANELS, viewer
 from app.widgets import (
     empty_state,
     failed_state,
@@ -30,11 +30,11 @@ from app.widgets import (
 )
 from core.data.collections import save_collection
 from core.errors import LabError
-from core.inference.answers import Answer
 from core.inference.exports import ITEMS, Labelled, as_zip, overlay
-from core.inference.options import PredictOptions
-from core.places import runs_folder
-from core.runs import list_runs
+from core.inference.prediction_cache import CachedPrediction
+from core.inference.tta import PredictOptions
+from core.paths import runs_folder
+from core.runs.store import list_runs
 
 SCALES = {"As trained": (1.0,), "Three sizes": (0.75, 1.0, 1.25), "Larger": (1.0, 1.5, 2.0)}
 POLL_SECONDS = 0.3
@@ -82,7 +82,7 @@ def choose_one(pictures: Sequence[Picture]) -> Picture:
 
 def show_masks(picture: Picture, names: dict[str, str], options: PredictOptions, waits: bool) -> None:
     """Each network's mask over the picture: the quick answer first, the full one as soon as it is there."""
-    answers, coming = best_answers(list(names), picture.image, picture.digest, options)
+    answers, coming = best_predictions(list(names), picture.image, picture.digest, options)
     if waits and not coming:
         st.rerun()
     if not answers:
@@ -91,7 +91,9 @@ def show_masks(picture: Picture, names: dict[str, str], options: PredictOptions,
     for run_id, answer in answers.items():
         took = f"{answer.milliseconds:.0f} ms" + (" at half size, the full mask is coming" if run_id in coming else "")
         panels.append(
-            answer_panel(names[run_id], run_id, answer, picture.image, picture.digest, options, took, colors[run_id])
+            prediction_panel(
+                names[run_id], run_id, answer, picture.image, picture.digest, options, took, colors[run_id]
+            )
         )
     first = next(iter(answers.values()))
     viewer(
@@ -107,7 +109,7 @@ def show_masks(picture: Picture, names: dict[str, str], options: PredictOptions,
     shares_table(answers, names)
 
 
-def shares_table(answers: dict[str, Answer], names: dict[str, str]) -> None:
+def shares_table(answers: dict[str, CachedPrediction], names: dict[str, str]) -> None:
     """Share of the pixels that each network gives to each class."""
     first = next(iter(answers.values()))
     rows = []
@@ -126,7 +128,7 @@ def answer_all(
     pictures: Sequence[Picture],
     names: dict[str, str],
     options: PredictOptions,
-    each: Callable[[Picture, str, Answer], None],
+    each: Callable[[Picture, str, CachedPrediction], None],
 ) -> None:
     """Calls `each` with what every network sees in every picture, while a bar shows how far it is."""
     bar = st.progress(0.0, "The networks are looking at the pictures")
@@ -148,7 +150,7 @@ def show_sheet(pictures: Sequence[Picture], names: dict[str, str], options: Pred
     figures: list[str] = []
     times: list[float] = []
 
-    def add(picture: Picture, run_id: str, answer: Answer) -> None:
+    def add(picture: Picture, run_id: str, answer: CachedPrediction) -> None:
         times.append(answer.milliseconds)
         if run_id == next(iter(names)):
             small = cv2.resize(picture.image, answer.labels.shape[::-1])
@@ -236,7 +238,7 @@ if not able:
         st.switch_page("../pages/train.py")
     st.stop()
 colors = run_colors(everyone)
-chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MOST_PANELS)
+chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MAX_PANELS)
 source = st.segmented_control(
     "Picture", [OWN, CAMERA, FRAME, COLLECTION], default=OWN, required=True, key="inspect-source"
 )

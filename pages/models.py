@@ -9,17 +9,17 @@ from app.diagram import PLAIN_COLOR, diagram_svg, part_colors
 from app.forms import encoder_box, fields_form
 from app.services import inference_worker
 from app.widgets import failed_state
-from core.anatomy import Anatomy
 from core.config import ModelConfig, read_config
 from core.errors import LabError
-from core.explanations import FAMILY_EXPLANATIONS, PYRAMID_ON_VIT, explanation
-from core.families import FAMILIES, options_of
+from core.models.explanations import PYRAMID_ON_VIT, explanation
+from core.models.families import FAMILIES, options_of
+from core.models.summary_types import ModelSummary
 
 SIZES = {"512 × 256": (256, 512), "1024 × 512": (512, 1024), "2048 × 1024": (1024, 2048)}
 
 
 @st.cache_data(show_spinner=False, max_entries=200)
-def described(model: str, size: tuple[int, int]) -> Anatomy:
+def described(model: str, size: tuple[int, int]) -> ModelSummary:
     """What the network of a config (as JSON) is made of and costs. Raises LabError when there is no such network."""
     return inference_worker().describe(ModelConfig.model_validate_json(model), size)
 
@@ -30,34 +30,34 @@ def choose_options(family: str) -> dict[str, Any]:
     explain("encoder", encoder, family)
     values: dict[str, Any] = {"family": family, "encoder": encoder}
     for name in options_of(family, encoder):
-        values |= fields_form(ModelConfig, [name], {}, key=f"models-{family}")
+        values |= fields_form("model", [name], {}, f"models-{family}", {"model": values})
         explain(name, values[name], family)
     return values
 
 
 def explain(option: str, value: Any, family: str) -> None:
     """The sentences about a choice, right below its widget."""
-    found = explanation(option, value, family)
-    if found:
-        st.caption(found.markdown)
+    result = explanation(option, value, family)
+    if result:
+        st.caption(result.markdown)
 
 
-def overview(anatomy: Anatomy) -> None:
+def overview(summary: ModelSummary) -> None:
     """One network in a card: its shape, and its figures in rows that stand beside those of the others."""
     figures = {
-        "Parameters": count_words(anatomy.parameters),
-        "Arithmetic": f"{anatomy.flops / 1e9:,.1f} GFLOPs",
-        "Output stride": f"{anatomy.output_stride:.3g} px",
-        "Receptive field": f"{anatomy.receptive_field:,} px" if anatomy.receptive_field else "the whole picture",
-        "Memory of a training step": bytes_words(anatomy.activation_bytes),
-        "Time for a picture, measured": milliseconds_words(anatomy.milliseconds),
+        "Parameters": count_words(summary.parameters),
+        "Arithmetic": f"{summary.flops / 1e9:,.1f} GFLOPs",
+        "Output stride": f"{summary.output_stride:.3g} px",
+        "Receptive field": f"{summary.receptive_field:,} px" if summary.receptive_field else "the whole picture",
+        "Memory of a training step": bytes_words(summary.activation_bytes),
+        "Time for a picture, measured": milliseconds_words(summary.milliseconds),
     }
     rows = "".join(
         f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in figures.items()
     )
     svg_markdown(
-        f'<article class="lab-card lab-model"><header><span>{html.escape(anatomy.title)}</span></header>'
-        f"{diagram_svg(anatomy, compact=True)}<dl>{rows}</dl></article>"
+        f'<article class="lab-card lab-model"><header><span>{html.escape(summary.title)}</span></header>'
+        f"{diagram_svg(summary, compact=True)}<dl>{rows}</dl></article>"
     )
 
 
@@ -66,23 +66,23 @@ def svg_markdown(body: str) -> None:
     st.markdown(body, unsafe_allow_html=True)
 
 
-def detail(anatomy: Anatomy, family: str) -> None:
+def detail(summary: ModelSummary, family: str) -> None:
     """One network large: its drawing, and how its parameters are spread over its parts."""
-    if family in FAMILY_EXPLANATIONS:  # a family of your own has none
-        st.markdown(FAMILY_EXPLANATIONS[family].markdown)
-    svg_markdown(f'<div class="lab-scroll">{diagram_svg(anatomy)}</div>')
-    colors = part_colors(anatomy)
+    if FAMILIES[family].explanation:  # a family of your own may have none
+        st.markdown(FAMILIES[family].explanation.markdown)
+    svg_markdown(f'<div class="lab-scroll">{diagram_svg(summary)}</div>')
+    colors = part_colors(summary)
     parts = "".join(
         f'<div><dt><i class="lab-swatch" style="background:{colors[part.name]}"></i>{html.escape(part.name)}'
         f"{'' if part.trainable else ' (frozen)'}</dt><dd>{count_words(part.parameters)}"
-        f'<i class="lab-cellbar" style="width:{part.parameters / anatomy.parameters:.1%};background:{colors[part.name]}"></i></dd></div>'
-        for part in anatomy.parts
+        f'<i class="lab-cellbar" style="width:{part.parameters / summary.parameters:.1%};background:{colors[part.name]}"></i></dd></div>'
+        for part in summary.parts
     )
     st.html(
         f'<dl class="lab-parts">{parts}<div><dt><i class="lab-swatch" style="background:{PLAIN_COLOR}"></i>nothing to learn</dt>'
         "<dd>0</dd></div></dl>"
     )
-    if any(part.name == "pyramid" for part in anatomy.parts):
+    if any(part.name == "pyramid" for part in summary.parts):
         st.caption(PYRAMID_ON_VIT.markdown)
 
 
@@ -130,22 +130,22 @@ for family, tab in zip(
         with right:
             values[family] = choose_options(family)
 
-anatomies: dict[str, Anatomy] = {}
+summaries: dict[str, ModelSummary] = {}
 for family in FAMILIES:
     try:
         model = read_config({"model": values[family]}).model
         with cards[family], st.spinner(f"Building {model.title} and running it once"):
-            anatomies[family] = described(model.model_dump_json(), size)
+            summaries[family] = described(model.model_dump_json(), size)
         with cards[family]:
-            overview(anatomies[family])
+            overview(summaries[family])
         with drawings[family]:
-            detail(anatomies[family], family)
+            detail(summaries[family], family)
     except LabError as error:
         for place in (cards[family], drawings[family]):
             with place:
                 failed_state(error)
-if anatomies:
-    first = next(iter(anatomies.values()))
+if summaries:
+    first = next(iter(summaries.values()))
     notes.caption(
         "Computed from the network: its parameters; the floating-point operations of one prediction, a multiplication and an addition counted as two; the pixels "
         "of the picture for one score; the side of the square that one score can depend on; and the activations that a training step keeps of one "

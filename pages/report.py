@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from app.reporting import ask, progress_panel, shelf, unscored, write_button
+from app.reporting import ask, progress_panel, saved_reports, unscored, write_button
 from app.widgets import empty_state, latest_of_each_family, pick_runs, plain
-from core.places import runs_folder
-from core.report.settings import MOST_RUNS
-from core.runs import list_runs
+from core.paths import runs_folder
+from core.report.settings import MAX_RUNS
+from core.runs.store import list_runs
 
 # page layout
 st.title("Report")
@@ -18,10 +18,10 @@ if not readable:
     _, middle, _ = st.columns([2, 2, 2])
     if middle.button("Train a network", type="primary", width="stretch", icon=":material/model_training:"):
         st.switch_page("../pages/train.py")
-    shelf()
+    saved_reports()
     st.stop()
 scored = {run_id: run for run_id, run in readable.items() if run.has_checkpoint("best")}
-chosen = pick_runs("Runs to report on", readable, latest_of_each_family(scored or readable), most=MOST_RUNS)
+chosen = pick_runs("Runs to report on", readable, latest_of_each_family(scored or readable), most=MAX_RUNS)
 missing = unscored(chosen)
 if missing:
     st.caption(f"Not scored yet, so little can be said: {plain(', '.join(missing))}.")
@@ -29,4 +29,4 @@ settings = ask(chosen, readable)
 write_button(settings)
 progress_panel()
 st.divider()
-shelf()
+saved_reports()

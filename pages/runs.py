@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 
 from app.curves import Curve, curves
-from app.datasets import TITLES
 from app.diagnosing import diagnosis_panel
 from app.exporting import export_panel
 from app.film import run_film
@@ -27,22 +26,15 @@ from app.widgets import (
     size_words,
 )
 from core import runner
-from core.config import TrainingConfig
+from core.auth import is_read_only, may_change
+from core.data.sources import source_of
 from core.errors import LabError
-from core.families import REFERENCE
-from core.people import is_read_only, may_change
-from core.places import runs_folder
-from core.runs import (
-    NAME_LENGTH,
-    NOTE_LENGTH,
-    TAG_COUNT,
-    Run,
-    evaluations,
-    list_runs,
-    read_run,
-    requested,
-    write_notes,
-)
+from core.models.families import TRANSFORMERS
+from core.paths import runs_folder
+from core.runs.metrics_log import evaluations
+from core.runs.notes import NAME_LENGTH, NOTE_LENGTH, TAG_COUNT, write_notes
+from core.runs.status import requested
+from core.runs.store import Run, list_runs, read_run
 
 LOG_TAIL = 20_000
 """Bytes of a log that are shown."""
@@ -82,30 +74,30 @@ def states(ids: list[str], colors: dict[str, str]) -> None:
 
 def active_buttons(run: Run) -> None:
     """What can be done with a run that waits or trains. Raises LabError when it can't be done after all."""
-    asked = requested(run.path)
-    if asked == "requeue":
-        asked = None  # its cluster's wish, not a person's
+    request = requested(run.path)
+    if request == "requeue":
+        request = None  # its cluster's wish, not a person's
     if run.state == "queued" and not run.status.job:
         for step, word, icon in ((-1, "Up", ":material/arrow_upward:"), (1, "Down", ":material/arrow_downward:")):
             if st.button("", key=f"{word}-{run.id}", icon=icon, help=f"{word} in the queue."):
                 runner.move(run.path, step)
-    if not asked and st.button(
+    if not request and st.button(
         "Pause",
         key=f"pause-{run.id}",
         icon=":material/pause:",
         help="Writes a checkpoint; the next in the queue begins.",
     ):
         runner.pause(run.path)
-    words = {"stop": "Stopping after this step", "pause": "Pausing after this step", None: "Stop"}
+    text = {"stop": "Stopping after this step", "pause": "Pausing after this step", None: "Stop"}
     if st.button(
-        words[asked],
+        text[request],
         key=f"stop-{run.id}",
-        disabled=asked is not None,
+        disabled=request is not None,
         icon=":material/stop:",
         help="Writes a checkpoint first.",
     ):
         runner.stop(run.path)
-    if asked and st.button(
+    if request and st.button(
         "End it now",
         key=f"stop-now-{run.id}",
         icon=":material/cancel:",
@@ -124,23 +116,23 @@ def ended_buttons(run: Run, is_mine: bool) -> None:
             and st.button("Resume", key=f"resume-{run.id}", icon=":material/resume:")
         ):
             runner.resume(run.path)
-        remedy = run.status.remedy if run.state == "failed" else {}
-        label = f"Try again with {remedy_words(remedy)}"
-        if remedy and st.button(
+        suggested_change = run.status.suggested_change if run.state == "failed" else {}
+        label = f"Try again with {change_text(suggested_change)}"
+        if suggested_change and st.button(
             label, key=f"retry-{run.id}", icon=":material/healing:", help="A new run, else the same."
         ):
-            look_at(runner.clone(run.path, remedy).name)
-        if run.config.model.family != REFERENCE:
+            look_at(runner.clone(run.path, suggested_change).name)
+        if run.config.model.family != TRANSFORMERS:
             dialog_button("again", run, "Same again", ":material/content_copy:", "A new run, with what you change.")
     if is_mine:
         dialog_button("delete", run, "", ":material/delete:", "Delete")
 
 
-def remedy_words(remedy: dict[str, dict[str, Any]]) -> str:
+def change_text(suggested_change: dict[str, dict[str, Any]]) -> str:
     """What a remedy changes, as a person would say it."""
     return ", ".join(
         f"{name.replace('_', ' ')} {value:g}" if isinstance(value, int | float) else f"{name.replace('_', ' ')} {value}"
-        for fields in remedy.values()
+        for fields in suggested_change.values()
         for name, value in fields.items()
     )
 
@@ -168,7 +160,7 @@ def look_at(run_id: str) -> None:
 def again(run: Run) -> None:
     """Asks what shall be different, and launches a run like this one."""
     st.caption(plain(run_label(run)))
-    values = fields_form(TrainingConfig, OFTEN_CHANGED, run.config.training.model_dump(), key=f"again-{run.id}")
+    values = fields_form("training", OFTEN_CHANGED, run.config.training.model_dump(), f"again-{run.id}")
     st.caption(
         "With 0 minutes, epochs count. Everything else stays as it was; to change other settings, start a new run on the page Train."
     )
@@ -218,28 +210,28 @@ def delete(run: Run) -> None:
         st.rerun(scope="app")
 
 
-def bin_of_runs() -> None:
+def trash_panel() -> None:
     """What was deleted: to be brought back, or removed for good."""
-    binned = runner.list_bin(runs_folder())
-    if not binned:
+    trashed = runner.list_trash(runs_folder())
+    if not trashed:
         return
-    with st.expander(f"Bin ({len(binned)})", icon=":material/delete:"):
+    with st.expander(f"Bin ({len(trashed)})", icon=":material/delete:"):
         try:
-            for each in binned:
+            for each in trashed:
                 with st.container(horizontal=True, vertical_alignment="center"):
                     if st.button("Restore", key=f"restore-{each.run.id}", icon=":material/restore_from_trash:"):
                         runner.restore(each.run.id, runs_folder())
                         st.rerun()
                     deleted = datetime.fromtimestamp(each.deleted).strftime("%d %B %Y, %H:%M")
                     st.caption(f"{plain(run_label(each.run))}, {size_words(each.size)}, deleted {deleted}")
-            size = sum(each.size for each in binned)
+            size = sum(each.size for each in trashed)
             if st.button(
                 f"Empty the bin ({size_words(size)})",
                 key="empty-bin",
                 icon=":material/delete_forever:",
                 help="Removes these runs for good.",
             ):
-                runner.empty_bin(runs_folder())
+                runner.empty_trash(runs_folder())
                 st.rerun()
         except LabError as error:
             failed_state(error)
@@ -279,18 +271,18 @@ def details(run_id: str) -> None:
     if run.notes.parent:
         st.caption(f"Cloned from {plain(run.notes.parent)}.")
     if run.config:
-        facts = [
-            f"{TITLES[run.config.dataset.name]}, {run.config.dataset.annotations} labels, {run.config.dataset.width} x {run.config.dataset.height} pixels."
+        metadata = [
+            f"{source_of(run.config.dataset).title}, {run.config.dataset.annotations} labels, {run.config.dataset.width} x {run.config.dataset.height} pixels."
         ]
         if run.plan:
-            facts += [
+            metadata += [
                 run.plan.get("weights", ""),
                 run.plan.get("hardware", ""),
                 f"{run.plan.get('parameters', 0) / 1e6:.1f} million parameters.",
             ]
         if run.status.job:
-            facts.append(f"Job {plain(run.status.job)} on the cluster.")
-        st.caption(" ".join(facts))
+            metadata.append(f"Job {plain(run.status.job)} on the cluster.")
+        st.caption(" ".join(metadata))
         with st.expander("Configuration"):
             st.json(run.config.model_dump(), expanded=True)
     with st.expander("Log", expanded=False):
@@ -310,7 +302,7 @@ if not everyone:
     if middle.button("Train a network", type="primary", width="stretch", icon=":material/model_training:"):
         st.switch_page("../pages/train.py")
     bring_panel(look_at)
-    bin_of_runs()
+    trash_panel()
     st.stop()
 by_id = {run.id: run for run in everyone}
 colors = run_colors(everyone)
@@ -335,7 +327,7 @@ if opened and opened[1] in by_id:
 if not chosen:
     st.caption("Choose one or several runs.")
     bring_panel(look_at)
-    bin_of_runs()
+    trash_panel()
     st.stop()
 names = {run_id: run_name(by_id[run_id]) for run_id in chosen}
 states(chosen, colors)
@@ -367,4 +359,4 @@ with table:
     st.subheader("Per class")
     scores(chosen, focus, names, colors)
 bring_panel(look_at)
-bin_of_runs()
+trash_panel()

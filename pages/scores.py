@@ -8,16 +8,16 @@ import streamlit as st
 
 from app.benchmark import benchmark_view
 from app.comparing import compare_view, cost_view
-from app.leaderboard import board_table, score_card
+from app.leaderboard import board_table, score_tile
 from app.robustness import robustness_view
-from app.score_views import Shown, calibration_view, ceilings_view, classes_view, confusion_view, where_view
+from app.score_views import Shown, calibration_view, classes_view, confusion_view, upper_bounds_view, where_view
 from app.scoring import Scored, choose_settings, find_score, start, work_panel
 from app.widgets import empty_state, latest_of_each_family, pick_runs, plain, run_colors, run_name
-from core.places import runs_folder
-from core.runs import best_miou, list_runs
-from core.scorecards.card import CardSettings
-from core.scorecards.leaderboard import COSTS, METRICS, Board, key_of_card, leaderboard
-from core.scoring.published import scores_table
+from core.evaluation.leaderboard import COSTS, METRICS, Board, key_of_result, leaderboard
+from core.evaluation.published import scores_table
+from core.evaluation.results import EvaluationSettings
+from core.paths import runs_folder
+from core.runs.store import best_miou, list_runs
 
 VIEWS = {
     "board": "Leaderboard",
@@ -28,12 +28,12 @@ VIEWS = {
     "compare": "A or B",
     "cost": "Cost",
     "robustness": "Robustness",
-    "ceilings": "Ceilings",
+    "upper_bounds": "Upper bounds",
     "benchmark": "Benchmark",
 }
 
 
-def score_button(chosen: Sequence[str], missing: Sequence[str], settings: CardSettings, busy: bool) -> None:
+def score_button(chosen: Sequence[str], missing: Sequence[str], settings: EvaluationSettings, busy: bool) -> None:
     """What is still to be scored, in words and as a button."""
     st.caption(f"How it's scored: {settings.words}.")
     if missing:
@@ -58,7 +58,7 @@ def at_a_glance(chosen: Sequence[str], found: dict[str, Scored], shown: Shown) -
             if run_id in found:
                 scored = found[run_id]
                 others = {key: metric.read(scored.scores) for key, metric in METRICS.items()}
-                score_card(scored.card, name, color, scored.is_stale, others)
+                score_tile(scored.result, name, color, scored.is_stale, others)
                 continue
             miou = best_miou(shown.runs[run_id].path)
             st.html(
@@ -117,10 +117,10 @@ if chosen:
     at_a_glance(chosen, found, everything)
 alike = {}
 for run_id, scored in found.items():
-    first, card = next(iter(found.values())).card, scored.card
-    if key_of_card(card) == key_of_card(first):
-        alike[run_id] = card
-shown = replace(everything, cards=alike)
+    first, result = next(iter(found.values())).result, scored.result
+    if key_of_result(result) == key_of_result(first):
+        alike[run_id] = result
+shown = replace(everything, results=alike)
 view = st.segmented_control(
     "Look at", list(VIEWS), format_func=VIEWS.get, default="board", required=True, key="view", bind="query-params"
 )
@@ -150,5 +150,5 @@ match view:
         where_view(shown)
     case "compare":
         compare_view(shown)
-    case "ceilings":
-        ceilings_view(shown)
+    case "upper_bounds":
+        upper_bounds_view(shown)

@@ -2,22 +2,23 @@
 
 import html
 import json
-from typing import Any, get_args
+from typing import Any
 
 import streamlit as st
 
 from app.datasets import choose_dataset, draw_streets, opened
 from app.figures import importance_figure, parallel_figure, scatter_figure, survivors_figure
-from app.forms import encoder_box, field_label, fields_form
+from app.forms import encoder_box, fields_form, names_in
 from app.services import inference_worker
 from app.widgets import RUN_COLORS, failed_state, plain, time_words
 from core import runner
-from core.config import DatasetConfig, ModelConfig, TrainingConfig
-from core.encoders import encoders_of
+from core.auth import may_change, read_owner
+from core.config import choices_of, setting_of
+from core.data.sources import SOURCES
 from core.errors import LabError
-from core.families import FAMILIES, PLAIN, REFERENCE, options_of
-from core.people import may_change, read_owner
-from core.places import PROJECT, runs_folder
+from core.models.encoder_table import encoders_of
+from core.models.families import FAMILIES, PLAIN, TRANSFORMERS, options_of
+from core.paths import PROJECT, runs_folder
 from core.sweeps import (
     Range,
     Sweep,
@@ -42,10 +43,9 @@ METHOD_HELP = {
     "halving": "All combinations on a small random part of the data; the worse half is dropped, the data doubled, and so on.",
 }
 DRAWN = ("random", "tpe")
-COMMON = ("batch_size", "optimizer", "learning_rate", "schedule", "gamma", "gamma_epochs", "weight_decay", "loss")
-COMMON += ("crop_height", "crop_width", "evaluations", "seed")
-"""Training fields that are offered for what all trials have in common."""
-READING = ["height", "width", "val_limit"]
+COMMON = ("Often changed", "Optimizer and schedule", "Loss", "Augmentation", "Length")
+"""Groups of training fields that are offered for what all trials have in common."""
+READING = ["height", "width", "max_val_samples"]
 SMALL = (64, 128)
 """Height and width of the picture on which a network is tried, in pixels."""
 STARTING_SECONDS = 12
@@ -103,18 +103,21 @@ def fill_in_study() -> None:
 
 def listed(name: str, field: Any, values: list[Any] | None, key: str) -> list[str]:
     """A widget for the values of a setting, as they are typed."""
-    choices = get_args(field.annotation) or (("yes", "no") if field.annotation is bool else ())
-    choices = [choice for choice in choices if choice != REFERENCE]
+    choices = choices_of(field) or (("yes", "no") if field.annotation is bool else ())
+    choices = [choice for choice in choices if choice != TRANSFORMERS]
     begin = ", ".join(str(value) for value in (values or choices or [field.default]))
     typed = st.text_input(
-        f"{field_label(name, field)}: values", begin, help=f"{field.description} Separate values by commas.", key=key
+        f"{setting_of(*name.split('.')).label}: values",
+        begin,
+        help=f"{field.description} Separate values by commas.",
+        key=key,
     )
     return [part.strip() for part in typed.split(",") if part.strip()]
 
 
 def ranged(name: str, field: Any, key: str) -> dict[str, Any]:
     """Widgets for the range of a setting."""
-    label = field_label(name, field)
+    label = setting_of(*name.split(".")).label
     low, high, scale = st.columns([3, 3, 2], vertical_alignment="bottom")
     begin = field.default or 0.01
     with low:
@@ -135,19 +138,19 @@ def choose_space(method: str, family: str, encoder: str, begin: dict[str, Any], 
         "Settings to vary",
         offered,
         default=[name for name in begin if name in offered],
-        format_func=lambda name: f"{name.split('.')[1].replace('_', ' ').capitalize()} ({name.split('.')[0]})",
+        format_func=lambda name: f"{setting_of(*name.split('.')).title} ({name.split('.')[0]})",
         placeholder="Learning rate, weight decay, ...",
         key=f"{key}-fields",
     )
     vary: dict[str, Any] = {}
     with st.grid(2, min_column_width=320):
         for name in chosen:
-            field, short = fields[name], name.split(".")[1]
+            field = fields[name]
             with st.container():
                 if method in DRAWN and field.annotation in (int, float):
-                    vary[name] = ranged(short, field, f"{key}-{name}-range")
+                    vary[name] = ranged(name, field, f"{key}-{name}-range")
                 else:
-                    vary[name] = listed(short, field, begin.get(name), f"{key}-{name}-values")
+                    vary[name] = listed(name, field, begin.get(name), f"{key}-{name}-values")
     return vary
 
 
@@ -155,15 +158,15 @@ def plan_words(spec: SweepConfig, frames: int) -> str:
     """How much a sweep is, in a sentence or two."""
     rounds = spec.rounds(frames)
     trainings = sum(planned.contestants for planned in rounds)
-    words = f"{spec.count} trials."
+    text = f"{spec.count} trials."
     if len(rounds) > 1:
         steps = ", then ".join(f"{planned.contestants} on {planned.frames}" for planned in rounds)
-        words = f"{spec.count} trials in {len(rounds)} rounds: {steps} frames, {trainings} trainings in all."
+        text = f"{spec.count} trials in {len(rounds)} rounds: {steps} frames, {trainings} trainings in all."
     minutes = spec.base.training.minutes
     if minutes and not {"training.minutes", "training.epochs"} & spec.vary.keys():
         work = sum(planned.contestants * planned.frames / frames for planned in rounds)
-        return f"{words} About {time_words(minutes * 60 * work + STARTING_SECONDS * trainings)}, one after the other."
-    return f"{words} How long that takes is known after the first training."
+        return f"{text} About {time_words(minutes * 60 * work + STARTING_SECONDS * trainings)}, one after the other."
+    return f"{text} How long that takes is known after the first training."
 
 
 def new_sweep() -> None:
@@ -240,15 +243,20 @@ def new_sweep() -> None:
         help="In minutes, faster settings see more frames. In epochs, all see the same.",
         key=f"{key}-unit",
     )
-    fixed = fields_form(TrainingConfig, [unit], training, key=f"{key}-length")
+    fixed = fields_form("training", [unit], training, f"{key}-length")
     common: dict[str, Any] = {"minutes": 0.0} | fixed
     with st.expander("Settings that don't vary"):
+        network = {"family": family, "encoder": encoder} | ({"weights": "none"} if encoder == PLAIN else {})
         names = [name for name in options_of(family, encoder) if f"model.{name}" not in vary]
-        model = fields_form(ModelConfig, names, base.get("model", {}), key=f"{key}-model-{family}")
-        names = [name for name in COMMON if f"training.{name}" not in vary]
-        common |= fields_form(TrainingConfig, names, training, key=f"{key}-training")
-        reading = fields_form(DatasetConfig, READING, base.get("dataset", {}), key=f"{key}-reading")
-    model |= {"family": family, "encoder": encoder} | ({"weights": "none"} if encoder == PLAIN else {})
+        begin = base.get("model", {})
+        model = network | fields_form("model", names, begin, f"{key}-model-{family}", {"model": network})
+        for group in COMMON:
+            names = [name for name in names_in("training", group) if f"training.{name}" not in vary]
+            names = [name for name in names if name not in ("minutes", "epochs")]
+            # What varies rules nothing out: some trial may have the value that another setting needs.
+            fixed = {name: value for name, value in common.items() if f"training.{name}" not in vary}
+            common |= fields_form("training", names, training, f"{key}-training", {"model": model, "training": fixed})
+        reading = fields_form("dataset", READING, base.get("dataset", {}), f"{key}-reading")
     values["base"] = {"dataset": data | reading, "model": model, "training": common}
 
     spec = None
@@ -267,7 +275,7 @@ def new_sweep() -> None:
             if encoder not in [offered.name for offered in encoders_of(family)]:
                 with st.spinner("Building the network to see whether it fits"):
                     inference_worker().describe(spec.base.model, SMALL)
-            if data["name"] == "streets":
+            if SOURCES[data["name"]].is_generated:
                 draw_streets()
             path = start_sweep(spec, runs_folder())
         except LabError as error:
@@ -283,11 +291,11 @@ def new_sweep() -> None:
 def head(sweep: Sweep, progress: Any) -> None:
     """Its state, how far it is, and the sentence when something is wrong."""
     share = progress.done / progress.total if progress.total else 0.0
-    facts = [f"{progress.done} of {progress.total} trainings"]
+    metadata = [f"{progress.done} of {progress.total} trainings"]
     if progress.seconds_left is not None:
-        facts.append(f"about {time_words(progress.seconds_left)} left")
+        metadata.append(f"about {time_words(progress.seconds_left)} left")
     if sweep.status.ended:
-        facts.append(f"took {time_words(sweep.status.ended - sweep.status.created)}")
+        metadata.append(f"took {time_words(sweep.status.ended - sweep.status.created)}")
     sentence = sweep.status.error or sweep.problem
     if sweep.state == "lost":
         sentence = "The sweep stopped unexpectedly: the machine was switched off, or its process was killed. Resume it to go on."
@@ -296,7 +304,7 @@ def head(sweep: Sweep, progress: Any) -> None:
         f'<article class="lab-card"><header><span>{html.escape(title)}</span>'
         f'<span class="lab-badge {sweep.state}">{sweep.state}</span></header>'
         f'<div class="lab-bar"><i style="width:{share:.1%};background:var(--lab-accent)"></i></div>'
-        f'<div class="lab-facts">{"".join(f"<span>{html.escape(fact)}</span>" for fact in facts)}</div>'
+        f'<div class="lab-facts">{"".join(f"<span>{html.escape(fact)}</span>" for fact in metadata)}</div>'
         + (f"<p>{html.escape(sentence)}</p>" if sentence else "")
         + f"<small>{sweep.id}</small></article>"
     )
@@ -308,9 +316,9 @@ def actions(sweep: Sweep, winner: Any) -> None:
     with st.container(horizontal=True):
         try:
             if sweep.is_active and is_mine:
-                asked = sweep.is_stopping
-                label = "Stopping its run" if asked else "Stop"
-                if st.button(label, icon=":material/stop:", disabled=asked, key="stop-sweep"):
+                request = sweep.is_stopping
+                label = "Stopping its run" if request else "Stop"
+                if st.button(label, icon=":material/stop:", disabled=request, key="stop-sweep"):
                     stop_sweep(sweep.path)
                     st.rerun()
             elif (
@@ -398,10 +406,10 @@ def table(sweep: Sweep, trials: list[Any]) -> None:
         links = " ".join(
             f'<a href="runs?runs={html.escape(run)}" target="_self">{html.escape(run[-4:])}</a>' for run in trial.runs
         )
-        said = f' title="{html.escape(trial.error)}"' if trial.error else ""
+        text = f' title="{html.escape(trial.error)}"' if trial.error else ""
         mark = ' class="lab-best"' if trial is best_first[0] else ""
         rows.append(
-            f"<tr><td{said}>{trial.number} · {trial.state}</td><td{mark}>{score}</td><td>{len(trial.scores)}</td>{cells}"
+            f"<tr><td{text}>{trial.number} · {trial.state}</td><td{mark}>{score}</td><td>{len(trial.scores)}</td>{cells}"
             f"<td>{links}</td></tr>"
         )
     st.subheader("Trials")

@@ -1,73 +1,53 @@
 """Train: data, network, length, and off it goes."""
 
-from typing import Any, get_args
+from typing import Any
 
 import streamlit as st
 
 from app.datasets import choose_dataset, draw_streets, opened
+from app.dry_run_panel import COLOR, dry_run_panel, lr_finder_panel
 from app.figures import schedule_figure
-from app.forms import augmentation_form, encoder_box, fields_form
-from app.rehearsing import COLOR, rate_test_panel, rehearsal_panel
+from app.forms import augmentation_form, encoder_box, fields_form, groups_of, names_in
 from app.services import inference_worker
 from app.widgets import failed_state, plain
 from core import runner
-from core.cluster import cluster_is_there
 from core.config import (
     PRESET_HELP,
     PRESETS,
     DatasetConfig,
     ModelConfig,
     RunConfig,
-    RunnerConfig,
-    TrackingConfig,
-    TrainingConfig,
+    choices_of,
+    fields_of,
+    has_a_say,
     read_config,
+    setting_of,
     with_preset,
 )
-from core.data.dataset import streets_are_there
-from core.encoders import encoders_of
+from core.data.sources import SOURCES
 from core.errors import LabError
-from core.families import FAMILIES, PLAIN, options_of
-from core.places import runs_folder
-from core.runner.limits import check_may_tell
+from core.models.encoder_table import encoders_of
+from core.models.families import FAMILIES, PLAIN, options_of
+from core.models.weights_source import WeightsSource, find_weights
+from core.paths import runs_folder
+from core.runner.quotas import check_may_tell
+from core.squeue import cluster_is_there
 from core.tracking.tracker import check_trackers
-from core.weights import WeightsSource, find_weights
 
-FAMILY_HELP = {
-    "fcn": "A classifier made to score every region, with finer scores added from two earlier layers. Fast; thin things blur.",
-    "unet": "A path down and a path up, joined at every level. Follows outlines best; costs more per frame.",
-    "vit": "Patches that look at each other everywhere. Needs pretrained weights to shine; sees at patch size.",
-}
 ENGINE_TITLES = {"local": "This machine", "slurm": "Cluster (SLURM)"}
-OFTEN_CHANGED = ["learning_rate", "batch_size", "seed"]
-READING = ["height", "width", "train_limit", "train_sample", "val_limit", "cache"]
 SMALL = (64, 128)
 """Height and width of the picture on which a network is tried, in pixels."""
-GROUPS: dict[str, list[str]] = {
-    "Loss": ["loss", "added_loss", "added_loss_weight", "class_weights", "label_smoothing"],
-    "Optimizer and schedule": [
-        "optimizer",
-        "momentum",
-        "schedule",
-        "warm_up",
-        "gamma",
-        "gamma_epochs",
-        "power",
-        "encoder_rate",
-        "weight_decay",
-        "clip_norm",
-        "ema",
-        "stop_early",
-        "patience",
-    ],
-    "Machine": ["accumulation", "precision", "compile", "device", "processes", "threads", "workers"],
-}
-"""What is changed now and then, by what it concerns."""
-SHAPE_OF_RATE = ["learning_rate", "schedule", "warm_up", "gamma", "gamma_epochs", "power"]
+SHOWN_APART = ("Length", "Often changed", "Augmentation")
+"""Groups of training fields that stand open, or have a form of their own."""
+OF_NETWORKS = [
+    name
+    for name in fields_of("training")
+    if any(condition.field.startswith("model.") for condition in setting_of("training", name).only_if)
+]
+"""Training fields that depend on the network: they stand on its card."""
+SHAPE_OF_RATE = ["learning_rate", "schedule", "warmup_fraction", "gamma", "gamma_epochs", "power"]
 PREVIEW = (1000, 50)
 """Steps in all and in an epoch of the schedule that is drawn: its shape is what matters."""
-TRAINING_OPTIONS = {"vit": ["layer_decay"]}
-"""Training fields that one family alone takes."""
 
 
 @st.cache_data(ttl=30, show_spinner="Looking for pretrained weights")
@@ -80,7 +60,7 @@ def choose_network(family: str) -> dict[str, Any]:
     """The parts `model` and `training` of a config, as far as one family's card fills them."""
     with st.container(border=True):
         st.markdown(f"**{FAMILIES[family].title}**")
-        st.caption(FAMILY_HELP.get(family, ""))  # a family of your own has none
+        st.caption(FAMILIES[family].help)
         encoder = encoder_box(family, key=f"encoder-{family}")
         values: dict[str, Any] = {"family": family, "encoder": encoder}
         if encoder == PLAIN:
@@ -99,28 +79,31 @@ def choose_network(family: str) -> dict[str, Any]:
         except LabError as error:
             failed_state(error)
         with st.expander("Options of this network"):
-            values |= fields_form(ModelConfig, list(options_of(family, encoder)), {}, key=f"options-{family}")
-            training = fields_form(TrainingConfig, TRAINING_OPTIONS.get(family, []), {}, key=f"options-{family}")
+            key = f"options-{family}"
+            values |= fields_form("model", options_of(family, encoder), {}, key, {"model": values})
+            training = fields_form("training", OF_NETWORKS, {}, key, {"model": values})
             st.page_link("../pages/models.py", label="What do these options do?", icon=":material/account_tree:")
     return {"model": values, "training": training}
 
 
 def choose_masks(name: str) -> dict[str, Any]:
     """The dataset fields that say which masks are learned from: what Cityscapes offers, and what a folder of one's own does."""
-    if name == "folder":
-        return fields_form(DatasetConfig, ["val_share"], {}, key="masks")
-    annotations = st.segmented_control(
-        "Masks to learn from",
-        list(get_args(DatasetConfig.model_fields["annotations"].annotation)),
-        format_func=lambda kind: kind.replace("+", " and ").capitalize(),
-        default="fine",
-        required=True,
-        help=DatasetConfig.model_fields["annotations"].description,
-        key="annotations",
+    values: dict[str, Any] = {}
+    if has_a_say({"dataset": {"name": name}}, "dataset", "annotations"):
+        field = fields_of("dataset")["annotations"]
+        values["annotations"] = st.segmented_control(
+            field.title,
+            choices_of(field),
+            format_func=lambda kind: kind.replace("+", " and ").capitalize(),
+            default="fine",
+            required=True,
+            help=field.description,
+            key="annotations",
+        )
+    rest = [each for each in names_in("dataset", "Masks") if each != "annotations"]
+    return values | fields_form(
+        "dataset", rest, {}, "masks", {"dataset": {"name": name, "annotations": "fine"} | values}
     )
-    fields = ["coarse_split"] if "coarse" in annotations and name == "cityscapes" else []
-    fields += ["fine_weight", "coarse_weight"] if annotations == "fine+coarse" else []
-    return {"annotations": annotations} | fields_form(DatasetConfig, fields, {}, key="masks")
 
 
 def check_encoder(model: ModelConfig) -> None:
@@ -137,7 +120,7 @@ def check_encoder(model: ModelConfig) -> None:
 def preview_schedule(values: dict[str, Any]) -> None:
     """The learning rate over a training, as the form stands."""
     try:
-        training = read_config({"training": {name: values[name] for name in SHAPE_OF_RATE}}).training
+        training = read_config({"training": {name: values[name] for name in SHAPE_OF_RATE if name in values}}).training
     except LabError as error:
         failed_state(error)
         return
@@ -154,20 +137,25 @@ def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
         "Preset", list(PRESETS), format_func=str.capitalize, default="taste", required=True, key="preset"
     )
     st.caption(f"{preset.capitalize()}: {PRESET_HELP[preset]}.")
-    length = ["epochs" if PRESETS[preset].get("minutes") == 0 else "minutes", "evaluations"]
     # The preset sets only these; what was typed into the others stays.
-    values = fields_form(TrainingConfig, length, PRESETS[preset], key=f"length-{preset}")
-    values |= fields_form(TrainingConfig, OFTEN_CHANGED, {}, key="often")
+    length = names_in("training", "Length")
+    values = fields_form("training", length, PRESETS[preset], f"length-{preset}", {"training": PRESETS[preset]})
+    values |= fields_form("training", names_in("training", "Often changed"), {}, "often")
     with st.expander("Augmentation"):
         values |= augmentation_form("augmentation")
         st.page_link("../pages/data.py", label="See what the network will see", icon=":material/crop:")
-    for title, names in GROUPS.items():
-        with st.expander(title):
-            values |= fields_form(TrainingConfig, names, {}, key="rarely")
+    for group in groups_of("training"):
+        if group in SHOWN_APART:
+            continue
+        with st.expander(group):
+            names = [name for name in names_in("training", group) if name not in OF_NETWORKS]
+            values |= fields_form("training", names, {}, "rarely", {"training": values})
             if "schedule" in names:
                 preview_schedule(values)
     with st.expander("Frames"):
-        reading = fields_form(DatasetConfig, READING, st.session_state.get("frame-size", {}), key="reading")
+        reading = fields_form(
+            "dataset", names_in("dataset", "Frames"), st.session_state.get("frame-size", {}), "reading"
+        )
     return preset, values, reading
 
 
@@ -182,22 +170,24 @@ def choose_engine() -> dict[str, Any]:
         format_func=ENGINE_TITLES.get,
         default="local",
         required=True,
-        help=RunnerConfig.model_fields["engine"].description,
+        help=fields_of("runner")["engine"].description,
         key="engine",
     )
     if engine == "local":
         return {"engine": engine}
-    fields = [name for name in RunnerConfig.model_fields if name != "engine"]
+    fields = [name for name in fields_of("runner") if name != "engine"]
     st.caption(
         "Each network is a job of its own. Data and runs must lie on a disk that the nodes share with this machine."
     )
-    return {"engine": engine} | fields_form(RunnerConfig, fields, {}, key="cluster")
+    return {"engine": engine} | fields_form("runner", fields, {}, "cluster")
 
 
 def choose_trackers() -> dict[str, Any]:
     """The part `tracking`: where else the numbers go, and what is missing for that."""
     with st.expander("Other trackers"):
-        values = fields_form(TrackingConfig, list(TrackingConfig.model_fields), {}, key="tracking")
+        values = fields_form(
+            "tracking", sorted(fields_of("tracking"), key=lambda name: name == "project"), {}, "tracking"
+        )
         try:
             tracking = read_config({"tracking": values}).tracking
             check_may_tell(tracking)
@@ -208,10 +198,10 @@ def choose_trackers() -> dict[str, Any]:
     return values
 
 
-def take_remedies(prefixes: tuple[str, ...]) -> None:
+def take_suggested_changes(prefixes: tuple[str, ...]) -> None:
     """Puts what a rehearsal or a range test proposed, and the user took, into the widgets, before they are made."""
-    for remedy in st.session_state.pop("remedies", {}).values():
-        for name, value in remedy["training"].items():
+    for suggested_change in st.session_state.pop("remedies", {}).values():
+        for name, value in suggested_change["training"].items():
             for prefix in prefixes:
                 if f"{prefix}-{name}" in st.session_state:
                     st.session_state[f"{prefix}-{name}"] = value
@@ -219,12 +209,13 @@ def take_remedies(prefixes: tuple[str, ...]) -> None:
 
 # page layout
 st.title("Train")
-take_remedies(("often", "rarely", "augmentation", *(f"length-{preset}" for preset in PRESETS)))
+take_suggested_changes(("often", "rarely", "augmentation", *(f"length-{preset}" for preset in PRESETS)))
 st.subheader("1 Data")
 dataset_values = choose_dataset("train")
 dataset_values |= choose_masks(dataset_values["name"])
 dataset = None
-if dataset_values["name"] == "streets" and not streets_are_there():
+source = SOURCES[dataset_values["name"]]
+if source.is_generated and not source.is_here(DatasetConfig()):
     st.caption("The street scenes will be drawn first; that takes less than a minute.")
 else:
     try:
@@ -276,13 +267,13 @@ try:
         for network in networks
     ]
 except LabError as error:
-    if dataset is not None or dataset_values["name"] == "streets":  # else it was said above what is missing
+    if dataset is not None or source.is_generated:  # else it was said above what is missing
         failed_state(error)
 if dataset and configs:
     with st.expander("Try first: what it will take, and which learning rate", icon=":material/timer:"):
         if runner_values.get("engine") == "slurm":
             st.caption("This is tried on this machine: on the cluster's nodes time and memory will differ.")
-        rehearsal_panel(configs, "rehearsal")
+        dry_run_panel(configs, "rehearsal")
         tried = 0
         if len(configs) > 1:
             tried = st.segmented_control(
@@ -293,8 +284,8 @@ if dataset and configs:
                 required=True,
                 key="tried",
             )
-        rate_test_panel(configs[tried], "rate")
-ready = bool(configs) and (dataset is not None or dataset_values["name"] == "streets")
+        lr_finder_panel(configs[tried], "rate")
+ready = bool(configs) and (dataset is not None or source.is_generated)
 turns = "" if runner_values.get("engine") == "slurm" else ", one after the other"
 label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks{turns}"
 if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch"):
@@ -302,7 +293,7 @@ if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not r
         for config in configs:
             check_trackers(config.tracking)
             check_encoder(config.model)
-        if dataset_values["name"] == "streets":
+        if source.is_generated:
             draw_streets()
         for config in configs:
             find_weights(config.model)  # refuses here what the trainer would refuse later

@@ -36,7 +36,7 @@ class Places:
 @pytest.fixture(scope="session")
 def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of 8 train and 4 val street scenes of 64x128. Not to be written to."""
-    from core.data.streets import write_streets
+    from core.synthetic import write_streets
 
     root = tmp_path_factory.mktemp("data") / "streets"
     write_streets(root, train=8, val=4, size=TINY_SIZE, seed=0)
@@ -94,7 +94,8 @@ def tiny_config() -> Callable[..., RunConfig]:
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory, streets: Path, tiny_config: Callable[..., RunConfig]) -> Path:
     """A finished run of 60 steps on the tiny streets, trained in this process. Not to be written to."""
-    from core.runs import create_run, update_status
+    from core.runs.status import update_status
+    from core.runs.store import create_run
     from core.training.loop import train
 
     folder = tmp_path_factory.mktemp("trained")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from core.models.describe import describe
-from core.runs import evaluations, read_metrics, read_run, valid_rows
-from core.scorecards.card import read_card
-from core.scoring.bootstrap import compare
+from core.evaluation.bootstrap import compare
+from core.evaluation.results import read_result
+from core.models.model_summary import describe
+from core.runs.metrics_log import evaluations, read_metrics, valid_rows
+from core.runs.store import read_run
 
 RARE = 0.01
 
@@ -47,10 +48,10 @@ class Files:
             self.known[name] = values
         return self.known[name]
 
-    def card(self, name):
+    def result(self, name):
         key = f"card {name}"
         if key not in self.known:
-            self.known[key] = read_card(self.runs / name)
+            self.known[key] = read_result(self.runs / name)
         return self.known[key]
 
     def network(self, name):
@@ -78,22 +79,22 @@ class Files:
                 status = self.read(source.removeprefix("duration "))
                 return status["ended"] - status["started"]
             case "bootstrap":
-                one, other = (self.card(name).scores for name in names)
+                one, other = (self.result(name).scores for name in names)
                 return getattr(compare(one, other), pointer)
             case "count":
                 return len(self.read(names[0]))
             case "reached":
-                card = self.read(names[0])
-                return card["scores"]["miou"] / card["facts"]["ceiling"]
+                result = self.read(names[0])
+                return result["scores"]["miou"] / result["metadata"]["upper_bound"]
             case "confusion":
                 row, column = map(int, pointer.split("/"))
                 counts = np.array(self.read(names[0])["scores"]["confusion"])
                 return counts[row, column] / counts[row].sum()
             case "network":
-                anatomy = self.network(names[0])
+                model_summary = self.network(names[0])
                 if pointer.startswith("parts/"):
-                    return next(part.parameters for part in anatomy.parts if part.name == pointer[6:])
-                return getattr(anatomy, pointer)
+                    return next(part.parameters for part in model_summary.parts if part.name == pointer[6:])
+                return getattr(model_summary, pointer)
             case "slower" | "less":
                 one, other = (pointed(self.read(name), pointer) for name in names)
                 return one / other if how == "slower" else one - other

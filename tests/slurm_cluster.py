@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.runner import trainer
-from core.runner.turn import Training
+from core.runner.slurm.job import Training
 
 PACKAGES = (
     "slurmctld",
@@ -189,7 +189,8 @@ PartitionName=both Nodes=n1,n2 MaxTime=INFINITE PriorityTier=1
 TRAINER = """
 import os, sys, time
 from pathlib import Path
-from core.runs import ProcessId, read_status, requested, update_status
+from core.processes import ProcessId
+from core.runs.status import read_status, requested, update_status
 
 sys.stdin.read()
 run = Path(sys.argv[1])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.places import PROJECT
+from core.paths import PROJECT
 
 
 def lines_of(script: str, *arguments: str) -> list[str]:

@@ -21,8 +21,8 @@ from core.data import cache
 from core.data.cache import build_cache, cache_size, find_cache, list_caches, remove_caches
 from core.data.dataset import open_dataset
 from core.errors import LabError
-from core.places import PROJECT
-from core.runs import ProcessId
+from core.paths import PROJECT
+from core.processes import ProcessId
 
 KINDS = ["raw", "jpeg"]
 
@@ -65,7 +65,9 @@ def test_real_frames_are_what_decoding_gives_bit_for_bit(shared, places, monkeyp
     root = shared / "data" / "cityscapes"
     monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(root))
     monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    dataset = open_dataset(DatasetConfig(name="cityscapes", root=str(root), height=128, width=256, train_limit=20))
+    dataset = open_dataset(
+        DatasetConfig(name="cityscapes", root=str(root), height=128, width=256, max_train_samples=20)
+    )
     assert_same(build_cache(dataset, dataset.train, "raw"), dataset, dataset.train)
 
 
@@ -392,7 +394,8 @@ def test_a_description_that_lies_is_not_believed(dataset, frames):
 
 
 def test_a_run_learns_the_same_from_a_cache_and_says_that_it_is_built(dataset, places, tiny_config):
-    from core.runs import create_run, read_metrics
+    from core.runs.metrics_log import read_metrics
+    from core.runs.store import create_run
     from core.training.loop import train
 
     def learn(kind):

@@ -11,7 +11,7 @@ from torch import nn
 
 from core.errors import LabError
 from core.labels import CITYSCAPES_19
-from core.runs import checkpoint_path
+from core.runs.store import checkpoint_path
 from core.training import checkpoint as module
 from core.training.checkpoint import TrainingState, load_optimizer, load_weights, read_checkpoint, save_checkpoint
 
@@ -19,7 +19,7 @@ from core.training.checkpoint import TrainingState, load_optimizer, load_weights
 class Net(nn.Module):
     def __init__(self, seed=0):
         super().__init__()
-        self.classes = 19
+        self.num_classes = 19
         torch.manual_seed(seed)
         self.convolution = nn.Conv2d(3, 4, 3)
         self.norm = nn.BatchNorm2d(4)
@@ -42,10 +42,9 @@ def step(model, optimizer, seed):
 
 
 def save(run, model, optimizer, number, tiny_config, which="last"):
-    rest = TrainingState(optimizer, torch.amp.GradScaler("cpu", enabled=False), None)
-    save_checkpoint(
-        run, which, model, tiny_config(), CITYSCAPES_19, number, number / 100, rest if which == "last" else None
-    )
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    state = TrainingState(model, optimizer, scaler, step=number, best_miou=number / 100)
+    save_checkpoint(run, which, state, tiny_config(), CITYSCAPES_19)
 
 
 def same(one, other):
@@ -235,6 +234,6 @@ def test_weights_that_do_not_load_are_a_sentence(tmp_path, kind, tiny_config):
 def test_a_checkpoint_for_other_classes_says_which_it_has(tmp_path, tiny_config):
     model, optimizer = build()
     save(tmp_path, model, optimizer, 3, tiny_config)
-    model.classes = 7
+    model.num_classes = 7
     with pytest.raises(LabError, match="tells 19 classes apart .road, sidewalk.*but 7 are wanted"):
         load_weights(model, read_checkpoint(tmp_path, "last"))

@@ -192,7 +192,7 @@ def test_other_numberings_are_one_word(places, streets, classes, count):
 
 
 def test_open_dataset_gives_train_ids_at_its_size(places, streets):
-    config = DatasetConfig(name="streets", height=32, width=64, train_limit=3, val_limit=2)
+    config = DatasetConfig(name="streets", height=32, width=64, max_train_samples=3, max_val_samples=2)
     dataset = open_dataset(config)
     assert (len(dataset.train), len(dataset.val)) == (3, 2)
     image, target = dataset.image(dataset.train[0]), dataset.target(dataset.train[0])

@@ -15,9 +15,11 @@ from core.data.cityscapes import list_frames
 from core.hardware import choose_hardware
 from core.inference.predictor import Predictor
 from core.labels import CITYSCAPES_19
-from core.places import PROJECT
-from core.runner.slots import Slot
-from core.runs import evaluations, read_run, update_status
+from core.paths import PROJECT
+from core.runner.device_lock import DeviceLock
+from core.runs.metrics_log import evaluations
+from core.runs.status import update_status
+from core.runs.store import read_run
 
 
 @pytest.fixture
@@ -243,8 +245,8 @@ def test_runs_are_named_tagged_shown_binned_and_restored(cli, run):
 
 
 def test_queued_runs_are_cloned_moved_paused_and_stopped(cli, run, places):
-    with Slot(places.runs / ".slots", "cpu") as slot:
-        assert slot.acquire()
+    with DeviceLock(places.runs / ".slots", "cpu") as lock:
+        assert lock.acquire()
         twins = [
             cli("runs", "clone", run.name, "--training.learning-rate", 1e-4, "--no-training.flip", "--json")[1]["run"]
             for _ in range(2)

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 
 from core.config import read_config
+from core.evaluation.bootstrap import ENOUGH, compare
+from core.evaluation.metrics.protocol import protocol_of
+from core.evaluation.metrics.scores import ImageStatistics, Scores
+from core.evaluation.results import EvaluationResult, EvaluationSettings, ResultMetadata, RobustnessResult
 from core.labels import CITYSCAPES_7
-from core.report.material import Group, Material, Subject
 from core.report.phrases import plain_words
+from core.report.report_data import Group, ReportData, RunSummary
 from core.report.sections.conclusions import conclusions
 from core.report.sections.methodology import methodology
 from core.report.sections.results import _curves, results
 from core.report.settings import ReportSettings
 from core.report.structure import Figure, Paragraph, Table
-from core.runs import Run, Status
-from core.scorecards.card import CardFacts, CardSettings, RobustnessCard, ScoreCard
-from core.scoring.bootstrap import ENOUGH, compare
-from core.scoring.protocol import protocol_of
-from core.scoring.scores import Scores, Tally
+from core.runs.status import Status
+from core.runs.store import Run
 
 RULES = protocol_of(CITYSCAPES_7)
 NAMES = list(RULES.names)
@@ -37,18 +38,18 @@ def scores(wrong, frames=ENOUGH, shown=CLASSES, moved=()):
     for row, column, pixels in moved:
         confusion[row, row] -= pixels
         confusion[row, column] += pixels
-    return Scores(RULES, tuple(Tally(f"{number:02}", "", confusion) for number in range(frames)))
+    return Scores(RULES, tuple(ImageStatistics(f"{number:02}", "", confusion) for number in range(frames)))
 
 
-def facts(name, **changes):
-    settings = changes.pop("settings", CardSettings())
-    made = CardFacts(
+def metadata(name, **changes):
+    settings = changes.pop("settings", EvaluationSettings())
+    made = ResultMetadata(
         name, settings, 10, "w", "d", "streets", (64, 64), ENOUGH, 0.0, 1.0, 10.0, "One laptop", 1000, 2000, 8, 0.9
     )  # fmt: skip
     return replace(made, **changes)
 
 
-def subject(label, found, config=None, plan=None, files=None, robustness=None, state="finished", **changes):
+def summary(label, found, config=None, plan=None, files=None, robustness=None, state="finished", **changes):
     """A run with these scores, or without a card where there are none."""
     config = read_config(config or {})
     run = Run(
@@ -57,30 +58,30 @@ def subject(label, found, config=None, plan=None, files=None, robustness=None, s
     files = {"config.json": config.model_dump(mode="json"), "plan.json": run.plan, "eval": [], "train": []} | (
         files or {}
     )
-    one = Subject(run, label, "#000000", files)
+    one = RunSummary(run, label, "#000000", files)
     if found is not None:
-        card = ScoreCard(facts(label, **changes), found)
-        files[FILE] = {"facts": asdict(card.facts), "scores": found.to_json()}
-        one = replace(one, card=card, card_file=FILE)
+        result = EvaluationResult(metadata(label, **changes), found)
+        files[FILE] = {"metadata": asdict(result.metadata), "scores": found.to_json()}
+        one = replace(one, result=result, result_file=FILE)
     if robustness:
         files["scores/robustness-a.json"] = json.loads(json.dumps(asdict(robustness)))
         one = replace(one, robustness=robustness, robustness_file="scores/robustness-a.json")
     return one
 
 
-def material(*subjects):
-    pairs = [(one, other) for one in range(len(subjects)) for other in range(one + 1, len(subjects))]
+def data(*summaries):
+    pairs = [(one, other) for one in range(len(summaries)) for other in range(one + 1, len(summaries))]
     compared = {
-        (one, other): compare(subjects[one].card.scores, subjects[other].card.scores)
+        (one, other): compare(summaries[one].result.scores, summaries[other].result.scores)
         for one, other in pairs
-        if subjects[one].card and subjects[other].card
+        if summaries[one].result and summaries[other].result
     }
-    group = Group(1, subjects, compared)
-    return Material(ReportSettings(tuple(one.label for one in subjects)), (group,), (), (), {}, "", 0.0)
+    group = Group(1, summaries, compared)
+    return ReportData(ReportSettings(tuple(one.label for one in summaries)), (group,), (), (), {}, "", 0.0)
 
 
-def concluded(*subjects):
-    return said(conclusions(material(*subjects)))
+def concluded(*summaries):
+    return said(conclusions(data(*summaries)))
 
 
 def said(sections):
@@ -95,11 +96,11 @@ def block(sections, name):
 
 
 def test_a_few_frames_are_said_to_be_too_few():
-    few = [subject(name, scores(wrong, frames=3)) for name, wrong in (("A", 100), ("B", 300))]
+    few = [summary(name, scores(wrong, frames=3)) for name, wrong in (("A", 100), ("B", 300))]
     words = concluded(*few)
     assert "is better" not in words and "A can't be told apart from B" in words and "20 frames or more" in words
-    assert "fewer than 20 frames" in said(results(material(*few)))
-    many = [subject(name, scores(wrong)) for name, wrong in (("A", 100), ("B", 300))]
+    assert "fewer than 20 frames" in said(results(data(*few)))
+    many = [summary(name, scores(wrong)) for name, wrong in (("A", 100), ("B", 300))]
     words = concluded(*many)
     assert "On these frames A is better than B" in words and "20 frames or more" not in words
 
@@ -110,39 +111,39 @@ def test_a_class_that_is_nowhere_makes_nobody_better_and_was_not_missed():
     # The other is better, but takes four pixels for what no frame shows.
     other = scores(90, shown=shown, moved=[(0, shown, 4)])
     assert one.miou > other.miou
-    words = concluded(subject("A", one), subject("B", other))
+    words = concluded(summary("A", one), summary("B", other))
     assert "A is better" not in words and "hardly learned" not in words
     assert (
         f"No frame shows {NAMES[-1]}" in words
         and "that the frames show, B (" in words
         and ") is better than A." in words
     )
-    assert f"No frame shows {NAMES[-1]}" in said(results(material(subject("A", one), subject("B", other))))
+    assert f"No frame shows {NAMES[-1]}" in said(results(data(summary("A", one), summary("B", other))))
     missed = scores(100, moved=[(0, 1, 900)])
-    assert f"A has hardly learned {NAMES[0]}" in concluded(subject("A", missed))
+    assert f"A has hardly learned {NAMES[0]}" in concluded(summary("A", missed))
 
 
 def test_a_class_that_no_evaluation_saw_was_not_missed():
     row = {"step": 5, "miou": 0.5, "iou": [0.0, 0.0] + [0.7] * (CLASSES - 2), "truth": [0.0] + [0.1] * (CLASSES - 1)}
-    words = concluded(subject("A", None, files={"eval": [row]}))
+    words = concluded(summary("A", None, files={"eval": [row]}))
     assert f"has hardly learned {NAMES[1]}:" in words
 
 
 def test_times_of_different_machines_are_not_ranked():
     def runs(hardware):
         return (
-            subject("A", scores(100), milliseconds=10.0, hardware="One laptop"),
-            subject("B", scores(300), milliseconds=20.0, hardware=hardware),
+            summary("A", scores(100), milliseconds=10.0, hardware="One laptop"),
+            summary("B", scores(300), milliseconds=20.0, hardware=hardware),
         )
 
     def bold(found):
         cost = block(found, "cost")
         return [row[cost.columns.index("ms a frame")].best for row in cost.rows]
 
-    alike, words = results(material(*runs("One laptop"))), concluded(*runs("One laptop"))
+    alike, words = results(data(*runs("One laptop"))), concluded(*runs("One laptop"))
     assert "A is also the fastest" in words and "Beaten in both time" in words and bold(alike) == [True, False]
     assert "ms for one frame" in block(alike, "pareto").drawing.svg
-    apart, words = results(material(*runs("A big server"))), concluded(*runs("A big server"))
+    apart, words = results(data(*runs("A big server"))), concluded(*runs("A big server"))
     assert "fastest" not in words and "Beaten" not in words and bold(apart) == [False, False]
     assert "not all on the same hardware" in said(apart)
     front = block(apart, "pareto")
@@ -156,13 +157,15 @@ def test_times_of_different_machines_are_not_ranked():
 def test_corruptions_that_were_scored_otherwise_are_not_ranked():
     def corrupted(label, value, **settings):
         miou = {"none": {0: value}, "noise": dict.fromkeys(range(1, 6), value / 2)}
-        card = RobustnessCard(facts(label, settings=CardSettings(frames=24, **settings), frames=24), 0, miou)
-        return subject(label, scores(100), robustness=card)
+        result = RobustnessResult(
+            metadata(label, settings=EvaluationSettings(frames=24, **settings), frames=24), 0, miou
+        )
+        return summary(label, scores(100), robustness=result)
 
-    alike = results(material(corrupted("A", 0.6), corrupted("B", 0.5)))
+    alike = results(data(corrupted("A", 0.6), corrupted("B", 0.5)))
     assert [cell.best for cell in block(alike, "corruptions").rows[0][1:]] == [True, False]
     assert "don't compare" not in said(alike)
-    apart = results(material(corrupted("A", 0.6), corrupted("B", 0.5, flip=True)))
+    apart = results(data(corrupted("A", 0.6), corrupted("B", 0.5, flip=True)))
     found = block(apart, "corruptions")
     assert not any(cell.best for row in found.rows for cell in row)
     caption = plain_words(found.caption)
@@ -171,21 +174,21 @@ def test_corruptions_that_were_scored_otherwise_are_not_ranked():
 
 
 def test_equal_runs_have_no_leader():
-    equal = subject("A", scores(100)), subject("B", scores(100))
+    equal = summary("A", scores(100)), summary("B", scores(100))
     words = concluded(*equal)
     assert "A and B have the same mean IoU to a tenth of a point, 81.8 %." in words
     assert "highest" not in words and "differ most" not in words
     assert "A and B have the same IoU in every class, to a tenth of a point." in words and "is ahead" not in words
     assert "No configuration was trained with more than one seed" in words and "trained once" not in words
-    there = said(results(material(*equal)))
+    there = said(results(data(*equal)))
     assert "A and B have the same mean IoU" in there and "highest mean IoU" not in there
-    words = concluded(*equal, subject("C", scores(300)))
+    words = concluded(*equal, summary("C", scores(300)))
     assert "A and B have the highest mean IoU, the same to a tenth of a point, 81.8 %, before C (53.8 %)." in words
 
 
 def test_seeds_are_counted_once():
     runs = [
-        subject(name, scores(100 + place), config={"training": {"seed": seed}})
+        summary(name, scores(100 + place), config={"training": {"seed": seed}})
         for place, (name, seed) in enumerate((("A", 0), ("B", 0), ("C", 1)))
     ]
     assert "trained with two seeds" in concluded(*runs)
@@ -197,22 +200,22 @@ def test_the_most_frequent_confusion_is_that_of_most_pixels():
     np.fill_diagonal(confusion, 100)
     confusion[1, 1:3] = 0, 100
     confusion[0, 0], confusion[0, 3] = 5000, 500
-    one = subject("A", Scores(RULES, (Tally("0", "", confusion),)))
+    one = summary("A", Scores(RULES, (ImageStatistics("0", "", confusion),)))
     assert f"is {NAMES[0]} taken for {NAMES[3]}: 500 pixels, 9.1 % of those of {NAMES[0]}" in concluded(one)
-    rows = [[plain_words(cell.text) for cell in row] for row in block(results(material(one)), "mistaken").rows]
+    rows = [[plain_words(cell.text) for cell in row] for row in block(results(data(one)), "mistaken").rows]
     assert rows == [["A", NAMES[0], NAMES[3], "500", "9.1"], ["A", NAMES[1], NAMES[2], "100", "100.0"]]
 
 
 def test_a_class_without_a_training_pixel_is_neither_rare_nor_frequent():
     pixels = [10_000, 10_000, 10, 0] + [10_000] * (CLASSES - 4)
-    one = subject("A", scores(100, moved=[(3, 4, 900)]), plan={"class_pixels": pixels})
-    found = one.card.scores.iou
+    one = summary("A", scores(100, moved=[(3, 4, 900)]), plan={"class_pixels": pixels})
+    found = one.result.scores.iou
     many = np.mean([found[place] for place in range(CLASSES) if place not in (2, 3)])
     assert f"the others {100 * many:.1f} %" in concluded(one)
 
 
 def test_the_truth_in_cells_is_no_limit():
-    words = concluded(subject("A", scores(100)))
+    words = concluded(summary("A", scores(100)))
     assert "at most" not in words and "allow" not in words
     assert "would score 90.0 % in A's cells of 8 pixels (A reaches 90.9 % of that)." in words
 
@@ -223,11 +226,11 @@ def learned(steps, evaluations, **training):
     config = {"training": {"minutes": 0, "epochs": 20, "evaluations": 10} | training}
     name = f"run {steps}"
     files = {"eval": rows, "train": [{"step": steps, "loss": 1.0, "minutes": 1.0}]}
-    return subject(name, scores(100), config, {"steps_total": 60}, files)
+    return summary(name, scores(100), config, {"steps_total": 60}, files)
 
 
 def test_how_long_and_how_often_is_what_was_done():
-    words = said(methodology(material(learned(60, 6), learned(24, 3, stop_early="miou"))))
+    words = said(methodology(data(learned(60, 6), learned(24, 3, stop_early="miou"))))
     assert "was set to 20 passes through the training frames" in words and "gone through" not in words
     assert "run 24 stopped early, after 24 of 60 steps" in words and "run 60 stopped" not in words
     assert "Each run was scored 6 (run 60) and 3 (run 24) times" in words
@@ -241,8 +244,8 @@ def test_how_long_and_how_often_is_what_was_done():
 @pytest.mark.parametrize(
     "other",
     [
-        {"added_loss": "dice"},
-        {"added_loss": "dice", "added_loss_weight": 0.3},
+        {"second_loss": "dice"},
+        {"second_loss": "dice", "second_loss_weight": 0.3},
         {"label_smoothing": 0.1},
         {"class_weights": "enet"},
     ],
@@ -250,11 +253,11 @@ def test_how_long_and_how_often_is_what_was_done():
 def test_losses_with_other_terms_are_not_the_same(other):
     def caption(*configs):
         return plain_words(
-            _curves(
-                material(*(learned(60 - place, 2, **config) for place, config in enumerate(configs))).groups[0], ""
-            )[0].caption
+            _curves(data(*(learned(60 - place, 2, **config) for place, config in enumerate(configs))).groups[0], "")[
+                0
+            ].caption
         )
 
-    assert "losses are not the same" in caption({"added_loss": "dice"} if "added_loss_weight" in other else {}, other)
+    assert "losses are not the same" in caption({"second_loss": "dice"} if "second_loss_weight" in other else {}, other)
     assert "losses are not the same" not in caption(other, other)
-    assert "losses are not the same" not in caption({}, {"added_loss_weight": 0.3})  # of nothing
+    assert "losses are not the same" not in caption({}, {"second_loss_weight": 0.3})  # of nothing

@@ -12,12 +12,14 @@ from core.config import (
     RunConfig,
     TrainingConfig,
     differences,
+    fields_of,
     read_config,
+    setting_of,
     with_preset,
 )
-from core.encoders import ENCODERS, encoders_of
 from core.errors import LabError
-from core.families import FAMILIES, REFERENCE, Family, options_of
+from core.models.encoder_table import ENCODERS, encoders_of
+from core.models.families import FAMILIES, TRANSFORMERS, Family, options_of
 
 
 def number_fields() -> list[tuple[str, str, Any, Any, bool]]:
@@ -72,9 +74,9 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
     for value in [high, *([low] if includes_low else [])]:
         values: dict[str, Any] = {"model": network_with(name)}
         values[part] = values.get(part, {}) | {name: value}
-        if name.startswith("zoom"):
-            values[part] = {"zoom_min": 0.25, "zoom_max": 4} | {name: value}
-        if name == "processes":
+        if name.startswith("scale"):
+            values[part] = {"scale_min": 0.25, "scale_max": 4} | {name: value}
+        if name == "num_processes":
             values[part] = {"batch_size": 64} | {name: value}
         assert getattr(getattr(read_config(values), part), name) == value
 
@@ -84,7 +86,10 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
     [
         ({"trainnig": {}}, ["'trainnig'", "dataset, model, training"]),
         ({"training": {"lr": 0.1}}, ["'training.lr'", "learning_rate"]),
-        ({"model": {"family": "gan"}}, ["model.family", "'gan'", "'fcn', 'unet', 'vit' or 'reference'"]),
+        (
+            {"model": {"family": "gan"}},
+            ["model.family", "'gan'", ", ".join(f"'{name}'" for name in FAMILIES) + f" or '{TRANSFORMERS}'"],
+        ),
         ({"dataset": {"name": "kitti"}}, ["dataset.name", "'kitti'", "'streets', 'cityscapes' or 'folder'"]),
         (
             {"dataset": {"annotations": "rough"}},
@@ -107,7 +112,7 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
         ({"model": 3}, ["model is 3"]),
         ([], ["config", "[]"]),
         (None, ["config", "None"]),
-        ({"training": {"zoom_min": 2, "zoom_max": 1.5}}, ["training.zoom_max is 1.5", "training.zoom_min (2)"]),
+        ({"training": {"scale_min": 2, "scale_max": 1.5}}, ["training.scale_max is 1.5", "training.scale_min (2)"]),
         (
             {"training": {"batch_size": 1, "crop_height": 32, "crop_width": 64}},
             ["training.batch_size is 1", "64 x 32", "batch of 2"],
@@ -166,9 +171,9 @@ def test_an_unknown_preset_lists_the_known_ones():
 def test_json_round_trip():
     config = read_config(
         {
-            "dataset": {"name": "cityscapes", "root": "/data/städte/東京", "val_limit": 3},
+            "dataset": {"name": "cityscapes", "root": "/data/städte/東京", "max_val_samples": 3},
             "model": {"family": "vit"},
-            "training": {"learning_rate": 1 / 3, "flip": False, "zoom_max": 1.1},
+            "training": {"learning_rate": 1 / 3, "flip": False, "scale_max": 1.1},
         }
     )
     assert read_config(json.loads(config.model_dump_json())) == config
@@ -182,11 +187,11 @@ def test_a_config_cannot_be_changed():
         config.model = ModelConfig(family="vit")
 
 
-def test_every_field_has_help_and_numbers_of_a_kind_have_a_unit():
-    for part in RunConfig.model_fields.values():
-        for name, field in part.annotation.model_fields.items():
+def test_every_field_has_help_and_a_label():
+    for part in RunConfig.model_fields:
+        for name, field in fields_of(part).items():
             assert field.description and field.description.endswith("."), name
-            assert "unit" in field.json_schema_extra, name
+            assert setting_of(part, name).title, name
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -196,7 +201,7 @@ def test_a_family_offers_its_default_encoder_first(family):
 
 
 def test_the_table_of_families_is_what_the_config_takes():
-    assert get_args(Family) == (*FAMILIES, REFERENCE)
+    assert get_args(Family) == (*FAMILIES, TRANSFORMERS)
     for family, entry in FAMILIES.items():
         assert ModelConfig(family=family).title.startswith(entry.title)
         assert set(entry.options) <= set(ModelConfig.model_fields)
@@ -206,7 +211,7 @@ def test_every_option_belongs_to_some_network():
     networks = [(family, encoder.name) for family in FAMILIES for encoder in encoders_of(family)]
     options = {option for network in networks for option in options_of(*network)}
     assert options == set(ModelConfig.model_fields) - {"family", "encoder", "weights", "architecture"}
-    assert options_of(REFERENCE, "segformer") == ("architecture",)
+    assert options_of(TRANSFORMERS, "segformer") == ("architecture",)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from core.scoring.confusion import ConfusionMatrix
+from core.evaluation.metrics.confusion import ConfusionMatrix
 
 
-def counted(target, labels, classes=3):
-    confusion = ConfusionMatrix(classes)
+def counted(target, labels, num_classes=3):
+    confusion = ConfusionMatrix(num_classes)
     confusion.update(np.array(target, np.uint8), np.array(labels, np.uint8))
     return confusion
 
@@ -22,14 +22,14 @@ def test_by_hand_with_ignored_pixels():
 
 
 def test_a_class_that_is_neither_there_nor_predicted_counts_nowhere():
-    confusion = counted([[0, 0, 1, 1]], [[0, 0, 1, 0]], classes=4)
+    confusion = counted([[0, 0, 1, 1]], [[0, 0, 1, 0]], num_classes=4)
     iou = confusion.iou()
     assert np.isnan(iou[2:]).all()
     assert confusion.miou() == pytest.approx((2 / 3 + 1 / 2) / 2)
 
 
 def test_a_class_that_is_only_predicted_counts_as_zero():
-    assert counted([[0, 0]], [[0, 1]], classes=2).iou().tolist() == [0.5, 0.0]
+    assert counted([[0, 0]], [[0, 1]], num_classes=2).iou().tolist() == [0.5, 0.0]
 
 
 def test_nothing_counted_is_no_number():

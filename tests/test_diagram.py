@@ -6,21 +6,21 @@ from dataclasses import replace
 import pytest
 
 from app.diagram import diagram_svg, last_step, part_colors
-from core.anatomy import Anatomy, Block, Part
-from core.arrangement import PICTURE, arrange, edges
 from core.config import ModelConfig
-from core.models.describe import describe
+from core.models.diagram_layout import PICTURE, arrange, edges
+from core.models.model_summary import describe
+from core.models.summary_types import Block, ModelSummary, Part
 
 SIZE = (64, 128)
 
 
-def anatomy_of(*blocks: Block, stride: float = 1.0, title: str = "A network") -> Anatomy:
+def anatomy_of(*blocks: Block, stride: float = 1.0, title: str = "A network") -> ModelSummary:
     """A made-up network at 64 x 128 pixels, each part with as many parameters as its blocks."""
     parts = {block.part: 0 for block in blocks}
     for block in blocks:
         parts[block.part] += block.parameters
     counted = tuple(Part(name, count, count) for name, count in parts.items() if count)
-    return Anatomy(title, SIZE, counted, 10**9, stride, 32, 10**6, 5.0, "fp32", "Nowhere.", blocks)
+    return ModelSummary(title, SIZE, counted, 10**9, stride, 32, 10**6, 5.0, "fp32", "Nowhere.", blocks)
 
 
 def block(name: str, stride: int, *inputs: int, modules: int = 1, kind: str = "Conv2d", parameters: int = 10) -> Block:
@@ -38,9 +38,9 @@ HOURGLASS = anatomy_of(
 )
 
 
-def tree(anatomy: Anatomy, **how: bool) -> ElementTree.Element:
+def tree(summary: ModelSummary, **how: bool) -> ElementTree.Element:
     """The drawing, read as XML; that fails where it isn't well-formed."""
-    return ElementTree.fromstring(diagram_svg(anatomy, **how))
+    return ElementTree.fromstring(diagram_svg(summary, **how))
 
 
 def of_class(root: ElementTree.Element, name: str) -> list[ElementTree.Element]:
@@ -52,7 +52,7 @@ def drawn_edges(root: ElementTree.Element, name: str = "lab-edge") -> list[tuple
 
 
 @pytest.fixture(scope="module")
-def described() -> dict[str, Anatomy]:
+def described() -> dict[str, ModelSummary]:
     """Real networks by a short name, small or on small pictures."""
     plain = {"family": "unet", "encoder": "plain", "width": 4}
     models = {
@@ -69,13 +69,13 @@ def described() -> dict[str, Anatomy]:
 
 
 @pytest.mark.parametrize("compact", [False, True])
-def test_every_block_and_every_edge_is_drawn_once(described: dict[str, Anatomy], compact: bool) -> None:
-    for anatomy in (HOURGLASS, *described.values()):
-        root = tree(anatomy, compact=compact)
-        count = len(anatomy.blocks)
+def test_every_block_and_every_edge_is_drawn_once(described: dict[str, ModelSummary], compact: bool) -> None:
+    for summary in (HOURGLASS, *described.values()):
+        root = tree(summary, compact=compact)
+        count = len(summary.blocks)
         assert [int(box.get("data-block")) for box in of_class(root, "lab-block")] == list(range(count))
-        expected = [(source, number) for number, one in enumerate(anatomy.blocks) for source in one.inputs]
-        assert drawn_edges(root) == sorted([*expected, (count - 1, count)]), anatomy.title
+        expected = [(source, number) for number, one in enumerate(summary.blocks) for source in one.inputs]
+        assert drawn_edges(root) == sorted([*expected, (count - 1, count)]), summary.title
         assert [end.get("data-end") for end in of_class(root, "lab-end")] == ["picture", "logits"]
 
 
@@ -88,8 +88,8 @@ def test_a_block_has_a_slab_for_each_module_and_says_all_that_is_known() -> None
 
 def test_names_cannot_leave_their_place() -> None:
     hostile = '</title><script>alert("1")</script>\n\n# heading & "quotes"'
-    anatomy = anatomy_of(replace(block("a", 2, PICTURE), name=hostile, kind=hostile, part="a"), title=hostile)
-    svg = diagram_svg(anatomy)
+    summary = anatomy_of(replace(block("a", 2, PICTURE), name=hostile, kind=hostile, part="a"), title=hostile)
+    svg = diagram_svg(summary)
     root = ElementTree.fromstring(svg)
     assert not [element for element in root.iter() if element.tag not in {"svg", "g", "rect", "path", "text", "title"}]
     assert '<script>alert("1")</script>' in root.find(".//g[@data-block='0']/title").text
@@ -111,18 +111,18 @@ def test_coarser_maps_stand_lower_and_smaller_and_later_blocks_further_right() -
         assert boxes[source].right < boxes[target].x
 
 
-def test_nothing_stands_upon_another(described: dict[str, Anatomy]) -> None:
-    for anatomy in described.values():
-        boxes = list(arrange(anatomy, compact=False)[0].values())
+def test_nothing_stands_upon_another(described: dict[str, ModelSummary]) -> None:
+    for summary in described.values():
+        boxes = list(arrange(summary, compact=False)[0].values())
         for number, one in enumerate(boxes):
             for other in boxes[:number]:
                 apart = (
                     one.right <= other.x or other.right <= one.x or one.bottom <= other.top or other.bottom <= one.top
                 )
-                assert apart, (anatomy.title, one, other)
+                assert apart, (summary.title, one, other)
 
 
-def test_a_unet_is_a_u_with_a_skip_at_every_level(described: dict[str, Anatomy]) -> None:
+def test_a_unet_is_a_u_with_a_skip_at_every_level(described: dict[str, ModelSummary]) -> None:
     plain = described["plain"]
     boxes, _ = arrange(plain, compact=False)
     skips = drawn_edges(tree(plain), "lab-skip")
@@ -135,13 +135,13 @@ def test_a_unet_is_a_u_with_a_skip_at_every_level(described: dict[str, Anatomy])
     assert min(source for source, _ in skips) < lowest < max(target for _, target in skips)
 
 
-def test_a_vit_is_flat(described: dict[str, Anatomy]) -> None:
+def test_a_vit_is_flat(described: dict[str, ModelSummary]) -> None:
     boxes, _ = arrange(described["vit"], compact=False)
     assert len({round(boxes[number].y, 3) for number in range(len(described["vit"].blocks))}) == 1
     assert not drawn_edges(tree(described["vit"]), "lab-skip")
 
 
-def test_a_coarser_stride_leaves_boxes_out(described: dict[str, Anatomy]) -> None:
+def test_a_coarser_stride_leaves_boxes_out(described: dict[str, ModelSummary]) -> None:
     fine, coarse = tree(described["fcn-8"]), tree(described["fcn-32"])
     assert (
         len(of_class(fine, "lab-block")) - len(of_class(coarse, "lab-block")) == 5
@@ -150,7 +150,7 @@ def test_a_coarser_stride_leaves_boxes_out(described: dict[str, Anatomy]) -> Non
     assert drawn_edges(coarse, "lab-skip") == []
 
 
-def test_the_last_step_is_named(described: dict[str, Anatomy]) -> None:
+def test_the_last_step_is_named(described: dict[str, ModelSummary]) -> None:
     assert last_step(described["fcn-32"]) == "bilinear × 32"
     assert last_step(described["fcn-8"]) == "bilinear × 8"
     assert last_step(described["plain"]) == ""

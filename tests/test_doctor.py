@@ -21,7 +21,7 @@ from core.data.doctor import examine, examine_dataset, refuse_broken
 from core.data.doctor.known_colors import KNOWN_COLORS, recognise
 from core.errors import LabError
 from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS
-from core.runs import create_run
+from core.runs.store import create_run
 from core.training.loop import train
 
 SIZE = (64, 96)

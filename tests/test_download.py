@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from core.__main__ import USER_ERROR, main
+from core.auth import User, set_current_user, shell_user
 from core.data import download as module
 from core.data.download import (
     FINE,
@@ -34,9 +35,8 @@ from core.data.download import (
     unpack,
 )
 from core.errors import LabError
-from core.people import Person, at_the_shell, set_source
-from core.places import PROJECT
-from core.runner.jobs import JobStoppedError
+from core.jobs.engine import JobStoppedError
+from core.paths import PROJECT
 
 USERNAME, PASSWORD = "student-8153", "Gruen&Blau=0x7f%"
 PHOTOS, FINE_LABELS = FINE
@@ -534,7 +534,7 @@ def test_an_archive_that_grows_beyond_measure_is_refused(folder, monkeypatch):
 
 
 def test_an_archive_of_too_many_entries_is_refused(folder, monkeypatch):
-    monkeypatch.setattr(module, "MOST_ENTRIES", 5)
+    monkeypatch.setattr(module, "MAX_ENTRIES", 5)
     with pytest.raises(LabError, match="more than 5 entries"):
         unpack(put(folder, official(PHOTOS)), folder, silent)
 
@@ -644,7 +644,7 @@ def test_who_is_no_admin_makes_folders_in_the_data_folder_and_the_named_roots_al
     deep = places.other / "deep"
     deep.mkdir()
     assert target_folder(str(deep / "labs")).is_dir()
-    set_source(lambda: Person("ann@x.org", "Ann"))
+    set_current_user(lambda: User("ann@x.org", "Ann"))
     try:
         for path in (deep / "anns", deep / "labs"):
             with pytest.raises(LabError, match="lies directly in none of .*Name a folder that does, or ask an admin"):
@@ -661,7 +661,7 @@ def test_who_is_no_admin_makes_folders_in_the_data_folder_and_the_named_roots_al
             target_folder(str(places.data / "bobs"))
         assert not (places.data / "bobs").exists()
     finally:
-        set_source(at_the_shell)
+        set_current_user(shell_user)
 
 
 def test_the_command_prints_one_object_and_what_next(site, places, few_frames, capsys, monkeypatch):

@@ -12,11 +12,11 @@ from torch import nn
 
 from core.config import ModelConfig
 from core.errors import LabError
-from core.families import FAMILIES
-from core.models import build_model
 from core.models import encoders as encoding
+from core.models.build import build_model
 from core.models.encoders import build_plain_vit, build_pyramid, hub_repo_of, normalization_of
-from core.models.pretrained import LoadReport, load_encoder
+from core.models.families import FAMILIES
+from core.models.load_weights import LoadReport, load_encoder
 
 CLASSES = 5
 

@@ -20,8 +20,9 @@ from core.export.offer import check_exportable, export_path, latest_export, read
 from core.export.onnx_file import open_onnx, write_onnx
 from core.export.program import trace
 from core.labels import CITYSCAPES_19
-from core.models import SegmentationModel, build_model
-from core.runs import create_run, read_run
+from core.models.base import SegmentationModel
+from core.models.build import build_model
+from core.runs.store import create_run, read_run
 from tests.test_models import CLASSES, NETWORKS, train_two_steps
 
 STRUCTURES = {

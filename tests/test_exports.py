@@ -14,7 +14,6 @@ from core.data import collections
 from core.data.collections import delete_collection, list_collections, read_collection, save_collection
 from core.data.decoding import read_labels
 from core.errors import LabError
-from core.inference.answers import Answer
 from core.inference.exports import (
     ITEMS,
     Labelled,
@@ -28,12 +27,13 @@ from core.inference.exports import (
     shares,
     shares_csv,
 )
+from core.inference.prediction_cache import CachedPrediction
 from core.labels import CITYSCAPES_19
 
 
 def answer_of(labels, classes=CITYSCAPES_19.classes, colors=CITYSCAPES_19.colors):
     confidence = np.linspace(0, 255, labels.size).reshape(labels.shape).astype(np.uint8)
-    return Answer(labels, confidence, classes, colors, 12.0)
+    return CachedPrediction(labels, confidence, classes, colors, 12.0)
 
 
 def scene():

@@ -156,7 +156,7 @@ def config(root, **values):
 def test_a_folder_is_opened_with_its_class_table(root):
     real(root)
     (root / "classes.json").write_text(write_rows(space_of([{"name": "a", "ids": [1, 2]}, {"name": "b", "ids": [3]}])))
-    dataset = open_dataset(config(root, val_share=0.5))
+    dataset = open_dataset(config(root, val_fraction=0.5))
     assert dataset.space.classes == ("a", "b") and (len(dataset.train), len(dataset.val)) == (3, 3)
     assert dataset.image(dataset.train[0]).shape == (32, 64, 3)
     assert set(np.unique(dataset.target(dataset.train[0]))) == {0, 1}

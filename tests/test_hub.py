@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save
 
+from core.auth import build_user, set_current_user, shell_user
 from core.errors import LabError
 from core.hub.card import model_card
 from core.hub.client import checked_repo
@@ -28,9 +29,10 @@ from core.hub.origin import Origin, read_origin
 from core.hub.pictures import may_show, sample_pictures
 from core.hub.published import published_text
 from core.labels import CITYSCAPES_19, CITYSCAPES_34
-from core.people import at_the_shell, person, set_source
-from core.places import PROJECT
-from core.runs import Notes, evaluations, list_runs, read_run, write_notes
+from core.paths import PROJECT
+from core.runs.metrics_log import evaluations
+from core.runs.notes import Notes, write_notes
+from core.runs.store import list_runs, read_run
 from tests.hub_server import READ_ONLY, TOKEN, Fault, Hub
 
 REPO = "anna/street-unet"
@@ -63,8 +65,8 @@ from core.errors import LabError
 from core.hub.pull import pull
 from core.hub.push import push
 from core.hub import load_model
-from core.runs import find_run
-from core.places import runs_folder
+from core.runs.store import find_run
+from core.paths import runs_folder
 import core.hub.unpacking, huggingface_hub, numpy as np
 huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 10_000  # of a small file as of a large one: what has come is kept piece by piece
 sys.addaudithook(watch)
@@ -575,7 +577,7 @@ ONE = {"name": "road", "color": [1, 2, 3]}
         ({"version": 2}, "another version of the lab"),
         ({"run__model__family": "evil"}, "must be one of"),
         ({"run__model__family": "os.system"}, "must be one of"),
-        ({"run__model": {"family": "reference", "architecture": "{}"}}, "comes from where it was published"),
+        ({"run__model": {"family": "transformers", "architecture": "{}"}}, "comes from where it was published"),
         ({"run__model__encoder": "../../evil"}, "encoder"),
         ({"run__model__encoder": "no_such_encoder", "run__model__width": 32}, "timm knows no encoder"),
         ({"run__model__width": 10**9}, "width"),
@@ -618,7 +620,7 @@ def test_paths_and_machines_of_strangers_are_not_taken_over(hub, lab, files, pla
     assert found.config.dataset.root == str(places.data / "cityscapes")
     assert (found.config.dataset.classes, found.config.model.weights) == ("auto", "auto")
     training = found.config.training
-    assert (training.device, training.processes, training.workers) == ("auto", 1, -1)
+    assert (training.device, training.num_processes, training.workers) == ("auto", 1, -1)
     assert evaluations(found.path) == []
 
 
@@ -714,9 +716,9 @@ def test_a_job_that_fails_says_why_and_its_files_hold_no_token(hub, online, run,
 
 def test_what_belongs_to_another_is_not_pushed(run, places):
     run.joinpath("owner.txt").write_text("anna@example.org")
-    set_source(lambda: person("ben@example.org"))
+    set_current_user(lambda: build_user("ben@example.org"))
     try:
         with pytest.raises(LabError, match="belongs to anna@example.org"):
             start_push(read_run(run), REPO, False, False)
     finally:
-        set_source(at_the_shell)
+        set_current_user(shell_user)

@@ -17,15 +17,15 @@ from core.data.dataset import open_dataset
 from core.errors import LabError
 from core.hardware import Hardware, choose_hardware
 from core.inference import worker as worker_module
-from core.inference.answers import Answer, AnswerStore, answer_key, checkpoint_digest
+from core.inference.fair_queue import FairQueue, outcome
 from core.inference.frame_scores import FrameScorer, read_scores, score_frame, scores_path
-from core.inference.options import QUICK, QUICK_PIXELS, WHOLE, PredictOptions
+from core.inference.prediction_cache import CachedPrediction, PredictionCache, answer_key, checkpoint_digest
 from core.inference.predictor import Predictor, blend_weight, decide, load_predictor, sensible_size, window_starts
-from core.inference.turns import FairQueue, outcome
+from core.inference.tta import QUICK, QUICK_PIXELS, WHOLE, PredictOptions
 from core.inference.worker import InferenceWorker, checkpoint_stamp
-from core.models import build_model
-from core.places import PROJECT
-from core.runs import read_run
+from core.models.build import build_model
+from core.paths import PROJECT
+from core.runs.store import read_run
 
 EXACT = TrainingConfig(precision="fp32", device="cpu", threads=1)
 
@@ -403,7 +403,7 @@ def test_five_people_at_once_get_their_answers_and_whoever_asks_again_needs_no_p
     places, trained_run, image, predictor, monkeypatch
 ):
     monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    worker = InferenceWorker(AnswerStore())
+    worker = InferenceWorker(PredictionCache())
     pictures = [np.ascontiguousarray(np.roll(image, 20 * number, axis=1)) for number in range(5)]
     answers = [worker.ask(trained_run, picture, user=f"person {number}") for number, picture in enumerate(pictures)]
     for answer, picture in zip(answers, pictures, strict=True):
@@ -418,7 +418,7 @@ def test_an_answer_is_there_before_it_is_kept(places, trained_run, image, monkey
     monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
     may_keep = threading.Event()
 
-    class SlowDisk(AnswerStore):
+    class SlowDisk(PredictionCache):
         def put(self, key, answer):
             assert may_keep.wait(60)
             super().put(key, answer)
@@ -438,12 +438,12 @@ def test_an_answer_is_there_before_it_is_kept(places, trained_run, image, monkey
 
 def some_answer(value=0):
     labels = np.full((20, 30), value, np.uint8)
-    return Answer(labels, labels + 100, ("road", "car"), ((1, 2, 3), (4, 5, 6)), 12.5)
+    return CachedPrediction(labels, labels + 100, ("road", "car"), ((1, 2, 3), (4, 5, 6)), 12.5)
 
 
 def test_an_answer_comes_back_as_it_was_kept(places, monkeypatch):
     monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    store = AnswerStore()
+    store = PredictionCache()
     assert store.get("a" * 40) is None
     store.put("a" * 40, some_answer(1))
     found, given = store.get("a" * 40), some_answer(1)
@@ -457,10 +457,10 @@ def test_the_answers_longest_unasked_for_go_when_room_is_short(places, monkeypat
     import os
 
     monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    store = AnswerStore()
+    store = PredictionCache()
     store.put("a", some_answer())
     size = (store.folder / "a.npz").stat().st_size
-    store = AnswerStore(budget=int(2.5 * size))
+    store = PredictionCache(budget=int(2.5 * size))
     store.put("b", some_answer())
     for name, age in (("a", 100), ("b", 50)):
         os.utime(store.folder / f"{name}.npz", ns=(age, age))
@@ -493,7 +493,7 @@ def test_frames_are_scored_in_the_background_and_kept(places, trained_run, predi
     def predict(run, image):
         asked.append(run)
         found = predictor.predict(image)
-        return Answer(found.labels, found.confidence, checkpoint.classes, checkpoint.colors, 1.0)
+        return CachedPrediction(found.labels, found.confidence, checkpoint.classes, checkpoint.colors, 1.0)
 
     dataset = open_dataset(read_run(trained_run).config.dataset)
     scorer = FrameScorer(predict)

@@ -7,9 +7,9 @@ from dataclasses import asdict
 import pytest
 
 from core.errors import LabError
-from core.runner import jobs
-from core.runner.jobs import Job, is_stopping, latest_job, run_job, start_job, stop_job
-from core.runs import ProcessId
+from core.jobs import engine as jobs
+from core.jobs.engine import Job, is_stopping, latest_job, run_job, start_job, stop_job
+from core.processes import ProcessId
 
 
 @pytest.fixture

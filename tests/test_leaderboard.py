@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import pytest
 
-from core.runs import read_run
-from core.scorecards import freshness
-from core.scorecards.card import CardSettings, list_cards, read_card, read_facts
-from core.scorecards.leaderboard import METRICS, frontier, key_of_card, leaderboard
-from core.scorecards.making import make_card
+from core.evaluation import staleness
+from core.evaluation.evaluate_run import evaluate_run
+from core.evaluation.leaderboard import METRICS, frontier, key_of_result, leaderboard
+from core.evaluation.results import EvaluationSettings, list_results, read_metadata, read_result
+from core.runs.store import read_run
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def runs(places, trained_run):
 
 
 def test_runs_scored_otherwise_stand_apart_and_unscored_ones_show_their_own_score(runs):
-    plain = make_card(runs[0], CardSettings())
-    make_card(runs[1], CardSettings(boundary=False))
-    make_card(runs[1], CardSettings(flip=True, boundary=False))
+    plain = evaluate_run(runs[0], EvaluationSettings())
+    evaluate_run(runs[1], EvaluationSettings(boundary=False))
+    evaluate_run(runs[1], EvaluationSettings(flip=True, boundary=False))
     boards = leaderboard(runs)
     assert [(board.is_scored, [entry.run for entry in board.entries]) for board in boards] == [
         (True, [runs[0].id, runs[1].id]),
@@ -39,24 +39,24 @@ def test_runs_scored_otherwise_stand_apart_and_unscored_ones_show_their_own_scor
     )
     assert boards[1].words.endswith("mirrored too") and boards[2].words.endswith("in training")
     scored, unscored = boards[0].entries[0], boards[2].entries[0]
-    card = read_card(plain)
+    result = read_result(plain)
     assert set(scored.scores) == set(METRICS)
-    assert scored.scores["miou"] == card.scores.miou == pytest.approx(unscored.scores["miou"], abs=1e-9)
-    assert scored.scores["category_miou"] == card.scores.category_miou
-    assert scored.scores["ece"] == card.scores.calibration.error
-    assert scored.scores["mean_accuracy"] == card.scores.mean_accuracy
-    assert scored.costs["parameters"] == unscored.costs["parameters"] == card.facts.parameters / 1e6
-    assert scored.costs["minutes"] > 0 and scored.costs["flops"] == card.facts.flops / 1e9
-    assert unscored.facts is None and unscored.scores["pixel_accuracy"] is None
+    assert scored.scores["miou"] == result.scores.miou == pytest.approx(unscored.scores["miou"], abs=1e-9)
+    assert scored.scores["category_miou"] == result.scores.category_miou
+    assert scored.scores["ece"] == result.scores.calibration.error
+    assert scored.scores["mean_accuracy"] == result.scores.mean_accuracy
+    assert scored.costs["parameters"] == unscored.costs["parameters"] == result.metadata.parameters / 1e6
+    assert scored.costs["minutes"] > 0 and scored.costs["flops"] == result.metadata.flops / 1e9
+    assert unscored.metadata is None and unscored.scores["pixel_accuracy"] is None
 
 
 def test_a_run_that_was_trained_on_is_stale_until_it_is_scored_again(runs):
-    make_card(runs[0], CardSettings())
+    evaluate_run(runs[0], EvaluationSettings())
     assert not leaderboard(runs[:1])[0].entries[0].is_stale
     state = runs[0].path / "best" / "state.json"
     state.write_text(state.read_text() + " ")
     assert leaderboard(runs[:1])[0].entries[0].is_stale
-    make_card(runs[0], CardSettings(boundary=False))
+    evaluate_run(runs[0], EvaluationSettings(boundary=False))
     (board,) = leaderboard(runs[:1])
     assert not board.entries[0].is_stale, "a card of these weights goes before one with boundaries"
 
@@ -71,35 +71,35 @@ def masks(runs, places, monkeypatch) -> list[Path]:
 
 
 def is_stale_now(run):
-    freshness.forget_data()
+    staleness.forget_data()
     (board,) = leaderboard([run])
     (entry,) = board.entries
     return entry.is_stale
 
 
 def test_a_card_is_stale_once_a_mask_was_corrected_until_it_is_scored_again(runs, masks):
-    first = make_card(runs[0], CardSettings(boundary=False))
+    first = evaluate_run(runs[0], EvaluationSettings(boundary=False))
     assert not is_stale_now(runs[0])
     mask = cv2.imread(str(masks[0]), cv2.IMREAD_UNCHANGED)
     mask[:] = 7
     cv2.imwrite(str(masks[0]), mask)
     assert is_stale_now(runs[0])
-    second = make_card(runs[0], CardSettings(boundary=False))
+    second = evaluate_run(runs[0], EvaluationSettings(boundary=False))
     assert second != first and not is_stale_now(runs[0]), "and the table of the old masks is gone"
 
 
 def test_frames_that_were_only_touched_need_no_second_scoring(runs, masks):
-    path = make_card(runs[0], CardSettings(boundary=False))
-    before = read_facts(path)
+    path = evaluate_run(runs[0], EvaluationSettings(boundary=False))
+    before = read_metadata(path)
     os.utime(masks[0], (1, 1))
     assert is_stale_now(runs[0])
-    assert make_card(runs[0], CardSettings(boundary=False)) == path and not is_stale_now(runs[0])
-    assert read_facts(path).made == before.made and read_facts(path).fingerprint != before.fingerprint
-    assert read_card(path) is not None
+    assert evaluate_run(runs[0], EvaluationSettings(boundary=False)) == path and not is_stale_now(runs[0])
+    assert read_metadata(path).made == before.made and read_metadata(path).fingerprint != before.fingerprint
+    assert read_result(path) is not None
 
 
 def test_a_card_of_other_frames_than_todays_is_stale_and_one_whose_data_are_away_is_not(runs, masks, places):
-    make_card(runs[0], CardSettings(boundary=False))
+    evaluate_run(runs[0], EvaluationSettings(boundary=False))
     photo = next((places.other / "data" / "streets" / "leftImg8bit" / "val").rglob("*.png"))
     photo.rename(places.other / "away.png")
     assert is_stale_now(runs[0])
@@ -109,11 +109,11 @@ def test_a_card_of_other_frames_than_todays_is_stale_and_one_whose_data_are_away
 
 
 def test_a_card_of_before_is_read_and_is_stale(runs, masks):
-    path = make_card(runs[0], CardSettings(boundary=False))
+    path = evaluate_run(runs[0], EvaluationSettings(boundary=False))
     said = json.loads(path.read_text())
-    del said["facts"]["fingerprint"], said["facts"]["space"]
+    del said["metadata"]["fingerprint"], said["metadata"]["space"]
     path.write_text(json.dumps(said))
-    assert read_card(path) is not None and is_stale_now(runs[0])
+    assert read_result(path) is not None and is_stale_now(runs[0])
 
 
 def test_equal_names_of_other_ids_share_no_board(runs, masks):
@@ -125,10 +125,10 @@ def test_equal_names_of_other_ids_share_no_board(runs, masks):
     (masks[0].parents[3] / "classes.json").write_text(json.dumps(table))
     config["dataset"]["classes"] = str(masks[0].parents[3] / "classes.json")
     (runs[1].path / "config.json").write_text(json.dumps(config))
-    cards = [read_card(make_card(read_run(run.path), CardSettings(boundary=False))) for run in runs[:2]]
-    assert cards[0].scores.protocol.classes == cards[1].scores.protocol.classes
-    assert key_of_card(cards[0]) != key_of_card(cards[1])
-    assert len(list_cards(runs[1].path)) == 1
+    results = [read_result(evaluate_run(read_run(run.path), EvaluationSettings(boundary=False))) for run in runs[:2]]
+    assert results[0].scores.protocol.classes == results[1].scores.protocol.classes
+    assert key_of_result(results[0]) != key_of_result(results[1])
+    assert len(list_results(runs[1].path)) == 1
 
 
 def test_runs_that_scored_themselves_on_other_frames_or_classes_stand_apart(runs):
@@ -142,18 +142,18 @@ def test_runs_that_scored_themselves_on_other_frames_or_classes_stand_apart(runs
     def together(first, second):
         return [len(board.entries) for board in leaderboard([first, second])] == [2]
 
-    one = changed(runs[0], val_share=0.1)
-    assert together(one, changed(runs[1], val_share=0.1))
-    assert not together(one, changed(runs[1], val_share=0.5))
-    assert not together(one, changed(runs[1], {"val_frames": 7}, val_share=0.1)), "frames were added in between"
-    assert not together(one, changed(runs[1], {"space": "other ids"}, val_share=0.1))
+    one = changed(runs[0], val_fraction=0.1)
+    assert together(one, changed(runs[1], val_fraction=0.1))
+    assert not together(one, changed(runs[1], val_fraction=0.5))
+    assert not together(one, changed(runs[1], {"val_frames": 7}, val_fraction=0.1)), "frames were added in between"
+    assert not together(one, changed(runs[1], {"space": "other ids"}, val_fraction=0.1))
 
 
 def test_latencies_are_comparable_on_equal_hardware_only(runs):
-    paths = [make_card(run, CardSettings(boundary=False)) for run in runs[:2]]
+    paths = [evaluate_run(run, EvaluationSettings(boundary=False)) for run in runs[:2]]
     assert leaderboard(runs[:2])[0].is_timed_alike
     said = json.loads(paths[1].read_text())
-    said["facts"]["hardware"] = "On another machine."
+    said["metadata"]["hardware"] = "On another machine."
     paths[1].write_text(json.dumps(said))
     assert not leaderboard(runs[:2])[0].is_timed_alike
 

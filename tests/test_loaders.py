@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from core.config import DatasetConfig
-from core.data.augment import Augmentation
 from core.data.cache import CachedFrames, build_cache
 from core.data.dataset import open_dataset
 from core.data.loaders import (
@@ -26,6 +25,7 @@ from core.data.loaders import (
     items_per_epoch,
     open_frames,
 )
+from core.data.transforms import Augmentation
 from core.errors import LabError
 
 

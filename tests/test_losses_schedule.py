@@ -7,9 +7,11 @@ import torch.nn.functional as F
 
 from core.config import TrainingConfig
 from core.labels import IGNORED
-from core.training.losses import SummedLoss, class_weights
-from core.training.progress import has_stalled
-from core.training.schedule import END, START, WARM_UP, one_cycle, rate_share
+from core.training.class_weights import class_weights
+from core.training.early_stopping import has_stalled
+from core.training.losses import SummedLoss
+from core.training.schedule import END, RISE, START, lr_scale
+from core.training.tables import LOSSES
 
 
 def summed_loss(logits, target, weights, **training):
@@ -73,22 +75,19 @@ def test_no_class_weighs_more_than_ten():
 
 
 def test_the_learning_rate_climbs_once_and_falls_once():
-    rates = [one_cycle(step, 1000) for step in range(1, 1001)]
-    top = rates.index(max(rates))
-    assert top + 1 == pytest.approx(WARM_UP * 1000, abs=1)
-    assert rates[:top] == sorted(rates[:top])
-    assert rates[top:] == sorted(rates[top:], reverse=True)
-    assert rates[0] == pytest.approx(START, rel=0.01)
-    assert rates[-1] == pytest.approx(END, rel=0.01)
-    assert max(rates) == pytest.approx(1, abs=1e-4)
+    found = rates(1000, schedule="one-cycle")
+    top = found.index(max(found))
+    assert top + 1 == pytest.approx(RISE * 1000, abs=1)
+    assert found[:top] == sorted(found[:top])
+    assert found[top:] == sorted(found[top:], reverse=True)
+    assert found[0] == pytest.approx(START, rel=0.01)
+    assert found[-1] == pytest.approx(END, rel=0.01)
+    assert max(found) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("steps_total", [1, 2, 3, 7])
 def test_a_short_run_has_a_rate_at_every_step(steps_total):
-    assert all(0 < one_cycle(step, steps_total) <= 1 for step in range(1, steps_total + 1))
-
-
-LOSSES = ["cross-entropy", "focal", "ohem", "dice", "jaccard", "lovasz"]
+    assert all(0 < share <= 1 for share in rates(steps_total, schedule="one-cycle"))
 
 
 def clear(target, classes=5, sure=20.0):
@@ -133,7 +132,7 @@ def test_a_batch_without_a_labelled_pixel_has_no_loss_and_no_gradient(name):
 def test_a_second_loss_is_added_with_its_weight():
     logits, target, weights = batch()
     parts = [summed_loss(logits, target, weights, loss=name)[0].item() for name in ("cross-entropy", "dice")]
-    both = summed_loss(logits, target, weights, added_loss="dice", added_loss_weight=0.5)[0].item()
+    both = summed_loss(logits, target, weights, second_loss="dice", second_loss_weight=0.5)[0].item()
     assert both == pytest.approx(parts[0] + 0.5 * parts[1], rel=1e-6)
 
 
@@ -181,12 +180,12 @@ def test_median_and_enet_weights_by_hand():
 
 
 def rates(steps=100, per_epoch=10, **training):
-    return [rate_share(TrainingConfig(**training), step, steps, per_epoch) for step in range(1, steps + 1)]
+    return [lr_scale(TrainingConfig(**training), step, steps, per_epoch) for step in range(1, steps + 1)]
 
 
 @pytest.mark.parametrize("schedule", ["polynomial", "cosine", "constant", "step"])
 def test_other_schedules_climb_while_warming_up_and_never_again(schedule):
-    found = rates(schedule=schedule, warm_up=0.2)
+    found = rates(schedule=schedule, warmup_fraction=0.2)
     assert found[:20] == sorted(found[:20]) and found[0] < 0.05
     assert found[20:] == sorted(found[20:], reverse=True) and found[20] > 0.95
     assert min(rates(schedule=schedule)) > 0

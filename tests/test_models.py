@@ -10,16 +10,16 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from core.config import ModelConfig
-from core.encoders import ENCODERS
 from core.errors import LabError
-from core.families import FAMILIES, FamilyEntry
-from core.models import build_model
+from core.models.build import build_model
+from core.models.encoder_table import ENCODERS
 from core.models.encoders import hub_repo_of
+from core.models.families import FAMILIES, FamilyEntry
 
 CLASSES = 7
 FOURTH = """
 from torch import nn
-from core.models import SegmentationModel
+from core.models.base import SegmentationModel
 
 
 class Pixelwise(SegmentationModel):

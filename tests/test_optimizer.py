@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.config import read_config
-from core.models import build_model
+from core.models.build import build_model
 from core.training.optimizer import build_optimizer
 from core.training.schedule import PRETRAINED_VIT
 
@@ -58,7 +58,7 @@ def test_each_block_learns_at_a_share_of_the_one_above(encoder):
 
 
 def test_the_encoder_learns_at_its_own_rate():
-    _, _, groups = made("fcn", encoder_rate=0.1, learning_rate=0.01)
+    _, _, groups = made("fcn", encoder_lr_scale=0.1, learning_rate=0.01)
     for name, group in groups.items():
         assert group["base_lr"] == pytest.approx(0.001 if name.startswith("encoder.") else 0.01)
 

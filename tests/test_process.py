@@ -8,7 +8,7 @@ import pytest
 import core.inference.process as process
 from core.errors import LabError
 from core.inference.process import Models, answer
-from core.inference.worker import DoubtsRequest, PredictRequest, checkpoint_stamp
+from core.inference.worker import PredictRequest, UncertaintyRequest, checkpoint_stamp
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ def test_the_network_longest_unused_makes_room_and_is_loaded_again(runs, monkeyp
     (network,) = models._kept.values()
     monkeypatch.setattr(process, "MODEL_BYTES", 2 * network.nbytes)
     answer(asked(runs[1], image), models)
-    assert answer(asked(runs[0], image, DoubtsRequest), models).entropy  # used again: the second is now the older one
+    assert answer(
+        asked(runs[0], image, UncertaintyRequest), models
+    ).entropy  # used again: the second is now the older one
     answer(asked(runs[2], image), models)
     assert [key[0] for key in models._kept] == [runs[0], runs[2]]
     assert next(iter(models._kept.values())) is network
@@ -52,6 +54,6 @@ def test_a_limit_reached_is_a_sentence_and_the_next_request_is_answered(runs, mo
             raise MemoryError
 
         short.setattr(network, "probabilities", no_room)
-        told = answer(asked(runs[0], image, DoubtsRequest), models)
+        told = answer(asked(runs[0], image, UncertaintyRequest), models)
     assert isinstance(told, LabError) and "MemoryError" in str(told)
     assert answer(asked(runs[0], image), models).labels.shape == (32, 64)

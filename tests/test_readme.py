@@ -82,7 +82,7 @@ FOURTH_FAMILY = """
 import re, sys, types
 from pathlib import Path
 from typing import Literal
-import core.families as families
+import core.models.families as families
 
 readme = Path("README.md").read_text()
 name, line = re.search(r'`"(\\w+)": (FamilyEntry\\(.*?\\)),`', readme).groups()
@@ -94,9 +94,9 @@ sys.modules[module.__name__] = module
 
 import torch
 from core.config import read_config
-from core.encoders import encoders_of
-from core.models import build_model
-from core.models.describe import describe
+from core.models.encoder_table import encoders_of
+from core.models.build import build_model
+from core.models.model_summary import describe
 
 config = read_config({"model": {"family": name}})
 logits = build_model(config.model, 7)(torch.rand(2, 3, 97, 161))

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from core.config import ModelConfig
-from core.models import build_model
+from core.models.build import build_model
 from core.models.fcn import FCN, bilinear_upsampling
 from core.models.unet import PlainUNet, valid_margins
 from core.models.vit import MaskHead, PupHead

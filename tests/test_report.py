@@ -14,23 +14,24 @@ import numpy as np
 import pytest
 from report_sources import Files, numbers_in_page, printed_value
 
-from core.config import RunConfig, read_config
+from core.config import all_fields, read_config, setting_of, used_settings
 from core.errors import LabError
+from core.evaluation import staleness
+from core.evaluation.evaluate_run import evaluate_robustness
+from core.evaluation.results import EvaluationSettings
+from core.papers import REFERENCES
 from core.report.gathering import gather
 from core.report.html import html_page
-from core.report.ladder import Ladder
 from core.report.latex import PREAMBLE, latex_files, tex, tex_code
-from core.report.references import REFERENCES
+from core.report.progress import ProgressTracker
+from core.report.saved_reports import delete_report, find_report, list_reports
 from core.report.sections.reproduction import train_command
 from core.report.settings import SECTIONS, ReportSettings, checked_settings
-from core.report.shelf import delete_report, find_report, list_reports
 from core.report.structure import Paragraph, Report, Section, Table
-from core.report.used import NO_METHOD, PARTS, used_settings
 from core.report.writing import write_report
-from core.runs import Notes, create_run, read_run, update_status, write_notes
-from core.scorecards import freshness
-from core.scorecards.card import CardSettings
-from core.scorecards.making import make_robustness
+from core.runs.notes import Notes, write_notes
+from core.runs.status import update_status
+from core.runs.store import create_run, read_run
 
 HOSTILE = "<script>alert(1)</script> 50% & $x_1$ \\input{/etc/passwd} {#~^} \"q\" 'é' 道"
 IDS = ("20260101-000001-unet-aaaa", "20260101-000002-unet-bbbb", "20260101-000003-unet-cccc")
@@ -59,19 +60,19 @@ def written(tmp_path_factory, streets, trained_run, tiny_config):
         update_status(runs / IDS[1], state=state, started=1000.0, ended=1090.0)
         write_notes(runs / IDS[1], Notes(name=HOSTILE[:80]))
         for run_id in IDS[:2]:
-            make_robustness(read_run(runs / run_id), CardSettings(frames=2), kinds=("noise", "resolution"))
+            evaluate_robustness(read_run(runs / run_id), EvaluationSettings(frames=2), kinds=("noise", "resolution"))
         said = []
         settings = ReportSettings(IDS[:2], title=HOSTILE, author="A. Student", course="Vision & 100 %")
-        shelved = write_report(settings, folder / "out", lambda *told: said.append(told))
-    return shelved, runs, said
+        saved = write_report(settings, folder / "out", lambda *told: said.append(told))
+    return saved, runs, said
 
 
-def page_of(shelved):
-    return (shelved.path / "report.html").read_text(encoding="utf-8")
+def page_of(saved):
+    return (saved.path / "report.html").read_text(encoding="utf-8")
 
 
-def source_of(shelved):
-    with zipfile.ZipFile(shelved.path / "report.zip") as archive:
+def source_of(saved):
+    with zipfile.ZipFile(saved.path / "report.zip") as archive:
         assert archive.testzip() is None
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -80,9 +81,9 @@ def source_of(shelved):
 
 
 def test_every_number_of_the_page_is_what_its_file_says(written):
-    shelved, runs, _ = written
+    saved, runs, _ = written
     files = Files(runs)
-    numbers = numbers_in_page(page_of(shelved))
+    numbers = numbers_in_page(page_of(saved))
     assert len(numbers) > 200
     kinds = set()
     for value, scale, source, text in numbers:
@@ -94,7 +95,7 @@ def test_every_number_of_the_page_is_what_its_file_says(written):
             source,
         )
         if re.search(
-            r":/facts/(frames|step|pixels_per_cell|size)|/(steps_total|train_frames|val_frames|seed|step|objects)$",
+            r":/metadata/(frames|step|pixels_per_cell|size)|/(steps_total|train_frames|val_frames|seed|step|objects)$",
             source,
         ):
             assert scale == 1 and "." not in text, (source, text)  # a count is no share
@@ -118,9 +119,9 @@ def test_no_number_is_without_a_source_in_the_tables_of_results(written):
 
 
 def test_the_latex_tables_have_the_same_numbers(written):
-    shelved, runs, _ = written
-    files, source = Files(runs), source_of(shelved)
-    printed_in_page = {(source, text) for _, _, source, text in numbers_in_page(page_of(shelved))}
+    saved, runs, _ = written
+    files, source = Files(runs), source_of(saved)
+    printed_in_page = {(source, text) for _, _, source, text in numbers_in_page(page_of(saved))}
     tables = [name for name in source if name.endswith(".csv")]
     assert len(tables) > 12
     checked = 0
@@ -259,17 +260,17 @@ def test_methodology_says_what_was_used_and_nothing_else(written):
     page = page_of(written[0])
     method = re.search(r'<section id="methodology".*?</section>', page, re.S)[0]
     assert "turned by up to" in method and "momentum of" in method  # of the second run alone
-    assert "label smoothing" not in method and "accumulation" not in method and "drop path" not in method
+    assert "label smoothing" not in method and "accumulate_grad_batches" not in method and "drop path" not in method
     assert "AdamW" in method and "stochastic gradient descent" in method
 
 
 def test_only_papers_that_are_named_are_listed(written):
-    shelved = written[0]
-    bib = source_of(shelved)["references.bib"].decode()
+    saved = written[0]
+    bib = source_of(saved)["references.bib"].decode()
     keys = re.findall(r"^@\w+\{(\w+),", bib, re.M)
-    cited = set(",".join(re.findall(r"\\cite\{([^}]+)\}", source_of(shelved)["main.tex"].decode())).split(","))
+    cited = set(",".join(re.findall(r"\\cite\{([^}]+)\}", source_of(saved)["main.tex"].decode())).split(","))
     assert set(keys) == cited and "ronneberger2015unet" in keys and "long2015fcn" not in keys
-    assert all(f'id="ref-{key}"' in page_of(shelved) for key in keys)
+    assert all(f'id="ref-{key}"' in page_of(saved) for key in keys)
 
 
 def test_bibtex_entries_are_whole():
@@ -391,8 +392,8 @@ def test_runs_in_many_states_stand_beside_each_other(written, places, monkeypatc
         shutil.copytree(written[1] / IDS[0], places.runs / ids[-1])
         STATES[state][0](places.runs / ids[-1])
         sentences.append(STATES[state][1])
-    shelved = write_report(ReportSettings(tuple(ids), sections=WITHOUT_DRAWINGS), places.other / "out")
-    page = page_of(shelved).replace("&#39;", "'")
+    saved = write_report(ReportSettings(tuple(ids), sections=WITHOUT_DRAWINGS), places.other / "out")
+    page = page_of(saved).replace("&#39;", "'")
     is_sensible(page)
     assert "is better" in page or "can't be told apart" in page
     for sentence in sentences[:4] + sentences[5:]:
@@ -407,8 +408,8 @@ def test_a_broken_config_is_left_out_and_alone_refused(written, places):
     for run_id in IDS[:2]:
         shutil.copytree(runs / run_id, places.runs / run_id)
     (places.runs / IDS[1] / "config.json").write_text('{"dataset":')
-    shelved = write_report(ReportSettings(IDS[:2], sections=("introduction",)), places.other / "out")
-    assert "is left out" in shelved.notes[0] and IDS[1] in shelved.notes[0]
+    saved = write_report(ReportSettings(IDS[:2], sections=("introduction",)), places.other / "out")
+    assert "is left out" in saved.notes[0] and IDS[1] in saved.notes[0]
     with pytest.raises(LabError, match=r"Nothing can be said of these runs.*config\.json"):
         write_report(ReportSettings(IDS[1:2]), places.other / "other")
     with pytest.raises(LabError, match="There is no run"):
@@ -444,22 +445,22 @@ def test_a_report_takes_no_card_of_masks_that_were_corrected_since_unless_the_da
 
     def scored():
         settings = ReportSettings(IDS[:1], sections=("introduction",))
-        subject = gather(settings, Ladder(lambda *told: None)).groups[0].subjects[0]
-        return subject.card, subject.card_file
+        summary = gather(settings, ProgressTracker(lambda *told: None)).groups[0].summaries[0]
+        return summary.result, summary.result_file
 
     before, mask = scored(), next((data / "streets" / "gtFine" / "val").rglob("*_labelIds.png"))
     original = mask.read_bytes()
     values = cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)
     cv2.imwrite(str(mask), np.full_like(values, 7))
     corrected = scored()
-    assert corrected[0].facts.data != before[0].facts.data and corrected[1] != before[1]
+    assert corrected[0].metadata.data != before[0].metadata.data and corrected[1] != before[1]
     assert corrected[0].scores.miou != before[0].scores.miou
     mask.write_bytes(original)
-    assert scored()[0].facts.data == before[0].facts.data, "the newest file isn't the one of today's data"
+    assert scored()[0].metadata.data == before[0].metadata.data, "the newest file isn't the one of today's data"
     shutil.move(data / "streets", places.other / "away")
     (data / "streets").mkdir()
     (data / "streets" / "streets.json").write_text("{}")  # else they would be drawn anew
-    freshness.forget_data()
+    staleness.forget_data()
     assert scored()[0] is not None, "what was scored is still known"
 
 
@@ -482,13 +483,13 @@ def test_settings_are_checked():
 
 
 def test_reports_are_kept_found_and_deleted(written, places, monkeypatch):
-    shelved, _, _ = written
+    saved, _, _ = written
     monkeypatch.setenv("SEGLAB_REPORTS", str(places.other / "reports"))
     assert list_reports() == []
     name = "20260101-000000-report-abcd"
-    shutil.copytree(shelved.path, places.other / "reports" / name)
+    shutil.copytree(saved.path, places.other / "reports" / name)
     (places.other / "reports" / "20260101-000000-report-dcba").mkdir()  # half of one
-    assert [report.id for report in list_reports()] == [name] and find_report(name).title == shelved.title
+    assert [report.id for report in list_reports()] == [name] and find_report(name).title == saved.title
     for wrong in ("..", "../reports", "20260101-000000-report-dcba", "20260101-000000-report-abcd/", ""):
         with pytest.raises(LabError, match="no such report"):
             find_report(wrong)
@@ -497,20 +498,20 @@ def test_reports_are_kept_found_and_deleted(written, places, monkeypatch):
 
 
 def test_every_setting_is_used_by_some_run_or_said_elsewhere():
-    everything = {f"{part}.{name}" for part in PARTS for name in RunConfig.model_fields[part].annotation.model_fields}
+    reported = {f"{part}.{name}" for part, name in all_fields() if setting_of(part, name).in_report}
     configs = [
         {"model": {"family": "fcn", "encoder": "vgg16", "freeze": True}},
         {"model": {"family": "unet", "encoder": "plain", "dropout": 0.1}},
         {"model": {"family": "unet"}},
-        {"model": {"family": "vit", "drop_path": 0.1}, "training": {"layer_decay": 0.7, "encoder_rate": 0.1}},
-        {"dataset": {"annotations": "fine+coarse", "train_limit": 5, "train_sample": 1, "val_limit": 2, "cache": "jpeg"}},
+        {"model": {"family": "vit", "drop_path": 0.1}, "training": {"layer_decay": 0.7, "encoder_lr_scale": 0.1}},
+        {"dataset": {"annotations": "fine+coarse", "max_train_samples": 5, "train_sample_seed": 1, "max_val_samples": 2, "cache": "jpeg"}},
         {"dataset": {"name": "folder", "root": "/x"}},
-        {"training": {"minutes": 0, "accumulation": 2, "stop_early": "miou", "processes": 2, "rotation": 5, "blur": 0.1}},
+        {"training": {"minutes": 0, "accumulate_grad_batches": 2, "stop_early": "miou", "num_processes": 2, "rotation": 5, "blur": 0.1}},
         {"training": {"rare_crops": 0.5, "optimizer": "sgd", "schedule": "step", "ema": 0.9, "label_smoothing": 0.1}},
-        {"training": {"schedule": "polynomial", "warm_up": 0.1, "added_loss": "dice"}},
+        {"training": {"schedule": "polynomial", "warmup_fraction": 0.1, "second_loss": "dice"}},
     ]  # fmt: skip
     used = {f"{part}.{name}" for values in configs for part, name in used_settings(read_config(values))}
-    assert used | NO_METHOD == everything and not used & NO_METHOD
+    assert used == reported
     plain = {f"{part}.{name}" for part, name in used_settings(read_config({}))}
     assert not {"training.momentum", "training.gamma", "model.head", "dataset.coarse_weight", "training.epochs"} & plain
     dice = {name for _, name in used_settings(read_config({"training": {"loss": "dice"}}))}
@@ -527,7 +528,7 @@ def test_every_setting_is_used_by_some_run_or_said_elsewhere():
         },
         {
             "dataset": {"name": "cityscapes", "root": "/a b/$c'd", "annotations": "fine+coarse"},
-            "training": {"zoom_max": 1.5},
+            "training": {"scale_max": 1.5},
         },
     ],
 )
@@ -544,15 +545,16 @@ def test_the_command_makes_the_same_config(values, monkeypatch):
 
 
 def test_equal_epochs_give_equal_steps():
-    from core.report.material import Subject
+    from core.report.report_data import RunSummary
     from core.report.sections.reproduction import same_epochs
-    from core.runs import Run, Status
+    from core.runs.status import Status
+    from core.runs.store import Run
     from core.training.plan import count_steps
 
     for steps in (1, 7, 60, 409, 12_345):
         config = read_config({"training": {"minutes": 5.0, "batch_size": 8}})
         run = Run(None, Status("finished", 0.0), config, plan={"steps_total": steps, "train_frames": 409})
-        epochs = same_epochs(Subject(run, "x", "#000", {}))
+        epochs = same_epochs(RunSummary(run, "x", "#000", {}))
         training = config.training.model_copy(update={"minutes": 0.0, "epochs": epochs})
         assert count_steps(training, 409, 0, 1, 1) == steps
 

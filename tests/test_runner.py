@@ -19,25 +19,15 @@ from core import runner
 from core.config import DatasetConfig
 from core.data.dataset import open_dataset
 from core.errors import DivergedError, LabError
-from core.places import PROJECT
+from core.paths import PROJECT
+from core.processes import ProcessId
 from core.runner import local
-from core.runner.endings import sentence_of_death
-from core.runner.slots import Slot, device_name
-from core.runs import (
-    Notes,
-    ProcessId,
-    Status,
-    create_run,
-    evaluations,
-    list_runs,
-    read_metrics,
-    read_notes,
-    read_run,
-    read_status,
-    update_status,
-    valid_rows,
-    write_notes,
-)
+from core.runner.device_lock import DeviceLock, device_name
+from core.runner.exit_reasons import sentence_of_death
+from core.runs.metrics_log import evaluations, read_metrics, valid_rows
+from core.runs.notes import Notes, read_notes, write_notes
+from core.runs.status import Status, read_status, update_status
+from core.runs.store import create_run, list_runs, read_run
 from core.training.__main__ import explain
 from core.training.checkpoint import read_checkpoint
 
@@ -160,8 +150,8 @@ def test_a_run_survives_its_launcher_and_its_supervisor_and_keeps_its_device(fol
 
 
 def test_a_waiting_run_whose_supervisor_was_killed_is_lost_and_blocks_nobody(folder, tiny_config, wait_until):
-    with Slot(folder / ".slots", "cpu") as slot:
-        assert slot.acquire()
+    with DeviceLock(folder / ".slots", "cpu") as lock:
+        assert lock.acquire()
         waiting, next_one = runner.launch(tiny_config(), folder), runner.launch(tiny_config(), folder)
         wait_until(lambda: read_status(waiting).supervisor and read_status(next_one).supervisor)
         assert runner.queue_position(read_run(next_one)) == 1
@@ -180,8 +170,8 @@ def test_one_broken_folder_does_not_stop_the_queue(folder, tiny_config, wait_unt
     broken = create_run(tiny_config(), folder)
     (broken / "status.json").write_text('{"state": "running", "created": 1, "ticket": null}')
     (folder / "20200101-000000-fcn-0000").mkdir()
-    with Slot(folder / ".slots", "cpu") as slot:
-        assert slot.acquire()
+    with DeviceLock(folder / ".slots", "cpu") as lock:
+        assert lock.acquire()
         run = runner.launch(tiny_config(), folder)
         wait_until(lambda: read_status(run).supervisor)
         assert runner.queue_position(read_run(run)) == 0
@@ -201,8 +191,8 @@ def test_a_run_with_a_broken_status_can_be_resumed(folder, tiny_config, trained_
     run = folder / trained_run.name
     shutil.copytree(trained_run, run)
     (run / "status.json").write_text("{")
-    with Slot(folder / ".slots", "cpu") as slot:
-        assert slot.acquire()
+    with DeviceLock(folder / ".slots", "cpu") as lock:
+        assert lock.acquire()
         runner.resume(run)
         wait_until(lambda: read_status(run).supervisor)
         assert read_run(run).state == "queued"
@@ -221,8 +211,8 @@ def test_two_tabs_resume_a_run_once(folder, tiny_config, wait_until):
         except LabError as error:
             answers.append(str(error))
 
-    with Slot(folder / ".slots", "cpu") as slot:
-        assert slot.acquire()
+    with DeviceLock(folder / ".slots", "cpu") as lock:
+        assert lock.acquire()
         tabs = [threading.Thread(target=resume) for _ in range(5)]
         for tab in tabs:
             tab.start()
@@ -241,14 +231,18 @@ def test_a_folder_that_cannot_be_written_to_is_a_sentence(places, tiny_config):
 
 
 def test_a_slot_excludes_and_is_handed_down(tmp_path):
-    with Slot(tmp_path, "cuda:0") as one, Slot(tmp_path, "cuda:0") as other, Slot(tmp_path, "cuda:1") as elsewhere:
+    with (
+        DeviceLock(tmp_path, "cuda:0") as one,
+        DeviceLock(tmp_path, "cuda:0") as other,
+        DeviceLock(tmp_path, "cuda:1") as elsewhere,
+    ):
         assert one.acquire() and not other.acquire()
         assert elsewhere.acquire(), "another device"
         one.release()
         assert other.acquire() and not one.acquire()
         child = subprocess.Popen(["sleep", "60"], **other.inheritance)
     try:
-        with Slot(tmp_path, "cuda:0") as late:
+        with DeviceLock(tmp_path, "cuda:0") as late:
             assert not late.acquire(), "the child holds what its parent has given up"
             child.kill()
             child.wait()
@@ -287,10 +281,16 @@ def fault():
 
 
 @pytest.mark.parametrize(
-    ("fail", "training", "failure", "code", "remedy"),
+    ("fail", "training", "failure", "code", "suggested_change"),
     [
         (out_of_memory_on_cuda, {"batch_size": 8}, "gpu-memory", 42, {"batch_size": 4}),
-        (out_of_memory, {"batch_size": 6, "accumulation": 6}, "memory", 42, {"batch_size": 3, "accumulation": 3}),
+        (
+            out_of_memory,
+            {"batch_size": 6, "accumulate_grad_batches": 6},
+            "memory",
+            42,
+            {"batch_size": 3, "accumulate_grad_batches": 3},
+        ),
         (
             out_of_memory,
             {"batch_size": 1, "crop_height": 192, "crop_width": 384},
@@ -307,13 +307,15 @@ def fault():
         (fault, {}, "fault", 1, {}),
     ],
 )
-def test_every_failure_has_its_word_and_its_remedy(places, tiny_config, fail, training, failure, code, remedy):
+def test_every_failure_has_its_word_and_its_remedy(
+    places, tiny_config, fail, training, failure, code, suggested_change
+):
     config = tiny_config(**training)
     with pytest.raises(Exception) as caught:
         fail()
     ending = explain(caught.value, config)
     assert (ending.failure, ending.code) == (failure, code)
-    assert ending.remedy == ({"training": remedy} if remedy else {})
+    assert ending.suggested_change == ({"training": suggested_change} if suggested_change else {})
     assert ending.sentence.endswith(".")
 
 
@@ -365,7 +367,8 @@ sys.exit(supervisor.main(Path(sys.argv[1])))
 TRAINER = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
-from core.runs import ProcessId, read_status, requested, update_status
+from core.processes import ProcessId
+from core.runs.status import read_status, requested, update_status
 
 sys.stdin.read()
 run = Path(sys.argv[1])
@@ -456,8 +459,8 @@ def test_queued_runs_under_random_kills_all_finish_in_the_order_of_their_tickets
 
 
 def test_a_queued_run_moves_along_the_queue_and_begins_in_its_new_place(light, tiny_config, wait_until):
-    with Slot(light / ".slots", "cpu") as slot:
-        assert slot.acquire()
+    with DeviceLock(light / ".slots", "cpu") as lock:
+        assert lock.acquire()
         one, two, three = (runner.launch(tiny_config(), light) for _ in range(3))
         elsewhere = runner.launch(tiny_config(device="cuda:7"), light)
         runner.move(three, -1)
@@ -540,12 +543,12 @@ def test_a_clone_has_the_config_with_the_changes_and_names_its_parent(light, tin
     config = tiny_config(epochs=7)
     run = create_run(config, light)
     write_notes(run, Notes(name="first try", tags=("a",)))
-    with Slot(light / ".slots", "cpu") as slot:
-        assert slot.acquire()
-        twin = runner.clone(run, {"training": {"learning_rate": 1e-4}, "dataset": {"train_limit": 4}})
+    with DeviceLock(light / ".slots", "cpu") as lock:
+        assert lock.acquire()
+        twin = runner.clone(run, {"training": {"learning_rate": 1e-4}, "dataset": {"max_train_samples": 4}})
         found = read_run(twin)
         values = config.model_dump()
-        values["training"]["learning_rate"], values["dataset"]["train_limit"] = 1e-4, 4
+        values["training"]["learning_rate"], values["dataset"]["max_train_samples"] = 1e-4, 4
         assert found.config.model_dump() == values
         assert (found.state, found.notes) == ("queued", Notes(parent=run.name))
         for changes, words in (
@@ -571,9 +574,9 @@ def test_a_deleted_run_lies_in_the_bin_until_it_is_restored_or_the_bin_emptied(f
         write_notes(run, Notes(name="mine"))
         runner.delete(run)
     assert list_runs(folder) == []
-    binned = runner.list_bin(folder)
-    assert {each.run.id for each in binned} == {run.name for run in runs}
-    assert all(each.size > 500 and time.time() - each.deleted < 60 for each in binned)
+    trashed = runner.list_trash(folder)
+    assert {each.run.id for each in trashed} == {run.name for run in runs}
+    assert all(each.size > 500 and time.time() - each.deleted < 60 for each in trashed)
 
     assert runner.restore(runs[0].name, folder) == runs[0]
     assert read_notes(runs[0]).name == "mine"
@@ -585,9 +588,9 @@ def test_a_deleted_run_lies_in_the_bin_until_it_is_restored_or_the_bin_emptied(f
 
     week_ago = time.time() - 7 * 86_400
     os.utime(folder / ".bin" / runs[1].name, (week_ago, week_ago))
-    assert [each.run.id for each in runner.empty_bin(folder, older_than_days=6)] == [runs[1].name]
-    assert [each.run.id for each in runner.empty_bin(folder)] == [runs[2].name]
-    assert runner.list_bin(folder) == [] and runner.empty_bin(folder) == []
+    assert [each.run.id for each in runner.empty_trash(folder, older_than_days=6)] == [runs[1].name]
+    assert [each.run.id for each in runner.empty_trash(folder)] == [runs[2].name]
+    assert runner.list_trash(folder) == [] and runner.empty_trash(folder) == []
     assert {run.path for run in list_runs(folder)} == set(runs[:2])
 
 
@@ -595,7 +598,7 @@ def test_a_link_in_the_bin_is_not_followed(folder, places):
     (folder / ".bin").mkdir()
     (places.other / "precious").write_text("x")
     (folder / ".bin" / "20250101-000000-fcn-0001").symlink_to(places.other)
-    assert runner.empty_bin(folder) == [] and (places.other / "precious").exists()
+    assert runner.empty_trash(folder) == [] and (places.other / "precious").exists()
 
 
 def test_every_end_has_a_sentence():

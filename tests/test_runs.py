@@ -11,29 +11,12 @@ from dataclasses import replace
 import pytest
 
 from core.errors import LabError
-from core.places import PROJECT
-from core.runs import (
-    RUN_ID,
-    MetricsLog,
-    Notes,
-    ProcessId,
-    create_run,
-    evaluations,
-    find_run,
-    list_active,
-    list_runs,
-    read_metrics,
-    read_notes,
-    read_run,
-    read_status,
-    request_pause,
-    request_stop,
-    requested,
-    update_status,
-    valid_rows,
-    write_notes,
-    write_status,
-)
+from core.paths import PROJECT
+from core.processes import ProcessId
+from core.runs.metrics_log import MetricsLog, evaluations, read_metrics, valid_rows
+from core.runs.notes import RUN_ID, Notes, read_notes, write_notes
+from core.runs.status import read_status, request_pause, request_stop, requested, update_status, write_status
+from core.runs.store import create_run, find_run, list_active, list_runs, read_run
 
 
 @pytest.fixture
@@ -136,7 +119,7 @@ def test_names_in_any_script_survive_any_locale(tmp_path):
 import sys
 from pathlib import Path
 from core.config import read_config
-from core.runs import create_run, read_run
+from core.runs.store import create_run, read_run
 config = read_config({"dataset": {"name": "cityscapes", "root": "/data/st\\u00e4dte/\\u6771\\u4eac"}})
 assert read_run(create_run(config, Path(sys.argv[1]))).config == config
 """

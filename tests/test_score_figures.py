@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from app.frame_links import compare_address
-from app.leaderboard import ceiling_words
+from app.leaderboard import upper_bound_text
 from app.score_figures import (
     confusion_figure,
     frames_figure,
@@ -13,8 +13,8 @@ from app.score_figures import (
     reliability_figure,
     robustness_figure,
 )
-from core.scoring.bootstrap import Comparison
-from core.scoring.calibration import calibration_of
+from core.evaluation.bootstrap import Comparison
+from core.evaluation.metrics.calibration import calibration_of
 
 
 def test_a_confusion_matrix_says_of_every_cell_where_it_is_and_what_it_holds():
@@ -65,5 +65,5 @@ def test_corruptions_begin_at_the_clean_score_and_resolution_stands_apart():
 def test_a_link_to_compare_names_frame_runs_and_split():
     assert compare_address("a b&c", ["r1", "r2"]) == "compare?image=a+b%26c&runs=r1&runs=r2&split=val"
     assert compare_address("a", ["r"], "train").endswith("&split=train")
-    assert ceiling_words(None, 8) == "" and ceiling_words(1.0, 1) == "it scores single pixels"
-    assert ceiling_words(0.9, 8) == "against 90.0% for the truth itself in cells of 8 pixels"
+    assert upper_bound_text(None, 8) == "" and upper_bound_text(1.0, 1) == "it scores single pixels"
+    assert upper_bound_text(0.9, 8) == "against 90.0% for the truth itself in cells of 8 pixels"

@@ -7,23 +7,17 @@ import signal
 import pytest
 from slurm_cluster import TRAINER, LightTraining, NoSlurmError, cluster
 
-from core import runner, runs
-from core.cluster import ask_anew
+from core import runner
 from core.config import read_config
 from core.errors import LabError
-from core.places import PROJECT
-from core.runner import slurm
-from core.runner.slots import TRAINER_LOCK, Slot
-from core.runs import (
-    create_run,
-    list_runs,
-    read_metrics,
-    read_run,
-    read_status,
-    requested,
-    update_status,
-    valid_rows,
-)
+from core.paths import PROJECT
+from core.runner.device_lock import TRAINER_LOCK, DeviceLock
+from core.runner.slurm import engine as slurm
+from core.runs import store
+from core.runs.metrics_log import read_metrics, valid_rows
+from core.runs.status import read_status, requested, update_status
+from core.runs.store import create_run, list_runs, read_run
+from core.squeue import ask_anew
 from core.training.__main__ import main as trainer_main
 from core.training.loop import train
 
@@ -240,7 +234,7 @@ def test_two_nodes_train_together_and_pause_together(slurm_here, folder, on_clus
 
 @pytest.mark.campaign
 def test_two_nodes_train_together_and_leave_together(slurm_here, folder, on_cluster, wait_until):
-    run = runner.launch(on_cluster("both", nodes=2, epochs=300, batch_size=4, processes=2), folder)
+    run = runner.launch(on_cluster("both", nodes=2, epochs=300, batch_size=4, num_processes=2), folder)
     wait_until(lambda: len(steps(run)) > 3, LONG)
     assert read_run(run).plan["hardware"].startswith("2 processes, each on the CPU")
     slurm_here.ask("scontrol", "requeue", read_status(run).job)
@@ -269,7 +263,7 @@ def test_a_killed_trainer_and_a_job_that_vanished_are_told_apart(
     ask_anew()
     update_status(run, state="running")
     assert read_run(run).state == "running", "its last word may still be on its way"
-    monkeypatch.setattr(runs, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(store, "QUIET_SECONDS", 0.1)
     wait_until(lambda: read_run(run).state == "lost")
 
 
@@ -297,7 +291,7 @@ def test_a_job_is_ended_when_its_trainer_does_not_stop_and_a_new_one_goes_on(
 
 def test_a_trainer_that_is_still_there_keeps_others_away(places, on_cluster, capsys):
     run = create_run(on_cluster(), places.runs)
-    with Slot(run, TRAINER_LOCK) as alone:
+    with DeviceLock(run, TRAINER_LOCK) as alone:
         assert alone.acquire()
         assert trainer_main([str(run)]) == 42
     assert "Another trainer is at" in capsys.readouterr().err and read_status(run).state == "queued"

@@ -13,7 +13,7 @@ from core.data.dataset import Dataset, open_dataset
 from core.data.statistics import SAMPLE, count_classes, count_frames, recall_counts
 from core.errors import LabError
 from core.labels import CITYSCAPES_7
-from core.places import cache_folder
+from core.paths import cache_folder
 
 
 @pytest.fixture
@@ -179,7 +179,9 @@ def test_real_frames_are_counted_as_their_own_targets(shared, monkeypatch, tmp_p
     monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(shared))
     monkeypatch.setenv("SEGLAB_CACHE", str(tmp_path))
     dataset = open_dataset(
-        DatasetConfig(name="cityscapes", root=str(shared / "data" / "cityscapes"), train_limit=6, height=64, width=128)
+        DatasetConfig(
+            name="cityscapes", root=str(shared / "data" / "cityscapes"), max_train_samples=6, height=64, width=128
+        )
     )
     counts = count_frames(dataset, dataset.train)
     targets = np.stack([dataset.target(frame) for frame in dataset.train])

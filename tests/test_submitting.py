@@ -10,16 +10,16 @@ import pytest
 from core.data.cityscapes import list_frames
 from core.data.decoding import read_image
 from core.errors import LabError
-from core.inference.answers import checkpoint_digest
+from core.evaluation.jobs import latest_scoring, start_submission
+from core.evaluation.make_submission import make_submission
+from core.evaluation.metrics.protocol import label_ids_of
+from core.evaluation.results import EvaluationSettings
+from core.evaluation.submission import check_submission
+from core.evaluation.submission_archives import archive_path, list_archives
+from core.inference.prediction_cache import checkpoint_digest
 from core.inference.predictor import Predictor
 from core.labels import CITYSCAPES_19
-from core.runs import read_run
-from core.scorecards.archives import archive_path, list_archives
-from core.scorecards.card import CardSettings
-from core.scorecards.jobs import latest_scoring, start_submission
-from core.scorecards.submitting import make_submission
-from core.scoring.protocol import label_ids_of
-from core.scoring.submission import check_submission
+from core.runs.store import read_run
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_archive_names_the_weights_that_predicted_though_a_better_checkpoint
 
 
 def test_a_job_keeps_the_archive_in_the_run(run, wait_until):
-    start_submission(run.id, "val", CardSettings(flip=True))
+    start_submission(run.id, "val", EvaluationSettings(flip=True))
     job = wait_until(lambda: (now := latest_scoring()) and not now.is_active and now)
     assert job.state == "finished", job
     ((path, archive),) = list_archives(run.path)

@@ -13,13 +13,14 @@ from optuna.storages.journal import JournalFileBackend
 
 from core import runner
 from core.__main__ import USER_ERROR, main
+from core.auth import User, set_current_user, shell_user
 from core.config import DatasetConfig, read_config
 from core.data.dataset import open_dataset
 from core.errors import LabError
-from core.people import Person, at_the_shell, set_source
-from core.places import PROJECT
+from core.paths import PROJECT
 from core.runner import local
-from core.runs import best_miou, create_run, list_runs, read_run, request_stop, update_status
+from core.runs.status import request_stop, update_status
+from core.runs.store import best_miou, create_run, list_runs, read_run
 from core.sweeps import driver, find_sweep, list_sweeps, read_spec, read_sweep, resume_sweep, start_sweep, stop_sweep
 from core.sweeps import sweep as sweep_module
 from core.sweeps.driver import QueuedRuns, StopAsked, drive
@@ -106,7 +107,7 @@ RATES = {"low": 1e-4, "high": 1e-2, "log": True}
         ({"vary": {"training.learning_rate": [float("nan")]}}, "training.learning_rate is nan"),
         ({"vary": {"training.learning_rate": [0.001, "1e-3"]}}, "has the value 0.001 twice"),
         ({"vary": {"model.head": ["pup"]}}, "has no such option"),
-        ({"vary": {"training.zoom_min": [1, 3], "training.zoom_max": [2, 4]}}, "must be at least training.zoom_min"),
+        ({"vary": {"training.scale_min": [1, 3], "training.scale_max": [2, 4]}}, "must be at least training.scale_min"),
         ({"vary": {"training.seed": list(range(501))}}, "501 combinations"),
         ({"vary": {"training.learning_rate": RATES}}, "a grid needs values"),
         ({"method": "random", "vary": {"training.learning_rate": RATES | {"low": 1}}}, "second must be the larger"),
@@ -157,17 +158,17 @@ def test_a_rounds_config_takes_its_part_of_the_data_and_of_the_minutes():
     base = BASE | {"training": {"minutes": 8}}
     spec = spec_of(method="halving", base=base, seed=4)
     config = spec.config_of({"training.learning_rate": 0.01}, 25, 200)
-    assert (config.dataset.train_limit, config.dataset.train_sample) == (25, 5)
+    assert (config.dataset.max_train_samples, config.dataset.train_sample_seed) == (25, 5)
     assert (config.training.minutes, config.training.learning_rate) == (1, 0.01)
-    assert spec.config_of({}, 200, 200).dataset.train_limit == 0
+    assert spec.config_of({}, 200, 200).dataset.max_train_samples == 0
     full = spec.full_config({"model.dropout": 0.1})
     assert (full.training.epochs, full.training.minutes, full.model.dropout) == (60, 0, 0.1)
-    assert (full.dataset.train_limit, full.dataset.train_sample) == (0, 0)
+    assert (full.dataset.max_train_samples, full.dataset.train_sample_seed) == (0, 0)
 
 
 def test_a_random_part_is_another_than_the_first_and_lies_in_the_next_larger_one(places):
     def ids(limit, sample):
-        config = DatasetConfig(height=64, width=128, train_limit=limit, train_sample=sample)
+        config = DatasetConfig(height=64, width=128, max_train_samples=limit, train_sample_seed=sample)
         return [frame.id for frame in open_dataset(config).train]
 
     assert ids(3, 0) == ids(0, 0)[:3]
@@ -227,7 +228,7 @@ def test_halving_keeps_the_better_half_each_time(made, places):
         (1e-2, 0.1): ("finished", 3),
         (1e-2, 0.0): ("finished", 3),
     }
-    limits = Counter(run.config.dataset.train_limit for run in list_runs(places.runs))
+    limits = Counter(run.config.dataset.max_train_samples for run in list_runs(places.runs))
     assert limits == {2: 6, 4: 3, 0: 2}
     assert ranked(trials)[0].params == {"training.learning_rate": 0.01, "model.dropout": 0.0}
 
@@ -410,9 +411,9 @@ def one_run_each():
     """Ann is asking, and one run, and one sweep, is all that a person may have."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGLAB_MOST_QUEUED", "1")
-        set_source(lambda: Person("ann@x.org", "Ann"))
+        set_current_user(lambda: User("ann@x.org", "Ann"))
         yield
-        set_source(at_the_shell)
+        set_current_user(shell_user)
 
 
 def test_a_trial_waits_for_its_turn_among_its_owners_runs(places, monkeypatch, tiny_config, one_run_each):
@@ -474,7 +475,7 @@ def test_progress_counts_trainings_and_tells_the_time_left(made):
 
     def score(run_id):
         path = sweep.runs_folder / run_id
-        if read_run(path).config.dataset.train_limit == 4:
+        if read_run(path).config.dataset.max_train_samples == 4:
             raise Killed
         update_status(path, state="finished", started=1000.0, ended=1010.0)
         return FakeRuns.score(trainer, run_id)
@@ -519,7 +520,7 @@ def test_a_broken_sweep_is_shown_with_its_problem(made, text):
 
 def test_only_one_driver_is_at_a_sweep(made):
     sweep = made()
-    with driver.Slot(sweep.path / driver.SLOTS, "driver") as other:
+    with driver.DeviceLock(sweep.path / driver.LOCKS, "driver") as other:
         assert other.acquire()
         assert driver.main(sweep.path) == 0
     assert read_trials(sweep) == []

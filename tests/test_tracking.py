@@ -15,8 +15,11 @@ import pytest
 
 from core.config import TrackingConfig, read_config
 from core.errors import LabError
-from core.places import PROJECT
-from core.runs import MetricsLog, ProcessId, create_run, read_metrics, read_run, update_status, valid_rows
+from core.paths import PROJECT
+from core.processes import ProcessId
+from core.runs.metrics_log import MetricsLog, read_metrics, valid_rows
+from core.runs.status import update_status
+from core.runs.store import create_run, read_run
 from core.tracking.points import points_of
 from core.tracking.tracker import TrackerError, check_trackers, read_progress
 from core.training import __main__ as trainer
@@ -369,7 +372,7 @@ def test_a_bad_server_changes_no_weight_and_costs_nothing(
 @pytest.mark.parametrize(
     ("name", "module", "words"),
     [
-        ("tensorboard", "tensorboard", "TensorBoard event files need tensorboard, which is not installed"),
+        ("tensorboard", "tensorboard", "TensorBoard needs tensorboard, which is not installed"),
         ("mlflow", "mlflow", "MLflow needs mlflow-skinny, which is not installed. In the lab's folder, type: "),
         ("wandb", "wandb", "Weights & Biases needs wandb, which is not installed."),
     ],

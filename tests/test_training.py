@@ -17,39 +17,30 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 
-from core.data.augment import Augmentation
 from core.data.cityscapes import list_frames
 from core.data.dataset import open_dataset
 from core.data.decoding import read_labels
 from core.data.loaders import FrameStore, TrainingCrops
+from core.data.transforms import Augmentation
 from core.errors import LabError
+from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.hardware import choose_hardware
 from core.labels import CITYSCAPES_19
-from core.models import build_model
+from core.models.build import build_model
 from core.models.unet import PlainUNet
-from core.places import PROJECT
-from core.runner.slots import Slot
-from core.runs import (
-    ProcessId,
-    best_miou,
-    clear_request,
-    create_run,
-    evaluations,
-    read_metrics,
-    read_run,
-    read_status,
-    request_stop,
-    update_status,
-    valid_rows,
-)
-from core.scoring.confusion import ConfusionMatrix
+from core.paths import PROJECT
+from core.processes import ProcessId
+from core.runner.device_lock import DeviceLock
+from core.runs.metrics_log import evaluations, read_metrics, valid_rows
+from core.runs.status import clear_request, read_status, request_stop, update_status
+from core.runs.store import best_miou, create_run, read_run
 from core.training import __main__ as trainer
 from core.training.checkpoint import read_checkpoint
+from core.training.distributed import Distributed
 from core.training.loop import train
 from core.training.losses import SummedLoss
 from core.training.plan import Plan, count_steps, interval
 from core.training.step import measure_speed
-from core.training.team import Team
 
 
 def train_here(run, config, stop_after=None, stop_in=None):
@@ -189,10 +180,10 @@ def test_every_family_resumes_exactly_in_bf16(places, tiny_config, model, thread
 @pytest.mark.parametrize(
     "fields",
     [
-        {"optimizer": "adam", "loss": "focal", "schedule": "polynomial", "warm_up": 0.2},
+        {"optimizer": "adam", "loss": "focal", "schedule": "polynomial", "warmup_fraction": 0.2},
         {"optimizer": "adamax", "loss": "ohem", "schedule": "step", "gamma_epochs": 1},
-        {"optimizer": "sgd", "momentum": 0.0, "loss": "dice", "added_loss": "cross-entropy", "schedule": "constant"},
-        {"optimizer": "sgd", "loss": "lovasz", "schedule": "cosine", "ema": 0.9, "accumulation": 2},
+        {"optimizer": "sgd", "momentum": 0.0, "loss": "dice", "second_loss": "cross-entropy", "schedule": "constant"},
+        {"optimizer": "sgd", "loss": "lovasz", "schedule": "cosine", "ema": 0.9, "accumulate_grad_batches": 2},
         {"precision": "fp16", "ema": 0.99, "class_weights": "median", "label_smoothing": 0.1},
     ],
     ids=lambda fields: "-".join(str(value) for value in fields.values()),
@@ -207,7 +198,7 @@ def test_every_way_to_train_resumes_exactly(places, tiny_config, fields):
         assert train_here(run, config) == "finished"
         fingerprints.append(fingerprint(run))
         if config.training.ema:
-            means, last = (load_file(run / path) for path in ("last/average.safetensors", "last/model.safetensors"))
+            means, last = (load_file(run / path) for path in ("last/ema.safetensors", "last/model.safetensors"))
             assert any(not torch.equal(means[name], last[name]) for name in means)
             fingerprints[-1] += hashlib.sha256(
                 repr(sorted((k, v.sum().item()) for k, v in means.items())).encode()
@@ -219,16 +210,21 @@ def test_the_best_checkpoint_of_a_run_with_a_mean_holds_the_mean(places, tiny_co
     config = tiny_config(epochs=1, evaluations=1, ema=0.9)
     run = create_run(config, places.runs)
     train_here(run, config)
-    means, best = load_file(run / "last/average.safetensors"), load_file(run / "best/model.safetensors")
+    means, best = load_file(run / "last/ema.safetensors"), load_file(run / "best/model.safetensors")
     assert all(torch.equal(means[name], best[name]) for name in means)
 
 
 def test_parts_of_a_batch_make_the_same_step(places, tiny_config):
     """Without batch statistics, which see each part alone."""
     weights = []
-    for accumulation in (1, 2, 4):
+    for accumulate_grad_batches in (1, 2, 4):
         config = tiny_config(
-            model={"norm": "group"}, epochs=1, evaluations=1, batch_size=4, accumulation=accumulation, optimizer="sgd"
+            model={"norm": "group"},
+            epochs=1,
+            evaluations=1,
+            batch_size=4 // accumulate_grad_batches,
+            accumulate_grad_batches=accumulate_grad_batches,
+            optimizer="sgd",
         )
         run = create_run(config, places.runs)
         train_here(run, config)
@@ -258,7 +254,7 @@ class Forgetful(PlainUNet):
 
 
 def test_a_network_with_random_layers_resumes_exactly(places, tiny_config, monkeypatch):
-    monkeypatch.setattr("core.training.preparation.build_model", Forgetful)
+    monkeypatch.setattr("core.training.setup.build_model", Forgetful)
     config = tiny_config(epochs=2, evaluations=1, checkpoint_seconds=1000)
     fingerprints = []
     for stops in ([], [3]):
@@ -278,7 +274,12 @@ def test_measuring_the_speed_leaves_the_network_as_it_was(places, tiny_config):
     model = build_model(config.model, 19)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     speed = measure_speed(
-        model, crops, SummedLoss(config.training, torch.ones(19)), choose_hardware(config.training), config, Team()
+        model,
+        crops,
+        SummedLoss(config.training, torch.ones(19)),
+        choose_hardware(config.training),
+        config,
+        Distributed(),
     )
     assert 0 < speed.seconds_per_step < 60 and 0 < speed.seconds_to_decode < 60
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
@@ -378,7 +379,7 @@ def test_another_data_set_is_not_gone_on_with(places, tiny_config):
     config = tiny_config(epochs=2)
     run = create_run(config, places.runs)
     train_here(run, config, stop_after=3)
-    fewer = tiny_config(epochs=2, dataset={"train_limit": 5})
+    fewer = tiny_config(epochs=2, dataset={"max_train_samples": 5})
     with pytest.raises(LabError, match="began with 8 training and 4 validation frames; now there are 5 and 4"):
         train_here(run, fewer)
     assert read_checkpoint(run, "last").step == 3
@@ -393,7 +394,7 @@ def test_threads_and_precision_are_settled_by_the_first_start(places, tiny_confi
     (run / "plan.json").write_text(json.dumps(values | {"threads": 1, "precision": "fp32"}))
     settled = []
     monkeypatch.setattr(
-        "core.training.preparation.choose_hardware",
+        "core.training.setup.choose_hardware",
         lambda wish, place: settled.append(wish) or choose_hardware(wish, place),
     )
     train_here(run, config)
@@ -529,10 +530,10 @@ def test_a_run_by_the_trainer_is_recorded_from_start_to_end(places, tiny_config,
 
 
 def test_weights_that_run_away_end_in_a_sentence(places, tiny_config, main_here):
-    run = create_run(tiny_config(epochs=100, learning_rate=1, clip_norm=0), places.runs)
+    run = create_run(tiny_config(epochs=100, learning_rate=1, grad_clip_norm=0), places.runs)
     with pytest.MonkeyPatch.context() as patch:
         # Batch normalisation survives any rate that a config may ask for.
-        patch.setattr("core.training.loop.rate_share", lambda *_: 1e30)
+        patch.setattr("core.training.loop.lr_scale", lambda *_: 1e30)
         assert main_here(run) == trainer.USER_ERROR == 42
     status = read_status(run)
     assert (status.state, status.exit) == ("failed", 42)
@@ -540,8 +541,10 @@ def test_weights_that_run_away_end_in_a_sentence(places, tiny_config, main_here)
 
 
 def test_weights_that_ran_away_are_not_saved(places, tiny_config, monkeypatch):
-    monkeypatch.setattr("core.training.loop.rate_share", lambda *_: 1e30)
-    config = tiny_config(epochs=2000, evaluations=1, clip_norm=0)  # a row every eighth step, a checkpoint at every one
+    monkeypatch.setattr("core.training.loop.lr_scale", lambda *_: 1e30)
+    config = tiny_config(
+        epochs=2000, evaluations=1, grad_clip_norm=0
+    )  # a row every eighth step, a checkpoint at every one
     run = create_run(config, places.runs)
     with pytest.raises(LabError, match="at step 2: the training diverged"):
         train_here(run, config)
@@ -550,8 +553,8 @@ def test_weights_that_ran_away_are_not_saved(places, tiny_config, monkeypatch):
 
 def test_a_trainer_by_hand_keeps_off_a_busy_device_and_a_running_run(places, tiny_config, main_here, capsys):
     run = create_run(tiny_config(), places.runs)
-    with Slot(places.runs / ".slots", "cpu") as slot:
-        assert slot.acquire()
+    with DeviceLock(places.runs / ".slots", "cpu") as lock:
+        assert lock.acquire()
         assert main_here(run) == 42
     assert "Another run is training on this device" in capsys.readouterr().err
     assert read_status(run).state == "queued"
@@ -585,7 +588,7 @@ def test_other_ends_are_explained(places, tiny_config, main_here, monkeypatch, e
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("core.training.preparation.open_dataset", lambda *_, **__: fail())
+    monkeypatch.setattr("core.training.setup.open_dataset", lambda *_, **__: fail())
     run = create_run(tiny_config(), places.runs)
     assert main_here(run) == code
     assert read_status(run).exit == code and words in read_status(run).error

@@ -16,7 +16,7 @@ from PIL import Image
 
 from core.errors import LabError
 from core.inference import batches, uploads
-from core.inference.batches import MOST_PICTURES, VIDEO_FRAMES, decode_batch, shown_name
+from core.inference.batches import MAX_PICTURES, VIDEO_FRAMES, decode_batch, shown_name
 from core.inference.process import DECODER_BYTES
 from core.inference.uploads import MAX_BYTES, MAX_SIDE, WORKING_SIDE, decode_upload
 from core.inference.worker import InferenceWorker
@@ -277,9 +277,9 @@ def test_a_zip_gives_its_pictures_in_the_order_of_their_names():
 
 
 def test_a_zip_of_too_many_pictures_gives_the_first_and_says_so():
-    data = zipped({f"{number:03d}.png": encoded(picture(), "PNG") for number in range(MOST_PICTURES + 3)})
+    data = zipped({f"{number:03d}.png": encoded(picture(), "PNG") for number in range(MAX_PICTURES + 3)})
     *found, rest = decode_batch("mine.zip", data)
-    assert len(found) == MOST_PICTURES and all(each.image is not None for each in found)
+    assert len(found) == MAX_PICTURES and all(each.image is not None for each in found)
     assert rest.name == "3 more" and "first" in rest.problem
 
 
@@ -300,7 +300,7 @@ def test_a_video_gives_frames_at_even_distances(tmp_path):
 
 
 def test_a_video_that_is_too_long_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "MOST_VIDEO_FRAMES", 20)
+    monkeypatch.setattr(batches, "MAX_VIDEO_FRAMES", 20)
     with pytest.raises(LabError, match="has 30 frames; the limit is 20"):
         list(decode_batch("ride.mp4", film(tmp_path / "film.mp4")))
 

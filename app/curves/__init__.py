@@ -2,10 +2,11 @@
 
 A Streamlit component without a build step. It polls `GET /lab/metrics/{run_id}?offset=N` for the rows after its own
 offset and extends the traces in place, so that zoom, hidden runs and the pointer's read-out survive every new row,
-and no script run is needed for a curve to move. Leaves to `app.routes`: the metrics, and `GET /lab/plotly.js`.
+and no script run is needed for a curve to move. Leaves to `app.routes`: the metrics, the scripts, and Plotly.
 
-`series.js` holds a run's rows as columns, `feed.js` asks for them, `plots.js` makes Plotly traces of them, `readout.js`
-shows the values at the pointer, `words.js` makes what stands around the plots, `curves.js` is the component.
+`metrics.js` is the table of metrics, `series.js` holds a run's rows as columns, `feed.js` polls for them, `plots.js`
+makes Plotly traces of them, `readout.js` shows the values at the pointer, `parts.js` builds the elements around the
+plots, `curves.js` is the component.
 """
 
 from __future__ import annotations
@@ -16,17 +17,13 @@ from pathlib import Path
 
 import streamlit as st
 
-_HERE = Path(__file__).parent
+from app.shared import entry_script, style_sheet
 
-# One script: an inline component cannot import a second module. Only curves.js has an export.
-_SCRIPTS = ("series.js", "feed.js", "plots.js", "readout.js", "words.js", "curves.js")
-
-# Plotly puts its styles into the document's head, out of a shadow root's reach: hence no isolation. Every class of
-# ours starts with "curves".
+# Plotly puts its styles into the document's head, out of a shadow root's reach: hence no isolation.
 _mount = st.components.v2.component(
     "curves",
-    js="\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
-    css=(_HERE / "curves.css").read_text(encoding="utf-8"),
+    css=style_sheet(Path(__file__).parent, "curves.css"),
+    js=entry_script("curves/curves.js"),
     isolate_styles=False,
 )
 
@@ -36,8 +33,8 @@ class Curve:
     """One run to draw."""
 
     run_id: str  # as in checkpoints/<run_id>
-    title: str  # what the reader calls it
-    color: str  # CSS hex, "#rrggbb"; the run's colour wherever it appears
+    title: str  # as people call it
+    color: str  # CSS hex, "#rrggbb"; the run's color wherever it appears
 
 
 def curves(
@@ -52,9 +49,9 @@ def curves(
     Args:
         runs: in the order of the legend, each run id once; up to ten stay smooth at 10,000 rows each.
         key: identity of the element; the same key on every script run keeps zoom and hidden runs.
-        classes: names in the order of an eval row's `iou`; with them the reader can choose one class's IoU.
-        poll_seconds: time between two polls of a run that may still write, in seconds. Ended runs are asked every
-            ten seconds, since a stopped run may be resumed; a hidden tab asks for nothing.
+        classes: names in the order of an eval row's `iou`; with them one class's IoU can be chosen.
+        poll_seconds: time between two polls of a run that may still write, in seconds. Ended and paused runs are polled
+            every ten seconds, since they may be resumed; a hidden tab polls nothing.
 
     Raises:
         ValueError: a run id appears twice, or `poll_seconds` is not above zero.

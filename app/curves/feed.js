@@ -1,26 +1,25 @@
-// Asks the lab for the rows that each run has written since, for as long as somebody looks.
+// Polls the lab for each run's new rows, as long as the page is visible.
 //
-// Ended runs are asked seldom, a hidden tab asks for nothing, and a lab that does not answer is tried again less and
-// less often. What is done with the rows is the component's affair.
+// Ended runs are polled seldom, a hidden tab polls nothing, and a lab that doesn't answer is tried less and less often.
 
 const FINAL_POLL_MS = 10_000; // a stopped run may be resumed
-const SLOWEST_RETRY_MS = 15_000;
-const ANSWER_TIMEOUT_MS = 20_000;
+const MAX_RETRY_MS = 15_000;
+const TIMEOUT_MS = 20_000;
 
-class Feed {
-  // `arrived(plotly, cut)` is called after every round: with Plotly, or undefined where it did not load, and whether
-  // rows taken in earlier became void.
-  constructor(arrived) {
-    this.arrived = arrived;
+export class Feed {
+  // `onRound(library, wasReset)` is called after every round: with what `loadLibrary` resolved to, or undefined where
+  // that failed, and whether rows of earlier rounds became void.
+  constructor(loadLibrary, onRound) {
+    Object.assign(this, { loadLibrary, onRound });
     this.runs = [];
-    this.failures = 0; // rounds in a row in which something was not answered
-    this.asking = false;
+    this.failures = 0; // failed rounds in a row
+    this.isFetching = false;
     this.timer = null;
     this.closed = new AbortController();
     document.addEventListener("visibilitychange", () => this.#schedule(0), { signal: this.closed.signal });
   }
 
-  // Ask for these runs from now on, {id, series} each, and at once.
+  // Poll these runs from now on, {id, series} each, beginning at once.
   follow(runs, pollMs) {
     this.runs = runs;
     this.pollMs = pollMs;
@@ -40,36 +39,38 @@ class Feed {
   }
 
   async #round() {
-    if (this.asking) return; // the round under way schedules the next
-    this.asking = true;
+    if (this.isFetching) return; // the round under way schedules the next
+    this.isFetching = true;
     const now = performance.now();
-    const asked = this.runs.filter(({ series }) => series.due <= now);
-    const [plotly, ...cuts] = await Promise.allSettled([loadPlotly(), ...asked.map((run) => this.#ask(run))]);
-    this.asking = false;
+    const due = this.runs.filter(({ series }) => series.due <= now);
+    const fetches = due.map((run) => this.#fetchRows(run));
+    const [library, ...resets] = await Promise.allSettled([this.loadLibrary(), ...fetches]);
+    this.isFetching = false;
     if (this.closed.signal.aborted) return;
 
-    const failed = [plotly, ...cuts].some((answer) => answer.status === "rejected");
+    const failed = [library, ...resets].some((result) => result.status === "rejected");
     this.failures = failed ? this.failures + 1 : 0;
-    this.arrived(plotly.value, cuts.some((answer) => answer.value === true));
+    this.onRound(library.value, resets.some((result) => result.value === true));
 
-    const retry = Math.min(this.pollMs * 2 ** this.failures, SLOWEST_RETRY_MS);
+    const retry = Math.min(this.pollMs * 2 ** this.failures, MAX_RETRY_MS);
     const soonest = Math.min(...this.runs.map(({ series }) => series.due)) - performance.now();
     if (this.runs.length > 0) this.#schedule(failed ? retry : Math.max(soonest, 0));
   }
 
-  // Fetch one run's new rows. Resolves to true where earlier rows became void.
-  async #ask({ id, series }) {
-    const answer = await fetch(`/lab/metrics/${encodeURIComponent(id)}?offset=${series.offset}`, {
+  // Fetch one run's new rows. Resolves to true where the lab sent all rows again, since a resume made earlier ones
+  // void.
+  async #fetchRows({ id, series }) {
+    const response = await fetch(`/lab/metrics/${encodeURIComponent(id)}?offset=${series.offset}`, {
       cache: "no-store",
-      signal: AbortSignal.any([this.closed.signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
+      signal: AbortSignal.any([this.closed.signal, AbortSignal.timeout(TIMEOUT_MS)]),
     });
-    if (!answer.ok && answer.status !== 404) throw new Error(`${answer.status} for ${id}`);
-    const { rows, offset, state } = answer.ok
-      ? await answer.json()
-      : { rows: [], offset: series.offset, state: "deleted" };
-    const cut = series.append(rows);
-    Object.assign(series, { offset, state });
-    series.due = performance.now() + (series.isFinal ? FINAL_POLL_MS : this.pollMs);
-    return cut;
+    if (!response.ok && response.status !== 404) throw new Error(`${response.status} for ${id}`);
+    const deleted = { rows: [], offset: series.offset, reset: false, state: "deleted", is_final: true };
+    const { rows, offset, reset, state, is_final: isFinal } = response.ok ? await response.json() : deleted;
+    if (reset) series.clear();
+    series.append(rows);
+    Object.assign(series, { offset, state, isFinal });
+    series.due = performance.now() + (isFinal ? FINAL_POLL_MS : this.pollMs);
+    return reset;
   }
 }

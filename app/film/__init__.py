@@ -1,7 +1,7 @@
 """The film of a training: the same validation frames at every evaluation, played or dragged through in the browser.
 
-A Streamlit component without a build step. It gets the addresses of all pictures at once and shows one evaluation after
-another by itself: no script run is needed for a frame of the film. `film.js` is the component.
+A Streamlit component without a build step. It gets the addresses of all images at once and shows one evaluation after
+another by itself: no script run is needed for a scene. `film.js` is the component.
 """
 
 from collections.abc import Sequence
@@ -16,56 +16,56 @@ from app.datasets import open_again
 from app.media import encode_colors
 from app.pictures import file_digest, photo_address, truth_of
 from app.services import media
+from app.shared import entry_script, style_sheet
 from app.widgets import failed_state
 from core.data.dataset import Dataset, spread
 from core.data.frames import Frame
 from core.errors import LabError
 from core.hub.origin import read_origin
-from core.places import runs_folder
-from core.runs import evaluations, read_run
+from core.paths import runs_folder
+from core.runs.metrics_log import evaluations
+from core.runs.store import read_run
 
-MOST_SCENES = 60
-"""Evaluations that a film shows, evenly spread where there are more: the browser holds all their pictures."""
-
-_HERE = Path(__file__).parent
+MAX_SCENES = 60
+"""Evaluations that a film shows, evenly spread where there are more: the browser holds all their images."""
 
 _mount = st.components.v2.component(
     "film",
-    js=(_HERE / "film.js").read_text(encoding="utf-8"),
-    css=(_HERE / "film.css").read_text(encoding="utf-8"),
+    css=style_sheet(Path(__file__).parent, "film.css"),
+    js=entry_script("film/film.js"),
 )
 
 
 @dataclass(frozen=True)
 class Strip:
-    """One frame through the whole film: its name, the address of its photograph, and of its mask at each scene."""
+    """One frame through the whole film: its name, the address of its image, and of its mask at each scene."""
 
     name: str
-    photo: str
+    image: str
     masks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One evaluation: its step, and what is said of it."""
+    """One evaluation: its step and its caption."""
 
     step: int
     caption: str
 
 
 def film(scenes: Sequence[Scene], strips: Sequence[Strip], *, key: str, aspect: float = 2.0) -> None:
-    """Shows strips side by side, at the newest scene, with a scrubber and a button that plays them.
+    """Show strips side by side, at the newest scene, with a scrubber and a button that plays them.
 
-    Called again under the same key with more scenes, it goes on to the newest, unless the reader looks at an earlier one.
+    Called again under the same key with more scenes, it goes on to the newest, unless an earlier one is chosen.
 
     Args:
         scenes: oldest first, at least one.
-        strips: each with one mask a scene.
+        strips: each with one mask per scene.
         key: identity of the element.
-        aspect: width / height of a picture.
+        aspect: width / height of an image.
 
     Raises:
-        ValueError: there is no scene, or a strip hasn't one mask a scene.
+        ValueError: there is no scene, or a strip hasn't one mask per scene.
     """
     if not scenes:
         raise ValueError("scenes: none given, a film needs one")
@@ -84,7 +84,7 @@ def film(scenes: Sequence[Scene], strips: Sequence[Strip], *, key: str, aspect: 
 
 @st.fragment(run_every=3.0)
 def run_film(run_id: str) -> None:
-    """The film of a run as far as it has come, or a sentence where there is nothing to show."""
+    """Show the film of a run up to now, or a sentence where there is none."""
     run = read_run(runs_folder() / run_id)
     if run.config and read_origin(run.path):
         st.caption(
@@ -92,7 +92,7 @@ def run_film(run_id: str) -> None:
         )
         return
     if not run.config or not (run.path / "samples").is_dir():
-        _nothing_yet()
+        _show_waiting()
         return
     try:
         dataset = open_again(run.config.dataset)
@@ -101,7 +101,7 @@ def run_film(run_id: str) -> None:
         # The newest may still be growing.
         complete = [folder for folder in folders if all(_mask(folder, frame).is_file() for frame in frames)]
         if not frames or not complete:
-            _nothing_yet()
+            _show_waiting()
             return
         shown = _spread_to_the_last(complete)
         strips = [_strip(frame, dataset, shown) for frame in frames]
@@ -114,12 +114,12 @@ def run_film(run_id: str) -> None:
     film(scenes, strips, key=f"film-{run_id}", aspect=width / height)
 
 
-def _nothing_yet() -> None:
+def _show_waiting() -> None:
     st.caption("The first masks come with the first evaluation.")
 
 
 def _frames(dataset: Dataset, folders: Sequence[Path]) -> list[Frame]:
-    """The frames that the first evaluation has masks of, in the data set's order."""
+    """Return the frames that the first evaluation has masks of, in the data set's order."""
     return [frame for frame in dataset.val if folders and _mask(folders[0], frame).is_file()]
 
 
@@ -128,12 +128,12 @@ def _mask(folder: Path, frame: Frame) -> Path:
 
 
 def _spread_to_the_last(folders: list[Path]) -> list[Path]:
-    """At most `MOST_SCENES` of them, evenly spread, the newest always among them."""
-    return spread(folders[::-1], MOST_SCENES)[::-1]
+    """Return at most `MAX_SCENES` of them, evenly spread, the newest always among them."""
+    return spread(folders[::-1], MAX_SCENES)[::-1]
 
 
 def _strip(frame: Frame, dataset: Dataset, folders: Sequence[Path]) -> Strip:
-    """Raises LabError or OSError when the photograph or a mask can't be read."""
+    """Return a frame's strip. Raises LabError or OSError when the image or a mask can't be read."""
     image, _, digest = truth_of(frame, dataset.space)
     palette = dataset.space.palette
     masks = tuple(_address(_mask(folder, frame), palette) for folder in folders)
@@ -141,7 +141,7 @@ def _strip(frame: Frame, dataset: Dataset, folders: Sequence[Path]) -> Strip:
 
 
 def _address(mask: Path, palette: np.ndarray) -> str:
-    """Address of a saved mask in colours; it is opened only where its picture isn't kept yet."""
+    """Return the address of a saved mask in colors; the file is read only where the image isn't cached."""
 
     def encode() -> bytes:
         with Image.open(mask) as labels:
@@ -152,7 +152,7 @@ def _address(mask: Path, palette: np.ndarray) -> str:
 
 def _caption(step: int, row: dict) -> str:
     miou = row.get("miou")
-    said = [f"step {step}"]
-    said += [f"epoch {row['epoch']}"] if "epoch" in row else []
-    said += [f"mean IoU {miou:.1%}"] if isinstance(miou, float) else []
-    return ", ".join(said)
+    parts = [f"step {step}"]
+    parts += [f"epoch {row['epoch']}"] if "epoch" in row else []
+    parts += [f"mean IoU {miou:.1%}"] if isinstance(miou, float) else []
+    return ", ".join(parts)

@@ -1,17 +1,18 @@
-"""The mask viewer: one picture under any number of label maps, side by side, with one zoom and one pointer.
+"""The mask viewer: one image under any number of label maps, side by side, with one zoom and one pointer.
 
-This is the Python face of a Streamlit component without a build step. The browser fetches the pictures by their
-addresses, decodes them, colours the label and heat maps and answers every pan, zoom, opacity, class and hover by itself. One
-thing comes back to the server, and only where a page asks for it: the point that was picked. Making the pictures and serving them is
-left to the caller and the lab's routes.
+The Python face of a Streamlit component without a build step. The browser fetches image and maps by their addresses,
+decodes and colors them, and handles every pan, zoom, opacity, class and hover by itself. One thing comes back to the
+server, and only where a page asks for it: the point that was picked. Leaves to `app.routes`: the addresses, and the
+scripts.
 
-`elements.js` makes elements, `pictures.js` fetches and decodes, `view.js` and `layout.js` are the sums of zoom and of
-columns, `maps.js` those over label maps, `colors.js` says which colours there are, `painting.js` colours and draws,
-`overlays.js` says what is laid over the photo and `modes.js` which panels stand where, also in the page's address (`view=`).
-`readout.js` says what is at the pointer, `panel.js` is one picture, `swipe.js` the line between two, `late.js` what few ask for.
-Around them stand `chooser.js` (mode and overlay), `bar.js` (look and zoom), `key.js` and `legend.js` (colours), `shares.js` (their
-table), `pinned.js` and `help.js`; `saving.js` makes a PNG, `gestures.js` hears the pointer, `keys.js` the keyboard, and
-`viewer.js` is the component that holds them together.
+- arithmetic, without DOM: `view.js` (zoom), `layout.js` (columns), `maps.js` (label maps), `colors.js`, `modes.js`,
+  `overlays.js` (what is laid over the image), `reading.js` (a pixel as text)
+- loading: `images.js` fetches and decodes, `lazy.js` what is computed on request
+- drawing: `painting.js` onto a canvas, `panel.js` one panel, `grid.js` all of them, `swipe.js` the line between two
+- around them: `chooser.js` (mode and overlay), `bar.js` (look and zoom), `color_key.js`, `legend.js`, `shares.js`
+  (its table), `readout.js`, `pinned.js`, `help.js`
+- input and output: `gestures.js`, `keyboard.js`, `pointer.js` (hover and pin), `saving.js` (a PNG)
+- `viewer.js` is the component that holds them together
 """
 
 import math
@@ -21,69 +22,44 @@ from pathlib import Path
 
 import streamlit as st
 
-MOST_PANELS = 8
+from app.shared import entry_script, style_sheet
+
+MAX_PANELS = 8
 IGNORED = 255
 
 Point = tuple[float, float]
-"""(u, v), 0..1 from the left and from the top of the picture."""
+"""(u, v), 0..1 from the left and from the top of the image."""
 
-_HERE = Path(__file__).parent
+_STYLES = ("panel", "pair", "marks", "toolbars", "legend", "pinned", "help", "window")
 
-# One script: an inline component cannot import a second module. Only viewer.js has an export.
-_SCRIPTS = (
-    "elements.js",
-    "pictures.js",
-    "view.js",
-    "layout.js",
-    "maps.js",
-    "late.js",
-    "colors.js",
-    "painting.js",
-    "overlays.js",
-    "modes.js",
-    "help.js",
-    "readout.js",
-    "panel.js",
-    "swipe.js",
-    "key.js",
-    "shares.js",
-    "legend.js",
-    "pinned.js",
-    "bar.js",
-    "chooser.js",
-    "saving.js",
-    "keys.js",
-    "gestures.js",
-    "viewer.js",
-)
-
-_component = st.components.v2.component(
+_mount = st.components.v2.component(
     "mask_viewer",
-    css=(_HERE / "viewer.css").read_text(encoding="utf-8"),
-    js="\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+    css=style_sheet(Path(__file__).parent, *(f"{name}.css" for name in _STYLES)),
+    js=entry_script("viewer/viewer.js"),
 )
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One labelling of the picture, or a heat map over it.
+    """A label map over the image, or a heat map.
 
     Attributes:
-        title: what made it, "U-Net" or "Ground truth".
-        labels: address of an 8-bit gray PNG, the class number in each pixel, 255 = ignored. Any size: it is laid over
-            the whole picture, nearest neighbour. For a heat map, 0..255 from `low` to `high`.
+        title: its source, "U-Net" or "Ground truth".
+        labels: address of an 8-bit gray PNG, the class index in each pixel, 255 = ignored. Any size: it is laid over
+            the whole image, nearest neighbour. For a heat map, 0..255 from `low` to `high`.
         confidence: address of an 8-bit gray PNG, 0..255 for 0..1, of any size; None where there is none.
         subtitle: a short figure beside the title, "mIoU 0.54".
-        color: CSS colour of the run, shown as a dot by the title; None for no dot.
+        color: CSS color of the run, shown as a dot by the title; None for no dot.
         is_truth: the other panels are compared with this one.
-        heat: `labels` are not classes but values, coloured from dark to light and not counted in the legend.
+        heat: `labels` are not classes but values, colored from dark to light and not counted in the legend.
         low: what 0 stands for.
         high: what 255 stands for.
         power: a byte stands for low + (high - low) * (byte / 255) ** power; 2 where roots are shown.
-        entropy: address of an 8-bit gray PNG of any size, the entropy of the class probabilities as a share of its maximum, log K:
-            0..255 for 0 (sure) to 1 (every class equally likely); None where there is none. Fetched when it is to be seen.
-        likeliest: address of an 8-bit gray PNG with the likeliest classes of each pixel, as in `core.inference.answers.Doubts`;
-            None where there is none. Fetched when a pixel is pinned.
+        entropy: address of an 8-bit gray PNG of any size, the entropy of the class probabilities as a share of its
+            maximum, log K: 0..255 for 0 (sure) to 1 (every class equally likely); None where there is none. Fetched
+            when it is chosen.
+        likeliest: address of an 8-bit gray PNG with the likeliest classes of each pixel, as in
+            `core.inference.prediction_cache.UncertaintyMaps`; None where there is none. Fetched when a pixel is pinned.
     """
 
     title: str
@@ -114,27 +90,28 @@ def viewer(
 ) -> None:
     """Show `image` once per panel, its label map over it.
 
-    Called again under the same `key` with other pictures, it swaps them when all are decoded and keeps zoom (where
-    the new picture has the same proportions), mode, overlay, opacity and hidden classes. Without `on_pick` nothing is sent back to
-    Python; a click still pins a pixel, and what each panel says of it is listed. The mode, and which panels it compares, stand in
-    the page's address as `view=`.
+    Called again under the same `key` with other images, it swaps them when all are decoded and keeps zoom (where
+    the new image has the same proportions), mode, overlay, opacity and hidden classes. Without `on_pick` nothing is
+    sent back to Python; a click still pins a pixel and lists every panel's reading. The mode, and which panels it
+    compares, stand in the page's address as `view=`.
 
     Args:
-        image: address of the photo (JPEG or PNG), of the same origin as the page.
+        image: address of the image (JPEG or PNG), of the same origin as the page.
         panels: 1 to 8 labellings, shown in this order.
         classes: class names; a pixel's value is the index into them.
         colors: RGB, 0..255, one per class.
         key: Streamlit key of this viewer.
-        name: the picture's name, for those who can't see it.
-        aspect: width / height of the photo, to hold its place until it has arrived.
-        picked: a point that is marked in every panel, until another is picked.
-        on_pick: called with the point that was clicked or tapped, before the script runs again, as any widget's callback.
+        name: the image's name, for screen readers and saved files.
+        aspect: width / height of the image, which sizes the panels until it has arrived.
+        picked: the point marked in every panel until another is picked.
+        on_pick: called with the point that was clicked or tapped, before the script runs again, as any widget's
+            callback.
 
     Raises:
-        ValueError: no panel or more than 8, more than 255 classes, or not one colour per class.
+        ValueError: no panel or more than 8, more than 255 classes, or not one color per class.
     """
-    if not 1 <= len(panels) <= MOST_PANELS:
-        raise ValueError(f"panels: {len(panels)} given, the viewer shows 1 to {MOST_PANELS}")
+    if not 1 <= len(panels) <= MAX_PANELS:
+        raise ValueError(f"panels: {len(panels)} given, the viewer shows 1 to {MAX_PANELS}")
     if len(classes) != len(colors):
         raise ValueError(f"colors: {len(colors)} given for {len(classes)} classes, one each is needed")
     if len(classes) > IGNORED:
@@ -144,29 +121,29 @@ def viewer(
         "name": name,
         "panels": [asdict(panel) for panel in panels],
         "classes": list(classes),
-        "colors": [[int(part) for part in color] for color in colors],
+        "colors": [[int(channel) for channel in color] for color in colors],
         "aspect": aspect,
         "picked": picked,
         "picks": on_pick is not None,
     }
     if on_pick is None:
-        _component(key=key, data=data)
+        _mount(key=key, data=data)
         return
 
-    def tell() -> None:
+    def report_pick() -> None:
         point = as_point(st.session_state[key].picked)
         if point is not None:
             on_pick(point)
 
-    _component(key=key, data=data, on_picked_change=tell)
+    _mount(key=key, data=data, on_picked_change=report_pick)
 
 
 def as_point(value: object) -> Point | None:
-    """What a browser or an address says as a point (u, v), 0..1; None where it is none."""
+    """Return a point (u, v), 0..1, from a browser or an address; None where it is none."""
     if not isinstance(value, list | tuple) or len(value) != 2:
         return None
     try:
-        u, v = (float(part) for part in value)
+        u, v = (float(coordinate) for coordinate in value)
     except (TypeError, ValueError):
         return None
     return (u, v) if math.isfinite(u + v) and 0 <= u <= 1 and 0 <= v <= 1 else None

@@ -1,30 +1,35 @@
-// The controls below the pictures: opacity, outlines, colours, zoom. They show what the viewer holds and ask it for changes.
+// The controls below the images: opacity, outlines, colors, zoom. They show the viewer's state and call it for changes.
 
-class Bar {
-  // `viewer` is asked to setOpacity, setOutlined, setGray, setSafe and setView.
+import { make, makeButton, makeToggle, setPressed } from "../shared/elements.js";
+import { wholePerCent } from "../shared/text.js";
+import { MIDDLE, WHOLE, ZOOM_STEP, moved } from "./view.js";
+
+export class Bar {
+  // Calls the viewer's setLook and setView.
   constructor(viewer) {
     this.slider = make("input", "", {
       type: "range",
       min: "0",
       max: "100",
       step: "1",
-      value: String(Math.round(viewer.opacity * 100)),
+      value: String(Math.round(viewer.look.opacity * 100)),
       "aria-label": "Opacity of the labels",
       title: "Opacity of the labels ([ and ])",
     });
-    this.slider.addEventListener("input", () => viewer.setOpacity(Number(this.slider.value) / 100));
+    this.slider.addEventListener("input", () => viewer.setLook({ opacity: Number(this.slider.value) / 100 }));
     this.opacity = make("output", "figure");
-    this.what = make("span", "", {}, "Labels");
-    const opacity = make("label", "opacity", {}, this.what, this.slider, this.opacity);
+    this.subject = make("span", "", {}, "Labels");
+    const opacity = make("label", "opacity", {}, this.subject, this.slider, this.opacity);
 
-    this.outlines = makeToggle("Outlines", "Boundaries of the classes only (o)", () => viewer.setOutlined(!viewer.outlined));
-    this.gray = makeToggle("Gray photo", "Photo without its colours (g)", () => viewer.setGray(!viewer.gray));
-    this.safe = makeToggle("Safe colours", "Colours that the colour-blind tell apart (p)", () => viewer.setSafe(!viewer.safe));
+    const flip = (name) => viewer.setLook({ [name]: !viewer.look[name] });
+    this.outlines = makeToggle("Outlines", "Boundaries of the classes only (o)", () => flip("outlined"));
+    this.gray = makeToggle("Gray image", "Image without its colours (g)", () => flip("gray"));
+    this.safe = makeToggle("Safe colours", "Colours that the colour-blind tell apart (p)", () => flip("safe"));
     const looks = make("div", "looks", { role: "group", "aria-label": "Look" }, this.outlines, this.gray, this.safe);
 
     const zoomBy = (factor) => viewer.setView(moved(viewer.view, factor, MIDDLE));
     this.zoom = make("output", "figure", { "aria-label": "Zoom" });
-    this.reset = makeButton("Reset", "Show the whole picture", () => viewer.setView(WHOLE));
+    this.reset = makeButton("Reset", "Show the whole image", () => viewer.setView(WHOLE));
     const zoom = make(
       "div",
       "zoom",
@@ -37,16 +42,17 @@ class Bar {
     this.element = make("div", "bar", { role: "toolbar", "aria-label": "View" }, opacity, looks, zoom);
   }
 
-  // Heat maps have no outlines, and are no labels.
+  // Heat maps have neither outlines nor classes.
   setHeat(isHeat) {
     this.outlines.hidden = this.safe.hidden = isHeat;
-    this.what.textContent = isHeat ? "Heat" : "Labels";
+    this.subject.textContent = isHeat ? "Heat" : "Labels";
   }
 
-  show({ view, opacity, outlined, gray, safe, mode, overlay }) {
+  show({ view, look, mode }) {
+    const { opacity, outlined, gray, safe, overlay } = look;
     this.slider.value = String(Math.round(opacity * 100));
     this.slider.style.setProperty("--filled", `${opacity * 100}%`);
-    this.opacity.textContent = `${Math.round(opacity * 100)}${NBSP}%`;
+    this.opacity.textContent = wholePerCent(opacity);
     setPressed(this.outlines, outlined);
     this.outlines.disabled = mode === "difference" || overlay !== "classes";
     setPressed(this.gray, gray);

@@ -1,20 +1,25 @@
-// The controls above the pictures: how they stand, which two are compared, what is laid over them, and what to do with the whole.
+// The controls above the images: mode, the compared panels, overlay, and tools.
 
-class Chooser {
-  // `key` stands beside the choices. `viewer` is asked to setMode, setPair, setOverlay, setReach, toggleFullScreen, save and
-  // showHelp.
-  constructor(viewer, key) {
-    this.buttons = Object.fromEntries(
-      Object.entries(MODES).map(([mode, text]) => [mode, makeToggle(text, `${text} (${MODE_KEYS[mode]})`, () => viewer.setMode(mode))])
-    );
-    this.modes = make("div", "modes", { role: "group", "aria-label": "Mode" }, ...Object.values(this.buttons));
+import { make, makeButton, makeSelect, makeToggle, setOptions, setPressed } from "../shared/elements.js";
+import { MODE_KEYS } from "./help.js";
+import { MODES, modesFor } from "./modes.js";
+import { OVERLAYS, REACHES, overlaysFor } from "./overlays.js";
+
+export class Chooser {
+  // `colorKey` is an element beside the choices. Calls the viewer's setMode, setPair, setLook, toggleFullScreen, save
+  // and showHelp.
+  constructor(viewer, colorKey) {
+    const modeButton = (mode, text) => makeToggle(text, `${text} (${MODE_KEYS[mode]})`, () => viewer.setMode(mode));
+    this.buttons = Object.fromEntries(Object.entries(MODES).map(([mode, text]) => [mode, modeButton(mode, text)]));
+    this.modes = make("div", "modes switch", { role: "group", "aria-label": "Mode" }, ...Object.values(this.buttons));
     this.first = makeSelect("A", "The first panel", (index) => viewer.setPair(0, Number(index)));
     this.second = makeSelect("B", "The second panel", (index) => viewer.setPair(1, Number(index)));
-    this.overlay = makeSelect("Show", "What is laid over the photo", (overlay) => viewer.setOverlay(overlay));
-    this.reach = makeSelect("within", "How near to an edge of the truth", (reach) => viewer.setReach(Number(reach)));
+    this.overlay = makeSelect("Show", "What is laid over the image", (overlay) => viewer.setLook({ overlay }));
+    const setReach = (reach) => viewer.setLook({ reach: Number(reach) });
+    this.reach = makeSelect("within", "How near to an edge of the truth", setReach);
     setOptions(this.reach.select, REACHES.map((reach) => [reach, `${reach} px`]), REACHES[1]);
     this.full = makeButton("Full screen", "Full screen (f)", () => viewer.toggleFullScreen(), "tool");
-    this.full.hidden = !document.fullscreenEnabled; // telephones of one make have none
+    this.full.hidden = !document.fullscreenEnabled; // iPhones have none
     const tools = make(
       "div",
       "tools",
@@ -24,10 +29,11 @@ class Chooser {
       makeButton("?", "Keys and gestures (?)", () => viewer.showHelp(), "tool")
     );
     const choices = [this.overlay, this.reach, this.first, this.second].map((choice) => choice.element);
-    this.element = make("div", "chooser", { role: "toolbar", "aria-label": "Mode and overlay" }, this.modes, ...choices, key, tools);
+    const label = { role: "toolbar", "aria-label": "Mode and overlay" };
+    this.element = make("div", "chooser", label, this.modes, ...choices, colorKey, tools);
   }
 
-  // Offer what these panels can be seen in.
+  // Offer the modes and overlays of these panels.
   offer(specs) {
     this.specs = specs;
     const modes = modesFor(specs);
@@ -37,7 +43,8 @@ class Chooser {
     this.overlays = overlays.map((overlay) => [overlay, OVERLAYS[overlay]]);
   }
 
-  show({ mode, pair, overlay, reach, isFull }) {
+  show({ mode, pair, look, isFull }) {
+    const { overlay, reach } = look;
     for (const [each, button] of Object.entries(this.buttons)) setPressed(button, each === mode);
     setOptions(this.overlay.select, this.overlays, overlay);
     this.overlay.element.hidden = this.overlays.length < 2 || mode === "difference";
@@ -46,12 +53,12 @@ class Chooser {
     const isPaired = mode === "swipe" || mode === "difference";
     const needsSecond = isPaired || overlay === "against";
     const titles = this.specs.map((spec, index) => [index, spec.title, spec.heat]);
-    const able = titles.filter(([, , heat]) => !heat || !needsSecond || mode === "swipe");
+    const comparable = titles.filter(([, , heat]) => !heat || !needsSecond || mode === "swipe");
     this.first.element.hidden = !isPaired && mode !== "single";
     this.first.element.firstChild.textContent = mode === "single" ? "Panel" : "A";
     this.second.element.hidden = !needsSecond;
-    setOptions(this.first.select, mode === "single" ? titles : able, pair[0]);
-    setOptions(this.second.select, able, pair[1]);
+    setOptions(this.first.select, mode === "single" ? titles : comparable, pair[0]);
+    setOptions(this.second.select, comparable, pair[1]);
     this.full.textContent = isFull ? "Leave full screen" : "Full screen";
   }
 }

@@ -1,15 +1,17 @@
-// Wheel, double click, drag, pinch and tap, turned into views, into the image point that is read, and into the one that is
-// pinned. Reads the viewer's `view`, and tells it through `setView`, `setPoint` and `pin`.
+// Wheel, double click, drag, pinch and tap, turned into views, into the image point under the pointer, and into the
+// pinned one. Reads the viewer's `view`, and calls its `setView`, and `setHover` and `pin` of its `pointer`.
+
+import { WHOLE, clamp, imagePoint, moved } from "./view.js";
 
 const DOUBLE_CLICK_SCALE = 3;
 const TAP_SLOP = 6; // CSS pixels a finger may wander and still tap
-const WHEEL_REST_MS = 400; // a wheel that was still for so long begins anew
+const WHEEL_REST_MS = 400; // a wheel that rested so long begins a new gesture
 
-class Gestures {
+export class Gestures {
   constructor(viewer) {
     this.viewer = viewer;
     this.fingers = new Map(); // pointers that are down: id -> {x, y} in client pixels
-    this.wheeled = -Infinity; // when the wheel last zoomed, in milliseconds
+    this.lastWheel = -Infinity; // when the wheel last zoomed, in milliseconds
     this.tap = null; // where the only pointer went down, as long as it may still be a tap
   }
 
@@ -21,23 +23,23 @@ class Gestures {
     on("pointermove", (event) => this.#onMove(event, panel));
     on("pointerup", (event) => this.#onUp(event, panel));
     on("pointercancel", (event) => this.fingers.delete(event.pointerId));
-    on("pointerleave", (event) => event.pointerType === "mouse" && this.viewer.setPoint(null));
+    on("pointerleave", (event) => event.pointerType === "mouse" && this.viewer.pointer.setHover(null));
   }
 
-  // Let go of every pointer: one that is down on a panel that is taken away is never heard of again.
+  // Forget every pointer: one that is down on a removed panel sends no more events.
   release() {
     this.fingers.clear();
   }
 
-  // The wheel is the page's, unless it is clear that the picture is meant.
+  // The wheel scrolls the page, unless it is clear that the image is meant.
   #onWheel(event, panel) {
     const { view } = this.viewer;
     const isMeant = event.ctrlKey || event.metaKey || this.viewer.hasAttention();
-    const isAtEnd = view.scale === 1 && event.deltaY > 0 && event.timeStamp - this.wheeled > WHEEL_REST_MS;
+    const isAtEnd = view.scale === 1 && event.deltaY > 0 && event.timeStamp - this.lastWheel > WHEEL_REST_MS;
     if (!isMeant) panel.hintAtZoom();
     if (!isMeant || (isAtEnd && !event.ctrlKey && !event.metaKey && !this.viewer.isFull)) return;
     event.preventDefault();
-    this.wheeled = event.timeStamp;
+    this.lastWheel = event.timeStamp;
     const pixels = event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 32 : 1);
     const rate = event.ctrlKey ? 0.01 : 0.002; // a trackpad's pinch comes as small steps with ctrl
     const factor = clamp(Math.exp(-pixels * rate), 0.5, 2);
@@ -67,10 +69,11 @@ class Gestures {
   #onUp(event, panel) {
     if (!this.fingers.delete(event.pointerId) || !this.tap) return;
     this.#pointTo(event, panel);
-    if (this.viewer.point) this.viewer.pin(this.viewer.point.place);
+    const { pointer } = this.viewer;
+    if (pointer.hover) pointer.pin(pointer.hover.point);
   }
 
-  // Keep the picture under the pointers: one drags it, two drag and stretch it.
+  // Keep the image under the pointers: one drags it, two drag and stretch it.
   #drag(event, panel) {
     const before = this.#grip();
     this.fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
@@ -99,6 +102,6 @@ class Gestures {
   #pointTo(event, panel) {
     const [a, b] = this.#locate(panel, event);
     const isInside = a >= 0 && b >= 0 && a < 1 && b < 1; // a captured pointer may leave the frame
-    this.viewer.setPoint(isInside ? { panel, place: imagePoint(this.viewer.view, [a, b]) } : null);
+    this.viewer.pointer.setHover(isInside ? { panel, point: imagePoint(this.viewer.view, [a, b]) } : null);
   }
 }

@@ -1,14 +1,16 @@
-// The keys and gestures, listed in a window over the page.
+// The keys and gestures, listed in a dialog.
 
-const MODE_KEYS = { side: "b", single: "1 to 8", swipe: "w", difference: "d" };
+import { make, makeButton, makeRow } from "../shared/elements.js";
+
+export const MODE_KEYS = { side: "b", single: "1 to 8", swipe: "w", difference: "d" };
 const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
-const ZOOM_KEY = isMac ? "⌘" : "Ctrl";
+export const ZOOM_KEY = isMac ? "⌘" : "Ctrl";
 
 const KEYS = [
   [`${ZOOM_KEY} + scroll, or pinch`, "Zoom; after a click, scrolling does"],
-  ["Double click", "Zoom in; again, show the whole picture"],
-  ["Drag, or arrow keys", "Move the zoomed picture"],
-  ["+ − 0", "Zoom in, zoom out, show the whole picture"],
+  ["Double click", "Zoom in; again, show the whole image"],
+  ["Drag, or arrow keys", "Move the zoomed image"],
+  ["+ − 0", "Zoom in, zoom out, show the whole image"],
   ["Click, tap, or Enter", "Pin a pixel; Enter pins the one in the middle"],
   ["Escape", "Take the pin away"],
   ["b", "Side by side"],
@@ -17,24 +19,22 @@ const KEYS = [
   ["d", "Difference of A and B"],
   ["c, e", "Show classes; show right or wrong"],
   ["[ ]", "Less and more opacity"],
-  ["o, g, p", "Outlines, gray photo, safe colours"],
+  ["o, g, p", "Outlines, gray image, safe colours"],
   ["s", "Save what you see as PNG"],
   ["f", "Full screen"],
   ["?", "This list"],
 ];
 
-class Help {
+export class Help {
   constructor() {
-    const rows = KEYS.map(([keys, what]) =>
-      make("tr", "", {}, make("th", "", { scope: "row" }, keys), make("td", "", {}, what))
-    );
+    const rows = KEYS.map((cells) => makeRow(cells, { header: true }));
     const close = makeButton("Close", "Close", () => this.element.close());
     this.element = make(
       "dialog",
       "help",
       { "aria-label": "Keys and gestures" },
       make("h2", "", {}, "Keys and gestures"),
-      make("p", "", {}, "Keys are heard once you have clicked the pictures."),
+      make("p", "", {}, "Keys work once you have clicked the images."),
       make("table", "", {}, ...rows),
       close
     );

@@ -1,33 +1,38 @@
-// The classes below the pictures: their colours, their shares, and which of them are hidden. Paints no picture.
+// The classes below the images: their colors, their shares, and which of them are hidden. Paints no image.
 
-class Legend {
-  // `changed` is called when classes were hidden or shown.
-  constructor(changed) {
-    this.changed = changed;
-    this.hidden = new Set(); // class numbers; they outlive the picture
+import { cssColor, make, makeButton, makeToggle, setPressed } from "../shared/elements.js";
+import { shareText } from "../shared/text.js";
+import { SharesTable } from "./shares.js";
+
+export class Legend {
+  // `onChange` is called when classes were hidden or shown.
+  constructor(onChange) {
+    this.onChange = onChange;
+    this.hidden = new Set(); // class indices; they outlive the image
     this.classes = [];
     this.panels = [];
-    this.entries = []; // the classes in sight: {index, button, share}
+    this.entries = []; // the classes listed: {index, button, share}
     this.shown = null; // the panel whose shares the entries show
     this.title = make("span", "legend-title");
     this.all = makeButton("Show all", "Show all classes", () => this.#hide([]));
     this.table = new SharesTable();
-    this.tabled = makeToggle("Table", "Shares of the classes in every panel", () => this.#openTable(!this.table.isOpen));
+    const toggleTable = () => this.#openTable(!this.table.isOpen);
+    this.tableToggle = makeToggle("Table", "Shares of the classes in every panel", toggleTable);
     const hint = make("span", "hint", {}, "Click a class to hide it, double-click to see it alone.");
-    const tools = make("div", "tools", {}, this.all, this.tabled);
+    const tools = make("div", "tools", {}, this.all, this.tableToggle);
     this.head = make("div", "legend-head", {}, this.title, hint, tools);
     this.list = make("div", "legend", { role: "group", "aria-label": "Classes" });
     this.#showHidden();
   }
 
-  // Where the classes are others than before, their numbers mean something else: none is hidden then.
+  // Other classes than before: their indices mean something else, and none is hidden.
   setClasses(classes, colors) {
     if (JSON.stringify(classes) !== JSON.stringify(this.classes)) this.hidden.clear();
     this.classes = classes;
     this.colors = colors;
   }
 
-  // Show the classes in other colours.
+  // Show the classes in other colors.
   setColors(colors) {
     this.colors = colors;
     for (const { index, button } of this.entries) {
@@ -47,7 +52,7 @@ class Legend {
     this.#showHidden();
   }
 
-  // Without a mask there are no classes to speak of.
+  // Hidden where no panel has classes.
   setHidden(isHidden) {
     this.head.hidden = this.list.hidden = this.table.element.hidden = isHidden;
   }
@@ -58,7 +63,7 @@ class Legend {
     if (!panel || panel === this.shown) return;
     this.shown = panel;
     this.title.textContent = `Share of pixels: ${panel.spec.title}`;
-    for (const { index, share } of this.entries) share.textContent = percent(panel.shares[index]);
+    for (const { index, share } of this.entries) share.textContent = shareText(panel.shares[index]);
   }
 
   #entry(index) {
@@ -69,7 +74,8 @@ class Legend {
     const share = make("span", "figure");
     const button = make("button", "entry", { type: "button", "data-class": title }, swatch, name, share);
     button.addEventListener("click", (event) => (event.altKey ? this.#isolate(index) : this.#toggle(index)));
-    button.addEventListener("dblclick", (event) => event.altKey || this.#isolate(index)); // two clicks undid each other
+    // By then the two clicks of a double click have undone each other.
+    button.addEventListener("dblclick", (event) => event.altKey || this.#isolate(index));
     button.addEventListener("keydown", (event) => event.key === "o" && this.#isolate(index));
     return { index, button, share };
   }
@@ -80,21 +86,21 @@ class Legend {
     this.#hide(hidden);
   }
 
-  // Show one class alone, in pictures to come too; or all again where it is alone already.
+  // Show one class alone, in later images too; or all again where it is alone already.
   #isolate(index) {
-    const alone = this.entries.every((entry) => this.hidden.has(entry.index) === (entry.index !== index));
-    this.#hide(alone ? [] : [...this.classes.keys()].filter((other) => other !== index));
+    const isAlone = this.entries.every((entry) => this.hidden.has(entry.index) === (entry.index !== index));
+    this.#hide(isAlone ? [] : [...this.classes.keys()].filter((other) => other !== index));
   }
 
   #openTable(isOpen) {
     this.table.setOpen(isOpen);
-    setPressed(this.tabled, isOpen);
+    setPressed(this.tableToggle, isOpen);
   }
 
   #hide(indices) {
     this.hidden = new Set(indices);
     this.#showHidden();
-    this.changed();
+    this.onChange();
   }
 
   #showHidden() {

@@ -1,10 +1,25 @@
-// What is laid over the photo: classes, or what follows from them and the maps beside them. Each overlay says for which panels
-// it can be had, how it is coloured, what its colours mean, and what it comes to in figures.
+// The overlays of the image: classes, errors, confidence, entropy. Each says which panels have it, how it is colored,
+// what its colors mean, and a summary in numbers. Needs no DOM until something is painted.
 //
-// A scene is what all panels share: {overlay, mode, count, colors, hidden, outlined, reach, truth, first, second}; the last
-// three are panels, or null.
+// A scene is what all panels share: {overlay, mode, classCount, colors, hidden, outlined, reach, truth, first, second};
+// the last three are panels, or null.
 
-const OVERLAYS = {
+import { shareText } from "../shared/text.js";
+import {
+  FIRST_COLOR,
+  HEAT_TABLE,
+  IGNORED_COLOR,
+  NEITHER_COLOR,
+  RIGHT_COLOR,
+  SECOND_COLOR,
+  WRONG_COLOR,
+  lookupTable,
+  toWord,
+} from "./colors.js";
+import { compare, edgeDistance, resized } from "./maps.js";
+import { paintCompared, paintDifference, paintFilled, paintOutlined } from "./painting.js";
+
+export const OVERLAYS = {
   classes: "Classes",
   error: "Right or wrong",
   band: "Right or wrong near edges",
@@ -12,12 +27,12 @@ const OVERLAYS = {
   confidence: "Confidence",
   entropy: "Entropy",
 };
-const REACHES = [2, 4, 8, 16, 32]; // pixels from an edge of the truth
-const RIGHT_ALPHA = 110; // most pixels are right, and are not to hide the photo, nor the wrong ones
-const EVERY_CLASS = new Set();
+export const REACHES = [2, 4, 8, 16, 32]; // pixels from an edge of the truth
+const RIGHT_ALPHA = 110; // most pixels are right: they must hide neither the image nor the wrong ones
+const NONE_HIDDEN = new Set();
 
-// The overlays that these panels have something to show in.
-function overlaysFor(specs) {
+// The overlays in which any of these panels has something to show.
+export function overlaysFor(specs) {
   const masks = specs.filter((spec) => !spec.heat);
   const hasTruth = masks.some((spec) => spec.is_truth) && masks.length > 1;
   const possible = {
@@ -31,8 +46,8 @@ function overlaysFor(specs) {
   return Object.keys(OVERLAYS).filter((overlay) => possible[overlay]);
 }
 
-// The map that a panel is coloured from, and how: {map, paint}; null where it has nothing of the kind.
-function coloring(panel, scene) {
+// The map that a panel is colored from, and how: {map, paint}; null without such a map. `paint` fills RGBA words.
+export function coloring(panel, scene) {
   const { spec, labels } = panel;
   if (spec.heat) return filled(labels, HEAT_TABLE);
   if (scene.mode === "difference" && panel === scene.first) return differenceColoring(scene);
@@ -44,28 +59,28 @@ function coloring(panel, scene) {
   }
   const table = lookupTable(scene.colors, scene.hidden);
   if (!scene.outlined || scene.overlay !== "classes") return filled(labels, table);
-  return labels && { map: labels, paint: (words) => paintOutlined(labels, table, words) };
+  return labels && { map: labels, paint: (rgba) => paintOutlined(labels, table, rgba) };
 }
 
-// The panel that all others are compared with under this overlay; null where there is none.
+// The panel that all others are compared with under this overlay, or null.
 function referenceOf({ overlay, truth, second }) {
   const reference = { error: truth, band: truth, against: second }[overlay];
   return reference?.labels && !reference.spec.heat ? reference : null;
 }
 
-const filled = (map, table) => map && { map, paint: (words) => paintFilled(map, table, words) };
+const filled = (map, table) => map && { map, paint: (rgba) => paintFilled(map, table, rgba) };
 
-// The words of both tables below: which bytes are classes, and which of them are not hidden.
-const flagsOf = ({ count, hidden }) => ({
-  isClass: Uint8Array.from({ length: 256 }, (_, value) => Number(value < count)),
-  shown: Uint8Array.from({ length: 256 }, (_, value) => Number(value < count && !hidden.has(value))),
+// Per byte: whether it is a class, and whether that class is shown.
+const flagsOf = ({ classCount, hidden }) => ({
+  isClass: Uint8Array.from({ length: 256 }, (_, value) => Number(value < classCount)),
+  shown: Uint8Array.from({ length: 256 }, (_, value) => Number(value < classCount && !hidden.has(value))),
 });
 
 function comparedColoring(labels, other, scene) {
   if (!labels) return null;
   const isError = scene.overlay === "error" || scene.overlay === "band";
   const isBand = scene.overlay === "band" || scene.overlay === "truth";
-  const classes = lookupTable(scene.colors, EVERY_CLASS);
+  const classes = lookupTable(scene.colors, NONE_HIDDEN);
   const settings = {
     ...flagsOf(scene),
     own: labels.values,
@@ -73,13 +88,13 @@ function comparedColoring(labels, other, scene) {
     same: isError ? toWord(RIGHT_COLOR, RIGHT_ALPHA) : 0,
     differ: isError ? new Uint32Array(256).fill(toWord(WRONG_COLOR)) : classes,
     unknown: scene.overlay === "error" ? toWord(IGNORED_COLOR) : 0,
-    far: isBand ? resized(edgeDistance(other.labels), labels).values : null,
+    distance: isBand ? resized(edgeDistance(other.labels), labels).values : null,
     reach: scene.reach,
   };
-  if (scene.overlay !== "truth") return { map: labels, paint: (words) => paintCompared(settings, words) };
+  if (scene.overlay !== "truth") return { map: labels, paint: (rgba) => paintCompared(settings, rgba) };
   const table = lookupTable(scene.colors, scene.hidden);
-  const { far, reach } = settings;
-  const paint = (words) => labels.values.forEach((value, i) => (words[i] = far[i] <= reach ? table[value] : 0));
+  const { distance, reach } = settings;
+  const paint = (rgba) => labels.values.forEach((value, i) => (rgba[i] = distance[i] <= reach ? table[value] : 0));
   return { map: labels, paint };
 }
 
@@ -96,39 +111,39 @@ function differenceColoring(scene) {
     second: toWord(SECOND_COLOR),
     neither: toWord(NEITHER_COLOR),
   };
-  return { map: first.labels, paint: (words) => paintDifference(settings, words) };
+  return { map: first.labels, paint: (rgba) => paintDifference(settings, rgba) };
 }
 
-// The truth that says which of the pair is right; null where there is none, or where it is one of them.
+// The truth that says which of the pair is right; null without one, or where it is one of the pair.
 const judgeOf = ({ truth, first, second }) => (truth?.labels && truth !== first && truth !== second ? truth : null);
 
-// What a panel comes to under the scene's overlay, in words; "" where there is nothing to count.
-function summaryOf(panel, scene) {
+// A panel's summary under the scene's overlay, "3.2 % wrong"; "" where there is nothing to count.
+export function summaryOf(panel, scene) {
   const { labels, spec } = panel;
   if (!labels || spec.heat) return "";
-  const share = (count, { labelled }) => percent(count / (labelled || 1));
+  const share = (count, { labelled }) => shareText(count / (labelled || 1));
   if (scene.mode === "difference") {
     if (panel !== scene.first || !scene.second?.labels) return "";
     const judge = judgeOf(scene);
     const other = resized(scene.second.labels, labels);
-    const counts = compare(labels, other, judge ? resized(judge.labels, labels) : other, scene.count);
+    const counts = compare(labels, other, judge ? resized(judge.labels, labels) : other, scene.classCount);
     return `They differ on ${share(counts.differ, counts)}`;
   }
   if (scene.overlay === "confidence") return panel.confidence ? "" : "No confidence was given";
   if (scene.overlay === "entropy") {
     if (panel.entropy) return "";
-    return spec.entropy ? panel.lostEntropy || "The network looks once more" : "No entropy was given";
+    return spec.entropy ? panel.entropyProblem || "The network looks once more" : "No entropy was given";
   }
   const other = referenceOf(scene);
   if (!other || panel === other) return "";
   const reach = scene.overlay === "band" ? scene.reach : null;
   const right = resized(other.labels, labels);
-  const counts = compare(labels, right, right, scene.count, reach);
+  const counts = compare(labels, right, right, scene.classCount, reach);
   return `${share(counts.differ, counts)} ${scene.overlay === "against" ? "other than B" : "wrong"}`;
 }
 
-// What the colours of a scene mean, where they are no classes: [[colour, words], ...] or "heat".
-function keyOf(scene) {
+// The meaning of a scene's colors where they aren't classes: [[color, text], ...] or "heat".
+export function colorKeyOf(scene) {
   if (scene.mode === "difference") {
     if (!judgeOf(scene)) return [[NEITHER_COLOR, "They differ"]];
     return [

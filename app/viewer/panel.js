@@ -1,13 +1,21 @@
-// One picture: its title, read-out, canvas, cross, mark and failure sentence. What it shows, and how large it is, it is told.
+// One panel: title, read-out, canvas, cross, pin and failure sentence. Contents and size are set from outside.
+
+import { make } from "../shared/elements.js";
+import { numberText } from "../shared/text.js";
+import { ZOOM_KEY } from "./help.js";
+import { classShares } from "./maps.js";
+import { coloring } from "./overlays.js";
+import { colorInto, drawView } from "./painting.js";
+import { Readout } from "./readout.js";
 
 const LOST_MASK =
   "This mask could not be loaded. Reload the page; if it stays away, the run's folder may have been deleted.";
-const LOST_PHOTO =
-  "The photo could not be loaded. Reload the page; if it stays away, its file may have been moved or deleted.";
+const LOST_IMAGE =
+  "The image could not be loaded. Reload the page; if it stays away, its file may have been moved or deleted.";
 
-const ZOOM_HINT = `${ZOOM_KEY} + scroll to zoom, or click the picture first`;
+const ZOOM_HINT = `${ZOOM_KEY} + scroll to zoom, or click the image first`;
 
-class Panel {
+export class Panel {
   constructor() {
     this.dot = make("span", "dot");
     this.title = make("span", "title");
@@ -15,18 +23,18 @@ class Panel {
     this.readout = new Readout();
     this.canvas = make("canvas", "", { role: "img" });
     this.cross = make("div", "cross", { "aria-hidden": "true" });
-    this.pin = make("div", "pin", { "aria-hidden": "true" }); // the picked point, which stays
+    this.pin = make("div", "pin", { "aria-hidden": "true" }); // the pinned point
     this.message = make("p", "message", { role: "status" });
     this.hint = make("p", "zoom-hint", { "aria-hidden": "true" }, ZOOM_HINT);
     this.stage = make("div", "stage", {}, this.canvas, this.pin, this.cross, this.message, this.hint);
     const head = make("div", "head", {}, this.dot, this.title, this.subtitle);
     this.element = make("section", "", {}, head, this.readout.element, this.stage);
     this.context = this.canvas.getContext("2d", { alpha: false });
-    this.summary = ""; // what it comes to under the present overlay, in words
+    this.summary = ""; // text under the present overlay
     this.labels = this.confidence = this.entropy = this.shares = this.colored = null;
   }
 
-  // Name what is to come; `fill` brings it.
+  // Set the titles; `fill` brings the contents.
   describe(spec) {
     this.spec = spec;
     this.dot.hidden = !spec.color;
@@ -34,25 +42,25 @@ class Panel {
     this.title.textContent = this.title.title = spec.title;
     this.subtitle.textContent = spec.subtitle;
     this.readout.describe(spec);
-    const what = spec.heat ? `heat map from ${figure(spec.low)} to ${figure(spec.high)}` : "class colours";
-    this.canvas.setAttribute("aria-label", `${spec.title}: ${what} over the photo`);
+    const content = spec.heat ? `heat map from ${numberText(spec.low)} to ${numberText(spec.high)}` : "class colours";
+    this.canvas.setAttribute("aria-label", `${spec.title}: ${content} over the image`);
     this.#setState("loading");
   }
 
-  // Take what was loaded, null for what could not be.
-  fill({ photo, labels, confidence }, classes) {
+  // Take the loaded maps; null for what failed.
+  fill({ image, labels, confidence }, classCount) {
     this.labels = labels;
     this.confidence = confidence;
-    this.entropy = null; // comes late, if it is asked for
-    this.shares = labels && !this.spec.heat ? classShares(labels, classes.length) : null;
-    if (photo && labels) this.#setState("ready");
-    else this.#setState("failed", labels ? LOST_PHOTO : LOST_MASK);
+    this.entropy = null; // fetched on request
+    this.shares = labels && !this.spec.heat ? classShares(labels, classCount) : null;
+    if (image && labels) this.#setState("ready");
+    else this.#setState("failed", labels ? LOST_IMAGE : LOST_MASK);
   }
 
-  // Colour the maps as the scene wants it; what there is no map for is left out.
+  // Color the panel for a scene; without the map that it needs, only the image is drawn.
   recolor(scene) {
-    const wanted = coloring(this, scene);
-    if (wanted) colorInto((this.colored ??= new OffscreenCanvas(1, 1)), wanted.map, wanted.paint);
+    const found = coloring(this, scene);
+    if (found) colorInto((this.colored ??= new OffscreenCanvas(1, 1)), found.map, found.paint);
     else this.colored = null;
   }
 
@@ -66,24 +74,24 @@ class Panel {
     if (this.canvas.height !== rows) this.canvas.height = rows;
   }
 
-  draw(photo, view, opacity) {
-    drawView(this.context, photo, this.colored, view, opacity);
+  draw(image, view, opacity) {
+    drawView(this.context, image, this.colored, view, opacity);
   }
 
-  // Put the cross, and the pin of what was picked, at frame points; there is none out of sight, or without a point.
-  showCross(place, picked) {
-    this.#put(this.cross, place);
-    this.#put(this.pin, picked);
+  // Put cross and pin at frame points; null, or out of the frame, hides them.
+  showMarks(cross, pin) {
+    this.#put(this.cross, cross);
+    this.#put(this.pin, pin);
   }
 
-  // Say for a moment how to zoom.
+  // Show for a moment how to zoom.
   hintAtZoom() {
     this.fading?.cancel();
     this.fading = this.hint.animate({ opacity: [1, 1, 0] }, { duration: 1800, easing: "ease-in" });
   }
 
-  #put(element, place) {
-    const [a, b] = place ?? [-1, -1];
+  #put(element, point) {
+    const [a, b] = point ?? [-1, -1];
     element.hidden = a < 0 || b < 0 || a > 1 || b > 1;
     element.style.left = `${a * 100}%`;
     element.style.top = `${b * 100}%`;

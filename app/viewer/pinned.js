@@ -1,50 +1,60 @@
-// The pixel that was pinned, panel by panel: class, confidence, and the likeliest classes where they can be had.
+// The pinned pixel, panel by panel: class, confidence, and the likeliest classes where the lab can compute them.
 
-class Pinned {
-  // `remove` takes the pin away.
-  constructor(remove) {
+import { make, makeButton, makeRow, makeSwatch } from "../shared/elements.js";
+import { shareText } from "../shared/text.js";
+import { readingAt, wrongMark } from "./reading.js";
+
+const WAITING = "The network looks once more for its likeliest classes.";
+
+export class PinnedPixel {
+  // `unpin` removes the pin.
+  constructor(unpin) {
     this.title = make("span", "pinned-title");
-    this.remove = makeButton("Remove pin", "Remove pin (Escape)", remove);
+    this.remove = makeButton("Remove pin", "Remove pin (Escape)", unpin);
     const head = make("div", "pinned-head", {}, this.title, this.remove);
     this.list = make("div", "pinned-list");
     this.element = make("section", "pinned", { "aria-label": "Pinned pixel", "aria-live": "polite" }, head, this.list);
     this.element.hidden = true;
   }
 
-  // `place` is the pinned image point, null for none; `likeliest` tells of a panel {value, problem} there, see late.js, or null.
-  show(place, panels, truth, data, colors, likeliest) {
-    const told = place ? panels.filter((panel) => panel.labels && !panel.spec.heat) : [];
-    this.element.hidden = told.length === 0;
+  // `point` is the pinned image point or null; `likeliest(panel)` is {value, problem}, see lazy.js, or null.
+  show(point, panels, truth, data, colors, likeliest) {
+    const masks = point ? panels.filter((panel) => panel.labels && !panel.spec.heat) : [];
+    this.element.hidden = masks.length === 0;
     this.remove.hidden = Boolean(data?.picks); // Python holds that one
-    if (told.length === 0) return;
-    const { width, height } = told[0].labels;
-    const [x, y] = [Math.floor(place[0] * width), Math.floor(place[1] * height)];
+    if (masks.length === 0) return;
+    const { width, height } = masks[0].labels;
+    const [x, y] = [Math.floor(point[0] * width), Math.floor(point[1] * height)];
     this.title.textContent = `Pinned: column ${x}, row ${y} of ${width} × ${height}`;
     this.list.replaceChildren(
-      ...told.map((panel) => {
-        const answer = answerAt(place, panel, truth, data.classes, colors);
-        const mark = answer.wrong ? [make("span", "mark", { title: "Differs from the truth" }, wrongMark(answer, false))] : [];
+      ...masks.map((panel) => {
+        const reading = readingAt(point, panel, truth, data.classes, colors);
+        const mark = make("span", "mark", { title: "Differs from the truth" }, wrongMark(reading, false));
+        const parts = [makeSwatch(reading.color), make("span", "reading", {}, reading.text)];
         return make(
           "article",
           "pinned-panel",
           {},
           make("h3", "", { title: panel.spec.title }, panel.spec.title),
-          make("p", "readout", {}, makeSwatch(answer.color), make("span", "answer", {}, answer.text), ...mark),
-          ...this.#ranked(likeliest(panel), data.classes, colors)
+          make("p", "readout", {}, ...parts, ...(reading.isWrong ? [mark] : [])),
+          ...rankedClasses(likeliest(panel), data.classes, colors)
         );
       })
     );
   }
+}
 
-  #ranked(found, classes, colors) {
-    if (!found) return [];
-    if (!found.value) return [make("p", "wait", {}, found.problem || "The network looks once more for its likeliest classes.")];
-    const rows = found.value.map(([number, share]) => {
-      const bar = make("span", "share-bar", { "aria-hidden": "true" });
-      bar.style.setProperty("--share", String(share));
-      const title = make("th", "", { scope: "row" }, makeSwatch(colors[number]), classes[number]);
-      return make("tr", "", {}, title, make("td", "", {}, bar), make("td", "figure", {}, percent(share)));
-    });
-    return [make("table", "top-five", {}, make("caption", "unseen", {}, "Likeliest classes"), ...rows)];
-  }
+// The table of likeliest classes, or a sentence while they are computed or where that failed; nothing for null.
+function rankedClasses(result, classes, colors) {
+  if (!result) return [];
+  if (!result.value) return [make("p", "wait", {}, result.problem || WAITING)];
+  const rows = result.value.map(([index, probability]) => {
+    const bar = make("span", "share-bar", { "aria-hidden": "true" });
+    bar.style.setProperty("--share", String(probability));
+    const row = makeRow([classes[index], bar, shareText(probability)], { header: true });
+    row.firstChild.prepend(makeSwatch(colors[index]));
+    row.lastChild.className = "figure";
+    return row;
+  });
+  return [make("table", "top-five", {}, make("caption", "unseen", {}, "Likeliest classes"), ...rows)];
 }

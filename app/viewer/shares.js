@@ -1,13 +1,16 @@
-// The shares of the classes in every panel, as a table: always there for readers of the screen, for all others when asked for.
+// The shares of the classes in every panel, as a table: always there for screen readers, visible on request.
 
-class SharesTable {
+import { make, makeRow, makeSwatch } from "../shared/elements.js";
+import { shareText } from "../shared/text.js";
+
+export class SharesTable {
   constructor() {
     this.table = make("table", "shares");
     this.element = make("div", "shares-frame", {}, this.table);
     this.setOpen(false);
   }
 
-  // Out of sight, not hidden: then a reader of the screen would not find it either.
+  // Clipped, not hidden: screen readers skip what is hidden.
   setOpen(isOpen) {
     this.isOpen = isOpen;
     this.element.classList.toggle("unseen", !isOpen);
@@ -16,15 +19,19 @@ class SharesTable {
   show(panels, classes, colors) {
     const masks = panels.filter((panel) => panel.shares);
     this.element.hidden = masks.length === 0;
-    const cells = (tag, texts, attributes) => texts.map((text) => make(tag, "", attributes, text));
-    const head = make("tr", "", {}, make("td"), ...cells("th", masks.map((panel) => panel.spec.title), { scope: "col" }));
+    const titles = masks.map((panel) => make("th", "", { scope: "col" }, panel.spec.title));
     const rows = [...classes.keys()]
       .filter((index) => masks.some((panel) => panel.shares[index]))
       .map((index) => {
-        const name = make("th", "", { scope: "row" }, makeSwatch(colors[index]), classes[index]);
-        return make("tr", "", {}, name, ...cells("td", masks.map((panel) => percent(panel.shares[index])), {}));
+        const shares = masks.map((panel) => shareText(panel.shares[index]));
+        const row = makeRow([classes[index], ...shares], { header: true });
+        row.firstChild.prepend(makeSwatch(colors[index]));
+        return row;
       });
-    const caption = make("caption", "", {}, "Share of the labelled pixels of each class");
-    this.table.replaceChildren(caption, make("thead", "", {}, head), make("tbody", "", {}, ...rows));
+    this.table.replaceChildren(
+      make("caption", "", {}, "Share of the labelled pixels of each class"),
+      make("thead", "", {}, make("tr", "", {}, make("td"), ...titles)),
+      make("tbody", "", {}, ...rows)
+    );
   }
 }

@@ -1,23 +1,26 @@
-// The line between A and B where one is wiped over the other. It says where it stands, and lets itself be dragged and stepped.
+// The line between A and B where one is wiped over the other: dragged by the pointer, stepped by keys.
+
+import { make } from "../shared/elements.js";
+import { clamp } from "./view.js";
 
 const SWIPE_STEP = 0.05;
 
-class Swipe {
-  // `moved` gets the share of the picture, 0..1 from the left, that shows A.
-  constructor(moved) {
-    this.moved = moved;
+export class Swipe {
+  // `onMove` gets the share of the image, 0..1 from the left, that shows A.
+  constructor(onMove) {
+    this.onMove = onMove;
     this.handle = make("div", "handle", {
       role: "slider",
       tabindex: "0",
       title: "Drag to wipe between A and B",
-      "aria-label": "Share of the picture that shows A",
+      "aria-label": "Share of the image that shows A",
       "aria-valuemin": "0",
       "aria-valuemax": "100",
     });
     this.element = make("div", "divider", {}, this.handle);
     this.handle.addEventListener("pointerdown", (event) => this.handle.setPointerCapture(event.pointerId));
-    this.handle.addEventListener("pointermove", (event) => this.#onMove(event));
-    this.handle.addEventListener("keydown", (event) => this.#onKey(event));
+    this.handle.addEventListener("pointermove", (event) => this.#drag(event));
+    this.handle.addEventListener("keydown", (event) => this.#step(event));
     this.show(0.5);
   }
 
@@ -27,23 +30,23 @@ class Swipe {
     this.handle.setAttribute("aria-valuenow", String(Math.round(share * 100)));
   }
 
-  // CSS pixels of the pictures below it.
+  // CSS pixels of the images below it.
   resize(width, height) {
     this.element.style.width = `${width}px`;
     this.element.style.height = `${height}px`;
   }
 
-  #onMove(event) {
+  #drag(event) {
     if (!this.handle.hasPointerCapture(event.pointerId)) return;
     const box = this.element.getBoundingClientRect();
-    this.moved(clamp((event.clientX - box.left) / box.width, 0, 1));
+    this.onMove(clamp((event.clientX - box.left) / box.width, 0, 1));
   }
 
-  #onKey(event) {
+  #step(event) {
     const steps = { ArrowLeft: -SWIPE_STEP, ArrowRight: SWIPE_STEP, Home: -1, End: 1 };
     if (!(event.key in steps)) return;
-    this.moved(clamp(this.share + steps[event.key], 0, 1));
+    this.onMove(clamp(this.share + steps[event.key], 0, 1));
     event.preventDefault();
-    event.stopPropagation(); // the arrows move the picture elsewhere
+    event.stopPropagation(); // elsewhere the arrows move the image
   }
 }

@@ -11,12 +11,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from core.auth import require_write
 from core.commands.options import add_part, given_fields, say
 from core.commands.progress_bar import ProgressBar
 from core.config import read_config
 from core.errors import LabError
-from core.people import check_may_work
-from core.places import resolve_data_root, streets_folder
+from core.paths import resolve_data_root, streets_folder
 
 GIGABYTE = 1e9
 
@@ -66,9 +66,9 @@ def add_data(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def streets(options: argparse.Namespace) -> dict[str, Any]:
     """Draws the generated street scenes."""
-    from core.data.streets import write_streets
+    from core.synthetic import write_streets
 
-    check_may_work()
+    require_write()
     root = options.out or streets_folder()
     began = time.monotonic()
     with tqdm(total=options.train + options.val, unit="frame", disable=options.json or None) as bar:
@@ -123,10 +123,10 @@ def _print_classes(report: Any) -> None:
     if not parts:
         return
     print(" " * 20 + "".join(f"{f'pixels of {part}':>18}{f'frames of {part}':>18}" for part in parts))
-    for number, name in enumerate(report.classes):
+    for index, name in enumerate(report.classes):
         shares = (
-            f"{report.pixels[part][number] / sum(report.pixels[part]):18.2%}"
-            f"{report.images[part][number] / report.labels[part]:18.1%}"
+            f"{report.pixels[part][index] / sum(report.pixels[part]):18.2%}"
+            f"{report.images[part][index] / report.labels[part]:18.1%}"
             for part in parts
         )
         print(f"{name[:19]:20}" + "".join(shares))
@@ -169,7 +169,7 @@ def cache(options: argparse.Namespace) -> dict[str, Any]:
         say(options, f"{freed / GIGABYTE:.2f} GB are free again.")
         return {"freed": freed}
     if options.action == "build":
-        check_may_work()
+        require_write()
         given = given_fields(options).get("dataset", {})
         dataset = open_dataset(read_config({"dataset": given}).dataset)
         for frames in (dataset.train, dataset.val):
@@ -182,8 +182,8 @@ def cache(options: argparse.Namespace) -> dict[str, Any]:
                     options.kind,
                     progress=lambda done, _count, bar=bar: bar.update(done - bar.n),  # type: ignore[misc]
                 )
-    found = [asdict(entry) for entry in list_caches()]
-    for entry in found:
+    results = [asdict(entry) for entry in list_caches()]
+    for entry in results:
         height, width = entry["size"]
         state = "" if entry["complete"] else ", unfinished"
         say(
@@ -191,9 +191,9 @@ def cache(options: argparse.Namespace) -> dict[str, Any]:
             f"{entry['key']}  {entry['bytes'] / GIGABYTE:6.2f} GB  {entry['kind']}, {entry['frames']} frames of {width} x {height} from "
             f"{entry['root']}{state}",
         )
-    if not found:
+    if not results:
         say(
             options,
             "No decoded frames are kept. Keep some: python -m core cache build --dataset.name cityscapes --dataset.root FOLDER",
         )
-    return {"caches": found}
+    return {"caches": results}

@@ -11,8 +11,8 @@ from tqdm import tqdm
 from core.commands.options import say
 from core.errors import LabError
 from core.export.offer import FILES
-from core.places import runs_folder
-from core.runs import find_run
+from core.paths import runs_folder
+from core.runs.store import find_run
 
 
 def add_export(command: argparse.ArgumentParser) -> None:

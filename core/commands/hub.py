@@ -10,8 +10,8 @@ from huggingface_hub.utils import disable_progress_bars, logging
 from tqdm import tqdm
 
 from core.commands.options import say
-from core.places import runs_folder
-from core.runs import find_run
+from core.paths import runs_folder
+from core.runs.store import find_run
 
 
 def add_hub(command: argparse.ArgumentParser) -> None:
@@ -63,13 +63,13 @@ def _bar(options: argparse.Namespace) -> Iterator[Any]:
     """Progress as a bar in the terminal; what the Hub's client would say of its own gets between."""
     disable_progress_bars()
     logging.set_verbosity_error()
-    said = ""
+    text = ""
     with tqdm(unit="B", unit_scale=True, disable=options.json or None) as bar:
 
         def progress(what: str, done: int, total: int) -> None:
-            nonlocal said
-            if what != said:
-                said = what
+            nonlocal text
+            if what != text:
+                text = what
                 bar.reset(total or None)
                 bar.set_description(what)
             bar.update(done - bar.n)

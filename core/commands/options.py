@@ -3,9 +3,18 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from core.config import PRESETS, RunConfig, read_config, with_preset
+from core.config import (
+    PRESETS,
+    RunConfig,
+    choices_of,
+    fields_of,
+    read_config,
+    setting_of,
+    with_preset,
+    with_todays_names,
+)
 from core.errors import LabError
 
 
@@ -31,15 +40,15 @@ def add_fields(command: argparse.ArgumentParser) -> None:
 def add_part(command: argparse.ArgumentParser, part: str) -> None:
     """One option per field of a part of a config."""
     group = command.add_argument_group(part)
-    for name, detail in RunConfig.model_fields[part].annotation.model_fields.items():
+    for name, detail in fields_of(part).items():
         _add_field(group, f"{part}.{name}", detail)
 
 
 def _add_field(group: Any, name: str, detail: Any) -> None:
     """One option per config field; type, help and unit are the field's own, and its bounds are checked by the config."""
-    unit = (detail.json_schema_extra or {}).get("unit", "")
+    unit = setting_of(*name.split(".")).unit
     default = "" if detail.default in ("", None) else f" Default {detail.default}{' ' + unit if unit else ''}."
-    choices = get_args(detail.annotation) or None
+    choices = choices_of(detail) or None
     if detail.annotation is bool:
         group.add_argument(
             f"--{name}", dest=name, action=argparse.BooleanOptionalAction, help=detail.description + default
@@ -83,4 +92,4 @@ def read_values(path: Path) -> dict[str, Any]:
         values = None
     if not isinstance(values, dict) or not all(isinstance(part, dict) for part in values.values()):
         raise LabError(f"'{path}' is not the config of a run. Name the config.json of one.")
-    return values
+    return with_todays_names(values)

@@ -7,9 +7,9 @@ from typing import Any
 from core.commands.options import say
 from core.commands.progress_bar import ProgressBar
 from core.errors import LabError
-from core.inference.options import PredictOptions
-from core.places import runs_folder
-from core.runs import find_run
+from core.inference.tta import PredictOptions
+from core.paths import runs_folder
+from core.runs.store import find_run
 
 
 def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -67,7 +67,7 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
 
 def submission(options: argparse.Namespace) -> dict[str, Any]:
     """Predicts a split's frames at full size and writes the archive; one that the server would refuse is not kept."""
-    from core.scorecards.submitting import make_submission
+    from core.evaluation.make_submission import make_submission
 
     run = find_run(options.run, runs_folder())
     shown = PredictOptions(options.sliding_window, options.flip)

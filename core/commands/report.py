@@ -8,9 +8,9 @@ from tqdm import tqdm
 
 from core.commands.options import say
 from core.errors import LabError
-from core.places import runs_folder
+from core.paths import runs_folder
 from core.report.settings import SECTIONS, ReportSettings, checked_settings
-from core.runs import find_run
+from core.runs.store import find_run
 
 
 def add_report(commands: Any, common: argparse.ArgumentParser) -> None:

@@ -12,8 +12,10 @@ from tqdm import tqdm
 from core import runner
 from core.commands.options import add_config, add_fields, given_fields, say, wanted_config
 from core.errors import LabError
-from core.places import runs_folder
-from core.runs import Run, evaluations, find_run, list_runs, read_run, write_notes
+from core.paths import runs_folder
+from core.runs.metrics_log import evaluations
+from core.runs.notes import write_notes
+from core.runs.store import Run, find_run, list_runs, read_run
 from core.tracking.tracker import check_trackers
 
 WORDS = {
@@ -26,19 +28,19 @@ WORDS = {
 
 
 def add_runs(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Adds the commands train, rehearse, rate-test and runs."""
+    """Adds the commands train, dry_run, lr-find and runs."""
     command = commands.add_parser("train", parents=[common], help="train a network", argument_default=None)
     command.add_argument("--detach", action="store_true", help="don't wait for the end")
     add_config(command)
     command.set_defaults(command=train)
 
-    command = commands.add_parser("rehearse", parents=[common], help="try what a training would take")
+    command = commands.add_parser("dry_run", parents=[common], help="try what a training would take")
     add_config(command)
-    command.set_defaults(command=rehearse)
+    command.set_defaults(command=dry_run)
 
-    command = commands.add_parser("rate-test", parents=[common], help="find a good learning rate by a short test")
+    command = commands.add_parser("lr-find", parents=[common], help="find a good learning rate by a short test")
     add_config(command)
-    command.set_defaults(command=rate_test)
+    command.set_defaults(command=find_lr)
 
     command = commands.add_parser("runs", parents=[common], help="list runs, or stop, resume, clone, name, delete one")
     _add_run_actions(command)
@@ -56,13 +58,13 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     return _follow(path, options)
 
 
-def rehearse(options: argparse.Namespace) -> dict[str, Any]:
+def dry_run(options: argparse.Namespace) -> dict[str, Any]:
     """Tries two steps and a validation batch of a run, and says what the whole would take and what speaks against it."""
-    from core.training.rehearsal import gigabytes, rehearse
+    from core.training.probe.dry_run import dry_run, gigabytes
 
-    found = rehearse(wanted_config(options))
-    if found.cost and not options.json:
-        cost = found.cost
+    estimate = dry_run(wanted_config(options))
+    if estimate.cost and not options.json:
+        cost = estimate.cost
         print(f"{cost.hardware} {cost.steps} steps, about {cost.seconds_total / 60:.1f} minutes in all:")
         print(
             f"{cost.seconds_per_step:.2f} s a step, {cost.seconds_per_epoch / 60:.1f} minutes a pass over the data, "
@@ -72,41 +74,39 @@ def rehearse(options: argparse.Namespace) -> dict[str, Any]:
             f"{gigabytes(cost.memory_bytes)} of {gigabytes(cost.memory_free_bytes)} free memory, "
             f"{gigabytes(cost.checkpoint_bytes)} on disk"
         )
-    for problem in found.problems:
+    for problem in estimate.problems:
         say(options, problem.sentence)
-    return found.as_dict()
+    return estimate.as_dict()
 
 
-def rate_test(options: argparse.Namespace) -> dict[str, Any]:
-    """Lets the learning rate climb over some steps and suggests one."""
-    from core.training import rate_test
+def find_lr(options: argparse.Namespace) -> dict[str, Any]:
+    """Lets the learning rate lr_range_test over some steps and suggests one."""
+    from core.training.probe import lr_finder as find_lr
 
     points = []
-    for point in tqdm(
-        rate_test.rate_test(wanted_config(options)), total=rate_test.STEPS, unit="step", disable=options.json
-    ):
+    for point in tqdm(find_lr.find_lr(wanted_config(options)), total=find_lr.STEPS, unit="step", disable=options.json):
         points.append(point)
-    found = rate_test.suggest_rate(points)
-    say(options, found.sentence)
-    return {"points": [asdict(point) for point in points], **asdict(found)}
+    result = find_lr.suggest_lr(points)
+    say(options, result.sentence)
+    return {"points": [asdict(point) for point in points], **asdict(result)}
 
 
 def runs(options: argparse.Namespace) -> dict[str, Any]:
     """Lists the runs, or does one thing with one of them."""
     folder = runs_folder()
     if options.action == "list":
-        found = [_facts(run) for run in list_runs(folder) if run.matches(" ".join(options.words))]
+        results = [_facts(run) for run in list_runs(folder) if run.matches(" ".join(options.words))]
         if not options.json:
             print(
-                "\n".join(_line(facts) for facts in found)
+                "\n".join(_line(facts) for facts in results)
                 or "No run yet. Start one: python -m core train --preset taste"
             )
-        return {"runs": found}
+        return {"runs": results}
     if options.action == "empty-bin":
-        gone = runner.empty_bin(folder, options.older_than)
-        size = sum(binned.size for binned in gone)
+        gone = runner.empty_trash(folder, options.older_than)
+        size = sum(trashed.size for trashed in gone)
         say(options, f"{len(gone)} run{'' if len(gone) == 1 else 's'} removed for good, {size / 1e6:.1f} MB freed.")
-        return {"removed": [binned.run.id for binned in gone], "bytes": size}
+        return {"removed": [trashed.run.id for trashed in gone], "bytes": size}
     if not options.run:
         raise LabError(
             f"Name the run to {options.action}: python -m core runs {options.action} RUN. Any part of its id that no other has will do."
@@ -124,16 +124,16 @@ def runs(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _show(run: Run, options: argparse.Namespace) -> dict[str, Any]:
-    facts = _facts(run) | {
+    metadata = _facts(run) | {
         "path": str(run.path),
         "note": run.notes.note,
         "parent": run.notes.parent,
         "failure": run.status.failure,
-        "remedy": run.status.remedy,
+        "remedy": run.status.suggested_change,
         "config": run.config.model_dump() if run.config else None,
     }
     if not options.json:
-        print(_line(facts))
+        print(_line(metadata))
         print(f"    {run.path}")
         if run.notes.parent:
             print(f"    cloned from {run.notes.parent}")
@@ -141,7 +141,7 @@ def _show(run: Run, options: argparse.Namespace) -> dict[str, Any]:
             print(f"    {line}")
         if run.config:
             print(run.config.model_dump_json(indent=2))
-    return facts
+    return metadata
 
 
 def _stop(run: Run, options: argparse.Namespace) -> dict[str, Any]:
@@ -178,9 +178,9 @@ def _annotate(run: Run, options: argparse.Namespace) -> dict[str, Any]:
         "note": {"note": " ".join(options.words)},
     }[options.action]
     write_notes(run.path, replace(run.notes, **change))
-    facts = _facts(read_run(run.path))
-    say(options, _line(facts))
-    return facts
+    metadata = _facts(read_run(run.path))
+    say(options, _line(metadata))
+    return metadata
 
 
 def _move(run: Run, options: argparse.Namespace) -> dict[str, Any]:
@@ -217,9 +217,9 @@ def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
                 if not options.json:
                     bar.write("Stopping after this step, with a checkpoint.")
                 runner.stop(path)
-    facts = _facts(read_run(path))
-    say(options, _line(facts))
-    return facts
+    metadata = _facts(read_run(path))
+    say(options, _line(metadata))
+    return metadata
 
 
 def _facts(run: Run) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Any
 from core.commands.options import say
 from core.commands.progress_bar import ProgressBar
 from core.errors import LabError
-from core.places import runs_folder
-from core.runs import Run, find_run, list_runs
-from core.scorecards.card import CardSettings, RobustnessCard, ScoreCard, list_robustness, read_card
-from core.scorecards.leaderboard import COSTS, METRICS, Board, Entry, leaderboard
-from core.scoring.bootstrap import compare as bootstrap
+from core.evaluation.bootstrap import compare as bootstrap
+from core.evaluation.leaderboard import COSTS, METRICS, Board, Entry, leaderboard
+from core.evaluation.results import EvaluationResult, EvaluationSettings, RobustnessResult, list_robustness, read_result
+from core.paths import runs_folder
+from core.runs.store import Run, find_run, list_runs
 
 
 def add_scores(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -47,8 +47,8 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--no-boundary", action="store_true", help="leave boundaries out, which is faster")
 
 
-def _settings(options: argparse.Namespace) -> CardSettings:
-    return CardSettings(
+def _settings(options: argparse.Namespace) -> EvaluationSettings:
+    return EvaluationSettings(
         checkpoint=options.checkpoint,
         split=options.split,
         size=options.size,
@@ -62,37 +62,37 @@ def _settings(options: argparse.Namespace) -> CardSettings:
 
 def score(options: argparse.Namespace) -> dict[str, Any]:
     """Scores a run's checkpoint; what was scored before in the same way is read."""
-    from core.scorecards.making import make_robustness
+    from core.evaluation.evaluate_run import evaluate_robustness
 
     run = find_run(options.run, runs_folder())
     if not options.robustness:
-        card = _card(run, options)
+        result = _result(run, options)
         if not options.json:
-            _print_card(card)
-        return _card_facts(card)
+            _print_result(result)
+        return _result_values(result)
     with ProgressBar(options) as progress:
-        make_robustness(run, _settings(options), progress)
+        evaluate_robustness(run, _settings(options), progress)
     robustness = list_robustness(run.path)[0]
     if not options.json:
         _print_robustness(robustness)
-    facts = robustness.facts
-    return {"run": run.id, "miou": robustness.miou, "frames": facts.frames, "size": list(facts.size)}
+    metadata = robustness.metadata
+    return {"run": run.id, "miou": robustness.miou, "frames": metadata.frames, "size": list(metadata.size)}
 
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Whether one run is better than another on the same frames."""
     runs = [find_run(run_id, runs_folder()) for run_id in options.runs]
-    one, other = (_card(run, options) for run in runs)
-    found = bootstrap(one.scores, other.scores, (runs[0].name, runs[1].name))
-    say(options, found.sentence)
+    one, other = (_result(run, options) for run in runs)
+    evaluation = bootstrap(one.scores, other.scores, (runs[0].name, runs[1].name))
+    say(options, evaluation.sentence)
     return {
         "runs": [run.id for run in runs],
-        "difference": found.difference,
-        "spread": found.spread,
-        "low": found.low,
-        "high": found.high,
-        "frames": found.frames,
-        "sentence": found.sentence,
+        "difference": evaluation.difference,
+        "spread": evaluation.spread,
+        "low": evaluation.low,
+        "high": evaluation.high,
+        "frames": evaluation.frames,
+        "sentence": evaluation.sentence,
     }
 
 
@@ -101,8 +101,8 @@ def show_leaderboard(options: argparse.Namespace) -> dict[str, Any]:
     boards = [_sorted(board, options.metric) for board in leaderboard(list_runs(runs_folder()))]
     if not boards:
         say(options, "No run has a score yet. `python -m core score RUN` scores one.")
-    for place, board in enumerate(boards):
-        say(options, ("\n" if place else "") + board.words)
+    for index, board in enumerate(boards):
+        say(options, ("\n" if index else "") + board.words)
         for entry in board.entries:
             say(options, _entry_line(entry, options.metric))
     return {"boards": [_board_facts(board) for board in boards]}
@@ -139,64 +139,66 @@ def _board_facts(board: Board) -> dict[str, Any]:
             "scores": entry.scores,
             "costs": entry.costs,
             "stale": entry.is_stale,
-            "ceiling": entry.facts.ceiling if entry.facts else None,
-            "pixels_per_cell": entry.facts.pixels_per_cell if entry.facts else None,
+            "upper_bound": entry.metadata.upper_bound if entry.metadata else None,
+            "pixels_per_cell": entry.metadata.pixels_per_cell if entry.metadata else None,
         }
         for entry in board.entries
     ]
     return {"protocol": board.words, "scored": board.is_scored, "data": board.data, "entries": entries}
 
 
-def _card(run: Run, options: argparse.Namespace) -> ScoreCard:
-    from core.scorecards.making import make_card
+def _result(run: Run, options: argparse.Namespace) -> EvaluationResult:
+    from core.evaluation.evaluate_run import evaluate_run
 
     with ProgressBar(options) as progress:
-        path = make_card(run, _settings(options), progress)
-    card = read_card(path)
-    if card is None:
+        path = evaluate_run(run, _settings(options), progress)
+    result = read_result(path)
+    if result is None:
         raise LabError(f"'{path}' was written and can't be read. Is the disk full? Free some space, and score again.")
-    return card
+    return result
 
 
-def _card_facts(card: ScoreCard) -> dict[str, Any]:
-    facts, settings = card.facts, card.facts.settings
-    return card.scores.to_json() | {
-        "run": facts.run,
+def _result_values(result: EvaluationResult) -> dict[str, Any]:
+    metadata, settings = result.metadata, result.metadata.settings
+    return result.scores.to_json() | {
+        "run": metadata.run,
         "checkpoint": settings.checkpoint,
-        "step": facts.step,
-        "size": list(facts.size),
+        "step": metadata.step,
+        "size": list(metadata.size),
         "scored_at": settings.size,
         "protocol": settings.words,
         "sliding_window": settings.sliding_window,
-        "milliseconds": facts.milliseconds,
-        "ceiling": {"pixels_per_cell": facts.pixels_per_cell, "miou": facts.ceiling},
-        "ceilings": facts.ceilings,
+        "milliseconds": metadata.milliseconds,
+        "upper_bound": {"pixels_per_cell": metadata.pixels_per_cell, "miou": metadata.upper_bound},
+        "upper_bounds": metadata.upper_bounds,
     }
 
 
-def _print_card(card: ScoreCard) -> None:
-    result, facts = card.scores.to_json(), card.facts
-    for name, value in result["iou"].items():
+def _print_result(result: EvaluationResult) -> None:
+    scores, metadata = result.scores.to_json(), result.metadata
+    for name, value in scores["iou"].items():
         print(f"{name:15} {_percent(value)}")
-    if len(result["groups"]) > 1:
+    if len(scores["groups"]) > 1:
         print()
-        for name, row in result["groups"].items():
+        for name, row in scores["groups"].items():
             print(f"{name:15} {_percent(row['miou'])}  {row['frames']} frames")
         print()
-    print(f"mean IoU {_percent(result['miou'])}, pixel accuracy {_percent(result['pixel_accuracy'])}")
-    print(f"on {facts.frames} frames at {facts.size[1]} x {facts.size[0]} pixels ({facts.settings.words})")
-    if result["miiou"] is not None:
-        print(f"mean iIoU {_percent(result['miiou'])}")
-    if result["mean_boundary_f1"] is not None:
-        print(f"mean boundary F1 {_percent(result['mean_boundary_f1'])}")
-    print(f"calibration error {_percent(result['calibration']['ece'])}")
-    print(f"the truth itself, seen in cells of {facts.pixels_per_cell} pixels, would have {_percent(facts.ceiling)}")
+    print(f"mean IoU {_percent(scores['miou'])}, pixel accuracy {_percent(scores['pixel_accuracy'])}")
+    print(f"on {metadata.frames} frames at {metadata.size[1]} x {metadata.size[0]} pixels ({metadata.settings.words})")
+    if scores["miiou"] is not None:
+        print(f"mean iIoU {_percent(scores['miiou'])}")
+    if scores["mean_boundary_f1"] is not None:
+        print(f"mean boundary F1 {_percent(scores['mean_boundary_f1'])}")
+    print(f"calibration error {_percent(scores['calibration']['ece'])}")
+    print(
+        f"the truth itself, seen in cells of {metadata.pixels_per_cell} pixels, would have {_percent(metadata.upper_bound)}"
+    )
 
 
-def _print_robustness(card: RobustnessCard) -> None:
-    print(f"mean IoU on {card.facts.frames} frames ({card.facts.settings.words}), by strength 1 to 5")
-    print(f"{'as they are':15} {_percent(card.miou['none'][0])}")
-    for kind, row in card.miou.items():
+def _print_robustness(result: RobustnessResult) -> None:
+    print(f"mean IoU on {result.metadata.frames} frames ({result.metadata.settings.words}), by strength 1 to 5")
+    print(f"{'as they are':15} {_percent(result.miou['none'][0])}")
+    for kind, row in result.miou.items():
         if kind != "none":
             print(f"{kind:15} {'  '.join(_percent(value) for value in row.values())}")
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from core.commands.options import say
 from core.errors import LabError
-from core.places import runs_folder
+from core.paths import runs_folder
 from core.sweeps.space import read_spec
 from core.sweeps.sweep import (
     Sweep,
@@ -44,12 +44,12 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
 def sweep(options: argparse.Namespace) -> dict[str, Any]:
     """Lists sweeps, or starts, shows, stops, resumes or follows one. Ctrl-C stops one that is followed, with a checkpoint."""
     if options.action == "list":
-        facts = [_facts(found) for found in list_sweeps(runs_folder())]
+        metadata = [_facts(found) for found in list_sweeps(runs_folder())]
         say(
             options,
-            "\n".join(map(_line, facts)) or "No sweep yet. Start one: python -m core sweep start docs/study.json",
+            "\n".join(map(_line, metadata)) or "No sweep yet. Start one: python -m core sweep start docs/study.json",
         )
-        return {"sweeps": facts}
+        return {"sweeps": metadata}
     if not options.sweep:
         what = "the file that describes it" if options.action == "start" else "its id, or a part of it"
         raise LabError(f"Which sweep? Name {what}: python -m core sweep {options.action} ...")
@@ -77,11 +77,11 @@ def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     with tqdm(unit="run", dynamic_ncols=True, disable=options.json or None) as bar:
         while True:
             try:
-                found = read_sweep(path)
-                progress = progress_of(found, read_trials(found))
+                result = read_sweep(path)
+                progress = progress_of(result, read_trials(result))
                 bar.total, bar.n = progress.total, progress.done
                 bar.refresh()
-                if not found.is_active:
+                if not result.is_active:
                     break
                 time.sleep(PATIENCE)
             except KeyboardInterrupt:
@@ -98,7 +98,7 @@ def _shown(found: Sweep, options: argparse.Namespace) -> dict[str, Any]:
     trials = read_trials(found)
     best_first = ranked(trials)
     best_first += [trial for trial in trials if trial not in best_first]
-    facts = _facts(found) | {
+    metadata = _facts(found) | {
         "trials": [
             {
                 "number": trial.number,
@@ -113,7 +113,7 @@ def _shown(found: Sweep, options: argparse.Namespace) -> dict[str, Any]:
         "importance": importances(found.spec, trials) if found.spec else {},
     }
     if not options.json:
-        print(_line(facts))
+        print(_line(metadata))
         names = list(found.spec.vary) if found.spec else []
         widths = [max(len(name), 8) for name in names]
         heads = (f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
@@ -122,10 +122,10 @@ def _shown(found: Sweep, options: argparse.Namespace) -> dict[str, Any]:
             values = (f"{_text(trial.params.get(name)):>{width}}" for name, width in zip(names, widths, strict=True))
             miou = f"{trial.score:6.1%}" if trial.scores else "     -"
             print(f"{trial.number:5}  {miou}  {len(trial.scores):6}  {trial.state:8}  {'  '.join(values)}")
-        if facts["importance"]:
-            shares = ", ".join(f"{name} {share:.0%}" for name, share in facts["importance"].items())
+        if metadata["importance"]:
+            shares = ", ".join(f"{name} {share:.0%}" for name, share in metadata["importance"].items())
             print(f"What sets the best apart: {shares}")
-    return facts
+    return metadata
 
 
 def _facts(found: Sweep) -> dict[str, Any]:

@@ -36,12 +36,13 @@ from typing import IO, Any, Literal
 import cv2
 import numpy as np
 
+from core.auth import current_user, require_write
 from core.data.dataset import Dataset, spread
 from core.data.frames import Frame, fingerprint
 from core.errors import LabError
-from core.people import acting, check_may_work
-from core.places import cache_folder
-from core.runs import ProcessId, write_atomically
+from core.files import write_atomically
+from core.paths import cache_folder
+from core.processes import ProcessId
 
 Kind = Literal["raw", "jpeg"]
 Progress = Callable[[int, int], None]
@@ -175,7 +176,7 @@ def build_cache(
     folder = _folder_of(dataset, frames, kind)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        while not (found := find_cache(dataset, frames, kind)):
+        while not (result := find_cache(dataset, frames, kind)):
             if should_stop():
                 return None
             lock = _take_lock(folder)
@@ -186,13 +187,13 @@ def build_cache(
                 continue
             try:
                 # Whoever held the lock before may have finished in between.
-                if not (found := find_cache(dataset, frames, kind)):
+                if not (result := find_cache(dataset, frames, kind)):
                     complete = _build(folder, dataset, frames, kind, progress, should_stop)
-                    found = CachedFrames(folder, kind, dataset, frames) if complete else None
-                return found
+                    result = CachedFrames(folder, kind, dataset, frames) if complete else None
+                return result
             finally:
                 lock.unlink(missing_ok=True)
-        return found
+        return result
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise LabError(
@@ -207,8 +208,8 @@ def build_cache(
 
 def list_caches() -> list[CacheEntry]:
     """Every cache, the last used first, broken ones included."""
-    found = [_entry(folder) for folder in _cache_folders()]
-    return sorted(found, key=lambda entry: -entry.used)
+    results = [_entry(folder) for folder in _cache_folders()]
+    return sorted(results, key=lambda entry: -entry.used)
 
 
 def remove_caches(keys: Iterable[str] | None = None) -> int:
@@ -220,8 +221,8 @@ def remove_caches(keys: Iterable[str] | None = None) -> int:
     Raises:
         LabError: the one who is asking may only look, or is no admin and asks for all of them, whoever needs them.
     """
-    check_may_work()
-    if keys is None and not acting().is_admin:
+    require_write()
+    if keys is None and not current_user().is_admin:
         raise LabError(
             "Only an admin can remove all decoded frames at once, for others' runs use them. Remove single ones."
         )
@@ -554,7 +555,7 @@ def _entry(folder: Path) -> CacheEntry:
     """What a folder says about itself; a description that can't be read leaves it nameless, but listed."""
     try:
         told = json.loads((folder / "description.json").read_bytes())
-        facts = {
+        metadata = {
             "kind": str(told["kind"]),
             "name": str(told["name"]),
             "root": str(told["root"]),
@@ -562,9 +563,11 @@ def _entry(folder: Path) -> CacheEntry:
             "frames": int(told["frames"]),
             "size": (int(told["size"][0]), int(told["size"][1])),
         }
-        complete = facts["kind"] in _WRITERS and _is_complete(folder, facts["kind"], facts["frames"], facts["size"])
+        complete = metadata["kind"] in _WRITERS and _is_complete(
+            folder, metadata["kind"], metadata["frames"], metadata["size"]
+        )
     except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError):
-        facts = {"kind": "", "name": "", "root": "", "splits": (), "frames": 0, "size": (0, 0)}
+        metadata = {"kind": "", "name": "", "root": "", "splits": (), "frames": 0, "size": (0, 0)}
         complete = False
     return CacheEntry(
         key=folder.name,
@@ -572,7 +575,7 @@ def _entry(folder: Path) -> CacheEntry:
         complete=complete,
         used=_time_of(folder / "finished") or _time_of(folder / "description.json") or _time_of(folder) or 0.0,
         in_hand=_is_in_hand(folder),
-        **facts,
+        **metadata,
     )
 
 
@@ -588,9 +591,9 @@ def _bytes_on_disk(folder: Path) -> int:
     taken = 0
     try:
         for path in folder.iterdir():
-            facts = path.stat()
-            blocks = getattr(facts, "st_blocks", None)
-            taken += facts.st_size if blocks is None else 512 * blocks
+            metadata = path.stat()
+            blocks = getattr(metadata, "st_blocks", None)
+            taken += metadata.st_size if blocks is None else 512 * blocks
     except OSError:
         pass  # being deleted at this moment
     return taken

@@ -9,9 +9,11 @@ layout, so this finds them too. Source: https://github.com/mcordts/cityscapesScr
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from core.config import DatasetConfig
 from core.data.frames import Frame, Pairing
 from core.errors import LabError
 
@@ -28,17 +30,17 @@ def list_frames(root: Path, split: str, annotations: Kind = "fine") -> list[Fram
     Raises:
         LabError: the layout isn't there, or no image has its label file.
     """
-    found = pair_frames(root, split, annotations)
+    result = pair_frames(root, split, annotations)
     if split == "test":
-        return sorted([*found.frames, *found.unlabelled], key=lambda frame: frame.id)
-    if not found.frames:
+        return sorted([*result.frames, *result.unlabelled], key=lambda frame: frame.id)
+    if not result.frames:
         kind = LABEL_FOLDERS[annotations]
         raise LabError(
-            f"'{root / 'leftImg8bit' / split}' has {len(found.unlabelled)} images, but none has its labels under "
+            f"'{root / 'leftImg8bit' / split}' has {len(result.unlabelled)} images, but none has its labels under "
             f"'{root / kind / split}'. Unpack the {annotations} archive beside leftImg8bit; files like "
             f"CITY/CITY_000000_000019_{kind}_labelIds.png are needed."
         )
-    return list(found.frames)
+    return list(result.frames)
 
 
 def pair_frames(root: Path, split: str, annotations: Kind = "fine") -> Pairing:
@@ -63,6 +65,29 @@ def has_layout(root: Path) -> bool:
 def splits_of(root: Path) -> list[str]:
     """The splits that have a folder of photographs, in the official order."""
     return [split for split in ("train", "val", "test", "train_extra") if os.path.isdir(root / "leftImg8bit" / split)]
+
+
+def find_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list[Frame]]:
+    """Return the frames to learn from, with fine masks, coarse ones or both, and those to score on. Raises LabError."""
+    fine = list_frames(root, "train", "fine") if "fine" in config.annotations else []
+    coarse = [
+        frame
+        for split in config.coarse_split.split("+")
+        for frame in (list_frames(root, split, "coarse") if "coarse" in config.annotations else [])
+    ]
+    if fine and coarse:
+        fine = [replace(frame, weight=config.fine_weight) for frame in fine]
+        coarse = [replace(frame, weight=config.coarse_weight) for frame in coarse]
+    return [*fine, *coarse], list_frames(root, "val", "fine")
+
+
+def find_splits(root: Path, _config: DatasetConfig) -> dict[str, tuple[Frame, ...]]:
+    """Return every frame by split, labelled or not, in the order of its id."""
+    splits = {}
+    for split in splits_of(root):
+        pairs = pair_frames(root, split, "coarse" if split == "train_extra" else "fine")
+        splits[split] = tuple(sorted([*pairs.frames, *pairs.unlabelled], key=lambda frame: frame.id))
+    return splits
 
 
 def _pair(root: Path, split: str, annotations: Kind) -> Pairing:
@@ -105,10 +130,10 @@ def _missing_layout(root: Path, split: str) -> str:
         if has_layout(path) and not has_layout(root):
             return f"'{root}' holds no leftImg8bit folder, but '{path}', {where}, does. Name that one."
     if (root / "leftImg8bit").is_dir():
-        found = ", ".join(path.name for path in _folders(root / "leftImg8bit")) or "nothing"
+        result = ", ".join(path.name for path in _folders(root / "leftImg8bit")) or "nothing"
         archive = ARCHIVES.get(split)
         what = f"Unpack {archive} into it" if archive else "Unpack the archive again, with all its folders"
-        return f"'{root}' has no {split} split: leftImg8bit holds {found}. {what}."
+        return f"'{root}' has no {split} split: leftImg8bit holds {result}. {what}."
     return (
         f"'{root}' is not a Cityscapes folder: it holds no leftImg8bit. Unpack leftImg8bit_trainvaltest.zip and "
         f"gtFine_trainvaltest.zip from cityscapes-dataset.com into it."

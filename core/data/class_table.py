@@ -20,8 +20,8 @@ from core.errors import LabError
 from core.labels import IGNORED, Color, LabelSpace
 
 FILE_NAME = "classes.json"
-MOST_CLASSES = 255
-MOST_BYTES = 1_000_000
+MAX_CLASSES = 255
+MAX_BYTES = 1_000_000
 
 SHADES: tuple[Color, ...] = (
     (128, 64, 128),
@@ -56,8 +56,8 @@ def read_class_table(path: Path) -> LabelSpace:
         LabError: the file can't be read, or what it says doesn't make sense; the sentence says where.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise LabError(f"'{path}' has over {MOST_BYTES // 1000} kB: that is no class table.")
+        if path.stat().st_size > MAX_BYTES:
+            raise LabError(f"'{path}' has over {MAX_BYTES // 1000} kB: that is no class table.")
         text = path.read_text(encoding="utf-8-sig")
         rows = _READERS.get(path.name.lower(), _from_json)(text)
         return space_of(rows)
@@ -78,17 +78,17 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
     """
     if not isinstance(rows, list) or not rows:
         raise ValueError('It must be a list of classes, like [{"name": "road", "color": [128, 64, 128], "ids": [7]}].')
-    if len(rows) > MOST_CLASSES:
+    if len(rows) > MAX_CLASSES:
         raise ValueError(
-            f"It has {len(rows)} classes, and {MOST_CLASSES} is the most that a label map of 8 bits can hold."
+            f"It has {len(rows)} classes, and {MAX_CLASSES} is the most that a label map of 8 bits can hold."
         )
     by_id = any(isinstance(row, dict) and "ids" in row for row in rows)
     names: list[str] = []
     shown: list[Color] = []
     from_ids = [IGNORED] * 256
     from_colors: dict[Color, int] = {}
-    for number, row in enumerate(rows):
-        where = f"Class {number + 1}"
+    for index, row in enumerate(rows):
+        where = f"Class {index + 1}"
         if not isinstance(row, dict) or not isinstance(row.get("name"), str) or not row["name"].strip():
             raise ValueError(f"{where} has no name.")
         name = row["name"].strip()[:80]
@@ -103,12 +103,12 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
         given = [row["color"]] if "color" in row else []
         painted = [_color(value, where) for value in [*given, *_list(row.get("colors", []), where)]]
         names.append(name)
-        shown.append(painted[0] if painted else SHADES[number % len(SHADES)])
+        shown.append(painted[0] if painted else SHADES[index % len(SHADES)])
         if not by_id:
             if not painted:
                 raise ValueError(f"{where} has neither ids nor a colour: nothing in a mask could be it.")
             for color in painted:
-                if from_colors.setdefault(color, number) != number:
+                if from_colors.setdefault(color, index) != index:
                     raise ValueError(
                         f"The colour {list(color)} belongs to both '{names[from_colors[color]]}' and '{name}'."
                     )
@@ -118,7 +118,7 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
                 raise ValueError(f"{where} has the id {value!r}, but ids are whole numbers from 0 to 255.")
             if from_ids[value] != IGNORED:
                 raise ValueError(f"The id {value} belongs to both '{names[from_ids[value]]}' and '{name}'.")
-            from_ids[value] = number
+            from_ids[value] = index
         if not row.get("ids"):
             raise ValueError(f"{where} has no ids, but other classes of the table have.")
     return LabelSpace("own", tuple(names), tuple(shown), tuple(from_ids), tuple(from_colors.items()))
@@ -127,13 +127,13 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
 def write_rows(space: LabelSpace) -> str:
     """A label space as the text of a classes.json, one class a line."""
     rows = []
-    for number, (name, color) in enumerate(zip(space.classes, space.colors, strict=True)):
+    for index, (name, color) in enumerate(zip(space.classes, space.colors, strict=True)):
         row: dict[str, Any] = {"name": name, "color": list(color)}
         if space.by_color:
-            others = [list(painted) for painted, owner in space.from_colors if owner == number and painted != color]
+            others = [list(painted) for painted, owner in space.from_colors if owner == index and painted != color]
             row |= {"colors": others} if others else {}
         else:
-            row["ids"] = [label_id for label_id, owner in enumerate(space.from_ids) if owner == number]
+            row["ids"] = [label_id for label_id, owner in enumerate(space.from_ids) if owner == index]
         rows.append(json.dumps(row, ensure_ascii=False))
     return "[\n  " + ",\n  ".join(rows) + "\n]\n"
 
@@ -148,10 +148,10 @@ def _from_json(text: str) -> list[dict[str, Any]]:
 
 def _from_csv(text: str) -> list[dict[str, Any]]:
     """`name,r,g,b` with a first line that says so, as class_dict.csv of CamVid."""
-    found = csv.DictReader(text.splitlines(), skipinitialspace=True)
-    if not {"name", "r", "g", "b"} <= set(found.fieldnames or ()):
+    result = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    if not {"name", "r", "g", "b"} <= set(result.fieldnames or ()):
         raise ValueError("its first line must say name,r,g,b.")
-    return [{"name": row["name"], "color": [row["r"], row["g"], row["b"]]} for row in found]
+    return [{"name": row["name"], "color": [row["r"], row["g"], row["b"]]} for row in result]
 
 
 def _from_colored_names(text: str) -> list[dict[str, Any]]:
@@ -175,7 +175,7 @@ def _from_labelmap(text: str) -> list[dict[str, Any]]:
 
 
 def _from_names(text: str) -> list[dict[str, Any]]:
-    return [{"name": name, "ids": [number]} for number, name in enumerate(_lines(text))]
+    return [{"name": name, "ids": [index]} for index, name in enumerate(_lines(text))]
 
 
 _READERS: dict[str, Callable[[str], list[dict[str, Any]]]] = {

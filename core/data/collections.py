@@ -15,14 +15,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from core.auth import read_owner, require_owner, require_write, write_owner
 from core.data.decoding import read_image
 from core.errors import LabError
-from core.people import check_may_change, check_may_work, read_owner, write_owner
-from core.places import data_folder
-from core.runs import write_atomically
+from core.files import write_atomically
+from core.paths import data_folder
 
-MOST_COLLECTIONS = 100
-MOST_PICTURES = 200
+MAX_COLLECTIONS = 100
+MAX_PICTURES = 200
 NAME_LENGTH = 60
 FACTS = "collection.json"
 
@@ -75,21 +75,21 @@ def save_collection(name: str, pictures: Sequence[tuple[str, np.ndarray]]) -> Co
         LabError: the name can't be used or is taken, there are no pictures or too many, the disk is full, or the one who is asking
             may only look.
     """
-    check_may_work()
+    require_write()
     slug = slug_of(name)
     folder = collections_folder() / slug
     if folder.exists():
         raise LabError(f"There is a collection '{slug}' already. Choose another name, or delete that one first.")
-    if not 1 <= len(pictures) <= MOST_PICTURES:
-        raise LabError(f"A collection holds 1 to {MOST_PICTURES} pictures, and these are {len(pictures)}.")
-    if len(list_collections()) >= MOST_COLLECTIONS:
-        raise LabError(f"There are {MOST_COLLECTIONS} collections, which is the limit. Delete one first.")
+    if not 1 <= len(pictures) <= MAX_PICTURES:
+        raise LabError(f"A collection holds 1 to {MAX_PICTURES} pictures, and these are {len(pictures)}.")
+    if len(list_collections()) >= MAX_COLLECTIONS:
+        raise LabError(f"There are {MAX_COLLECTIONS} collections, which is the limit. Delete one first.")
     draft = folder.with_name(f".{slug}.{time.time_ns()}")
     try:
         draft.mkdir(parents=True)
         files = []
-        for number, (title, image) in enumerate(pictures):
-            files.append({"name": title, "file": f"{number:03d}.png"})
+        for index, (title, image) in enumerate(pictures):
+            files.append({"name": title, "file": f"{index:03d}.png"})
             encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
             (draft / files[-1]["file"]).write_bytes(encoded.tobytes())
         write_owner(draft)
@@ -105,15 +105,15 @@ def save_collection(name: str, pictures: Sequence[tuple[str, np.ndarray]]) -> Co
 
 def list_collections() -> list[Collection]:
     """Every collection, by name; folders that can't be read as one are passed over."""
-    found = []
+    results = []
     folder = collections_folder()
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.is_dir() and not path.name.startswith("."):
             try:
-                found.append(read_collection(path.name))
+                results.append(read_collection(path.name))
             except LabError:
                 continue
-    return sorted(found, key=lambda collection: collection.name.lower())
+    return sorted(results, key=lambda collection: collection.name.lower())
 
 
 def read_collection(slug: str) -> Collection:
@@ -124,9 +124,9 @@ def read_collection(slug: str) -> Collection:
     """
     folder = _folder_of(slug)
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        rows = [(str(row["name"]), folder / Path(row["file"]).name) for row in facts["pictures"]]
-        return Collection(slug, str(facts["name"]), tuple(rows))
+        metadata = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        rows = [(str(row["name"]), folder / Path(row["file"]).name) for row in metadata["pictures"]]
+        return Collection(slug, str(metadata["name"]), tuple(rows))
     except (OSError, ValueError, KeyError, TypeError):
         raise LabError(f"There is no collection '{slug}', or it can't be read. Choose another.") from None
 
@@ -134,7 +134,7 @@ def read_collection(slug: str) -> Collection:
 def delete_collection(slug: str) -> None:
     """Removes a collection with its pictures. Raises LabError where there is none of that name, or it is another's."""
     read_collection(slug)
-    check_may_change(read_owner(_folder_of(slug)), "This collection")
+    require_owner(read_owner(_folder_of(slug)), "This collection")
     shutil.rmtree(_folder_of(slug), ignore_errors=True)
 
 

@@ -1,21 +1,20 @@
 """A data set as a run sees it: two lists of frames, a label space, and the size at which everything is read."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from core.config import DatasetConfig
-from core.data.cityscapes import list_frames
 from core.data.class_table import FILE_NAME, find_class_table, read_class_table
 from core.data.decoding import read_image, read_labels
-from core.data.folder import explain_no_pairs, pair_folder
 from core.data.frames import Frame
+from core.data.sources import source_of
 from core.errors import LabError
 from core.labels import CITYSCAPES_19, IGNORED, LABEL_SPACES, LabelSpace
-from core.places import resolve_data_file, resolve_data_root, streets_folder
+from core.paths import resolve_data_file
 
 T = TypeVar("T")
 STREETS_TRAIN = 200
@@ -49,36 +48,46 @@ def read_target(labels: Path, space: LabelSpace, size: tuple[int, int] | None = 
     return space.to_target(read_labels(labels, size, colors=space.by_color))
 
 
-def open_dataset(config: DatasetConfig, progress: Callable[[int, int], None] | None = None) -> Dataset:
-    """Finds the frames of a data set; generated streets are drawn first where they aren't there yet (about 20 s).
+def open_dataset(config: DatasetConfig) -> Dataset:
+    """Find the frames of a data set.
 
     Args:
         config: which data, from where, at which size.
-        progress: called with (frames drawn, frames in all) while streets are generated.
 
     Raises:
-        LabError: the folder isn't there, may not be read, or holds no pairs; or the class table doesn't make sense.
+        LabError: the folder isn't there, may not be read, or holds no pairs; the streets aren't drawn; or the class table doesn't
+            make sense.
     """
-    root = root_of(config)
-    if config.name == "streets" and not streets_are_there():
-        from core.data.streets import write_streets  # the drawing room is opened only when something is to be drawn
-
-        write_streets(root, STREETS_TRAIN, STREETS_VAL, progress=progress)
+    source = source_of(config)
+    if source.is_generated and not source.is_here(config):
+        raise LabError(
+            "The street scenes aren't drawn yet. Draw them on the page Data, or with: python -m core streets"
+        )
+    root = source.root(config)
     space = label_space_of(config, root)
-    train, val = _folder_frames(root, config) if config.name == "folder" else _cityscapes_frames(root, config)
+    train, val = source.find_frames(root, config)
     return Dataset(
         name=config.name,
         root=root,
         space=space,
         size=(config.height, config.width),
-        train=tuple(_part(train, config.train_limit, config.train_sample)),
-        val=tuple(spread(val, config.val_limit)),
+        train=tuple(_part(train, config.max_train_samples, config.train_sample_seed)),
+        val=tuple(spread(val, config.max_val_samples)),
     )
 
 
-def root_of(config: DatasetConfig) -> Path:
-    """The folder of a data set. Raises LabError where it isn't there or may not be read."""
-    return streets_folder() if config.name == "streets" else resolve_data_root(config.root)
+def generate_dataset(config: DatasetConfig, progress: Callable[[int, int], None] | None = None) -> None:
+    """Draw the street scenes where a config asks for them and they aren't there, which takes about 20 s.
+
+    Args:
+        config: which data.
+        progress: called with (frames drawn, frames in all).
+    """
+    source = source_of(config)
+    if source.is_generated and not source.is_here(config):
+        from core.synthetic import write_streets  # imported only when something is to be drawn
+
+        write_streets(source.root(config), STREETS_TRAIN, STREETS_VAL, progress=progress)
 
 
 def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
@@ -91,7 +100,7 @@ def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
         return LABEL_SPACES[config.classes]
     if config.classes != "auto":
         return read_class_table(resolve_data_file(config.classes, "class table"))
-    if config.name != "folder":
+    if "auto" not in source_of(config).classes:
         return CITYSCAPES_19
     path = find_class_table(root)
     if path is None:
@@ -100,38 +109,6 @@ def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
             f"proposes one, and so does the page Data: save it as {FILE_NAME} in that folder."
         )
     return read_class_table(path)
-
-
-def _cityscapes_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list[Frame]]:
-    fine = list_frames(root, "train", "fine") if "fine" in config.annotations else []
-    coarse = [
-        frame
-        for split in config.coarse_split.split("+")
-        for frame in (list_frames(root, split, "coarse") if "coarse" in config.annotations else [])
-    ]
-    if fine and coarse:
-        fine = [replace(frame, weight=config.fine_weight) for frame in fine]
-        coarse = [replace(frame, weight=config.coarse_weight) for frame in coarse]
-    return [*fine, *coarse], list_frames(root, "val", "fine")
-
-
-def _folder_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list[Frame]]:
-    found = pair_folder(root, config.val_share)
-    train = [frame for frame in found.frames if frame.split == "train"]
-    val = [frame for frame in found.frames if frame.split == "val"]
-    if not found.frames:
-        raise LabError(explain_no_pairs(root, found))
-    if not train or not val:
-        raise LabError(
-            f"'{root}' has {len(train)} frames to learn from and {len(val)} to score on, and needs at least one of each. Add pairs of "
-            "photograph and mask."
-        )
-    return train, val
-
-
-def streets_are_there() -> bool:
-    """True once the default street scenes have been generated."""
-    return (streets_folder() / "streets.json").is_file()
 
 
 def _part(frames: Sequence[Frame], count: int, sample: int) -> list[Frame]:

@@ -23,10 +23,10 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from core.auth import current_user, require_write
 from core.data.collections import collections_folder
 from core.errors import LabError
-from core.people import acting, check_may_work
-from core.places import (
+from core.paths import (
     cache_folder,
     data_folder,
     data_roots,
@@ -47,9 +47,9 @@ SPARE = GIB
 CHUNK = 2**16
 TIMEOUT = (20, 60)
 """Seconds until a connection stands, and between two pieces of an answer."""
-MOST_DROPS = 100
-MOST_ENTRIES = 500_000
-MOST_GROWTH = 10
+MAX_DROPS = 100
+MAX_ENTRIES = 500_000
+MAX_GROWTH = 10
 """An archive that unpacks to more than this many times its published size is refused."""
 _DOCUMENT = re.compile(r"(readme|license)(\.(txt|md))?", re.IGNORECASE)
 
@@ -174,9 +174,9 @@ class Session(requests.Session):
                 "for, and start again."
             )
         if options.get("stream") and self.watch:
-            asked = re.fullmatch(r"bytes=(\d+)-", options["headers"].get("Range", ""))
+            request = re.fullmatch(r"bytes=(\d+)-", options["headers"].get("Range", ""))
             arriving = response.iter_content(CHUNK)
-            chunks = self._chunks(response, arriving, int(asked[1]) if asked else 0, self.watch)
+            chunks = self._chunks(response, arriving, int(request[1]) if request else 0, self.watch)
             response.iter_content = lambda chunk_size=1, decode_unicode=False: chunks  # type: ignore[method-assign]
         return response
 
@@ -228,7 +228,7 @@ def login(username: str, password: str) -> Session:
 
 
 def target_folder(text: str) -> Path:
-    """Turns a typed path into a folder for the data under one of `core.places.data_roots()`, and makes it where it is missing.
+    """Turns a typed path into a folder for the data under one of `core.paths.data_roots()`, and makes it where it is missing.
 
     Never one of the folders that the lab keeps its own things in, nor below: a file or a folder there means something to it. An admin
     chooses any other; everybody else a folder that lies directly in the data folder, or in one that `SEGLAB_DATA_ROOTS` names.
@@ -237,7 +237,7 @@ def target_folder(text: str) -> Path:
         LabError: its parent isn't there, it lies outside of the data roots or where no data belongs, it can't be made, or the one who is
             asking may only look.
     """
-    check_may_work()
+    require_write()
     cleaned = text.strip()
     if not cleaned:
         return resolve_data_root(cleaned)  # which says what to do
@@ -377,11 +377,11 @@ def count_frames(name: str, folder: Path) -> dict[str, int]:
 
 def lacking(name: str, folder: Path) -> str:
     """What a folder lacks of a package by the official counts, in words; empty where nothing is missing."""
-    found = count_frames(name, folder)
+    result = count_frames(name, folder)
     parts = [
-        f"{split} {found[split]:,} of {official:,}"
+        f"{split} {result[split]:,} of {official:,}"
         for split, official in PACKAGES[name].frames.items()
-        if found[split] < official
+        if result[split] < official
     ]
     return f"{PACKAGES[name].folder} is not complete: {', '.join(parts)}." if parts else ""
 
@@ -394,7 +394,7 @@ def _check_place(path: Path) -> None:
     if around and max(around, key=lambda folder: len(folder.parts)) in kept:
         raise LabError(f"'{path}' is where the lab keeps things of its own. Name another folder.")
     allowed = {data_folder().resolve(), *(data_roots() if os.environ.get("SEGLAB_DATA_ROOTS") else ())}
-    if not acting().is_admin and not {path, path.parent} & allowed:
+    if not current_user().is_admin and not {path, path.parent} & allowed:
         raise LabError(
             f"'{path}' lies directly in none of {', '.join(map(str, sorted(allowed)))}. Name a folder that does, or ask an admin."
         )
@@ -488,7 +488,7 @@ def _fetch(
         if answer and answer[0] == _md5(path, progress):
             return path
     session.watch = _Watch(name, offer.size, progress)
-    for _ in range(MOST_DROPS):
+    for _ in range(MAX_DROPS):
         before = _size(path)
         try:
             with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
@@ -552,9 +552,9 @@ def _looked_at(opened: zipfile.ZipFile, archive: Path, folder: Path) -> list[tup
     package = PACKAGES[archive.name]
     infos = opened.infolist()
     size = sum(info.file_size for info in infos)
-    if len(infos) > MOST_ENTRIES:
-        _refuse(archive, f"it has more than {MOST_ENTRIES:,} entries")
-    if size > MOST_GROWTH * package.size:
+    if len(infos) > MAX_ENTRIES:
+        _refuse(archive, f"it has more than {MAX_ENTRIES:,} entries")
+    if size > MAX_GROWTH * package.size:
         _refuse(archive, f"it unpacks to {size / GIB:,.1f} GB")
     entries = [(info, _path_of(info, archive, folder)) for info in infos]
     if len({str(path).casefold() for _, path in entries}) < len(entries):

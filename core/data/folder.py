@@ -19,10 +19,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.config import DatasetConfig
 from core.data.frames import Frame, Pairing
 from core.errors import LabError
-from core.places import data_roots
+from core.paths import data_roots
 
+UNLABELLED = "without masks"
+"""The split of images that have no mask."""
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 IMAGE_ROLES = {
     "image",
@@ -50,7 +53,7 @@ _MASK_ENDING = re.compile(
     r"[-_. ](mask|masks|label|labels|labelids|l|gt|seg|segmentation|annotation|annot|target|p)$", re.IGNORECASE
 )
 _WORDS = re.compile(r"[-_ .]|(?<=train)(?=annot|label|mask)|(?<=val)(?=annot|label|mask)|(?<=test)(?=annot|label|mask)")
-MOST_FILES = 500_000
+MAX_FILES = 500_000
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,12 @@ class _File:
     is_mask: bool | None  # None where no folder says
 
 
-def pair_folder(root: Path, val_share: float = 0.2) -> Pairing:
+def pair_folder(root: Path, val_fraction: float = 0.2) -> Pairing:
     """Pairs every photograph under `root` with its mask.
 
     Args:
-        root: the data set's folder, checked by `core.places.resolve_data_root`.
-        val_share: of the pairs, held back for validation where no split is named, 0..1.
+        root: the data set's folder, checked by `core.paths.resolve_data_root`.
+        val_fraction: of the pairs, held back for validation where no split is named, 0..1.
 
     Raises:
         LabError: the folder may not be read, or holds far too many files.
@@ -96,7 +99,7 @@ def pair_folder(root: Path, val_share: float = 0.2) -> Pairing:
         (frames if mask else unlabelled).append(frame)
     orphans = tuple(sorted(mask.path for mask in masks if mask.path not in used))
     return Pairing(
-        tuple(_with_splits(sorted(frames, key=lambda frame: (frame.split, frame.id)), val_share)),
+        tuple(_with_splits(sorted(frames, key=lambda frame: (frame.split, frame.id)), val_fraction)),
         tuple(sorted(unlabelled, key=lambda frame: frame.id)),
         orphans,
         tuple(skipped),
@@ -117,6 +120,30 @@ def explain_no_pairs(root: Path, found: Pairing) -> str:
         f"No photograph in '{root}' has a mask of its name: '{found.unlabelled[0].image.name}' and '{found.orphans[0].name}' don't "
         "match. Give both the same name; the mask may end in _mask, _label or _L."
     )
+
+
+def find_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list[Frame]]:
+    """Return the frames to learn from and those to score on. Raises LabError where either is empty."""
+    result = pair_folder(root, config.val_fraction)
+    train = [frame for frame in result.frames if frame.split == "train"]
+    val = [frame for frame in result.frames if frame.split == "val"]
+    if not result.frames:
+        raise LabError(explain_no_pairs(root, result))
+    if not train or not val:
+        raise LabError(
+            f"'{root}' has {len(train)} frames to learn from and {len(val)} to score on, and needs at least one of each. Add pairs of "
+            "image and mask."
+        )
+    return train, val
+
+
+def find_splits(root: Path, config: DatasetConfig) -> dict[str, tuple[Frame, ...]]:
+    """Return every frame by split; images without a mask are a split of their own."""
+    pairs = pair_folder(root, config.val_fraction)
+    splits = {
+        split: tuple(frame for frame in pairs.frames if frame.split == split) for split in ("train", "val", "test")
+    }
+    return splits | {UNLABELLED: pairs.unlabelled}
 
 
 def _walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[Path]:
@@ -152,27 +179,27 @@ def _walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[Path]:
                         skipped.append((path, "a link out of the folders this lab may read"))
                         continue
                     count += 1
-                    if count > MOST_FILES:
-                        raise LabError(f"'{root}' holds more than {MOST_FILES} pictures. Name a smaller folder.")
+                    if count > MAX_FILES:
+                        raise LabError(f"'{root}' holds more than {MAX_FILES} pictures. Name a smaller folder.")
                     yield path
 
 
 def _file_of(root: Path, path: Path) -> _File:
     split, is_mask, place = "", None, []
     for folder in path.relative_to(root).parent.parts:
-        said = False
+        text = False
         name = folder.lower().replace("ground_truth", "groundtruth")
         for word in (name, *_WORDS.split(name)):
             if word in SPLITS:
-                split, said = split or SPLITS[word], True
+                split, text = split or SPLITS[word], True
             if word in OTHER_ROLES:
-                is_mask, said = False, True
+                is_mask, text = False, True
                 place.append(folder)  # a picture of something else pairs with nothing
             elif word in MASK_ROLES:
-                is_mask, said = True, True
+                is_mask, text = True, True
             elif word in IMAGE_ROLES:
-                is_mask, said = bool(is_mask), True
-        if not said:
+                is_mask, text = bool(is_mask), True
+        if not text:
             place.append(folder)
     return _File(path, split, tuple(place), path.stem, is_mask)
 
@@ -233,14 +260,14 @@ def _listed_splits(root: Path) -> dict[str, str]:
     return listed
 
 
-def _with_splits(frames: list[Frame], val_share: float) -> Iterator[Frame]:
+def _with_splits(frames: list[Frame], val_fraction: float) -> Iterator[Frame]:
     """Frames without a split get one: all train where others are for validation, else a share of them is held back."""
     has_val = any(frame.split == "val" for frame in frames)
     free = [frame for frame in frames if frame.split not in ("train", "val", "test")]
     if not has_val and not free:
         free = [frame for frame in frames if frame.split == "train"]
     order = sorted(free, key=lambda frame: hashlib.sha256(frame.id.encode("utf-8", "surrogateescape")).digest())
-    count = 0 if has_val or len(free) < 2 else max(1, round(len(free) * val_share))
+    count = 0 if has_val or len(free) < 2 else max(1, round(len(free) * val_fraction))
     held_back = {frame.id for frame in order[:count]}
     loose = {frame.id for frame in free}
     for frame in frames:

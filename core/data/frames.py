@@ -61,12 +61,12 @@ def fingerprint(frames: Sequence[Frame]) -> str:
             if path is None:
                 continue
             try:
-                facts = path.stat()
+                metadata = path.stat()
             except OSError as error:
                 raise LabError(
                     f"'{path}' was there a moment ago and can't be read now: {error.strerror}. Check that its disk is there, and try again."
                 ) from None
-            digest.update(f"{path}|{facts.st_size}|{facts.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+            digest.update(f"{path}|{metadata.st_size}|{metadata.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 
 

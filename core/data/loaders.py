@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader, Sampler, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
 from core.config import CacheKind
-from core.data.augment import Augmentation
 from core.data.cache import CachedFrames, build_cache, find_cache
 from core.data.dataset import Dataset
 from core.data.frames import Frame
+from core.data.transforms import Augmentation
 from core.errors import LabError
 
 Key = tuple[int, int, int]
@@ -100,12 +100,12 @@ def open_frames(
     Raises:
         LabError: there is no room for the cache, or a frame can't be read.
     """
-    found = None
+    result = None
     if kind in ("raw", "jpeg"):
-        found = build_cache(dataset, frames, kind, progress, should_stop)
+        result = build_cache(dataset, frames, kind, progress, should_stop)
     elif kind == "auto":
-        found = find_cache(dataset, frames, "raw")
-    return found or FrameStore(dataset, frames, budget)
+        result = find_cache(dataset, frames, "raw")
+    return result or FrameStore(dataset, frames, budget)
 
 
 class TrainingCrops(TorchDataset):

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from core.errors import LabError
 from core.labels import LABEL_BY_NAME
 
-MOST_PIXELS = 2**26
+MAX_PIXELS = 2**26
 """A file that promises a larger frame is refused before anything is allocated."""
 
 
@@ -31,7 +31,7 @@ def paint_polygons(path: Path) -> np.ndarray:
         content = json.loads(path.read_text(encoding="utf-8"))
         height, width = int(content["imgHeight"]), int(content["imgWidth"])
         objects = [(item["label"], item["polygon"]) for item in content["objects"] if not item.get("deleted")]
-        if not 0 < height * width <= MOST_PIXELS:
+        if not 0 < height * width <= MAX_PIXELS:
             raise ValueError(f"{width} x {height} pixels")
         picture = Image.new("L", (width, height), 0)
         draw = ImageDraw.Draw(picture)

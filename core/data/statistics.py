@@ -15,7 +15,7 @@ import numpy as np
 
 from core.data.dataset import Dataset, spread
 from core.data.frames import Frame, fingerprint
-from core.places import cache_folder
+from core.paths import cache_folder
 
 SAMPLE = 400
 """Frames counted at most: shares of 400 evenly spread frames differ from those of all by far less than frames do among themselves."""
@@ -23,7 +23,7 @@ SAMPLE = 400
 AT_ONCE = 600
 """So many frames are all counted by whoever wants them frame by frame without being told to wait; of more, a sample is."""
 
-MOST_THREADS = 16
+MAX_THREADS = 16
 
 Progress = Callable[[int, int], None]
 """Called with (frames done, frames in all)."""
@@ -151,7 +151,7 @@ def _count(dataset: Dataset, frame: Frame) -> np.ndarray:
 
 def _in_threads(work: Callable[[Frame], np.ndarray], frames: Sequence[Frame]) -> Iterator[np.ndarray]:
     """The answers in order. Few frames are under way at a time, so that one who stops asking waits for those alone."""
-    threads = min(MOST_THREADS, os.cpu_count() or 1)
+    threads = min(MAX_THREADS, os.cpu_count() or 1)
     waiting: deque[Future[np.ndarray]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for frame in frames:
@@ -163,8 +163,8 @@ def _in_threads(work: Callable[[Frame], np.ndarray], frames: Sequence[Frame]) ->
 
 
 def _path_of(dataset: Dataset, frames: Sequence[Frame]) -> Path:
-    said = f"1|{fingerprint(frames)}|{dataset.size}|{dataset.space.digest}"
-    return cache_folder() / "counts" / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.npz"
+    text = f"1|{fingerprint(frames)}|{dataset.size}|{dataset.space.digest}"
+    return cache_folder() / "counts" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
 
 
 def _write(path: Path, counts: FrameCounts) -> None:

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from core.export.offer import export_path
-from core.places import runs_folder
-from core.runner.jobs import Facts, Progress, run_job
-from core.runs import find_run
+from core.jobs.engine import Facts, Progress, run_job
+from core.paths import runs_folder
+from core.runs.store import find_run
 
 
 def export_one(asked: Facts, progress: Progress) -> Facts:

@@ -58,20 +58,20 @@ def compare(
         height, width = images[0].shape[:2]
         shown.append(cv2.resize(images[0], (width * 3 // 4 + 1, height * 5 // 4 + 3), interpolation=cv2.INTER_LINEAR))
     network(as_input(images[0])), program(as_input(images[0]))  # the first call of each also prepares
-    for number, image in enumerate(shown, start=1):
+    for index, image in enumerate(shown, start=1):
         picture = as_input(image)
         began = time.perf_counter()
         expected = network(picture)
         between = time.perf_counter()
-        found = program(picture)
+        result = program(picture)
         times.append((between - began, time.perf_counter() - between))
-        same += int((expected.argmax(dim=1) == found.argmax(dim=1)).sum())
+        same += int((expected.argmax(dim=1) == result.argmax(dim=1)).sum())
         pixels += picture.shape[-2] * picture.shape[-1]
         # A difference that is no number is one as well.
-        difference = (expected - found).abs().max().item()
+        difference = (expected - result).abs().max().item()
         largest = max(largest, difference if np.isfinite(difference) else np.inf)
         spreads.append(expected.std().item())
-        tell(number)
+        tell(index)
     network_ms, file_ms = (statistics.median(taken) * 1000 for taken in zip(*times[: len(images)], strict=True))
     return Agreement(len(images), same / pixels, largest, statistics.mean(spreads), network_ms, file_ms)
 

@@ -11,15 +11,16 @@ from typing import Any
 
 import torch
 
-from core.cores import available_cores
-from core.data.dataset import label_space_of, open_dataset, root_of
+from core.data.dataset import label_space_of, open_dataset
+from core.data.sources import source_of
 from core.errors import LabError, writing
 from core.export.check import ENOUGH, compare, frames_of
 from core.export.offer import Format, Report, check_exportable
 from core.export.onnx_file import open_onnx, write_onnx
 from core.export.program import trace
-from core.models import build_model
-from core.runs import Run
+from core.models.build import build_model
+from core.processes import available_cores
+from core.runs.store import Run
 from core.training.checkpoint import Checkpoint, load_weights, read_checkpoint
 
 Tell = Callable[[str, int, int], None]
@@ -71,10 +72,10 @@ def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
                 torch.export.save(program, path, extra_files=metadata)
                 logits = program.module()
         total = len(images) + any_size
-        found = compare(model, logits, images, any_size, lambda done: tell("Comparing", done, total))
-        if found.agreement < ENOUGH:
+        result = compare(model, logits, images, any_size, lambda done: tell("Comparing", done, total))
+        if result.agreement < ENOUGH:
             raise LabError(
-                f"The exported network names the same class on only {found.agreement:.2%} of the pixels of {found.frames} frames, and "
+                f"The exported network names the same class on only {result.agreement:.2%} of the pixels of {result.frames} frames, and "
                 f"{ENOUGH:.1%} are asked for, so it is not handed out. Take the other format, and tell us about this network."
             )
         report = Report(
@@ -83,7 +84,7 @@ def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
             size=dataset.size,
             threads=threads,
             size_bytes=path.stat().st_size,
-            **asdict(found),
+            **asdict(result),
         )
         with writing(out.parent):
             os.replace(path, out)
@@ -95,20 +96,20 @@ def export_run(run: Run, format: Format, out: Path, tell: Tell) -> Report:
 def describe_use(run_id: str, checkpoint: Checkpoint, any_size: bool) -> dict[str, Any]:
     """What an exported file says of itself: the run, the label table, and how a picture becomes its input."""
     dataset = checkpoint.config.dataset
-    space = label_space_of(dataset, root_of(dataset))
+    space = label_space_of(dataset, source_of(dataset).root(dataset))
     ids: list[list[int]] = [[] for _ in checkpoint.classes]
     if space.classes == checkpoint.classes and not space.by_color:
-        for label_id, number in enumerate(space.from_ids):
-            if number < len(ids):
-                ids[number].append(label_id)
+        for label_id, index in enumerate(space.from_ids):
+            if index < len(ids):
+                ids[index].append(label_id)
     rows = zip(checkpoint.classes, checkpoint.colors, ids, strict=True)
     return {
         "run": run_id,
         "step": str(checkpoint.step),
         "network": checkpoint.config.model.title,
         "labels": [
-            {"class": number, "name": name, "color": list(color), "ids": own}
-            for number, (name, color, own) in enumerate(rows)
+            {"class": index, "name": name, "color": list(color), "ids": own}
+            for index, (name, color, own) in enumerate(rows)
         ],
         "preprocessing": {
             "input": "images, float32 (1, 3, height, width), RGB, 0..1: bytes divided by 255; the network normalises them itself",

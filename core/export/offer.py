@@ -1,6 +1,6 @@
 """What a run's folder holds of exported files, and the job that makes one. Torch isn't needed.
 
-exports/onnx/   model.onnx  complete and checked, or not there; beside it the job that made it (core.runner.jobs)
+exports/onnx/   model.onnx  complete and checked, or not there; beside it the job that made it (core.jobs.engine)
 exports/torch/  model.pt2   the same
 """
 
@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from core.errors import LabError, writing
-from core.extras import check_extra
-from core.runner.jobs import Job, latest_job, start_job
-from core.runs import Run
+from core.extras import check_packages
+from core.jobs.engine import Job, latest_job, start_job
+from core.runs.store import Run
 
 Format = Literal["onnx", "torch"]
 FILES: dict[Format, str] = {"onnx": "model.onnx", "torch": "model.pt2"}
@@ -82,7 +82,7 @@ def read_report(run: Path, format: Format, job: Job | None) -> Report | None:
 def check_exportable(run: Run, format: Format) -> None:
     """Raises LabError where a run can't be exported: it has no checkpoint yet, or packages are missing."""
     if format == "onnx":
-        check_extra("onnx")
+        check_packages("ONNX files", ("onnx", "onnxscript", "onnxruntime"))
     if run.config is None:
         raise LabError(f"Run {run.id} can't be exported. {run.problem}")
     if not run.has_checkpoint("best"):

@@ -63,8 +63,8 @@ def refusal(error: BaseException) -> str:
     while cause is not None:
         text += f"{cause}\n"
         cause = cause.__cause__ or cause.__context__
-    found = re.search(r"OpOverload\(op='([\w.:]+)'|target=torch\.ops\.([\w.]+)", text)
-    what = f"the operator {found[1] or found[2]}" if found else str(error).splitlines()[0][:300]
+    result = re.search(r"OpOverload\(op='([\w.:]+)'|target=torch\.ops\.([\w.]+)", text)
+    what = f"the operator {result[1] or result[2]}" if result else str(error).splitlines()[0][:300]
     return f"ONNX can't hold this network, because of {what}. Take torch.export, which knows every operator of PyTorch."
 
 

@@ -12,7 +12,7 @@ from timm.layers import Conv2dSame
 from torch import nn
 
 from core.errors import LabError
-from core.models import SegmentationModel
+from core.models.base import SegmentationModel
 
 Size = tuple[int, int]
 """Height and width."""

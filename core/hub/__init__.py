@@ -29,7 +29,7 @@ def load_model(name: str | Path, revision: str = "") -> "Predictor":
     # Torch takes seconds to import, and the server never does.
     from core.hub.pull import pull
     from core.inference.predictor import Predictor
-    from core.places import cache_folder
+    from core.paths import cache_folder
 
     return Predictor(Path(name) if Path(name).is_dir() else pull(str(name), revision, cache_folder() / "hub"))
 

@@ -8,9 +8,9 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from core.places import runs_folder
-from core.runner.jobs import Facts, JobStoppedError, Progress, run_job
-from core.runs import find_run
+from core.jobs.engine import Facts, JobStoppedError, Progress, run_job
+from core.paths import runs_folder
+from core.runs.store import find_run
 
 LOOK_SECONDS = 0.3
 PATIENCE = 5.0

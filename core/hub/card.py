@@ -9,11 +9,12 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from core.families import FAMILIES
+from core.data.sources import SOURCES, source_of
 from core.hub.origin import read_origin
-from core.runs import Run, evaluations
+from core.models.families import FAMILIES
+from core.runs.metrics_log import evaluations
+from core.runs.store import Run
 
-DATA_NAMES = {"streets": "Generated street scenes", "cityscapes": "Cityscapes", "folder": "Own pictures"}
 CITYSCAPES_TERMS = (
     "It learned from [Cityscapes](https://www.cityscapes-dataset.com), whose terms allow research and teaching and no commercial use; "
     "none of its pictures are shown or passed on here."
@@ -26,8 +27,8 @@ SETTINGS = (
     "batch_size",
     "loss",
     "class_weights",
-    "zoom_min",
-    "zoom_max",
+    "scale_min",
+    "scale_max",
     "flip",
     "color_jitter",
     "seed",
@@ -37,9 +38,8 @@ SETTINGS = (
 
 def best_evaluation(run: Run) -> dict[str, Any]:
     """The metrics row of a run's best checkpoint; empty where it was never scored."""
-    return max(
-        (row for row in evaluations(run.path) if row.get("miou") is not None), key=lambda row: row["miou"], default={}
-    )
+    scored = [row for row in evaluations(run.path) if row.get("miou") is not None]
+    return dict(max(scored, key=lambda row: row["miou"])) if scored else {}
 
 
 def model_card(run: Run, repo: str, pictures: tuple[str, ...] = ()) -> str:
@@ -85,7 +85,7 @@ def _metadata(run: Run, repo: str, row: dict[str, Any]) -> ModelCardData:
             task_type="image-segmentation",
             task_name="Semantic segmentation",
             dataset_type=name,
-            dataset_name=f"{DATA_NAMES[name]}, validation frames",
+            dataset_name=f"{SOURCES[name].title}, validation frames",
             metric_type=kind,
             metric_name=title,
             metric_value=round(row[key], 4),
@@ -127,12 +127,9 @@ def _data(run: Run) -> str:
     frames = ""
     if "train_frames" in plan:
         frames = f" {plan['train_frames']} frames to learn from, {plan['val_frames']} to score on, read at {dataset.width} x {dataset.height}."
-    words = {
-        "streets": "Street scenes that the lab draws itself, with exact masks: they teach what a network can do, not what a street is.",
-        "cityscapes": f"Cityscapes, {dataset.annotations} masks. {CITYSCAPES_TERMS}",
-        "folder": "Pictures of the publisher's own, which aren't part of this repository.",
-    }
-    return words[dataset.name] + frames
+    source = source_of(dataset)
+    text = source.card.format(annotations=dataset.annotations)
+    return f"{text} {CITYSCAPES_TERMS}{frames}" if source.sharing == "never" else text + frames
 
 
 def _settings(run: Run) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from core.errors import LabError
-from core.models import SegmentationModel
+from core.models.base import SegmentationModel
 
 
 def check_weights(path: Path, model: SegmentationModel, repo: str) -> None:

@@ -27,8 +27,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 
 from core.errors import LabError
-from core.runner.jobs import JobStoppedError, Progress
-from core.weights import bar_for
+from core.jobs.engine import JobStoppedError, Progress
+from core.models.weights_source import bar_for
 
 PATIENCE = 20.0
 """Seconds that the Hub has for an answer."""
@@ -103,10 +103,10 @@ def fetch(listing: Listing, name: str, most: int, progress: Progress) -> Path:
     """
     what = f"Fetching {name}"
     with in_words(listing.repo, listing.commit):
-        facts = get_hf_file_metadata(hf_hub_url(listing.repo, name, revision=listing.commit), timeout=PATIENCE)
-    size = facts.size
+        metadata = get_hf_file_metadata(hf_hub_url(listing.repo, name, revision=listing.commit), timeout=PATIENCE)
+    size = metadata.size
     # The client makes a file name of the etag.
-    if size is None or facts.commit_hash != listing.commit or not _ETAG.fullmatch(facts.etag or ""):
+    if size is None or metadata.commit_hash != listing.commit or not _ETAG.fullmatch(metadata.etag or ""):
         raise LabError(
             f"The Hub's answer about {name} of {listing.repo} makes no sense. Nothing was fetched; try again later."
         )
@@ -130,10 +130,10 @@ def fetch(listing: Listing, name: str, most: int, progress: Progress) -> Path:
                 f"{name} of {listing.repo} has {_megabytes(size)}, but '{cache}' has {_megabytes(free)} free. Free some space, and try again."
             )
         progress(what, 0, size)
-        found = huggingface_hub.hf_hub_download(
+        result = huggingface_hub.hf_hub_download(
             listing.repo, name, revision=listing.commit, etag_timeout=PATIENCE, tqdm_class=bar_for(bounded)
         )
-        path = Path(found).resolve()
+        path = Path(result).resolve()
         arrived = path.stat().st_size
     if not path.is_relative_to(cache.resolve()) or arrived != size:
         raise LabError(f"{name} of {listing.repo} did not arrive as the Hub announced it. Try again.")
@@ -161,9 +161,9 @@ def in_words(repo: str, revision: str = "", writes: bool = False) -> Iterator[No
 
 def _sentence(error: BaseException, repo: str, revision: str, writes: bool) -> str:
     for cause in _causes(error):
-        said = _known(cause, repo, revision, writes)
-        if said:
-            return said
+        text = _known(cause, repo, revision, writes)
+        if text:
+            return text
     return f"The Hugging Face Hub gave an answer about {repo} that can't be understood ({type(error).__name__}). Try again later."
 
 

@@ -6,11 +6,11 @@ What comes from the Hub is opened in that process, and so is torch.
 from pathlib import Path
 from typing import Literal
 
+from core.auth import require_admin, require_owner
 from core.hub.client import checked_repo
-from core.people import check_may_change, check_may_speak_for_the_lab
-from core.places import cache_folder
-from core.runner.jobs import Job, is_stopping, latest_job, start_job, stop_job
-from core.runs import Run
+from core.jobs.engine import Job, is_stopping, latest_job, start_job, stop_job
+from core.paths import cache_folder
+from core.runs.store import Run
 
 Action = Literal["push", "pull"]
 
@@ -26,16 +26,16 @@ def start_push(run: Run, repo: str, public: bool, own_pictures: bool) -> Job:
     Raises:
         LabError: that is no name, the run is another's, the one who asks has no part in the lab's login, or something is being pushed.
     """
-    check_may_change(run.owner, f"Run {run.id}")
-    check_may_speak_for_the_lab("push a run")
-    asked = {
+    require_owner(run.owner, f"Run {run.id}")
+    require_admin("push a run")
+    request = {
         "action": "push",
         "repo": checked_repo(repo),
         "run": run.id,
         "public": public,
         "own_pictures": own_pictures,
     }
-    return start_job("core.hub", asked, jobs_folder("push"))
+    return start_job("core.hub", request, jobs_folder("push"))
 
 
 def start_pull(repo: str, revision: str = "") -> Job:
@@ -44,8 +44,8 @@ def start_pull(repo: str, revision: str = "") -> Job:
     Raises:
         LabError: that is no name, the lab is read-only, or something is being pulled.
     """
-    asked = {"action": "pull", "repo": checked_repo(repo), "revision": revision}
-    return start_job("core.hub", asked, jobs_folder("pull"))
+    request = {"action": "pull", "repo": checked_repo(repo), "revision": revision}
+    return start_job("core.hub", request, jobs_folder("pull"))
 
 
 def latest(action: Action) -> Job | None:

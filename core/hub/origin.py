@@ -7,10 +7,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.runs import Run, write_atomically
+from core.files import write_atomically
+from core.runs.store import Run
 
 FILE_NAME = "origin.json"
-MOST_BYTES = 4096
+MAX_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def read_origin(run: Path) -> Origin | None:
     """Where a run folder came from; None where it was trained here."""
     try:
         with open(run / FILE_NAME, "rb") as file:
-            return _ORIGIN.validate_json(file.read(MOST_BYTES))
+            return _ORIGIN.validate_json(file.read(MAX_BYTES))
     except (OSError, ValidationError):
         return None
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.data.dataset import open_dataset, streets_are_there
+from core.data.dataset import open_dataset
+from core.data.sources import source_of
 from core.errors import LabError
 from core.labels import palette_of
-from core.runs import Run
+from core.runs.store import Run
 
 MOST = 3
 
@@ -21,10 +22,10 @@ def may_show(run: Run, own_pictures: bool) -> bool:
     """Whether pictures of a run's data may be published. `own_pictures` is what the publisher says of a folder of their own."""
     if run.config is None:
         return False
-    match run.config.dataset.name:
-        case "streets":
+    match source_of(run.config.dataset).sharing:
+        case "free":
             return True
-        case "folder":
+        case "ask":
             return own_pictures and not _looks_like_cityscapes(run)
         case _:
             return False
@@ -35,18 +36,16 @@ def sample_pictures(run: Run, own_pictures: bool) -> dict[str, bytes]:
     folders = sorted((run.path / "samples").glob("[0-9]*"))
     if not folders or not may_show(run, own_pictures):
         return {}
-    if run.config.dataset.name == "streets" and not streets_are_there():
-        return {}
-    found: dict[str, bytes] = {}
+    results: dict[str, bytes] = {}
     try:
         dataset = open_dataset(run.config.dataset)
         for frame in dataset.val:
             mask = folders[-1] / f"{frame.id}.png"
-            if len(found) < MOST and mask.is_file():
-                found[f"samples/{len(found) + 1}.png"] = _side_by_side(dataset.image(frame), mask, run)
+            if len(results) < MOST and mask.is_file():
+                results[f"samples/{len(results) + 1}.png"] = _side_by_side(dataset.image(frame), mask, run)
     except (LabError, OSError):
         return {}  # the data is gone; the network is what is published
-    return found
+    return results
 
 
 def _side_by_side(photo: np.ndarray, mask: Path, run: Run) -> bytes:

@@ -12,13 +12,13 @@ from typing import Any
 from core.config import RunConfig, read_config
 from core.data.class_table import space_of
 from core.errors import LabError
-from core.families import REFERENCE
 from core.labels import LABEL_SPACES, Color, LabelSpace
+from core.models.families import TRANSFORMERS
 
 FORMAT = "segmentation-lab"
 VERSION = 1
-MOST_BYTES = 1_000_000
-MACHINE = {"device": "auto", "processes": 1, "threads": 0, "workers": -1, "compile": False}
+MAX_BYTES = 1_000_000
+MACHINE = {"device": "auto", "num_processes": 1, "threads": 0, "workers": -1, "compile": False}
 """Training fields that are about a machine; another one has its own."""
 WEIGHT_NAMES = ("auto", "pretrained", "none")
 
@@ -101,7 +101,7 @@ def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, t
         run = impersonal(values["run"])
         run["dataset"]["root"] = root_for(str(run["dataset"].get("name")), space.classes)
         config = read_config(run)
-        if config.model.family == REFERENCE:
+        if config.model.family == TRANSFORMERS:
             raise ValueError("a reference network comes from where it was published.")
         step, best_miou = values["step"], values["best_miou"]
         if not (_is_whole(step, 2**53) and _is_share(best_miou)):
@@ -138,17 +138,19 @@ def _space(rows: Any) -> LabelSpace:
     for row in rows[:256]:
         if not isinstance(row["name"], str) or not row["name"].isprintable() or len(row["name"]) > 80:
             raise ValueError("a class has no name that can be shown.")
-    checked = space_of([row | {"ids": [number]} for number, row in enumerate(rows[:256])])
+    checked = space_of([row | {"ids": [index]} for index, row in enumerate(rows[:256])])
     known = next((space for space in LABEL_SPACES.values() if space.classes == checked.classes), None)
     return known or checked
 
 
-def _evaluation(row: Any, step: int, classes: int) -> dict[str, Any]:
+def _evaluation(row: Any, step: int, num_classes: int) -> dict[str, Any]:
     """What the lab shows of a metrics row, or nothing where it isn't one."""
     if not isinstance(row, dict):
         return {}
     iou = row.get("iou")
-    if not (isinstance(iou, list) and len(iou) == classes and all(value is None or _is_share(value) for value in iou)):
+    if not (
+        isinstance(iou, list) and len(iou) == num_classes and all(value is None or _is_share(value) for value in iou)
+    ):
         return {}
     if not (_is_share(row.get("miou")) and _is_share(row.get("pixel_accuracy"))):
         return {}

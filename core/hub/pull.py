@@ -3,20 +3,21 @@
 import os
 from pathlib import Path
 
+from core.auth import require_write
+from core.data.sources import SOURCES
 from core.errors import LabError, writing
 from core.hub.client import COMMIT, Listing, checked_repo, fetch, look_up
 from core.hub.origin import Origin, find_origin, read_origin
-from core.hub.published import MOST_BYTES as CONFIG_BYTES
+from core.hub.published import MAX_BYTES as CONFIG_BYTES
 from core.hub.published import read_json, read_published
+from core.jobs.engine import Progress
 from core.labels import CITYSCAPES_19
-from core.people import check_may_work
-from core.places import data_folder, runs_folder
-from core.runner.jobs import Progress
-from core.runs import list_runs
+from core.paths import data_folder, runs_folder
+from core.runs.store import list_runs
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 PREPROCESSOR = "preprocessor_config.json"
-MOST_BYTES = 4 * 2**30
+MAX_BYTES = 4 * 2**30
 """A file of weights may have this many: the largest networks of the lab have a third of it."""
 
 
@@ -42,7 +43,7 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
         LabError: the lab is read-only, it can't be had, or it isn't what a network of this lab is. Nothing of it stays then but what is
             in the Hub's own cache.
     """
-    check_may_work()
+    require_write()
     repo, revision = checked_repo(repo), revision.strip()
     folder = folder or runs_folder()
     if COMMIT.fullmatch(revision) and (known := find_origin(list_runs(folder), Origin(repo, revision))):
@@ -57,7 +58,7 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
     values = read_json(config, repo)
     # Torch takes seconds to import; whatever the Hub refuses is said before.
     if "model_type" in values and "format" not in values:
-        from core.hub.foreign import convert_weights, read_foreign, refuse_without_transformers
+        from core.hub.transformers_models import convert_weights, read_foreign, refuse_without_transformers
 
         refuse_without_transformers(str(values["model_type"]), repo)
         preprocessor = {}
@@ -67,7 +68,7 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
         put_weights = convert_weights
     else:
         published, put_weights = read_published(values, repo, root_for), None
-    weights = fetch(listing, WEIGHTS, MOST_BYTES, progress)
+    weights = fetch(listing, WEIGHTS, MAX_BYTES, progress)
     progress("Checking every number", 0, 0)
     from core.hub.unpacking import make_run, put_own
 
@@ -77,13 +78,14 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
 
 def root_for(name: str, classes: tuple[str, ...]) -> str:
     """The folder of such data on this machine: that of the newest run that learned on it, else where the lab would look for it."""
-    if name == "streets":
+    source = SOURCES.get(name)
+    if source is None or not source.root_title:
         return ""
     for run in list_runs(runs_folder()):
         is_such = run.config is not None and run.config.dataset.name == name and read_origin(run.path) is None
-        if is_such and (name != "folder" or run.classes == classes):
+        if is_such and (source.sharing != "ask" or run.classes == classes):
             return run.config.dataset.root
-    return os.environ.get("CITYSCAPES_DATASET", "") or str(data_folder() / name[:40])
+    return os.environ.get(source.root_variable, "") or str(data_folder() / name)
 
 
 def _refuse_without_files(listing: Listing) -> None:

@@ -7,17 +7,17 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from safetensors import safe_open
 
+from core.auth import require_owner
 from core.errors import LabError
-from core.families import REFERENCE
 from core.hub.card import best_evaluation, model_card
 from core.hub.client import Listing, checked_repo, fetch, in_words, look_up
 from core.hub.pictures import sample_pictures
-from core.hub.published import FORMAT, MOST_BYTES, published_text, read_json
+from core.hub.published import FORMAT, MAX_BYTES, published_text, read_json
 from core.hub.pull import CONFIG, WEIGHTS
 from core.hub.unpacking import unfilled_model
-from core.people import check_may_change
-from core.runner.jobs import Progress
-from core.runs import Run
+from core.jobs.engine import Progress
+from core.models.families import TRANSFORMERS
+from core.runs.store import Run
 from core.training.checkpoint import Checkpoint, read_checkpoint
 
 CARD = "README.md"
@@ -49,9 +49,9 @@ def push(run: Run, repo: str, public: bool, own_pictures: bool, progress: Progre
     repo = checked_repo(repo)
     if run.config is None:
         raise LabError(f"Run {run.id} can't be pushed. {run.problem}")
-    if run.config.model.family == REFERENCE:
+    if run.config.model.family == TRANSFORMERS:
         raise LabError(f"Run {run.id} is a network of others, which is on the Hub already. Push one of your own.")
-    check_may_change(run.owner, f"Run {run.id}")
+    require_owner(run.owner, f"Run {run.id}")
     with in_words(repo):
         token = get_token()
     if not token:
@@ -104,9 +104,7 @@ def _refuse_if_taken(listing: Listing, public: bool, progress: Progress) -> None
             f"{listing.repo} is there already and everyone can see it. Push to another name, or say that everyone may see the run."
         )
     if CONFIG in listing.names or WEIGHTS in listing.names:
-        values = (
-            read_json(fetch(listing, CONFIG, MOST_BYTES, progress), listing.repo) if CONFIG in listing.names else {}
-        )
+        values = read_json(fetch(listing, CONFIG, MAX_BYTES, progress), listing.repo) if CONFIG in listing.names else {}
         if values.get("format") != FORMAT:
             raise LabError(
                 f"{listing.repo} holds another model already, which would be overwritten. Push to another name."

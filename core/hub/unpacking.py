@@ -15,8 +15,12 @@ from core.errors import LabError
 from core.hub.checking import check_weights
 from core.hub.origin import Origin, write_origin
 from core.hub.published import Published
-from core.models import SegmentationModel, build_model
-from core.runs import NAME_LENGTH, MetricsLog, Notes, Status, new_run, write_plan
+from core.models.base import SegmentationModel
+from core.models.build import build_model
+from core.runs.metrics_log import MetricsLog
+from core.runs.notes import NAME_LENGTH, Notes
+from core.runs.status import Status
+from core.runs.store import new_run, write_plan
 from core.training.checkpoint import checkpoint_state
 
 PutWeights = Callable[[Path, Path, Published, str], SegmentationModel]
@@ -69,7 +73,7 @@ def make_run(
     return folder / hidden.name.removeprefix(".")
 
 
-def unfilled_model(config: RunConfig, classes: int, name: str) -> SegmentationModel:
+def unfilled_model(config: RunConfig, num_classes: int, name: str) -> SegmentationModel:
     """A network without memory for its weights, so that only what fits it is ever given any.
 
     Raises:
@@ -77,7 +81,7 @@ def unfilled_model(config: RunConfig, classes: int, name: str) -> SegmentationMo
     """
     try:
         with torch.device("meta"):
-            return build_model(config.model, classes)
+            return build_model(config.model, num_classes)
     except LabError as error:
         raise LabError(f"{name} can't be built here. {error}") from None
 

@@ -26,13 +26,13 @@ from core.inference.uploads import (
     decode_upload,
 )
 
-MOST_PICTURES = 24
+MAX_PICTURES = 24
 """Pictures that one upload may give."""
 MAX_BATCH_BYTES = 100 * 2**20
-MOST_ENTRIES = 5000
+MAX_ENTRIES = 5000
 MAX_UNPACKED = 300 * 2**20
 VIDEO_FRAMES = 8
-MOST_VIDEO_FRAMES = 5400
+MAX_VIDEO_FRAMES = 5400
 """Three minutes at 30 frames a second."""
 VIDEO_ENDINGS = ("mp4", "mov", "webm", "mkv", "avi")
 NAME_LENGTH = 60
@@ -80,7 +80,7 @@ def decode_batch(name: str, data: bytes) -> Iterator[Upload]:
 
 
 def zip_pictures(data: bytes) -> Iterator[Upload]:
-    """The pictures of a ZIP in the order of their names, at most `MOST_PICTURES`; what can't be read is a sentence.
+    """The pictures of a ZIP in the order of their names, at most `MAX_PICTURES`; what can't be read is a sentence.
 
     Raises:
         LabError: it is no ZIP, holds far too much, or no picture.
@@ -88,9 +88,9 @@ def zip_pictures(data: bytes) -> Iterator[Upload]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
-            if len(entries) > MOST_ENTRIES:
+            if len(entries) > MAX_ENTRIES:
                 raise LabError(
-                    f"The ZIP holds {len(entries)} files; the limit is {MOST_ENTRIES}. Pack only the pictures you want to see."
+                    f"The ZIP holds {len(entries)} files; the limit is {MAX_ENTRIES}. Pack only the pictures you want to see."
                 )
             pictures = sorted((entry for entry in entries if _is_picture(entry)), key=lambda entry: entry.filename)
             if not pictures:
@@ -98,18 +98,18 @@ def zip_pictures(data: bytes) -> Iterator[Upload]:
                     "The ZIP holds no PNG, JPEG, WebP, TIFF or BMP. Pack pictures into it, not another archive."
                 )
             left = MAX_UNPACKED
-            for entry in pictures[:MOST_PICTURES]:
-                found, used = _unpacked(archive, entry, min(left, MAX_BYTES))
+            for entry in pictures[:MAX_PICTURES]:
+                result, used = _unpacked(archive, entry, min(left, MAX_BYTES))
                 left -= used
-                yield found
+                yield result
                 if left <= 0:
                     raise LabError(
                         f"The ZIP unfolds to more than {MAX_UNPACKED // 2**20} MB. Pack fewer or smaller pictures."
                     )
-            if len(pictures) > MOST_PICTURES:
+            if len(pictures) > MAX_PICTURES:
                 yield Upload(
-                    f"{len(pictures) - MOST_PICTURES} more",
-                    problem=f"Only the first {MOST_PICTURES} pictures of a ZIP are shown. Pack the others into another.",
+                    f"{len(pictures) - MAX_PICTURES} more",
+                    problem=f"Only the first {MAX_PICTURES} pictures of a ZIP are shown. Pack the others into another.",
                 )
     except LabError:
         raise
@@ -179,21 +179,21 @@ def _spread_frames(video: cv2.VideoCapture, name: str, count: int) -> Iterator[U
             f"The video is {width} x {height} pixels, which is too large. Save it smaller and drop it again."
         )
     length = video.get(cv2.CAP_PROP_FRAME_COUNT)
-    if length > MOST_VIDEO_FRAMES:
+    if length > MAX_VIDEO_FRAMES:
         raise LabError(
-            f"The video has {length:.0f} frames; the limit is {MOST_VIDEO_FRAMES}, three minutes. Cut it shorter."
+            f"The video has {length:.0f} frames; the limit is {MAX_VIDEO_FRAMES}, three minutes. Cut it shorter."
         )
     # Some containers don't tell their length: then every second or so.
     wanted = (
-        {int((number + 0.5) * length / count) for number in range(count)}
+        {int((index + 0.5) * length / count) for index in range(count)}
         if length >= 1
-        else {number * 30 for number in range(count)}
+        else {index * 30 for index in range(count)}
     )
     taken = 0
-    for number in range(max(wanted) + 1):
+    for index in range(max(wanted) + 1):
         if not video.grab():
             break
-        if number in wanted:
+        if index in wanted:
             is_there, frame = video.retrieve()
             if not is_there:
                 break
@@ -201,6 +201,6 @@ def _spread_frames(video: cv2.VideoCapture, name: str, count: int) -> Iterator[U
             if scale < 1:
                 frame = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             taken += 1
-            yield Upload(f"{name}, frame {number + 1}", cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+            yield Upload(f"{name}, frame {index + 1}", cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
     if not taken:
         raise LabError(_NO_VIDEO)

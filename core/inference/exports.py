@@ -15,11 +15,11 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from core.inference.answers import Answer
+from core.inference.prediction_cache import CachedPrediction
 from core.inference.uploads import PICTURE_ENDINGS
 from core.labels import IGNORED, LABEL_BY_NAME, palette_of
 
-LEAST_PIXELS = 16
+MIN_PIXELS = 16
 """A region smaller than this has no outline."""
 OVERLAY_SHARE = 0.55
 
@@ -41,10 +41,10 @@ class Labelled:
     picture: str
     network: str
     image: np.ndarray
-    answer: Answer
+    answer: CachedPrediction
 
 
-def label_ids(answer: Answer) -> np.ndarray | None:
+def label_ids(answer: CachedPrediction) -> np.ndarray | None:
     """The label map in the ids of the Cityscapes files, uint8 (H, W); None where a class is none of theirs."""
     labels = [LABEL_BY_NAME.get(name) for name in answer.classes]
     if any(label is None for label in labels):
@@ -54,22 +54,22 @@ def label_ids(answer: Answer) -> np.ndarray | None:
     return table[answer.labels]
 
 
-def train_ids(answer: Answer) -> np.ndarray:
+def train_ids(answer: CachedPrediction) -> np.ndarray:
     """The label map as the network counts its classes, uint8 (H, W): train ids for a network of the 19 classes."""
     return answer.labels
 
 
-def colours(answer: Answer) -> np.ndarray:
+def colours(answer: CachedPrediction) -> np.ndarray:
     """The label map painted, uint8 (H, W, 3)."""
     return palette_of(answer.colors)[answer.labels]
 
 
-def overlay(image: np.ndarray, answer: Answer) -> np.ndarray:
+def overlay(image: np.ndarray, answer: CachedPrediction) -> np.ndarray:
     """The picture under its painted label map, uint8 (H, W, 3)."""
     return cv2.addWeighted(image, 1 - OVERLAY_SHARE, colours(answer), OVERLAY_SHARE, 0)
 
 
-def shares(answer: Answer) -> dict[str, float]:
+def shares(answer: CachedPrediction) -> dict[str, float]:
     """Share of the pixels that each class has, 0..1, in the order of the classes."""
     counts = np.bincount(answer.labels.ravel(), minlength=256)[: len(answer.classes)]
     return {name: float(count / answer.labels.size) for name, count in zip(answer.classes, counts, strict=True)}
@@ -94,17 +94,19 @@ class Region:
     mask: np.ndarray
 
 
-def regions(labels: np.ndarray, least: int = LEAST_PIXELS) -> list[Region]:
+def regions(labels: np.ndarray, least: int = MIN_PIXELS) -> list[Region]:
     """The pieces of each class in a label map, uint8 (H, W), of at least `least` pixels, largest first within a class.
 
     Pixels that touch at a corner belong together. Corners of rings are the centres of the pixels at the rim, as OpenCV finds them.
     """
-    found = []
+    results = []
     for number in np.unique(labels[labels != IGNORED]):
-        count, pieces, facts, _ = cv2.connectedComponentsWithStats((labels == number).astype(np.uint8), connectivity=8)
+        count, pieces, metadata, _ = cv2.connectedComponentsWithStats(
+            (labels == number).astype(np.uint8), connectivity=8
+        )
         own = []
         for piece in range(1, count):
-            left, top, width, height, area = (int(fact) for fact in facts[piece])
+            left, top, width, height, area = (int(fact) for fact in metadata[piece])
             if area < least:
                 continue
             mask = (pieces[top : top + height, left : left + width] == piece).astype(np.uint8)
@@ -113,8 +115,8 @@ def regions(labels: np.ndarray, least: int = LEAST_PIXELS) -> list[Region]:
             order = sorted(range(len(contours)), key=lambda place: tree[0][place][3] >= 0)
             rings = tuple(contours[place][:, 0] for place in order)
             own.append(Region(int(number), rings, area, (left, top, width, height), mask))
-        found += sorted(own, key=lambda region: -region.area)
-    return found
+        results += sorted(own, key=lambda region: -region.area)
+    return results
 
 
 def geojson(labelled: Labelled) -> dict[str, Any]:
@@ -164,7 +166,7 @@ def coco(labelled: Sequence[Labelled]) -> dict[str, Any]:
                     "iscrowd": 1,
                 }
             )
-    categories = [{"id": number, "name": name} for number, name in enumerate(classes, start=1)]
+    categories = [{"id": index, "name": name} for index, name in enumerate(classes, start=1)]
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
@@ -195,11 +197,11 @@ def as_zip(labelled: Sequence[Labelled], items: Sequence[Item] = ITEMS) -> bytes
     held = io.BytesIO()
     networks = list(dict.fromkeys(each.network for each in labelled))
     with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as archive:
-        for number, network in enumerate(networks, start=1):
-            folder = f"{number:02d}_{file_stem(network)}"
+        for index, network in enumerate(networks, start=1):
+            folder = f"{index:02d}_{file_stem(network)}"
             own = [each for each in labelled if each.network == network]
-            for place, each in enumerate(own, start=1):
-                name = f"{folder}/{place:03d}_{file_stem(each.picture)}"
+            for position, each in enumerate(own, start=1):
+                name = f"{folder}/{position:03d}_{file_stem(each.picture)}"
                 for suffix, content in _files_of(each, items):
                     archive.writestr(f"{name}{suffix}", content)
             if "COCO" in items:

@@ -18,17 +18,17 @@ import numpy as np
 from core.data.dataset import Dataset
 from core.data.frames import Frame, fingerprint
 from core.errors import LabError
-from core.inference.answers import Answer, checkpoint_digest
-from core.places import cache_folder
-from core.runs import write_atomically
-from core.scoring.confusion import ConfusionMatrix
+from core.evaluation.metrics.confusion import ConfusionMatrix
+from core.files import write_atomically
+from core.inference.prediction_cache import CachedPrediction, checkpoint_digest
+from core.paths import cache_folder
 
 FORM = 1
 PATIENCE = 30.0
 """Seconds after which a count that nobody asks about stops."""
 SAVE_EVERY = 25
 
-Predict = Callable[[Path, np.ndarray], Answer]
+Predict = Callable[[Path, np.ndarray], CachedPrediction]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class FrameScorer:
             job.is_running = False
 
 
-def score_frame(answer: Answer, target: np.ndarray) -> FrameScore:
+def score_frame(answer: CachedPrediction, target: np.ndarray) -> FrameScore:
     """Scores an answer against a target, both uint8 (H, W)."""
     classes = len(answer.classes)
     confusion = ConfusionMatrix(classes)

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 
 from core.config import TrainingConfig
 from core.hardware import Hardware, choose_hardware
-from core.inference.answers import checkpoint_digest
-from core.inference.options import QUICK_PIXELS, WHOLE, PredictOptions
-from core.models import build_model
-from core.runs import Which
+from core.inference.prediction_cache import checkpoint_digest
+from core.inference.tta import QUICK_PIXELS, WHOLE, PredictOptions
+from core.models.build import build_model
+from core.runs.store import Which
 from core.training.checkpoint import Checkpoint, load_weights, read_checkpoint
-from core.training.evaluation import to_device
+from core.training.evaluate import to_device
 
 Size = tuple[int, int]
 """Height and width."""
@@ -157,9 +157,9 @@ def decide(logits: torch.Tensor, size: Size) -> Prediction:
     confidence = torch.empty_like(labels)
     for place, block in _blocks(logits, size):
         highest, winner = block[0].clone(), torch.zeros_like(block[0], dtype=torch.uint8)
-        for number, plane in enumerate(block[1:], start=1):
+        for index, plane in enumerate(block[1:], start=1):
             # Numbers rise, so the larger is the later one; quicker than filling under a mask.
-            torch.maximum(winner, (plane > highest).view(torch.uint8) * number, out=winner)
+            torch.maximum(winner, (plane > highest).view(torch.uint8) * index, out=winner)
             torch.maximum(highest, plane, out=highest)
         total = torch.zeros_like(highest)
         for plane in block:
@@ -226,7 +226,7 @@ def resized(image: np.ndarray, size: Size) -> np.ndarray:
 def window_starts(length: int, window: int) -> list[int]:
     """Where windows begin that cover a length evenly, each overlapping the next by half or more."""
     count = 1 + -(-(length - window) // max(1, window // 2))
-    return [round(number * (length - window) / max(1, count - 1)) for number in range(count)]
+    return [round(index * (length - window) / max(1, count - 1)) for index in range(count)]
 
 
 def blend_weight(window: Size) -> torch.Tensor:

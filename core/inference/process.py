@@ -17,27 +17,27 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from core.anatomy import Anatomy
 from core.errors import LabError
-from core.inference.answers import Answer, Doubts
 from core.inference.batches import Upload, decode_batch
+from core.inference.prediction_cache import CachedPrediction, UncertaintyMaps
 from core.inference.uploads import decode_upload
 from core.inference.worker import (
     BatchRequest,
     DecodeRequest,
     DescribeRequest,
-    DoubtsRequest,
+    Explanation,
     Layers,
     LayersRequest,
     Part,
     PredictRequest,
     Request,
-    Sight,
     SightRequest,
+    UncertaintyRequest,
 )
-from core.places import runs_folder
-from core.runs import list_active
-from core.training.memory import keep_freed_memory, return_freed_memory
+from core.models.summary_types import ModelSummary
+from core.paths import runs_folder
+from core.runs.store import list_active
+from core.training.malloc import keep_freed_memory, return_freed_memory
 
 try:
     import resource
@@ -45,7 +45,7 @@ except ImportError:  # Windows has no such limits; there the time alone is bound
     resource = None
 
 if TYPE_CHECKING:
-    from core.inference.sight import Onlooker
+    from core.inference.explain import Explainer
 
 MODEL_BYTES = 2 * 2**30
 """What the weights of the kept networks may take together; the one in use stays in any case."""
@@ -61,20 +61,24 @@ class Models:
     def __init__(self) -> None:
         self._kept: OrderedDict = OrderedDict()
 
-    def answer(self, request: PredictRequest) -> Answer:
+    def answer(self, request: PredictRequest) -> CachedPrediction:
         """Predicts, loading the network first where it isn't there. Raises LabError when it can't be loaded."""
         began = time.perf_counter()
         predictor = self._load(request)
         predictor_threads()
-        found = predictor.predict(request.image, request.options)
+        prediction = predictor.predict(request.image, request.options)
         milliseconds = (time.perf_counter() - began) * 1000
-        return Answer(
-            found.labels, found.confidence, predictor.checkpoint.classes, predictor.checkpoint.colors, milliseconds
+        return CachedPrediction(
+            prediction.labels,
+            prediction.confidence,
+            predictor.checkpoint.classes,
+            predictor.checkpoint.colors,
+            milliseconds,
         )
 
-    def doubts(self, request: DoubtsRequest) -> Doubts:
+    def uncertainty(self, request: UncertaintyRequest) -> UncertaintyMaps:
         """Looks once more, for what the network is unsure of. Raises LabError when it can't be loaded."""
-        from core.inference.doubts import doubts_of
+        from core.inference.uncertainty import doubts_of
 
         predictor = self._load(request)
         predictor_threads()
@@ -84,19 +88,19 @@ class Models:
         """What can be looked at inside a network. Raises LabError when it can't be loaded."""
         return self._load(request).layers
 
-    def look(self, request: SightRequest) -> Sight:
+    def explain(self, request: SightRequest) -> Explanation:
         """Looks inside a network. Raises LabError when it can't be loaded or has no such layer."""
         began = time.perf_counter()
-        sight = self._load(request).look(request.image, request.point, request.kind, request.layer)
-        return replace(sight, milliseconds=(time.perf_counter() - began) * 1000)
+        explanation = self._load(request).explain(request.image, request.point, request.kind, request.layer)
+        return replace(explanation, milliseconds=(time.perf_counter() - began) * 1000)
 
-    def _load(self, request: PredictRequest | DoubtsRequest | LayersRequest | SightRequest) -> "Onlooker":
+    def _load(self, request: PredictRequest | UncertaintyRequest | LayersRequest | SightRequest) -> "Explainer":
         # Torch takes seconds to import; nothing else here needs it.
-        from core.inference.sight import Onlooker
+        from core.inference.explain import Explainer
 
         key = (request.run, request.which, request.stamp)
         if key not in self._kept:
-            self._kept[key] = Onlooker(request.run, which=request.which)
+            self._kept[key] = Explainer(request.run, which=request.which)
             while len(self._kept) > 1 and sum(model.nbytes for model in self._kept.values()) > MODEL_BYTES:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
@@ -107,18 +111,18 @@ def predictor_threads() -> None:
     """One thread beside a training, which needs the rest: two busy pools of threads slow each other down. Else all cores."""
     import torch
 
-    from core.cores import available_cores
+    from core.processes import available_cores
 
     threads = 1 if list_active(runs_folder()) else available_cores()
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
 
 
-def describe_network(request: DescribeRequest) -> Anatomy:
+def describe_network(request: DescribeRequest) -> ModelSummary:
     """Describes the network of a config. Raises LabError when there is no such network."""
     from core.config import TrainingConfig
     from core.hardware import choose_hardware
-    from core.models.describe import describe
+    from core.models.model_summary import describe
 
     return describe(request.model, request.size, hardware=choose_hardware(TrainingConfig(threads=1)))
 
@@ -133,12 +137,12 @@ def answer(request: Request, models: Models) -> Any:
                 return decode_batch(request.name, request.data)
             case DescribeRequest():
                 return describe_network(request)
-            case DoubtsRequest():
-                return models.doubts(request)
+            case UncertaintyRequest():
+                return models.uncertainty(request)
             case LayersRequest():
                 return models.layers(request)
             case SightRequest():
-                return models.look(request)
+                return models.explain(request)
             case _:
                 return models.answer(request)
     except LabError as error:
@@ -197,8 +201,8 @@ def main(part: Part) -> None:
                 request = pickle.load(requests)
         except EOFError:
             return
-        found = answer(request, models)
-        for each in parts(found) if isinstance(request, BatchRequest) else [found]:
+        result = answer(request, models)
+        for each in parts(result) if isinstance(request, BatchRequest) else [result]:
             pickle.dump(each, answers, protocol=pickle.HIGHEST_PROTOCOL)
             answers.flush()
 

@@ -1,7 +1,7 @@
 """One forward pass, written down: what came out of every layer, and what attended to what.
 
 Nothing here knows a family: layers are found by running the module, attention by listening to the one function that computes
-it. No hook stays behind. What is shown of it is decided in `core.inference.sight`.
+it. No hook stays behind. What is shown of it is decided in `core.inference.explain`.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from core.models.blocks import leaves
-from core.models.contract import SegmentationModel
+from core.models.base import SegmentationModel
+from core.models.diagram_blocks import leaves
 
 Point = tuple[float, float]
 """(u, v), 0..1 from the left and from the top of the picture."""
@@ -90,7 +90,7 @@ class Recording:
 def record(model: SegmentationModel, images: torch.Tensor) -> Recording:
     """Runs the network once on images float (1, 3, h, w) in 0..1 and keeps what came out of every layer.
 
-    A layer is a box of the diagram (see `core.models.describe.leaves`) that has weights to mix with; normalisations,
+    A layer is a box of the diagram (see `core.models.model_summary.leaves`) that has weights to mix with; normalisations,
     activations and pooling alone are none. Called several times in a pass, its last output counts.
     """
     frame = tuple(side + -side % model.multiple for side in images.shape[-2:])

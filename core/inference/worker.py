@@ -20,15 +20,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.anatomy import Anatomy
 from core.config import ModelConfig
 from core.errors import LabError
-from core.inference.answers import Answer, AnswerStore, Doubts, answer_key
 from core.inference.batches import Upload
-from core.inference.options import WHOLE, PredictOptions
-from core.inference.turns import FairQueue, Ticket, outcome
-from core.places import PROJECT
-from core.runs import Which, checkpoint_path
+from core.inference.fair_queue import FairQueue, Ticket, outcome
+from core.inference.prediction_cache import CachedPrediction, PredictionCache, UncertaintyMaps, answer_key
+from core.inference.tta import WHOLE, PredictOptions
+from core.models.summary_types import ModelSummary
+from core.paths import PROJECT
+from core.runs.store import Which, checkpoint_path
 
 PREDICT_SECONDS = 120.0
 """How long a prediction may take, the first start of the process included, the wait for its turn not."""
@@ -67,7 +67,7 @@ class PredictRequest:
 
 
 @dataclass(frozen=True)
-class DoubtsRequest:
+class UncertaintyRequest:
     """Tell what a run's network is unsure of in an image, shown to it as in a `PredictRequest`; kept under that one's `key`."""
 
     run: Path
@@ -151,7 +151,7 @@ class SightMap:
 
 
 @dataclass(frozen=True)
-class Sight:
+class Explanation:
     """The maps of one look, sentences about them, and the milliseconds it took."""
 
     maps: tuple[SightMap, ...]
@@ -159,7 +159,9 @@ class Sight:
     milliseconds: float = 0.0
 
 
-Request = PredictRequest | DoubtsRequest | DecodeRequest | BatchRequest | DescribeRequest | LayersRequest | SightRequest
+Request = (
+    PredictRequest | UncertaintyRequest | DecodeRequest | BatchRequest | DescribeRequest | LayersRequest | SightRequest
+)
 
 
 class InferenceWorker:
@@ -169,7 +171,7 @@ class InferenceWorker:
     it before and is still waiting.
     """
 
-    def __init__(self, store: AnswerStore | None = None) -> None:
+    def __init__(self, store: PredictionCache | None = None) -> None:
         """Answers are kept in `store`, where there is one."""
         self._store = store
         self._networks = _Lane("networks", self._keep)
@@ -187,7 +189,7 @@ class InferenceWorker:
 
     def predict(
         self, run: Path, image: np.ndarray, which: Which = "best", options: PredictOptions = WHOLE, user: str = ""
-    ) -> Answer:
+    ) -> CachedPrediction:
         """Raises LabError when the checkpoint can't be used, or the process died or took too long."""
         return outcome(self.ask(run, image, which, options, user))
 
@@ -199,8 +201,8 @@ class InferenceWorker:
         options: PredictOptions = WHOLE,
         user: str = "",
         slot: Hashable = None,
-    ) -> "Future[Answer]":
-        """As `predict`, without waiting; what is kept on disk is there at once. See `core.inference.turns.outcome`."""
+    ) -> "Future[CachedPrediction]":
+        """As `predict`, without waiting; what is kept on disk is there at once. See `core.inference.fair_queue.outcome`."""
         key = answer_key(run, which, image, options) if self._store else None
         kept = self._store.get(key) if self._store and key else None
         if kept is not None:
@@ -208,15 +210,15 @@ class InferenceWorker:
         request = PredictRequest(run, which, checkpoint_stamp(run, which), image, options, key)
         return self._networks.queue(user, request, slot)
 
-    def ask_doubts(
+    def ask_uncertainty(
         self, run: Path, image: np.ndarray, options: PredictOptions = WHOLE, user: str = "", slot: Hashable = None
-    ) -> "Future[Doubts]":
+    ) -> "Future[UncertaintyMaps]":
         """As `ask`, for what the best checkpoint's network is unsure of."""
         key = answer_key(run, "best", image, options) if self._store else None
         kept = self._store.get_doubts(key) if self._store and key else None
         if kept is not None:
             return _answered(kept)
-        request = DoubtsRequest(run, "best", checkpoint_stamp(run, "best"), image, options, key)
+        request = UncertaintyRequest(run, "best", checkpoint_stamp(run, "best"), image, options, key)
         return self._networks.queue(user, request, slot)
 
     def decode(self, data: bytes, user: str = "") -> np.ndarray:
@@ -227,15 +229,15 @@ class InferenceWorker:
         """The pictures of an uploaded file, see `core.inference.batches.decode_batch`. Raises LabError where it has none."""
         return outcome(self._decoder.queue(user, BatchRequest(name, data)))
 
-    def describe(self, model: ModelConfig, size: tuple[int, int], user: str = "") -> Anatomy:
-        """Describes a network in the process, see `core.models.describe`. Raises LabError when there is no such network."""
+    def describe(self, model: ModelConfig, size: tuple[int, int], user: str = "") -> ModelSummary:
+        """Describes a network in the process, see `core.models.model_summary`. Raises LabError when there is no such network."""
         return outcome(self._networks.queue(user, DescribeRequest(model, size)))
 
     def layers(self, run: Path, which: Which = "best", user: str = "") -> Layers:
         """What can be looked at inside a run's network. Raises LabError as `predict` does."""
         return outcome(self._networks.queue(user, LayersRequest(run, which, checkpoint_stamp(run, which))))
 
-    def look(
+    def explain(
         self,
         run: Path,
         image: np.ndarray,
@@ -244,7 +246,7 @@ class InferenceWorker:
         layer: str = "",
         which: Which = "best",
         user: str = "",
-    ) -> Sight:
+    ) -> Explanation:
         """What a run's network sees at a point of an image, see `SightRequest`.
 
         Raises:
@@ -264,7 +266,7 @@ class InferenceWorker:
         match request:
             case PredictRequest(key=str(key)):
                 self._store.put(key, answer)
-            case DoubtsRequest(key=str(key)):
+            case UncertaintyRequest(key=str(key)):
                 self._store.put_doubts(key, answer)
 
 
@@ -299,13 +301,13 @@ class _Lane:
         while True:
             ticket = self._queue.take()
             try:
-                found = self._ask(ticket)
+                result = self._ask(ticket)
             except Exception as error:
                 ticket.answer.set_exception(error)
                 continue
-            ticket.answer.set_result(found)
+            ticket.answer.set_result(result)
             with contextlib.suppress(Exception):  # it was answered; that it isn't kept costs only time
-                self._keep(ticket.request, found)
+                self._keep(ticket.request, result)
 
     def _ask(self, ticket: Ticket) -> Any:
         process = self._process if self.pid is not None else self._start()
@@ -321,9 +323,9 @@ class _Lane:
         try:
             pickle.dump(ticket.request, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
             process.stdin.flush()
-            found = pickle.load(process.stdout)
+            result = pickle.load(process.stdout)
             if isinstance(ticket.request, BatchRequest):
-                found = self._gathered(process, found)
+                result = self._gathered(process, result)
         except (OSError, ValueError, EOFError, pickle.UnpicklingError):
             self._end()
             if is_late.is_set():
@@ -335,9 +337,9 @@ class _Lane:
             ) from None
         finally:
             watch.cancel()
-        if isinstance(found, LabError):
-            raise found
-        return found
+        if isinstance(result, LabError):
+            raise result
+        return result
 
     def _gathered(self, process: subprocess.Popen[bytes], first: Any) -> tuple[Upload, ...] | LabError:
         """The pictures of a batch, which come one by one until None, or until the sentence that says why no more do."""

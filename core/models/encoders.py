@@ -13,8 +13,8 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from core.encoders import ENCODERS
 from core.errors import LabError
+from core.models.encoder_table import ENCODERS
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 

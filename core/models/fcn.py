@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from core.config import ModelConfig
-from core.models.contract import SegmentationModel
+from core.models.base import SegmentationModel
 from core.models.encoders import build_pyramid, normalization_of
-from core.models.pretrained import LoadReport, load_layers
+from core.models.load_weights import LoadReport, load_layers
 
 COARSEST = 32
 
@@ -28,8 +28,8 @@ class FCN(SegmentationModel):
     scores are those of pool3 and pool4: timm gives a VGG's maps before its poolings, so they are pooled here.
     """
 
-    def __init__(self, config: ModelConfig, classes: int) -> None:
-        super().__init__(classes, *normalization_of(config.encoder_name), multiple=COARSEST)
+    def __init__(self, config: ModelConfig, num_classes: int) -> None:
+        super().__init__(num_classes, *normalization_of(config.encoder_name), multiple=COARSEST)
         strides = tuple(stride for stride in (8, 16, COARSEST) if stride >= config.stride)
         self.pool = nn.MaxPool2d(2) if config.encoder_name.startswith("vgg") else None
         self.encoder = build_pyramid(
@@ -40,12 +40,12 @@ class FCN(SegmentationModel):
         if "fc_width" in config.options and config.fc_width:
             self.fc = build_fc(channels[-1], config.fc_width, config.dropout)
             channels[-1] = config.fc_width
-        self.scores = nn.ModuleList(nn.Conv2d(count, classes, 1) for count in channels)
+        self.scores = nn.ModuleList(nn.Conv2d(count, num_classes, 1) for count in channels)
         for score in self.scores:
             nn.init.zeros_(score.weight)
             nn.init.zeros_(score.bias)
         # upsamples[i] goes from stride strides[i + 1] to strides[i].
-        self.upsamples = nn.ModuleList(bilinear_upsampling(classes) for _ in pairwise(strides))
+        self.upsamples = nn.ModuleList(bilinear_upsampling(num_classes) for _ in pairwise(strides))
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         *finer, coarsest = self.encoder(images)

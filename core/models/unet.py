@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from core.config import ModelConfig
-from core.families import PLAIN
-from core.models.contract import SegmentationModel
+from core.models.base import SegmentationModel
 from core.models.encoders import build_plain_vit, build_pyramid, is_plain_vit, normalization_of, patch_tokens
+from core.models.families import PLAIN
 
 DECODER_WIDTHS = (256, 128, 64, 32)
 """Of the path up over an encoder, from its deepest level on."""
@@ -27,8 +27,8 @@ class PlainUNet(SegmentationModel):
     the default is batch normalisation, without which a short training from scratch gets nowhere.
     """
 
-    def __init__(self, config: ModelConfig, classes: int, channels: int = 3) -> None:
-        super().__init__(classes, mean=(0.5,) * channels, std=(0.25,) * channels, multiple=2**config.depth)
+    def __init__(self, config: ModelConfig, num_classes: int, channels: int = 3) -> None:
+        super().__init__(num_classes, mean=(0.5,) * channels, std=(0.25,) * channels, multiple=2**config.depth)
         learned = config.upsample in ("auto", "transposed")
         padding = 0 if config.padding == "valid" else 1
         self.margin, self.surplus = valid_margins(config.depth) if config.padding == "valid" else (0, 0)
@@ -43,7 +43,7 @@ class PlainUNet(SegmentationModel):
             Up(deep, skip, skip, "transposed" if learned else config.upsample, config.norm, padding)
             for deep, skip in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
-        self.classifier = nn.Conv2d(widths[0], classes, 1)
+        self.classifier = nn.Conv2d(widths[0], num_classes, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):  # section 3: a Gaussian of standard deviation sqrt(2 / N)
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -76,7 +76,7 @@ class UNet(SegmentationModel):
     Plain Vision Transformer Backbones for Object Detection, https://arxiv.org/abs/2203.16527, section 3.
     """
 
-    def __init__(self, config: ModelConfig, classes: int) -> None:
+    def __init__(self, config: ModelConfig, num_classes: int) -> None:
         name = config.encoder_name
         if is_plain_vit(name):
             encoder = build_plain_vit(name)
@@ -85,7 +85,7 @@ class UNet(SegmentationModel):
         else:
             encoder = build_pyramid(name)
             pyramid, channels, multiple = None, encoder.feature_info.channels(), encoder.feature_info.reduction()[-1]
-        super().__init__(classes, *normalization_of(name), multiple=multiple)
+        super().__init__(num_classes, *normalization_of(name), multiple=multiple)
         self.encoder = encoder
         self.pyramid = pyramid
         self.norms = nn.ModuleList(nn.BatchNorm2d(count) for count in channels)
@@ -98,7 +98,7 @@ class UNet(SegmentationModel):
             self.ups.append(Up(widths[-1], skip, width, upsample, config.norm))
             widths.append(width)
         scored = widths[-1:] if config.score_levels == "finest" else widths
-        self.scores = nn.ModuleList(nn.Conv2d(width, classes, 1) for width in scored)
+        self.scores = nn.ModuleList(nn.Conv2d(width, num_classes, 1) for width in scored)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         maps = self.encoder(images) if self.pyramid is None else self.pyramid(patch_map(self.encoder, images))
@@ -201,6 +201,6 @@ def mirror(images: torch.Tensor, margin: int) -> torch.Tensor:
     return images
 
 
-def build(config: ModelConfig, classes: int) -> SegmentationModel:
+def build(config: ModelConfig, num_classes: int) -> SegmentationModel:
     """The U-Net of 2015 for the encoder 'plain', else the one over a timm encoder."""
-    return PlainUNet(config, classes) if config.encoder_name == PLAIN else UNet(config, classes)
+    return PlainUNet(config, num_classes) if config.encoder_name == PLAIN else UNet(config, num_classes)

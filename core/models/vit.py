@@ -13,7 +13,7 @@ from timm.models.vision_transformer import Block
 from torch import nn
 
 from core.config import ModelConfig
-from core.models.contract import SegmentationModel
+from core.models.base import SegmentationModel
 from core.models.encoders import build_plain_vit, normalization_of, patch_tokens
 
 PUP_WIDTH = 256
@@ -23,12 +23,14 @@ MASK_LAYERS = 2
 class ViT(SegmentationModel):
     """Patch tokens -> head -> logits. Position embeddings are interpolated to any size; class and register tokens stay behind."""
 
-    def __init__(self, config: ModelConfig, classes: int) -> None:
+    def __init__(self, config: ModelConfig, num_classes: int) -> None:
         encoder = build_plain_vit(config.encoder_name, config.drop_path)
-        super().__init__(classes, *normalization_of(config.encoder_name), multiple=encoder.patch_embed.patch_size[0])
+        super().__init__(
+            num_classes, *normalization_of(config.encoder_name), multiple=encoder.patch_embed.patch_size[0]
+        )
         encoder.set_grad_checkpointing(config.grad_checkpointing)
         self.encoder = encoder
-        self.head = HEADS[config.head](encoder.embed_dim, classes)
+        self.head = HEADS[config.head](encoder.embed_dim, num_classes)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         tokens = patch_tokens(self.encoder, images)  # (B, N, C)
@@ -48,7 +50,7 @@ class PupHead(nn.Module):
     Tokens (B, h*w, C), grid (h, w) -> logits (B, K, 16h, 16w).
     """
 
-    def __init__(self, channels: int, classes: int) -> None:
+    def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
         self.stages = nn.ModuleList(
@@ -60,7 +62,7 @@ class PupHead(nn.Module):
             )
             for inputs in (channels, PUP_WIDTH, PUP_WIDTH, PUP_WIDTH)
         )
-        self.classifier = nn.Conv2d(PUP_WIDTH, classes, 1)
+        self.classifier = nn.Conv2d(PUP_WIDTH, num_classes, 1)
 
     def forward(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
         features = self.norm(tokens).transpose(1, 2).unflatten(2, grid)
@@ -80,11 +82,11 @@ class MaskHead(nn.Module):
     Tokens (B, h*w, C), grid (h, w) -> logits (B, K, h, w).
     """
 
-    def __init__(self, channels: int, classes: int) -> None:
+    def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
-        self.classes = classes
+        self.num_classes = num_classes
         self.project = nn.Linear(channels, channels)
-        self.class_embeddings = nn.Parameter(torch.empty(1, classes, channels))
+        self.class_embeddings = nn.Parameter(torch.empty(1, num_classes, channels))
         nn.init.trunc_normal_(self.class_embeddings, std=0.02)
         self.blocks = nn.Sequential(*(Block(channels, num_heads=channels // 64) for _ in range(MASK_LAYERS)))
         self.norm = nn.LayerNorm(channels)
@@ -92,14 +94,18 @@ class MaskHead(nn.Module):
         self.project_classes = nn.Linear(channels, channels, bias=False)
         for layer in (self.project_patches, self.project_classes):
             nn.init.normal_(layer.weight, std=channels**-0.5)
-        self.mask_norm = nn.LayerNorm(classes)
+        self.mask_norm = nn.LayerNorm(num_classes)
+
+    def no_weight_decay(self) -> set[str]:
+        """Return what is no weight of a layer, as timm's transformers do."""
+        return {"class_embeddings"}
 
     def forward(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
         tokens = self.project(tokens)
         together = torch.cat([tokens, self.class_embeddings.expand(tokens.shape[0], -1, -1).to(tokens.dtype)], dim=1)
         together = self.norm(self.blocks(together))
-        patches = F.normalize(self.project_patches(together[:, : -self.classes]), dim=-1)
-        classes = F.normalize(self.project_classes(together[:, -self.classes :]), dim=-1)
+        patches = F.normalize(self.project_patches(together[:, : -self.num_classes]), dim=-1)
+        classes = F.normalize(self.project_classes(together[:, -self.num_classes :]), dim=-1)
         masks = self.mask_norm(patches @ classes.transpose(1, 2))  # (B, N, K)
         return masks.transpose(1, 2).unflatten(2, grid)
 

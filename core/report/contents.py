@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from core.report.material import Material
 from core.report.phrases import text
+from core.report.report_data import ReportData
 from core.report.sections.architectures import architectures
 from core.report.sections.conclusions import conclusions
 from core.report.sections.introduction import introduction
@@ -13,7 +13,7 @@ from core.report.sections.reproduction import reproduction
 from core.report.sections.results import results
 from core.report.structure import Report, Section, Text
 
-WRITERS: dict[str, Callable[[Material], list[Section]]] = {
+WRITERS: dict[str, Callable[[ReportData], list[Section]]] = {
     "introduction": introduction,
     "architectures": architectures,
     "methodology": methodology,
@@ -24,23 +24,23 @@ WRITERS: dict[str, Callable[[Material], list[Section]]] = {
 }
 
 
-def contents(material: Material) -> Report:
+def contents(data: ReportData) -> Report:
     """The report of some material."""
-    settings = material.settings
-    sections = [section for name in settings.sections for section in WRITERS[name](material)]
+    settings = data.settings
+    sections = [section for name in settings.sections for section in WRITERS[name](data)]
     return Report(
-        title=settings.title or default_title(material),
+        title=settings.title or default_title(data),
         author=settings.author,
         course=settings.course,
-        made=material.made,
+        made=data.made,
         sections=tuple(sections),
-        notes=_notes(material),
+        notes=_notes(data),
     )
 
 
-def default_title(material: Material) -> str:
+def default_title(data: ReportData) -> str:
     """What a report without a title is called."""
-    titles = list(dict.fromkeys(subject.config.model.title for subject in material.subjects))
+    titles = list(dict.fromkeys(summary.config.model.title for summary in data.summaries))
     short = [title.partition(" · ")[0] for title in titles]
     titles = short if 1 < len(titles) == len(set(short)) else titles
     if len(titles) == 1:
@@ -50,19 +50,19 @@ def default_title(material: Material) -> str:
     return f"Semantic segmentation: {len(titles)} networks compared"
 
 
-def _notes(material: Material) -> tuple[Text, ...]:
+def _notes(data: ReportData) -> tuple[Text, ...]:
     """What the reader has to know before anything else."""
-    found: list[Text] = [text(f"Run {run_id} is left out. {reason}") for run_id, reason in material.left_out]
-    if len(material.groups) > 1:
+    found: list[Text] = [text(f"Run {run_id} is left out. {reason}") for run_id, reason in data.left_out]
+    if len(data.groups) > 1:
         found.append(
             text(
                 "These runs can't all be compared: they learned from other data, or tell other classes apart. They are reported in groups."
             )
         )
-    for group in material.groups:
-        for subject in group.subjects:
-            if not subject.card:
-                found.append(text(f"{subject.label} has no scorecard: {subject.problem.rstrip('.')}."))
+    for group in data.groups:
+        for summary in group.summaries:
+            if not summary.result:
+                found.append(text(f"{summary.label} has no scorecard: {summary.problem.rstrip('.')}."))
         if group.pictures_problem:
             found.append(text(f"Pictures are left out: {group.pictures_problem.rstrip('.')}."))
     return tuple(dict.fromkeys(found))

@@ -95,8 +95,8 @@ def bars_figure(
         height = len(classes) * max(0.148, 0.062 * len(values)) + 0.75
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
         axes = canvas.subplots()
-        for number, (name, row) in enumerate(values.items()):
-            places = np.arange(len(classes)) - 0.4 + each * (number + 0.5)
+        for index, (name, row) in enumerate(values.items()):
+            places = np.arange(len(classes)) - 0.4 + each * (index + 0.5)
             axes.barh(
                 places,
                 [0 if value is None else value * 100 for value in row],
@@ -148,10 +148,10 @@ def shares_figure(classes: Sequence[str], shares: Mapping[str, Sequence[float]],
         axes.set(xlabel="share of the labelled pixels, %, logarithmic")
         axes.set_xlim(floor, 100)
         if len(names) > 1:
-            handles, words = axes.get_legend_handles_labels()
+            handles, text = axes.get_legend_handles_labels()
             handles[0] = handles[0] if not hasattr(handles[0], "patches") else _patch()
-            order = sorted(range(len(words)), key=lambda place: names.index(words[place]))
-            axes.legend([handles[place] for place in order], [words[place] for place in order], loc="lower right")
+            order = sorted(range(len(text)), key=lambda place: names.index(text[place]))
+            axes.legend([handles[place] for place in order], [text[place] for place in order], loc="lower right")
         return drawing_of(canvas)
 
 
@@ -167,8 +167,8 @@ def confusion_figure(classes: Sequence[str], matrices: Mapping[str, np.ndarray])
         grid = np.atleast_1d(canvas.subplots(rows, columns)).ravel()
         for axes in grid[len(matrices) :]:
             axes.set_visible(False)
-        for number, (name, matrix) in enumerate(matrices.items()):
-            axes = grid[number]
+        for index, (name, matrix) in enumerate(matrices.items()):
+            axes = grid[index]
             axes.pcolormesh(
                 np.sqrt(np.nan_to_num(matrix)), cmap=_ramp(), vmin=0, vmax=1, linewidth=0.15, edgecolors="white"
             )
@@ -176,11 +176,11 @@ def confusion_figure(classes: Sequence[str], matrices: Mapping[str, np.ndarray])
             axes.invert_yaxis()
             axes.set_title(_short(name), loc="left")
             axes.set_xticks(np.arange(len(classes)) + 0.5, classes, rotation=90)
-            axes.set_yticks(np.arange(len(classes)) + 0.5, classes if number % columns == 0 else [""] * len(classes))
+            axes.set_yticks(np.arange(len(classes)) + 0.5, classes if index % columns == 0 else [""] * len(classes))
             axes.tick_params(length=0, pad=1)
             for spine in axes.spines.values():
                 spine.set_visible(False)
-            if number % columns == 0:
+            if index % columns == 0:
                 axes.set_ylabel("truth")
             axes.set_xlabel("predicted")
         return drawing_of(canvas)
@@ -240,8 +240,8 @@ def robustness_figure(
                 )
             axes.set_title(kind, loc="left", pad=3)
             axes.set_xticks(range(6))
-        for number, axes in enumerate(grid):
-            if number % columns == 0:
+        for index, axes in enumerate(grid):
+            if index % columns == 0:
                 axes.set_ylabel("mean IoU, %")
         grid[0].set_ylim(bottom=0)
         canvas.supxlabel("strength, 0 is the frame as it is", fontsize=8)
@@ -337,12 +337,12 @@ def _zero(axes: Axes) -> None:
 
 def _legend(canvas: Canvas, axes: Axes) -> None:
     """One line of names above everything, or several where they don't fit."""
-    handles, words = axes.get_legend_handles_labels()
-    if len(words) < 2:
+    handles, text = axes.get_legend_handles_labels()
+    if len(text) < 2:
         return
-    longest = max(len(word) for word in words)
-    columns = max(1, min(len(words), int(100 / (longest + 6))))
-    canvas.legend(handles, words, loc="outside upper left", ncols=columns)
+    longest = max(len(word) for word in text)
+    columns = max(1, min(len(text), int(100 / (longest + 6))))
+    canvas.legend(handles, text, loc="outside upper left", ncols=columns)
 
 
 def _patch() -> matplotlib.patches.Patch:

@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from core.report.references import REFERENCES
+from core.papers import REFERENCES
 from core.report.structure import (
     Blank,
     Cite,
@@ -52,7 +52,7 @@ def html_page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    cited = {key: number for number, key in enumerate(report.cited, start=1)}
+    cited = {key: index for index, key in enumerate(report.cited, start=1)}
     say = _sayer(report, cited)
     return rooms.get_template("report.html").render(
         report=report,

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from core.places import cache_folder
+from core.jobs.engine import Job, is_stopping, latest_job, start_job, stop_job
+from core.paths import cache_folder
+from core.report.saved_reports import new_id
 from core.report.settings import ReportSettings, checked_settings
-from core.report.shelf import new_id
-from core.runner.jobs import Job, is_stopping, latest_job, start_job, stop_job
 
 
 def jobs_folder() -> Path:
@@ -15,8 +15,8 @@ def jobs_folder() -> Path:
 
 def start_report(settings: ReportSettings) -> Job:
     """Begins to write a report; its id stands in what the job was asked for. Raises LabError while another one is being written."""
-    asked = {"settings": checked_settings(settings).to_json(), "id": new_id()}
-    return start_job("core.report", asked, jobs_folder())
+    request = {"settings": checked_settings(settings).to_json(), "id": new_id()}
+    return start_job("core.report", request, jobs_folder())
 
 
 def latest_writing() -> Job | None:

@@ -15,7 +15,7 @@ import unicodedata
 import zipfile
 from collections.abc import Iterator
 
-from core.report.references import bibliography
+from core.papers import bibliography
 from core.report.structure import (
     Blank,
     Block,
@@ -109,25 +109,25 @@ def latex_files(report: Report) -> Iterator[tuple[str, bytes]]:
 
 def tex(words: str) -> str:
     """A text as LaTeX prints it, whatever stands in it; letters that pdflatex doesn't know become their code."""
-    found = []
+    results = []
     for letter in unicodedata.normalize("NFC", words):
         if letter in _SPECIAL:
-            found.append(_SPECIAL[letter])
+            results.append(_SPECIAL[letter])
         elif letter in _LETTERS:
-            found.append(letter)
+            results.append(letter)
         elif letter.isspace():
-            found.append(" ")
+            results.append(" ")
         else:
-            found.append(rf"\texttt{{U+{ord(letter):04X}}}")
-    return "".join(found)
+            results.append(rf"\texttt{{U+{ord(letter):04X}}}")
+    return "".join(results)
 
 
 def tex_code(words: str) -> str:
     """A text in the type of programs: no ligature of hyphens or quotes, and a line may break behind any slash or dot."""
-    found = tex(words).replace("--", "-{}-").replace("'", r"\textquotesingle{}").replace(",,", ",{},")
+    result = tex(words).replace("--", "-{}-").replace("'", r"\textquotesingle{}").replace(",,", ",{},")
     for mark in ("/", ".", r"\_", "="):
-        found = found.replace(mark, rf"{mark}\allowbreak{{}}")
-    return rf"\texttt{{{found}}}"
+        result = result.replace(mark, rf"{mark}\allowbreak{{}}")
+    return rf"\texttt{{{result}}}"
 
 
 def table_csv(table: Table) -> str:
@@ -194,16 +194,16 @@ def _block(block: Block, report: Report) -> str:
 
 
 def _paragraph(block: Paragraph, report: Report) -> str:
-    words = _said(block.text, report)
+    text = _said(block.text, report)
     follows = [target for target in block.follows if target in report.captioned]
     if follows:
-        words += f" ({', '.join(_reference(target, report) for target in follows)})"
+        text += f" ({', '.join(_reference(target, report) for target in follows)})"
     match block.kind:
         case "note":
-            return f"\\begin{{quote}}\\small {words}\\end{{quote}}\n"
+            return f"\\begin{{quote}}\\small {text}\\end{{quote}}\n"
         case "draft":
-            return f"\\begin{{itemize}}\\item {words}\\end{{itemize}}\n"
-    return f"{words}\n"
+            return f"\\begin{{itemize}}\\item {text}\\end{{itemize}}\n"
+    return f"{text}\n"
 
 
 def _pictures(block: Pictures, report: Report) -> str:

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 
-from core.anatomy import Anatomy
-from core.arrangement import LEFT, OCTAVE, PICTURE, Box, arrange, edges, route, size_words
+from core.models.diagram_layout import LEFT, OCTAVE, PICTURE, Box, arrange, edges, route, size_words
+from core.models.summary_types import ModelSummary
 from core.report.figures import INK, QUIET, STYLE, WIDTH, drawing_of
 from core.report.structure import Drawing
 
@@ -19,11 +19,11 @@ LETTERS = 10.5
 """Height of a letter in units of the arrangement, where a drawing is as wide as it was arranged for."""
 
 
-def network_figure(anatomy: Anatomy) -> Drawing:
+def network_figure(model_summary: ModelSummary) -> Drawing:
     """The network from the picture at the left to the scores at the right; height is the stride in octaves."""
-    boxes, _ = arrange(anatomy, compact=False)
-    logits = len(anatomy.blocks)
-    colors = {part.name: PART_COLORS[place % len(PART_COLORS)] for place, part in enumerate(anatomy.parts)}
+    boxes, _ = arrange(model_summary, compact=False)
+    logits = len(model_summary.blocks)
+    colors = {part.name: PART_COLORS[index % len(PART_COLORS)] for index, part in enumerate(model_summary.parts)}
     left, right = 0.0, max(box.right for box in boxes.values()) + 44
     top, bottom = (min(box.top for box in boxes.values()) - 24, max(box.bottom for box in boxes.values()) + 34)
     inch = WIDTH / (right - left)
@@ -43,9 +43,9 @@ def network_figure(anatomy: Anatomy) -> Drawing:
                 linestyle=(0, (2, 4)),
                 alpha=0.5,
             )
-            words = str(2**octave) if octave else "stride 1"
-            axes.text(LEFT - 14, octave * OCTAVE, words, ha="right", va="center", fontsize=points, color=QUIET)
-        for source, target in edges(anatomy.blocks):
+            text = str(2**octave) if octave else "stride 1"
+            axes.text(LEFT - 14, octave * OCTAVE, text, ha="right", va="center", fontsize=points, color=QUIET)
+        for source, target in edges(model_summary.blocks):
             skips = boxes[target].column - boxes[source].column > 1
             axes.add_patch(
                 PathPatch(
@@ -55,8 +55,8 @@ def network_figure(anatomy: Anatomy) -> Drawing:
                     linewidth=0.9 if skips else 0.7,
                 )
             )
-        for number, block in enumerate(anatomy.blocks):
-            box = boxes[number]
+        for index, block in enumerate(model_summary.blocks):
+            box = boxes[index]
             slab = box.width / block.modules
             space = min(2.0, slab / 4) if block.modules > 1 else 0.0
             for module in range(block.modules):
@@ -72,8 +72,8 @@ def network_figure(anatomy: Anatomy) -> Drawing:
                 )
             _label(axes, box, str(block.channels), points, 0, INK)
             _label(axes, box, size_words((block.height, block.width)), points * 0.86, 1, QUIET)
-        for number, words in ((PICTURE, "picture"), (logits, f"{anatomy.blocks[-1].channels} classes")):
-            box = boxes[number]
+        for index, text in ((PICTURE, "picture"), (logits, f"{model_summary.blocks[-1].channels} classes")):
+            box = boxes[index]
             axes.add_patch(
                 FancyBboxPatch(
                     (box.x, box.top),
@@ -85,18 +85,18 @@ def network_figure(anatomy: Anatomy) -> Drawing:
                     linewidth=0.6,
                 )
             )
-            _label(axes, box, words, points, 0, INK)
-            _label(axes, box, size_words(anatomy.size), points * 0.86, 1, QUIET)
+            _label(axes, box, text, points, 0, INK)
+            _label(axes, box, size_words(model_summary.size), points * 0.86, 1, QUIET)
         return drawing_of(canvas)
 
 
-def network_alt(anatomy: Anatomy) -> str:
+def network_alt(model_summary: ModelSummary) -> str:
     """The drawing in words."""
     steps = "; ".join(
         f"{block.name}: {block.modules} x {block.kind}, {block.channels} channels of {size_words((block.height, block.width))}"
-        for block in anatomy.blocks
+        for block in model_summary.blocks
     )
-    return f"{anatomy.title}, {len(anatomy.blocks)} blocks from the picture to the scores. {steps}."
+    return f"{model_summary.title}, {len(model_summary.blocks)} blocks from the picture to the scores. {steps}."
 
 
 def _label(axes: Axes, box: Box, words: str, points: float, row: int, color: str) -> None:
@@ -106,7 +106,7 @@ def _label(axes: Axes, box: Box, words: str, points: float, row: int, color: str
 
 
 def _path(words: str) -> Path:
-    """A path of `core.arrangement.route`, which knows M, C and L."""
+    """A path of `core.models.diagram_layout.route`, which knows M, C and L."""
     corners: list[tuple[float, float]] = []
     codes: list[int] = []
     kinds = {"M": [Path.MOVETO], "L": [Path.LINETO], "C": [Path.CURVE4] * 3}

@@ -6,13 +6,14 @@ import cv2
 import numpy as np
 
 from core.data.cityscapes import list_frames
-from core.data.dataset import Dataset, open_dataset, read_target, spread, streets_are_there
+from core.data.dataset import Dataset, open_dataset, read_target, spread
 from core.data.frames import Frame
+from core.data.sources import SOURCES, source_of
 from core.errors import LabError
 from core.inference.exports import OVERLAY_SHARE, png
 from core.inference.predictor import Predictor
-from core.report.ladder import Ladder
-from core.report.material import PERCENT, Group
+from core.report.progress import ProgressTracker
+from core.report.report_data import PERCENT, Group
 from core.report.structure import Number, Picture, Text
 
 EXAMPLES = 3
@@ -21,7 +22,7 @@ JPEG_QUALITY = 88
 CITYSCAPES_RULE = "photographs of Cityscapes may be used for research and teaching, but not passed on, and pictures were not asked for"
 
 
-def add_pictures(group: Group, wanted: bool | None, ladder: Ladder) -> Group:
+def add_pictures(group: Group, wanted: bool | None, ladder: ProgressTracker) -> Group:
     """A group with its pictures, or with the reason why it has none, and with what is known of its cities.
 
     Args:
@@ -29,22 +30,20 @@ def add_pictures(group: Group, wanted: bool | None, ladder: Ladder) -> Group:
         wanted: by the user; None for pictures of anything but Cityscapes.
         ladder: told how far it is.
     """
-    name = group.first.config.dataset.name
+    source = source_of(group.first.config.dataset)
     try:
-        if name == "streets" and not streets_are_there():
-            raise LabError("the street scenes are gone from the data folder.")
         dataset = open_dataset(group.first.config.dataset)
     except LabError as error:
-        for _ in group.subjects:
+        for _ in group.summaries:
             ladder.done("pictures")
         return replace(group, pictures_problem=f"the data can't be opened any more: {error}")
     cities = {split: _counted(frames) for split, frames in (("train", dataset.train), ("val", dataset.val)) if frames}
     group = replace(group, cities=cities)
-    shows = name != "cityscapes" if wanted is None else wanted
+    shows = source.sharing != "never" if wanted is None else wanted
     if not shows:
-        for _ in group.subjects:
+        for _ in group.summaries:
             ladder.done("pictures")
-        reason = CITYSCAPES_RULE if name == "cityscapes" else "pictures were not asked for"
+        reason = CITYSCAPES_RULE if source.sharing == "never" else "pictures were not asked for"
         return replace(group, pictures_problem=reason)
     try:
         columns, examples = _examples(dataset)
@@ -55,7 +54,7 @@ def add_pictures(group: Group, wanted: bool | None, ladder: Ladder) -> Group:
         group,
         example_columns=columns,
         examples=examples,
-        panel_columns=("photograph", "truth", *(subject.label for subject in group.carded)),
+        panel_columns=("photograph", "truth", *(summary.label for summary in group.carded)),
         panels=panels,
     )
 
@@ -84,7 +83,7 @@ def _examples(dataset: Dataset) -> tuple[tuple[str, ...], tuple[tuple[Text, tupl
 
 
 def _coarse(dataset: Dataset) -> dict[str, Frame]:
-    if dataset.name == "folder":
+    if not SOURCES[dataset.name].has_coarse:
         return {}
     try:
         return {frame.id: frame for frame in list_frames(dataset.root, "train", "coarse")}
@@ -96,23 +95,25 @@ def _coarse_target(dataset: Dataset, frame: Frame | None) -> np.ndarray | None:
     return None if frame is None else read_target(frame.labels, dataset.space, dataset.size)
 
 
-def _panels(group: Group, dataset: Dataset, ladder: Ladder) -> tuple[tuple[Text, tuple[Picture | None, ...]], ...]:
+def _panels(
+    group: Group, dataset: Dataset, ladder: ProgressTracker
+) -> tuple[tuple[Text, tuple[Picture | None, ...]], ...]:
     """The frame with the highest, the median and the lowest mean of the runs' IoU, each as every run sees it."""
     chosen = _best_median_worst(group)
     frames = {frame.id: frame for frame in dataset.val}
     if not chosen or any(frame_id not in frames for _, frame_id in chosen):
-        for _ in group.subjects:
+        for _ in group.summaries:
             ladder.done("pictures")
         return ()
     images = {frame_id: dataset.image(frames[frame_id]) for _, frame_id in chosen}
     seen: dict[str, dict[str, np.ndarray]] = {}
-    for subject in group.carded:
-        tell = ladder.of("pictures", f"Labelling frames with {subject.label}")
-        predictor = Predictor(subject.run.path)
-        seen[subject.run.id] = {}
-        for place, (frame_id, image) in enumerate(images.items()):
-            tell("", place, len(images))
-            seen[subject.run.id][frame_id] = predictor.predict(image).labels
+    for summary in group.carded:
+        tell = ladder.of("pictures", f"Labelling frames with {summary.label}")
+        predictor = Predictor(summary.run.path)
+        seen[summary.run.id] = {}
+        for index, (frame_id, image) in enumerate(images.items()):
+            tell("", index, len(images))
+            seen[summary.run.id][frame_id] = predictor.predict(image).labels
         ladder.done("pictures")
     rows = []
     for name, frame_id in chosen:
@@ -122,7 +123,7 @@ def _panels(group: Group, dataset: Dataset, ladder: Ladder) -> tuple[tuple[Text,
             _mask(dataset.target(frame), dataset, f"truth of {frame_id}"),
         ]
         pictures += [
-            _mask(seen[subject.run.id][frame_id], dataset, f"{subject.label} on {frame_id}") for subject in group.carded
+            _mask(seen[summary.run.id][frame_id], dataset, f"{summary.label} on {frame_id}") for summary in group.carded
         ]
         rows.append(((f"{name}: ", *_frame_words(frame), *_scores(group, frame_id)), tuple(pictures)))
     return tuple(rows)
@@ -131,8 +132,8 @@ def _panels(group: Group, dataset: Dataset, ladder: Ladder) -> tuple[tuple[Text,
 def _best_median_worst(group: Group) -> list[tuple[str, str]]:
     """What each frame is, and its id."""
     sums: dict[str, list[float]] = {}
-    for subject in group.carded:
-        for row in subject.card.scores.per_image():
+    for summary in group.carded:
+        for row in summary.result.scores.per_image():
             if row["miou"] is not None:
                 sums.setdefault(row["id"], []).append(row["miou"])
     # Only frames that every run was scored on.
@@ -144,15 +145,15 @@ def _best_median_worst(group: Group) -> list[tuple[str, str]]:
 
 
 def _scores(group: Group, frame_id: str) -> Text:
-    words: list[str | Number] = [", mean IoU "]
-    for subject in group.carded:
-        rows = subject.look(subject.card_file, "/scores/images")
-        place = next(number for number, row in enumerate(rows) if row["id"] == frame_id)
-        number = subject.score(f"/scores/images/{place}/miou", PERCENT)
+    text: list[str | Number] = [", mean IoU "]
+    for summary in group.carded:
+        rows = summary.look(summary.result_file, "/scores/images")
+        place = next(index for index, row in enumerate(rows) if row["id"] == frame_id)
+        number = summary.score(f"/scores/images/{place}/miou", PERCENT)
         if number:
-            words += [number, f" ({subject.label}), "]
-    words[-1] = words[-1].rstrip(", ") if isinstance(words[-1], str) else words[-1]
-    return tuple(words)
+            text += [number, f" ({summary.label}), "]
+    text[-1] = text[-1].rstrip(", ") if isinstance(text[-1], str) else text[-1]
+    return tuple(text)
 
 
 def _frame_words(frame: Frame) -> Text:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from core.report.material import COUNT, Form, Group, Subject
+from core.report.report_data import COUNT, Group, NumberFormat, RunSummary
 from core.report.structure import Cell, Cite, Number, Paragraph, Part, Text
 
 DASH = "–"
@@ -12,13 +12,13 @@ Best = Literal["high", "low", ""]
 
 def text(*parts: Part | Text | None) -> Text:
     """Parts in a row, texts opened up, None left out."""
-    found: list[Part] = []
+    results: list[Part] = []
     for part in parts:
         if isinstance(part, tuple):
-            found += part
+            results += part
         elif part is not None:
-            found.append(part)
-    return tuple(found)
+            results.append(part)
+    return tuple(results)
 
 
 def cite(*keys: str) -> Text:
@@ -39,9 +39,9 @@ def note(*parts: Part | Text | None) -> Paragraph:
 def joined(texts: Sequence[Text], last: str = "and") -> Text:
     """`a`, `a and b`, `a, b and c`, of texts."""
     parts: list[Part] = []
-    for place, each in enumerate(texts):
-        if place:
-            parts.append(f" {last} " if place == len(texts) - 1 else ", ")
+    for index, each in enumerate(texts):
+        if index:
+            parts.append(f" {last} " if index == len(texts) - 1 else ", ")
         parts += each
     return tuple(parts)
 
@@ -67,14 +67,14 @@ def number_row(head: str | Text, numbers: Sequence[Number | None], best: Best = 
     """A row of a table; as it is printed, the highest or lowest number is in bold unless all are alike."""
     marked = best_places(numbers, best)
     first = Cell(head if isinstance(head, tuple) else (head,))
-    return (first, *(cell(number, place in marked) for place, number in enumerate(numbers)))
+    return (first, *(cell(number, index in marked) for index, number in enumerate(numbers)))
 
 
 def with_best_in_columns(rows: Sequence[Sequence[Number | None]], best: Sequence[Best]) -> list[list[Cell]]:
     """Cells of several columns, each with its best in bold."""
     marked = [best_places([row[column] for row in rows], kind) for column, kind in enumerate(best)]
     return [
-        [cell(number, place in marked[column]) for column, number in enumerate(row)] for place, row in enumerate(rows)
+        [cell(number, index in marked[column]) for column, number in enumerate(row)] for index, row in enumerate(rows)
     ]
 
 
@@ -84,30 +84,30 @@ def best_places(numbers: Sequence[Number | None], best: Best) -> set[int]:
     if not best or len({number.text for number in known}) < 2:
         return set()
     winner = (max if best == "high" else min)(known, key=lambda number: number.value)
-    return {place for place, number in enumerate(numbers) if number and number.text == winner.text}
+    return {index for index, number in enumerate(numbers) if number and number.text == winner.text}
 
 
-def setting_words(subject: Subject, part: str, name: str) -> Text:
+def setting_words(summary: RunSummary, part: str, name: str) -> Text:
     """The value of a setting as a person would write it."""
-    value = subject.look("config.json", f"/{part}/{name}")
+    value = summary.look("config.json", f"/{part}/{name}")
     if isinstance(value, bool):
         return ("yes" if value else "no",)
     if isinstance(value, (int, float)):
-        return (Number(f"{value:g}", value, f"{subject.run.id}/config.json:/{part}/{name}"),)
+        return (Number(f"{value:g}", value, f"{summary.run.id}/config.json:/{part}/{name}"),)
     return (str(value),)
 
 
-def said_of_all(subjects: Sequence[Subject], part: str, name: str) -> Text:
+def said_of_all(summaries: Sequence[RunSummary], part: str, name: str) -> Text:
     """A setting's value where all agree, else each value with the runs that have it."""
-    return by_value(subjects, lambda subject: setting_words(subject, part, name))
+    return by_value(summaries, lambda summary: setting_words(summary, part, name))
 
 
-def by_value(subjects: Sequence[Subject], words: Any) -> Text:
+def by_value(summaries: Sequence[RunSummary], words: Any) -> Text:
     """What `words(subject)` says, once where it is the same of all, else with the names of those of whom it is true."""
     groups: dict[str, tuple[Text, list[str]]] = {}
-    for subject in subjects:
-        said = words(subject)
-        groups.setdefault(plain_words(said), (said, []))[1].append(subject.label)
+    for summary in summaries:
+        said = words(summary)
+        groups.setdefault(plain_words(said), (said, []))[1].append(summary.label)
     if len(groups) == 1:
         return next(iter(groups.values()))[0]
     return joined([text(said, f" ({', '.join(names)})") for said, names in groups.values()])
@@ -118,20 +118,20 @@ def plain_words(words: Iterable[Part]) -> str:
     return "".join(part if isinstance(part, str) else getattr(part, "text", "") for part in words)
 
 
-def columns_of(subjects: Sequence[Subject]) -> tuple[str, ...]:
+def columns_of(summaries: Sequence[RunSummary]) -> tuple[str, ...]:
     """Heads of a column for each run."""
-    return tuple(subject.label for subject in subjects)
+    return tuple(summary.label for summary in summaries)
 
 
 def frames_words(group: Group) -> Text:
     """`the 106 validation frames`."""
-    subject = group.carded[0] if group.carded else group.planned
-    if subject is None:
+    summary = group.carded[0] if group.carded else group.planned
+    if summary is None:
         return ("the validation frames",)
-    number = subject.score("/facts/frames", COUNT) or subject.number("plan.json", "/val_frames")
+    number = summary.score("/metadata/frames", COUNT) or summary.number("plan.json", "/val_frames")
     return ("the ", number, " validation frames")
 
 
-def derived(value: float, form: Form, source: str) -> Number:
+def derived(value: float, form: NumberFormat, source: str) -> Number:
     """A number that was computed from runs."""
     return Number(form.words(value), value, source, form.scale)

@@ -15,7 +15,7 @@ SECTIONS = {
     "reproduction": "Reproduction",
 }
 """What can be chosen; the references of what was chosen always follow."""
-MOST_RUNS = 8
+MAX_RUNS = 8
 """More columns than that fit on no page."""
 TEXT_LENGTH = 200
 
@@ -53,8 +53,8 @@ def checked_settings(settings: ReportSettings) -> ReportSettings:
     runs = tuple(dict.fromkeys(settings.runs))
     if not runs:
         raise LabError("A report needs at least one run. Choose some.")
-    if len(runs) > MOST_RUNS:
-        raise LabError(f"These are {len(runs)} runs, but a report has room for {MOST_RUNS}. Leave some out.")
+    if len(runs) > MAX_RUNS:
+        raise LabError(f"These are {len(runs)} runs, but a report has room for {MAX_RUNS}. Leave some out.")
     unknown = [name for name in settings.sections if name not in SECTIONS]
     if unknown or not settings.sections:
         named = f"There is no section '{unknown[0][:40]}'." if unknown else "A report needs at least one section."

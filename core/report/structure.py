@@ -210,15 +210,15 @@ class Report:
     @property
     def texts(self) -> tuple[Text, ...]:
         """Every text of the report, captions and cells included, in order."""
-        found: list[Text] = list(self.notes)
+        results: list[Text] = list(self.notes)
         for block in self.blocks:
             match block:
                 case Paragraph(text):
-                    found.append(text)
+                    results.append(text)
                 case Table():
-                    found += [block.caption, *(cell.text for row in block.rows for cell in row)]
+                    results += [block.caption, *(cell.text for row in block.rows for cell in row)]
                 case Figure():
-                    found.append(block.caption)
+                    results.append(block.caption)
                 case Pictures():
-                    found += [block.caption, *(text for text, _ in block.rows)]
-        return tuple(found)
+                    results += [block.caption, *(text for text, _ in block.rows)]
+        return tuple(results)

@@ -8,16 +8,16 @@ from core.errors import writing
 from core.report.contents import contents
 from core.report.gathering import gather
 from core.report.html import html_page
-from core.report.ladder import Ladder, Progress
 from core.report.latex import latex_archive
 from core.report.phrases import plain_words
+from core.report.progress import Progress, ProgressTracker
+from core.report.saved_reports import SavedReport, shelve
 from core.report.settings import ReportSettings, checked_settings
-from core.report.shelf import Shelved, shelve
 
 
 def write_report(
     settings: ReportSettings, folder: Path, progress: Progress = lambda what, done, total: None
-) -> Shelved:
+) -> SavedReport:
     """Writes a report into a folder, which must not be there yet; it appears complete or not at all.
 
     Args:
@@ -29,10 +29,10 @@ def write_report(
         LabError: the settings make no sense, nothing can be said of any of the runs, or the folder can't be written.
     """
     settings = checked_settings(settings)
-    ladder = Ladder(progress)
-    material = gather(settings, ladder)
+    ladder = ProgressTracker(progress)
+    data = gather(settings, ladder)
     ladder.of("figures", "Drawing and writing")("", 0, 1)
-    report = contents(material)
+    report = contents(data)
     page, archive = html_page(report), latex_archive(report)
     notes = tuple(plain_words(note) for note in report.notes)
     hidden = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -46,4 +46,4 @@ def write_report(
         except OSError:
             shutil.rmtree(hidden, ignore_errors=True)
             raise
-    return Shelved(folder, report.title, report.made, settings, notes)
+    return SavedReport(folder, report.title, report.made, settings, notes)

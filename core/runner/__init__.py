@@ -1,16 +1,16 @@
 """Launching, queueing, stopping and resuming of runs, on this machine or on a cluster: the same calls serve both."""
 
-from core.runner.bin import Binned, delete, empty_bin, list_bin, restore
 from core.runner.control import STOP_SECONDS, clone, launch, move, pause, queue_position, resume, stop, stop_now
+from core.runner.trash import TrashedRun, delete, empty_trash, list_trash, restore
 
 __all__ = [
     "STOP_SECONDS",
-    "Binned",
+    "TrashedRun",
     "clone",
     "delete",
-    "empty_bin",
+    "empty_trash",
     "launch",
-    "list_bin",
+    "list_trash",
     "move",
     "pause",
     "queue_position",

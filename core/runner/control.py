@@ -9,30 +9,28 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from core.cluster import ask_anew
+from core.auth import max_queued, require_owner, require_quota, require_write
 from core.config import EngineName, RunConfig, read_config
 from core.errors import LabError, writing
-from core.families import REFERENCE
-from core.people import check_allowance, check_may_change, check_may_work, most_queued
-from core.runner import local, slurm
-from core.runner.endings import KILLED, end_of
-from core.runner.limits import check_may_ask
+from core.models.families import TRANSFORMERS
+from core.runner import local
+from core.runner.device_lock import queue_lock
+from core.runner.exit_reasons import KILLED, end_of
 from core.runner.local import STOP_SECONDS
-from core.runner.slots import deciding
-from core.runs import (
+from core.runner.quotas import check_may_ask
+from core.runner.slurm import engine as slurm
+from core.runs.notes import Notes
+from core.runs.status import (
     ACTIVE_STATES,
-    Notes,
     Request,
-    Run,
     clear_request,
-    create_run,
-    list_active,
-    read_run,
     read_status,
     request_pause,
     request_stop,
     update_status,
 )
+from core.runs.store import Run, create_run, list_active, read_run
+from core.squeue import ask_anew
 
 ENGINES: dict[EngineName, ModuleType] = {"local": local, "slurm": slurm}
 
@@ -41,18 +39,18 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
     """Makes a run folder and queues the run. Returns at once; the run outlives this process.
 
     Raises:
-        TooManyError: the one who is asking has as many runs queued as one may have.
+        QuotaError: the one who is asking has as many runs queued as one may have.
         LabError: the folder can't be written to, the one who is asking may only look, or not ask for that much; it is a network that isn't trained
             here; or the cluster doesn't take the job, and then no folder is left.
     """
-    check_may_work()
-    if config.model.family == REFERENCE:
+    require_write()
+    if config.model.family == TRANSFORMERS:
         raise LabError(
             f"{config.model.title} was trained by others and can be looked at, not trained. Take FCN, U-Net or ViT."
         )
     check_may_ask(config)
     with writing(folder):
-        with deciding(folder):
+        with queue_lock(folder):
             _check_allowance(folder)
             path = create_run(config, folder, notes)
         try:
@@ -86,14 +84,14 @@ def resume(path: Path) -> None:
     """Queues a run again, to go on from its last checkpoint, or from the beginning where it has none.
 
     Raises:
-        TooManyError: the one who is asking has as many runs queued as one may have.
+        QuotaError: the one who is asking has as many runs queued as one may have.
         LabError: it is queued or running, finished, its config can't be read, it is another's, or the cluster doesn't take the job.
     """
     ask_anew()
     # One look and one write at a time: two tabs may ask at once.
-    with writing(path), deciding(path.parent):
+    with writing(path), queue_lock(path.parent):
         run = read_run(path)
-        check_may_change(run.owner, f"Run {run.id}")
+        require_owner(run.owner, f"Run {run.id}")
         if run.config is None:
             raise LabError(f"Run {run.id} can't be resumed. {run.problem}")
         if run.is_active:
@@ -117,12 +115,12 @@ def resume(path: Path) -> None:
             exit=None,
             ended=None,
             failure="",
-            remedy={},
+            suggested_change={},
         )
     try:
         _engine_of(run).start(path)
     except LabError as error:
-        with deciding(path.parent):
+        with queue_lock(path.parent):
             status = read_status(path)
             if status and status.state == "queued" and not status.job:
                 update_status(path, state="failed", failure="user", error=str(error), ended=time.time())
@@ -162,7 +160,7 @@ def stop_now(path: Path, patience: float = STOP_SECONDS) -> None:
     while (run := read_run(path)).is_active and time.monotonic() < deadline:
         time.sleep(0.05)
     if run.is_active and _engine_of(run).end(run):
-        with writing(path), deciding(path.parent):
+        with writing(path), queue_lock(path.parent):
             if read_run(path).status.state in ACTIVE_STATES:
                 update_status(path, **end_of(path, KILLED))
 
@@ -186,16 +184,16 @@ def _engine_of(run: Run) -> ModuleType:
 
 
 def _check_allowance(folder: Path) -> None:
-    """Raises TooManyError where the one who is asking has as many runs waiting or training as one may have."""
-    if most_queued():
-        check_allowance((run.owner for run in list_active(folder)), "runs waiting or training")
+    """Raises QuotaError where the one who is asking has as many runs waiting or training as one may have."""
+    if max_queued():
+        require_quota((run.owner for run in list_active(folder)), "runs waiting or training")
 
 
 def _ask(path: Path, what: Request) -> None:
     ask_anew()
-    with writing(path), deciding(path.parent):
+    with writing(path), queue_lock(path.parent):
         run = read_run(path)
-        check_may_change(run.owner, f"Run {run.id}")
+        require_owner(run.owner, f"Run {run.id}")
         waits = run.state == "queued"
         if not run.is_active:
             raise LabError(f"Run {run.id} is {run.state}, so there is nothing to {what}.")

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import psutil
 
+from core.auth import require_owner
 from core.errors import LabError, writing
-from core.people import check_may_change
-from core.runner.detached import start_detached
-from core.runner.slots import deciding, devices_for
-from core.runs import ACTIVE_STATES, Run, Status, list_active, read_run, update_status
+from core.processes import start_detached
+from core.runner.device_lock import devices_for, queue_lock
+from core.runs.status import ACTIVE_STATES, Status, update_status
+from core.runs.store import Run, list_active, read_run
 
 SUPERVISOR = (sys.executable, "-m", "core.runner.supervisor")
 """The command that supervises; the run's folder follows."""
@@ -48,9 +49,9 @@ def move(path: Path, by: int) -> None:
     Raises:
         LabError: it isn't queued, has no such place to go to, or it or a run that it would pass is another's.
     """
-    with writing(path), deciding(path.parent):
+    with writing(path), queue_lock(path.parent):
         run = read_run(path)
-        check_may_change(run.owner, f"Run {run.id}")
+        require_owner(run.owner, f"Run {run.id}")
         if run.state != "queued":
             raise LabError(f"Run {run.id} is {run.state}: only a run that waits can be moved.")
         queue = [
@@ -66,7 +67,7 @@ def move(path: Path, by: int) -> None:
             raise LabError(f"Run {run.id} is {'first' if by < 0 else 'last'} in the queue already.")
         if by < 0:
             for other in queue[new_place:place]:
-                check_may_change(other.owner, f"Run {other.id}, which would have to wait,")
+                require_owner(other.owner, f"Run {other.id}, which would have to wait,")
         queue.insert(new_place, queue.pop(place))
         for other, ticket in zip(queue, tickets, strict=True):
             if other.status.ticket != ticket:
@@ -93,7 +94,7 @@ def devices_of(run: Run) -> frozenset[str]:
     """The devices whose slots a run needs."""
     if run.config is None:
         return frozenset(devices_for("auto", 1))
-    return frozenset(devices_for(run.config.training.device, run.config.training.processes))
+    return frozenset(devices_for(run.config.training.device, run.config.training.num_processes))
 
 
 def end_trees(processes: list[psutil.Process]) -> None:
@@ -127,10 +128,10 @@ def _turn(run: Run) -> tuple[float, str]:
 
 def _trainers_of(status: Status) -> list[psutil.Process]:
     """The living processes that train a run: the one that is named, and its supervisor's child, which may have started it."""
-    found = {}
+    results = {}
     if status.trainer and (trainer := status.trainer.process()):
-        found[trainer.pid] = trainer
+        results[trainer.pid] = trainer
     if status.supervisor and (supervisor := status.supervisor.process()):
         with suppress(psutil.Error):
-            found |= {child.pid: child for child in supervisor.children()}
-    return list(found.values())
+            results |= {child.pid: child for child in supervisor.children()}
+    return list(results.values())

@@ -10,40 +10,42 @@ import sys
 import time
 from pathlib import Path
 
-from core.places import PROJECT
-from core.runner.endings import end_of
+from core.paths import PROJECT
+from core.processes import ProcessId
+from core.runner.device_lock import LOCKS, DeviceLock, queue_lock
+from core.runner.exit_reasons import end_of
 from core.runner.local import devices_of, runs_before
-from core.runner.slots import SLOTS, Slot, deciding
 from core.runner.trainer import trainer_command
-from core.runs import ACTIVE_STATES, ProcessId, read_run, read_status, update_status
+from core.runs.status import ACTIVE_STATES, read_status, update_status
+from core.runs.store import read_run
 
 PATIENCE = 0.2
 """Seconds between two looks of the first in the queue; everyone waits as much longer for each run that goes first."""
-LONGEST_PATIENCE = 5.0
+MAX_PATIENCE = 5.0
 
 
 def main(run: Path) -> int:
     """Supervises a run from the queue to its end; returns the trainer's exit code, minus a signal's number."""
     found = read_run(run)
     myself = ProcessId.of(os.getpid())
-    with deciding(run.parent):
+    with queue_lock(run.parent):
         status = read_status(run)
         if status is None or status.state != "queued":
             return 0  # taken out of the queue before this process was there
         update_status(run, supervisor=myself)
-    with Slot(run.parent / SLOTS, *sorted(devices_of(found))) as slot:
+    with DeviceLock(run.parent / LOCKS, *sorted(devices_of(found))) as lock:
         ahead = 0
         while _waits(run, myself):
-            if slot.acquire():
+            if lock.acquire():
                 # The lock alone is not first come, first served: whoever stands before in the queue goes first.
                 ahead = _claim(run, myself)
                 if not ahead:
                     break
-                slot.release()
-            time.sleep(min(PATIENCE * (1 + ahead), LONGEST_PATIENCE))
+                lock.release()
+            time.sleep(min(PATIENCE * (1 + ahead), MAX_PATIENCE))
         else:
             return 0
-        trainer = subprocess.Popen(trainer_command(found), cwd=PROJECT, stdin=subprocess.PIPE, **slot.inheritance)
+        trainer = subprocess.Popen(trainer_command(found), cwd=PROJECT, stdin=subprocess.PIPE, **lock.inheritance)
         # From here on the status is the trainer's: it waits for this pipe to close before it writes.
         update_status(run, trainer=ProcessId.of(trainer.pid))
         trainer.stdin.close()
@@ -63,7 +65,7 @@ def _waits(run: Path, myself: ProcessId) -> bool:
 
 def _claim(run: Path, myself: ProcessId) -> int:
     """How many runs go before this one. When none does it is written down as running, and nobody can move or stop it in the queue."""
-    with deciding(run.parent):
+    with queue_lock(run.parent):
         if not _waits(run, myself):
             return 1
         ahead = sum(other.status.state == "queued" for other in runs_before(read_run(run)))

@@ -3,14 +3,14 @@
 import sys
 from dataclasses import dataclass
 
-from core.runs import Run
+from core.runs.store import Run
 
 TRAINER = ("-u", "-m", "core.training")
 """What Python is asked to train with; the run's folder follows."""
 
 
 @dataclass(frozen=True)
-class Place:
+class Node:
     """A machine among `nodes` that train together, by its number; the first of them is found under an address and a port."""
 
     node: int = 0
@@ -19,34 +19,34 @@ class Place:
     port: int = 0
 
 
-def trainer_command(run: Run, place: Place | None = None) -> list[str]:
+def trainer_command(run: Run, node: Node | None = None) -> list[str]:
     """The command, for whoever holds the devices; it trains once its standard input has ended.
 
     Args:
         run: with its config.
         place: on a cluster: the machine among those that train.
     """
-    processes = run.config.training.processes if run.config else 1
-    launcher = _launcher(processes, place) if processes > 1 else []
+    processes = run.config.training.num_processes if run.config else 1
+    launcher = _launcher(processes, node) if processes > 1 else []
     return [sys.executable, *launcher, *TRAINER, str(run.path), "--supervised"]
 
 
-def _launcher(processes: int, place: Place | None) -> list[str]:
+def _launcher(processes: int, node: Node | None) -> list[str]:
     """What starts several processes of a team, and watches over them."""
     # A signal of the cluster reaches everyone in a job; torchrun would end the team at it.
-    hearing = ["--signals-to-handle=SIGINT"] if place else []
-    place = place or Place()
+    hearing = ["--signals-to-handle=SIGINT"] if node else []
+    node = node or Node()
     meeting = (
         ["--standalone"]
-        if place.nodes == 1
+        if node.nodes == 1
         else [
-            f"--nnodes={place.nodes}",
-            f"--node-rank={place.node}",
-            f"--master-addr={place.address}",
-            f"--master-port={place.port}",
+            f"--nnodes={node.nodes}",
+            f"--node-rank={node.node}",
+            f"--master-addr={node.address}",
+            f"--master-port={node.port}",
         ]
     )
-    here = processes // place.nodes
+    here = processes // node.nodes
     return [
         "-m",
         "torch.distributed.run",

@@ -21,11 +21,13 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from core import runner
+from core.auth import QuotaError, build_user, read_owner, set_current_user
 from core.config import RunConfig
 from core.errors import LabError
-from core.people import TooManyError, person, read_owner, set_source
-from core.runner.slots import SLOTS, Slot
-from core.runs import ProcessId, best_miou, list_runs, read_run, requested
+from core.processes import ProcessId
+from core.runner.device_lock import LOCKS, DeviceLock
+from core.runs.status import requested
+from core.runs.store import best_miou, list_runs, read_run
 from core.sweeps.space import survivors
 from core.sweeps.sweep import Sweep, read_sweep, update_status
 from core.sweeps.trials import ERROR, RUNS, open_study, sampler_of, suggest, trial_of
@@ -72,7 +74,7 @@ class QueuedRuns:
             if run.config == config and run.status.created >= since and run.id not in taken:
                 return run.id
         while True:
-            with suppress(TooManyError):  # the owner's own runs go before
+            with suppress(QuotaError):  # the owner's own runs go before
                 return runner.launch(config, self._sweep.runs_folder).name
             if requested(self._sweep.path) is not None:
                 raise StopAsked
@@ -103,7 +105,7 @@ class QueuedRuns:
                 # Stopped with an earlier driver, or lost with the machine. Once, else what kills it would do so forever.
                 if run_id in self._resumed:
                     raise LabError(f"Run {run_id} was lost twice: its processes were killed.")
-                with suppress(TooManyError):
+                with suppress(QuotaError):
                     runner.resume(path)
                     self._resumed.add(run_id)
             time.sleep(PATIENCE)
@@ -111,7 +113,7 @@ class QueuedRuns:
 
 def main(folder: Path) -> int:
     """Goes through a sweep to its end; returns 0, or 1 when it failed."""
-    with Slot(folder / SLOTS, "driver") as alone:
+    with DeviceLock(folder / LOCKS, "driver") as alone:
         if not alone.acquire():
             return 0  # another driver is at it
         sweep = read_sweep(folder)
@@ -120,7 +122,7 @@ def main(folder: Path) -> int:
             return 1
         owner = read_owner(folder)
         if owner:
-            set_source(lambda: person(owner))  # its runs are theirs
+            set_current_user(lambda: build_user(owner))  # its runs are theirs
         update_status(folder, state="running", driver=ProcessId.of(os.getpid()), error=None, ended=None)
         try:
             drive(sweep, QueuedRuns(sweep))
@@ -149,19 +151,19 @@ def drive(sweep: Sweep, trainer: Trainer) -> None:
     """
     study = open_study(sweep.path)
     last = len(sweep.rounds) - 1
-    for number, planned in enumerate(sweep.rounds):
-        contestants = range(sweep.spec.count) if number == 0 else _contestants(study, number)
-        if number > 0 and len(contestants) < 2:
+    for index, planned in enumerate(sweep.rounds):
+        contestants = range(sweep.spec.count) if index == 0 else _contestants(study, index)
+        if index > 0 and len(contestants) < 2:
             break
         for contestant in contestants:
             frozen = _proposed(study, sweep, contestant)
-            if frozen.state == TrialState.RUNNING and number not in frozen.intermediate_values:
-                _train(study, sweep, trainer, frozen, number, planned.frames)
+            if frozen.state == TrialState.RUNNING and index not in frozen.intermediate_values:
+                _train(study, sweep, trainer, frozen, index, planned.frames)
                 _check_for_common_fault(study)
-            if number == last:
+            if index == last:
                 _finish(study, contestant)
-        if number < last:
-            _drop_worse_half(study, number)
+        if index < last:
+            _drop_worse_half(study, index)
     for frozen in study.get_trials(deepcopy=False):
         _finish(study, frozen.number)
 

@@ -12,27 +12,17 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from core.config import PRESETS, RunConfig, read_config
+from core.config import PRESETS, Condition, RunConfig, fields_of, read_config, setting_of, todays_name
 from core.errors import LabError
 
 Method = Literal["grid", "random", "tpe", "halving"]
 Value = bool | int | float | str
 PARTS = ("model", "training")
 """The parts of a config whose fields may vary: on other data or at another size a score would mean another thing."""
-MOST_TRIALS = 500
-MOST_FIELDS = 12
-MOST_CHECKED = 20_000
+MAX_TRIALS = 500
+MAX_FIELDS = 12
+MAX_CHECKED = 20_000
 """Corners of a space that are checked before a sweep starts; more would take longer than a few seconds."""
-
-
-_NEEDS: dict[str, tuple[str, Value]] = {
-    "training.epochs": ("training.minutes", 0),
-    "training.gamma": ("training.schedule", "step"),
-    "training.gamma_epochs": ("training.schedule", "step"),
-    "training.power": ("training.schedule", "polynomial"),
-    "training.momentum": ("training.optimizer", "sgd"),
-}
-"""Settings that do nothing unless another has this value: to vary them then would compare a training with itself."""
 
 
 class _Part(BaseModel):
@@ -54,7 +44,7 @@ class SweepConfig(_Part):
         base: the run that all trials are like, but for what varies.
         method: `grid` tries all combinations, `random` draws them, `tpe` draws where it went well so far, and `halving` drops the
             worse half of all combinations (of `trials` draws, where a range is among them) after every round.
-        vary: values or a range by name of the field, like training.learning_rate.
+        vary: values or a range by name of the field, like training.learning_rate; a sweep of version 0.1 keeps its names.
         trials: how many are drawn.
         first_share: of the training frames, for the first round of halving.
         seed: every random choice of the sweep follows from it; the trials' own seed is the base's.
@@ -63,7 +53,7 @@ class SweepConfig(_Part):
     base: RunConfig
     method: Method = "grid"
     vary: dict[str, tuple[Value, ...] | Range]
-    trials: int = Field(default=20, ge=1, le=MOST_TRIALS)
+    trials: int = Field(default=20, ge=1, le=MAX_TRIALS)
     first_share: float = Field(default=0.125, gt=0, le=1)
     seed: int = Field(default=0, ge=0, le=2**31 - 2)
 
@@ -94,8 +84,8 @@ class SweepConfig(_Part):
         values = _merged(self.base, params)
         if self.method == "halving":
             values["dataset"] |= {
-                "train_limit": part if part < frames else self.base.dataset.train_limit,
-                "train_sample": self.base.dataset.train_sample or self.seed + 1,
+                "max_train_samples": part if part < frames else self.base.dataset.max_train_samples,
+                "train_sample_seed": self.base.dataset.train_sample_seed or self.seed + 1,
             }
             values["training"]["minutes"] *= part / frames
         return read_config(values)
@@ -104,7 +94,7 @@ class SweepConfig(_Part):
         """The config that trains a trial's choice in full: the preset's length, all the data."""
         values = _merged(self.base, params)
         values["training"] |= PRESETS["full"]
-        values["dataset"] |= {"train_limit": 0, "train_sample": 0}
+        values["dataset"] |= {"max_train_samples": 0, "train_sample_seed": 0}
         return read_config(values)
 
 
@@ -126,7 +116,7 @@ def fields_that_vary() -> dict[str, Any]:
     return {
         f"{part}.{name}": field
         for part in PARTS
-        for name, field in RunConfig.model_fields[part].annotation.model_fields.items()
+        for name, field in fields_of(part).items()
         if name != "architecture"  # of a network that isn't trained here
     }
 
@@ -155,26 +145,26 @@ def read_spec(values: Any) -> SweepConfig:
 def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
     """What varies, each value in its field's own type, after every combination has been a config once."""
     fields = fields_that_vary()
-    if not 1 <= len(spec.vary) <= MOST_FIELDS:
-        raise LabError(f"{len(spec.vary)} settings vary, but a sweep takes 1 to {MOST_FIELDS}. Choose some.")
+    if not 1 <= len(spec.vary) <= MAX_FIELDS:
+        raise LabError(f"{len(spec.vary)} settings vary, but a sweep takes 1 to {MAX_FIELDS}. Choose some.")
     corners: dict[str, list[Value]] = {}
     for name, choice in spec.vary.items():
-        if name not in fields:
+        if todays_name(name) not in fields:
             raise LabError(
                 f"'{_short(name)}' can't be varied. Name a field of model or training, like training.learning_rate."
             )
         if isinstance(choice, Range):
-            _check_range(name, choice, spec.method, fields[name].annotation)
+            _check_range(name, choice, spec.method, fields[todays_name(name)].annotation)
             corners[name] = [choice.low, choice.high]
         elif choice:
-            corners[name] = [_chosen(fields[name].annotation, value) for value in choice]
+            corners[name] = [_chosen(fields[todays_name(name)].annotation, value) for value in choice]
         else:
             raise LabError(f"{name} has no values to try. Type some, separated by commas.")
-    if spec.is_grid and spec.count > MOST_TRIALS:
+    if spec.is_grid and spec.count > MAX_TRIALS:
         raise LabError(
-            f"These are {spec.count:,} combinations, but a sweep takes {MOST_TRIALS} at most. Vary less, or draw some at random."
+            f"These are {spec.count:,} combinations, but a sweep takes {MAX_TRIALS} at most. Vary less, or draw some at random."
         )
-    if math.prod(len(values) for values in corners.values()) > MOST_CHECKED:
+    if math.prod(len(values) for values in corners.values()) > MAX_CHECKED:
         raise LabError(
             "So much varies that the combinations can't all be checked. Vary fewer settings, or fewer values."
         )
@@ -184,14 +174,14 @@ def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
         for name, number in numbers.items():
             typed[name][number] = _value(config, name)
     for name, values in typed.items():
-        again = next((value for number, value in enumerate(values) if value in values[:number]), None)
+        again = next((value for index, value in enumerate(values) if value in values[:index]), None)
         if again is not None:
             raise LabError(f"{name} has the value {again!r} twice. Leave one out.")
-    for name, (other, wanted) in _NEEDS.items():
-        if name in typed and wanted not in typed.get(other, [_value(spec.base, other)]):
-            raise LabError(
-                f"{name} does nothing unless {other} is {wanted}. Set that for all trials, or vary something else."
-            )
+    for name in typed:
+        conditions = setting_of(*todays_name(name).split(".")).only_if
+        if conditions and not any(_can_hold(condition, typed, spec.base) for condition in conditions):
+            needed = " or ".join(condition.text for condition in conditions)
+            raise LabError(f"{name} does nothing unless {needed}. Set that for all trials, or vary something else.")
     return {
         name: choice.model_copy(update={"low": typed[name][0], "high": typed[name][1]})
         if isinstance(choice, Range)
@@ -211,6 +201,13 @@ def _check_range(name: str, choice: Range, method: Method, annotation: Any) -> N
         raise LabError(f"{name} begins at {choice.low:g}, but on a logarithmic scale there is no zero. Begin above it.")
 
 
+def _can_hold(condition: Condition, typed: Mapping[str, list[Value]], base: RunConfig) -> bool:
+    """Return whether some trial fulfils a condition."""
+    part, name = condition.field.split(".")
+    values = typed.get(condition.field, [_value(base, condition.field)])
+    return any(condition.holds({part: {name: value}}) for value in values)
+
+
 def _chosen(annotation: Any, value: Value) -> Value:
     """A value that was typed, as the one of a field's choices that reads the same."""
     return next((choice for choice in get_args(annotation) if str(choice) == value), value)
@@ -219,20 +216,20 @@ def _chosen(annotation: Any, value: Value) -> Value:
 def _numbered(choices: Mapping[str, list[Value]]) -> Iterator[tuple[dict[str, int], dict[str, Value]]]:
     """Every combination, each as the positions of its values and as the values."""
     for numbers in itertools.product(*(range(len(values)) for values in choices.values())):
-        found = dict(zip(choices, numbers, strict=True))
-        yield found, {name: choices[name][number] for name, number in found.items()}
+        results = dict(zip(choices, numbers, strict=True))
+        yield results, {name: choices[name][number] for name, number in results.items()}
 
 
 def _merged(base: RunConfig, params: Mapping[str, Value]) -> dict[str, dict[str, Any]]:
     values = base.model_dump()
     for name, value in params.items():
-        part, field = name.split(".")
+        part, field = todays_name(name).split(".")
         values[part][field] = value
     return values
 
 
 def _value(config: RunConfig, name: str) -> Value:
-    part, field = name.split(".")
+    part, field = todays_name(name).split(".")
     return getattr(getattr(config, part), field)
 
 

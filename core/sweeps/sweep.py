@@ -24,15 +24,16 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from core.auth import max_queued, read_owner, require_owner, require_quota, require_write, write_owner
 from core.data.dataset import open_dataset
 from core.errors import LabError, writing
-from core.people import check_allowance, check_may_change, check_may_work, most_queued, read_owner, write_owner
-from core.runner.detached import start_detached
-from core.runner.limits import check_may_ask
-from core.runner.slots import deciding
-from core.runs import ProcessId, clear_request, request_stop, requested, write_atomically
+from core.files import write_atomically
+from core.models.weights_source import find_weights
+from core.processes import ProcessId, start_detached
+from core.runner.device_lock import queue_lock
+from core.runner.quotas import check_may_ask
+from core.runs.status import clear_request, request_stop, requested
 from core.sweeps.space import Round, SweepConfig, read_spec
-from core.weights import find_weights
 
 SWEEPS = ".sweeps"
 """The folder of the sweeps, in the folder of the runs: the list of runs passes over it."""
@@ -111,11 +112,11 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
     """Makes a sweep folder beside the runs and starts its driver; returns the folder.
 
     Raises:
-        TooManyError: the one who is asking has as many sweeps under way as one may have.
+        QuotaError: the one who is asking has as many sweeps under way as one may have.
         LabError: the data can't be opened, first weights that were asked for can't be had, the folder can't be written to, or the
             one who is asking may only look, or not ask for that much.
     """
-    check_may_work()
+    require_write()
     check_may_ask(spec.base)
     frames = len(open_dataset(spec.base.dataset).train)
     for model in _networks(spec):
@@ -123,7 +124,7 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
     now = time.time()
     path = runs / SWEEPS / f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-sweep-{secrets.token_hex(2)}"
     hidden = path.with_name(f".{path.name}")
-    with writing(path.parent), deciding(runs):
+    with writing(path.parent), queue_lock(runs):
         _check_allowance(runs)
         hidden.mkdir(parents=True)
         described = {"frames": frames} | spec.model_dump(mode="json")
@@ -139,10 +140,10 @@ def resume_sweep(path: Path) -> None:
     """Starts a sweep's driver again; it goes on where the last one was.
 
     Raises:
-        TooManyError: the one who is asking has as many sweeps under way as one may have.
+        QuotaError: the one who is asking has as many sweeps under way as one may have.
         LabError: it is running or finished, can't be read, or is another's.
     """
-    check_may_change(read_owner(path), "This sweep")
+    require_owner(read_owner(path), "This sweep")
     sweep = read_sweep(path)
     if sweep.spec is None:
         raise LabError(f"Sweep {sweep.id} can't go on. {sweep.problem}")
@@ -150,7 +151,7 @@ def resume_sweep(path: Path) -> None:
         raise LabError(f"Sweep {sweep.id} is running already.")
     if sweep.state == "finished":
         raise LabError(f"Sweep {sweep.id} is finished: there is nothing left to try. Start a new one.")
-    with writing(path), deciding(sweep.runs_folder):
+    with writing(path), queue_lock(sweep.runs_folder):
         _check_allowance(sweep.runs_folder)
         clear_request(path)
         update_status(path, state="running", driver=None, ended=None, error=None)
@@ -163,7 +164,7 @@ def stop_sweep(path: Path) -> None:
     Raises:
         LabError: it isn't running, or is another's.
     """
-    check_may_change(read_owner(path), "This sweep")
+    require_owner(read_owner(path), "This sweep")
     sweep = read_sweep(path)
     if not sweep.is_active:
         raise LabError(f"Sweep {sweep.id} is {sweep.state}, so there is nothing to stop.")
@@ -250,17 +251,17 @@ def _read_status(path: Path) -> SweepStatus | None:
 
 def _networks(spec: SweepConfig) -> list[Any]:
     """The model part of the base, and of each listed choice of where its encoder starts."""
-    found = [spec.base.model]
+    results = [spec.base.model]
     for name in ("model.encoder", "model.weights"):
         for value in spec.vary.get(name, ()):
-            found.append(spec.base.model.model_copy(update={name.split(".")[1]: value}))
-    return found
+            results.append(spec.base.model.model_copy(update={name.split(".")[1]: value}))
+    return results
 
 
 def _check_allowance(runs: Path) -> None:
-    """Raises TooManyError where the one who is asking has as many sweeps under way as one may have."""
-    if most_queued():
-        check_allowance((read_owner(sweep.path) for sweep in list_sweeps(runs) if sweep.is_active), "sweeps under way")
+    """Raises QuotaError where the one who is asking has as many sweeps under way as one may have."""
+    if max_queued():
+        require_quota((read_owner(sweep.path) for sweep in list_sweeps(runs) if sweep.is_active), "sweeps under way")
 
 
 def _start_driver(path: Path) -> None:

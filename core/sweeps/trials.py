@@ -14,8 +14,8 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from core.errors import LabError
-from core.runs import read_status
-from core.sweeps.space import MOST_TRIALS, Range, SweepConfig, Value
+from core.runs.status import read_status
+from core.sweeps.space import MAX_TRIALS, Range, SweepConfig, Value
 from core.sweeps.sweep import Sweep
 
 JOURNAL = "trials.jsonl"
@@ -23,7 +23,7 @@ JOURNAL_BYTES = 50_000_000
 """A larger journal was not written by the lab, and isn't read."""
 RUNS, ERROR = "runs", "error"
 """Names of the attributes that a trial has in the journal: ids of its runs, one a round, and why it failed."""
-FEWEST_FOR_IMPORTANCE = 4
+MIN_FOR_IMPORTANCE = 4
 BEST_SHARE = 0.25
 """Importance says what sets this share of the trials apart: of 36 that is 9, and fewer than five say nothing."""
 
@@ -140,11 +140,11 @@ def progress_of(sweep: Sweep, trials: Sequence[Trial]) -> Progress:
         return Progress(done, total if sweep.state != "finished" else done, None)
     seconds, work = 0.0, 0
     for trial in trials:
-        for number, _ in enumerate(trial.scores):
-            status = read_status(sweep.runs_folder / trial.runs[number])
+        for index, _ in enumerate(trial.scores):
+            status = read_status(sweep.runs_folder / trial.runs[index])
             if status and status.started and status.ended:
                 seconds += status.ended - status.started
-                work += frames[number]
+                work += frames[index]
     lost = sum(frames[len(trial.scores)] for trial in trials if trial.state == "failed")
     ahead = sum(planned.contestants * planned.frames for planned in sweep.rounds) - work - lost
     return Progress(done, max(total, done), max(0.0, seconds / work * ahead) if work else None)
@@ -156,7 +156,7 @@ def importances(spec: SweepConfig, trials: Sequence[Trial]) -> dict[str, float]:
     By PED-ANOVA (Watanabe 2023), from the scores of the first round, which all trials have in common.
     """
     scored = [trial for trial in trials if trial.scores]
-    if len(scored) < FEWEST_FOR_IMPORTANCE or len({trial.scores[0] for trial in scored}) == 1:
+    if len(scored) < MIN_FOR_IMPORTANCE or len({trial.scores[0] for trial in scored}) == 1:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the evaluator is experimental, and that scores may tie
@@ -202,7 +202,7 @@ def _distribution(choice: tuple[Value, ...] | Range) -> optuna.distributions.Bas
 def _storage(folder: Path) -> optuna.storages.JournalStorage:
     path = str(folder / JOURNAL)
     if os.path.exists(path) and os.path.getsize(path) > JOURNAL_BYTES:
-        raise ValueError(f"{path} is larger than any journal of {MOST_TRIALS} trials")
+        raise ValueError(f"{path} is larger than any journal of {MAX_TRIALS} trials")
     return optuna.storages.JournalStorage(JournalFileBackend(path, lock_obj=_DriverAlone(path)))
 
 

@@ -15,18 +15,18 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.errors import LabError
-from core.runner.jobs import NICENESS
-from core.runner.slots import Slot
-from core.runs import Run, read_metrics, read_run, valid_rows
+from core.jobs.engine import NICENESS
+from core.runner.device_lock import DeviceLock
+from core.runs.metrics_log import read_metrics, valid_rows
+from core.runs.store import Run, read_run
 from core.tracking.points import points_of
 from core.tracking.start import PATIENCE
+from core.tracking.table import TRACKERS
 from core.tracking.tracker import (
     FOLDER,
-    MODULES,
     Progress,
     Tracker,
     TrackerError,
-    TrackerName,
     load_tracker,
     read_progress,
     title_of,
@@ -35,7 +35,7 @@ from core.tracking.tracker import (
 
 LOOK_SECONDS = 1.0
 """Between two looks at the metrics."""
-LONGEST_PAUSE = 30.0
+MAX_PAUSE = 30.0
 """Seconds between two tries with a tracker that doesn't answer."""
 
 Say = Callable[[str], None]
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Tells one tracker of one run; returns 0 when it has been told everything."""
     parser = argparse.ArgumentParser(prog="python -m core.tracking", description="Tell a tracker of a run.")
     parser.add_argument("run", type=Path, help="a run folder, checkpoints/<id>")
-    parser.add_argument("tracker", choices=list(MODULES))
+    parser.add_argument("tracker", choices=list(TRACKERS))
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds to go on after the run's end")
     options = parser.parse_args(arguments)
     say = _own_voice()
@@ -56,8 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         say(f"There is no run folder '{run}'.")
         return 1
     (run / FOLDER).mkdir(exist_ok=True)
-    with Slot(run / FOLDER, options.tracker) as slot:
-        while not slot.acquire():  # that of an earlier start of the run, which is about to end
+    with DeviceLock(run / FOLDER, options.tracker) as lock:
+        while not lock.acquire():  # that of an earlier start of the run, which is about to end
             time.sleep(LOOK_SECONDS)
         try:
             begin = load_tracker(options.tracker)
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
 class Telling:
     """What one tracker is told of one run, and how far that is."""
 
-    def __init__(self, run: Path, name: TrackerName, begin: Callable[[Run, Progress], Tracker], say: Say) -> None:
+    def __init__(self, run: Path, name: str, begin: Callable[[Run, Progress], Tracker], say: Say) -> None:
         self._run = run
         self._name = name
         self._begin = begin
@@ -108,7 +108,7 @@ class Telling:
             except TrackerError as error:
                 self._fails(str(error))
                 self._tracker = None  # it is begun anew: what it still holds of the last try can't be known
-                pause = min(2 * pause, LOOK_SECONDS if ended else LONGEST_PAUSE)
+                pause = min(2 * pause, LOOK_SECONDS if ended else MAX_PAUSE)
             except OSError:
                 return 1  # the folder was moved away, or the disk is full: then nothing can be written down either
             time.sleep(pause)

@@ -13,7 +13,7 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient
 
-from core.runs import Run
+from core.runs.store import Run
 from core.tracking.points import Point
 from core.tracking.tracker import Progress, Tracker, TrackerError
 
@@ -52,10 +52,10 @@ class MLflowRun:
         experiment = self._client.get_experiment_by_name(project)
         experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(project)
         # An answer that was lost on its way may have left a run already; and what is told twice here is the same.
-        found = self._client.search_runs([experiment_id], f"tags.`seglab.run` = '{run.id}'", max_results=1)
+        result = self._client.search_runs([experiment_id], f"tags.`seglab.run` = '{run.id}'", max_results=1)
         begun = (
-            found[0]
-            if found
+            result[0]
+            if result
             else self._client.create_run(
                 experiment_id,
                 start_time=int((run.status.started or run.status.created) * 1000),

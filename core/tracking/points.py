@@ -30,11 +30,11 @@ def points_of(rows: Iterable[dict[str, Any]], classes: Sequence[str], started: f
     """The points of some rows of a metrics.jsonl, in their order.
 
     Args:
-        rows: as `core.runs.read_metrics` gives them; what is no number in them is left out.
+        rows: as `core.runs.metrics_log.read_metrics` gives them; what is no number in them is left out.
         classes: names of the classes, in the order of an eval row's IoUs.
         started: when the run began, seconds since 1970; rows count minutes from there.
     """
-    found = []
+    results = []
     for row in rows:
         prefix = KINDS.get(row.get("kind", ""))
         if prefix is None:
@@ -50,8 +50,8 @@ def points_of(rows: Iterable[dict[str, Any]], classes: Sequence[str], started: f
         minutes = row.get("minutes")
         moment = started + 60 * (minutes if _is_number(minutes) else 0)
         if values:
-            found.append(Point(row["kind"], row["step"], moment, values))
-    return found
+            results.append(Point(row["kind"], row["step"], moment, values))
+    return results
 
 
 def _is_number(value: object) -> bool:

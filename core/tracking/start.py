@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from core.config import TrackingConfig
-from core.runner.detached import start_detached
+from core.processes import start_detached
 from core.tracking.tracker import chosen, title_of
 
 PATIENCE = 60.0

@@ -6,22 +6,18 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from pydantic import TypeAdapter
 
 from core.config import TrackingConfig
 from core.errors import LabError
-from core.extras import EXTRAS, check_extra
-from core.runs import Run, write_atomically
+from core.extras import check_packages
+from core.files import write_atomically
+from core.runs.store import Run
 from core.tracking.points import Point
+from core.tracking.table import TRACKERS
 
-TrackerName = Literal["tensorboard", "mlflow", "wandb"]
-MODULES: dict[TrackerName, str] = {
-    "tensorboard": "core.tracking.event_files",
-    "mlflow": "core.tracking.mlflow_server",
-    "wandb": "core.tracking.weights_and_biases",
-}
 SILENCE = {"MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_ERROR_REPORTING": "false"}
 """Nothing leaves this machine but what the lab sends, unless the environment says otherwise."""
 FOLDER = "tracking"
@@ -65,9 +61,9 @@ class Tracker(Protocol):
         """Ends, after everything was sent. `finished` says whether the run did. Raises TrackerError."""
 
 
-def chosen(config: TrackingConfig) -> tuple[TrackerName, ...]:
+def chosen(config: TrackingConfig) -> tuple[str, ...]:
     """The trackers that a config asks for."""
-    return tuple(name for name in MODULES if getattr(config, name))
+    return tuple(name for name in TRACKERS if getattr(config, name))
 
 
 def check_trackers(config: TrackingConfig) -> None:
@@ -77,15 +73,16 @@ def check_trackers(config: TrackingConfig) -> None:
         LabError: a package or MLflow's address is missing.
     """
     for name in chosen(config):
-        check_extra(name)
-    if config.mlflow and not os.environ.get("MLFLOW_TRACKING_URI"):
-        raise LabError(
-            "MLflow is asked for, but the environment names no server. Set MLFLOW_TRACKING_URI where the lab is started, or leave "
-            "tracking.mlflow off."
-        )
+        tracker = TRACKERS[name]
+        check_packages(tracker.title, tracker.packages)
+        if tracker.needs and not os.environ.get(tracker.needs):
+            raise LabError(
+                f"{tracker.title} is asked for, but the environment names no server. Set {tracker.needs} where the lab is started, "
+                f"or leave tracking.{name} off."
+            )
 
 
-def load_tracker(name: TrackerName) -> Callable[[Run, Progress], Tracker]:
+def load_tracker(name: str) -> Callable[[Run, Progress], Tracker]:
     """Imports what a tracker needs, which takes seconds; returns what begins to tell it of a run, and may raise TrackerError.
 
     Raises:
@@ -94,15 +91,15 @@ def load_tracker(name: TrackerName) -> Callable[[Run, Progress], Tracker]:
     check_trackers(TrackingConfig(**{name: True}))
     for variable, value in SILENCE.items():
         os.environ.setdefault(variable, value)  # read when they are imported
-    return importlib.import_module(MODULES[name]).open_tracker
+    return importlib.import_module(TRACKERS[name].module).open_tracker
 
 
-def title_of(name: TrackerName) -> str:
+def title_of(name: str) -> str:
     """What a tracker is called."""
-    return EXTRAS[name][0]
+    return TRACKERS[name].title
 
 
-def read_progress(run: Path, name: TrackerName) -> Progress:
+def read_progress(run: Path, name: str) -> Progress:
     """What a tracker has been told of a run so far."""
     try:
         return _PROGRESS.validate_json((run / FOLDER / f"{name}.json").read_bytes())
@@ -110,6 +107,6 @@ def read_progress(run: Path, name: TrackerName) -> Progress:
         return Progress()
 
 
-def write_progress(run: Path, name: TrackerName, progress: Progress) -> None:
+def write_progress(run: Path, name: str, progress: Progress) -> None:
     """Keeps what a tracker has been told. Written by its own process alone."""
     write_atomically(run / FOLDER / f"{name}.json", json.dumps(asdict(progress)))

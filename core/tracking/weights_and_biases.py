@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import wandb
 
-from core.runs import Run
+from core.runs.store import Run
 from core.tracking.points import Point
 from core.tracking.tracker import Progress, Tracker, TrackerError
 

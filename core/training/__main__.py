@@ -21,11 +21,13 @@ from tqdm import tqdm
 
 from core.config import RunConfig, read_config
 from core.errors import DivergedError, LabError
+from core.processes import ProcessId
+from core.runner.device_lock import LOCKS, TRAINER_LOCK, DeviceLock
 from core.runner.local import devices_of
-from core.runner.slots import SLOTS, TRAINER_LOCK, Slot
-from core.runs import Failure, ProcessId, clear_request, read_run, read_status, update_status
+from core.runs.status import Failure, clear_request, read_status, update_status
+from core.runs.store import read_run
 from core.tracking.start import start_trackers
-from core.training.memory import keep_freed_memory
+from core.training.malloc import keep_freed_memory
 
 USER_ERROR = 42
 REPORT_SECONDS = 0.5
@@ -53,19 +55,19 @@ def main(arguments: list[str] | None = None) -> int:
         return USER_ERROR
     if int(os.environ.get("RANK", "0")) > 0:
         return _accompany(run, found.config)
-    slot = None if options.supervised else Slot(run.parent / SLOTS, *sorted(devices_of(found)))
-    if slot:
+    lock = None if options.supervised else DeviceLock(run.parent / LOCKS, *sorted(devices_of(found)))
+    if lock:
         hands = (found.status.supervisor, found.status.trainer)
         if any(hand is not None and hand.is_alive() for hand in hands) or (found.status.job and found.is_active):
             print(f"Run {found.id} is {found.state} already: stop it first.", file=sys.stderr)
             return USER_ERROR
-        if not slot.acquire():
+        if not lock.acquire():
             print(
                 "Another run is training on this device. Wait for it, or let the lab queue this one.", file=sys.stderr
             )
             return USER_ERROR
         clear_request(run)
-    alone = Slot(run, TRAINER_LOCK) if found.config.runner.engine == "slurm" else None
+    alone = DeviceLock(run, TRAINER_LOCK) if found.config.runner.engine == "slurm" else None
     if alone and not alone.acquire():
         print(f"Another trainer is at run {found.id}.", file=sys.stderr)
         return USER_ERROR
@@ -85,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
         error=None,
         exit=None,
         failure="",
-        remedy={},
+        suggested_change={},
     )
     start_trackers(run, found.config.tracking)
     try:
@@ -107,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
             error=ending.sentence,
             exit=ending.code,
             failure=ending.failure,
-            remedy=ending.remedy,
+            suggested_change=ending.suggested_change,
             **status.pending,
         )
         print(ending.sentence, file=sys.stderr)
@@ -143,7 +145,7 @@ class Ending:
     code: int
     failure: Failure
     sentence: str
-    remedy: dict[str, dict[str, Any]] = field(default_factory=dict)
+    suggested_change: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def explain(error: BaseException, config: RunConfig) -> Ending:
@@ -175,7 +177,7 @@ def explain(error: BaseException, config: RunConfig) -> Ending:
             "killed",
             "One of the processes that trained together no longer answers. Resume the run to go on from its last checkpoint.",
         )
-    if config.training.processes > 1 and any(
+    if config.training.num_processes > 1 and any(
         sign in text for sign in ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
     ):
         return Ending(
@@ -200,7 +202,9 @@ def _less_memory(config: RunConfig) -> dict[str, dict[str, Any]]:
     training = config.training
     if training.batch_size > 1:
         half = training.batch_size // 2
-        return _valid(config, batch_size=half, accumulation=min(training.accumulation, half))
+        # Twice as many batches of half the size are the same step.
+        times = 1 if training.batch_size % 2 else 2
+        return _valid(config, batch_size=half, accumulate_grad_batches=training.accumulate_grad_batches * times)
     return _valid(config, crop_height=training.crop_height // 2, crop_width=training.crop_width // 2)
 
 

@@ -1,6 +1,6 @@
 """Checkpoints: everything that rebuilds a network, and everything that lets its training go on.
 
-    last/  model.safetensors  optimizer.safetensors  [average.safetensors]  state.json
+    last/  model.safetensors  optimizer.safetensors  [ema.safetensors]  state.json
     best/  model.safetensors  state.json
 
 `state.json` holds the run's config, the names and colours of the classes, and how far training was: a checkpoint that is copied
@@ -24,9 +24,9 @@ from torch import nn
 from core.config import RunConfig, read_config
 from core.errors import LabError
 from core.labels import LabelSpace
-from core.models import SegmentationModel
-from core.runs import Which, checkpoint_path
-from core.training.averaging import WeightAverage
+from core.models.base import SegmentationModel
+from core.runs.store import Which, checkpoint_path
+from core.training.ema import ModelEma
 
 
 @dataclass(frozen=True)
@@ -42,54 +42,56 @@ class Checkpoint:
     scaler: dict[str, float]
 
 
-@dataclass(frozen=True)
+@dataclass
 class TrainingState:
-    """What lets a training go on, beside its weights."""
+    """What training changes from step to step.
 
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    average: WeightAverage | None
+    Attributes:
+        model: the network itself, without what wraps it.
+        optimizer: of its parameters; None where it is only to predict.
+        scaler: of the gradients, likewise.
+        ema: moving average of the weights, where one is kept.
+        step: optimizer steps done.
+        best_miou: the highest validation mIoU so far, 0..1, or -1.
+    """
+
+    model: SegmentationModel
+    optimizer: torch.optim.Optimizer | None = None
+    scaler: torch.amp.GradScaler | None = None
+    ema: ModelEma | None = None
+    step: int = 0
+    best_miou: float = -1.0
 
 
-def save_checkpoint(
-    run: Path,
-    which: Which,
-    model: nn.Module,
-    config: RunConfig,
-    space: LabelSpace,
-    step: int,
-    best_miou: float,
-    rest: TrainingState | None = None,
-) -> None:
-    """Writes a checkpoint in place of the older one.
+def save_checkpoint(run: Path, which: Which, state: TrainingState, config: RunConfig, space: LabelSpace) -> None:
+    """Write a checkpoint in place of the older one.
 
     Args:
         run: its folder.
-        which: `best`, to predict with, or `last`, to go on from.
-        model: its weights are saved.
+        which: `best`, to predict with, holds the weights alone; `last`, to go on from, the rest of the state too.
+        state: what is saved.
         config: of the run.
         space: the classes it tells apart.
-        step: optimizer steps done.
-        best_miou: the highest validation mIoU so far, 0..1, or -1.
-        rest: what going on needs besides; None makes a checkpoint that only predicts.
     """
     fresh, old, final = run / f".{which}.new", run / f".{which}.old", run / which
     _settle(run, which)
     shutil.rmtree(fresh, ignore_errors=True)  # what a full disk or a crash left
     fresh.mkdir()
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, fresh / "model.safetensors")
-    if rest:
-        save_file(_optimizer_tensors(model, rest.optimizer), fresh / "optimizer.safetensors")
-    if rest and rest.average:
-        save_file({name: t.contiguous() for name, t in rest.average.tensors.items()}, fresh / "average.safetensors")
-    state = checkpoint_state(config, space, step, best_miou) | {
-        "scaler": rest.scaler.state_dict() if rest else {},
+    weights = {name: tensor.contiguous() for name, tensor in state.model.state_dict().items()}
+    save_file(weights, fresh / "model.safetensors")
+    if which == "last":
+        save_file(_optimizer_tensors(state.model, state.optimizer), fresh / "optimizer.safetensors")
+    if which == "last" and state.ema:
+        averages = {name: tensor.contiguous() for name, tensor in state.ema.tensors.items()}
+        save_file(averages, fresh / "ema.safetensors")
+    values = checkpoint_state(config, space, state.step, state.best_miou) | {
+        "scaler": state.scaler.state_dict() if which == "last" else {},
         "torch": torch.__version__,
     }
     # The state comes last: a folder that has it is complete.
     for path in fresh.iterdir():
         _make_durable(path)
-    (fresh / "state.json.part").write_text(json.dumps(state, indent=1))
+    (fresh / "state.json.part").write_text(json.dumps(values, indent=1))
     _make_durable(fresh / "state.json.part")
     os.rename(fresh / "state.json.part", fresh / "state.json")
     _make_durable(fresh)
@@ -138,6 +140,19 @@ def read_checkpoint(run: Path, which: Which) -> Checkpoint:
         ) from None
 
 
+def restore_state(run: Path, state: TrainingState) -> None:
+    """Fill a training's state from its `last` checkpoint, where it has one. Raises LabError where that can't be read."""
+    if checkpoint_path(run, "last") is None:
+        return
+    checkpoint = read_checkpoint(run, "last")
+    load_weights(state.model, checkpoint)
+    load_optimizer(state.model, state.optimizer, checkpoint)
+    state.scaler.load_state_dict(checkpoint.scaler)
+    state.step, state.best_miou = checkpoint.step, checkpoint.best_miou
+    if state.ema:
+        load_ema(state.ema, checkpoint)
+
+
 def load_weights(model: SegmentationModel, checkpoint: Checkpoint) -> None:
     """Fills a model from a checkpoint, every tensor by name.
 
@@ -145,10 +160,10 @@ def load_weights(model: SegmentationModel, checkpoint: Checkpoint) -> None:
         LabError: the file can't be read, or doesn't belong to this model.
     """
     path = checkpoint.path / "model.safetensors"
-    if model.classes != len(checkpoint.classes):
+    if model.num_classes != len(checkpoint.classes):
         raise LabError(
             f"The checkpoint '{checkpoint.path}' tells {len(checkpoint.classes)} classes apart ({', '.join(checkpoint.classes[:4])} "
-            f"...), but {model.classes} are wanted. Take data with its classes, or name its model.safetensors as first weights: "
+            f"...), but {model.num_classes} are wanted. Take data with its classes, or name its model.safetensors as first weights: "
             "then its encoder alone is taken."
         )
     try:
@@ -177,12 +192,14 @@ def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoin
         optimizer.state[parameter][entry] = tensor
 
 
-def load_average(average: WeightAverage, checkpoint: Checkpoint) -> None:
+def load_ema(ema: ModelEma, checkpoint: Checkpoint) -> None:
     """Gives the mean weights back. Raises LabError when the file can't be read or is another network's."""
-    path = checkpoint.path / "average.safetensors"
+    path = checkpoint.path / "ema.safetensors"
+    if not path.exists():
+        path = checkpoint.path / "average.safetensors"  # its name until version 0.1
     try:
         for name, tensor in load_file(path).items():
-            average.tensors[name].copy_(tensor)
+            ema.tensors[name].copy_(tensor)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         raise LabError(f"The mean weights '{path}' can't be loaded ({error}). Start the run anew.") from None
 

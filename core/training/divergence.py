@@ -3,15 +3,30 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from core.config import TrainingConfig
 from core.errors import DivergedError
 from core.hardware import Hardware
-from core.runs import MetricsLog
-from core.training.evaluation import to_device
+from core.training.evaluate import to_device
 from core.training.losses import SummedLoss
+
+
+def check_loss(step: int, loss: torch.Tensor | None) -> float | None:
+    """Return the loss of a step as a number, before anything is saved: a checkpoint of weights that ran away is worth nothing.
+
+    Raises:
+        DivergedError: the loss is not a finite number.
+    """
+    value = None if loss is None else loss.item()
+    if value is not None and not np.isfinite(value):
+        raise DivergedError(
+            f"The loss became {value} at step {step}: the training diverged. Lower training.learning_rate (a third is a good try), "
+            "or set training.grad_clip_norm to 1, and start again."
+        )
+    return value
 
 
 class DivergenceWatch:
@@ -25,8 +40,8 @@ class DivergenceWatch:
         optimizer: of its parameters.
         loss: the run's.
         hardware: where it computes.
-        training: `accumulation` is read.
-        log: gets a row of the kind `diverged`; None in a process that writes nothing.
+        training: `accumulate_grad_batches` is read.
+        record: called with a row of the kind `diverged`.
         step: steps done before.
         every: one row is logged in so many steps.
     """
@@ -38,12 +53,12 @@ class DivergenceWatch:
         loss: SummedLoss,
         hardware: Hardware,
         training: TrainingConfig,
-        log: MetricsLog | None,
+        record: Callable[[dict[str, Any]], None],
         step: int,
         every: int,
     ) -> None:
-        self._model, self._loss, self._hardware, self._parts = model, loss, hardware, training.accumulation
-        self._log, self._step = log, step
+        self._model, self._loss, self._hardware, self._parts = model, loss, hardware, training.accumulate_grad_batches
+        self._record, self._step = record, step
         self._every = 1 if hardware.device.type == "cpu" else every
         self._batch: tuple[torch.Tensor, torch.Tensor] | None = None
         # A gradient that is no number reaches the first layer from wherever it began.
@@ -65,11 +80,10 @@ class DivergenceWatch:
         if self._batch is None or gradient is None or self._step % self._every or bool(torch.isfinite(gradient).all()):
             return
         where = find_culprit(self._model, *self._batch, self._loss, self._hardware, self._parts)
-        if self._log:
-            self._log.append({"kind": "diverged", "step": self._step, "where": where})
+        self._record({"kind": "diverged", "step": self._step, "where": where})
         raise DivergedError(
             f"The loss or its gradient became NaN or infinite at step {self._step}: the training diverged. {where} Lower "
-            "training.learning_rate (a third is a good try), or set training.clip_norm to 1, and start again."
+            "training.learning_rate (a third is a good try), or set training.grad_clip_norm to 1, and start again."
         )
 
 

@@ -6,56 +6,57 @@ import torch
 from torch import nn
 
 from core.config import RunConfig
-from core.models import SegmentationModel
-from core.training.schedule import encoder_share
+from core.models.base import SegmentationModel
+from core.training.schedule import encoder_lr_scale
+from core.training.tables import OPTIMIZERS
 
 
 def build_optimizer(model: SegmentationModel, config: RunConfig, pretrained: bool) -> torch.optim.Optimizer:
-    """The optimizer that is asked for, AdamW (Loshchilov, Hutter, https://arxiv.org/abs/1711.05101) unless another is.
+    """Build the optimizer of a run; each group carries its highest rate as `base_lr`.
 
-    Norms, biases and embeddings aren't decayed.
+    Biases, norms and what `model.no_weight_decay()` names aren't decayed. Frozen parameters are left out. A ViT's layers may
+    learn more slowly the further they are from the head, as in Bao et al.: BEiT, https://arxiv.org/abs/2106.08254, appendix H.
 
-    A ViT's layers may learn more slowly the further they are from the head, as in Bao et al.: BEiT,
-    https://arxiv.org/abs/2106.08254, appendix H. Frozen parameters are left out.
+    Args:
+        model: the network, on the device.
+        config: of the run.
+        pretrained: the encoder starts from pretrained weights.
     """
     training = config.training
-    encoder_rate = encoder_share(config, pretrained)
+    encoder_scale = encoder_lr_scale(config, pretrained)
     blocks = len(getattr(model.encoder, "blocks", ())) if training.layer_decay < 1 else 0
+    spared = model.no_weight_decay()
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        decays = parameter.ndim > 1 and not name.endswith(("pos_embed", "_token"))
-        rate = encoder_rate if name.startswith("encoder.") else 1.0
-        rate *= training.layer_decay ** layers_above(name, blocks)
-        groups.setdefault((rate, decays), []).append(parameter)
+        decays = parameter.ndim > 1 and name not in spared
+        scale = encoder_scale if name.startswith("encoder.") else 1.0
+        scale *= training.layer_decay ** _layers_above(name, blocks)
+        groups.setdefault((scale, decays), []).append(parameter)
     rows = [
         {
             "params": parameters,
-            "base_lr": training.learning_rate * rate,
+            "base_lr": training.learning_rate * scale,
             "weight_decay": training.weight_decay if decays else 0.0,
         }
-        for (rate, decays), parameters in groups.items()
+        for (scale, decays), parameters in groups.items()
     ]
-    fused = next(model.parameters()).device.type in ("cpu", "cuda")
-    match training.optimizer:
-        case "adamw":
-            return torch.optim.AdamW(rows, lr=training.learning_rate, fused=fused)
-        case "adam":
-            return torch.optim.Adam(rows, lr=training.learning_rate, fused=fused)
-        case "adamax":
-            return torch.optim.Adamax(rows, lr=training.learning_rate)
-        case "sgd":
-            return torch.optim.SGD(rows, lr=training.learning_rate, momentum=training.momentum, fused=fused)
+    entry = OPTIMIZERS[training.optimizer]
+    optimizer_class = entry.load()
+    options = {name: getattr(training, name) for name in entry.options}
+    device = next(model.parameters()).device.type
+    if device in ("cpu", "cuda") and "fused" in optimizer_class.__init__.__annotations__:
+        options["fused"] = True
+    return optimizer_class(rows, lr=training.learning_rate, **options)
 
 
-def layers_above(name: str, blocks: int) -> int:
-    """How many layers of a ViT with so many blocks stand between a parameter and the head: 0 for what follows the last block."""
+def _layers_above(name: str, blocks: int) -> int:
+    """Return how many layers of a ViT stand between a parameter and the head: 0 for what follows the last block."""
     if not name.startswith("encoder.") or not blocks:
         return 0
     block = re.match(r"encoder\.blocks\.(\d+)\.", name)
     if block:
         return blocks - 1 - int(block[1])
-    return (
-        0 if name.startswith(("encoder.norm", "encoder.fc_norm")) else blocks
-    )  # patches, positions and tokens come first
+    # Patches, positions and tokens come first.
+    return 0 if name.startswith(("encoder.norm", "encoder.fc_norm")) else blocks

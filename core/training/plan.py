@@ -12,7 +12,7 @@ from typing import Any, Literal
 from core.config import TrainingConfig
 from core.errors import LabError
 from core.labels import Color
-from core.runs import read_plan, write_plan
+from core.runs.store import read_plan, write_plan
 
 CURVE_POINTS = 1000
 """Train rows that a run writes at most, about: more than a plot can show slows the page and says nothing."""
@@ -91,7 +91,7 @@ def count_steps(
         seconds_per_evaluation: as measured, for all validation frames.
     """
     if training.minutes == 0:
-        return max(1, math.ceil(training.epochs * frames / training.batch_size))
+        return max(1, math.ceil(training.epochs * frames / training.samples_per_step))
     left = training.minutes * 60 - seconds_used - training.evaluations * seconds_per_evaluation
     return max(1, training.evaluations, int(left / seconds_per_step))
 

@@ -7,8 +7,9 @@ https://arxiv.org/abs/1606.00915, section 4.1. Cosine: Loshchilov, Hutter: SGDR,
 import math
 
 from core.config import RunConfig, TrainingConfig
+from core.training.tables import SCHEDULES
 
-WARM_UP = 0.25
+RISE = 0.25
 START = 0.04
 END = 1e-3
 PRETRAINED_VIT = 0.01
@@ -16,35 +17,47 @@ PRETRAINED_VIT = 0.01
 the mean IoU was 0.10 with 0.1, 0.24 with 0.02 and 0.25 with 0.005."""
 
 
-def encoder_share(config: RunConfig, pretrained: bool) -> float:
-    """The share of the learning rate at which the encoder learns: what is asked for, or what suits the network."""
-    return config.training.encoder_rate or (PRETRAINED_VIT if config.model.family == "vit" and pretrained else 1.0)
+def encoder_lr_scale(config: RunConfig, pretrained: bool) -> float:
+    """Return the share of the learning rate at which the encoder learns: what is asked for, or what suits the network."""
+    given = config.training.encoder_lr_scale
+    return given or (PRETRAINED_VIT if config.model.family == "vit" and pretrained else 1.0)
 
 
-def rate_share(training: TrainingConfig, step: int, steps_total: int, steps_per_epoch: float) -> float:
-    """The share of the highest learning rate, in (0, 1], for a step (from 1)."""
-    if training.schedule == "one-cycle":
-        return one_cycle(step, steps_total)
-    climbing = training.warm_up * steps_total
-    if step - 0.5 < climbing:
-        return (step - 0.5) / climbing
-    progress = (step - 0.5 - climbing) / (steps_total - climbing)
-    match training.schedule:
-        case "polynomial":
-            return (1 - progress) ** training.power
-        case "cosine":
-            return _cosine(1.0, END, progress)
-        case "step":
-            return training.gamma ** ((step - 0.5) / steps_per_epoch // training.gamma_epochs)
+def lr_scale(training: TrainingConfig, step: int, steps_total: int, steps_per_epoch: float) -> float:
+    """Return the share of the highest learning rate, in (0, 1], for a step (from 1)."""
+    entry = SCHEDULES[training.schedule]
+    rise = training.warmup_fraction * steps_total if "warmup_fraction" in entry.options else 0.0
+    if step - 0.5 < rise:
+        return (step - 0.5) / rise
+    progress = (step - 0.5 - rise) / (steps_total - rise)
+    return entry.load()(training, progress, (step - 0.5) / steps_per_epoch)
+
+
+def one_cycle(_training: TrainingConfig, progress: float, _epochs: float) -> float:
+    """Return a cosine up from `START`, then down to `END`."""
+    if progress < RISE:
+        return _cosine(START, 1.0, progress / RISE)
+    return _cosine(1.0, END, (progress - RISE) / (1 - RISE))
+
+
+def polynomial(training: TrainingConfig, progress: float, _epochs: float) -> float:
+    """Return a power of what is left."""
+    return (1 - progress) ** training.power
+
+
+def cosine(_training: TrainingConfig, progress: float, _epochs: float) -> float:
+    """Return a cosine down to `END`."""
+    return _cosine(1.0, END, progress)
+
+
+def staircase(training: TrainingConfig, _progress: float, epochs: float) -> float:
+    """Return `gamma` to the number of drops so far."""
+    return training.gamma ** (epochs // training.gamma_epochs)
+
+
+def constant(_training: TrainingConfig, _progress: float, _epochs: float) -> float:
+    """Return 1."""
     return 1.0
-
-
-def one_cycle(step: int, steps_total: int) -> float:
-    """The share of the highest learning rate, in (0, 1], for a step (from 1): a cosine up from `START`, then down to `END`."""
-    progress = (step - 0.5) / steps_total
-    if progress < WARM_UP:
-        return _cosine(START, 1.0, progress / WARM_UP)
-    return _cosine(1.0, END, (progress - WARM_UP) / (1 - WARM_UP))
 
 
 def _cosine(first: float, last: float, progress: float) -> float:

@@ -11,11 +11,11 @@ from torch import nn
 from core.config import RunConfig, TrainingConfig
 from core.data.loaders import KeyedBatches, TrainingCrops, build_loader, part_of
 from core.hardware import Hardware
-from core.models import SegmentationModel
-from core.training.evaluation import to_device
+from core.models.base import SegmentationModel
+from core.training.distributed import Distributed
+from core.training.evaluate import to_device
 from core.training.losses import SummedLoss
 from core.training.optimizer import build_optimizer
-from core.training.team import Team
 
 MEASURED_STEPS = 8
 MEASURED_SECONDS = 4.0
@@ -31,18 +31,18 @@ def train_step(
     hardware: Hardware,
     training: TrainingConfig,
     scaler: torch.amp.GradScaler,
-    team: Team,
+    distributed: Distributed,
 ) -> torch.Tensor | None:
-    """One optimizer step, its frames in `training.accumulation` parts, one after the other.
+    """One optimizer step, with the gradients of `training.accumulate_grad_batches` batches.
 
     Args:
         model: the network, wrapped by `team`.
         optimizer: of its parameters.
-        images: this process's part of the batch, uint8 (B, 3, H, W).
+        images: this process's part of the step's frames, uint8 (B, 3, H, W).
         targets: uint8 (B, H, W), 255 ignored.
         loss: the run's, on the device.
         hardware: where to compute.
-        training: how; `accumulation` and `clip_norm` are read.
+        training: how; `accumulate_grad_batches` and `grad_clip_norm` are read.
         scaler: of the gradients, `hardware.scaler()`.
         team: the processes that share the step.
 
@@ -50,24 +50,28 @@ def train_step(
         The mean loss over all processes, or None for a batch without a labelled pixel, from which nothing is learned.
     """
     targets = targets.to(hardware.device, non_blocking=True)
-    weight = team.sum_(loss.weight_of(targets))
+    weight = distributed.all_reduce(loss.weight_of(targets))
     if weight == 0:
         return None
     optimizer.zero_grad(set_to_none=True)
     mean = weight.new_zeros(())
-    parts = list(zip(images.chunk(training.accumulation), targets.chunk(training.accumulation), strict=True))
-    for number, (part_images, part_targets) in enumerate(parts, start=1):
-        with team.silence(model) if number < len(parts) else nullcontext():
+    parts = list(
+        zip(
+            images.chunk(training.accumulate_grad_batches), targets.chunk(training.accumulate_grad_batches), strict=True
+        )
+    )
+    for index, (part_images, part_targets) in enumerate(parts, start=1):
+        with distributed.no_sync(model) if index < len(parts) else nullcontext():
             with hardware.autocast():
                 logits = model(to_device(part_images, hardware))
             part = loss(logits, part_targets)[0] / weight
             # The team takes the mean of its processes' gradients, and their sum is wanted.
-            scaler.scale(part * team.size).backward()
+            scaler.scale(part * distributed.world_size).backward()
         mean += part.detach()
-    team.sum_(mean)
-    if training.clip_norm:
+    distributed.all_reduce(mean)
+    if training.grad_clip_norm:
         scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
+        nn.utils.clip_grad_norm_(model.parameters(), training.grad_clip_norm)
     scaler.step(optimizer)
     scaler.update()
     return mean
@@ -82,7 +86,12 @@ class Speed:
 
 
 def measure_speed(
-    model: SegmentationModel, crops: TrainingCrops, loss: SummedLoss, hardware: Hardware, config: RunConfig, team: Team
+    model: SegmentationModel,
+    crops: TrainingCrops,
+    loss: SummedLoss,
+    hardware: Hardware,
+    config: RunConfig,
+    distributed: Distributed,
 ) -> Speed:
     """Does a few steps, takes their median, and puts the network back. Each process of a team does so with its part of a batch."""
     training = config.training
@@ -90,7 +99,7 @@ def measure_speed(
     optimizer = build_optimizer(model, config, pretrained=False)
     for group in optimizer.param_groups:
         group["lr"] = 0.0
-    batches = KeyedBatches(crops.weights, training.batch_size, training.seed, 0, MEASURED_STEPS)
+    batches = KeyedBatches(crops.weights, training.samples_per_step, training.seed, 0, MEASURED_STEPS)
     # The frames first, apart: they are decoded once and then kept, so their time is no part of a step's.
     indices = {index for keys in batches for _, index, _ in keys}
     began = time.monotonic()
@@ -101,8 +110,10 @@ def measure_speed(
     scaler = hardware.scaler()
     torch.manual_seed(training.seed)
     ends: list[float] = []
-    for images, targets in build_loader(crops, part_of(batches, team.rank, team.size), hardware.workers):
-        mean = train_step(model, optimizer, images, targets, loss, hardware, training, scaler, Team())
+    for images, targets in build_loader(
+        crops, part_of(batches, distributed.rank, distributed.world_size), hardware.workers
+    ):
+        mean = train_step(model, optimizer, images, targets, loss, hardware, training, scaler, Distributed())
         if mean is not None:
             mean.item()  # a GPU's work is done only when its result is asked for
         ends.append(time.monotonic())

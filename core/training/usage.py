@@ -13,8 +13,9 @@ from typing import Any
 import psutil
 import torch
 
-from core.cores import available_cores
-from core.training.progress import Pace
+from core.processes import available_cores
+from core.runs.metrics_log import UsageRow
+from core.training.throughput import Throughput
 
 CGROUP = Path("/sys/fs/cgroup")
 MINUTE = 60.0
@@ -24,13 +25,13 @@ class Usage:
     """Watches a training and says what it used since it last did.
 
     Args:
-        pace: of the training; its pauses are no part of a step.
+        throughput: of the training; its pauses are no part of a step.
         device: that it computes on.
         minutes: that it has trained before, without breaks.
     """
 
-    def __init__(self, pace: Pace, device: torch.device, minutes: float = 0.0) -> None:
-        self._pace = pace
+    def __init__(self, throughput: Throughput, device: torch.device, minutes: float = 0.0) -> None:
+        self._throughput = throughput
         self._device = device
         self._process = psutil.Process()
         self._cores = available_cores()
@@ -49,28 +50,23 @@ class Usage:
             work = torch.cuda.Event() if on_card else None
             if work:
                 work.record()
-            asked = time.monotonic()
+            request = time.monotonic()
             batch = next(source, None)
             if batch is None:
                 return
             if work is None or work.query():
-                self._waited += time.monotonic() - asked
+                self._waited += time.monotonic() - request
             yield batch
 
     def minutes(self) -> float:
         """Minutes of training up to now, scoring and saving included and breaks not."""
         return round((time.monotonic() - self._began) / MINUTE, 4)
 
-    def row(self) -> dict[str, float]:
-        """The fields that a train row has of it.
-
-        `minutes`, see there; `cpu`, share of the cores that this process could use, 0..1, without those of processes that load;
-        `memory`, bytes of this process; `machine_memory`, share of the machine's, 0..1; on a CUDA device `gpu_memory`, bytes taken
-        of it; `waiting`, share of the steps' time spent waiting for the loader, 0..1.
-        """
+    def row(self) -> UsageRow:
+        """Return what was used since the last row."""
         before, self._mark = self._mark, self._clocks()
         wall, cpu, waited, paused = (new - old for new, old in zip(self._mark, before, strict=True))
-        found = {
+        row: UsageRow = {
             "minutes": self.minutes(),
             "cpu": _share(cpu, wall * self._cores),
             "memory": self._process.memory_info().rss,
@@ -79,12 +75,12 @@ class Usage:
         }
         if self._device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self._device)
-            found["gpu_memory"] = total - free
-        return found
+            row["gpu_memory"] = total - free
+        return row
 
     def _clocks(self) -> tuple[float, float, float, float]:
         """Seconds: of the wall, of the cores, waited, paused."""
-        return time.monotonic(), time.process_time(), self._waited, self._pace.paused
+        return time.monotonic(), time.process_time(), self._waited, self._throughput.paused
 
 
 def peak_memory() -> int:
@@ -108,8 +104,8 @@ def free_memory() -> int:
     with suppress(OSError, ValueError):
         # "max" where there is no limit
         limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
-        facts = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
-        free = min(free, limit - used + int(facts["inactive_file"]))
+        metadata = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+        free = min(free, limit - used + int(metadata["inactive_file"]))
     return own + max(0, free)
 
 

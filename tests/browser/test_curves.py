@@ -1,6 +1,7 @@
 """The live curves in Chromium: rows are appended to files while the page is open, as a trainer would.
 
-The routes are the test's own, with the contract of app/routes.py, over a folder of metrics.jsonl files.
+Scripts and Plotly come from the lab's own routes. The metrics come from a route of the test's with the same contract, over a folder
+of metrics.jsonl files, since here no trainer lives.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from app.curves import Curve, curves
 
 POLL_S = 0.2
 TICKS_MS = 1200  # several polls
-SERIES_JS = Path(__file__).resolve().parents[2] / "app/curves/series.js"
 
 SCRIPT = f"""
 import streamlit as st
@@ -35,16 +35,15 @@ st.button("Run the script again")
 """
 
 ENTRY = """
-import json, os, pathlib
-import plotly, streamlit as st
-from starlette.responses import FileResponse, JSONResponse
+import os, pathlib
+import streamlit as st
+from starlette.responses import JSONResponse
 from starlette.routing import Route
+from app.routes import ROUTES
+from core.runs.metrics_log import rows_since
+from core.runs.status import ACTIVE_STATES
 
 RUNS = pathlib.Path(os.environ["TEST_RUNS"])
-PLOTLY = pathlib.Path(plotly.__file__).parent / "package_data/plotly.min.js"
-
-async def plotly_js(request):
-    return FileResponse(PLOTLY)
 
 async def metrics(request):
     folder = RUNS / request.path_params["run_id"]
@@ -52,13 +51,12 @@ async def metrics(request):
         return JSONResponse({"error": "out of order"}, 503)
     if not folder.is_dir():
         return JSONResponse({"error": "no such run"}, 404)
-    offset = int(request.query_params["offset"])
-    new = (folder / "metrics.jsonl").read_bytes()[offset:]
-    new = new[: new.rfind(b"\\n") + 1]
-    rows = [json.loads(line) for line in new.splitlines()]
-    return JSONResponse({"rows": rows, "offset": offset + len(new), "state": (folder / "state").read_text()})
+    state = (folder / "state").read_text()
+    rows, offset, reset = rows_since(folder, int(request.query_params["offset"]))
+    is_final = state not in ACTIVE_STATES
+    return JSONResponse({"rows": rows, "offset": offset, "reset": reset, "state": state, "is_final": is_final})
 
-app = st.App("script.py", routes=[Route("/lab/plotly.js", plotly_js), Route("/lab/metrics/{run_id}", metrics)])
+app = st.App("script.py", routes=[Route("/lab/metrics/{run_id}", metrics), *ROUTES])
 """
 
 
@@ -90,7 +88,8 @@ class Run:
 
     def train_with_usage(self, first: int, last: int) -> None:
         """Train rows as today's trainer writes them; ten steps a minute."""
-        usage = {"learning_rate": 2e-3, "images_per_second": 12.5, "cpu": 0.8, "memory": 3e9, "waiting": 0.25}
+        usage = {"learning_rate": 2e-3, "images_per_second": 12.5, "cpu": 0.8, "memory": 3e9, "machine_memory": 0.6}
+        usage["waiting"] = 0.25
         self.append(*(row | usage | {"minutes": row["step"] / 10} for row in self.train_rows(first, last)))
 
     @staticmethod
@@ -184,7 +183,7 @@ def test_points_arrive_and_nothing_jumps(page, new_run, open_curves):
     assert root.get_attribute("data-range") == "auto"
     # Both plots show the same steps, though the score has but one point.
     assert axis_range(page, 1)[0] <= 1 and axis_range(page, 1)[1] >= 30
-    assert "0.800" in root.locator("table.curves-unseen").text_content()
+    assert "0.800" in root.locator("table.unseen").text_content()
 
 
 def test_zoom_drawn_with_the_mouse_survives_new_rows(page, new_run, open_curves):
@@ -358,6 +357,7 @@ def test_what_the_machine_gave_can_be_chosen_and_grows_with_the_rows(page, new_r
         "Images per second": 12.5,
         "Use of the processor": 80,
         "Memory": 3,
+        "Machine's memory": 60,
         "Waiting for frames": 25,
     }
     for option, value in measures.items():
@@ -369,7 +369,7 @@ def test_what_the_machine_gave_can_be_chosen_and_grows_with_the_rows(page, new_r
     wait_for(root, "data-points", 19)
     assert plotted(page, 1, 0) == list(range(1, 16))
     page.locator(".curves-canvas").nth(1).hover()
-    assert "25.0 %" in root.locator(".curves-readout").nth(1).text_content()
+    assert "25.0\xa0%" in root.locator(".curves-readout").nth(1).text_content()
     chosen.select_option("Mean IoU")
     assert plotted(page, 1, 0, "y") == [50]
     assert root.get_by_text("on the validation frames").is_visible()
@@ -380,7 +380,7 @@ def test_minutes_axis(page, new_run, open_curves):
     old.train(1, 5)
     root = open_curves(page, run, old)
     minutes = root.get_by_role("button", name="Minutes")
-    assert minutes.is_disabled()  # nobody has told any yet
+    assert minutes.is_disabled()  # no row has any yet
     run.train_with_usage(1, 20)
     run.evaluate(20, minutes=2.5)
     wait_for(root, "data-points", 26)
@@ -398,12 +398,12 @@ def test_minutes_axis(page, new_run, open_curves):
     assert plotted(page, 0, 1)[-1] == 30 and root.get_attribute("data-range") == "auto"
 
 
-def test_ended_runs_and_hidden_tabs_are_left_in_peace(page, new_run, open_curves):
-    run = new_run()
+def test_ended_and_paused_runs_and_hidden_tabs_are_not_polled(page, new_run, open_curves):
+    run, other = new_run(), new_run()
     run.train(1, 10)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/lab/metrics/" in request.url else None)
-    root = open_curves(page, run)
+    root = open_curves(page, run, other)
     asked.clear()
     page.wait_for_timeout(TICKS_MS)
     assert len(asked) >= 3
@@ -419,7 +419,9 @@ def test_ended_runs_and_hidden_tabs_are_left_in_peace(page, new_run, open_curves
     wait_for(root, "data-points", 20, timeout_s=2)
 
     run.state("finished")
-    root.get_by_text("finished").first.wait_for(timeout=5000)
+    other.state("paused")
+    for state in ("finished", "paused"):
+        root.get_by_text(state).first.wait_for(timeout=5000)
     page.wait_for_timeout(2 * POLL_S * 1000)
     asked.clear()
     page.wait_for_timeout(TICKS_MS)
@@ -451,24 +453,6 @@ def test_a_phone_shows_both_plots_without_sideways_scrolling(phone, new_run, ope
     assert score["y"] >= loss["y"] + loss["height"] and score["width"] == loss["width"] > 320
     phone.locator(".curves-canvas").first.tap()
     assert root.locator(".curves-readout").first.text_content().count("Run ") == 4
-
-
-def test_smoothing_starts_at_the_first_value_and_skips_gaps(page):
-    page.add_script_tag(path=SERIES_JS)
-    smoothed = page.evaluate("(() => { const s = new Smoother(2); return [4, 2, null, 2].map((v) => s.next(v)) })()")
-    # By hand, weight 1/2: 4; (4/4 + 2/2) / (3/4) = 8/3; gap; (4/8 + 2/4 + 2/2) / (7/8) = 16/7.
-    assert smoothed == [4, pytest.approx(8 / 3), None, pytest.approx(16 / 7)]
-
-
-def test_steps_per_epoch_from_sparse_rows(page):
-    page.add_script_tag(path=SERIES_JS)
-    length = """(rows) => {
-      const series = new Series();
-      series.append(rows.map(([step, epoch]) => ({ kind: "train", step, epoch, loss: 1 })));
-      return series.stepsPerEpoch;
-    }"""
-    assert page.evaluate(length, [[10, 1], [20, 1]]) is None
-    assert page.evaluate(length, [[s, -(-s // 25)] for s in range(10, 101, 10)]) == 25
 
 
 def test_bad_arguments_are_refused():

@@ -10,6 +10,14 @@ import pytest
 
 from app.film import Scene, Strip, film
 
+ENTRY = """
+import pathlib
+import streamlit as st
+from app.routes import ROUTES
+
+app = st.App(str(pathlib.Path(__file__).parent / "script.py"), routes=ROUTES)
+"""
+
 SCRIPT = """
 import base64
 import cv2, numpy as np, streamlit as st
@@ -25,11 +33,11 @@ if st.button("One more"):
 count += st.session_state.get("more", 0)
 scenes = [Scene(10 * number, f"step {10 * number}") for number in range(1, count + 1)]
 strips = [
-    Strip(f"<b>frame {place}</b>", address(200), tuple(address(number + 40 * place) for number in range(count)))
-    for place in range(6)
+    Strip(f"<b>frame {frame}</b>", address(200), tuple(address(number + 40 * frame) for number in range(count)))
+    for frame in range(6)
 ]
 if "broken" in st.query_params:
-    strips = [Strip(strip.name, strip.photo, ("/nowhere.png", *strip.masks[1:])) for strip in strips]
+    strips = [Strip(strip.name, strip.image, ("/nowhere.png", *strip.masks[1:])) for strip in strips]
 film(scenes, strips, key="film")
 """
 
@@ -38,7 +46,8 @@ film(scenes, strips, key="film")
 def address(serve_app: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
     folder: Path = tmp_path_factory.mktemp("film")
     (folder / "script.py").write_text(SCRIPT)
-    return serve_app(folder / "script.py")
+    (folder / "entry.py").write_text(ENTRY)
+    return serve_app(folder / "entry.py")
 
 
 @pytest.fixture
@@ -109,7 +118,7 @@ def test_one_scene_has_nothing_to_play(page, open_film):
     assert root.get_by_text("step 10").is_visible()
 
 
-def test_a_picture_that_is_no_longer_kept_does_not_stop_the_film(page, open_film):
+def test_an_image_that_is_no_longer_there_does_not_stop_the_film(page, open_film):
     root = open_film(page, 3, "&broken=1")
     root.get_by_label("Evaluation").fill("0")
     reach(root, 10)

@@ -18,9 +18,12 @@ import psutil
 import pytest
 from PIL import Image
 
-from core.data.streets import draw_scene
 from core.inference.predictor import Predictor
-from core.runs import MetricsLog, ProcessId, create_run, read_run, update_status
+from core.processes import ProcessId
+from core.runs.metrics_log import MetricsLog
+from core.runs.status import update_status
+from core.runs.store import create_run, read_run
+from core.synthetic import draw_scene
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -29,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SIZE = (128, 256)
 PATIENCE_MS = 120_000
 """Ten pages at once are much for two cores that have other things to do; alone this takes a tenth."""
-MOST_OF_A_CORE = 0.3
+MAX_OF_A_CORE = 0.3
 
 
 def png(image: np.ndarray) -> bytes:
@@ -68,7 +71,7 @@ def cpu_seconds(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-class Person:
+class User:
     """One context with two pages: an inspected picture, and the curves of the living run."""
 
     def __init__(self, browser: Browser, number: int, url: str, finished: str) -> None:
@@ -143,7 +146,7 @@ def test_each_gets_their_own_answer_and_the_server_stays_idle(
     log = MetricsLog(live)
     step = watch(browser.new_page(), live, log, 0, 1)
     server, began, asked = server_at(url), time.monotonic(), cpu_seconds(server_at(url))
-    people = [Person(browser, number, url, trained_run.name) for number in range(count)]
+    people = [User(browser, number, url, trained_run.name) for number in range(count)]
     for person in people:
         person.drop()
     predictor = Predictor(trained_run)
@@ -174,4 +177,4 @@ def test_each_gets_their_own_answer_and_the_server_stays_idle(
         person.curves.locator(".lab-card", has_text=f"step {step} of 1000").wait_for()
         person.context.close()
     log.close()
-    assert watching < MOST_OF_A_CORE
+    assert watching < MAX_OF_A_CORE

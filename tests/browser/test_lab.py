@@ -14,8 +14,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from core.data.streets import draw_scene, write_streets
-from core.runs import list_runs, read_run
+from core.runs.store import list_runs, read_run
+from core.synthetic import draw_scene, write_streets
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAME_OF_VIEWER = ".viewer[data-ready=true]"

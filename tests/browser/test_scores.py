@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from core.runs import read_run
-from core.scorecards.card import CardSettings
-from core.scorecards.making import make_card
+from core.evaluation.evaluate_run import evaluate_run
+from core.evaluation.results import EvaluationSettings
+from core.runs.store import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = 19
@@ -27,7 +27,7 @@ def address(serve_app: Callable[..., str], tmp_path_factory, trained_run: Path, 
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        make_card(read_run(folder / "runs" / trained_run.name), CardSettings(boundary=False))
+        evaluate_run(read_run(folder / "runs" / trained_run.name), EvaluationSettings(boundary=False))
     return serve_app(ROOT / "app" / "main.py", environment)
 
 

@@ -13,7 +13,8 @@ from browser.conftest import free_port
 from playwright.sync_api import expect
 
 from core.config import read_config
-from core.runs import create_run, update_status
+from core.runs.status import update_status
+from core.runs.store import create_run
 
 pytest.importorskip("authlib", reason="Authlib is not installed (make test)")
 from browser.identity import IdentityProvider

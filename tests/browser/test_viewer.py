@@ -1,4 +1,4 @@
-"""The mask viewer in a real Chromium: what it reads, draws, keeps and asks for, over pictures made here."""
+"""The mask viewer in a real Chromium: what it reads, draws, keeps and asks for, over images made here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HEIGHT, WIDTH, BLOCK = 128, 256, 16
 CLASSES = ["road", "building", "pole", "sky"]
 COLORS = [(128, 64, 128), (70, 70, 70), (153, 153, 153), (70, 130, 180)]
-GRAY = 200  # the photo is one flat gray
+GRAY = 200  # the image is one flat gray
 LOST = "This mask could not be loaded. Reload the page; if it stays away, the run's folder may have been deleted."
 
 ENTRY = """
@@ -29,9 +29,11 @@ from pathlib import Path
 import streamlit as st
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
+from app.routes import ROUTES
 
 here = Path(__file__).parent
-app = st.App(str(here / "script.py"), routes=[Mount("/pictures", app=StaticFiles(directory=here / "pictures"))])
+images = Mount("/images", app=StaticFiles(directory=here / "images"))
+app = st.App(str(here / "script.py"), routes=[images, *ROUTES])
 """
 
 SCRIPT = """
@@ -45,18 +47,18 @@ given = json.loads((Path(__file__).parent / "setups.json").read_text())
 setup = given["setups"][st.radio("Setup", list(given["setups"]), key="setup", bind="query-params", horizontal=True)]
 if setup:
     panels = [Panel(**panel) for panel in setup["panels"]]
-    told = st.session_state.setdefault("told", [])
-    picking = {"picked": told[-1] if told else (0.25, 0.5), "on_pick": told.append} if setup.get("pick") else {}
+    picked = st.session_state.setdefault("picked", [])
+    picking = {"picked": picked[-1] if picked else (0.25, 0.5), "on_pick": picked.append} if setup.get("pick") else {}
     viewer(setup["image"], panels, given["classes"], given["colors"], key="viewer", aspect=setup["aspect"], **picking)
     if setup.get("pick"):
-        st.text("told: " + json.dumps(told))
+        st.text("picked: " + json.dumps(picked))
 st.html("<div style='height: 1500px'>something to scroll to</div>")
 """
 
 
 @dataclass(frozen=True)
 class Served:
-    """The served app, and the arrays behind its pictures."""
+    """The served app, and the arrays behind its images."""
 
     url: str
     truth: np.ndarray
@@ -67,10 +69,10 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, serve_app: Callable[..., str]) -> Served:
-    """An app with one setup per case: a photo of one gray, and label maps of random 16x16 blocks."""
+    """An app with one setup per case: an image of one gray, and label maps of random 16x16 blocks."""
     rng = np.random.default_rng(7)
     folder = tmp_path_factory.mktemp("viewer")
-    (folder / "pictures").mkdir()
+    (folder / "images").mkdir()
 
     def blocks(values: list[int]) -> np.ndarray:
         return rng.choice(values, (HEIGHT // BLOCK, WIDTH // BLOCK)).astype(np.uint8)
@@ -83,43 +85,43 @@ def served(tmp_path_factory: pytest.TempPathFactory, serve_app: Callable[..., st
     labels[truth == 255] = 0  # a network always answers
     half = labels[::2, ::2]
     confidence = rng.integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
-    pictures = {"truth": truth, "labels": labels, "confidence": confidence, "half": half}
-    pictures |= {"two": (truth == 1).astype(np.uint8), "heat": np.arange(WIDTH, dtype=np.uint8)[None].repeat(HEIGHT, 0)}
+    images = {"truth": truth, "labels": labels, "confidence": confidence, "half": half}
+    images |= {"two": (truth == 1).astype(np.uint8), "heat": np.arange(WIDTH, dtype=np.uint8)[None].repeat(HEIGHT, 0)}
     ranks = np.zeros((HEIGHT, 5, 2, WIDTH), np.uint8)  # two classes a pixel, and nothing at the last three ranks
     ranks[:, :, 0] = 255
     ranks[:, 0] = np.stack([labels, confidence], axis=1)
     ranks[:, 1] = np.stack([(labels + 1) % 4, 255 - confidence], axis=1)
-    pictures |= {"entropy": 255 - confidence, "likeliest": ranks.reshape(-1, WIDTH)}
-    pictures |= {"photo": np.full((HEIGHT, WIDTH), GRAY, np.uint8), "square": np.full((HEIGHT, HEIGHT), GRAY, np.uint8)}
-    for name, picture in pictures.items():
-        cv2.imwrite(str(folder / "pictures" / f"{name}.png"), picture)
+    images |= {"entropy": 255 - confidence, "likeliest": ranks.reshape(-1, WIDTH)}
+    images |= {"flat": np.full((HEIGHT, WIDTH), GRAY, np.uint8), "square": np.full((HEIGHT, HEIGHT), GRAY, np.uint8)}
+    for name, image in images.items():
+        cv2.imwrite(str(folder / "images" / f"{name}.png"), image)
 
     def panel(title: str, labels: str, **more: str | bool | float) -> dict[str, str | bool | float]:
-        return {"title": title, "labels": f"/pictures/{labels}.png", **more}
+        return {"title": title, "labels": f"/images/{labels}.png", **more}
 
     truth_panel = panel("Ground truth", "truth", is_truth=True)
-    unet = panel("U-Net", "labels", confidence="/pictures/confidence.png", color="#1c7ed6", subtitle="mIoU 0.54")
-    photo = {"image": "/pictures/photo.png", "aspect": 2}
-    judged = panel("U-Net", "labels", confidence="/pictures/confidence.png")
-    judged |= {"entropy": "/pictures/entropy.png", "likeliest": "/pictures/likeliest.png"}
+    unet = panel("U-Net", "labels", confidence="/images/confidence.png", color="#1c7ed6", subtitle="mIoU 0.54")
+    flat = {"image": "/images/flat.png", "aspect": 2}
+    judged = panel("U-Net", "labels", confidence="/images/confidence.png")
+    judged |= {"entropy": "/images/entropy.png", "likeliest": "/images/likeliest.png"}
     setups = {
         "judged": {
-            **photo,
+            **flat,
             "pick": True,
-            "panels": [truth_panel, judged, panel("Half size", "half", likeliest="/pictures/nowhere.png")],
+            "panels": [truth_panel, judged, panel("Half size", "half", likeliest="/images/nowhere.png")],
         },
-        "three": {**photo, "panels": [truth_panel, unet, panel("Half size", "half")]},
-        "other": {**photo, "panels": [truth_panel, panel("ViT", "labels")]},
-        "two classes": {**photo, "panels": [panel("Road and building", "two")]},
-        "square": {"image": "/pictures/square.png", "aspect": 1, "panels": [panel("Square", "labels")]},
-        "lost": {**photo, "panels": [truth_panel, panel("Deleted run", "nowhere")]},
-        "no photo": {"image": "/pictures/nowhere.png", "aspect": 2, "panels": [truth_panel]},
+        "three": {**flat, "panels": [truth_panel, unet, panel("Half size", "half")]},
+        "other": {**flat, "panels": [truth_panel, panel("ViT", "labels")]},
+        "two classes": {**flat, "panels": [panel("Road and building", "two")]},
+        "square": {"image": "/images/square.png", "aspect": 1, "panels": [panel("Square", "labels")]},
+        "lost": {**flat, "panels": [truth_panel, panel("Deleted run", "nowhere")]},
+        "no image": {"image": "/images/nowhere.png", "aspect": 2, "panels": [truth_panel]},
         "heat": {
-            **photo,
+            **flat,
             "pick": True,
             "panels": [unet, panel("Heat", "heat", heat=True, low=-2.0, high=8.0, power=2.0)],
         },
-        "only heat": {**photo, "panels": [panel("Alone", "heat", heat=True)]},
+        "only heat": {**flat, "panels": [panel("Alone", "heat", heat=True)]},
         "nothing": None,
     }
     (folder / "setups.json").write_text(json.dumps({"classes": CLASSES, "colors": COLORS, "setups": setups}))
@@ -155,13 +157,13 @@ def choose(page: Page, setup: str, title: str) -> None:
 
 
 def point_at(page: Page, x: float, y: float, panel: int = 0) -> None:
-    """Move the mouse to the middle of pixel (x, y) of an unzoomed picture."""
+    """Move the mouse to the middle of pixel (x, y) of an unzoomed image."""
     box = page.locator(".stage").nth(panel).bounding_box()
     page.mouse.move(box["x"] + (x + 0.5) / WIDTH * box["width"], box["y"] + (y + 0.5) / HEIGHT * box["height"])
 
 
 def pixel(page: Page, x: int, y: int, panel: int = 0) -> list[int]:
-    """RGB drawn at the middle of the picture's pixel (x, y), unzoomed."""
+    """RGB drawn at the middle of the image's pixel (x, y), unzoomed."""
     script = """(canvas, [u, v]) => {
         const [x, y] = [Math.floor(u * canvas.width), Math.floor(v * canvas.height)];
         return [...canvas.getContext("2d").getImageData(x, y, 1, 1).data].slice(0, 3);
@@ -226,7 +228,7 @@ def test_read_out_is_shown_under_the_titles_and_moves_nothing(page: Page, served
     assert page.locator(".cross:not([hidden])").count() == 0
 
 
-def test_opacity_mixes_class_colour_and_photo(page: Page, served: Served) -> None:
+def test_opacity_mixes_class_color_and_image(page: Page, served: Served) -> None:
     show(page, served, "three")
     places = {value: middle_of(served.truth, value) for value in range(4)}
     for percent in (0, 50, 100):
@@ -234,7 +236,7 @@ def test_opacity_mixes_class_colour_and_photo(page: Page, served: Served) -> Non
         for value, place in places.items():
             mixed = (1 - percent / 100) * GRAY + percent / 100 * np.array(COLORS[value])
             assert np.abs(pixel(page, *place) - mixed).max() <= 1.5, (percent, CLASSES[value])
-        assert pixel(page, *middle_of(served.truth, 255)) == [GRAY] * 3  # ignored pixels show the photo
+        assert pixel(page, *middle_of(served.truth, 255)) == [GRAY] * 3  # ignored pixels show the image
 
 
 def test_class_buttons_hide_isolate_and_restore(page: Page, served: Served) -> None:
@@ -260,7 +262,7 @@ def test_class_buttons_hide_isolate_and_restore(page: Page, served: Served) -> N
     assert seen() == (True, False)
 
 
-def test_a_class_seen_alone_stays_alone_in_the_next_picture(page: Page, served: Served) -> None:
+def test_a_class_seen_alone_stays_alone_in_the_next_image(page: Page, served: Served) -> None:
     show(page, served, "two classes")
     page.locator(".entry[data-class=road]").dblclick()
     choose(page, "other", "ViT")
@@ -369,9 +371,9 @@ def test_keys_drag_and_double_click_move_the_view(page: Page, served: Served) ->
     near = served.confidence[y - 1 : y + 2, x - 1 : x + 2]  # browsers cut a double click's position to whole pixels
     assert read and int(read[1]) in (near / 2.55 + 0.5).astype(int)
     grid.press("ArrowRight")
-    page.get_by_role("button", name="Show the whole picture").click()
+    page.get_by_role("button", name="Show the whole image").click()
     assert root.get_attribute("data-scale") == "1.00"
-    assert page.get_by_role("button", name="Show the whole picture").is_disabled()
+    assert page.get_by_role("button", name="Show the whole image").is_disabled()
 
 
 def test_nothing_is_asked_of_the_server(page: Page, served: Served) -> None:
@@ -380,7 +382,7 @@ def test_nothing_is_asked_of_the_server(page: Page, served: Served) -> None:
     page.on("websocket", lambda socket: socket.on("framesent", lambda _: traffic.append("websocket frame")))
     show(page, served, "three")
     page.wait_for_timeout(500)
-    assert any("/pictures/" in url for url in traffic) and "websocket frame" in traffic
+    assert any("/images/" in url for url in traffic) and "websocket frame" in traffic
     traffic.clear()
     for x in range(0, WIDTH, 16):
         point_at(page, x, 40)
@@ -411,8 +413,8 @@ def test_a_tapped_pixel_keeps_its_cross_when_the_phone_is_turned(phone: Page, se
     assert (cross["x"] - turned["x"]) / turned["width"] == pytest.approx(0.75, abs=0.01)
 
 
-def test_controls_can_be_used_while_pictures_load(page: Page, served: Served) -> None:
-    page.route("**/pictures/labels.png", lambda _: None)  # never answered
+def test_controls_can_be_used_while_images_load(page: Page, served: Served) -> None:
+    page.route("**/images/labels.png", lambda _: None)  # never answered
     page.on("pageerror", lambda error: page_errors.append(error))
     page.goto(f"{served.url}/?setup=three")
     page.locator(".panel.ready").first.wait_for()
@@ -431,9 +433,9 @@ def test_a_missing_mask_is_said_in_its_panel_only(page: Page, served: Served) ->
     assert root.get_attribute("data-hover") == "Ground truth: truth: sky"
 
 
-def test_a_missing_photo_is_said(page: Page, served: Served) -> None:
-    show(page, served, "no photo")
-    assert page.locator(".message:visible").inner_text().startswith("The photo could not be loaded.")
+def test_a_missing_image_is_said(page: Page, served: Served) -> None:
+    show(page, served, "no image")
+    assert page.locator(".message:visible").inner_text().startswith("The image could not be loaded.")
 
 
 def test_it_can_leave_the_page_and_come_back(page: Page, served: Served) -> None:
@@ -442,6 +444,32 @@ def test_it_can_leave_the_page_and_come_back(page: Page, served: Served) -> None
     root.wait_for(state="detached")
     choose(page, "other", "ViT")
     assert page.locator(".viewer").count() == 1
+
+
+def test_a_script_that_does_not_load_is_a_sentence(page: Page, served: Served) -> None:
+    page.route("**/lab/static/*/viewer/maps.js", lambda route: route.abort())
+    page.goto(f"{served.url}/?setup=three")
+    page.get_by_role("alert").get_by_text("could not be loaded").wait_for(timeout=30_000)
+    assert page.locator(".viewer").count() == 0
+
+
+def test_data_that_change_before_the_scripts_arrive_are_shown_alone(page: Page, served: Served) -> None:
+    held = []
+    page.route("**/lab/static/*/viewer/maps.js", lambda route: held.append(route))
+    page.on("pageerror", lambda error: page_errors.append(error))
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url.rpartition("/")[2]))
+    page.goto(f"{served.url}/?setup=three")
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.get_by_text("square", exact=True).click()
+    page.wait_for_function("location.search.includes('square')")
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.wait_for_timeout(500)
+    for route in held:
+        route.continue_()
+    page.wait_for_selector(".viewer[data-ready=true]")
+    assert page.locator(".title").all_inner_texts() == ["Square"]
+    assert "truth.png" not in fetched
 
 
 def test_phone(phone: Page, served: Served) -> None:
@@ -461,7 +489,7 @@ def test_phone(phone: Page, served: Served) -> None:
     middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
 
     def drag_up(distance: int) -> float:
-        """Draw one finger up from the picture's middle; how far the page has scrolled then, in CSS pixels."""
+        """Draw one finger up from the image's middle; how far the page has scrolled then, in CSS pixels."""
         touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [middle]})
         for step in range(1, 11):
             moved = {**middle, "y": middle["y"] - distance * step / 10}
@@ -473,11 +501,11 @@ def test_phone(phone: Page, served: Served) -> None:
     touch.send("Input.synthesizePinchGesture", {**middle, "scaleFactor": 2.5, "gestureSourceType": "touch"})
     assert float(root.get_attribute("data-scale")) > 1.8
     before = pixels(stage)
-    assert drag_up(60) == 0  # zoomed in, one finger moves the picture
+    assert drag_up(60) == 0  # zoomed in, one finger moves the image
     assert pixels(stage) != before
-    phone.get_by_role("button", name="Show the whole picture").click()
+    phone.get_by_role("button", name="Show the whole image").click()
     next_frame(phone)
-    assert drag_up(120) > 50  # the whole picture in view, one finger scrolls the page
+    assert drag_up(120) > 50  # the whole image in view, one finger scrolls the page
     assert root.get_attribute("data-scale") == "1.00"
 
 
@@ -487,7 +515,7 @@ def test_phone(phone: Page, served: Served) -> None:
 )
 def test_impossible_calls_are_refused(count: int, classes: int, colors: int, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        viewer("/photo", [Panel("U-Net", "/mask")] * count, ["a"] * classes, [(0, 0, 0)] * colors, key="viewer")
+        viewer("/image", [Panel("U-Net", "/mask")] * count, ["a"] * classes, [(0, 0, 0)] * colors, key="viewer")
 
 
 # ---- heat maps
@@ -535,10 +563,10 @@ def test_heat_maps_alone_have_no_legend_and_no_outlines(page: Page, served: Serv
 # ---- picking
 
 
-def told(page: Page) -> list[list[float]]:
-    """The points that Python was told, once it has said so."""
+def picked(page: Page) -> list[list[float]]:
+    """The points that Python received, once its script has run."""
     page.wait_for_selector("[data-test-script-state=notRunning]")
-    return json.loads(page.get_by_text("told: ").inner_text().removeprefix("told: "))
+    return json.loads(page.get_by_text("picked: ").inner_text().removeprefix("picked: "))
 
 
 def pins(page: Page) -> list[tuple[float, float]]:
@@ -552,12 +580,12 @@ def pins(page: Page) -> list[tuple[float, float]]:
 
 def test_a_click_tells_python_the_point_and_marks_it_in_every_panel(page: Page, served: Served) -> None:
     show(page, served, "heat")
-    assert told(page) == [], "nothing is told before something is clicked"
+    assert picked(page) == [], "nothing is sent before a click"
     assert np.allclose(pins(page), [(0.25, 0.5)] * 2, atol=0.01)
     box = page.locator(".stage").nth(1).bounding_box()
     page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.25 * box["height"])
-    page.get_by_text("told: [[0.7").wait_for()
-    assert np.allclose(told(page), [(0.75, 0.25)], atol=0.01)
+    page.get_by_text("picked: [[0.7").wait_for()
+    assert np.allclose(picked(page), [(0.75, 0.25)], atol=0.01)
     page.mouse.move(2, 2)
     assert np.allclose(pins(page), [(0.75, 0.25)] * 2, atol=0.01), "the mark lasts"
     assert page.locator(".cross:not([hidden])").count() == 0
@@ -569,16 +597,16 @@ def test_neither_a_drag_nor_the_second_click_picks(page: Page, served: Served) -
     middle = (box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
     page.mouse.dblclick(*middle)
     assert root.get_attribute("data-scale") == "3.00"
-    page.get_by_text("told: [[0.").wait_for()
+    page.get_by_text("picked: [[0.").wait_for()
     page.mouse.move(*middle)
     page.mouse.down()
     page.mouse.move(middle[0] - 60, middle[1] - 20, steps=5)
     page.mouse.up()
     page.wait_for_timeout(500)
-    assert len(told(page)) == 1
-    page.mouse.click(*middle)  # zoomed: the point of the picture, not of the frame
-    page.wait_for_function("document.body.innerText.split('told: ')[1].split('[').length === 4")
-    u, v = told(page)[1]
+    assert len(picked(page)) == 1
+    page.mouse.click(*middle)  # zoomed: the point of the image, not of the frame
+    page.wait_for_function("document.body.innerText.split('picked: ')[1].split('[').length === 4")
+    u, v = picked(page)[1]
     assert u == pytest.approx(0.5 + 60 / 3 / box["width"], abs=0.01)
     assert v == pytest.approx(0.5 + 20 / 3 / box["height"], abs=0.01)
 
@@ -586,10 +614,10 @@ def test_neither_a_drag_nor_the_second_click_picks(page: Page, served: Served) -
 def test_enter_picks_the_middle(page: Page, served: Served) -> None:
     show(page, served, "heat")
     page.locator(".grid").press("Enter")
-    page.get_by_text("told: [[0.5, 0.5]]").wait_for()
+    page.get_by_text("picked: [[0.5, 0.5]]").wait_for()
 
 
-def test_where_nobody_asked_a_click_is_not_told(page: Page, served: Served) -> None:
+def test_without_on_pick_a_click_is_not_sent(page: Page, served: Served) -> None:
     frames: list[object] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(frame)))
     show(page, served, "three")
@@ -614,11 +642,11 @@ def test_a_tap_picks_and_a_scrolling_finger_does_not(phone: Page, served: Served
         )
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     phone.wait_for_timeout(500)
-    assert told(phone) == []
+    assert picked(phone) == []
     box = phone.locator(".stage").first.bounding_box()
     phone.touchscreen.tap(box["x"] + 0.6 * box["width"], box["y"] + 0.8 * box["height"])
-    phone.get_by_text("told: [[0.").wait_for()
-    assert np.allclose(told(phone), [(0.6, 0.8)], atol=0.02)
+    phone.get_by_text("picked: [[0.").wait_for()
+    assert np.allclose(picked(phone), [(0.6, 0.8)], atol=0.02)
 
 
 # ---- modes and overlays
@@ -632,7 +660,7 @@ def show_mode(page: Page, served: Served, mode: str, setup: str = "three") -> Lo
 
 
 def overlay(page: Page, name: str) -> None:
-    page.get_by_label("What is laid over the photo").select_option(name)
+    page.get_by_label("What is laid over the image").select_option(name)
     next_frame(page)
 
 
@@ -650,7 +678,7 @@ def test_right_wrong_and_unlabelled_pixels_have_three_colours(page: Page, served
     right = pixel(page, *place_where(known & (served.truth == served.labels)), panel=1)
     wrong = pixel(page, *place_where(known & (served.truth != served.labels)), panel=1)
     assert wrong == [213, 94, 0]
-    assert right[2] > right[0] and right != [GRAY] * 3  # a blue tint that leaves the photo to be seen
+    assert right[2] > right[0] and right != [GRAY] * 3  # a blue tint that leaves the image visible
     assert pixel(page, *place_where(~known), panel=1) == [40, 40, 40]
     share = (served.truth != served.labels)[known].mean()
     page.mouse.move(2, 2)
@@ -682,7 +710,7 @@ def test_a_difference_names_who_is_right(page: Page, served: Served) -> None:
 
 def test_swipe_shows_a_left_of_the_line_and_b_right_of_it(page: Page, served: Served) -> None:
     show_mode(page, served, "swipe-1-2")
-    handle = page.get_by_role("slider", name="Share of the picture that shows A")
+    handle = page.get_by_role("slider", name="Share of the image that shows A")
     handle.press("Home")
     assert handle.get_attribute("aria-valuenow") == "0"
     box, line = page.locator(".stage").first.bounding_box(), handle.bounding_box()
@@ -711,7 +739,7 @@ def test_an_address_that_names_no_mode_is_side_by_side(page: Page, served: Serve
     assert show(page, served, "three&view=constructor").get_attribute("data-mode") == "side"
 
 
-def test_safe_colours_and_a_gray_photo_change_what_is_drawn_and_the_legend(page: Page, served: Served) -> None:
+def test_safe_colours_and_a_gray_image_change_what_is_drawn_and_the_legend(page: Page, served: Served) -> None:
     show(page, served, "three")
     set_opacity(page, 100)
     page.get_by_role("button", name="Safe colours").click()
@@ -719,13 +747,13 @@ def test_safe_colours_and_a_gray_photo_change_what_is_drawn_and_the_legend(page:
     assert pixel(page, *middle_of(served.truth, 0)) == [230, 159, 0]
     swatch = page.locator(".entry[data-class=road] .swatch")
     assert swatch.evaluate("(it) => getComputedStyle(it).backgroundColor") == "rgb(230, 159, 0)"
-    page.get_by_role("button", name="Gray photo").click()
-    assert page.get_by_role("button", name="Gray photo").get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Gray image").click()
+    assert page.get_by_role("button", name="Gray image").get_attribute("aria-pressed") == "true"
     set_opacity(page, 0)
     assert pixel(page, *middle_of(served.truth, 0)) == [GRAY] * 3
 
 
-def test_a_plain_wheel_is_the_pages_until_the_picture_was_clicked(page: Page, served: Served) -> None:
+def test_a_plain_wheel_is_the_pages_until_the_image_was_clicked(page: Page, served: Served) -> None:
     root = show(page, served, "three")
     point_at(page, 128, 64)
     page.mouse.wheel(0, 200)
@@ -758,7 +786,7 @@ def test_a_pin_lists_every_panel_and_the_likeliest_classes_of_that_very_pixel(pa
         assert shown == pytest.approx([100 * part for _, part in rows if part], abs=0.06)
     assert page.locator(".pinned h3").all_inner_texts() == ["Ground truth", "U-Net", "Half size"]
     assert asked.count("likeliest.png") == 1, "further pins ask nobody"
-    assert "could not be loaded" in page.locator(".pinned-panel").nth(2).inner_text()
+    page.locator(".pinned-panel").nth(2).get_by_text("could not be loaded").wait_for()
 
 
 def test_entropy_is_fetched_when_it_is_chosen_and_read_beside_the_class(page: Page, served: Served) -> None:
@@ -782,7 +810,7 @@ def test_escape_takes_the_pin_away(page: Page, served: Served) -> None:
     assert page.locator(".pinned").is_hidden() and page.locator(".pin:not([hidden])").count() == 0
 
 
-def test_what_is_seen_is_saved_at_the_photos_resolution(page: Page, served: Served, tmp_path: Path) -> None:
+def test_what_is_seen_is_saved_at_the_images_resolution(page: Page, served: Served, tmp_path: Path) -> None:
     show_mode(page, served, "single-1-2")
     with page.expect_download() as download:
         page.get_by_role("button", name="Save what you see").click()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
+
+from app.shared import script_address
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -21,9 +22,11 @@ from pathlib import Path
 import streamlit as st
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
+from app.routes import ROUTES
 
 here = Path(__file__).parent
-app = st.App(str(here / "script.py"), routes=[Mount("/pictures", app=StaticFiles(directory=here / "pictures"))])
+images = Mount("/images", app=StaticFiles(directory=here / "images"))
+app = st.App(str(here / "script.py"), routes=[images, *ROUTES])
 """
 
 SCRIPT = """
@@ -33,9 +36,9 @@ from app.viewer import Panel, viewer
 st.set_page_config(layout="wide")
 count = int(st.query_params.get("count", "3"))
 frame = st.segmented_control("Frame", ["0", "1"], default="0", required=True)
-panels = [Panel(f"Panel {n}", f"/pictures/{frame}-{n}.png", "/pictures/confidence.png", is_truth=n == 0) for n in range(count)]
+panels = [Panel(f"Panel {n}", f"/images/{frame}-{n}.png", "/images/confidence.png", is_truth=n == 0) for n in range(count)]
 colors = [(n * 13, 255 - n * 13, n * 40 % 256) for n in range(19)]
-viewer(f"/pictures/photo{frame}.jpg", panels, [f"class {n}" for n in range(19)], colors, key="viewer")
+viewer(f"/images/photo{frame}.jpg", panels, [f"class {n}" for n in range(19)], colors, key="viewer")
 """
 
 # Frames a second while a change is made before each of 60 frames. The wheel zooms about a wandering point, which pans too.
@@ -88,19 +91,19 @@ def served(tmp_path_factory: pytest.TempPathFactory, serve_app: Callable[..., st
     """The app's address, and the first label map of its first frame."""
     rng = np.random.default_rng(3)
     folder = tmp_path_factory.mktemp("speed")
-    pictures = folder / "pictures"
-    pictures.mkdir()
+    images = folder / "images"
+    images.mkdir()
     first = None
     for frame in range(2):
         coarse = rng.integers(0, 256, (HEIGHT // 32, WIDTH // 32, 3), dtype=np.uint8)
-        cv2.imwrite(str(pictures / f"photo{frame}.jpg"), cv2.resize(coarse, (WIDTH, HEIGHT)))
+        cv2.imwrite(str(images / f"photo{frame}.jpg"), cv2.resize(coarse, (WIDTH, HEIGHT)))
         for number in range(8):
             blocks = rng.integers(0, CLASSES, (HEIGHT // 32, WIDTH // 32), dtype=np.uint8)
             labels = blocks.repeat(32, axis=0).repeat(32, axis=1)
             labels[:256, :256] = np.arange(256)  # every byte there is
             first = labels if first is None else first
-            cv2.imwrite(str(pictures / f"{frame}-{number}.png"), labels)
-    cv2.imwrite(str(pictures / "confidence.png"), cv2.resize(coarse[..., 0], (WIDTH, HEIGHT)))
+            cv2.imwrite(str(images / f"{frame}-{number}.png"), labels)
+    cv2.imwrite(str(images / "confidence.png"), cv2.resize(coarse[..., 0], (WIDTH, HEIGHT)))
     (folder / "script.py").write_text(SCRIPT)
     (folder / "entry.py").write_text(ENTRY)
     return serve_app(folder / "entry.py"), first
@@ -146,13 +149,13 @@ def test_speed_at_full_size_with_no_request(page: Page, served: tuple[str, np.nd
 def test_label_maps_decode_bit_for_bit(page: Page, served: tuple[str, np.ndarray]) -> None:
     url, labels = served
     page.goto(f"{url}/?count=1")
-    script = (Path(__file__).resolve().parents[2] / "app/viewer/pictures.js").read_text()
     digest = page.evaluate(
-        f"""async () => {{
-            {script}
-            const map = await decodeMap("/pictures/0-0.png");
+        """async (address) => {
+            const { decodeMap } = await import(address);
+            const map = await decodeMap("/images/0-0.png");
             const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", map.values));
             return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-        }}"""
+        }""",
+        script_address("viewer/images.js"),
     )
     assert digest == hashlib.sha256(labels.tobytes()).hexdigest()

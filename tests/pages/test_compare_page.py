@@ -11,7 +11,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app.services import late_maps
+from app.services import lazy_maps
 from core.labels import CITYSCAPES_19
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,9 +83,11 @@ def test_the_pages_give_entropy_and_likeliest_classes_of_each_run(places, with_r
     truth, *panels = shown(opened(with_runs))["panels"]
     assert truth["entropy"] is None and truth["likeliest"] is None
     addresses = [panel[kind] for panel in panels for kind in ("entropy", "likeliest")]
-    assert all(re.fullmatch(r"/lab/doubts/[0-9a-f]{40}/(entropy|likeliest)\.png", address) for address in addresses)
+    assert all(
+        re.fullmatch(r"/lab/uncertainty/[0-9a-f]{40}/(entropy|likeliest)\.png", address) for address in addresses
+    )
     assert len(set(addresses)) == 4
-    found = late_maps().ask(addresses[0].split("/")[3]).result(timeout=120)
+    found = lazy_maps().ask(addresses[0].split("/")[3]).result(timeout=120)
     assert found.entropy and found.likeliest
 
 
@@ -103,7 +105,7 @@ def test_frames_that_one_of_the_runs_learned_from_are_no_validation_frames(place
     for run_id, share in zip(with_runs, shares, strict=True):
         path = places.runs / run_id / "config.json"
         config = json.loads(path.read_text())
-        config["dataset"] |= {"name": "folder", "root": str(root), "val_share": share}
+        config["dataset"] |= {"name": "folder", "root": str(root), "val_fraction": share}
         path.write_text(json.dumps(config))
     alone = [len(opened([run_id]).selectbox(key="image").options) for run_id in with_runs]
     assert alone == [12 * share // 1 or 1 for share in shares]

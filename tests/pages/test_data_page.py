@@ -11,11 +11,11 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app.widgets import plain
+from core.auth import User, set_current_user, shell_user
 from core.config import DatasetConfig
 from core.data.dataset import open_dataset
 from core.data.statistics import count_frames
 from core.labels import CITYSCAPES_LABELS
-from core.people import Person, at_the_shell, set_source
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = {"height": 64, "width": 128}
@@ -122,16 +122,16 @@ def test_each_kind_of_data_remembers_its_own_folder_on_the_next_page_too(
 ) -> None:
     app = opened()
     app.segmented_control(key="data-data").set_value("cityscapes").run()
-    app.text_input(key="data-root").set_value(str(street_copy)).run()
+    app.text_input(key="data-cityscapes-root").set_value(str(street_copy)).run()
     app.segmented_control(key="data-data").set_value("folder").run()
     app.text_input(key="data-folder-root").set_value(str(folder)).run()
     assert fine(app) and "mine" in words(app)
     app.segmented_control(key="data-data").set_value("cityscapes").run()
-    assert app.text_input(key="data-root").value == str(street_copy)
+    assert app.text_input(key="data-cityscapes-root").value == str(street_copy)
     assert fine(app)
     app.switch_page("../pages/train.py").run()
     assert app.segmented_control(key="train-data").value == "cityscapes"
-    assert app.text_input(key="train-root").value == str(street_copy)
+    assert app.text_input(key="train-cityscapes-root").value == str(street_copy)
     assert app.session_state["folder-root"] == str(folder)
 
 
@@ -306,7 +306,7 @@ def test_six_crops_are_drawn_and_outlined_in_the_frame(places) -> None:
 def test_the_crops_are_those_that_a_training_draws(places) -> None:
     from app.services import media
     from core.config import TrainingConfig
-    from core.data.augment import Augmentation
+    from core.data.transforms import Augmentation
 
     app = opened(crops_open=True, augmentation={"crop_height": 32, "crop_width": 64, "flip": True})
     dataset = open_dataset(DatasetConfig(**SIZE))
@@ -338,9 +338,9 @@ def test_the_size_of_the_frames_can_be_changed(places) -> None:
 
 
 def test_a_zoom_that_is_no_range_is_said(places) -> None:
-    app = opened(crops_open=True, augmentation={"zoom_min": 3.0})
+    app = opened(crops_open=True, augmentation={"scale_min": 3.0})
     assert not app.exception
-    assert "zoom\\_max" in app.error[0].value
+    assert "scale\\_max" in app.error[0].value
     assert not crops(app) and panels(app)
 
 
@@ -475,11 +475,11 @@ def test_only_an_admin_is_offered_to_remove_all_decoded_frames(places) -> None:
     for kind in ("raw", "jpeg"):
         app.button(key=f"keep-{kind}").click().run()
     assert app.button(key="remove-all")
-    set_source(lambda: Person("ann@x.org", "Ann"))
+    set_current_user(lambda: User("ann@x.org", "Ann"))
     try:
         app.run()
     finally:
-        set_source(at_the_shell)
+        set_current_user(shell_user)
     keys = [button.key or "" for button in app.button]
     assert "remove-all" not in keys and sum(key.startswith("remove-") for key in keys) == 4
 

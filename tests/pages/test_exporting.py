@@ -11,9 +11,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.export.offer import Report, export_folder, export_path, latest_export
-from core.runner.jobs import Job
-from core.runs import ProcessId, create_run
-from tests.pages.test_rehearsing import words
+from core.jobs.engine import Job
+from core.processes import ProcessId
+from core.runs.store import create_run
+from tests.pages.test_dry_run_panel import words
 
 REPORT = Report(60, True, (64, 128), 10, 0.99998, 3e-6, 1.7, 12.3, 8.1, 1, 1_000_000)
 
@@ -71,7 +72,7 @@ def test_a_missing_package_is_named_and_the_other_format_still_offered(run, monk
 
 def test_a_click_starts_a_process_and_its_progress_is_shown_until_it_is_stopped(run, monkeypatch):
     started = []
-    monkeypatch.setattr("core.runner.jobs.start_detached", lambda command, log, stdin: started.append(command))
+    monkeypatch.setattr("core.jobs.engine.start_detached", lambda command, log, stdin: started.append(command))
     app = opened(run)
     assert labels(app) == ["Make and check the file"] * 2
     app.button[0].click().run()

@@ -12,8 +12,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.data.collections import list_collections, save_collection
-from core.inference.options import PredictOptions
-from core.runs import read_run
+from core.inference.tta import PredictOptions
+from core.runs.store import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
 

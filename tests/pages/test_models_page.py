@@ -8,10 +8,10 @@ from streamlit.testing.v1 import AppTest
 
 from app.services import inference_worker
 from core.config import ModelConfig, RunConfig
-from core.encoders import ENCODERS, encoder_title
-from core.explanations import EXPLANATIONS, FAMILY_EXPLANATIONS, explanation
-from core.families import FAMILIES, options_of
-from core.runs import list_runs
+from core.models.encoder_table import ENCODERS, encoder_title
+from core.models.explanations import EXPLANATIONS, explanation
+from core.models.families import FAMILIES, options_of
+from core.runs.store import list_runs
 from tests.pages.test_pages import ROOT, words
 
 CARDS = {"fcn": "FCN-8s", "unet": "U-Net", "vit": "ViT"}
@@ -124,7 +124,7 @@ def test_a_wrong_encoder_is_a_sentence_and_the_others_stay(models: AppTest) -> N
 
 def test_every_choice_of_the_form_is_explained_with_a_paper_that_exists() -> None:
     for family in FAMILIES:
-        assert FAMILY_EXPLANATIONS[family].paper
+        assert FAMILIES[family].explanation.paper
         encoders = [encoder.name for encoder in ENCODERS if family in encoder.families]
         for encoder in encoders:
             assert ("encoder", encoder) in EXPLANATIONS
@@ -135,7 +135,7 @@ def test_every_choice_of_the_form_is_explained_with_a_paper_that_exists() -> Non
                 )
                 for value in values:
                     assert explanation(option, value, family), (option, value)
-    for found in (*EXPLANATIONS.values(), *FAMILY_EXPLANATIONS.values()):
+    for found in (*EXPLANATIONS.values(), *(family.explanation for family in FAMILIES.values())):
         assert found.text.endswith(".")
         if found.paper:
             assert re.fullmatch(r"\d{4}\.\d{4,5}", found.paper.arxiv)
@@ -148,7 +148,7 @@ def test_every_choice_of_the_form_is_explained_with_a_paper_that_exists() -> Non
 def launched(app: AppTest, places, wait_until: Callable) -> dict[str, RunConfig]:
     """Presses Train and stops what it launched; the configs by family."""
     from core import runner
-    from core.runs import read_run
+    from core.runs.store import read_run
 
     app.button(key="launch").click()
     again(app)

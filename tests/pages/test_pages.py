@@ -11,10 +11,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.config import RunConfig
-from core.runs import create_run, update_status
+from core.runs.status import update_status
+from core.runs.store import create_run
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["home", "data", "models", "train", "runs", "compare", "inspect", "look"]
+PAGES = ["home", "data", "models", "train", "runs", "compare", "sweep", "scores", "inspect", "report", "explain"]
 
 
 def opened(page: str) -> AppTest:
@@ -90,7 +91,7 @@ def test_a_wrong_folder_is_a_sentence_on_the_page(places, page: str, root: str, 
     monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(places.other))
     app = opened(page)
     app.segmented_control(key=f"{page}-data").set_value("cityscapes").run()
-    app.text_input(key=f"{page}-root").set_value(root.format(other=places.other)).run()
+    app.text_input(key=f"{page}-cityscapes-root").set_value(root.format(other=places.other)).run()
     assert not app.exception
     assert sentence in words(app)
 
@@ -137,7 +138,7 @@ def test_the_train_form_offers_every_family_and_says_where_weights_come_from(pla
 
 def test_training_from_the_form_makes_a_run(places, tiny_config: Callable[..., RunConfig], wait_until) -> None:
     from core import runner
-    from core.runs import list_runs, read_run
+    from core.runs.store import list_runs, read_run
 
     app = opened("train")
     app.segmented_control(key="preset").set_value("full").run()

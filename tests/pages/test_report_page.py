@@ -8,10 +8,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.errors import LabError
+from core.jobs.engine import Job
 from core.report import jobs
+from core.report.saved_reports import delete_report
 from core.report.settings import SECTIONS
-from core.report.shelf import delete_report
-from core.runner.jobs import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "20260101-000001-unet-aaaa"
@@ -19,7 +19,7 @@ REPORT = "20260102-000000-report-abcd"
 
 
 @pytest.fixture
-def shelf(places, trained_run, monkeypatch):
+def saved_reports(places, trained_run, monkeypatch):
     """A run, and a report on the shelf."""
     monkeypatch.setenv("SEGLAB_REPORTS", str(places.other / "reports"))
     monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
@@ -47,7 +47,7 @@ def test_without_a_run_there_is_a_way_to_one(places, monkeypatch) -> None:
     assert "No report has been written yet." in [caption.value for caption in app.caption]
 
 
-def test_what_is_chosen_is_what_is_written(shelf, monkeypatch) -> None:
+def test_what_is_chosen_is_what_is_written(saved_reports, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(jobs, "start_job", lambda module, what, folder: asked.append((module, what)))
     app = opened()
@@ -62,7 +62,7 @@ def test_what_is_chosen_is_what_is_written(shelf, monkeypatch) -> None:
     assert what["settings"]["runs"] == (RUN,) and "reflections" not in what["settings"]["sections"]
 
 
-def test_pictures_of_cityscapes_are_off_at_first(shelf, places) -> None:
+def test_pictures_of_cityscapes_are_off_at_first(saved_reports, places) -> None:
     config = places.runs / RUN / "config.json"
     values = json.loads(config.read_text())
     values["dataset"] |= {"name": "cityscapes", "root": "/data/cityscapes"}
@@ -73,7 +73,7 @@ def test_pictures_of_cityscapes_are_off_at_first(shelf, places) -> None:
     assert any("not passed on" in caption.value for caption in app.caption)
 
 
-def test_without_sections_or_runs_nothing_is_written(shelf) -> None:
+def test_without_sections_or_runs_nothing_is_written(saved_reports) -> None:
     app = opened()
     for name in SECTIONS:
         app.checkbox(key=f"report-{name}").uncheck()
@@ -85,17 +85,17 @@ def test_without_sections_or_runs_nothing_is_written(shelf) -> None:
     assert not app.exception and app.button(key="write-report").disabled
 
 
-def test_the_shelf_shows_a_report_and_deletes_it(shelf) -> None:
+def test_the_shelf_shows_a_report_and_deletes_it(saved_reports) -> None:
     app = opened()
     assert app.selectbox(key="report-shown").options[0].startswith("A *first* report")
     assert any("Pictures" in caption.value and "<b>" not in caption.value for caption in app.caption)
     assert app.query_params["report"] == REPORT
     app.button(key=f"delete-{REPORT}").click().run()
-    assert not app.exception and not shelf.exists()
+    assert not app.exception and not saved_reports.exists()
     assert "No report has been written yet." in [caption.value for caption in app.caption]
 
 
-def test_who_may_only_look_can_neither_write_nor_delete(shelf, monkeypatch) -> None:
+def test_who_may_only_look_can_neither_write_nor_delete(saved_reports, monkeypatch) -> None:
     monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
     app = opened()
     assert not app.exception and app.button(key="write-report").disabled
@@ -104,12 +104,12 @@ def test_who_may_only_look_can_neither_write_nor_delete(shelf, monkeypatch) -> N
         delete_report(REPORT)
 
 
-def test_a_writing_is_shown_stopped_and_its_failure_said(shelf, places, monkeypatch) -> None:
+def test_a_writing_is_shown_stopped_and_its_failure_said(saved_reports, places, monkeypatch) -> None:
     import os
     import time
 
-    from core.runner import jobs as all_jobs
-    from core.runs import ProcessId
+    from core.jobs import engine as all_jobs
+    from core.processes import ProcessId
 
     folder = jobs.jobs_folder()
     folder.mkdir(parents=True)

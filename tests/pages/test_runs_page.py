@@ -11,16 +11,19 @@ from streamlit.testing.v1 import AppTest
 
 from core import runner
 from core.config import RunConfig
-from core.runner.slots import Slot
-from core.runs import Notes, ProcessId, create_run, list_runs, read_notes, read_run, update_status, write_notes
+from core.processes import ProcessId
+from core.runner.device_lock import DeviceLock
+from core.runs.notes import Notes, read_notes, write_notes
+from core.runs.status import update_status
+from core.runs.store import create_run, list_runs, read_run
 from tests.pages.test_pages import opened, words
 
 
 @pytest.fixture
 def busy(places):
     """The CPU is taken: what is launched waits."""
-    with Slot(places.runs / ".slots", "cpu") as slot:
-        assert slot.acquire()
+    with DeviceLock(places.runs / ".slots", "cpu") as lock:
+        assert lock.acquire()
         yield
         for run in list_runs(places.runs):
             if run.is_active:
@@ -32,7 +35,12 @@ def failed(places, tiny_config: Callable[..., RunConfig]) -> Path:
     """A run that ran out of memory."""
     run = create_run(tiny_config(batch_size=8), places.runs)
     update_status(
-        run, state="failed", error="Too large.", failure="memory", remedy={"training": {"batch_size": 4}}, exit=42
+        run,
+        state="failed",
+        error="Too large.",
+        failure="memory",
+        suggested_change={"training": {"batch_size": 4}},
+        exit=42,
     )
     return run
 
@@ -138,7 +146,7 @@ def test_a_run_is_deleted_after_one_question_restored_and_removed_for_good(place
     app = opened("runs")
     app.button(key="empty-bin").click().run()
     assert not app.exception
-    assert runner.list_bin(places.runs) == []
+    assert runner.list_trash(places.runs) == []
 
 
 def test_many_runs_can_be_filtered_and_what_is_picked_stays(places, tiny_config, trained_run: Path) -> None:

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.leaderboard import ceiling_words
+from app.leaderboard import upper_bound_text
 from core.config import read_config
-from core.runner.jobs import Job
-from core.runs import ProcessId, read_run
-from core.scorecards import jobs as scoring_jobs
-from core.scorecards.archives import list_archives
-from core.scorecards.card import CardSettings, list_cards, read_card
-from core.scorecards.making import make_card, make_robustness
-from core.scorecards.submitting import make_submission
+from core.evaluation import jobs as scoring_jobs
+from core.evaluation.evaluate_run import evaluate_robustness, evaluate_run
+from core.evaluation.make_submission import make_submission
+from core.evaluation.results import EvaluationSettings, list_results, read_result
+from core.evaluation.submission_archives import list_archives
+from core.jobs.engine import Job
+from core.processes import ProcessId
+from core.runs.store import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,9 +45,9 @@ def made(trained_run: Path, streets: Path, tmp_path_factory) -> Lab:
     with pytest.MonkeyPatch.context() as patch:
         surroundings(patch, folder, streets)
         for run_id in ids[:2]:
-            make_card(read_run(folder / run_id), CardSettings())
-        make_robustness(
-            read_run(folder / ids[0]), CardSettings(frames=2, boundary=False), kinds=("noise", "resolution")
+            evaluate_run(read_run(folder / run_id), EvaluationSettings())
+        evaluate_robustness(
+            read_run(folder / ids[0]), EvaluationSettings(frames=2, boundary=False), kinds=("noise", "resolution")
         )
         make_submission(read_run(folder / ids[0]), "val")
     return Lab(folder, ids)
@@ -113,10 +114,10 @@ def test_a_run_without_a_card_shows_its_own_score_and_is_offered_to_be_scored(la
 def test_cards_that_are_there_show_at_once(lab) -> None:
     app = opened(lab.ids[:2])
     shown = words(app)
-    card = read_card(list_cards(lab.runs / lab.ids[0])[0])
+    result = read_result(list_results(lab.runs / lab.ids[0])[0])
     assert "score" not in keys(app)
-    assert f"<b>{card.scores.miou:.1%}</b> mIoU" in shown
-    assert ceiling_words(card.facts.ceiling, card.facts.pixels_per_cell) in shown
+    assert f"<b>{result.scores.miou:.1%}</b> mIoU" in shown
+    assert upper_bound_text(result.metadata.upper_bound, result.metadata.pixels_per_cell) in shown
     assert "Generated streets at 128 x 64, 4 validation frames, at the training size, whole picture" in shown
     assert "as the runs scored themselves in training" in shown and "don't compare them" in shown
     app.selectbox(key="sort-by").set_value("milliseconds").run()
@@ -125,7 +126,7 @@ def test_cards_that_are_there_show_at_once(lab) -> None:
 
 def test_scores_per_class_and_category(lab) -> None:
     app = opened(lab.ids[:2], view="Classes")
-    scores = read_card(list_cards(lab.runs / lab.ids[0])[0]).scores
+    scores = read_result(list_results(lab.runs / lab.ids[0])[0]).scores
     assert f"{scores.iou[0]:.1%}" in words(app) and "mean IoU" in words(app) and "construction" in words(app)
     app.segmented_control(key="per-class").set_value("boundary_f1").run()
     assert "mean Boundary F1" in words(app)
@@ -135,7 +136,7 @@ def test_scores_per_class_and_category(lab) -> None:
 
 def test_the_frames_behind_a_cell_open_compare(lab) -> None:
     app = opened(lab.ids[:1], view="Confusion")
-    scores = read_card(list_cards(lab.runs / lab.ids[0])[0]).scores
+    scores = read_result(list_results(lab.runs / lab.ids[0])[0]).scores
     truth, seen = app.selectbox(key="true-class").value, app.selectbox(key="seen-as").value
     names = scores.protocol.names
     errors = scores.evaluated_confusion[:, :-1].copy()
@@ -153,7 +154,7 @@ def test_the_frames_behind_a_cell_open_compare(lab) -> None:
     [
         ("Calibration", "expected calibration error"),
         ("Where it fails", "By distance from a boundary"),
-        ("Ceilings", "Cityscapes paper, Table 3"),
+        ("Upper bounds", "Cityscapes paper, Table 3"),
         ("Cost", "best for their cost"),
         ("Robustness", "as a share of the score"),
         ("Benchmark", "4 frames"),
@@ -189,10 +190,10 @@ def test_a_card_of_older_weights_is_marked_and_can_be_made_again(lab, places) ->
 def test_nobody_is_fastest_across_machines(lab, places, hardware) -> None:
     for run_id in lab.ids[:2]:
         shutil.copytree(lab.runs / run_id, places.runs / run_id)
-    (path,) = list_cards(places.runs / lab.ids[1])
+    (path,) = list_results(places.runs / lab.ids[1])
     said = json.loads(path.read_text())
-    said["facts"]["milliseconds"] *= 2
-    said["facts"]["hardware"] = hardware or said["facts"]["hardware"]
+    said["metadata"]["milliseconds"] *= 2
+    said["metadata"]["hardware"] = hardware or said["metadata"]["hardware"]
     path.write_text(json.dumps(said))
     app = opened(lab.ids[:2])
     assert ("lab-best" in words(app)) == (not hardware), "the two are equal in everything but latency"
@@ -202,14 +203,14 @@ def test_nobody_is_fastest_across_machines(lab, places, hardware) -> None:
     assert ("timed on different hardware" in words(app)) == bool(hardware)
 
 
-@pytest.mark.parametrize("view", ["Calibration", "Ceilings", "Where it fails"])
+@pytest.mark.parametrize("view", ["Calibration", "Upper bounds", "Where it fails"])
 def test_a_card_without_a_labelled_pixel_shows_dashes(lab, places, streets, monkeypatch, view) -> None:
     shutil.copytree(streets, places.other / "data" / "streets")
     monkeypatch.setenv("SEGLAB_DATA", str(places.other / "data"))
     for mask in (places.other / "data" / "streets" / "gtFine" / "val").rglob("*_labelIds.png"):
         cv2.imwrite(str(mask), np.zeros((64, 128), np.uint8))
     shutil.copytree(lab.runs / lab.ids[2], places.runs / lab.ids[2])
-    make_card(read_run(places.runs / lab.ids[2]), CardSettings())
+    evaluate_run(read_run(places.runs / lab.ids[2]), EvaluationSettings())
     app = opened([lab.ids[2]], view=view)
     assert "nan" not in words(app) and "–" in words(app)
 
@@ -219,7 +220,10 @@ def job(**changes) -> None:
     folder = scoring_jobs.jobs_folder()
     folder.mkdir(parents=True, exist_ok=True)
     now = time.time()
-    values = {"id": "20260101-000000-abcd", "asked": {"runs": [], "settings": asdict(CardSettings()), "kind": "card"}}
+    values = {
+        "id": "20260101-000000-abcd",
+        "asked": {"runs": [], "settings": asdict(EvaluationSettings()), "kind": "card"},
+    }
     values |= {"began": now - 10, "counted_since": now - 10, "updated": now} | changes
     (folder / f"{values['id']}.json").write_text(json.dumps(asdict(Job(**values))))
 
@@ -227,7 +231,11 @@ def job(**changes) -> None:
 def test_a_scoring_that_goes_on_is_shown_to_everyone_and_can_be_stopped(places, lab, monkeypatch) -> None:
     shutil.copytree(lab.runs / lab.ids[2], places.runs / lab.ids[2])
     monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    surroundings_of_job = {"runs": [lab.ids[2]], "settings": asdict(CardSettings(flip=True)), "kind": "robustness"}
+    surroundings_of_job = {
+        "runs": [lab.ids[2]],
+        "settings": asdict(EvaluationSettings(flip=True)),
+        "kind": "robustness",
+    }
     monkeypatch.setattr(ProcessId, "is_alive", lambda self: True)
     job(
         asked=surroundings_of_job,

@@ -12,8 +12,10 @@ from streamlit.testing.v1 import AppTest
 
 from core.hub.jobs import jobs_folder, latest
 from core.hub.origin import Origin, write_origin
-from core.runner.jobs import Job
-from core.runs import ProcessId, create_run, list_runs, update_status
+from core.jobs.engine import Job
+from core.processes import ProcessId
+from core.runs.status import update_status
+from core.runs.store import create_run, list_runs
 from tests.hub_server import TOKEN
 from tests.pages.test_pages import opened, words
 

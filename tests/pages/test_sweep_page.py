@@ -9,7 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import runner
-from core.runs import ProcessId, create_run, list_runs, read_run
+from core.processes import ProcessId
+from core.runs.store import create_run, list_runs, read_run
 from core.sweeps import driver, list_sweeps, read_spec, read_sweep, start_sweep
 from core.sweeps import sweep as sweep_module
 from core.sweeps.driver import QueuedRuns, StopAsked, drive
@@ -145,7 +146,7 @@ def test_a_finished_sweep_shows_its_figures_and_trains_its_winner(quiet) -> None
     app.button(key="train-winner").click().run()
     newest = max(list_runs(quiet.runs), key=lambda run: run.status.created)
     assert (newest.config.training.learning_rate, newest.config.training.epochs) == (0.01, 60)
-    assert (newest.config.model.dropout, newest.config.dataset.train_limit) == (0, 0)
+    assert (newest.config.model.dropout, newest.config.dataset.max_train_samples) == (0, 0)
 
 
 def test_a_sweep_of_drawn_settings_is_shown(quiet) -> None:

@@ -5,12 +5,10 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.config import DatasetConfig, RunnerConfig, TrackingConfig, TrainingConfig
-from core.people import Person, at_the_shell, set_source
-from core.places import PROJECT
-
-UNSEEN = {"layer_decay"}
-"""Fields that belong to one family, and stand on its card."""
+from core.auth import User, set_current_user, shell_user
+from core.config import Condition, RunnerConfig, fields_of, setting_of
+from core.paths import PROJECT
+from core.tracking.table import TRACKERS
 
 
 @pytest.fixture
@@ -27,29 +25,59 @@ def field_names(page: AppTest) -> set[str]:
     return {str(widget.key).rpartition("-")[2] for widget in widgets(page)}
 
 
-def test_every_field_of_a_training_can_be_set(page):
+def choose_what_needs(page: AppTest, condition: Condition) -> None:
+    """Sets the widget of a condition's field so that it holds."""
+    name = condition.field.split(".")[1]
+    widget = next(widget for widget in widgets(page) if str(widget.key).rpartition("-")[2] == name)
+    wanted = condition.values[0] if condition.values else next(option for option in widget.options if option != "none")
+    widget.set_value(wanted).run()
     assert not page.exception
-    lengths = {"minutes", "epochs", "checkpoint_seconds"}  # one of the first two, as the preset says
-    missing = set(TrainingConfig.model_fields) - field_names(page) - UNSEEN - lengths
-    assert not missing
 
 
-def test_every_field_of_the_data_can_be_set(page):
-    elsewhere = {"name", "root", "classes", "annotations", "coarse_split", "fine_weight", "coarse_weight", "val_share"}
-    assert not set(DatasetConfig.model_fields) - field_names(page) - elsewhere
+@pytest.mark.parametrize("part", ["training", "dataset"])
+def test_every_field_that_has_a_say_can_be_set_and_no_other(page, part):
+    """Fields of the folder and the network stand apart; the first three of the data are chosen above the form."""
+    assert not page.exception
+    apart = {
+        "name",
+        "root",
+        "classes",
+        "minutes",
+        "epochs",
+        "checkpoint_seconds",
+        "max_train_samples",
+        "train_sample_seed",
+    }
+    for name in set(fields_of(part)) - apart:
+        conditions = setting_of(part, name).only_if
+        if any(condition.field in ("dataset.name", "model.family", "model.freeze") for condition in conditions):
+            continue
+        if conditions:
+            shown_already = name in field_names(page)
+            if not shown_already:
+                choose_what_needs(page, conditions[0])
+        assert name in field_names(page), name
+
+
+def test_what_has_no_say_is_not_asked(page):
+    asked = field_names(page)
+    assert not asked & {"momentum", "gamma", "power", "patience", "second_loss_weight", "layer_decay", "val_fraction"}
+    page.selectbox(key="rarely-loss").set_value("dice").run()
+    assert not {"class_weights", "label_smoothing"} & field_names(page)
 
 
 def test_every_field_of_the_trackers_can_be_set_and_what_is_missing_is_said_there(page, monkeypatch):
-    assert not set(TrackingConfig.model_fields) - field_names(page)
+    assert set(TRACKERS) <= field_names(page) and "project" not in field_names(page)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     page.toggle(key="tracking-mlflow").set_value(True).run()
+    assert "project" in field_names(page)
     assert not page.exception
     assert any("MLflow" in error.value for error in page.error)
-    set_source(lambda: Person("ann@x.org", "Ann"))
+    set_current_user(lambda: User("ann@x.org", "Ann"))
     try:
         page.run()
     finally:
-        set_source(at_the_shell)
+        set_current_user(shell_user)
     assert any("Only an admin can tell a tracker" in error.value for error in page.error)
 
 
@@ -83,6 +111,6 @@ def test_every_field_of_a_cluster_can_be_set_where_there_is_one(page, tmp_path, 
     # What doesn't go together is said before anything is launched.
     page.number_input(key="cluster-gpus").set_value(2).run()
     assert any(
-        "Set training.processes to 2" in error.value.replace("\\", "") for error in [*page.error, *page.markdown]
+        "Set training.num_processes to 2" in error.value.replace("\\", "") for error in [*page.error, *page.markdown]
     )
     assert page.button(key="launch").disabled

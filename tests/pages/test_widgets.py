@@ -8,10 +8,12 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 from app.widgets import plain
-from core.runner import jobs as all_jobs
-from core.runner.jobs import Job
-from core.runs import Notes, ProcessId, create_run, write_notes
-from core.scorecards.jobs import jobs_folder
+from core.evaluation.jobs import jobs_folder
+from core.jobs import engine as all_jobs
+from core.jobs.engine import Job
+from core.processes import ProcessId
+from core.runs.notes import Notes, write_notes
+from core.runs.store import create_run
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "'/data/[all scores](https://evil.example/)' **can't** be ![x](https://evil.example/x.png) www.evil.example."
@@ -44,8 +46,8 @@ def test_nothing_is_escaped_before_it_is_said() -> None:
 def test_what_a_scoring_says_of_a_run_holds_no_link(places, tiny_config, monkeypatch) -> None:
     def page():
         from app.scoring import work_panel
-        from core.places import runs_folder
-        from core.runs import list_runs
+        from core.paths import runs_folder
+        from core.runs.store import list_runs
 
         work_panel({run.id: run for run in list_runs(runs_folder())})
 

@@ -10,16 +10,17 @@ from core.config import read_config
 from core.data.cityscapes import LABEL_FOLDERS, Kind, has_layout, list_frames, pair_frames, splits_of
 from core.data.class_table import find_class_table
 from core.data.dataset import Dataset, label_space_of, spread
-from core.data.doctor import diagnosis
-from core.data.doctor.diagnosis import Case
+from core.data.doctor import causes as diagnosis
+from core.data.doctor.causes import Case
 from core.data.doctor.findings import Finding, Layout, Report, about_files, plain, relative, worst_first
 from core.data.doctor.survey import FrameFacts, as_colors, survey
 from core.data.folder import explain_no_pairs, pair_folder
 from core.data.frames import Frame
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.labels import LabelSpace
 
-MOST_IDS = 300
+MAX_IDS = 300
 """Ids or colours that a report lists at most."""
 
 Progress = Callable[[int, int], None]
@@ -38,7 +39,7 @@ class _Found:
 def examine(
     root: Path,
     classes: str = "auto",
-    val_share: float = 0.2,
+    val_fraction: float = 0.2,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
     most: int = 0,
@@ -46,9 +47,9 @@ def examine(
     """Examines a folder: what is wrong with it is in the report, and nothing is raised or written.
 
     Args:
-        root: the folder, checked by `core.places.resolve_data_root`; its layout is recognised.
+        root: the folder, checked by `core.paths.resolve_data_root`; its layout is recognised.
         classes: as `DatasetConfig.classes`.
-        val_share: as `DatasetConfig.val_share`.
+        val_fraction: as `DatasetConfig.val_fraction`.
         progress: called in the caller's thread after each frame.
         should_stop: asked between frames; once it says so, the report is about the frames seen so far.
         most: look at so many evenly spread pairs per part only; 0 looks at all.
@@ -57,21 +58,21 @@ def examine(
         sentence = f"There is no folder '{plain(root)}', or it may not be opened."
         return Report(root, "none", findings=(Finding("no-folder", "error", sentence, fix="Check the spelling."),))
     layout: Layout = "cityscapes" if has_layout(root) else "folder"
-    found = _find_cityscapes(root) if layout == "cityscapes" else _find_folder(root, val_share)
-    if not found.parts and any(finding.code == "empty" for finding in found.findings):
+    result = _find_cityscapes(root) if layout == "cityscapes" else _find_folder(root, val_fraction)
+    if not result.parts and any(finding.code == "empty" for finding in result.findings):
         layout = "none"
     space: LabelSpace | None = None
-    if found.parts:
+    if result.parts:
         try:
             space = _space_of(root, layout, classes)
         except (LabError, OSError) as error:
-            found.findings.append(Finding("class-table", "error", str(error), fix="Correct it, or take the proposal."))
+            result.findings.append(Finding("class-table", "error", str(error), fix="Correct it, or take the proposal."))
         else:
             if space is None:
                 sentence = f"'{plain(root)}' has no class table that says what its masks mean."
                 fix = "Save the proposed table as classes.json in that folder, and name its classes."
-                found.findings.append(Finding("no-class-table", "error", sentence, fix=fix))
-    return _report(root, layout, space, found, progress, should_stop, most)
+                result.findings.append(Finding("no-class-table", "error", sentence, fix=fix))
+    return _report(root, layout, space, result, progress, should_stop, most)
 
 
 def examine_dataset(
@@ -81,9 +82,9 @@ def examine_dataset(
     most: int = 0,
 ) -> Report:
     """Examines the very frames that a run learns from and is scored on, in the numbering it uses; arguments as of `examine`."""
-    layout: Layout = "folder" if dataset.name == "folder" else "cityscapes"
-    found = _Found({"train": list(dataset.train), "val": list(dataset.val)})
-    return _report(dataset.root, layout, dataset.space, found, progress, should_stop, most)
+    layout: Layout = "cityscapes" if SOURCES[dataset.name].has_coarse else "folder"
+    result = _Found({"train": list(dataset.train), "val": list(dataset.val)})
+    return _report(dataset.root, layout, dataset.space, result, progress, should_stop, most)
 
 
 def _report(
@@ -96,21 +97,21 @@ def _report(
     most: int,
 ) -> Report:
     chosen = [(part, frame) for part, frames in found.parts.items() for frame in spread(frames, most)]
-    facts = survey(chosen, progress, should_stop)
-    case = Case(root, layout, space, tuple(facts))
+    metadata = survey(chosen, progress, should_stop)
+    case = Case(root, layout, space, tuple(metadata))
     counts = diagnosis.count(case)
     about_masks, proposal = diagnosis.what_masks_hold(case)
     findings = [*found.findings, *diagnosis.broken_files(case), *diagnosis.sizes(case), *about_masks]
     total = sum(map(len, found.parts.values()))
-    partial = len(facts) < total
+    partial = len(metadata) < total
     if space and not any(finding.severity == "error" for finding in about_masks):
         findings += diagnosis.classes(case, counts, sampled=partial)
     findings += [*diagnosis.mask_format(case), *diagnosis.duplicates(case), *diagnosis.unusual_images(case)]
     if len(chosen) < total:
         findings.append(Finding("sampled", "note", f"{len(chosen)} of {total} pairs were looked at, evenly spread."))
-    if len(facts) < len(chosen):
+    if len(metadata) < len(chosen):
         sentence = (
-            f"The examination was stopped after {len(facts)} of {len(chosen)} pairs; nothing is said about the rest."
+            f"The examination was stopped after {len(metadata)} of {len(chosen)} pairs; nothing is said about the rest."
         )
         findings.append(Finding("stopped", "note", sentence))
     return Report(
@@ -124,14 +125,14 @@ def _report(
         images=counts.images,
         labels=dict(counts.read),
         sizes=dict(Counter(f"{image.size[0]} x {image.size[1]}" for image in case.images).most_common()),
-        ids=_ids(facts, bool(space and space.by_color)),
+        ids=_ids(metadata, bool(space and space.by_color)),
         proposal=proposal,
-        looked_at=len(facts),
+        looked_at=len(metadata),
     )
 
 
 def _find_cityscapes(root: Path) -> _Found:
-    found = _Found()
+    result = _Found()
     for split in splits_of(root):
         kinds: list[Kind] = ["fine"] if split != "train_extra" else []
         if split in ("train", "train_extra") and os.path.isdir(root / LABEL_FOLDERS["coarse"] / split):
@@ -142,43 +143,43 @@ def _find_cityscapes(root: Path) -> _Found:
                 pairing = pair_frames(root, split, kind)
             except LabError as error:
                 if split != "test":
-                    found.findings.append(Finding("no-images", "error", str(error)))
+                    result.findings.append(Finding("no-images", "error", str(error)))
                 continue
             if split == "test":
-                found.counted |= {"test": len(pairing.frames)} if pairing.frames else {}
+                result.counted |= {"test": len(pairing.frames)} if pairing.frames else {}
                 continue
             if pairing.frames:
-                found.parts[part] = list(pairing.frames)
-                found.findings += _alone(root, pairing.unlabelled if kind == "fine" else (), pairing.orphans)
-    no_images = {finding.code for finding in found.findings}
+                result.parts[part] = list(pairing.frames)
+                result.findings += _alone(root, pairing.unlabelled if kind == "fine" else (), pairing.orphans)
+    no_images = {finding.code for finding in result.findings}
     for split in ("train", "val"):
-        if split in found.parts or "no-images" in no_images:
+        if split in result.parts or "no-images" in no_images:
             continue
         try:
             list_frames(root, split)
         except LabError as error:
-            only_coarse = split == "train" and "train (coarse)" in found.parts
+            only_coarse = split == "train" and "train (coarse)" in result.parts
             code = "only-coarse" if only_coarse else "no-masks" if split in splits_of(root) else "no-split"
-            found.findings.append(Finding(code, "warning" if only_coarse else "error", str(error)))
-    return found
+            result.findings.append(Finding(code, "warning" if only_coarse else "error", str(error)))
+    return result
 
 
-def _find_folder(root: Path, val_share: float) -> _Found:
-    found = _Found()
+def _find_folder(root: Path, val_fraction: float) -> _Found:
+    result = _Found()
     try:
-        pairing = pair_folder(root, val_share)
+        pairing = pair_folder(root, val_fraction)
     except (LabError, OSError) as error:
-        found.findings.append(Finding("unreadable-folder", "error", str(error)))
-        return found
+        result.findings.append(Finding("unreadable-folder", "error", str(error)))
+        return result
     for path, reason in pairing.skipped:
-        found.findings.append(
+        result.findings.append(
             Finding("skipped", "warning", f"'{relative(path, root)}' was skipped: it is {reason}.", (relative(path, root),), 1)
         )  # fmt: skip
     for frame in pairing.frames:
         if frame.split in ("train", "val"):
-            found.parts.setdefault(frame.split, []).append(frame)
+            result.parts.setdefault(frame.split, []).append(frame)
         else:
-            found.counted[frame.split] = found.counted.get(frame.split, 0) + 1
+            result.counted[frame.split] = result.counted.get(frame.split, 0) + 1
     if not pairing.frames:
         code = {
             (False, False): "empty",
@@ -187,17 +188,17 @@ def _find_folder(root: Path, val_share: float) -> _Found:
             (True, True): "no-pairs",
         }[bool(pairing.unlabelled), bool(pairing.orphans)]
         misplaced = _misplaced(root)
-        found.findings.append(Finding(*(misplaced or (code, "error", explain_no_pairs(root, pairing)))))
-        return found
-    if len(found.parts) < 2:
-        train, val = (len(found.parts.get(split, ())) for split in ("train", "val"))
+        result.findings.append(Finding(*(misplaced or (code, "error", explain_no_pairs(root, pairing)))))
+        return result
+    if len(result.parts) < 2:
+        train, val = (len(result.parts.get(split, ())) for split in ("train", "val"))
         sentence = (
             f"'{plain(root)}' has {train} frames to learn from and {val} to score on, and needs at least one of each."
         )
-        found.findings.append(Finding("no-split", "error", sentence, fix="Add pairs of photograph and mask."))
+        result.findings.append(Finding("no-split", "error", sentence, fix="Add pairs of photograph and mask."))
     unlabelled = [frame for frame in pairing.unlabelled if frame.split != "test"]
-    found.findings += _alone(root, unlabelled, pairing.orphans)
-    return found
+    result.findings += _alone(root, unlabelled, pairing.orphans)
+    return result
 
 
 def _alone(root: Path, unlabelled: Sequence[Frame], orphans: Sequence[Path]) -> list[Finding]:
@@ -249,5 +250,5 @@ def _ids(facts: Sequence[FrameFacts], by_color: bool) -> dict[str, int]:
             files.update(f"#{value:06x}" for value in as_colors(mask))
         else:
             files.update(str(value) for value in mask.values)
-    most = files.most_common(MOST_IDS)
+    most = files.most_common(MAX_IDS)
     return dict(sorted(most, key=lambda item: (len(item[0]), item[0])))

@@ -12,7 +12,7 @@ Severity = Literal["error", "warning", "note"]
 Layout = Literal["cityscapes", "folder", "none"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 """The worst first."""
-MOST_FILES = 20
+MAX_FILES = 20
 """Files that a finding names at most."""
 
 
@@ -24,7 +24,7 @@ class Finding:
         code: names the kind of finding for programs, `train-ids` for example.
         severity: an error is what training refuses; a warning may spoil a score; a note is harmless.
         sentence: what was found, for a student.
-        files: where, as paths relative to the root, `MOST_FILES` at most.
+        files: where, as paths relative to the root, `MAX_FILES` at most.
         count: in how many files, the unnamed ones too.
         fix: what to do about it; empty where nothing must be done.
     """
@@ -112,7 +112,7 @@ def about_files(
 ) -> Finding:
     """A finding about files; `{}` in the sentence becomes the first one's name and the number of the others."""
     names = tuple(relative(path, root) for path in paths)
-    return Finding(code, severity, sentence.replace("{}", named(names)), names[:MOST_FILES], len(names), fix)
+    return Finding(code, severity, sentence.replace("{}", named(names)), names[:MAX_FILES], len(names), fix)
 
 
 def named(names: tuple[str, ...]) -> str:

@@ -26,9 +26,9 @@ class KnownColors:
 def _voc_color(number: int) -> Color:
     """The devkit's colour map: the bits of a number, dealt to red, green and blue from the highest on."""
     parts = [0, 0, 0]
-    for place in range(8):
+    for index in range(8):
         for channel in range(3):
-            parts[channel] |= (number >> (3 * place + channel) & 1) << (7 - place)
+            parts[channel] |= (number >> (3 * index + channel) & 1) << (7 - index)
     return parts[0], parts[1], parts[2]
 
 
@@ -94,7 +94,7 @@ KNOWN_COLORS: tuple[KnownColors, ...] = (
     KnownColors("CamVid", _CAMVID_32, frozenset({(0, 0, 0)})),
     KnownColors(
         "Pascal VOC",
-        tuple((name, _voc_color(number)) for number, name in enumerate(_VOC_NAMES)),
+        tuple((name, _voc_color(index)) for index, name in enumerate(_VOC_NAMES)),
         frozenset({(224, 224, 192)}),
     ),
 )

@@ -20,14 +20,14 @@ from PIL import Image, UnidentifiedImageError
 from core.data.decoding import has_palette, read_image
 from core.data.frames import Frame
 from core.data.polygons import paint_polygons
-from core.data.statistics import MOST_THREADS
+from core.data.statistics import MAX_THREADS
 from core.errors import LabError
 from core.labels import LabelSpace, pack_colors
 
-MOST_PIXELS = 2**27
+MAX_PIXELS = 2**27
 """A picture whose header promises more is not decoded: its bytes would not fit beside a network."""
-MOST_POLYGON_BYTES = 2**26
-MOST_VALUES = 1000
+MAX_POLYGON_BYTES = 2**26
+MAX_VALUES = 1000
 """Different values that are kept of one mask, the most frequent ones."""
 THIN = 2.5
 """Pixels. A value whose runs along the rows are shorter than this on average makes no area, only rims or noise."""
@@ -68,7 +68,7 @@ class MaskFacts:
 
     Attributes:
         kind: ids of 8 bits, ids of 16 bits, or colours.
-        values: the different ids, or colours packed by `core.labels.pack_colors`, most frequent first, at most `MOST_VALUES`.
+        values: the different ids, or colours packed by `core.labels.pack_colors`, most frequent first, at most `MAX_VALUES`.
         counts: pixels of each.
         different: how many values there are, the unkept ones too.
         thin: how many of them appear in runs shorter than `THIN` only.
@@ -116,21 +116,21 @@ def survey(
     Returns:
         Facts in the order of the frames; fewer than frames where it was stopped.
     """
-    threads = min(MOST_THREADS, os.cpu_count() or 1)
-    found: list[FrameFacts] = []
+    threads = min(MAX_THREADS, os.cpu_count() or 1)
+    results: list[FrameFacts] = []
     waiting: deque[Future[FrameFacts]] = deque()
     seen: set[Path] = set()
 
     def collect() -> None:
-        found.append(waiting.popleft().result())
+        results.append(waiting.popleft().result())
         if progress:
-            progress(len(found), len(frames))
+            progress(len(results), len(frames))
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix="doctor")
     try:
         for part, frame in frames:
             if should_stop and should_stop():
-                return found
+                return results
             # A few more than there are threads: none idles, and no more than these are in memory.
             if len(waiting) == 2 * threads:
                 collect()
@@ -140,7 +140,7 @@ def survey(
             collect()
     finally:
         pool.shutdown(cancel_futures=True)
-    return found
+    return results
 
 
 def _look_at(part: str, frame: Frame, with_image: bool) -> FrameFacts:
@@ -171,8 +171,8 @@ def look_at_mask(path: Path) -> MaskFacts:
     header = None
     try:
         if path.suffix.lower() == ".json":
-            if _stat(path).st_size > MOST_POLYGON_BYTES:
-                raise _BrokenError("too-large", f"{MOST_POLYGON_BYTES >> 20} MB of polygons")
+            if _stat(path).st_size > MAX_POLYGON_BYTES:
+                raise _BrokenError("too-large", f"{MAX_POLYGON_BYTES >> 20} MB of polygons")
             values, colors = paint_polygons(path), None
         else:
             header = _read_header(path)
@@ -189,10 +189,21 @@ def look_at_mask(path: Path) -> MaskFacts:
         values = pack_colors(values)
     else:
         kind = "ids" if values.dtype == np.uint8 else "deep"
-    found, counts, different, thin, ramps = _measure(values.ravel().astype(np.int32), kind == "colors")
-    palette = () if colors is None else tuple(int(color) for color in colors[found])
+    result, counts, different, thin, ramps = _measure(values.ravel().astype(np.int32), kind == "colors")
+    palette = () if colors is None else tuple(int(color) for color in colors[result])
     return MaskFacts(
-        path, "", "", header, size, kind, tuple(found.tolist()), tuple(counts.tolist()), different, thin, ramps, palette
+        path,
+        "",
+        "",
+        header,
+        size,
+        kind,
+        tuple(result.tolist()),
+        tuple(counts.tolist()),
+        different,
+        thin,
+        ramps,
+        palette,
     )
 
 
@@ -207,7 +218,7 @@ def classes_in(mask: MaskFacts, space: LabelSpace) -> tuple[list[int], int] | No
     elif mask.kind == "colors":
         return None
     else:
-        table = {value: number for value, number in enumerate(space.from_ids) if number < len(counts)}
+        table = {value: index for value, index in enumerate(space.from_ids) if index < len(counts)}
     for value, count in zip(as_colors(mask) if space.by_color else mask.values, mask.counts, strict=True):
         if value in table:
             counts[table[value]] += count
@@ -225,14 +236,14 @@ def as_colors(mask: MaskFacts) -> tuple[int, ...]:
 
 def _stat(path: Path) -> os.stat_result:
     try:
-        found = path.stat()
+        result = path.stat()
     except OSError as error:
         raise _BrokenError(_problem_of(error), error.strerror or "") from None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(result.st_mode):
         raise _BrokenError("unreadable", "it is no file")  # opening a pipe would wait for ever
-    if found.st_size == 0:
+    if result.st_size == 0:
         raise _BrokenError("empty")
-    return found
+    return result
 
 
 def _problem_of(error: OSError) -> Problem:
@@ -255,7 +266,7 @@ def _read_header(path: Path) -> Header:
     try:
         with Image.open(path) as picture:
             header = Header(picture.size, picture.mode, "JPEG" if picture.format == "MPO" else picture.format or "")
-            if header.size[0] * header.size[1] > MOST_PIXELS:
+            if header.size[0] * header.size[1] > MAX_PIXELS:
                 raise _BrokenError("too-large", f"{header.size[0]} x {header.size[1]} pixels")
             # For a PNG without any, Pillow would decode all of the file in search of EXIF.
             has_exif = picture.format != "PNG" or "exif" in picture.info
@@ -325,12 +336,12 @@ def _measure(values: np.ndarray, colors: bool) -> tuple[np.ndarray, np.ndarray, 
     starts = np.concatenate(([0], np.flatnonzero(values[1:] != values[:-1]) + 1))
     lengths = np.diff(starts, append=values.size)
     run_values = values[starts]
-    found, place = np.unique(run_values, return_inverse=True)
+    result, place = np.unique(run_values, return_inverse=True)
     counts = np.bincount(place, weights=lengths).astype(np.int64)
     thin = int(np.count_nonzero(counts < THIN * np.bincount(place)))
     heights = ((run_values >> 16) + (run_values >> 8 & 255) + (run_values & 255)) if colors else run_values
     steps = np.sign(np.diff(heights))
     between = (steps[1:] == steps[:-1]) & (steps[1:] != 0) & (lengths[1:-1] == 1)
     ramps = float(between.sum()) / max(1, len(run_values) - 1)
-    order = np.argsort(-counts, kind="stable")[:MOST_VALUES]
-    return found[order], counts[order], len(found), thin, ramps
+    order = np.argsort(-counts, kind="stable")[:MAX_VALUES]
+    return result[order], counts[order], len(result), thin, ramps

@@ -1,29 +1,30 @@
 """Architectures: each configured network, drawn from its own modules, with its numbers and what its options mean."""
 
-from core.encoders import encoder_title
-from core.explanations import FAMILY_EXPLANATIONS, PYRAMID_ON_VIT, Explanation, explanation
-from core.report.material import Form, Material, Subject, each_once, listed
+from core.models.encoder_table import encoder_title
+from core.models.explanations import PYRAMID_ON_VIT, Explanation, explanation
+from core.models.families import FAMILIES
+from core.papers import KEY_BY_ARXIV
 from core.report.network import network_alt, network_figure
 from core.report.phrases import cite, derived, joined, note, paragraph, text, with_best_in_columns, words_cell
-from core.report.references import KEY_BY_ARXIV
+from core.report.report_data import NumberFormat, ReportData, RunSummary, each_once, listed
 from core.report.structure import Block, Cell, Figure, Number, Section, Table, Text
 
-MILLIONS = Form(1e-6, 2)
-GIGA = Form(1e-9, 1)
-PIXELS = Form(1, 0)
+MILLIONS = NumberFormat(1e-6, 2)
+GIGA = NumberFormat(1e-9, 1)
+PIXELS = NumberFormat(1, 0)
 
 
-def architectures(material: Material) -> list[Section]:
+def architectures(data: ReportData) -> list[Section]:
     """The section, with a part for each network."""
-    distinct = each_once(material.subjects, lambda subject: _network_key(subject))
+    distinct = each_once(data.summaries, lambda summary: _network_key(summary))
     sections = [
         Section(
-            f"network-{number}",
-            subject.config.model.title,
-            tuple(_network(material, subject, number)),
+            f"network-{index}",
+            summary.config.model.title,
+            tuple(_network(data, summary, index)),
             level=2,
         )
-        for number, subject in enumerate(distinct, start=1)
+        for index, summary in enumerate(distinct, start=1)
     ]
     blocks: list[Block] = [
         paragraph(
@@ -36,21 +37,21 @@ def architectures(material: Material) -> list[Section]:
     return [Section("architectures", "Architectures", tuple(blocks)), *sections]
 
 
-def _network_key(subject: Subject) -> tuple[object, ...]:
-    dataset = subject.config.dataset
-    return subject.config.model, len(subject.run.classes), dataset.height, dataset.width
+def _network_key(summary: RunSummary) -> tuple[object, ...]:
+    dataset = summary.config.dataset
+    return summary.config.model, len(summary.run.classes), dataset.height, dataset.width
 
 
-def _numbers(subjects: list[Subject]) -> Table:
+def _numbers(summaries: list[RunSummary]) -> Table:
     rows = [
         (
-            _computed(subject, "parameters", MILLIONS),
-            _part(subject, "encoder"),
-            _computed(subject, "flops", GIGA),
-            _computed(subject, "output_stride", Form(1, 1)),
-            _computed(subject, "receptive_field", PIXELS),
+            _computed(summary, "parameters", MILLIONS),
+            _part(summary, "encoder"),
+            _computed(summary, "flops", GIGA),
+            _computed(summary, "output_stride", NumberFormat(1, 1)),
+            _computed(summary, "receptive_field", PIXELS),
         )
-        for subject in subjects
+        for summary in summaries
     ]
     marked = with_best_in_columns(rows, ("low", "", "low", "low", ""))
     heads = (
@@ -62,11 +63,11 @@ def _numbers(subjects: list[Subject]) -> Table:
         "receptive field, px",
     )
     table = []
-    for subject, cells in zip(subjects, marked, strict=True):
-        if subject.anatomy and subject.anatomy.receptive_field is None:
+    for summary, cells in zip(summaries, marked, strict=True):
+        if summary.model_summary and summary.model_summary.receptive_field is None:
             cells[-1] = words_cell("whole frame")
-        dataset = subject.config.dataset
-        table.append((Cell((f"{subject.config.model.title}, {dataset.width} × {dataset.height}",)), *cells))
+        dataset = summary.config.dataset
+        table.append((Cell((f"{summary.config.model.title}, {dataset.width} × {dataset.height}",)), *cells))
     caption = (
         "The networks at the size at which frames are read; a multiplication and an addition count as two operations. The fewest "
         "of each are in bold.",
@@ -74,52 +75,56 @@ def _numbers(subjects: list[Subject]) -> Table:
     return Table("networks", caption, heads, tuple(table))
 
 
-def _computed(subject: Subject, name: str, form: Form) -> Number | None:
-    value = getattr(subject.anatomy, name, None)
-    return None if value is None else derived(value, form, f"network {subject.run.id}/config.json:{name}")
+def _computed(summary: RunSummary, name: str, form: NumberFormat) -> Number | None:
+    value = getattr(summary.model_summary, name, None)
+    return None if value is None else derived(value, form, f"network {summary.run.id}/config.json:{name}")
 
 
-def _part(subject: Subject, name: str) -> Number | None:
-    part = next((part for part in subject.anatomy.parts if part.name == name), None) if subject.anatomy else None
+def _part(summary: RunSummary, name: str) -> Number | None:
+    part = (
+        next((part for part in summary.model_summary.parts if part.name == name), None)
+        if summary.model_summary
+        else None
+    )
     if part is None:
         return None
-    return derived(part.parameters, MILLIONS, f"network {subject.run.id}/config.json:parts/{name}")
+    return derived(part.parameters, MILLIONS, f"network {summary.run.id}/config.json:parts/{name}")
 
 
-def _network(material: Material, subject: Subject, number: int) -> list[Block]:
-    users = [other.label for other in material.subjects if _network_key(other) == _network_key(subject)]
+def _network(data: ReportData, summary: RunSummary, number: int) -> list[Block]:
+    users = [other.label for other in data.summaries if _network_key(other) == _network_key(summary)]
     blocks: list[Block] = [
-        paragraph(_said(FAMILY_EXPLANATIONS.get(subject.config.model.family))),
-        *_options(subject),
+        paragraph(_said(_family_explanation(summary.config.model.family))),
+        *_options(summary),
     ]
-    if users != [subject.config.model.title]:
+    if users != [summary.config.model.title]:
         blocks.append(paragraph(f"Trained as {listed(users)}."))
-    if subject.anatomy is None:
+    if summary.model_summary is None:
         blocks.append(note("This network can't be built here any more, so it isn't drawn."))
     else:
         blocks.append(
             Figure(
                 f"drawing-{number}",
                 text(
-                    subject.config.model.title,
+                    summary.config.model.title,
                     ": ",
-                    joined([_part_words(subject, part.name) for part in subject.anatomy.parts]),
+                    joined([_part_words(summary, part.name) for part in summary.model_summary.parts]),
                     ".",
                 ),
-                network_figure(subject.anatomy),
-                network_alt(subject.anatomy),
+                network_figure(summary.model_summary),
+                network_alt(summary.model_summary),
             )
         )
     return blocks
 
 
-def _part_words(subject: Subject, name: str) -> Text:
-    return text(f"{name} ", _part(subject, name), " M")
+def _part_words(summary: RunSummary, name: str) -> Text:
+    return text(f"{name} ", _part(summary, name), " M")
 
 
-def _options(subject: Subject) -> list[Block]:
+def _options(summary: RunSummary) -> list[Block]:
     """What the encoder is and what the options that were chosen mean, those that have something to say."""
-    model = subject.config.model
+    model = summary.config.model
     said: list[Text] = []
     encoder = explanation("encoder", model.encoder_name, model.family)
     if encoder:
@@ -128,9 +133,9 @@ def _options(subject: Subject) -> list[Block]:
         said.append(_said(PYRAMID_ON_VIT))
     for name in model.options:
         value = getattr(model, name)
-        found = explanation(name, value, model.family)
-        if found and (name in _ALWAYS or value != type(model).model_fields[name].default):
-            said.append(text(f"{name.replace('_', ' ').capitalize()} {_value(value)}: ", _said(found)))
+        result = explanation(name, value, model.family)
+        if result and (name in _ALWAYS or value != type(model).model_fields[name].default):
+            said.append(text(f"{name.replace('_', ' ').capitalize()} {_value(value)}: ", _said(result)))
     return [paragraph(words) for words in said]
 
 
@@ -149,3 +154,7 @@ def _said(found: Explanation | None) -> Text:
         return ()
     key = KEY_BY_ARXIV.get(found.paper.arxiv) if found.paper else None
     return text(found.text.rstrip("."), cite(key) if key else (), ".")
+
+
+def _family_explanation(family: str) -> Explanation | None:
+    return FAMILIES[family].explanation if family in FAMILIES else None

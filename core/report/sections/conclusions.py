@@ -7,24 +7,25 @@ from collections.abc import Callable
 
 import numpy as np
 
-from core.report.material import COUNT, Form, Group, Material, Subject, each_once, escaped, listed
+from core.data.sources import source_of
+from core.evaluation.bootstrap import ENOUGH
 from core.report.phrases import derived, joined, plural, text
+from core.report.report_data import COUNT, Group, NumberFormat, ReportData, RunSummary, each_once, escaped, listed
 from core.report.sections.introduction import rare_classes
 from core.report.sections.methodology import steps_done
 from core.report.sections.results import (
     compared_number,
     drop_number,
     leaders_words,
-    share_of_ceiling,
+    share_of_upper_bound,
     worst_confusions,
 )
 from core.report.structure import Block, Number, Paragraph, Section, Text
-from core.scoring.bootstrap import ENOUGH
 
-PERCENT = Form(100, 1, "%")
-SIZE = Form(100, 1)
-TIMES = Form(1, 1)
-MILLISECONDS = Form(1, 0, "ms")
+PERCENT = NumberFormat(100, 1, "%")
+SIZE = NumberFormat(100, 1)
+TIMES = NumberFormat(1, 1)
+MILLISECONDS = NumberFormat(1, 0, "ms")
 UNSEEN = 0.01
 """A class whose IoU is below this was hardly learned."""
 UNEQUAL = 0.1
@@ -33,7 +34,7 @@ RISING = 0.01
 """A mean IoU that rose by more than this between the last two evaluations hasn't come to its end."""
 
 
-def conclusions(material: Material) -> list[Section]:
+def conclusions(data: ReportData) -> list[Section]:
     """The section, with a part for each group of runs where there are several."""
     draft = Paragraph(
         (
@@ -43,17 +44,17 @@ def conclusions(material: Material) -> list[Section]:
         "note",
     )
     sections = [Section("conclusions", "Conclusions", (draft,))]
-    if len(material.groups) == 1:
-        return [Section("conclusions", "Conclusions", (draft, *_group(material, material.groups[0])))]
-    for group in material.groups:
+    if len(data.groups) == 1:
+        return [Section("conclusions", "Conclusions", (draft, *_group(data, data.groups[0])))]
+    for group in data.groups:
         sections.append(
-            Section(f"conclusions-{group.number}", f"Group {group.number}", tuple(_group(material, group)), level=2)
+            Section(f"conclusions-{group.number}", f"Group {group.number}", tuple(_group(data, group)), level=2)
         )
     return sections
 
 
-def _group(material: Material, group: Group) -> list[Block]:
-    suffix = material.suffix(group)
+def _group(data: ReportData, group: Group) -> list[Block]:
+    suffix = data.suffix(group)
     if not group.scored:
         return [Paragraph(("None of these runs has been scored, so there is nothing to conclude.",), "draft")]
     rules: tuple[Callable[[Group, str], list[Paragraph]], ...] = (
@@ -64,7 +65,7 @@ def _group(material: Material, group: Group) -> list[Block]:
         _rare,
         _confused,
         _cost,
-        _ceiling,
+        _upper_bound,
         _edges,
         _calibration,
         _robustness,
@@ -82,13 +83,15 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
     """Who is best, and against whom that is certain."""
     ranked = group.ranked
     best = ranked[0]
-    behind = [text(subject.label, " (", subject.miou(PERCENT), ")") for subject in ranked[len(group.leaders) :]]
-    found = [_draft(text(leaders_words(group), ", before " if behind else "", joined(behind), "."), f"scores{suffix}")]
+    behind = [text(summary.label, " (", summary.miou(PERCENT), ")") for summary in ranked[len(group.leaders) :]]
+    results = [
+        _draft(text(leaders_words(group), ", before " if behind else "", joined(behind), "."), f"scores{suffix}")
+    ]
     better, worse, equal = [], [], []
     uncounted: list[str] = []
     few = False
-    for subject in ranked[1:]:
-        pair = _pair(group, best, subject)
+    for summary in ranked[1:]:
+        pair = _pair(group, best, summary)
         if pair is None:
             continue
         first, second, comparison = pair
@@ -97,17 +100,17 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
             compared_number(first, second, name, getattr(comparison, name)) for name in ("difference", "spread")
         )
         words = text(
-            subject.label, " (", _size(difference), " ± ", spread, " points, 95 % of resamples between ",
+            summary.label, " (", _size(difference), " ± ", spread, " points, 95 % of resamples between ",
             compared_number(first, second, "low", low), " and ", compared_number(first, second, "high", high), ")",
         )  # fmt: skip
         if not comparison.is_certain:
             equal.append(words)
         else:
-            (better if _is_better(group, best, subject) else worse).append(words)
+            (better if _is_better(group, best, summary) else worse).append(words)
         uncounted += comparison.uncounted
         few = few or comparison.frames < ENOUGH
     if uncounted:
-        found.append(
+        results.append(
             _draft(
                 (
                     f"No frame shows {listed(each_once(uncounted), 'or')}, which was predicted all the same: a run's mean IoU counts that as a "
@@ -117,14 +120,14 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
             )
         )  # fmt: skip
     if better:
-        found.append(
+        results.append(
             _draft(
                 text(f"On these frames {best.label} is better than ", joined(better), "."),
                 f"significance-table{suffix}",
             )
         )
     if worse:
-        found.append(
+        results.append(
             _draft(
                 text(
                     "Over the classes that the frames show, ",
@@ -140,22 +143,22 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
             if few
             else ": on other frames of the same kind the order may turn."
         )
-        found.append(
+        results.append(
             _draft(
                 text(f"{best.label} can't be told apart from ", joined(equal, "or"), reason),
                 f"significance-table{suffix}",
             )
         )
-    unknown = [subject.label for subject in ranked[1:] if _pair(group, best, subject) is None]
+    unknown = [summary.label for summary in ranked[1:] if _pair(group, best, summary) is None]
     if unknown:
-        found.append(
+        results.append(
             _draft(
                 (
                     f"Whether {best.label} is better than {listed(unknown, 'or')} wasn't tested: they weren't scored frame by frame alike.",
                 )
             )
         )
-    return found
+    return results
 
 
 def _size(number: Number) -> Number:
@@ -163,13 +166,13 @@ def _size(number: Number) -> Number:
     return Number(number.text.lstrip("+−"), number.value, number.source, number.scale)
 
 
-def _pair(group: Group, one: Subject, other: Subject):  # noqa: ANN202 - two subjects and their Comparison, or None
-    first, second = sorted((group.subjects.index(one), group.subjects.index(other)))
+def _pair(group: Group, one: RunSummary, other: RunSummary):  # noqa: ANN202 - two subjects and their Comparison, or None
+    first, second = sorted((group.summaries.index(one), group.summaries.index(other)))
     comparison = group.comparisons.get((first, second))
-    return (group.subjects[first], group.subjects[second], comparison) if comparison else None
+    return (group.summaries[first], group.summaries[second], comparison) if comparison else None
 
 
-def _is_better(group: Group, one: Subject, other: Subject) -> bool:
+def _is_better(group: Group, one: RunSummary, other: RunSummary) -> bool:
     """True where that is certain."""
     pair = _pair(group, one, other)
     return pair is not None and pair[2].is_certain and (pair[2].difference > 0) == (pair[0] is one)
@@ -177,11 +180,11 @@ def _is_better(group: Group, one: Subject, other: Subject) -> bool:
 
 def _seeds(group: Group, suffix: str) -> list[Paragraph]:
     """Runs that differ in their seed alone say how much chance there is; without such runs nobody knows."""
-    twins: dict[str, list[Subject]] = {}
-    for subject in group.scored:
-        config = subject.config
+    twins: dict[str, list[RunSummary]] = {}
+    for summary in group.scored:
+        config = summary.config
         alike = config.model_copy(update={"training": config.training.model_copy(update={"seed": 0})})
-        twins.setdefault(alike.model_dump_json(), []).append(subject)
+        twins.setdefault(alike.model_dump_json(), []).append(summary)
     repeated = [members for members in twins.values() if len({one.config.training.seed for one in members}) > 1]
     if not repeated:
         unknown = "The intervals above hold for other frames, not for another training: how much a score depends on the seed is not known."
@@ -192,11 +195,11 @@ def _seeds(group: Group, suffix: str) -> list[Paragraph]:
         else:
             words = f"Each configuration was trained once, with one seed. {unknown}"
         return [_draft((words,), "runs")]
-    found = []
+    results = []
     for members in repeated:
-        low, high = (choose(members, key=lambda subject: subject.miou().value) for choose in (min, max))
-        seeds = len({subject.config.training.seed for subject in members})
-        found.append(
+        low, high = (choose(members, key=lambda summary: summary.miou().value) for choose in (min, max))
+        seeds = len({summary.config.training.seed for summary in members})
+        results.append(
             _draft(
                 text(
                     f"{members[0].config.model.title}, trained with {plural(seeds, 'seed')}, reaches from ", low.miou(PERCENT),
@@ -205,18 +208,18 @@ def _seeds(group: Group, suffix: str) -> list[Paragraph]:
                 f"scores{suffix}", "runs",
             )
         )  # fmt: skip
-    return found
+    return results
 
 
 def _unequal(group: Group, suffix: str) -> list[Paragraph]:
     """Who has seen how many crops, where that differs: a network may be behind because it was trained less."""
-    known = [(subject, steps) for subject in group.scored if (steps := steps_done(subject))]
-    seen = [steps.value * subject.config.training.batch_size for subject, steps in known]
+    known = [(summary, steps) for summary in group.scored if (steps := steps_done(summary))]
+    seen = [steps.value * summary.config.training.batch_size for summary, steps in known]
     if len(seen) < 2 or max(seen) <= (1 + UNEQUAL) * min(seen):
         return []
     words = [
-        text(f"{subject.label} ", steps, " steps of ", subject.number("config.json", "/training/batch_size"))
-        for subject, steps in known
+        text(f"{summary.label} ", steps, " steps of ", summary.number("config.json", "/training/batch_size"))
+        for summary, steps in known
     ]
     sentence = text(
         "The runs have not learned from equally many crops: ",
@@ -229,13 +232,13 @@ def _unequal(group: Group, suffix: str) -> list[Paragraph]:
 def _classes(group: Group, suffix: str) -> list[Paragraph]:
     """Who leads in how many classes, where the two best differ most, and what wasn't learned."""
     ranked, classes = group.ranked, group.classes
-    found = []
+    results = []
     if len(ranked) > 1:
         best, second = ranked[:2]
         pairs = []
-        for place, name in enumerate(classes):
-            one, other = best.class_iou(place, name, PERCENT), second.class_iou(place, name, PERCENT)
-            if one and other and _is_shown(best, place, name):
+        for index, name in enumerate(classes):
+            one, other = best.class_iou(index, name, PERCENT), second.class_iou(index, name, PERCENT)
+            if one and other and _is_shown(best, index, name):
                 pairs.append((one.value - other.value, name, one, other))
         unlike = [pair for pair in pairs if pair[2].text != pair[3].text]
         words: Text = (f"{best.label} and {second.label} have the same IoU in every class, to a tenth of a point.",)
@@ -248,28 +251,28 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
                 f"{leader.label} is ahead (", widest[2], f" for {best.label}, ", widest[3], f" for {second.label}).",
             )  # fmt: skip
         if pairs:
-            found.append(_draft(words, f"iou{suffix}", f"bars{suffix}"))
-    for subject in ranked:
+            results.append(_draft(words, f"iou{suffix}", f"bars{suffix}"))
+    for summary in ranked:
         missed = [
             name
-            for place, name in enumerate(classes)
-            if (number := subject.class_iou(place, name)) and number.value < UNSEEN and _is_shown(subject, place, name)
+            for index, name in enumerate(classes)
+            if (number := summary.class_iou(index, name)) and number.value < UNSEEN and _is_shown(summary, index, name)
         ]
         if missed:
-            found.append(
+            results.append(
                 _draft(
-                    (f"{subject.label} has hardly learned {listed(missed)}: the IoU is below one per cent.",),
+                    (f"{summary.label} has hardly learned {listed(missed)}: the IoU is below one per cent.",),
                     f"iou{suffix}",
                 )
             )
-    return found
+    return results
 
 
-def _is_shown(subject: Subject, place: int, name: str) -> bool:
+def _is_shown(summary: RunSummary, place: int, name: str) -> bool:
     """Whether a pixel of the frames that a run was scored on is of a class."""
-    if subject.card_file:
-        return subject.look(subject.card_file, f"/scores/recall/{escaped(name)}") is not None
-    return bool(subject.look("eval", f"/{subject.best_evaluation}/truth/{place}"))
+    if summary.result_file:
+        return summary.look(summary.result_file, f"/scores/recall/{escaped(name)}") is not None
+    return bool(summary.look("eval", f"/{summary.best_evaluation}/truth/{place}"))
 
 
 def _rare(group: Group, suffix: str) -> list[Paragraph]:
@@ -279,13 +282,13 @@ def _rare(group: Group, suffix: str) -> list[Paragraph]:
         return []
     rare = rare_classes(planned)
     values: dict[bool, list[float]] = {True: [], False: []}
-    for place, name in enumerate(group.classes):
-        number = best.class_iou(place, name)
-        if number and planned.look("plan.json", f"/class_pixels/{place}"):
-            values[place in rare].append(number.value)
+    for index, name in enumerate(group.classes):
+        number = best.class_iou(index, name)
+        if number and planned.look("plan.json", f"/class_pixels/{index}"):
+            values[index in rare].append(number.value)
     if not values[True] or not values[False]:
         return []
-    where = f"{best.run.id}/{best.card_file or 'eval'}:{planned.run.id}"
+    where = f"{best.run.id}/{best.result_file or 'eval'}:{planned.run.id}"
     few, many = (
         derived(float(np.mean(values[kind])), PERCENT, f"{'rare' if kind else 'frequent'} {where}")
         for kind in (True, False)
@@ -304,7 +307,7 @@ def _rare(group: Group, suffix: str) -> list[Paragraph]:
 
 def _confused(group: Group, suffix: str) -> list[Paragraph]:
     """The confusion that is most frequent in the best run."""
-    best = next((subject for subject in group.ranked if subject.card), None)
+    best = next((summary for summary in group.ranked if summary.result), None)
     worst = worst_confusions(best)[:1] if best else []
     return [
         _draft(
@@ -320,18 +323,18 @@ def _confused(group: Group, suffix: str) -> list[Paragraph]:
 
 def _cost(group: Group, suffix: str) -> list[Paragraph]:
     """The fastest against the best, and who is beaten in both; nothing where they were timed on different hardware."""
-    known = [subject for subject in group.carded if subject.score("/facts/milliseconds")]
+    known = [summary for summary in group.carded if summary.score("/metadata/milliseconds")]
     if len(known) < 2 or len(group.hardware) > 1:
         return []
-    fast = min(known, key=lambda subject: subject.score("/facts/milliseconds").value)
-    best = max(known, key=lambda subject: subject.miou().value)
-    times = {subject.run.id: subject.score("/facts/milliseconds", MILLISECONDS) for subject in known}
-    found = []
+    fast = min(known, key=lambda summary: summary.score("/metadata/milliseconds").value)
+    best = max(known, key=lambda summary: summary.miou().value)
+    times = {summary.run.id: summary.score("/metadata/milliseconds", MILLISECONDS) for summary in known}
+    results = []
     if times[fast.run.id].text == times[best.run.id].text and fast is not best:
         words = text(f"{best.label} and {fast.label} take the same time for a frame, ", times[best.run.id], ".")
-        found.append(_draft(words, f"cost{suffix}"))
+        results.append(_draft(words, f"cost{suffix}"))
     elif fast is best:
-        found.append(
+        results.append(
             _draft(
                 text(f"{best.label} is also the fastest, with ", times[best.run.id], " for a frame."), f"cost{suffix}"
             )
@@ -339,52 +342,54 @@ def _cost(group: Group, suffix: str) -> list[Paragraph]:
     else:
         ratio = times[best.run.id].value / times[fast.run.id].value
         factor = derived(
-            ratio, TIMES, f"slower {best.run.id}/{best.card_file} {fast.run.id}/{fast.card_file}:/facts/milliseconds"
+            ratio,
+            TIMES,
+            f"slower {best.run.id}/{best.result_file} {fast.run.id}/{fast.result_file}:/metadata/milliseconds",
         )
-        found.append(
+        results.append(
             _draft(
                 text(
                     f"{fast.label} is the fastest, with ", times[fast.run.id], " for a frame; ", best.label, " takes ", times[best.run.id],
                     ", ", factor, " times as long, for ",
                     derived(best.miou().value - fast.miou().value, SIZE,
-                            f"less {best.run.id}/{best.card_file} {fast.run.id}/{fast.card_file}:/scores/miou"),
+                            f"less {best.run.id}/{best.result_file} {fast.run.id}/{fast.result_file}:/scores/miou"),
                     " points more of mean IoU.",
                 ),
                 f"cost{suffix}", f"pareto{suffix}",
             )
         )  # fmt: skip
     beaten = []
-    for subject in known:
+    for summary in known:
         stronger = [
             other.label
             for other in known
-            if times[other.run.id].value < times[subject.run.id].value
-            and other.miou().value > subject.miou().value
-            and _is_better(group, other, subject)
+            if times[other.run.id].value < times[summary.run.id].value
+            and other.miou().value > summary.miou().value
+            and _is_better(group, other, summary)
         ]
         if stronger:
-            beaten.append(f"{subject.label} (by {listed(stronger)})")
+            beaten.append(f"{summary.label} (by {listed(stronger)})")
     if beaten:
-        found.append(
+        results.append(
             _draft((f"Beaten in both time and, with certainty, mean IoU: {listed(beaten)}.",), f"pareto{suffix}")
         )
-    return found
+    return results
 
 
-def _ceiling(group: Group, suffix: str) -> list[Paragraph]:
+def _upper_bound(group: Group, suffix: str) -> list[Paragraph]:
     """What the truth in cells as coarse as the scores would reach, and how much of that each run does."""
-    known = [subject for subject in group.carded if share_of_ceiling(subject)]
+    known = [summary for summary in group.carded if share_of_upper_bound(summary)]
     if not known:
         return []
     words = joined(
         [
             text(
-                subject.score("/facts/ceiling", PERCENT), f" in {subject.label}'s cells of ",
-                subject.score("/facts/pixels_per_cell", COUNT), f" pixels ({subject.label} reaches ",
-                Number(PERCENT.words(share_of_ceiling(subject).value), share_of_ceiling(subject).value, share_of_ceiling(subject).source, 100),
+                summary.score("/metadata/upper_bound", PERCENT), f" in {summary.label}'s cells of ",
+                summary.score("/metadata/pixels_per_cell", COUNT), f" pixels ({summary.label} reaches ",
+                Number(PERCENT.words(share_of_upper_bound(summary).value), share_of_upper_bound(summary).value, share_of_upper_bound(summary).source, 100),
                 " of that)",
             )
-            for subject in known
+            for summary in known
         ],
         "and",
     )  # fmt: skip
@@ -394,33 +399,33 @@ def _ceiling(group: Group, suffix: str) -> list[Paragraph]:
 
 def _edges(group: Group, suffix: str) -> list[Paragraph]:
     """Right pixels at boundaries and far from them."""
-    found = []
-    for subject in group.ranked[:1]:
-        bands = subject.look(subject.card_file, "/scores/distances") if subject.card_file else None
+    results = []
+    for summary in group.ranked[:1]:
+        bands = summary.look(summary.result_file, "/scores/distances") if summary.result_file else None
         if not bands:
             continue
-        near = subject.score("/scores/distances/0/pixel_accuracy", PERCENT)
-        far = subject.score(f"/scores/distances/{len(bands) - 1}/pixel_accuracy", PERCENT)
+        near = summary.score("/scores/distances/0/pixel_accuracy", PERCENT)
+        far = summary.score(f"/scores/distances/{len(bands) - 1}/pixel_accuracy", PERCENT)
         if near and far:
-            found.append(
+            results.append(
                 _draft(
                     text(
-                        f"Within {bands[0]['to']} pixels of a boundary {subject.label} is right in ", near,
+                        f"Within {bands[0]['to']} pixels of a boundary {summary.label} is right in ", near,
                         f" of the pixels, further away than {bands[-1]['from']} in ", far, ".",
                     ),
                     f"distances{suffix}", f"boundaries-drawn{suffix}",
                 )
             )  # fmt: skip
-    return found
+    return results
 
 
 def _calibration(group: Group, suffix: str) -> list[Paragraph]:
     """How far confidence is from accuracy, and on which side."""
     words = []
-    for subject in group.carded:
-        error = subject.score("/scores/calibration/ece", PERCENT)
+    for summary in group.carded:
+        error = summary.score("/scores/calibration/ece", PERCENT)
         if error:
-            words.append(text("by ", error, f" for {subject.label} ({_side(subject)})"))
+            words.append(text("by ", error, f" for {summary.label} ({_side(summary)})"))
     if not words:
         return []
     return [
@@ -431,49 +436,49 @@ def _calibration(group: Group, suffix: str) -> list[Paragraph]:
     ]  # fmt: skip
 
 
-def _side(subject: Subject) -> str:
-    bins = [row for row in subject.look(subject.card_file, "/scores/calibration/bins") if row["pixels"]]
+def _side(summary: RunSummary) -> str:
+    bins = [row for row in summary.look(summary.result_file, "/scores/calibration/bins") if row["pixels"]]
     lean = sum(row["pixels"] * (row["confidence"] - row["accuracy"]) for row in bins)
     return "mostly too sure" if lean > 0 else "mostly not sure enough"
 
 
 def _robustness(group: Group, suffix: str) -> list[Paragraph]:
     """The corruption that costs each run most."""
-    found = []
-    for subject in group.carded:
-        if not subject.robustness:
+    results = []
+    for summary in group.carded:
+        if not summary.robustness:
             continue
-        clean = drop_number(subject, "none")
+        clean = drop_number(summary, "none")
         drops = {
             kind: number
-            for kind in subject.robustness.miou
-            if kind != "none" and (number := drop_number(subject, kind))
+            for kind in summary.robustness.miou
+            if kind != "none" and (number := drop_number(summary, kind))
         }
         if not drops or not clean:
             continue
         worst = min(drops, key=lambda kind: drops[kind].value)
         number = drops[worst]
-        found.append(
+        results.append(
             _draft(
                 text(
-                    f"{subject.label} suffers most from {worst}: over its five strengths the mean IoU is ",
+                    f"{summary.label} suffers most from {worst}: over its five strengths the mean IoU is ",
                     Number(PERCENT.words(number.value), number.value, number.source, 100), ", as the frames are ",
                     Number(PERCENT.words(clean.value), clean.value, clean.source, 100), ".",
                 ),
                 f"corruptions{suffix}", f"corrupted{suffix}",
             )
         )  # fmt: skip
-    return found
+    return results
 
 
 def _unfinished(group: Group, suffix: str) -> list[Paragraph]:
     """Who was still learning at the last evaluation."""
     rising = []
-    for subject in group.scored:
-        rows = [(place, row["miou"]) for place, row in enumerate(subject.files["eval"]) if row.get("miou") is not None]
+    for summary in group.scored:
+        rows = [(index, row["miou"]) for index, row in enumerate(summary.files["eval"]) if row.get("miou") is not None]
         if len(rows) > 1 and rows[-1][1] - rows[-2][1] > RISING:
-            before, after = (subject.number("eval", f"/{place}/miou", PERCENT) for place, _ in rows[-2:])
-            rising.append(text(f"{subject.label} (from ", before, " to ", after, ")"))
+            before, after = (summary.number("eval", f"/{place}/miou", PERCENT) for place, _ in rows[-2:])
+            rising.append(text(f"{summary.label} (from ", before, " to ", after, ")"))
     if not rising:
         return []
     return [
@@ -486,12 +491,7 @@ def _unfinished(group: Group, suffix: str) -> list[Paragraph]:
 
 def _reach(group: Group, suffix: str) -> list[Paragraph]:
     """What these scores are no evidence of."""
-    if group.first.config.dataset.name == "streets":
-        return [
-            _draft(
-                (
-                    "All of this holds for generated scenes. Whether the order is the same on photographs was not tested.",
-                )
-            )
-        ]
+    note = source_of(group.first.config.dataset).note
+    if note:
+        return [_draft((note,))]
     return []

@@ -1,49 +1,50 @@
 """Introduction: the task, and the facts of the data: splits, cities, class shares, examples."""
 
+from core.data.sources import source_of
 from core.labels import CITYSCAPES_19
 from core.report.figures import shares_figure
-from core.report.material import COUNT, PERCENT, Form, Group, Material, Subject, listed
 from core.report.phrases import cite, joined, note, paragraph, plural, text, words_cell
+from core.report.report_data import COUNT, PERCENT, Group, NumberFormat, ReportData, RunSummary, listed
 from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table, Text
 
 OFFICIAL = {"train": 2975, "val": 500}
 """Frames of the official splits of Cityscapes."""
 RARE = 0.01
 """A class of a smaller share of the training pixels is called rare."""
-PLENTY = Form(100, 2, "%")
+PLENTY = NumberFormat(100, 2, "%")
 
 
-def introduction(material: Material) -> list[Section]:
+def introduction(data: ReportData) -> list[Section]:
     """The section, with a part for each group of runs where there are several."""
-    blocks: list[Block] = [_task(material)]
-    if len(material.groups) == 1:
-        return [Section("introduction", "Introduction", (*blocks, *_data(material, material.groups[0])))]
+    blocks: list[Block] = [_task(data)]
+    if len(data.groups) == 1:
+        return [Section("introduction", "Introduction", (*blocks, *_data(data, data.groups[0])))]
     blocks.append(
         paragraph(
-            f"They fall into {plural(len(material.groups), 'group')} that can't be compared with each other, because they learned "
+            f"They fall into {plural(len(data.groups), 'group')} that can't be compared with each other, because they learned "
             "from other data or tell other classes apart: ",
-            joined([(listed([subject.label for subject in group.subjects]),) for group in material.groups], "; and"),
+            joined([(listed([summary.label for summary in group.summaries]),) for group in data.groups], "; and"),
             ". Each group has tables of its own.",
         )
     )
     parts = [
-        Section(f"data-{group.number}", f"Data of group {group.number}", tuple(_data(material, group)), level=2)
-        for group in material.groups
+        Section(f"data-{group.number}", f"Data of group {group.number}", tuple(_data(data, group)), level=2)
+        for group in data.groups
     ]
     return [Section("introduction", "Introduction", tuple(blocks)), *parts]
 
 
-def rare_classes(subject: Subject) -> list[int]:
+def rare_classes(summary: RunSummary) -> list[int]:
     """Numbers of the classes of less than `RARE` of the training pixels, the rarest first; of classes that occur."""
-    pixels = subject.look("plan.json", "/class_pixels") or []
+    pixels = summary.look("plan.json", "/class_pixels") or []
     total = sum(pixels)
-    rare = [number for number, count in enumerate(pixels) if total and 0 < count / total < RARE]
+    rare = [index for index, count in enumerate(pixels) if total and 0 < count / total < RARE]
     return sorted(rare, key=lambda number: pixels[number])
 
 
-def _task(material: Material) -> Block:
-    networks = sorted({subject.config.model.title for subject in material.subjects})
-    count = len(material.subjects)
+def _task(data: ReportData) -> Block:
+    networks = sorted({summary.config.model.title for summary in data.summaries})
+    count = len(data.summaries)
     what = "One network is" if count == 1 else f"{plural(count, 'training run').capitalize()} are"
     return paragraph(
         f"{what} examined here at semantic segmentation: every pixel of a photograph of a street is given one of a fixed set of "
@@ -52,19 +53,19 @@ def _task(material: Material) -> Block:
     )
 
 
-def _data(material: Material, group: Group) -> list[Block]:
+def _data(data: ReportData, group: Group) -> list[Block]:
     blocks: list[Block] = [_origin(group)]
     planned = group.planned
     if planned is None:
         blocks.append(
             note("None of these runs has begun to train, so that frames and classes haven't been counted yet.")
         )
-        return blocks + _examples(material, group)
-    blocks.append(_splits(material, group, planned))
+        return blocks + _examples(data, group)
+    blocks.append(_splits(data, group, planned))
     official = _is_not_official(group, planned)
     if official:
         blocks.append(official)
-    return blocks + _shares(material, group, planned) + _examples(material, group)
+    return blocks + _shares(data, group, planned) + _examples(data, group)
 
 
 def _origin(group: Group) -> Block:
@@ -76,23 +77,9 @@ def _origin(group: Group) -> Block:
         group.first.number("config.json", "/dataset/height"),
         " pixels.",
     )
-    match dataset.name:
-        case "cityscapes":
-            words = text(
-                "The photographs are frames of Cityscapes, taken from a driving car, with masks that people drew",
-                cite("cordts2016cityscapes"),
-                f"; the masks that were learned from are {dataset.annotations.replace('+', ' and ')}.",
-            )
-        case "streets":
-            words = text(
-                "The pictures are street scenes that the lab generates, with exact masks in the classes and the layout of "
-                "Cityscapes",
-                cite("cordts2016cityscapes"),
-                f"; the masks that were learned from are {dataset.annotations.replace('+', ' and ')}. They are drawn, not photographed: "
-                "what is found on them says little about real streets.",
-            )
-        case _:
-            words = text("The photographs and masks are a data set of the author's own.")
+    source = source_of(dataset)
+    origin = source.origin.format(annotations=dataset.annotations.replace("+", " and "))
+    words = text(origin, *(cite(paper) for paper in source.papers))
     classes = text(
         f" {plural(len(group.classes), 'class', 'classes').capitalize()} are told apart",
         ", those of the Cityscapes benchmark" if group.classes == CITYSCAPES_19.classes else "",
@@ -101,7 +88,7 @@ def _origin(group: Group) -> Block:
     return paragraph(words, size, classes)
 
 
-def _splits(material: Material, group: Group, planned: Subject) -> Table:
+def _splits(data: ReportData, group: Group, planned: RunSummary) -> Table:
     rows = []
     for split, title, pointer in (
         ("train", "learned from", "/train_frames"),
@@ -112,12 +99,13 @@ def _splits(material: Material, group: Group, planned: Subject) -> Table:
         where = named or (plural(len(cities), "folder") if cities else "not known: the data can't be opened any more")
         rows.append((words_cell(title), Cell((planned.number("plan.json", pointer, COUNT),)), words_cell(where)))
     caption = ("Frames of each split, as the run ", planned.label, " counted them before its first step.")
-    cities_head = "folders" if group.first.config.dataset.name == "folder" else "cities (frames)"
-    return Table(f"splits{material.suffix(group)}", caption, ("split", "frames", cities_head), tuple(rows), words=(2,))
+    is_city = source_of(group.first.config.dataset).group == "city"
+    cities_head = "cities (frames)" if is_city else "folders"
+    return Table(f"splits{data.suffix(group)}", caption, ("split", "frames", cities_head), tuple(rows), words=(2,))
 
 
-def _is_not_official(group: Group, planned: Subject) -> Block | None:
-    if group.first.config.dataset.name != "cityscapes":
+def _is_not_official(group: Group, planned: RunSummary) -> Block | None:
+    if not source_of(group.first.config.dataset).has_test_split:
         return None
     if planned.look("plan.json", "/val_frames") == OFFICIAL["val"]:
         return None
@@ -128,16 +116,16 @@ def _is_not_official(group: Group, planned: Subject) -> Block | None:
     )
 
 
-def _shares(material: Material, group: Group, planned: Subject) -> list[Block]:
+def _shares(data: ReportData, group: Group, planned: RunSummary) -> list[Block]:
     pixels = planned.look("plan.json", "/class_pixels")
     classes = planned.run.classes
     if not sum(pixels):
         return []
     shares = {"training": [count / sum(pixels) for count in pixels]}
-    evaluated = next((subject for subject in group.subjects if subject.look("eval", "/0/truth")), None)
+    evaluated = next((summary for summary in group.summaries if summary.look("eval", "/0/truth")), None)
     if evaluated:
         shares["validation"] = evaluated.look("eval", "/0/truth")
-    name = f"shares{material.suffix(group)}"
+    name = f"shares{data.suffix(group)}"
     figure = Figure(
         name,
         text(
@@ -163,23 +151,23 @@ def _shares(material: Material, group: Group, planned: Subject) -> list[Block]:
             "it as much as road" if len(rare) == 1 and "road" in classes else "each of them as much as any other",
             ".",
         )
-    missing = [classes[number] for number, count in enumerate(pixels) if not count]
+    missing = [classes[index] for index, count in enumerate(pixels) if not count]
     if missing:
         sentence += text(
             f" {listed(missing).capitalize()} {'does' if len(missing) == 1 else 'do'} not occur in the counted training frames."
         )
     if evaluated:
-        unseen = [classes[number] for number, share in enumerate(shares["validation"]) if not share]
+        unseen = [classes[index] for index, share in enumerate(shares["validation"]) if not share]
         if unseen:
             sentence += text(f" No validation pixel shows {listed(unseen, 'or')}.")
     return [paragraph(sentence), figure]
 
 
-def _share(subject: Subject, place: int, form: Form) -> Number | None:
-    return subject.share("plan.json", "/class_pixels", place, form)
+def _share(summary: RunSummary, place: int, form: NumberFormat) -> Number | None:
+    return summary.share("plan.json", "/class_pixels", place, form)
 
 
-def _examples(material: Material, group: Group) -> list[Block]:
+def _examples(data: ReportData, group: Group) -> list[Block]:
     if group.pictures_problem:
         reason = group.pictures_problem.rstrip(".")
         return [note(f"No pictures of the data are shown: {reason}.")]
@@ -187,4 +175,4 @@ def _examples(material: Material, group: Group) -> list[Block]:
         return []
     caption = "Training frames and the masks that were learned from, laid over them; darkened pixels have no class."
     key = tuple(zip(group.first.run.classes, group.first.run.colors, strict=True))
-    return [Pictures(f"examples{material.suffix(group)}", (caption,), group.example_columns, group.examples, key)]
+    return [Pictures(f"examples{data.suffix(group)}", (caption,), group.example_columns, group.examples, key)]

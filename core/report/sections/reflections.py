@@ -1,10 +1,10 @@
 """Reflections: headings for the author, with what might be said under each."""
 
-from core.report.material import Material
+from core.report.report_data import ReportData
 from core.report.structure import Blank, Section
 
 
-def reflections(material: Material) -> list[Section]:
+def reflections(data: ReportData) -> list[Section]:
     """The section."""
     blanks = (
         Blank("What was expected, and what came", "Which results did you expect before the first run, and which surprised you? Why?"),

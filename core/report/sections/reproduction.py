@@ -4,27 +4,27 @@ import math
 import shlex
 
 from core.config import RunConfig
-from core.report.material import Material, Subject
 from core.report.phrases import cell, note, paragraph, text, words_cell
+from core.report.report_data import ReportData, RunSummary
 from core.report.structure import Block, Cell, Code, Commands, Section, Table
 
 
-def reproduction(material: Material) -> list[Section]:
+def reproduction(data: ReportData) -> list[Section]:
     """The section."""
-    subjects = material.subjects
+    summaries = data.summaries
     blocks: list[Block] = [
         paragraph("These commands train the runs again; every setting that they don't name has its default."),
-        Commands(tuple(line for subject in subjects for line in _train_lines(subject))),
-        *_budgets(subjects),
+        Commands(tuple(line for summary in summaries for line in _train_lines(summary))),
+        *_budgets(summaries),
         paragraph(
             "These score them, and write this report; ", Code("RUN"), " stands for the id that the training prints."
         ),
-        Commands(("python -m core score RUN", _report_line(material))),
-        *_fingerprints(material),
-        _versions(material),
+        Commands(("python -m core score RUN", _report_line(data))),
+        *_fingerprints(data),
+        _versions(data),
     ]
-    if material.commit:
-        blocks.append(paragraph("The lab is at commit ", Code(material.commit.split()[0]), _changes(material), "."))
+    if data.commit:
+        blocks.append(paragraph("The lab is at commit ", Code(data.commit.split()[0]), _changes(data), "."))
     blocks.append(
         note(
             "Every number of this document names its source in its file: in the page as the attribute data-source, in the LaTeX source in "
@@ -49,19 +49,19 @@ def train_command(config: RunConfig) -> str:
     return shlex.join(words)
 
 
-def _train_lines(subject: Subject) -> list[str]:
-    label = "".join(letter for letter in subject.label if letter.isprintable())
-    return [f"# {label}, run {subject.run.id}", train_command(subject.config)]
+def _train_lines(summary: RunSummary) -> list[str]:
+    label = "".join(letter for letter in summary.label if letter.isprintable())
+    return [f"# {label}, run {summary.run.id}", train_command(summary.config)]
 
 
-def _budgets(subjects: tuple[Subject, ...]) -> list[Block]:
+def _budgets(summaries: tuple[RunSummary, ...]) -> list[Block]:
     """A budget in minutes is a different number of steps elsewhere: the epochs that make the same number."""
     lines = []
-    for subject in subjects:
-        epochs = same_epochs(subject)
+    for summary in summaries:
+        epochs = same_epochs(summary)
         if epochs:
-            training = subject.config.training.model_copy(update={"minutes": 0.0, "epochs": epochs})
-            lines += [f"# {subject.label}", train_command(subject.config.model_copy(update={"training": training}))]
+            training = summary.config.training.model_copy(update={"minutes": 0.0, "epochs": epochs})
+            lines += [f"# {summary.label}", train_command(summary.config.model_copy(update={"training": training}))]
     if not lines:
         return []
     words = paragraph(
@@ -70,9 +70,9 @@ def _budgets(subjects: tuple[Subject, ...]) -> list[Block]:
     return [words, Commands(tuple(lines))]
 
 
-def same_epochs(subject: Subject) -> float | None:
+def same_epochs(summary: RunSummary) -> float | None:
     """Epochs with which a run that was given minutes has as many steps; None where that can't be had."""
-    plan, training, dataset = subject.run.plan, subject.config.training, subject.config.dataset
+    plan, training, dataset = summary.run.plan, summary.config.training, summary.config.dataset
     steps, frames = plan.get("steps_total"), plan.get("train_frames")
     weighed = dataset.annotations == "fine+coarse" and (dataset.fine_weight, dataset.coarse_weight) != (1.0, 1.0)
     if training.minutes == 0 or not steps or not frames or weighed:
@@ -81,8 +81,8 @@ def same_epochs(subject: Subject) -> float | None:
     return epochs if max(1, math.ceil(epochs * frames / training.batch_size)) == steps else None
 
 
-def _report_line(material: Material) -> str:
-    settings = material.settings
+def _report_line(data: ReportData) -> str:
+    settings = data.settings
     words = ["python", "-m", "core", "report", *settings.runs, "--out", "report"]
     for name in ("title", "author", "course"):
         if getattr(settings, name):
@@ -95,20 +95,20 @@ def _report_line(material: Material) -> str:
     return shlex.join(words)
 
 
-def _fingerprints(material: Material) -> list[Block]:
+def _fingerprints(data: ReportData) -> list[Block]:
     rows = []
-    for subject in material.subjects:
-        facts = subject.card.facts if subject.card else None
+    for summary in data.summaries:
+        metadata = summary.result.metadata if summary.result else None
         rows.append(
             (
-                Cell((subject.label,)),
-                Cell((Code(subject.run.id),)),
-                cell(subject.number("config.json", "/training/seed")),
-                cell(subject.number("plan.json", "/train_frames")),
-                cell(subject.number("plan.json", "/val_frames")),
-                Cell((Code(facts.data[:16]),)) if facts else words_cell("–"),
-                Cell((Code(facts.weights[:16]),)) if facts else words_cell("–"),
-                Cell((Code(subject.run.plan["space"]),)) if subject.run.plan.get("space") else words_cell("–"),
+                Cell((summary.label,)),
+                Cell((Code(summary.run.id),)),
+                cell(summary.number("config.json", "/training/seed")),
+                cell(summary.number("plan.json", "/train_frames")),
+                cell(summary.number("plan.json", "/val_frames")),
+                Cell((Code(metadata.data[:16]),)) if metadata else words_cell("–"),
+                Cell((Code(metadata.weights[:16]),)) if metadata else words_cell("–"),
+                Cell((Code(summary.run.plan["space"]),)) if summary.run.plan.get("space") else words_cell("–"),
             )
         )
     caption = text(
@@ -119,16 +119,16 @@ def _fingerprints(material: Material) -> list[Block]:
     return [Table("fingerprints", caption, heads, tuple(rows), words=(1, 5, 6, 7))]
 
 
-def _versions(material: Material) -> Table:
-    items = list(material.versions.items())
+def _versions(data: ReportData) -> Table:
+    items = list(data.versions.items())
     half = -(-len(items) // 2)
     rows = []
-    for place in range(half):
-        pair = [items[place], items[place + half] if place + half < len(items) else ("", "")]
+    for index in range(half):
+        pair = [items[index], items[index + half] if index + half < len(items) else ("", "")]
         rows.append(tuple(words_cell(word) for item in pair for word in item))
     caption = ("Versions, as installed where this report was written. Runs don't record theirs.",)
     return Table("versions", caption, ("program", "version", "program", "version"), tuple(rows), words=(1, 2, 3))
 
 
-def _changes(material: Material) -> str:
-    return ", with changes that are not committed" if material.commit.endswith("and changes") else ""
+def _changes(data: ReportData) -> str:
+    return ", with changes that are not committed" if data.commit.endswith("and changes") else ""

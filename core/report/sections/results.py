@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from core.config import used_settings
+from core.evaluation.bootstrap import ENOUGH
 from core.report.figures import (
     bars_figure,
     confusion_figure,
@@ -14,7 +16,6 @@ from core.report.figures import (
     reliability_figure,
     robustness_figure,
 )
-from core.report.material import COUNT, PERCENT, SHARE, Form, Group, Material, Subject, each_once, escaped, listed
 from core.report.phrases import (
     Best,
     by_value,
@@ -29,28 +30,38 @@ from core.report.phrases import (
     with_best_in_columns,
     words_cell,
 )
+from core.report.report_data import (
+    COUNT,
+    PERCENT,
+    SHARE,
+    Group,
+    NumberFormat,
+    ReportData,
+    RunSummary,
+    each_once,
+    escaped,
+    listed,
+)
 from core.report.sections.methodology import minutes_of
 from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table, Text
-from core.report.used import used_settings
-from core.scoring.bootstrap import ENOUGH
 
-Column = tuple[str, Callable[[Subject], Number | None], Best]
+Column = tuple[str, Callable[[RunSummary], Number | None], Best]
 """A column of a table of runs: its title, what stands in it, and which of its numbers are the best."""
-MOST_CONFUSIONS = 5
-LOSS = ("loss", "class_weights", "added_loss", "added_loss_weight", "label_smoothing")
+MAX_CONFUSIONS = 5
+LOSS = ("loss", "class_weights", "second_loss", "second_loss_weight", "label_smoothing")
 """Settings of the training that a value of the loss depends on."""
-MILLIONS = Form(1e-6, 1)
-GIGA = Form(1e-9, 1)
-MILLISECONDS = Form(1, 0)
-POINTS = Form(100, 1, signed=True)
+MILLIONS = NumberFormat(1e-6, 1)
+GIGA = NumberFormat(1e-9, 1)
+MILLISECONDS = NumberFormat(1, 0)
+POINTS = NumberFormat(100, 1, signed=True)
 
 
-def results(material: Material) -> list[Section]:
+def results(data: ReportData) -> list[Section]:
     """The section, in parts."""
     sections = [Section("results", "Results", ())]
-    for group in material.groups:
-        title = "" if len(material.groups) == 1 else f" of group {group.number}"
-        suffix = material.suffix(group)
+    for group in data.groups:
+        title = "" if len(data.groups) == 1 else f" of group {group.number}"
+        suffix = data.suffix(group)
         parts = (
             ("scores", "Scores", _scores(group, suffix)),
             ("learning", "Learning", _curves(group, suffix)),
@@ -58,7 +69,7 @@ def results(material: Material) -> list[Section]:
             ("confusions", "Confusions", _confusions(group, suffix)),
             ("frames", "Frames", _frames(group, suffix)),
             ("boundaries", "Boundaries, objects and cities", [*_distances(group, suffix), *_sizes(group, suffix), *_cities(group, suffix)]),
-            ("limits", "The truth in coarse cells", _ceilings(group, suffix)),
+            ("limits", "The truth in coarse cells", _upper_bounds(group, suffix)),
             ("calibration", "Calibration", _calibration(group, suffix)),
             ("robustness", "Robustness", _robustness(group, suffix)),
             ("significance", "Significance", _significance(group, suffix)),
@@ -72,9 +83,9 @@ def results(material: Material) -> list[Section]:
 
 
 def _scores(group: Group, suffix: str) -> list[Block]:
-    unscored = [subject for subject in group.subjects if subject not in group.scored]
+    unscored = [summary for summary in group.summaries if summary not in group.scored]
     blocks: list[Block] = [
-        note(f"{subject.label} has no score: {subject.problem.rstrip('.')}.") for subject in unscored
+        note(f"{summary.label} has no score: {summary.problem.rstrip('.')}.") for summary in unscored
     ]
     if not group.scored:
         return [
@@ -82,13 +93,13 @@ def _scores(group: Group, suffix: str) -> list[Block]:
             note("So there is nothing to compare yet. Write this report again when the runs have been scored."),
         ]
     table = _score_table(group, suffix)
-    fallen = [subject for subject in group.scored if not subject.card]
+    fallen = [summary for summary in group.scored if not summary.result]
     blocks += [
         note(
-            f"{subject.label} has no scorecard ({subject.problem.rstrip('.')}); its numbers are those of its best evaluation during "
+            f"{summary.label} has no scorecard ({summary.problem.rstrip('.')}); its numbers are those of its best evaluation during "
             "the training."
         )
-        for subject in fallen
+        for summary in fallen
     ]
     cost = _cost_table(group, suffix)
     sentence = [
@@ -103,13 +114,13 @@ def _scores(group: Group, suffix: str) -> list[Block]:
     blocks.append(paragraph(*sentence, Ref(cost.id), "."))
     blocks += [table, cost]
     points = {
-        subject.label: (
-            subject.look(subject.card_file, "/facts/milliseconds") if len(group.hardware) == 1 else None,
-            subject.look(subject.card_file, "/facts/parameters"),
-            subject.miou().value,
+        summary.label: (
+            summary.look(summary.result_file, "/metadata/milliseconds") if len(group.hardware) == 1 else None,
+            summary.look(summary.result_file, "/metadata/parameters"),
+            summary.miou().value,
         )
-        for subject in group.carded
-        if subject.miou() is not None
+        for summary in group.carded
+        if summary.miou() is not None
     }
     if len(points) > 1:
         blocks.append(
@@ -126,7 +137,7 @@ def _scores(group: Group, suffix: str) -> list[Block]:
 def leaders_words(group: Group) -> Text:
     """Who has the highest mean IoU, in a clause; all of those who print alike."""
     leaders = group.leaders
-    names, highest = listed([subject.label for subject in leaders]), leaders[0].miou(PERCENT)
+    names, highest = listed([summary.label for summary in leaders]), leaders[0].miou(PERCENT)
     if len(group.scored) == 1:
         return text(names, " reaches a mean IoU of ", highest)
     if len(leaders) == 1:
@@ -138,41 +149,41 @@ def leaders_words(group: Group) -> Text:
 
 def _score_table(group: Group, suffix: str) -> Table:
     columns: tuple[Column, ...] = (
-        ("mIoU, %", lambda subject: subject.miou(), "high"),
-        ("pixel acc., %", lambda subject: subject.pixel_accuracy(), "high"),
-        ("class acc., %", lambda subject: subject.score("/scores/mean_accuracy"), "high"),
-        ("mIoU of categories, %", lambda subject: subject.score("/scores/categories/miou"), "high"),
-        ("iIoU, %", lambda subject: subject.score("/scores/miiou"), "high"),
-        ("boundary F1, %", lambda subject: subject.score("/scores/mean_boundary_f1"), "high"),
-        ("calibration error, %", lambda subject: subject.score("/scores/calibration/ece"), "low"),
+        ("mIoU, %", lambda summary: summary.miou(), "high"),
+        ("pixel acc., %", lambda summary: summary.pixel_accuracy(), "high"),
+        ("class acc., %", lambda summary: summary.score("/scores/mean_accuracy"), "high"),
+        ("mIoU of categories, %", lambda summary: summary.score("/scores/categories/miou"), "high"),
+        ("iIoU, %", lambda summary: summary.score("/scores/miiou"), "high"),
+        ("boundary F1, %", lambda summary: summary.score("/scores/mean_boundary_f1"), "high"),
+        ("calibration error, %", lambda summary: summary.score("/scores/calibration/ece"), "low"),
     )
-    found = [[number(subject) for _, number, _ in columns] for subject in group.scored]
-    kept = [place for place in range(len(columns)) if any(row[place] for row in found)]
+    found = [[number(summary) for _, number, _ in columns] for summary in group.scored]
+    kept = [index for index in range(len(columns)) if any(row[index] for row in found)]
     marked = with_best_in_columns(
         [[row[place] for place in kept] for row in found], [columns[place][2] for place in kept]
     )
-    rows = tuple((Cell((subject.label,)), *cells) for subject, cells in zip(group.scored, marked, strict=True))
+    rows = tuple((Cell((summary.label,)), *cells) for summary, cells in zip(group.scored, marked, strict=True))
     caption = text("Scores on ", frames_words(group), _protocol_words(group), ". The best of each column is in bold.")
     return Table(f"scores{suffix}", caption, ("run", *(columns[place][0] for place in kept)), rows)
 
 
 def _protocol_words(group: Group) -> str:
-    words = {subject.card.facts.settings.words for subject in group.carded}
+    words = {summary.result.metadata.settings.words for summary in group.carded}
     return f" ({words.pop()})" if len(words) == 1 else ""
 
 
 def _cost_table(group: Group, suffix: str) -> Table:
     hardware = group.hardware
     columns: tuple[Column, ...] = (
-        ("parameters, M", lambda subject: subject.score("/facts/parameters", MILLIONS) or subject.number("plan.json", "/parameters", MILLIONS), "low"),
-        ("GFLOP a frame", lambda subject: subject.score("/facts/flops", GIGA), "low"),
-        ("ms a frame", lambda subject: subject.score("/facts/milliseconds", MILLISECONDS), "low" if len(hardware) == 1 else ""),
+        ("parameters, M", lambda summary: summary.score("/metadata/parameters", MILLIONS) or summary.number("plan.json", "/parameters", MILLIONS), "low"),
+        ("GFLOP a frame", lambda summary: summary.score("/metadata/flops", GIGA), "low"),
+        ("ms a frame", lambda summary: summary.score("/metadata/milliseconds", MILLISECONDS), "low" if len(hardware) == 1 else ""),
         ("training, min", minutes_of, "low"),
         ("steps to the best", _best_step, ""),
     )  # fmt: skip
-    found = [[number(subject) for _, number, _ in columns] for subject in group.scored]
+    found = [[number(summary) for _, number, _ in columns] for summary in group.scored]
     marked = with_best_in_columns(found, [best for _, _, best in columns])
-    rows = tuple((Cell((subject.label,)), *cells) for subject, cells in zip(group.scored, marked, strict=True))
+    rows = tuple((Cell((summary.label,)), *cells) for summary, cells in zip(group.scored, marked, strict=True))
     where = f" Frames were timed one at a time: {next(iter(hardware)).rstrip('.')}." if len(hardware) == 1 else (
         " Frames were timed one at a time, not all on the same hardware, so that the times don't compare." if hardware else ""
     )  # fmt: skip
@@ -180,18 +191,18 @@ def _cost_table(group: Group, suffix: str) -> Table:
     return Table(f"cost{suffix}", caption, ("run", *(head for head, _, _ in columns)), rows)
 
 
-def _best_step(subject: Subject) -> Number | None:
-    if subject.card_file:
-        return subject.score("/facts/step", COUNT)
-    return subject.number("eval", f"/{subject.best_evaluation}/step", COUNT)
+def _best_step(summary: RunSummary) -> Number | None:
+    if summary.result_file:
+        return summary.score("/metadata/step", COUNT)
+    return summary.number("eval", f"/{summary.best_evaluation}/step", COUNT)
 
 
-def _loss(subject: Subject) -> tuple[tuple[str, Any], ...]:
+def _loss(summary: RunSummary) -> tuple[tuple[str, Any], ...]:
     """The settings in use that a value of the training loss depends on."""
-    training = subject.config.training
+    training = summary.config.training
     return tuple(
         (name, getattr(training, name))
-        for part, name in used_settings(subject.config)
+        for part, name in used_settings(summary.config)
         if part == "training" and name in LOSS
     )
 
@@ -200,20 +211,22 @@ def _curves(group: Group, suffix: str) -> list[Block]:
     def times(rows: list[dict]) -> list[float] | None:
         return [row["minutes"] for row in rows] if all("minutes" in row for row in rows) else None
 
-    by_minutes = all(times(subject.files[kind]) is not None for subject in group.subjects for kind in ("train", "eval"))
+    by_minutes = all(
+        times(summary.files[kind]) is not None for summary in group.summaries for kind in ("train", "eval")
+    )
     unit = "minutes" if by_minutes else "steps"
     clock = "minutes" if by_minutes else "step"
     losses, scores = {}, {}
-    for subject in group.subjects:
-        train = [row for row in subject.files["train"] if row.get("loss") is not None]
-        evals = [row for row in subject.files["eval"] if row.get("miou") is not None]
+    for summary in group.summaries:
+        train = [row for row in summary.files["train"] if row.get("loss") is not None]
+        evals = [row for row in summary.files["eval"] if row.get("miou") is not None]
         if train:
-            losses[subject.label] = ([row[clock] for row in train], [row["loss"] for row in train])
+            losses[summary.label] = ([row[clock] for row in train], [row["loss"] for row in train])
         if evals:
-            scores[subject.label] = ([row[clock] for row in evals], [row["miou"] for row in evals])
+            scores[summary.label] = ([row[clock] for row in evals], [row["miou"] for row in evals])
     if not losses:
         return []
-    alike = len({_loss(subject) for subject in group.subjects}) == 1
+    alike = len({_loss(summary) for summary in group.summaries}) == 1
     caption = text(
         "Loss of the training batches, a running mean over the faint raw values, and mean IoU at every evaluation.",
         "" if alike else " The losses are not the same, so that only the right half compares runs.",
@@ -231,11 +244,11 @@ def _classes(group: Group, suffix: str) -> list[Block]:
     planned = group.planned or group.first
     classes = group.classes
     rows = []
-    for place, name in enumerate(classes):
-        share = planned.share("plan.json", "/class_pixels", place, Form(100, 2))
-        numbers = [subject.class_iou(place, name) for subject in scored]
+    for index, name in enumerate(classes):
+        share = planned.share("plan.json", "/class_pixels", index, NumberFormat(100, 2))
+        numbers = [summary.class_iou(index, name) for summary in scored]
         rows.append((Cell((name,)), cell(share), *number_row(name, numbers, "high")[1:]))
-    totals = [subject.miou() for subject in scored]
+    totals = [summary.miou() for summary in scored]
     rows.append((Cell(("mean",)), words_cell(""), *number_row("mean", totals, "high")[1:]))
     table = Table(
         f"iou{suffix}",
@@ -246,10 +259,10 @@ def _classes(group: Group, suffix: str) -> list[Block]:
         tuple(rows),
     )
     values = {
-        subject.label: [
-            number.value if (number := subject.class_iou(place, name)) else None for place, name in enumerate(classes)
+        summary.label: [
+            number.value if (number := summary.class_iou(index, name)) else None for index, name in enumerate(classes)
         ]
-        for subject in scored
+        for summary in scored
     }
     figure = Figure(
         f"bars{suffix}", ("IoU of each class.",), bars_figure(classes, values, _colors(group), "IoU, %"),
@@ -259,14 +272,16 @@ def _classes(group: Group, suffix: str) -> list[Block]:
 
 
 def _categories(group: Group, suffix: str) -> list[Block]:
-    with_categories = [subject for subject in group.carded if subject.look(subject.card_file, "/scores/categories/iou")]
+    with_categories = [
+        summary for summary in group.carded if summary.look(summary.result_file, "/scores/categories/iou")
+    ]
     if not with_categories:
         return []
-    names = list(with_categories[0].look(with_categories[0].card_file, "/scores/categories/iou"))
+    names = list(with_categories[0].look(with_categories[0].result_file, "/scores/categories/iou"))
     rows = [
         number_row(
             name,
-            [subject.score(f"/scores/categories/iou/{escaped(name)}") for subject in with_categories],
+            [summary.score(f"/scores/categories/iou/{escaped(name)}") for summary in with_categories],
             "high",
         )
         for name in names
@@ -278,12 +293,12 @@ def _categories(group: Group, suffix: str) -> list[Block]:
 def _confusions(group: Group, suffix: str) -> list[Block]:
     if not group.carded:
         return []
-    matrices = {subject.label: subject.card.scores.normalized_confusion("row")[:, :-1] for subject in group.carded}
-    names = group.carded[0].card.scores.protocol.names
+    matrices = {summary.label: summary.result.scores.normalized_confusion("row")[:, :-1] for summary in group.carded}
+    names = group.carded[0].result.scores.protocol.names
     rows = []
-    for subject in group.carded:
-        for pixels, share, (true, predicted) in worst_confusions(subject):
-            rows.append((words_cell(subject.label), words_cell(true), words_cell(predicted), cell(pixels), cell(share)))
+    for summary in group.carded:
+        for pixels, share, (true, predicted) in worst_confusions(summary):
+            rows.append((words_cell(summary.label), words_cell(true), words_cell(predicted), cell(pixels), cell(share)))
     figure = Figure(
         f"confusion{suffix}",
         ("Confusion matrices, each row adding up to all pixels of a true class; darker is more, by the square root.",),
@@ -293,7 +308,7 @@ def _confusions(group: Group, suffix: str) -> list[Block]:
     table = Table(
         f"mistaken{suffix}",
         (
-            f"The {MOST_CONFUSIONS} most frequent confusions of each run: pixels, and their share of those of the true class.",
+            f"The {MAX_CONFUSIONS} most frequent confusions of each run: pixels, and their share of those of the true class.",
         ),
         ("run", "truth", "taken for", "pixels", "share, %"),
         tuple(rows),
@@ -302,21 +317,21 @@ def _confusions(group: Group, suffix: str) -> list[Block]:
     return [figure, *([table] if rows else [])]
 
 
-def worst_confusions(subject: Subject) -> list[tuple[Number, Number, tuple[str, str]]]:
+def worst_confusions(summary: RunSummary) -> list[tuple[Number, Number, tuple[str, str]]]:
     """Of which most pixels were taken for another class: how many, their share of the true class, and the two names."""
-    scores = subject.card.scores
+    scores = summary.result.scores
     counts, shares = scores.evaluated_confusion[:, :-1].copy(), scores.normalized_confusion("row")
     np.fill_diagonal(counts, 0)
     names, numbers = scores.protocol.names, scores.protocol.evaluated
     found = []
-    for place in np.argsort(-counts, axis=None, kind="stable")[:MOST_CONFUSIONS]:
+    for place in np.argsort(-counts, axis=None, kind="stable")[:MAX_CONFUSIONS]:
         row, column = np.unravel_index(place, counts.shape)
         if counts[row, column]:
             pointer = f"{numbers[row]}/{numbers[column]}"
             share = derived(
-                float(shares[row, column]), SHARE, f"confusion {subject.run.id}/{subject.card_file}:{pointer}"
+                float(shares[row, column]), SHARE, f"confusion {summary.run.id}/{summary.result_file}:{pointer}"
             )
-            found.append((subject.score(f"/scores/confusion/{pointer}", COUNT), share, (names[row], names[column])))
+            found.append((summary.score(f"/scores/confusion/{pointer}", COUNT), share, (names[row], names[column])))
     return found
 
 
@@ -335,14 +350,14 @@ def _frames(group: Group, suffix: str) -> list[Block]:
 
 
 def _distances(group: Group, suffix: str) -> list[Block]:
-    known = [subject for subject in group.carded if subject.look(subject.card_file, "/scores/distances")]
+    known = [summary for summary in group.carded if summary.look(summary.result_file, "/scores/distances")]
     if not known:
         return []
-    bands = known[0].look(known[0].card_file, "/scores/distances")
+    bands = known[0].look(known[0].result_file, "/scores/distances")
     names = [f"{band['from']}–{band['to']}" if band["to"] else f"over {band['from']}" for band in bands]
     rows = [
-        number_row(name, [subject.score(f"/scores/distances/{place}/pixel_accuracy") for subject in known], "high")
-        for place, name in enumerate(names)
+        number_row(name, [summary.score(f"/scores/distances/{index}/pixel_accuracy") for summary in known], "high")
+        for index, name in enumerate(names)
     ]
     table = Table(
         f"distances{suffix}",
@@ -351,8 +366,8 @@ def _distances(group: Group, suffix: str) -> list[Block]:
         tuple(rows),
     )
     values = {
-        subject.label: [band["pixel_accuracy"] for band in subject.look(subject.card_file, "/scores/distances")]
-        for subject in known
+        summary.label: [band["pixel_accuracy"] for band in summary.look(summary.result_file, "/scores/distances")]
+        for summary in known
     }
     figure = Figure(
         f"boundaries-drawn{suffix}",
@@ -364,14 +379,14 @@ def _distances(group: Group, suffix: str) -> list[Block]:
 
 
 def _sizes(group: Group, suffix: str) -> list[Block]:
-    known = [subject for subject in group.carded if subject.look(subject.card_file, "/scores/sizes")]
+    known = [summary for summary in group.carded if summary.look(summary.result_file, "/scores/sizes")]
     if not known:
         return []
-    sizes = known[0].look(known[0].card_file, "/scores/sizes")
+    sizes = known[0].look(known[0].result_file, "/scores/sizes")
     rows = []
-    for place, size in enumerate(sizes):
-        numbers = [subject.score(f"/scores/sizes/{place}/found") for subject in known]
-        objects = known[0].score(f"/scores/sizes/{place}/objects", COUNT)
+    for index, size in enumerate(sizes):
+        numbers = [summary.score(f"/scores/sizes/{index}/found") for summary in known]
+        objects = known[0].score(f"/scores/sizes/{index}/objects", COUNT)
         rows.append((Cell((size["size"],)), cell(objects), *number_row("", numbers, "high")[1:]))
     caption = (
         "Mean share of an object's pixels that are found, in per cent, by the object's size in the scored frame: up to 32 × 32 pixels, "
@@ -383,14 +398,14 @@ def _sizes(group: Group, suffix: str) -> list[Block]:
 def _cities(group: Group, suffix: str) -> list[Block]:
     if not group.carded:
         return []
-    groups = group.carded[0].look(group.carded[0].card_file, "/scores/groups") or {}
+    groups = group.carded[0].look(group.carded[0].result_file, "/scores/groups") or {}
     if not 1 < len(groups) <= 24:
         return []
     rows = []
     for name in groups:
         pointer = f"/scores/groups/{escaped(name)}"
         frames = group.carded[0].score(f"{pointer}/frames", COUNT)
-        numbers = [subject.score(f"{pointer}/miou") for subject in group.carded]
+        numbers = [summary.score(f"{pointer}/miou") for summary in group.carded]
         rows.append((Cell((name,)), cell(frames), *number_row("", numbers, "high")[1:]))
     return [
         Table(
@@ -402,19 +417,19 @@ def _cities(group: Group, suffix: str) -> list[Block]:
     ]
 
 
-def _ceilings(group: Group, suffix: str) -> list[Block]:
-    known = [subject for subject in group.carded if subject.card.facts.ceiling is not None]
+def _upper_bounds(group: Group, suffix: str) -> list[Block]:
+    known = [summary for summary in group.carded if summary.result.metadata.upper_bound is not None]
     if not known:
         return []
     rows = []
-    for subject in known:
+    for summary in known:
         rows.append(
             (
-                Cell((subject.label,)),
-                cell(subject.score("/facts/pixels_per_cell", COUNT)),
-                cell(subject.score("/facts/ceiling")),
-                cell(subject.miou()),
-                cell(share_of_ceiling(subject)),
+                Cell((summary.label,)),
+                cell(summary.score("/metadata/pixels_per_cell", COUNT)),
+                cell(summary.score("/metadata/upper_bound")),
+                cell(summary.miou()),
+                cell(share_of_upper_bound(summary)),
             )
         )
     table = Table(
@@ -426,10 +441,10 @@ def _ceilings(group: Group, suffix: str) -> list[Block]:
         ("run", "px in a cell", "ceiling, %", "mIoU, %", "reached, %"),
         tuple(rows),
     )
-    strides = sorted(known[0].card.facts.ceilings)
+    strides = sorted(known[0].result.metadata.upper_bounds)
     blocks: list[Block] = [table]
     if strides:
-        row = tuple(cell(known[0].score(f"/facts/ceilings/{stride}")) for stride in strides)
+        row = tuple(cell(known[0].score(f"/metadata/upper_bounds/{stride}")) for stride in strides)
         blocks.append(
             Table(
                 f"strides{suffix}",
@@ -443,21 +458,21 @@ def _ceilings(group: Group, suffix: str) -> list[Block]:
     return blocks
 
 
-def share_of_ceiling(subject: Subject) -> Number | None:
+def share_of_upper_bound(summary: RunSummary) -> Number | None:
     """Which part of its ceiling a run reaches."""
-    miou, ceiling = subject.miou(), subject.card.facts.ceiling
-    if miou is None or not ceiling:
+    miou, upper_bound = summary.miou(), summary.result.metadata.upper_bound
+    if miou is None or not upper_bound:
         return None
-    return derived(miou.value / ceiling, SHARE, f"reached {subject.run.id}/{subject.card_file}:/scores/miou")
+    return derived(miou.value / upper_bound, SHARE, f"reached {summary.run.id}/{summary.result_file}:/scores/miou")
 
 
 def _calibration(group: Group, suffix: str) -> list[Block]:
     bins = {}
-    for subject in group.carded:
-        rows = subject.look(subject.card_file, "/scores/calibration/bins") or []
+    for summary in group.carded:
+        rows = summary.look(summary.result_file, "/scores/calibration/bins") or []
         shown = [row for row in rows if row["pixels"]]
         if shown:
-            bins[subject.label] = ([row["confidence"] for row in shown], [row["accuracy"] for row in shown])
+            bins[summary.label] = ([row["confidence"] for row in shown], [row["accuracy"] for row in shown])
     if not bins:
         return []
     caption = (
@@ -474,24 +489,24 @@ def _calibration(group: Group, suffix: str) -> list[Block]:
 
 
 def _robustness(group: Group, suffix: str) -> list[Block]:
-    known = [subject for subject in group.carded if subject.robustness]
+    known = [summary for summary in group.carded if summary.robustness]
     if not known:
         return [note("No run was scored under corruptions.")] if group.carded else []
     alike = {
-        (facts.data, facts.size, facts.settings.words, subject.robustness.seed)
-        for subject in known
-        for facts in (subject.robustness.facts,)
+        (metadata.data, metadata.size, metadata.settings.words, summary.robustness.seed)
+        for summary in known
+        for metadata in (summary.robustness.metadata,)
     }
     best = "high" if len(alike) == 1 else ""
     kinds = [kind for kind in known[0].robustness.miou if kind != "none"]
     rows = []
     for kind in ("none", *kinds):
-        numbers = [drop_number(subject, kind) for subject in known]
+        numbers = [drop_number(summary, kind) for summary in known]
         rows.append(number_row("as they are" if kind == "none" else kind, numbers, best))
 
-    def frames(subject: Subject) -> Text:
-        number = subject.number(subject.robustness_file, "/facts/frames", COUNT)
-        return text(number, " frames", f": {subject.robustness.facts.settings.words}" if len(alike) > 1 else "")
+    def frames(summary: RunSummary) -> Text:
+        number = summary.number(summary.robustness_file, "/metadata/frames", COUNT)
+        return text(number, " frames", f": {summary.robustness.metadata.settings.words}" if len(alike) > 1 else "")
 
     caption = text(
         "Mean IoU in per cent under each corruption, averaged over five strengths, on ", by_value(known, frames), "."
@@ -503,19 +518,19 @@ def _robustness(group: Group, suffix: str) -> list[Block]:
                 "The runs were not all scored alike on the same corrupted frames, so that these numbers don't compare."
             )
         )
-    missing = [subject.label for subject in group.carded if subject not in known]
+    missing = [summary.label for summary in group.carded if summary not in known]
     if missing:
         blocks.append(note(f"Not scored under corruptions: {listed(missing)}."))
     blocks.append(Table(f"corruptions{suffix}", caption, ("corruption", *columns_of(known)), tuple(rows)))
     lines = {
         kind: {
-            subject.label: [subject.robustness.miou[kind].get(strength) for strength in range(1, 6)]
-            for subject in known
-            if kind in subject.robustness.miou
+            summary.label: [summary.robustness.miou[kind].get(strength) for strength in range(1, 6)]
+            for summary in known
+            if kind in summary.robustness.miou
         }
         for kind in kinds
     }
-    clean = {subject.label: subject.robustness.miou["none"][0] or 0.0 for subject in known}
+    clean = {summary.label: summary.robustness.miou["none"][0] or 0.0 for summary in known}
     blocks.append(
         Figure(
             f"corrupted{suffix}",
@@ -527,15 +542,15 @@ def _robustness(group: Group, suffix: str) -> list[Block]:
     return blocks
 
 
-def drop_number(subject: Subject, kind: str) -> Number | None:
+def drop_number(summary: RunSummary, kind: str) -> Number | None:
     """Mean IoU under a corruption, averaged over its strengths; of the frames as they are for `none`."""
-    file = subject.robustness_file
+    file = summary.robustness_file
     if kind == "none":
-        return subject.number(file, "/miou/none/0", SHARE)
-    values = [value for value in subject.robustness.miou.get(kind, {}).values() if value is not None]
+        return summary.number(file, "/miou/none/0", SHARE)
+    values = [value for value in summary.robustness.miou.get(kind, {}).values() if value is not None]
     if not values:
         return None
-    return derived(sum(values) / len(values), SHARE, f"mean {subject.run.id}/{file}:/miou/{escaped(kind)}")
+    return derived(sum(values) / len(values), SHARE, f"mean {summary.run.id}/{file}:/miou/{escaped(kind)}")
 
 
 def _significance(group: Group, suffix: str) -> list[Block]:
@@ -546,7 +561,7 @@ def _significance(group: Group, suffix: str) -> list[Block]:
         return blocks
     rows = []
     for (one, other), found in group.comparisons.items():
-        first, second = group.subjects[one], group.subjects[other]
+        first, second = group.summaries[one], group.summaries[other]
         numbers = {
             name: compared_number(first, second, name, getattr(found, name))
             for name in ("difference", "spread", "low", "high")
@@ -582,12 +597,12 @@ def _significance(group: Group, suffix: str) -> list[Block]:
     return blocks
 
 
-def compared_number(first: Subject, second: Subject, name: str, value: float) -> Number:
+def compared_number(first: RunSummary, second: RunSummary, name: str, value: float) -> Number:
     """A number of the comparison of two runs."""
     form = SHARE if name == "spread" else POINTS
-    source = f"bootstrap {first.run.id}/{first.card_file} {second.run.id}/{second.card_file}:{name}"
+    source = f"bootstrap {first.run.id}/{first.result_file} {second.run.id}/{second.result_file}:{name}"
     return derived(value, form, source)
 
 
 def _colors(group: Group) -> dict[str, str]:
-    return {subject.label: subject.color for subject in group.subjects}
+    return {summary.label: summary.color for summary in group.summaries}

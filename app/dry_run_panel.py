@@ -1,0 +1,154 @@
+"""The panels before a run: the rehearsal, which tells what it will take, and the test that finds a learning rate."""
+
+import html
+from collections.abc import Iterable, Sequence
+
+import streamlit as st
+
+from app.figures import ACCENT, lr_finder_figure
+from app.widgets import failed_state, plain, time_words
+from core.config import RunConfig
+from core.errors import LabError
+from core.training.probe.dry_run import DryRun, SuggestedChange, change_text, dry_run, gigabytes
+from core.training.probe.lr_finder import STEPS, LrPoint, find_lr, suggest_lr
+
+DRAWN_EVERY = 3
+"""Steps of the range test between two drawings."""
+
+COLOR = f"rgb{ACCENT}"
+"""The lab's accent, as CSS."""
+
+
+def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, SuggestedChange]:
+    """A button that rehearses some runs, what was found of each, and a button for every change that would mend something.
+
+    What was found stays until a config changes. Each rehearsal is a process of its own, one after the other.
+
+    Args:
+        configs: of the runs, in the order in which they stand on the page.
+        key: prefix of the widgets' keys.
+
+    Returns:
+        The changes that were taken by the click of this very script run, by the number of the run; also kept in
+        `st.session_state["remedies"]` until whoever applies them takes them out.
+    """
+    result: dict[str, DryRun | str] = st.session_state.setdefault(f"{key}-found", {})
+    request = [config.model_dump_json() for config in configs]
+    if st.button(
+        "Rehearse",
+        icon=":material/timer:",
+        help="Two steps and a validation batch of each network at full size, to tell what the training will take.",
+        disabled=not configs,
+        key=f"{key}-start",
+    ):
+        result.clear()
+        for config, name in zip(configs, request, strict=True):
+            with st.spinner(f"Rehearsing {config.model.title}"):
+                try:
+                    result[name] = dry_run(config)
+                except LabError as error:
+                    result[name] = str(error)
+    shown = [(index, configs[index], result[name]) for index, name in enumerate(request) if name in result]
+    rows = [(config.model.title, answer) for _, config, answer in shown if isinstance(answer, DryRun)]
+    if rows:
+        st.html(_table(rows))
+        st.caption("Measured with random weights, beside whatever else this machine is doing now.")
+    taken: dict[int, SuggestedChange] = {}
+    for number, config, answer in shown:
+        if isinstance(answer, str):
+            failed_state(f"{config.model.title}: {answer}")
+            continue
+        for index, problem in enumerate(answer.problems):
+            st.warning(plain(f"{config.model.title}: {problem.sentence}"), icon=":material/warning:")
+            if problem.suggested_change and st.button(
+                f"Take {change_text(problem.suggested_change)}",
+                key=f"{key}-take-{number}-{index}",
+                on_click=_take,
+                args=(number, problem.suggested_change),
+            ):
+                taken[number] = problem.suggested_change
+    return taken
+
+
+def lr_finder_panel(config: RunConfig, key: str) -> float | None:
+    """A button that runs the learning-rate range test, its curve as it grows, and a button that takes what it suggests.
+
+    Args:
+        config: of the run; its data, crops, network and optimizer are the test's.
+        key: prefix of the widgets' keys.
+
+    Returns:
+        The rate, in the script run that follows the click on it; also kept in `st.session_state["remedies"]`.
+    """
+    # The rate and its schedule are what is sought: they may change without making the curve void.
+    same = config.model_copy(
+        update={"training": config.training.model_copy(update={"learning_rate": 1e-3, "schedule": "one-cycle"})}
+    ).model_dump_json()
+    start = st.button(
+        "Find a learning rate",
+        icon=":material/query_stats:",
+        help=f"Up to {STEPS} steps with a rate that climbs from 0.000001 to 1; about as long as so many steps of the training.",
+        key=f"{key}-start",
+    )
+    place = st.empty()
+    if start:
+        st.session_state.pop(f"{key}-curve", None)
+        try:
+            with st.spinner(f"The learning rate of {config.model.title} climbs"):
+                points = _draw(find_lr(config), place, key)
+            st.session_state[f"{key}-curve"] = (same, points)
+        except LabError as error:
+            failed_state(error)
+    named, points = st.session_state.get(f"{key}-curve", ("", []))
+    if named != same:
+        return None
+    suggestion = suggest_lr(points)
+    place.plotly_chart(
+        lr_finder_figure(points, suggestion.rate, COLOR), key=f"{key}-figure", config={"displayModeBar": False}
+    )
+    st.caption(suggestion.sentence)
+    if suggestion.rate is not None and st.button(
+        f"Take {suggestion.rate:g}",
+        key=f"{key}-take",
+        on_click=_take,
+        args=(0, {"training": {"learning_rate": suggestion.rate}}),
+    ):
+        return suggestion.rate
+    return None
+
+
+def _draw(points: Iterable[LrPoint], place: st.delta_generator.DeltaGenerator, key: str) -> list[LrPoint]:
+    drawn: list[LrPoint] = []
+    for point in points:
+        drawn.append(point)
+        if len(drawn) % DRAWN_EVERY == 0:
+            place.plotly_chart(
+                lr_finder_figure(drawn, None, COLOR),
+                key=f"{key}-figure-{len(drawn)}",
+                config={"displayModeBar": False},
+            )
+    return drawn
+
+
+def _take(number: int, suggested_change: SuggestedChange) -> None:
+    """Called before the script runs again, so that the page can give its widgets their new values before it makes them."""
+    st.session_state.setdefault("remedies", {})[number] = suggested_change
+
+
+def _table(rows: Sequence[tuple[str, DryRun]]) -> str:
+    head = "".join(f"<th>{title}</th>" for title in ("", "Memory", "Pass over the data", "In all", "On disk"))
+    lines = []
+    for title, found in rows:
+        cost = found.cost
+        cells = (
+            (
+                f"{gigabytes(cost.memory_bytes)} of {gigabytes(cost.memory_free_bytes)} free",
+                time_words(cost.seconds_per_epoch),
+                f"{time_words(cost.seconds_total)}, {cost.steps} steps",
+                gigabytes(cost.checkpoint_bytes),
+            )
+            if cost
+            else ("more than there is", "–", "–", "–")
+        )
+        lines.append(f"<tr><td>{html.escape(title)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    return f'<div class="lab-scroll"><table class="lab-table"><tr>{head}</tr>{"".join(lines)}</table></div>'

@@ -1,0 +1,224 @@
+"""Who works in the lab, what is theirs, and what they may do.
+
+Where nobody signs in there is one person, who may do everything. With sign-in a run, a sweep and a collection have an owner: everyone sees
+them, and only the owner or an admin changes them. The rules are asked where things are changed, deep in core, so that no page, route or
+command goes around them.
+
+| variable                  | what it sets                                                                     | default |
+|---------------------------|----------------------------------------------------------------------------------|---------|
+| `SEGLAB_ADMINS`           | e-mail addresses of those who may change everything, separated by commas          | nobody  |
+| `SEGLAB_READ_ONLY`        | 1: only admins who signed in may change anything, as for a class on a projector   | 0       |
+| `SEGLAB_MOST_QUEUED`      | runs that one person may have waiting or training, and sweeps under way; 0 for any number | 0 |
+| `SEGLAB_MOST_UPLOADS`     | files that one person may upload in an hour; 0 for any number                     | 0       |
+| `SEGLAB_USER`             | for the command line: in whose name the lab's own account acts                    | the lab |
+
+A shell is as powerful as its account: the account that owns the folder of runs acts for the lab, any other for itself, as far as the
+folder's permissions let it.
+"""
+
+import getpass
+import os
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import LabError
+from core.paths import runs_folder
+
+HOUR = 3600.0
+
+
+class QuotaError(LabError):
+    """Somebody has as many of something as one person may have at a time."""
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who asks for something.
+
+    Attributes:
+        id: what their things are marked with; empty for the lab itself, and for the one person of a lab without sign-in.
+        name: what they are called.
+        is_admin: they may change what belongs to others.
+    """
+
+    id: str
+    name: str
+    is_admin: bool = False
+
+
+SYSTEM_USER = User("", "the lab", True)
+
+
+def is_admin(user_id: str) -> bool:
+    """True for those whom `SEGLAB_ADMINS` names."""
+    named = {name.strip().lower() for name in os.environ.get("SEGLAB_ADMINS", "").split(",")} - {""}
+    return user_id.lower() in named
+
+
+def build_user(user_id: str, name: str = "") -> User:
+    """Somebody with an id, an admin where `SEGLAB_ADMINS` says so."""
+    return User(user_id.lower(), name or user_id, is_admin(user_id))
+
+
+def shell_user() -> User:
+    """Who types a command: the lab for the account that owns the folder of runs, or whom `SEGLAB_USER` names; else that account."""
+    if not hasattr(os, "getuid"):
+        return SYSTEM_USER
+    folder = runs_folder()
+    while not folder.exists():
+        folder = folder.parent
+    if folder.stat().st_uid != os.getuid() and os.getuid() != 0:
+        import pwd
+
+        return User(f"account {pwd.getpwuid(os.getuid()).pw_name}", getpass.getuser())
+    given = os.environ.get("SEGLAB_USER", "").strip()
+    return build_user(given) if given else SYSTEM_USER
+
+
+_source: Callable[[], User] = shell_user
+
+
+def set_current_user(source: Callable[[], User]) -> None:
+    """Tells who is asking from now on; the server knows it by the page's session, a command by its account."""
+    global _source
+    _source = source
+
+
+def current_user() -> User:
+    """Who is asking right now."""
+    return _source()
+
+
+def is_read_only() -> bool:
+    """True where nothing may be changed by the one who is asking."""
+    if os.environ.get("SEGLAB_READ_ONLY", "0").strip().lower() in ("", "0", "no", "false"):
+        return False
+    asking = current_user()
+    return not (asking.id and asking.is_admin)
+
+
+def require_write() -> None:
+    """Raises LabError where the one who is asking may only look."""
+    if is_read_only():
+        raise LabError("This lab is read-only at the moment: you can look at everything, and change nothing.")
+
+
+def may_change(owner: str) -> bool:
+    """True when the one who is asking may change what belongs to that owner."""
+    asking = current_user()
+    return not is_read_only() and (asking.is_admin or asking.id == owner)
+
+
+def require_owner(owner: str, what: str) -> None:
+    """Raises LabError where the one who is asking may not change a thing of that owner; `what` names it, "This run"."""
+    require_write()
+    if not may_change(owner):
+        raise LabError(
+            f"{what} belongs to {owner or 'the lab'}. Only {owner or 'an admin'}{' or an admin' if owner else ''} can do that."
+        )
+
+
+def require_admin(what: str) -> None:
+    """Raises LabError where the one who is asking may not use the lab's own login elsewhere; `what` says for what, "push a run"."""
+    require_write()
+    if not current_user().is_admin:
+        raise LabError(
+            f"Only an admin can {what} from here: it would go out in the name of the lab's own login, not in yours."
+        )
+
+
+def max_queued() -> int:
+    """How many runs one person may have waiting or training, and how many sweeps under way; 0 for any number."""
+    return whole_number("SEGLAB_MOST_QUEUED")
+
+
+def require_quota(owners: Iterable[str], what: str) -> None:
+    """Asked under the queue's lock before one more is made, for else two that ask at once would both be let in.
+
+    Args:
+        owners: whose those are that there are already.
+        what: they are, in the plural: "runs waiting or training".
+
+    Raises:
+        QuotaError: the one who is asking has as many of them as `max_queued` allows.
+    """
+    asking, most = current_user(), max_queued()
+    own = sum(owner == asking.id for owner in owners)
+    if most and own >= most and not asking.is_admin:
+        raise QuotaError(
+            f"You have {own} of the {most} {what} that one person may have. Wait for one to end, or stop one."
+        )
+
+
+def max_uploads() -> int:
+    """How many files one person may upload in an hour; 0 for any number."""
+    return whole_number("SEGLAB_MOST_UPLOADS")
+
+
+class HourlyQuota:
+    """Counts what each person did within the last hour. May be asked from many threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._times: dict[str, deque[float]] = defaultdict(deque)
+        self._guard = threading.Lock()
+
+    def take(self, user_id: str, most: int, what: str) -> None:
+        """Counts one more.
+
+        Args:
+            user_id: who does it.
+            most: how many an hour has; 0 for any number.
+            what: in the plural, "uploads".
+
+        Raises:
+            LabError: this hour has no more.
+        """
+        with self._guard:
+            self._check(user_id, most, what)
+            self._times[user_id].append(self._clock())
+
+    def check(self, user_id: str, most: int, what: str) -> None:
+        """Raises LabError where `take` would."""
+        with self._guard:
+            self._check(user_id, most, what)
+
+    def _check(self, user_id: str, most: int, what: str) -> None:
+        now, times = self._clock(), self._times[user_id]
+        while times and now - times[0] > HOUR:
+            times.popleft()
+        if most and len(times) >= most:
+            minutes = max(1, round((HOUR - (now - times[0])) / 60))
+            raise LabError(f"You have used the {most} {what} of this hour. The next one is free in {minutes} min.")
+
+
+def whole_number(variable: str) -> int:
+    """The number that a variable sets, 0 where it sets none. Raises LabError where it is no whole number."""
+    given = os.environ.get(variable, "").strip() or "0"
+    if not given.isdigit():
+        raise LabError(f"{variable} is '{given[:40]}', but must be a whole number. Change it, and start the lab again.")
+    return int(given)
+
+
+def owner_file(folder: Path) -> Path:
+    """Where a run, a sweep or a collection says whose it is."""
+    return folder / "owner.txt"
+
+
+def read_owner(folder: Path) -> str:
+    """Whose a folder is; empty where it says nothing."""
+    try:
+        return owner_file(folder).read_text(encoding="utf-8")[:320].strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def write_owner(folder: Path) -> None:
+    """Marks a new folder with the one who is asking; the lab's own aren't marked."""
+    owner = current_user().id
+    if owner:
+        owner_file(folder).write_text(owner, encoding="utf-8")

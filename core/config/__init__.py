@@ -1,0 +1,62 @@
+"""What a run is: one frozen object that makes the form, the command line, `config.json` and the report's table.
+
+Default, bounds, unit, label, group and help stand beside each field, and so does the condition under which it has a say.
+Nothing here imports torch.
+"""
+
+from core.config.dataset import Annotations, CacheKind, CoarseSplit, DatasetConfig, DatasetName
+from core.config.model import ModelConfig
+from core.config.reading import OLD_NAMES, read_config, todays_name, with_preset, with_todays_names
+from core.config.run import (
+    PRESET_HELP,
+    PRESETS,
+    RunConfig,
+    all_fields,
+    bounds_of,
+    choices_of,
+    differences,
+    fields_of,
+    has_a_say,
+    setting_of,
+    used_settings,
+)
+from core.config.runner import CLUSTER_NAME, EngineName, RunnerConfig
+from core.config.settings import Condition, Setting
+from core.config.tracking import TrackingConfig
+from core.config.training import LossName, OptimizerName, ScheduleName, TrainingConfig, WeightingName
+
+__all__ = [
+    "CLUSTER_NAME",
+    "OLD_NAMES",
+    "PRESETS",
+    "PRESET_HELP",
+    "Annotations",
+    "CacheKind",
+    "CoarseSplit",
+    "Condition",
+    "DatasetConfig",
+    "DatasetName",
+    "EngineName",
+    "LossName",
+    "ModelConfig",
+    "OptimizerName",
+    "RunConfig",
+    "RunnerConfig",
+    "ScheduleName",
+    "Setting",
+    "TrackingConfig",
+    "TrainingConfig",
+    "WeightingName",
+    "all_fields",
+    "bounds_of",
+    "choices_of",
+    "differences",
+    "fields_of",
+    "has_a_say",
+    "read_config",
+    "setting_of",
+    "todays_name",
+    "used_settings",
+    "with_preset",
+    "with_todays_names",
+]

@@ -1,0 +1,145 @@
+"""The part `dataset` of a config."""
+
+from typing import Literal
+
+from core.config.settings import Condition, Part, field
+from core.data.sources import SOURCES
+
+DatasetName = Literal[*SOURCES]
+Annotations = Literal["fine", "coarse", "fine+coarse"]
+CoarseSplit = Literal["train", "train_extra", "train+train_extra"]
+CacheKind = Literal["auto", "raw", "jpeg", "off"]
+
+
+class DatasetConfig(Part):
+    """Which frames are learned from, and at which size they are read."""
+
+    name: DatasetName = field(
+        "streets",
+        "Data",
+        "Generated street scenes, Cityscapes, or a folder of your own.",
+        level="basic",
+        in_report=False,
+    )
+    root: str = field(
+        "",
+        "Folder",
+        "Folder of the data: for Cityscapes the one that holds leftImg8bit and gtFine, else your images and masks.",
+        level="basic",
+        only_if=(Condition("dataset.name", tuple(name for name, source in SOURCES.items() if source.root_title)),),
+        in_report=False,
+        max_length=1000,
+    )
+    annotations: Annotations = field(
+        "fine",
+        "Masks to learn from",
+        "Fine masks follow every outline; coarse ones are quick polygons; a mixture shows both.",
+        group="Masks",
+        level="basic",
+        only_if=(Condition("dataset.name", tuple(name for name, source in SOURCES.items() if source.has_coarse)),),
+    )
+    coarse_split: CoarseSplit = field(
+        "train",
+        "Images with coarse masks",
+        "Which images with coarse masks: those of train, the 19,998 others of train_extra, or both.",
+        group="Masks",
+        level="basic",
+        only_if=(Condition("dataset.annotations", ("coarse", "fine+coarse")),),
+    )
+    fine_weight: float = field(
+        1.0,
+        "Weight of fine frames",
+        "In a mixture: how often each fine frame is shown in an epoch.",
+        "x",
+        group="Masks",
+        level="basic",
+        only_if=(Condition("dataset.annotations", ("fine+coarse",)),),
+        gt=0,
+        le=100,
+    )
+    coarse_weight: float = field(
+        1.0,
+        "Weight of coarse frames",
+        "In a mixture: how often each coarse frame is shown in an epoch; 0.25 shows a random quarter.",
+        "x",
+        group="Masks",
+        level="basic",
+        only_if=(Condition("dataset.annotations", ("fine+coarse",)),),
+        gt=0,
+        le=100,
+    )
+    classes: str = field(
+        "auto",
+        "Classes",
+        "What is told apart: cityscapes-19, -30, -34 or -7 (categories), or the path of a classes.json; auto takes the 19, and in "
+        "your own folder its class table.",
+        level="basic",
+        min_length=1,
+        max_length=1000,
+    )
+    val_fraction: float = field(
+        0.2,
+        "Held back for validation",
+        "Share of your own frames that is held back for scoring, where no folder says which.",
+        group="Masks",
+        level="basic",
+        only_if=(Condition("dataset.name", tuple(name for name, source in SOURCES.items() if not source.has_coarse)),),
+        ge=0.01,
+        le=0.9,
+    )
+    cache: CacheKind = field(
+        "auto",
+        "Cache of decoded frames",
+        "Decoded frames on disk: raw is exact and fastest, jpeg takes a tenth of the room, off decodes again in every run; auto "
+        "takes a raw cache that is there already.",
+        group="Frames",
+        off=("auto", "raw", "off"),  # jpeg alone changes a pixel
+    )
+    height: int = field(
+        256,
+        "Height",
+        "Frames are scaled to this height when they are read, and scored at it.",
+        "px",
+        group="Frames",
+        ge=32,
+        le=1024,
+    )
+    width: int = field(
+        512,
+        "Width",
+        "Frames are scaled to this width when they are read, and scored at it.",
+        "px",
+        group="Frames",
+        ge=32,
+        le=2048,
+    )
+    max_train_samples: int = field(
+        0,
+        "Training frames at most",
+        "Learn from the first N training frames only; 0 takes all.",
+        "frames",
+        group="Frames",
+        off=(0,),
+        ge=0,
+        le=100_000,
+    )
+    train_sample_seed: int = field(
+        0,
+        "Seed of their choice",
+        "Seed by which the training frames are drawn at random, where not all are taken; 0 takes the first ones.",
+        group="Frames",
+        only_if=(Condition("dataset.max_train_samples"),),
+        off=(0,),
+        ge=0,
+        le=2**31 - 1,
+    )
+    max_val_samples: int = field(
+        0,
+        "Validation frames at most",
+        "Score on N validation frames only, evenly spread; 0 takes all.",
+        "frames",
+        group="Frames",
+        off=(0,),
+        ge=0,
+        le=100_000,
+    )

@@ -1,0 +1,153 @@
+"""The part `model` of a config."""
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from core.config.settings import Part, field
+from core.models.encoder_table import encoder_title
+from core.models.families import FAMILIES, TRANSFORMERS, TRANSFORMERS_TITLES, Family, options_of
+
+
+class ModelConfig(Part):
+    """Which network, on which encoder, starting from which weights, with which of its family's options."""
+
+    family: Family = field("fcn", "Family", "The family of networks: FCN, U-Net or Vision Transformer.", level="basic")
+    encoder: str = field(
+        "",
+        "Encoder",
+        "A timm encoder, or 'plain' for the U-Net of 2015. Empty takes the family's default.",
+        level="basic",
+        in_report=False,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9_.]*$",
+    )
+    weights: str = field(
+        "auto",
+        "First weights",
+        "Where the encoder starts: auto (pretrained if they can be had, else from scratch), pretrained, none, the path of a "
+        "safetensors file, or hub:OWNER/NAME@REVISION.",
+        level="basic",
+        in_report=False,
+        min_length=1,
+        max_length=1000,
+    )
+    freeze: bool = field(
+        False, "Freeze the encoder", "The encoder keeps its first weights; only what stands on it learns.", off=(False,)
+    )
+    # FCN
+    stride: Literal[8, 16, 32] = field(
+        8, "Finest stride", "The finest stride that is scored: FCN-8s, FCN-16s or FCN-32s.", "px"
+    )
+    fc_width: int = field(
+        4096,
+        "FC width",
+        "Channels of fc6 and fc7, VGG's classifier turned into convolutions; 0 leaves both out.",
+        "channels",
+        ge=0,
+        le=4096,
+    )
+    # U-Net
+    upsample: Literal["auto", "transposed", "bilinear", "nearest"] = field(
+        "auto",
+        "Upsampling",
+        "How a level goes up: auto is transposed, as in the paper, for the plain U-Net, and nearest on an encoder.",
+    )
+    norm: Literal["batch", "group", "none"] = field(
+        "batch", "Normalisation", "What follows each convolution of the U-Net; the paper has none."
+    )
+    score_levels: Literal["all", "finest"] = field(
+        "all",
+        "Levels that are scored",
+        "Which levels of the path up over an encoder give scores: all, summed from coarse to fine as in FCN, or the finest alone.",
+    )
+    width: int = field(
+        32,
+        "Width of the first level",
+        "Channels of the first level of a plain U-Net, each level doubles them; 64 in the paper.",
+        "channels",
+        ge=4,
+        le=128,
+    )
+    depth: int = field(4, "Depth", "How often a plain U-Net halves the image; 4 in the paper.", "levels", ge=1, le=6)
+    padding: Literal["same", "valid"] = field(
+        "same",
+        "Padding",
+        "valid convolutions shrink the map, as in the paper, and the image is mirrored at its rim instead.",
+    )
+    dropout: float = field(
+        0.0,
+        "Dropout",
+        "Share of activations dropped: in the U-Net's deepest levels, in VGG's fc6 and fc7.",
+        off=(0,),
+        ge=0,
+        le=0.9,
+    )
+    # Vision Transformer
+    head: Literal["linear", "pup", "mask"] = field(
+        "linear",
+        "Head",
+        "What turns tokens into classes: one linear layer, SETR's progressive upsampling, Segmenter's mask transformer.",
+    )
+    drop_path: float = field(
+        0.0,
+        "Drop path",
+        "Share of residual branches dropped in the last block, fewer in earlier ones.",
+        off=(0,),
+        ge=0,
+        le=0.9,
+    )
+    grad_checkpointing: bool = field(
+        False,
+        "Gradient checkpointing",
+        "Compute activations again in the backward pass: less memory, a third more time.",
+        in_report=False,
+    )
+    # Networks of transformers
+    architecture: str = field(
+        "",
+        "Architecture",
+        "What a network of transformers is built from, as JSON; filled in when one is brought from the Hub.",
+        in_report=False,
+        max_length=100_000,
+    )
+
+    @property
+    def encoder_name(self) -> str:
+        """The encoder that will be built, with the family's default filled in."""
+        return self.encoder or (FAMILIES[self.family].default_encoder if self.family != TRANSFORMERS else "")
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The fields that shape this network, besides family, encoder and weights."""
+        return options_of(self.family, self.encoder_name)
+
+    @property
+    def title(self) -> str:
+        """The network's name for people."""
+        if self.family == TRANSFORMERS:
+            return TRANSFORMERS_TITLES.get(self.encoder, "Transformers")
+        family = FAMILIES[self.family]
+        shown = family.variant.format(title=family.title, **self.model_dump()) if family.variant else family.title
+        return f"{shown.removesuffix(' linear')} · {encoder_title(self.encoder_name)}"
+
+    @model_validator(mode="after")
+    def _comes_from_the_hub(self) -> "ModelConfig":
+        if self.family == TRANSFORMERS and not self.architecture:
+            raise ValueError(
+                f"model.family is '{TRANSFORMERS}', but such a network is brought from the Hub and can't be asked for. Take one of "
+                f"{', '.join(FAMILIES)}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_only_its_own_options(self) -> "ModelConfig":
+        shared = ("family", "encoder", "weights", *self.options)
+        for name, detail in ModelConfig.model_fields.items():
+            value = getattr(self, name)
+            if name not in shared and value != detail.default:
+                raise ValueError(
+                    f"model.{name} is {value!r}, but {self.title} has no such option. Leave it out; this network's own are "
+                    f"{', '.join(self.options) or 'none'}."
+                )
+        return self

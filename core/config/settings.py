@@ -1,0 +1,90 @@
+"""What is known of a config field beside its type: label, unit, group, and when it has a say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Level = Literal["basic", "advanced"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """True of a run when a field has one of some values.
+
+    Attributes:
+        field: full name, "training.schedule".
+        values: that fulfil it; none stands for any that switches something on, other than 0, False and "none".
+    """
+
+    field: str
+    values: tuple[Any, ...] = ()
+
+    def holds(self, values: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Return whether it holds for plain values, part by part; a field that isn't among them counts as fulfilled."""
+        part, name = self.field.split(".")
+        if name not in values.get(part, {}):
+            return True
+        value = values[part][name]
+        return value in self.values if self.values else value not in (0, False, "none")
+
+    @property
+    def text(self) -> str:
+        """The condition in words, for a sentence: "training.schedule is step"."""
+        if not self.values:
+            return f"{self.field} is set"
+        return f"{self.field} is {' or '.join(str(value) for value in self.values)}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of a config field beside its type, default, bounds and help.
+
+    Attributes:
+        title: label for people, "Focal loss weight".
+        unit: "px", or empty.
+        group: heading under which forms and reports show it.
+        level: `basic` stands open on the form, `advanced` in its group.
+        only_if: it has a say when any of these holds; none: always.
+        off: values that switch it off; a report leaves such a setting out.
+        in_report: False for what changes no number, or is said elsewhere in a report.
+    """
+
+    title: str
+    unit: str = ""
+    group: str = ""
+    level: Level = "advanced"
+    only_if: tuple[Condition, ...] = ()
+    off: tuple[Any, ...] = ()
+    in_report: bool = True
+
+    @property
+    def label(self) -> str:
+        """The title with its unit."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+
+class Part(BaseModel):
+    """A part of a run's config: frozen, and refusing fields that it doesn't know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def field(
+    default: Any,
+    title: str,
+    help: str,
+    unit: str = "",
+    *,
+    group: str = "",
+    level: Level = "advanced",
+    only_if: tuple[Condition, ...] = (),
+    off: tuple[Any, ...] = (),
+    in_report: bool = True,
+    **bounds: Any,
+) -> Any:
+    """Declare a config field: default, label, help, and what `Setting` holds; bounds are pydantic's ge, gt, le."""
+    setting = Setting(title, unit, group, level, only_if, off, in_report)
+    extra: Any = {"setting": setting}
+    return Field(default=default, title=title, description=help, json_schema_extra=extra, **bounds)

@@ -1,0 +1,231 @@
+"""What happens to a training frame before the network sees it: a crop, zoomed, turned and mirrored, its colours varied, blurred.
+
+Image and target always move together, both stay uint8, and every choice comes from the generator that is handed in:
+keyed by (seed, epoch, frame), the same key gives the same crop in any process and any order. What is switched off
+draws nothing: the crops of a run don't change because the lab has learned something new.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from core.config import TrainingConfig
+from core.labels import IGNORED
+
+RARE_STRIDE = 8
+"""Every how many pixels, down and across, a target is looked at for rare classes."""
+
+BLUR_SIGMA = (0.3, 1.5)
+"""Least and greatest blur, standard deviation in pixels of the crop."""
+
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in what looks equally bright, ITU-R BT.601."""
+
+Window = tuple[int, int, int, int]
+"""Top, left, height and width in a frame, in pixels."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The training part's fields that shape a crop.
+
+    Attributes:
+        crop: (height, width) of what comes out, in pixels.
+        zoom: least and greatest factor of enlargement.
+        flip: whether half of the crops are mirrored.
+        color_jitter: brightness, contrast and saturation vary by up to this share, 0..1.
+        rotation: a crop is turned by up to this angle either way, in degrees.
+        blur: share of crops that are blurred, 0..1.
+        rare_crops: share of crops that are centred on a class of their frame, 0..1.
+        class_shares: share of the training set's pixels per class, for `rare_crops`; empty treats all classes alike.
+    """
+
+    crop: tuple[int, int]
+    zoom: tuple[float, float]
+    flip: bool
+    color_jitter: float
+    rotation: float = 0.0
+    blur: float = 0.0
+    rare_crops: float = 0.0
+    class_shares: tuple[float, ...] = ()
+
+    @classmethod
+    def from_config(cls, training: TrainingConfig, class_shares: Sequence[float] | None = None) -> "Augmentation":
+        return cls(
+            crop=(training.crop_height, training.crop_width),
+            zoom=(training.scale_min, training.scale_max),
+            flip=training.flip,
+            color_jitter=training.color_jitter,
+            rotation=training.rotation,
+            blur=training.blur,
+            rare_crops=training.rare_crops,
+            class_shares=() if class_shares is None else tuple(float(share) for share in class_shares),
+        )
+
+    def __call__(
+        self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Image uint8 (H, W, 3) and target uint8 (H, W) become a crop of uint8 (h, w, 3) and (h, w)."""
+        window, angle = self._place(target.shape, target, rng)
+        mirrors = self.flip and rng.random() < 0.5
+        if angle:
+            image, target = self._turn(image, target, window, angle, mirrors)
+        else:
+            image, target = self._cut(image, target, window, mirrors)
+        if self.color_jitter:
+            image = jitter_colors(image, self.color_jitter, rng)
+        if self.blur and rng.random() < self.blur:
+            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(*BLUR_SIGMA))
+        # Nothing was done to a frame that is the crop already, and a cached frame may not be written to.
+        return np.require(image, requirements="CW"), np.require(target, requirements="CW")
+
+    def window(self, size: tuple[int, int], rng: np.random.Generator, target: np.ndarray | None = None) -> Window:
+        """The piece of a frame of `size` (height, width) that fills the crop, before it is turned.
+
+        Args:
+            size: of the frame.
+            rng: what chooses.
+            target: uint8 (H, W), where classes are looked for when there are `rare_crops`.
+        """
+        frame_height, frame_width = size
+        height, width = self.crop
+        zoom = rng.uniform(*self.zoom)
+        # A frame smaller than the crop is enlarged rather than padded: padding teaches nothing.
+        zoom = max(zoom, height / frame_height, width / frame_width)
+        window_height = min(frame_height, max(1, round(height / zoom)))
+        window_width = min(frame_width, max(1, round(width / zoom)))
+        top = int(rng.integers(0, frame_height - window_height + 1))
+        left = int(rng.integers(0, frame_width - window_width + 1))
+        if self.rare_crops and target is not None and rng.random() < self.rare_crops:
+            pixel = find_rare_pixel(target, self.class_shares, rng)
+            if pixel:
+                top = min(max(0, pixel[0] - window_height // 2), frame_height - window_height)
+                left = min(max(0, pixel[1] - window_width // 2), frame_width - window_width)
+        return top, left, window_height, window_width
+
+    def corners(self, size: tuple[int, int], target: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+        """Where the crop of a generator lies in its frame, for showing it.
+
+        Args:
+            size: (height, width) of the frame.
+            target: the frame's, as handed to the crop; without `rare_crops` it may be None.
+            rng: in the state in which the crop would get it; it is advanced.
+
+        Returns:
+            float64 (4, 2), x and y in pixels of the frame, from its outer edge: upper left, upper right, lower right and lower left
+            corner of the crop before it is mirrored. A turned crop may reach over the frame's edge.
+        """
+        (top, left, height, width), angle = self._place(size, target, rng)
+        unit = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+        return unit * (width, height) @ _turning(angle).T + (left + width / 2, top + height / 2)
+
+    def _place(
+        self, size: tuple[int, int], target: np.ndarray | None, rng: np.random.Generator
+    ) -> tuple[Window, float]:
+        """The window and the angle, in degrees, by which it is turned about its middle."""
+        window = self.window(size, rng, target)
+        return window, rng.uniform(-self.rotation, self.rotation) if self.rotation else 0.0
+
+    def _cut(
+        self, image: np.ndarray, target: np.ndarray, window: Window, mirrors: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        top, left, height, width = window
+        image = image[top : top + height, left : left + width]
+        target = target[top : top + height, left : left + width]
+        if (height, width) != self.crop:
+            # Cutting first and scaling after touches a quarter of the pixels that the other order would.
+            image = cv2.resize(image, self.crop[::-1], interpolation=cv2.INTER_LINEAR)
+            target = cv2.resize(target, self.crop[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        return (cv2.flip(image, 1), cv2.flip(target, 1)) if mirrors else (image, target)
+
+    def _turn(
+        self, image: np.ndarray, target: np.ndarray, window: Window, angle: float, mirrors: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Cuts, scales, turns and mirrors at once: each pixel of the crop is looked up in the frame a single time."""
+        top, left, height, width = window
+        crop_height, crop_width = self.crop
+        scale = np.diag([(-1 if mirrors else 1) * width / crop_width, height / crop_height])
+        matrix = _turning(angle) @ scale
+        # OpenCV counts from the middle of the first pixel, a window from its edge.
+        middle = np.array([left + width / 2, top + height / 2]) - 0.5
+        shift = middle - matrix @ [(crop_width - 1) / 2, (crop_height - 1) / 2]
+        # Only what the turned window can touch, two pixels of margin included.
+        reach = np.abs(_turning(angle)) @ [width / 2, height / 2] + 2
+        first = np.floor(middle - reach).astype(int)
+        end = np.ceil(middle + reach).astype(int) + 1
+        inside = np.maximum(0, first)
+        piece = np.s_[inside[1] : end[1], inside[0] : end[0]]
+        size = (crop_width, crop_height)
+        # Four channels are turned in less than half of the time of three, and so is a picture that was mirrored beyond its edges
+        # before: OpenCV has no fast way to do that while it turns.
+        image = cv2.warpAffine(
+            cv2.cvtColor(_mirrored_beyond(image, first, end), cv2.COLOR_RGB2RGBA),
+            np.column_stack([matrix, shift - first]),
+            size,
+            flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR,
+        )
+        target = cv2.warpAffine(
+            target[piece],
+            np.column_stack([matrix, shift - inside]),
+            size,
+            flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=IGNORED,
+        )
+        return cv2.cvtColor(image, cv2.COLOR_RGBA2RGB), target
+
+
+def find_rare_pixel(
+    target: np.ndarray, class_shares: Sequence[float], rng: np.random.Generator
+) -> tuple[int, int] | None:
+    """Chooses a class of a target, a class of half the share twice as likely, and then one of its pixels.
+
+    Args:
+        target: uint8 (H, W); every eighth pixel of every eighth row is looked at.
+        class_shares: share of the training set's pixels per class, 0..1; empty treats the classes of the target alike.
+        rng: what chooses, also at which row and column to begin, so that no thin thing is missed for ever.
+
+    Returns:
+        Row and column, or None where nothing is labelled.
+    """
+    first_row, first_column = (int(first) for first in rng.integers(0, RARE_STRIDE, 2))
+    seen = np.ascontiguousarray(target[first_row::RARE_STRIDE, first_column::RARE_STRIDE])
+    present = np.flatnonzero(np.bincount(seen.ravel(), minlength=IGNORED + 1)[:IGNORED])
+    if not present.size:
+        return None
+    shares = np.ones(IGNORED)
+    shares[: len(class_shares)] = class_shares
+    # A class may have been missed by the counting, which looks at a part of the frames only.
+    chances = 1 / np.maximum(shares[present], 1e-6)
+    chosen = rng.choice(present, p=chances / chances.sum())
+    spots = np.flatnonzero(seen == chosen)
+    row, column = divmod(int(spots[rng.integers(len(spots))]), seen.shape[1])
+    return first_row + RARE_STRIDE * row, first_column + RARE_STRIDE * column
+
+
+def jitter_colors(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
+    """Varies brightness, contrast and saturation of a uint8 (H, W, 3) image, each by a factor in 1 +- amount."""
+    brightness, contrast, saturation = rng.uniform(1 - amount, 1 + amount, size=3)
+    # All three are linear, so one matrix does them at once: a share of each colour, a share of its gray, a constant.
+    mix = saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA, (3, 1))
+    matrix = np.column_stack([brightness * contrast * mix, np.full(3, 128 - 128 * contrast)])
+    return cv2.transform(image, matrix.astype(np.float32))
+
+
+def _mirrored_beyond(image: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """The piece of an image from column and row `first` to `end`, which may lie outside: there it goes on as in a mirror."""
+    height, width = image.shape[:2]
+    left, top = np.maximum(0, -first)
+    right, bottom = np.maximum(0, end - (width, height))
+    piece = image[max(0, first[1]) : end[1], max(0, first[0]) : end[0]]
+    if not (left or top or right or bottom):
+        return piece
+    return cv2.copyMakeBorder(piece, int(top), int(bottom), int(left), int(right), cv2.BORDER_REFLECT)
+
+
+def _turning(angle: float) -> np.ndarray:
+    """float64 (2, 2), the rotation of (x, y) by an angle in degrees."""
+    cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    return np.array([[cosine, -sine], [sine, cosine]])

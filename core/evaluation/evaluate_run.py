@@ -1,0 +1,243 @@
+"""Scoring a run's checkpoint: over frames as they are, and over the same frames made worse."""
+
+import hashlib
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from core.data.dataset import Dataset, open_dataset, read_target
+from core.data.decoding import read_image
+from core.data.frames import Frame, content_digest, fingerprint
+from core.errors import LabError
+from core.evaluation.metrics.instances import read_instances
+from core.evaluation.metrics.protocol import FULL_SIZE, Protocol, protocol_of
+from core.evaluation.metrics.robustness import CORRUPTIONS, STRENGTHS, corrupt
+from core.evaluation.metrics.scorer import Scorer
+from core.evaluation.metrics.upper_bounds import STRIDES, upper_bounds
+from core.evaluation.results import (
+    EvaluationResult,
+    EvaluationSettings,
+    ResultMetadata,
+    RobustnessResult,
+    read_result,
+    result_key,
+    write_result,
+    write_robustness,
+)
+from core.evaluation.staleness import scored_data, scored_frames
+from core.files import write_atomically
+from core.hardware import Hardware, choose_hardware
+from core.inference.predictor import Predictor, load_predictor, sensible_size
+from core.models.build import build_model
+from core.models.model_summary import output_stride
+from core.paths import cache_folder
+from core.runs.store import Run
+
+Progress = Callable[[str, int, int], None]
+"""`progress(what, done, total)`, in frames."""
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """A run's network beside the frames that it is scored on."""
+
+    run: Run
+    settings: EvaluationSettings
+    predictor: Predictor
+    hardware: Hardware
+    dataset: Dataset
+    frames: tuple[Frame, ...]
+    protocol: Protocol
+    weights: str
+    data: str
+    fingerprint: str
+
+    @property
+    def key(self) -> str:
+        return result_key(self.settings, self.weights, self.data, self.dataset.space.digest)
+
+    def target(self, frame: Frame) -> np.ndarray:
+        """uint8 (H, W), at the size at which pixels are counted."""
+        if self.settings.size == "training" or frame.labels is None:
+            return self.dataset.target(frame)
+        return read_target(frame.labels, self.dataset.space)
+
+    def samples(self) -> Iterator[tuple[Frame, np.ndarray, np.ndarray]]:
+        """Each frame with its image uint8 (H, W, 3) and its target uint8 (H, W)."""
+        for frame in self.frames:
+            target = self.target(frame)
+            yield frame, read_image(frame.image, target.shape), target
+
+
+def evaluate_run(run: Run, settings: EvaluationSettings, progress: Progress = lambda what, done, total: None) -> Path:
+    """Scores a run and writes the card into its folder; one that is there already is left as it is.
+
+    Args:
+        run: whose checkpoint is scored.
+        settings: how.
+        progress: called before each frame; may raise to break off, and nothing is written then.
+
+    Returns:
+        The card's JSON file.
+
+    Raises:
+        LabError: the run or its data can't be read, or there are no such frames.
+    """
+    began = time.perf_counter()
+    bench = _set_up(run, settings)
+    path = run.path / "scores" / f"{bench.key}.json"
+    known = read_result(path)
+    if known and known.metadata.fingerprint == bench.fingerprint:
+        return path
+    if known:  # these very frames, moved or touched since
+        return write_result(
+            run.path, bench.key, replace(known, metadata=replace(known.metadata, fingerprint=bench.fingerprint))
+        )
+    size = bench.target(bench.frames[0]).shape
+    scorer = Scorer(bench.protocol, settings.boundary, _pixel_scale(bench, size))
+    milliseconds = []
+    for done, (frame, image, target) in enumerate(bench.samples()):
+        progress("Scoring frames", done, len(bench.frames))
+        start = time.perf_counter()
+        answer = bench.predictor.predict(image, settings.options)
+        milliseconds.append(1000 * (time.perf_counter() - start))
+        instances = read_instances(frame.labels, target.shape) if bench.protocol.has_instances else None
+        scorer.update(frame.id, target, answer.labels, answer.confidence, instances, frame.city)
+    metadata = _metadata(bench, size, milliseconds, progress)
+    result = EvaluationResult(replace(metadata, seconds=time.perf_counter() - began), scorer.scores())
+    return write_result(run.path, bench.key, result)
+
+
+def evaluate_robustness(
+    run: Run,
+    settings: EvaluationSettings,
+    progress: Progress = lambda what, done, total: None,
+    kinds: Sequence[str] = tuple(CORRUPTIONS),
+    seed: int = 0,
+) -> Path:
+    """Scores a run under corruptions in five strengths and writes the robustness card. Arguments and errors as `evaluate_run`."""
+    began = time.perf_counter()
+    bench = _set_up(run, replace(settings, boundary=False))
+    size = bench.target(bench.frames[0]).shape
+    conditions = [("none", 0), *((kind, strength) for kind in kinds for strength in STRENGTHS)]
+    scorers = {condition: Scorer(bench.protocol) for condition in conditions}
+    milliseconds = []
+    total, done = len(conditions) * len(bench.frames), 0
+    for frame, image, target in bench.samples():
+        for kind, strength in conditions:
+            progress(f"Scoring under {kind}" if strength else "Scoring as it is", done, total)
+            seen = corrupt(image, kind, strength, frame.id, seed) if strength else image
+            start = time.perf_counter()
+            labels = bench.predictor.predict(seen, settings.options).labels
+            milliseconds.append(1000 * (time.perf_counter() - start))
+            scorers[kind, strength].update(frame.id, target, labels)
+            done += 1
+    miou: dict[str, dict[int, float | None]] = {}
+    for (kind, strength), scorer in scorers.items():
+        miou.setdefault(kind, {})[strength] = _number(scorer.scores().miou)
+    metadata = _metadata(bench, size, milliseconds, progress)
+    result = RobustnessResult(replace(metadata, seconds=time.perf_counter() - began), seed, miou)
+    return write_robustness(run.path, bench.key, result)
+
+
+def _set_up(run: Run, settings: EvaluationSettings) -> _Bench:
+    if run.config is None:
+        raise LabError(run.problem)
+    hardware = choose_hardware(run.config.training)
+    predictor, weights = load_predictor(run.path, settings.checkpoint, hardware)
+    dataset = open_dataset(scored_data(run.config, settings))
+    if dataset.space.classes != predictor.checkpoint.classes:
+        remedy = (
+            "Choose data with the run's classes, or leave the other data set empty."
+            if settings.root
+            else "The class table was changed since: bring it back as it was, or train a new run."
+        )
+        raise LabError(
+            f"The run was trained on {len(predictor.checkpoint.classes)} classes, and these data have {len(dataset.space.classes)} that "
+            f"differ. {remedy}"
+        )
+    frames = scored_frames(dataset, settings)
+    if not frames:
+        raise LabError("There are no such frames to score on. Choose the other split, or other data.")
+    stamp = fingerprint(frames)  # before their contents: what changes from here on makes the card stale
+    digest = content_digest(frames)
+    protocol = protocol_of(dataset.space)
+    return _Bench(run, settings, predictor, hardware, dataset, frames, protocol, weights, digest, stamp)
+
+
+def _pixel_scale(bench: _Bench, size: tuple[int, int]) -> float:
+    """Smaller frames have smaller instances, by the same factor as their pixels are fewer."""
+    return size[0] * size[1] / (FULL_SIZE[0] * FULL_SIZE[1])
+
+
+def _metadata(bench: _Bench, size: tuple[int, int], milliseconds: list[float], progress: Progress) -> ResultMetadata:
+    run, settings = bench.run, bench.settings
+    seen = sensible_size(size, bench.predictor.training_size)
+    model = build_model(run.config.model, len(bench.dataset.space.classes)).eval()
+    with FlopCounterMode(display=False) as counter:
+        bench.predictor.predict(np.zeros((*size, 3), np.uint8), settings.options)
+    stride = output_stride(
+        bench.hardware.prepare(model), torch.zeros(1, 3, *seen, device=bench.hardware.device), bench.hardware
+    )
+    # A network sees a larger picture scaled down: one of its cells covers more of that.
+    cell = max(1, round(stride * (size[0] * size[1] / (seen[0] * seen[1])) ** 0.5))
+    coarse = _upper_bounds(bench, size, cell, progress)
+    return ResultMetadata(
+        run=run.id,
+        settings=settings,
+        step=bench.predictor.checkpoint.step,
+        weights=bench.weights,
+        data=bench.data,
+        dataset=bench.dataset.name,
+        size=size,
+        frames=len(bench.frames),
+        made=time.time(),
+        seconds=0.0,
+        milliseconds=statistics.median(milliseconds),
+        hardware=bench.hardware.sentence,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        flops=counter.get_total_flops(),
+        pixels_per_cell=cell,
+        upper_bound=coarse["smooth"][str(cell)],
+        upper_bounds={int(stride): value for stride, value in coarse["nearest"].items()},
+        fingerprint=bench.fingerprint,
+        space=bench.dataset.space.digest,
+    )
+
+
+def _upper_bounds(
+    bench: _Bench, size: tuple[int, int], cell: int, progress: Progress
+) -> dict[str, dict[str, float | None]]:
+    """Mean IoU of coarsened truth: "nearest" at the paper's strides, "smooth" at this cell. Kept, for every run asks the same."""
+    text = f"3|{bench.data}|{size}|{bench.dataset.space.digest}"
+    path = cache_folder() / "upper_bounds" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+    try:
+        known = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        known = {"nearest": {}, "smooth": {}}
+
+    def targets() -> Iterator[np.ndarray]:
+        for frame in bench.frames:
+            progress("Scoring the truth itself", len(bench.frames), len(bench.frames))
+            yield bench.target(frame)
+
+    if not known["nearest"]:
+        result = upper_bounds(targets(), bench.protocol, STRIDES, "nearest")
+        known["nearest"] = {str(stride): _number(scores.miou) for stride, scores in result.items()}
+    if str(cell) not in known["smooth"]:
+        result = upper_bounds(targets(), bench.protocol, (cell,), "bilinear")
+        known["smooth"][str(cell)] = _number(result[cell].miou)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(known))
+    return known
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else float(value)

@@ -1,0 +1,389 @@
+"""Every score that follows from counted frames: per class, category, image, city, size of object and distance from a boundary."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from core.evaluation.metrics.boundaries import BANDS, boundary_f1
+from core.evaluation.metrics.calibration import Calibration, calibration_of
+from core.evaluation.metrics.protocol import Protocol
+
+NO_INSTANCES = "There are no instanceIds files beside the labels, so that pixels can't be told apart by instance."
+NO_PROTOCOL = "iIoU is defined for the 19 classes of Cityscapes, and these are others."
+
+SIZES: tuple[tuple[str, float, float], ...] = (
+    ("small", 0, 32**2),
+    ("medium", 32**2, 96**2),
+    ("large", 96**2, np.inf),
+)
+"""Sizes of objects by their pixels in the frame, parted where COCO parts them."""
+
+
+@dataclass(frozen=True)
+class ImageStatistics:
+    """What was counted in a frame. N is the number of classes of the protocol.
+
+    Attributes:
+        id: the frame's.
+        group: the city, or whatever frames are gathered by.
+        confusion: int64 (N, N + 1), rows the truth, columns the prediction, the last of which is no class.
+        instances: int32 (M, 4): class, pixels, right ones, ones of the right category; None where instances weren't known.
+        confidence: int64 (256, 2), wrong and right pixels by confidence, or None.
+        boundaries: int64 (N, 4) as `boundary_matches` gives them, or None.
+        bands: int32 (6, N, N + 1), the confusion by distance from a true boundary, or None.
+    """
+
+    id: str
+    group: str
+    confusion: np.ndarray
+    instances: np.ndarray | None = None
+    confidence: np.ndarray | None = None
+    boundaries: np.ndarray | None = None
+    bands: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a set of frames, 0..1 each and NaN where there is nothing to score. Arrays per class list the evaluated ones."""
+
+    protocol: Protocol
+    frames: tuple[ImageStatistics, ...]
+    pixel_scale: float = 1.0
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """int64 (N, N + 1), all frames together."""
+        return self._stacked.sum(axis=0)
+
+    def normalized_confusion(self, by: Literal["row", "column", "all"] = "row") -> np.ndarray:
+        """float64 (C, C + 1) of the C evaluated classes, each row, each column or all of it adding up to 1; NaN where it is empty.
+
+        The last column is predictions of what isn't evaluated.
+        """
+        counts = self.evaluated_confusion
+        axis = {"row": 1, "column": 0, "all": None}[by]
+        return _share(counts, counts.sum(axis=axis, keepdims=True))
+
+    @property
+    def evaluated_confusion(self) -> np.ndarray:
+        """int64 (C, C + 1), the confusion of the evaluated classes; the last column is predictions of what isn't evaluated."""
+        return _evaluated(self.confusion, self.protocol.evaluated)
+
+    def frames_behind(self, row: int, column: int) -> list[tuple[str, int, float]]:
+        """The frames that a cell of `evaluated_confusion` was counted in, those with most of its pixels first.
+
+        Returns:
+            Id, pixels of the cell, and their share of the frame's pixels in that row, 0..1.
+        """
+        counts = _evaluated(self._stacked, self.protocol.evaluated)
+        cells, wholes = counts[:, row, column], counts[:, row].sum(axis=1)
+        order = sorted(np.flatnonzero(cells), key=lambda place: -cells[place])
+        return [(self.frames[place].id, int(cells[place]), float(cells[place] / wholes[place])) for place in order]
+
+    @cached_property
+    def iou(self) -> np.ndarray:
+        """Intersection over union, float64 (C,)."""
+        return iou_of(self.confusion, self.protocol.evaluated)
+
+    @property
+    def miou(self) -> float:
+        """Mean of the classes' IoU."""
+        return float(mean_of(self.iou))
+
+    @cached_property
+    def iiou(self) -> np.ndarray | None:
+        """IoU in which each instance counts as much as an average one, float64 (C,), NaN without instances; see `iiou_reason`."""
+        if self.iiou_reason:
+            return None
+        hits, misses = self._weighted(2)
+        return np.array(
+            [
+                _instance_iou(hits[number], misses[number], self._false_alarms((number,), (number,)))
+                if self.protocol.instance_sizes[number]
+                else np.nan
+                for number in self.protocol.evaluated
+            ]
+        )
+
+    @property
+    def miiou(self) -> float | None:
+        """Mean of the classes' iIoU, or None."""
+        return None if self.iiou is None else float(mean_of(self.iiou))
+
+    @property
+    def iiou_reason(self) -> str:
+        """Why there is no iIoU; empty where there is."""
+        if not self.protocol.has_instances:
+            return NO_PROTOCOL
+        return NO_INSTANCES if any(frame.instances is None for frame in self.frames) else ""
+
+    @cached_property
+    def category_iou(self) -> np.ndarray:
+        """IoU of each category, float64 (G,)."""
+        return np.array([self._category_iou(category.classes) for category in self.protocol.categories])
+
+    @property
+    def category_miou(self) -> float:
+        """Mean of the categories' IoU."""
+        return float(mean_of(self.category_iou))
+
+    @cached_property
+    def category_iiou(self) -> np.ndarray | None:
+        """iIoU of each category, float64 (G,), NaN for one whose classes don't all have instances; None as `iiou`."""
+        if self.iiou_reason:
+            return None
+        hits, misses = self._weighted(3, by_category=True)
+        return np.array(
+            [
+                _instance_iou(
+                    hits[index], misses[index], self._false_alarms(category.classes, category.instance_classes)
+                )
+                if category.instance_classes
+                else np.nan
+                for index, category in enumerate(self.protocol.categories)
+            ]
+        )
+
+    @property
+    def category_miiou(self) -> float | None:
+        """Mean of the categories' iIoU, or None."""
+        return None if self.category_iiou is None else float(mean_of(self.category_iiou))
+
+    @property
+    def precision(self) -> np.ndarray:
+        """Share of a class's predictions that are right, float64 (C,)."""
+        hits, _, predicted = parts_of(self.confusion, self.protocol.evaluated)
+        return _share(hits, predicted)
+
+    @property
+    def recall(self) -> np.ndarray:
+        """Share of a class's pixels that are found, float64 (C,)."""
+        hits, true, _ = parts_of(self.confusion, self.protocol.evaluated)
+        return _share(hits, true)
+
+    @property
+    def f1(self) -> np.ndarray:
+        """Harmonic mean of precision and recall, float64 (C,)."""
+        hits, true, predicted = parts_of(self.confusion, self.protocol.evaluated)
+        return _share(2 * hits, true + predicted)
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """Share of the pixels that are right."""
+        return float(pixel_accuracy_of(self.confusion, self.protocol.evaluated))
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Mean of the classes' recall."""
+        return float(mean_of(self.recall))
+
+    @property
+    def boundary_f1(self) -> np.ndarray | None:
+        """Per class the mean over images of boundary F1, float64 (C,); None where boundaries weren't looked at."""
+        if not self.frames or any(frame.boundaries is None for frame in self.frames):
+            return None
+        counts = np.stack([frame.boundaries for frame in self.frames])[:, list(self.protocol.evaluated)]
+        return mean_of(boundary_f1(counts), axis=0)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The reliability diagram; None where confidences weren't known."""
+        if not self.frames or any(frame.confidence is None for frame in self.frames):
+            return None
+        return calibration_of(sum(frame.confidence for frame in self.frames))
+
+    def by_group(self) -> dict[str, "Scores"]:
+        """The scores of each group of frames, by its name."""
+        names = sorted({frame.group for frame in self.frames})
+        return {
+            name: Scores(self.protocol, tuple(frame for frame in self.frames if frame.group == name), self.pixel_scale)
+            for name in names
+        }
+
+    def by_size(self) -> list[dict[str, Any]] | None:
+        """Objects of each of `SIZES`: name, how many, and the mean share of their pixels that are found; None as `iiou`."""
+        if self.iiou_reason:
+            return None
+        rows = self._instance_rows
+        found = rows[:, 2] / np.maximum(1, rows[:, 1])
+        result = []
+        for name, least, end in SIZES:
+            mine = (rows[:, 1] >= least) & (rows[:, 1] < end)
+            result.append(
+                {"size": name, "objects": int(mine.sum()), "found": float(found[mine].mean()) if mine.any() else None}
+            )
+        return result
+
+    def by_distance(self) -> list[dict[str, Any]] | None:
+        """Bands of distance from a true boundary: bounds in pixels, pixel accuracy and mean IoU; None without boundaries."""
+        if not self.frames or any(frame.bands is None for frame in self.frames):
+            return None
+        bands = sum(frame.bands.astype(np.int64) for frame in self.frames)
+        evaluated = self.protocol.evaluated
+        return [
+            {
+                "from": least,
+                "to": end,
+                "pixel_accuracy": _number(pixel_accuracy_of(band, evaluated)),
+                "miou": _number(mean_of(iou_of(band, evaluated))),
+            }
+            for least, end, band in zip((0, *BANDS), (*BANDS, None), bands, strict=True)
+        ]
+
+    def per_image(self) -> list[dict[str, Any]]:
+        """Each frame's id, group, mean IoU and pixel accuracy, in order of the ids."""
+        if not self.frames:
+            return []
+        mean = mean_of(iou_of(self._stacked, self.protocol.evaluated))
+        accuracy = pixel_accuracy_of(self._stacked, self.protocol.evaluated)
+        return [
+            {"id": frame.id, "group": frame.group, "miou": _number(one), "pixel_accuracy": _number(other)}
+            for frame, one, other in zip(self.frames, mean, accuracy, strict=True)
+        ]
+
+    def worst_first(self) -> list[str]:
+        """Ids of the frames, the lowest mean IoU first; those without a scored pixel last."""
+        rows = self.per_image()
+        return [row["id"] for row in sorted(rows, key=lambda row: (row["miou"] is None, row["miou"] or 0.0))]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a file; None for what is no number."""
+        names = self.protocol.names
+        calibration, boundary = self.calibration, self.boundary_f1
+        return {
+            "frames": len(self.frames),
+            "miou": _number(self.miou),
+            "miiou": _number(self.miiou),
+            "iiou_reason": self.iiou_reason,
+            "pixel_accuracy": _number(self.pixel_accuracy),
+            "mean_accuracy": _number(self.mean_accuracy),
+            "iou": _named(names, self.iou),
+            "iiou": _named(names, self.iiou),
+            "precision": _named(names, self.precision),
+            "recall": _named(names, self.recall),
+            "f1": _named(names, self.f1),
+            "boundary_f1": _named(names, boundary),
+            "mean_boundary_f1": None if boundary is None else _number(mean_of(boundary)),
+            "categories": {
+                "miou": _number(self.category_miou),
+                "miiou": _number(self.category_miiou),
+                "iou": _named([category.name for category in self.protocol.categories], self.category_iou),
+                "iiou": _named([category.name for category in self.protocol.categories], self.category_iiou),
+            }
+            if self.protocol.categories
+            else None,
+            "groups": {
+                name: {
+                    "frames": len(part.frames),
+                    "miou": _number(part.miou),
+                    "pixel_accuracy": _number(part.pixel_accuracy),
+                }
+                for name, part in self.by_group().items()
+            },
+            "sizes": self.by_size(),
+            "distances": self.by_distance(),
+            "calibration": None if calibration is None else calibration.to_json(),
+            "confusion": self.confusion.tolist(),
+            "images": self.per_image(),
+        }
+
+    @cached_property
+    def _stacked(self) -> np.ndarray:
+        classes = len(self.protocol.classes)
+        if not self.frames:
+            return np.zeros((0, classes, classes + 1), np.int64)
+        return np.stack([frame.confusion for frame in self.frames])
+
+    @cached_property
+    def _instance_rows(self) -> np.ndarray:
+        return np.concatenate([np.zeros((0, 4), np.int32), *(frame.instances for frame in self.frames)])
+
+    def _weighted(self, column: int, by_category: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted hits and misses, float64, by class or by category, added in the official order: frame by frame, id by id."""
+        rows = self._instance_rows
+        numbers, pixels, hits = rows[:, 0], rows[:, 1], rows[:, column]
+        weights = np.array(self.protocol.instance_sizes)[numbers] * self.pixel_scale / pixels
+        places = numbers
+        if by_category:
+            table = np.full(len(self.protocol.classes), len(self.protocol.categories))
+            for index, category in enumerate(self.protocol.categories):
+                table[list(category.classes)] = index
+            places = table[numbers]
+        length = len(self.protocol.classes) + 1
+        return (
+            np.bincount(places, weights=hits * weights, minlength=length),
+            np.bincount(places, weights=(pixels - hits) * weights, minlength=length),
+        )
+
+    def _false_alarms(self, own: Sequence[int], predicted: Sequence[int]) -> int:
+        """Pixels of other evaluated classes than the own ones that were predicted to be one of some."""
+        others = [number for number in self.protocol.evaluated if number not in own]
+        return int(self.confusion[np.ix_(others, list(predicted))].sum())
+
+    def _category_iou(self, classes: tuple[int, ...]) -> float:
+        members = list(classes)
+        hits = int(self.confusion[np.ix_(members, members)].sum())
+        union = int(self.confusion[members].sum()) + self._false_alarms(classes, classes)
+        return hits / union if union else float("nan")
+
+
+def _evaluated(confusion: np.ndarray, evaluated: Sequence[int]) -> np.ndarray:
+    """int64 (..., C, C + 1) of confusions (..., N, N + 1)."""
+    rows = confusion[..., list(evaluated), :]
+    kept = rows[..., list(evaluated)]
+    return np.concatenate([kept, rows.sum(axis=-1, keepdims=True) - kept.sum(axis=-1, keepdims=True)], axis=-1)
+
+
+def parts_of(confusion: np.ndarray, evaluated: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Right pixels, true pixels and predicted pixels per evaluated class, int64 (..., C) each, of confusions (..., N, N + 1)."""
+    numbers = list(evaluated)
+    rows = confusion[..., numbers, :]
+    square = rows[..., numbers]
+    return np.diagonal(square, axis1=-2, axis2=-1), rows.sum(axis=-1), square.sum(axis=-2)
+
+
+def iou_of(confusion: np.ndarray, evaluated: Sequence[int]) -> np.ndarray:
+    """IoU per evaluated class, float64 (..., C), of confusions (..., N, N + 1); NaN for a class neither there nor predicted."""
+    hits, true, predicted = parts_of(confusion, evaluated)
+    return _share(hits, true + predicted - hits)
+
+
+def pixel_accuracy_of(confusion: np.ndarray, evaluated: Sequence[int]) -> np.ndarray:
+    """Share of the evaluated pixels that are right, float64 (...), of confusions (..., N, N + 1)."""
+    hits, true, _ = parts_of(confusion, evaluated)
+    return _share(hits.sum(axis=-1), true.sum(axis=-1))
+
+
+def mean_of(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Mean without NaN along an axis, NaN where nothing is left; added one after another, as the official evaluator does.
+
+    numpy's own mean adds in pairs, which differs in the last digit.
+    """
+    values = np.moveaxis(np.asarray(values, np.float64), axis, -1)
+    known = ~np.isnan(values)
+    if not values.shape[-1]:
+        return np.full(values.shape[:-1], np.nan)
+    return _share(np.where(known, values, 0.0).cumsum(axis=-1)[..., -1], known.sum(axis=-1))
+
+
+def _instance_iou(hits: float, misses: float, false_alarms: int) -> float:
+    union = float(hits + false_alarms + misses)
+    return float(hits) / union if union else float("nan")
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return part / np.where(whole, whole, np.nan)
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)
+
+
+def _named(names: Sequence[str], values: np.ndarray | None) -> dict[str, float | None] | None:
+    if values is None:
+        return None
+    return {name: _number(value) for name, value in zip(names, values, strict=True)}

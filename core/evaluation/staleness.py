@@ -1,0 +1,72 @@
+"""Whether a card still holds: its checkpoint, its frames and their classes are those of today.
+
+Frames are compared by path, size and time of their files, since pages ask this whenever they are drawn.
+"""
+
+import time
+from functools import lru_cache
+
+from core.config import DatasetConfig, RunConfig, read_config
+from core.data.dataset import Dataset, open_dataset, spread
+from core.data.frames import Frame, fingerprint
+from core.errors import LabError
+from core.evaluation.results import EvaluationSettings, ResultMetadata
+from core.inference.prediction_cache import checkpoint_digest
+from core.paths import streets_folder
+from core.runs.store import Run
+
+SECONDS = 10
+"""How long the look of a data set is remembered: to list all of Cityscapes takes a tenth of a second."""
+
+
+def is_stale(run: Run, metadata: ResultMetadata) -> bool:
+    """True when the checkpoint, a frame or the classes are no longer known to be what was scored.
+
+    Where the data can't be opened, a card is judged by its checkpoint alone.
+    """
+    if checkpoint_digest(run.path, metadata.settings.checkpoint) != metadata.weights or not metadata.fingerprint:
+        return True
+    now = _data_now(run, metadata.settings)
+    return now is not None and now != (metadata.fingerprint, metadata.space)
+
+
+def scored_data(config: RunConfig, settings: EvaluationSettings) -> DatasetConfig:
+    """The data that a run is scored on: its own, or the others that the settings name. Raises LabError for a root that can't be."""
+    if not settings.root:
+        return config.dataset
+    others = config.dataset.model_dump() | {"name": "cityscapes", "root": settings.root}
+    return read_config({"dataset": others}).dataset
+
+
+def scored_frames(dataset: Dataset, settings: EvaluationSettings) -> tuple[Frame, ...]:
+    """The frames of a data set that a run is scored on; may be none."""
+    return tuple(spread(dataset.val if settings.split == "val" else dataset.train, settings.frames))
+
+
+def forget_data() -> None:
+    """Makes the next question look at the data again."""
+    _look.cache_clear()
+
+
+def _data_now(run: Run, settings: EvaluationSettings) -> tuple[str, str] | None:
+    """Fingerprint of the frames and digest of the label space as they are now; None where they can't be opened."""
+    if run.config is None:
+        return None
+    try:
+        data = scored_data(run.config, settings)
+    except LabError:
+        return None
+    if settings.split == "val":  # what is learned from doesn't matter, and may take long to list
+        data = data.model_copy(update={"annotations": "fine", "max_train_samples": 0, "train_sample_seed": 0})
+    moment = int(time.monotonic() / SECONDS)
+    return _look(data.model_dump_json(), str(streets_folder()), settings.split, settings.frames, moment)
+
+
+@lru_cache(maxsize=64)
+def _look(data: str, _streets: str, split: str, frames: int, _moment: int) -> tuple[str, str] | None:
+    config = DatasetConfig.model_validate_json(data)
+    try:
+        dataset = open_dataset(config)
+        return fingerprint(scored_frames(dataset, EvaluationSettings(split=split, frames=frames))), dataset.space.digest
+    except LabError:
+        return None

@@ -1,0 +1,1 @@
+"""Background work that is no training."""

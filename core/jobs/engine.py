@@ -1,0 +1,230 @@
+"""Jobs: long work beside the trainings, each a process of its own that outlives page and server.
+
+    <folder>/<id>.json   what was asked and how it stands; written by who starts it, from then on by its process alone
+    <folder>/<id>.stop   there once somebody asked it to stop
+    <folder>/<id>.log    what it printed, tracebacks included
+
+A page starts a job with `start_job` and reads it with `read_job`; the process's `main` hands its work to `run_job`.
+"""
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from core.auth import build_user, current_user, require_owner, require_write, set_current_user
+from core.errors import LabError
+from core.files import write_atomically
+from core.processes import ProcessId, start_detached
+
+JobState = Literal["starting", "running", "finished", "stopped", "failed"]
+Progress = Callable[[str, int, int], None]
+"""`progress(what, done, total)`: what is being done, in words, and how far it is. Raises `JobStoppedError` once that was asked for."""
+Facts = dict[str, Any]
+"""Plain values, as JSON has them."""
+
+START_SECONDS = 60.0
+"""A process that hasn't said a word after this is not coming."""
+SAY_SECONDS = 0.3
+NICENESS = 10
+"""A training, and whoever looks at the page, go before."""
+
+
+class JobStoppedError(Exception):
+    """The job was asked to stop."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as its process last said it stands. Times are seconds since 1970.
+
+    Attributes:
+        id: of the job in its folder.
+        asked: what it was started with.
+        owner: who started it.
+        state: as written; see `is_active` for whether it goes on.
+        what: what is being done, in words.
+        done, total: how far it is, in whatever it counts; total is 0 while it isn't known.
+        counted_from, counted_since: where and when this count began.
+        began: when it was started, and `updated` when it last said something.
+        error: the sentence of a failed job.
+        result: what a finished job found.
+    """
+
+    id: str
+    asked: Facts
+    owner: str = ""
+    state: JobState = "starting"
+    what: str = "Starting"
+    done: int = 0
+    total: int = 0
+    counted_from: int = 0
+    counted_since: float = 0.0
+    began: float = 0.0
+    updated: float = 0.0
+    process: ProcessId | None = None
+    error: str = ""
+    result: Facts = field(default_factory=dict)
+
+    @property
+    def is_active(self) -> bool:
+        """True while it goes on; a job whose process is gone does not, whatever it said last."""
+        if self.state == "running":
+            return self.process is not None and self.process.is_alive()
+        return self.state == "starting" and time.time() - self.updated < START_SECONDS
+
+    @property
+    def share(self) -> float:
+        """How far it is, 0..1."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate from the pace of this count so far; None while there is none."""
+        if not self.counted_since or self.done <= self.counted_from or not self.total:
+            return None
+        return (self.updated - self.counted_since) / (self.done - self.counted_from) * (self.total - self.done)
+
+    @property
+    def problem(self) -> str:
+        """The sentence of a job that failed or is gone; empty otherwise."""
+        if self.state == "failed":
+            return self.error
+        if self.state in ("starting", "running") and not self.is_active:
+            return "This stopped unexpectedly: its process was killed, or the machine was switched off. Start it again."
+        return ""
+
+
+_JOB = TypeAdapter(Job)
+
+
+def start_job(module: str, asked: Facts, folder: Path, secret: bytes = b"") -> Job:
+    """Starts `python -m module FILE` as a job of that folder, and forgets those that ended there before it.
+
+    Args:
+        module: whose `main` calls `run_job`.
+        asked: what for; stands in the job's file.
+        folder: one job at a time.
+        secret: what the process reads from stdin; stands in no file and on no command line.
+
+    Raises:
+        LabError: another job of this folder goes on, or the one who is asking may only look.
+    """
+    require_write()
+    check_none_runs(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}\.(json|stop|log)", old.name):
+            old.unlink()
+    now = time.time()
+    job = Job(
+        f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}", asked, current_user().id, began=now, updated=now
+    )
+    path = _write(folder, job)
+    command = [sys.executable, "-X", "utf8", "-m", module, str(path)]
+    child = start_detached(command, path.with_suffix(".log"), subprocess.PIPE if secret else subprocess.DEVNULL)
+    if secret:
+        with suppress(OSError), child.stdin as pipe:  # where it is gone already, its log says why
+            pipe.write(secret)
+    return job
+
+
+def check_none_runs(folder: Path) -> None:
+    """Raises LabError where a job of that folder goes on."""
+    running = latest_job(folder)
+    if running and running.is_active:
+        raise LabError(f"This is being done already ({running.what.lower()}). Wait for its end, or stop it.")
+
+
+def latest_job(folder: Path) -> Job | None:
+    """The job that was started last in a folder, or None."""
+    try:
+        paths = sorted(folder.glob("*.json"), key=lambda path: path.name, reverse=True)
+    except OSError:
+        return None
+    return next((job for path in paths if (job := _read(path))), None)
+
+
+def stop_job(folder: Path, job: Job) -> None:
+    """Asks a job to stop at the next point where it says how far it is. Raises LabError where it is another's."""
+    require_owner(job.owner, "This work")
+    (folder / f"{job.id}.stop").touch()
+
+
+def is_stopping(folder: Path, job: Job) -> bool:
+    """True once a job was asked to stop."""
+    return (folder / f"{job.id}.stop").exists()
+
+
+def run_job(path: Path, work: Callable[[Facts, Progress], Facts]) -> int:
+    """In the job's process: does the work, keeps its file, and returns the exit code.
+
+    Args:
+        path: of the job's file.
+        work: takes what was asked and a `Progress` to call often, and returns the result. A LabError is shown to the user; anything
+            else is a fault, whose traceback goes into the log.
+    """
+    job = _read(path)
+    if job is None:
+        print(f"There is no job '{path}'.", file=sys.stderr)
+        return 2
+    if job.owner:
+        owner = build_user(job.owner)
+        set_current_user(lambda: owner)  # what it makes is theirs
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    written = 0.0
+
+    def say(**changes: Any) -> None:
+        nonlocal job, written
+        written = time.time()
+        job = replace(job, updated=written, **changes)
+        _write(path.parent, job)
+
+    def progress(what: str, done: int, total: int) -> None:
+        if path.with_suffix(".stop").exists():
+            raise JobStoppedError
+        if total != job.total or done < job.done:
+            say(what=what, done=done, total=total, counted_from=done, counted_since=time.time())
+        if what != job.what or time.time() - written >= SAY_SECONDS:
+            say(what=what, done=done, total=total)
+
+    try:
+        say(state="running", process=ProcessId.of(os.getpid()))
+        say(result=work(job.asked, progress), state="finished")
+        return 0
+    except JobStoppedError:
+        say(state="stopped")
+        return 0
+    except LabError as error:
+        say(state="failed", error=str(error))
+        return 1
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()
+        text = "there was not enough memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
+        say(state="failed", error=f"This broke off ({text[:200]}). The log beside it, {path.stem}.log, says where.")
+        return 1
+
+
+def _write(folder: Path, job: Job) -> Path:
+    path = folder / f"{job.id}.json"
+    write_atomically(path, json.dumps(asdict(job)))
+    return path
+
+
+def _read(path: Path) -> Job | None:
+    try:
+        return _JOB.validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,81 @@
+"""What every network of the lab is: images in, logits out, at any size.
+
+The frame that all families share (normalising, padding to the network's stride, scaling the logits back, first weights,
+freezing) is here, so that a family is only its `segment`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from core.models.load_weights import LoadReport, load_encoder
+
+
+class SegmentationModel(nn.Module):
+    """Base of all families.
+
+    Args:
+        num_classes: K, how many classes are told apart.
+        mean: per channel, 0..1; what the encoder was trained with.
+        std: per channel, 0..1.
+        multiple: height and width that `segment` sees are multiples of this.
+
+    A family sets `encoder` to the part that can start from pretrained weights, or leaves it None where there is none.
+
+    Shape:
+        images float (B, C, H, W) in 0..1, any H and W, C as many as `mean` has -> logits float (B, K, H, W).
+    """
+
+    def __init__(self, num_classes: int, mean: Sequence[float], std: Sequence[float], multiple: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.multiple = multiple
+        self.encoder: nn.Module | None = None
+        self.is_frozen = False
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+
+    def segment(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalised images (B, C, h, w), h and w multiples of `multiple`, to logits (B, K, h/s, w/s) at the output stride s."""
+        raise NotImplementedError
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        height, width = images.shape[-2:]
+        images = (images - self.mean) / self.std
+        # Written so that whoever traces this for any size sees a multiple: then all sizes that follow stay simple.
+        below = (height + self.multiple - 1) // self.multiple * self.multiple - height
+        right = (width + self.multiple - 1) // self.multiple * self.multiple - width
+        if torch.compiler.is_exporting() or below or right:
+            images = F.pad(images, (0, right, 0, below), mode="replicate")
+        logits = self.segment(images)
+        if logits.shape[-2:] != images.shape[-2:]:
+            # In fp32 and channels first before they are large: the loss wants them so, and turning them is cheaper here.
+            logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
+            logits = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        return logits[..., :height, :width]
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of parameters that aren't decayed though they are matrices: embeddings, and what timm spares."""
+        parts = [(name, part) for name, part in self.named_modules() if name and hasattr(part, "no_weight_decay")]
+        return {f"{name}.{parameter}" for name, part in parts for parameter in part.no_weight_decay()}
+
+    def load_pretrained(self, path: Path) -> LoadReport:
+        """Fills the encoder from a safetensors file. Raises LabError when it doesn't fit, see `load_encoder`."""
+        assert self.encoder is not None, "a network without an encoder has nothing to load"
+        return load_encoder(self.encoder, path)
+
+    def freeze_encoder(self) -> None:
+        """The encoder learns nothing any more, and its normalisations keep their statistics also while the rest trains."""
+        assert self.encoder is not None, "a network without an encoder has nothing to freeze"
+        self.is_frozen = True
+        self.encoder.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "SegmentationModel":
+        super().train(mode)
+        if self.is_frozen:
+            self.encoder.eval()
+        return self

@@ -1,0 +1,30 @@
+"""Networks built by the table of families."""
+
+import importlib
+
+from core.config import ModelConfig
+from core.errors import LabError
+from core.models.base import SegmentationModel
+from core.models.families import FAMILIES, TRANSFORMERS
+
+
+def build_model(config: ModelConfig, num_classes: int) -> SegmentationModel:
+    """A network with random weights, on the CPU, in training mode.
+
+    Args:
+        config: family, encoder and options.
+        num_classes: K, the number of classes.
+
+    Raises:
+        LabError: the family or its encoder doesn't exist or doesn't fit; the message names ones that do.
+    """
+    if config.family == TRANSFORMERS:
+        from core.models.transformers_models import build
+
+        return build(config, num_classes)
+    if config.family not in FAMILIES:
+        raise LabError(f"There is no family '{config.family}'. Choose one of: {', '.join(FAMILIES)}.")
+    model = importlib.import_module(FAMILIES[config.family].module).build(config, num_classes)
+    if config.freeze:
+        model.freeze_encoder()
+    return model

@@ -1,0 +1,226 @@
+"""Where everything stands in the drawing of a network: columns in the order of computation, heights by the stride.
+
+What it looks like is left to `app.diagram`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import log2
+
+from core.models.summary_types import Block, ModelSummary
+
+OCTAVE = 66.0
+"""Pixels of the drawing between one stride and its double."""
+LEFT = 62.0
+"""Where the picture stands; the strides are written before it."""
+LETTER = 5.4
+"""About the width of a letter of a label."""
+LABEL_HEIGHT = 27.0
+WIDEST = 210.0
+"""Of a box, however many modules it stands for."""
+SPACIOUS = 810.0
+"""A drawing that is narrower than this is drawn with wider gaps, as far as they go."""
+GAPS = (20.0, 130.0)
+
+PICTURE = -1
+END = 18.0
+"""Width of the picture and of the logits."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A block or an end on the paper; x is its left side and y its middle.
+
+    `anchor` and `anchor_above` say how the words below and above it are anchored.
+    """
+
+    column: int
+    x: float
+    y: float
+    width: float
+    height: float
+    anchor: str
+    anchor_above: str
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width
+
+    @property
+    def top(self) -> float:
+        return self.y - self.height / 2
+
+    @property
+    def bottom(self) -> float:
+        return self.y + self.height / 2
+
+
+def edges(blocks: Sequence[Block]) -> Iterator[tuple[int, int]]:
+    """From where to where something flows: -1 is the picture, and `len(blocks)` the logits, which the last block gives."""
+    for index, block in enumerate(blocks):
+        for source in block.inputs:
+            yield source, index
+    yield len(blocks) - 1, len(blocks)
+
+
+# ---- where things stand
+
+
+def arrange(summary: ModelSummary, compact: bool) -> tuple[dict[int, Box], float]:
+    """A place for everything that has a number in `edges`, and the gap between two columns."""
+    sizes, widths = _sizes(summary)
+    octaves = {number: log2(summary.size[1] / width) for number, (_, width) in sizes.items()}
+    columns = _columns(summary.blocks, octaves)
+    anchors = _anchors(summary.blocks, octaves, columns)
+    anchors_above = _anchors_above(summary.blocks, octaves)
+    members: dict[int, list[int]] = {}
+    for number, column in columns.items():
+        members.setdefault(column, []).append(number)
+    thickest = {column: max(widths[number] for number in numbers) for column, numbers in members.items()}
+    gap = min(max((SPACIOUS - LEFT - sum(thickest.values())) / len(members), GAPS[0]), GAPS[1])
+    boxes: dict[int, Box] = {}
+    x, reached = LEFT, {}
+    for column in sorted(members):
+        middle = x + thickest[column] / 2
+        for number in members[column]:
+            left, _ = _label_reach(widths[number], anchors[number], sizes[number])
+            for other, end in reached.items():  # labels at about the same height
+                if not compact and abs(octaves[other] - octaves[number]) * OCTAVE < LABEL_HEIGHT:
+                    middle = max(middle, end + 10 - left)
+        for number in members[column]:
+            reached[number] = middle + _label_reach(widths[number], anchors[number], sizes[number])[1]
+            height = max(12.0, 42 - 5 * octaves[number])
+            boxes[number] = Box(
+                column, middle - widths[number] / 2, octaves[number] * OCTAVE, widths[number], height,
+                anchors[number], anchors_above[number],
+            )  # fmt: skip
+        x = middle + thickest[column] / 2 + gap
+    return boxes, gap
+
+
+def _sizes(summary: ModelSummary) -> tuple[dict[int, tuple[int, int]], dict[int, float]]:
+    """Height and width in cells, and width on the paper, of everything that has a number in `edges`."""
+    blocks = summary.blocks
+    ends = (PICTURE, len(blocks))
+    sizes = {number: summary.size for number in ends}
+    sizes |= {index: (block.height, block.width) for index, block in enumerate(blocks)}
+    return sizes, dict.fromkeys(ends, END) | {index: _box_width(block) for index, block in enumerate(blocks)}
+
+
+def _label_reach(width: float, anchor: str, size: tuple[int, int]) -> tuple[float, float]:
+    """How far box and label go to the left and to the right of the box's middle."""
+    label = LETTER * len(size_words(size))
+    left = {"end": width / 2 - label, "middle": -label / 2, "start": -width / 2}[anchor]
+    return min(left, -width / 2), max(left + label, width / 2)
+
+
+def _anchors(blocks: Sequence[Block], octaves: dict[int, float], columns: dict[int, int]) -> dict[int, str]:
+    """Labels stand below their boxes, on the side where no edge passes.
+
+    An edge passes there that comes from below or goes down, or that does so above or below others of the same column.
+    """
+    falls, rises = _slopes(blocks, octaves)
+    anchors = {}
+    for number, octave in octaves.items():
+        lower = [other for other in octaves if columns[other] == columns[number] and octaves[other] > octave]
+        on_left = any(target == number for _, target in rises) or any(target in lower for _, target in falls)
+        on_right = any(source == number for source, _ in falls) or any(source in lower for source, _ in rises)
+        anchors[number] = "middle" if on_left == on_right else "end" if on_right else "start"
+    return anchors
+
+
+def _anchors_above(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[int, str]:
+    """Words above a box go to the side where no edge comes from above or goes up."""
+    falls, rises = _slopes(blocks, octaves)
+    fallen, rising = {target for _, target in falls}, {source for source, _ in rises}
+    return {
+        number: "middle" if (number in fallen) == (number in rising) else "end" if number in rising else "start"
+        for number in octaves
+    }
+
+
+def _slopes(blocks: Sequence[Block], octaves: dict[int, float]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """The edges that go down, and those that go up."""
+    steps = [(octaves[target] - octaves[source], (source, target)) for source, target in edges(blocks)]
+    return [edge for step, edge in steps if step > 0.05], [edge for step, edge in steps if step < -0.05]
+
+
+def _columns(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[int, int]:
+    """The order of computation: every block stands right of its inputs, on the longest path as close to them as it can.
+
+    One that has room stands above or below its like on that path, if it finds a place there, as all scores of an FCN do.
+    """
+    earliest = {number: 0 for number in octaves}
+    for source, target in sorted(edges(blocks), key=lambda edge: edge[1]):
+        earliest[target] = max(earliest[target], earliest[source] + 1)
+    latest = {number: max(earliest.values()) for number in octaves}
+    for source, target in sorted(edges(blocks), key=lambda edge: -edge[1]):
+        latest[source] = min(latest[source], latest[target] - 1)
+    columns = {number: earliest[number] for number in octaves if earliest[number] == latest[number]} | {PICTURE: 0}
+    for index, block in enumerate(blocks):
+        if index in columns:
+            continue
+        low = 1 + max((columns[source] for source in block.inputs), default=0)
+        like = [columns[other] for other in columns if 0 <= other < len(blocks) and blocks[other].part == block.part]
+        wanted = sum(like) / len(like) if like else (low + latest[index]) / 2
+
+        def cost(column: int, number: int = index, wanted: float = wanted) -> tuple[bool, float]:
+            taken = any(columns[other] == column and abs(octaves[other] - octaves[number]) < 0.9 for other in columns)
+            return taken, abs(column - wanted)
+
+        columns[index] = min(range(low, latest[index] + 1), key=cost)
+    return columns
+
+
+def _box_width(block: Block) -> float:
+    """One slab for a module, thicker for more channels, up to what fits."""
+    return min(WIDEST, block.modules * (3 + 1.1 * log2(max(2, block.channels))))
+
+
+# ---- edges
+
+
+def route(source: int, target: int, boxes: dict[int, Box]) -> str:
+    """The path of an edge: the calmest way that crosses no box, over the others if it must be."""
+    start, end = boxes[source], boxes[target]
+    x1, y1, x2, y2 = start.right, start.y, end.x - 1, end.y
+    head = f"M{x2 - 4:.1f} {y2 - 3:.1f}L{x2:.1f} {y2:.1f}L{x2 - 4:.1f} {y2 + 3:.1f}"
+    if end.column - start.column == 1:
+        middle = (x1 + x2) / 2
+        return f"M{x1:.1f} {y1:.1f}C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}{head}"
+    others = [box for number, box in boxes.items() if number not in (source, target)]
+    highest = min(y1, y2)
+    lanes = [y1, y2, *(highest - 14 * lift for lift in range(1, 12))]
+    lane = min(lanes, key=lambda lane: (_crossings(start, end, lane, others), lanes.index(lane)))
+    turn = _turn(start, end)
+    return (
+        f"M{x1:.1f} {y1:.1f}C{x1 + turn / 2:.1f} {y1:.1f} {x1 + turn / 2:.1f} {lane:.1f} {x1 + turn:.1f} {lane:.1f}"
+        f"L{x2 - turn:.1f} {lane:.1f}"
+        f"C{x2 - turn / 2:.1f} {lane:.1f} {x2 - turn / 2:.1f} {y2:.1f} {x2:.1f} {y2:.1f}{head}"
+    )
+
+
+def _turn(start: Box, end: Box) -> float:
+    """How many pixels an edge has for climbing to its lane, and for leaving it."""
+    return min((end.x - start.right) / 3, GAPS[0])
+
+
+def _crossings(start: Box, end: Box, lane: float, others: list[Box]) -> int:
+    """How many boxes an edge runs over when it goes along `lane`, its two turns included."""
+    turn = _turn(start, end)
+    legs = [
+        (start.right, start.right + turn, *sorted((start.y, lane))),
+        (start.right + turn, end.x - turn, lane, lane),
+        (end.x - turn, end.x, *sorted((lane, end.y))),
+    ]
+    return sum(
+        box.x < right and left < box.right and box.top - 4 < low and high < box.bottom + 4
+        for box in others
+        for left, right, high, low in legs
+    )
+
+
+def size_words(size: tuple[int, int]) -> str:
+    """Width before height, as on all of the lab's pages."""
+    height, width = size
+    return f"{width} × {height}"

@@ -1,0 +1,48 @@
+"""The encoders that the form offers, known without torch. Any other timm encoder can be named as well.
+
+`hub_repo` is where timm's own pretrained weights lie on the Hugging Face Hub.
+"""
+
+from dataclasses import dataclass
+
+from core.models.families import FAMILIES, Family
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A timm encoder. `parameters` counts millions; `hub_repo` is None for a network without pretrained weights."""
+
+    name: str
+    title: str
+    families: tuple[Family, ...]
+    parameters: float
+    hub_repo: str | None
+
+
+ENCODERS: tuple[Encoder, ...] = (
+    Encoder("tf_efficientnet_lite0", "EfficientNet-Lite0", ("fcn", "unet"), 3.0, "timm/tf_efficientnet_lite0.in1k"),
+    Encoder("resnet18", "ResNet-18", ("fcn", "unet"), 11.2, "timm/resnet18.a1_in1k"),
+    Encoder("resnet50", "ResNet-50", ("fcn", "unet"), 23.5, "timm/resnet50.a1_in1k"),
+    Encoder("vgg16", "VGG16", ("fcn", "unet"), 14.7, "timm/vgg16.tv_in1k"),
+    Encoder("convnext_tiny", "ConvNeXt-T", ("fcn", "unet"), 27.8, "timm/convnext_tiny.in12k_ft_in1k"),
+    Encoder("swinv2_tiny_window8_256", "Swin V2-T", ("unet",), 27.6, "timm/swinv2_tiny_window8_256.ms_in1k"),
+    Encoder("plain", "plain, the network of 2015", ("unet",), 7.8, None),
+    Encoder("vit_small_patch14_dinov2", "ViT-S/14 (DINOv2)", ("vit",), 22.1, "timm/vit_small_patch14_dinov2.lvd142m"),
+    Encoder("vit_small_patch16_dinov3", "ViT-S/16 (DINOv3)", ("vit",), 21.6, "timm/vit_small_patch16_dinov3.lvd1689m"),
+    Encoder("vit_tiny_patch16_224", "ViT-Ti/16", ("vit",), 5.5, "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"),
+    Encoder("vit_small_patch16_224", "ViT-S/16", ("vit",), 21.7, "timm/vit_small_patch16_224.augreg_in21k_ft_in1k"),
+)
+
+ENCODER_BY_NAME: dict[str, Encoder] = {encoder.name: encoder for encoder in ENCODERS}
+
+
+def encoder_title(name: str) -> str:
+    """How a person calls an encoder; timm's name where the table has none."""
+    return ENCODER_BY_NAME[name].title if name in ENCODER_BY_NAME else name
+
+
+def encoders_of(family: Family) -> list[Encoder]:
+    """The encoders offered for a family: its default first, then in the order of the table."""
+    default = FAMILIES[family].default_encoder
+    offered = [encoder for encoder in ENCODERS if family in encoder.families or encoder.name == default]
+    return sorted(offered, key=lambda encoder: encoder.name != default)

@@ -1,0 +1,111 @@
+"""The families of networks, a line each, known without torch: title, code, default encoder, options, paper.
+
+A family of your own is one file with a `build(config, num_classes)` that returns a `SegmentationModel`, and one line here.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.models.explanations import FCN, UNET, VIT, Explanation
+
+
+@dataclass(frozen=True)
+class FamilyEntry:
+    """A family of networks.
+
+    Attributes:
+        title: its name for people.
+        module: where its `build(config, num_classes)` is.
+        default_encoder: the timm encoder it takes when none is named: the fastest good one measured on two CPU cores.
+        options: the fields of `ModelConfig` that it reads, besides family, encoder, weights and freeze.
+        variant: title of one network of it, with options in braces; empty where all have the family's.
+        has_layer_decay: its encoder is a row of equal blocks, whose rates `training.layer_decay` can grade.
+        help: a line for the form.
+        explanation: how it works, with the paper.
+    """
+
+    title: str
+    module: str
+    default_encoder: str
+    options: tuple[str, ...] = ()
+    variant: str = ""
+    has_layer_decay: bool = False
+    help: str = ""
+    explanation: Explanation | None = None
+
+
+FAMILIES: dict[str, FamilyEntry] = {
+    "fcn": FamilyEntry(
+        "FCN",
+        "core.models.fcn",
+        "tf_efficientnet_lite0",
+        ("stride", "fc_width", "dropout"),
+        variant="FCN-{stride}s",
+        help="A classifier made to score every region, with finer scores added from two earlier layers. Fast; thin things blur.",
+        explanation=Explanation(
+            "A fully connected layer is a convolution whose kernel covers its whole input. Seen so, a classifier takes images of any "
+            "size and gives a coarse map of scores instead of one answer; finer maps from earlier layers are added to sharpen it.",
+            FCN,
+            "sections 3.1 and 4",
+        ),
+    ),
+    "unet": FamilyEntry(
+        "U-Net",
+        "core.models.unet",
+        "tf_efficientnet_lite0",
+        ("upsample", "norm", "dropout", "score_levels", "width", "depth", "padding"),
+        help="A path down and a path up, joined at every level. Follows outlines best; costs more per frame.",
+        explanation=Explanation(
+            "A path down gathers context while the map shrinks; a path up, nearly its mirror image, brings the map back to size. At every level "
+            "the map from the way down is laid beside the one on the way up, so that outlines are not lost.",
+            UNET,
+            "section 2",
+        ),
+    ),
+    "vit": FamilyEntry(
+        "ViT",
+        "core.models.vit",
+        "vit_small_patch14_dinov2",
+        ("head", "drop_path", "grad_checkpointing"),
+        variant="ViT {head}",
+        has_layer_decay=True,
+        help="Patches that look at each other everywhere. Needs pretrained weights to shine; sees at patch size.",
+        explanation=Explanation(
+            "The image is cut into patches, each becomes one vector, and every block lets every patch look at every other. The map "
+            "keeps one size throughout. Little about images is built in, so it is pretrained on many of them.",
+            VIT,
+            "section 3.1",
+        ),
+    ),
+}
+
+TRANSFORMERS = "transformers"
+"""The family of networks that others trained and published. They can be looked at, not trained: they stand in no form."""
+TRANSFORMERS_TITLES = {"segformer": "SegFormer", "mask2former": "Mask2Former"}
+"""Which of them there are, by what `transformers` calls them; it stands where another family names its encoder."""
+
+Family = Literal[*FAMILIES, TRANSFORMERS]
+
+PLAIN = "plain"
+"""The encoder name of a network without one: the U-Net of 2015."""
+
+PLAIN_OPTIONS = ("width", "depth", "padding")
+VGG_OPTIONS = ("fc_width",)
+ENCODER_OPTIONS = ("score_levels",)
+"""Options that need a certain encoder, or any; FCN's dropout is that of VGG's fc6 and fc7."""
+
+
+def options_of(family: str, encoder: str) -> tuple[str, ...]:
+    """Return the fields of `ModelConfig` that shape a network, besides family, encoder and weights."""
+    if family == TRANSFORMERS:
+        return ("architecture",)
+    options = FAMILIES[family].options
+    if encoder == PLAIN:
+        options = tuple(option for option in options if option not in ENCODER_OPTIONS)
+    else:
+        options = (*(option for option in options if option not in PLAIN_OPTIONS), "freeze")
+    if not encoder.startswith("vgg"):
+        options = tuple(option for option in options if option not in VGG_OPTIONS)
+        if family == "fcn":
+            options = tuple(option for option in options if option != "dropout")
+    return options

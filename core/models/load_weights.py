@@ -1,0 +1,153 @@
+"""Weights from a safetensors file into an encoder, strictly, with a report of what fitted by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.layers import resample_abs_pos_embed
+from torch import nn
+
+from core.errors import LabError
+
+OUTER_NAMES = ("features.", "encoder.", "model.")
+"""What a file's names may have too little or too much in front: torchvision's `vgg16().features` begins at 0, a checkpoint of
+this lab has its encoder under `encoder.`."""
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a file of weights filled, by name.
+
+    Attributes:
+        file: its name.
+        fitted: how many tensors were filled.
+        resized: those whose positions were interpolated to another grid.
+        fresh: those that the file lacks and that may be learned anew, such as fc6.
+        unused: those of the file that have no place, such as a classifier's.
+    """
+
+    file: str
+    fitted: int
+    resized: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+    def joined(self, other: "LoadReport") -> "LoadReport":
+        """This report with that of another part of the network filled from the same file; unused is what neither used."""
+        return LoadReport(
+            self.file,
+            self.fitted + other.fitted,
+            self.resized + other.resized,
+            self.fresh + other.fresh,
+            tuple(name for name in self.unused if name in other.unused),
+        )
+
+    @property
+    def sentence(self) -> str:
+        """For a person: how much fitted, and what didn't, by name."""
+        text = f"{self.fitted} tensors of the network are from {self.file}"
+        if self.resized:
+            text += f"; interpolated to this grid: {_some(self.resized)}"
+        if self.fresh:
+            text += f"; not in the file, so learned from scratch: {_some(self.fresh)}"
+        if self.unused:
+            text += f"; in the file, but not needed: {_some(self.unused)}"
+        return text + "."
+
+
+def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
+    """Fills an encoder from a safetensors file; every tensor of the encoder must be there, in its shape.
+
+    Position embeddings of another grid are interpolated.
+
+    Raises:
+        LabError: the file can't be read or doesn't fit; the message names the first tensors that are missing or misshapen.
+    """
+    tensors = _read(path)
+    wanted = {_flat(name): tensor for name, tensor in encoder.state_dict().items() if not _is_counter(name)}
+    given = _best_naming(tensors, set(wanted))
+    missing = sorted(set(wanted) - set(given))
+    if missing:
+        raise LabError(
+            f"'{path.name}' doesn't fit the encoder: {len(missing)} of its {len(wanted)} tensors are missing, first "
+            f"{', '.join(missing[:3])}. Choose the file that belongs to this encoder."
+        )
+    resized = []
+    with torch.no_grad():
+        for name, target in wanted.items():
+            source = given[name][1].float()
+            if name.endswith("pos_embed") and source.shape != target.shape:
+                source = _resize_positions(encoder, source)
+                resized.append(given[name][0])
+            if source.shape != target.shape:
+                raise LabError(
+                    f"'{path.name}' doesn't fit the encoder: {name} is {tuple(source.shape)}, but must be {tuple(target.shape)}. "
+                    "Choose the file that belongs to this encoder."
+                )
+            target.copy_(source)
+    unused = sorted(name for flat, (name, _) in given.items() if flat not in wanted and not _is_counter(name))
+    return LoadReport(path.name, len(wanted), tuple(resized), unused=tuple(unused))
+
+
+def load_layers(layers: dict[str, nn.Module], names: dict[str, tuple[str, ...]], path: Path) -> LoadReport:
+    """Fills convolutions from the convolutional or linear layers of a file that may or may not have them.
+
+    Args:
+        layers: layers with weight (out, in, h, w) and bias, by name.
+        names: what each may be called in the file.
+        path: a safetensors file.
+
+    A linear layer's weight (out, in * h * w) is folded. A layer that the file lacks stays as it is.
+    """
+    tensors = _read(path)
+    fitted, fresh, used = 0, [], set()
+    for title, layer in layers.items():
+        called = next((name for name in names[title] if f"{name}.weight" in tensors), None)
+        weight = tensors.get(f"{called}.weight")
+        if weight is None or weight.numel() != layer.weight.numel():
+            fresh.append(title)
+            continue
+        with torch.no_grad():
+            layer.weight.copy_(weight.float().reshape(layer.weight.shape))
+            layer.bias.copy_(tensors[f"{called}.bias"].float())
+        used |= {f"{called}.weight", f"{called}.bias"}
+        fitted += 2
+    return LoadReport(path.name, fitted, fresh=tuple(fresh), unused=tuple(sorted(set(tensors) - used)))
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise LabError(f"'{path.name}' can't be read as a safetensors file ({error}). Download it again.") from None
+
+
+def _best_naming(tensors: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, tuple[str, torch.Tensor]]:
+    """The file's tensors by the encoder's names, with their own: of several ways to name them, the one that fits most."""
+    namings: list[Callable[[str], str]] = [lambda name: name]
+    for outer in OUTER_NAMES:
+        namings.append(lambda name, outer=outer: outer + name)  # type: ignore[misc]
+        namings.append(lambda name, outer=outer: name.removeprefix(outer))  # type: ignore[misc]
+    renamed = [{_flat(naming(name)): (name, tensor) for name, tensor in tensors.items()} for naming in namings]
+    return max(renamed, key=lambda candidate: len(wanted & set(candidate)))
+
+
+def _flat(name: str) -> str:
+    # timm's feature wrappers rename features.0.weight to features_0.weight for some networks.
+    return name.replace(".", "_")
+
+
+def _is_counter(name: str) -> bool:
+    return name.endswith("num_batches_tracked")
+
+
+def _resize_positions(encoder: nn.Module, positions: torch.Tensor) -> torch.Tensor:
+    prefix = 0 if encoder.no_embed_class else encoder.num_prefix_tokens
+    return resample_abs_pos_embed(positions, list(encoder.patch_embed.grid_size), num_prefix_tokens=prefix)
+
+
+def _some(names: tuple[str, ...], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

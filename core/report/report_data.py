@@ -1,0 +1,261 @@
+"""What a report is written from: runs with their files, scorecards and networks, gathered once and looked up by name."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from core.config import RunConfig
+from core.evaluation.bootstrap import Comparison
+from core.evaluation.results import EvaluationResult, RobustnessResult
+from core.models.summary_types import ModelSummary
+from core.report.settings import ReportSettings
+from core.report.structure import Number, Picture, Text
+from core.runs.store import Run
+from core.sweeps import Sweep
+
+COLORS = ("#2f62b5", "#c9622b", "#2f8a64", "#8a4fa8", "#b3374f", "#5f6b76", "#a8821c", "#2a91a8")
+"""Of the runs, in their order; dark enough for thin lines on white paper."""
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """How a number is printed: multiplied, rounded to so many digits, and followed by its unit."""
+
+    scale: float = 1.0
+    digits: int = 0
+    unit: str = ""
+    signed: bool = False
+
+    def words(self, value: float) -> str:
+        sign = "+" if self.signed else ""
+        text = f"{value * self.scale:{sign},.{self.digits}f}".replace("-", "−")
+        return f"{text}\N{NO-BREAK SPACE}{self.unit}" if self.unit else text
+
+
+SHARE = NumberFormat(100, 1)
+PERCENT = NumberFormat(100, 1, "%")
+POINTS = NumberFormat(100, 1, "points")
+COUNT = NumberFormat()
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run as the report sees it.
+
+    Attributes:
+        run: its folder, as it was read.
+        label: what it is called here; no two have the same.
+        color: of its lines.
+        files: what can be looked up, by name: `config.json`, `plan.json`, `status.json`, `eval` and `train` (the rows of
+            metrics.jsonl), and where there are any `scores/KEY.json` and `scores/robustness-KEY.json`.
+        card: its scores, or None; `problem` then says why.
+        card_file, robustness_file: their names in `files`.
+        robustness: its scores under corruptions, or None.
+        anatomy: of its network, or None where it can't be built.
+        problem: a sentence about why it has no scorecard; empty where it has one.
+    """
+
+    run: Run
+    label: str
+    color: str
+    files: dict[str, Any]
+    result: EvaluationResult | None = None
+    result_file: str = ""
+    robustness: RobustnessResult | None = None
+    robustness_file: str = ""
+    model_summary: ModelSummary | None = None
+    problem: str = ""
+
+    @property
+    def config(self) -> RunConfig:
+        assert self.run.config is not None  # who has none is not gathered
+        return self.run.config
+
+    @property
+    def state_words(self) -> str:
+        """How it stands, for whoever wonders how far the numbers can be trusted."""
+        text = {"lost": "lost, its process is gone", "failed": self.run.status.failure or "failed"}
+        return text.get(self.run.state, self.run.state)
+
+    def look(self, file: str, pointer: str) -> Any:
+        """What stands in a file at a JSON pointer; None where nothing does."""
+        result = self.files.get(file)
+        for part in pointer.split("/")[1:]:
+            part = part.replace("~1", "/").replace("~0", "~")
+            try:
+                result = result[int(part)] if isinstance(result, (list, tuple)) else result[part]
+            except (KeyError, IndexError, TypeError, ValueError):
+                return None
+        return result
+
+    def number(self, file: str, pointer: str, form: NumberFormat = COUNT) -> Number | None:
+        """A number of a file, ready to print; None where none stands there."""
+        value = self.look(file, pointer)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+            return None
+        return Number(form.words(value), value, f"{self.run.id}/{file}:{pointer}", form.scale)
+
+    def score(self, pointer: str, form: NumberFormat = SHARE) -> Number | None:
+        """A number of its scorecard, `/scores/miou` for example."""
+        return self.number(self.result_file, pointer, form) if self.result_file else None
+
+    @cached_property
+    def best_evaluation(self) -> int | None:
+        """Which evaluation during the training had the highest mean IoU, from 0; None before there is one."""
+        rows = self.files.get("eval", [])
+        scored = [index for index, row in enumerate(rows) if row.get("miou") is not None]
+        return max(scored, key=lambda number: rows[number]["miou"], default=None)
+
+    def miou(self, form: NumberFormat = SHARE) -> Number | None:
+        """The mean IoU of its scorecard, or else of its best evaluation."""
+        if self.result_file:
+            return self.score("/scores/miou", form)
+        if self.best_evaluation is None:
+            return None
+        return self.number("eval", f"/{self.best_evaluation}/miou", form)
+
+    def pixel_accuracy(self, form: NumberFormat = SHARE) -> Number | None:
+        """The pixel accuracy that goes with `miou`."""
+        if self.result_file:
+            return self.score("/scores/pixel_accuracy", form)
+        if self.best_evaluation is None:
+            return None
+        return self.number("eval", f"/{self.best_evaluation}/pixel_accuracy", form)
+
+    def class_iou(self, place: int, name: str, form: NumberFormat = SHARE) -> Number | None:
+        """The IoU of a class that goes with `miou`."""
+        if self.result_file:
+            return self.score(f"/scores/iou/{escaped(name)}", form)
+        if self.best_evaluation is None:
+            return None
+        return self.number("eval", f"/{self.best_evaluation}/iou/{place}", form)
+
+    def share(self, file: str, pointer: str, place: int, form: NumberFormat = SHARE) -> Number | None:
+        """A value's share of the list of numbers in which it stands."""
+        values = self.look(file, pointer)
+        if not values or not sum(values):
+            return None
+        value = values[place] / sum(values)
+        return Number(form.words(value), value, f"share {self.run.id}/{file}:{pointer}/{place}", form.scale)
+
+
+def escaped(name: str) -> str:
+    """A name as a part of a JSON pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that can be compared: they tell the same classes apart, on frames of the same data at the same size.
+
+    Attributes:
+        number: from 1.
+        subjects: in the report's order.
+        comparisons: of the pairs that have scorecards, by their labels' places in `subjects`.
+        problem: why some pairs can't be compared; empty where all can.
+        examples: pictures for the introduction, in rows of what stands before them and pictures; `example_columns` their heads.
+        panels: the same for the results.
+        pictures_problem: why there are no pictures; empty where there are.
+        cities: how many frames of each city there are, by split; empty where the data couldn't be opened.
+    """
+
+    number: int
+    summaries: tuple[RunSummary, ...]
+    comparisons: dict[tuple[int, int], Comparison] = field(default_factory=dict)
+    problem: str = ""
+    example_columns: tuple[str, ...] = ()
+    examples: tuple[tuple[Text, tuple[Picture | None, ...]], ...] = ()
+    panel_columns: tuple[str, ...] = ()
+    panels: tuple[tuple[Text, tuple[Picture | None, ...]], ...] = ()
+    pictures_problem: str = ""
+    cities: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def first(self) -> RunSummary:
+        return self.summaries[0]
+
+    @property
+    def planned(self) -> RunSummary | None:
+        """A run that has counted its training frames."""
+        return next((summary for summary in self.summaries if summary.run.plan.get("class_pixels")), None)
+
+    @property
+    def scored(self) -> tuple[RunSummary, ...]:
+        """Those that have a mean IoU, from a scorecard or from their own evaluations."""
+        return tuple(summary for summary in self.summaries if summary.miou() is not None)
+
+    @property
+    def carded(self) -> tuple[RunSummary, ...]:
+        """Those that have a scorecard."""
+        return tuple(summary for summary in self.summaries if summary.result)
+
+    @property
+    def ranked(self) -> tuple[RunSummary, ...]:
+        """Those that were scored, the best first."""
+        return tuple(sorted(self.scored, key=lambda summary: -summary.miou().value))
+
+    @property
+    def leaders(self) -> tuple[RunSummary, ...]:
+        """Those whose mean IoU prints like the highest."""
+        ranked = self.ranked
+        return tuple(summary for summary in ranked if summary.miou().text == ranked[0].miou().text)
+
+    @property
+    def hardware(self) -> set[str]:
+        """What the frames were timed on, in words; times compare where it is one thing."""
+        return {summary.result.metadata.hardware for summary in self.carded}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.first.run.classes
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All that a report is written from.
+
+    Attributes:
+        settings: what was asked for.
+        groups: the runs, by what can be compared.
+        left_out: runs of which nothing can be said, each with the reason.
+        sweeps: those in which some of the runs were tried.
+        versions: of programs, by name.
+        commit: of the lab, where it is a git checkout; with ` and changes` where files differ from it.
+        made: seconds since 1970.
+    """
+
+    settings: ReportSettings
+    groups: tuple[Group, ...]
+    left_out: tuple[tuple[str, str], ...]
+    sweeps: tuple[Sweep, ...]
+    versions: dict[str, str]
+    commit: str
+    made: float
+
+    @property
+    def summaries(self) -> tuple[RunSummary, ...]:
+        return tuple(summary for group in self.groups for summary in group.summaries)
+
+    def suffix(self, group: Group) -> str:
+        """What the ids of a group's tables end with: nothing where there is one group only."""
+        return "" if len(self.groups) == 1 else f"-{group.number}"
+
+
+def labels_of(runs: Sequence[Run]) -> list[str]:
+    """What the runs are called: their names, and where two have the same, the letters that tell their ids apart."""
+    names = [run.name for run in runs]
+    return [f"{name} · {run.id[-4:]}" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}" if words else ""
+
+
+def each_once(values: Sequence[Any], key: Callable[[Any], Any] = lambda value: value) -> list[Any]:
+    """The values without repetition, in their order."""
+    results: dict[Any, Any] = {}
+    for value in values:
+        results.setdefault(key(value), value)
+    return list(results.values())

@@ -1,0 +1,1 @@
+"""Run folders, the only channel between the trainer, the runner and the pages."""

@@ -1,0 +1,251 @@
+"""The run folder: the only channel between the trainer, the runner and whoever looks.
+
+    checkpoints/<YYYYMMDD-HHMMSS-family-xxxx>/
+        config.json     what was asked for; written once
+        status.json     how it stands; replaced atomically, one writer at a time: while the run is queued whoever holds the queue's
+                        lock, then the supervisor, then the trainer
+        owner.txt       whose it is; not there for the lab's own
+        plan.json       what was decided on this machine before the first step (steps, threads, precision, weights)
+        request.json    what is wanted of it: the user's wish to stop or to pause, or the cluster's, to make room and queue again;
+                        written and removed by the runner, read by the trainer
+        notes.json      what people call it: name, tags, a note, the run that it was cloned from; not there before any is given
+        metrics.jsonl   one JSON object a line, appended by the trainer
+        train.log       what the trainer printed, tracebacks included
+        slurm/          what submitit hands to the job of a run on a cluster
+        samples/        label maps of fixed validation frames, one folder per evaluation
+        scores/         scorecards (core.evaluation)
+        last/ best/     checkpoints (core.training.checkpoint)
+        origin.json     of a run that came from the Hub: the repository and the commit (core.hub.origin)
+
+Reading is tolerant: a torn last line is not a row, a half-written folder is a run with a `problem`, never an exception.
+"""
+
+import json
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from core.auth import read_owner, write_owner
+from core.config import RunConfig, read_config
+from core.errors import LabError
+from core.files import write_atomically
+from core.labels import CITYSCAPES_19, Color
+from core.runs.notes import RUN_ID, Notes, read_notes, write_notes
+from core.runs.status import ACTIVE_STATES, State, Status, folder_time, read_status, write_status
+from core.squeue import job_state
+
+Which = Literal["last", "best"]
+QUIET_SECONDS = 15.0
+"""A run whose job is gone from the cluster and whose status says nothing new for so long is lost: until then its last word may still
+be on its way through the shared disk."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder as it was read. `problem` is a sentence when something in it can't be read; `config` is then None."""
+
+    path: Path
+    status: Status
+    config: RunConfig | None = None
+    problem: str | None = None
+    plan: dict[str, Any] = field(default_factory=dict)
+    notes: Notes = Notes()
+    owner: str = ""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes that it tells apart; before its plan is made, those of the benchmark."""
+        return tuple(self.plan.get("classes") or CITYSCAPES_19.classes)
+
+    @property
+    def colors(self) -> tuple[Color, ...]:
+        """The colours that go with `classes`."""
+        return tuple(tuple(color) for color in self.plan.get("colors") or CITYSCAPES_19.colors)
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def state(self) -> State:
+        """The written state, or `lost` when it says queued or running but nobody is there to go on."""
+        status = self.status
+        if status.state not in ACTIVE_STATES:
+            return status.state
+        if status.job:
+            return self._state_on_cluster()
+        hands = (status.supervisor, status.trainer)
+        if any(hand is not None and hand.is_alive() for hand in hands):
+            return status.state
+        # Between the writing of a queued run and the start of its supervisor nobody is named yet.
+        if status.state == "queued" and status.supervisor is None and time.time() - status.updated < 30:
+            return "queued"
+        return "lost"
+
+    def _state_on_cluster(self) -> State:
+        """The state of a run with a job: its processes live elsewhere, so the cluster is asked, and believed when it answers."""
+        status = self.status
+        text = job_state(status.job, _account(self.path), since=status.updated)
+        if text == "waiting":
+            return "queued"  # also where it was torn from its node without a word
+        return "lost" if text == "gone" and time.time() - status.updated > QUIET_SECONDS else status.state
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE_STATES
+
+    @property
+    def title(self) -> str:
+        return self.config.model.title if self.config else self.id
+
+    @property
+    def name(self) -> str:
+        """What people call it, or else its network."""
+        return self.notes.name or self.title
+
+    def matches(self, text: str) -> bool:
+        """True when every word of a text stands somewhere in its name, #tags, note, network, state or id."""
+        tags = " ".join(f"#{tag}" for tag in self.notes.tags)
+        known = f"{self.name} {self.title} {tags} {self.notes.note} {self.state} {self.id}".lower()
+        return all(word in known for word in text.lower().split())
+
+    def has_checkpoint(self, which: Which = "last") -> bool:
+        return checkpoint_path(self.path, which) is not None
+
+
+def create_run(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
+    """Makes a new run folder with its config, a queued status, its owner and notes where there are any, and returns its path."""
+    now = time.time()
+    with new_run(config, folder, Status(state="queued", created=now, ticket=now, updated=now), notes) as hidden:
+        path = folder / hidden.name.removeprefix(".")
+    return path
+
+
+@contextmanager
+def new_run(config: RunConfig, folder: Path, status: Status, notes: Notes | None = None) -> Iterator[Path]:
+    """A run folder with config, status and notes, under a hidden name while the block adds to it; then under its own.
+
+    The folder appears complete or not at all: where the block fails, nothing stays.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    run_id = (
+        f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(status.created))}-{config.model.family}-{secrets.token_hex(2)}"
+    )
+    hidden = folder / f".{run_id}"
+    hidden.mkdir()
+    try:
+        write_atomically(hidden / "config.json", config.model_dump_json(indent=2))
+        write_status(hidden, status)
+        write_owner(hidden)
+        if notes:
+            write_notes(hidden, notes)
+        yield hidden
+        hidden.rename(folder / run_id)
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+
+
+def find_run(run_id: str, folder: Path) -> Run:
+    """The run of that id, or the only one whose id contains it.
+
+    Raises:
+        LabError: no such run, or several.
+    """
+    # A path is refused here: what arrives from an address or a shell must name a run and nothing else.
+    if re.fullmatch(r"[A-Za-z0-9-]{1,80}", run_id):
+        if RUN_ID.fullmatch(run_id) and (folder / run_id).is_dir():
+            return read_run(folder / run_id)
+        close = [path for path in _run_folders(folder) if run_id in path.name]
+        if len(close) == 1:
+            return read_run(close[0])
+        if close:
+            raise LabError(
+                f"'{run_id}' could be any of {len(close)} runs: {', '.join(path.name for path in close[:5])}. Type more of it."
+            )
+    raise LabError(f"There is no run '{run_id[:80]}' in {folder}. It may have been deleted; look at the list of runs.")
+
+
+def list_runs(folder: Path) -> list[Run]:
+    """Every run of a folder, newest first."""
+    return [read_run(path) for path in sorted(_run_folders(folder), key=lambda path: path.name, reverse=True)]
+
+
+def list_active(folder: Path) -> list[Run]:
+    """The queued and running runs of a folder, newest first. Of all others no more than the status is read."""
+    paths = sorted(_run_folders(folder), key=lambda path: path.name, reverse=True)
+    active = [path for path in paths if (status := read_status(path)) and status.state in ACTIVE_STATES]
+    return [run for run in map(read_run, active) if run.is_active]
+
+
+def read_run(path: Path) -> Run:
+    """Reads a run folder, whatever state it is in."""
+    problem = None
+    config = None
+    try:
+        config = read_config(json.loads((path / "config.json").read_bytes()))
+    except (OSError, ValueError):
+        problem = "Its config.json is missing or half written, so it can't be shown or resumed. Delete the folder, or copy it again."
+    except LabError as error:
+        problem = f"Its config.json was written by another version of the lab: {error}"
+    status = read_status(path)
+    if status is None:
+        status = Status(state="failed", created=folder_time(path))
+        problem = (
+            problem
+            or "Its status.json is missing or half written. The other files are untouched; resume the run, or delete the folder."
+        )
+    return Run(path, status, config, problem, read_plan(path), read_notes(path), read_owner(path))
+
+
+def read_plan(path: Path) -> dict[str, Any]:
+    """What the trainer decided before its first step; empty where it hasn't yet."""
+    try:
+        plan = json.loads((path / "plan.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return plan if isinstance(plan, dict) else {}
+
+
+def write_plan(path: Path, plan: dict[str, Any]) -> None:
+    """Writes plan.json, durably: a resumed run must find the same plan."""
+    write_atomically(path / "plan.json", json.dumps(plan, indent=1), durable=True)
+
+
+def checkpoint_path(path: Path, which: Which) -> Path | None:
+    """The folder of a run's complete checkpoint, or None. While one is being replaced, the new one may still have its first name."""
+    for folder in (path / which, path / f".{which}.new"):
+        if (folder / "state.json").is_file():
+            return folder
+    return None
+
+
+def best_miou(path: Path) -> float | None:
+    """The highest validation mIoU of a run, 0..1, as its best checkpoint says; None where it was never scored. One small read."""
+    folder = checkpoint_path(path, "best")
+    try:
+        miou = float(json.loads((folder / "state.json").read_bytes())["best_miou"]) if folder else -1.0
+        return miou if miou >= 0 else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _run_folders(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if RUN_ID.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+                yield path
+
+
+def _account(path: Path) -> int:
+    """The number of the account that a folder belongs to, and so do the jobs of its run."""
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return -1

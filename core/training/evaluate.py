@@ -1,0 +1,77 @@
+"""Scoring a network on whole frames during its training."""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from core.evaluation.metrics.confusion import ConfusionMatrix
+from core.hardware import Hardware
+from core.training.distributed import Distributed
+from core.training.losses import SummedLoss
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found. `labels` holds the predicted label maps, uint8 (H, W), of the frames that were asked for."""
+
+    confusion: ConfusionMatrix
+    loss: float
+    seconds_per_batch: float
+    labels: dict[int, np.ndarray] = field(default_factory=dict)
+
+
+def to_device(images: torch.Tensor, hardware: Hardware) -> torch.Tensor:
+    """uint8 (B, 3, H, W) 0..255 to float (B, 3, H, W) 0..1 on the device, channels last."""
+    images = images.to(hardware.device, non_blocking=True)
+    return images.float().div_(255).contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    loader: DataLoader,
+    loss: SummedLoss,
+    hardware: Hardware,
+    distributed: Distributed,
+    keep: Collection[int] = (),
+) -> Evaluation:
+    """Predicts frames and counts; of several processes each takes its part, and all know the result.
+
+    Args:
+        model: on the hardware's device; its training mode is restored.
+        loader: this process's batches of whole frames, listed as numbers in its `batch_sampler`: images uint8 (B, 3, H, W), targets
+            uint8 (B, H, W).
+        loss: the run's, on the device.
+        hardware: where to compute.
+        team: the processes that share the work.
+        keep: numbers of the frames whose predicted labels are wanted, as far as this process predicts them.
+    """
+    was_training = model.training
+    model.eval()
+    confusion = ConfusionMatrix(len(loss.weights))
+    sums: list[tuple[int, float, float]] = []
+    kept: dict[int, np.ndarray] = {}
+    seconds: list[float] = []
+    for numbers, (images, targets) in zip(loader.batch_sampler, loader, strict=True):
+        began = time.monotonic()
+        with hardware.autocast():
+            logits = model(to_device(images, hardware))
+        part, weight = loss(logits, targets.to(hardware.device))
+        sums.append((numbers[0], part.item(), weight.item()))
+        labels = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
+        confusion.update(targets.numpy(), labels)
+        kept |= {frame: labels[index].copy() for index, frame in enumerate(numbers) if frame in keep}
+        seconds.append(time.monotonic() - began)
+    model.train(was_training)
+    gathered = distributed.all_gather((confusion.matrix, sums))
+    confusion.matrix = sum(matrix for matrix, _ in gathered)
+    # In the order of the frames, whoever predicted them: a sum of floats depends on it in its last digit.
+    ordered = sorted(row for _, rows in gathered for row in rows)
+    weight_sum = sum(weight for *_, weight in ordered)
+    mean = sum(part for _, part, _ in ordered) / weight_sum if weight_sum else float("nan")
+    return Evaluation(confusion, mean, float(np.median(seconds)) if seconds else 0.0, kept)

@@ -1,0 +1,216 @@
+"""What stands before the first step: data, network, loss, and the plan, each checked before an hour is spent on it."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from core.config import CacheKind, RunConfig
+from core.data.dataset import Dataset, generate_dataset, open_dataset, spread
+from core.data.doctor import examine_dataset, refuse_broken
+from core.data.frames import Frame
+from core.data.loaders import (
+    Budget,
+    FrameSource,
+    TrainingCrops,
+    WholeFrames,
+    batches_in_order,
+    build_loader,
+    items_per_epoch,
+    open_frames,
+)
+from core.data.sources import SOURCES
+from core.data.statistics import SAMPLE, count_classes
+from core.data.transforms import Augmentation
+from core.errors import LabError
+from core.hardware import Hardware, choose_hardware
+from core.models.base import SegmentationModel
+from core.models.build import build_model
+from core.models.encoders import hub_repo_of
+from core.models.weights_source import WeightsSource, fetch_weights, find_weights
+from core.runs.store import checkpoint_path
+from core.training.class_weights import class_weights
+from core.training.distributed import Distributed
+from core.training.evaluate import evaluate
+from core.training.losses import SummedLoss
+from core.training.plan import CURVE_POINTS, Plan, count_steps, interval
+from core.training.step import measure_speed
+
+SAMPLES = 6
+SANITY_BATCHES = 2
+
+PhaseCallback = Callable[[str], None]
+"""Called with the name of each phase as it begins; may raise to end the preparation."""
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """Everything that a training works with.
+
+    Attributes:
+        dataset: its frames and classes.
+        hardware: where it is computed.
+        model: on the device, with its first weights; those of a checkpoint are still to be loaded.
+        loss: the run's.
+        crops: what is learned from, by key.
+        val_loader: this process's part of the validation frames.
+        plan: what was fixed for the run's whole life.
+        items: crops in an epoch.
+    """
+
+    dataset: Dataset
+    hardware: Hardware
+    model: SegmentationModel
+    loss: SummedLoss
+    crops: TrainingCrops
+    val_loader: DataLoader
+    plan: Plan
+    items: int
+
+
+def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distributed: Distributed) -> TrainingSetup:
+    """Opens the data, builds the network, and makes the plan where the run has none yet.
+
+    Args:
+        run: its folder.
+        config: what its config.json says.
+        enter: told of each phase.
+        team: the processes that train together; all of them prepare.
+
+    Raises:
+        LabError: something the user can mend: data, weights, device.
+    """
+    began = time.monotonic()
+    training = config.training
+    plan = Plan.load(run)
+    resumes = checkpoint_path(run, "last") is not None
+    if resumes and plan is None:
+        raise LabError(
+            f"Run {run.name} has a checkpoint, but its plan.json is missing or half written, so it can't be resumed. "
+            "Copy that file again, or start a new run; its checkpoints still predict."
+        )
+
+    # What is learned from, and where.
+    hardware = choose_hardware(plan.settle(training) if plan else training, distributed.local_rank)
+    on_phase("opening the data")
+    with distributed.main_process_first():
+        generate_dataset(config.dataset, lambda done, count: on_phase(f"drawing streets, {done} of {count}"))
+        dataset = open_dataset(config.dataset)
+    if plan:
+        plan.check_data(len(dataset.train), len(dataset.val), dataset.space.digest)
+    items = items_per_epoch([frame.weight for frame in dataset.train])
+    opening = time.monotonic()
+    budget = Budget()
+    with distributed.main_process_first():
+        train_store, val_store = (
+            _open_frames(dataset, frames, config.dataset.cache, budget, on_phase)
+            for frames in (dataset.train, dataset.val)
+        )
+    # A cache is built once, for all runs to come: that is no part of this one's minutes.
+    began += time.monotonic() - opening
+    val_batches = distributed.shard(batches_in_order(len(val_store), training.batch_size))
+    val_loader = build_loader(WholeFrames(val_store), val_batches, hardware.workers)
+
+    # The network, and what it starts from.
+    on_phase("building the network")
+    torch.manual_seed(training.seed)
+    model = build_model(config.model, len(dataset.space.classes))
+    with distributed.main_process_first():
+        source = None if resumes else load_start(model, config, on_phase)
+    if plan and source and source.pretrained != plan.pretrained:
+        raise LabError(
+            f"This run was planned like this: {plan.weights} Now it would be like this: {source.sentence} "
+            "Bring the weights back and resume, or start a new run."
+        )
+    hardware.prepare(model)
+    pixels = np.array(plan.class_pixels) if plan else _count(dataset, on_phase)
+    augmentation = Augmentation.from_config(training, pixels / pixels.sum())
+    crops = TrainingCrops(train_store, augmentation, training.seed)
+    loss = SummedLoss(training, class_weights(pixels, training.class_weights)).to(hardware.device)
+    if plan is None:
+        # Two batches of the evaluation first: what would fail after an hour's training fails now.
+        on_phase("checking two batches")
+        few = build_loader(WholeFrames(val_store), val_batches[:SANITY_BATCHES], workers=0)
+        sanity = evaluate(model, few, loss, hardware, distributed)
+        on_phase("measuring the speed")
+        speed = measure_speed(model, crops, loss, hardware, config, distributed)
+        steps_total = count_steps(
+            training,
+            frames=items,
+            seconds_used=time.monotonic() - began + speed.seconds_to_decode * (len(train_store) + len(val_store)),
+            seconds_per_step=speed.seconds_per_step,
+            seconds_per_evaluation=sanity.seconds_per_batch * len(val_batches),
+        )
+        plan = Plan(
+            steps_total=steps_total,
+            eval_every=interval(steps_total, training.evaluations),
+            log_every=max(1, steps_total // CURVE_POINTS),
+            threads=hardware.threads,
+            precision=hardware.precision,
+            class_pixels=tuple(pixels.tolist()),
+            train_frames=len(train_store),
+            val_frames=len(val_store),
+            sample_frames=tuple(frame.id for frame in spread(dataset.val, SAMPLES)),
+            pretrained=source.pretrained,
+            weights=source.sentence,
+            hardware=hardware.sentence,
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            seconds_per_step=speed.seconds_per_step,
+            classes=dataset.space.classes,
+            colors=dataset.space.colors,
+            space=dataset.space.digest,
+        )
+        # What one process has measured holds for all.
+        with distributed.main_process_first():
+            if distributed.is_main_process:
+                plan.save(run)
+            plan = Plan.load(run)
+    return TrainingSetup(dataset, hardware, model, loss, crops, val_loader, plan, items)
+
+
+def load_start(model: SegmentationModel, config: RunConfig, on_phase: PhaseCallback) -> WeightsSource:
+    """Fills the encoder with its first weights and says where they came from. `auto` goes on from scratch when a download fails."""
+    source = find_weights(config.model, hub_repo_of(config.model.encoder_name))
+    if not source.pretrained or model.encoder is None:
+        return source
+    try:
+        path = fetch_weights(
+            source,
+            lambda done, count: on_phase(f"downloading weights, {done / 1e6:.0f} of {count / 1e6:.0f} MB"),
+        )
+    except LabError as error:
+        if config.model.weights != "auto":
+            raise
+        return WeightsSource("scratch", f"Starts from scratch. {error}")
+    print(model.load_pretrained(path).sentence)
+    return source
+
+
+def _open_frames(
+    dataset: Dataset, frames: Sequence[Frame], kind: CacheKind, budget: Budget, on_phase: PhaseCallback
+) -> FrameSource:
+    def tell(done: int, count: int) -> None:
+        on_phase(f"keeping decoded frames, {done} of {count}")
+
+    return open_frames(dataset, frames, kind, tell, budget=budget)
+
+
+def _count(dataset: Dataset, on_phase: PhaseCallback) -> np.ndarray:
+    """Pixels per class of the training frames, int64 (K,). Raises LabError where the doctor finds what no training should start on."""
+    if not SOURCES[dataset.name].is_generated:
+
+        def tell(done: int, count: int) -> None:
+            on_phase(f"examining the data, {done} of {count}")
+
+        refuse_broken(examine_dataset(dataset, tell, most=SAMPLE))
+    on_phase("counting classes")
+    pixels = count_classes(dataset, dataset.train).pixels
+    if not pixels.any():
+        raise LabError(
+            f"No pixel of the training labels in '{dataset.root}' belongs to a class. Use the labelIds files."
+        )
+    return pixels

@@ -1,0 +1,205 @@
+"""Two processes that train together: the same steps and the same scores as one alone, and a sentence when one hangs."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from core import runner
+from core.errors import LabError
+from core.paths import PROJECT
+from core.runner.device_lock import devices_for
+from core.runs.metrics_log import evaluations, read_metrics, valid_rows
+from core.runs.status import update_status
+from core.runs.store import create_run, read_run
+from core.training.distributed import Distributed, init_distributed
+from core.training.loop import train
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="torchrun's gloo is tried on POSIX alone")
+
+
+def start_together(run, num_processes=2):
+    command = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={num_processes}",
+        "-m",
+        "core.training",
+    ]
+    return subprocess.Popen(
+        [sys.executable, *command, str(run), "--supervised"],
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=open(run / "train.log", "ab"),
+        stderr=subprocess.STDOUT,
+    )
+
+
+def train_rows(run):
+    return [row for row in valid_rows(read_metrics(run)[0]) if row["kind"] == "train"]
+
+
+def test_two_processes_take_the_same_20_steps_as_one(places, tiny_config):
+    """Without batch statistics, which every process takes over its own frames."""
+    fields = {"epochs": 10, "batch_size": 4, "evaluations": 2, "color_jitter": 0.0}
+    model = {"norm": "group"}
+    alone = create_run(tiny_config(model=model, **fields), places.runs)
+    config = tiny_config(model=model, **fields)
+    assert train(alone, config, lambda **_: None, lambda: False) == "finished"
+    together = create_run(tiny_config(model=model, num_processes=2, **fields), places.runs)
+    process = start_together(together)
+    assert process.wait(180) == 0, (together / "train.log").read_text()
+    assert read_run(together).state == "finished"
+    ours, theirs = train_rows(together), train_rows(alone)
+    assert len(ours) == len(theirs) == 20
+    for one, two in zip(ours, theirs, strict=True):
+        assert one["loss"] == pytest.approx(two["loss"], abs=1e-3)
+    assert ours[-1]["loss"] < ours[0]["loss"] - 0.3
+    assert [row["step"] for row in evaluations(together)] == [10, 20]
+
+
+SCORE = """
+import json, os, sys, torch
+from pathlib import Path
+from core.config import DatasetConfig, read_config
+from core.data.dataset import open_dataset
+from core.data.loaders import FrameStore, WholeFrames, batches_in_order, build_loader
+from core.hardware import choose_hardware
+from core.models.build import build_model
+from core.training.evaluate import evaluate
+from core.training.losses import SummedLoss
+from core.training.distributed import init_distributed
+config = read_config(json.loads(sys.argv[1]))
+team = init_distributed(config.training.num_processes, "cpu")
+hardware = choose_hardware(config.training)
+dataset = open_dataset(config.dataset)
+torch.manual_seed(0)
+model = build_model(config.model, 19)
+store = FrameStore(dataset, dataset.train)
+loader = build_loader(WholeFrames(store), distributed.shard(batches_in_order(len(store), 3)), 0)
+found = evaluate(model, loader, SummedLoss(config.training, torch.ones(19)), hardware, team, keep=(0, 5))
+if distributed.is_main_process:
+    Path(sys.argv[2]).write_text(json.dumps([found.loss, found.confusion.matrix.tolist()]))
+Path(sys.argv[2] + str(team.rank)).write_text(json.dumps(sorted(found.labels)))
+distributed.destroy()
+"""
+
+
+def test_two_processes_score_as_one_to_the_last_digit(places, tiny_config, tmp_path):
+    script = tmp_path / "score.py"
+    script.write_text(SCORE)
+    results = []
+    for num_processes in (1, 2):
+        config = tiny_config(num_processes=num_processes, batch_size=2)
+        start = (
+            []
+            if num_processes == 1
+            else ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
+        )
+        out = tmp_path / f"score-{num_processes}"
+        command = [sys.executable, *start, str(script), config.model_dump_json(), str(out)]
+        subprocess.run(command, check=True, cwd=PROJECT, env=os.environ | {"PYTHONPATH": str(PROJECT)}, timeout=120)
+        results.append(out.read_text())
+    assert results[0] == results[1]
+    assert [(tmp_path / f"score-2{rank}").read_text() for rank in (0, 1)] == ["[0]", "[5]"]
+
+
+def test_more_processes_than_were_started_are_refused(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(LabError, match="asks for 2 processes, but 1 was started.*torchrun"):
+        init_distributed(2, "cpu")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(LabError, match="asks for 2 processes, but 4 were started"):
+        init_distributed(2, "cpu")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert type(init_distributed(1, "cpu")) is Distributed
+
+
+HANGING = """
+import os, signal
+from core.config import read_config
+from core.training import team
+from core.training.__main__ import explain
+team.STEP_SECONDS = 2
+joined = team.join_team(2, "cpu")
+if joined.leads:
+    os.kill(os.getpid(), signal.SIGSTOP)
+try:
+    joined.agree((False,))
+except Exception as error:
+    print(explain(error, read_config({})).sentence)
+"""
+
+
+def test_a_leader_that_hangs_is_missed_within_a_step():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": "2"}
+    leader, other = (
+        subprocess.Popen(
+            [sys.executable, "-c", HANGING],
+            cwd=PROJECT,
+            env=os.environ | meeting | {"RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    )
+    try:
+        assert "no longer answers. Resume the run" in other.communicate(timeout=120)[0]
+    finally:
+        leader.kill()
+        leader.communicate()
+
+
+@pytest.mark.campaign
+def test_a_team_whose_leader_hangs_ends_by_itself(places, tiny_config, figure):
+    config = tiny_config(
+        epochs=5000, batch_size=4, num_processes=2, checkpoint_seconds=1000
+    )  # while it writes one, patience is longer
+    run = create_run(config, places.runs)
+    update_status(run, state="queued")
+    launcher, children = start_together(run), []
+    try:
+        deadline = time.monotonic() + 120
+        while not train_rows(run):
+            assert launcher.poll() is None and time.monotonic() < deadline, (run / "train.log").read_text()
+            time.sleep(0.1)
+        children = [
+            child for child in psutil.Process(launcher.pid).children(recursive=True) if "RANK" in child.environ()
+        ]
+        leader = next(child for child in children if child.environ()["RANK"] == "0")
+        leader.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        assert launcher.wait(240) != 0
+        figure(f"ended {time.monotonic() - began:.0f} s after its leader hung")
+        found = read_run(run)
+        assert found.state == "failed" and "no longer answers" in found.status.error
+    finally:
+        for process in (launcher, *children):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def test_the_lab_starts_a_team_and_its_device_is_taken(places, tiny_config):
+    run = runner.launch(tiny_config(epochs=2, batch_size=4, num_processes=2), places.runs)
+    deadline = time.monotonic() + 120
+    while read_run(run).is_active:
+        assert time.monotonic() < deadline, (run / "train.log").read_text()
+        time.sleep(0.2)
+    found = read_run(run)
+    assert found.state == "finished", (run / "train.log").read_text()
+    assert found.plan["hardware"].startswith("2 processes, each on the CPU")
+
+
+def test_a_team_on_gpus_takes_a_slot_of_each():
+    assert devices_for("cuda", 3) == ("cuda:0", "cuda:1", "cuda:2")
+    assert devices_for("cpu", 3) == ("cpu",)
+    assert devices_for("cuda:1", 1) == ("cuda:1",)

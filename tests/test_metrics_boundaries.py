@@ -1,0 +1,62 @@
+"""Boundaries and distances, on squares whose edges can be counted."""
+
+import numpy as np
+import pytest
+
+from core.evaluation.metrics.boundaries import BANDS, boundary_f1, boundary_matches, distance_bands
+
+
+def square(left, size=(100, 200), top=30, side=40, value=1):
+    picture = np.zeros(size, np.uint8)
+    picture[top : top + side, left : left + side] = value
+    return picture
+
+
+def test_a_perfect_map_has_a_boundary_f1_of_one():
+    target = square(50)
+    counts = boundary_matches(target, target, 3)
+    assert counts[1].tolist() == [156] * 4, "the rim of a square of 40 pixels"
+    assert boundary_f1(counts)[:2].tolist() == [1, 1] and np.isnan(boundary_f1(counts)[2])
+
+
+def test_a_shift_within_the_tolerance_costs_nothing_and_a_larger_one_does():
+    # 0.75 % of the diagonal of 100 x 200 is 1.7 pixels.
+    assert boundary_f1(boundary_matches(square(50), square(51), 2)).tolist() == [1, 1]
+    assert 0.4 < boundary_f1(boundary_matches(square(50), square(55), 2))[1] < 0.7
+
+
+def test_precision_and_recall_by_hand():
+    counts = np.array([[10, 5, 20, 20], [10, 0, 20, 0], [0, 0, 5, 0], [0, 0, 0, 0]])
+    f1 = boundary_f1(counts)
+    assert f1[0] == pytest.approx(2 * 0.5 * 1 / 1.5)
+    assert f1[1] == 0 and f1[2] == 0 and np.isnan(f1[3])
+
+
+def test_what_lies_under_unscored_pixels_has_no_boundary():
+    target = square(50)
+    target[:, 120:] = 255
+    labels = square(50) | square(140)
+    assert (boundary_matches(target, labels, 2) == boundary_matches(target, target, 2)).all()
+    half = square(50)
+    half[:, 60:] = 255
+    assert boundary_matches(half, square(50), 2)[1, 2] == 40 + 2 * 9, "three sides, not the one towards the unscored"
+
+
+def test_the_frames_edge_is_no_boundary():
+    assert (boundary_matches(np.ones((20, 30), np.uint8), np.ones((20, 30), np.uint8), 2) == 0).all()
+
+
+def test_bands_grow_with_distance():
+    target = np.zeros((10, 200), np.uint8)
+    target[:, 100:] = 1
+    bands = distance_bands(target, 2)
+    assert bands[5, 99] == bands[5, 100] == 0
+    for number, least in enumerate(BANDS):
+        assert bands[5, 100 + least - 1] == number and bands[5, 100 + least] == number + 1
+    assert bands[5, 199] == len(BANDS)
+
+
+def test_a_frame_without_boundary_is_far_from_any():
+    target = np.zeros((10, 20), np.uint8)
+    target[:, 10:] = 255
+    assert (distance_bands(target, 2) == len(BANDS)).all()
