@@ -31,8 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         result = options.command(options)
     except (LabError, OSError) as error:
         # A file that can't be read or written is the user's to mend as well.
-        named = isinstance(error, OSError) and error.filename
-        sentence = f"'{error.filename}' can't be used: {error.strerror}." if named else str(error)
+        sentence = str(error)
+        if isinstance(error, OSError) and error.filename:
+            sentence = f"'{error.filename}' can't be used: {error.strerror}."
         if options.json:
             print(json.dumps({"error": sentence}))
         else:

@@ -119,10 +119,13 @@ def expected(places, long_config, undisturbed):
     return undisturbed
 
 
-def test_a_run_killed_three_times_ends_with_the_same_bits(places, long_config, expected):
+@pytest.mark.parametrize(
+    "between", [[(5, 220)], pytest.param([(5, 60), (80, 140), (160, 220)], marks=pytest.mark.campaign)], ids=len
+)
+def test_a_killed_run_ends_with_the_same_bits(places, long_config, expected, between):
     run = create_run(long_config, places.runs)
     dice = random.Random()
-    for first, last in ((5, 60), (80, 140), (160, 220)):
+    for first, last in between:
         step = dice.randint(first, last)
         process = start_process(run)
         wait_for_step(run, process, step)

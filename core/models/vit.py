@@ -5,6 +5,8 @@ Strudel et al.: Segmenter, https://arxiv.org/abs/2105.05633 (linear, section 3.2
 Zheng et al.: SETR, https://arxiv.org/abs/2012.15840 (progressive upsampling, section 3.3).
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from timm.models.vision_transformer import Block
@@ -108,6 +110,6 @@ class MaskHead(nn.Module):
         return masks.transpose(1, 2).unflatten(2, grid)
 
 
-HEADS = {"linear": LinearHead, "pup": PupHead, "mask": MaskHead}
+HEADS: dict[str, Callable[[int, int], nn.Module]] = {"linear": LinearHead, "pup": PupHead, "mask": MaskHead}
 
 build = ViT
