@@ -41,7 +41,6 @@ test: $(TESTS) chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core app pages
-	$(BIN)/vulture
 	$(PYTEST)
 
 campaign: $(TESTS) chromium
