@@ -169,11 +169,11 @@ print(*sorted({{name.split(".")[0] for name in sys.modules}} & set({HEAVY + ("st
 def loads_torch() -> set[str]:
     """The modules of core that import torch, or what does, as they are imported."""
     graph = {module_of(path): imported_at_once(path) for path in files("core")}
-    found, todo = set(), set(HEAVY)
+    found, todo = set(), {*HEAVY, "safetensors.torch"}
     while todo:
         found |= todo
         todo = {module for module, names in graph.items() if names & todo} - found
-    return found - set(HEAVY)
+    return found & graph.keys()
 
 
 def test_torch_is_where_it_may_be():

@@ -87,7 +87,7 @@ def test_the_labs_own_form_goes_before_those_of_other_tools(tmp_path):
         ('[{"name": "a", "colour": [0, 0, 0]}]', "'colour', but name, color, colors and ids"),
         (json.dumps([{"name": str(number), "ids": [0]} for number in range(256)]), "has 256 classes"),
         ("[" * 100_000, "can't be read"),
-        (" " * 1_000_001, "over 1000 kB"),
+        (" " * 1_000_001, "over 1.0 MB"),
     ],
 )
 def test_a_table_that_can_not_be_meant_is_refused_with_the_place(tmp_path, content, words):

@@ -47,7 +47,7 @@ SHADES: tuple[Color, ...] = (
 
 def find_class_table(root: Path) -> Path | None:
     """The class table that lies in a data set's folder, the lab's own first."""
-    return next((root / name for name in (FILE_NAME, *_READERS) if (root / name).is_file()), None)
+    return next((root / name for name in (FILE_NAME, *READERS) if (root / name).is_file()), None)
 
 
 def read_class_table(path: Path) -> LabelSpace:
@@ -60,7 +60,7 @@ def read_class_table(path: Path) -> LabelSpace:
         if path.stat().st_size > MAX_BYTES:
             raise LabError(f"'{path}' has over {format_bytes(MAX_BYTES)}: that is no class table.")
         text = path.read_text(encoding="utf-8-sig")
-        rows = _READERS.get(path.name.lower(), _from_json)(text)
+        rows = READERS.get(path.name.lower(), _from_json)(text)
         return space_of(rows)
     except (OSError, UnicodeError, csv.Error, RecursionError) as error:
         raise LabError(f"The class table '{path}' can't be read: {str(error)[:100]}.") from None
@@ -179,7 +179,7 @@ def _from_names(text: str) -> list[dict[str, Any]]:
     return [{"name": name, "ids": [index]} for index, name in enumerate(_lines(text))]
 
 
-_READERS: dict[str, Callable[[str], list[dict[str, Any]]]] = {
+READERS: dict[str, Callable[[str], list[dict[str, Any]]]] = {
     "class_dict.csv": _from_csv,
     "label_colors.txt": _from_colored_names,
     "labelmap.txt": _from_labelmap,

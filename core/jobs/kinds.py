@@ -19,8 +19,6 @@ from core.jobs.engine import Job, Values
 from core.paths import cache_folder
 from core.progress import ProgressCallback
 
-Kind = Literal["report", "evaluation", "export", "download", "push", "pull"]
-
 
 @dataclass(frozen=True)
 class JobKind:
@@ -76,6 +74,9 @@ JOBS: dict[str, JobKind] = {
         ends_while_silent=True,
     ),
 }
+
+
+Kind = Literal[*JOBS]
 
 
 def jobs_folder(kind: Kind, folder: Path | None = None) -> Path:
