@@ -1,4 +1,4 @@
-"""The panels before a run: the rehearsal, which tells what it will take, and the test that finds a learning rate."""
+"""The panels before a run: the dry run, which tells what it will take, and the test that finds a learning rate."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,16 +14,16 @@ from core.training.probe.dry_run import DryRun, SuggestedChange, change_text, dr
 from core.training.probe.lr_finder import STEPS, LrPoint, find_lr, suggest_lr
 
 DRAWN_EVERY = 3
-"""Steps of the range test between two drawings."""
+"""Steps of the learning-rate finder between two drawings."""
 
 COLOR = f"rgb{ACCENT}"
 """The lab's accent, as CSS."""
 
 
 def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, SuggestedChange]:
-    """A button that rehearses some runs, what was found of each, and a button for every change that would mend something.
+    """A button that tries some runs, what was found of each, and a button for every change that would mend something.
 
-    What was found stays until a config changes. Each rehearsal is a process of its own, one after the other.
+    What was found stays until a config changes. Each dry run is a process of its own, one after the other.
 
     Args:
         configs: of the runs, in the order in which they stand on the page.
@@ -36,7 +36,7 @@ def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Suggested
     result: dict[str, DryRun | str] = st.session_state.setdefault(f"{key}-found", {})
     request = [config.model_dump_json() for config in configs]
     if st.button(
-        "Rehearse",
+        "Dry run",
         icon=":material/timer:",
         help="Two steps and a validation batch of each network at full size, to tell what the training will take.",
         disabled=not configs,
@@ -44,7 +44,7 @@ def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Suggested
     ):
         result.clear()
         for config, name in zip(configs, request, strict=True):
-            with st.spinner(f"Rehearsing {config.model.title}"):
+            with st.spinner(f"Trying {config.model.title}"):
                 try:
                     result[name] = dry_run(config)
                 except LabError as error:

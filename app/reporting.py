@@ -72,7 +72,7 @@ def write_button(settings: ReportSettings) -> None:
         icon=":material/description:",
         key="write-report",
         disabled=busy or is_read_only() or not settings.runs or not settings.sections,
-        help="Runs without a scorecard are scored first, which takes a while.",
+        help="Runs without an evaluation result are scored first, which takes a while.",
     ):
         try_start("report", lambda: start_report(settings))
         st.rerun()
@@ -149,7 +149,7 @@ def _actions(report: SavedReport) -> None:
     if not may_change(report.owner):
         return
     with st.popover("", icon=":material/delete:", help="Delete"):
-        st.markdown("This report is removed for good. Runs and scorecards stay.")
+        st.markdown("This report is removed for good. Runs and evaluation results stay.")
         if st.button("Delete", key=f"delete-{report.id}", type="primary", icon=":material/delete:"):
             try:
                 delete_report(report.id)

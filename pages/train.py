@@ -199,7 +199,7 @@ def choose_trackers() -> dict[str, Any]:
 
 
 def take_suggested_changes(prefixes: tuple[str, ...]) -> None:
-    """Puts what a rehearsal or a range test proposed, and the user took, into the widgets, before they are made."""
+    """Puts what a dry run or the learning-rate finder proposed, and the user took, into the widgets, before they are made."""
     for suggested_change in st.session_state.pop("remedies", {}).values():
         for name, value in suggested_change["training"].items():
             for prefix in prefixes:
@@ -273,7 +273,7 @@ if dataset and configs:
     with st.expander("Try first: what it will take, and which learning rate", icon=":material/timer:"):
         if runner_values.get("engine") == "slurm":
             st.caption("This is tried on this machine: on the cluster's nodes time and memory will differ.")
-        dry_run_panel(configs, "rehearsal")
+        dry_run_panel(configs, "dry run")
         tried = 0
         if len(configs) > 1:
             tried = st.segmented_control(

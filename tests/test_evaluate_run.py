@@ -1,4 +1,4 @@
-"""Scorecards: what is kept of a scoring, read back as it was, and scoring in the background."""
+"""Evaluation results: what is kept of a scoring, read back as it was, and scoring in the background."""
 
 import json
 

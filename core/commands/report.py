@@ -37,7 +37,7 @@ def add_report(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def report(options: argparse.Namespace) -> dict[str, Any]:
-    """Writes a report of runs; those that have no scorecard are scored first."""
+    """Writes a report of runs; those that have no evaluation result are scored first."""
     from core.report.writing import write_report
 
     if options.out.exists():

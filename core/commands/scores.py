@@ -16,7 +16,9 @@ from core.runs.store import Run, find_run, list_runs
 
 def add_scores(commands: Any, common: argparse.ArgumentParser) -> None:
     """Adds the commands to a parser's."""
-    command = commands.add_parser("score", parents=[common], help="score a run, and keep the scorecard in its folder")
+    command = commands.add_parser(
+        "score", parents=[common], help="score a run, and keep the evaluation result in its folder"
+    )
     command.add_argument("run", help="id of a run, or a part of it")
     _add_settings(command)
     command.add_argument("--robustness", action="store_true", help="score under corruptions in five strengths instead")

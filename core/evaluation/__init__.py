@@ -1,1 +1,1 @@
-"""Scorecards: everything that was counted when a run's checkpoint was scored, kept in the run's folder."""
+"""Evaluation results: everything that was counted when a run's checkpoint was scored, kept in the run's folder."""

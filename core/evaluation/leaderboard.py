@@ -101,7 +101,7 @@ class Board:
     Attributes:
         key: as `protocol_key` has it.
         words: the protocol, data and size included, in a line.
-        is_scored: there are scorecards; false for what runs measured themselves in training.
+        is_scored: there are evaluation results; false for what runs measured themselves in training.
         data: digest of the frames' contents; empty where it isn't known.
         entries: at least one.
     """

@@ -1,4 +1,4 @@
-"""What a scorecard holds, and where it is kept.
+"""What an evaluation result holds, and where it is kept.
 
     checkpoints/<run>/scores/
         <key>.json               settings, and every score in plain numbers, for people and other programs

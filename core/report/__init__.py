@@ -1,1 +1,1 @@
-"""The report: runs, their scorecards and their data as a document, in HTML and in LaTeX."""
+"""The report: runs, their evaluation results and their data as a document, in HTML and in LaTeX."""

@@ -63,7 +63,7 @@ def _notes(data: ReportData) -> tuple[Text, ...]:
     for group in data.groups:
         for summary in group.summaries:
             if not summary.result:
-                found.append(text(f"{summary.label} has no scorecard: {summary.problem.rstrip('.')}."))
+                found.append(text(f"{summary.label} has no evaluation result: {summary.problem.rstrip('.')}."))
         if group.pictures_problem:
             found.append(text(f"Pictures are left out: {group.pictures_problem.rstrip('.')}."))
     return tuple(dict.fromkeys(found))

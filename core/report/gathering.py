@@ -1,4 +1,4 @@
-"""From run ids to material: missing scorecards are made, networks described, pictures labelled, runs compared."""
+"""From run ids to material: missing evaluation results are made, networks described, pictures labelled, runs compared."""
 
 import importlib.metadata
 import platform
@@ -47,7 +47,7 @@ def gather(settings: ReportSettings, tracker: ProgressTracker) -> ReportData:
 
     Args:
         settings: checked.
-        tracker: told how far it is; may raise to break off. Scorecards that are made stay.
+        tracker: told how far it is; may raise to break off. Evaluation results that are made stay.
 
     Raises:
         LabError: nothing can be said of any of the runs.
@@ -108,7 +108,7 @@ def _subject(run: Run, label: str, color: str, settings: ReportSettings, tracker
 
 
 def _result(run: Run, label: str, tracker: ProgressTracker) -> tuple[str, EvaluationResult | None, str]:
-    """The file and the content of a run's scorecard, made where there is none; or why there is none."""
+    """The file and the content of a run's evaluation result, made where there is none; or why there is none."""
     try:
         if not run.has_checkpoint("best"):
             if any(row.get("kind") == "eval" for row in read_metrics(run.path)[0]):
@@ -116,7 +116,7 @@ def _result(run: Run, label: str, tracker: ProgressTracker) -> tuple[str, Evalua
             return "", None, "it has not been scored yet, so it has no best checkpoint"
         path = evaluate_run(run, CARD, tracker.of("card", f"Scoring {label}"))
         result = read_result(path)
-        return (f"{FOLDER}/{path.name}", result, "") if result else ("", None, "its scorecard can't be read")
+        return (f"{FOLDER}/{path.name}", result, "") if result else ("", None, "its evaluation result can't be read")
     except LabError as error:
         for path in list_results(run.path):  # one of before still holds where the data can't be opened any more
             metadata = read_metadata(path)
@@ -136,7 +136,7 @@ def _robustness(run: Run, label: str, wanted: bool, tracker: ProgressTracker) ->
         try:
             evaluate_robustness(run, settings, tracker.of("robustness", f"Scoring {label} under corruptions"))
         except LabError:
-            return None  # what kept it from being scored is said of its scorecard
+            return None  # what kept it from being scored is said of its evaluation result
         known = _known_robustness(run)
         alike = [result for result in known if replace(result.metadata.settings, boundary=False) == settings]
     if wanted:
@@ -155,7 +155,7 @@ def _robustness_file(run: Run, result: RobustnessResult) -> str:
         metadata = read_metadata(path)
         if metadata and metadata.made == result.metadata.made:
             return f"{FOLDER}/{path.name}"
-    raise LabError(f"A scorecard of run {run.id} was deleted just now. Write the report again.")
+    raise LabError(f"An evaluation result of run {run.id} was deleted just now. Write the report again.")
 
 
 def _anatomy(run: Run, label: str, tracker: ProgressTracker) -> ModelSummary | None:

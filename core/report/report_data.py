@@ -1,4 +1,4 @@
-"""What a report is written from: runs with their files, scorecards and networks, gathered once and looked up by name."""
+"""What a report is written from: runs with their files, evaluation results and networks, gathered once and looked up by name."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class RunSummary:
         card_file, robustness_file: their names in `files`.
         robustness: its scores under corruptions, or None.
         anatomy: of its network, or None where it can't be built.
-        problem: a sentence about why it has no scorecard; empty where it has one.
+        problem: a sentence about why it has no evaluation result; empty where it has one.
     """
 
     run: Run
@@ -97,7 +97,7 @@ class RunSummary:
         return Number(form.words(value), value, f"{self.run.id}/{file}:{pointer}", form.scale)
 
     def score(self, pointer: str, form: NumberFormat = SHARE) -> Number | None:
-        """A number of its scorecard, `/scores/miou` for example."""
+        """A number of its evaluation result, `/scores/miou` for example."""
         return self.number(self.result_file, pointer, form) if self.result_file else None
 
     @cached_property
@@ -108,7 +108,7 @@ class RunSummary:
         return max(scored, key=lambda number: rows[number]["miou"], default=None)
 
     def miou(self, form: NumberFormat = SHARE) -> Number | None:
-        """The mean IoU of its scorecard, or else of its best evaluation."""
+        """The mean IoU of its evaluation result, or else of its best evaluation."""
         if self.result_file:
             return self.score("/scores/miou", form)
         if self.best_evaluation is None:
@@ -152,7 +152,7 @@ class Group:
     Attributes:
         number: from 1.
         subjects: in the report's order.
-        comparisons: of the pairs that have scorecards, by their labels' places in `subjects`.
+        comparisons: of the pairs that have evaluation results, by their labels' places in `subjects`.
         problem: why some pairs can't be compared; empty where all can.
         examples: pictures for the introduction, in rows of what stands before them and pictures; `example_columns` their heads.
         panels: the same for the results.
@@ -182,12 +182,12 @@ class Group:
 
     @property
     def scored(self) -> tuple[RunSummary, ...]:
-        """Those that have a mean IoU, from a scorecard or from their own evaluations."""
+        """Those that have a mean IoU, from an evaluation result or from their own evaluations."""
         return tuple(summary for summary in self.summaries if summary.miou() is not None)
 
     @property
     def carded(self) -> tuple[RunSummary, ...]:
-        """Those that have a scorecard."""
+        """Those that have an evaluation result."""
         return tuple(summary for summary in self.summaries if summary.result)
 
     @property

@@ -13,7 +13,7 @@
         train.log       what the trainer printed, tracebacks included
         slurm/          what submitit hands to the job of a run on a cluster
         samples/        label maps of fixed validation frames, one folder per evaluation
-        scores/         scorecards (core.evaluation)
+        scores/         evaluation results (core.evaluation)
         last/ best/     checkpoints (core.training.checkpoint)
         origin.json     of a run that came from the Hub: the repository and the commit (core.hub.origin)
 

@@ -96,7 +96,7 @@ def _scores(group: Group, suffix: str) -> list[Block]:
     fallen = [summary for summary in group.scored if not summary.result]
     blocks += [
         note(
-            f"{summary.label} has no scorecard ({summary.problem.rstrip('.')}); its numbers are those of its best evaluation during "
+            f"{summary.label} has no evaluation result ({summary.problem.rstrip('.')}); its numbers are those of its best evaluation during "
             "the training."
         )
         for summary in fallen

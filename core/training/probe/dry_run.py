@@ -1,4 +1,4 @@
-"""The rehearsal of a run: two steps and a validation batch at full size, to tell before the start what it will cost.
+"""The dry run of a run: two steps and a validation batch at full size, to tell before the start what it will cost.
 
 `dry_run` starts `python -m core.training.probe.measure_cost` and imports no torch; that process reads a config as JSON and prints one
 JSON object. Running out of memory is an answer too, and comes with a proposal.
@@ -15,7 +15,7 @@ from core.text import format_bytes
 from core.training.probe.probe_process import Line, OutOfMemoryError, run_probe
 
 DRY_RUN_SECONDS = 180.0
-"""How long a rehearsal may take, the start of its process included."""
+"""How long a dry run may take, the start of its process included."""
 
 MEMORY_SHARE = 0.85
 """Of the free memory, what a run may fill: other programs move too."""
@@ -72,7 +72,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class DryRun:
-    """`cost` is None where the rehearsal died of it; the first problem then says so."""
+    """`cost` is None where the dry run died of it; the first problem then says so."""
 
     cost: Cost | None
     problems: tuple[Problem, ...]
@@ -83,14 +83,14 @@ class DryRun:
 
 
 def dry_run(config: RunConfig, timeout: float = DRY_RUN_SECONDS) -> DryRun:
-    """Rehearses a run in a process of its own.
+    """Try a run in a process of its own.
 
     Args:
         config: of the run.
         timeout: seconds after which the process is ended.
 
     Raises:
-        LabError: the run couldn't start at all, or the rehearsal took too long.
+        LabError: the run couldn't start at all, or the dry run took too long.
     """
     try:
         results = [_from_dict(line) for line in run_probe("core.training.probe.measure_cost", config, timeout)]
@@ -101,7 +101,7 @@ def dry_run(config: RunConfig, timeout: float = DRY_RUN_SECONDS) -> DryRun:
         )
     if not results:
         raise LabError(
-            "The rehearsal stopped unexpectedly. Try again; if it stays so, the terminal in which the lab runs says more."
+            "The dry run stopped unexpectedly. Try again; if it stays so, the terminal in which the lab runs says more."
         )
     return results[0]
 
