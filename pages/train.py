@@ -273,7 +273,7 @@ if dataset and configs:
     with st.expander("Try first: what it will take, and which learning rate", icon=":material/timer:"):
         if runner_values.get("engine") == "slurm":
             st.caption("This is tried on this machine: on the cluster's nodes time and memory will differ.")
-        dry_run_panel(configs, "dry run")
+        dry_run_panel(configs, "dry-run")
         tried = 0
         if len(configs) > 1:
             tried = st.segmented_control(

@@ -1,4 +1,4 @@
-"""The dry run and the learning-rate range test: plausible figures, proposals that hold, and deaths that are answers."""
+"""The rehearsal and the learning-rate range test: plausible figures, proposals that hold, and deaths that are answers."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from core.__main__ import main
 from core.errors import LabError
 from core.paths import PROJECT
 from core.training.checkpoint import TrainingState, save_checkpoint
-from core.training.probe import dry_run as dry run
+from core.training.probe import dry_run as rehearsal
 from core.training.probe.dry_run import MEMORY_SHARE, Cost, changed, dry_run, fits, judge, smaller
 from core.training.probe.lr_finder import LrPoint, suggest_lr
 from core.training.probe.lr_range_test import lr_range_test
@@ -47,7 +47,7 @@ raise SystemExit(main())
 """
 
 
-def test_a_dry run_gives_plausible_figures_and_with_less_memory_a_proposal_that_holds(
+def test_a_rehearsal_gives_plausible_figures_and_with_less_memory_a_proposal_that_holds(
     places, tiny_config, module, monkeypatch
 ):
     config = tiny_config(epochs=3, batch_size=8, crop_height=64, crop_width=128, model={"width": 16})
@@ -66,7 +66,7 @@ def test_a_dry run_gives_plausible_figures_and_with_less_memory_a_proposal_that_
     (problem,) = judge(replace(cost, memory_free_bytes=free), config)
     assert problem.suggested_change == {"training": {"batch_size": 4, "accumulate_grad_batches": 2}}
     name = module("little_memory", LITTLE_MEMORY.format(free=free))
-    monkeypatch.setattr(dry run, "run_probe", lambda _module, asked, timeout: run_probe(name, asked, timeout))
+    monkeypatch.setattr(rehearsal, "run_probe", lambda _module, asked, timeout: run_probe(name, asked, timeout))
     again = dry_run(changed(config, problem.suggested_change), timeout=120)
     assert again.problems == () and again.cost.memory_free_bytes == free
 
@@ -147,7 +147,7 @@ def test_a_budget_of_a_few_steps_is_said_with_the_minutes_that_would_do(tiny_con
     assert judge(replace(COST, steps=8), tiny_config(minutes=0)) == () == judge(replace(COST, steps=30), config)
 
 
-def test_streets_that_are_not_drawn_are_not_drawn_for_a_dry run(places, tiny_config, monkeypatch, tmp_path):
+def test_streets_that_are_not_drawn_are_not_drawn_for_a_rehearsal(places, tiny_config, monkeypatch, tmp_path):
     monkeypatch.setenv("SEGLAB_DATA", str(tmp_path / "nothing"))
     with pytest.raises(LabError, match="aren't drawn yet"):
         measure(tiny_config())
@@ -190,7 +190,7 @@ def test_a_process_that_is_killed_is_an_answer_with_a_proposal(module, tiny_conf
     assert next(lines) == {"half": "an answer"}
     with pytest.raises(OutOfMemoryError):
         next(lines)
-    monkeypatch.setattr(dry run, "run_probe", lambda *_: run_probe(name, tiny_config(), 60))
+    monkeypatch.setattr(rehearsal, "run_probe", lambda *_: run_probe(name, tiny_config(), 60))
     module("self_killer", SELF_KILLER.replace("    yield", "    os.kill(os.getpid(), signal.SIGKILL)\n    yield"))
     found = dry_run(tiny_config(batch_size=8))
     assert found.cost is None
@@ -226,7 +226,7 @@ def test_who_asks_loads_no_torch():
 def test_the_command_line_rehearses(places, tiny_config, monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(
-        dry run, "dry_run", lambda config: seen.append(config) or dry run.DryRun(COST, judge(COST, config))
+        rehearsal, "dry_run", lambda config: seen.append(config) or rehearsal.DryRun(COST, judge(COST, config))
     )
     arguments = ["dry_run", "--preset", "quick", "--model.family", "unet", "--training.batch-size", "4"]
     assert main([*arguments, "--json"]) == 0

@@ -19,14 +19,14 @@ REFUSED = DryRun(COST, (Problem("It needs too much. Take batch size 4.", {"train
 DEAD = DryRun(None, (Problem("It needs more memory than there is.", {}),))
 
 
-def dry run_page():
+def rehearsal_page():
     import streamlit as st
 
     from app.dry_run_panel import dry_run_panel
     from core.config import read_config
 
     configs = [read_config({"model": {"family": family}}) for family in ("fcn", "unet", "vit")]
-    st.session_state["returned"] = dry_run_panel(configs, key="dry run")
+    st.session_state["returned"] = dry_run_panel(configs, key="rehearsal")
 
 
 def rate_page():
@@ -51,10 +51,10 @@ def words(app: AppTest) -> str:
     return "\n".join([part.replace("\\", "") for part in parts] + [element.proto.body for element in app.get("html")])
 
 
-def test_a_dry run_is_a_row_for_each_network_and_its_change_can_be_taken(monkeypatch):
+def test_a_rehearsal_is_a_row_for_each_network_and_its_change_can_be_taken(monkeypatch):
     answers = {"fcn": DryRun(COST, ()), "unet": REFUSED, "vit": DEAD}
     monkeypatch.setattr("app.dry_run_panel.dry_run", lambda config: answers[config.model.family])
-    app = AppTest.from_function(dry run_page).run()
+    app = AppTest.from_function(rehearsal_page).run()
     assert words(app) == "" and len(app.button) == 1
     app.button[0].click().run()
     assert not app.exception
@@ -68,12 +68,12 @@ def test_a_dry run_is_a_row_for_each_network_and_its_change_can_be_taken(monkeyp
     assert app.session_state["returned"] == {} and "9.0 GB" in words(app)
 
 
-def test_a_dry run_that_could_not_start_says_why(monkeypatch):
+def test_a_rehearsal_that_could_not_start_says_why(monkeypatch):
     def refuse(_config):
         raise LabError("The street scenes aren't drawn yet.")
 
     monkeypatch.setattr("app.dry_run_panel.dry_run", refuse)
-    app = AppTest.from_function(dry run_page).run()
+    app = AppTest.from_function(rehearsal_page).run()
     app.button[0].click().run()
     assert words(app).count("The street scenes aren't drawn yet.") == 3
 
