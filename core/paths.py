@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 from core.errors import LabError
-from core.text import shorten
+from core.text import join_words, shorten
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -110,7 +110,7 @@ def _resolve_typed(text: str, what: str) -> Path:
     if not any(path.is_relative_to(root) for root in data_roots()):
         raise LabError(
             f"'{shorten(str(path), 200)}' lies outside of the folders this lab may read. Move the data under "
-            f"{' or '.join(str(root) for root in data_roots())}, or start the lab with SEGLAB_DATA_ROOTS set to all the folders it may read, this one among them."
+            f"{join_words([str(root) for root in data_roots()], 'or')}, or start the lab with SEGLAB_DATA_ROOTS set to all the folders it may read, this one among them."
         )
     return path
 

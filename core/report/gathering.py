@@ -120,7 +120,12 @@ def _result(run: Run, label: str, tracker: ProgressTracker) -> tuple[str, Evalua
     except LabError as error:
         for path in list_results(run.path):  # one of before still holds where the data can't be opened any more
             metadata = read_metadata(path)
-            if metadata and metadata.settings == SETTINGS and not is_stale(run, metadata) and (result := read_result(path)):
+            if (
+                metadata
+                and metadata.settings == SETTINGS
+                and not is_stale(run, metadata)
+                and (result := read_result(path))
+            ):
                 return f"{FOLDER}/{path.name}", result, ""
         return "", None, str(error)
     finally:
@@ -145,7 +150,9 @@ def _robustness(run: Run, label: str, wanted: bool, tracker: ProgressTracker) ->
 
 
 def _known_robustness(run: Run) -> list[RobustnessResult]:
-    best = [result for result in list_robustness(run.path) if result.metadata.settings.checkpoint == SETTINGS.checkpoint]
+    best = [
+        result for result in list_robustness(run.path) if result.metadata.settings.checkpoint == SETTINGS.checkpoint
+    ]
     return [result for result in best if not is_stale(run, result.metadata)]
 
 

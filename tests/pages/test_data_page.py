@@ -1,6 +1,7 @@
 """The page Data through AppTest: every section healthy, empty and failed. How it looks is seen in a browser."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
