@@ -16,6 +16,7 @@ ROOT ?= ../shared/data/cityscapes
 TORCH ?= $(or $(patsubst .venv/lab-%,%,$(firstword $(wildcard .venv/lab-*))),pypi)
 
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
 LAB := .venv/lab-$(TORCH)
 TESTS := .venv/tests-$(TORCH)
@@ -28,6 +29,9 @@ INSTALL := $(UV) export --frozen --quiet --no-hashes --all-groups --prune torch 
 	&& $(UV) pip install --python .venv --torch-backend $(TORCH) --constraints .venv/locked.txt --requirements pyproject.toml
 endif
 
+# Compiled modules are kept even where the environment says otherwise: each process with torch would compile it anew, for 8 s.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test campaign extras lock benchmarks study faults chromium
 
 run: $(LAB)
@@ -36,7 +40,11 @@ run: $(LAB)
 test: $(TESTS) chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/mypy core app pages
+	$(PYTEST)
+
+campaign: $(TESTS) chromium
+	$(PYTEST) -m campaign
 
 extras: $(LAB)
 	$(INSTALL) --group extras

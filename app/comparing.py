@@ -39,10 +39,11 @@ def compare_view(shown: Shown) -> None:
         )
         for run_id in [other, *(run_id for run_id in rest if run_id != other)]
     }
-    if isinstance(results[other], str):
-        failed_state(results[other])
+    between = results[other]
+    if isinstance(between, str):
+        failed_state(between)
         return
-    st.markdown(f"**{plain(results[other].sentence)}**")
+    st.markdown(f"**{plain(between.sentence)}**")
     wide, narrow = st.columns([3, 2], gap="large")
     with wide:
         st.subheader("Difference, with its 95 % interval")

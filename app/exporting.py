@@ -10,8 +10,7 @@ from app.tables import table
 from app.widgets import plain
 from core.errors import LabError
 from core.export.files import (
-    FILES,
-    TITLES,
+    EXPORTS,
     ExportCheck,
     Format,
     check_exportable,
@@ -25,16 +24,6 @@ from core.jobs.kinds import latest
 from core.paths import runs_folder
 from core.runs.store import Run, read_run
 from core.text import format_bytes, plural
-
-WHAT: dict[Format, str] = {
-    "onnx": "For onnxruntime, TensorRT, OpenVINO and the like: one file, without Python or PyTorch.",
-    "torch": "For PyTorch without the lab's code.",
-}
-USE: dict[Format, str] = {
-    "onnx": 'import onnxruntime\nsession = onnxruntime.InferenceSession("{name}")\n'
-    '(logits,) = session.run(None, {{"images": images}})',
-    "torch": 'import torch\nprogram = torch.export.load("{name}").module()\nlogits = program(images)',
-}
 
 
 def export_panel(run_id: str) -> None:
@@ -53,13 +42,13 @@ def _formats(run_id: str) -> None:
     if run.config is None:
         st.caption(plain(f"This run can't be exported. {run.problem}"))
         return
-    for format in FILES:
+    for format, entry in EXPORTS.items():
         with st.container(border=True):
-            st.markdown(f"**{TITLES[format]}**")
-            st.caption(WHAT[format])
+            st.markdown(f"**{entry.title}**")
+            st.caption(entry.help)
             folder = export_folder(run.path, format)
             job = latest("export", folder)
-            if not show_job("export", job, f"Making the {TITLES[format]} file", folder):
+            if not show_job("export", job, f"Making the {entry.title} file", folder):
                 _offer(run, format, job)
 
 
@@ -80,7 +69,7 @@ def _offer(run: Run, format: Format, job: Job | None) -> None:
             icon=":material/download:",
             key=f"download-{format}-{run.id}",
         )
-        st.code(USE[format].format(name=name), language="python")
+        st.code(EXPORTS[format].use.format(name=name), language="python")
         st.caption(_inside(format, check))
         if check.step == _best_step(run):
             return
@@ -121,14 +110,9 @@ def _inside(format: Format, check: ExportCheck) -> str:
     """Return how an image becomes its input, and where the label table is."""
     height, width = check.size
     shape = "(1, 3, height, width)" if check.any_size else f"(1, 3, {height}, {width})"
-    where = (
-        "the file's metadata_props"
-        if format == "onnx"
-        else "the file, to be had with torch.export.load(..., extra_files={'labels': '', 'preprocessing': '', 'run': ''})"
-    )
     return (
         f"images: float32 {shape}, RGB, bytes divided by 255. The class of a pixel is where its logits are largest; names, colours and "
-        f"ids of the classes, preprocessing and run are in {where}."
+        f"ids of the classes, preprocessing and run are in {EXPORTS[format].metadata}."
     )
 
 

@@ -15,17 +15,25 @@ from core.commands.sweeps import add_sweep
 from core.errors import LabError
 
 USER_ERROR = 42
+OLD_COMMANDS = {("rehearse",): "dry-run", ("rate-test",): "lr-find", ("runs", "empty-bin"): "runs empty-trash"}
+"""Commands of version 0.1 and what they are called now."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0, or 42 when the user can mend what went wrong."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    for old, new in OLD_COMMANDS.items():
+        if tuple(arguments[: len(old)]) == old:
+            print(f"'{' '.join(old)}' is called '{new}' now. Type: python -m core {new} ...", file=sys.stderr)
+            return USER_ERROR
     options = _parser().parse_args(arguments)
     try:
         result = options.command(options)
     except (LabError, OSError) as error:
         # A file that can't be read or written is the user's to mend as well.
-        named = isinstance(error, OSError) and error.filename
-        sentence = f"'{error.filename}' can't be used: {error.strerror}." if named else str(error)
+        sentence = str(error)
+        if isinstance(error, OSError) and error.filename:
+            sentence = f"'{error.filename}' can't be used: {error.strerror}."
         if options.json:
             print(json.dumps({"error": sentence}))
         else:

@@ -8,8 +8,8 @@ command goes around them.
 |---------------------------|----------------------------------------------------------------------------------|---------|
 | `SEGLAB_ADMINS`           | e-mail addresses of those who may change everything, separated by commas          | nobody  |
 | `SEGLAB_READ_ONLY`        | 1: only admins who signed in may change anything, as for a class on a projector   | 0       |
-| `SEGLAB_MOST_QUEUED`      | runs that one person may have waiting or training, and sweeps under way; 0 for any number | 0 |
-| `SEGLAB_MOST_UPLOADS`     | files that one person may upload in an hour; 0 for any number                     | 0       |
+| `SEGLAB_MAX_QUEUED`      | runs that one person may have waiting or training, and sweeps under way; 0 for any number | 0 |
+| `SEGLAB_MAX_UPLOADS`     | files that one person may upload in an hour; 0 for any number                     | 0       |
 | `SEGLAB_USER`             | for the command line: in whose name the lab's own account acts                    | the lab |
 
 A shell is as powerful as its account: the account that owns the folder of runs acts for the lab, any other for itself, as far as the
@@ -133,7 +133,7 @@ def require_admin(what: str) -> None:
 
 def max_queued() -> int:
     """How many runs one person may have waiting or training, and how many sweeps under way; 0 for any number."""
-    return whole_number("SEGLAB_MOST_QUEUED")
+    return whole_number("SEGLAB_MAX_QUEUED")
 
 
 def require_quota(owners: Iterable[str], what: str) -> None:
@@ -156,7 +156,7 @@ def require_quota(owners: Iterable[str], what: str) -> None:
 
 def max_uploads() -> int:
     """How many files one person may upload in an hour; 0 for any number."""
-    return whole_number("SEGLAB_MOST_UPLOADS")
+    return whole_number("SEGLAB_MAX_UPLOADS")
 
 
 class HourlyQuota:
@@ -198,7 +198,9 @@ class HourlyQuota:
 
 def whole_number(variable: str) -> int:
     """The number that a variable sets, 0 where it sets none. Raises LabError where it is no whole number."""
-    given = os.environ.get(variable, "").strip() or "0"
+    # SEGLAB_MOST_... is what version 0.1 called SEGLAB_MAX_...
+    old = variable.replace("SEGLAB_MAX_", "SEGLAB_MOST_")
+    given = (os.environ.get(variable) or os.environ.get(old, "")).strip() or "0"
     if not given.isdigit():
         raise LabError(f"{variable} is '{given[:40]}', but must be a whole number. Change it, and start the lab again.")
     return int(given)

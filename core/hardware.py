@@ -27,7 +27,9 @@ class Hardware:
     @property
     def precision(self) -> Literal["fp32", "bf16", "fp16"]:
         """The number format by the name that a config gives it."""
-        return {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.autocast_dtype]
+        if self.autocast_dtype is None:
+            return "fp32"
+        return "bf16" if self.autocast_dtype is torch.bfloat16 else "fp16"
 
     def autocast(self) -> torch.autocast:
         """The context in which forward passes run."""

@@ -2,10 +2,11 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -26,11 +27,9 @@ def start_detached(
         stdin: what it reads; nothing unless something else is named.
     """
     _children[:] = [child for child in _children if child.poll() is None]
-    options = (
-        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-        if os.name == "nt"
-        else {"start_new_session": True}
-    )
+    options: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     with open(log, "ab") as output:
         child = subprocess.Popen(command, cwd=PROJECT, stdin=stdin, stdout=output, stderr=subprocess.STDOUT, **options)
     _children.append(child)

@@ -20,7 +20,7 @@ from app.viewer import Panel, viewer
 from app.widgets import RUN_COLORS, failed_state, plain
 from core.auth import current_user, require_write
 from core.config import DatasetConfig, TrainingConfig, read_config
-from core.data.cache import build_cache, cache_size, find_cache, list_caches, remove_caches
+from core.data.cache import Kind, build_cache, cache_size, find_cache, list_caches, remove_caches
 from core.data.cityscapes import LABEL_FOLDERS
 from core.data.dataset import Dataset, spread
 from core.data.doctor import Finding, Report, examine
@@ -43,7 +43,7 @@ SEVERITIES = {"error": "Error", "warning": "Warning", "note": "Note"}
 KINDS = {"raw": "raw", "jpeg": "as JPEG"}
 
 
-def watched(words: str) -> Callable[[int, int], None]:
+def watched(words: str) -> Callable[[int, int], object]:
     """Draw a progress bar, and a button that breaks off what it shows: pressing any button ends the script that is under way."""
     bar = st.progress(0.0, words)
     st.button("Stop", icon=":material/stop:", key=f"stop-{words}")
@@ -455,7 +455,7 @@ def count_all(dataset: Dataset, split: str, frames: Sequence[Frame], counted: in
 
 
 @st.cache_data(ttl=600, max_entries=8, show_spinner="Measuring a few frames")
-def _cache_bytes(key: str, kind: str, _dataset: Dataset) -> int:
+def _cache_bytes(key: str, kind: Kind, _dataset: Dataset) -> int:
     return sum(cache_size(_dataset, frames, kind) for frames in (_dataset.train, _dataset.val) if frames)
 
 

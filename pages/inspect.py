@@ -114,7 +114,7 @@ def shares_table(answers: dict[str, CachedPrediction], names: dict[str, str]) ->
     """Show the share of the pixels that each network gives to each class."""
     first = next(iter(answers.values()))
     counts = {run_id: np.bincount(answer.labels.ravel(), minlength=256) for run_id, answer in answers.items()}
-    order = np.argsort(-sum(counts.values())[: len(first.classes)])
+    order = np.argsort(-np.sum(list(counts.values()), axis=0)[: len(first.classes)])
     rows = []
     for class_id in order:
         shares = [counts[run_id][class_id] / answers[run_id].labels.size for run_id in answers]

@@ -198,7 +198,7 @@ def delete(run: Run) -> None:
     """Ask once, and say how to bring it back."""
     st.markdown(plain(run_label(run)))
     st.caption(
-        "It goes into the bin, at the foot of this page, and can be restored from there until the bin is emptied."
+        "It goes into the trash, at the foot of this page, and can be restored from there until the trash is emptied."
     )
     if st.button("Delete", type="primary", key="delete-now", icon=":material/delete:"):
         try:
@@ -226,8 +226,8 @@ def trash_panel() -> None:
                     st.caption(f"{plain(run_label(each.run))}, {format_bytes(each.size)}, deleted {deleted}")
             size = sum(each.size for each in trashed)
             if st.button(
-                f"Empty the bin ({format_bytes(size)})",
-                key="empty-bin",
+                f"Empty the trash ({format_bytes(size)})",
+                key="empty-trash",
                 icon=":material/delete_forever:",
                 help="Removes these runs for good.",
             ):

@@ -8,139 +8,21 @@ from pathlib import Path
 import pytest
 
 from core.paths import PROJECT
+from core.tracking.table import TRACKERS
 
 HEAVY = ("torch", "timm", "torchvision")
-LIGHT_CORE = (
-    "core",
-    "core.models.summary_types",
-    "core.squeue",
-    "core.models.diagram_layout",
-    "core.data.download_job",
-    "core.commands",
-    "core.commands.data",
-    "core.commands.hub",
-    "core.commands.export",
-    "core.commands.options",
-    "core.commands.predictions",
-    "core.commands.progress_bar",
-    "core.commands.report",
-    "core.commands.runs",
-    "core.commands.scores",
-    "core.commands.sweeps",
-    "core.config",
-    "core.processes",
-    "core.data",
-    "core.data.transforms",
-    "core.data.cache",
-    "core.data.cityscapes",
-    "core.data.class_table",
-    "core.data.collections",
-    "core.data.dataset",
-    "core.data.decoding",
-    "core.data.download",
-    "core.data.doctor",
-    "core.data.doctor.causes",
-    "core.data.doctor.examination",
-    "core.data.doctor.findings",
-    "core.data.doctor.known_colors",
-    "core.data.doctor.survey",
-    "core.data.folder",
-    "core.data.frames",
-    "core.data.polygons",
-    "core.data.statistics",
-    "core.synthetic",
-    "core.models.encoder_table",
-    "core.errors",
-    "core.models.explanations",
-    "core.export",
-    "core.export.files",
-    "core.export.job",
-    "core.extras",
-    "core.models.families",
-    "core.hub",
-    "core.hub.card",
-    "core.hub.client",
-    "core.hub.job",
-    "core.hub.origin",
-    "core.hub.pictures",
-    "core.hub.published",
-    "core.hub.pull",
-    "core.inference",
-    "core.inference.prediction_cache",
-    "core.inference.batches",
-    "core.inference.exports",
-    "core.inference.frame_scores",
-    "core.inference.tta",
-    "core.inference.process",
-    "core.inference.fair_queue",
-    "core.inference.uploads",
-    "core.inference.worker",
-    "core.labels",
-    "core.auth",
-    "core.paths",
-    "core.report",
-    "core.report.contents",
-    "core.report.figures",
-    "core.report.html",
-    "core.report.job",
-    "core.report.progress",
-    "core.report.latex",
-    "core.report.report_data",
-    "core.report.network",
-    "core.report.phrases",
-    "core.report.references",
-    "core.report.settings",
-    "core.report.saved_reports",
-    "core.report.structure",
-    "core.report.used",
-    "core.runner",
-    "core.runner.control",
-    "core.jobs.__main__",
-    "core.jobs.engine",
-    "core.jobs.kinds",
-    "core.progress",
-    "core.runner.quotas",
-    "core.runner.local",
-    "core.runner.device_lock",
-    "core.runner.slurm.engine",
-    "core.runner.supervisor",
-    "core.runner.trainer",
-    "core.runner.slurm.job",
-    "core.runs",
+MAY_LOAD_TORCH = {
+    "core.data.loaders",
     "core.evaluation",
-    "core.evaluation.submission_archives",
-    "core.evaluation.results",
-    "core.evaluation.staleness",
-    "core.evaluation.job",
-    "core.evaluation.leaderboard",
-    "core.evaluation.metrics",
-    "core.evaluation.bootstrap",
-    "core.evaluation.metrics.boundaries",
-    "core.evaluation.metrics.calibration",
-    "core.evaluation.metrics.upper_bounds",
-    "core.evaluation.metrics.confusion",
-    "core.evaluation.metrics.counting",
-    "core.evaluation.metrics.instances",
-    "core.evaluation.metrics.protocol",
-    "core.evaluation.published",
-    "core.evaluation.metrics.robustness",
-    "core.evaluation.metrics.scorer",
-    "core.evaluation.metrics.scores",
-    "core.evaluation.submission",
-    "core.sweeps",
-    "core.sweeps.driver",
-    "core.sweeps.space",
-    "core.sweeps.sweep",
-    "core.sweeps.trials",
-    "core.tracking",
-    "core.tracking.__main__",
-    "core.tracking.points",
-    "core.tracking.start",
-    "core.tracking.tracker",
-    "core.training.__main__",
-    "core.models.weights_source",
-    "core.__main__",
-)
+    "core.export",
+    "core.hardware",
+    "core.hub",
+    "core.inference",
+    "core.models",
+    "core.report",
+    "core.training",
+}
+"""Packages and modules of which some load torch as they are imported. The server, the command line and supervisors load none of these."""
 
 
 def files(folder: str) -> list[Path]:
@@ -169,13 +51,30 @@ def imported(path: Path) -> set[str]:
     return found
 
 
+def imported_at_once(path: Path) -> set[str]:
+    """Every module that is loaded when a file is imported: none of those that a function imports, or only a type checker."""
+    found, todo = set(), list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            todo += node.orelse
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            todo += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt | ast.excepthandler)]
+    found.add(module_of(path))
+    return {".".join(parts[:end]) for parts in (name.split(".") for name in found) for end in range(1, len(parts) + 1)}
+
+
 def tops(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imported(path)}
 
 
 def test_there_is_something_to_look_at():
     assert len(files("core")) > 40 and len(files("app")) > 5 and len(files("pages")) > 3
-    assert "core.runs" in imported(PROJECT / "core/runner/local.py")
+    assert "core.runs.store" in imported(PROJECT / "core/runner/local.py")
 
 
 @pytest.mark.parametrize(
@@ -189,43 +88,54 @@ def test_arrows_point_one_way(folder, never):
 
 LAYERS = (
     {
-        "core.errors",
-        "core.labels",
-        "core.models.families",
-        "core.models.encoder_table",
-        "core.models.summary_types",
-        "core.squeue",
-        "core.processes",
-        "core.models.diagram_layout",
-        "core.models.explanations",
-        "core.paths",
         "core.auth",
+        "core.data.sources",
+        "core.errors",
         "core.extras",
+        "core.files",
+        "core.labels",
+        "core.models.diagram_layout",
+        "core.models.encoder_table",
+        "core.models.explanations",
+        "core.models.families",
+        "core.models.summary_types",
+        "core.papers",
+        "core.paths",
+        "core.processes",
+        "core.progress",
+        "core.squeue",
+        "core.text",
+        "core.tracking.table",
+        "core.training.tables",
     },
     {"core.config"},
-    {"core.hardware"},
-    {"core.runs", "core.models.weights_source", "core.data", "core.models", "core.evaluation.metrics"},
+    {"core.hardware", "core.jobs"},
+    {"core.runs", "core.data", "core.models", "core.evaluation.metrics"},
     {"core.training", "core.runner", "core.inference", "core.tracking"},
-    {"core.sweeps", "core.evaluation", "core.hub", "core.export", "core.data.download_job"},
+    {"core.sweeps", "core.evaluation", "core.hub", "core.export"},
     {"core.report"},
     {"core.commands"},
     {"core.__main__"},
 )
+"""From the lowest up; a longer name goes before the package that it is in."""
 KNOWN_SIDEWAYS = {
+    ("core.data.sources", "core.config"),  # named for type checkers alone
     ("core.training", "core.runner"),  # a trainer started by hand takes the device's lock itself
     ("core.training", "core.tracking"),  # and starts the processes that tell others of it
     ("core.tracking", "core.runner"),  # which are started and kept apart as a run's own are
-    ("core.data", "core.runs"),  # who builds a cache is told from a later process as a run's trainer is
+    ("core.data", "core.runs"),  # the process that builds a cache is told from a later one as a run's trainer is
     ("core.inference", "core.training"),  # a checkpoint rebuilds its network; both live in a process with torch
 }
 
 
 def layer_of(module: str) -> tuple[int, str] | None:
-    for number, names in enumerate(LAYERS):
-        for name in names:
-            if module == name or module.startswith(f"{name}."):
-                return number, name
-    return None
+    matches = [
+        (len(name), index, name)
+        for index, names in enumerate(LAYERS)
+        for name in names
+        if module == name or module.startswith(f"{name}.")
+    ]
+    return max(matches)[1:] if matches else None
 
 
 def test_core_is_layered():
@@ -255,8 +165,28 @@ print(*sorted({{name.split(".")[0] for name in sys.modules}} & set({HEAVY + ("st
     return done.stdout.strip()
 
 
-def test_the_light_part_of_core_loads_no_torch_and_no_screen():
-    assert loaded_by(list(LIGHT_CORE)) == ""
+def loads_torch() -> set[str]:
+    """The modules of core that import torch, or what does, as they are imported."""
+    graph = {module_of(path): imported_at_once(path) for path in files("core")}
+    found, todo = set(), set(HEAVY)
+    while todo:
+        found |= todo
+        todo = {module for module, names in graph.items() if names & todo} - found
+    return found - set(HEAVY)
+
+
+def test_torch_is_where_it_may_be():
+    def may(module: str) -> bool:
+        return any(module == name or module.startswith(f"{name}.") for name in MAY_LOAD_TORCH)
+
+    assert not sorted(module for module in loads_torch() if not may(module))
+
+
+def test_the_rest_of_core_loads_no_torch_and_no_screen():
+    """Neither itself nor through a package that it imports."""
+    trackers = {tracker.module for tracker in TRACKERS.values()}
+    rest = {module_of(path) for path in files("core")} - loads_torch() - trackers
+    assert loaded_by(sorted(rest)) == ""
 
 
 def test_what_app_and_pages_import_loads_no_torch():
@@ -267,7 +197,7 @@ def test_what_app_and_pages_import_loads_no_torch():
                 source = PROJECT / name.replace(".", "/")
                 if source.is_dir() or source.with_suffix(".py").is_file():
                     modules.add(name)
-    assert {"core.runs", "core.config"} <= modules
+    assert {"core.runs.store", "core.config"} <= modules
     assert not set(loaded_by(sorted(modules)).split()) & set(HEAVY)
 
 

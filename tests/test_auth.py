@@ -167,7 +167,7 @@ def test_nobody_pushes_past_anothers_run(run_of, asking):
 
 
 def test_one_person_has_so_many_runs_in_the_queue(run_of, asking, places, monkeypatch):
-    monkeypatch.setenv("SEGLAB_MOST_QUEUED", "1")
+    monkeypatch.setenv("SEGLAB_MAX_QUEUED", "1")
     path = run_of(ANN)
     update_status(path, state="queued", supervisor=None)
     with pytest.raises(LabError, match="You have 1 of the 1 runs"):
@@ -181,7 +181,7 @@ def test_one_person_has_so_many_runs_in_the_queue(run_of, asking, places, monkey
 
 
 def test_two_tabs_at_once_launch_no_more_than_one_may_have(asking, places, tiny_config, monkeypatch):
-    monkeypatch.setenv("SEGLAB_MOST_QUEUED", "1")
+    monkeypatch.setenv("SEGLAB_MAX_QUEUED", "1")
     monkeypatch.setattr(local, "start", lambda path: None)
     asking(ANN)
 
@@ -198,7 +198,7 @@ def test_two_tabs_at_once_launch_no_more_than_one_may_have(asking, places, tiny_
 
 
 def test_the_lab_and_admins_have_any_number(asking, places, tiny_config, monkeypatch):
-    monkeypatch.setenv("SEGLAB_MOST_QUEUED", "1")
+    monkeypatch.setenv("SEGLAB_MAX_QUEUED", "1")
     monkeypatch.setattr(local, "start", lambda path: None)
     for who in (SYSTEM_USER, User("eve@x.org", "Eve", True)):
         asking(who)
@@ -240,8 +240,8 @@ def test_an_hour_has_so_many_uploads():
 
 
 def test_limits_are_numbers(monkeypatch):
-    monkeypatch.setenv("SEGLAB_MOST_QUEUED", "many")
-    with pytest.raises(LabError, match="SEGLAB_MOST_QUEUED is 'many', but must be a whole number"):
+    monkeypatch.setenv("SEGLAB_MAX_QUEUED", "many")
+    with pytest.raises(LabError, match="SEGLAB_MAX_QUEUED is 'many', but must be a whole number"):
         people.max_queued()
 
 

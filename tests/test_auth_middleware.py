@@ -167,7 +167,7 @@ def test_a_lab_without_sign_in_is_open(secrets):
 
 def test_files_are_counted_where_they_arrive(secrets, monkeypatch):
     uploads.cache_clear()
-    monkeypatch.setenv("SEGLAB_MOST_UPLOADS", "2")
+    monkeypatch.setenv("SEGLAB_MAX_UPLOADS", "2")
     secrets(AUTH)
     ann, bob = CLAIMS | {"sub": "ann"}, CLAIMS | {"sub": "bob"}
     assert [ask("PUT", UPLOAD, ann)[0] for _ in range(3)] == [200, 200, 429]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,12 @@ def lines_of(script: str, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.parametrize("script", sorted(path.name for path in (PROJECT / "benchmarks").glob("*.py")))
+def test_each_finds_what_it_takes_from_the_lab(script):
+    runpy.run_path(str(PROJECT / "benchmarks" / script), run_name="imported")
+
+
+@pytest.mark.campaign
 def test_models_compares_networks_with_their_peers_and_ends_with_the_ratio(places):
     sizes = {"--batch": "2", "--crop": "64 64", "--picture": "64 64", "--steps": "1", "--predictions": "1"}
     small = [word for name, value in sizes.items() for word in (name, *value.split())]
@@ -39,6 +46,7 @@ def test_models_compares_networks_with_their_peers_and_ends_with_the_ratio(place
     assert shares.get("other", 0) < 25, "the groups know most of what a step does"
 
 
+@pytest.mark.campaign
 def test_learning_ends_with_a_line_a_family(places, streets: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SEGLAB_DATA_ROOTS", os.pathsep.join([str(streets), str(places.other)]))
     lines = lines_of(
@@ -52,6 +60,7 @@ def test_learning_ends_with_a_line_a_family(places, streets: Path, monkeypatch: 
     assert not list(places.runs.iterdir()), "the runs go to a folder of their own"
 
 
+@pytest.mark.campaign
 def test_predict_asks_as_the_page_does_and_ends_with_the_least_ratio(places):
     lines = lines_of(
         "predict",

@@ -239,8 +239,8 @@ def test_runs_are_named_tagged_shown_binned_and_restored(cli, run):
     assert "There is no run" in cli("runs", "show", run.name)[2]
     assert cli("runs", "restore", run.name[-4:], "--json")[1]["name"] == "my first"
     cli("runs", "delete", run.name)
-    assert cli("runs", "empty-bin", "--older-than", 1, "--json")[1] == {"removed": [], "bytes": 0}
-    assert "1 run removed for good" in cli("runs", "empty-bin")[1]
+    assert cli("runs", "empty-trash", "--older-than", 1, "--json")[1] == {"removed": [], "bytes": 0}
+    assert "1 run removed for good" in cli("runs", "empty-trash")[1]
     assert "There is no run" in cli("runs", "restore", run.name)[2]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -121,6 +122,44 @@ def test_more_processes_than_were_started_are_refused(monkeypatch):
     assert type(init_distributed(1, "cpu")) is Distributed
 
 
+HANGING = """
+import os, signal
+from core.config import read_config
+from core.training import team
+from core.training.__main__ import explain
+team.STEP_SECONDS = 2
+joined = team.join_team(2, "cpu")
+if joined.leads:
+    os.kill(os.getpid(), signal.SIGSTOP)
+try:
+    joined.agree((False,))
+except Exception as error:
+    print(explain(error, read_config({})).sentence)
+"""
+
+
+def test_a_leader_that_hangs_is_missed_within_a_step():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": "2"}
+    leader, other = (
+        subprocess.Popen(
+            [sys.executable, "-c", HANGING],
+            cwd=PROJECT,
+            env=os.environ | meeting | {"RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    )
+    try:
+        assert "no longer answers. Resume the run" in other.communicate(timeout=120)[0]
+    finally:
+        leader.kill()
+        leader.communicate()
+
+
+@pytest.mark.campaign
 def test_a_team_whose_leader_hangs_ends_by_itself(places, tiny_config, figure):
     config = tiny_config(
         epochs=5000, batch_size=4, num_processes=2, checkpoint_seconds=1000

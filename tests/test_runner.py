@@ -326,6 +326,7 @@ def test_device_names():
     assert device_name("auto") in ("cpu", "mps", "cuda:0")
 
 
+@pytest.mark.campaign
 def test_a_run_paused_twice_ends_with_the_weights_of_one_that_was_not(folder, tiny_config, wait_until):
     config = tiny_config(epochs=60, checkpoint_seconds=1000)
     paused, undisturbed = runner.launch(config, folder), runner.launch(config, folder)
@@ -429,10 +430,12 @@ def test_killed_supervisors_never_put_two_runs_on_a_device(light, tiny_config, w
     assert {run.state for run in list_runs(light)} <= {"finished", "lost"}
 
 
-def test_twelve_queued_runs_under_random_kills_all_finish_in_the_order_of_their_tickets(light, tiny_config, wait_until):
+@pytest.mark.parametrize(("count", "kills"), [(4, 2), pytest.param(12, 8, marks=pytest.mark.campaign)])
+def test_queued_runs_under_random_kills_all_finish_in_the_order_of_their_tickets(
+    light, tiny_config, wait_until, count, kills
+):
     dice = random.Random(12)
-    runs = [runner.launch(tiny_config(), light) for _ in range(12)]
-    kills = 8
+    runs = [runner.launch(tiny_config(), light) for _ in range(count)]
 
     def all_finished():
         nonlocal kills

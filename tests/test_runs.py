@@ -347,8 +347,8 @@ def test_notes_that_the_lab_would_not_have_written_are_none(run, text):
 
 
 def test_the_bin_is_not_listed(run):
-    (run.parent / ".bin").mkdir()
-    run.rename(run.parent / ".bin" / run.name)
+    (run.parent / ".trash").mkdir()
+    run.rename(run.parent / ".trash" / run.name)
     assert list_runs(run.parent) == [] == list_active(run.parent)
 
 

@@ -78,7 +78,7 @@ def on_cluster(tiny_config):
 
 @pytest.fixture(scope="module")
 def limited(slurm_here, tmp_path_factory, on_cluster):
-    """A run on the second node for longer than its job may, while the other tests are at the first."""
+    """Launches a run on the second node for longer than its job may, while the other tests are at the first."""
     folder = tmp_path_factory.mktemp("limited")
     with pytest.MonkeyPatch.context() as patch:
         lighten(folder, patch)
@@ -112,6 +112,17 @@ def is_training(run):
     return status.phase == "training" and requested(run) is None
 
 
+def test_runs_queue_on_the_cluster_and_one_that_waits_is_taken_out(slurm_here, light, on_cluster, wait_until):
+    first, cancelled, last = (runner.launch(on_cluster(), light) for _ in range(3))
+    wait_until(lambda: position(last) - position(first) == 2)
+    runner.stop(cancelled)
+    assert read_run(cancelled).state == "stopped"
+    wait_until(lambda: read_run(last).state == "finished", LONG)
+    assert (read_run(first).state, read_status(cancelled).started) == ("finished", None)
+    assert [line.split()[1] for line in (light / "diary").read_text().splitlines()[::2]] == [first.name, last.name]
+
+
+@pytest.mark.campaign
 def test_ten_runs_go_through_one_slot_in_order_and_none_twice(slurm_here, limited, light, on_cluster, wait_until):
     folder = light
     runs = [runner.launch(on_cluster(), folder) for _ in range(10)]
@@ -152,6 +163,21 @@ def test_ten_runs_go_through_one_slot_in_order_and_none_twice(slurm_here, limite
     ]
 
 
+def test_a_run_torn_from_its_node_is_queued_again_with_its_checkpoint(
+    slurm_here, light, on_cluster, wait_until, monkeypatch
+):
+    monkeypatch.setenv("HANGS", "1")
+    run = runner.launch(on_cluster(), light)
+    wait_until(lambda: is_training(run), LONG)
+    job = read_status(run).job
+    slurm_here.ask("scontrol", "requeue", job)
+    wait_until(lambda: read_run(run).state == "queued", LONG)
+    assert read_status(run).job == job, "one job all the time"
+    with pytest.raises(LabError, match="is queued already"):
+        runner.resume(run)
+
+
+@pytest.mark.campaign
 def test_a_run_torn_from_its_node_ends_with_the_weights_of_one_that_was_not(slurm_here, folder, on_cluster, wait_until):
     config = on_cluster(epochs=150, checkpoint_seconds=1000)
     undisturbed = create_run(config, folder)
@@ -180,6 +206,7 @@ def test_a_run_torn_from_its_node_ends_with_the_weights_of_one_that_was_not(slur
     assert fingerprint(run) == fingerprint(undisturbed)
 
 
+@pytest.mark.campaign
 def test_a_run_whose_time_is_up_goes_on_in_another_turn_and_can_be_paused(slurm_here, limited, wait_until):
     run, job = limited, read_status(limited).job
     diary = run.parent / "diary"
@@ -196,6 +223,16 @@ def test_a_run_whose_time_is_up_goes_on_in_another_turn_and_can_be_paused(slurm_
     )
 
 
+def test_two_nodes_train_together_and_pause_together(slurm_here, folder, on_cluster, wait_until):
+    run = runner.launch(on_cluster("both", nodes=2, epochs=300, batch_size=4, processes=2), folder)
+    wait_until(lambda: len(steps(run)) > 3, LONG)
+    assert read_run(run).plan["hardware"].startswith("2 processes, each on the CPU")
+    runner.pause(run)
+    wait_until(lambda: read_run(run).state == "paused", LONG)
+    assert read_status(run).error is None and steps(run) == list(range(1, read_status(run).step + 1))
+
+
+@pytest.mark.campaign
 def test_two_nodes_train_together_and_leave_together(slurm_here, folder, on_cluster, wait_until):
     run = runner.launch(on_cluster("both", nodes=2, epochs=300, batch_size=4, num_processes=2), folder)
     wait_until(lambda: len(steps(run)) > 3, LONG)

@@ -410,7 +410,7 @@ def test_a_sweep_asked_to_stop_stops_its_run_and_keeps_the_trial_open(made, monk
 def one_run_each():
     """Ann is asking, and one run, and one sweep, is all that a person may have."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEGLAB_MOST_QUEUED", "1")
+        patch.setenv("SEGLAB_MAX_QUEUED", "1")
         set_current_user(lambda: User("ann@x.org", "Ann"))
         yield
         set_current_user(shell_user)
@@ -567,9 +567,16 @@ def test_the_study_is_36_combinations():
 # ---- all of it
 
 
-def test_six_trials_run_to_their_end_through_a_killed_driver_and_one_that_goes_on(places, tiny_config, wait_until):
+@pytest.mark.parametrize(
+    ("vary", "count"),
+    [({"training.learning_rate": [0.01, 0.001]}, 2), pytest.param(GRID, 6, marks=pytest.mark.campaign)],
+    ids=["2", "6"],
+)
+def test_trials_run_to_their_end_through_a_killed_driver_and_one_that_goes_on(
+    places, tiny_config, wait_until, vary, count
+):
     base = tiny_config(epochs=1, evaluations=1)
-    path = start_sweep(spec_of(base=base.model_dump(), vary=GRID), places.runs)
+    path = start_sweep(spec_of(base=base.model_dump(), vary=vary), places.runs)
 
     def first_run():
         trials = read_trials(read_sweep(path))
@@ -582,8 +589,8 @@ def test_six_trials_run_to_their_end_through_a_killed_driver_and_one_that_goes_o
     sweep = wait_until(lambda: not read_sweep(path).is_active and read_sweep(path), seconds=300)
     assert (sweep.state, sweep.status.error) == ("finished", None)
     trials = read_trials(sweep)
-    assert len({tuple(trial.params.values()) for trial in trials}) == len(trials) == 6
+    assert len({tuple(trial.params.values()) for trial in trials}) == len(trials) == count
     assert {run.id for run in list_runs(places.runs)} == {run for trial in trials for run in trial.runs}
-    assert [run.state for run in list_runs(places.runs)] == ["finished"] * 6
+    assert [run.state for run in list_runs(places.runs)] == ["finished"] * count
     assert all(trial.score == best_miou(places.runs / trial.runs[0]) for trial in trials)
     assert read_config(base.model_dump()) == sweep.spec.base

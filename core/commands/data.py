@@ -176,7 +176,10 @@ def cache(options: argparse.Namespace) -> dict[str, Any]:
             say(options, f"{len(frames)} frames of {dataset.root} take {format_bytes(size)}.")
             with tqdm(total=len(frames), unit="frame", disable=options.json or None) as bar:
                 build_cache(
-                    dataset, frames, options.kind, progress=lambda done, _count, bar=bar: bar.update(done - bar.n)
+                    dataset,
+                    frames,
+                    options.kind,
+                    progress=lambda done, _count, bar=bar: bar.update(done - bar.n),  # type: ignore[misc]
                 )
     results = [asdict(entry) for entry in list_caches()]
     for entry in results:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from core.commands.options import say
 from core.errors import LabError
-from core.export.files import FILES
+from core.export.files import EXPORTS
 from core.paths import runs_folder
 from core.runs.store import find_run
 from core.text import format_bytes
@@ -19,7 +19,7 @@ from core.text import format_bytes
 def add_export(command: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of the command `export`."""
     command.add_argument("run", help="id of a run, or a part of it")
-    command.add_argument("--format", choices=list(FILES), default="onnx", help="torch is torch.export's .pt2")
+    command.add_argument("--format", choices=list(EXPORTS), default="onnx", help="torch is torch.export's .pt2")
     command.add_argument("--out", type=Path, help="the file to write; default: named after the run, here")
     command.set_defaults(command=export)
 
@@ -30,7 +30,7 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
     from core.export.export import export_run
 
     run = find_run(options.run, runs_folder())
-    out = (options.out or Path(f"{run.id}{Path(FILES[options.format]).suffix}")).expanduser().absolute()
+    out = (options.out or Path(f"{run.id}{Path(EXPORTS[options.format].file).suffix}")).expanduser().absolute()
     if out.is_dir():
         raise LabError(f"'{out}' is a folder. Name the file to write.")
     with tqdm(bar_format="{desc} {n_fmt}/{total_fmt}", disable=options.json or None) as bar:

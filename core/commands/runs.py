@@ -35,7 +35,7 @@ def add_runs(commands: Any, common: argparse.ArgumentParser) -> None:
     add_config(command)
     command.set_defaults(command=train)
 
-    command = commands.add_parser("dry_run", parents=[common], help="try what a training would take")
+    command = commands.add_parser("dry-run", parents=[common], help="try what a training would take")
     add_config(command)
     command.set_defaults(command=dry_run)
 
@@ -103,7 +103,7 @@ def runs(options: argparse.Namespace) -> dict[str, Any]:
                 or "No run yet. Start one: python -m core train --preset taste"
             )
         return {"runs": results}
-    if options.action == "empty-bin":
+    if options.action == "empty-trash":
         gone = runner.empty_trash(folder, options.older_than)
         size = sum(trashed.size for trashed in gone)
         say(options, f"{plural(len(gone), 'run')} removed for good, {format_bytes(size)} freed.")
@@ -119,7 +119,7 @@ def runs(options: argparse.Namespace) -> dict[str, Any]:
     run = find_run(options.run, folder)
     if options.action == "delete":
         runner.delete(run.path)
-        say(options, f"Run {run.id} is in the bin. Bring it back: python -m core runs restore {run.id}")
+        say(options, f"Run {run.id} is in the trash. Bring it back: python -m core runs restore {run.id}")
         return {"run": run.id, "deleted": True}
     return _RUN_ACTIONS[options.action](run, options)
 
@@ -272,7 +272,7 @@ def _add_run_actions(command: argparse.ArgumentParser) -> None:
     actions = command.add_subparsers(dest="action", metavar="ACTION")
     for name, text in (
         ("list", "list all runs, or those that have all of some words; also what is done when no action is named"),
-        ("empty-bin", "remove what was deleted, for good"),
+        ("empty-trash", "remove what was deleted, for good"),
         ("show", "show a run with its config"),
         ("stop", "stop a run after its present step, with a checkpoint"),
         ("stop-now", "the same, but end a trainer that doesn't stop in time"),
@@ -283,13 +283,13 @@ def _add_run_actions(command: argparse.ArgumentParser) -> None:
         ("rename", "give a run a name"),
         ("tag", "give a run these tags instead of those it has"),
         ("note", "give a run a note"),
-        ("delete", "move a run into the bin"),
-        ("restore", "bring a run back from the bin"),
+        ("delete", "move a run into the trash"),
+        ("restore", "bring a run back from the trash"),
         ("up", "move a queued run one place nearer to its turn"),
         ("down", "move a queued run one place back"),
     ):
         action = actions.add_parser(name, parents=[common], help=text)
-        if name == "empty-bin":
+        if name == "empty-trash":
             action.add_argument("--older-than", type=float, default=0.0, metavar="DAYS", help="keep what is younger")
         elif name != "list":
             action.add_argument("run", nargs="?", help="id of a run, or a part of it")

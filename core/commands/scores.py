@@ -72,10 +72,11 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
         return _result_values(result)
     with ProgressBar(options) as progress:
         evaluate_robustness(run, _settings(options), progress)
-    result = list_robustness(run.path)[0]
+    robustness = list_robustness(run.path)[0]
     if not options.json:
-        _print_robustness(result)
-    return {"run": run.id, "miou": result.miou, "frames": result.metadata.frames, "size": list(result.metadata.size)}
+        _print_robustness(robustness)
+    metadata = robustness.metadata
+    return {"run": run.id, "miou": robustness.miou, "frames": metadata.frames, "size": list(metadata.size)}
 
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:
@@ -174,21 +175,21 @@ def _result_values(result: EvaluationResult) -> dict[str, Any]:
 
 
 def _print_result(result: EvaluationResult) -> None:
-    result, metadata = result.scores.to_json(), result.metadata
-    for name, value in result["iou"].items():
+    scores, metadata = result.scores.to_json(), result.metadata
+    for name, value in scores["iou"].items():
         print(f"{name:15} {_percent(value)}")
-    if len(result["groups"]) > 1:
+    if len(scores["groups"]) > 1:
         print()
-        for name, row in result["groups"].items():
+        for name, row in scores["groups"].items():
             print(f"{name:15} {_percent(row['miou'])}  {row['frames']} frames")
         print()
-    print(f"mean IoU {_percent(result['miou'])}, pixel accuracy {_percent(result['pixel_accuracy'])}")
+    print(f"mean IoU {_percent(scores['miou'])}, pixel accuracy {_percent(scores['pixel_accuracy'])}")
     print(f"on {metadata.frames} frames at {metadata.size[1]} x {metadata.size[0]} pixels ({metadata.settings.words})")
-    if result["miiou"] is not None:
-        print(f"mean iIoU {_percent(result['miiou'])}")
-    if result["mean_boundary_f1"] is not None:
-        print(f"mean boundary F1 {_percent(result['mean_boundary_f1'])}")
-    print(f"calibration error {_percent(result['calibration']['ece'])}")
+    if scores["miiou"] is not None:
+        print(f"mean iIoU {_percent(scores['miiou'])}")
+    if scores["mean_boundary_f1"] is not None:
+        print(f"mean boundary F1 {_percent(scores['mean_boundary_f1'])}")
+    print(f"calibration error {_percent(scores['calibration']['ece'])}")
     print(
         f"the truth itself, seen in cells of {metadata.pixels_per_cell} pixels, would have {_percent(metadata.upper_bound)}"
     )

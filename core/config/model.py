@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from core.config.settings import Part, field
 from core.models.encoder_table import encoder_title
-from core.models.families import FAMILIES, TRANSFORMERS, TRANSFORMERS_TITLES, Family, options_of
+from core.models.families import FAMILIES, HEADS, TRANSFORMERS, TRANSFORMERS_TITLES, Family, options_of
 
 
 class ModelConfig(Part):
@@ -84,7 +84,7 @@ class ModelConfig(Part):
         le=0.9,
     )
     # Vision Transformer
-    head: Literal["linear", "pup", "mask"] = field(
+    head: Literal[*HEADS] = field(
         "linear",
         "Head",
         "What turns tokens into classes: one linear layer, SETR's progressive upsampling, Segmenter's mask transformer.",

@@ -22,7 +22,7 @@ OLD_NAMES: dict[str, str] = {
     "training.added_loss": "second_loss",
     "training.added_loss_weight": "second_loss_weight",
     "training.clip_norm": "grad_clip_norm",
-    "training.num_processes": "num_processes",
+    "training.processes": "num_processes",
 }
 """Fields of version 0.1 and what they are called now."""
 

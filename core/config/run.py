@@ -98,7 +98,8 @@ def all_fields() -> Iterator[tuple[str, str]]:
 
 def setting_of(part: str, name: str) -> Setting:
     """Return what is known of a field."""
-    return fields_of(part)[name].json_schema_extra["setting"]
+    extra: Any = fields_of(part)[name].json_schema_extra
+    return extra["setting"]
 
 
 def has_a_say(values: Mapping[str, Mapping[str, Any]], part: str, name: str) -> bool:

@@ -86,4 +86,5 @@ def field(
 ) -> Any:
     """Declare a config field: default, label, help, and what `Setting` holds; bounds are pydantic's ge, gt, le."""
     setting = Setting(title, unit, group, level, only_if, off, in_report)
-    return Field(default=default, title=title, description=help, json_schema_extra={"setting": setting}, **bounds)
+    extra: Any = {"setting": setting}
+    return Field(default=default, title=title, description=help, json_schema_extra=extra, **bounds)

@@ -397,7 +397,7 @@ class _RawReader:
             self._arrays = None
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray] | None:
-        return self._arrays and (self._arrays[0][index], self._arrays[1][index])
+        return (self._arrays[0][index], self._arrays[1][index]) if self._arrays else None
 
 
 def _map_raw(folder: Path, frames: int, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
@@ -519,8 +519,8 @@ def _ends(places: np.ndarray) -> np.ndarray:
     return np.where((places < 0).any(axis=1), np.iinfo(np.int64).max, places.sum(axis=1))
 
 
-_READERS = {"raw": _RawReader, "jpeg": _JpegReader}
-_WRITERS = {"raw": _RawWriter, "jpeg": _JpegWriter}
+_READERS: dict[str, Any] = {"raw": _RawReader, "jpeg": _JpegReader}
+_WRITERS: dict[str, Any] = {"raw": _RawWriter, "jpeg": _JpegWriter}
 
 
 def _is_complete(folder: Path, kind: str, frames: int, size: tuple[int, int]) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from core.errors import LabError
 from core.labels import CITYSCAPES_19, IGNORED, LABEL_SPACES, LabelSpace
 from core.paths import resolve_data_file
 
+T = TypeVar("T")
 STREETS_TRAIN = 200
 STREETS_VAL = 40
 
@@ -117,8 +119,8 @@ def _part(frames: Sequence[Frame], count: int, sample: int) -> list[Frame]:
     return [frames[number] for number in sorted(order[:count])]
 
 
-def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
-    """`count` frames at even distances, or all of them when count is 0 or too large."""
+def spread(frames: Sequence[T], count: int) -> list[T]:
+    """`count` of them at even distances, or all of them when count is 0 or too large."""
     if not 0 < count < len(frames):
         return list(frames)
     return [frames[i * len(frames) // count] for i in range(count)]

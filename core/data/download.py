@@ -302,7 +302,7 @@ def get_packages(
     return {name: lacking(name, folder) for name in names}
 
 
-def download(session: requests.Session, names: Sequence[str], folder: Path, progress: ProgressCallback) -> list[Path]:
+def download(session: Session, names: Sequence[str], folder: Path, progress: ProgressCallback) -> list[Path]:
     """Fetch archives into a folder and check them against their official MD5 sums; half an archive is gone on with.
 
     What the official downloader prints is dropped: while it works, stdout and stderr of the whole process lead nowhere.
@@ -469,7 +469,7 @@ def _check_space(offers: Mapping[str, _Offer], folder: Path) -> None:
 
 
 def _fetch(
-    session: requests.Session,
+    session: Session,
     name: str,
     offer: _Offer,
     folder: Path,

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,7 @@ from core.data.dataset import label_space_of, open_dataset
 from core.data.sources import source_of
 from core.errors import LabError, writing
 from core.export.check import ENOUGH, compare, frames_of
-from core.export.files import ExportCheck, Format, check_exportable
-from core.export.onnx_file import open_onnx, write_onnx
+from core.export.files import EXPORTS, ExportCheck, Format, check_exportable
 from core.export.program import trace
 from core.models.build import build_model
 from core.processes import available_cores
@@ -62,12 +62,8 @@ def export_run(run: Run, format: Format, out: Path, progress: ProgressCallback) 
         path = folder / out.name
         progress("Writing the file", 0, 0)
         with writing(out.parent):
-            if format == "onnx":
-                write_onnx(program, any_size, path, metadata)
-                logits = open_onnx(path, threads)
-            else:
-                torch.export.save(program, path, extra_files=metadata)
-                logits = program.module()
+            module, _, writer = EXPORTS[format].writer.partition(":")
+            logits = getattr(import_module(module), writer)(program, any_size, path, metadata, threads)
         total = len(images) + any_size
         result = compare(model, logits, images, any_size, lambda done: progress("Comparing", done, total))
         if result.agreement < ENOUGH:

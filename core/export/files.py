@@ -15,9 +15,52 @@ from core.extras import check_packages
 from core.jobs.engine import Job
 from core.runs.store import Run
 
-Format = Literal["onnx", "torch"]
-FILES: dict[Format, str] = {"onnx": "model.onnx", "torch": "model.pt2"}
-TITLES: dict[Format, str] = {"onnx": "ONNX", "torch": "torch.export"}
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """A kind of file for other tools.
+
+    Attributes:
+        title: its name.
+        file: name of the file in its folder of a run.
+        writer: "module:function"; `writer(program, any_size, path, metadata, threads)` writes a traced network and returns what
+            answers as the file does, images float32 (1, 3, H, W) in 0..1 to logits (1, K, H, W).
+        help: what it is for.
+        use: Python that runs it; {name} stands for the file.
+        metadata: where in the file the label table is, within a sentence.
+        packages: modules that it needs beside the lab's own.
+    """
+
+    title: str
+    file: str
+    writer: str
+    help: str
+    use: str
+    metadata: str
+    packages: tuple[str, ...] = ()
+
+
+EXPORTS: dict[str, ExportFormat] = {
+    "onnx": ExportFormat(
+        "ONNX",
+        "model.onnx",
+        "core.export.onnx_file:write",
+        "For onnxruntime, TensorRT, OpenVINO and the like: one file, without Python or PyTorch.",
+        'import onnxruntime\nsession = onnxruntime.InferenceSession("{name}")\n'
+        '(logits,) = session.run(None, {{"images": images}})',
+        "the file's metadata_props",
+        ("onnx", "onnxscript", "onnxruntime"),
+    ),
+    "torch": ExportFormat(
+        "torch.export",
+        "model.pt2",
+        "core.export.torch_file:write",
+        "For PyTorch without the lab's code.",
+        'import torch\nprogram = torch.export.load("{name}").module()\nlogits = program(images)',
+        "the file, to be had with torch.export.load(..., extra_files={'labels': '', 'preprocessing': '', 'run': ''})",
+    ),
+}
+Format = Literal[*EXPORTS]
 
 
 @dataclass(frozen=True)
@@ -61,7 +104,7 @@ def export_folder(run: Path, format: Format) -> Path:
 
 def export_path(run: Path, format: Format) -> Path:
     """Return the path of a run's exported file, whether or not it is there."""
-    return export_folder(run, format) / FILES[format]
+    return export_folder(run, format) / EXPORTS[format].file
 
 
 def read_check(run: Path, format: Format, job: Job | None) -> ExportCheck | None:
@@ -76,8 +119,7 @@ def read_check(run: Path, format: Format, job: Job | None) -> ExportCheck | None
 
 def check_exportable(run: Run, format: Format) -> None:
     """Raise LabError where a run can't be exported: it has no checkpoint yet, or packages are missing."""
-    if format == "onnx":
-        check_packages("ONNX files", ("onnx", "onnxscript", "onnxruntime"))
+    check_packages(f"{EXPORTS[format].title} files", EXPORTS[format].packages)
     if run.config is None:
         raise LabError(f"Run {run.id} can't be exported. {run.problem}")
     if not run.has_checkpoint("best"):

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,6 +56,12 @@ def write_onnx(program: torch.export.ExportedProgram, any_size: bool, path: Path
     model.metadata_props.update(metadata)
     model.producer_name = "segmentation lab"
     written.save(path, external_data=False)
+
+
+def write(program: Any, any_size: bool, path: Path, metadata: dict[str, str], threads: int) -> Logits:
+    """Write a traced network as an ONNX file and open it. Raises LabError where ONNX can't hold it."""
+    write_onnx(program, any_size, path, metadata)
+    return open_onnx(path, threads)
 
 
 def refusal(error: BaseException) -> str:

@@ -38,9 +38,8 @@ SETTINGS = (
 
 def best_evaluation(run: Run) -> dict[str, Any]:
     """The metrics row of a run's best checkpoint; empty where it was never scored."""
-    return max(
-        (row for row in evaluations(run.path) if row.get("miou") is not None), key=lambda row: row["miou"], default={}
-    )
+    scored = [row for row in evaluations(run.path) if row.get("miou") is not None]
+    return dict(max(scored, key=lambda row: row["miou"])) if scored else {}
 
 
 def model_card(run: Run, repo: str, pictures: tuple[str, ...] = ()) -> str:

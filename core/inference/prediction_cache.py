@@ -72,7 +72,7 @@ class PredictionCache:
             if any(values is None or values.ndim != 2 for values in maps):
                 return None
             colors = tuple(tuple(color) for color in metadata["colors"])
-            return CachedPrediction(*maps, tuple(metadata["classes"]), colors, metadata["milliseconds"])
+            return CachedPrediction(maps[0], maps[1], tuple(metadata["classes"]), colors, metadata["milliseconds"])
         except Exception:  # a torn or foreign file is no answer, whatever it makes the reader raise
             return None
 

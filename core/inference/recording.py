@@ -232,6 +232,7 @@ def cell_at(recording: Recording, point: Point, count: Size, stride: float) -> t
     """Row and column of the cell under a point of the picture."""
     u, v = point
     places = (v * recording.size[0], u * recording.size[1])
-    return tuple(
+    row, column = (
         int(cells_under(torch.tensor(places[axis]), count[axis], recording.frame[axis], stride)) for axis in (0, 1)
     )
+    return row, column

@@ -44,7 +44,7 @@ class JobKind:
     ends_while_silent: bool = False
 
 
-JOBS: dict[Kind, JobKind] = {
+JOBS: dict[str, JobKind] = {
     "report": JobKind(
         "Writing the report",
         "core.report.job:write",

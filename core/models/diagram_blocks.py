@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 import torch
 from torch import nn
@@ -152,7 +153,7 @@ def _block(
     )
 
 
-def _tensors(things: object) -> list[torch.Tensor]:
+def _tensors(things: Any) -> list[torch.Tensor]:
     if isinstance(things, torch.Tensor):
         return [things]
     if isinstance(things, dict):

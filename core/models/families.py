@@ -86,6 +86,13 @@ TRANSFORMERS_TITLES = {"segformer": "SegFormer", "mask2former": "Mask2Former"}
 
 Family = Literal[*FAMILIES, TRANSFORMERS]
 
+HEADS: dict[str, str] = {
+    "linear": "core.models.vit:LinearHead",
+    "pup": "core.models.vit:PupHead",
+    "mask": "core.models.vit:MaskHead",
+}
+"""The heads of a ViT by name: `head(channels, num_classes)` is a module of tokens (B, h*w, C) and grid (h, w) to logits."""
+
 PLAIN = "plain"
 """The encoder name of a network without one: the U-Net of 2015."""
 

@@ -1,5 +1,6 @@
 """Weights from a safetensors file into an encoder, strictly, with a report of what fitted by name."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,9 +128,10 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 def _best_naming(tensors: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, tuple[str, torch.Tensor]]:
     """The file's tensors by the encoder's names, with their own: of several ways to name them, the one that fits most."""
-    namings = [lambda name: name]
+    namings: list[Callable[[str], str]] = [lambda name: name]
     for outer in OUTER_NAMES:
-        namings += [lambda name, outer=outer: outer + name, lambda name, outer=outer: name.removeprefix(outer)]
+        namings.append(lambda name, outer=outer: outer + name)  # type: ignore[misc]
+        namings.append(lambda name, outer=outer: name.removeprefix(outer))  # type: ignore[misc]
     renamed = [{_flat(naming(name)): (name, tensor) for name, tensor in tensors.items()} for naming in namings]
     return max(renamed, key=lambda candidate: len(wanted & set(candidate)))
 

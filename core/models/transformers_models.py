@@ -75,7 +75,7 @@ def build_network(values: dict[str, Any]) -> nn.Module:
         ) from None
 
 
-def reference_classes(kind: str) -> tuple[type, type]:
+def reference_classes(kind: str) -> tuple[type[Any], type[Any]]:
     """The classes of transformers for a `model_type`: of the config and of the network. Raises LabError."""
     if kind not in TRANSFORMERS_TITLES:
         raise LabError(

@@ -5,6 +5,8 @@ Strudel et al.: Segmenter, https://arxiv.org/abs/2105.05633 (linear, section 3.2
 Zheng et al.: SETR, https://arxiv.org/abs/2012.15840 (progressive upsampling, section 3.3).
 """
 
+from importlib import import_module
+
 import torch
 import torch.nn.functional as F
 from timm.models.vision_transformer import Block
@@ -13,6 +15,7 @@ from torch import nn
 from core.config import ModelConfig
 from core.models.base import SegmentationModel
 from core.models.encoders import build_plain_vit, normalization_of, patch_tokens
+from core.models.families import HEADS
 
 PUP_WIDTH = 256
 MASK_LAYERS = 2
@@ -28,7 +31,8 @@ class ViT(SegmentationModel):
         )
         encoder.set_grad_checkpointing(config.grad_checkpointing)
         self.encoder = encoder
-        self.head = HEADS[config.head](encoder.embed_dim, num_classes)
+        module, _, head = HEADS[config.head].partition(":")
+        self.head = getattr(import_module(module), head)(encoder.embed_dim, num_classes)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         tokens = patch_tokens(self.encoder, images)  # (B, N, C)
@@ -107,7 +111,5 @@ class MaskHead(nn.Module):
         masks = self.mask_norm(patches @ classes.transpose(1, 2))  # (B, N, K)
         return masks.transpose(1, 2).unflatten(2, grid)
 
-
-HEADS = {"linear": LinearHead, "pup": PupHead, "mask": MaskHead}
 
 build = ViT

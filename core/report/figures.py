@@ -80,7 +80,8 @@ def curves_figure(
         left.set(xlabel=unit, ylabel="training loss")
         right.set(xlabel=unit, ylabel="validation mean IoU, %")
         right.set_ylim(bottom=0)
-        _zero(left), _zero(right)
+        _zero(left)
+        _zero(right)
         _legend(canvas, right if scores else left)
         return drawing_of(canvas)
 

@@ -7,7 +7,6 @@ from core.report.report_data import COUNT, Group, NumberFormat, RunSummary
 from core.report.structure import Cell, Cite, Number, Paragraph, Part, Text
 
 DASH = "–"
-GENERAL = "g"
 Best = Literal["high", "low", ""]
 
 

@@ -4,10 +4,10 @@ A device's lock is held for as long as a trainer lives. It belongs to the open f
 that a killed supervisor never lets a second trainer onto the device, and no lock outlives the processes.
 """
 
-import os
 import platform
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from core.errors import LabError
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
@@ -80,7 +80,7 @@ class DeviceLock:
         """Takes the locks when all of them are free; returns at once."""
         for index, file in enumerate(self._files):
             try:
-                if os.name == "nt":
+                if sys.platform == "win32":
                     file.seek(0)
                     msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
                 else:
@@ -99,7 +99,7 @@ class DeviceLock:
     @property
     def inheritance(self) -> dict[str, tuple[int, ...]]:
         """Arguments for `subprocess.Popen` that hand the lock to a child. Windows can't; there the supervisor alone holds it."""
-        return {} if os.name == "nt" else {"pass_fds": tuple(file.fileno() for file in self._files)}
+        return {} if sys.platform == "win32" else {"pass_fds": tuple(file.fileno() for file in self._files)}
 
     def __enter__(self) -> "DeviceLock":
         return self
@@ -112,7 +112,7 @@ class DeviceLock:
 
 
 def _unlock(file: BinaryIO) -> None:
-    if os.name == "nt":
+    if sys.platform == "win32":
         file.seek(0)
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
     else:

@@ -1,8 +1,9 @@
-"""The bin: a deleted run is moved aside and can be brought back, until the bin is emptied."""
+"""The trash: a deleted run is moved aside and can be brought back, until the trash is emptied."""
 
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from core.errors import LabError
 from core.runner.device_lock import queue_lock
 from core.runs.store import Run, find_run, list_runs, read_run
 
-TRASH = ".bin"
-"""The bin's folder, in the folder of the runs: the list of runs passes over it."""
+TRASH = ".trash"
+"""The trash's folder, in the folder of the runs: the list of runs passes over it."""
+OLD_TRASH = ".bin"
+"""Its name until version 0.1."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class TrashedRun:
 
 
 def delete(path: Path) -> None:
-    """Moves a run into the bin.
+    """Move a run into the trash.
 
     Raises:
         LabError: it is queued or running, can't be moved, or is another's.
@@ -36,26 +39,27 @@ def delete(path: Path) -> None:
         if run.is_active:
             raise LabError(f"Run {run.id} is {run.state}. Stop it first, then delete it.")
         try:
-            (path.parent / TRASH).mkdir(exist_ok=True)
-            os.utime(path)  # a rename leaves the time as it is, and the bin tells by it how long a run has lain there
-            path.rename(path.parent / TRASH / path.name)
+            trash = _trash_folder(path.parent)
+            trash.mkdir(exist_ok=True)
+            os.utime(path)  # a rename leaves the time as it is, and the trash tells by it how long a run has lain there
+            path.rename(trash / path.name)
         except OSError as error:
             raise LabError(
-                f"Run {run.id} can't be moved into the bin: {error.strerror}. Allow writing in '{path.parent}', and try again."
+                f"Run {run.id} can't be moved into the trash: {error.strerror}. Allow writing in '{path.parent}', and try again."
             ) from None
 
 
 def restore(run_id: str, folder: Path) -> Path:
-    """Brings a run back from the bin of a folder of runs; returns its path.
+    """Bring a run back from the trash of a folder of runs; returns its path.
 
     Args:
-        run_id: its id, or a part of it that no other run in the bin has.
+        run_id: its id, or a part of it that no other run in the trash has.
         folder: of the runs.
 
     Raises:
-        LabError: there is no such run in the bin, it can't be moved, or is another's.
+        LabError: there is no such run in the trash, it can't be moved, or is another's.
     """
-    run = find_run(run_id, folder / TRASH)
+    run = find_run(run_id, _trash_folder(folder))
     require_owner(run.owner, f"Run {run.id}")
     path = folder / run.id
     with queue_lock(folder):
@@ -65,15 +69,15 @@ def restore(run_id: str, folder: Path) -> Path:
             run.path.rename(path)
         except OSError as error:
             raise LabError(
-                f"Run {run.id} can't be moved out of the bin: {error.strerror}. Allow writing in '{folder}', and try again."
+                f"Run {run.id} can't be moved out of the trash: {error.strerror}. Allow writing in '{folder}', and try again."
             ) from None
     return path
 
 
 def list_trash(folder: Path) -> list[TrashedRun]:
-    """What lies in the bin of a folder of runs, the newest run first."""
+    """Return what lies in the trash of a folder of runs, the newest run first."""
     results = []
-    for run in list_runs(folder / TRASH):
+    for run in list_runs(_trash_folder(folder)):
         try:
             results.append(TrashedRun(run, run.path.stat().st_mtime, _size(run.path)))
         except OSError:
@@ -82,10 +86,10 @@ def list_trash(folder: Path) -> list[TrashedRun]:
 
 
 def empty_trash(folder: Path, older_than_days: float = 0.0) -> list[TrashedRun]:
-    """Removes for good what has lain in the bin for at least so many days, as far as it is one's own; returns what that was.
+    """Remove for good what has lain in the trash for at least so many days, as far as it is one's own; returns what that was.
 
     Raises:
-        LabError: the one who is asking may only look.
+        LabError: the user may only look.
     """
     require_write()
     limit = time.time() - older_than_days * 86_400
@@ -93,6 +97,18 @@ def empty_trash(folder: Path, older_than_days: float = 0.0) -> list[TrashedRun]:
     for trashed in gone:
         shutil.rmtree(trashed.run.path, ignore_errors=True)
     return [trashed for trashed in gone if not trashed.run.path.exists()]
+
+
+def _trash_folder(folder: Path) -> Path:
+    """Return the folder of the trash, after what lies in the one of version 0.1 was moved there."""
+    trash, old = folder / TRASH, folder / OLD_TRASH
+    if old.is_dir():
+        with suppress(OSError):  # who may only look sees what is in the new one
+            trash.mkdir(exist_ok=True)
+            for path in old.iterdir():
+                path.rename(trash / path.name)
+            old.rmdir()
+    return trash
 
 
 def _size(folder: Path) -> int:

@@ -142,7 +142,7 @@ def minutes_trained(path: Path) -> float:
 
 def evaluations(path: Path) -> list[EvalRow]:
     """The evaluation rows of a run, oldest first."""
-    return [row for row in valid_rows(read_metrics(path)[0]) if row.get("kind") == "eval"]
+    return [row for row in valid_rows(read_metrics(path)[0]) if row.get("kind") == "eval"]  # type: ignore[misc]
 
 
 def _cut_torn_tail(path: Path) -> None:

@@ -68,7 +68,7 @@ class SweepConfig(_Part):
     @property
     def count(self) -> int:
         """Return how many trials there will be."""
-        return math.prod(len(values) for values in self.vary.values()) if self.is_grid else self.trials
+        return math.prod(len(values) for values in self.vary.values()) if self.is_grid else self.trials  # type: ignore[misc]
 
     def rounds(self, frames: int) -> list["Round"]:
         """Return the rounds as planned, for so many training frames; trials that fail make later ones smaller."""

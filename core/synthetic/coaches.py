@@ -94,7 +94,8 @@ def truck_mesh(length: float = 7.5, high: float = 3.3) -> Mesh:
     for sign in (-1, 1):
         x0, x1 = sorted((sign * w * 0.72, sign * w * 0.92))
         end_panel(mesh, "tail", x0, x1, 0.7, 0.86, back - 0.01, True, 3)
-        end_panel(mesh, "lamp", *sorted((sign * 0.72, sign * 1.0)), 0.62, 0.82, front, False, 2)
+        x0, x1 = sorted((sign * 0.72, sign * 1.0))
+        end_panel(mesh, "lamp", x0, x1, 0.62, 0.82, front, False, 2)
     end_panel(mesh, "under", -w * 0.8, w * 0.8, 0.25, 1.0, -half + 0.6, True, -1)
     end_panel(mesh, "under", -w * 0.8, w * 0.8, 0.2, 0.7, half - 0.3, False, -1)
     mesh.mirrored(

@@ -26,7 +26,7 @@ def _blend(ground: Ground, polygons: list[np.ndarray], colour: np.ndarray, stren
     outlines = [outline - (0, ground.top) for outline in ground.camera.outlines(polygons)]
     if not outlines:
         return
-    height, width = ground.zone.shape
+    height, width = ground.zone.shape  # type: ignore[misc]
     x0, y0 = np.maximum(np.min([outline.min(0) for outline in outlines], 0), 0).astype(int)
     x1, y1 = np.minimum(np.max([outline.max(0) for outline in outlines], 0) + 2, (width, height)).astype(int)
     if x1 <= x0 or y1 <= y0:

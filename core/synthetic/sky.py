@@ -20,7 +20,7 @@ def draw_sky(rng: np.random.Generator, canvas: Canvas, camera: Camera, light: Li
     up = np.maximum((camera.horizon - rows) / camera.focal, 0.0).astype(np.float32) + 0 * columns
     right = ((columns - camera.centre) / camera.focal).astype(np.float32) + 0 * rows
     length = np.sqrt(1 + up**2 + right**2)
-    sun = np.float32(turned(light.to_sun[None], -camera.yaw, (0, 0, 0))[0])
+    sun = turned(light.to_sun[None], -camera.yaw, (0, 0, 0))[0].astype(np.float32)
     towards = np.clip((sun[0] * right + sun[1] * up + sun[2]) / length, 0, 1)[..., None]
 
     zenith, horizon, glow = (np.float32(c) for c in (light.zenith, light.horizon, light.glow))

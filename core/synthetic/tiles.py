@@ -3,6 +3,7 @@
 They are made once per process from fixed seeds, so they are the same in every process; scenes shift and scale them.
 """
 
+from collections.abc import Callable
 from functools import cache
 
 import cv2
@@ -135,7 +136,7 @@ def tracks() -> np.ndarray:
     return np.tile(128 + 4.5 * wave, (8, 1)).round().astype(np.uint8)
 
 
-_NAMED = {
+_NAMED: dict[str, Callable[[], np.ndarray]] = {
     "asphalt": asphalt,
     "grass": grass,
     "squares": lambda: paving(0),

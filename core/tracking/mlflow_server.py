@@ -6,6 +6,7 @@ MLflow: https://mlflow.org/docs/latest/api_reference/rest-api.html
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from mlflow.entities import Metric, Param
@@ -79,7 +80,7 @@ class MLflowRun:
         ]
         for start in range(0, len(numbers), NUMBERS):
             part = numbers[start : start + NUMBERS]
-            _asked(lambda part=part: self._client.log_batch(self._id, metrics=part))
+            _asked(partial(self._client.log_batch, self._id, metrics=part))
 
     def close(self, finished: bool) -> None:
         _asked(lambda: self._client.set_terminated(self._id, "FINISHED" if finished else "KILLED"))

@@ -58,8 +58,10 @@ def train(
         state = "stopped"
     finally:
         distributed.destroy()
-    meant = {"pause": "paused", "requeue": "queued"}.get(requested(run), state)
-    return meant if state == "stopped" else state
+    if state != "stopped":
+        return state
+    asked = requested(run)
+    return "paused" if asked == "pause" else "queued" if asked == "requeue" else "stopped"
 
 
 def _train(

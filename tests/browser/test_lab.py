@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from core.runs.store import list_runs, read_run
-from core.synthetic import draw_scene
+from core.synthetic import draw_scene, write_streets
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAME_OF_VIEWER = ".viewer[data-ready=true]"
@@ -79,14 +79,17 @@ def hover(page, panel: int, x: float = 0.5, y: float = 0.85) -> str:
     return page.locator(FRAME_OF_VIEWER).get_attribute("data-hover") or ""
 
 
-def test_the_newcomers_path(lab: Lab, page, wait_for_app) -> None:
-    # Train all three from the form; the street scenes are drawn on the way.
+@pytest.mark.parametrize("drawn", [24, pytest.param(0, marks=pytest.mark.campaign)])
+def test_the_newcomers_path(lab: Lab, page, wait_for_app, drawn: int) -> None:
+    # Train all three from the form; where no street scenes were drawn before, all 240 are drawn on the way.
+    if drawn:
+        write_streets(lab.runs.parent / "data" / "streets", train=drawn, val=8)
     page.goto(f"{lab.url}/train")
     wait_for_app(page)
     for family in ("U-Net", "ViT"):
         page.get_by_role("button", name=family, exact=True).click()
         wait_for_app(page)
-    type_in(page, wait_for_app, "Minutes", "0.5")
+    type_in(page, wait_for_app, "Minutes", "0.2")
     type_in(page, wait_for_app, "Evaluations", "2")
     page.locator("summary", has_text="Frames").click()
     type_in(page, wait_for_app, "Val limit (frames)", "8")

@@ -115,6 +115,7 @@ def show(page: Page, url: str, count: int) -> None:
     page.evaluate(FIND)
 
 
+@pytest.mark.campaign
 def test_speed_at_full_size_with_no_request(page: Page, served: tuple[str, np.ndarray], figure) -> None:
     url, _ = served
     show(page, url, 3)

@@ -15,7 +15,7 @@ from core.runs.status import update_status
 from core.runs.store import create_run
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["home", "data", "models", "train", "runs", "compare", "sweep", "scores", "inspect", "report", "explain"]
+PAGES = ["home", "data", "models", "train", "runs", "compare", "inspect", "explain"]
 
 
 def opened(page: str) -> AppTest:

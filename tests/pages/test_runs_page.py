@@ -144,7 +144,7 @@ def test_a_run_is_deleted_after_one_question_restored_and_removed_for_good(place
     assert failed.is_dir() and "No run yet" not in words(app)
     runner.delete(failed)
     app = opened("runs")
-    app.button(key="empty-bin").click().run()
+    app.button(key="empty-trash").click().run()
     assert not app.exception
     assert runner.list_trash(places.runs) == []
 

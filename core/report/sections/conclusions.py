@@ -24,7 +24,6 @@ from core.report.structure import Block, Number, Paragraph, Section, Text
 from core.text import join_words
 
 PERCENT = NumberFormat(100, 1, "%")
-SPREAD = NumberFormat(100, 1)
 SIZE = NumberFormat(100, 1)
 TIMES = NumberFormat(1, 1)
 MILLISECONDS = NumberFormat(1, 0, "ms")

@@ -1,5 +1,7 @@
 """Methodology: what was done to train and to score, with every value that was really used and none that wasn't."""
 
+from collections.abc import Callable
+
 from core.config import all_fields, fields_of, setting_of, used_settings
 from core.evaluation.bootstrap import ENOUGH
 from core.report.phrases import (
@@ -137,7 +139,7 @@ def _crops(summaries: tuple[RunSummary, ...]) -> Text:
                 before,
                 said_of_all(users, "training", name),
                 after,
-                _only(summaries, lambda one, users=users: one in users),
+                _only(summaries, users.__contains__),
             ]
     parts.append(".")
     split = [summary for summary in summaries if summary.config.training.accumulate_grad_batches > 1]
@@ -155,7 +157,7 @@ def _crops(summaries: tuple[RunSummary, ...]) -> Text:
     return text(*parts)
 
 
-def _only(summaries: tuple[RunSummary, ...], applies: object) -> str:
+def _only(summaries: tuple[RunSummary, ...], applies: Callable[[RunSummary], bool]) -> str:
     """In brackets who something is true of, where it isn't of all."""
     users = [summary.label for summary in summaries if applies(summary)]
     return "" if len(users) == len(summaries) else f" ({', '.join(users)})"
@@ -276,9 +278,9 @@ def _start(summaries: tuple[RunSummary, ...]) -> Text:
             " evaluations have brought nothing better. ",
         ]
     for summary in summaries:
-        done, planned = steps_done(summary), summary.number("plan.json", "/steps_total")
-        if summary.run.state == "finished" and done and planned and done.value < planned.value:
-            parts += [f"{summary.label} stopped early, after ", done, " of ", planned, " steps. "]
+        taken, meant = steps_done(summary), summary.number("plan.json", "/steps_total")
+        if summary.run.state == "finished" and taken and meant and taken.value < meant.value:
+            parts += [f"{summary.label} stopped early, after ", taken, " of ", meant, " steps. "]
     parts += [
         "Each run was scored ", by_value(summaries, _evaluations),
         " times during its training; the weights of the highest validation mean IoU are the ones that are reported.",

@@ -1,5 +1,6 @@
 """Results: curves, scores with the best in bold, classes, confusions, pictures, robustness, significance."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from core.report.figures import (
     robustness_figure,
 )
 from core.report.phrases import (
+    Best,
     by_value,
     cell,
     columns_of,
@@ -43,6 +45,8 @@ from core.report.sections.methodology import minutes_of
 from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table, Text
 from core.text import join_words
 
+Column = tuple[str, Callable[[RunSummary], Number | None], Best]
+"""A column of a table of runs: its title, what stands in it, and which of its numbers are the best."""
 MAX_CONFUSIONS = 5
 LOSS = ("loss", "class_weights", "second_loss", "second_loss_weight", "label_smoothing")
 """Settings of the training that a value of the loss depends on."""
@@ -144,7 +148,7 @@ def leaders_words(group: Group) -> Text:
 
 
 def _score_table(group: Group, suffix: str) -> Table:
-    columns = (
+    columns: tuple[Column, ...] = (
         ("mIoU, %", lambda summary: summary.miou(), "high"),
         ("pixel acc., %", lambda summary: summary.pixel_accuracy(), "high"),
         ("class acc., %", lambda summary: summary.score("/scores/mean_accuracy"), "high"),
@@ -170,7 +174,7 @@ def _protocol_words(group: Group) -> str:
 
 def _cost_table(group: Group, suffix: str) -> Table:
     hardware = group.hardware
-    columns = (
+    columns: tuple[Column, ...] = (
         ("parameters, M", lambda summary: summary.score("/metadata/parameters", MILLIONS) or summary.number("plan.json", "/parameters", MILLIONS), "low"),
         ("GFLOP a frame", lambda summary: summary.score("/metadata/flops", GIGA), "low"),
         ("ms a frame", lambda summary: summary.score("/metadata/milliseconds", MILLISECONDS), "low" if len(hardware) == 1 else ""),

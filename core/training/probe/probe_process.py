@@ -126,7 +126,7 @@ def serve_probe(work: Callable[[RunConfig], Iterable[Line]]) -> int:
     # As in a trainer, for the figures are meant for one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
-    config = RunConfig()
+    config = read_config({})
     try:
         config = read_config(json.load(sys.stdin))
         for line in work(config):
