@@ -19,7 +19,7 @@ MAX_DOWNLOAD = 200e6
 
 
 def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
-    """The archive for the Cityscapes server: made, checked, offered."""
+    """Show the archive for the Cityscapes server: made, checked, offered."""
     able = [
         run_id
         for run_id in chosen

@@ -19,7 +19,7 @@ from core.evaluation.results import EvaluationResult
 
 
 def compare_view(shown: Shown) -> None:
-    """Is A better than B, and on which frames."""
+    """Show whether A is better than B, and on which frames."""
     if len(shown.results) < 2:
         st.caption("Choose two runs or more above, and score them alike.")
         return
@@ -90,7 +90,7 @@ def compare_view(shown: Shown) -> None:
 
 
 def cost_view(boards: Sequence[Board], shown: Shown) -> None:
-    """Scores against costs, over every run that was scored alike."""
+    """Show scores against costs, over every run that was scored alike."""
     scored = [board for board in boards if board.is_scored]
     if not scored:
         st.caption("No run is scored yet.")
@@ -143,7 +143,7 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
 def _compared(
     one: tuple, other: tuple, names: tuple[str, str], _one: EvaluationResult, _other: EvaluationResult
 ) -> Comparison | str:
-    """The paired bootstrap of two cards, or the sentence why there is none."""
+    """Return the paired bootstrap of two results, or the sentence why there is none."""
     try:
         return compare(_one.scores, _other.scores, names)
     except LabError as error:
@@ -151,7 +151,7 @@ def _compared(
 
 
 def _identity(result: EvaluationResult) -> tuple:
-    """What names a card for the cache."""
+    """Return what names a result for the cache."""
     return result.metadata.run, result.metadata.weights, *key_of_result(result)
 
 

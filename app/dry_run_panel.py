@@ -21,7 +21,7 @@ COLOR = f"rgb{ACCENT}"
 
 
 def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, SuggestedChange]:
-    """A button that tries some runs, what was found of each, and a button for every change that would mend something.
+    """Draw a button that tries some runs, what was found of each, and a button for every change that would mend something.
 
     What was found stays until a config changes. Each dry run is a process of its own, one after the other.
 
@@ -72,7 +72,7 @@ def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Suggested
 
 
 def lr_finder_panel(config: RunConfig, key: str) -> float | None:
-    """A button that runs the learning-rate range test, its curve as it grows, and a button that takes what it suggests.
+    """Draw a button that runs the learning-rate range test, its curve as it grows, and a button that takes what it suggests.
 
     Args:
         config: of the run; its data, crops, network and optimizer are the test's.

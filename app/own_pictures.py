@@ -19,7 +19,7 @@ OWN, CAMERA, FRAME, COLLECTION = "Your own pictures", "Camera", "Frame of a data
 
 
 def say_when_uploads_are_used_up() -> None:
-    """A line below a widget for files, where it can take no more within this hour: the widget itself would say a number."""
+    """Show a line below a widget for files, where it can take no more within this hour: the widget itself would say a number."""
     try:
         check_uploads(current_user())
     except LabError as error:
@@ -27,7 +27,7 @@ def say_when_uploads_are_used_up() -> None:
 
 
 def uploaded_pictures(files: Sequence[st.runtime.uploaded_file_manager.UploadedFile]) -> list[Picture]:
-    """The pictures in uploaded files; the page says of each that isn't one why. Those of files taken away are forgotten."""
+    """Return the pictures in uploaded files; the page says of each that isn't one why. Those of files taken away are forgotten."""
     say_when_uploads_are_used_up()
     known: dict[str, tuple[list[Picture], list[str]]] = st.session_state.get("decoded", {})
     decoded: dict[str, tuple[list[Picture], list[str]]] = {}
@@ -75,7 +75,7 @@ def from_camera() -> list[Picture]:
 
 
 def from_frames(run: Run) -> list[Picture]:
-    """Widgets for a frame of the data set that a run learned on."""
+    """Draw widgets for a frame of the data set that a run learned on."""
     dataset = open_again(run.config.dataset)
     splits = {"val": dataset.val, "train": dataset.train}
     left, right = st.columns([1, 3])
@@ -87,7 +87,7 @@ def from_frames(run: Run) -> list[Picture]:
 
 
 def from_collection() -> list[Picture]:
-    """Widgets for a saved collection."""
+    """Draw widgets for a saved collection."""
     saved = {collection.slug: collection for collection in list_collections()}
     if not saved:
         empty_state(
@@ -111,7 +111,7 @@ def from_collection() -> list[Picture]:
 
 
 def pictures_from(source: str, run: Run) -> list[Picture]:
-    """Widgets for pictures from one of the four sources; frames are those that a run learned on."""
+    """Draw widgets for pictures from one of the four sources; frames are those that a run learned on."""
     if source == FRAME:
         return from_frames(run)
     return {OWN: from_upload, CAMERA: from_camera, COLLECTION: from_collection}[source]()

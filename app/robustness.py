@@ -13,7 +13,7 @@ from core.text import format_duration
 
 
 def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
-    """How much of a score is left under corruptions."""
+    """Show how much of a score is left under corruptions."""
     frames = st.number_input("Frames, at even distances", 2, 500, ROBUSTNESS_FRAMES, key="robustness-frames", width=220)
     settings = robustness_settings(shown.settings, int(frames))
     seconds = [

@@ -55,18 +55,18 @@ class Shown:
 
     @property
     def dots(self) -> dict[str, str]:
-        """Colours by the names that stand in a table's head."""
+        """Return the colours by the names that stand in a table's head."""
         return {self.names[run_id]: self.colors[run_id] for run_id in self.results}
 
     def pick(self, label: str, key: str) -> str:
-        """A widget that chooses one of the runs, where there are several."""
+        """Draw a widget that chooses one of the runs, where there are several."""
         if len(self.results) == 1:
             return next(iter(self.results))
         return st.selectbox(label, list(self.results), format_func=self.names.get, key=key)
 
 
 def classes_view(shown: Shown) -> None:
-    """A score per class and category for each run."""
+    """Show a score per class and category for each run."""
     first = next(iter(shown.results.values())).scores
     metric = st.segmented_control(
         "Score",
@@ -113,7 +113,7 @@ def classes_view(shown: Shown) -> None:
 
 
 def confusion_view(shown: Shown) -> None:
-    """The confusion matrix of a run, and the frames behind a cell."""
+    """Show the confusion matrix of a run, and the frames behind a cell."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         run_id = shown.pick("Run", "confusion-run")
         by = st.segmented_control(
@@ -166,7 +166,7 @@ def confusion_view(shown: Shown) -> None:
 
 
 def calibration_view(shown: Shown) -> None:
-    """Whether the networks are as sure as they are right."""
+    """Show whether the networks are as sure as they are right."""
     results = {shown.names[run_id]: result.scores.calibration for run_id, result in shown.results.items()}
     wide, narrow = st.columns([3, 2], gap="large")
     with wide:
@@ -184,7 +184,7 @@ def calibration_view(shown: Shown) -> None:
 
 
 def where_view(shown: Shown) -> None:
-    """Scores by city, by size of object, and by distance from a boundary."""
+    """Show scores by city, by size of object, and by distance from a boundary."""
     scores = {shown.names[run_id]: result.scores for run_id, result in shown.results.items()}
     first = next(iter(scores.values()))
     left, right = st.columns(2, gap="large")
@@ -230,7 +230,7 @@ def where_view(shown: Shown) -> None:
 
 
 def upper_bounds_view(shown: Shown) -> None:
-    """What the truth itself scores in coarse cells, on these data and in the paper."""
+    """Show what the truth itself scores in coarse cells, on these data and in the paper."""
     result = next(iter(shown.results.values()))
     own = result.metadata.upper_bounds
     width, height = result.metadata.size[1], result.metadata.size[0]
@@ -265,7 +265,7 @@ def upper_bounds_view(shown: Shown) -> None:
 
 
 def _numbers(values: np.ndarray | None, count: int) -> list[float | None]:
-    """An array as plain numbers, None for what is none."""
+    """Return an array as plain numbers, None for what is none."""
     return [None] * count if values is None else [None if value != value else float(value) for value in values]
 
 

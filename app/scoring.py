@@ -27,6 +27,7 @@ from core.evaluation.submission_archives import Split
 from core.jobs.engine import Job
 from core.jobs.kinds import latest
 from core.runs.store import Run
+from core.text import join_first
 
 SIZE_WORDS = {"training": "Training size", "full": "Full size"}
 ROBUSTNESS_FRAMES = 20
@@ -165,8 +166,7 @@ def _describe(job: Job, runs: Mapping[str, Run]) -> str:
     """Return what an evaluation does, in a line."""
     request = job.request
     names = [run_name(runs[run_id]) if run_id in runs else run_id for run_id in request.get("runs", ())]
-    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    what = f"{_TASK_WORDS.get(request.get('task', ''), 'Scoring')} {listed}"
+    what = f"{_TASK_WORDS.get(request.get('task', ''), 'Scoring')} {join_first(names, 3)}"
     if request.get("task") == "submission":
         return what
     values = dict(request.get("settings", {}))

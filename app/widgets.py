@@ -26,30 +26,30 @@ RUN_COLORS = (
 
 
 def run_colors(runs: Sequence[Run]) -> dict[str, str]:
-    """A colour for every run of the lab, by age, so that a run keeps its colour wherever and beside whomever it appears."""
+    """Return a colour for every run of the lab, by age, so that a run has the same colour on every page."""
     oldest_first = sorted(run.id for run in runs)
     return {run_id: RUN_COLORS[index % len(RUN_COLORS)] for index, run_id in enumerate(oldest_first)}
 
 
 def run_label(run: Run) -> str:
-    """A run in one line, for pickers: name or network, time of launch, best score. No two have the same, or a picker mixes them up."""
+    """Return a run in one line, for pickers: name or network, time of launch, best score. No two have the same, or a picker mixes them up."""
     miou = best_miou(run.path)
     when = f"{run.id[4:6]}-{run.id[6:8]} {run.id[9:11]}:{run.id[11:13]}"
     return f"{run.name} · {when} · {run.id[-4:]}" + ("" if miou is None else f" · mIoU {miou:.1%}")
 
 
 def run_name(run: Run) -> str:
-    """A run's name or network, and the four letters that tell it from its twins: short enough for the head of a column."""
+    """Return a run's name or network, and the four letters that tell it from its twins: short enough for the head of a column."""
     return f"{run.name} · {run.id[-4:]}"
 
 
 def plain(text: str) -> str:
-    """Text that somebody typed, for where Streamlit takes Markdown: shown as it is, without formatting, links or pictures."""
+    """Return typed text escaped for Streamlit's Markdown, so that it is shown as it is."""
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])", r"\\\1", text)
 
 
 def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], most: int) -> list[str]:
-    """A picker of several runs, in the order of their launch. What is picked stands in the page's address, to be shared.
+    """Draw a picker of several runs, in the order of their launch. What is picked stands in the page's address, to be shared.
 
     Args:
         label: of the widget.
@@ -80,7 +80,7 @@ def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], most:
 
 
 def recall(name: str, options: Sequence[str], default: str) -> None:
-    """Sets the widget of this key to what the session last had or the address says, where that is an option.
+    """Set the widget of this key to what the session last had or the address says, where that is an option.
 
     Not by `bind`, which writes an option's label into the address, and forgets it where the options depend on other widgets.
     """
@@ -89,12 +89,12 @@ def recall(name: str, options: Sequence[str], default: str) -> None:
 
 
 def pick_also(label: str, run_id: str) -> None:
-    """Adds a run to what is picked in the picker of that label, when it is drawn next."""
+    """Add a run to what is picked in the picker of that label, when it is drawn next."""
     st.session_state[f"also-{label}"] = [run_id]
 
 
 def with_equal_classes(chosen: Sequence[str], runs: Mapping[str, Run]) -> list[str]:
-    """Those of the chosen runs that tell the same classes apart as the first; the page says which were left out, and why."""
+    """Return those of the chosen runs that tell the same classes apart as the first; the page says which were left out, and why."""
     same = [run_id for run_id in chosen if runs[run_id].classes == runs[chosen[0]].classes]
     if len(same) < len(chosen):
         others = ", ".join(plain(run_name(runs[run_id])) for run_id in chosen if run_id not in same)
@@ -106,7 +106,7 @@ def with_equal_classes(chosen: Sequence[str], runs: Mapping[str, Run]) -> list[s
 
 
 def latest_of_each_family(runs: Mapping[str, Run]) -> list[str]:
-    """The newest run of each family, given runs by id, newest first."""
+    """Return the newest run of each family, given runs by id, newest first."""
     latest: dict[str, str] = {}
     for run_id, run in runs.items():
         latest.setdefault(run.config.model.family, run_id)
@@ -138,7 +138,7 @@ def empty_state(
 
 
 def failed_state(error: LabError | str) -> None:
-    """A sentence about what went wrong, in place of what can't be shown. It may hold what somebody typed: nothing in it is formatted."""
+    """Show a sentence about what went wrong, in place of what can't be shown. What was typed may stand in it: nothing in it is formatted."""
     st.error(plain(str(error)), icon=":material/error:")
 
 
@@ -157,7 +157,7 @@ FAILURE_WORDS = {
 
 
 def run_card(run: Run, color: str, position: int = 0) -> None:
-    """One run as a card: its state, how far it is, time left, best score, and the sentence when something is wrong.
+    """Show one run as a card: its state, how far it is, time left, best score, and the sentence when something is wrong.
 
     Args:
         run: to show.

@@ -54,7 +54,7 @@ MANY_FRAMES = 10_000
 
 
 def main() -> None:
-    """Prints seconds per item, items per second by workers, memory, and the two ratios."""
+    """Print seconds per item, items per second by workers, memory, and the two ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=PROJECT.parent / "shared/data/cityscapes-fullres")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each; the first isn't counted")
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def use_one_core() -> set[int]:
-    """Binds this process to one core, where the system can, and returns those it had."""
+    """Bind this process to one core, where the system can, and return those it had."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     if not hasattr(os, "sched_setaffinity"):
@@ -121,7 +121,7 @@ def seconds_an_item(item: Callable[[int], object], frames: int) -> float:
 
 
 def our_round(crops: TrainingCrops) -> Callable[[], float]:
-    """A round of the lab's items, every time another epoch's, each then to float as a training step does."""
+    """Return a round of the lab's items, every time another epoch's, each then to float as a training step does."""
     epoch = 0
 
     def item(index: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -138,7 +138,7 @@ def our_round(crops: TrainingCrops) -> Callable[[], float]:
 
 @contextmanager
 def tutorial_rounds(frames: tuple[Frame, ...]) -> Iterator[Callable[[], float]]:
-    """Rounds of the tutorial's items, in a process of their own on the same core."""
+    """Yield rounds of the tutorial's items, in a process of their own on the same core."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=serve_tutorial, args=(frames, there), daemon=True)
@@ -154,7 +154,7 @@ def tutorial_rounds(frames: tuple[Frame, ...]) -> Iterator[Callable[[], float]]:
 
 
 def serve_tutorial(frames: tuple[Frame, ...], pipe: Connection) -> None:
-    """Does a round as often as it is told to."""
+    """Do a round as often as it is told to."""
     torch.set_num_threads(1)
     item = tutorial(frames)
     while pipe.recv():
@@ -192,7 +192,7 @@ def tutorial(frames: tuple[Frame, ...]) -> Callable[[int], object]:
 
 
 def loader_rate(crops: TrainingCrops, workers: int, batch_size: int = 4, seconds: float = 2.0) -> float:
-    """Items per second that leave `build_loader` once it runs."""
+    """Return the items per second that leave `build_loader` once it runs."""
     steps = 10_000
     loader = iter(build_loader(crops, KeyedBatches(crops.weights, batch_size, 0, 0, steps), workers))
     for _ in range(1 + 2 * workers):
@@ -205,7 +205,7 @@ def loader_rate(crops: TrainingCrops, workers: int, batch_size: int = 4, seconds
 
 
 def print_memory(dataset: Dataset, frames: tuple[Frame, ...]) -> None:
-    """What frames take, by multiplication: nobody has so many at hand."""
+    """Print what many frames take, by multiplication."""
     each = sum(array.nbytes for array in FrameStore(dataset, frames)[0])
     raw = cache_size(dataset, frames, "raw") // len(frames)
     jpeg = cache_size(dataset, frames, "jpeg") // len(frames)

@@ -14,45 +14,45 @@ import os
 from pathlib import Path
 
 from core.errors import LabError
-from core.text import shorten
+from core.text import join_words, shorten
 
 PROJECT = Path(__file__).resolve().parent.parent
 
 
 def runs_folder() -> Path:
-    """The folder that holds one folder per run."""
+    """Return the folder that holds one folder per run."""
     return _place("SEGLAB_CHECKPOINTS", "checkpoints")
 
 
 def data_folder() -> Path:
-    """The folder in which the lab generates street scenes."""
+    """Return the folder in which the lab generates street scenes."""
     return _place("SEGLAB_DATA", "data")
 
 
 def streets_folder() -> Path:
-    """The folder of the generated street scenes."""
+    """Return the folder of the generated street scenes."""
     return data_folder() / "streets"
 
 
 def cache_folder() -> Path:
-    """The folder of what can be made again: decoded frames and what was counted in them."""
+    """Return the folder of what can be made again: decoded frames and what was counted in them."""
     given = os.environ.get("SEGLAB_CACHE")
     return _place("SEGLAB_CACHE", "") if given else data_folder() / "cache"
 
 
 def reports_folder() -> Path:
-    """The folder that holds one folder per report."""
+    """Return the folder that holds one folder per report."""
     given = os.environ.get("SEGLAB_REPORTS")
     return _place("SEGLAB_REPORTS", "") if given else data_folder() / "reports"
 
 
 def weights_folder() -> Path:
-    """The folder in which pretrained encoders are looked for before the Hub is asked."""
+    """Return the folder in which pretrained encoders are looked for before the Hub is asked."""
     return _place("SEGLAB_WEIGHTS", "weights")
 
 
 def data_roots() -> tuple[Path, ...]:
-    """The folders under which a data set may be opened."""
+    """Return the folders under which a data set may be opened."""
     given = os.environ.get("SEGLAB_DATA_ROOTS")
     if given:
         roots = [Path(part).expanduser() for part in given.split(os.pathsep) if part]
@@ -68,7 +68,7 @@ def only_the_data_folder() -> None:
 
 
 def resolve_data_root(text: str) -> Path:
-    """Turns a typed path into an existing folder under one of `data_roots()`, links followed.
+    """Turn a typed path into an existing folder under one of `data_roots()`, links followed.
 
     Raises:
         LabError: there is no such folder, or it lies outside of the configured roots.
@@ -82,7 +82,7 @@ def resolve_data_root(text: str) -> Path:
 
 
 def resolve_data_file(text: str, what: str) -> Path:
-    """Turns a typed path into an existing file under one of `data_roots()`, links followed; `what` names it in errors.
+    """Turn a typed path into an existing file under one of `data_roots()`, links followed; `what` names it in errors.
 
     Raises:
         LabError: there is no such file, or it lies outside of the configured roots.
@@ -110,7 +110,7 @@ def _resolve_typed(text: str, what: str) -> Path:
     if not any(path.is_relative_to(root) for root in data_roots()):
         raise LabError(
             f"'{shorten(str(path), 200)}' lies outside of the folders this lab may read. Move the data under "
-            f"{' or '.join(str(root) for root in data_roots())}, or start the lab with SEGLAB_DATA_ROOTS set to all the folders it may read, this one among them."
+            f"{join_words([str(root) for root in data_roots()], 'or')}, or start the lab with SEGLAB_DATA_ROOTS set to all the folders it may read, this one among them."
         )
     return path
 

@@ -13,13 +13,13 @@ import psutil
 from core.paths import PROJECT
 
 _children: list[subprocess.Popen[bytes]] = []
-"""Processes that this one started: asked now and then how they are, else their dead bodies would stay as zombies."""
+"""Processes that this one started: asked now and then how they are, else they would stay as zombies when they end."""
 
 
 def start_detached(
     command: Sequence[str], log: Path, stdin: int | IO[bytes] = subprocess.DEVNULL
 ) -> subprocess.Popen[bytes]:
-    """Starts a command in the project's folder, which neither a closed terminal nor the end of this process reaches.
+    """Start a command in the project's folder, which neither a closed terminal nor the end of this process reaches.
 
     Args:
         command: program and arguments.
@@ -45,11 +45,11 @@ class ProcessId:
 
     @classmethod
     def of(cls, pid: int) -> "ProcessId":
-        """The identity of a living process. Raises psutil.NoSuchProcess."""
+        """Return the identity of a living process. Raises psutil.NoSuchProcess."""
         return cls(pid, _start_time(psutil.Process(pid)))
 
     def process(self) -> psutil.Process | None:
-        """The process itself; None when it is gone, a zombie, or when another process has its number now."""
+        """Return the process itself; None when it is gone, a zombie, or when another process has its number now."""
         try:
             process = psutil.Process(self.pid)
             is_same = abs(_start_time(process) - self.started) < 0.1
@@ -58,17 +58,17 @@ class ProcessId:
             return None
 
     def is_alive(self) -> bool:
-        """False when it is gone, a zombie, or when another process has its number now."""
+        """Return whether it lives; False when it is gone, a zombie, or when another process has its number now."""
         return self.process() is not None
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start_time(process: psutil.Process) -> float:
-    """When a process began. On Linux in clock ticks since the machine started: psutil's own time moves when the clock is set."""
+    """Return when a process began. On Linux in clock ticks since the machine started: psutil's own time moves when the clock is set."""
     stat = Path(f"/proc/{process.pid}/stat")
     if not stat.exists():
         return process.create_time()

@@ -47,3 +47,9 @@ def plural(count: int, one: str, many: str = "") -> str:
 def join_words(words: Sequence[str], last: str = "and") -> str:
     """Return a list as in a sentence, "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}" if words else ""
+
+
+def join_first(words: Sequence[str], most: int) -> str:
+    """Return the first of many words and how many more there are, "a, b and 3 more"."""
+    more = len(words) - most
+    return ", ".join(words[:most]) + (f" and {more} more" if more > 0 else "")

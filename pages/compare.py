@@ -39,7 +39,7 @@ POLL_SECONDS = 1.0
 
 
 def choose_source(runs: Sequence[Run]) -> Dataset:
-    """A widget for the data set, where the runs learned on several that are here.
+    """Draw a widget for the data set, where the runs learned on several that are here.
 
     Raises:
         LabError: it can't be opened, or tells other classes apart than the runs.

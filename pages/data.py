@@ -44,14 +44,14 @@ KINDS = {"raw": "raw", "jpeg": "as JPEG"}
 
 
 def watched(words: str) -> Callable[[int, int], object]:
-    """A progress bar, and a button that breaks off what it shows: pressing any button ends the script that is under way."""
+    """Draw a progress bar, and a button that breaks off what it shows: pressing any button ends the script that is under way."""
     bar = st.progress(0.0, words)
     st.button("Stop", icon=":material/stop:", key=f"stop-{words}")
     return lambda done, count: bar.progress(done / max(1, count), f"{words}: {done} of {count}")
 
 
 def get_cityscapes(expanded: bool) -> None:
-    """The panel that downloads Cityscapes: for those who have none yet, and for what is still missing."""
+    """Draw the panel that downloads Cityscapes: for those who have none yet, and for what is still missing."""
     with st.expander("Get Cityscapes", icon=":material/cloud_download:", expanded=expanded):
         download_panel()
 
@@ -70,7 +70,7 @@ def _counted(key: str, _dataset: Dataset, _frames: Sequence[Frame]) -> FrameCoun
 
 
 def counts_of(dataset: Dataset, split: str, frames: Sequence[Frame]) -> FrameCounts:
-    """Counts of a split's labelled frames, or of a sample of many. Raises LabError when a label file can't be read."""
+    """Return the counts of a split's labelled frames, or of a sample of many. Raises LabError when a label file can't be read."""
     labelled = [frame for frame in frames if frame.labels]
     counts = _counted(
         f"{dataset.root}|{dataset.size}|{dataset.space.digest}|{split}|{len(labelled)}", dataset, labelled
@@ -84,18 +84,18 @@ def counts_of(dataset: Dataset, split: str, frames: Sequence[Frame]) -> FrameCou
 
 
 def restore(key: str, options: Sequence[str], named: str | None = None) -> None:
-    """Makes a widget's state one of its options: what it is, else what the address named, else the first."""
+    """Make a widget's state one of its options: what it is, else what the address named, else the first."""
     wishes = (st.session_state.get(key), named, *options[:1])
     st.session_state[key] = next((wish for wish in wishes if wish in options), None)
 
 
 def step(key: str, ids: Sequence[str], by: int) -> None:
-    """Goes on in a list of frames, past its end to the other one."""
+    """Go on in a list of frames, past its end to the other one."""
     st.session_state[key] = ids[(ids.index(st.session_state[key]) + by) % len(ids)]
 
 
 def choose_frame(here: Found) -> tuple[Frame | None, st.delta_generator.DeltaGenerator]:
-    """Widgets that find a frame by split and city; returns the frame, where there is such a one, and the place for `offer_classes`."""
+    """Draw widgets that find a frame by split and city; returns the frame, where there is such a one, and the place for `offer_classes`."""
     named = st.query_params
     if st.session_state.get("shows") not in here.dataset.space.classes:
         st.session_state["shows"] = None  # other classes are told apart now
@@ -142,7 +142,7 @@ def choose_frame(here: Found) -> tuple[Frame | None, st.delta_generator.DeltaGen
 
 
 def frames_that_show(here: Found, split: str) -> set[str] | None:
-    """Ids of the counted frames that show the class that is asked for; None where every frame will do."""
+    """Return the ids of the counted frames that show the class that is asked for; None where every frame will do."""
     wish = st.session_state["shows"]
     if wish is None:
         return None
@@ -153,7 +153,7 @@ def frames_that_show(here: Found, split: str) -> set[str] | None:
 
 
 def offer_classes(here: Found, split: str) -> None:
-    """The choice of a class that a frame must show. Drawn last, since it waits for the counting and the picture shouldn't."""
+    """Draw the choice of a class that a frame must show. Drawn last, since it waits for the counting and the picture shouldn't."""
     labelled = sum(frame.labels is not None for frame in here.splits[split])
     try:
         counts = counts_of(here.dataset, split, here.splits[split])
@@ -179,7 +179,7 @@ def offer_classes(here: Found, split: str) -> None:
 
 
 def coarse_twin(dataset: Dataset, frame: Frame) -> Frame | None:
-    """The same frame with its coarse labels, where the data set has them."""
+    """Return the same frame with its coarse labels, where the data set has them."""
     kind = LABEL_FOLDERS["coarse"]
     folder = dataset.root / kind / frame.split / frame.city
     names = (f"{frame.id}_{kind}_labelIds.png", f"{frame.id}_{kind}_polygons.json")
@@ -188,7 +188,7 @@ def coarse_twin(dataset: Dataset, frame: Frame) -> Frame | None:
 
 
 def look_at(dataset: Dataset, frame: Frame) -> None:
-    """The frame in the viewer, under its fine and, where there are any, its coarse labels."""
+    """Show the frame in the viewer, under its fine and, where there are any, its coarse labels."""
     image, target, digest = truth_of(frame, dataset.space)
     says = ""
     if target is None:
@@ -223,7 +223,7 @@ def look_at(dataset: Dataset, frame: Frame) -> None:
 
 
 def what_the_network_sees(here: Found, frame: Frame) -> None:
-    """Crops of a frame as a training draws them, with the fields that shape them."""
+    """Show crops of a frame as a training draws them, with the fields that shape them."""
     area = st.expander("What the network will see", icon=":material/crop:", key="crops-open", on_change="rerun")
     if not area.open:
         return
@@ -253,7 +253,7 @@ def frame_size() -> dict[str, int]:
 
 
 def draw_crops(dataset: Dataset, frame: Frame, values: dict[str, Any], epochs: list[int]) -> None:
-    """Where the crops of some epochs lie in the frame, and each with its mask. Raises LabError where they can't be had."""
+    """Show where the crops of some epochs lie in the frame, and each with its mask. Raises LabError where they can't be had."""
     training: TrainingConfig = read_config({"training": values}).training
     shares = count_classes(dataset, dataset.train).shares if training.rare_crops else None
     augmentation = Augmentation.from_config(training, class_shares=shares)
@@ -300,7 +300,7 @@ def outlines_figure(image: np.ndarray, outlines: Sequence[np.ndarray]) -> str:
 
 
 def content_digest(pixels: np.ndarray) -> str:
-    """A text that names an array by its bytes: what a crop follows from is more than a line could say."""
+    """Return a text that names an array by its bytes: what a crop follows from is more than a line could say."""
     return hashlib.sha256(pixels.tobytes()).hexdigest()
 
 
@@ -308,7 +308,7 @@ def content_digest(pixels: np.ndarray) -> str:
 
 
 def doctor(config: DatasetConfig) -> None:
-    """What is wrong with a data set, also with one that can't be opened. Raises LabError where the one who is asking may only look."""
+    """Show what is wrong with a data set, also with one that can't be opened. Raises LabError where the current user may only look."""
     try:
         root = source_of(config).root(config)
     except LabError:
@@ -331,7 +331,7 @@ def doctor(config: DatasetConfig) -> None:
 
 
 def diagnosis(report: Report) -> None:
-    """A report of the doctor: headline, findings by severity, classes, sizes, and a proposed class table."""
+    """Show a report of the doctor: headline, findings by severity, classes, sizes, and a proposed class table."""
     by_severity = {
         severity: [finding for finding in report.findings if finding.severity == severity] for severity in SEVERITIES
     }
@@ -401,7 +401,7 @@ def class_rows(report: Report) -> None:
 
 
 def plots(here: Found) -> None:
-    """Class shares of both splits, and which classes are seen together."""
+    """Show class shares of both splits, and which classes are seen together."""
     dataset = here.dataset
     counts: dict[str, FrameCounts] = {}
     for split, frames in (("train", dataset.train), ("val", dataset.val)):
@@ -441,7 +441,7 @@ def plots(here: Found) -> None:
 
 
 def count_all(dataset: Dataset, split: str, frames: Sequence[Frame], counted: int) -> None:
-    """Says that a sample was counted, and offers to count the rest. Raises LabError where the one who is asking may only look."""
+    """Say that a sample was counted, and offer to count the rest. Raises LabError where the current user may only look."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Counted in {counted:,} of {len(frames):,} frames of {split}, evenly spread.")
         if st.button(f"Count all {len(frames):,} frames", icon=":material/functions:", key=f"count-{split}"):
@@ -460,7 +460,7 @@ def _cache_bytes(key: str, kind: Kind, _dataset: Dataset) -> int:
 
 
 def decoded_frames(dataset: Dataset) -> None:
-    """What a cache of the chosen data would take, buttons that make one, and the caches that are there."""
+    """Show what a cache of the chosen data would take, buttons that make one, and the caches that are there."""
     area = st.expander("Decoded frames on disk", icon=":material/hard_drive:", key="cache-open", on_change="rerun")
     if not area.open:
         return
@@ -473,7 +473,7 @@ def decoded_frames(dataset: Dataset) -> None:
 
 
 def offer_caches(dataset: Dataset) -> None:
-    """Buttons that keep the chosen data, raw or as JPEG. Raises LabError where that fails."""
+    """Draw buttons that keep the chosen data, raw or as JPEG. Raises LabError where that fails."""
     parts = [frames for frames in (dataset.train, dataset.val) if frames]
     place = cache_folder()
     while not place.exists():
@@ -499,7 +499,7 @@ def offer_caches(dataset: Dataset) -> None:
 
 
 def list_of_caches() -> None:
-    """The caches that are there, each with a button that removes it."""
+    """Show the caches that are there, each with a button that removes it."""
     entries = list_caches()
     for entry in entries:
         metadata = [

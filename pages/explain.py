@@ -40,18 +40,18 @@ MIDDLE = (0.5, 0.5)
 
 
 def picked_point() -> Point:
-    """The pixel that was picked last, in this session or by whoever shared the address; else the middle."""
+    """Return the pixel that was picked last, in this session or by the address; else the middle."""
     named = st.query_params.get("at", "").split(",")
     return as_point(named) or MIDDLE
 
 
 def pick(point: Point) -> None:
-    """Writes a picked pixel into the address, where it is found again."""
+    """Write a picked pixel into the address, where it is found again."""
     st.query_params["at"] = "{:.4f},{:.4f}".format(*point)
 
 
 def choose_picture(run: Run) -> tuple[np.ndarray, str, str] | None:
-    """Widgets for the picture. Returns it with its digest and its name, or None while nothing is uploaded."""
+    """Draw widgets for the picture. Returns it with its digest and its name, or None while nothing is uploaded."""
     source = st.segmented_control(
         "Picture", ["Validation frame", "Your own"], default="Validation frame", required=True, key="look-source"
     )
@@ -77,7 +77,7 @@ def choose_picture(run: Run) -> tuple[np.ndarray, str, str] | None:
 
 
 def heat_panels(explanation: Explanation) -> list[Panel]:
-    """The maps of a look as panels of the viewer."""
+    """Return the maps of a look as panels of the viewer."""
     return [
         Panel(
             shown.title,

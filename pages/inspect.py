@@ -42,7 +42,7 @@ POLL_SECONDS = 0.3
 
 
 def choose_options() -> PredictOptions:
-    """Widgets for test-time options."""
+    """Draw widgets for test-time options."""
     with st.expander("Test-time options"):
         sliding = st.toggle(
             "Sliding window",
@@ -58,12 +58,12 @@ def choose_options() -> PredictOptions:
 
 
 def move(count: int, by: int) -> None:
-    """Goes to another picture, past the last one to the first."""
+    """Go to another picture, past the last one to the first."""
     st.session_state["picture"] = (st.session_state.get("picture", 0) + by) % count
 
 
 def choose_one(pictures: Sequence[Picture]) -> Picture:
-    """Widgets for which of several pictures is shown large."""
+    """Draw widgets for which of several pictures is shown large."""
     if len(pictures) == 1:
         return pictures[0]
     if st.session_state.get("picture", 0) >= len(pictures):
@@ -130,7 +130,7 @@ def answer_all(
     options: PredictOptions,
     each: Callable[[Picture, str, CachedPrediction], None],
 ) -> None:
-    """Calls `each` with what every network sees in every picture, while a bar shows how far it is."""
+    """Call `each` with what every network sees in every picture, while a bar shows how far it is."""
     bar = st.progress(0.0, "The networks are looking at the pictures")
     count = len(pictures) * len(names)
     done = 0
@@ -171,7 +171,7 @@ def show_sheet(pictures: Sequence[Picture], names: dict[str, str], options: Pred
 
 
 def offer_download(pictures: Sequence[Picture], names: dict[str, str], options: PredictOptions) -> None:
-    """Widgets that make a ZIP of all masks and hand it out."""
+    """Draw widgets that make a ZIP of all masks and hand it out."""
     with st.expander("Download"):
         items = st.pills(
             "What to put into the ZIP", ITEMS, selection_mode="multi", default=list(ITEMS), key="download-items"
@@ -210,7 +210,7 @@ def offer_download(pictures: Sequence[Picture], names: dict[str, str], options: 
 
 
 def offer_collection(pictures: Sequence[Picture]) -> None:
-    """Widgets that save the pictures of this visit under a name."""
+    """Draw widgets that save the pictures of this visit under a name."""
     with st.expander("Save these pictures as a collection"):
         name = st.text_input(
             "Name", key="collection-name", placeholder="Subjective test set", max_chars=60, label_visibility="collapsed"

@@ -21,12 +21,12 @@ SIZES = {"512 × 256": (256, 512), "1024 × 512": (512, 1024), "2048 × 1024": (
 
 @st.cache_data(show_spinner=False, max_entries=200)
 def described(model: str, size: tuple[int, int]) -> ModelSummary:
-    """What the network of a config (as JSON) is made of and costs. Raises LabError when there is no such network."""
+    """Return what the network of a config (as JSON) is made of and costs. Raises LabError when there is no such network."""
     return inference_worker().describe(ModelConfig.model_validate_json(model), size)
 
 
 def choose_options(family: str) -> dict[str, Any]:
-    """The widgets of one family, each with what its choice means. Returns the values of a `ModelConfig`."""
+    """Draw the widgets of one family, each with what its choice means. Returns the values of a `ModelConfig`."""
     encoder = encoder_box(family, key=f"models-{family}-encoder")
     explain("encoder", encoder, family)
     values: dict[str, Any] = {"family": family, "encoder": encoder}
@@ -37,14 +37,14 @@ def choose_options(family: str) -> dict[str, Any]:
 
 
 def explain(option: str, value: Any, family: str) -> None:
-    """The sentences about a choice, right below its widget."""
+    """Show the sentences about a choice, right below its widget."""
     result = explanation(option, value, family)
     if result:
         st.caption(result.markdown)
 
 
 def overview(summary: ModelSummary) -> None:
-    """One network in a card: its shape, and its figures in rows that stand beside those of the others."""
+    """Show one network in a card: its shape, and its figures in rows that stand beside those of the others."""
     figures = {
         "Parameters": count_words(summary.parameters),
         "Arithmetic": f"{summary.flops / 1e9:,.1f} GFLOPs",
@@ -68,7 +68,7 @@ def svg_markdown(body: str) -> None:
 
 
 def detail(summary: ModelSummary, family: str) -> None:
-    """One network large: its drawing, and how its parameters are spread over its parts."""
+    """Show one network large: its drawing, and how its parameters are spread over its parts."""
     if FAMILIES[family].explanation:  # a family of your own may have none
         st.markdown(FAMILIES[family].explanation.markdown)
     svg_markdown(f'<div class="lab-scroll">{diagram_svg(summary)}</div>')

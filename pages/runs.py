@@ -49,7 +49,7 @@ FILTER_FROM = 9
 
 @st.fragment(run_every=1.0)
 def states(ids: list[str], colors: dict[str, str]) -> None:
-    """The chosen runs as cards, each with what can be done with it."""
+    """Show the chosen runs as cards, each with what can be done with it."""
     with st.grid(3, min_column_width=300):
         for run_id in ids:
             run = read_run(runs_folder() / run_id)
@@ -73,7 +73,7 @@ def states(ids: list[str], colors: dict[str, str]) -> None:
 
 
 def active_buttons(run: Run) -> None:
-    """What can be done with a run that waits or trains. Raises LabError when it can't be done after all."""
+    """Show what can be done with a run that waits or trains. Raises LabError when it can't be done after all."""
     request = requested(run.path)
     if request == "requeue":
         request = None  # its cluster's wish, not a person's
@@ -108,7 +108,7 @@ def active_buttons(run: Run) -> None:
 
 
 def ended_buttons(run: Run, is_mine: bool) -> None:
-    """What can be done with a run that has ended. Raises LabError when it can't be done after all."""
+    """Show what can be done with a run that has ended. Raises LabError when it can't be done after all."""
     if run.config:
         if (
             is_mine
@@ -129,7 +129,7 @@ def ended_buttons(run: Run, is_mine: bool) -> None:
 
 
 def change_text(suggested_change: dict[str, dict[str, Any]]) -> str:
-    """What a remedy changes, as a person would say it."""
+    """Return what a remedy changes, as a person would say it."""
     return ", ".join(
         f"{name.replace('_', ' ')} {value:g}" if isinstance(value, int | float) else f"{name.replace('_', ' ')} {value}"
         for fields in suggested_change.values()
@@ -138,19 +138,19 @@ def change_text(suggested_change: dict[str, dict[str, Any]]) -> str:
 
 
 def dialog_button(dialog: str, run: Run, label: str, icon: str, help: str) -> None:
-    """A button that opens a dialog about a run, over the whole page: the cards are drawn again each second."""
+    """Draw a button that opens a dialog about a run, over the whole page: the cards are drawn again each second."""
     if st.button(label, key=f"{dialog}-{run.id}", icon=icon, help=help):
         st.session_state["dialog"] = (dialog, run.id)
         st.rerun(scope="app")
 
 
 def close_dialog() -> None:
-    """Forgets the dialog that is open."""
+    """Forget the dialog that is open."""
     st.session_state.pop("dialog", None)
 
 
 def look_at(run_id: str) -> None:
-    """Shows a run that was launched from here beside the others."""
+    """Show a run that was launched from here beside the others."""
     pick_also(PICKER, run_id)
     close_dialog()
     st.rerun(scope="app")
@@ -158,7 +158,7 @@ def look_at(run_id: str) -> None:
 
 @st.dialog("Same again", width="large", on_dismiss=close_dialog)
 def again(run: Run) -> None:
-    """Asks what shall be different, and launches a run like this one."""
+    """Ask what shall be different, and launch a run like this one."""
     st.caption(plain(run_label(run)))
     values = fields_form("training", OFTEN_CHANGED, run.config.training.model_dump(), f"again-{run.id}")
     st.caption(
@@ -175,7 +175,7 @@ def again(run: Run) -> None:
 
 @st.dialog("Name, tags and note", on_dismiss=close_dialog)
 def annotate(run: Run) -> None:
-    """Asks what a run shall be called."""
+    """Ask what a run shall be called."""
     notes = run.notes
     tags = sorted({tag for other in list_runs(runs_folder()) for tag in other.notes.tags})
     name = st.text_input("Name", notes.name, max_chars=NAME_LENGTH, placeholder=run.title, key=f"name-{run.id}")
@@ -195,7 +195,7 @@ def annotate(run: Run) -> None:
 
 @st.dialog("Delete this run?", on_dismiss=close_dialog)
 def delete(run: Run) -> None:
-    """Asks once, and says how to bring it back."""
+    """Ask once, and say how to bring it back."""
     st.markdown(plain(run_label(run)))
     st.caption(
         "It goes into the trash, at the foot of this page, and can be restored from there until the trash is emptied."
@@ -211,7 +211,7 @@ def delete(run: Run) -> None:
 
 
 def trash_panel() -> None:
-    """What was deleted: to be brought back, or removed for good."""
+    """Show what was deleted: to be brought back, or removed for good."""
     trashed = runner.list_trash(runs_folder())
     if not trashed:
         return
@@ -264,7 +264,7 @@ def scores(runs: list[str], focus: str, names: dict[str, str], colors: dict[str,
 
 @st.fragment(run_every=3.0)
 def details(run_id: str) -> None:
-    """What people say of it, what was asked for, what was decided here, and the log."""
+    """Show a run's notes, its settings, what was decided here, and the log."""
     run = read_run(runs_folder() / run_id)
     if run.notes.note:
         st.text(run.notes.note)

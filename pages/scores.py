@@ -34,7 +34,7 @@ VIEWS = {
 
 
 def score_button(chosen: Sequence[str], missing: Sequence[str], settings: EvaluationSettings, busy: bool) -> None:
-    """What is still to be scored, in words and as a button."""
+    """Show what is still to be scored, in words and as a button."""
     st.caption(f"How it's scored: {settings.words}.")
     if missing:
         what = f"{len(missing)} runs" if len(missing) > 1 else "this run" if len(chosen) == 1 else "one run"
@@ -51,7 +51,7 @@ def score_button(chosen: Sequence[str], missing: Sequence[str], settings: Evalua
 
 
 def at_a_glance(chosen: Sequence[str], found: dict[str, Scored], shown: Shown) -> None:
-    """Every chosen run on a card: its scores, or that it has none yet."""
+    """Show every chosen run on a card: its scores, or that it has none yet."""
     with st.grid(3, min_column_width=300):
         for run_id in chosen:
             name, color = shown.names[run_id], shown.colors[run_id]
@@ -70,7 +70,7 @@ def at_a_glance(chosen: Sequence[str], found: dict[str, Scored], shown: Shown) -
 
 
 def boards_panel(boards: Sequence[Board], shown: Shown) -> None:
-    """The leaderboard: what was scored alike stands together."""
+    """Show the leaderboard: what was scored alike stands together."""
     if not boards:
         st.caption("No run has a score yet.")
         return

@@ -56,7 +56,7 @@ REFRESH_SECONDS = 2.0
 
 
 def title_of(sweep: Sweep) -> str:
-    """A sweep in one line, for the picker."""
+    """Return a sweep in one line, for the picker."""
     when = f"{sweep.id[4:6]}-{sweep.id[6:8]} {sweep.id[9:11]}:{sweep.id[11:13]}"
     if sweep.spec is None:
         return f"{when} · can't be read"
@@ -64,7 +64,7 @@ def title_of(sweep: Sweep) -> str:
 
 
 def pick_sweep() -> str:
-    """The id of the sweep that is looked at, or `NEW`. What is picked stands in the page's address, to be shared."""
+    """Return the id of the sweep that is looked at, or `NEW`. What is picked stands in the page's address, to be shared."""
     sweeps = {sweep.id: sweep for sweep in list_sweeps(runs_folder())}
     wanted = st.session_state.pop("sweep-next", None) or st.query_params.get("sweep")
     if wanted and wanted != NEW and wanted not in sweeps:
@@ -87,7 +87,7 @@ def pick_sweep() -> str:
 
 
 def show_next(sweep_id: str) -> None:
-    """Goes to a sweep at the next run of the page."""
+    """Go to a sweep at the next run of the page."""
     st.session_state["sweep-next"] = sweep_id
     st.rerun()
 
@@ -96,7 +96,7 @@ def show_next(sweep_id: str) -> None:
 
 
 def fill_in_study() -> None:
-    """Begins the form with the study's sweep, docs/study.json."""
+    """Begin the form with the study's sweep, docs/study.json."""
     values = json.loads((PROJECT / "docs" / "study.json").read_text(encoding="utf-8"))
     st.session_state["sweep-begin"] = values
     st.session_state["sweep-form"] = st.session_state.get("sweep-form", 0) + 1
@@ -104,7 +104,7 @@ def fill_in_study() -> None:
 
 
 def listed(name: str, field: Any, values: list[Any] | None, key: str) -> list[str]:
-    """A widget for the values of a setting, as they are typed."""
+    """Draw a widget for the values of a setting, as they are typed."""
     choices = choices_of(field) or (("yes", "no") if field.annotation is bool else ())
     choices = [choice for choice in choices if choice != TRANSFORMERS]
     begin = ", ".join(str(value) for value in (values or choices or [field.default]))
@@ -118,7 +118,7 @@ def listed(name: str, field: Any, values: list[Any] | None, key: str) -> list[st
 
 
 def ranged(name: str, field: Any, key: str) -> dict[str, Any]:
-    """Widgets for the range of a setting."""
+    """Draw widgets for the range of a setting."""
     label = setting_of(*name.split(".")).label
     low, high, scale = st.columns([3, 3, 2], vertical_alignment="bottom")
     begin = field.default or 0.01
@@ -132,7 +132,7 @@ def ranged(name: str, field: Any, key: str) -> dict[str, Any]:
 
 
 def choose_space(method: str, family: str, encoder: str, begin: dict[str, Any], key: str) -> dict[str, Any]:
-    """What varies, as it is typed: values or a range, by the field's full name."""
+    """Return what varies, as it is typed: values or a range, by the field's full name."""
     fields = fields_that_vary()
     own = {f"model.{name}" for name in options_of(family, encoder)}
     offered = [name for name in fields if name.startswith("training.") or name in own]
@@ -157,7 +157,7 @@ def choose_space(method: str, family: str, encoder: str, begin: dict[str, Any], 
 
 
 def plan_words(spec: SweepConfig, frames: int) -> str:
-    """How much a sweep is, in a sentence or two."""
+    """Return how much a sweep is, in a sentence or two."""
     rounds = spec.rounds(frames)
     trainings = sum(planned.contestants for planned in rounds)
     text = f"{spec.count} trials."
@@ -174,7 +174,7 @@ def plan_words(spec: SweepConfig, frames: int) -> str:
 
 
 def new_sweep() -> None:
-    """The form, from the data to the button."""
+    """Draw the form, from the data to the button."""
     begin = st.session_state.get("sweep-begin", {})
     key = f"sweep-{st.session_state.get('sweep-form', 0)}"
     base = begin.get("base", {})
@@ -293,7 +293,7 @@ def new_sweep() -> None:
 
 
 def head(sweep: Sweep, progress: Any) -> None:
-    """Its state, how far it is, and the sentence when something is wrong."""
+    """Show a sweep's state, how far it is, and the sentence when something is wrong."""
     share = progress.done / progress.total if progress.total else 0.0
     metadata = [f"{progress.done} of {progress.total} trainings"]
     if progress.seconds_left is not None:
@@ -315,7 +315,7 @@ def head(sweep: Sweep, progress: Any) -> None:
 
 
 def actions(sweep: Sweep, winner: Any) -> None:
-    """What can be done with it."""
+    """Draw the buttons of what can be done with a sweep."""
     is_mine = may_change(read_owner(sweep.path))
     with st.container(horizontal=True):
         try:
@@ -352,7 +352,7 @@ def actions(sweep: Sweep, winner: Any) -> None:
 
 
 def figures(sweep: Sweep, trials: list[Any]) -> None:
-    """What the scores say about the settings."""
+    """Show what the scores say about the settings."""
     from core.sweeps.trials import importances, ranked
 
     best = ranked(trials)[0]

@@ -238,7 +238,7 @@ def test_a_disk_that_is_too_full_is_refused_in_words(dataset, kind, monkeypatch)
     free = cache.SPARE_BYTES + needed
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: Usage(10**12, 0, free - 1))
     with pytest.raises(
-        LabError, match=r"takes 0\.\d+ GB more .* 1\.1 GB are free.*smaller size, or set the cache to off"
+        LabError, match=r"takes [\d.]+ kB more .* 1\.0 GB are free.*smaller size, or set the cache to off"
     ):
         build_cache(dataset, dataset.train, kind)
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: Usage(10**12, 0, free))

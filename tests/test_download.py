@@ -404,11 +404,11 @@ def test_an_archive_far_larger_than_published_is_not_taken(site, folder, monkeyp
 
 def test_a_small_disk_is_said_before_anything_is_fetched(site, folder, monkeypatch):
     usage = module.shutil.disk_usage(folder)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: usage._replace(free=2**30 + 1_000_000))
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: usage._replace(free=module.SPARE + 1_000_000))
     with pytest.raises(LabError, match="1.0 GB free, but 1.0 GB are needed"):
         fetch(folder)
     assert site.fetched() == []
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: usage._replace(free=2**30 + 1_500_000))
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: usage._replace(free=module.SPARE + 1_500_000))
     fetch(folder)
 
 
@@ -541,7 +541,7 @@ def test_an_archive_of_too_many_entries_is_refused(folder, monkeypatch):
 
 def test_a_full_disk_is_said_before_anything_is_written(folder, monkeypatch):
     usage = module.shutil.disk_usage(folder)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: usage._replace(free=2**30 + 100_000))
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: usage._replace(free=module.SPARE + 100_000))
     archive = put(folder, official(PHOTOS))
     with pytest.raises(LabError, match="GB free, but"):
         unpack(archive, folder, silent)

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from core.paths import PROJECT
-from core.text import format_bytes, format_duration, format_percent, join_words, one_line, plural, shorten
+from core.text import format_bytes, format_duration, format_percent, join_first, join_words, one_line, plural, shorten
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,7 @@ def test_shares_counts_and_lists():
         "a, b and c",
     ]
     assert join_words(["a", "b"], "or") == "a or b"
+    assert [join_first("abc", most) for most in (1, 2, 3)] == ["a and 2 more", "a, b and 1 more", "a, b, c"]
 
 
 def test_what_was_typed_is_kept_short_and_on_one_line():

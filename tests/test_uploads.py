@@ -174,7 +174,7 @@ def test_sides_have_limits(width, height):
 
 
 def test_a_file_has_a_limit():
-    with pytest.raises(LabError, match="the limit is 20 MB"):
+    with pytest.raises(LabError, match="the limit is 20.0 MB"):
         decode_upload(b"\0" * (MAX_BYTES + 1))
 
 

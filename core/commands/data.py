@@ -21,7 +21,7 @@ from core.text import format_bytes
 
 
 def add_data(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Adds the commands streets, get, doctor and cache."""
+    """Add the commands streets, get, doctor and cache."""
     command = commands.add_parser("streets", parents=[common], help="draw street scenes in the Cityscapes layout")
     command.add_argument("--out", type=Path, help="folder to write; default: the lab's own")
     for name, default in (("train", 200), ("val", 40), ("height", 256), ("width", 512), ("seed", 0)):
@@ -64,7 +64,7 @@ def add_data(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def streets(options: argparse.Namespace) -> dict[str, Any]:
-    """Draws the generated street scenes."""
+    """Draw the generated street scenes."""
     from core.synthetic import write_streets
 
     require_write()
@@ -85,7 +85,7 @@ def streets(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def doctor(options: argparse.Namespace) -> dict[str, Any]:
-    """Says what is wrong with a data set, and what mends it; the folder is only read."""
+    """Say what is wrong with a data set, and what mends it; the folder is only read."""
     from core.data.doctor import SEVERITIES, examine
 
     root = resolve_data_root(options.root)
@@ -117,7 +117,7 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _print_classes(report: Any) -> None:
-    """A line for each class: its share of the labelled pixels, and the share of frames that show it, in train and in val."""
+    """Print a line for each class: its share of the labelled pixels, and the share of frames that show it, in train and in val."""
     parts = [part for part in ("train", "val") if any(report.pixels.get(part, ()))]
     if not parts:
         return
@@ -132,7 +132,7 @@ def _print_classes(report: Any) -> None:
 
 
 def get(options: argparse.Namespace) -> dict[str, Any]:
-    """Downloads Cityscapes with the user's own account, and unpacks it. Run again, it goes on where it was."""
+    """Download Cityscapes with the user's own account, and unpack it. Run again, it goes on where it was."""
     from core.data.download import FINE, get_packages, login, target_folder
 
     folder = target_folder(options.into)
@@ -159,7 +159,7 @@ def _credentials(options: argparse.Namespace) -> tuple[str, str]:
 
 
 def cache(options: argparse.Namespace) -> dict[str, Any]:
-    """Lists the caches of decoded frames, builds those of a data set, or removes some."""
+    """List the caches of decoded frames, build those of a data set, or remove some."""
     from core.data.cache import build_cache, cache_size, list_caches, remove_caches
     from core.data.dataset import open_dataset
 

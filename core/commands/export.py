@@ -17,7 +17,7 @@ from core.text import format_bytes
 
 
 def add_export(command: argparse.ArgumentParser) -> None:
-    """Gives a parser the arguments of the command `export`."""
+    """Give a parser the arguments of the command `export`."""
     command.add_argument("run", help="id of a run, or a part of it")
     command.add_argument("--format", choices=list(EXPORTS), default="onnx", help="torch is torch.export's .pt2")
     command.add_argument("--out", type=Path, help="the file to write; default: named after the run, here")
@@ -25,7 +25,7 @@ def add_export(command: argparse.ArgumentParser) -> None:
 
 
 def export(options: argparse.Namespace) -> dict[str, Any]:
-    """Writes a run's best checkpoint as a file of another kind, once it was seen to answer as the network does."""
+    """Write a run's best checkpoint as a file of another kind, once it was seen to answer as the network does."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in core.export.job
     from core.export.export import export_run
 

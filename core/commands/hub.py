@@ -15,7 +15,7 @@ from core.runs.store import find_run
 
 
 def add_hub(command: argparse.ArgumentParser) -> None:
-    """Adds what can be done with the Hub."""
+    """Add what can be done with the Hub."""
     # Named again here, without a default: it may stand before the action or after it.
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -35,7 +35,7 @@ def add_hub(command: argparse.ArgumentParser) -> None:
 
 
 def push_run(options: argparse.Namespace) -> dict[str, Any]:
-    """Publishes the best checkpoint of a run."""
+    """Publish the best checkpoint of a run."""
     from core.hub.push import push
 
     run = find_run(options.run, runs_folder())
@@ -47,7 +47,7 @@ def push_run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def pull_run(options: argparse.Namespace) -> dict[str, Any]:
-    """Brings a published network here as a finished run."""
+    """Bring a published network here as a finished run."""
     from core.hub.origin import read_origin
     from core.hub.pull import pull
 
@@ -60,7 +60,7 @@ def pull_run(options: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def _bar(options: argparse.Namespace) -> Iterator[Any]:
-    """Progress as a bar in the terminal; what the Hub's client would say of its own gets between."""
+    """Show progress as a bar in the terminal; what the Hub's client would say of its own gets between."""
     disable_progress_bars()
     logging.set_verbosity_error()
     text = ""

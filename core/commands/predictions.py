@@ -14,7 +14,7 @@ from core.text import format_bytes
 
 
 def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Adds the commands to a parser's."""
+    """Add the commands to a parser's."""
     command = commands.add_parser("predict", parents=[common], help="label pictures")
     command.add_argument("run", help="id of a run, or a part of it")
     command.add_argument("--checkpoint", choices=["best", "last"], default="best")
@@ -40,7 +40,7 @@ def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def predict(options: argparse.Namespace) -> dict[str, Any]:
-    """Writes the label map (train ids) and the coloured mask of each image."""
+    """Write the label map (train ids) and the coloured mask of each image."""
     from PIL import Image
 
     from core.inference.predictor import Predictor
@@ -67,7 +67,7 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def submission(options: argparse.Namespace) -> dict[str, Any]:
-    """Predicts a split's frames at full size and writes the archive; one that the server would refuse is not kept."""
+    """Predict a split's frames at full size and write the archive; one that the server would refuse is not kept."""
     from core.evaluation.make_submission import make_submission
 
     run = find_run(options.run, runs_folder())

@@ -29,7 +29,7 @@ WORDS = {
 
 
 def add_runs(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Adds the commands train, dry_run, lr-find and runs."""
+    """Add the commands train, dry_run, lr-find and runs."""
     command = commands.add_parser("train", parents=[common], help="train a network", argument_default=None)
     command.add_argument("--detach", action="store_true", help="don't wait for the end")
     add_config(command)
@@ -49,7 +49,7 @@ def add_runs(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> dict[str, Any]:
-    """Makes a run, starts it, and follows it to its end unless told to detach. Ctrl-C stops the run with a checkpoint."""
+    """Make a run, start it, and follow it to its end unless told to detach. Ctrl-C stops the run with a checkpoint."""
     config = wanted_config(options)
     check_trackers(config.tracking)
     path = runner.launch(config, runs_folder())
@@ -60,7 +60,7 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def dry_run(options: argparse.Namespace) -> dict[str, Any]:
-    """Tries two steps and a validation batch of a run, and says what the whole would take and what speaks against it."""
+    """Try two steps and a validation batch of a run, and say what the whole would take and what speaks against it."""
     from core.training.probe.dry_run import dry_run
 
     estimate = dry_run(wanted_config(options))
@@ -81,7 +81,7 @@ def dry_run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def find_lr(options: argparse.Namespace) -> dict[str, Any]:
-    """Lets the learning rate lr_range_test over some steps and suggests one."""
+    """Raise the learning rate over some steps and suggest one."""
     from core.training.probe import lr_finder as find_lr
 
     points = []
@@ -93,7 +93,7 @@ def find_lr(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def runs(options: argparse.Namespace) -> dict[str, Any]:
-    """Lists the runs, or does one thing with one of them."""
+    """List the runs, or do one thing with one of them."""
     folder = runs_folder()
     if options.action == "list":
         results = [_facts(run) for run in list_runs(folder) if run.matches(" ".join(options.words))]
@@ -195,7 +195,7 @@ def _told(run: Run, options: argparse.Namespace, what: str) -> dict[str, Any]:
 
 
 def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Shows a run's progress until it ends. Ctrl-C asks it to stop, and waits for its checkpoint."""
+    """Show a run's progress until it ends. Ctrl-C asks it to stop, and waits for its checkpoint."""
     with tqdm(unit="step", dynamic_ncols=True, disable=options.json or None) as bar:
         scored = 0
         while True:
@@ -265,7 +265,7 @@ _RUN_ACTIONS: dict[str, Callable[[Run, argparse.Namespace], dict[str, Any]]] = {
 
 
 def _add_run_actions(command: argparse.ArgumentParser) -> None:
-    """What can be done with runs, each with the options that it takes."""
+    """Add what can be done with runs, each with the options that it takes."""
     # Named again here, without a default: it may stand before the action or after it.
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--json", action="store_true", help="print one JSON object and nothing else")

@@ -130,7 +130,7 @@ class CacheEntry:
 
 
 def cache_size(dataset: Dataset, frames: Sequence[Frame], kind: Kind) -> int:
-    """Bytes that a cache will take; of a jpeg cache an estimate, for which a few frames are encoded. Raises LabError."""
+    """Return the bytes that a cache will take; of a jpeg cache an estimate, for which a few frames are encoded. Raises LabError."""
     if kind == "raw":
         return sum(len(_npy_header(shape)) + math.prod(shape) for _, shape in _raw_shapes(len(frames), dataset.size))
     chosen = spread(frames, ENCODED_FRAMES)
@@ -139,7 +139,7 @@ def cache_size(dataset: Dataset, frames: Sequence[Frame], kind: Kind) -> int:
 
 
 def find_cache(dataset: Dataset, frames: Sequence[Frame], kind: Kind) -> CachedFrames | None:
-    """The complete cache of these frames, or None. Raises LabError where a frame's file has vanished."""
+    """Return the complete cache of these frames, or None. Raises LabError where a frame's file has vanished."""
     folder = _folder_of(dataset, frames, kind)
     if not _is_complete(folder, kind, len(frames), dataset.size):
         return None
@@ -155,7 +155,7 @@ def build_cache(
     progress: CountCallback | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> CachedFrames | None:
-    """Finds the cache of these frames, or builds it, going on from where an earlier build was broken off.
+    """Find the cache of these frames, or build it, going on from where an earlier build was broken off.
 
     While another process builds it, this one waits; should that one die, this one takes over.
 
@@ -208,13 +208,13 @@ def build_cache(
 
 
 def list_caches() -> list[CacheEntry]:
-    """Every cache, the last used first, broken ones included."""
+    """Return every cache, the last used first, broken ones included."""
     results = [_entry(folder) for folder in _cache_folders()]
     return sorted(results, key=lambda entry: -entry.used)
 
 
 def remove_caches(keys: Iterable[str] | None = None) -> int:
-    """Deletes caches by key, or all of them, but none that is being built. A run that has one open keeps it, or decodes again.
+    """Delete caches by key, or all of them, but none that is being built. A run that has one open keeps it, or decodes again.
 
     Returns:
         How many bytes are free again.
@@ -248,7 +248,7 @@ def _build(
     progress: CountCallback,
     should_stop: Callable[[], bool],
 ) -> bool:
-    """Builds what isn't there yet, under the lock. False when asked to stop."""
+    """Build what isn't there yet, under the lock. False when asked to stop."""
     (folder / "finished").unlink(missing_ok=True)
     needed = cache_size(dataset, frames, kind)
     done = _read_done(folder, len(frames)) & _WRITERS[kind].standing(folder, len(frames), dataset.size)
@@ -289,7 +289,7 @@ def _write_frames(
     progress: CountCallback,
     should_stop: Callable[[], bool],
 ) -> bool:
-    """Decodes in threads and writes in order what isn't `done`, and marks it there. True when it was stopped."""
+    """Decode in threads and write in order what isn't `done`, and mark it there. True when it was stopped."""
 
     def prepare(index: int) -> tuple[int, tuple[bytes | np.ndarray, ...]]:
         return index, writer.prepare(dataset.image(frames[index]), dataset.target(frames[index]))
@@ -401,7 +401,7 @@ class _RawReader:
 
 
 def _map_raw(folder: Path, frames: int, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """Both arrays, mapped read-only. Raises OSError, ValueError where a file isn't what it should be."""
+    """Return both arrays, mapped read-only. Raises OSError, ValueError where a file isn't what it should be."""
     arrays = []
     for name, shape in _raw_shapes(frames, size):
         # A file that is too short kills whoever looks past its end.
@@ -501,7 +501,7 @@ class _JpegReader:
 
 
 def _encode(image: np.ndarray, target: np.ndarray) -> tuple[bytes, bytes]:
-    """A photograph as JPEG and a target as PNG."""
+    """Return a photograph as JPEG and a target as PNG."""
     _, photograph = cv2.imencode(
         ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     )
@@ -510,12 +510,12 @@ def _encode(image: np.ndarray, target: np.ndarray) -> tuple[bytes, bytes]:
 
 
 def _read_index(path: Path, frames: int) -> np.ndarray:
-    """Offset, bytes of the image and bytes of the target, int64 (N, 3). Raises OSError, ValueError where it isn't whole."""
+    """Return the offset, bytes of the image and bytes of the target, int64 (N, 3). Raises OSError, ValueError where it isn't whole."""
     return np.frombuffer(path.read_bytes(), "<i8").astype(np.int64).reshape(frames, 3)
 
 
 def _ends(places: np.ndarray) -> np.ndarray:
-    """Where each frame's bytes end; beyond any file for a place that can't be."""
+    """Return where each frame's bytes end; beyond any file for a place that can't be."""
     return np.where((places < 0).any(axis=1), np.iinfo(np.int64).max, places.sum(axis=1))
 
 
@@ -524,7 +524,7 @@ _WRITERS: dict[str, Any] = {"raw": _RawWriter, "jpeg": _JpegWriter}
 
 
 def _is_complete(folder: Path, kind: str, frames: int, size: tuple[int, int]) -> bool:
-    """Whether a cache is finished, and its files are what they must be."""
+    """Return whether a cache is finished, and its files are what they must be."""
     try:
         marked = (folder / "finished").is_file() and (folder / "done").stat().st_size == frames
         return marked and bool(_WRITERS[kind].standing(folder, frames, size).all())
@@ -549,7 +549,7 @@ def _cache_folders() -> list[Path]:
 
 
 def _entry(folder: Path) -> CacheEntry:
-    """What a folder says about itself; a description that can't be read leaves it nameless, but listed."""
+    """Return what a folder says about itself; a description that can't be read leaves it nameless, but listed."""
     try:
         told = json.loads((folder / "description.json").read_bytes())
         metadata = {
@@ -584,7 +584,7 @@ def _time_of(path: Path) -> float | None:
 
 
 def _bytes_on_disk(folder: Path) -> int:
-    """What the files of a folder really take: a file that was lengthened but not yet written to takes nothing."""
+    """Return what the files of a folder really take: a file that was lengthened but not yet written to takes nothing."""
     taken = 0
     try:
         for path in folder.iterdir():
@@ -597,7 +597,7 @@ def _bytes_on_disk(folder: Path) -> int:
 
 
 def _read_done(folder: Path, frames: int) -> np.ndarray:
-    """Which frames are there, uint8 (N,), 0 or 1; none where the file isn't whole."""
+    """Return which frames are there, uint8 (N,), 0 or 1; none where the file isn't whole."""
     try:
         done = np.frombuffer((folder / "done").read_bytes(), np.uint8)
     except OSError:
@@ -606,13 +606,13 @@ def _read_done(folder: Path, frames: int) -> np.ndarray:
 
 
 def _flush(file: IO[bytes]) -> None:
-    """Makes what was written to a file survive a power cut."""
+    """Make what was written to a file survive a power cut."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def _take_lock(folder: Path) -> Path | None:
-    """Makes this process the builder; None while another is alive.
+    """Make this process the builder; None while another is alive.
 
     A lock is a file whose name says who made it, so none can be mistaken for another, and a dead one be deleted by anybody.
     Each makes its own and then looks: two that come at once may both step back, but never both go on.
@@ -631,7 +631,7 @@ def _take_lock(folder: Path) -> Path | None:
 
 
 def _owner(lock: Path) -> ProcessId:
-    """Who made a lock; nobody alive where its name is no lock's."""
+    """Return the process that made a lock; one that isn't alive where its name is no lock's."""
     try:
         _, pid, started, _ = lock.name.split("-")
         return ProcessId(int(pid), float(started))

@@ -46,12 +46,12 @@ SHADES: tuple[Color, ...] = (
 
 
 def find_class_table(root: Path) -> Path | None:
-    """The class table that lies in a data set's folder, the lab's own first."""
+    """Return the class table that lies in a data set's folder, the lab's own first."""
     return next((root / name for name in (FILE_NAME, *READERS) if (root / name).is_file()), None)
 
 
 def read_class_table(path: Path) -> LabelSpace:
-    """Reads a class table.
+    """Read a class table.
 
     Raises:
         LabError: the file can't be read, or what it says doesn't make sense; the sentence says where.
@@ -69,7 +69,7 @@ def read_class_table(path: Path) -> LabelSpace:
 
 
 def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
-    """Checks the rows of a class table and makes a label space of them.
+    """Check the rows of a class table and make a label space of them.
 
     Args:
         rows: dicts with `name`, and `ids`, `color` or `colors`.
@@ -126,7 +126,7 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
 
 
 def write_rows(space: LabelSpace) -> str:
-    """A label space as the text of a classes.json, one class a line."""
+    """Return a label space as the text of a classes.json, one class a line."""
     rows = []
     for index, (name, color) in enumerate(zip(space.classes, space.colors, strict=True)):
         row: dict[str, Any] = {"name": name, "color": list(color)}
@@ -148,7 +148,7 @@ def _from_json(text: str) -> list[dict[str, Any]]:
 
 
 def _from_csv(text: str) -> list[dict[str, Any]]:
-    """`name,r,g,b` with a first line that says so, as class_dict.csv of CamVid."""
+    """Read `name,r,g,b` with a first line that says so, as class_dict.csv of CamVid."""
     result = csv.DictReader(text.splitlines(), skipinitialspace=True)
     if not {"name", "r", "g", "b"} <= set(result.fieldnames or ()):
         raise ValueError("its first line must say name,r,g,b.")
@@ -156,7 +156,7 @@ def _from_csv(text: str) -> list[dict[str, Any]]:
 
 
 def _from_colored_names(text: str) -> list[dict[str, Any]]:
-    """`64 128 64<tab>Animal`, as label_colors.txt of CamVid."""
+    """Read `64 128 64<tab>Animal`, as label_colors.txt of CamVid."""
     rows = []
     for line in _lines(text):
         match = re.fullmatch(r"(\d+)[\s,]+(\d+)[\s,]+(\d+)\s+(.+)", line)
@@ -167,7 +167,7 @@ def _from_colored_names(text: str) -> list[dict[str, Any]]:
 
 
 def _from_labelmap(text: str) -> list[dict[str, Any]]:
-    """`name:r,g,b:parts:actions`, as labelmap.txt of CVAT and Datumaro."""
+    """Read `name:r,g,b:parts:actions`, as labelmap.txt of CVAT and Datumaro."""
     rows = []
     for line in _lines(text):
         name, _, rest = line.partition(":")

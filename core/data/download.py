@@ -141,7 +141,7 @@ class Session(requests.Session):
         self.watch: _Watch | None = None
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
-        """As in requests. An answer that streams reports its bytes to `watch`.
+        """Send a request, as in requests. An answer that streams reports its bytes to `watch`.
 
         Raises:
             LabError: the site can't be reached, or refuses.
@@ -181,7 +181,7 @@ class Session(requests.Session):
     def _chunks(
         self, response: requests.Response, arriving: Iterator[bytes], start: int, watch: _Watch
     ) -> Iterator[bytes]:
-        """The bytes of an archive from `start` on, whether or not the site left out those before."""
+        """Yield the bytes of an archive from `start` on, whether or not the site left out those before."""
         done = start if response.status_code == 206 else 0
         if done and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             raise LabError("cityscapes-dataset.com sent another part of the archive than was asked for. Start again.")
@@ -203,7 +203,7 @@ class Session(requests.Session):
 
 
 def login(username: str, password: str) -> Session:
-    """Logs in with the form of the site. The credentials are sent once and kept nowhere.
+    """Log in with the form of the site. The credentials are sent once and kept nowhere.
 
     Raises:
         LabError: they are empty or wrong, or the site can't be reached.
@@ -226,7 +226,7 @@ def login(username: str, password: str) -> Session:
 
 
 def target_folder(text: str) -> Path:
-    """Turns a typed path into a folder for the data under one of `core.paths.data_roots()`, and makes it where it is missing.
+    """Turn a typed path into a folder for the data under one of `core.paths.data_roots()`, and make it where it is missing.
 
     Never one of the folders that the lab keeps its own things in, nor below: a file or a folder there means something to it. An admin
     chooses any other; everybody else a folder that lies directly in the data folder, or in one that `SEGLAB_DATA_ROOTS` names.
@@ -255,13 +255,13 @@ def target_folder(text: str) -> Path:
 
 
 def check_credentials(username: str, password: str) -> None:
-    """Raises LabError where one of them was left out."""
+    """Raise LabError where one of them was left out."""
     if not username.strip() or not password:
         raise LabError("Type the username and the password of your account at cityscapes-dataset.com.")
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raises LabError unless every name is one of `PACKAGES`, and there is one."""
+    """Raise LabError unless every name is one of `PACKAGES`, and there is one."""
     wrong = [name for name in names if name not in PACKAGES]
     if wrong or not names:
         raise LabError(
@@ -276,7 +276,7 @@ def get_packages(
     progress: ProgressCallback,
     keep_archives: bool = False,
 ) -> dict[str, str]:
-    """Downloads and unpacks what isn't complete yet, and removes each archive once it is unpacked.
+    """Download and unpack what isn't complete yet, and remove each archive once it is unpacked.
 
     Args:
         connect: logs in; only called when something must be fetched.
@@ -303,7 +303,7 @@ def get_packages(
 
 
 def download(session: Session, names: Sequence[str], folder: Path, progress: ProgressCallback) -> list[Path]:
-    """Fetches archives into a folder and checks them against their official MD5 sums; half an archive is gone on with.
+    """Fetch archives into a folder and check them against their official MD5 sums; half an archive is gone on with.
 
     What the official downloader prints is dropped: while it works, stdout and stderr of the whole process lead nowhere.
 
@@ -331,7 +331,7 @@ def download(session: Session, names: Sequence[str], folder: Path, progress: Pro
 
 
 def unpack(archive: Path, folder: Path, progress: ProgressCallback) -> None:
-    """Unpacks an official archive. Nothing is written before all of its entries have been looked at.
+    """Unpack an official archive. Nothing is written before all of its entries have been looked at.
 
     A file that is there already, of the right size and checksum, is left alone, so an interrupted unpacking goes on. The archive's
     README and license are kept under its name.
@@ -363,7 +363,7 @@ def unpack(archive: Path, folder: Path, progress: ProgressCallback) -> None:
 
 
 def count_frames(name: str, folder: Path) -> dict[str, int]:
-    """How many frames of a package lie in a folder, by split."""
+    """Return how many frames of a package lie in a folder, by split."""
     package = PACKAGES[name]
     counts = {}
     for split in package.frames:
@@ -374,7 +374,7 @@ def count_frames(name: str, folder: Path) -> dict[str, int]:
 
 
 def lacking(name: str, folder: Path) -> str:
-    """What a folder lacks of a package by the official counts, in words; empty where nothing is missing."""
+    """Return what a folder lacks of a package by the official counts, in words; empty where nothing is missing."""
     result = count_frames(name, folder)
     parts = [
         f"{split} {result[split]:,} of {official:,}"
@@ -385,7 +385,7 @@ def lacking(name: str, folder: Path) -> str:
 
 
 def _check_place(path: Path) -> None:
-    """Raises LabError where no data belongs at a path, its links followed, or the one who is asking may not choose it."""
+    """Raise LabError where no data belongs at a path, its links followed, or the current user may not choose it."""
     folders = runs_folder(), cache_folder(), reports_folder(), collections_folder(), streets_folder(), weights_folder()
     kept = {folder.resolve() for folder in folders}
     around = [folder for folder in (*kept, data_folder().resolve(), *data_roots()) if path.is_relative_to(folder)]
@@ -399,7 +399,7 @@ def _check_place(path: Path) -> None:
 
 
 def _address() -> tuple[str, bool]:
-    """Where the site is, and whether that is this machine."""
+    """Return where the site is, and whether that is this machine."""
     given = os.environ.get("SEGLAB_CITYSCAPES_URL", "")
     if not given:
         return OFFICIAL, False
@@ -440,7 +440,7 @@ class _Offer:
 
 
 def _offered(session: requests.Session) -> dict[str, _Offer]:
-    """What the account may download, by name."""
+    """Return what the account may download, by name."""
     from cityscapesscripts.download.downloader import get_available_packages, parse_size_to_bytes
 
     try:
@@ -546,7 +546,7 @@ def _damage_in_words(archive: Path) -> Iterator[None]:
 
 
 def _looked_at(opened: zipfile.ZipFile, archive: Path, folder: Path) -> list[tuple[zipfile.ZipInfo, Path]]:
-    """Every file of an archive with the path it goes to, or LabError for the first thing that can't be official."""
+    """Return every file of an archive with the path it goes to, or LabError for the first thing that can't be official."""
     package = PACKAGES[archive.name]
     infos = opened.infolist()
     size = sum(info.file_size for info in infos)
@@ -570,7 +570,7 @@ def _looked_at(opened: zipfile.ZipFile, archive: Path, folder: Path) -> list[tup
 
 
 def _path_of(info: zipfile.ZipInfo, archive: Path, folder: Path) -> Path:
-    """Where an entry goes. Raises LabError unless its name, kind and packing are those of an official archive."""
+    """Return where an entry goes. Raises LabError unless its name, kind and packing are those of an official archive."""
     package = PACKAGES[archive.name]
     # zipfile cuts a name at its first zero byte and turns backslashes on Windows; what was written counts.
     name = info.orig_filename
@@ -606,7 +606,7 @@ def _is_there(path: Path, info: zipfile.ZipInfo) -> bool:
 
 
 def _write_entry(opened: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, report: Callable[[int], None]) -> None:
-    """Writes one file under a hidden name and renames it: under its own name it is complete, its checksum compared."""
+    """Write one file under a hidden name and rename it: under its own name it is complete, its checksum compared."""
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f".{path.name}.part")
     hidden.unlink(missing_ok=True)

@@ -38,7 +38,7 @@ class ClassCounts:
 
     @property
     def shares(self) -> np.ndarray:
-        """Share of the labelled pixels per class, float64 (K,), 0..1."""
+        """Return the share of the labelled pixels per class, float64 (K,), 0..1."""
         return _shares(self.pixels)
 
 
@@ -58,12 +58,12 @@ class FrameCounts:
 
     @property
     def shares(self) -> np.ndarray:
-        """Share of the labelled pixels per class, float64 (K,), 0..1."""
+        """Return the share of the labelled pixels per class, float64 (K,), 0..1."""
         return _shares(self.pixels.sum(axis=0))
 
     @property
     def images(self) -> np.ndarray:
-        """Frames that show a class, int64 (K,)."""
+        """Return how many frames show each class, int64 (K,)."""
         return (self.pixels > 0).sum(axis=0)
 
     @property
@@ -73,12 +73,12 @@ class FrameCounts:
         return (shown.T @ shown) / np.maximum(1, self.images)[:, None]
 
     def shows(self, number: int) -> tuple[str, ...]:
-        """Ids of the frames with at least one pixel of a class."""
+        """Return the ids of the frames with at least one pixel of a class."""
         return tuple(frame_id for frame_id, count in zip(self.ids, self.pixels[:, number], strict=True) if count)
 
 
 def count_classes(dataset: Dataset, frames: Sequence[Frame], progress: CountCallback | None = None) -> ClassCounts:
-    """Counts the classes of (at most `SAMPLE` evenly spread) frames, at the data set's size. Raises as `count_frames` does."""
+    """Count the classes of (at most `SAMPLE` evenly spread) frames, at the data set's size. Raises as `count_frames` does."""
     counts = count_frames(dataset, spread(frames, SAMPLE), progress)
     return ClassCounts(counts.pixels.sum(axis=0), counts.images, int(counts.ignored.sum()), len(counts.ids))
 
@@ -89,7 +89,7 @@ def count_frames(
     progress: CountCallback | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> FrameCounts:
-    """Counts the classes of every frame, at the data set's size, in several threads; from disk where nothing has changed since.
+    """Count the classes of every frame, at the data set's size, in several threads; from disk where nothing has changed since.
 
     Args:
         dataset: says size and label space.
@@ -119,7 +119,7 @@ def count_frames(
 
 
 def recall_counts(dataset: Dataset, frames: Sequence[Frame]) -> FrameCounts | None:
-    """The counts of these very frames where they are remembered whole. Raises LabError where a frame's file has vanished."""
+    """Return the counts of these very frames where they are remembered whole. Raises LabError where a frame's file has vanished."""
     return _read(_path_of(dataset, frames), dataset, frames)
 
 
@@ -141,14 +141,14 @@ def _shares(pixels: np.ndarray) -> np.ndarray:
 
 
 def _count(dataset: Dataset, frame: Frame) -> np.ndarray:
-    """Pixels of each class and last those of none, int64 (K + 1,)."""
+    """Return the pixels of each class and last those of none, int64 (K + 1,)."""
     counts = np.bincount(dataset.target(frame).ravel(), minlength=256)
     classes = len(dataset.space.classes)
     return np.append(counts[:classes], counts[classes:].sum())
 
 
 def _in_threads(work: Callable[[Frame], np.ndarray], frames: Sequence[Frame]) -> Iterator[np.ndarray]:
-    """The answers in order. Few frames are under way at a time, so that one who stops asking waits for those alone."""
+    """Yield the results in order. Few frames are under way at a time, so that a caller who stops waits for those alone."""
     threads = min(MAX_THREADS, os.cpu_count() or 1)
     waiting: deque[Future[np.ndarray]] = deque()
     with ThreadPoolExecutor(threads) as pool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from core.errors import LabError
 from core.evaluation.metrics.scores import Scores, mean_of, parts_of
+from core.text import join_words
 
 RESAMPLES = 2000
 ENOUGH = 20
@@ -102,7 +103,7 @@ def compare(
     )
     sentence = _sentence(names, difference, spread, low, high, count)
     if uncounted:
-        sentence += f" No frame shows {' or '.join(uncounted)}, so that its IoU isn't a part of this mean."
+        sentence += f" No frame shows {join_words(uncounted, 'or')}, so that its IoU isn't a part of this mean."
     return Comparison(difference, spread, low, high, count, sentence, uncounted)
 
 

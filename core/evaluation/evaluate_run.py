@@ -68,14 +68,14 @@ class _Bench:
         return read_target(frame.labels, self.dataset.space)
 
     def samples(self) -> Iterator[tuple[Frame, np.ndarray, np.ndarray]]:
-        """Each frame with its image uint8 (H, W, 3) and its target uint8 (H, W)."""
+        """Yield each frame with its image uint8 (H, W, 3) and its target uint8 (H, W)."""
         for frame in self.frames:
             target = self.target(frame)
             yield frame, read_image(frame.image, target.shape), target
 
 
 def evaluate_run(run: Run, settings: EvaluationSettings, progress: ProgressCallback = no_progress) -> Path:
-    """Scores a run and writes the card into its folder; one that is there already is left as it is.
+    """Score a run and write the result into its folder; one that is there already is left as it is.
 
     Args:
         run: whose checkpoint is scored.
@@ -120,7 +120,7 @@ def evaluate_robustness(
     kinds: Sequence[str] = tuple(CORRUPTIONS),
     seed: int = 0,
 ) -> Path:
-    """Scores a run under corruptions in five strengths and writes the robustness card. Arguments and errors as `evaluate_run`."""
+    """Score a run under corruptions in five strengths and write the robustness result. Arguments and errors as `evaluate_run`."""
     began = time.perf_counter()
     bench = _set_up(run, replace(settings, boundary=False))
     size = bench.target(bench.frames[0]).shape

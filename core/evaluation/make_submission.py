@@ -32,7 +32,7 @@ def make_submission(
     checkpoint: Which = "best",
     progress: ProgressCallback = no_progress,
 ) -> tuple[Path, Archive]:
-    """Predicts every frame of a split and writes the archive.
+    """Predict every frame of a split and write the archive.
 
     Args:
         run: on the 19 classes of Cityscapes.

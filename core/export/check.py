@@ -40,7 +40,7 @@ def frames_of(dataset: Dataset) -> list[np.ndarray]:
 def compare(
     network: Logits, program: Logits, images: Sequence[np.ndarray], any_size: bool, progress: Callable[[int], None]
 ) -> Agreement:
-    """Shows some pictures to a network and to the program that was made of it.
+    """Show some images to a network and to the program that was made of it.
 
     Args:
         network: in fp32.
@@ -77,5 +77,5 @@ def compare(
 
 
 def as_input(image: np.ndarray) -> torch.Tensor:
-    """A photograph uint8 (H, W, 3) as an exported program takes it: float (1, 3, H, W) in 0..1."""
+    """Return an image uint8 (H, W, 3) as an exported program takes it: float (1, 3, H, W) in 0..1."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))[None]).float() / 255

@@ -22,7 +22,7 @@ LARGEST = 2 * 1024**3
 
 
 def write_onnx(program: torch.export.ExportedProgram, any_size: bool, path: Path, metadata: Mapping[str, str]) -> None:
-    """Writes a traced program as one file; its input is called images, its output logits.
+    """Write a traced program as one file; its input is called images, its output logits.
 
     Args:
         program: of one picture.
@@ -65,7 +65,7 @@ def write(program: Any, any_size: bool, path: Path, metadata: dict[str, str], th
 
 
 def refusal(error: BaseException) -> str:
-    """The sentence for a network that ONNX can't hold, with the operator that is missing, where the exporter names one."""
+    """Return the sentence for a network that ONNX can't hold, with the operator that is missing, where the exporter names one."""
     text = ""
     cause: BaseException | None = error
     while cause is not None:
@@ -77,7 +77,7 @@ def refusal(error: BaseException) -> str:
 
 
 def open_onnx(path: Path, threads: int) -> Logits:
-    """An ONNX file in onnxruntime, on the CPU."""
+    """Return an ONNX file in onnxruntime, on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

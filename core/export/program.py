@@ -22,7 +22,7 @@ Logits = Callable[[torch.Tensor], torch.Tensor]
 
 
 def trace(model: SegmentationModel, size: Size) -> tuple[torch.export.ExportedProgram, bool]:
-    """Traces a network that is in evaluation mode, in fp32, on the CPU.
+    """Trace a network that is in evaluation mode, in fp32, on the CPU.
 
     Args:
         model: left as it is.
@@ -61,7 +61,7 @@ def trace(model: SegmentationModel, size: Size) -> tuple[torch.export.ExportedPr
 
 
 def channels_of(model: SegmentationModel) -> int:
-    """How many channels a network's pictures have."""
+    """Return how many channels a network's pictures have."""
     return model.mean.numel()
 
 
@@ -74,7 +74,7 @@ def _picture(model: SegmentationModel, size: Size) -> torch.Tensor:
 
 
 def _pad_evenly(model: nn.Module) -> None:
-    """Gives convolutions that look at a picture's size to pad it the numbers that come out for sides that their stride divides.
+    """Give convolutions that look at a picture's size to pad it the numbers that come out for sides that their stride divides.
 
     The contract pads every picture to such sides. What is asked of a size that isn't known yet grows with every layer: the
     U-Net on an EfficientNet-Lite0 was not traced after four minutes.

@@ -52,7 +52,7 @@ class Listing:
 
     @property
     def pickles(self) -> list[str]:
-        """Files in formats that can carry programs."""
+        """Return the files in formats that can carry programs."""
         return sorted(name for name in self.names if name.lower().endswith(_PICKLES))
 
 
@@ -71,7 +71,7 @@ def checked_repo(text: str) -> str:
 
 
 def is_logged_in() -> bool:
-    """Whether a token for the Hub is set on this machine; the Hub isn't asked whether it is a good one."""
+    """Return whether a token for the Hub is set on this machine; the Hub isn't asked whether it is a good one."""
     try:
         return bool(get_token())
     except Exception:  # a login that has to be renewed, and can't be now
@@ -79,7 +79,7 @@ def is_logged_in() -> bool:
 
 
 def look_up(repo: str, revision: str = "") -> Listing:
-    """What a repository holds at a revision; the newest commit where none is named. Raises LabError."""
+    """Return what a repository holds at a revision; the newest commit where none is named. Raises LabError."""
     revision = revision.strip()
     with in_words(repo, revision):
         info = HfApi().model_info(repo, revision=revision or None, timeout=PATIENCE)
@@ -92,13 +92,13 @@ def look_up(repo: str, revision: str = "") -> Listing:
 
 
 def fetch(listing: Listing, name: str, most: int, progress: ProgressCallback) -> Path:
-    """The path of a repository's file in the Hub's own cache; downloaded where it isn't there yet.
+    """Return the path of a repository's file in the Hub's own cache; downloaded where it isn't there yet.
 
     Args:
         listing: the repository, at the commit that is meant.
         name: one of the lab's own fixed names.
         most: bytes that the file may have; a larger one is refused before it comes.
-        progress: told about the bytes.
+        progress: called with the bytes.
 
     Raises:
         LabError: it isn't there, is too large, or doesn't arrive.
@@ -145,7 +145,7 @@ def fetch(listing: Listing, name: str, most: int, progress: ProgressCallback) ->
 
 @contextmanager
 def in_words(repo: str, revision: str = "", writes: bool = False) -> Iterator[None]:
-    """Around what the Hub's client does: whatever fails in it becomes a sentence, without address, header or token.
+    """Turn whatever fails in the Hub's client into a sentence, without address, header or token.
 
     Raises:
         LabError: in place of any other error but `JobStoppedError`.
@@ -170,7 +170,7 @@ def _sentence(error: BaseException, repo: str, revision: str, writes: bool) -> s
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and those behind it: the client wraps what really happened."""
+    """Yield an error and those behind it: the client wraps what really happened."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
@@ -230,9 +230,9 @@ def _refusal(response: Any, repo: str, writes: bool) -> str:
                 "a name of your own."
             )
         case 403:
-            return f"Your token may not read {repo}. Ask its owner, or log in as somebody who may: hf auth login."
+            return f"Your token may not read {repo}. Ask its owner, or log in as a user who may: hf auth login."
         case 409:
-            return f"{repo} is being changed by somebody else at this moment. Try again."
+            return f"{repo} is being changed elsewhere at this moment. Try again."
         case 413:
             return f"The Hub finds what was sent to {repo} too large. Leave the pictures out."
         case 429:

@@ -22,7 +22,7 @@ MAX_BYTES = 4 * 2**30
 
 
 def pull(repo: str, revision: str = "", folder: Path | None = None, progress: ProgressCallback = no_progress) -> Path:
-    """Brings a published network here as a finished run.
+    """Bring a published network here as a finished run.
 
     What came before from the same commit is taken again, without the Hub where the commit was named in full.
 
@@ -30,7 +30,7 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
         repo: OWNER/NAME.
         revision: branch, tag or commit; the newest where none is named.
         folder: that shall hold the run; the lab's own where none is named.
-        progress: told about the bytes.
+        progress: called with the bytes.
 
     Returns:
         The run folder.
@@ -73,7 +73,7 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
 
 
 def root_for(name: str, classes: tuple[str, ...]) -> str:
-    """The folder of such data on this machine: that of the newest run that learned on it, else where the lab would look for it."""
+    """Return the folder of such data on this machine: that of the newest run that learned on it, else where the lab would look for it."""
     source = SOURCES.get(name)
     if source is None or not source.root_title:
         return ""

@@ -34,14 +34,14 @@ class Pushed:
 
 
 def push(run: Run, repo: str, public: bool, own_pictures: bool, progress: ProgressCallback) -> Pushed:
-    """Publishes the best checkpoint of a run. Pushed again, it is a new commit of the same repository.
+    """Publish the best checkpoint of a run. Pushed again, it is a new commit of the same repository.
 
     Args:
         run: with a best checkpoint.
         repo: OWNER/NAME; made where it isn't there yet.
         public: everyone may see it; else its owner and those they invite.
         own_pictures: sample pictures of a data set of one's own may be shown.
-        progress: told about the bytes.
+        progress: called with the bytes.
 
     Raises:
         LabError: nobody is logged in, the run is another's or has no checkpoint, the repository is another model's, or the Hub refuses.
@@ -98,7 +98,7 @@ def _send(
 
 
 def _refuse_if_taken(listing: Listing, public: bool, progress: ProgressCallback) -> None:
-    """A repository that was there already may be another model's, or seen by others than was asked for."""
+    """Refuse a repository that is another model's, or seen by others than was requested."""
     if not public and not listing.is_private:
         raise LabError(
             f"{listing.repo} is there already and everyone can see it. Push to another name, or say that everyone may see the run."

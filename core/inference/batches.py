@@ -49,7 +49,7 @@ class Upload:
 
 
 def shown_name(name: str) -> str:
-    """What a file is called on a page: the last part of its path without what can't be seen. Never used as a path."""
+    """Return what a file is called on a page: the last part of its path without what can't be seen. Never used as a path."""
     last = PurePosixPath(name.replace("\\", "/")).name
     seen = "".join(sign for sign in last if sign.isprintable()).strip()
     if len(seen) > NAME_LENGTH:
@@ -59,7 +59,7 @@ def shown_name(name: str) -> str:
 
 
 def decode_batch(name: str, data: bytes) -> Iterator[Upload]:
-    """The pictures in a file that somebody uploaded: those of a ZIP, frames of a video, or the one picture that it is.
+    """Yield the images in an uploaded file: those of a ZIP, frames of a video, or the one picture that it is.
 
     Args:
         name: what it was called; used for showing alone.
@@ -81,7 +81,7 @@ def decode_batch(name: str, data: bytes) -> Iterator[Upload]:
 
 
 def zip_pictures(data: bytes) -> Iterator[Upload]:
-    """The pictures of a ZIP in the order of their names, at most `MAX_PICTURES`; what can't be read is a sentence.
+    """Yield the images of a ZIP in the order of their names, at most `MAX_PICTURES`; what can't be read is a sentence.
 
     Raises:
         LabError: it is no ZIP, holds far too much, or no picture.
@@ -127,7 +127,7 @@ def _is_picture(entry: zipfile.ZipInfo) -> bool:
 
 
 def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> tuple[Upload, int]:
-    """A picture of a ZIP and how many bytes were unpacked for it."""
+    """Return a picture of a ZIP and how many bytes were unpacked for it."""
     name = shown_name(entry.filename)
     if entry.flag_bits & 1:
         return Upload(name, problem="It is locked with a password. Pack it without one."), 0
@@ -150,7 +150,7 @@ def _is_video(data: bytes) -> bool:
 
 
 def video_frames(name: str, data: bytes, count: int = VIDEO_FRAMES) -> Iterator[Upload]:
-    """`count` frames of a video at even distances, the longest side at most `WORKING_SIDE`.
+    """Yield `count` frames of a video at even distances, the longest side at most `WORKING_SIDE`.
 
     Raises:
         LabError: it can't be read, is too long, or its frames are too large.

@@ -24,7 +24,7 @@ WORKING_SIDE = 2048
 
 
 def decode_upload(data: bytes) -> np.ndarray:
-    """Decodes an uploaded picture: first frame, turned upright by its EXIF, alpha on white, 16 bits brought down to 8.
+    """Decode an uploaded picture: first frame, turned upright by its EXIF, alpha on white, 16 bits brought down to 8.
 
     Returns:
         uint8 (H, W, 3), red green blue, the longest side at most `WORKING_SIDE`.

@@ -46,7 +46,7 @@ JOBS: dict[str, JobKind] = {
     "report": JobKind(
         "Writing the report",
         "core.report.job:write",
-        "It was not written. Evaluation results that were made by then are kept.",
+        "Scores that were made by then are kept.",
         unit="share",
     ),
     "evaluation": JobKind("Scoring", "core.evaluation.job:evaluate", "What was done until then is kept."),

@@ -11,6 +11,7 @@ from timm.layers import resample_abs_pos_embed
 from torch import nn
 
 from core.errors import LabError
+from core.text import join_first
 
 OUTER_NAMES = ("features.", "encoder.", "model.")
 """What a file's names may have too little or too much in front: torchvision's `vgg16().features` begins at 0, a checkpoint of
@@ -50,11 +51,11 @@ class LoadReport:
         """For a person: how much fitted, and what didn't, by name."""
         text = f"{self.fitted} tensors of the network are from {self.file}"
         if self.resized:
-            text += f"; interpolated to this grid: {_some(self.resized)}"
+            text += f"; interpolated to this grid: {join_first(self.resized, 4)}"
         if self.fresh:
-            text += f"; not in the file, so learned from scratch: {_some(self.fresh)}"
+            text += f"; not in the file, so learned from scratch: {join_first(self.fresh, 4)}"
         if self.unused:
-            text += f"; in the file, but not needed: {_some(self.unused)}"
+            text += f"; in the file, but not needed: {join_first(self.unused, 4)}"
         return text + "."
 
 
@@ -147,7 +148,3 @@ def _is_counter(name: str) -> bool:
 def _resize_positions(encoder: nn.Module, positions: torch.Tensor) -> torch.Tensor:
     prefix = 0 if encoder.no_embed_class else encoder.num_prefix_tokens
     return resample_abs_pos_embed(positions, list(encoder.patch_embed.grid_size), num_prefix_tokens=prefix)
-
-
-def _some(names: tuple[str, ...], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

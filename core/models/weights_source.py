@@ -41,7 +41,7 @@ class WeightsSource:
 
 
 def find_weights(model: ModelConfig, hub_repo: str | None = None) -> WeightsSource:
-    """Decides where a network's encoder starts from.
+    """Decide where a network's encoder starts from.
 
     Args:
         model: its `weights` is auto, pretrained, none, a path, or hub:OWNER/NAME@REVISION.
@@ -84,7 +84,7 @@ def find_weights(model: ModelConfig, hub_repo: str | None = None) -> WeightsSour
 
 
 def local_weights(encoder: str) -> Path | None:
-    """The file of the weights folder whose name is the encoder's, or begins with it and an underscore or full stop."""
+    """Return the file of the weights folder whose name is the encoder's, or begins with it and an underscore or full stop."""
     folder = weights_folder()
     if not folder.is_dir():
         return None
@@ -95,7 +95,7 @@ def local_weights(encoder: str) -> Path | None:
 
 
 def hub_revision(repo: str) -> str | None:
-    """The revision that a repository's weights are taken at: that in the local Hub cache, else the newest that the Hub names
+    """Return the revision that a repository's weights are taken at: that in the local Hub cache, else the newest that the Hub names
     within a few seconds, else None. It is pinned from here on: what was looked up is what is downloaded."""
     cached = _cached_revision(repo)
     if cached:
@@ -119,7 +119,7 @@ def _cached_revision(repo: str) -> str | None:
 
 
 def fetch_weights(source: WeightsSource, progress: CountCallback | None = None) -> Path:
-    """The local path of the safetensors file of a source that is not scratch; downloads it where needed.
+    """Return the local path of the safetensors file of a source that is not scratch; downloads it where needed.
 
     Args:
         source: from `find_weights`.
@@ -145,7 +145,7 @@ def fetch_weights(source: WeightsSource, progress: CountCallback | None = None) 
 
 
 def bar_for(progress: CountCallback) -> type[HubBar]:
-    """The Hub's progress bar, which tells `progress` instead of drawing."""
+    """Return the Hub's progress bar, which tells `progress` instead of drawing."""
 
     class Bar(HubBar):
         def __init__(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""From run ids to material: missing evaluation results are made, networks described, pictures labelled, runs compared."""
+"""From run ids to report data: missing scores are made, networks described, pictures labelled, runs compared."""
 
 import importlib.metadata
 import platform
@@ -36,18 +36,18 @@ from core.runs.store import Run, find_run
 from core.sweeps import Sweep, list_sweeps
 from core.sweeps.trials import read_trials
 
-CARD = EvaluationSettings()
+SETTINGS = EvaluationSettings()
 """How the runs of a report are scored: all validation frames, at the training size, whole pictures, the best checkpoint."""
 ROBUSTNESS_FRAMES = 24
 """Each is scored some forty times."""
 
 
 def gather(settings: ReportSettings, tracker: ProgressTracker) -> ReportData:
-    """Reads and makes what the report is written from.
+    """Read and make what the report is written from.
 
     Args:
         settings: checked.
-        tracker: told how far it is; may raise to break off. Evaluation results that are made stay.
+        tracker: called with how far it is; may raise to break off. Scores that are made stay.
 
     Raises:
         LabError: nothing can be said of any of the runs.
@@ -63,7 +63,7 @@ def gather(settings: ReportSettings, tracker: ProgressTracker) -> ReportData:
             left_out.append((run_id, str(error)))
     if not runs:
         raise LabError(f"Nothing can be said of these runs. {' '.join(reason for _, reason in left_out)}")
-    tracker.plan(results=[run.plan.get("val_frames", 0) for run in runs], robustness=settings.robustness)
+    tracker.plan(frames=[run.plan.get("val_frames", 0) for run in runs], robustness=settings.robustness)
     summaries = [
         _subject(run, label, COLORS[index % len(COLORS)], settings, tracker)
         for index, (run, label) in enumerate(zip(runs, labels_of(runs), strict=True))
@@ -108,35 +108,40 @@ def _subject(run: Run, label: str, color: str, settings: ReportSettings, tracker
 
 
 def _result(run: Run, label: str, tracker: ProgressTracker) -> tuple[str, EvaluationResult | None, str]:
-    """The file and the content of a run's evaluation result, made where there is none; or why there is none."""
+    """Return the file and the content of a run's scores, made where there are none; or why there is none."""
     try:
         if not run.has_checkpoint("best"):
             if any(row.get("kind") == "eval" for row in read_metrics(run.path)[0]):
                 return "", None, "its best checkpoint is missing, or no validation pixel belonged to a class"
             return "", None, "it has not been scored yet, so it has no best checkpoint"
-        path = evaluate_run(run, CARD, tracker.of("card", f"Scoring {label}"))
+        path = evaluate_run(run, SETTINGS, tracker.of("scores", f"Scoring {label}"))
         result = read_result(path)
-        return (f"{FOLDER}/{path.name}", result, "") if result else ("", None, "its evaluation result can't be read")
+        return (f"{FOLDER}/{path.name}", result, "") if result else ("", None, "its scores can't be read")
     except LabError as error:
         for path in list_results(run.path):  # one of before still holds where the data can't be opened any more
             metadata = read_metadata(path)
-            if metadata and metadata.settings == CARD and not is_stale(run, metadata) and (result := read_result(path)):
+            if (
+                metadata
+                and metadata.settings == SETTINGS
+                and not is_stale(run, metadata)
+                and (result := read_result(path))
+            ):
                 return f"{FOLDER}/{path.name}", result, ""
         return "", None, str(error)
     finally:
-        tracker.done("card")
+        tracker.done("scores")
 
 
 def _robustness(run: Run, label: str, wanted: bool, tracker: ProgressTracker) -> RobustnessResult | None:
-    """The card that the report makes, or else the newest that is there, of the weights and the data that are scored."""
-    settings = replace(CARD, boundary=False, frames=ROBUSTNESS_FRAMES)
+    """Return the robustness that the report measures, or else the newest that is there, of the weights and the data that are scored."""
+    settings = replace(SETTINGS, boundary=False, frames=ROBUSTNESS_FRAMES)
     known = _known_robustness(run)
     alike = [result for result in known if replace(result.metadata.settings, boundary=False) == settings]
     if wanted and not alike:
         try:
             evaluate_robustness(run, settings, tracker.of("robustness", f"Scoring {label} under corruptions"))
         except LabError:
-            return None  # what kept it from being scored is said of its evaluation result
+            return None  # what kept it from being scored is said of its scores
         known = _known_robustness(run)
         alike = [result for result in known if replace(result.metadata.settings, boundary=False) == settings]
     if wanted:
@@ -145,17 +150,19 @@ def _robustness(run: Run, label: str, wanted: bool, tracker: ProgressTracker) ->
 
 
 def _known_robustness(run: Run) -> list[RobustnessResult]:
-    best = [result for result in list_robustness(run.path) if result.metadata.settings.checkpoint == CARD.checkpoint]
+    best = [
+        result for result in list_robustness(run.path) if result.metadata.settings.checkpoint == SETTINGS.checkpoint
+    ]
     return [result for result in best if not is_stale(run, result.metadata)]
 
 
 def _robustness_file(run: Run, result: RobustnessResult) -> str:
-    """The file of a card, by the moment at which it was made."""
+    """Return the file of a result, by the moment at which it was made."""
     for path in (run.path / FOLDER).glob("robustness-*.json"):
         metadata = read_metadata(path)
         if metadata and metadata.made == result.metadata.made:
             return f"{FOLDER}/{path.name}"
-    raise LabError(f"An evaluation result of run {run.id} was deleted just now. Write the report again.")
+    raise LabError(f"The scores of run {run.id} were deleted just now. Write the report again.")
 
 
 def _anatomy(run: Run, label: str, tracker: ProgressTracker) -> ModelSummary | None:
@@ -170,7 +177,7 @@ def _anatomy(run: Run, label: str, tracker: ProgressTracker) -> ModelSummary | N
 
 
 def _grouped(summaries: Sequence[RunSummary]) -> list[list[RunSummary]]:
-    """Subjects that can be compared with each other, in the order of the first of each."""
+    """Return groups of runs that can be compared with each other, in the order of the first of each."""
     groups: dict[Any, list[RunSummary]] = {}
     for summary in summaries:
         dataset = summary.config.dataset

@@ -23,12 +23,12 @@ CITYSCAPES_RULE = "photographs of Cityscapes may be used for research and teachi
 
 
 def add_pictures(group: Group, wanted: bool | None, tracker: ProgressTracker) -> Group:
-    """A group with its pictures, or with the reason why it has none, and with what is known of its cities.
+    """Return a group with its pictures, or with the reason why it has none, and with what is known of its cities.
 
     Args:
         group: of runs.
         wanted: by the user; None for pictures of anything but Cityscapes.
-        tracker: told how far it is.
+        tracker: called with how far it is.
     """
     source = source_of(group.first.config.dataset)
     try:
@@ -98,7 +98,7 @@ def _coarse_target(dataset: Dataset, frame: Frame | None) -> np.ndarray | None:
 def _panels(
     group: Group, dataset: Dataset, tracker: ProgressTracker
 ) -> tuple[tuple[Text, tuple[Picture | None, ...]], ...]:
-    """The frame with the highest, the median and the lowest mean of the runs' IoU, each as every run sees it."""
+    """Return the frame with the highest, the median and the lowest mean of the runs' IoU, each as every run sees it."""
     chosen = _best_median_worst(group)
     frames = {frame.id: frame for frame in dataset.val}
     if not chosen or any(frame_id not in frames for _, frame_id in chosen):
@@ -130,7 +130,7 @@ def _panels(
 
 
 def _best_median_worst(group: Group) -> list[tuple[str, str]]:
-    """What each frame is, and its id."""
+    """Return what each frame is, and its id."""
     sums: dict[str, list[float]] = {}
     for summary in group.carded:
         for row in summary.result.scores.per_image():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from core.progress import ProgressCallback
 
 UNITS = {"anatomy": 30, "pictures": 20, "figures": 60, "robustness": 1000}
-"""About how many predictions each part takes, for every run or, figures, once; a card takes its frames, and half as many again."""
+"""About how many predictions each part takes, for every run or, figures, once; scoring takes its frames, and half as many again."""
 
 
 class ProgressTracker:
@@ -13,15 +13,15 @@ class ProgressTracker:
 
     def __init__(self, progress: ProgressCallback) -> None:
         self._progress = progress
-        self._results: list[int] = []
+        self._scoring: list[int] = []
         self._done = 0
         self._total = 1
 
-    def plan(self, results: Sequence[int], robustness: bool) -> None:
+    def plan(self, frames: Sequence[int], robustness: bool) -> None:
         """Set what there will be: frames to score for each run, and whether under corruptions too."""
-        self._results = [max(1, 3 * frames // 2) for frames in results]
+        self._scoring = [max(1, 3 * count // 2) for count in frames]
         each = UNITS["anatomy"] + UNITS["pictures"] + robustness * UNITS["robustness"]
-        self._total = sum(self._results) + each * len(results) + UNITS["figures"]
+        self._total = sum(self._scoring) + each * len(frames) + UNITS["figures"]
 
     def of(self, part: str, what: str) -> ProgressCallback:
         """Return the callback of one part."""
@@ -37,8 +37,8 @@ class ProgressTracker:
     def done(self, part: str) -> None:
         """Count one part as done."""
         self._done += self._units(part)
-        if part == "card" and self._results:
-            self._results.pop(0)
+        if part == "scores" and self._scoring:
+            self._scoring.pop(0)
 
     def _units(self, part: str) -> int:
-        return (self._results[0] if self._results else 1) if part == "card" else UNITS[part]
+        return (self._scoring[0] if self._scoring else 1) if part == "scores" else UNITS[part]

@@ -48,25 +48,25 @@ class SavedReport:
 
 
 def new_id() -> str:
-    """An id for a report that begins now."""
+    """Return an id for a report that begins now."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-report-{secrets.token_hex(2)}"
 
 
 def shelve(folder: Path, title: str, made: float, settings: ReportSettings, notes: tuple[str, ...]) -> None:
-    """Writes owner and report.json into a report's folder, by which it becomes one."""
+    """Write owner and report.json into a report's folder, by which it becomes one."""
     write_owner(folder)
     metadata: dict[str, Any] = {"title": title, "made": made, "settings": settings.to_json(), "notes": notes}
     write_atomically(folder / "report.json", json.dumps(metadata, indent=1))
 
 
 def list_reports() -> list[SavedReport]:
-    """Every report that is whole, the newest first."""
+    """Return every report that is whole, the newest first."""
     paths = sorted(_folders(), key=lambda path: path.name, reverse=True)
     return [result for path in paths if (result := _read(path))]
 
 
 def find_report(report_id: str) -> SavedReport:
-    """The report of that very id. Raises LabError where there is none."""
+    """Return the report of that very id. Raises LabError where there is none."""
     # What arrives from an address must name a report and nothing else.
     path = reports_folder() / report_id if REPORT_ID.fullmatch(report_id) else None
     result = _read(path) if path and not path.is_symlink() else None
@@ -76,7 +76,7 @@ def find_report(report_id: str) -> SavedReport:
 
 
 def delete_report(report_id: str) -> None:
-    """Removes a report. Raises LabError where there is none, or it is another's."""
+    """Remove a report. Raises LabError where there is none, or it is another's."""
     report = find_report(report_id)
     require_owner(report.owner, "This report")
     shutil.rmtree(report.path)

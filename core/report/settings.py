@@ -45,7 +45,7 @@ class ReportSettings:
 
 
 def checked_settings(settings: ReportSettings) -> ReportSettings:
-    """The settings with every text on one line, runs named once, and sections in the order of the document.
+    """Return the settings with every text on one line, runs named once, and sections in the order of the document.
 
     Raises:
         LabError: no run or section is named, or too many or unknown ones, or a text is too long.

@@ -23,7 +23,7 @@ from core.text import plural
 
 
 def check_may_ask(config: RunConfig, run: Path | None = None) -> None:
-    """Looks at a run that is about to be launched, or at one that is there and is about to go on.
+    """Look at a run that is about to be launched, or at one that is there and is about to go on.
 
     Raises:
         LabError: the one who is asking is no admin, and it asks for more than this machine has, for more of the cluster than everybody
@@ -37,13 +37,13 @@ def check_may_ask(config: RunConfig, run: Path | None = None) -> None:
 
 
 def check_may_tell(tracking: TrackingConfig) -> None:
-    """Raises LabError where the one who is asking is no admin, and a tracker would be told in the name of the lab's own login."""
+    """Raise LabError where the current user is no admin, and a tracker would be told in the name of the lab's own login."""
     if tracking.mlflow or tracking.wandb:
         require_admin("tell a tracker")
 
 
 def check_machine(training: TrainingConfig) -> None:
-    """Raises LabError where the one who is asking is no admin, and a training would start more than this machine has cores."""
+    """Raise LabError where the current user is no admin, and a training would start more than this machine has cores."""
     cores = available_cores()
     for name in ("threads", "workers"):
         each = max(1, getattr(training, name))
@@ -55,7 +55,7 @@ def check_machine(training: TrainingConfig) -> None:
 
 
 def hours_used(run: Path) -> float:
-    """Nodes times hours that a run has trained on the cluster so far."""
+    """Return the nodes times hours that a run has trained on the cluster so far."""
     config = read_run(run).config
     return config.runner.nodes * minutes_trained(run) / 60 if config else 0.0
 
@@ -73,7 +73,7 @@ def out_of_hours(run: Path) -> str:
 
 
 def _check_cluster(wanted: RunnerConfig, used: float) -> None:
-    """Raises LabError where one more turn is not for everybody; `used` are nodes times hours that the run had before."""
+    """Raise LabError where one more turn is not for everybody; `used` are nodes times hours that the run had before."""
     most = whole_number("SEGLAB_SLURM_NODE_HOURS")
     if not most:
         raise LabError(

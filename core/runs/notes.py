@@ -33,7 +33,7 @@ _NOTES = TypeAdapter(Notes)
 
 
 def read_notes(path: Path) -> Notes:
-    """The notes of a run folder; empty where there are none, or none that the lab would have written."""
+    """Return the notes of a run folder; empty where there are none, or none that the lab would have written."""
     try:
         with open(path / "notes.json", "rb") as file:
             notes = _NOTES.validate_json(file.read(NOTES_BYTES))
@@ -43,7 +43,7 @@ def read_notes(path: Path) -> Notes:
 
 
 def write_notes(path: Path, notes: Notes) -> None:
-    """Replaces notes.json.
+    """Replace notes.json.
 
     Raises:
         LabError: a name, a tag or the note is too long, there are too many tags, or the run is another's.
@@ -53,7 +53,7 @@ def write_notes(path: Path, notes: Notes) -> None:
 
 
 def checked_notes(notes: Notes) -> Notes:
-    """Notes as they are kept: no space around anything, name and tags on one line, no tag twice.
+    """Return notes with no space around anything, name and tags on one line, no tag twice.
 
     Raises:
         LabError: a name, a tag or the note is too long, or there are too many tags.

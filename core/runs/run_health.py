@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from core.runs.metrics_log import valid_rows
+from core.text import join_first
 
 Row = Mapping[str, Any]
 
@@ -188,7 +189,7 @@ def _zero_classes(scored: Sequence[Row], classes: Sequence[str], total: int) -> 
         return
     missed = [name for name, score, share in zip(classes, iou, truth, strict=True) if score == 0 and share > 0]
     if missed and len(missed) < len(classes):
-        names = ", ".join(missed[:NAMES]) + (f" and {len(missed) - NAMES} more" if len(missed) > NAMES else "")
+        names = join_first(missed, NAMES)
         yield Remark(
             "zero-classes",
             "hint",

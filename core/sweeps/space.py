@@ -60,18 +60,18 @@ class SweepConfig(_Part):
 
     @property
     def is_grid(self) -> bool:
-        """True where all combinations of listed values are tried, false where some are drawn."""
+        """Return whether all combinations of listed values are tried, false where some are drawn."""
         return self.method in ("grid", "halving") and not any(
             isinstance(choice, Range) for choice in self.vary.values()
         )
 
     @property
     def count(self) -> int:
-        """How many trials there will be."""
+        """Return how many trials there will be."""
         return math.prod(len(values) for values in self.vary.values()) if self.is_grid else self.trials  # type: ignore[misc]
 
     def rounds(self, frames: int) -> list["Round"]:
-        """The rounds as planned, for so many training frames; trials that fail make later ones smaller."""
+        """Return the rounds as planned, for so many training frames; trials that fail make later ones smaller."""
         if self.method != "halving":
             return [Round(self.count, frames)]
         planned, contestants, part = [], self.count, max(1, math.ceil(frames * self.first_share))
@@ -81,7 +81,7 @@ class SweepConfig(_Part):
         return planned
 
     def config_of(self, params: Mapping[str, Value], part: int, frames: int) -> RunConfig:
-        """The config of a trial's run on a part of the training frames, both in frames."""
+        """Return the config of a trial's run on a part of the training frames, both in frames."""
         values = _merged(self.base, params)
         if self.method == "halving":
             values["dataset"] |= {
@@ -92,7 +92,7 @@ class SweepConfig(_Part):
         return read_config(values)
 
     def full_config(self, params: Mapping[str, Value]) -> RunConfig:
-        """The config that trains a trial's choice in full: the preset's length, all the data."""
+        """Return the config that trains a trial's choice in full: the preset's length, all the data."""
         values = _merged(self.base, params)
         values["training"] |= PRESETS["full"]
         values["dataset"] |= {"max_train_samples": 0, "train_sample_seed": 0}
@@ -108,12 +108,12 @@ class Round:
 
 
 def survivors(contestants: int) -> int:
-    """How many of a round's trials go on: the better half, with the middle one."""
+    """Return how many of a round's trials go on: the better half, with the middle one."""
     return (contestants + 1) // 2
 
 
 def fields_that_vary() -> dict[str, Any]:
-    """Every field that a sweep may vary, by its full name, as pydantic describes it."""
+    """Return every field that a sweep may vary, by its full name, as pydantic describes it."""
     return {
         f"{part}.{name}": field
         for part in PARTS
@@ -123,7 +123,7 @@ def fields_that_vary() -> dict[str, Any]:
 
 
 def read_spec(values: Any) -> SweepConfig:
-    """Checks the plain values of a sweep, each combination of its settings included.
+    """Check the plain values of a sweep, each combination of its settings included.
 
     Raises:
         LabError: something is unknown, out of range, or doesn't go together; the message names it.
@@ -144,7 +144,7 @@ def read_spec(values: Any) -> SweepConfig:
 
 
 def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
-    """What varies, each value in its field's own type, after every combination has been a config once."""
+    """Return what varies, each value in its field's own type, after every combination has been a config once."""
     fields = fields_that_vary()
     if not 1 <= len(spec.vary) <= MAX_FIELDS:
         raise LabError(f"{len(spec.vary)} settings vary, but a sweep takes 1 to {MAX_FIELDS}. Choose some.")
@@ -210,12 +210,12 @@ def _can_hold(condition: Condition, typed: Mapping[str, list[Value]], base: RunC
 
 
 def _chosen(annotation: Any, value: Value) -> Value:
-    """A value that was typed, as the one of a field's choices that reads the same."""
+    """Return a value that was typed, as the one of a field's choices that reads the same."""
     return next((choice for choice in get_args(annotation) if str(choice) == value), value)
 
 
 def _numbered(choices: Mapping[str, list[Value]]) -> Iterator[tuple[dict[str, int], dict[str, Value]]]:
-    """Every combination, each as the positions of its values and as the values."""
+    """Yield every combination, each as the positions of its values and as the values."""
     for numbers in itertools.product(*(range(len(values)) for values in choices.values())):
         results = dict(zip(choices, numbers, strict=True))
         yield results, {name: choices[name][number] for name, number in results.items()}

@@ -80,7 +80,7 @@ def _sweep(root: Path) -> None:
 
 
 def _is_current(root: Path, settings: dict) -> bool:
-    """Whether `root` holds these scenes; a folder that isn't ours is refused."""
+    """Return whether `root` holds these scenes; a folder that isn't ours is refused."""
     note = root / "streets.json"
     if root.is_dir() and not any(root.iterdir()):
         return False

@@ -78,7 +78,7 @@ class DryRun:
     problems: tuple[Problem, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The costs, where they are known, and `problems`, as JSON has them."""
+        """Return the costs, where they are known, and `problems`, as JSON has them."""
         return (asdict(self.cost) if self.cost else {}) | {"problems": [asdict(problem) for problem in self.problems]}
 
 
@@ -107,7 +107,7 @@ def dry_run(config: RunConfig, timeout: float = DRY_RUN_SECONDS) -> DryRun:
 
 
 def judge(cost: Cost, config: RunConfig) -> tuple[Problem, ...]:
-    """What speaks against a run of such cost, the gravest first."""
+    """Return what speaks against a run of such cost, the gravest first."""
     problems = []
     if cost.memory_bytes > MEMORY_SHARE * cost.memory_free_bytes:
         suggested_change = next(
@@ -153,7 +153,7 @@ def judge(cost: Cost, config: RunConfig) -> tuple[Problem, ...]:
 
 
 def fits(cost: Cost, config: RunConfig, other: RunConfig) -> bool:
-    """Whether a config that differs in batch and crop only would fit into memory, by what the first was measured to cost."""
+    """Return whether a config that differs in batch and crop only would fit into memory, by what the first was measured to cost."""
     old, new = config.training, other.training
     learning = (cost.memory_bytes - cost.memory_fixed_bytes) * _pixels_at_once(other) / _pixels_at_once(config)
     scoring = cost.memory_scoring_bytes * new.batch_size / old.batch_size
@@ -161,7 +161,7 @@ def fits(cost: Cost, config: RunConfig, other: RunConfig) -> bool:
 
 
 def smaller(config: RunConfig) -> Iterator[SuggestedChange]:
-    """Changes that a run of less memory can be had with, the mildest first; only what a config takes."""
+    """Yield changes that a run of less memory can be had with, the mildest first; only what a config takes."""
     training = config.training
     half_crop = {"crop_height": training.crop_height // 2, "crop_width": training.crop_width // 2}
     # The same step in more and smaller batches learns the same, but for batch statistics.
@@ -187,13 +187,13 @@ def smaller(config: RunConfig) -> Iterator[SuggestedChange]:
 
 
 def changed(config: RunConfig, suggested_change: SuggestedChange) -> RunConfig:
-    """The config with a remedy applied. Raises LabError where a run can't be had like that."""
+    """Return the config with a remedy applied. Raises LabError where a run can't be had like that."""
     values = config.model_dump()
     return read_config({part: fields | suggested_change.get(part, {}) for part, fields in values.items()})
 
 
 def change_text(suggested_change: SuggestedChange) -> str:
-    """A remedy in a few words: "batch size 4, accumulate_grad_batches 2"."""
+    """Return a remedy in a few words: "batch size 4, accumulate_grad_batches 2"."""
     return ", ".join(
         f"{value:g} minutes" if name == "minutes" else f"{setting_of(part, name).title.lower()} {value:g}"
         for part, fields in suggested_change.items()
@@ -202,7 +202,7 @@ def change_text(suggested_change: SuggestedChange) -> str:
 
 
 def proposal(suggested_change: SuggestedChange) -> str:
-    """The sentence that proposes a remedy against too little memory."""
+    """Return the sentence that proposes a remedy against too little memory."""
     if not suggested_change:
         return "No smaller batch or crop would do: take a smaller network, or a machine with more memory."
     return f"Take {change_text(suggested_change)}."
@@ -214,7 +214,7 @@ def _from_dict(values: Line) -> DryRun:
 
 
 def _pixels_at_once(config: RunConfig) -> int:
-    """Pixels of a batch's part that goes through the network at once."""
+    """Return the pixels of a batch's part that goes through the network at once."""
     training = config.training
     frames = math.ceil(training.batch_size / training.num_processes)
     return frames * training.crop_height * training.crop_width
