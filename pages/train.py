@@ -148,7 +148,7 @@ def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
         if group in SHOWN_APART:
             continue
         with st.expander(group):
-            names = [name for name in names_in("training", group) if name not in OF_NETWORKS]
+            names = [name for name in names_in("training", group) if name not in (*OF_NETWORKS, *PRESETS[preset])]
             values |= fields_form("training", names, {}, "rarely", {"training": values})
             if "schedule" in names:
                 preview_schedule(values)

@@ -263,7 +263,7 @@ class Clock:
 def pace(trained_run):
     from core.training.plan import Plan
 
-    return Throughput(Plan.load(trained_run), batch_size=2)
+    return Throughput(Plan.load(trained_run), samples_per_step=2)
 
 
 def test_waiting_is_the_share_of_the_steps_without_pauses(monkeypatch, pace):

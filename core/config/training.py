@@ -29,7 +29,7 @@ class TrainingConfig(Part):
 
     minutes: float = field(
         1.0,
-        "Minutes",
+        "Training time",
         "Train for about this long: the speed is measured first, then the number of steps is fixed. 0 uses epochs.",
         "min",
         group="Length",
@@ -243,7 +243,6 @@ class TrainingConfig(Part):
         5,
         "Patience",
         "Evaluations without a better one before a run stops early.",
-        "evaluations",
         group="Optimizer and schedule",
         only_if=(Condition("training.stop_early", ("loss", "miou")),),
         ge=1,
@@ -308,7 +307,6 @@ class TrainingConfig(Part):
         1,
         "Batches per step",
         "Gradients of this many batches are added up for one step: larger steps in the same memory.",
-        "batches",
         group="Machine",
         off=(1,),
         ge=1,
@@ -316,7 +314,7 @@ class TrainingConfig(Part):
     )
     checkpoint_seconds: float = field(
         30.0,
-        "Seconds between checkpoints",
+        "Time between checkpoints",
         "A checkpoint is written at least this often.",
         "s",
         group="Machine",

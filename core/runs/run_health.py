@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from core.config import setting_of
 from core.runs.metrics_log import valid_rows
 from core.text import join_first
 
@@ -91,8 +92,8 @@ def _diverged(rows: Sequence[Row]) -> Iterator[Remark]:
                 "diverged",
                 "error",
                 f"The training diverged at step {row['step']}. {row.get('where', '')}".strip(),
-                "Lower the learning rate (a third is a good try). On the page Train there are also Clip norm, under Optimizer and schedule (1 is a "
-                "good try), and Precision, under Machine (fp32).",
+                f"Lower the learning rate (a third is a good try). On the page Train there are also {on_form('grad_clip_norm')} (1 is a "
+                f"good try), and {on_form('precision')} (fp32).",
             )
 
 
@@ -110,8 +111,8 @@ def _one_class(scored: Sequence[Row], classes: Sequence[str], plan: Mapping[str,
             "error",
             f"Almost everything is called {classes[number]}: {predicted[number]:.0%} of the pixels, though it has {truth[number]:.0%} of "
             "them.",
-            "Lower the learning rate: one that is too high ends like this. Or weigh the classes: on the page Train, under Loss, set Class "
-            "weights to sqrt or median.",
+            "Lower the learning rate: one that is too high ends like this. Or weigh the classes: on the page Train, set "
+            f"{on_form('class_weights')}, to sqrt or median.",
         )
 
 
@@ -175,8 +176,8 @@ def _overfitting(trained: Sequence[Row], scored: Sequence[Row]) -> Iterator[Rema
             "warning",
             f"From epoch {known[best].get('epoch', '?')} on the loss rises on the validation frames and falls on the training frames: "
             "the network learns them by heart (overfitting).",
-            "On the page Train, vary the crops more (Zoom, colours and Rotation under Augmentation), raise Weight decay under Optimizer and "
-            "schedule, or take more frames. The best checkpoint is kept.",
+            f"On the page Train, vary the crops more (under {setting_of('training', 'rotation').group}), raise {on_form('weight_decay')}, "
+            "or take more frames. The best checkpoint is kept.",
         )
 
 
@@ -194,7 +195,7 @@ def _zero_classes(scored: Sequence[Row], classes: Sequence[str], total: int) -> 
             "zero-classes",
             "hint",
             f"{'One class is' if len(missed) == 1 else f'{len(missed)} classes are'} never found on the validation frames: {names}.",
-            "Train for longer. Or, on the page Train, set Rare crops to 0.5 under Augmentation, or Class weights to median under Loss.",
+            f"Train for longer. Or, on the page Train, set {on_form('rare_crops')}, to 0.5, or {on_form('class_weights')}, to median.",
         )
 
 
@@ -211,7 +212,7 @@ def _best_long_ago(scored: Sequence[Row]) -> Iterator[Remark]:
             "hint",
             f"The mean IoU was at its best at step {known[best]['step']} ({scores[best]:.1%}); {len(since)} evaluations since brought "
             "nothing better.",
-            "On the page Train, Stop early under Optimizer and schedule lets a run end by itself. The best checkpoint is kept.",
+            f"On the page Train, {on_form('stop_early')}, lets a run end by itself. The best checkpoint is kept.",
         )
 
 
@@ -222,7 +223,8 @@ def _waiting(trained: Sequence[Row]) -> Iterator[Remark]:
             "waiting",
             "hint",
             f"The network waits for its frames during {np.median(shares):.0%} of the time.",
-            "On the page Train, keep decoded frames on disk (Cache raw under Frames), or let more processes load them (Workers under Machine).",
+            f"On the page Train, keep decoded frames on disk ({on_form('cache', 'dataset')}: raw), or let more processes load them "
+            f"({on_form('workers')}).",
         )
 
 
@@ -238,3 +240,9 @@ def _is_number(value: object) -> bool:
 def _shares(counts: Sequence[int]) -> list[float]:
     total = sum(counts)
     return [count / total for count in counts] if total else []
+
+
+def on_form(name: str, part: str = "training") -> str:
+    """Return where a field stands on the page Train: "Class weights, under Loss"."""
+    setting = setting_of(part, name)
+    return f"{setting.title}, under {setting.group}"
