@@ -30,7 +30,7 @@ ANONYMOUS = User("nobody", "nobody")
 
 @cache
 def must_sign_in() -> bool:
-    """True where a provider is configured in `.streamlit/secrets.toml`.
+    """Return True where a provider is configured in `.streamlit/secrets.toml`.
 
     Read once in the life of the server: a file that is being edited, or lost, must not open the lab to strangers.
 
@@ -50,7 +50,7 @@ def must_sign_in() -> bool:
 
 
 def check_sign_in() -> None:
-    """Raises LabError where the lab must not start: the sign-in can't be read, or is missing though there are admins to sign in."""
+    """Raise LabError where the lab must not start: the sign-in can't be read, or is missing though there are admins to sign in."""
     if not must_sign_in() and os.environ.get("SEGLAB_ADMINS", "").strip():
         raise LabError(
             "SEGLAB_ADMINS names admins, but nobody signs in: .streamlit/secrets.toml has no section [auth]. Add it as "
@@ -59,24 +59,24 @@ def check_sign_in() -> None:
 
 
 def signed_in() -> User:
-    """Who looks at the page that is being drawn; the lab where nobody must sign in, and for the server's own threads."""
+    """Return who looks at the page that is being drawn; the lab where nobody must sign in, and for the server's own threads."""
     if not must_sign_in() or get_script_run_ctx(suppress_warning=True) is None:
         return SYSTEM_USER
     return user_of_claims(st.user.to_dict()) if has_signed_in() else ANONYMOUS
 
 
 def has_signed_in() -> bool:
-    """True where the visitor of the page that is being drawn has signed in."""
+    """Return True where the visitor of the page that is being drawn has signed in."""
     return st.user.to_dict().get("is_logged_in") is True  # the attribute is missing where secrets.toml is lost
 
 
 def providers() -> list[str]:
-    """The names of the providers that can be chosen among; empty where there is one without a name."""
+    """Return the names of the providers that can be chosen among; empty where there is one without a name."""
     return [name for name, value in _auth().items() if hasattr(value, "keys")]
 
 
 def _auth() -> Mapping[str, Any]:
-    """What secrets.toml says of signing in at this moment; empty where it was lost or broken since the lab started."""
+    """Return what secrets.toml says of signing in at this moment; empty where it was lost or broken since the lab started."""
     try:
         return st.secrets.get("auth", {})
     except (OSError, ValueError):
@@ -84,7 +84,7 @@ def _auth() -> Mapping[str, Any]:
 
 
 def sign_in_page() -> None:
-    """What is shown in place of every page to who hasn't signed in."""
+    """Show what is shown in place of every page to who hasn't signed in."""
     _, middle, _ = st.columns([1, 2, 1])
     middle.space("large")
     with middle.container(border=True):
@@ -129,7 +129,7 @@ def go_where_the_link_led() -> None:
 
 
 def require_sign_in(request: Request) -> Response | None:
-    """The answer to a route's visitor who is not signed in where one must be, or None."""
+    """Return the answer to a route's visitor who is not signed in where one must be, or None."""
     if not must_sign_in():
         return None
     if _claims(request).get("is_logged_in"):
@@ -138,7 +138,7 @@ def require_sign_in(request: Request) -> Response | None:
 
 
 def asks(request: Request) -> User:
-    """Who asks a route, of those whom `require_sign_in` lets in."""
+    """Return who asks a route, of those whom `require_sign_in` lets in."""
     return user_of_claims(_claims(request)) if must_sign_in() else SYSTEM_USER
 
 
@@ -150,7 +150,7 @@ def _claims(request: Request) -> dict[str, Any]:
 
 
 def user_of_claims(claims: Mapping[str, Any]) -> User:
-    """Who signed in, by e-mail address where the provider has checked it; else by the name that is the provider's own.
+    """Return who signed in, by e-mail address where the provider has checked it; else by the name that is the provider's own.
 
     Anyone can write another's address into an account that nobody checks. Where a provider says nothing of that, secrets.toml can:
     `trust_email = true` in its section.

@@ -35,7 +35,7 @@ class Order:
     number: int = 0
 
     def value(self, scores: dict[str, FrameScore], others: dict[str, FrameScore], frame_id: str) -> float | None:
-        """What a frame is sorted by, smallest first; None where it isn't known."""
+        """Return what a frame is sorted by, smallest first; None where it isn't known."""
         score = scores.get(frame_id)
         if score is None:
             return None
@@ -52,7 +52,7 @@ class Order:
                 return -abs(score.miou - other.miou) if is_known else None
 
     def words(self, value: float) -> str:
-        """The value of a frame as its caption says it."""
+        """Return the value of a frame as its caption says it."""
         match self.kind:
             case "worst":
                 return f"mIoU {value:.1%}"
@@ -67,7 +67,7 @@ class Order:
 def choose_order(
     places: Sequence[DeltaGenerator], chosen: Sequence[str], names: dict[str, str], classes: Sequence[str]
 ) -> Order:
-    """Widgets for how frames are sorted, in three places of the page."""
+    """Return widgets for how frames are sorted, in three places of the page."""
     kinds = [kind for kind in SORTS if kind != "apart" or len(chosen) > 1]
     left, middle, right = places
     if st.session_state.get("sort") not in kinds:
@@ -88,13 +88,13 @@ def choose_order(
 
 
 def counted(order: Order, dataset: Dataset, frames: Sequence[Frame]) -> list[Count]:
-    """How far the scores are that an order needs: of its run, and of the other."""
+    """Return how far the scores are that an order needs: of its run, and of the other."""
     runs = [run_id for run_id in (order.run_id, order.other) if run_id]
     return [frame_scorer().count(runs_folder() / run_id, dataset, frames) for run_id in runs]
 
 
 def sort_frames(order: Order, counts: Sequence[Count], frames: Sequence[Frame]) -> tuple[list[str], dict[str, str]]:
-    """Ids of the frames in their order, those that aren't scored yet at the end, and what is said of each."""
+    """Return ids of the frames in their order, those that aren't scored yet at the end, and what is said of each."""
     if not counts:
         return [frame.id for frame in frames], {}
     first, last = counts[0].rows, counts[-1].rows
@@ -105,7 +105,7 @@ def sort_frames(order: Order, counts: Sequence[Count], frames: Sequence[Frame]) 
 
 
 def watch(order: Order, dataset: Dataset, frames: Sequence[Frame], was_done: bool) -> None:
-    """How far the scores are, drawn again while they are counted."""
+    """Show how far the scores are, drawn again while they are counted."""
     counts = counted(order, dataset, frames)
     for problem in {count.problem for count in counts if count.problem}:
         failed_state(problem)
@@ -119,12 +119,12 @@ def watch(order: Order, dataset: Dataset, frames: Sequence[Frame], was_done: boo
 
 
 def go_to(frame_id: str) -> None:
-    """Shows a frame."""
+    """Show a frame."""
     st.session_state["image"] = frame_id
 
 
 def go_by(ids: list[str], by: int) -> None:
-    """Goes to another frame, past the last one to the first."""
+    """Go to another frame, past the last one to the first."""
     go_to(ids[(ids.index(st.session_state["image"]) + by) % len(ids)])
 
 

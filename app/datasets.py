@@ -45,7 +45,7 @@ class Found:
 
 
 def choose_dataset(key: str) -> dict[str, Any]:
-    """Widgets for the dataset part of a config: which data, where it lies, what is told apart. Returns the part's values.
+    """Return widgets for the dataset part of a config: which data, where it lies, what is told apart. Returns the part's values.
 
     Every choice is kept in the session under a plain name, so that the next page begins with it.
     """
@@ -86,7 +86,7 @@ def choose_dataset(key: str) -> dict[str, Any]:
 
 
 def opened(values: dict[str, Any]) -> Dataset | None:
-    """The data set of chosen values, or None when it can't be opened yet; the page then says why and offers the next step.
+    """Return the data set of chosen values, or None when it can't be opened yet; the page then says why and offers the next step.
 
     Raises:
         LabError: the folder isn't there or holds no pairs, or the class table doesn't make sense.
@@ -118,7 +118,7 @@ def opened(values: dict[str, Any]) -> Dataset | None:
 
 
 def found(config: DatasetConfig) -> Found:
-    """What lies in the folder of a config, kept for a minute.
+    """Return what lies in the folder of a config, kept for a minute.
 
     Raises:
         LabError: there is no such folder, it may not be read, or nothing says what its masks mean.
@@ -169,7 +169,7 @@ def _find(config_json: str) -> Found:
 
 
 def _kept(key: str, name: str, default: str) -> dict[str, Any]:
-    """Arguments that make a widget show what the session keeps under a plain name, and keep there what it is changed to."""
+    """Return arguments that make a widget show what the session keeps under a plain name, and keep there what it is changed to."""
     st.session_state[key] = st.session_state.setdefault(name, default)
 
     def keep() -> None:
@@ -179,7 +179,7 @@ def _kept(key: str, name: str, default: str) -> dict[str, Any]:
 
 
 def _known_root(name: str) -> str:
-    """The folder of the newest run on such data; else what the environment says."""
+    """Return the folder of the newest run on such data; else what the environment says."""
     for run in list_runs(runs_folder()):
         if run.config and run.config.dataset.name == name:
             return run.config.dataset.root

@@ -18,12 +18,12 @@ PLAIN_COLOR = "#8b9198"
 
 
 def part_colors(summary: ModelSummary, colors: Sequence[str] = PART_COLORS) -> dict[str, str]:
-    """A colour for each part that has parameters, by its name."""
+    """Return a colour for each part that has parameters, by its name."""
     return {part.name: colors[index % len(colors)] for index, part in enumerate(summary.parts)}
 
 
 def diagram_svg(summary: ModelSummary, colors: Sequence[str] = PART_COLORS, compact: bool = False) -> str:
-    """The drawing as SVG for `st.markdown`; `st.html` lets none through.
+    """Return the drawing as SVG for `st.markdown`; `st.html` lets none through.
 
     Strokes and letters take the text's colour through classes of style.css, so light and dark both work.
 
@@ -65,7 +65,7 @@ def diagram_svg(summary: ModelSummary, colors: Sequence[str] = PART_COLORS, comp
 
 
 def last_step(summary: ModelSummary) -> str:
-    """What is done to the last block's scores to have one for every pixel; nothing where they are as many."""
+    """Return what is done to the last block's scores to have one for every pixel; nothing where they are as many."""
     if abs(summary.output_stride - 1) >= 0.01:
         return f"bilinear × {summary.output_stride:.2g}"
     last = summary.blocks[-1]
@@ -82,7 +82,7 @@ def _last_words(summary: ModelSummary) -> str:
 
 
 def _guides(boxes: dict[int, Box], compact: bool) -> Iterator[str]:
-    """A faint line for each stride that is a power of two."""
+    """Yield a faint line for each stride that is a power of two."""
     right = max(box.right for box in boxes.values())
     lowest = max(box.y for box in boxes.values()) / OCTAVE
     for octave in range(max(0, ceil(min(box.y for box in boxes.values()) / OCTAVE)), floor(lowest + 0.01) + 1):
@@ -108,7 +108,7 @@ def _block(number: int, block: Block, box: Box, color: str, kind: str, compact: 
 
 
 def _short_kind(block: Block) -> str:
-    """How many equal modules a block stands for, or what it is that has nothing to learn."""
+    """Return how many equal modules a block stands for, or what it is that has nothing to learn."""
     if block.modules > 1:
         return "" if " + " in block.kind else f"× {block.modules}"
     return "" if block.parameters else block.kind
@@ -123,13 +123,13 @@ def _anchor_x(box: Box, anchor: str) -> float:
 
 
 def _kinds(blocks: Sequence[Block], boxes: dict[int, Box], gap: float) -> list[str]:
-    """The kind of each block, where there is room to write all of them."""
+    """Return the kind of each block, where there is room to write all of them."""
     room = all(LETTER * len(block.kind) < boxes[index].width + gap for index, block in enumerate(blocks))
     return [block.kind for block in blocks] if room else []
 
 
 def _labels(box: Box, *lines: str | tuple[int, int]) -> str:
-    """Channels, below them the size, and whatever else is said."""
+    """Return channels, below them the size, and whatever else is said."""
     text = [line if isinstance(line, str) else size_words(line) for line in lines]
     return "".join(
         _text(
@@ -145,7 +145,7 @@ def _labels(box: Box, *lines: str | tuple[int, int]) -> str:
 
 
 def _block_words(block: Block) -> str:
-    """All that is known about a block, for the one who points at it."""
+    """Return all that is known about a block, for the one who points at it."""
     several = f"{block.modules} modules: " if block.modules > 1 else ""
     size = size_words((block.height, block.width))
     lines = [
@@ -158,7 +158,7 @@ def _block_words(block: Block) -> str:
 
 
 def _end(box: Box, kind: str, name: str, size: tuple[int, int], title: str, compact: bool) -> str:
-    """The picture or the logits."""
+    """Return the picture or the logits."""
     text = "" if compact else _labels(box, name, size)
     return (
         f'<g class="lab-end" data-end="{kind}"><title>{_safe(title)}</title><rect x="{box.x:.1f}" y="{box.top:.1f}" '

@@ -69,7 +69,7 @@ def class_shares_figure(
 
 
 def cooccurrence_figure(classes: Sequence[str], shares: Sequence[Sequence[float]], color: Color) -> go.Figure:
-    """A heat map of what is seen together: of the frames that show the class of the row, the share that shows the column's too.
+    """Return a heat map of what is seen together: of the frames that show the class of the row, the share that shows the column's too.
 
     Args:
         classes: K names.
@@ -100,7 +100,7 @@ def cooccurrence_figure(classes: Sequence[str], shares: Sequence[Sequence[float]
 
 
 def lr_finder_figure(points: Sequence[LrPoint], suggested: float | None, color: str) -> go.Figure:
-    """The losses of a learning-rate range test over the rate, which grows by the same factor from step to step.
+    """Return the losses of a learning-rate range test over the rate, which grows by the same factor from step to step.
 
     Args:
         points: so far.
@@ -151,7 +151,7 @@ def lr_finder_figure(points: Sequence[LrPoint], suggested: float | None, color: 
 
 
 def schedule_figure(training: TrainingConfig, steps: int, steps_per_epoch: float, color: str) -> go.Figure:
-    """The learning rate over a run of so many steps, as its schedule will have it.
+    """Return the learning rate over a run of so many steps, as its schedule will have it.
 
     Args:
         training: the schedule and the highest rate.
@@ -217,7 +217,7 @@ def scatter_figure(
     score_name: str,
     logarithmic: Collection[str] = (),
 ) -> go.Figure:
-    """Each setting against the score, one small plot beside the other; a dot for each trial.
+    """Return each setting against the score, one small plot beside the other; a dot for each trial.
 
     Args:
         settings: N values, by the setting's name.
@@ -285,7 +285,7 @@ def importance_figure(shares: Mapping[str, float], color: str) -> go.Figure:
 def survivors_figure(
     scores: Mapping[str, Sequence[float]], frames: Sequence[int], best: str | None, color: str
 ) -> go.Figure:
-    """Who came how far: a line for each trial over the rounds, up to the one after which it was dropped.
+    """Return who came how far: a line for each trial over the rounds, up to the one after which it was dropped.
 
     Args:
         scores: 0..1, one a round, by the trial's name.
@@ -320,7 +320,7 @@ def survivors_figure(
 
 
 def _axis(values: Sequence[Value], logarithmic: bool) -> tuple[list[float], list[float], list[str]]:
-    """Where values stand on an axis, and its ticks with their texts: few or no numbers at even distances, many to scale."""
+    """Return where values stand on an axis, and its ticks with their texts: few or no numbers at even distances, many to scale."""
     numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
     known = sorted(set(values)) if numbers else sorted(set(values), key=str)
     if not numbers or len(known) <= _FEW:
@@ -333,7 +333,7 @@ def _axis(values: Sequence[Value], logarithmic: bool) -> tuple[list[float], list
 
 
 def _ends(places: Sequence[float]) -> list[float]:
-    """A range that holds all places with some air; one of its own where they are all the same."""
+    """Return a range that holds all places with some air; one of its own where they are all the same."""
     air = (max(places) - min(places)) * 0.06 or 1.0
     return [min(places) - air, max(places) + air]
 

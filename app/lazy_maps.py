@@ -53,7 +53,7 @@ class LazyMaps:
         self._lock = threading.Lock()
 
     def addresses(self, question: Question, image: np.ndarray, digest: str) -> tuple[str, str]:
-        """Where the entropy and the likeliest classes of an image will be found; `digest` names its content."""
+        """Return where the entropy and the likeliest classes of an image will be found; `digest` names its content."""
         name = hashlib.sha256(repr((digest, image.shape, question)).encode()).hexdigest()[:40]
         with self._lock:
             shown = self._shown.setdefault(digest, _Shown(image))
@@ -67,7 +67,7 @@ class LazyMaps:
         return f"/lab/uncertainty/{name}/entropy.png", f"/lab/uncertainty/{name}/likeliest.png"
 
     def ask(self, name: str) -> "Future[UncertaintyMaps] | None":
-        """The answer to a question, asked now where it isn't waited for already; None for one that isn't kept."""
+        """Return the answer to a question, asked now where it isn't waited for already; None for one that isn't kept."""
         with self._lock:
             shown = next((each for each in self._shown.values() if name in each.questions), None)
             if shown is None:

@@ -38,7 +38,7 @@ async def _lifespan(_app: st.App) -> AsyncIterator[None]:
 
 
 def explain(error: Exception) -> bool:
-    """Puts a sentence in place of what a page could not show; the traceback of a fault goes to the terminal alone."""
+    """Put a sentence in place of what a page could not show; the traceback of a fault goes to the terminal alone."""
     if not isinstance(error, LabError):
         logging.getLogger("lab").error("A page failed.", exc_info=error)
         error = LabError(

@@ -27,7 +27,7 @@ class MediaStore:
         self._lock = threading.Lock()
 
     def address(self, parts: tuple[object, ...], suffix: Suffix, make: Callable[[], bytes]) -> str:
-        """The address of a picture; `make` encodes it unless it is there already.
+        """Return the address of a picture; `make` encodes it unless it is there already.
 
         Args:
             parts: what the picture follows from, completely; equal parts must mean equal bytes.
@@ -40,7 +40,7 @@ class MediaStore:
         return f"/lab/picture/{name}"
 
     def get(self, name: str) -> bytes | None:
-        """The bytes under a name, or None when they were never made or had to go."""
+        """Return the bytes under a name, or None when they were never made or had to go."""
         with self._lock:
             if name in self._kept:
                 self._kept.move_to_end(name)

@@ -40,14 +40,14 @@ class Picture:
 
 
 def named(name: str, image: np.ndarray) -> Picture:
-    """A picture whose digest follows from its pixels."""
+    """Return a picture whose digest follows from its pixels."""
     digest = hashlib.sha256(f"{image.shape}".encode())
     digest.update(np.ascontiguousarray(image).data)
     return Picture(name, image, digest.hexdigest())
 
 
 def saved_picture(name: str, path: Path) -> Picture:
-    """A picture of a collection, from memory where it was read before. Raises LabError when its file is gone."""
+    """Return a picture of a collection, from memory where it was read before. Raises LabError when its file is gone."""
     try:
         return _read_saved(file_digest(path), path, name)
     except OSError:
@@ -60,7 +60,7 @@ def _read_saved(digest: str, _path: Path, name: str) -> Picture:
 
 
 def file_digest(path: Path) -> str:
-    """A text that names a file's present content: its path, size and time of change."""
+    """Return a text that names a file's present content: its path, size and time of change."""
     metadata = path.stat()
     return hashlib.sha256(f"{path}|{metadata.st_size}|{metadata.st_mtime_ns}".encode()).hexdigest()
 
@@ -97,7 +97,7 @@ def truth_of(frame: Frame, space: LabelSpace) -> tuple[np.ndarray, np.ndarray | 
 
 
 def predict(run_id: str, image: np.ndarray, digest: str, options: PredictOptions = WHOLE) -> CachedPrediction:
-    """What a run's best checkpoint sees in an image, from memory where it was asked before.
+    """Return what a run's best checkpoint sees in an image, from memory where it was asked before.
 
     Raises:
         LabError: the run has no checkpoint, or the inference process failed.
@@ -123,7 +123,7 @@ def ask(
 
 
 def ask_twice(run_ids: Sequence[str], image: np.ndarray, digest: str, options: PredictOptions) -> bool:
-    """Asks several runs for a quick answer, then for the full one. Returns whether a full one is still to come."""
+    """Ask several runs for a quick answer, then for the full one. Returns whether a full one is still to come."""
     for run_id in run_ids:
         ask(run_id, image, digest, QUICK, "quick")
     return not all([ask(run_id, image, digest, options, "full").done() for run_id in run_ids])
@@ -132,7 +132,7 @@ def ask_twice(run_ids: Sequence[str], image: np.ndarray, digest: str, options: P
 def best_predictions(
     run_ids: Sequence[str], image: np.ndarray, digest: str, options: PredictOptions
 ) -> tuple[dict[str, CachedPrediction], list[str]]:
-    """The best answers that are there by now, by run, and the runs whose full answer is still to come.
+    """Return the best answers that are there by now, by run, and the runs whose full answer is still to come.
 
     Where the full one is not there, the quick one is waited for, which is a matter of a moment. The page says of each run that
     failed why it did.
@@ -152,7 +152,7 @@ def best_predictions(
 
 
 def predict_all(run_ids: Sequence[str], image: np.ndarray, digest: str) -> dict[str, CachedPrediction]:
-    """What several runs see in an image, by run; the page says of each that failed why it did."""
+    """Return what several runs see in an image, by run; the page says of each that failed why it did."""
     answers = {}
     with st.spinner("The networks are looking at it"):
         for run_id in run_ids:
@@ -169,7 +169,7 @@ def _predict(run: Path, stamp: str, digest: str, options: PredictOptions, _image
 
 
 def layers(run_id: str) -> Layers:
-    """What can be looked at inside a run's network, from memory where it was asked before. Raises LabError as `predict` does."""
+    """Return what can be looked at inside a run's network, from memory where it was asked before. Raises LabError as `predict` does."""
     run = runs_folder() / run_id
     return _layers(run, checkpoint_stamp(run, "best"))
 
@@ -182,7 +182,7 @@ def _layers(run: Path, stamp: str) -> Layers:
 def explain(
     run_id: str, image: np.ndarray, digest: str, point: tuple[float, float], kind: SightKind, layer: str = ""
 ) -> Explanation:
-    """What a run's network sees at a point of an image, from memory where it was asked before.
+    """Return what a run's network sees at a point of an image, from memory where it was asked before.
 
     Raises:
         LabError: as `predict` does, and where the network has no such layer.
@@ -206,12 +206,12 @@ def _explain(
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def decode(digest: str, _data: bytes) -> np.ndarray:
-    """An uploaded picture, decoded in a process of its own. `digest` is the hash of its bytes."""
+    """Return an uploaded picture, decoded in a process of its own. `digest` is the hash of its bytes."""
     return inference_worker().decode(_data, user=visitor())
 
 
 def decode_batch(name: str, data: bytes) -> tuple[Upload, ...]:
-    """The pictures of an uploaded file, decoded in a process of its own; of one that has none, the sentence why."""
+    """Return the pictures of an uploaded file, decoded in a process of its own; of one that has none, the sentence why."""
     try:
         return inference_worker().decode_batch(name, data, user=visitor())
     except LabError as error:
@@ -228,7 +228,7 @@ def prediction_panel(
     subtitle: str = "",
     color: str | None = None,
 ) -> Panel:
-    """What a run answered about an image, as a panel of the viewer; its doubts are made when the browser asks for them.
+    """Return what a run answered about an image, as a panel of the viewer; its doubts are made when the browser asks for them.
 
     The answer may be the quick one: the doubts are those of the options all the same.
     """

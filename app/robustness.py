@@ -82,7 +82,7 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
 
 
 def _left_under(miou: dict[str, dict[int, float | None]], kind: str) -> float | None:
-    """Mean share of the clean score that is left under a corruption."""
+    """Return mean share of the clean score that is left under a corruption."""
     clean = miou["none"][0]
     values = [value for value in miou[kind].values() if value is not None]
     return sum(values) / len(values) / clean if values and clean else None

@@ -19,7 +19,7 @@ KIND_COLORS = ("#4269d0", "#e0902a", "#d6568f", "#2f9e77", "#8a5cd1", "#c4552d",
 
 
 def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.ndarray, counts: np.ndarray) -> go.Figure:
-    """A confusion matrix that can be zoomed and clicked: a point of the second trace carries (row, column).
+    """Return a confusion matrix that can be zoomed and clicked: a point of the second trace carries (row, column).
 
     Args:
         rows: R names of true classes.
@@ -82,7 +82,7 @@ def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.nda
 
 
 def reliability_figure(found: Mapping[str, Calibration], colors: Mapping[str, str]) -> go.Figure:
-    """The reliability diagram over how many pixels are how sure; a line and bars for each run, by its name."""
+    """Return the reliability diagram over how many pixels are how sure; a line and bars for each run, by its name."""
     figure = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.04)
     figure.add_scatter(
         x=[0, 100],
@@ -128,7 +128,7 @@ def reliability_figure(found: Mapping[str, Calibration], colors: Mapping[str, st
 def distance_figure(
     bands: Mapping[str, Sequence[float | None]], names: Sequence[str], colors: Mapping[str, str], title: str
 ) -> go.Figure:
-    """A score, 0..1, by distance from a true boundary: a line for each run, by its name."""
+    """Return a score, 0..1, by distance from a true boundary: a line for each run, by its name."""
     figure = go.Figure()
     for name, values in bands.items():
         figure.add_scatter(
@@ -150,7 +150,7 @@ def distance_figure(
 
 
 def interval_figure(found: Mapping[str, Comparison], colors: Mapping[str, str]) -> go.Figure:
-    """Differences of mean IoU in points with their 95 % intervals, from the top; what can't be told from 0 is pale."""
+    """Return differences of mean IoU in points with their 95 % intervals, from the top; what can't be told from 0 is pale."""
     figure = go.Figure()
     figure.add_vline(x=0, line={"color": _GRAY, "width": 1.5})
     for name, comparison in reversed(found.items()):
@@ -184,7 +184,7 @@ def interval_figure(found: Mapping[str, Comparison], colors: Mapping[str, str]) 
 def frames_figure(
     ids: Sequence[str], one: Sequence[float], other: Sequence[float], names: tuple[str, str], color: str
 ) -> go.Figure:
-    """Each frame's mean IoU, 0..1, with A against that with B; a point carries the frame's id and can be clicked."""
+    """Return each frame's mean IoU, 0..1, with A against that with B; a point carries the frame's id and can be clicked."""
     figure = go.Figure()
     figure.add_scatter(
         x=[0, 100],
@@ -223,7 +223,7 @@ def pareto_figure(
     colors: Mapping[str, str],
     titles: tuple[str, str],
 ) -> go.Figure:
-    """Scores, 0..1, over costs: a point for each run, by its id, and a line through those on the front."""
+    """Return scores, 0..1, over costs: a point for each run, by its id, and a line through those on the front."""
     figure = go.Figure()
     figure.add_scatter(
         x=[points[run][0] for run in front],
@@ -269,7 +269,7 @@ def _side(share: float) -> str:
 
 
 def robustness_figure(miou: Mapping[str, Mapping[int, float | None]], relative: bool) -> go.Figure:
-    """Mean IoU under corruptions over their strength, 0 to 5, resolution loss by itself at the right.
+    """Return mean IoU under corruptions over their strength, 0 to 5, resolution loss by itself at the right.
 
     Args:
         miou: 0..1 by kind and strength; "none" and 0 for the frames as they are.
@@ -312,5 +312,5 @@ _LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 
 
 def _safe(text: str) -> str:
-    """A name that somebody typed: plotly reads some HTML, and `%{` as a place for a value."""
+    """Return a name that somebody typed: plotly reads some HTML, and `%{` as a place for a value."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("%{", "% {")

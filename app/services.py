@@ -19,41 +19,41 @@ BACKGROUND = "background"
 
 @cache
 def inference_worker() -> InferenceWorker:
-    """The front of the inference processes, which start with the first question."""
+    """Return the front of the inference processes, which start with the first question."""
     return InferenceWorker(PredictionCache())
 
 
 @cache
 def frame_scorer() -> FrameScorer:
-    """Counts how well runs do on single frames."""
+    """Count how well runs do on single frames."""
     return FrameScorer(lambda run, image: inference_worker().predict(run, image, user=BACKGROUND))
 
 
 @cache
 def media() -> MediaStore:
-    """The pictures that pages show."""
+    """Return the pictures that pages show."""
     return MediaStore()
 
 
 @cache
 def uploads() -> HourlyQuota:
-    """What each person uploaded in the last hour."""
+    """Return what each person uploaded in the last hour."""
     return HourlyQuota()
 
 
 def count_upload(user: User) -> None:
-    """Counts a file that somebody uploads. Raises LabError where this hour has no more."""
+    """Count a file that somebody uploads. Raises LabError where this hour has no more."""
     uploads().take(user.id, max_uploads(), "uploads")
 
 
 def check_uploads(user: User) -> None:
-    """Raises LabError where somebody can't upload another file within this hour."""
+    """Raise LabError where somebody can't upload another file within this hour."""
     uploads().check(user.id, max_uploads(), "uploads")
 
 
 @cache
 def lazy_maps() -> LazyMaps:
-    """What networks are unsure of in the pictures that pages show; asked for another picture, what still waits is taken back."""
+    """Return what networks are unsure of in the pictures that pages show; asked for another picture, what still waits is taken back."""
     return LazyMaps(
         lambda question, image: inference_worker().ask_uncertainty(
             question.run, image, question.options, question.user, slot=(question.tab, "doubts", question.run)
@@ -62,11 +62,11 @@ def lazy_maps() -> LazyMaps:
 
 
 def tab() -> str:
-    """Names the browser's tab that asks: what one tab takes back is not what another waits for; empty outside of a page."""
+    """Name the browser's tab that asks: what one tab takes back is not what another waits for; empty outside of a page."""
     context = get_script_run_ctx(suppress_warning=True)
     return context.session_id if context else ""
 
 
 def visitor() -> str:
-    """Names who asks, or else their tab, so that visitors take turns; empty outside of a page."""
+    """Name who asks, or else their tab, so that visitors take turns; empty outside of a page."""
     return current_user().id or tab()

@@ -112,7 +112,7 @@ class Contestant:
 
     @torch.no_grad()
     def predict(self) -> torch.Tensor:
-        """Labels (1, H, W) of the picture, the network running at the picture's size."""
+        """Return labels (1, H, W) of the picture, the network running at the picture's size."""
         self.network.eval()
         if self.hardware:
             with self.hardware.autocast():
@@ -152,11 +152,11 @@ class Lane:
         self._process.shutdown()
 
     def seconds(self, task: Task, clock: Clock) -> float:
-        """What one go at a task takes."""
+        """Return what one go at a task takes."""
         return self._process.submit(_seconds, task, clock).result()
 
     def memory(self, task: Task) -> int:
-        """Bytes by which the process's resident size grows at most while it does a task twice. To be asked first."""
+        """Return bytes by which the process's resident size grows at most while it does a task twice. To be asked first."""
         return self._process.submit(_memory, task).result()
 
 
@@ -170,7 +170,7 @@ def take_turns(tasks: dict[str, Callable[[], float]], rounds: int) -> dict[str, 
 
 
 def timed(task: Callable[[], object], clock: Clock) -> float:
-    """Seconds that a task takes."""
+    """Return seconds that a task takes."""
     began = CLOCKS[clock]()
     task()
     return CLOCKS[clock]() - began

@@ -28,7 +28,7 @@ CLASSES = 19
 
 
 def main() -> None:
-    """Prints seconds per step of both, and their ratio."""
+    """Print seconds per step of both, and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", choices=["fcn", "unet"], default="fcn")
     parser.add_argument("--steps", type=int, default=9, help="steps of each; the first two aren't counted")

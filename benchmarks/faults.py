@@ -65,18 +65,18 @@ class Bench:
     dice: random.Random
 
     def times(self, full: int) -> int:
-        """How often something is done that is done `full` times at full scale; at least once."""
+        """Return how often something is done that is done `full` times at full scale; at least once."""
         return max(1, round(full * self.scale))
 
     def runs(self, name: str) -> Path:
-        """A fresh folder of runs."""
+        """Return a fresh folder of runs."""
         path = self.folder / name
         path.mkdir()
         return path
 
 
 def config(width: int = 4, dataset: dict[str, Any] | None = None, **training: Any) -> RunConfig:
-    """A plain U-Net on the tiny streets; arguments are training fields."""
+    """Return a plain U-Net on the tiny streets; arguments are training fields."""
     height, breadth = SIZE
     return read_config(
         {
@@ -100,7 +100,7 @@ def config(width: int = 4, dataset: dict[str, Any] | None = None, **training: An
 
 
 def killed_trainers(bench: Bench) -> Result:
-    """Trainers killed at random steps: the same weights as undisturbed, and no row that a reader has seen is missing later."""
+    """Return trainers killed at random steps: the same weights as undisturbed, and no row that a reader has seen is missing later."""
     wish = config(epochs=250)
     folder = bench.runs("trainer")
     undisturbed = launch_and_wait(wish, folder)
@@ -126,7 +126,7 @@ def killed_trainers(bench: Bench) -> Result:
 
 
 def kills_inside_checkpoints(bench: Bench) -> Result:
-    """Trainers killed while they write a checkpoint: one that loads remains, and the run goes on from it."""
+    """Return trainers killed while they write a checkpoint: one that loads remains, and the run goes on from it."""
     folder = bench.runs("checkpoint")
     run = runner.launch(config(width=32, epochs=10_000, checkpoint_seconds=0), folder)
     kills, inside, lost = bench.times(60), 0, 0
@@ -151,7 +151,7 @@ def kills_inside_checkpoints(bench: Bench) -> Result:
 
 
 def killed_supervisors(bench: Bench) -> Result:
-    """Supervisors killed, waiting ones and watching ones: never two trainers at a time."""
+    """Return supervisors killed, waiting ones and watching ones: never two trainers at a time."""
     folder = bench.runs("supervisor")
     for _ in range(4):
         runner.launch(config(epochs=500), folder)
@@ -196,7 +196,7 @@ def killed_queue(bench: Bench) -> Result:
 
 
 def full_disk(bench: Bench, during: str) -> Result:
-    """The disk fills up while rows or checkpoints are written: once there is room again the run ends with the same weights."""
+    """Return the disk fills up while rows or checkpoints are written: once there is room again the run ends with the same weights."""
     often = {"metrics": 1000, "checkpoints": 0}[during]
     wish = config(epochs=120, checkpoint_seconds=often, evaluations=1 if during == "metrics" else 2)
     undisturbed = launch_and_wait(wish, bench.runs(f"undisturbed-{during}"))
@@ -222,7 +222,7 @@ def full_disk(bench: Bench, during: str) -> Result:
 
 
 def bad_numbers(bench: Bench) -> Result:
-    """A rate at which weights run away, labels that are all ignored, labels out of range: a sentence, or training goes on."""
+    """Return a rate at which weights run away, labels that are all ignored, labels out of range: a sentence, or training goes on."""
     folder = bench.runs("numbers")
     kept, lost = [], 0
     run = read_run(launch_and_wait(config(learning_rate=1, grad_clip_norm=0, dataset={}), folder, poison=True))
@@ -263,7 +263,7 @@ sys.exit(trainer.main(sys.argv[1:]))
 
 
 def launch_and_wait(wish: RunConfig, folder: Path, poison: bool = False) -> Path:
-    """Trains a run to its end; returns its folder."""
+    """Train a run to its end; returns its folder."""
     if poison:
         run = create_run(wish, folder)
         with open(run / "train.log", "ab") as log:
@@ -275,7 +275,7 @@ def launch_and_wait(wish: RunConfig, folder: Path, poison: bool = False) -> Path
 
 
 def wait_until(question: Callable[[], Any], pause: float = 0.02) -> Any:
-    """Asks until the answer is true and returns it. Raises TimeoutError when that takes too long."""
+    """Ask until the answer is true and return it. Raises TimeoutError when that takes too long."""
     deadline = time.monotonic() + PATIENCE
     while not (answer := question()):
         if time.monotonic() > deadline:
@@ -285,7 +285,7 @@ def wait_until(question: Callable[[], Any], pause: float = 0.02) -> Any:
 
 
 def kill(hand: ProcessId | None) -> bool:
-    """Kills a process at once; False when there is none any more."""
+    """Kill a process at once; False when there is none any more."""
     process = hand.process() if hand else None
     if process:
         process.kill()
@@ -293,13 +293,13 @@ def kill(hand: ProcessId | None) -> bool:
 
 
 def end(run: Path) -> None:
-    """Stops a run that is still going, without waiting for its checkpoint."""
+    """Stop a run that is still going, without waiting for its checkpoint."""
     with suppress(LabError):
         runner.stop_now(run, patience=0)
 
 
 def revive(folder: Path) -> None:
-    """Resumes what was killed, as a user would."""
+    """Resume what was killed, as a user would."""
     for run in list_runs(folder):
         with suppress(LabError):
             if run.state in ("lost", "failed"):
@@ -307,7 +307,7 @@ def revive(folder: Path) -> None:
 
 
 def trainers_in(folder: Path) -> int:
-    """How many trainers of runs of a folder are alive, whatever the runs say of themselves."""
+    """Return how many trainers of runs of a folder are alive, whatever the runs say of themselves."""
     commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
     return sum("core.training" in command and any(str(folder) in word for word in command) for command in commands)
 
@@ -319,12 +319,12 @@ def fingerprint(run: Path) -> str:
 
 
 def steps(run: Path) -> list[int]:
-    """The steps of a run that count, in their order."""
+    """Return the steps of a run that count, in their order."""
     return [row["step"] for row in valid_rows(read_metrics(run)[0]) if row["kind"] == "train"]
 
 
 def loads(run: Path) -> bool:
-    """True when a run's last checkpoint can be read to its last tensor. Its folder is complete, or the one that replaces it is."""
+    """Return whether a run's last checkpoint can be read to its last tensor. Its folder is complete, or the one that replaces it is."""
     folder = checkpoint_path(run, "last")
     if folder is None:
         folder = run / ".last.old"
@@ -353,14 +353,14 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 def fill(path: Path) -> None:
-    """Takes up all that is left of a disk."""
+    """Take up all that is left of a disk."""
     with suppress(OSError), open(path, "wb", buffering=0) as file:
         while file.write(bytes(4096)):
             pass
 
 
 def relabelled(root: Path, change: Callable[[int, Any], Any]) -> Path:
-    """A copy of the streets in the Cityscapes layout whose training labels were changed."""
+    """Return a copy of the streets in the Cityscapes layout whose training labels were changed."""
     from PIL import Image
 
     streets = Path(os.environ["SEGLAB_DATA"]) / "streets"
@@ -371,7 +371,7 @@ def relabelled(root: Path, change: Callable[[int, Any], Any]) -> Path:
 
 
 def main() -> int:
-    """Runs the campaigns and prints their table; returns 1 when anything was lost."""
+    """Run the campaigns and prints their table; returns 1 when anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=list(CAMPAIGNS), default=list(CAMPAIGNS))
     parser.add_argument("--scale", type=float, default=1.0, help="share of the faults; default 1")

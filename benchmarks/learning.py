@@ -42,7 +42,7 @@ Values = dict[str, dict[str, Any]]
 
 
 def compete(values: Values, folder: Path) -> tuple[float, float]:
-    """Trains a family both ways, one after the other; returns the mean IoU of ours and of theirs, 0..1."""
+    """Train a family both ways, one after the other; returns the mean IoU of ours and of theirs, 0..1."""
     config = read_config(with_preset(values, PRESET))
     dataset = open_dataset(config.dataset)
     run, steps, seconds = train_ours(values, folder)
@@ -59,12 +59,12 @@ def compete(values: Values, folder: Path) -> tuple[float, float]:
 
 
 def describe(steps: int, seconds: float, confusion: ConfusionMatrix) -> str:
-    """What a training came to, in half a sentence."""
+    """Return what a training came to, in half a sentence."""
     return f"{steps} steps in {seconds:.0f} s, mean IoU {confusion.miou():.3f}, pixel accuracy {confusion.pixel_accuracy():.3f}"
 
 
 def train_ours(values: Values, folder: Path) -> tuple[Path, int, float]:
-    """Trains as a user does in a terminal; returns the run's folder, its steps, and the seconds from start to end."""
+    """Train as a user does in a terminal; returns the run's folder, its steps, and the seconds from start to end."""
     command = ["-m", "core", "train", "--preset", PRESET, "--json"]
     for part, fields in values.items():
         for name, value in fields.items():
@@ -77,7 +77,7 @@ def train_ours(values: Values, folder: Path) -> tuple[Path, int, float]:
 
 
 def train_theirs(config: RunConfig, folder: Path, seconds: float) -> tuple[Path, int, float]:
-    """Trains as a tutorial does; returns the file of weights, the steps, and the seconds from start to end."""
+    """Train as a tutorial does; returns the file of weights, the steps, and the seconds from start to end."""
     source = find_weights(config.model)
     out = folder / "theirs.safetensors"
     command = ["benchmarks/tutorial.py", "--family", config.model.family, "--root", config.dataset.root]
@@ -90,7 +90,7 @@ def train_theirs(config: RunConfig, folder: Path, seconds: float) -> tuple[Path,
 
 
 def call(*arguments: str, **variables: str) -> str:
-    """What a Python process of its own printed, started as if by hand; the end of its complaints where it fails."""
+    """Return what a Python process of its own printed, started as if by hand; the end of its complaints where it fails."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
     done = subprocess.run(
         [sys.executable, *arguments], cwd=PROJECT, env=environment | variables, capture_output=True, text=True
@@ -101,7 +101,7 @@ def call(*arguments: str, **variables: str) -> str:
 
 
 def score(dataset: Dataset, label: Callable[[np.ndarray], np.ndarray]) -> ConfusionMatrix:
-    """Labels every validation frame at the data set's size and counts."""
+    """Label every validation frame at the data set's size and counts."""
     confusion = ConfusionMatrix(len(dataset.space.classes))
     for frame in dataset.val:
         confusion.update(dataset.target(frame), label(dataset.image(frame)))
@@ -116,7 +116,7 @@ def label_plainly(network: torch.nn.Module, image: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """Prints how each family fared, then one line a family."""
+    """Print how each family fared, then one line a family."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=5.0, help="of each training, from the start of its process")
     parser.add_argument("--root", type=Path, default=SHARED / "data/cityscapes", help="holds leftImg8bit and gtFine")

@@ -28,7 +28,7 @@ from core.models.families import FAMILIES
 
 
 def compare(name: str, setting: Setting, steps: int, predictions: int, clock: Clock) -> float:
-    """Prints a network's lines of the table; returns how many times as fast the lab trains it as the plain step."""
+    """Print a network's lines of the table; returns how many times as fast the lab trains it as the plain step."""
     ways: list[Way] = ["lab", "plain", "peer"] if name in PEERS else ["lab", "plain"]
     with ExitStack() as stack:
         lanes = {way: stack.enter_context(Lane(name, way, setting)) for way in ways}
@@ -48,7 +48,7 @@ def compare(name: str, setting: Setting, steps: int, predictions: int, clock: Cl
 
 
 def main() -> None:
-    """Prints the table, the plain U-Net's share of the peak, and the ratio."""
+    """Print the table, the plain U-Net's share of the peak, and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     networks = [name for name in NETWORKS if name != "wide"]
     parser.add_argument("--networks", nargs="+", choices=networks, default=networks)

@@ -71,7 +71,7 @@ SHARED = PROJECT.parent / "shared"
 
 
 def fitted(config: RunConfig, steps: int) -> nn.Module:
-    """A family's network after some steps on a few streets, from the encoder weights that are here."""
+    """Return a family's network after some steps on a few streets, from the encoder weights that are here."""
     torch.manual_seed(0)
     network = build_model(config.model, CLASSES)
     source = find_weights(config.model)
@@ -90,7 +90,7 @@ def fitted(config: RunConfig, steps: int) -> nn.Module:
 
 
 def drop(worker: InferenceWorker, run: Path, data: bytes) -> tuple[float, float]:
-    """Seconds until the viewer could be given the first mask, and the full one."""
+    """Return seconds until the viewer could be given the first mask, and the full one."""
     began = time.perf_counter()
     (upload,) = worker.decode_batch("street.jpg", data)
     hashlib.sha256(upload.image).hexdigest()  # what the page calls the picture by
@@ -129,7 +129,7 @@ def tutorial(way: Way, run: Path, model: ModelConfig, seen: Size) -> Iterator[Ex
 
 
 def seconds_to_mask(process: Executor, data: bytes) -> float:
-    """What a tutorial takes from a picture's bytes to its mask's."""
+    """Return what a tutorial takes from a picture's bytes to its mask's."""
     return process.submit(_look, data).result()
 
 
@@ -170,7 +170,7 @@ def _look(data: bytes) -> float:
 
 
 def compare(config: RunConfig, run: Path, seen: Size, pictures: Iterator[bytes], rounds: int) -> tuple[float, float]:
-    """Seconds of ours to the first mask, and how many times as fast as smp's the full one is. Prints a line."""
+    """Return seconds of ours to the first mask, and how many times as fast as smp's the full one is. Prints a line."""
     with lab() as cold:
         fresh = drop(cold, run, next(pictures))
     spent: dict[str, list[float]] = {name: [] for name in ("first", "full", "smp", "plain")}
@@ -196,7 +196,7 @@ def compare(config: RunConfig, run: Path, seen: Size, pictures: Iterator[bytes],
 
 
 def dropped(size: Size) -> Iterator[bytes]:
-    """JPEGs of a street, every one with other pixels."""
+    """Yield JPEGs of a street, every one with other pixels."""
     image = draw_scene(1, 0, size).image
     while True:
         image = np.ascontiguousarray(np.roll(image, 16, axis=1))
@@ -204,7 +204,7 @@ def dropped(size: Size) -> Iterator[bytes]:
 
 
 def main() -> None:
-    """Prints two lines a family and, last, the least ratio."""
+    """Print two lines a family and, last, the least ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--families", nargs="+", choices=["fcn", "unet", "vit"], default=["fcn", "unet", "vit"])
     parser.add_argument("--seen", nargs="+", choices=["training", "whole"], default=["training", "whole"])

@@ -55,7 +55,7 @@ FRAMES = 500
 
 
 def main() -> None:
-    """Reads the options and runs."""
+    """Read the options and runs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, default=PROJECT.parent / "shared/data/cityscapes-fullres")
     parser.add_argument("--rounds", type=int, default=5)
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def predict(target: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Classes uint8 (H, W) like a network's: those of the target uint8 (H, W) with displaced edges, and a class everywhere."""
+    """Return classes uint8 (H, W) like a network's: those of the target uint8 (H, W) with displaced edges, and a class everywhere."""
     height, width = target.shape
     rows, columns = np.indices(target.shape, np.float32)
     small = rng.normal(0, RAGGED, (2, height // GRID, width // GRID)).astype(np.float32)
@@ -92,7 +92,7 @@ class Decoded:
 
 
 def run(files: list[str], folder: Path, rounds: int) -> None:
-    """Lets all take turns, and prints what they took."""
+    """Let all take turns, and prints what they took."""
     rng = np.random.default_rng(0)
     things = [path.replace("labelIds", "instanceIds") for path in files]
     predicted = [str(folder / Path(path).name) for path in files]
@@ -199,7 +199,7 @@ def run(files: list[str], folder: Path, rounds: int) -> None:
 
 
 def read(path: str) -> np.ndarray:
-    """A map of numbers as the file has it, uint8 or uint16 (H, W)."""
+    """Return a map of numbers as the file has it, uint8 or uint16 (H, W)."""
     return cv2.imread(path, cv2.IMREAD_UNCHANGED)
 
 

@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 
 def print_share(name: str, setting: Setting, rounds: int, clock: Clock) -> None:
-    """Prints a network's floating-point operations per second beside the peak's, and what its step consists of."""
+    """Print a network's floating-point operations per second beside the peak's, and what its step consists of."""
     contestant = Contestant(name, "lab", setting)
     with FlopCounterMode(display=False) as counter:
         contestant.step()
@@ -57,7 +57,7 @@ def print_share(name: str, setting: Setting, rounds: int, clock: Clock) -> None:
 
 
 def convolution(setting: Setting, channels: int, dtype: torch.dtype | None) -> tuple[Callable[[], object], int]:
-    """A 3x3 convolution forward and backward on maps (B, channels, h, w), channels last, and its floating-point operations."""
+    """Return a 3x3 convolution forward and backward on maps (B, channels, h, w), channels last, and its floating-point operations."""
     height, width = (side * CHANNELS[0] // channels for side in setting.crop)
     shape = (setting.batch, channels, height, width)
     layer = nn.Conv2d(channels, channels, 3, padding=1, bias=False).to(dtype=dtype, memory_format=torch.channels_last)
@@ -69,7 +69,7 @@ def convolution(setting: Setting, channels: int, dtype: torch.dtype | None) -> t
 
 
 def where_time_goes(step: Callable[[], object]) -> dict[str, float]:
-    """Shares of a step's time by `GROUPS` and "other", the largest first."""
+    """Return shares of a step's time by `GROUPS` and "other", the largest first."""
     with profile(activities=[ProfilerActivity.CPU]) as recorded:
         for _ in range(PROFILED_STEPS):
             step()
@@ -82,7 +82,7 @@ def where_time_goes(step: Callable[[], object]) -> dict[str, float]:
 
 
 def group_of(event: FunctionEvent) -> str:
-    """The group of an operation: that of the outermost one around it, itself included, which has one."""
+    """Return the group of an operation: that of the outermost one around it, itself included, which has one."""
     result = "other"
     while event is not None:
         result = next((group for group, words in GROUPS.items() if any(word in event.name for word in words)), result)

@@ -45,7 +45,7 @@ CHECKPOINT_SECONDS = 30.0
 
 
 def our_rate(config: RunConfig, folder: Path) -> tuple[float, float, float]:
-    """Trains a run; returns frames a second, and the shares of that time that went to waiting for frames and to writing."""
+    """Train a run; returns frames a second, and the shares of that time that went to waiting for frames and to writing."""
     spent: Counter[str] = Counter()
     counts: Counter[str] = Counter()
 
@@ -94,7 +94,7 @@ def our_rate(config: RunConfig, folder: Path) -> tuple[float, float, float]:
 
 
 def their_rate(config: RunConfig, dataset: Dataset, steps: int) -> float:
-    """Takes so many steps as a tutorial does; returns frames a second."""
+    """Take so many steps as a tutorial does; returns frames a second."""
     torch.manual_seed(0)
     torch.set_num_threads(available_cores())
     model = build_model(config.model, len(dataset.space.classes)).train()
@@ -115,7 +115,7 @@ def their_rate(config: RunConfig, dataset: Dataset, steps: int) -> float:
 
 
 def main() -> None:
-    """Prints a line per family and the shares; the ratio last."""
+    """Print a line per family and the shares; the ratio last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=SHARED / "data/cityscapes", help="holds leftImg8bit and gtFine")
     parser.add_argument("--families", nargs="+", choices=["fcn", "unet", "vit"], default=["fcn", "unet", "vit"])

@@ -51,17 +51,17 @@ class Normalized(nn.Module):
 
 
 def smp_unet(encoder: str, num_classes: int) -> Normalized:
-    """The U-Net of segmentation_models.pytorch on a timm encoder, random weights."""
+    """Return the U-Net of segmentation_models.pytorch on a timm encoder, random weights."""
     return Normalized(smp.Unet(f"tu-{encoder}", encoder_weights=None, classes=num_classes), encoder)
 
 
 def torchvision_fcn(num_classes: int) -> Normalized:
-    """Torchvision's FCN on a dilated ResNet-50, random weights, without the auxiliary head."""
+    """Return torchvision's FCN on a dilated ResNet-50, random weights, without the auxiliary head."""
     return Normalized(fcn_resnet50(weights=None, weights_backbone=None, num_classes=num_classes), "resnet50")
 
 
 def build_network(config: ModelConfig, num_classes: int, weights: Path | None = None) -> nn.Module:
-    """What a tutorial trains for a family: smp's U-Net, or the lab's own FCN or ViT; the encoder filled from `weights`."""
+    """Return what a tutorial trains for a family: smp's U-Net, or the lab's own FCN or ViT; the encoder filled from `weights`."""
     if config.family == "unet":
         network = smp_unet(config.encoder_name, num_classes)
         if weights:
@@ -81,7 +81,7 @@ def plain_optimizer(model: nn.Module) -> torch.optim.Optimizer:
 def plain_step(
     model: nn.Module, optimizer: torch.optim.Optimizer, images: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
-    """One step of a tutorial. Images float (B, 3, H, W) in 0..1, targets int64 (B, H, W) -> the mean loss."""
+    """Return one step of a tutorial. Images float (B, 3, H, W) in 0..1, targets int64 (B, H, W) -> the mean loss."""
     loss = nn.functional.cross_entropy(model(images), targets, ignore_index=IGNORED)
     optimizer.zero_grad()
     loss.backward()
@@ -116,7 +116,7 @@ class TutorialFrames(TorchDataset):
 
 
 def train_plainly(model: nn.Module, dataset: Dataset, crop: tuple[int, int], batch: int, deadline: float) -> int:
-    """Trains until `deadline`, in seconds since the epoch; returns how many steps were taken, at least one."""
+    """Train until `deadline`, in seconds since the epoch; returns how many steps were taken, at least one."""
     loader = DataLoader(
         TutorialFrames(dataset, crop), batch_size=batch, shuffle=True, num_workers=LOADERS, drop_last=True
     )
@@ -131,7 +131,7 @@ def train_plainly(model: nn.Module, dataset: Dataset, crop: tuple[int, int], bat
 
 
 def main() -> None:
-    """Trains one network until its time is up and writes its weights."""
+    """Train one network until its time is up and write its weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", choices=["fcn", "unet", "vit"], required=True)
     parser.add_argument("--root", required=True, help="folder that holds leftImg8bit and gtFine")

@@ -20,7 +20,7 @@ OLD_COMMANDS = {("rehearse",): "dry-run", ("rate-test",): "lr-find", ("runs", "e
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns its exit code: 0, or 42 when the user can mend what went wrong."""
+    """Run one command; returns its exit code: 0, or 42 when the user can mend what went wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
     for old, new in OLD_COMMANDS.items():
         if tuple(arguments[: len(old)]) == old:

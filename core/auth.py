@@ -54,7 +54,7 @@ SYSTEM_USER = User("", "the lab", True)
 
 
 def is_admin(user_id: str) -> bool:
-    """True for those whom `SEGLAB_ADMINS` names."""
+    """Return True for those whom `SEGLAB_ADMINS` names."""
     named = {name.strip().lower() for name in os.environ.get("SEGLAB_ADMINS", "").split(",")} - {""}
     return user_id.lower() in named
 
@@ -65,7 +65,7 @@ def build_user(user_id: str, name: str = "") -> User:
 
 
 def shell_user() -> User:
-    """Who types a command: the lab for the account that owns the folder of runs, or whom `SEGLAB_USER` names; else that account."""
+    """Return who types a command: the lab for the account that owns the folder of runs, or whom `SEGLAB_USER` names; else that account."""
     if not hasattr(os, "getuid"):
         return SYSTEM_USER
     folder = runs_folder()
@@ -83,18 +83,18 @@ _source: Callable[[], User] = shell_user
 
 
 def set_current_user(source: Callable[[], User]) -> None:
-    """Tells who is asking from now on; the server knows it by the page's session, a command by its account."""
+    """Tell who is asking from now on; the server knows it by the page's session, a command by its account."""
     global _source
     _source = source
 
 
 def current_user() -> User:
-    """Who is asking right now."""
+    """Return who is asking right now."""
     return _source()
 
 
 def is_read_only() -> bool:
-    """True where nothing may be changed by the one who is asking."""
+    """Return True where nothing may be changed by the one who is asking."""
     if os.environ.get("SEGLAB_READ_ONLY", "0").strip().lower() in ("", "0", "no", "false"):
         return False
     asking = current_user()
@@ -102,19 +102,19 @@ def is_read_only() -> bool:
 
 
 def require_write() -> None:
-    """Raises LabError where the one who is asking may only look."""
+    """Raise LabError where the one who is asking may only look."""
     if is_read_only():
         raise LabError("This lab is read-only at the moment: you can look at everything, and change nothing.")
 
 
 def may_change(owner: str) -> bool:
-    """True when the one who is asking may change what belongs to that owner."""
+    """Return whether the one who is asking may change what belongs to that owner."""
     asking = current_user()
     return not is_read_only() and (asking.is_admin or asking.id == owner)
 
 
 def require_owner(owner: str, what: str) -> None:
-    """Raises LabError where the one who is asking may not change a thing of that owner; `what` names it, "This run"."""
+    """Raise LabError where the one who is asking may not change a thing of that owner; `what` names it, "This run"."""
     require_write()
     if not may_change(owner):
         raise LabError(
@@ -123,7 +123,7 @@ def require_owner(owner: str, what: str) -> None:
 
 
 def require_admin(what: str) -> None:
-    """Raises LabError where the one who is asking may not use the lab's own login elsewhere; `what` says for what, "push a run"."""
+    """Raise LabError where the one who is asking may not use the lab's own login elsewhere; `what` says for what, "push a run"."""
     require_write()
     if not current_user().is_admin:
         raise LabError(
@@ -132,7 +132,7 @@ def require_admin(what: str) -> None:
 
 
 def max_queued() -> int:
-    """How many runs one person may have waiting or training, and how many sweeps under way; 0 for any number."""
+    """Return how many runs one person may have waiting or training, and how many sweeps under way; 0 for any number."""
     return whole_number("SEGLAB_MAX_QUEUED")
 
 
@@ -155,7 +155,7 @@ def require_quota(owners: Iterable[str], what: str) -> None:
 
 
 def max_uploads() -> int:
-    """How many files one person may upload in an hour; 0 for any number."""
+    """Return how many files one person may upload in an hour; 0 for any number."""
     return whole_number("SEGLAB_MAX_UPLOADS")
 
 
@@ -168,7 +168,7 @@ class HourlyQuota:
         self._guard = threading.Lock()
 
     def take(self, user_id: str, most: int, what: str) -> None:
-        """Counts one more.
+        """Count one more.
 
         Args:
             user_id: who does it.
@@ -183,7 +183,7 @@ class HourlyQuota:
             self._times[user_id].append(self._clock())
 
     def check(self, user_id: str, most: int, what: str) -> None:
-        """Raises LabError where `take` would."""
+        """Raise LabError where `take` would."""
         with self._guard:
             self._check(user_id, most, what)
 
@@ -197,7 +197,7 @@ class HourlyQuota:
 
 
 def whole_number(variable: str) -> int:
-    """The number that a variable sets, 0 where it sets none. Raises LabError where it is no whole number."""
+    """Return the number that a variable sets, 0 where it sets none. Raises LabError where it is no whole number."""
     # SEGLAB_MOST_... is what version 0.1 called SEGLAB_MAX_...
     old = variable.replace("SEGLAB_MAX_", "SEGLAB_MOST_")
     given = (os.environ.get(variable) or os.environ.get(old, "")).strip() or "0"
@@ -207,12 +207,12 @@ def whole_number(variable: str) -> int:
 
 
 def owner_file(folder: Path) -> Path:
-    """Where a run, a sweep or a collection says whose it is."""
+    """Return where a run, a sweep or a collection says whose it is."""
     return folder / "owner.txt"
 
 
 def read_owner(folder: Path) -> str:
-    """Whose a folder is; empty where it says nothing."""
+    """Return whose a folder is; empty where it says nothing."""
     try:
         return owner_file(folder).read_text(encoding="utf-8")[:320].strip()
     except (OSError, ValueError):
@@ -220,7 +220,7 @@ def read_owner(folder: Path) -> str:
 
 
 def write_owner(folder: Path) -> None:
-    """Marks a new folder with the one who is asking; the lab's own aren't marked."""
+    """Mark a new folder with the one who is asking; the lab's own aren't marked."""
     owner = current_user().id
     if owner:
         owner_file(folder).write_text(owner, encoding="utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, text: str, durable: bool = False) -> None:
-    """Replaces a text file so that a reader sees the old one or the new one. `durable` also survives a power cut."""
+    """Replace a text file so that a reader sees the old one or the new one. `durable` also survives a power cut."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         with open(temporary, "w", encoding="utf-8") as file:

@@ -32,15 +32,15 @@ class Hardware:
         return "bf16" if self.autocast_dtype is torch.bfloat16 else "fp16"
 
     def autocast(self) -> torch.autocast:
-        """The context in which forward passes run."""
+        """Return the context in which forward passes run."""
         return torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None)
 
     def scaler(self) -> torch.amp.GradScaler:
-        """Keeps small gradients from vanishing in fp16; does nothing in other formats."""
+        """Keep small gradients from vanishing in fp16; does nothing in other formats."""
         return torch.amp.GradScaler(self.device.type, enabled=self.autocast_dtype is torch.float16)
 
     def prepare(self, model: nn.Module) -> nn.Module:
-        """Moves a network to the device, channels last, and returns it; on a CPU in bf16, some layers stay in fp32."""
+        """Move a network to the device, channels last, and return it; on a CPU in bf16, some layers stay in fp32."""
         if self.device.type == "cpu" and self.autocast_dtype is torch.bfloat16:
             for module in model.modules():
                 if isinstance(module, nn.Conv2d) and _is_slow_in_bf16(module):
@@ -49,7 +49,7 @@ class Hardware:
 
 
 def choose_hardware(training: TrainingConfig, place: int = 0) -> Hardware:
-    """Settles device, precision and threads, and sets torch's and OpenCV's thread counts.
+    """Settle device, precision and threads, and sets torch's and OpenCV's thread counts.
 
     Args:
         training: the wishes.

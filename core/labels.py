@@ -108,14 +108,14 @@ class LabelSpace:
         return palette_of(self.colors)
 
     def to_target(self, values: np.ndarray) -> np.ndarray:
-        """What stands in a label file, ids uint8 (H, W) or colours uint8 (H, W, 3), as a target uint8 (H, W)."""
+        """Return what stands in a label file, ids uint8 (H, W) or colours uint8 (H, W, 3), as a target uint8 (H, W)."""
         if values.ndim == 2:
             return self.lookup[values]
         return _color_table(self.from_colors)[pack_colors(values)]
 
 
 def pack_colors(colors: np.ndarray) -> np.ndarray:
-    """Colours uint8 (..., 3) as one number each, int32 (...), red in the highest byte."""
+    """Return colours uint8 (..., 3) as one number each, int32 (...), red in the highest byte."""
     parts = colors.astype(np.int32)
     return (parts[..., 0] << 16) | (parts[..., 1] << 8) | parts[..., 2]
 
@@ -137,7 +137,7 @@ def palette_of(colors: tuple[Color, ...]) -> np.ndarray:
 
 
 def _numbering(name: str, classes: Iterable[tuple[str, Color, Iterable[int]]]) -> LabelSpace:
-    """A label space of classes, each with its name, its colour and the file ids that it gathers."""
+    """Return a label space of classes, each with its name, its colour and the file ids that it gathers."""
     rows = [(title, color, tuple(ids)) for title, color, ids in classes]
     from_ids = [IGNORED] * 256
     for index, (_, _, ids) in enumerate(rows):

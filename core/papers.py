@@ -154,5 +154,5 @@ KEY_BY_ARXIV: dict[str, str] = {entry.arxiv: entry.key for entry in _ENTRIES if 
 
 
 def bibliography(keys: tuple[str, ...]) -> str:
-    """references.bib: the entries of these keys, in their order."""
+    """Return references.bib: the entries of these keys, in their order."""
     return "\n".join(REFERENCES[key].bibtex for key in keys)

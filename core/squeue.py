@@ -23,12 +23,12 @@ _asking = threading.Lock()
 
 
 def cluster_is_there() -> bool:
-    """True on a machine from which jobs can be submitted."""
+    """Return True on a machine from which jobs can be submitted."""
     return shutil.which("sbatch") is not None
 
 
 def job_state(job: str, user: int, since: float = 0.0) -> JobState:
-    """How a job stands.
+    """Return how a job stands.
 
     Args:
         job: its number.
@@ -45,7 +45,7 @@ def job_state(job: str, user: int, since: float = 0.0) -> JobState:
 
 
 def jobs_before(job: str) -> int:
-    """How many waiting jobs the cluster would rather start in a waiting job's partition; 0 where nobody can say."""
+    """Return how many waiting jobs the cluster would rather start in a waiting job's partition; 0 where nobody can say."""
     _, rows = _ask("squeue", "--noheader", "--states=PENDING", "--sort=-p,i", "--format=%A %P")
     order = [row for row in rows or [] if len(row) == 2]
     partition = next((partition for number, partition in order if number == job), None)
@@ -54,13 +54,13 @@ def jobs_before(job: str) -> int:
 
 
 def ask_anew() -> None:
-    """Forgets what was answered: for who is about to act on it."""
+    """Forget what was answered: for who is about to act on it."""
     with _asking:
         _answers.clear()
 
 
 def _ask(*command: str) -> tuple[float, list[list[str]] | None]:
-    """When it was asked, and the words of each line of the answer; None when there was none."""
+    """Return when it was asked, and the words of each line of the answer; None when there was none."""
     with _asking:
         request, rows = _answers.get(command, (0.0, None))
         if time.time() - request > (AWAY_SECONDS if rows is None else ANSWER_SECONDS):

@@ -26,7 +26,7 @@ def hero_scene() -> tuple:
 
 
 def hero() -> None:
-    """The greeting street, its labels breathing over it."""
+    """Show the greeting street, its labels breathing over it."""
     image, target = hero_scene()
     photo = photo_address(image, f"hero-{HERO}")
     colors = colors_address(target, CITYSCAPES_19.palette, "hero", HERO)
@@ -37,7 +37,7 @@ def hero() -> None:
 
 
 def train_all_three() -> None:
-    """Launches the three families on the generated streets and goes to their curves."""
+    """Launch the three families on the generated streets and goes to their curves."""
     draw_streets()
     started = [
         runner.launch(read_config(with_preset({"model": {"family": family}}, "taste")), runs_folder()).name
@@ -48,7 +48,7 @@ def train_all_three() -> None:
 
 @st.fragment(run_every=2.0)
 def recent_runs() -> None:
-    """The runs that are under way, or else the latest ones."""
+    """Show the runs that are under way, or else the latest ones."""
     everyone = list_runs(runs_folder())
     colors = run_colors(everyone)
     active = [run for run in everyone if run.is_active]

@@ -52,12 +52,12 @@ PREVIEW = (1000, 50)
 
 @st.cache_data(ttl=30, show_spinner="Looking for pretrained weights")
 def weights_of(encoder: str, family: str, weights: str) -> WeightsSource:
-    """Where the first weights would come from if the run were launched now. Raises LabError when they can't be had."""
+    """Return where the first weights would come from if the run were launched now. Raises LabError when they can't be had."""
     return find_weights(read_config({"model": {"family": family, "encoder": encoder, "weights": weights}}).model)
 
 
 def choose_network(family: str) -> dict[str, Any]:
-    """The parts `model` and `training` of a config, as far as one family's card fills them."""
+    """Return the parts `model` and `training` of a config, as far as one family's card fills them."""
     with st.container(border=True):
         st.markdown(f"**{FAMILIES[family].title}**")
         st.caption(FAMILIES[family].help)
@@ -87,7 +87,7 @@ def choose_network(family: str) -> dict[str, Any]:
 
 
 def choose_masks(name: str) -> dict[str, Any]:
-    """The dataset fields that say which masks are learned from: what Cityscapes offers, and what a folder of one's own does."""
+    """Return the dataset fields that say which masks are learned from: what Cityscapes offers, and what a folder of one's own does."""
     values: dict[str, Any] = {}
     if has_a_say({"dataset": {"name": name}}, "dataset", "annotations"):
         field = fields_of("dataset")["annotations"]
@@ -107,7 +107,7 @@ def choose_masks(name: str) -> dict[str, Any]:
 
 
 def check_encoder(model: ModelConfig) -> None:
-    """Builds a network on an encoder that was typed, so that a name that doesn't do is refused before anything is launched.
+    """Build a network on an encoder that was typed, so that a name that doesn't do is refused before anything is launched.
 
     Raises:
         LabError: timm has no such encoder, or it doesn't fit the family.
@@ -118,7 +118,7 @@ def check_encoder(model: ModelConfig) -> None:
 
 
 def preview_schedule(values: dict[str, Any]) -> None:
-    """The learning rate over a training, as the form stands."""
+    """Show the learning rate over a training, as the form stands."""
     try:
         training = read_config({"training": {name: values[name] for name in SHAPE_OF_RATE if name in values}}).training
     except LabError as error:
@@ -132,7 +132,7 @@ def preview_schedule(values: dict[str, Any]) -> None:
 
 
 def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """The preset's name, the training fields, and how frames are read."""
+    """Return the preset's name, the training fields, and how frames are read."""
     preset = st.segmented_control(
         "Preset", list(PRESETS), format_func=str.capitalize, default="taste", required=True, key="preset"
     )
@@ -160,7 +160,7 @@ def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
 
 
 def choose_engine() -> dict[str, Any]:
-    """The part `runner`: this machine, or what is asked of the cluster. Only where jobs can be submitted."""
+    """Return the part `runner`: this machine, or what is asked of the cluster. Only where jobs can be submitted."""
     if not cluster_is_there():
         return {}
     st.subheader("4 Where")
@@ -183,7 +183,7 @@ def choose_engine() -> dict[str, Any]:
 
 
 def choose_trackers() -> dict[str, Any]:
-    """The part `tracking`: where else the numbers go, and what is missing for that."""
+    """Return the part `tracking`: where else the numbers go, and what is missing for that."""
     with st.expander("Other trackers"):
         values = fields_form(
             "tracking", sorted(fields_of("tracking"), key=lambda name: name == "project"), {}, "tracking"
@@ -199,7 +199,7 @@ def choose_trackers() -> dict[str, Any]:
 
 
 def take_suggested_changes(prefixes: tuple[str, ...]) -> None:
-    """Puts what a dry run or the learning-rate finder proposed, and the user took, into the widgets, before they are made."""
+    """Put what a dry run or the learning-rate finder proposed, and the user took, into the widgets, before they are made."""
     for suggested_change in st.session_state.pop("remedies", {}).values():
         for name, value in suggested_change["training"].items():
             for prefix in prefixes:

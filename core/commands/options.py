@@ -19,7 +19,7 @@ from core.errors import LabError
 
 
 def say(options: argparse.Namespace, text: str) -> None:
-    """Prints a sentence, unless JSON is asked for."""
+    """Print a sentence, unless JSON is asked for."""
     if not options.json:
         print(text)
 
@@ -32,13 +32,13 @@ def add_config(command: argparse.ArgumentParser) -> None:
 
 
 def add_fields(command: argparse.ArgumentParser) -> None:
-    """One option per field of a config, in a group per part."""
+    """Add one option per field of a config, in a group per part."""
     for part in RunConfig.model_fields:
         add_part(command, part)
 
 
 def add_part(command: argparse.ArgumentParser, part: str) -> None:
-    """One option per field of a part of a config."""
+    """Add one option per field of a part of a config."""
     group = command.add_argument_group(part)
     for name, detail in fields_of(part).items():
         _add_field(group, f"{part}.{name}", detail)
@@ -65,7 +65,7 @@ def _add_field(group: Any, name: str, detail: Any) -> None:
 
 
 def wanted_config(options: argparse.Namespace) -> RunConfig:
-    """The config that a file, a preset and single options describe together. Raises LabError."""
+    """Return the config that a file, a preset and single options describe together. Raises LabError."""
     values = read_values(options.config) if options.config else {}
     for part, given in given_fields(options).items():
         values[part] = values.get(part, {}) | given
@@ -73,7 +73,7 @@ def wanted_config(options: argparse.Namespace) -> RunConfig:
 
 
 def given_fields(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """The config fields that were named on the command line, part by part."""
+    """Return the config fields that were named on the command line, part by part."""
     return {
         part: {
             key.split(".")[1]: value
@@ -85,7 +85,7 @@ def given_fields(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """The plain values of a config.json, part by part; the fields are checked later, together with the options."""
+    """Return the plain values of a config.json, part by part; the fields are checked later, together with the options."""
     try:
         values = json.loads(path.read_bytes())
     except ValueError:

@@ -14,7 +14,7 @@ from core.runs.store import find_run
 
 
 def add_report(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Adds the command to a parser's."""
+    """Add the command to a parser's."""
     command = commands.add_parser(
         "report", parents=[common], help="write a report of runs: one HTML file, and LaTeX source in a ZIP"
     )
@@ -37,7 +37,7 @@ def add_report(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def report(options: argparse.Namespace) -> dict[str, Any]:
-    """Writes a report of runs; those that have no evaluation result are scored first."""
+    """Write a report of runs; those that have no evaluation result are scored first."""
     from core.report.writing import write_report
 
     if options.out.exists():

@@ -15,7 +15,7 @@ from core.runs.store import Run, find_run, list_runs
 
 
 def add_scores(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Adds the commands to a parser's."""
+    """Add the commands to a parser's."""
     command = commands.add_parser(
         "score", parents=[common], help="score a run, and keep the evaluation result in its folder"
     )
@@ -63,7 +63,7 @@ def _settings(options: argparse.Namespace) -> EvaluationSettings:
 
 
 def score(options: argparse.Namespace) -> dict[str, Any]:
-    """Scores a run's checkpoint; what was scored before in the same way is read."""
+    """Score a run's checkpoint; what was scored before in the same way is read."""
     from core.evaluation.evaluate_run import evaluate_robustness
 
     run = find_run(options.run, runs_folder())
@@ -82,7 +82,7 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:
-    """Whether one run is better than another on the same frames."""
+    """Return whether one run is better than another on the same frames."""
     runs = [find_run(run_id, runs_folder()) for run_id in options.runs]
     one, other = (_result(run, options) for run in runs)
     evaluation = bootstrap(one.scores, other.scores, (runs[0].name, runs[1].name))
@@ -99,7 +99,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def show_leaderboard(options: argparse.Namespace) -> dict[str, Any]:
-    """Every run that has a score, those that were scored alike together, the best first."""
+    """Return every run that has a score, those that were scored alike together, the best first."""
     boards = [_sorted(board, options.metric) for board in leaderboard(list_runs(runs_folder()))]
     if not boards:
         say(options, "No run has a score yet. `python -m core score RUN` scores one.")

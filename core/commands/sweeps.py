@@ -28,7 +28,7 @@ PATIENCE = 0.5
 
 
 def add_sweep(command: argparse.ArgumentParser) -> None:
-    """Gives a parser the actions of the command `sweep`."""
+    """Give a parser the actions of the command `sweep`."""
     command.add_argument(
         "action",
         choices=["list", "start", "show", "stop", "resume", "follow"],
@@ -42,7 +42,7 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
 
 
 def sweep(options: argparse.Namespace) -> dict[str, Any]:
-    """Lists sweeps, or starts, shows, stops, resumes or follows one. Ctrl-C stops one that is followed, with a checkpoint."""
+    """List sweeps, or start, show, stops, resumes or follows one. Ctrl-C stops one that is followed, with a checkpoint."""
     if options.action == "list":
         metadata = [_facts(found) for found in list_sweeps(runs_folder())]
         say(
@@ -92,7 +92,7 @@ def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _shown(found: Sweep, options: argparse.Namespace) -> dict[str, Any]:
-    """A sweep with its trials, the best first."""
+    """Return a sweep with its trials, the best first."""
     from core.sweeps.trials import importances, ranked, read_trials
 
     trials = read_trials(found)

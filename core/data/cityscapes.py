@@ -25,7 +25,7 @@ ARCHIVES: dict[str, str] = {"train_extra": "leftImg8bit_trainextra.zip"}
 
 
 def list_frames(root: Path, split: str, annotations: Kind = "fine") -> list[Frame]:
-    """The frames of a split that have labels, by city and number; for `test`, whose labels are kept secret, all of them.
+    """Return the frames of a split that have labels, by city and number; for `test`, whose labels are kept secret, all of them.
 
     Raises:
         LabError: the layout isn't there, or no image has its label file.
@@ -44,7 +44,7 @@ def list_frames(root: Path, split: str, annotations: Kind = "fine") -> list[Fram
 
 
 def pair_frames(root: Path, split: str, annotations: Kind = "fine") -> Pairing:
-    """Every photograph of a split with its labels, and what has no partner.
+    """Return every photograph of a split with its labels, and what has no partner.
 
     Raises:
         LabError: the layout isn't there, a folder may not be read, or the split has no photograph.
@@ -58,12 +58,12 @@ def pair_frames(root: Path, split: str, annotations: Kind = "fine") -> Pairing:
 
 
 def has_layout(root: Path) -> bool:
-    """True where a folder holds leftImg8bit, which no other layout does."""
+    """Return True where a folder holds leftImg8bit, which no other layout does."""
     return os.path.isdir(root / "leftImg8bit")  # unlike Path.is_dir, this takes a locked folder for none
 
 
 def splits_of(root: Path) -> list[str]:
-    """The splits that have a folder of photographs, in the official order."""
+    """Return the splits that have a folder of photographs, in the official order."""
     return [split for split in ("train", "val", "test", "train_extra") if os.path.isdir(root / "leftImg8bit" / split)]
 
 

@@ -42,17 +42,17 @@ class Collection:
     pictures: tuple[tuple[str, Path], ...]
 
     def image(self, number: int) -> np.ndarray:
-        """A picture, uint8 (H, W, 3). Raises LabError when its file is gone."""
+        """Return a picture, uint8 (H, W, 3). Raises LabError when its file is gone."""
         return read_image(self.pictures[number][1])
 
 
 def collections_folder() -> Path:
-    """The folder of all collections."""
+    """Return the folder of all collections."""
     return data_folder() / "collections"
 
 
 def slug_of(name: str) -> str:
-    """The name of the folder for a collection's name: small letters, digits and hyphens.
+    """Return the name of the folder for a collection's name: small letters, digits and hyphens.
 
     Raises:
         LabError: nothing of the name is left, or it is too long.
@@ -69,7 +69,7 @@ def slug_of(name: str) -> str:
 
 
 def save_collection(name: str, pictures: Sequence[tuple[str, np.ndarray]]) -> Collection:
-    """Writes pictures, each with what it is called and its pixels uint8 (H, W, 3), as a collection.
+    """Write pictures, each with what it is called and its pixels uint8 (H, W, 3), as a collection.
 
     Raises:
         LabError: the name can't be used or is taken, there are no pictures or too many, the disk is full, or the one who is asking
@@ -104,7 +104,7 @@ def save_collection(name: str, pictures: Sequence[tuple[str, np.ndarray]]) -> Co
 
 
 def list_collections() -> list[Collection]:
-    """Every collection, by name; folders that can't be read as one are passed over."""
+    """Return every collection, by name; folders that can't be read as one are passed over."""
     results = []
     folder = collections_folder()
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -117,7 +117,7 @@ def list_collections() -> list[Collection]:
 
 
 def read_collection(slug: str) -> Collection:
-    """A collection by the name of its folder.
+    """Return a collection by the name of its folder.
 
     Raises:
         LabError: there is none of that name, or it can't be read.
@@ -132,7 +132,7 @@ def read_collection(slug: str) -> Collection:
 
 
 def delete_collection(slug: str) -> None:
-    """Removes a collection with its pictures. Raises LabError where there is none of that name, or it is another's."""
+    """Remove a collection with its pictures. Raises LabError where there is none of that name, or it is another's."""
     read_collection(slug)
     require_owner(read_owner(_folder_of(slug)), "This collection")
     shutil.rmtree(_folder_of(slug), ignore_errors=True)

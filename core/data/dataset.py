@@ -33,18 +33,18 @@ class Dataset:
     val: tuple[Frame, ...]
 
     def image(self, frame: Frame) -> np.ndarray:
-        """The photograph, uint8 (H, W, 3), at the data set's size."""
+        """Return the photograph, uint8 (H, W, 3), at the data set's size."""
         return read_image(frame.image, self.size)
 
     def target(self, frame: Frame) -> np.ndarray:
-        """Classes 0..K-1 or 255, uint8 (H, W), at the data set's size; all 255 for a frame without labels."""
+        """Return classes 0..K-1 or 255, uint8 (H, W), at the data set's size; all 255 for a frame without labels."""
         if frame.labels is None:
             return np.full(self.size, IGNORED, np.uint8)
         return read_target(frame.labels, self.space, self.size)
 
 
 def read_target(labels: Path, space: LabelSpace, size: tuple[int, int] | None = None) -> np.ndarray:
-    """A label file as classes 0..K-1 or 255, uint8 (H, W), at a size (height, width) or at the file's own. Raises LabError."""
+    """Return a label file as classes 0..K-1 or 255, uint8 (H, W), at a size (height, width) or at the file's own. Raises LabError."""
     return space.to_target(read_labels(labels, size, colors=space.by_color))
 
 
@@ -91,7 +91,7 @@ def generate_dataset(config: DatasetConfig, progress: Callable[[int, int], None]
 
 
 def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
-    """The numbering of classes that a config asks for: one of `LABEL_SPACES`, or a class table.
+    """Return the numbering of classes that a config asks for: one of `LABEL_SPACES`, or a class table.
 
     Raises:
         LabError: there is no such numbering, or none is named for a folder of one's own that holds no class table.
@@ -112,7 +112,7 @@ def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
 
 
 def _part(frames: Sequence[Frame], count: int, sample: int) -> list[Frame]:
-    """The first `count` frames, or that many at random where `sample` isn't 0; a larger part holds every smaller one of its sample."""
+    """Return the first `count` frames, or that many at random where `sample` isn't 0; a larger part holds every smaller one of its sample."""
     if not 0 < count < len(frames):
         return list(frames)
     order = np.random.default_rng(sample).permutation(len(frames)) if sample else range(len(frames))

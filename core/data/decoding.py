@@ -11,7 +11,7 @@ from core.errors import LabError
 
 
 def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Decodes a photograph.
+    """Decode a photograph.
 
     Args:
         path: an image file of the user's own data set.
@@ -33,7 +33,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
 
 
 def read_labels(path: Path, size: tuple[int, int] | None = None, colors: bool = False) -> np.ndarray:
-    """Decodes a label map; scaled by nearest neighbour.
+    """Decode a label map; scaled by nearest neighbour.
 
     Args:
         path: a picture, or a Cityscapes polygons.json, which is painted.
@@ -84,7 +84,7 @@ _TO_RGB = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
 
 
 def has_palette(path: Path) -> bool:
-    """True for a PNG whose pixels are numbers into a palette. OpenCV would give their colours and lose the numbers."""
+    """Return True for a PNG whose pixels are numbers into a palette. OpenCV would give their colours and lose the numbers."""
     if path.suffix.lower() != ".png":
         return False
     try:

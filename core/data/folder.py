@@ -66,7 +66,7 @@ class _File:
 
 
 def pair_folder(root: Path, val_fraction: float = 0.2) -> Pairing:
-    """Pairs every photograph under `root` with its mask.
+    """Pair every photograph under `root` with its mask.
 
     Args:
         root: the data set's folder, checked by `core.paths.resolve_data_root`.
@@ -107,7 +107,7 @@ def pair_folder(root: Path, val_fraction: float = 0.2) -> Pairing:
 
 
 def explain_no_pairs(root: Path, found: Pairing) -> str:
-    """Why a folder gave nothing to train on, and what to do, in one or two sentences."""
+    """Return why a folder gave nothing to train on, and what to do, in one or two sentences."""
     form = "Put photographs into images/ and masks of the same names into masks/."
     if not found.unlabelled and not found.orphans:
         return f"'{root}' holds no pictures. {form}"
@@ -147,7 +147,7 @@ def find_splits(root: Path, config: DatasetConfig) -> dict[str, tuple[Frame, ...
 
 
 def _walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[Path]:
-    """Every picture file under a folder. Links are followed once, and never out of the folders that may be read."""
+    """Yield every picture file under a folder. Links are followed once, and never out of the folders that may be read."""
     seen: set[str] = set()
     allowed = data_roots()
     count = 0
@@ -205,7 +205,7 @@ def _file_of(root: Path, path: Path) -> _File:
 
 
 def _tell_apart(files: list[_File]) -> tuple[list[_File], list[_File]]:
-    """Photographs and masks. Where no folder says, the ending of the name does, or a photograph of the same name beside it."""
+    """Return photographs and masks. Where no folder says, the ending of the name does, or a photograph of the same name beside it."""
     some_folder_says_mask = any(file.is_mask for file in files)
     lossy = {(file.path.parent, file.stem) for file in files if file.path.suffix.lower() in (".jpg", ".jpeg", ".webp")}
     photos, masks = [], []
@@ -221,14 +221,14 @@ def _tell_apart(files: list[_File]) -> tuple[list[_File], list[_File]]:
 
 
 def _keys(file: _File) -> tuple[tuple[str, ...], ...]:
-    """What a file may be paired by, the most exact first: split, folders and name; then without the split."""
+    """Return what a file may be paired by, the most exact first: split, folders and name; then without the split."""
     name = file.stem.lower()
     place = tuple(part.lower() for part in file.place)
     return (file.split, *place, name), ("", *place, name)
 
 
 def _keyed(masks: list[_File]) -> dict[tuple[str, ...], _File]:
-    """Masks by every key that a photograph may ask for; an exact name goes before one that only matches without its ending."""
+    """Return masks by every key that a photograph may ask for; an exact name goes before one that only matches without its ending."""
     by_key: dict[tuple[str, ...], _File] = {}
     for mask in masks:
         for key in _keys(mask):
@@ -241,14 +241,14 @@ def _keyed(masks: list[_File]) -> dict[tuple[str, ...], _File]:
 
 
 def _named_once(masks: list[_File]) -> dict[str, _File]:
-    """Masks by their bare name, wherever they lie, as far as no two have the same."""
+    """Return masks by their bare name, wherever they lie, as far as no two have the same."""
     names = [_MASK_ENDING.sub("", mask.stem).lower() for mask in masks]
     counts = Counter(names)
     return {name: mask for name, mask in zip(names, masks, strict=True) if counts[name] == 1}
 
 
 def _listed_splits(root: Path) -> dict[str, str]:
-    """Splits by name, where ImageSets/Segmentation (Pascal VOC), or the folder itself, has train.txt and val.txt."""
+    """Split by name, where ImageSets/Segmentation (Pascal VOC), or the folder itself, has train.txt and val.txt."""
     listed: dict[str, str] = {}
     for folder in (root / "ImageSets" / "Segmentation", root / "splits", root):
         for split in ("test", "val", "train"):
@@ -261,7 +261,7 @@ def _listed_splits(root: Path) -> dict[str, str]:
 
 
 def _with_splits(frames: list[Frame], val_fraction: float) -> Iterator[Frame]:
-    """Frames without a split get one: all train where others are for validation, else a share of them is held back."""
+    """Yield frames without a split get one: all train where others are for validation, else a share of them is held back."""
     has_val = any(frame.split == "val" for frame in frames)
     free = [frame for frame in frames if frame.split not in ("train", "val", "test")]
     if not has_val and not free:

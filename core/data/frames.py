@@ -50,7 +50,7 @@ class Pairing:
 
 
 def fingerprint(frames: Sequence[Frame]) -> str:
-    """A text that is the same as long as no file of these frames was changed, judged as rsync does: by path, size and time.
+    """Return a text that is the same as long as no file of these frames was changed, judged as rsync does: by path, size and time.
 
     Raises:
         LabError: a file has vanished.
@@ -71,7 +71,7 @@ def fingerprint(frames: Sequence[Frame]) -> str:
 
 
 def content_digest(frames: Sequence[Frame]) -> str:
-    """A text that is the same for frames of the same names and contents only, on whatever machine. Reads every file.
+    """Return a text that is the same for frames of the same names and contents only, on whatever machine. Reads every file.
 
     Raises:
         LabError: a file has vanished.

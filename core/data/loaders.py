@@ -38,7 +38,7 @@ class Budget:
         self.left = size
 
     def take(self, size: int) -> bool:
-        """Takes so many bytes out of it, or none where they aren't there."""
+        """Take so many bytes out of it, or none where they aren't there."""
         if size > self.left:
             return False
         self.left -= size
@@ -180,7 +180,7 @@ class KeyedBatches(Sampler[list[Key]]):
             yield batch
 
     def epoch(self, epoch: int) -> list[Key]:
-        """All keys of an epoch (from 1), in order."""
+        """Return all keys of an epoch (from 1), in order."""
         rng = np.random.default_rng((self.seed, epoch))
         weights = np.array(self.weights)
         whole = np.floor(weights).astype(np.int64)
@@ -214,7 +214,7 @@ def part_of(batches: KeyedBatches, rank: int, size: int) -> Sampler[list[Key]]:
 
 
 def items_per_epoch(weights: Sequence[float]) -> int:
-    """How many crops an epoch has: the sum of the weights, rounded for each group of equal ones, and the same in every epoch.
+    """Return how many crops an epoch has: the sum of the weights, rounded for each group of equal ones, and the same in every epoch.
 
     Raises:
         LabError: the weights are so small that there is none.
@@ -228,12 +228,12 @@ def items_per_epoch(weights: Sequence[float]) -> int:
 
 
 def epoch_of_step(step: int, items: int, batch_size: int) -> int:
-    """The epoch, from 1, of so many items each, in which a step (from 1) ends."""
+    """Return the epoch, from 1, of so many items each, in which a step (from 1) ends."""
     return (max(1, step) * batch_size - 1) // items + 1
 
 
 def batches_in_order(frames: int, batch_size: int) -> list[list[int]]:
-    """The numbers of all frames, in order, `batch_size` to a batch, the last one smaller."""
+    """Return the numbers of all frames, in order, `batch_size` to a batch, the last one smaller."""
     return [list(range(first, min(first + batch_size, frames))) for first in range(0, frames, batch_size)]
 
 
@@ -243,7 +243,7 @@ def build_loader(
     workers: int,
     pin_memory: bool = False,
 ) -> DataLoader:
-    """A loader of batches: images uint8 (B, 3, h, w), targets uint8 (B, h, w).
+    """Return a loader of batches: images uint8 (B, 3, h, w), targets uint8 (B, h, w).
 
     Args:
         items: crops, by key, or whole frames, by number.

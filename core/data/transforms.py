@@ -82,7 +82,7 @@ class Augmentation:
         return np.require(image, requirements="CW"), np.require(target, requirements="CW")
 
     def window(self, size: tuple[int, int], rng: np.random.Generator, target: np.ndarray | None = None) -> Window:
-        """The piece of a frame of `size` (height, width) that fills the crop, before it is turned.
+        """Return the piece of a frame of `size` (height, width) that fills the crop, before it is turned.
 
         Args:
             size: of the frame.
@@ -106,7 +106,7 @@ class Augmentation:
         return top, left, window_height, window_width
 
     def corners(self, size: tuple[int, int], target: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-        """Where the crop of a generator lies in its frame, for showing it.
+        """Return where the crop of a generator lies in its frame, for showing it.
 
         Args:
             size: (height, width) of the frame.
@@ -124,7 +124,7 @@ class Augmentation:
     def _place(
         self, size: tuple[int, int], target: np.ndarray | None, rng: np.random.Generator
     ) -> tuple[Window, float]:
-        """The window and the angle, in degrees, by which it is turned about its middle."""
+        """Return the window and the angle, in degrees, by which it is turned about its middle."""
         window = self.window(size, rng, target)
         return window, rng.uniform(-self.rotation, self.rotation) if self.rotation else 0.0
 
@@ -143,7 +143,7 @@ class Augmentation:
     def _turn(
         self, image: np.ndarray, target: np.ndarray, window: Window, angle: float, mirrors: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Cuts, scales, turns and mirrors at once: each pixel of the crop is looked up in the frame a single time."""
+        """Cut, scales, turns and mirrors at once: each pixel of the crop is looked up in the frame a single time."""
         top, left, height, width = window
         crop_height, crop_width = self.crop
         scale = np.diag([(-1 if mirrors else 1) * width / crop_width, height / crop_height])
@@ -180,7 +180,7 @@ class Augmentation:
 def find_rare_pixel(
     target: np.ndarray, class_shares: Sequence[float], rng: np.random.Generator
 ) -> tuple[int, int] | None:
-    """Chooses a class of a target, a class of half the share twice as likely, and then one of its pixels.
+    """Choose a class of a target, a class of half the share twice as likely, and then one of its pixels.
 
     Args:
         target: uint8 (H, W); every eighth pixel of every eighth row is looked at.
@@ -206,7 +206,7 @@ def find_rare_pixel(
 
 
 def jitter_colors(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Varies brightness, contrast and saturation of a uint8 (H, W, 3) image, each by a factor in 1 +- amount."""
+    """Vary brightness, contrast and saturation of a uint8 (H, W, 3) image, each by a factor in 1 +- amount."""
     brightness, contrast, saturation = rng.uniform(1 - amount, 1 + amount, size=3)
     # All three are linear, so one matrix does them at once: a share of each colour, a share of its gray, a constant.
     mix = saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA, (3, 1))
@@ -215,7 +215,7 @@ def jitter_colors(image: np.ndarray, amount: float, rng: np.random.Generator) ->
 
 
 def _mirrored_beyond(image: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """The piece of an image from column and row `first` to `end`, which may lie outside: there it goes on as in a mirror."""
+    """Return the piece of an image from column and row `first` to `end`, which may lie outside: there it goes on as in a mirror."""
     height, width = image.shape[:2]
     left, top = np.maximum(0, -first)
     right, bottom = np.maximum(0, end - (width, height))

@@ -55,7 +55,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
-    """Compares the mean IoU of two sets of scores.
+    """Compare the mean IoU of two sets of scores.
 
     Args:
         one: A's.
@@ -112,7 +112,7 @@ def _is_certain(difference: float, low: float, high: float, frames: int) -> bool
 
 
 def _resampled(scores: Scores, draws: np.ndarray) -> np.ndarray:
-    """Mean IoU of each resample over the classes that it shows, float64 (R,), of draws float64 (R, frames)."""
+    """Return mean IoU of each resample over the classes that it shows, float64 (R,), of draws float64 (R, frames)."""
     stacked = np.stack([frame.confusion for frame in scores.frames])
     hits, true, predicted = (draws @ part.astype(np.float64) for part in parts_of(stacked, scores.protocol.evaluated))
     with np.errstate(invalid="ignore"):

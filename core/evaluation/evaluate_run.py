@@ -215,7 +215,7 @@ def _metadata(
 def _upper_bounds(
     bench: _Bench, size: tuple[int, int], cell: int, progress: ProgressCallback
 ) -> dict[str, dict[str, float | None]]:
-    """Mean IoU of coarsened truth: "nearest" at the paper's strides, "smooth" at this cell. Kept, for every run asks the same."""
+    """Yield mean IoU of coarsened truth: "nearest" at the paper's strides, "smooth" at this cell. Kept, for every run asks the same."""
     text = f"3|{bench.data}|{size}|{bench.dataset.space.digest}"
     path = cache_folder() / "upper_bounds" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
     try:

@@ -119,7 +119,7 @@ class Board:
 
 
 def leaderboard(runs: Sequence[Run]) -> list[Board]:
-    """Boards of all runs that have a score, those with cards and the fullest first. A run stands on each board it has a card for."""
+    """Return boards of all runs that have a score, those with cards and the fullest first. A run stands on each board it has a card for."""
     boards: dict[tuple[Any, ...], dict[str, Entry]] = {}
     for run in runs:
         entries = {}
@@ -140,12 +140,12 @@ def leaderboard(runs: Sequence[Run]) -> list[Board]:
 
 
 def protocol_key(metadata: ResultMetadata, classes: Sequence[str]) -> tuple[Any, ...]:
-    """What two cards must have in common to be compared: frames, size, classes, and how the frames were shown."""
+    """Return what two cards must have in common to be compared: frames, size, classes, and how the frames were shown."""
     return metadata.data, metadata.size, metadata.space, tuple(classes), metadata.settings.words
 
 
 def key_of_result(result: EvaluationResult) -> tuple[Any, ...]:
-    """The `protocol_key` of a card."""
+    """Return the `protocol_key` of a card."""
     return protocol_key(result.metadata, result.scores.protocol.classes)
 
 
@@ -155,7 +155,7 @@ def protocol_words(metadata: ResultMetadata) -> str:
 
 
 def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Who can't be had better at no higher cost: of points (cost, score) by name, the names on the Pareto front, cheapest first."""
+    """Return who can't be had better at no higher cost: of points (cost, score) by name, the names on the Pareto front, cheapest first."""
     best, kept = float("-inf"), []
     for name, (_, score) in sorted(points.items(), key=lambda point: (point[1][0], -point[1][1], point[0])):
         if score > best:
@@ -204,7 +204,7 @@ def _scored_entry(run: Run, summary: Summary) -> Entry:
 
 
 def _trained_entry(run: Run) -> dict[tuple[Any, ...], Entry]:
-    """What a run without a card measured itself, under the key of its board; empty where it measured nothing."""
+    """Return what a run without a card measured itself, under the key of its board; empty where it measured nothing."""
     miou = best_miou(run.path)
     if miou is None or run.config is None:
         return {}
@@ -229,7 +229,7 @@ def _rank(entry: Entry) -> tuple[Any, ...]:
 
 
 def _asked(entry: Entry) -> EvaluationSettings:
-    """How a run was scored, boundaries or not: of one that was scored so again the older card says nothing any more."""
+    """Return how a run was scored, boundaries or not: of one that was scored so again the older card says nothing any more."""
     return replace(entry.metadata.settings, boundary=True)
 
 

@@ -147,7 +147,7 @@ UPPER_BOUNDS: tuple[UpperBound, ...] = (
 
 
 def scores_table() -> str:
-    """All rows as a table in Markdown, scores in per cent."""
+    """Return all rows as a table in Markdown, scores in per cent."""
     head = (
         "method",
         "backbone",
@@ -181,7 +181,7 @@ def scores_table() -> str:
 
 
 def bounds_table() -> str:
-    """The upper bounds as a table in Markdown, scores in per cent."""
+    """Return the upper bounds as a table in Markdown, scores in per cent."""
     return _table(
         ("smaller by", "mIoU", "mean iIoU"),
         ((str(bound.factor), percent(bound.miou), percent(bound.miiou)) for bound in UPPER_BOUNDS),
@@ -189,7 +189,7 @@ def bounds_table() -> str:
 
 
 def percent(score: float) -> str:
-    """A score 0..1 in per cent with one decimal, or two where it has them."""
+    """Return a score 0..1 in per cent with one decimal, or two where it has them."""
     text = f"{100 * score:.2f}"
     return text.removesuffix("0")
 

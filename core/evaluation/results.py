@@ -166,7 +166,7 @@ _ROBUSTNESS = TypeAdapter(RobustnessResult)
 
 
 def result_key(settings: EvaluationSettings, weights: str, data: str, space: str) -> str:
-    """A text that is the same for the same scores only; `space` is the digest of the label space."""
+    """Return a text that is the same for the same scores only; `space` is the digest of the label space."""
     # Spelled as version 0.1 did, so that what it evaluated is found again.
     fields = ", ".join(f"{name}={value!r}" for name, value in vars(settings).items())
     text = f"({VERSION}, CardSettings({fields}), {weights!r}, {data!r}, {space!r})"
@@ -174,7 +174,7 @@ def result_key(settings: EvaluationSettings, weights: str, data: str, space: str
 
 
 def write_result(run: Path, key: str, result: EvaluationResult) -> Path:
-    """Writes a card into a run's folder and returns the path of its JSON file, which appears last."""
+    """Write a card into a run's folder and return the path of its JSON file, which appears last."""
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     path = folder / f"{key}.json"
@@ -207,7 +207,7 @@ def write_result(run: Path, key: str, result: EvaluationResult) -> Path:
 
 
 def read_result(path: Path) -> EvaluationResult | None:
-    """A card from its JSON file; None where a file is missing, torn or of another version."""
+    """Return a card from its JSON file; None where a file is missing, torn or of another version."""
     try:
         said = read_values(path)
         protocol = _PROTOCOL.validate_python(said["protocol"])
@@ -232,7 +232,7 @@ def read_result(path: Path) -> EvaluationResult | None:
 
 
 def read_metadata(path: Path) -> ResultMetadata | None:
-    """What was scored, and how, without the scores; None where it can't be read."""
+    """Return what was scored, and how, without the scores; None where it can't be read."""
     try:
         return _METADATA.validate_python(read_values(path)["metadata"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -240,7 +240,7 @@ def read_metadata(path: Path) -> ResultMetadata | None:
 
 
 def read_summary(path: Path) -> Summary | None:
-    """A card's scores as plain numbers, which is much quicker than all that they follow from; None where it can't be read."""
+    """Return a card's scores as plain numbers, which is much quicker than all that they follow from; None where it can't be read."""
     try:
         values = json.loads(path.read_bytes())
         metadata, scores = _METADATA.validate_python(values["metadata"]), values["scores"]
@@ -250,12 +250,12 @@ def read_summary(path: Path) -> Summary | None:
 
 
 def list_results(run: Path) -> list[Path]:
-    """The JSON files of a run's cards, the newest first."""
+    """Return the JSON files of a run's cards, the newest first."""
     return _newest_first(path for path in (run / FOLDER).glob("*.json") if not path.name.startswith("robustness-"))
 
 
 def write_robustness(run: Path, key: str, result: RobustnessResult) -> Path:
-    """Writes a robustness card into a run's folder."""
+    """Write a robustness card into a run's folder."""
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     path = folder / f"robustness-{key}.json"
@@ -264,7 +264,7 @@ def write_robustness(run: Path, key: str, result: RobustnessResult) -> Path:
 
 
 def list_robustness(run: Path) -> list[RobustnessResult]:
-    """A run's robustness cards that can be read, the newest first."""
+    """Return a run's robustness cards that can be read, the newest first."""
     results = []
     for path in _newest_first((run / FOLDER).glob("robustness-*.json")):
         try:

@@ -20,7 +20,7 @@ SECONDS = 10
 
 
 def is_stale(run: Run, metadata: ResultMetadata) -> bool:
-    """True when the checkpoint, a frame or the classes are no longer known to be what was scored.
+    """Return whether the checkpoint, a frame or the classes are no longer known to be what was scored.
 
     Where the data can't be opened, a card is judged by its checkpoint alone.
     """
@@ -31,7 +31,7 @@ def is_stale(run: Run, metadata: ResultMetadata) -> bool:
 
 
 def scored_data(config: RunConfig, settings: EvaluationSettings) -> DatasetConfig:
-    """The data that a run is scored on: its own, or the others that the settings name. Raises LabError for a root that can't be."""
+    """Return the data that a run is scored on: its own, or the others that the settings name. Raises LabError for a root that can't be."""
     if not settings.root:
         return config.dataset
     others = config.dataset.model_dump() | {"name": "cityscapes", "root": settings.root}
@@ -39,12 +39,12 @@ def scored_data(config: RunConfig, settings: EvaluationSettings) -> DatasetConfi
 
 
 def scored_frames(dataset: Dataset, settings: EvaluationSettings) -> tuple[Frame, ...]:
-    """The frames of a data set that a run is scored on; may be none."""
+    """Return the frames of a data set that a run is scored on; may be none."""
     return tuple(spread(dataset.val if settings.split == "val" else dataset.train, settings.frames))
 
 
 def forget_data() -> None:
-    """Makes the next question look at the data again."""
+    """Make the next question look at the data again."""
     _look.cache_clear()
 
 

@@ -27,7 +27,7 @@ _PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
 
 def write_submission(path: Path, predictions: Iterable[tuple[str, np.ndarray]], space: LabelSpace) -> int:
-    """Writes the archive; a half-written one is removed.
+    """Write the archive; a half-written one is removed.
 
     Args:
         path: the ZIP to write.
@@ -58,7 +58,7 @@ def write_submission(path: Path, predictions: Iterable[tuple[str, np.ndarray]], 
 
 
 def check_submission(path: Path, frame_ids: Collection[str] = ()) -> list[str]:
-    """What the server would refuse, one sentence each; empty where the archive is in order.
+    """Return what the server would refuse, one sentence each; empty where the archive is in order.
 
     Args:
         path: the ZIP.
@@ -96,7 +96,7 @@ def _problems(archive: zipfile.ZipFile, frame_ids: set[str]) -> list[str]:
 
 
 def _picture_problem(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str:
-    """What is wrong with a picture, as the end of a sentence; nothing is decoded before its size is known."""
+    """Return what is wrong with a picture, as the end of a sentence; nothing is decoded before its size is known."""
     if entry.file_size > MAX_BYTES:
         return "is far too large for a label map."
     with archive.open(entry) as file:

@@ -43,12 +43,12 @@ ARCHIVE = TypeAdapter(Archive)
 
 
 def archive_path(run: Path, split: Split) -> Path:
-    """Where a run's archive of a split is kept."""
+    """Return where a run's archive of a split is kept."""
     return run / FOLDER / f"{split}.zip"
 
 
 def list_archives(run: Path) -> list[tuple[Path, Archive]]:
-    """A run's archives that are there, with their facts."""
+    """Return a run's archives that are there, with their facts."""
     results = []
     for split in SPLITS:
         path = archive_path(run, split)

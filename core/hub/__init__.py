@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def load_model(name: str | Path, revision: str = "") -> "Predictor":
-    """A network of the Hub, or of a run folder, ready to predict on the best device here.
+    """Return a network of the Hub, or of a run folder, ready to predict on the best device here.
 
     Args:
         name: OWNER/NAME on the Hub, or the path of a run folder.

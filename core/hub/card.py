@@ -37,13 +37,13 @@ SETTINGS = (
 
 
 def best_evaluation(run: Run) -> dict[str, Any]:
-    """The metrics row of a run's best checkpoint; empty where it was never scored."""
+    """Return the metrics row of a run's best checkpoint; empty where it was never scored."""
     scored = [row for row in evaluations(run.path) if row.get("miou") is not None]
     return dict(max(scored, key=lambda row: row["miou"])) if scored else {}
 
 
 def model_card(run: Run, repo: str, pictures: tuple[str, ...] = ()) -> str:
-    """The text of README.md.
+    """Return the text of README.md.
 
     Args:
         run: with a config.

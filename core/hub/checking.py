@@ -10,7 +10,7 @@ from core.models.base import SegmentationModel
 
 
 def check_weights(path: Path, model: SegmentationModel, repo: str) -> None:
-    """Compares a file with a network's tensors: the same names, shapes and types, and every number finite.
+    """Compare a file with a network's tensors: the same names, shapes and types, and every number finite.
 
     The header is compared first, so that nothing larger than the network itself is read.
 

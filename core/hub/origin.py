@@ -31,7 +31,7 @@ _ORIGIN = TypeAdapter(Origin)
 
 
 def read_origin(run: Path) -> Origin | None:
-    """Where a run folder came from; None where it was trained here."""
+    """Return where a run folder came from; None where it was trained here."""
     try:
         with open(run / FILE_NAME, "rb") as file:
             return _ORIGIN.validate_json(file.read(MAX_BYTES))
@@ -40,10 +40,10 @@ def read_origin(run: Path) -> Origin | None:
 
 
 def write_origin(run: Path, origin: Origin) -> None:
-    """Writes down where a run folder came from."""
+    """Write down where a run folder came from."""
     write_atomically(run / FILE_NAME, json.dumps(asdict(origin)))
 
 
 def find_origin(runs: Iterable[Run], origin: Origin) -> Run | None:
-    """The run that came from there, where one is among these."""
+    """Return the run that came from there, where one is among these."""
     return next((run for run in runs if read_origin(run.path) == origin), None)

@@ -19,7 +19,7 @@ MOST = 3
 
 
 def may_show(run: Run, own_pictures: bool) -> bool:
-    """Whether pictures of a run's data may be published. `own_pictures` is what the publisher says of a folder of their own."""
+    """Return whether pictures of a run's data may be published. `own_pictures` is what the publisher says of a folder of their own."""
     if run.config is None:
         return False
     match source_of(run.config.dataset).sharing:
@@ -32,7 +32,7 @@ def may_show(run: Run, own_pictures: bool) -> bool:
 
 
 def sample_pictures(run: Run, own_pictures: bool) -> dict[str, bytes]:
-    """PNGs by the name that they get in the repository; none where there is nothing to show, or it may not be shown."""
+    """Return PNGs by the name that they get in the repository; none where there is nothing to show, or it may not be shown."""
     folders = sorted((run.path / "samples").glob("[0-9]*"))
     if not folders or not may_show(run, own_pictures):
         return {}
@@ -58,7 +58,7 @@ def _side_by_side(photo: np.ndarray, mask: Path, run: Run) -> bytes:
 
 
 def _looks_like_cityscapes(run: Run) -> bool:
-    """A folder of one's own may hold frames that aren't."""
+    """Return a folder of one's own may hold frames that aren't."""
     root = Path(run.config.dataset.root)
     if "cityscapes" in str(root).lower() or (root / "leftImg8bit").is_dir():
         return True

@@ -51,7 +51,7 @@ def published_text(
     evaluation: dict[str, Any],
     preprocessing: dict[str, Any],
 ) -> str:
-    """The text of a config.json. Paths and what is about this machine are left out."""
+    """Return the text of a config.json. Paths and what is about this machine are left out."""
     values = {
         "format": FORMAT,
         "version": VERSION,
@@ -66,7 +66,7 @@ def published_text(
 
 
 def impersonal(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of a run's config without paths, and without what is about a machine."""
+    """Return the values of a run's config without paths, and without what is about a machine."""
     dataset, model = dict(values["dataset"]), dict(values["model"])
     dataset["root"] = ""
     if dataset.get("classes", "auto") not in LABEL_SPACES:
@@ -79,7 +79,7 @@ def impersonal(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, tuple[str, ...]], str]) -> Published:
-    """Checks the config.json of a repository.
+    """Check the config.json of a repository.
 
     Args:
         values: the object in it.
@@ -117,7 +117,7 @@ def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, t
 
 
 def read_json(path: Path, repo: str) -> dict[str, Any]:
-    """The object in a config.json of a repository. Raises LabError when it isn't one."""
+    """Return the object in a config.json of a repository. Raises LabError when it isn't one."""
     try:
         values = json.loads(path.read_bytes(), parse_constant=_no_number)
     except (ValueError, RecursionError, OSError):
@@ -132,7 +132,7 @@ def _no_number(text: str) -> float:
 
 
 def _space(rows: Any) -> LabelSpace:
-    """Classes and colours; the ids are their own numbers, for what the author's label files hold isn't known."""
+    """Return classes and colours; the ids are their own numbers, for what the author's label files hold isn't known."""
     if not isinstance(rows, list) or not all(isinstance(row, dict) and set(row) == {"name", "color"} for row in rows):
         raise ValueError("its classes are no list of names and colours.")
     for row in rows[:256]:
@@ -144,7 +144,7 @@ def _space(rows: Any) -> LabelSpace:
 
 
 def _evaluation(row: Any, step: int, num_classes: int) -> dict[str, Any]:
-    """What the lab shows of a metrics row, or nothing where it isn't one."""
+    """Return what the lab shows of a metrics row, or nothing where it isn't one."""
     if not isinstance(row, dict):
         return {}
     iou = row.get("iou")

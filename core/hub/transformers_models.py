@@ -27,7 +27,7 @@ SLACK = 1.1
 
 
 def read_foreign(values: dict[str, Any], preprocessor: dict[str, Any], repo: str, root: str) -> Published:
-    """What the config.json of a repository of transformers says, as the config of a run.
+    """Return what the config.json of a repository of transformers says, as the config of a run.
 
     Args:
         values: the object in it.
@@ -65,7 +65,7 @@ def read_foreign(values: dict[str, Any], preprocessor: dict[str, Any], repo: str
 
 
 def convert_weights(source: Path, target: Path, published: Published, repo: str) -> SegmentationModel:
-    """Writes a repository's weights as those of the lab's network: every tensor there, every number finite, and a small picture labelled.
+    """Write a repository's weights as those of the lab's network: every tensor there, every number finite, and a small picture labelled.
 
     Returns:
         The network.
@@ -120,7 +120,7 @@ def convert_weights(source: Path, target: Path, published: Published, repo: str)
 
 @torch.no_grad()
 def _tried(published: Published, tensors: dict[str, torch.Tensor], repo: str) -> SegmentationModel:
-    """The network with its weights, once it has labelled a small picture: a setting may fit the weights and yet make no sense."""
+    """Return the network with its weights, once it has labelled a small picture: a setting may fit the weights and yet make no sense."""
     model = build_model(published.config.model, len(CITYSCAPES_19.classes))
     try:
         model.load_state_dict(tensors)
@@ -133,7 +133,7 @@ def _tried(published: Published, tensors: dict[str, torch.Tensor], repo: str) ->
 
 
 def refuse_without_transformers(kind: str, repo: str) -> None:
-    """Raises LabError where the optional extra is missing, before anything large is fetched."""
+    """Raise LabError where the optional extra is missing, before anything large is fetched."""
     if find_spec("transformers") is None:
         raise LabError(
             f"{repo} is a {TRANSFORMERS_TITLES.get(kind, 'network')} of the package transformers, which isn't installed. {install_hint('transformers', 'scipy')}"

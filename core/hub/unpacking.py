@@ -29,7 +29,7 @@ without its weights. Raises LabError when they aren't its own."""
 
 
 def put_own(source: Path, target: Path, published: Published, repo: str) -> SegmentationModel:
-    """The weights of a network that was pushed from the lab: the file as it is. See `PutWeights`."""
+    """Return the weights of a network that was pushed from the lab: the file as it is. See `PutWeights`."""
     _link_or_copy(source, target)
     model = unfilled_model(published.config, len(published.space.classes), repo)
     check_weights(target, model, repo)
@@ -39,7 +39,7 @@ def put_own(source: Path, target: Path, published: Published, repo: str) -> Segm
 def make_run(
     origin: Origin, published: Published, weights: Path, folder: Path, put_weights: PutWeights = put_own
 ) -> Path:
-    """A finished run with a best checkpoint, as if it had been trained here.
+    """Return a finished run with a best checkpoint, as if it had been trained here.
 
     Args:
         origin: where it came from.
@@ -74,7 +74,7 @@ def make_run(
 
 
 def unfilled_model(config: RunConfig, num_classes: int, name: str) -> SegmentationModel:
-    """A network without memory for its weights, so that only what fits it is ever given any.
+    """Return a network without memory for its weights, so that only what fits it is ever given any.
 
     Raises:
         LabError: it can't be built; the sentence begins with `name`.

@@ -23,7 +23,7 @@ KEPT_BYTES = 256 * 2**20
 
 
 def heat_map(title: str, note: str, values: torch.Tensor, low: float | None = None, power: float = 1.0) -> SightMap:
-    """Values float (h, w) as bytes, from `low` (None: the least of them) to the largest."""
+    """Return values float (h, w) as bytes, from `low` (None: the least of them) to the largest."""
     values = values.float().cpu()
     low, high = float(values.min()) if low is None else low, float(values.max())
     spread = high - low or 1.0
@@ -35,7 +35,7 @@ def heat_map(title: str, note: str, values: torch.Tensor, low: float | None = No
 
 
 def feature_maps(recording: Recording, layer: str, point: Point) -> Explanation:
-    """The mean over channels of the absolute activation, and the channels that answer most strongly at a point.
+    """Return the mean over channels of the absolute activation, and the channels that answer most strongly at a point.
 
     How strongly is counted in standard deviations above the channel's own mean over the picture: channels have scales of
     their own.
@@ -62,7 +62,7 @@ def feature_maps(recording: Recording, layer: str, point: Point) -> Explanation:
 
 
 def attention_maps(recording: Recording, block: str, point: Point, special: tuple[str, ...]) -> Explanation:
-    """Where the patch under a point attends to: the mean over heads, then head by head.
+    """Return where the patch under a point attends to: the mean over heads, then head by head.
 
     Args:
         recording: of a network with attention.
@@ -94,7 +94,7 @@ def attention_maps(recording: Recording, block: str, point: Point, special: tupl
 
 
 def special_tokens(model: SegmentationModel, recording: Recording, block: str) -> tuple[str, ...]:
-    """Names of the tokens of a block that are no patches, in their order: class, registers, or Segmenter's class embeddings."""
+    """Return names of the tokens of a block that are no patches, in their order: class, registers, or Segmenter's class embeddings."""
     attention = recording.attention[block]
     count = attention.queries.shape[1] - attention.grid[0] * attention.grid[1]
     if not attention.first:
@@ -104,7 +104,7 @@ def special_tokens(model: SegmentationModel, recording: Recording, block: str) -
 
 
 def _shares(names: tuple[str, ...], weights: list[float]) -> str:
-    """How much goes to tokens that lie nowhere, in words."""
+    """Return how much goes to tokens that lie nowhere, in words."""
     sums: dict[str, float] = {}
     for name, weight in zip(names, weights, strict=True):
         sums[name] = sums.get(name, 0.0) + weight
@@ -113,7 +113,7 @@ def _shares(names: tuple[str, ...], weights: list[float]) -> str:
 
 
 def effective_field(model: SegmentationModel, images: torch.Tensor, point: Point) -> tuple[torch.Tensor, int]:
-    """How much each pixel moves the winning logit at a point: the gradient's absolute value, summed over colours.
+    """Return how much each pixel moves the winning logit at a point: the gradient's absolute value, summed over colours.
 
     Luo et al.: Understanding the Effective Receptive Field in Deep Convolutional Neural Networks,
     https://arxiv.org/abs/1701.04128, section 2; there of one unit over many pictures, here of one decision on this picture.
@@ -161,7 +161,7 @@ class Explainer(Predictor):
     """A predictor that also tells what its network sees."""
 
     def __init__(self, run: Path, hardware: Hardware | None = None, which: Which = "best") -> None:
-        """Raises LabError when the run has no such checkpoint, or it can't be read."""
+        """Raise LabError when the run has no such checkpoint, or it can't be read."""
         super().__init__(run, hardware, which)
         self._recording: Recording | None = None
         self._layers: Layers | None = None
@@ -179,7 +179,7 @@ class Explainer(Predictor):
         return self._layers
 
     def explain(self, image: np.ndarray, point: Point, kind: SightKind, layer: str = "") -> Explanation:
-        """What the network sees at a point (u, v), 0..1, of an image uint8 (H, W, 3).
+        """Return what the network sees at a point (u, v), 0..1, of an image uint8 (H, W, 3).
 
         Raises:
             LabError: there is nothing of this kind in the network, or no such layer.
@@ -225,7 +225,7 @@ class Explainer(Predictor):
         return Explanation((heat_map("Effective receptive field", name, relative, low=0.0, power=2.0),), f"{metadata}.")
 
     def _given(self, image: np.ndarray) -> torch.Tensor:
-        """The image as the network is given it, float (1, 3, h, w): about as large as a training frame, as in `predict`."""
+        """Return the image as the network is given it, float (1, 3, h, w): about as large as a training frame, as in `predict`."""
         size = sensible_size(image.shape[:2], self.training_size)
         shown = resized(image, size)
         return to_device(torch.from_numpy(np.ascontiguousarray(shown)).permute(2, 0, 1)[None], self._hardware)

@@ -45,7 +45,7 @@ class Labelled:
 
 
 def label_ids(answer: CachedPrediction) -> np.ndarray | None:
-    """The label map in the ids of the Cityscapes files, uint8 (H, W); None where a class is none of theirs."""
+    """Return the label map in the ids of the Cityscapes files, uint8 (H, W); None where a class is none of theirs."""
     labels = [LABEL_BY_NAME.get(name) for name in answer.classes]
     if any(label is None for label in labels):
         return None
@@ -55,22 +55,22 @@ def label_ids(answer: CachedPrediction) -> np.ndarray | None:
 
 
 def train_ids(answer: CachedPrediction) -> np.ndarray:
-    """The label map as the network counts its classes, uint8 (H, W): train ids for a network of the 19 classes."""
+    """Return the label map as the network counts its classes, uint8 (H, W): train ids for a network of the 19 classes."""
     return answer.labels
 
 
 def colours(answer: CachedPrediction) -> np.ndarray:
-    """The label map painted, uint8 (H, W, 3)."""
+    """Return the label map painted, uint8 (H, W, 3)."""
     return palette_of(answer.colors)[answer.labels]
 
 
 def overlay(image: np.ndarray, answer: CachedPrediction) -> np.ndarray:
-    """The picture under its painted label map, uint8 (H, W, 3)."""
+    """Return the picture under its painted label map, uint8 (H, W, 3)."""
     return cv2.addWeighted(image, 1 - OVERLAY_SHARE, colours(answer), OVERLAY_SHARE, 0)
 
 
 def shares(answer: CachedPrediction) -> dict[str, float]:
-    """Share of the pixels that each class has, 0..1, in the order of the classes."""
+    """Return share of the pixels that each class has, 0..1, in the order of the classes."""
     counts = np.bincount(answer.labels.ravel(), minlength=256)[: len(answer.classes)]
     return {name: float(count / answer.labels.size) for name, count in zip(answer.classes, counts, strict=True)}
 
@@ -95,7 +95,7 @@ class Region:
 
 
 def regions(labels: np.ndarray, least: int = MIN_PIXELS) -> list[Region]:
-    """The pieces of each class in a label map, uint8 (H, W), of at least `least` pixels, largest first within a class.
+    """Return the pieces of each class in a label map, uint8 (H, W), of at least `least` pixels, largest first within a class.
 
     Pixels that touch at a corner belong together. Corners of rings are the centres of the pixels at the rim, as OpenCV finds them.
     """
@@ -120,7 +120,7 @@ def regions(labels: np.ndarray, least: int = MIN_PIXELS) -> list[Region]:
 
 
 def geojson(labelled: Labelled) -> dict[str, Any]:
-    """The regions as a GeoJSON FeatureCollection in pixels, x to the right and y down; rings are closed, as RFC 7946 asks."""
+    """Return the regions as a GeoJSON FeatureCollection in pixels, x to the right and y down; rings are closed, as RFC 7946 asks."""
     features = [
         {
             "type": "Feature",
@@ -142,7 +142,7 @@ def geojson(labelled: Labelled) -> dict[str, Any]:
 
 
 def coco(labelled: Sequence[Labelled]) -> dict[str, Any]:
-    """The regions of several pictures as COCO annotations; category ids are class numbers plus one, since COCO begins at 1.
+    """Return the regions of several pictures as COCO annotations; category ids are class numbers plus one, since COCO begins at 1.
 
     COCO's polygons know no holes, hence `segmentation` is the run-length encoding of the region, column by column.
     """
@@ -171,14 +171,14 @@ def coco(labelled: Sequence[Labelled]) -> dict[str, Any]:
 
 
 def run_lengths(mask: np.ndarray) -> list[int]:
-    """Lengths of the runs of equal pixels of a mask of 0 and 1, uint8 (H, W), column by column, the first of zeros."""
+    """Return lengths of the runs of equal pixels of a mask of 0 and 1, uint8 (H, W), column by column, the first of zeros."""
     flat = np.concatenate([[0], mask.ravel(order="F")])
     ends = np.flatnonzero(np.diff(flat)) if flat.any() else np.array([], int)
     return np.diff(np.concatenate([[0], ends, [flat.size - 1]])).tolist()
 
 
 def shares_csv(labelled: Sequence[Labelled]) -> str:
-    """A table with a row for each picture and network: share of the pixels of each class, 0..1."""
+    """Return a table with a row for each picture and network: share of the pixels of each class, 0..1."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["picture", "network", "milliseconds", *labelled[0].answer.classes])
@@ -189,7 +189,7 @@ def shares_csv(labelled: Sequence[Labelled]) -> str:
 
 
 def as_zip(labelled: Sequence[Labelled], items: Sequence[Item] = ITEMS) -> bytes:
-    """One ZIP with what was asked for: a folder for each network, in it a file for each picture and item.
+    """Return one ZIP with what was asked for: a folder for each network, in it a file for each picture and item.
 
     Label ids are left out for a network whose classes are not Cityscapes'. Names in it are made here: numbers, and letters of the
     pictures' own names.
@@ -231,13 +231,13 @@ def _files_of(each: Labelled, items: Sequence[Item]) -> list[tuple[str, bytes]]:
 
 
 def png(values: np.ndarray) -> bytes:
-    """A PNG of uint8 (H, W) numbers or (H, W, 3) colours, exact."""
+    """Return a PNG of uint8 (H, W) numbers or (H, W, 3) colours, exact."""
     picture = cv2.cvtColor(values, cv2.COLOR_RGB2BGR) if values.ndim == 3 else values
     return cv2.imencode(".png", picture)[1].tobytes()
 
 
 def file_stem(name: str) -> str:
-    """A name for a file on any system: letters, digits, dots, - and _ of what something is called."""
+    """Return a name for a file on any system: letters, digits, dots, - and _ of what something is called."""
     return (
         re.sub(r"[^A-Za-z0-9_-]+", "_", re.sub(rf"\.({'|'.join(PICTURE_ENDINGS)})$", "", name, flags=re.I)).strip("_")[
             :60

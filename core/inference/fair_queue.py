@@ -27,7 +27,7 @@ class FairQueue:
         self._changed = threading.Condition()
 
     def put(self, user: str, request: Any, slot: Hashable = None) -> "Future[Any]":
-        """Queues a request behind the user's own. One of the same user and slot that still waits is cancelled: it is out of date."""
+        """Queue a request behind the user's own. One of the same user and slot that still waits is cancelled: it is out of date."""
         ticket = Ticket(request, slot)
         with self._changed:
             own = self._waiting.setdefault(user, deque())
@@ -40,7 +40,7 @@ class FairQueue:
         return ticket.answer
 
     def take(self) -> Ticket:
-        """The next ticket, waited for: the oldest of the user whose last turn is longest ago. Cancelled ones are passed over."""
+        """Return the next ticket, waited for: the oldest of the user whose last turn is longest ago. Cancelled ones are passed over."""
         with self._changed:
             while True:
                 while self._waiting:
@@ -53,7 +53,7 @@ class FairQueue:
                 self._changed.wait()
 
     def clear(self) -> None:
-        """Cancels everything that waits."""
+        """Cancel everything that waits."""
         with self._changed:
             for own in self._waiting.values():
                 for ticket in own:
@@ -62,7 +62,7 @@ class FairQueue:
 
 
 def outcome(answer: "Future[Any]") -> Any:
-    """Waits for an answer.
+    """Wait for an answer.
 
     Raises:
         LabError: the request was answered with one, or cancelled.

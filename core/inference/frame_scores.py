@@ -81,7 +81,7 @@ class FrameScorer:
         self._hands = ThreadPoolExecutor(1, thread_name_prefix="frame-scores")
 
     def count(self, run: Path, dataset: Dataset, frames: Sequence[Frame]) -> Count:
-        """What is known by now of a run's frames; the rest is being counted. Raises LabError when a frame has vanished."""
+        """Return what is known by now of a run's frames; the rest is being counted. Raises LabError when a frame has vanished."""
         path = scores_path(run, dataset, frames)
         with self._guard:
             job = self._jobs.get(path)
@@ -119,7 +119,7 @@ class FrameScorer:
 
 
 def score_frame(answer: CachedPrediction, target: np.ndarray) -> FrameScore:
-    """Scores an answer against a target, both uint8 (H, W)."""
+    """Score an answer against a target, both uint8 (H, W)."""
     classes = len(answer.classes)
     confusion = ConfusionMatrix(classes)
     confusion.update(target, answer.labels)
@@ -134,13 +134,13 @@ def score_frame(answer: CachedPrediction, target: np.ndarray) -> FrameScore:
 
 
 def scores_path(run: Path, dataset: Dataset, frames: Sequence[Frame]) -> Path:
-    """The file of a run's scores; another one as soon as its weights, a frame, the size or the classes change."""
+    """Return the file of a run's scores; another one as soon as its weights, a frame, the size or the classes change."""
     parts = (FORM, checkpoint_digest(run, "best"), fingerprint(frames), dataset.size, dataset.space.digest)
     return cache_folder() / "frames" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.json"
 
 
 def read_scores(path: Path) -> dict[str, FrameScore]:
-    """Scores by frame; none where the file isn't there or is broken."""
+    """Return scores by frame; none where the file isn't there or is broken."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         return {
@@ -152,6 +152,6 @@ def read_scores(path: Path) -> dict[str, FrameScore]:
 
 
 def write_scores(path: Path, rows: dict[str, FrameScore]) -> None:
-    """Writes scores by frame."""
+    """Write scores by frame."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps({name: asdict(score) for name, score in rows.items()}))

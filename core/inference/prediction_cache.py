@@ -64,7 +64,7 @@ class PredictionCache:
         return cache_folder() / "answers"
 
     def get(self, key: str) -> CachedPrediction | None:
-        """The answer under a key; None where there is none, or its file is broken."""
+        """Return the answer under a key; None where there is none, or its file is broken."""
         held = self._read(key)
         try:
             metadata = json.loads(held["facts"].tobytes())
@@ -77,7 +77,7 @@ class PredictionCache:
             return None
 
     def put(self, key: str, answer: CachedPrediction) -> None:
-        """Keeps an answer; where the disk has no room, it isn't kept."""
+        """Keep an answer; where the disk has no room, it isn't kept."""
         metadata = {"classes": answer.classes, "colors": answer.colors, "milliseconds": answer.milliseconds}
         self._write(
             key,
@@ -87,14 +87,14 @@ class PredictionCache:
         )
 
     def get_doubts(self, key: str) -> UncertaintyMaps | None:
-        """The doubts under an answer's key; None where there are none, or their file is broken."""
+        """Return the doubts under an answer's key; None where there are none, or their file is broken."""
         held = self._read(f"{key}-doubts")
         if not held.keys() >= {"entropy", "likeliest"}:
             return None
         return UncertaintyMaps(held["entropy"].tobytes(), held["likeliest"].tobytes())
 
     def put_doubts(self, key: str, uncertainty: UncertaintyMaps) -> None:
-        """Keeps doubts beside the answer under its key; where the disk has no room, they aren't kept."""
+        """Keep doubts beside the answer under its key; where the disk has no room, they aren't kept."""
         maps = {"entropy": uncertainty.entropy, "likeliest": uncertainty.likeliest}
         self._write(f"{key}-doubts", **{name: np.frombuffer(png, np.uint8) for name, png in maps.items()})
 
@@ -133,7 +133,7 @@ class PredictionCache:
 
 
 def answer_key(run: Path, which: Which, image: np.ndarray, options: PredictOptions) -> str | None:
-    """A text that is the same for the same pixels, the same weights and the same options; None without a checkpoint."""
+    """Return a text that is the same for the same pixels, the same weights and the same options; None without a checkpoint."""
     weights = checkpoint_digest(run, which)
     if not weights:
         return None
@@ -143,7 +143,7 @@ def answer_key(run: Path, which: Which, image: np.ndarray, options: PredictOptio
 
 
 def checkpoint_digest(run: Path, which: Which) -> str:
-    """A text that is the same for equal checkpoints only, whatever run they lie in; empty where there is none."""
+    """Return a text that is the same for equal checkpoints only, whatever run they lie in; empty where there is none."""
     folder = checkpoint_path(run, which)
     if folder is None:
         return ""

@@ -66,7 +66,7 @@ class Predictor:
 
     @torch.no_grad()
     def predict(self, image: np.ndarray, options: PredictOptions = WHOLE) -> Prediction:
-        """Labels every pixel of an image, uint8 (H, W, 3).
+        """Label every pixel of an image, uint8 (H, W, 3).
 
         The network sees the image at about as many pixels as its training frames had, its shape kept, because things must
         come in the sizes that it has learned; its logits are scaled up to the image's own size before they are compared. A quick
@@ -85,7 +85,7 @@ class Predictor:
 
     @torch.no_grad()
     def probabilities(self, image: np.ndarray, size: Size, options: PredictOptions = WHOLE) -> torch.Tensor:
-        """Probabilities of the classes at a size (h, w), float32 (1, K, h, w), of an image uint8 (H, W, 3).
+        """Return probabilities of the classes at a size (h, w), float32 (1, K, h, w), of an image uint8 (H, W, 3).
 
         Several views are averaged; a quick answer isn't possible.
         """
@@ -100,7 +100,7 @@ class Predictor:
         return probabilities / count
 
     def _views(self, image: np.ndarray, usual: Size, options: PredictOptions) -> Iterator[torch.Tensor]:
-        """Logits (1, K, h, w) of each way in which the options show the image, the picture always the right way round."""
+        """Yield logits (1, K, h, w) of each way in which the options show the image, the picture always the right way round."""
         for scale in options.scales:
             shown = resized(image, scaled(usual, scale))
             yield self._logits(shown, options.sliding_window)
@@ -108,7 +108,7 @@ class Predictor:
                 yield self._logits(shown[:, ::-1], options.sliding_window).flip(-1)
 
     def _logits(self, image: np.ndarray, sliding: bool) -> torch.Tensor:
-        """Logits float32 (1, K, h, w) of an image uint8 (h, w, 3), seen at its own size, whole or in windows."""
+        """Return logits float32 (1, K, h, w) of an image uint8 (h, w, 3), seen at its own size, whole or in windows."""
         height, width = image.shape[:2]
         window = min(self.window[0], height), min(self.window[1], width)
         if not sliding or window == (height, width):
@@ -135,7 +135,7 @@ class Predictor:
 
 
 def load_predictor(run: Path, which: Which = "best", hardware: Hardware | None = None) -> tuple[Predictor, str]:
-    """A predictor and the `checkpoint_digest` of the weights that it has, though a trainer may replace them meanwhile.
+    """Return a predictor and the `checkpoint_digest` of the weights that it has, though a trainer may replace them meanwhile.
 
     Raises:
         LabError: as `Predictor`.
@@ -148,7 +148,7 @@ def load_predictor(run: Path, which: Which = "best", hardware: Hardware | None =
 
 
 def decide(logits: torch.Tensor, size: Size) -> Prediction:
-    """The most likely class of every pixel and how likely it is, of logits float32 (1, K, h, w) scaled up to a size (H, W).
+    """Return the most likely class of every pixel and how likely it is, of logits float32 (1, K, h, w) scaled up to a size (H, W).
 
     The same numbers as of `F.interpolate`, `softmax` and `max` over all, block by block: for 19 classes and 2048 x 1024 pixels
     each of these would fill 160 MB, and the last looks at every number for itself.
@@ -169,7 +169,7 @@ def decide(logits: torch.Tensor, size: Size) -> Prediction:
 
 
 def _blocks(logits: torch.Tensor, size: Size) -> Iterator[tuple[tuple[slice, slice], torch.Tensor]]:
-    """Logits (1, K, h, w) scaled up to a size (H, W), in blocks (K, rows, columns), and where each lies; one block on a GPU.
+    """Yield logits (1, K, h, w) scaled up to a size (H, W), in blocks (K, rows, columns), and where each lies; one block on a GPU.
 
     Where there is something to scale, blocks are columns: rows at first stay as many as they are, and a block's columns then do,
     which are the two halves of one bilinear interpolation.
@@ -194,7 +194,7 @@ def _as_bytes(probability: torch.Tensor) -> torch.Tensor:
 
 
 def hardware_for(training: TrainingConfig) -> Hardware:
-    """The best device here, with the number format that a run was trained in, so that its scores are what is shown.
+    """Return the best device here, with the number format that a run was trained in, so that its scores are what is shown.
 
     A run of fp16 came from a GPU; where there is none, `auto` decides.
     """
@@ -211,12 +211,12 @@ def sensible_size(size: Size, training: Size) -> Size:
 
 
 def scaled(size: Size, scale: float) -> Size:
-    """A size times a number, but never below 32 a side."""
+    """Return a size times a number, but never below 32 a side."""
     return size if scale == 1 else (max(32, round(size[0] * scale)), max(32, round(size[1] * scale)))
 
 
 def resized(image: np.ndarray, size: Size) -> np.ndarray:
-    """An image uint8 (H, W, 3) at a size (h, w); the image itself where it has that size."""
+    """Return an image uint8 (H, W, 3) at a size (h, w); the image itself where it has that size."""
     if size == image.shape[:2]:
         return image
     shrinks = size[0] < image.shape[0]
@@ -224,13 +224,13 @@ def resized(image: np.ndarray, size: Size) -> np.ndarray:
 
 
 def window_starts(length: int, window: int) -> list[int]:
-    """Where windows begin that cover a length evenly, each overlapping the next by half or more."""
+    """Return where windows begin that cover a length evenly, each overlapping the next by half or more."""
     count = 1 + -(-(length - window) // max(1, window // 2))
     return [round(index * (length - window) / max(1, count - 1)) for index in range(count)]
 
 
 def blend_weight(window: Size) -> torch.Tensor:
-    """How much each pixel of a window counts, float32 (h, w): 1 in the middle, falling evenly to the rim, nowhere 0.
+    """Return how much each pixel of a window counts, float32 (h, w): 1 in the middle, falling evenly to the rim, nowhere 0.
 
     At the rim a network sees half of what surrounds a pixel; the neighbouring window sees it whole.
     """

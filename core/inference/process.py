@@ -62,7 +62,7 @@ class Models:
         self._kept: OrderedDict = OrderedDict()
 
     def answer(self, request: PredictRequest) -> CachedPrediction:
-        """Predicts, loading the network first where it isn't there. Raises LabError when it can't be loaded."""
+        """Predict, loading the network first where it isn't there. Raises LabError when it can't be loaded."""
         began = time.perf_counter()
         predictor = self._load(request)
         predictor_threads()
@@ -77,7 +77,7 @@ class Models:
         )
 
     def uncertainty(self, request: UncertaintyRequest) -> UncertaintyMaps:
-        """Looks once more, for what the network is unsure of. Raises LabError when it can't be loaded."""
+        """Look once more, for what the network is unsure of. Raises LabError when it can't be loaded."""
         from core.inference.uncertainty import doubts_of
 
         predictor = self._load(request)
@@ -85,11 +85,11 @@ class Models:
         return doubts_of(predictor, request.image, request.options)
 
     def layers(self, request: LayersRequest) -> Layers:
-        """What can be looked at inside a network. Raises LabError when it can't be loaded."""
+        """Return what can be looked at inside a network. Raises LabError when it can't be loaded."""
         return self._load(request).layers
 
     def explain(self, request: SightRequest) -> Explanation:
-        """Looks inside a network. Raises LabError when it can't be loaded or has no such layer."""
+        """Look inside a network. Raises LabError when it can't be loaded or has no such layer."""
         began = time.perf_counter()
         explanation = self._load(request).explain(request.image, request.point, request.kind, request.layer)
         return replace(explanation, milliseconds=(time.perf_counter() - began) * 1000)
@@ -119,7 +119,7 @@ def predictor_threads() -> None:
 
 
 def describe_network(request: DescribeRequest) -> ModelSummary:
-    """Describes the network of a config. Raises LabError when there is no such network."""
+    """Describe the network of a config. Raises LabError when there is no such network."""
     from core.config import TrainingConfig
     from core.hardware import choose_hardware
     from core.models.model_summary import describe
@@ -128,7 +128,7 @@ def describe_network(request: DescribeRequest) -> ModelSummary:
 
 
 def answer(request: Request, models: Models) -> Any:
-    """The answer to a request; what went wrong is an answer too."""
+    """Return the answer to a request; what went wrong is an answer too."""
     try:
         match request:
             case DecodeRequest():
@@ -155,7 +155,7 @@ def answer(request: Request, models: Models) -> Any:
 
 
 def parts(batch: Iterator[Upload]) -> Iterator[Upload | LabError | None]:
-    """The pictures of a batch as they come, and at the end None, or what went wrong."""
+    """Yield the pictures of a batch as they come, and at the end None, or what went wrong."""
     try:
         yield from batch
         yield None
@@ -167,7 +167,7 @@ def parts(batch: Iterator[Upload]) -> Iterator[Upload | LabError | None]:
 
 
 def limit_memory() -> None:
-    """Lets this process have `DECODER_BYTES` of address space, where the system knows such a limit."""
+    """Let this process have `DECODER_BYTES` of address space, where the system knows such a limit."""
     if resource is not None and sys.platform != "darwin":
         resource.setrlimit(resource.RLIMIT_AS, (DECODER_BYTES, DECODER_BYTES))
 
@@ -185,7 +185,7 @@ def resting() -> Iterator[None]:
 
 
 def main(part: Part) -> None:
-    """Answers until input ends."""
+    """Answer until input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the server's business
     if part == "decoder":
         limit_memory()

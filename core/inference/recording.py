@@ -43,7 +43,7 @@ class Attention:
     grid: Size
 
     def weights(self, patch: int) -> torch.Tensor:
-        """How much the patch of this number attends to each token, (heads, N); each row sums to 1."""
+        """Return how much the patch of this number attends to each token, (heads, N); each row sums to 1."""
         query = self.queries[:, self.first + patch, None].float()  # (heads, 1, d)
         products = (query @ self.keys.float().transpose(1, 2)) * self.scale  # (heads, 1, N)
         if self.bias is not None:
@@ -88,7 +88,7 @@ class Recording:
 
 @torch.no_grad()
 def record(model: SegmentationModel, images: torch.Tensor) -> Recording:
-    """Runs the network once on images float (1, 3, h, w) in 0..1 and keeps what came out of every layer.
+    """Run the network once on images float (1, 3, h, w) in 0..1 and keep what came out of every layer.
 
     A layer is a box of the diagram (see `core.models.model_summary.leaves`) that has weights to mix with; normalisations,
     activations and pooling alone are none. Called several times in a pass, its last output counts.
@@ -148,7 +148,7 @@ def _listen(
 
 
 def as_maps(result: torch.Tensor, frame: Size, grid: Size) -> torch.Tensor | None:
-    """What a layer gave as maps (C, rows, columns); None for what has no place in the picture.
+    """Return what a layer gave as maps (C, rows, columns); None for what has no place in the picture.
 
     Args:
         result: (1, C, rows, columns), channels last, or tokens (1, N, C) with class and register tokens before the patches.
@@ -177,7 +177,7 @@ def as_attention(
     patches_last: bool,
     **_others: object,
 ) -> Attention | None:
-    """The arguments of `torch.nn.functional.scaled_dot_product_attention` as `Attention`.
+    """Return the arguments of `torch.nn.functional.scaled_dot_product_attention` as `Attention`.
 
     None where not every patch attends to every other: within windows (Swin), or to a coarser map.
 
@@ -213,7 +213,7 @@ def fused(model: nn.Module) -> Iterator[None]:
 
 
 def cells_under(positions: torch.Tensor, count: int, length: int, stride: float) -> torch.Tensor:
-    """Which of `count` cells lie under positions, in pixels from the frame's edge, along one axis of `length` pixels.
+    """Return which of `count` cells lie under positions, in pixels from the frame's edge, along one axis of `length` pixels.
 
     Cells lie about the frame's middle: with padded convolutions they fill it, without they may stand out or fall short.
     """

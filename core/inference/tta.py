@@ -29,7 +29,7 @@ class PredictOptions:
     quick: bool = False
 
     def __post_init__(self) -> None:
-        """Raises LabError for scales that make no sense."""
+        """Raise LabError for scales that make no sense."""
         within = all(MIN_SCALE <= scale <= MAX_SCALE for scale in self.scales)
         if not 1 <= len(self.scales) <= MAX_SCALES or not within:
             raise LabError(

@@ -24,7 +24,7 @@ _LEAST = 1e-12
 
 @torch.no_grad()
 def doubts_of(predictor: Predictor, image: np.ndarray, options: PredictOptions) -> UncertaintyMaps:
-    """What a network is unsure of in an image, uint8 (H, W, 3), shown to it as the options say; quick ones aren't possible."""
+    """Return what a network is unsure of in an image, uint8 (H, W, 3), shown to it as the options say; quick ones aren't possible."""
     size = told_size(image.shape[:2])
     probabilities = predictor.probabilities(image, size, options)[0].cpu()
     height, width = size

@@ -172,7 +172,7 @@ class InferenceWorker:
     """
 
     def __init__(self, store: PredictionCache | None = None) -> None:
-        """Answers are kept in `store`, where there is one."""
+        """Answer are kept in `store`, where there is one."""
         self._store = store
         self._networks = _Lane("networks", self._keep)
         self._decoder = _Lane("decoder", lambda request, answer: None)
@@ -190,7 +190,7 @@ class InferenceWorker:
     def predict(
         self, run: Path, image: np.ndarray, which: Which = "best", options: PredictOptions = WHOLE, user: str = ""
     ) -> CachedPrediction:
-        """Raises LabError when the checkpoint can't be used, or the process died or took too long."""
+        """Raise LabError when the checkpoint can't be used, or the process died or took too long."""
         return outcome(self.ask(run, image, which, options, user))
 
     def ask(
@@ -222,19 +222,19 @@ class InferenceWorker:
         return self._networks.queue(user, request, slot)
 
     def decode(self, data: bytes, user: str = "") -> np.ndarray:
-        """Decodes an upload in the process, see `decode_upload`. Raises LabError when it is no picture."""
+        """Decode an upload in the process, see `decode_upload`. Raises LabError when it is no picture."""
         return outcome(self._decoder.queue(user, DecodeRequest(data)))
 
     def decode_batch(self, name: str, data: bytes, user: str = "") -> tuple[Upload, ...]:
-        """The pictures of an uploaded file, see `core.inference.batches.decode_batch`. Raises LabError where it has none."""
+        """Return the pictures of an uploaded file, see `core.inference.batches.decode_batch`. Raises LabError where it has none."""
         return outcome(self._decoder.queue(user, BatchRequest(name, data)))
 
     def describe(self, model: ModelConfig, size: tuple[int, int], user: str = "") -> ModelSummary:
-        """Describes a network in the process, see `core.models.model_summary`. Raises LabError when there is no such network."""
+        """Describe a network in the process, see `core.models.model_summary`. Raises LabError when there is no such network."""
         return outcome(self._networks.queue(user, DescribeRequest(model, size)))
 
     def layers(self, run: Path, which: Which = "best", user: str = "") -> Layers:
-        """What can be looked at inside a run's network. Raises LabError as `predict` does."""
+        """Return what can be looked at inside a run's network. Raises LabError as `predict` does."""
         return outcome(self._networks.queue(user, LayersRequest(run, which, checkpoint_stamp(run, which))))
 
     def explain(
@@ -247,7 +247,7 @@ class InferenceWorker:
         which: Which = "best",
         user: str = "",
     ) -> Explanation:
-        """What a run's network sees at a point of an image, see `SightRequest`.
+        """Return what a run's network sees at a point of an image, see `SightRequest`.
 
         Raises:
             LabError: as `predict` does, and where the network has no such layer.
@@ -256,7 +256,7 @@ class InferenceWorker:
         return outcome(self._networks.queue(user, SightRequest(run, which, stamp, image, point, kind, layer)))
 
     def close(self) -> None:
-        """Ends the processes; what waits is cancelled."""
+        """End the processes; what waits is cancelled."""
         self._networks.close()
         self._decoder.close()
 
@@ -342,7 +342,7 @@ class _Lane:
         return result
 
     def _gathered(self, process: subprocess.Popen[bytes], first: Any) -> tuple[Upload, ...] | LabError:
-        """The pictures of a batch, which come one by one until None, or until the sentence that says why no more do."""
+        """Return the pictures of a batch, which come one by one until None, or until the sentence that says why no more do."""
         parts = []
         while first is not None:
             if isinstance(first, LabError):
@@ -385,7 +385,7 @@ def _seconds_for(request: Request) -> float:
 
 
 def checkpoint_stamp(run: Path, which: Which) -> str:
-    """A text that changes when a checkpoint does; empty where there is none."""
+    """Return a text that changes when a checkpoint does; empty where there is none."""
     path = checkpoint_path(run, which)
     try:
         return str((path / "state.json").stat().st_mtime_ns) if path else ""

@@ -63,7 +63,7 @@ class SegmentationModel(nn.Module):
         return {f"{name}.{parameter}" for name, part in parts for parameter in part.no_weight_decay()}
 
     def load_pretrained(self, path: Path) -> LoadReport:
-        """Fills the encoder from a safetensors file. Raises LabError when it doesn't fit, see `load_encoder`."""
+        """Fill the encoder from a safetensors file. Raises LabError when it doesn't fit, see `load_encoder`."""
         assert self.encoder is not None, "a network without an encoder has nothing to load"
         return load_encoder(self.encoder, path)
 

@@ -9,7 +9,7 @@ from core.models.families import FAMILIES, TRANSFORMERS
 
 
 def build_model(config: ModelConfig, num_classes: int) -> SegmentationModel:
-    """A network with random weights, on the CPU, in training mode.
+    """Return a network with random weights, on the CPU, in training mode.
 
     Args:
         config: family, encoder and options.

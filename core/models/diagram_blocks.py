@@ -17,7 +17,7 @@ CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
 
 @torch.no_grad()
 def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, ...]:
-    """Runs the network once and notes for each of its modules what came in and what came out."""
+    """Run the network once and notes for each of its modules what came in and what came out."""
     results: list[Block] = []
     # By identity, and weakly: at 2048 x 1024 not every tensor of the way can be kept.
     sources = WeakIdKeyDictionary()
@@ -69,7 +69,7 @@ def trace_blocks(model: SegmentationModel, image: torch.Tensor) -> tuple[Block, 
 
 
 def patch_grid(model: SegmentationModel, image: torch.Tensor) -> tuple[int, int] | None:
-    """Rows and columns of a ViT's patches, padding included; None for an encoder without patches."""
+    """Return rows and columns of a ViT's patches, padding included; None for an encoder without patches."""
     patch = getattr(getattr(model.encoder, "patch_embed", None), "patch_size", None)
     if patch is None:
         return None
@@ -78,7 +78,7 @@ def patch_grid(model: SegmentationModel, image: torch.Tensor) -> tuple[int, int]
 
 
 def leaves(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The modules that a diagram shows as boxes: lists and the encoder are opened, anything else is one box."""
+    """Return the modules that a diagram shows as boxes: lists and the encoder are opened, anything else is one box."""
     results = []
 
     def open_up(prefix: str, module: nn.Module) -> None:
@@ -94,7 +94,7 @@ def leaves(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def merge_rows(blocks: list[Block]) -> tuple[Block, ...]:
-    """Blocks that only continue the one before them, at the same channels and size, become one box with it.
+    """Return blocks that only continue the one before them, at the same channels and size, become one box with it.
 
     Also a normalisation or activation behind a convolution, whatever its class: it continues it.
     """

@@ -67,7 +67,7 @@ def edges(blocks: Sequence[Block]) -> Iterator[tuple[int, int]]:
 
 
 def arrange(summary: ModelSummary, compact: bool) -> tuple[dict[int, Box], float]:
-    """A place for everything that has a number in `edges`, and the gap between two columns."""
+    """Return a place for everything that has a number in `edges`, and the gap between two columns."""
     sizes, widths = _sizes(summary)
     octaves = {number: log2(summary.size[1] / width) for number, (_, width) in sizes.items()}
     columns = _columns(summary.blocks, octaves)
@@ -108,14 +108,14 @@ def _sizes(summary: ModelSummary) -> tuple[dict[int, tuple[int, int]], dict[int,
 
 
 def _label_reach(width: float, anchor: str, size: tuple[int, int]) -> tuple[float, float]:
-    """How far box and label go to the left and to the right of the box's middle."""
+    """Return how far box and label go to the left and to the right of the box's middle."""
     label = LETTER * len(size_words(size))
     left = {"end": width / 2 - label, "middle": -label / 2, "start": -width / 2}[anchor]
     return min(left, -width / 2), max(left + label, width / 2)
 
 
 def _anchors(blocks: Sequence[Block], octaves: dict[int, float], columns: dict[int, int]) -> dict[int, str]:
-    """Labels stand below their boxes, on the side where no edge passes.
+    """Return labels stand below their boxes, on the side where no edge passes.
 
     An edge passes there that comes from below or goes down, or that does so above or below others of the same column.
     """
@@ -130,7 +130,7 @@ def _anchors(blocks: Sequence[Block], octaves: dict[int, float], columns: dict[i
 
 
 def _anchors_above(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[int, str]:
-    """Words above a box go to the side where no edge comes from above or goes up."""
+    """Return words above a box go to the side where no edge comes from above or goes up."""
     falls, rises = _slopes(blocks, octaves)
     fallen, rising = {target for _, target in falls}, {source for source, _ in rises}
     return {
@@ -140,13 +140,13 @@ def _anchors_above(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[i
 
 
 def _slopes(blocks: Sequence[Block], octaves: dict[int, float]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """The edges that go down, and those that go up."""
+    """Return the edges that go down, and those that go up."""
     steps = [(octaves[target] - octaves[source], (source, target)) for source, target in edges(blocks)]
     return [edge for step, edge in steps if step > 0.05], [edge for step, edge in steps if step < -0.05]
 
 
 def _columns(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[int, int]:
-    """The order of computation: every block stands right of its inputs, on the longest path as close to them as it can.
+    """Return the order of computation: every block stands right of its inputs, on the longest path as close to them as it can.
 
     One that has room stands above or below its like on that path, if it finds a place there, as all scores of an FCN do.
     """
@@ -173,7 +173,7 @@ def _columns(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[int, in
 
 
 def _box_width(block: Block) -> float:
-    """One slab for a module, thicker for more channels, up to what fits."""
+    """Return one slab for a module, thicker for more channels, up to what fits."""
     return min(WIDEST, block.modules * (3 + 1.1 * log2(max(2, block.channels))))
 
 
@@ -181,7 +181,7 @@ def _box_width(block: Block) -> float:
 
 
 def route(source: int, target: int, boxes: dict[int, Box]) -> str:
-    """The path of an edge: the calmest way that crosses no box, over the others if it must be."""
+    """Return the path of an edge: the calmest way that crosses no box, over the others if it must be."""
     start, end = boxes[source], boxes[target]
     x1, y1, x2, y2 = start.right, start.y, end.x - 1, end.y
     head = f"M{x2 - 4:.1f} {y2 - 3:.1f}L{x2:.1f} {y2:.1f}L{x2 - 4:.1f} {y2 + 3:.1f}"
@@ -201,12 +201,12 @@ def route(source: int, target: int, boxes: dict[int, Box]) -> str:
 
 
 def _turn(start: Box, end: Box) -> float:
-    """How many pixels an edge has for climbing to its lane, and for leaving it."""
+    """Return how many pixels an edge has for climbing to its lane, and for leaving it."""
     return min((end.x - start.right) / 3, GAPS[0])
 
 
 def _crossings(start: Box, end: Box, lane: float, others: list[Box]) -> int:
-    """How many boxes an edge runs over when it goes along `lane`, its two turns included."""
+    """Return how many boxes an edge runs over when it goes along `lane`, its two turns included."""
     turn = _turn(start, end)
     legs = [
         (start.right, start.right + turn, *sorted((start.y, lane))),

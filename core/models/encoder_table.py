@@ -37,12 +37,12 @@ ENCODER_BY_NAME: dict[str, Encoder] = {encoder.name: encoder for encoder in ENCO
 
 
 def encoder_title(name: str) -> str:
-    """How a person calls an encoder; timm's name where the table has none."""
+    """Return how a person calls an encoder; timm's name where the table has none."""
     return ENCODER_BY_NAME[name].title if name in ENCODER_BY_NAME else name
 
 
 def encoders_of(family: Family) -> list[Encoder]:
-    """The encoders offered for a family: its default first, then in the order of the table."""
+    """Return the encoders offered for a family: its default first, then in the order of the table."""
     default = FAMILIES[family].default_encoder
     offered = [encoder for encoder in ENCODERS if family in encoder.families or encoder.name == default]
     return sorted(offered, key=lambda encoder: encoder.name != default)

@@ -23,7 +23,7 @@ UNFIT = (RuntimeError, AttributeError, TypeError, NotImplementedError, Assertion
 
 
 def build_pyramid(name: str, strides: tuple[int, ...] | None = None) -> nn.Module:
-    """An encoder, random weights, that returns one feature map (B, C, h, w) for each of `strides`, in that order.
+    """Return an encoder, random weights, that returns one feature map (B, C, h, w) for each of `strides`, in that order.
 
     Args:
         name: timm's.
@@ -65,7 +65,7 @@ def build_pyramid(name: str, strides: tuple[int, ...] | None = None) -> nn.Modul
 
 
 def build_plain_vit(name: str, drop_path: float = 0.0) -> VisionTransformer | Eva:
-    """A plain Vision Transformer, random weights, without a head, for any size that is a multiple of its patch.
+    """Return a plain Vision Transformer, random weights, without a head, for any size that is a multiple of its patch.
 
     Eva is timm's name for a plain ViT with rotary position embeddings, which DINOv3 is.
 
@@ -92,7 +92,7 @@ def build_plain_vit(name: str, drop_path: float = 0.0) -> VisionTransformer | Ev
 
 
 def patch_tokens(encoder: VisionTransformer | Eva, images: torch.Tensor) -> torch.Tensor:
-    """Images (B, 3, h, w) to normalised patch tokens (B, N, C), row by row; class and register tokens stay behind.
+    """Return images (B, 3, h, w) to normalised patch tokens (B, N, C), row by row; class and register tokens stay behind.
 
     Encoders that average their patches for the classifier have their last normalisation behind that, in `fc_norm`.
     """
@@ -100,20 +100,20 @@ def patch_tokens(encoder: VisionTransformer | Eva, images: torch.Tensor) -> torc
 
 
 def is_plain_vit(name: str) -> bool:
-    """True for timm's plain Vision Transformers. Raises LabError when timm has no such encoder."""
+    """Return True for timm's plain Vision Transformers. Raises LabError when timm has no such encoder."""
     _check_known(name)
     return is_model_in_modules(name, {"vision_transformer", "eva", "deit"})
 
 
 def normalization_of(name: str) -> Normalization:
-    """Mean and std that an encoder was pretrained with. Raises LabError when timm has no such encoder."""
+    """Return mean and std that an encoder was pretrained with. Raises LabError when timm has no such encoder."""
     _check_known(name)
     config = get_pretrained_cfg(name)
     return (config.mean, config.std) if config else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def hub_repo_of(name: str) -> str | None:
-    """The Hub repository of timm's default pretrained weights of an encoder, if there are any."""
+    """Return the Hub repository of timm's default pretrained weights of an encoder, if there are any."""
     config = get_pretrained_cfg(name) if timm.is_model(name) else None
     return config.hf_hub_id if config else None
 
@@ -139,7 +139,7 @@ def _check_known(name: str) -> None:
 
 
 def _near(name: str, family: str) -> str:
-    """Names of encoders that the lab offers for a family, the most alike first."""
+    """Return names of encoders that the lab offers for a family, the most alike first."""
     offered = [encoder.name for encoder in ENCODERS if family in encoder.families and encoder.hub_repo]
     return ", ".join(difflib.get_close_matches(name, offered, n=3, cutoff=0.0))
 

@@ -83,7 +83,7 @@ def build_fc(channels: int, width: int, dropout: float) -> nn.Sequential:
 
 
 def bilinear_upsampling(channels: int) -> nn.ConvTranspose2d:
-    """A learned upsampling by two, (B, C, h, w) -> (B, C, 2h, 2w), that starts as bilinear interpolation of each channel."""
+    """Return a learned upsampling by two, (B, C, h, w) -> (B, C, 2h, 2w), that starts as bilinear interpolation of each channel."""
     layer = nn.ConvTranspose2d(channels, channels, kernel_size=4, stride=2, padding=1, bias=False)
     ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])
     with torch.no_grad():

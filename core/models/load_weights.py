@@ -60,7 +60,7 @@ class LoadReport:
 
 
 def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
-    """Fills an encoder from a safetensors file; every tensor of the encoder must be there, in its shape.
+    """Fill an encoder from a safetensors file; every tensor of the encoder must be there, in its shape.
 
     Position embeddings of another grid are interpolated.
 
@@ -94,7 +94,7 @@ def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
 
 
 def load_layers(layers: dict[str, nn.Module], names: dict[str, tuple[str, ...]], path: Path) -> LoadReport:
-    """Fills convolutions from the convolutional or linear layers of a file that may or may not have them.
+    """Fill convolutions from the convolutional or linear layers of a file that may or may not have them.
 
     Args:
         layers: layers with weight (out, in, h, w) and bias, by name.
@@ -127,7 +127,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _best_naming(tensors: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, tuple[str, torch.Tensor]]:
-    """The file's tensors by the encoder's names, with their own: of several ways to name them, the one that fits most."""
+    """Return the file's tensors by the encoder's names, with their own: of several ways to name them, the one that fits most."""
     namings: list[Callable[[str], str]] = [lambda name: name]
     for outer in OUTER_NAMES:
         namings.append(lambda name, outer=outer: outer + name)  # type: ignore[misc]

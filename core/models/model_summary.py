@@ -28,7 +28,7 @@ def describe(
     num_classes: int = CLASSES,
     hardware: Hardware | None = None,
 ) -> ModelSummary:
-    """Describes the network of a config, with random weights and without training.
+    """Describe the network of a config, with random weights and without training.
 
     Args:
         config: which network.
@@ -77,7 +77,7 @@ def describe(
 
 @torch.no_grad()
 def output_stride(model: SegmentationModel, image: torch.Tensor, hardware: Hardware) -> float:
-    """Pixels of the padded picture for one of the logits that `segment` gives."""
+    """Return pixels of the padded picture for one of the logits that `segment` gives."""
     below, right = -image.shape[-2] % model.multiple, -image.shape[-1] % model.multiple
     padded = F.pad(image, (0, right, 0, below))
     with hardware.autocast():
@@ -86,7 +86,7 @@ def output_stride(model: SegmentationModel, image: torch.Tensor, hardware: Hardw
 
 
 def activation_bytes(model: SegmentationModel, image: torch.Tensor, hardware: Hardware) -> int:
-    """Bytes that a training step keeps of one picture for its backward pass; parameters and their copies in bf16 don't count."""
+    """Return bytes that a training step keeps of one picture for its backward pass; parameters and their copies in bf16 don't count."""
     own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     copied = {
         parameter.shape for parameter in model.parameters() if parameter.ndim > 1

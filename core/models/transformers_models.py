@@ -57,7 +57,7 @@ class Reference(SegmentationModel):
 
 
 def build(config: ModelConfig, num_classes: int) -> Reference:
-    """The network of a config's `architecture`, random weights. Raises LabError when it doesn't make sense, or transformers is missing."""
+    """Return the network of a config's `architecture`, random weights. Raises LabError when it doesn't make sense, or transformers is missing."""
     try:
         return Reference(json.loads(config.architecture), num_classes)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ZeroDivisionError, IndexError) as error:
@@ -65,7 +65,7 @@ def build(config: ModelConfig, num_classes: int) -> Reference:
 
 
 def build_network(values: dict[str, Any]) -> nn.Module:
-    """A network of transformers from settings that `shape_of` has looked at, random weights."""
+    """Return a network of transformers from settings that `shape_of` has looked at, random weights."""
     config_class, network_class = reference_classes(str(values.get("model_type")))
     try:
         return network_class(config_class(**values))
@@ -76,7 +76,7 @@ def build_network(values: dict[str, Any]) -> nn.Module:
 
 
 def reference_classes(kind: str) -> tuple[type[Any], type[Any]]:
-    """The classes of transformers for a `model_type`: of the config and of the network. Raises LabError."""
+    """Return the classes of transformers for a `model_type`: of the config and of the network. Raises LabError."""
     if kind not in TRANSFORMERS_TITLES:
         raise LabError(
             f"A '{kind[:40]}' is none of the networks that can be brought: {', '.join(TRANSFORMERS_TITLES.values())}."
@@ -93,7 +93,7 @@ def reference_classes(kind: str) -> tuple[type[Any], type[Any]]:
 
 
 def shape_of(values: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a stranger's config that shape the network, each looked at.
+    """Return the settings of a stranger's config that shape the network, each looked at.
 
     Raises:
         LabError: there is no such network here.
@@ -127,7 +127,7 @@ def _plain(label: str) -> str:
 
 
 def _of_masks(found: Any) -> torch.Tensor:
-    """Logits (B, K, h, w) of a network that predicts masks, each with its class: the paper's sum over masks, as a logarithm."""
+    """Return logits (B, K, h, w) of a network that predicts masks, each with its class: the paper's sum over masks, as a logarithm."""
     kinds = found.class_queries_logits.float().softmax(dim=-1)[..., :-1]  # (B, Q, K), without "no object"
     masks = found.masks_queries_logits.float().sigmoid()  # (B, Q, h, w)
     return torch.einsum("bqk,bqhw->bkhw", kinds, masks).clamp(min=1e-6).log()
@@ -145,7 +145,7 @@ def _kept(values: dict[str, Any], usual: Any) -> dict[str, Any]:
 
 
 def _check(name: str, value: Any) -> None:
-    """Raises ValueError for what no setting of a network is."""
+    """Raise ValueError for what no setting of a network is."""
     match value:
         case None | bool() | float():
             return

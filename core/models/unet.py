@@ -159,7 +159,7 @@ class SimplePyramid(nn.Module):
 
 
 def patch_map(encoder: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """The patch tokens of a plain ViT as a map: images (B, 3, h, w) -> (B, C, h/patch, w/patch)."""
+    """Return the patch tokens of a plain ViT as a map: images (B, 3, h, w) -> (B, C, h/patch, w/patch)."""
     patch = encoder.patch_embed.patch_size[0]
     height, width = images.shape[-2] // patch, images.shape[-1] // patch
     return patch_tokens(encoder, images).transpose(1, 2).unflatten(2, (height, width))
@@ -180,7 +180,7 @@ def two_convolutions(channels: int, width: int, norm: str, padding: int = 1) -> 
 
 
 def valid_margins(depth: int) -> tuple[int, int]:
-    """What valid convolutions need: pixels to add on every side of a picture, and logits to cut off every side of the result.
+    """Return what valid convolutions need: pixels to add on every side of a picture, and logits to cut off every side of the result.
 
     A bottom of t pixels comes from 2^d t + 4 (2^d - 1) pixels and ends in 2^d (t - 8) + 4 logits, as figure 1's 572 and 388
     with d = 4, t = 32. For a picture whose sides are multiples of 2^d, the next such result is taken.
@@ -191,7 +191,7 @@ def valid_margins(depth: int) -> tuple[int, int]:
 
 
 def mirror(images: torch.Tensor, margin: int) -> torch.Tensor:
-    """Pictures (B, C, h, w) mirrored beyond their rim, as often as it takes: (B, C, h + 2 margin, w + 2 margin)."""
+    """Return pictures (B, C, h, w) mirrored beyond their rim, as often as it takes: (B, C, h + 2 margin, w + 2 margin)."""
     for axis in (-2, -1):
         size = images.shape[axis]
         place = torch.arange(-margin, size + margin, device=images.device)
@@ -202,5 +202,5 @@ def mirror(images: torch.Tensor, margin: int) -> torch.Tensor:
 
 
 def build(config: ModelConfig, num_classes: int) -> SegmentationModel:
-    """The U-Net of 2015 for the encoder 'plain', else the one over a timm encoder."""
+    """Return the U-Net of 2015 for the encoder 'plain', else the one over a timm encoder."""
     return PlainUNet(config, num_classes) if config.encoder_name == PLAIN else UNet(config, num_classes)

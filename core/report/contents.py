@@ -26,7 +26,7 @@ WRITERS: dict[str, Callable[[ReportData], list[Section]]] = {
 
 
 def contents(data: ReportData) -> Report:
-    """The report of some material."""
+    """Return the report of some material."""
     settings = data.settings
     sections = [section for name in settings.sections for section in WRITERS[name](data)]
     return Report(
@@ -40,7 +40,7 @@ def contents(data: ReportData) -> Report:
 
 
 def default_title(data: ReportData) -> str:
-    """What a report without a title is called."""
+    """Return what a report without a title is called."""
     titles = list(dict.fromkeys(summary.config.model.title for summary in data.summaries))
     short = [title.partition(" · ")[0] for title in titles]
     titles = short if 1 < len(titles) == len(set(short)) else titles
@@ -52,7 +52,7 @@ def default_title(data: ReportData) -> str:
 
 
 def _notes(data: ReportData) -> tuple[Text, ...]:
-    """What the reader has to know before anything else."""
+    """Return what the reader has to know before anything else."""
     found: list[Text] = [text(f"Run {run_id} is left out. {reason}") for run_id, reason in data.left_out]
     if len(data.groups) > 1:
         found.append(

@@ -89,7 +89,7 @@ def curves_figure(
 def bars_figure(
     classes: Sequence[str], values: Mapping[str, Sequence[float | None]], colors: Mapping[str, str], label: str
 ) -> Drawing:
-    """A group of horizontal bars for each class, one for each run; values 0..1, None without a bar."""
+    """Return a group of horizontal bars for each class, one for each run; values 0..1, None without a bar."""
     with matplotlib.rc_context(STYLE):
         each = 0.8 / max(1, len(values))
         height = len(classes) * max(0.148, 0.062 * len(values)) + 0.75
@@ -116,7 +116,7 @@ def bars_figure(
 
 
 def shares_figure(classes: Sequence[str], shares: Mapping[str, Sequence[float]], colors: Sequence[Color]) -> Drawing:
-    """Share of the pixels of each class on a logarithmic axis, in the class's colour; the first list as bars, others as marks."""
+    """Return share of the pixels of each class on a logarithmic axis, in the class's colour; the first list as bars, others as marks."""
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, 0.148 * len(classes) + 0.7), layout="constrained")
         axes = canvas.subplots()
@@ -189,7 +189,7 @@ def confusion_figure(classes: Sequence[str], matrices: Mapping[str, np.ndarray])
 def reliability_figure(
     bins: Mapping[str, tuple[Sequence[float], Sequence[float]]], colors: Mapping[str, str]
 ) -> Drawing:
-    """Share of right pixels over the mean confidence, bin by bin; on the diagonal a network is as sure as it is right."""
+    """Return share of right pixels over the mean confidence, bin by bin; on the diagonal a network is as sure as it is right."""
     with matplotlib.rc_context(STYLE):
         canvas = Canvas(figsize=(3.6, 3.0), layout="constrained")
         axes = canvas.subplots()
@@ -212,7 +212,7 @@ def reliability_figure(
 def robustness_figure(
     kinds: Mapping[str, Mapping[str, Sequence[float | None]]], clean: Mapping[str, float], colors: Mapping[str, str]
 ) -> Drawing:
-    """Mean IoU over the strength of a corruption, a small plot for each kind.
+    """Return mean IoU over the strength of a corruption, a small plot for each kind.
 
     Args:
         kinds: by kind, then by run, mean IoU 0..1 at strengths 1 to 5.
@@ -250,7 +250,7 @@ def robustness_figure(
 
 
 def pareto_figure(points: Mapping[str, tuple[float | None, float, float]], colors: Mapping[str, str]) -> Drawing:
-    """Mean IoU against the time of a prediction and against the number of parameters; who is beaten in both is joined by no line.
+    """Return mean IoU against the time of a prediction and against the number of parameters; who is beaten in both is joined by no line.
 
     Args:
         points: by run, milliseconds, parameters and mean IoU 0..1; without milliseconds, only parameters are drawn.
@@ -304,7 +304,7 @@ def distance_figure(
 
 
 def _front(points: Sequence[tuple[float, float, str]]) -> list[str]:
-    """Names of those that nobody beats in both cost and score, by rising cost."""
+    """Return names of those that nobody beats in both cost and score, by rising cost."""
     kept, best = [], -1.0
     for _, score, name in sorted(points, key=lambda point: (point[0], -point[1])):
         if score > best:
@@ -322,7 +322,7 @@ def _log_ticks(values: Sequence[float]) -> list[float]:
 
 
 def _smooth(values: Sequence[float]) -> np.ndarray:
-    """A centred mean over a fiftieth of the points, shorter at the ends."""
+    """Return a centred mean over a fiftieth of the points, shorter at the ends."""
     numbers = np.array(values, np.float64)
     reach = max(1, len(numbers) // 100)
     sums = np.concatenate([[0.0], np.cumsum(numbers)])
@@ -362,7 +362,7 @@ def _hex(color: Color) -> str:
 
 
 def drawing_of(canvas: Canvas) -> Drawing:
-    """A canvas in both forms. The same numbers give the same bytes."""
+    """Return a canvas in both forms. The same numbers give the same bytes."""
     held = {}
     for kind, metadata in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
         target = io.BytesIO()

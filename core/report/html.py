@@ -44,7 +44,7 @@ WIDE = 7
 
 
 def html_page(report: Report) -> str:
-    """The whole document."""
+    """Return the whole document."""
     rooms = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -109,7 +109,7 @@ def _address(picture: Picture) -> str:
 
 
 def _svg(figure: Figure) -> Markup:
-    """The drawing without matplotlib's comments, in which a run's name would stand; its parts have names that no other
+    """Return the drawing without matplotlib's comments, in which a run's name would stand; its parts have names that no other
     drawing on the page has, and its words are there for those who can't see it."""
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", figure.drawing.svg, flags=re.S)
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{figure.id}-\1"', svg)

@@ -82,7 +82,7 @@ WORDS_WIDTH = 34
 
 
 def latex_archive(report: Report) -> bytes:
-    """The ZIP. The same report gives the same files."""
+    """Return the ZIP. The same report gives the same files."""
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in latex_files(report):
@@ -108,7 +108,7 @@ def latex_files(report: Report) -> Iterator[tuple[str, bytes]]:
 
 
 def tex(words: str) -> str:
-    """A text as LaTeX prints it, whatever stands in it; letters that pdflatex doesn't know become their code."""
+    """Return a text as LaTeX prints it, whatever stands in it; letters that pdflatex doesn't know become their code."""
     results = []
     for letter in unicodedata.normalize("NFC", words):
         if letter in _SPECIAL:
@@ -123,7 +123,7 @@ def tex(words: str) -> str:
 
 
 def tex_code(words: str) -> str:
-    """A text in the type of programs: no ligature of hyphens or quotes, and a line may break behind any slash or dot."""
+    """Return a text in the type of programs: no ligature of hyphens or quotes, and a line may break behind any slash or dot."""
     result = tex(words).replace("--", "-{}-").replace("'", r"\textquotesingle{}").replace(",,", ",{},")
     for mark in ("/", ".", r"\_", "="):
         result = result.replace(mark, rf"{mark}\allowbreak{{}}")
@@ -131,7 +131,7 @@ def tex_code(words: str) -> str:
 
 
 def table_csv(table: Table) -> str:
-    """Every number of a table in full: row, column, what is printed, value and source."""
+    """Return every number of a table in full: row, column, what is printed, value and source."""
     held = io.StringIO()
     rows = csv.writer(held, lineterminator="\n")
     rows.writerow(["row", "column", "printed", "value", "scale", "source"])
@@ -207,7 +207,7 @@ def _paragraph(block: Paragraph, report: Report) -> str:
 
 
 def _pictures(block: Pictures, report: Report) -> str:
-    """Rows of pictures, three across; what stands before a row goes above it."""
+    """Return rows of pictures, three across; what stands before a row goes above it."""
     lines = []
     across = 2 if len(block.columns) == 4 else min(3, len(block.columns))
     width = f"{0.985 / across:.4f}\\linewidth"
@@ -246,7 +246,7 @@ def _images(block: Pictures) -> Iterator[tuple[str, Picture]]:
 
 
 def _tabular(table: Table, report: Report) -> str:
-    """The table itself with booktabs' rules. Long words are broken into lines, so that no column takes the page."""
+    """Return the table itself with booktabs' rules. Long words are broken into lines, so that no column takes the page."""
     plain = [
         [_said(cell.text, report) if not cell.best else rf"\textbf{{{_said(cell.text, report)}}}" for cell in row]
         for row in table.rows
@@ -268,7 +268,7 @@ def _tabular(table: Table, report: Report) -> str:
 
 
 def _head(title: str, is_word: bool) -> str:
-    """A head in several lines where it is long."""
+    """Return a head in several lines where it is long."""
     lines, line = [], ""
     for word in title.split():
         if line and len(line) + len(word) > 12:

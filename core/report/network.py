@@ -20,7 +20,7 @@ LETTERS = 10.5
 
 
 def network_figure(model_summary: ModelSummary) -> Drawing:
-    """The network from the picture at the left to the scores at the right; height is the stride in octaves."""
+    """Return the network from the picture at the left to the scores at the right; height is the stride in octaves."""
     boxes, _ = arrange(model_summary, compact=False)
     logits = len(model_summary.blocks)
     colors = {part.name: PART_COLORS[index % len(PART_COLORS)] for index, part in enumerate(model_summary.parts)}
@@ -91,7 +91,7 @@ def network_figure(model_summary: ModelSummary) -> Drawing:
 
 
 def network_alt(model_summary: ModelSummary) -> str:
-    """The drawing in words."""
+    """Return the drawing in words."""
     steps = "; ".join(
         f"{block.name}: {block.modules} x {block.kind}, {block.channels} channels of {size_words((block.height, block.width))}"
         for block in model_summary.blocks
@@ -106,7 +106,7 @@ def _label(axes: Axes, box: Box, words: str, points: float, row: int, color: str
 
 
 def _path(words: str) -> Path:
-    """A path of `core.models.diagram_layout.route`, which knows M, C and L."""
+    """Return a path of `core.models.diagram_layout.route`, which knows M, C and L."""
     corners: list[tuple[float, float]] = []
     codes: list[int] = []
     kinds = {"M": [Path.MOVETO], "L": [Path.LINETO], "C": [Path.CURVE4] * 3}

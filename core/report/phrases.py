@@ -11,7 +11,7 @@ Best = Literal["high", "low", ""]
 
 
 def text(*parts: Part | Text | None) -> Text:
-    """Parts in a row, texts opened up, None left out."""
+    """Return parts in a row, texts opened up, None left out."""
     results: list[Part] = []
     for part in parts:
         if isinstance(part, tuple):
@@ -22,17 +22,17 @@ def text(*parts: Part | Text | None) -> Text:
 
 
 def cite(*keys: str) -> Text:
-    """A citation with a space before it; nothing without keys."""
+    """Return a citation with a space before it; nothing without keys."""
     return (" ", Cite(tuple(keys))) if keys else ()
 
 
 def paragraph(*parts: Part | Text | None) -> Paragraph:
-    """Sentences of the ordinary kind."""
+    """Return sentences of the ordinary kind."""
     return Paragraph(text(*parts))
 
 
 def note(*parts: Part | Text | None) -> Paragraph:
-    """Sentences that are set apart."""
+    """Return sentences that are set apart."""
     return Paragraph(text(*parts), "note")
 
 
@@ -54,24 +54,24 @@ def count_in_words(count: int, one: str, many: str = "") -> str:
 
 
 def cell(number: Number | None, best: bool = False) -> Cell:
-    """A number, or a dash where there is none."""
+    """Return a number, or a dash where there is none."""
     return Cell((number,) if number else (DASH,), best)
 
 
 def words_cell(words: str) -> Cell:
-    """A cell without a number."""
+    """Return a cell without a number."""
     return Cell((words,))
 
 
 def number_row(head: str | Text, numbers: Sequence[Number | None], best: Best = "") -> tuple[Cell, ...]:
-    """A row of a table; as it is printed, the highest or lowest number is in bold unless all are alike."""
+    """Return a row of a table; as it is printed, the highest or lowest number is in bold unless all are alike."""
     marked = best_places(numbers, best)
     first = Cell(head if isinstance(head, tuple) else (head,))
     return (first, *(cell(number, index in marked) for index, number in enumerate(numbers)))
 
 
 def with_best_in_columns(rows: Sequence[Sequence[Number | None]], best: Sequence[Best]) -> list[list[Cell]]:
-    """Cells of several columns, each with its best in bold."""
+    """Return cells of several columns, each with its best in bold."""
     marked = [best_places([row[column] for row in rows], kind) for column, kind in enumerate(best)]
     return [
         [cell(number, index in marked[column]) for column, number in enumerate(row)] for index, row in enumerate(rows)
@@ -79,7 +79,7 @@ def with_best_in_columns(rows: Sequence[Sequence[Number | None]], best: Sequence
 
 
 def best_places(numbers: Sequence[Number | None], best: Best) -> set[int]:
-    """Where the best stands: everybody who prints like it, and nobody where all do."""
+    """Return where the best stands: everybody who prints like it, and nobody where all do."""
     known = [number for number in numbers if number]
     if not best or len({number.text for number in known}) < 2:
         return set()
@@ -88,7 +88,7 @@ def best_places(numbers: Sequence[Number | None], best: Best) -> set[int]:
 
 
 def setting_words(summary: RunSummary, part: str, name: str) -> Text:
-    """The value of a setting as a person would write it."""
+    """Return the value of a setting as a person would write it."""
     value = summary.look("config.json", f"/{part}/{name}")
     if isinstance(value, bool):
         return ("yes" if value else "no",)
@@ -98,12 +98,12 @@ def setting_words(summary: RunSummary, part: str, name: str) -> Text:
 
 
 def said_of_all(summaries: Sequence[RunSummary], part: str, name: str) -> Text:
-    """A setting's value where all agree, else each value with the runs that have it."""
+    """Return a setting's value where all agree, else each value with the runs that have it."""
     return by_value(summaries, lambda summary: setting_words(summary, part, name))
 
 
 def by_value(summaries: Sequence[RunSummary], words: Any) -> Text:
-    """What `words(subject)` says, once where it is the same of all, else with the names of those of whom it is true."""
+    """Return what `words(subject)` says, once where it is the same of all, else with the names of those of whom it is true."""
     groups: dict[str, tuple[Text, list[str]]] = {}
     for summary in summaries:
         said = words(summary)
@@ -114,12 +114,12 @@ def by_value(summaries: Sequence[RunSummary], words: Any) -> Text:
 
 
 def plain_words(words: Iterable[Part]) -> str:
-    """A text without sources and citations."""
+    """Return a text without sources and citations."""
     return "".join(part if isinstance(part, str) else getattr(part, "text", "") for part in words)
 
 
 def columns_of(summaries: Sequence[RunSummary]) -> tuple[str, ...]:
-    """Heads of a column for each run."""
+    """Return heads of a column for each run."""
     return tuple(summary.label for summary in summaries)
 
 
@@ -133,5 +133,5 @@ def frames_words(group: Group) -> Text:
 
 
 def derived(value: float, form: NumberFormat, source: str) -> Number:
-    """A number that was computed from runs."""
+    """Return a number that was computed from runs."""
     return Number(form.words(value), value, source, form.scale)

@@ -79,7 +79,7 @@ class RunSummary:
         return text.get(self.run.state, self.run.state)
 
     def look(self, file: str, pointer: str) -> Any:
-        """What stands in a file at a JSON pointer; None where nothing does."""
+        """Return what stands in a file at a JSON pointer; None where nothing does."""
         result = self.files.get(file)
         for part in pointer.split("/")[1:]:
             part = part.replace("~1", "/").replace("~0", "~")
@@ -90,14 +90,14 @@ class RunSummary:
         return result
 
     def number(self, file: str, pointer: str, form: NumberFormat = COUNT) -> Number | None:
-        """A number of a file, ready to print; None where none stands there."""
+        """Return a number of a file, ready to print; None where none stands there."""
         value = self.look(file, pointer)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
             return None
         return Number(form.words(value), value, f"{self.run.id}/{file}:{pointer}", form.scale)
 
     def score(self, pointer: str, form: NumberFormat = SHARE) -> Number | None:
-        """A number of its evaluation result, `/scores/miou` for example."""
+        """Return a number of its evaluation result, `/scores/miou` for example."""
         return self.number(self.result_file, pointer, form) if self.result_file else None
 
     @cached_property
@@ -108,7 +108,7 @@ class RunSummary:
         return max(scored, key=lambda number: rows[number]["miou"], default=None)
 
     def miou(self, form: NumberFormat = SHARE) -> Number | None:
-        """The mean IoU of its evaluation result, or else of its best evaluation."""
+        """Return the mean IoU of its evaluation result, or else of its best evaluation."""
         if self.result_file:
             return self.score("/scores/miou", form)
         if self.best_evaluation is None:
@@ -116,7 +116,7 @@ class RunSummary:
         return self.number("eval", f"/{self.best_evaluation}/miou", form)
 
     def pixel_accuracy(self, form: NumberFormat = SHARE) -> Number | None:
-        """The pixel accuracy that goes with `miou`."""
+        """Return the pixel accuracy that goes with `miou`."""
         if self.result_file:
             return self.score("/scores/pixel_accuracy", form)
         if self.best_evaluation is None:
@@ -124,7 +124,7 @@ class RunSummary:
         return self.number("eval", f"/{self.best_evaluation}/pixel_accuracy", form)
 
     def class_iou(self, place: int, name: str, form: NumberFormat = SHARE) -> Number | None:
-        """The IoU of a class that goes with `miou`."""
+        """Return the IoU of a class that goes with `miou`."""
         if self.result_file:
             return self.score(f"/scores/iou/{escaped(name)}", form)
         if self.best_evaluation is None:
@@ -132,7 +132,7 @@ class RunSummary:
         return self.number("eval", f"/{self.best_evaluation}/iou/{place}", form)
 
     def share(self, file: str, pointer: str, place: int, form: NumberFormat = SHARE) -> Number | None:
-        """A value's share of the list of numbers in which it stands."""
+        """Return a value's share of the list of numbers in which it stands."""
         values = self.look(file, pointer)
         if not values or not sum(values):
             return None
@@ -141,7 +141,7 @@ class RunSummary:
 
 
 def escaped(name: str) -> str:
-    """A name as a part of a JSON pointer."""
+    """Return a name as a part of a JSON pointer."""
     return name.replace("~", "~0").replace("/", "~1")
 
 
@@ -238,18 +238,18 @@ class ReportData:
         return tuple(summary for group in self.groups for summary in group.summaries)
 
     def suffix(self, group: Group) -> str:
-        """What the ids of a group's tables end with: nothing where there is one group only."""
+        """Return what the ids of a group's tables end with: nothing where there is one group only."""
         return "" if len(self.groups) == 1 else f"-{group.number}"
 
 
 def labels_of(runs: Sequence[Run]) -> list[str]:
-    """What the runs are called: their names, and where two have the same, the letters that tell their ids apart."""
+    """Return what the runs are called: their names, and where two have the same, the letters that tell their ids apart."""
     names = [run.name for run in runs]
     return [f"{name} · {run.id[-4:]}" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
 
 
 def each_once(values: Sequence[Any], key: Callable[[Any], Any] = lambda value: value) -> list[Any]:
-    """The values without repetition, in their order."""
+    """Return the values without repetition, in their order."""
     results: dict[Any, Any] = {}
     for value in values:
         results.setdefault(key(value), value)

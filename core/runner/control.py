@@ -36,7 +36,7 @@ ENGINES: dict[EngineName, ModuleType] = {"local": local, "slurm": slurm}
 
 
 def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
-    """Makes a run folder and queues the run. Returns at once; the run outlives this process.
+    """Make a run folder and queues the run. Returns at once; the run outlives this process.
 
     Raises:
         QuotaError: the one who is asking has as many runs queued as one may have.
@@ -62,7 +62,7 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
 
 
 def clone(path: Path, changes: dict[str, dict[str, Any]]) -> Path:
-    """Launches a run like another but for some fields of its config; returns its path. Its notes name the run it comes from.
+    """Launch a run like another but for some fields of its config; returns its path. Its notes name the run it comes from.
 
     Args:
         path: of the run to begin with, in whatever state that is.
@@ -81,7 +81,7 @@ def clone(path: Path, changes: dict[str, dict[str, Any]]) -> Path:
 
 
 def resume(path: Path) -> None:
-    """Queues a run again, to go on from its last checkpoint, or from the beginning where it has none.
+    """Queue a run again, to go on from its last checkpoint, or from the beginning where it has none.
 
     Raises:
         QuotaError: the one who is asking has as many runs queued as one may have.
@@ -128,7 +128,7 @@ def resume(path: Path) -> None:
 
 
 def stop(path: Path) -> None:
-    """Asks a run to write a checkpoint and end; one that only waits is taken out of the queue. Returns at once.
+    """Ask a run to write a checkpoint and end; one that only waits is taken out of the queue. Returns at once.
 
     Raises:
         LabError: it isn't queued or running, or is another's.
@@ -146,7 +146,7 @@ def pause(path: Path) -> None:
 
 
 def stop_now(path: Path, patience: float = STOP_SECONDS) -> None:
-    """Asks a run to stop, and ends its trainer when it has not done so in time. Returns when the run has ended.
+    """Ask a run to stop, and end its trainer when it has not done so in time. Returns when the run has ended.
 
     Args:
         path: of the run.
@@ -166,7 +166,7 @@ def stop_now(path: Path, patience: float = STOP_SECONDS) -> None:
 
 
 def move(path: Path, by: int) -> None:
-    """Moves a queued run along the queue of its device: by -1 one place nearer to its turn, by 1 one place back.
+    """Move a queued run along the queue of its device: by -1 one place nearer to its turn, by 1 one place back.
 
     Raises:
         LabError: it isn't queued, has no such place to go to, stands in a cluster's queue, or it or a run that it would pass is another's.
@@ -175,7 +175,7 @@ def move(path: Path, by: int) -> None:
 
 
 def queue_position(run: Run) -> int:
-    """How many stand before a queued run: runs on its device, or the jobs that its cluster would rather start."""
+    """Return how many stand before a queued run: runs on its device, or the jobs that its cluster would rather start."""
     return _engine_of(run).queue_position(run)
 
 
@@ -184,7 +184,7 @@ def _engine_of(run: Run) -> ModuleType:
 
 
 def _check_allowance(folder: Path) -> None:
-    """Raises QuotaError where the one who is asking has as many runs waiting or training as one may have."""
+    """Raise QuotaError where the one who is asking has as many runs waiting or training as one may have."""
     if max_queued():
         require_quota((run.owner for run in list_active(folder)), "runs waiting or training")
 

@@ -32,7 +32,7 @@ DECISION_SECONDS = 20.0
 
 
 def devices_for(wish: str, processes: int) -> tuple[str, ...]:
-    """The devices that so many processes of one training will take: a GPU each, or the CPU together."""
+    """Return the devices that so many processes of one training will take: a GPU each, or the CPU together."""
     first = device_name(wish)
     if processes == 1 or not first.startswith("cuda"):
         return (first,)
@@ -40,7 +40,7 @@ def devices_for(wish: str, processes: int) -> tuple[str, ...]:
 
 
 def device_name(wish: str) -> str:
-    """The device that a config's wish will most likely end on, found without torch: cpu, mps or cuda:N."""
+    """Return the device that a config's wish will most likely end on, found without torch: cpu, mps or cuda:N."""
     if wish == "auto":
         if Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi"):
             return "cuda:0"
@@ -77,7 +77,7 @@ class DeviceLock:
         self._files = [open(folder / f"{re.sub(r'[^a-z0-9]', '-', device)}.lock", "a+b") for device in devices]  # noqa: SIM115 - live as long as the slot
 
     def acquire(self) -> bool:
-        """Takes the locks when all of them are free; returns at once."""
+        """Take the locks when all of them are free; returns at once."""
         for index, file in enumerate(self._files):
             try:
                 if sys.platform == "win32":
@@ -92,7 +92,7 @@ class DeviceLock:
         return True
 
     def release(self) -> None:
-        """Gives the locks back."""
+        """Give the locks back."""
         for file in self._files:
             _unlock(file)
 

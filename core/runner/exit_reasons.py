@@ -12,7 +12,7 @@ KILLED = -getattr(signal, "SIGKILL", 9)
 
 
 def end_of(run: Path, code: int) -> dict[str, Any]:
-    """The fields of the status of a run whose trainer stopped unexpectedly.
+    """Return the fields of the status of a run whose trainer stopped unexpectedly.
 
     Args:
         run: its folder.
@@ -28,7 +28,7 @@ def end_of(run: Path, code: int) -> dict[str, Any]:
 
 
 def sentence_of_death(code: int) -> tuple[Failure, str]:
-    """What to tell a student of a trainer that stopped unexpectedly, and the word for it."""
+    """Return what to tell a student of a trainer that stopped unexpectedly, and the word for it."""
     if code == -signal.SIGTERM:
         return (
             "killed",

@@ -26,7 +26,7 @@ TERMINATE_SECONDS = 3.0
 
 
 def start(path: Path) -> None:
-    """Starts the supervisor of a queued run. Returns at once; the run outlives this process."""
+    """Start the supervisor of a queued run. Returns at once; the run outlives this process."""
     start_detached([*SUPERVISOR, str(path)], path / "train.log")
 
 
@@ -35,7 +35,7 @@ def withdraw(run: Run) -> None:
 
 
 def end(run: Run) -> bool:
-    """Ends a run's trainer, and waits for its supervisor to say how; True when nobody is there to say it."""
+    """End a run's trainer, and wait for its supervisor to say how; True when nobody is there to say it."""
     end_trees(_trainers_of(run.status))
     deadline = time.monotonic() + STOP_SECONDS
     while (state := read_run(run.path).state) in ACTIVE_STATES and time.monotonic() < deadline:
@@ -44,7 +44,7 @@ def end(run: Run) -> bool:
 
 
 def move(path: Path, by: int) -> None:
-    """Moves a queued run along the queue of its device: by -1 one place nearer to its turn, by 1 one place back.
+    """Move a queued run along the queue of its device: by -1 one place nearer to its turn, by 1 one place back.
 
     Raises:
         LabError: it isn't queued, has no such place to go to, or it or a run that it would pass is another's.
@@ -75,12 +75,12 @@ def move(path: Path, by: int) -> None:
 
 
 def queue_position(run: Run) -> int:
-    """How many runs stand before a queued one on its device: those that run, and those that were queued earlier."""
+    """Return how many runs stand before a queued one on its device: those that run, and those that were queued earlier."""
     return len(runs_before(run))
 
 
 def runs_before(run: Run) -> list[Run]:
-    """The active runs of the same device that go before this one."""
+    """Return the active runs of the same device that go before this one."""
     return [
         other
         for other in _active_here(run.path.parent)
@@ -91,14 +91,14 @@ def runs_before(run: Run) -> list[Run]:
 
 
 def devices_of(run: Run) -> frozenset[str]:
-    """The devices whose slots a run needs."""
+    """Return the devices whose slots a run needs."""
     if run.config is None:
         return frozenset(devices_for("auto", 1))
     return frozenset(devices_for(run.config.training.device, run.config.training.num_processes))
 
 
 def end_trees(processes: list[psutil.Process]) -> None:
-    """Ends processes and their children: a polite signal, and three seconds later one that can't be refused.
+    """End processes and their children: a polite signal, and three seconds later one that can't be refused.
 
     Each is known by its number and its start time, so that a later process with the same number is never meant.
     """
@@ -117,17 +117,17 @@ def end_trees(processes: list[psutil.Process]) -> None:
 
 
 def _active_here(folder: Path) -> list[Run]:
-    """The active runs of a folder but those that a cluster trains."""
+    """Return the active runs of a folder but those that a cluster trains."""
     return [run for run in list_active(folder) if run.config is None or run.config.runner.engine == "local"]
 
 
 def _turn(run: Run) -> tuple[float, str]:
-    """What orders a queue: the ticket, and the id where two have the same."""
+    """Return what orders a queue: the ticket, and the id where two have the same."""
     return run.status.ticket, run.id
 
 
 def _trainers_of(status: Status) -> list[psutil.Process]:
-    """The living processes that train a run: the one that is named, and its supervisor's child, which may have started it."""
+    """Return the living processes that train a run: the one that is named, and its supervisor's child, which may have started it."""
     results = {}
     if status.trainer and (trainer := status.trainer.process()):
         results[trainer.pid] = trainer

@@ -61,7 +61,7 @@ def hours_used(run: Path) -> float:
 
 
 def out_of_hours(run: Path) -> str:
-    """Why a run on the cluster may not have another turn, in a sentence; empty where it may. Asked in its job, by nobody."""
+    """Return why a run on the cluster may not have another turn, in a sentence; empty where it may. Asked in its job, by nobody."""
     owner, config = read_owner(run), read_run(run).config
     if config is None or not owner or build_user(owner).is_admin:
         return ""

@@ -25,7 +25,7 @@ MAX_PATIENCE = 5.0
 
 
 def main(run: Path) -> int:
-    """Supervises a run from the queue to its end; returns the trainer's exit code, minus a signal's number."""
+    """Supervise a run from the queue to its end; returns the trainer's exit code, minus a signal's number."""
     found = read_run(run)
     myself = ProcessId.of(os.getpid())
     with queue_lock(run.parent):
@@ -58,13 +58,13 @@ def main(run: Path) -> int:
 
 
 def _waits(run: Path, myself: ProcessId) -> bool:
-    """False when the run was taken out of the queue or over by a later supervisor, or when its folder is gone."""
+    """Return False when the run was taken out of the queue or over by a later supervisor, or when its folder is gone."""
     status = read_status(run)
     return status is not None and status.state == "queued" and status.supervisor == myself
 
 
 def _claim(run: Path, myself: ProcessId) -> int:
-    """How many runs go before this one. When none does it is written down as running, and nobody can move or stop it in the queue."""
+    """Return how many runs go before this one. When none does it is written down as running, and nobody can move or stop it in the queue."""
     with queue_lock(run.parent):
         if not _waits(run, myself):
             return 1

@@ -20,7 +20,7 @@ class Node:
 
 
 def trainer_command(run: Run, node: Node | None = None) -> list[str]:
-    """The command, for whoever holds the devices; it trains once its standard input has ended.
+    """Return the command, for whoever holds the devices; it trains once its standard input has ended.
 
     Args:
         run: with its config.
@@ -32,7 +32,7 @@ def trainer_command(run: Run, node: Node | None = None) -> list[str]:
 
 
 def _launcher(processes: int, node: Node | None) -> list[str]:
-    """What starts several processes of a team, and watches over them."""
+    """Return what starts several processes of a team, and watches over them."""
     # A signal of the cluster reaches everyone in a job; torchrun would end the team at it.
     hearing = ["--signals-to-handle=SIGINT"] if node else []
     node = node or Node()

@@ -78,7 +78,7 @@ class MetricsLog:
         _cut_torn_tail(path / "metrics.jsonl")
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Writes one row and hands it to the operating system. Values that are not numbers (NaN, infinity) become null."""
+        """Write one row and hands it to the operating system. Values that are not numbers (NaN, infinity) become null."""
         clean = {
             name: None if isinstance(value, float) and value - value != 0 else value for name, value in row.items()
         }
@@ -86,13 +86,13 @@ class MetricsLog:
         self._file.flush()
 
     def close(self) -> None:
-        """Makes the rows durable and closes the file."""
+        """Make the rows durable and closes the file."""
         os.fsync(self._file.fileno())
         self._file.close()
 
 
 def read_metrics(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """The rows after a byte offset and the offset to ask for next. Only lines that end in a newline count."""
+    """Return the rows after a byte offset and the offset to ask for next. Only lines that end in a newline count."""
     try:
         with open(path / "metrics.jsonl", "rb") as file:
             file.seek(max(0, offset))
@@ -112,7 +112,7 @@ def read_metrics(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int
 
 
 def valid_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows without those that a resume made void: it went back to a checkpoint, and steps after that were done again."""
+    """Return rows without those that a resume made void: it went back to a checkpoint, and steps after that were done again."""
     kept: list[dict[str, Any]] = []
     for row in rows:
         if row.get("kind") == "resume":
@@ -135,13 +135,13 @@ def rows_since(path: Path, offset: int) -> tuple[list[dict[str, Any]], int, bool
 
 
 def minutes_trained(path: Path) -> float:
-    """Minutes that a run had trained when it wrote the last row that still counts, breaks left out; 0 where it wrote none."""
+    """Return minutes that a run had trained when it wrote the last row that still counts, breaks left out; 0 where it wrote none."""
     rows = valid_rows(read_metrics(path)[0])
     return next((row["minutes"] for row in reversed(rows) if isinstance(row.get("minutes"), int | float)), 0.0)
 
 
 def evaluations(path: Path) -> list[EvalRow]:
-    """The evaluation rows of a run, oldest first."""
+    """Return the evaluation rows of a run, oldest first."""
     return [row for row in valid_rows(read_metrics(path)[0]) if row.get("kind") == "eval"]  # type: ignore[misc]
 
 

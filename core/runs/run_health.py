@@ -60,7 +60,7 @@ class Remark:
 
 
 def diagnose(rows: Sequence[dict[str, Any]], classes: Sequence[str], plan: Mapping[str, Any]) -> list[Remark]:
-    """Looks at the metrics of a run so far.
+    """Look at the metrics of a run so far.
 
     Args:
         rows: of its metrics.jsonl, oldest first, those that a resume made void included.
@@ -229,7 +229,7 @@ def _waiting(trained: Sequence[Row]) -> Iterator[Remark]:
 
 
 def _numbers(rows: Sequence[Row], name: str) -> np.ndarray:
-    """A field's values where there are any, float64 (N,)."""
+    """Return a field's values where there are any, float64 (N,)."""
     return np.array([row[name] for row in rows if _is_number(row.get(name))], np.float64)
 
 

@@ -50,7 +50,7 @@ _STATUS = TypeAdapter(Status)
 
 
 def read_status(path: Path) -> Status | None:
-    """The status of a run folder, or None where there is none that can be read."""
+    """Return the status of a run folder, or None where there is none that can be read."""
     try:
         values = json.loads((path / "status.json").read_bytes())
         if "remedy" in values:
@@ -62,12 +62,12 @@ def read_status(path: Path) -> Status | None:
 
 
 def write_status(path: Path, status: Status) -> None:
-    """Replaces status.json."""
+    """Replace status.json."""
     write_atomically(path / "status.json", json.dumps(asdict(status), indent=1))
 
 
 def update_status(path: Path, **changes: Any) -> Status:
-    """Replaces the named fields of status.json and returns the new one. Only for the run's present writer."""
+    """Replace the named fields of status.json and return the new one. Only for the run's present writer."""
     now = time.time()
     old = read_status(path) or Status(state="failed", created=folder_time(path))
     new = replace(old, updated=now, **changes)
@@ -76,7 +76,7 @@ def update_status(path: Path, **changes: Any) -> Status:
 
 
 def request_stop(path: Path) -> None:
-    """Asks the trainer to write a checkpoint after its present step and end."""
+    """Ask the trainer to write a checkpoint after its present step and end."""
     _request(path, "stop")
 
 
@@ -91,7 +91,7 @@ def request_requeue(path: Path) -> None:
 
 
 def requested(path: Path) -> Request | None:
-    """What the run was asked for. Costs one look at the folder (a few microseconds)."""
+    """Return what the run was asked for. Costs one look at the folder (a few microseconds)."""
     try:
         request = json.loads((path / "request.json").read_bytes())
     except FileNotFoundError:
@@ -103,7 +103,7 @@ def requested(path: Path) -> Request | None:
 
 
 def clear_request(path: Path) -> None:
-    """Takes back what was asked of a run."""
+    """Take back what was asked of a run."""
     (path / "request.json").unlink(missing_ok=True)
 
 

@@ -89,7 +89,7 @@ class Run:
         return "lost"
 
     def _state_on_cluster(self) -> State:
-        """The state of a run with a job: its processes live elsewhere, so the cluster is asked, and believed when it answers."""
+        """Return the state of a run with a job: its processes live elsewhere, so the cluster is asked, and believed when it answers."""
         status = self.status
         text = job_state(status.job, _account(self.path), since=status.updated)
         if text == "waiting":
@@ -110,7 +110,7 @@ class Run:
         return self.notes.name or self.title
 
     def matches(self, text: str) -> bool:
-        """True when every word of a text stands somewhere in its name, #tags, note, network, state or id."""
+        """Return whether every word of a text stands somewhere in its name, #tags, note, network, state or id."""
         tags = " ".join(f"#{tag}" for tag in self.notes.tags)
         known = f"{self.name} {self.title} {tags} {self.notes.note} {self.state} {self.id}".lower()
         return all(word in known for word in text.lower().split())
@@ -120,7 +120,7 @@ class Run:
 
 
 def create_run(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
-    """Makes a new run folder with its config, a queued status, its owner and notes where there are any, and returns its path."""
+    """Make a new run folder with its config, a queued status, its owner and notes where there are any, and return its path."""
     now = time.time()
     with new_run(config, folder, Status(state="queued", created=now, ticket=now, updated=now), notes) as hidden:
         path = folder / hidden.name.removeprefix(".")
@@ -153,7 +153,7 @@ def new_run(config: RunConfig, folder: Path, status: Status, notes: Notes | None
 
 
 def find_run(run_id: str, folder: Path) -> Run:
-    """The run of that id, or the only one whose id contains it.
+    """Return the run of that id, or the only one whose id contains it.
 
     Raises:
         LabError: no such run, or several.
@@ -173,19 +173,19 @@ def find_run(run_id: str, folder: Path) -> Run:
 
 
 def list_runs(folder: Path) -> list[Run]:
-    """Every run of a folder, newest first."""
+    """Return every run of a folder, newest first."""
     return [read_run(path) for path in sorted(_run_folders(folder), key=lambda path: path.name, reverse=True)]
 
 
 def list_active(folder: Path) -> list[Run]:
-    """The queued and running runs of a folder, newest first. Of all others no more than the status is read."""
+    """Return the queued and running runs of a folder, newest first. Of all others no more than the status is read."""
     paths = sorted(_run_folders(folder), key=lambda path: path.name, reverse=True)
     active = [path for path in paths if (status := read_status(path)) and status.state in ACTIVE_STATES]
     return [run for run in map(read_run, active) if run.is_active]
 
 
 def read_run(path: Path) -> Run:
-    """Reads a run folder, whatever state it is in."""
+    """Read a run folder, whatever state it is in."""
     problem = None
     config = None
     try:
@@ -205,7 +205,7 @@ def read_run(path: Path) -> Run:
 
 
 def read_plan(path: Path) -> dict[str, Any]:
-    """What the trainer decided before its first step; empty where it hasn't yet."""
+    """Return what the trainer decided before its first step; empty where it hasn't yet."""
     try:
         plan = json.loads((path / "plan.json").read_bytes())
     except (OSError, ValueError):
@@ -214,12 +214,12 @@ def read_plan(path: Path) -> dict[str, Any]:
 
 
 def write_plan(path: Path, plan: dict[str, Any]) -> None:
-    """Writes plan.json, durably: a resumed run must find the same plan."""
+    """Write plan.json, durably: a resumed run must find the same plan."""
     write_atomically(path / "plan.json", json.dumps(plan, indent=1), durable=True)
 
 
 def checkpoint_path(path: Path, which: Which) -> Path | None:
-    """The folder of a run's complete checkpoint, or None. While one is being replaced, the new one may still have its first name."""
+    """Return the folder of a run's complete checkpoint, or None. While one is being replaced, the new one may still have its first name."""
     for folder in (path / which, path / f".{which}.new"):
         if (folder / "state.json").is_file():
             return folder
@@ -227,7 +227,7 @@ def checkpoint_path(path: Path, which: Which) -> Path | None:
 
 
 def best_miou(path: Path) -> float | None:
-    """The highest validation mIoU of a run, 0..1, as its best checkpoint says; None where it was never scored. One small read."""
+    """Return the highest validation mIoU of a run, 0..1, as its best checkpoint says; None where it was never scored. One small read."""
     folder = checkpoint_path(path, "best")
     try:
         miou = float(json.loads((folder / "state.json").read_bytes())["best_miou"]) if folder else -1.0
@@ -244,7 +244,7 @@ def _run_folders(folder: Path) -> Iterator[Path]:
 
 
 def _account(path: Path) -> int:
-    """The number of the account that a folder belongs to, and so do the jobs of its run."""
+    """Return the number of the account that a folder belongs to, and so do the jobs of its run."""
     try:
         return path.stat().st_uid
     except OSError:

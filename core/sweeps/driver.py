@@ -46,7 +46,7 @@ class Trainer(Protocol):
     """Who trains the trials."""
 
     def launch(self, config: RunConfig, since: float, taken: Collection[str]) -> str:
-        """Launches a run, or finds the one of this config launched after `since` that isn't `taken`; returns its id.
+        """Launch a run, or finds the one of this config launched after `since` that isn't `taken`; returns its id.
 
         Raises:
             LabError: it can't be launched.
@@ -54,7 +54,7 @@ class Trainer(Protocol):
         """
 
     def score(self, run_id: str) -> float:
-        """Waits for a run's end; returns its best mIoU, 0..1.
+        """Wait for a run's end; returns its best mIoU, 0..1.
 
         Raises:
             LabError: it failed.
@@ -112,7 +112,7 @@ class QueuedRuns:
 
 
 def main(folder: Path) -> int:
-    """Goes through a sweep to its end; returns 0, or 1 when it failed."""
+    """Go through a sweep to its end; returns 0, or 1 when it failed."""
     with DeviceLock(folder / LOCKS, "driver") as alone:
         if not alone.acquire():
             return 0  # another driver is at it
@@ -143,7 +143,7 @@ def main(folder: Path) -> int:
 
 
 def drive(sweep: Sweep, trainer: Trainer) -> None:
-    """Takes every trial through its rounds, from wherever the journal stands.
+    """Take every trial through its rounds, from wherever the journal stands.
 
     Raises:
         StopAsked: the sweep was asked to stop.
@@ -169,7 +169,7 @@ def drive(sweep: Sweep, trainer: Trainer) -> None:
 
 
 def _proposed(study: optuna.Study, sweep: Sweep, number: int) -> FrozenTrial:
-    """The trial of a number, with all its settings chosen."""
+    """Return the trial of a number, with all its settings chosen."""
     study.sampler = sampler_of(sweep.spec, number)
     known = study.get_trials(deepcopy=False)
     if number == len(known):
@@ -182,7 +182,7 @@ def _proposed(study: optuna.Study, sweep: Sweep, number: int) -> FrozenTrial:
 
 
 def _train(study: optuna.Study, sweep: Sweep, trainer: Trainer, frozen: FrozenTrial, number: int, frames: int) -> None:
-    """Trains a trial for one round, and writes its score or its failure into the journal."""
+    """Train a trial for one round, and write its score or its failure into the journal."""
     if requested(sweep.path) is not None:
         raise StopAsked
     handle = _handle(study, frozen)
@@ -200,7 +200,7 @@ def _train(study: optuna.Study, sweep: Sweep, trainer: Trainer, frozen: FrozenTr
 
 
 def _drop_worse_half(study: optuna.Study, number: int) -> None:
-    """Drops the worse half of those with a score in a round; ties go to who was proposed first.
+    """Drop the worse half of those with a score in a round; ties go to who was proposed first.
 
     Optuna's SuccessiveHalvingPruner can't say this: it judges each trial as it comes, against those that came before, so the first
     always stays, whereas here a round is judged when it is complete.
@@ -213,14 +213,14 @@ def _drop_worse_half(study: optuna.Study, number: int) -> None:
 
 
 def _finish(study: optuna.Study, number: int) -> None:
-    """Tells Optuna the last score of a trial that is still open."""
+    """Tell Optuna the last score of a trial that is still open."""
     frozen = study.get_trials(deepcopy=False)[number]
     if frozen.state == TrialState.RUNNING:
         study.tell(number, frozen.intermediate_values[frozen.last_step])
 
 
 def _contestants(study: optuna.Study, number: int) -> list[int]:
-    """The trials of a round after the first: those that are open, and those that an earlier driver took through it already."""
+    """Return the trials of a round after the first: those that are open, and those that an earlier driver took through it already."""
     return [
         frozen.number
         for frozen in study.get_trials(deepcopy=False)
@@ -235,7 +235,7 @@ def _check_for_common_fault(study: optuna.Study) -> None:
 
 
 def _handle(study: optuna.Study, frozen: FrozenTrial) -> optuna.Trial:
-    """A trial of the journal as one that can be written to."""
+    """Return a trial of the journal as one that can be written to."""
     return optuna.Trial(study, frozen._trial_id)
 
 

@@ -109,7 +109,7 @@ class Sweep:
 
 
 def start_sweep(spec: SweepConfig, runs: Path) -> Path:
-    """Makes a sweep folder beside the runs and starts its driver; returns the folder.
+    """Make a sweep folder beside the runs and start its driver; returns the folder.
 
     Raises:
         QuotaError: the one who is asking has as many sweeps under way as one may have.
@@ -137,7 +137,7 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
 
 
 def resume_sweep(path: Path) -> None:
-    """Starts a sweep's driver again; it goes on where the last one was.
+    """Start a sweep's driver again; it goes on where the last one was.
 
     Raises:
         QuotaError: the one who is asking has as many sweeps under way as one may have.
@@ -159,7 +159,7 @@ def resume_sweep(path: Path) -> None:
 
 
 def stop_sweep(path: Path) -> None:
-    """Asks a sweep to stop its run, with a checkpoint, and to end. Returns at once.
+    """Ask a sweep to stop its run, with a checkpoint, and to end. Returns at once.
 
     Raises:
         LabError: it isn't running, or is another's.
@@ -173,7 +173,7 @@ def stop_sweep(path: Path) -> None:
 
 
 def find_sweep(sweep_id: str, runs: Path) -> Sweep:
-    """The sweep of that id, or the only one whose id contains it.
+    """Return the sweep of that id, or the only one whose id contains it.
 
     Raises:
         LabError: no such sweep, or several.
@@ -191,12 +191,12 @@ def find_sweep(sweep_id: str, runs: Path) -> Sweep:
 
 
 def list_sweeps(runs: Path) -> list[Sweep]:
-    """Every sweep beside a folder's runs, newest first."""
+    """Return every sweep beside a folder's runs, newest first."""
     return [read_sweep(path) for path in sorted(_folders(runs), key=lambda path: path.name, reverse=True)]
 
 
 def read_sweep(path: Path) -> Sweep:
-    """Reads a sweep folder, whatever state it is in."""
+    """Read a sweep folder, whatever state it is in."""
     spec, frames, problem = None, 0, None
     try:
         values = read_spec_file(path / "sweep.json")
@@ -214,7 +214,7 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def read_spec_file(path: Path) -> dict[str, Any]:
-    """The plain values of a file that describes a sweep; `read_spec` checks them.
+    """Return the plain values of a file that describes a sweep; `read_spec` checks them.
 
     Raises:
         LabError: it can't be read, is too large, or holds no JSON object.
@@ -233,7 +233,7 @@ def read_spec_file(path: Path) -> dict[str, Any]:
 
 
 def update_status(path: Path, **changes: Any) -> None:
-    """Replaces the named fields of a sweep's status.json. Only for its driver, and for whoever starts that."""
+    """Replace the named fields of a sweep's status.json. Only for its driver, and for whoever starts that."""
     old = _read_status(path) or SweepStatus("failed", created=0.0)
     _write_status(path, replace(old, updated=time.time(), **changes))
 
@@ -250,7 +250,7 @@ def _read_status(path: Path) -> SweepStatus | None:
 
 
 def _networks(spec: SweepConfig) -> list[Any]:
-    """The model part of the base, and of each listed choice of where its encoder starts."""
+    """Return the model part of the base, and of each listed choice of where its encoder starts."""
     results = [spec.base.model]
     for name in ("model.encoder", "model.weights"):
         for value in spec.vary.get(name, ()):
@@ -259,7 +259,7 @@ def _networks(spec: SweepConfig) -> list[Any]:
 
 
 def _check_allowance(runs: Path) -> None:
-    """Raises QuotaError where the one who is asking has as many sweeps under way as one may have."""
+    """Raise QuotaError where the one who is asking has as many sweeps under way as one may have."""
     if max_queued():
         require_quota((read_owner(sweep.path) for sweep in list_sweeps(runs) if sweep.is_active), "sweeps under way")
 

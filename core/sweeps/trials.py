@@ -85,7 +85,7 @@ class _Grid(optuna.samplers.GridSampler):
 
 
 def open_study(folder: Path) -> optuna.Study:
-    """The study of a sweep folder, made where there is none yet. For the driver alone.
+    """Return the study of a sweep folder, made where there is none yet. For the driver alone.
 
     Raises:
         LabError: the journal can't be read.
@@ -98,7 +98,7 @@ def open_study(folder: Path) -> optuna.Study:
 
 
 def read_trials(sweep: Sweep) -> list[Trial]:
-    """The trials of a sweep so far, in the order of their proposal.
+    """Return the trials of a sweep so far, in the order of their proposal.
 
     Raises:
         LabError: the journal can't be read.
@@ -114,7 +114,7 @@ def read_trials(sweep: Sweep) -> list[Trial]:
 
 
 def trial_of(frozen: FrozenTrial) -> Trial:
-    """A trial as the lab shows it."""
+    """Return a trial as the lab shows it."""
     return Trial(
         number=frozen.number,
         params=frozen.params,
@@ -126,13 +126,13 @@ def trial_of(frozen: FrozenTrial) -> Trial:
 
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
-    """Trials that have a score, the best first: who came further, then who scored higher, then who came first."""
+    """Return trials that have a score, the best first: who came further, then who scored higher, then who came first."""
     scored = [trial for trial in trials if trial.scores and trial.state != "failed"]
     return sorted(scored, key=lambda trial: (-len(trial.scores), -trial.scores[-1], trial.number))
 
 
 def progress_of(sweep: Sweep, trials: Sequence[Trial]) -> Progress:
-    """How far a sweep is. The time left goes by the time that the trainings took so far and the frames that they had."""
+    """Return how far a sweep is. The time left goes by the time that the trainings took so far and the frames that they had."""
     frames = [planned.frames for planned in sweep.rounds]
     total = sum(planned.contestants for planned in sweep.rounds)
     done = sum(len(trial.scores) + (trial.state == "failed") for trial in trials)
@@ -151,7 +151,7 @@ def progress_of(sweep: Sweep, trials: Sequence[Trial]) -> Progress:
 
 
 def importances(spec: SweepConfig, trials: Sequence[Trial]) -> dict[str, float]:
-    """How much each setting has to do with being among the best, as shares of 1, the largest first; empty where that can't be said.
+    """Return how much each setting has to do with being among the best, as shares of 1, the largest first; empty where that can't be said.
 
     By PED-ANOVA (Watanabe 2023), from the scores of the first round, which all trials have in common.
     """
@@ -171,7 +171,7 @@ def importances(spec: SweepConfig, trials: Sequence[Trial]) -> dict[str, float]:
 
 
 def suggest(trial: optuna.Trial, spec: SweepConfig) -> None:
-    """Chooses what varies in a trial; what was chosen already stays."""
+    """Choose what varies in a trial; what was chosen already stays."""
     for position, (name, choice) in enumerate(spec.vary.items()):
         trial.study.sampler = sampler_of(spec, trial.number, position)
         if not isinstance(choice, Range):
@@ -183,7 +183,7 @@ def suggest(trial: optuna.Trial, spec: SweepConfig) -> None:
 
 
 def sampler_of(spec: SweepConfig, number: int, position: int = 0) -> optuna.samplers.BaseSampler:
-    """Who chooses one setting of one trial. A seed for each: a sweep that was interrupted proposes what it would have anyway."""
+    """Return who chooses one setting of one trial. A seed for each: a sweep that was interrupted proposes what it would have anyway."""
     if spec.is_grid:
         return _Grid(spec.vary, seed=spec.seed)
     seed = int(np.random.SeedSequence((spec.seed, number, position)).generate_state(1)[0])
@@ -218,7 +218,7 @@ def _readable(folder: Path) -> Iterator[None]:
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Cuts a half line that a power cut left at the end: the next one would be glued to it, and neither could be read."""
+    """Cut a half line that a power cut left at the end: the next one would be glued to it, and neither could be read."""
     if path.is_file():
         data = path.read_bytes()
         if not data.endswith(b"\n"):

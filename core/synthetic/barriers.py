@@ -21,7 +21,7 @@ def draw_fence(
     kind: str,
     sunlit: float,
 ) -> None:
-    """A fence along the street: "bars" and "mesh" can be seen through, "boards" can't."""
+    """Draw a fence along the street: "bars" and "mesh" can be seen through, "boards" can't."""
     normal = np.array([-np.sign(x), 0.0, 0.0])
     panel = Panel((x, z0), (x, z1), 0.0, height)
     if kind == "boards":
@@ -84,7 +84,7 @@ def draw_wall(
     sunlit: float,
     seed: int,
 ) -> None:
-    """A free-standing wall of brick or rendered stone with a coping."""
+    """Draw a free-standing wall of brick or rendered stone with a coping."""
     normal = np.array([-np.sign(x), 0.0, 0.0])
     panel = Panel((x, z0), (x, z1), 0.0, height)
 

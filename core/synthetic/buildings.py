@@ -91,7 +91,7 @@ def _shaded(picture: np.ndarray, light: Light, house: House, others: list[House]
 
 
 def _roof(house: House, light: Light, normal: np.ndarray, length: float, run: float, detail: float) -> np.ndarray:
-    """Rows of tiles with a few dormers or skylights."""
+    """Return rows of tiles with a few dormers or skylights."""
     rng = np.random.default_rng(house.look.seed + 1)
     w, h = max(int(length * detail), 2), max(int(run * detail), 2)
     picture = np.empty((h, w, 3), np.float32)

@@ -25,7 +25,7 @@ def fixed(polygon: np.ndarray) -> np.ndarray:
 
 
 def within(polygon: np.ndarray, width: float, height: float) -> np.ndarray:
-    """The part of a polygon (N, 2) inside the picture, (M, 2); M is 0 where none is."""
+    """Return the part of a polygon (N, 2) inside the picture, (M, 2); M is 0 where none is."""
     (left, top), (right, bottom) = polygon.min(0), polygon.max(0)
     if left >= 0 and top >= 0 and right <= width and bottom <= height:
         return polygon
@@ -103,7 +103,7 @@ class Canvas:
             self.marks.append(Mark(label, corners, instance))
 
     def count(self, label: str) -> int:
-        """The number of the next thing of this class, from 1; 0 for what is not counted."""
+        """Return the number of the next thing of this class, from 1; 0 for what is not counted."""
         if not LABEL_BY_NAME[label].has_instances:
             return 0
         self._counts[label] = self._counts.get(label, 0) + 1
@@ -139,7 +139,7 @@ class Canvas:
             self.glows.append(Glow(x, y, radius, colour, self._at(x, y)))
 
     def seen_glows(self) -> list[Glow]:
-        """The lights that nothing painted later has covered."""
+        """Return the lights that nothing painted later has covered."""
         return [glow for glow in self.glows if self._at(glow.x, glow.y) == glow.source]
 
     def _at(self, x: float, y: float) -> tuple[int, int, int]:

@@ -32,7 +32,7 @@ CARS = {
 
 
 def car_mesh(body: Body) -> Mesh:
-    """The faces of a car at the origin, looking along z."""
+    """Return the faces of a car at the origin, looking along z."""
     mesh, half, w = Mesh(), body.length / 2, body.width / 2
     belt, sill, roof = body.belt, body.sill, body.roof
     tail = belt * (0.98 if body.cabin[0] > -0.9 else 1.0)
@@ -194,7 +194,7 @@ def _ends(mesh: Mesh, body: Body, half: float, w: float, tail: float) -> None:
 
 
 def add_wheel(mesh: Mesh, w: float, z: float, radius: float) -> None:
-    """An arch, a tyre and a rim on each side, and the tyre's tread seen from behind and before."""
+    """Add an arch, a tyre and a rim on each side, and the tyre's tread seen from behind and before."""
     turn = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     for material, size, layer, out in (
         ("under", 1.16, 1, 1.004),

@@ -31,7 +31,7 @@ def _shell(
 
 
 def bus_mesh(length: float = 11.5) -> Mesh:
-    """A city bus: 2.5 m wide, 3 m high."""
+    """Return a city bus: 2.5 m wide, 3 m high."""
     mesh, half, w = Mesh(), length / 2, 1.25
     _shell(mesh, "paint", length, 2.5, 0.34, 3.0)
     bays = int(length / 1.55)
@@ -69,7 +69,7 @@ def bus_mesh(length: float = 11.5) -> Mesh:
 
 
 def truck_mesh(length: float = 7.5, high: float = 3.3) -> Mesh:
-    """A box truck: cab before, cargo behind."""
+    """Return a box truck: cab before, cargo behind."""
     mesh, half, w = Mesh(), length / 2, 1.2
     cab = 1.9
     _shell(mesh, "paint", cab, 2.2, 0.5, 2.5, half - cab / 2, 0, 0.06)
@@ -112,7 +112,7 @@ def truck_mesh(length: float = 7.5, high: float = 3.3) -> Mesh:
 
 
 def tram_mesh(length: float = 22.0) -> Mesh:
-    """A tram: 2.4 m wide, 3.4 m high, two cars' worth of windows."""
+    """Return a tram: 2.4 m wide, 3.4 m high, two cars' worth of windows."""
     mesh, half, w = Mesh(), length / 2, 1.2
     _shell(mesh, "paint", length, 2.4, 0.25, 3.4, nose=0.16)
     bays = int(length / 1.8)

@@ -8,7 +8,7 @@ from core.synthetic.canvas import Mark
 
 
 def coarsen(marks: list[Mark], label_ids: np.ndarray) -> list[Mark]:
-    """Polygons, in painting order, of what a hurried annotator would outline in `label_ids` (H, W).
+    """Return polygons, in painting order, of what a hurried annotator would outline in `label_ids` (H, W).
 
     Each region is shrunk, its outline simplified, and its holes are painted "unlabeled" again before what stands in them.
     """

@@ -13,7 +13,7 @@ STOREY = 3.15
 
 
 def facade(look: Look, light: Light, normal: np.ndarray, length: float, height: float, detail: float) -> np.ndarray:
-    """The lit front, uint8 (h, w, 3), of a house `length` by `height` metres at `detail` pixels per metre."""
+    """Return the lit front, uint8 (h, w, 3), of a house `length` by `height` metres at `detail` pixels per metre."""
     rng = np.random.default_rng(look.seed)
     w, h = max(int(length * detail), 2), max(int(height * detail), 2)
 

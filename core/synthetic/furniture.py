@@ -15,7 +15,7 @@ def draw_post(
     canvas: Canvas, camera: Camera, light: Light, at: tuple[float, float, float], height: float, radius: float, sunlit: float,
     colour: tuple[float, ...] = _STEEL, arm: float = 0.0, label: str = "pole",
 ) -> None:  # fmt: skip
-    """A post standing at `at`; with `arm` metres of boom at its head, to the right if positive."""
+    """Draw a post standing at `at`; with `arm` metres of boom at its head, to the right if positive."""
     if not camera.sees(at, abs(arm) + 0.4, 3):
         return
     figure = Figure()
@@ -42,7 +42,7 @@ def draw_lamp(
     arm: float,
     sunlit: float,
 ) -> None:
-    """A street lamp whose head hangs `arm` metres to the right of its post."""
+    """Draw a street lamp whose head hangs `arm` metres to the right of its post."""
     if not camera.sees(at, abs(arm) + 0.6, 4):
         return
     draw_post(canvas, camera, light, at, height, 0.075, sunlit, (96, 100, 102), arm)
@@ -61,14 +61,14 @@ def draw_lamp(
 
 
 def draw_bollard(canvas: Canvas, camera: Camera, light: Light, at: tuple[float, float, float], sunlit: float) -> None:
-    """A knee-high post."""
+    """Draw a knee-high post."""
     draw_post(canvas, camera, light, at, 0.85, 0.06, sunlit, (70, 72, 76))
 
 
 def draw_bin(
     canvas: Canvas, camera: Camera, light: Light, at: tuple[float, float, float], colour: np.ndarray, sunlit: float
 ) -> None:
-    """A litter bin or a box, which Cityscapes calls "static"."""
+    """Draw a litter bin or a box, which Cityscapes calls "static"."""
     if camera.sees(at, 0.5, 4):
         figure = Figure()
         figure.add(colour, (-0.14, 0.1, 0, 0.1), (0.14, 0.1, 0, 0.1), (-0.17, 0.8, 0, 0.08), (0.17, 0.8, 0, 0.08))

@@ -15,7 +15,7 @@ _GRASS = {"spring": (104, 132, 62), "summer": (104, 122, 60), "autumn": (124, 11
 
 
 def band(x0: float, x1: float, z0: float, z1: float, y: float = 0.0) -> np.ndarray:
-    """A strip (N, 3) along the street, with enough corners to follow its bend."""
+    """Return a strip (N, 3) along the street, with enough corners to follow its bend."""
     z = np.concatenate([[z0], _STEPS[(z0 < _STEPS) & (z1 > _STEPS)], [z1]])
     there = np.stack([np.full_like(z, x0), np.full_like(z, y), z], 1)
     back = np.stack([np.full_like(z, x1), np.full_like(z, y), z], 1)[::-1]
@@ -127,7 +127,7 @@ class Ground:
         return cv2.merge([value] * 3)
 
     def read_wide(self, tile: np.ndarray, window: tuple[slice, slice], scale: float, coarse: int) -> np.ndarray:
-        """`tiles.read` in a window below the horizon, for a pattern so wide that every `coarse`-th pixel is enough."""
+        """Return `tiles.read` in a window below the horizon, for a pattern so wide that every `coarse`-th pixel is enough."""
         x, z = self.x[window], self.z[window]
         few = tiles.read(tile, x[::coarse, ::coarse], z[::coarse, ::coarse], scale)
         return cv2.resize(few, x.shape[::-1], interpolation=cv2.INTER_LINEAR)

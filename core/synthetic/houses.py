@@ -40,7 +40,7 @@ class House:
 
 
 def build_row(rng: np.random.Generator, plan: Plan, sign: int, start: float, end: float) -> list[House]:
-    """Houses along one side from `start` to `end`, leaving the side road free."""
+    """Return houses along one side from `start` to `end`, leaving the side road free."""
     side = plan.left if sign < 0 else plan.right
     houses = []
     suburb = plan.kind == "suburb"
@@ -104,7 +104,7 @@ def sunlit(houses: list[House], light: Light, x: float, z: float, y: float = 0.8
 
 
 def end_blocks(rng: np.random.Generator, plan: Plan, camera: Camera) -> list[House]:
-    """Houses across the end of the street and along the far side of the side road, which close the view."""
+    """Return houses across the end of the street and along the far side of the side road, which close the view."""
     houses = []
     if abs(camera.bend) < 1 / 900 and rng.random() < 0.35:
         look = pick_look(rng, plan.kind)

@@ -13,7 +13,7 @@ _GRAIN = np.round(np.random.default_rng(7300).normal(0, 2.1, (tiles.SIDE, tiles.
 
 
 def expose(rng: np.random.Generator, canvas: Canvas, light: Light) -> np.ndarray:
-    """The picture as taken, uint8 (height, width, 3)."""
+    """Return the picture as taken, uint8 (height, width, 3)."""
     height, width = canvas.size
     veil = cv2.merge([canvas.air] * 3)
     clear = cv2.multiply(canvas.rgb, cv2.bitwise_not(veil), scale=1 / 255)

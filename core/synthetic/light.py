@@ -36,18 +36,18 @@ class Light:
     lamps: bool
 
     def on(self, albedo: np.ndarray, normal: np.ndarray, sunlit: float | np.ndarray = 1.0) -> np.ndarray:
-        """The colour (..., 3) of a matt surface of colour `albedo` (..., 3) facing `normal` (..., 3)."""
+        """Return the colour (..., 3) of a matt surface of colour `albedo` (..., 3) facing `normal` (..., 3)."""
         return np.minimum(np.asarray(albedo) * self.strength(normal, sunlit), 255.0)
 
     def strength(self, normal: np.ndarray, sunlit: float | np.ndarray = 1.0) -> np.ndarray:
-        """How much of each colour (..., 3) a white surface facing `normal` (..., 3) sends back; may pass 1."""
+        """Return how much of each colour (..., 3) a white surface facing `normal` (..., 3) sends back; may pass 1."""
         normal = np.asarray(normal, dtype=np.float64)
         facing = np.maximum(normal @ self.to_sun, 0.0) * sunlit
         open_sky = 0.78 + 0.22 * normal[..., 1]
         return self.sky * open_sky[..., None] + self.sun * facing[..., None]
 
     def air(self, depth: float | np.ndarray) -> float | np.ndarray:
-        """How much haze lies before something `depth` metres away, 0..255."""
+        """Return how much haze lies before something `depth` metres away, 0..255."""
         return 255.0 * (1.0 - np.exp(-self.thickness * np.maximum(depth, 0.0)))
 
     def shade(self) -> np.ndarray:
@@ -55,7 +55,7 @@ class Light:
         return self.sky / (self.sky + self.sun * max(self.to_sun[1], 0.0))
 
     def shadow(self, points: np.ndarray, ground: float = 0.0) -> np.ndarray:
-        """The outline (N, 3), on the level `ground`, of the shadow that the hull of `points` (N, 3) throws."""
+        """Return the outline (N, 3), on the level `ground`, of the shadow that the hull of `points` (N, 3) throws."""
         points = np.asarray(points, dtype=np.float64)
         run = np.minimum((points[:, 1] - ground) / max(self.to_sun[1], 0.12), 30.0)[:, None]
         fallen = points - run * self.to_sun
@@ -75,7 +75,7 @@ _HOURS = {
 
 
 def pick_light(rng: np.random.Generator) -> Light:
-    """A random hour of a random day."""
+    """Return a random hour of a random day."""
     names = list(_HOURS)
     shares = np.array([_HOURS[name][0] for name in names])
     hour = names[rng.choice(len(names), p=shares / shares.sum())]

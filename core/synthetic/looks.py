@@ -39,7 +39,7 @@ class Look:
 
 
 def pick_look(rng: np.random.Generator, kind: str) -> Look:
-    """A random look that suits the kind of street."""
+    """Return a random look that suits the kind of street."""
     names, shares = _STYLES[kind]
     material = str(rng.choice(names, p=shares))
     walls = _WALLS[material]

@@ -99,7 +99,7 @@ def draw_hedge(
     height: float,
     table: np.ndarray,
 ) -> None:
-    """A clipped hedge along the street, its upper edge a little uneven."""
+    """Draw a clipped hedge along the street, its upper edge a little uneven."""
     normal_light = 1.0 if light.to_sun[0] * x < 0 else 0.72
     seed = int(rng.integers(tiles.SIDE))
     panel = Panel((x, z0), (x, z1), 0.0, height)

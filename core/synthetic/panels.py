@@ -49,7 +49,7 @@ _SHARES = np.linspace(0, 1, 26)
 
 
 def first_seen(camera: Camera, panel: Panel) -> float:
-    """Where along the panel, 0..1, the picture's edge is passed, when it starts outside or behind the camera."""
+    """Return where along the panel, 0..1, the picture's edge is passed, when it starts outside or behind the camera."""
     width = camera.size[1]
     corners = panel.corners()
     feet = camera.view(corners[3] + (corners[2] - corners[3]) * _SHARES[:, None])

@@ -82,7 +82,7 @@ def walker(rng: np.random.Generator) -> tuple[Figure, float]:
 
 
 def bicycle(rng: np.random.Generator) -> Figure:
-    """A bicycle whose wheels stand at the origin, looking along z."""
+    """Return a bicycle whose wheels stand at the origin, looking along z."""
     figure = Figure()
     paint = _pick(rng, [(30, 30, 34), (150, 40, 40), (44, 84, 130), (60, 110, 80), (200, 200, 200), (210, 150, 50)])
     dark = np.array([34.0, 34, 36])
@@ -106,7 +106,7 @@ def bicycle(rng: np.random.Generator) -> Figure:
 
 
 def cyclist(rng: np.random.Generator) -> Figure:
-    """The rider of a `bicycle`."""
+    """Return the rider of a `bicycle`."""
     figure = Figure()
     skin, hair, top, legs = _pick(rng, _SKIN), _pick(rng, _HAIR), _pick(rng, _TOPS), _pick(rng, _TROUSERS)
     turn = rng.uniform(0, 2 * np.pi)
@@ -135,7 +135,7 @@ def cyclist(rng: np.random.Generator) -> Figure:
 
 
 def motorcycle(rng: np.random.Generator) -> Figure:
-    """A motorcycle looking along z."""
+    """Return a motorcycle looking along z."""
     figure = Figure()
     paint = _pick(rng, [(30, 30, 34), (160, 34, 36), (40, 70, 130), (210, 210, 208), (60, 64, 70)])
     dark = np.array([32.0, 32, 34])
@@ -156,7 +156,7 @@ def motorcycle(rng: np.random.Generator) -> Figure:
 
 
 def biker(rng: np.random.Generator) -> Figure:
-    """The rider of a `motorcycle`."""
+    """Return the rider of a `motorcycle`."""
     figure = Figure()
     suit, helmet = (
         _pick(rng, [(30, 30, 34), (52, 54, 60), (110, 36, 36), (40, 50, 70)]),

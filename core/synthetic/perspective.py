@@ -59,11 +59,11 @@ class Camera:
         return self.flatten(viewed)
 
     def outline(self, points: np.ndarray) -> np.ndarray:
-        """A polygon (N, 3) in the street as (M, 2) in the picture, cut at `NEAR`; M is 0 if all of it is behind."""
+        """Return a polygon (N, 3) in the street as (M, 2) in the picture, cut at `NEAR`; M is 0 if all of it is behind."""
         return self._cut(self.view(points))
 
     def outlines(self, polygons: list[np.ndarray]) -> list[np.ndarray]:
-        """The `outline` of each polygon, without those that are behind; quicker than one by one."""
+        """Return the `outline` of each polygon, without those that are behind; quicker than one by one."""
         if not polygons:
             return []
         viewed = self.view(np.concatenate(polygons))
@@ -85,12 +85,12 @@ class Camera:
         return self.flatten(np.array(kept))
 
     def scale(self, x: float, z: float) -> float:
-        """Pixels a metre across covers at (x, z)."""
+        """Return pixels a metre across covers at (x, z)."""
         ahead = self.view(np.array([x, 0.0, z]))[2]
         return float(self.focal / max(ahead, NEAR))
 
     def sees(self, at: tuple[float, float, float], reach: float, nearest: float) -> bool:
-        """Whether something `reach` metres round `at` can be in the picture and is at least `nearest` metres ahead."""
+        """Return whether something `reach` metres round `at` can be in the picture and is at least `nearest` metres ahead."""
         right, _, ahead = self.view(np.array(at))
         aside = (self.size[1] / 2 + abs(self.centre - self.size[1] / 2)) / self.focal
         return bool(ahead > nearest and abs(right) < ahead * aside + reach)

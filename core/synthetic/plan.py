@@ -72,11 +72,11 @@ class Plan:
         return self.left, self.right
 
     def broken(self, z: float, margin: float = 0.0) -> bool:
-        """Whether a side road cuts the pavement at `z`, or is nearer than `margin`."""
+        """Return whether a side road cuts the pavement at `z`, or is nearer than `margin`."""
         return self.crossing is not None and self.crossing[0] - margin < z < self.crossing[1] + margin
 
     def stretches(self, start: float, end: float = FAR, margin: float = 0.0) -> list[tuple[float, float]]:
-        """The pieces (near, far) of start..end that the side road leaves."""
+        """Return the pieces (near, far) of start..end that the side road leaves."""
         if self.crossing is None:
             return [(start, end)]
         return [
@@ -95,7 +95,7 @@ _KINDS = {
 
 
 def pick_plan(rng: np.random.Generator) -> Plan:
-    """A random street."""
+    """Return a random street."""
     names = list(_KINDS)
     kind = names[rng.choice(len(names), p=[_KINDS[name][0] for name in names])]
     _, left_lanes, right_lanes, lane, parking, strip, walk, yard = _KINDS[kind]

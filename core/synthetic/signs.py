@@ -25,7 +25,7 @@ def draw_signal(
     sunlit: float,
     away: bool,
 ) -> None:
-    """A traffic light whose housing hangs at height `hung`; seen from behind if `away`."""
+    """Draw a traffic light whose housing hangs at height `hung`; seen from behind if `away`."""
     if not camera.sees(at, 0.8, 5):
         return
     size = camera.scale(at[0], at[2])
@@ -86,7 +86,7 @@ def draw_sign(
     kind: str,
     sunlit: float,
 ) -> None:
-    """A traffic sign facing the camera, its middle `height` metres above `at`."""
+    """Draw a traffic sign facing the camera, its middle `height` metres above `at`."""
     if not camera.sees(at, 0.8, 5):
         return
     size = camera.scale(at[0], at[2]) * 0.84

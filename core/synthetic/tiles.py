@@ -39,7 +39,7 @@ def _grain(rng: np.random.Generator, across: float, along: float) -> np.ndarray:
 
 @cache
 def asphalt() -> np.ndarray:
-    """Grains of gravel in tar: uint8 (SIDE, SIDE) around 128, 4 metres wide."""
+    """Return grains of gravel in tar: uint8 (SIDE, SIDE) around 128, 4 metres wide."""
     rng = np.random.default_rng(7101)
     value = 128 + 7 * _grain(rng, 0.9, 0.9) + 3.5 * noise(1, 8, 64)
     return np.clip(value, 0, 255).astype(np.uint8)
@@ -47,7 +47,7 @@ def asphalt() -> np.ndarray:
 
 @cache
 def paving(pattern: int) -> np.ndarray:
-    """Slabs with joints: uint8 (SIDE, SIDE) around 128, 4 metres wide; patterns 0 squares, 1 bond, 2 small setts."""
+    """Return slabs with joints: uint8 (SIDE, SIDE) around 128, 4 metres wide; patterns 0 squares, 1 bond, 2 small setts."""
     rng = np.random.default_rng([7102, pattern])
     across, along = ((8, 8), (6, 12), (24, 24))[pattern]
     tile = np.full((SIDE, SIDE), 128, np.float32)
@@ -65,14 +65,14 @@ def paving(pattern: int) -> np.ndarray:
 
 @cache
 def grass() -> np.ndarray:
-    """Blades and tufts: uint8 (SIDE, SIDE) around 128, 4 metres wide."""
+    """Return blades and tufts: uint8 (SIDE, SIDE) around 128, 4 metres wide."""
     rng = np.random.default_rng(7103)
     return np.clip(128 + 22 * _grain(rng, 1.2, 2.6) + 16 * noise(4, 8, 64), 0, 255).astype(np.uint8)
 
 
 @cache
 def leaves() -> np.ndarray:
-    """A wall of foliage lit from above: uint8 (SIDE, SIDE), dark gaps to bright leaves, 2 metres wide."""
+    """Return a wall of foliage lit from above: uint8 (SIDE, SIDE), dark gaps to bright leaves, 2 metres wide."""
     rng = np.random.default_rng(7104)
     tile = np.full((SIDE, SIDE), 40, np.uint8)
     clumps = noise(5, 8, 32)
@@ -131,7 +131,7 @@ def patches() -> np.ndarray:
 
 @cache
 def tracks() -> np.ndarray:
-    """The two wheel tracks of one lane: uint8 (8, SIDE) around 128, one lane wide, the same along the road."""
+    """Return the two wheel tracks of one lane: uint8 (8, SIDE) around 128, one lane wide, the same along the road."""
     wave = np.cos((np.arange(SIDE) / SIDE - 0.5) * 4 * np.pi)
     return np.tile(128 + 4.5 * wave, (8, 1)).round().astype(np.uint8)
 
@@ -147,14 +147,14 @@ _NAMED: dict[str, Callable[[], np.ndarray]] = {
 
 @cache
 def shrunk(name: str, factor: int) -> np.ndarray:
-    """The tile "asphalt", "grass", "squares", "bond" or "setts", `factor` times smaller, for what is farther away."""
+    """Return the tile "asphalt", "grass", "squares", "bond" or "setts", `factor` times smaller, for what is farther away."""
     return cv2.resize(_NAMED[name](), None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
 
 
 def read(
     tile: np.ndarray, x: np.ndarray, y: np.ndarray, scale: float, shift: tuple[float, float] = (0.0, 0.0)
 ) -> np.ndarray:
-    """The tile's values at x * scale + shift[0], y * scale + shift[1], all in its pixels, going round at its borders."""
+    """Return the tile's values at x * scale + shift[0], y * scale + shift[1], all in its pixels, going round at its borders."""
     columns = x.astype(np.float32) * np.float32(scale) + np.float32(shift[0])
     rows = y.astype(np.float32) * np.float32(scale) + np.float32(shift[1])
     return cv2.remap(tile, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)

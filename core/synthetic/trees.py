@@ -25,7 +25,7 @@ def tree(shape: str, variant: int) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def shrunk(shape: str, variant: int, factor: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same `tree`, `factor` times smaller."""
+    """Return the same `tree`, `factor` times smaller."""
     side = SIDE // factor
     tone, cover = (cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA) for part in tree(shape, variant))
     return tone, cover

@@ -14,7 +14,7 @@ _PAINTS = [
 
 
 def palette(rng: np.random.Generator, light: Light, driven: bool) -> dict[str, tuple[tuple[float, ...], float]]:
-    """Materials of one vehicle: (albedo, gloss), with lamps on if it is driven in the dark."""
+    """Return materials of one vehicle: (albedo, gloss), with lamps on if it is driven in the dark."""
     paint = np.array(_PAINTS[rng.integers(len(_PAINTS))], dtype=float) * rng.uniform(0.9, 1.05)
     on = driven and light.lamps
     return {

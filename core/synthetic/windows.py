@@ -15,7 +15,7 @@ Lit = Callable[..., tuple[float, ...]]
 def windows_of(
     rng: np.random.Generator, look: Look, light: Light, lit: Lit, step: float, bay: float, detail: float
 ) -> list[np.ndarray]:
-    """A few windows, each uint8 (h, w, 3), with frame, sky in the glass, curtains, sill; some lit from inside."""
+    """Return a few windows, each uint8 (h, w, 3), with frame, sky in the glass, curtains, sill; some lit from inside."""
     w = max(int(bay * look.window[0]), 1)
     h = max(int(step * (look.window[1] if look.material != "glass" else 0.8)), 1)
     rim = max(1, round(0.09 * detail)) if detail > 7 else 0
@@ -61,7 +61,7 @@ def windows_of(
 
 
 def draw_balcony(picture: np.ndarray, x: int, y: int, w: int, h: int, rail: tuple, shade: tuple, detail: float) -> None:
-    """A slab and railing before a window."""
+    """Draw a slab and railing before a window."""
     side = int(0.25 * detail)
     top, bottom = y + int(h * 0.52), y + h
     cv2.rectangle(

@@ -42,7 +42,7 @@ Say = Callable[[str], None]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Tells one tracker of one run; returns 0 when it has been told everything."""
+    """Tell one tracker of one run; returns 0 when it has been told everything."""
     parser = argparse.ArgumentParser(prog="python -m core.tracking", description="Tell a tracker of a run.")
     parser.add_argument("run", type=Path, help="a run folder, checkpoints/<id>")
     parser.add_argument("tracker", choices=list(TRACKERS))
@@ -90,7 +90,7 @@ class Telling:
         self._queued: dict[str, int] = {}
 
     def go_on(self, patience: float) -> int:
-        """Tells until the run has ended and everything is told, or `patience` seconds longer. Returns the exit code."""
+        """Tell until the run has ended and everything is told, or `patience` seconds longer. Returns the exit code."""
         signal.signal(signal.SIGTERM, lambda *_: self._give_up())
         # In a thread: whatever the tracker's own code is stuck in, this process ends.
         threading.Thread(target=self._end_in_time, args=(patience,), daemon=True).start()
@@ -114,7 +114,7 @@ class Telling:
             time.sleep(pause)
 
     def _tell(self, run: Run) -> None:
-        """Reads what is new and hands it over. Raises TrackerError where it doesn't arrive."""
+        """Read what is new and hands it over. Raises TrackerError where it doesn't arrive."""
         if self._tracker is None:
             self._tracker = self._begin(run, self._progress)
             write_progress(self._run, self._name, self._progress)
@@ -149,7 +149,7 @@ class Telling:
         self._give_up()
 
     def _give_up(self) -> None:
-        """Says what wasn't told, and ends this process at once."""
+        """Say what wasn't told, and end this process at once."""
         with suppress(Exception):
             lacking = self._rows(self._progress)
             if lacking:
@@ -163,13 +163,13 @@ class Telling:
         os._exit(1)
 
     def _rows(self, told: Progress | None = None) -> int:
-        """How many of the run's rows a tracker is told of, or with `told` how many of them it lacks."""
+        """Return how many of the run's rows a tracker is told of, or with `told` how many of them it lacks."""
         points = points_of(valid_rows(read_metrics(self._run)[0]), (), 0.0)
         return sum(told is None or told.lacks(point) for point in points)
 
 
 def _own_voice() -> Say:
-    """What this process says, a line each, onto where its output goes; what libraries print there is dropped, addresses included."""
+    """Return what this process says, a line each, onto where its output goes; what libraries print there is dropped, addresses included."""
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):

@@ -45,7 +45,7 @@ class EventFiles:
 
 
 def open_tracker(run: Run, progress: Progress) -> Tracker:
-    """The event files of a run, empty."""
+    """Return the event files of a run, empty."""
     files = EventFiles(run)
     progress.sent.clear()
     return files

@@ -87,12 +87,12 @@ class MLflowRun:
 
 
 def open_tracker(run: Run, progress: Progress) -> Tracker:
-    """The MLflow run that belongs to a run of the lab, begun where there is none yet."""
+    """Return the MLflow run that belongs to a run of the lab, begun where there is none yet."""
     return MLflowRun(run, progress)
 
 
 def _asked(question: Callable[[], T]) -> T:
-    """Asks the server. What an error of MLflow says may hold the server's address, password included: it is not repeated."""
+    """Ask the server. What an error of MLflow says may hold the server's address, password included: it is not repeated."""
     try:
         return question()
     except Exception as error:
@@ -110,7 +110,7 @@ def _asked(question: Callable[[], T]) -> T:
 
 
 def _status_of(error: Exception) -> int | None:
-    """The HTTP status with which a server refused; None where there was no answer, for which MLflow says 500."""
+    """Return the HTTP status with which a server refused; None where there was no answer, for which MLflow says 500."""
     if not isinstance(error, MlflowException):
         return None
     status = error.get_http_status_code()
@@ -118,5 +118,5 @@ def _status_of(error: Exception) -> int | None:
 
 
 def _safe(name: str) -> str:
-    """A metric's name as MLflow takes it: letters, digits, and `_-. :/`."""
+    """Return a metric's name as MLflow takes it: letters, digits, and `_-. :/`."""
     return "".join(sign if sign.isalnum() or sign in "_-. :/" else "_" for sign in name)

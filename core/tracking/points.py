@@ -27,7 +27,7 @@ class Point:
 
 
 def points_of(rows: Iterable[dict[str, Any]], classes: Sequence[str], started: float) -> list[Point]:
-    """The points of some rows of a metrics.jsonl, in their order.
+    """Return the points of some rows of a metrics.jsonl, in their order.
 
     Args:
         rows: as `core.runs.metrics_log.read_metrics` gives them; what is no number in them is left out.

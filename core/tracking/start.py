@@ -12,7 +12,7 @@ PATIENCE = 60.0
 
 
 def start_trackers(run: Path, config: TrackingConfig) -> None:
-    """Starts the processes that tell the chosen trackers of a run; what they have to say is appended to train.log.
+    """Start the processes that tell the chosen trackers of a run; what they have to say is appended to train.log.
 
     They are in sessions of their own, so that they can go on for a while when the trainer has ended or was killed.
     """

@@ -36,11 +36,11 @@ class Progress:
     id: str = ""
 
     def lacks(self, point: Point) -> bool:
-        """True for a point that was not sent yet. Steps that a resumed run does again were sent already."""
+        """Return True for a point that was not sent yet. Steps that a resumed run does again were sent already."""
         return point.step > self.sent.get(point.kind, 0)
 
     def add(self, points: Sequence[Point]) -> None:
-        """Counts points as sent."""
+        """Count points as sent."""
         for point in points:
             self.sent[point.kind] = max(point.step, self.sent.get(point.kind, 0))
 
@@ -55,19 +55,19 @@ class Tracker(Protocol):
     """Points that are handed over at once, at most."""
 
     def send(self, points: Sequence[Point]) -> None:
-        """Hands points over. Raises TrackerError where they have not arrived, or only may have."""
+        """Hand points over. Raises TrackerError where they have not arrived, or only may have."""
 
     def close(self, finished: bool) -> None:
-        """Ends, after everything was sent. `finished` says whether the run did. Raises TrackerError."""
+        """End, after everything was sent. `finished` says whether the run did. Raises TrackerError."""
 
 
 def chosen(config: TrackingConfig) -> tuple[str, ...]:
-    """The trackers that a config asks for."""
+    """Return the trackers that a config asks for."""
     return tuple(name for name in TRACKERS if getattr(config, name))
 
 
 def check_trackers(config: TrackingConfig) -> None:
-    """Looks whether everything is here that the chosen trackers need.
+    """Look whether everything is here that the chosen trackers need.
 
     Raises:
         LabError: a package or MLflow's address is missing.
@@ -83,7 +83,7 @@ def check_trackers(config: TrackingConfig) -> None:
 
 
 def load_tracker(name: str) -> Callable[[Run, Progress], Tracker]:
-    """Imports what a tracker needs, which takes seconds; returns what begins to tell it of a run, and may raise TrackerError.
+    """Import what a tracker needs, which takes seconds; returns what begins to tell it of a run, and may raise TrackerError.
 
     Raises:
         LabError: something that it needs is missing.
@@ -95,12 +95,12 @@ def load_tracker(name: str) -> Callable[[Run, Progress], Tracker]:
 
 
 def title_of(name: str) -> str:
-    """What a tracker is called."""
+    """Return what a tracker is called."""
     return TRACKERS[name].title
 
 
 def read_progress(run: Path, name: str) -> Progress:
-    """What a tracker has been told of a run so far."""
+    """Return what a tracker has been told of a run so far."""
     try:
         return _PROGRESS.validate_json((run / FOLDER / f"{name}.json").read_bytes())
     except (OSError, ValueError):
@@ -108,5 +108,5 @@ def read_progress(run: Path, name: str) -> Progress:
 
 
 def write_progress(run: Path, name: str, progress: Progress) -> None:
-    """Keeps what a tracker has been told. Written by its own process alone."""
+    """Keep what a tracker has been told. Written by its own process alone."""
     write_atomically(run / FOLDER / f"{name}.json", json.dumps(asdict(progress)))

@@ -64,5 +64,5 @@ class WandbRun:
 
 
 def open_tracker(run: Run, progress: Progress) -> Tracker:
-    """The W&B run that belongs to a run of the lab."""
+    """Return the W&B run that belongs to a run of the lab."""
     return WandbRun(run)

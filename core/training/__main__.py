@@ -34,7 +34,7 @@ REPORT_SECONDS = 0.5
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Trains the run of a folder; returns the exit code."""
+    """Train the run of a folder; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m core.training", description="Train the run of a folder, from where it stands."
     )
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _accompany(run: Path, config: RunConfig) -> int:
-    """A process of several that doesn't lead: it trains with the others and writes nothing, unless the leader hangs."""
+    """Return a process of several that doesn't lead: it trains with the others and writes nothing, unless the leader hangs."""
     # Torchrun ends the team politely when one fails; the leader alone decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -149,7 +149,7 @@ class Ending:
 
 
 def explain(error: BaseException, config: RunConfig) -> Ending:
-    """Says what ended the training of a config."""
+    """Say what ended the training of a config."""
     text = str(error)
     if isinstance(error, DivergedError):
         rate = max(config.training.learning_rate / 3, 1e-6)
@@ -209,7 +209,7 @@ def _less_memory(config: RunConfig) -> dict[str, dict[str, Any]]:
 
 
 def _valid(config: RunConfig, **changes: Any) -> dict[str, dict[str, Any]]:
-    """Those of some training fields that would change, as a remedy; none at all where a run wouldn't take them."""
+    """Return those of some training fields that would change, as a remedy; none at all where a run wouldn't take them."""
     old = config.training.model_dump()
     changes = {name: value for name, value in changes.items() if old[name] != value}
     try:
@@ -220,13 +220,13 @@ def _valid(config: RunConfig, **changes: Any) -> dict[str, dict[str, Any]]:
 
 
 def _came_from_data(error: BaseException) -> bool:
-    """True when an error was raised while data were opened or read."""
+    """Return whether an error was raised while data were opened or read."""
     modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
     return any(module.startswith("core.data.") for module in modules)
 
 
 def _end_status(run: Path, **facts: Any) -> None:
-    """Writes how a failed run ended; on a full disk even that may fail, and its supervisor tries again."""
+    """Write how a failed run ended; on a full disk even that may fail, and its supervisor tries again."""
     with suppress(OSError):
         update_status(run, state="failed", phase="", seconds_left=None, ended=time.time(), **facts)
 

@@ -103,7 +103,7 @@ def save_checkpoint(run: Path, which: Which, state: TrainingState, config: RunCo
 
 
 def checkpoint_state(config: RunConfig, space: LabelSpace, step: int, best_miou: float) -> dict[str, Any]:
-    """What the state.json of every checkpoint says, see `save_checkpoint`."""
+    """Return what the state.json of every checkpoint says, see `save_checkpoint`."""
     return {
         "step": step,
         "best_miou": best_miou,
@@ -115,7 +115,7 @@ def checkpoint_state(config: RunConfig, space: LabelSpace, step: int, best_miou:
 
 
 def read_checkpoint(run: Path, which: Which) -> Checkpoint:
-    """What a checkpoint says of itself.
+    """Return what a checkpoint says of itself.
 
     Raises:
         LabError: the run has none, or it can't be read.
@@ -154,7 +154,7 @@ def restore_state(run: Path, state: TrainingState) -> None:
 
 
 def load_weights(model: SegmentationModel, checkpoint: Checkpoint) -> None:
-    """Fills a model from a checkpoint, every tensor by name.
+    """Fill a model from a checkpoint, every tensor by name.
 
     Raises:
         LabError: the file can't be read, or doesn't belong to this model.
@@ -173,7 +173,7 @@ def load_weights(model: SegmentationModel, checkpoint: Checkpoint) -> None:
 
 
 def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
-    """Gives an optimizer its moments back. Raises LabError when the file can't be read or is another network's."""
+    """Give an optimizer its moments back. Raises LabError when the file can't be read or is another network's."""
     path = checkpoint.path / "optimizer.safetensors"
     try:
         tensors = load_file(path)
@@ -193,7 +193,7 @@ def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoin
 
 
 def load_ema(ema: ModelEma, checkpoint: Checkpoint) -> None:
-    """Gives the mean weights back. Raises LabError when the file can't be read or is another network's."""
+    """Give the mean weights back. Raises LabError when the file can't be read or is another network's."""
     path = checkpoint.path / "ema.safetensors"
     if not path.exists():
         path = checkpoint.path / "average.safetensors"  # its name until version 0.1
@@ -215,7 +215,7 @@ def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> di
 
 
 def _settle(run: Path, which: Which) -> None:
-    """Ends a replacement that a crash interrupted between its two renames."""
+    """End a replacement that a crash interrupted between its two renames."""
     fresh, old, final = run / f".{which}.new", run / f".{which}.old", run / which
     if not final.exists() and (fresh / "state.json").is_file():
         os.rename(fresh, final)

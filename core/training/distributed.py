@@ -39,19 +39,19 @@ class Distributed:
         return self.rank == 0
 
     def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The tensor, now holding the sum over all processes."""
+        """Return the tensor, now holding the sum over all processes."""
         return tensor
 
     def all_gather(self, value: Any) -> list[Any]:
-        """What every process has to say, in their order, in all of them. Small picklable things."""
+        """Return what every process has to say, in their order, in all of them. Small picklable things."""
         return [value]
 
     def broadcast_object(self, decisions: tuple[bool, ...]) -> tuple[bool, ...]:
-        """The leader's decisions, in every process."""
+        """Return the leader's decisions, in every process."""
         return decisions
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The network whose backward pass leaves the mean gradient of all processes."""
+        """Return the network whose backward pass leaves the mean gradient of all processes."""
         return model
 
     def no_sync(self, network: nn.Module) -> AbstractContextManager[None]:
@@ -59,7 +59,7 @@ class Distributed:
         return nullcontext()
 
     def broadcast_buffers(self, model: nn.Module) -> None:
-        """Gives every process the leader's batch statistics."""
+        """Give every process the leader's batch statistics."""
 
     @contextmanager
     def main_process_first(self) -> Iterator[None]:
@@ -67,11 +67,11 @@ class Distributed:
         yield
 
     def shard(self, items: list[Any]) -> list[Any]:
-        """Every `size`-th of the items, from number `rank` on."""
+        """Return every `size`-th of the items, from number `rank` on."""
         return items[self.rank :: self.world_size]
 
     def destroy(self) -> None:
-        """Ends the connection to the others."""
+        """End the connection to the others."""
 
 
 class TorchDistributed(Distributed):
@@ -122,7 +122,7 @@ class TorchDistributed(Distributed):
 
 
 def init_distributed(processes: int, device: str) -> Distributed:
-    """The team of this process: the one that torchrun formed, or itself alone.
+    """Return the team of this process: the one that torchrun formed, or itself alone.
 
     Args:
         processes: how many the run asks for.

@@ -66,7 +66,7 @@ class DivergenceWatch:
         optimizer.register_step_pre_hook(self._look)
 
     def watch(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """The same batches, images and targets, one a step."""
+        """Yield the same batches, images and targets, one a step."""
         for batch in batches:
             self._step += 1
             self._batch = batch
@@ -95,7 +95,7 @@ def find_culprit(
     hardware: Hardware,
     parts: int = 1,
 ) -> str:
-    """A sentence about the first layer whose numbers aren't finite, found by doing a step's sums again, or "" where all are.
+    """Return a sentence about the first layer whose numbers aren't finite, found by doing a step's sums again, or "" where all are.
 
     Looked at in this order: weights, outputs in the order of the forward pass, the loss, gradients in the order of the backward.
 

@@ -22,7 +22,7 @@ class ModelEma:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Takes in the weights after a step (from 1)."""
+        """Take in the weights after a step (from 1)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.tensors.values()), list(_floats(model).values()), 1 - decay)
 

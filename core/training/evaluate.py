@@ -40,7 +40,7 @@ def evaluate(
     distributed: Distributed,
     keep: Collection[int] = (),
 ) -> Evaluation:
-    """Predicts frames and counts; of several processes each takes its part, and all know the result.
+    """Predict frames and count; of several processes each takes its part, and all know the result.
 
     Args:
         model: on the hardware's device; its training mode is restored.

@@ -39,7 +39,7 @@ class _StopAsked(BaseException):
 def train(
     run: Path, config: RunConfig, report: StatusCallback, should_stop: Callable[[], bool]
 ) -> Literal["finished", "stopped", "paused", "queued"]:
-    """Trains a run from where it stands to its end, or until it is asked to stop, to pause or to queue again.
+    """Train a run from where it stands to its end, or until it is asked to stop, to pause or to queue again.
 
     Args:
         run: its folder. A `last` checkpoint there is gone on from, and the result is the same to the last bit (on a CPU)

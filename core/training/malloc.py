@@ -23,7 +23,7 @@ def keep_freed_memory() -> None:
 
 
 def return_freed_memory() -> None:
-    """Gives back what `keep_freed_memory` kept; the next large tensor gets fresh pages again."""
+    """Give back what `keep_freed_memory` kept; the next large tensor gets fresh pages again."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)

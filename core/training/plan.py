@@ -44,15 +44,15 @@ class Plan:
     space: str
 
     def save(self, run: Path) -> None:
-        """Writes plan.json, durably."""
+        """Write plan.json, durably."""
         write_plan(run, asdict(self))
 
     def settle(self, training: TrainingConfig) -> TrainingConfig:
-        """The training part with what this run has settled: other threads or another precision would add up differently."""
+        """Return the training part with what this run has settled: other threads or another precision would add up differently."""
         return training.model_copy(update={"threads": self.threads, "precision": self.precision})
 
     def check_data(self, train: int, val: int, space: str) -> None:
-        """Raises LabError when the data set is no longer the one that the run was planned on."""
+        """Raise LabError when the data set is no longer the one that the run was planned on."""
         if space != self.space:
             raise LabError(
                 f"This run began with the classes {', '.join(self.classes[:4])} and so on; its class table was changed since. "
@@ -66,7 +66,7 @@ class Plan:
 
     @classmethod
     def load(cls, run: Path) -> "Plan | None":
-        """The plan of a run that has one that can be read."""
+        """Return the plan of a run that has one that can be read."""
         values: dict[str, Any] = read_plan(run)
         try:
             values["class_pixels"] = tuple(values["class_pixels"])
@@ -81,7 +81,7 @@ class Plan:
 def count_steps(
     training: TrainingConfig, frames: int, seconds_used: float, seconds_per_step: float, seconds_per_evaluation: float
 ) -> int:
-    """The number of steps of a run: those that its epochs take, or those that fit into its minutes; at least one.
+    """Return the number of steps of a run: those that its epochs take, or those that fit into its minutes; at least one.
 
     Args:
         training: its `minutes`, or when they are 0 its `epochs`, and its batch size.
@@ -97,5 +97,5 @@ def count_steps(
 
 
 def interval(steps_total: int, times: int) -> int:
-    """Every how many steps something happens that shall happen `times` times in a run."""
+    """Return every how many steps something happens that shall happen `times` times in a run."""
     return max(1, math.ceil(steps_total / times))

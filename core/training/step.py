@@ -33,7 +33,7 @@ def train_step(
     scaler: torch.amp.GradScaler,
     distributed: Distributed,
 ) -> torch.Tensor | None:
-    """One optimizer step, with the gradients of `training.accumulate_grad_batches` batches.
+    """Return one optimizer step, with the gradients of `training.accumulate_grad_batches` batches.
 
     Args:
         model: the network, wrapped by `team`.
@@ -93,7 +93,7 @@ def measure_speed(
     config: RunConfig,
     distributed: Distributed,
 ) -> Speed:
-    """Does a few steps, takes their median, and puts the network back. Each process of a team does so with its part of a batch."""
+    """Do a few steps, take their median, and put the network back. Each process of a team does so with its part of a batch."""
     training = config.training
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = build_optimizer(model, config, pretrained=False)
@@ -125,5 +125,5 @@ def measure_speed(
 
 
 def step_seed(seed: int, step: int) -> int:
-    """The seed of dropout and its like in one step: with it, no random state needs to be stored or restored."""
+    """Return the seed of dropout and its like in one step: with it, no random state needs to be stored or restored."""
     return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)

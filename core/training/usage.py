@@ -40,7 +40,7 @@ class Usage:
         self._mark = self._clocks()
 
     def watch(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """The same batches, with the time that each was waited for.
+        """Yield the same batches, with the time that each was waited for.
 
         A graphics card works on by itself: a wait in which it still had the last step to do has cost nothing.
         """
@@ -59,7 +59,7 @@ class Usage:
             yield batch
 
     def minutes(self) -> float:
-        """Minutes of training up to now, scoring and saving included and breaks not."""
+        """Return minutes of training up to now, scoring and saving included and breaks not."""
         return round((time.monotonic() - self._began) / MINUTE, 4)
 
     def row(self) -> UsageRow:
@@ -79,12 +79,12 @@ class Usage:
         return row
 
     def _clocks(self) -> tuple[float, float, float, float]:
-        """Seconds: of the wall, of the cores, waited, paused."""
+        """Return seconds: of the wall, of the cores, waited, paused."""
         return time.monotonic(), time.process_time(), self._waited, self._throughput.paused
 
 
 def peak_memory() -> int:
-    """The most memory that this process has had at one time, in bytes."""
+    """Return the most memory that this process has had at one time, in bytes."""
     with suppress(OSError, ValueError, StopIteration):
         # What getrusage says is never less than what the parent had when it made this process.
         lines = Path("/proc/self/status").read_text().splitlines()
@@ -98,7 +98,7 @@ def peak_memory() -> int:
 
 
 def free_memory() -> int:
-    """Bytes that this process could have in all without anything being swapped out, within what a container allows."""
+    """Return bytes that this process could have in all without anything being swapped out, within what a container allows."""
     own = psutil.Process().memory_info().rss
     free = psutil.virtual_memory().available
     with suppress(OSError, ValueError):

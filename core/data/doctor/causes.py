@@ -61,7 +61,7 @@ class Case:
         return self.space is not None and self.space.name in LABEL_SPACES
 
     def take_the_table(self, instead_of: str = "") -> str:
-        """What to do with a proposal in this layout, perhaps instead of something else, which is said first."""
+        """Return what to do with a proposal in this layout, perhaps instead of something else, which is said first."""
         where = " in that folder." if self.layout == "folder" else " anywhere, and name that file as the classes."
         save = f"{instead_of} Or save" if instead_of else "Save"
         return f"{save} the proposed table as classes.json{where}"
@@ -78,7 +78,7 @@ class Counts:
 
 
 def count(case: Case) -> Counts:
-    """Counts classes in all masks that the lab can read with the case's table."""
+    """Count classes in all masks that the lab can read with the case's table."""
     counts = Counts({}, {}, defaultdict(list), Counter())
     if case.space is None:
         return counts
@@ -99,7 +99,7 @@ def count(case: Case) -> Counts:
 
 
 def broken_files(case: Case) -> Iterator[Finding]:
-    """Files that can't be used at all, by what is wrong with them."""
+    """Yield files that can't be used at all, by what is wrong with them."""
     groups: dict[tuple[str, str], list[ImageFacts | MaskFacts]] = defaultdict(list)
     for fact in case.facts:
         for what, file in (("image", fact.image), ("mask", fact.mask)):
@@ -204,7 +204,7 @@ def sizes(case: Case) -> Iterator[Finding]:
 
 
 def unusual_images(case: Case) -> Iterator[Finding]:
-    """Photographs that are no plain colours of 8 bits; and files of which only the first picture is used."""
+    """Yield photographs that are no plain colours of 8 bits; and files of which only the first picture is used."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for image in case.images:
         groups[_UNUSUAL.get(image.header.mode, "")].append(image.path)
@@ -241,7 +241,7 @@ _UNUSUAL = {
 
 
 def duplicates(case: Case) -> Iterator[Finding]:
-    """The same picture, or the same name, in train and val; the same picture twice in train."""
+    """Yield the same picture, or the same name, in train and val; the same picture twice in train."""
     by_digest: dict[str, dict[bytes, Path]] = {"train": {}, "val": {}}
     by_id: dict[str, dict[str, Path]] = {"train": {}, "val": {}}
     twice: list[tuple[Path, Path]] = []
@@ -282,7 +282,7 @@ def _pairs(case: Case, code: str, severity: str, pairs: list[tuple[Path, Path]],
 
 
 def mask_format(case: Case) -> Iterator[Finding]:
-    """How masks are stored, where that is worth a word but no obstacle."""
+    """Yield how masks are stored, where that is worth a word but no obstacle."""
     palettes = [mask.path for mask in case.all_masks if mask.palette]
     if palettes:
         how = "its colours" if case.space is not None and case.space.by_color else "the numbers behind its colours"
@@ -304,7 +304,7 @@ def mask_format(case: Case) -> Iterator[Finding]:
 
 
 def what_masks_hold(case: Case) -> tuple[list[Finding], str]:
-    """Values found against values allowed, with the likely cause, and the table that would mend it.
+    """Return values found against values allowed, with the likely cause, and the table that would mend it.
 
     Returns:
         Findings, the errors of which make every count of classes meaningless; and the text of a classes.json, or "".
@@ -326,7 +326,7 @@ Cause = tuple[Finding, str] | None
 
 
 def _painted(case: Case) -> Cause:
-    """Colours where the table names ids."""
+    """Return colours where the table names ids."""
     if case.space.by_color:
         return None
     painted = [mask for mask in case.all_masks if mask.kind == "colors"]
@@ -353,7 +353,7 @@ def _painted(case: Case) -> Cause:
 
 
 def _sixteen_bit(case: Case) -> Cause:
-    """Numbers above 255."""
+    """Return numbers above 255."""
     deep = [mask for mask in case.all_masks if mask.kind == "deep" and max(mask.values) > 255]
     if not deep:
         return None
@@ -444,7 +444,7 @@ def _is_misplaced(mask: MaskFacts) -> bool:
 
 
 def _binary(case: Case) -> Cause:
-    """Masks that are black and white only, where the table doesn't name 255."""
+    """Return masks that are black and white only, where the table doesn't name 255."""
     if case.space.by_color or case.space.from_ids[IGNORED] != IGNORED:
         return None
     result = _pixels_by_id(case.all_masks)
@@ -465,7 +465,7 @@ def _binary(case: Case) -> Cause:
 
 
 def _one_based(case: Case) -> Cause:
-    """Masks that count from 1 where the table counts from 0."""
+    """Return masks that count from 1 where the table counts from 0."""
     space = case.space
     classes = len(space.classes)
     if space.by_color or case.is_official or space.from_ids[:classes] != tuple(range(classes)):
@@ -490,7 +490,7 @@ def _one_based(case: Case) -> Cause:
 
 
 def _beyond_the_table(case: Case) -> Cause:
-    """Ids that the table doesn't know: impossible in Cityscapes, ignored elsewhere."""
+    """Return ids that the table doesn't know: impossible in Cityscapes, ignored elsewhere."""
     space = case.space
     if space.by_color or any(cause(case) for cause in (_train_ids, _binary, _one_based, _palette_places)):
         return None
@@ -532,7 +532,7 @@ def _beyond_the_table(case: Case) -> Cause:
 
 
 def _ids_not_colors(case: Case) -> Cause:
-    """Numbers where the table names colours."""
+    """Return numbers where the table names colours."""
     space = case.space
     if not space.by_color:
         return None
@@ -560,7 +560,7 @@ def _ids_not_colors(case: Case) -> Cause:
 
 
 def _other_colors(case: Case) -> Cause:
-    """Colours that the table doesn't know; red and blue swapped is a mistake of its own."""
+    """Return colours that the table doesn't know; red and blue swapped is a mistake of its own."""
     space = case.space
     if not space.by_color:
         return None
@@ -626,7 +626,7 @@ _CAUSES: tuple[Callable[[Case], Cause], ...] = (
 
 
 def _blurred(case: Case) -> Iterator[Finding]:
-    """Masks that were saved lossily or resized by interpolation: they hold values that nobody drew."""
+    """Yield masks that were saved lossily or resized by interpolation: they hold values that nobody drew."""
     lossy = [mask for mask in case.all_masks if mask.header and mask.header.format == "JPEG"]
     spoiled = [mask for mask in case.all_masks if _is_blurred(mask)]
     jpegs = [mask for mask in spoiled if mask in lossy]
@@ -670,7 +670,7 @@ def _is_blurred(mask: MaskFacts) -> bool:
 
 
 def classes(case: Case, counts: Counts, sampled: bool) -> Iterator[Finding]:
-    """Labels without a class, and classes that are missing or rare, once masks are known to be read rightly."""
+    """Return labels without a class, and classes that are missing or rare, once masks are known to be read rightly."""
     space = case.space
     what = {"train": "training", "val": "validation"}
     dead = []
@@ -727,7 +727,7 @@ def classes(case: Case, counts: Counts, sampled: bool) -> Iterator[Finding]:
 
 
 def propose(case: Case) -> str:
-    """The text of a classes.json for masks without a table, or "" where none can be given."""
+    """Return the text of a classes.json for masks without a table, or "" where none can be given."""
     masks = [mask for mask in case.all_masks if not _is_blurred(mask)]
     painted = [mask for mask in masks if mask.kind == "colors"]
     if painted:
@@ -757,7 +757,7 @@ def propose(case: Case) -> str:
 
 
 def _by_color(masks: list[MaskFacts], space: LabelSpace | None) -> str:
-    """A table of the colours of masks: named by a table whose colours they are, else numbered by how much they cover."""
+    """Return a table of the colours of masks: named by a table whose colours they are, else numbered by how much they cover."""
     pixels = _colors_of(masks)
     named = {color: name for name, color in zip(space.classes, space.colors, strict=True)} if space else {}
     if sum(color in named for color in pixels) >= 2 and set(pixels) <= set(named) | {(0, 0, 0)}:
@@ -794,7 +794,7 @@ def _colors_of(masks: Sequence[MaskFacts]) -> dict[Color, int]:
 
 
 def _explained(mask: MaskFacts, space: LabelSpace) -> bool:
-    """True where a table of colours names nearly all that a mask shows; outlines may be what nobody drew."""
+    """Return True where a table of colours names nearly all that a mask shows; outlines may be what nobody drew."""
     result = classes_in(mask, space)
     return result is not None and result[1] <= 0.1 * sum(mask.counts)
 

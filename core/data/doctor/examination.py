@@ -44,7 +44,7 @@ def examine(
     should_stop: Callable[[], bool] | None = None,
     most: int = 0,
 ) -> Report:
-    """Examines a folder: what is wrong with it is in the report, and nothing is raised or written.
+    """Examine a folder: what is wrong with it is in the report, and nothing is raised or written.
 
     Args:
         root: the folder, checked by `core.paths.resolve_data_root`; its layout is recognised.
@@ -81,7 +81,7 @@ def examine_dataset(
     should_stop: Callable[[], bool] | None = None,
     most: int = 0,
 ) -> Report:
-    """Examines the very frames that a run learns from and is scored on, in the numbering it uses; arguments as of `examine`."""
+    """Examine the very frames that a run learns from and is scored on, in the numbering it uses; arguments as of `examine`."""
     layout: Layout = "cityscapes" if SOURCES[dataset.name].has_coarse else "folder"
     result = _Found({"train": list(dataset.train), "val": list(dataset.val)})
     return _report(dataset.root, layout, dataset.space, result, progress, should_stop, most)
@@ -217,7 +217,7 @@ def _alone(root: Path, unlabelled: Sequence[Frame], orphans: Sequence[Path]) -> 
 
 
 def _misplaced(root: Path) -> tuple[str, str, str] | None:
-    """What to say of a folder beside, above or inside the Cityscapes one that was meant, or of labels without photographs."""
+    """Return what to say of a folder beside, above or inside the Cityscapes one that was meant, or of labels without photographs."""
     try:
         near = [root.parent, *root.iterdir()]
     except OSError:
@@ -233,7 +233,7 @@ def _misplaced(root: Path) -> tuple[str, str, str] | None:
 
 
 def _space_of(root: Path, layout: Layout, classes: str) -> LabelSpace | None:
-    """The class table; None where a folder has none, or an empty one: `> classes.json` makes that before the doctor begins."""
+    """Return the class table; None where a folder has none, or an empty one: `> classes.json` makes that before the doctor begins."""
     if layout == "folder" and classes == "auto":
         path = find_class_table(root)
         if path is None or path.stat().st_size == 0:

@@ -92,40 +92,40 @@ class Report:
         return 0 if self.healthy else 42
 
     def to_json(self) -> dict[str, Any]:
-        """The report in values that JSON knows."""
+        """Return the report in values that JSON knows."""
         return asdict(self) | {"root": plain(self.root), "healthy": self.healthy, "exit_code": self.exit_code}
 
 
 def refuse_broken(report: Report) -> None:
-    """Raises the first error of a report as a `LabError`; returns where there is none."""
+    """Raise the first error of a report as a `LabError`; returns where there is none."""
     for finding in report.errors[:1]:
         raise LabError(finding.text)
 
 
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Findings by severity; those of the same keep their order."""
+    """Return findings by severity; those of the same keep their order."""
     return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
 def about_files(
     root: Path, code: str, severity: Severity, paths: Iterable[Path], sentence: str, fix: str = ""
 ) -> Finding:
-    """A finding about files; `{}` in the sentence becomes the first one's name and the number of the others."""
+    """Return a finding about files; `{}` in the sentence becomes the first one's name and the number of the others."""
     names = tuple(relative(path, root) for path in paths)
     return Finding(code, severity, sentence.replace("{}", named(names)), names[:MAX_FILES], len(names), fix)
 
 
 def named(names: tuple[str, ...]) -> str:
-    """The first of some names, and how many others are like it; what follows is said of the first."""
+    """Return the first of some names, and how many others are like it; what follows is said of the first."""
     others = len(names) - 1
     return f"'{names[0]}'" + (f" (like {others} other{'s' * (others > 1)})" if others else "")
 
 
 def relative(path: Path, root: Path) -> str:
-    """A path as it is shown: under the root, with anything that can't be printed replaced."""
+    """Return a path as it is shown: under the root, with anything that can't be printed replaced."""
     return plain(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def plain(path: Path) -> str:
-    """A path as text that any terminal and file can take, whatever bytes its name has."""
+    """Return a path as text that any terminal and file can take, whatever bytes its name has."""
     return str(path).encode("utf-8", "replace").decode()

@@ -24,7 +24,7 @@ class KnownColors:
 
 
 def _voc_color(number: int) -> Color:
-    """The devkit's colour map: the bits of a number, dealt to red, green and blue from the highest on."""
+    """Return the devkit's colour map: the bits of a number, dealt to red, green and blue from the highest on."""
     parts = [0, 0, 0]
     for index in range(8):
         for channel in range(3):
@@ -102,7 +102,7 @@ KNOWN_COLORS: tuple[KnownColors, ...] = (
 
 
 def recognise(pixels: dict[Color, int]) -> KnownColors | None:
-    """The table that explains at least 95 % of the pixels of some colours, two classes of its own among them; else None."""
+    """Return the table that explains at least 95 % of the pixels of some colours, two classes of its own among them; else None."""
     total = sum(pixels.values())
     best, most = None, 0.95 * total
     for known in KNOWN_COLORS:

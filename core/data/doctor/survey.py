@@ -111,7 +111,7 @@ def survey(
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> list[FrameFacts]:
-    """Looks at labelled frames, each with the part that it belongs to, in about as many threads as the machine has processors.
+    """Look at labelled frames, each with the part that it belongs to, in about as many threads as the machine has processors.
 
     Returns:
         Facts in the order of the frames; fewer than frames where it was stopped.
@@ -148,7 +148,7 @@ def _look_at(part: str, frame: Frame, with_image: bool) -> FrameFacts:
 
 
 def look_at_image(path: Path) -> ImageFacts:
-    """The facts about a photograph."""
+    """Return the facts about a photograph."""
     header = None
     try:
         header = _read_header(path)
@@ -167,7 +167,7 @@ def look_at_image(path: Path) -> ImageFacts:
 
 
 def look_at_mask(path: Path) -> MaskFacts:
-    """The facts about a label file, a picture or polygons."""
+    """Return the facts about a label file, a picture or polygons."""
     header = None
     try:
         if path.suffix.lower() == ".json":
@@ -208,7 +208,7 @@ def look_at_mask(path: Path) -> MaskFacts:
 
 
 def classes_in(mask: MaskFacts, space: LabelSpace) -> tuple[list[int], int] | None:
-    """Pixels per class (K,) of a mask, and pixels that its table says nothing of; None where the lab could not read it."""
+    """Return pixels per class (K,) of a mask, and pixels that its table says nothing of; None where the lab could not read it."""
     if mask.problem or any(value > 255 for value in mask.values if mask.kind == "deep"):
         return None
     counts = [0] * len(space.classes)
@@ -228,7 +228,7 @@ def classes_in(mask: MaskFacts, space: LabelSpace) -> tuple[list[int], int] | No
 
 
 def as_colors(mask: MaskFacts) -> tuple[int, ...]:
-    """The values of a mask as the packed colours they are shown in: of its palette, or gray."""
+    """Return the values of a mask as the packed colours they are shown in: of its palette, or gray."""
     if mask.kind == "colors":
         return mask.values
     return mask.palette or tuple(value * 0x010101 for value in mask.values)
@@ -253,7 +253,7 @@ def _problem_of(error: OSError) -> Problem:
 
 
 def _why_unreadable(path: Path, otherwise: Problem) -> Problem:
-    """Why a decoder that only says no did so: the file may have vanished since its header was read."""
+    """Return why a decoder that only says no did so: the file may have vanished since its header was read."""
     try:
         _stat(path)
     except _BrokenError as error:
@@ -288,7 +288,7 @@ def _read_header(path: Path) -> Header:
 
 
 def _read_values(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """What stands in a mask's file: ids (H, W), or colours (H, W, 3) as red green blue; and a palette, packed (256,)."""
+    """Return what stands in a mask's file: ids (H, W), or colours (H, W, 3) as red green blue; and a palette, packed (256,)."""
     if has_palette(path):
         try:
             with Image.open(path, formats=["PNG"]) as picture:
@@ -315,7 +315,7 @@ def _read_values(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _is_cut_short(path: Path, header: Header) -> bool:
-    """True for a JPEG that ends too early: its decoder paints the rest gray and says nothing."""
+    """Return True for a JPEG that ends too early: its decoder paints the rest gray and says nothing."""
     ending = _LAST_BYTES.get(header.format)
     if ending is None:
         return False

@@ -63,7 +63,7 @@ def boundary_f1(counts: np.ndarray) -> np.ndarray:
 
 
 def distance_bands(target: np.ndarray, num_classes: int) -> np.ndarray:
-    """How far each pixel is from the nearest true boundary, uint8 (H, W): the number of the band, 0 for the nearest."""
+    """Return how far each pixel is from the nearest true boundary, uint8 (H, W): the number of the band, 0 for the nearest."""
     # A pixel is at a boundary where a neighbour to the right or below, or it itself of one, differs; unscored pixels part nothing.
     edge = np.ones(target.shape, np.uint8)
     scored = target < num_classes
@@ -78,12 +78,12 @@ def distance_bands(target: np.ndarray, num_classes: int) -> np.ndarray:
 
 
 def _boundary(mask: np.ndarray, unscored: np.ndarray) -> np.ndarray:
-    """Pixels of a mask with a scored neighbour outside of it, uint8 0 or 1."""
+    """Return pixels of a mask with a scored neighbour outside of it, uint8 0 or 1."""
     return mask & (1 - cv2.erode(mask | unscored, _CROSS))
 
 
 def _near(edge: np.ndarray, other: np.ndarray, tolerance: float) -> int:
-    """Pixels of an edge that have one of the other within the tolerance."""
+    """Return pixels of an edge that have one of the other within the tolerance."""
     if not edge.any() or not other.any():
         return 0
     distance = cv2.distanceTransform(1 - other, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -65,7 +65,7 @@ def count_confidence(target: np.ndarray, labels: np.ndarray, confidence: np.ndar
 
 
 def calibration_of(counts: np.ndarray, bins: int = BINS) -> Calibration:
-    """The reliability diagram of counts (256, 2)."""
+    """Return the reliability diagram of counts (256, 2)."""
     sure = np.arange(LEVELS) / (LEVELS - 1)
     place = np.minimum((sure * bins).astype(int), bins - 1)
     pixels = np.bincount(place, weights=counts.sum(axis=1), minlength=bins)

@@ -20,7 +20,7 @@ class ConfusionMatrix:
         self.matrix = np.zeros((num_classes, num_classes), np.int64)
 
     def update(self, target: np.ndarray, labels: np.ndarray) -> None:
-        """Adds target and predicted labels, uint8 of one shape; targets in 0..K-1 or ignored (K and above), labels in 0..K-1.
+        """Add target and predicted labels, uint8 of one shape; targets in 0..K-1 or ignored (K and above), labels in 0..K-1.
 
         Raises:
             ValueError: the shapes differ, or a label on a pixel that counts is not a class.
@@ -39,11 +39,11 @@ class ConfusionMatrix:
             return right / np.where(union, union, np.nan)
 
     def miou(self) -> float:
-        """Mean of the classes' IoU without those that are NaN, 0..1; NaN when nothing was counted."""
+        """Return mean of the classes' IoU without those that are NaN, 0..1; NaN when nothing was counted."""
         iou = self.iou()
         return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
 
     def pixel_accuracy(self) -> float:
-        """Share of the counted pixels that are right, 0..1; NaN when nothing was counted."""
+        """Return share of the counted pixels that are right, 0..1; NaN when nothing was counted."""
         total = self.matrix.sum()
         return float(np.trace(self.matrix) / total) if total else float("nan")

@@ -32,7 +32,7 @@ def count_pairs(target: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def count_frame(
     target: np.ndarray, labels: np.ndarray, instances: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts pairs of labels in a frame, and predicted labels in each of its instances.
+    """Count pairs of labels in a frame, and predicted labels in each of its instances.
 
     Args:
         target: uint8 (H, W), or any other shape that the others share.

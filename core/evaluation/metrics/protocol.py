@@ -78,7 +78,7 @@ class Protocol:
 
 
 def protocol_of(space: LabelSpace) -> Protocol:
-    """The rules for a network that predicts the classes of a label space: all are evaluated.
+    """Return the rules for a network that predicts the classes of a label space: all are evaluated.
 
     Categories and instances are the benchmark's own, so that they exist for its 19 classes alone.
     """
@@ -107,7 +107,7 @@ def label_ids_of(space: LabelSpace) -> np.ndarray:
 
 
 def _cityscapes(name: str, classes: tuple[str, ...], evaluated: tuple[int, ...], from_ids: tuple[int, ...]) -> Protocol:
-    """The official rules in a numbering that holds each evaluated label once; `from_ids` says where, `IGNORED` for nowhere."""
+    """Return the official rules in a numbering that holds each evaluated label once; `from_ids` says where, `IGNORED` for nowhere."""
     titles = dict.fromkeys(label.category for label in CITYSCAPES_LABELS)
     categories = []
     for title in titles:

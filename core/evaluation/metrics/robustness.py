@@ -16,7 +16,7 @@ Corruption = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 
 def corrupt(image: np.ndarray, kind: str, strength: int, frame_id: str = "", seed: int = 0) -> np.ndarray:
-    """A worse picture of the same things.
+    """Return a worse picture of the same things.
 
     Args:
         image: uint8 (H, W, 3).

@@ -42,7 +42,7 @@ class Scorer:
         instances: np.ndarray | None = None,
         group: str = "",
     ) -> None:
-        """Counts a frame.
+        """Count a frame.
 
         Args:
             frame_id: its name; each may come once.
@@ -73,7 +73,7 @@ class Scorer:
         )
 
     def __add__(self, other: "Scorer") -> "Scorer":
-        """What two processes counted, together. Raises ValueError where they counted otherwise, or the same frame."""
+        """Return what two processes counted, together. Raises ValueError where they counted otherwise, or the same frame."""
         if (self.protocol, self.boundary, self.pixel_scale) != (other.protocol, other.boundary, other.pixel_scale):
             raise ValueError("the two scorers count by different rules")
         twice = self.tallies.keys() & other.tallies.keys()
@@ -82,7 +82,7 @@ class Scorer:
         return Scorer(self.protocol, self.boundary, self.pixel_scale, self.tallies | other.tallies)
 
     def scores(self) -> Scores:
-        """The scores of all frames counted so far."""
+        """Return the scores of all frames counted so far."""
         frames = tuple(self.tallies[frame_id] for frame_id in sorted(self.tallies))
         return Scores(self.protocol, frames, self.pixel_scale)
 

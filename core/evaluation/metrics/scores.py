@@ -73,7 +73,7 @@ class Scores:
         return _evaluated(self.confusion, self.protocol.evaluated)
 
     def frames_behind(self, row: int, column: int) -> list[tuple[str, int, float]]:
-        """The frames that a cell of `evaluated_confusion` was counted in, those with most of its pixels first.
+        """Return the frames that a cell of `evaluated_confusion` was counted in, those with most of its pixels first.
 
         Returns:
             Id, pixels of the cell, and their share of the frame's pixels in that row, 0..1.
@@ -196,7 +196,7 @@ class Scores:
         return calibration_of(sum(frame.confidence for frame in self.frames))
 
     def by_group(self) -> dict[str, "Scores"]:
-        """The scores of each group of frames, by its name."""
+        """Return the scores of each group of frames, by its name."""
         names = sorted({frame.group for frame in self.frames})
         return {
             name: Scores(self.protocol, tuple(frame for frame in self.frames if frame.group == name), self.pixel_scale)
@@ -204,7 +204,7 @@ class Scores:
         }
 
     def by_size(self) -> list[dict[str, Any]] | None:
-        """Objects of each of `SIZES`: name, how many, and the mean share of their pixels that are found; None as `iiou`."""
+        """Return objects of each of `SIZES`: name, how many, and the mean share of their pixels that are found; None as `iiou`."""
         if self.iiou_reason:
             return None
         rows = self._instance_rows
@@ -218,7 +218,7 @@ class Scores:
         return result
 
     def by_distance(self) -> list[dict[str, Any]] | None:
-        """Bands of distance from a true boundary: bounds in pixels, pixel accuracy and mean IoU; None without boundaries."""
+        """Return bands of distance from a true boundary: bounds in pixels, pixel accuracy and mean IoU; None without boundaries."""
         if not self.frames or any(frame.bands is None for frame in self.frames):
             return None
         bands = sum(frame.bands.astype(np.int64) for frame in self.frames)
@@ -234,7 +234,7 @@ class Scores:
         ]
 
     def per_image(self) -> list[dict[str, Any]]:
-        """Each frame's id, group, mean IoU and pixel accuracy, in order of the ids."""
+        """Return each frame's id, group, mean IoU and pixel accuracy, in order of the ids."""
         if not self.frames:
             return []
         mean = mean_of(iou_of(self._stacked, self.protocol.evaluated))
@@ -245,7 +245,7 @@ class Scores:
         ]
 
     def worst_first(self) -> list[str]:
-        """Ids of the frames, the lowest mean IoU first; those without a scored pixel last."""
+        """Return ids of the frames, the lowest mean IoU first; those without a scored pixel last."""
         rows = self.per_image()
         return [row["id"] for row in sorted(rows, key=lambda row: (row["miou"] is None, row["miou"] or 0.0))]
 
@@ -319,7 +319,7 @@ class Scores:
         )
 
     def _false_alarms(self, own: Sequence[int], predicted: Sequence[int]) -> int:
-        """Pixels of other evaluated classes than the own ones that were predicted to be one of some."""
+        """Return pixels of other evaluated classes than the own ones that were predicted to be one of some."""
         others = [number for number in self.protocol.evaluated if number not in own]
         return int(self.confusion[np.ix_(others, list(predicted))].sum())
 
@@ -352,13 +352,13 @@ def iou_of(confusion: np.ndarray, evaluated: Sequence[int]) -> np.ndarray:
 
 
 def pixel_accuracy_of(confusion: np.ndarray, evaluated: Sequence[int]) -> np.ndarray:
-    """Share of the evaluated pixels that are right, float64 (...), of confusions (..., N, N + 1)."""
+    """Return share of the evaluated pixels that are right, float64 (...), of confusions (..., N, N + 1)."""
     hits, true, _ = parts_of(confusion, evaluated)
     return _share(hits.sum(axis=-1), true.sum(axis=-1))
 
 
 def mean_of(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Mean without NaN along an axis, NaN where nothing is left; added one after another, as the official evaluator does.
+    """Return mean without NaN along an axis, NaN where nothing is left; added one after another, as the official evaluator does.
 
     numpy's own mean adds in pairs, which differs in the last digit.
     """

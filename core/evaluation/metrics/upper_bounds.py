@@ -22,7 +22,7 @@ STRIDES = (2, 4, 8, 16, 32)
 
 
 def coarsen(target: np.ndarray, stride: int, num_classes: int, enlarging: Enlarging = "nearest") -> np.ndarray:
-    """A target as it comes back from a map with one cell for `stride` x `stride` pixels.
+    """Return a target as it comes back from a map with one cell for `stride` x `stride` pixels.
 
     Args:
         target: uint8 (H, W), 0..K-1; larger numbers are no class.
@@ -55,7 +55,7 @@ def upper_bounds(
     strides: Sequence[int] = STRIDES,
     enlarging: Enlarging = "nearest",
 ) -> dict[int, Scores]:
-    """The scores of coarsened truth over a data set, by stride; targets uint8 (H, W) in the protocol's numbers."""
+    """Return the scores of coarsened truth over a data set, by stride; targets uint8 (H, W) in the protocol's numbers."""
     scorers = {stride: Scorer(protocol) for stride in strides}
     for index, target in enumerate(targets):
         for stride, scorer in scorers.items():

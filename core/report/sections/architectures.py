@@ -16,7 +16,7 @@ PIXELS = NumberFormat(1, 0)
 
 
 def architectures(data: ReportData) -> list[Section]:
-    """The section, with a part for each network."""
+    """Return the section, with a part for each network."""
     distinct = each_once(data.summaries, lambda summary: _network_key(summary))
     sections = [
         Section(
@@ -124,7 +124,7 @@ def _part_words(summary: RunSummary, name: str) -> Text:
 
 
 def _options(summary: RunSummary) -> list[Block]:
-    """What the encoder is and what the options that were chosen mean, those that have something to say."""
+    """Return what the encoder is and what the options that were chosen mean, those that have something to say."""
     model = summary.config.model
     said: list[Text] = []
     encoder = explanation("encoder", model.encoder_name, model.family)
@@ -150,7 +150,7 @@ def _value(value: object) -> str:
 
 
 def _said(found: Explanation | None) -> Text:
-    """An explanation with its paper behind it."""
+    """Return an explanation with its paper behind it."""
     if found is None:
         return ()
     key = KEY_BY_ARXIV.get(found.paper.arxiv) if found.paper else None

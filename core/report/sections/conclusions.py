@@ -36,7 +36,7 @@ RISING = 0.01
 
 
 def conclusions(data: ReportData) -> list[Section]:
-    """The section, with a part for each group of runs where there are several."""
+    """Return the section, with a part for each group of runs where there are several."""
     draft = Paragraph(
         (
             "Draft for the author: these sentences were made from the numbers by rule, and say no more than those support. Judge them, "
@@ -81,7 +81,7 @@ def _draft(words: Text, *follows: str) -> Paragraph:
 
 
 def _ranking(group: Group, suffix: str) -> list[Paragraph]:
-    """Who is best, and against whom that is certain."""
+    """Return who is best, and against whom that is certain."""
     ranked = group.ranked
     best = ranked[0]
     behind = [text(summary.label, " (", summary.miou(PERCENT), ")") for summary in ranked[len(group.leaders) :]]
@@ -163,7 +163,7 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
 
 
 def _size(number: Number) -> Number:
-    """The same number without its sign."""
+    """Return the same number without its sign."""
     return Number(number.text.lstrip("+−"), number.value, number.source, number.scale)
 
 
@@ -174,13 +174,13 @@ def _pair(group: Group, one: RunSummary, other: RunSummary):  # noqa: ANN202 - t
 
 
 def _is_better(group: Group, one: RunSummary, other: RunSummary) -> bool:
-    """True where that is certain."""
+    """Return True where that is certain."""
     pair = _pair(group, one, other)
     return pair is not None and pair[2].is_certain and (pair[2].difference > 0) == (pair[0] is one)
 
 
 def _seeds(group: Group, suffix: str) -> list[Paragraph]:
-    """Runs that differ in their seed alone say how much chance there is; without such runs nobody knows."""
+    """Run that differ in their seed alone say how much chance there is; without such runs nobody knows."""
     twins: dict[str, list[RunSummary]] = {}
     for summary in group.scored:
         config = summary.config
@@ -213,7 +213,7 @@ def _seeds(group: Group, suffix: str) -> list[Paragraph]:
 
 
 def _unequal(group: Group, suffix: str) -> list[Paragraph]:
-    """Who has seen how many crops, where that differs: a network may be behind because it was trained less."""
+    """Return who has seen how many crops, where that differs: a network may be behind because it was trained less."""
     known = [(summary, steps) for summary in group.scored if (steps := steps_done(summary))]
     seen = [steps.value * summary.config.training.batch_size for summary, steps in known]
     if len(seen) < 2 or max(seen) <= (1 + UNEQUAL) * min(seen):
@@ -231,7 +231,7 @@ def _unequal(group: Group, suffix: str) -> list[Paragraph]:
 
 
 def _classes(group: Group, suffix: str) -> list[Paragraph]:
-    """Who leads in how many classes, where the two best differ most, and what wasn't learned."""
+    """Return who leads in how many classes, where the two best differ most, and what wasn't learned."""
     ranked, classes = group.ranked, group.classes
     results = []
     if len(ranked) > 1:
@@ -270,7 +270,7 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
 
 
 def _is_shown(summary: RunSummary, place: int, name: str) -> bool:
-    """Whether a pixel of the frames that a run was scored on is of a class."""
+    """Return whether a pixel of the frames that a run was scored on is of a class."""
     if summary.result_file:
         return summary.look(summary.result_file, f"/scores/recall/{escaped(name)}") is not None
     return bool(summary.look("eval", f"/{summary.best_evaluation}/truth/{place}"))
@@ -307,7 +307,7 @@ def _rare(group: Group, suffix: str) -> list[Paragraph]:
 
 
 def _confused(group: Group, suffix: str) -> list[Paragraph]:
-    """The confusion that is most frequent in the best run."""
+    """Return the confusion that is most frequent in the best run."""
     best = next((summary for summary in group.ranked if summary.result), None)
     worst = worst_confusions(best)[:1] if best else []
     return [
@@ -323,7 +323,7 @@ def _confused(group: Group, suffix: str) -> list[Paragraph]:
 
 
 def _cost(group: Group, suffix: str) -> list[Paragraph]:
-    """The fastest against the best, and who is beaten in both; nothing where they were timed on different hardware."""
+    """Return the fastest against the best, and who is beaten in both; nothing where they were timed on different hardware."""
     known = [summary for summary in group.carded if summary.score("/metadata/milliseconds")]
     if len(known) < 2 or len(group.hardware) > 1:
         return []
@@ -378,7 +378,7 @@ def _cost(group: Group, suffix: str) -> list[Paragraph]:
 
 
 def _upper_bound(group: Group, suffix: str) -> list[Paragraph]:
-    """What the truth in cells as coarse as the scores would reach, and how much of that each run does."""
+    """Return what the truth in cells as coarse as the scores would reach, and how much of that each run does."""
     known = [summary for summary in group.carded if share_of_upper_bound(summary)]
     if not known:
         return []
@@ -421,7 +421,7 @@ def _edges(group: Group, suffix: str) -> list[Paragraph]:
 
 
 def _calibration(group: Group, suffix: str) -> list[Paragraph]:
-    """How far confidence is from accuracy, and on which side."""
+    """Return how far confidence is from accuracy, and on which side."""
     words = []
     for summary in group.carded:
         error = summary.score("/scores/calibration/ece", PERCENT)
@@ -444,7 +444,7 @@ def _side(summary: RunSummary) -> str:
 
 
 def _robustness(group: Group, suffix: str) -> list[Paragraph]:
-    """The corruption that costs each run most."""
+    """Return the corruption that costs each run most."""
     results = []
     for summary in group.carded:
         if not summary.robustness:
@@ -473,7 +473,7 @@ def _robustness(group: Group, suffix: str) -> list[Paragraph]:
 
 
 def _unfinished(group: Group, suffix: str) -> list[Paragraph]:
-    """Who was still learning at the last evaluation."""
+    """Return who was still learning at the last evaluation."""
     rising = []
     for summary in group.scored:
         rows = [(index, row["miou"]) for index, row in enumerate(summary.files["eval"]) if row.get("miou") is not None]
@@ -491,7 +491,7 @@ def _unfinished(group: Group, suffix: str) -> list[Paragraph]:
 
 
 def _reach(group: Group, suffix: str) -> list[Paragraph]:
-    """What these scores are no evidence of."""
+    """Return what these scores are no evidence of."""
     note = source_of(group.first.config.dataset).note
     if note:
         return [_draft((note,))]

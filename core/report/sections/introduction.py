@@ -16,7 +16,7 @@ PLENTY = NumberFormat(100, 2, "%")
 
 
 def introduction(data: ReportData) -> list[Section]:
-    """The section, with a part for each group of runs where there are several."""
+    """Return the section, with a part for each group of runs where there are several."""
     blocks: list[Block] = [_task(data)]
     if len(data.groups) == 1:
         return [Section("introduction", "Introduction", (*blocks, *_data(data, data.groups[0])))]
@@ -36,7 +36,7 @@ def introduction(data: ReportData) -> list[Section]:
 
 
 def rare_classes(summary: RunSummary) -> list[int]:
-    """Numbers of the classes of less than `RARE` of the training pixels, the rarest first; of classes that occur."""
+    """Return numbers of the classes of less than `RARE` of the training pixels, the rarest first; of classes that occur."""
     pixels = summary.look("plan.json", "/class_pixels") or []
     total = sum(pixels)
     rare = [index for index, count in enumerate(pixels) if total and 0 < count / total < RARE]

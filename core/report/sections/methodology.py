@@ -33,7 +33,7 @@ SECONDS_AS_MINUTES = NumberFormat(1 / 60, 1)
 
 
 def methodology(data: ReportData) -> list[Section]:
-    """The section."""
+    """Return the section."""
     summaries = data.summaries
     blocks: list[Block] = [_runs(summaries)]
     blocks += _unfinished(summaries)
@@ -70,14 +70,14 @@ def _runs(summaries: tuple[RunSummary, ...]) -> Table:
 
 
 def steps_done(summary: RunSummary) -> Number | None:
-    """Steps by the last row that the trainer wrote, which a killed run's status may not know."""
+    """Return steps by the last row that the trainer wrote, which a killed run's status may not know."""
     rows = max(("train", "eval"), key=lambda kind: summary.look(kind, "/-1/step") or 0)
     count = len(summary.files.get(rows, []))
     return summary.number(rows, f"/{count - 1}/step") if count else None
 
 
 def minutes_of(summary: RunSummary) -> Number | None:
-    """Minutes of training, breaks not counted; by the clock of the status where the rows don't say."""
+    """Return minutes of training, breaks not counted; by the clock of the status where the rows don't say."""
     for kind in ("train", "eval"):
         count = len(summary.files.get(kind, []))
         number = summary.number(kind, f"/{count - 1}/minutes", MINUTES) if count else None
@@ -90,7 +90,7 @@ def minutes_of(summary: RunSummary) -> Number | None:
 
 
 def _unfinished(summaries: tuple[RunSummary, ...]) -> list[Block]:
-    """What has to be known of runs that have not come to their end."""
+    """Return what has to be known of runs that have not come to their end."""
     results: list[Block] = []
     words = {
         "queued": "has not begun to train",
@@ -237,7 +237,7 @@ def _optimizer(summaries: tuple[RunSummary, ...]) -> Text:
 
 
 def _is_gentle(summary: RunSummary) -> bool:
-    """A pretrained ViT, whose encoder learns slowly where nothing else is asked for, see core.training.optimizer."""
+    """Return a pretrained ViT, whose encoder learns slowly where nothing else is asked for, see core.training.optimizer."""
     config = summary.config
     return (
         config.training.encoder_lr_scale == 0
@@ -375,7 +375,7 @@ def _protocol(summary: RunSummary) -> Text:
 
 
 def _settings(summaries: tuple[RunSummary, ...]) -> list[Block]:
-    """Every setting that was used: one column where all runs agree, a table of differences where they don't."""
+    """Return every setting that was used: one column where all runs agree, a table of differences where they don't."""
     used = {summary.run.id: set(used_settings(summary.config)) for summary in summaries}
     everything = [
         (part, name)

@@ -5,7 +5,7 @@ from core.report.structure import Blank, Section
 
 
 def reflections(data: ReportData) -> list[Section]:
-    """The section."""
+    """Return the section."""
     blanks = (
         Blank("What was expected, and what came", "Which results did you expect before the first run, and which surprised you? Why?"),
         Blank("What the pictures show", "Which mistakes would matter on a street? Are they the ones that mean IoU counts most?"),

@@ -10,7 +10,7 @@ from core.report.structure import Block, Cell, Code, Commands, Section, Table
 
 
 def reproduction(data: ReportData) -> list[Section]:
-    """The section."""
+    """Return the section."""
     summaries = data.summaries
     blocks: list[Block] = [
         paragraph("These commands train the runs again; every setting that they don't name has its default."),
@@ -35,7 +35,7 @@ def reproduction(data: ReportData) -> list[Section]:
 
 
 def train_command(config: RunConfig) -> str:
-    """The command that trains a run of this config, each setting that differs from its default named."""
+    """Return the command that trains a run of this config, each setting that differs from its default named."""
     words = ["python", "-m", "core", "train"]
     for part, detail in RunConfig.model_fields.items():
         for name, field in detail.annotation.model_fields.items():
@@ -55,7 +55,7 @@ def _train_lines(summary: RunSummary) -> list[str]:
 
 
 def _budgets(summaries: tuple[RunSummary, ...]) -> list[Block]:
-    """A budget in minutes is a different number of steps elsewhere: the epochs that make the same number."""
+    """Return a budget in minutes is a different number of steps elsewhere: the epochs that make the same number."""
     lines = []
     for summary in summaries:
         epochs = same_epochs(summary)
@@ -71,7 +71,7 @@ def _budgets(summaries: tuple[RunSummary, ...]) -> list[Block]:
 
 
 def same_epochs(summary: RunSummary) -> float | None:
-    """Epochs with which a run that was given minutes has as many steps; None where that can't be had."""
+    """Return epochs with which a run that was given minutes has as many steps; None where that can't be had."""
     plan, training, dataset = summary.run.plan, summary.config.training, summary.config.dataset
     steps, frames = plan.get("steps_total"), plan.get("train_frames")
     weighed = dataset.annotations == "fine+coarse" and (dataset.fine_weight, dataset.coarse_weight) != (1.0, 1.0)

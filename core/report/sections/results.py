@@ -57,7 +57,7 @@ POINTS = NumberFormat(100, 1, signed=True)
 
 
 def results(data: ReportData) -> list[Section]:
-    """The section, in parts."""
+    """Return the section, in parts."""
     sections = [Section("results", "Results", ())]
     for group in data.groups:
         title = "" if len(data.groups) == 1 else f" of group {group.number}"
@@ -135,7 +135,7 @@ def _scores(group: Group, suffix: str) -> list[Block]:
 
 
 def leaders_words(group: Group) -> Text:
-    """Who has the highest mean IoU, in a clause; all of those who print alike."""
+    """Return who has the highest mean IoU, in a clause; all of those who print alike."""
     leaders = group.leaders
     names, highest = join_words([summary.label for summary in leaders]), leaders[0].miou(PERCENT)
     if len(group.scored) == 1:
@@ -198,7 +198,7 @@ def _best_step(summary: RunSummary) -> Number | None:
 
 
 def _loss(summary: RunSummary) -> tuple[tuple[str, Any], ...]:
-    """The settings in use that a value of the training loss depends on."""
+    """Return the settings in use that a value of the training loss depends on."""
     training = summary.config.training
     return tuple(
         (name, getattr(training, name))
@@ -459,7 +459,7 @@ def _upper_bounds(group: Group, suffix: str) -> list[Block]:
 
 
 def share_of_upper_bound(summary: RunSummary) -> Number | None:
-    """Which part of its ceiling a run reaches."""
+    """Return which part of its ceiling a run reaches."""
     miou, upper_bound = summary.miou(), summary.result.metadata.upper_bound
     if miou is None or not upper_bound:
         return None
@@ -543,7 +543,7 @@ def _robustness(group: Group, suffix: str) -> list[Block]:
 
 
 def drop_number(summary: RunSummary, kind: str) -> Number | None:
-    """Mean IoU under a corruption, averaged over its strengths; of the frames as they are for `none`."""
+    """Return mean IoU under a corruption, averaged over its strengths; of the frames as they are for `none`."""
     file = summary.robustness_file
     if kind == "none":
         return summary.number(file, "/miou/none/0", SHARE)
@@ -598,7 +598,7 @@ def _significance(group: Group, suffix: str) -> list[Block]:
 
 
 def compared_number(first: RunSummary, second: RunSummary, name: str, value: float) -> Number:
-    """A number of the comparison of two runs."""
+    """Return a number of the comparison of two runs."""
     form = SHARE if name == "spread" else POINTS
     source = f"bootstrap {first.run.id}/{first.result_file} {second.run.id}/{second.result_file}:{name}"
     return derived(value, form, source)

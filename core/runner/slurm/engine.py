@@ -25,7 +25,7 @@ END_SECONDS = 90.0
 
 
 def start(path: Path) -> None:
-    """Submits the job of a queued run, and writes down its number.
+    """Submit the job of a queued run, and write down its number.
 
     Raises:
         LabError: there is no cluster here, or it doesn't take the job.
@@ -41,13 +41,13 @@ def start(path: Path) -> None:
 
 
 def withdraw(run: Run) -> None:
-    """Takes a waiting run out of the cluster's queue. One that stays there for want of an answer will find that it isn't wanted."""
+    """Take a waiting run out of the cluster's queue. One that stays there for want of an answer will find that it isn't wanted."""
     if run.status.job:
         _cancel(run.status.job, run.id)
 
 
 def end(run: Run) -> bool:
-    """Has the cluster end a run's job: a polite signal, and when its patience is over the last one; True when it is gone.
+    """Have the cluster end a run's job: a polite signal, and when its patience is over the last one; True when it is gone.
 
     Raises:
         LabError: the job is still there after a while.
@@ -68,17 +68,17 @@ def end(run: Run) -> bool:
 
 
 def move(path: Path, by: int) -> None:
-    """Raises LabError: a cluster orders its own queue."""
+    """Raise LabError: a cluster orders its own queue."""
     raise LabError(f"Run {path.name} waits on a cluster, which decides itself who is next.")
 
 
 def queue_position(run: Run) -> int:
-    """How many jobs the cluster would rather start in the partition of a queued run."""
+    """Return how many jobs the cluster would rather start in the partition of a queued run."""
     return jobs_before(run.status.job)
 
 
 def _submit(run: Run) -> str:
-    """The number of a run's new job."""
+    """Return the number of a run's new job."""
     if not cluster_is_there():
         raise LabError(
             "There is no SLURM here: sbatch isn't found. Open the lab on a machine that submits to the cluster."
@@ -114,13 +114,13 @@ def _submit(run: Run) -> str:
 
 
 def _last_words(error: Exception) -> str:
-    """What sbatch complained of, in a line."""
+    """Return what sbatch complained of, in a line."""
     lines = [line.partition("error: ")[2] or line for line in str(error).splitlines() if "error:" in line]
     return (lines[-1] if lines else str(error)).strip()[:300].rstrip(".")
 
 
 def _cancel(job: str, name: str) -> None:
-    """Cancels a job, if it is the one of a run of this name; what can't be cancelled finds out by itself."""
+    """Cancel a job, if it is the one of a run of this name; what can't be cancelled finds out by itself."""
     if job.isdecimal():
         try:
             subprocess.run(

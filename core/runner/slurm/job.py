@@ -43,7 +43,7 @@ AGAIN_SECONDS = 5.0
 
 
 def warning_seconds(limit: float) -> int:
-    """How long before the end of a turn of so many seconds the job is told: at most half of it."""
+    """Return how long before the end of a turn of so many seconds the job is told: at most half of it."""
     return int(min(WARNING_SECONDS, limit / 2))
 
 
@@ -55,7 +55,7 @@ class Training:
     limit: float
 
     def __call__(self) -> None:
-        """Trains the run on this node for one turn."""
+        """Train the run on this node for one turn."""
         job = os.environ["SLURM_JOB_ID"]
         node = Node(
             node=int(os.environ["SLURM_NODEID"]),
@@ -154,7 +154,7 @@ def _turn_deaf() -> None:
 
 
 def _has_number(run: Path) -> bool:
-    """True when somebody has written down which job trains the run, or it is gone."""
+    """Return whether somebody has written down which job trains the run, or it is gone."""
     status = read_status(run)
     return status is None or status.job != ""
 
@@ -165,7 +165,7 @@ def _is_free(run: Path) -> bool:
 
 
 def _claim(run: Path, job: str) -> bool:
-    """Writes the run down as running, unless it has ended or was asked to. One that has failed under this job was queued again since."""
+    """Write the run down as running, unless it has ended or was asked to. One that has failed under this job was queued again since."""
     with queue_lock(run.parent):
         status = read_status(run)
         if status is None or status.job != job or status.state not in (*ACTIVE_STATES, "failed"):
@@ -198,14 +198,14 @@ def _give_up(run: Path, limit: float) -> None:
 
 
 def _stop(run: Path, job: str, sentence: str) -> None:
-    """Ends a run that was to queue again, unless somebody has decided otherwise meanwhile."""
+    """End a run that was to queue again, unless somebody has decided otherwise meanwhile."""
     with queue_lock(run.parent):
         if _stands(run, job, "queued"):
             update_status(run, state="stopped", ended=time.time(), error=sentence)
 
 
 def _queue_again(run: Path, job: str) -> None:
-    """Puts the job back into the queue, unless that was done by the cluster, or the job was cancelled. Doesn't give up on its own:
+    """Put the job back into the queue, unless that was done by the cluster, or the job was cancelled. Doesn't give up on its own:
     a controller that is away doesn't end jobs either."""
     while True:
         metadata = _facts(job)
@@ -230,14 +230,14 @@ class _Facts:
 
 
 def _facts(job: str) -> _Facts | None:
-    """What the controller says of a job; None when it says nothing."""
+    """Return what the controller says of a job; None when it says nothing."""
     text = _control("--oneliner", "show", "job", job)
     state, restarts = re.search(r"\bJobState=(\w+)", text), re.search(r"\bRestarts=(\d+)", text)
     return _Facts(state[1] == "RUNNING", int(restarts[1])) if state and restarts else None
 
 
 def _control(*arguments: str) -> str:
-    """What scontrol answers, nothing when the controller is away."""
+    """Return what scontrol answers, nothing when the controller is away."""
     try:
         return subprocess.run(
             ["scontrol", *arguments], capture_output=True, text=True, timeout=CONTROL_SECONDS, stdin=subprocess.DEVNULL

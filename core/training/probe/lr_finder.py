@@ -48,7 +48,7 @@ class Suggestion:
 
 
 def find_lr(config: RunConfig, timeout: float = LR_FINDER_SECONDS) -> Iterator[LrPoint]:
-    """Runs the test of a config in a process of its own and yields its points as they come; ends where the loss bursts.
+    """Run the test of a config in a process of its own and yield its points as they come; ends where the loss bursts.
 
     Args:
         config: of the run; its own learning rate and schedule aren't read.
@@ -62,7 +62,7 @@ def find_lr(config: RunConfig, timeout: float = LR_FINDER_SECONDS) -> Iterator[L
 
 
 def suggest_lr(points: Sequence[LrPoint]) -> Suggestion:
-    """A third of the rate at which the smoothed loss falls most steeply, over the logarithm of the rate."""
+    """Return a third of the rate at which the smoothed loss falls most steeply, over the logarithm of the rate."""
     smoothed = np.array([point.smoothed for point in points])
     if len(points) < 2 * SLOPE_POINTS:
         return Suggestion(None, "The loss burst at once, so there is no rate to suggest. Look at the data first.")

@@ -24,7 +24,7 @@ DIVERGED = 4.0
 
 
 def lr_range_test(config: RunConfig, steps: int = STEPS) -> Iterator[LrPoint]:
-    """Trains for some steps with a rate that grows by the same factor with each, until the loss bursts.
+    """Train for some steps with a rate that grows by the same factor with each, until the loss bursts.
 
     Args:
         config: of the run; its own learning rate and schedule aren't read.

@@ -26,7 +26,7 @@ STEPS, MAX_STEPS, MEASURED_SECONDS = 2, 8, 2.0
 
 
 def measure(config: RunConfig, began: float | None = None) -> Cost:
-    """Does the two steps and the validation batch in this process, which should have been made for it.
+    """Do the two steps and the validation batch in this process, which should have been made for it.
 
     Args:
         config: of the run.
@@ -80,7 +80,7 @@ def measure(config: RunConfig, began: float | None = None) -> Cost:
 
 
 def _time_to_decode(probe: Probe) -> float:
-    """Seconds a frame. Apart from the steps: most frames are decoded once and then kept."""
+    """Return seconds a frame. Apart from the steps: most frames are decoded once and then kept."""
     indices = sorted({index for keys in probe.batches(STEPS) for _, index, _ in keys})
     began = time.monotonic()
     for index in indices:
@@ -89,7 +89,7 @@ def _time_to_decode(probe: Probe) -> float:
 
 
 def _time_of_a_step(probe: Probe) -> float:
-    """Seconds, loading included."""
+    """Return seconds, loading included."""
     seconds: list[float] = []
     batches = probe.load(MAX_STEPS)
     while len(seconds) < STEPS or (len(seconds) < MAX_STEPS and sum(seconds) < MEASURED_SECONDS):
@@ -100,7 +100,7 @@ def _time_of_a_step(probe: Probe) -> float:
 
 
 def _time_to_score(probe: Probe) -> float:
-    """Seconds of a validation batch."""
+    """Return seconds of a validation batch."""
     first = batches_in_order(len(probe.whole), probe.config.training.batch_size)[:1]
     loader = build_loader(probe.whole, first, workers=0)
     return evaluate(probe.model, loader, probe.loss, probe.hardware, Distributed()).seconds_per_batch

@@ -60,19 +60,19 @@ class Probe:
         return items_per_epoch(self.crops.weights)
 
     def batches(self, steps: int) -> KeyedBatches:
-        """The keys of the run's first so many batches."""
+        """Return the keys of the run's first so many batches."""
         training = self.config.training
         return KeyedBatches(self.crops.weights, training.samples_per_step, training.seed, 0, steps)
 
     def load(self, steps: int) -> Iterator[Batch]:
-        """The run's first so many batches, loaded as it would."""
+        """Return the run's first so many batches, loaded as it would."""
         loader = build_loader(
             self.crops, part_of(self.batches(steps), 0, self.config.training.num_processes), self.hardware.workers
         )
         return iter(loader)
 
     def step(self, batch: Batch) -> float | None:
-        """One training step, done when this returns; its loss, None for a batch without a labelled pixel."""
+        """Return one training step, done when this returns; its loss, None for a batch without a labelled pixel."""
         self._steps += 1
         torch.manual_seed(step_seed(self.config.training.seed, self._steps))
         self.model.train()
@@ -90,7 +90,7 @@ class Probe:
 
 
 def open_probe(config: RunConfig, pixels: np.ndarray | None = None, weights: torch.Tensor | None = None) -> Probe:
-    """Sets a trial up.
+    """Set a trial up.
 
     Args:
         config: of the run.
@@ -123,7 +123,7 @@ def open_probe(config: RunConfig, pixels: np.ndarray | None = None, weights: tor
 
 
 def open_drawn(config: RunConfig) -> Dataset:
-    """The data set of a config. Raises LabError where it can't be opened, or its streets would have to be drawn first."""
+    """Return the data set of a config. Raises LabError where it can't be opened, or its streets would have to be drawn first."""
     return open_dataset(config.dataset)
 
 

@@ -34,7 +34,7 @@ class OutOfMemoryError(LabError):
 
 
 def run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
-    """Tries a config out for the one who is asking, who has one such trial at a time unless they are an admin; see `_ask`.
+    """Try a config out for the one who is asking, who has one such trial at a time unless they are an admin; see `_ask`.
 
     Raises:
         OutOfMemoryError: it ran out of memory.
@@ -62,7 +62,7 @@ def _probe_lock(asking: User) -> Iterator[None]:
 
 
 def _run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
-    """Starts a module with a config on its standard input and yields the objects that it prints, as they come.
+    """Start a module with a config on its standard input and yield the objects that it prints, as they come.
 
     The process is ended with the iterator, whether or not all was read.
 
@@ -120,7 +120,7 @@ def _run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]
 
 
 def serve_probe(work: Callable[[RunConfig], Iterable[Line]]) -> int:
-    """Reads a config from standard input and prints what `work` makes of it; an error is a line too. Returns the exit code."""
+    """Read a config from standard input and prints what `work` makes of it; an error is a line too. Returns the exit code."""
     lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the lines
     # As in a trainer, for the figures are meant for one.
