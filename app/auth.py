@@ -25,7 +25,7 @@ COOKIE = "_streamlit_user"
 WANTED = "lab-wanted"
 """Where a browser's tab keeps the address that was asked for before signing in."""
 ANONYMOUS = User("nobody", "nobody")
-"""Whoever has a session and is not signed in where one must be; owns nothing."""
+"""A visitor who is not signed in where one must be; owns nothing."""
 
 
 @cache
@@ -35,7 +35,7 @@ def must_sign_in() -> bool:
     Read once in the life of the server: a file that is being edited, or lost, must not open the lab to strangers.
 
     Raises:
-        LabError: the file is there and can't be read, so that nobody knows.
+        LabError: the file is there and can't be read, so that it isn't known.
     """
     try:
         return bool(st.secrets.get("auth"))
@@ -59,7 +59,7 @@ def check_sign_in() -> None:
 
 
 def signed_in() -> User:
-    """Return who looks at the page that is being drawn; the lab where nobody must sign in, and for the server's own threads."""
+    """Return who looks at the page that is being drawn; the lab without sign-in, and for the server's own threads."""
     if not must_sign_in() or get_script_run_ctx(suppress_warning=True) is None:
         return SYSTEM_USER
     return user_of_claims(st.user.to_dict()) if has_signed_in() else ANONYMOUS

@@ -31,7 +31,7 @@ def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Suggested
 
     Returns:
         The changes that were taken by the click of this very script run, by the number of the run; also kept in
-        `st.session_state["remedies"]` until whoever applies them takes them out.
+        `st.session_state["remedies"]` until the page that applies them takes them out.
     """
     result: dict[str, DryRun | str] = st.session_state.setdefault(f"{key}-found", {})
     request = [config.model_dump_json() for config in configs]

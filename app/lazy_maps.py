@@ -43,7 +43,7 @@ class _Shown:
 
 
 class LazyMaps:
-    """Questions by name, asked once somebody wants the answer. May be used from many threads."""
+    """Questions by name, asked once the answer is fetched. May be used from many threads."""
 
     def __init__(self, ask: "Callable[[Question, np.ndarray], Future[UncertaintyMaps]]", budget: int = BUDGET) -> None:
         """`ask` answers a question about an image; `budget` is in bytes of pictures."""

@@ -46,7 +46,7 @@ def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.nda
         )
     )
     places = [(row, column) for row in range(len(rows)) for column in range(len(columns))]
-    # A heat map tells nobody that it was clicked: an unseen square on each cell does, and reads out under the pointer.
+    # A heat map doesn't tell that it was clicked: an unseen square on each cell does, and reads out under the pointer.
     figure.add_scatter(
         x=[columns[column] for _, column in places],
         y=[rows[row] for row, _ in places],
@@ -312,5 +312,5 @@ _LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 
 
 def _safe(text: str) -> str:
-    """Return a name that somebody typed: plotly reads some HTML, and `%{` as a place for a value."""
+    """Return a typed name, escaped: plotly reads some HTML, and `%{` as a place for a value."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("%{", "% {")

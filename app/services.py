@@ -42,12 +42,12 @@ def uploads() -> HourlyQuota:
 
 
 def count_upload(user: User) -> None:
-    """Count a file that somebody uploads. Raises LabError where this hour has no more."""
+    """Count an upload of a user. Raises LabError where this hour has no more."""
     uploads().take(user.id, max_uploads(), "uploads")
 
 
 def check_uploads(user: User) -> None:
-    """Raise LabError where somebody can't upload another file within this hour."""
+    """Raise LabError where a user can't upload another file within this hour."""
     uploads().check(user.id, max_uploads(), "uploads")
 
 

@@ -1,6 +1,6 @@
 """Who works in the lab, what is theirs, and what they may do.
 
-Where nobody signs in there is one person, who may do everything. With sign-in a run, a sweep and a collection have an owner: everyone sees
+Without sign-in there is one user, who may do everything. With sign-in a run, a sweep and a collection have an owner: everyone sees
 them, and only the owner or an admin changes them. The rules are asked where things are changed, deep in core, so that no page, route or
 command goes around them.
 
@@ -32,12 +32,12 @@ HOUR = 3600.0
 
 
 class QuotaError(LabError):
-    """Somebody has as many of something as one person may have at a time."""
+    """A user has as many of something as one may have at a time."""
 
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who asks for something.
+    """A user of the lab.
 
     Attributes:
         id: what their things are marked with; empty for the lab itself, and for the one person of a lab without sign-in.
@@ -60,7 +60,7 @@ def is_admin(user_id: str) -> bool:
 
 
 def build_user(user_id: str, name: str = "") -> User:
-    """Somebody with an id, an admin where `SEGLAB_ADMINS` says so."""
+    """Return the user of an id, an admin where `SEGLAB_ADMINS` says so."""
     return User(user_id.lower(), name or user_id, is_admin(user_id))
 
 

@@ -1,4 +1,4 @@
-"""What SLURM says of the jobs of a cluster, asked with its own `squeue`: patient with a controller that is away, and never oftener
+"""What SLURM says of the jobs of a cluster, asked with its own `squeue`: which outlasts a controller that is away, and is asked never oftener
 than once in a few seconds. Knows no runs, and starts and ends nothing; that is core.runner.slurm.engine.
 """
 
@@ -9,7 +9,7 @@ import time
 from typing import Literal
 
 JobState = Literal["waiting", "there", "gone", "unknown"]
-"""In the queue; on its nodes, or about to come or go; not on the cluster any more; or nobody could be asked."""
+"""In the queue; on its nodes, or about to come or go; not on the cluster any more; or the cluster didn't answer."""
 ANSWER_SECONDS = 5.0
 """An answer is taken for true for so long: many tabs look at many runs, and a controller serves a whole university."""
 PATIENCE_SECONDS = 4.0
@@ -45,7 +45,7 @@ def job_state(job: str, user: int, since: float = 0.0) -> JobState:
 
 
 def jobs_before(job: str) -> int:
-    """Return how many waiting jobs the cluster would rather start in a waiting job's partition; 0 where nobody can say."""
+    """Return how many waiting jobs the cluster would rather start in a waiting job's partition; 0 where it isn't known."""
     _, rows = _ask("squeue", "--noheader", "--states=PENDING", "--sort=-p,i", "--format=%A %P")
     order = [row for row in rows or [] if len(row) == 2]
     partition = next((partition for number, partition in order if number == job), None)

@@ -163,7 +163,7 @@ with st.expander(
         contact_sheet(ids, said, frames, dataset)
 st.page_link("../pages/inspect.py", label="Try a photo of your own street", icon=":material/image_search:")
 
-# Whoever looks through the frames most likely goes to the next one.
+# The next frame is the one that is most likely looked at next.
 try:
     following = frames[ids[(ids.index(frame_id) + 1) % len(ids)]]
     image, _, digest = truth_of(following, dataset.space)

@@ -187,7 +187,7 @@ def build_cache(
                 time.sleep(random.uniform(0.1, 0.3))
                 continue
             try:
-                # Whoever held the lock before may have finished in between.
+                # The process that held the lock before may have finished in between.
                 if not (result := find_cache(dataset, frames, kind)):
                     complete = _build(folder, dataset, frames, kind, progress, should_stop)
                     result = CachedFrames(folder, kind, dataset, frames) if complete else None
@@ -220,7 +220,7 @@ def remove_caches(keys: Iterable[str] | None = None) -> int:
         How many bytes are free again.
 
     Raises:
-        LabError: the one who is asking may only look, or is no admin and asks for all of them, whoever needs them.
+        LabError: the one who is asking may only look, or is no admin and asks for all of them, other users' too.
     """
     require_write()
     if keys is None and not current_user().is_admin:
@@ -232,7 +232,7 @@ def remove_caches(keys: Iterable[str] | None = None) -> int:
     for folder in _cache_folders():
         if (wanted is None or folder.name in wanted) and not _is_in_hand(folder):
             taken = _bytes_on_disk(folder)
-            # Without its mark nobody opens it any more, should the rest fail.
+            # Without its mark it isn't opened any more, should the rest fail.
             with suppress(OSError):
                 (folder / "finished").unlink()
             shutil.rmtree(folder, ignore_errors=True)
@@ -404,7 +404,7 @@ def _map_raw(folder: Path, frames: int, size: tuple[int, int]) -> tuple[np.ndarr
     """Return both arrays, mapped read-only. Raises OSError, ValueError where a file isn't what it should be."""
     arrays = []
     for name, shape in _raw_shapes(frames, size):
-        # A file that is too short kills whoever looks past its end.
+        # A file that is too short kills the process that reads past its end.
         if (folder / name).stat().st_size != len(_npy_header(shape)) + math.prod(shape):
             raise ValueError(name)
         array = np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))

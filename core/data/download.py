@@ -129,7 +129,7 @@ class _Watch:
 
 
 class Session(requests.Session):
-    """Talks to cityscapes-dataset.com and to nobody else, follows no redirect, and says in words what fails.
+    """Talks to cityscapes-dataset.com alone, follows no redirect, and says in words what fails.
 
     `SEGLAB_CITYSCAPES_URL` puts another address in its place: https, or http on 127.0.0.1.
     """

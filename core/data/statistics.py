@@ -22,7 +22,7 @@ SAMPLE = 400
 """Frames counted at most: shares of 400 evenly spread frames differ from those of all by far less than frames do among themselves."""
 
 AT_ONCE = 600
-"""So many frames are all counted by whoever wants them frame by frame without being told to wait; of more, a sample is."""
+"""Up to so many frames are all counted at once where single frames are wanted; of more, a sample is."""
 
 MAX_THREADS = 16
 
@@ -166,7 +166,7 @@ def _path_of(dataset: Dataset, frames: Sequence[Frame]) -> Path:
 
 
 def _write(path: Path, counts: FrameCounts) -> None:
-    """Under another name first, so that nobody reads half a file. A full or locked disk costs the memory, not the counts."""
+    """Write under another name first, so that no half file is read. A full or locked disk costs the memory, not the counts."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")

@@ -149,5 +149,5 @@ def _table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that somebody typed, as Markdown that shows it as it is."""
+    """Return typed text as Markdown that shows it as it is."""
     return re.sub(r"([\\`*_{}\[\]()#+!|<>~&])", r"\\\1", " ".join(text.split()))

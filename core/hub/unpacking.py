@@ -24,7 +24,7 @@ from core.runs.store import new_run, write_plan
 from core.training.checkpoint import checkpoint_state
 
 PutWeights = Callable[[Path, Path, Published, str], SegmentationModel]
-"""`put(source, target, published, repo)`: weights that nobody has looked at yet, checked and put into a run; returns the network
+"""`put(source, target, published, repo)`: weights that weren't checked yet, checked and put into a run; returns the network
 without its weights. Raises LabError when they aren't its own."""
 
 
@@ -44,7 +44,7 @@ def make_run(
     Args:
         origin: where it came from.
         published: what its config.json says.
-        weights: a safetensors file that nobody has looked at yet.
+        weights: a safetensors file that wasn't checked yet.
         folder: that shall hold the run.
         put_weights: checks them, and puts them there.
 

@@ -1,4 +1,4 @@
-"""Who is asked for next: users take turns, each with a queue of their own, so that one with fifty pictures delays nobody."""
+"""Who is asked for next: users take turns, each with a queue of their own, so that fifty images of one don't delay the others."""
 
 import threading
 from collections import OrderedDict, deque

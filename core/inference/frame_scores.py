@@ -1,6 +1,6 @@
 """How well runs do on each single frame: counted in the background, kept on disk, to sort frames by.
 
-Frames are scored at the run's own size, as in training. Whoever is no longer asked about stops, and goes on from there when asked
+Frames are scored at the run's own size, as in training. A run that is no longer asked about stops, and goes on from there when asked
 again.
 """
 
@@ -25,7 +25,7 @@ from core.paths import cache_folder
 
 FORM = 1
 PATIENCE = 30.0
-"""Seconds after which a count that nobody asks about stops."""
+"""Seconds after which a count that isn't asked about stops."""
 SAVE_EVERY = 25
 
 Predict = Callable[[Path, np.ndarray], CachedPrediction]

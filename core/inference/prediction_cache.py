@@ -1,6 +1,6 @@
 """What a network answered, and the answers kept on disk: the same picture and the same weights are not looked at twice.
 
-What it was unsure of is an answer of its own, given and kept when somebody asks for it.
+What it was unsure of is an answer of its own, given and kept when it is asked for.
 """
 
 import contextlib

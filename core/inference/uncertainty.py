@@ -1,4 +1,4 @@
-"""What a network was unsure of: the entropy of every pixel, and its likeliest classes. A second look, made when somebody asks.
+"""What a network was unsure of: the entropy of every pixel, and its likeliest classes. Computed when it is asked for.
 
 Beside labels and confidence this costs as much time again, and ten times the bytes, which is why no ordinary answer carries it.
 """

@@ -1,4 +1,4 @@
-"""Decoding a picture that somebody uploaded. It is hostile until proven otherwise.
+"""Decoding of an uploaded image. It is hostile until proven otherwise.
 
 Pillow opens only the listed formats, and size is checked on the header, before a single pixel is decoded: a PNG of 20 kB
 can unfold to a gigabyte. Torch isn't needed here.

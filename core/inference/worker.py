@@ -167,7 +167,7 @@ Request = (
 class InferenceWorker:
     """Front of the inference processes. May be used from many threads; each process does one thing after the other.
 
-    Whoever asks names a `user`: users take turns. Who also names a `slot`, a place on their page, takes back what they asked for
+    Each request names a `user`, and users take turns. One that also names a `slot` of the page takes back what was asked for
     it before and is still waiting.
     """
 

@@ -45,7 +45,7 @@ class SegmentationModel(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         height, width = images.shape[-2:]
         images = (images - self.mean) / self.std
-        # Written so that whoever traces this for any size sees a multiple: then all sizes that follow stay simple.
+        # Written so that a trace for any size sees a multiple: then all sizes that follow stay simple.
         below = (height + self.multiple - 1) // self.multiple * self.multiple - height
         right = (width + self.multiple - 1) // self.multiple * self.multiple - width
         if torch.compiler.is_exporting() or below or right:

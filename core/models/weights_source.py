@@ -183,7 +183,7 @@ def _named_file(text: str) -> WeightsSource:
     try:
         path = path.expanduser()
         is_file = path.is_file()
-    except (OSError, RuntimeError):  # too long a name, or the home of nobody
+    except (OSError, RuntimeError):  # too long a name, or no such home
         is_file = False
     if not is_file:
         raise LabError(f"There is no weights file '{text}'. Check the path, or choose weights 'auto'.")

@@ -304,7 +304,7 @@ def distance_figure(
 
 
 def _front(points: Sequence[tuple[float, float, str]]) -> list[str]:
-    """Return names of those that nobody beats in both cost and score, by rising cost."""
+    """Return names of those that none beats in both cost and score, by rising cost."""
     kept, best = [], -1.0
     for _, score, name in sorted(points, key=lambda point: (point[0], -point[1])):
         if score > best:

@@ -1,6 +1,6 @@
 """The report as one HTML file: styles, vector figures and pictures inside, nothing outside, no script. It prints well on A4.
 
-Whatever was typed by somebody is escaped: texts by markupsafe, the rest by Jinja's autoescape. Figures are the only markup that is
+Whatever was typed is escaped: texts by markupsafe, the rest by Jinja's autoescape. Figures are the only markup that is
 let through, and their letters are outlines.
 """
 

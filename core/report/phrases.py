@@ -79,7 +79,7 @@ def with_best_in_columns(rows: Sequence[Sequence[Number | None]], best: Sequence
 
 
 def best_places(numbers: Sequence[Number | None], best: Best) -> set[int]:
-    """Return where the best stands: everybody who prints like it, and nobody where all do."""
+    """Return the indices of the best and of all that print like it; none where all do."""
     known = [number for number in numbers if number]
     if not best or len({number.text for number in known}) < 2:
         return set()

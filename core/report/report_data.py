@@ -74,7 +74,7 @@ class RunSummary:
 
     @property
     def state_words(self) -> str:
-        """How it stands, for whoever wonders how far the numbers can be trusted."""
+        """Its state in words."""
         text = {"lost": "lost, its process is gone", "failed": self.run.status.failure or "failed"}
         return text.get(self.run.state, self.run.state)
 

@@ -28,7 +28,7 @@ LOCKS = ".slots"
 TRAINER_LOCK = "trainer"
 """The lock in the folder of a cluster's run, which its trainer holds for as long as it lives, on whichever machine."""
 DECISION_SECONDS = 20.0
-"""A decision about the queue takes milliseconds; whoever waits this long for another's gives up."""
+"""A decision about the queue takes milliseconds; a process that waits this long for another's gives up."""
 
 
 def devices_for(wish: str, processes: int) -> tuple[str, ...]:
@@ -50,9 +50,9 @@ def device_name(wish: str) -> str:
 
 @contextmanager
 def queue_lock(runs: Path) -> Iterator[None]:
-    """Around whatever reads how the runs of a folder stand and then changes that: nobody else decides meanwhile.
+    """Lock the queue of a folder: for reading how its runs stand and then changing that.
 
-    The status of a queued run is written under this lock alone, so that nobody overwrites what another has just written.
+    The status of a queued run is written under this lock alone, so that no process overwrites what another has just written.
 
     Raises:
         LabError: another process has been deciding for twenty seconds, so it must be hanging.
@@ -73,7 +73,7 @@ class DeviceLock:
 
     def __init__(self, folder: Path, *devices: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        # Never deleted: a lock on a deleted file would exclude nobody.
+        # Never deleted: a lock on a deleted file excludes no process.
         self._files = [open(folder / f"{re.sub(r'[^a-z0-9]', '-', device)}.lock", "a+b") for device in devices]  # noqa: SIM115 - live as long as the slot
 
     def acquire(self) -> bool:

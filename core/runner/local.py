@@ -35,7 +35,7 @@ def withdraw(run: Run) -> None:
 
 
 def end(run: Run) -> bool:
-    """End a run's trainer, and wait for its supervisor to say how; True when nobody is there to say it."""
+    """End a run's trainer, and wait for its supervisor to say how; True when no supervisor is there to say it."""
     end_trees(_trainers_of(run.status))
     deadline = time.monotonic() + STOP_SECONDS
     while (state := read_run(run.path).state) in ACTIVE_STATES and time.monotonic() < deadline:

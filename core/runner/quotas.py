@@ -1,4 +1,4 @@
-"""What somebody who is no admin may ask for with a run: of this machine, of the cluster, and of the lab's own logins elsewhere.
+"""What a user who is no admin may ask for with a run: of this machine, of the cluster, and of the lab's own logins elsewhere.
 
 On a cluster all jobs are charged to the account that the lab runs under, so that there only admins train until the lab says how much
 a run of anybody else may take.
@@ -61,7 +61,7 @@ def hours_used(run: Path) -> float:
 
 
 def out_of_hours(run: Path) -> str:
-    """Return why a run on the cluster may not have another turn, in a sentence; empty where it may. Asked in its job, by nobody."""
+    """Return why a run on the cluster may not have another turn, in a sentence; empty where it may. Asked in its job, without a user."""
     owner, config = read_owner(run), read_run(run).config
     if config is None or not owner or build_user(owner).is_admin:
         return ""

@@ -37,7 +37,7 @@ def main(run: Path) -> int:
         ahead = 0
         while _waits(run, myself):
             if lock.acquire():
-                # The lock alone is not first come, first served: whoever stands before in the queue goes first.
+                # The lock alone is not first come, first served: the run that stands before in the queue goes first.
                 ahead = _claim(run, myself)
                 if not ahead:
                     break
@@ -64,7 +64,7 @@ def _waits(run: Path, myself: ProcessId) -> bool:
 
 
 def _claim(run: Path, myself: ProcessId) -> int:
-    """Return how many runs go before this one. When none does it is written down as running, and nobody can move or stop it in the queue."""
+    """Return how many runs go before this one. When none does it is written down as running, and can't be moved or stopped in the queue."""
     with queue_lock(run.parent):
         if not _waits(run, myself):
             return 1

@@ -20,7 +20,7 @@ class Node:
 
 
 def trainer_command(run: Run, node: Node | None = None) -> list[str]:
-    """Return the command, for whoever holds the devices; it trains once its standard input has ended.
+    """Return the command, for the process that holds the devices; it trains once its standard input has ended.
 
     Args:
         run: with its config.

@@ -1,8 +1,8 @@
-"""The run folder: the only channel between the trainer, the runner and whoever looks.
+"""The run folder: the only channel between the trainer, the runner and the pages.
 
     checkpoints/<YYYYMMDD-HHMMSS-family-xxxx>/
         config.json     what was asked for; written once
-        status.json     how it stands; replaced atomically, one writer at a time: while the run is queued whoever holds the queue's
+        status.json     how it stands; replaced atomically, one writer at a time: while the run is queued the process that holds the queue's
                         lock, then the supervisor, then the trainer
         owner.txt       whose it is; not there for the lab's own
         plan.json       what was decided on this machine before the first step (steps, threads, precision, weights)
@@ -42,7 +42,7 @@ from core.squeue import job_state
 
 Which = Literal["last", "best"]
 QUIET_SECONDS = 15.0
-"""A run whose job is gone from the cluster and whose status says nothing new for so long is lost: until then its last word may still
+"""A run whose job is gone from the cluster and whose status says nothing new for so long is lost: until then its last status may still
 be on its way through the shared disk."""
 
 
@@ -74,7 +74,7 @@ class Run:
 
     @property
     def state(self) -> State:
-        """The written state, or `lost` when it says queued or running but nobody is there to go on."""
+        """The written state, or `lost` when it says queued or running but no process is there to go on."""
         status = self.status
         if status.state not in ACTIVE_STATES:
             return status.state
@@ -83,7 +83,7 @@ class Run:
         hands = (status.supervisor, status.trainer)
         if any(hand is not None and hand.is_alive() for hand in hands):
             return status.state
-        # Between the writing of a queued run and the start of its supervisor nobody is named yet.
+        # Between the writing of a queued run and the start of its supervisor no process is named yet.
         if status.state == "queued" and status.supervisor is None and time.time() - status.updated < 30:
             return "queued"
         return "lost"

@@ -2,7 +2,7 @@
 
     <runs folder>/.sweeps/<YYYYMMDD-HHMMSS-sweep-xxxx>/
         sweep.json      what was asked for, and how many frames there were to learn from; written once
-        status.json     how it stands; replaced atomically by whoever starts it, then by the driver
+        status.json     how it stands; replaced atomically by the process that starts it, then by the driver
         request.json    the wish to stop
         trials.jsonl    Optuna's own storage: the trials, their choices, scores and runs
         driver.log      what the driver printed
@@ -233,7 +233,7 @@ def read_spec_file(path: Path) -> dict[str, Any]:
 
 
 def update_status(path: Path, **changes: Any) -> None:
-    """Replace the named fields of a sweep's status.json. Only for its driver, and for whoever starts that."""
+    """Replace the named fields of a sweep's status.json. Only for its driver, and for the process that starts that."""
     old = _read_status(path) or SweepStatus("failed", created=0.0)
     _write_status(path, replace(old, updated=time.time(), **changes))
 

@@ -49,7 +49,7 @@ def build_row(rng: np.random.Generator, plan: Plan, sign: int, start: float, end
     z, over = start, 0.0
     while z < end - 4:
         wide = rng.uniform(8, 15) if plan.kind in ("old", "suburb") else rng.uniform(12, 26)
-        wide *= 1.0 if z < 75 else 1.8  # far away nobody counts the houses
+        wide *= 1.0 if z < 75 else 1.8  # far away single houses can't be told apart
         gap = rng.uniform(3, 9) if suburb else (rng.uniform(4, 9) if rng.random() < 0.12 else 0.0)
         near, far = z, z + wide
         if plan.crossing:

@@ -8,7 +8,7 @@ from core.synthetic import furniture, planting, signs
 from core.synthetic.plan import KERB, Side
 from core.synthetic.stage import Stage
 
-# How often each of `signs.SIGNS` is met, without the last: nobody drives where entry is forbidden all the time.
+# How often each of `signs.SIGNS` is met, without the last: entry is rarely forbidden.
 _COMMON = np.array([2, 4, 5, 1, 4, 5, 6, 5, 4, 4]) / 40
 
 

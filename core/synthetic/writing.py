@@ -73,7 +73,7 @@ def write_streets(
 
 
 def _sweep(root: Path) -> None:
-    """Remove what killed writers left beside `root`: unfinished folders that nobody has touched for an hour."""
+    """Remove what killed writers left beside `root`: unfinished folders untouched for an hour."""
     for left in root.parent.glob(f".{root.name}.partial-*"):
         if time.time() - left.stat().st_mtime > 3600:
             shutil.rmtree(left, ignore_errors=True)

@@ -234,7 +234,7 @@ def _end_status(run: Path, **facts: Any) -> None:
 class _StopSignal:
     """Ctrl-C or a polite kill ends the training after its present step, with a checkpoint; a second one ends it at once.
 
-    A signal that was ignored when this process began stays so: whoever started it decides in its stead, as in a cluster's job.
+    A signal that was ignored when this process began stays so: its parent decides in its stead, as in a cluster's job.
     """
 
     def __init__(self) -> None:

@@ -70,7 +70,7 @@ def evaluate(
     model.train(was_training)
     gathered = distributed.all_gather((confusion.matrix, sums))
     confusion.matrix = sum(matrix for matrix, _ in gathered)
-    # In the order of the frames, whoever predicted them: a sum of floats depends on it in its last digit.
+    # In the order of the frames, whichever process predicted them: a sum of floats depends on it in its last digit.
     ordered = sorted(row for _, rows in gathered for row in rows)
     weight_sum = sum(weight for *_, weight in ordered)
     mean = sum(part for _, part, _ in ordered) / weight_sum if weight_sum else float("nan")

@@ -626,7 +626,7 @@ _CAUSES: tuple[Callable[[Case], Cause], ...] = (
 
 
 def _blurred(case: Case) -> Iterator[Finding]:
-    """Yield masks that were saved lossily or resized by interpolation: they hold values that nobody drew."""
+    """Yield masks that were saved lossily or resized by interpolation: they hold values that were never drawn."""
     lossy = [mask for mask in case.all_masks if mask.header and mask.header.format == "JPEG"]
     spoiled = [mask for mask in case.all_masks if _is_blurred(mask)]
     jpegs = [mask for mask in spoiled if mask in lossy]

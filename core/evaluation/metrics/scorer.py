@@ -2,7 +2,7 @@
 
 All that is kept of a frame is a few kilobytes of whole numbers, so that scores per image, per city and per resampling need no second
 look at a picture. Floats are made of the sums alone, in the order of the frames' names: the result is the same to the last digit
-whoever counted what.
+whichever process counted which frames.
 """
 
 from dataclasses import dataclass, field

@@ -180,7 +180,7 @@ def _is_better(group: Group, one: RunSummary, other: RunSummary) -> bool:
 
 
 def _seeds(group: Group, suffix: str) -> list[Paragraph]:
-    """Run that differ in their seed alone say how much chance there is; without such runs nobody knows."""
+    """Return how much chance there is, from runs that differ in their seed alone; nothing without such runs."""
     twins: dict[str, list[RunSummary]] = {}
     for summary in group.scored:
         config = summary.config

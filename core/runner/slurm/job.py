@@ -2,7 +2,7 @@
 
 The trainer doesn't hear the cluster's signals, for a team in which each decides for itself would lose its checkpoint. This process
 does: it asks the trainer through the run folder to write a checkpoint, then sees how the job stands, and queues it again unless the
-cluster has done so, or somebody has cancelled it. A job that starts again finds the same run, and goes on from its last checkpoint.
+cluster has done so, or a user has cancelled it. A job that starts again finds the same run, and goes on from its last checkpoint.
 
 Never two trainers on one run: only the job whose number the status names trains, and not before an earlier trainer has let go of the
 lock of the run folder.
@@ -154,7 +154,7 @@ def _turn_deaf() -> None:
 
 
 def _has_number(run: Path) -> bool:
-    """Return whether somebody has written down which job trains the run, or it is gone."""
+    """Return whether status.json names the job that trains the run, or the run is gone."""
     status = read_status(run)
     return status is None or status.job != ""
 
@@ -198,7 +198,7 @@ def _give_up(run: Path, limit: float) -> None:
 
 
 def _stop(run: Path, job: str, sentence: str) -> None:
-    """End a run that was to queue again, unless somebody has decided otherwise meanwhile."""
+    """End a run that was to queue again, unless its status was changed meanwhile."""
     with queue_lock(run.parent):
         if _stands(run, job, "queued"):
             update_status(run, state="stopped", ended=time.time(), error=sentence)

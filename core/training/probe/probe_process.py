@@ -48,7 +48,7 @@ def run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
 
 @contextmanager
 def _probe_lock(asking: User) -> Iterator[None]:
-    """Around a trial: whoever is no admin has no other meanwhile. Raises LabError."""
+    """Hold the user's lock on probes: one at a time for each user who is no admin. Raises LabError."""
     if asking.is_admin:
         yield
         return
