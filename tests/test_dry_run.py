@@ -195,7 +195,7 @@ def test_a_process_that_is_killed_is_an_answer_with_a_proposal(module, tiny_conf
     found = dry_run(tiny_config(batch_size=8))
     assert found.cost is None
     assert found.problems[0].suggested_change == {"training": {"batch_size": 4, "accumulate_grad_batches": 2}}
-    assert found.problems[0].sentence == "It needs more memory than there is. Take batch size 4."
+    assert found.problems[0].sentence == "It needs more memory than there is. Take batch size 4, batches per step 2."
 
 
 @pytest.mark.parametrize("end", OTHER_ENDS)
