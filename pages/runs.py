@@ -215,7 +215,7 @@ def trash_panel() -> None:
     trashed = runner.list_trash(runs_folder())
     if not trashed:
         return
-    with st.expander(f"Bin ({len(trashed)})", icon=":material/delete:"):
+    with st.expander(f"Trash ({len(trashed)})", icon=":material/delete:"):
         try:
             for each in trashed:
                 with st.container(horizontal=True, vertical_alignment="center"):
