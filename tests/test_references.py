@@ -60,7 +60,7 @@ def valid_unet():
 def test_the_plain_unet_has_the_papers_weights_to_the_last_one():
     config = ModelConfig(family="unet", encoder="plain", width=64, norm="none", padding="valid")
     with torch.device("meta"):
-        model = PlainUNet(config, classes=2, channels=1)
+        model = PlainUNet(config, num_classes=2, channels=1)
     assert parameters_of(model) == 31_030_658
     assert [down[0].out_channels for down in model.downs] == [64, 128, 256, 512, 1024]
     assert [up.upsample.out_channels for up in model.ups] == [512, 256, 128, 64]

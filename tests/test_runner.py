@@ -283,13 +283,13 @@ def fault():
 @pytest.mark.parametrize(
     ("fail", "training", "failure", "code", "suggested_change"),
     [
-        (out_of_memory_on_cuda, {"batch_size": 8}, "gpu-memory", 42, {"batch_size": 4}),
+        (out_of_memory_on_cuda, {"batch_size": 8}, "gpu-memory", 42, {"batch_size": 4, "accumulate_grad_batches": 2}),
         (
             out_of_memory,
             {"batch_size": 6, "accumulate_grad_batches": 6},
             "memory",
             42,
-            {"batch_size": 3, "accumulate_grad_batches": 3},
+            {"batch_size": 3, "accumulate_grad_batches": 12},
         ),
         (
             out_of_memory,
@@ -580,14 +580,14 @@ def test_a_deleted_run_lies_in_the_bin_until_it_is_restored_or_the_bin_emptied(f
 
     assert runner.restore(runs[0].name, folder) == runs[0]
     assert read_notes(runs[0]).name == "mine"
-    shutil.copytree(folder / ".bin" / runs[1].name, runs[1])
+    shutil.copytree(folder / ".trash" / runs[1].name, runs[1])
     with pytest.raises(LabError, match="There is a run .* already"):
         runner.restore(runs[1].name, folder)
     with pytest.raises(LabError, match="There is no run"):
         runner.restore(f"../{runs[0].name}", folder)
 
     week_ago = time.time() - 7 * 86_400
-    os.utime(folder / ".bin" / runs[1].name, (week_ago, week_ago))
+    os.utime(folder / ".trash" / runs[1].name, (week_ago, week_ago))
     assert [each.run.id for each in runner.empty_trash(folder, older_than_days=6)] == [runs[1].name]
     assert [each.run.id for each in runner.empty_trash(folder)] == [runs[2].name]
     assert runner.list_trash(folder) == [] and runner.empty_trash(folder) == []
@@ -595,9 +595,9 @@ def test_a_deleted_run_lies_in_the_bin_until_it_is_restored_or_the_bin_emptied(f
 
 
 def test_a_link_in_the_bin_is_not_followed(folder, places):
-    (folder / ".bin").mkdir()
+    (folder / ".trash").mkdir()
     (places.other / "precious").write_text("x")
-    (folder / ".bin" / "20250101-000000-fcn-0001").symlink_to(places.other)
+    (folder / ".trash" / "20250101-000000-fcn-0001").symlink_to(places.other)
     assert runner.empty_trash(folder) == [] and (places.other / "precious").exists()
 
 

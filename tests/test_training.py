@@ -183,13 +183,20 @@ def test_every_family_resumes_exactly_in_bf16(places, tiny_config, model, thread
         {"optimizer": "adam", "loss": "focal", "schedule": "polynomial", "warmup_fraction": 0.2},
         {"optimizer": "adamax", "loss": "ohem", "schedule": "step", "gamma_epochs": 1},
         {"optimizer": "sgd", "momentum": 0.0, "loss": "dice", "second_loss": "cross-entropy", "schedule": "constant"},
-        {"optimizer": "sgd", "loss": "lovasz", "schedule": "cosine", "ema": 0.9, "accumulate_grad_batches": 2},
+        {
+            "optimizer": "sgd",
+            "loss": "lovasz",
+            "schedule": "cosine",
+            "ema": 0.9,
+            "accumulate_grad_batches": 2,
+            "epochs": 4,
+        },
         {"precision": "fp16", "ema": 0.99, "class_weights": "median", "label_smoothing": 0.1},
     ],
     ids=lambda fields: "-".join(str(value) for value in fields.values()),
 )
 def test_every_way_to_train_resumes_exactly(places, tiny_config, fields):
-    config = tiny_config(epochs=2, evaluations=2, checkpoint_seconds=1000, **fields)
+    config = tiny_config(**({"epochs": 2, "evaluations": 2, "checkpoint_seconds": 1000} | fields))
     fingerprints = []
     for stops in ([], [3, 5]):
         run = create_run(config, places.runs)
