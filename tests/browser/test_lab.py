@@ -89,7 +89,7 @@ def test_the_newcomers_path(lab: Lab, page, wait_for_app, drawn: int) -> None:
     for family in ("U-Net", "ViT"):
         page.get_by_role("button", name=family, exact=True).click()
         wait_for_app(page)
-    type_in(page, wait_for_app, "Minutes", "0.2")
+    type_in(page, wait_for_app, "Training time (min)", "0.2")
     type_in(page, wait_for_app, "Evaluations", "2")
     page.locator("summary", has_text="Frames").click()
     type_in(page, wait_for_app, "Val limit (frames)", "8")
