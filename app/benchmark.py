@@ -8,7 +8,7 @@ import streamlit as st
 from app.datasets import SPLIT_WORDS
 from app.score_views import Shown
 from app.scoring import start_archive
-from core.data.sources import source_of
+from core.data.sources import SOURCES
 from core.evaluation.submission_archives import SPLITS, list_archives
 from core.inference.prediction_cache import checkpoint_digest
 from core.labels import CITYSCAPES_19
@@ -24,7 +24,7 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         run_id
         for run_id in chosen
         if shown.runs[run_id].classes == CITYSCAPES_19.classes
-        and source_of(shown.runs[run_id].config.dataset).has_coarse
+        and SOURCES[shown.runs[run_id].config.dataset.name].has_coarse
     ]
     if not able:
         st.caption(

@@ -12,7 +12,7 @@ from core.config import DatasetConfig, fields_of, read_config
 from core.data.dataset import STREETS_TRAIN, STREETS_VAL, Dataset, generate_dataset, label_space_of, open_dataset
 from core.data.folder import UNLABELLED
 from core.data.frames import Frame
-from core.data.sources import SOURCES, source_of
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.paths import runs_folder
 from core.runs.store import list_runs
@@ -103,7 +103,7 @@ def opened(values: dict[str, Any]) -> Dataset | None:
         )
         return None
     config = read_config({"dataset": values}).dataset
-    if source.is_generated and not source.is_here(config):
+    if source.is_generated and not source.is_here(config.root):
         empty_state(
             "The street scenes are not drawn yet",
             f"{STREETS_TRAIN + STREETS_VAL} generated scenes with exact masks are the data to begin with. Drawing them takes less "
@@ -129,7 +129,7 @@ def found(config: DatasetConfig) -> Found:
 def draw_streets() -> None:
     """Draw the street scenes with a progress bar, unless they are there. Raises LabError where the visitor may only look."""
     config = DatasetConfig()
-    if SOURCES["streets"].is_here(config):
+    if SOURCES["streets"].is_here(config.root):
         return
     require_write()
     bar = st.progress(0.0, "Drawing street scenes")
@@ -141,12 +141,12 @@ def draw_streets() -> None:
 
 def is_here(config: DatasetConfig) -> bool:
     """Return whether the folder of a data set is on this machine; what it holds isn't looked at."""
-    return source_of(config).is_here(config)
+    return SOURCES[config.name].is_here(config.root)
 
 
 def open_again(config: DatasetConfig) -> Dataset:
     """Return the data set of a config, its list of frames kept for a minute. Raises LabError where it isn't there."""
-    if not is_here(config) and source_of(config).is_generated:
+    if not is_here(config) and SOURCES[config.name].is_generated:
         raise LabError("The street scenes are gone from the data folder. Draw them again on the page Data.")
     return _open(config.model_dump_json())
 
@@ -159,8 +159,8 @@ def _open(config: str) -> Dataset:
 @st.cache_data(ttl=60, max_entries=4, show_spinner="Reading the folder")
 def _find(config_json: str) -> Found:
     config = DatasetConfig.model_validate_json(config_json)
-    source = source_of(config)
-    root = source.root(config)
+    source = SOURCES[config.name]
+    root = source.root(config.root)
     space = label_space_of(config, root)
     splits = source.find_splits(root, config)
     train, val = (tuple(frame for frame in splits.get(split, ()) if frame.labels) for split in ("train", "val"))

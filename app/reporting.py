@@ -8,7 +8,7 @@ import streamlit as st
 from app.job_panel import just_ended, show_job, try_start
 from app.widgets import failed_state, plain, run_name
 from core.auth import is_read_only, may_change
-from core.data.sources import source_of
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.jobs.kinds import latest
 from core.paths import runs_folder
@@ -168,7 +168,9 @@ def unscored(chosen: Sequence[str]) -> list[str]:
 
 
 def _on_cityscapes(chosen: Sequence[str], runs: Mapping[str, Run]) -> bool:
-    return any(runs[run_id].config and source_of(runs[run_id].config.dataset).sharing == "never" for run_id in chosen)
+    return any(
+        runs[run_id].config and SOURCES[runs[run_id].config.dataset.name].sharing == "never" for run_id in chosen
+    )
 
 
 def _pictures_key(chosen: Sequence[str], runs: Mapping[str, Run]) -> str:

@@ -10,7 +10,7 @@ import streamlit as st
 from app.job_panel import just_ended, show_job, try_start
 from app.widgets import plain, run_label
 from core.auth import is_read_only, may_change, require_admin
-from core.data.sources import source_of
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.hub.card import model_card
 from core.hub.client import is_logged_in
@@ -126,7 +126,7 @@ def _picture_choice(run: Run) -> bool:
     if not (run.path / "samples").is_dir():
         st.caption("The card shows no pictures: the run has kept no masks of its training.")
         return False
-    match source_of(run.config.dataset).sharing:
+    match SOURCES[run.config.dataset.name].sharing:
         case "free":
             st.caption("The card shows three street scenes with their masks.")
         case "never":

@@ -25,7 +25,7 @@ from core.data.cityscapes import LABEL_FOLDERS
 from core.data.dataset import Dataset, spread
 from core.data.doctor import Finding, Report, examine
 from core.data.frames import Frame
-from core.data.sources import SOURCES, source_of
+from core.data.sources import SOURCES
 from core.data.statistics import AT_ONCE, SAMPLE, FrameCounts, count_classes, count_frames, recall_counts
 from core.data.transforms import Augmentation
 from core.errors import LabError
@@ -310,7 +310,7 @@ def content_digest(pixels: np.ndarray) -> str:
 def doctor(config: DatasetConfig) -> None:
     """Show what is wrong with a data set, also with one that can't be opened. Raises LabError where the current user may only look."""
     try:
-        root = source_of(config).root(config)
+        root = SOURCES[config.name].root(config.root)
     except LabError:
         return  # said already
     st.subheader("Is the data in order?")

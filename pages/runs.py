@@ -26,7 +26,7 @@ from app.widgets import (
 )
 from core import runner
 from core.auth import is_read_only, may_change
-from core.data.sources import source_of
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.models.families import TRANSFORMERS
 from core.paths import runs_folder
@@ -215,7 +215,7 @@ def trash_panel() -> None:
     trashed = runner.list_trash(runs_folder())
     if not trashed:
         return
-    with st.expander(f"Bin ({len(trashed)})", icon=":material/delete:"):
+    with st.expander(f"Trash ({len(trashed)})", icon=":material/delete:"):
         try:
             for each in trashed:
                 with st.container(horizontal=True, vertical_alignment="center"):
@@ -272,7 +272,7 @@ def details(run_id: str) -> None:
         st.caption(f"Cloned from {plain(run.notes.parent)}.")
     if run.config:
         metadata = [
-            f"{source_of(run.config.dataset).title}, {run.config.dataset.annotations} labels, {run.config.dataset.width} x {run.config.dataset.height} pixels."
+            f"{SOURCES[run.config.dataset.name].title}, {run.config.dataset.annotations} labels, {run.config.dataset.width} x {run.config.dataset.height} pixels."
         ]
         if run.plan:
             metadata += [

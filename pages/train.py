@@ -14,7 +14,6 @@ from core import runner
 from core.config import (
     PRESET_HELP,
     PRESETS,
-    DatasetConfig,
     ModelConfig,
     RunConfig,
     choices_of,
@@ -215,7 +214,7 @@ dataset_values = choose_dataset("train")
 dataset_values |= choose_masks(dataset_values["name"])
 dataset = None
 source = SOURCES[dataset_values["name"]]
-if source.is_generated and not source.is_here(DatasetConfig()):
+if source.is_generated and not source.is_here(""):
     st.caption("The street scenes will be drawn first; that takes less than a minute.")
 else:
     try:

@@ -119,8 +119,6 @@ LAYERS = (
 )
 """From the lowest up; a longer name goes before the package that it is in."""
 KNOWN_SIDEWAYS = {
-    ("core.data.sources", "core.config"),  # named for type checkers alone
-    ("core.data.sources", "core.data"),
     ("core.training", "core.runner"),  # a trainer started by hand takes the device's lock itself
     ("core.training", "core.tracking"),  # and starts the processes that tell others of it
     ("core.tracking", "core.runner"),  # which are started and kept apart as a run's own are

@@ -194,8 +194,8 @@ def test_a_process_that_is_killed_is_an_answer_with_a_proposal(module, tiny_conf
     module("self_killer", SELF_KILLER.replace("    yield", "    os.kill(os.getpid(), signal.SIGKILL)\n    yield"))
     found = dry_run(tiny_config(batch_size=8))
     assert found.cost is None
-    assert found.problems[0].suggested_change == {"training": {"batch_size": 4}}
-    assert found.problems[0].sentence == "It needs more memory than there is. Take batch size 4."
+    assert found.problems[0].suggested_change == {"training": {"batch_size": 4, "accumulate_grad_batches": 2}}
+    assert found.problems[0].sentence == "It needs more memory than there is. Take batch size 4, batches per step 2."
 
 
 @pytest.mark.parametrize("end", OTHER_ENDS)
@@ -228,7 +228,7 @@ def test_the_command_line_rehearses(places, tiny_config, monkeypatch, capsys):
     monkeypatch.setattr(
         rehearsal, "dry_run", lambda config: seen.append(config) or rehearsal.DryRun(COST, judge(COST, config))
     )
-    arguments = ["dry_run", "--preset", "quick", "--model.family", "unet", "--training.batch-size", "4"]
+    arguments = ["dry-run", "--preset", "quick", "--model.family", "unet", "--training.batch-size", "4"]
     assert main([*arguments, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["steps"] == 100 and told["problems"] == []

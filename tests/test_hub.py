@@ -387,7 +387,7 @@ def test_refusals_of_a_pull_are_sentences(hub, lab, files, places, status, heade
     [
         ("POST /api/repos/create", 429, "too many requests"),
         ("POST /api/models/.*/commit", 403, "may not write"),
-        ("POST /api/models/.*/commit", 409, "being changed by somebody else"),
+        ("POST /api/models/.*/commit", 409, "being changed elsewhere"),
         ("PUT /lfs/", 413, "too large"),
     ],
 )
@@ -612,7 +612,7 @@ def test_paths_and_machines_of_strangers_are_not_taken_over(hub, lab, files, pla
         "run__dataset__classes": "/etc/passwd",
         "run__model__weights": "/etc/passwd.safetensors",
         "run__training__device": "cuda:7",
-        "run__training__processes": 8,
+        "run__training__num_processes": 8,
         "run__training__workers": 64,
         "evaluation": {"iou": ["x"], "miou": 2},
     }

@@ -11,7 +11,7 @@ from core.config import DatasetConfig
 from core.data.class_table import FILE_NAME, find_class_table, read_class_table
 from core.data.decoding import read_image, read_labels
 from core.data.frames import Frame
-from core.data.sources import source_of
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.labels import CITYSCAPES_19, IGNORED, LABEL_SPACES, LabelSpace
 from core.paths import resolve_data_file
@@ -58,12 +58,12 @@ def open_dataset(config: DatasetConfig) -> Dataset:
         LabError: the folder isn't there, may not be read, or holds no pairs; the streets aren't drawn; or the class table doesn't
             make sense.
     """
-    source = source_of(config)
-    if source.is_generated and not source.is_here(config):
+    source = SOURCES[config.name]
+    if source.is_generated and not source.is_here(config.root):
         raise LabError(
             "The street scenes aren't drawn yet. Draw them on the page Data, or with: python -m core streets"
         )
-    root = source.root(config)
+    root = source.root(config.root)
     space = label_space_of(config, root)
     train, val = source.find_frames(root, config)
     return Dataset(
@@ -83,11 +83,11 @@ def generate_dataset(config: DatasetConfig, progress: Callable[[int, int], None]
         config: which data.
         progress: called with (frames drawn, frames in all).
     """
-    source = source_of(config)
-    if source.is_generated and not source.is_here(config):
+    source = SOURCES[config.name]
+    if source.is_generated and not source.is_here(config.root):
         from core.synthetic import write_streets  # imported only when something is to be drawn
 
-        write_streets(source.root(config), STREETS_TRAIN, STREETS_VAL, progress=progress)
+        write_streets(source.root(config.root), STREETS_TRAIN, STREETS_VAL, progress=progress)
 
 
 def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
@@ -100,7 +100,7 @@ def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
         return LABEL_SPACES[config.classes]
     if config.classes != "auto":
         return read_class_table(resolve_data_file(config.classes, "class table"))
-    if "auto" not in source_of(config).classes:
+    if "auto" not in SOURCES[config.name].classes:
         return CITYSCAPES_19
     path = find_class_table(root)
     if path is None:

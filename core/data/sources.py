@@ -9,13 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from core.paths import resolve_data_root, streets_folder
-
-if TYPE_CHECKING:
-    from core.config import DatasetConfig
-    from core.data.frames import Frame
 
 
 @dataclass(frozen=True)
@@ -60,24 +56,24 @@ class DataSource:
     card: str = ""
     note: str = ""
 
-    def root(self, config: "DatasetConfig") -> Path:
-        """Return the folder of a config's data. Raises LabError where it isn't there or may not be read."""
-        return resolve_data_root(config.root) if self.root_title else streets_folder()
+    def root(self, typed: str) -> Path:
+        """Return the folder of such data, as it is typed. Raises LabError where it isn't there or may not be read."""
+        return resolve_data_root(typed) if self.root_title else streets_folder()
 
-    def is_here(self, config: "DatasetConfig") -> bool:
-        """Return whether the folder of a config's data is on this machine; what it holds isn't looked at."""
+    def is_here(self, typed: str) -> bool:
+        """Return whether that folder is on this machine; what it holds isn't looked at."""
         if not self.root_title:
             return (streets_folder() / "streets.json").is_file()  # written last
-        return Path(config.root).expanduser().is_dir()
+        return Path(typed).expanduser().is_dir()
 
     @property
-    def find_frames(self) -> "Callable[[Path, DatasetConfig], tuple[list[Frame], list[Frame]]]":
-        """The function that returns the labelled frames of a folder, to learn from and to score on. It raises LabError."""
+    def find_frames(self) -> Callable[..., tuple[list[Any], list[Any]]]:
+        """The function of (root, config) that returns a folder's frames to learn from and to score on. It raises LabError."""
         return import_module(self.module).find_frames
 
     @property
-    def find_splits(self) -> "Callable[[Path, DatasetConfig], dict[str, tuple[Frame, ...]]]":
-        """The function that returns every frame of a folder by split, labelled or not. It raises LabError."""
+    def find_splits(self) -> Callable[..., dict[str, tuple[Any, ...]]]:
+        """The function of (root, config) that returns every frame of a folder by split, labelled or not. It raises LabError."""
         return import_module(self.module).find_splits
 
 
@@ -142,8 +138,3 @@ SOURCES: dict[str, DataSource] = {
     ),
 }
 """By `dataset.name` of a config."""
-
-
-def source_of(config: "DatasetConfig") -> DataSource:
-    """Return the kind of data that a config names."""
-    return SOURCES[config.name]

@@ -12,7 +12,7 @@ import numpy as np
 from core.data.cityscapes import list_frames
 from core.data.dataset import label_space_of
 from core.data.decoding import read_image
-from core.data.sources import source_of
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.evaluation.metrics.protocol import label_ids_of
 from core.evaluation.submission import TEST_FRAMES, check_submission, write_submission
@@ -50,12 +50,12 @@ def make_submission(
     """
     if run.config is None:
         raise LabError(run.problem)
-    source = source_of(run.config.dataset)
+    source = SOURCES[run.config.dataset.name]
     if not source.has_coarse:
         raise LabError(
             "The benchmark server takes predictions for frames of Cityscapes. Choose a run that was trained on it."
         )
-    root = source.root(run.config.dataset)
+    root = source.root(run.config.dataset.root)
     space = label_space_of(run.config.dataset, root)
     label_ids_of(space)  # refuses other classes before the work begins
     frames = list_frames(root, split)

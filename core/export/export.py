@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from core.data.dataset import label_space_of, open_dataset
-from core.data.sources import source_of
+from core.data.sources import SOURCES
 from core.errors import LabError, writing
 from core.export.check import ENOUGH, compare, frames_of
 from core.export.files import EXPORTS, ExportCheck, Format, check_exportable
@@ -89,7 +89,7 @@ def export_run(run: Run, format: Format, out: Path, progress: ProgressCallback) 
 def describe_use(run_id: str, checkpoint: Checkpoint, any_size: bool) -> dict[str, Any]:
     """Return an exported file's metadata: the run, the label table, and how an image becomes its input."""
     dataset = checkpoint.config.dataset
-    space = label_space_of(dataset, source_of(dataset).root(dataset))
+    space = label_space_of(dataset, SOURCES[dataset.name].root(dataset.root))
     ids: list[list[int]] = [[] for _ in checkpoint.classes]
     if space.classes == checkpoint.classes and not space.by_color:
         for label_id, index in enumerate(space.from_ids):

@@ -9,7 +9,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from core.data.sources import SOURCES, source_of
+from core.data.sources import SOURCES
 from core.hub.origin import read_origin
 from core.models.families import FAMILIES
 from core.runs.metrics_log import evaluations
@@ -127,7 +127,7 @@ def _data(run: Run) -> str:
     frames = ""
     if "train_frames" in plan:
         frames = f" {plan['train_frames']} frames to learn from, {plan['val_frames']} to score on, read at {dataset.width} x {dataset.height}."
-    source = source_of(dataset)
+    source = SOURCES[dataset.name]
     text = source.card.format(annotations=dataset.annotations)
     return f"{text} {CITYSCAPES_TERMS}{frames}" if source.sharing == "never" else text + frames
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from core.data.dataset import open_dataset
-from core.data.sources import source_of
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.labels import palette_of
 from core.runs.store import Run
@@ -22,7 +22,7 @@ def may_show(run: Run, own_pictures: bool) -> bool:
     """Return whether pictures of a run's data may be published. `own_pictures` is what the publisher says of a folder of their own."""
     if run.config is None:
         return False
-    match source_of(run.config.dataset).sharing:
+    match SOURCES[run.config.dataset.name].sharing:
         case "free":
             return True
         case "ask":

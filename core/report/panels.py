@@ -8,7 +8,7 @@ import numpy as np
 from core.data.cityscapes import list_frames
 from core.data.dataset import Dataset, open_dataset, read_target, spread
 from core.data.frames import Frame
-from core.data.sources import SOURCES, source_of
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.inference.exports import OVERLAY_SHARE, png
 from core.inference.predictor import Predictor
@@ -30,7 +30,7 @@ def add_pictures(group: Group, wanted: bool | None, tracker: ProgressTracker) ->
         wanted: by the user; None for pictures of anything but Cityscapes.
         tracker: called with how far it is.
     """
-    source = source_of(group.first.config.dataset)
+    source = SOURCES[group.first.config.dataset.name]
     try:
         dataset = open_dataset(group.first.config.dataset)
     except LabError as error:

@@ -135,7 +135,7 @@ def test_a_run_is_deleted_after_one_question_restored_and_removed_for_good(place
     app = opened("runs")
     app.button(key=f"delete-{failed.name}").click().run()
     assert failed.is_dir(), "asked first"
-    assert "bin" in words(app)
+    assert "trash" in words(app)
     app.button(key="delete-now").click().run()
     assert not app.exception
     assert not failed.exists() and "No run yet" in words(app)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from core.data.sources import source_of
+from core.data.sources import SOURCES
 from core.evaluation.bootstrap import ENOUGH
 from core.report.phrases import count_in_words, derived, joined, text
 from core.report.report_data import COUNT, Group, NumberFormat, ReportData, RunSummary, each_once, escaped
@@ -492,7 +492,7 @@ def _unfinished(group: Group, suffix: str) -> list[Paragraph]:
 
 def _reach(group: Group, suffix: str) -> list[Paragraph]:
     """Return what these scores are no evidence of."""
-    note = source_of(group.first.config.dataset).note
+    note = SOURCES[group.first.config.dataset.name].note
     if note:
         return [_draft((note,))]
     return []

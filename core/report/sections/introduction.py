@@ -1,6 +1,6 @@
 """Introduction: the task, and the facts of the data: splits, cities, class shares, examples."""
 
-from core.data.sources import source_of
+from core.data.sources import SOURCES
 from core.labels import CITYSCAPES_19
 from core.report.figures import shares_figure
 from core.report.phrases import cite, count_in_words, joined, note, paragraph, text, words_cell
@@ -78,7 +78,7 @@ def _origin(group: Group) -> Block:
         group.first.number("config.json", "/dataset/height"),
         " pixels.",
     )
-    source = source_of(dataset)
+    source = SOURCES[dataset.name]
     origin = source.origin.format(annotations=dataset.annotations.replace("+", " and "))
     words = text(origin, *(cite(paper) for paper in source.papers))
     classes = text(
@@ -102,13 +102,13 @@ def _splits(data: ReportData, group: Group, planned: RunSummary) -> Table:
         )
         rows.append((words_cell(title), Cell((planned.number("plan.json", pointer, COUNT),)), words_cell(where)))
     caption = ("Frames of each split, as the run ", planned.label, " counted them before its first step.")
-    is_city = source_of(group.first.config.dataset).group == "city"
+    is_city = SOURCES[group.first.config.dataset.name].group == "city"
     cities_head = "cities (frames)" if is_city else "folders"
     return Table(f"splits{data.suffix(group)}", caption, ("split", "frames", cities_head), tuple(rows), words=(2,))
 
 
 def _is_not_official(group: Group, planned: RunSummary) -> Block | None:
-    if not source_of(group.first.config.dataset).has_test_split:
+    if not SOURCES[group.first.config.dataset.name].has_test_split:
         return None
     if planned.look("plan.json", "/val_frames") == OFFICIAL["val"]:
         return None
