@@ -77,17 +77,17 @@ from core.training.evaluate import evaluate
 from core.training.losses import SummedLoss
 from core.training.distributed import init_distributed
 config = read_config(json.loads(sys.argv[1]))
-team = init_distributed(config.training.num_processes, "cpu")
+distributed = init_distributed(config.training.num_processes, "cpu")
 hardware = choose_hardware(config.training)
 dataset = open_dataset(config.dataset)
 torch.manual_seed(0)
 model = build_model(config.model, 19)
 store = FrameStore(dataset, dataset.train)
 loader = build_loader(WholeFrames(store), distributed.shard(batches_in_order(len(store), 3)), 0)
-found = evaluate(model, loader, SummedLoss(config.training, torch.ones(19)), hardware, team, keep=(0, 5))
+found = evaluate(model, loader, SummedLoss(config.training, torch.ones(19)), hardware, distributed, keep=(0, 5))
 if distributed.is_main_process:
     Path(sys.argv[2]).write_text(json.dumps([found.loss, found.confusion.matrix.tolist()]))
-Path(sys.argv[2] + str(team.rank)).write_text(json.dumps(sorted(found.labels)))
+Path(sys.argv[2] + str(distributed.rank)).write_text(json.dumps(sorted(found.labels)))
 distributed.destroy()
 """
 
@@ -125,14 +125,14 @@ def test_more_processes_than_were_started_are_refused(monkeypatch):
 HANGING = """
 import os, signal
 from core.config import read_config
-from core.training import team
+from core.training import distributed
 from core.training.__main__ import explain
-team.STEP_SECONDS = 2
-joined = team.join_team(2, "cpu")
-if joined.leads:
+distributed.STEP_SECONDS = 2
+group = distributed.init_distributed(2, "cpu")
+if group.is_main_process:
     os.kill(os.getpid(), signal.SIGSTOP)
 try:
-    joined.agree((False,))
+    group.broadcast_object((False,))
 except Exception as error:
     print(explain(error, read_config({})).sentence)
 """
