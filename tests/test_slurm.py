@@ -177,6 +177,16 @@ def test_a_run_torn_from_its_node_is_queued_again_with_its_checkpoint(
         runner.resume(run)
 
 
+def test_a_job_whose_node_is_wanted_back_queues_itself_again(slurm_here, light, on_cluster, wait_until, monkeypatch):
+    monkeypatch.setenv("HANGS", "1")
+    run = runner.launch(on_cluster(), light)
+    wait_until(lambda: is_training(run), LONG)
+    job = read_status(run).job
+    slurm_here.ask("scancel", "--signal=USR2", job)
+    wait_until(lambda: "Restarts=1 " in slurm_here.ask("scontrol", "show", "job", job), LONG)
+    assert (read_run(run).state, read_status(run).job) == ("queued", job)
+
+
 @pytest.mark.campaign
 def test_a_run_torn_from_its_node_ends_with_the_weights_of_one_that_was_not(slurm_here, folder, on_cluster, wait_until):
     config = on_cluster(epochs=150, checkpoint_seconds=1000)

@@ -92,7 +92,7 @@ def test_the_newcomers_path(lab: Lab, page, wait_for_app, drawn: int) -> None:
     type_in(page, wait_for_app, "Training time (min)", "0.2")
     type_in(page, wait_for_app, "Evaluations", "2")
     page.locator("summary", has_text="Frames").click()
-    type_in(page, wait_for_app, "Validation frames at most (frames)", "8")
+    type_in(page, wait_for_app, "Validation frames at most", "8")
     page.get_by_role("button", name="Train 3 networks").click()
     page.wait_for_url("**/runs?*", timeout=240_000)
 
