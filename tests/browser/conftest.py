@@ -116,13 +116,13 @@ def serve_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
 
 @pytest.fixture(scope="session")
 def wait_for_app() -> Callable[..., None]:
-    """`wait_for_app(page, timeout_s=30)`: return when the page is connected and its script has run to the end.
+    """`wait_for_app(page, timeout_s=90)`: return when the page is connected and its script has run to the end.
 
     A component may still be drawing then: wait for its own `data-ready` too. On a page that runs itself again every
     second, wait for a text instead.
     """
 
-    def wait(page: Page, timeout_s: float = 30) -> None:
+    def wait(page: Page, timeout_s: float = 90) -> None:
         page.wait_for_selector(SETTLED, timeout=timeout_s * 1000)
 
     return wait
