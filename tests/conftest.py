@@ -4,6 +4,7 @@ Nothing here reaches the network: the Hugging Face Hub is switched off before an
 """
 
 import os
+import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Torch's threads wait for each other busily: on a busy machine one is faster than two, and two that sleep than two that don't.
@@ -160,6 +161,14 @@ def _no_download(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever a test does to the environment, the next one finds the Hub switched off again."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     yield
+
+
+@pytest.fixture(autouse=True)
+def _same_main() -> Iterator[None]:
+    """AppTest puts the script that it runs in the place of the main module, which every spawned process imports anew."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 def _environment(places: Places) -> dict[str, str]:
