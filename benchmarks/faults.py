@@ -226,7 +226,7 @@ def bad_numbers(bench: Bench) -> Result:
     folder = bench.runs("numbers")
     kept, lost = [], 0
     run = read_run(launch_and_wait(config(learning_rate=1, grad_clip_norm=0, dataset={}), folder, poison=True))
-    lost += (run.status.failure, bool(run.status.remedy)) != ("diverged", True)
+    lost += (run.status.failure, bool(run.status.suggested_change)) != ("diverged", True)
     kept.append(f"loss that is no number: {run.state}, {run.status.failure or 'no word'}")
     for name, change, expected in (
         ("first frames ignored", lambda number, labels: labels * (number > 2), {"finished"}),
