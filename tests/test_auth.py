@@ -272,3 +272,8 @@ def test_signing_in_names_the_package_it_misses(monkeypatch):
         LabError, match="Signing in needs httpx, which is not installed. In the lab.s folder, type: .* -m pip install"
     ):
         check_packages("Signing in", ("authlib", "httpx"))
+
+
+def test_a_package_that_the_lab_does_not_know_is_asked_for_by_its_name():
+    with pytest.raises(LabError, match='Mine needs no_such_package, .* -m pip install "no_such_package"'):
+        check_packages("Mine", ("no_such_package",))
