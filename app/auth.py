@@ -137,7 +137,7 @@ def require_sign_in(request: Request) -> Response | None:
     return JSONResponse({"error": "Sign in to the lab first."}, status_code=401, headers={"Cache-Control": "no-store"})
 
 
-def asks(request: Request) -> User:
+def requester(request: Request) -> User:
     """Return who asks a route, of those whom `require_sign_in` lets in."""
     return user_of_claims(_claims(request)) if must_sign_in() else SYSTEM_USER
 

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.auth import asks, require_sign_in
+from app.auth import requester, require_sign_in
 from app.services import count_upload
 from core.errors import LabError
 
@@ -36,7 +36,7 @@ def _refuse(request: Request) -> Response | None:
     refused = require_sign_in(request)
     if refused is None and request.method == "PUT" and UPLOADS in path:
         try:
-            count_upload(asks(request))
+            count_upload(requester(request))
         except LabError as error:
             return JSONResponse({"error": str(error)}, status_code=429)
     return refused

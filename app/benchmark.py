@@ -60,10 +60,10 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         st.caption("No archive of this run yet.")
     for path, archive in archives:
         made = time.strftime("%d %B %Y, %H:%M", time.localtime(archive.made))
-        which = "last" if "last" in archive.words else "best"
+        which = "last" if "last" in archive.description else "best"
         stale = " The checkpoint was replaced since." if checkpoint_digest(run.path, which) != archive.weights else ""
         st.markdown(
-            f"**{SPLIT_WORDS[archive.split]}**: {archive.frames:,} frames, {format_bytes(archive.size)}, {archive.words}, checked "
+            f"**{SPLIT_WORDS[archive.split]}**: {archive.frames:,} frames, {format_bytes(archive.size)}, {archive.description}, checked "
             f"{made}.{stale}"
         )
         st.code(str(path), language=None)

@@ -108,14 +108,14 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
         metric = st.selectbox(
             "Score", list(METRICS), format_func=lambda key: METRICS[key].title, key="cost-score", width=200
         )
-        place = st.selectbox(
+        choice = st.selectbox(
             "Scored",
             range(len(scored)),
             index=next((index for index, board in enumerate(scored) if board.key in keys), 0),
-            format_func=lambda number: scored[number].words,
+            format_func=lambda position: scored[position].protocol,
             key="cost-board",
         )
-    board = scored[place]
+    board = scored[choice]
     sign = 1 if METRICS[metric].best is max else -1
     points = {
         entry.run: (entry.costs[cost], entry.scores[metric])

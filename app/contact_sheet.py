@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app.pictures import thumbnail_address, truth_of
+from app.images import thumbnail_address, truth_of
 from app.services import frame_scorer
 from app.widgets import failed_state
 from core.data.dataset import Dataset
@@ -32,7 +32,7 @@ class Order:
     kind: str
     run_id: str = ""
     other: str = ""
-    number: int = 0
+    class_index: int = 0
 
     def value(self, scores: dict[str, FrameScore], others: dict[str, FrameScore], frame_id: str) -> float | None:
         """Return what a frame is sorted by, smallest first; None where it isn't known."""
@@ -45,13 +45,13 @@ class Order:
             case "unsure":
                 return score.confidence
             case "class":
-                return -score.shares[self.number]
+                return -score.shares[self.class_index]
             case _:
                 other = others.get(frame_id)
                 is_known = other is not None and score.miou is not None and other.miou is not None
                 return -abs(score.miou - other.miou) if is_known else None
 
-    def words(self, value: float) -> str:
+    def format(self, value: float) -> str:
         """Return the value of a frame as its caption says it."""
         match self.kind:
             case "worst":
@@ -65,11 +65,11 @@ class Order:
 
 
 def choose_order(
-    places: Sequence[DeltaGenerator], chosen: Sequence[str], names: dict[str, str], classes: Sequence[str]
+    columns: Sequence[DeltaGenerator], chosen: Sequence[str], names: dict[str, str], classes: Sequence[str]
 ) -> Order:
     """Return widgets for how frames are sorted, in three places of the page."""
     kinds = [kind for kind in SORTS if kind != "apart" or len(chosen) > 1]
-    left, middle, right = places
+    left, middle, right = columns
     if st.session_state.get("sort") not in kinds:
         st.session_state["sort"] = "name"
     kind = left.selectbox("Sort frames", kinds, format_func=SORTS.get, key="sort")
@@ -80,10 +80,10 @@ def choose_order(
         others = [other for other in chosen if other != run_id]
         return Order(kind, run_id, right.selectbox("Other run", others, format_func=names.get, key="sort-other"))
     if kind == "class":
-        number = right.selectbox(
-            "Class", range(len(classes)), format_func=lambda place: classes[place], key="sort-class"
+        class_index = right.selectbox(
+            "Class", range(len(classes)), format_func=lambda index: classes[index], key="sort-class"
         )
-        return Order(kind, run_id, number=number)
+        return Order(kind, run_id, class_index=class_index)
     return Order(kind, run_id)
 
 
@@ -101,7 +101,7 @@ def sort_frames(order: Order, counts: Sequence[Count], frames: Sequence[Frame]) 
     values = {frame.id: order.value(first, last, frame.id) for frame in frames}
     known = {name: value for name, value in values.items() if value is not None}
     rest = [name for name in values if name not in known]
-    return sorted(known, key=lambda name: known[name]) + rest, {name: order.words(v) for name, v in known.items()}
+    return sorted(known, key=lambda name: known[name]) + rest, {name: order.format(v) for name, v in known.items()}
 
 
 def watch(order: Order, dataset: Dataset, frames: Sequence[Frame], was_done: bool) -> None:
@@ -128,7 +128,7 @@ def go_by(ids: list[str], by: int) -> None:
     go_to(ids[(ids.index(st.session_state["image"]) + by) % len(ids)])
 
 
-def contact_sheet(ids: list[str], said: dict[str, str], frames: dict[str, Frame], dataset: Dataset) -> None:
+def contact_sheet(ids: list[str], captions: dict[str, str], frames: dict[str, Frame], dataset: Dataset) -> None:
     """Small pictures of the frames in their order, a button under each that shows it."""
     pages = -(-len(ids) // SHEET)
     page = 0
@@ -145,7 +145,7 @@ def contact_sheet(ids: list[str], said: dict[str, str], frames: dict[str, Frame]
                 f'<div class="lab-thumb"><img src="{thumbnail_address(image, digest)}" alt="" width="100%"></div>'
             )
             column.button(
-                said.get(frame_id, frame_id.rpartition("/")[2]),
+                captions.get(frame_id, frame_id.rpartition("/")[2]),
                 key=f"show-{frame_id}",
                 help=frame_id,
                 width="stretch",

@@ -32,7 +32,7 @@ SPLIT_WORDS = {
 
 
 @dataclass(frozen=True)
-class Found:
+class SplitDataset:
     """What lies in a data set's folder, whether or not a run could use it.
 
     Attributes:
@@ -55,32 +55,32 @@ def choose_dataset(key: str) -> dict[str, Any]:
             list(SOURCES),
             format_func=lambda name: SOURCES[name].title,
             required=True,
-            **_kept(f"{key}-data", "dataset-name", next(iter(SOURCES))),
+            **_remembered(f"{key}-data", "dataset-name", next(iter(SOURCES))),
         )
         source = SOURCES[name]
         values: dict[str, Any] = {"name": name}
         titles = {**source.classes, OWN_TABLE: OWN_TABLE_TITLE}
-        kept = _kept(f"{key}-{name}-classes", f"{name}-classes", next(iter(titles)))
+        remembered = _remembered(f"{key}-{name}-classes", f"{name}-classes", next(iter(titles)))
         classes = st.selectbox(
             "Classes",
             list(titles),
             format_func=titles.get,
             width=190,
             help=fields_of("dataset")["classes"].description,
-            **kept,
+            **remembered,
         )
     if source.root_title:
         if f"{name}-root" not in st.session_state:
             st.session_state[f"{name}-root"] = _known_root(name)
         values["root"] = st.text_input(
-            source.root_title, placeholder=f"/data/{name}", **_kept(f"{key}-{name}-root", f"{name}-root", "")
+            source.root_title, placeholder=f"/data/{name}", **_remembered(f"{key}-{name}-root", f"{name}-root", "")
         ).strip()
     if classes == OWN_TABLE:
         classes = st.text_input(
             "Path of the class table",
             placeholder="/data/classes.json",
             help="A classes.json that names each class, its colour, and the ids of the masks that it gathers.",
-            **_kept(f"{key}-{name}-table", f"{name}-table", ""),
+            **_remembered(f"{key}-{name}-table", f"{name}-table", ""),
         ).strip()
     return values | {"classes": classes}
 
@@ -117,7 +117,7 @@ def opened(values: dict[str, Any]) -> Dataset | None:
     return open_again(config)
 
 
-def found(config: DatasetConfig) -> Found:
+def find_dataset(config: DatasetConfig) -> SplitDataset:
     """Return what lies in the folder of a config, kept for a minute.
 
     Raises:
@@ -157,7 +157,7 @@ def _open(config: str) -> Dataset:
 
 
 @st.cache_data(ttl=60, max_entries=4, show_spinner="Reading the folder")
-def _find(config_json: str) -> Found:
+def _find(config_json: str) -> SplitDataset:
     config = DatasetConfig.model_validate_json(config_json)
     source = SOURCES[config.name]
     root = source.root(config.root)
@@ -165,10 +165,10 @@ def _find(config_json: str) -> Found:
     splits = source.find_splits(root, config)
     train, val = (tuple(frame for frame in splits.get(split, ()) if frame.labels) for split in ("train", "val"))
     dataset = Dataset(config.name, root, space, (config.height, config.width), train, val)
-    return Found(dataset, {split: frames for split, frames in splits.items() if frames})
+    return SplitDataset(dataset, {split: frames for split, frames in splits.items() if frames})
 
 
-def _kept(key: str, name: str, default: str) -> dict[str, Any]:
+def _remembered(key: str, name: str, default: str) -> dict[str, Any]:
     """Return arguments that make a widget show what the session keeps under a plain name, and keep there what it is changed to."""
     st.session_state[key] = st.session_state.setdefault(name, default)
 

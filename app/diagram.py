@@ -8,7 +8,7 @@ import html
 from collections.abc import Iterator, Sequence
 from math import ceil, floor
 
-from core.models.diagram_layout import LEFT, LETTER, OCTAVE, PICTURE, Box, arrange, edges, route, size_words
+from core.models.diagram_layout import LEFT, LETTER, OCTAVE, PICTURE, Box, arrange, edges, format_size, route
 from core.models.summary_types import Block, ModelSummary
 
 PART_COLORS = ("#4269d0", "#2f9e77", "#e0902a", "#d6568f", "#8a5cd1", "#3aa3c9")
@@ -28,7 +28,7 @@ def diagram_svg(summary: ModelSummary, colors: Sequence[str] = PART_COLORS, comp
     Strokes and letters take the text's colour through classes of style.css, so light and dark both work.
 
     Args:
-        anatomy: whose blocks are drawn, each once, with an edge from each of its inputs.
+        summary: whose blocks are drawn, each once, with an edge from each of its inputs.
         colors: of the parts, in their order.
         compact: shapes alone, for a small picture beside others.
     """
@@ -46,7 +46,7 @@ def diagram_svg(summary: ModelSummary, colors: Sequence[str] = PART_COLORS, comp
         color = _safe(by_part.get(block.part, PLAIN_COLOR))
         drawn.append(_block(index, block, boxes[index], color, kinds[index] if kinds else "", compact))
     classes = summary.blocks[-1].channels
-    last = f"Scores of {classes} classes for every pixel. {_last_words(summary)}"
+    last = f"Scores of {classes} classes for every pixel. {_output_text(summary)}"
     drawn.append(_end(boxes[PICTURE], "picture", "picture", summary.size, "The picture", compact))
     drawn.append(_end(boxes[logits], "logits", f"{classes} classes", summary.size, last, compact))
     if not compact:
@@ -72,7 +72,7 @@ def last_step(summary: ModelSummary) -> str:
     return "" if (last.height, last.width) == summary.size else "cropped"
 
 
-def _last_words(summary: ModelSummary) -> str:
+def _output_text(summary: ModelSummary) -> str:
     if abs(summary.output_stride - 1) >= 0.01:
         return f"Bilinear interpolation makes their sides {summary.output_stride:.2g} times as long."
     return "The rim is cropped." if last_step(summary) else "Nothing is interpolated."
@@ -92,10 +92,10 @@ def _guides(boxes: dict[int, Box], compact: bool) -> Iterator[str]:
             yield _text(LEFT - 14, y + 4, str(2**octave) if octave else "stride 1", "end", "lab-quiet")
 
 
-def _block(number: int, block: Block, box: Box, color: str, kind: str, compact: bool) -> str:
+def _block(index: int, block: Block, box: Box, color: str, kind: str, compact: bool) -> str:
     slab = box.width / block.modules
     space = min(2.0, slab / 4) if block.modules > 1 else 0.0
-    text = f"<title>{_block_words(block)}</title>"
+    text = f"<title>{_block_text(block)}</title>"
     text += "".join(
         f'<rect x="{box.x + module * slab:.1f}" y="{box.top:.1f}" width="{slab - space:.1f}" height="{box.height:.1f}" '
         f'rx="2" fill="{color}"></rect>'
@@ -104,7 +104,7 @@ def _block(number: int, block: Block, box: Box, color: str, kind: str, compact: 
     if not compact:
         text += _labels(box, str(block.channels), (block.height, block.width), kind)
         text += _above(box, "" if kind else _short_kind(block))
-    return f'<g class="lab-block" data-block="{number}">{text}</g>'
+    return f'<g class="lab-block" data-block="{index}">{text}</g>'
 
 
 def _short_kind(block: Block) -> str:
@@ -114,8 +114,8 @@ def _short_kind(block: Block) -> str:
     return "" if block.parameters else block.kind
 
 
-def _above(box: Box, words: str) -> str:
-    return _text(_anchor_x(box, box.anchor_above), box.top - 5, words, box.anchor_above, "lab-quiet") if words else ""
+def _above(box: Box, text: str) -> str:
+    return _text(_anchor_x(box, box.anchor_above), box.top - 5, text, box.anchor_above, "lab-quiet") if text else ""
 
 
 def _anchor_x(box: Box, anchor: str) -> float:
@@ -130,7 +130,7 @@ def _kinds(blocks: Sequence[Block], boxes: dict[int, Box], gap: float) -> list[s
 
 def _labels(box: Box, *lines: str | tuple[int, int]) -> str:
     """Return channels, below them the size, and whatever else is said."""
-    text = [line if isinstance(line, str) else size_words(line) for line in lines]
+    text = [line if isinstance(line, str) else format_size(line) for line in lines]
     return "".join(
         _text(
             _anchor_x(box, box.anchor),
@@ -144,10 +144,10 @@ def _labels(box: Box, *lines: str | tuple[int, int]) -> str:
     )
 
 
-def _block_words(block: Block) -> str:
+def _block_text(block: Block) -> str:
     """Return all that is known about a block, for the one who points at it."""
     several = f"{block.modules} modules: " if block.modules > 1 else ""
-    size = size_words((block.height, block.width))
+    size = format_size((block.height, block.width))
     lines = [
         block.name,
         f"{several}{block.kind}",
@@ -166,10 +166,10 @@ def _end(box: Box, kind: str, name: str, size: tuple[int, int], title: str, comp
     )
 
 
-def _text(x: float, y: float, words: str, anchor: str, kind: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_safe(words)}</text>'
+def _text(x: float, y: float, text: str, anchor: str, kind: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_safe(text)}</text>'
 
 
-def _safe(words: str) -> str:
+def _safe(text: str) -> str:
     """Escaped and on one line: an empty line would end the HTML in Markdown."""
-    return html.escape(" ".join(words.split()), quote=True)
+    return html.escape(" ".join(text.split()), quote=True)

@@ -50,12 +50,12 @@ def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Suggested
                 except LabError as error:
                     result[name] = str(error)
     shown = [(index, configs[index], result[name]) for index, name in enumerate(request) if name in result]
-    rows = [(config.model.title, answer) for _, config, answer in shown if isinstance(answer, DryRun)]
+    rows = [(config.model.title, outcome) for _, config, outcome in shown if isinstance(outcome, DryRun)]
     if rows:
         _table(rows)
         st.caption("Measured with random weights, beside whatever else this machine is doing now.")
     taken: dict[int, SuggestedChange] = {}
-    for number, config, answer in shown:
+    for position, config, answer in shown:
         if isinstance(answer, str):
             failed_state(f"{config.model.title}: {answer}")
             continue
@@ -63,11 +63,11 @@ def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Suggested
             st.warning(plain(f"{config.model.title}: {problem.sentence}"), icon=":material/warning:")
             if problem.suggested_change and st.button(
                 f"Take {change_text(problem.suggested_change)}",
-                key=f"{key}-take-{number}-{index}",
+                key=f"{key}-take-{position}-{index}",
                 on_click=_take,
-                args=(number, problem.suggested_change),
+                args=(position, problem.suggested_change),
             ):
-                taken[number] = problem.suggested_change
+                taken[position] = problem.suggested_change
     return taken
 
 
@@ -91,12 +91,12 @@ def lr_finder_panel(config: RunConfig, key: str) -> float | None:
         help=f"Up to {STEPS} steps with a rate that climbs from 0.000001 to 1; about as long as so many steps of the training.",
         key=f"{key}-start",
     )
-    place = st.empty()
+    slot = st.empty()
     if start:
         st.session_state.pop(f"{key}-curve", None)
         try:
             with st.spinner(f"The learning rate of {config.model.title} climbs"):
-                points = _draw(find_lr(config), place, key)
+                points = _draw(find_lr(config), slot, key)
             st.session_state[f"{key}-curve"] = (same, points)
         except LabError as error:
             failed_state(error)
@@ -104,7 +104,7 @@ def lr_finder_panel(config: RunConfig, key: str) -> float | None:
     if named != same:
         return None
     suggestion = suggest_lr(points)
-    place.plotly_chart(
+    slot.plotly_chart(
         lr_finder_figure(points, suggestion.rate, COLOR), key=f"{key}-figure", config={"displayModeBar": False}
     )
     st.caption(suggestion.sentence)
@@ -118,12 +118,12 @@ def lr_finder_panel(config: RunConfig, key: str) -> float | None:
     return None
 
 
-def _draw(points: Iterable[LrPoint], place: st.delta_generator.DeltaGenerator, key: str) -> list[LrPoint]:
+def _draw(points: Iterable[LrPoint], slot: st.delta_generator.DeltaGenerator, key: str) -> list[LrPoint]:
     drawn: list[LrPoint] = []
     for point in points:
         drawn.append(point)
         if len(drawn) % DRAWN_EVERY == 0:
-            place.plotly_chart(
+            slot.plotly_chart(
                 lr_finder_figure(drawn, None, COLOR),
                 key=f"{key}-figure-{len(drawn)}",
                 config={"displayModeBar": False},
@@ -131,9 +131,9 @@ def _draw(points: Iterable[LrPoint], place: st.delta_generator.DeltaGenerator, k
     return drawn
 
 
-def _take(number: int, suggested_change: SuggestedChange) -> None:
+def _take(index: int, suggested_change: SuggestedChange) -> None:
     """Called before the script runs again, so that the page can give its widgets their new values before it makes them."""
-    st.session_state.setdefault("remedies", {})[number] = suggested_change
+    st.session_state.setdefault("remedies", {})[index] = suggested_change
 
 
 def _table(rows: Sequence[tuple[str, DryRun]]) -> None:

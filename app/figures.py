@@ -37,11 +37,11 @@ def class_shares_figure(
         shares: K shares, 0..1, by the group's name; the first group gives the order and stands on top.
     """
     groups = list(shares)
-    order = sorted(range(len(classes)), key=lambda number: shares[groups[0]][number])
+    order = sorted(range(len(classes)), key=lambda index: shares[groups[0]][index])
     figure = go.Figure()
     # Plotly stacks bars of a group upwards, so the first must come last.
     for group in reversed(groups):
-        values = [shares[group][number] for number in order]
+        values = [shares[group][class_index] for class_index in order]
         figure.add_bar(
             name=group,
             x=[value * 100 for value in values],
@@ -194,8 +194,10 @@ def parallel_figure(
     percent = [score * 100 for score in scores]
     axes = []
     for name, values in settings.items():
-        places, ticks, texts = _axis(values, name in logarithmic)
-        axes.append({"label": name, "values": places, "tickvals": ticks, "ticktext": texts, "range": _ends(places)})
+        positions, ticks, texts = _axis(values, name in logarithmic)
+        axes.append(
+            {"label": name, "values": positions, "tickvals": ticks, "ticktext": texts, "range": _ends(positions)}
+        )
     axes.append({"label": score_name, "values": percent, "range": _ends(percent)})
     figure = go.Figure(
         go.Parcoords(
@@ -238,19 +240,19 @@ def scatter_figure(
         subplot_titles=list(settings),
     )
     for index, (name, values) in enumerate(settings.items()):
-        places, ticks, texts = _axis(values, name in logarithmic)
-        place = {"row": index // columns + 1, "col": index % columns + 1}
+        positions, ticks, texts = _axis(values, name in logarithmic)
+        cell = {"row": index // columns + 1, "col": index % columns + 1}
         figure.add_scatter(
-            x=places,
+            x=positions,
             y=[score * 100 for score in scores],
             mode="markers",
             marker={"color": color, "size": 9, "opacity": 0.65},
             customdata=[[trial, str(value)] for trial, value in zip(names, values, strict=True)],
             hovertemplate="%{customdata[0]}<br>%{customdata[1]}: %{y:.1f}%<extra></extra>",
-            **place,
+            **cell,
         )
         figure.update_xaxes(
-            tickvals=ticks, ticktext=texts, range=_ends(places), fixedrange=True, showgrid=False, **place
+            tickvals=ticks, ticktext=texts, range=_ends(positions), fixedrange=True, showgrid=False, **cell
         )
     figure.update_yaxes(fixedrange=True, ticksuffix="%")
     figure.update_yaxes(title=score_name, col=1)
@@ -294,7 +296,7 @@ def survivors_figure(
         color: CSS colour of that line.
     """
     figure = go.Figure()
-    for name, line in sorted(scores.items(), key=lambda found: found[0] == best):
+    for name, line in sorted(scores.items(), key=lambda item: item[0] == best):
         figure.add_scatter(
             x=list(range(1, len(line) + 1)),
             y=[score * 100 for score in line],
@@ -321,21 +323,21 @@ def survivors_figure(
 
 def _axis(values: Sequence[Value], logarithmic: bool) -> tuple[list[float], list[float], list[str]]:
     """Return where values stand on an axis, and its ticks with their texts: few or no numbers at even distances, many to scale."""
-    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-    known = sorted(set(values)) if numbers else sorted(set(values), key=str)
-    if not numbers or len(known) <= _FEW:
-        places = {value: float(index) for index, value in enumerate(known)}
-        return [places[value] for value in values], list(places.values()), list(map(_short, known))
+    is_numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+    known = sorted(set(values)) if is_numeric else sorted(set(values), key=str)
+    if not is_numeric or len(known) <= _FEW:
+        positions = {value: float(index) for index, value in enumerate(known)}
+        return [positions[value] for value in values], list(positions.values()), list(map(_short, known))
     scaled = [math.log10(value) if logarithmic else float(value) for value in values]
     low, high = min(scaled), max(scaled)
     ticks = [low + index * (high - low) / (_TICKS - 1) for index in range(_TICKS)]
     return scaled, ticks, [f"{10**tick if logarithmic else tick:.2g}" for tick in ticks]
 
 
-def _ends(places: Sequence[float]) -> list[float]:
+def _ends(positions: Sequence[float]) -> list[float]:
     """Return a range that holds all places with some air; one of its own where they are all the same."""
-    air = (max(places) - min(places)) * 0.06 or 1.0
-    return [min(places) - air, max(places) + air]
+    air = (max(positions) - min(positions)) * 0.06 or 1.0
+    return [min(positions) - air, max(positions) + air]
 
 
 def _short(value: Value) -> str:

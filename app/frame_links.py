@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from app.datasets import open_again
-from app.pictures import thumbnail_address, truth_of
+from app.images import thumbnail_address, truth_of
 from app.widgets import plain
 from core.errors import LabError
 from core.evaluation.results import EvaluationSettings
@@ -20,11 +20,11 @@ def compare_address(frame_id: str, run_ids: Sequence[str], split: str = "val") -
     return f"compare?{urlencode(named)}"
 
 
-def frame_links(said: Mapping[str, str], runs: Sequence[Run], settings: EvaluationSettings) -> None:
+def frame_links(captions: Mapping[str, str], runs: Sequence[Run], settings: EvaluationSettings) -> None:
     """Frames in the order given, each a link to Compare with these runs.
 
     Args:
-        said: a few words under each frame, by its id.
+        captions: a few words under each frame, by its id.
         runs: at least one; the first one's data are where the frames lie.
         settings: how the frames were scored: which split, and whether on other data, which Compare doesn't open.
     """
@@ -37,18 +37,18 @@ def frame_links(said: Mapping[str, str], runs: Sequence[Run], settings: Evaluati
         except LabError as error:
             st.caption(plain(str(error)))
     cells = []
-    for frame_id, words in said.items():
-        label = f"<figcaption><b>{html.escape(words)}</b><small>{html.escape(frame_id)}</small></figcaption>"
+    for frame_id, caption in captions.items():
+        label = f"<figcaption><b>{html.escape(caption)}</b><small>{html.escape(frame_id)}</small></figcaption>"
         if frame_id not in frames:
             cells.append(f"<figure>{label}</figure>")
             continue
         try:
             image, _, digest = truth_of(frames[frame_id], space)
-            picture = f'<img src="{thumbnail_address(image, digest)}" alt="">'
+            thumbnail = f'<img src="{thumbnail_address(image, digest)}" alt="">'
         except LabError:
-            picture = ""
+            thumbnail = ""
         address = html.escape(compare_address(frame_id, [run.id for run in runs], settings.split))
-        cells.append(f'<a href="{address}" target="_self"><figure>{picture}{label}</figure></a>')
+        cells.append(f'<a href="{address}" target="_self"><figure>{thumbnail}{label}</figure></a>')
     st.html(f'<div class="lab-links">{"".join(cells)}</div>')
     if settings.root:
         st.caption("These frames are of another data set than the run's own, so the page Compare can't open them.")

@@ -72,9 +72,9 @@ class LazyMaps:
             shown = next((each for each in self._shown.values() if name in each.questions), None)
             if shown is None:
                 return None
-            answer = shown.waiting.get(name)
-            if answer is None or answer.done():
-                answer = shown.waiting[name] = self._ask(shown.questions[name], shown.image)
+            result = shown.waiting.get(name)
+            if result is None or result.done():
+                result = shown.waiting[name] = self._ask(shown.questions[name], shown.image)
                 # The browser keeps what it fetched, and the disk what was answered: nothing is held here.
-                answer.add_done_callback(lambda _: shown.waiting.pop(name, None))
-            return answer
+                result.add_done_callback(lambda _: shown.waiting.pop(name, None))
+            return result

@@ -7,7 +7,7 @@ import streamlit as st
 
 from app.tables import MISSING, Cell, Html, badge, dot, markup, run_link, table
 from app.widgets import run_name
-from core.evaluation.leaderboard import COSTS, METRICS, Board, Entry, protocol_words
+from core.evaluation.leaderboard import COSTS, METRICS, Board, Entry, describe_protocol
 from core.evaluation.results import EvaluationResult
 from core.runs.store import Run
 from core.text import format_percent
@@ -47,8 +47,8 @@ def score_tile(
         f'<article class="lab-card"><header><span>{dot(color)}{html.escape(name)}</span>'
         f'{note}</header><div class="lab-score"><b>{format_percent(result.scores.miou)}</b> mIoU '
         f"<span>{upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)}</span></div>"
-        f'<div class="lab-facts">{"".join(f"<span>{fact}</span>" for fact in text)}</div>'
-        f"<small>{html.escape(protocol_words(metadata))}</small></article>"
+        f'<div class="lab-facts">{"".join(f"<span>{item}</span>" for item in text)}</div>'
+        f"<small>{html.escape(describe_protocol(metadata))}</small></article>"
     )
 
 

@@ -23,7 +23,7 @@ class MediaStore:
     def __init__(self, budget: int = BUDGET) -> None:
         self._budget = budget
         self._size = 0
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._cached: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def address(self, parts: tuple[object, ...], suffix: Suffix, make: Callable[[], bytes]) -> str:
@@ -42,20 +42,20 @@ class MediaStore:
     def get(self, name: str) -> bytes | None:
         """Return the bytes under a name, or None when they were never made or had to go."""
         with self._lock:
-            if name in self._kept:
-                self._kept.move_to_end(name)
-            return self._kept.get(name)
+            if name in self._cached:
+                self._cached.move_to_end(name)
+            return self._cached.get(name)
 
     def _put(self, name: str, data: bytes) -> None:
         with self._lock:
-            self._size += len(data) - len(self._kept.pop(name, b""))
-            self._kept[name] = data
-            while self._size > self._budget and len(self._kept) > 1:
-                _, dropped = self._kept.popitem(last=False)
+            self._size += len(data) - len(self._cached.pop(name, b""))
+            self._cached[name] = data
+            while self._size > self._budget and len(self._cached) > 1:
+                _, dropped = self._cached.popitem(last=False)
                 self._size -= len(dropped)
 
 
-def encode_photo(image: np.ndarray) -> bytes:
+def encode_image(image: np.ndarray) -> bytes:
     """JPEG of a uint8 (H, W, 3) photograph."""
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
 

@@ -39,8 +39,8 @@ def choose_settings(chosen: Sequence[str], runs: Mapping[str, Run]) -> ReportSet
         one, other = st.columns(2)
         author = one.text_input("Author", max_chars=TEXT_LENGTH, key="report-author")
         course = other.text_input("Course", max_chars=TEXT_LENGTH, key="report-course")
-        pictures = st.checkbox(
-            "Photographs and masks", value=not _on_cityscapes(chosen, runs), key=_pictures_key(chosen, runs)
+        images = st.checkbox(
+            "Photographs and masks", value=not _on_cityscapes(chosen, runs), key=_images_key(chosen, runs)
         )
         if _on_cityscapes(chosen, runs):
             st.caption(
@@ -59,7 +59,7 @@ def choose_settings(chosen: Sequence[str], runs: Mapping[str, Run]) -> ReportSet
             for name, title in SECTIONS.items()
             if st.checkbox(title, value=True, key=f"report-{name}", help=HINTS[name])
         ]
-    return ReportSettings(tuple(chosen), title, author, course, tuple(sections), pictures, robustness)
+    return ReportSettings(tuple(chosen), title, author, course, tuple(sections), images, robustness)
 
 
 def write_button(settings: ReportSettings) -> None:
@@ -173,6 +173,6 @@ def _on_cityscapes(chosen: Sequence[str], runs: Mapping[str, Run]) -> bool:
     )
 
 
-def _pictures_key(chosen: Sequence[str], runs: Mapping[str, Run]) -> str:
+def _images_key(chosen: Sequence[str], runs: Mapping[str, Run]) -> str:
     """Return another key for other data: a tick for streets is none for Cityscapes."""
     return f"report-pictures-{_on_cityscapes(chosen, runs)}"

@@ -27,7 +27,7 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
     known = [value for value in seconds if value is not None]
     estimate = f"about {format_duration(sum(known) / len(known) * len(chosen))}" if known else "known once it has begun"
     st.caption(
-        f"Seven corruptions and resolution loss in five strengths each, on {int(frames)} frames ({robustness_settings(shown.settings, 0).words}). "
+        f"Seven corruptions and resolution loss in five strengths each, on {int(frames)} frames ({robustness_settings(shown.settings, 0).description}). "
         f"What that takes: {estimate}."
     )
     st.button(
@@ -38,7 +38,7 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         on_click=start,
         args=(list(chosen), settings, "robustness"),
     )
-    results = {run_id: found for run_id in chosen if (found := find_robustness(shown.runs[run_id]))}
+    results = {run_id: robustness for run_id in chosen if (robustness := find_robustness(shown.runs[run_id]))}
     if not results:
         st.caption("No robustness card yet.")
         return
@@ -58,12 +58,17 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         st.subheader(plain(shown.names[run_id]))
         st.plotly_chart(robustness_figure(result.miou, relative), key=f"robustness-{run_id}", config=PLAIN)
         st.caption(
-            f"{result.metadata.settings.words}, {result.metadata.size[1]} x {result.metadata.size[0]} pixels{mark}."
+            f"{result.metadata.settings.description}, {result.metadata.size[1]} x {result.metadata.size[0]} pixels{mark}."
         )
     if (
         len(
             {
-                (result.metadata.data, result.metadata.space, result.metadata.size, result.metadata.settings.words)
+                (
+                    result.metadata.data,
+                    result.metadata.space,
+                    result.metadata.size,
+                    result.metadata.settings.description,
+                )
                 for result, _ in results.values()
             }
         )

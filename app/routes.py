@@ -79,8 +79,8 @@ def metrics(request: Request) -> Response:
         return JSONResponse({"error": str(error)}, status_code=404)
     state = run.state  # before the rows: those of a final state are then complete
     rows, end, reset = rows_since(run.path, int(offset))
-    answer = {"rows": rows, "offset": end, "reset": reset, "state": state, "is_final": state not in ACTIVE_STATES}
-    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+    response = {"rows": rows, "offset": end, "reset": reset, "state": state, "is_final": state not in ACTIVE_STATES}
+    return JSONResponse(response, headers={"Cache-Control": "no-store"})
 
 
 def report(request: Request) -> Response:

@@ -45,11 +45,11 @@ def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.nda
             hoverinfo="skip",
         )
     )
-    places = [(row, column) for row in range(len(rows)) for column in range(len(columns))]
+    cells = [(row, column) for row in range(len(rows)) for column in range(len(columns))]
     # A heat map doesn't tell that it was clicked: an unseen square on each cell does, and reads out under the pointer.
     figure.add_scatter(
-        x=[columns[column] for _, column in places],
-        y=[rows[row] for row, _ in places],
+        x=[columns[column] for _, column in cells],
+        y=[rows[row] for row, _ in cells],
         mode="markers",
         marker={
             "symbol": "square-open",
@@ -60,7 +60,7 @@ def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.nda
         },
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 0}},
-        customdata=[[row, column, int(counts[row, column]), 100 * known[row, column]] for row, column in places],
+        customdata=[[row, column, int(counts[row, column]), 100 * known[row, column]] for row, column in cells],
         hovertemplate="%{y} seen as %{x}<br>%{customdata[3]:.2f} %, %{customdata[2]:,} pixels<extra></extra>",
         showlegend=False,
     )
@@ -81,7 +81,7 @@ def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.nda
     return figure
 
 
-def reliability_figure(found: Mapping[str, Calibration], colors: Mapping[str, str]) -> go.Figure:
+def reliability_figure(results: Mapping[str, Calibration], colors: Mapping[str, str]) -> go.Figure:
     """Return the reliability diagram over how many pixels are how sure; a line and bars for each run, by its name."""
     figure = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.04)
     figure.add_scatter(
@@ -94,7 +94,7 @@ def reliability_figure(found: Mapping[str, Calibration], colors: Mapping[str, st
         row=1,
         col=1,
     )
-    for name, calibration in found.items():
+    for name, calibration in results.items():
         figure.add_scatter(
             x=100 * calibration.confidence,
             y=100 * calibration.accuracy,
@@ -149,11 +149,11 @@ def distance_figure(
     return figure
 
 
-def interval_figure(found: Mapping[str, Comparison], colors: Mapping[str, str]) -> go.Figure:
+def interval_figure(comparisons: Mapping[str, Comparison], colors: Mapping[str, str]) -> go.Figure:
     """Return differences of mean IoU in points with their 95 % intervals, from the top; what can't be told from 0 is pale."""
     figure = go.Figure()
     figure.add_vline(x=0, line={"color": _GRAY, "width": 1.5})
-    for name, comparison in reversed(found.items()):
+    for name, comparison in reversed(comparisons.items()):
         middle = 100 * comparison.difference
         figure.add_scatter(
             x=[middle],
@@ -173,7 +173,7 @@ def interval_figure(found: Mapping[str, Comparison], colors: Mapping[str, str]) 
             showlegend=False,
         )
     figure.update_layout(
-        height=70 + 44 * len(found),
+        height=70 + 44 * len(comparisons),
         margin=_NO_MARGIN,
         xaxis={"title": "points of mean IoU", "fixedrange": True, "zeroline": False},
         yaxis={"fixedrange": True, "type": "category", "ticklabelstandoff": 6},
@@ -204,8 +204,8 @@ def frames_figure(
         hovertemplate="%{customdata[0]}<br>%{y:.1f} % against %{x:.1f} %<extra></extra>",
         showlegend=False,
     )
-    most = min(100.0, 105 * max([*one, *other], default=1.0))
-    axis = {"range": [0, most], "fixedrange": True, "ticksuffix": " %"}
+    upper = min(100.0, 105 * max([*one, *other], default=1.0))
+    axis = {"range": [0, upper], "fixedrange": True, "ticksuffix": " %"}
     figure.update_layout(
         height=420,
         margin=_NO_MARGIN,

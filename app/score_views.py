@@ -42,7 +42,7 @@ class Shown:
     """What the views look at: runs that were scored alike.
 
     Attributes:
-        cards: by the run's id.
+        results: by the run's id.
         runs, names, colors: of every run of the lab, by id.
         settings: how they were scored.
     """
@@ -86,7 +86,7 @@ def classes_view(shown: Shown) -> None:
     classes = first.protocol.names
     run = shown.runs[next(iter(shown.results))]
     values = {
-        shown.names[run_id]: _numbers(getattr(result.scores, metric), len(classes))
+        shown.names[run_id]: _or_none(getattr(result.scores, metric), len(classes))
         for run_id, result in shown.results.items()
     }
     totals = {}
@@ -101,7 +101,7 @@ def classes_view(shown: Shown) -> None:
         with right:
             names = [category.name for category in first.protocol.categories]
             columns = {
-                shown.names[run_id]: _numbers(getattr(result.scores, f"category_{metric}"), len(names))
+                shown.names[run_id]: _or_none(getattr(result.scores, f"category_{metric}"), len(names))
                 for run_id, result in shown.results.items()
             }
             means = {
@@ -146,10 +146,10 @@ def confusion_view(shown: Shown) -> None:
         )
     with narrow:
         errors = counts[:, : len(rows)] * (1 - np.eye(len(rows), dtype=np.int64))
-        most = np.unravel_index(int(errors.argmax()), errors.shape)
-        for key, options, place in (("true-class", rows, most[0]), ("seen-as", columns, most[1])):
+        largest = np.unravel_index(int(errors.argmax()), errors.shape)
+        for key, options, index in (("true-class", rows, largest[0]), ("seen-as", columns, largest[1])):
             if st.session_state.get(key) not in options:
-                st.session_state[key] = options[place]
+                st.session_state[key] = options[index]
         left, right = st.columns(2)
         truth = left.selectbox("True class", rows, key="true-class")
         seen = right.selectbox("Seen as", columns, key="seen-as")
@@ -190,8 +190,8 @@ def where_view(shown: Shown) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("By distance from a boundary")
-        bands = {name: found.by_distance() for name, found in scores.items()}
-        if any(found is None for found in bands.values()):
+        bands = {name: by_distance.by_distance() for name, by_distance in scores.items()}
+        if any(values is None for values in bands.values()):
             st.caption("Boundaries weren't looked at. Switch them on above, and score again.")
         else:
             names = [
@@ -217,7 +217,7 @@ def where_view(shown: Shown) -> None:
         rows = list(first.by_group())
         counts = [len(first.by_group()[row].frames) for row in rows]
         columns = {
-            name: [_numbers(np.array([found[row].miou]), 1)[0] for row in rows] for name, found in groups.items()
+            name: [_or_none(np.array([found[row].miou]), 1)[0] for row in rows] for name, found in groups.items()
         }
         class_table(
             [f"{row or 'all'}, {count} frames" for row, count in zip(rows, counts, strict=True)],
@@ -264,7 +264,7 @@ def upper_bounds_view(shown: Shown) -> None:
         )
 
 
-def _numbers(values: np.ndarray | None, count: int) -> list[float | None]:
+def _or_none(values: np.ndarray | None, count: int) -> list[float | None]:
     """Return an array as plain numbers, None for what is none."""
     return [None] * count if values is None else [None if value != value else float(value) for value in values]
 

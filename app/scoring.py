@@ -171,7 +171,7 @@ def _describe(job: Job, runs: Mapping[str, Run]) -> str:
         return what
     values = dict(request.get("settings", {}))
     values["scales"] = tuple(values.get("scales", (1.0,)))
-    return f"{what}: {EvaluationSettings(**values).words}"
+    return f"{what}: {EvaluationSettings(**values).description}"
 
 
 @lru_cache(maxsize=16)

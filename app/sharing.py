@@ -55,11 +55,11 @@ def share_panel(run_id: str) -> None:
         _share_form(run, mine.request["repo"] if mine else "")
 
 
-def bring_panel(look_at: Callable[[str], None]) -> None:
+def bring_panel(open_run: Callable[[str], None]) -> None:
     """Show the form that pulls a run from the Hub or, while one comes, how far it is.
 
     Args:
-        look_at: called with the run's id in a session that watched it come.
+        open_run: called with the run's id in a session that watched it come.
     """
     if is_read_only():
         return
@@ -68,7 +68,7 @@ def bring_panel(look_at: Callable[[str], None]) -> None:
         if show_job("pull", job, f"Bringing {job.request['repo']}" if job else ""):
             return
         if job and job.state == "finished":
-            _show_pulled(job, look_at)
+            _show_pulled(job, open_run)
         st.caption(
             "A network that was pushed from this lab, or a SegFormer or Mask2Former that was trained for Cityscapes. Safetensors and "
             "JSON are taken, nothing else; both are checked in full, and nothing in them is run. It then stands beside your own runs."
@@ -107,7 +107,7 @@ def _share_form(run: Run, last_repo: str) -> None:
         key=f"share-public-{run.id}",
         help="Otherwise it is private: yours, and of those you invite on its page.",
     )
-    own_pictures = _picture_choice(run)
+    own_images = _image_choice(run)
     with st.container(horizontal=True, vertical_alignment="center"):
         start = st.button("Push", key=f"share-start-{run.id}", type="primary", icon=":material/upload:")
         with st.popover("Read the card", icon=":material/description:"):
@@ -118,10 +118,10 @@ def _share_form(run: Run, last_repo: str) -> None:
                 wrap_lines=True,
             )
     if start:
-        _start("push", lambda: start_push(run, repo, public, own_pictures))
+        _start("push", lambda: start_push(run, repo, public, own_images))
 
 
-def _picture_choice(run: Run) -> bool:
+def _image_choice(run: Run) -> bool:
     """Say what the card shows of the run's data; returns the choice for pictures of the user's own."""
     if not (run.path / "samples").is_dir():
         st.caption("The card shows no pictures: the run has kept no masks of its training.")
@@ -151,10 +151,10 @@ def _show_pushed(job: Job) -> None:
     st.success(f"It is at [{plain(result['repo'])}]({result['address']}); {seen}. Commit {result['commit'][:8]}.")
 
 
-def _show_pulled(job: Job, look_at: Callable[[str], None]) -> None:
+def _show_pulled(job: Job, open_run: Callable[[str], None]) -> None:
     repo = plain(job.request["repo"])
     if just_ended("pull", job):
         st.toast(f"{repo} is here.", icon=":material/download_done:")
-        look_at(job.result["run"])
+        open_run(job.result["run"])
     if (runs_folder() / job.result["run"]).is_dir():
         st.success(f"{repo} is here as run {job.result['run']}.")

@@ -48,14 +48,14 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])", r"\\\1", text)
 
 
-def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], most: int) -> list[str]:
+def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], limit: int) -> list[str]:
     """Draw a picker of several runs, in the order of their launch. What is picked stands in the page's address, to be shared.
 
     Args:
         label: of the widget.
         runs: what can be picked, by id.
         default: ids picked at first, where the address names none.
-        most: how many can be picked.
+        limit: how many can be picked.
     """
     named = [run_id for run_id in st.query_params.get_all("runs") if run_id in runs]
     key = f"picked-{label}"
@@ -64,14 +64,14 @@ def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], most:
         # here is looked at, and what was deleted is not.
         also = st.session_state.pop(f"also-{label}", [])
         known = [run_id for run_id in (*st.session_state[key], *also) if run_id in runs]
-        st.session_state[key] = known[-most:]
+        st.session_state[key] = known[-limit:]
     chosen = sorted(
         st.multiselect(
             label,
             list(runs),
-            default=None if key in st.session_state else (named or list(default))[:most],
+            default=None if key in st.session_state else (named or list(default))[:limit],
             format_func=lambda run_id: run_label(runs[run_id]) if run_id in runs else run_id,
-            max_selections=most,
+            max_selections=limit,
             key=key,
         )
     )
@@ -169,8 +169,8 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
     share = min(1.0, status.step / status.steps_total) if status.steps_total else 0.0
     metadata = []
     if state == "queued":
-        who, turn = ("job", "waits for its nodes") if status.job else ("run", "starts now")
-        metadata.append(f"waits for {plural(position, who)} before it" if position else turn)
+        who, start = ("job", "waits for its nodes") if status.job else ("run", "starts now")
+        metadata.append(f"waits for {plural(position, who)} before it" if position else start)
     elif state == "running" and status.phase not in ("training", "scoring"):
         metadata.append(status.phase or "starting")
     if status.steps_total:
@@ -195,7 +195,7 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
         f'<article class="lab-card"><header><span>{dot(color)}{html.escape(run.name)}</span>'
         f"{badge(ending, state)}</header>"
         f'<div class="lab-bar"><i style="width:{share:.1%};background:{color}"></i></div>'
-        f'<div class="lab-facts">{"".join(f"<span>{html.escape(fact)}</span>" for fact in metadata)}</div>'
+        f'<div class="lab-facts">{"".join(f"<span>{html.escape(item)}</span>" for item in metadata)}</div>'
         + (f"<p>{html.escape(sentence)}</p>" if sentence else "")
         + (f"<div>{tags}</div>" if tags else "")
         + f"<small>{run.id}</small></article>"

@@ -45,7 +45,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from app.media import encode_map, encode_photo
+from app.media import encode_image, encode_map
 from benchmarks.tutorial import Normalized, plain_optimizer, plain_step, smp_unet
 from core.config import ModelConfig, RunConfig, read_config
 from core.inference.fair_queue import outcome
@@ -100,7 +100,7 @@ def drop(worker: InferenceWorker, run: Path, data: bytes) -> tuple[float, float]
         encode_map(result.labels)
         encode_map(result.confidence)
         if not seconds:
-            encode_photo(upload.image)
+            encode_image(upload.image)
         seconds.append(time.perf_counter() - began)
     return seconds[0], seconds[1]
 
@@ -200,7 +200,7 @@ def dropped(size: Size) -> Iterator[bytes]:
     image = draw_scene(1, 0, size).image
     while True:
         image = np.ascontiguousarray(np.roll(image, 16, axis=1))
-        yield encode_photo(image)
+        yield encode_image(image)
 
 
 def main() -> None:

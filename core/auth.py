@@ -133,7 +133,7 @@ def require_admin(what: str) -> None:
 
 def max_queued() -> int:
     """Return how many runs one person may have waiting or training, and how many sweeps under way; 0 for any number."""
-    return whole_number("SEGLAB_MAX_QUEUED")
+    return env_int("SEGLAB_MAX_QUEUED")
 
 
 def require_quota(owners: Iterable[str], what: str) -> None:
@@ -146,17 +146,17 @@ def require_quota(owners: Iterable[str], what: str) -> None:
     Raises:
         QuotaError: the one who is asking has as many of them as `max_queued` allows.
     """
-    asking, most = current_user(), max_queued()
+    asking, limit = current_user(), max_queued()
     own = sum(owner == asking.id for owner in owners)
-    if most and own >= most and not asking.is_admin:
+    if limit and own >= limit and not asking.is_admin:
         raise QuotaError(
-            f"You have {own} of the {most} {what} that one person may have. Wait for one to end, or stop one."
+            f"You have {own} of the {limit} {what} that one person may have. Wait for one to end, or stop one."
         )
 
 
 def max_uploads() -> int:
     """Return how many files one person may upload in an hour; 0 for any number."""
-    return whole_number("SEGLAB_MAX_UPLOADS")
+    return env_int("SEGLAB_MAX_UPLOADS")
 
 
 class HourlyQuota:
@@ -167,36 +167,36 @@ class HourlyQuota:
         self._times: dict[str, deque[float]] = defaultdict(deque)
         self._guard = threading.Lock()
 
-    def take(self, user_id: str, most: int, what: str) -> None:
+    def take(self, user_id: str, limit: int, what: str) -> None:
         """Count one more.
 
         Args:
             user_id: who does it.
-            most: how many an hour has; 0 for any number.
+            limit: how many an hour has; 0 for any number.
             what: in the plural, "uploads".
 
         Raises:
             LabError: this hour has no more.
         """
         with self._guard:
-            self._check(user_id, most, what)
+            self._check(user_id, limit, what)
             self._times[user_id].append(self._clock())
 
-    def check(self, user_id: str, most: int, what: str) -> None:
+    def check(self, user_id: str, limit: int, what: str) -> None:
         """Raise LabError where `take` would."""
         with self._guard:
-            self._check(user_id, most, what)
+            self._check(user_id, limit, what)
 
-    def _check(self, user_id: str, most: int, what: str) -> None:
+    def _check(self, user_id: str, limit: int, what: str) -> None:
         now, times = self._clock(), self._times[user_id]
         while times and now - times[0] > HOUR:
             times.popleft()
-        if most and len(times) >= most:
+        if limit and len(times) >= limit:
             minutes = max(1, round((HOUR - (now - times[0])) / 60))
-            raise LabError(f"You have used the {most} {what} of this hour. The next one is free in {minutes} min.")
+            raise LabError(f"You have used the {limit} {what} of this hour. The next one is free in {minutes} min.")
 
 
-def whole_number(variable: str) -> int:
+def env_int(variable: str) -> int:
     """Return the number that a variable sets, 0 where it sets none. Raises LabError where it is no whole number."""
     # SEGLAB_MOST_... is what version 0.1 called SEGLAB_MAX_...
     old = variable.replace("SEGLAB_MAX_", "SEGLAB_MOST_")

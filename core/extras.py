@@ -21,8 +21,8 @@ def install_hint(*packages: str) -> str:
     ranges = {re.match(r"[\w-]+", each)[0]: each for group in groups for each in group if isinstance(each, str)}
     # An environment that uv made has no pip of its own.
     installer = f"{Path(sys.executable).as_posix()} -m pip" if _is_here("pip") else "uv pip"
-    asked = " ".join(f'"{ranges.get(name, name)}"' for name in packages)
-    return f"In the lab's folder, type: {installer} install {asked}."
+    requirements = " ".join(f'"{ranges.get(name, name)}"' for name in packages)
+    return f"In the lab's folder, type: {installer} install {requirements}."
 
 
 def check_packages(title: str, modules: Sequence[str]) -> None:

@@ -48,19 +48,19 @@ class Hardware:
         return model.to(self.device, memory_format=torch.channels_last)
 
 
-def choose_hardware(training: TrainingConfig, place: int = 0) -> Hardware:
+def choose_hardware(training: TrainingConfig, local_rank: int = 0) -> Hardware:
     """Settle device, precision and threads, and sets torch's and OpenCV's thread counts.
 
     Args:
         training: the wishes.
-        place: number of this process among those that train together on this machine, from 0: its GPU's number.
+        local_rank: number of this process among those that train together on this machine, from 0: its GPU's number.
 
     Raises:
         LabError: the wished device isn't there.
     """
     device = _device(training.device)
     if device.type == "cuda" and training.num_processes > 1:
-        device = torch.device("cuda", place)
+        device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
     threads = training.threads or max(1, available_cores() // training.num_processes)
     torch.set_num_threads(threads)

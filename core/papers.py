@@ -38,7 +38,7 @@ class Reference:
         return self.title.replace("{", "").replace("}", "")
 
     @property
-    def author_words(self) -> str:
+    def author_text(self) -> str:
         """`J. Long, E. Shelhamer and T. Darrell`."""
         names = []
         for author in self.authors:
@@ -55,7 +55,7 @@ class Reference:
         return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else ""
 
     @property
-    def venue_words(self) -> str:
+    def venue_text(self) -> str:
         """`CVPR, pages 3431-3440, 2015`."""
         more = dict(self.where)
         parts = [self.venue.replace("{", "").replace("}", "")]

@@ -21,12 +21,12 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 def runs_folder() -> Path:
     """Return the folder that holds one folder per run."""
-    return _place("SEGLAB_CHECKPOINTS", "checkpoints")
+    return _folder("SEGLAB_CHECKPOINTS", "checkpoints")
 
 
 def data_folder() -> Path:
     """Return the folder in which the lab generates street scenes."""
-    return _place("SEGLAB_DATA", "data")
+    return _folder("SEGLAB_DATA", "data")
 
 
 def streets_folder() -> Path:
@@ -37,18 +37,18 @@ def streets_folder() -> Path:
 def cache_folder() -> Path:
     """Return the folder of what can be made again: decoded frames and what was counted in them."""
     given = os.environ.get("SEGLAB_CACHE")
-    return _place("SEGLAB_CACHE", "") if given else data_folder() / "cache"
+    return _folder("SEGLAB_CACHE", "") if given else data_folder() / "cache"
 
 
 def reports_folder() -> Path:
     """Return the folder that holds one folder per report."""
     given = os.environ.get("SEGLAB_REPORTS")
-    return _place("SEGLAB_REPORTS", "") if given else data_folder() / "reports"
+    return _folder("SEGLAB_REPORTS", "") if given else data_folder() / "reports"
 
 
 def weights_folder() -> Path:
     """Return the folder in which pretrained encoders are looked for before the Hub is asked."""
-    return _place("SEGLAB_WEIGHTS", "weights")
+    return _folder("SEGLAB_WEIGHTS", "weights")
 
 
 def data_roots() -> tuple[Path, ...]:
@@ -115,7 +115,7 @@ def _resolve_typed(text: str, what: str) -> Path:
     return path
 
 
-def _place(variable: str, default: str) -> Path:
+def _folder(variable: str, default: str) -> Path:
     given = os.environ.get(variable)
     # A relative path means the same to the server and to a trainer, wherever they were started.
     return (PROJECT / Path(given).expanduser()).resolve() if given else PROJECT / default

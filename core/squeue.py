@@ -18,7 +18,7 @@ AWAY_SECONDS = 30.0
 """How long it then isn't asked again: a page must not wait at every tick."""
 _WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
 
-_answers: dict[tuple[str, ...], tuple[float, list[list[str]] | None]] = {}
+_cache: dict[tuple[str, ...], tuple[float, list[list[str]] | None]] = {}
 _asking = threading.Lock()
 
 
@@ -48,25 +48,25 @@ def jobs_before(job: str) -> int:
     """Return how many waiting jobs the cluster would rather start in a waiting job's partition; 0 where it isn't known."""
     _, rows = _ask("squeue", "--noheader", "--states=PENDING", "--sort=-p,i", "--format=%A %P")
     order = [row for row in rows or [] if len(row) == 2]
-    partition = next((partition for number, partition in order if number == job), None)
-    queue = [number for number, name in order if name == partition]
+    partition = next((partition for job_id, partition in order if job_id == job), None)
+    queue = [job_id for job_id, name in order if name == partition]
     return queue.index(job) if job in queue else 0
 
 
 def ask_anew() -> None:
     """Forget what was answered: for who is about to act on it."""
     with _asking:
-        _answers.clear()
+        _cache.clear()
 
 
 def _ask(*command: str) -> tuple[float, list[list[str]] | None]:
     """Return when it was asked, and the words of each line of the answer; None when there was none."""
     with _asking:
-        request, rows = _answers.get(command, (0.0, None))
+        request, rows = _cache.get(command, (0.0, None))
         if time.time() - request > (AWAY_SECONDS if rows is None else ANSWER_SECONDS):
             request = time.time()
-            _answers[command] = request, _run(command)
-        return _answers[command]
+            _cache[command] = request, _run(command)
+        return _cache[command]
 
 
 def _run(command: tuple[str, ...]) -> list[list[str]] | None:

@@ -49,7 +49,7 @@ def join_words(words: Sequence[str], last: str = "and") -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}" if words else ""
 
 
-def join_first(words: Sequence[str], most: int) -> str:
+def join_first(words: Sequence[str], limit: int) -> str:
     """Return the first of many words and how many more there are, "a, b and 3 more"."""
-    more = len(words) - most
-    return ", ".join(words[:most]) + (f" and {more} more" if more > 0 else "")
+    more = len(words) - limit
+    return ", ".join(words[:limit]) + (f" and {more} more" if more > 0 else "")

@@ -6,10 +6,10 @@ import streamlit as st
 
 from app.contact_sheet import choose_order, contact_sheet, counted, go_by, sort_frames, watch
 from app.datasets import SPLIT_WORDS, is_here, open_again
-from app.pictures import (
+from app.images import (
     ask,
+    image_address,
     map_address,
-    photo_address,
     predict_all,
     prediction_panel,
     truth_of,
@@ -84,7 +84,7 @@ if not able:
     )
     st.stop()
 colors = run_colors(everyone)
-chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MAX_PANELS - 1)
+chosen = pick_runs("Runs", able, latest_of_each_family(able), limit=MAX_PANELS - 1)
 if not chosen:
     st.caption("Choose at least one run.")
     st.stop()
@@ -98,7 +98,7 @@ split = first.segmented_control("Split", list(splits), format_func=SPLIT_WORDS.g
 frames = {frame.id: frame for frame in splits[split]}
 order = choose_order(others, chosen, names, dataset.space.classes)
 counts = counted(order, dataset, splits[split]) if order.run_id else []
-ids, said = sort_frames(order, counts, splits[split])
+ids, captions = sort_frames(order, counts, splits[split])
 if counts:
     is_done = all(count.is_done for count in counts)
     st.fragment(watch, run_every=None if is_done else POLL_SECONDS)(order, dataset, splits[split], is_done)
@@ -116,23 +116,23 @@ panels = []
 if target is not None:
     panels.append(Panel("Ground truth", map_address(target, "truth", digest), is_truth=True))
 columns, totals, dots = {}, {}, {}
-answers = predict_all(chosen, image, digest)
-for run_id, answer in answers.items():
-    subtitle = f"{answer.confidence.mean() / 255:.0%} confident"
+predictions = predict_all(chosen, image, digest)
+for run_id, prediction in predictions.items():
+    subtitle = f"{prediction.confidence.mean() / 255:.0%} confident"
     if target is not None:
         confusion = ConfusionMatrix(len(dataset.space.classes))
-        confusion.update(target, answer.labels)
+        confusion.update(target, prediction.labels)
         columns[names[run_id]] = [None if value != value else float(value) for value in confusion.iou()]
         totals[names[run_id]], dots[names[run_id]] = confusion.miou(), colors[run_id]
         subtitle = f"mIoU {format_percent(confusion.miou())}"
     panels.append(
-        prediction_panel(able[run_id].title, run_id, answer, image, digest, subtitle=subtitle, color=colors[run_id])
+        prediction_panel(able[run_id].title, run_id, prediction, image, digest, subtitle=subtitle, color=colors[run_id])
     )
 masks, table = st.columns([5, 2]) if columns else (st.container(), None)
 if panels:
     with masks:
         viewer(
-            photo_address(image, digest),
+            image_address(image, digest),
             panels,
             dataset.space.classes,
             dataset.space.colors,
@@ -149,7 +149,7 @@ if columns:
             if any(column[index] is not None for column in columns.values())
         ]
         class_table(
-            [dataset.space.classes[number] for number in present],
+            [dataset.space.classes[class_index] for class_index in present],
             [dataset.space.colors[number] for number in present],
             {name: [column[number] for number in present] for name, column in columns.items()},
             totals,
@@ -160,15 +160,15 @@ with st.expander(
     "Contact sheet", icon=":material/grid_view:", expanded=order.kind != "name", on_change="rerun"
 ) as sheet:
     if sheet.open:
-        contact_sheet(ids, said, frames, dataset)
+        contact_sheet(ids, captions, frames, dataset)
 st.page_link("../pages/inspect.py", label="Try a photo of your own street", icon=":material/image_search:")
 
 # The next frame is the one that is most likely looked at next.
 try:
     following = frames[ids[(ids.index(frame_id) + 1) % len(ids)]]
     image, _, digest = truth_of(following, dataset.space)
-    photo_address(image, digest)
+    image_address(image, digest)
     for run_id in chosen:
-        ask(run_id, image, digest, place="next")
+        ask(run_id, image, digest, slot="next")
 except LabError:
     pass  # said when it is looked at

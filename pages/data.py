@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app.datasets import SPLIT_WORDS, Found, choose_dataset, found, is_here, opened
+from app.datasets import SPLIT_WORDS, SplitDataset, choose_dataset, find_dataset, is_here, opened
 from app.download_panel import download_panel
 from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
 from app.forms import augmentation_form, fields_form
-from app.pictures import colors_address, map_address, photo_address, truth_of
+from app.images import colors_address, image_address, map_address, truth_of
 from app.tables import Cell, markup, swatch, table
 from app.viewer import Panel, viewer
 from app.widgets import RUN_COLORS, failed_state, plain
@@ -43,11 +43,11 @@ SEVERITIES = {"error": "Error", "warning": "Warning", "note": "Note"}
 KINDS = {"raw": "raw", "jpeg": "as JPEG"}
 
 
-def watched(words: str) -> Callable[[int, int], object]:
+def watched(label: str) -> Callable[[int, int], object]:
     """Draw a progress bar, and a button that breaks off what it shows: pressing any button ends the script that is under way."""
-    bar = st.progress(0.0, words)
-    st.button("Stop", icon=":material/stop:", key=f"stop-{words}")
-    return lambda done, count: bar.progress(done / max(1, count), f"{words}: {done} of {count}")
+    bar = st.progress(0.0, label)
+    st.button("Stop", icon=":material/stop:", key=f"stop-{label}")
+    return lambda done, count: bar.progress(done / max(1, count), f"{label}: {done} of {count}")
 
 
 def get_cityscapes(expanded: bool) -> None:
@@ -94,7 +94,7 @@ def step(key: str, ids: Sequence[str], by: int) -> None:
     st.session_state[key] = ids[(ids.index(st.session_state[key]) + by) % len(ids)]
 
 
-def choose_frame(here: Found) -> tuple[Frame | None, st.delta_generator.DeltaGenerator]:
+def choose_frame(here: SplitDataset) -> tuple[Frame | None, st.delta_generator.DeltaGenerator]:
     """Draw widgets that find a frame by split and city; returns the frame, where there is such a one, and the place for `offer_classes`."""
     named = st.query_params
     if st.session_state.get("shows") not in here.dataset.space.classes:
@@ -109,11 +109,11 @@ def choose_frame(here: Found) -> tuple[Frame | None, st.delta_generator.DeltaGen
         if len(cities) > 1:
             options = ["", *cities] if len(frames) <= LONG_SPLIT else cities
             restore(f"city-{split}", options)
-            word = SOURCES[here.dataset.name].group
+            group = SOURCES[here.dataset.name].group
             city = st.selectbox(
-                word.capitalize(),
+                group.capitalize(),
                 options,
-                format_func=lambda name: name or f"Every {word}",
+                format_func=lambda name: name or f"Every {group}",
                 width=170,
                 key=f"city-{split}",
             )
@@ -125,9 +125,9 @@ def choose_frame(here: Found) -> tuple[Frame | None, st.delta_generator.DeltaGen
         key = f"frame-{split}"
         restore(key, ids, named.get("frame"))
         st.selectbox(f"Frame, one of {len(ids):,}", ids, key=key, disabled=not ids)
-        for words, icon, by in (("Previous frame", "arrow_back", -1), ("Next frame", "arrow_forward", 1)):
+        for label, icon, by in (("Previous frame", "arrow_back", -1), ("Next frame", "arrow_forward", 1)):
             st.button(
-                words,
+                label,
                 icon=f":material/{icon}:",
                 key=f"step{by}",
                 disabled=len(ids) < 2,
@@ -141,7 +141,7 @@ def choose_frame(here: Found) -> tuple[Frame | None, st.delta_generator.DeltaGen
     return frames[ids.index(st.session_state[key])], slot
 
 
-def frames_that_show(here: Found, split: str) -> set[str] | None:
+def frames_that_show(here: SplitDataset, split: str) -> set[str] | None:
     """Return the ids of the counted frames that show the class that is asked for; None where every frame will do."""
     wish = st.session_state["shows"]
     if wish is None:
@@ -152,7 +152,7 @@ def frames_that_show(here: Found, split: str) -> set[str] | None:
         return None  # said where the counts are plotted
 
 
-def offer_classes(here: Found, split: str) -> None:
+def offer_classes(here: SplitDataset, split: str) -> None:
     """Draw the choice of a class that a frame must show. Drawn last, since it waits for the counting and the picture shouldn't."""
     labelled = sum(frame.labels is not None for frame in here.splits[split])
     try:
@@ -187,7 +187,7 @@ def coarse_twin(dataset: Dataset, frame: Frame) -> Frame | None:
     return replace(frame, labels=path) if path and path != frame.labels else None
 
 
-def look_at(dataset: Dataset, frame: Frame) -> None:
+def show_frame(dataset: Dataset, frame: Frame) -> None:
     """Show the frame in the viewer, under its fine and, where there are any, its coarse labels."""
     image, target, digest = truth_of(frame, dataset.space)
     says = ""
@@ -207,7 +207,7 @@ def look_at(dataset: Dataset, frame: Frame) -> None:
             panels[0] = replace(panels[0], title="Fine labels")
             panels.append(Panel("Coarse labels", map_address(coarse, "truth", coarse_digest)))
     viewer(
-        photo_address(image, digest),
+        image_address(image, digest),
         panels,
         dataset.space.classes,
         dataset.space.colors,
@@ -222,13 +222,13 @@ def look_at(dataset: Dataset, frame: Frame) -> None:
 # what the network will see
 
 
-def what_the_network_sees(here: Found, frame: Frame) -> None:
+def what_the_network_sees(here: SplitDataset, frame: Frame) -> None:
     """Show crops of a frame as a training draws them, with the fields that shape them."""
     area = st.expander("What the network will see", icon=":material/crop:", key="crops-open", on_change="rerun")
     if not area.open:
         return
     with area:
-        pictures, fields = st.columns([5, 2], gap="medium")
+        left, fields = st.columns([5, 2], gap="medium")
         with fields:
             values = augmentation_form("crops")
             size = fields_form("dataset", ["height", "width"], frame_size(), "size")
@@ -238,7 +238,7 @@ def what_the_network_sees(here: Found, frame: Frame) -> None:
             drawn = st.session_state.setdefault("crops-drawn", 0)
             if st.button("Draw others", icon=":material/casino:", width="stretch", key="draw-others"):
                 drawn = st.session_state["crops-drawn"] = drawn + 1
-        with pictures:
+        with left:
             try:
                 draw_crops(here.dataset, frame, values, [drawn * CROPS + index + 1 for index in range(CROPS)])
             except LabError as error:
@@ -260,11 +260,11 @@ def draw_crops(dataset: Dataset, frame: Frame, values: dict[str, Any], epochs: l
     image, target = dataset.image(frame), dataset.target(frame)
     index = dataset.train.index(frame) if frame in dataset.train else 0
     outlines, crops = [], []
-    for number, epoch in enumerate(epochs):
+    for row, epoch in enumerate(epochs):
         key = (training.seed, epoch, index)
         outlines.append(augmentation.corners(dataset.size, target, np.random.default_rng(key)))
         crop, mask = augmentation(image, target, np.random.default_rng(key))
-        crops.append(crop_figure(crop, mask, dataset, epoch, RUN_COLORS[number]))
+        crops.append(crop_figure(crop, mask, dataset, epoch, RUN_COLORS[row]))
     # Unlike st.html, this lets a drawing through; nothing in it was written by others.
     st.markdown(outlines_figure(image, outlines), unsafe_allow_html=True)
     st.html(f'<div class="lab-crops">{"".join(crops)}</div>')
@@ -276,12 +276,12 @@ def draw_crops(dataset: Dataset, frame: Frame, values: dict[str, Any], epochs: l
 
 def crop_figure(crop: np.ndarray, mask: np.ndarray, dataset: Dataset, epoch: int, color: str) -> str:
     """HTML of a crop, uint8 (h, w, 3), above its mask, uint8 (h, w)."""
-    photo = photo_address(crop, content_digest(crop))
+    address = image_address(crop, content_digest(crop))
     colored = colors_address(
         mask, dataset.space.palette, "crop", content_digest(mask), dataset.space.colors, mask.shape
     )
     return (
-        f'<figure style="border-color:{color}"><img src="{photo}" alt="crop of epoch {epoch}">'
+        f'<figure style="border-color:{color}"><img src="{address}" alt="crop of epoch {epoch}">'
         f'<img src="{colored}" alt="its mask"><figcaption>epoch {epoch}</figcaption></figure>'
     )
 
@@ -294,7 +294,7 @@ def outlines_figure(image: np.ndarray, outlines: Sequence[np.ndarray]) -> str:
         for corners, color in zip(outlines, RUN_COLORS, strict=False)
     )
     return (
-        f'<figure class="lab-outlines"><img src="{photo_address(image, content_digest(image))}" alt="the whole frame">'
+        f'<figure class="lab-outlines"><img src="{image_address(image, content_digest(image))}" alt="the whole frame">'
         f'<svg viewBox="0 0 {width} {height}">{shapes}</svg></figure>'
     )
 
@@ -400,7 +400,7 @@ def class_rows(report: Report) -> None:
 # what it holds of each class
 
 
-def plots(here: Found) -> None:
+def plots(here: SplitDataset) -> None:
     """Show class shares of both splits, and which classes are seen together."""
     dataset = here.dataset
     counts: dict[str, FrameCounts] = {}
@@ -422,7 +422,7 @@ def plots(here: Found) -> None:
         )
         shown = np.flatnonzero(counts[main].images).tolist()
         figure = cooccurrence_figure(
-            [classes[number] for number in shown],
+            [classes[class_index] for class_index in shown],
             counts[main].cooccurrence[np.ix_(shown, shown)].tolist(),
             ACCENT,
         )
@@ -475,21 +475,21 @@ def decoded_frames(dataset: Dataset) -> None:
 def offer_caches(dataset: Dataset) -> None:
     """Draw buttons that keep the chosen data, raw or as JPEG. Raises LabError where that fails."""
     parts = [frames for frames in (dataset.train, dataset.val) if frames]
-    place = cache_folder()
-    while not place.exists():
-        place = place.parent
+    folder = cache_folder()
+    while not folder.exists():
+        folder = folder.parent
     st.markdown(
         f"Frames that are kept need not be decoded again by any run: here {sum(map(len, parts)):,} of "
-        f"{dataset.size[1]} x {dataset.size[0]} pixels, training and validation; {format_bytes(shutil.disk_usage(place).free)} are free. "
+        f"{dataset.size[1]} x {dataset.size[0]} pixels, training and validation; {format_bytes(shutil.disk_usage(folder).free)} are free. "
         "Raw is exact; JPEG loses what the eye doesn't see, its masks are exact."
     )
     key = f"{dataset.root}|{dataset.size}|{len(dataset.train)}|{len(dataset.val)}"
     with st.container(horizontal=True):
         wanted = None
-        for kind, words in KINDS.items():
+        for kind, title in KINDS.items():
             if all(find_cache(dataset, frames, kind) for frames in parts):
-                st.button(f"Kept {words}", icon=":material/check:", disabled=True, key=f"keep-{kind}")
-            elif st.button(f"Keep them {words} ({format_bytes(_cache_bytes(key, kind, dataset))})", key=f"keep-{kind}"):
+                st.button(f"Kept {title}", icon=":material/check:", disabled=True, key=f"keep-{kind}")
+            elif st.button(f"Keep them {title} ({format_bytes(_cache_bytes(key, kind, dataset))})", key=f"keep-{kind}"):
                 wanted = kind
     if wanted:
         require_write()
@@ -508,13 +508,13 @@ def list_of_caches() -> None:
         ]
         metadata += [f"{entry.size[1]} x {entry.size[0]}", entry.kind, format_bytes(entry.bytes)]
         if not entry.complete:
-            metadata.append("being built" if entry.in_hand else "unfinished")
+            metadata.append("being built" if entry.in_use else "unfinished")
         with st.container(horizontal=True, vertical_alignment="center"):
             st.html(
                 f'<p class="lab-numbers">{html.escape(" · ".join(filter(None, metadata)))}<br>'
                 f'<small class="lab-quiet">{html.escape(entry.root)}</small></p>'
             )
-            if st.button("Remove", icon=":material/delete:", disabled=entry.in_hand, key=f"remove-{entry.key}"):
+            if st.button("Remove", icon=":material/delete:", disabled=entry.in_use, key=f"remove-{entry.key}"):
                 remove_caches([entry.key])
                 st.rerun()
     if (
@@ -542,7 +542,7 @@ if source.sharing == "never" and dataset is None:
 here = None
 if config and not (source.is_generated and not is_here(config)):
     try:
-        here = found(config)
+        here = find_dataset(config)
     except LabError as error:
         if dataset is not None:
             failed_state(error)
@@ -550,7 +550,7 @@ if here and here.splits:
     frame, slot = choose_frame(here)
     if frame:
         try:
-            look_at(here.dataset, frame)
+            show_frame(here.dataset, frame)
         except LabError as error:
             failed_state(error)
     with slot:

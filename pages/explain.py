@@ -6,17 +6,17 @@ import numpy as np
 import streamlit as st
 
 from app.datasets import open_again
-from app.own_pictures import say_when_uploads_are_used_up
-from app.pictures import (
+from app.images import (
     decode,
     explain,
     explanation_address,
+    image_address,
     layers,
-    photo_address,
     predict,
     prediction_panel,
     truth_of,
 )
+from app.uploads import say_when_uploads_are_used_up
 from app.viewer import Panel, Point, as_point, viewer
 from app.widgets import empty_state, plain, recall, run_colors, run_label
 from core.inference.worker import Explanation
@@ -50,7 +50,7 @@ def pick(point: Point) -> None:
     st.query_params["at"] = "{:.4f},{:.4f}".format(*point)
 
 
-def choose_picture(run: Run) -> tuple[np.ndarray, str, str] | None:
+def choose_image(run: Run) -> tuple[np.ndarray, str, str] | None:
     """Draw widgets for the picture. Returns it with its digest and its name, or None while nothing is uploaded."""
     source = st.segmented_control(
         "Picture", ["Validation frame", "Your own"], default="Validation frame", required=True, key="look-source"
@@ -110,13 +110,13 @@ recall("run", list(able), next(iter(able)))
 run_id = left.selectbox("Run", list(able), format_func=lambda each: run_label(able[each]), key="run")
 st.query_params["run"] = run_id
 with right:
-    picture = choose_picture(able[run_id])
-if picture is None:
+    chosen = choose_image(able[run_id])
+if chosen is None:
     empty_state("Drop a picture", "Then click any pixel of it to ask the network what it sees there.")
     st.stop()
-image, digest, name = picture
+image, digest, name = chosen
 with st.spinner("The network is looking at it"):
-    answer = predict(run_id, image, digest)
+    prediction = predict(run_id, image, digest)
     there = layers(run_id)
 with left:
     recall("look", list(there), "features")
@@ -132,15 +132,15 @@ with left:
 right.caption(CAPTIONS[kind])
 point = picked_point()
 explanation = explain(run_id, image, digest, point, kind, layer)
-st.markdown(plain(explanation.facts))
+st.markdown(plain(explanation.metadata))
 viewer(
-    photo_address(image, digest),
+    image_address(image, digest),
     [
-        prediction_panel(able[run_id].title, run_id, answer, image, digest, color=run_colors(everyone)[run_id]),
+        prediction_panel(able[run_id].title, run_id, prediction, image, digest, color=run_colors(everyone)[run_id]),
         *heat_panels(explanation),
     ],
-    answer.classes,
-    answer.colors,
+    prediction.classes,
+    prediction.colors,
     key="look-viewer",
     name=name,
     aspect=image.shape[1] / image.shape[0],

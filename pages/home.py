@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.datasets import draw_streets
-from app.pictures import colors_address, photo_address
+from app.images import colors_address, image_address
 from app.widgets import failed_state, run_card, run_colors
 from core import runner
 from core.config import read_config, with_preset
@@ -28,10 +28,10 @@ def hero_scene() -> tuple:
 def hero() -> None:
     """Show the greeting street, its labels breathing over it."""
     image, target = hero_scene()
-    photo = photo_address(image, f"hero-{HERO}")
+    address = image_address(image, f"hero-{HERO}")
     colors = colors_address(target, CITYSCAPES_19.palette, "hero", HERO)
     st.html(
-        f'<figure class="lab-hero"><img src="{photo}" alt="A generated street scene"><img src="{colors}" alt="Its mask: every '
+        f'<figure class="lab-hero"><img src="{address}" alt="A generated street scene"><img src="{colors}" alt="Its mask: every '
         'pixel has the colour of its class"><figcaption>A generated street and its ground truth</figcaption></figure>'
     )
 
@@ -62,8 +62,8 @@ def recent_runs() -> None:
 # page layout
 runs = list_runs(runs_folder())
 scored = [run for run in runs if run.has_checkpoint("best")]
-text, picture = st.columns([4, 8], gap="large", vertical_alignment="center")
-with picture:
+text, right = st.columns([4, 8], gap="large", vertical_alignment="center")
+with right:
     hero()
 with text:
     st.title("Segmentation lab")

@@ -6,17 +6,17 @@ import cv2
 import numpy as np
 import streamlit as st
 
-from app.own_pictures import CAMERA, COLLECTION, FRAME, OWN, pictures_from
-from app.pictures import (
-    Picture,
+from app.images import (
+    Sample,
     ask_twice,
     best_predictions,
-    photo_address,
+    image_address,
     predict,
     prediction_panel,
     thumbnail_address,
 )
 from app.tables import markup, swatch, table
+from app.uploads import CAMERA, COLLECTION, FRAME, OWN, samples_from
 from app.viewer import MAX_PANELS, viewer
 from app.widgets import (
     empty_state,
@@ -62,104 +62,110 @@ def move(count: int, by: int) -> None:
     st.session_state["picture"] = (st.session_state.get("picture", 0) + by) % count
 
 
-def choose_one(pictures: Sequence[Picture]) -> Picture:
+def choose_one(samples: Sequence[Sample]) -> Sample:
     """Draw widgets for which of several pictures is shown large."""
-    if len(pictures) == 1:
-        return pictures[0]
-    if st.session_state.get("picture", 0) >= len(pictures):
+    if len(samples) == 1:
+        return samples[0]
+    if st.session_state.get("picture", 0) >= len(samples):
         st.session_state["picture"] = 0
     picker, back, forth = st.columns([6, 1, 1], vertical_alignment="bottom")
-    number = picker.selectbox(
-        f"Picture, one of {len(pictures)}",
-        range(len(pictures)),
-        format_func=lambda place: f"{place + 1}. {pictures[place].name}" if place < len(pictures) else str(place),
+    index = picker.selectbox(
+        f"Picture, one of {len(samples)}",
+        range(len(samples)),
+        format_func=lambda position: (
+            f"{position + 1}. {samples[position].name}" if position < len(samples) else str(position)
+        ),
         key="picture",
     )
     arguments = {"width": "stretch", "on_click": move}
-    back.button("Previous", icon=":material/arrow_back:", shortcut="Left", args=(len(pictures), -1), **arguments)
-    forth.button("Next", icon=":material/arrow_forward:", shortcut="Right", args=(len(pictures), 1), **arguments)
-    return pictures[number]
+    back.button("Previous", icon=":material/arrow_back:", shortcut="Left", args=(len(samples), -1), **arguments)
+    forth.button("Next", icon=":material/arrow_forward:", shortcut="Right", args=(len(samples), 1), **arguments)
+    return samples[index]
 
 
-def show_masks(picture: Picture, names: dict[str, str], options: PredictOptions, waits: bool) -> None:
+def show_masks(sample: Sample, names: dict[str, str], options: PredictOptions, waits: bool) -> None:
     """Each network's mask over the picture: the quick answer first, the full one as soon as it is there."""
-    answers, coming = best_predictions(list(names), picture.image, picture.digest, options)
+    predictions, coming = best_predictions(list(names), sample.image, sample.digest, options)
     if waits and not coming:
         st.rerun()
-    if not answers:
+    if not predictions:
         return
     panels = []
-    for run_id, answer in answers.items():
-        took = f"{answer.milliseconds:.0f} ms" + (" at half size, the full mask is coming" if run_id in coming else "")
+    for run_id, prediction in predictions.items():
+        took = f"{prediction.milliseconds:.0f} ms" + (
+            " at half size, the full mask is coming" if run_id in coming else ""
+        )
         panels.append(
             prediction_panel(
-                names[run_id], run_id, answer, picture.image, picture.digest, options, took, colors[run_id]
+                names[run_id], run_id, prediction, sample.image, sample.digest, options, took, colors[run_id]
             )
         )
-    first = next(iter(answers.values()))
+    first = next(iter(predictions.values()))
     viewer(
-        photo_address(picture.image, picture.digest),
+        image_address(sample.image, sample.digest),
         panels,
         first.classes,
         first.colors,
         key="inspect-viewer",
-        name=picture.name,
-        aspect=picture.image.shape[1] / picture.image.shape[0],
+        name=sample.name,
+        aspect=sample.image.shape[1] / sample.image.shape[0],
     )
     st.subheader("Share of the picture")
-    shares_table(answers, names)
+    shares_table(predictions, names)
 
 
-def shares_table(answers: dict[str, CachedPrediction], names: dict[str, str]) -> None:
+def shares_table(predictions: dict[str, CachedPrediction], names: dict[str, str]) -> None:
     """Show the share of the pixels that each network gives to each class."""
-    first = next(iter(answers.values()))
-    counts = {run_id: np.bincount(answer.labels.ravel(), minlength=256) for run_id, answer in answers.items()}
+    first = next(iter(predictions.values()))
+    counts = {
+        run_id: np.bincount(prediction.labels.ravel(), minlength=256) for run_id, prediction in predictions.items()
+    }
     order = np.argsort(-np.sum(list(counts.values()), axis=0)[: len(first.classes)])
     rows = []
     for class_id in order:
-        shares = [counts[run_id][class_id] / answers[run_id].labels.size for run_id in answers]
+        shares = [counts[run_id][class_id] / predictions[run_id].labels.size for run_id in predictions]
         if max(shares) >= 0.0005:
             name = markup(swatch(first.colors[class_id]), first.classes[class_id])
             rows.append([name, *map(format_percent, shares)])
-    table(["", *(names[run_id] for run_id in answers)], rows)
+    table(["", *(names[run_id] for run_id in predictions)], rows)
 
 
-def answer_all(
-    pictures: Sequence[Picture],
+def predict_each(
+    samples: Sequence[Sample],
     names: dict[str, str],
     options: PredictOptions,
-    each: Callable[[Picture, str, CachedPrediction], None],
+    each: Callable[[Sample, str, CachedPrediction], None],
 ) -> None:
     """Call `each` with what every network sees in every picture, while a bar shows how far it is."""
     bar = st.progress(0.0, "The networks are looking at the pictures")
-    count = len(pictures) * len(names)
+    count = len(samples) * len(names)
     done = 0
-    for picture in pictures:
+    for sample in samples:
         for run_id in names:
-            each(picture, run_id, predict(run_id, picture.image, picture.digest, options))
+            each(sample, run_id, predict(run_id, sample.image, sample.digest, options))
             done += 1
             bar.progress(done / count, f"{done} of {count} masks")
     bar.empty()
 
 
-def show_sheet(pictures: Sequence[Picture], names: dict[str, str], options: PredictOptions) -> None:
+def show_sheet(samples: Sequence[Sample], names: dict[str, str], options: PredictOptions) -> None:
     """All pictures with the first network's masks, on demand."""
     st.subheader("All pictures")
-    if not st.toggle(f"Label all {len(pictures)} pictures", key="label-all"):
+    if not st.toggle(f"Label all {len(samples)} pictures", key="label-all"):
         return
     figures: list[str] = []
     times: list[float] = []
 
-    def add(picture: Picture, run_id: str, answer: CachedPrediction) -> None:
-        times.append(answer.milliseconds)
+    def add(sample: Sample, run_id: str, prediction: CachedPrediction) -> None:
+        times.append(prediction.milliseconds)
         if run_id == next(iter(names)):
-            small = cv2.resize(picture.image, answer.labels.shape[::-1])
-            address = thumbnail_address(overlay(small, answer), run_id, picture.digest, options)
-            caption = f"{len(figures) + 1} · {answer.milliseconds:.0f} ms"
+            small = cv2.resize(sample.image, prediction.labels.shape[::-1])
+            address = thumbnail_address(overlay(small, prediction), run_id, sample.digest, options)
+            caption = f"{len(figures) + 1} · {prediction.milliseconds:.0f} ms"
             figures.append(f'<figure><img src="{address}" alt=""><figcaption>{caption}</figcaption></figure>')
 
     try:
-        answer_all(pictures, names, options, add)
+        predict_each(samples, names, options, add)
     except LabError as error:
         failed_state(error)
     if figures:
@@ -170,22 +176,22 @@ def show_sheet(pictures: Sequence[Picture], names: dict[str, str], options: Pred
         )
 
 
-def offer_download(pictures: Sequence[Picture], names: dict[str, str], options: PredictOptions) -> None:
+def offer_download(samples: Sequence[Sample], names: dict[str, str], options: PredictOptions) -> None:
     """Draw widgets that make a ZIP of all masks and hand it out."""
     with st.expander("Download"):
         items = st.pills(
             "What to put into the ZIP", ITEMS, selection_mode="multi", default=list(ITEMS), key="download-items"
         )
-        question = (tuple(picture.digest for picture in pictures), tuple(names), options, tuple(items))
+        question = (tuple(sample.digest for sample in samples), tuple(names), options, tuple(items))
         if st.button("Make the ZIP", key="make-zip", icon=":material/folder_zip:", disabled=not items):
             labelled: list[Labelled] = []
             try:
-                answer_all(
-                    pictures,
+                predict_each(
+                    samples,
                     names,
                     options,
-                    lambda picture, run_id, answer: labelled.append(
-                        Labelled(picture.name, names[run_id], picture.image, answer)
+                    lambda shown, run_id, prediction: labelled.append(
+                        Labelled(shown.name, names[run_id], shown.image, prediction)
                     ),
                 )
                 st.session_state["zip"] = (question, as_zip(labelled, items))
@@ -209,7 +215,7 @@ def offer_download(pictures: Sequence[Picture], names: dict[str, str], options: 
         )
 
 
-def offer_collection(pictures: Sequence[Picture]) -> None:
+def offer_collection(samples: Sequence[Sample]) -> None:
     """Draw widgets that save the pictures of this visit under a name."""
     with st.expander("Save these pictures as a collection"):
         name = st.text_input(
@@ -217,9 +223,9 @@ def offer_collection(pictures: Sequence[Picture]) -> None:
         )
         if st.button("Save", key="save-collection", icon=":material/save:", disabled=not name.strip()):
             try:
-                saved = save_collection(name, [(picture.name, picture.image) for picture in pictures])
+                saved = save_collection(name, [(sample.name, sample.image) for sample in samples])
                 st.success(
-                    f"Saved {len(saved.pictures)} pictures as {plain(saved.name)}. Choose Collection above to see them again."
+                    f"Saved {len(saved.images)} pictures as {plain(saved.name)}. Choose Collection above to see them again."
                 )
             except LabError as error:
                 failed_state(error)
@@ -238,7 +244,7 @@ if not able:
     )
     st.stop()
 colors = run_colors(everyone)
-chosen = pick_runs("Runs", able, latest_of_each_family(able), most=MAX_PANELS)
+chosen = pick_runs("Runs", able, latest_of_each_family(able), limit=MAX_PANELS)
 source = st.segmented_control(
     "Picture", [OWN, CAMERA, FRAME, COLLECTION], default=OWN, required=True, key="inspect-source"
 )
@@ -246,8 +252,8 @@ if not chosen:
     st.caption("Choose at least one run.")
     st.stop()
 chosen = with_equal_classes(chosen, able)
-pictures = pictures_from(source, able[chosen[0]])
-if not pictures:
+uploads = samples_from(source, able[chosen[0]])
+if not uploads:
     if source == OWN:
         empty_state(
             "Drop a picture",
@@ -258,11 +264,11 @@ options = choose_options()
 names = {run_id: able[run_id].title for run_id in chosen}
 if len(set(names.values())) < len(names):
     names = {run_id: run_name(able[run_id]) for run_id in chosen}
-picture = choose_one(pictures)
-waits = ask_twice(chosen, picture.image, picture.digest, options)
-st.fragment(show_masks, run_every=POLL_SECONDS if waits else None)(picture, names, options, waits)
-if len(pictures) > 1:
-    show_sheet(pictures, names, options)
-offer_download(pictures, names, options)
+upload = choose_one(uploads)
+waits = ask_twice(chosen, upload.image, upload.digest, options)
+st.fragment(show_masks, run_every=POLL_SECONDS if waits else None)(upload, names, options, waits)
+if len(uploads) > 1:
+    show_sheet(uploads, names, options)
+offer_download(uploads, names, options)
 if source in (OWN, CAMERA):
-    offer_collection(pictures)
+    offer_collection(uploads)

@@ -46,12 +46,12 @@ def explain(option: str, value: Any, family: str) -> None:
 def overview(summary: ModelSummary) -> None:
     """Show one network in a card: its shape, and its figures in rows that stand beside those of the others."""
     figures = {
-        "Parameters": count_words(summary.parameters),
+        "Parameters": format_count(summary.parameters),
         "Arithmetic": f"{summary.flops / 1e9:,.1f} GFLOPs",
         "Output stride": f"{summary.output_stride:.3g} px",
         "Receptive field": f"{summary.receptive_field:,} px" if summary.receptive_field else "the whole picture",
         "Memory of a training step": format_bytes(summary.activation_bytes),
-        "Time for a picture, measured": milliseconds_words(summary.milliseconds),
+        "Time for a picture, measured": format_milliseconds(summary.milliseconds),
     }
     rows = "".join(
         f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in figures.items()
@@ -75,7 +75,7 @@ def detail(summary: ModelSummary, family: str) -> None:
     colors = part_colors(summary)
     parts = "".join(
         f'<div><dt><i class="lab-swatch" style="background:{colors[part.name]}"></i>{html.escape(part.name)}'
-        f"{'' if part.trainable else ' (frozen)'}</dt><dd>{count_words(part.parameters)}"
+        f"{'' if part.trainable else ' (frozen)'}</dt><dd>{format_count(part.parameters)}"
         f'<i class="lab-cellbar" style="width:{part.parameters / summary.parameters:.1%};background:{colors[part.name]}"></i></dd></div>'
         for part in summary.parts
     )
@@ -87,7 +87,7 @@ def detail(summary: ModelSummary, family: str) -> None:
         st.caption(PYRAMID_ON_VIT.markdown)
 
 
-def count_words(count: int) -> str:
+def format_count(count: int) -> str:
     """2,979,425 as 2.98 M."""
     for unit, size in (("M", 1e6), ("k", 1e3)):
         if count >= size:
@@ -95,7 +95,7 @@ def count_words(count: int) -> str:
     return str(count)
 
 
-def milliseconds_words(milliseconds: float) -> str:
+def format_milliseconds(milliseconds: float) -> str:
     """In seconds where there are many."""
     return f"{milliseconds / 1000:.2g} s" if milliseconds >= 1000 else f"{milliseconds:.0f} ms"
 
@@ -110,9 +110,9 @@ text.markdown(
 size = SIZES[
     sizes.segmented_control("Size of the picture", list(SIZES), default="512 × 256", required=True, key="models-size")
 ]
-shelf = st.container()
-with shelf, st.grid(3, min_column_width=300):
-    cards = {family: st.container() for family in FAMILIES}
+top = st.container()
+with top, st.grid(3, min_column_width=300):
+    tiles = {family: st.container() for family in FAMILIES}
 notes = st.container()
 st.subheader("Options, and what they do")
 drawings = {}
@@ -130,15 +130,15 @@ summaries: dict[str, ModelSummary] = {}
 for family in FAMILIES:
     try:
         model = read_config({"model": values[family]}).model
-        with cards[family], st.spinner(f"Building {model.title} and running it once"):
+        with tiles[family], st.spinner(f"Building {model.title} and running it once"):
             summaries[family] = described(model.model_dump_json(), size)
-        with cards[family]:
+        with tiles[family]:
             overview(summaries[family])
         with drawings[family]:
             detail(summaries[family], family)
     except LabError as error:
-        for place in (cards[family], drawings[family]):
-            with place:
+        for slot in (tiles[family], drawings[family]):
+            with slot:
                 failed_state(error)
 if summaries:
     first = next(iter(summaries.values()))

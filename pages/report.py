@@ -21,7 +21,7 @@ if not readable:
     saved_reports()
     st.stop()
 scored = {run_id: run for run_id, run in readable.items() if run.has_checkpoint("best")}
-chosen = pick_runs("Runs to report on", readable, latest_of_each_family(scored or readable), most=MAX_RUNS)
+chosen = pick_runs("Runs to report on", readable, latest_of_each_family(scored or readable), limit=MAX_RUNS)
 missing = unscored(chosen)
 if missing:
     st.caption(f"Not scored yet, so little can be said: {plain(', '.join(missing))}.")

@@ -78,8 +78,8 @@ def active_buttons(run: Run) -> None:
     if request == "requeue":
         request = None  # its cluster's wish, not a person's
     if run.state == "queued" and not run.status.job:
-        for step, word, icon in ((-1, "Up", ":material/arrow_upward:"), (1, "Down", ":material/arrow_downward:")):
-            if st.button("", key=f"{word}-{run.id}", icon=icon, help=f"{word} in the queue."):
+        for step, label, icon in ((-1, "Up", ":material/arrow_upward:"), (1, "Down", ":material/arrow_downward:")):
+            if st.button("", key=f"{label}-{run.id}", icon=icon, help=f"{label} in the queue."):
                 runner.move(run.path, step)
     if not request and st.button(
         "Pause",
@@ -121,7 +121,7 @@ def ended_buttons(run: Run, is_mine: bool) -> None:
         if suggested_change and st.button(
             label, key=f"retry-{run.id}", icon=":material/healing:", help="A new run, else the same."
         ):
-            look_at(runner.clone(run.path, suggested_change).name)
+            open_run(runner.clone(run.path, suggested_change).name)
         if run.config.model.family != TRANSFORMERS:
             dialog_button("again", run, "Same again", ":material/content_copy:", "A new run, with what you change.")
     if is_mine:
@@ -149,7 +149,7 @@ def close_dialog() -> None:
     st.session_state.pop("dialog", None)
 
 
-def look_at(run_id: str) -> None:
+def open_run(run_id: str) -> None:
     """Show a run that was launched from here beside the others."""
     pick_also(PICKER, run_id)
     close_dialog()
@@ -170,7 +170,7 @@ def again(run: Run) -> None:
         except LabError as error:
             failed_state(error)
             return
-        look_at(path.name)
+        open_run(path.name)
 
 
 @st.dialog("Name, tags and note", on_dismiss=close_dialog)
@@ -299,7 +299,7 @@ everyone = list_runs(runs_folder())
 if not everyone:
     text = "Train a network, and its curves will grow here while it learns."
     empty_state("No run yet", text, "Train a network", page="train")
-    bring_panel(look_at)
+    bring_panel(open_run)
     trash_panel()
     st.stop()
 by_id = {run.id: run for run in everyone}
@@ -316,24 +316,24 @@ if len(everyone) >= FILTER_FROM:
     picked = st.query_params.get_all("runs") or default
     on_offer = {run_id: run for run_id, run in by_id.items() if run_id in picked or run.matches(wanted)}
     if wanted:
-        found = sum(run.matches(wanted) for run in everyone)
-        st.caption(f"{found} of {len(everyone)} runs")
-chosen = pick_runs(PICKER, on_offer, default, most=10)
+        matching = sum(run.matches(wanted) for run in everyone)
+        st.caption(f"{matching} of {len(everyone)} runs")
+chosen = pick_runs(PICKER, on_offer, default, limit=10)
 opened = st.session_state.get("dialog")
 if opened and opened[1] in by_id:
     {"again": again, "notes": annotate, "delete": delete}[opened[0]](by_id[opened[1]])
 if not chosen:
     st.caption("Choose one or several runs.")
-    bring_panel(look_at)
+    bring_panel(open_run)
     trash_panel()
     st.stop()
 names = {run_id: run_name(by_id[run_id]) for run_id in chosen}
 states(chosen, colors)
-told_apart = {by_id[run_id].classes for run_id in chosen}
+class_sets = {by_id[run_id].classes for run_id in chosen}
 curves(
     [Curve(run_id, names[run_id], colors[run_id]) for run_id in chosen],
     key="curves",
-    classes=told_apart.pop() if len(told_apart) == 1 else (),  # one number means two things in two numberings
+    classes=class_sets.pop() if len(class_sets) == 1 else (),  # one number means two things in two numberings
 )
 focus = chosen[0]
 if len(chosen) > 1:
@@ -346,8 +346,8 @@ if len(chosen) > 1:
         key="focus",
     )
 diagnosis_panel(focus)
-pictures, table = st.columns([7, 5], gap="large")
-with pictures:
+left, table = st.columns([7, 5], gap="large")
+with left:
     st.subheader("What it sees")
     run_film(focus)
     details(focus)
@@ -356,5 +356,5 @@ with pictures:
 with table:
     st.subheader("Per class")
     scores(chosen, focus, names, colors)
-bring_panel(look_at)
+bring_panel(open_run)
 trash_panel()

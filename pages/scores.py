@@ -35,7 +35,7 @@ VIEWS = {
 
 def score_button(chosen: Sequence[str], missing: Sequence[str], settings: EvaluationSettings, busy: bool) -> None:
     """Show what is still to be scored, in words and as a button."""
-    st.caption(f"How it's scored: {settings.words}.")
+    st.caption(f"How it's scored: {settings.description}.")
     if missing:
         what = f"{len(missing)} runs" if len(missing) > 1 else "this run" if len(chosen) == 1 else "one run"
         st.button(
@@ -50,13 +50,13 @@ def score_button(chosen: Sequence[str], missing: Sequence[str], settings: Evalua
         )
 
 
-def at_a_glance(chosen: Sequence[str], found: dict[str, Scored], shown: Shown) -> None:
+def at_a_glance(chosen: Sequence[str], results: dict[str, Scored], shown: Shown) -> None:
     """Show every chosen run on a card: its scores, or that it has none yet."""
     with st.grid(3, min_column_width=300):
         for run_id in chosen:
             name, color = shown.names[run_id], shown.colors[run_id]
-            if run_id in found:
-                scored = found[run_id]
+            if run_id in results:
+                scored = results[run_id]
                 others = {key: metric.read(scored.scores) for key, metric in METRICS.items()}
                 score_tile(scored.result, name, color, scored.is_stale, others)
                 continue
@@ -78,7 +78,7 @@ def boards_panel(boards: Sequence[Board], shown: Shown) -> None:
     by = st.selectbox("Sort by", list(titles), format_func=titles.get, key="sort-by", width=220)
     for board in boards:
         mark = f" · data {board.data[:6]}" if board.data else ""
-        st.caption(f"{plain(board.words)}{mark}")
+        st.caption(f"{plain(board.protocol)}{mark}")
         board_table(board, shown.runs, shown.colors, by)
     if len(boards) > 1:
         st.caption(
@@ -104,27 +104,29 @@ if not able:
         page="train",
     )
     st.stop()
-chosen = pick_runs("Runs", able, latest_of_each_family(able), most=8)
+chosen = pick_runs("Runs", able, latest_of_each_family(able), limit=8)
 settings = choose_settings()
 busy = work_panel(able)
 boards = leaderboard(everyone)
 by_id = {run.id: run for run in everyone}
 everything = Shown({}, by_id, {run.id: run_name(run) for run in everyone}, run_colors(everyone), settings)
-found = {run_id: scored for run_id in chosen if (scored := find_score(able[run_id], settings))}
+by_run = {run_id: scored for run_id in chosen if (scored := find_score(able[run_id], settings))}
 if chosen:
-    score_button(chosen, [run_id for run_id in chosen if run_id not in found or found[run_id].is_stale], settings, busy)
-    at_a_glance(chosen, found, everything)
+    score_button(
+        chosen, [run_id for run_id in chosen if run_id not in by_run or by_run[run_id].is_stale], settings, busy
+    )
+    at_a_glance(chosen, by_run, everything)
 alike = {}
-for run_id, scored in found.items():
-    first, result = next(iter(found.values())).result, scored.result
+for run_id, scored in by_run.items():
+    first, result = next(iter(by_run.values())).result, scored.result
     if key_of_result(result) == key_of_result(first):
         alike[run_id] = result
 shown = replace(everything, results=alike)
 view = st.segmented_control(
     "Look at", list(VIEWS), format_func=VIEWS.get, default="board", required=True, key="view", bind="query-params"
 )
-if len(alike) < len(found) and view not in ("board", "cost", "robustness", "benchmark"):
-    others = ", ".join(plain(shown.names[run_id]) for run_id in found if run_id not in alike)
+if len(alike) < len(by_run) and view not in ("board", "cost", "robustness", "benchmark"):
+    others = ", ".join(plain(shown.names[run_id]) for run_id in by_run if run_id not in alike)
     st.caption(f"Left out: {others}, scored on other data or other classes.")
 match view:
     case "board":

@@ -156,7 +156,7 @@ def choose_space(method: str, family: str, encoder: str, begin: dict[str, Any], 
     return vary
 
 
-def plan_words(spec: SweepConfig, frames: int) -> str:
+def plan_text(spec: SweepConfig, frames: int) -> str:
     """Return how much a sweep is, in a sentence or two."""
     rounds = spec.rounds(frames)
     trainings = sum(planned.contestants for planned in rounds)
@@ -269,7 +269,7 @@ def new_sweep() -> None:
     elif frames:
         try:
             spec = read_spec(values)
-            st.caption(plan_words(spec, frames))
+            st.caption(plan_text(spec, frames))
         except LabError as error:
             failed_state(error)
     if st.button(
@@ -308,7 +308,7 @@ def head(sweep: Sweep, progress: Any) -> None:
         f'<article class="lab-card"><header><span>{html.escape(title)}</span>'
         f'<span class="lab-badge {sweep.state}">{sweep.state}</span></header>'
         f'<div class="lab-bar"><i style="width:{share:.1%};background:var(--lab-accent)"></i></div>'
-        f'<div class="lab-facts">{"".join(f"<span>{html.escape(fact)}</span>" for fact in metadata)}</div>'
+        f'<div class="lab-facts">{"".join(f"<span>{html.escape(item)}</span>" for item in metadata)}</div>'
         + (f"<p>{html.escape(sentence)}</p>" if sentence else "")
         + f"<small>{sweep.id}</small></article>"
     )

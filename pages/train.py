@@ -29,7 +29,7 @@ from core.models.encoder_table import encoders_of
 from core.models.families import FAMILIES, PLAIN, options_of
 from core.models.weights_source import WeightsSource, find_weights
 from core.paths import runs_folder
-from core.runner.quotas import check_may_tell
+from core.runner.quotas import check_may_track
 from core.squeue import cluster_is_there
 from core.tracking.tracker import check_trackers
 
@@ -189,7 +189,7 @@ def choose_trackers() -> dict[str, Any]:
         )
         try:
             tracking = read_config({"tracking": values}).tracking
-            check_may_tell(tracking)
+            check_may_track(tracking)
             check_trackers(tracking)
         except LabError as error:
             failed_state(error)
@@ -278,15 +278,15 @@ if dataset and configs:
             tried = st.segmented_control(
                 "For",
                 range(len(configs)),
-                format_func=lambda number: configs[number].model.title,
+                format_func=lambda index: configs[index].model.title,
                 default=0,
                 required=True,
                 key="tried",
             )
         lr_finder_panel(configs[tried], "rate")
 ready = bool(configs) and (dataset is not None or source.is_generated)
-turns = "" if runner_values.get("engine") == "slurm" else ", one after the other"
-label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks{turns}"
+order = "" if runner_values.get("engine") == "slurm" else ", one after the other"
+label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks{order}"
 if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch"):
     try:
         for config in configs:

@@ -136,7 +136,7 @@ def test_a_stopped_build_is_gone_on_from_without_decoding_again(dataset, kind, m
     asked = []
     assert build_cache(dataset, dataset.train, kind, should_stop=lambda: len(asked) > 3 or asked.append(0)) is None
     (entry,) = list_caches()
-    assert not entry.complete and not entry.in_hand
+    assert not entry.complete and not entry.in_use
     done = int(np.frombuffer((folder() / "done").read_bytes(), np.uint8).sum())
     assert 0 < done < 8
     told = []
@@ -223,7 +223,7 @@ def test_while_another_builds_one_waits_and_may_stop_waiting(dataset):
     told = []
     stopped = build_cache(dataset, dataset.train, "raw", lambda *facts: told.append(facts), lambda: bool(told))
     assert stopped is None and told == [(0, 8)]
-    assert list_caches()[0].in_hand
+    assert list_caches()[0].in_use
     assert remove_caches() == 0 and lock.exists(), "what is being built is left alone"
     lock.rename(lock.with_name(f"lock-{me.pid}-{me.started - 100!r}-00000000"))  # an earlier process of that number
     assert_same(build_cache(dataset, dataset.train, "raw"), dataset, dataset.train)

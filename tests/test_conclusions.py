@@ -13,7 +13,7 @@ from core.evaluation.metrics.protocol import protocol_of
 from core.evaluation.metrics.scores import ImageStatistics, Scores
 from core.evaluation.results import EvaluationResult, EvaluationSettings, ResultMetadata, RobustnessResult
 from core.labels import CITYSCAPES_7
-from core.report.phrases import plain_words
+from core.report.phrases import plain_text
 from core.report.report_data import Group, ReportData, RunSummary
 from core.report.sections.conclusions import conclusions
 from core.report.sections.methodology import methodology
@@ -86,8 +86,8 @@ def concluded(*summaries):
 
 def said(sections):
     blocks = [block for part in sections for block in part.blocks]
-    words = [plain_words(block.text) for block in blocks if isinstance(block, Paragraph)]
-    words += [plain_words(block.caption) for block in blocks if isinstance(block, (Table, Figure))]
+    words = [plain_text(block.text) for block in blocks if isinstance(block, Paragraph)]
+    words += [plain_text(block.caption) for block in blocks if isinstance(block, (Table, Figure))]
     return " ".join(words).replace("\N{NO-BREAK SPACE}", " ")
 
 
@@ -168,7 +168,7 @@ def test_corruptions_that_were_scored_otherwise_are_not_ranked():
     apart = results(data(corrupted("A", 0.6), corrupted("B", 0.5, flip=True)))
     found = block(apart, "corruptions")
     assert not any(cell.best for row in found.rows for cell in row)
-    caption = plain_words(found.caption)
+    caption = plain_text(found.caption)
     assert "24 frames" in caption and "mirrored too, 24 frames (B)" in caption
     assert "don't compare" in said(apart)
 
@@ -202,7 +202,7 @@ def test_the_most_frequent_confusion_is_that_of_most_pixels():
     confusion[0, 0], confusion[0, 3] = 5000, 500
     one = summary("A", Scores(RULES, (ImageStatistics("0", "", confusion),)))
     assert f"is {NAMES[0]} taken for {NAMES[3]}: 500 pixels, 9.1 % of those of {NAMES[0]}" in concluded(one)
-    rows = [[plain_words(cell.text) for cell in row] for row in block(results(data(one)), "mistaken").rows]
+    rows = [[plain_text(cell.text) for cell in row] for row in block(results(data(one)), "mistaken").rows]
     assert rows == [["A", NAMES[0], NAMES[3], "500", "9.1"], ["A", NAMES[1], NAMES[2], "100", "100.0"]]
 
 
@@ -252,7 +252,7 @@ def test_how_long_and_how_often_is_what_was_done():
 )
 def test_losses_with_other_terms_are_not_the_same(other):
     def caption(*configs):
-        return plain_words(
+        return plain_text(
             _curves(data(*(learned(60 - place, 2, **config) for place, config in enumerate(configs))).groups[0], "")[
                 0
             ].caption

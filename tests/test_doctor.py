@@ -241,7 +241,7 @@ def listing(root):
 def start_training(root, layout, classes="auto"):
     """What a trainer does with its data before the first step."""
     values = {"name": layout, "root": str(root), "classes": classes, "height": 64, "width": 96}
-    refuse_broken(examine_dataset(open_dataset(read_config({"dataset": values}).dataset), most=400))
+    refuse_broken(examine_dataset(open_dataset(read_config({"dataset": values}).dataset), max_frames=400))
 
 
 def found(root, code, severity, **options):
@@ -505,7 +505,7 @@ def test_who_throws_while_it_is_told_how_far_it_is_gets_that_back_and_no_thread_
 
 def test_a_sample_is_evenly_spread_and_said(root):
     folder(root)
-    report = examine(root, most=2)
+    report = examine(root, max_frames=2)
     assert report.looked_at == 4 and "4 of 6 pairs" in report.findings[-1].sentence
 
 
@@ -568,6 +568,6 @@ def test_generated_streets_are_healthy(streets, monkeypatch):
 
 
 def test_a_sample_of_real_frames_is_healthy(shared):
-    report = examine(shared / "data" / "cityscapes", most=40)
+    report = examine(shared / "data" / "cityscapes", max_frames=40)
     assert report.errors == () and report.looked_at == 80
     assert {finding.severity for finding in report.findings} <= {"warning", "note"}

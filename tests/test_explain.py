@@ -86,7 +86,7 @@ def test_the_channels_are_those_that_stand_out_at_the_pixel():
     assert [shown.note for shown in explanation.maps[1:]] == [f"{surplus[number]:+.1f} σ" for number in order]
     strongest = explanation.maps[1]
     assert (strongest.low, strongest.high) == pytest.approx((maps[order[0]].min(), maps[order[0]].max()))
-    assert f"{len(maps)} channels" in explanation.facts
+    assert f"{len(maps)} channels" in explanation.metadata
 
 
 def test_a_channel_that_never_changes_stands_out_nowhere():
@@ -187,7 +187,7 @@ def test_attention_maps_are_laid_over_the_picture():
     assert np.allclose(read, patches, atol=head.high / 100)
     assert (head.values == head.values[::16, ::16].repeat(16, 0).repeat(16, 1)).all()
     mean = weights.mean(dim=0)
-    assert f"{float(mean[0]):.1%} goes to the class token and {float(mean[1:5].sum()):.1%}" in explanation.facts
+    assert f"{float(mean[0]):.1%} goes to the class token and {float(mean[1:5].sum()):.1%}" in explanation.metadata
 
 
 def test_segmenters_class_embeddings_are_named_and_left_out():
@@ -196,7 +196,7 @@ def test_segmenters_class_embeddings_are_named_and_left_out():
     assert special_tokens(model, recording, "head.blocks.0") == ("class embedding",) * CLASSES
     assert recording.attention["head.blocks.0"].first == 0
     explanation = attention_maps(recording, "head.blocks.0", (0, 0), ("class embedding",) * CLASSES)
-    assert f"goes to {CLASSES} class embeddings" in explanation.facts
+    assert f"goes to {CLASSES} class embeddings" in explanation.metadata
 
 
 def test_a_mask_is_part_of_the_softmax_and_windows_are_no_attention():
@@ -347,8 +347,10 @@ def test_a_large_picture_is_seen_at_the_training_size_and_measured_in_its_own_pi
     small = onlooker.explain(image, (0.4, 0.6), "field")
     large = onlooker.explain(image.repeat(4, 0).repeat(4, 1), (0.4, 0.6), "field")
     assert (small.maps[0].values == large.maps[0].values).all()
-    side = int(small.facts.split("square of ")[1].split()[0])
-    assert f"square of {4 * side} pixels a side ({side} of the network's own, which is given 128 × 64)" in large.facts
+    side = int(small.metadata.split("square of ")[1].split()[0])
+    assert (
+        f"square of {4 * side} pixels a side ({side} of the network's own, which is given 128 × 64)" in large.metadata
+    )
     assert small.maps[0].values.max() == 255 and (small.maps[0].low, small.maps[0].high) == (0, 1)
 
 
@@ -364,7 +366,7 @@ def test_the_process_answers_as_the_network_does(onlooker, trained_run, image):
         assert worker.layers(trained_run) == onlooker.layers
         explanation = worker.explain(trained_run, image, (0.4, 0.6), "field")
         here = onlooker.explain(image, (0.4, 0.6), "field")
-        assert explanation.facts == here.facts and explanation.milliseconds > 0
+        assert explanation.metadata == here.metadata and explanation.milliseconds > 0
         assert np.abs(explanation.maps[0].values.astype(int) - here.maps[0].values).max() <= 1
         with pytest.raises(LabError, match="no attention"):
             worker.explain(trained_run, image, (0.4, 0.6), "attention", "x")

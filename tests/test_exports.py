@@ -100,15 +100,15 @@ def test_names_in_the_zip_climb_nowhere(labelled):
 def test_regions_are_all_pixels_of_large_pieces_each_once():
     found = regions(scene())
     assert sum(region.area for region in found) == 60 * 80 - 1, "all but the lone pixel"
-    (wall,) = [region for region in found if region.number == 2 and region.area > 100]
+    (wall,) = [region for region in found if region.class_id == 2 and region.area > 100]
     assert wall.area == 40 * 40 - 10 * 15 and len(wall.rings) == 2 and wall.box == (10, 10, 40, 40)
 
 
 def test_regions_of_noise_are_counted_right():
     labels = np.random.default_rng(1).integers(0, 3, (50, 70), dtype=np.uint8)
-    found = regions(labels, least=1)
+    found = regions(labels, min_pixels=1)
     for number in range(3):
-        pieces = [region for region in found if region.number == number]
+        pieces = [region for region in found if region.class_id == number]
         assert sum(region.area for region in pieces) == sum(int(region.mask.sum()) for region in pieces)
         painted = np.zeros(labels.shape, int)
         for region in pieces:
@@ -185,7 +185,7 @@ def test_a_collection_comes_back_pixel_for_pixel(own_data):
     saved = save_collection("  Meine Straße 1 ", [("../one.jpg", noise(0)), ("two.png", noise(1))])
     assert (saved.slug, saved.name) == ("meine-strae-1", "Meine Straße 1")
     (found,) = list_collections()
-    assert found == saved and [name for name, _ in found.pictures] == ["../one.jpg", "two.png"]
+    assert found == saved and [name for name, _ in found.images] == ["../one.jpg", "two.png"]
     assert (found.image(0) == noise(0)).all() and (found.image(1) == noise(1)).all()
     assert {path.name for path in (own_data / "collections/meine-strae-1").iterdir()} == {
         "collection.json",
@@ -231,4 +231,4 @@ def test_a_broken_collection_is_passed_over(own_data):
     (collections.collections_folder() / "climbing").mkdir()
     climbing = {"name": "x", "pictures": [{"name": "a", "file": "../../../etc/passwd"}]}
     (collections.collections_folder() / "climbing/collection.json").write_text(json.dumps(climbing))
-    assert read_collection("climbing").pictures[0][1].parent.name == "climbing"
+    assert read_collection("climbing").images[0][1].parent.name == "climbing"

@@ -26,8 +26,8 @@ from core.hub.card import model_card
 from core.hub.client import checked_repo
 from core.hub.job import start_pull, start_push
 from core.hub.origin import Origin, read_origin
-from core.hub.pictures import may_show, sample_pictures
 from core.hub.published import published_text
+from core.hub.sample_images import may_show, sample_images
 from core.jobs.kinds import is_stopping, jobs_folder, latest, stop
 from core.labels import CITYSCAPES_19, CITYSCAPES_34
 from core.paths import PROJECT
@@ -645,7 +645,7 @@ def test_whose_pictures_are_shown(run, tiny_config, name, root, own, shown):
 
 def test_a_run_on_cityscapes_is_pushed_without_pictures_and_with_the_terms(run, tiny_config):
     cityscapes = replace(read_run(run), config=tiny_config(dataset={"name": "cityscapes", "root": "/data/cs"}))
-    assert sample_pictures(cityscapes, True) == {}
+    assert sample_images(cityscapes, True) == {}
     card = model_card(cityscapes, REPO)
     assert "no commercial use" in card and "![" not in card and "/data" not in card
 

@@ -19,7 +19,7 @@ from core.hardware import Hardware, choose_hardware
 from core.inference import worker as worker_module
 from core.inference.fair_queue import FairQueue, outcome
 from core.inference.frame_scores import FrameScorer, read_scores, score_frame, scores_path
-from core.inference.prediction_cache import CachedPrediction, PredictionCache, answer_key, checkpoint_digest
+from core.inference.prediction_cache import CachedPrediction, PredictionCache, checkpoint_digest, prediction_key
 from core.inference.predictor import Predictor, blend_weight, decide, load_predictor, sensible_size, window_starts
 from core.inference.tta import QUICK, QUICK_PIXELS, WHOLE, PredictOptions
 from core.inference.worker import InferenceWorker, checkpoint_stamp
@@ -470,16 +470,16 @@ def test_the_answers_longest_unasked_for_go_when_room_is_short(places, monkeypat
 
 
 def test_a_key_follows_pixels_weights_and_options_alone(tmp_path, trained_run, image):
-    key = answer_key(trained_run, "best", image, WHOLE)
+    key = prediction_key(trained_run, "best", image, WHOLE)
     shutil.copytree(trained_run / "best", tmp_path / "best")
-    assert answer_key(tmp_path, "best", image.copy(), PredictOptions()) == key, "the same weights in another run"
-    assert answer_key(trained_run, "best", image, QUICK) != key
-    assert answer_key(trained_run, "best", 255 - image, WHOLE) != key
-    assert answer_key(trained_run, "best", image.reshape(128, 64, 3), WHOLE) != key
+    assert prediction_key(tmp_path, "best", image.copy(), PredictOptions()) == key, "the same weights in another run"
+    assert prediction_key(trained_run, "best", image, QUICK) != key
+    assert prediction_key(trained_run, "best", 255 - image, WHOLE) != key
+    assert prediction_key(trained_run, "best", image.reshape(128, 64, 3), WHOLE) != key
     weights = tmp_path / "best/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    assert answer_key(tmp_path, "best", image, WHOLE) != key
-    assert answer_key(tmp_path / "nothing", "best", image, WHOLE) is None
+    assert prediction_key(tmp_path, "best", image, WHOLE) != key
+    assert prediction_key(tmp_path / "nothing", "best", image, WHOLE) is None
 
 
 # ---- scores of single frames

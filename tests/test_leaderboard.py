@@ -34,10 +34,10 @@ def test_runs_scored_otherwise_stand_apart_and_unscored_ones_show_their_own_scor
         (True, [runs[1].id]),
         (False, [runs[2].id]),
     ]
-    assert boards[0].words == (
+    assert boards[0].protocol == (
         "Generated streets at 128 x 64, 4 validation frames, at the training size, whole picture"
     )
-    assert boards[1].words.endswith("mirrored too") and boards[2].words.endswith("in training")
+    assert boards[1].protocol.endswith("mirrored too") and boards[2].protocol.endswith("in training")
     scored, unscored = boards[0].entries[0], boards[2].entries[0]
     result = read_result(plain)
     assert set(scored.scores) == set(METRICS)

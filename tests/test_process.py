@@ -7,7 +7,7 @@ import pytest
 
 import core.inference.process as process
 from core.errors import LabError
-from core.inference.process import Models, answer
+from core.inference.process import Models, respond
 from core.inference.worker import PredictRequest, UncertaintyRequest, checkpoint_stamp
 
 
@@ -27,33 +27,33 @@ def asked(run, image, kind=PredictRequest):
 def test_the_network_longest_unused_makes_room_and_is_loaded_again(runs, monkeypatch):
     image = np.zeros((32, 64, 3), np.uint8)
     models = Models()
-    first = answer(asked(runs[0], image), models)
-    (network,) = models._kept.values()
+    first = respond(asked(runs[0], image), models)
+    (network,) = models._loaded.values()
     monkeypatch.setattr(process, "MODEL_BYTES", 2 * network.nbytes)
-    answer(asked(runs[1], image), models)
-    assert answer(
+    respond(asked(runs[1], image), models)
+    assert respond(
         asked(runs[0], image, UncertaintyRequest), models
     ).entropy  # used again: the second is now the older one
-    answer(asked(runs[2], image), models)
-    assert [key[0] for key in models._kept] == [runs[0], runs[2]]
-    assert next(iter(models._kept.values())) is network
+    respond(asked(runs[2], image), models)
+    assert [key[0] for key in models._loaded] == [runs[0], runs[2]]
+    assert next(iter(models._loaded.values())) is network
     monkeypatch.setattr(process, "MODEL_BYTES", 0)
-    again = answer(asked(runs[1], image), models)
-    assert [key[0] for key in models._kept] == [runs[1]], "the one in use stays in any case"
+    again = respond(asked(runs[1], image), models)
+    assert [key[0] for key in models._loaded] == [runs[1]], "the one in use stays in any case"
     assert (again.labels == first.labels).all()
 
 
 def test_a_limit_reached_is_a_sentence_and_the_next_request_is_answered(runs, monkeypatch):
     image = np.zeros((32, 64, 3), np.uint8)
     models = Models()
-    answer(asked(runs[0], image), models)
-    (network,) = models._kept.values()
+    respond(asked(runs[0], image), models)
+    (network,) = models._loaded.values()
     with monkeypatch.context() as short:
 
         def no_room(*_):
             raise MemoryError
 
         short.setattr(network, "probabilities", no_room)
-        told = answer(asked(runs[0], image, UncertaintyRequest), models)
+        told = respond(asked(runs[0], image, UncertaintyRequest), models)
     assert isinstance(told, LabError) and "MemoryError" in str(told)
-    assert answer(asked(runs[0], image), models).labels.shape == (32, 64)
+    assert respond(asked(runs[0], image), models).labels.shape == (32, 64)

@@ -26,7 +26,7 @@ def test_the_page_shows_the_rows(table):
 def test_each_row_says_where_it_was_read():
     for source in (CITYSCAPES_BOUNDS, *(row.source for row in PUBLISHED)):
         assert re.fullmatch(r"https://(arxiv\.org/abs/\d{4}\.\d{5}|github\.com/\S+)", source.address)
-        assert source.name and source.place and 2015 < source.year < 2027
+        assert source.name and source.location and 2015 < source.year < 2027
 
 
 def test_scores_are_fractions_and_several_scales_help():

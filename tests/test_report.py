@@ -278,7 +278,7 @@ def test_bibtex_entries_are_whole():
     for entry in REFERENCES.values():
         assert entry.bibtex.count("{") == entry.bibtex.count("}") and 1970 < entry.year < 2027
         assert not entry.arxiv or re.fullmatch(r"\d{4}\.\d{4,5}", entry.arxiv)
-        assert entry.author_words and "{" not in entry.venue_words + entry.plain_title
+        assert entry.author_text and "{" not in entry.venue_text + entry.plain_title
 
 
 def test_progress_only_grows(written):

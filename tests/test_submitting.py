@@ -33,7 +33,9 @@ def test_the_archive_holds_every_frame_as_the_network_sees_it(run, places):
     path, made = make_submission(run, "val", places.other / "val.zip")
     frames = list_frames(places.data / "streets", "val")
     assert check_submission(path, [frame.id for frame in frames]) == []
-    assert made.frames == 4 and made.size == path.stat().st_size and made.words == "whole picture, best checkpoint"
+    assert (
+        made.frames == 4 and made.size == path.stat().st_size and made.description == "whole picture, best checkpoint"
+    )
     with zipfile.ZipFile(path) as archive:
         held = archive.read(f"{frames[0].id}_pred_labelIds.png")
     ids = cv2.imdecode(np.frombuffer(held, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -60,7 +62,7 @@ def test_a_job_keeps_the_archive_in_the_run(run, wait_until):
     assert job.state == "finished", job
     ((path, archive),) = list_archives(run.path)
     assert path == archive_path(run.path, "val") and archive.weights == checkpoint_digest(run.path, "best")
-    assert archive.words == "whole picture, mirrored too, best checkpoint" and archive.frames == 4
+    assert archive.description == "whole picture, mirrored too, best checkpoint" and archive.frames == 4
     path.write_bytes(b"")
     assert list_archives(run.path) == []
 

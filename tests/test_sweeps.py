@@ -23,7 +23,7 @@ from core.runs.status import request_stop, update_status
 from core.runs.store import best_miou, create_run, list_runs, read_run
 from core.sweeps import driver, find_sweep, list_sweeps, read_spec, read_sweep, resume_sweep, start_sweep, stop_sweep
 from core.sweeps import sweep as sweep_module
-from core.sweeps.driver import QueuedRuns, StopAsked, drive
+from core.sweeps.driver import QueuedRuns, StopRequested, drive
 from core.sweeps.space import Range, Round, survivors
 from core.sweeps.trials import importances, progress_of, ranked, read_trials
 
@@ -398,7 +398,7 @@ def test_a_sweep_asked_to_stop_stops_its_run_and_keeps_the_trial_open(made, monk
     monkeypatch.setattr(runner, "launch", create_run)
     drive(sweep, FakeRuns(sweep))
     assert len(read_trials(sweep)) == 6
-    with pytest.raises(StopAsked):
+    with pytest.raises(StopRequested):
         stop_sweep(sweep.path)
         QueuedRuns(sweep).score(trial.runs[0])
 
@@ -430,7 +430,7 @@ def test_a_trial_waits_for_its_turn_among_its_owners_runs(places, monkeypatch, t
     update_status(places.runs / launched, state="stopped")
     update_status(other, state="queued")
     request_stop(sweep.path)
-    with pytest.raises(StopAsked):
+    with pytest.raises(StopRequested):
         QueuedRuns(sweep).launch(sweep.spec.base, 0.0, {launched, other.name})
     assert len(list_runs(places.runs)) == 2
 

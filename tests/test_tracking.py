@@ -250,7 +250,7 @@ def test_what_mlflow_says_of_a_failure_is_told_in_other_words():
     mlflow_client()
     from mlflow.exceptions import MlflowException, RestException
 
-    from core.tracking.mlflow_server import _asked
+    from core.tracking.mlflow_server import _request
 
     for error, words in (
         (MlflowException("http://me:geheim@host: 401", error_code=13), "the server refuses whoever"),
@@ -263,7 +263,7 @@ def test_what_mlflow_says_of_a_failure_is_told_in_other_words():
             raise error
 
         with pytest.raises(TrackerError, match=words) as caught:
-            _asked(fail)
+            _request(fail)
         assert "geheim" not in str(caught.value) and caught.value.__suppress_context__
 
 

@@ -16,7 +16,7 @@ from core.errors import LabError
 from core.hub.transformers_models import read_foreign
 from core.labels import CITYSCAPES_19
 from core.models.build import build_model
-from core.models.transformers_models import class_places, shape_of
+from core.models.transformers_models import class_indices, shape_of
 from core.runs.store import best_miou, read_run
 from tests.test_hub import REPO, nothing_came
 from tests.test_hub import hub as hub  # fixtures
@@ -193,9 +193,9 @@ def test_weights_with_a_hole_or_without_a_tensor_are_refused(hub, lab, files, pl
 
 def test_labels_are_found_by_their_names():
     labels = {str(number): name.replace(" ", "_").upper() for number, name in enumerate(CITYSCAPES_19.classes)}
-    assert class_places(labels) == list(range(19))
+    assert class_indices(labels) == list(range(19))
     with pytest.raises(LabError, match="it has no 'bicycle'"):
-        class_places({number: name for number, name in labels.items() if name != "BICYCLE"})
+        class_indices({number: name for number, name in labels.items() if name != "BICYCLE"})
 
 
 def test_without_transformers_it_is_said_what_to_install(monkeypatch, files):

@@ -230,7 +230,7 @@ def test_the_part_that_is_turned_does_as_well_as_the_whole_frame():
     target = rng.integers(0, 19, (120, 240), dtype=np.uint8)
     size, crop, angle = (240, 120), (32, 64), 25.0
     for window in [(0, 0, 32, 64), (88, 176, 32, 64), (40, 90, 48, 96), (0, 0, 120, 240)]:
-        turned, turned_target = augmentation(crop)._turn(image, target, window, angle, False)
+        turned, turned_target = augmentation(crop)._warp(image, target, window, angle, False)
         top, left, height, width = window
         cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
         matrix = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([width / crop[1], height / crop[0]])

@@ -14,7 +14,7 @@ from core.inference.fair_queue import outcome
 from core.inference.prediction_cache import LIKELIEST, PredictionCache, UncertaintyMaps
 from core.inference.predictor import Predictor
 from core.inference.tta import WHOLE, PredictOptions
-from core.inference.uncertainty import doubts_of, told_size
+from core.inference.uncertainty import capped_size, estimate_uncertainty
 from core.inference.worker import InferenceWorker
 
 
@@ -43,7 +43,7 @@ def decoded(uncertainty: UncertaintyMaps) -> tuple[np.ndarray, np.ndarray, np.nd
 
 @pytest.mark.parametrize("options", [WHOLE, PredictOptions(sliding_window=True, flip=True, scales=(1.0, 1.5))])
 def test_the_maps_are_those_of_the_probabilities_under_the_same_options(predictor, image, options):
-    entropy, classes, shares = decoded(doubts_of(predictor, image, options))
+    entropy, classes, shares = decoded(estimate_uncertainty(predictor, image, options))
     found = predictor.predict(image, options)
     assert (classes[:, 0] == found.labels).mean() > 0.9999
     assert np.abs(shares[:, 0].astype(int) - found.confidence).max() <= 1  # sums in another order
@@ -59,17 +59,17 @@ def test_the_maps_are_those_of_the_probabilities_under_the_same_options(predicto
 def test_a_network_of_two_classes_has_no_third(predictor, image, monkeypatch):
     even = torch.full((1, 2, *image.shape[:2]), 0.5)
     monkeypatch.setattr(predictor, "probabilities", lambda *_: even)
-    entropy, classes, shares = decoded(doubts_of(predictor, image, WHOLE))
+    entropy, classes, shares = decoded(estimate_uncertainty(predictor, image, WHOLE))
     assert (entropy == 255).all() and (classes[:, 2:] == 255).all() and (shares[:, 2:] == 0).all()
     assert (classes[:, :2].sum(axis=1) == 1).all() and (shares[:, :2] == 128).all()
 
 
 def test_a_large_picture_is_told_about_at_fewer_pixels(predictor, image, monkeypatch):
-    assert told_size((1024, 2048)) == (1024, 2048)
-    height, width = told_size((3000, 4000))
+    assert capped_size((1024, 2048)) == (1024, 2048)
+    height, width = capped_size((3000, 4000))
     assert height * width == pytest.approx(2**21, rel=0.01) and width / height == pytest.approx(4 / 3, rel=0.01)
     monkeypatch.setattr(doubts_module, "MAX_PIXELS", image.shape[0] * image.shape[1] // 4)
-    entropy, classes, _ = decoded(doubts_of(predictor, image, WHOLE))
+    entropy, classes, _ = decoded(estimate_uncertainty(predictor, image, WHOLE))
     assert entropy.shape == (32, 64) and classes.shape == (32, LIKELIEST, 64)
 
 
@@ -84,4 +84,4 @@ def test_the_process_tells_once_and_the_disk_from_then_on(places, trained_run, p
     assert (worker.ask(trained_run, image).result().labels == answer.result().labels).all(), "both are kept"
     (path,) = PredictionCache().folder.glob("*-doubts.npz")
     path.write_bytes(b"torn")
-    assert PredictionCache().get_doubts(path.stem.removesuffix("-doubts")) is None
+    assert PredictionCache().get_uncertainty(path.stem.removesuffix("-doubts")) is None

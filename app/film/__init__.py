@@ -13,8 +13,8 @@ import streamlit as st
 from PIL import Image
 
 from app.datasets import open_again
+from app.images import file_digest, image_address, truth_of
 from app.media import encode_colors
-from app.pictures import file_digest, photo_address, truth_of
 from app.services import media
 from app.shared import entry_script, style_sheet
 from app.widgets import failed_state
@@ -137,7 +137,7 @@ def _strip(frame: Frame, dataset: Dataset, folders: Sequence[Path]) -> Strip:
     image, _, digest = truth_of(frame, dataset.space)
     palette = dataset.space.palette
     masks = tuple(_address(_mask(folder, frame), palette) for folder in folders)
-    return Strip(frame.id, photo_address(image, digest), masks)
+    return Strip(frame.id, image_address(image, digest), masks)
 
 
 def _address(mask: Path, palette: np.ndarray) -> str:

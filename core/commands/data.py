@@ -91,11 +91,11 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
     root = resolve_data_root(options.root)
     with tqdm(unit="frame", disable=options.json or None) as bar:
 
-        def tell(done: int, count: int) -> None:
+        def show_progress(done: int, count: int) -> None:
             bar.total = count
             bar.update(done - bar.n)
 
-        report = examine(root, options.classes, progress=tell, most=options.limit)
+        report = examine(root, options.classes, progress=show_progress, max_frames=options.limit)
     if options.proposal and not options.json:
         if not report.proposal:
             raise LabError(
@@ -109,8 +109,8 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
                 if finding.severity == severity:
                     print(f"{severity}: {finding.text} [{finding.code}]")
         if report.proposal:
-            place = shlex.quote(str(root))
-            print(f"Proposed class table: python -m core doctor {place} --proposal > {place}/classes.json")
+            quoted_root = shlex.quote(str(root))
+            print(f"Proposed class table: python -m core doctor {quoted_root} --proposal > {quoted_root}/classes.json")
         _print_classes(report)
         print(f"{'Healthy' if report.healthy else 'Not healthy'}: {report.looked_at} pairs looked at in {root}.")
     return report.to_json()

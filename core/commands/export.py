@@ -35,11 +35,11 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
         raise LabError(f"'{out}' is a folder. Name the file to write.")
     with tqdm(bar_format="{desc} {n_fmt}/{total_fmt}", disable=options.json or None) as bar:
 
-        def tell(what: str, done: int, total: int) -> None:
+        def show_progress(what: str, done: int, total: int) -> None:
             bar.total, bar.n = total or 1, done
             bar.set_description(what)
 
-        report = export_run(run, options.format, out, tell)
+        report = export_run(run, options.format, out, show_progress)
     say(options, f"{out}, {format_bytes(report.size_bytes)}, of step {report.step}.")
     say(
         options,

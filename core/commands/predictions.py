@@ -58,9 +58,9 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
         if not image.is_file():
             raise LabError(f"There is no image '{image}'. Check the path.")
         labels = predictor.predict(decode_upload(image.read_bytes())).labels
-        for suffix, picture in (("labels", labels), ("colors", palette[labels])):
+        for suffix, values in (("labels", labels), ("colors", palette[labels])):
             path = options.out / f"{image.stem}_{suffix}.png"
-            Image.fromarray(picture).save(path)
+            Image.fromarray(values).save(path)
             written.append(str(path))
             say(options, str(path))
     return {"run": run.id, "written": written}
@@ -74,5 +74,5 @@ def submission(options: argparse.Namespace) -> dict[str, Any]:
     shown = PredictOptions(options.sliding_window, options.flip)
     with ProgressBar(options) as progress:
         path, made = make_submission(run, options.split, options.out, shown, options.checkpoint, progress)
-    say(options, f"{path}: {made.frames} frames, {format_bytes(made.size)}, checked ({made.words})")
+    say(options, f"{path}: {made.frames} frames, {format_bytes(made.size)}, checked ({made.description})")
     return {"run": run.id, "path": str(path), "split": made.split, "frames": made.frames, "bytes": made.size}

@@ -55,12 +55,12 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
     )
     with tqdm(unit="frame", dynamic_ncols=True, disable=options.json or None) as bar:
 
-        def tell(what: str, done: int, total: int) -> None:
+        def show_progress(what: str, done: int, total: int) -> None:
             bar.set_description(what, refresh=False)
             bar.total, bar.n = total, done
             bar.refresh()
 
-        written = write_report(settings, options.out.resolve(), tell)
+        written = write_report(settings, options.out.resolve(), show_progress)
     for sentence in written.notes:
         say(options, sentence)
     files = [str(options.out / name) for name in ("report.html", "report.zip")]

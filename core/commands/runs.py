@@ -96,11 +96,10 @@ def runs(options: argparse.Namespace) -> dict[str, Any]:
     """List the runs, or do one thing with one of them."""
     folder = runs_folder()
     if options.action == "list":
-        results = [_facts(run) for run in list_runs(folder) if run.matches(" ".join(options.words))]
+        results = [_as_row(run) for run in list_runs(folder) if run.matches(" ".join(options.words))]
         if not options.json:
             print(
-                "\n".join(_line(facts) for facts in results)
-                or "No run yet. Start one: python -m core train --preset taste"
+                "\n".join(_line(row) for row in results) or "No run yet. Start one: python -m core train --preset taste"
             )
         return {"runs": results}
     if options.action == "empty-trash":
@@ -115,7 +114,7 @@ def runs(options: argparse.Namespace) -> dict[str, Any]:
     if options.action == "restore":
         path = runner.restore(options.run, folder)
         say(options, f"Run {path.name} is back.")
-        return _facts(read_run(path))
+        return _as_row(read_run(path))
     run = find_run(options.run, folder)
     if options.action == "delete":
         runner.delete(run.path)
@@ -125,7 +124,7 @@ def runs(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _show(run: Run, options: argparse.Namespace) -> dict[str, Any]:
-    metadata = _facts(run) | {
+    metadata = _as_row(run) | {
         "path": str(run.path),
         "note": run.notes.note,
         "parent": run.notes.parent,
@@ -147,28 +146,28 @@ def _show(run: Run, options: argparse.Namespace) -> dict[str, Any]:
 
 def _stop(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     runner.stop(run.path)
-    return _told(run, options, "will write a checkpoint and stop")
+    return _action_result(run, options, "will write a checkpoint and stop")
 
 
 def _stop_now(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     runner.stop_now(run.path, options.patience)
-    return _told(run, options, f"is {read_run(run.path).state}")
+    return _action_result(run, options, f"is {read_run(run.path).state}")
 
 
 def _pause(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     runner.pause(run.path)
-    return _told(run, options, "will write a checkpoint and pause")
+    return _action_result(run, options, "will write a checkpoint and pause")
 
 
 def _resume(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     runner.resume(run.path)
-    return _told(run, options, "is queued again")
+    return _action_result(run, options, "is queued again")
 
 
 def _clone(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     path = runner.clone(run.path, given_fields(options))
     say(options, f"Run {path.name} is queued: {run.id} once more, with what you changed.")
-    return _facts(read_run(path))
+    return _as_row(read_run(path))
 
 
 def _annotate(run: Run, options: argparse.Namespace) -> dict[str, Any]:
@@ -179,19 +178,19 @@ def _annotate(run: Run, options: argparse.Namespace) -> dict[str, Any]:
         "note": {"note": " ".join(options.words)},
     }[options.action]
     write_notes(run.path, replace(run.notes, **change))
-    metadata = _facts(read_run(run.path))
+    metadata = _as_row(read_run(run.path))
     say(options, _line(metadata))
     return metadata
 
 
 def _move(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     runner.move(run.path, -1 if options.action == "up" else 1)
-    return _told(run, options, f"has {runner.queue_position(read_run(run.path))} before it now")
+    return _action_result(run, options, f"has {runner.queue_position(read_run(run.path))} before it now")
 
 
-def _told(run: Run, options: argparse.Namespace, what: str) -> dict[str, Any]:
+def _action_result(run: Run, options: argparse.Namespace, what: str) -> dict[str, Any]:
     say(options, f"Run {run.id} {what}.")
-    return _facts(read_run(run.path))
+    return _as_row(read_run(run.path))
 
 
 def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -218,12 +217,12 @@ def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
                 if not options.json:
                     bar.write("Stopping after this step, with a checkpoint.")
                 runner.stop(path)
-    metadata = _facts(read_run(path))
+    metadata = _as_row(read_run(path))
     say(options, _line(metadata))
     return metadata
 
 
-def _facts(run: Run) -> dict[str, Any]:
+def _as_row(run: Run) -> dict[str, Any]:
     scores = evaluations(run.path)
     best = max(scores, key=lambda row: row["miou"] or 0, default=None)
     status = run.status
@@ -241,11 +240,11 @@ def _facts(run: Run) -> dict[str, Any]:
     }
 
 
-def _line(facts: dict[str, Any]) -> str:
-    miou = f"mean IoU {facts['best_miou']:.1%}" if facts["best_miou"] is not None else "not scored yet"
-    line = f"{facts['run']}  {facts['state']:8}  step {facts['step']}/{facts['steps_total'] or '?'}  {miou}  {facts['name'] or facts['title']}"
-    line += "".join(f"  #{tag}" for tag in facts["tags"])
-    return f"{line}\n    {facts['error']}" if facts["error"] else line
+def _line(row: dict[str, Any]) -> str:
+    miou = f"mean IoU {row['best_miou']:.1%}" if row["best_miou"] is not None else "not scored yet"
+    line = f"{row['run']}  {row['state']:8}  step {row['step']}/{row['steps_total'] or '?'}  {miou}  {row['name'] or row['title']}"
+    line += "".join(f"  #{tag}" for tag in row["tags"])
+    return f"{line}\n    {row['error']}" if row["error"] else line
 
 
 _RUN_ACTIONS: dict[str, Callable[[Run, argparse.Namespace], dict[str, Any]]] = {

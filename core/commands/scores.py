@@ -104,18 +104,18 @@ def show_leaderboard(options: argparse.Namespace) -> dict[str, Any]:
     if not boards:
         say(options, "No run has a score yet. `python -m core score RUN` scores one.")
     for index, board in enumerate(boards):
-        say(options, ("\n" if index else "") + board.words)
+        say(options, ("\n" if index else "") + board.protocol)
         for entry in board.entries:
             say(options, _entry_line(entry, options.metric))
-    return {"boards": [_board_facts(board) for board in boards]}
+    return {"boards": [_board_as_json(board) for board in boards]}
 
 
 def _sorted(board: Board, metric: str) -> Board:
-    def place(entry: Entry) -> tuple[bool, float]:
+    def sort_key(entry: Entry) -> tuple[bool, float]:
         value = entry.scores[metric]
         return value is None, (value or 0.0) * (-1 if METRICS[metric].best is max else 1)
 
-    return replace(board, entries=tuple(sorted(board.entries, key=place)))
+    return replace(board, entries=tuple(sorted(board.entries, key=sort_key)))
 
 
 def _entry_line(entry: Entry, metric: str) -> str:
@@ -133,7 +133,7 @@ def _entry_line(entry: Entry, metric: str) -> str:
     return f"  {entry.run}  {entry.name}  {scores}  {costs}{mark}"
 
 
-def _board_facts(board: Board) -> dict[str, Any]:
+def _board_as_json(board: Board) -> dict[str, Any]:
     entries = [
         {
             "run": entry.run,
@@ -146,7 +146,7 @@ def _board_facts(board: Board) -> dict[str, Any]:
         }
         for entry in board.entries
     ]
-    return {"protocol": board.words, "scored": board.is_scored, "data": board.data, "entries": entries}
+    return {"protocol": board.protocol, "scored": board.is_scored, "data": board.data, "entries": entries}
 
 
 def _result(run: Run, options: argparse.Namespace) -> EvaluationResult:
@@ -168,7 +168,7 @@ def _result_values(result: EvaluationResult) -> dict[str, Any]:
         "step": metadata.step,
         "size": list(metadata.size),
         "scored_at": settings.size,
-        "protocol": settings.words,
+        "protocol": settings.description,
         "sliding_window": settings.sliding_window,
         "milliseconds": metadata.milliseconds,
         "upper_bound": {"pixels_per_cell": metadata.pixels_per_cell, "miou": metadata.upper_bound},
@@ -186,7 +186,9 @@ def _print_result(result: EvaluationResult) -> None:
             print(f"{name:15} {_percent(row['miou'])}  {row['frames']} frames")
         print()
     print(f"mean IoU {_percent(scores['miou'])}, pixel accuracy {_percent(scores['pixel_accuracy'])}")
-    print(f"on {metadata.frames} frames at {metadata.size[1]} x {metadata.size[0]} pixels ({metadata.settings.words})")
+    print(
+        f"on {metadata.frames} frames at {metadata.size[1]} x {metadata.size[0]} pixels ({metadata.settings.description})"
+    )
     if scores["miiou"] is not None:
         print(f"mean iIoU {_percent(scores['miiou'])}")
     if scores["mean_boundary_f1"] is not None:
@@ -198,7 +200,7 @@ def _print_result(result: EvaluationResult) -> None:
 
 
 def _print_robustness(result: RobustnessResult) -> None:
-    print(f"mean IoU on {result.metadata.frames} frames ({result.metadata.settings.words}), by strength 1 to 5")
+    print(f"mean IoU on {result.metadata.frames} frames ({result.metadata.settings.description}), by strength 1 to 5")
     print(f"{'as they are':15} {_percent(result.miou['none'][0])}")
     for kind, row in result.miou.items():
         if kind != "none":

@@ -44,7 +44,7 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
 def sweep(options: argparse.Namespace) -> dict[str, Any]:
     """List sweeps, or start, show, stops, resumes or follows one. Ctrl-C stops one that is followed, with a checkpoint."""
     if options.action == "list":
-        metadata = [_facts(found) for found in list_sweeps(runs_folder())]
+        metadata = [_as_row(each) for each in list_sweeps(runs_folder())]
         say(
             options,
             "\n".join(map(_line, metadata)) or "No sweep yet. Start one: python -m core sweep start docs/study.json",
@@ -56,7 +56,7 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
     if options.action == "start":
         path = start_sweep(read_spec(read_spec_file(Path(options.sweep))), runs_folder())
         say(options, f"Sweep {path.name}: {read_sweep(path).spec.count} trials. It goes on without this terminal.")
-        return _facts(read_sweep(path)) if options.detach else _follow(path, options)
+        return _as_row(read_sweep(path)) if options.detach else _follow(path, options)
     path = find_sweep(options.sweep, runs_folder()).path
     if options.action == "stop":
         stop_sweep(path)
@@ -68,7 +68,7 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
         return _follow(path, options)
     else:
         return _shown(read_sweep(path), options)
-    return _facts(read_sweep(path))
+    return _as_row(read_sweep(path))
 
 
 def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -91,14 +91,14 @@ def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     return _shown(read_sweep(path), options)
 
 
-def _shown(found: Sweep, options: argparse.Namespace) -> dict[str, Any]:
+def _shown(sweep: Sweep, options: argparse.Namespace) -> dict[str, Any]:
     """Return a sweep with its trials, the best first."""
     from core.sweeps.trials import importances, ranked, read_trials
 
-    trials = read_trials(found)
+    trials = read_trials(sweep)
     best_first = ranked(trials)
     best_first += [trial for trial in trials if trial not in best_first]
-    metadata = _facts(found) | {
+    metadata = _as_row(sweep) | {
         "trials": [
             {
                 "number": trial.number,
@@ -110,11 +110,11 @@ def _shown(found: Sweep, options: argparse.Namespace) -> dict[str, Any]:
             }
             for trial in best_first
         ],
-        "importance": importances(found.spec, trials) if found.spec else {},
+        "importance": importances(sweep.spec, trials) if sweep.spec else {},
     }
     if not options.json:
         print(_line(metadata))
-        names = list(found.spec.vary) if found.spec else []
+        names = list(sweep.spec.vary) if sweep.spec else []
         widths = [max(len(name), 8) for name in names]
         heads = (f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
         print(f"{'trial':>5}  {'mIoU':>6}  {'rounds':>6}  {'state':8}  {'  '.join(heads)}")
@@ -128,24 +128,22 @@ def _shown(found: Sweep, options: argparse.Namespace) -> dict[str, Any]:
     return metadata
 
 
-def _facts(found: Sweep) -> dict[str, Any]:
-    status = found.status
+def _as_row(sweep: Sweep) -> dict[str, Any]:
+    status = sweep.status
     return {
-        "sweep": found.id,
-        "state": found.state,
-        "method": found.spec.method if found.spec else None,
-        "count": found.spec.count if found.spec else None,
-        "rounds": [[planned.contestants, planned.frames] for planned in found.rounds],
+        "sweep": sweep.id,
+        "state": sweep.state,
+        "method": sweep.spec.method if sweep.spec else None,
+        "count": sweep.spec.count if sweep.spec else None,
+        "rounds": [[planned.contestants, planned.frames] for planned in sweep.rounds],
         "minutes": round(((status.ended or time.time()) - status.created) / 60, 2) if status.created else None,
-        "error": status.error or found.problem,
+        "error": status.error or sweep.problem,
     }
 
 
-def _line(facts: dict[str, Any]) -> str:
-    line = (
-        f"{facts['sweep']}  {facts['state']:8}  {facts['method']}, {facts['count']} trials, {facts['minutes']} minutes"
-    )
-    return f"{line}\n    {facts['error']}" if facts["error"] else line
+def _line(row: dict[str, Any]) -> str:
+    line = f"{row['sweep']}  {row['state']:8}  {row['method']}, {row['count']} trials, {row['minutes']} minutes"
+    return f"{line}\n    {row['error']}" if row["error"] else line
 
 
 def _text(value: Any) -> str:

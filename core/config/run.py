@@ -60,7 +60,7 @@ class RunConfig(Part):
         return self
 
     @model_validator(mode="after")
-    def _data_has_a_place(self) -> "RunConfig":
+    def _check_data_root(self) -> "RunConfig":
         dataset = self.dataset
         source = SOURCES[dataset.name]
         if source.root_title and not dataset.root.strip():

@@ -113,7 +113,7 @@ class CacheEntry:
         bytes: what it takes on the disk at present.
         complete: whether a run can use it; false for one that is being built, was broken off, or is damaged.
         used: when a run last took it, or when it was begun, in seconds since 1970.
-        in_hand: whether a process that is alive is building it.
+        in_use: whether a process that is alive is building it.
     """
 
     key: str
@@ -126,7 +126,7 @@ class CacheEntry:
     bytes: int
     complete: bool
     used: float
-    in_hand: bool
+    in_use: bool
 
 
 def cache_size(dataset: Dataset, frames: Sequence[Frame], kind: Kind) -> int:
@@ -230,7 +230,7 @@ def remove_caches(keys: Iterable[str] | None = None) -> int:
     wanted = None if keys is None else set(keys)
     freed = 0
     for folder in _cache_folders():
-        if (wanted is None or folder.name in wanted) and not _is_in_hand(folder):
+        if (wanted is None or folder.name in wanted) and not _is_in_use(folder):
             taken = _bytes_on_disk(folder)
             # Without its mark it isn't opened any more, should the rest fail.
             with suppress(OSError):
@@ -429,26 +429,26 @@ class _JpegWriter:
 
     def __init__(self, folder: Path, frames: int, size: tuple[int, int], done: np.ndarray) -> None:
         data, index = folder / "frames.bin", folder / "index"
-        self._places = _read_index(index, frames) if done.any() else np.zeros((frames, 3), np.int64)
-        self._places[done == 0] = 0
-        self._end = int(_ends(self._places).max(initial=0))
+        self._spans = _read_index(index, frames) if done.any() else np.zeros((frames, 3), np.int64)
+        self._spans[done == 0] = 0
+        self._end = int(_ends(self._spans).max(initial=0))
         for path in (data, index):
             path.touch()
         self._data = open(data, "r+b")  # noqa: SIM115 - closed by __exit__
         self._index = open(index, "r+b")  # noqa: SIM115 - closed by __exit__
         # Behind the last frame that counts may stand some that were never vouched for.
         self._data.truncate(self._end)
-        self._index.truncate(self._places.nbytes)
+        self._index.truncate(self._spans.nbytes)
 
     @staticmethod
     def standing(folder: Path, frames: int, size: tuple[int, int]) -> np.ndarray:
         """uint8 (N,): 1 for frames whose place lies within the file."""
         try:
-            places = _read_index(folder / "index", frames)
+            spans = _read_index(folder / "index", frames)
             length = (folder / "frames.bin").stat().st_size
         except (OSError, ValueError):
             return np.zeros(frames, np.uint8)
-        return ((places[:, 1:] > 0).all(axis=1) & (_ends(places) <= length)).astype(np.uint8)
+        return ((spans[:, 1:] > 0).all(axis=1) & (_ends(spans) <= length)).astype(np.uint8)
 
     def __enter__(self) -> "_JpegWriter":
         return self
@@ -463,13 +463,13 @@ class _JpegWriter:
     def write(self, index: int, parts: tuple[bytes, ...]) -> None:
         self._data.seek(self._end)
         self._data.write(b"".join(parts))
-        self._places[index] = (self._end, len(parts[0]), len(parts[1]))
+        self._spans[index] = (self._end, len(parts[0]), len(parts[1]))
         self._end += len(parts[0]) + len(parts[1])
 
     def flush(self) -> None:
         _flush(self._data)
         self._index.seek(0)
-        self._index.write(self._places.astype("<i8").tobytes())
+        self._index.write(self._spans.astype("<i8").tobytes())
         _flush(self._index)
 
 
@@ -479,13 +479,13 @@ class _JpegReader:
     def __init__(self, folder: Path, frames: int, size: tuple[int, int]) -> None:
         self._size = size
         try:
-            self._places = _read_index(folder / "index", frames)
+            self._spans = _read_index(folder / "index", frames)
             self._data = np.memmap(folder / "frames.bin", np.uint8, mode="r")
         except (OSError, ValueError):
-            self._places, self._data = np.zeros((frames, 3), np.int64), np.empty(0, np.uint8)
+            self._spans, self._data = np.zeros((frames, 3), np.int64), np.empty(0, np.uint8)
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray] | None:
-        start, image_bytes, target_bytes = (int(number) for number in self._places[index])
+        start, image_bytes, target_bytes = (int(value) for value in self._spans[index])
         middle = start + image_bytes
         parts = self._data[start:middle], self._data[middle : middle + target_bytes]
         if (len(parts[0]), len(parts[1])) != (image_bytes, target_bytes) or not (image_bytes and target_bytes):
@@ -502,11 +502,11 @@ class _JpegReader:
 
 def _encode(image: np.ndarray, target: np.ndarray) -> tuple[bytes, bytes]:
     """Return a photograph as JPEG and a target as PNG."""
-    _, photograph = cv2.imencode(
+    _, encoded_image = cv2.imencode(
         ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     )
     _, labels = cv2.imencode(".png", target, [cv2.IMWRITE_PNG_COMPRESSION, 6])
-    return photograph.tobytes(), labels.tobytes()
+    return encoded_image.tobytes(), labels.tobytes()
 
 
 def _read_index(path: Path, frames: int) -> np.ndarray:
@@ -514,9 +514,9 @@ def _read_index(path: Path, frames: int) -> np.ndarray:
     return np.frombuffer(path.read_bytes(), "<i8").astype(np.int64).reshape(frames, 3)
 
 
-def _ends(places: np.ndarray) -> np.ndarray:
+def _ends(spans: np.ndarray) -> np.ndarray:
     """Return where each frame's bytes end; beyond any file for a place that can't be."""
-    return np.where((places < 0).any(axis=1), np.iinfo(np.int64).max, places.sum(axis=1))
+    return np.where((spans < 0).any(axis=1), np.iinfo(np.int64).max, spans.sum(axis=1))
 
 
 _READERS: dict[str, Any] = {"raw": _RawReader, "jpeg": _JpegReader}
@@ -551,14 +551,14 @@ def _cache_folders() -> list[Path]:
 def _entry(folder: Path) -> CacheEntry:
     """Return what a folder says about itself; a description that can't be read leaves it nameless, but listed."""
     try:
-        told = json.loads((folder / "description.json").read_bytes())
+        description = json.loads((folder / "description.json").read_bytes())
         metadata = {
-            "kind": str(told["kind"]),
-            "name": str(told["name"]),
-            "root": str(told["root"]),
-            "splits": tuple(str(split) for split in told["splits"]),
-            "frames": int(told["frames"]),
-            "size": (int(told["size"][0]), int(told["size"][1])),
+            "kind": str(description["kind"]),
+            "name": str(description["name"]),
+            "root": str(description["root"]),
+            "splits": tuple(str(split) for split in description["splits"]),
+            "frames": int(description["frames"]),
+            "size": (int(description["size"][0]), int(description["size"][1])),
         }
         complete = metadata["kind"] in _WRITERS and _is_complete(
             folder, metadata["kind"], metadata["frames"], metadata["size"]
@@ -571,7 +571,7 @@ def _entry(folder: Path) -> CacheEntry:
         bytes=_bytes_on_disk(folder),
         complete=complete,
         used=_time_of(folder / "finished") or _time_of(folder / "description.json") or _time_of(folder) or 0.0,
-        in_hand=_is_in_hand(folder),
+        in_use=_is_in_use(folder),
         **metadata,
     )
 
@@ -639,5 +639,5 @@ def _owner(lock: Path) -> ProcessId:
         return ProcessId(-1, 0.0)
 
 
-def _is_in_hand(folder: Path) -> bool:
+def _is_in_use(folder: Path) -> bool:
     return any(_owner(lock).is_alive() for lock in folder.glob("lock-*"))

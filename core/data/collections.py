@@ -34,16 +34,16 @@ class Collection:
     Attributes:
         slug: the name of its folder.
         name: what it was called.
-        pictures: what each picture is called, with its file, in their order.
+        images: what each picture is called, with its file, in their order.
     """
 
     slug: str
     name: str
-    pictures: tuple[tuple[str, Path], ...]
+    images: tuple[tuple[str, Path], ...]
 
-    def image(self, number: int) -> np.ndarray:
+    def image(self, index: int) -> np.ndarray:
         """Return a picture, uint8 (H, W, 3). Raises LabError when its file is gone."""
-        return read_image(self.pictures[number][1])
+        return read_image(self.images[index][1])
 
 
 def collections_folder() -> Path:
@@ -68,7 +68,7 @@ def slug_of(name: str) -> str:
     return slug
 
 
-def save_collection(name: str, pictures: Sequence[tuple[str, np.ndarray]]) -> Collection:
+def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Collection:
     """Write pictures, each with what it is called and its pixels uint8 (H, W, 3), as a collection.
 
     Raises:
@@ -80,15 +80,15 @@ def save_collection(name: str, pictures: Sequence[tuple[str, np.ndarray]]) -> Co
     folder = collections_folder() / slug
     if folder.exists():
         raise LabError(f"There is a collection '{slug}' already. Choose another name, or delete that one first.")
-    if not 1 <= len(pictures) <= MAX_PICTURES:
-        raise LabError(f"A collection holds 1 to {MAX_PICTURES} pictures, and these are {len(pictures)}.")
+    if not 1 <= len(images) <= MAX_PICTURES:
+        raise LabError(f"A collection holds 1 to {MAX_PICTURES} pictures, and these are {len(images)}.")
     if len(list_collections()) >= MAX_COLLECTIONS:
         raise LabError(f"There are {MAX_COLLECTIONS} collections, which is the limit. Delete one first.")
     draft = folder.with_name(f".{slug}.{time.time_ns()}")
     try:
         draft.mkdir(parents=True)
         files = []
-        for index, (title, image) in enumerate(pictures):
+        for index, (title, image) in enumerate(images):
             files.append({"name": title, "file": f"{index:03d}.png"})
             encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
             (draft / files[-1]["file"]).write_bytes(encoded.tobytes())

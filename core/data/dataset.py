@@ -116,7 +116,7 @@ def _part(frames: Sequence[Frame], count: int, sample: int) -> list[Frame]:
     if not 0 < count < len(frames):
         return list(frames)
     order = np.random.default_rng(sample).permutation(len(frames)) if sample else range(len(frames))
-    return [frames[number] for number in sorted(order[:count])]
+    return [frames[index] for index in sorted(order[:count])]
 
 
 def spread(frames: Sequence[T], count: int) -> list[T]:

@@ -55,7 +55,7 @@ def read_labels(path: Path, size: tuple[int, int] | None = None, colors: bool = 
 def _label_values(path: Path, colors: bool) -> np.ndarray:
     if path.suffix.lower() == ".json":
         return paint_polygons(path)
-    values = _palette_picture(path, colors) if has_palette(path) else _decode(path, cv2.IMREAD_UNCHANGED)
+    values = _palette_image(path, colors) if has_palette(path) else _decode(path, cv2.IMREAD_UNCHANGED)
     if values is None:
         raise LabError(f"'{path}' can't be read as a label map. Download or copy that file again.")
     if values.dtype != np.uint8:
@@ -94,10 +94,10 @@ def has_palette(path: Path) -> bool:
         return False
 
 
-def _palette_picture(path: Path, colors: bool) -> np.ndarray | None:
+def _palette_image(path: Path, colors: bool) -> np.ndarray | None:
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            return np.array(picture.convert("RGB") if colors else picture)
+        with Image.open(path, formats=["PNG"]) as image:
+            return np.array(image.convert("RGB") if colors else image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 

@@ -156,7 +156,7 @@ class Session(requests.Session):
         try:
             response = super().request(method, self._base + url.removeprefix(OFFICIAL), **options)
         except requests.RequestException as error:
-            problem = _words(error)
+            problem = _error_text(error)
         # Outside of the handler: an error of requests holds the request, and that of the login holds the password.
         if problem:
             raise LabError(problem)
@@ -212,13 +212,13 @@ def login(username: str, password: str) -> Session:
     session = Session()
     session.get(f"{OFFICIAL}/login")
     form = {"username": username.strip(), "password": password, "submit": "Login"}
-    answer = session.post(f"{OFFICIAL}/login", data=form)
-    if answer.status_code != 302:  # what the official downloader looks at, too
+    response = session.post(f"{OFFICIAL}/login", data=form)
+    if response.status_code != 302:  # what the official downloader looks at, too
         raise LabError(
             "cityscapes-dataset.com doesn't know this username with this password. Check both, or set a new password there."
         )
-    goal = urlsplit(urljoin(answer.url, answer.headers.get("Location", "")))
-    if _bare(goal.hostname) not in (_bare(urlsplit(answer.url).hostname), _bare(urlsplit(OFFICIAL).hostname)):
+    goal = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
+    if _bare(goal.hostname) not in (_bare(urlsplit(response.url).hostname), _bare(urlsplit(OFFICIAL).hostname)):
         raise LabError(
             "The login led to another site, so nothing was fetched. Is there a portal between you and the internet?"
         )
@@ -244,7 +244,7 @@ def target_folder(text: str) -> Path:
         if typed.parent == data_folder():
             data_folder().mkdir(parents=True, exist_ok=True)
         path = resolve_data_root(str(typed.parent)) / typed.name
-        _check_place(path.resolve())
+        _check_target(path.resolve())
         if typed.name != ".." and not path.is_symlink():
             path.mkdir(exist_ok=True)
     except FileExistsError:
@@ -345,7 +345,7 @@ def unpack(archive: Path, folder: Path, progress: ProgressCallback) -> None:
         LabError: the archive is damaged, holds what the official one can't hold, or the disk is full.
     """
     check_names([archive.name])
-    with _damage_in_words(archive), zipfile.ZipFile(archive) as opened:
+    with _explain_damage(archive), zipfile.ZipFile(archive) as opened:
         entries = _looked_at(opened, archive, folder)
         total = sum(info.file_size for info, _ in entries)
         done = 0
@@ -367,8 +367,8 @@ def count_frames(name: str, folder: Path) -> dict[str, int]:
     package = PACKAGES[name]
     counts = {}
     for split in package.frames:
-        place = folder / package.folder / split
-        cities = [entry.path for entry in os.scandir(place) if entry.is_dir()] if place.is_dir() else []
+        split_folder = folder / package.folder / split
+        cities = [entry.path for entry in os.scandir(split_folder) if entry.is_dir()] if split_folder.is_dir() else []
         counts[split] = sum(entry.name.endswith(package.ending) for city in cities for entry in os.scandir(city))
     return counts
 
@@ -384,12 +384,12 @@ def lacking(name: str, folder: Path) -> str:
     return f"{PACKAGES[name].folder} is not complete: {', '.join(parts)}." if parts else ""
 
 
-def _check_place(path: Path) -> None:
+def _check_target(path: Path) -> None:
     """Raise LabError where no data belongs at a path, its links followed, or the current user may not choose it."""
     folders = runs_folder(), cache_folder(), reports_folder(), collections_folder(), streets_folder(), weights_folder()
-    kept = {folder.resolve() for folder in folders}
-    around = [folder for folder in (*kept, data_folder().resolve(), *data_roots()) if path.is_relative_to(folder)]
-    if around and max(around, key=lambda folder: len(folder.parts)) in kept:
+    reserved = {folder.resolve() for folder in folders}
+    around = [folder for folder in (*reserved, data_folder().resolve(), *data_roots()) if path.is_relative_to(folder)]
+    if around and max(around, key=lambda folder: len(folder.parts)) in reserved:
         raise LabError(f"'{path}' is where the lab keeps things of its own. Name another folder.")
     allowed = {data_folder().resolve(), *(data_roots() if os.environ.get("SEGLAB_DATA_ROOTS") else ())}
     if not current_user().is_admin and not {path, path.parent} & allowed:
@@ -414,7 +414,7 @@ def _bare(host: str | None) -> str:
     return (host or "").removeprefix("www.")
 
 
-def _words(error: requests.RequestException) -> str:
+def _error_text(error: requests.RequestException) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         return (
             "The connection to cityscapes-dataset.com is not safe: its certificate can't be checked. Look at the clock of this "
@@ -435,7 +435,7 @@ def _refusal(status: int) -> str:
 class _Offer:
     """A package as the site lists it, its size in bytes, rounded."""
 
-    number: str
+    package_id: str
     size: int
 
 
@@ -482,8 +482,8 @@ def _fetch(
         raise LabError(f"'{path}' is a link. Remove it, and start again.")
     # Published sizes are rounded; below this an archive can't be complete, and reading it would be for nothing.
     if _size(path) >= 0.8 * offer.size:
-        answer = session.get(f"{OFFICIAL}/md5-sum/?packageID={offer.number}").text.split()
-        if answer and answer[0] == _md5(path, progress):
+        fields = session.get(f"{OFFICIAL}/md5-sum/?packageID={offer.package_id}").text.split()
+        if fields and fields[0] == _md5(path, progress):
             return path
     session.watch = _Watch(name, offer.size, progress)
     for _ in range(MAX_DROPS):
@@ -533,7 +533,7 @@ def _md5(path: Path, progress: ProgressCallback) -> str:
 
 
 @contextmanager
-def _damage_in_words(archive: Path) -> Iterator[None]:
+def _explain_damage(archive: Path) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError):

@@ -60,7 +60,7 @@ MAX_FILES = 500_000
 class _File:
     path: Path
     split: str
-    place: tuple[str, ...]  # the folders that say neither role nor split
+    folders: tuple[str, ...]  # the folders that say neither role nor split
     stem: str
     is_mask: bool | None  # None where no folder says
 
@@ -82,18 +82,18 @@ def pair_folder(root: Path, val_fraction: float = 0.2) -> Pairing:
         raise LabError(
             f"'{error.filename}' can't be opened: {error.strerror}. Allow reading it, or name another folder."
         ) from None
-    photos, masks = _tell_apart(files)
+    images, masks = _separate(files)
     listed = _listed_splits(root)
     by_key, by_name = _keyed(masks), _named_once(masks)
-    photo_names = Counter(photo.stem.lower() for photo in photos)
+    image_names = Counter(image.stem.lower() for image in images)
     frames, unlabelled, used = [], [], set()
-    for photo in photos:
-        mask = next((by_key[key] for key in _keys(photo) if key in by_key), None)
-        if mask is None and photo_names[photo.stem.lower()] == 1:
-            mask = by_name.get(photo.stem.lower())
-        frame_id = "/".join((*photo.place, photo.stem))
-        split = photo.split or (mask.split if mask else "") or listed.get(photo.stem, "")
-        frame = Frame(frame_id, "/".join(photo.place), split, photo.path, mask.path if mask else None)
+    for image in images:
+        mask = next((by_key[key] for key in _keys(image) if key in by_key), None)
+        if mask is None and image_names[image.stem.lower()] == 1:
+            mask = by_name.get(image.stem.lower())
+        frame_id = "/".join((*image.folders, image.stem))
+        split = image.split or (mask.split if mask else "") or listed.get(image.stem, "")
+        frame = Frame(frame_id, "/".join(image.folders), split, image.path, mask.path if mask else None)
         if mask:
             used.add(mask.path)
         (frames if mask else unlabelled).append(frame)
@@ -106,18 +106,20 @@ def pair_folder(root: Path, val_fraction: float = 0.2) -> Pairing:
     )
 
 
-def explain_no_pairs(root: Path, found: Pairing) -> str:
+def explain_no_pairs(root: Path, pairing: Pairing) -> str:
     """Return why a folder gave nothing to train on, and what to do, in one or two sentences."""
     form = "Put photographs into images/ and masks of the same names into masks/."
-    if not found.unlabelled and not found.orphans:
+    if not pairing.unlabelled and not pairing.orphans:
         return f"'{root}' holds no pictures. {form}"
-    if not found.orphans:
-        first = found.unlabelled[0].image.name
-        return f"'{root}' holds {len(found.unlabelled)} photographs like '{first}', but no masks. {form}"
-    if not found.unlabelled:
-        return f"'{root}' holds {len(found.orphans)} masks like '{found.orphans[0].name}', but no photographs. {form}"
+    if not pairing.orphans:
+        first = pairing.unlabelled[0].image.name
+        return f"'{root}' holds {len(pairing.unlabelled)} photographs like '{first}', but no masks. {form}"
+    if not pairing.unlabelled:
+        return (
+            f"'{root}' holds {len(pairing.orphans)} masks like '{pairing.orphans[0].name}', but no photographs. {form}"
+        )
     return (
-        f"No photograph in '{root}' has a mask of its name: '{found.unlabelled[0].image.name}' and '{found.orphans[0].name}' don't "
+        f"No photograph in '{root}' has a mask of its name: '{pairing.unlabelled[0].image.name}' and '{pairing.orphans[0].name}' don't "
         "match. Give both the same name; the mask may end in _mask, _label or _L."
     )
 
@@ -158,7 +160,7 @@ def _walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[Path]:
         if str(real) in seen:
             skipped.append((folder, "a link to a folder that was read already"))
             continue
-        if not any(real.is_relative_to(place) for place in allowed):
+        if not any(real.is_relative_to(permitted) for permitted in allowed):
             skipped.append((folder, "a link out of the folders this lab may read"))
             continue
         seen.add(str(real))
@@ -185,46 +187,46 @@ def _walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[Path]:
 
 
 def _file_of(root: Path, path: Path) -> _File:
-    split, is_mask, place = "", None, []
+    split, is_mask, folders = "", None, []
     for folder in path.relative_to(root).parent.parts:
         text = False
         name = folder.lower().replace("ground_truth", "groundtruth")
-        for word in (name, *_WORDS.split(name)):
-            if word in SPLITS:
-                split, text = split or SPLITS[word], True
-            if word in OTHER_ROLES:
+        for part in (name, *_WORDS.split(name)):
+            if part in SPLITS:
+                split, text = split or SPLITS[part], True
+            if part in OTHER_ROLES:
                 is_mask, text = False, True
-                place.append(folder)  # a picture of something else pairs with nothing
-            elif word in MASK_ROLES:
+                folders.append(folder)  # a picture of something else pairs with nothing
+            elif part in MASK_ROLES:
                 is_mask, text = True, True
-            elif word in IMAGE_ROLES:
+            elif part in IMAGE_ROLES:
                 is_mask, text = bool(is_mask), True
         if not text:
-            place.append(folder)
-    return _File(path, split, tuple(place), path.stem, is_mask)
+            folders.append(folder)
+    return _File(path, split, tuple(folders), path.stem, is_mask)
 
 
-def _tell_apart(files: list[_File]) -> tuple[list[_File], list[_File]]:
+def _separate(files: list[_File]) -> tuple[list[_File], list[_File]]:
     """Return photographs and masks. Where no folder says, the ending of the name does, or a photograph of the same name beside it."""
     some_folder_says_mask = any(file.is_mask for file in files)
     lossy = {(file.path.parent, file.stem) for file in files if file.path.suffix.lower() in (".jpg", ".jpeg", ".webp")}
-    photos, masks = [], []
+    images, masks = [], []
     for file in files:
         is_mask = file.is_mask
         if not is_mask and not some_folder_says_mask:
             twin = file.path.suffix.lower() in (".png", ".bmp") and (file.path.parent, file.stem) in lossy
             is_mask = twin or bool(_MASK_ENDING.search(file.stem))
-        if any(word.lower() in OTHER_ROLES for word in file.place):
+        if any(part.lower() in OTHER_ROLES for part in file.folders):
             continue
-        (masks if is_mask else photos).append(file)
-    return photos, masks
+        (masks if is_mask else images).append(file)
+    return images, masks
 
 
 def _keys(file: _File) -> tuple[tuple[str, ...], ...]:
     """Return what a file may be paired by, the most exact first: split, folders and name; then without the split."""
     name = file.stem.lower()
-    place = tuple(part.lower() for part in file.place)
-    return (file.split, *place, name), ("", *place, name)
+    folders = tuple(part.lower() for part in file.folders)
+    return (file.split, *folders, name), ("", *folders, name)
 
 
 def _keyed(masks: list[_File]) -> dict[tuple[str, ...], _File]:

@@ -52,19 +52,19 @@ class FrameStore:
         self.frames = tuple(frames)
         self._dataset = dataset
         self._budget = budget or Budget()
-        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._cached: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image uint8 (H, W, 3) and target uint8 (H, W) of a frame. Not to be written to."""
-        if index in self._kept:
-            return self._kept[index]
+        if index in self._cached:
+            return self._cached[index]
         frame = self.frames[index]
         pair = self._dataset.image(frame), self._dataset.target(frame)
         if self._budget.take(pair[0].nbytes + pair[1].nbytes):
-            self._kept[index] = pair
+            self._cached[index] = pair
         return pair
 
     def __getstate__(self) -> dict[str, Any]:

@@ -33,8 +33,8 @@ def paint_polygons(path: Path) -> np.ndarray:
         objects = [(item["label"], item["polygon"]) for item in content["objects"] if not item.get("deleted")]
         if not 0 < height * width <= MAX_PIXELS:
             raise ValueError(f"{width} x {height} pixels")
-        picture = Image.new("L", (width, height), 0)
-        draw = ImageDraw.Draw(picture)
+        image = Image.new("L", (width, height), 0)
+        draw = ImageDraw.Draw(image)
         for name, points in objects:
             label_id = _id_of(name, path)
             outline = [(float(x), float(y)) for x, y in points]
@@ -45,7 +45,7 @@ def paint_polygons(path: Path) -> np.ndarray:
             f"'{path}' can't be read as polygons of Cityscapes ({type(error).__name__}: {str(error)[:80]}). Download or copy that "
             "file again."
         ) from None
-    return np.array(picture)
+    return np.array(image)
 
 
 def _id_of(name: str, path: Path) -> int | None:

@@ -34,7 +34,7 @@ class DataSource:
         sharing: whether its images may be published: `free`, `never`, or `ask` the one who owns them.
         origin: where it comes from, for the introduction of a report; {annotations} stands for the kind of masks.
         papers: keys in `core.papers`, cited behind `origin`.
-        card: the same for a model card; {annotations} as above.
+        model_card: the same for a model card; {annotations} as above.
         note: what the scores are no evidence of, for a report's conclusions; may be empty.
     """
 
@@ -53,7 +53,7 @@ class DataSource:
     sharing: Literal["free", "ask", "never"] = "free"
     origin: str = ""
     papers: tuple[str, ...] = ()
-    card: str = ""
+    model_card: str = ""
     note: str = ""
 
     def root(self, typed: str) -> Path:
@@ -95,7 +95,7 @@ SOURCES: dict[str, DataSource] = {
         "masks that were learned from are {annotations}. They are drawn, not photographed: what is found on them says little about real "
         "streets.",
         papers=("cordts2016cityscapes",),
-        card="Street scenes that the lab draws itself, with exact masks: they teach what a network can do, not what a street is.",
+        model_card="Street scenes that the lab draws itself, with exact masks: they teach what a network can do, not what a street is.",
         note="All of this holds for generated scenes. Whether the order is the same on photographs was not tested.",
     ),
     "cityscapes": DataSource(
@@ -116,7 +116,7 @@ SOURCES: dict[str, DataSource] = {
         origin="The images are frames of Cityscapes, taken from a driving car, with masks that people drew; the masks that were learned "
         "from are {annotations}.",
         papers=("cordts2016cityscapes",),
-        card="Cityscapes, {annotations} masks.",
+        model_card="Cityscapes, {annotations} masks.",
     ),
     "folder": DataSource(
         "Your own folder",
@@ -134,7 +134,7 @@ SOURCES: dict[str, DataSource] = {
         has_coarse=False,
         sharing="ask",
         origin="The images and masks are a data set of the author's own.",
-        card="Images of the publisher's own, which aren't part of this repository.",
+        model_card="Images of the publisher's own, which aren't part of this repository.",
     ),
 }
 """By `dataset.name` of a config."""

@@ -72,9 +72,9 @@ class FrameCounts:
         shown = (self.pixels > 0).astype(np.float64)
         return (shown.T @ shown) / np.maximum(1, self.images)[:, None]
 
-    def shows(self, number: int) -> tuple[str, ...]:
+    def shows(self, index: int) -> tuple[str, ...]:
         """Return the ids of the frames with at least one pixel of a class."""
-        return tuple(frame_id for frame_id, count in zip(self.ids, self.pixels[:, number], strict=True) if count)
+        return tuple(frame_id for frame_id, count in zip(self.ids, self.pixels[:, index], strict=True) if count)
 
 
 def count_classes(dataset: Dataset, frames: Sequence[Frame], progress: CountCallback | None = None) -> ClassCounts:
@@ -101,9 +101,9 @@ def count_frames(
         LabError: a label file can't be read.
     """
     path = _path_of(dataset, frames)  # before the counting: a file that changes meanwhile must not be believed later
-    kept = _read(path, dataset, frames)
-    if kept:
-        return kept
+    cached = _read(path, dataset, frames)
+    if cached:
+        return cached
     rows = []
     for row in _in_threads(lambda frame: _count(dataset, frame), frames):
         rows.append(row)

@@ -68,10 +68,10 @@ class Augmentation:
         self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Image uint8 (H, W, 3) and target uint8 (H, W) become a crop of uint8 (h, w, 3) and (h, w)."""
-        window, angle = self._place(target.shape, target, rng)
+        window, angle = self._pick_window(target.shape, target, rng)
         mirrors = self.flip and rng.random() < 0.5
         if angle:
-            image, target = self._turn(image, target, window, angle, mirrors)
+            image, target = self._warp(image, target, window, angle, mirrors)
         else:
             image, target = self._cut(image, target, window, mirrors)
         if self.color_jitter:
@@ -117,11 +117,11 @@ class Augmentation:
             float64 (4, 2), x and y in pixels of the frame, from its outer edge: upper left, upper right, lower right and lower left
             corner of the crop before it is mirrored. A turned crop may reach over the frame's edge.
         """
-        (top, left, height, width), angle = self._place(size, target, rng)
+        (top, left, height, width), angle = self._pick_window(size, target, rng)
         unit = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
         return unit * (width, height) @ _turning(angle).T + (left + width / 2, top + height / 2)
 
-    def _place(
+    def _pick_window(
         self, size: tuple[int, int], target: np.ndarray | None, rng: np.random.Generator
     ) -> tuple[Window, float]:
         """Return the window and the angle, in degrees, by which it is turned about its middle."""
@@ -140,7 +140,7 @@ class Augmentation:
             target = cv2.resize(target, self.crop[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         return (cv2.flip(image, 1), cv2.flip(target, 1)) if mirrors else (image, target)
 
-    def _turn(
+    def _warp(
         self, image: np.ndarray, target: np.ndarray, window: Window, angle: float, mirrors: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Cut, scales, turns and mirrors at once: each pixel of the crop is looked up in the frame a single time."""

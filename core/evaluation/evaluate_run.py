@@ -104,10 +104,10 @@ def evaluate_run(run: Run, settings: EvaluationSettings, progress: ProgressCallb
     for done, (frame, image, target) in enumerate(bench.samples()):
         progress("Scoring frames", done, len(bench.frames))
         start = time.perf_counter()
-        answer = bench.predictor.predict(image, settings.options)
+        prediction = bench.predictor.predict(image, settings.options)
         milliseconds.append(1000 * (time.perf_counter() - start))
         instances = read_instances(frame.labels, target.shape) if bench.protocol.has_instances else None
-        scorer.update(frame.id, target, answer.labels, answer.confidence, instances, frame.city)
+        scorer.update(frame.id, target, prediction.labels, prediction.confidence, instances, frame.city)
     metadata = _metadata(bench, size, milliseconds, progress)
     result = EvaluationResult(replace(metadata, seconds=time.perf_counter() - began), scorer.scores())
     return write_result(run.path, bench.key, result)
@@ -139,7 +139,7 @@ def evaluate_robustness(
             done += 1
     miou: dict[str, dict[int, float | None]] = {}
     for (kind, strength), scorer in scorers.items():
-        miou.setdefault(kind, {})[strength] = _number(scorer.scores().miou)
+        miou.setdefault(kind, {})[strength] = _finite(scorer.scores().miou)
     metadata = _metadata(bench, size, milliseconds, progress)
     result = RobustnessResult(replace(metadata, seconds=time.perf_counter() - began), seed, miou)
     return write_robustness(run.path, bench.key, result)
@@ -152,14 +152,14 @@ def _set_up(run: Run, settings: EvaluationSettings) -> _Bench:
     predictor, weights = load_predictor(run.path, settings.checkpoint, hardware)
     dataset = open_dataset(scored_data(run.config, settings))
     if dataset.space.classes != predictor.checkpoint.classes:
-        remedy = (
+        hint = (
             "Choose data with the run's classes, or leave the other data set empty."
             if settings.root
             else "The class table was changed since: bring it back as it was, or train a new run."
         )
         raise LabError(
             f"The run was trained on {len(predictor.checkpoint.classes)} classes, and these data have {len(dataset.space.classes)} that "
-            f"differ. {remedy}"
+            f"differ. {hint}"
         )
     frames = scored_frames(dataset, settings)
     if not frames:
@@ -230,14 +230,14 @@ def _upper_bounds(
 
     if not known["nearest"]:
         result = upper_bounds(targets(), bench.protocol, STRIDES, "nearest")
-        known["nearest"] = {str(stride): _number(scores.miou) for stride, scores in result.items()}
+        known["nearest"] = {str(stride): _finite(scores.miou) for stride, scores in result.items()}
     if str(cell) not in known["smooth"]:
         result = upper_bounds(targets(), bench.protocol, (cell,), "bilinear")
-        known["smooth"][str(cell)] = _number(result[cell].miou)
+        known["smooth"][str(cell)] = _finite(result[cell].miou)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(known))
     return known
 
 
-def _number(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return None if value != value else float(value)

@@ -82,7 +82,7 @@ class Entry:
         run: its id, and `name` what people call it.
         scores: by the keys of `METRICS`, 0..1.
         costs: by the keys of `COSTS`, in the units there.
-        facts: of its card; None where the score is what it measured itself in training.
+        metadata: of its card; None where the score is what it measured itself in training.
         is_stale: its card may no longer hold, see `core.evaluation.staleness`.
     """
 
@@ -100,14 +100,14 @@ class Board:
 
     Attributes:
         key: as `protocol_key` has it.
-        words: the protocol, data and size included, in a line.
+        protocol: the protocol, data and size included, in a line.
         is_scored: there are evaluation results; false for what runs measured themselves in training.
         data: digest of the frames' contents; empty where it isn't known.
         entries: at least one.
     """
 
     key: tuple[Any, ...]
-    words: str
+    protocol: str
     is_scored: bool
     data: str
     entries: tuple[Entry, ...]
@@ -131,17 +131,19 @@ def leaderboard(runs: Sequence[Run]) -> list[Board]:
             key = protocol_key(summary.metadata, summary.classes)
             if key not in entries or _rank(entry) > _rank(entries[key]):
                 entries[key] = entry
-        fresh = {_asked(entry) for entry in entries.values() if not entry.is_stale}
-        kept = {key: entry for key, entry in entries.items() if not entry.is_stale or _asked(entry) not in fresh}
-        for key, entry in (kept or _trained_entry(run)).items():
+        fresh = {_settings_of(entry) for entry in entries.values() if not entry.is_stale}
+        current = {
+            key: entry for key, entry in entries.items() if not entry.is_stale or _settings_of(entry) not in fresh
+        }
+        for key, entry in (current or _trained_entry(run)).items():
             boards.setdefault(key, {})[run.id] = entry
     results = [_board(key, list(entries.values())) for key, entries in boards.items()]
-    return sorted(results, key=lambda board: (not board.is_scored, -len(board.entries), board.words))
+    return sorted(results, key=lambda board: (not board.is_scored, -len(board.entries), board.protocol))
 
 
 def protocol_key(metadata: ResultMetadata, classes: Sequence[str]) -> tuple[Any, ...]:
     """Return what two cards must have in common to be compared: frames, size, classes, and how the frames were shown."""
-    return metadata.data, metadata.size, metadata.space, tuple(classes), metadata.settings.words
+    return metadata.data, metadata.size, metadata.space, tuple(classes), metadata.settings.description
 
 
 def key_of_result(result: EvaluationResult) -> tuple[Any, ...]:
@@ -149,19 +151,19 @@ def key_of_result(result: EvaluationResult) -> tuple[Any, ...]:
     return protocol_key(result.metadata, result.scores.protocol.classes)
 
 
-def protocol_words(metadata: ResultMetadata) -> str:
+def describe_protocol(metadata: ResultMetadata) -> str:
     """Data, size and protocol of a card in a line."""
-    return f"{_sized(metadata.dataset, metadata.size)}, {metadata.frames} {metadata.settings.words}"
+    return f"{_sized(metadata.dataset, metadata.size)}, {metadata.frames} {metadata.settings.description}"
 
 
 def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
     """Return who can't be had better at no higher cost: of points (cost, score) by name, the names on the Pareto front, cheapest first."""
-    best, kept = float("-inf"), []
+    best, front_points = float("-inf"), []
     for name, (_, score) in sorted(points.items(), key=lambda point: (point[1][0], -point[1][1], point[0])):
         if score > best:
             best = score
-            kept.append(name)
-    return kept
+            front_points.append(name)
+    return front_points
 
 
 def summary_at(path: Path) -> Summary | None:
@@ -228,7 +230,7 @@ def _rank(entry: Entry) -> tuple[Any, ...]:
     return not entry.is_stale, entry.scores["boundary_f1"] is not None, entry.metadata.made
 
 
-def _asked(entry: Entry) -> EvaluationSettings:
+def _settings_of(entry: Entry) -> EvaluationSettings:
     """Return how a run was scored, boundaries or not: of one that was scored so again the older card says nothing any more."""
     return replace(entry.metadata.settings, boundary=True)
 
@@ -237,7 +239,9 @@ def _board(key: tuple[Any, ...], entries: list[Entry]) -> Board:
     entries.sort(key=lambda entry: (entry.scores["miou"] is None, -(entry.scores["miou"] or 0.0), entry.run))
     metadata = entries[0].metadata
     text = (
-        protocol_words(metadata) if metadata else f"{_sized(key[3], key[1])}, as the runs scored themselves in training"
+        describe_protocol(metadata)
+        if metadata
+        else f"{_sized(key[3], key[1])}, as the runs scored themselves in training"
     )
     return Board(key, text, metadata is not None, key[0], tuple(entries))
 

@@ -93,13 +93,13 @@ def make_submission(
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-    made = Archive(split, len(frames), _words(options, checkpoint), weights, time.time(), size)
+    made = Archive(split, len(frames), _describe(options, checkpoint), weights, time.time(), size)
     if path is None:
         write_atomically(target.with_suffix(".json"), json.dumps(asdict(made)))
     return target, made
 
 
-def _words(options: PredictOptions, checkpoint: Which) -> str:
+def _describe(options: PredictOptions, checkpoint: Which) -> str:
     parts = ["sliding window" if options.sliding_window else "whole picture"]
     if options.flip:
         parts.append("mirrored too")

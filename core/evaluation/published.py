@@ -21,13 +21,13 @@ class Source:
         name: a paper by its first author, or a project.
         year: of the paper, or in which the project trained it.
         address: of the paper or page.
-        place: the table or part in it.
+        location: the table or part in it.
     """
 
     name: str
     year: int
     address: str
-    place: str
+    location: str
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def scores_table() -> str:
                 percent(row.miou),
                 row.scales,
                 "" if row.miou_several is None else percent(row.miou_several),
-                f"[{row.source.name} {row.source.year}]({row.source.address}), {row.source.place}",
+                f"[{row.source.name} {row.source.year}]({row.source.address}), {row.source.location}",
             )
             for row in PUBLISHED
         ),

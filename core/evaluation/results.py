@@ -61,7 +61,7 @@ class EvaluationSettings:
         return PredictOptions(self.sliding_window, self.flip, tuple(self.scales))
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """The protocol in a line, to stand beside a score."""
         parts = [
             "validation frames" if self.split == "val" else "training frames",
@@ -150,7 +150,7 @@ class Summary:
     """A card without its counts.
 
     Attributes:
-        facts: what was scored, and how.
+        metadata: what was scored, and how.
         classes: names of the classes that were told apart.
         scores: as `Scores.to_json` gives them.
     """
@@ -209,9 +209,9 @@ def write_result(run: Path, key: str, result: EvaluationResult) -> Path:
 def read_result(path: Path) -> EvaluationResult | None:
     """Return a card from its JSON file; None where a file is missing, torn or of another version."""
     try:
-        said = read_values(path)
-        protocol = _PROTOCOL.validate_python(said["protocol"])
-        images = said["scores"]["images"]
+        saved = read_values(path)
+        protocol = _PROTOCOL.validate_python(saved["protocol"])
+        images = saved["scores"]["images"]
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as held:
             counted = {name: held[name] for name in held.files}
         starts = np.cumsum(counted["instance_counts"])[:-1] if "instances" in counted else ()
@@ -225,7 +225,7 @@ def read_result(path: Path) -> EvaluationResult | None:
             for index, image in enumerate(images)
         )
         return EvaluationResult(
-            _METADATA.validate_python(said["metadata"]), Scores(protocol, tallies, float(said["pixel_scale"]))
+            _METADATA.validate_python(saved["metadata"]), Scores(protocol, tallies, float(saved["pixel_scale"]))
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile):
         return None

@@ -45,7 +45,7 @@ def scored_frames(dataset: Dataset, settings: EvaluationSettings) -> tuple[Frame
 
 def forget_data() -> None:
     """Make the next question look at the data again."""
-    _look.cache_clear()
+    _read_digests.cache_clear()
 
 
 def _data_now(run: Run, settings: EvaluationSettings) -> tuple[str, str] | None:
@@ -59,11 +59,11 @@ def _data_now(run: Run, settings: EvaluationSettings) -> tuple[str, str] | None:
     if settings.split == "val":  # what is learned from doesn't matter, and may take long to list
         data = data.model_copy(update={"annotations": "fine", "max_train_samples": 0, "train_sample_seed": 0})
     moment = int(time.monotonic() / SECONDS)
-    return _look(data.model_dump_json(), str(streets_folder()), settings.split, settings.frames, moment)
+    return _read_digests(data.model_dump_json(), str(streets_folder()), settings.split, settings.frames, moment)
 
 
 @lru_cache(maxsize=64)
-def _look(data: str, _streets: str, split: str, frames: int, _moment: int) -> tuple[str, str] | None:
+def _read_digests(data: str, _streets: str, split: str, frames: int, _moment: int) -> tuple[str, str] | None:
     config = DatasetConfig.model_validate_json(data)
     try:
         dataset = open_dataset(config)

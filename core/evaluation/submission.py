@@ -87,7 +87,7 @@ def _problems(archive: zipfile.ZipFile, frame_ids: set[str]) -> list[str]:
         if match[1] in seen:
             problems.append(f"There are two pictures of the frame {match[1]}.")
         seen.add(match[1])
-        problem = _picture_problem(archive, entry)
+        problem = _image_problem(archive, entry)
         if problem:
             problems.append(f"'{name[:80]}' {problem}")
     if frame_ids - seen:
@@ -95,7 +95,7 @@ def _problems(archive: zipfile.ZipFile, frame_ids: set[str]) -> list[str]:
     return problems
 
 
-def _picture_problem(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str:
+def _image_problem(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str:
     """Return what is wrong with a picture, as the end of a sentence; nothing is decoded before its size is known."""
     if entry.file_size > MAX_BYTES:
         return "is far too large for a label map."

@@ -25,7 +25,7 @@ class Archive:
     Attributes:
         split: whose frames it holds.
         frames: how many.
-        words: how they were predicted.
+        description: how they were predicted.
         weights: digest of the checkpoint.
         made: when, seconds since 1970.
         size: bytes.
@@ -33,7 +33,7 @@ class Archive:
 
     split: Split
     frames: int
-    words: str
+    description: str
     weights: str
     made: float
     size: int

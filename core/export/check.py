@@ -59,14 +59,14 @@ def compare(
         shown.append(cv2.resize(images[0], (width * 3 // 4 + 1, height * 5 // 4 + 3), interpolation=cv2.INTER_LINEAR))
     network(as_input(images[0])), program(as_input(images[0]))  # the first call of each also prepares
     for index, image in enumerate(shown, start=1):
-        picture = as_input(image)
+        values = as_input(image)
         began = time.perf_counter()
-        expected = network(picture)
+        expected = network(values)
         between = time.perf_counter()
-        result = program(picture)
+        result = program(values)
         times.append((between - began, time.perf_counter() - between))
         same += int((expected.argmax(dim=1) == result.argmax(dim=1)).sum())
-        pixels += picture.shape[-2] * picture.shape[-1]
+        pixels += values.shape[-2] * values.shape[-1]
         # A difference that is no number is one as well.
         difference = (expected - result).abs().max().item()
         largest = max(largest, difference if np.isfinite(difference) else np.inf)

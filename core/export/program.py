@@ -43,16 +43,18 @@ def trace(model: SegmentationModel, size: Size) -> tuple[torch.export.ExportedPr
         # Sizes are then not looked at for being 0 or 1, which torch's own ONNX exporter asks for in the same way.
         with torch.fx.experimental._config.patch(backed_size_oblivious=True):
             program = torch.export.export(
-                model, (_picture(model, first),), dynamic_shapes=({2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO},)
+                model,
+                (_example_input(model, first),),
+                dynamic_shapes=({2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO},),
             )
-        if program.module()(_picture(model, second)).shape[-2:] == second:
+        if program.module()(_example_input(model, second)).shape[-2:] == second:
             return program, True
     except (
         Exception
     ) as error:  # whatever the tracer meets in a network's code; the fixed size says what is really wrong
         print(f"Not for any size: {type(error).__name__}: {str(error).splitlines()[0][:300]}")
     try:
-        return torch.export.export(model, (_picture(model, size),)), False
+        return torch.export.export(model, (_example_input(model, size),)), False
     except Exception as error:
         raise LabError(
             f"This network can't be traced: {type(error).__name__}: {str(error).splitlines()[0][:300]}. "
@@ -69,7 +71,7 @@ def _uneven(model: SegmentationModel, cells: int) -> Size:
     return cells * model.multiple + 1, (cells + 1) * model.multiple - 1
 
 
-def _picture(model: SegmentationModel, size: Size) -> torch.Tensor:
+def _example_input(model: SegmentationModel, size: Size) -> torch.Tensor:
     return torch.rand(1, channels_of(model), *size, generator=torch.Generator().manual_seed(0))
 
 

@@ -42,13 +42,13 @@ def best_evaluation(run: Run) -> dict[str, Any]:
     return dict(max(scored, key=lambda row: row["miou"])) if scored else {}
 
 
-def model_card(run: Run, repo: str, pictures: tuple[str, ...] = ()) -> str:
+def model_card(run: Run, repo: str, images: tuple[str, ...] = ()) -> str:
     """Return the text of README.md.
 
     Args:
         run: with a config.
         repo: OWNER/NAME that it is pushed to.
-        pictures: names of sample pictures beside it, each a photograph and the network's mask.
+        images: names of sample pictures beside it, each a photograph and the network's mask.
     """
     row = best_evaluation(run)
     name = _plain(run.notes.name or run.title)
@@ -64,7 +64,7 @@ def model_card(run: Run, repo: str, pictures: tuple[str, ...] = ()) -> str:
         "prediction.labels, prediction.confidence  # uint8 (H, W) each\n```",
         f"Or on the lab's page Runs: *Bring a run from the Hub*, `{repo}`. The weights are one safetensors file; `config.json` holds the "
         "class table and the preprocessing.",
-        *_pictures(pictures),
+        *_image_links(images),
         "## Scores",
         _scores(run, row),
         "## Data",
@@ -102,7 +102,7 @@ def _metadata(run: Run, repo: str, row: dict[str, Any]) -> ModelCardData:
     )
 
 
-def _pictures(names: tuple[str, ...]) -> list[str]:
+def _image_links(names: tuple[str, ...]) -> list[str]:
     if not names:
         return []
     return ["\n".join(f"![A validation frame, and what the network sees in it]({name})" for name in names)]
@@ -128,7 +128,7 @@ def _data(run: Run) -> str:
     if "train_frames" in plan:
         frames = f" {plan['train_frames']} frames to learn from, {plan['val_frames']} to score on, read at {dataset.width} x {dataset.height}."
     source = SOURCES[dataset.name]
-    text = source.card.format(annotations=dataset.annotations)
+    text = source.model_card.format(annotations=dataset.annotations)
     return f"{text} {CITYSCAPES_TERMS}{frames}" if source.sharing == "never" else text + frames
 
 

@@ -81,7 +81,7 @@ def is_logged_in() -> bool:
 def look_up(repo: str, revision: str = "") -> Listing:
     """Return what a repository holds at a revision; the newest commit where none is named. Raises LabError."""
     revision = revision.strip()
-    with in_words(repo, revision):
+    with explain_errors(repo, revision):
         info = HfApi().model_info(repo, revision=revision or None, timeout=PATIENCE)
         names = frozenset(str(sibling.rfilename) for sibling in info.siblings or ())
     if not COMMIT.fullmatch(str(info.sha)) or (COMMIT.fullmatch(revision) and info.sha != revision):
@@ -91,20 +91,20 @@ def look_up(repo: str, revision: str = "") -> Listing:
     return Listing(repo, info.sha, names, bool(info.private))
 
 
-def fetch(listing: Listing, name: str, most: int, progress: ProgressCallback) -> Path:
+def fetch(listing: Listing, name: str, max_bytes: int, progress: ProgressCallback) -> Path:
     """Return the path of a repository's file in the Hub's own cache; downloaded where it isn't there yet.
 
     Args:
         listing: the repository, at the commit that is meant.
         name: one of the lab's own fixed names.
-        most: bytes that the file may have; a larger one is refused before it comes.
+        max_bytes: bytes that the file may have; a larger one is refused before it comes.
         progress: called with the bytes.
 
     Raises:
         LabError: it isn't there, is too large, or doesn't arrive.
     """
     what = f"Fetching {name}"
-    with in_words(listing.repo, listing.commit):
+    with explain_errors(listing.repo, listing.commit):
         metadata = get_hf_file_metadata(hf_hub_url(listing.repo, name, revision=listing.commit), timeout=PATIENCE)
     size = metadata.size
     # The client makes a file name of the etag.
@@ -112,9 +112,9 @@ def fetch(listing: Listing, name: str, most: int, progress: ProgressCallback) ->
         raise LabError(
             f"The Hub's answer about {name} of {listing.repo} makes no sense. Nothing was fetched; try again later."
         )
-    if size > most:
+    if size > max_bytes:
         raise LabError(
-            f"{name} of {listing.repo} has {format_bytes(size)}, but no network of this lab has more than {format_bytes(most)}. "
+            f"{name} of {listing.repo} has {format_bytes(size)}, but no network of this lab has more than {format_bytes(max_bytes)}. "
             "Nothing was fetched."
         )
 
@@ -124,7 +124,7 @@ def fetch(listing: Listing, name: str, most: int, progress: ProgressCallback) ->
         progress(what, done, size)
 
     cache = Path(constants.HF_HUB_CACHE)
-    with in_words(listing.repo, listing.commit):
+    with explain_errors(listing.repo, listing.commit):
         cache.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(cache).free
         if size + SPARE > free:
@@ -144,7 +144,7 @@ def fetch(listing: Listing, name: str, most: int, progress: ProgressCallback) ->
 
 
 @contextmanager
-def in_words(repo: str, revision: str = "", writes: bool = False) -> Iterator[None]:
+def explain_errors(repo: str, revision: str = "", writes: bool = False) -> Iterator[None]:
     """Turn whatever fails in the Hub's client into a sentence, without address, header or token.
 
     Raises:

@@ -14,7 +14,7 @@ from core.progress import ProgressCallback
 from core.runs.store import Run, find_run
 
 
-def start_push(run: Run, repo: str, public: bool, own_pictures: bool) -> Job:
+def start_push(run: Run, repo: str, public: bool, own_images: bool) -> Job:
     """Start to push a run, see `core.hub.push.push`; the result is a `Pushed`, field by field.
 
     Raises:
@@ -23,7 +23,7 @@ def start_push(run: Run, repo: str, public: bool, own_pictures: bool) -> Job:
     """
     require_owner(run.owner, f"Run {run.id}")
     require_admin("push a run")
-    request = {"repo": checked_repo(repo), "run": run.id, "public": public, "own_pictures": own_pictures}
+    request = {"repo": checked_repo(repo), "run": run.id, "public": public, "own_pictures": own_images}
     return kinds.start("push", request)
 
 

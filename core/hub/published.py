@@ -119,7 +119,7 @@ def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, t
 def read_json(path: Path, repo: str) -> dict[str, Any]:
     """Return the object in a config.json of a repository. Raises LabError when it isn't one."""
     try:
-        values = json.loads(path.read_bytes(), parse_constant=_no_number)
+        values = json.loads(path.read_bytes(), parse_constant=_reject_constant)
     except (ValueError, RecursionError, OSError):
         values = None
     if not isinstance(values, dict):
@@ -127,7 +127,7 @@ def read_json(path: Path, repo: str) -> dict[str, Any]:
     return values
 
 
-def _no_number(text: str) -> float:
+def _reject_constant(text: str) -> float:
     raise ValueError(f"{text} is no number")
 
 
@@ -174,5 +174,5 @@ def _is_share(value: Any) -> bool:
     return _is_finite(value) and 0 <= value <= 1
 
 
-def _is_whole(value: Any, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+def _is_whole(value: Any, maximum: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= maximum

@@ -10,10 +10,10 @@ from safetensors import safe_open
 from core.auth import require_owner
 from core.errors import LabError
 from core.hub.card import best_evaluation, model_card
-from core.hub.client import Listing, checked_repo, fetch, in_words, look_up
-from core.hub.pictures import sample_pictures
+from core.hub.client import Listing, checked_repo, explain_errors, fetch, look_up
 from core.hub.published import FORMAT, MAX_BYTES, published_text, read_json
 from core.hub.pull import CONFIG, WEIGHTS
+from core.hub.sample_images import sample_images
 from core.hub.unpacking import unfilled_model
 from core.models.families import TRANSFORMERS
 from core.progress import ProgressCallback
@@ -33,14 +33,14 @@ class Pushed:
     is_private: bool
 
 
-def push(run: Run, repo: str, public: bool, own_pictures: bool, progress: ProgressCallback) -> Pushed:
+def push(run: Run, repo: str, public: bool, own_images: bool, progress: ProgressCallback) -> Pushed:
     """Publish the best checkpoint of a run. Pushed again, it is a new commit of the same repository.
 
     Args:
         run: with a best checkpoint.
         repo: OWNER/NAME; made where it isn't there yet.
         public: everyone may see it; else its owner and those they invite.
-        own_pictures: sample pictures of a data set of one's own may be shown.
+        own_images: sample pictures of a data set of one's own may be shown.
         progress: called with the bytes.
 
     Raises:
@@ -52,7 +52,7 @@ def push(run: Run, repo: str, public: bool, own_pictures: bool, progress: Progre
     if run.config.model.family == TRANSFORMERS:
         raise LabError(f"Run {run.id} is a network of others, which is on the Hub already. Push one of your own.")
     require_owner(run.owner, f"Run {run.id}")
-    with in_words(repo):
+    with explain_errors(repo):
         token = get_token()
     if not token:
         raise LabError(
@@ -63,11 +63,11 @@ def push(run: Run, repo: str, public: bool, own_pictures: bool, progress: Progre
     checkpoint = read_checkpoint(run.path, "best")
     try:
         with CountedFile(checkpoint.path / WEIGHTS, progress) as weights:
-            pictures = sample_pictures(run, own_pictures)
+            images = sample_images(run, own_images)
             files = {
                 CONFIG: _config_text(run, checkpoint).encode(),
-                CARD: model_card(run, repo, tuple(pictures)).encode(),
-                **pictures,
+                CARD: model_card(run, repo, tuple(images)).encode(),
+                **images,
             }
             if read_checkpoint(run.path, "best") != checkpoint:
                 raise LabError(f"Run {run.id} found a better checkpoint at this very moment. Push it again.")
@@ -81,12 +81,12 @@ def _send(
 ) -> Pushed:
     api = HfApi()
     progress(f"Making {repo}", 0, 0)
-    with in_words(repo, writes=True):
+    with explain_errors(repo, writes=True):
         api.create_repo(repo, private=not public, exist_ok=True)
     listing = look_up(repo)
     _refuse_if_taken(listing, public, progress)
     weights.what = "Reading the weights"
-    with in_words(repo, writes=True):
+    with explain_errors(repo, writes=True):
         added = [CommitOperationAdd(WEIGHTS, weights)]
         added += [CommitOperationAdd(name, data) for name, data in files.items()]
         weights.what = "Sending the weights"

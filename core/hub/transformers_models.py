@@ -18,7 +18,7 @@ from core.labels import CITYSCAPES_19
 from core.models.base import SegmentationModel
 from core.models.build import build_model
 from core.models.families import TRANSFORMERS, TRANSFORMERS_TITLES
-from core.models.transformers_models import class_places, reference_classes, shape_of
+from core.models.transformers_models import class_indices, reference_classes, shape_of
 
 SIZE = {"height": 1024, "width": 2048}
 """Published networks for Cityscapes learned from crops of the frames' own size, and things must come in the sizes that they learned."""
@@ -40,7 +40,7 @@ def read_foreign(values: dict[str, Any], preprocessor: dict[str, Any], repo: str
     """
     try:
         network = shape_of(values)
-        class_places(network.get("id2label", {}))
+        class_indices(network.get("id2label", {}))
         mean, std = (
             _three(preprocessor.get(name), usual) for name, usual in (("image_mean", MEAN), ("image_std", STD))
         )
@@ -147,7 +147,7 @@ def _first_line(error: Exception) -> str:
 def _three(values: Any, usual: list[float]) -> list[float]:
     if values is None:
         return usual
-    numbers = [float(value) for value in values]
-    if len(numbers) != 3 or not all(0 <= number <= 1 for number in numbers):
+    parsed = [float(value) for value in values]
+    if len(parsed) != 3 or not all(0 <= entry <= 1 for entry in parsed):
         raise ValueError("its image_mean or image_std is none")
-    return numbers
+    return parsed

@@ -73,14 +73,14 @@ def decode_batch(name: str, data: bytes) -> Iterator[Upload]:
             f"The file has {format_bytes(len(data))}; the limit is {format_bytes(MAX_BATCH_BYTES)}. Drop fewer or smaller pictures."
         )
     if data[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        yield from zip_pictures(data)
+        yield from zip_images(data)
     elif _is_video(data):
         yield from video_frames(shown_name(name), data)
     else:
         yield Upload(shown_name(name), decode_upload(data))
 
 
-def zip_pictures(data: bytes) -> Iterator[Upload]:
+def zip_images(data: bytes) -> Iterator[Upload]:
     """Yield the images of a ZIP in the order of their names, at most `MAX_PICTURES`; what can't be read is a sentence.
 
     Raises:
@@ -93,13 +93,13 @@ def zip_pictures(data: bytes) -> Iterator[Upload]:
                 raise LabError(
                     f"The ZIP holds {len(entries)} files; the limit is {MAX_ENTRIES}. Pack only the pictures you want to see."
                 )
-            pictures = sorted((entry for entry in entries if _is_picture(entry)), key=lambda entry: entry.filename)
-            if not pictures:
+            images = sorted((entry for entry in entries if _is_image(entry)), key=lambda entry: entry.filename)
+            if not images:
                 raise LabError(
                     "The ZIP holds no PNG, JPEG, WebP, TIFF or BMP. Pack pictures into it, not another archive."
                 )
             left = MAX_UNPACKED
-            for entry in pictures[:MAX_PICTURES]:
+            for entry in images[:MAX_PICTURES]:
                 result, used = _unpacked(archive, entry, min(left, MAX_BYTES))
                 left -= used
                 yield result
@@ -107,9 +107,9 @@ def zip_pictures(data: bytes) -> Iterator[Upload]:
                     raise LabError(
                         f"The ZIP unfolds to more than {format_bytes(MAX_UNPACKED)}. Pack fewer or smaller pictures."
                     )
-            if len(pictures) > MAX_PICTURES:
+            if len(images) > MAX_PICTURES:
                 yield Upload(
-                    f"{len(pictures) - MAX_PICTURES} more",
+                    f"{len(images) - MAX_PICTURES} more",
                     problem=f"Only the first {MAX_PICTURES} pictures of a ZIP are shown. Pack the others into another.",
                 )
     except LabError:
@@ -120,13 +120,13 @@ def zip_pictures(data: bytes) -> Iterator[Upload]:
         ) from None
 
 
-def _is_picture(entry: zipfile.ZipInfo) -> bool:
+def _is_image(entry: zipfile.ZipInfo) -> bool:
     path = PurePosixPath(entry.filename.replace("\\", "/"))
     hidden = path.name.startswith(".") or "__MACOSX" in path.parts
     return not entry.is_dir() and not hidden and path.suffix.lower().lstrip(".") in PICTURE_ENDINGS
 
 
-def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> tuple[Upload, int]:
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int) -> tuple[Upload, int]:
     """Return a picture of a ZIP and how many bytes were unpacked for it."""
     name = shown_name(entry.filename)
     if entry.flag_bits & 1:
@@ -134,9 +134,11 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> tu
     content = b""
     try:
         with archive.open(entry) as file:
-            content = file.read(most + 1)  # however small it claims to be
-        if len(content) > most:
-            return Upload(name, problem=f"It unfolds to more than {format_bytes(most)}. Save it smaller."), len(content)
+            content = file.read(max_bytes + 1)  # however small it claims to be
+        if len(content) > max_bytes:
+            return Upload(name, problem=f"It unfolds to more than {format_bytes(max_bytes)}. Save it smaller."), len(
+                content
+            )
         return Upload(name, decode_upload(content)), len(content)
     except LabError as error:
         return Upload(name, problem=str(error)), len(content)

@@ -9,7 +9,7 @@ from core.errors import LabError
 from core.hardware import Hardware
 from core.inference.predictor import Predictor, resized, sensible_size
 from core.inference.recording import Point, Recording, Size, all_cells, cell_at, record
-from core.inference.worker import Explanation, Layers, SightKind, SightMap
+from core.inference.worker import Explanation, ExplanationKind, ExplanationMap, Layers
 from core.models.base import SegmentationModel
 from core.runs.store import Which
 from core.training.evaluate import to_device
@@ -22,13 +22,15 @@ KEPT_BYTES = 256 * 2**20
 """A recording up to this size is kept for the next question about the same picture."""
 
 
-def heat_map(title: str, note: str, values: torch.Tensor, low: float | None = None, power: float = 1.0) -> SightMap:
+def heat_map(
+    title: str, note: str, values: torch.Tensor, low: float | None = None, power: float = 1.0
+) -> ExplanationMap:
     """Return values float (h, w) as bytes, from `low` (None: the least of them) to the largest."""
     values = values.float().cpu()
     low, high = float(values.min()) if low is None else low, float(values.max())
     spread = high - low or 1.0
     shown = ((values - low) / spread).clamp(0, 1) ** (1 / power) * 255
-    return SightMap(title, note, shown.round().to(torch.uint8).numpy(), low, high, power)
+    return ExplanationMap(title, note, shown.round().to(torch.uint8).numpy(), low, high, power)
 
 
 # ---- three ways to look
@@ -42,7 +44,7 @@ def feature_maps(recording: Recording, layer: str, point: Point) -> Explanation:
     """
     features, stride = recording.features[layer].float(), recording.strides[layer]
     count = features.shape[-2:]
-    rows, columns = (places.to(features.device) for places in all_cells(recording, count, stride))
+    rows, columns = (positions.to(features.device) for positions in all_cells(recording, count, stride))
     row, column = cell_at(recording, point, count, stride)
     seen = features[:, rows.unique()][:, :, columns.unique()].flatten(1)  # (C, cells of the picture)
     spread = seen.std(dim=1, correction=0)
@@ -53,7 +55,9 @@ def feature_maps(recording: Recording, layer: str, point: Point) -> Explanation:
         return cells[rows][:, columns]
 
     maps = [heat_map(f"Mean of {len(features)} channels", "", laid_out(features.abs().mean(dim=0)), low=0.0)]
-    maps += [heat_map(f"Channel {number}", f"{surplus[number]:+.1f} σ", laid_out(features[number])) for number in order]
+    maps += [
+        heat_map(f"Channel {channel}", f"{surplus[channel]:+.1f} σ", laid_out(features[channel])) for channel in order
+    ]
     metadata = (
         f"{layer} gives {len(features)} channels of {count[0]} × {count[1]} cells; a cell stands for {stride:g} × {stride:g} "
         f"of the {recording.size[1]} × {recording.size[0]} pixels that the network is given."
@@ -76,7 +80,7 @@ def attention_maps(recording: Recording, block: str, point: Point, special: tupl
     weights = attention.weights(row * attention.grid[1] + column)  # (heads, N)
     weights = torch.cat([weights.mean(dim=0, keepdim=True), weights])
     patches = weights[:, attention.first : attention.first + attention.grid[0] * attention.grid[1]]
-    rows, columns = (places.to(weights.device) for places in all_cells(recording, attention.grid, stride))
+    rows, columns = (positions.to(weights.device) for positions in all_cells(recording, attention.grid, stride))
     heads = len(weights) - 1
     titles = [f"Mean of {heads} heads", *(f"Head {index}" for index in range(1, heads + 1))]
     maps = []
@@ -129,9 +133,9 @@ def effective_field(model: SegmentationModel, images: torch.Tensor, point: Point
     images = images.detach().clone().requires_grad_()
     row, column = pixel_at(point, images.shape[-2:])
     with torch.enable_grad():
-        answers = model(images)[0, :, row, column]
-        winner = int(answers.argmax())
-        (gradient,) = torch.autograd.grad(answers[winner], images)
+        logits = model(images)[0, :, row, column]
+        winner = int(logits.argmax())
+        (gradient,) = torch.autograd.grad(logits[winner], images)
     return gradient[0].abs().sum(dim=0), winner
 
 
@@ -178,7 +182,7 @@ class Explainer(Predictor):
             self._layers["field"] = ()
         return self._layers
 
-    def explain(self, image: np.ndarray, point: Point, kind: SightKind, layer: str = "") -> Explanation:
+    def explain(self, image: np.ndarray, point: Point, kind: ExplanationKind, layer: str = "") -> Explanation:
         """Return what the network sees at a point (u, v), 0..1, of an image uint8 (H, W, 3).
 
         Raises:
@@ -199,9 +203,9 @@ class Explainer(Predictor):
 
     def _record(self, image: np.ndarray) -> Recording:
         images = self._given(image)
-        kept = self._recording
-        if kept is not None and kept.images.shape == images.shape and torch.equal(kept.images, images):
-            return kept
+        previous = self._recording
+        if previous is not None and previous.images.shape == images.shape and torch.equal(previous.images, images):
+            return previous
         with self._hardware.autocast():
             recording = record(self._model, images)
         self._recording = recording if recording.bytes <= KEPT_BYTES else None

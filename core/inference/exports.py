@@ -32,47 +32,47 @@ class Labelled:
     """One picture with what one network saw in it.
 
     Attributes:
-        picture: what the picture is called.
+        image_name: what the picture is called.
         network: what the network is called.
         image: uint8 (H, W, 3).
-        answer: at the picture's size.
+        prediction: at the picture's size.
     """
 
-    picture: str
+    image_name: str
     network: str
     image: np.ndarray
-    answer: CachedPrediction
+    prediction: CachedPrediction
 
 
-def label_ids(answer: CachedPrediction) -> np.ndarray | None:
+def label_ids(prediction: CachedPrediction) -> np.ndarray | None:
     """Return the label map in the ids of the Cityscapes files, uint8 (H, W); None where a class is none of theirs."""
-    labels = [LABEL_BY_NAME.get(name) for name in answer.classes]
+    labels = [LABEL_BY_NAME.get(name) for name in prediction.classes]
     if any(label is None for label in labels):
         return None
     table = np.zeros(256, np.uint8)  # "unlabeled"
     table[: len(labels)] = [label.id for label in labels]
-    return table[answer.labels]
+    return table[prediction.labels]
 
 
-def train_ids(answer: CachedPrediction) -> np.ndarray:
+def train_ids(prediction: CachedPrediction) -> np.ndarray:
     """Return the label map as the network counts its classes, uint8 (H, W): train ids for a network of the 19 classes."""
-    return answer.labels
+    return prediction.labels
 
 
-def colours(answer: CachedPrediction) -> np.ndarray:
+def color_mask(prediction: CachedPrediction) -> np.ndarray:
     """Return the label map painted, uint8 (H, W, 3)."""
-    return palette_of(answer.colors)[answer.labels]
+    return palette_of(prediction.colors)[prediction.labels]
 
 
-def overlay(image: np.ndarray, answer: CachedPrediction) -> np.ndarray:
+def overlay(image: np.ndarray, prediction: CachedPrediction) -> np.ndarray:
     """Return the picture under its painted label map, uint8 (H, W, 3)."""
-    return cv2.addWeighted(image, 1 - OVERLAY_SHARE, colours(answer), OVERLAY_SHARE, 0)
+    return cv2.addWeighted(image, 1 - OVERLAY_SHARE, color_mask(prediction), OVERLAY_SHARE, 0)
 
 
-def shares(answer: CachedPrediction) -> dict[str, float]:
+def shares(prediction: CachedPrediction) -> dict[str, float]:
     """Return share of the pixels that each class has, 0..1, in the order of the classes."""
-    counts = np.bincount(answer.labels.ravel(), minlength=256)[: len(answer.classes)]
-    return {name: float(count / answer.labels.size) for name, count in zip(answer.classes, counts, strict=True)}
+    counts = np.bincount(prediction.labels.ravel(), minlength=256)[: len(prediction.classes)]
+    return {name: float(count / prediction.labels.size) for name, count in zip(prediction.classes, counts, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -80,41 +80,41 @@ class Region:
     """A connected piece of one class.
 
     Attributes:
-        number: of its class.
+        class_id: of its class.
         rings: int (N, 2), corners (x, y) in pixels: the outline first, then its holes.
         area: in pixels.
         box: left, top, width and height.
         mask: uint8 (height, width), 1 inside, within the box.
     """
 
-    number: int
+    class_id: int
     rings: tuple[np.ndarray, ...]
     area: int
     box: tuple[int, int, int, int]
     mask: np.ndarray
 
 
-def regions(labels: np.ndarray, least: int = MIN_PIXELS) -> list[Region]:
+def regions(labels: np.ndarray, min_pixels: int = MIN_PIXELS) -> list[Region]:
     """Return the pieces of each class in a label map, uint8 (H, W), of at least `least` pixels, largest first within a class.
 
     Pixels that touch at a corner belong together. Corners of rings are the centres of the pixels at the rim, as OpenCV finds them.
     """
     results = []
-    for number in np.unique(labels[labels != IGNORED]):
+    for class_id in np.unique(labels[labels != IGNORED]):
         count, pieces, metadata, _ = cv2.connectedComponentsWithStats(
-            (labels == number).astype(np.uint8), connectivity=8
+            (labels == class_id).astype(np.uint8), connectivity=8
         )
         own = []
         for piece in range(1, count):
-            left, top, width, height, area = (int(fact) for fact in metadata[piece])
-            if area < least:
+            left, top, width, height, area = (int(value) for value in metadata[piece])
+            if area < min_pixels:
                 continue
             mask = (pieces[top : top + height, left : left + width] == piece).astype(np.uint8)
             contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top))
             # The one without a parent is the outline.
-            order = sorted(range(len(contours)), key=lambda place: tree[0][place][3] >= 0)
-            rings = tuple(contours[place][:, 0] for place in order)
-            own.append(Region(int(number), rings, area, (left, top, width, height), mask))
+            order = sorted(range(len(contours)), key=lambda index: tree[0][index][3] >= 0)
+            rings = tuple(contours[ring][:, 0] for ring in order)
+            own.append(Region(int(class_id), rings, area, (left, top, width, height), mask))
         results += sorted(own, key=lambda region: -region.area)
     return results
 
@@ -125,17 +125,17 @@ def geojson(labelled: Labelled) -> dict[str, Any]:
         {
             "type": "Feature",
             "properties": {
-                "class": labelled.answer.classes[region.number],
-                "id": region.number,
+                "class": labelled.prediction.classes[region.class_id],
+                "id": region.class_id,
                 "area": region.area,
-                "color": "#{:02x}{:02x}{:02x}".format(*labelled.answer.colors[region.number]),
+                "color": "#{:02x}{:02x}{:02x}".format(*labelled.prediction.colors[region.class_id]),
             },
             "geometry": {
                 "type": "Polygon",
                 "coordinates": [[*ring.tolist(), ring[0].tolist()] for ring in region.rings if len(ring) >= 3],
             },
         }
-        for region in regions(labelled.answer.labels)
+        for region in regions(labelled.prediction.labels)
         if len(region.rings[0]) >= 3
     ]
     return {"type": "FeatureCollection", "features": features}
@@ -146,12 +146,12 @@ def coco(labelled: Sequence[Labelled]) -> dict[str, Any]:
 
     COCO's polygons know no holes, hence `segmentation` is the run-length encoding of the region, column by column.
     """
-    classes = labelled[0].answer.classes
+    classes = labelled[0].prediction.classes
     images, annotations = [], []
     for image_id, each in enumerate(labelled, start=1):
-        height, width = each.answer.labels.shape
-        images.append({"id": image_id, "file_name": each.picture, "width": width, "height": height})
-        for region in regions(each.answer.labels):
+        height, width = each.prediction.labels.shape
+        images.append({"id": image_id, "file_name": each.image_name, "width": width, "height": height})
+        for region in regions(each.prediction.labels):
             left, top, wide, high = region.box
             mask = np.zeros((height, width), np.uint8)
             mask[top : top + high, left : left + wide] = region.mask
@@ -159,7 +159,7 @@ def coco(labelled: Sequence[Labelled]) -> dict[str, Any]:
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
-                    "category_id": region.number + 1,
+                    "category_id": region.class_id + 1,
                     "segmentation": {"size": [height, width], "counts": run_lengths(mask)},
                     "area": region.area,
                     "bbox": list(region.box),
@@ -181,10 +181,10 @@ def shares_csv(labelled: Sequence[Labelled]) -> str:
     """Return a table with a row for each picture and network: share of the pixels of each class, 0..1."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["picture", "network", "milliseconds", *labelled[0].answer.classes])
+    table.writerow(["picture", "network", "milliseconds", *labelled[0].prediction.classes])
     for each in labelled:
-        row = [_plain_cell(each.picture), _plain_cell(each.network), round(each.answer.milliseconds)]
-        table.writerow([*row, *(f"{share:.6f}" for share in shares(each.answer).values())])
+        row = [_plain_cell(each.image_name), _plain_cell(each.network), round(each.prediction.milliseconds)]
+        table.writerow([*row, *(f"{share:.6f}" for share in shares(each.prediction).values())])
     return text.getvalue()
 
 
@@ -201,7 +201,7 @@ def as_zip(labelled: Sequence[Labelled], items: Sequence[Item] = ITEMS) -> bytes
             folder = f"{index:02d}_{file_stem(network)}"
             own = [each for each in labelled if each.network == network]
             for position, each in enumerate(own, start=1):
-                name = f"{folder}/{position:03d}_{file_stem(each.picture)}"
+                name = f"{folder}/{position:03d}_{file_stem(each.image_name)}"
                 for suffix, content in _files_of(each, items):
                     archive.writestr(f"{name}{suffix}", content)
             if "COCO" in items:
@@ -212,19 +212,19 @@ def as_zip(labelled: Sequence[Labelled], items: Sequence[Item] = ITEMS) -> bytes
 
 
 def _files_of(each: Labelled, items: Sequence[Item]) -> list[tuple[str, bytes]]:
-    answer = each.answer
+    prediction = each.prediction
     files: list[tuple[str, bytes]] = []
     if "train ids" in items:
-        files.append(("_trainIds.png", png(train_ids(answer))))
-    ids = label_ids(answer) if "label ids" in items else None
+        files.append(("_trainIds.png", png(train_ids(prediction))))
+    ids = label_ids(prediction) if "label ids" in items else None
     if ids is not None:
         files.append(("_labelIds.png", png(ids)))
     if "colours" in items:
-        files.append(("_color.png", png(colours(answer))))
+        files.append(("_color.png", png(color_mask(prediction))))
     if "overlay" in items:
-        files.append(("_overlay.png", png(overlay(each.image, answer))))
+        files.append(("_overlay.png", png(overlay(each.image, prediction))))
     if "confidence" in items:
-        files.append(("_confidence.png", png(answer.confidence)))
+        files.append(("_confidence.png", png(prediction.confidence)))
     if "GeoJSON" in items:
         files.append((".geojson", json.dumps(geojson(each)).encode()))
     return files
@@ -232,8 +232,8 @@ def _files_of(each: Labelled, items: Sequence[Item]) -> list[tuple[str, bytes]]:
 
 def png(values: np.ndarray) -> bytes:
     """Return a PNG of uint8 (H, W) numbers or (H, W, 3) colours, exact."""
-    picture = cv2.cvtColor(values, cv2.COLOR_RGB2BGR) if values.ndim == 3 else values
-    return cv2.imencode(".png", picture)[1].tobytes()
+    encoded = cv2.cvtColor(values, cv2.COLOR_RGB2BGR) if values.ndim == 3 else values
+    return cv2.imencode(".png", encoded)[1].tobytes()
 
 
 def file_stem(name: str) -> str:

@@ -16,7 +16,7 @@ class Ticket:
 
     request: Any
     slot: Hashable = None
-    answer: "Future[Any]" = field(default_factory=Future)
+    future: "Future[Any]" = field(default_factory=Future)
 
 
 class FairQueue:
@@ -33,11 +33,11 @@ class FairQueue:
             own = self._waiting.setdefault(user, deque())
             if slot is not None:
                 for older in [waiting for waiting in own if waiting.slot == slot]:
-                    older.answer.cancel()
+                    older.future.cancel()
                     own.remove(older)
             own.append(ticket)
             self._changed.notify()
-        return ticket.answer
+        return ticket.future
 
     def take(self) -> Ticket:
         """Return the next ticket, waited for: the oldest of the user whose last turn is longest ago. Cancelled ones are passed over."""
@@ -48,7 +48,7 @@ class FairQueue:
                     ticket = own.popleft()
                     if own:
                         self._waiting[user] = own
-                    if ticket.answer.set_running_or_notify_cancel():
+                    if ticket.future.set_running_or_notify_cancel():
                         return ticket
                 self._changed.wait()
 
@@ -57,17 +57,17 @@ class FairQueue:
         with self._changed:
             for own in self._waiting.values():
                 for ticket in own:
-                    ticket.answer.cancel()
+                    ticket.future.cancel()
             self._waiting.clear()
 
 
-def outcome(answer: "Future[Any]") -> Any:
+def outcome(future: "Future[Any]") -> Any:
     """Wait for an answer.
 
     Raises:
         LabError: the request was answered with one, or cancelled.
     """
     try:
-        return answer.result()
+        return future.result()
     except CancelledError:
         raise LabError("You asked for something else meanwhile. Ask again if you still want this.") from None

@@ -66,7 +66,7 @@ class _Job:
     path: Path
     rows: dict[str, FrameScore] = field(default_factory=dict)
     problem: str = ""
-    asked: float = 0.0
+    requested_at: float = 0.0
     is_running: bool = False
 
 
@@ -78,7 +78,7 @@ class FrameScorer:
         self._predict = predict
         self._jobs: dict[Path, _Job] = {}
         self._guard = threading.Lock()
-        self._hands = ThreadPoolExecutor(1, thread_name_prefix="frame-scores")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="frame-scores")
 
     def count(self, run: Path, dataset: Dataset, frames: Sequence[Frame]) -> Count:
         """Return what is known by now of a run's frames; the rest is being counted. Raises LabError when a frame has vanished."""
@@ -87,10 +87,10 @@ class FrameScorer:
             job = self._jobs.get(path)
             if job is None:
                 job = self._jobs[path] = _Job(path, read_scores(path))
-            job.asked = time.monotonic()
+            job.requested_at = time.monotonic()
             if len(job.rows) < len(frames) and not job.is_running and not job.problem:
                 job.is_running = True
-                self._hands.submit(self._work, job, run, dataset, tuple(frames))
+                self._executor.submit(self._work, job, run, dataset, tuple(frames))
             known, problem = dict(job.rows), job.problem
             if problem:
                 del self._jobs[path]  # told once, tried again when asked again
@@ -101,10 +101,10 @@ class FrameScorer:
             for frame in frames:
                 if frame.id in job.rows:
                     continue
-                if time.monotonic() - job.asked > PATIENCE:
+                if time.monotonic() - job.requested_at > PATIENCE:
                     break
-                answer = self._predict(run, dataset.image(frame))
-                score = score_frame(answer, dataset.target(frame))
+                prediction = self._predict(run, dataset.image(frame))
+                score = score_frame(prediction, dataset.target(frame))
                 with self._guard:
                     job.rows[frame.id] = score
                 if len(job.rows) % SAVE_EVERY == 0:
@@ -118,18 +118,18 @@ class FrameScorer:
             job.is_running = False
 
 
-def score_frame(answer: CachedPrediction, target: np.ndarray) -> FrameScore:
+def score_frame(prediction: CachedPrediction, target: np.ndarray) -> FrameScore:
     """Score an answer against a target, both uint8 (H, W)."""
-    classes = len(answer.classes)
+    classes = len(prediction.classes)
     confusion = ConfusionMatrix(classes)
-    confusion.update(target, answer.labels)
+    confusion.update(target, prediction.labels)
     is_labelled = bool((target < classes).any())
-    counted = np.bincount((target if is_labelled else answer.labels).ravel(), minlength=256)[:classes]
+    counted = np.bincount((target if is_labelled else prediction.labels).ravel(), minlength=256)[:classes]
     return FrameScore(
         miou=confusion.miou() if is_labelled else None,
         iou=tuple(None if value != value else float(value) for value in confusion.iou()),
-        confidence=float(answer.confidence.mean()) / 255,
-        shares=tuple((counted / answer.labels.size).tolist()),
+        confidence=float(prediction.confidence.mean()) / 255,
+        shares=tuple((counted / prediction.labels.size).tolist()),
     )
 
 

@@ -76,24 +76,24 @@ class PredictionCache:
         except Exception:  # a torn or foreign file is no answer, whatever it makes the reader raise
             return None
 
-    def put(self, key: str, answer: CachedPrediction) -> None:
+    def put(self, key: str, prediction: CachedPrediction) -> None:
         """Keep an answer; where the disk has no room, it isn't kept."""
-        metadata = {"classes": answer.classes, "colors": answer.colors, "milliseconds": answer.milliseconds}
+        metadata = {"classes": prediction.classes, "colors": prediction.colors, "milliseconds": prediction.milliseconds}
         self._write(
             key,
-            labels=cv2.imencode(".png", answer.labels)[1],
-            confidence=cv2.imencode(".png", answer.confidence)[1],
+            labels=cv2.imencode(".png", prediction.labels)[1],
+            confidence=cv2.imencode(".png", prediction.confidence)[1],
             facts=np.frombuffer(json.dumps(metadata).encode(), np.uint8),
         )
 
-    def get_doubts(self, key: str) -> UncertaintyMaps | None:
+    def get_uncertainty(self, key: str) -> UncertaintyMaps | None:
         """Return the doubts under an answer's key; None where there are none, or their file is broken."""
         held = self._read(f"{key}-doubts")
         if not held.keys() >= {"entropy", "likeliest"}:
             return None
         return UncertaintyMaps(held["entropy"].tobytes(), held["likeliest"].tobytes())
 
-    def put_doubts(self, key: str, uncertainty: UncertaintyMaps) -> None:
+    def put_uncertainty(self, key: str, uncertainty: UncertaintyMaps) -> None:
         """Keep doubts beside the answer under its key; where the disk has no room, they aren't kept."""
         maps = {"entropy": uncertainty.entropy, "likeliest": uncertainty.likeliest}
         self._write(f"{key}-doubts", **{name: np.frombuffer(png, np.uint8) for name, png in maps.items()})
@@ -132,7 +132,7 @@ class PredictionCache:
             size -= length
 
 
-def answer_key(run: Path, which: Which, image: np.ndarray, options: PredictOptions) -> str | None:
+def prediction_key(run: Path, which: Which, image: np.ndarray, options: PredictOptions) -> str | None:
     """Return a text that is the same for the same pixels, the same weights and the same options; None without a checkpoint."""
     weights = checkpoint_digest(run, which)
     if not weights:

@@ -155,7 +155,7 @@ def decide(logits: torch.Tensor, size: Size) -> Prediction:
     """
     labels = torch.empty(size, dtype=torch.uint8, device=logits.device)
     confidence = torch.empty_like(labels)
-    for place, block in _blocks(logits, size):
+    for block_slice, block in _blocks(logits, size):
         highest, winner = block[0].clone(), torch.zeros_like(block[0], dtype=torch.uint8)
         for index, plane in enumerate(block[1:], start=1):
             # Numbers rise, so the larger is the later one; quicker than filling under a mask.
@@ -164,7 +164,7 @@ def decide(logits: torch.Tensor, size: Size) -> Prediction:
         total = torch.zeros_like(highest)
         for plane in block:
             total += (plane - highest).exp_()
-        labels[place], confidence[place] = winner, _as_bytes(1 / total)
+        labels[block_slice], confidence[block_slice] = winner, _as_bytes(1 / total)
     return Prediction(labels.cpu().numpy(), confidence.cpu().numpy())
 
 
@@ -175,14 +175,14 @@ def _blocks(logits: torch.Tensor, size: Size) -> Iterator[tuple[tuple[slice, sli
     which are the two halves of one bilinear interpolation.
     """
     height, width = size
-    most = height * width if logits.device.type != "cpu" else BLOCK_PIXELS
+    block_pixels = height * width if logits.device.type != "cpu" else BLOCK_PIXELS
     if logits.shape[-2:] == size:
-        step = max(1, most // width)
+        step = max(1, block_pixels // width)
         for top in range(0, height, step):
             yield (slice(top, top + step), slice(None)), logits[0, :, top : top + step].contiguous()
         return
     wide = F.interpolate(logits.contiguous(), size=(logits.shape[-2], width), mode="bilinear", align_corners=False)
-    step = max(1, most // height)
+    step = max(1, block_pixels // height)
     for left in range(0, width, step):
         columns = wide[..., left : left + step].contiguous()
         scaled_up = F.interpolate(columns, size=(height, columns.shape[-1]), mode="bilinear", align_corners=False)
@@ -236,6 +236,6 @@ def blend_weight(window: Size) -> torch.Tensor:
     """
     sides = []
     for length in window:
-        places = torch.arange(length, dtype=torch.float32)
-        sides.append(torch.minimum(places + 1, length - places) / ((length + 1) / 2))
+        positions = torch.arange(length, dtype=torch.float32)
+        sides.append(torch.minimum(positions + 1, length - positions) / ((length + 1) / 2))
     return sides[0][:, None] * sides[1][None, :]

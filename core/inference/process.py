@@ -25,13 +25,13 @@ from core.inference.worker import (
     BatchRequest,
     DecodeRequest,
     DescribeRequest,
+    ExplainRequest,
     Explanation,
     Layers,
     LayersRequest,
     Part,
     PredictRequest,
     Request,
-    SightRequest,
     UncertaintyRequest,
 )
 from core.models.summary_types import ModelSummary
@@ -59,9 +59,9 @@ class Models:
     """The networks that were used last."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict = OrderedDict()
+        self._loaded: OrderedDict = OrderedDict()
 
-    def answer(self, request: PredictRequest) -> CachedPrediction:
+    def predict(self, request: PredictRequest) -> CachedPrediction:
         """Predict, loading the network first where it isn't there. Raises LabError when it can't be loaded."""
         began = time.perf_counter()
         predictor = self._load(request)
@@ -78,33 +78,33 @@ class Models:
 
     def uncertainty(self, request: UncertaintyRequest) -> UncertaintyMaps:
         """Look once more, for what the network is unsure of. Raises LabError when it can't be loaded."""
-        from core.inference.uncertainty import doubts_of
+        from core.inference.uncertainty import estimate_uncertainty
 
         predictor = self._load(request)
         predictor_threads()
-        return doubts_of(predictor, request.image, request.options)
+        return estimate_uncertainty(predictor, request.image, request.options)
 
     def layers(self, request: LayersRequest) -> Layers:
         """Return what can be looked at inside a network. Raises LabError when it can't be loaded."""
         return self._load(request).layers
 
-    def explain(self, request: SightRequest) -> Explanation:
+    def explain(self, request: ExplainRequest) -> Explanation:
         """Look inside a network. Raises LabError when it can't be loaded or has no such layer."""
         began = time.perf_counter()
         explanation = self._load(request).explain(request.image, request.point, request.kind, request.layer)
         return replace(explanation, milliseconds=(time.perf_counter() - began) * 1000)
 
-    def _load(self, request: PredictRequest | UncertaintyRequest | LayersRequest | SightRequest) -> "Explainer":
+    def _load(self, request: PredictRequest | UncertaintyRequest | LayersRequest | ExplainRequest) -> "Explainer":
         # Torch takes seconds to import; nothing else here needs it.
         from core.inference.explain import Explainer
 
         key = (request.run, request.which, request.stamp)
-        if key not in self._kept:
-            self._kept[key] = Explainer(request.run, which=request.which)
-            while len(self._kept) > 1 and sum(model.nbytes for model in self._kept.values()) > MODEL_BYTES:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        if key not in self._loaded:
+            self._loaded[key] = Explainer(request.run, which=request.which)
+            while len(self._loaded) > 1 and sum(model.nbytes for model in self._loaded.values()) > MODEL_BYTES:
+                self._loaded.popitem(last=False)
+        self._loaded.move_to_end(key)
+        return self._loaded[key]
 
 
 def predictor_threads() -> None:
@@ -127,7 +127,7 @@ def describe_network(request: DescribeRequest) -> ModelSummary:
     return describe(request.model, request.size, hardware=choose_hardware(TrainingConfig(threads=1)))
 
 
-def answer(request: Request, models: Models) -> Any:
+def respond(request: Request, models: Models) -> Any:
     """Return the answer to a request; what went wrong is an answer too."""
     try:
         match request:
@@ -141,10 +141,10 @@ def answer(request: Request, models: Models) -> Any:
                 return models.uncertainty(request)
             case LayersRequest():
                 return models.layers(request)
-            case SightRequest():
+            case ExplainRequest():
                 return models.explain(request)
             case _:
-                return models.answer(request)
+                return models.predict(request)
     except LabError as error:
         return error
     except Exception as error:
@@ -192,7 +192,7 @@ def main(part: Part) -> None:
     else:
         keep_freed_memory()
     requests: BinaryIO = sys.stdin.buffer
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    response_pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the answers
     models = Models()
     while True:
@@ -201,10 +201,10 @@ def main(part: Part) -> None:
                 request = pickle.load(requests)
         except EOFError:
             return
-        result = answer(request, models)
+        result = respond(request, models)
         for each in parts(result) if isinstance(request, BatchRequest) else [result]:
-            pickle.dump(each, answers, protocol=pickle.HIGHEST_PROTOCOL)
-            answers.flush()
+            pickle.dump(each, response_pipe, protocol=pickle.HIGHEST_PROTOCOL)
+            response_pipe.flush()
 
 
 if __name__ == "__main__":

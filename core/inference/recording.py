@@ -231,8 +231,8 @@ def all_cells(recording: Recording, count: Size, stride: float) -> tuple[torch.T
 def cell_at(recording: Recording, point: Point, count: Size, stride: float) -> tuple[int, int]:
     """Row and column of the cell under a point of the picture."""
     u, v = point
-    places = (v * recording.size[0], u * recording.size[1])
+    position = (v * recording.size[0], u * recording.size[1])
     row, column = (
-        int(cells_under(torch.tensor(places[axis]), count[axis], recording.frame[axis], stride)) for axis in (0, 1)
+        int(cells_under(torch.tensor(position[axis]), count[axis], recording.frame[axis], stride)) for axis in (0, 1)
     )
     return row, column

@@ -23,9 +23,9 @@ _LEAST = 1e-12
 
 
 @torch.no_grad()
-def doubts_of(predictor: Predictor, image: np.ndarray, options: PredictOptions) -> UncertaintyMaps:
+def estimate_uncertainty(predictor: Predictor, image: np.ndarray, options: PredictOptions) -> UncertaintyMaps:
     """Return what a network is unsure of in an image, uint8 (H, W, 3), shown to it as the options say; quick ones aren't possible."""
-    size = told_size(image.shape[:2])
+    size = capped_size(image.shape[:2])
     probabilities = predictor.probabilities(image, size, options)[0].cpu()
     height, width = size
     entropy = torch.empty(size, dtype=torch.uint8)
@@ -43,7 +43,7 @@ def doubts_of(predictor: Predictor, image: np.ndarray, options: PredictOptions) 
     return UncertaintyMaps(_png(entropy.numpy()), _png(ranks.reshape(-1, width)))
 
 
-def told_size(size: Size) -> Size:
+def capped_size(size: Size) -> Size:
     """Height and width at which doubts about a picture of a size are told."""
     excess = size[0] * size[1] / MAX_PIXELS
     return size if excess <= 1 else scaled(size, excess**-0.5)

@@ -41,12 +41,12 @@ def decode_upload(data: bytes) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the limits below are stricter than Pillow's, its notes on metadata idle
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                _check_size(*picture.size)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+                _check_size(*opened.size)
                 # JPEG can decode at half or quarter size right away.
-                picture.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
-                picture.load()
-                upright = ImageOps.exif_transpose(picture)
+                opened.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
+                opened.load()
+                upright = ImageOps.exif_transpose(opened)
                 return np.array(_reduce(_to_rgb(upright)))
     except LabError:
         raise
@@ -73,25 +73,25 @@ def _check_size(width: int, height: int) -> None:
         )
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     # Pillow would cut what is over 255 off, which turns a 16-bit scan white.
-    if picture.mode.startswith("I;16"):
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    elif picture.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(picture, dtype=np.float32))
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32))
         low, high = float(values.min()), float(values.max())
-        picture = Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
+        image = Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return picture.convert("RGB")
+    return image.convert("RGB")
 
 
-def _reduce(picture: Image.Image) -> Image.Image:
-    longest = max(picture.size)
+def _reduce(image: Image.Image) -> Image.Image:
+    longest = max(image.size)
     if longest > WORKING_SIDE:
-        picture = picture.resize(
-            [max(1, round(side * WORKING_SIDE / longest)) for side in picture.size], Image.Resampling.LANCZOS
+        image = image.resize(
+            [max(1, round(side * WORKING_SIDE / longest)) for side in image.size], Image.Resampling.LANCZOS
         )
-    return picture
+    return image

@@ -24,7 +24,7 @@ from core.config import ModelConfig
 from core.errors import LabError
 from core.inference.batches import Upload
 from core.inference.fair_queue import FairQueue, Ticket, outcome
-from core.inference.prediction_cache import CachedPrediction, PredictionCache, UncertaintyMaps, answer_key
+from core.inference.prediction_cache import CachedPrediction, PredictionCache, UncertaintyMaps, prediction_key
 from core.inference.tta import WHOLE, PredictOptions
 from core.models.summary_types import ModelSummary
 from core.paths import PROJECT
@@ -44,10 +44,10 @@ _ENVIRONMENT: dict[Part, dict[str, str]] = {
     "decoder": {"OPENBLAS_NUM_THREADS": "1"},
 }
 
-SightKind = Literal["features", "attention", "field"]
+ExplanationKind = Literal["features", "attention", "field"]
 """What can be looked at inside a network: feature maps, attention, and the effective receptive field."""
 
-Layers = dict[SightKind, tuple[str, ...]]
+Layers = dict[ExplanationKind, tuple[str, ...]]
 """What a network lets one look at, and the layers of each in the order in which they are computed; the field has none."""
 
 
@@ -111,7 +111,7 @@ class LayersRequest:
 
 
 @dataclass(frozen=True)
-class SightRequest:
+class ExplainRequest:
     """Look inside a run's network while it sees an image, uint8 (H, W, 3).
 
     Attributes:
@@ -125,12 +125,12 @@ class SightRequest:
     stamp: str
     image: np.ndarray
     point: tuple[float, float]
-    kind: SightKind
+    kind: ExplanationKind
     layer: str = ""
 
 
 @dataclass(frozen=True)
-class SightMap:
+class ExplanationMap:
     """One heat map over the whole picture.
 
     Attributes:
@@ -154,13 +154,19 @@ class SightMap:
 class Explanation:
     """The maps of one look, sentences about them, and the milliseconds it took."""
 
-    maps: tuple[SightMap, ...]
-    facts: str
+    maps: tuple[ExplanationMap, ...]
+    metadata: str
     milliseconds: float = 0.0
 
 
 Request = (
-    PredictRequest | UncertaintyRequest | DecodeRequest | BatchRequest | DescribeRequest | LayersRequest | SightRequest
+    PredictRequest
+    | UncertaintyRequest
+    | DecodeRequest
+    | BatchRequest
+    | DescribeRequest
+    | LayersRequest
+    | ExplainRequest
 )
 
 
@@ -175,7 +181,7 @@ class InferenceWorker:
         """Answer are kept in `store`, where there is one."""
         self._store = store
         self._networks = _Lane("networks", self._keep)
-        self._decoder = _Lane("decoder", lambda request, answer: None)
+        self._decoder = _Lane("decoder", lambda request, response: None)
 
     @property
     def pid(self) -> int | None:
@@ -203,10 +209,10 @@ class InferenceWorker:
         slot: Hashable = None,
     ) -> "Future[CachedPrediction]":
         """As `predict`, without waiting; what is kept on disk is there at once. See `core.inference.fair_queue.outcome`."""
-        key = answer_key(run, which, image, options) if self._store else None
-        kept = self._store.get(key) if self._store and key else None
-        if kept is not None:
-            return _answered(kept)
+        key = prediction_key(run, which, image, options) if self._store else None
+        cached = self._store.get(key) if self._store and key else None
+        if cached is not None:
+            return _answered(cached)
         request = PredictRequest(run, which, checkpoint_stamp(run, which), image, options, key)
         return self._networks.queue(user, request, slot)
 
@@ -214,10 +220,10 @@ class InferenceWorker:
         self, run: Path, image: np.ndarray, options: PredictOptions = WHOLE, user: str = "", slot: Hashable = None
     ) -> "Future[UncertaintyMaps]":
         """As `ask`, for what the best checkpoint's network is unsure of."""
-        key = answer_key(run, "best", image, options) if self._store else None
-        kept = self._store.get_doubts(key) if self._store and key else None
-        if kept is not None:
-            return _answered(kept)
+        key = prediction_key(run, "best", image, options) if self._store else None
+        cached = self._store.get_uncertainty(key) if self._store and key else None
+        if cached is not None:
+            return _answered(cached)
         request = UncertaintyRequest(run, "best", checkpoint_stamp(run, "best"), image, options, key)
         return self._networks.queue(user, request, slot)
 
@@ -242,7 +248,7 @@ class InferenceWorker:
         run: Path,
         image: np.ndarray,
         point: tuple[float, float],
-        kind: SightKind,
+        kind: ExplanationKind,
         layer: str = "",
         which: Which = "best",
         user: str = "",
@@ -253,21 +259,21 @@ class InferenceWorker:
             LabError: as `predict` does, and where the network has no such layer.
         """
         stamp = checkpoint_stamp(run, which)
-        return outcome(self._networks.queue(user, SightRequest(run, which, stamp, image, point, kind, layer)))
+        return outcome(self._networks.queue(user, ExplainRequest(run, which, stamp, image, point, kind, layer)))
 
     def close(self) -> None:
         """End the processes; what waits is cancelled."""
         self._networks.close()
         self._decoder.close()
 
-    def _keep(self, request: Request, answer: Any) -> None:
+    def _keep(self, request: Request, response: Any) -> None:
         if self._store is None:
             return
         match request:
             case PredictRequest(key=str(key)):
-                self._store.put(key, answer)
+                self._store.put(key, response)
             case UncertaintyRequest(key=str(key)):
-                self._store.put_doubts(key, answer)
+                self._store.put_uncertainty(key, response)
 
 
 class _Lane:
@@ -303,19 +309,19 @@ class _Lane:
             try:
                 result = self._ask(ticket)
             except Exception as error:
-                ticket.answer.set_exception(error)
+                ticket.future.set_exception(error)
                 continue
-            ticket.answer.set_result(result)
+            ticket.future.set_result(result)
             with contextlib.suppress(Exception):  # it was answered; that it isn't kept costs only time
                 self._keep(ticket.request, result)
 
     def _ask(self, ticket: Ticket) -> Any:
         process = self._process if self.pid is not None else self._start()
         seconds = _seconds_for(ticket.request)
-        is_late = threading.Event()
+        has_expired = threading.Event()
 
         def give_up() -> None:
-            is_late.set()
+            has_expired.set()
             self._end()
 
         watch = threading.Timer(seconds, give_up)
@@ -328,7 +334,7 @@ class _Lane:
                 result = self._gathered(process, result)
         except (OSError, ValueError, EOFError, pickle.UnpicklingError):
             self._end()
-            if is_late.is_set():
+            if has_expired.is_set():
                 raise LabError(
                     f"This took longer than {seconds:.0f} s and was given up. The machine may be busy with a training; try again later."
                 ) from None
@@ -368,9 +374,9 @@ class _Lane:
             process.wait()
 
 
-def _answered(answer: Any) -> "Future[Any]":
+def _answered(result: Any) -> "Future[Any]":
     there: Future[Any] = Future()
-    there.set_result(answer)
+    there.set_result(result)
     return there
 
 

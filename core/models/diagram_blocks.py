@@ -100,7 +100,7 @@ def merge_rows(blocks: list[Block]) -> tuple[Block, ...]:
     """
     users = [sum(index in block.inputs for block in blocks) for index in range(len(blocks))]
     merged: list[Block] = []
-    place: dict[int, int] = {-1: -1}
+    new_index: dict[int, int] = {-1: -1}
     for index, block in enumerate(blocks):
         before = blocks[index - 1] if index else None
         continues = (
@@ -120,14 +120,14 @@ def merge_rows(blocks: list[Block]) -> tuple[Block, ...]:
                 last.parameters + block.parameters, last.inputs,
             )  # fmt: skip
         else:
-            inputs = tuple(sorted({place[source] for source in block.inputs}))
+            inputs = tuple(sorted({new_index[source] for source in block.inputs}))
             merged.append(
                 Block(
                     block.name, block.kind, block.part, block.modules, block.channels, block.height, block.width,
                     block.parameters, inputs,
                 )
             )  # fmt: skip
-        place[index] = len(merged) - 1
+        new_index[index] = len(merged) - 1
     return tuple(merged)
 
 

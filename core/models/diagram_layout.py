@@ -69,30 +69,30 @@ def edges(blocks: Sequence[Block]) -> Iterator[tuple[int, int]]:
 def arrange(summary: ModelSummary, compact: bool) -> tuple[dict[int, Box], float]:
     """Return a place for everything that has a number in `edges`, and the gap between two columns."""
     sizes, widths = _sizes(summary)
-    octaves = {number: log2(summary.size[1] / width) for number, (_, width) in sizes.items()}
+    octaves = {index: log2(summary.size[1] / width) for index, (_, width) in sizes.items()}
     columns = _columns(summary.blocks, octaves)
     anchors = _anchors(summary.blocks, octaves, columns)
     anchors_above = _anchors_above(summary.blocks, octaves)
     members: dict[int, list[int]] = {}
-    for number, column in columns.items():
-        members.setdefault(column, []).append(number)
-    thickest = {column: max(widths[number] for number in numbers) for column, numbers in members.items()}
+    for index, column in columns.items():
+        members.setdefault(column, []).append(index)
+    thickest = {column: max(widths[index] for index in indices) for column, indices in members.items()}
     gap = min(max((SPACIOUS - LEFT - sum(thickest.values())) / len(members), GAPS[0]), GAPS[1])
     boxes: dict[int, Box] = {}
     x, reached = LEFT, {}
     for column in sorted(members):
         middle = x + thickest[column] / 2
-        for number in members[column]:
-            left, _ = _label_reach(widths[number], anchors[number], sizes[number])
+        for index in members[column]:
+            left, _ = _label_reach(widths[index], anchors[index], sizes[index])
             for other, end in reached.items():  # labels at about the same height
-                if not compact and abs(octaves[other] - octaves[number]) * OCTAVE < LABEL_HEIGHT:
+                if not compact and abs(octaves[other] - octaves[index]) * OCTAVE < LABEL_HEIGHT:
                     middle = max(middle, end + 10 - left)
-        for number in members[column]:
-            reached[number] = middle + _label_reach(widths[number], anchors[number], sizes[number])[1]
-            height = max(12.0, 42 - 5 * octaves[number])
-            boxes[number] = Box(
-                column, middle - widths[number] / 2, octaves[number] * OCTAVE, widths[number], height,
-                anchors[number], anchors_above[number],
+        for index in members[column]:
+            reached[index] = middle + _label_reach(widths[index], anchors[index], sizes[index])[1]
+            height = max(12.0, 42 - 5 * octaves[index])
+            boxes[index] = Box(
+                column, middle - widths[index] / 2, octaves[index] * OCTAVE, widths[index], height,
+                anchors[index], anchors_above[index],
             )  # fmt: skip
         x = middle + thickest[column] / 2 + gap
     return boxes, gap
@@ -102,14 +102,14 @@ def _sizes(summary: ModelSummary) -> tuple[dict[int, tuple[int, int]], dict[int,
     """Height and width in cells, and width on the paper, of everything that has a number in `edges`."""
     blocks = summary.blocks
     ends = (PICTURE, len(blocks))
-    sizes = {number: summary.size for number in ends}
+    sizes = {level: summary.size for level in ends}
     sizes |= {index: (block.height, block.width) for index, block in enumerate(blocks)}
     return sizes, dict.fromkeys(ends, END) | {index: _box_width(block) for index, block in enumerate(blocks)}
 
 
 def _label_reach(width: float, anchor: str, size: tuple[int, int]) -> tuple[float, float]:
     """Return how far box and label go to the left and to the right of the box's middle."""
-    label = LETTER * len(size_words(size))
+    label = LETTER * len(format_size(size))
     left = {"end": width / 2 - label, "middle": -label / 2, "start": -width / 2}[anchor]
     return min(left, -width / 2), max(left + label, width / 2)
 
@@ -121,11 +121,11 @@ def _anchors(blocks: Sequence[Block], octaves: dict[int, float], columns: dict[i
     """
     falls, rises = _slopes(blocks, octaves)
     anchors = {}
-    for number, octave in octaves.items():
-        lower = [other for other in octaves if columns[other] == columns[number] and octaves[other] > octave]
-        on_left = any(target == number for _, target in rises) or any(target in lower for _, target in falls)
-        on_right = any(source == number for source, _ in falls) or any(source in lower for source, _ in rises)
-        anchors[number] = "middle" if on_left == on_right else "end" if on_right else "start"
+    for index, octave in octaves.items():
+        lower = [other for other in octaves if columns[other] == columns[index] and octaves[other] > octave]
+        on_left = any(target == index for _, target in rises) or any(target in lower for _, target in falls)
+        on_right = any(source == index for source, _ in falls) or any(source in lower for source, _ in rises)
+        anchors[index] = "middle" if on_left == on_right else "end" if on_right else "start"
     return anchors
 
 
@@ -134,8 +134,8 @@ def _anchors_above(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[i
     falls, rises = _slopes(blocks, octaves)
     fallen, rising = {target for _, target in falls}, {source for source, _ in rises}
     return {
-        number: "middle" if (number in fallen) == (number in rising) else "end" if number in rising else "start"
-        for number in octaves
+        index: "middle" if (index in fallen) == (index in rising) else "end" if index in rising else "start"
+        for index in octaves
     }
 
 
@@ -150,13 +150,13 @@ def _columns(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[int, in
 
     One that has room stands above or below its like on that path, if it finds a place there, as all scores of an FCN do.
     """
-    earliest = {number: 0 for number in octaves}
+    earliest = {column_index: 0 for column_index in octaves}
     for source, target in sorted(edges(blocks), key=lambda edge: edge[1]):
         earliest[target] = max(earliest[target], earliest[source] + 1)
-    latest = {number: max(earliest.values()) for number in octaves}
+    latest = {index: max(earliest.values()) for index in octaves}
     for source, target in sorted(edges(blocks), key=lambda edge: -edge[1]):
         latest[source] = min(latest[source], latest[target] - 1)
-    columns = {number: earliest[number] for number in octaves if earliest[number] == latest[number]} | {PICTURE: 0}
+    columns = {index: earliest[index] for index in octaves if earliest[index] == latest[index]} | {PICTURE: 0}
     for index, block in enumerate(blocks):
         if index in columns:
             continue
@@ -164,8 +164,8 @@ def _columns(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[int, in
         like = [columns[other] for other in columns if 0 <= other < len(blocks) and blocks[other].part == block.part]
         wanted = sum(like) / len(like) if like else (low + latest[index]) / 2
 
-        def cost(column: int, number: int = index, wanted: float = wanted) -> tuple[bool, float]:
-            taken = any(columns[other] == column and abs(octaves[other] - octaves[number]) < 0.9 for other in columns)
+        def cost(column: int, end: int = index, wanted: float = wanted) -> tuple[bool, float]:
+            taken = any(columns[other] == column and abs(octaves[other] - octaves[end]) < 0.9 for other in columns)
             return taken, abs(column - wanted)
 
         columns[index] = min(range(low, latest[index] + 1), key=cost)
@@ -188,30 +188,30 @@ def route(source: int, target: int, boxes: dict[int, Box]) -> str:
     if end.column - start.column == 1:
         middle = (x1 + x2) / 2
         return f"M{x1:.1f} {y1:.1f}C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}{head}"
-    others = [box for number, box in boxes.items() if number not in (source, target)]
+    others = [box for index, box in boxes.items() if index not in (source, target)]
     highest = min(y1, y2)
     lanes = [y1, y2, *(highest - 14 * lift for lift in range(1, 12))]
     lane = min(lanes, key=lambda lane: (_crossings(start, end, lane, others), lanes.index(lane)))
-    turn = _turn(start, end)
+    bend = _bend(start, end)
     return (
-        f"M{x1:.1f} {y1:.1f}C{x1 + turn / 2:.1f} {y1:.1f} {x1 + turn / 2:.1f} {lane:.1f} {x1 + turn:.1f} {lane:.1f}"
-        f"L{x2 - turn:.1f} {lane:.1f}"
-        f"C{x2 - turn / 2:.1f} {lane:.1f} {x2 - turn / 2:.1f} {y2:.1f} {x2:.1f} {y2:.1f}{head}"
+        f"M{x1:.1f} {y1:.1f}C{x1 + bend / 2:.1f} {y1:.1f} {x1 + bend / 2:.1f} {lane:.1f} {x1 + bend:.1f} {lane:.1f}"
+        f"L{x2 - bend:.1f} {lane:.1f}"
+        f"C{x2 - bend / 2:.1f} {lane:.1f} {x2 - bend / 2:.1f} {y2:.1f} {x2:.1f} {y2:.1f}{head}"
     )
 
 
-def _turn(start: Box, end: Box) -> float:
+def _bend(start: Box, end: Box) -> float:
     """Return how many pixels an edge has for climbing to its lane, and for leaving it."""
     return min((end.x - start.right) / 3, GAPS[0])
 
 
 def _crossings(start: Box, end: Box, lane: float, others: list[Box]) -> int:
     """Return how many boxes an edge runs over when it goes along `lane`, its two turns included."""
-    turn = _turn(start, end)
+    bend = _bend(start, end)
     legs = [
-        (start.right, start.right + turn, *sorted((start.y, lane))),
-        (start.right + turn, end.x - turn, lane, lane),
-        (end.x - turn, end.x, *sorted((lane, end.y))),
+        (start.right, start.right + bend, *sorted((start.y, lane))),
+        (start.right + bend, end.x - bend, lane, lane),
+        (end.x - bend, end.x, *sorted((lane, end.y))),
     ]
     return sum(
         box.x < right and left < box.right and box.top - 4 < low and high < box.bottom + 4
@@ -220,7 +220,7 @@ def _crossings(start: Box, end: Box, lane: float, others: list[Box]) -> int:
     )
 
 
-def size_words(size: tuple[int, int]) -> str:
+def format_size(size: tuple[int, int]) -> str:
     """Width before height, as on all of the lab's pages."""
     height, width = size
     return f"{width} × {height}"

@@ -91,12 +91,12 @@ def activation_bytes(model: SegmentationModel, image: torch.Tensor, hardware: Ha
     copied = {
         parameter.shape for parameter in model.parameters() if parameter.ndim > 1
     }  # by autocast, once for all pictures
-    kept: dict[int, int] = {}
+    saved: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own and tensor.shape not in copied:
-            kept[storage.data_ptr()] = storage.nbytes()
+            saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -108,7 +108,7 @@ def activation_bytes(model: SegmentationModel, image: torch.Tensor, hardware: Ha
     model.eval()
     model.load_state_dict(state)
     del logits
-    return sum(kept.values()) // count
+    return sum(saved.values()) // count
 
 
 @torch.no_grad()

@@ -42,12 +42,12 @@ class Reference(SegmentationModel):
 
     def __init__(self, architecture: dict[str, Any], num_classes: int) -> None:
         network = build_network(shape_of(architecture["network"]))
-        places = class_places(network.config.id2label)
-        if num_classes != len(places):
-            raise LabError(f"A reference network tells {len(places)} classes apart, but {num_classes} are wanted.")
+        indices = class_indices(network.config.id2label)
+        if num_classes != len(indices):
+            raise LabError(f"A reference network tells {len(indices)} classes apart, but {num_classes} are wanted.")
         super().__init__(num_classes, architecture["mean"], architecture["std"], multiple=32)
         self.network = network
-        self.register_buffer("places", torch.tensor(places, device="cpu"), persistent=False)
+        self.register_buffer("places", torch.tensor(indices, device="cpu"), persistent=False)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (B, 3, h, w) to logits (B, 19, h/4, w/4)."""
@@ -100,48 +100,48 @@ def shape_of(values: dict[str, Any]) -> dict[str, Any]:
         ValueError: a setting is of another type than such a setting is, or out of all bounds.
     """
     config_class, _ = reference_classes(str(values.get("model_type")))
-    kept = _kept(values, config_class())
+    known = _known_values(values, config_class())
     if "backbone_config" in config_class().to_dict():
         from transformers import SwinConfig
 
         backbone = values.get("backbone_config")
         if not isinstance(backbone, dict) or backbone.get("model_type") != "swin":
             raise ValueError("its backbone is no Swin Transformer")
-        kept["backbone_config"] = _kept(backbone, SwinConfig()) | {"model_type": "swin"}
-    return kept | {"model_type": values["model_type"]}
+        known["backbone_config"] = _known_values(backbone, SwinConfig()) | {"model_type": "swin"}
+    return known | {"model_type": values["model_type"]}
 
 
-def class_places(id2label: dict[Any, str]) -> list[int]:
+def class_indices(id2label: dict[Any, str]) -> list[int]:
     """For each of the 19 classes the number that a network gives it, by its name. Raises LabError when one is missing."""
-    numbers = {_plain(label): int(number) for number, label in id2label.items()}
-    missing = [name for name in CITYSCAPES_19.classes if _plain(name) not in numbers]
+    ids = {_plain(label): int(index) for index, label in id2label.items()}
+    missing = [name for name in CITYSCAPES_19.classes if _plain(name) not in ids]
     if missing:
         raise LabError(
             f"This network doesn't tell the 19 classes of Cityscapes apart: it has no '{missing[0]}'. Take one that was trained for it."
         )
-    return [numbers[_plain(name)] for name in CITYSCAPES_19.classes]
+    return [ids[_plain(name)] for name in CITYSCAPES_19.classes]
 
 
 def _plain(label: str) -> str:
     return str(label).strip().lower().replace("_", " ").replace("-", " ")
 
 
-def _of_masks(found: Any) -> torch.Tensor:
+def _of_masks(output: Any) -> torch.Tensor:
     """Return logits (B, K, h, w) of a network that predicts masks, each with its class: the paper's sum over masks, as a logarithm."""
-    kinds = found.class_queries_logits.float().softmax(dim=-1)[..., :-1]  # (B, Q, K), without "no object"
-    masks = found.masks_queries_logits.float().sigmoid()  # (B, Q, h, w)
+    kinds = output.class_queries_logits.float().softmax(dim=-1)[..., :-1]  # (B, Q, K), without "no object"
+    masks = output.masks_queries_logits.float().sigmoid()  # (B, Q, h, w)
     return torch.einsum("bqk,bqhw->bkhw", kinds, masks).clamp(min=1e-6).log()
 
 
-def _kept(values: dict[str, Any], usual: Any) -> dict[str, Any]:
+def _known_values(values: dict[str, Any], usual: Any) -> dict[str, Any]:
     known = {name for name in usual.to_dict() if not name.startswith("_")} | {"id2label"}
-    kept = {
+    values_kept = {
         name: value for name, value in values.items() if name in known and name not in (*NO_SHAPE, "backbone_config")
     }
-    kept.pop("label2id", None)
-    for name, value in kept.items():
+    values_kept.pop("label2id", None)
+    for name, value in values_kept.items():
         _check(name, value)
-    return kept
+    return values_kept
 
 
 def _check(name: str, value: Any) -> None:
@@ -151,8 +151,8 @@ def _check(name: str, value: Any) -> None:
             return
         case int():
             is_deep = name == "depths" or name.endswith(("layers", "blocks"))
-            least, most = (1, MAX_STEP) if name in STEPS else (-1, MAX_LAYERS if is_deep else MAX_NUMBER)
-            if not least <= value <= most:
+            low, high = (1, MAX_STEP) if name in STEPS else (-1, MAX_LAYERS if is_deep else MAX_NUMBER)
+            if not low <= value <= high:
                 raise ValueError(f"{name} is {value}"[:80])
         case str() if len(value) <= 100:
             return
@@ -160,8 +160,8 @@ def _check(name: str, value: Any) -> None:
             for part in value:
                 _check(name, part)
         case dict() if name == "id2label" and len(value) <= MAX_LIST:
-            for number, label in value.items():
-                _check(name, int(number))
+            for index, label in value.items():
+                _check(name, int(index))
                 _check(name, str(label))
         case _:
             raise ValueError(f"{name} is no setting")

@@ -194,10 +194,10 @@ def mirror(images: torch.Tensor, margin: int) -> torch.Tensor:
     """Return pictures (B, C, h, w) mirrored beyond their rim, as often as it takes: (B, C, h + 2 margin, w + 2 margin)."""
     for axis in (-2, -1):
         size = images.shape[axis]
-        place = torch.arange(-margin, size + margin, device=images.device)
+        position = torch.arange(-margin, size + margin, device=images.device)
         # By a tensor: ONNX has no remainder by a number that follows from the picture's size.
-        place = place.remainder(place.new_full((), 2 * (size - 1))) if size > 1 else place * 0
-        images = images.index_select(axis, torch.where(place < size, place, 2 * (size - 1) - place))
+        position = position.remainder(position.new_full((), 2 * (size - 1))) if size > 1 else position * 0
+        images = images.index_select(axis, torch.where(position < size, position, 2 * (size - 1) - position))
     return images
 
 

@@ -71,10 +71,10 @@ def find_weights(model: ModelConfig, hub_repo: str | None = None) -> WeightsSour
     else:
         missing = "the Hugging Face Hub doesn't answer"
     if model.weights == "pretrained":
-        remedy = "Put the file there" if not repo else "Go online, put the file there"
+        hint = "Put the file there" if not repo else "Go online, put the file there"
         raise LabError(
             f"Pretrained weights for {encoder} can't be had: there is no {encoder}*.safetensors in '{weights_folder()}', and {missing}. "
-            f"{remedy}, or choose weights 'none'."
+            f"{hint}, or choose weights 'none'."
         )
     return WeightsSource(
         "scratch",

@@ -53,9 +53,9 @@ def default_title(data: ReportData) -> str:
 
 def _notes(data: ReportData) -> tuple[Text, ...]:
     """Return what the reader has to know before anything else."""
-    found: list[Text] = [text(f"Run {run_id} is left out. {reason}") for run_id, reason in data.left_out]
+    notes: list[Text] = [text(f"Run {run_id} is left out. {reason}") for run_id, reason in data.left_out]
     if len(data.groups) > 1:
-        found.append(
+        notes.append(
             text(
                 "These runs can't all be compared: they learned from other data, or tell other classes apart. They are reported in groups."
             )
@@ -63,7 +63,7 @@ def _notes(data: ReportData) -> tuple[Text, ...]:
     for group in data.groups:
         for summary in group.summaries:
             if not summary.result:
-                found.append(text(f"{summary.label} has no evaluation result: {summary.problem.rstrip('.')}."))
-        if group.pictures_problem:
-            found.append(text(f"Pictures are left out: {group.pictures_problem.rstrip('.')}."))
-    return tuple(dict.fromkeys(found))
+                notes.append(text(f"{summary.label} has no evaluation result: {summary.problem.rstrip('.')}."))
+        if group.images_problem:
+            notes.append(text(f"Pictures are left out: {group.images_problem.rstrip('.')}."))
+    return tuple(dict.fromkeys(notes))

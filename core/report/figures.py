@@ -96,9 +96,9 @@ def bars_figure(
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
         axes = canvas.subplots()
         for index, (name, row) in enumerate(values.items()):
-            places = np.arange(len(classes)) - 0.4 + each * (index + 0.5)
+            positions = np.arange(len(classes)) - 0.4 + each * (index + 0.5)
             axes.barh(
-                places,
+                positions,
                 [0 if value is None else value * 100 for value in row],
                 height=each * 0.92,
                 color=colors[name],
@@ -137,21 +137,21 @@ def shares_figure(classes: Sequence[str], shares: Mapping[str, Sequence[float]],
         )
         for name, marker in zip(names[1:], "oD^", strict=False):
             values = np.array(shares[name]) * 100
-            places = np.flatnonzero(values > 0)
-            axes.plot(values[places], places, marker, color=INK, markersize=3.2, markerfacecolor="white", label=name)
+            present = np.flatnonzero(values > 0)
+            axes.plot(values[present], present, marker, color=INK, markersize=3.2, markerfacecolor="white", label=name)
         axes.set_yticks(range(len(classes)), classes)
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
         axes.minorticks_off()
-        axes.xaxis.set_major_formatter(lambda value, _place: f"{value:g}")
+        axes.xaxis.set_major_formatter(lambda value, _position: f"{value:g}")
         axes.set(xlabel="share of the labelled pixels, %, logarithmic")
         axes.set_xlim(floor, 100)
         if len(names) > 1:
             handles, text = axes.get_legend_handles_labels()
             handles[0] = handles[0] if not hasattr(handles[0], "patches") else _patch()
-            order = sorted(range(len(text)), key=lambda place: names.index(text[place]))
-            axes.legend([handles[place] for place in order], [text[place] for place in order], loc="lower right")
+            order = sorted(range(len(text)), key=lambda index: names.index(text[index]))
+            axes.legend([handles[entry] for entry in order], [text[place] for place in order], loc="lower right")
         return drawing_of(canvas)
 
 
@@ -262,9 +262,9 @@ def pareto_figure(points: Mapping[str, tuple[float | None, float, float]], color
             del halves[0]
         canvas = Canvas(figsize=(WIDTH * len(halves) / 2, 2.5), layout="constrained")
         grid = canvas.subplots(1, len(halves), sharey=True, squeeze=False)[0]
-        for axes, (place, scale, words) in zip(grid, halves, strict=True):
+        for axes, (column, scale, title) in zip(grid, halves, strict=True):
             axes.set_xscale("log")
-            costs = {name: point[place] * scale for name, point in points.items()}
+            costs = {name: point[column] * scale for name, point in points.items()}
             front = _front([(costs[name], point[2], name) for name, point in points.items()])
             if len(front) > 1:
                 axes.plot(
@@ -277,7 +277,7 @@ def pareto_figure(points: Mapping[str, tuple[float | None, float, float]], color
                 )
             for name, point in points.items():
                 axes.plot(costs[name], point[2] * 100, "o", color=colors[name], markersize=6, label=_short(name))
-            axes.set(xlabel=words)
+            axes.set(xlabel=title)
             axes.margins(x=0.18, y=0.2)
             axes.minorticks_off()
             ticks = _log_ticks(list(costs.values()))
@@ -305,12 +305,12 @@ def distance_figure(
 
 def _front(points: Sequence[tuple[float, float, str]]) -> list[str]:
     """Return names of those that none beats in both cost and score, by rising cost."""
-    kept, best = [], -1.0
+    front, best = [], -1.0
     for _, score, name in sorted(points, key=lambda point: (point[0], -point[1])):
         if score > best:
-            kept.append(name)
+            front.append(name)
             best = score
-    return kept
+    return front
 
 
 def _log_ticks(values: Sequence[float]) -> list[float]:
@@ -323,11 +323,11 @@ def _log_ticks(values: Sequence[float]) -> list[float]:
 
 def _smooth(values: Sequence[float]) -> np.ndarray:
     """Return a centred mean over a fiftieth of the points, shorter at the ends."""
-    numbers = np.array(values, np.float64)
-    reach = max(1, len(numbers) // 100)
-    sums = np.concatenate([[0.0], np.cumsum(numbers)])
-    starts = np.maximum(0, np.arange(len(numbers)) - reach)
-    ends = np.minimum(len(numbers), np.arange(len(numbers)) + reach + 1)
+    series = np.array(values, np.float64)
+    reach = max(1, len(series) // 100)
+    sums = np.concatenate([[0.0], np.cumsum(series)])
+    starts = np.maximum(0, np.arange(len(series)) - reach)
+    ends = np.minimum(len(series), np.arange(len(series)) + reach + 1)
     return (sums[ends] - sums[starts]) / (ends - starts)
 
 
@@ -340,7 +340,7 @@ def _legend(canvas: Canvas, axes: Axes) -> None:
     handles, text = axes.get_legend_handles_labels()
     if len(text) < 2:
         return
-    longest = max(len(word) for word in text)
+    longest = max(len(entry) for entry in text)
     columns = max(1, min(len(text), int(100 / (longest + 6))))
     canvas.legend(handles, text, loc="outside upper left", ncols=columns)
 

@@ -27,7 +27,7 @@ from core.evaluation.staleness import is_stale
 from core.models.model_summary import describe
 from core.models.summary_types import ModelSummary
 from core.paths import PROJECT, runs_folder
-from core.report.panels import add_pictures
+from core.report.panels import add_images
 from core.report.progress import ProgressTracker
 from core.report.report_data import COLORS, Group, ReportData, RunSummary, labels_of
 from core.report.settings import ReportSettings
@@ -65,13 +65,13 @@ def gather(settings: ReportSettings, tracker: ProgressTracker) -> ReportData:
         raise LabError(f"Nothing can be said of these runs. {' '.join(reason for _, reason in left_out)}")
     tracker.plan(frames=[run.plan.get("val_frames", 0) for run in runs], robustness=settings.robustness)
     summaries = [
-        _subject(run, label, COLORS[index % len(COLORS)], settings, tracker)
+        _run_summary(run, label, COLORS[index % len(COLORS)], settings, tracker)
         for index, (run, label) in enumerate(zip(runs, labels_of(runs), strict=True))
     ]
     groups = []
     for index, members in enumerate(_grouped(summaries), start=1):
         group = _compared(Group(index, tuple(members)))
-        groups.append(add_pictures(group, settings.pictures, tracker))
+        groups.append(add_images(group, settings.pictures, tracker))
     return ReportData(
         settings=settings,
         groups=tuple(groups),
@@ -83,7 +83,7 @@ def gather(settings: ReportSettings, tracker: ProgressTracker) -> ReportData:
     )
 
 
-def _subject(run: Run, label: str, color: str, settings: ReportSettings, tracker: ProgressTracker) -> RunSummary:
+def _run_summary(run: Run, label: str, color: str, settings: ReportSettings, tracker: ProgressTracker) -> RunSummary:
     rows = valid_rows(read_metrics(run.path)[0])
     files: dict[str, Any] = {
         "config.json": run.config.model_dump(mode="json"),
@@ -104,7 +104,7 @@ def _subject(run: Run, label: str, color: str, settings: ReportSettings, tracker
     if "architectures" not in settings.sections:
         tracker.done("anatomy")
         return summary
-    return replace(summary, model_summary=_anatomy(run, label, tracker))
+    return replace(summary, model_summary=_model_summary(run, label, tracker))
 
 
 def _result(run: Run, label: str, tracker: ProgressTracker) -> tuple[str, EvaluationResult | None, str]:
@@ -165,7 +165,7 @@ def _robustness_file(run: Run, result: RobustnessResult) -> str:
     raise LabError(f"The scores of run {run.id} were deleted just now. Write the report again.")
 
 
-def _anatomy(run: Run, label: str, tracker: ProgressTracker) -> ModelSummary | None:
+def _model_summary(run: Run, label: str, tracker: ProgressTracker) -> ModelSummary | None:
     tracker.of("anatomy", f"Looking at the network of {label}")("", 0, 1)
     dataset = run.config.dataset
     try:
@@ -240,8 +240,8 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=PROJECT, capture_output=True, text=True, timeout=10)
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=10)
         return done.stdout.strip() if done.returncode == 0 else ""
 
     if not (PROJECT / ".git").exists():

@@ -20,12 +20,12 @@ from core.report.structure import (
     Code,
     Commands,
     Figure,
+    ImageGrid,
     Number,
     Paragraph,
-    Picture,
-    Pictures,
     Ref,
     Report,
+    ReportImage,
     Table,
     Text,
 )
@@ -35,7 +35,7 @@ KINDS = {
     Paragraph: "paragraph",
     Table: "table",
     Figure: "figure",
-    Pictures: "pictures",
+    ImageGrid: "pictures",
     Commands: "commands",
     Blank: "blank",
 }
@@ -63,7 +63,7 @@ def html_page(report: Report) -> str:
         follows=lambda block: _follows(report, block),
         address=_address,
         svg=_svg,
-        is_word=lambda table, column: column == 0 or column in table.words,
+        is_text=lambda table, column: column == 0 or column in table.text_columns,
         width=lambda table: "wide" if len(table.columns) > WIDE else "",
         references=[(number, REFERENCES[key]) for key, number in cited.items()],
         date=time.strftime("%d %B %Y", time.localtime(report.made)).lstrip("0"),
@@ -73,9 +73,9 @@ def html_page(report: Report) -> str:
 def _sayer(report: Report, cited: dict[str, int]) -> Callable[[Text], Markup]:
     names = report.captioned
 
-    def say(words: Text) -> Markup:
+    def say(sentence: Text) -> Markup:
         parts: list[Markup] = []
-        for part in words:
+        for part in sentence:
             match part:
                 case Number(text, value, source, scale):
                     parts.append(
@@ -103,9 +103,9 @@ def _follows(report: Report, block: Paragraph) -> list[tuple[str, str]]:
     return [(target, report.captioned[target]) for target in block.follows if target in report.captioned]
 
 
-def _address(picture: Picture) -> str:
-    kind = "png" if picture.suffix == "png" else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(picture.data).decode()}"
+def _address(image: ReportImage) -> str:
+    kind = "png" if image.suffix == "png" else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(image.data).decode()}"
 
 
 def _svg(figure: Figure) -> Markup:

@@ -23,12 +23,12 @@ from core.report.structure import (
     Code,
     Commands,
     Figure,
+    ImageGrid,
     Number,
     Paragraph,
-    Picture,
-    Pictures,
     Ref,
     Report,
+    ReportImage,
     Section,
     Table,
     Text,
@@ -102,15 +102,15 @@ def latex_files(report: Report) -> Iterator[tuple[str, bytes]]:
                 yield f"tables/{block.id}.csv", table_csv(block).encode()
             case Figure():
                 yield f"figures/{block.id}.pdf", block.drawing.pdf
-            case Pictures():
-                for name, picture in _images(block):
-                    yield name, picture.data
+            case ImageGrid():
+                for name, image in _images(block):
+                    yield name, image.data
 
 
-def tex(words: str) -> str:
+def tex(text: str) -> str:
     """Return a text as LaTeX prints it, whatever stands in it; letters that pdflatex doesn't know become their code."""
     results = []
-    for letter in unicodedata.normalize("NFC", words):
+    for letter in unicodedata.normalize("NFC", text):
         if letter in _SPECIAL:
             results.append(_SPECIAL[letter])
         elif letter in _LETTERS:
@@ -122,9 +122,9 @@ def tex(words: str) -> str:
     return "".join(results)
 
 
-def tex_code(words: str) -> str:
+def tex_code(text: str) -> str:
     """Return a text in the type of programs: no ligature of hyphens or quotes, and a line may break behind any slash or dot."""
-    result = tex(words).replace("--", "-{}-").replace("'", r"\textquotesingle{}").replace(",,", ",{},")
+    result = tex(text).replace("--", "-{}-").replace("'", r"\textquotesingle{}").replace(",,", ",{},")
     for mark in ("/", ".", r"\_", "="):
         result = result.replace(mark, rf"{mark}\allowbreak{{}}")
     return rf"\texttt{{{result}}}"
@@ -149,12 +149,12 @@ def table_csv(table: Table) -> str:
 def _document(report: Report) -> str:
     parts = [PREAMBLE, rf"\hypersetup{{pdftitle={{{tex(report.title)}}},pdfauthor={{{tex(report.author)}}}}}"]
     parts.append(rf"\title{{{tex(report.title)}}}")
-    author = r"\\ ".join(tex(words) for words in (report.author, report.course) if words)
+    author = r"\\ ".join(tex(line) for line in (report.author, report.course) if line)
     parts.append(rf"\author{{{author}}}")
     parts.append(rf"\date{{{time.strftime('%d %B %Y', time.localtime(report.made)).lstrip('0')}}}")
     parts.append("\\begin{document}\n\\maketitle\n")
     if report.notes:
-        items = "\n".join(rf"\item {_said(words, report)}" for words in report.notes)
+        items = "\n".join(rf"\item {_tex_of(note, report)}" for note in report.notes)
         parts.append(f"\\begin{{small}}\\begin{{itemize}}\n{items}\n\\end{{itemize}}\\end{{small}}\n")
     for section in report.sections:
         parts += _section(section, report)
@@ -176,16 +176,16 @@ def _block(block: Block, report: Report) -> str:
         case Paragraph():
             return _paragraph(block, report)
         case Table():
-            caption = rf"\caption{{{_said(block.caption, report)}}}\label{{{block.id}}}"
+            caption = rf"\caption{{{_tex_of(block.caption, report)}}}\label{{{block.id}}}"
             size = r"\small" if len(block.columns) <= 7 else r"\footnotesize"
             body = rf"\fitted{{\input{{tables/{block.id}}}}}"
             return f"\\begin{{table}}[{PLACE}]\n\\centering{size}\n{caption}\n{body}\n\\end{{table}}\n"
         case Figure():
-            caption = rf"\caption{{{_said(block.caption, report)}}}\label{{{block.id}}}"
+            caption = rf"\caption{{{_tex_of(block.caption, report)}}}\label{{{block.id}}}"
             body = rf"\fitted{{\includegraphics{{figures/{block.id}}}}}"
             return f"\\begin{{figure}}[{PLACE}]\n\\centering\n{body}\n{caption}\n\\end{{figure}}\n"
-        case Pictures():
-            return _pictures(block, report)
+        case ImageGrid():
+            return _image_grid(block, report)
         case Commands():
             lines = "\\par\n".join(tex_code(line) for line in block.lines)
             return f"\\begin{{quote}}\\footnotesize\\raggedright\n{lines}\n\\end{{quote}}\n"
@@ -194,7 +194,7 @@ def _block(block: Block, report: Report) -> str:
 
 
 def _paragraph(block: Paragraph, report: Report) -> str:
-    text = _said(block.text, report)
+    text = _tex_of(block.text, report)
     follows = [target for target in block.follows if target in report.captioned]
     if follows:
         text += f" ({', '.join(_reference(target, report) for target in follows)})"
@@ -206,21 +206,21 @@ def _paragraph(block: Paragraph, report: Report) -> str:
     return f"{text}\n"
 
 
-def _pictures(block: Pictures, report: Report) -> str:
+def _image_grid(block: ImageGrid, report: Report) -> str:
     """Return rows of pictures, three across; what stands before a row goes above it."""
     lines = []
     across = 2 if len(block.columns) == 4 else min(3, len(block.columns))
     width = f"{0.985 / across:.4f}\\linewidth"
     names = {(row, column): name for row, column, name, _ in _placed(block)}
-    for row, (words, pictures) in enumerate(block.rows):
-        lines.append(rf"\parbox{{\linewidth}}{{\raggedright\footnotesize {_said(words, report)}}}\\[2pt]")
-        for start in range(0, len(pictures), across):
+    for row, (label, images) in enumerate(block.rows):
+        lines.append(rf"\parbox{{\linewidth}}{{\raggedright\footnotesize {_tex_of(label, report)}}}\\[2pt]")
+        for start in range(0, len(images), across):
             cells = []
-            for column in range(start, min(start + across, len(pictures))):
+            for column in range(start, min(start + across, len(images))):
                 head = rf"{{\scriptsize {tex(block.columns[column])}}}"
                 image = (
                     rf"\includegraphics[width={width}]{{{names[row, column]}}}"
-                    if pictures[column]
+                    if images[column]
                     else rf"\parbox{{{width}}}{{\centering\scriptsize none}}"
                 )
                 cells.append(rf"\shortstack{{{image}\\ {head}}}")
@@ -228,38 +228,38 @@ def _pictures(block: Pictures, report: Report) -> str:
     key = " ".join(rf"\mbox{{\swatch{{{','.join(map(str, color))}}}~{tex(name)}}}\quad" for name, color in block.key)
     if key:
         lines.append(rf"\parbox{{\linewidth}}{{\raggedright\scriptsize {key}}}\\")
-    caption = rf"\caption{{{_said(block.caption, report)}}}\label{{{block.id}}}"
+    caption = rf"\caption{{{_tex_of(block.caption, report)}}}\label{{{block.id}}}"
     body = "\n".join(lines)
     return f"\\begin{{figure}}[{PLACE}]\n\\raggedright\n{body}\n{caption}\n\\end{{figure}}\n"
 
 
-def _placed(block: Pictures) -> Iterator[tuple[int, int, str, Picture]]:
-    for row, (_, pictures) in enumerate(block.rows):
-        for column, picture in enumerate(pictures):
-            if picture:
-                yield row, column, f"images/{block.id}-{row + 1}-{column + 1}.{picture.suffix}", picture
+def _placed(block: ImageGrid) -> Iterator[tuple[int, int, str, ReportImage]]:
+    for row, (_, images) in enumerate(block.rows):
+        for column, image in enumerate(images):
+            if image:
+                yield row, column, f"images/{block.id}-{row + 1}-{column + 1}.{image.suffix}", image
 
 
-def _images(block: Pictures) -> Iterator[tuple[str, Picture]]:
-    for _, _, name, picture in _placed(block):
-        yield name, picture
+def _images(block: ImageGrid) -> Iterator[tuple[str, ReportImage]]:
+    for _, _, name, image in _placed(block):
+        yield name, image
 
 
 def _tabular(table: Table, report: Report) -> str:
     """Return the table itself with booktabs' rules. Long words are broken into lines, so that no column takes the page."""
     plain = [
-        [_said(cell.text, report) if not cell.best else rf"\textbf{{{_said(cell.text, report)}}}" for cell in row]
+        [_tex_of(cell.text, report) if not cell.best else rf"\textbf{{{_tex_of(cell.text, report)}}}" for cell in row]
         for row in table.rows
     ]
     kinds = []
     for column in range(len(table.columns)):
         longest = max((len(row[column]) for row in plain), default=0)
-        is_word = column == 0 or column in table.words
+        is_text = column == 0 or column in table.text_columns
         narrow = "p{14em}" if column == 0 else "p{22em}"
         kinds.append(
-            (rf">{{\raggedright\arraybackslash}}{narrow}" if longest > WORDS_WIDTH else "l") if is_word else "r"
+            (rf">{{\raggedright\arraybackslash}}{narrow}" if longest > WORDS_WIDTH else "l") if is_text else "r"
         )
-    heads = [_head(title, column == 0 or column in table.words) for column, title in enumerate(table.columns)]
+    heads = [_head(title, column == 0 or column in table.text_columns) for column, title in enumerate(table.columns)]
     rows = "\n".join(f"{' & '.join(row)} \\\\" for row in plain)
     return (
         f"\\begin{{tabular}}{{@{{}}{''.join(kinds)}@{{}}}}\n\\toprule\n{' & '.join(heads)} \\\\\n\\midrule\n{rows}\n"
@@ -267,7 +267,7 @@ def _tabular(table: Table, report: Report) -> str:
     )
 
 
-def _head(title: str, is_word: bool) -> str:
+def _head(title: str, is_text: bool) -> str:
     """Return a head in several lines where it is long."""
     lines, line = [], ""
     for word in title.split():
@@ -280,7 +280,7 @@ def _head(title: str, is_word: bool) -> str:
     if len(lines) == 1:
         return tex(title)
     broken = " \\\\ ".join(map(tex, lines))
-    return rf"\shortstack[{'l' if is_word else 'r'}]{{{broken}}}"
+    return rf"\shortstack[{'l' if is_text else 'r'}]{{{broken}}}"
 
 
 def _reference(target: str, report: Report) -> str:
@@ -288,9 +288,9 @@ def _reference(target: str, report: Report) -> str:
     return rf"{kind}~\ref{{{target}}}"
 
 
-def _said(words: Text, report: Report) -> str:
+def _tex_of(sentence: Text, report: Report) -> str:
     parts = []
-    for part in words:
+    for part in sentence:
         match part:
             case Number(text):
                 parts.append(tex(text.replace(" ", "\N{NO-BREAK SPACE}")))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 
-from core.models.diagram_layout import LEFT, OCTAVE, PICTURE, Box, arrange, edges, route, size_words
+from core.models.diagram_layout import LEFT, OCTAVE, PICTURE, Box, arrange, edges, format_size, route
 from core.models.summary_types import ModelSummary
 from core.report.figures import INK, QUIET, STYLE, WIDTH, drawing_of
 from core.report.structure import Drawing
@@ -71,7 +71,7 @@ def network_figure(model_summary: ModelSummary) -> Drawing:
                     )
                 )
             _label(axes, box, str(block.channels), points, 0, INK)
-            _label(axes, box, size_words((block.height, block.width)), points * 0.86, 1, QUIET)
+            _label(axes, box, format_size((block.height, block.width)), points * 0.86, 1, QUIET)
         for index, text in ((PICTURE, "picture"), (logits, f"{model_summary.blocks[-1].channels} classes")):
             box = boxes[index]
             axes.add_patch(
@@ -86,32 +86,32 @@ def network_figure(model_summary: ModelSummary) -> Drawing:
                 )
             )
             _label(axes, box, text, points, 0, INK)
-            _label(axes, box, size_words(model_summary.size), points * 0.86, 1, QUIET)
+            _label(axes, box, format_size(model_summary.size), points * 0.86, 1, QUIET)
         return drawing_of(canvas)
 
 
 def network_alt(model_summary: ModelSummary) -> str:
     """Return the drawing in words."""
     steps = "; ".join(
-        f"{block.name}: {block.modules} x {block.kind}, {block.channels} channels of {size_words((block.height, block.width))}"
+        f"{block.name}: {block.modules} x {block.kind}, {block.channels} channels of {format_size((block.height, block.width))}"
         for block in model_summary.blocks
     )
     return f"{model_summary.title}, {len(model_summary.blocks)} blocks from the picture to the scores. {steps}."
 
 
-def _label(axes: Axes, box: Box, words: str, points: float, row: int, color: str) -> None:
+def _label(axes: Axes, box: Box, text: str, points: float, row: int, color: str) -> None:
     x = {"end": box.right, "middle": box.x + box.width / 2, "start": box.x}[box.anchor]
     align = {"end": "right", "middle": "center", "start": "left"}[box.anchor]
-    axes.text(x, box.bottom + 3 + 11 * row, words, ha=align, va="top", fontsize=points, color=color)
+    axes.text(x, box.bottom + 3 + 11 * row, text, ha=align, va="top", fontsize=points, color=color)
 
 
-def _path(words: str) -> Path:
+def _path(svg: str) -> Path:
     """Return a path of `core.models.diagram_layout.route`, which knows M, C and L."""
     corners: list[tuple[float, float]] = []
     codes: list[int] = []
     kinds = {"M": [Path.MOVETO], "L": [Path.LINETO], "C": [Path.CURVE4] * 3}
-    for letter, numbers in re.findall(r"([MCL])([^MCL]+)", words):
-        values = [float(number) for number in numbers.split()]
+    for letter, coordinates in re.findall(r"([MCL])([^MCL]+)", svg):
+        values = [float(coordinate) for coordinate in coordinates.split()]
         points = list(zip(values[::2], values[1::2], strict=True))
         corners += points
         codes += kinds[letter] * (len(points) // len(kinds[letter]))

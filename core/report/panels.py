@@ -14,7 +14,7 @@ from core.inference.exports import OVERLAY_SHARE, png
 from core.inference.predictor import Predictor
 from core.report.progress import ProgressTracker
 from core.report.report_data import PERCENT, Group
-from core.report.structure import Number, Picture, Text
+from core.report.structure import Number, ReportImage, Text
 
 EXAMPLES = 3
 JPEG_QUALITY = 88
@@ -22,7 +22,7 @@ JPEG_QUALITY = 88
 CITYSCAPES_RULE = "photographs of Cityscapes may be used for research and teaching, but not passed on, and pictures were not asked for"
 
 
-def add_pictures(group: Group, wanted: bool | None, tracker: ProgressTracker) -> Group:
+def add_images(group: Group, wanted: bool | None, tracker: ProgressTracker) -> Group:
     """Return a group with its pictures, or with the reason why it has none, and with what is known of its cities.
 
     Args:
@@ -36,7 +36,7 @@ def add_pictures(group: Group, wanted: bool | None, tracker: ProgressTracker) ->
     except LabError as error:
         for _ in group.summaries:
             tracker.done("pictures")
-        return replace(group, pictures_problem=f"the data can't be opened any more: {error}")
+        return replace(group, images_problem=f"the data can't be opened any more: {error}")
     cities = {split: _counted(frames) for split, frames in (("train", dataset.train), ("val", dataset.val)) if frames}
     group = replace(group, cities=cities)
     shows = source.sharing != "never" if wanted is None else wanted
@@ -44,12 +44,12 @@ def add_pictures(group: Group, wanted: bool | None, tracker: ProgressTracker) ->
         for _ in group.summaries:
             tracker.done("pictures")
         reason = CITYSCAPES_RULE if source.sharing == "never" else "pictures were not asked for"
-        return replace(group, pictures_problem=reason)
+        return replace(group, images_problem=reason)
     try:
         columns, examples = _examples(dataset)
         panels = _panels(group, dataset, tracker)
     except LabError as error:
-        return replace(group, pictures_problem=str(error))
+        return replace(group, images_problem=str(error))
     return replace(
         group,
         example_columns=columns,
@@ -59,7 +59,7 @@ def add_pictures(group: Group, wanted: bool | None, tracker: ProgressTracker) ->
     )
 
 
-def _examples(dataset: Dataset) -> tuple[tuple[str, ...], tuple[tuple[Text, tuple[Picture | None, ...]], ...]]:
+def _examples(dataset: Dataset) -> tuple[tuple[str, ...], tuple[tuple[Text, tuple[ReportImage | None, ...]], ...]]:
     """Training frames under their fine masks, and where there are any under coarse ones."""
     frames = [frame for frame in dataset.train if frame.labels]
     coarse = _coarse(dataset)
@@ -70,15 +70,15 @@ def _examples(dataset: Dataset) -> tuple[tuple[str, ...], tuple[tuple[Text, tupl
     rows = []
     for frame in chosen.values():
         image = dataset.image(frame)
-        pictures: list[Picture | None] = [_photo(image, f"photograph {frame.id}")]
+        images: list[ReportImage | None] = [_as_image(image, f"photograph {frame.id}")]
         targets = [dataset.target(frame)]
         if coarse:
             targets.append(_coarse_target(dataset, coarse.get(frame.id)))
         for column, target in zip(columns[1:], targets, strict=True):
-            pictures.append(
-                None if target is None else _photo(_overlay(image, target, dataset), f"{column} over {frame.id}")
+            images.append(
+                None if target is None else _as_image(_overlay(image, target, dataset), f"{column} over {frame.id}")
             )
-        rows.append((_frame_words(frame), tuple(pictures)))
+        rows.append((_frame_text(frame), tuple(images)))
     return columns, tuple(rows)
 
 
@@ -97,7 +97,7 @@ def _coarse_target(dataset: Dataset, frame: Frame | None) -> np.ndarray | None:
 
 def _panels(
     group: Group, dataset: Dataset, tracker: ProgressTracker
-) -> tuple[tuple[Text, tuple[Picture | None, ...]], ...]:
+) -> tuple[tuple[Text, tuple[ReportImage | None, ...]], ...]:
     """Return the frame with the highest, the median and the lowest mean of the runs' IoU, each as every run sees it."""
     chosen = _best_median_worst(group)
     frames = {frame.id: frame for frame in dataset.val}
@@ -108,24 +108,24 @@ def _panels(
     images = {frame_id: dataset.image(frames[frame_id]) for _, frame_id in chosen}
     seen: dict[str, dict[str, np.ndarray]] = {}
     for summary in group.carded:
-        tell = tracker.of("pictures", f"Labelling frames with {summary.label}")
+        on_frame = tracker.of("pictures", f"Labelling frames with {summary.label}")
         predictor = Predictor(summary.run.path)
         seen[summary.run.id] = {}
         for index, (frame_id, image) in enumerate(images.items()):
-            tell("", index, len(images))
+            on_frame("", index, len(images))
             seen[summary.run.id][frame_id] = predictor.predict(image).labels
         tracker.done("pictures")
     rows = []
     for name, frame_id in chosen:
         frame, image = frames[frame_id], images[frame_id]
-        pictures = [
-            _photo(image, f"photograph {frame_id}"),
+        panels = [
+            _as_image(image, f"photograph {frame_id}"),
             _mask(dataset.target(frame), dataset, f"truth of {frame_id}"),
         ]
-        pictures += [
+        panels += [
             _mask(seen[summary.run.id][frame_id], dataset, f"{summary.label} on {frame_id}") for summary in group.carded
         ]
-        rows.append(((f"{name}: ", *_frame_words(frame), *_scores(group, frame_id)), tuple(pictures)))
+        rows.append(((f"{name}: ", *_frame_text(frame), *_scores(group, frame_id)), tuple(panels)))
     return tuple(rows)
 
 
@@ -137,7 +137,7 @@ def _best_median_worst(group: Group) -> list[tuple[str, str]]:
             if row["miou"] is not None:
                 sums.setdefault(row["id"], []).append(row["miou"])
     # Only frames that every run was scored on.
-    means = {frame: np.mean(found) for frame, found in sums.items() if len(found) == len(group.carded)}
+    means = {frame: np.mean(values) for frame, values in sums.items() if len(values) == len(group.carded)}
     ranked = sorted(means, key=lambda frame: (-means[frame], frame))
     if len(ranked) < 3:
         return [("frame", frame) for frame in ranked]
@@ -147,16 +147,16 @@ def _best_median_worst(group: Group) -> list[tuple[str, str]]:
 def _scores(group: Group, frame_id: str) -> Text:
     text: list[str | Number] = [", mean IoU "]
     for summary in group.carded:
-        rows = summary.look(summary.result_file, "/scores/images")
-        place = next(index for index, row in enumerate(rows) if row["id"] == frame_id)
-        number = summary.score(f"/scores/images/{place}/miou", PERCENT)
-        if number:
-            text += [number, f" ({summary.label}), "]
+        rows = summary.read(summary.result_file, "/scores/images")
+        row_index = next(index for index, row in enumerate(rows) if row["id"] == frame_id)
+        miou = summary.score(f"/scores/images/{row_index}/miou", PERCENT)
+        if miou:
+            text += [miou, f" ({summary.label}), "]
     text[-1] = text[-1].rstrip(", ") if isinstance(text[-1], str) else text[-1]
     return tuple(text)
 
 
-def _frame_words(frame: Frame) -> Text:
+def _frame_text(frame: Frame) -> Text:
     return (frame.id,)
 
 
@@ -173,10 +173,10 @@ def _overlay(image: np.ndarray, target: np.ndarray, dataset: Dataset) -> np.ndar
     return np.where(labelled[..., None], painted, image // 2)
 
 
-def _photo(image: np.ndarray, alt: str) -> Picture:
+def _as_image(image: np.ndarray, alt: str) -> ReportImage:
     coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    return Picture(coded.tobytes(), alt)
+    return ReportImage(coded.tobytes(), alt)
 
 
-def _mask(labels: np.ndarray, dataset: Dataset, alt: str) -> Picture:
-    return Picture(png(dataset.space.palette[labels]), alt)
+def _mask(labels: np.ndarray, dataset: Dataset, alt: str) -> ReportImage:
+    return ReportImage(png(dataset.space.palette[labels]), alt)

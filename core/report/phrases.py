@@ -58,27 +58,27 @@ def cell(number: Number | None, best: bool = False) -> Cell:
     return Cell((number,) if number else (DASH,), best)
 
 
-def words_cell(words: str) -> Cell:
+def text_cell(content: str) -> Cell:
     """Return a cell without a number."""
-    return Cell((words,))
+    return Cell((content,))
 
 
 def number_row(head: str | Text, numbers: Sequence[Number | None], best: Best = "") -> tuple[Cell, ...]:
     """Return a row of a table; as it is printed, the highest or lowest number is in bold unless all are alike."""
-    marked = best_places(numbers, best)
+    marked = best_indices(numbers, best)
     first = Cell(head if isinstance(head, tuple) else (head,))
     return (first, *(cell(number, index in marked) for index, number in enumerate(numbers)))
 
 
 def with_best_in_columns(rows: Sequence[Sequence[Number | None]], best: Sequence[Best]) -> list[list[Cell]]:
     """Return cells of several columns, each with its best in bold."""
-    marked = [best_places([row[column] for row in rows], kind) for column, kind in enumerate(best)]
+    marked = [best_indices([row[column] for row in rows], kind) for column, kind in enumerate(best)]
     return [
         [cell(number, index in marked[column]) for column, number in enumerate(row)] for index, row in enumerate(rows)
     ]
 
 
-def best_places(numbers: Sequence[Number | None], best: Best) -> set[int]:
+def best_indices(numbers: Sequence[Number | None], best: Best) -> set[int]:
     """Return the indices of the best and of all that print like it; none where all do."""
     known = [number for number in numbers if number]
     if not best or len({number.text for number in known}) < 2:
@@ -87,9 +87,9 @@ def best_places(numbers: Sequence[Number | None], best: Best) -> set[int]:
     return {index for index, number in enumerate(numbers) if number and number.text == winner.text}
 
 
-def setting_words(summary: RunSummary, part: str, name: str) -> Text:
+def setting_text(summary: RunSummary, part: str, name: str) -> Text:
     """Return the value of a setting as a person would write it."""
-    value = summary.look("config.json", f"/{part}/{name}")
+    value = summary.read("config.json", f"/{part}/{name}")
     if isinstance(value, bool):
         return ("yes" if value else "no",)
     if isinstance(value, (int, float)):
@@ -97,25 +97,25 @@ def setting_words(summary: RunSummary, part: str, name: str) -> Text:
     return (str(value),)
 
 
-def said_of_all(summaries: Sequence[RunSummary], part: str, name: str) -> Text:
+def settings_text(summaries: Sequence[RunSummary], part: str, name: str) -> Text:
     """Return a setting's value where all agree, else each value with the runs that have it."""
-    return by_value(summaries, lambda summary: setting_words(summary, part, name))
+    return by_value(summaries, lambda summary: setting_text(summary, part, name))
 
 
-def by_value(summaries: Sequence[RunSummary], words: Any) -> Text:
-    """Return what `words(subject)` says, once where it is the same of all, else with the names of those of whom it is true."""
+def by_value(summaries: Sequence[RunSummary], describe: Any) -> Text:
+    """Return what `describe(summary)` says, once where it is the same of all, else with the names of those of whom it is true."""
     groups: dict[str, tuple[Text, list[str]]] = {}
     for summary in summaries:
-        said = words(summary)
-        groups.setdefault(plain_words(said), (said, []))[1].append(summary.label)
+        sentence = describe(summary)
+        groups.setdefault(plain_text(sentence), (sentence, []))[1].append(summary.label)
     if len(groups) == 1:
         return next(iter(groups.values()))[0]
-    return joined([text(said, f" ({', '.join(names)})") for said, names in groups.values()])
+    return joined([text(value, f" ({', '.join(names)})") for value, names in groups.values()])
 
 
-def plain_words(words: Iterable[Part]) -> str:
+def plain_text(parts: Iterable[Part]) -> str:
     """Return a text without sources and citations."""
-    return "".join(part if isinstance(part, str) else getattr(part, "text", "") for part in words)
+    return "".join(part if isinstance(part, str) else getattr(part, "text", "") for part in parts)
 
 
 def columns_of(summaries: Sequence[RunSummary]) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def columns_of(summaries: Sequence[RunSummary]) -> tuple[str, ...]:
     return tuple(summary.label for summary in summaries)
 
 
-def frames_words(group: Group) -> Text:
+def frames_text(group: Group) -> Text:
     """`the 106 validation frames`."""
     summary = group.carded[0] if group.carded else group.planned
     if summary is None:
@@ -134,4 +134,4 @@ def frames_words(group: Group) -> Text:
 
 def derived(value: float, form: NumberFormat, source: str) -> Number:
     """Return a number that was computed from runs."""
-    return Number(form.words(value), value, source, form.scale)
+    return Number(form.format(value), value, source, form.scale)

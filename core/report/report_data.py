@@ -10,7 +10,7 @@ from core.evaluation.bootstrap import Comparison
 from core.evaluation.results import EvaluationResult, RobustnessResult
 from core.models.summary_types import ModelSummary
 from core.report.settings import ReportSettings
-from core.report.structure import Number, Picture, Text
+from core.report.structure import Number, ReportImage, Text
 from core.runs.store import Run
 from core.sweeps import Sweep
 
@@ -27,7 +27,7 @@ class NumberFormat:
     unit: str = ""
     signed: bool = False
 
-    def words(self, value: float) -> str:
+    def format(self, value: float) -> str:
         sign = "+" if self.signed else ""
         text = f"{value * self.scale:{sign},.{self.digits}f}".replace("-", "−")
         return f"{text}\N{NO-BREAK SPACE}{self.unit}" if self.unit else text
@@ -49,10 +49,10 @@ class RunSummary:
         color: of its lines.
         files: what can be looked up, by name: `config.json`, `plan.json`, `status.json`, `eval` and `train` (the rows of
             metrics.jsonl), and where there are any `scores/KEY.json` and `scores/robustness-KEY.json`.
-        card: its scores, or None; `problem` then says why.
-        card_file, robustness_file: their names in `files`.
+        result: its scores, or None; `problem` then says why.
+        result_file, robustness_file: their names in `files`.
         robustness: its scores under corruptions, or None.
-        anatomy: of its network, or None where it can't be built.
+        model_summary: of its network, or None where it can't be built.
         problem: a sentence about why it has no evaluation result; empty where it has one.
     """
 
@@ -73,12 +73,12 @@ class RunSummary:
         return self.run.config
 
     @property
-    def state_words(self) -> str:
+    def state_text(self) -> str:
         """Its state in words."""
         text = {"lost": "lost, its process is gone", "failed": self.run.status.failure or "failed"}
         return text.get(self.run.state, self.run.state)
 
-    def look(self, file: str, pointer: str) -> Any:
+    def read(self, file: str, pointer: str) -> Any:
         """Return what stands in a file at a JSON pointer; None where nothing does."""
         result = self.files.get(file)
         for part in pointer.split("/")[1:]:
@@ -91,10 +91,10 @@ class RunSummary:
 
     def number(self, file: str, pointer: str, form: NumberFormat = COUNT) -> Number | None:
         """Return a number of a file, ready to print; None where none stands there."""
-        value = self.look(file, pointer)
+        value = self.read(file, pointer)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
             return None
-        return Number(form.words(value), value, f"{self.run.id}/{file}:{pointer}", form.scale)
+        return Number(form.format(value), value, f"{self.run.id}/{file}:{pointer}", form.scale)
 
     def score(self, pointer: str, form: NumberFormat = SHARE) -> Number | None:
         """Return a number of its evaluation result, `/scores/miou` for example."""
@@ -123,21 +123,21 @@ class RunSummary:
             return None
         return self.number("eval", f"/{self.best_evaluation}/pixel_accuracy", form)
 
-    def class_iou(self, place: int, name: str, form: NumberFormat = SHARE) -> Number | None:
+    def class_iou(self, index: int, name: str, form: NumberFormat = SHARE) -> Number | None:
         """Return the IoU of a class that goes with `miou`."""
         if self.result_file:
             return self.score(f"/scores/iou/{escaped(name)}", form)
         if self.best_evaluation is None:
             return None
-        return self.number("eval", f"/{self.best_evaluation}/iou/{place}", form)
+        return self.number("eval", f"/{self.best_evaluation}/iou/{index}", form)
 
-    def share(self, file: str, pointer: str, place: int, form: NumberFormat = SHARE) -> Number | None:
+    def share(self, file: str, pointer: str, index: int, form: NumberFormat = SHARE) -> Number | None:
         """Return a value's share of the list of numbers in which it stands."""
-        values = self.look(file, pointer)
+        values = self.read(file, pointer)
         if not values or not sum(values):
             return None
-        value = values[place] / sum(values)
-        return Number(form.words(value), value, f"share {self.run.id}/{file}:{pointer}/{place}", form.scale)
+        value = values[index] / sum(values)
+        return Number(form.format(value), value, f"share {self.run.id}/{file}:{pointer}/{index}", form.scale)
 
 
 def escaped(name: str) -> str:
@@ -151,12 +151,12 @@ class Group:
 
     Attributes:
         number: from 1.
-        subjects: in the report's order.
-        comparisons: of the pairs that have evaluation results, by their labels' places in `subjects`.
+        summaries: in the report's order.
+        comparisons: of the pairs that have evaluation results, by their labels' places in `summaries`.
         problem: why some pairs can't be compared; empty where all can.
         examples: pictures for the introduction, in rows of what stands before them and pictures; `example_columns` their heads.
         panels: the same for the results.
-        pictures_problem: why there are no pictures; empty where there are.
+        images_problem: why there are no pictures; empty where there are.
         cities: how many frames of each city there are, by split; empty where the data couldn't be opened.
     """
 
@@ -165,10 +165,10 @@ class Group:
     comparisons: dict[tuple[int, int], Comparison] = field(default_factory=dict)
     problem: str = ""
     example_columns: tuple[str, ...] = ()
-    examples: tuple[tuple[Text, tuple[Picture | None, ...]], ...] = ()
+    examples: tuple[tuple[Text, tuple[ReportImage | None, ...]], ...] = ()
     panel_columns: tuple[str, ...] = ()
-    panels: tuple[tuple[Text, tuple[Picture | None, ...]], ...] = ()
-    pictures_problem: str = ""
+    panels: tuple[tuple[Text, tuple[ReportImage | None, ...]], ...] = ()
+    images_problem: str = ""
     cities: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property

@@ -86,14 +86,14 @@ class Table:
         caption: says what is counted, on what and how.
         columns: heads, with units.
         rows: of as many cells.
-        words: numbers of the columns that hold words, not numbers, besides the first.
+        text_columns: indices of the columns that hold text, not numbers, besides the first.
     """
 
     id: str
     caption: Text
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    words: tuple[int, ...] = ()
+    text_columns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ReportImage:
     """A photograph (JPEG) or a label map (PNG)."""
 
     data: bytes
@@ -127,7 +127,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageGrid:
     """Rows of pictures under common heads.
 
     Attributes:
@@ -141,7 +141,7 @@ class Pictures:
     id: str
     caption: Text
     columns: tuple[str, ...]
-    rows: tuple[tuple[Text, tuple[Picture | None, ...]], ...]
+    rows: tuple[tuple[Text, tuple[ReportImage | None, ...]], ...]
     key: tuple[tuple[str, tuple[int, int, int]], ...] = ()
 
 
@@ -160,7 +160,7 @@ class Blank:
     hint: str
 
 
-Block = Paragraph | Table | Figure | Pictures | Commands | Blank
+Block = Paragraph | Table | Figure | ImageGrid | Commands | Blank
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class Report:
         counts = {"Table": 0, "Figure": 0}
         names = {}
         for block in self.blocks:
-            if isinstance(block, (Table, Figure, Pictures)):
+            if isinstance(block, (Table, Figure, ImageGrid)):
                 kind = "Table" if isinstance(block, Table) else "Figure"
                 counts[kind] += 1
                 names[block.id] = f"{kind} {counts[kind]}"
@@ -219,6 +219,6 @@ class Report:
                     results += [block.caption, *(cell.text for row in block.rows for cell in row)]
                 case Figure():
                     results.append(block.caption)
-                case Pictures():
+                case ImageGrid():
                     results += [block.caption, *(text for text, _ in block.rows)]
         return tuple(results)

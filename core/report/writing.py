@@ -10,7 +10,7 @@ from core.report.contents import contents
 from core.report.gathering import gather
 from core.report.html import html_page
 from core.report.latex import latex_archive
-from core.report.phrases import plain_words
+from core.report.phrases import plain_text
 from core.report.progress import ProgressTracker
 from core.report.saved_reports import SavedReport, shelve
 from core.report.settings import ReportSettings, checked_settings
@@ -33,7 +33,7 @@ def write_report(settings: ReportSettings, folder: Path, progress: ProgressCallb
     tracker.of("figures", "Drawing and writing")("", 0, 1)
     report = contents(data)
     page, archive = html_page(report), latex_archive(report)
-    notes = tuple(plain_words(note) for note in report.notes)
+    notes = tuple(plain_text(note) for note in report.notes)
     hidden = folder.with_name(f".{folder.name}.{os.getpid()}")
     with writing(folder):
         hidden.mkdir(parents=True)

@@ -59,16 +59,16 @@ def move(path: Path, by: int) -> None:
             for other in _active_here(path.parent)
             if other.status.state == "queued" and devices_of(other) & devices_of(run)
         ]
-        queue.sort(key=_turn)
+        queue.sort(key=_queue_order)
         tickets = [other.status.ticket for other in queue]
-        place = [other.id for other in queue].index(run.id)
-        new_place = min(max(place + by, 0), len(queue) - 1)
-        if new_place == place:
+        index = [other.id for other in queue].index(run.id)
+        new_index = min(max(index + by, 0), len(queue) - 1)
+        if new_index == index:
             raise LabError(f"Run {run.id} is {'first' if by < 0 else 'last'} in the queue already.")
         if by < 0:
-            for other in queue[new_place:place]:
+            for other in queue[new_index:index]:
                 require_owner(other.owner, f"Run {other.id}, which would have to wait,")
-        queue.insert(new_place, queue.pop(place))
+        queue.insert(new_index, queue.pop(index))
         for other, ticket in zip(queue, tickets, strict=True):
             if other.status.ticket != ticket:
                 update_status(other.path, ticket=ticket)
@@ -86,7 +86,7 @@ def runs_before(run: Run) -> list[Run]:
         for other in _active_here(run.path.parent)
         if other.id != run.id
         and devices_of(other) & devices_of(run)
-        and (other.status.state == "running" or _turn(other) < _turn(run))
+        and (other.status.state == "running" or _queue_order(other) < _queue_order(run))
     ]
 
 
@@ -121,7 +121,7 @@ def _active_here(folder: Path) -> list[Run]:
     return [run for run in list_active(folder) if run.config is None or run.config.runner.engine == "local"]
 
 
-def _turn(run: Run) -> tuple[float, str]:
+def _queue_order(run: Run) -> tuple[float, str]:
     """Return what orders a queue: the ticket, and the id where two have the same."""
     return run.status.ticket, run.id
 

@@ -13,7 +13,7 @@ a run of anybody else may take.
 import os
 from pathlib import Path
 
-from core.auth import build_user, current_user, read_owner, require_admin, whole_number
+from core.auth import build_user, current_user, env_int, read_owner, require_admin
 from core.config import RunConfig, RunnerConfig, TrackingConfig, TrainingConfig
 from core.errors import LabError
 from core.processes import available_cores
@@ -29,14 +29,14 @@ def check_may_ask(config: RunConfig, run: Path | None = None) -> None:
         LabError: the one who is asking is no admin, and it asks for more than this machine has, for more of the cluster than everybody
             may have, or for the lab's login to a tracker.
     """
-    check_may_tell(config.tracking)
+    check_may_track(config.tracking)
     if config.runner.engine == "local":
         check_machine(config.training)
     elif not current_user().is_admin:
         _check_cluster(config.runner, hours_used(run) if run else 0.0)
 
 
-def check_may_tell(tracking: TrackingConfig) -> None:
+def check_may_track(tracking: TrackingConfig) -> None:
     """Raise LabError where the current user is no admin, and a tracker would be told in the name of the lab's own login."""
     if tracking.mlflow or tracking.wandb:
         require_admin("tell a tracker")
@@ -74,18 +74,18 @@ def out_of_hours(run: Path) -> str:
 
 def _check_cluster(wanted: RunnerConfig, used: float) -> None:
     """Raise LabError where one more turn is not for everybody; `used` are nodes times hours that the run had before."""
-    most = whole_number("SEGLAB_SLURM_NODE_HOURS")
-    if not most:
+    limit = env_int("SEGLAB_SLURM_NODE_HOURS")
+    if not limit:
         raise LabError(
             "Only an admin can train on the cluster from here: its hours are charged to the lab's own account. Train on this machine."
         )
     _check_name("partition", wanted.partition, "SEGLAB_SLURM_PARTITIONS")
     _check_name("account", wanted.account, "SEGLAB_SLURM_ACCOUNTS")
-    turn = wanted.nodes * wanted.hours
-    if used + turn > most:
+    node_hours = wanted.nodes * wanted.hours
+    if used + node_hours > limit:
         raise LabError(
-            f"A turn of this run takes up to {turn:g} node-hours on the cluster{f', and it has had {used:.1f}' if used else ''}, but one run "
-            f"may have {most}. Take fewer nodes or hours, or ask an admin."
+            f"A turn of this run takes up to {node_hours:g} node-hours on the cluster{f', and it has had {used:.1f}' if used else ''}, but one run "
+            f"may have {limit}. Take fewer nodes or hours, or ask an admin."
         )
 
 

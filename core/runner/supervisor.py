@@ -26,14 +26,14 @@ MAX_PATIENCE = 5.0
 
 def main(run: Path) -> int:
     """Supervise a run from the queue to its end; returns the trainer's exit code, minus a signal's number."""
-    found = read_run(run)
+    record = read_run(run)
     myself = ProcessId.of(os.getpid())
     with queue_lock(run.parent):
         status = read_status(run)
         if status is None or status.state != "queued":
             return 0  # taken out of the queue before this process was there
         update_status(run, supervisor=myself)
-    with DeviceLock(run.parent / LOCKS, *sorted(devices_of(found))) as lock:
+    with DeviceLock(run.parent / LOCKS, *sorted(devices_of(record))) as lock:
         ahead = 0
         while _waits(run, myself):
             if lock.acquire():
@@ -45,7 +45,7 @@ def main(run: Path) -> int:
             time.sleep(min(PATIENCE * (1 + ahead), MAX_PATIENCE))
         else:
             return 0
-        trainer = subprocess.Popen(trainer_command(found), cwd=PROJECT, stdin=subprocess.PIPE, **lock.inheritance)
+        trainer = subprocess.Popen(trainer_command(record), cwd=PROJECT, stdin=subprocess.PIPE, **lock.inheritance)
         # From here on the status is the trainer's: it waits for this pipe to close before it writes.
         update_status(run, trainer=ProcessId.of(trainer.pid))
         trainer.stdin.close()

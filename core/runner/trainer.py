@@ -24,7 +24,7 @@ def trainer_command(run: Run, node: Node | None = None) -> list[str]:
 
     Args:
         run: with its config.
-        place: on a cluster: the machine among those that train.
+        node: on a cluster: the machine among those that train.
     """
     processes = run.config.training.num_processes if run.config else 1
     launcher = _launcher(processes, node) if processes > 1 else []

@@ -113,13 +113,13 @@ def read_metrics(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int
 
 def valid_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return rows without those that a resume made void: it went back to a checkpoint, and steps after that were done again."""
-    kept: list[dict[str, Any]] = []
+    valid: list[dict[str, Any]] = []
     for row in rows:
         if row.get("kind") == "resume":
-            kept = [old for old in kept if old["step"] <= row["step"]]
+            valid = [old for old in valid if old["step"] <= row["step"]]
         else:
-            kept.append(row)
-    return kept
+            valid.append(row)
+    return valid
 
 
 def rows_since(path: Path, offset: int) -> tuple[list[dict[str, Any]], int, bool]:

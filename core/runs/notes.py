@@ -61,13 +61,13 @@ def checked_notes(notes: Notes) -> Notes:
     name = one_line(notes.name)
     tags = tuple(dict.fromkeys(tag for tag in map(one_line, notes.tags) if tag))
     note = notes.note.strip()
-    for what, text, most in (
+    for what, text, max_length in (
         ("name", name, NAME_LENGTH),
         *(("tag", tag, TAG_LENGTH) for tag in tags),
         ("note", note, NOTE_LENGTH),
     ):
-        if len(text) > most:
-            raise LabError(f"The {what} has {len(text)} characters, but at most {most} fit. Shorten it.")
+        if len(text) > max_length:
+            raise LabError(f"The {what} has {len(text)} characters, but at most {max_length} fit. Shorten it.")
     if len(tags) > TAG_COUNT:
         raise LabError(f"These are {len(tags)} tags, but a run has room for {TAG_COUNT}. Leave some out.")
     return Notes(name, tags, note, notes.parent if RUN_ID.fullmatch(notes.parent) else "")

@@ -67,13 +67,13 @@ def diagnose(rows: Sequence[dict[str, Any]], classes: Sequence[str], plan: Mappi
         classes: K names.
         plan: its plan.json; empty before there is one.
     """
-    kept = valid_rows(list(rows))
-    trained = [row for row in kept if row.get("kind") == "train"]
-    scored = [row for row in kept if row.get("kind") == "eval"]
-    total = plan.get("steps_total") or max((row["step"] for row in kept), default=0)
-    done = max((row["step"] for row in kept), default=0) / total if total else 0.0
+    valid = valid_rows(list(rows))
+    trained = [row for row in valid if row.get("kind") == "train"]
+    scored = [row for row in valid if row.get("kind") == "eval"]
+    total = plan.get("steps_total") or max((row["step"] for row in valid), default=0)
+    done = max((row["step"] for row in valid), default=0) / total if total else 0.0
     rules: tuple[Callable[[], Iterator[Remark]], ...] = (
-        lambda: _diverged(kept),
+        lambda: _diverged(valid),
         lambda: _one_class(scored, classes, plan, total),
         lambda: _flat_loss(trained, done),
         lambda: _jumping_loss(trained),
@@ -104,12 +104,12 @@ def _one_class(scored: Sequence[Row], classes: Sequence[str], plan: Mapping[str,
     truth = scored[-1].get("truth") or _shares(plan.get("class_pixels") or [])
     if not len(predicted) == len(truth) == len(classes):
         return
-    number = int(np.argmax(predicted))
-    if predicted[number] > SWALLOWS and truth[number] < SWALLOWED:
+    index = int(np.argmax(predicted))
+    if predicted[index] > SWALLOWS and truth[index] < SWALLOWED:
         yield Remark(
             "one-class",
             "error",
-            f"Almost everything is called {classes[number]}: {predicted[number]:.0%} of the pixels, though it has {truth[number]:.0%} of "
+            f"Almost everything is called {classes[index]}: {predicted[index]:.0%} of the pixels, though it has {truth[index]:.0%} of "
             "them.",
             "Lower the learning rate: one that is too high ends like this. Or weigh the classes: on the page Train, set "
             f"{on_form('class_weights')}, to sqrt or median.",
@@ -117,14 +117,14 @@ def _one_class(scored: Sequence[Row], classes: Sequence[str], plan: Mapping[str,
 
 
 def _flat_loss(trained: Sequence[Row], done: float) -> Iterator[Remark]:
-    losses = _numbers(trained, "loss")
+    losses = _series(trained, "loss")
     if len(losses) < MIN_LOSSES or done < THIRD:
         return
-    late = losses[len(losses) // 2 :]
-    if np.median(late) < HARDLY * np.median(losses[:BEFORE]):
+    second_half = losses[len(losses) // 2 :]
+    if np.median(second_half) < HARDLY * np.median(losses[:BEFORE]):
         return
     # Theil and Sen: the median of all slopes between two blocks, which no single block can bend.
-    blocks = np.array([np.median(part) for part in np.array_split(late, BLOCKS)])
+    blocks = np.array([np.median(part) for part in np.array_split(second_half, BLOCKS)])
     first, second = np.triu_indices(BLOCKS, k=1)
     slope = float(np.median((blocks[second] - blocks[first]) / (second - first)))
     residuals = blocks - slope * np.arange(BLOCKS)
@@ -133,14 +133,14 @@ def _flat_loss(trained: Sequence[Row], done: float) -> Iterator[Remark]:
         yield Remark(
             "flat-loss",
             "warning",
-            f"The training loss doesn't fall: it was about {np.median(losses[:BEFORE]):.2f} at first and is {np.median(late):.2f} now.",
+            f"The training loss doesn't fall: it was about {np.median(losses[:BEFORE]):.2f} at first and is {np.median(second_half):.2f} now.",
             "On the page Train, press Find a learning rate under Try first. And look at the masks on the page Data: do they lie over their "
             "photographs?",
         )
 
 
 def _jumping_loss(trained: Sequence[Row]) -> Iterator[Remark]:
-    losses = _numbers(trained, "loss")
+    losses = _series(trained, "loss")
     if len(losses) <= BEFORE + JUMPS:
         return
     medians = np.median(np.lib.stride_tricks.sliding_window_view(losses[:-1], BEFORE), axis=1)
@@ -168,8 +168,8 @@ def _overfitting(trained: Sequence[Row], scored: Sequence[Row]) -> Iterator[Rema
     ):
         return
     step = known[best]["step"]
-    before = _numbers([row for row in trained if row["step"] <= step][-WAITING_ROWS:], "loss")
-    after = _numbers([row for row in trained if row["step"] > step][-WAITING_ROWS:], "loss")
+    before = _series([row for row in trained if row["step"] <= step][-WAITING_ROWS:], "loss")
+    after = _series([row for row in trained if row["step"] > step][-WAITING_ROWS:], "loss")
     if len(before) and len(after) and np.median(after) < np.median(before):
         yield Remark(
             "overfitting",
@@ -217,7 +217,7 @@ def _best_long_ago(scored: Sequence[Row]) -> Iterator[Remark]:
 
 
 def _waiting(trained: Sequence[Row]) -> Iterator[Remark]:
-    shares = _numbers(trained[-WAITING_ROWS:], "waiting")
+    shares = _series(trained[-WAITING_ROWS:], "waiting")
     if len(shares) >= MIN_WAITS and np.median(shares) > WAITING:
         yield Remark(
             "waiting",
@@ -228,7 +228,7 @@ def _waiting(trained: Sequence[Row]) -> Iterator[Remark]:
         )
 
 
-def _numbers(rows: Sequence[Row], name: str) -> np.ndarray:
+def _series(rows: Sequence[Row], name: str) -> np.ndarray:
     """Return a field's values where there are any, float64 (N,)."""
     return np.array([row[name] for row in rows if _is_number(row.get(name))], np.float64)
 

@@ -80,8 +80,8 @@ class Run:
             return status.state
         if status.job:
             return self._state_on_cluster()
-        hands = (status.supervisor, status.trainer)
-        if any(hand is not None and hand.is_alive() for hand in hands):
+        processes = (status.supervisor, status.trainer)
+        if any(process is not None and process.is_alive() for process in processes):
             return status.state
         # Between the writing of a queued run and the start of its supervisor no process is named yet.
         if status.state == "queued" and status.supervisor is None and time.time() - status.updated < 30:

@@ -38,7 +38,7 @@ FAILURES_IN_A_ROW = 3
 """When so many of the first trials fail and none succeeds, the fault is in what they have in common."""
 
 
-class StopAsked(BaseException):
+class StopRequested(BaseException):
     """The sweep was asked to stop."""
 
 
@@ -77,7 +77,7 @@ class QueuedRuns:
             with suppress(QuotaError):  # the owner's own runs go before
                 return runner.launch(config, self._sweep.runs_folder).name
             if requested(self._sweep.path) is not None:
-                raise StopAsked
+                raise StopRequested
             time.sleep(PATIENCE)
 
     def score(self, run_id: str) -> float:
@@ -91,7 +91,7 @@ class QueuedRuns:
                 if stops and requested(path) is None:
                     runner.stop(path)
             elif stops:
-                raise StopAsked
+                raise StopRequested
             elif run.state == "finished":
                 score = best_miou(path)
                 if score is None:
@@ -126,7 +126,7 @@ def main(folder: Path) -> int:
         update_status(folder, state="running", driver=ProcessId.of(os.getpid()), error=None, ended=None)
         try:
             drive(sweep, QueuedRuns(sweep))
-        except StopAsked:
+        except StopRequested:
             update_status(folder, state="stopped", ended=time.time())
             return 0
         except LabError as error:
@@ -184,7 +184,7 @@ def _proposed(study: optuna.Study, sweep: Sweep, number: int) -> FrozenTrial:
 def _train(study: optuna.Study, sweep: Sweep, trainer: Trainer, frozen: FrozenTrial, number: int, frames: int) -> None:
     """Train a trial for one round, and write its score or its failure into the journal."""
     if requested(sweep.path) is not None:
-        raise StopAsked
+        raise StopRequested
     handle = _handle(study, frozen)
     runs = list(trial_of(frozen).runs)
     try:

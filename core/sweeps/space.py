@@ -136,7 +136,7 @@ def read_spec(values: Any) -> SweepConfig:
         spec = SweepConfig.model_validate(values | {"base": base})
     except ValidationError as error:
         # Values and ranges are both tried: of what is wrong with either, what lies deepest is about the one that was meant.
-        detail = max(error.errors(), key=lambda found: len(found["loc"]))
+        detail = max(error.errors(), key=lambda each: len(each["loc"]))
         where = shorten(".".join(str(part) for part in detail["loc"][:2]))
         message = detail["msg"][:1].lower() + detail["msg"][1:]
         raise LabError(f"'{where}' can't be used in a sweep: {message}. See docs/study.json for an example.") from None
@@ -170,10 +170,10 @@ def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
             "So much varies that the combinations can't all be checked. Vary fewer settings, or fewer values."
         )
     typed = {name: list(values) for name, values in corners.items()}
-    for numbers, params in _numbered(corners):
+    for indices, params in _numbered(corners):
         config = read_config(_merged(spec.base, params))
-        for name, number in numbers.items():
-            typed[name][number] = _value(config, name)
+        for name, position in indices.items():
+            typed[name][position] = _value(config, name)
     for name, values in typed.items():
         again = next((value for index, value in enumerate(values) if value in values[:index]), None)
         if again is not None:
@@ -216,9 +216,9 @@ def _chosen(annotation: Any, value: Value) -> Value:
 
 def _numbered(choices: Mapping[str, list[Value]]) -> Iterator[tuple[dict[str, int], dict[str, Value]]]:
     """Yield every combination, each as the positions of its values and as the values."""
-    for numbers in itertools.product(*(range(len(values)) for values in choices.values())):
-        results = dict(zip(choices, numbers, strict=True))
-        yield results, {name: choices[name][number] for name, number in results.items()}
+    for indices in itertools.product(*(range(len(values)) for values in choices.values())):
+        results = dict(zip(choices, indices, strict=True))
+        yield results, {name: choices[name][index] for name, index in results.items()}
 
 
 def _merged(base: RunConfig, params: Mapping[str, Value]) -> dict[str, dict[str, Any]]:

@@ -28,11 +28,11 @@ def draw_fence(
 
         def boards(detail: float) -> np.ndarray:
             w, h = max(int(panel.length * detail), 2), max(int(height * detail), 2)
-            colour = light.on(np.array([150.0, 122, 92]), normal, sunlit)
+            color = light.on(np.array([150.0, 122, 92]), normal, sunlit)
             index = (np.arange(w) / max(0.14 * detail, 1.5)).astype(int)
             tone = np.random.default_rng(int(abs(x) * 100)).normal(1, 0.08, index.max() + 1)[index]
             tone = tone * np.where((np.arange(w) / max(0.14 * detail, 1.5)) % 1 < 0.12, 0.6, 1.0)
-            return np.clip(np.broadcast_to(tone[None, :, None], (h, w, 1)) * colour, 0, 255).astype(np.uint8)
+            return np.clip(np.broadcast_to(tone[None, :, None], (h, w, 1)) * color, 0, 255).astype(np.uint8)
 
         draw_panel(canvas, camera, light, "fence", panel, boards)
         return
@@ -40,7 +40,7 @@ def draw_fence(
     if begin >= 1:
         return
     start = z0 + (z1 - z0) * begin
-    colour = tuple(
+    plank = tuple(
         float(c)
         for c in light.on(np.array([52.0, 58, 54]) if kind == "bars" else np.array([120.0, 126, 122]), normal, sunlit)
     )
@@ -51,11 +51,11 @@ def draw_fence(
         low[:, 2] += 0.35
     lines = np.round((np.stack([camera.project(low), camera.project(high)], 1) - 0.5) * 16).astype(np.int32)
     thick = 2 if camera.scale(x, start) > 60 else 1
-    cv2.polylines(canvas.rgb, list(lines), False, colour, thick, cv2.LINE_AA, 4)
+    cv2.polylines(canvas.rgb, list(lines), False, plank, thick, cv2.LINE_AA, 4)
     for y in (0.15, height * 0.94) if kind == "bars" else (height,):
         rail = camera.project(np.array([[x, y, start], [x, y, z1]]))
         cv2.polylines(
-            canvas.rgb, [np.round((rail - 0.5) * 16).astype(np.int32)], False, colour, thick + 1, cv2.LINE_AA, 4
+            canvas.rgb, [np.round((rail - 0.5) * 16).astype(np.int32)], False, plank, thick + 1, cv2.LINE_AA, 4
         )
     for post in np.arange(z1, start, -2.5):
         if camera.view(np.array([x, 0, post]))[2] > 3:
@@ -64,7 +64,7 @@ def draw_fence(
                 canvas.rgb,
                 [np.round((ends - 0.5) * 16).astype(np.int32)],
                 False,
-                colour,
+                plank,
                 max(2, int(0.06 * camera.scale(x, post))),
                 cv2.LINE_AA,
                 4,
@@ -93,7 +93,7 @@ def draw_wall(
         course = tiles.courses("brick" if brick else "blocks", w, h, detail, seed)
         value = course * np.linspace(1 / 128, 0.84 / 128, h, dtype=np.float32)[:, None]
         value[: max(1, int(0.1 * detail))] = 1.22
-        colour = light.on(np.array([156.0, 98, 78]) if brick else np.array([182.0, 172, 154]), normal, sunlit)
-        return np.clip(value[..., None] * colour.astype(np.float32), 0, 255).astype(np.uint8)
+        color = light.on(np.array([156.0, 98, 78]) if brick else np.array([182.0, 172, 154]), normal, sunlit)
+        return np.clip(value[..., None] * color.astype(np.float32), 0, 255).astype(np.uint8)
 
     draw_panel(canvas, camera, light, "wall", panel, masonry)

@@ -50,27 +50,27 @@ def draw_house(canvas: Canvas, camera: Camera, light: Light, house: House, other
 
         def side_wall(detail: float) -> np.ndarray:
             if house.over:  # a fire wall over the neighbour's roof: no windows
-                return np.full((4, 4, 3), light.on(house.look.wall * 0.9, toward), np.uint8)
-            return facade(house.look, light, toward, deep, house.height, min(detail, 26))
+                return np.full((4, 4, 3), light.on(house.style.wall * 0.9, toward), np.uint8)
+            return facade(house.style, light, toward, deep, house.height, min(detail, 26))
 
         draw_panel(canvas, camera, light, "building", gable, side_wall, outline=outline)
 
     panel = Panel((x, house.near), (x, house.far), KERB, house.height)
 
     def front(detail: float) -> np.ndarray:
-        picture = facade(house.look, light, outward, panel.length, house.height, detail)
-        return _shaded(picture, light, house, others, outward)
+        image = facade(house.style, light, outward, panel.length, house.height, detail)
+        return _shaded(image, light, house, others, outward)
 
     draw_panel(canvas, camera, light, "building", panel, front)
     _chimneys(canvas, camera, light, house, rise)
 
 
-def _shaded(picture: np.ndarray, light: Light, house: House, others: list[House], outward: np.ndarray) -> np.ndarray:
+def _shaded(image: np.ndarray, light: Light, house: House, others: list[House], outward: np.ndarray) -> np.ndarray:
     """Take the sun off the part of a front that houses across the street stand before."""
     facing = float(outward @ light.to_sun)
     if facing < 0.05:
-        return picture
-    h, w = picture.shape[:2]
+        return image
+    h, w = image.shape[:2]
     mask = np.zeros((h, w), np.uint8)
     across = light.to_sun[0]
     for other in others:
@@ -87,20 +87,20 @@ def _shaded(picture: np.ndarray, light: Light, house: House, others: list[House]
         cv2.rectangle(mask, (columns[0], int(h * (1 - top / house.height))), (columns[1], h), 255, -1)
     weight = cv2.blur(mask, (5, 5)).astype(np.float32) / 255
     left = light.sky * 0.78 / (light.sky * 0.78 + light.sun * facing)
-    return cv2.blendLinear(cv2.multiply(picture, (*left, 1.0)), picture, weight, 1 - weight)
+    return cv2.blendLinear(cv2.multiply(image, (*left, 1.0)), image, weight, 1 - weight)
 
 
 def _roof(house: House, light: Light, normal: np.ndarray, length: float, run: float, detail: float) -> np.ndarray:
     """Return rows of tiles with a few dormers or skylights."""
-    rng = np.random.default_rng(house.look.seed + 1)
+    rng = np.random.default_rng(house.style.seed + 1)
     w, h = max(int(length * detail), 2), max(int(run * detail), 2)
-    picture = np.empty((h, w, 3), np.float32)
-    picture[:] = light.on(house.tile, normal)
+    image = np.empty((h, w, 3), np.float32)
+    image[:] = light.on(house.tile, normal)
     rows = (np.arange(h) / max(0.32 * detail, 2)) % 1.0
-    picture *= (0.84 + 0.2 * rows)[:, None, None]
+    image *= (0.84 + 0.2 * rows)[:, None, None]
     stain = cv2.resize(tiles.noise(14)[:120, :200], (w, h))
-    picture *= (1 + 0.06 * stain)[..., None]
-    picture = np.clip(picture, 0, 255).astype(np.uint8)
+    image *= (1 + 0.06 * stain)[..., None]
+    image = np.clip(image, 0, 255).astype(np.uint8)
     glass = tuple(np.clip(light.zenith * 0.5 + 10, 0, 255))
     count = int(length / 3.6)
     if count and rng.random() < 0.7:
@@ -108,19 +108,19 @@ def _roof(house: House, light: Light, normal: np.ndarray, length: float, run: fl
             x = int((i + 0.5) * w / count)
             half, top, bottom = int(0.55 * detail), int(h * 0.28), int(h * 0.82)
             cv2.rectangle(
-                picture,
+                image,
                 (x - half - max(1, int(0.1 * detail)), top - max(1, int(0.12 * detail))),
                 (x + half + max(1, int(0.1 * detail)), bottom),
-                tuple(float(c) for c in light.on(house.look.trim, normal)),
+                tuple(float(c) for c in light.on(house.style.trim, normal)),
                 -1,
             )
-            cv2.rectangle(picture, (x - half, top), (x + half, bottom), glass, -1)
-    return picture
+            cv2.rectangle(image, (x - half, top), (x + half, bottom), glass, -1)
+    return image
 
 
 def _chimneys(canvas: Canvas, camera: Camera, light: Light, house: House, rise: float) -> None:
-    rng = np.random.default_rng(house.look.seed + 2)
-    if house.near > 60 or (house.roof == "flat" and house.look.material == "glass"):
+    rng = np.random.default_rng(house.style.seed + 2)
+    if house.near > 60 or (house.roof == "flat" and house.style.material == "glass"):
         return
     for _ in range(rng.integers(0, 3)):
         z = rng.uniform(house.near + 1, house.far - 1)

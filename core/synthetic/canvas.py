@@ -14,7 +14,7 @@ from core.labels import LABEL_BY_NAME
 OVERSAMPLING = 2
 """Pixels of the working picture for each pixel of the scene, along each side."""
 
-Colour = tuple[float, float, float] | np.ndarray
+Color = tuple[float, float, float] | np.ndarray
 
 _SHIFT = 4  # fractional bits OpenCV is given, so that edges move smoothly from frame to frame
 
@@ -37,13 +37,13 @@ def within(polygon: np.ndarray, width: float, height: float) -> np.ndarray:
         inside = (polygon[:, axis] - bound) * sign
         if (inside >= 0).all():
             continue
-        kept = []
+        clipped = []
         for here, there, d0, d1 in zip(polygon, np.roll(polygon, -1, 0), inside, np.roll(inside, -1), strict=True):
             if d0 >= 0:
-                kept.append(here)
+                clipped.append(here)
             if (d0 >= 0) != (d1 >= 0):
-                kept.append(here + (there - here) * d0 / (d0 - d1))
-        polygon = np.array(kept).reshape(-1, 2)
+                clipped.append(here + (there - here) * d0 / (d0 - d1))
+        polygon = np.array(clipped).reshape(-1, 2)
     return polygon
 
 
@@ -66,7 +66,7 @@ class Glow:
     x: float
     y: float
     radius: float
-    colour: Colour
+    color: Color
     source: tuple[int, int, int]
 
 
@@ -87,11 +87,11 @@ class Canvas:
         self.air = np.zeros((height, width), np.uint8)
         self.scratch = np.zeros((height, width), np.uint8)
 
-    def fill(self, polygon: np.ndarray, colour: Colour, air: float = 0.0) -> None:
+    def fill(self, polygon: np.ndarray, color: Color, air: float = 0.0) -> None:
         """Paint a polygon (N, 2) of working pixels, without labelling it."""
         if len(polygon) > 2:
             points = [fixed(polygon)]
-            cv2.fillPoly(self.rgb, points, tuple(float(c) for c in colour), shift=_SHIFT)
+            cv2.fillPoly(self.rgb, points, tuple(float(c) for c in color), shift=_SHIFT)
             cv2.fillPoly(self.air, points, float(air), shift=_SHIFT)
 
     def mark(self, label: str, polygon: np.ndarray, instance: int = 0) -> None:
@@ -133,10 +133,10 @@ class Canvas:
         cv2.copyTo(painted[..., :3], mask, self.rgb[y0:y1, x0:x1])
         cv2.copyTo(painted[..., 3], mask, self.air[y0:y1, x0:x1])
 
-    def shine(self, x: float, y: float, radius: float, colour: Colour) -> None:
+    def shine(self, x: float, y: float, radius: float, color: Color) -> None:
         """Let what has just been painted at (x, y) shine into the lens."""
         if 0 <= x < self.air.shape[1] and 0 <= y < self.air.shape[0]:
-            self.glows.append(Glow(x, y, radius, colour, self._at(x, y)))
+            self.glows.append(Glow(x, y, radius, color, self._at(x, y)))
 
     def seen_glows(self) -> list[Glow]:
         """Return the lights that nothing painted later has covered."""
@@ -166,22 +166,22 @@ class Thing:
         self.low = np.minimum(self.low, points.min(0) - margin)
         self.high = np.maximum(self.high, points.max(0) + margin)
 
-    def fill(self, polygon: np.ndarray, colour: Colour) -> None:
+    def fill(self, polygon: np.ndarray, color: Color) -> None:
         """Paint a polygon (N, 2) of working pixels."""
         self.reach(polygon)
-        self.fill_fixed(fixed(polygon), tuple(float(c) for c in colour))
+        self.fill_fixed(fixed(polygon), tuple(float(c) for c in color))
 
-    def fill_fixed(self, polygon: np.ndarray, colour: tuple[float, ...], outer: bool = True) -> None:
+    def fill_fixed(self, polygon: np.ndarray, color: tuple[float, ...], outer: bool = True) -> None:
         """Paint a convex polygon of `fixed` corners inside what `reach` named; details that are not `outer` add no outline."""
-        cv2.fillConvexPoly(self.canvas.rgb, polygon, colour, cv2.LINE_8, _SHIFT)
+        cv2.fillConvexPoly(self.canvas.rgb, polygon, color, cv2.LINE_8, _SHIFT)
         if outer:
             cv2.fillConvexPoly(self.canvas.scratch, polygon, 255, cv2.LINE_8, _SHIFT)
 
-    def line(self, points: np.ndarray, colour: Colour, width: float, closed: bool = False) -> None:
+    def line(self, points: np.ndarray, color: Color, width: float, closed: bool = False) -> None:
         """Paint a line (N, 2) of a width in working pixels, at least one."""
         self.reach(points, width)
         path, thick = [fixed(points)], max(1, round(width))
-        cv2.polylines(self.canvas.rgb, path, closed, tuple(float(c) for c in colour), thick, cv2.LINE_8, _SHIFT)
+        cv2.polylines(self.canvas.rgb, path, closed, tuple(float(c) for c in color), thick, cv2.LINE_8, _SHIFT)
         cv2.polylines(self.canvas.scratch, path, closed, 255, thick, cv2.LINE_8, _SHIFT)
 
     def __exit__(self, *_: object) -> None:
@@ -194,10 +194,10 @@ class Thing:
         self.canvas.air[y0:y1, x0:x1][window > 0] = self.air
         outlines, _ = cv2.findContours(window, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         window[:] = 0
-        least = 3 * OVERSAMPLING**2
-        kept = [outline for outline in outlines if cv2.contourArea(outline) >= least or len(outlines) == 1]
-        if kept:
+        min_area = 3 * OVERSAMPLING**2
+        large = [outline for outline in outlines if cv2.contourArea(outline) >= min_area or len(outlines) == 1]
+        if large:
             instance = self.canvas.count(self.label)
-        for outline in kept:
+        for outline in large:
             smooth = cv2.approxPolyDP(outline, 0.9, True)[:, 0]
             self.canvas.mark(self.label, smooth + (x0 + 0.5, y0 + 0.5), instance)

@@ -195,14 +195,14 @@ def _ends(mesh: Mesh, body: Body, half: float, w: float, tail: float) -> None:
 
 def add_wheel(mesh: Mesh, w: float, z: float, radius: float) -> None:
     """Add an arch, a tyre and a rim on each side, and the tyre's tread seen from behind and before."""
-    turn = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     for material, size, layer, out in (
         ("under", 1.16, 1, 1.004),
         ("tyre", 1.0, 2, 1.006),
         ("rim", 0.64, 3, 1.008),
         ("tyre", 0.16, 4, 1.01),
     ):
-        circle = [(w * out, radius + size * radius * np.sin(a), z + size * radius * np.cos(a)) for a in turn[::-1]]
+        circle = [(w * out, radius + size * radius * np.sin(a), z + size * radius * np.cos(a)) for a in angles[::-1]]
         mesh.mirrored(material, *circle, layer=layer)
     for sign in (-1, 1):
         x0, x1 = sorted((sign * (w - 0.22), sign * (w - 0.01)))

@@ -13,24 +13,24 @@ _STEEL = (128, 130, 132)
 
 def draw_post(
     canvas: Canvas, camera: Camera, light: Light, at: tuple[float, float, float], height: float, radius: float, sunlit: float,
-    colour: tuple[float, ...] = _STEEL, arm: float = 0.0, label: str = "pole",
+    color: tuple[float, ...] = _STEEL, arm: float = 0.0, label: str = "pole",
 ) -> None:  # fmt: skip
     """Draw a post standing at `at`; with `arm` metres of boom at its head, to the right if positive."""
     if not camera.sees(at, abs(arm) + 0.4, 3):
         return
     figure = Figure()
-    figure.add(colour, (0, 0, 0, radius * 1.15), (0, height, 0, radius * 0.8))
-    figure.add(colour, (0, 0, 0, radius * 1.7), (0, 0.5, 0, radius * 1.5))
+    figure.add(color, (0, 0, 0, radius * 1.15), (0, height, 0, radius * 0.8))
+    figure.add(color, (0, 0, 0, radius * 1.7), (0, 0.5, 0, radius * 1.5))
     if arm:
-        figure.add(colour, (0, height, 0, radius * 0.7), (arm * 0.4, height + 0.35, 0, radius * 0.65))
-        figure.add(colour, (arm * 0.4, height + 0.35, 0, radius * 0.65), (arm, height + 0.4, 0, radius * 0.6))
+        figure.add(color, (0, height, 0, radius * 0.7), (arm * 0.4, height + 0.35, 0, radius * 0.65))
+        figure.add(color, (arm * 0.4, height + 0.35, 0, radius * 0.65), (arm, height + 0.4, 0, radius * 0.6))
     with canvas.thing(label, light.air(at[2])) as thing:
         figure.draw(thing, camera, light, at, 0.0, sunlit)
         base = camera.project(np.array(at))
         top = camera.project(np.array([at[0], at[1] + height, at[2]]))
         # A post is never thinner than a pixel of the scene, as an annotator would draw it.
         if radius * camera.scale(at[0], at[2]) < 1.0:
-            thing.line(np.array([base, top]), light.on(np.array(colour), _TOWARD, sunlit), 2)
+            thing.line(np.array([base, top]), light.on(np.array(color), _TOWARD, sunlit), 2)
 
 
 def draw_lamp(
@@ -66,12 +66,12 @@ def draw_bollard(canvas: Canvas, camera: Camera, light: Light, at: tuple[float, 
 
 
 def draw_bin(
-    canvas: Canvas, camera: Camera, light: Light, at: tuple[float, float, float], colour: np.ndarray, sunlit: float
+    canvas: Canvas, camera: Camera, light: Light, at: tuple[float, float, float], color: np.ndarray, sunlit: float
 ) -> None:
     """Draw a litter bin or a box, which Cityscapes calls "static"."""
     if camera.sees(at, 0.5, 4):
         figure = Figure()
-        figure.add(colour, (-0.14, 0.1, 0, 0.1), (0.14, 0.1, 0, 0.1), (-0.17, 0.8, 0, 0.08), (0.17, 0.8, 0, 0.08))
-        figure.add(colour * 0.6, (-0.19, 0.85, 0, 0.05), (0.19, 0.85, 0, 0.05))
+        figure.add(color, (-0.14, 0.1, 0, 0.1), (0.14, 0.1, 0, 0.1), (-0.17, 0.8, 0, 0.08), (0.17, 0.8, 0, 0.08))
+        figure.add(color * 0.6, (-0.19, 0.85, 0, 0.05), (0.19, 0.85, 0, 0.05))
         with canvas.thing("static", light.air(at[2])) as thing:
             figure.draw(thing, camera, light, at, 0.0, sunlit)

@@ -91,9 +91,9 @@ class Ground:
         flat[3] = light.on(albedo[3], UP) * 0.97
         table = np.zeros((256, 1, 3), np.uint8)
         table[:6, 0] = np.clip(flat, 0, 255)
-        colour = cv2.LUT(cv2.merge([self.zone] * 3), table)
-        colour = cv2.multiply(colour, self._texture(), scale=1 / 128.0)
-        self.canvas.rgb[self.top :] = colour
+        color = cv2.LUT(cv2.merge([self.zone] * 3), table)
+        color = cv2.multiply(color, self._texture(), scale=1 / 128.0)
+        self.canvas.rgb[self.top :] = color
         row = self.light.air(self.z[:, self.z.shape[1] // 2])
         self.canvas.air[self.top :] = np.clip(row, 0, 255).astype(np.uint8)[:, None]
 

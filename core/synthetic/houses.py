@@ -6,9 +6,9 @@ import numpy as np
 
 from core.synthetic.facades import STOREY
 from core.synthetic.light import Light
-from core.synthetic.looks import Look, pick_look
 from core.synthetic.perspective import Camera
 from core.synthetic.plan import Plan
+from core.synthetic.styles import Style, pick_style
 
 _TILES = [(150, 84, 62), (126, 74, 60), (92, 88, 90), (108, 100, 98), (164, 104, 76)]
 
@@ -28,7 +28,7 @@ class House:
     deep: float
     roof: str
     tile: np.ndarray
-    look: Look
+    style: Style
     over: float
 
     @property
@@ -79,7 +79,7 @@ def build_row(rng: np.random.Generator, plan: Plan, sign: int, start: float, end
                 deep=rng.uniform(9, 12) if suburb else rng.uniform(12, 22),
                 roof=str(rng.choice(roofs)),
                 tile=np.array(_TILES[rng.integers(len(_TILES))]) * rng.uniform(0.85, 1.1),
-                look=pick_look(rng, plan.kind),
+                style=pick_style(rng, plan.kind),
                 over=over,
             )
         )
@@ -107,7 +107,7 @@ def end_blocks(rng: np.random.Generator, plan: Plan, camera: Camera) -> list[Hou
     """Return houses across the end of the street and along the far side of the side road, which close the view."""
     houses = []
     if abs(camera.bend) < 1 / 900 and rng.random() < 0.35:
-        look = pick_look(rng, plan.kind)
+        style = pick_style(rng, plan.kind)
         height = rng.uniform(9, 20)
-        houses.append(House(1, -30.0, 142.0, 154.0, height, 60.0, "flat", np.array(_TILES[0], float), look, 0.0))
+        houses.append(House(1, -30.0, 142.0, 154.0, height, 60.0, "flat", np.array(_TILES[0], float), style, 0.0))
     return houses

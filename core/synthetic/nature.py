@@ -74,9 +74,9 @@ def draw_tree(
     )
     if sunlit < 0.5:
         near_tone = (near_tone * np.float32(0.72)).astype(np.uint8) if not light.clouds > 0.85 else near_tone
-    colour = cv2.LUT(cv2.merge([near_tone] * 3), table)
+    color = cv2.LUT(cv2.merge([near_tone] * 3), table)
     solid = cv2.threshold(near_cover, 110, 255, cv2.THRESH_BINARY)[1]
-    cv2.copyTo(colour, solid, canvas.rgb[y0:y1, x0:x1])
+    cv2.copyTo(color, solid, canvas.rgb[y0:y1, x0:x1])
     canvas.air[y0:y1, x0:x1][solid > 0] = light.air(at[2])
     # The outline is read at the scene's own resolution, with the gaps between leaves closed as annotators do.
     half = solid[::OVERSAMPLING, ::OVERSAMPLING]

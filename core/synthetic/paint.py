@@ -21,7 +21,7 @@ def paint_road(ground: Ground) -> None:
         _rails(ground)
 
 
-def _blend(ground: Ground, polygons: list[np.ndarray], colour: np.ndarray, strength: float, patchy: float) -> None:
+def _blend(ground: Ground, polygons: list[np.ndarray], color: np.ndarray, strength: float, patchy: float) -> None:
     """Mix a lit `colour` into street polygons, thinned by noise where `patchy` is above 0."""
     outlines = [outline - (0, ground.top) for outline in ground.camera.outlines(polygons)]
     if not outlines:
@@ -36,15 +36,15 @@ def _blend(ground: Ground, polygons: list[np.ndarray], colour: np.ndarray, stren
     for outline in outlines:
         cv2.fillPoly(mask, [fixed(outline - (x0, y0))], 255, shift=4)
     mask = cv2.bitwise_and(mask, cv2.inRange(ground.zone[window], 4, 5))
-    picture = ground.canvas.rgb[ground.top :][window]
-    tint = np.empty_like(picture)
-    tint[:] = np.clip(colour, 0, 255).astype(np.uint8)
+    image = ground.canvas.rgb[ground.top :][window]
+    tint = np.empty_like(image)
+    tint[:] = np.clip(color, 0, 255).astype(np.uint8)
     if not patchy:
-        cv2.copyTo(cv2.addWeighted(tint, strength, picture, 1 - strength, 0), mask, picture)
+        cv2.copyTo(cv2.addWeighted(tint, strength, image, 1 - strength, 0), mask, image)
         return
     worn = ground.read_wide(tiles.noise(9, 16, 128), window, 40.0, 2)
     weight = mask * (np.float32(strength / 255) * np.clip(1 - patchy * (0.6 + 0.5 * worn), 0.15, 1))
-    picture[:] = cv2.blendLinear(tint, np.ascontiguousarray(picture), weight, 1 - weight)
+    image[:] = cv2.blendLinear(tint, np.ascontiguousarray(image), weight, 1 - weight)
 
 
 def _wear(ground: Ground) -> None:
@@ -70,11 +70,11 @@ def _wear(ground: Ground) -> None:
     seam = low + plan.left.lanes * plan.left.lane
     cracks.append(_box(seam + 0.3, seam + 0.325, 2, 60))
     _blend(ground, cracks, ground.light.on(np.full(3, 42.0), UP), 0.7, 0.0)
-    turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    angles = np.linspace(0, 2 * np.pi, 20, endpoint=False)
     for _ in range(rng.integers(0, 4)):
         x, z = rng.uniform(low + 0.6, high - 0.6), rng.uniform(5, 34)
         for radius, tone in ((0.36, 60.0), (0.3, 96.0), (0.26, 72.0)):
-            ring = np.stack([x + radius * np.cos(turn), 0 * turn, z + radius * np.sin(turn)], 1)
+            ring = np.stack([x + radius * np.cos(angles), 0 * angles, z + radius * np.sin(angles)], 1)
             _blend(ground, [ring], ground.light.on(np.full(3, tone), UP), 0.8, 0.0)
 
 

@@ -16,8 +16,8 @@ _TOPS = [
 _TROUSERS = [(38, 44, 62), (30, 32, 36), (66, 74, 92), (96, 86, 72), (150, 138, 116), (54, 50, 48), (84, 100, 124)]
 
 
-def _pick(rng: np.random.Generator, colours: list[tuple[int, int, int]]) -> np.ndarray:
-    return np.clip(np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.85, 1.12), 8, 240)
+def _pick(rng: np.random.Generator, colors: list[tuple[int, int, int]]) -> np.ndarray:
+    return np.clip(np.array(colors[rng.integers(len(colors))]) * rng.uniform(0.85, 1.12), 8, 240)
 
 
 def walker(rng: np.random.Generator) -> tuple[Figure, float]:
@@ -109,10 +109,10 @@ def cyclist(rng: np.random.Generator) -> Figure:
     """Return the rider of a `bicycle`."""
     figure = Figure()
     skin, hair, top, legs = _pick(rng, _SKIN), _pick(rng, _HAIR), _pick(rng, _TOPS), _pick(rng, _TROUSERS)
-    turn = rng.uniform(0, 2 * np.pi)
+    angle = rng.uniform(0, 2 * np.pi)
     for side in (-1, 1):
-        pedal = (0.12 * side, 0.3 + side * 0.17 * np.sin(turn), -0.04 + side * 0.17 * np.cos(turn))
-        knee = (0.13 * side, 0.62 + side * 0.12 * np.sin(turn), 0.28 + side * 0.06 * np.cos(turn))
+        pedal = (0.12 * side, 0.3 + side * 0.17 * np.sin(angle), -0.04 + side * 0.17 * np.cos(angle))
+        knee = (0.13 * side, 0.62 + side * 0.12 * np.sin(angle), 0.28 + side * 0.06 * np.cos(angle))
         figure.add(legs, (0.09 * side, 0.95, -0.2, 0.1), (*knee, 0.065))
         figure.add(legs, (*knee, 0.06), (*pedal, 0.045))
         figure.add((34, 32, 32), (*pedal, 0.045), (pedal[0], pedal[1] - 0.02, pedal[2] + 0.14, 0.036))

@@ -76,13 +76,13 @@ class Camera:
             return self.flatten(viewed)
         if ahead.max() <= 0:
             return np.empty((0, 2))
-        kept = []
+        clipped = []
         for here, there, d0, d1 in zip(viewed, np.roll(viewed, -1, 0), ahead, np.roll(ahead, -1), strict=True):
             if d0 > 0:
-                kept.append(here)
+                clipped.append(here)
             if (d0 > 0) != (d1 > 0):
-                kept.append(here + (there - here) * d0 / (d0 - d1))
-        return self.flatten(np.array(kept))
+                clipped.append(here + (there - here) * d0 / (d0 - d1))
+        return self.flatten(np.array(clipped))
 
     def scale(self, x: float, z: float) -> float:
         """Return pixels a metre across covers at (x, z)."""

@@ -13,10 +13,12 @@ def _tree(stage: Stage, x: float, z: float, height: float, shape: str, behind: f
     """Plant a tree; `behind` is where the fence before it ends, which is painted after the tree."""
     rng, ground = stage.rng, KERB
     lit = stage.sun(x, z)
-    turn = np.linspace(0, 2 * np.pi, 9, endpoint=False)
+    angles = np.linspace(0, 2 * np.pi, 9, endpoint=False)
     wide = {"round": 0.34, "wide": 0.42, "tall": 0.16, "cone": 0.26, "loose": 0.34, "bare": 0.2}[shape] * height
     for low, reach in ((0.35, 0.7), (0.55, 1.0), (0.8, 0.75)):
-        ring = np.stack([x + wide * reach * np.cos(turn), np.full(9, height * low), z + wide * reach * np.sin(turn)], 1)
+        ring = np.stack(
+            [x + wide * reach * np.cos(angles), np.full(9, height * low), z + wide * reach * np.sin(angles)], 1
+        )
         stage.cast(ring + rng.normal(0, 0.25, ring.shape), ground)
     stage.cast(
         np.array(

@@ -104,12 +104,12 @@ def _signs(stage: Stage, side: Side) -> None:
 def _signals(stage: Stage) -> None:
     """Traffic lights at the side road, or at a zebra now and then."""
     rng, plan = stage.rng, stage.plan
-    place = plan.zebra if plan.zebra else (plan.crossing[0] - 1.5 if plan.crossing else None)
-    if place is None or place < 7 or rng.random() < 0.25:
+    position = plan.zebra if plan.zebra else (plan.crossing[0] - 1.5 if plan.crossing else None)
+    if position is None or position < 7 or rng.random() < 0.25:
         return
     state = str(rng.choice(["red", "amber", "green"], p=[0.42, 0.12, 0.46]))
     common = (stage.canvas, stage.camera, stage.light)
-    spots = [(1, place - 0.6, False), (-1, place - 0.3, rng.random() < 0.5)]
+    spots = [(1, position - 0.6, False), (-1, position - 0.3, rng.random() < 0.5)]
     if plan.crossing:
         spots += [(1, plan.crossing[1] + 0.8, False), (-1, plan.crossing[1] + 0.8, True)]
     for sign, z, away in spots:
@@ -138,6 +138,6 @@ def _small(stage: Stage, side: Side) -> None:
     for _ in range(rng.poisson(0.6)):
         z, x = rng.uniform(8, 40), side.sign * (side.edge - 0.5)
         if not stage.plan.broken(z, 1):
-            colour = np.array([(60, 80, 62), (70, 72, 76), (150, 96, 40), (48, 60, 92)][rng.integers(4)], dtype=float)
+            color = np.array([(60, 80, 62), (70, 72, 76), (150, 96, 40), (48, 60, 92)][rng.integers(4)], dtype=float)
             stage.touch(x, z, 0.35, 0.25, KERB)
-            stage.later(z, partial(furniture.draw_bin, *common, (x, KERB, z), colour, stage.sun(x, z)))
+            stage.later(z, partial(furniture.draw_bin, *common, (x, KERB, z), color, stage.sun(x, z)))

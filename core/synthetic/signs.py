@@ -10,8 +10,8 @@ from core.synthetic.perspective import Camera
 _TOWARD = np.array([0.0, 0.0, -1.0])
 
 
-def _disc(x: float, y: float, radius: float, sides: int = 20, turn: float = 0.0) -> np.ndarray:
-    angle = np.linspace(0, 2 * np.pi, sides, endpoint=False) + turn
+def _disc(x: float, y: float, radius: float, sides: int = 20, start: float = 0.0) -> np.ndarray:
+    angle = np.linspace(0, 2 * np.pi, sides, endpoint=False) + start
     return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], 1)
 
 
@@ -45,20 +45,20 @@ def draw_signal(
                 ("green", (64, 240, 150), (18, 58, 40)),
             )
         ):
-            colour = lit if state == name else dim
+            color = lit if state == name else dim
             spot = (x, y + (row - 1) * 0.31 * size)
-            thing.fill(_disc(*spot, max(0.105 * size, 1.2 if state == name else 0.0)), colour)
+            thing.fill(_disc(*spot, max(0.105 * size, 1.2 if state == name else 0.0)), color)
             if state == name:
                 canvas.shine(*spot, 0.42 * size, np.array(lit) * (0.6 if light.lamps else 0.28))
 
 
-def _number(canvas: Canvas, digits: str, x: float, y: float, height: float, colour: np.ndarray) -> None:
+def _digits(canvas: Canvas, digits: str, x: float, y: float, height: float, color: np.ndarray) -> None:
     """Digits centred at (x, y), so many pixels high."""
     scale, thick = height / 22.0, max(1, round(height / 6))
     (wide, tall), _ = cv2.getTextSize(digits, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
-    place = (int(x - wide / 2), int(y + tall / 2))
+    origin = (int(x - wide / 2), int(y + tall / 2))
     cv2.putText(
-        canvas.rgb, digits, place, cv2.FONT_HERSHEY_SIMPLEX, scale, tuple(float(c) for c in colour), thick, cv2.LINE_AA
+        canvas.rgb, digits, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, tuple(float(c) for c in color), thick, cv2.LINE_AA
     )
 
 
@@ -107,16 +107,16 @@ def draw_sign(
             thing.fill(_disc(x, y, 0.38 * size, 8, np.pi / 8), red)
             thing.fill(square * (0.24, 0.055) + (x, y), white)
         elif kind in ("give way", "warning"):
-            turn = np.pi / 2 if kind == "give way" else -np.pi / 2
-            thing.fill(_disc(x, y, 0.46 * size, 3, turn), red)
-            thing.fill(_disc(x, y, 0.29 * size, 3, turn), white)
+            angle = np.pi / 2 if kind == "give way" else -np.pi / 2
+            thing.fill(_disc(x, y, 0.46 * size, 3, angle), red)
+            thing.fill(_disc(x, y, 0.29 * size, 3, angle), white)
             if kind == "warning":
                 thing.fill(square * (0.035, 0.11) + (x, y), black)
         elif kind in ("limit", "no entry"):
             thing.fill(_disc(x, y, 0.38 * size), red)
             if kind == "limit":
                 thing.fill(_disc(x, y, 0.28 * size), white)
-                _number(canvas, ("30", "50", "70")[int(at[2] * 7) % 3], x, y, 0.3 * size, black)
+                _digits(canvas, ("30", "50", "70")[int(at[2] * 7) % 3], x, y, 0.3 * size, black)
             else:
                 thing.fill(square * (0.26, 0.07) + (x, y), white)
         elif kind in ("crossing", "parking"):

@@ -25,22 +25,22 @@ def draw_sky(rng: np.random.Generator, canvas: Canvas, camera: Camera, light: Li
 
     zenith, horizon, glow = (np.float32(c) for c in (light.zenith, light.horizon, light.glow))
     rise = (1 - np.exp(-4.2 * up))[..., None]
-    colour = horizon * (1 - rise) + zenith * rise
+    color = horizon * (1 - rise) + zenith * rise
     near = towards * towards * towards
     near *= near
     halo = np.float32(0.55) * near + np.float32(0.45) * cv2.pow(near, 10)[..., None]
-    colour = colour + (glow - colour) * np.clip(halo * (0.35 if light.clouds > 0.85 else 1.0), 0, 1)
+    color = color + (glow - color) * np.clip(halo * (0.35 if light.clouds > 0.85 else 1.0), 0, 1)
 
     density, bright = _clouds(rng, up, right, light, sun)
     bright = bright[..., None]
     lit = np.minimum(glow * np.float32(0.55) + horizon * np.float32(0.3) + 48, 255) * (0.9 + 0.1 * towards**2)
     dark = zenith * np.float32(0.42) + horizon * np.float32(0.46)
     cloud = dark * (1 - bright) + lit * bright
-    colour += (cloud - colour) * density[..., None]
+    color += (cloud - color) * density[..., None]
     disc = np.clip((towards - 0.99955) / 0.0003, 0, 1) * (1 - density[..., None])
-    colour += (255 - colour) * disc
-    picture = np.clip(colour, 0, 255).astype(np.uint8)
-    canvas.rgb[:bottom] = cv2.resize(picture, (width, len(rows) * _STEP), interpolation=cv2.INTER_LINEAR)[:bottom]
+    color += (255 - color) * disc
+    image = np.clip(color, 0, 255).astype(np.uint8)
+    canvas.rgb[:bottom] = cv2.resize(image, (width, len(rows) * _STEP), interpolation=cv2.INTER_LINEAR)[:bottom]
     canvas.rgb[bottom:] = light.haze.clip(0, 255).astype(np.uint8)
     canvas.mark("sky", np.array([[0, 0], [width, 0], [width, bottom], [0, bottom]]))
 
@@ -52,9 +52,9 @@ def _clouds(
     offset = rng.uniform(0, tiles.SIDE, 2)
     size = rng.uniform(50, 95)
     streak = rng.uniform(0.45, 0.9)
-    ceiling = 1.0 / (up + 0.11)
+    cloud_base = 1.0 / (up + 0.11)
     field = tiles.noise(11, 4, 128, 0.56)
-    east, north = right * ceiling * np.float32(streak), ceiling
+    east, north = right * cloud_base * np.float32(streak), cloud_base
     here = tiles.read(field, east, north, size, offset)
     sunward = offset + np.array([sun[0], sun[2]]) / max(np.hypot(sun[0], sun[2]), 0.2) * 11
     there = tiles.read(field, east, north, size, sunward)

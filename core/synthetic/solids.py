@@ -9,7 +9,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from core.synthetic.canvas import Colour, Thing, fixed
+from core.synthetic.canvas import Color, Thing, fixed
 from core.synthetic.light import Light
 from core.synthetic.perspective import NEAR, Camera, turned
 
@@ -23,19 +23,19 @@ class Figure:
     """A body of rounded parts, each the hull of a few balls; rings are wheels."""
 
     balls: list[np.ndarray] = field(default_factory=list)
-    colours: list[np.ndarray] = field(default_factory=list)
+    colors: list[np.ndarray] = field(default_factory=list)
     rings: list[tuple[np.ndarray, np.ndarray, float]] = field(default_factory=list)
 
-    def add(self, colour: Colour, *balls: tuple[float, float, float, float]) -> None:
+    def add(self, color: Color, *balls: tuple[float, float, float, float]) -> None:
         """Add the hull of balls (x, y, z, radius) in one colour."""
         self.balls.append(np.array(balls, dtype=float))
-        self.colours.append(np.asarray(colour, dtype=float))
+        self.colors.append(np.asarray(color, dtype=float))
 
-    def ring(self, colour: Colour, z: float, radius: float, thick: float, x: float = 0.0) -> None:
+    def ring(self, color: Color, z: float, radius: float, thick: float, x: float = 0.0) -> None:
         """Add an upright wheel standing on the ground at `z`, rolling along z, `thick` metres wide at the rim."""
-        turn = np.linspace(0, 2 * np.pi, 22, endpoint=False)
-        points = np.stack([np.full(22, x), radius + radius * np.sin(turn), z + radius * np.cos(turn)], 1)
-        self.rings.append((points, np.asarray(colour, dtype=float), thick))
+        angles = np.linspace(0, 2 * np.pi, 22, endpoint=False)
+        points = np.stack([np.full(22, x), radius + radius * np.sin(angles), z + radius * np.cos(angles)], 1)
+        self.rings.append((points, np.asarray(color, dtype=float), thick))
 
     def draw(
         self, thing: Thing, camera: Camera, light: Light, at: tuple[float, float, float], heading: float, sunlit: float
@@ -43,9 +43,9 @@ class Figure:
         """Paint the figure, far parts first; each part is shaded, then lit again on the side of the sun."""
         scale = camera.scale(at[0], at[2])
         sun = np.array([light.to_sun[0], -light.to_sun[1]]) * sunlit
-        colours = np.array(self.colours + [colour for _, colour, _ in self.rings])
-        dark = light.on(colours, _FACING * 0.6, 0.25 * sunlit)
-        lit = light.on(colours, _FACING * 0.35 + light.to_sun * 0.8, 0.35 + 0.65 * sunlit)
+        colors = np.array(self.colors + [color for _, color, _ in self.rings])
+        dark = light.on(colors, _FACING * 0.6, 0.25 * sunlit)
+        lit = light.on(colors, _FACING * 0.35 + light.to_sun * 0.8, 0.35 + 0.65 * sunlit)
         if sunlit < 0.5:
             lit = lit * 0.75 + dark * 0.25
         ends = np.cumsum([0] + [len(balls) for balls in self.balls])
@@ -125,7 +125,7 @@ class Mesh:
         thing: Thing,
         camera: Camera,
         light: Light,
-        palette: dict[str, tuple[Colour, float]],
+        palette: dict[str, tuple[Color, float]],
         at: tuple[float, float, float],
         heading: float,
         sunlit: float,
@@ -146,7 +146,7 @@ class Mesh:
         ray = middles - eye
         distance = np.linalg.norm(ray, axis=1)
         ray /= distance[:, None]
-        colours = self._shade(light, palette, normals, ray, sunlit)
+        colors = self._shade(light, palette, normals, ray, sunlit)
         depth = np.add.reduceat(viewed[:, 2], starts[:-1]) / counts
         # Rows run downwards, so a face turned to us runs clockwise in the picture.
         ahead, back = flat[starts[:-1] + 1] - flat[starts[:-1]], flat[starts[:-1] + 2] - flat[starts[:-1]]
@@ -154,7 +154,7 @@ class Mesh:
         if camera.scale(at[0], at[2]) < 10:
             visible &= layers <= 2
         thing.reach(flat)
-        corners, tints = fixed(flat), colours.tolist()
+        corners, tints = fixed(flat), colors.tolist()
         order = np.lexsort((-depth, layers))
         for i in order[visible[order]].tolist():
             thing.fill_fixed(corners[starts[i] : starts[i + 1]], tints[i], self.layers[i] not in (1, 3))
@@ -162,7 +162,7 @@ class Mesh:
     def _shade(
         self,
         light: Light,
-        palette: dict[str, tuple[Colour, float]],
+        palette: dict[str, tuple[Color, float]],
         normals: np.ndarray,
         ray: np.ndarray,
         sunlit: float,

@@ -42,8 +42,10 @@ class Stage:
 
     def touch(self, x: float, z: float, across: float, along: float, ground: float) -> None:
         """A soft dark patch where something stands; half sizes in metres."""
-        turn = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-        self.contacts.append(np.stack([x + across * np.cos(turn), np.full(14, ground), z + along * np.sin(turn)], 1))
+        angles = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+        self.contacts.append(
+            np.stack([x + across * np.cos(angles), np.full(14, ground), z + along * np.sin(angles)], 1)
+        )
 
     def paint(self) -> None:
         """Paint all that waits, far to near."""

@@ -77,11 +77,11 @@ def leaves() -> np.ndarray:
     tile = np.full((SIDE, SIDE), 40, np.uint8)
     clumps = noise(5, 8, 32)
     count = 5200
-    places = rng.integers(0, SIDE, (count, 2))
+    positions = rng.integers(0, SIDE, (count, 2))
     depth = np.sort(rng.random(count))
     angles = rng.uniform(0, np.pi, count)
     sizes = rng.uniform(5, 11, count)
-    for (x, y), near, angle, size in zip(places, depth, angles, sizes, strict=True):
+    for (x, y), near, angle, size in zip(positions, depth, angles, sizes, strict=True):
         tone = 60 + 120 * near + 26 * clumps[y, x] + rng.normal(0, 14)
         ahead = np.array([np.cos(angle), np.sin(angle)]) * size
         aside = np.array([-ahead[1], ahead[0]]) * 0.45

@@ -23,7 +23,7 @@ def _coach(kind: str) -> Mesh:
 _COACHES = {"bus": (11.5, 2.5, 3.0), "truck": (7.5, 2.45, 3.3), "train": (22.0, 2.4, 3.4)}
 
 
-def _place(stage: Stage, label: str, x: float, z: float, heading: float, driven: bool) -> None:
+def _add(stage: Stage, label: str, x: float, z: float, heading: float, driven: bool) -> None:
     """Put one vehicle with its shadow on the road."""
     rng = stage.rng
     if label == "car":
@@ -70,7 +70,7 @@ def set_traffic(stage: Stage) -> None:
         near, far = plan.crossing
         heading = float(rng.choice([-np.pi / 2, np.pi / 2]))
         x = rng.uniform(3, 9) * -np.sign(heading)
-        _place(stage, "car", x, near + (far - near) * (0.3 if heading > 0 else 0.7), heading, True)
+        _add(stage, "car", x, near + (far - near) * (0.3 if heading > 0 else 0.7), heading, True)
     if plan.zebra and rng.random() < 0.5 and plan.zebra > 8:
         for _ in range(rng.integers(1, 5)):
             x = rng.uniform(-plan.left.kerb, plan.right.kerb)
@@ -102,7 +102,7 @@ def _lane(stage: Stage, side: Side, lane: int, busy: float) -> None:
             kind = "car"
         if z - long / 2 > 5 and not (plan.zebra and abs(z - plan.zebra - 1.6) < long / 2 + 2.5):
             drift = 0.0 if kind == "train" else rng.normal(0, 0.12)
-            _place(stage, kind, x + drift, z, heading + rng.normal(0, 0.012), True)
+            _add(stage, kind, x + drift, z, heading + rng.normal(0, 0.012), True)
         z += long / 2 + rng.uniform(3, 16) / busy
 
 
@@ -116,7 +116,7 @@ def _parked(stage: Stage, side: Side) -> None:
             backwards = rng.random() < 0.12
             kind = "truck" if rng.random() < 0.03 else "car"
             z += 1.6 * (kind == "truck")
-            _place(
+            _add(
                 stage,
                 kind,
                 x + rng.normal(0, 0.08),

@@ -44,21 +44,21 @@ def _branch(
     tip = foot + length * np.array([np.cos(angle), np.sin(angle)])
     aside = np.array([-np.sin(angle), np.cos(angle)])
     body = np.array([foot + aside * thick, foot - aside * thick, tip - aside * thick * 0.7, tip + aside * thick * 0.7])
-    for picture, value in ((tone, 26), (cover, 255)):
-        cv2.fillConvexPoly(picture, np.round(body).astype(np.int32), value)
+    for layer, value in ((tone, 26), (cover, 255)):
+        cv2.fillConvexPoly(layer, np.round(body).astype(np.int32), value)
     lit = np.array(
         [foot - aside * thick, foot - aside * thick * 0.2, tip - aside * thick * 0.1, tip - aside * thick * 0.7]
     )
     cv2.fillConvexPoly(tone, np.round(lit).astype(np.int32), int(rng.integers(46, 64)))
     if left:
-        for turn in (-1, 1, 1 if left > 4 else 0):
-            if turn:
+        for side in (-1, 1, 1 if left > 4 else 0):
+            if side:
                 _branch(
                     rng,
                     tone,
                     cover,
                     tip,
-                    angle + turn * rng.uniform(0.16, 0.52),
+                    angle + side * rng.uniform(0.16, 0.52),
                     length * rng.uniform(0.62, 0.84),
                     thick * 0.66,
                     left - 1,
@@ -84,13 +84,15 @@ def _crown(rng: np.random.Generator, tone: np.ndarray, cover: np.ndarray, shape:
     owner = rng.integers(clumps, size=leaves)
     normal = rng.standard_normal((leaves, 3))
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    place = ball[owner] * (1 - size[owner, None] * 0.6) + normal * size[owner, None]
+    center = ball[owner] * (1 - size[owner, None] * 0.6) + normal * size[owner, None]
     sun = np.array([-0.55, -0.68, -0.48])
-    outside = np.clip(np.linalg.norm(place, axis=1), 0, 1.15)
-    bright = 0.30 + 0.34 * (normal @ sun) + 0.26 * (place @ sun) + 0.30 * (outside - 0.55) + rng.normal(0, 0.07, leaves)
+    outside = np.clip(np.linalg.norm(center, axis=1), 0, 1.15)
+    bright = (
+        0.30 + 0.34 * (normal @ sun) + 0.26 * (center @ sun) + 0.30 * (outside - 0.55) + rng.normal(0, 0.07, leaves)
+    )
     value = np.clip(BARK + 12 + (255 - BARK - 12) * bright, BARK + 12, 255)
-    order = np.argsort(-place[:, 2])
-    spot = (np.array(centre) + place[:, :2] * reach) * SIDE
+    order = np.argsort(-center[:, 2])
+    spot = (np.array(centre) + center[:, :2] * reach) * SIDE
     angle = rng.uniform(0, np.pi, leaves)
     length = rng.uniform(3.2, 7.0, leaves)
     along = np.stack([np.cos(angle), np.sin(angle)], 1) * length[:, None]

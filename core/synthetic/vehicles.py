@@ -60,11 +60,11 @@ def draw_vehicle(
     lamps: tuple[float, float, float],
 ) -> None:
     """Paint and label one vehicle; `lamps` (half distance, height, half length) is where its lights glow in the dark."""
-    colours = palette(rng, light, driven)
+    colors = palette(rng, light, driven)
     if label == "truck":
-        colours["paint"] = (colours["paint"][0], 0.3)
+        colors["paint"] = (colors["paint"][0], 0.3)
     with canvas.thing(label, light.air(at[2])) as thing:
-        mesh.draw(thing, camera, light, colours, at, heading, sunlit)
+        mesh.draw(thing, camera, light, colors, at, heading, sunlit)
     if driven and light.lamps:
         apart, high, half = lamps
         coming = np.cos(heading) < 0
@@ -73,5 +73,5 @@ def draw_vehicle(
             if camera.view(spot)[2] > 3:
                 x, y = camera.project(spot)
                 size = camera.scale(spot[0], spot[2])
-                colour = np.array([255.0, 236, 200]) if coming else np.array([235.0, 40, 24])
-                canvas.shine(x, y, size * (0.55 if coming else 0.28), colour * (0.8 if coming else 0.55))
+                color = np.array([255.0, 236, 200]) if coming else np.array([235.0, 40, 24])
+                canvas.shine(x, y, size * (0.55 if coming else 0.28), color * (0.8 if coming else 0.55))

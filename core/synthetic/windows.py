@@ -6,20 +6,20 @@ import cv2
 import numpy as np
 
 from core.synthetic.light import Light
-from core.synthetic.looks import Look
+from core.synthetic.styles import Style
 
 Lit = Callable[..., tuple[float, ...]]
 """From an albedo (3,), and whether the surface leans upwards as sills do, to its lit colour."""
 
 
 def windows_of(
-    rng: np.random.Generator, look: Look, light: Light, lit: Lit, step: float, bay: float, detail: float
+    rng: np.random.Generator, style: Style, light: Light, lit: Lit, step: float, bay: float, detail: float
 ) -> list[np.ndarray]:
     """Return a few windows, each uint8 (h, w, 3), with frame, sky in the glass, curtains, sill; some lit from inside."""
-    w = max(int(bay * look.window[0]), 1)
-    h = max(int(step * (look.window[1] if look.material != "glass" else 0.8)), 1)
+    w = max(int(bay * style.window[0]), 1)
+    h = max(int(step * (style.window[1] if style.material != "glass" else 0.8)), 1)
     rim = max(1, round(0.09 * detail)) if detail > 7 else 0
-    frame = lit(look.trim)
+    frame = lit(style.trim)
     panes = []
     for _ in range(4 if detail > 5 else 2):
         glass = light.zenith * 0.34 + light.horizon * rng.uniform(0.04, 0.26) - 18
@@ -38,42 +38,42 @@ def windows_of(
         pane = np.clip(pane, 0, 255).astype(np.uint8)
         pane[: max(1, int(0.07 * h))] = pane[: max(1, int(0.07 * h))] // 2
         if rim:
-            for bar in range(1, look.bars + 1):
-                x = int(w * bar / (look.bars + 1))
+            for bar in range(1, style.bars + 1):
+                x = int(w * bar / (style.bars + 1))
                 cv2.line(pane, (x, 0), (x, h), frame, max(1, rim // 2))
-            if look.material != "glass":
+            if style.material != "glass":
                 cv2.line(pane, (0, int(h * 0.36)), (w, int(h * 0.36)), frame, max(1, rim // 2))
-        if look.shutters and detail > 5:
+        if style.shutters and detail > 5:
             wing = max(int(w * 0.42), 1)
             board = np.empty((h, wing, 3), np.uint8)
-            board[:] = np.clip(lit(look.accent * 0.6 + 50), 0, 255)
+            board[:] = np.clip(lit(style.accent * 0.6 + 50), 0, 255)
             board[:: max(2, round(0.12 * detail))] = board[:: max(2, round(0.12 * detail))] // 4 * 3
             pane = np.hstack([board, pane, board])
         if rim:
             pane = cv2.copyMakeBorder(pane, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=frame)
             sill = np.empty((max(2, rim), pane.shape[1], 3), np.uint8)
-            sill[:] = np.clip(lit(look.trim, True), 0, 255)
+            sill[:] = np.clip(lit(style.trim, True), 0, 255)
             under = np.empty((max(1, rim // 2), pane.shape[1], 3), np.uint8)
-            under[:] = np.clip(np.array(lit(look.wall)) * 0.6, 0, 255)
+            under[:] = np.clip(np.array(lit(style.wall)) * 0.6, 0, 255)
             pane = np.vstack([pane, sill, under])
         panes.append(pane)
     return panes
 
 
-def draw_balcony(picture: np.ndarray, x: int, y: int, w: int, h: int, rail: tuple, shade: tuple, detail: float) -> None:
+def draw_balcony(image: np.ndarray, x: int, y: int, w: int, h: int, rail: tuple, shade: tuple, detail: float) -> None:
     """Draw a slab and railing before a window."""
     side = int(0.25 * detail)
     top, bottom = y + int(h * 0.52), y + h
     cv2.rectangle(
-        picture,
+        image,
         (x - side, bottom),
         (x + w + side, bottom + max(1, int(0.14 * detail))),
         tuple(1.25 * c for c in shade),
         -1,
     )
     cv2.rectangle(
-        picture, (x - side, bottom + int(0.14 * detail)), (x + w + side, bottom + int(0.45 * detail)), shade, -1
+        image, (x - side, bottom + int(0.14 * detail)), (x + w + side, bottom + int(0.45 * detail)), shade, -1
     )
     for bar in np.arange(x - side, x + w + side, max(2.0, 0.14 * detail)):
-        cv2.line(picture, (int(bar), top), (int(bar), bottom), rail, 1)
-    cv2.line(picture, (x - side, top), (x + w + side, top), rail, max(1, int(0.05 * detail)))
+        cv2.line(image, (int(bar), top), (int(bar), bottom), rail, 1)
+    cv2.line(image, (x - side, top), (x + w + side, top), rail, max(1, int(0.05 * detail)))

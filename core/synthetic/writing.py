@@ -56,9 +56,9 @@ def write_streets(
     try:
         total = train + val
         for index in range(total):
-            split, number = ("train", index) if index < train else ("val", index - train)
+            split, ordinal = ("train", index) if index < train else ("val", index - train)
             cities = CITIES[split]
-            name = f"{cities[number % len(cities)]}_{number // len(cities):06d}_000019"
+            name = f"{cities[ordinal % len(cities)]}_{ordinal // len(cities):06d}_000019"
             _write_scene(partial, split, name, draw_scene(seed, index, size))
             if progress:
                 progress(index + 1, total)
@@ -99,23 +99,23 @@ def _is_current(root: Path, settings: dict) -> bool:
 def _write_scene(root: Path, split: str, name: str, scene: Scene) -> None:
     city = name.split("_")[0]
 
-    def place(kind: str, ending: str) -> Path:
+    def path_of(kind: str, ending: str) -> Path:
         folder = root / kind / split / city
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{name}_{ending}"
 
     height, width = scene.label_ids.shape
-    _save(place("leftImg8bit", "leftImg8bit.png"), cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR), _PHOTO)
-    _save(place("gtFine", "gtFine_labelIds.png"), scene.label_ids)
-    _save(place("gtFine", "gtFine_instanceIds.png"), scene.instance_ids)
+    _save(path_of("leftImg8bit", "leftImg8bit.png"), cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR), _PHOTO)
+    _save(path_of("gtFine", "gtFine_labelIds.png"), scene.label_ids)
+    _save(path_of("gtFine", "gtFine_instanceIds.png"), scene.instance_ids)
     coarse_instances = scene.coarse_ids.astype(np.uint16)
-    _save(place("gtCoarse", "gtCoarse_labelIds.png"), scene.coarse_ids)
-    _save(place("gtCoarse", "gtCoarse_instanceIds.png"), coarse_instances)
+    _save(path_of("gtCoarse", "gtCoarse_labelIds.png"), scene.coarse_ids)
+    _save(path_of("gtCoarse", "gtCoarse_instanceIds.png"), coarse_instances)
     for kind, polygons in (("gtFine", scene.polygons), ("gtCoarse", scene.coarse_polygons)):
         text = json.dumps({"imgHeight": height, "imgWidth": width, "objects": polygons}, separators=(",", ":"))
-        place(kind, f"{kind}_polygons.json").write_text(text, encoding="utf-8")
+        path_of(kind, f"{kind}_polygons.json").write_text(text, encoding="utf-8")
 
 
-def _save(path: Path, picture: np.ndarray, options: list[int] = _FLAT) -> None:
-    if not cv2.imwrite(str(path), picture, options):
+def _save(path: Path, image: np.ndarray, options: list[int] = _FLAT) -> None:
+    if not cv2.imwrite(str(path), image, options):
         raise LabError(f"{path} could not be written; is the disk full or the folder read-only?")

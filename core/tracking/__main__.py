@@ -67,8 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
         except Exception as error:
             # Where, but not what it says: that may hold an address.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            fault = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            fault = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
             say(
                 f"{title_of(options.tracker)} is not told any more, by a fault of the lab: {fault}. The training goes on."
             )
@@ -99,7 +99,7 @@ class Telling:
             run = read_run(self._run)
             ended = not run.is_active  # looked at before the rows: then those that follow are all
             try:
-                self._tell(run)
+                self._send(run)
                 if ended:
                     self._tracker.close(run.state == "finished")
                     self._say(f"{title_of(self._name)}: told of all {self._rows()} rows.")
@@ -113,7 +113,7 @@ class Telling:
                 return 1  # the folder was moved away, or the disk is full: then nothing can be written down either
             time.sleep(pause)
 
-    def _tell(self, run: Run) -> None:
+    def _send(self, run: Run) -> None:
         """Read what is new and hands it over. Raises TrackerError where it doesn't arrive."""
         if self._tracker is None:
             self._tracker = self._begin(run, self._progress)
@@ -162,10 +162,10 @@ class Telling:
                 self._say(f"{title_of(self._name)}: told of all {self._rows()} rows, but it didn't end as it should.")
         os._exit(1)
 
-    def _rows(self, told: Progress | None = None) -> int:
+    def _rows(self, reported: Progress | None = None) -> int:
         """Return how many of the run's rows a tracker is told of, or with `told` how many of them it lacks."""
         points = points_of(valid_rows(read_metrics(self._run)[0]), (), 0.0)
-        return sum(told is None or told.lacks(point) for point in points)
+        return sum(reported is None or reported.lacks(point) for point in points)
 
 
 def _own_voice() -> Say:

@@ -43,9 +43,9 @@ class MLflowRun:
             os.environ.setdefault(name, value)
         self._client = MlflowClient()
         if not progress.id:
-            progress.id = _asked(lambda: self._begin(run))
+            progress.id = _request(lambda: self._begin(run))
         self._id = progress.id
-        _asked(lambda: self._client.update_run(self._id, status="RUNNING"))
+        _request(lambda: self._client.update_run(self._id, status="RUNNING"))
 
     def _begin(self, run: Run) -> str:
         project = run.config.tracking.project
@@ -73,17 +73,17 @@ class MLflowRun:
         return begun.info.run_id
 
     def send(self, points: Sequence[Point]) -> None:
-        numbers = [
+        metrics = [
             Metric(_safe(name), value, int(point.time * 1000), point.step)
             for point in points
             for name, value in point.values.items()
         ]
-        for start in range(0, len(numbers), NUMBERS):
-            part = numbers[start : start + NUMBERS]
-            _asked(partial(self._client.log_batch, self._id, metrics=part))
+        for start in range(0, len(metrics), NUMBERS):
+            part = metrics[start : start + NUMBERS]
+            _request(partial(self._client.log_batch, self._id, metrics=part))
 
     def close(self, finished: bool) -> None:
-        _asked(lambda: self._client.set_terminated(self._id, "FINISHED" if finished else "KILLED"))
+        _request(lambda: self._client.set_terminated(self._id, "FINISHED" if finished else "KILLED"))
 
 
 def open_tracker(run: Run, progress: Progress) -> Tracker:
@@ -91,7 +91,7 @@ def open_tracker(run: Run, progress: Progress) -> Tracker:
     return MLflowRun(run, progress)
 
 
-def _asked(question: Callable[[], T]) -> T:
+def _request(question: Callable[[], T]) -> T:
     """Ask the server. What an error of MLflow says may hold the server's address, password included: it is not repeated."""
     try:
         return question()

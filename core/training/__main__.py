@@ -42,24 +42,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--supervised", action="store_true", help="the runner holds the device for this run")
     options = parser.parse_args(arguments)
     run = options.run.resolve()
-    by_hand = sys.stdout.isatty()
+    is_interactive = sys.stdout.isatty()
     # Read by torch when it is imported. Threads that wait for each other busily keep each other from working as soon as
     # anything else wants a core: a step of FCN-8s on two cores took 0.8 s with this and 1.3 to 9.9 s without, beside other jobs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     if options.supervised:
         sys.stdin.read()  # ends when the supervisor has written down who trains: one writer of the status at a time
-    found = read_run(run)
-    if found.config is None:
-        print(found.problem, file=sys.stderr)
+    record = read_run(run)
+    if record.config is None:
+        print(record.problem, file=sys.stderr)
         return USER_ERROR
     if int(os.environ.get("RANK", "0")) > 0:
-        return _accompany(run, found.config)
-    lock = None if options.supervised else DeviceLock(run.parent / LOCKS, *sorted(devices_of(found)))
+        return _accompany(run, record.config)
+    lock = None if options.supervised else DeviceLock(run.parent / LOCKS, *sorted(devices_of(record)))
     if lock:
-        hands = (found.status.supervisor, found.status.trainer)
-        if any(hand is not None and hand.is_alive() for hand in hands) or (found.status.job and found.is_active):
-            print(f"Run {found.id} is {found.state} already: stop it first.", file=sys.stderr)
+        processes = (record.status.supervisor, record.status.trainer)
+        if any(process is not None and process.is_alive() for process in processes) or (
+            record.status.job and record.is_active
+        ):
+            print(f"Run {record.id} is {record.state} already: stop it first.", file=sys.stderr)
             return USER_ERROR
         if not lock.acquire():
             print(
@@ -67,21 +69,21 @@ def main(arguments: list[str] | None = None) -> int:
             )
             return USER_ERROR
         clear_request(run)
-    alone = DeviceLock(run, TRAINER_LOCK) if found.config.runner.engine == "slurm" else None
+    alone = DeviceLock(run, TRAINER_LOCK) if record.config.runner.engine == "slurm" else None
     if alone and not alone.acquire():
-        print(f"Another trainer is at run {found.id}.", file=sys.stderr)
+        print(f"Another trainer is at run {record.id}.", file=sys.stderr)
         return USER_ERROR
     stop = _StopSignal()
-    if not by_hand and hasattr(os, "nice"):
+    if not is_interactive and hasattr(os, "nice"):
         os.nice(5)  # the page that shows the curves must stay quick
-    status = _StatusReport(run, by_hand)
+    status = _StatusReport(run, is_interactive)
     # A resumed run keeps the time of its first start.
-    started = found.status.started or time.time()
+    started = record.status.started or time.time()
     update_status(
         run,
         state="running",
         trainer=ProcessId.of(os.getpid()),
-        job=found.status.job if options.supervised else "",
+        job=record.status.job if options.supervised else "",
         started=started,
         ended=None,
         error=None,
@@ -89,12 +91,12 @@ def main(arguments: list[str] | None = None) -> int:
         failure="",
         suggested_change={},
     )
-    start_trackers(run, found.config.tracking)
+    start_trackers(run, record.config.tracking)
     try:
         status(phase="starting")
         from core.training.loop import train  # torch takes seconds to import: say that we are here first
 
-        state = train(run, found.config, status, stop.is_set)
+        state = train(run, record.config, status, stop.is_set)
         status.close()
         ended = None if state == "queued" else time.time()
         update_status(run, state=state, phase="", seconds_left=None, ended=ended, exit=0, **status.pending)
@@ -103,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BaseException as error:
         traceback.print_exc()
         status.close()
-        ending = explain(error, found.config)
+        ending = explain(error, record.config)
         _end_status(
             run,
             error=ending.sentence,
@@ -225,10 +227,10 @@ def _came_from_data(error: BaseException) -> bool:
     return any(module.startswith("core.data.") for module in modules)
 
 
-def _end_status(run: Path, **facts: Any) -> None:
+def _end_status(run: Path, **fields: Any) -> None:
     """Write how a failed run ended; on a full disk even that may fail, and its supervisor tries again."""
     with suppress(OSError):
-        update_status(run, state="failed", phase="", seconds_left=None, ended=time.time(), **facts)
+        update_status(run, state="failed", phase="", seconds_left=None, ended=time.time(), **fields)
 
 
 class _StopSignal:
@@ -239,27 +241,27 @@ class _StopSignal:
 
     def __init__(self) -> None:
         self._set = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._receive)
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(signum) is not signal.SIG_IGN:
+                signal.signal(signum, self._receive)
 
     def is_set(self) -> bool:
         return self._set
 
-    def _receive(self, number: int, _frame: object) -> None:
+    def _receive(self, signum: int, _frame: object) -> None:
         self._set = True
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(signum, signal.SIG_DFL)
 
 
 class _StatusReport:
     """Carries what the loop reports into status.json, twice a second at most, and onto a progress bar when run by hand."""
 
-    def __init__(self, run: Path, by_hand: bool) -> None:
+    def __init__(self, run: Path, is_interactive: bool) -> None:
         self.pending: dict[str, Any] = {}
         self._run = run
         self._written = 0.0
         self._phase = ""
-        self._bar = tqdm(unit="step", dynamic_ncols=True) if by_hand else None
+        self._bar = tqdm(unit="step", dynamic_ncols=True) if is_interactive else None
 
     def __call__(self, **changes: Any) -> None:
         self.pending |= changes

@@ -63,7 +63,7 @@ class DivergenceWatch:
         self._batch: tuple[torch.Tensor, torch.Tensor] | None = None
         # A gradient that is no number reaches the first layer from wherever it began.
         self._first = next((value for value in model.parameters() if value.requires_grad), None)
-        optimizer.register_step_pre_hook(self._look)
+        optimizer.register_step_pre_hook(self._check)
 
     def watch(self, batches: Iterable[Any]) -> Iterator[Any]:
         """Yield the same batches, images and targets, one a step."""
@@ -72,7 +72,7 @@ class DivergenceWatch:
             self._batch = batch
             yield batch
 
-    def _look(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
+    def _check(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
         # A fused optimizer is asked to step in any case, and itself leaves out what the scaler found too large.
         if bool(getattr(optimizer, "found_inf", None)):
             return
@@ -113,7 +113,7 @@ def find_culprit(
     bad_outputs: list[str] = []
     bad_gradients: list[str] = []
 
-    def look(title: str, output: object) -> None:
+    def check_output(title: str, output: object) -> None:
         if not isinstance(output, torch.Tensor) or not output.is_floating_point():
             return
         if not _is_finite(output):
@@ -122,7 +122,7 @@ def find_culprit(
             output.register_hook(lambda gradient: None if _is_finite(gradient) else bad_gradients.append(title))
 
     def hook_of(title: str) -> Callable[..., None]:
-        return lambda _module, _inputs, output: look(title, output)
+        return lambda _module, _inputs, output: check_output(title, output)
 
     hooks = [
         module.register_forward_hook(hook_of(f"{name} ({type(module).__name__})"))

@@ -48,24 +48,24 @@ def evaluate(
             uint8 (B, H, W).
         loss: the run's, on the device.
         hardware: where to compute.
-        team: the processes that share the work.
+        distributed: the processes that share the work.
         keep: numbers of the frames whose predicted labels are wanted, as far as this process predicts them.
     """
     was_training = model.training
     model.eval()
     confusion = ConfusionMatrix(len(loss.weights))
     sums: list[tuple[int, float, float]] = []
-    kept: dict[int, np.ndarray] = {}
+    cached: dict[int, np.ndarray] = {}
     seconds: list[float] = []
-    for numbers, (images, targets) in zip(loader.batch_sampler, loader, strict=True):
+    for indices, (images, targets) in zip(loader.batch_sampler, loader, strict=True):
         began = time.monotonic()
         with hardware.autocast():
             logits = model(to_device(images, hardware))
         part, weight = loss(logits, targets.to(hardware.device))
-        sums.append((numbers[0], part.item(), weight.item()))
+        sums.append((indices[0], part.item(), weight.item()))
         labels = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
         confusion.update(targets.numpy(), labels)
-        kept |= {frame: labels[index].copy() for index, frame in enumerate(numbers) if frame in keep}
+        cached |= {frame: labels[index].copy() for index, frame in enumerate(indices) if frame in keep}
         seconds.append(time.monotonic() - began)
     model.train(was_training)
     gathered = distributed.all_gather((confusion.matrix, sums))
@@ -74,4 +74,4 @@ def evaluate(
     ordered = sorted(row for _, rows in gathered for row in rows)
     weight_sum = sum(weight for *_, weight in ordered)
     mean = sum(part for _, part, _ in ordered) / weight_sum if weight_sum else float("nan")
-    return Evaluation(confusion, mean, float(np.median(seconds)) if seconds else 0.0, kept)
+    return Evaluation(confusion, mean, float(np.median(seconds)) if seconds else 0.0, cached)

@@ -32,7 +32,7 @@ StatusCallback = Callable[..., None]
 """Called with fields of `core.runs.status.Status` that changed: phase, step, steps_total, seconds_left."""
 
 
-class _StopAsked(BaseException):
+class _StopRequested(BaseException):
     """The run was asked to stop while it was being set up."""
 
 
@@ -54,14 +54,14 @@ def train(
     distributed = init_distributed(config.training.num_processes, config.training.device)
     try:
         state = _train(run, config, report, lambda: should_stop() or requested(run) is not None, distributed)
-    except _StopAsked:
+    except _StopRequested:
         state = "stopped"
     finally:
         distributed.destroy()
     if state != "stopped":
         return state
-    asked = requested(run)
-    return "paused" if asked == "pause" else "queued" if asked == "requeue" else "stopped"
+    request = requested(run)
+    return "paused" if request == "pause" else "queued" if request == "requeue" else "stopped"
 
 
 def _train(
@@ -70,7 +70,7 @@ def _train(
     def on_phase(phase: str) -> None:
         # One process of several can't leave while the others wait for it: they look at the first step.
         if distributed.world_size == 1 and should_stop():
-            raise _StopAsked
+            raise _StopRequested
         report(phase=phase)
 
     # ---- set up

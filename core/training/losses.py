@@ -96,8 +96,8 @@ def ohem(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, tra
     plain = F.cross_entropy(logits.detach(), targets, ignore_index=IGNORED, reduction="none")
     labelled = targets != IGNORED
     losses, plain = losses[labelled], plain[labelled]
-    fewest = max(1, int(len(plain) * HARD_SHARE))
-    bar = min(float(HARD_LOSS), plain.kthvalue(len(plain) - fewest + 1).values.item())
+    minimum = max(1, int(len(plain) * HARD_SHARE))
+    bar = min(float(HARD_LOSS), plain.kthvalue(len(plain) - minimum + 1).values.item())
     hard = plain >= bar
     return losses[hard].sum() / weights[targets[labelled][hard]].sum()
 

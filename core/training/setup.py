@@ -79,8 +79,8 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
     Args:
         run: its folder.
         config: what its config.json says.
-        enter: told of each phase.
-        team: the processes that train together; all of them prepare.
+        on_phase: told of each phase.
+        distributed: the processes that train together; all of them prepare.
 
     Raises:
         LabError: something the user can mend: data, weights, device.
@@ -194,20 +194,20 @@ def load_start(model: SegmentationModel, config: RunConfig, on_phase: PhaseCallb
 def _open_frames(
     dataset: Dataset, frames: Sequence[Frame], kind: CacheKind, budget: Budget, on_phase: PhaseCallback
 ) -> FrameSource:
-    def tell(done: int, count: int) -> None:
+    def show_progress(done: int, count: int) -> None:
         on_phase(f"keeping decoded frames, {done} of {count}")
 
-    return open_frames(dataset, frames, kind, tell, budget=budget)
+    return open_frames(dataset, frames, kind, show_progress, budget=budget)
 
 
 def _count(dataset: Dataset, on_phase: PhaseCallback) -> np.ndarray:
     """Return pixels per class of the training frames, int64 (K,). Raises LabError where the doctor finds what no training should start on."""
     if not SOURCES[dataset.name].is_generated:
 
-        def tell(done: int, count: int) -> None:
+        def on_frame(done: int, count: int) -> None:
             on_phase(f"examining the data, {done} of {count}")
 
-        refuse_broken(examine_dataset(dataset, tell, most=SAMPLE))
+        refuse_broken(examine_dataset(dataset, on_frame, max_frames=SAMPLE))
     on_phase("counting classes")
     pixels = count_classes(dataset, dataset.train).pixels
     if not pixels.any():

@@ -36,7 +36,7 @@ def train_step(
     """Return one optimizer step, with the gradients of `training.accumulate_grad_batches` batches.
 
     Args:
-        model: the network, wrapped by `team`.
+        model: the network, wrapped by `distributed`.
         optimizer: of its parameters.
         images: this process's part of the step's frames, uint8 (B, 3, H, W).
         targets: uint8 (B, H, W), 255 ignored.
@@ -44,7 +44,7 @@ def train_step(
         hardware: where to compute.
         training: how; `accumulate_grad_batches` and `grad_clip_norm` are read.
         scaler: of the gradients, `hardware.scaler()`.
-        team: the processes that share the step.
+        distributed: the processes that share the step.
 
     Returns:
         The mean loss over all processes, or None for a batch without a labelled pixel, from which nothing is learned.

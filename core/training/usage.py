@@ -44,10 +44,10 @@ class Usage:
 
         A graphics card works on by itself: a wait in which it still had the last step to do has cost nothing.
         """
-        on_card = self._device.type == "cuda"
+        on_gpu = self._device.type == "cuda"
         source = iter(batches)
         while True:
-            work = torch.cuda.Event() if on_card else None
+            work = torch.cuda.Event() if on_gpu else None
             if work:
                 work.record()
             request = time.monotonic()

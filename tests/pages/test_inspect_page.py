@@ -128,7 +128,7 @@ def test_pictures_are_saved_as_a_collection_shown_again_and_deleted(places, with
     app.button(key="save-collection").click().run()
     assert not app.exception and not app.error
     (saved,) = list_collections()
-    assert saved.name == "Our street" and saved.pictures[0][0] == "a.png"
+    assert saved.name == "Our street" and saved.images[0][0] == "a.png"
     again = opened()
     again.segmented_control(key="inspect-source").set_value("Collection").run()
     assert shown(settled(again))["name"] == "a.png"

@@ -13,7 +13,7 @@ from core.processes import ProcessId
 from core.runs.store import create_run, list_runs, read_run
 from core.sweeps import driver, list_sweeps, read_spec, read_sweep, start_sweep
 from core.sweeps import sweep as sweep_module
-from core.sweeps.driver import QueuedRuns, StopAsked, drive
+from core.sweeps.driver import QueuedRuns, StopRequested, drive
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = {
@@ -33,7 +33,7 @@ class FakeRuns(QueuedRuns):
 
     def score(self, run_id):
         if not self.most:
-            raise StopAsked
+            raise StopRequested
         self.most -= 1
         config = read_run(self._sweep.runs_folder / run_id).config
         return 0.3 + config.training.learning_rate - config.model.dropout / 1000
@@ -119,7 +119,7 @@ def test_what_is_typed_wrong_is_a_sentence_and_starts_nothing(quiet) -> None:
 
 def test_a_running_sweep_shows_its_progress_and_can_be_stopped(quiet, monkeypatch) -> None:
     sweep = made(quiet, method="halving", first_share=0.25)
-    with pytest.raises(StopAsked):
+    with pytest.raises(StopRequested):
         drive(sweep, FakeRuns(sweep, most=8))
     monkeypatch.setattr(ProcessId, "is_alive", lambda self: True)
     app = opened()

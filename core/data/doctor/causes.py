@@ -10,7 +10,7 @@ from pathlib import Path
 from core.data.class_table import MAX_CLASSES, SHADES, space_of, write_rows
 from core.data.doctor.findings import Finding, Layout, about_files
 from core.data.doctor.known_colors import CITYSCAPES_COLORS, recognise
-from core.data.doctor.survey import FrameFacts, ImageFacts, MaskFacts, as_colors, classes_in
+from core.data.doctor.survey import FrameInfo, ImageInfo, MaskInfo, as_colors, classes_in
 from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, IGNORED, LABEL_SPACES, Color, LabelSpace
 
 RARE = 1e-4
@@ -34,26 +34,26 @@ class Case:
     root: Path
     layout: Layout
     space: LabelSpace | None
-    facts: tuple[FrameFacts, ...]
+    frame_infos: tuple[FrameInfo, ...]
 
     @cached_property
-    def masks(self) -> dict[str, list[MaskFacts]]:
+    def masks(self) -> dict[str, list[MaskInfo]]:
         """Label files that could be read, by part."""
-        result: dict[str, list[MaskFacts]] = defaultdict(list)
-        for fact in self.facts:
-            if not fact.mask.problem:
-                result[fact.part].append(fact.mask)
+        result: dict[str, list[MaskInfo]] = defaultdict(list)
+        for info in self.frame_infos:
+            if not info.mask.problem:
+                result[info.part].append(info.mask)
         return result
 
     @property
-    def all_masks(self) -> list[MaskFacts]:
+    def all_masks(self) -> list[MaskInfo]:
         """Label files that could be read, of all parts."""
         return [mask for masks in self.masks.values() for mask in masks]
 
     @property
-    def images(self) -> list[ImageFacts]:
+    def images(self) -> list[ImageInfo]:
         """Photographs that could be read, each once."""
-        return [fact.image for fact in self.facts if fact.image and not fact.image.problem]
+        return [info.image for info in self.frame_infos if info.image and not info.image.problem]
 
     @property
     def is_official(self) -> bool:
@@ -73,7 +73,7 @@ class Counts:
 
     pixels: dict[str, list[int]]
     images: dict[str, list[int]]
-    blank: dict[str, list[MaskFacts]]
+    blank: dict[str, list[MaskInfo]]
     read: dict[str, int]
 
 
@@ -100,9 +100,9 @@ def count(case: Case) -> Counts:
 
 def broken_files(case: Case) -> Iterator[Finding]:
     """Yield files that can't be used at all, by what is wrong with them."""
-    groups: dict[tuple[str, str], list[ImageFacts | MaskFacts]] = defaultdict(list)
-    for fact in case.facts:
-        for what, file in (("image", fact.image), ("mask", fact.mask)):
+    groups: dict[tuple[str, str], list[ImageInfo | MaskInfo]] = defaultdict(list)
+    for info in case.frame_infos:
+        for what, file in (("image", info.image), ("mask", info.mask)):
             if file and file.problem:
                 groups[file.problem, what].append(file)
     again = "Copy or download that file again, or remove it with its partner."
@@ -131,16 +131,16 @@ def _because(detail: str) -> str:
 
 def sizes(case: Case) -> Iterator[Finding]:
     """Photograph and mask of different size or turned against each other; photographs of many sizes."""
-    turned, swapped, other, scaled, kept = [], [], [], [], []
-    for fact in case.facts:
-        image, mask = fact.image, fact.mask
+    turned, swapped, other, scaled, same = [], [], [], [], []
+    for info in case.frame_infos:
+        image, mask = info.image, info.mask
         if image is None or image.problem or mask.problem:
             continue
         orientation = image.header.orientation if image.header else 1
         (width, height), (mask_width, mask_height) = image.size, mask.size
         if image.size == mask.size:
             if orientation > 1:
-                kept.append(image.path)
+                same.append(image.path)
         elif abs(width * mask_height - height * mask_width) <= max(width, height, mask_width, mask_height):
             scaled.append((image, mask))
         elif (height, width) == mask.size:
@@ -184,17 +184,17 @@ def sizes(case: Case) -> Iterator[Finding]:
             [image.path for image, _ in scaled],
             f"{{}} has {_size(image.size)} pixels and its mask {_size(mask.size)}; both are scaled to the same size when they are read.",
         )
-    if kept:
+    if same:
         yield about_files(
             case.root,
             "exif-orientation",
             "note",
-            kept,
+            same,
             "{} is turned or mirrored as its EXIF orientation says. Look whether its mask lies the same way.",
         )
     result = Counter(_size(image.size) for image in case.images)
     if len(result) > 1:
-        common = ", ".join(f"{number} of {size}" for size, number in result.most_common(3))
+        common = ", ".join(f"{count} of {size}" for size, count in result.most_common(3))
         more = " and others" if len(result) > 3 else ""
         yield Finding(
             "mixed-sizes",
@@ -213,8 +213,8 @@ def unusual_images(case: Case) -> Iterator[Finding]:
             yield about_files(case.root, "unusual-image", "note", paths, f"{{}} {what}.")
     animated = [
         file.path
-        for fact in case.facts
-        for file in (fact.image, fact.mask)
+        for info in case.frame_infos
+        for file in (info.image, info.mask)
         if file and not file.problem and file.header and file.header.animated
     ]
     if animated:
@@ -245,15 +245,15 @@ def duplicates(case: Case) -> Iterator[Finding]:
     by_digest: dict[str, dict[bytes, Path]] = {"train": {}, "val": {}}
     by_id: dict[str, dict[str, Path]] = {"train": {}, "val": {}}
     twice: list[tuple[Path, Path]] = []
-    for fact in case.facts:
-        split = fact.frame.split
-        if split not in by_digest or fact.image is None or fact.image.problem:
+    for info in case.frame_infos:
+        split = info.frame.split
+        if split not in by_digest or info.image is None or info.image.problem:
             continue
-        path = fact.image.path
-        first = by_digest[split].setdefault(fact.image.digest, path)
+        path = info.image.path
+        first = by_digest[split].setdefault(info.image.digest, path)
         if split == "train" and first != path:
             twice.append((first, path))
-        by_id[split].setdefault(fact.frame.id, path)
+        by_id[split].setdefault(info.frame.id, path)
     shared = [(path, by_digest["val"][key]) for key, path in by_digest["train"].items() if key in by_digest["val"]]
     same = {pair for pair in shared}
     if shared:
@@ -383,7 +383,7 @@ def _train_ids(case: Case) -> Cause:
     """Cityscapes train ids where label ids are to be; judged by part, since a few masks may hold low ids by chance."""
     if not case.is_official:
         return None
-    guilty: list[MaskFacts] = []
+    guilty: list[MaskInfo] = []
     for masks in case.masks.values():
         pixels = _pixels_by_id(masks)
         if not pixels or set(pixels) - set(range(19)) - {IGNORED} or len(pixels) < 3:
@@ -411,7 +411,7 @@ def _train_ids(case: Case) -> Cause:
     )
 
 
-def _palette_places(case: Case) -> Cause:
+def _palette_indices(case: Case) -> Cause:
     """Official colours in a palette whose places are not the official ids: a picture of colours that was saved with a palette."""
     if not case.is_official or _train_ids(case):
         return None
@@ -431,13 +431,13 @@ def _palette_places(case: Case) -> Cause:
     )
 
 
-def _is_misplaced(mask: MaskFacts) -> bool:
+def _is_misplaced(mask: MaskInfo) -> bool:
     colors = [_unpack(color) for color in mask.palette]
     if len(colors) < 2 or not set(colors) <= CITYSCAPES_COLORS.colors:
         return False
     placed = sum(
-        number
-        for value, color, number in zip(mask.values, colors, mask.counts, strict=True)
+        count
+        for value, color, count in zip(mask.values, colors, mask.counts, strict=True)
         if value in _OFFICIAL and _OFFICIAL[value].color == color
     )
     return placed * 2 < sum(mask.counts)
@@ -460,7 +460,7 @@ def _binary(case: Case) -> Cause:
             "{} is black and white: its numbers are 0 and 255, and the class table doesn't name 255.",
             case.take_the_table(),
         ),
-        _table({"name": name, "ids": [number]} for name, number in zip(names, (0, 255), strict=True)),
+        _table({"name": name, "ids": [class_id]} for name, class_id in zip(names, (0, 255), strict=True)),
     )
 
 
@@ -492,7 +492,7 @@ def _one_based(case: Case) -> Cause:
 def _beyond_the_table(case: Case) -> Cause:
     """Return ids that the table doesn't know: impossible in Cityscapes, ignored elsewhere."""
     space = case.space
-    if space.by_color or any(cause(case) for cause in (_train_ids, _binary, _one_based, _palette_places)):
+    if space.by_color or any(cause(case) for cause in (_train_ids, _binary, _one_based, _palette_indices)):
         return None
     allowed = set(_OFFICIAL) if case.is_official else {n for n, owner in enumerate(space.from_ids) if owner != IGNORED}
     sound = [
@@ -502,7 +502,7 @@ def _beyond_the_table(case: Case) -> Cause:
     if not files:
         return None
     pixels = _pixels_by_id(sound)
-    unknown = {value: number for value, number in pixels.items() if value not in allowed and value != IGNORED}
+    unknown = {value: count for value, count in pixels.items() if value not in allowed and value != IGNORED}
     share = sum(unknown.values()) / sum(pixels.values())
     listed = _listing(sorted(unknown))
     if case.is_official:
@@ -568,11 +568,11 @@ def _other_colors(case: Case) -> Cause:
     known = {color for color, _ in space.from_colors}
     pixels = _colors_of(painted)
     total = sum(pixels.values())
-    unknown = {color: number for color, number in pixels.items() if color not in known}
+    unknown = {color: count for color, count in pixels.items() if color not in known}
     if not unknown:
         return None
     files = [mask.path for mask in painted if {_unpack(value) for value in mask.values} - known]
-    swapped = sum(number for color, number in pixels.items() if color[::-1] in known)
+    swapped = sum(count for color, count in pixels.items() if color[::-1] in known)
     straight = total - sum(unknown.values())
     if swapped > 0.9 * total and straight < 0.5 * total:
         rows = json.loads(write_rows(space))
@@ -621,7 +621,7 @@ def _other_colors(case: Case) -> Cause:
 
 
 _CAUSES: tuple[Callable[[Case], Cause], ...] = (
-    _painted, _sixteen_bit, _train_ids, _palette_places, _binary, _one_based, _ids_not_colors, _other_colors, _beyond_the_table,
+    _painted, _sixteen_bit, _train_ids, _palette_indices, _binary, _one_based, _ids_not_colors, _other_colors, _beyond_the_table,
 )  # fmt: skip
 
 
@@ -665,7 +665,7 @@ def _blurred(case: Case) -> Iterator[Finding]:
         )
 
 
-def _is_blurred(mask: MaskFacts) -> bool:
+def _is_blurred(mask: MaskInfo) -> bool:
     return mask.thin >= MIXED_UP and (mask.ramps > RAMPS or 2 * mask.thin > mask.different)
 
 
@@ -677,7 +677,7 @@ def classes(case: Case, counts: Counts, sampled: bool) -> Iterator[Finding]:
     for part in counts.pixels:
         if counts.read[part] and not any(counts.pixels[part]):
             dead.append(part)
-            result = _listing(_found(case.masks[part], space))
+            result = _listing(_ids_or_colors(case.masks[part], space))
             fix = "Use the labelIds files." if case.is_official else "Name what they hold in the class table."
             yield about_files(
                 case.root,
@@ -736,13 +736,13 @@ def propose(case: Case) -> str:
     results = sorted(set(pixels) - {IGNORED})
     if set(pixels) in ({0, 255}, {0, 1}):
         return _table(
-            {"name": name, "ids": [number]}
-            for name, number in zip(("background", "foreground"), sorted(pixels), strict=True)
+            {"name": name, "ids": [class_id]}
+            for name, class_id in zip(("background", "foreground"), sorted(pixels), strict=True)
         )
     if not results or results[-1] > 255:
         return ""
     shown = {value: _unpack(color) for mask in masks for value, color in zip(mask.values, mask.palette)}  # noqa: B905
-    known = recognise({shown[value]: number for value, number in pixels.items() if value in shown}) if shown else None
+    known = recognise({shown[value]: count for value, count in pixels.items() if value in shown}) if shown else None
     names = {color: name for name, color in known.classes} if known else {}
     rows = []
     for index, value in enumerate(results):
@@ -756,7 +756,7 @@ def propose(case: Case) -> str:
     return _table(rows)
 
 
-def _by_color(masks: list[MaskFacts], space: LabelSpace | None) -> str:
+def _by_color(masks: list[MaskInfo], space: LabelSpace | None) -> str:
     """Return a table of the colours of masks: named by a table whose colours they are, else numbered by how much they cover."""
     pixels = _colors_of(masks)
     named = {color: name for name, color in zip(space.classes, space.colors, strict=True)} if space else {}
@@ -776,30 +776,30 @@ def _table(rows: Iterator[dict] | list[dict]) -> str:
     return write_rows(space_of(listed)) if listed else ""
 
 
-def _pixels_by_id(masks: Sequence[MaskFacts]) -> Counter[int]:
+def _pixels_by_id(masks: Sequence[MaskInfo]) -> Counter[int]:
     pixels: Counter[int] = Counter()
     for mask in masks:
         if mask.kind != "colors":
-            for value, number in zip(mask.values, mask.counts, strict=True):
-                pixels[value] += number
+            for value, count in zip(mask.values, mask.counts, strict=True):
+                pixels[value] += count
     return pixels
 
 
-def _colors_of(masks: Sequence[MaskFacts]) -> dict[Color, int]:
+def _colors_of(masks: Sequence[MaskInfo]) -> dict[Color, int]:
     pixels: Counter[int] = Counter()
     for mask in masks:
-        for value, number in zip(as_colors(mask), mask.counts, strict=True):
-            pixels[value] += number
-    return {_unpack(value): number for value, number in pixels.items()}
+        for value, count in zip(as_colors(mask), mask.counts, strict=True):
+            pixels[value] += count
+    return {_unpack(value): count for value, count in pixels.items()}
 
 
-def _explained(mask: MaskFacts, space: LabelSpace) -> bool:
+def _explained(mask: MaskInfo, space: LabelSpace) -> bool:
     """Return True where a table of colours names nearly all that a mask shows; outlines may be what nobody drew."""
     result = classes_in(mask, space)
     return result is not None and result[1] <= 0.1 * sum(mask.counts)
 
 
-def _found(masks: list[MaskFacts], space: LabelSpace) -> list[int | str]:
+def _ids_or_colors(masks: list[MaskInfo], space: LabelSpace) -> list[int | str]:
     if space.by_color:
         return [_hex(color) for color in _colors_of(masks)]
     return sorted(_pixels_by_id(masks))

@@ -13,7 +13,7 @@ from core.data.dataset import Dataset, label_space_of, spread
 from core.data.doctor import causes as diagnosis
 from core.data.doctor.causes import Case
 from core.data.doctor.findings import Finding, Layout, Report, about_files, plain, relative, worst_first
-from core.data.doctor.survey import FrameFacts, as_colors, survey
+from core.data.doctor.survey import FrameInfo, as_colors, survey
 from core.data.folder import explain_no_pairs, pair_folder
 from core.data.frames import Frame
 from core.data.sources import SOURCES
@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass
-class _Found:
+class _Survey:
     """What the names of the files say: labelled frames by part, and what had no partner."""
 
     parts: dict[str, list[Frame]] = field(default_factory=dict)
@@ -42,7 +42,7 @@ def examine(
     val_fraction: float = 0.2,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
-    most: int = 0,
+    max_frames: int = 0,
 ) -> Report:
     """Examine a folder: what is wrong with it is in the report, and nothing is raised or written.
 
@@ -52,7 +52,7 @@ def examine(
         val_fraction: as `DatasetConfig.val_fraction`.
         progress: called in the caller's thread after each frame.
         should_stop: asked between frames; once it says so, the report is about the frames seen so far.
-        most: look at so many evenly spread pairs per part only; 0 looks at all.
+        max_frames: look at so many evenly spread pairs per part only; 0 looks at all.
     """
     if not os.path.isdir(root):
         sentence = f"There is no folder '{plain(root)}', or it may not be opened."
@@ -72,37 +72,37 @@ def examine(
                 sentence = f"'{plain(root)}' has no class table that says what its masks mean."
                 fix = "Save the proposed table as classes.json in that folder, and name its classes."
                 result.findings.append(Finding("no-class-table", "error", sentence, fix=fix))
-    return _report(root, layout, space, result, progress, should_stop, most)
+    return _report(root, layout, space, result, progress, should_stop, max_frames)
 
 
 def examine_dataset(
     dataset: Dataset,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
-    most: int = 0,
+    max_frames: int = 0,
 ) -> Report:
     """Examine the very frames that a run learns from and is scored on, in the numbering it uses; arguments as of `examine`."""
     layout: Layout = "cityscapes" if SOURCES[dataset.name].has_coarse else "folder"
-    result = _Found({"train": list(dataset.train), "val": list(dataset.val)})
-    return _report(dataset.root, layout, dataset.space, result, progress, should_stop, most)
+    result = _Survey({"train": list(dataset.train), "val": list(dataset.val)})
+    return _report(dataset.root, layout, dataset.space, result, progress, should_stop, max_frames)
 
 
 def _report(
     root: Path,
     layout: Layout,
     space: LabelSpace | None,
-    found: _Found,
+    found_frames: _Survey,
     progress: Progress | None,
     should_stop: Callable[[], bool] | None,
-    most: int,
+    max_frames: int,
 ) -> Report:
-    chosen = [(part, frame) for part, frames in found.parts.items() for frame in spread(frames, most)]
+    chosen = [(part, frame) for part, frames in found_frames.parts.items() for frame in spread(frames, max_frames)]
     metadata = survey(chosen, progress, should_stop)
     case = Case(root, layout, space, tuple(metadata))
     counts = diagnosis.count(case)
     about_masks, proposal = diagnosis.what_masks_hold(case)
-    findings = [*found.findings, *diagnosis.broken_files(case), *diagnosis.sizes(case), *about_masks]
-    total = sum(map(len, found.parts.values()))
+    findings = [*found_frames.findings, *diagnosis.broken_files(case), *diagnosis.sizes(case), *about_masks]
+    total = sum(map(len, found_frames.parts.values()))
     partial = len(metadata) < total
     if space and not any(finding.severity == "error" for finding in about_masks):
         findings += diagnosis.classes(case, counts, sampled=partial)
@@ -117,7 +117,7 @@ def _report(
     return Report(
         root=root,
         layout=layout,
-        pairs={part: len(frames) for part, frames in found.parts.items()} | found.counted,
+        pairs={part: len(frames) for part, frames in found_frames.parts.items()} | found_frames.counted,
         findings=worst_first(findings),
         classes=space.classes if space else (),
         colors=space.colors if space else (),
@@ -131,8 +131,8 @@ def _report(
     )
 
 
-def _find_cityscapes(root: Path) -> _Found:
-    result = _Found()
+def _find_cityscapes(root: Path) -> _Survey:
+    result = _Survey()
     for split in splits_of(root):
         kinds: list[Kind] = ["fine"] if split != "train_extra" else []
         if split in ("train", "train_extra") and os.path.isdir(root / LABEL_FOLDERS["coarse"] / split):
@@ -164,8 +164,8 @@ def _find_cityscapes(root: Path) -> _Found:
     return result
 
 
-def _find_folder(root: Path, val_fraction: float) -> _Found:
-    result = _Found()
+def _find_folder(root: Path, val_fraction: float) -> _Survey:
+    result = _Survey()
     try:
         pairing = pair_folder(root, val_fraction)
     except (LabError, OSError) as error:
@@ -243,12 +243,12 @@ def _space_of(root: Path, layout: Layout, classes: str) -> LabelSpace | None:
     )
 
 
-def _ids(facts: Sequence[FrameFacts], by_color: bool) -> dict[str, int]:
+def _ids(infos: Sequence[FrameInfo], by_color: bool) -> dict[str, int]:
     files: Counter[str] = Counter()
-    for mask in (fact.mask for fact in facts if not fact.mask.problem):
+    for mask in (info.mask for info in infos if not info.mask.problem):
         if mask.kind == "colors" or by_color:
             files.update(f"#{value:06x}" for value in as_colors(mask))
         else:
             files.update(str(value) for value in mask.values)
-    most = files.most_common(MAX_IDS)
-    return dict(sorted(most, key=lambda item: (len(item[0]), item[0])))
+    common = files.most_common(MAX_IDS)
+    return dict(sorted(common, key=lambda item: (len(item[0]), item[0])))

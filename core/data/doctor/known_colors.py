@@ -23,12 +23,12 @@ class KnownColors:
         return self.ignored | {color for _, color in self.classes}
 
 
-def _voc_color(number: int) -> Color:
+def _voc_color(class_index: int) -> Color:
     """Return the devkit's colour map: the bits of a number, dealt to red, green and blue from the highest on."""
     parts = [0, 0, 0]
     for index in range(8):
         for channel in range(3):
-            parts[channel] |= (number >> (3 * index + channel) & 1) << (7 - index)
+            parts[channel] |= (class_index >> (3 * index + channel) & 1) << (7 - index)
     return parts[0], parts[1], parts[2]
 
 
@@ -104,10 +104,10 @@ KNOWN_COLORS: tuple[KnownColors, ...] = (
 def recognise(pixels: dict[Color, int]) -> KnownColors | None:
     """Return the table that explains at least 95 % of the pixels of some colours, two classes of its own among them; else None."""
     total = sum(pixels.values())
-    best, most = None, 0.95 * total
+    best, best_pixels = None, 0.95 * total
     for known in KNOWN_COLORS:
         explained = sum(count for color, count in pixels.items() if color in known.colors)
         own = sum(color in pixels for _, color in known.classes)
-        if explained >= most and own >= 2 and (best is None or explained > most):
-            best, most = known, explained
+        if explained >= best_pixels and own >= 2 and (best is None or explained > best_pixels):
+            best, best_pixels = known, explained
     return best

@@ -51,7 +51,7 @@ class Header:
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class ImageInfo:
     """A photograph: what is wrong with it, or its header, its decoded (width, height) and a digest of what it shows."""
 
     path: Path
@@ -63,7 +63,7 @@ class ImageFacts:
 
 
 @dataclass(frozen=True)
-class MaskFacts:
+class MaskInfo:
     """A label file: what is wrong with it, or which values it holds.
 
     Attributes:
@@ -92,13 +92,13 @@ class MaskFacts:
 
 
 @dataclass(frozen=True)
-class FrameFacts:
+class FrameInfo:
     """One frame of a part of the data set; `image` is None where that photograph was looked at in another part."""
 
     part: str
     frame: Frame
-    image: ImageFacts | None
-    mask: MaskFacts
+    image: ImageInfo | None
+    mask: MaskInfo
 
 
 class _BrokenError(Exception):
@@ -110,15 +110,15 @@ def survey(
     frames: Sequence[tuple[str, Frame]],
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> list[FrameFacts]:
+) -> list[FrameInfo]:
     """Look at labelled frames, each with the part that it belongs to, in about as many threads as the machine has processors.
 
     Returns:
         Facts in the order of the frames; fewer than frames where it was stopped.
     """
     threads = min(MAX_THREADS, os.cpu_count() or 1)
-    results: list[FrameFacts] = []
-    waiting: deque[Future[FrameFacts]] = deque()
+    results: list[FrameInfo] = []
+    waiting: deque[Future[FrameInfo]] = deque()
     seen: set[Path] = set()
 
     def collect() -> None:
@@ -134,7 +134,7 @@ def survey(
             # A few more than there are threads: none idles, and no more than these are in memory.
             if len(waiting) == 2 * threads:
                 collect()
-            waiting.append(pool.submit(_look_at, part, frame, frame.image not in seen))
+            waiting.append(pool.submit(_survey_frame, part, frame, frame.image not in seen))
             seen.add(frame.image)
         while waiting and not (should_stop and should_stop()):
             collect()
@@ -143,11 +143,11 @@ def survey(
     return results
 
 
-def _look_at(part: str, frame: Frame, with_image: bool) -> FrameFacts:
-    return FrameFacts(part, frame, look_at_image(frame.image) if with_image else None, look_at_mask(frame.labels))
+def _survey_frame(part: str, frame: Frame, with_image: bool) -> FrameInfo:
+    return FrameInfo(part, frame, survey_image(frame.image) if with_image else None, survey_mask(frame.labels))
 
 
-def look_at_image(path: Path) -> ImageFacts:
+def survey_image(path: Path) -> ImageInfo:
     """Return the facts about a photograph."""
     header = None
     try:
@@ -159,14 +159,14 @@ def look_at_image(path: Path) -> ImageFacts:
         if _is_cut_short(path, header):
             raise _BrokenError("truncated")
     except _BrokenError as error:
-        return ImageFacts(path, error.problem, error.detail, header)
+        return ImageInfo(path, error.problem, error.detail, header)
     small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
     size = image.shape[1], image.shape[0]
     digest = hashlib.blake2b(small.tobytes() + repr(size).encode(), digest_size=16).digest()
-    return ImageFacts(path, header=header, size=size, digest=digest)
+    return ImageInfo(path, header=header, size=size, digest=digest)
 
 
-def look_at_mask(path: Path) -> MaskFacts:
+def survey_mask(path: Path) -> MaskInfo:
     """Return the facts about a label file, a picture or polygons."""
     header = None
     try:
@@ -180,9 +180,9 @@ def look_at_mask(path: Path) -> MaskFacts:
             if _is_cut_short(path, header):
                 raise _BrokenError("truncated")
     except _BrokenError as error:
-        return MaskFacts(path, error.problem, error.detail, header)
+        return MaskInfo(path, error.problem, error.detail, header)
     except LabError as error:
-        return MaskFacts(path, _why_unreadable(path, "polygons"), str(error).removeprefix(f"'{path}' "))
+        return MaskInfo(path, _why_unreadable(path, "polygons"), str(error).removeprefix(f"'{path}' "))
     size = values.shape[1], values.shape[0]
     if values.ndim == 3:
         kind: Literal["ids", "deep", "colors"] = "colors"
@@ -191,7 +191,7 @@ def look_at_mask(path: Path) -> MaskFacts:
         kind = "ids" if values.dtype == np.uint8 else "deep"
     result, counts, different, thin, ramps = _measure(values.ravel().astype(np.int32), kind == "colors")
     palette = () if colors is None else tuple(int(color) for color in colors[result])
-    return MaskFacts(
+    return MaskInfo(
         path,
         "",
         "",
@@ -207,14 +207,14 @@ def look_at_mask(path: Path) -> MaskFacts:
     )
 
 
-def classes_in(mask: MaskFacts, space: LabelSpace) -> tuple[list[int], int] | None:
+def classes_in(mask: MaskInfo, space: LabelSpace) -> tuple[list[int], int] | None:
     """Return pixels per class (K,) of a mask, and pixels that its table says nothing of; None where the lab could not read it."""
     if mask.problem or any(value > 255 for value in mask.values if mask.kind == "deep"):
         return None
     counts = [0] * len(space.classes)
     others = 0
     if space.by_color:
-        table = {int(pack_colors(np.array(color, np.uint8))): number for color, number in space.from_colors}
+        table = {int(pack_colors(np.array(color, np.uint8))): class_id for color, class_id in space.from_colors}
     elif mask.kind == "colors":
         return None
     else:
@@ -227,7 +227,7 @@ def classes_in(mask: MaskFacts, space: LabelSpace) -> tuple[list[int], int] | No
     return counts, others
 
 
-def as_colors(mask: MaskFacts) -> tuple[int, ...]:
+def as_colors(mask: MaskInfo) -> tuple[int, ...]:
     """Return the values of a mask as the packed colours they are shown in: of its palette, or gray."""
     if mask.kind == "colors":
         return mask.values
@@ -264,14 +264,14 @@ def _why_unreadable(path: Path, otherwise: Problem) -> Problem:
 def _read_header(path: Path) -> Header:
     _stat(path)
     try:
-        with Image.open(path) as picture:
-            header = Header(picture.size, picture.mode, "JPEG" if picture.format == "MPO" else picture.format or "")
+        with Image.open(path) as image:
+            header = Header(image.size, image.mode, "JPEG" if image.format == "MPO" else image.format or "")
             if header.size[0] * header.size[1] > MAX_PIXELS:
                 raise _BrokenError("too-large", f"{header.size[0]} x {header.size[1]} pixels")
             # For a PNG without any, Pillow would decode all of the file in search of EXIF.
-            has_exif = picture.format != "PNG" or "exif" in picture.info
-            orientation = picture.getexif().get(_ORIENTATION, 1) if has_exif else 1
-            animated = picture.format != "MPO" and bool(getattr(picture, "is_animated", False))
+            has_exif = image.format != "PNG" or "exif" in image.info
+            orientation = image.getexif().get(_ORIENTATION, 1) if has_exif else 1
+            animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
             return Header(
                 header.size, header.mode, header.format, orientation if orientation in range(1, 9) else 1, animated
             )
@@ -291,10 +291,10 @@ def _read_values(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Return what stands in a mask's file: ids (H, W), or colours (H, W, 3) as red green blue; and a palette, packed (256,)."""
     if has_palette(path):
         try:
-            with Image.open(path, formats=["PNG"]) as picture:
-                values = np.array(picture)
+            with Image.open(path, formats=["PNG"]) as image:
+                values = np.array(image)
                 listed = np.zeros((256, 3), np.uint8)
-                given = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+                given = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
                 listed[: len(given)] = given
                 return values, pack_colors(listed)
         except (OSError, ValueError, SyntaxError):
@@ -324,8 +324,8 @@ def _is_cut_short(path: Path, header: Header) -> bool:
             file.seek(max(0, path.stat().st_size - 4096))
             if ending in file.read():
                 return False
-        with Image.open(path) as picture:  # some cameras write more behind the picture; only decoding tells
-            picture.load()
+        with Image.open(path) as image:  # some cameras write more behind the picture; only decoding tells
+            image.load()
     except OSError:
         return True
     return False
@@ -336,9 +336,9 @@ def _measure(values: np.ndarray, colors: bool) -> tuple[np.ndarray, np.ndarray, 
     starts = np.concatenate(([0], np.flatnonzero(values[1:] != values[:-1]) + 1))
     lengths = np.diff(starts, append=values.size)
     run_values = values[starts]
-    result, place = np.unique(run_values, return_inverse=True)
-    counts = np.bincount(place, weights=lengths).astype(np.int64)
-    thin = int(np.count_nonzero(counts < THIN * np.bincount(place)))
+    result, inverse = np.unique(run_values, return_inverse=True)
+    counts = np.bincount(inverse, weights=lengths).astype(np.int64)
+    thin = int(np.count_nonzero(counts < THIN * np.bincount(inverse)))
     heights = ((run_values >> 16) + (run_values >> 8 & 255) + (run_values & 255)) if colors else run_values
     steps = np.sign(np.diff(heights))
     between = (steps[1:] == steps[:-1]) & (steps[1:] != 0) & (lengths[1:-1] == 1)

@@ -67,11 +67,11 @@ def count_confidence(target: np.ndarray, labels: np.ndarray, confidence: np.ndar
 def calibration_of(counts: np.ndarray, bins: int = BINS) -> Calibration:
     """Return the reliability diagram of counts (256, 2)."""
     sure = np.arange(LEVELS) / (LEVELS - 1)
-    place = np.minimum((sure * bins).astype(int), bins - 1)
-    pixels = np.bincount(place, weights=counts.sum(axis=1), minlength=bins)
+    bin_index = np.minimum((sure * bins).astype(int), bins - 1)
+    pixels = np.bincount(bin_index, weights=counts.sum(axis=1), minlength=bins)
     with np.errstate(invalid="ignore"):
-        confidence = np.bincount(place, weights=counts.sum(axis=1) * sure, minlength=bins) / pixels
-        accuracy = np.bincount(place, weights=counts[:, 1], minlength=bins) / pixels
+        confidence = np.bincount(bin_index, weights=counts.sum(axis=1) * sure, minlength=bins) / pixels
+        accuracy = np.bincount(bin_index, weights=counts[:, 1], minlength=bins) / pixels
     total = pixels.sum()
     error = float(np.nansum(np.abs(confidence - accuracy) * pixels) / total) if total else float("nan")
     return Calibration(np.linspace(0, 1, bins + 1), pixels.astype(np.int64), confidence, accuracy, error)

@@ -68,8 +68,8 @@ def count_frame(
     if things is None:
         return pairs, np.zeros(0, np.int64), np.zeros((0, LABELS), np.int64)
     inside = np.flatnonzero(things > FIRST_INSTANCE)
-    ids, places = np.unique(things[inside], return_inverse=True)
-    result = np.bincount(places * LABELS + guesses[inside], weights=lengths[inside], minlength=len(ids) * LABELS)
+    ids, inverse = np.unique(things[inside], return_inverse=True)
+    result = np.bincount(inverse * LABELS + guesses[inside], weights=lengths[inside], minlength=len(ids) * LABELS)
     return pairs, ids.astype(np.int64), result.astype(np.int64).reshape(len(ids), LABELS)
 
 

@@ -74,7 +74,7 @@ class Protocol:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the evaluated classes."""
-        return tuple(self.classes[number] for number in self.evaluated)
+        return tuple(self.classes[index] for index in self.evaluated)
 
 
 def protocol_of(space: LabelSpace) -> Protocol:

@@ -38,7 +38,7 @@ def corrupt(image: np.ndarray, kind: str, strength: int, frame_id: str = "", see
 
 
 def _noise(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
-    return _picture(image + rng.normal(0, (8, 15, 25, 38, 55)[level], image.shape))
+    return _as_image(image + rng.normal(0, (8, 15, 25, 38, 55)[level], image.shape))
 
 
 def _blur(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
@@ -51,7 +51,7 @@ def _fog(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
     patches = cv2.resize(rng.random((4, 8)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     above = 1 - np.abs(np.linspace(-0.6, 0.8, height, dtype=np.float32))[:, None]
     thickness = (0.3, 0.45, 0.6, 0.72, 0.82)[level] * np.clip(0.55 + 0.35 * above + 0.3 * (patches - 0.5), 0, 1)
-    return _picture(image * (1 - thickness[..., None]) + 215 * thickness[..., None])
+    return _as_image(image * (1 - thickness[..., None]) + 215 * thickness[..., None])
 
 
 def _rain(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
@@ -64,7 +64,7 @@ def _rain(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray
         cv2.line(streaks, (round(x), round(y)), end, 200, max(1, height // 400), cv2.LINE_AA)
     veil = cv2.GaussianBlur(image, (0, 0), 0.4 + 0.001 * height * level) * (0.92, 0.87, 0.82, 0.77, 0.7)[level]
     share = streaks[..., None].astype(np.float32) / 255 * 0.7
-    return _picture(veil * (1 - share) + 220 * share)
+    return _as_image(veil * (1 - share) + 220 * share)
 
 
 def _jpeg(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
@@ -76,7 +76,7 @@ def _brightness(image: np.ndarray, level: int, rng: np.random.Generator) -> np.n
     """Too bright or too dark, by a power of the light."""
     stops = (1.35, 1.7, 2.2, 2.8, 3.6)[level]
     power = stops if rng.random() < 0.5 else 1 / stops
-    return cv2.LUT(image, _picture(255 * (np.arange(256) / 255) ** power))
+    return cv2.LUT(image, _as_image(255 * (np.arange(256) / 255) ** power))
 
 
 def _occlusion(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
@@ -97,7 +97,7 @@ def _resolution(image: np.ndarray, level: int, rng: np.random.Generator) -> np.n
     return cv2.resize(cv2.resize(image, small, interpolation=cv2.INTER_AREA), (width, height))
 
 
-def _picture(values: np.ndarray) -> np.ndarray:
+def _as_image(values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 

@@ -86,16 +86,16 @@ class Scorer:
         frames = tuple(self.tallies[frame_id] for frame_id in sorted(self.tallies))
         return Scores(self.protocol, frames, self.pixel_scale)
 
-    def _instances(self, ids: np.ndarray, found: np.ndarray) -> np.ndarray:
+    def _instances(self, ids: np.ndarray, hits: np.ndarray) -> np.ndarray:
         """int32 (M, 4): class, pixels, right ones, ones of the right category, of the instances that are scored."""
-        numbers = np.array(self.protocol.instance_classes)[ids // FIRST_INSTANCE]
-        scored = numbers >= 0
-        numbers, found = numbers[scored], found[scored]
-        rows = np.zeros((len(numbers), 4), np.int32)
-        rows[:, 0] = numbers
-        rows[:, 1] = found.sum(axis=1)
-        rows[:, 2] = found[np.arange(len(numbers)), numbers]
-        rows[:, 3] = (found * _in_category(self.protocol)[numbers]).sum(axis=1)
+        class_ids = np.array(self.protocol.instance_classes)[ids // FIRST_INSTANCE]
+        scored = class_ids >= 0
+        class_ids, hits = class_ids[scored], hits[scored]
+        rows = np.zeros((len(class_ids), 4), np.int32)
+        rows[:, 0] = class_ids
+        rows[:, 1] = hits.sum(axis=1)
+        rows[:, 2] = hits[np.arange(len(class_ids)), class_ids]
+        rows[:, 3] = (hits * _in_category(self.protocol)[class_ids]).sum(axis=1)
         return rows
 
     def _bands(self, target: np.ndarray, labels: np.ndarray, confusion: np.ndarray) -> np.ndarray:

@@ -80,8 +80,8 @@ class Scores:
         """
         counts = _evaluated(self._stacked, self.protocol.evaluated)
         cells, wholes = counts[:, row, column], counts[:, row].sum(axis=1)
-        order = sorted(np.flatnonzero(cells), key=lambda place: -cells[place])
-        return [(self.frames[place].id, int(cells[place]), float(cells[place] / wholes[place])) for place in order]
+        order = sorted(np.flatnonzero(cells), key=lambda cell: -cells[cell])
+        return [(self.frames[item].id, int(cells[item]), float(cells[item] / wholes[item])) for item in order]
 
     @cached_property
     def iou(self) -> np.ndarray:
@@ -101,10 +101,10 @@ class Scores:
         hits, misses = self._weighted(2)
         return np.array(
             [
-                _instance_iou(hits[number], misses[number], self._false_alarms((number,), (number,)))
-                if self.protocol.instance_sizes[number]
+                _instance_iou(hits[index], misses[index], self._false_alarms((index,), (index,)))
+                if self.protocol.instance_sizes[index]
                 else np.nan
-                for number in self.protocol.evaluated
+                for index in self.protocol.evaluated
             ]
         )
 
@@ -208,12 +208,12 @@ class Scores:
         if self.iiou_reason:
             return None
         rows = self._instance_rows
-        found = rows[:, 2] / np.maximum(1, rows[:, 1])
+        recall = rows[:, 2] / np.maximum(1, rows[:, 1])
         result = []
-        for name, least, end in SIZES:
-            mine = (rows[:, 1] >= least) & (rows[:, 1] < end)
+        for name, start, end in SIZES:
+            mine = (rows[:, 1] >= start) & (rows[:, 1] < end)
             result.append(
-                {"size": name, "objects": int(mine.sum()), "found": float(found[mine].mean()) if mine.any() else None}
+                {"size": name, "objects": int(mine.sum()), "found": float(recall[mine].mean()) if mine.any() else None}
             )
         return result
 
@@ -225,12 +225,12 @@ class Scores:
         evaluated = self.protocol.evaluated
         return [
             {
-                "from": least,
+                "from": start,
                 "to": end,
-                "pixel_accuracy": _number(pixel_accuracy_of(band, evaluated)),
-                "miou": _number(mean_of(iou_of(band, evaluated))),
+                "pixel_accuracy": _or_none(pixel_accuracy_of(band, evaluated)),
+                "miou": _or_none(mean_of(iou_of(band, evaluated))),
             }
-            for least, end, band in zip((0, *BANDS), (*BANDS, None), bands, strict=True)
+            for start, end, band in zip((0, *BANDS), (*BANDS, None), bands, strict=True)
         ]
 
     def per_image(self) -> list[dict[str, Any]]:
@@ -240,7 +240,7 @@ class Scores:
         mean = mean_of(iou_of(self._stacked, self.protocol.evaluated))
         accuracy = pixel_accuracy_of(self._stacked, self.protocol.evaluated)
         return [
-            {"id": frame.id, "group": frame.group, "miou": _number(one), "pixel_accuracy": _number(other)}
+            {"id": frame.id, "group": frame.group, "miou": _or_none(one), "pixel_accuracy": _or_none(other)}
             for frame, one, other in zip(self.frames, mean, accuracy, strict=True)
         ]
 
@@ -255,21 +255,21 @@ class Scores:
         calibration, boundary = self.calibration, self.boundary_f1
         return {
             "frames": len(self.frames),
-            "miou": _number(self.miou),
-            "miiou": _number(self.miiou),
+            "miou": _or_none(self.miou),
+            "miiou": _or_none(self.miiou),
             "iiou_reason": self.iiou_reason,
-            "pixel_accuracy": _number(self.pixel_accuracy),
-            "mean_accuracy": _number(self.mean_accuracy),
+            "pixel_accuracy": _or_none(self.pixel_accuracy),
+            "mean_accuracy": _or_none(self.mean_accuracy),
             "iou": _named(names, self.iou),
             "iiou": _named(names, self.iiou),
             "precision": _named(names, self.precision),
             "recall": _named(names, self.recall),
             "f1": _named(names, self.f1),
             "boundary_f1": _named(names, boundary),
-            "mean_boundary_f1": None if boundary is None else _number(mean_of(boundary)),
+            "mean_boundary_f1": None if boundary is None else _or_none(mean_of(boundary)),
             "categories": {
-                "miou": _number(self.category_miou),
-                "miiou": _number(self.category_miiou),
+                "miou": _or_none(self.category_miou),
+                "miiou": _or_none(self.category_miiou),
                 "iou": _named([category.name for category in self.protocol.categories], self.category_iou),
                 "iiou": _named([category.name for category in self.protocol.categories], self.category_iiou),
             }
@@ -278,8 +278,8 @@ class Scores:
             "groups": {
                 name: {
                     "frames": len(part.frames),
-                    "miou": _number(part.miou),
-                    "pixel_accuracy": _number(part.pixel_accuracy),
+                    "miou": _or_none(part.miou),
+                    "pixel_accuracy": _or_none(part.pixel_accuracy),
                 }
                 for name, part in self.by_group().items()
             },
@@ -304,23 +304,23 @@ class Scores:
     def _weighted(self, column: int, by_category: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Weighted hits and misses, float64, by class or by category, added in the official order: frame by frame, id by id."""
         rows = self._instance_rows
-        numbers, pixels, hits = rows[:, 0], rows[:, 1], rows[:, column]
-        weights = np.array(self.protocol.instance_sizes)[numbers] * self.pixel_scale / pixels
-        places = numbers
+        class_ids, pixels, hits = rows[:, 0], rows[:, 1], rows[:, column]
+        weights = np.array(self.protocol.instance_sizes)[class_ids] * self.pixel_scale / pixels
+        groups = class_ids
         if by_category:
             table = np.full(len(self.protocol.classes), len(self.protocol.categories))
             for index, category in enumerate(self.protocol.categories):
                 table[list(category.classes)] = index
-            places = table[numbers]
+            groups = table[class_ids]
         length = len(self.protocol.classes) + 1
         return (
-            np.bincount(places, weights=hits * weights, minlength=length),
-            np.bincount(places, weights=(pixels - hits) * weights, minlength=length),
+            np.bincount(groups, weights=hits * weights, minlength=length),
+            np.bincount(groups, weights=(pixels - hits) * weights, minlength=length),
         )
 
     def _false_alarms(self, own: Sequence[int], predicted: Sequence[int]) -> int:
         """Return pixels of other evaluated classes than the own ones that were predicted to be one of some."""
-        others = [number for number in self.protocol.evaluated if number not in own]
+        others = [index for index in self.protocol.evaluated if index not in own]
         return int(self.confusion[np.ix_(others, list(predicted))].sum())
 
     def _category_iou(self, classes: tuple[int, ...]) -> float:
@@ -333,15 +333,15 @@ class Scores:
 def _evaluated(confusion: np.ndarray, evaluated: Sequence[int]) -> np.ndarray:
     """int64 (..., C, C + 1) of confusions (..., N, N + 1)."""
     rows = confusion[..., list(evaluated), :]
-    kept = rows[..., list(evaluated)]
-    return np.concatenate([kept, rows.sum(axis=-1, keepdims=True) - kept.sum(axis=-1, keepdims=True)], axis=-1)
+    selected = rows[..., list(evaluated)]
+    return np.concatenate([selected, rows.sum(axis=-1, keepdims=True) - selected.sum(axis=-1, keepdims=True)], axis=-1)
 
 
 def parts_of(confusion: np.ndarray, evaluated: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Right pixels, true pixels and predicted pixels per evaluated class, int64 (..., C) each, of confusions (..., N, N + 1)."""
-    numbers = list(evaluated)
-    rows = confusion[..., numbers, :]
-    square = rows[..., numbers]
+    indices = list(evaluated)
+    rows = confusion[..., indices, :]
+    square = rows[..., indices]
     return np.diagonal(square, axis1=-2, axis2=-1), rows.sum(axis=-1), square.sum(axis=-2)
 
 
@@ -379,11 +379,11 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
         return part / np.where(whole, whole, np.nan)
 
 
-def _number(value: float | None) -> float | None:
+def _or_none(value: float | None) -> float | None:
     return None if value is None or np.isnan(value) else float(value)
 
 
 def _named(names: Sequence[str], values: np.ndarray | None) -> dict[str, float | None] | None:
     if values is None:
         return None
-    return {name: _number(value) for name, value in zip(names, values, strict=True)}
+    return {name: _or_none(value) for name, value in zip(names, values, strict=True)}

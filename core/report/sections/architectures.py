@@ -5,7 +5,7 @@ from core.models.explanations import PYRAMID_ON_VIT, Explanation, explanation
 from core.models.families import FAMILIES
 from core.papers import KEY_BY_ARXIV
 from core.report.network import network_alt, network_figure
-from core.report.phrases import cite, derived, joined, note, paragraph, text, with_best_in_columns, words_cell
+from core.report.phrases import cite, derived, joined, note, paragraph, text, text_cell, with_best_in_columns
 from core.report.report_data import NumberFormat, ReportData, RunSummary, each_once
 from core.report.structure import Block, Cell, Figure, Number, Section, Table, Text
 from core.text import join_words
@@ -33,7 +33,7 @@ def architectures(data: ReportData) -> list[Section]:
             "lower a box stands, the coarser is its map. Bars that stand together are equal modules in a row; below each box are its "
             "channels and its width and height in cells. Coloured lines skip over what lies between."
         ),
-        _numbers(distinct),
+        _size_table(distinct),
     ]
     return [Section("architectures", "Architectures", tuple(blocks)), *sections]
 
@@ -43,7 +43,7 @@ def _network_key(summary: RunSummary) -> tuple[object, ...]:
     return summary.config.model, len(summary.run.classes), dataset.height, dataset.width
 
 
-def _numbers(summaries: list[RunSummary]) -> Table:
+def _size_table(summaries: list[RunSummary]) -> Table:
     rows = [
         (
             _computed(summary, "parameters", MILLIONS),
@@ -66,7 +66,7 @@ def _numbers(summaries: list[RunSummary]) -> Table:
     table = []
     for summary, cells in zip(summaries, marked, strict=True):
         if summary.model_summary and summary.model_summary.receptive_field is None:
-            cells[-1] = words_cell("whole frame")
+            cells[-1] = text_cell("whole frame")
         dataset = summary.config.dataset
         table.append((Cell((f"{summary.config.model.title}, {dataset.width} × {dataset.height}",)), *cells))
     caption = (
@@ -92,10 +92,10 @@ def _part(summary: RunSummary, name: str) -> Number | None:
     return derived(part.parameters, MILLIONS, f"network {summary.run.id}/config.json:parts/{name}")
 
 
-def _network(data: ReportData, summary: RunSummary, number: int) -> list[Block]:
+def _network(data: ReportData, summary: RunSummary, position: int) -> list[Block]:
     users = [other.label for other in data.summaries if _network_key(other) == _network_key(summary)]
     blocks: list[Block] = [
-        paragraph(_said(_family_explanation(summary.config.model.family))),
+        paragraph(_explanation_text(_family_explanation(summary.config.model.family))),
         *_options(summary),
     ]
     if users != [summary.config.model.title]:
@@ -105,11 +105,11 @@ def _network(data: ReportData, summary: RunSummary, number: int) -> list[Block]:
     else:
         blocks.append(
             Figure(
-                f"drawing-{number}",
+                f"drawing-{position}",
                 text(
                     summary.config.model.title,
                     ": ",
-                    joined([_part_words(summary, part.name) for part in summary.model_summary.parts]),
+                    joined([_part_text(summary, part.name) for part in summary.model_summary.parts]),
                     ".",
                 ),
                 network_figure(summary.model_summary),
@@ -119,25 +119,27 @@ def _network(data: ReportData, summary: RunSummary, number: int) -> list[Block]:
     return blocks
 
 
-def _part_words(summary: RunSummary, name: str) -> Text:
+def _part_text(summary: RunSummary, name: str) -> Text:
     return text(f"{name} ", _part(summary, name), " M")
 
 
 def _options(summary: RunSummary) -> list[Block]:
     """Return what the encoder is and what the options that were chosen mean, those that have something to say."""
     model = summary.config.model
-    said: list[Text] = []
+    sentences: list[Text] = []
     encoder = explanation("encoder", model.encoder_name, model.family)
     if encoder:
-        said.append(text(f"The encoder is {encoder_title(model.encoder_name)}. ", _said(encoder)))
+        sentences.append(text(f"The encoder is {encoder_title(model.encoder_name)}. ", _explanation_text(encoder)))
     if model.family == "unet" and model.encoder_name.startswith("vit"):
-        said.append(_said(PYRAMID_ON_VIT))
+        sentences.append(_explanation_text(PYRAMID_ON_VIT))
     for name in model.options:
         value = getattr(model, name)
         result = explanation(name, value, model.family)
         if result and (name in _ALWAYS or value != type(model).model_fields[name].default):
-            said.append(text(f"{name.replace('_', ' ').capitalize()} {_value(value)}: ", _said(result)))
-    return [paragraph(words) for words in said]
+            sentences.append(
+                text(f"{name.replace('_', ' ').capitalize()} {_value(value)}: ", _explanation_text(result))
+            )
+    return [paragraph(sentence) for sentence in sentences]
 
 
 _ALWAYS = ("stride", "head", "score_levels", "upsample")
@@ -149,12 +151,12 @@ def _value(value: object) -> str:
     )
 
 
-def _said(found: Explanation | None) -> Text:
+def _explanation_text(explanation: Explanation | None) -> Text:
     """Return an explanation with its paper behind it."""
-    if found is None:
+    if explanation is None:
         return ()
-    key = KEY_BY_ARXIV.get(found.paper.arxiv) if found.paper else None
-    return text(found.text.rstrip("."), cite(key) if key else (), ".")
+    key = KEY_BY_ARXIV.get(explanation.paper.arxiv) if explanation.paper else None
+    return text(explanation.text.rstrip("."), cite(key) if key else (), ".")
 
 
 def _family_explanation(family: str) -> Explanation | None:

@@ -16,7 +16,7 @@ from core.report.sections.methodology import steps_done
 from core.report.sections.results import (
     compared_number,
     drop_number,
-    leaders_words,
+    leaders_text,
     share_of_upper_bound,
     worst_confusions,
 )
@@ -76,8 +76,8 @@ def _group(data: ReportData, group: Group) -> list[Block]:
     return [sentence for rule in rules for sentence in rule(group, suffix)]
 
 
-def _draft(words: Text, *follows: str) -> Paragraph:
-    return Paragraph(words, "draft", follows)
+def _draft(sentence: Text, *follows: str) -> Paragraph:
+    return Paragraph(sentence, "draft", follows)
 
 
 def _ranking(group: Group, suffix: str) -> list[Paragraph]:
@@ -85,9 +85,7 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
     ranked = group.ranked
     best = ranked[0]
     behind = [text(summary.label, " (", summary.miou(PERCENT), ")") for summary in ranked[len(group.leaders) :]]
-    results = [
-        _draft(text(leaders_words(group), ", before " if behind else "", joined(behind), "."), f"scores{suffix}")
-    ]
+    results = [_draft(text(leaders_text(group), ", before " if behind else "", joined(behind), "."), f"scores{suffix}")]
     better, worse, equal = [], [], []
     uncounted: list[str] = []
     few = False
@@ -100,14 +98,14 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
         difference, spread = (
             compared_number(first, second, name, getattr(comparison, name)) for name in ("difference", "spread")
         )
-        words = text(
+        sentence = text(
             summary.label, " (", _size(difference), " ± ", spread, " points, 95 % of resamples between ",
             compared_number(first, second, "low", low), " and ", compared_number(first, second, "high", high), ")",
         )  # fmt: skip
         if not comparison.is_certain:
-            equal.append(words)
+            equal.append(sentence)
         else:
-            (better if _is_better(group, best, summary) else worse).append(words)
+            (better if _is_better(group, best, summary) else worse).append(sentence)
         uncounted += comparison.uncounted
         few = few or comparison.frames < ENOUGH
     if uncounted:
@@ -190,12 +188,12 @@ def _seeds(group: Group, suffix: str) -> list[Paragraph]:
     if not repeated:
         unknown = "The intervals above hold for other frames, not for another training: how much a score depends on the seed is not known."
         if len(group.scored) < 2:
-            words = "It was trained once, with one seed: how much the score depends on chance is not known."
+            sentence = "It was trained once, with one seed: how much the score depends on chance is not known."
         elif any(len(members) > 1 for members in twins.values()):
-            words = f"No configuration was trained with more than one seed. {unknown}"
+            sentence = f"No configuration was trained with more than one seed. {unknown}"
         else:
-            words = f"Each configuration was trained once, with one seed. {unknown}"
-        return [_draft((words,), "runs")]
+            sentence = f"Each configuration was trained once, with one seed. {unknown}"
+        return [_draft((sentence,), "runs")]
     results = []
     for members in repeated:
         low, high = (choose(members, key=lambda summary: summary.miou().value) for choose in (min, max))
@@ -218,13 +216,13 @@ def _unequal(group: Group, suffix: str) -> list[Paragraph]:
     seen = [steps.value * summary.config.training.batch_size for summary, steps in known]
     if len(seen) < 2 or max(seen) <= (1 + UNEQUAL) * min(seen):
         return []
-    words = [
+    sentences = [
         text(f"{summary.label} ", steps, " steps of ", summary.number("config.json", "/training/batch_size"))
         for summary, steps in known
     ]
     sentence = text(
         "The runs have not learned from equally many crops: ",
-        joined(words),
+        joined(sentences),
         ". A part of every difference may be that.",
     )
     return [_draft(sentence, "runs")]
@@ -242,17 +240,17 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
             if one and other and _is_shown(best, index, name):
                 pairs.append((one.value - other.value, name, one, other))
         unlike = [pair for pair in pairs if pair[2].text != pair[3].text]
-        words: Text = (f"{best.label} and {second.label} have the same IoU in every class, to a tenth of a point.",)
+        sentence: Text = (f"{best.label} and {second.label} have the same IoU in every class, to a tenth of a point.",)
         if unlike:
             ahead = sum(difference > 0 for difference, *_ in pairs)
             widest = max(unlike, key=lambda pair: abs(pair[0]))
-            leader = best if widest[0] > 0 else second
-            words = text(
+            better = best if widest[0] > 0 else second
+            sentence = text(
                 f"{best.label} is ahead of {second.label} in {ahead} of {len(pairs)} classes; they differ most in {widest[1]}, where "
-                f"{leader.label} is ahead (", widest[2], f" for {best.label}, ", widest[3], f" for {second.label}).",
+                f"{better.label} is ahead (", widest[2], f" for {best.label}, ", widest[3], f" for {second.label}).",
             )  # fmt: skip
         if pairs:
-            results.append(_draft(words, f"iou{suffix}", f"bars{suffix}"))
+            results.append(_draft(sentence, f"iou{suffix}", f"bars{suffix}"))
     for summary in ranked:
         missed = [
             name
@@ -269,11 +267,11 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
     return results
 
 
-def _is_shown(summary: RunSummary, place: int, name: str) -> bool:
+def _is_shown(summary: RunSummary, index: int, name: str) -> bool:
     """Return whether a pixel of the frames that a run was scored on is of a class."""
     if summary.result_file:
-        return summary.look(summary.result_file, f"/scores/recall/{escaped(name)}") is not None
-    return bool(summary.look("eval", f"/{summary.best_evaluation}/truth/{place}"))
+        return summary.read(summary.result_file, f"/scores/recall/{escaped(name)}") is not None
+    return bool(summary.read("eval", f"/{summary.best_evaluation}/truth/{index}"))
 
 
 def _rare(group: Group, suffix: str) -> list[Paragraph]:
@@ -285,7 +283,7 @@ def _rare(group: Group, suffix: str) -> list[Paragraph]:
     values: dict[bool, list[float]] = {True: [], False: []}
     for index, name in enumerate(group.classes):
         number = best.class_iou(index, name)
-        if number and planned.look("plan.json", f"/class_pixels/{index}"):
+        if number and planned.read("plan.json", f"/class_pixels/{index}"):
             values[index in rare].append(number.value)
     if not values[True] or not values[False]:
         return []
@@ -314,7 +312,7 @@ def _confused(group: Group, suffix: str) -> list[Paragraph]:
         _draft(
             text(
                 f"The most frequent confusion of {best.label} is {true} taken for {predicted}: ", pixels, " pixels, ",
-                Number(PERCENT.words(share.value), share.value, share.source, share.scale), f" of those of {true}.",
+                Number(PERCENT.format(share.value), share.value, share.source, share.scale), f" of those of {true}.",
             ),
             f"mistaken{suffix}", f"confusion{suffix}",
         )
@@ -332,8 +330,8 @@ def _cost(group: Group, suffix: str) -> list[Paragraph]:
     times = {summary.run.id: summary.score("/metadata/milliseconds", MILLISECONDS) for summary in known}
     results = []
     if times[fast.run.id].text == times[best.run.id].text and fast is not best:
-        words = text(f"{best.label} and {fast.label} take the same time for a frame, ", times[best.run.id], ".")
-        results.append(_draft(words, f"cost{suffix}"))
+        sentence = text(f"{best.label} and {fast.label} take the same time for a frame, ", times[best.run.id], ".")
+        results.append(_draft(sentence, f"cost{suffix}"))
     elif fast is best:
         results.append(
             _draft(
@@ -382,19 +380,21 @@ def _upper_bound(group: Group, suffix: str) -> list[Paragraph]:
     known = [summary for summary in group.carded if share_of_upper_bound(summary)]
     if not known:
         return []
-    words = joined(
+    paragraphs = joined(
         [
             text(
                 summary.score("/metadata/upper_bound", PERCENT), f" in {summary.label}'s cells of ",
                 summary.score("/metadata/pixels_per_cell", COUNT), f" pixels ({summary.label} reaches ",
-                Number(PERCENT.words(share_of_upper_bound(summary).value), share_of_upper_bound(summary).value, share_of_upper_bound(summary).source, 100),
+                Number(PERCENT.format(share_of_upper_bound(summary).value), share_of_upper_bound(summary).value, share_of_upper_bound(summary).source, 100),
                 " of that)",
             )
             for summary in known
         ],
         "and",
     )  # fmt: skip
-    sentence = text("The truth itself, averaged in cells as coarse as a network's scores, would score ", words, ".")
+    sentence = text(
+        "The truth itself, averaged in cells as coarse as a network's scores, would score ", paragraphs, "."
+    )
     return [_draft(sentence, f"ceilings{suffix}")]
 
 
@@ -402,7 +402,7 @@ def _edges(group: Group, suffix: str) -> list[Paragraph]:
     """Right pixels at boundaries and far from them."""
     results = []
     for summary in group.ranked[:1]:
-        bands = summary.look(summary.result_file, "/scores/distances") if summary.result_file else None
+        bands = summary.read(summary.result_file, "/scores/distances") if summary.result_file else None
         if not bands:
             continue
         near = summary.score("/scores/distances/0/pixel_accuracy", PERCENT)
@@ -422,23 +422,23 @@ def _edges(group: Group, suffix: str) -> list[Paragraph]:
 
 def _calibration(group: Group, suffix: str) -> list[Paragraph]:
     """Return how far confidence is from accuracy, and on which side."""
-    words = []
+    sentence = []
     for summary in group.carded:
         error = summary.score("/scores/calibration/ece", PERCENT)
         if error:
-            words.append(text("by ", error, f" for {summary.label} ({_side(summary)})"))
-    if not words:
+            sentence.append(text("by ", error, f" for {summary.label} ({_side(summary)})"))
+    if not sentence:
         return []
     return [
         _draft(
-            text("On average over the pixels, confidence and accuracy differ ", joined(words), "."),
+            text("On average over the pixels, confidence and accuracy differ ", joined(sentence), "."),
             f"scores{suffix}", f"reliability{suffix}",
         )
     ]  # fmt: skip
 
 
 def _side(summary: RunSummary) -> str:
-    bins = [row for row in summary.look(summary.result_file, "/scores/calibration/bins") if row["pixels"]]
+    bins = [row for row in summary.read(summary.result_file, "/scores/calibration/bins") if row["pixels"]]
     lean = sum(row["pixels"] * (row["confidence"] - row["accuracy"]) for row in bins)
     return "mostly too sure" if lean > 0 else "mostly not sure enough"
 
@@ -463,8 +463,8 @@ def _robustness(group: Group, suffix: str) -> list[Paragraph]:
             _draft(
                 text(
                     f"{summary.label} suffers most from {worst}: over its five strengths the mean IoU is ",
-                    Number(PERCENT.words(number.value), number.value, number.source, 100), ", as the frames are ",
-                    Number(PERCENT.words(clean.value), clean.value, clean.source, 100), ".",
+                    Number(PERCENT.format(number.value), number.value, number.source, 100), ", as the frames are ",
+                    Number(PERCENT.format(clean.value), clean.value, clean.source, 100), ".",
                 ),
                 f"corruptions{suffix}", f"corrupted{suffix}",
             )
@@ -478,7 +478,7 @@ def _unfinished(group: Group, suffix: str) -> list[Paragraph]:
     for summary in group.scored:
         rows = [(index, row["miou"]) for index, row in enumerate(summary.files["eval"]) if row.get("miou") is not None]
         if len(rows) > 1 and rows[-1][1] - rows[-2][1] > RISING:
-            before, after = (summary.number("eval", f"/{place}/miou", PERCENT) for place, _ in rows[-2:])
+            before, after = (summary.number("eval", f"/{index}/miou", PERCENT) for index, _ in rows[-2:])
             rising.append(text(f"{summary.label} (from ", before, " to ", after, ")"))
     if not rising:
         return []

@@ -3,9 +3,9 @@
 from core.data.sources import SOURCES
 from core.labels import CITYSCAPES_19
 from core.report.figures import shares_figure
-from core.report.phrases import cite, count_in_words, joined, note, paragraph, text, words_cell
+from core.report.phrases import cite, count_in_words, joined, note, paragraph, text, text_cell
 from core.report.report_data import COUNT, PERCENT, Group, NumberFormat, ReportData, RunSummary
-from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table, Text
+from core.report.structure import Block, Cell, Figure, ImageGrid, Number, Ref, Section, Table, Text
 from core.text import join_words
 
 OFFICIAL = {"train": 2975, "val": 500}
@@ -37,10 +37,10 @@ def introduction(data: ReportData) -> list[Section]:
 
 def rare_classes(summary: RunSummary) -> list[int]:
     """Return numbers of the classes of less than `RARE` of the training pixels, the rarest first; of classes that occur."""
-    pixels = summary.look("plan.json", "/class_pixels") or []
+    pixels = summary.read("plan.json", "/class_pixels") or []
     total = sum(pixels)
     rare = [index for index, count in enumerate(pixels) if total and 0 < count / total < RARE]
-    return sorted(rare, key=lambda number: pixels[number])
+    return sorted(rare, key=lambda class_index: pixels[class_index])
 
 
 def _task(data: ReportData) -> Block:
@@ -80,13 +80,13 @@ def _origin(group: Group) -> Block:
     )
     source = SOURCES[dataset.name]
     origin = source.origin.format(annotations=dataset.annotations.replace("+", " and "))
-    words = text(origin, *(cite(paper) for paper in source.papers))
+    sentence = text(origin, *(cite(paper) for paper in source.papers))
     classes = text(
         f" {count_in_words(len(group.classes), 'class', 'classes').capitalize()} are told apart",
         ", those of the Cityscapes benchmark" if group.classes == CITYSCAPES_19.classes else "",
         "; pixels of no class are neither learned from nor scored.",
     )
-    return paragraph(words, size, classes)
+    return paragraph(sentence, size, classes)
 
 
 def _splits(data: ReportData, group: Group, planned: RunSummary) -> Table:
@@ -100,17 +100,19 @@ def _splits(data: ReportData, group: Group, planned: RunSummary) -> Table:
         where = named or (
             count_in_words(len(cities), "folder") if cities else "not known: the data can't be opened any more"
         )
-        rows.append((words_cell(title), Cell((planned.number("plan.json", pointer, COUNT),)), words_cell(where)))
+        rows.append((text_cell(title), Cell((planned.number("plan.json", pointer, COUNT),)), text_cell(where)))
     caption = ("Frames of each split, as the run ", planned.label, " counted them before its first step.")
     is_city = SOURCES[group.first.config.dataset.name].group == "city"
     cities_head = "cities (frames)" if is_city else "folders"
-    return Table(f"splits{data.suffix(group)}", caption, ("split", "frames", cities_head), tuple(rows), words=(2,))
+    return Table(
+        f"splits{data.suffix(group)}", caption, ("split", "frames", cities_head), tuple(rows), text_columns=(2,)
+    )
 
 
 def _is_not_official(group: Group, planned: RunSummary) -> Block | None:
     if not SOURCES[group.first.config.dataset.name].has_test_split:
         return None
-    if planned.look("plan.json", "/val_frames") == OFFICIAL["val"]:
+    if planned.read("plan.json", "/val_frames") == OFFICIAL["val"]:
         return None
     return note(
         "The official validation split of Cityscapes has 500 frames of Frankfurt, Lindau and Münster; here ",
@@ -120,14 +122,14 @@ def _is_not_official(group: Group, planned: RunSummary) -> Block | None:
 
 
 def _shares(data: ReportData, group: Group, planned: RunSummary) -> list[Block]:
-    pixels = planned.look("plan.json", "/class_pixels")
+    pixels = planned.read("plan.json", "/class_pixels")
     classes = planned.run.classes
     if not sum(pixels):
         return []
     shares = {"training": [count / sum(pixels) for count in pixels]}
-    evaluated = next((summary for summary in group.summaries if summary.look("eval", "/0/truth")), None)
+    evaluated = next((summary for summary in group.summaries if summary.read("eval", "/0/truth")), None)
     if evaluated:
-        shares["validation"] = evaluated.look("eval", "/0/truth")
+        shares["validation"] = evaluated.read("eval", "/0/truth")
     name = f"shares{data.suffix(group)}"
     figure = Figure(
         name,
@@ -139,11 +141,11 @@ def _shares(data: ReportData, group: Group, planned: RunSummary) -> list[Block]:
         shares_figure(classes, shares, planned.run.colors),
         f"Bars of the share of pixels of {len(classes)} classes.",
     )
-    order = sorted(range(len(pixels)), key=lambda number: -pixels[number])
-    words: list[Text] = [
-        text(f"{classes[number]} (", _share(planned, number, PERCENT), ")") for number in order[:3] if pixels[number]
+    order = sorted(range(len(pixels)), key=lambda class_index: -pixels[class_index])
+    sentences: list[Text] = [
+        text(f"{classes[index]} (", _share(planned, index, PERCENT), ")") for index in order[:3] if pixels[index]
     ]
-    sentence = text("Most pixels are ", joined(words), " (", Ref(name), ").")
+    sentence = text("Most pixels are ", joined(sentences), " (", Ref(name), ").")
     rare = rare_classes(planned)
     if rare:
         sentence += text(
@@ -166,16 +168,16 @@ def _shares(data: ReportData, group: Group, planned: RunSummary) -> list[Block]:
     return [paragraph(sentence), figure]
 
 
-def _share(summary: RunSummary, place: int, form: NumberFormat) -> Number | None:
-    return summary.share("plan.json", "/class_pixels", place, form)
+def _share(summary: RunSummary, index: int, form: NumberFormat) -> Number | None:
+    return summary.share("plan.json", "/class_pixels", index, form)
 
 
 def _examples(data: ReportData, group: Group) -> list[Block]:
-    if group.pictures_problem:
-        reason = group.pictures_problem.rstrip(".")
+    if group.images_problem:
+        reason = group.images_problem.rstrip(".")
         return [note(f"No pictures of the data are shown: {reason}.")]
     if not group.examples:
         return []
     caption = "Training frames and the masks that were learned from, laid over them; darkened pixels have no class."
     key = tuple(zip(group.first.run.classes, group.first.run.colors, strict=True))
-    return [Pictures(f"examples{data.suffix(group)}", (caption,), group.example_columns, group.examples, key)]
+    return [ImageGrid(f"examples{data.suffix(group)}", (caption,), group.example_columns, group.examples, key)]

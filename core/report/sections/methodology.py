@@ -14,11 +14,11 @@ from core.report.phrases import (
     joined,
     note,
     paragraph,
-    plain_words,
-    said_of_all,
-    setting_words,
+    plain_text,
+    setting_text,
+    settings_text,
     text,
-    words_cell,
+    text_cell,
 )
 from core.report.report_data import COUNT, NumberFormat, ReportData, RunSummary
 from core.report.structure import Block, Cell, Number, Part, Section, Table, Text
@@ -56,8 +56,8 @@ def _runs(summaries: tuple[RunSummary, ...]) -> Table:
         rows.append(
             (
                 Cell((summary.label,)),
-                words_cell(summary.config.model.title),
-                words_cell(summary.state_words),
+                text_cell(summary.config.model.title),
+                text_cell(summary.state_text),
                 cell(steps_done(summary)),
                 cell(summary.number("plan.json", "/steps_total")),
                 cell(minutes_of(summary)),
@@ -66,12 +66,12 @@ def _runs(summaries: tuple[RunSummary, ...]) -> Table:
         )
     caption = ("The runs: how each stands, and how long it was trained, in minutes by the clock, scoring included.",)
     heads = ("run", "network", "state", "steps", "planned", "minutes", "seed")
-    return Table("runs", caption, heads, tuple(rows), words=(1, 2))
+    return Table("runs", caption, heads, tuple(rows), text_columns=(1, 2))
 
 
 def steps_done(summary: RunSummary) -> Number | None:
     """Return steps by the last row that the trainer wrote, which a killed run's status may not know."""
-    rows = max(("train", "eval"), key=lambda kind: summary.look(kind, "/-1/step") or 0)
+    rows = max(("train", "eval"), key=lambda kind: summary.read(kind, "/-1/step") or 0)
     count = len(summary.files.get(rows, []))
     return summary.number(rows, f"/{count - 1}/step") if count else None
 
@@ -92,7 +92,7 @@ def minutes_of(summary: RunSummary) -> Number | None:
 def _unfinished(summaries: tuple[RunSummary, ...]) -> list[Block]:
     """Return what has to be known of runs that have not come to their end."""
     results: list[Block] = []
-    words = {
+    sentence = {
         "queued": "has not begun to train",
         "running": "was still training when this was written",
         "paused": "is paused",
@@ -104,7 +104,7 @@ def _unfinished(summaries: tuple[RunSummary, ...]) -> list[Block]:
         if summary.run.state == "finished":
             continue
         error = summary.run.status.error or ""
-        parts: list[Part | Text | None] = [f"{summary.label} {words[summary.run.state]}"]
+        parts: list[Part | Text | None] = [f"{summary.label} {sentence[summary.run.state]}"]
         done, planned = steps_done(summary), summary.number("plan.json", "/steps_total")
         if done and planned:
             parts += [", after ", done, " of ", planned, " steps"]
@@ -114,12 +114,12 @@ def _unfinished(summaries: tuple[RunSummary, ...]) -> list[Block]:
 
 
 def _crops(summaries: tuple[RunSummary, ...]) -> Text:
-    def said(name: str) -> Text:
-        return said_of_all(summaries, "training", name)
+    def value_text(name: str) -> Text:
+        return settings_text(summaries, "training", name)
 
     parts: list[Part | Text | None] = [
-        "A batch has ", said("batch_size"), " crops of ", said("crop_width"), " × ", said("crop_height"),
-        " pixels, each enlarged by a random factor of ", said("scale_min"), " to ", said("scale_max"),
+        "A batch has ", value_text("batch_size"), " crops of ", value_text("crop_width"), " × ", value_text("crop_height"),
+        " pixels, each enlarged by a random factor of ", value_text("scale_min"), " to ", value_text("scale_max"),
     ]  # fmt: skip
     if any(summary.config.training.flip for summary in summaries):
         parts += [
@@ -137,7 +137,7 @@ def _crops(summaries: tuple[RunSummary, ...]) -> Text:
         if users:
             parts += [
                 before,
-                said_of_all(users, "training", name),
+                settings_text(users, "training", name),
                 after,
                 _only(summaries, users.__contains__),
             ]
@@ -146,14 +146,14 @@ def _crops(summaries: tuple[RunSummary, ...]) -> Text:
     if split:
         parts += [
             " The gradients of ",
-            said_of_all(split, "training", "accumulate_grad_batches"),
+            settings_text(split, "training", "accumulate_grad_batches"),
             " such batches make a step",
             _only(summaries, lambda summary: summary in split),
             ".",
         ]
     limited = [summary for summary in summaries if summary.config.dataset.max_train_samples > 0]
     if limited:
-        parts += [" Only ", said_of_all(limited, "dataset", "max_train_samples"), " of the training frames were learned from", _only(summaries, lambda summary: summary in limited), "."]  # fmt: skip
+        parts += [" Only ", settings_text(limited, "dataset", "max_train_samples"), " of the training frames were learned from", _only(summaries, lambda summary: summary in limited), "."]  # fmt: skip
     return text(*parts)
 
 
@@ -164,11 +164,11 @@ def _only(summaries: tuple[RunSummary, ...], applies: Callable[[RunSummary], boo
 
 
 def _named(table: dict[str, Entry], summaries: tuple[RunSummary, ...], name: str) -> Text:
-    def words(summary: RunSummary) -> Text:
+    def described(summary: RunSummary) -> Text:
         entry = table[getattr(summary.config.training, name)]
         return text(entry.title, cite(entry.paper) if entry.paper else ())
 
-    return by_value(summaries, words)
+    return by_value(summaries, described)
 
 
 def _loss(summaries: tuple[RunSummary, ...]) -> Text:
@@ -176,7 +176,7 @@ def _loss(summaries: tuple[RunSummary, ...]) -> Text:
     added = tuple(summary for summary in summaries if summary.config.training.second_loss != "none")
     if added:
         parts += [
-            ", plus ", said_of_all(added, "training", "second_loss_weight"), " times ", _named(LOSSES, added, "second_loss"),
+            ", plus ", settings_text(added, "training", "second_loss_weight"), " times ", _named(LOSSES, added, "second_loss"),
             _only(summaries, lambda summary: summary in added),
         ]  # fmt: skip
     weighed = tuple(summary for summary in summaries if ("training", "class_weights") in used_settings(summary.config))
@@ -189,7 +189,7 @@ def _loss(summaries: tuple[RunSummary, ...]) -> Text:
     if smoothed:
         parts += [
             " Labels are smoothed", cite("szegedy2016inception"), " by ",
-            said_of_all(smoothed, "training", "label_smoothing"), _only(summaries, lambda summary: summary in smoothed), ".",
+            settings_text(smoothed, "training", "label_smoothing"), _only(summaries, lambda summary: summary in smoothed), ".",
         ]  # fmt: skip
     return text(*parts)
 
@@ -197,27 +197,27 @@ def _loss(summaries: tuple[RunSummary, ...]) -> Text:
 def _optimizer(summaries: tuple[RunSummary, ...]) -> Text:
     parts: list[Part | Text | None] = [
         "The optimizer is ", _named(OPTIMIZERS, summaries, "optimizer"), ", with a weight decay of ",
-        said_of_all(summaries, "training", "weight_decay"),
+        settings_text(summaries, "training", "weight_decay"),
     ]  # fmt: skip
     momentum = [summary for summary in summaries if ("training", "momentum") in used_settings(summary.config)]
     if momentum:
-        parts += [" and a momentum of ", said_of_all(momentum, "training", "momentum")]
+        parts += [" and a momentum of ", settings_text(momentum, "training", "momentum")]
     clipped = [summary for summary in summaries if summary.config.training.grad_clip_norm > 0]
     if clipped:
-        parts += ["; gradients longer than ", said_of_all(clipped, "training", "grad_clip_norm"), " are shortened", _only(summaries, lambda summary: summary in clipped)]  # fmt: skip
+        parts += ["; gradients longer than ", settings_text(clipped, "training", "grad_clip_norm"), " are shortened", _only(summaries, lambda summary: summary in clipped)]  # fmt: skip
     parts += [
-        ". The learning rate is at most ", said_of_all(summaries, "training", "learning_rate"), " and ",
+        ". The learning rate is at most ", settings_text(summaries, "training", "learning_rate"), " and ",
         _named(SCHEDULES, summaries, "schedule"),
     ]  # fmt: skip
     warm = [summary for summary in summaries if ("training", "warmup_fraction") in used_settings(summary.config)]
     if warm:
         parts += [
             ", after it has climbed over this share of the steps: ",
-            said_of_all(warm, "training", "warmup_fraction"),
+            settings_text(warm, "training", "warmup_fraction"),
         ]
     slow = [summary for summary in summaries if ("training", "encoder_lr_scale") in used_settings(summary.config)]
     if slow:
-        parts += ["; the encoder learns at ", said_of_all(slow, "training", "encoder_lr_scale"), " of it", _only(summaries, lambda summary: summary in slow)]  # fmt: skip
+        parts += ["; the encoder learns at ", settings_text(slow, "training", "encoder_lr_scale"), " of it", _only(summaries, lambda summary: summary in slow)]  # fmt: skip
     gentle = [summary for summary in summaries if _is_gentle(summary)]
     if gentle:
         parts.append(
@@ -225,13 +225,13 @@ def _optimizer(summaries: tuple[RunSummary, ...]) -> Text:
         )
     decayed = [summary for summary in summaries if summary.config.training.layer_decay < 1]
     if decayed:
-        parts += ["; each block of a ViT learns at ", said_of_all(decayed, "training", "layer_decay"), " of the rate of the block above it", cite("bao2022beit")]  # fmt: skip
+        parts += ["; each block of a ViT learns at ", settings_text(decayed, "training", "layer_decay"), " of the rate of the block above it", cite("bao2022beit")]  # fmt: skip
     parts.append(".")
     averaged = [summary for summary in summaries if summary.config.training.ema > 0]
     if averaged:
         parts += [
             " A moving mean of the weights is what is scored, of which each step keeps ",
-            said_of_all(averaged, "training", "ema"), _only(summaries, lambda summary: summary in averaged), ".",
+            settings_text(averaged, "training", "ema"), _only(summaries, lambda summary: summary in averaged), ".",
         ]  # fmt: skip
     return text(*parts)
 
@@ -262,19 +262,19 @@ def _start(summaries: tuple[RunSummary, ...]) -> Text:
     counted = [summary for summary in summaries if summary.config.training.minutes == 0]
     if timed:
         parts += [
-            "The length of the training was given in minutes (", said_of_all(timed, "training", "minutes"),
+            "The length of the training was given in minutes (", settings_text(timed, "training", "minutes"),
             "): the speed was measured first, and the number of steps fixed before the first one", _only(summaries, lambda summary: summary in timed), ". ",
         ]  # fmt: skip
     if counted:
         parts += [
-            "The length of the training was set to ", said_of_all(counted, "training", "epochs"), " passes through the training frames",
+            "The length of the training was set to ", settings_text(counted, "training", "epochs"), " passes through the training frames",
             _only(summaries, lambda summary: summary in counted), ". ",
         ]  # fmt: skip
     early = [summary for summary in summaries if summary.config.training.stop_early != "never"]
     if early:
         parts += [
             "A run stops early when ",
-            said_of_all(early, "training", "patience"),
+            settings_text(early, "training", "patience"),
             " evaluations have brought nothing better. ",
         ]
     for summary in summaries:
@@ -307,8 +307,8 @@ def _hardware(summaries: tuple[RunSummary, ...], data: ReportData) -> Text:
         parts.append(". ")
     many = [summary for summary in summaries if summary.config.training.num_processes > 1]
     if many:
-        parts += [said_of_all(many, "training", "num_processes"), " processes trained together", _only(summaries, lambda summary: summary in many), ". "]  # fmt: skip
-    parts += ["Every random choice follows from the seed: ", said_of_all(summaries, "training", "seed"), "."]
+        parts += [settings_text(many, "training", "num_processes"), " processes trained together", _only(summaries, lambda summary: summary in many), ". "]  # fmt: skip
+    parts += ["Every random choice follows from the seed: ", settings_text(summaries, "training", "seed"), "."]
     return text(*parts)
 
 
@@ -370,7 +370,7 @@ def _scoring(data: ReportData) -> Text:
 def _protocol(summary: RunSummary) -> Text:
     return text(
         "Scored are ", summary.score("/metadata/frames", NumberFormat()), " frames at ", summary.score("/metadata/size/1", NumberFormat()), " × ",
-        summary.score("/metadata/size/0", NumberFormat()), f" pixels: {summary.result.metadata.settings.words}",
+        summary.score("/metadata/size/0", NumberFormat()), f" pixels: {summary.result.metadata.settings.description}",
     )  # fmt: skip
 
 
@@ -385,13 +385,13 @@ def _settings(summaries: tuple[RunSummary, ...]) -> list[Block]:
     common, differing = [], []
     for part, name in everything:
         users = [summary for summary in summaries if (part, name) in used[summary.run.id]]
-        alike = len({plain_words(setting_words(summary, part, name)) for summary in users}) == 1
+        alike = len({plain_text(setting_text(summary, part, name)) for summary in users}) == 1
         head = Cell((_title(part, name),))
         if alike and len(users) == len(summaries):
-            common.append((head, Cell(setting_words(users[0], part, name)), words_cell(_help(part, name))))
+            common.append((head, Cell(setting_text(users[0], part, name)), text_cell(_help(part, name))))
         else:
             cells = [
-                Cell(setting_words(summary, part, name)) if summary in users else words_cell(DASH)
+                Cell(setting_text(summary, part, name)) if summary in users else text_cell(DASH)
                 for summary in summaries
             ]
             differing.append((head, *cells))
@@ -404,7 +404,7 @@ def _settings(summaries: tuple[RunSummary, ...]) -> list[Block]:
     if common:
         who = "of the run" if len(summaries) == 1 else "that all runs share"
         blocks.append(
-            Table("settings", (f"Settings {who}; what was switched off is left out.",), ("setting", "value", "what it means"), tuple(common), words=(2,))
+            Table("settings", (f"Settings {who}; what was switched off is left out.",), ("setting", "value", "what it means"), tuple(common), text_columns=(2,))
         )  # fmt: skip
     return blocks
 

@@ -4,7 +4,7 @@ import math
 import shlex
 
 from core.config import RunConfig
-from core.report.phrases import cell, note, paragraph, text, words_cell
+from core.report.phrases import cell, note, paragraph, text, text_cell
 from core.report.report_data import ReportData, RunSummary
 from core.report.structure import Block, Cell, Code, Commands, Section, Table
 
@@ -36,17 +36,17 @@ def reproduction(data: ReportData) -> list[Section]:
 
 def train_command(config: RunConfig) -> str:
     """Return the command that trains a run of this config, each setting that differs from its default named."""
-    words = ["python", "-m", "core", "train"]
+    arguments = ["python", "-m", "core", "train"]
     for part, detail in RunConfig.model_fields.items():
         for name, field in detail.annotation.model_fields.items():
             value = getattr(getattr(config, part), name)
             if value == field.default:
                 continue
             if isinstance(value, bool):
-                words.append(f"--{'' if value else 'no-'}{part}.{name}")
+                arguments.append(f"--{'' if value else 'no-'}{part}.{name}")
             else:
-                words += [f"--{part}.{name.replace('_', '-')}", str(value)]
-    return shlex.join(words)
+                arguments += [f"--{part}.{name.replace('_', '-')}", str(value)]
+    return shlex.join(arguments)
 
 
 def _train_lines(summary: RunSummary) -> list[str]:
@@ -64,10 +64,10 @@ def _budgets(summaries: tuple[RunSummary, ...]) -> list[Block]:
             lines += [f"# {summary.label}", train_command(summary.config.model_copy(update={"training": training}))]
     if not lines:
         return []
-    words = paragraph(
+    sentence = paragraph(
         "A length in minutes becomes a number of steps on the machine that trains. The same number of steps on any machine:"
     )
-    return [words, Commands(tuple(lines))]
+    return [sentence, Commands(tuple(lines))]
 
 
 def same_epochs(summary: RunSummary) -> float | None:
@@ -83,16 +83,16 @@ def same_epochs(summary: RunSummary) -> float | None:
 
 def _report_line(data: ReportData) -> str:
     settings = data.settings
-    words = ["python", "-m", "core", "report", *settings.runs, "--out", "report"]
+    arguments = ["python", "-m", "core", "report", *settings.runs, "--out", "report"]
     for name in ("title", "author", "course"):
         if getattr(settings, name):
-            words += [f"--{name}", getattr(settings, name)]
-    words += ["--sections", *settings.sections]
+            arguments += [f"--{name}", getattr(settings, name)]
+    arguments += ["--sections", *settings.sections]
     if settings.pictures is not None:
-        words.append("--pictures" if settings.pictures else "--no-pictures")
+        arguments.append("--pictures" if settings.pictures else "--no-pictures")
     if settings.robustness:
-        words.append("--robustness")
-    return shlex.join(words)
+        arguments.append("--robustness")
+    return shlex.join(arguments)
 
 
 def _fingerprints(data: ReportData) -> list[Block]:
@@ -106,9 +106,9 @@ def _fingerprints(data: ReportData) -> list[Block]:
                 cell(summary.number("config.json", "/training/seed")),
                 cell(summary.number("plan.json", "/train_frames")),
                 cell(summary.number("plan.json", "/val_frames")),
-                Cell((Code(metadata.data[:16]),)) if metadata else words_cell("–"),
-                Cell((Code(metadata.weights[:16]),)) if metadata else words_cell("–"),
-                Cell((Code(summary.run.plan["space"]),)) if summary.run.plan.get("space") else words_cell("–"),
+                Cell((Code(metadata.data[:16]),)) if metadata else text_cell("–"),
+                Cell((Code(metadata.weights[:16]),)) if metadata else text_cell("–"),
+                Cell((Code(summary.run.plan["space"]),)) if summary.run.plan.get("space") else text_cell("–"),
             )
         )
     caption = text(
@@ -116,7 +116,7 @@ def _fingerprints(data: ReportData) -> list[Block]:
         "every machine; that of the weights from the scored checkpoint; that of the classes from their table. First 16 digits."
     )
     heads = ("run", "id", "seed", "learned from", "scored on", "data", "weights", "classes")
-    return [Table("fingerprints", caption, heads, tuple(rows), words=(1, 5, 6, 7))]
+    return [Table("fingerprints", caption, heads, tuple(rows), text_columns=(1, 5, 6, 7))]
 
 
 def _versions(data: ReportData) -> Table:
@@ -125,9 +125,9 @@ def _versions(data: ReportData) -> Table:
     rows = []
     for index in range(half):
         pair = [items[index], items[index + half] if index + half < len(items) else ("", "")]
-        rows.append(tuple(words_cell(word) for item in pair for word in item))
+        rows.append(tuple(text_cell(part) for item in pair for part in item))
     caption = ("Versions, as installed where this report was written. Runs don't record theirs.",)
-    return Table("versions", caption, ("program", "version", "program", "version"), tuple(rows), words=(1, 2, 3))
+    return Table("versions", caption, ("program", "version", "program", "version"), tuple(rows), text_columns=(1, 2, 3))
 
 
 def _changes(data: ReportData) -> str:

@@ -22,13 +22,13 @@ from core.report.phrases import (
     cell,
     columns_of,
     derived,
-    frames_words,
+    frames_text,
     note,
     number_row,
     paragraph,
     text,
+    text_cell,
     with_best_in_columns,
-    words_cell,
 )
 from core.report.report_data import (
     COUNT,
@@ -42,7 +42,7 @@ from core.report.report_data import (
     escaped,
 )
 from core.report.sections.methodology import minutes_of
-from core.report.structure import Block, Cell, Figure, Number, Pictures, Ref, Section, Table, Text
+from core.report.structure import Block, Cell, Figure, ImageGrid, Number, Ref, Section, Table, Text
 from core.text import join_words
 
 Column = tuple[str, Callable[[RunSummary], Number | None], Best]
@@ -75,8 +75,8 @@ def results(data: ReportData) -> list[Section]:
             ("significance", "Significance", _significance(group, suffix)),
         )  # fmt: skip
         sections += [
-            Section(f"results-{name}{suffix}", f"{words}{title}", tuple(blocks), level=2)
-            for name, words, blocks in parts
+            Section(f"results-{name}{suffix}", f"{intro}{title}", tuple(blocks), level=2)
+            for name, intro, blocks in parts
             if blocks
         ]
     return sections
@@ -104,9 +104,9 @@ def _scores(group: Group, suffix: str) -> list[Block]:
     cost = _cost_table(group, suffix)
     sentence = [
         "On ",
-        frames_words(group),
+        frames_text(group),
         ", ",
-        *leaders_words(group),
+        *leaders_text(group),
         " (",
         Ref(table.id),
         "); what that takes is in ",
@@ -115,8 +115,8 @@ def _scores(group: Group, suffix: str) -> list[Block]:
     blocks += [table, cost]
     points = {
         summary.label: (
-            summary.look(summary.result_file, "/metadata/milliseconds") if len(group.hardware) == 1 else None,
-            summary.look(summary.result_file, "/metadata/parameters"),
+            summary.read(summary.result_file, "/metadata/milliseconds") if len(group.hardware) == 1 else None,
+            summary.read(summary.result_file, "/metadata/parameters"),
             summary.miou().value,
         )
         for summary in group.carded
@@ -134,7 +134,7 @@ def _scores(group: Group, suffix: str) -> list[Block]:
     return blocks
 
 
-def leaders_words(group: Group) -> Text:
+def leaders_text(group: Group) -> Text:
     """Return who has the highest mean IoU, in a clause; all of those who print alike."""
     leaders = group.leaders
     names, highest = join_words([summary.label for summary in leaders]), leaders[0].miou(PERCENT)
@@ -157,19 +157,19 @@ def _score_table(group: Group, suffix: str) -> Table:
         ("boundary F1, %", lambda summary: summary.score("/scores/mean_boundary_f1"), "high"),
         ("calibration error, %", lambda summary: summary.score("/scores/calibration/ece"), "low"),
     )
-    found = [[number(summary) for _, number, _ in columns] for summary in group.scored]
-    kept = [index for index in range(len(columns)) if any(row[index] for row in found)]
+    table = [[read(summary) for _, read, _ in columns] for summary in group.scored]
+    shown = [index for index in range(len(columns)) if any(row[index] for row in table)]
     marked = with_best_in_columns(
-        [[row[place] for place in kept] for row in found], [columns[place][2] for place in kept]
+        [[row[column] for column in shown] for row in table], [columns[column][2] for column in shown]
     )
     rows = tuple((Cell((summary.label,)), *cells) for summary, cells in zip(group.scored, marked, strict=True))
-    caption = text("Scores on ", frames_words(group), _protocol_words(group), ". The best of each column is in bold.")
-    return Table(f"scores{suffix}", caption, ("run", *(columns[place][0] for place in kept)), rows)
+    caption = text("Scores on ", frames_text(group), _protocol_text(group), ". The best of each column is in bold.")
+    return Table(f"scores{suffix}", caption, ("run", *(columns[place][0] for place in shown)), rows)
 
 
-def _protocol_words(group: Group) -> str:
-    words = {summary.result.metadata.settings.words for summary in group.carded}
-    return f" ({words.pop()})" if len(words) == 1 else ""
+def _protocol_text(group: Group) -> str:
+    descriptions = {summary.result.metadata.settings.description for summary in group.carded}
+    return f" ({descriptions.pop()})" if len(descriptions) == 1 else ""
 
 
 def _cost_table(group: Group, suffix: str) -> Table:
@@ -181,8 +181,8 @@ def _cost_table(group: Group, suffix: str) -> Table:
         ("training, min", minutes_of, "low"),
         ("steps to the best", _best_step, ""),
     )  # fmt: skip
-    found = [[number(summary) for _, number, _ in columns] for summary in group.scored]
-    marked = with_best_in_columns(found, [best for _, _, best in columns])
+    table = [[read(summary) for _, read, _ in columns] for summary in group.scored]
+    marked = with_best_in_columns(table, [best for _, _, best in columns])
     rows = tuple((Cell((summary.label,)), *cells) for summary, cells in zip(group.scored, marked, strict=True))
     where = f" Frames were timed one at a time: {next(iter(hardware)).rstrip('.')}." if len(hardware) == 1 else (
         " Frames were timed one at a time, not all on the same hardware, so that the times don't compare." if hardware else ""
@@ -249,7 +249,7 @@ def _classes(group: Group, suffix: str) -> list[Block]:
         numbers = [summary.class_iou(index, name) for summary in scored]
         rows.append((Cell((name,)), cell(share), *number_row(name, numbers, "high")[1:]))
     totals = [summary.miou() for summary in scored]
-    rows.append((Cell(("mean",)), words_cell(""), *number_row("mean", totals, "high")[1:]))
+    rows.append((Cell(("mean",)), text_cell(""), *number_row("mean", totals, "high")[1:]))
     table = Table(
         f"iou{suffix}",
         (
@@ -273,11 +273,11 @@ def _classes(group: Group, suffix: str) -> list[Block]:
 
 def _categories(group: Group, suffix: str) -> list[Block]:
     with_categories = [
-        summary for summary in group.carded if summary.look(summary.result_file, "/scores/categories/iou")
+        summary for summary in group.carded if summary.read(summary.result_file, "/scores/categories/iou")
     ]
     if not with_categories:
         return []
-    names = list(with_categories[0].look(with_categories[0].result_file, "/scores/categories/iou"))
+    names = list(with_categories[0].read(with_categories[0].result_file, "/scores/categories/iou"))
     rows = [
         number_row(
             name,
@@ -298,7 +298,7 @@ def _confusions(group: Group, suffix: str) -> list[Block]:
     rows = []
     for summary in group.carded:
         for pixels, share, (true, predicted) in worst_confusions(summary):
-            rows.append((words_cell(summary.label), words_cell(true), words_cell(predicted), cell(pixels), cell(share)))
+            rows.append((text_cell(summary.label), text_cell(true), text_cell(predicted), cell(pixels), cell(share)))
     figure = Figure(
         f"confusion{suffix}",
         ("Confusion matrices, each row adding up to all pixels of a true class; darker is more, by the square root.",),
@@ -312,7 +312,7 @@ def _confusions(group: Group, suffix: str) -> list[Block]:
         ),
         ("run", "truth", "taken for", "pixels", "share, %"),
         tuple(rows),
-        words=(1, 2),
+        text_columns=(1, 2),
     )
     return [figure, *([table] if rows else [])]
 
@@ -322,38 +322,40 @@ def worst_confusions(summary: RunSummary) -> list[tuple[Number, Number, tuple[st
     scores = summary.result.scores
     counts, shares = scores.evaluated_confusion[:, :-1].copy(), scores.normalized_confusion("row")
     np.fill_diagonal(counts, 0)
-    names, numbers = scores.protocol.names, scores.protocol.evaluated
-    found = []
-    for place in np.argsort(-counts, axis=None, kind="stable")[:MAX_CONFUSIONS]:
-        row, column = np.unravel_index(place, counts.shape)
+    names, indices = scores.protocol.names, scores.protocol.evaluated
+    confusions = []
+    for flat in np.argsort(-counts, axis=None, kind="stable")[:MAX_CONFUSIONS]:
+        row, column = np.unravel_index(flat, counts.shape)
         if counts[row, column]:
-            pointer = f"{numbers[row]}/{numbers[column]}"
+            pointer = f"{indices[row]}/{indices[column]}"
             share = derived(
                 float(shares[row, column]), SHARE, f"confusion {summary.run.id}/{summary.result_file}:{pointer}"
             )
-            found.append((summary.score(f"/scores/confusion/{pointer}", COUNT), share, (names[row], names[column])))
-    return found
+            confusions.append(
+                (summary.score(f"/scores/confusion/{pointer}", COUNT), share, (names[row], names[column]))
+            )
+    return confusions
 
 
 def _frames(group: Group, suffix: str) -> list[Block]:
     if not group.carded:
         return []
-    if group.pictures_problem:
-        return [note(f"Frames with their masks are not shown: {group.pictures_problem.rstrip('.')}.")]
+    if group.images_problem:
+        return [note(f"Frames with their masks are not shown: {group.images_problem.rstrip('.')}.")]
     if not group.panels:
         return []
     key = tuple(zip(group.first.run.classes, group.first.run.colors, strict=True))
     caption = (
         "The frames with the highest, the median and the lowest mean IoU, averaged over the runs. Black has no class.",
     )
-    return [Pictures(f"panels{suffix}", caption, group.panel_columns, group.panels, key)]
+    return [ImageGrid(f"panels{suffix}", caption, group.panel_columns, group.panels, key)]
 
 
 def _distances(group: Group, suffix: str) -> list[Block]:
-    known = [summary for summary in group.carded if summary.look(summary.result_file, "/scores/distances")]
+    known = [summary for summary in group.carded if summary.read(summary.result_file, "/scores/distances")]
     if not known:
         return []
-    bands = known[0].look(known[0].result_file, "/scores/distances")
+    bands = known[0].read(known[0].result_file, "/scores/distances")
     names = [f"{band['from']}–{band['to']}" if band["to"] else f"over {band['from']}" for band in bands]
     rows = [
         number_row(name, [summary.score(f"/scores/distances/{index}/pixel_accuracy") for summary in known], "high")
@@ -366,7 +368,7 @@ def _distances(group: Group, suffix: str) -> list[Block]:
         tuple(rows),
     )
     values = {
-        summary.label: [band["pixel_accuracy"] for band in summary.look(summary.result_file, "/scores/distances")]
+        summary.label: [band["pixel_accuracy"] for band in summary.read(summary.result_file, "/scores/distances")]
         for summary in known
     }
     figure = Figure(
@@ -379,10 +381,10 @@ def _distances(group: Group, suffix: str) -> list[Block]:
 
 
 def _sizes(group: Group, suffix: str) -> list[Block]:
-    known = [summary for summary in group.carded if summary.look(summary.result_file, "/scores/sizes")]
+    known = [summary for summary in group.carded if summary.read(summary.result_file, "/scores/sizes")]
     if not known:
         return []
-    sizes = known[0].look(known[0].result_file, "/scores/sizes")
+    sizes = known[0].read(known[0].result_file, "/scores/sizes")
     rows = []
     for index, size in enumerate(sizes):
         numbers = [summary.score(f"/scores/sizes/{index}/found") for summary in known]
@@ -398,7 +400,7 @@ def _sizes(group: Group, suffix: str) -> list[Block]:
 def _cities(group: Group, suffix: str) -> list[Block]:
     if not group.carded:
         return []
-    groups = group.carded[0].look(group.carded[0].result_file, "/scores/groups") or {}
+    groups = group.carded[0].read(group.carded[0].result_file, "/scores/groups") or {}
     if not 1 < len(groups) <= 24:
         return []
     rows = []
@@ -469,7 +471,7 @@ def share_of_upper_bound(summary: RunSummary) -> Number | None:
 def _calibration(group: Group, suffix: str) -> list[Block]:
     bins = {}
     for summary in group.carded:
-        rows = summary.look(summary.result_file, "/scores/calibration/bins") or []
+        rows = summary.read(summary.result_file, "/scores/calibration/bins") or []
         shown = [row for row in rows if row["pixels"]]
         if shown:
             bins[summary.label] = ([row["confidence"] for row in shown], [row["accuracy"] for row in shown])
@@ -493,7 +495,7 @@ def _robustness(group: Group, suffix: str) -> list[Block]:
     if not known:
         return [note("No run was scored under corruptions.")] if group.carded else []
     alike = {
-        (metadata.data, metadata.size, metadata.settings.words, summary.robustness.seed)
+        (metadata.data, metadata.size, metadata.settings.description, summary.robustness.seed)
         for summary in known
         for metadata in (summary.robustness.metadata,)
     }
@@ -506,7 +508,9 @@ def _robustness(group: Group, suffix: str) -> list[Block]:
 
     def frames(summary: RunSummary) -> Text:
         number = summary.number(summary.robustness_file, "/metadata/frames", COUNT)
-        return text(number, " frames", f": {summary.robustness.metadata.settings.words}" if len(alike) > 1 else "")
+        return text(
+            number, " frames", f": {summary.robustness.metadata.settings.description}" if len(alike) > 1 else ""
+        )
 
     caption = text(
         "Mean IoU in per cent under each corruption, averaged over five strengths, on ", by_value(known, frames), "."
@@ -560,15 +564,15 @@ def _significance(group: Group, suffix: str) -> list[Block]:
     if not group.comparisons:
         return blocks
     rows = []
-    for (one, other), found in group.comparisons.items():
+    for (one, other), comparison in group.comparisons.items():
         first, second = group.summaries[one], group.summaries[other]
         numbers = {
-            name: compared_number(first, second, name, getattr(found, name))
+            name: compared_number(first, second, name, getattr(comparison, name))
             for name in ("difference", "spread", "low", "high")
         }
         verdict = "can't be told apart"
-        if found.is_certain:
-            verdict = f"{(first if found.difference > 0 else second).label} is better"
+        if comparison.is_certain:
+            verdict = f"{(first if comparison.difference > 0 else second).label} is better"
         rows.append(
             (
                 Cell((f"{first.label} − {second.label}",)),
@@ -576,7 +580,7 @@ def _significance(group: Group, suffix: str) -> list[Block]:
                 cell(numbers["spread"]),
                 cell(numbers["low"]),
                 cell(numbers["high"]),
-                words_cell(verdict),
+                text_cell(verdict),
             )
         )
     count = len(rows)
@@ -584,16 +588,16 @@ def _significance(group: Group, suffix: str) -> list[Block]:
         " At this level one comparison in twenty of runs that are equal looks certain by chance." if count > 2 else ""
     )
     few = ""
-    if any(found.frames < ENOUGH for found in group.comparisons.values()):
+    if any(each.frames < ENOUGH for each in group.comparisons.values()):
         few = f" On fewer than {ENOUGH} frames no run is called better: such intervals are too narrow."
-    uncounted = each_once([name for found in group.comparisons.values() for name in found.uncounted])
+    uncounted = each_once([name for each in group.comparisons.values() for name in each.uncounted])
     missing = f" No frame shows {join_words(uncounted, 'or')}, so that these means don't count it." if uncounted else ""
     caption = text(
         "Differences of mean IoU in points, with the standard deviation and the 95 % interval of a paired bootstrap over ",
-        frames_words(group), f".{few}{many}{missing}",
+        frames_text(group), f".{few}{many}{missing}",
     )  # fmt: skip
     heads = ("runs", "difference", "±", "from", "to", "verdict")
-    blocks.append(Table(f"significance-table{suffix}", caption, heads, tuple(rows), words=(5,)))
+    blocks.append(Table(f"significance-table{suffix}", caption, heads, tuple(rows), text_columns=(5,)))
     return blocks
 
 

@@ -109,11 +109,11 @@ def _submit(run: Run) -> str:
         return str(executor.submit(Training(run.path, 60.0 * minutes)).job_id)
     except (RuntimeError, OSError) as error:  # submitit's own are all the former
         raise LabError(
-            f"The cluster didn't take the job: {_last_words(error)}. Change what is asked of it, or try again."
+            f"The cluster didn't take the job: {_last_line(error)}. Change what is asked of it, or try again."
         ) from None
 
 
-def _last_words(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     """Return what sbatch complained of, in a line."""
     lines = [line.partition("error: ")[2] or line for line in str(error).splitlines() if "error:" in line]
     return (lines[-1] if lines else str(error)).strip()[:300].rstrip(".")

@@ -75,10 +75,10 @@ class _Wanted:
 
     def __init__(self) -> None:
         self.back = False
-        for number in (signal.SIGTERM, signal.SIGUSR2):
-            signal.signal(number, self._receive)
+        for signum in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(signum, self._receive)
 
-    def _receive(self, _number: int, _frame: object) -> None:
+    def _receive(self, _signum: int, _frame: object) -> None:
         self.back = True
 
 
@@ -86,7 +86,7 @@ def _lead(run: Path, job: str, limit: float, node: Node) -> None:
     """The first node: claims the run, trains it, and says how it ended where the trainer can't."""
     began = time.monotonic()
     wanted = _Wanted()
-    if not _in_time(lambda: _has_number(run)) or not _in_time(lambda: _is_free(run)) or not _claim(run, job):
+    if not _in_time(lambda: _has_job_id(run)) or not _in_time(lambda: _is_free(run)) or not _claim(run, job):
         print(
             f"Job {job} leaves run {run.name} alone: it has ended, has another job, or a trainer that is still at it."
         )
@@ -111,7 +111,7 @@ def _lead(run: Path, job: str, limit: float, node: Node) -> None:
             _queue_again(run, job)
     elif status.state == "running":
         time.sleep(KILL_SECONDS)
-        if (metadata := _facts(job)) is None or metadata.is_running:
+        if (metadata := _job_info(job)) is None or metadata.is_running:
             update_status(run, **end_of(run, trainer.returncode))
 
 
@@ -142,18 +142,18 @@ def _start(run: Path, node: Node) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            preexec_fn=_turn_deaf,
+            preexec_fn=_ignore_signals,
         )
     trainer.stdin.close()  # it may begin: from here on the status is the trainer's
     return trainer
 
 
-def _turn_deaf() -> None:
-    for number in (signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
+def _ignore_signals() -> None:
+    for signum in (signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(signum, signal.SIG_IGN)
 
 
-def _has_number(run: Path) -> bool:
+def _has_job_id(run: Path) -> bool:
     """Return whether status.json names the job that trains the run, or the run is gone."""
     status = read_status(run)
     return status is None or status.job != ""
@@ -208,7 +208,7 @@ def _queue_again(run: Path, job: str) -> None:
     """Put the job back into the queue, unless that was done by the cluster, or the job was cancelled. Doesn't give up on its own:
     a controller that is away doesn't end jobs either."""
     while True:
-        metadata = _facts(job)
+        metadata = _job_info(job)
         if metadata and metadata.restarts != int(os.environ.get("SLURM_RESTART_COUNT", "0")):
             return  # it is in the queue: this was done here, or the cluster gave no time of grace
         if metadata and not metadata.is_running:
@@ -222,18 +222,18 @@ def _queue_again(run: Path, job: str) -> None:
 
 
 @dataclass(frozen=True)
-class _Facts:
+class _JobInfo:
     """How a job stands: whether it runs, and how often it was queued again."""
 
     is_running: bool
     restarts: int
 
 
-def _facts(job: str) -> _Facts | None:
+def _job_info(job: str) -> _JobInfo | None:
     """Return what the controller says of a job; None when it says nothing."""
     text = _control("--oneliner", "show", "job", job)
     state, restarts = re.search(r"\bJobState=(\w+)", text), re.search(r"\bRestarts=(\d+)", text)
-    return _Facts(state[1] == "RUNNING", int(restarts[1])) if state and restarts else None
+    return _JobInfo(state[1] == "RUNNING", int(restarts[1])) if state and restarts else None
 
 
 def _control(*arguments: str) -> str:
@@ -253,6 +253,6 @@ def _stands(run: Path, job: str, state: str) -> bool:
 
 def _in_time(question: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + NUMBER_SECONDS
-    while not (answer := question()) and time.monotonic() < deadline:
+    while not (result := question()) and time.monotonic() < deadline:
         time.sleep(PATIENCE)
-    return answer
+    return result

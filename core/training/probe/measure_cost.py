@@ -43,12 +43,12 @@ def measure(config: RunConfig, began: float | None = None) -> Cost:
     seconds_to_decode = _time_to_decode(probe)
     frames = len(probe.crops.store) + len(probe.whole)
     frame_bytes = 4 * config.dataset.height * config.dataset.width
-    is_kept = isinstance(probe.crops.store, FrameStore)  # in memory, instead of in a cache on disk
+    in_memory = isinstance(probe.crops.store, FrameStore)  # in memory, instead of in a cache on disk
 
     # Scoring first: a process on a CPU keeps what it once had, and a step takes more, so afterwards it could not be told.
     at_rest = _taken(device)
     _time_to_score(probe)
-    scoring = max(0, _most_taken(device) - at_rest)
+    scoring = max(0, _peak_memory(device) - at_rest)
     seconds_per_step = _time_of_a_step(probe)
     seconds_per_evaluation = _time_to_score(probe) * math.ceil(len(probe.whole) / training.batch_size)
 
@@ -56,9 +56,9 @@ def measure(config: RunConfig, began: float | None = None) -> Cost:
     gradients = _size(value.grad for value in probe.model.parameters() if value.grad is not None)
     states = probe.optimizer.state.values()
     moments = _size(value for state in states for value in state.values() if isinstance(value, torch.Tensor))
-    decoded = min(MEMORY_BUDGET, frames * frame_bytes) if is_kept and device.type != "cuda" else 0
-    decoding = seconds_to_decode * frames if is_kept else 0.0
-    if is_kept and frames * frame_bytes > MEMORY_BUDGET:
+    decoded = min(MEMORY_BUDGET, frames * frame_bytes) if in_memory and device.type != "cuda" else 0
+    decoding = seconds_to_decode * frames if in_memory else 0.0
+    if in_memory and frames * frame_bytes > MEMORY_BUDGET:
         again = 1 - MEMORY_BUDGET / (frames * frame_bytes)
         seconds_per_step += again * seconds_to_decode * training.samples_per_step / max(1, probe.hardware.workers)
     used = time.monotonic() - began + decoding  # the run looks at itself first, about as long as this took
@@ -69,7 +69,7 @@ def measure(config: RunConfig, began: float | None = None) -> Cost:
         seconds_per_epoch=seconds_per_step * probe.items / training.samples_per_step,
         steps=steps,
         seconds_total=used + steps * seconds_per_step + training.evaluations * seconds_per_evaluation,
-        memory_bytes=_most_taken(device) + decoded,
+        memory_bytes=_peak_memory(device) + decoded,
         memory_fixed_bytes=at_rest + gradients + moments + decoded,
         memory_scoring_bytes=scoring,
         memory_free_bytes=free,
@@ -110,7 +110,7 @@ def _taken(device: torch.device) -> int:
     return torch.cuda.memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss
 
 
-def _most_taken(device: torch.device) -> int:
+def _peak_memory(device: torch.device) -> int:
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_memory()
 
 

@@ -79,10 +79,10 @@ def _run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]
     process = subprocess.Popen(
         [sys.executable, "-m", module], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
     )
-    too_late = threading.Event()
+    timed_out = threading.Event()
 
     def end() -> None:
-        too_late.set()
+        timed_out.set()
         process.kill()
 
     alarm = threading.Timer(timeout, end)
@@ -104,7 +104,7 @@ def _run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]
         process.kill()
         process.wait()
         process.stdout.close()
-    if too_late.is_set():
+    if timed_out.is_set():
         raise LabError(
             f"This took longer than {timeout:.0f} s and was given up. The machine may be busy with a training, or the network is too "
             "large for it: try a smaller crop or batch."

@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from app.lazy_maps import Question
-from app.media import encode_colors, encode_map, encode_photo
+from app.media import encode_colors, encode_image, encode_map
 from app.services import inference_worker, lazy_maps, media, tab, visitor
 from app.viewer import Panel
 from app.widgets import failed_state
@@ -23,7 +23,7 @@ from core.inference.batches import Upload, shown_name
 from core.inference.fair_queue import outcome
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.tta import QUICK, WHOLE, PredictOptions
-from core.inference.worker import Explanation, Layers, SightKind, checkpoint_stamp
+from core.inference.worker import Explanation, ExplanationKind, Layers, checkpoint_stamp
 from core.labels import LabelSpace
 from core.paths import runs_folder
 
@@ -31,7 +31,7 @@ THUMBNAIL_WIDTH = 320
 
 
 @dataclass(frozen=True)
-class Picture:
+class Sample:
     """A picture to look at: what it is called, its pixels uint8 (H, W, 3), and a text that names its content."""
 
     name: str
@@ -39,14 +39,14 @@ class Picture:
     digest: str
 
 
-def named(name: str, image: np.ndarray) -> Picture:
+def named(name: str, image: np.ndarray) -> Sample:
     """Return a picture whose digest follows from its pixels."""
     digest = hashlib.sha256(f"{image.shape}".encode())
     digest.update(np.ascontiguousarray(image).data)
-    return Picture(name, image, digest.hexdigest())
+    return Sample(name, image, digest.hexdigest())
 
 
-def saved_picture(name: str, path: Path) -> Picture:
+def saved_sample(name: str, path: Path) -> Sample:
     """Return a picture of a collection, from memory where it was read before. Raises LabError when its file is gone."""
     try:
         return _read_saved(file_digest(path), path, name)
@@ -55,8 +55,8 @@ def saved_picture(name: str, path: Path) -> Picture:
 
 
 @st.cache_data(max_entries=48, show_spinner=False)
-def _read_saved(digest: str, _path: Path, name: str) -> Picture:
-    return Picture(name, read_image(_path), digest)
+def _read_saved(digest: str, _path: Path, name: str) -> Sample:
+    return Sample(name, read_image(_path), digest)
 
 
 def file_digest(path: Path) -> str:
@@ -65,9 +65,9 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(f"{path}|{metadata.st_size}|{metadata.st_mtime_ns}".encode()).hexdigest()
 
 
-def photo_address(image: np.ndarray, digest: str) -> str:
+def image_address(image: np.ndarray, digest: str) -> str:
     """Address of a photograph, uint8 (H, W, 3), whose content is named by `digest`."""
-    return media().address(("photo", digest, image.shape), "jpg", lambda: encode_photo(image))
+    return media().address(("photo", digest, image.shape), "jpg", lambda: encode_image(image))
 
 
 def map_address(values: np.ndarray, *parts: object) -> str:
@@ -107,7 +107,7 @@ def predict(run_id: str, image: np.ndarray, digest: str, options: PredictOptions
 
 
 def ask(
-    run_id: str, image: np.ndarray, digest: str, options: PredictOptions = WHOLE, place: str = ""
+    run_id: str, image: np.ndarray, digest: str, options: PredictOptions = WHOLE, slot: str = ""
 ) -> "Future[CachedPrediction]":
     """As `predict`, without waiting. Asked again for the same, it is the same answer; asked for another picture or with other
     options for the same place on the page, what still waits there is taken back.
@@ -115,10 +115,10 @@ def ask(
     run = runs_folder() / run_id
     question = (checkpoint_stamp(run, "best"), digest, options)
     request = st.session_state.setdefault("asked", {})
-    known = request.get((place, run_id))
+    known = request.get((slot, run_id))
     if known is None or known[0] != question:
-        future = inference_worker().ask(run, image, options=options, user=visitor(), slot=(tab(), place, run_id))
-        known = request[place, run_id] = (question, future)
+        future = inference_worker().ask(run, image, options=options, user=visitor(), slot=(tab(), slot, run_id))
+        known = request[slot, run_id] = (question, future)
     return known[1]
 
 
@@ -137,30 +137,30 @@ def best_predictions(
     Where the full one is not there, the quick one is waited for, which is a matter of a moment. The page says of each run that
     failed why it did.
     """
-    answers, coming = {}, []
+    predictions, coming = {}, []
     for run_id in run_ids:
         full = ask(run_id, image, digest, options, "full")
         try:
             if full.done():
-                answers[run_id] = outcome(full)
+                predictions[run_id] = outcome(full)
             else:
-                answers[run_id] = outcome(ask(run_id, image, digest, QUICK, "quick"))
+                predictions[run_id] = outcome(ask(run_id, image, digest, QUICK, "quick"))
                 coming.append(run_id)
         except LabError as error:
             failed_state(error)
-    return answers, coming
+    return predictions, coming
 
 
 def predict_all(run_ids: Sequence[str], image: np.ndarray, digest: str) -> dict[str, CachedPrediction]:
     """Return what several runs see in an image, by run; the page says of each that failed why it did."""
-    answers = {}
+    predictions = {}
     with st.spinner("The networks are looking at it"):
         for run_id in run_ids:
             try:
-                answers[run_id] = predict(run_id, image, digest)
+                predictions[run_id] = predict(run_id, image, digest)
             except LabError as error:
                 failed_state(error)
-    return answers
+    return predictions
 
 
 @st.cache_data(max_entries=48, show_spinner=False)
@@ -180,7 +180,7 @@ def _layers(run: Path, stamp: str) -> Layers:
 
 
 def explain(
-    run_id: str, image: np.ndarray, digest: str, point: tuple[float, float], kind: SightKind, layer: str = ""
+    run_id: str, image: np.ndarray, digest: str, point: tuple[float, float], kind: ExplanationKind, layer: str = ""
 ) -> Explanation:
     """Return what a run's network sees at a point of an image, from memory where it was asked before.
 
@@ -198,7 +198,7 @@ def _explain(
     digest: str,
     _image: np.ndarray,
     point: tuple[float, float],
-    kind: SightKind,
+    kind: ExplanationKind,
     layer: str,
 ) -> Explanation:
     return inference_worker().explain(run, _image, point, kind, layer, user=visitor())
@@ -221,7 +221,7 @@ def decode_batch(name: str, data: bytes) -> tuple[Upload, ...]:
 def prediction_panel(
     title: str,
     run_id: str,
-    answer: CachedPrediction,
+    prediction: CachedPrediction,
     image: np.ndarray,
     digest: str,
     options: PredictOptions = WHOLE,
@@ -234,12 +234,12 @@ def prediction_panel(
     """
     run = runs_folder() / run_id
     stamp = checkpoint_stamp(run, "best")
-    parts = (run_id, stamp, digest, options, answer.labels.shape)
+    parts = (run_id, stamp, digest, options, prediction.labels.shape)
     entropy, likeliest = lazy_maps().addresses(Question(run, stamp, options, visitor(), tab()), image, digest)
     return Panel(
         title,
-        map_address(answer.labels, "labels", *parts),
-        map_address(answer.confidence, "confidence", *parts),
+        map_address(prediction.labels, "labels", *parts),
+        map_address(prediction.confidence, "confidence", *parts),
         subtitle=subtitle,
         color=color,
         entropy=entropy,
@@ -252,7 +252,7 @@ def thumbnail_address(image: np.ndarray, *parts: object) -> str:
 
     def small() -> bytes:
         scale = THUMBNAIL_WIDTH / image.shape[1]
-        return encode_photo(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+        return encode_image(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
 
     return media().address(("thumbnail", *parts), "jpg", small)
 

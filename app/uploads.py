@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.datasets import SPLIT_WORDS, open_again
-from app.pictures import Picture, decode_batch, named, saved_picture, truth_of
+from app.images import Sample, decode_batch, named, saved_sample, truth_of
 from app.services import check_uploads
 from app.widgets import empty_state, failed_state, plain
 from core.auth import current_user
@@ -26,11 +26,11 @@ def say_when_uploads_are_used_up() -> None:
         st.caption(plain(str(error)))
 
 
-def uploaded_pictures(files: Sequence[st.runtime.uploaded_file_manager.UploadedFile]) -> list[Picture]:
+def uploaded_samples(files: Sequence[st.runtime.uploaded_file_manager.UploadedFile]) -> list[Sample]:
     """Return the pictures in uploaded files; the page says of each that isn't one why. Those of files taken away are forgotten."""
     say_when_uploads_are_used_up()
-    known: dict[str, tuple[list[Picture], list[str]]] = st.session_state.get("decoded", {})
-    decoded: dict[str, tuple[list[Picture], list[str]]] = {}
+    known: dict[str, tuple[list[Sample], list[str]]] = st.session_state.get("decoded", {})
+    decoded: dict[str, tuple[list[Sample], list[str]]] = {}
     for file in files:
         data = file.getvalue()
         key = f"{file.file_id}|{len(data)}"
@@ -46,13 +46,13 @@ def uploaded_pictures(files: Sequence[st.runtime.uploaded_file_manager.UploadedF
     for _, problems in decoded.values():
         for problem in problems:
             failed_state(problem)
-    pictures = [picture for found, _ in decoded.values() for picture in found]
-    if len(pictures) > MAX_PICTURES:
-        st.caption(f"The first {MAX_PICTURES} of {len(pictures)} pictures are shown.")
-    return pictures[:MAX_PICTURES]
+    samples = [sample for decoded_samples, _ in decoded.values() for sample in decoded_samples]
+    if len(samples) > MAX_PICTURES:
+        st.caption(f"The first {MAX_PICTURES} of {len(samples)} pictures are shown.")
+    return samples[:MAX_PICTURES]
 
 
-def from_upload() -> list[Picture]:
+def from_upload() -> list[Sample]:
     """Widget for files of one's own."""
     files = st.file_uploader(
         f"Pictures of a street (PNG, JPEG, WebP, TIFF, BMP), a ZIP of up to {MAX_PICTURES}, or a short video, of which "
@@ -62,19 +62,19 @@ def from_upload() -> list[Picture]:
         max_upload_size=MAX_BATCH_BYTES // 10**6,
         key="upload",
     )
-    return uploaded_pictures(files)
+    return uploaded_samples(files)
 
 
-def from_camera() -> list[Picture]:
+def from_camera() -> list[Sample]:
     """Widget for a picture of the camera."""
     taken = st.camera_input(
         "A picture of what is before you. It stays on this machine and is not saved; its masks are kept in data/cache.",
         key="camera",
     )
-    return uploaded_pictures([taken] if taken else [])
+    return uploaded_samples([taken] if taken else [])
 
 
-def from_frames(run: Run) -> list[Picture]:
+def from_frames(run: Run) -> list[Sample]:
     """Draw widgets for a frame of the data set that a run learned on."""
     dataset = open_again(run.config.dataset)
     splits = {"val": dataset.val, "train": dataset.train}
@@ -83,10 +83,10 @@ def from_frames(run: Run) -> list[Picture]:
     frames = {frame.id: frame for frame in splits[split]}
     frame_id = right.selectbox(f"Frame, one of {len(frames)}", list(frames), key=f"inspect-{split}-frame")
     image, _, digest = truth_of(frames[frame_id], dataset.space)
-    return [Picture(frame_id, image, digest)]
+    return [Sample(frame_id, image, digest)]
 
 
-def from_collection() -> list[Picture]:
+def from_collection() -> list[Sample]:
     """Draw widgets for a saved collection."""
     saved = {collection.slug: collection for collection in list_collections()}
     if not saved:
@@ -99,7 +99,7 @@ def from_collection() -> list[Picture]:
     slug = left.selectbox(
         "Collection",
         list(saved),
-        format_func=lambda slug: f"{saved[slug].name} ({len(saved[slug].pictures)})" if slug in saved else slug,
+        format_func=lambda slug: f"{saved[slug].name} ({len(saved[slug].images)})" if slug in saved else slug,
         key="collection",
     )
     with right.popover("Delete", icon=":material/delete:", width="stretch"):
@@ -107,10 +107,10 @@ def from_collection() -> list[Picture]:
         if st.button("Delete the collection", key="delete-collection", type="primary"):
             delete_collection(slug)
             st.rerun()
-    return [saved_picture(name, path) for name, path in saved[slug].pictures]
+    return [saved_sample(name, path) for name, path in saved[slug].images]
 
 
-def pictures_from(source: str, run: Run) -> list[Picture]:
+def samples_from(source: str, run: Run) -> list[Sample]:
     """Draw widgets for pictures from one of the four sources; frames are those that a run learned on."""
     if source == FRAME:
         return from_frames(run)

@@ -22,7 +22,7 @@ _STYLES = {
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """How a house looks: material, colours 0..255 of wall, trim and sign, window size and spacing in metres, what it carries."""
 
     material: str
@@ -38,7 +38,7 @@ class Look:
     seed: int
 
 
-def pick_look(rng: np.random.Generator, kind: str) -> Look:
+def pick_style(rng: np.random.Generator, kind: str) -> Style:
     """Return a random look that suits the kind of street."""
     names, shares = _STYLES[kind]
     material = str(rng.choice(names, p=shares))
@@ -51,7 +51,7 @@ def pick_look(rng: np.random.Generator, kind: str) -> Look:
         else [(70, 74, 80), (210, 210, 206), (44, 48, 54)]
     )
     accents = [(150, 40, 36), (36, 84, 66), (30, 62, 110), (196, 150, 52), (72, 44, 60), (40, 44, 50), (190, 96, 44)]
-    return Look(
+    return Style(
         material=material,
         wall=np.clip(wall, 20, 245),
         trim=np.array(trims[rng.integers(3)], dtype=float),

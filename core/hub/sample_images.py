@@ -18,7 +18,7 @@ from core.runs.store import Run
 MOST = 3
 
 
-def may_show(run: Run, own_pictures: bool) -> bool:
+def may_show(run: Run, own_images: bool) -> bool:
     """Return whether pictures of a run's data may be published. `own_pictures` is what the publisher says of a folder of their own."""
     if run.config is None:
         return False
@@ -26,15 +26,15 @@ def may_show(run: Run, own_pictures: bool) -> bool:
         case "free":
             return True
         case "ask":
-            return own_pictures and not _looks_like_cityscapes(run)
+            return own_images and not _looks_like_cityscapes(run)
         case _:
             return False
 
 
-def sample_pictures(run: Run, own_pictures: bool) -> dict[str, bytes]:
+def sample_images(run: Run, own_images: bool) -> dict[str, bytes]:
     """Return PNGs by the name that they get in the repository; none where there is nothing to show, or it may not be shown."""
     folders = sorted((run.path / "samples").glob("[0-9]*"))
-    if not folders or not may_show(run, own_pictures):
+    if not folders or not may_show(run, own_images):
         return {}
     results: dict[str, bytes] = {}
     try:
@@ -48,12 +48,12 @@ def sample_pictures(run: Run, own_pictures: bool) -> dict[str, bytes]:
     return results
 
 
-def _side_by_side(photo: np.ndarray, mask: Path, run: Run) -> bytes:
+def _side_by_side(image: np.ndarray, mask: Path, run: Run) -> bytes:
     """PNG of a photograph uint8 (H, W, 3) and its mask in colours. Encoded from pixels: nothing else of a file comes with them."""
     with Image.open(mask) as labels:
         colors = palette_of(run.colors)[np.asarray(labels)]
     written = io.BytesIO()
-    Image.fromarray(np.concatenate([photo, colors], axis=1)).save(written, format="PNG")
+    Image.fromarray(np.concatenate([image, colors], axis=1)).save(written, format="PNG")
     return written.getvalue()
 
 
