@@ -65,7 +65,7 @@ class Setting:
 
     batch: int
     crop: tuple[int, int]
-    picture: tuple[int, int]
+    image: tuple[int, int]
     threads: int
 
 
@@ -82,7 +82,7 @@ class Contestant:
         network = PEERS[name][1]() if way == "peer" else build_model(self.config.model, CLASSES)
         self._images = torch.randint(0, 256, (setting.batch, 3, *setting.crop), dtype=torch.uint8)
         self._targets = torch.randint(0, CLASSES, (setting.batch, *setting.crop), dtype=torch.uint8)
-        self._picture = torch.randint(0, 256, (1, 3, *setting.picture), dtype=torch.uint8)
+        self._image = torch.randint(0, 256, (1, 3, *setting.image), dtype=torch.uint8)
         self._loss = SummedLoss(self.config.training, torch.ones(CLASSES))
         if self.hardware:
             self.network = self.hardware.prepare(network)
@@ -116,12 +116,12 @@ class Contestant:
         self.network.eval()
         if self.hardware:
             with self.hardware.autocast():
-                return self.network(to_device(self._picture, self.hardware)).argmax(dim=1)
-        return self.network(self._picture.float() / 255).argmax(dim=1)
+                return self.network(to_device(self._image, self.hardware)).argmax(dim=1)
+        return self.network(self._image.float() / 255).argmax(dim=1)
 
     def predict_as_the_lab(self) -> None:
         """The lab's own way from a picture to labels: the network sees it at its training size."""
-        self._predictor.predict(self._picture[0].permute(1, 2, 0).numpy())
+        self._predictor.predict(self._image[0].permute(1, 2, 0).numpy())
 
     @cached_property
     def _predictor(self) -> Predictor:
@@ -160,7 +160,7 @@ class Lane:
         return self._process.submit(_memory, task).result()
 
 
-def take_turns(tasks: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+def alternate(tasks: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
     """Median of the seconds that each task returns over `rounds`; they take turns, and a first round doesn't count."""
     seconds: dict[str, list[float]] = {title: [] for title in tasks}
     for _ in range(1 + rounds):

@@ -52,7 +52,7 @@ class Result:
 
     campaign: str
     faults: int
-    kept: str
+    cached: str
     lost: int
 
 
@@ -155,19 +155,19 @@ def killed_supervisors(bench: Bench) -> Result:
     folder = bench.runs("supervisor")
     for _ in range(4):
         runner.launch(config(epochs=500), folder)
-    kills, most = bench.times(20), 0
+    kills, limit = bench.times(20), 0
     for _ in range(kills):
-        hands = [run.status.supervisor for run in list_runs(folder) if run.is_active]
-        kill(bench.dice.choice([hand for hand in hands if hand and hand.is_alive()] or [None]))
+        processes = [run.status.supervisor for run in list_runs(folder) if run.is_active]
+        kill(bench.dice.choice([expected for expected in processes if expected and expected.is_alive()] or [None]))
         until = time.monotonic() + bench.dice.uniform(0.2, 2)
         while time.monotonic() < until:
-            most = max(most, trainers_in(folder))
+            limit = max(limit, trainers_in(folder))
             time.sleep(0.05)
         revive(folder)
     for run in list_runs(folder):
         with suppress(LabError):
             runner.stop_now(run.path, patience=5)
-    return Result("supervisor killed", kills, f"{most} trainer at most on the device", max(0, most - 1))
+    return Result("supervisor killed", kills, f"{limit} trainer at most on the device", max(0, limit - 1))
 
 
 def killed_queue(bench: Bench) -> Result:
@@ -176,23 +176,23 @@ def killed_queue(bench: Bench) -> Result:
     count = bench.times(80)
     for _ in range(count):
         runner.launch(config(epochs=5), folder)
-    kills, most, deadline = 0, 0, time.monotonic() + 30 * count + PATIENCE
+    kills, limit, deadline = 0, 0, time.monotonic() + 30 * count + PATIENCE
     while any(run.state != "finished" for run in list_runs(folder)) and time.monotonic() < deadline:
-        most = max(most, trainers_in(folder))
+        limit = max(limit, trainers_in(folder))
         if kills < count and bench.dice.random() < 0.1:
-            hands = [
-                hand
+            processes = [
+                expected
                 for run in list_runs(folder)
                 if run.is_active
-                for hand in (run.status.supervisor, run.status.trainer)
-                if hand and hand.is_alive()
+                for expected in (run.status.supervisor, run.status.trainer)
+                if expected and expected.is_alive()
             ]
-            kills += kill(bench.dice.choice(hands or [None]))
+            kills += kill(bench.dice.choice(processes or [None]))
         revive(folder)
         time.sleep(0.1)
     unfinished = sum(run.state != "finished" for run in list_runs(folder))
-    kept = f"{count - unfinished} of {count} runs finished, {most} trainer at most"
-    return Result(f"random kills in a queue of {count}", kills, kept, unfinished + max(0, most - 1))
+    cached = f"{count - unfinished} of {count} runs finished, {limit} trainer at most"
+    return Result(f"random kills in a queue of {count}", kills, cached, unfinished + max(0, limit - 1))
 
 
 def full_disk(bench: Bench, during: str) -> Result:
@@ -221,15 +221,15 @@ def full_disk(bench: Bench, during: str) -> Result:
     )
 
 
-def bad_numbers(bench: Bench) -> Result:
+def bad_values(bench: Bench) -> Result:
     """Return a rate at which weights run away, labels that are all ignored, labels out of range: a sentence, or training goes on."""
     folder = bench.runs("numbers")
-    kept, lost = [], 0
+    remaining, lost = [], 0
     run = read_run(launch_and_wait(config(learning_rate=1, grad_clip_norm=0, dataset={}), folder, poison=True))
     lost += (run.status.failure, bool(run.status.suggested_change)) != ("diverged", True)
-    kept.append(f"loss that is no number: {run.state}, {run.status.failure or 'no word'}")
+    remaining.append(f"loss that is no number: {run.state}, {run.status.failure or 'no word'}")
     for name, change, expected in (
-        ("first frames ignored", lambda number, labels: labels * (number > 2), {"finished"}),
+        ("first frames ignored", lambda position, labels: labels * (position > 2), {"finished"}),
         ("all ignored", lambda number, labels: labels * 0, {"failed"}),
         ("a label of 200", lambda number, labels: labels * 0 + 200 if number == 0 else labels, {"finished", "failed"}),
     ):
@@ -237,8 +237,8 @@ def bad_numbers(bench: Bench) -> Result:
         wish = config(epochs=2, batch_size=1, crop_height=64, dataset={"name": "cityscapes", "root": str(data)})
         run = read_run(launch_and_wait(wish, folder))
         lost += run.state not in expected or run.status.failure == "fault"
-        kept.append(f"{name}: {run.state}")
-    return Result("numbers and labels that don't do", 4, "; ".join(kept), lost)
+        remaining.append(f"{name}: {run.state}")
+    return Result("numbers and labels that don't do", 4, "; ".join(remaining), lost)
 
 
 CAMPAIGNS: dict[str, Callable[[Bench], Result]] = {
@@ -248,7 +248,7 @@ CAMPAIGNS: dict[str, Callable[[Bench], Result]] = {
     "queue": killed_queue,
     "disk-metrics": lambda bench: full_disk(bench, "metrics"),
     "disk-checkpoint": lambda bench: full_disk(bench, "checkpoints"),
-    "numbers": bad_numbers,
+    "numbers": bad_values,
 }
 
 POISON = """
@@ -277,16 +277,16 @@ def launch_and_wait(wish: RunConfig, folder: Path, poison: bool = False) -> Path
 def wait_until(question: Callable[[], Any], pause: float = 0.02) -> Any:
     """Ask until the answer is true and return it. Raises TimeoutError when that takes too long."""
     deadline = time.monotonic() + PATIENCE
-    while not (answer := question()):
+    while not (response := question()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"Nothing happened for {PATIENCE:g} s.")
         time.sleep(pause)
-    return answer
+    return response
 
 
-def kill(hand: ProcessId | None) -> bool:
+def kill(expected: ProcessId | None) -> bool:
     """Kill a process at once; False when there is none any more."""
-    process = hand.process() if hand else None
+    process = expected.process() if expected else None
     if process:
         process.kill()
     return process is not None
@@ -309,7 +309,7 @@ def revive(folder: Path) -> None:
 def trainers_in(folder: Path) -> int:
     """Return how many trainers of runs of a folder are alive, whatever the runs say of themselves."""
     commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-    return sum("core.training" in command and any(str(folder) in word for word in command) for command in commands)
+    return sum("core.training" in command and any(str(folder) in name for name in command) for command in commands)
 
 
 def fingerprint(run: Path) -> str:
@@ -392,12 +392,12 @@ def main() -> int:
             except (TimeoutError, subprocess.CalledProcessError, LabError) as error:
                 result = Result(campaign, 0, f"broken off: {error}", 1)
             finally:
-                for run in (found for path in bench.folder.iterdir() if path.is_dir() for found in list_runs(path)):
+                for run in (outcome for path in bench.folder.iterdir() if path.is_dir() for outcome in list_runs(path)):
                     end(run.path)
             lost += result.lost
             seconds = time.monotonic() - began
             print(
-                f"| {result.campaign} | {result.faults} | {result.kept} | {result.lost} | {seconds:.0f} |", flush=True
+                f"| {result.campaign} | {result.faults} | {result.cached} | {result.lost} | {seconds:.0f} |", flush=True
             )
     return 1 if lost else 0
 

@@ -142,9 +142,9 @@ def main() -> None:
                     "crop_width": width * 3 // 4,
                 },
             }
-            place = Path(folder) / family
-            place.mkdir()
-            ours, theirs = compete(values, place)
+            path = Path(folder) / family
+            path.mkdir()
+            ours, theirs = compete(values, path)
             lines.append(f"{family} mIoU ours {ours:.3f} theirs {theirs:.3f}")
     print("\n".join(lines))
 

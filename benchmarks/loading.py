@@ -75,7 +75,7 @@ def main() -> None:
             rounds: dict[str, Callable[[], float]] = {
                 name: our_round(TrainingCrops(source, augmentation, seed=0)) for name, source in sources.items()
             } | {"tutorial": tutorial_round}
-            seconds = take_turns(rounds, options.rounds)
+            seconds = alternate(rounds, options.rounds)
         for name, each in seconds.items():
             print(f"  {name:9} {each * 1e3:7.1f} ms an item, {1 / each:6.1f} items a second")
         if hasattr(os, "sched_setaffinity"):
@@ -103,7 +103,7 @@ def use_one_core() -> set[int]:
     return cores
 
 
-def take_turns(rounds: dict[str, Callable[[], float]], count: int) -> dict[str, float]:
+def alternate(rounds: dict[str, Callable[[], float]], count: int) -> dict[str, float]:
     """Median seconds per item of so many rounds of each, after one to warm up."""
     spent: dict[str, list[float]] = {name: [] for name in rounds}
     for _ in range(count + 1):
@@ -182,10 +182,10 @@ def tutorial(frames: tuple[Frame, ...]) -> Callable[[int], object]:
     torch.manual_seed(0)
 
     def item(index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        with Image.open(frames[index].image) as picture:
-            image = tv_tensors.Image(picture.convert("RGB"))
-        with Image.open(frames[index].labels) as picture:
-            target = tv_tensors.Mask(lookup[np.array(picture)])
+        with Image.open(frames[index].image) as pixels:
+            image = tv_tensors.Image(pixels.convert("RGB"))
+        with Image.open(frames[index].labels) as pixels:
+            target = tv_tensors.Mask(lookup[np.array(pixels)])
         return transforms(image, target)
 
     return item

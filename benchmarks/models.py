@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the trainer, see core.training.__main__; here for all ways
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own log
 
-from benchmarks.contestants import CLOCKS, NETWORKS, PEERS, Clock, Lane, Setting, Way, take_turns
+from benchmarks.contestants import CLOCKS, NETWORKS, PEERS, Clock, Lane, Setting, Way, alternate
 from benchmarks.share import print_share
 from core.models.families import FAMILIES
 
@@ -33,15 +33,15 @@ def compare(name: str, setting: Setting, steps: int, predictions: int, clock: Cl
     with ExitStack() as stack:
         lanes = {way: stack.enter_context(Lane(name, way, setting)) for way in ways}
         memory = {way: lane.memory("step") for way, lane in lanes.items()}
-        step = take_turns({way: lambda lane=lane: lane.seconds("step", clock) for way, lane in lanes.items()}, steps)
-        looks = {way: lambda lane=lane: lane.seconds("predict", clock) for way, lane in lanes.items()}
-        looks["own"] = lambda: lanes["lab"].seconds("predict_as_the_lab", clock)
-        look = take_turns(looks, predictions)
+        step = alternate({way: lambda lane=lane: lane.seconds("step", clock) for way, lane in lanes.items()}, steps)
+        styles = {way: lambda lane=lane: lane.seconds("predict", clock) for way, lane in lanes.items()}
+        styles["own"] = lambda: lanes["lab"].seconds("predict_as_the_lab", clock)
+        explanation = alternate(styles, predictions)
     for way, lane in lanes.items():
-        own = f"{1000 * look['own']:10.0f}" if way == "lab" else f"{'':10}"
+        own = f"{1000 * explanation['own']:10.0f}" if way == "lab" else f"{'':10}"
         print(
             f"{lane.title:36} {way:6} {setting.batch / step[way]:9.2f} {step[way] / step['lab']:9.2f} "
-            f"{memory[way] / 2**20:9.0f} {1000 * look[way]:11.0f} {own}",
+            f"{memory[way] / 2**20:9.0f} {1000 * explanation[way]:11.0f} {own}",
             flush=True,
         )
     return step["plain"] / step["lab"]
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8, help="frames in a step")
     parser.add_argument("--crop", type=int, nargs=2, default=(192, 384), help="height and width of what a step sees")
     parser.add_argument(
-        "--picture", type=int, nargs=2, default=(1024, 2048), help="height and width of the predicted picture"
+        "--image", type=int, nargs=2, default=(1024, 2048), help="height and width of the predicted picture"
     )
     parser.add_argument("--steps", type=int, default=5, help="counted steps of each")
     parser.add_argument("--predictions", type=int, default=3, help="counted predictions of each")
@@ -65,8 +65,8 @@ def main() -> None:
     )
     parser.add_argument("--wide", action="store_true", help="the share of the peak also for the paper's width of 64")
     options = parser.parse_args()
-    setting = Setting(options.batch, tuple(options.crop), tuple(options.picture), options.threads)
-    height, width = setting.picture
+    setting = Setting(options.batch, tuple(options.crop), tuple(options.image), options.threads)
+    height, width = setting.image
     print(f"Batches of {setting.batch} crops, {setting.crop[1]} x {setting.crop[0]}; pictures of {width} x {height}.")
     print(
         f"{'network':36} {'way':6} {'images/s':>9} {'lab is x':>9} {'MiB/step':>9} {'ms/picture':>11} {'lab’s own':>10}"

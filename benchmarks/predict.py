@@ -95,8 +95,8 @@ def drop(worker: InferenceWorker, run: Path, data: bytes) -> tuple[float, float]
     (upload,) = worker.decode_batch("street.jpg", data)
     hashlib.sha256(upload.image).hexdigest()  # what the page calls the picture by
     seconds = []
-    for answer in [worker.ask(run, upload.image, options=QUICK), worker.ask(run, upload.image)]:
-        result = outcome(answer)
+    for response in [worker.ask(run, upload.image, options=QUICK), worker.ask(run, upload.image)]:
+        result = outcome(response)
         encode_map(result.labels)
         encode_map(result.confidence)
         if not seconds:
@@ -130,7 +130,7 @@ def tutorial(way: Way, run: Path, model: ModelConfig, seen: Size) -> Iterator[Ex
 
 def seconds_to_mask(process: Executor, data: bytes) -> float:
     """Return what a tutorial takes from a picture's bytes to its mask's."""
-    return process.submit(_look, data).result()
+    return process.submit(_explain, data).result()
 
 
 _network: list[nn.Module] = []
@@ -153,14 +153,14 @@ def _enter(way: Way, run: Path, model: ModelConfig, seen: Size) -> None:
 
 
 @torch.no_grad()
-def _look(data: bytes) -> float:
+def _explain(data: bytes) -> float:
     began = time.perf_counter()
-    picture = Image.open(BytesIO(data)).convert("RGB")
-    seen = picture if picture.size == _seen[0][::-1] else picture.resize(_seen[0][::-1], Image.Resampling.BILINEAR)
+    pixels = Image.open(BytesIO(data)).convert("RGB")
+    seen = pixels if pixels.size == _seen[0][::-1] else pixels.resize(_seen[0][::-1], Image.Resampling.BILINEAR)
     images = pil_to_tensor(seen)[None].float() / 255
     logits = _network[0](images)
-    if logits.shape[-2:] != (picture.height, picture.width):
-        logits = F.interpolate(logits, size=(picture.height, picture.width), mode="bilinear", align_corners=False)
+    if logits.shape[-2:] != (pixels.height, pixels.width):
+        logits = F.interpolate(logits, size=(pixels.height, pixels.width), mode="bilinear", align_corners=False)
     labels = logits[0].argmax(dim=0).to(torch.uint8).numpy()
     Image.fromarray(labels).save(BytesIO(), "PNG")
     return time.perf_counter() - began
@@ -169,16 +169,16 @@ def _look(data: bytes) -> float:
 # ---- side by side
 
 
-def compare(config: RunConfig, run: Path, seen: Size, pictures: Iterator[bytes], rounds: int) -> tuple[float, float]:
+def compare(config: RunConfig, run: Path, seen: Size, images: Iterator[bytes], rounds: int) -> tuple[float, float]:
     """Return seconds of ours to the first mask, and how many times as fast as smp's the full one is. Prints a line."""
     with lab() as cold:
-        fresh = drop(cold, run, next(pictures))
+        fresh = drop(cold, run, next(images))
     spent: dict[str, list[float]] = {name: [] for name in ("first", "full", "smp", "plain")}
     with ExitStack() as stack:
         worker = stack.enter_context(lab())
         others = {way: stack.enter_context(tutorial(way, run, config.model, seen)) for way in ("smp", "plain")}
         for _ in range(1 + rounds):
-            data = next(pictures)
+            data = next(images)
             first, full = drop(worker, run, data)
             spent["first"].append(first)
             spent["full"].append(full)
@@ -208,16 +208,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--families", nargs="+", choices=["fcn", "unet", "vit"], default=["fcn", "unet", "vit"])
     parser.add_argument("--seen", nargs="+", choices=["training", "whole"], default=["training", "whole"])
-    parser.add_argument(
-        "--picture", type=int, nargs=2, default=(1024, 2048), help="height and width of what is dropped"
-    )
+    parser.add_argument("--image", type=int, nargs=2, default=(1024, 2048), help="height and width of what is dropped")
     parser.add_argument("--size", type=int, nargs=2, default=(256, 512), help="height and width of training frames")
     parser.add_argument("--steps", type=int, default=8, help="that a network is fitted for")
     parser.add_argument("--rounds", type=int, default=5, help="counted turns of each")
     options = parser.parse_args()
     if (SHARED / "weights").is_dir():
         os.environ.setdefault("SEGLAB_WEIGHTS", str(SHARED / "weights"))
-    print(f"A picture of {options.picture[1]} x {options.picture[0]}; {available_cores()} cores; seconds to a mask.")
+    print(f"A picture of {options.image[1]} x {options.image[0]}; {available_cores()} cores; seconds to a mask.")
     print(
         f"{'network':32} {'seen':>13} {'first':>8} {'full':>8} {'smp':>8} {'plain':>8} {'smp/full':>8} {'pl./full':>8} "
         f"{'fresh 1':>8} {'fresh 2':>8} {'MiB':>8}"
@@ -225,19 +223,19 @@ def main() -> None:
     firsts, ratios = [], []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SEGLAB_CACHE"] = os.environ["SEGLAB_CHECKPOINTS"] = folder
-        pictures = dropped(tuple(options.picture))
+        images = dropped(tuple(options.image))
         for family in options.families:
             height, width = options.size
             values = {"dataset": {"height": height, "width": width}, "model": {"family": family}}
             network = fitted(read_config(values), options.steps)
             for seen in options.seen:
-                size = tuple(options.size if seen == "training" else options.picture)
+                size = tuple(options.size if seen == "training" else options.image)
                 config = read_config(values | {"dataset": {"height": size[0], "width": size[1]}})
                 run = Path(folder) / f"{family}-{seen}"
                 run.mkdir()
                 state = TrainingState(network, step=options.steps, best_miou=0.0)
                 save_checkpoint(run, "best", state, config, CITYSCAPES_19)
-                first, ratio = compare(config, run, size, pictures, options.rounds)
+                first, ratio = compare(config, run, size, images, options.rounds)
                 firsts.append(first)
                 ratios.append(ratio)
     print(f"longest wait for a first mask: {max(firsts):.2f} s")

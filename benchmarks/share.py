@@ -11,7 +11,7 @@ from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.contestants import Clock, Contestant, Setting, take_turns, timed
+from benchmarks.contestants import Clock, Contestant, Setting, alternate, timed
 
 CHANNELS = (64, 128, 256, 512)
 """Of the convolutions that are tried, from full resolution down: equal work each, as at the levels of a U-Net of width 64."""
@@ -44,7 +44,7 @@ def print_share(name: str, setting: Setting, rounds: int, clock: Clock) -> None:
         for channels in CHANNELS
     }
     tasks = {"step": contestant.step} | {title: task for title, (task, _) in convolutions.items()}
-    seconds = take_turns({title: lambda task=task: timed(task, clock) for title, task in tasks.items()}, rounds)
+    seconds = alternate({title: lambda task=task: timed(task, clock) for title, task in tasks.items()}, rounds)
     peaks = {title: count / seconds[title] for title, (_, count) in convolutions.items()}
     best = max(peaks, key=peaks.__getitem__)
     reached = operations / seconds["step"]
@@ -85,6 +85,6 @@ def group_of(event: FunctionEvent) -> str:
     """Return the group of an operation: that of the outermost one around it, itself included, which has one."""
     result = "other"
     while event is not None:
-        result = next((group for group, words in GROUPS.items() if any(word in event.name for word in words)), result)
+        result = next((group for group, text in GROUPS.items() if any(name in event.name for name in text)), result)
         event = event.cpu_parent
     return result

@@ -25,7 +25,7 @@ TINY_SIZE = (64, 128)
 
 
 @dataclass(frozen=True)
-class Places:
+class LabFolders:
     """The folders of one test: runs, data (with the tiny streets in it), weights, and one for anything else."""
 
     runs: Path
@@ -45,14 +45,14 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def places(tmp_path: Path, streets: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+def lab_folders(tmp_path: Path, streets: Path, monkeypatch: pytest.MonkeyPatch) -> LabFolders:
     """Points every `SEGLAB_*` place into a temporary folder; child processes inherit that."""
-    found = Places(tmp_path / "runs", streets.parent, tmp_path / "weights", tmp_path)
-    for folder in (found.runs, found.weights):
+    result = LabFolders(tmp_path / "runs", streets.parent, tmp_path / "weights", tmp_path)
+    for folder in (result.runs, result.weights):
         folder.mkdir()
-    for name, value in _environment(found).items():
+    for name, value in _environment(result).items():
         monkeypatch.setenv(name, value)
-    return found
+    return result
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +101,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, streets: Path, tiny_co
 
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in _environment(Places(folder, streets.parent, folder / "none", folder)).items():
+        for name, value in _environment(LabFolders(folder, streets.parent, folder / "none", folder)).items():
             patch.setenv(name, value)
         config = tiny_config(
             model={"width": 8}, epochs=30, batch_size=4, learning_rate=1e-2, crop_height=64, crop_width=128
@@ -129,9 +129,9 @@ def wait_until() -> Callable[..., Any]:
     def wait(question: Callable[[], Any], seconds: float = 60) -> Any:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            answer = question()
-            if answer:
-                return answer
+            response = question()
+            if response:
+                return response
             time.sleep(0.02)
         pytest.fail(f"waited {seconds} s in vain")
 
@@ -171,10 +171,10 @@ def _same_main() -> Iterator[None]:
     sys.modules["__main__"] = main
 
 
-def _environment(places: Places) -> dict[str, str]:
+def _environment(lab_folders: LabFolders) -> dict[str, str]:
     return {
-        "SEGLAB_CHECKPOINTS": str(places.runs),
-        "SEGLAB_DATA": str(places.data),
-        "SEGLAB_DATA_ROOTS": os.pathsep.join([str(places.data), str(places.other)]),
-        "SEGLAB_WEIGHTS": str(places.weights),
+        "SEGLAB_CHECKPOINTS": str(lab_folders.runs),
+        "SEGLAB_DATA": str(lab_folders.data),
+        "SEGLAB_DATA_ROOTS": os.pathsep.join([str(lab_folders.data), str(lab_folders.other)]),
+        "SEGLAB_WEIGHTS": str(lab_folders.weights),
     }

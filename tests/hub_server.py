@@ -1,6 +1,6 @@
 """A stand-in for the Hugging Face Hub: as much of its HTTP API as huggingface_hub needs to push and to pull, and its ways to fail.
 
-Repositories live in memory. `Hub.faults` says what goes wrong, request by request; `Hub.asked` is what was asked.
+Repositories live in memory. `Hub.faults` says what goes wrong, request by request; `Hub.requests` is what was asked.
 """
 
 import base64
@@ -76,7 +76,7 @@ class Hub:
         self.repos: dict[str, Repo] = {}
         self.store: dict[str, bytes] = {}
         self.faults: list[Fault] = []
-        self.asked: list[tuple[str, str, str]] = []
+        self.requests: list[tuple[str, str, str]] = []
         self.bodies: list[bytes] = []
         self.over = threading.Event()
 
@@ -87,10 +87,10 @@ class Hub:
 
     def ranges(self) -> list[str]:
         """The ranges of bytes that were asked for."""
-        return [header for _, _, header in self.asked if header]
+        return [header for _, _, header in self.requests if header]
 
     def paths(self, method: str) -> list[str]:
-        return [path for asked, path, _ in self.asked if asked == method]
+        return [path for requests, path, _ in self.requests if requests == method]
 
     def close(self) -> None:
         self.over.set()
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self._answer()
+        self._respond()
 
     do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815
 
@@ -112,10 +112,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     # ---- which request it is
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         path = unquote(urlsplit(self.path).path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.hub.asked.append((self.command, path, self.headers.get("Range", "")))
+        self.hub.requests.append((self.command, path, self.headers.get("Range", "")))
         if self.command == "POST":
             self.hub.bodies.append(body)
         fault = self._fault(f"{self.command} {path}")
@@ -126,10 +126,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._extra = fault.headers if fault else {}
         self._break_after = fault.break_after if fault else -1
-        for pattern, answer in _ROUTES:
+        for pattern, response in _ROUTES:
             match = re.fullmatch(pattern, f"{self.command} {path}")
             if match:
-                answer(self, *match.groups(), body=body)
+                response(self, *match.groups(), body=body)
                 return
         self._send(404, b"{}")
 
@@ -145,13 +145,13 @@ class _Handler(BaseHTTPRequestHandler):
     def create(self, body: bytes) -> None:
         if not self._may_write():
             return
-        asked = json.loads(body)
-        name = f"{asked['organization']}/{asked['name']}"
+        requests = json.loads(body)
+        name = f"{requests['organization']}/{requests['name']}"
         url = {"url": f"{self.hub.address}/{name}"}
         if name in self.hub.repos:
             self._json(url | {"error": "You already created this model repo"}, 409)
             return
-        self.hub.add(name, {".gitattributes": b""}, private=asked.get("visibility") == "private")
+        self.hub.add(name, {".gitattributes": b""}, private=requests.get("visibility") == "private")
         self._json(url)
 
     def validate(self, body: bytes) -> None:
@@ -237,11 +237,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, b"{}", {"X-Error-Code": code} | ({"X-Repo-Commit": sha} if sha else {}))
             return
         headers = {"X-Repo-Commit": sha, "ETag": f'"{hashlib.sha256(data).hexdigest()}"', "Accept-Ranges": "bytes"}
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        start = int(asked[1]) if asked else 0
-        if asked:
+        requests = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(requests[1]) if requests else 0
+        if requests:
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        self._send(206 if asked else 200, data[start:], headers)
+        self._send(206 if requests else 200, data[start:], headers)
 
     # ---- how it is sent
 

@@ -16,10 +16,10 @@ from core.runs.store import read_run
 RARE = 0.01
 
 
-def numbers_in_page(page):
+def figures_in_page(page):
     """Value, scale, source and printed text of every number of a report's HTML."""
-    found = re.findall(r'<data value="([^"]*)" data-scale="([^"]*)" data-source="([^"]*)">([^<]*)</data>', page)
-    return [(float(value), float(scale), unescape(source), unescape(text)) for value, scale, source, text in found]
+    outcome = re.findall(r'<data value="([^"]*)" data-scale="([^"]*)" data-source="([^"]*)">([^<]*)</data>', page)
+    return [(float(value), float(scale), unescape(source), unescape(text)) for value, scale, source, text in outcome]
 
 
 def pointed(values, pointer):
@@ -107,17 +107,17 @@ class Files:
                 else:
                     iou = list(self.read(run)["scores"]["iou"].values())
                 is_rare = [0 < count / sum(pixels) < RARE for count in pixels]
-                kept = [
+                cached = [
                     value
-                    for place, (value, rare) in enumerate(zip(iou, is_rare, strict=True))
-                    if value is not None and rare == (how == "rare") and pixels[place]
+                    for folder, (value, rare) in enumerate(zip(iou, is_rare, strict=True))
+                    if value is not None and rare == (how == "rare") and pixels[folder]
                 ]
-                return sum(kept) / len(kept)
+                return sum(cached) / len(cached)
         raise AssertionError(f"unknown source {source}")
 
 
 def printed_value(text):
     """The number that is printed, and the digits behind its point."""
-    number = re.match(r"[+−-]?[\d,]+(?:\.(\d+))?(?:e[+-]?\d+)?", text)
-    assert number, text
-    return float(number[0].replace(",", "").replace("−", "-")), len(number[1] or "")
+    index = re.match(r"[+−-]?[\d,]+(?:\.(\d+))?(?:e[+-]?\d+)?", text)
+    assert index, text
+    return float(index[0].replace(",", "").replace("−", "-")), len(index[1] or "")

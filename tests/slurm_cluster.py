@@ -139,8 +139,8 @@ class Cluster:
         deadline = time.monotonic() + 60
         while not question():
             if time.monotonic() > deadline or self.daemons[name].poll() is not None:
-                said = (self.folder / "log" / f"{name}.out").read_text(errors="replace")[-500:]
-                raise NoSlurmError(f"{name} doesn't come up: {said}")
+                message = (self.folder / "log" / f"{name}.out").read_text(errors="replace")[-500:]
+                raise NoSlurmError(f"{name} doesn't come up: {message}")
             time.sleep(0.2)
 
     def _configure(self) -> None:
@@ -223,12 +223,12 @@ class LightTraining(Training):
 @contextmanager
 def cluster(folder: Path) -> Iterator[Cluster]:
     """A cluster that runs inside. Raises NoSlurmError with the reason when there is none to be had."""
-    found = Cluster(folder, _prefix())
+    result = Cluster(folder, _prefix())
     try:
-        found.start()
-        yield found
+        result.start()
+        yield result
     finally:
-        found.stop()
+        result.stop()
 
 
 def _prefix() -> Path | None:

@@ -36,36 +36,36 @@ def module_of(path: Path) -> str:
 
 def imported(path: Path) -> set[str]:
     """Every module that a file names in an import, wherever in the file, with relative ones made absolute."""
-    found = set()
+    result = set()
     package = module_of(path).split(".")
     if path.name != "__init__.py":
         package = package[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
+            result |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
-            found.add(module)
-            found |= {f"{module}.{name.name}" for name in node.names}
-    return found
+            result.add(module)
+            result |= {f"{module}.{name.name}" for name in node.names}
+    return result
 
 
 def imported_at_once(path: Path) -> set[str]:
     """Every module that is loaded when a file is imported: none of those that a function imports, or only a type checker."""
-    found, todo = set(), list(ast.parse(path.read_text(encoding="utf-8")).body)
+    result, todo = set(), list(ast.parse(path.read_text(encoding="utf-8")).body)
     while todo:
         node = todo.pop()
         if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
+            result |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+            result |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             todo += node.orelse
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             todo += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt | ast.excepthandler)]
-    found.add(module_of(path))
-    return {".".join(parts[:end]) for parts in (name.split(".") for name in found) for end in range(1, len(parts) + 1)}
+    result.add(module_of(path))
+    return {".".join(parts[:end]) for parts in (name.split(".") for name in result) for end in range(1, len(parts) + 1)}
 
 
 def tops(path: Path) -> set[str]:
@@ -167,11 +167,11 @@ print(*sorted({{name.split(".")[0] for name in sys.modules}} & set({HEAVY + ("st
 def loads_torch() -> set[str]:
     """The modules of core that import torch, or what does, as they are imported."""
     graph = {module_of(path): imported_at_once(path) for path in files("core")}
-    found, todo = set(), {*HEAVY, "safetensors.torch"}
+    result, todo = set(), {*HEAVY, "safetensors.torch"}
     while todo:
-        found |= todo
-        todo = {module for module, names in graph.items() if names & todo} - found
-    return found & graph.keys()
+        result |= todo
+        todo = {module for module, names in graph.items() if names & todo} - result
+    return result & graph.keys()
 
 
 def test_torch_is_where_it_may_be():

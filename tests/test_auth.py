@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core import auth as people
+from core import auth as auth
 from core import extras, runner
 from core.auth import (
     SYSTEM_USER,
@@ -38,16 +38,16 @@ ANN, BOB = User("ann@x.org", "Ann"), User("bob@x.org", "Bob")
 def asking():
     """`asking(person)`: from now on that one asks."""
     yield lambda who: set_current_user(lambda: who)
-    set_current_user(people.shell_user)
+    set_current_user(auth.shell_user)
 
 
 @pytest.fixture
-def run_of(places, asking, tiny_config):
+def run_of(lab_folders, asking, tiny_config):
     """`run_of(person)`: a stopped run of that person's."""
 
     def make(who):
         asking(who)
-        path = create_run(tiny_config(), places.runs)
+        path = create_run(tiny_config(), lab_folders.runs)
         update_status(path, state="stopped")
         return path
 
@@ -63,7 +63,7 @@ def test_what_is_made_is_marked_with_who_made_it(run_of):
 
 
 @pytest.mark.parametrize("who", [BOB, User("nobody", "nobody")])
-def test_others_change_nothing_of_it(run_of, asking, places, who):
+def test_others_change_nothing_of_it(run_of, asking, lab_folders, who):
     path = run_of(ANN)
     asking(who)
     for change in (
@@ -77,16 +77,16 @@ def test_others_change_nothing_of_it(run_of, asking, places, who):
     ):
         with pytest.raises(LabError, match="belongs to ann@x.org. Only ann@x.org or an admin"):
             change()
-    assert read_run(path).notes == Notes() and [run.id for run in list_runs(places.runs)] == [path.name]
+    assert read_run(path).notes == Notes() and [run.id for run in list_runs(lab_folders.runs)] == [path.name]
     asking(ANN)
     write_notes(path, Notes(name="good"))
     runner.delete(path)
     asking(who)
     with pytest.raises(LabError, match="belongs to ann"):
-        runner.restore(path.name, places.runs)
-    assert runner.empty_trash(places.runs) == []
+        runner.restore(path.name, lab_folders.runs)
+    assert runner.empty_trash(lab_folders.runs) == []
     asking(SYSTEM_USER)
-    assert [trashed.run.id for trashed in runner.empty_trash(places.runs)] == [path.name]
+    assert [trashed.run.id for trashed in runner.empty_trash(lab_folders.runs)] == [path.name]
 
 
 def test_an_admin_and_the_lab_change_everything(monkeypatch, asking):
@@ -104,25 +104,25 @@ def test_an_admin_and_the_lab_change_everything(monkeypatch, asking):
     assert not may_change("")
 
 
-def test_read_only_lets_only_admins_who_signed_in_change_things(monkeypatch, asking, run_of, places):
+def test_read_only_lets_only_admins_who_signed_in_change_things(monkeypatch, asking, run_of, lab_folders):
     monkeypatch.setenv("SEGLAB_ADMINS", "eve@x.org")
     path = run_of(ANN)
     monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
-    monkeypatch.setenv("SEGLAB_DATA", str(places.other / "none"))
+    monkeypatch.setenv("SEGLAB_DATA", str(lab_folders.other / "none"))
     for who in (ANN, SYSTEM_USER, BOB):
         asking(who)
         assert is_read_only() and not may_change("ann@x.org")
         for change in (
             lambda: write_notes(path, Notes(name="x")),
             lambda: runner.delete(path),
-            lambda: runner.empty_trash(places.runs),
-            lambda: runner.launch(read_run(path).config, places.runs),
+            lambda: runner.empty_trash(lab_folders.runs),
+            lambda: runner.launch(read_run(path).config, lab_folders.runs),
             lambda: runner.clone(path, {}),
             lambda: runner.resume(path),
             lambda: save_collection("x", []),
-            lambda: start_job("evaluation", {}, places.other / "jobs"),
+            lambda: start_job("evaluation", {}, lab_folders.other / "jobs"),
             lambda: list(run_probe("core.training.probe.dry_run", read_run(path).config, 10)),
-            lambda: target_folder(str(places.other / "cs")),
+            lambda: target_folder(str(lab_folders.other / "cs")),
         ):
             with pytest.raises(LabError, match="read-only"):
                 change()
@@ -134,7 +134,7 @@ def test_read_only_lets_only_admins_who_signed_in_change_things(monkeypatch, ask
     assert not is_read_only()
 
 
-def test_a_collection_and_a_job_have_owners_too(asking, places, tmp_path, monkeypatch):
+def test_a_collection_and_a_job_have_owners_too(asking, lab_folders, tmp_path, monkeypatch):
     import numpy as np
 
     monkeypatch.setenv("SEGLAB_DATA", str(tmp_path / "data"))
@@ -155,8 +155,8 @@ def test_a_collection_and_a_job_have_owners_too(asking, places, tmp_path, monkey
 
 def test_nobody_pushes_past_anothers_run(run_of, asking):
     first, second, third = run_of(ANN), run_of(BOB), run_of(BOB)
-    for place, path in enumerate((first, second, third)):
-        update_status(path, state="queued", ticket=float(place))
+    for folder, path in enumerate((first, second, third)):
+        update_status(path, state="queued", ticket=float(folder))
     asking(BOB)
     runner.move(third, -1)
     with pytest.raises(LabError, match=f"Run {first.name}, which would have to wait, belongs to ann"):
@@ -166,64 +166,64 @@ def test_nobody_pushes_past_anothers_run(run_of, asking):
     assert [read_run(path).status.ticket for path in (third, first, second)] == [0, 1, 2]
 
 
-def test_one_person_has_so_many_runs_in_the_queue(run_of, asking, places, monkeypatch):
+def test_one_person_has_so_many_runs_in_the_queue(run_of, asking, lab_folders, monkeypatch):
     monkeypatch.setenv("SEGLAB_MAX_QUEUED", "1")
     path = run_of(ANN)
     update_status(path, state="queued", supervisor=None)
     with pytest.raises(LabError, match="You have 1 of the 1 runs"):
-        runner.launch(read_run(path).config, places.runs)
-    assert [run.id for run in list_runs(places.runs)] == [path.name]
-    second = create_run(read_run(path).config, places.runs)
+        runner.launch(read_run(path).config, lab_folders.runs)
+    assert [run.id for run in list_runs(lab_folders.runs)] == [path.name]
+    second = create_run(read_run(path).config, lab_folders.runs)
     update_status(second, state="stopped")
     with pytest.raises(LabError, match="You have 1 of the 1 runs"):
         runner.resume(second)
     assert read_run(second).state == "stopped"
 
 
-def test_two_tabs_at_once_launch_no_more_than_one_may_have(asking, places, tiny_config, monkeypatch):
+def test_two_tabs_at_once_launch_no_more_than_one_may_have(asking, lab_folders, tiny_config, monkeypatch):
     monkeypatch.setenv("SEGLAB_MAX_QUEUED", "1")
     monkeypatch.setattr(local, "start", lambda path: None)
     asking(ANN)
 
     def launch(_):
         try:
-            return runner.launch(tiny_config(), places.runs)
+            return runner.launch(tiny_config(), lab_folders.runs)
         except LabError as error:
             return str(error)
 
     with ThreadPoolExecutor(8) as tabs:
-        answers = list(tabs.map(launch, range(8)))
-    assert sum(isinstance(answer, str) for answer in answers) == 7, answers
-    assert len(list_runs(places.runs)) == 1
+        responses = list(tabs.map(launch, range(8)))
+    assert sum(isinstance(response, str) for response in responses) == 7, responses
+    assert len(list_runs(lab_folders.runs)) == 1
 
 
-def test_the_lab_and_admins_have_any_number(asking, places, tiny_config, monkeypatch):
+def test_the_lab_and_admins_have_any_number(asking, lab_folders, tiny_config, monkeypatch):
     monkeypatch.setenv("SEGLAB_MAX_QUEUED", "1")
     monkeypatch.setattr(local, "start", lambda path: None)
     for who in (SYSTEM_USER, User("eve@x.org", "Eve", True)):
         asking(who)
         for _ in range(2):
-            runner.launch(tiny_config(), places.runs)
+            runner.launch(tiny_config(), lab_folders.runs)
 
 
-def test_all_decoded_frames_are_an_admins_to_remove(asking, places, monkeypatch):
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other))
-    kept = places.other / "frames" / "abc"
-    kept.mkdir(parents=True)
+def test_all_decoded_frames_are_an_admins_to_remove(asking, lab_folders, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other))
+    cached = lab_folders.other / "frames" / "abc"
+    cached.mkdir(parents=True)
     asking(ANN)
     with pytest.raises(LabError, match="Only an admin can remove all decoded frames at once"):
         remove_caches()
     monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
     with pytest.raises(LabError, match="read-only"):
         remove_caches(["abc"])
-    assert kept.is_dir()
+    assert cached.is_dir()
     monkeypatch.delenv("SEGLAB_READ_ONLY")
     remove_caches(["abc"])
-    assert not kept.exists()
-    kept.mkdir()
+    assert not cached.exists()
+    cached.mkdir()
     asking(SYSTEM_USER)
     remove_caches()
-    assert not kept.exists()
+    assert not cached.exists()
 
 
 def test_an_hour_has_so_many_uploads():
@@ -242,17 +242,17 @@ def test_an_hour_has_so_many_uploads():
 def test_limits_are_numbers(monkeypatch):
     monkeypatch.setenv("SEGLAB_MAX_QUEUED", "many")
     with pytest.raises(LabError, match="SEGLAB_MAX_QUEUED is 'many', but must be a whole number"):
-        people.max_queued()
+        auth.max_queued()
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs an account that can give folders away")
-def test_an_account_that_does_not_own_the_folder_acts_for_itself(places, monkeypatch):
+def test_an_account_that_does_not_own_the_folder_acts_for_itself(lab_folders, monkeypatch):
     monkeypatch.setenv("SEGLAB_USER", "ann@x.org")
-    assert people.shell_user() == build_user("ann@x.org")
+    assert auth.shell_user() == build_user("ann@x.org")
     monkeypatch.setattr(os, "getuid", lambda: 1)  # the account `daemon`
-    assert people.shell_user().id == "account daemon" and not people.shell_user().is_admin
-    os.chown(places.runs, 1, -1)
-    assert people.shell_user() == build_user("ann@x.org")
+    assert auth.shell_user().id == "account daemon" and not auth.shell_user().is_admin
+    os.chown(lab_folders.runs, 1, -1)
+    assert auth.shell_user() == build_user("ann@x.org")
 
 
 def test_the_labs_login_to_the_hub_is_an_admins_to_use(run_of, asking, monkeypatch):

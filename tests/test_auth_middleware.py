@@ -92,14 +92,14 @@ OWN_NAME = "https://id.example.org|42"
     [
         ({"email_verified": True}, "eve@x.org"),
         ({}, OWN_NAME),
-        *[({"email_verified": said}, OWN_NAME) for said in (None, False, 0, 1, "", "false", "true")],
+        *[({"email_verified": message}, OWN_NAME) for message in (None, False, 0, 1, "", "false", "true")],
     ],
 )
 def test_an_address_counts_when_the_provider_says_that_it_checked_it(secrets, monkeypatch, verified, known_as):
     monkeypatch.setenv("SEGLAB_ADMINS", "eve@x.org")
     secrets(AUTH)
-    found = user_of_claims(CLAIMS | verified)
-    assert found.id == known_as and found.is_admin == (known_as == "eve@x.org")
+    result = user_of_claims(CLAIMS | verified)
+    assert result.id == known_as and result.is_admin == (known_as == "eve@x.org")
     monkeypatch.setenv("SEGLAB_ADMINS", OWN_NAME)
     assert user_of_claims(CLAIMS | verified).is_admin == (known_as == OWN_NAME)
 

@@ -26,12 +26,12 @@ def test_each_finds_what_it_takes_from_the_lab(script):
 
 
 @pytest.mark.campaign
-def test_models_compares_networks_with_their_peers_and_ends_with_the_ratio(places):
+def test_models_compares_networks_with_their_peers_and_ends_with_the_ratio(lab_folders):
     sizes = {"--batch": "2", "--crop": "64 64", "--picture": "64 64", "--steps": "1", "--predictions": "1"}
-    small = [word for name, value in sizes.items() for word in (name, *value.split())]
+    small = [term for name, value in sizes.items() for term in (name, *value.split())]
     lines = lines_of("models", "--networks", "unet", "plain", "--threads", "1", *small)
     row = r"(.+) · (.+?) +(lab|plain|peer) +([\d.]+) +([\d.]+) +(\d+) +(\d+)( +\d+)? *"
-    rows = [found.groups() for found in (re.fullmatch(row, line) for line in lines) if found]
+    rows = [result.groups() for result in (re.fullmatch(row, line) for line in lines) if result]
     assert [way for _, _, way, *_ in rows] == ["lab", "plain", "peer", "lab", "plain"]
     for _, _, way, rate, _, memory, _, own_way in rows:
         assert float(rate) > 0 and int(memory) > 0
@@ -47,8 +47,8 @@ def test_models_compares_networks_with_their_peers_and_ends_with_the_ratio(place
 
 
 @pytest.mark.campaign
-def test_learning_ends_with_a_line_a_family(places, streets: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("SEGLAB_DATA_ROOTS", os.pathsep.join([str(streets), str(places.other)]))
+def test_learning_ends_with_a_line_a_family(lab_folders, streets: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", os.pathsep.join([str(streets), str(lab_folders.other)]))
     lines = lines_of(
         "learning",
         *("--minutes", "0.05", "--root", str(streets), "--families", "fcn", "--size", "64", "128", "--batch", "2"),
@@ -57,19 +57,19 @@ def test_learning_ends_with_a_line_a_family(places, streets: Path, monkeypatch: 
     assert 0 < ours < 1 and 0 < theirs < 1
     seconds = [int(re.search(r" (\d+) steps in (\d+) s", line)[2]) for line in lines[:2]]
     assert seconds[1] >= seconds[0] - 1, "theirs has as long as ours took"
-    assert not list(places.runs.iterdir()), "the runs go to a folder of their own"
+    assert not list(lab_folders.runs.iterdir()), "the runs go to a folder of their own"
 
 
 @pytest.mark.campaign
-def test_predict_asks_as_the_page_does_and_ends_with_the_least_ratio(places):
+def test_predict_asks_as_the_page_does_and_ends_with_the_least_ratio(lab_folders):
     lines = lines_of(
         "predict",
         *("--families", "fcn", "--picture", "128", "256", "--size", "64", "128", "--steps", "1", "--rounds", "1"),
     )
     row = r"FCN-8s · EfficientNet-Lite0 +(\d+ x \d+) +([\d.]+) +([\d.]+) +[\d.]+ +[\d.]+ +([\d.]+) .+"
-    rows = [found.groups() for found in (re.fullmatch(row, line) for line in lines) if found]
+    rows = [result.groups() for result in (re.fullmatch(row, line) for line in lines) if result]
     assert [seen for seen, *_ in rows] == ["128 x 64", "256 x 128"], "the page's way, and the whole picture"
     assert all(0 < float(first) <= float(full) for _, first, full, _ in rows)
     assert lines[-2] == f"longest wait for a first mask: {max((first for _, first, *_ in rows), key=float)} s"
     assert lines[-1] == f"ratio: {min((ratio for *_, ratio in rows), key=float)}"
-    assert not list(places.runs.iterdir()), "the runs go to a folder of their own"
+    assert not list(lab_folders.runs.iterdir()), "the runs go to a folder of their own"

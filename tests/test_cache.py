@@ -28,15 +28,15 @@ KINDS = ["raw", "jpeg"]
 
 
 @pytest.fixture
-def dataset(places, monkeypatch):
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def dataset(lab_folders, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     return open_dataset(DatasetConfig(height=64, width=128))
 
 
 def folder() -> Path:
     """The only cache that there is."""
-    (found,) = list_caches()
-    return Path(os.environ["SEGLAB_CACHE"]) / "frames" / found.key
+    (result,) = list_caches()
+    return Path(os.environ["SEGLAB_CACHE"]) / "frames" / result.key
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -61,10 +61,10 @@ def test_raw_frames_are_what_decoding_gives_bit_for_bit(dataset):
         target[0, 0] = 0
 
 
-def test_real_frames_are_what_decoding_gives_bit_for_bit(shared, places, monkeypatch):
+def test_real_frames_are_what_decoding_gives_bit_for_bit(shared, lab_folders, monkeypatch):
     root = shared / "data" / "cityscapes"
     monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(root))
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     dataset = open_dataset(
         DatasetConfig(name="cityscapes", root=str(root), height=128, width=256, max_train_samples=20)
     )
@@ -95,8 +95,10 @@ def test_the_size_is_known_before(dataset):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_complete_is_found_and_nothing_else(dataset, kind):
     assert find_cache(dataset, dataset.train, kind) is None
-    asked = []
-    assert build_cache(dataset, dataset.train, kind, should_stop=lambda: len(asked) > 4 or asked.append(0)) is None
+    requests = []
+    assert (
+        build_cache(dataset, dataset.train, kind, should_stop=lambda: len(requests) > 4 or requests.append(0)) is None
+    )
     assert find_cache(dataset, dataset.train, kind) is None
     assert build_cache(dataset, dataset.train, kind) is not None
     assert find_cache(dataset, dataset.train, kind) is not None
@@ -108,8 +110,8 @@ def test_what_is_complete_is_found_and_nothing_else(dataset, kind):
     assert find_cache(replace(dataset, space=other), dataset.train, kind) is None
 
 
-def test_a_changed_file_is_another_cache(dataset, places):
-    copy = places.other / "copy.png"
+def test_a_changed_file_is_another_cache(dataset, lab_folders):
+    copy = lab_folders.other / "copy.png"
     shutil.copy(dataset.train[0].labels, copy)
     frames = (replace(dataset.train[0], labels=copy), *dataset.train[1:])
     build_cache(dataset, frames, "raw")
@@ -122,9 +124,9 @@ def test_a_changed_file_is_another_cache(dataset, places):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_progress_is_told_frame_by_frame(dataset, kind):
-    told = []
-    build_cache(dataset, dataset.train, kind, progress=lambda done, count: told.append((done, count)))
-    assert told == [(done, 8) for done in range(1, 9)]
+    reports = []
+    build_cache(dataset, dataset.train, kind, progress=lambda done, count: reports.append((done, count)))
+    assert reports == [(done, 8) for done in range(1, 9)]
     build_cache(dataset, dataset.train, kind, progress=lambda *_: pytest.fail("it is there already"))
 
 
@@ -133,15 +135,17 @@ def test_a_stopped_build_is_gone_on_from_without_decoding_again(dataset, kind, m
     build_cache(dataset, dataset.train, kind)
     whole = contents(folder())
     remove_caches()
-    asked = []
-    assert build_cache(dataset, dataset.train, kind, should_stop=lambda: len(asked) > 3 or asked.append(0)) is None
+    requests = []
+    assert (
+        build_cache(dataset, dataset.train, kind, should_stop=lambda: len(requests) > 3 or requests.append(0)) is None
+    )
     (entry,) = list_caches()
     assert not entry.complete and not entry.in_use
     done = int(np.frombuffer((folder() / "done").read_bytes(), np.uint8).sum())
     assert 0 < done < 8
-    told = []
-    build_cache(dataset, dataset.train, kind, progress=lambda done, _: told.append(done))
-    assert told == list(range(done + 1, 9))
+    reports = []
+    build_cache(dataset, dataset.train, kind, progress=lambda done, _: reports.append(done))
+    assert reports == list(range(done + 1, 9))
     assert contents(folder()) == whole
 
 
@@ -169,35 +173,35 @@ cache.build_cache(dataset, dataset.train, kind, progress)
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nothing kills like that here")
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("frames", "when", "kept"), [(5, "between groups", 4), (2, "before the flags", 2)])
-def test_a_killed_build_ends_as_an_undisturbed_one(dataset, kind, frames, when, kept):
+@pytest.mark.parametrize(("frames", "when", "cached"), [(5, "between groups", 4), (2, "before the flags", 2)])
+def test_a_killed_build_ends_as_an_undisturbed_one(dataset, kind, frames, when, cached):
     build_cache(dataset, dataset.train, kind)
     whole = contents(folder())
     remove_caches()
     command = [sys.executable, "-c", BUILDER, kind, str(frames), when]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert sum((folder() / "done").read_bytes()) == kept
+    assert sum((folder() / "done").read_bytes()) == cached
     assert len(list(folder().glob("lock-*"))) == 1, "it left its lock behind"
-    told = []
-    build_cache(dataset, dataset.train, kind, lambda done, _: told.append(done))
-    assert told == list(range(kept + 1, 9)), "what was safely there is not done again"
+    reports = []
+    build_cache(dataset, dataset.train, kind, lambda done, _: reports.append(done))
+    assert reports == list(range(cached + 1, 9)), "what was safely there is not done again"
     assert contents(folder()) == whole
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_at_once_build_it_once(dataset, kind, monkeypatch):
-    decoded, found = [], []
+    decoded, result = [], []
     read = type(dataset).image
     monkeypatch.setattr(type(dataset), "image", lambda self, frame: decoded.append(frame.id) or read(self, frame))
     builders = [
-        threading.Thread(target=lambda: found.append(build_cache(dataset, dataset.train, kind))) for _ in range(4)
+        threading.Thread(target=lambda: result.append(build_cache(dataset, dataset.train, kind))) for _ in range(4)
     ]
     for builder in builders:
         builder.start()
     for builder in builders:
         builder.join(30)
-    assert len(found) == 4 and all(cached is not None for cached in found)
+    assert len(result) == 4 and all(cached is not None for cached in result)
     estimated = min(cache.ENCODED_FRAMES, 8) if kind == "jpeg" else 0
     assert len(decoded) == 8 + estimated
     assert not list(folder().glob("lock-*"))
@@ -215,14 +219,14 @@ def test_two_processes_that_build_at_once_spoil_nothing(dataset):
 
 def test_while_another_builds_one_waits_and_may_stop_waiting(dataset):
     build_cache(dataset, dataset.train, "raw", should_stop=lambda: True)
-    place = Path(os.environ["SEGLAB_CACHE"]) / "frames"
-    assert list(place.iterdir())
+    path = Path(os.environ["SEGLAB_CACHE"]) / "frames"
+    assert list(path.iterdir())
     me = ProcessId.of(os.getpid())
-    lock = next(place.iterdir()) / f"lock-{me.pid}-{me.started!r}-00000000"
+    lock = next(path.iterdir()) / f"lock-{me.pid}-{me.started!r}-00000000"
     lock.touch()
-    told = []
-    stopped = build_cache(dataset, dataset.train, "raw", lambda *facts: told.append(facts), lambda: bool(told))
-    assert stopped is None and told == [(0, 8)]
+    reports = []
+    stopped = build_cache(dataset, dataset.train, "raw", lambda *facts: reports.append(facts), lambda: bool(reports))
+    assert stopped is None and reports == [(0, 8)]
     assert list_caches()[0].in_use
     assert remove_caches() == 0 and lock.exists(), "what is being built is left alone"
     lock.rename(lock.with_name(f"lock-{me.pid}-{me.started - 100!r}-00000000"))  # an earlier process of that number
@@ -246,8 +250,8 @@ def test_a_disk_that_is_too_full_is_refused_in_words(dataset, kind, monkeypatch)
 
 
 def test_only_frames_that_are_done_count_as_written(dataset, monkeypatch):
-    asked = []
-    build_cache(dataset, dataset.train, "raw", should_stop=lambda: len(asked) > 2 or asked.append(0))
+    requests = []
+    build_cache(dataset, dataset.train, "raw", should_stop=lambda: len(requests) > 2 or requests.append(0))
     assert (folder() / "images.npy").stat().st_size > 8 * 64 * 128 * 3, "the file has its full length"
     done = sum((folder() / "done").read_bytes())
     rest = cache_size(dataset, dataset.train, "raw") * (8 - done) // 8
@@ -267,8 +271,8 @@ def test_a_disk_that_fills_up_meanwhile_is_told_in_words(dataset, monkeypatch):
         build_cache(dataset, dataset.train, "raw")
 
 
-def test_a_frame_that_cannot_be_read_is_told_as_without_a_cache(dataset, places):
-    broken = places.other / "broken.png"
+def test_a_frame_that_cannot_be_read_is_told_as_without_a_cache(dataset, lab_folders):
+    broken = lab_folders.other / "broken.png"
     broken.write_bytes(b"no picture")
     frames = (*dataset.train[:4], replace(dataset.train[4], image=broken))
     with pytest.raises(LabError, match="can't be read as an image"):
@@ -330,9 +334,9 @@ def test_frames_of_a_cache_that_was_deleted_meanwhile_are_decoded(dataset, kind)
     assert_same(cached, dataset, dataset.train)
 
 
-def frame_of(cached, index, answers):
+def frame_of(cached, index, responses):
     """In a process of its own."""
-    answers.put(tuple(array.tobytes() for array in cached[index]))
+    responses.put(tuple(array.tobytes() for array in cached[index]))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -341,10 +345,10 @@ def test_a_spawned_process_sees_the_same_frames(dataset, kind):
     here = tuple(array.tobytes() for array in cached[5])
     assert len(pickle.dumps(cached)) < 20_000, "what travels is where it lies, not what is in it"
     context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    process = context.Process(target=frame_of, args=(cached, 5, answers))
+    responses = context.Queue()
+    process = context.Process(target=frame_of, args=(cached, 5, responses))
     process.start()
-    assert answers.get(timeout=60) == here
+    assert responses.get(timeout=60) == here
     process.join(60)
 
 
@@ -352,8 +356,8 @@ def test_the_list_says_what_there_is_and_the_last_used_comes_first(dataset):
     assert list_caches() == []
     build_cache(dataset, dataset.train, "raw")
     build_cache(dataset, dataset.val, "jpeg")
-    for number, path in enumerate(sorted(Path(os.environ["SEGLAB_CACHE"]).glob("frames/*/finished"))):
-        os.utime(path, (number, number))
+    for index, path in enumerate(sorted(Path(os.environ["SEGLAB_CACHE"]).glob("frames/*/finished"))):
+        os.utime(path, (index, index))
     find_cache(dataset, dataset.train, "raw")
     first, second = list_caches()
     assert (first.kind, first.frames, first.splits, first.size) == ("raw", 8, ("train",), (64, 128))
@@ -393,7 +397,7 @@ def test_a_description_that_lies_is_not_believed(dataset, frames):
     assert not list_caches()[0].complete
 
 
-def test_a_run_learns_the_same_from_a_cache_and_says_that_it_is_built(dataset, places, tiny_config):
+def test_a_run_learns_the_same_from_a_cache_and_says_that_it_is_built(dataset, lab_folders, tiny_config):
     from core.runs.metrics_log import read_metrics
     from core.runs.store import create_run
     from core.training.loop import train
@@ -401,7 +405,7 @@ def test_a_run_learns_the_same_from_a_cache_and_says_that_it_is_built(dataset, p
     def learn(kind):
         phases = []
         config = tiny_config({"cache": kind}, epochs=1, evaluations=1, rotation=10, blur=0.5, rare_crops=0.5)
-        run = create_run(config, places.runs)
+        run = create_run(config, lab_folders.runs)
         train(run, config, lambda **facts: phases.append(facts.get("phase")), should_stop=lambda: False)
         return [row["loss"] for row in read_metrics(run)[0]], phases
 

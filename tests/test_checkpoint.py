@@ -41,9 +41,9 @@ def step(model, optimizer, seed):
     optimizer.step()
 
 
-def save(run, model, optimizer, number, tiny_config, which="last"):
+def save(run, model, optimizer, index, tiny_config, which="last"):
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    state = TrainingState(model, optimizer, scaler, step=number, best_miou=number / 100)
+    state = TrainingState(model, optimizer, scaler, step=index, best_miou=index / 100)
     save_checkpoint(run, which, state, tiny_config(), CITYSCAPES_19)
 
 
@@ -53,28 +53,28 @@ def same(one, other):
 
 def test_training_goes_on_from_a_checkpoint_as_if_nothing_had_been(tmp_path, tiny_config):
     model, optimizer = build()
-    for number in range(3):
-        step(model, optimizer, number)
+    for index in range(3):
+        step(model, optimizer, index)
     save(tmp_path, model, optimizer, 3, tiny_config)
-    for number in range(3, 6):
-        step(model, optimizer, number)
+    for index in range(3, 6):
+        step(model, optimizer, index)
 
     again, its_optimizer = build(seed=9)
-    found = read_checkpoint(tmp_path, "last")
-    load_weights(again, found)
-    load_optimizer(again, its_optimizer, found)
-    for number in range(3, 6):
-        step(again, its_optimizer, number)
+    result = read_checkpoint(tmp_path, "last")
+    load_weights(again, result)
+    load_optimizer(again, its_optimizer, result)
+    for index in range(3, 6):
+        step(again, its_optimizer, index)
     assert same(model.state_dict(), again.state_dict())
 
 
 def test_it_says_what_it_is(tmp_path, tiny_config):
     model, optimizer = build()
     save(tmp_path, model, None, 7, tiny_config, "best")
-    found = read_checkpoint(tmp_path, "best")
-    assert (found.step, found.best_miou) == (7, 0.07)
-    assert found.config == tiny_config()
-    assert found.classes == CITYSCAPES_19.classes and found.colors == CITYSCAPES_19.colors
+    result = read_checkpoint(tmp_path, "best")
+    assert (result.step, result.best_miou) == (7, 0.07)
+    assert result.config == tiny_config()
+    assert result.classes == CITYSCAPES_19.classes and result.colors == CITYSCAPES_19.colors
     assert sorted(path.name for path in (tmp_path / "best").iterdir()) == ["model.safetensors", "state.json"]
 
 
@@ -120,10 +120,10 @@ def crashing(monkeypatch, at):
 def test_a_crash_at_any_moment_leaves_a_checkpoint_that_loads(tmp_path, tiny_config):
     states = {}
     model, optimizer = build()
-    for number in (1, 2):
-        step(model, optimizer, number)
-        states[number] = {name: value.clone() for name, value in model.state_dict().items()}
-    found_steps = []
+    for index in (1, 2):
+        step(model, optimizer, index)
+        states[index] = {name: value.clone() for name, value in model.state_dict().items()}
+    steps_seen = []
     crashes = 0
     for at in range(1, 100):
         run = tmp_path / f"run{at}"
@@ -142,19 +142,19 @@ def test_a_crash_at_any_moment_leaves_a_checkpoint_that_loads(tmp_path, tiny_con
         if not crashed:
             break
         crashes += 1
-        found = read_checkpoint(run, "last")
-        found_steps.append(found.step)
+        result = read_checkpoint(run, "last")
+        steps_seen.append(result.step)
         again, again_optimizer = build(seed=9)
-        load_weights(again, found)
-        load_optimizer(again, again_optimizer, found)
-        assert same(states[found.step], again.state_dict()), f"crash at call {at}, {calls[-1]}"
-        assert again_optimizer.state[again.last.bias]["step"].item() == found.step
+        load_weights(again, result)
+        load_optimizer(again, again_optimizer, result)
+        assert same(states[result.step], again.state_dict()), f"crash at call {at}, {calls[-1]}"
+        assert again_optimizer.state[again.last.bias]["step"].item() == result.step
         # and the next save goes through, whatever lies about
-        save(run, again, again_optimizer, found.step + 1, tiny_config)
-        assert read_checkpoint(run, "last").step == found.step + 1
+        save(run, again, again_optimizer, result.step + 1, tiny_config)
+        assert read_checkpoint(run, "last").step == result.step + 1
         assert sorted(path.name for path in run.iterdir()) == ["last"]
     assert crashes >= 10, "there were that many moments to crash at"
-    assert found_steps == sorted(found_steps) and set(found_steps) == {1, 2}
+    assert steps_seen == sorted(steps_seen) and set(steps_seen) == {1, 2}
 
 
 def test_a_second_crash_after_the_first_loses_nothing(tmp_path, tiny_config):
@@ -224,11 +224,11 @@ def test_weights_that_do_not_load_are_a_sentence(tmp_path, kind, tiny_config):
             path.write_bytes(content[: len(content) // 2])
         elif kind == "of another network":
             module.save_file({"foreign|exp_avg": torch.zeros(3)}, path)
-    found = read_checkpoint(tmp_path, "last")
+    result = read_checkpoint(tmp_path, "last")
     with pytest.raises(LabError, match="model.safetensors"):
-        load_weights(model, found)
+        load_weights(model, result)
     with pytest.raises(LabError, match="optimizer.safetensors"):
-        load_optimizer(model, optimizer, found)
+        load_optimizer(model, optimizer, result)
 
 
 def test_a_checkpoint_for_other_classes_says_which_it_has(tmp_path, tiny_config):

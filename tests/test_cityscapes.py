@@ -22,8 +22,8 @@ def root(tmp_path):
     """Two cities with two frames each, fine and coarse, and a test split without labels; frame 0 of b has no fine labels."""
     rng = np.random.default_rng(0)
     for city in ("b", "a"):
-        for number in (1, 0):
-            frame = f"{city}_{number:06d}_000019"
+        for index in (1, 0):
+            frame = f"{city}_{index:06d}_000019"
             write(tmp_path / f"leftImg8bit/train/{city}/{frame}_leftImg8bit.png", rng.integers(0, 256, (8, 16, 3)))
             if frame != "b_000000_000019":
                 write(tmp_path / f"gtFine/train/{city}/{frame}_gtFine_labelIds.png", rng.integers(0, 34, (8, 16)))
@@ -32,9 +32,9 @@ def root(tmp_path):
     return tmp_path
 
 
-def write(path, picture):
+def write(path, image):
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.asarray(picture).astype(np.uint8))
+    cv2.imwrite(str(path), np.asarray(image).astype(np.uint8))
 
 
 def test_frames_come_by_city_and_number_with_their_labels(root):
@@ -76,7 +76,7 @@ def test_a_root_one_folder_off_is_told_the_right_one(root, given, right, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("break_it", "words"),
+    ("break_it", "text"),
     [
         (lambda root: (root / "leftImg8bit/train").rename(root / "leftImg8bit/training"), "no train split.*training"),
         (lambda root: (root / "leftImg8bit").rename(root / "images"), "is not a Cityscapes folder"),
@@ -84,9 +84,9 @@ def test_a_root_one_folder_off_is_told_the_right_one(root, given, right, tmp_pat
         (lambda root: [path.unlink() for path in root.glob("leftImg8bit/train/*/*.png")], "There is no image under"),
     ],
 )
-def test_a_broken_layout_is_explained(root, break_it, words):
+def test_a_broken_layout_is_explained(root, break_it, text):
     break_it(root)
-    with pytest.raises(LabError, match=words):
+    with pytest.raises(LabError, match=text):
         list_frames(root, "train")
 
 
@@ -140,15 +140,15 @@ def test_a_file_that_is_no_picture_is_named(tmp_path, read, kind):
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         np.dstack([np.full((8, 8), value, np.uint8) for value in (1, 2, 3)]),
         np.full((8, 8), 24_001, np.uint16),
         np.dstack([np.full((8, 8), value, np.uint8) for value in (1, 2, 3, 4)]),
     ],
 )
-def test_a_colour_or_16_bit_picture_is_no_label_map(tmp_path, picture):
-    cv2.imwrite(str(tmp_path / "color.png"), picture)
+def test_a_colour_or_16_bit_picture_is_no_label_map(tmp_path, image):
+    cv2.imwrite(str(tmp_path / "color.png"), image)
     with pytest.raises(LabError, match="color.png.*labelIds"):
         read_labels(tmp_path / "color.png")
 
@@ -158,9 +158,9 @@ def test_numbers_are_read_however_a_tool_has_stored_them(tmp_path, kind):
     ids = np.arange(64, dtype=np.uint8).reshape(8, 8)
     path = tmp_path / "labels.png"
     if kind == "palette":
-        picture = Image.fromarray(ids, "P")
-        picture.putpalette([value for number in range(256) for value in (number, 255 - number, 7)])
-        picture.save(path)
+        image = Image.fromarray(ids, "P")
+        image.putpalette([value for index in range(256) for value in (index, 255 - index, 7)])
+        image.save(path)
         assert read_labels(path, colors=True)[0, 1].tolist() == [1, 254, 7]
     else:
         stored = {"gray": ids, "three equal channels": np.dstack([ids] * 3), "16 bits": ids.astype(np.uint16)}
@@ -169,7 +169,7 @@ def test_numbers_are_read_however_a_tool_has_stored_them(tmp_path, kind):
     assert (read_labels(path) == ids).all()
 
 
-def test_mixtures_show_each_frame_as_often_as_asked(places, streets):
+def test_mixtures_show_each_frame_as_often_as_asked(lab_folders, streets):
     config = DatasetConfig(annotations="fine+coarse", fine_weight=2, coarse_weight=0.5, height=32, width=64)
     train = open_dataset(config).train
     assert [frame.weight for frame in train] == [2.0] * 8 + [0.5] * 8
@@ -178,20 +178,20 @@ def test_mixtures_show_each_frame_as_often_as_asked(places, streets):
     assert [frame.weight for frame in alone] == [1.0] * 8
 
 
-def test_an_extra_split_that_is_not_there_names_its_archive(places, streets):
+def test_an_extra_split_that_is_not_there_names_its_archive(lab_folders, streets):
     with pytest.raises(LabError, match="train_extra.*leftImg8bit_trainextra.zip"):
         open_dataset(DatasetConfig(annotations="coarse", coarse_split="train_extra"))
 
 
 @pytest.mark.parametrize(("classes", "count"), [("cityscapes-7", 7), ("cityscapes-30", 30), ("cityscapes-34", 34)])
-def test_other_numberings_are_one_word(places, streets, classes, count):
+def test_other_numberings_are_one_word(lab_folders, streets, classes, count):
     dataset = open_dataset(DatasetConfig(classes=classes, height=32, width=64))
     assert len(dataset.space.classes) == count
     target = dataset.target(dataset.val[0])
     assert target[target != 255].max() < count
 
 
-def test_open_dataset_gives_train_ids_at_its_size(places, streets):
+def test_open_dataset_gives_train_ids_at_its_size(lab_folders, streets):
     config = DatasetConfig(name="streets", height=32, width=64, max_train_samples=3, max_val_samples=2)
     dataset = open_dataset(config)
     assert (len(dataset.train), len(dataset.val)) == (3, 2)
@@ -202,13 +202,13 @@ def test_open_dataset_gives_train_ids_at_its_size(places, streets):
     assert set(np.unique(target)) <= {*range(19), 255}
 
 
-def test_a_frame_without_labels_is_ignored_everywhere(places, root):
+def test_a_frame_without_labels_is_ignored_everywhere(lab_folders, root):
     dataset = open_dataset(DatasetConfig(height=32, width=64))
     (frame,) = list_frames(root, "test")
     assert (dataset.target(frame) == 255).all()
 
 
-def test_open_dataset_reads_a_root_of_ones_own_and_its_coarse_twin(places, streets):
+def test_open_dataset_reads_a_root_of_ones_own_and_its_coarse_twin(lab_folders, streets):
     config = DatasetConfig(name="cityscapes", root=str(streets), annotations="coarse", height=64, width=128)
     dataset = open_dataset(config)
     assert (len(dataset.train), len(dataset.val)) == (8, 4)
@@ -221,15 +221,15 @@ def test_spread_takes_evenly():
     assert spread(range(4), 0) == spread(range(4), 9) == [0, 1, 2, 3]
 
 
-def test_class_counts_by_hand(places):
+def test_class_counts_by_hand(lab_folders):
     dataset = open_dataset(DatasetConfig(height=32, width=64))
     counts = count_classes(dataset, dataset.train)
     targets = np.stack([dataset.target(frame) for frame in dataset.train])
     assert counts.frames == 8
     assert counts.ignored == (targets == 255).sum()
-    for number in range(19):
-        assert counts.pixels[number] == (targets == number).sum()
-        assert counts.images[number] == (targets == number).any(axis=(1, 2)).sum()
+    for index in range(19):
+        assert counts.pixels[index] == (targets == index).sum()
+        assert counts.images[index] == (targets == index).any(axis=(1, 2)).sum()
     assert counts.shares.sum() == pytest.approx(1)
 
 

@@ -66,7 +66,7 @@ def test_the_labs_own_form_goes_before_those_of_other_tools(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "text"),
     [
         ("{", "line 1, column 2"),
         ("[]", "must be a list of classes"),
@@ -85,16 +85,16 @@ def test_the_labs_own_form_goes_before_those_of_other_tools(tmp_path):
         ('[{"name": "a", "color": [0, 0, 300]}]', "from 0 to 255"),
         ('[{"name": "a", "color": "red"}]', "has the colour 'red'"),
         ('[{"name": "a", "colour": [0, 0, 0]}]', "'colour', but name, color, colors and ids"),
-        (json.dumps([{"name": str(number), "ids": [0]} for number in range(256)]), "has 256 classes"),
+        (json.dumps([{"name": str(index), "ids": [0]} for index in range(256)]), "has 256 classes"),
         ("[" * 100_000, "can't be read"),
         (" " * 1_000_001, "over 1.0 MB"),
     ],
 )
-def test_a_table_that_can_not_be_meant_is_refused_with_the_place(tmp_path, content, words):
+def test_a_table_that_can_not_be_meant_is_refused_with_the_place(tmp_path, content, text):
     path = write(tmp_path, "classes.json", content)
     with pytest.raises(LabError) as caught:
         read_class_table(path)
-    assert words in str(caught.value) and str(path) in str(caught.value)
+    assert text in str(caught.value) and str(path) in str(caught.value)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):

@@ -23,13 +23,13 @@ from core.runs.store import read_run
 
 
 @pytest.fixture
-def run(places, trained_run):
+def run(lab_folders, trained_run):
     """A copy of the trained run where the command line looks for it."""
-    return shutil.copytree(trained_run, places.runs / trained_run.name)
+    return shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
 
 
 @pytest.fixture
-def cli(places, capsys):
+def cli(lab_folders, capsys):
     """`cli("score", ...) -> (code, out, err)`, in this process; with `--json` out is the object that was printed."""
 
     def call(*arguments):
@@ -41,13 +41,13 @@ def cli(places, capsys):
     return call
 
 
-def test_streets_are_drawn(cli, places):
+def test_streets_are_drawn(cli, lab_folders):
     code, out, err = cli(
-        "streets", "--out", places.other / "s", "--train", 2, "--val", 1, "--height", 64, "--width", 128, "--json"
+        "streets", "--out", lab_folders.other / "s", "--train", 2, "--val", 1, "--height", 64, "--width", 128, "--json"
     )
     assert (code, err) == (0, "")
-    assert (out["train"], out["val"], out["root"]) == (2, 1, str(places.other / "s"))
-    assert [len(list_frames(places.other / "s", split)) for split in ("train", "val")] == [2, 1]
+    assert (out["train"], out["val"], out["root"]) == (2, 1, str(lab_folders.other / "s"))
+    assert [len(list_frames(lab_folders.other / "s", split)) for split in ("train", "val")] == [2, 1]
 
 
 TINY = {
@@ -69,14 +69,14 @@ TINY = {
 }
 
 
-def test_train_follows_a_run_to_its_end_and_runs_lists_it(cli, places):
+def test_train_follows_a_run_to_its_end_and_runs_lists_it(cli, lab_folders):
     code, out, err = cli(
         "train", *(f"--{name}={value}" for name, value in TINY.items()), "--no-training.flip", "--json"
     )
     assert (code, err) == (0, "")
     assert (out["state"], out["step"], out["steps_total"], out["error"]) == ("finished", 2, 2, None)
     assert 0 <= out["best_miou"] <= 1
-    run = places.runs / out["run"]
+    run = lab_folders.runs / out["run"]
     config = read_run(run).config
     assert (config.training.batch_size, config.training.flip, config.model.width) == (4, False, 4)
     assert cli("runs", "list", "--json")[1] == {"runs": [out]}
@@ -84,10 +84,10 @@ def test_train_follows_a_run_to_its_end_and_runs_lists_it(cli, places):
     assert code == 0 and out["run"] in text and "finished" in text and "step 2/2" in text
 
 
-def test_train_detaches_and_takes_an_older_config(cli, places, run, wait_until):
+def test_train_detaches_and_takes_an_older_config(cli, lab_folders, run, wait_until):
     code, out, _ = cli("train", "--config", run / "config.json", "--training.epochs", 500, "--detach", "--json")
     assert (code, out["state"]) == (0, "queued")
-    new = places.runs / out["run"]
+    new = lab_folders.runs / out["run"]
     old = read_run(run).config
     changed = old.model_dump() | {"training": old.training.model_dump() | {"epochs": 500.0}}
     assert read_run(new).config.model_dump() == changed
@@ -124,7 +124,7 @@ def test_score_as_text_has_a_line_per_class(cli, run):
     assert "absent" in out and "mean IoU" in out and "on 4 frames at 128 x 64 pixels" in out
 
 
-def test_the_leaderboard_lists_runs_by_protocol(cli, run, places):
+def test_the_leaderboard_lists_runs_by_protocol(cli, run, lab_folders):
     assert cli("leaderboard", "--json")[1]["boards"][0]["scored"] is False
     assert cli("score", run.name, "--no-boundary", "--json")[0] == 0
     code, out, _ = cli("leaderboard", "--metric", "pixel_accuracy", "--json")
@@ -141,16 +141,16 @@ def test_no_score_yet_says_how_to_get_one(cli):
     assert code == 0 and "python -m core score" in text
 
 
-def test_a_submission_is_written_where_it_is_wanted(cli, run, places):
-    code, out, _ = cli("submission", run.name, "--split", "val", "--out", places.other / "val.zip", "--json")
-    assert code == 0 and out["frames"] == 4 and (places.other / "val.zip").stat().st_size == out["bytes"]
+def test_a_submission_is_written_where_it_is_wanted(cli, run, lab_folders):
+    code, out, _ = cli("submission", run.name, "--split", "val", "--out", lab_folders.other / "val.zip", "--json")
+    assert code == 0 and out["frames"] == 4 and (lab_folders.other / "val.zip").stat().st_size == out["bytes"]
     code, _, err = cli("submission", run.name)
     assert code == USER_ERROR and "has no test split" in err
 
 
-def test_predict_writes_labels_and_colours(cli, run, places, streets):
+def test_predict_writes_labels_and_colours(cli, run, lab_folders, streets):
     frame = list_frames(streets, "val")[0]
-    code, out, err = cli("predict", run.name, frame.image, "--out", places.other / "p", "--json")
+    code, out, err = cli("predict", run.name, frame.image, "--out", lab_folders.other / "p", "--json")
     assert (code, err) == (0, "")
     labels, colors = (np.asarray(Image.open(path)) for path in out["written"])
     assert (colors == CITYSCAPES_19.palette[labels]).all()
@@ -163,7 +163,7 @@ def test_predict_writes_labels_and_colours(cli, run, places, streets):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "text"),
     [
         (["score", "nosuch"], "There is no run 'nosuch'"),
         (["score", "../../etc"], "There is no run"),
@@ -184,32 +184,32 @@ def test_predict_writes_labels_and_colours(cli, run, places, streets):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_an_error_is_one_sentence_on_stderr_and_code_42(cli, places, monkeypatch, arguments, words):
-    monkeypatch.chdir(places.other)
-    (places.other / "README").write_text("hello")
-    (places.other / "list.json").write_text("[1]")
-    (places.other / "text.json").write_text('{"training": 3}')
+def test_an_error_is_one_sentence_on_stderr_and_code_42(cli, lab_folders, monkeypatch, arguments, text):
+    monkeypatch.chdir(lab_folders.other)
+    (lab_folders.other / "README").write_text("hello")
+    (lab_folders.other / "list.json").write_text("[1]")
+    (lab_folders.other / "text.json").write_text('{"training": 3}')
     code, out, err = cli(*arguments)
     assert (code, out) == (USER_ERROR, "")
-    assert words in err and "Traceback" not in err
+    assert text in err and "Traceback" not in err
     assert err.count("\n") == 1 or arguments[0] == "streets", "one line"
-    code, told, err = cli(*arguments, "--json")
-    assert code == USER_ERROR and list(told) == ["error"] and words in told["error"] and err == ""
-    assert not list(places.runs.glob("2*")), "no run was begun"
+    code, reports, err = cli(*arguments, "--json")
+    assert code == USER_ERROR and list(reports) == ["error"] and text in reports["error"] and err == ""
+    assert not list(lab_folders.runs.glob("2*")), "no run was begun"
 
 
-def test_errors_about_a_run_that_is_there(cli, run, places):
-    for arguments, words in (
+def test_errors_about_a_run_that_is_there(cli, run, lab_folders):
+    for arguments, text in (
         (["runs", "stop", run.name], "nothing to stop"),
         (["runs", "resume", run.name], "is finished"),
-        (["predict", run.name, places.other / "gone.png"], "There is no image"),
+        (["predict", run.name, lab_folders.other / "gone.png"], "There is no image"),
         (["predict", run.name, run / "config.json"], "can't be read as a picture"),
-        (["predict", run.name, places.other, "--out", run / "config.json" / "x"], "config.json"),
+        (["predict", run.name, lab_folders.other, "--out", run / "config.json" / "x"], "config.json"),
         (["score", run.name, "--root", "/etc"], "outside of the folders"),
-        (["score", run.name, "--root", places.runs], "is not a Cityscapes folder"),
+        (["score", run.name, "--root", lab_folders.runs], "is not a Cityscapes folder"),
     ):
         code, out, err = cli(*arguments)
-        assert (code, out) == (USER_ERROR, "") and words in err, arguments
+        assert (code, out) == (USER_ERROR, "") and text in err, arguments
     shutil.rmtree(run / "best")
     assert "no 'best' checkpoint" in cli("score", run.name)[2]
     (run / "config.json").write_text("{")
@@ -219,12 +219,12 @@ def test_errors_about_a_run_that_is_there(cli, run, places):
 
 
 def test_runs_are_named_tagged_shown_binned_and_restored(cli, run):
-    for action, words, key, value in (
+    for action, sentence, key, value in (
         ("rename", ["my", "first"], "name", "my first"),
         ("tag", ["night", "coarse"], "tags", ["night", "coarse"]),
         ("note", ["What I saw."], "note", "What I saw."),
     ):
-        assert cli("runs", action, run.name, *words)[0] == 0
+        assert cli("runs", action, run.name, *sentence)[0] == 0
         assert cli("runs", "show", run.name, "--json")[1][key] == value
     text = cli("runs", "show", run.name)[1]
     assert "my first" in text and "#night  #coarse" in text and "What I saw." in text and '"batch_size"' in text
@@ -244,16 +244,16 @@ def test_runs_are_named_tagged_shown_binned_and_restored(cli, run):
     assert "There is no run" in cli("runs", "restore", run.name)[2]
 
 
-def test_queued_runs_are_cloned_moved_paused_and_stopped(cli, run, places):
-    with DeviceLock(places.runs / ".slots", "cpu") as lock:
+def test_queued_runs_are_cloned_moved_paused_and_stopped(cli, run, lab_folders):
+    with DeviceLock(lab_folders.runs / ".slots", "cpu") as lock:
         assert lock.acquire()
         twins = [
             cli("runs", "clone", run.name, "--training.learning-rate", 1e-4, "--no-training.flip", "--json")[1]["run"]
             for _ in range(2)
         ]
-        found = read_run(places.runs / twins[0])
-        assert (found.config.training.learning_rate, found.config.training.flip) == (1e-4, False)
-        assert found.config.training.epochs == read_run(run).config.training.epochs
+        result = read_run(lab_folders.runs / twins[0])
+        assert (result.config.training.learning_rate, result.config.training.flip) == (1e-4, False)
+        assert result.config.training.epochs == read_run(run).config.training.epochs
         assert cli("runs", "show", twins[0], "--json")[1]["parent"] == run.name
         assert "has 0 before it" in cli("runs", "up", twins[1])[1]
         assert "has 1 before it" in cli("runs", "down", twins[1])[1]
@@ -283,7 +283,7 @@ def test_a_run_scored_on_nothing_can_be_listed_and_followed(cli, run):
 
 
 @pytest.mark.parametrize("arguments", [["runs", "stop", "nosuch"], ["runs"], ["runs", "--json"]], ids=" ".join)
-def test_as_a_process(places, arguments):
+def test_as_a_process(lab_folders, arguments):
     done = subprocess.run(
         [sys.executable, "-m", "core", *arguments],
         cwd=PROJECT,
@@ -312,8 +312,8 @@ def test_help_names_every_field(capsys):
         assert option in out
 
 
-def test_decoded_frames_are_kept_listed_and_removed(places, capsys, monkeypatch):
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def test_decoded_frames_are_kept_listed_and_removed(lab_folders, capsys, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     assert main(["cache", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"caches": []}
     small = ["--dataset.height", "64", "--dataset.width", "128"]

@@ -38,7 +38,7 @@ def scores(wrong, frames=ENOUGH, shown=CLASSES, moved=()):
     for row, column, pixels in moved:
         confusion[row, row] -= pixels
         confusion[row, column] += pixels
-    return Scores(RULES, tuple(ImageStatistics(f"{number:02}", "", confusion) for number in range(frames)))
+    return Scores(RULES, tuple(ImageStatistics(f"{index:02}", "", confusion) for index in range(frames)))
 
 
 def metadata(name, **changes):
@@ -49,7 +49,7 @@ def metadata(name, **changes):
     return replace(made, **changes)
 
 
-def summary(label, found, config=None, plan=None, files=None, robustness=None, state="finished", **changes):
+def summary(label, outcome, config=None, plan=None, files=None, robustness=None, state="finished", **changes):
     """A run with these scores, or without a card where there are none."""
     config = read_config(config or {})
     run = Run(
@@ -59,9 +59,9 @@ def summary(label, found, config=None, plan=None, files=None, robustness=None, s
         files or {}
     )
     one = RunSummary(run, label, "#000000", files)
-    if found is not None:
-        result = EvaluationResult(metadata(label, **changes), found)
-        files[FILE] = {"metadata": asdict(result.metadata), "scores": found.to_json()}
+    if outcome is not None:
+        result = EvaluationResult(metadata(label, **changes), outcome)
+        files[FILE] = {"metadata": asdict(result.metadata), "scores": outcome.to_json()}
         one = replace(one, result=result, result_file=FILE)
     if robustness:
         files["scores/robustness-a.json"] = json.loads(json.dumps(asdict(robustness)))
@@ -81,14 +81,14 @@ def data(*summaries):
 
 
 def concluded(*summaries):
-    return said(conclusions(data(*summaries)))
+    return printed(conclusions(data(*summaries)))
 
 
-def said(sections):
+def printed(sections):
     blocks = [block for part in sections for block in part.blocks]
-    words = [plain_text(block.text) for block in blocks if isinstance(block, Paragraph)]
-    words += [plain_text(block.caption) for block in blocks if isinstance(block, (Table, Figure))]
-    return " ".join(words).replace("\N{NO-BREAK SPACE}", " ")
+    text = [plain_text(block.text) for block in blocks if isinstance(block, Paragraph)]
+    text += [plain_text(block.caption) for block in blocks if isinstance(block, (Table, Figure))]
+    return " ".join(text).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def block(sections, name):
@@ -97,12 +97,12 @@ def block(sections, name):
 
 def test_a_few_frames_are_said_to_be_too_few():
     few = [summary(name, scores(wrong, frames=3)) for name, wrong in (("A", 100), ("B", 300))]
-    words = concluded(*few)
-    assert "is better" not in words and "A can't be told apart from B" in words and "20 frames or more" in words
-    assert "fewer than 20 frames" in said(results(data(*few)))
+    text = concluded(*few)
+    assert "is better" not in text and "A can't be told apart from B" in text and "20 frames or more" in text
+    assert "fewer than 20 frames" in printed(results(data(*few)))
     many = [summary(name, scores(wrong)) for name, wrong in (("A", 100), ("B", 300))]
-    words = concluded(*many)
-    assert "On these frames A is better than B" in words and "20 frames or more" not in words
+    text = concluded(*many)
+    assert "On these frames A is better than B" in text and "20 frames or more" not in text
 
 
 def test_a_class_that_is_nowhere_makes_nobody_better_and_was_not_missed():
@@ -111,22 +111,20 @@ def test_a_class_that_is_nowhere_makes_nobody_better_and_was_not_missed():
     # The other is better, but takes four pixels for what no frame shows.
     other = scores(90, shown=shown, moved=[(0, shown, 4)])
     assert one.miou > other.miou
-    words = concluded(summary("A", one), summary("B", other))
-    assert "A is better" not in words and "hardly learned" not in words
+    text = concluded(summary("A", one), summary("B", other))
+    assert "A is better" not in text and "hardly learned" not in text
     assert (
-        f"No frame shows {NAMES[-1]}" in words
-        and "that the frames show, B (" in words
-        and ") is better than A." in words
+        f"No frame shows {NAMES[-1]}" in text and "that the frames show, B (" in text and ") is better than A." in text
     )
-    assert f"No frame shows {NAMES[-1]}" in said(results(data(summary("A", one), summary("B", other))))
+    assert f"No frame shows {NAMES[-1]}" in printed(results(data(summary("A", one), summary("B", other))))
     missed = scores(100, moved=[(0, 1, 900)])
     assert f"A has hardly learned {NAMES[0]}" in concluded(summary("A", missed))
 
 
 def test_a_class_that_no_evaluation_saw_was_not_missed():
     row = {"step": 5, "miou": 0.5, "iou": [0.0, 0.0] + [0.7] * (CLASSES - 2), "truth": [0.0] + [0.1] * (CLASSES - 1)}
-    words = concluded(summary("A", None, files={"eval": [row]}))
-    assert f"has hardly learned {NAMES[1]}:" in words
+    text = concluded(summary("A", None, files={"eval": [row]}))
+    assert f"has hardly learned {NAMES[1]}:" in text
 
 
 def test_times_of_different_machines_are_not_ranked():
@@ -136,16 +134,16 @@ def test_times_of_different_machines_are_not_ranked():
             summary("B", scores(300), milliseconds=20.0, hardware=hardware),
         )
 
-    def bold(found):
-        cost = block(found, "cost")
+    def bold(result):
+        cost = block(result, "cost")
         return [row[cost.columns.index("ms a frame")].best for row in cost.rows]
 
-    alike, words = results(data(*runs("One laptop"))), concluded(*runs("One laptop"))
-    assert "A is also the fastest" in words and "Beaten in both time" in words and bold(alike) == [True, False]
+    alike, text = results(data(*runs("One laptop"))), concluded(*runs("One laptop"))
+    assert "A is also the fastest" in text and "Beaten in both time" in text and bold(alike) == [True, False]
     assert "ms for one frame" in block(alike, "pareto").drawing.svg
-    apart, words = results(data(*runs("A big server"))), concluded(*runs("A big server"))
-    assert "fastest" not in words and "Beaten" not in words and bold(apart) == [False, False]
-    assert "not all on the same hardware" in said(apart)
+    apart, text = results(data(*runs("A big server"))), concluded(*runs("A big server"))
+    assert "fastest" not in text and "Beaten" not in text and bold(apart) == [False, False]
+    assert "not all on the same hardware" in printed(apart)
     front = block(apart, "pareto")
     assert (
         "ms for one frame" not in front.drawing.svg
@@ -164,32 +162,32 @@ def test_corruptions_that_were_scored_otherwise_are_not_ranked():
 
     alike = results(data(corrupted("A", 0.6), corrupted("B", 0.5)))
     assert [cell.best for cell in block(alike, "corruptions").rows[0][1:]] == [True, False]
-    assert "don't compare" not in said(alike)
+    assert "don't compare" not in printed(alike)
     apart = results(data(corrupted("A", 0.6), corrupted("B", 0.5, flip=True)))
-    found = block(apart, "corruptions")
-    assert not any(cell.best for row in found.rows for cell in row)
-    caption = plain_text(found.caption)
+    outcome = block(apart, "corruptions")
+    assert not any(cell.best for row in outcome.rows for cell in row)
+    caption = plain_text(outcome.caption)
     assert "24 frames" in caption and "mirrored too, 24 frames (B)" in caption
-    assert "don't compare" in said(apart)
+    assert "don't compare" in printed(apart)
 
 
 def test_equal_runs_have_no_leader():
     equal = summary("A", scores(100)), summary("B", scores(100))
-    words = concluded(*equal)
-    assert "A and B have the same mean IoU to a tenth of a point, 81.8 %." in words
-    assert "highest" not in words and "differ most" not in words
-    assert "A and B have the same IoU in every class, to a tenth of a point." in words and "is ahead" not in words
-    assert "No configuration was trained with more than one seed" in words and "trained once" not in words
-    there = said(results(data(*equal)))
+    text = concluded(*equal)
+    assert "A and B have the same mean IoU to a tenth of a point, 81.8 %." in text
+    assert "highest" not in text and "differ most" not in text
+    assert "A and B have the same IoU in every class, to a tenth of a point." in text and "is ahead" not in text
+    assert "No configuration was trained with more than one seed" in text and "trained once" not in text
+    there = printed(results(data(*equal)))
     assert "A and B have the same mean IoU" in there and "highest mean IoU" not in there
-    words = concluded(*equal, summary("C", scores(300)))
-    assert "A and B have the highest mean IoU, the same to a tenth of a point, 81.8 %, before C (53.8 %)." in words
+    text = concluded(*equal, summary("C", scores(300)))
+    assert "A and B have the highest mean IoU, the same to a tenth of a point, 81.8 %, before C (53.8 %)." in text
 
 
 def test_seeds_are_counted_once():
     runs = [
-        summary(name, scores(100 + place), config={"training": {"seed": seed}})
-        for place, (name, seed) in enumerate((("A", 0), ("B", 0), ("C", 1)))
+        summary(name, scores(100 + folder), config={"training": {"seed": seed}})
+        for folder, (name, seed) in enumerate((("A", 0), ("B", 0), ("C", 1)))
     ]
     assert "trained with two seeds" in concluded(*runs)
 
@@ -209,20 +207,20 @@ def test_the_most_frequent_confusion_is_that_of_most_pixels():
 def test_a_class_without_a_training_pixel_is_neither_rare_nor_frequent():
     pixels = [10_000, 10_000, 10, 0] + [10_000] * (CLASSES - 4)
     one = summary("A", scores(100, moved=[(3, 4, 900)]), plan={"class_pixels": pixels})
-    found = one.result.scores.iou
-    many = np.mean([found[place] for place in range(CLASSES) if place not in (2, 3)])
+    result = one.result.scores.iou
+    many = np.mean([result[folder] for folder in range(CLASSES) if folder not in (2, 3)])
     assert f"the others {100 * many:.1f} %" in concluded(one)
 
 
 def test_the_truth_in_cells_is_no_limit():
-    words = concluded(summary("A", scores(100)))
-    assert "at most" not in words and "allow" not in words
-    assert "would score 90.0 % in A's cells of 8 pixels (A reaches 90.9 % of that)." in words
+    text = concluded(summary("A", scores(100)))
+    assert "at most" not in text and "allow" not in text
+    assert "would score 90.0 % in A's cells of 8 pixels (A reaches 90.9 % of that)." in text
 
 
 def learned(steps, evaluations, **training):
     """A run of 60 planned steps that came so far."""
-    rows = [{"step": steps * (place + 1) // evaluations, "miou": 0.5, "minutes": 1.0} for place in range(evaluations)]
+    rows = [{"step": steps * (folder + 1) // evaluations, "miou": 0.5, "minutes": 1.0} for folder in range(evaluations)]
     config = {"training": {"minutes": 0, "epochs": 20, "evaluations": 10} | training}
     name = f"run {steps}"
     files = {"eval": rows, "train": [{"step": steps, "loss": 1.0, "minutes": 1.0}]}
@@ -230,14 +228,14 @@ def learned(steps, evaluations, **training):
 
 
 def test_how_long_and_how_often_is_what_was_done():
-    words = said(methodology(data(learned(60, 6), learned(24, 3, stop_early="miou"))))
-    assert "was set to 20 passes through the training frames" in words and "gone through" not in words
-    assert "run 24 stopped early, after 24 of 60 steps" in words and "run 60 stopped" not in words
-    assert "Each run was scored 6 (run 60) and 3 (run 24) times" in words
+    text = printed(methodology(data(learned(60, 6), learned(24, 3, stop_early="miou"))))
+    assert "was set to 20 passes through the training frames" in text and "gone through" not in text
+    assert "run 24 stopped early, after 24 of 60 steps" in text and "run 60 stopped" not in text
+    assert "Each run was scored 6 (run 60) and 3 (run 24) times" in text
     assert (
-        "where the 95 % interval doesn't hold 0" in words
-        and f"on {ENOUGH} frames or more" in words
-        and "agree on its sign" not in words
+        "where the 95 % interval doesn't hold 0" in text
+        and f"on {ENOUGH} frames or more" in text
+        and "agree on its sign" not in text
     )
 
 
@@ -253,7 +251,7 @@ def test_how_long_and_how_often_is_what_was_done():
 def test_losses_with_other_terms_are_not_the_same(other):
     def caption(*configs):
         return plain_text(
-            _curves(data(*(learned(60 - place, 2, **config) for place, config in enumerate(configs))).groups[0], "")[
+            _curves(data(*(learned(60 - folder, 2, **config) for folder, config in enumerate(configs))).groups[0], "")[
                 0
             ].caption
         )

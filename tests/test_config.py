@@ -24,7 +24,7 @@ from core.models.families import FAMILIES, TRANSFORMERS, Family, options_of
 
 def number_fields() -> list[tuple[str, str, Any, Any, bool]]:
     """Part, field, lowest, highest, and whether the lowest itself is allowed, of every number in the config."""
-    found = []
+    result = []
     for part, outer in RunConfig.model_fields.items():
         for name, field in outer.annotation.model_fields.items():
             if field.annotation in (int, float):
@@ -34,8 +34,8 @@ def number_fields() -> list[tuple[str, str, Any, Any, bool]]:
                     for key in ("ge", "gt", "le")
                     if hasattr(item, key)
                 }
-                found.append((part, name, bounds.get("ge", bounds.get("gt")), bounds["le"], "ge" in bounds))
-    return found
+                result.append((part, name, bounds.get("ge", bounds.get("gt")), bounds["le"], "ge" in bounds))
+    return result
 
 
 def test_defaults_are_valid():
@@ -82,7 +82,7 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "text"),
     [
         ({"trainnig": {}}, ["'trainnig'", "dataset, model, training"]),
         ({"training": {"lr": 0.1}}, ["'training.lr'", "learning_rate"]),
@@ -127,11 +127,11 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
         ({"dataset": {"name": "folder", "root": "x", "annotations": "coarse"}}, ["dataset.annotations", "'fine'"]),
     ],
 )
-def test_what_is_wrong_is_said_with_field_value_and_what_is_allowed(values, words):
+def test_what_is_wrong_is_said_with_field_value_and_what_is_allowed(values, text):
     with pytest.raises(LabError) as caught:
         read_config(values)
-    for word in words:
-        assert word in str(caught.value)
+    for term in text:
+        assert term in str(caught.value)
 
 
 def test_every_fault_is_named_at_once():

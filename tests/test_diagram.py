@@ -14,7 +14,7 @@ from core.models.summary_types import Block, ModelSummary, Part
 SIZE = (64, 128)
 
 
-def anatomy_of(*blocks: Block, stride: float = 1.0, title: str = "A network") -> ModelSummary:
+def summary_of(*blocks: Block, stride: float = 1.0, title: str = "A network") -> ModelSummary:
     """A made-up network at 64 x 128 pixels, each part with as many parameters as its blocks."""
     parts = {block.part: 0 for block in blocks}
     for block in blocks:
@@ -29,7 +29,7 @@ def block(name: str, stride: int, *inputs: int, modules: int = 1, kind: str = "C
     return Block(name, kind, part, modules, 16, SIZE[0] // stride, SIZE[1] // stride, parameters, inputs)
 
 
-HOURGLASS = anatomy_of(
+HOURGLASS = summary_of(
     block("down.0", 1, PICTURE),
     block("down.1", 2, 0, modules=3),
     block("down.2", 4, 1),
@@ -74,7 +74,7 @@ def test_every_block_and_every_edge_is_drawn_once(described: dict[str, ModelSumm
         root = tree(summary, compact=compact)
         count = len(summary.blocks)
         assert [int(box.get("data-block")) for box in of_class(root, "lab-block")] == list(range(count))
-        expected = [(source, number) for number, one in enumerate(summary.blocks) for source in one.inputs]
+        expected = [(source, index) for index, one in enumerate(summary.blocks) for source in one.inputs]
         assert drawn_edges(root) == sorted([*expected, (count - 1, count)]), summary.title
         assert [end.get("data-end") for end in of_class(root, "lab-end")] == ["picture", "logits"]
 
@@ -88,7 +88,7 @@ def test_a_block_has_a_slab_for_each_module_and_says_all_that_is_known() -> None
 
 def test_names_cannot_leave_their_place() -> None:
     hostile = '</title><script>alert("1")</script>\n\n# heading & "quotes"'
-    summary = anatomy_of(replace(block("a", 2, PICTURE), name=hostile, kind=hostile, part="a"), title=hostile)
+    summary = summary_of(replace(block("a", 2, PICTURE), name=hostile, kind=hostile, part="a"), title=hostile)
     svg = diagram_svg(summary)
     root = ElementTree.fromstring(svg)
     assert not [element for element in root.iter() if element.tag not in {"svg", "g", "rect", "path", "text", "title"}]
@@ -114,8 +114,8 @@ def test_coarser_maps_stand_lower_and_smaller_and_later_blocks_further_right() -
 def test_nothing_stands_upon_another(described: dict[str, ModelSummary]) -> None:
     for summary in described.values():
         boxes = list(arrange(summary, compact=False)[0].values())
-        for number, one in enumerate(boxes):
-            for other in boxes[:number]:
+        for index, one in enumerate(boxes):
+            for other in boxes[:index]:
                 apart = (
                     one.right <= other.x or other.right <= one.x or one.bottom <= other.top or other.bottom <= one.top
                 )
@@ -131,13 +131,13 @@ def test_a_unet_is_a_u_with_a_skip_at_every_level(described: dict[str, ModelSumm
         assert plain.blocks[source].part == "downs" or plain.blocks[source].kind == "Dropout"
         assert plain.blocks[target].part == "ups"
         assert boxes[source].y == boxes[target].y, "a bridge is level"
-    lowest = max(boxes, key=lambda number: boxes[number].y)
+    lowest = max(boxes, key=lambda index: boxes[index].y)
     assert min(source for source, _ in skips) < lowest < max(target for _, target in skips)
 
 
 def test_a_vit_is_flat(described: dict[str, ModelSummary]) -> None:
     boxes, _ = arrange(described["vit"], compact=False)
-    assert len({round(boxes[number].y, 3) for number in range(len(described["vit"].blocks))}) == 1
+    assert len({round(boxes[index].y, 3) for index in range(len(described["vit"].blocks))}) == 1
     assert not drawn_edges(tree(described["vit"]), "lab-skip")
 
 

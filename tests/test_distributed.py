@@ -46,14 +46,14 @@ def train_rows(run):
     return [row for row in valid_rows(read_metrics(run)[0]) if row["kind"] == "train"]
 
 
-def test_two_processes_take_the_same_20_steps_as_one(places, tiny_config):
+def test_two_processes_take_the_same_20_steps_as_one(lab_folders, tiny_config):
     """Without batch statistics, which every process takes over its own frames."""
     fields = {"epochs": 10, "batch_size": 4, "evaluations": 2, "color_jitter": 0.0}
     model = {"norm": "group"}
-    alone = create_run(tiny_config(model=model, **fields), places.runs)
+    alone = create_run(tiny_config(model=model, **fields), lab_folders.runs)
     config = tiny_config(model=model, **fields)
     assert train(alone, config, lambda **_: None, lambda: False) == "finished"
-    together = create_run(tiny_config(model=model, num_processes=2, **fields), places.runs)
+    together = create_run(tiny_config(model=model, num_processes=2, **fields), lab_folders.runs)
     process = start_together(together)
     assert process.wait(180) == 0, (together / "train.log").read_text()
     assert read_run(together).state == "finished"
@@ -92,7 +92,7 @@ distributed.destroy()
 """
 
 
-def test_two_processes_score_as_one_to_the_last_digit(places, tiny_config, tmp_path):
+def test_two_processes_score_as_one_to_the_last_digit(lab_folders, tiny_config, tmp_path):
     script = tmp_path / "score.py"
     script.write_text(SCORE)
     results = []
@@ -142,7 +142,7 @@ def test_a_leader_that_hangs_is_missed_within_a_step():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": "2"}
-    leader, other = (
+    main_process, other = (
         subprocess.Popen(
             [sys.executable, "-c", HANGING],
             cwd=PROJECT,
@@ -155,16 +155,16 @@ def test_a_leader_that_hangs_is_missed_within_a_step():
     try:
         assert "no longer answers. Resume the run" in other.communicate(timeout=120)[0]
     finally:
-        leader.kill()
-        leader.communicate()
+        main_process.kill()
+        main_process.communicate()
 
 
 @pytest.mark.campaign
-def test_a_team_whose_leader_hangs_ends_by_itself(places, tiny_config, figure):
+def test_a_team_whose_leader_hangs_ends_by_itself(lab_folders, tiny_config, figure):
     config = tiny_config(
         epochs=5000, batch_size=4, num_processes=2, checkpoint_seconds=1000
     )  # while it writes one, patience is longer
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     update_status(run, state="queued")
     launcher, children = start_together(run), []
     try:
@@ -175,28 +175,28 @@ def test_a_team_whose_leader_hangs_ends_by_itself(places, tiny_config, figure):
         children = [
             child for child in psutil.Process(launcher.pid).children(recursive=True) if "RANK" in child.environ()
         ]
-        leader = next(child for child in children if child.environ()["RANK"] == "0")
-        leader.send_signal(signal.SIGSTOP)
+        main_process = next(child for child in children if child.environ()["RANK"] == "0")
+        main_process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         assert launcher.wait(240) != 0
         figure(f"ended {time.monotonic() - began:.0f} s after its leader hung")
-        found = read_run(run)
-        assert found.state == "failed" and "no longer answers" in found.status.error
+        result = read_run(run)
+        assert result.state == "failed" and "no longer answers" in result.status.error
     finally:
         for process in (launcher, *children):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
 
 
-def test_the_lab_starts_a_team_and_its_device_is_taken(places, tiny_config):
-    run = runner.launch(tiny_config(epochs=2, batch_size=4, num_processes=2), places.runs)
+def test_the_lab_starts_a_team_and_its_device_is_taken(lab_folders, tiny_config):
+    run = runner.launch(tiny_config(epochs=2, batch_size=4, num_processes=2), lab_folders.runs)
     deadline = time.monotonic() + 120
     while read_run(run).is_active:
         assert time.monotonic() < deadline, (run / "train.log").read_text()
         time.sleep(0.2)
-    found = read_run(run)
-    assert found.state == "finished", (run / "train.log").read_text()
-    assert found.plan["hardware"].startswith("2 processes, each on the CPU")
+    result = read_run(run)
+    assert result.state == "finished", (run / "train.log").read_text()
+    assert result.plan["hardware"].startswith("2 processes, each on the CPU")
 
 
 def test_a_team_on_gpus_takes_a_slot_of_each():

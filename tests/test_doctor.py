@@ -39,22 +39,22 @@ def root(tmp_path, monkeypatch):
     return folder
 
 
-def photo(number):
+def image_file(index):
     """A picture that no other number has, uint8 (64, 96, 3)."""
-    cells = np.random.default_rng(number).integers(0, 256, (8, 12, 3), np.uint8)
+    cells = np.random.default_rng(index).integers(0, 256, (8, 12, 3), np.uint8)
     return cells.repeat(8, axis=0).repeat(8, axis=1)
 
 
-def bands(values, number=0):
+def bands(values, index=0):
     """A map in which every value has an area; another number shifts them."""
     rows, columns = np.indices(SIZE)
-    return np.array(values)[((columns // 6 + rows // 16 * 3 + number) % len(values))]
+    return np.array(values)[((columns // 6 + rows // 16 * 3 + index) % len(values))]
 
 
-def write(path, picture, **options):
+def write(path, image, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    picture.save(path, **options)
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    image.save(path, **options)
 
 
 @dataclass
@@ -65,35 +65,35 @@ class Writer:
     layout: str
     values: tuple = ()
 
-    def paths(self, number):
-        split = "train" if number < 4 else "val"
+    def paths(self, index):
+        split = "train" if index < 4 else "val"
         if self.layout == "cityscapes":
-            name = f"aachen_000000_{number:06d}"
+            name = f"aachen_000000_{index:06d}"
             return (
                 self.root / f"leftImg8bit/{split}/aachen/{name}_leftImg8bit.png",
                 self.root / f"gtFine/{split}/aachen/{name}_gtFine_labelIds.png",
             )
-        return self.root / f"images/{split}/{number}.png", self.root / f"masks/{split}/{number}.png"
+        return self.root / f"images/{split}/{index}.png", self.root / f"masks/{split}/{index}.png"
 
-    def image(self, number):
-        return self.paths(number)[0]
+    def image(self, index):
+        return self.paths(index)[0]
 
-    def mask(self, number):
-        return self.paths(number)[1]
+    def mask(self, index):
+        return self.paths(index)[1]
 
     def healthy(self):
-        for number in range(6):
-            write(self.image(number), photo(number))
+        for index in range(6):
+            write(self.image(index), image_file(index))
         return self.masks(lambda labels: labels)
 
     def masks(self, change, only=range(6), **options):
-        for number in only:
-            labels = bands(STREET if self.layout == "cityscapes" else [0, 1, 2], number).astype(np.uint8)
-            write(self.mask(number), change(labels), **options)
+        for index in only:
+            labels = bands(STREET if self.layout == "cityscapes" else [0, 1, 2], index).astype(np.uint8)
+            write(self.mask(index), change(labels), **options)
         return self
 
     def table(self, rows=None):
-        rows = rows or [{"name": name, "ids": [number]} for number, name in enumerate(("road", "car", "sky"))]
+        rows = rows or [{"name": name, "ids": [index]} for index, name in enumerate(("road", "car", "sky"))]
         (self.root / "classes.json").write_text(json.dumps(rows))
         return self
 
@@ -118,9 +118,9 @@ def official_colors(labels):
 
 
 def with_palette(labels, colors):
-    picture = Image.fromarray(labels, mode="P")
-    picture.putpalette([part for color in colors for part in color])
-    return picture
+    pixels = Image.fromarray(labels, mode="P")
+    pixels.putpalette([part for color in colors for part in color])
+    return pixels
 
 
 def blurred(labels):
@@ -136,18 +136,18 @@ def both(change):
     return [lambda root: change(cityscapes(root)), lambda root: change(folder(root))]
 
 
-def jpeg_photo(data):
+def jpeg_image(data):
     data.image(1).unlink()
     path = data.image(1).with_suffix(".jpg")
-    write(path, photo(1))
+    write(path, image_file(1))
     return path
 
 
 def turned(data, orientation, shape):
-    path = jpeg_photo(data)
+    path = jpeg_image(data)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    write(path, cv2.resize(photo(1), shape[::-1]), exif=exif)
+    write(path, cv2.resize(image_file(1), shape[::-1]), exif=exif)
 
 
 def bomb(path):
@@ -181,7 +181,7 @@ BOTH = [
     ("blurred-masks", "was blurred, probably by resizing", lambda data: data.masks(lambda x: blurred(x * 7))),
     ("lossy-masks", "saved as JPEG", lambda data: data.masks(lambda x: x * 7, format="JPEG", quality=60)),
     ("painted-in-colors", "painted in colours", lambda data: data.masks(lambda x: painted(x % 3, OWN))),
-    ("odd-numbers", "one whole number of 0 to 255", lambda data: cv2.imwrite(str(data.mask(1)), (photo(1).astype(np.uint16) * 200))),
+    ("odd-numbers", "one whole number of 0 to 255", lambda data: cv2.imwrite(str(data.mask(1)), (image_file(1).astype(np.uint16) * 200))),
     ("no-class-pixels", "No pixel of the training labels", lambda data: data.masks(lambda x: x * 0 + 255, only=range(4))),
     ("no-class-pixels", "No pixel of the validation labels", lambda data: data.masks(lambda x: x * 0 + 255, only=(4, 5))),
     ("binary", "black and white", lambda data: data.masks(lambda x: (x % 2 * 255).astype(np.uint8))),
@@ -219,7 +219,7 @@ FOLDERS_ONLY = [
     ("no-pairs", "don't match", lambda data: [data.mask(n).rename(data.mask(n).with_stem(f"other{n}")) for n in range(6)]),
     ("empty", "holds no pictures", lambda data: [path.unlink() for n in range(6) for path in data.paths(n)]),
     ("no-split", "at least one of each", lambda data: [path.unlink() for n in range(1, 6) for path in data.paths(n)]),
-    ("truncated-image", "the file was cut short", lambda data: cut(jpeg_photo(data))),
+    ("truncated-image", "the file was cut short", lambda data: cut(jpeg_image(data))),
     ("truncated-mask", "the file was cut short", lambda data: (write(data.mask(1), bands([0, 1, 2]).astype(np.uint8), format="JPEG"), cut(data.mask(1), 0.95))),
 ]  # fmt: skip
 
@@ -244,7 +244,7 @@ def start_training(root, layout, classes="auto"):
     refuse_broken(examine_dataset(open_dataset(read_config({"dataset": values}).dataset), max_frames=400))
 
 
-def found(root, code, severity, **options):
+def matches(root, code, severity, **options):
     """The finding of a code, which must be there and as severe."""
     by_code = {finding.code: finding for finding in reversed(examine(root, **options).findings)}
     assert code in by_code, list(by_code)
@@ -294,11 +294,11 @@ def test_pixels_images_and_ids_are_counted(root):
     truth = np.bincount(np.concatenate([np.minimum(bands([0, 1, 2], n), 1).ravel() for n in range(4)]), minlength=3)
     assert report.pixels["train"] == truth.tolist() and report.images == {"train": [4, 4, 0], "val": [2, 2, 2]}
     assert report.ids == {"0": 6, "1": 6, "2": 2}
-    assert "sky never occurs in train" in found(root, "class-missing-train", "warning").sentence
+    assert "sky never occurs in train" in matches(root, "class-missing-train", "warning").sentence
 
 
-def polygons(number):
-    corner = [[0, 0], [60 + number, 0], [60, 40], [0, 40]]
+def polygons(index):
+    corner = [[0, 0], [60 + index, 0], [60, 40], [0, 40]]
     return json.dumps({"imgHeight": 64, "imgWidth": 96, "objects": [{"label": "road", "polygon": corner}]})
 
 
@@ -313,7 +313,7 @@ WORTH_A_WORD = [
     ("cityscapes", "images-without-masks", "warning", "has no mask", lambda data: data.mask(1).unlink()),
     ("cityscapes", "masks-without-images", "warning", "has no photograph", lambda data: data.image(1).unlink()),
     ("folder", "size-differs", "note", "both are scaled", lambda data: data.masks(lambda x: x[::2, ::2], only=[1])),
-    ("folder", "mixed-sizes", "note", "2 different sizes", lambda data: write(data.image(1), photo(1).repeat(2, axis=0).repeat(2, axis=1))),
+    ("folder", "mixed-sizes", "note", "2 different sizes", lambda data: write(data.image(1), image_file(1).repeat(2, axis=0).repeat(2, axis=1))),
     ("folder", "exif-orientation", "note", "EXIF", lambda data: turned(data, 3, SIZE)),
     ("folder", "ids-above-table", "warning", "holds the ids 9", lambda data: data.masks(lambda x: np.where(x == 2, 9, x).astype(np.uint8), only=[1])),
     ("folder", "unknown-ids", "warning", "holds the ids 1,", lambda data: data.table([{"name": "a", "ids": [0]}, {"name": "b", "ids": [2]}])),
@@ -330,12 +330,12 @@ WORTH_A_WORD = [
     ("folder", "train-duplicates", "note", "both are in train", lambda data: copy_frame(data, 0, 1)),
     ("folder", "train-val-names", "warning", "same name in train and val", lambda data: [
         path.rename(path.with_stem("0")) for path in data.paths(4)]),
-    ("folder", "unusual-image", "note", "is gray", lambda data: write(data.image(1), photo(1)[..., 0])),
-    ("folder", "unusual-image", "note", "16 bits", lambda data: write(data.image(1), photo(1)[..., 0].astype(np.uint16) * 200)),
-    ("folder", "unusual-image", "note", "transparency", lambda data: write(data.image(1), Image.fromarray(photo(1)).convert("RGBA"))),
-    ("folder", "unusual-image", "note", "CMYK", lambda data: write(jpeg_photo(data), Image.fromarray(photo(1)).convert("CMYK"))),
+    ("folder", "unusual-image", "note", "is gray", lambda data: write(data.image(1), image_file(1)[..., 0])),
+    ("folder", "unusual-image", "note", "16 bits", lambda data: write(data.image(1), image_file(1)[..., 0].astype(np.uint16) * 200)),
+    ("folder", "unusual-image", "note", "transparency", lambda data: write(data.image(1), Image.fromarray(image_file(1)).convert("RGBA"))),
+    ("folder", "unusual-image", "note", "CMYK", lambda data: write(jpeg_image(data), Image.fromarray(image_file(1)).convert("CMYK"))),
     ("folder", "animated", "warning", "several pictures", lambda data: write(
-        data.image(1), photo(1), save_all=True, append_images=[Image.fromarray(photo(2))])),
+        data.image(1), image_file(1), save_all=True, append_images=[Image.fromarray(image_file(2))])),
     ("folder", "skipped", "warning", "read already", lambda data: (data.root / "images/again").symlink_to(data.root)),
     ("folder", "skipped", "warning", "out of the folders", lambda data: (data.root / "images/out").symlink_to("/usr/share")),
     ("cityscapes", "polygons-only", "note", "are polygons", lambda data: (data.mask(1).unlink(),
@@ -352,7 +352,7 @@ WORTH_A_WORD = [
 def test_what_is_odd_is_said_and_trained_on(root, layout, code, severity, fragment, damage):
     broken(root, layout, damage)
     before = listing(root)
-    assert fragment in found(root, code, severity).sentence
+    assert fragment in matches(root, code, severity).sentence
     assert examine(root).healthy and listing(root) == before
     start_training(root, layout)
 
@@ -441,7 +441,7 @@ def test_a_file_that_may_not_be_read_is_named(root, monkeypatch):
         return really(path, *arguments, **options)
 
     monkeypatch.setattr("core.data.doctor.survey.Image.open", refuse)
-    assert found(root, "forbidden-image", "error").files == ("images/train/1.png",)
+    assert matches(root, "forbidden-image", "error").files == ("images/train/1.png",)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
@@ -449,13 +449,13 @@ def test_a_pipe_with_the_name_of_a_picture_does_not_hang_the_doctor(root):
     data = folder(root)
     data.image(1).unlink()
     os.mkfifo(data.image(1))
-    assert "it is no file" in found(root, "unreadable-image", "error").sentence
+    assert "it is no file" in matches(root, "unreadable-image", "error").sentence
 
 
 def test_the_folder_that_was_meant_is_named(root):
     cityscapes(root)
-    assert "one folder higher" in found(root / "gtFine", "wrong-folder", "error").sentence
-    assert "one folder deeper" in found(root.parent, "wrong-folder", "error").sentence
+    assert "one folder higher" in matches(root / "gtFine", "wrong-folder", "error").sentence
+    assert "one folder deeper" in matches(root.parent, "wrong-folder", "error").sentence
     assert examine(root / "nowhere").errors[0].code == "no-folder"
 
 
@@ -471,15 +471,15 @@ def test_hidden_files_and_strange_names_are_no_trouble(root):
 
 def test_coarse_masks_are_looked_at_and_their_photographs_only_once(root):
     data = cityscapes(root)
-    for number in range(4):
-        fine = data.mask(number)
+    for index in range(4):
+        fine = data.mask(index)
         coarse = Path(str(fine).replace("gtFine", "gtCoarse"))
-        write(coarse, np.where(bands([0, 1], number), 255, 7).astype(np.uint8))
+        write(coarse, np.where(bands([0, 1], index), 255, 7).astype(np.uint8))
     report = examine(root)
     assert report.pairs == {"train": 4, "train (coarse)": 4, "val": 2} and report.healthy
     assert report.sizes == {"96 x 64": 6} and "train-duplicates" not in {finding.code for finding in report.findings}
     coarse.write_bytes(b"")
-    assert found(root, "empty-mask", "error").files[0].startswith("gtCoarse")
+    assert matches(root, "empty-mask", "error").files[0].startswith("gtCoarse")
 
 
 def test_an_examination_can_be_stopped_and_leaves_no_thread_behind(root, monkeypatch):
@@ -510,11 +510,11 @@ def test_a_sample_is_evenly_spread_and_said(root):
 
 
 def test_a_finding_names_twenty_files_and_counts_them_all(root):
-    for number in range(30):
-        write(root / f"images/{number}.png", photo(number))
+    for index in range(30):
+        write(root / f"images/{index}.png", image_file(index))
         (root / "masks").mkdir(exist_ok=True)
-        (root / f"masks/{number}.png").write_bytes(b"")
-    finding = found(root, "empty-mask", "error")
+        (root / f"masks/{index}.png").write_bytes(b"")
+    finding = matches(root, "empty-mask", "error")
     assert len(finding.files) == 20 and finding.count == 30 and "(like 29 others)" in finding.sentence
 
 
@@ -551,13 +551,16 @@ def test_the_command_prints_json_or_the_proposal_alone(root, capsys):
         ("folder", FOLDERS_ONLY[0][2], "counts its classes from 1 to 3"),
     ],
 )
-def test_a_trainer_stops_before_the_first_step(root, places, tiny_config, layout, damage, fragment):
+def test_a_trainer_stops_before_the_first_step(root, lab_folders, tiny_config, layout, damage, fragment):
     broken(root, layout, damage)
     config = tiny_config(dataset={"name": layout, "root": str(root), "cache": "off"})
     steps = []
     with pytest.raises(LabError, match=fragment):
         train(
-            create_run(config, places.runs), config, lambda **changes: steps.append(changes.get("step")), lambda: False
+            create_run(config, lab_folders.runs),
+            config,
+            lambda **changes: steps.append(changes.get("step")),
+            lambda: False,
         )
     assert set(steps) == {None}
 

@@ -59,9 +59,9 @@ def official(name: str) -> bytes:
     """A small archive in the layout of the official one: three frames of train, one of val, and the documents."""
     package = PACKAGES[name]
     entries = {"README": b"About Cityscapes.", "license.txt": b"For research and teaching."}
-    for number, split in enumerate(("train", "train", "train", "val")):
-        stem = f"{package.folder}/{split}/ulm/ulm_00000{number}_000019"
-        entries[f"{stem}{package.ending}"] = noise(150_000, number)
+    for index, split in enumerate(("train", "train", "train", "val")):
+        stem = f"{package.folder}/{split}/ulm/ulm_00000{index}_000019"
+        entries[f"{stem}{package.ending}"] = noise(150_000, index)
     return archive_of(entries)
 
 
@@ -70,7 +70,7 @@ class Site:
 
     def __init__(self) -> None:
         self.archives = {name: official(name) for name in FINE}
-        self.asked: list[tuple[str, str | None]] = []
+        self.requests: list[tuple[str, str | None]] = []
         self.honours_range = True
         self.drop_after: list[int] = []  # bytes, of the next answers
         self.wrong_md5 = False
@@ -87,7 +87,7 @@ class Site:
 
     def fetched(self) -> list[str | None]:
         """The Range of every request for an archive."""
-        return [wanted for path, wanted in self.asked if path == "/file-handling/"]
+        return [wanted for path, wanted in self.requests if path == "/file-handling/"]
 
     def close(self) -> None:
         if self.hold:
@@ -119,7 +119,7 @@ class Site:
 
             def do_GET(self) -> None:
                 address = urlsplit(self.path)
-                site.asked.append((address.path, self.headers.get("Range")))
+                site.requests.append((address.path, self.headers.get("Range")))
                 if site.fails_with:
                     return self.say(site.fails_with)
                 if address.path == "/login":
@@ -128,8 +128,8 @@ class Site:
                     return self.say(302, Location="/login")
                 if address.path == "/downloads/":
                     listed = [
-                        {"name": name, "packageID": str(number), "size": f"{len(data) / 1024:.1f}KB", "thirdparty": "0"}
-                        for number, (name, data) in enumerate(site.archives.items())
+                        {"name": name, "packageID": str(index), "size": f"{len(data) / 1024:.1f}KB", "thirdparty": "0"}
+                        for index, (name, data) in enumerate(site.archives.items())
                     ]
                     return self.say(200, json.dumps(listed).encode())
                 name = list(site.archives)[int(parse_qs(address.query)["packageID"][0])]
@@ -220,7 +220,7 @@ def test_wrong_credentials_are_said_in_words_that_hold_none(site):
 def test_empty_credentials_are_not_sent(site, username, password):
     with pytest.raises(LabError, match="Type the username"):
         login(username, password)
-    assert not site.asked
+    assert not site.requests
 
 
 def test_no_network_is_said_in_words_and_the_error_drags_no_request_along(monkeypatch):
@@ -268,7 +268,7 @@ def test_a_session_talks_to_nobody_else(site):
         Session().get(f"{site.url}/login")
     with pytest.raises(LabError, match="outside of cityscapes-dataset.com"):
         Session().get(f"{OFFICIAL}.example.org/login")
-    assert not site.asked
+    assert not site.requests
 
 
 # download
@@ -439,24 +439,24 @@ def test_what_is_missing_is_said_by_split(folder):
 
 def test_an_interrupted_unpacking_goes_on(folder):
     archive = put(folder, official(PHOTOS))
-    told = []
+    reports = []
 
     def stop_at_the_fifth(*step):
-        if len(told) > 3:
+        if len(reports) > 3:
             raise JobStoppedError
-        told.append(step)
+        reports.append(step)
 
     with pytest.raises(JobStoppedError):
         unpack(archive, folder, stop_at_the_fifth)
-    pictures = sorted(folder.rglob("*.png"))
-    assert len(pictures) == 2 and not list(folder.rglob("*.part"))
-    before = pictures[0].stat().st_mtime_ns
-    pictures[1].write_bytes(bytes(150_000))  # of the right size, but not what the archive holds
-    torn = pictures[0].parent / ".ulm_000002_000019_leftImg8bit.png.part"  # of a process that was killed
+    images = sorted(folder.rglob("*.png"))
+    assert len(images) == 2 and not list(folder.rglob("*.part"))
+    before = images[0].stat().st_mtime_ns
+    images[1].write_bytes(bytes(150_000))  # of the right size, but not what the archive holds
+    torn = images[0].parent / ".ulm_000002_000019_leftImg8bit.png.part"  # of a process that was killed
     torn.write_bytes(b"torn")
     unpack(archive, folder, silent)
-    assert pictures[0].stat().st_mtime_ns == before
-    assert pictures[1].read_bytes() == noise(150_000, 1)
+    assert images[0].stat().st_mtime_ns == before
+    assert images[1].read_bytes() == noise(150_000, 1)
     assert len(list(folder.rglob("*.png"))) == 4 and not torn.exists()
 
 
@@ -603,18 +603,18 @@ def test_archives_stay_when_asked_or_incomplete(site, folder, few_frames, monkey
     assert (folder / PHOTOS).exists()
     monkeypatch.undo()
     monkeypatch.setenv("SEGLAB_CITYSCAPES_URL", site.url)
-    found = get_packages(lambda: login(USERNAME, PASSWORD), [PHOTOS], folder, silent)
-    assert (folder / PHOTOS).exists() and "train 3 of 2,975" in found[PHOTOS]
+    result = get_packages(lambda: login(USERNAME, PASSWORD), [PHOTOS], folder, silent)
+    assert (folder / PHOTOS).exists() and "train 3 of 2,975" in result[PHOTOS]
     assert len(site.fetched()) == 1
 
 
-def test_a_folder_is_made_only_where_data_may_lie(places, tmp_path, monkeypatch):
+def test_a_folder_is_made_only_where_data_may_lie(lab_folders, tmp_path, monkeypatch):
     assert target_folder(str(tmp_path / "new")) == tmp_path / "new"
     assert (tmp_path / "new").is_dir()
     assert target_folder(str(tmp_path / "new")) == tmp_path / "new"
     (tmp_path / "file").write_text("")
     outside = tmp_path.parent / f"{tmp_path.name}-outside"
-    for text, words in (
+    for text, sentence in (
         ("", "No data folder"),
         (str(tmp_path / "none" / "deep"), "There is no folder"),
         (str(outside / "x"), "lies outside"),
@@ -622,26 +622,28 @@ def test_a_folder_is_made_only_where_data_may_lie(places, tmp_path, monkeypatch)
         (str(tmp_path / ".."), "lies outside"),
         (str(tmp_path / "file"), "is a file"),
     ):
-        with pytest.raises(LabError, match=words):
+        with pytest.raises(LabError, match=sentence):
             target_folder(text)
     assert not outside.exists()
 
 
-@pytest.mark.parametrize("kept", ["runs", "runs/20260101-000000-unet-abcd/request.json", "runs/.sweeps", "cache/jobs"])
-def test_no_data_goes_where_the_lab_keeps_its_own_things(places, monkeypatch, kept):
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    folder = places.other / kept
+@pytest.mark.parametrize(
+    "cached", ["runs", "runs/20260101-000000-unet-abcd/request.json", "runs/.sweeps", "cache/jobs"]
+)
+def test_no_data_goes_where_the_lab_keeps_its_own_things(lab_folders, monkeypatch, cached):
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
+    folder = lab_folders.other / cached
     folder.parent.mkdir(parents=True, exist_ok=True)
-    (places.other / "link").symlink_to(folder.parent)
-    before = sorted(places.other.rglob("*"))
-    for path in (folder, places.other / "link" / folder.name):
+    (lab_folders.other / "link").symlink_to(folder.parent)
+    before = sorted(lab_folders.other.rglob("*"))
+    for path in (folder, lab_folders.other / "link" / folder.name):
         with pytest.raises(LabError, match="where the lab keeps things of its own"):
             target_folder(str(path))
-    assert sorted(places.other.rglob("*")) == before
+    assert sorted(lab_folders.other.rglob("*")) == before
 
 
-def test_who_is_no_admin_makes_folders_in_the_data_folder_and_the_named_roots_alone(places, monkeypatch):
-    deep = places.other / "deep"
+def test_who_is_no_admin_makes_folders_in_the_data_folder_and_the_named_roots_alone(lab_folders, monkeypatch):
+    deep = lab_folders.other / "deep"
     deep.mkdir()
     assert target_folder(str(deep / "labs")).is_dir()
     set_current_user(lambda: User("ann@x.org", "Ann"))
@@ -649,40 +651,40 @@ def test_who_is_no_admin_makes_folders_in_the_data_folder_and_the_named_roots_al
         for path in (deep / "anns", deep / "labs"):
             with pytest.raises(LabError, match="lies directly in none of .*Name a folder that does, or ask an admin"):
                 target_folder(str(path))
-        assert target_folder(str(places.other / "anns")).is_dir() and target_folder(str(deep)) == deep
+        assert target_folder(str(lab_folders.other / "anns")).is_dir() and target_folder(str(deep)) == deep
         monkeypatch.delenv("SEGLAB_DATA_ROOTS")
-        monkeypatch.setenv("HOME", str(places.other))  # one of the roots where none is named
+        monkeypatch.setenv("HOME", str(lab_folders.other))  # one of the roots where none is named
         with pytest.raises(LabError, match="lies directly in none of"):
-            target_folder(str(places.other / "anns"))
-        assert target_folder(str(places.data / "anns")).is_dir()
-        (places.data / "anns").rmdir()
+            target_folder(str(lab_folders.other / "anns"))
+        assert target_folder(str(lab_folders.data / "anns")).is_dir()
+        (lab_folders.data / "anns").rmdir()
         monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
         with pytest.raises(LabError, match="read-only"):
-            target_folder(str(places.data / "bobs"))
-        assert not (places.data / "bobs").exists()
+            target_folder(str(lab_folders.data / "bobs"))
+        assert not (lab_folders.data / "bobs").exists()
     finally:
         set_current_user(shell_user)
 
 
-def test_the_command_prints_one_object_and_what_next(site, places, few_frames, capsys, monkeypatch):
-    arguments = ["get", "cityscapes", "--into", str(places.other / "cs"), "--credentials-stdin"]
+def test_the_command_prints_one_object_and_what_next(site, lab_folders, few_frames, capsys, monkeypatch):
+    arguments = ["get", "cityscapes", "--into", str(lab_folders.other / "cs"), "--credentials-stdin"]
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{USERNAME}\n{PASSWORD}\n"))
     assert main([*arguments, "--json"]) == 0
-    said = capsys.readouterr()
-    assert json.loads(said.out) == {"root": str(places.other / "cs"), "lacking": dict.fromkeys(FINE, "")}
-    assert said.err == ""
+    message = capsys.readouterr()
+    assert json.loads(message.out) == {"root": str(lab_folders.other / "cs"), "lacking": dict.fromkeys(FINE, "")}
+    assert message.err == ""
     assert main(arguments) == 0
-    assert f"python -m core doctor {places.other / 'cs'}" in capsys.readouterr().out
+    assert f"python -m core doctor {lab_folders.other / 'cs'}" in capsys.readouterr().out
 
 
-def test_the_command_asks_on_the_terminal(site, places, few_frames, capsys, monkeypatch):
+def test_the_command_asks_on_the_terminal(site, lab_folders, few_frames, capsys, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda: USERNAME)
     monkeypatch.setattr("getpass.getpass", lambda _prompt: "wrong")
-    assert main(["get", "cityscapes", "--into", str(places.other / "cs")]) == USER_ERROR
+    assert main(["get", "cityscapes", "--into", str(lab_folders.other / "cs")]) == USER_ERROR
     assert "doesn't know this username" in capsys.readouterr().err
 
 
-def test_credentials_show_nowhere_while_the_command_runs(site, places, tmp_path, wait_until):
+def test_credentials_show_nowhere_while_the_command_runs(site, lab_folders, tmp_path, wait_until):
     site.hold = threading.Event()
     command = [sys.executable, "-X", "utf8", "-m", "core", "get", "cityscapes", "--into", str(tmp_path / "cs")]
     child = subprocess.Popen(

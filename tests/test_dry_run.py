@@ -13,7 +13,7 @@ from core.__main__ import main
 from core.errors import LabError
 from core.paths import PROJECT
 from core.training.checkpoint import TrainingState, save_checkpoint
-from core.training.probe import dry_run as rehearsal
+from core.training.probe import dry_run as dry_run_module
 from core.training.probe.dry_run import MEMORY_SHARE, Cost, changed, dry_run, fits, judge, smaller
 from core.training.probe.lr_finder import LrPoint, suggest_lr
 from core.training.probe.lr_range_test import lr_range_test
@@ -48,12 +48,12 @@ raise SystemExit(main())
 
 
 def test_a_rehearsal_gives_plausible_figures_and_with_less_memory_a_proposal_that_holds(
-    places, tiny_config, module, monkeypatch
+    lab_folders, tiny_config, module, monkeypatch
 ):
     config = tiny_config(epochs=3, batch_size=8, crop_height=64, crop_width=128, model={"width": 16})
-    found = dry_run(config, timeout=120)
-    cost = found.cost
-    assert found.problems == ()
+    result = dry_run(config, timeout=120)
+    cost = result.cost
+    assert result.problems == ()
     assert cost.steps == 3  # three epochs of eight frames
     assert 0 < cost.seconds_per_step < 10
     assert cost.seconds_per_epoch == pytest.approx(cost.seconds_per_step)
@@ -66,12 +66,14 @@ def test_a_rehearsal_gives_plausible_figures_and_with_less_memory_a_proposal_tha
     (problem,) = judge(replace(cost, memory_free_bytes=free), config)
     assert problem.suggested_change == {"training": {"batch_size": 4, "accumulate_grad_batches": 2}}
     name = module("little_memory", LITTLE_MEMORY.format(free=free))
-    monkeypatch.setattr(rehearsal, "run_probe", lambda _module, asked, timeout: run_probe(name, asked, timeout))
+    monkeypatch.setattr(
+        dry_run_module, "run_probe", lambda _module, requests, timeout: run_probe(name, requests, timeout)
+    )
     again = dry_run(changed(config, problem.suggested_change), timeout=120)
     assert again.problems == () and again.cost.memory_free_bytes == free
 
 
-def test_what_a_checkpoint_takes_is_told_to_the_tenth(places, tiny_config, tmp_path):
+def test_what_a_checkpoint_takes_is_told_to_the_tenth(lab_folders, tiny_config, tmp_path):
     config = tiny_config(model={"width": 8})
     probe = open_probe(config)
     for batch in probe.load(2):
@@ -147,7 +149,7 @@ def test_a_budget_of_a_few_steps_is_said_with_the_minutes_that_would_do(tiny_con
     assert judge(replace(COST, steps=8), tiny_config(minutes=0)) == () == judge(replace(COST, steps=30), config)
 
 
-def test_streets_that_are_not_drawn_are_not_drawn_for_a_rehearsal(places, tiny_config, monkeypatch, tmp_path):
+def test_streets_that_are_not_drawn_are_not_drawn_for_a_rehearsal(lab_folders, tiny_config, monkeypatch, tmp_path):
     monkeypatch.setenv("SEGLAB_DATA", str(tmp_path / "nothing"))
     with pytest.raises(LabError, match="aren't drawn yet"):
         measure(tiny_config())
@@ -190,19 +192,19 @@ def test_a_process_that_is_killed_is_an_answer_with_a_proposal(module, tiny_conf
     assert next(lines) == {"half": "an answer"}
     with pytest.raises(OutOfMemoryError):
         next(lines)
-    monkeypatch.setattr(rehearsal, "run_probe", lambda *_: run_probe(name, tiny_config(), 60))
+    monkeypatch.setattr(dry_run_module, "run_probe", lambda *_: run_probe(name, tiny_config(), 60))
     module("self_killer", SELF_KILLER.replace("    yield", "    os.kill(os.getpid(), signal.SIGKILL)\n    yield"))
-    found = dry_run(tiny_config(batch_size=8))
-    assert found.cost is None
-    assert found.problems[0].suggested_change == {"training": {"batch_size": 4, "accumulate_grad_batches": 2}}
-    assert found.problems[0].sentence == "It needs more memory than there is. Take batch size 4, batches per step 2."
+    result = dry_run(tiny_config(batch_size=8))
+    assert result.cost is None
+    assert result.problems[0].suggested_change == {"training": {"batch_size": 4, "accumulate_grad_batches": 2}}
+    assert result.problems[0].sentence == "It needs more memory than there is. Take batch size 4, batches per step 2."
 
 
 @pytest.mark.parametrize("end", OTHER_ENDS)
 def test_other_ends_are_a_sentence_each(module, tiny_config, end):
-    statement, kind, words = OTHER_ENDS[end]
+    statement, kind, sentence = OTHER_ENDS[end]
     text = SELF_KILLER.replace("os.kill(os.getpid(), signal.SIGKILL)", statement)
-    with pytest.raises(kind, match=words):
+    with pytest.raises(kind, match=sentence):
         list(run_probe(module(end, text), tiny_config(), timeout=2 if end == "slow" else 60))
 
 
@@ -223,15 +225,17 @@ def test_who_asks_loads_no_torch():
     assert done.stdout.strip() == "False", done.stderr
 
 
-def test_the_command_line_rehearses(places, tiny_config, monkeypatch, capsys):
+def test_the_command_line_rehearses(lab_folders, tiny_config, monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(
-        rehearsal, "dry_run", lambda config: seen.append(config) or rehearsal.DryRun(COST, judge(COST, config))
+        dry_run_module,
+        "dry_run",
+        lambda config: seen.append(config) or dry_run_module.DryRun(COST, judge(COST, config)),
     )
     arguments = ["dry-run", "--preset", "quick", "--model.family", "unet", "--training.batch-size", "4"]
     assert main([*arguments, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["steps"] == 100 and told["problems"] == []
+    reports = json.loads(capsys.readouterr().out)
+    assert reports["steps"] == 100 and reports["problems"] == []
     assert (seen[0].model.family, seen[0].training.minutes, seen[0].training.batch_size) == ("unet", 5.0, 4)
     assert main(arguments) == 0
     assert "9.0 GB of 20.0 GB free memory" in capsys.readouterr().out
@@ -239,7 +243,7 @@ def test_the_command_line_rehearses(places, tiny_config, monkeypatch, capsys):
 
 def curve(middle, burst=None):
     """A smoothed loss that falls around a rate and bursts at another."""
-    rates = [10 ** (-6 + 0.1 * number) for number in range(60)]
+    rates = [10 ** (-6 + 0.1 * index) for index in range(60)]
     points = [LrPoint(rate, 0.0, 3 - 2 / (1 + (middle / rate) ** 1.5)) for rate in rates]
     if burst:
         points = [replace(point, smoothed=point.smoothed * max(1.0, (point.rate / burst) ** 2)) for point in points]
@@ -248,9 +252,9 @@ def curve(middle, burst=None):
 
 @pytest.mark.parametrize("middle", [1e-5, 1e-3, 1e-2])
 def test_a_third_of_the_steepest_rate_is_suggested(middle):
-    found = suggest_lr(curve(middle, burst=30 * middle))
-    assert middle / 10 < found.rate < middle
-    assert f"{found.rate:g}" in found.sentence
+    result = suggest_lr(curve(middle, burst=30 * middle))
+    assert middle / 10 < result.rate < middle
+    assert f"{result.rate:g}" in result.sentence
 
 
 def test_without_a_fall_nothing_is_suggested():
@@ -258,7 +262,7 @@ def test_without_a_fall_nothing_is_suggested():
     assert suggest_lr(curve(1e-3)[:5]).rate is None and suggest_lr([]).rate is None
 
 
-def test_the_range_test_finds_a_rate_within_a_decade_of_a_good_one(places, tiny_config):
+def test_the_range_test_finds_a_rate_within_a_decade_of_a_good_one(lab_folders, tiny_config):
     config = tiny_config(model={"width": 8}, batch_size=4, crop_height=64, crop_width=128)
     points = list(lr_range_test(config))
     assert points[0].rate == pytest.approx(1e-6) and len(points) > 30
@@ -268,8 +272,8 @@ def test_the_range_test_finds_a_rate_within_a_decade_of_a_good_one(places, tiny_
     assert 1e-3 <= suggest_lr(points).rate <= 1e-1
 
 
-def test_the_command_line_finds_a_rate_in_a_process_of_its_own(places, tiny_config, tmp_path, capsys):
+def test_the_command_line_finds_a_rate_in_a_process_of_its_own(lab_folders, tiny_config, tmp_path, capsys):
     (tmp_path / "config.json").write_text(tiny_config(class_weights="none").model_dump_json())
     assert main(["lr-find", "--config", str(tmp_path / "config.json"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert len(told["points"]) > 30 and set(told) == {"points", "rate", "sentence"}
+    reports = json.loads(capsys.readouterr().out)
+    assert len(reports["points"]) > 30 and set(reports) == {"points", "rate", "sentence"}

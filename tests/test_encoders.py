@@ -58,7 +58,7 @@ NOT_PLAIN = "is not a plain Vision Transformer. Take one: "
 
 
 @pytest.mark.parametrize(
-    ("family", "encoder", "words"),
+    ("family", "encoder", "text"),
     [
         ("fcn", "vit_tiny_patch16_224", NO_PYRAMID),
         ("fcn", "xcit_nano_12_p8_224", NO_PYRAMID),
@@ -79,13 +79,13 @@ NOT_PLAIN = "is not a plain Vision Transformer. Take one: "
         ("vit", "test_vit_relpos", NOT_PLAIN),
     ],
 )
-def test_an_encoder_that_does_not_fit_is_refused_by_name_with_ones_that_do(family, encoder, words):
+def test_an_encoder_that_does_not_fit_is_refused_by_name_with_ones_that_do(family, encoder, text):
     with pytest.raises(LabError) as caught:
         build(family, encoder)
     message = str(caught.value)
-    assert f"'{encoder}'" in message and words in message
-    if words.endswith(("example ", "one: ")):
-        named = message.split(words)[1].rstrip(".").split(", ")
+    assert f"'{encoder}'" in message and text in message
+    if text.endswith(("example ", "one: ")):
+        named = message.split(text)[1].rstrip(".").split(", ")
         assert len(named) == 3 and len(message) < 300
         with torch.device("meta"):
             for name in named:  # what is recommended is taken
@@ -120,11 +120,11 @@ def test_normalisation_is_what_the_encoder_was_trained_with():
 
 
 def test_maps_come_at_the_strides_asked_for():
-    picture = torch.rand(1, 3, 64, 96)
+    image = torch.rand(1, 3, 64, 96)
     for name in ("test_resnet", "swinv2_tiny_window8_256"):
         encoder = build_pyramid(name, (8, 16, 32))
         assert encoder.training
-        shapes = [tuple(features.shape[1:]) for features in encoder(picture)]
+        shapes = [tuple(features.shape[1:]) for features in encoder(image)]
         channels = encoder.feature_info.channels()
         assert shapes == [(channels[level], 64 >> level + 3, 96 >> level + 3) for level in range(3)]
 

@@ -20,16 +20,16 @@ from core.runs.store import read_run
 
 
 @pytest.fixture
-def run(places, trained_run):
+def run(lab_folders, trained_run):
     import shutil
 
-    shutil.copytree(trained_run, places.runs / trained_run.name)
-    return read_run(places.runs / trained_run.name)
+    shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
+    return read_run(lab_folders.runs / trained_run.name)
 
 
 def test_a_card_says_what_the_run_was_scored_with_in_training(run):
-    said = []
-    path = evaluate_run(run, EvaluationSettings(), lambda what, done, total: said.append((what, done, total)))
+    message = []
+    path = evaluate_run(run, EvaluationSettings(), lambda what, done, total: message.append((what, done, total)))
     result = read_result(path)
     best = max(evaluations(run.path), key=lambda row: row["miou"])
     assert result.scores.miou == pytest.approx(best["miou"], abs=1e-12)
@@ -43,15 +43,15 @@ def test_a_card_says_what_the_run_was_scored_with_in_training(run):
         metadata.upper_bounds[2] > metadata.upper_bounds[8] > metadata.upper_bounds[32]
         and 0 < metadata.upper_bound <= 1
     )
-    assert ("Scoring frames", 3, 4) in said
+    assert ("Scoring frames", 3, 4) in message
     assert json.loads(path.read_text())["scores"]["miou"] == result.scores.miou
 
 
 def test_a_card_read_back_has_every_score(run):
     result = read_result(evaluate_run(run, EvaluationSettings()))
-    found = result.scores.to_json()
-    assert found == json.loads(list_results(run.path)[0].read_text())["scores"]
-    assert found["mean_boundary_f1"] is not None and found["calibration"]["ece"] is not None
+    outcome = result.scores.to_json()
+    assert outcome == json.loads(list_results(run.path)[0].read_text())["scores"]
+    assert outcome["mean_boundary_f1"] is not None and outcome["calibration"]["ece"] is not None
     assert compare(result.scores, result.scores).difference == 0
     assert result.scores.frames[0].confusion.sum() > 0
 
@@ -64,8 +64,8 @@ def test_the_frames_behind_a_cell_add_up_to_it(run):
     assert sum(pixels for _, pixels, _ in behind) == whole[row, column] > 0
     assert [pixels for _, pixels, _ in behind] == sorted((pixels for _, pixels, _ in behind), reverse=True)
     frame, pixels, share = behind[0]
-    tally = next(each for each in scores.frames if each.id == frame)
-    assert share == pixels / tally.confusion[row].sum()
+    counts = next(each for each in scores.frames if each.id == frame)
+    assert share == pixels / counts.confusion[row].sum()
     assert scores.frames_behind(row, whole.shape[1] - 1) == []
 
 
@@ -105,9 +105,9 @@ def test_operations_are_counted_over_every_pass_of_a_picture(run):
     assert flops(scales=(0.5, 1.0)) == 1.25 * whole
     assert flops(sliding_window=True) == whole, "the crops were as large as the frames"
     state = run.path / "best" / "state.json"
-    said = json.loads(state.read_text())
-    said["config"]["training"] |= {"crop_height": 32, "crop_width": 64}
-    state.write_text(json.dumps(said))
+    message = json.loads(state.read_text())
+    message["config"]["training"] |= {"crop_height": 32, "crop_width": 64}
+    state.write_text(json.dumps(message))
     assert flops(sliding_window=True) == 9 / 4 * whole, "three by three windows of a quarter"
 
 
@@ -138,7 +138,7 @@ def test_other_data_of_other_classes_are_refused(run, tmp_path):
         evaluate_run(run, EvaluationSettings(root="/etc"))
 
 
-def test_a_job_scores_several_runs_and_says_which_could_not_be(run, places, wait_until):
+def test_a_job_scores_several_runs_and_says_which_could_not_be(run, lab_folders, wait_until):
     job = start_evaluation([run.id, "20200101-000000-fcn-0000"], EvaluationSettings(boundary=False))
     with pytest.raises(LabError, match="being done already"):
         start_evaluation([run.id], EvaluationSettings())
@@ -157,7 +157,7 @@ def test_a_job_that_is_stopped_leaves_no_card(run, wait_until):
     assert done.state == "stopped" and not list_robustness(run.path)
 
 
-def test_a_job_that_fails_or_is_killed_says_so(run, places, wait_until):
+def test_a_job_that_fails_or_is_killed_says_so(run, lab_folders, wait_until):
     start_evaluation(["nothing"], EvaluationSettings())
     done = wait_until(lambda: (now := latest("evaluation")) and not now.is_active and now)
     assert done.state == "failed" and done.problem.startswith("There is no run 'nothing'")

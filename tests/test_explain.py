@@ -82,7 +82,7 @@ def test_the_channels_are_those_that_stand_out_at_the_pixel():
     surplus = (maps[:, row, column] - flat.mean(1)) / flat.std(1)
     order = np.argsort(-surplus)[:MAX_CHANNELS]
     explanation = feature_maps(recording, layer, (0.3, 0.7))
-    assert [shown.title for shown in explanation.maps[1:]] == [f"Channel {number}" for number in order]
+    assert [shown.title for shown in explanation.maps[1:]] == [f"Channel {index}" for index in order]
     assert [shown.note for shown in explanation.maps[1:]] == [f"{surplus[number]:+.1f} σ" for number in order]
     strongest = explanation.maps[1]
     assert (strongest.low, strongest.high) == pytest.approx((maps[order[0]].min(), maps[order[0]].max()))
@@ -304,12 +304,12 @@ def test_bytes_stand_for_the_values():
 
 
 @pytest.fixture(scope="module")
-def onlooker(trained_run):
+def explainer(trained_run):
     return Explainer(trained_run, choose_hardware(TrainingConfig(precision="fp32", device="cpu", threads=1)))
 
 
 @pytest.fixture
-def image(places, trained_run):
+def image(lab_folders, trained_run):
     dataset = open_dataset(read_run(trained_run).config.dataset)
     return dataset.image(dataset.val[0])
 
@@ -328,10 +328,10 @@ def test_what_is_not_there_is_a_sentence(onlooker, image):
 
 
 def test_another_picture_is_looked_at_anew_and_the_same_one_is_not(onlooker, image, monkeypatch):
-    from core.inference import explain as sight_module
+    from core.inference import explain as explain_module
 
     passes = []
-    monkeypatch.setattr(sight_module, "record", lambda *given: passes.append(1) or record(*given))
+    monkeypatch.setattr(explain_module, "record", lambda *given: passes.append(1) or record(*given))
     first = onlooker.explain(image, (0.5, 0.5), "features", "ups.0")
     passes.clear()
     again = onlooker.explain(image, (0.5, 0.5), "features", "ups.0")

@@ -42,12 +42,12 @@ SIZE = (64, 128)
 
 
 @pytest.fixture
-def run(places, trained_run):
+def run(lab_folders, trained_run):
     """A copy of the trained run where the lab looks for it."""
-    return read_run(shutil.copytree(trained_run, places.runs / trained_run.name))
+    return read_run(shutil.copytree(trained_run, lab_folders.runs / trained_run.name))
 
 
-def pictures(count=2):
+def image_files(count=2):
     """Ramps under noise, uint8 (64, 128, 3)."""
     noise = np.random.default_rng(0).integers(0, 128, (count, *SIZE, 3))
     return list((noise + np.linspace(0, 127, SIZE[1])[:, None]).astype(np.uint8))
@@ -62,23 +62,25 @@ def test_every_structure_answers_the_same_as_an_onnx_file(name, any_size, tmp_pa
     model = build_model(NETWORKS[name], CLASSES)
     train_two_steps(model)
     model.eval()
-    program, found = trace(model, SIZE)
-    assert found == any_size
+    program, result = trace(model, SIZE)
+    assert result == any_size
     write_onnx(program, any_size, tmp_path / "model.onnx", {})
-    agreement = compare(model, open_onnx(tmp_path / "model.onnx", 1), pictures(), any_size, lambda done: None)
+    agreement = compare(model, open_onnx(tmp_path / "model.onnx", 1), image_files(), any_size, lambda done: None)
     assert agreement.agreement >= ENOUGH == 0.999
     assert agreement.largest_difference < 1e-3 * max(1, agreement.spread)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
     assert not any(parameter.grad is not None for parameter in model.parameters())
 
 
-def test_a_run_becomes_an_onnx_file_that_says_what_it_is(run, places, capsys):
-    out = places.other / "elsewhere" / "net.onnx"
+def test_a_run_becomes_an_onnx_file_that_says_what_it_is(run, lab_folders, capsys):
+    out = lab_folders.other / "elsewhere" / "net.onnx"
     assert main(["export", run.id, "--format", "onnx", "--out", str(out), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["frames"], told["agreement"] >= ENOUGH, told["any_size"]) == (10, True, True)
-    assert told["largest_difference"] < 1e-3 < told["spread"] and min(told["network_ms"], told["file_ms"]) > 0
-    assert [path.name for path in out.parent.iterdir()] == ["net.onnx"] and told["size_bytes"] == out.stat().st_size
+    reports = json.loads(capsys.readouterr().out)
+    assert (reports["frames"], reports["agreement"] >= ENOUGH, reports["any_size"]) == (10, True, True)
+    assert (
+        reports["largest_difference"] < 1e-3 < reports["spread"] and min(reports["network_ms"], reports["file_ms"]) > 0
+    )
+    assert [path.name for path in out.parent.iterdir()] == ["net.onnx"] and reports["size_bytes"] == out.stat().st_size
     assert not (run.path / "exports").exists(), "the page has nothing to offer of a file elsewhere"
 
     model = onnx.load(out)
@@ -87,7 +89,7 @@ def test_a_run_becomes_an_onnx_file_that_says_what_it_is(run, places, capsys):
     labels = json.loads(inside["labels"])
     assert [label["name"] for label in labels] == list(CITYSCAPES_19.classes)
     assert labels[0] == {"class": 0, "name": "road", "color": [128, 64, 128], "ids": [7]}
-    assert inside["run"] == run.id and int(inside["step"]) == told["step"]
+    assert inside["run"] == run.id and int(inside["step"]) == reports["step"]
     assert json.loads(inside["preprocessing"])["trained_at"] == {"height": 64, "width": 128}
     dims = [dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
     assert dims == [1, 3, "height", "width"]
@@ -108,10 +110,12 @@ print(tuple(logits.shape), json.loads(inside["labels"])[18]["name"], inside["run
 
 
 def test_a_torch_export_file_is_used_without_the_lab(run, tmp_path):
-    told = []
-    report = export_run(run, "torch", tmp_path / "net.pt2", lambda *now: told.append(now))
+    reports = []
+    report = export_run(run, "torch", tmp_path / "net.pt2", lambda *now: reports.append(now))
     assert (report.agreement, report.any_size, report.frames) == (1.0, True, 10)
-    assert told[0][0] == "Opening the data" and told[-1] == ("Comparing", 11, 11), "ten frames, and one of another size"
+    assert reports[0][0] == "Opening the data" and reports[-1] == ("Comparing", 11, 11), (
+        "ten frames, and one of another size"
+    )
     done = subprocess.run(
         [sys.executable, "-c", LOADED, str(tmp_path / "net.pt2")], cwd=tmp_path, capture_output=True, text=True
     )
@@ -160,11 +164,11 @@ def test_a_file_that_answers_otherwise_is_not_handed_out(run, tmp_path, monkeypa
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_what_is_missing_is_said(places, run, tiny_config, monkeypatch, capsys):
-    young = create_run(tiny_config(), places.runs)
+def test_what_is_missing_is_said(lab_folders, run, tiny_config, monkeypatch, capsys):
+    young = create_run(tiny_config(), lab_folders.runs)
     with pytest.raises(LabError, match="no checkpoint yet"):
         check_exportable(read_run(young), "onnx")
-    assert main(["export", run.id, "--out", str(places.other)]) == 42
+    assert main(["export", run.id, "--out", str(lab_folders.other)]) == 42
     assert "is a folder" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(LabError, match="need onnxruntime, which is not installed. In the lab.s folder"):

@@ -31,7 +31,7 @@ from core.inference.prediction_cache import CachedPrediction
 from core.labels import CITYSCAPES_19
 
 
-def answer_of(labels, classes=CITYSCAPES_19.classes, colors=CITYSCAPES_19.colors):
+def prediction_of(labels, classes=CITYSCAPES_19.classes, colors=CITYSCAPES_19.colors):
     confidence = np.linspace(0, 255, labels.size).reshape(labels.shape).astype(np.uint8)
     return CachedPrediction(labels, confidence, classes, colors, 12.0)
 
@@ -39,8 +39,8 @@ def answer_of(labels, classes=CITYSCAPES_19.classes, colors=CITYSCAPES_19.colors
 def scene():
     """Every class somewhere, one region with a hole that holds another class, and a lone pixel."""
     labels = np.zeros((60, 80), np.uint8)
-    for number in range(19):
-        labels[0:6, 4 * number : 4 * number + 4] = number
+    for index in range(19):
+        labels[0:6, 4 * index : 4 * index + 4] = index
     labels[10:50, 10:50] = 2
     labels[20:30, 20:35] = 8
     labels[55, 70] = 13
@@ -50,20 +50,20 @@ def scene():
 @pytest.fixture
 def labelled():
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    return Labelled("my street.jpg", "U-Net · 0.5", image, answer_of(scene()))
+    return Labelled("my street.jpg", "U-Net · 0.5", image, prediction_of(scene()))
 
 
 def test_each_id_space_is_the_one_of_the_official_scripts(labelled):
-    ids = label_ids(labelled.answer)
+    ids = label_ids(labelled.prediction)
     for train_id in range(19):
         (value,) = np.unique(ids[scene() == train_id])
         assert value == trainId2label[train_id].id and id2label[value].trainId == train_id
-        assert labelled.answer.colors[train_id] == trainId2label[train_id].color
+        assert labelled.prediction.colors[train_id] == trainId2label[train_id].color
     assert (CITYSCAPES_19.to_target(ids) == scene()).all()
 
 
 def test_other_classes_have_no_label_ids():
-    assert label_ids(answer_of(scene() % 2, ("ship", "sea"), ((1, 2, 3), (4, 5, 6)))) is None
+    assert label_ids(prediction_of(scene() % 2, ("ship", "sea"), ((1, 2, 3), (4, 5, 6)))) is None
 
 
 def test_the_zip_holds_every_map_exactly(labelled, tmp_path):
@@ -79,7 +79,7 @@ def test_the_zip_holds_every_map_exactly(labelled, tmp_path):
     assert (CITYSCAPES_19.to_target(read_labels(tmp_path / f"{stem}_labelIds.png")) == scene()).all()
     colors = read_labels(tmp_path / f"{stem}_color.png", colors=True)
     assert (colors == CITYSCAPES_19.palette[scene()]).all()
-    assert (read_labels(tmp_path / f"{stem}_confidence.png") == labelled.answer.confidence).all()
+    assert (read_labels(tmp_path / f"{stem}_confidence.png") == labelled.prediction.confidence).all()
     overlay = cv2.imread(str(tmp_path / f"{stem}_overlay.png"))[:, :, ::-1].astype(float)
     assert np.abs(overlay - (0.45 * labelled.image + 0.55 * colors)).max() <= 1
 
@@ -91,36 +91,36 @@ def test_the_zip_holds_only_what_was_asked_for(labelled):
 
 
 def test_names_in_the_zip_climb_nowhere(labelled):
-    hostile = Labelled("../../../etc/passwd", "/root/..\\x", labelled.image, labelled.answer)
+    hostile = Labelled("../../../etc/passwd", "/root/..\\x", labelled.image, labelled.prediction)
     with zipfile.ZipFile(io.BytesIO(as_zip([hostile]))) as archive:
         assert not [name for name in archive.namelist() if ".." in name or name.startswith("/") or "\\" in name]
     assert file_stem("...") == file_stem("") == "picture"
 
 
 def test_regions_are_all_pixels_of_large_pieces_each_once():
-    found = regions(scene())
-    assert sum(region.area for region in found) == 60 * 80 - 1, "all but the lone pixel"
-    (wall,) = [region for region in found if region.class_id == 2 and region.area > 100]
+    result = regions(scene())
+    assert sum(region.area for region in result) == 60 * 80 - 1, "all but the lone pixel"
+    (wall,) = [region for region in result if region.class_id == 2 and region.area > 100]
     assert wall.area == 40 * 40 - 10 * 15 and len(wall.rings) == 2 and wall.box == (10, 10, 40, 40)
 
 
 def test_regions_of_noise_are_counted_right():
     labels = np.random.default_rng(1).integers(0, 3, (50, 70), dtype=np.uint8)
-    found = regions(labels, min_pixels=1)
-    for number in range(3):
-        pieces = [region for region in found if region.class_id == number]
+    result = regions(labels, min_pixels=1)
+    for index in range(3):
+        pieces = [region for region in result if region.class_id == index]
         assert sum(region.area for region in pieces) == sum(int(region.mask.sum()) for region in pieces)
         painted = np.zeros(labels.shape, int)
         for region in pieces:
             left, top, width, height = region.box
             painted[top : top + height, left : left + width] += region.mask
-        assert (painted == (labels == number)).all(), "islands in holes are pieces of their own"
+        assert (painted == (labels == index)).all(), "islands in holes are pieces of their own"
 
 
 def test_geojson_fills_to_the_same_map(labelled):
-    told = json.loads(json.dumps(geojson(labelled)))
+    reports = json.loads(json.dumps(geojson(labelled)))
     painted = np.full((60, 80), 255, np.uint8)
-    for feature in sorted(told["features"], key=lambda feature: -feature["properties"]["area"]):
+    for feature in sorted(reports["features"], key=lambda feature: -feature["properties"]["area"]):
         rings = feature["geometry"]["coordinates"]
         assert all(ring[0] == ring[-1] and len(ring) >= 4 for ring in rings)
         cv2.fillPoly(painted, [np.array(rings[0])], int(feature["properties"]["id"]))
@@ -129,10 +129,10 @@ def test_geojson_fills_to_the_same_map(labelled):
 
 
 def test_coco_regions_decode_to_the_same_map(labelled):
-    told = json.loads(json.dumps(coco([labelled, labelled])))
-    assert [image["id"] for image in told["images"]] == [1, 2]
+    reports = json.loads(json.dumps(coco([labelled, labelled])))
+    assert [image["id"] for image in reports["images"]] == [1, 2]
     painted = np.full((60, 80), 255, np.uint8)
-    for note in told["annotations"]:
+    for note in reports["annotations"]:
         if note["image_id"] == 2:
             continue
         height, width = note["segmentation"]["size"]
@@ -152,8 +152,8 @@ def test_run_lengths_count_from_zeros_column_by_column(mask):
 
 
 def test_shares_sum_to_one_and_stand_in_the_table(labelled):
-    assert sum(shares(labelled.answer).values()) == pytest.approx(1)
-    assert shares(labelled.answer)["sky"] == (scene() == 10).mean()
+    assert sum(shares(labelled.prediction).values()) == pytest.approx(1)
+    assert shares(labelled.prediction)["sky"] == (scene() == 10).mean()
     rows = list(csv.DictReader(io.StringIO(shares_csv([labelled]))))
     assert rows[0]["picture"] == "my street.jpg" and float(rows[0]["sky"]) == pytest.approx(
         (scene() == 10).mean(), abs=1e-6
@@ -161,7 +161,7 @@ def test_shares_sum_to_one_and_stand_in_the_table(labelled):
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_text(labelled):
-    hostile = Labelled("=HYPERLINK(1)", "+x", labelled.image, labelled.answer)
+    hostile = Labelled("=HYPERLINK(1)", "+x", labelled.image, labelled.prediction)
     row = list(csv.DictReader(io.StringIO(shares_csv([hostile]))))[0]
     assert row["picture"] == "'=HYPERLINK(1)" and row["network"] == "'+x"
 
@@ -170,10 +170,10 @@ def test_a_name_that_a_spreadsheet_would_run_is_text(labelled):
 
 
 @pytest.fixture
-def own_data(places, monkeypatch):
+def own_data(lab_folders, monkeypatch):
     """A data folder of the test's own."""
-    monkeypatch.setenv("SEGLAB_DATA", str(places.other / "data"))
-    return places.other / "data"
+    monkeypatch.setenv("SEGLAB_DATA", str(lab_folders.other / "data"))
+    return lab_folders.other / "data"
 
 
 def noise(seed):
@@ -184,9 +184,9 @@ def test_a_collection_comes_back_pixel_for_pixel(own_data):
     assert list_collections() == []
     saved = save_collection("  Meine Straße 1 ", [("../one.jpg", noise(0)), ("two.png", noise(1))])
     assert (saved.slug, saved.name) == ("meine-strae-1", "Meine Straße 1")
-    (found,) = list_collections()
-    assert found == saved and [name for name, _ in found.images] == ["../one.jpg", "two.png"]
-    assert (found.image(0) == noise(0)).all() and (found.image(1) == noise(1)).all()
+    (result,) = list_collections()
+    assert result == saved and [name for name, _ in result.images] == ["../one.jpg", "two.png"]
+    assert (result.image(0) == noise(0)).all() and (result.image(1) == noise(1)).all()
     assert {path.name for path in (own_data / "collections/meine-strae-1").iterdir()} == {
         "collection.json",
         "000.png",
@@ -197,7 +197,7 @@ def test_a_collection_comes_back_pixel_for_pixel(own_data):
 
 
 @pytest.mark.parametrize(
-    ("name", "pictures", "sentence"),
+    ("name", "images", "sentence"),
     [
         ("", 1, "needs a name"),
         ("../..", 1, "needs a name"),
@@ -206,10 +206,10 @@ def test_a_collection_comes_back_pixel_for_pixel(own_data):
         ("taken", 1, "already"),
     ],
 )
-def test_what_cannot_be_saved_is_a_sentence(own_data, name, pictures, sentence):
+def test_what_cannot_be_saved_is_a_sentence(own_data, name, images, sentence):
     save_collection("taken", [("a", noise(0))])
     with pytest.raises(LabError, match=sentence):
-        save_collection(name, [("a", noise(0))] * pictures)
+        save_collection(name, [("a", noise(0))] * images)
     assert [collection.slug for collection in list_collections()] == ["taken"]
 
 

@@ -30,9 +30,10 @@ def touch(root, *names):
 
 def pairs(root, **options):
     """(split, image, mask), as paths under root."""
-    found = pair_folder(root, **options)
+    result = pair_folder(root, **options)
     return [
-        (frame.split, str(frame.image.relative_to(root)), str(frame.labels.relative_to(root))) for frame in found.frames
+        (frame.split, str(frame.image.relative_to(root)), str(frame.labels.relative_to(root)))
+        for frame in result.frames
     ]
 
 
@@ -53,12 +54,12 @@ def pairs(root, **options):
     ],
 )
 def test_layouts_without_splits_hold_some_frames_back(root, image, mask):
-    names = [f"{number:04d}" for number in range(10)]
+    names = [f"{index:04d}" for index in range(10)]
     touch(root, *(image.format(name) for name in names), *(mask.format(name) for name in names))
-    found = pairs(root)
-    assert sorted((photo, label) for _, photo, label in found) == [(image.format(n), mask.format(n)) for n in names]
-    assert [split for split, *_ in found].count("val") == 2
-    assert found == pairs(root), "the same ones every time"
+    result = pairs(root)
+    assert sorted((upload, label) for _, upload, label in result) == [(image.format(n), mask.format(n)) for n in names]
+    assert [split for split, *_ in result].count("val") == 2
+    assert result == pairs(root), "the same ones every time"
 
 
 @pytest.mark.parametrize(
@@ -76,9 +77,9 @@ def test_splits_are_read_from_folders_wherever_they_stand(root, image, mask):
     expected = []
     for split, names in (("train", "ab"), ("val", "a"), ("test", "c")):
         for name in names:
-            photo, label = image.format(split=split, n=name), mask.format(split=split, n=name)
-            touch(root, photo, label)
-            expected.append((split, photo, label))
+            upload, label = image.format(split=split, n=name), mask.format(split=split, n=name)
+            touch(root, upload, label)
+            expected.append((split, upload, label))
     assert sorted(pairs(root)) == sorted(expected)
 
 
@@ -89,7 +90,7 @@ def test_pascal_lists_say_the_split(root):
     lists.mkdir(parents=True)
     (lists / "train.txt").write_text("a\nb\n")
     (lists / "val.txt").write_text("c\n")
-    assert [(split, photo) for split, photo, _ in pairs(root)] == [
+    assert [(split, image) for split, image, _ in pairs(root)] == [
         ("train", "JPEGImages/a.jpg"),
         ("train", "JPEGImages/b.jpg"),
         ("val", "JPEGImages/c.jpg"),
@@ -99,7 +100,7 @@ def test_pascal_lists_say_the_split(root):
 def test_equal_names_in_two_folders_are_not_mixed_up(root):
     for city in ("ulm", "aachen"):
         touch(root, f"images/{city}/1.jpg", f"masks/{city}/1.png")
-    assert all(photo.split("/")[1] == label.split("/")[1] for _, photo, label in pairs(root))
+    assert all(image.split("/")[1] == label.split("/")[1] for _, image, label in pairs(root))
     assert len(pairs(root)) == 2
 
 
@@ -115,10 +116,10 @@ def test_what_has_no_partner_is_said(root):
         "images/.hidden.jpg",
         "images/Thumbs.db",
     )
-    found = pair_folder(root)
-    assert [frame.id for frame in found.frames] == ["a", "b"]
-    assert [frame.id for frame in found.unlabelled] == ["c"]
-    assert [path.name for path in found.orphans] == ["x.png"]
+    result = pair_folder(root)
+    assert [frame.id for frame in result.frames] == ["a", "b"]
+    assert [frame.id for frame in result.unlabelled] == ["c"]
+    assert [path.name for path in result.orphans] == ["x.png"]
 
 
 def test_links_that_lead_in_circles_or_out_are_not_followed(root, tmp_path_factory):
@@ -129,9 +130,9 @@ def test_links_that_lead_in_circles_or_out_are_not_followed(root, tmp_path_facto
     (root / "images/itself").symlink_to(root / "images/itself")
     (root / "images/out").symlink_to(outside)
     (root / "images/secret.jpg").symlink_to(outside / "secret.jpg")
-    found = pair_folder(root)
-    assert [frame.id for frame in found.frames] == ["a"] and not found.unlabelled
-    assert len(found.skipped) == 4
+    result = pair_folder(root)
+    assert [frame.id for frame in result.frames] == ["a"] and not result.unlabelled
+    assert len(result.skipped) == 4
 
 
 def test_a_link_to_another_place_that_may_be_read_is_followed(root):
@@ -143,10 +144,10 @@ def test_a_link_to_another_place_that_may_be_read_is_followed(root):
 
 def real(root, count=6, suffix=""):
     rng = np.random.default_rng(0)
-    for number in range(count):
-        for folder, picture in (("images", rng.integers(0, 256, (16, 32, 3))), ("masks", rng.integers(1, 4, (16, 32)))):
+    for index in range(count):
+        for folder, image in (("images", rng.integers(0, 256, (16, 32, 3))), ("masks", rng.integers(1, 4, (16, 32)))):
             (root / folder).mkdir(exist_ok=True)
-            cv2.imwrite(str(root / folder / f"{number}.png"), picture.astype(np.uint8))
+            cv2.imwrite(str(root / folder / f"{index}.png"), image.astype(np.uint8))
 
 
 def config(root, **values):
@@ -172,7 +173,7 @@ def test_a_table_from_elsewhere_goes_before_the_folders_own(root):
 
 
 @pytest.mark.parametrize(
-    ("break_it", "words"),
+    ("break_it", "text"),
     [
         (lambda root: (root / "classes.json").unlink(), "has no class table"),
         (lambda root: [path.unlink() for path in root.rglob("*.png")], "holds no pictures"),
@@ -183,13 +184,13 @@ def test_a_table_from_elsewhere_goes_before_the_folders_own(root):
         (lambda root: (root / "classes.json").write_text("{"), "has a mistake"),
     ],
 )
-def test_what_can_not_be_opened_is_said_with_what_to_do(root, break_it, words):
+def test_what_can_not_be_opened_is_said_with_what_to_do(root, break_it, text):
     real(root)
     (root / "classes.json").write_text(write_rows(space_of([{"name": "a", "ids": [1]}])))
     break_it(root)
     with pytest.raises(LabError) as caught:
         open_dataset(config(root))
-    assert words in str(caught.value)
+    assert text in str(caught.value)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")

@@ -132,17 +132,17 @@ class Lab:
         print(json.dumps(call | {"public": False, "own_pictures": False} | rest), file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         assert line, self.log.read_text()[-3000:]
-        answer = json.loads(line)
+        response = json.loads(line)
         allowed = [str(self.home), *(environment[name] for name in ("SEGLAB_CHECKPOINTS", "SEGLAB_CACHE"))]
         outside = [
             path
-            for kind, path in answer["noted"]
+            for kind, path in response["noted"]
             if kind == "write" and not path.startswith((*allowed, "/dev/", "/proc/"))
         ]
         assert not outside, "nothing is written but in the Hub's cache, the runs and the lab's cache"
-        assert not [what for kind, what in answer["noted"] if kind == "run"], "nothing is run"
+        assert not [what for kind, what in response["noted"] if kind == "run"], "nothing is run"
         assert TOKEN not in line and READ_ONLY not in line, "no sentence, progress or error holds the token"
-        return answer
+        return response
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +159,8 @@ def hub_and_lab(tmp_path_factory):
 
 
 @pytest.fixture
-def hub(hub_and_lab, places, monkeypatch):
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def hub(hub_and_lab, lab_folders, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     hub_and_lab[0].reset()
     return hub_and_lab[0]
 
@@ -172,9 +172,9 @@ def lab(hub_and_lab, hub):
 
 
 @pytest.fixture
-def run(places, trained_run) -> Path:
+def run(lab_folders, trained_run) -> Path:
     """A trained run among the lab's own."""
-    return Path(shutil.copytree(trained_run, places.runs / trained_run.name))
+    return Path(shutil.copytree(trained_run, lab_folders.runs / trained_run.name))
 
 
 @pytest.fixture(scope="module")
@@ -191,10 +191,10 @@ def changed(files: dict[str, bytes], **values: object) -> dict[str, bytes]:
     config = json.loads(files["config.json"])
     for name, value in values.items():
         *outer, last = name.split("__")
-        place = config
+        folder = config
         for part in outer:
-            place = place[part]
-        place[last] = value
+            folder = folder[part]
+        folder[last] = value
     return files | {"config.json": json.dumps(config).encode()}
 
 
@@ -210,79 +210,79 @@ def load_bytes(data: bytes) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in load(data).items()}
 
 
-def nothing_came(places) -> bool:
-    return not list(places.runs.iterdir())
+def nothing_came(lab_folders) -> bool:
+    return not list(lab_folders.runs.iterdir())
 
 
 # ---- there and back
 
 
-def test_a_run_is_pushed_in_one_private_commit_and_says_nothing_of_whose_it_was(hub, lab, run, places):
+def test_a_run_is_pushed_in_one_private_commit_and_says_nothing_of_whose_it_was(hub, lab, run, lab_folders):
     write_notes(run, Notes(name="Small <b>and</b> | quick", note="for nobody's eyes"))
     pushed = lab.ask("push", token=TOKEN, run=run.name)
     repo = hub.repos[REPO]
     assert (pushed["repo"], pushed["commit"], pushed["is_private"]) == (REPO, repo.head, True) and repo.is_private
     assert len(repo.commits) == 2, "the empty one, and all files in one"
     assert set(repo.files) == {".gitattributes", "README.md", "config.json", "model.safetensors"} | {
-        f"samples/{number}.png" for number in (1, 2, 3)
+        f"samples/{index}.png" for index in (1, 2, 3)
     }
     assert repo.files["model.safetensors"] == (run / "best/model.safetensors").read_bytes()
     config = json.loads(repo.files["config.json"])
     assert [row["name"] for row in config["classes"]] == list(CITYSCAPES_19.classes)
     assert config["preprocessing"]["multiple"] == 16 and len(config["preprocessing"]["mean"]) == 3
     assert (config["preprocessing"]["height"], config["preprocessing"]["width"]) == (64, 128)
-    card = repo.files["README.md"].decode()
-    assert "pipeline_tag: image-segmentation" in card and f'load_model("{REPO}")' in card
-    assert "Small \\<b\\>and\\</b\\> \\| quick" in card and "| road |" in card and "mean IoU" in card
-    with Image.open(io.BytesIO(repo.files["samples/1.png"])) as picture:
-        assert picture.size == (256, 64)
+    result = repo.files["README.md"].decode()
+    assert "pipeline_tag: image-segmentation" in result and f'load_model("{REPO}")' in result
+    assert "Small \\<b\\>and\\</b\\> \\| quick" in result and "| road |" in result and "mean IoU" in result
+    with Image.open(io.BytesIO(repo.files["samples/1.png"])) as image:
+        assert image.size == (256, 64)
     everything = b"".join(repo.files.values())
-    for private in (b"nobody's eyes", str(places.other).encode(), str(Path.home()).encode(), run.name.encode()):
+    for private in (b"nobody's eyes", str(lab_folders.other).encode(), str(Path.home()).encode(), run.name.encode()):
         assert private not in everything
     size = (run / "best/model.safetensors").stat().st_size
     assert ["Sending the weights", size, size] in pushed["told"]
 
 
-def test_what_was_pushed_is_pulled_as_a_run_that_predicts_the_same(hub, lab, run, places):
+def test_what_was_pushed_is_pulled_as_a_run_that_predicts_the_same(hub, lab, run, lab_folders):
     from core.inference.predictor import Predictor
 
     pushed = lab.ask("push", token=TOKEN, run=run.name)
     pulled = Path(lab.ask("pull", token=TOKEN)["path"])
-    found = read_run(pulled)
-    assert (found.state, found.problem, found.name) == ("finished", None, "street-unet")
+    result = read_run(pulled)
+    assert (result.state, result.problem, result.name) == ("finished", None, "street-unet")
     assert read_origin(pulled) == Origin(REPO, pushed["commit"])
-    assert found.classes == read_run(run).classes and found.has_checkpoint("best")
+    assert result.classes == read_run(run).classes and result.has_checkpoint("best")
     assert evaluations(pulled)[-1]["miou"] == max(row["miou"] for row in evaluations(run))
     image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)
     one, other = Predictor(run).predict(image), Predictor(pulled).predict(image)
     assert np.array_equal(one.labels, other.labels) and np.array_equal(one.confidence, other.confidence)
 
 
-def test_the_same_commit_is_pulled_once_and_by_its_name_without_the_hub(hub, lab, files, places):
+def test_the_same_commit_is_pulled_once_and_by_its_name_without_the_hub(hub, lab, files, lab_folders):
     commit = hub.add(REPO, files).head
     first = lab.ask("pull")["path"]
-    assert lab.ask("pull")["path"] == first and len(list_runs(places.runs)) == 1
-    hub.asked.clear()
-    assert lab.ask("pull", revision=commit)["path"] == first and not hub.asked
+    assert lab.ask("pull")["path"] == first and len(list_runs(lab_folders.runs)) == 1
+    hub.requests.clear()
+    assert lab.ask("pull", revision=commit)["path"] == first and not hub.requests
 
 
-def test_a_tag_and_a_commit_are_what_they_were(hub, lab, files, places):
+def test_a_tag_and_a_commit_are_what_they_were(hub, lab, files, lab_folders):
     repo = hub.add(REPO, changed(files, step=1))
     repo.tags["v1"] = repo.head
     hub.add(REPO, changed(files, step=2))
     steps = [read_run(Path(lab.ask("pull", revision=name)["path"])).status.step for name in ("v1", "", "main")]
     assert steps == [1, 2, 2]
-    assert {read_origin(each.path).commit for each in list_runs(places.runs)} == set(repo.commits)
+    assert {read_origin(each.path).commit for each in list_runs(lab_folders.runs)} == set(repo.commits)
 
 
-def test_three_lines_load_a_model_from_the_hub_and_from_a_folder(hub, lab, files, run, places):
+def test_three_lines_load_a_model_from_the_hub_and_from_a_folder(hub, lab, files, run, lab_folders):
     hub.add(REPO, files)
-    image = places.other / "image.npy"
+    image = lab_folders.other / "image.npy"
     np.save(image, np.random.default_rng(0).integers(0, 256, (48, 96, 3), dtype=np.uint8))
     there, here = (lab.ask("load", repo=name, image=str(image)) for name in (REPO, str(run)))
     assert there["labels"] == here["labels"] and np.array(there["labels"]).shape == (48, 96)
     assert there["classes"] == list(CITYSCAPES_19.classes)
-    assert [each.path for each in list_runs(places.runs)] == [run], "the list of runs stays as it was"
+    assert [each.path for each in list_runs(lab_folders.runs)] == [run], "the list of runs stays as it was"
 
 
 def test_pushed_again_it_is_a_new_commit(hub, lab, run):
@@ -298,49 +298,49 @@ def test_pushed_again_it_is_a_new_commit(hub, lab, run):
 def test_a_download_that_breaks_goes_on_where_it_was(hub, lab, files):
     hub.add(REPO, files)
     hub.faults = [Fault("GET .*model.safetensors", break_after=20_000, times=1)]
-    answer = lab.ask("pull")
-    assert Path(answer["path"], "best/model.safetensors").read_bytes() == files["model.safetensors"]
+    response = lab.ask("pull")
+    assert Path(response["path"], "best/model.safetensors").read_bytes() == files["model.safetensors"]
     assert hub.ranges() == ["bytes=20000-"]
 
 
-def test_a_file_that_is_shorter_than_announced_is_not_taken(hub, lab, files, places):
+def test_a_file_that_is_shorter_than_announced_is_not_taken(hub, lab, files, lab_folders):
     hub.add(REPO, files)
     announced = str(len(files["model.safetensors"]) + 7)
     hub.faults = [Fault("HEAD .*model.safetensors", headers={"X-Linked-Size": announced})]
-    assert "Less of anna/street-unet arrived" in lab.ask("pull")["error"] and nothing_came(places)
+    assert "Less of anna/street-unet arrived" in lab.ask("pull")["error"] and nothing_came(lab_folders)
 
 
-def test_a_file_that_is_longer_than_announced_is_ended(hub, lab, files, places):
+def test_a_file_that_is_longer_than_announced_is_ended(hub, lab, files, lab_folders):
     hub.add(REPO, files)
     hub.faults = [Fault("HEAD .*model.safetensors", headers={"X-Linked-Size": "1000"})]
-    assert "sends more of model.safetensors than it said" in lab.ask("pull")["error"] and nothing_came(places)
+    assert "sends more of model.safetensors than it said" in lab.ask("pull")["error"] and nothing_came(lab_folders)
 
 
 @pytest.mark.parametrize(("name", "size"), [("model.safetensors", 5 * 2**30), ("config.json", 2_000_000)])
-def test_what_is_too_large_is_refused_before_it_comes(hub, lab, files, places, name, size):
+def test_what_is_too_large_is_refused_before_it_comes(hub, lab, files, lab_folders, name, size):
     hub.add(REPO, files)
     hub.faults = [Fault(f"HEAD .*{name}", headers={"X-Linked-Size": str(size)})]
-    assert "Nothing was fetched" in lab.ask("pull")["error"] and nothing_came(places)
+    assert "Nothing was fetched" in lab.ask("pull")["error"] and nothing_came(lab_folders)
     assert not [path for path in hub.paths("GET") if path.endswith(name)]
 
 
 @pytest.mark.parametrize(
     "headers", [{"ETag": '"../../../../evil"'}, {"X-Repo-Commit": "../../evil"}, {"X-Repo-Commit": NO_LONGER}]
 )
-def test_names_that_the_server_makes_up_lead_nowhere(hub, lab, files, places, headers):
+def test_names_that_the_server_makes_up_lead_nowhere(hub, lab, files, lab_folders, headers):
     hub.add(REPO, files)
     hub.faults = [Fault("HEAD .*", headers=headers)]
-    assert "makes no sense" in lab.ask("pull")["error"] and nothing_came(places)
+    assert "makes no sense" in lab.ask("pull")["error"] and nothing_came(lab_folders)
 
 
 # ---- refusals
 
 
-def test_a_wrong_revision_is_named(hub, lab, files, places):
+def test_a_wrong_revision_is_named(hub, lab, files, lab_folders):
     hub.add(REPO, files)
     for revision in ("v9", NO_LONGER, "../../main", "x" * 300):
         assert "has no revision" in lab.ask("pull", revision=revision)["error"]
-    assert nothing_came(places)
+    assert nothing_came(lab_folders)
 
 
 @pytest.mark.parametrize(
@@ -352,12 +352,14 @@ def test_a_wrong_revision_is_named(hub, lab, files, places):
     ],
 )
 def test_who_may_not_push_is_told_what_to_do(hub, lab, run, token, sentence):
-    answer = lab.ask("push", token=token, run=run.name)
-    assert sentence in answer["error"] and "HfHub" not in answer["traceback"], "no error of the client comes with it"
+    response = lab.ask("push", token=token, run=run.name)
+    assert sentence in response["error"] and "HfHub" not in response["traceback"], (
+        "no error of the client comes with it"
+    )
     assert not hub.repos
 
 
-def test_a_private_repository_without_and_with_a_token(hub, lab, files, places):
+def test_a_private_repository_without_and_with_a_token(hub, lab, files, lab_folders):
     hub.add(REPO, files, private=True)
     assert "There is no public anna/street-unet on the Hub" in lab.ask("pull")["error"]
     assert "doesn't know this token" in lab.ask("pull", token="hf_old")["error"]
@@ -376,10 +378,10 @@ def test_a_private_repository_without_and_with_a_token(hub, lab, files, places):
         (500, {}, "trouble of its own"),
     ],
 )
-def test_refusals_of_a_pull_are_sentences(hub, lab, files, places, status, headers, sentence):
+def test_refusals_of_a_pull_are_sentences(hub, lab, files, lab_folders, status, headers, sentence):
     hub.add(REPO, files)
     hub.faults = [Fault("GET /api/models", status, headers)]
-    assert sentence in lab.ask("pull")["error"] and nothing_came(places)
+    assert sentence in lab.ask("pull")["error"] and nothing_came(lab_folders)
 
 
 @pytest.mark.parametrize(
@@ -396,27 +398,27 @@ def test_refusals_of_a_push_are_sentences(hub, lab, run, pattern, status, senten
     assert sentence in lab.ask("push", token=TOKEN, run=run.name)["error"]
 
 
-def test_answers_that_make_no_sense_are_a_sentence(hub, lab, places):
+def test_answers_that_make_no_sense_are_a_sentence(hub, lab, lab_folders):
     for body in (b"<html>", b"[]", b'{"id": 1}', b'{"id": "anna/street-unet", "sha": "../../x", "siblings": []}'):
         hub.faults = [Fault("GET /api/models", 200, body=body)]
         assert "Hub" in lab.ask("pull")["error"]
-    assert nothing_came(places)
+    assert nothing_came(lab_folders)
 
 
-def test_a_hub_that_does_not_answer_is_given_up(hub, lab, files, places, monkeypatch):
+def test_a_hub_that_does_not_answer_is_given_up(hub, lab, files, lab_folders, monkeypatch):
     hub.add(REPO, files)
     hub.faults = [Fault("GET /api/models", hang=60)]
     assert (
         patient_ask("1", hub.address, REPO)
         == "The Hugging Face Hub did not answer in time. It may be busy, or the connection slow: try again later."
     )
-    assert nothing_came(places)
+    assert nothing_came(lab_folders)
 
 
 @pytest.mark.parametrize(
     ("offline", "sentence"), [("1", "switched off here by HF_HUB_OFFLINE"), ("0", "can't be reached")]
 )
-def test_without_the_hub(places, offline, sentence):
+def test_without_the_hub(lab_folders, offline, sentence):
     assert sentence in patient_ask("5", "http://127.0.0.1:9", REPO, offline)
 
 
@@ -444,7 +446,7 @@ def patient_ask(patience: str, endpoint: str, repo: str, offline: str = "0") -> 
     "repo", ["", "street", "../../etc", "anna/../x", "anna/street/unet", "anna/--", "anna/s t", "a" * 200 + "/b"]
 )
 def test_what_is_no_name_of_a_repository_is_asked_of_nobody(hub, lab, repo):
-    assert "Type OWNER/NAME" in lab.ask("pull", repo=repo)["error"] and not hub.asked
+    assert "Type OWNER/NAME" in lab.ask("pull", repo=repo)["error"] and not hub.requests
 
 
 def test_the_address_of_a_repository_is_its_name_too():
@@ -459,7 +461,7 @@ class Bomb:
         return os.system, ("touch /tmp/a-pickle-was-read",)
 
 
-def test_pickles_are_never_fetched(hub, lab, files, places):
+def test_pickles_are_never_fetched(hub, lab, files, lab_folders):
     bomb = pickle.dumps(Bomb())
     hub.add(REPO, {"config.json": files["config.json"], "pytorch_model.bin": bomb, "optimizer.pt": bomb})
     assert "optimizer.pt only, a format that can carry programs" in lab.ask("pull")["error"]
@@ -469,19 +471,19 @@ def test_pickles_are_never_fetched(hub, lab, files, places):
     assert not Path("/tmp/a-pickle-was-read").exists()
 
 
-def test_a_pickle_under_the_name_of_safetensors_is_not_read(hub, lab, files, places):
+def test_a_pickle_under_the_name_of_safetensors_is_not_read(hub, lab, files, lab_folders):
     hub.add(REPO, files | {"model.safetensors": pickle.dumps(Bomb())})
-    assert "can't be read as safetensors" in lab.ask("pull")["error"] and nothing_came(places)
+    assert "can't be read as safetensors" in lab.ask("pull")["error"] and nothing_came(lab_folders)
 
 
-def test_names_that_lead_out_are_never_asked_for(hub, lab, files, places):
+def test_names_that_lead_out_are_never_asked_for(hub, lab, files, lab_folders):
     evil = {"../../../evil.safetensors": b"x", "/etc/evil.json": b"{}", "..\\evil.json": b"{}"}
     hub.add(REPO, evil)
     assert "has no config.json and no model.safetensors" in lab.ask("pull")["error"]
     hub.add(REPO, files | evil)
     path = Path(lab.ask("pull")["path"])
-    asked = {each.rpartition("/resolve/")[2].partition("/")[2] for each in hub.paths("GET") if "/resolve/" in each}
-    assert asked == {"config.json", "model.safetensors"}
+    requests = {each.rpartition("/resolve/")[2].partition("/")[2] for each in hub.paths("GET") if "/resolve/" in each}
+    assert requests == {"config.json", "model.safetensors"}
     assert sorted(each.relative_to(path).as_posix() for each in path.rglob("*") if each.is_file()) == [
         "best/model.safetensors",
         "best/state.json",
@@ -528,10 +530,10 @@ def retype(tensors: dict[str, torch.Tensor]) -> None:
         (retype, "mean is F64 (1, 3, 1, 1), but must be F32"),
     ],
 )
-def test_weights_that_are_not_the_networks_are_refused_by_name(hub, lab, files, places, change, sentence):
+def test_weights_that_are_not_the_networks_are_refused_by_name(hub, lab, files, lab_folders, change, sentence):
     hub.add(REPO, with_tensors(files, change))
     error = lab.ask("pull")["error"]
-    assert sentence in error and "Nothing was taken" in error and nothing_came(places)
+    assert sentence in error and "Nothing was taken" in error and nothing_came(lab_folders)
 
 
 @pytest.mark.parametrize(
@@ -543,9 +545,9 @@ def test_weights_that_are_not_the_networks_are_refused_by_name(hub, lab, files, 
         (60).to_bytes(8, "little") + b'{"a":{"dtype":"F32","shape":[1000000],"data_offsets":[0,4]}}',
     ],
 )
-def test_files_that_only_say_that_they_are_safetensors(hub, lab, files, places, data):
+def test_files_that_only_say_that_they_are_safetensors(hub, lab, files, lab_folders, data):
     hub.add(REPO, files | {"model.safetensors": data})
-    assert "Nothing was taken" in lab.ask("pull")["error"] and nothing_came(places)
+    assert "Nothing was taken" in lab.ask("pull")["error"] and nothing_came(lab_folders)
 
 
 @pytest.mark.parametrize(
@@ -563,9 +565,9 @@ def test_files_that_only_say_that_they_are_safetensors(hub, lab, files, places, 
         b'{"format": "segmentation-lab", "best_miou": Infinity}',
     ],
 )
-def test_a_broken_config_is_a_sentence(hub, lab, files, places, text):
+def test_a_broken_config_is_a_sentence(hub, lab, files, lab_folders, text):
     hub.add(REPO, files | {"config.json": text})
-    assert "config.json of anna/street-unet is broken" in lab.ask("pull")["error"] and nothing_came(places)
+    assert "config.json of anna/street-unet is broken" in lab.ask("pull")["error"] and nothing_came(lab_folders)
 
 
 ONE = {"name": "road", "color": [1, 2, 3]}
@@ -600,12 +602,12 @@ ONE = {"name": "road", "color": [1, 2, 3]}
         ({"best_miou": 7.0}, "no number that can be"),
     ],
 )
-def test_a_config_that_can_not_be_meant_is_refused(hub, lab, files, places, values, sentence):
+def test_a_config_that_can_not_be_meant_is_refused(hub, lab, files, lab_folders, values, sentence):
     hub.add(REPO, changed(files, **values))
-    assert sentence in lab.ask("pull")["error"] and nothing_came(places)
+    assert sentence in lab.ask("pull")["error"] and nothing_came(lab_folders)
 
 
-def test_paths_and_machines_of_strangers_are_not_taken_over(hub, lab, files, places):
+def test_paths_and_machines_of_strangers_are_not_taken_over(hub, lab, files, lab_folders):
     values = {
         "run__dataset__name": "cityscapes",
         "run__dataset__root": "/etc",
@@ -617,12 +619,12 @@ def test_paths_and_machines_of_strangers_are_not_taken_over(hub, lab, files, pla
         "evaluation": {"iou": ["x"], "miou": 2},
     }
     hub.add(REPO, changed(files, **values))
-    found = read_run(Path(lab.ask("pull")["path"]))
-    assert found.config.dataset.root == str(places.data / "cityscapes")
-    assert (found.config.dataset.classes, found.config.model.weights) == ("auto", "auto")
-    training = found.config.training
+    result = read_run(Path(lab.ask("pull")["path"]))
+    assert result.config.dataset.root == str(lab_folders.data / "cityscapes")
+    assert (result.config.dataset.classes, result.config.model.weights) == ("auto", "auto")
+    training = result.config.training
     assert (training.device, training.num_processes, training.workers) == ("auto", 1, -1)
-    assert evaluations(found.path) == []
+    assert evaluations(result.path) == []
 
 
 # ---- whose pictures, which repository
@@ -646,8 +648,8 @@ def test_whose_pictures_are_shown(run, tiny_config, name, root, own, shown):
 def test_a_run_on_cityscapes_is_pushed_without_pictures_and_with_the_terms(run, tiny_config):
     cityscapes = replace(read_run(run), config=tiny_config(dataset={"name": "cityscapes", "root": "/data/cs"}))
     assert sample_images(cityscapes, True) == {}
-    card = model_card(cityscapes, REPO)
-    assert "no commercial use" in card and "![" not in card and "/data" not in card
+    result = model_card(cityscapes, REPO)
+    assert "no commercial use" in result and "![" not in result and "/data" not in result
 
 
 def test_another_models_repository_is_not_overwritten(hub, lab, run):
@@ -666,8 +668,8 @@ def test_a_class_table_of_another_size_comes_back_as_it_was(tiny_config):
     from core.hub.published import read_published
 
     text = published_text(tiny_config(), CITYSCAPES_34.classes, CITYSCAPES_34.colors, 3, 0.5, {}, {})
-    found = read_published(json.loads(text), REPO, lambda name, classes: "")
-    assert (found.space, found.step, found.best_miou) == (CITYSCAPES_34, 3, 0.5)
+    result = read_published(json.loads(text), REPO, lambda name, classes: "")
+    assert (result.space, result.step, result.best_miou) == (CITYSCAPES_34, 3, 0.5)
 
 
 # ---- the server's side
@@ -685,28 +687,28 @@ def online(hub, lab, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-def test_a_job_brings_a_run_and_says_how_far_it_is(hub, files, online, places, wait_until):
+def test_a_job_brings_a_run_and_says_how_far_it_is(hub, files, online, lab_folders, wait_until):
     hub.add(REPO, files)
     start_pull(REPO)
     with pytest.raises(LabError, match="being done already"):
         start_pull(REPO)
     wait_until(lambda: not latest("pull").is_active, 180)
     job = latest("pull")
-    assert job.state == "finished" and (places.runs / job.result["run"] / "best").is_dir()
+    assert job.state == "finished" and (lab_folders.runs / job.result["run"] / "best").is_dir()
     assert latest("push") is None
 
 
-def test_a_job_that_hangs_is_cancelled_at_once(hub, files, online, places, wait_until):
+def test_a_job_that_hangs_is_cancelled_at_once(hub, files, online, lab_folders, wait_until):
     hub.add(REPO, files)
     hub.faults = [Fault("GET .*model.safetensors", hang=300)]
     start_pull(REPO)
     wait_until(lambda: latest("pull").what == "Fetching model.safetensors", 180)
     stop("pull", latest("pull"))
     wait_until(lambda: not latest("pull").is_active, 60)
-    assert is_stopping("pull", latest("pull")) and nothing_came(places)
+    assert is_stopping("pull", latest("pull")) and nothing_came(lab_folders)
 
 
-def test_a_job_that_fails_says_why_and_its_files_hold_no_token(hub, online, run, places, wait_until):
+def test_a_job_that_fails_says_why_and_its_files_hold_no_token(hub, online, run, lab_folders, wait_until):
     hub.faults = [Fault("POST /api/repos/create", 403)]
     start_push(read_run(run), REPO, False, False)
     wait_until(lambda: not latest("push").is_active, 180)
@@ -715,7 +717,7 @@ def test_a_job_that_fails_says_why_and_its_files_hold_no_token(hub, online, run,
         assert TOKEN not in path.read_text()
 
 
-def test_what_belongs_to_another_is_not_pushed(run, places):
+def test_what_belongs_to_another_is_not_pushed(run, lab_folders):
     run.joinpath("owner.txt").write_text("anna@example.org")
     set_current_user(lambda: build_user("ben@example.org"))
     try:

@@ -36,7 +36,7 @@ def predictor(trained_run):
 
 
 @pytest.fixture
-def image(places, trained_run):
+def image(lab_folders, trained_run):
     dataset = open_dataset(read_run(trained_run).config.dataset)
     return dataset.image(dataset.val[0])
 
@@ -48,12 +48,12 @@ def test_it_equals_its_network_run_by_hand(predictor, trained_run, image):
     model.eval().to(memory_format=torch.channels_last)
     with torch.no_grad():
         logits = model(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
-    found = predictor.predict(image)
-    assert (found.labels == logits.argmax(1)[0].numpy()).all()
-    assert (found.confidence == np.round(logits.softmax(1).amax(1)[0].numpy() * 255)).all()
-    assert found.labels.shape == found.confidence.shape == (64, 128)
-    assert found.labels.dtype == found.confidence.dtype == np.uint8
-    assert found.confidence.min() >= 255 // 19
+    result = predictor.predict(image)
+    assert (result.labels == logits.argmax(1)[0].numpy()).all()
+    assert (result.confidence == np.round(logits.softmax(1).amax(1)[0].numpy() * 255)).all()
+    assert result.labels.shape == result.confidence.shape == (64, 128)
+    assert result.labels.dtype == result.confidence.dtype == np.uint8
+    assert result.confidence.min() >= 255 // 19
 
 
 def test_the_digest_belongs_to_the_weights_though_they_are_replaced_while_they_are_loaded(trained_run, tmp_path):
@@ -68,12 +68,12 @@ def test_the_digest_belongs_to_the_weights_though_they_are_replaced_while_they_a
                 save_file(pending.pop(), path)
             return super().prepare(model)
 
-    found, digest = load_predictor(run, hardware=Slow(**vars(choose_hardware(EXACT))))
+    result, digest = load_predictor(run, hardware=Slow(**vars(choose_hardware(EXACT))))
     assert digest == checkpoint_digest(run, "best")
-    assert all(tensor.equal(better[name]) for name, tensor in found._model.state_dict().items())
+    assert all(tensor.equal(better[name]) for name, tensor in result._model.state_dict().items())
 
 
-def test_its_labels_are_the_samples_of_its_run(predictor, trained_run, places):
+def test_its_labels_are_the_samples_of_its_run(predictor, trained_run, lab_folders):
     from PIL import Image
 
     dataset = open_dataset(read_run(trained_run).config.dataset)
@@ -85,10 +85,10 @@ def test_its_labels_are_the_samples_of_its_run(predictor, trained_run, places):
 
 @pytest.mark.parametrize("size", [(97, 161), (256, 512), (30, 200), (200, 30), (16, 16), (1, 1)])
 def test_another_size_comes_back_at_its_own(predictor, size):
-    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    found = predictor.predict(picture)
-    assert found.labels.shape == found.confidence.shape == size
-    assert found.labels.max() < 19
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    result = predictor.predict(pixels)
+    assert result.labels.shape == result.confidence.shape == size
+    assert result.labels.max() < 19
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -96,11 +96,11 @@ def test_another_size_comes_back_at_its_own(predictor, size):
 def test_block_by_block_the_same_wins_as_over_all_at_once(size, layout):
     logits = torch.randn(1, 19, 40, 64, generator=torch.Generator().manual_seed(0)) * 3
     logits[:, 5:7, :, :9] = logits[:, 4:5, :, :9]  # of equal ones the first
-    found = decide(logits.contiguous(memory_format=layout), size)
+    result = decide(logits.contiguous(memory_format=layout), size)
     large = logits if size == (40, 64) else F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-    assert (found.labels == large.argmax(1)[0].numpy()).all()
+    assert (result.labels == large.argmax(1)[0].numpy()).all()
     likely = large.softmax(1).amax(1)[0].numpy() * 255
-    assert np.abs(found.confidence - likely).max() <= 0.5 + 1e-3, "rounded"
+    assert np.abs(result.confidence - likely).max() <= 0.5 + 1e-3, "rounded"
 
 
 def test_a_larger_copy_gets_about_the_same_labels(predictor, image):
@@ -201,44 +201,53 @@ def life(tmp_path_factory, trained_run, streets):
 
 
 def test_a_killed_process_is_one_sentence_and_then_replaced(life):
-    told, _, _ = life
-    assert "ended unexpectedly" in told["killed at work"]
-    assert "killed at rest" not in told
-    assert told["same answer"] and told["ended"]
+    reports, _, _ = life
+    assert "ended unexpectedly" in reports["killed at work"]
+    assert "killed at rest" not in reports
+    assert reports["same answer"] and reports["ended"]
 
 
 def test_nonsense_is_answered_in_words_by_a_process_that_lives_on(life):
-    told, _, _ = life
-    assert "can't be read as a picture" in told["no picture"]
-    assert "no 'best' checkpoint" in told["no run"]
-    assert "could not look at this picture" in told["no image"]
-    assert told["same process"] and told["second is from the kept network"]
+    reports, _, _ = life
+    assert "can't be read as a picture" in reports["no picture"]
+    assert "no 'best' checkpoint" in reports["no run"]
+    assert "could not look at this picture" in reports["no image"]
+    assert reports["same process"] and reports["second is from the kept network"]
 
 
 def test_the_server_never_imports_torch(life):
-    told, _, _ = life
-    assert told["torch here"] == []
-    assert told["pid at first"] is None, "nothing is started before it is needed"
+    reports, _, _ = life
+    assert reports["torch here"] == []
+    assert reports["pid at first"] is None, "nothing is started before it is needed"
 
 
 def test_the_process_labels_as_the_predictor_does(life, predictor):
-    told, image, labels = life
-    assert tuple(told["classes"]) == predictor.checkpoint.classes
+    reports, image, labels = life
+    assert tuple(reports["classes"]) == predictor.checkpoint.classes
     assert (labels == predictor.predict(image).labels).all()
 
 
-def test_the_command_line_labels_as_the_process_does(life, trained_run, places):
+def test_the_command_line_labels_as_the_process_does(life, trained_run, lab_folders):
     from PIL import Image
 
     from core.__main__ import main
 
     _, image, labels = life
-    shutil.copytree(trained_run, places.runs / trained_run.name)
-    Image.fromarray(image).save(places.other / "street.png")
+    shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
+    Image.fromarray(image).save(lab_folders.other / "street.png")
     assert (
-        main(["predict", trained_run.name, str(places.other / "street.png"), "--out", str(places.other / "out")]) == 0
+        main(
+            [
+                "predict",
+                trained_run.name,
+                str(lab_folders.other / "street.png"),
+                "--out",
+                str(lab_folders.other / "out"),
+            ]
+        )
+        == 0
     )
-    assert (np.asarray(Image.open(places.other / "out/street_labels.png")) == labels).all()
+    assert (np.asarray(Image.open(lab_folders.other / "out/street_labels.png")) == labels).all()
 
 
 def test_what_takes_too_long_is_given_up(trained_run, monkeypatch, image):
@@ -263,14 +272,14 @@ def test_a_new_checkpoint_has_another_stamp(tmp_path, trained_run):
 @pytest.fixture(scope="module")
 def onlooking(trained_run):
     """The predictor of the trained run, told that it was trained on smaller crops than its frames."""
-    found = Predictor(trained_run, choose_hardware(EXACT))
-    training = found.checkpoint.config.training.model_copy(update={"crop_height": 32, "crop_width": 64})
-    config = found.checkpoint.config.model_copy(update={"training": training})
-    object.__setattr__(found.checkpoint, "config", config)
-    return found
+    result = Predictor(trained_run, choose_hardware(EXACT))
+    training = result.checkpoint.config.training.model_copy(update={"crop_height": 32, "crop_width": 64})
+    config = result.checkpoint.config.model_copy(update={"training": training})
+    object.__setattr__(result.checkpoint, "config", config)
+    return result
 
 
-def by_hand(predictor, image):
+def by_definition(predictor, image):
     """Logits (1, K, h, w) of an image seen whole."""
     with torch.no_grad():
         return predictor._model(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255)
@@ -287,23 +296,23 @@ def test_windows_are_blended_as_by_hand(onlooking, image):
     total, weights = torch.zeros(1, 19, 64, 128), torch.zeros(64, 128)
     for top in (0, 16, 32):
         for left in (0, 32, 64):
-            total[..., top : top + 32, left : left + 64] += weight * by_hand(
+            total[..., top : top + 32, left : left + 64] += weight * by_definition(
                 onlooking, image[top : top + 32, left : left + 64]
             )
             weights[top : top + 32, left : left + 64] += weight
-    found = onlooking.predict(image, PredictOptions(sliding_window=True))
-    assert (found.labels == (total / weights).argmax(1)[0].numpy()).all()
-    assert (found.labels != onlooking.predict(image).labels).any(), "windows see less around them"
+    result = onlooking.predict(image, PredictOptions(sliding_window=True))
+    assert (result.labels == (total / weights).argmax(1)[0].numpy()).all()
+    assert (result.labels != onlooking.predict(image).labels).any(), "windows see less around them"
 
 
 def test_where_the_surroundings_do_not_count_windows_see_what_the_whole_sees(trained_run, image):
-    found = Predictor(trained_run, choose_hardware(EXACT))
-    training = found.checkpoint.config.training.model_copy(update={"crop_height": 24, "crop_width": 40})
-    config = found.checkpoint.config.model_copy(update={"training": training})
-    object.__setattr__(found.checkpoint, "config", config)
+    result = Predictor(trained_run, choose_hardware(EXACT))
+    training = result.checkpoint.config.training.model_copy(update={"crop_height": 24, "crop_width": 40})
+    config = result.checkpoint.config.model_copy(update={"training": training})
+    object.__setattr__(result.checkpoint, "config", config)
     torch.manual_seed(0)
-    found._model = torch.nn.Conv2d(3, 19, 1).eval()
-    sliding, whole = found.predict(image, PredictOptions(sliding_window=True)), found.predict(image)
+    result._model = torch.nn.Conv2d(3, 19, 1).eval()
+    sliding, whole = result.predict(image, PredictOptions(sliding_window=True)), result.predict(image)
     assert (sliding.labels == whole.labels).all() and len(np.unique(whole.labels)) > 1
     assert np.abs(sliding.confidence.astype(int) - whole.confidence).max() <= 1, "a weighted mean of equal numbers"
 
@@ -317,23 +326,23 @@ def test_windows_cover_everything_and_overlap_by_half(length, window):
 
 
 def test_a_flip_averages_the_probabilities_of_both_ways_round(predictor, image):
-    mirrored = by_hand(predictor, image[:, ::-1]).flip(-1)
-    mean = (by_hand(predictor, image).softmax(1) + mirrored.softmax(1)) / 2
-    found = predictor.predict(image, PredictOptions(flip=True))
-    assert (found.labels == mean.argmax(1)[0].numpy()).all()
+    mirrored = by_definition(predictor, image[:, ::-1]).flip(-1)
+    mean = (by_definition(predictor, image).softmax(1) + mirrored.softmax(1)) / 2
+    result = predictor.predict(image, PredictOptions(flip=True))
+    assert (result.labels == mean.argmax(1)[0].numpy()).all()
     turned = predictor.predict(np.ascontiguousarray(image[:, ::-1]), PredictOptions(flip=True))
-    assert (turned.labels[:, ::-1] == found.labels).mean() > 0.999
+    assert (turned.labels[:, ::-1] == result.labels).mean() > 0.999
 
 
 def test_scales_average_too_and_one_scale_alone_is_what_it_says(predictor, image):
     import cv2
 
     larger = cv2.resize(image, (256, 128), interpolation=cv2.INTER_LINEAR)
-    logits = F.interpolate(by_hand(predictor, larger), size=(64, 128), mode="bilinear", align_corners=False)
-    found = predictor.predict(image, PredictOptions(scales=(2.0,)))
-    assert (found.labels == logits.argmax(1)[0].numpy()).all()
+    logits = F.interpolate(by_definition(predictor, larger), size=(64, 128), mode="bilinear", align_corners=False)
+    result = predictor.predict(image, PredictOptions(scales=(2.0,)))
+    assert (result.labels == logits.argmax(1)[0].numpy()).all()
     both = predictor.predict(image, PredictOptions(scales=(1.0, 2.0)))
-    mean = (by_hand(predictor, image).softmax(1) + logits.softmax(1)) / 2
+    mean = (by_definition(predictor, image).softmax(1) + logits.softmax(1)) / 2
     assert (both.labels == mean.argmax(1)[0].numpy()).all()
 
 
@@ -344,12 +353,12 @@ def test_a_quick_answer_is_half_as_large_and_about_the_same(predictor, image):
 
 
 def test_a_quick_answer_of_a_network_for_large_pictures_is_smaller_than_half(trained_run):
-    found = Predictor(trained_run, choose_hardware(EXACT))
-    dataset = found.checkpoint.config.dataset.model_copy(update={"height": 1024, "width": 2048})
-    config = found.checkpoint.config.model_copy(update={"dataset": dataset})
-    object.__setattr__(found.checkpoint, "config", config)
-    found._model = torch.nn.Conv2d(3, 19, 1).eval()
-    height, width = found.predict(np.zeros((1024, 2048, 3), np.uint8), QUICK).labels.shape
+    result = Predictor(trained_run, choose_hardware(EXACT))
+    dataset = result.checkpoint.config.dataset.model_copy(update={"height": 1024, "width": 2048})
+    config = result.checkpoint.config.model_copy(update={"dataset": dataset})
+    object.__setattr__(result.checkpoint, "config", config)
+    result._model = torch.nn.Conv2d(3, 19, 1).eval()
+    height, width = result.predict(np.zeros((1024, 2048, 3), np.uint8), QUICK).labels.shape
     assert height * width == QUICK_PIXELS and width == 2 * height
 
 
@@ -368,8 +377,8 @@ def drained(queue, count):
 
 def test_users_take_turns_whoever_asked_for_more():
     queue = FairQueue()
-    for number in range(4):
-        queue.put("many", f"many {number}")
+    for index in range(4):
+        queue.put("many", f"many {index}")
     for user in ("anna", "bert", "cleo", "dora"):
         queue.put(user, user)
     assert drained(queue, 5) == ["many 0", "anna", "bert", "cleo", "dora"]
@@ -380,53 +389,56 @@ def test_users_take_turns_whoever_asked_for_more():
 def test_a_newer_question_for_the_same_place_replaces_the_waiting_one():
     queue = FairQueue()
     old = queue.put("anna", "old", slot="panel")
-    kept = queue.put("anna", "other panel", slot="other")
+    cached = queue.put("anna", "other panel", slot="other")
     others = queue.put("bert", "bert's", slot="panel")
     queue.put("anna", "new", slot="panel")
     assert drained(queue, 3) == ["other panel", "bert's", "new"]
-    assert old.cancelled() and not kept.cancelled() and not others.cancelled()
+    assert old.cancelled() and not cached.cancelled() and not others.cancelled()
     with pytest.raises(LabError, match="asked for something else meanwhile"):
         outcome(old)
 
 
 def test_what_waits_is_cancelled_when_the_worker_closes(trained_run, image):
     worker = InferenceWorker()
-    answers = [worker.ask(trained_run, image) for _ in range(3)]
+    responses = [worker.ask(trained_run, image) for _ in range(3)]
     worker.close()
     assert all(
-        isinstance(answer.exception() if not answer.cancelled() else None, LabError | None) for answer in answers
+        isinstance(response.exception() if not response.cancelled() else None, LabError | None)
+        for response in responses
     )
-    assert answers[-1].cancelled()
+    assert responses[-1].cancelled()
 
 
 def test_five_people_at_once_get_their_answers_and_whoever_asks_again_needs_no_process(
-    places, trained_run, image, predictor, monkeypatch
+    lab_folders, trained_run, image, predictor, monkeypatch
 ):
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     worker = InferenceWorker(PredictionCache())
-    pictures = [np.ascontiguousarray(np.roll(image, 20 * number, axis=1)) for number in range(5)]
-    answers = [worker.ask(trained_run, picture, user=f"person {number}") for number, picture in enumerate(pictures)]
-    for answer, picture in zip(answers, pictures, strict=True):
-        assert (outcome(answer).labels == predictor.predict(picture).labels).all()
+    images = [np.ascontiguousarray(np.roll(image, 20 * index, axis=1)) for index in range(5)]
+    responses = [worker.ask(trained_run, pixels, user=f"person {number}") for number, pixels in enumerate(images)]
+    for response, picture in zip(responses, images, strict=True):
+        assert (outcome(response).labels == predictor.predict(picture).labels).all()
     worker.close()
-    again = worker.ask(trained_run, pictures[3])
+    again = worker.ask(trained_run, images[3])
     assert again.done() and worker.pid is None
-    assert (again.result().labels == answers[3].result().labels).all()
+    assert (again.result().labels == responses[3].result().labels).all()
 
 
-def test_an_answer_is_there_before_it_is_kept(places, trained_run, image, monkeypatch):
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def test_an_answer_is_there_before_it_is_kept(lab_folders, trained_run, image, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     may_keep = threading.Event()
 
     class SlowDisk(PredictionCache):
-        def put(self, key, answer):
+        def put(self, key, response):
             assert may_keep.wait(60)
-            super().put(key, answer)
+            super().put(key, response)
             raise ValueError("whatever goes wrong there, the next one is answered")
 
     worker = InferenceWorker(SlowDisk())
-    answer = worker.ask(trained_run, image)
-    assert answer.result(120).labels.shape == image.shape[:2] and not list(places.other.glob("cache/answers/*"))
+    prediction = worker.ask(trained_run, image)
+    assert prediction.result(120).labels.shape == image.shape[:2] and not list(
+        lab_folders.other.glob("cache/answers/*")
+    )
     may_keep.set()
     worker.predict(trained_run, np.ascontiguousarray(image[:, ::-1]))
     worker.close()
@@ -436,36 +448,36 @@ def test_an_answer_is_there_before_it_is_kept(places, trained_run, image, monkey
 # ---- answers on disk
 
 
-def some_answer(value=0):
+def some_prediction(value=0):
     labels = np.full((20, 30), value, np.uint8)
     return CachedPrediction(labels, labels + 100, ("road", "car"), ((1, 2, 3), (4, 5, 6)), 12.5)
 
 
-def test_an_answer_comes_back_as_it_was_kept(places, monkeypatch):
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def test_an_answer_comes_back_as_it_was_kept(lab_folders, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     store = PredictionCache()
     assert store.get("a" * 40) is None
-    store.put("a" * 40, some_answer(1))
-    found, given = store.get("a" * 40), some_answer(1)
-    assert (found.labels == given.labels).all() and (found.confidence == given.confidence).all()
-    assert (found.classes, found.colors, found.milliseconds) == (given.classes, given.colors, given.milliseconds)
+    store.put("a" * 40, some_prediction(1))
+    result, given = store.get("a" * 40), some_prediction(1)
+    assert (result.labels == given.labels).all() and (result.confidence == given.confidence).all()
+    assert (result.classes, result.colors, result.milliseconds) == (given.classes, given.colors, given.milliseconds)
     (store.folder / f"{'a' * 40}.npz").write_bytes(b"torn")
     assert store.get("a" * 40) is None
 
 
-def test_the_answers_longest_unasked_for_go_when_room_is_short(places, monkeypatch):
+def test_the_answers_longest_unasked_for_go_when_room_is_short(lab_folders, monkeypatch):
     import os
 
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     store = PredictionCache()
-    store.put("a", some_answer())
+    store.put("a", some_prediction())
     size = (store.folder / "a.npz").stat().st_size
     store = PredictionCache(budget=int(2.5 * size))
-    store.put("b", some_answer())
+    store.put("b", some_prediction())
     for name, age in (("a", 100), ("b", 50)):
         os.utime(store.folder / f"{name}.npz", ns=(age, age))
     assert store.get("a")  # asked for: b is now the older one
-    store.put("c", some_answer())
+    store.put("c", some_prediction())
     assert [name for name in "abc" if store.get(name)] == ["a", "c"]
 
 
@@ -485,37 +497,37 @@ def test_a_key_follows_pixels_weights_and_options_alone(tmp_path, trained_run, i
 # ---- scores of single frames
 
 
-def test_frames_are_scored_in_the_background_and_kept(places, trained_run, predictor, wait_until, monkeypatch):
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def test_frames_are_scored_in_the_background_and_kept(lab_folders, trained_run, predictor, wait_until, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     checkpoint = predictor.checkpoint
-    asked = []
+    requests = []
 
     def predict(run, image):
-        asked.append(run)
-        found = predictor.predict(image)
-        return CachedPrediction(found.labels, found.confidence, checkpoint.classes, checkpoint.colors, 1.0)
+        requests.append(run)
+        result = predictor.predict(image)
+        return CachedPrediction(result.labels, result.confidence, checkpoint.classes, checkpoint.colors, 1.0)
 
     dataset = open_dataset(read_run(trained_run).config.dataset)
     scorer = FrameScorer(predict)
     wait_until(lambda: scorer.count(trained_run, dataset, dataset.val).is_done)
     rows = scorer.count(trained_run, dataset, dataset.val).rows
-    assert list(rows) == [frame.id for frame in dataset.val] and len(asked) == 4
+    assert list(rows) == [frame.id for frame in dataset.val] and len(requests) == 4
     frame = dataset.val[1]
     by_itself = score_frame(predict(trained_run, dataset.image(frame)), dataset.target(frame))
     assert rows[frame.id] == by_itself and 0 < by_itself.miou < 1 and sum(by_itself.shares) <= 1
     wait_until(lambda: len(read_scores(scores_path(trained_run, dataset, dataset.val))) == 4)
     assert FrameScorer(predict).count(trained_run, dataset, dataset.val).is_done, "from disk, without a prediction"
-    assert len(asked) == 5
+    assert len(requests) == 5
 
 
-def test_a_failing_network_is_a_sentence_once_and_tried_again(places, trained_run, wait_until, monkeypatch):
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def test_a_failing_network_is_a_sentence_once_and_tried_again(lab_folders, trained_run, wait_until, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     dataset = open_dataset(read_run(trained_run).config.dataset)
 
     def fail(run, image):
         raise LabError("It is gone. Train it again.")
 
     scorer = FrameScorer(fail)
-    found = wait_until(lambda: scorer.count(trained_run, dataset, dataset.val).problem)
-    assert found == "It is gone. Train it again."
-    assert scorer.count(trained_run, dataset, dataset.val).problem in ("", found)
+    result = wait_until(lambda: scorer.count(trained_run, dataset, dataset.val).problem)
+    assert result == "It is gone. Train it again."
+    assert scorer.count(trained_run, dataset, dataset.val).problem in ("", result)

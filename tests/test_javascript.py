@@ -12,10 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def _tool(name: str) -> str:
     """Return the path of a tool beside this Python, else of the system's; skip the test without either."""
-    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
-    if found is None:
+    result = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if result is None:
         pytest.skip(f"{name} is not installed (requirements-dev.txt)")
-    return found
+    return result
 
 
 def _run(*command: str) -> None:

@@ -57,8 +57,8 @@ def test_lookup_maps_19_ids_and_nothing_else():
     assert lookup.shape == (256,) and lookup.dtype == np.uint8
     evaluated = {label.id: label.train_id for label in CITYSCAPES_LABELS if label.train_id != IGNORED}
     assert len(evaluated) == 19
-    for number in range(256):
-        assert lookup[number] == evaluated.get(number, 255)
+    for index in range(256):
+        assert lookup[index] == evaluated.get(index, 255)
 
 
 def test_colors_are_those_of_the_labels_and_all_differ():
@@ -85,14 +85,14 @@ def test_every_id_is_mapped_as_the_official_scripts_do():
     assert len(table) == len(CITYSCAPES_LABELS) == 34
     categories = [name for name in dict.fromkeys(label.category for label in official.labels) if name != "void"]
     assert CITYSCAPES_7.classes == tuple(categories)
-    for number in range(256):
-        label = table.get(number)
+    for index in range(256):
+        label = table.get(index)
         evaluated = label is not None and not label.ignoreInEval
-        assert CITYSCAPES_19.lookup[number] == (label.trainId if evaluated else IGNORED)
-        assert CITYSCAPES_34.lookup[number] == (number if label else IGNORED)
-        assert CITYSCAPES_7.lookup[number] == (categories.index(label.category) if evaluated else IGNORED)
+        assert CITYSCAPES_19.lookup[index] == (label.trainId if evaluated else IGNORED)
+        assert CITYSCAPES_34.lookup[index] == (index if label else IGNORED)
+        assert CITYSCAPES_7.lookup[index] == (categories.index(label.category) if evaluated else IGNORED)
         if label:
-            ours = CITYSCAPES_LABELS[number]
+            ours = CITYSCAPES_LABELS[index]
             assert (ours.name, ours.train_id, ours.category, ours.has_instances, ours.color) == (
                 label.name,
                 label.trainId,

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-import app.lazy_maps as late_maps_module
+import app.lazy_maps as lazy_module
 import app.routes as routes
 from app.lazy_maps import LazyMaps, Question
 from core.errors import LabError
@@ -23,13 +23,13 @@ class Network:
     """Answers when it is told to, and remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Question, np.ndarray]] = []
-        self.answers: list[Future[UncertaintyMaps]] = []
+        self.requests: list[tuple[Question, np.ndarray]] = []
+        self.responses: list[Future[UncertaintyMaps]] = []
 
     def __call__(self, question: Question, image: np.ndarray) -> "Future[UncertaintyMaps]":
-        self.asked.append((question, image))
-        self.answers.append(Future())
-        return self.answers[-1]
+        self.requests.append((question, image))
+        self.responses.append(Future())
+        return self.responses[-1]
 
 
 def question(tmp_path, user: str = "a", options=WHOLE) -> Question:
@@ -49,10 +49,10 @@ def test_nothing_is_asked_before_it_is_wanted_and_then_once(tmp_path, image) -> 
     network = Network()
     maps = LazyMaps(network)
     entropy, likeliest = maps.addresses(question(tmp_path), image, "x")
-    assert not network.asked and name_of(entropy) == name_of(likeliest)
+    assert not network.requests and name_of(entropy) == name_of(likeliest)
     first, second = maps.ask(name_of(entropy)), maps.ask(name_of(likeliest))
-    assert first is second and len(network.asked) == 1 and network.asked[0][0] == question(tmp_path)
-    network.answers[0].set_result(FOUND)
+    assert first is second and len(network.requests) == 1 and network.requests[0][0] == question(tmp_path)
+    network.responses[0].set_result(FOUND)
     assert maps.ask(name_of(entropy)) is not first, "an answer isn't held: the disk has it"
     assert maps.ask("0" * 40) is None
 
@@ -78,7 +78,7 @@ def test_the_pictures_longest_unseen_go_when_room_is_short(tmp_path, image) -> N
 
 
 def test_the_questions_about_one_picture_have_a_limit_too(tmp_path, image, monkeypatch) -> None:
-    monkeypatch.setattr(late_maps_module, "MAX_QUESTIONS", 2)
+    monkeypatch.setattr(lazy_module, "MAX_QUESTIONS", 2)
     maps = LazyMaps(Network())
     names = [name_of(maps.addresses(question(tmp_path, user), image, "x")[0]) for user in "abac"]
     assert [maps.ask(name) is not None for name in names] == [True, False, True, True]

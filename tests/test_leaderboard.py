@@ -16,9 +16,9 @@ from core.runs.store import read_run
 
 
 @pytest.fixture
-def runs(places, trained_run):
+def runs(lab_folders, trained_run):
     """The same finished run three times."""
-    paths = [places.runs / f"{trained_run.name[:-4]}{number:04}" for number in range(3)]
+    paths = [lab_folders.runs / f"{trained_run.name[:-4]}{index:04}" for index in range(3)]
     for path in paths:
         shutil.copytree(trained_run, path)
     return [read_run(path) for path in paths]
@@ -62,10 +62,10 @@ def test_a_run_that_was_trained_on_is_stale_until_it_is_scored_again(runs):
 
 
 @pytest.fixture
-def masks(runs, places, monkeypatch) -> list[Path]:
+def masks(runs, lab_folders, monkeypatch) -> list[Path]:
     """Masks of the validation frames of streets that may be written to."""
-    data = places.other / "data"
-    shutil.copytree(places.data / "streets", data / "streets")
+    data = lab_folders.other / "data"
+    shutil.copytree(lab_folders.data / "streets", data / "streets")
     monkeypatch.setenv("SEGLAB_DATA", str(data))
     return sorted((data / "streets" / "gtFine" / "val").rglob("*_labelIds.png"))
 
@@ -98,29 +98,29 @@ def test_frames_that_were_only_touched_need_no_second_scoring(runs, masks):
     assert read_result(path) is not None
 
 
-def test_a_card_of_other_frames_than_todays_is_stale_and_one_whose_data_are_away_is_not(runs, masks, places):
+def test_a_card_of_other_frames_than_todays_is_stale_and_one_whose_data_are_away_is_not(runs, masks, lab_folders):
     evaluate_run(runs[0], EvaluationSettings(boundary=False))
-    photo = next((places.other / "data" / "streets" / "leftImg8bit" / "val").rglob("*.png"))
-    photo.rename(places.other / "away.png")
+    image = next((lab_folders.other / "data" / "streets" / "leftImg8bit" / "val").rglob("*.png"))
+    image.rename(lab_folders.other / "away.png")
     assert is_stale_now(runs[0])
-    (places.other / "data" / "streets").rename(places.other / "elsewhere")
+    (lab_folders.other / "data" / "streets").rename(lab_folders.other / "elsewhere")
     assert not is_stale_now(runs[0])
-    assert not (places.other / "data" / "streets").exists(), "looking draws no streets"
+    assert not (lab_folders.other / "data" / "streets").exists(), "looking draws no streets"
 
 
 def test_a_card_of_before_is_read_and_is_stale(runs, masks):
     path = evaluate_run(runs[0], EvaluationSettings(boundary=False))
-    said = json.loads(path.read_text())
-    del said["metadata"]["fingerprint"], said["metadata"]["space"]
-    path.write_text(json.dumps(said))
+    message = json.loads(path.read_text())
+    del message["metadata"]["fingerprint"], message["metadata"]["space"]
+    path.write_text(json.dumps(message))
     assert read_result(path) is not None and is_stale_now(runs[0])
 
 
 def test_equal_names_of_other_ids_share_no_board(runs, masks):
     config = json.loads((runs[1].path / "config.json").read_text())
     table = [
-        {"name": name, "color": color, "ids": [number]}
-        for number, (name, color) in enumerate(zip(runs[0].classes, runs[0].colors, strict=True))
+        {"name": name, "color": color, "ids": [index]}
+        for index, (name, color) in enumerate(zip(runs[0].classes, runs[0].colors, strict=True))
     ]
     (masks[0].parents[3] / "classes.json").write_text(json.dumps(table))
     config["dataset"]["classes"] = str(masks[0].parents[3] / "classes.json")
@@ -152,16 +152,16 @@ def test_runs_that_scored_themselves_on_other_frames_or_classes_stand_apart(runs
 def test_latencies_are_comparable_on_equal_hardware_only(runs):
     paths = [evaluate_run(run, EvaluationSettings(boundary=False)) for run in runs[:2]]
     assert leaderboard(runs[:2])[0].is_timed_alike
-    said = json.loads(paths[1].read_text())
-    said["metadata"]["hardware"] = "On another machine."
-    paths[1].write_text(json.dumps(said))
+    message = json.loads(paths[1].read_text())
+    message["metadata"]["hardware"] = "On another machine."
+    paths[1].write_text(json.dumps(message))
     assert not leaderboard(runs[:2])[0].is_timed_alike
 
 
-def test_nothing_to_show_is_no_board(places, tmp_path):
+def test_nothing_to_show_is_no_board(lab_folders, tmp_path):
     assert leaderboard([]) == []
-    (places.runs / "20200101-000000-fcn-0000").mkdir()
-    assert leaderboard([read_run(places.runs / "20200101-000000-fcn-0000")]) == []
+    (lab_folders.runs / "20200101-000000-fcn-0000").mkdir()
+    assert leaderboard([read_run(lab_folders.runs / "20200101-000000-fcn-0000")]) == []
 
 
 def test_the_frontier_holds_who_is_better_than_all_that_are_cheaper():

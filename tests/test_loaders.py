@@ -30,8 +30,8 @@ from core.errors import LabError
 
 
 @pytest.fixture
-def dataset(places, monkeypatch):
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def dataset(lab_folders, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     return open_dataset(DatasetConfig(height=64, width=128))
 
 
@@ -172,9 +172,9 @@ def test_whole_frames_come_once_in_order_and_untouched(dataset):
     images = torch.cat([images for images, _ in loader])
     targets = torch.cat([targets for _, targets in loader])
     assert [len(images) for images, _ in loader] == [3, 1]
-    for number, frame in enumerate(dataset.val):
-        assert np.array_equal(images[number].permute(1, 2, 0).numpy(), dataset.image(frame))
-        assert np.array_equal(targets[number].numpy(), dataset.target(frame))
+    for index, frame in enumerate(dataset.val):
+        assert np.array_equal(images[index].permute(1, 2, 0).numpy(), dataset.image(frame))
+        assert np.array_equal(targets[index].numpy(), dataset.target(frame))
 
 
 def test_frames_smaller_than_the_crop_are_enlarged(dataset):
@@ -187,24 +187,24 @@ ONE = 64 * 128 * 4
 """Bytes of a decoded frame."""
 
 
-def kept(store):
+def remaining(store):
     pairs = [store[index] for index in range(len(store))]
     return [index for index in range(len(store)) if store[index] is pairs[index]]
 
 
 def test_the_store_keeps_no_more_than_its_budget(dataset):
     store = FrameStore(dataset, dataset.train, Budget(2 * ONE + 1))
-    assert kept(store) == [0, 1]
+    assert remaining(store) == [0, 1]
     assert np.array_equal(store[7][0], dataset.image(dataset.train[7]))
 
 
 def test_two_stores_share_a_budget_and_workers_each_have_a_part_of_it(dataset):
     budget = Budget(10 * ONE)
     train, val = (FrameStore(dataset, frames, budget) for frames in (dataset.train, dataset.val))
-    assert kept(train) == list(range(8)) and kept(val) == [0, 1]
+    assert remaining(train) == list(range(8)) and remaining(val) == [0, 1]
     worker = FrameStore(dataset, dataset.train, Budget(10 * ONE))
     worker.share(4)
-    assert kept(worker) == [0, 1]
+    assert remaining(worker) == [0, 1]
 
 
 class Asked(WholeFrames):
@@ -225,11 +225,11 @@ def test_loading_processes_divide_the_budget(dataset, alarm):
 def test_the_source_of_frames_follows_the_setting(dataset):
     assert isinstance(open_frames(dataset, dataset.train, "off"), FrameStore)
     assert isinstance(open_frames(dataset, dataset.train, "auto"), FrameStore), "auto builds nothing"
-    told = []
-    built = open_frames(dataset, dataset.train, "raw", lambda *facts: told.append(facts))
-    assert isinstance(built, CachedFrames) and told[-1] == (8, 8)
-    found = open_frames(dataset, dataset.train, "auto")
-    assert isinstance(found, CachedFrames) and found.kind == "raw"
+    reports = []
+    built = open_frames(dataset, dataset.train, "raw", lambda *facts: reports.append(facts))
+    assert isinstance(built, CachedFrames) and reports[-1] == (8, 8)
+    result = open_frames(dataset, dataset.train, "auto")
+    assert isinstance(result, CachedFrames) and result.kind == "raw"
     assert open_frames(dataset, dataset.train, "jpeg").kind == "jpeg"
     assert isinstance(open_frames(dataset, dataset.train, "off"), FrameStore)
     assert isinstance(open_frames(dataset, dataset.val, "raw", should_stop=lambda: True), FrameStore)
@@ -242,9 +242,9 @@ def bytes_of(crops, keys):
     return [tuple(tensor.numpy().tobytes() for tensor in crops[key]) for key in keys]
 
 
-def answer(crops, keys, answers):
+def respond(crops, keys, responses):
     """In a process of its own."""
-    answers.put(bytes_of(crops, keys))
+    responses.put(bytes_of(crops, keys))
 
 
 @pytest.mark.parametrize("source", ["store", "raw"])
@@ -254,10 +254,10 @@ def test_a_spawned_process_makes_the_same_crops(dataset, source):
     keys = [(1, 3, 0), (2, 3, 1), (1, 0, 0)]
     here = bytes_of(crops, keys)
     context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    process = context.Process(target=answer, args=(crops, keys[::-1], answers))
+    responses = context.Queue()
+    process = context.Process(target=respond, args=(crops, keys[::-1], responses))
     process.start()
-    assert answers.get(timeout=60) == here[::-1]
+    assert responses.get(timeout=60) == here[::-1]
     process.join(60)
 
 
@@ -282,5 +282,5 @@ def test_cached_frames_make_the_same_batches(dataset, workers, alarm, recwarn):
 
 
 def test_crops_know_the_weights_of_their_frames(dataset):
-    frames = [replace(frame, weight=0.5 + number) for number, frame in enumerate(dataset.train[:3])]
+    frames = [replace(frame, weight=0.5 + index) for index, frame in enumerate(dataset.train[:3])]
     assert TrainingCrops(FrameStore(dataset, frames), EVERYTHING, 0).weights == (0.5, 1.5, 2.5)

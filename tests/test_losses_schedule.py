@@ -75,14 +75,14 @@ def test_no_class_weighs_more_than_ten():
 
 
 def test_the_learning_rate_climbs_once_and_falls_once():
-    found = rates(1000, schedule="one-cycle")
-    top = found.index(max(found))
+    result = rates(1000, schedule="one-cycle")
+    top = result.index(max(result))
     assert top + 1 == pytest.approx(RISE * 1000, abs=1)
-    assert found[:top] == sorted(found[:top])
-    assert found[top:] == sorted(found[top:], reverse=True)
-    assert found[0] == pytest.approx(START, rel=0.01)
-    assert found[-1] == pytest.approx(END, rel=0.01)
-    assert max(found) == pytest.approx(1, abs=1e-4)
+    assert result[:top] == sorted(result[:top])
+    assert result[top:] == sorted(result[top:], reverse=True)
+    assert result[0] == pytest.approx(START, rel=0.01)
+    assert result[-1] == pytest.approx(END, rel=0.01)
+    assert max(result) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("steps_total", [1, 2, 3, 7])
@@ -185,16 +185,16 @@ def rates(steps=100, per_epoch=10, **training):
 
 @pytest.mark.parametrize("schedule", ["polynomial", "cosine", "constant", "step"])
 def test_other_schedules_climb_while_warming_up_and_never_again(schedule):
-    found = rates(schedule=schedule, warmup_fraction=0.2)
-    assert found[:20] == sorted(found[:20]) and found[0] < 0.05
-    assert found[20:] == sorted(found[20:], reverse=True) and found[20] > 0.95
+    result = rates(schedule=schedule, warmup_fraction=0.2)
+    assert result[:20] == sorted(result[:20]) and result[0] < 0.05
+    assert result[20:] == sorted(result[20:], reverse=True) and result[20] > 0.95
     assert min(rates(schedule=schedule)) > 0
 
 
 def test_step_drops_by_gamma_every_so_many_epochs():
-    found = rates(schedule="step", gamma=0.1, gamma_epochs=4)
-    assert found[:40] == [1.0] * 40
-    assert found[40:80] == pytest.approx([0.1] * 40) and found[80:] == pytest.approx([0.01] * 20)
+    result = rates(schedule="step", gamma=0.1, gamma_epochs=4)
+    assert result[:40] == [1.0] * 40
+    assert result[40:80] == pytest.approx([0.1] * 40) and result[80:] == pytest.approx([0.01] * 20)
 
 
 def test_polynomial_and_cosine_by_hand():

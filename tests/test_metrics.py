@@ -70,7 +70,7 @@ def test_iiou_by_hand():
         ("road", "car", "bus"),
         (0, 1, 2),
         (Category("flat", (0,)), Category("vehicle", (1, 2), (1, 2))),
-        tuple({26: 1, 28: 2}.get(number, -1) for number in range(66)),
+        tuple({26: 1, 28: 2}.get(index, -1) for index in range(66)),
         (0.0, 8.0, 4.0),
     )
     target = [[1, 1, 1, 1, 1, 0, 0, 2]]
@@ -183,7 +183,7 @@ def test_a_stack_of_confusions_scores_as_each_alone():
 def test_the_official_protocol_is_made_of_the_official_tables():
     labels = pytest.importorskip("cityscapesscripts.helpers.labels")
     official = pytest.importorskip("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
-    assert [labels.id2label[number].name for number in OFFICIAL.evaluated] == list(OFFICIAL.names)
+    assert [labels.id2label[index].name for index in OFFICIAL.evaluated] == list(OFFICIAL.names)
     assert all(not labels.id2label[number].ignoreInEval for number in OFFICIAL.evaluated)
     for number, size in enumerate(OFFICIAL.instance_sizes):
         name = OFFICIAL.classes[number]

@@ -7,9 +7,9 @@ from core.evaluation.metrics.boundaries import BANDS, boundary_f1, boundary_matc
 
 
 def square(left, size=(100, 200), top=30, side=40, value=1):
-    picture = np.zeros(size, np.uint8)
-    picture[top : top + side, left : left + side] = value
-    return picture
+    image = np.zeros(size, np.uint8)
+    image[top : top + side, left : left + side] = value
+    return image
 
 
 def test_a_perfect_map_has_a_boundary_f1_of_one():
@@ -51,8 +51,8 @@ def test_bands_grow_with_distance():
     target[:, 100:] = 1
     bands = distance_bands(target, 2)
     assert bands[5, 99] == bands[5, 100] == 0
-    for number, least in enumerate(BANDS):
-        assert bands[5, 100 + least - 1] == number and bands[5, 100 + least] == number + 1
+    for index, minimum in enumerate(BANDS):
+        assert bands[5, 100 + minimum - 1] == index and bands[5, 100 + minimum] == index + 1
     assert bands[5, 199] == len(BANDS)
 
 

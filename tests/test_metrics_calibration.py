@@ -10,10 +10,10 @@ def test_by_hand():
     target = np.array([[0, 0, 0, 0, 1, 255]], np.uint8)
     labels = np.array([[0, 0, 0, 1, 1, 1]], np.uint8)
     sure = np.array([[204, 204, 204, 204, 255, 0]], np.uint8)
-    found = calibration_of(count_confidence(target, labels, sure, 2), bins=10)
-    assert found.pixels.tolist() == [0, 0, 0, 0, 0, 0, 0, 0, 4, 1]
-    assert found.confidence[8] == pytest.approx(0.8) and found.accuracy[8] == 0.75
-    assert found.error == pytest.approx((4 * 0.05 + 0) / 5)
+    result = calibration_of(count_confidence(target, labels, sure, 2), bins=10)
+    assert result.pixels.tolist() == [0, 0, 0, 0, 0, 0, 0, 0, 4, 1]
+    assert result.confidence[8] == pytest.approx(0.8) and result.accuracy[8] == 0.75
+    assert result.error == pytest.approx((4 * 0.05 + 0) / 5)
 
 
 def test_a_network_that_is_as_sure_as_right_has_no_error():
@@ -25,9 +25,9 @@ def test_a_network_that_is_as_sure_as_right_has_no_error():
 
 
 def test_nothing_counted_is_no_number():
-    found = calibration_of(np.zeros((256, 2), np.int64))
-    assert np.isnan(found.error) and found.to_json()["ece"] is None
-    assert found.to_json()["bins"][3]["accuracy"] is None
+    result = calibration_of(np.zeros((256, 2), np.int64))
+    assert np.isnan(result.error) and result.to_json()["ece"] is None
+    assert result.to_json()["bins"][3]["accuracy"] is None
 
 
 def test_confidence_of_another_shape_or_type_is_an_error():

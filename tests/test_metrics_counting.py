@@ -25,24 +25,24 @@ def test_every_pair_is_counted_in_noise_and_in_areas(edge):
     assert (count_pairs(target, labels) == plain(target, labels)).all()
 
 
-@pytest.mark.parametrize("most", [2, 0])
+@pytest.mark.parametrize("limit", [2, 0])
 @pytest.mark.parametrize("edge", [1, 2, 32])
-def test_runs_and_histogram_count_the_same(most, edge, monkeypatch):
-    monkeypatch.setattr(counting, "MAX_CHANGES", most)  # 2: always by runs; 0: never
+def test_runs_and_histogram_count_the_same(limit, edge, monkeypatch):
+    monkeypatch.setattr(counting, "MAX_CHANGES", limit)  # 2: always by runs; 0: never
     rng = np.random.default_rng(edge)
     target, labels, third = (blocks(rng, edge=edge) for _ in range(3))
     instances = third.astype(np.uint16) * 257
-    pairs, ids, found = count_frame(target, labels, instances)
+    pairs, ids, result = count_frame(target, labels, instances)
     assert (pairs == plain(target, labels)).all()
     assert ids.tolist() == sorted(set(instances[instances > 1000].tolist()))
-    assert (found == [np.bincount(labels[instances == number], minlength=256) for number in ids]).all()
+    assert (result == [np.bincount(labels[instances == index], minlength=256) for index in ids]).all()
 
 
 def test_neighbouring_instances_of_one_class_are_told_apart():
     same, instances = np.full((4, 8), 26, np.uint8), np.full((4, 8), 26001, np.uint16)
     instances[:, 3:] = 26002
-    _, ids, found = count_frame(same, same, instances)
-    assert ids.tolist() == [26001, 26002] and found[:, 26].tolist() == [12, 20]
+    _, ids, result = count_frame(same, same, instances)
+    assert ids.tolist() == [26001, 26002] and result[:, 26].tolist() == [12, 20]
 
 
 def test_maps_that_are_parts_of_larger_ones_are_counted_too():
@@ -59,17 +59,17 @@ def test_labels_in_each_instance_are_counted(edge):
     instances = rng.choice(np.array([7, 26, 1000, 24000, 24001, 26003, 65535], np.uint16), target.shape)
     if edge > 1:
         instances = np.repeat(np.repeat(instances[::edge, ::edge], edge, 0), edge, 1)
-    pairs, ids, found = count_frame(target, labels, instances)
+    pairs, ids, result = count_frame(target, labels, instances)
     assert (pairs == plain(target, labels)).all()
     assert ids.tolist() == sorted(set(instances[instances > 1000].tolist()))
-    for number, row in zip(ids, found, strict=True):
-        assert (row == np.bincount(labels[instances == number], minlength=256)).all()
+    for index, row in zip(ids, result, strict=True):
+        assert (row == np.bincount(labels[instances == index], minlength=256)).all()
 
 
 def test_a_frame_without_instances_has_none():
     empty = np.zeros((4, 4), np.uint8)
-    _, ids, found = count_frame(empty, empty, np.full((4, 4), 7, np.uint16))
-    assert ids.shape == (0,) and found.shape == (0, 256)
+    _, ids, result = count_frame(empty, empty, np.full((4, 4), 7, np.uint16))
+    assert ids.shape == (0,) and result.shape == (0, 256)
 
 
 def test_nothing_and_a_single_pixel_are_counted():

@@ -28,8 +28,8 @@ def town(seed=0, size=(96, 192)):
 
 @pytest.mark.parametrize("enlarging", ["nearest", "bilinear"])
 def test_ceilings_fall_with_the_stride(enlarging):
-    found = upper_bounds([town(seed) for seed in range(3)], RULES, (1, 2, 4, 8, 16), enlarging)
-    mious = [scores.miou for scores in found.values()]
+    result = upper_bounds([town(seed) for seed in range(3)], RULES, (1, 2, 4, 8, 16), enlarging)
+    mious = [scores.miou for scores in result.values()]
     assert mious == sorted(mious, reverse=True) and 1 == mious[0] > mious[1] > mious[4]
 
 
@@ -47,58 +47,58 @@ def test_a_cell_has_the_label_of_most_of_its_pixels():
 
 def run_scores(wrong, seed=0, frames=ENOUGH):
     scorer = Scorer(RULES)
-    for number in range(frames):
-        target = town(number)
-        rng = np.random.default_rng((seed, number))
+    for index in range(frames):
+        target = town(index)
+        rng = np.random.default_rng((seed, index))
         labels = np.where(rng.random(target.shape) < wrong + 0.02 * rng.random(), 3, target).astype(np.uint8)
-        scorer.update(f"{number:02}", target, labels)
+        scorer.update(f"{index:02}", target, labels)
     return scorer.scores()
 
 
 def test_a_better_run_is_told_from_a_worse_one():
     better, worse = run_scores(0.1), run_scores(0.2, seed=1)
-    found = compare(better, worse, ("A", "B"))
-    assert found.is_certain and found.low < found.difference < found.high
-    assert found.difference == better.miou - worse.miou and found.sentence.startswith("A is better than B by ")
+    result = compare(better, worse, ("A", "B"))
+    assert result.is_certain and result.low < result.difference < result.high
+    assert result.difference == better.miou - worse.miou and result.sentence.startswith("A is better than B by ")
     assert compare(worse, better, ("B", "A")).sentence.startswith("A is better than B by ")
     assert compare(better, worse) == compare(better, worse) != compare(better, worse, seed=1)
 
 
 def test_equal_runs_can_not_be_told_apart():
-    found = compare(run_scores(0.1), run_scores(0.1, seed=5))
-    assert not found.is_certain and "can't be told apart" in found.sentence
+    result = compare(run_scores(0.1), run_scores(0.1, seed=5))
+    assert not result.is_certain and "can't be told apart" in result.sentence
     same = compare(run_scores(0.1), run_scores(0.1))
     assert same.difference == same.spread == 0
 
 
 def scored(pairs):
     scorer = Scorer(RULES)
-    for number, (target, labels) in enumerate(pairs):
-        scorer.update(f"{number:02}", target, labels)
+    for index, (target, labels) in enumerate(pairs):
+        scorer.update(f"{index:02}", target, labels)
     return scorer.scores()
 
 
 def test_few_frames_are_never_enough():
     frames = ENOUGH - 1
-    found = compare(run_scores(0.1, frames=frames), run_scores(0.3, seed=1, frames=frames), ("A", "B"))
-    assert found.low > 0 and not found.is_certain
-    assert found.sentence.startswith(
+    result = compare(run_scores(0.1, frames=frames), run_scores(0.3, seed=1, frames=frames), ("A", "B"))
+    assert result.low > 0 and not result.is_certain
+    assert result.sentence.startswith(
         f"A and B can't be told apart: {frames} frames are too few for that, score both on 20 or more."
     )
     assert compare(run_scores(0.1), run_scores(0.3, seed=1)).is_certain
 
 
 def test_a_class_that_no_frame_shows_does_not_decide():
-    targets = [town(number) for number in range(ENOUGH)]
+    targets = [town(index) for index in range(ENOUGH)]
     others = [target.copy() for target in targets]
     for labels in others:
         labels[0, :4] = 13  # four pixels of a class that is nowhere
     one = scored(zip(targets, targets, strict=True))
     other = scored(zip(targets, others, strict=True))
     assert one.miou - other.miou > 0.15
-    found = compare(one, other, ("A", "B"))
-    assert 0 < found.difference < 0.001 and found.uncounted == ("car",)
-    assert found.sentence.endswith("No frame shows car, so that its IoU isn't a part of this mean.")
+    result = compare(one, other, ("A", "B"))
+    assert 0 < result.difference < 0.001 and result.uncounted == ("car",)
+    assert result.sentence.endswith("No frame shows car, so that its IoU isn't a part of this mean.")
     assert not compare(one, one).uncounted
 
 
@@ -109,8 +109,8 @@ def test_a_class_of_one_frame_counts_for_both_runs_or_for_none():
     others = [target.copy() for target in targets]
     for labels in others[1:]:
         labels[0, 0] = 13
-    found = compare(scored(zip(targets, targets, strict=True)), scored(zip(targets, others, strict=True)))
-    assert 0 <= found.low <= found.difference <= found.high < 0.02 and not found.uncounted
+    result = compare(scored(zip(targets, targets, strict=True)), scored(zip(targets, others, strict=True)))
+    assert 0 <= result.low <= result.difference <= result.high < 0.02 and not result.uncounted
 
 
 def test_a_difference_against_its_interval_is_not_certain():
@@ -145,7 +145,7 @@ def test_a_corruption_grows_with_its_strength_and_follows_from_its_key(kind, str
     image = cv2.imread(str(next(streets.glob("leftImg8bit/val/*/*.png"))))
     before = image.copy()
     seen = [corrupt(image, kind, strength, "a") for strength in STRENGTHS]
-    assert all(picture.shape == image.shape and picture.dtype == np.uint8 for picture in seen)
+    assert all(pixels.shape == image.shape and pixels.dtype == np.uint8 for pixels in seen)
     assert (image == before).all()
     harm = [float(cv2.absdiff(picture, image).mean()) for picture in seen]
     assert 0 < harm[0] < harm[4]
@@ -161,8 +161,8 @@ def test_an_unknown_corruption_is_refused():
 
 def test_instances_lie_beside_the_label_ids(streets, tmp_path):
     labels = next(streets.glob("gtFine/val/*/*_labelIds.png"))
-    found = read_instances(labels, (32, 64))
-    assert found.dtype == np.uint16 and found.shape == (32, 64) and found.max() > 1000
+    result = read_instances(labels, (32, 64))
+    assert result.dtype == np.uint16 and result.shape == (32, 64) and result.max() > 1000
     assert read_instances(tmp_path / "x_labelIds.png", (4, 4)) is None
     assert read_instances(None, (4, 4)) is None and read_instances(tmp_path / "x.png", (4, 4)) is None
     (tmp_path / "x_instanceIds.png").write_bytes(b"not a picture")

@@ -58,12 +58,12 @@ def largest_difference(files: list[Path], kind: str, folder: Path, monkeypatch: 
     assert ours.confusion[:, -1].sum() == 0
     assert (ours.confusion[:, :-1] == np.array(theirs["confMatrix"])).all()
     pairs = []
-    for numbers, name in ((ours.iou, "classScores"), (ours.iiou, "classInstScores")):
-        pairs += [(number, theirs[name][title]) for title, number in zip(OFFICIAL.names, numbers.tolist(), strict=True)]
-    for numbers, name in ((ours.category_iou, "categoryScores"), (ours.category_iiou, "categoryInstScores")):
+    for values, name in ((ours.iou, "classScores"), (ours.iiou, "classInstScores")):
+        pairs += [(index, theirs[name][title]) for title, index in zip(OFFICIAL.names, values.tolist(), strict=True)]
+    for values, name in ((ours.category_iou, "categoryScores"), (ours.category_iiou, "categoryInstScores")):
         pairs += [
             (number, theirs[name][category.name])
-            for category, number in zip(OFFICIAL.categories, numbers.tolist(), strict=True)
+            for category, number in zip(OFFICIAL.categories, values.tolist(), strict=True)
         ]
     pairs += [
         (ours.miou, theirs["averageScoreClasses"]),

@@ -30,7 +30,7 @@ NETWORKS = {
 }
 
 
-def picture(height, width):
+def image_of(height, width):
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
@@ -62,7 +62,7 @@ def test_blocks_lead_from_the_picture_to_the_logits(described):
     _, model, summary = described
     blocks = summary.blocks
     assert blocks[0].inputs == (-1,)
-    assert all(-1 <= source < number for number, block in enumerate(blocks) for source in block.inputs)
+    assert all(-1 <= source < index for index, block in enumerate(blocks) for source in block.inputs)
     used = {source for block in blocks for source in block.inputs}
     assert used == {-1, *range(len(blocks) - 1)}, "every block but the last feeds another one"
     assert blocks[-1].channels == CLASSES
@@ -104,24 +104,24 @@ def test_blocks_are_named_apart_and_hold_every_parameter_once(described):
 )
 def test_the_output_stride_is_the_same_for_every_size(config, stride):
     model = build_model(config, CLASSES).eval()
-    assert output_stride(model, picture(64, 96), FP32) == output_stride(model, picture(97, 161), FP32) == stride
+    assert output_stride(model, image_of(64, 96), FP32) == output_stride(model, image_of(97, 161), FP32) == stride
 
 
 def test_flops_of_a_small_unet_are_those_of_its_convolutions():
     config = ModelConfig(family="unet", encoder="plain", width=4, depth=1, norm="none")
-    by_hand = 64 * 9 * (3 * 4 + 4 * 4)  # first level, 8 x 8
-    by_hand += 16 * 9 * (4 * 8 + 8 * 8)  # second level, 4 x 4
-    by_hand += 16 * 4 * (8 * 4)  # transposed: each of 16 pixels makes four
-    by_hand += 64 * 9 * (8 * 4 + 4 * 4) + 64 * 4 * CLASSES
-    assert describe(config, (8, 8), CLASSES, FP32).flops == 2 * by_hand
+    expected = 64 * 9 * (3 * 4 + 4 * 4)  # first level, 8 x 8
+    expected += 16 * 9 * (4 * 8 + 8 * 8)  # second level, 4 x 4
+    expected += 16 * 4 * (8 * 4)  # transposed: each of 16 pixels makes four
+    expected += 64 * 9 * (8 * 4 + 4 * 4) + 64 * 4 * CLASSES
+    assert describe(config, (8, 8), CLASSES, FP32).flops == 2 * expected
 
 
 def test_flops_of_a_vit_are_those_of_its_projections_and_its_attention():
     config = ModelConfig(family="vit", encoder="vit_tiny_patch16_224")
     tokens, width = 4 * 8 + 1, 192
     block = tokens * (3 + 1 + 4 + 4) * width**2 + 2 * tokens**2 * width  # q k v, out, MLP; scores and their sum
-    by_hand = 32 * 16 * 16 * 3 * width + 12 * block + 32 * width * CLASSES
-    assert describe(config, (64, 128), CLASSES, FP32).flops == 2 * by_hand
+    expected = 32 * 16 * 16 * 3 * width + 12 * block + 32 * width * CLASSES
+    assert describe(config, (64, 128), CLASSES, FP32).flops == 2 * expected
 
 
 class TwoLayers(SegmentationModel):
@@ -137,7 +137,7 @@ class TwoLayers(SegmentationModel):
 
 def test_a_convolution_keeps_its_input_for_the_backward_pass():
     """The ReLU's result is the second convolution's input: it is kept once. bf16 keeps half; its copies of the weights don't count."""
-    model, image = TwoLayers(), picture(20, 30)
+    model, image = TwoLayers(), image_of(20, 30)
     assert activation_bytes(model, image, FP32) == 20 * 30 * (3 + 8) * 4
     assert activation_bytes(model, image, BF16) == 20 * 30 * (3 + 8) * 2
 
@@ -145,15 +145,15 @@ def test_a_convolution_keeps_its_input_for_the_backward_pass():
 def test_measuring_leaves_the_network_as_it_was():
     model = build_model(NETWORKS["unet"], CLASSES).eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    activation_bytes(model, picture(64, 64), FP32)
-    trace_blocks(model, picture(64, 64))
+    activation_bytes(model, image_of(64, 64), FP32)
+    trace_blocks(model, image_of(64, 64))
     assert not model.training
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
-def unet_field(depth, place):
+def unet_field(depth, folder):
     """Pixels that a plain U-Net's logit at `place` sees: its way backwards along the deepest path, an interval at a time."""
-    low = high = place
+    low = high = folder
     for _ in range(depth):  # up: two 3x3 convolutions, then a pixel of half the resolution
         low, high = (low - 2) // 2, (high + 2) // 2
     for _ in range(depth):  # down: two 3x3 convolutions, then two pixels
@@ -171,11 +171,11 @@ def test_the_field_of_a_plain_unet_is_that_of_its_deepest_path(depth, padding):
 @pytest.mark.parametrize(("fc_width", "paper"), [(64, 404), (0, 212)])
 def test_the_field_of_fcn32s_is_the_papers_and_a_cell(fc_width, paper, monkeypatch):
     """404 is fc7's field in the paper, 212 that of pool5; bilinear upsampling mixes in the neighbour, 32 pixels further."""
-    by_hand, stride = 1, 1
+    expected, stride = 1, 1
     for convolutions in (2, 2, 3, 3, 3):
-        by_hand += 2 * convolutions * stride + stride  # 3x3 each, and a 2x2 pooling
+        expected += 2 * convolutions * stride + stride  # 3x3 each, and a 2x2 pooling
         stride *= 2
-    assert by_hand + (6 * stride if fc_width else 0) == paper
+    assert expected + (6 * stride if fc_width else 0) == paper
     monkeypatch.setattr(describing, "MAX_FIELD", 512)  # a shorter strip is enough, and quicker
     model = build_model(ModelConfig(encoder="vgg16", stride=32, fc_width=fc_width), CLASSES)
     assert receptive_field(model) == paper + 32
@@ -196,7 +196,7 @@ def test_a_vit_sees_the_whole_picture(head):
 
 def diagram(config):
     """Name of each block, and the names of what goes into it."""
-    blocks = trace_blocks(build_model(config, CLASSES).eval(), picture(64, 96))
+    blocks = trace_blocks(build_model(config, CLASSES).eval(), image_of(64, 96))
     names = [block.name for block in blocks]
     return {block.name: [names[source] for source in block.inputs if source >= 0] for block in blocks}, blocks
 
@@ -214,7 +214,7 @@ def test_a_unet_on_an_encoder_joins_every_level():
 
 def test_a_plain_unet_joins_every_level():
     blocks = trace_blocks(
-        build_model(ModelConfig(family="unet", encoder="plain", width=4), CLASSES).eval(), picture(64, 96)
+        build_model(ModelConfig(family="unet", encoder="plain", width=4), CLASSES).eval(), image_of(64, 96)
     )
     ups = [block for block in blocks if block.part == "ups"]
     assert len(ups) == 4

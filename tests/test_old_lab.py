@@ -25,10 +25,10 @@ FINISHED, STOPPED, TRASHED = "20261128-194628-unet-a05f", "20261128-194746-unet-
 
 
 @pytest.fixture
-def old_runs(places):
+def old_runs(lab_folders):
     """The folder of runs of the old lab, to be written to; its data are the tiny streets."""
-    shutil.copytree(OLD / "checkpoints", places.runs, dirs_exist_ok=True)
-    return places.runs
+    shutil.copytree(OLD / "checkpoints", lab_folders.runs, dirs_exist_ok=True)
+    return lab_folders.runs
 
 
 def test_a_config_says_the_same_under_todays_names(old_runs):
@@ -120,7 +120,7 @@ def test_the_old_trash_is_todays(old_runs):
     assert restore(TRASHED, old_runs).is_dir() and not list_trash(old_runs)
 
 
-def test_a_report_is_listed(places, monkeypatch):
+def test_a_report_is_listed(lab_folders, monkeypatch):
     monkeypatch.setenv("SEGLAB_REPORTS", str(OLD / "reports"))
     (report,) = list_reports()
     assert report.title == "An old report" and report.settings.runs == (FINISHED,)

@@ -18,17 +18,17 @@ from core.paths import (
 )
 
 
-def test_places_follow_the_environment_at_every_call(places, monkeypatch):
-    assert runs_folder() == places.runs
-    assert streets_folder() == places.data / "streets"
-    assert weights_folder() == places.weights
-    monkeypatch.setenv("SEGLAB_CHECKPOINTS", str(places.other / "elsewhere"))
-    assert runs_folder() == places.other / "elsewhere"
+def test_places_follow_the_environment_at_every_call(lab_folders, monkeypatch):
+    assert runs_folder() == lab_folders.runs
+    assert streets_folder() == lab_folders.data / "streets"
+    assert weights_folder() == lab_folders.weights
+    monkeypatch.setenv("SEGLAB_CHECKPOINTS", str(lab_folders.other / "elsewhere"))
+    assert runs_folder() == lab_folders.other / "elsewhere"
 
 
-def test_a_relative_place_is_the_same_from_wherever_one_starts(places, monkeypatch):
+def test_a_relative_place_is_the_same_from_wherever_one_starts(lab_folders, monkeypatch):
     monkeypatch.setenv("SEGLAB_CHECKPOINTS", "runs/mine")
-    for folder in (places.other, PROJECT):
+    for folder in (lab_folders.other, PROJECT):
         monkeypatch.chdir(folder)
         assert runs_folder() == PROJECT / "runs/mine"
 
@@ -41,17 +41,17 @@ def test_defaults_lie_in_the_project(monkeypatch):
     assert PROJECT.parent in data_roots()
 
 
-def test_a_folder_under_a_root_is_found(places, streets):
+def test_a_folder_under_a_root_is_found(lab_folders, streets):
     assert resolve_data_root(str(streets)) == streets
     assert resolve_data_root(f"  {streets}/../streets/ ") == streets
-    folder = places.other / "städte 東京"
+    folder = lab_folders.other / "städte 東京"
     folder.mkdir()
     assert resolve_data_root(str(folder)) == folder
 
 
-def test_a_link_to_another_root_is_followed(places, streets):
-    (places.other / "link").symlink_to(streets)
-    assert resolve_data_root(str(places.other / "link")) == streets
+def test_a_link_to_another_root_is_followed(lab_folders, streets):
+    (lab_folders.other / "link").symlink_to(streets)
+    assert resolve_data_root(str(lab_folders.other / "link")) == streets
 
 
 @pytest.mark.parametrize(
@@ -105,24 +105,28 @@ def test_a_link_to_another_root_is_followed(places, streets):
     ids=lambda text: ascii(text)[:20],
 )
 @pytest.mark.parametrize("resolve", [resolve_data_root, lambda text: resolve_data_file(text, "class table")])
-def test_hostile_text_gets_a_sentence(places, monkeypatch, text, resolve):
-    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(places.other))
+def test_hostile_text_gets_a_sentence(lab_folders, monkeypatch, text, resolve):
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(lab_folders.other))
     with pytest.raises(LabError) as caught:
         resolve(text)
     assert len(str(caught.value)) < 1000
 
 
-def test_neither_dots_nor_links_lead_out(places, tmp_path_factory, monkeypatch):
+def test_neither_dots_nor_links_lead_out(lab_folders, tmp_path_factory, monkeypatch):
     outside = tmp_path_factory.mktemp("outside")
-    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(places.other))
-    (places.other / "link").symlink_to(outside)
-    for text in (str(places.other / "link"), f"{places.other}/../{outside.name}", os.path.relpath(outside, PROJECT)):
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(lab_folders.other))
+    (lab_folders.other / "link").symlink_to(outside)
+    for text in (
+        str(lab_folders.other / "link"),
+        f"{lab_folders.other}/../{outside.name}",
+        os.path.relpath(outside, PROJECT),
+    ):
         with pytest.raises(LabError, match="outside of the folders"):
             resolve_data_root(text)
 
 
-def test_a_sibling_whose_name_begins_like_a_root_is_outside(places, monkeypatch):
-    root, sibling = places.other / "data", places.other / "data-secret"
+def test_a_sibling_whose_name_begins_like_a_root_is_outside(lab_folders, monkeypatch):
+    root, sibling = lab_folders.other / "data", lab_folders.other / "data-secret"
     root.mkdir()
     sibling.mkdir()
     monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(root))
@@ -130,8 +134,8 @@ def test_a_sibling_whose_name_begins_like_a_root_is_outside(places, monkeypatch)
         resolve_data_root(str(sibling))
 
 
-def test_outside_says_nothing_about_what_exists(places, monkeypatch):
-    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(places.other))
+def test_outside_says_nothing_about_what_exists(lab_folders, monkeypatch):
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(lab_folders.other))
     sentences = []
     for text in ("/etc", "/nosuch"):
         with pytest.raises(LabError) as caught:
@@ -140,12 +144,12 @@ def test_outside_says_nothing_about_what_exists(places, monkeypatch):
     assert sentences[0] == sentences[1]
 
 
-def test_a_file_a_loop_and_nothing_are_no_folders(places):
-    (places.other / "file").write_text("hello")
-    (places.other / "loop").symlink_to(places.other / "loop")
+def test_a_file_a_loop_and_nothing_are_no_folders(lab_folders):
+    (lab_folders.other / "file").write_text("hello")
+    (lab_folders.other / "loop").symlink_to(lab_folders.other / "loop")
     for name in ("file", "file/deeper", "loop", "nothing"):
         with pytest.raises(LabError):
-            resolve_data_root(str(places.other / name))
+            resolve_data_root(str(lab_folders.other / name))
 
 
 def test_roots_are_separated_as_in_path(monkeypatch, tmp_path):

@@ -42,7 +42,7 @@ def test_polygons_may_leave_the_frame_and_may_be_a_single_point(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "text"),
     [
         ("", "can't be read as polygons"),
         ("[]", "can't be read as polygons"),
@@ -56,12 +56,12 @@ def test_polygons_may_leave_the_frame_and_may_be_a_single_point(tmp_path):
         ('{"imgHeight": 5, "imgWidth": 5, "objects": [{"label": "cow", "polygon": []}]}', "called 'cow'"),
     ],
 )
-def test_what_is_not_such_a_file_is_refused_by_name(tmp_path, content, words):
+def test_what_is_not_such_a_file_is_refused_by_name(tmp_path, content, text):
     path = tmp_path / "a_polygons.json"
     path.write_text(content)
     with pytest.raises(LabError) as caught:
         paint_polygons(path)
-    assert words in str(caught.value) and str(path) in str(caught.value)
+    assert text in str(caught.value) and str(path) in str(caught.value)
 
 
 def test_a_frame_without_a_label_picture_is_painted_from_its_polygons(tmp_path):

@@ -12,33 +12,33 @@ from core.inference.worker import PredictRequest, UncertaintyRequest, checkpoint
 
 
 @pytest.fixture
-def runs(places, trained_run):
+def runs(lab_folders, trained_run):
     """Three runs of the same small network."""
-    paths = [places.runs / f"{trained_run.name[:-4]}000{number}" for number in range(3)]
+    paths = [lab_folders.runs / f"{trained_run.name[:-4]}000{index}" for index in range(3)]
     for path in paths:
         shutil.copytree(trained_run / "best", path / "best")
     return paths
 
 
-def asked(run, image, kind=PredictRequest):
+def requested(run, image, kind=PredictRequest):
     return kind(run, "best", checkpoint_stamp(run, "best"), image)
 
 
 def test_the_network_longest_unused_makes_room_and_is_loaded_again(runs, monkeypatch):
     image = np.zeros((32, 64, 3), np.uint8)
     models = Models()
-    first = respond(asked(runs[0], image), models)
+    first = respond(requested(runs[0], image), models)
     (network,) = models._loaded.values()
     monkeypatch.setattr(process, "MODEL_BYTES", 2 * network.nbytes)
-    respond(asked(runs[1], image), models)
+    respond(requested(runs[1], image), models)
     assert respond(
-        asked(runs[0], image, UncertaintyRequest), models
+        requested(runs[0], image, UncertaintyRequest), models
     ).entropy  # used again: the second is now the older one
-    respond(asked(runs[2], image), models)
+    respond(requested(runs[2], image), models)
     assert [key[0] for key in models._loaded] == [runs[0], runs[2]]
     assert next(iter(models._loaded.values())) is network
     monkeypatch.setattr(process, "MODEL_BYTES", 0)
-    again = respond(asked(runs[1], image), models)
+    again = respond(requested(runs[1], image), models)
     assert [key[0] for key in models._loaded] == [runs[1]], "the one in use stays in any case"
     assert (again.labels == first.labels).all()
 
@@ -46,7 +46,7 @@ def test_the_network_longest_unused_makes_room_and_is_loaded_again(runs, monkeyp
 def test_a_limit_reached_is_a_sentence_and_the_next_request_is_answered(runs, monkeypatch):
     image = np.zeros((32, 64, 3), np.uint8)
     models = Models()
-    respond(asked(runs[0], image), models)
+    respond(requested(runs[0], image), models)
     (network,) = models._loaded.values()
     with monkeypatch.context() as short:
 
@@ -54,6 +54,6 @@ def test_a_limit_reached_is_a_sentence_and_the_next_request_is_answered(runs, mo
             raise MemoryError
 
         short.setattr(network, "probabilities", no_room)
-        told = respond(asked(runs[0], image, UncertaintyRequest), models)
-    assert isinstance(told, LabError) and "MemoryError" in str(told)
-    assert respond(asked(runs[0], image), models).labels.shape == (32, 64)
+        reports = respond(requested(runs[0], image, UncertaintyRequest), models)
+    assert isinstance(reports, LabError) and "MemoryError" in str(reports)
+    assert respond(requested(runs[0], image), models).labels.shape == (32, 64)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from core import auth as people
+from core import auth as auth
 from core import runner
 from core.auth import SYSTEM_USER, User, set_current_user
 from core.config import read_config
@@ -13,7 +13,7 @@ from core.runner import local
 from core.runner import quotas as limits
 from core.runner.quotas import check_may_ask, out_of_hours
 from core.runner.slurm import engine as slurm
-from core.runner.slurm import job as turn
+from core.runner.slurm import job as slurm_job
 from core.runs.status import update_status
 from core.runs.store import create_run, list_runs, read_run
 from core.sweeps import read_spec, start_sweep
@@ -26,7 +26,7 @@ ANN = User("ann@x.org", "Ann")
 def asking():
     """`asking(person)`: from now on that one asks."""
     yield lambda who: set_current_user(lambda: who)
-    set_current_user(people.shell_user)
+    set_current_user(auth.shell_user)
 
 
 @pytest.fixture
@@ -50,30 +50,32 @@ def on_cluster():
     "training",
     [{"num_processes": 5, "batch_size": 8}, {"workers": 64}, {"threads": 3, "num_processes": 2}, {"threads": 256}],
 )
-def test_a_run_takes_no_more_than_the_cores_there_are(places, asking, tiny_config, monkeypatch, training):
+def test_a_run_takes_no_more_than_the_cores_there_are(lab_folders, asking, tiny_config, monkeypatch, training):
     monkeypatch.setattr(limits, "available_cores", lambda: 4)
     monkeypatch.setattr(local, "start", lambda path: None)
     asking(ANN)
     greedy = tiny_config(**training)
     for attempt in (
-        lambda: runner.launch(greedy, places.runs),
+        lambda: runner.launch(greedy, lab_folders.runs),
         lambda: list(child.run_probe("core.training.probe.dry_run", greedy, 10)),
-        lambda: start_sweep(read_spec({"base": greedy.model_dump(), "vary": {"training.seed": [1, 2]}}), places.runs),
+        lambda: start_sweep(
+            read_spec({"base": greedy.model_dump(), "vary": {"training.seed": [1, 2]}}), lab_folders.runs
+        ),
     ):
         with pytest.raises(
             LabError, match="but this machine has 4 cores. Take no more than that in all; only an admin"
         ):
             attempt()
-    path = create_run(greedy, places.runs)
+    path = create_run(greedy, lab_folders.runs)
     update_status(path, state="stopped")
     with pytest.raises(LabError, match="this machine has 4 cores"):
         runner.resume(path)
     check_may_ask(tiny_config(num_processes=2, threads=2, workers=2))
     asking(SYSTEM_USER)
-    runner.launch(greedy, places.runs)
+    runner.launch(greedy, lab_folders.runs)
 
 
-def test_one_person_tries_one_thing_at_a_time(places, asking, tiny_config, monkeypatch):
+def test_one_person_tries_one_thing_at_a_time(lab_folders, asking, tiny_config, monkeypatch):
     monkeypatch.setattr(child, "_run_probe", lambda *_: iter([{"n": 1}, {"n": 2}]))
     asking(ANN)
     first = child.run_probe("x", tiny_config(), 10)
@@ -88,25 +90,25 @@ def test_one_person_tries_one_thing_at_a_time(places, asking, tiny_config, monke
     assert len(list(child.run_probe("x", tiny_config(), 10))) == 2
 
 
-def test_only_admins_train_on_the_cluster_until_the_lab_says_how_much(places, asking, on_cluster, monkeypatch):
+def test_only_admins_train_on_the_cluster_until_the_lab_says_how_much(lab_folders, asking, on_cluster, monkeypatch):
     monkeypatch.setattr(slurm, "start", lambda path: None)
     asking(ANN)
     for attempt in (
-        lambda: runner.launch(on_cluster(), places.runs),
+        lambda: runner.launch(on_cluster(), lab_folders.runs),
         lambda: start_sweep(
-            read_spec({"base": on_cluster().model_dump(), "vary": {"training.seed": [1, 2]}}), places.runs
+            read_spec({"base": on_cluster().model_dump(), "vary": {"training.seed": [1, 2]}}), lab_folders.runs
         ),
     ):
         with pytest.raises(LabError, match="Only an admin can train on the cluster"):
             attempt()
-    path = create_run(on_cluster(), places.runs)
+    path = create_run(on_cluster(), lab_folders.runs)
     update_status(path, state="stopped")
     with pytest.raises(LabError, match="Only an admin can train on the cluster"):
         runner.resume(path)
-    assert [run.id for run in list_runs(places.runs)] == [path.name]
+    assert [run.id for run in list_runs(lab_folders.runs)] == [path.name]
     for who in (SYSTEM_USER, User("eve@x.org", "Eve", True)):
         asking(who)
-        runner.launch(on_cluster(nodes=8, hours=8760, account="prof", partition="any"), places.runs)
+        runner.launch(on_cluster(nodes=8, hours=8760, account="prof", partition="any"), lab_folders.runs)
 
 
 def test_everybody_else_stays_within_the_hours_partitions_and_accounts(asking, on_cluster, monkeypatch):
@@ -124,30 +126,30 @@ def test_everybody_else_stays_within_the_hours_partitions_and_accounts(asking, o
             check_may_ask(on_cluster(partition=wrong))
 
 
-def test_a_run_gets_no_more_turns_than_its_hours(places, asking, on_cluster, monkeypatch):
+def test_a_run_gets_no_more_turns_than_its_hours(lab_folders, asking, on_cluster, monkeypatch):
     monkeypatch.setenv("SEGLAB_SLURM_NODE_HOURS", "12")
     asking(ANN)
-    path = create_run(on_cluster(nodes=2, hours=3), places.runs)
+    path = create_run(on_cluster(nodes=2, hours=3), lab_folders.runs)
     metrics = path / "metrics.jsonl"
     metrics.write_text(json.dumps({"kind": "train", "step": 5, "minutes": 179.0}) + "\n")
     assert out_of_hours(path) == ""
     metrics.write_text(json.dumps({"kind": "train", "step": 5, "minutes": 200.0}) + "\n")
-    words = "up to 6 node-hours on the cluster, and it has had 6.7, but one run may have 12"
-    assert words in out_of_hours(path)
+    text = "up to 6 node-hours on the cluster, and it has had 6.7, but one run may have 12"
+    assert text in out_of_hours(path)
     update_status(path, state="queued", job="7")
-    turn._stop(path, "8", "another's")
+    slurm_job._stop(path, "8", "another's")
     assert read_run(path).status.state == "queued"
-    turn._stop(path, "7", out_of_hours(path))
-    assert read_run(path).state == "stopped" and words in read_run(path).status.error
-    with pytest.raises(LabError, match=words):
+    slurm_job._stop(path, "7", out_of_hours(path))
+    assert read_run(path).state == "stopped" and text in read_run(path).status.error
+    with pytest.raises(LabError, match=text):
         runner.resume(path)
     (path / "owner.txt").unlink()
     assert out_of_hours(path) == ""
 
 
-def test_trackers_are_told_by_admins_alone(places, asking, tiny_config, monkeypatch):
+def test_trackers_are_told_by_admins_alone(lab_folders, asking, tiny_config, monkeypatch):
     monkeypatch.setattr(local, "start", lambda path: None)
-    plain = create_run(tiny_config(), places.runs)
+    plain = create_run(tiny_config(), lab_folders.runs)
     asking(ANN)
     for tracker in ("mlflow", "wandb"):
         with pytest.raises(LabError, match="Only an admin can tell a tracker"):

@@ -22,10 +22,10 @@ def test_the_tree_is_that_of_the_house() -> None:
 
 
 def test_the_pictures_are_there() -> None:
-    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
-    assert len(pictures) == 4
-    for picture in pictures:
-        assert (ROOT / picture).is_file(), picture
+    images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    assert len(images) == 4
+    for image in images:
+        assert (ROOT / image).is_file(), image
 
 
 def test_every_dependency_is_named_with_its_purpose_and_bounded() -> None:
@@ -41,13 +41,13 @@ def in_groups() -> set[str]:
 
 
 def test_what_is_installed_is_what_pyproject_asks_for() -> None:
-    asked = PYPROJECT["project"]["dependencies"]
+    requests = PYPROJECT["project"]["dependencies"]
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    assert [line for line in lines if not line.startswith("#")] == asked, "make lock writes it anew"
+    assert [line for line in lines if not line.startswith("#")] == requests, "make lock writes it anew"
     lock = tomllib.loads((ROOT / "uv.lock").read_text())
     lab = next(package["metadata"] for package in lock["package"] if package["name"] == PYPROJECT["project"]["name"])
     groups = (each for group in lab["requires-dev"].values() for each in group)
-    assert {each["name"] + each["specifier"] for each in lab["requires-dist"]} == set(asked), "make lock"
+    assert {each["name"] + each["specifier"] for each in lab["requires-dist"]} == set(requests), "make lock"
     assert {each["name"] + each["specifier"] for each in groups} == in_groups(), "make lock"
     hosts = set(re.findall(r"https?://[^/]+", (ROOT / "uv.lock").read_text()))
     assert hosts == {"https://pypi.org", "https://files.pythonhosted.org"}, "made where PyPI has another address"

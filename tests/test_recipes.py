@@ -92,10 +92,10 @@ def apply(recipes: str, copy: Path) -> list[Path]:
             path.write_text(block["code"])
             continue
         lines = path.read_text().splitlines(keepends=True)
-        found = [index for index, line in enumerate(lines) if line.startswith(block["line"])]
-        assert len(found) == 1, f"{block['place']} has {len(found)} lines that begin with {block['line']!r}"
-        end = found[0] + (block["how"] == "instead of")
-        path.write_text("".join([*lines[: found[0]], block["code"], *lines[end:]]))
+        result = [index for index, line in enumerate(lines) if line.startswith(block["line"])]
+        assert len(result) == 1, f"{block['place']} has {len(result)} lines that begin with {block['line']!r}"
+        end = result[0] + (block["how"] == "instead of")
+        path.write_text("".join([*lines[: result[0]], block["code"], *lines[end:]]))
     return touched
 
 
@@ -130,11 +130,11 @@ def test_what_the_recipes_write_is_in_style(copy):
     run(folder, "-m", "ruff", "format", "--check", *python)
 
 
-def test_what_the_recipes_write_is_used_everywhere(copy, places, tmp_path):
+def test_what_the_recipes_write_is_used_everywhere(copy, lab_folders, tmp_path):
     folder, _ = copy
     (tmp_path / "out").mkdir()
-    answer = run(folder, "-c", USE, str(tmp_path / "out"), PYTHONPATH=str(folder))
-    assert answer.strip().endswith("done")
+    response = run(folder, "-c", USE, str(tmp_path / "out"), PYTHONPATH=str(folder))
+    assert response.strip().endswith("done")
 
 
 def test_the_labs_own_tests_take_what_the_recipes_write(copy):

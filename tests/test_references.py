@@ -32,7 +32,7 @@ def randomised(module, seed=0, spread=0.1):
     return module.eval()
 
 
-def pictures(height, width, batch=1, seed=1):
+def image_files(height, width, batch=1, seed=1):
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
@@ -77,7 +77,9 @@ def test_its_maps_have_the_sizes_of_figure_1(valid_unet):
         if isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.ConvTranspose2d)
     ]
     with torch.no_grad():
-        logits = valid_unet(pictures(388 - 4, 388 - 4))  # the next multiple of 16 below; the last two rims are cut off
+        logits = valid_unet(
+            image_files(388 - 4, 388 - 4)
+        )  # the next multiple of 16 below; the last two rims are cut off
     for hook in hooks:
         hook.remove()
     down = [(572, 570), (570, 568), (568, 284), (284, 282), (282, 280), (280, 140), (140, 138), (138, 136), (136, 68)]
@@ -106,7 +108,7 @@ def test_valid_margins_are_the_smallest_that_cover_the_picture(depth):
         assert not [less for less in range(margin) if (out(size + 2 * less) or 0) >= size]
 
 
-def valid_by_hand(model, tile):
+def valid_by_definition(model, tile):
     """Figure 1 in torch's functions alone: tile (1, 3, t, t) to logits (1, K, t - 184, t - 184)."""
 
     def twice(features, layers):
@@ -129,14 +131,16 @@ def valid_by_hand(model, tile):
 @pytest.mark.parametrize(("height", "width"), [(224, 240), (32, 48)])
 def test_its_logits_are_those_of_a_tile_cut_from_the_mirrored_picture(valid_unet, height, width):
     """Overlap-tile, figure 2. The smaller picture is mirrored more than once to fill the margin of 94."""
-    picture = pictures(height, width)
-    mirrored = np.pad(((picture - 0.5) / 0.25).numpy(), ((0, 0), (0, 0), (94, 94), (94, 94)), mode="reflect")
+    image = image_files(height, width)
+    mirrored = np.pad(((image - 0.5) / 0.25).numpy(), ((0, 0), (0, 0), (94, 94), (94, 94)), mode="reflect")
     with torch.no_grad():
-        logits = valid_unet(picture)
+        logits = valid_unet(image)
         for top, left in ((0, 0), (0, width - 16), (height - 16, 0), (height - 32, width - 16)):
             tile = torch.from_numpy(mirrored[..., top : top + 204, left : left + 204].copy())
-            by_hand = valid_by_hand(valid_unet, tile)  # 20 x 20, two more on every side than the 16 x 16 asked for
-            assert close(logits[..., top : top + 16, left : left + 16], by_hand[..., 2:18, 2:18], 1e-5)
+            expected = valid_by_definition(
+                valid_unet, tile
+            )  # 20 x 20, two more on every side than the 16 x 16 asked for
+            assert close(logits[..., top : top + 16, left : left + 16], expected[..., 2:18, 2:18], 1e-5)
 
 
 # ---- U-Net on an encoder: segmentation_models_pytorch
@@ -153,18 +157,18 @@ def test_the_unet_on_a_resnet_is_that_of_segmentation_models_pytorch(levels):
     for norm in ours.norms:  # theirs joins the encoder's maps as they are
         norm.running_var.fill_(1 - norm.eps)
     for up, block in zip(ours.ups, theirs.decoder.blocks, strict=False):
-        for place, layer in ((0, block.conv1), (3, block.conv2)):
-            up.convolutions[place].load_state_dict(layer[0].state_dict())
-            up.convolutions[place + 1].load_state_dict(layer[1].state_dict())
-    found, expected = [], []
-    hooks = [up.register_forward_hook(lambda _m, _i, output: found.append(output)) for up in ours.ups]
+        for folder, layer in ((0, block.conv1), (3, block.conv2)):
+            up.convolutions[folder].load_state_dict(layer[0].state_dict())
+            up.convolutions[folder + 1].load_state_dict(layer[1].state_dict())
+    result, expected = [], []
+    hooks = [up.register_forward_hook(lambda _m, _i, output: result.append(output)) for up in ours.ups]
     hooks += [b.register_forward_hook(lambda _m, _i, output: expected.append(output)) for b in theirs.decoder.blocks]
     with torch.no_grad():
-        picture = pictures(96, 160, batch=2)
-        logits = ours(picture)
-        maps = theirs.encoder((picture - ours.mean) / ours.std)
+        image = image_files(96, 160, batch=2)
+        logits = ours(image)
+        maps = theirs.encoder((image - ours.mean) / ours.std)
         theirs.decoder(maps)
-        assert all(close(a, b) for a, b in zip(found, expected, strict=False))
+        assert all(close(a, b) for a, b in zip(result, expected, strict=False))
         assert expected[3].shape[-2:] == (48, 80)  # their fifth block, without a skip, is what we don't have
         summed = 0
         scored = [maps[-1], *expected[:4]] if levels == "all" else [expected[3]]
@@ -209,16 +213,16 @@ def test_fcn_upsampling_begins_as_bilinear_interpolation():
 def test_fcn_begins_undecided():
     model = build_model(ModelConfig(encoder="test_resnet"), CLASSES).eval()
     with torch.no_grad():
-        assert (model(pictures(97, 161)) == 0).all()
+        assert (model(image_files(97, 161)) == 0).all()
 
 
 @pytest.mark.parametrize("stride", [8, 16, 32])
 def test_fcn_sums_its_scores_from_coarse_to_fine(stride):
     torch.manual_seed(0)
     model = randomised(build_model(ModelConfig(encoder="test_resnet", stride=stride), CLASSES))
-    picture = pictures(96, 160)
+    image = image_files(96, 160)
     with torch.no_grad():
-        maps = model.encoder((picture - model.mean) / model.std)
+        maps = model.encoder((image - model.mean) / model.std)
         assert [features.shape[-1] for features in maps] == [160 // s for s in (8, 16, 32) if s >= stride]
         scores = [F.conv2d(features, s.weight, s.bias) for features, s in zip(maps, model.scores, strict=True)]
         if stride <= 16:
@@ -226,7 +230,7 @@ def test_fcn_sums_its_scores_from_coarse_to_fine(stride):
             scores[-2] = scores[-2] + F.conv_transpose2d(scores[-1], up, stride=2, padding=1)
         if stride == 8:
             scores[0] = scores[0] + F.conv_transpose2d(scores[1], model.upsamples[0].weight, stride=2, padding=1)
-        assert close(model(picture), F.interpolate(scores[0], size=(96, 160), mode="bilinear"))
+        assert close(model(image), F.interpolate(scores[0], size=(96, 160), mode="bilinear"))
 
 
 @pytest.fixture(scope="module")
@@ -246,10 +250,10 @@ def vgg():
     return ours, theirs
 
 
-def vgg_maps(vgg, picture):
+def vgg_maps(vgg, image):
     """What our FCN scores at strides 8, 16 and 32, and what torchvision has behind its third, fourth and fifth pooling."""
     ours, theirs = vgg
-    normalised = (picture - ours.mean) / ours.std
+    normalised = (image - ours.mean) / ours.std
     maps, features = [], normalised
     for layer in theirs.features:
         features = layer(features)
@@ -261,7 +265,7 @@ def vgg_maps(vgg, picture):
 
 def test_vgg16_gives_torchvisions_maps(vgg):
     with torch.no_grad():
-        ours, theirs = vgg_maps(vgg, pictures(96, 160))
+        ours, theirs = vgg_maps(vgg, image_files(96, 160))
     assert [features.shape[1:] for features in ours] == [(256, 12, 20), (512, 6, 10), (512, 3, 5)]
     assert all(close(a, b) for a, b in zip(ours, theirs, strict=True))
 
@@ -270,7 +274,7 @@ def test_the_middle_of_fc7_is_torchvisions_classifier(vgg):
     """At 224 x 224 pool5 is 7 x 7, so the middle of fc6, padded by 3, sees all of it and nothing else."""
     ours, theirs = vgg
     with torch.no_grad():
-        (*_, pool5), _ = vgg_maps(vgg, pictures(224, 224))
+        (*_, pool5), _ = vgg_maps(vgg, image_files(224, 224))
         assert pool5.shape[-2:] == (7, 7)
         expected = theirs.classifier[:6](theirs.avgpool(pool5).flatten(1))
         assert close(ours.fc(pool5)[..., 3, 3], expected)
@@ -284,7 +288,7 @@ def test_vgg16_gives_torchvisions_maps_with_its_real_weights(vgg, shared):
     report = ours.load_pretrained(path)
     assert (report.fitted, report.fresh, report.unused) == (26, ("fc6", "fc7"), ())
     with torch.no_grad():
-        mine, expected = vgg_maps((ours, theirs), pictures(96, 160))
+        mine, expected = vgg_maps((ours, theirs), image_files(96, 160))
     assert all(close(a, b) for a, b in zip(mine, expected, strict=True))
 
 
@@ -307,35 +311,35 @@ def test_the_linear_head_classifies_timms_tokens(name, prefix):
     model = randomised(build_model(ModelConfig(family="vit", encoder=name), CLASSES), spread=0.02)
     theirs = timm.create_model(name, num_classes=0, dynamic_img_size=True).eval()
     theirs.load_state_dict(model.encoder.state_dict(), strict=False)
-    found = []
-    hook = model.head.register_forward_hook(lambda _m, inputs, _o: found.append(inputs[0]))
+    result = []
+    hook = model.head.register_forward_hook(lambda _m, inputs, _o: result.append(inputs[0]))
     with torch.no_grad():
         for height, width in (theirs.patch_embed.img_size, (64, 144)):
-            picture = pictures(height, width, batch=2)
-            logits = model(picture)
-            tokens = theirs.forward_features((picture - model.mean) / model.std)
+            image = image_files(height, width, batch=2)
+            logits = model(image)
+            tokens = theirs.forward_features((image - model.mean) / model.std)
             grid = (height // 16, width // 16)
             assert tokens.shape[1] == prefix + grid[0] * grid[1]
             tokens = theirs.fc_norm(tokens[:, prefix:])
-            assert close(found.pop(), tokens)
-            by_hand = torch.zeros(2, CLASSES, *grid)
+            assert close(result.pop(), tokens)
+            expected = torch.zeros(2, CLASSES, *grid)
             for row in range(grid[0]):
                 for column in range(grid[1]):
                     token = tokens[:, row * grid[1] + column]
-                    by_hand[:, :, row, column] = token @ model.head.weight.T + model.head.bias
-            assert close(logits, F.interpolate(by_hand, size=(height, width), mode="bilinear"))
+                    expected[:, :, row, column] = token @ model.head.weight.T + model.head.bias
+            assert close(logits, F.interpolate(expected, size=(height, width), mode="bilinear"))
     hook.remove()
 
 
 def test_the_last_normalisation_of_an_averaging_vit_is_used():
     """timm's gap networks keep it in `fc_norm`, behind the average: without it the tokens would have no common scale."""
     model = build_model(ModelConfig(family="vit", encoder="test_vit2"), CLASSES).eval()
-    found = []
-    model.head.register_forward_hook(lambda _m, inputs, _o: found.append(inputs[0]))
+    result = []
+    model.head.register_forward_hook(lambda _m, inputs, _o: result.append(inputs[0]))
     with torch.no_grad():
-        model(pictures(64, 96))
-    assert torch.allclose(found[0].mean(-1), torch.zeros(1, 24), atol=1e-5)
-    assert torch.allclose(found[0].std(-1, correction=0), torch.ones(1, 24), atol=1e-2)
+        model(image_files(64, 96))
+    assert torch.allclose(result[0].mean(-1), torch.zeros(1, 24), atol=1e-5)
+    assert torch.allclose(result[0].std(-1, correction=0), torch.ones(1, 24), atol=1e-2)
 
 
 def test_progressive_upsampling_is_setrs_whatever_the_order_of_the_last_two_layers():
@@ -365,15 +369,15 @@ def test_a_mask_is_the_cosine_of_patch_and_class_normalised_over_classes():
         for patch in range(6):
             left = (head.project_patches.weight @ together[patch]).tolist()
             cosines = []
-            for number in range(CLASSES):
-                right = (head.project_classes.weight @ together[6 + number]).tolist()
+            for index in range(CLASSES):
+                right = (head.project_classes.weight @ together[6 + index]).tolist()
                 product = sum(a * b for a, b in zip(left, right, strict=True))
                 cosines.append(product / math.hypot(*left) / math.hypot(*right))
             mean = sum(cosines) / CLASSES
             spread = math.sqrt(sum((cosine - mean) ** 2 for cosine in cosines) / CLASSES + head.mask_norm.eps)
             norm = zip(head.mask_norm.weight.tolist(), head.mask_norm.bias.tolist(), strict=True)
-            by_hand = [(c - mean) / spread * weight + bias for c, (weight, bias) in zip(cosines, norm, strict=True)]
-            assert torch.allclose(logits[0, :, patch // 3, patch % 3], torch.tensor(by_hand), atol=1e-4)
+            expected = [(c - mean) / spread * weight + bias for c, (weight, bias) in zip(cosines, norm, strict=True)]
+            assert torch.allclose(logits[0, :, patch // 3, patch % 3], torch.tensor(expected), atol=1e-4)
 
 
 def test_each_family_is_what_build_model_builds(vgg):

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
-from report_sources import Files, numbers_in_page, printed_value
+from report_sources import Files, figures_in_page, printed_value
 
 from core.config import all_fields, read_config, setting_of, used_settings
 from core.errors import LabError
@@ -62,10 +62,10 @@ def written(tmp_path_factory, streets, trained_run, tiny_config):
         write_notes(runs / IDS[1], Notes(name=HOSTILE[:80]))
         for run_id in IDS[:2]:
             evaluate_robustness(read_run(runs / run_id), EvaluationSettings(frames=2), kinds=("noise", "resolution"))
-        said = []
+        message = []
         settings = ReportSettings(IDS[:2], title=HOSTILE, author="A. Student", course="Vision & 100 %")
-        saved = write_report(settings, folder / "out", lambda *told: said.append(told))
-    return saved, runs, said
+        saved = write_report(settings, folder / "out", lambda *told: message.append(told))
+    return saved, runs, message
 
 
 def page_of(saved):
@@ -84,10 +84,10 @@ def source_of(saved):
 def test_every_number_of_the_page_is_what_its_file_says(written):
     saved, runs, _ = written
     files = Files(runs)
-    numbers = numbers_in_page(page_of(saved))
-    assert len(numbers) > 200
+    values = figures_in_page(page_of(saved))
+    assert len(values) > 200
     kinds = set()
-    for value, scale, source, text in numbers:
+    for value, scale, source, text in values:
         assert files.value(source) == pytest.approx(value, rel=1e-12, abs=1e-12), source
         shown, digits = printed_value(text)
         assert abs(abs(shown) - abs(value * scale)) <= 0.5000001 * 10**-digits or text == f"{value:g}", (
@@ -122,7 +122,7 @@ def test_no_number_is_without_a_source_in_the_tables_of_results(written):
 def test_the_latex_tables_have_the_same_numbers(written):
     saved, runs, _ = written
     files, source = Files(runs), source_of(saved)
-    printed_in_page = {(source, text) for _, _, source, text in numbers_in_page(page_of(saved))}
+    printed_in_page = {(source, text) for _, _, source, text in figures_in_page(page_of(saved))}
     tables = [name for name in source if name.endswith(".csv")]
     assert len(tables) > 12
     checked = 0
@@ -147,10 +147,10 @@ def test_the_best_of_a_column_is_bold_and_only_it(written):
     ]
     columns = list(zip(*rows, strict=True))
     assert len(columns) >= 5
-    for place, column in enumerate(columns):
+    for folder, column in enumerate(columns):
         bold = [float(value) for mark, value in column if mark]
         values = [float(value) for _, value in column]
-        winner = min(values) if place == len(columns) - 1 else max(values)  # the last is the calibration error
+        winner = min(values) if folder == len(columns) - 1 else max(values)  # the last is the calibration error
         assert bold == [winner]
 
 
@@ -237,8 +237,8 @@ def test_no_name_is_taken_for_an_argument(tmp_path):
     done = subprocess.run(latex, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120)
     assert done.returncode == 0, done.stdout[-2000:]
     if shutil.which("pdftotext"):
-        said = subprocess.run(["pdftotext", "main.pdf", "-"], cwd=tmp_path, capture_output=True, text=True).stdout
-        assert [said.count(words) for words in ("[mine] best", "[3cm]", "*[2em]", "* starred")] == [7, 4, 4, 4]
+        message = subprocess.run(["pdftotext", "main.pdf", "-"], cwd=tmp_path, capture_output=True, text=True).stdout
+        assert [message.count(text) for text in ("[mine] best", "[3cm]", "*[2em]", "* starred")] == [7, 4, 4, 4]
 
 
 # ---- what is said
@@ -282,10 +282,10 @@ def test_bibtex_entries_are_whole():
 
 
 def test_progress_only_grows(written):
-    _, _, said = written
-    assert all(0 <= done < total for _, done, total in said)
-    assert [done for _, done, _ in said] == sorted(done for _, done, _ in said)
-    assert any("Scoring" in what for what, _, _ in said)
+    _, _, message = written
+    assert all(0 <= done < total for _, done, total in message)
+    assert [done for _, done, _ in message] == sorted(done for _, done, _ in message)
+    assert any("Scoring" in what for what, _, _ in message)
 
 
 # ---- runs in any state
@@ -364,36 +364,36 @@ WITHOUT_DRAWINGS = tuple(name for name in SECTIONS if name != "architectures")
 
 
 def is_sensible(page):
-    words = re.sub(r"<svg.*?</svg>", "", page, flags=re.S).replace("None of these", "")
-    assert "None" not in words and "nan" not in re.findall(r"<data[^>]*>([^<]*)</data>", page)
+    text = re.sub(r"<svg.*?</svg>", "", page, flags=re.S).replace("None of these", "")
+    assert "None" not in text and "nan" not in re.findall(r"<data[^>]*>([^<]*)</data>", page)
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_run_in_any_state_makes_a_sensible_document(written, places, monkeypatch, state):
+def test_a_run_in_any_state_makes_a_sensible_document(written, lab_folders, monkeypatch, state):
     monkeypatch.setenv("SEGLAB_CACHE", str(written[1].parent / "cache"))
-    shutil.copytree(written[1] / IDS[0], places.runs / IDS[2])
+    shutil.copytree(written[1] / IDS[0], lab_folders.runs / IDS[2])
     change, sentence = STATES[state]
-    change(places.runs / IDS[2])
-    page = page_of(write_report(ReportSettings(IDS[2:], sections=WITHOUT_DRAWINGS), places.other / "out"))
+    change(lab_folders.runs / IDS[2])
+    page = page_of(write_report(ReportSettings(IDS[2:], sections=WITHOUT_DRAWINGS), lab_folders.other / "out"))
     is_sensible(page)
     if state != "other classes":
         assert sentence in page.replace("&#39;", "'")
 
 
-def test_runs_in_many_states_stand_beside_each_other(written, places, monkeypatch):
+def test_runs_in_many_states_stand_beside_each_other(written, lab_folders, monkeypatch):
     monkeypatch.setenv("SEGLAB_CACHE", str(written[1].parent / "cache"))
     ids = [*IDS[:2]]
     for run_id in ids:
-        shutil.copytree(written[1] / run_id, places.runs / run_id)
+        shutil.copytree(written[1] / run_id, lab_folders.runs / run_id)
     sentences = []
-    for place, state in enumerate(
+    for folder, state in enumerate(
         ("queued", "diverged", "no checkpoint", "moved data", "other classes", "failed without a plan")
     ):
-        ids.append(f"20260101-00001{place}-unet-dddd")
-        shutil.copytree(written[1] / IDS[0], places.runs / ids[-1])
-        STATES[state][0](places.runs / ids[-1])
+        ids.append(f"20260101-00001{folder}-unet-dddd")
+        shutil.copytree(written[1] / IDS[0], lab_folders.runs / ids[-1])
+        STATES[state][0](lab_folders.runs / ids[-1])
         sentences.append(STATES[state][1])
-    saved = write_report(ReportSettings(tuple(ids), sections=WITHOUT_DRAWINGS), places.other / "out")
+    saved = write_report(ReportSettings(tuple(ids), sections=WITHOUT_DRAWINGS), lab_folders.other / "out")
     page = page_of(saved).replace("&#39;", "'")
     is_sensible(page)
     assert "is better" in page or "can't be told apart" in page
@@ -404,43 +404,43 @@ def test_runs_in_many_states_stand_beside_each_other(written, places, monkeypatc
     assert len(names) == len(set(names))
 
 
-def test_a_broken_config_is_left_out_and_alone_refused(written, places):
+def test_a_broken_config_is_left_out_and_alone_refused(written, lab_folders):
     _, runs, _ = written
     for run_id in IDS[:2]:
-        shutil.copytree(runs / run_id, places.runs / run_id)
-    (places.runs / IDS[1] / "config.json").write_text('{"dataset":')
-    saved = write_report(ReportSettings(IDS[:2], sections=("introduction",)), places.other / "out")
+        shutil.copytree(runs / run_id, lab_folders.runs / run_id)
+    (lab_folders.runs / IDS[1] / "config.json").write_text('{"dataset":')
+    saved = write_report(ReportSettings(IDS[:2], sections=("introduction",)), lab_folders.other / "out")
     assert "is left out" in saved.notes[0] and IDS[1] in saved.notes[0]
     with pytest.raises(LabError, match=r"Nothing can be said of these runs.*config\.json"):
-        write_report(ReportSettings(IDS[1:2]), places.other / "other")
+        write_report(ReportSettings(IDS[1:2]), lab_folders.other / "other")
     with pytest.raises(LabError, match="There is no run"):
-        write_report(ReportSettings(("20200101-000000-fcn-0000",)), places.other / "other")
-    assert not (places.other / "other").exists() and not list(places.other.glob(".other*"))
+        write_report(ReportSettings(("20200101-000000-fcn-0000",)), lab_folders.other / "other")
+    assert not (lab_folders.other / "other").exists() and not list(lab_folders.other.glob(".other*"))
 
 
-def test_pictures_of_cityscapes_are_left_out_unless_asked_for(written, places, streets, monkeypatch):
+def test_pictures_of_cityscapes_are_left_out_unless_asked_for(written, lab_folders, streets, monkeypatch):
     _, runs, _ = written
     monkeypatch.setenv("SEGLAB_CACHE", str(runs.parent / "cache"))
-    path = places.runs / IDS[0]
+    path = lab_folders.runs / IDS[0]
     shutil.copytree(runs / IDS[0], path)
     values = json.loads((path / "config.json").read_text())
     values["dataset"] |= {"name": "cityscapes", "root": str(streets)}  # the same layout
     (path / "config.json").write_text(json.dumps(values))
     chosen = ("introduction", "results")
-    plain = write_report(ReportSettings(IDS[:1], sections=chosen), places.other / "plain")
+    plain = write_report(ReportSettings(IDS[:1], sections=chosen), lab_folders.other / "plain")
     assert "<img" not in page_of(plain) and not [name for name in source_of(plain) if name.startswith("images/")]
     assert any("may be used for research and teaching, but not passed on" in note for note in plain.notes)
-    asked = write_report(ReportSettings(IDS[:1], sections=chosen, pictures=True), places.other / "asked")
-    assert page_of(asked).count("<img") >= 9 and not asked.notes
-    assert "not with published results" in page_of(asked)
+    requests = write_report(ReportSettings(IDS[:1], sections=chosen, pictures=True), lab_folders.other / "asked")
+    assert page_of(requests).count("<img") >= 9 and not requests.notes
+    assert "not with published results" in page_of(requests)
 
 
 def test_a_report_takes_no_card_of_masks_that_were_corrected_since_unless_the_data_are_away(
-    written, places, streets, monkeypatch
+    written, lab_folders, streets, monkeypatch
 ):
     monkeypatch.setenv("SEGLAB_CACHE", str(written[1].parent / "cache"))
-    shutil.copytree(written[1] / IDS[0], places.runs / IDS[0])
-    data = places.other / "data"
+    shutil.copytree(written[1] / IDS[0], lab_folders.runs / IDS[0])
+    data = lab_folders.other / "data"
     shutil.copytree(streets, data / "streets")
     monkeypatch.setenv("SEGLAB_DATA", str(data))
 
@@ -458,7 +458,7 @@ def test_a_report_takes_no_card_of_masks_that_were_corrected_since_unless_the_da
     assert corrected[0].scores.miou != before[0].scores.miou
     mask.write_bytes(original)
     assert scored()[0].metadata.data == before[0].metadata.data, "the newest file isn't the one of today's data"
-    shutil.move(data / "streets", places.other / "away")
+    shutil.move(data / "streets", lab_folders.other / "away")
     (data / "streets").mkdir()
     (data / "streets" / "streets.json").write_text("{}")  # else they would be drawn anew
     staleness.forget_data()
@@ -472,24 +472,24 @@ def test_settings_are_checked():
     with pytest.raises(LabError, match="at least one run"):
         checked_settings(ReportSettings(()))
     with pytest.raises(LabError, match="room for 8"):
-        checked_settings(ReportSettings(tuple(str(number) for number in range(9))))
+        checked_settings(ReportSettings(tuple(str(index) for index in range(9))))
     with pytest.raises(LabError, match="no section 'x'"):
         checked_settings(ReportSettings(("a",), sections=("x",)))
     with pytest.raises(LabError, match="at least one section"):
         checked_settings(ReportSettings(("a",), sections=()))
     with pytest.raises(LabError, match="title has 201 characters"):
         checked_settings(ReportSettings(("a",), title="x" * 201))
-    found = checked_settings(ReportSettings(("a", "a", "b"), title=" a\n\x00b ", sections=("results", "introduction")))
-    assert found.runs == ("a", "b") and found.title == "a b" and found.sections == ("introduction", "results")
+    result = checked_settings(ReportSettings(("a", "a", "b"), title=" a\n\x00b ", sections=("results", "introduction")))
+    assert result.runs == ("a", "b") and result.title == "a b" and result.sections == ("introduction", "results")
 
 
-def test_reports_are_kept_found_and_deleted(written, places, monkeypatch):
+def test_reports_are_kept_found_and_deleted(written, lab_folders, monkeypatch):
     saved, _, _ = written
-    monkeypatch.setenv("SEGLAB_REPORTS", str(places.other / "reports"))
+    monkeypatch.setenv("SEGLAB_REPORTS", str(lab_folders.other / "reports"))
     assert list_reports() == []
     name = "20260101-000000-report-abcd"
-    shutil.copytree(saved.path, places.other / "reports" / name)
-    (places.other / "reports" / "20260101-000000-report-dcba").mkdir()  # half of one
+    shutil.copytree(saved.path, lab_folders.other / "reports" / name)
+    (lab_folders.other / "reports" / "20260101-000000-report-dcba").mkdir()  # half of one
     assert [report.id for report in list_reports()] == [name] and find_report(name).title == saved.title
     for wrong in ("..", "../reports", "20260101-000000-report-dcba", "20260101-000000-report-abcd/", ""):
         with pytest.raises(LabError, match="no such report"):
@@ -540,9 +540,9 @@ def test_the_command_makes_the_same_config(values, monkeypatch):
     from core.commands.options import wanted_config
 
     config = read_config(values)
-    words = shlex.split(train_command(config))
-    assert words[:4] == ["python", "-m", "core", "train"]
-    assert wanted_config(_parser().parse_args(words[3:])) == config
+    text = shlex.split(train_command(config))
+    assert text[:4] == ["python", "-m", "core", "train"]
+    assert wanted_config(_parser().parse_args(text[3:])) == config
 
 
 def test_equal_epochs_give_equal_steps():
@@ -560,14 +560,14 @@ def test_equal_epochs_give_equal_steps():
         assert count_steps(training, 409, 0, 1, 1) == steps
 
 
-def test_the_command_line_writes_a_report(written, places, monkeypatch, capsys):
+def test_the_command_line_writes_a_report(written, lab_folders, monkeypatch, capsys):
     from core.__main__ import main
 
     _, runs, _ = written
     monkeypatch.setenv("SEGLAB_CACHE", str(runs.parent / "cache"))
-    shutil.copytree(runs / IDS[0], places.runs / IDS[0])
-    out = places.other / "report"
-    words = [
+    shutil.copytree(runs / IDS[0], lab_folders.runs / IDS[0])
+    out = lab_folders.other / "report"
+    text = [
         "report",
         "aaaa",
         "--out",
@@ -579,23 +579,23 @@ def test_the_command_line_writes_a_report(written, places, monkeypatch, capsys):
         "A title",
         "--json",
     ]
-    assert main(words) == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["title"] == "A title" and sorted(path.name for path in out.iterdir()) == [
+    assert main(text) == 0
+    response = json.loads(capsys.readouterr().out)
+    assert response["title"] == "A title" and sorted(path.name for path in out.iterdir()) == [
         "report.html", "report.json", "report.zip",
     ]  # fmt: skip
     assert 'id="methodology"' not in (out / "report.html").read_text()
-    assert main(words) == 42 and "is there already" in capsys.readouterr().out
+    assert main(text) == 42 and "is there already" in capsys.readouterr().out
 
 
-def test_a_job_writes_onto_the_shelf(written, places, monkeypatch, wait_until):
+def test_a_job_writes_onto_the_shelf(written, lab_folders, monkeypatch, wait_until):
     from core.jobs.kinds import latest, stop
     from core.report.job import start_report
 
     _, runs, _ = written
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    monkeypatch.setenv("SEGLAB_REPORTS", str(places.other / "reports"))
-    shutil.copytree(runs / IDS[0], places.runs / IDS[0])
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
+    monkeypatch.setenv("SEGLAB_REPORTS", str(lab_folders.other / "reports"))
+    shutil.copytree(runs / IDS[0], lab_folders.runs / IDS[0])
     job = start_report(ReportSettings(IDS[:1], sections=("introduction",)))
     with pytest.raises(LabError, match="being done already"):
         start_report(ReportSettings(IDS[:1]))

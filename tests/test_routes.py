@@ -97,8 +97,8 @@ def row(step: int, kind: str = "train") -> dict:
 
 
 @pytest.fixture
-def run(places) -> Path:
-    return create_run(RunConfig(), places.runs)
+def run(lab_folders) -> Path:
+    return create_run(RunConfig(), lab_folders.runs)
 
 
 @pytest.fixture
@@ -116,8 +116,8 @@ def fetched(run: Path, offset: int = 0) -> dict:
     return json.loads(reply.body)
 
 
-def steps(answer: dict) -> list[int]:
-    return [row["step"] for row in answer["rows"]]
+def steps(response: dict) -> list[int]:
+    return [row["step"] for row in response["rows"]]
 
 
 def test_rows_after_an_offset_come_once(run: Path, log: MetricsLog) -> None:
@@ -153,12 +153,12 @@ def test_a_resume_after_the_offset_sends_everything_again(run: Path, log: Metric
 @pytest.mark.parametrize("state", ["finished", "failed", "stopped", "paused"])
 def test_an_ended_run_is_final(run: Path, state: str) -> None:
     update_status(run, state=state)
-    found = fetched(run)
-    assert (found["state"], found["is_final"]) == (state, True)
+    result = fetched(run)
+    assert (result["state"], result["is_final"]) == (state, True)
 
 
 def test_a_run_without_a_process_is_final_and_a_new_one_is_not(run: Path) -> None:
     assert fetched(run)["is_final"] is False  # queued a moment ago
     update_status(run, state="running")
-    found = fetched(run)
-    assert (found["state"], found["is_final"]) == ("lost", True)
+    result = fetched(run)
+    assert (result["state"], result["is_final"]) == ("lost", True)

@@ -33,7 +33,7 @@ def train_rows(losses, **fields):
 
 def eval_rows(losses=None, scores=None, **fields):
     """Ten evaluations in 200 steps."""
-    losses = [math.exp(-number / 5) + 0.3 for number in range(10)] if losses is None else losses
+    losses = [math.exp(-index / 5) + 0.3 for index in range(10)] if losses is None else losses
     scores = [0.3 + 0.03 * number for number in range(10)] if scores is None else scores
     healthy = {"iou": [0.8, 0.7, 0.1], "predicted": TRUTH, "truth": TRUTH}
     return [
@@ -95,7 +95,7 @@ def test_each_remark_fires_alone_on_rows_made_for_it(code):
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "text"),
     [
         ("one-class", "95% of the pixels, though it has 60%"),
         ("zero-classes", "One class is never found on the validation frames: pole."),
@@ -105,9 +105,9 @@ def test_each_remark_fires_alone_on_rows_made_for_it(code):
         ("diverged", "step 201. First in conv1 (Conv2d)."),
     ],
 )
-def test_a_remark_says_what_was_seen(code, words):
+def test_a_remark_says_what_was_seen(code, text):
     (remark,) = diagnose(by_step(CASES[code]), CLASSES, PLAN)
-    assert words in remark.sentence and remark.fix.endswith((".", "kept."))
+    assert text in remark.sentence and remark.fix.endswith((".", "kept."))
 
 
 @pytest.mark.parametrize("code", [code for code in CASES if code != "diverged"])
@@ -181,19 +181,19 @@ class Fragile(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("model", "words"),
+    ("model", "text"),
     [
         (Fragile(), ""),
         (Fragile(forward_factor=math.nan), "output was no number: middle (Middle)."),
         (Fragile(backward_factor=math.inf), "gradient was no number: first (Conv2d)."),
     ],
 )
-def test_the_layer_that_ran_away_is_named(tiny_config, model, words):
+def test_the_layer_that_ran_away_is_named(tiny_config, model, text):
     training = tiny_config().training
     images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     targets = torch.randint(0, 3, (2, 8, 8), dtype=torch.uint8)
-    found = find_culprit(model, images, targets, SummedLoss(training, torch.ones(3)), choose_hardware(training), 2)
-    assert found.endswith(words) and bool(found) == bool(words)
+    result = find_culprit(model, images, targets, SummedLoss(training, torch.ones(3)), choose_hardware(training), 2)
+    assert result.endswith(text) and bool(result) == bool(text)
 
 
 def test_weights_that_are_no_numbers_are_named_first(tiny_config):
@@ -202,18 +202,18 @@ def test_weights_that_are_no_numbers_are_named_first(tiny_config):
     with torch.no_grad():
         model.last.bias[0] = math.nan
     images, targets = torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(1, 8, 8, dtype=torch.uint8)
-    found = find_culprit(model, images, targets, SummedLoss(training, torch.ones(3)), choose_hardware(training))
-    assert found == "The weights 'last.bias' were no numbers any more."
+    result = find_culprit(model, images, targets, SummedLoss(training, torch.ones(3)), choose_hardware(training))
+    assert result == "The weights 'last.bias' were no numbers any more."
 
 
 def train_here(run, config, should_stop=lambda: False):
     return train(run, config, lambda **_: None, should_stop)
 
 
-def test_a_run_that_diverges_names_the_layer_in_its_error_and_its_rows(places, tiny_config, monkeypatch):
+def test_a_run_that_diverges_names_the_layer_in_its_error_and_its_rows(lab_folders, tiny_config, monkeypatch):
     monkeypatch.setattr("core.training.loop.lr_scale", lambda *_: 1e30)
     config = tiny_config(epochs=100, grad_clip_norm=0)
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     with pytest.raises(
         DivergedError, match=r"at step 2: the training diverged\. The first layer whose output .*\(\w+\)\."
     ):
@@ -223,9 +223,9 @@ def test_a_run_that_diverges_names_the_layer_in_its_error_and_its_rows(places, t
     assert remark.code == "diverged" and "step 2. The first layer" in remark.sentence
 
 
-def test_train_rows_say_what_the_machine_gave_and_minutes_go_on_after_a_break(places, tiny_config):
+def test_train_rows_say_what_the_machine_gave_and_minutes_go_on_after_a_break(lab_folders, tiny_config):
     config = tiny_config(epochs=2)
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     assert train_here(run, config, lambda: bool(read_metrics(run)[0])) == "stopped"
     assert [row["step"] for row in read_metrics(run)[0]] == [1]
     assert train_here(run, config) == "finished"

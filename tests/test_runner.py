@@ -33,18 +33,18 @@ from core.training.checkpoint import read_checkpoint
 
 
 @pytest.fixture
-def folder(places):
+def folder(lab_folders):
     """The runs folder; whatever still runs in it at the end is ended."""
-    yield places.runs
-    for run in list_runs(places.runs):
-        for hand in (run.status.supervisor, run.status.trainer):
-            if hand and hand.is_alive():
+    yield lab_folders.runs
+    for run in list_runs(lab_folders.runs):
+        for expected in (run.status.supervisor, run.status.trainer):
+            if expected and expected.is_alive():
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(hand.pid, signal.SIGKILL)
+                    os.kill(expected.pid, signal.SIGKILL)
 
 
-def kill(hand):
-    os.kill(hand.pid, signal.SIGKILL)
+def kill(expected):
+    os.kill(expected.pid, signal.SIGKILL)
 
 
 def steps(run):
@@ -117,7 +117,7 @@ def test_a_run_survives_its_launcher_and_its_supervisor_and_keeps_its_device(fol
     launcher.stdin.write(tiny_config(epochs=400).model_dump_json())
     launcher.stdin.close()
     wait_until(lambda: list_runs(folder))
-    (run,) = (found.path for found in list_runs(folder))
+    (run,) = (result.path for result in list_runs(folder))
     wait_until(lambda: read_status(run).trainer)
 
     launcher.kill()
@@ -203,13 +203,13 @@ def test_a_run_with_a_broken_status_can_be_resumed(folder, tiny_config, trained_
 def test_two_tabs_resume_a_run_once(folder, tiny_config, wait_until):
     run = create_run(tiny_config(), folder)
     update_status(run, state="stopped")
-    answers = []
+    responses = []
 
     def resume():
         try:
-            answers.append(runner.resume(run))
+            responses.append(runner.resume(run))
         except LabError as error:
-            answers.append(str(error))
+            responses.append(str(error))
 
     with DeviceLock(folder / ".slots", "cpu") as lock:
         assert lock.acquire()
@@ -218,16 +218,16 @@ def test_two_tabs_resume_a_run_once(folder, tiny_config, wait_until):
             tab.start()
         for tab in tabs:
             tab.join()
-        assert answers.count(None) == 1
-        assert sum("is queued already" in (answer or "") for answer in answers) == 4
+        assert responses.count(None) == 1
+        assert sum("is queued already" in (response or "") for response in responses) == 4
         runner.stop(run)
         wait_until(lambda: read_run(run).state == "stopped")
 
 
-def test_a_folder_that_cannot_be_written_to_is_a_sentence(places, tiny_config):
-    (places.other / "file").write_text("")
+def test_a_folder_that_cannot_be_written_to_is_a_sentence(lab_folders, tiny_config):
+    (lab_folders.other / "file").write_text("")
     with pytest.raises(LabError, match="file' can't be written to"):
-        runner.launch(tiny_config(), places.other / "file")
+        runner.launch(tiny_config(), lab_folders.other / "file")
 
 
 def test_a_slot_excludes_and_is_handed_down(tmp_path):
@@ -242,11 +242,11 @@ def test_a_slot_excludes_and_is_handed_down(tmp_path):
         assert other.acquire() and not one.acquire()
         child = subprocess.Popen(["sleep", "60"], **other.inheritance)
     try:
-        with DeviceLock(tmp_path, "cuda:0") as late:
-            assert not late.acquire(), "the child holds what its parent has given up"
+        with DeviceLock(tmp_path, "cuda:0") as expired:
+            assert not expired.acquire(), "the child holds what its parent has given up"
             child.kill()
             child.wait()
-            assert late.acquire()
+            assert expired.acquire()
     finally:
         child.kill()
         child.wait()
@@ -308,7 +308,7 @@ def fault():
     ],
 )
 def test_every_failure_has_its_word_and_its_remedy(
-    places, tiny_config, fail, training, failure, code, suggested_change
+    lab_folders, tiny_config, fail, training, failure, code, suggested_change
 ):
     config = tiny_config(**training)
     with pytest.raises(Exception) as caught:
@@ -405,8 +405,8 @@ def light(folder, tmp_path, monkeypatch):
 
 
 def living_supervisors(folder):
-    hands = [run.status.supervisor for run in list_runs(folder) if run.is_active]
-    return [hand for hand in hands if hand and hand.is_alive()]
+    processes = [run.status.supervisor for run in list_runs(folder) if run.is_active]
+    return [expected for expected in processes if expected and expected.is_alive()]
 
 
 def began(folder):
@@ -443,10 +443,12 @@ def test_queued_runs_under_random_kills_all_finish_in_the_order_of_their_tickets
             with contextlib.suppress(LabError):
                 if run.state in ("lost", "failed"):
                     runner.resume(run.path)
-        hands = [run.status.trainer for run in list_runs(light) if run.state == "running"] + living_supervisors(light)
-        hand = dice.choice([hand for hand in hands if hand and hand.is_alive()] or [None])
-        if kills and hand and dice.random() < 0.1:
-            kill(hand)
+        processes = [run.status.trainer for run in list_runs(light) if run.state == "running"] + living_supervisors(
+            light
+        )
+        expected = dice.choice([hand for hand in processes if hand and hand.is_alive()] or [None])
+        if kills and expected and dice.random() < 0.1:
+            kill(expected)
             kills -= 1
         return all(run.state == "finished" for run in list_runs(light))
 
@@ -467,8 +469,8 @@ def test_a_queued_run_moves_along_the_queue_and_begins_in_its_new_place(light, t
         assert [runner.queue_position(read_run(run)) for run in (one, two, three)] == [0, 2, 1]
         runner.move(one, 5)
         assert [runner.queue_position(read_run(run)) for run in (one, two, three)] == [2, 1, 0]
-        for run, by, word in ((three, -1, "first"), (one, 1, "last"), (elsewhere, -1, "first|only a run that waits")):
-            with pytest.raises(LabError, match=word):
+        for run, by, term in ((three, -1, "first"), (one, 1, "last"), (elsewhere, -1, "first|only a run that waits")):
+            with pytest.raises(LabError, match=term):
                 runner.move(run, by)
         wait_until(lambda: read_run(elsewhere).state == "finished")
     wait_until(lambda: not any(run.is_active for run in list_runs(light)))
@@ -496,9 +498,9 @@ def test_stop_now_ends_a_trainer_that_hangs_with_its_children_and_nobody_else(
         runner.stop_now(bystander, patience=0)
         assert read_run(bystander).state == "stopped" and not trainers[1].is_alive()
     finally:
-        for hand in (*trainers, *children):
-            if hand.is_alive():
-                kill(hand)
+        for expected in (*trainers, *children):
+            if expected.is_alive():
+                kill(expected)
     with pytest.raises(LabError, match="is stopped, so there is nothing to stop"):
         runner.stop_now(run)
 
@@ -546,17 +548,17 @@ def test_a_clone_has_the_config_with_the_changes_and_names_its_parent(light, tin
     with DeviceLock(light / ".slots", "cpu") as lock:
         assert lock.acquire()
         twin = runner.clone(run, {"training": {"learning_rate": 1e-4}, "dataset": {"max_train_samples": 4}})
-        found = read_run(twin)
+        result = read_run(twin)
         values = config.model_dump()
         values["training"]["learning_rate"], values["dataset"]["max_train_samples"] = 1e-4, 4
-        assert found.config.model_dump() == values
-        assert (found.state, found.notes) == ("queued", Notes(parent=run.name))
-        for changes, words in (
+        assert result.config.model_dump() == values
+        assert (result.state, result.notes) == ("queued", Notes(parent=run.name))
+        for changes, text in (
             ({"training": {"learning_rate": -1}}, "training.learning_rate is -1"),
             ({"training": {"warp": 9}}, "'training.warp' is not a setting"),
             ({"engine": {"warp": 9}}, "'engine' is not a setting"),
         ):
-            with pytest.raises(LabError, match=words):
+            with pytest.raises(LabError, match=text):
                 runner.clone(run, changes)
         runner.stop(twin)
     assert len(list_runs(light)) == 2, "a change that doesn't do begins no run"
@@ -594,22 +596,22 @@ def test_a_deleted_run_lies_in_the_bin_until_it_is_restored_or_the_bin_emptied(f
     assert {run.path for run in list_runs(folder)} == set(runs[:2])
 
 
-def test_a_link_in_the_bin_is_not_followed(folder, places):
+def test_a_link_in_the_bin_is_not_followed(folder, lab_folders):
     (folder / ".trash").mkdir()
-    (places.other / "precious").write_text("x")
-    (folder / ".trash" / "20250101-000000-fcn-0001").symlink_to(places.other)
-    assert runner.empty_trash(folder) == [] and (places.other / "precious").exists()
+    (lab_folders.other / "precious").write_text("x")
+    (folder / ".trash" / "20250101-000000-fcn-0001").symlink_to(lab_folders.other)
+    assert runner.empty_trash(folder) == [] and (lab_folders.other / "precious").exists()
 
 
 def test_every_end_has_a_sentence():
-    for code, failure, words in (
+    for code, failure, text in (
         (-signal.SIGTERM, "killed", "SIGTERM"),
         (-signal.SIGKILL, "killed", "memory"),
         (-signal.SIGSEGV, "fault", "signal 11"),
         (3, "fault", "exit code 3"),
     ):
-        found, sentence = sentence_of_death(code)
-        assert found == failure and words in sentence
+        result, sentence = sentence_of_death(code)
+        assert result == failure and text in sentence
 
 
 def test_a_process_id_tells_processes_apart():

@@ -43,10 +43,10 @@ def with_status(run, **changes):
 
 
 def test_a_new_run_is_queued_and_keeps_its_config(run, tiny_config):
-    found = read_run(run)
+    result = read_run(run)
     assert RUN_ID.fullmatch(run.name)
-    assert (found.state, found.problem, found.config) == ("queued", None, tiny_config())
-    assert found.status.created == found.status.ticket == pytest.approx(time.time(), abs=20)
+    assert (result.state, result.problem, result.config) == ("queued", None, tiny_config())
+    assert result.status.created == result.status.ticket == pytest.approx(time.time(), abs=20)
     assert sorted(path.name for path in run.iterdir()) == ["config.json", "status.json"]
 
 
@@ -191,19 +191,19 @@ BROKEN_STATUS = [
 )
 def test_a_broken_file_is_a_problem_not_an_exception(run, name, text):
     (run / name).write_bytes(text.encode("latin-1"))
-    (found,) = list_runs(run.parent)
-    assert found.problem and found.problem.endswith(".")
-    assert (found.config is None) == (name == "config.json")
-    assert found.title and not found.has_checkpoint()
+    (result,) = list_runs(run.parent)
+    assert result.problem and result.problem.endswith(".")
+    assert (result.config is None) == (name == "config.json")
+    assert result.title and not result.has_checkpoint()
 
 
 @pytest.mark.parametrize("values", BROKEN_STATUS, ids=str)
 def test_a_status_of_wrong_kind_is_a_problem_not_an_exception(run, values):
     whole = json.loads((run / "status.json").read_text())
     (run / "status.json").write_text(json.dumps(whole | values))
-    found = read_run(run)
-    assert found.problem and found.state == "failed"
-    assert found.status.created > 0, "its folder's name still tells when it was made"
+    result = read_run(run)
+    assert result.problem and result.state == "failed"
+    assert result.status.created > 0, "its folder's name still tells when it was made"
 
 
 def test_an_empty_folder_and_one_with_folders_for_files_are_problems(tmp_path):
@@ -240,8 +240,8 @@ def test_a_run_with_a_living_hand_is_running(run):
 
 def test_a_run_whose_process_is_gone_is_lost(run, dead):
     for state in ("running", "queued"):
-        found = with_status(run, state=state, supervisor=dead, trainer=dead)
-        assert found.state == "lost" and not found.is_active
+        result = with_status(run, state=state, supervisor=dead, trainer=dead)
+        assert result.state == "lost" and not result.is_active
     assert read_status(run).state == "queued", "lost is seen, never written"
 
 
@@ -253,8 +253,8 @@ def test_one_of_two_hands_is_enough(run, dead):
 
 def test_another_process_with_the_same_number_is_not_the_trainer(run):
     me = ProcessId.of(os.getpid())
-    found = with_status(run, state="running", trainer=ProcessId(me.pid, me.started - 100))
-    assert found.state == "lost"
+    result = with_status(run, state="running", trainer=ProcessId(me.pid, me.started - 100))
+    assert result.state == "lost"
 
 
 def test_a_zombie_is_not_the_trainer(run, wait_until):
@@ -313,7 +313,7 @@ def test_notes_come_back_tidied(run):
 
 
 @pytest.mark.parametrize(
-    ("notes", "words"),
+    ("notes", "text"),
     [
         (Notes(name="x" * 81), "name has 81 characters, but at most 80"),
         (Notes(tags=("x" * 31,)), "tag has 31 characters"),
@@ -321,8 +321,8 @@ def test_notes_come_back_tidied(run):
         (Notes(note="x" * 5001), "note has 5001 characters"),
     ],
 )
-def test_notes_that_are_too_long_are_refused_and_nothing_is_written(run, notes, words):
-    with pytest.raises(LabError, match=words):
+def test_notes_that_are_too_long_are_refused_and_nothing_is_written(run, notes, text):
+    with pytest.raises(LabError, match=text):
         write_notes(run, notes)
     assert not (run / "notes.json").exists()
 
@@ -354,7 +354,7 @@ def test_the_bin_is_not_listed(run):
 
 def test_only_active_runs_are_listed_as_active(run, tiny_config):
     update_status(create_run(tiny_config(), run.parent), state="finished")
-    assert [found.path for found in list_active(run.parent)] == [run]
+    assert [result.path for result in list_active(run.parent)] == [run]
 
 
 # ---- metrics

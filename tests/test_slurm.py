@@ -30,11 +30,11 @@ LONG = 300.0
 def slurm_here(tmp_path_factory):
     """The cluster; its clients are on the PATH meanwhile."""
     try:
-        with cluster(tmp_path_factory.mktemp("cluster")) as found, pytest.MonkeyPatch.context() as patch:
-            for name, value in found.environment.items():
+        with cluster(tmp_path_factory.mktemp("cluster")) as result, pytest.MonkeyPatch.context() as patch:
+            for name, value in result.environment.items():
                 patch.setenv(name, value)
             ask_anew()
-            yield found
+            yield result
     except NoSlurmError as reason:
         pytest.skip(str(reason))
     finally:
@@ -42,10 +42,10 @@ def slurm_here(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(slurm_here, places):
+def folder(slurm_here, lab_folders):
     """The runs folder; its jobs are cancelled at the end."""
-    yield places.runs
-    for run in list_runs(places.runs):
+    yield lab_folders.runs
+    for run in list_runs(lab_folders.runs):
         if run.status.job:
             slurm_here.ask("scancel", run.status.job)
 
@@ -70,8 +70,8 @@ def on_cluster(tiny_config):
 
     def config(partition="one", nodes=1, hours=1.0, **training):
         values = tiny_config(**training).model_dump()
-        asked = {"engine": "slurm", "partition": partition, "nodes": nodes, "gpus": 0, "cpus": 1, "hours": hours}
-        return read_config(values | {"runner": asked})
+        requests = {"engine": "slurm", "partition": partition, "nodes": nodes, "gpus": 0, "cpus": 1, "hours": hours}
+        return read_config(values | {"runner": requests})
 
     return config
 
@@ -221,8 +221,8 @@ def test_a_run_whose_time_is_up_goes_on_in_another_turn_and_can_be_paused(slurm_
     run, job = limited, read_status(limited).job
     diary = run.parent / "diary"
     wait_until(lambda: diary.exists() and diary.read_text().count("begin") > 1 and is_training(run), LONG)
-    facts = slurm_here.ask("scontrol", "show", "job", job)
-    assert "TimeLimit=00:01:00" in facts and "Restarts=0 " not in facts
+    metadata = slurm_here.ask("scontrol", "show", "job", job)
+    assert "TimeLimit=00:01:00" in metadata and "Restarts=0 " not in metadata
     runner.pause(run)
     wait_until(lambda: read_run(run).state == "paused", LONG)
     status = read_status(run)
@@ -299,8 +299,8 @@ def test_a_job_is_ended_when_its_trainer_does_not_stop_and_a_new_one_goes_on(
     wait_until(lambda: read_run(run).state == "paused", LONG)
 
 
-def test_a_trainer_that_is_still_there_keeps_others_away(places, on_cluster, capsys):
-    run = create_run(on_cluster(), places.runs)
+def test_a_trainer_that_is_still_there_keeps_others_away(lab_folders, on_cluster, capsys):
+    run = create_run(on_cluster(), lab_folders.runs)
     with DeviceLock(run, TRAINER_LOCK) as alone:
         assert alone.acquire()
         assert trainer_main([str(run)]) == 42
@@ -318,4 +318,4 @@ def test_what_the_cluster_refuses_is_a_sentence(slurm_here, folder, on_cluster, 
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(LabError, match="There is no SLURM here"):
         runner.launch(on_cluster(), folder)
-    assert [found.path for found in list_runs(folder)] == [run]
+    assert [result.path for result in list_runs(folder)] == [run]

@@ -8,7 +8,7 @@ import pytest
 from core import squeue as cluster
 from core.config import read_config
 from core.errors import LabError
-from core.runner.slurm import job as turn
+from core.runner.slurm import job as slurm_job
 from core.runner.slurm.job import warning_seconds
 from core.runner.trainer import Node, trainer_command
 from core.runs import store
@@ -23,16 +23,16 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in is a shell
 def squeue(tmp_path, monkeypatch):
     """`squeue(answer, code=0)`: what it says from now on; returns how often it was asked so far."""
     (tmp_path / "bin").mkdir()
-    script, asked = tmp_path / "bin" / "squeue", tmp_path / "asked"
-    asked.write_text("")
+    script, requests = tmp_path / "bin" / "squeue", tmp_path / "asked"
+    requests.write_text("")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
 
-    def say(answer, code=0):
-        (tmp_path / "answer").write_text(answer)
-        script.write_text(f'#!/bin/sh\necho "$@" >> {asked}\ncat {tmp_path / "answer"}\nexit {code}\n')
+    def say(response, code=0):
+        (tmp_path / "answer").write_text(response)
+        script.write_text(f'#!/bin/sh\necho "$@" >> {requests}\ncat {tmp_path / "answer"}\nexit {code}\n')
         script.chmod(0o755)
         ask_anew()
-        return len(asked.read_text().splitlines())
+        return len(requests.read_text().splitlines())
 
     say("")
     yield say
@@ -73,10 +73,10 @@ def test_a_place_in_the_queue_is_counted_within_the_partition(squeue):
     assert [jobs_before(job) for job in ("7", "5", "9", "11", "99")] == [0, 0, 1, 2, 0]
 
 
-def test_a_run_on_a_cluster_is_what_the_cluster_says(squeue, places, tiny_config, monkeypatch):
-    run = create_run(tiny_config(), places.runs)
+def test_a_run_on_a_cluster_is_what_the_cluster_says(squeue, lab_folders, tiny_config, monkeypatch):
+    run = create_run(tiny_config(), lab_folders.runs)
     update_status(run, state="running", job="11")
-    for answer, code, quiet, state in (
+    for response, code, quiet, state in (
         ("11 RUNNING\n", 0, 0.0, "running"),
         ("11 COMPLETING\n", 0, 0.0, "running"),
         ("11 PENDING\n", 0, 0.0, "queued"),
@@ -85,16 +85,16 @@ def test_a_run_on_a_cluster_is_what_the_cluster_says(squeue, places, tiny_config
         ("", 1, 0.0, "running"),
     ):
         monkeypatch.setattr(store, "QUIET_SECONDS", quiet)
-        squeue(answer, code)
+        squeue(response, code)
         time.sleep(0.01)
-        assert read_run(run).state == state, (answer, code, quiet)
+        assert read_run(run).state == state, (response, code, quiet)
     squeue("")
     update_status(run, state="finished")
     assert read_run(run).state == "finished" and squeue("") == 6, "one that has ended asks nobody"
 
 
-def test_the_cluster_asks_for_room_and_people_come_first(places, tiny_config):
-    run = create_run(tiny_config(), places.runs)
+def test_the_cluster_asks_for_room_and_people_come_first(lab_folders, tiny_config):
+    run = create_run(tiny_config(), lab_folders.runs)
     request_requeue(run)
     assert requested(run) == "requeue"
     request_pause(run)
@@ -112,21 +112,21 @@ def test_names_on_a_cluster_hold_nothing_that_a_shell_would_read(tiny_config, na
 
 def test_processes_nodes_and_gpus_go_together(tiny_config):
     values = tiny_config(num_processes=4, batch_size=4).model_dump()
-    for asked, words in (
+    for requests, text in (
         ({"nodes": 2, "gpus": 1}, "2 x 1 GPUs.*Set training.num_processes to 2"),
         ({"nodes": 3, "gpus": 0}, "3 nodes can't share out evenly"),
     ):
-        with pytest.raises(LabError, match=words):
-            read_config(values | {"runner": {"engine": "slurm"} | asked})
-    for asked in ({"nodes": 2, "gpus": 2}, {"nodes": 4, "gpus": 0}, {"nodes": 1, "gpus": 4}):
-        assert read_config(values | {"runner": {"engine": "slurm"} | asked})
+        with pytest.raises(LabError, match=text):
+            read_config(values | {"runner": {"engine": "slurm"} | requests})
+    for requests in ({"nodes": 2, "gpus": 2}, {"nodes": 4, "gpus": 0}, {"nodes": 1, "gpus": 4}):
+        assert read_config(values | {"runner": {"engine": "slurm"} | requests})
     assert read_config(values | {"runner": {"nodes": 3}}), "this machine doesn't read it"
 
 
-def test_the_command_of_a_node(places, tiny_config):
-    alone = read_run(create_run(tiny_config(), places.runs))
+def test_the_command_of_a_node(lab_folders, tiny_config):
+    alone = read_run(create_run(tiny_config(), lab_folders.runs))
     assert trainer_command(alone, Node())[1:] == ["-u", "-m", "core.training", str(alone.path), "--supervised"]
-    distributed = read_run(create_run(tiny_config(num_processes=4, batch_size=4), places.runs))
+    distributed = read_run(create_run(tiny_config(num_processes=4, batch_size=4), lab_folders.runs))
     command = trainer_command(distributed, Node(1, 2, "10.0.0.7", 20_011))
     assert {"--nnodes=2", "--node-rank=1", "--nproc-per-node=2", "--master-addr=10.0.0.7"} <= set(command)
     assert "--standalone" in trainer_command(distributed, Node()) and "--standalone" in trainer_command(distributed)
@@ -137,10 +137,10 @@ def test_a_job_is_warned_in_time():
     assert [warning_seconds(limit) for limit in (60, 120, 3600)] == [30, 60, 120]
 
 
-def test_a_turn_without_a_step_says_what_would_mend_it(places, tiny_config):
-    run = create_run(tiny_config(), places.runs)
-    turn._give_up(run, 3600.0)
-    found = read_run(run)
-    assert found.state == "failed" and "1 hours, was up before a single step" in found.status.error
-    assert found.status.suggested_change == {"runner": {"hours": 2.0}}
-    read_config(found.config.model_dump() | found.status.suggested_change)
+def test_a_turn_without_a_step_says_what_would_mend_it(lab_folders, tiny_config):
+    run = create_run(tiny_config(), lab_folders.runs)
+    slurm_job._give_up(run, 3600.0)
+    result = read_run(run)
+    assert result.state == "failed" and "1 hours, was up before a single step" in result.status.error
+    assert result.status.suggested_change == {"runner": {"hours": 2.0}}
+    read_config(result.config.model_dump() | result.status.suggested_change)

@@ -17,8 +17,8 @@ from core.paths import cache_folder
 
 
 @pytest.fixture
-def dataset(places, monkeypatch) -> Dataset:
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def dataset(lab_folders, monkeypatch) -> Dataset:
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     return open_dataset(DatasetConfig(height=32, width=64))
 
 
@@ -47,7 +47,7 @@ def test_every_frame_is_counted_as_by_hand(dataset):
     assert counts.pixels.shape == (8, 19) and counts.pixels.dtype == np.int64
     for row, ignored, frame in zip(counts.pixels, counts.ignored, dataset.train, strict=True):
         target = dataset.target(frame)
-        assert [(target == number).sum() for number in range(19)] == row.tolist()
+        assert [(target == index).sum() for index in range(19)] == row.tolist()
         assert (target == 255).sum() == ignored
     assert counts.shares.sum() == pytest.approx(1)
 
@@ -64,9 +64,9 @@ def test_what_is_seen_together_is_a_share_of_the_frames_of_the_row(dataset):
 
 def test_frames_are_found_by_the_class_that_they_show(dataset):
     counts = count_frames(dataset, dataset.train)
-    for number in range(19):
-        expected = [frame.id for frame in dataset.train if (dataset.target(frame) == number).any()]
-        assert list(counts.shows(number)) == expected
+    for index in range(19):
+        expected = [frame.id for frame in dataset.train if (dataset.target(frame) == index).any()]
+        assert list(counts.shows(index)) == expected
     assert any(0 < len(counts.shows(number)) < 8 for number in range(19)), "or the test would not tell anything apart"
 
 

@@ -24,14 +24,14 @@ from core.runs.store import read_run
 
 
 @pytest.fixture
-def run(places, trained_run):
-    shutil.copytree(trained_run, places.runs / trained_run.name)
-    return read_run(places.runs / trained_run.name)
+def run(lab_folders, trained_run):
+    shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
+    return read_run(lab_folders.runs / trained_run.name)
 
 
-def test_the_archive_holds_every_frame_as_the_network_sees_it(run, places):
-    path, made = make_submission(run, "val", places.other / "val.zip")
-    frames = list_frames(places.data / "streets", "val")
+def test_the_archive_holds_every_frame_as_the_network_sees_it(run, lab_folders):
+    path, made = make_submission(run, "val", lab_folders.other / "val.zip")
+    frames = list_frames(lab_folders.data / "streets", "val")
     assert check_submission(path, [frame.id for frame in frames]) == []
     assert (
         made.frames == 4 and made.size == path.stat().st_size and made.description == "whole picture, best checkpoint"
@@ -45,14 +45,14 @@ def test_the_archive_holds_every_frame_as_the_network_sees_it(run, places):
     assert list_archives(run.path) == [], "one that goes elsewhere isn't the run's"
 
 
-def test_the_archive_names_the_weights_that_predicted_though_a_better_checkpoint_comes_meanwhile(run, places):
+def test_the_archive_names_the_weights_that_predicted_though_a_better_checkpoint_comes_meanwhile(run, lab_folders):
     before, state = checkpoint_digest(run.path, "best"), run.path / "best" / "state.json"
 
-    def told(what, done, total):
+    def reported(what, done, total):
         if done == 1:
             state.write_text(state.read_text() + " ")
 
-    _, made = make_submission(run, "val", places.other / "val.zip", progress=told)
+    _, made = make_submission(run, "val", lab_folders.other / "val.zip", progress=reported)
     assert made.weights == before != checkpoint_digest(run.path, "best")
 
 
@@ -67,8 +67,8 @@ def test_a_job_keeps_the_archive_in_the_run(run, wait_until):
     assert list_archives(run.path) == []
 
 
-def test_what_the_server_would_refuse_is_refused_before_and_leaves_nothing(run, places):
-    root = shutil.copytree(places.data / "streets", places.data / "other")
+def test_what_the_server_would_refuse_is_refused_before_and_leaves_nothing(run, lab_folders):
+    root = shutil.copytree(lab_folders.data / "streets", lab_folders.data / "other")
     shutil.copytree(root / "leftImg8bit" / "val", root / "leftImg8bit" / "test")
     there = run.config.model_copy(
         update={"dataset": run.config.dataset.model_copy(update={"name": "cityscapes", "root": str(root)})}

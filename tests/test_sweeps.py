@@ -48,7 +48,7 @@ def spec_of(**changes):
 
 
 @pytest.fixture
-def made(places, monkeypatch):
+def made(lab_folders, monkeypatch):
     """`made(method=..., ...)`: a sweep of 6 trials whose driver was not started, and whose runs are folders alone."""
     monkeypatch.setattr(sweep_module, "_start_driver", lambda path: None)
     monkeypatch.setattr(runner, "launch", create_run)
@@ -57,12 +57,12 @@ def made(places, monkeypatch):
     monkeypatch.setattr(secrets, "token_hex", lambda size: f"{next(letters):04x}")
 
     def make(**changes):
-        return read_sweep(start_sweep(spec_of(**changes), places.runs))
+        return read_sweep(start_sweep(spec_of(**changes), lab_folders.runs))
 
     return make
 
 
-def told(sweep):
+def reported(sweep):
     """What a journal says, without ids and times."""
     return [(trial.number, trial.params, trial.state, trial.scores) for trial in read_trials(sweep)]
 
@@ -94,7 +94,7 @@ RATES = {"low": 1e-4, "high": 1e-2, "log": True}
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "text"),
     [
         ({"vary": {}}, "0 settings vary"),
         ({"vary": {"training.nonsense": [1, 2]}}, "'training.nonsense' can't be varied"),
@@ -127,8 +127,8 @@ RATES = {"low": 1e-4, "high": 1e-2, "log": True}
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_bad_spec_is_refused_with_a_sentence(changes, words):
-    with pytest.raises(LabError, match="(?s)" + words.replace("(", r"\(")):
+def test_a_bad_spec_is_refused_with_a_sentence(changes, text):
+    with pytest.raises(LabError, match="(?s)" + text.replace("(", r"\(")):
         spec_of(**changes)
 
 
@@ -138,11 +138,11 @@ def test_what_is_no_object_is_no_sweep(values):
         read_spec(values)
 
 
-def test_missing_data_is_refused_before_a_folder_is_made(places):
-    spec = spec_of(base=BASE | {"dataset": {"name": "cityscapes", "root": str(places.other / "none")}})
+def test_missing_data_is_refused_before_a_folder_is_made(lab_folders):
+    spec = spec_of(base=BASE | {"dataset": {"name": "cityscapes", "root": str(lab_folders.other / "none")}})
     with pytest.raises(LabError, match="There is no folder"):
-        start_sweep(spec, places.runs)
-    assert not list(places.runs.iterdir())
+        start_sweep(spec, lab_folders.runs)
+    assert not list(lab_folders.runs.iterdir())
 
 
 def test_rounds_halve_the_trials_and_double_the_frames():
@@ -166,7 +166,7 @@ def test_a_rounds_config_takes_its_part_of_the_data_and_of_the_minutes():
     assert (full.dataset.max_train_samples, full.dataset.train_sample_seed) == (0, 0)
 
 
-def test_a_random_part_is_another_than_the_first_and_lies_in_the_next_larger_one(places):
+def test_a_random_part_is_another_than_the_first_and_lies_in_the_next_larger_one(lab_folders):
     def ids(limit, sample):
         config = DatasetConfig(height=64, width=128, max_train_samples=limit, train_sample_seed=sample)
         return [frame.id for frame in open_dataset(config).train]
@@ -181,7 +181,7 @@ def test_a_random_part_is_another_than_the_first_and_lies_in_the_next_larger_one
 # ---- the driver, with runs that aren't trained
 
 
-def test_a_grid_tries_every_combination_once(made, places):
+def test_a_grid_tries_every_combination_once(made, lab_folders):
     sweep = made()
     drive(sweep, FakeRuns(sweep))
     trials = read_trials(sweep)
@@ -189,10 +189,10 @@ def test_a_grid_tries_every_combination_once(made, places):
         (rate, dropout) for rate in (1e-3, 1e-4, 1e-2) for dropout in (0.0, 0.1)
     )
     assert {trial.state for trial in trials} == {"finished"}
-    assert {run.id for run in list_runs(places.runs)} == {trial.runs[0] for trial in trials}
+    assert {run.id for run in list_runs(lab_folders.runs)} == {trial.runs[0] for trial in trials}
     best = ranked(trials)[0]
     assert best.params == {"training.learning_rate": 0.01, "model.dropout": 0.0}
-    assert read_run(places.runs / best.runs[0]).config == sweep.spec.config_of(best.params, 8, 8)
+    assert read_run(lab_folders.runs / best.runs[0]).config == sweep.spec.config_of(best.params, 8, 8)
 
 
 @pytest.mark.parametrize("method", ["random", "tpe"])
@@ -202,19 +202,19 @@ def test_drawn_trials_lie_in_their_ranges_and_are_the_same_for_the_same_seed(mad
         "training.batch_size": {"low": 2, "high": 8},
         "training.flip": [True, False],
     }
-    found = []
+    result = []
     for seed in (3, 3, 4):
         sweep = made(method=method, vary=vary, trials=12, seed=seed)
         drive(sweep, FakeRuns(sweep))
-        found.append(told(sweep))
-    assert found[0] == found[1] != found[2]
-    params = [trial[1] for trial in found[0]]
+        result.append(reported(sweep))
+    assert result[0] == result[1] != result[2]
+    params = [trial[1] for trial in result[0]]
     assert all(1e-4 <= chosen["training.learning_rate"] <= 1e-2 for chosen in params)
     assert all(2 <= chosen["training.batch_size"] <= 8 for chosen in params)
     assert len({chosen["training.learning_rate"] for chosen in params}) == 12
 
 
-def test_halving_keeps_the_better_half_each_time(made, places):
+def test_halving_keeps_the_better_half_each_time(made, lab_folders):
     sweep = made(method="halving", first_share=0.25)
     assert sweep.rounds == [Round(6, 2), Round(3, 4), Round(2, 8)]
     drive(sweep, FakeRuns(sweep))
@@ -228,7 +228,7 @@ def test_halving_keeps_the_better_half_each_time(made, places):
         (1e-2, 0.1): ("finished", 3),
         (1e-2, 0.0): ("finished", 3),
     }
-    limits = Counter(run.config.dataset.max_train_samples for run in list_runs(places.runs))
+    limits = Counter(run.config.dataset.max_train_samples for run in list_runs(lab_folders.runs))
     assert limits == {2: 6, 4: 3, 0: 2}
     assert ranked(trials)[0].params == {"training.learning_rate": 0.01, "model.dropout": 0.0}
 
@@ -243,25 +243,25 @@ def test_a_tie_goes_to_the_trial_that_came_first(made):
 
 @pytest.mark.parametrize("changes", [{}, {"method": "random", "trials": 4}, {"method": "halving", "first_share": 0.25}])
 def test_a_driver_killed_before_or_after_any_write_goes_on_without_a_trial_lost_or_doubled(
-    made, places, changes, monkeypatch
+    made, lab_folders, changes, monkeypatch
 ):
     monkeypatch.setattr(
-        os, "fsync", lambda number: None
+        os, "fsync", lambda index: None
     )  # Optuna's after every line; what is tested is the order of writes
     whole = made(**changes)
     writes = count_writes(whole, monkeypatch)
-    expected, runs = told(whole), len(list_runs(places.runs))
+    expected, runs = reported(whole), len(list_runs(lab_folders.runs))
     assert writes > 20
-    for number in range(writes):
+    for position in range(writes):
         sweep = made(**changes)
-        before = len(list_runs(places.runs))
+        before = len(list_runs(lab_folders.runs))
         with pytest.raises(Killed):
-            count_writes(sweep, monkeypatch, kill_at=number)
+            count_writes(sweep, monkeypatch, kill_at=position)
         count_writes(sweep, monkeypatch)
-        assert told(sweep) == expected, number
-        assert len(list_runs(places.runs)) - before == runs, number
-        for run in list_runs(places.runs):
-            os.rename(run.path, places.other / run.id)  # else the next one would have to read them all
+        assert reported(sweep) == expected, position
+        assert len(list_runs(lab_folders.runs)) - before == runs, position
+        for run in list_runs(lab_folders.runs):
+            os.rename(run.path, lab_folders.other / run.id)  # else the next one would have to read them all
 
 
 def count_writes(sweep, monkeypatch, kill_at=None):
@@ -283,7 +283,7 @@ def count_writes(sweep, monkeypatch, kill_at=None):
     return count
 
 
-def test_a_run_launched_just_before_a_kill_is_found_again(made, places, monkeypatch):
+def test_a_run_launched_just_before_a_kill_is_found_again(made, lab_folders, monkeypatch):
     sweep = made()
 
     def launched_last(config, folder):
@@ -294,9 +294,9 @@ def test_a_run_launched_just_before_a_kill_is_found_again(made, places, monkeypa
         patch.setattr(runner, "launch", launched_last)
         with pytest.raises(Killed):
             drive(sweep, FakeRuns(sweep))
-    (orphan,) = list_runs(places.runs)
+    (orphan,) = list_runs(lab_folders.runs)
     drive(sweep, FakeRuns(sweep))
-    assert len(list_runs(places.runs)) == 6
+    assert len(list_runs(lab_folders.runs)) == 6
     assert read_trials(sweep)[0].runs == (orphan.id,)
 
 
@@ -340,7 +340,7 @@ def test_a_failed_run_is_a_failed_trial_with_its_sentence(made):
     assert progress_of(sweep, read_trials(sweep)).done == 6
 
 
-def test_when_the_first_trials_all_fail_the_sweep_does(made, places, monkeypatch):
+def test_when_the_first_trials_all_fail_the_sweep_does(made, lab_folders, monkeypatch):
     def failed(config, folder):
         path = create_run(config, folder)
         update_status(path, state="failed", error="The street scenes are gone.")
@@ -351,7 +351,7 @@ def test_when_the_first_trials_all_fail_the_sweep_does(made, places, monkeypatch
     assert driver.main(sweep.path) == 1
     status = read_sweep(sweep.path).status
     assert status.state == "failed" and "The street scenes are gone." in status.error
-    assert len(list_runs(places.runs)) == 3
+    assert len(list_runs(lab_folders.runs)) == 3
 
 
 def test_a_lost_run_is_resumed_once(made, monkeypatch):
@@ -416,23 +416,25 @@ def one_run_each():
         set_current_user(shell_user)
 
 
-def test_a_trial_waits_for_its_turn_among_its_owners_runs(places, monkeypatch, tiny_config, one_run_each):
+def test_a_trial_waits_for_its_turn_among_its_owners_runs(lab_folders, monkeypatch, tiny_config, one_run_each):
     monkeypatch.setattr(sweep_module, "_start_driver", lambda path: None)
     monkeypatch.setattr(local, "start", lambda path: None)
-    sweep = read_sweep(start_sweep(spec_of(), places.runs))
-    other = create_run(tiny_config(), places.runs)
-    looks = []
+    sweep = read_sweep(start_sweep(spec_of(), lab_folders.runs))
+    other = create_run(tiny_config(), lab_folders.runs)
+    styles = []
     monkeypatch.setattr(
-        driver.time, "sleep", lambda seconds: looks.append(1) or len(looks) < 3 or update_status(other, state="stopped")
+        driver.time,
+        "sleep",
+        lambda seconds: styles.append(1) or len(styles) < 3 or update_status(other, state="stopped"),
     )
     launched = QueuedRuns(sweep).launch(sweep.spec.base, 0.0, {other.name})
-    assert len(looks) == 3 and launched != other.name
-    update_status(places.runs / launched, state="stopped")
+    assert len(styles) == 3 and launched != other.name
+    update_status(lab_folders.runs / launched, state="stopped")
     update_status(other, state="queued")
     request_stop(sweep.path)
     with pytest.raises(StopRequested):
         QueuedRuns(sweep).launch(sweep.spec.base, 0.0, {launched, other.name})
-    assert len(list_runs(places.runs)) == 2
+    assert len(list_runs(lab_folders.runs)) == 2
 
 
 def test_a_lost_run_waits_for_its_owners_others_too(made, monkeypatch, tiny_config, one_run_each):
@@ -446,7 +448,7 @@ def test_a_lost_run_waits_for_its_owners_others_too(made, monkeypatch, tiny_conf
         QueuedRuns(sweep).score(path.name)
 
 
-def test_one_person_has_so_many_sweeps_under_way(made, places, one_run_each):
+def test_one_person_has_so_many_sweeps_under_way(made, lab_folders, one_run_each):
     first = made()
     stopped = first.path.with_name("20260101-000000-sweep-abcd")
     shutil.copytree(first.path, stopped)
@@ -456,8 +458,8 @@ def test_one_person_has_so_many_sweeps_under_way(made, places, one_run_each):
             start()
     sweep_module.update_status(first.path, state="stopped", ended=1.0)
     resume_sweep(stopped)
-    assert [sweep.is_active for sweep in list_sweeps(places.runs) if sweep.path == stopped] == [True]
-    assert len(list_sweeps(places.runs)) == 2
+    assert [sweep.is_active for sweep in list_sweeps(lab_folders.runs) if sweep.path == stopped] == [True]
+    assert len(list_sweeps(lab_folders.runs)) == 2
 
 
 def test_importance_names_what_the_score_depends_on(made):
@@ -493,19 +495,19 @@ def test_progress_counts_trainings_and_tells_the_time_left(made):
 
 
 @pytest.mark.parametrize("name", ["../../etc", "", ".", "*", "nosuch", "a" * 200, "\0", "20260101-000000-sweep-0000"])
-def test_a_hostile_name_names_no_sweep(made, name, places):
+def test_a_hostile_name_names_no_sweep(made, name, lab_folders):
     made()
     with pytest.raises(LabError, match="There is no sweep"):
-        find_sweep(name, places.runs)
+        find_sweep(name, lab_folders.runs)
 
 
-def test_a_sweep_is_found_by_a_part_of_its_id_and_listed(made, places):
+def test_a_sweep_is_found_by_a_part_of_its_id_and_listed(made, lab_folders):
     sweep = made()
-    assert find_sweep(sweep.id[-4:], places.runs) == sweep
-    assert [found.id for found in list_sweeps(places.runs)] == [sweep.id]
-    assert list_runs(places.runs) == []
+    assert find_sweep(sweep.id[-4:], lab_folders.runs) == sweep
+    assert [result.id for result in list_sweeps(lab_folders.runs)] == [sweep.id]
+    assert list_runs(lab_folders.runs) == []
     os.symlink(sweep.path, sweep.path.with_name("20260101-000000-sweep-0000"))
-    assert len(list_sweeps(places.runs)) == 1
+    assert len(list_sweeps(lab_folders.runs)) == 1
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"vary": 1}', "x" * 1_000_001, "[" * 100_000, '{"frames": "many"}'])
@@ -537,7 +539,7 @@ def test_a_sweep_without_a_driver_is_lost(made):
 # ---- the command line
 
 
-def test_the_command_lists_shows_and_refuses(made, places, capsys):
+def test_the_command_lists_shows_and_refuses(made, lab_folders, capsys):
     assert main(["sweep"]) == 0 and "No sweep yet" in capsys.readouterr().out
     sweep = made(method="halving", first_share=0.25)
     drive(sweep, FakeRuns(sweep))
@@ -548,14 +550,14 @@ def test_the_command_lists_shows_and_refuses(made, places, capsys):
     assert "What sets the best apart: training.learning_rate" in out and "dropped" in out
     assert main(["sweep", "show", sweep.id, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["trials"][0]["params"]["training.learning_rate"] == 0.01
-    for arguments, words in (
+    for arguments, text in (
         (["show", "../../etc"], "There is no sweep"),
-        (["start", str(places.other / "none.json")], "can't be read"),
+        (["start", str(lab_folders.other / "none.json")], "can't be read"),
         (["stop"], "Which sweep?"),
         (["start", str(PROJECT / "README.md")], "describes no sweep"),
     ):
         assert main(["sweep", *arguments]) == USER_ERROR
-        assert words in capsys.readouterr().err
+        assert text in capsys.readouterr().err
 
 
 def test_the_study_is_36_combinations():
@@ -573,10 +575,10 @@ def test_the_study_is_36_combinations():
     ids=["2", "6"],
 )
 def test_trials_run_to_their_end_through_a_killed_driver_and_one_that_goes_on(
-    places, tiny_config, wait_until, vary, count
+    lab_folders, tiny_config, wait_until, vary, count
 ):
     base = tiny_config(epochs=1, evaluations=1)
-    path = start_sweep(spec_of(base=base.model_dump(), vary=vary), places.runs)
+    path = start_sweep(spec_of(base=base.model_dump(), vary=vary), lab_folders.runs)
 
     def first_run():
         trials = read_trials(read_sweep(path))
@@ -590,7 +592,7 @@ def test_trials_run_to_their_end_through_a_killed_driver_and_one_that_goes_on(
     assert (sweep.state, sweep.status.error) == ("finished", None)
     trials = read_trials(sweep)
     assert len({tuple(trial.params.values()) for trial in trials}) == len(trials) == count
-    assert {run.id for run in list_runs(places.runs)} == {run for trial in trials for run in trial.runs}
-    assert [run.state for run in list_runs(places.runs)] == ["finished"] * count
-    assert all(trial.score == best_miou(places.runs / trial.runs[0]) for trial in trials)
+    assert {run.id for run in list_runs(lab_folders.runs)} == {run for trial in trials for run in trial.runs}
+    assert [run.state for run in list_runs(lab_folders.runs)] == ["finished"] * count
+    assert all(trial.score == best_miou(lab_folders.runs / trial.runs[0]) for trial in trials)
     assert read_config(base.model_dump()) == sweep.spec.base

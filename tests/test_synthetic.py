@@ -19,10 +19,10 @@ def scenes() -> list[Scene]:
 
 
 def painted(polygons: list[dict], size: tuple[int, int]) -> np.ndarray:
-    picture = np.zeros(size, np.uint8)
+    image = np.zeros(size, np.uint8)
     for item in polygons:
-        cv2.fillPoly(picture, [np.array(item["polygon"], np.int32)], LABEL_BY_NAME[item["label"]].id)
-    return picture
+        cv2.fillPoly(image, [np.array(item["polygon"], np.int32)], LABEL_BY_NAME[item["label"]].id)
+    return image
 
 
 def test_same_arguments_give_the_same_bytes_and_others_do_not():
@@ -95,8 +95,8 @@ def test_layout_on_disk(tmp_path):
     names += ["train/arden/arden_000001_000019", "val/corvale/corvale_000000_000019"]
     for index, name in enumerate(names):
         scene = draw_scene(4, index, (64, 128))
-        photo = cv2.imread(str(root / f"leftImg8bit/{name}_leftImg8bit.png"))
-        assert (photo[..., ::-1] == scene.image).all()
+        image = cv2.imread(str(root / f"leftImg8bit/{name}_leftImg8bit.png"))
+        assert (image[..., ::-1] == scene.image).all()
         for kind, labels in (("gtFine", scene.label_ids), ("gtCoarse", scene.coarse_ids)):
             assert (cv2.imread(str(root / f"{kind}/{name}_{kind}_labelIds.png"), cv2.IMREAD_UNCHANGED) == labels).all()
             notes = json.loads((root / f"{kind}/{name}_{kind}_polygons.json").read_text())

@@ -97,7 +97,7 @@ print("done")
 """
 
 
-def test_a_throw_away_entry_is_taken_everywhere(places, tmp_path):
+def test_a_throw_away_entry_is_taken_everywhere(lab_folders, tmp_path):
     (tmp_path / "throwaway.py").write_text(MODULE)
     path = os.pathsep.join([str(PROJECT), str(tmp_path)])
     done = subprocess.run(

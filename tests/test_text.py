@@ -51,14 +51,14 @@ def test_a_duration_never_shows_sixty_of_anything(seconds, text):
 def test_shares_counts_and_lists():
     assert (format_percent(0.1234), format_percent(float("nan"))) == ("12.3%", "–")
     assert (plural(1, "run"), plural(0, "run"), plural(2, "class", "classes")) == ("1 run", "0 runs", "2 classes")
-    assert [join_words(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+    assert [join_words(text) for text in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
         "",
         "a",
         "a and b",
         "a, b and c",
     ]
     assert join_words(["a", "b"], "or") == "a or b"
-    assert [join_first("abc", most) for most in (1, 2, 3)] == ["a and 2 more", "a, b and 1 more", "a, b, c"]
+    assert [join_first("abc", limit) for limit in (1, 2, 3)] == ["a and 2 more", "a, b and 1 more", "a, b, c"]
 
 
 def test_what_was_typed_is_kept_short_and_on_one_line():

@@ -48,9 +48,9 @@ def test_a_row_becomes_its_numbers_under_names_that_say_where_they_are_from():
 
 
 @pytest.fixture
-def run(places, tiny_config):
+def run(lab_folders, tiny_config):
     """A stopped run with 20 train rows and 2 eval rows. Trackers are told of it by hand."""
-    path = create_run(tiny_config(), places.runs)
+    path = create_run(tiny_config(), lab_folders.runs)
     update_status(path, state="stopped", started=1_700_000_000.0)
     append(path, range(1, 21))
     return path
@@ -69,7 +69,7 @@ def append(run, steps, resumed_at=None):
     log.close()
 
 
-def tell(run, tracker, patience=60.0, **environment):
+def on_progress(run, tracker, patience=60.0, **environment):
     """Tells a tracker by hand; returns the exit code and what was said."""
     done = subprocess.run(
         [sys.executable, "-m", "core.tracking", str(run), tracker, f"--patience={patience}"],
@@ -84,12 +84,12 @@ def event_points(run):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     reader = EventAccumulator(str(run / "tensorboard"), size_guidance={"tensors": 0, "scalars": 0}).Reload()
-    found = {}
+    result = {}
     for name in reader.Tags()["tensors"]:
         for event in reader.Tensors(name):
-            assert (name, event.step) not in found, "no point is there twice"
-            found[name, event.step] = (event.wall_time, event.tensor_proto.float_val[0])
-    return found
+            assert (name, event.step) not in result, "no point is there twice"
+            result[name, event.step] = (event.wall_time, event.tensor_proto.float_val[0])
+    return result
 
 
 def test_event_files_hold_every_point_once_also_of_a_run_that_was_gone_on_with(run):
@@ -97,15 +97,15 @@ def test_event_files_hold_every_point_once_also_of_a_run_that_was_gone_on_with(r
     for steps, resumed_at in ((range(0), None), (range(16, 31), 15)):
         if resumed_at:
             append(run, steps, resumed_at)
-        assert tell(run, "tensorboard")[0] == 0
-        found = event_points(run)
+        assert on_progress(run, "tensorboard")[0] == 0
+        result = event_points(run)
         expected = {
             (name, point.step): (point.time, value)
             for point in points_of(valid_rows(read_metrics(run)[0]), read_run(run).classes, 1_700_000_000.0)
             for name, value in point.values.items()
         }
-        assert found.keys() == expected.keys() and len(found) > 100
-        assert all(found[key] == pytest.approx(expected[key], rel=1e-6) for key in expected)
+        assert result.keys() == expected.keys() and len(result) > 100
+        assert all(result[key] == pytest.approx(expected[key], rel=1e-6) for key in expected)
 
 
 class StandIn(ThreadingHTTPServer):
@@ -116,7 +116,7 @@ class StandIn(ThreadingHTTPServer):
     def __init__(self, manner="good", port=0):
         super().__init__(("127.0.0.1", port), Handler)
         self.manner = manner
-        self.asked = threading.Event()
+        self.requests = threading.Event()
         self.runs, self.batches, self.experiments, self.ends = {}, [], {}, []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -124,7 +124,7 @@ class StandIn(ThreadingHTTPServer):
     def uri(self):
         return f"http://127.0.0.1:{self.server_port}"
 
-    def numbers(self):
+    def metrics(self):
         return [
             (each["key"], each["step"], each["value"]) for batch in self.batches for each in batch.get("metrics", [])
         ]
@@ -142,41 +142,41 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        self.answer()
+        self.respond()
 
     do_POST = do_PATCH = do_GET  # noqa: N815
 
-    def answer(self):
+    def respond(self):
         server, length = self.server, int(self.headers.get("Content-Length") or 0)
-        said = json.loads(self.rfile.read(length) or b"{}")
-        server.asked.set()
+        message = json.loads(self.rfile.read(length) or b"{}")
+        server.requests.set()
         if server.manner == "hangs":
             time.sleep(120)
             return
-        place = self.path.split("?")[0].rsplit("mlflow/", 1)[-1]
-        if server.manner == "full" and place == "runs/log-batch" and "metrics" in said and server.numbers():
+        folder = self.path.split("?")[0].rsplit("mlflow/", 1)[-1]
+        if server.manner == "full" and folder == "runs/log-batch" and "metrics" in message and server.metrics():
             return self.reply({"error_code": "INTERNAL_ERROR", "message": "full"}, 500)
-        self.reply(self.result(server, place, said))
+        self.reply(self.result(server, folder, message))
 
-    def result(self, server, place, said):
-        if place.startswith("experiments/get-by-name"):
+    def result(self, server, folder, message):
+        if folder.startswith("experiments/get-by-name"):
             name = next(iter(server.experiments), None)
             return {"experiment": {"experiment_id": "1", "name": name, "lifecycle_stage": "active"}} if name else None
-        if place == "experiments/create":
-            server.experiments[said["name"]] = "1"
+        if folder == "experiments/create":
+            server.experiments[message["name"]] = "1"
             return {"experiment_id": "1"}
-        if place == "runs/search":
+        if folder == "runs/search":
             return {"runs": list(server.runs.values())}
-        if place == "runs/create":
+        if folder == "runs/create":
             info = {"run_id": "r1", "run_uuid": "r1", "experiment_id": "1", "status": "RUNNING", "lifecycle_stage": "active",
-                    "start_time": said["start_time"], "artifact_uri": ""}  # fmt: skip
-            server.runs["r1"] = {"info": info, "data": {"tags": said["tags"]}}
+                    "start_time": message["start_time"], "artifact_uri": ""}  # fmt: skip
+            server.runs["r1"] = {"info": info, "data": {"tags": message["tags"]}}
             return {"run": server.runs["r1"]}
-        if place == "runs/log-batch":
-            server.batches.append(said)
+        if folder == "runs/log-batch":
+            server.batches.append(message)
             return {}
-        if place == "runs/update":
-            server.ends.append(said["status"])
+        if folder == "runs/update":
+            server.ends.append(message["status"])
             return {"run_info": server.runs["r1"]["info"]}
         return {"run": server.runs["r1"]}
 
@@ -213,25 +213,25 @@ def test_mlflow_is_told_every_number_once_in_batches_over_breaks_and_failures(ru
     }
     with stand_in("full") as server:
         # Only the first batch is taken; the rest is said not to have been told, and told by the next.
-        code, said = tell(run, "mlflow", patience=10.0, MLFLOW_TRACKING_URI=server.uri)
-        assert code == 1 and "MLflow: the server doesn't answer as it should (MlflowException)" in said
-        assert "MLflow was not told 2 of 22 rows (the server doesn't answer as it should" in said
-        assert f"python -m core.tracking '{run}' mlflow" in said and read_progress(run, "mlflow").sent["train"] == 19
+        code, message = on_progress(run, "mlflow", patience=10.0, MLFLOW_TRACKING_URI=server.uri)
+        assert code == 1 and "MLflow: the server doesn't answer as it should (MlflowException)" in message
+        assert "MLflow was not told 2 of 22 rows (the server doesn't answer as it should" in message
+        assert f"python -m core.tracking '{run}' mlflow" in message and read_progress(run, "mlflow").sent["train"] == 19
         server.manner = "good"
-        code, said = tell(run, "mlflow", MLFLOW_TRACKING_URI=server.uri)
-        assert (code, said) == (0, "MLflow: told of all 22 rows.\n")
-        assert sorted(server.numbers()) == sorted(expected()), "each once"
+        code, message = on_progress(run, "mlflow", MLFLOW_TRACKING_URI=server.uri)
+        assert (code, message) == (0, "MLflow: told of all 22 rows.\n")
+        assert sorted(server.metrics()) == sorted(expected()), "each once"
         assert len(server.batches) <= 5 and len(server.runs) == 1 and list(server.experiments) == ["segmentation-lab"]
         assert server.ends[-1] == "KILLED" and set(server.ends[:-1]) == {"RUNNING"}
         parameters = {each["key"]: each["value"] for batch in server.batches for each in batch.get("params", [])}
         assert parameters["model.family"] == "unet" and parameters["training.batch_size"] == "2"
 
-        before = len(server.numbers())
+        before = len(server.metrics())
         append(run, range(16, 31), resumed_at=15)
-        assert tell(run, "mlflow", MLFLOW_TRACKING_URI=server.uri) == (0, "MLflow: told of all 33 rows.\n")
-        steps = [step for name, step, _ in server.numbers() if name == "train/loss"]
+        assert on_progress(run, "mlflow", MLFLOW_TRACKING_URI=server.uri) == (0, "MLflow: told of all 33 rows.\n")
+        steps = [step for name, step, _ in server.metrics() if name == "train/loss"]
         assert steps == list(range(1, 31)), "what was done again is not told again"
-        assert len(server.numbers()) > before
+        assert len(server.metrics()) > before
 
 
 def test_a_password_in_the_address_is_said_nowhere(run):
@@ -239,11 +239,11 @@ def test_a_password_in_the_address_is_said_nowhere(run):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and doesn't listen
         uri = f"http://me:geheim@127.0.0.1:{taken.getsockname()[1]}"
-        code, said = tell(run, "mlflow", patience=1, MLFLOW_TRACKING_URI=uri)
-    assert code == 1 and "MLflow was not told 22 of 22 rows" in said
+        code, message = on_progress(run, "mlflow", patience=1, MLFLOW_TRACKING_URI=uri)
+    assert code == 1 and "MLflow was not told 22 of 22 rows" in message
     for path in (path for path in run.rglob("*") if path.is_file()):
-        said += path.read_text(errors="replace")
-    assert "geheim" not in said and "127.0.0.1" not in said
+        message += path.read_text(errors="replace")
+    assert "geheim" not in message and "127.0.0.1" not in message
 
 
 def test_what_mlflow_says_of_a_failure_is_told_in_other_words():
@@ -252,7 +252,7 @@ def test_what_mlflow_says_of_a_failure_is_told_in_other_words():
 
     from core.tracking.mlflow_server import _request
 
-    for error, words in (
+    for error, text in (
         (MlflowException("http://me:geheim@host: 401", error_code=13), "the server refuses whoever"),
         (RestException({"error_code": "INTERNAL_ERROR", "message": "geheim"}), "the server answers with 500"),
         (MlflowException("http://me:geheim@host refused"), r"as it should \(MlflowException\)"),
@@ -262,7 +262,7 @@ def test_what_mlflow_says_of_a_failure_is_told_in_other_words():
         def fail(error=error):
             raise error
 
-        with pytest.raises(TrackerError, match=words) as caught:
+        with pytest.raises(TrackerError, match=text) as caught:
             _request(fail)
         assert "geheim" not in str(caught.value) and caught.value.__suppress_context__
 
@@ -275,15 +275,15 @@ def test_a_tracker_that_is_asked_to_end_says_what_it_could_not_tell(run, wait_un
             [sys.executable, "-m", "core.tracking", str(run), "mlflow"],
             cwd=PROJECT, env=os.environ | {"MLFLOW_TRACKING_URI": server.uri}, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        assert server.asked.wait(300)
+        assert server.requests.wait(300)
         process.send_signal(signal.SIGTERM)
         assert "was not told 22 of 22 rows" in process.communicate(timeout=30)[0]
 
 
 def test_wandb_writes_every_point_in_its_offline_mode(run):
     pytest.importorskip("wandb", reason="wandb is an extra (make extras)")
-    code, said = tell(run, "wandb", WANDB_MODE="offline", WANDB_API_KEY="", HOME=str(run))
-    assert (code, said) == (0, "Weights & Biases: told of all 22 rows.\n")
+    code, message = on_progress(run, "wandb", WANDB_MODE="offline", WANDB_API_KEY="", HOME=str(run))
+    assert (code, message) == (0, "Weights & Biases: told of all 22 rows.\n")
     (file,) = run.glob("wandb/offline-run-*/*.wandb")
     # Its own reader is no longer written in Python: names and values stand there as they are.
     data = file.read_bytes()
@@ -299,7 +299,7 @@ def test_wandb_writes_every_point_in_its_offline_mode(run):
 def trainer_here(monkeypatch):
     """The trainer's `main` in this process; returns the thread's seconds of processor in all, and those for trackers."""
     monkeypatch.setattr(os, "nice", lambda _: 0)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {index: signal.getsignal(index) for index in (signal.SIGINT, signal.SIGTERM)}
     spent = []
     start_trackers = trainer.start_trackers
 
@@ -338,11 +338,11 @@ def undisturbed(config, streets, tmp_path_factory):
 
 @pytest.mark.parametrize("manner", ["hangs", "refuses", "dies"])
 def test_a_bad_server_changes_no_weight_and_costs_nothing(
-    manner, places, config, undisturbed, trainer_here, monkeypatch, wait_until
+    manner, lab_folders, config, undisturbed, trainer_here, monkeypatch, wait_until
 ):
     mlflow_client()
     monkeypatch.setattr("core.tracking.start.PATIENCE", 2.0)
-    run = create_run(config.model_copy(update={"tracking": TrackingConfig(mlflow=True)}), places.runs)
+    run = create_run(config.model_copy(update={"tracking": TrackingConfig(mlflow=True)}), lab_folders.runs)
     with stand_in("hangs" if manner == "hangs" else "good") as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
         if manner == "refuses":
@@ -351,7 +351,7 @@ def test_a_bad_server_changes_no_weight_and_costs_nothing(
             evaluate = loop.evaluate
 
             def in_the_middle(*arguments, **named):
-                assert server.asked.wait(300), "it is asked while the run goes on"
+                assert server.requests.wait(300), "it is asked while the run goes on"
                 if manner == "dies":
                     server.die()
                 return evaluate(*arguments, **named)
@@ -360,26 +360,26 @@ def test_a_bad_server_changes_no_weight_and_costs_nothing(
         whole, tracking = trainer_here(run)
         assert read_run(run).state == "finished"
         log = run / "train.log"
-        said = wait_until(lambda: "MLflow was not told" in (text := log.read_text()) and text, 300)
+        message = wait_until(lambda: "MLflow was not told" in (text := log.read_text()) and text, 300)
     assert fingerprint(run) == undisturbed
     assert 0 < tracking < 0.01 * whole
-    assert "rows" in said and server.uri not in said
+    assert "rows" in message and server.uri not in message
 
 
 # ---- what is asked for, and isn't there
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "words"),
+    ("name", "module", "text"),
     [
         ("tensorboard", "tensorboard", "TensorBoard needs tensorboard, which is not installed"),
         ("mlflow", "mlflow", "MLflow needs mlflow-skinny, which is not installed. In the lab's folder, type: "),
         ("wandb", "wandb", "Weights & Biases needs wandb, which is not installed."),
     ],
 )
-def test_a_package_that_is_missing_is_named_before_the_run(monkeypatch, name, module, words):
+def test_a_package_that_is_missing_is_named_before_the_run(monkeypatch, name, module, text):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(LabError, match=words):
+    with pytest.raises(LabError, match=text):
         check_trackers(TrackingConfig(**{name: True}))
 
 

@@ -110,9 +110,9 @@ def undisturbed():
 
 
 @pytest.fixture
-def expected(places, long_config, undisturbed):
+def expected(lab_folders, long_config, undisturbed):
     if not undisturbed:
-        run = create_run(long_config, places.runs)
+        run = create_run(long_config, lab_folders.runs)
         assert train_here(run, long_config) == "finished"
         undisturbed["weights"] = fingerprint(run)
         undisturbed["scores"] = scores(run)
@@ -122,8 +122,8 @@ def expected(places, long_config, undisturbed):
 @pytest.mark.parametrize(
     "between", [[(5, 220)], pytest.param([(5, 60), (80, 140), (160, 220)], marks=pytest.mark.campaign)], ids=len
 )
-def test_a_killed_run_ends_with_the_same_bits(places, long_config, expected, between):
-    run = create_run(long_config, places.runs)
+def test_a_killed_run_ends_with_the_same_bits(lab_folders, long_config, expected, between):
+    run = create_run(long_config, lab_folders.runs)
     dice = random.Random()
     for first, last in between:
         step = dice.randint(first, last)
@@ -139,8 +139,8 @@ def test_a_killed_run_ends_with_the_same_bits(places, long_config, expected, bet
     assert scores(run) == expected["scores"]
 
 
-def test_a_run_stopped_politely_and_resumed_ends_with_the_same_bits(places, long_config, expected):
-    run = create_run(long_config, places.runs)
+def test_a_run_stopped_politely_and_resumed_ends_with_the_same_bits(lab_folders, long_config, expected):
+    run = create_run(long_config, lab_folders.runs)
     process = start_process(run)
     wait_for_step(run, process, 60)
     process.send_signal(signal.SIGTERM)
@@ -162,13 +162,13 @@ def test_a_run_stopped_politely_and_resumed_ends_with_the_same_bits(places, long
     ],
     ids=["fcn", "vit", "unet"],
 )
-def test_every_family_resumes_exactly_in_bf16(places, tiny_config, model, threads):
+def test_every_family_resumes_exactly_in_bf16(lab_folders, tiny_config, model, threads):
     config = tiny_config(
         model=model, epochs=1, evaluations=1, precision="bf16", threads=threads, checkpoint_seconds=1000
     )
     fingerprints = []
     for stops in ([], [2]):
-        run = create_run(config, places.runs)
+        run = create_run(config, lab_folders.runs)
         for step in stops:
             assert train_here(run, config, stop_after=step) == "stopped"
             assert read_checkpoint(run, "last").step == step
@@ -195,11 +195,11 @@ def test_every_family_resumes_exactly_in_bf16(places, tiny_config, model, thread
     ],
     ids=lambda fields: "-".join(str(value) for value in fields.values()),
 )
-def test_every_way_to_train_resumes_exactly(places, tiny_config, fields):
+def test_every_way_to_train_resumes_exactly(lab_folders, tiny_config, fields):
     config = tiny_config(**({"epochs": 2, "evaluations": 2, "checkpoint_seconds": 1000} | fields))
     fingerprints = []
     for stops in ([], [3, 5]):
-        run = create_run(config, places.runs)
+        run = create_run(config, lab_folders.runs)
         for step in stops:
             assert train_here(run, config, stop_after=step) == "stopped"
         assert train_here(run, config) == "finished"
@@ -213,15 +213,15 @@ def test_every_way_to_train_resumes_exactly(places, tiny_config, fields):
     assert fingerprints[0] == fingerprints[1]
 
 
-def test_the_best_checkpoint_of_a_run_with_a_mean_holds_the_mean(places, tiny_config):
+def test_the_best_checkpoint_of_a_run_with_a_mean_holds_the_mean(lab_folders, tiny_config):
     config = tiny_config(epochs=1, evaluations=1, ema=0.9)
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     train_here(run, config)
     means, best = load_file(run / "last/ema.safetensors"), load_file(run / "best/model.safetensors")
     assert all(torch.equal(means[name], best[name]) for name in means)
 
 
-def test_parts_of_a_batch_make_the_same_step(places, tiny_config):
+def test_parts_of_a_batch_make_the_same_step(lab_folders, tiny_config):
     """Without batch statistics, which see each part alone."""
     weights = []
     for accumulate_grad_batches in (1, 2):
@@ -233,7 +233,7 @@ def test_parts_of_a_batch_make_the_same_step(places, tiny_config):
             accumulate_grad_batches=accumulate_grad_batches,
             optimizer="sgd",
         )
-        run = create_run(config, places.runs)
+        run = create_run(config, lab_folders.runs)
         train_here(run, config)
         weights.append(load_file(run / "last/model.safetensors"))
     for other in weights[1:]:
@@ -241,11 +241,11 @@ def test_parts_of_a_batch_make_the_same_step(places, tiny_config):
             torch.testing.assert_close(other[name], tensor, rtol=1e-4, atol=1e-6)
 
 
-def test_a_run_that_no_longer_gets_better_stops_early(places, tiny_config):
+def test_a_run_that_no_longer_gets_better_stops_early(lab_folders, tiny_config):
     config = tiny_config(
         epochs=20, evaluations=20, learning_rate=1e-6, stop_early="miou", patience=2, schedule="constant", batch_size=8
     )
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     assert train_here(run, config) == "finished"
     rows = evaluations(run)
     assert 3 <= len(rows) < 20
@@ -260,12 +260,12 @@ class Forgetful(PlainUNet):
         return F.dropout(super().segment(images), 0.5, self.training)
 
 
-def test_a_network_with_random_layers_resumes_exactly(places, tiny_config, monkeypatch):
+def test_a_network_with_random_layers_resumes_exactly(lab_folders, tiny_config, monkeypatch):
     monkeypatch.setattr("core.training.setup.build_model", Forgetful)
     config = tiny_config(epochs=2, evaluations=1, checkpoint_seconds=1000)
     fingerprints = []
     for stops in ([], [3]):
-        run = create_run(config, places.runs)
+        run = create_run(config, lab_folders.runs)
         for step in stops:
             assert train_here(run, config, stop_after=step) == "stopped"
             torch.manual_seed(99)
@@ -274,7 +274,7 @@ def test_a_network_with_random_layers_resumes_exactly(places, tiny_config, monke
     assert fingerprints[0] == fingerprints[1]
 
 
-def test_measuring_the_speed_leaves_the_network_as_it_was(places, tiny_config):
+def test_measuring_the_speed_leaves_the_network_as_it_was(lab_folders, tiny_config):
     config = tiny_config()
     dataset = open_dataset(config.dataset)
     crops = TrainingCrops(FrameStore(dataset, dataset.train), Augmentation.from_config(config.training), 0)
@@ -293,19 +293,19 @@ def test_measuring_the_speed_leaves_the_network_as_it_was(places, tiny_config):
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_another_seed_is_another_run(places, tiny_config):
+def test_another_seed_is_another_run(lab_folders, tiny_config):
     fingerprints = set()
     for seed in (0, 0, 1):
         config = tiny_config(epochs=1, evaluations=1, seed=seed)
-        run = create_run(config, places.runs)
+        run = create_run(config, lab_folders.runs)
         train_here(run, config)
         fingerprints.add(fingerprint(run))
     assert len(fingerprints) == 2
 
 
-def test_a_run_that_ended_before_its_first_checkpoint_begins_anew_and_counts_once(places, tiny_config):
+def test_a_run_that_ended_before_its_first_checkpoint_begins_anew_and_counts_once(lab_folders, tiny_config):
     config = tiny_config(epochs=2, checkpoint_seconds=1000, evaluations=1)
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
 
     class Killed(BaseException):
         pass
@@ -321,9 +321,9 @@ def test_a_run_that_ended_before_its_first_checkpoint_begins_anew_and_counts_onc
     assert train_steps(run) == list(range(1, 9))
 
 
-def test_a_checkpoint_without_its_plan_is_not_overwritten(places, tiny_config):
+def test_a_checkpoint_without_its_plan_is_not_overwritten(lab_folders, tiny_config):
     config = tiny_config(epochs=2)
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     train_here(run, config, stop_after=3)
     (run / "plan.json").write_text("{")
     with pytest.raises(LabError, match="plan.json"):
@@ -331,37 +331,37 @@ def test_a_checkpoint_without_its_plan_is_not_overwritten(places, tiny_config):
     assert read_checkpoint(run, "last").step == 3
 
 
-def test_a_finished_run_that_died_before_saying_so_ends_at_once(places, tiny_config):
+def test_a_finished_run_that_died_before_saying_so_ends_at_once(lab_folders, tiny_config):
     config = tiny_config(epochs=1)
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     train_here(run, config)
     before = fingerprint(run)
     assert train_here(run, config) == "finished"
     assert fingerprint(run) == before and train_steps(run) == [1, 2, 3, 4]
 
 
-def test_a_stop_tells_its_step_even_between_two_rows(places, tiny_config):
+def test_a_stop_tells_its_step_even_between_two_rows(lab_folders, tiny_config):
     config = tiny_config(epochs=2000, evaluations=1)  # 8000 steps: a row every eighth
-    run = create_run(config, places.runs)
-    told = {}
+    run = create_run(config, lab_folders.runs)
+    reports = {}
     assert (
         train(
             run,
             config,
-            lambda **changes: told.update(changes),
+            lambda **changes: reports.update(changes),
             lambda: read_checkpoint(run, "last").step == 10 if (run / "last").exists() else False,
         )
         == "stopped"
     )
-    assert told["step"] == read_checkpoint(run, "last").step
+    assert reports["step"] == read_checkpoint(run, "last").step
 
 
 SET_UP = ("opening the data", "building the network", "counting classes", "checking two batches")
 
 
-def test_a_stop_while_setting_up_costs_nothing_and_the_run_goes_on_as_if_it_had_not_been(places, tiny_config):
+def test_a_stop_while_setting_up_costs_nothing_and_the_run_goes_on_as_if_it_had_not_been(lab_folders, tiny_config):
     config = tiny_config(epochs=1, evaluations=1)
-    alone, run = create_run(config, places.runs), create_run(config, places.runs)
+    alone, run = create_run(config, lab_folders.runs), create_run(config, lab_folders.runs)
     train_here(alone, config)
     for phase in SET_UP:
         assert train_here(run, config, stop_in=phase) == "stopped"
@@ -372,9 +372,9 @@ def test_a_stop_while_setting_up_costs_nothing_and_the_run_goes_on_as_if_it_had_
     assert fingerprint(run) == fingerprint(alone)
 
 
-def test_the_runs_own_request_stops_it(places, tiny_config):
+def test_the_runs_own_request_stops_it(lab_folders, tiny_config):
     config = tiny_config(epochs=2)
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     request_stop(run)
     assert train_here(run, config) == "stopped"
     assert not (run / "plan.json").exists()
@@ -382,9 +382,9 @@ def test_the_runs_own_request_stops_it(places, tiny_config):
     assert train_here(run, config) == "finished"
 
 
-def test_another_data_set_is_not_gone_on_with(places, tiny_config):
+def test_another_data_set_is_not_gone_on_with(lab_folders, tiny_config):
     config = tiny_config(epochs=2)
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     train_here(run, config, stop_after=3)
     fewer = tiny_config(epochs=2, dataset={"max_train_samples": 5})
     with pytest.raises(LabError, match="began with 8 training and 4 validation frames; now there are 5 and 4"):
@@ -392,9 +392,9 @@ def test_another_data_set_is_not_gone_on_with(places, tiny_config):
     assert read_checkpoint(run, "last").step == 3
 
 
-def test_threads_and_precision_are_settled_by_the_first_start(places, tiny_config, monkeypatch):
+def test_threads_and_precision_are_settled_by_the_first_start(lab_folders, tiny_config, monkeypatch):
     config = tiny_config(epochs=2, precision="auto", threads=0)
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     train_here(run, config, stop_after=3)
     values = json.loads((run / "plan.json").read_text())
     # As if it had begun on a machine with one core and no bf16.
@@ -402,7 +402,7 @@ def test_threads_and_precision_are_settled_by_the_first_start(places, tiny_confi
     settled = []
     monkeypatch.setattr(
         "core.training.setup.choose_hardware",
-        lambda wish, place: settled.append(wish) or choose_hardware(wish, place),
+        lambda wish, folder: settled.append(wish) or choose_hardware(wish, folder),
     )
     train_here(run, config)
     assert [(wish.threads, wish.precision) for wish in settled] == [(1, "fp32")]
@@ -411,7 +411,7 @@ def test_threads_and_precision_are_settled_by_the_first_start(places, tiny_confi
 # ---- what a run leaves behind
 
 
-def test_it_learns(trained_run, places):
+def test_it_learns(trained_run, lab_folders):
     rows = read_metrics(trained_run)[0]
     losses = [row["loss"] for row in rows if row["kind"] == "train"]
     assert len(losses) == 60
@@ -421,9 +421,9 @@ def test_it_learns(trained_run, places):
     dataset = open_dataset(config.dataset)
     targets = np.stack([dataset.target(frame) for frame in dataset.val])
     chance = []
-    for number in range(19):
+    for index in range(19):
         confusion = ConfusionMatrix(19)
-        confusion.update(targets, np.full_like(targets, number))
+        confusion.update(targets, np.full_like(targets, index))
         chance.append(confusion.miou())
     assert evaluations(trained_run)[-1]["miou"] > 1.5 * max(chance), "better than any one answer everywhere"
 
@@ -487,9 +487,9 @@ def test_samples_are_label_maps_of_the_same_frames_at_every_evaluation(trained_r
 # ---- lengths
 
 
-def test_minutes_become_steps_once_and_for_all(places, tiny_config):
+def test_minutes_become_steps_once_and_for_all(lab_folders, tiny_config):
     config = tiny_config(minutes=0.04, evaluations=2, checkpoint_seconds=30)
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     began = time.monotonic()
     assert train_here(run, config, stop_after=3) == "stopped"
     decided = (run / "plan.json").read_bytes()
@@ -520,14 +520,14 @@ def test_interval_happens_as_often_as_asked():
 def main_here(monkeypatch):
     """The trainer's `main` in this process, which stays as nice as it was and keeps its signal handlers."""
     monkeypatch.setattr(os, "nice", lambda _: 0)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {index: signal.getsignal(index) for index in (signal.SIGINT, signal.SIGTERM)}
     yield lambda run: trainer.main([str(run)])
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
 
-def test_a_run_by_the_trainer_is_recorded_from_start_to_end(places, tiny_config, main_here, capsys):
-    run = create_run(tiny_config(epochs=1), places.runs)
+def test_a_run_by_the_trainer_is_recorded_from_start_to_end(lab_folders, tiny_config, main_here, capsys):
+    run = create_run(tiny_config(epochs=1), lab_folders.runs)
     assert main_here(run) == 0
     status = read_status(run)
     assert (status.state, status.step, status.steps_total, status.exit, status.error) == ("finished", 4, 4, 0, None)
@@ -536,8 +536,8 @@ def test_a_run_by_the_trainer_is_recorded_from_start_to_end(places, tiny_config,
     assert "8 frames to learn from, 4 to score on, 4 steps." in capsys.readouterr().out
 
 
-def test_weights_that_run_away_end_in_a_sentence(places, tiny_config, main_here):
-    run = create_run(tiny_config(epochs=100, learning_rate=1, grad_clip_norm=0), places.runs)
+def test_weights_that_run_away_end_in_a_sentence(lab_folders, tiny_config, main_here):
+    run = create_run(tiny_config(epochs=100, learning_rate=1, grad_clip_norm=0), lab_folders.runs)
     with pytest.MonkeyPatch.context() as patch:
         # Batch normalisation survives any rate that a config may ask for.
         patch.setattr("core.training.loop.lr_scale", lambda *_: 1e30)
@@ -547,20 +547,20 @@ def test_weights_that_run_away_end_in_a_sentence(places, tiny_config, main_here)
     assert "the training diverged" in status.error and "training.learning_rate" in status.error
 
 
-def test_weights_that_ran_away_are_not_saved(places, tiny_config, monkeypatch):
+def test_weights_that_ran_away_are_not_saved(lab_folders, tiny_config, monkeypatch):
     monkeypatch.setattr("core.training.loop.lr_scale", lambda *_: 1e30)
     config = tiny_config(
         epochs=2000, evaluations=1, grad_clip_norm=0
     )  # a row every eighth step, a checkpoint at every one
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     with pytest.raises(LabError, match="at step 2: the training diverged"):
         train_here(run, config)
     assert read_checkpoint(run, "last").step == 1
 
 
-def test_a_trainer_by_hand_keeps_off_a_busy_device_and_a_running_run(places, tiny_config, main_here, capsys):
-    run = create_run(tiny_config(), places.runs)
-    with DeviceLock(places.runs / ".slots", "cpu") as lock:
+def test_a_trainer_by_hand_keeps_off_a_busy_device_and_a_running_run(lab_folders, tiny_config, main_here, capsys):
+    run = create_run(tiny_config(), lab_folders.runs)
+    with DeviceLock(lab_folders.runs / ".slots", "cpu") as lock:
         assert lock.acquire()
         assert main_here(run) == 42
     assert "Another run is training on this device" in capsys.readouterr().err
@@ -570,20 +570,22 @@ def test_a_trainer_by_hand_keeps_off_a_busy_device_and_a_running_run(places, tin
     assert "is running already" in capsys.readouterr().err
 
 
-def test_a_data_root_that_is_not_there_ends_in_a_sentence(places, tiny_config, main_here, capsys):
-    run = create_run(tiny_config(dataset={"name": "cityscapes", "root": str(places.other / "gone")}), places.runs)
+def test_a_data_root_that_is_not_there_ends_in_a_sentence(lab_folders, tiny_config, main_here, capsys):
+    run = create_run(
+        tiny_config(dataset={"name": "cityscapes", "root": str(lab_folders.other / "gone")}), lab_folders.runs
+    )
     assert main_here(run) == 42
     status = read_status(run)
     assert (status.state, status.exit) == ("failed", 42)
     assert (
         status.error
-        == f"There is no folder '{places.other / 'gone'}'. Check the spelling, or whether the disk is mounted."
+        == f"There is no folder '{lab_folders.other / 'gone'}'. Check the spelling, or whether the disk is mounted."
     )
     assert "Traceback" in capsys.readouterr().err, "one click away"
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "words"),
+    ("error", "code", "text"),
     [
         (MemoryError(), 42, "ran out of memory. Halve training.batch_size"),
         (RuntimeError("CUDA out of memory. Tried to allocate"), 42, "ran out of memory"),
@@ -591,18 +593,18 @@ def test_a_data_root_that_is_not_there_ends_in_a_sentence(places, tiny_config, m
         (KeyError("x"), 1, "a fault of the lab: KeyError: 'x'"),
     ],
 )
-def test_other_ends_are_explained(places, tiny_config, main_here, monkeypatch, error, code, words):
+def test_other_ends_are_explained(lab_folders, tiny_config, main_here, monkeypatch, error, code, text):
     def fail(*_):
         raise error
 
     monkeypatch.setattr("core.training.setup.open_dataset", lambda *_, **__: fail())
-    run = create_run(tiny_config(), places.runs)
+    run = create_run(tiny_config(), lab_folders.runs)
     assert main_here(run) == code
-    assert read_status(run).exit == code and words in read_status(run).error
+    assert read_status(run).exit == code and text in read_status(run).error
 
 
-def test_a_config_that_cannot_be_read_is_not_trained(places, tiny_config, main_here, capsys):
-    run = create_run(tiny_config(), places.runs)
+def test_a_config_that_cannot_be_read_is_not_trained(lab_folders, tiny_config, main_here, capsys):
+    run = create_run(tiny_config(), lab_folders.runs)
     (run / "config.json").write_text("{")
     assert main_here(run) == 42
     assert "config.json is missing or half written" in capsys.readouterr().err
@@ -611,22 +613,20 @@ def test_a_config_that_cannot_be_read_is_not_trained(places, tiny_config, main_h
 def relabelled(root, streets, change):
     """A copy of the tiny streets whose training labels were changed: `change(number, labels) -> labels`."""
     for split in ("train", "val"):
-        for number, frame in enumerate(list_frames(streets, split)):
+        for index, frame in enumerate(list_frames(streets, split)):
             for path in (frame.image, frame.labels):
                 target = root / path.relative_to(streets)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(path.read_bytes())
             if split == "train":
-                Image.fromarray(change(number, read_labels(frame.labels))).save(
-                    root / frame.labels.relative_to(streets)
-                )
+                Image.fromarray(change(index, read_labels(frame.labels))).save(root / frame.labels.relative_to(streets))
     return root
 
 
-def test_a_batch_without_a_labelled_pixel_does_not_stop_a_run(places, streets, tiny_config):
-    root = relabelled(places.other / "data", streets, lambda number, labels: labels * (number > 2))
+def test_a_batch_without_a_labelled_pixel_does_not_stop_a_run(lab_folders, streets, tiny_config):
+    root = relabelled(lab_folders.other / "data", streets, lambda index, labels: labels * (index > 2))
     config = tiny_config(dataset={"name": "cityscapes", "root": str(root)}, epochs=2, batch_size=1, crop_height=64)
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     assert train_here(run, config) == "finished"
     losses = [row["loss"] for row in read_metrics(run)[0] if row["kind"] == "train"]
     assert losses.count(None) >= 6 and len(losses) == 16
@@ -634,10 +634,10 @@ def test_a_batch_without_a_labelled_pixel_does_not_stop_a_run(places, streets, t
     assert all(torch.isfinite(tensor).all() for tensor in state.values())
 
 
-def test_labels_without_a_class_are_refused_before_the_first_step(places, streets, tiny_config):
-    root = relabelled(places.other / "data", streets, lambda _, labels: labels * 0)
+def test_labels_without_a_class_are_refused_before_the_first_step(lab_folders, streets, tiny_config):
+    root = relabelled(lab_folders.other / "data", streets, lambda _, labels: labels * 0)
     config = tiny_config(dataset={"name": "cityscapes", "root": str(root)})
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     with pytest.raises(LabError, match="No pixel of the training labels"):
         train_here(run, config)
 
@@ -646,18 +646,18 @@ def test_classes_of_the_run_are_those_of_the_benchmark(trained_run):
     assert read_checkpoint(trained_run, "best").classes == CITYSCAPES_19.classes
 
 
-def test_samples_of_frames_that_lie_in_folders_are_kept_in_folders(places, tiny_config):
-    root = places.other / "own"
+def test_samples_of_frames_that_lie_in_folders_are_kept_in_folders(lab_folders, tiny_config):
+    root = lab_folders.other / "own"
     for split in ("train", "val"):
         for kind in ("images", "masks"):
             (root / kind / split / "town").mkdir(parents=True)
-        for number in range(2):
-            name = f"{split}{number}.png"
-            Image.fromarray(np.full((64, 128, 3), 90 * number, np.uint8)).save(root / "images" / split / "town" / name)
-            Image.fromarray(np.full((64, 128), number, np.uint8)).save(root / "masks" / split / "town" / name)
+        for index in range(2):
+            name = f"{split}{index}.png"
+            Image.fromarray(np.full((64, 128, 3), 90 * index, np.uint8)).save(root / "images" / split / "town" / name)
+            Image.fromarray(np.full((64, 128), index, np.uint8)).save(root / "masks" / split / "town" / name)
     classes = [{"name": name, "color": [9 * number, 0, 0], "ids": [number]} for number, name in enumerate("ab")]
     (root / "classes.json").write_text(json.dumps({"classes": classes}))
     config = tiny_config(dataset={"name": "folder", "root": str(root)}, epochs=1, evaluations=1)
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     assert train_here(run, config) == "finished"
     assert sorted(path.name for path in run.glob("samples/*/town/*.png")) == ["val0.png", "val1.png"]

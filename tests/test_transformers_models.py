@@ -43,7 +43,7 @@ def segformer() -> torch.nn.Module:
 
 def mask2former() -> torch.nn.Module:
     torch.manual_seed(0)
-    stages = [f"stage{number}" for number in (1, 2, 3, 4)]
+    stages = [f"stage{index}" for index in (1, 2, 3, 4)]
     swin = transformers.SwinConfig(
         image_size=64, embed_dim=8, depths=[1] * 4, num_heads=[1] * 4, window_size=4, out_features=stages
     )
@@ -80,7 +80,7 @@ def files(tmp_path_factory) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
-def test_a_published_network_becomes_a_run_that_answers_as_it_does(hub, lab, places, tmp_path, kind):
+def test_a_published_network_becomes_a_run_that_answers_as_it_does(hub, lab, lab_folders, tmp_path, kind):
     from core.inference.predictor import Predictor
 
     network = NETWORKS[kind]()
@@ -96,8 +96,8 @@ def test_a_published_network_becomes_a_run_that_answers_as_it_does(hub, lab, pla
 
     predictor = Predictor(path)
     image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)
-    answer = predictor.predict(image)
-    assert answer.labels.shape == (64, 128) and answer.labels.max() < 19
+    response = predictor.predict(image)
+    assert response.labels.shape == (64, 128) and response.labels.max() < 19
 
     pixels = torch.rand(1, 3, 64, 128)
     with torch.no_grad():
@@ -109,14 +109,14 @@ def test_a_published_network_becomes_a_run_that_answers_as_it_does(hub, lab, pla
             processor = transformers.Mask2FormerImageProcessor()
             # The library's own fusion, of labels: only its winners can be compared.
             winners = processor.post_process_semantic_segmentation(theirs, target_sizes=[(64, 128)])[0]
-            names = np.array([CITYSCAPES_19.classes[number] for number in ours[0].argmax(0).flatten().tolist()])
+            names = np.array([CITYSCAPES_19.classes[index] for index in ours[0].argmax(0).flatten().tolist()])
             expected = np.array([LABELS[number] for number in winners.flatten().tolist()])
             known = expected != "Void"
             assert (names[known] == expected[known]).mean() > 0.9, "scaled up before or after the logarithm"
             return
     scores = torch.nn.functional.interpolate(scores, size=(64, 128), mode="bilinear", align_corners=False)
     for number, name in enumerate(CITYSCAPES_19.classes):
-        theirs_of_it = scores[0, {label: place for place, label in LABELS.items()}[name]]
+        theirs_of_it = scores[0, {label: folder for folder, label in LABELS.items()}[name]]
         assert torch.allclose(ours[0, number], theirs_of_it, atol=1e-4), name
 
 
@@ -131,7 +131,7 @@ def with_config(files: dict[str, bytes], **values: object) -> dict[str, bytes]:
         ({"model_type": ["segformer"]}, "none of the networks"),
         ({"model_type": "mask2former"}, "its backbone is no Swin Transformer"),
         ({"id2label": {"0": "cat", "1": "dog"}}, "doesn't tell the 19 classes of Cityscapes apart: it has no 'road'"),
-        ({"id2label": {str(number): "road" for number in range(2000)}}, "doesn't make sense"),
+        ({"id2label": {str(index): "road" for index in range(2000)}}, "doesn't make sense"),
         ({"depths": [10**9] * 4}, "doesn't make sense"),
         ({"hidden_sizes": [10**7] * 4}, "doesn't make sense"),
         ({"hidden_sizes": [90_000] * 4}, "are of another network: a smaller one"),
@@ -142,9 +142,9 @@ def with_config(files: dict[str, bytes], **values: object) -> dict[str, bytes]:
         ({"hidden_act": "nothing"}, "can't be"),
     ],
 )
-def test_a_config_that_can_not_be_meant_is_refused(hub, lab, files, places, values, sentence):
+def test_a_config_that_can_not_be_meant_is_refused(hub, lab, files, lab_folders, values, sentence):
     hub.add(REPO, with_config(files, **values))
-    assert sentence in lab.ask("pull")["error"] and nothing_came(places)
+    assert sentence in lab.ask("pull")["error"] and nothing_came(lab_folders)
 
 
 def test_what_could_fetch_or_run_something_is_left_out(files):
@@ -156,8 +156,8 @@ def test_what_could_fetch_or_run_something_is_left_out(files):
         "_name_or_path": "/etc",
         "trust_remote_code": True,
     }
-    kept = shape_of(values)
-    assert not {name for name in kept if name in values and name not in ("model_type",)} & {
+    cached = shape_of(values)
+    assert not {name for name in cached if name in values and name not in ("model_type",)} & {
         "auto_map",
         "attn_implementation",
         "_attn_implementation",
@@ -178,7 +178,7 @@ def test_what_could_fetch_or_run_something_is_left_out(files):
     assert built.network.config._attn_implementation != "anna/evil-kernel"
 
 
-def test_weights_with_a_hole_or_without_a_tensor_are_refused(hub, lab, files, places):
+def test_weights_with_a_hole_or_without_a_tensor_are_refused(hub, lab, files, lab_folders):
     tensors = load(files["model.safetensors"])
     name = next(name for name in tensors if name.endswith("weight") and tensors[name].ndim > 1)
     broken = {key: tensor.clone() for key, tensor in tensors.items()}
@@ -188,11 +188,11 @@ def test_weights_with_a_hole_or_without_a_tensor_are_refused(hub, lab, files, pl
     hub.add(REPO, files | {"model.safetensors": save({key: value for key, value in tensors.items() if key != name})})
     assert "tensors are missing or of another shape, first" in lab.ask("pull")["error"]
     hub.add(REPO, files | {"model.safetensors": b"x" * 1000})
-    assert "Nothing was taken" in lab.ask("pull")["error"] and nothing_came(places)
+    assert "Nothing was taken" in lab.ask("pull")["error"] and nothing_came(lab_folders)
 
 
 def test_labels_are_found_by_their_names():
-    labels = {str(number): name.replace(" ", "_").upper() for number, name in enumerate(CITYSCAPES_19.classes)}
+    labels = {str(index): name.replace(" ", "_").upper() for index, name in enumerate(CITYSCAPES_19.classes)}
     assert class_indices(labels) == list(range(19))
     with pytest.raises(LabError, match="it has no 'bicycle'"):
         class_indices({number: name for number, name in labels.items() if name != "BICYCLE"})
@@ -204,7 +204,7 @@ def test_without_transformers_it_is_said_what_to_install(monkeypatch, files):
         read_foreign(json.loads(files["config.json"]), {}, REPO, "/data/cs")
 
 
-def test_it_is_trained_by_nobody_and_stands_in_no_form(places):
+def test_it_is_trained_by_nobody_and_stands_in_no_form(lab_folders):
     from core import runner
     from core.models.families import FAMILIES
 
@@ -212,9 +212,9 @@ def test_it_is_trained_by_nobody_and_stands_in_no_form(places):
     with pytest.raises(LabError, match="looked at, not trained"):
         runner.launch(
             read_config({"model": {"family": "transformers", "encoder": "segformer", "architecture": "{}"}}),
-            places.runs,
+            lab_folders.runs,
         )
-    assert nothing_came(places)
+    assert nothing_came(lab_folders)
     with pytest.raises(LabError, match="doesn't make sense"):
         build_model(ModelConfig(family="transformers", encoder="segformer", architecture="{}"), 19)
     with pytest.raises(LabError, match="is brought from the Hub and can't be asked for"):

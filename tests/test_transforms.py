@@ -43,9 +43,9 @@ def test_without_what_is_new_crops_are_those_of_the_first_runs_bit_for_bit(zoom)
     image = rng.integers(0, 256, (97, 161, 3), dtype=np.uint8)
     target = rng.integers(0, 19, (97, 161), dtype=np.uint8)
     for key in range(30):
-        found = augmentation(zoom=zoom)(image, target, np.random.default_rng(key))
+        result = augmentation(zoom=zoom)(image, target, np.random.default_rng(key))
         expected = crop_of_the_first_runs(image, target, (32, 64), zoom, np.random.default_rng(key))
-        assert np.array_equal(found[0], expected[0]) and np.array_equal(found[1], expected[1])
+        assert np.array_equal(result[0], expected[0]) and np.array_equal(result[1], expected[1])
 
 
 @pytest.mark.parametrize("size", [(64, 128), (32, 64), (97, 161)])
@@ -156,8 +156,8 @@ def test_the_config_fills_it():
     )
     assert Augmentation.from_config(training) == Augmentation((96, 192), (0.5, 1.5), False, 0.1)
     more = TrainingConfig(rotation=10, blur=0.2, rare_crops=0.5)
-    found = Augmentation.from_config(more, np.array([0.75, 0.25]))
-    assert (found.rotation, found.blur, found.rare_crops, found.class_shares) == (10, 0.2, 0.5, (0.75, 0.25))
+    result = Augmentation.from_config(more, np.array([0.75, 0.25]))
+    assert (result.rotation, result.blur, result.rare_crops, result.class_shares) == (10, 0.2, 0.5, (0.75, 0.25))
 
 
 @pytest.mark.parametrize("size", [(64, 128), (97, 161), (40, 250)])
@@ -314,5 +314,5 @@ def test_where_nothing_is_labelled_a_rare_crop_is_any():
 
 def test_a_class_that_the_counting_missed_is_found_all_the_same():
     target = street()
-    found = [target[find_rare_pixel(target, (0.5, 0.5, 0.0), np.random.default_rng(key))] for key in range(20)]
-    assert set(found) == {2}
+    result = [target[find_rare_pixel(target, (0.5, 0.5, 0.0), np.random.default_rng(key))] for key in range(20)]
+    assert set(result) == {2}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-import core.inference.uncertainty as doubts_module
+import core.inference.uncertainty as uncertainty_module
 from core.config import TrainingConfig
 from core.hardware import choose_hardware
 from core.inference.fair_queue import outcome
@@ -44,9 +44,9 @@ def decoded(uncertainty: UncertaintyMaps) -> tuple[np.ndarray, np.ndarray, np.nd
 @pytest.mark.parametrize("options", [WHOLE, PredictOptions(sliding_window=True, flip=True, scales=(1.0, 1.5))])
 def test_the_maps_are_those_of_the_probabilities_under_the_same_options(predictor, image, options):
     entropy, classes, shares = decoded(estimate_uncertainty(predictor, image, options))
-    found = predictor.predict(image, options)
-    assert (classes[:, 0] == found.labels).mean() > 0.9999
-    assert np.abs(shares[:, 0].astype(int) - found.confidence).max() <= 1  # sums in another order
+    result = predictor.predict(image, options)
+    assert (classes[:, 0] == result.labels).mean() > 0.9999
+    assert np.abs(shares[:, 0].astype(int) - result.confidence).max() <= 1  # sums in another order
     probabilities = predictor.probabilities(image, image.shape[:2], options)[0].double().numpy()
     for y, x in ((0, 0), (17, 90), (63, 127)):
         order = np.argsort(-probabilities[:, y, x])[:LIKELIEST]
@@ -68,20 +68,20 @@ def test_a_large_picture_is_told_about_at_fewer_pixels(predictor, image, monkeyp
     assert capped_size((1024, 2048)) == (1024, 2048)
     height, width = capped_size((3000, 4000))
     assert height * width == pytest.approx(2**21, rel=0.01) and width / height == pytest.approx(4 / 3, rel=0.01)
-    monkeypatch.setattr(doubts_module, "MAX_PIXELS", image.shape[0] * image.shape[1] // 4)
+    monkeypatch.setattr(uncertainty_module, "MAX_PIXELS", image.shape[0] * image.shape[1] // 4)
     entropy, classes, _ = decoded(estimate_uncertainty(predictor, image, WHOLE))
     assert entropy.shape == (32, 64) and classes.shape == (32, LIKELIEST, 64)
 
 
-def test_the_process_tells_once_and_the_disk_from_then_on(places, trained_run, predictor, image, monkeypatch):
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def test_the_process_tells_once_and_the_disk_from_then_on(lab_folders, trained_run, predictor, image, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     worker = InferenceWorker(PredictionCache())
-    answer, uncertainty = worker.ask(trained_run, image), worker.ask_uncertainty(trained_run, image)
-    assert (decoded(outcome(uncertainty))[1][:, 0] == outcome(answer).labels).mean() > 0.9999
+    response, uncertainty = worker.ask(trained_run, image), worker.ask_uncertainty(trained_run, image)
+    assert (decoded(outcome(uncertainty))[1][:, 0] == outcome(response).labels).mean() > 0.9999
     worker.close()
     again = worker.ask_uncertainty(trained_run, image)
     assert again.done() and worker.pid is None and again.result() == uncertainty.result()
-    assert (worker.ask(trained_run, image).result().labels == answer.result().labels).all(), "both are kept"
+    assert (worker.ask(trained_run, image).result().labels == response.result().labels).all(), "both are kept"
     (path,) = PredictionCache().folder.glob("*-doubts.npz")
     path.write_bytes(b"torn")
     assert PredictionCache().get_uncertainty(path.stem.removesuffix("-doubts")) is None

@@ -22,7 +22,7 @@ from core.inference.uploads import MAX_BYTES, MAX_SIDE, WORKING_SIDE, decode_upl
 from core.inference.worker import InferenceWorker
 
 
-def picture(height=40, width=60):
+def image_of(height=40, width=60):
     """A smooth picture: left dark, right light, top red, bottom blue."""
     across = np.linspace(0, 255, width)[None, :].repeat(height, axis=0)
     down = np.linspace(0, 255, height)[:, None].repeat(width, axis=1)
@@ -49,20 +49,20 @@ def encoded(image, kind, **options):
     ],
 )
 def test_common_kinds(kind, options, tolerance):
-    found = decode_upload(encoded(picture(), kind, **options))
-    assert found.shape == (40, 60, 3) and found.dtype == np.uint8
-    assert np.abs(found.astype(int) - picture()).max() <= tolerance
+    result = decode_upload(encoded(image_of(), kind, **options))
+    assert result.shape == (40, 60, 3) and result.dtype == np.uint8
+    assert np.abs(result.astype(int) - image_of()).max() <= tolerance
 
 
 def test_the_result_may_be_written_to():
-    found = decode_upload(encoded(picture(), "PNG"))
-    found[0, 0] = 0
+    result = decode_upload(encoded(image_of(), "PNG"))
+    result[0, 0] = 0
 
 
 def test_grey_palette_and_bilevel():
-    grey = picture()[:, :, 1]
+    grey = image_of()[:, :, 1]
     assert (decode_upload(encoded(grey, "PNG")) == grey[:, :, None]).all()
-    palette = Image.fromarray(picture()).quantize(64)
+    palette = Image.fromarray(image_of()).quantize(64)
     assert (decode_upload(encoded(palette, "PNG")) == np.asarray(palette.convert("RGB"))).all()
     bilevel = Image.fromarray(grey > 128)
     assert bilevel.mode == "1"
@@ -70,33 +70,33 @@ def test_grey_palette_and_bilevel():
 
 
 def test_transparent_parts_are_white():
-    rgba = np.dstack([picture(), np.full((40, 60), 255, np.uint8)])
+    rgba = np.dstack([image_of(), np.full((40, 60), 255, np.uint8)])
     rgba[:20, :, 3] = 0
-    found = decode_upload(encoded(rgba, "PNG"))
-    assert (found[:20] == 255).all() and (found[20:] == picture()[20:]).all()
+    result = decode_upload(encoded(rgba, "PNG"))
+    assert (result[:20] == 255).all() and (result[20:] == image_of()[20:]).all()
     grey_alpha = Image.fromarray(rgba).convert("LA")
     assert (decode_upload(encoded(grey_alpha, "PNG"))[:20] == 255).all()
-    palette = Image.fromarray(picture()).quantize(16)
+    palette = Image.fromarray(image_of()).quantize(16)
     palette.info["transparency"] = palette.getpixel((0, 0))
     assert (decode_upload(encoded(palette, "PNG", transparency=palette.getpixel((0, 0))))[0, 0] == 255).all()
 
 
 def test_sixteen_bits_are_brought_down_not_cut_off():
-    grey = picture()[:, :, 1].astype(np.uint16)
+    grey = image_of()[:, :, 1].astype(np.uint16)
     deep = grey * 256 + 255 - grey
     for kind in ("PNG", "TIFF"):
-        found = decode_upload(encoded(deep, kind))
-        assert np.abs(found[:, :, 0].astype(int) - picture()[:, :, 1]).max() <= 1
+        result = decode_upload(encoded(deep, kind))
+        assert np.abs(result[:, :, 0].astype(int) - image_of()[:, :, 1]).max() <= 1
 
 
 def test_a_float_tiff_is_spread_over_its_range():
-    found = decode_upload(encoded(Image.fromarray(picture()[:, :, 1].astype(np.float32) / 255), "TIFF"))
-    assert np.abs(found[:, :, 0].astype(int) - picture()[:, :, 1]).max() <= 2
+    result = decode_upload(encoded(Image.fromarray(image_of()[:, :, 1].astype(np.float32) / 255), "TIFF"))
+    assert np.abs(result[:, :, 0].astype(int) - image_of()[:, :, 1]).max() <= 2
 
 
 def test_cmyk_becomes_rgb():
-    found = decode_upload(encoded(Image.fromarray(picture()).convert("CMYK"), "JPEG", quality=95))
-    assert np.abs(found.astype(int) - picture()).mean() < 8
+    result = decode_upload(encoded(Image.fromarray(image_of()).convert("CMYK"), "JPEG", quality=95))
+    assert np.abs(result.astype(int) - image_of()).mean() < 8
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -108,33 +108,33 @@ def test_a_turned_photo_stands_upright(orientation):
         1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
         5: lambda a: a.transpose(1, 0, 2), 6: lambda a: np.rot90(a), 7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
         8: lambda a: np.rot90(a, -1),
-    }[orientation](picture())  # fmt: skip
+    }[orientation](image_of())  # fmt: skip
     for kind in ("PNG", "JPEG"):
-        found = decode_upload(
+        result = decode_upload(
             encoded(np.ascontiguousarray(stored), kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {}))
         )
-        assert found.shape == (40, 60, 3)
-        assert np.abs(found.astype(int) - picture()).max() <= 12
+        assert result.shape == (40, 60, 3)
+        assert np.abs(result.astype(int) - image_of()).max() <= 12
 
 
 def test_an_animation_gives_its_first_frame():
-    frames = [Image.fromarray(picture()), Image.fromarray(picture()[::-1])]
+    frames = [Image.fromarray(image_of()), Image.fromarray(image_of()[::-1])]
     for kind in ("TIFF", "WEBP", "PNG"):
         data = encoded(
             frames[0], kind, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "WEBP" else {})
         )
-        assert (decode_upload(data) == picture()).all()
+        assert (decode_upload(data) == image_of()).all()
 
 
 @pytest.mark.parametrize(("height", "width"), [(3000, 4000), (4000, 3000), (20, 11_000)])
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_a_large_picture_is_reduced_and_keeps_its_shape(height, width, kind):
-    found = decode_upload(encoded(picture(height, width), kind))
-    assert max(found.shape) == WORKING_SIDE
+    result = decode_upload(encoded(image_of(height, width), kind))
+    assert max(result.shape) == WORKING_SIDE
     expected = max(1, round(min(height, width) * WORKING_SIDE / max(height, width)))
-    assert min(found.shape[:2]) == pytest.approx(expected, abs=1)
+    assert min(result.shape[:2]) == pytest.approx(expected, abs=1)
     if expected > 100:
-        assert abs(int(found[0, 0, 0]) - 255) < 15 and abs(int(found[-1, -1, 2]) - 255) < 15
+        assert abs(int(result[0, 0, 0]) - 255) < 15 and abs(int(result[-1, -1, 2]) - 255) < 15
 
 
 # ---- what is refused
@@ -195,12 +195,12 @@ def cut(kind):
         b"PK\x03\x04" + b"\0" * 100,
         b"\x89PNG\r\n\x1a\n",
         b"\xff\xd8\xff\xe0" + b"\0" * 50,
-        encoded(picture(), "GIF"),
-        encoded(picture(), "ICO"),
-        encoded(picture(), "PPM"),
-        encoded(picture(), "TGA"),
-        encoded(picture(), "PCX"),
-        encoded(Image.fromarray(picture()), "EPS"),
+        encoded(image_of(), "GIF"),
+        encoded(image_of(), "ICO"),
+        encoded(image_of(), "PPM"),
+        encoded(image_of(), "TGA"),
+        encoded(image_of(), "PCX"),
+        encoded(Image.fromarray(image_of()), "EPS"),
         cut("PNG"),
         cut("JPEG"),
         cut("WEBP"),
@@ -222,11 +222,11 @@ def test_what_is_no_picture_is_a_sentence(data):
 def test_flipped_bytes_never_escape_as_another_error(recwarn):
     dice = np.random.default_rng(0)
     for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP"):
-        whole = bytearray(encoded(picture(), kind))
+        whole = bytearray(encoded(image_of(), kind))
         for _ in range(60):
             broken = bytearray(whole)
-            for place in dice.integers(0, len(broken), 5):
-                broken[place] = dice.integers(0, 256)
+            for folder in dice.integers(0, len(broken), 5):
+                broken[folder] = dice.integers(0, 256)
             with contextlib.suppress(LabError):
                 assert decode_upload(bytes(broken)).ndim == 3
     assert not recwarn.list
@@ -238,7 +238,7 @@ def test_memory_running_out_is_a_sentence(monkeypatch):
 
     monkeypatch.setattr(uploads, "_reduce", exhausted)
     with pytest.raises(LabError, match="MemoryError"):
-        decode_upload(encoded(picture(), "PNG"))
+        decode_upload(encoded(image_of(), "PNG"))
 
 
 # ---- several pictures in one upload
@@ -255,14 +255,14 @@ def zipped(files):
 def film(path, count=30, size=(64, 48)):
     """An MP4 whose frames grow brighter."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, size)
-    for number in range(count):
-        writer.write(np.full((size[1], size[0], 3), number * 8, np.uint8))
+    for index in range(count):
+        writer.write(np.full((size[1], size[0], 3), index * 8, np.uint8))
     writer.release()
     return path.read_bytes()
 
 
 def test_a_zip_gives_its_pictures_in_the_order_of_their_names():
-    first, second = picture(), picture()[::-1].copy()
+    first, second = image_of(), image_of()[::-1].copy()
     files = {
         "b/two.png": encoded(second, "PNG"),
         "a/one.png": encoded(first, "PNG"),
@@ -270,33 +270,33 @@ def test_a_zip_gives_its_pictures_in_the_order_of_their_names():
         "__MACOSX/._one.png": b"a Mac's own",
         "c/broken.png": b"\x89PNG",
     }
-    found = list(decode_batch("mine.zip", zipped(files)))
-    assert [each.name for each in found] == ["one.png", "two.png", "broken.png"]
-    assert (found[0].image == first).all() and (found[1].image == second).all()
-    assert found[2].image is None and "can't be read as a picture" in found[2].problem
+    result = list(decode_batch("mine.zip", zipped(files)))
+    assert [each.name for each in result] == ["one.png", "two.png", "broken.png"]
+    assert (result[0].image == first).all() and (result[1].image == second).all()
+    assert result[2].image is None and "can't be read as a picture" in result[2].problem
 
 
 def test_a_zip_of_too_many_pictures_gives_the_first_and_says_so():
-    data = zipped({f"{number:03d}.png": encoded(picture(), "PNG") for number in range(MAX_PICTURES + 3)})
-    *found, rest = decode_batch("mine.zip", data)
-    assert len(found) == MAX_PICTURES and all(each.image is not None for each in found)
+    data = zipped({f"{index:03d}.png": encoded(image_of(), "PNG") for index in range(MAX_PICTURES + 3)})
+    *result, rest = decode_batch("mine.zip", data)
+    assert len(result) == MAX_PICTURES and all(each.image is not None for each in result)
     assert rest.name == "3 more" and "first" in rest.problem
 
 
 def test_what_a_zip_unfolds_to_is_counted_not_believed(monkeypatch):
     monkeypatch.setattr(batches, "MAX_UNPACKED", 50_000)
-    data = zipped({f"{number}.png": b"\0" * 40_000 for number in range(5)})
+    data = zipped({f"{index}.png": b"\0" * 40_000 for index in range(5)})
     assert len(data) < 2_000
     with pytest.raises(LabError, match="unfolds to more than"):
         list(decode_batch("bomb.zip", data))
 
 
 def test_a_video_gives_frames_at_even_distances(tmp_path):
-    found = list(decode_batch("ride.mp4", film(tmp_path / "film.mp4")))
-    assert len(found) == VIDEO_FRAMES
-    brightness = [each.image.mean() for each in found]
+    result = list(decode_batch("ride.mp4", film(tmp_path / "film.mp4")))
+    assert len(result) == VIDEO_FRAMES
+    brightness = [each.image.mean() for each in result]
     assert np.diff(brightness).min() > 10, "each frame is brighter than the one before"
-    assert found[0].image.shape == (48, 64, 3) and found[0].name == "ride.mp4, frame 2"
+    assert result[0].image.shape == (48, 64, 3) and result[0].name == "ride.mp4, frame 2"
 
 
 def test_a_video_that_is_too_long_is_refused(tmp_path, monkeypatch):
@@ -329,7 +329,7 @@ MUTATIONS = 1000
 
 def chunked(*chunks):
     """A small PNG with chunks of one's own before its pixels."""
-    data = encoded(picture(), "PNG")
+    data = encoded(image_of(), "PNG")
     extra = b"".join(
         struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
         for kind, content in chunks
@@ -350,14 +350,14 @@ def tiff(width, height, following=0):
 
 
 def jpeg(width, height):
-    data = bytearray(encoded(picture(), "JPEG"))
+    data = bytearray(encoded(image_of(), "JPEG"))
     at = data.index(b"\xff\xc0")
     data[at + 5 : at + 9] = struct.pack(">HH", height, width)
     return bytes(data)
 
 
 def locked_zip():
-    data = bytearray(zipped({"a.png": encoded(picture(), "PNG")}))
+    data = bytearray(zipped({"a.png": encoded(image_of(), "PNG")}))
     for mark, distance in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.index(mark) + distance] |= 1
     return bytes(data)
@@ -369,7 +369,7 @@ TAKEN = ("animated WebP", "PNG with ten thousand notes")
 
 def handmade(folder):
     """32 uploads that want to harm, by what they are."""
-    animation = [Image.fromarray(np.full((64, 64, 3), number * 7, np.uint8)) for number in range(30)]
+    animation = [Image.fromarray(np.full((64, 64, 3), index * 7, np.uint8)) for index in range(30)]
     zeros = zlib.compress(b"\0" * 50_000_000)
     movie = film(folder / "film.mp4")
     return {
@@ -395,10 +395,10 @@ def handmade(folder):
         "BMP of 2^31 a side": bmp(2**31 - 1, 2**31 - 1),
         "animated WebP": encoded(animation[0], "WEBP", save_all=True, append_images=animation[1:]),
         "animated GIF": encoded(animation[0], "GIF", save_all=True, append_images=animation[1:]),
-        "EPS": encoded(Image.fromarray(picture()), "EPS"),
+        "EPS": encoded(Image.fromarray(image_of()), "EPS"),
         "SVG": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
         "PDF": b"%PDF-1.4\n",
-        "ZIP in a ZIP": zipped({"inner.zip": zipped({"a.png": encoded(picture(), "PNG")})}),
+        "ZIP in a ZIP": zipped({"inner.zip": zipped({"a.png": encoded(image_of(), "PNG")})}),
         "ZIP bomb": zipped({f"{number}.png": b"\0" * 30_000_000 for number in range(4)}),
         "ZIP that climbs out": zipped({"../../../etc/cron.d/x.png": b"no picture"}),
         "ZIP locked": locked_zip(),
@@ -411,10 +411,10 @@ def handmade(folder):
 def mutations(folder, count):
     """Good files, each with bytes changed, cut out, doubled or left off; the same ones every time."""
     dice = np.random.default_rng(0)
-    good = [encoded(picture(), kind) for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP")]
+    good = [encoded(image_of(), kind) for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP")]
     good += [zipped({"a.png": good[0], "b.jpg": good[1]}), film(folder / "good.mp4", count=8)]
-    for number in range(count):
-        data = bytearray(good[number % len(good)])
+    for index in range(count):
+        data = bytearray(good[index % len(good)])
         for _ in range(int(dice.integers(1, 6))):
             at, length = int(dice.integers(0, len(data))), int(dice.integers(1, 40))
             match int(dice.integers(0, 4)):
@@ -428,7 +428,7 @@ def mutations(folder, count):
                     data[at : at + length] = dice.integers(0, 256, length, dtype=np.uint8).tobytes()
         if dice.random() < 0.2:
             del data[int(dice.integers(1, len(data))) :]
-        yield f"mutation {number}", bytes(data)
+        yield f"mutation {index}", bytes(data)
 
 
 def peak_bytes(pid):
@@ -439,7 +439,7 @@ def peak_bytes(pid):
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells a process's largest size")
 def test_bad_uploads_are_a_sentence_each_in_time_and_within_memory(tmp_path, figure):
     worker = InferenceWorker()
-    good = encoded(picture(), "PNG")
+    good = encoded(image_of(), "PNG")
     worker.decode(good)  # its start is not theirs
     pid, slowest, peak, deaths, refused = worker.decoder_pid, ("", 0.0), 0, 0, 0
     bad = handmade(tmp_path)
@@ -448,9 +448,9 @@ def test_bad_uploads_are_a_sentence_each_in_time_and_within_memory(tmp_path, fig
         for name, data in [*bad.items(), *mutations(tmp_path, MUTATIONS)]:
             began = time.perf_counter()
             try:
-                found = worker.decode_batch(name, data)
-                assert all(each.image is None or each.image.ndim == 3 for each in found)
-                sentences = [each.problem for each in found if each.problem]
+                result = worker.decode_batch(name, data)
+                assert all(each.image is None or each.image.ndim == 3 for each in result)
+                sentences = [each.problem for each in result if each.problem]
             except LabError as error:
                 sentences = [str(error)]
             spent = time.perf_counter() - began

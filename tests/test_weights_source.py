@@ -33,19 +33,19 @@ def test_the_hub_is_off_in_these_tests():
 # ---- without the Hub
 
 
-def test_none_is_scratch(places):
-    (places.weights / "tf_efficientnet_lite0.safetensors").write_bytes(b"")
+def test_none_is_scratch(lab_folders):
+    (lab_folders.weights / "tf_efficientnet_lite0.safetensors").write_bytes(b"")
     source = find_weights(ModelConfig(weights="none"))
     assert (source.kind, source.pretrained, source.path) == ("scratch", False, None)
 
 
-def test_a_plain_unet_is_always_scratch(places):
+def test_a_plain_unet_is_always_scratch(lab_folders):
     assert find_weights(ModelConfig(family="unet", encoder="plain", weights="pretrained")).kind == "scratch"
 
 
 @pytest.mark.parametrize("weights", ["auto", "pretrained"])
-def test_a_file_of_the_weights_folder_is_taken(places, weights):
-    path = places.weights / "tf_efficientnet_lite0_imagenet.safetensors"
+def test_a_file_of_the_weights_folder_is_taken(lab_folders, weights):
+    path = lab_folders.weights / "tf_efficientnet_lite0_imagenet.safetensors"
     path.write_bytes(b"")
     source = find_weights(ModelConfig(weights=weights))
     assert (source.kind, source.path, source.pretrained) == ("file", path, True)
@@ -53,7 +53,7 @@ def test_a_file_of_the_weights_folder_is_taken(places, weights):
     assert fetch_weights(source) == path
 
 
-def test_auto_goes_on_from_scratch_and_says_so(places):
+def test_auto_goes_on_from_scratch_and_says_so(lab_folders):
     source = find_weights(ModelConfig(weights="auto"))
     assert source.kind == "scratch" and not source.pretrained
     assert source.sentence.startswith(
@@ -61,7 +61,7 @@ def test_auto_goes_on_from_scratch_and_says_so(places):
     )
 
 
-def test_pretrained_insists(places):
+def test_pretrained_insists(lab_folders):
     with pytest.raises(LabError, match="tf_efficientnet_lite0.*Go online, put the file there, or choose"):
         find_weights(ModelConfig(weights="pretrained"))
 
@@ -77,13 +77,13 @@ def test_pretrained_insists(places):
         ("resnet18.pth", "resnet18", False),
     ],
 )
-def test_a_file_belongs_to_the_encoder_it_is_named_after(places, file, encoder, fits):
-    (places.weights / file).write_bytes(b"")
+def test_a_file_belongs_to_the_encoder_it_is_named_after(lab_folders, file, encoder, fits):
+    (lab_folders.weights / file).write_bytes(b"")
     assert (local_weights(encoder) is not None) == fits
 
 
-def test_no_weights_folder_is_no_file(places, monkeypatch):
-    monkeypatch.setenv("SEGLAB_WEIGHTS", str(places.other / "nothing"))
+def test_no_weights_folder_is_no_file(lab_folders, monkeypatch):
+    monkeypatch.setenv("SEGLAB_WEIGHTS", str(lab_folders.other / "nothing"))
     assert local_weights("resnet18") is None
 
 
@@ -121,7 +121,7 @@ class Hub:
 
     def __init__(self, content):
         self.content = content
-        self.asked = []
+        self.requests = []
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -132,7 +132,7 @@ class Hub:
                 self.respond(with_body=True)
 
             def respond(self, with_body):
-                hub.asked.append((self.command, self.path.split("?")[0]))
+                hub.requests.append((self.command, self.path.split("?")[0]))
                 if self.path.startswith(f"/api/models/{REPO}"):
                     body = json.dumps(
                         {"id": REPO, "modelId": REPO, "sha": COMMIT, "siblings": [{"rfilename": "model.safetensors"}]}
@@ -219,21 +219,22 @@ def ask(weights, home, endpoint, offline=False):
     return json.loads(done.stdout)
 
 
-def test_weights_are_downloaded_and_then_taken_from_the_cache(places, hub, vit_file):
-    home = places.other / "hf"
-    found = ask("auto", home, hub.address)
-    assert found["kind"] == "hub"
+def test_weights_are_downloaded_and_then_taken_from_the_cache(lab_folders, hub, vit_file):
+    home = lab_folders.other / "hf"
+    result = ask("auto", home, hub.address)
+    assert result["kind"] == "hub"
     assert (
-        found["sentence"] == f"Starts from pretrained weights, {REPO} on the Hugging Face Hub at revision {COMMIT[:8]}."
+        result["sentence"]
+        == f"Starts from pretrained weights, {REPO} on the Hugging Face Hub at revision {COMMIT[:8]}."
     )
-    assert ("GET", f"/{REPO}/resolve/{COMMIT}/model.safetensors") in hub.asked, "the revision that was looked up"
-    assert found["revision"] == COMMIT
-    assert found["told"][-1] == [vit_file.stat().st_size] * 2, "progress goes on to the last byte"
+    assert ("GET", f"/{REPO}/resolve/{COMMIT}/model.safetensors") in hub.requests, "the revision that was looked up"
+    assert result["revision"] == COMMIT
+    assert result["told"][-1] == [vit_file.stat().st_size] * 2, "progress goes on to the last byte"
 
     torch.manual_seed(0)
     encoder = build_model(VIT, 3).encoder
     assert load_encoder(
-        encoder, fetch_weights(find_weights(ModelConfig(weights=copied(found["path"], places))))
+        encoder, fetch_weights(find_weights(ModelConfig(weights=copied(result["path"], lab_folders))))
     ).unused == ("head.weight",)
     served = load_file(vit_file)
     assert all(torch.equal(value, served[name]) for name, value in encoder.state_dict().items())
@@ -242,13 +243,13 @@ def test_weights_are_downloaded_and_then_taken_from_the_cache(places, hub, vit_f
     for offline in (False, True):
         for weights in ("pretrained", f"hub:{REPO}@{COMMIT}"):
             again = ask(weights, home, hub.address, offline)
-            assert (again["kind"], again["path"]) == ("hub", found["path"])
+            assert (again["kind"], again["path"]) == ("hub", result["path"])
 
 
-def test_an_encoder_the_lab_has_no_repository_for_is_said_as_that(places, monkeypatch):
+def test_an_encoder_the_lab_has_no_repository_for_is_said_as_that(lab_folders, monkeypatch):
     monkeypatch.setattr("core.models.weights_source.hub_revision", lambda repo: pytest.fail("nobody is to be asked"))
-    found = find_weights(ModelConfig(family="unet", encoder="resnet34"))
-    assert "the lab knows no repository of it on the Hugging Face Hub" in found.sentence
+    result = find_weights(ModelConfig(family="unet", encoder="resnet34"))
+    assert "the lab knows no repository of it on the Hugging Face Hub" in result.sentence
     with pytest.raises(LabError, match="Put the file there, or choose weights 'none'"):
         find_weights(ModelConfig(family="unet", encoder="resnet34", weights="pretrained"))
 
@@ -259,30 +260,30 @@ def test_a_file_of_the_hub_is_named_with_its_whole_revision(text):
         find_weights(ModelConfig(weights=text))
 
 
-def copied(path, places):
+def copied(path, lab_folders):
     """The Hub's cache holds links; a named file is what a user would have."""
-    target = places.other / "copied.safetensors"
+    target = lab_folders.other / "copied.safetensors"
     target.write_bytes(Path(path).read_bytes())
     return str(target)
 
 
 @pytest.mark.parametrize("offline", [False, True])
-def test_without_hub_and_cache_auto_starts_from_scratch_and_pretrained_refuses(places, offline):
-    nobody = "http://127.0.0.1:9"
-    found = ask("auto", places.other / "hf", nobody, offline)
-    assert found["kind"] == "scratch" and found["path"] is None
-    assert ("is switched off by HF_HUB_OFFLINE" if offline else "doesn't answer") in found["sentence"]
-    refused = ask("pretrained", places.other / "hf", nobody, offline)
+def test_without_hub_and_cache_auto_starts_from_scratch_and_pretrained_refuses(lab_folders, offline):
+    no_user = "http://127.0.0.1:9"
+    result = ask("auto", lab_folders.other / "hf", no_user, offline)
+    assert result["kind"] == "scratch" and result["path"] is None
+    assert ("is switched off by HF_HUB_OFFLINE" if offline else "doesn't answer") in result["sentence"]
+    refused = ask("pretrained", lab_folders.other / "hf", no_user, offline)
     assert "can't be had" in refused["error"]
 
 
-def test_a_local_file_goes_before_the_hub(places, hub):
-    (places.weights / "vit_tiny_patch16_224.safetensors").write_bytes(b"")
-    assert ask("auto", places.other / "hf", hub.address)["kind"] == "file"
-    assert not hub.asked
+def test_a_local_file_goes_before_the_hub(lab_folders, hub):
+    (lab_folders.weights / "vit_tiny_patch16_224.safetensors").write_bytes(b"")
+    assert ask("auto", lab_folders.other / "hf", hub.address)["kind"] == "file"
+    assert not hub.requests
 
 
-def test_a_download_that_breaks_off_is_a_sentence(places, hub):
+def test_a_download_that_breaks_off_is_a_sentence(lab_folders, hub):
     hub.content = hub.content[:1000]
     length = len(hub.content)
 
@@ -291,4 +292,4 @@ def test_a_download_that_breaks_off_is_a_sentence(places, hub):
             return length * 2
 
     hub.content = Liar(hub.content)
-    assert "could not be downloaded" in ask("pretrained", places.other / "hf", hub.address)["error"]
+    assert "could not be downloaded" in ask("pretrained", lab_folders.other / "hf", hub.address)["error"]

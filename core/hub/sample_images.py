@@ -19,7 +19,7 @@ MOST = 3
 
 
 def may_show(run: Run, own_images: bool) -> bool:
-    """Return whether pictures of a run's data may be published. `own_pictures` is what the publisher says of a folder of their own."""
+    """Return whether pictures of a run's data may be published. `own_images` is what the publisher says of a folder of their own."""
     if run.config is None:
         return False
     match SOURCES[run.config.dataset.name].sharing:

@@ -47,13 +47,13 @@ class Reference(SegmentationModel):
             raise LabError(f"A reference network tells {len(indices)} classes apart, but {num_classes} are wanted.")
         super().__init__(num_classes, architecture["mean"], architecture["std"], multiple=32)
         self.network = network
-        self.register_buffer("places", torch.tensor(indices, device="cpu"), persistent=False)
+        self.register_buffer("class_indices", torch.tensor(indices, device="cpu"), persistent=False)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (B, 3, h, w) to logits (B, 19, h/4, w/4)."""
         result = self.network(pixel_values=images)
         logits = result.logits if hasattr(result, "logits") else _of_masks(result)
-        return logits[:, self.places]
+        return logits[:, self.class_indices]
 
 
 def build(config: ModelConfig, num_classes: int) -> Reference:

@@ -118,7 +118,7 @@ def _signals(stage: Stage) -> None:
         lit = stage.sun(x, z)
         tall = sign > 0 and rng.random() < 0.5
         arm = -min(side.lane * 0.9, 3.2) if tall else 0.0
-        _post(stage, x, z, 5.3 if tall else 3.3, 0.075, colour=(90, 96, 94), arm=arm)
+        _post(stage, x, z, 5.3 if tall else 3.3, 0.075, color=(90, 96, 94), arm=arm)
         stage.later(z - 0.05, partial(signs.draw_signal, *common, (x, KERB, z - 0.1), 2.75, state, lit, away))
         if tall:
             stage.later(z - 0.06, partial(signs.draw_signal, *common, (x + arm, KERB, z - 0.1), 5.3, state, lit, away))

@@ -43,7 +43,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         address = urlsplit(self.path)
-        asked = {name: values[0] for name, values in parse_qs(address.query).items()}
+        requests = {name: values[0] for name, values in parse_qs(address.query).items()}
         match address.path:
             case "/.well-known/openid-configuration":
                 url = self.server.url
@@ -64,8 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
                 links = []
                 for email in self.server.people:
                     code = secrets.token_hex(8)
-                    self.server.grants[code] = {"email": email, "nonce": asked.get("nonce", "")}
-                    back = f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
+                    self.server.grants[code] = {"email": email, "nonce": requests.get("nonce", "")}
+                    back = f"{requests['redirect_uri']}?{urlencode({'code': code, 'state': requests['state']})}"
                     links.append(f'<a href="{back}">{email}</a>')
                 self._send("text/html", "<h1>Who are you?</h1>" + "<br>".join(links))
             case _:

@@ -313,10 +313,10 @@ def test_a_missing_loss_is_a_gap_and_the_pointer_reads_the_rest(page, new_run, o
 
 
 def test_epoch_axis(page, new_run, open_curves):
-    run, late = new_run(), new_run()
+    run, expired = new_run(), new_run()
     run.train(1, 8)
-    late.train(1, 5)
-    root = open_curves(page, run, late)
+    expired.train(1, 5)
+    root = open_curves(page, run, expired)
     epoch = root.get_by_role("button", name="Epoch")
     assert epoch.is_disabled()  # how long an epoch is shows only in the second
     run.train(11, 12)
@@ -330,7 +330,7 @@ def test_epoch_axis(page, new_run, open_curves):
 
     assert root.get_by_text("Not on this axis before the second epoch").is_visible()
     assert plotted(page, 0, 4) == []
-    late.train(6, 12)
+    expired.train(6, 12)
     wait_for(root, "data-points", 30)
     assert plotted(page, 0, 4)[-1] == 1.2
 
@@ -401,20 +401,20 @@ def test_minutes_axis(page, new_run, open_curves):
 def test_ended_and_paused_runs_and_hidden_tabs_are_not_polled(page, new_run, open_curves):
     run, other = new_run(), new_run()
     run.train(1, 10)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "/lab/metrics/" in request.url else None)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url) if "/lab/metrics/" in request.url else None)
     root = open_curves(page, run, other)
-    asked.clear()
+    requests.clear()
     page.wait_for_timeout(TICKS_MS)
-    assert len(asked) >= 3
+    assert len(requests) >= 3
 
     page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.wait_for_timeout(2 * POLL_S * 1000)  # what was under way
-    asked.clear()
+    requests.clear()
     run.train(11, 20)
     page.wait_for_timeout(TICKS_MS)
-    assert asked == []
+    assert requests == []
     page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
     wait_for(root, "data-points", 20, timeout_s=2)
 
@@ -423,9 +423,9 @@ def test_ended_and_paused_runs_and_hidden_tabs_are_not_polled(page, new_run, ope
     for state in ("finished", "paused"):
         root.get_by_text(state).first.wait_for(timeout=5000)
     page.wait_for_timeout(2 * POLL_S * 1000)
-    asked.clear()
+    requests.clear()
     page.wait_for_timeout(TICKS_MS)
-    assert asked == []
+    assert requests == []
 
 
 def test_the_plots_follow_the_theme(page, new_run, open_curves):

@@ -128,7 +128,7 @@ def test_an_image_that_is_no_longer_there_does_not_stop_the_film(page, open_film
 
 def test_a_phone_shows_two_in_a_row(phone, open_film):
     root = open_film(phone, 3)
-    first, second, third = (root.locator("figure").nth(number).bounding_box() for number in range(3))
+    first, second, third = (root.locator("figure").nth(index).bounding_box() for index in range(3))
     assert first["y"] == second["y"] < third["y"] and first["width"] / first["height"] == pytest.approx(2, rel=0.02)
     assert phone.evaluate("document.documentElement.scrollWidth") == 390
 

@@ -54,16 +54,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory, trained_run: Path) -> Path:
 @pytest.fixture(scope="module")
 def url(serve_app: Callable[..., str], runs: Path, streets: Path) -> str:
     folder = runs.parent
-    places = {"CHECKPOINTS": runs, "DATA": streets.parent, "WEIGHTS": folder / "weights", "CACHE": folder / "cache"}
-    return serve_app(ROOT / "app" / "main.py", {f"SEGLAB_{name}": str(place) for name, place in places.items()})
+    positions = {"CHECKPOINTS": runs, "DATA": streets.parent, "WEIGHTS": folder / "weights", "CACHE": folder / "cache"}
+    return serve_app(ROOT / "app" / "main.py", {f"SEGLAB_{name}": str(path) for name, path in positions.items()})
 
 
 def server_at(url: str) -> psutil.Process:
     """The process that listens there; the only child of this one that was given the port."""
     port = url.rsplit(":", 1)[1]
     living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-    (found,) = [child for child in living if port in child.cmdline()]
-    return found
+    (result,) = [child for child in living if port in child.cmdline()]
+    return result
 
 
 def cpu_seconds(process: psutil.Process) -> float:
@@ -74,8 +74,8 @@ def cpu_seconds(process: psutil.Process) -> float:
 class User:
     """One context with two pages: an inspected picture, and the curves of the living run."""
 
-    def __init__(self, browser: Browser, number: int, url: str, finished: str) -> None:
-        self.image = draw_scene(31, number, SIZE).image
+    def __init__(self, browser: Browser, index: int, url: str, finished: str) -> None:
+        self.image = draw_scene(31, index, SIZE).image
         self.context = browser.new_context(viewport={"width": 1440, "height": 900})
         self.context.set_default_timeout(PATIENCE_MS)
         self.url = url
@@ -103,16 +103,16 @@ class User:
         self.inspect.locator(".subtitle", has_text="half size").wait_for(state="detached")
         self.inspect.wait_for_selector(".viewer[data-ready=true]")
         bodies = [self.inspect.request.get(address).body() for address in dict.fromkeys(self.maps)]
-        found = [np.asarray(Image.open(io.BytesIO(body))) for body in bodies]
-        return [values for values in found if values.shape == SIZE]
+        result = [np.asarray(Image.open(io.BytesIO(body))) for body in bodies]
+        return [values for values in result if values.shape == SIZE]
 
     def likeliest(self) -> tuple[tuple[int, int], str]:
         """Pins the pixel in the middle: its column and row, and the class that leads the list there."""
         self.inspect.locator(".grid").press("Enter")
         first = self.inspect.locator(".top-five th").first
         first.wait_for()
-        words = self.inspect.locator(".pinned-title").inner_text().replace(",", "").split()
-        return (int(words[2]), int(words[4])), first.inner_text()
+        text = self.inspect.locator(".pinned-title").inner_text().replace(",", "").split()
+        return (int(text[2]), int(text[4])), first.inner_text()
 
 
 def train_on(live: Path, log: MetricsLog, step: int) -> None:
@@ -145,35 +145,35 @@ def test_each_gets_their_own_answer_and_the_server_stays_idle(
     live = next(path for path in runs.iterdir() if path.name != trained_run.name)
     log = MetricsLog(live)
     step = watch(browser.new_page(), live, log, 0, 1)
-    server, began, asked = server_at(url), time.monotonic(), cpu_seconds(server_at(url))
-    people = [User(browser, number, url, trained_run.name) for number in range(count)]
-    for person in people:
+    server, began, requests = server_at(url), time.monotonic(), cpu_seconds(server_at(url))
+    users = [User(browser, index, url, trained_run.name) for index in range(count)]
+    for person in users:
         person.drop()
     predictor = Predictor(trained_run)
     classes = predictor.checkpoint.classes
     masks = []
-    for person in people:
+    for person in users:
         expected = predictor.predict(person.image)
         maps = person.full_maps()
         assert len(maps) == 2, "one mask and its confidence"
         assert any((values == expected.labels).all() for values in maps)
         assert any((values == expected.confidence).all() for values in maps)
-        (column, row), leader = person.likeliest()
-        assert leader == classes[expected.labels[row, column]]
+        (column, row), main_process = person.likeliest()
+        assert main_process == classes[expected.labels[row, column]]
         masks.append(expected.labels.tobytes())
     assert len(set(masks)) == count, "as many masks as pictures"
-    for person in people:
+    for person in users:
         person.open_curves(live.name)
-    for person in people:
+    for person in users:
         person.curves.locator(".curves[data-ready=true]").wait_for()
-    asking = (cpu_seconds(server) - asked) / (time.monotonic() - began)
+    asking = (cpu_seconds(server) - requests) / (time.monotonic() - began)
 
-    step = watch(people[0].curves, live, log, step, 2)
+    step = watch(users[0].curves, live, log, step, 2)
     began, before = time.monotonic(), cpu_seconds(server)
-    step = watch(people[0].curves, live, log, step, seconds)
+    step = watch(users[0].curves, live, log, step, seconds)
     watching = (cpu_seconds(server) - before) / (time.monotonic() - began)
     figure(f"server's share of a core: {asking:.1%} while {count} ask, {watching:.1%} while {count} watch")
-    for person in people:
+    for person in users:
         person.curves.locator(".lab-card", has_text=f"step {step} of 1000").wait_for()
         person.context.close()
     log.close()

@@ -53,8 +53,8 @@ def server_pid(url: str) -> int:
     """The process that listens there; the only one of this test's own children that was given the port."""
     port = url.rsplit(":", 1)[1]
     living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-    (found,) = [child.pid for child in living if port in child.cmdline()]
-    return found
+    (result,) = [child.pid for child in living if port in child.cmdline()]
+    return result
 
 
 def wait_for(question: Callable[[], object], seconds: float, page) -> None:
@@ -145,12 +145,12 @@ def test_the_newcomers_path(lab: Lab, page, wait_for_app, drawn: int) -> None:
     assert len(re.findall(r"\d+ %", read)) == 3, read
 
     # A photo of one's own: every network names a class and how sure it is.
-    photo = io.BytesIO()
-    Image.fromarray(draw_scene(99, 0, size=(300, 533)).image).save(photo, format="JPEG")
+    image = io.BytesIO()
+    Image.fromarray(draw_scene(99, 0, size=(300, 533)).image).save(image, format="JPEG")
     page.goto(f"{lab.url}/inspect")
     wait_for_app(page)
     page.locator("input[type=file]").set_input_files(
-        {"name": "my street.jpg", "mimeType": "image/jpeg", "buffer": photo.getvalue()}
+        {"name": "my street.jpg", "mimeType": "image/jpeg", "buffer": image.getvalue()}
     )
     page.wait_for_selector(FRAME_OF_VIEWER, timeout=120_000)
     read = hover(page, panel=1)
@@ -185,9 +185,9 @@ def test_routes_answer_nothing_but_what_they_should(lab: Lab, page) -> None:
         "/lab/picture/" + "0" * 40 + ".png",
         "/lab/picture/%00.png",
     ):
-        answer = page.request.get(lab.url + path)
-        assert answer.status in (400, 404), path  # Streamlit's own server refuses some of them before us
-        assert "Traceback" not in answer.text()
+        response = page.request.get(lab.url + path)
+        assert response.status in (400, 404), path  # Streamlit's own server refuses some of them before us
+        assert "Traceback" not in response.text()
     run = list_runs(lab.runs)
     if run:
         assert page.request.get(f"{lab.url}/lab/metrics/{run[0].id}?offset={'9' * 16}").status == 404

@@ -16,16 +16,16 @@ HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title=
 
 
 @pytest.fixture
-def shelf(tmp_path):
+def saved_reports(tmp_path):
     """A folder of reports that holds one."""
     folder = tmp_path / "reports" / REPORT
     folder.mkdir(parents=True)
-    numbers = [Number(f"{place}.0", float(place), "x:/y") for place in range(8)]
+    values = [Number(f"{path}.0", float(path), "x:/y") for path in range(8)]
     table = Table(
         "t",
         (HOSTILE,),
         ("run", *(f"a long name {place}" for place in range(8))),
-        (number_row(HOSTILE, numbers, "high"),),
+        (number_row(HOSTILE, values, "high"),),
     )
     report = Report(HOSTILE, "A. Student", "", 0.0, (Section("a", "A part", (paragraph("Words. " * 80), table)),))
     (folder / "report.html").write_text(
@@ -33,8 +33,8 @@ def shelf(tmp_path):
     )
     (folder / "report.zip").write_bytes(b"PK")
     settings = {"runs": ["x"], "sections": list(SECTIONS)}
-    facts = {"title": "One", "made": 1.0, "settings": settings, "notes": []}
-    (folder / "report.json").write_text(json.dumps(facts))
+    metadata = {"title": "One", "made": 1.0, "settings": settings, "notes": []}
+    (folder / "report.json").write_text(json.dumps(metadata))
     return folder.parent
 
 
@@ -42,14 +42,14 @@ def test_the_route_shows_a_report_shut_off(shelf, serve_app, page, tmp_path) -> 
     url = serve_app(
         ROOT / "app" / "main.py", {"SEGLAB_REPORTS": str(shelf), "SEGLAB_CHECKPOINTS": str(tmp_path / "runs")}
     )
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
     response = page.goto(f"{url}/lab/report/{REPORT}")
     policy = response.headers["content-security-policy"]
     assert response.status == 200 and policy.startswith("sandbox") and "allow-scripts" not in policy
     assert "allow-same-origin" not in policy and response.headers["x-content-type-options"] == "nosniff"
     assert page.title() == HOSTILE and page.locator("h2").inner_text() == "A part"
-    assert [address for address in asked if not address.startswith("data:")] == [f"{url}/lab/report/{REPORT}"]
+    assert [address for address in requests if not address.startswith("data:")] == [f"{url}/lab/report/{REPORT}"]
     for width in (390, 1440):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -39,22 +39,22 @@ def test_a_click_on_a_cell_shows_its_frames_and_keeps_the_zoom(address: str, pag
     plot = page.locator(".stPlotlyChart .nsewdrag").first
     plot.wait_for()
 
-    def place(row: float, column: float) -> tuple[float, float]:
+    def folder_of(row: float, column: float) -> tuple[float, float]:
         box = plot.bounding_box()
         return box["x"] + box["width"] * (column + 0.5) / CLASSES, box["y"] + box["height"] * (row + 0.5) / CLASSES
 
-    page.mouse.click(*place(2.2, 0.1))  # anywhere in the cell
+    page.mouse.click(*folder_of(2.2, 0.1))  # anywhere in the cell
     page.get_by_text("Pixels of building that were seen as road").wait_for()
     link = page.locator(".lab-links a").first.get_attribute("href")
     assert link.startswith("compare?image=") and "runs=" in link
 
-    page.mouse.move(*place(4, 4))
+    page.mouse.move(*folder_of(4, 4))
     page.mouse.down()
-    page.mouse.move(*place(12, 12), steps=6)
+    page.mouse.move(*folder_of(12, 12), steps=6)
     page.mouse.up()
     page.wait_for_function("document.querySelectorAll('.ytick text').length < 12")
     page.wait_for_timeout(600)  # sooner, it would be Plotly's double click, which takes the zoom back
-    page.mouse.click(*place(9, 9))
+    page.mouse.click(*folder_of(9, 9))
     page.get_by_text("Pixels of vegetation that were seen as vegetation").wait_for()
     assert page.locator(".ytick text").count() < 12
 

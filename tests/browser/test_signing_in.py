@@ -57,13 +57,13 @@ def runs(environment, monkeypatch):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     folder = Path(environment["SEGLAB_CHECKPOINTS"])
-    found = []
+    result = []
     for owner in (ANN, ""):
         monkeypatch.setenv("SEGLAB_USER", owner)
-        found.append(create_run(read_config({}), folder))
-        update_status(found[-1], state="stopped", step=3, steps_total=9, ended=1.0, started=0.5)
+        result.append(create_run(read_config({}), folder))
+        update_status(result[-1], state="stopped", step=3, steps_total=9, ended=1.0, started=0.5)
     monkeypatch.delenv("SEGLAB_USER")
-    return found
+    return result
 
 
 def sign_in(browser, lab, email):
@@ -85,15 +85,15 @@ def see_runs(page, lab, wait_for_app, *runs):
 
 
 def test_a_link_leads_a_stranger_through_the_sign_in_to_its_page(browser, lab, runs):
-    stranger = browser.new_context().new_page()
+    other_user = browser.new_context().new_page()
     link = f"{lab}/runs?runs={runs[1].name}"
-    stranger.goto(link)
-    expect(stranger.get_by_text("Sign in to the lab")).to_be_visible(timeout=20_000)
-    expect(stranger.get_by_text("Page not found")).to_have_count(0)
-    show_who_one_is(stranger, BOB)
-    expect(stranger.get_by_text(runs[1].name).first).to_be_visible(timeout=20_000)
-    assert stranger.url == link
-    stranger.context.close()
+    other_user.goto(link)
+    expect(other_user.get_by_text("Sign in to the lab")).to_be_visible(timeout=20_000)
+    expect(other_user.get_by_text("Page not found")).to_have_count(0)
+    show_who_one_is(other_user, BOB)
+    expect(other_user.get_by_text(runs[1].name).first).to_be_visible(timeout=20_000)
+    assert other_user.url == link
+    other_user.context.close()
 
 
 def test_strangers_get_nothing_and_two_people_keep_what_is_theirs(browser, lab, runs, environment, wait_for_app):
@@ -107,10 +107,10 @@ def test_strangers_get_nothing_and_two_people_keep_what_is_theirs(browser, lab, 
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(urllib.request.Request(upload, b"anything", method="PUT"))
     assert refused.value.code == 401
-    stranger = browser.new_context().new_page()
-    stranger.goto(f"{lab}/runs?runs={anns.name}")
-    expect(stranger.get_by_text("Sign in to the lab")).to_be_visible(timeout=20_000)
-    assert anns.name not in stranger.content()
+    other_user = browser.new_context().new_page()
+    other_user.goto(f"{lab}/runs?runs={anns.name}")
+    expect(other_user.get_by_text("Sign in to the lab")).to_be_visible(timeout=20_000)
+    assert anns.name not in other_user.content()
     forged = urllib.request.Request(
         lab + addresses[1], headers={"Cookie": "_streamlit_user=eyJpc19sb2dnZWRfaW4iOnRydWV9.x.y"}
     )
@@ -137,7 +137,7 @@ def test_strangers_get_nothing_and_two_people_keep_what_is_theirs(browser, lab, 
     expect(ann.get_by_text("Sign in to the lab")).to_be_visible(timeout=20_000)
     assert ann.request.get(lab + addresses[1]).status == 401
 
-    for who, run, words in (
+    for who, run, text in (
         (BOB, anns, f"belongs to {ANN}"),
         (BOB, labs, "belongs to the lab"),
         (ANN, labs, "belongs to the lab"),
@@ -150,5 +150,5 @@ def test_strangers_get_nothing_and_two_people_keep_what_is_theirs(browser, lab, 
             capture_output=True,
             text=True,
         )
-        assert done.returncode == (42 if words else 0) and words in done.stderr, done
-        assert run.is_dir() == bool(words)
+        assert done.returncode == (42 if text else 0) and text in done.stderr, done
+        assert run.is_dir() == bool(text)

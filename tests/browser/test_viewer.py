@@ -195,19 +195,19 @@ def middle_of(labels: np.ndarray, value: int) -> tuple[int, int]:
 def test_hover_reads_every_map_exactly(page: Page, served: Served) -> None:
     root = show(page, served, "three")
     rng = np.random.default_rng(1)
-    wrong_answers = 0
+    wrong_predictions = 0
     for _ in range(40):
         x, y = int(rng.integers(WIDTH)), int(rng.integers(HEIGHT))
         point_at(page, x, y, panel=int(rng.integers(3)))
         true, label, half = int(served.truth[y, x]), int(served.labels[y, x]), int(served.half[y // 2, x // 2])
         sure = int(served.confidence[y, x] / 2.55 + 0.5)
-        marks = [" ≠" if true != 255 and true != answer else "" for answer in (label, half)]
-        wrong_answers += bool(marks[0])
+        marks = [" ≠" if true != 255 and true != response else "" for response in (label, half)]
+        wrong_predictions += bool(marks[0])
         assert root.get_attribute("data-hover") == (
             f"Ground truth: truth: {'not labelled' if true == 255 else CLASSES[true]}; "
             f"U-Net: {CLASSES[label]} {sure} %{marks[0]}; Half size: {CLASSES[half]}{marks[1]}"
         )
-    assert 0 < wrong_answers < 40
+    assert 0 < wrong_predictions < 40
 
 
 def test_read_out_is_shown_under_the_titles_and_moves_nothing(page: Page, served: Served) -> None:
@@ -230,12 +230,12 @@ def test_read_out_is_shown_under_the_titles_and_moves_nothing(page: Page, served
 
 def test_opacity_mixes_class_color_and_image(page: Page, served: Served) -> None:
     show(page, served, "three")
-    places = {value: middle_of(served.truth, value) for value in range(4)}
+    positions = {value: middle_of(served.truth, value) for value in range(4)}
     for percent in (0, 50, 100):
         set_opacity(page, percent)
-        for value, place in places.items():
+        for value, folder in positions.items():
             mixed = (1 - percent / 100) * GRAY + percent / 100 * np.array(COLORS[value])
-            assert np.abs(pixel(page, *place) - mixed).max() <= 1.5, (percent, CLASSES[value])
+            assert np.abs(pixel(page, *folder) - mixed).max() <= 1.5, (percent, CLASSES[value])
         assert pixel(page, *middle_of(served.truth, 255)) == [GRAY] * 3  # ignored pixels show the image
 
 
@@ -294,10 +294,10 @@ def test_legend_lists_the_classes_present_with_their_shares(page: Page, served: 
 def test_outlines_leave_the_inside_of_a_block_clear(page: Page, served: Served) -> None:
     show(page, served, "three")
     set_opacity(page, 100)
-    place = middle_of(served.truth, 2)
+    folder = middle_of(served.truth, 2)
     page.get_by_role("button", name="Outlines").click()
     next_frame(page)
-    assert pixel(page, *place) == [GRAY] * 3
+    assert pixel(page, *folder) == [GRAY] * 3
     same = served.truth[:, :-1] == served.truth[:, 1:]
     y, x = np.argwhere(~same & (served.truth[:, :-1] == 2))[BLOCK // 2]
     assert pixel(page, int(x), int(y)) != [GRAY] * 3
@@ -510,11 +510,11 @@ def test_phone(phone: Page, served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "classes", "colors", "said"),
+    ("count", "classes", "colors", "message"),
     [(0, 1, 1, "panels: 0"), (9, 1, 1, "panels: 9"), (1, 2, 1, "colors: 1"), (1, 256, 256, "classes: 256")],
 )
-def test_impossible_calls_are_refused(count: int, classes: int, colors: int, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_impossible_calls_are_refused(count: int, classes: int, colors: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         viewer("/image", [Panel("U-Net", "/mask")] * count, ["a"] * classes, [(0, 0, 0)] * colors, key="viewer")
 
 
@@ -527,9 +527,9 @@ def test_a_heat_map_reads_its_values_and_is_no_class(page: Page, served: Served)
     for x in (0, 100, 255):
         point_at(page, x, 40, panel=1)
         value = float(f"{-2 + 10 * (x / 255) ** 2:.3g}")
-        said = root.get_attribute("data-hover").split("; ")
-        assert said[0].startswith(f"U-Net: {CLASSES[served.labels[40, x]]}")
-        assert float(said[1].removeprefix("Heat: ").replace("−", "-")) == value
+        message = root.get_attribute("data-hover").split("; ")
+        assert message[0].startswith(f"U-Net: {CLASSES[served.labels[40, x]]}")
+        assert float(message[1].removeprefix("Heat: ").replace("−", "-")) == value
     assert page.locator(".scale:visible").count() == 0
     assert page.locator(".legend-title").inner_text() == "Share of pixels: U-Net"
     assert page.locator(".entry").count() == len(np.unique(served.labels))
@@ -664,7 +664,7 @@ def overlay(page: Page, name: str) -> None:
     next_frame(page)
 
 
-def place_where(mask: np.ndarray) -> tuple[int, int]:
+def folder_where(mask: np.ndarray) -> tuple[int, int]:
     """(x, y) in the middle of a block all of whose pixels fulfil a condition."""
     y, x = np.argwhere(mask[BLOCK // 2 :: BLOCK, BLOCK // 2 :: BLOCK])[0] * BLOCK + BLOCK // 2
     return int(x), int(y)
@@ -675,15 +675,15 @@ def test_right_wrong_and_unlabelled_pixels_have_three_colours(page: Page, served
     set_opacity(page, 100)
     overlay(page, "error")
     known = served.truth != 255
-    right = pixel(page, *place_where(known & (served.truth == served.labels)), panel=1)
-    wrong = pixel(page, *place_where(known & (served.truth != served.labels)), panel=1)
+    right = pixel(page, *folder_where(known & (served.truth == served.labels)), panel=1)
+    wrong = pixel(page, *folder_where(known & (served.truth != served.labels)), panel=1)
     assert wrong == [213, 94, 0]
     assert right[2] > right[0] and right != [GRAY] * 3  # a blue tint that leaves the image visible
-    assert pixel(page, *place_where(~known), panel=1) == [40, 40, 40]
+    assert pixel(page, *folder_where(~known), panel=1) == [40, 40, 40]
     share = (served.truth != served.labels)[known].mean()
     page.mouse.move(2, 2)
-    said = page.locator(".readout").nth(1).inner_text().replace("\xa0", " ").strip()
-    assert said == f"{share * 100:.1f} % wrong"
+    message = page.locator(".readout").nth(1).inner_text().replace("\xa0", " ").strip()
+    assert message == f"{share * 100:.1f} % wrong"
     assert page.locator(".meaning").all_inner_texts() == ["Right", "Wrong", "Not labelled"]
 
 
@@ -696,15 +696,15 @@ def test_the_band_shows_only_pixels_near_a_true_edge(page: Page, served: Served)
     )
     y, x = np.argwhere(across & (served.truth[:, 1:] != served.labels[:, 1:]))[BLOCK // 2]
     assert pixel(page, int(x) + 1, int(y), panel=1) == [213, 94, 0]
-    assert pixel(page, *place_where(served.truth != served.labels), panel=1) == [GRAY] * 3  # 8 pixels from every edge
+    assert pixel(page, *folder_where(served.truth != served.labels), panel=1) == [GRAY] * 3  # 8 pixels from every edge
 
 
 def test_a_difference_names_who_is_right(page: Page, served: Served) -> None:
     root = show_mode(page, served, "difference-1-2")
     assert root.get_attribute("data-mode") == "difference"
     known = served.truth != 255
-    assert pixel(page, *place_where(known & (served.truth == served.labels))) == [GRAY] * 3
-    assert pixel(page, *place_where(known & (served.truth != served.labels))) == [204, 121, 167]
+    assert pixel(page, *folder_where(known & (served.truth == served.labels))) == [GRAY] * 3
+    assert pixel(page, *folder_where(known & (served.truth != served.labels))) == [204, 121, 167]
     assert page.locator(".panel:visible").count() == 2 and page.locator("canvas").nth(2).is_hidden()
 
 
@@ -768,15 +768,15 @@ def test_a_plain_wheel_is_the_pages_until_the_image_was_clicked(page: Page, serv
 
 
 def test_a_pin_lists_every_panel_and_the_likeliest_classes_of_that_very_pixel(page: Page, served: Served) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url.rpartition("/")[2]))
     show(page, served, "judged")
-    assert "entropy.png" not in asked, "it isn't looked at"
+    assert "entropy.png" not in requests, "it isn't looked at"
     page.locator(".top-five").wait_for()
     for x, y in ((200, 90), (9, 119), (247, 8)):
         box = page.locator(".stage").nth(1).bounding_box()
-        place = {"x": (x + 0.5) / WIDTH * box["width"], "y": (y + 0.5) / HEIGHT * box["height"]}
-        page.locator(".stage").nth(1).click(position=place)
+        folder = {"x": (x + 0.5) / WIDTH * box["width"], "y": (y + 0.5) / HEIGHT * box["height"]}
+        page.locator(".stage").nth(1).click(position=folder)
         page.locator(".pinned-title", has_text=f"column {x}, row {y} of").wait_for()
         page.locator(".top-five").wait_for()
         first, share = served.labels[y, x], served.confidence[y, x] / 255
@@ -785,7 +785,7 @@ def test_a_pin_lists_every_panel_and_the_likeliest_classes_of_that_very_pixel(pa
         shown = [float(text.split()[0]) for text in page.locator(".top-five .figure").all_inner_texts()]
         assert shown == pytest.approx([100 * part for _, part in rows if part], abs=0.06)
     assert page.locator(".pinned h3").all_inner_texts() == ["Ground truth", "U-Net", "Half size"]
-    assert asked.count("likeliest.png") == 1, "further pins ask nobody"
+    assert requests.count("likeliest.png") == 1, "further pins ask nobody"
     page.locator(".pinned-panel").nth(2).get_by_text("could not be loaded").wait_for()
 
 

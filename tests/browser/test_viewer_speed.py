@@ -97,12 +97,12 @@ def served(tmp_path_factory: pytest.TempPathFactory, serve_app: Callable[..., st
     for frame in range(2):
         coarse = rng.integers(0, 256, (HEIGHT // 32, WIDTH // 32, 3), dtype=np.uint8)
         cv2.imwrite(str(images / f"photo{frame}.jpg"), cv2.resize(coarse, (WIDTH, HEIGHT)))
-        for number in range(8):
+        for index in range(8):
             blocks = rng.integers(0, CLASSES, (HEIGHT // 32, WIDTH // 32), dtype=np.uint8)
             labels = blocks.repeat(32, axis=0).repeat(32, axis=1)
             labels[:256, :256] = np.arange(256)  # every byte there is
             first = labels if first is None else first
-            cv2.imwrite(str(images / f"{frame}-{number}.png"), labels)
+            cv2.imwrite(str(images / f"{frame}-{index}.png"), labels)
     cv2.imwrite(str(images / "confidence.png"), cv2.resize(coarse[..., 0], (WIDTH, HEIGHT)))
     (folder / "script.py").write_text(SCRIPT)
     (folder / "entry.py").write_text(ENTRY)

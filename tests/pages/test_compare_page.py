@@ -18,12 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def with_runs(places, trained_run: Path, monkeypatch) -> list[str]:
+def with_runs(lab_folders, trained_run: Path, monkeypatch) -> list[str]:
     """The same finished run twice, with a cache of the test's own; returns their ids."""
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     ids = [trained_run.name, f"{trained_run.name[:-4]}0000"]
     for run_id in ids:
-        shutil.copytree(trained_run, places.runs / run_id)
+        shutil.copytree(trained_run, lab_folders.runs / run_id)
     return ids
 
 
@@ -55,7 +55,7 @@ def scored(app: AppTest) -> AppTest:
     pytest.fail("the frames were never scored")
 
 
-def test_next_and_previous_go_round_and_a_split_can_be_chosen(places, with_runs) -> None:
+def test_next_and_previous_go_round_and_a_split_can_be_chosen(lab_folders, with_runs) -> None:
     app = opened(with_runs)
     ids = app.selectbox(key="image").options
     assert len(ids) == 4 and shown(app)["name"] == ids[0]
@@ -69,7 +69,7 @@ def test_next_and_previous_go_round_and_a_split_can_be_chosen(places, with_runs)
     assert len(app.selectbox(key="image").options) == 8
 
 
-def test_an_address_leads_to_its_frame_and_split(places, with_runs) -> None:
+def test_an_address_leads_to_its_frame_and_split(lab_folders, with_runs) -> None:
     app = opened(with_runs, split="train")
     ids = app.selectbox(key="image").options
     assert len(ids) == 8
@@ -79,7 +79,7 @@ def test_an_address_leads_to_its_frame_and_split(places, with_runs) -> None:
     assert shown(opened(with_runs, image="nothing"))["name"] == opened(with_runs).selectbox(key="image").options[0]
 
 
-def test_the_pages_give_entropy_and_likeliest_classes_of_each_run(places, with_runs) -> None:
+def test_the_pages_give_entropy_and_likeliest_classes_of_each_run(lab_folders, with_runs) -> None:
     truth, *panels = shown(opened(with_runs))["panels"]
     assert truth["entropy"] is None and truth["likeliest"] is None
     addresses = [panel[kind] for panel in panels for kind in ("entropy", "likeliest")]
@@ -87,23 +87,25 @@ def test_the_pages_give_entropy_and_likeliest_classes_of_each_run(places, with_r
         re.fullmatch(r"/lab/uncertainty/[0-9a-f]{40}/(entropy|likeliest)\.png", address) for address in addresses
     )
     assert len(set(addresses)) == 4
-    found = lazy_maps().ask(addresses[0].split("/")[3]).result(timeout=120)
-    assert found.entropy and found.likeliest
+    result = lazy_maps().ask(addresses[0].split("/")[3]).result(timeout=120)
+    assert result.entropy and result.likeliest
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.1), (0.1, 0.5)])
-def test_frames_that_one_of_the_runs_learned_from_are_no_validation_frames(places, with_runs, streets, shares) -> None:
-    root = places.other / "own"
+def test_frames_that_one_of_the_runs_learned_from_are_no_validation_frames(
+    lab_folders, with_runs, streets, shares
+) -> None:
+    root = lab_folders.other / "own"
     for folder, layout, ending in (("images", "leftImg8bit", "leftImg8bit"), ("masks", "gtFine", "gtFine_labelIds")):
         (root / folder).mkdir(parents=True)
         for path in streets.joinpath(layout).rglob(f"*_{ending}.png"):
             shutil.copy(path, root / folder / path.name.replace(f"_{ending}", ""))
     classes = zip(CITYSCAPES_19.classes, CITYSCAPES_19.colors, strict=True)
-    ids = [CITYSCAPES_19.from_ids.index(number) for number in range(19)]
-    table = [{"name": name, "color": color, "ids": [ids[place]]} for place, (name, color) in enumerate(classes)]
+    ids = [CITYSCAPES_19.from_ids.index(index) for index in range(19)]
+    table = [{"name": name, "color": color, "ids": [ids[position]]} for position, (name, color) in enumerate(classes)]
     (root / "classes.json").write_text(json.dumps(table))
     for run_id, share in zip(with_runs, shares, strict=True):
-        path = places.runs / run_id / "config.json"
+        path = lab_folders.runs / run_id / "config.json"
         config = json.loads(path.read_text())
         config["dataset"] |= {"name": "folder", "root": str(root), "val_fraction": share}
         path.write_text(json.dumps(config))
@@ -112,10 +114,10 @@ def test_frames_that_one_of_the_runs_learned_from_are_no_validation_frames(place
     assert len(opened(with_runs).selectbox(key="image").options) == 1
 
 
-def test_a_frame_without_a_labelled_pixel_has_no_score(places, with_runs, streets, monkeypatch) -> None:
-    shutil.copytree(streets, places.other / "data" / "streets")
-    monkeypatch.setenv("SEGLAB_DATA", str(places.other / "data"))
-    for mask in (places.other / "data" / "streets" / "gtFine" / "val").rglob("*_labelIds.png"):
+def test_a_frame_without_a_labelled_pixel_has_no_score(lab_folders, with_runs, streets, monkeypatch) -> None:
+    shutil.copytree(streets, lab_folders.other / "data" / "streets")
+    monkeypatch.setenv("SEGLAB_DATA", str(lab_folders.other / "data"))
+    for mask in (lab_folders.other / "data" / "streets" / "gtFine" / "val").rglob("*_labelIds.png"):
         cv2.imwrite(str(mask), np.zeros((64, 128), np.uint8))
     st.cache_data.clear()  # the frames of other tests go by the same name
     app = opened(with_runs[:1])
@@ -124,7 +126,7 @@ def test_a_frame_without_a_labelled_pixel_has_no_score(places, with_runs, street
     st.cache_data.clear()
 
 
-def test_frames_are_sorted_by_what_is_asked(places, with_runs) -> None:
+def test_frames_are_sorted_by_what_is_asked(lab_folders, with_runs) -> None:
     app = opened(with_runs)
     app.selectbox(key="sort").set_value("worst").run()
     worst_first = scored(app).selectbox(key="image").options
@@ -142,7 +144,7 @@ def test_frames_are_sorted_by_what_is_asked(places, with_runs) -> None:
     assert captions == {"0.0% apart"}, "the two runs are the same"
 
 
-def test_a_frame_of_the_sheet_is_shown_when_it_is_picked(places, with_runs) -> None:
+def test_a_frame_of_the_sheet_is_shown_when_it_is_picked(lab_folders, with_runs) -> None:
     app = opened(with_runs[:1])
     app.selectbox(key="sort").set_value("unsure").run()
     last = scored(app).selectbox(key="image").options[-1]

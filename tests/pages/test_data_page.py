@@ -23,21 +23,21 @@ SIZE = {"height": 64, "width": 128}
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(places, monkeypatch) -> None:
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def _own_cache(lab_folders, monkeypatch) -> None:
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     st.cache_data.clear()
 
 
 @pytest.fixture
-def street_copy(places, streets: Path) -> Path:
+def street_copy(lab_folders, streets: Path) -> Path:
     """The tiny streets as somebody's Cityscapes, to be spoilt."""
-    return Path(shutil.copytree(streets, places.other / "cityscapes"))
+    return Path(shutil.copytree(streets, lab_folders.other / "cityscapes"))
 
 
 @pytest.fixture
-def folder(places, streets: Path) -> Path:
+def folder(lab_folders, streets: Path) -> Path:
     """Eight of the tiny frames as a folder of one's own, with a class table."""
-    root = places.other / "mine"
+    root = lab_folders.other / "mine"
     for role in ("images", "masks"):
         (root / role).mkdir(parents=True)
     for image in sorted((streets / "leftImg8bit" / "train").rglob("*.png")):
@@ -62,7 +62,7 @@ def opened(name: str = "streets", root: Path | None = None, page: str = "data", 
     return app.run().switch_page(f"../pages/{page}.py").run()
 
 
-def words(app: AppTest) -> str:
+def text_of(app: AppTest) -> str:
     """Everything the page says."""
     kinds = (app.title, app.subheader, app.caption, app.markdown, app.error, app.code)
     parts = [str(element.value).replace("\\", "") for kind in kinds for element in kind]
@@ -85,7 +85,7 @@ def fine(app: AppTest) -> bool:
 # choosing
 
 
-def test_three_kinds_of_data_are_offered_on_both_pages(places) -> None:
+def test_three_kinds_of_data_are_offered_on_both_pages(lab_folders) -> None:
     for page in ("data", "train"):
         app = opened(page=page)
         assert fine(app)
@@ -96,7 +96,7 @@ def test_three_kinds_of_data_are_offered_on_both_pages(places) -> None:
         ]
 
 
-def test_the_choice_of_classes_is_what_the_frames_are_shown_in(places) -> None:
+def test_the_choice_of_classes_is_what_the_frames_are_shown_in(lab_folders) -> None:
     app = opened()
     app.selectbox(key="data-streets-classes").set_value("cityscapes-7").run()
     assert fine(app)
@@ -105,28 +105,28 @@ def test_the_choice_of_classes_is_what_the_frames_are_shown_in(places) -> None:
     ]
 
 
-def test_a_grouping_of_ones_own_is_read_from_its_path(places) -> None:
-    table = places.other / "two.json"
+def test_a_grouping_of_ones_own_is_read_from_its_path(lab_folders) -> None:
+    table = lab_folders.other / "two.json"
     table.write_text(json.dumps([{"name": "ground", "ids": [7, 8]}, {"name": "sky", "ids": [23]}]))
     app = opened(streets_classes="own")
-    assert "Name the class table" in words(app) and not panels(app)
+    assert "Name the class table" in text_of(app) and not panels(app)
     app.text_input(key="data-streets-table").set_value(str(table)).run()
     assert fine(app)
     assert app.selectbox(key="shows").options == ["ground", "sky"]
-    app.text_input(key="data-streets-table").set_value(str(places.other / "none.json")).run()
+    app.text_input(key="data-streets-table").set_value(str(lab_folders.other / "none.json")).run()
     assert not app.exception
-    assert "There is no class table" in words(app)
+    assert "There is no class table" in text_of(app)
 
 
 def test_each_kind_of_data_remembers_its_own_folder_on_the_next_page_too(
-    places, street_copy: Path, folder: Path
+    lab_folders, street_copy: Path, folder: Path
 ) -> None:
     app = opened()
     app.segmented_control(key="data-data").set_value("cityscapes").run()
     app.text_input(key="data-cityscapes-root").set_value(str(street_copy)).run()
     app.segmented_control(key="data-data").set_value("folder").run()
     app.text_input(key="data-folder-root").set_value(str(folder)).run()
-    assert fine(app) and "mine" in words(app)
+    assert fine(app) and "mine" in text_of(app)
     app.segmented_control(key="data-data").set_value("cityscapes").run()
     assert app.text_input(key="data-cityscapes-root").value == str(street_copy)
     assert fine(app)
@@ -136,17 +136,17 @@ def test_each_kind_of_data_remembers_its_own_folder_on_the_next_page_too(
     assert app.session_state["folder-root"] == str(folder)
 
 
-def test_a_folder_of_ones_own_waits_for_its_name(places) -> None:
+def test_a_folder_of_ones_own_waits_for_its_name(lab_folders) -> None:
     app = opened("folder")
     assert fine(app)
-    assert "Name the folder of your own data" in words(app) and "images/" in words(app)
-    assert "Is the data in order?" not in words(app), "there is nothing to examine"
+    assert "Name the folder of your own data" in text_of(app) and "images/" in text_of(app)
+    assert "Is the data in order?" not in text_of(app), "there is nothing to examine"
 
 
-def test_who_has_no_cityscapes_is_offered_to_get_it(places) -> None:
+def test_who_has_no_cityscapes_is_offered_to_get_it(lab_folders) -> None:
     app = opened("cityscapes")
     assert not app.exception
-    assert "Name the folder of your Cityscapes" in words(app)
+    assert "Name the folder of your Cityscapes" in text_of(app)
     assert "Get Cityscapes" in [expander.label for expander in app.expander]
     assert any(box.label == "Password" for box in app.text_input)
 
@@ -154,14 +154,14 @@ def test_who_has_no_cityscapes_is_offered_to_get_it(places) -> None:
 # looking
 
 
-def test_fine_and_coarse_labels_stand_side_by_side(places) -> None:
+def test_fine_and_coarse_labels_stand_side_by_side(lab_folders) -> None:
     app = opened()
     assert fine(app)
     assert panels(app) == ["Fine labels", "Coarse labels"]
-    assert "8 training and 4 validation frames" in words(app)
+    assert "8 training and 4 validation frames" in text_of(app)
 
 
-def test_every_split_that_is_there_can_be_looked_at(places, street_copy: Path) -> None:
+def test_every_split_that_is_there_can_be_looked_at(lab_folders, street_copy: Path) -> None:
     for split, source in (("test", "val"), ("train_extra", "train")):
         shutil.copytree(street_copy / "leftImg8bit" / source, street_copy / "leftImg8bit" / split)
     shutil.copytree(street_copy / "gtCoarse" / "train", street_copy / "gtCoarse" / "train_extra")
@@ -169,13 +169,13 @@ def test_every_split_that_is_there_can_be_looked_at(places, street_copy: Path) -
     assert app.segmented_control(key="split").options == ["Training", "Validation", "Test", "Training extra"]
     app.segmented_control(key="split").set_value("test").run()
     assert fine(app)
-    assert panels(app) == ["Photograph"] and "has no labels" in words(app)
+    assert panels(app) == ["Photograph"] and "has no labels" in text_of(app)
     app.segmented_control(key="split").set_value("train_extra").run()
     assert fine(app)
     assert panels(app) == ["Coarse labels"]
 
 
-def test_next_and_previous_walk_in_a_circle(places) -> None:
+def test_next_and_previous_walk_in_a_circle(lab_folders) -> None:
     app = opened()
     box = app.selectbox(key="frame-train")
     first, last = box.options[0], box.options[-1]
@@ -186,7 +186,7 @@ def test_next_and_previous_walk_in_a_circle(places) -> None:
     assert fine(app)
 
 
-def test_a_city_narrows_the_frames_and_one_city_needs_no_choice(places, street_copy: Path) -> None:
+def test_a_city_narrows_the_frames_and_one_city_needs_no_choice(lab_folders, street_copy: Path) -> None:
     app = opened("cityscapes", street_copy)
     cities = [city for city in app.selectbox(key="city-train").options if city != "Every city"]
     assert len(cities) > 1
@@ -197,30 +197,30 @@ def test_a_city_narrows_the_frames_and_one_city_needs_no_choice(places, street_c
     assert not [box for box in app.selectbox if (box.key or "").startswith("city")]
 
 
-def test_a_class_narrows_the_frames_to_those_that_show_it(places) -> None:
+def test_a_class_narrows_the_frames_to_those_that_show_it(lab_folders) -> None:
     dataset = open_dataset(DatasetConfig(**SIZE))
     counts = count_frames(dataset, dataset.train)
-    number = next(number for number in range(19) if 0 < len(counts.shows(number)) < 8)
+    index = next(number for number in range(19) if 0 < len(counts.shows(number)) < 8)
     app = opened()
-    app.selectbox(key="shows").set_value(dataset.space.classes[number]).run()
+    app.selectbox(key="shows").set_value(dataset.space.classes[index]).run()
     assert fine(app)
-    assert app.selectbox(key="frame-train").options == list(counts.shows(number))
-    assert app.selectbox(key="frame-train").value in counts.shows(number)
+    assert app.selectbox(key="frame-train").options == list(counts.shows(index))
+    assert app.selectbox(key="frame-train").value in counts.shows(index)
 
 
-def test_a_class_that_nothing_shows_here_says_so_and_can_be_left_again(places, street_copy: Path) -> None:
+def test_a_class_that_nothing_shows_here_says_so_and_can_be_left_again(lab_folders, street_copy: Path) -> None:
     for labels in (street_copy / "gtFine" / "val").rglob("*_labelIds.png"):
         cv2.imwrite(str(labels), np.full((64, 128), 7, np.uint8))
     app = opened("cityscapes", street_copy)
     app.selectbox(key="shows").set_value("sky").run()
     app.segmented_control(key="split").set_value("val").run()
     assert fine(app)
-    assert "No frame shows this class here" in words(app) and not panels(app)
+    assert "No frame shows this class here" in text_of(app) and not panels(app)
     app.selectbox(key="shows").set_value(None).run()
     assert fine(app) and panels(app)
 
 
-def test_other_classes_end_the_search_for_one(places) -> None:
+def test_other_classes_end_the_search_for_one(lab_folders) -> None:
     app = opened()
     app.selectbox(key="shows").set_value("road").run()
     app.selectbox(key="data-streets-classes").set_value("cityscapes-7").run()
@@ -228,31 +228,31 @@ def test_other_classes_end_the_search_for_one(places) -> None:
     assert app.selectbox(key="shows").value is None and "road" not in app.selectbox(key="shows").options
 
 
-def test_a_photograph_without_a_mask_is_shown_and_cropped_alone(places, folder: Path) -> None:
+def test_a_photograph_without_a_mask_is_shown_and_cropped_alone(lab_folders, folder: Path) -> None:
     (folder / "images" / "train").mkdir()
     shutil.copy(next((folder / "images").glob("*.png")), folder / "images" / "train" / "alone.png")
     app = opened("folder", folder, crops_open=True)
     app.segmented_control(key="split").set_value("without masks").run()
     assert fine(app)
-    assert panels(app) == ["Photograph"] and "has no labels" in words(app)
-    assert len(crops(app)) == 6 and "Only training frames are cropped" in words(app)
+    assert panels(app) == ["Photograph"] and "has no labels" in text_of(app)
+    assert len(crops(app)) == 6 and "Only training frames are cropped" in text_of(app)
 
 
-def test_real_frames_are_looked_at_examined_and_counted(shared, places, monkeypatch) -> None:
+def test_real_frames_are_looked_at_examined_and_counted(shared, lab_folders, monkeypatch) -> None:
     monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(shared))
     app = opened("cityscapes", shared / "data" / "cityscapes", frame_size={"height": 32, "width": 64})
     assert fine(app)
-    assert "409 training and 106 validation frames" in words(app)
+    assert "409 training and 106 validation frames" in text_of(app)
     assert panels(app) == ["Labels"] and len(app.get("plotly_chart")) == 2
     app = opened("cityscapes", shared / "data" / "cityscapes-fullres")
     assert not app.exception
-    assert "has no val split" in words(app) and panels(app) == ["Labels"]
+    assert "has no val split" in text_of(app) and panels(app) == ["Labels"]
     app.button(key="examine").click().run()
     assert not app.exception
-    assert "2048 x 1024 (8)" in words(app)
+    assert "2048 x 1024 (8)" in text_of(app)
 
 
-def test_a_link_opens_its_frame(places) -> None:
+def test_a_link_opens_its_frame(lab_folders) -> None:
     last = opened().selectbox(key="frame-train").options[-1]
     app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240).run()
     app.switch_page("../pages/data.py")
@@ -263,7 +263,7 @@ def test_a_link_opens_its_frame(places) -> None:
     assert opened().query_params["split"] == "train"
 
 
-def test_a_broken_mask_is_said_and_the_page_goes_on(places, street_copy: Path) -> None:
+def test_a_broken_mask_is_said_and_the_page_goes_on(lab_folders, street_copy: Path) -> None:
     broken = sorted((street_copy / "gtFine" / "train").rglob("*_labelIds.png"))[0]
     broken.write_bytes(b"no picture")
     app = opened("cityscapes", street_copy)
@@ -272,14 +272,14 @@ def test_a_broken_mask_is_said_and_the_page_goes_on(places, street_copy: Path) -
     assert all(plain(broken.name) in error.value for error in app.error)
     app.button(key="step1").click().run()
     assert panels(app) == ["Fine labels", "Coarse labels"]
-    assert "Is the data in order?" in words(app)
+    assert "Is the data in order?" in text_of(app)
 
 
-def test_a_set_without_validation_can_still_be_looked_at(places, street_copy: Path) -> None:
+def test_a_set_without_validation_can_still_be_looked_at(lab_folders, street_copy: Path) -> None:
     shutil.rmtree(street_copy / "leftImg8bit" / "val")
     app = opened("cityscapes", street_copy)
     assert not app.exception
-    assert "has no val split" in words(app)
+    assert "has no val split" in text_of(app)
     assert panels(app) == ["Fine labels", "Coarse labels"]
 
 
@@ -292,19 +292,19 @@ def crops(app: AppTest) -> list[str]:
     ]
 
 
-def test_six_crops_are_drawn_and_outlined_in_the_frame(places) -> None:
+def test_six_crops_are_drawn_and_outlined_in_the_frame(lab_folders) -> None:
     app = opened(crops_open=True, augmentation={"crop_height": 32, "crop_width": 64})
     assert fine(app)
     assert len(crops(app)) == 6 and len(set(crops(app))) == 6
-    assert words(app).count("<polygon") == 6
-    assert "epoch 1<" in crops(app)[0] and "very crops" in words(app)
+    assert text_of(app).count("<polygon") == 6
+    assert "epoch 1<" in crops(app)[0] and "very crops" in text_of(app)
     again = opened(crops_open=True, augmentation={"crop_height": 32, "crop_width": 64})
     assert crops(again) == crops(app), "the same keys draw the same crops"
     app.button(key="draw-others").click().run()
     assert "epoch 7<" in crops(app)[0] and crops(app)[0] != crops(again)[0]
 
 
-def test_the_crops_are_those_that_a_training_draws(places) -> None:
+def test_the_crops_are_those_that_a_training_draws(lab_folders) -> None:
     from app.services import media
     from core.config import TrainingConfig
     from core.data.transforms import Augmentation
@@ -320,7 +320,7 @@ def test_the_crops_are_those_that_a_training_draws(places) -> None:
         assert (shown == dataset.space.palette[mask]).all()
 
 
-def test_what_is_chosen_here_is_where_training_begins(places) -> None:
+def test_what_is_chosen_here_is_where_training_begins(lab_folders) -> None:
     app = opened(crops_open=True)
     app.number_input(key="crops-crop_height").set_value(96).run()
     app.number_input(key="crops-rare_crops").set_value(1.0).run()
@@ -330,15 +330,15 @@ def test_what_is_chosen_here_is_where_training_begins(places) -> None:
     assert app.number_input(key="augmentation-crop_height").value == 96
 
 
-def test_the_size_of_the_frames_can_be_changed(places) -> None:
+def test_the_size_of_the_frames_can_be_changed(lab_folders) -> None:
     app = opened(crops_open=True)
     app.number_input(key="size-height").set_value(32).run()
     assert fine(app)
     assert app.session_state["frame-size"] == {"height": 32, "width": 128}
-    assert 'viewBox="0 0 128 32"' in words(app)
+    assert 'viewBox="0 0 128 32"' in text_of(app)
 
 
-def test_a_zoom_that_is_no_range_is_said(places) -> None:
+def test_a_zoom_that_is_no_range_is_said(lab_folders) -> None:
     app = opened(crops_open=True, augmentation={"scale_min": 3.0})
     assert not app.exception
     assert "scale\\_max" in app.error[0].value
@@ -348,62 +348,62 @@ def test_a_zoom_that_is_no_range_is_said(places) -> None:
 # the doctor
 
 
-def test_healthy_data_is_in_order(places, folder: Path) -> None:
+def test_healthy_data_is_in_order(lab_folders, folder: Path) -> None:
     app = opened("folder", folder)
-    assert "Opens every photograph" in words(app)
+    assert "Opens every photograph" in text_of(app)
     app.button(key="examine").click().run()
     assert fine(app)
-    assert "**In order**" in words(app)
-    assert "Sizes of the photographs" in words(app) and "128 x 64 (8)" in words(app)
-    assert "pixels, train" in words(app) and "frames, val" in words(app)
+    assert "**In order**" in text_of(app)
+    assert "Sizes of the photographs" in text_of(app) and "128 x 64 (8)" in text_of(app)
+    assert "pixels, train" in text_of(app) and "frames, val" in text_of(app)
     assert app.button(key="examine").label == "Examine again"
     assert not app.code
 
 
-def test_broken_data_is_told_file_by_file(places, folder: Path) -> None:
+def test_broken_data_is_told_file_by_file(lab_folders, folder: Path) -> None:
     masks = sorted((folder / "masks").iterdir())
     masks[0].write_bytes(b"no picture")
     masks[1].unlink()
     app = opened("folder", folder)
     app.button(key="examine").click().run()
     assert not app.exception
-    assert "A training would refuse this data" in words(app)
-    assert "lab-finding error" in words(app) and masks[0].name in words(app) and masks[1].name in words(app)
+    assert "A training would refuse this data" in text_of(app)
+    assert "lab-finding error" in text_of(app) and masks[0].name in text_of(app) and masks[1].name in text_of(app)
 
 
-def test_names_of_files_are_shown_and_never_markup(places, folder: Path) -> None:
+def test_names_of_files_are_shown_and_never_markup(lab_folders, folder: Path) -> None:
     (folder / "images" / "<img src=x onerror=alert(1)>.png").write_bytes(b"no picture")
     app = opened("folder", folder)
     app.button(key="examine").click().run()
     assert not app.exception
-    assert "&lt;img src=x" in words(app) and "<img src=x" not in words(app)
+    assert "&lt;img src=x" in text_of(app) and "<img src=x" not in text_of(app)
 
 
-def test_a_folder_without_a_table_gets_one_proposed(places, folder: Path) -> None:
+def test_a_folder_without_a_table_gets_one_proposed(lab_folders, folder: Path) -> None:
     (folder / "classes.json").unlink()
     app = opened("folder", folder)
     assert not app.exception
-    assert "has no class table" in words(app) and not panels(app)
+    assert "has no class table" in text_of(app) and not panels(app)
     app.button(key="examine").click().run()
     assert not app.exception
     assert json.loads(app.code[0].value)[0].keys() >= {"name", "ids"}
     assert [button.proto.label for button in app.get("download_button")] == ["Download classes.json"]
-    assert f"Save it as classes.json in {folder}." in words(app)
+    assert f"Save it as classes.json in {folder}." in text_of(app)
     (folder / "classes.json").write_text(app.code[0].value)
     assert panels(opened("folder", folder)) == ["Labels"]
 
 
-def test_where_no_folder_is_nothing_is_examined(places) -> None:
-    app = opened("folder", places.other / "missing")
+def test_where_no_folder_is_nothing_is_examined(lab_folders) -> None:
+    app = opened("folder", lab_folders.other / "missing")
     assert not app.exception
-    assert "There is no folder" in words(app)
-    assert "Is the data in order?" not in words(app)
+    assert "There is no folder" in text_of(app)
+    assert "Is the data in order?" not in text_of(app)
 
 
 # plots
 
 
-def test_shares_of_both_splits_and_what_is_seen_together_are_plotted(places) -> None:
+def test_shares_of_both_splits_and_what_is_seen_together_are_plotted(lab_folders) -> None:
     app = opened()
     shares, together = (json.loads(chart.proto.spec) for chart in app.get("plotly_chart"))
     assert [trace["name"] for trace in shares["data"]] == ["val", "train"]
@@ -411,31 +411,31 @@ def test_shares_of_both_splits_and_what_is_seen_together_are_plotted(places) -> 
     dataset = open_dataset(DatasetConfig(**SIZE))
     shown = count_frames(dataset, dataset.train).images > 0
     assert together["data"][0]["y"] == [name for name, there in zip(dataset.space.classes, shown, strict=True) if there]
-    assert "of the pixels carry no class" in words(app)
+    assert "of the pixels carry no class" in text_of(app)
 
 
-def test_many_frames_are_sampled_until_all_are_asked_for(places, monkeypatch) -> None:
+def test_many_frames_are_sampled_until_all_are_asked_for(lab_folders, monkeypatch) -> None:
     from core.data import statistics
 
     monkeypatch.setattr(statistics, "AT_ONCE", 6)
     monkeypatch.setattr(statistics, "SAMPLE", 4)
     app = opened()
     assert fine(app)
-    assert "Counted in 4 of 8 frames of train" in words(app) and "of val" not in words(app)
+    assert "Counted in 4 of 8 frames of train" in text_of(app) and "of val" not in text_of(app)
     assert "4 frames that were counted of 8" in app.selectbox(key="shows").proto.help
     app.selectbox(key="shows").set_value("road").run()
     assert len(app.selectbox(key="frame-train").options) == 4
-    assert "Of 4 counted frames; there are 8." in words(app)
+    assert "Of 4 counted frames; there are 8." in text_of(app)
     app.button(key="count-train").click().run()
     assert fine(app)
-    assert "Counted in" not in words(app)
+    assert "Counted in" not in text_of(app)
     assert len(app.selectbox(key="frame-train").options) == 8
 
 
 # decoded frames
 
 
-def test_frames_are_kept_listed_and_removed(places) -> None:
+def test_frames_are_kept_listed_and_removed(lab_folders) -> None:
     app = opened(cache_open=True)
     assert fine(app)
     raw = app.button(key="keep-raw")
@@ -445,7 +445,7 @@ def test_frames_are_kept_listed_and_removed(places) -> None:
     assert app.button(key="keep-raw").label == "Kept raw" and app.button(key="keep-raw").disabled
     removers = [button for button in app.button if (button.key or "").startswith("remove-")]
     assert [button.label for button in removers] == ["Remove", "Remove", "Remove all"]
-    assert "train: 8 frames" in words(app) and "val: 4 frames" in words(app)
+    assert "train: 8 frames" in text_of(app) and "val: 4 frames" in text_of(app)
     removers[0].click().run()
     assert app.button(key="keep-raw").label.startswith("Keep them raw")
     app.button(key="keep-jpeg").click().run()
@@ -454,7 +454,7 @@ def test_frames_are_kept_listed_and_removed(places) -> None:
     assert not [button for button in app.button if (button.key or "").startswith("remove-")]
 
 
-def test_who_may_only_look_starts_no_work(places, monkeypatch) -> None:
+def test_who_may_only_look_starts_no_work(lab_folders, monkeypatch) -> None:
     monkeypatch.setattr("core.data.statistics.AT_ONCE", 6)
     monkeypatch.setattr("core.data.statistics.SAMPLE", 4)
     app = opened()
@@ -462,16 +462,16 @@ def test_who_may_only_look_starts_no_work(places, monkeypatch) -> None:
     for key in ("examine", "count-train"):
         app.button(key=key).click().run()
         assert not app.exception
-        assert "This lab is read-only at the moment" in words(app), key
-    assert "In order" not in words(app) and "Counted in 4 of 8" in words(app)
-    monkeypatch.setenv("SEGLAB_DATA", str(places.other / "none"))
+        assert "This lab is read-only at the moment" in text_of(app), key
+    assert "In order" not in text_of(app) and "Counted in 4 of 8" in text_of(app)
+    monkeypatch.setenv("SEGLAB_DATA", str(lab_folders.other / "none"))
     app = opened()
     next(button for button in app.button if button.label == "Draw the street scenes").click().run()
-    assert not app.exception and "This lab is read-only at the moment" in words(app)
-    assert not (places.other / "none" / "streets").exists()
+    assert not app.exception and "This lab is read-only at the moment" in text_of(app)
+    assert not (lab_folders.other / "none" / "streets").exists()
 
 
-def test_only_an_admin_is_offered_to_remove_all_decoded_frames(places) -> None:
+def test_only_an_admin_is_offered_to_remove_all_decoded_frames(lab_folders) -> None:
     app = opened(cache_open=True)
     for kind in ("raw", "jpeg"):
         app.button(key=f"keep-{kind}").click().run()
@@ -485,17 +485,17 @@ def test_only_an_admin_is_offered_to_remove_all_decoded_frames(places) -> None:
     assert "remove-all" not in keys and sum(key.startswith("remove-") for key in keys) == 4
 
 
-def test_a_full_disk_is_said(places, monkeypatch) -> None:
+def test_a_full_disk_is_said(lab_folders, monkeypatch) -> None:
     app = opened(cache_open=True)
     full = shutil._ntuple_diskusage(10**9, 10**9, 10**6)
-    monkeypatch.setattr(shutil, "disk_usage", lambda place: full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
     app.button(key="keep-raw").click().run()
     assert not app.exception
     assert len(app.error) == 1 and "free" in app.error[0].value
     assert panels(app)
 
 
-def test_closed_sections_cost_nothing(places, monkeypatch) -> None:
+def test_closed_sections_cost_nothing(lab_folders, monkeypatch) -> None:
     import core.data.cache
 
     monkeypatch.setattr(core.data.cache, "cache_size", lambda *args: pytest.fail("measured behind a closed door"))

@@ -19,7 +19,7 @@ REFUSED = DryRun(COST, (Problem("It needs too much. Take batch size 4.", {"train
 DEAD = DryRun(None, (Problem("It needs more memory than there is.", {}),))
 
 
-def rehearsal_page():
+def dry_run_page():
     import streamlit as st
 
     from app.dry_run_panel import dry_run_panel
@@ -41,31 +41,31 @@ def rate_page():
 
 def curve(fall=1.0):
     """A loss that falls most steeply at a rate of about 1e-3."""
-    rates = [10 ** (-6 + 0.1 * number) for number in range(55)]
+    rates = [10 ** (-6 + 0.1 * index) for index in range(55)]
     losses = [3 - fall / (1 + (1e-3 / rate) ** 2) for rate in rates]
     return [LrPoint(rate, loss, loss) for rate, loss in zip(rates, losses, strict=True)]
 
 
-def words(app: AppTest) -> str:
+def text_of(app: AppTest) -> str:
     parts = [element.value for kind in (app.caption, app.warning, app.error, app.info) for element in kind]
     return "\n".join([part.replace("\\", "") for part in parts] + [element.proto.body for element in app.get("html")])
 
 
 def test_a_rehearsal_is_a_row_for_each_network_and_its_change_can_be_taken(monkeypatch):
-    answers = {"fcn": DryRun(COST, ()), "unet": REFUSED, "vit": DEAD}
-    monkeypatch.setattr("app.dry_run_panel.dry_run", lambda config: answers[config.model.family])
-    app = AppTest.from_function(rehearsal_page).run()
-    assert words(app) == "" and len(app.button) == 1
+    responses = {"fcn": DryRun(COST, ()), "unet": REFUSED, "vit": DEAD}
+    monkeypatch.setattr("app.dry_run_panel.dry_run", lambda config: responses[config.model.family])
+    app = AppTest.from_function(dry_run_page).run()
+    assert text_of(app) == "" and len(app.button) == 1
     app.button[0].click().run()
     assert not app.exception
-    assert words(app).count("9.0 GB of 10.0 GB free") == 2 and "more than there is" in words(app)
-    assert "1 min 00 s, 100 steps" in words(app) and "It needs too much" in words(app)
+    assert text_of(app).count("9.0 GB of 10.0 GB free") == 2 and "more than there is" in text_of(app)
+    assert "1 min 00 s, 100 steps" in text_of(app) and "It needs too much" in text_of(app)
     assert [button.label for button in app.button] == ["Dry run", "Take batch size 4"]
     app.button[1].click().run()
     change = {1: {"training": {"batch_size": 4}}}
     assert app.session_state["returned"] == app.session_state["remedies"] == change
     app.run()
-    assert app.session_state["returned"] == {} and "9.0 GB" in words(app)
+    assert app.session_state["returned"] == {} and "9.0 GB" in text_of(app)
 
 
 def test_a_rehearsal_that_could_not_start_says_why(monkeypatch):
@@ -73,9 +73,9 @@ def test_a_rehearsal_that_could_not_start_says_why(monkeypatch):
         raise LabError("The street scenes aren't drawn yet.")
 
     monkeypatch.setattr("app.dry_run_panel.dry_run", refuse)
-    app = AppTest.from_function(rehearsal_page).run()
+    app = AppTest.from_function(dry_run_page).run()
     app.button[0].click().run()
-    assert words(app).count("The street scenes aren't drawn yet.") == 3
+    assert text_of(app).count("The street scenes aren't drawn yet.") == 3
 
 
 def test_the_range_test_draws_its_curve_and_hands_its_rate_back(monkeypatch):
@@ -84,7 +84,7 @@ def test_the_range_test_draws_its_curve_and_hands_its_rate_back(monkeypatch):
     assert len(app.button) == 1 and app.session_state["returned"] is None
     app.button[0].click().run()
     assert not app.exception
-    assert "falls most steeply at a rate of" in words(app)
+    assert "falls most steeply at a rate of" in text_of(app)
     assert len(app.get("plotly_chart")) == 1
     app.button[1].click().run()
     rate = app.session_state["returned"]
@@ -98,7 +98,7 @@ def test_a_range_test_without_a_fall_suggests_nothing(monkeypatch):
     monkeypatch.setattr("app.dry_run_panel.find_lr", lambda _config: iter(curve(fall=0.0)))
     app = AppTest.from_function(rate_page).run()
     app.button[0].click().run()
-    assert "fell at no rate" in words(app) and len(app.button) == 1
+    assert "fell at no rate" in text_of(app) and len(app.button) == 1
 
 
 def test_the_figure_of_the_range_test_marks_the_rate():
@@ -124,8 +124,8 @@ def diagnosis_page():
     diagnosis_panel(st.session_state["run"])
 
 
-def test_the_diagnosis_is_silent_about_a_good_run_and_names_what_is_wrong(places, trained_run):
-    run = shutil.copytree(trained_run, places.runs / trained_run.name)
+def test_the_diagnosis_is_silent_about_a_good_run_and_names_what_is_wrong(lab_folders, trained_run):
+    run = shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
     app = AppTest.from_function(diagnosis_page)
     app.session_state["run"] = run.name
     app.run()
@@ -134,8 +134,8 @@ def test_the_diagnosis_is_silent_about_a_good_run_and_names_what_is_wrong(places
     log.append({"kind": "diverged", "step": 61, "where": "The first layer whose output was no number: score (Conv2d)."})
     log.close()
     app.run()
-    said = words(app)
-    assert "step 61. The first layer" in said and "Lower the learning rate" in said
+    message = text_of(app)
+    assert "step 61. The first layer" in message and "Lower the learning rate" in message
 
 
 def test_costs_keep_their_names_on_their_way_through_json():
@@ -153,15 +153,15 @@ def film_page():
 @pytest.fixture
 def shown(monkeypatch):
     """What the component was told last."""
-    told = {}
-    monkeypatch.setattr("app.film._mount", lambda **given: told.update(given))
-    return told
+    reports = {}
+    monkeypatch.setattr("app.film._mount", lambda **given: reports.update(given))
+    return reports
 
 
 @pytest.fixture
-def film_of(places, trained_run):
+def film_of(lab_folders, trained_run):
     """`film_of()`: the film's page over a copy of the trained run, and the run."""
-    run = shutil.copytree(trained_run, places.runs / trained_run.name)
+    run = shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
     app = AppTest.from_function(film_page)
     app.session_state["run"] = run.name
     return app, run

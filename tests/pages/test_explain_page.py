@@ -31,34 +31,34 @@ def shown(app: AppTest) -> dict:
 
 
 @pytest.fixture
-def with_run(places, trained_run: Path) -> str:
+def with_run(lab_folders, trained_run: Path) -> str:
     """A finished run of a plain U-Net among the places; returns its id."""
-    shutil.copytree(trained_run, places.runs / trained_run.name)
+    shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
     return trained_run.name
 
 
 @pytest.fixture
-def with_vit(places, tiny_config) -> str:
+def with_vit(lab_folders, tiny_config) -> str:
     """A run of a tiny ViT whose checkpoint has learned nothing; returns its id."""
     from core.models.build import build_model
     from core.training.checkpoint import TrainingState, save_checkpoint
 
     values = tiny_config().model_dump() | {"model": {"family": "vit", "encoder": "test_vit", "weights": "none"}}
     config = read_config(values)
-    run = create_run(config, places.runs)
+    run = create_run(config, lab_folders.runs)
     model = build_model(config.model, len(CITYSCAPES_19.classes))
     save_checkpoint(run, "best", TrainingState(model, best_miou=0.0), config, CITYSCAPES_19)
     return run.name
 
 
-def test_without_a_network_it_says_what_to_do(places) -> None:
+def test_without_a_network_it_says_what_to_do(lab_folders) -> None:
     app = opened()
     assert not app.exception and not app.error
     assert any("No network to look into yet" in element.proto.body for element in app.get("html"))
     assert [button.label for button in app.button] == ["Train a network"]
 
 
-def test_it_opens_with_feature_maps_at_the_middle(places, with_run: str) -> None:
+def test_it_opens_with_feature_maps_at_the_middle(lab_folders, with_run: str) -> None:
     app = opened()
     assert not app.exception and not app.error
     data = shown(app)
@@ -71,7 +71,7 @@ def test_it_opens_with_feature_maps_at_the_middle(places, with_run: str) -> None
     assert app.query_params["run"] == with_run and app.query_params["look"] == "features"
 
 
-def test_attention_is_offered_only_where_there_is_some(places, with_run: str, with_vit: str) -> None:
+def test_attention_is_offered_only_where_there_is_some(lab_folders, with_run: str, with_vit: str) -> None:
     unet = opened(run=with_run)
     assert unet.button_group(key="look").options == ["Feature maps", "Receptive field"]
     vit = opened(run=with_vit)
@@ -85,7 +85,7 @@ def test_attention_is_offered_only_where_there_is_some(places, with_run: str, wi
     assert vit.query_params["look"] == "features", "the other network has no attention"
 
 
-def test_an_address_shows_the_same_look(places, with_run: str, with_vit: str) -> None:
+def test_an_address_shows_the_same_look(lab_folders, with_run: str, with_vit: str) -> None:
     frame = opened().selectbox(key="image").options[-1]
     app = opened(run=with_vit, image=frame, look="attention", layer="encoder.blocks.1", at="0.25,0.75")
     assert not app.exception and not app.error
@@ -101,13 +101,13 @@ def test_an_address_shows_the_same_look(places, with_run: str, with_vit: str) ->
 
 
 @pytest.mark.parametrize("at", ["", "0.5", "a,b", "nan,0.5", "2,0.5", "-1,0", "0.1,0.2,0.3"])
-def test_an_address_of_nonsense_shows_the_middle(places, with_run: str, at: str) -> None:
+def test_an_address_of_nonsense_shows_the_middle(lab_folders, with_run: str, at: str) -> None:
     app = opened(run="nothing", image="nothing", explain="nothing", layer="nothing", at=at)
     assert not app.exception and not app.error
     assert shown(app)["picked"] == [0.5, 0.5]
 
 
-def test_your_own_picture_waits_for_one(places, with_run: str) -> None:
+def test_your_own_picture_waits_for_one(lab_folders, with_run: str) -> None:
     app = opened()
     app.segmented_control(key="look-source").set_value("Your own").run()
     assert not app.exception and not app.error
@@ -116,8 +116,8 @@ def test_your_own_picture_waits_for_one(places, with_run: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "point"),
+    ("message", "point"),
     [([0.5, 1], (0.5, 1.0)), (("0.1", "0"), (0.1, 0.0)), ([True], None), ("0.1", None), ([[1], 2], None), (None, None)],
 )
-def test_a_point_is_believed_only_where_it_is_one(said: object, point: object) -> None:
-    assert as_point(said) == point
+def test_a_point_is_believed_only_where_it_is_one(message: object, point: object) -> None:
+    assert as_point(message) == point

@@ -15,7 +15,7 @@ from core.jobs.engine import Job
 from core.jobs.kinds import latest
 from core.processes import ProcessId
 from core.runs.store import create_run
-from tests.pages.test_dry_run_panel import words
+from tests.pages.test_dry_run_panel import text_of
 
 CHECK = ExportCheck(60, True, (64, 128), 10, 0.99998, 3e-6, 1.7, 12.3, 8.1, 1, 1_000_000)
 
@@ -37,16 +37,16 @@ def opened(run) -> AppTest:
 
 
 @pytest.fixture
-def run(places, trained_run):
+def run(lab_folders, trained_run):
     """A copy of the trained run where the lab looks for it."""
-    return shutil.copytree(trained_run, places.runs / trained_run.name)
+    return shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
 
 
-def write_job(run, format, **facts):
+def write_job(run, format, **metadata):
     """A job as its process would have left it."""
     folder = export_folder(run, format)
     folder.mkdir(parents=True, exist_ok=True)
-    job = Job("20260101-000000-abcd", {}, **facts)
+    job = Job("20260101-000000-abcd", {}, **metadata)
     (folder / f"{job.id}.json").write_text(json.dumps(asdict(job)))
 
 
@@ -60,15 +60,15 @@ def labels(app: AppTest) -> list[str]:
     return [button.label for button in app.button]
 
 
-def test_a_run_without_a_checkpoint_says_what_to_wait_for(places, tiny_config):
-    app = opened(create_run(tiny_config(), places.runs))
-    assert labels(app) == [] and words(app).count("has no checkpoint yet. Wait for its first evaluation.") == 2
+def test_a_run_without_a_checkpoint_says_what_to_wait_for(lab_folders, tiny_config):
+    app = opened(create_run(tiny_config(), lab_folders.runs))
+    assert labels(app) == [] and text_of(app).count("has no checkpoint yet. Wait for its first evaluation.") == 2
 
 
 def test_a_missing_package_is_named_and_the_other_format_still_offered(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     app = opened(run)
-    assert labels(app) == ["Make and check the file"] and 'install "onnx>=' in words(app).replace("\\", "")
+    assert labels(app) == ["Make and check the file"] and 'install "onnx>=' in text_of(app).replace("\\", "")
 
 
 def test_a_click_starts_a_process_and_its_progress_is_shown_until_it_is_stopped(run, monkeypatch):
@@ -81,7 +81,7 @@ def test_a_click_starts_a_process_and_its_progress_is_shown_until_it_is_stopped(
     job = latest("export", export_folder(run, "onnx"))
     assert started[0][-3:] == ["core.jobs", "export", str(export_folder(run, "onnx") / f"{job.id}.json")]
     assert job.request == {"run": run.name, "format": "onnx"}
-    assert "This goes on when you close the tab." in words(app) and labels(app)[0] == "Stop"
+    assert "This goes on when you close the tab." in text_of(app) and labels(app)[0] == "Stop"
     app.button[0].click().run()
     assert not app.exception
     assert opened(run).button[0].label == "Stopping"
@@ -106,8 +106,8 @@ def test_a_finished_export_shows_what_was_found_and_is_handed_out(run):
         write_file(run, format, replace(CHECK, step=read_step(run)))
     app = opened(run)
     assert labels(app) == []
-    assert "99.998% of pixels" in words(app) and "8 ms a frame" in words(app) and "any size" in words(app)
-    assert "on 10 frames" in words(app) and "128 x 64" in words(app)
+    assert "99.998% of pixels" in text_of(app) and "8 ms a frame" in text_of(app) and "any size" in text_of(app)
+    assert "on 10 frames" in text_of(app) and "128 x 64" in text_of(app)
     assert [button.proto.label for button in app.get("download_button")] == ["Download, 1.0 MB"] * 2
     assert any("torch.export.load" in code.value and code.value.count("\n") == 2 for code in app.code)
 
@@ -115,7 +115,7 @@ def test_a_finished_export_shows_what_was_found_and_is_handed_out(run):
 def test_a_file_of_an_older_checkpoint_is_offered_with_a_word_about_it(run):
     write_file(run, "onnx", replace(CHECK, step=1))
     app = opened(run)
-    assert "Step 1 is in this file; the run has a better checkpoint now." in words(app)
+    assert "Step 1 is in this file; the run has a better checkpoint now." in text_of(app)
     assert "Make it again" in labels(app)
 
 

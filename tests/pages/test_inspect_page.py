@@ -19,10 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def with_run(places, trained_run: Path, monkeypatch) -> str:
+def with_run(lab_folders, trained_run: Path, monkeypatch) -> str:
     """A finished run among the places, with a data folder and a cache of the test's own; returns its id."""
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    shutil.copytree(trained_run, places.runs / trained_run.name)
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
+    shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
     return trained_run.name
 
 
@@ -57,7 +57,7 @@ def html_of(app: AppTest) -> str:
     return "\n".join(element.proto.body for element in app.get("html"))
 
 
-def test_files_and_a_zip_are_pictures_and_what_is_none_is_a_sentence(places, with_run: str) -> None:
+def test_files_and_a_zip_are_pictures_and_what_is_none_is_a_sentence(lab_folders, with_run: str) -> None:
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w") as archive:
         archive.writestr("folder/b.jpg", street(2, "JPEG"))
@@ -79,7 +79,7 @@ def test_files_and_a_zip_are_pictures_and_what_is_none_is_a_sentence(places, wit
     assert shown(app)["name"] == "b.jpg" and shown(app)["image"] != first["image"]
 
 
-def test_the_full_answer_replaces_the_quick_one_and_options_change_it(places, with_run: str) -> None:
+def test_the_full_answer_replaces_the_quick_one_and_options_change_it(lab_folders, with_run: str) -> None:
     app = opened()
     app.file_uploader(key="upload").set_value([("a.png", street(1), "image/png")]).run()
     (panel,) = shown(settled(app))["panels"]
@@ -89,7 +89,7 @@ def test_the_full_answer_replaces_the_quick_one_and_options_change_it(places, wi
     assert flipped["labels"] != panel["labels"]
 
 
-def test_a_frame_of_the_data_set_can_be_looked_at(places, with_run: str) -> None:
+def test_a_frame_of_the_data_set_can_be_looked_at(lab_folders, with_run: str) -> None:
     app = opened()
     app.segmented_control(key="inspect-source").set_value("Frame of a data set").run()
     settled(app)
@@ -99,7 +99,7 @@ def test_a_frame_of_the_data_set_can_be_looked_at(places, with_run: str) -> None
     assert shown(app)["name"] == app.selectbox(key="inspect-train-frame").value
 
 
-def test_all_pictures_are_labelled_on_one_sheet_and_downloaded_as_a_zip(places, with_run: str) -> None:
+def test_all_pictures_are_labelled_on_one_sheet_and_downloaded_as_a_zip(lab_folders, with_run: str) -> None:
     from app.services import inference_worker
 
     app = opened()
@@ -115,13 +115,13 @@ def test_all_pictures_are_labelled_on_one_sheet_and_downloaded_as_a_zip(places, 
         (path,) = [name for name in names if name.endswith("002_1_trainIds.png")]
         labels = np.asarray(Image.open(io.BytesIO(archive.read(path))))
     image = np.asarray(Image.open(io.BytesIO(street(1))))
-    assert (labels == inference_worker().predict(read_run(places.runs / with_run).path, image).labels).all()
+    assert (labels == inference_worker().predict(read_run(lab_folders.runs / with_run).path, image).labels).all()
     app.toggle(key="flip").set_value(True).run()
     assert not app.get("download_button"), "what was made with other options is not handed out"
 
 
-def test_pictures_are_saved_as_a_collection_shown_again_and_deleted(places, with_run: str, monkeypatch) -> None:
-    monkeypatch.setenv("SEGLAB_DATA", str(places.other / "data"))
+def test_pictures_are_saved_as_a_collection_shown_again_and_deleted(lab_folders, with_run: str, monkeypatch) -> None:
+    monkeypatch.setenv("SEGLAB_DATA", str(lab_folders.other / "data"))
     app = opened()
     app.file_uploader(key="upload").set_value([("a.png", street(1), "image/png")]).run()
     settled(app).text_input(key="collection-name").set_value("Our street").run()
@@ -137,11 +137,11 @@ def test_pictures_are_saved_as_a_collection_shown_again_and_deleted(places, with
     assert "No collection yet" in html_of(again)
 
 
-def test_a_network_that_fails_is_a_sentence_and_the_others_go_on(places, with_run: str, monkeypatch) -> None:
-    broken = places.runs / f"{with_run[:-4]}0000"
-    shutil.copytree(places.runs / with_run, broken)
+def test_a_network_that_fails_is_a_sentence_and_the_others_go_on(lab_folders, with_run: str, monkeypatch) -> None:
+    broken = lab_folders.runs / f"{with_run[:-4]}0000"
+    shutil.copytree(lab_folders.runs / with_run, broken)
     (broken / "best/model.safetensors").write_bytes(b"broken")
-    save = places.other / "data"
+    save = lab_folders.other / "data"
     monkeypatch.setenv("SEGLAB_DATA", str(save))
     save_collection("one", [("a", np.zeros((64, 128, 3), np.uint8))])
     app = opened()

@@ -31,8 +31,8 @@ def page() -> None:
 
 
 @pytest.fixture(autouse=True)
-def cache(places, monkeypatch) -> None:
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def cache(lab_folders, monkeypatch) -> None:
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
 
 
 def opened(kind: Kind = "pull", doing: str = "Bringing [x](y)") -> AppTest:

@@ -24,7 +24,7 @@ def opened(page: str) -> AppTest:
     return app if page == "home" else app.switch_page(f"../pages/{page}.py").run()
 
 
-def words(app: AppTest) -> str:
+def text_of(app: AppTest) -> str:
     """Everything a page says, HTML included."""
     parts = [
         str(element.value).replace("\\", "")
@@ -36,14 +36,14 @@ def words(app: AppTest) -> str:
 
 
 @pytest.fixture
-def with_run(places, trained_run: Path) -> str:
+def with_run(lab_folders, trained_run: Path) -> str:
     """A finished run among the places; returns its id."""
-    shutil.copytree(trained_run, places.runs / trained_run.name)
+    shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
     return trained_run.name
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_without_any_run_says_what_to_do_next(places, page: str) -> None:
+def test_a_page_without_any_run_says_what_to_do_next(lab_folders, page: str) -> None:
     app = opened(page)
     assert not app.exception
     assert not app.error
@@ -57,22 +57,22 @@ def test_a_page_without_any_run_says_what_to_do_next(places, page: str) -> None:
         "inspect": "No network yet",
         "explain": "No network",
     }
-    assert expected[page] in words(app)
+    assert expected[page] in text_of(app)
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_with_a_run_shows_it(places, with_run: str, page: str) -> None:
+def test_a_page_with_a_run_shows_it(lab_folders, with_run: str, page: str) -> None:
     app = opened(page)
     assert not app.exception
     assert not app.error
     if page in ("home", "runs"):
-        assert with_run in words(app)
+        assert with_run in text_of(app)
 
 
-def test_without_streets_the_data_page_offers_to_draw_them(places, monkeypatch, tmp_path: Path) -> None:
+def test_without_streets_the_data_page_offers_to_draw_them(lab_folders, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SEGLAB_DATA", str(tmp_path / "nothing"))
     app = opened("data")
-    assert "not drawn yet" in words(app)
+    assert "not drawn yet" in text_of(app)
     assert [button.label for button in app.button] == ["Draw the street scenes"]
 
 
@@ -87,24 +87,26 @@ def test_without_streets_the_data_page_offers_to_draw_them(places, monkeypatch, 
     ],
 )
 @pytest.mark.parametrize("page", ["data", "train"])
-def test_a_wrong_folder_is_a_sentence_on_the_page(places, page: str, root: str, sentence: str, monkeypatch) -> None:
-    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(places.other))
+def test_a_wrong_folder_is_a_sentence_on_the_page(
+    lab_folders, page: str, root: str, sentence: str, monkeypatch
+) -> None:
+    monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(lab_folders.other))
     app = opened(page)
     app.segmented_control(key=f"{page}-data").set_value("cityscapes").run()
-    app.text_input(key=f"{page}-cityscapes-root").set_value(root.format(other=places.other)).run()
+    app.text_input(key=f"{page}-cityscapes-root").set_value(root.format(other=lab_folders.other)).run()
     assert not app.exception
-    assert sentence in words(app)
+    assert sentence in text_of(app)
 
 
 def test_half_written_runs_are_shown_and_break_nothing(
-    places, with_run: str, tiny_config: Callable[..., RunConfig]
+    lab_folders, with_run: str, tiny_config: Callable[..., RunConfig]
 ) -> None:
     config = tiny_config()
-    torn = create_run(config, places.runs)
+    torn = create_run(config, lab_folders.runs)
     (torn / "config.json").write_text('{"dataset": {"na')
-    bare = create_run(config, places.runs)
+    bare = create_run(config, lab_folders.runs)
     (bare / "status.json").unlink()
-    empty = create_run(config, places.runs)
+    empty = create_run(config, lab_folders.runs)
     for path in empty.iterdir():
         path.unlink()
     for page in PAGES:
@@ -113,30 +115,30 @@ def test_half_written_runs_are_shown_and_break_nothing(
     app = opened("runs")
     app.multiselect[0].set_value([torn.name, bare.name, empty.name]).run()
     assert not app.exception
-    cards = [element.proto.body for element in app.get("html") if element.proto.body.startswith("<article")]
-    assert len(cards) == 3 and all("half written" in card for card in cards)
+    results = [element.proto.body for element in app.get("html") if element.proto.body.startswith("<article")]
+    assert len(results) == 3 and all("half written" in result for result in results)
 
 
-def test_a_failed_run_shows_its_sentence(places, tiny_config: Callable[..., RunConfig]) -> None:
-    run = create_run(tiny_config(), places.runs)
+def test_a_failed_run_shows_its_sentence(lab_folders, tiny_config: Callable[..., RunConfig]) -> None:
+    run = create_run(tiny_config(), lab_folders.runs)
     (run / "train.log").write_text("Traceback (most recent call last):\n  the whole story\n")
     update_status(run, state="failed", error="The disk is full. Free some space, then resume.", exit=42)
     app = opened("runs")
     assert not app.exception
-    assert "The disk is full." in words(app)
+    assert "The disk is full." in text_of(app)
     assert "the whole story" in app.code[0].value
     assert any(button.label == "Resume" for button in app.button)
 
 
-def test_the_train_form_offers_every_family_and_says_where_weights_come_from(places) -> None:
+def test_the_train_form_offers_every_family_and_says_where_weights_come_from(lab_folders) -> None:
     app = opened("train")
     app.button_group(key="families").set_value(["fcn", "unet", "vit"]).run()
     assert not app.exception
-    assert words(app).count("Starts from scratch") == 3
+    assert text_of(app).count("Starts from scratch") == 3
     assert app.button(key="launch").label == "Train 3 networks, one after the other"
 
 
-def test_training_from_the_form_makes_a_run(places, tiny_config: Callable[..., RunConfig], wait_until) -> None:
+def test_training_from_the_form_makes_a_run(lab_folders, tiny_config: Callable[..., RunConfig], wait_until) -> None:
     from core import runner
     from core.runs.store import list_runs, read_run
 
@@ -145,7 +147,7 @@ def test_training_from_the_form_makes_a_run(places, tiny_config: Callable[..., R
     app.number_input(key="often-batch_size").set_value(2)
     app.button(key="launch").click().run()
     assert not app.exception
-    (run,) = list_runs(places.runs)
+    (run,) = list_runs(lab_folders.runs)
     assert run.config.training.batch_size == 2
     assert run.config.training.epochs == 60
     runner.stop(run.path)
@@ -153,7 +155,7 @@ def test_training_from_the_form_makes_a_run(places, tiny_config: Callable[..., R
     assert read_run(run.path).state == "stopped"
 
 
-def test_no_page_brings_torch_into_the_server(places, with_run: str) -> None:
+def test_no_page_brings_torch_into_the_server(lab_folders, with_run: str) -> None:
     script = (
         "import sys\n"
         "from tests.pages.test_pages import PAGES, opened\n"

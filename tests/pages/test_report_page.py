@@ -19,18 +19,23 @@ REPORT = "20260102-000000-report-abcd"
 
 
 @pytest.fixture
-def saved_reports(places, trained_run, monkeypatch):
+def saved_reports(lab_folders, trained_run, monkeypatch):
     """A run, and a report on the shelf."""
-    monkeypatch.setenv("SEGLAB_REPORTS", str(places.other / "reports"))
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    shutil.copytree(trained_run, places.runs / RUN)
-    folder = places.other / "reports" / REPORT
+    monkeypatch.setenv("SEGLAB_REPORTS", str(lab_folders.other / "reports"))
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
+    shutil.copytree(trained_run, lab_folders.runs / RUN)
+    folder = lab_folders.other / "reports" / REPORT
     folder.mkdir(parents=True)
     (folder / "report.html").write_text("<!doctype html>")
     (folder / "report.zip").write_bytes(b"PK")
     settings = {"runs": [RUN], "title": "", "author": "", "course": "", "sections": list(SECTIONS)}
-    facts = {"title": "A *first* report", "made": 1.0, "settings": settings, "notes": ["Pictures <b>are</b> left out."]}
-    (folder / "report.json").write_text(json.dumps(facts))
+    metadata = {
+        "title": "A *first* report",
+        "made": 1.0,
+        "settings": settings,
+        "notes": ["Pictures <b>are</b> left out."],
+    }
+    (folder / "report.json").write_text(json.dumps(metadata))
     return folder
 
 
@@ -39,8 +44,8 @@ def opened() -> AppTest:
     return app.switch_page("../pages/report.py").run()
 
 
-def test_without_a_run_there_is_a_way_to_one(places, monkeypatch) -> None:
-    monkeypatch.setenv("SEGLAB_REPORTS", str(places.other / "reports"))
+def test_without_a_run_there_is_a_way_to_one(lab_folders, monkeypatch) -> None:
+    monkeypatch.setenv("SEGLAB_REPORTS", str(lab_folders.other / "reports"))
     app = opened()
     assert not app.exception and not app.error
     assert [button.label for button in app.button] == ["Train a network"]
@@ -62,8 +67,8 @@ def test_what_is_chosen_is_what_is_written(saved_reports, monkeypatch) -> None:
     assert request["settings"]["runs"] == (RUN,) and "reflections" not in request["settings"]["sections"]
 
 
-def test_pictures_of_cityscapes_are_off_at_first(saved_reports, places) -> None:
-    config = places.runs / RUN / "config.json"
+def test_pictures_of_cityscapes_are_off_at_first(saved_reports, lab_folders) -> None:
+    config = lab_folders.runs / RUN / "config.json"
     values = json.loads(config.read_text())
     values["dataset"] |= {"name": "cityscapes", "root": "/data/cityscapes"}
     config.write_text(json.dumps(values))
@@ -104,7 +109,7 @@ def test_who_may_only_look_can_neither_write_nor_delete(saved_reports, monkeypat
         delete_report(REPORT)
 
 
-def test_a_writing_is_shown_stopped_and_its_failure_said(saved_reports, places, monkeypatch) -> None:
+def test_a_writing_is_shown_stopped_and_its_failure_said(saved_reports, lab_folders, monkeypatch) -> None:
     import os
     import time
 

@@ -16,24 +16,24 @@ from core.runner.device_lock import DeviceLock
 from core.runs.notes import Notes, read_notes, write_notes
 from core.runs.status import update_status
 from core.runs.store import create_run, list_runs, read_run
-from tests.pages.test_pages import opened, words
+from tests.pages.test_pages import opened, text_of
 
 
 @pytest.fixture
-def busy(places):
+def busy(lab_folders):
     """The CPU is taken: what is launched waits."""
-    with DeviceLock(places.runs / ".slots", "cpu") as lock:
+    with DeviceLock(lab_folders.runs / ".slots", "cpu") as lock:
         assert lock.acquire()
         yield
-        for run in list_runs(places.runs):
+        for run in list_runs(lab_folders.runs):
             if run.is_active:
                 runner.stop(run.path)
 
 
 @pytest.fixture
-def failed(places, tiny_config: Callable[..., RunConfig]) -> Path:
+def failed(lab_folders, tiny_config: Callable[..., RunConfig]) -> Path:
     """A run that ran out of memory."""
-    run = create_run(tiny_config(batch_size=8), places.runs)
+    run = create_run(tiny_config(batch_size=8), lab_folders.runs)
     update_status(
         run,
         state="failed",
@@ -46,21 +46,21 @@ def failed(places, tiny_config: Callable[..., RunConfig]) -> Path:
 
 
 def button(app: AppTest, label: str):
-    (found,) = [each for each in app.button if each.label == label]
-    return found
+    (result,) = [each for each in app.button if each.label == label]
+    return result
 
 
-def test_a_failed_run_says_what_failed_and_is_tried_again_with_its_remedy(places, failed: Path, busy) -> None:
+def test_a_failed_run_says_what_failed_and_is_tried_again_with_its_remedy(lab_folders, failed: Path, busy) -> None:
     app = opened("runs")
-    assert ">out of memory<" in words(app)
+    assert ">out of memory<" in text_of(app)
     button(app, "Try again with batch size 4").click().run()
     assert not app.exception
-    (new,) = [run for run in list_runs(places.runs) if run.path != failed]
+    (new,) = [run for run in list_runs(lab_folders.runs) if run.path != failed]
     assert (new.config.training.batch_size, new.notes.parent, new.state) == (4, failed.name, "queued")
     assert sorted(app.multiselect[0].value) == sorted([failed.name, new.id]), "the new one is looked at"
 
 
-def test_same_again_launches_a_run_with_what_the_dialog_changed(places, failed: Path, busy) -> None:
+def test_same_again_launches_a_run_with_what_the_dialog_changed(lab_folders, failed: Path, busy) -> None:
     app = opened("runs")
     button(app, "Same again").click().run()
     assert app.number_input(key=f"again-{failed.name}-batch_size").value == 8, "filled in from the run"
@@ -68,16 +68,16 @@ def test_same_again_launches_a_run_with_what_the_dialog_changed(places, failed: 
     app.number_input(key=f"again-{failed.name}-learning_rate").set_value(0.0005).run()
     app.button(key="start-again").click().run()
     assert not app.exception
-    (new,) = [run for run in list_runs(places.runs) if run.path != failed]
+    (new,) = [run for run in list_runs(lab_folders.runs) if run.path != failed]
     old = read_run(failed).config.training
     assert new.config.training == old.model_copy(update={"batch_size": 3, "learning_rate": 0.0005})
     assert "start-again" not in [each.key for each in app.button], "the dialog is closed"
 
 
-def test_queued_runs_are_moved_paused_resumed_and_stopped(places, tiny_config, busy) -> None:
-    first, second = (runner.launch(tiny_config(), places.runs) for _ in range(2))
+def test_queued_runs_are_moved_paused_resumed_and_stopped(lab_folders, tiny_config, busy) -> None:
+    first, second = (runner.launch(tiny_config(), lab_folders.runs) for _ in range(2))
     app = opened("runs")
-    assert "waits for 1 run before it" in words(app)
+    assert "waits for 1 run before it" in text_of(app)
     app.button(key=f"Up-{second.name}").click().run()
     assert runner.queue_position(read_run(first)) == 1
     app.button(key=f"pause-{first.name}").click().run()
@@ -90,8 +90,8 @@ def test_queued_runs_are_moved_paused_resumed_and_stopped(places, tiny_config, b
     assert read_run(second).state == "stopped"
 
 
-def test_a_running_run_is_asked_once_and_can_then_be_ended_now(places, tiny_config) -> None:
-    run = create_run(tiny_config(), places.runs)
+def test_a_running_run_is_asked_once_and_can_then_be_ended_now(lab_folders, tiny_config) -> None:
+    run = create_run(tiny_config(), lab_folders.runs)
     update_status(run, state="running", trainer=ProcessId.of(os.getpid()))
     app = opened("runs")
     assert not [each for each in app.button if each.label == "End it now"]
@@ -102,7 +102,7 @@ def test_a_running_run_is_asked_once_and_can_then_be_ended_now(places, tiny_conf
     assert button(app, "End it now")
 
 
-def test_a_name_tags_and_a_note_are_given_in_a_dialog(places, failed: Path) -> None:
+def test_a_name_tags_and_a_note_are_given_in_a_dialog(lab_folders, failed: Path) -> None:
     app = opened("runs")
     app.button(key=f"notes-{failed.name}").click().run()
     app.text_input(key=f"name-{failed.name}").set_value("  Bigger  batch ").run()
@@ -110,11 +110,11 @@ def test_a_name_tags_and_a_note_are_given_in_a_dialog(places, failed: Path) -> N
     app.button(key="save-notes").click().run()
     assert not app.exception
     assert read_notes(failed) == Notes("Bigger batch", (), "Too big.")
-    assert "Bigger batch" in words(app)
+    assert "Bigger batch" in text_of(app)
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "</article><img src=x onerror=alert(1)>"])
-def test_what_people_write_into_notes_is_never_html(places, failed: Path, text: str) -> None:
+def test_what_people_write_into_notes_is_never_html(lab_folders, failed: Path, text: str) -> None:
     write_notes(failed, Notes(name=text, tags=(text[:25],), note=text))
     app = opened("runs")
     assert not app.exception
@@ -123,7 +123,7 @@ def test_what_people_write_into_notes_is_never_html(places, failed: Path, text: 
     assert "&lt;" in html
 
 
-def test_markdown_in_a_name_stays_as_it_is_typed(places, failed: Path) -> None:
+def test_markdown_in_a_name_stays_as_it_is_typed(lab_folders, failed: Path) -> None:
     write_notes(failed, Notes(name="![x](http://example.org/x.png) **lr_1** :red[a]"))
     app = opened("runs")
     app.button(key=f"delete-{failed.name}").click().run()
@@ -131,38 +131,38 @@ def test_markdown_in_a_name_stays_as_it_is_typed(places, failed: Path) -> None:
     assert "\\!\\[x\\]\\(http\\:" in shown and "\\*\\*lr\\_1\\*\\*" in shown and "\\:red\\[a\\]" in shown
 
 
-def test_a_run_is_deleted_after_one_question_restored_and_removed_for_good(places, failed: Path) -> None:
+def test_a_run_is_deleted_after_one_question_restored_and_removed_for_good(lab_folders, failed: Path) -> None:
     app = opened("runs")
     app.button(key=f"delete-{failed.name}").click().run()
     assert failed.is_dir(), "asked first"
-    assert "trash" in words(app)
+    assert "trash" in text_of(app)
     app.button(key="delete-now").click().run()
     assert not app.exception
-    assert not failed.exists() and "No run yet" in words(app)
+    assert not failed.exists() and "No run yet" in text_of(app)
     app.button(key=f"restore-{failed.name}").click().run()
     assert not app.exception
-    assert failed.is_dir() and "No run yet" not in words(app)
+    assert failed.is_dir() and "No run yet" not in text_of(app)
     runner.delete(failed)
     app = opened("runs")
     app.button(key="empty-trash").click().run()
     assert not app.exception
-    assert runner.list_trash(places.runs) == []
+    assert runner.list_trash(lab_folders.runs) == []
 
 
-def test_many_runs_can_be_filtered_and_what_is_picked_stays(places, tiny_config, trained_run: Path) -> None:
+def test_many_runs_can_be_filtered_and_what_is_picked_stays(lab_folders, tiny_config, trained_run: Path) -> None:
     for _ in range(8):
-        update_status(create_run(tiny_config(), places.runs), state="stopped")
-    newest = list_runs(places.runs)[0]
+        update_status(create_run(tiny_config(), lab_folders.runs), state="stopped")
+    newest = list_runs(lab_folders.runs)[0]
     assert not [box for box in opened("runs").text_input if box.key == "filter"]
-    shutil.copytree(trained_run, places.runs / trained_run.name)
-    other = list_runs(places.runs)[3]
+    shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
+    other = list_runs(lab_folders.runs)[3]
     write_notes(other.path, replace(other.notes, tags=("night",)))
     app = opened("runs")
     (picked,) = app.multiselect[0].value
     assert len(app.multiselect[0].options) == 9
     app.text_input(key="filter").set_value("#night stopped").run()
     assert not app.exception
-    assert "1 of 9 runs" in words(app)
+    assert "1 of 9 runs" in text_of(app)
     assert len(app.multiselect[0].options) == len({other.id, picked})
     assert app.multiselect[0].value == [picked]
-    assert newest.id in {run.id for run in list_runs(places.runs)}
+    assert newest.id in {run.id for run in list_runs(lab_folders.runs)}

@@ -37,7 +37,7 @@ class Lab:
 @pytest.fixture(scope="module")
 def made(trained_run: Path, streets: Path, tmp_path_factory) -> Lab:
     folder = tmp_path_factory.mktemp("scored")
-    ids = [f"{trained_run.name[:-4]}{number:04}" for number in range(3)]
+    ids = [f"{trained_run.name[:-4]}{index:04}" for index in range(3)]
     for run_id in ids:
         shutil.copytree(trained_run, folder / run_id)
     other = read_run(folder / ids[1]).config.model_dump()
@@ -83,7 +83,7 @@ def opened(runs: list[str] | None = None, **address: str) -> AppTest:
     return app
 
 
-def words(app: AppTest) -> str:
+def text_of(app: AppTest) -> str:
     kinds = (app.title, app.subheader, app.caption, app.error, app.info, app.markdown)
     parts = [str(element.value).replace("\\", "") for kind in kinds for element in kind]
     return "\n".join(parts + [each.proto.body for each in app.get("html") if "<style>" not in each.proto.body])
@@ -93,19 +93,19 @@ def keys(app: AppTest) -> list[str]:
     return [each.key for each in app.button if each.key]
 
 
-def test_without_a_run_it_says_how_to_get_one(places) -> None:
+def test_without_a_run_it_says_how_to_get_one(lab_folders) -> None:
     app = opened()
-    assert "Nothing to score yet" in words(app) and [each.label for each in app.button] == ["Train networks"]
+    assert "Nothing to score yet" in text_of(app) and [each.label for each in app.button] == ["Train networks"]
 
 
 def test_a_run_without_a_card_shows_its_own_score_and_is_offered_to_be_scored(lab, monkeypatch) -> None:
     started = []
     monkeypatch.setattr(engine, "start_job", lambda kind, request, *_: started.append(request))
     app = opened([lab.ids[2]])
-    shown = words(app)
+    shown = text_of(app)
     assert "not scored with these settings" in shown and "from training" in shown
     assert "How it's scored: validation frames, at the training size, whole picture." in shown
-    assert "None of the chosen runs is scored with these settings yet." in words(opened([lab.ids[2]], view="Classes"))
+    assert "None of the chosen runs is scored with these settings yet." in text_of(opened([lab.ids[2]], view="Classes"))
     app.toggle(key="scored-flip").set_value(True).run()
     app.button(key="score").click().run()
     (request,) = started
@@ -114,7 +114,7 @@ def test_a_run_without_a_card_shows_its_own_score_and_is_offered_to_be_scored(la
 
 def test_cards_that_are_there_show_at_once(lab) -> None:
     app = opened(lab.ids[:2])
-    shown = words(app)
+    shown = text_of(app)
     result = read_result(list_results(lab.runs / lab.ids[0])[0])
     assert "score" not in keys(app)
     assert f"<b>{result.scores.miou:.1%}</b> mIoU" in shown
@@ -128,11 +128,11 @@ def test_cards_that_are_there_show_at_once(lab) -> None:
 def test_scores_per_class_and_category(lab) -> None:
     app = opened(lab.ids[:2], view="Classes")
     scores = read_result(list_results(lab.runs / lab.ids[0])[0]).scores
-    assert f"{scores.iou[0]:.1%}" in words(app) and "mean IoU" in words(app) and "construction" in words(app)
+    assert f"{scores.iou[0]:.1%}" in text_of(app) and "mean IoU" in text_of(app) and "construction" in text_of(app)
     app.segmented_control(key="per-class").set_value("boundary_f1").run()
-    assert "mean Boundary F1" in words(app)
+    assert "mean Boundary F1" in text_of(app)
     app.segmented_control(key="per-class").set_value("iiou").run()
-    assert "mean iIoU" in words(app) and not app.error
+    assert "mean iIoU" in text_of(app) and not app.error
 
 
 def test_the_frames_behind_a_cell_open_compare(lab) -> None:
@@ -141,13 +141,13 @@ def test_the_frames_behind_a_cell_open_compare(lab) -> None:
     truth, seen = app.selectbox(key="true-class").value, app.selectbox(key="seen-as").value
     names = scores.protocol.names
     errors = scores.evaluated_confusion[:, :-1].copy()
-    for number in range(len(names)):
-        errors[number, number] = 0
+    for index in range(len(names)):
+        errors[index, index] = 0
     assert errors[names.index(truth), names.index(seen)] == errors.max() > 0
     frame, pixels, _ = scores.frames_behind(names.index(truth), names.index(seen))[0]
-    assert f"compare?image={frame}&amp;runs={lab.ids[0]}" in words(app) and f"{pixels:,} pixels" in words(app)
+    assert f"compare?image={frame}&amp;runs={lab.ids[0]}" in text_of(app) and f"{pixels:,} pixels" in text_of(app)
     app.selectbox(key="seen-as").set_value(truth).run()
-    assert not app.exception and "4 of 4 frames" in words(app)
+    assert not app.exception and "4 of 4 frames" in text_of(app)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_the_frames_behind_a_cell_open_compare(lab) -> None:
 )
 def test_every_view_shows_what_was_scored(lab, view, expected) -> None:
     app = opened(lab.ids[:2], view=view)
-    assert expected in words(app) and not app.error
+    assert expected in text_of(app) and not app.error
     if view == "Benchmark":
         ((path, _),) = list_archives(lab.runs / lab.ids[0])
         assert app.code[0].value == str(path) and app.get("download_button")
@@ -171,49 +171,49 @@ def test_every_view_shows_what_was_scored(lab, view, expected) -> None:
 
 def test_equal_runs_are_not_told_apart_and_their_settings_are(lab) -> None:
     app = opened(lab.ids[:2], view="A or B")
-    shown = words(app)
+    shown = text_of(app)
     assert "can't be told apart" in shown.replace("\\", "")
     assert "training.epochs" in shown and "31.0" in shown
     assert f"runs={lab.ids[0]}&amp;runs={lab.ids[1]}" in shown and "+0.0 points" in shown
-    assert "Choose two runs or more" in words(opened(lab.ids[:1], view="A or B"))
+    assert "Choose two runs or more" in text_of(opened(lab.ids[:1], view="A or B"))
 
 
-def test_a_card_of_older_weights_is_marked_and_can_be_made_again(lab, places) -> None:
-    run = places.runs / lab.ids[0]
+def test_a_card_of_older_weights_is_marked_and_can_be_made_again(lab, lab_folders) -> None:
+    run = lab_folders.runs / lab.ids[0]
     shutil.copytree(lab.runs / lab.ids[0], run)
     state = run / "best" / "state.json"
     state.write_text(state.read_text() + " ")
     app = opened([run.name])
-    assert words(app).count("outdated") >= 2 and "score" in keys(app)
+    assert text_of(app).count("outdated") >= 2 and "score" in keys(app)
 
 
 @pytest.mark.parametrize("hardware", ["", "On another machine."])
-def test_nobody_is_fastest_across_machines(lab, places, hardware) -> None:
+def test_nobody_is_fastest_across_machines(lab, lab_folders, hardware) -> None:
     for run_id in lab.ids[:2]:
-        shutil.copytree(lab.runs / run_id, places.runs / run_id)
-    (path,) = list_results(places.runs / lab.ids[1])
-    said = json.loads(path.read_text())
-    said["metadata"]["milliseconds"] *= 2
-    said["metadata"]["hardware"] = hardware or said["metadata"]["hardware"]
-    path.write_text(json.dumps(said))
+        shutil.copytree(lab.runs / run_id, lab_folders.runs / run_id)
+    (path,) = list_results(lab_folders.runs / lab.ids[1])
+    message = json.loads(path.read_text())
+    message["metadata"]["milliseconds"] *= 2
+    message["metadata"]["hardware"] = hardware or message["metadata"]["hardware"]
+    path.write_text(json.dumps(message))
     app = opened(lab.ids[:2])
-    assert ("lab-best" in words(app)) == (not hardware), "the two are equal in everything but latency"
+    assert ("lab-best" in text_of(app)) == (not hardware), "the two are equal in everything but latency"
     app = opened(lab.ids[:2], view="Cost")
     app.segmented_control(key="cost").set_value("milliseconds").run()
-    assert ("Runs on the dotted line" in words(app)) == (not hardware)
-    assert ("timed on different hardware" in words(app)) == bool(hardware)
+    assert ("Runs on the dotted line" in text_of(app)) == (not hardware)
+    assert ("timed on different hardware" in text_of(app)) == bool(hardware)
 
 
 @pytest.mark.parametrize("view", ["Calibration", "Upper bounds", "Where it fails"])
-def test_a_card_without_a_labelled_pixel_shows_dashes(lab, places, streets, monkeypatch, view) -> None:
-    shutil.copytree(streets, places.other / "data" / "streets")
-    monkeypatch.setenv("SEGLAB_DATA", str(places.other / "data"))
-    for mask in (places.other / "data" / "streets" / "gtFine" / "val").rglob("*_labelIds.png"):
+def test_a_card_without_a_labelled_pixel_shows_dashes(lab, lab_folders, streets, monkeypatch, view) -> None:
+    shutil.copytree(streets, lab_folders.other / "data" / "streets")
+    monkeypatch.setenv("SEGLAB_DATA", str(lab_folders.other / "data"))
+    for mask in (lab_folders.other / "data" / "streets" / "gtFine" / "val").rglob("*_labelIds.png"):
         cv2.imwrite(str(mask), np.zeros((64, 128), np.uint8))
-    shutil.copytree(lab.runs / lab.ids[2], places.runs / lab.ids[2])
-    evaluate_run(read_run(places.runs / lab.ids[2]), EvaluationSettings())
+    shutil.copytree(lab.runs / lab.ids[2], lab_folders.runs / lab.ids[2])
+    evaluate_run(read_run(lab_folders.runs / lab.ids[2]), EvaluationSettings())
     app = opened([lab.ids[2]], view=view)
-    assert "nan" not in words(app) and "–" in words(app)
+    assert "nan" not in text_of(app) and "–" in text_of(app)
 
 
 def job(**changes) -> None:
@@ -229,9 +229,9 @@ def job(**changes) -> None:
     (folder / f"{values['id']}.json").write_text(json.dumps(asdict(Job(**values))))
 
 
-def test_a_scoring_that_goes_on_is_shown_to_everyone_and_can_be_stopped(places, lab, monkeypatch) -> None:
-    shutil.copytree(lab.runs / lab.ids[2], places.runs / lab.ids[2])
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def test_a_scoring_that_goes_on_is_shown_to_everyone_and_can_be_stopped(lab_folders, lab, monkeypatch) -> None:
+    shutil.copytree(lab.runs / lab.ids[2], lab_folders.runs / lab.ids[2])
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     request = {
         "runs": [lab.ids[2]],
         "settings": asdict(EvaluationSettings(flip=True)),
@@ -247,7 +247,7 @@ def test_a_scoring_that_goes_on_is_shown_to_everyone_and_can_be_stopped(places, 
         process=asdict(ProcessId(1, 1.0)),
     )
     app = opened([lab.ids[2]])
-    shown = words(app)
+    shown = text_of(app)
     assert "The robustness of" in shown and "mirrored too" in shown and "This goes on when you close the tab." in shown
     assert app.button(key="score").disabled
     assert "Scoring under fog · 20 of 80 · about 30 s left" in app.get("progress")[0].proto.text
@@ -256,16 +256,16 @@ def test_a_scoring_that_goes_on_is_shown_to_everyone_and_can_be_stopped(places, 
     assert app.button(key="stop-evaluation").label == "Stopping"
 
 
-def test_a_scoring_that_broke_off_or_left_runs_out_says_why(places, lab, monkeypatch) -> None:
-    shutil.copytree(lab.runs / lab.ids[2], places.runs / lab.ids[2])
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
+def test_a_scoring_that_broke_off_or_left_runs_out_says_why(lab_folders, lab, monkeypatch) -> None:
+    shutil.copytree(lab.runs / lab.ids[2], lab_folders.runs / lab.ids[2])
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     job(state="failed", error="The disk is full.")
-    assert "broke off: The disk is full." in words(opened([lab.ids[2]]))
+    assert "broke off: The disk is full." in text_of(opened([lab.ids[2]]))
     job(state="stopped")
-    assert "was stopped" in words(opened([lab.ids[2]]))
+    assert "was stopped" in text_of(opened([lab.ids[2]]))
     job(state="finished", result={"runs": [], "problems": {lab.ids[2]: "Its data are gone."}})
-    assert "could not be scored: Its data are gone." in words(opened([lab.ids[2]]))
+    assert "could not be scored: Its data are gone." in text_of(opened([lab.ids[2]]))
     monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
     app = opened([lab.ids[2]])
     app.button(key="score").click().run()
-    assert "read-only" in words(app)
+    assert "read-only" in text_of(app)

@@ -12,7 +12,7 @@ from core.tracking.table import TRACKERS
 
 
 @pytest.fixture
-def page(places) -> AppTest:
+def page(lab_folders) -> AppTest:
     app = AppTest.from_file(str(PROJECT / "app/navigation.py"), default_timeout=240).run()
     return app.switch_page("../pages/train.py").run()
 
@@ -60,8 +60,16 @@ def test_every_field_that_has_a_say_can_be_set_and_no_other(page, part):
 
 
 def test_what_has_no_say_is_not_asked(page):
-    asked = field_names(page)
-    assert not asked & {"momentum", "gamma", "power", "patience", "second_loss_weight", "layer_decay", "val_fraction"}
+    requests = field_names(page)
+    assert not requests & {
+        "momentum",
+        "gamma",
+        "power",
+        "patience",
+        "second_loss_weight",
+        "layer_decay",
+        "val_fraction",
+    }
     page.selectbox(key="rarely-loss").set_value("dice").run()
     assert not {"class_weights", "label_smoothing"} & field_names(page)
 

@@ -43,7 +43,7 @@ def test_nothing_is_escaped_before_it_is_said() -> None:
     assert not twice
 
 
-def test_what_a_scoring_says_of_a_run_holds_no_link(places, tiny_config, monkeypatch) -> None:
+def test_what_a_scoring_says_of_a_run_holds_no_link(lab_folders, tiny_config, monkeypatch) -> None:
     def page():
         from app.scoring import work_panel
         from core.paths import runs_folder
@@ -51,8 +51,8 @@ def test_what_a_scoring_says_of_a_run_holds_no_link(places, tiny_config, monkeyp
 
         work_panel({run.id: run for run in list_runs(runs_folder())})
 
-    monkeypatch.setenv("SEGLAB_CACHE", str(places.other / "cache"))
-    run = create_run(tiny_config(), places.runs)
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
+    run = create_run(tiny_config(), lab_folders.runs)
     write_notes(run, Notes(name="[mine](https://evil.example)"))
     jobs_folder("evaluation").mkdir(parents=True)
     ended = {"started": time.time(), "updated": time.time()}
@@ -66,6 +66,6 @@ def test_what_a_scoring_says_of_a_run_holds_no_link(places, tiny_config, monkeyp
         engine._write(jobs_folder("evaluation"), Job("20260101-000000-aaaa", {"runs": [run.name]}, **ended, **values))
         app = AppTest.from_function(page).run()
         assert not app.exception
-        (said,) = [element.value for kind in (app.error, app.info, app.caption) for element in kind]
-        assert "\\[mine\\]\\(https\\:" in said and "\\\\" not in said, values
-        assert "[all" not in said.replace("\\[", ""), values
+        (message,) = [element.value for kind in (app.error, app.info, app.caption) for element in kind]
+        assert "\\[mine\\]\\(https\\:" in message and "\\\\" not in message, values
+        assert "[all" not in message.replace("\\[", ""), values
