@@ -23,7 +23,7 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
     able = [
         run_id
         for run_id in chosen
-        if shown.runs[run_id].classes == CITYSCAPES_19.classes
+        if shown.runs[run_id].class_names == CITYSCAPES_19.class_names
         and SOURCES[shown.runs[run_id].config.dataset.name].has_coarse
     ]
     if not able:

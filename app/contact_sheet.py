@@ -65,7 +65,7 @@ class Order:
 
 
 def choose_order(
-    columns: Sequence[DeltaGenerator], chosen: Sequence[str], names: dict[str, str], classes: Sequence[str]
+    columns: Sequence[DeltaGenerator], chosen: Sequence[str], names: dict[str, str], class_names: Sequence[str]
 ) -> Order:
     """Return widgets for how frames are sorted, in three places of the page."""
     kinds = [kind for kind in SORTS if kind != "apart" or len(chosen) > 1]
@@ -81,7 +81,7 @@ def choose_order(
         return Order(kind, run_id, right.selectbox("Other run", others, format_func=names.get, key="sort-other"))
     if kind == "class":
         class_index = right.selectbox(
-            "Class", range(len(classes)), format_func=lambda index: classes[index], key="sort-class"
+            "Class", range(len(class_names)), format_func=lambda index: class_names[index], key="sort-class"
         )
         return Order(kind, run_id, class_index=class_index)
     return Order(kind, run_id)

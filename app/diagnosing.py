@@ -20,6 +20,6 @@ def diagnosis_panel(run_id: str) -> None:
     """Show what looks wrong in a run by now, the gravest first, each with what to try."""
     run = read_run(runs_folder() / run_id)
     rows, _ = read_metrics(run.path)
-    for remark in diagnose(rows, run.classes, run.plan):
+    for remark in diagnose(rows, run.class_names, run.plan):
         show, icon = SHOWN[remark.severity]
         show(plain(f"{remark.sentence} {remark.fix}"), icon=icon)

@@ -45,10 +45,10 @@ def diagram_svg(summary: ModelSummary, colors: Sequence[str] = PART_COLORS, comp
     for index, block in enumerate(summary.blocks):
         color = _safe(by_part.get(block.part, PLAIN_COLOR))
         drawn.append(_block(index, block, boxes[index], color, kinds[index] if kinds else "", compact))
-    classes = summary.blocks[-1].channels
-    last = f"Scores of {classes} classes for every pixel. {_output_text(summary)}"
+    num_classes = summary.blocks[-1].channels
+    last = f"Scores of {num_classes} classes for every pixel. {_output_text(summary)}"
     drawn.append(_end(boxes[PICTURE], "picture", "picture", summary.size, "The picture", compact))
-    drawn.append(_end(boxes[logits], "logits", f"{classes} classes", summary.size, last, compact))
+    drawn.append(_end(boxes[logits], "logits", f"{num_classes} classes", summary.size, last, compact))
     if not compact:
         drawn.append(_text(boxes[logits].right, boxes[logits].top - 7, last_step(summary), "end", "lab-quiet"))
     margin = 6 if compact else 26 + 12 * bool(kinds)
@@ -56,7 +56,7 @@ def diagram_svg(summary: ModelSummary, colors: Sequence[str] = PART_COLORS, comp
     bottom = max(box.bottom for box in boxes.values()) + margin + (0 if compact else 6)
     right = boxes[logits].right + (6 if compact else 50)
     left = boxes[PICTURE].x - 6 if compact else 0.0
-    title = f"{summary.title}: {logits} blocks from the picture to the scores of {classes} classes"
+    title = f"{summary.title}: {logits} blocks from the picture to the scores of {num_classes} classes"
     size = "" if compact else f' style="min-width:{right * 0.86:.0f}px;max-width:{right * 1.15:.0f}px"'
     return (
         f'<svg class="lab-diagram{" compact" if compact else ""}" role="img" aria-label="{_safe(title)}"{size} '

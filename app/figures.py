@@ -27,17 +27,17 @@ _TICKS = 4
 
 
 def class_shares_figure(
-    classes: Sequence[str], colors: Sequence[Color], shares: Mapping[str, Sequence[float]]
+    class_names: Sequence[str], colors: Sequence[Color], shares: Mapping[str, Sequence[float]]
 ) -> go.Figure:
     """Horizontal bars of each class's share of the labelled pixels, largest first; several groups beside each other.
 
     Args:
-        classes: K names.
+        class_names: K names.
         colors: K colours, red green blue, 0..255.
         shares: K shares, 0..1, by the group's name; the first group gives the order and stands on top.
     """
     groups = list(shares)
-    order = sorted(range(len(classes)), key=lambda index: shares[groups[0]][index])
+    order = sorted(range(len(class_names)), key=lambda index: shares[groups[0]][index])
     figure = go.Figure()
     # Plotly stacks bars of a group upwards, so the first must come last.
     for group in reversed(groups):
@@ -45,7 +45,7 @@ def class_shares_figure(
         figure.add_bar(
             name=group,
             x=[value * 100 for value in values],
-            y=[classes[number] for number in order],
+            y=[class_names[number] for number in order],
             orientation="h",
             marker={"color": [f"rgb{tuple(colors[number])}" for number in order], "line": {"width": 0}},
             opacity=1 if group == groups[0] else _FADED,
@@ -57,7 +57,7 @@ def class_shares_figure(
             hovertemplate=f"%{{y}}, {group}: %{{text}}<extra></extra>",
         )
     figure.update_layout(
-        height=(10 + 12 * len(groups)) * len(classes) + 40,
+        height=(10 + 12 * len(groups)) * len(class_names) + 40,
         margin={"l": 0, "r": 60, "t": 8, "b": 24},
         xaxis={"visible": False, "fixedrange": True},
         yaxis={"fixedrange": True, "ticklabelstandoff": 6},
@@ -68,18 +68,18 @@ def class_shares_figure(
     return figure
 
 
-def cooccurrence_figure(classes: Sequence[str], shares: Sequence[Sequence[float]], color: Color) -> go.Figure:
+def cooccurrence_figure(class_names: Sequence[str], shares: Sequence[Sequence[float]], color: Color) -> go.Figure:
     """Return a heat map of what is seen together: of the frames that show the class of the row, the share that shows the column's too.
 
     Args:
-        classes: K names.
+        class_names: K names.
         shares: K rows of K shares, 0..1.
         color: red green blue, 0..255, of a share of 1; a share of 0 is the page itself.
     """
     figure = go.Figure(
         go.Heatmap(
-            x=list(classes),
-            y=list(classes),
+            x=list(class_names),
+            y=list(class_names),
             z=[[share * 100 for share in row] for row in shares],
             zmin=0,
             zmax=100,
@@ -91,7 +91,7 @@ def cooccurrence_figure(classes: Sequence[str], shares: Sequence[Sequence[float]
         )
     )
     figure.update_layout(
-        height=22 * len(classes) + 120,
+        height=22 * len(class_names) + 120,
         margin={"l": 0, "r": 8, "t": 8, "b": 8},
         xaxis={"fixedrange": True, "side": "top", "tickangle": -55, "showgrid": False, "tickmode": "linear"},
         yaxis={"fixedrange": True, "autorange": "reversed", "showgrid": False, "tickmode": "linear"},

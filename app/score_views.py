@@ -83,10 +83,10 @@ def classes_view(shown: Shown) -> None:
     if metric == "boundary_f1" and any(result.scores.boundary_f1 is None for result in shown.results.values()):
         st.caption("Boundaries weren't looked at. Switch them on above, and score again.")
         return
-    classes = first.protocol.names
+    class_names = first.protocol.names
     run = shown.runs[next(iter(shown.results))]
     values = {
-        shown.names[run_id]: _or_none(getattr(result.scores, metric), len(classes))
+        shown.names[run_id]: _or_none(getattr(result.scores, metric), len(class_names))
         for run_id, result in shown.results.items()
     }
     totals = {}
@@ -95,7 +95,7 @@ def classes_view(shown: Shown) -> None:
         totals[name] = sum(known) / len(known) if known else None
     left, right = st.columns([3, 2], gap="large")
     with left:
-        class_table(classes, run.colors, values, totals, shown.dots, f"mean {PER_CLASS[metric]}")
+        class_table(class_names, run.colors, values, totals, shown.dots, f"mean {PER_CLASS[metric]}")
         st.caption("A dash: neither there nor predicted, or not defined for this class.")
     if first.protocol.categories and metric in ("iou", "iiou"):
         with right:

@@ -86,7 +86,7 @@ def run_link(run_id: str, text: str) -> Html:
 
 
 def class_table(
-    classes: Sequence[str],
+    class_names: Sequence[str],
     colors: Sequence[Color] | None,
     columns: Mapping[str, Sequence[float | None]],
     totals: Mapping[str, float | None],
@@ -96,7 +96,7 @@ def class_table(
     """Show IoU (or another share, 0..1) per class for several runs; the best of each row in bold, None and NaN as a dash.
 
     Args:
-        classes: names, one a row.
+        class_names: names, one a row.
         colors: of the classes, or None where the rows are something else.
         columns: values per class, by the column's title.
         totals: the last row, by the column's title; empty for none.
@@ -109,7 +109,7 @@ def class_table(
             markup(swatch(colors[index]), name) if colors else name,
             *_share_cells([column[index] for column in columns.values()], run_colors),
         ]
-        for index, name in enumerate(classes)
+        for index, name in enumerate(class_names)
     ]
     total = [total_name, *_share_cells(list(totals.values()), run_colors)] if totals else ()
     table(["", *(markup(dot(dots[title]), title) for title in columns)], rows, total)

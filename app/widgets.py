@@ -95,12 +95,12 @@ def pick_also(label: str, run_id: str) -> None:
 
 def with_equal_classes(chosen: Sequence[str], runs: Mapping[str, Run]) -> list[str]:
     """Return those of the chosen runs that tell the same classes apart as the first; the page says which were left out, and why."""
-    same = [run_id for run_id in chosen if runs[run_id].classes == runs[chosen[0]].classes]
+    same = [run_id for run_id in chosen if runs[run_id].class_names == runs[chosen[0]].class_names]
     if len(same) < len(chosen):
         others = ", ".join(plain(run_name(runs[run_id])) for run_id in chosen if run_id not in same)
         st.caption(
             f"Left out: {others}. Only runs with the same classes can be shown together, here the "
-            f"{len(runs[chosen[0]].classes)} of {plain(run_name(runs[chosen[0]]))}."
+            f"{len(runs[chosen[0]].class_names)} of {plain(run_name(runs[chosen[0]]))}."
         )
     return same
 

@@ -42,7 +42,7 @@ Way = Literal["lab", "plain", "peer"]
 Task = Literal["step", "predict", "predict_as_the_lab"]
 Clock = Literal["wall", "cpu"]
 
-CLASSES = len(CITYSCAPES_19.classes)
+CLASSES = len(CITYSCAPES_19.class_names)
 NETWORKS: dict[str, dict[str, str | int]] = {
     "fcn": {"family": "fcn"},
     "fcn-resnet50": {"family": "fcn", "encoder": "resnet50"},

@@ -51,7 +51,7 @@ def compete(values: Values, folder: Path) -> tuple[float, float]:
     print(f"{config.model.title}: ours {describe(steps, seconds, ours)}", flush=True)
 
     weights, steps, seconds = train_theirs(config, folder, seconds)
-    network = build_network(config.model, len(dataset.space.classes))
+    network = build_network(config.model, len(dataset.space.class_names))
     network.load_state_dict(load_file(weights))
     theirs = score(dataset, lambda image: label_plainly(network.eval(), image))
     print(f"{config.model.title}: theirs {describe(steps, seconds, theirs)}", flush=True)
@@ -102,7 +102,7 @@ def call(*arguments: str, **variables: str) -> str:
 
 def score(dataset: Dataset, label: Callable[[np.ndarray], np.ndarray]) -> ConfusionMatrix:
     """Label every validation frame at the data set's size and counts."""
-    confusion = ConfusionMatrix(len(dataset.space.classes))
+    confusion = ConfusionMatrix(len(dataset.space.class_names))
     for frame in dataset.val:
         confusion.update(dataset.target(frame), label(dataset.image(frame)))
     return confusion

@@ -64,7 +64,7 @@ Way = Literal["ours", "smp", "plain"]
 Size = tuple[int, int]
 """Height and width."""
 
-CLASSES = len(CITYSCAPES_19.classes)
+CLASSES = len(CITYSCAPES_19.class_names)
 SMP_VIT = "vit_small_patch16_224"
 FITTED_FRAMES = 4
 SHARED = PROJECT.parent / "shared"

@@ -97,7 +97,7 @@ def their_rate(config: RunConfig, dataset: Dataset, steps: int) -> float:
     """Take so many steps as a tutorial does; returns frames a second."""
     torch.manual_seed(0)
     torch.set_num_threads(available_cores())
-    model = build_model(config.model, len(dataset.space.classes)).train()
+    model = build_model(config.model, len(dataset.space.class_names)).train()
     optimizer = plain_optimizer(model)
     training = config.training
     frames = TutorialFrames(dataset, (training.crop_height, training.crop_width))

@@ -151,7 +151,7 @@ def main() -> None:
     )
     dataset = open_dataset(config.dataset)
     torch.manual_seed(0)
-    model = build_network(config.model, len(dataset.space.classes), options.weights)
+    model = build_network(config.model, len(dataset.space.class_names), options.weights)
     steps = train_plainly(model, dataset, (height * 3 // 4, width * 3 // 4), options.batch, deadline)
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, options.out)
     print(steps)

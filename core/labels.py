@@ -75,14 +75,14 @@ class LabelSpace:
 
     Args:
         name: what a run folder calls this numbering.
-        classes: K class names, in order of their number.
+        class_names: K class names, in order of their number.
         colors: K colours to show them in.
         from_ids: for each id 0..255 that a label file can hold, the class 0..K-1 or `IGNORED`.
         from_colors: for label files painted in colours instead, each colour with its class; other colours are ignored.
     """
 
     name: str
-    classes: tuple[str, ...]
+    class_names: tuple[str, ...]
     colors: tuple[Color, ...]
     from_ids: tuple[int, ...]
     from_colors: tuple[tuple[Color, int], ...] = ()
@@ -95,7 +95,7 @@ class LabelSpace:
     @property
     def digest(self) -> str:
         """A text that is the same for equal numberings only, whatever they are called."""
-        return hashlib.sha256(repr((self.classes, self.from_ids, self.from_colors)).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr((self.class_names, self.from_ids, self.from_colors)).encode()).hexdigest()[:16]
 
     @property
     def lookup(self) -> np.ndarray:
@@ -136,9 +136,9 @@ def palette_of(colors: tuple[Color, ...]) -> np.ndarray:
     return table
 
 
-def _numbering(name: str, classes: Iterable[tuple[str, Color, Iterable[int]]]) -> LabelSpace:
+def _numbering(name: str, table: Iterable[tuple[str, Color, Iterable[int]]]) -> LabelSpace:
     """Return a label space of classes, each with its name, its colour and the file ids that it gathers."""
-    rows = [(title, color, tuple(ids)) for title, color, ids in classes]
+    rows = [(title, color, tuple(ids)) for title, color, ids in table]
     from_ids = [IGNORED] * 256
     for index, (_, _, ids) in enumerate(rows):
         for label_id in ids:

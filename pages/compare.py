@@ -56,14 +56,14 @@ def choose_source(runs: Sequence[Run]) -> Dataset:
     here = {pair: config for pair, config in sources.items() if is_here(config)}
     size = {"height": runs[0].config.dataset.height, "width": runs[0].config.dataset.width}
     streets = DatasetConfig(**size)
-    if not here and runs[0].classes == CITYSCAPES_19.classes and is_here(streets):
+    if not here and runs[0].class_names == CITYSCAPES_19.class_names and is_here(streets):
         here = {(streets.name, ""): streets}
     sources = here or sources
     picked = next(iter(sources))
     if len(sources) > 1:
         picked = st.selectbox("Frames from", list(sources), format_func=lambda pair: pair[1] or SOURCES[pair[0]].title)
     dataset = open_again(sources[picked])
-    if dataset.space.classes != runs[0].classes:
+    if dataset.space.class_names != runs[0].class_names:
         raise LabError(
             f"{SOURCES[picked[0]].title} {picked[1]} tells other classes apart than {run_name(runs[0])}, so there is no truth to compare it with. "
             "Try it on pictures of your own, on the page Inspect."
@@ -96,7 +96,7 @@ first, *others = st.columns([2, 3, 3, 3])
 recall("split", list(splits), "val")
 split = first.segmented_control("Split", list(splits), format_func=SPLIT_WORDS.get, required=True, key="split")
 frames = {frame.id: frame for frame in splits[split]}
-order = choose_order(others, chosen, names, dataset.space.classes)
+order = choose_order(others, chosen, names, dataset.space.class_names)
 counts = counted(order, dataset, splits[split]) if order.run_id else []
 ids, captions = sort_frames(order, counts, splits[split])
 if counts:
@@ -120,7 +120,7 @@ predictions = predict_all(chosen, image, digest)
 for run_id, prediction in predictions.items():
     subtitle = f"{prediction.confidence.mean() / 255:.0%} confident"
     if target is not None:
-        confusion = ConfusionMatrix(len(dataset.space.classes))
+        confusion = ConfusionMatrix(len(dataset.space.class_names))
         confusion.update(target, prediction.labels)
         columns[names[run_id]] = [None if value != value else float(value) for value in confusion.iou()]
         totals[names[run_id]], dots[names[run_id]] = confusion.miou(), colors[run_id]
@@ -134,7 +134,7 @@ if panels:
         viewer(
             image_address(image, digest),
             panels,
-            dataset.space.classes,
+            dataset.space.class_names,
             dataset.space.colors,
             key="compare-viewer",
             name=frame.id,
@@ -145,11 +145,11 @@ if columns:
         st.subheader("Per class, on this frame")
         present = [
             index
-            for index in range(len(dataset.space.classes))
+            for index in range(len(dataset.space.class_names))
             if any(column[index] is not None for column in columns.values())
         ]
         class_table(
-            [dataset.space.classes[class_index] for class_index in present],
+            [dataset.space.class_names[class_index] for class_index in present],
             [dataset.space.colors[number] for number in present],
             {name: [column[number] for number in present] for name, column in columns.items()},
             totals,

@@ -97,7 +97,7 @@ def step(key: str, ids: Sequence[str], by: int) -> None:
 def choose_frame(here: SplitDataset) -> tuple[Frame | None, st.delta_generator.DeltaGenerator]:
     """Draw widgets that find a frame by split and city; returns the frame, where there is such a one, and the place for `offer_classes`."""
     named = st.query_params
-    if st.session_state.get("shows") not in here.dataset.space.classes:
+    if st.session_state.get("shows") not in here.dataset.space.class_names:
         st.session_state["shows"] = None  # other classes are told apart now
     restore("split", list(here.splits), named.get("split"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -147,7 +147,7 @@ def frames_that_show(here: SplitDataset, split: str) -> set[str] | None:
     if wish is None:
         return None
     try:
-        return set(counts_of(here.dataset, split, here.splits[split]).shows(here.dataset.space.classes.index(wish)))
+        return set(counts_of(here.dataset, split, here.splits[split]).shows(here.dataset.space.class_names.index(wish)))
     except LabError:
         return None  # said where the counts are plotted
 
@@ -159,8 +159,8 @@ def offer_classes(here: SplitDataset, split: str) -> None:
         counts = counts_of(here.dataset, split, here.splits[split])
     except LabError:
         return
-    classes = here.dataset.space.classes
-    there = [name for name, images in zip(classes, counts.images, strict=True) if images]
+    class_names = here.dataset.space.class_names
+    there = [name for name, images in zip(class_names, counts.images, strict=True) if images]
     if not there:
         return
     if st.session_state["shows"] not in (None, *there):
@@ -209,7 +209,7 @@ def show_frame(dataset: Dataset, frame: Frame) -> None:
     viewer(
         image_address(image, digest),
         panels,
-        dataset.space.classes,
+        dataset.space.class_names,
         dataset.space.colors,
         key="data-viewer",
         name=frame.id,
@@ -321,7 +321,10 @@ def doctor(config: DatasetConfig) -> None:
             require_write()
             reports.pop(key, None)
             reports[key] = examine(
-                root, classes=config.classes, val_fraction=config.val_fraction, progress=watched("Examining the frames")
+                root,
+                class_table=config.classes,
+                val_fraction=config.val_fraction,
+                progress=watched("Examining the frames"),
             )
             st.rerun()
         if key not in reports:
@@ -409,20 +412,22 @@ def plots(here: SplitDataset) -> None:
             counts[split] = counts_of(dataset, split, frames)
     if not counts:
         return
-    classes, colors = dataset.space.classes, dataset.space.colors
+    class_names, colors = dataset.space.class_names, dataset.space.colors
     main = next(iter(counts))
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Share of each class", help="Of the labelled pixels. The paler bars are the validation frames'.")
         shares = {split: each.shares.tolist() for split, each in counts.items()}
-        st.plotly_chart(class_shares_figure(classes, colors, shares), config={"displayModeBar": False}, key="shares")
+        st.plotly_chart(
+            class_shares_figure(class_names, colors, shares), config={"displayModeBar": False}, key="shares"
+        )
     with right:
         st.subheader(
             "Seen together", help=f"In the frames of {main}: a row's class is there; how often is the column's?"
         )
         shown = np.flatnonzero(counts[main].images).tolist()
         figure = cooccurrence_figure(
-            [classes[class_index] for class_index in shown],
+            [class_names[class_index] for class_index in shown],
             counts[main].cooccurrence[np.ix_(shown, shown)].tolist(),
             ACCENT,
         )
@@ -432,7 +437,7 @@ def plots(here: SplitDataset) -> None:
     st.caption(
         f"{ignored / max(1, ignored + labelled):.1%} of the pixels carry no class: they are neither learned from nor scored."
     )
-    missing = [name for index, name in enumerate(classes) if not counts[main].images[index]]
+    missing = [name for index, name in enumerate(class_names) if not counts[main].images[index]]
     if missing:
         st.caption(f"Never there in {main}: {plain(', '.join(missing))}. A network can't learn what it never sees.")
     for split, frames in (("train", dataset.train), ("val", dataset.val)):

@@ -139,7 +139,7 @@ viewer(
         prediction_panel(able[run_id].title, run_id, prediction, image, digest, color=run_colors(everyone)[run_id]),
         *heat_panels(explanation),
     ],
-    prediction.classes,
+    prediction.class_names,
     prediction.colors,
     key="look-viewer",
     name=name,

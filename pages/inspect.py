@@ -104,7 +104,7 @@ def show_masks(sample: Sample, names: dict[str, str], options: PredictOptions, w
     viewer(
         image_address(sample.image, sample.digest),
         panels,
-        first.classes,
+        first.class_names,
         first.colors,
         key="inspect-viewer",
         name=sample.name,
@@ -120,12 +120,12 @@ def shares_table(predictions: dict[str, CachedPrediction], names: dict[str, str]
     counts = {
         run_id: np.bincount(prediction.labels.ravel(), minlength=256) for run_id, prediction in predictions.items()
     }
-    order = np.argsort(-np.sum(list(counts.values()), axis=0)[: len(first.classes)])
+    order = np.argsort(-np.sum(list(counts.values()), axis=0)[: len(first.class_names)])
     rows = []
     for class_id in order:
         shares = [counts[run_id][class_id] / predictions[run_id].labels.size for run_id in predictions]
         if max(shares) >= 0.0005:
-            name = markup(swatch(first.colors[class_id]), first.classes[class_id])
+            name = markup(swatch(first.colors[class_id]), first.class_names[class_id])
             rows.append([name, *map(format_percent, shares)])
     table(["", *(names[run_id] for run_id in predictions)], rows)
 

@@ -242,7 +242,7 @@ def scores(runs: list[str], focus: str, names: dict[str, str], colors: dict[str,
     """IoU per class at the latest evaluation of each run that tells the same classes apart as the one in focus."""
     columns, totals, dots = {}, {}, {}
     shown = read_run(runs_folder() / focus)
-    others = [run_id for run_id in runs if read_run(runs_folder() / run_id).classes != shown.classes]
+    others = [run_id for run_id in runs if read_run(runs_folder() / run_id).class_names != shown.class_names]
     for run_id in runs:
         rows = evaluations(runs_folder() / run_id)
         if rows and run_id not in others:
@@ -250,7 +250,7 @@ def scores(runs: list[str], focus: str, names: dict[str, str], colors: dict[str,
             totals[names[run_id]] = rows[-1]["miou"]
             dots[names[run_id]] = colors[run_id]
     if columns:
-        class_table(shown.classes, shown.colors, columns, totals, dots)
+        class_table(shown.class_names, shown.colors, columns, totals, dots)
         st.caption(
             "Intersection over union on the validation frames, at the latest evaluation. A dash: neither there nor predicted."
         )
@@ -329,11 +329,11 @@ if not chosen:
     st.stop()
 names = {run_id: run_name(by_id[run_id]) for run_id in chosen}
 states(chosen, colors)
-class_sets = {by_id[run_id].classes for run_id in chosen}
+class_sets = {by_id[run_id].class_names for run_id in chosen}
 curves(
     [Curve(run_id, names[run_id], colors[run_id]) for run_id in chosen],
     key="curves",
-    classes=class_sets.pop() if len(class_sets) == 1 else (),  # one number means two things in two numberings
+    class_names=class_sets.pop() if len(class_sets) == 1 else (),  # one number means two things in two numberings
 )
 focus = chosen[0]
 if len(chosen) > 1:

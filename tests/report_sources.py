@@ -59,7 +59,7 @@ class Files:
         if key not in self.known:
             run = read_run(self.runs / name.partition("/")[0])
             dataset = run.config.dataset
-            self.known[key] = describe(run.config.model, (dataset.height, dataset.width), len(run.classes))
+            self.known[key] = describe(run.config.model, (dataset.height, dataset.width), len(run.class_names))
         return self.known[key]
 
     def value(self, source):

@@ -74,7 +74,7 @@ def test_it_says_what_it_is(tmp_path, tiny_config):
     result = read_checkpoint(tmp_path, "best")
     assert (result.step, result.best_miou) == (7, 0.07)
     assert result.config == tiny_config()
-    assert result.classes == CITYSCAPES_19.classes and result.colors == CITYSCAPES_19.colors
+    assert result.class_names == CITYSCAPES_19.class_names and result.colors == CITYSCAPES_19.colors
     assert sorted(path.name for path in (tmp_path / "best").iterdir()) == ["model.safetensors", "state.json"]
 
 

@@ -186,7 +186,7 @@ def test_an_extra_split_that_is_not_there_names_its_archive(lab_folders, streets
 @pytest.mark.parametrize(("classes", "count"), [("cityscapes-7", 7), ("cityscapes-30", 30), ("cityscapes-34", 34)])
 def test_other_numberings_are_one_word(lab_folders, streets, classes, count):
     dataset = open_dataset(DatasetConfig(classes=classes, height=32, width=64))
-    assert len(dataset.space.classes) == count
+    assert len(dataset.space.class_names) == count
     target = dataset.target(dataset.val[0])
     assert target[target != 255].max() < count
 

@@ -18,7 +18,7 @@ def write(folder, name, content):
 def test_ids_of_several_numbers_make_one_class(tmp_path):
     rows = [{"name": "ground", "ids": [7, 8], "color": "#804080"}, {"name": "rest", "ids": [0]}]
     space = read_class_table(write(tmp_path, "classes.json", rows))
-    assert space.classes == ("ground", "rest") and not space.by_color
+    assert space.class_names == ("ground", "rest") and not space.by_color
     assert space.colors[0] == (128, 64, 128)
     assert space.lookup[[7, 8, 0, 1]].tolist() == [0, 0, 1, 255]
 
@@ -47,14 +47,14 @@ def test_what_is_written_is_read_as_the_same(tmp_path, space):
 )
 def test_tables_of_other_tools_are_read_as_they_are(tmp_path, name, content):
     space = read_class_table(write(tmp_path, name, content))
-    assert space.classes == ("Animal", "Sky")
+    assert space.class_names == ("Animal", "Sky")
     assert space.from_colors == (((64, 128, 64), 0), ((128, 128, 128), 1))
 
 
 @pytest.mark.parametrize("name", ["classes.txt", "labels.txt", "codes.txt"])
 def test_a_list_of_names_numbers_the_ids(tmp_path, name):
     space = read_class_table(write(tmp_path, name, "\ufeffAnimal\nSky\n\n"))
-    assert space.classes == ("Animal", "Sky") and space.lookup[:3].tolist() == [0, 1, 255]
+    assert space.class_names == ("Animal", "Sky") and space.lookup[:3].tolist() == [0, 1, 255]
 
 
 def test_the_labs_own_form_goes_before_those_of_other_tools(tmp_path):

@@ -109,7 +109,7 @@ def test_score_equals_the_runs_own_evaluation(cli, run, streets):
     # Scored one frame at a time here and four at a time there. In fp32 on one thread the labels come out the same.
     assert out["miou"] == pytest.approx(row["miou"], abs=1e-6)
     assert out["pixel_accuracy"] == pytest.approx(row["pixel_accuracy"], abs=1e-6)
-    assert list(out["iou"]) == list(CITYSCAPES_19.classes)
+    assert list(out["iou"]) == list(CITYSCAPES_19.class_names)
     assert list(out["iou"].values()) == pytest.approx(row["iou"], abs=1e-6)
 
     code, last, _ = cli("score", run.name[-4:], "--checkpoint", "last", "--root", streets, "--json")
@@ -120,7 +120,7 @@ def test_score_equals_the_runs_own_evaluation(cli, run, streets):
 def test_score_as_text_has_a_line_per_class(cli, run):
     code, out, _ = cli("score", run.name)
     assert code == 0
-    assert all(name in out for name in CITYSCAPES_19.classes)
+    assert all(name in out for name in CITYSCAPES_19.class_names)
     assert "absent" in out and "mean IoU" in out and "on 4 frames at 128 x 64 pixels" in out
 
 

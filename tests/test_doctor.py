@@ -270,7 +270,7 @@ def test_what_is_broken_is_found_named_and_refused_by_training(root, layout, cod
     if report.proposal:
         path = root.parent / "proposal.json"
         path.write_text(report.proposal)
-        assert read_class_table(path).classes
+        assert read_class_table(path).class_names
     with pytest.raises(LabError) as refused:
         start_training(root, layout)
     assert fragment in str(refused.value)
@@ -381,9 +381,9 @@ def test_the_proposal_gives_the_same_targets_as_label_ids_would(root, damage):
     table = root / "classes.json"
     table.write_text(examine(root).proposal)
     mended = open_dataset(read_config({"dataset": values | {"classes": str(table)}}).dataset)
-    assert mended.space.classes == CITYSCAPES_19.classes
+    assert mended.space.class_names == CITYSCAPES_19.class_names
     assert all(np.array_equal(mended.target(f), e) for f, e in zip(mended.val, expected, strict=True))
-    assert examine(root, classes=str(table)).healthy
+    assert examine(root, class_table=str(table)).healthy
 
 
 def test_a_palette_of_voc_names_the_classes(root):

@@ -87,7 +87,7 @@ def test_a_run_becomes_an_onnx_file_that_says_what_it_is(run, lab_folders, capsy
     onnx.checker.check_model(model)
     inside = {entry.key: entry.value for entry in model.metadata_props}
     labels = json.loads(inside["labels"])
-    assert [label["name"] for label in labels] == list(CITYSCAPES_19.classes)
+    assert [label["name"] for label in labels] == list(CITYSCAPES_19.class_names)
     assert labels[0] == {"class": 0, "name": "road", "color": [128, 64, 128], "ids": [7]}
     assert inside["run"] == run.id and int(inside["step"]) == reports["step"]
     assert json.loads(inside["preprocessing"])["trained_at"] == {"height": 64, "width": 128}

@@ -31,7 +31,7 @@ from core.inference.prediction_cache import CachedPrediction
 from core.labels import CITYSCAPES_19
 
 
-def prediction_of(labels, classes=CITYSCAPES_19.classes, colors=CITYSCAPES_19.colors):
+def prediction_of(labels, classes=CITYSCAPES_19.class_names, colors=CITYSCAPES_19.colors):
     confidence = np.linspace(0, 255, labels.size).reshape(labels.shape).astype(np.uint8)
     return CachedPrediction(labels, confidence, classes, colors, 12.0)
 
@@ -124,7 +124,7 @@ def test_geojson_fills_to_the_same_map(labelled):
         rings = feature["geometry"]["coordinates"]
         assert all(ring[0] == ring[-1] and len(ring) >= 4 for ring in rings)
         cv2.fillPoly(painted, [np.array(rings[0])], int(feature["properties"]["id"]))
-        assert feature["properties"]["class"] == CITYSCAPES_19.classes[feature["properties"]["id"]]
+        assert feature["properties"]["class"] == CITYSCAPES_19.class_names[feature["properties"]["id"]]
     assert (painted == scene()).mean() > 0.999
 
 

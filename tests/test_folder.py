@@ -158,7 +158,7 @@ def test_a_folder_is_opened_with_its_class_table(root):
     real(root)
     (root / "classes.json").write_text(write_rows(space_of([{"name": "a", "ids": [1, 2]}, {"name": "b", "ids": [3]}])))
     dataset = open_dataset(config(root, val_fraction=0.5))
-    assert dataset.space.classes == ("a", "b") and (len(dataset.train), len(dataset.val)) == (3, 3)
+    assert dataset.space.class_names == ("a", "b") and (len(dataset.train), len(dataset.val)) == (3, 3)
     assert dataset.image(dataset.train[0]).shape == (32, 64, 3)
     assert set(np.unique(dataset.target(dataset.train[0]))) == {0, 1}
 
@@ -167,7 +167,7 @@ def test_a_table_from_elsewhere_goes_before_the_folders_own(root):
     real(root)
     (root / "classes.json").write_text(write_rows(space_of([{"name": "a", "ids": [1]}])))
     (root.parent / "other.json").write_text(write_rows(space_of([{"name": "c", "ids": [2]}])))
-    assert open_dataset(config(root, classes=str(root.parent / "other.json"))).space.classes == ("c",)
+    assert open_dataset(config(root, classes=str(root.parent / "other.json"))).space.class_names == ("c",)
     with pytest.raises(LabError, match="outside of the folders"):
         open_dataset(config(root, classes="/etc/passwd"))
 

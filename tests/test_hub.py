@@ -90,7 +90,7 @@ for line in sys.stdin:
         else:
             model = load_model(call["repo"], call["revision"])
             labels = model.predict(np.load(call["image"])).labels
-            answer |= {"labels": labels.tolist(), "classes": model.checkpoint.classes}
+            answer |= {"labels": labels.tolist(), "classes": model.checkpoint.class_names}
     except LabError as error:
         answer["error"] = str(error)
         answer["traceback"] = "".join(traceback.format_exception(error))
@@ -182,7 +182,7 @@ def files(trained_run) -> dict[str, bytes]:
     """What a repository holds that the trained run was pushed to, without card and pictures."""
     run, state = read_run(trained_run), json.loads((trained_run / "best/state.json").read_text())
     row = max(evaluations(trained_run), key=lambda row: row["miou"])
-    text = published_text(run.config, run.classes, run.colors, state["step"], state["best_miou"], row, {})
+    text = published_text(run.config, run.class_names, run.colors, state["step"], state["best_miou"], row, {})
     return {"config.json": text.encode(), "model.safetensors": (trained_run / "best/model.safetensors").read_bytes()}
 
 
@@ -228,7 +228,7 @@ def test_a_run_is_pushed_in_one_private_commit_and_says_nothing_of_whose_it_was(
     }
     assert repo.files["model.safetensors"] == (run / "best/model.safetensors").read_bytes()
     config = json.loads(repo.files["config.json"])
-    assert [row["name"] for row in config["classes"]] == list(CITYSCAPES_19.classes)
+    assert [row["name"] for row in config["classes"]] == list(CITYSCAPES_19.class_names)
     assert config["preprocessing"]["multiple"] == 16 and len(config["preprocessing"]["mean"]) == 3
     assert (config["preprocessing"]["height"], config["preprocessing"]["width"]) == (64, 128)
     result = repo.files["README.md"].decode()
@@ -251,7 +251,7 @@ def test_what_was_pushed_is_pulled_as_a_run_that_predicts_the_same(hub, lab, run
     result = read_run(pulled)
     assert (result.state, result.problem, result.name) == ("finished", None, "street-unet")
     assert read_origin(pulled) == Origin(REPO, pushed["commit"])
-    assert result.classes == read_run(run).classes and result.has_checkpoint("best")
+    assert result.class_names == read_run(run).class_names and result.has_checkpoint("best")
     assert evaluations(pulled)[-1]["miou"] == max(row["miou"] for row in evaluations(run))
     image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)
     one, other = Predictor(run).predict(image), Predictor(pulled).predict(image)
@@ -281,7 +281,7 @@ def test_three_lines_load_a_model_from_the_hub_and_from_a_folder(hub, lab, files
     np.save(image, np.random.default_rng(0).integers(0, 256, (48, 96, 3), dtype=np.uint8))
     there, here = (lab.ask("load", repo=name, image=str(image)) for name in (REPO, str(run)))
     assert there["labels"] == here["labels"] and np.array(there["labels"]).shape == (48, 96)
-    assert there["classes"] == list(CITYSCAPES_19.classes)
+    assert there["classes"] == list(CITYSCAPES_19.class_names)
     assert [each.path for each in list_runs(lab_folders.runs)] == [run], "the list of runs stays as it was"
 
 
@@ -667,7 +667,7 @@ def test_what_shall_be_private_does_not_go_where_everyone_sees_it(hub, lab, run)
 def test_a_class_table_of_another_size_comes_back_as_it_was(tiny_config):
     from core.hub.published import read_published
 
-    text = published_text(tiny_config(), CITYSCAPES_34.classes, CITYSCAPES_34.colors, 3, 0.5, {}, {})
+    text = published_text(tiny_config(), CITYSCAPES_34.class_names, CITYSCAPES_34.colors, 3, 0.5, {}, {})
     result = read_published(json.loads(text), REPO, lambda name, classes: "")
     assert (result.space, result.step, result.best_miou) == (CITYSCAPES_34, 3, 0.5)
 

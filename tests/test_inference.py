@@ -170,7 +170,7 @@ while worker.pid:
 asked("killed at rest", lambda: worker.predict(run, image))
 last = worker.predict(run, image)
 told["same answer"] = bool((last.labels == answer.labels).all())
-told["classes"] = last.classes
+told["classes"] = last.class_names
 np.save(sys.argv[2], last.labels)
 pid = worker.pid
 worker.close()
@@ -223,7 +223,7 @@ def test_the_server_never_imports_torch(life):
 
 def test_the_process_labels_as_the_predictor_does(life, predictor):
     reports, image, labels = life
-    assert tuple(reports["classes"]) == predictor.checkpoint.classes
+    assert tuple(reports["classes"]) == predictor.checkpoint.class_names
     assert (labels == predictor.predict(image).labels).all()
 
 
@@ -460,7 +460,11 @@ def test_an_answer_comes_back_as_it_was_kept(lab_folders, monkeypatch):
     store.put("a" * 40, some_prediction(1))
     result, given = store.get("a" * 40), some_prediction(1)
     assert (result.labels == given.labels).all() and (result.confidence == given.confidence).all()
-    assert (result.classes, result.colors, result.milliseconds) == (given.classes, given.colors, given.milliseconds)
+    assert (result.class_names, result.colors, result.milliseconds) == (
+        given.class_names,
+        given.colors,
+        given.milliseconds,
+    )
     (store.folder / f"{'a' * 40}.npz").write_bytes(b"torn")
     assert store.get("a" * 40) is None
 
@@ -505,7 +509,7 @@ def test_frames_are_scored_in_the_background_and_kept(lab_folders, trained_run, 
     def predict(run, image):
         requests.append(run)
         result = predictor.predict(image)
-        return CachedPrediction(result.labels, result.confidence, checkpoint.classes, checkpoint.colors, 1.0)
+        return CachedPrediction(result.labels, result.confidence, checkpoint.class_names, checkpoint.colors, 1.0)
 
     dataset = open_dataset(read_run(trained_run).config.dataset)
     scorer = FrameScorer(predict)

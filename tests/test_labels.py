@@ -28,7 +28,7 @@ def test_ids_run_from_0_to_33():
 
 
 def test_nineteen_classes_in_the_official_order():
-    assert ", ".join(CITYSCAPES_19.classes) == OFFICIAL_CLASSES
+    assert ", ".join(CITYSCAPES_19.class_names) == OFFICIAL_CLASSES
     train_ids = [label.train_id for label in CITYSCAPES_LABELS if label.train_id != IGNORED]
     assert sorted(train_ids) == list(range(19))
 
@@ -62,7 +62,7 @@ def test_lookup_maps_19_ids_and_nothing_else():
 
 
 def test_colors_are_those_of_the_labels_and_all_differ():
-    for name, color in zip(CITYSCAPES_19.classes, CITYSCAPES_19.colors, strict=True):
+    for name, color in zip(CITYSCAPES_19.class_names, CITYSCAPES_19.colors, strict=True):
         assert LABEL_BY_NAME[name].color == color
     assert len(set(CITYSCAPES_19.colors)) == 19
 
@@ -84,7 +84,7 @@ def test_every_id_is_mapped_as_the_official_scripts_do():
     table = {label.id: label for label in official.labels if label.id >= 0}
     assert len(table) == len(CITYSCAPES_LABELS) == 34
     categories = [name for name in dict.fromkeys(label.category for label in official.labels) if name != "void"]
-    assert CITYSCAPES_7.classes == tuple(categories)
+    assert CITYSCAPES_7.class_names == tuple(categories)
     for index in range(256):
         label = table.get(index)
         evaluated = label is not None and not label.ignoreInEval
@@ -103,8 +103,8 @@ def test_every_id_is_mapped_as_the_official_scripts_do():
 
 
 def test_the_thirty_classes_are_all_that_was_drawn():
-    assert len(CITYSCAPES_30.classes) == 30
-    assert [name for name in CITYSCAPES_34.classes if name not in CITYSCAPES_30.classes] == [
+    assert len(CITYSCAPES_30.class_names) == 30
+    assert [name for name in CITYSCAPES_34.class_names if name not in CITYSCAPES_30.class_names] == [
         "unlabeled",
         "ego vehicle",
         "rectification border",
@@ -122,6 +122,6 @@ def test_masks_in_colours_become_classes_and_other_colours_are_ignored():
 
 
 def test_equal_numberings_have_equal_digests_whatever_their_name():
-    again = LabelSpace("other", CITYSCAPES_19.classes, CITYSCAPES_19.colors, CITYSCAPES_19.from_ids)
+    again = LabelSpace("other", CITYSCAPES_19.class_names, CITYSCAPES_19.colors, CITYSCAPES_19.from_ids)
     assert again.digest == CITYSCAPES_19.digest
     assert len({space.digest for space in LABEL_SPACES.values()}) == 4

@@ -120,7 +120,7 @@ def test_equal_names_of_other_ids_share_no_board(runs, masks):
     config = json.loads((runs[1].path / "config.json").read_text())
     table = [
         {"name": name, "color": color, "ids": [index]}
-        for index, (name, color) in enumerate(zip(runs[0].classes, runs[0].colors, strict=True))
+        for index, (name, color) in enumerate(zip(runs[0].class_names, runs[0].colors, strict=True))
     ]
     (masks[0].parents[3] / "classes.json").write_text(json.dumps(table))
     config["dataset"]["classes"] = str(masks[0].parents[3] / "classes.json")

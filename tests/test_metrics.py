@@ -154,7 +154,7 @@ def test_small_and_large_objects_are_scored_apart():
 def test_json_holds_plain_values_and_no_nan():
     values = some_scorer("ab", boundary=True).scores().to_json()
     assert json.loads(json.dumps(values, allow_nan=False)) == values
-    assert set(values["iou"]) == set(CITYSCAPES_19.classes) and values["frames"] == 2
+    assert set(values["iou"]) == set(CITYSCAPES_19.class_names) and values["frames"] == 2
     assert values["categories"]["iou"]["vehicle"] is not None and values["calibration"]["ece"] > 0
 
 

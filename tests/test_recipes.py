@@ -55,7 +55,7 @@ assert evaluations(linear.path)[-1]["weighted_iou"] >= 0
 check = export_run(linear, "weights", out / "weights.safetensors", lambda *_: None)
 assert check.agreement == 1 and (out / "weights.safetensors").is_file()
 (out / "classes.tsv").write_text("road\\t1\\nsky\\t2\\n")
-assert read_class_table(out / "classes.tsv").classes == ("road", "sky")
+assert read_class_table(out / "classes.tsv").class_names == ("road", "sky")
 assert linear.colors[0] == (90, 90, 90) and read_config({}).training.learning_rate == 1e-3
 report = write_report(ReportSettings((linear.id, head.id), "", "", "", tuple(SECTIONS), None, False), out / "report", lambda *_: None)
 page = (report.path / "report.html").read_text()

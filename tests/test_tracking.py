@@ -101,7 +101,7 @@ def test_event_files_hold_every_point_once_also_of_a_run_that_was_gone_on_with(r
         result = event_points(run)
         expected = {
             (name, point.step): (point.time, value)
-            for point in points_of(valid_rows(read_metrics(run)[0]), read_run(run).classes, 1_700_000_000.0)
+            for point in points_of(valid_rows(read_metrics(run)[0]), read_run(run).class_names, 1_700_000_000.0)
             for name, value in point.values.items()
         }
         assert result.keys() == expected.keys() and len(result) > 100
@@ -208,7 +208,7 @@ def test_mlflow_is_told_every_number_once_in_batches_over_breaks_and_failures(ru
     mlflow_client()
     expected = lambda: {  # noqa: E731
         (name, point.step, value)
-        for point in points_of(read_metrics(run)[0], read_run(run).classes, 0.0)
+        for point in points_of(read_metrics(run)[0], read_run(run).class_names, 0.0)
         for name, value in point.values.items()
     }
     with stand_in("full") as server:

@@ -643,7 +643,7 @@ def test_labels_without_a_class_are_refused_before_the_first_step(lab_folders, s
 
 
 def test_classes_of_the_run_are_those_of_the_benchmark(trained_run):
-    assert read_checkpoint(trained_run, "best").classes == CITYSCAPES_19.classes
+    assert read_checkpoint(trained_run, "best").class_names == CITYSCAPES_19.class_names
 
 
 def test_samples_of_frames_that_lie_in_folders_are_kept_in_folders(lab_folders, tiny_config):

@@ -25,7 +25,7 @@ from tests.test_hub import lab as lab
 
 transformers = pytest.importorskip("transformers", reason="transformers is an optional extra (make extras)")
 
-LABELS = dict(enumerate(["Void", *reversed(CITYSCAPES_19.classes)]))
+LABELS = dict(enumerate(["Void", *reversed(CITYSCAPES_19.class_names)]))
 """In another order than the benchmark's, and one too many."""
 
 
@@ -92,7 +92,7 @@ def test_a_published_network_becomes_a_run_that_answers_as_it_does(hub, lab, lab
         None,
         {"segformer": "SegFormer"}.get(kind, "Mask2Former"),
     )
-    assert run.classes == CITYSCAPES_19.classes and best_miou(path) is None
+    assert run.class_names == CITYSCAPES_19.class_names and best_miou(path) is None
 
     predictor = Predictor(path)
     image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)
@@ -109,13 +109,13 @@ def test_a_published_network_becomes_a_run_that_answers_as_it_does(hub, lab, lab
             processor = transformers.Mask2FormerImageProcessor()
             # The library's own fusion, of labels: only its winners can be compared.
             winners = processor.post_process_semantic_segmentation(theirs, target_sizes=[(64, 128)])[0]
-            names = np.array([CITYSCAPES_19.classes[index] for index in ours[0].argmax(0).flatten().tolist()])
+            names = np.array([CITYSCAPES_19.class_names[index] for index in ours[0].argmax(0).flatten().tolist()])
             expected = np.array([LABELS[number] for number in winners.flatten().tolist()])
             known = expected != "Void"
             assert (names[known] == expected[known]).mean() > 0.9, "scaled up before or after the logarithm"
             return
     scores = torch.nn.functional.interpolate(scores, size=(64, 128), mode="bilinear", align_corners=False)
-    for number, name in enumerate(CITYSCAPES_19.classes):
+    for number, name in enumerate(CITYSCAPES_19.class_names):
         theirs_of_it = scores[0, {label: folder for folder, label in LABELS.items()}[name]]
         assert torch.allclose(ours[0, number], theirs_of_it, atol=1e-4), name
 
@@ -192,7 +192,7 @@ def test_weights_with_a_hole_or_without_a_tensor_are_refused(hub, lab, files, la
 
 
 def test_labels_are_found_by_their_names():
-    labels = {str(index): name.replace(" ", "_").upper() for index, name in enumerate(CITYSCAPES_19.classes)}
+    labels = {str(index): name.replace(" ", "_").upper() for index, name in enumerate(CITYSCAPES_19.class_names)}
     assert class_indices(labels) == list(range(19))
     with pytest.raises(LabError, match="it has no 'bicycle'"):
         class_indices({number: name for number, name in labels.items() if name != "BICYCLE"})

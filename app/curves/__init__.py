@@ -41,7 +41,7 @@ def curves(
     runs: Sequence[Curve],
     *,
     key: str,
-    classes: Sequence[str] = (),
+    class_names: Sequence[str] = (),
     poll_seconds: float = 1.0,
 ) -> None:
     """Draw the curves of `runs` here and keep them up to date until the element leaves the page.
@@ -49,7 +49,7 @@ def curves(
     Args:
         runs: in the order of the legend, each run id once; up to ten stay smooth at 10,000 rows each.
         key: identity of the element; the same key on every script run keeps zoom and hidden runs.
-        classes: names in the order of an eval row's `iou`; with them one class's IoU can be chosen.
+        class_names: names in the order of an eval row's `iou`; with them one class's IoU can be chosen.
         poll_seconds: time between two polls of a run that may still write, in seconds. Ended and paused runs are polled
             every ten seconds, since they may be resumed; a hidden tab polls nothing.
 
@@ -65,7 +65,7 @@ def curves(
         key=key,
         data={
             "runs": [asdict(run) for run in runs],
-            "classes": list(classes),
+            "classes": list(class_names),
             "poll_seconds": poll_seconds,
         },
     )

@@ -79,7 +79,7 @@ class Panel:
 def viewer(
     image: str,
     panels: Sequence[Panel],
-    classes: Sequence[str],
+    class_names: Sequence[str],
     colors: Sequence[tuple[int, int, int]],
     *,
     key: str,
@@ -98,7 +98,7 @@ def viewer(
     Args:
         image: address of the image (JPEG or PNG), of the same origin as the page.
         panels: 1 to 8 labellings, shown in this order.
-        classes: class names; a pixel's value is the index into them.
+        class_names: class names; a pixel's value is the index into them.
         colors: RGB, 0..255, one per class.
         key: Streamlit key of this viewer.
         name: the image's name, for screen readers and saved files.
@@ -112,15 +112,15 @@ def viewer(
     """
     if not 1 <= len(panels) <= MAX_PANELS:
         raise ValueError(f"panels: {len(panels)} given, the viewer shows 1 to {MAX_PANELS}")
-    if len(classes) != len(colors):
-        raise ValueError(f"colors: {len(colors)} given for {len(classes)} classes, one each is needed")
-    if len(classes) > IGNORED:
-        raise ValueError(f"classes: {len(classes)} given, at most {IGNORED} fit beside the ignored value {IGNORED}")
+    if len(class_names) != len(colors):
+        raise ValueError(f"colors: {len(colors)} given for {len(class_names)} classes, one each is needed")
+    if len(class_names) > IGNORED:
+        raise ValueError(f"classes: {len(class_names)} given, at most {IGNORED} fit beside the ignored value {IGNORED}")
     data = {
         "image": image,
         "name": name,
         "panels": [asdict(panel) for panel in panels],
-        "classes": list(classes),
+        "classes": list(class_names),
         "colors": [[int(channel) for channel in color] for color in colors],
         "aspect": aspect,
         "picked": picked,

@@ -128,7 +128,7 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
 def write_rows(space: LabelSpace) -> str:
     """Return a label space as the text of a classes.json, one class a line."""
     rows = []
-    for index, (name, color) in enumerate(zip(space.classes, space.colors, strict=True)):
+    for index, (name, color) in enumerate(zip(space.class_names, space.colors, strict=True)):
         row: dict[str, Any] = {"name": name, "color": list(color)}
         if space.by_color:
             others = [list(painted) for painted, owner in space.from_colors if owner == index and painted != color]

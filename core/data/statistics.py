@@ -111,7 +111,7 @@ def count_frames(
             progress(len(rows), len(frames))
         if should_stop and should_stop():
             break
-    table = np.array(rows, np.int64).reshape(len(rows), len(dataset.space.classes) + 1)
+    table = np.array(rows, np.int64).reshape(len(rows), len(dataset.space.class_names) + 1)
     counts = FrameCounts(tuple(frame.id for frame in frames[: len(rows)]), table[:, :-1], table[:, -1])
     if len(rows) == len(frames):
         _write(path, counts)
@@ -129,7 +129,7 @@ def _read(path: Path, dataset: Dataset, frames: Sequence[Frame]) -> FrameCounts 
             pixels, ignored = file["pixels"].astype(np.int64), file["ignored"].astype(np.int64)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
-    if pixels.shape != (len(frames), len(dataset.space.classes)) or ignored.shape != (len(frames),):
+    if pixels.shape != (len(frames), len(dataset.space.class_names)) or ignored.shape != (len(frames),):
         return None
     if (pixels.sum(axis=1) + ignored != dataset.size[0] * dataset.size[1]).any():
         return None
@@ -143,8 +143,8 @@ def _shares(pixels: np.ndarray) -> np.ndarray:
 def _count(dataset: Dataset, frame: Frame) -> np.ndarray:
     """Return the pixels of each class and last those of none, int64 (K + 1,)."""
     counts = np.bincount(dataset.target(frame).ravel(), minlength=256)
-    classes = len(dataset.space.classes)
-    return np.append(counts[:classes], counts[classes:].sum())
+    num_classes = len(dataset.space.class_names)
+    return np.append(counts[:num_classes], counts[num_classes:].sum())
 
 
 def _in_threads(work: Callable[[Frame], np.ndarray], frames: Sequence[Frame]) -> Iterator[np.ndarray]:

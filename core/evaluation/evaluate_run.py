@@ -151,14 +151,14 @@ def _set_up(run: Run, settings: EvaluationSettings) -> _Bench:
     hardware = choose_hardware(run.config.training)
     predictor, weights = load_predictor(run.path, settings.checkpoint, hardware)
     dataset = open_dataset(scored_data(run.config, settings))
-    if dataset.space.classes != predictor.checkpoint.classes:
+    if dataset.space.class_names != predictor.checkpoint.class_names:
         hint = (
             "Choose data with the run's classes, or leave the other data set empty."
             if settings.root
             else "The class table was changed since: bring it back as it was, or train a new run."
         )
         raise LabError(
-            f"The run was trained on {len(predictor.checkpoint.classes)} classes, and these data have {len(dataset.space.classes)} that "
+            f"The run was trained on {len(predictor.checkpoint.class_names)} classes, and these data have {len(dataset.space.class_names)} that "
             f"differ. {hint}"
         )
     frames = scored_frames(dataset, settings)
@@ -180,7 +180,7 @@ def _metadata(
 ) -> ResultMetadata:
     run, settings = bench.run, bench.settings
     seen = sensible_size(size, bench.predictor.training_size)
-    model = build_model(run.config.model, len(bench.dataset.space.classes)).eval()
+    model = build_model(run.config.model, len(bench.dataset.space.class_names)).eval()
     with FlopCounterMode(display=False) as counter:
         bench.predictor.predict(np.zeros((*size, 3), np.uint8), settings.options)
     stride = output_stride(

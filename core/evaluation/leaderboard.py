@@ -128,7 +128,7 @@ def leaderboard(runs: Sequence[Run]) -> list[Board]:
             if summary is None:
                 continue
             entry = _scored_entry(run, summary)
-            key = protocol_key(summary.metadata, summary.classes)
+            key = protocol_key(summary.metadata, summary.class_names)
             if key not in entries or _rank(entry) > _rank(entries[key]):
                 entries[key] = entry
         fresh = {_settings_of(entry) for entry in entries.values() if not entry.is_stale}
@@ -141,9 +141,9 @@ def leaderboard(runs: Sequence[Run]) -> list[Board]:
     return sorted(results, key=lambda board: (not board.is_scored, -len(board.entries), board.protocol))
 
 
-def protocol_key(metadata: ResultMetadata, classes: Sequence[str]) -> tuple[Any, ...]:
+def protocol_key(metadata: ResultMetadata, class_names: Sequence[str]) -> tuple[Any, ...]:
     """Return what two cards must have in common to be compared: frames, size, classes, and how the frames were shown."""
-    return metadata.data, metadata.size, metadata.space, tuple(classes), metadata.settings.description
+    return metadata.data, metadata.size, metadata.space, tuple(class_names), metadata.settings.description
 
 
 def key_of_result(result: EvaluationResult) -> tuple[Any, ...]:
@@ -221,7 +221,7 @@ def _trained_entry(run: Run) -> dict[tuple[Any, ...], Entry]:
     scores = {name: miou if name == "miou" else None for name in METRICS}
     share = data.val_fraction if has_a_say(run.config.model_dump(), "dataset", "val_fraction") else None
     frames = data.name, data.root, data.max_val_samples, share, run.plan.get("val_frames")
-    key = ("", (data.height, data.width), run.classes, *frames, run.plan.get("space"))
+    key = ("", (data.height, data.width), run.class_names, *frames, run.plan.get("space"))
     return {key: Entry(run.id, run.name, scores, costs)}
 
 

@@ -70,7 +70,7 @@ def make_submission(
             "again, or take the split val."
         )
     predictor, weights = load_predictor(run.path, checkpoint)
-    if predictor.checkpoint.classes != space.classes:
+    if predictor.checkpoint.class_names != space.class_names:
         raise LabError(
             "The run's class table was changed since its training. Bring it back as it was, or train a new run."
         )

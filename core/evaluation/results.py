@@ -151,12 +151,12 @@ class Summary:
 
     Attributes:
         metadata: what was scored, and how.
-        classes: names of the classes that were told apart.
+        class_names: names of the classes that were told apart.
         scores: as `Scores.to_json` gives them.
     """
 
     metadata: ResultMetadata
-    classes: tuple[str, ...]
+    class_names: tuple[str, ...]
     scores: dict[str, Any]
 
 

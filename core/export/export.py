@@ -46,7 +46,7 @@ def export_run(run: Run, format: Format, out: Path, progress: ProgressCallback) 
     progress("Building the network", 0, 0)
     threads = available_cores()
     torch.set_num_threads(threads)
-    model = build_model(checkpoint.config.model, len(checkpoint.classes))
+    model = build_model(checkpoint.config.model, len(checkpoint.class_names))
     load_weights(model, checkpoint)
     model.eval()
     progress("Tracing the network, which may take minutes", 0, 0)
@@ -90,12 +90,12 @@ def describe_use(run_id: str, checkpoint: Checkpoint, any_size: bool) -> dict[st
     """Return an exported file's metadata: the run, the label table, and how an image becomes its input."""
     dataset = checkpoint.config.dataset
     space = label_space_of(dataset, SOURCES[dataset.name].root(dataset.root))
-    ids: list[list[int]] = [[] for _ in checkpoint.classes]
-    if space.classes == checkpoint.classes and not space.by_color:
+    ids: list[list[int]] = [[] for _ in checkpoint.class_names]
+    if space.class_names == checkpoint.class_names and not space.by_color:
         for label_id, index in enumerate(space.from_ids):
             if index < len(ids):
                 ids[index].append(label_id)
-    rows = zip(checkpoint.classes, checkpoint.colors, ids, strict=True)
+    rows = zip(checkpoint.class_names, checkpoint.colors, ids, strict=True)
     return {
         "run": run_id,
         "step": str(checkpoint.step),

@@ -56,7 +56,7 @@ def model_card(run: Run, repo: str, images: tuple[str, ...] = ()) -> str:
         f"---\n{_metadata(run, repo, row).to_yaml()}\n---",
         f"# {name}",
         f"{_plain(run.title)}, a network for semantic segmentation: it gives every pixel of a street scene one of "
-        f"{len(run.classes)} classes. Trained in the segmentation lab.",
+        f"{len(run.class_names)} classes. Trained in the segmentation lab.",
         *([f"It was not trained by its publisher. {read_origin(run.path).sentence}"] if read_origin(run.path) else []),
         "## Use",
         f'```python\nfrom core.hub import load_model  # in the lab\'s folder\n\nmodel = load_model("{repo}")\n'
@@ -117,7 +117,7 @@ def _scores(run: Run, row: dict[str, Any]) -> str:
         "the training itself scored them:"
     )
     overall = [("**mean IoU**", f"**{row['miou']:.1%}**"), ("pixel accuracy", f"{row['pixel_accuracy']:.1%}")]
-    iou = zip(run.classes, row["iou"], strict=False)
+    iou = zip(run.class_names, row["iou"], strict=False)
     classes = [(_plain(name), "absent" if value is None else f"{value:.1%}") for name, value in iou]
     return f"{head}\n\n{_table(('class', 'IoU'), overall + classes)}"
 

@@ -44,7 +44,7 @@ class Published:
 
 def published_text(
     config: RunConfig,
-    classes: tuple[str, ...],
+    class_names: tuple[str, ...],
     colors: tuple[Color, ...],
     step: int,
     best_miou: float,
@@ -56,7 +56,7 @@ def published_text(
         "format": FORMAT,
         "version": VERSION,
         "run": impersonal(config.model_dump()),
-        "classes": [{"name": name, "color": list(color)} for name, color in zip(classes, colors, strict=True)],
+        "classes": [{"name": name, "color": list(color)} for name, color in zip(class_names, colors, strict=True)],
         "preprocessing": preprocessing,
         "step": step,
         "best_miou": best_miou,
@@ -99,7 +99,7 @@ def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, t
     try:
         space = _space(values["classes"])
         run = impersonal(values["run"])
-        run["dataset"]["root"] = root_for(str(run["dataset"].get("name")), space.classes)
+        run["dataset"]["root"] = root_for(str(run["dataset"].get("name")), space.class_names)
         config = read_config(run)
         if config.model.family == TRANSFORMERS:
             raise ValueError("a reference network comes from where it was published.")
@@ -107,7 +107,7 @@ def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, t
         if not (_is_whole(step, 2**53) and _is_share(best_miou)):
             raise ValueError("its step or its score is no number that can be.")
         return Published(
-            config, space, step, float(best_miou), _evaluation(values.get("evaluation"), step, len(space.classes))
+            config, space, step, float(best_miou), _evaluation(values.get("evaluation"), step, len(space.class_names))
         )
     except LabError as error:
         raise LabError(f"{repo} can't be taken. {error}") from None
@@ -139,7 +139,7 @@ def _space(rows: Any) -> LabelSpace:
         if not isinstance(row["name"], str) or not row["name"].isprintable() or len(row["name"]) > 80:
             raise ValueError("a class has no name that can be shown.")
     checked = space_of([row | {"ids": [index]} for index, row in enumerate(rows[:256])])
-    known = next((space for space in LABEL_SPACES.values() if space.classes == checked.classes), None)
+    known = next((space for space in LABEL_SPACES.values() if space.class_names == checked.class_names), None)
     return known or checked
 
 

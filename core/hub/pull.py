@@ -60,7 +60,7 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
         preprocessor = {}
         if PREPROCESSOR in listing.names:
             preprocessor = read_json(fetch(listing, PREPROCESSOR, CONFIG_BYTES, progress), repo)
-        published = read_foreign(values, preprocessor, repo, root_for("cityscapes", CITYSCAPES_19.classes))
+        published = read_foreign(values, preprocessor, repo, root_for("cityscapes", CITYSCAPES_19.class_names))
         put_weights = convert_weights
     else:
         published, put_weights = read_published(values, repo, root_for), None
@@ -72,14 +72,14 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
         return make_run(origin, published, weights, folder, put_weights or put_own)
 
 
-def root_for(name: str, classes: tuple[str, ...]) -> str:
+def root_for(name: str, class_names: tuple[str, ...]) -> str:
     """Return the folder of such data on this machine: that of the newest run that learned on it, else where the lab would look for it."""
     source = SOURCES.get(name)
     if source is None or not source.root_title:
         return ""
     for run in list_runs(runs_folder()):
         is_such = run.config is not None and run.config.dataset.name == name and read_origin(run.path) is None
-        if is_such and (source.sharing != "ask" or run.classes == classes):
+        if is_such and (source.sharing != "ask" or run.class_names == class_names):
             return run.config.dataset.root
     return os.environ.get(source.root_variable, "") or str(data_folder() / name)
 

@@ -112,7 +112,7 @@ def _refuse_if_taken(listing: Listing, public: bool, progress: ProgressCallback)
 
 
 def _config_text(run: Run, checkpoint: Checkpoint) -> str:
-    config, classes, colors = checkpoint.config, checkpoint.classes, checkpoint.colors
+    config, classes, colors = checkpoint.config, checkpoint.class_names, checkpoint.colors
     with safe_open(checkpoint.path / WEIGHTS, framework="np") as file:
         mean, std = (file.get_tensor(name).ravel().tolist() for name in ("mean", "std"))
     preprocessing = {

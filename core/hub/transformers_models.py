@@ -75,7 +75,7 @@ def convert_weights(source: Path, target: Path, published: Published, repo: str)
     """
     try:
         with torch.device("meta"):
-            model = build_model(published.config.model, len(CITYSCAPES_19.classes))
+            model = build_model(published.config.model, len(CITYSCAPES_19.class_names))
     except LabError as error:
         raise LabError(f"{repo} can't be built here. {error}") from None
     size = sum(tensor.nbytes for tensor in model.network.state_dict().values())
@@ -121,7 +121,7 @@ def convert_weights(source: Path, target: Path, published: Published, repo: str)
 @torch.no_grad()
 def _tried(published: Published, tensors: dict[str, torch.Tensor], repo: str) -> SegmentationModel:
     """Return the network with its weights, once it has labelled a small picture: a setting may fit the weights and yet make no sense."""
-    model = build_model(published.config.model, len(CITYSCAPES_19.classes))
+    model = build_model(published.config.model, len(CITYSCAPES_19.class_names))
     try:
         model.load_state_dict(tensors)
         logits = model.eval()(torch.zeros(1, 3, 64, 96))

@@ -31,7 +31,7 @@ without its weights. Raises LabError when they aren't its own."""
 def put_own(source: Path, target: Path, published: Published, repo: str) -> SegmentationModel:
     """Return the weights of a network that was pushed from the lab: the file as it is. See `PutWeights`."""
     _link_or_copy(source, target)
-    model = unfilled_model(published.config, len(published.space.classes), repo)
+    model = unfilled_model(published.config, len(published.space.class_names), repo)
     check_weights(target, model, repo)
     return model
 
@@ -89,7 +89,7 @@ def unfilled_model(config: RunConfig, num_classes: int, name: str) -> Segmentati
 def _plan(published: Published, model: SegmentationModel, origin: Origin) -> dict[str, Any]:
     """As much of a plan as pages read; nothing is left to train."""
     return {
-        "classes": published.space.classes,
+        "classes": published.space.class_names,
         "colors": published.space.colors,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "weights": origin.sentence,

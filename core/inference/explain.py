@@ -214,7 +214,7 @@ class Explainer(Predictor):
     def _field(self, image: np.ndarray, point: Point) -> Explanation:
         images = self._given(image)
         field, winner = effective_field(self._model, images, point)
-        name = self.checkpoint.classes[winner]
+        name = self.checkpoint.class_names[winner]
         if not field.any():
             return Explanation(
                 (heat_map("Effective receptive field", name, field, low=0.0),),

@@ -46,7 +46,7 @@ class Labelled:
 
 def label_ids(prediction: CachedPrediction) -> np.ndarray | None:
     """Return the label map in the ids of the Cityscapes files, uint8 (H, W); None where a class is none of theirs."""
-    labels = [LABEL_BY_NAME.get(name) for name in prediction.classes]
+    labels = [LABEL_BY_NAME.get(name) for name in prediction.class_names]
     if any(label is None for label in labels):
         return None
     table = np.zeros(256, np.uint8)  # "unlabeled"
@@ -71,8 +71,10 @@ def overlay(image: np.ndarray, prediction: CachedPrediction) -> np.ndarray:
 
 def shares(prediction: CachedPrediction) -> dict[str, float]:
     """Return share of the pixels that each class has, 0..1, in the order of the classes."""
-    counts = np.bincount(prediction.labels.ravel(), minlength=256)[: len(prediction.classes)]
-    return {name: float(count / prediction.labels.size) for name, count in zip(prediction.classes, counts, strict=True)}
+    counts = np.bincount(prediction.labels.ravel(), minlength=256)[: len(prediction.class_names)]
+    return {
+        name: float(count / prediction.labels.size) for name, count in zip(prediction.class_names, counts, strict=True)
+    }
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def geojson(labelled: Labelled) -> dict[str, Any]:
         {
             "type": "Feature",
             "properties": {
-                "class": labelled.prediction.classes[region.class_id],
+                "class": labelled.prediction.class_names[region.class_id],
                 "id": region.class_id,
                 "area": region.area,
                 "color": "#{:02x}{:02x}{:02x}".format(*labelled.prediction.colors[region.class_id]),
@@ -146,7 +148,7 @@ def coco(labelled: Sequence[Labelled]) -> dict[str, Any]:
 
     COCO's polygons know no holes, hence `segmentation` is the run-length encoding of the region, column by column.
     """
-    classes = labelled[0].prediction.classes
+    class_names = labelled[0].prediction.class_names
     images, annotations = [], []
     for image_id, each in enumerate(labelled, start=1):
         height, width = each.prediction.labels.shape
@@ -166,7 +168,7 @@ def coco(labelled: Sequence[Labelled]) -> dict[str, Any]:
                     "iscrowd": 1,
                 }
             )
-    categories = [{"id": index, "name": name} for index, name in enumerate(classes, start=1)]
+    categories = [{"id": index, "name": name} for index, name in enumerate(class_names, start=1)]
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
@@ -181,7 +183,7 @@ def shares_csv(labelled: Sequence[Labelled]) -> str:
     """Return a table with a row for each picture and network: share of the pixels of each class, 0..1."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["picture", "network", "milliseconds", *labelled[0].prediction.classes])
+    table.writerow(["picture", "network", "milliseconds", *labelled[0].prediction.class_names])
     for each in labelled:
         row = [_plain_cell(each.image_name), _plain_cell(each.network), round(each.prediction.milliseconds)]
         table.writerow([*row, *(f"{share:.6f}" for share in shares(each.prediction).values())])

@@ -120,11 +120,11 @@ class FrameScorer:
 
 def score_frame(prediction: CachedPrediction, target: np.ndarray) -> FrameScore:
     """Score an answer against a target, both uint8 (H, W)."""
-    classes = len(prediction.classes)
-    confusion = ConfusionMatrix(classes)
+    num_classes = len(prediction.class_names)
+    confusion = ConfusionMatrix(num_classes)
     confusion.update(target, prediction.labels)
-    is_labelled = bool((target < classes).any())
-    counted = np.bincount((target if is_labelled else prediction.labels).ravel(), minlength=256)[:classes]
+    is_labelled = bool((target < num_classes).any())
+    counted = np.bincount((target if is_labelled else prediction.labels).ravel(), minlength=256)[:num_classes]
     return FrameScore(
         miou=confusion.miou() if is_labelled else None,
         iou=tuple(None if value != value else float(value) for value in confusion.iou()),

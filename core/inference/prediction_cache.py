@@ -30,7 +30,7 @@ class CachedPrediction:
 
     labels: np.ndarray
     confidence: np.ndarray
-    classes: tuple[str, ...]
+    class_names: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
     milliseconds: float
 
@@ -78,7 +78,11 @@ class PredictionCache:
 
     def put(self, key: str, prediction: CachedPrediction) -> None:
         """Keep an answer; where the disk has no room, it isn't kept."""
-        metadata = {"classes": prediction.classes, "colors": prediction.colors, "milliseconds": prediction.milliseconds}
+        metadata = {
+            "classes": prediction.class_names,
+            "colors": prediction.colors,
+            "milliseconds": prediction.milliseconds,
+        }
         self._write(
             key,
             labels=cv2.imencode(".png", prediction.labels)[1],

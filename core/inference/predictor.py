@@ -43,7 +43,7 @@ class Predictor:
         """
         self.checkpoint: Checkpoint = read_checkpoint(run, which)
         self._hardware = hardware or hardware_for(self.checkpoint.config.training)
-        self._model = build_model(self.checkpoint.config.model, len(self.checkpoint.classes))
+        self._model = build_model(self.checkpoint.config.model, len(self.checkpoint.class_names))
         load_weights(self._model, self.checkpoint)
         self._hardware.prepare(self._model).eval()
 

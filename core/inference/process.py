@@ -71,7 +71,7 @@ class Models:
         return CachedPrediction(
             prediction.labels,
             prediction.confidence,
-            predictor.checkpoint.classes,
+            predictor.checkpoint.class_names,
             predictor.checkpoint.colors,
             milliseconds,
         )

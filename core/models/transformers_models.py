@@ -114,12 +114,12 @@ def shape_of(values: dict[str, Any]) -> dict[str, Any]:
 def class_indices(id2label: dict[Any, str]) -> list[int]:
     """For each of the 19 classes the number that a network gives it, by its name. Raises LabError when one is missing."""
     ids = {_plain(label): int(index) for index, label in id2label.items()}
-    missing = [name for name in CITYSCAPES_19.classes if _plain(name) not in ids]
+    missing = [name for name in CITYSCAPES_19.class_names if _plain(name) not in ids]
     if missing:
         raise LabError(
             f"This network doesn't tell the 19 classes of Cityscapes apart: it has no '{missing[0]}'. Take one that was trained for it."
         )
-    return [ids[_plain(name)] for name in CITYSCAPES_19.classes]
+    return [ids[_plain(name)] for name in CITYSCAPES_19.class_names]
 
 
 def _plain(label: str) -> str:

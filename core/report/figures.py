@@ -87,16 +87,16 @@ def curves_figure(
 
 
 def bars_figure(
-    classes: Sequence[str], values: Mapping[str, Sequence[float | None]], colors: Mapping[str, str], label: str
+    class_names: Sequence[str], values: Mapping[str, Sequence[float | None]], colors: Mapping[str, str], label: str
 ) -> Drawing:
     """Return a group of horizontal bars for each class, one for each run; values 0..1, None without a bar."""
     with matplotlib.rc_context(STYLE):
         each = 0.8 / max(1, len(values))
-        height = len(classes) * max(0.148, 0.062 * len(values)) + 0.75
+        height = len(class_names) * max(0.148, 0.062 * len(values)) + 0.75
         canvas = Canvas(figsize=(WIDTH, height), layout="constrained")
         axes = canvas.subplots()
         for index, (name, row) in enumerate(values.items()):
-            positions = np.arange(len(classes)) - 0.4 + each * (index + 0.5)
+            positions = np.arange(len(class_names)) - 0.4 + each * (index + 0.5)
             axes.barh(
                 positions,
                 [0 if value is None else value * 100 for value in row],
@@ -104,7 +104,7 @@ def bars_figure(
                 color=colors[name],
                 label=_short(name),
             )
-        axes.set_yticks(range(len(classes)), classes)
+        axes.set_yticks(range(len(class_names)), class_names)
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
@@ -115,10 +115,12 @@ def bars_figure(
         return drawing_of(canvas)
 
 
-def shares_figure(classes: Sequence[str], shares: Mapping[str, Sequence[float]], colors: Sequence[Color]) -> Drawing:
+def shares_figure(
+    class_names: Sequence[str], shares: Mapping[str, Sequence[float]], colors: Sequence[Color]
+) -> Drawing:
     """Return share of the pixels of each class on a logarithmic axis, in the class's colour; the first list as bars, others as marks."""
     with matplotlib.rc_context(STYLE):
-        canvas = Canvas(figsize=(WIDTH, 0.148 * len(classes) + 0.7), layout="constrained")
+        canvas = Canvas(figsize=(WIDTH, 0.148 * len(class_names) + 0.7), layout="constrained")
         axes = canvas.subplots()
         names = list(shares)
         first = np.array(shares[names[0]]) * 100
@@ -126,7 +128,7 @@ def shares_figure(classes: Sequence[str], shares: Mapping[str, Sequence[float]],
         floor = 10 ** np.floor(np.log10(min(known, default=1)))
         axes.set_xscale("log")
         axes.barh(
-            range(len(classes)),
+            range(len(class_names)),
             np.maximum(first, floor) - floor,
             left=floor,
             height=0.72,
@@ -139,7 +141,7 @@ def shares_figure(classes: Sequence[str], shares: Mapping[str, Sequence[float]],
             values = np.array(shares[name]) * 100
             present = np.flatnonzero(values > 0)
             axes.plot(values[present], present, marker, color=INK, markersize=3.2, markerfacecolor="white", label=name)
-        axes.set_yticks(range(len(classes)), classes)
+        axes.set_yticks(range(len(class_names)), class_names)
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
@@ -155,7 +157,7 @@ def shares_figure(classes: Sequence[str], shares: Mapping[str, Sequence[float]],
         return drawing_of(canvas)
 
 
-def confusion_figure(classes: Sequence[str], matrices: Mapping[str, np.ndarray]) -> Drawing:
+def confusion_figure(class_names: Sequence[str], matrices: Mapping[str, np.ndarray]) -> Drawing:
     """Confusion matrices (K, K), rows the truth, each adding up to 1 at most; darker is more."""
     with matplotlib.rc_context(STYLE | {"axes.grid": False, "xtick.labelsize": 6, "ytick.labelsize": 6}):
         columns = min(2, len(matrices))
@@ -175,8 +177,10 @@ def confusion_figure(classes: Sequence[str], matrices: Mapping[str, np.ndarray])
             axes.set_aspect("equal")
             axes.invert_yaxis()
             axes.set_title(_short(name), loc="left")
-            axes.set_xticks(np.arange(len(classes)) + 0.5, classes, rotation=90)
-            axes.set_yticks(np.arange(len(classes)) + 0.5, classes if index % columns == 0 else [""] * len(classes))
+            axes.set_xticks(np.arange(len(class_names)) + 0.5, class_names, rotation=90)
+            axes.set_yticks(
+                np.arange(len(class_names)) + 0.5, class_names if index % columns == 0 else [""] * len(class_names)
+            )
             axes.tick_params(length=0, pad=1)
             for spine in axes.spines.values():
                 spine.set_visible(False)

@@ -169,7 +169,7 @@ def _model_summary(run: Run, label: str, tracker: ProgressTracker) -> ModelSumma
     tracker.of("anatomy", f"Looking at the network of {label}")("", 0, 1)
     dataset = run.config.dataset
     try:
-        return describe(run.config.model, (dataset.height, dataset.width), len(run.classes))
+        return describe(run.config.model, (dataset.height, dataset.width), len(run.class_names))
     except LabError:
         return None
     finally:

@@ -169,7 +169,7 @@ def _counted(frames: tuple[Frame, ...]) -> dict[str, int]:
 
 def _overlay(image: np.ndarray, target: np.ndarray, dataset: Dataset) -> np.ndarray:
     painted = cv2.addWeighted(image, 1 - OVERLAY_SHARE, dataset.space.palette[target], OVERLAY_SHARE, 0)
-    labelled = target < len(dataset.space.classes)
+    labelled = target < len(dataset.space.class_names)
     return np.where(labelled[..., None], painted, image // 2)
 
 

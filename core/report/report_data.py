@@ -207,8 +207,8 @@ class Group:
         return {summary.result.metadata.hardware for summary in self.carded}
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        return self.first.run.classes
+    def class_names(self) -> tuple[str, ...]:
+        return self.first.run.class_names
 
 
 @dataclass(frozen=True)

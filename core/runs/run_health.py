@@ -59,12 +59,12 @@ class Remark:
     fix: str
 
 
-def diagnose(rows: Sequence[dict[str, Any]], classes: Sequence[str], plan: Mapping[str, Any]) -> list[Remark]:
+def diagnose(rows: Sequence[dict[str, Any]], class_names: Sequence[str], plan: Mapping[str, Any]) -> list[Remark]:
     """Look at the metrics of a run so far.
 
     Args:
         rows: of its metrics.jsonl, oldest first, those that a resume made void included.
-        classes: K names.
+        class_names: K names.
         plan: its plan.json; empty before there is one.
     """
     valid = valid_rows(list(rows))
@@ -74,11 +74,11 @@ def diagnose(rows: Sequence[dict[str, Any]], classes: Sequence[str], plan: Mappi
     done = max((row["step"] for row in valid), default=0) / total if total else 0.0
     rules: tuple[Callable[[], Iterator[Remark]], ...] = (
         lambda: _diverged(valid),
-        lambda: _one_class(scored, classes, plan, total),
+        lambda: _one_class(scored, class_names, plan, total),
         lambda: _flat_loss(trained, done),
         lambda: _jumping_loss(trained),
         lambda: _overfitting(trained, scored),
-        lambda: _zero_classes(scored, classes, total),
+        lambda: _zero_classes(scored, class_names, total),
         lambda: _best_long_ago(scored),
         lambda: _waiting(trained),
     )
@@ -97,19 +97,21 @@ def _diverged(rows: Sequence[Row]) -> Iterator[Remark]:
             )
 
 
-def _one_class(scored: Sequence[Row], classes: Sequence[str], plan: Mapping[str, Any], total: int) -> Iterator[Remark]:
+def _one_class(
+    scored: Sequence[Row], class_names: Sequence[str], plan: Mapping[str, Any], total: int
+) -> Iterator[Remark]:
     if not scored or scored[-1]["step"] < EARLY * total:
         return
     predicted = scored[-1].get("predicted") or []
     truth = scored[-1].get("truth") or _shares(plan.get("class_pixels") or [])
-    if not len(predicted) == len(truth) == len(classes):
+    if not len(predicted) == len(truth) == len(class_names):
         return
     index = int(np.argmax(predicted))
     if predicted[index] > SWALLOWS and truth[index] < SWALLOWED:
         yield Remark(
             "one-class",
             "error",
-            f"Almost everything is called {classes[index]}: {predicted[index]:.0%} of the pixels, though it has {truth[index]:.0%} of "
+            f"Almost everything is called {class_names[index]}: {predicted[index]:.0%} of the pixels, though it has {truth[index]:.0%} of "
             "them.",
             "Lower the learning rate: one that is too high ends like this. Or weigh the classes: on the page Train, set "
             f"{on_form('class_weights')}, to sqrt or median.",
@@ -181,15 +183,15 @@ def _overfitting(trained: Sequence[Row], scored: Sequence[Row]) -> Iterator[Rema
         )
 
 
-def _zero_classes(scored: Sequence[Row], classes: Sequence[str], total: int) -> Iterator[Remark]:
+def _zero_classes(scored: Sequence[Row], class_names: Sequence[str], total: int) -> Iterator[Remark]:
     if not scored or scored[-1]["step"] < THIRD * total:
         return
     iou = scored[-1].get("iou") or []
     truth = scored[-1].get("truth") or [1.0] * len(iou)
-    if not len(iou) == len(truth) == len(classes):
+    if not len(iou) == len(truth) == len(class_names):
         return
-    missed = [name for name, score, share in zip(classes, iou, truth, strict=True) if score == 0 and share > 0]
-    if missed and len(missed) < len(classes):
+    missed = [name for name, score, share in zip(class_names, iou, truth, strict=True) if score == 0 and share > 0]
+    if missed and len(missed) < len(class_names):
         names = join_first(missed, NAMES)
         yield Remark(
             "zero-classes",

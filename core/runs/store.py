@@ -59,9 +59,9 @@ class Run:
     owner: str = ""
 
     @property
-    def classes(self) -> tuple[str, ...]:
+    def class_names(self) -> tuple[str, ...]:
         """The names of the classes that it tells apart; before its plan is made, those of the benchmark."""
-        return tuple(self.plan.get("classes") or CITYSCAPES_19.classes)
+        return tuple(self.plan.get("classes") or CITYSCAPES_19.class_names)
 
     @property
     def colors(self) -> tuple[Color, ...]:

@@ -122,7 +122,7 @@ class Telling:
             self._offset = 0
         rows, self._offset = read_metrics(self._run, self._offset)
         waiting = []
-        for point in points_of(valid_rows(rows), run.classes, run.status.started or run.status.created):
+        for point in points_of(valid_rows(rows), run.class_names, run.status.started or run.status.created):
             # A resumed run does some steps again: they were told already, and a tracker can't take them back.
             if point.step > self._queued.get(point.kind, 0):
                 self._queued[point.kind] = point.step

@@ -26,12 +26,12 @@ class Point:
     values: dict[str, float]
 
 
-def points_of(rows: Iterable[dict[str, Any]], classes: Sequence[str], started: float) -> list[Point]:
+def points_of(rows: Iterable[dict[str, Any]], class_names: Sequence[str], started: float) -> list[Point]:
     """Return the points of some rows of a metrics.jsonl, in their order.
 
     Args:
         rows: as `core.runs.metrics_log.read_metrics` gives them; what is no number in them is left out.
-        classes: names of the classes, in the order of an eval row's IoUs.
+        class_names: names of the classes, in the order of an eval row's IoUs.
         started: when the run began, seconds since 1970; rows count minutes from there.
     """
     results = []
@@ -45,7 +45,7 @@ def points_of(rows: Iterable[dict[str, Any]], classes: Sequence[str], started: f
             if name not in PASSED_OVER and _is_number(value)
         }
         if row["kind"] == "eval" and isinstance(row.get("iou"), list):
-            pairs = zip(classes, row["iou"], strict=False)
+            pairs = zip(class_names, row["iou"], strict=False)
             values |= {f"{prefix}/iou/{name}": float(value) for name, value in pairs if _is_number(value)}
         minutes = row.get("minutes")
         moment = started + 60 * (minutes if _is_number(minutes) else 0)

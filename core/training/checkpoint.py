@@ -37,7 +37,7 @@ class Checkpoint:
     config: RunConfig
     step: int
     best_miou: float
-    classes: tuple[str, ...]
+    class_names: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
     scaler: dict[str, float]
 
@@ -109,7 +109,7 @@ def checkpoint_state(config: RunConfig, space: LabelSpace, step: int, best_miou:
         "best_miou": best_miou,
         "config": config.model_dump(),
         "space": space.name,
-        "classes": space.classes,
+        "classes": space.class_names,
         "colors": space.colors,
     }
 
@@ -130,7 +130,7 @@ def read_checkpoint(run: Path, which: Which) -> Checkpoint:
             config=read_config(state["config"]),
             step=int(state["step"]),
             best_miou=float(state["best_miou"]),
-            classes=tuple(state["classes"]),
+            class_names=tuple(state["classes"]),
             colors=tuple(tuple(color) for color in state["colors"]),
             scaler=dict(state.get("scaler", {})),
         )
@@ -160,9 +160,9 @@ def load_weights(model: SegmentationModel, checkpoint: Checkpoint) -> None:
         LabError: the file can't be read, or doesn't belong to this model.
     """
     path = checkpoint.path / "model.safetensors"
-    if model.num_classes != len(checkpoint.classes):
+    if model.num_classes != len(checkpoint.class_names):
         raise LabError(
-            f"The checkpoint '{checkpoint.path}' tells {len(checkpoint.classes)} classes apart ({', '.join(checkpoint.classes[:4])} "
+            f"The checkpoint '{checkpoint.path}' tells {len(checkpoint.class_names)} classes apart ({', '.join(checkpoint.class_names[:4])} "
             f"...), but {model.num_classes} are wanted. Take data with its classes, or name its model.safetensors as first weights: "
             "then its encoder alone is taken."
         )

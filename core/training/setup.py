@@ -119,7 +119,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
     # The network, and what it starts from.
     on_phase("building the network")
     torch.manual_seed(training.seed)
-    model = build_model(config.model, len(dataset.space.classes))
+    model = build_model(config.model, len(dataset.space.class_names))
     with distributed.main_process_first():
         source = None if resumes else load_start(model, config, on_phase)
     if plan and source and source.pretrained != plan.pretrained:
@@ -161,7 +161,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             hardware=hardware.sentence,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             seconds_per_step=speed.seconds_per_step,
-            classes=dataset.space.classes,
+            classes=dataset.space.class_names,
             colors=dataset.space.colors,
             space=dataset.space.digest,
         )

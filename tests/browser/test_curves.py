@@ -29,7 +29,7 @@ runs = st.query_params.get_all("run")
 colors = ["#2a6fdb", "#d9730d", "#0f9d76", "#a855b5"]
 curves(
     [Curve(run, f"Run {{run}}", color) for run, color in zip(runs, colors)],
-    key="curves", classes=["road", "sky"], poll_seconds={POLL_S},
+    key="curves", class_names=["road", "sky"], poll_seconds={POLL_S},
 )
 st.button("Run the script again")
 """

@@ -150,7 +150,7 @@ def test_each_gets_their_own_answer_and_the_server_stays_idle(
     for person in users:
         person.drop()
     predictor = Predictor(trained_run)
-    classes = predictor.checkpoint.classes
+    classes = predictor.checkpoint.class_names
     masks = []
     for person in users:
         expected = predictor.predict(person.image)

@@ -100,7 +100,7 @@ def test_frames_that_one_of_the_runs_learned_from_are_no_validation_frames(
         (root / folder).mkdir(parents=True)
         for path in streets.joinpath(layout).rglob(f"*_{ending}.png"):
             shutil.copy(path, root / folder / path.name.replace(f"_{ending}", ""))
-    classes = zip(CITYSCAPES_19.classes, CITYSCAPES_19.colors, strict=True)
+    classes = zip(CITYSCAPES_19.class_names, CITYSCAPES_19.colors, strict=True)
     ids = [CITYSCAPES_19.from_ids.index(index) for index in range(19)]
     table = [{"name": name, "color": color, "ids": [ids[position]]} for position, (name, color) in enumerate(classes)]
     (root / "classes.json").write_text(json.dumps(table))

@@ -202,7 +202,7 @@ def test_a_class_narrows_the_frames_to_those_that_show_it(lab_folders) -> None:
     counts = count_frames(dataset, dataset.train)
     index = next(number for number in range(19) if 0 < len(counts.shows(number)) < 8)
     app = opened()
-    app.selectbox(key="shows").set_value(dataset.space.classes[index]).run()
+    app.selectbox(key="shows").set_value(dataset.space.class_names[index]).run()
     assert fine(app)
     assert app.selectbox(key="frame-train").options == list(counts.shows(index))
     assert app.selectbox(key="frame-train").value in counts.shows(index)
@@ -410,7 +410,9 @@ def test_shares_of_both_splits_and_what_is_seen_together_are_plotted(lab_folders
     assert together["data"][0]["type"] == "heatmap"
     dataset = open_dataset(DatasetConfig(**SIZE))
     shown = count_frames(dataset, dataset.train).images > 0
-    assert together["data"][0]["y"] == [name for name, there in zip(dataset.space.classes, shown, strict=True) if there]
+    assert together["data"][0]["y"] == [
+        name for name, there in zip(dataset.space.class_names, shown, strict=True) if there
+    ]
     assert "of the pixels carry no class" in text_of(app)
 
 

@@ -46,7 +46,7 @@ def with_vit(lab_folders, tiny_config) -> str:
     values = tiny_config().model_dump() | {"model": {"family": "vit", "encoder": "test_vit", "weights": "none"}}
     config = read_config(values)
     run = create_run(config, lab_folders.runs)
-    model = build_model(config.model, len(CITYSCAPES_19.classes))
+    model = build_model(config.model, len(CITYSCAPES_19.class_names))
     save_checkpoint(run, "best", TrainingState(model, best_miou=0.0), config, CITYSCAPES_19)
     return run.name
 

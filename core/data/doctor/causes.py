@@ -82,7 +82,7 @@ def count(case: Case) -> Counts:
     counts = Counts({}, {}, defaultdict(list), Counter())
     if case.space is None:
         return counts
-    classes = len(case.space.classes)
+    classes = len(case.space.class_names)
     for part, masks in case.masks.items():
         pixels, images = counts.pixels.setdefault(part, [0] * classes), counts.images.setdefault(part, [0] * classes)
         for mask in masks:
@@ -406,7 +406,7 @@ def _train_ids(case: Case) -> Cause:
         ),
         _table(
             {"name": name, "color": list(color), "ids": [index]}
-            for index, (name, color) in enumerate(zip(CITYSCAPES_19.classes, CITYSCAPES_19.colors, strict=True))
+            for index, (name, color) in enumerate(zip(CITYSCAPES_19.class_names, CITYSCAPES_19.colors, strict=True))
         ),
     )
 
@@ -450,7 +450,7 @@ def _binary(case: Case) -> Cause:
     result = _pixels_by_id(case.all_masks)
     if set(result) != {0, 255}:
         return None
-    names = case.space.classes if len(case.space.classes) == 2 else ("background", "foreground")
+    names = case.space.class_names if len(case.space.class_names) == 2 else ("background", "foreground")
     return (
         about_files(
             case.root,
@@ -467,11 +467,11 @@ def _binary(case: Case) -> Cause:
 def _one_based(case: Case) -> Cause:
     """Return masks that count from 1 where the table counts from 0."""
     space = case.space
-    classes = len(space.classes)
-    if space.by_color or case.is_official or space.from_ids[:classes] != tuple(range(classes)):
+    num_classes = len(space.class_names)
+    if space.by_color or case.is_official or space.from_ids[:num_classes] != tuple(range(num_classes)):
         return None
     result = set(_pixels_by_id(case.all_masks)) - {IGNORED}
-    if not result or min(result) != 1 or max(result) != classes:
+    if not result or min(result) != 1 or max(result) != num_classes:
         return None
     return (
         about_files(
@@ -479,12 +479,12 @@ def _one_based(case: Case) -> Cause:
             "one-based",
             "error",
             [mask.path for mask in case.all_masks],
-            f"{{}} counts its classes from 1 to {classes}, but the class table counts from 0 to {classes - 1}.",
+            f"{{}} counts its classes from 1 to {num_classes}, but the class table counts from 0 to {num_classes - 1}.",
             case.take_the_table(),
         ),
         _table(
             {"name": name, "color": list(color), "ids": [index + 1]}
-            for index, (name, color) in enumerate(zip(space.classes, space.colors, strict=True))
+            for index, (name, color) in enumerate(zip(space.class_names, space.colors, strict=True))
         ),
     )
 
@@ -541,10 +541,10 @@ def _ids_not_colors(case: Case) -> Cause:
         return None
     results = sorted(set(_pixels_by_id(gray)) - {IGNORED})
     proposal = ""
-    if results and results[-1] < len(space.classes):
+    if results and results[-1] < len(space.class_names):
         proposal = _table(
             {"name": name, "color": list(color), "ids": [index]}
-            for index, (name, color) in enumerate(zip(space.classes, space.colors, strict=True))
+            for index, (name, color) in enumerate(zip(space.class_names, space.colors, strict=True))
         )
     return (
         about_files(
@@ -669,7 +669,7 @@ def _is_blurred(mask: MaskInfo) -> bool:
     return mask.thin >= MIXED_UP and (mask.ramps > RAMPS or 2 * mask.thin > mask.different)
 
 
-def classes(case: Case, counts: Counts, sampled: bool) -> Iterator[Finding]:
+def absent_classes(case: Case, counts: Counts, sampled: bool) -> Iterator[Finding]:
     """Return labels without a class, and classes that are missing or rare, once masks are known to be read rightly."""
     space = case.space
     what = {"train": "training", "val": "validation"}
@@ -705,7 +705,7 @@ def classes(case: Case, counts: Counts, sampled: bool) -> Iterator[Finding]:
         if not any(counts.read[part] for part in parts):
             continue
         pixels = [sum(column) for column in zip(*(counts.pixels[part] for part in parts), strict=True)]
-        missing = [space.classes[index] for index, value in enumerate(pixels) if not value]
+        missing = [space.class_names[index] for index, value in enumerate(pixels) if not value]
         if missing:
             effect = "no network can learn it" if name == "train" else "it can't be scored"
             yield Finding(
@@ -716,7 +716,7 @@ def classes(case: Case, counts: Counts, sampled: bool) -> Iterator[Finding]:
                 count=len(missing),
             )
         total = sum(pixels)
-        rare = [space.classes[index] for index, value in enumerate(pixels) if 0 < value < RARE * total]
+        rare = [space.class_names[index] for index, value in enumerate(pixels) if 0 < value < RARE * total]
         if rare and name == "train":
             yield Finding(
                 "rare-class",
@@ -759,7 +759,7 @@ def propose(case: Case) -> str:
 def _by_color(masks: list[MaskInfo], space: LabelSpace | None) -> str:
     """Return a table of the colours of masks: named by a table whose colours they are, else numbered by how much they cover."""
     pixels = _colors_of(masks)
-    named = {color: name for name, color in zip(space.classes, space.colors, strict=True)} if space else {}
+    named = {color: name for name, color in zip(space.class_names, space.colors, strict=True)} if space else {}
     if sum(color in named for color in pixels) >= 2 and set(pixels) <= set(named) | {(0, 0, 0)}:
         return _table({"name": name, "color": list(color)} for color, name in named.items())
     known = recognise(pixels)

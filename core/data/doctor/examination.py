@@ -38,7 +38,7 @@ class _Survey:
 
 def examine(
     root: Path,
-    classes: str = "auto",
+    class_table: str = "auto",
     val_fraction: float = 0.2,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -48,7 +48,7 @@ def examine(
 
     Args:
         root: the folder, checked by `core.paths.resolve_data_root`; its layout is recognised.
-        classes: as `DatasetConfig.classes`.
+        class_table: as `DatasetConfig.classes`.
         val_fraction: as `DatasetConfig.val_fraction`.
         progress: called in the caller's thread after each frame.
         should_stop: asked between frames; once it says so, the report is about the frames seen so far.
@@ -64,7 +64,7 @@ def examine(
     space: LabelSpace | None = None
     if result.parts:
         try:
-            space = _space_of(root, layout, classes)
+            space = _space_of(root, layout, class_table)
         except (LabError, OSError) as error:
             result.findings.append(Finding("class-table", "error", str(error), fix="Correct it, or take the proposal."))
         else:
@@ -105,7 +105,7 @@ def _report(
     total = sum(map(len, found_frames.parts.values()))
     partial = len(metadata) < total
     if space and not any(finding.severity == "error" for finding in about_masks):
-        findings += diagnosis.classes(case, counts, sampled=partial)
+        findings += diagnosis.absent_classes(case, counts, sampled=partial)
     findings += [*diagnosis.mask_format(case), *diagnosis.duplicates(case), *diagnosis.unusual_images(case)]
     if len(chosen) < total:
         findings.append(Finding("sampled", "note", f"{len(chosen)} of {total} pairs were looked at, evenly spread."))
@@ -119,7 +119,7 @@ def _report(
         layout=layout,
         pairs={part: len(frames) for part, frames in found_frames.parts.items()} | found_frames.counted,
         findings=worst_first(findings),
-        classes=space.classes if space else (),
+        classes=space.class_names if space else (),
         colors=space.colors if space else (),
         pixels=counts.pixels,
         images=counts.images,
@@ -232,14 +232,14 @@ def _misplaced(root: Path) -> tuple[str, str, str] | None:
     return None
 
 
-def _space_of(root: Path, layout: Layout, classes: str) -> LabelSpace | None:
+def _space_of(root: Path, layout: Layout, class_table: str) -> LabelSpace | None:
     """Return the class table; None where a folder has none, or an empty one: `> classes.json` makes that before the doctor begins."""
-    if layout == "folder" and classes == "auto":
+    if layout == "folder" and class_table == "auto":
         path = find_class_table(root)
         if path is None or path.stat().st_size == 0:
             return None
     return label_space_of(
-        read_config({"dataset": {"name": layout, "root": str(root), "classes": classes}}).dataset, root
+        read_config({"dataset": {"name": layout, "root": str(root), "classes": class_table}}).dataset, root
     )
 
 

@@ -85,7 +85,7 @@ _VOC_NAMES = (
 
 CITYSCAPES_COLORS = KnownColors(
     "Cityscapes",
-    tuple(zip(CITYSCAPES_19.classes, CITYSCAPES_19.colors, strict=True)),
+    tuple(zip(CITYSCAPES_19.class_names, CITYSCAPES_19.colors, strict=True)),
     frozenset(label.color for label in CITYSCAPES_LABELS) - frozenset(CITYSCAPES_19.colors),
 )
 KNOWN_COLORS: tuple[KnownColors, ...] = (

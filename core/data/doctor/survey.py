@@ -211,7 +211,7 @@ def classes_in(mask: MaskInfo, space: LabelSpace) -> tuple[list[int], int] | Non
     """Return pixels per class (K,) of a mask, and pixels that its table says nothing of; None where the lab could not read it."""
     if mask.problem or any(value > 255 for value in mask.values if mask.kind == "deep"):
         return None
-    counts = [0] * len(space.classes)
+    counts = [0] * len(space.class_names)
     others = 0
     if space.by_color:
         table = {int(pack_colors(np.array(color, np.uint8))): class_id for color, class_id in space.from_colors}

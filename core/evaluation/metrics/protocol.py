@@ -82,10 +82,10 @@ def protocol_of(space: LabelSpace) -> Protocol:
 
     Categories and instances are the benchmark's own, so that they exist for its 19 classes alone.
     """
-    evaluated = tuple(range(len(space.classes)))
+    evaluated = tuple(range(len(space.class_names)))
     if space.digest != CITYSCAPES_19.digest:
-        return Protocol(space.name, space.classes, evaluated)
-    return _cityscapes(space.name, space.classes, evaluated, space.from_ids)
+        return Protocol(space.name, space.class_names, evaluated)
+    return _cityscapes(space.name, space.class_names, evaluated, space.from_ids)
 
 
 def label_ids_of(space: LabelSpace) -> np.ndarray:
@@ -95,7 +95,7 @@ def label_ids_of(space: LabelSpace) -> np.ndarray:
         LabError: the numbering is not Cityscapes', or gathers several ids in one class, so that the id can't be told.
     """
     lookup = np.zeros(256, np.uint8)
-    for index, name in enumerate(space.classes):
+    for index, name in enumerate(space.class_names):
         ids = [label.id for label in CITYSCAPES_LABELS if space.from_ids[label.id] == index]
         if len(ids) != 1 or CITYSCAPES_LABELS[ids[0]].name != name:
             raise LabError(
@@ -106,7 +106,9 @@ def label_ids_of(space: LabelSpace) -> np.ndarray:
     return lookup
 
 
-def _cityscapes(name: str, classes: tuple[str, ...], evaluated: tuple[int, ...], from_ids: tuple[int, ...]) -> Protocol:
+def _cityscapes(
+    name: str, class_names: tuple[str, ...], evaluated: tuple[int, ...], from_ids: tuple[int, ...]
+) -> Protocol:
     """Return the official rules in a numbering that holds each evaluated label once; `from_ids` says where, `IGNORED` for nowhere."""
     titles = dict.fromkeys(label.category for label in CITYSCAPES_LABELS)
     categories = []
@@ -117,13 +119,13 @@ def _cityscapes(name: str, classes: tuple[str, ...], evaluated: tuple[int, ...],
         known = tuple(from_ids[label.id] for label in members if from_ids[label.id] != IGNORED)
         if scored:
             categories.append(Category(title, scored, known if whole else ()))
-    sizes = [0.0] * len(classes)
+    sizes = [0.0] * len(class_names)
     instance_classes = [-1] * 66
     for label in CITYSCAPES_LABELS:
         if label.has_instances and from_ids[label.id] in evaluated:
             instance_classes[label.id] = from_ids[label.id]
             sizes[from_ids[label.id]] = AVERAGE_SIZES[label.name]
-    return Protocol(name, classes, evaluated, tuple(categories), tuple(instance_classes), tuple(sizes))
+    return Protocol(name, class_names, evaluated, tuple(categories), tuple(instance_classes), tuple(sizes))
 
 
 OFFICIAL = _cityscapes(

@@ -292,9 +292,9 @@ class Scores:
 
     @cached_property
     def _stacked(self) -> np.ndarray:
-        classes = len(self.protocol.classes)
+        num_classes = len(self.protocol.classes)
         if not self.frames:
-            return np.zeros((0, classes, classes + 1), np.int64)
+            return np.zeros((0, num_classes, num_classes + 1), np.int64)
         return np.stack([frame.confusion for frame in self.frames])
 
     @cached_property
@@ -323,10 +323,10 @@ class Scores:
         others = [index for index in self.protocol.evaluated if index not in own]
         return int(self.confusion[np.ix_(others, list(predicted))].sum())
 
-    def _category_iou(self, classes: tuple[int, ...]) -> float:
-        members = list(classes)
+    def _category_iou(self, class_ids: tuple[int, ...]) -> float:
+        members = list(class_ids)
         hits = int(self.confusion[np.ix_(members, members)].sum())
-        union = int(self.confusion[members].sum()) + self._false_alarms(classes, classes)
+        union = int(self.confusion[members].sum()) + self._false_alarms(class_ids, class_ids)
         return hits / union if union else float("nan")
 
 

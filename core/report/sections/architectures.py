@@ -40,7 +40,7 @@ def architectures(data: ReportData) -> list[Section]:
 
 def _network_key(summary: RunSummary) -> tuple[object, ...]:
     dataset = summary.config.dataset
-    return summary.config.model, len(summary.run.classes), dataset.height, dataset.width
+    return summary.config.model, len(summary.run.class_names), dataset.height, dataset.width
 
 
 def _size_table(summaries: list[RunSummary]) -> Table:

@@ -230,12 +230,12 @@ def _unequal(group: Group, suffix: str) -> list[Paragraph]:
 
 def _classes(group: Group, suffix: str) -> list[Paragraph]:
     """Return who leads in how many classes, where the two best differ most, and what wasn't learned."""
-    ranked, classes = group.ranked, group.classes
+    ranked, class_names = group.ranked, group.class_names
     results = []
     if len(ranked) > 1:
         best, second = ranked[:2]
         pairs = []
-        for index, name in enumerate(classes):
+        for index, name in enumerate(class_names):
             one, other = best.class_iou(index, name, PERCENT), second.class_iou(index, name, PERCENT)
             if one and other and _is_shown(best, index, name):
                 pairs.append((one.value - other.value, name, one, other))
@@ -254,7 +254,7 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
     for summary in ranked:
         missed = [
             name
-            for index, name in enumerate(classes)
+            for index, name in enumerate(class_names)
             if (number := summary.class_iou(index, name)) and number.value < UNSEEN and _is_shown(summary, index, name)
         ]
         if missed:
@@ -281,7 +281,7 @@ def _rare(group: Group, suffix: str) -> list[Paragraph]:
         return []
     rare = rare_classes(planned)
     values: dict[bool, list[float]] = {True: [], False: []}
-    for index, name in enumerate(group.classes):
+    for index, name in enumerate(group.class_names):
         number = best.class_iou(index, name)
         if number and planned.read("plan.json", f"/class_pixels/{index}"):
             values[index in rare].append(number.value)

@@ -82,8 +82,8 @@ def _origin(group: Group) -> Block:
     origin = source.origin.format(annotations=dataset.annotations.replace("+", " and "))
     sentence = text(origin, *(cite(paper) for paper in source.papers))
     classes = text(
-        f" {count_in_words(len(group.classes), 'class', 'classes').capitalize()} are told apart",
-        ", those of the Cityscapes benchmark" if group.classes == CITYSCAPES_19.classes else "",
+        f" {count_in_words(len(group.class_names), 'class', 'classes').capitalize()} are told apart",
+        ", those of the Cityscapes benchmark" if group.class_names == CITYSCAPES_19.class_names else "",
         "; pixels of no class are neither learned from nor scored.",
     )
     return paragraph(sentence, size, classes)
@@ -123,7 +123,7 @@ def _is_not_official(group: Group, planned: RunSummary) -> Block | None:
 
 def _shares(data: ReportData, group: Group, planned: RunSummary) -> list[Block]:
     pixels = planned.read("plan.json", "/class_pixels")
-    classes = planned.run.classes
+    class_names = planned.run.class_names
     if not sum(pixels):
         return []
     shares = {"training": [count / sum(pixels) for count in pixels]}
@@ -138,31 +138,31 @@ def _shares(data: ReportData, group: Group, planned: RunSummary) -> list[Block]:
             ", and in the validation frames (marks)" if evaluated else "",
             ".",
         ),
-        shares_figure(classes, shares, planned.run.colors),
-        f"Bars of the share of pixels of {len(classes)} classes.",
+        shares_figure(class_names, shares, planned.run.colors),
+        f"Bars of the share of pixels of {len(class_names)} classes.",
     )
     order = sorted(range(len(pixels)), key=lambda class_index: -pixels[class_index])
     sentences: list[Text] = [
-        text(f"{classes[index]} (", _share(planned, index, PERCENT), ")") for index in order[:3] if pixels[index]
+        text(f"{class_names[index]} (", _share(planned, index, PERCENT), ")") for index in order[:3] if pixels[index]
     ]
     sentence = text("Most pixels are ", joined(sentences), " (", Ref(name), ").")
     rare = rare_classes(planned)
     if rare:
         sentence += text(
             f" {count_in_words(len(rare), 'class', 'classes').capitalize()} {'takes' if len(rare) == 1 else 'take'} less than one per cent each, the "
-            f"rarest {classes[rare[0]]} (",
+            f"rarest {class_names[rare[0]]} (",
             _share(planned, rare[0], PLENTY),
             "): mean IoU counts ",
-            "it as much as road" if len(rare) == 1 and "road" in classes else "each of them as much as any other",
+            "it as much as road" if len(rare) == 1 and "road" in class_names else "each of them as much as any other",
             ".",
         )
-    missing = [classes[index] for index, count in enumerate(pixels) if not count]
+    missing = [class_names[index] for index, count in enumerate(pixels) if not count]
     if missing:
         sentence += text(
             f" {join_words(missing).capitalize()} {'does' if len(missing) == 1 else 'do'} not occur in the counted training frames."
         )
     if evaluated:
-        unseen = [classes[index] for index, share in enumerate(shares["validation"]) if not share]
+        unseen = [class_names[index] for index, share in enumerate(shares["validation"]) if not share]
         if unseen:
             sentence += text(f" No validation pixel shows {join_words(unseen, 'or')}.")
     return [paragraph(sentence), figure]
@@ -179,5 +179,5 @@ def _examples(data: ReportData, group: Group) -> list[Block]:
     if not group.examples:
         return []
     caption = "Training frames and the masks that were learned from, laid over them; darkened pixels have no class."
-    key = tuple(zip(group.first.run.classes, group.first.run.colors, strict=True))
+    key = tuple(zip(group.first.run.class_names, group.first.run.colors, strict=True))
     return [ImageGrid(f"examples{data.suffix(group)}", (caption,), group.example_columns, group.examples, key)]

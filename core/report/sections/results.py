@@ -242,9 +242,9 @@ def _classes(group: Group, suffix: str) -> list[Block]:
     if not scored:
         return []
     planned = group.planned or group.first
-    classes = group.classes
+    class_names = group.class_names
     rows = []
-    for index, name in enumerate(classes):
+    for index, name in enumerate(class_names):
         share = planned.share("plan.json", "/class_pixels", index, NumberFormat(100, 2))
         numbers = [summary.class_iou(index, name) for summary in scored]
         rows.append((Cell((name,)), cell(share), *number_row(name, numbers, "high")[1:]))
@@ -260,13 +260,14 @@ def _classes(group: Group, suffix: str) -> list[Block]:
     )
     values = {
         summary.label: [
-            number.value if (number := summary.class_iou(index, name)) else None for index, name in enumerate(classes)
+            number.value if (number := summary.class_iou(index, name)) else None
+            for index, name in enumerate(class_names)
         ]
         for summary in scored
     }
     figure = Figure(
-        f"bars{suffix}", ("IoU of each class.",), bars_figure(classes, values, _colors(group), "IoU, %"),
-        f"Bars of the IoU of {len(classes)} classes for each run.",
+        f"bars{suffix}", ("IoU of each class.",), bars_figure(class_names, values, _colors(group), "IoU, %"),
+        f"Bars of the IoU of {len(class_names)} classes for each run.",
     )  # fmt: skip
     return [table, figure, *_categories(group, suffix)]
 
@@ -344,7 +345,7 @@ def _frames(group: Group, suffix: str) -> list[Block]:
         return [note(f"Frames with their masks are not shown: {group.images_problem.rstrip('.')}.")]
     if not group.panels:
         return []
-    key = tuple(zip(group.first.run.classes, group.first.run.colors, strict=True))
+    key = tuple(zip(group.first.run.class_names, group.first.run.colors, strict=True))
     caption = (
         "The frames with the highest, the median and the lowest mean IoU, averaged over the runs. Black has no class.",
     )

@@ -101,15 +101,15 @@ def open_probe(config: RunConfig, pixels: np.ndarray | None = None, weights: tor
         LabError: the data can't be opened, the streets aren't drawn, or there is no such network or device.
     """
     dataset = open_drawn(config)
-    classes = len(dataset.space.classes)
+    num_classes = len(dataset.space.class_names)
     training = config.training
     hardware = choose_hardware(training)
     budget = Budget()
     train, val = (_open_frames(dataset, frames, config, budget) for frames in (dataset.train, dataset.val))
     torch.manual_seed(training.seed)
-    model = build_model(config.model, classes)
+    model = build_model(config.model, num_classes)
     hardware.prepare(model)
-    shares = np.full(classes, 1 / classes) if pixels is None else pixels / pixels.sum()
+    shares = np.full(num_classes, 1 / num_classes) if pixels is None else pixels / pixels.sum()
     return Probe(
         config=config,
         dataset=dataset,
@@ -117,7 +117,7 @@ def open_probe(config: RunConfig, pixels: np.ndarray | None = None, weights: tor
         model=model,
         crops=TrainingCrops(train, Augmentation.from_config(training, shares), training.seed),
         whole=WholeFrames(val),
-        loss=SummedLoss(training, torch.ones(classes) if weights is None else weights).to(hardware.device),
+        loss=SummedLoss(training, torch.ones(num_classes) if weights is None else weights).to(hardware.device),
         optimizer=build_optimizer(model, config, pretrained=False),
     )
 
