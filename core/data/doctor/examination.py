@@ -10,8 +10,8 @@ from core.config import read_config
 from core.data.cityscapes import LABEL_FOLDERS, Kind, has_layout, list_frames, pair_frames, splits_of
 from core.data.class_table import find_class_table
 from core.data.dataset import Dataset, label_space_of, spread
-from core.data.doctor import causes as diagnosis
-from core.data.doctor.causes import Case
+from core.data.doctor import causes, files
+from core.data.doctor.case import Case, count
 from core.data.doctor.findings import Finding, Layout, Report, about_files, plain, relative, worst_first
 from core.data.doctor.survey import FrameInfo, as_colors, survey
 from core.data.folder import explain_no_pairs, pair_folder
@@ -99,14 +99,14 @@ def _report(
     chosen = [(part, frame) for part, frames in found_frames.parts.items() for frame in spread(frames, max_frames)]
     metadata = survey(chosen, progress, should_stop)
     case = Case(root, layout, space, tuple(metadata))
-    counts = diagnosis.count(case)
-    about_masks, proposal = diagnosis.what_masks_hold(case)
-    findings = [*found_frames.findings, *diagnosis.broken_files(case), *diagnosis.sizes(case), *about_masks]
+    counts = count(case)
+    about_masks, proposal = causes.what_masks_hold(case)
+    findings = [*found_frames.findings, *files.broken_files(case), *files.sizes(case), *about_masks]
     total = sum(map(len, found_frames.parts.values()))
     partial = len(metadata) < total
     if space and not any(finding.severity == "error" for finding in about_masks):
-        findings += diagnosis.absent_classes(case, counts, sampled=partial)
-    findings += [*diagnosis.mask_format(case), *diagnosis.duplicates(case), *diagnosis.unusual_images(case)]
+        findings += causes.absent_classes(case, counts, sampled=partial)
+    findings += [*causes.mask_format(case), *files.duplicates(case), *files.unusual_images(case)]
     if len(chosen) < total:
         findings.append(Finding("sampled", "note", f"{len(chosen)} of {total} pairs were looked at, evenly spread."))
     if len(metadata) < len(chosen):
