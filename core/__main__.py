@@ -12,6 +12,7 @@ from core.commands.report import add_report
 from core.commands.runs import add_runs
 from core.commands.scores import add_scores
 from core.commands.sweeps import add_sweep
+from core.config import OLD_NAMES, todays_name
 from core.errors import LabError
 
 USER_ERROR = 42
@@ -25,6 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
     for old, new in OLD_COMMANDS.items():
         if tuple(arguments[: len(old)]) == old:
             print(f"'{' '.join(old)}' is called '{new}' now. Type: python -m core {new} ...", file=sys.stderr)
+            return USER_ERROR
+    for option in (argument.split("=")[0] for argument in arguments if argument.startswith("--")):
+        field = option.removeprefix("--").removeprefix("no-").replace("-", "_")
+        if field in OLD_NAMES:
+            print(f"'{option}' is called '--{todays_name(field).replace('_', '-')}' now.", file=sys.stderr)
             return USER_ERROR
     options = _parser().parse_args(arguments)
     try:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from core.__main__ import main
 from core.config import read_config
 from core.evaluation.evaluate_run import evaluate_run
 from core.evaluation.results import EvaluationSettings, list_results, read_result
@@ -124,3 +125,9 @@ def test_a_report_is_listed(lab_folders, monkeypatch):
     monkeypatch.setenv("SEGLAB_REPORTS", str(OLD / "reports"))
     (report,) = list_reports()
     assert report.title == "An old report" and report.settings.runs == (FINISHED,)
+
+
+@pytest.mark.parametrize(("old", "new"), [("clip-norm", "grad-clip-norm"), ("processes=2", "num-processes")])
+def test_an_option_of_the_old_version_is_answered_with_its_new_name(old: str, new: str, capsys) -> None:
+    assert main(["train", f"--training.{old}", "2"]) == 42
+    assert capsys.readouterr().err == f"'--training.{old.split('=')[0]}' is called '--training.{new}' now.\n"
