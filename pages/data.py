@@ -315,7 +315,7 @@ def doctor(config: DatasetConfig) -> None:
         return  # said already
     st.subheader("Is the data in order?")
     reports = st.session_state.setdefault("reports", {})
-    key = (str(root), config.classes, config.val_fraction)
+    key = (str(root), config.classes, config.val_fraction, config.group_by)
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Examine again" if key in reports else "Examine", icon=":material/stethoscope:", key="examine"):
             require_write()
@@ -324,6 +324,7 @@ def doctor(config: DatasetConfig) -> None:
                 root,
                 class_table=config.classes,
                 val_fraction=config.val_fraction,
+                group_by=config.group_by,
                 progress=watched("Examining the frames"),
             )
             st.rerun()
@@ -342,7 +343,7 @@ def diagnosis(report: Report) -> None:
     pairs = ", ".join(f"{count:,} in {split}" for split, count in report.pairs.items()) or "none"
     st.markdown(
         f"**{'In order' if report.healthy else 'A training would refuse this data'}**: "
-        f"{', '.join(counted) or 'nothing was found'}. Pairs of photograph and mask: {pairs}."
+        f"{', '.join(counted) or 'nothing was found'}. Pairs of photograph and mask: {pairs}. {plain(report.split_source)}"
     )
     if report.findings:
         st.html("".join(finding_row(finding) for some in by_severity.values() for finding in some))

@@ -314,38 +314,38 @@ def image(lab_folders, trained_run):
     return dataset.image(dataset.val[0])
 
 
-def test_a_run_says_what_can_be_looked_at(onlooker):
-    assert list(onlooker.layers) == ["features", "field"]
-    assert onlooker.layers["features"][0] == "downs.0.0" and onlooker.layers["features"][-1] == "classifier"
-    assert onlooker.layers["field"] == ()
+def test_a_run_says_what_can_be_looked_at(explainer):
+    assert list(explainer.layers) == ["features", "field"]
+    assert explainer.layers["features"][0] == "downs.0.0" and explainer.layers["features"][-1] == "classifier"
+    assert explainer.layers["field"] == ()
 
 
-def test_what_is_not_there_is_a_sentence(onlooker, image):
+def test_what_is_not_there_is_a_sentence(explainer, image):
     with pytest.raises(LabError, match="no attention"):
-        onlooker.explain(image, (0.5, 0.5), "attention", "downs.0.0")
+        explainer.explain(image, (0.5, 0.5), "attention", "downs.0.0")
     with pytest.raises(LabError, match=r"no layer 'nothing'.*downs\.0\.0, "):
-        onlooker.explain(image, (0.5, 0.5), "features", "nothing")
+        explainer.explain(image, (0.5, 0.5), "features", "nothing")
 
 
-def test_another_picture_is_looked_at_anew_and_the_same_one_is_not(onlooker, image, monkeypatch):
+def test_another_picture_is_looked_at_anew_and_the_same_one_is_not(explainer, image, monkeypatch):
     from core.inference import explain as explain_module
 
     passes = []
     monkeypatch.setattr(explain_module, "record", lambda *given: passes.append(1) or record(*given))
-    first = onlooker.explain(image, (0.5, 0.5), "features", "ups.0")
+    first = explainer.explain(image, (0.5, 0.5), "features", "ups.0")
     passes.clear()
-    again = onlooker.explain(image, (0.5, 0.5), "features", "ups.0")
-    onlooker.explain(image, (0.1, 0.9), "features", "classifier")
+    again = explainer.explain(image, (0.5, 0.5), "features", "ups.0")
+    explainer.explain(image, (0.1, 0.9), "features", "classifier")
     assert passes == []
-    other = onlooker.explain(255 - image, (0.5, 0.5), "features", "ups.0")
+    other = explainer.explain(255 - image, (0.5, 0.5), "features", "ups.0")
     assert passes == [1]
     assert (first.maps[0].values == again.maps[0].values).all()
     assert (first.maps[0].values != other.maps[0].values).any()
 
 
-def test_a_large_picture_is_seen_at_the_training_size_and_measured_in_its_own_pixels(onlooker, image):
-    small = onlooker.explain(image, (0.4, 0.6), "field")
-    large = onlooker.explain(image.repeat(4, 0).repeat(4, 1), (0.4, 0.6), "field")
+def test_a_large_picture_is_seen_at_the_training_size_and_measured_in_its_own_pixels(explainer, image):
+    small = explainer.explain(image, (0.4, 0.6), "field")
+    large = explainer.explain(image.repeat(4, 0).repeat(4, 1), (0.4, 0.6), "field")
     assert (small.maps[0].values == large.maps[0].values).all()
     side = int(small.metadata.split("square of ")[1].split()[0])
     assert (
@@ -354,18 +354,18 @@ def test_a_large_picture_is_seen_at_the_training_size_and_measured_in_its_own_pi
     assert small.maps[0].values.max() == 255 and (small.maps[0].low, small.maps[0].high) == (0, 1)
 
 
-def test_every_corner_can_be_asked_about(onlooker, image):
+def test_every_corner_can_be_asked_about(explainer, image):
     for point in ((0.0, 0.0), (1.0, 1.0), (0.999999, 0.0)):
-        assert onlooker.explain(image, point, "field").maps
-        assert onlooker.explain(image, point, "features", "downs.4.0").maps
+        assert explainer.explain(image, point, "field").maps
+        assert explainer.explain(image, point, "features", "downs.4.0").maps
 
 
-def test_the_process_answers_as_the_network_does(onlooker, trained_run, image):
+def test_the_process_answers_as_the_network_does(explainer, trained_run, image):
     worker = InferenceWorker()
     try:
-        assert worker.layers(trained_run) == onlooker.layers
+        assert worker.layers(trained_run) == explainer.layers
         explanation = worker.explain(trained_run, image, (0.4, 0.6), "field")
-        here = onlooker.explain(image, (0.4, 0.6), "field")
+        here = explainer.explain(image, (0.4, 0.6), "field")
         assert explanation.metadata == here.metadata and explanation.milliseconds > 0
         assert np.abs(explanation.maps[0].values.astype(int) - here.maps[0].values).max() <= 1
         with pytest.raises(LabError, match="no attention"):

@@ -1,6 +1,7 @@
 """Folders of one's own: what is paired with what, in the layouts that tools leave behind."""
 
 import os
+import unicodedata
 
 import cv2
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from core.config import read_config
 from core.data.class_table import space_of, write_rows
 from core.data.dataset import open_dataset
-from core.data.folder import pair_folder
+from core.data.folder import find_frames, pair_folder
+from core.data.splits import UNLISTED
 from core.errors import LabError
 
 
@@ -202,3 +204,168 @@ def test_a_locked_folder_is_named(root):
             pair_folder(root)
     finally:
         (root / "masks").chmod(0o700)
+
+
+def write(root, name, *lines):
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text("\n".join(lines) + "\n")
+
+
+def splits(root, **options):
+    """By split, the ids of the frames, those without masks left out."""
+    result: dict[str, list[str]] = {}
+    for frame in pair_folder(root, **options).frames:
+        result.setdefault(frame.split, []).append(frame.id)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("files", "lonely"),
+    [
+        (("train/images/3.jpg", "val/images/3.jpg", "val/masks/3.png", "train/images/1.jpg", "train/masks/1.png"), "train/images/3.jpg"),
+        (("images/ulm/1.jpg", "images/ulm/2.jpg", "images/bonn/3.jpg", "masks/ulm/2.png", "masks/bonn/3.png", "masks/bonn/1.png"), "images/ulm/1.jpg"),
+        (("images/a/x/1.jpg", "images/a/y/1.jpg", "masks/a/y/1.png"), "images/a/x/1.jpg"),
+        (("images/aB.jpg", "images/Ab.jpg", "masks/Ab.png"), "images/aB.jpg"),
+    ],
+)  # fmt: skip
+def test_a_mask_never_goes_to_another_split_place_or_spelling(root, files, lonely):
+    touch(root, *files)
+    result = pair_folder(root)
+    assert [str(frame.image.relative_to(root)) for frame in result.unlabelled] == [lonely]
+    assert all(frame.image.stem == frame.labels.stem.removesuffix("_mask") for frame in result.frames)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("train/1.jpg", "val/1.jpg", "masks/1.png"),
+        ("images/1.jpg", "images/1.png", "masks/1.png"),
+        ("images/1.jpg", "masks/1.png", "masks/1.bmp"),
+        ("images/1.jpg", "masks/1_mask.png", "masks/1_label.png"),
+        ("images/1.jpg", "masks/a1.png", "masks/A1.png", "images/A1.jpg", "images/a1.jpg", "labels/1.png", "gt/1.png"),
+    ],
+)
+def test_what_could_be_paired_in_two_ways_is_an_error_that_names_both(root, files):
+    touch(root, *files)
+    result = pair_folder(root)
+    (problem,) = result.problems(root)
+    assert problem.count("'") == 6 and all(name.split("/")[-1] in str(files) for name in problem.split("'")[1::2])
+    with pytest.raises(LabError, match="could belong to"):
+        find_frames(root, config(root))
+
+
+def test_two_spellings_that_look_the_same_are_one_name(root):
+    for name in ("Köln", "café"):
+        touch(
+            root, f"images/{unicodedata.normalize('NFC', name)}.jpg", f"masks/{unicodedata.normalize('NFD', name)}.png"
+        )
+    touch(root, "images/UPPER.jpg", "masks/upper.png")
+    assert len(pairs(root)) == 3
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "others"),
+    [
+        (
+            "training/image_2/{}.png",
+            "training/semantic/{}.png",
+            ("training/semantic_rgb/{}.png", "training/instance/{}.png"),
+        ),
+        ("images/10k/{}.jpg", "labels/sem_seg/masks/{}.png", ("labels/sem_seg/colormaps/{}.png",)),
+        ("img_dir/{}.jpg", "ann_dir/{}.png", ()),
+        ("Street segmentation/images/{}.jpg", "Street segmentation/masks/{}.png", ()),
+        ("{}_l.jpg", "{}_l.png", ()),
+        ("x/{}.jpg", "x_masks/{}_mask.gif", ()),
+        ("images_png/{}.png", "masks_png/{}.png", ()),
+    ],
+)
+def test_more_layouts(root, image, mask, others):
+    names = [f"{index:04d}" for index in range(4)]
+    for name in names:
+        touch(root, image.format(name), mask.format(name), *(other.format(name) for other in others))
+    assert sorted((upload, label) for _, upload, label in pairs(root)) == [
+        (image.format(n), mask.format(n)) for n in names
+    ]
+    assert not pair_folder(root).orphans
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda name: name,
+        lambda name: f"{name}.jpg",
+        lambda name: f"./images/{name}.jpg",
+        lambda name: f"/home/somebody/data/images/{name}.jpg",
+        lambda name: f"images\\{name}.jpg",
+        lambda name: f"images/{name}.jpg masks/{name}.png",
+        lambda name: f"images/{name}.jpg,masks/{name}.png",
+        lambda name: f"masks/{name}.png",
+        lambda name: name.upper(),
+    ],
+)
+@pytest.mark.parametrize("stem", ["f{}", "frame.v1.{}", "street view {}"])
+def test_lists_say_the_split_however_they_spell_it(root, spell, stem):
+    names = [stem.format(index) for index in range(6)]
+    touch(root, *(f"images/{name}.jpg" for name in names), *(f"masks/{name}.png" for name in names))
+    if " " in stem and " masks/" in spell("x"):
+        pytest.skip("two columns of names with spaces can't be told apart")
+    write(root, "train.txt", *map(spell, names[:3]))
+    write(root, "val.txt", *map(spell, names[3:5]))
+    assert splits(root) == {"train": names[:3], "val": names[3:5], UNLISTED: names[5:]}
+    assert (
+        pair_folder(root).splits.source == "train.txt (3) and val.txt (2) say so. 1 frame is in no list and left out."
+    )
+
+
+@pytest.mark.parametrize(
+    "place", ["valid.txt", "splits/validation.txt", "VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt"]
+)
+def test_a_list_for_validation_alone_leaves_the_others_to_learn_from(root, place):
+    touch(
+        root,
+        *(f"{kind}/{index}.{ending}" for index in range(5) for kind, ending in (("images", "jpg"), ("masks", "png"))),
+    )
+    write(root, place, "1", "2")
+    write(root, "VOCdevkit/VOC2012/ImageSets/Main/train.txt" if "VOC" in place else "readme.txt", "3")
+    assert splits(root) == {"train": ["0", "3", "4"], "val": ["1", "2"]}
+
+
+def test_lists_with_folders_and_lists_that_fit_nothing(root):
+    touch(root, *(f"{kind}/{name}.png" for name in ("a/0", "b/0") for kind in ("images", "masks")))
+    write(root, "train.txt", "a/0")
+    write(root, "val.txt", "b/0")
+    assert splits(root) == {"train": ["a/0"], "val": ["b/0"]}
+    write(root, "val.txt", "0")
+    assert "could be 'images/a/0.png' or 'images/b/0.png'" in pair_folder(root).problems(root)[0]
+    write(root, "val.txt", "c/9")
+    with pytest.raises(LabError, match=r"'val.txt' says which frames are of val, but names none of the 2 .* 'c/9'"):
+        pair_folder(root)
+
+
+def test_folders_with_a_year_are_splits(root):
+    for split, names in (("train2017", "ab"), ("val2017", "c")):
+        touch(root, *(f"{kind}/{split}/{name}.png" for name in names for kind in ("images", "annotations")))
+    assert splits(root) == {"train": ["a", "b"], "val": ["c"]}
+
+
+def test_a_stated_split_without_masks_is_said_instead_of_replaced(root):
+    touch(
+        root, *(f"train/{kind}/{index}.png" for index in range(4) for kind in ("images", "masks")), "val/images/9.png"
+    )
+    with pytest.raises(LabError, match="The folder for val holds 1 photograph like 'val/images/9.png', but no mask"):
+        pair_folder(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "by", "whole"),
+    [("{}/{}", "folder", "folders"), ("city{}_{:04}", "name", "series"), ("{}{:03}", "frame", "")],
+)
+def test_neighbours_are_held_back_together(root, name, by, whole):
+    ids = [name.format(group, index) for group in range(6) for index in range(5)]
+    touch(root, *(f"{kind}/{frame}.png" for frame in ids for kind in ("images", "masks")))
+    val = splits(root)["val"]
+    groups = {frame.rsplit("/", 1)[0] if by == "folder" else frame.rsplit("_", 1)[0] for frame in val}
+    if by != "frame":
+        assert len(val) == 10 and len(groups) == 2
+    assert ("whole " + whole if whole else "20% are held back, the same") in pair_folder(root).splits.source
+    assert len(splits(root, group_by="frame")["val"]) == 6

@@ -236,7 +236,7 @@ def test_memory_running_out_is_a_sentence(monkeypatch):
     def exhausted(_):
         raise MemoryError
 
-    monkeypatch.setattr(uploads, "_reduce", exhausted)
+    monkeypatch.setattr(uploads, "decode_image", exhausted)
     with pytest.raises(LabError, match="MemoryError"):
         decode_upload(encoded(image_of(), "PNG"))
 

@@ -111,6 +111,8 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
         if report.proposal:
             quoted_root = shlex.quote(str(root))
             print(f"Proposed class table: python -m core doctor {quoted_root} --proposal > {quoted_root}/classes.json")
+        if report.split_source:
+            print(f"Split: {report.split_source}")
         _print_classes(report)
         print(f"{'Healthy' if report.healthy else 'Not healthy'}: {report.looked_at} pairs looked at in {root}.")
     return report.to_json()

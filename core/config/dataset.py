@@ -8,6 +8,7 @@ from core.data.sources import SOURCES
 DatasetName = Literal[*SOURCES]
 Annotations = Literal["fine", "coarse", "fine+coarse"]
 CoarseSplit = Literal["train", "train_extra", "train+train_extra"]
+GroupBy = Literal["auto", "folder", "name", "frame"]
 CacheKind = Literal["auto", "raw", "jpeg", "off"]
 
 
@@ -86,6 +87,14 @@ class DatasetConfig(Part):
         only_if=(Condition("dataset.name", tuple(name for name, source in SOURCES.items() if not source.has_coarse)),),
         ge=0.01,
         le=0.9,
+    )
+    group_by: GroupBy = field(
+        "auto",
+        "Hold back whole",
+        "What stays together when frames are held back, so that neighbours in a video don't sit on both sides: folders, series (a name "
+        "without the number at its end), or single frames; auto takes folders or series where there are at least four.",
+        group="Masks",
+        only_if=(Condition("dataset.name", tuple(name for name, source in SOURCES.items() if not source.has_coarse)),),
     )
     cache: CacheKind = field(
         "auto",

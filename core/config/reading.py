@@ -47,6 +47,8 @@ def with_todays_names(values: dict[str, Any]) -> dict[str, Any]:
         part: {OLD_NAMES.get(f"{part}.{name}", name): value for name, value in fields.items()}
         for part, fields in values.items()
     }
+    if "val_share" in values.get("dataset", {}):  # version 0.1 held back single frames
+        renamed["dataset"].setdefault("group_by", "frame")
     if renamed.get("model", {}).get("family") == "reference":
         renamed["model"]["family"] = TRANSFORMERS
     if "accumulation" in renamed.get("training", {}):

@@ -1,21 +1,32 @@
-"""Files to arrays: photographs, and label maps of ids, of colours or painted from polygons. Scaling included."""
+"""Files to arrays: photographs, and label maps of ids, of colours or painted from polygons. Scaling included.
 
+Files are read here and decoded from memory: OpenCV crashes on a name that isn't valid UTF-8. Training, scores, uploads and `predict` all
+see a photograph as `decode_image` decodes it.
+"""
+
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from core.data.polygons import paint_polygons
 from core.errors import LabError
 
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "MPO")
+"""What Pillow may open; its other readers run programs or are rarely looked after."""
+BRIGHT = 99.9
+"""Percentile of a deep photograph's values that is shown as white, so that 12 bits in a file of 16 aren't black."""
 
-def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
+
+def read_image(path: Path, size: tuple[int, int] | None = None, white: float = 0.0) -> np.ndarray:
     """Decode a photograph.
 
     Args:
         path: an image file of the user's own data set.
         size: (height, width) to scale to; None keeps the file's size.
+        white: as of `decode_image`.
 
     Returns:
         uint8 (H, W, 3), red green blue, turned as its EXIF says.
@@ -23,13 +34,101 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     Raises:
         LabError: the file is missing or is not an image.
     """
-    image = _decode(path, cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise LabError(f"'{path}' can't be read as an image. Download or copy that file again.")
+    try:
+        image = decode_image(path.read_bytes(), white)
+    except (OSError, ValueError) as error:
+        reason = f" ({error})" if isinstance(error, ValueError) else ""
+        raise LabError(f"'{path}' can't be read as an image{reason}. Download or copy that file again.") from None
     if size and image.shape[:2] != size:
         shrinks = size[0] < image.shape[0]
         image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return image
+
+
+def decode_image(data: bytes, white: float = 0.0) -> np.ndarray:
+    """Decode a photograph: its first frame, upright as its EXIF says, transparency on white, deep values brought to 8 bits.
+
+    Args:
+        data: a file.
+        white: value that becomes 255 where the file holds more than 8 bits a channel; 0 takes the file's own `BRIGHT` percentile.
+
+    Returns:
+        uint8 (H, W, 3), red green blue.
+
+    Raises:
+        ValueError: it is no image, or of a kind that isn't taken; its text says which, or is empty.
+    """
+    if data[:2] == b"\xff\xd8" or _is_plain_png(data):
+        values = _opencv(data, cv2.IMREAD_COLOR_RGB)
+        if values is not None:
+            return values
+    if data[:4] == b"\x89PNG" and data[24:25] == b"\x10":  # Pillow keeps 8 of the 16 bits
+        values = _opencv(data, cv2.IMREAD_UNCHANGED)
+        return _to_rgb(_straight(values), white, 65535)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I") or upright.mode == "F":
+                return _to_rgb(np.nan_to_num(np.asarray(upright, np.float64)), white, 1.0)
+            if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
+                return _to_rgb(np.asarray(upright.convert("RGBA")), white, 255)
+            return np.array(upright.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
+        values = _opencv(data, cv2.IMREAD_UNCHANGED) if data[:2] in (b"II", b"MM") else None
+        return _to_rgb(_straight(values), white, 65535)
+
+
+def white_level(data: bytes) -> float:
+    """Return the `BRIGHT` percentile of a photograph with more than 8 bits a channel, else 0."""
+    deep = _deep_values(data)
+    return float(np.percentile(deep, BRIGHT)) if deep is not None and deep.size else 0.0
+
+
+def _deep_values(data: bytes) -> np.ndarray | None:
+    """Return the colour values of a photograph of more than 8 bits, or None for any other."""
+    if data[:4] == b"\x89PNG" and data[24:25] != b"\x10" or data[:4] not in (b"\x89PNG", b"II*\0", b"MM\0*"):
+        return None
+    values = _opencv(data, cv2.IMREAD_UNCHANGED)
+    if values is None or values.dtype == np.uint8:
+        return None
+    return np.nan_to_num(values[..., :3] if values.ndim == 3 and values.shape[2] > 2 else values)
+
+
+def _is_plain_png(data: bytes) -> bool:
+    """Return True for a PNG of 8 bits in colours or gray without transparency, which OpenCV decodes as Pillow does, but faster."""
+    return data[:4] == b"\x89PNG" and data[24:26] in (b"\x08\x02", b"\x08\x00") and b"tRNS" not in data[:4096]
+
+
+def _straight(values: np.ndarray | None) -> np.ndarray:
+    """Return what OpenCV decoded as red green blue (and alpha). Raises ValueError where there is nothing, or no colours."""
+    if values is None:
+        raise ValueError
+    channels = 1 if values.ndim == 2 else values.shape[2]
+    if channels == 2 or channels > 4:
+        raise ValueError(f"it has {channels} channels, and a photograph has 1, 3 or 4")
+    return (
+        values[..., 0]
+        if values.ndim == 3 and channels == 1
+        else values[..., [2, 1, 0, 3][:channels]]
+        if channels > 1
+        else values
+    )
+
+
+def _to_rgb(values: np.ndarray, white: float, opaque: float) -> np.ndarray:
+    """Return (H, W), (H, W, 3) or (H, W, 4) of any depth as uint8 (H, W, 3): `white` becomes 255, and the transparent is white."""
+    if values.ndim == 2:
+        values = values[..., None].repeat(3, axis=2)
+    if values.dtype == np.uint8 and values.shape[2] == 3:
+        return np.ascontiguousarray(values)
+    colors = np.nan_to_num(values[..., :3].astype(np.float32))
+    if values.dtype != np.uint8:
+        colors *= 255 / max(white or float(np.percentile(colors, BRIGHT)), 1e-9)
+    if values.shape[2] == 4:
+        alpha = values[..., 3:].astype(np.float32) / opaque
+        colors = colors * alpha + 255 * (1 - alpha)
+    return np.clip(np.rint(colors), 0, 255).astype(np.uint8)
 
 
 def read_labels(path: Path, size: tuple[int, int] | None = None, colors: bool = False) -> np.ndarray:
@@ -55,24 +154,24 @@ def read_labels(path: Path, size: tuple[int, int] | None = None, colors: bool = 
 def _label_values(path: Path, colors: bool) -> np.ndarray:
     if path.suffix.lower() == ".json":
         return paint_polygons(path)
-    values = _palette_image(path, colors) if has_palette(path) else _decode(path, cv2.IMREAD_UNCHANGED)
-    if values is None:
-        raise LabError(f"'{path}' can't be read as a label map. Download or copy that file again.")
-    if values.dtype != np.uint8:
-        if values.dtype != np.uint16 or values.max(initial=0) > 255:
+    values, palette = read_values(path)
+    if palette is not None:
+        return palette[values] if colors else values
+    if values.ndim == 2 and (values.dtype != np.uint8):
+        if (
+            values.min(initial=0) < 0
+            or values.max(initial=0) > 255
+            or (values.dtype.kind == "f" and (values % 1).any())
+        ):
+            kind = "fractions" if values.dtype.kind == "f" else "numbers outside of 0 to 255"
             raise LabError(
-                f"'{path}' holds 16-bit numbers above 255, but a label map holds one number of 0 to 255 a pixel. Cityscapes' "
-                "instanceIds look like this: use the labelIds files."
+                f"'{path}' holds {kind}, but a label map holds one number of 0 to 255 a pixel. Cityscapes' instanceIds look like this: use "
+                "the labelIds files."
             )
         values = values.astype(np.uint8)
     if colors:
-        if values.ndim == 2:
-            return cv2.cvtColor(values, cv2.COLOR_GRAY2RGB)
-        return values if has_palette(path) else cv2.cvtColor(values, _TO_RGB[values.shape[2]])
+        return cv2.cvtColor(values, cv2.COLOR_GRAY2RGB) if values.ndim == 2 else values
     if values.ndim == 3:
-        # Some tools save numbers as gray in three equal channels.
-        if not (cv2.absdiff(values[..., 0], values[..., 1]).any() or cv2.absdiff(values[..., 0], values[..., 2]).any()):
-            return np.ascontiguousarray(values[..., 0])
         raise LabError(
             f"'{path}' is a picture in colours, but a label map holds one number a pixel. Use the labelIds files of Cityscapes, or "
             "name the colours in the class table of your own data."
@@ -80,30 +179,60 @@ def _label_values(path: Path, colors: bool) -> np.ndarray:
     return values
 
 
-_TO_RGB = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
+def read_values(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return what stands in a label picture, and its palette where it has one.
 
+    Gray in three equal channels is gray. A mask that is the same everywhere but for its transparency is that transparency.
 
-def has_palette(path: Path) -> bool:
-    """Return True for a PNG whose pixels are numbers into a palette. OpenCV would give their colours and lose the numbers."""
-    if path.suffix.lower() != ".png":
-        return False
+    Returns:
+        numbers (H, W) of any type, or colours uint8 (H, W, 3), red green blue; and the palette uint8 (256, 3), or None. The numbers of a GIF,
+        which every encoder deals anew, are never given: a gray palette gives its gray, any other its colours.
+
+    Raises:
+        LabError: the file is missing or is not a picture.
+    """
+    again = LabError(f"'{path}' can't be read as a label map. Download or copy that file again.")
     try:
-        with path.open("rb") as file:
-            return file.read(26)[25:26] == b"\x03"
+        data = path.read_bytes()
     except OSError:
-        return False
+        raise again from None
+    values = _opencv(data, cv2.IMREAD_UNCHANGED) if data[:4] == b"\x89PNG" and data[25:26] != b"\x03" else None
+    if values is None:
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                if image.mode in ("P", "PA") and image.format != "GIF":
+                    palette = np.zeros((256, 3), np.uint8)
+                    listed = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+                    palette[: len(listed)] = listed
+                    return np.array(image.getchannel(0) if image.mode == "PA" else image), palette
+                if image.mode in ("P", "PA", "CMYK", "YCbCr", "HSV", "LAB"):
+                    image = image.convert("RGB")
+                values = np.array(image.convert("L") if image.mode == "1" else image)
+        except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
+            values = _opencv(data, cv2.IMREAD_UNCHANGED) if data[:2] in (b"II", b"MM") else None
+            if values is None:
+                raise again from None
+            values = values if values.ndim == 2 else values[..., [2, 1, 0, 3][: values.shape[2]]]
+    elif values.ndim == 3:
+        values = values[..., [2, 1, 0, 3][: values.shape[2]]] if values.shape[2] > 2 else values
+    return _without_alpha(values), None
 
 
-def _palette_image(path: Path, colors: bool) -> np.ndarray | None:
+def _without_alpha(values: np.ndarray) -> np.ndarray:
+    """Return numbers (H, W) or colours (H, W, 3) of a picture that may have transparency or three equal channels."""
+    if values.ndim == 2:
+        return np.ascontiguousarray(values)
+    colors, alpha = (values[..., :-1], values[..., -1]) if values.shape[2] in (2, 4) else (values, None)
+    if alpha is not None and (colors == colors[:1, :1]).all() and alpha.min() != alpha.max():
+        return np.ascontiguousarray(alpha)
+    is_gray = colors.shape[2] == 1 or not (
+        cv2.absdiff(colors[..., 0], colors[..., 1]).any() or cv2.absdiff(colors[..., 0], colors[..., 2]).any()
+    )
+    return np.ascontiguousarray(colors[..., 0] if is_gray else colors)
+
+
+def _opencv(data: bytes, flags: int) -> np.ndarray | None:
     try:
-        with Image.open(path, formats=["PNG"]) as image:
-            return np.array(image.convert("RGB") if colors else image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-
-
-def _decode(path: Path, flags: int) -> np.ndarray | None:
-    try:
-        return cv2.imread(str(path), flags)
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error:  # a header that promises more pixels than OpenCV allows
         return None

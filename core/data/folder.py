@@ -6,48 +6,56 @@ Understood, with or without folders for train, val and test on any level:
     train/a.png             train_labels/a_L.png            CamVid
     trainannot/a.png        train/a.png                     CamVid of SegNet
     JPEGImages/a.jpg        SegmentationClass/a.png         Pascal VOC, with ImageSets/Segmentation/{train,val}.txt
+    img_dir/train/a.jpg     ann_dir/train/a.png             MMSegmentation
+    training/image_2/a.png  training/semantic/a.png         KITTI; semantic_rgb is the same in colours
     a.jpg                   a_mask.png, or a.png            label tools, side by side
 
-Where nothing says which frames are for validation, a share of them is held back, the same ones every time.
+A mask belongs to one photograph, and never to one of another split or another stated folder. What could be paired in two ways is paired
+in none, and said.
 """
 
-import hashlib
 import os
 import re
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.config import DatasetConfig
 from core.data.frames import Frame, Pairing
+from core.data.splits import UNLISTED, assign_splits, same_name, split_of
 from core.errors import LabError
 from core.paths import data_roots
+from core.text import join_first
 
 UNLABELLED = "without masks"
 """The split of images that have no mask."""
-PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif")
+LOSSY_ENDINGS = (".jpg", ".jpeg", ".webp")
 IMAGE_ROLES = {
-    "image",
-    "images",
-    "img",
-    "imgs",
-    "photo",
-    "photos",
-    "jpegimages",
-    "rgb",
-    "input",
-    "inputs",
-    "original",
-    "frames",
-}
-MASK_ROLES = {
-    "mask", "masks", "label", "labels", "annotation", "annotations", "annot", "gt", "groundtruth", "target", "targets",
-    "segmentationclass", "segmentationclassraw", "segmentation", "labelids", "indexed",
+    "image", "images", "img", "imgs", "photo", "photos", "jpegimages", "rgb", "input", "inputs", "original", "frames",
 }  # fmt: skip
-OTHER_ROLES = {"segmentationobject", "instances", "depth", "overlays", "overlay", "visualization", "vis"}
-SPLITS = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "testing": "test",
+MASK_ROLES = {
+    "mask", "masks", "label", "labels", "annotation", "annotations", "annot", "ann", "anns", "anno", "gt", "groundtruth", "target",
+    "targets", "segmentationclass", "segmentationclassraw", "segmentation", "semantic", "semseg", "seg", "sem", "stuffthingmaps", "labelids",
+    "indexed",
+}  # fmt: skip
+PAINTED = {
+    "rgb",
+    "color",
+    "colors",
+    "colour",
+    "colours",
+    "colored",
+    "coloured",
+    "colormap",
+    "colormaps",
+    "visual",
+    "viz",
+}
+"""Words that, with one for masks, stand for a copy in colours, which gives way to the one in numbers."""
+OTHER_ROLES = {
+    "segmentationobject", "instance", "instances", "depth", "disparity", "overlays", "overlay", "visualization", "vis", "panoptic",
 }  # fmt: skip
 _MASK_ENDING = re.compile(
     r"[-_. ](mask|masks|label|labels|labelids|l|gt|seg|segmentation|annotation|annot|target|p)$", re.IGNORECASE
@@ -63,217 +71,309 @@ class _File:
     folders: tuple[str, ...]  # the folders that say neither role nor split
     stem: str
     is_mask: bool | None  # None where no folder says
+    is_painted: bool = False
 
 
-def pair_folder(root: Path, val_fraction: float = 0.2) -> Pairing:
+@dataclass
+class _Scan:
+    """What lies in a folder: images, lists of names, how many other files of which ending, and what was not entered."""
+
+    images: list[_File] = field(default_factory=list)
+    lists: list[Path] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto") -> Pairing:
     """Pair every photograph under `root` with its mask.
 
     Args:
         root: the data set's folder, checked by `core.paths.resolve_data_root`.
         val_fraction: of the pairs, held back for validation where no split is named, 0..1.
+        group_by: as of `core.data.splits.assign_splits`.
 
     Raises:
-        LabError: the folder may not be read, or holds far too many files.
+        LabError: the folder may not be read, holds far too many files, or a list of names fits none of them.
     """
-    skipped: list[tuple[Path, str]] = []
     try:
-        files = [_file_of(root, path) for path in _walk(root, skipped)]
+        scan = _scan(root)
     except OSError as error:
         raise LabError(
             f"'{error.filename}' can't be opened: {error.strerror}. Allow reading it, or name another folder."
         ) from None
-    images, masks = _separate(files)
-    listed = _listed_splits(root)
-    by_key, by_name = _keyed(masks), _named_once(masks)
-    image_names = Counter(image.stem.lower() for image in images)
-    frames, unlabelled, used = [], [], set()
+    images, masks = _separate(scan.images)
+    partners, ambiguous = _partners(images, masks)
+    frames = []
     for image in images:
-        mask = next((by_key[key] for key in _keys(image) if key in by_key), None)
-        if mask is None and image_names[image.stem.lower()] == 1:
-            mask = by_name.get(image.stem.lower())
+        mask = partners.get(image.path)
+        split = image.split or (mask.split if mask else "")
         frame_id = "/".join((*image.folders, image.stem))
-        split = image.split or (mask.split if mask else "") or listed.get(image.stem, "")
-        frame = Frame(frame_id, "/".join(image.folders), split, image.path, mask.path if mask else None)
-        if mask:
-            used.add(mask.path)
-        (frames if mask else unlabelled).append(frame)
-    orphans = tuple(sorted(mask.path for mask in masks if mask.path not in used))
+        frames.append(Frame(frame_id, "/".join(image.folders), split, image.path, mask.path if mask else None))
+    splits = assign_splits(root, _with_own_ids(root, frames), _main_lists(scan.lists), val_fraction, group_by)
+    used = {mask.path for mask in partners.values()} | {path for group in ambiguous for path in group}
+    painted = {path for path in used if any(file.path == path and file.is_painted for file in masks)}
+    rivals = tuple(sorted(file.path for file in masks if file.is_painted and file.path not in painted))
     return Pairing(
-        tuple(_with_splits(sorted(frames, key=lambda frame: (frame.split, frame.id)), val_fraction)),
-        tuple(sorted(unlabelled, key=lambda frame: frame.id)),
-        orphans,
-        tuple(skipped),
+        tuple(sorted((frame for frame in splits.frames if frame.labels), key=lambda frame: (frame.split, frame.id))),
+        tuple(sorted((frame for frame in splits.frames if not frame.labels), key=lambda frame: frame.id)),
+        tuple(sorted(mask.path for mask in masks if mask.path not in used and mask.path not in rivals)),
+        tuple(scan.skipped),
+        tuple(ambiguous),
+        splits,
+        scan.others,
     )
 
 
 def explain_no_pairs(root: Path, pairing: Pairing) -> str:
-    """Return why a folder gave nothing to train on, and what to do, in one or two sentences."""
+    """Return why a folder gave nothing to train on, what else lies there, and what to do, in a few sentences."""
     form = "Put photographs into images/ and masks of the same names into masks/."
+    also = ""
+    if pairing.others:
+        listed = [f"{count} {ending}" for ending, count in pairing.others.most_common()]
+        also = f" Beside them lie files that aren't read as masks: {join_first(listed, 4)}."
     if not pairing.unlabelled and not pairing.orphans:
-        return f"'{root}' holds no pictures. {form}"
+        return f"'{root}' holds no pictures.{also.replace(' Beside them lie', ' There are')} {form}"
     if not pairing.orphans:
         first = pairing.unlabelled[0].image.name
-        return f"'{root}' holds {len(pairing.unlabelled)} photographs like '{first}', but no masks. {form}"
+        return f"'{root}' holds {len(pairing.unlabelled)} photographs like '{first}', but no masks.{also} {form}"
     if not pairing.unlabelled:
+        return f"'{root}' holds {len(pairing.orphans)} masks like '{pairing.orphans[0].name}', but no photographs.{also} {form}"
+    image, mask = (path.relative_to(root) for path in (pairing.unlabelled[0].image, pairing.orphans[0]))
+    if same_name(image.stem) == same_name(mask.stem):
         return (
-            f"'{root}' holds {len(pairing.orphans)} masks like '{pairing.orphans[0].name}', but no photographs. {form}"
+            f"'{image}' and '{mask}' have the same name, but lie in folders that differ: no photograph in '{root}' has a mask in the folder "
+            "that answers to its own. Name the folders alike, such as images/ulm and masks/ulm."
         )
     return (
-        f"No photograph in '{root}' has a mask of its name: '{pairing.unlabelled[0].image.name}' and '{pairing.orphans[0].name}' don't "
-        "match. Give both the same name; the mask may end in _mask, _label or _L."
+        f"No photograph in '{root}' has a mask of its name: '{image}' and '{mask}' don't match. Give both the same name; the mask may end in "
+        "_mask, _label or _L. Several masks of one photograph must be merged into one first."
     )
 
 
 def find_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list[Frame]]:
-    """Return the frames to learn from and those to score on. Raises LabError where either is empty."""
-    result = pair_folder(root, config.val_fraction)
+    """Return the frames to learn from and those to score on. Raises LabError where either is empty, or a pair is ambiguous."""
+    result = pair_folder(root, config.val_fraction, config.group_by)
+    for problem in result.problems(root):
+        raise LabError(problem)
     train = [frame for frame in result.frames if frame.split == "train"]
     val = [frame for frame in result.frames if frame.split == "val"]
     if not result.frames:
         raise LabError(explain_no_pairs(root, result))
     if not train or not val:
         raise LabError(
-            f"'{root}' has {len(train)} frames to learn from and {len(val)} to score on, and needs at least one of each. Add pairs of "
-            "image and mask."
+            f"'{root}' has {len(train)} frames to learn from and {len(val)} to score on, and needs at least one of each. "
+            f"{result.splits.source} Add pairs of image and mask."
         )
     return train, val
 
 
 def find_splits(root: Path, config: DatasetConfig) -> dict[str, tuple[Frame, ...]]:
-    """Return every frame by split; images without a mask are a split of their own."""
-    pairs = pair_folder(root, config.val_fraction)
-    splits = {
-        split: tuple(frame for frame in pairs.frames if frame.split == split) for split in ("train", "val", "test")
+    """Return every frame by split; images without a mask are a split of their own, and so are those that no list names."""
+    pairs = pair_folder(root, config.val_fraction, config.group_by)
+    names = ("train", "val", "test", UNLISTED)
+    splits = {split: tuple(frame for frame in pairs.frames if frame.split == split) for split in names}
+    return {split: frames for split, frames in splits.items() if frames or split != UNLISTED} | {
+        UNLABELLED: pairs.unlabelled
     }
-    return splits | {UNLABELLED: pairs.unlabelled}
 
 
-def _walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[Path]:
-    """Yield every picture file under a folder. Links are followed once, and never out of the folders that may be read."""
+def _scan(root: Path) -> _Scan:
+    """Look through a folder. Links are followed once, and never out of the folders that may be read."""
+    scan = _Scan()
     seen: set[str] = set()
     allowed = data_roots()
-    count = 0
     pending = [root]
     while pending:
         folder = pending.pop()
         real = folder.resolve()
         if str(real) in seen:
-            skipped.append((folder, "a link to a folder that was read already"))
+            scan.skipped.append((folder, "a link to a folder that was read already"))
             continue
         if not any(real.is_relative_to(permitted) for permitted in allowed):
-            skipped.append((folder, "a link out of the folders this lab may read"))
+            scan.skipped.append((folder, "a link out of the folders this lab may read"))
             continue
         seen.add(str(real))
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.name.startswith("."):
-                    continue
                 path = folder / entry.name
+                if entry.name.startswith(".") or entry.name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
+                    continue
                 try:
                     is_folder = entry.is_dir()
                 except OSError:  # a link to itself
-                    skipped.append((path, "a link that leads in a circle"))
+                    scan.skipped.append((path, "a link that leads in a circle"))
                     continue
                 if is_folder:
                     pending.append(path)
-                elif path.suffix.lower() in PHOTOS:
-                    if entry.is_symlink() and not any(path.resolve().is_relative_to(place) for place in allowed):
-                        skipped.append((path, "a link out of the folders this lab may read"))
-                        continue
-                    count += 1
-                    if count > MAX_FILES:
-                        raise LabError(f"'{root}' holds more than {MAX_FILES} pictures. Name a smaller folder.")
-                    yield path
+                elif entry.is_symlink() and not path.exists():
+                    scan.skipped.append((path, "a link to a file that isn't there"))
+                elif entry.is_symlink() and not any(path.resolve().is_relative_to(place) for place in allowed):
+                    scan.skipped.append((path, "a link out of the folders this lab may read"))
+                elif path.suffix.lower() not in IMAGE_ENDINGS:
+                    if path.suffix.lower() == ".txt" and split_of(path.stem):
+                        scan.lists.append(path)
+                    elif path.suffix:
+                        scan.others[path.suffix.lower()] += 1
+                elif reason := unusable_name(entry.name):
+                    scan.skipped.append((path, reason))
+                elif len(scan.images) == MAX_FILES:
+                    raise LabError(f"'{root}' holds more than {MAX_FILES} pictures. Name a smaller folder.")
+                else:
+                    scan.images.append(_file_of(root, path))
+    scan.images.sort(key=lambda file: file.path)
+    return scan
+
+
+def unusable_name(name: str) -> str:
+    """Return why a file of this name is left out, or "": what can't be written to a log or a page can't be named to anyone either."""
+    if not name.isprintable() and any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
+        return "a file whose name isn't valid UTF-8, as old ZIP archives leave them; rename it"
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
+        return "a file whose name holds a line break or another control character; rename it"
+    return ""
+
+
+def _main_lists(lists: list[Path]) -> list[Path]:
+    """Return the lists that count: Pascal VOC has some for every task, of which those for segmentation are meant."""
+    segmentation = [path for path in lists if path.parent.name.lower() == "segmentation"]
+    return sorted(segmentation or lists)
+
+
+def _with_own_ids(root: Path, frames: list[Frame]) -> list[Frame]:
+    """Return frames no two of which in a split have the same id: where two would, each is called by its whole path."""
+    counts = Counter((frame.split, frame.id) for frame in frames)
+    return [
+        replace(frame, id=frame.image.relative_to(root).as_posix()) if counts[frame.split, frame.id] > 1 else frame
+        for frame in frames
+    ]
 
 
 def _file_of(root: Path, path: Path) -> _File:
-    split, is_mask, folders = "", None, []
+    """Read what the names of the folders say; a whole name says it louder than a word in one, and the nearer folder than the farther."""
+    split, folders = "", []
+    role, loudness, is_painted = None, 0, False
     for folder in path.relative_to(root).parent.parts:
-        text = False
         name = folder.lower().replace("ground_truth", "groundtruth")
-        for part in (name, *_WORDS.split(name)):
-            if part in SPLITS:
-                split, text = split or SPLITS[part], True
-            if part in OTHER_ROLES:
-                is_mask, text = False, True
-                folders.append(folder)  # a picture of something else pairs with nothing
-            elif part in MASK_ROLES:
-                is_mask, text = True, True
-            elif part in IMAGE_ROLES:
-                is_mask, text = bool(is_mask), True
-        if not text:
+        words = [word for word in _WORDS.split(name) if word]
+        says_something = False
+        for word in dict.fromkeys((name, *words)):
+            if split_of(word):
+                split, says_something = split or split_of(word), True
+        if OTHER_ROLES & {name, *words}:
+            folders.append(folder)  # a picture of something else pairs with nothing
+            role, loudness = "other", 3
+            continue
+        is_mask_name = bool(MASK_ROLES & {name, *words})
+        if is_mask_name or IMAGE_ROLES & {name, *words} or (role == "mask" and PAINTED & {name, *words}):
+            new_role = "mask" if is_mask_name or (role == "mask" and PAINTED & {name, *words}) else "image"
+            new_loudness = 2 if name in MASK_ROLES | IMAGE_ROLES | PAINTED else 1
+            if new_loudness >= loudness:
+                role, loudness = new_role, new_loudness
+            says_something = says_something or role == new_role
+            is_painted = role == "mask" and bool(PAINTED & {name, *words})
+        if not says_something:
             folders.append(folder)
-    return _File(path, split, tuple(folders), path.stem, is_mask)
+    is_mask = {"mask": True, "image": False, "other": False}.get(role) if role else None
+    return _File(path, split, tuple(folders), path.stem, is_mask, is_painted)
 
 
 def _separate(files: list[_File]) -> tuple[list[_File], list[_File]]:
     """Return photographs and masks. Where no folder says, the ending of the name does, or a photograph of the same name beside it."""
     some_folder_says_mask = any(file.is_mask for file in files)
-    lossy = {(file.path.parent, file.stem) for file in files if file.path.suffix.lower() in (".jpg", ".jpeg", ".webp")}
+    lossy = {(file.path.parent, file.stem) for file in files if file.path.suffix.lower() in LOSSY_ENDINGS}
+    stems = {same_name(file.stem) for file in files}
     images, masks = [], []
     for file in files:
         is_mask = file.is_mask
-        if not is_mask and not some_folder_says_mask:
-            twin = file.path.suffix.lower() in (".png", ".bmp") and (file.path.parent, file.stem) in lossy
-            is_mask = twin or bool(_MASK_ENDING.search(file.stem))
-        if any(part.lower() in OTHER_ROLES for part in file.folders):
+        if any(OTHER_ROLES & {part.lower(), *_WORDS.split(part.lower())} for part in file.folders):
             continue
+        if not is_mask and not some_folder_says_mask:
+            is_lossless = file.path.suffix.lower() not in LOSSY_ENDINGS
+            twin = is_lossless and (file.path.parent, file.stem) in lossy
+            shorter = _MASK_ENDING.sub("", file.stem)
+            # One letter at the end may as well mean the left camera: it takes a photograph without it.
+            long_ending = len(file.stem) - len(shorter) > 2
+            is_mask = twin or (shorter != file.stem and (long_ending or same_name(shorter) in stems))
         (masks if is_mask else images).append(file)
     return images, masks
 
 
-def _keys(file: _File) -> tuple[tuple[str, ...], ...]:
-    """Return what a file may be paired by, the most exact first: split, folders and name; then without the split."""
-    name = file.stem.lower()
-    folders = tuple(part.lower() for part in file.folders)
-    return (file.split, *folders, name), ("", *folders, name)
+@dataclass(frozen=True)
+class _Round:
+    """One reading of names, by which files are paired."""
+
+    spelled: Callable[[str], str] = str
+    with_split: bool = True
+    with_folders: bool = True
+    shortens: bool = False  # masks by their name without "_mask" at its end
+
+    def key(self, file: _File, is_mask: bool) -> tuple[str, ...]:
+        stem = _MASK_ENDING.sub("", file.stem) if is_mask and self.shortens else file.stem
+        folders = map(self.spelled, file.folders) if self.with_folders else ()
+        return (file.split if self.with_split else "", *folders, self.spelled(stem))
 
 
-def _keyed(masks: list[_File]) -> dict[tuple[str, ...], _File]:
-    """Return masks by every key that a photograph may ask for; an exact name goes before one that only matches without its ending."""
-    by_key: dict[tuple[str, ...], _File] = {}
-    for mask in masks:
-        for key in _keys(mask):
-            by_key.setdefault(key, mask)
-    for mask in masks:
-        shorter = replace(mask, stem=_MASK_ENDING.sub("", mask.stem))
-        for key in _keys(shorter):
-            by_key.setdefault(key, mask)
-    return by_key
+_ROUNDS = tuple(
+    _Round(spelled, with_split, shortens=shortens)
+    for spelled in (str, same_name)
+    for with_split in (True, False)
+    for shortens in (False, True)
+)
+_ROUNDS_WITHOUT_FOLDERS = tuple(_Round(same_name, False, False, shortens) for shortens in (False, True))
 
 
-def _named_once(masks: list[_File]) -> dict[str, _File]:
-    """Return masks by their bare name, wherever they lie, as far as no two have the same."""
-    names = [_MASK_ENDING.sub("", mask.stem).lower() for mask in masks]
-    counts = Counter(names)
-    return {name: mask for name, mask in zip(names, masks, strict=True) if counts[name] == 1}
+def _partners(images: list[_File], masks: list[_File]) -> tuple[dict[Path, _File], list[tuple[Path, Path, Path]]]:
+    """Return the mask of each photograph that has one, and what could be paired in two ways, as three files.
+
+    Round by round, from the strictest to the loosest reading of names: what was paired is out of the next round, and what is wanted twice
+    is paired with nothing.
+    """
+    partners: dict[Path, _File] = {}
+    ambiguous: list[tuple[Path, Path, Path]] = []
+    in_one_folder = any(len({file.folders for file in files}) == 1 for files in (images, masks))
+    for reading in (*_ROUNDS, *(_ROUNDS_WITHOUT_FOLDERS if in_one_folder else ())):
+        used = (
+            {mask.path for mask in partners.values()}
+            | partners.keys()
+            | {path for group in ambiguous for path in group}
+        )
+        wanting: dict[tuple[str, ...], list[_File]] = defaultdict(list)
+        offered: dict[tuple[str, ...], list[_File]] = defaultdict(list)
+        for files, groups, is_mask in ((images, wanting, False), (masks, offered, True)):
+            for file in files:
+                if file.path not in used:
+                    groups[reading.key(file, is_mask)].append(file)
+        for key, candidates in wanting.items():
+            suitors = {
+                image.path: _in_numbers([mask for mask in offered.get(key, ()) if _may_pair(image, mask, reading)])
+                for image in candidates
+            }
+            for image in candidates:
+                own = suitors[image.path]
+                rivals = [
+                    other.path
+                    for other in candidates
+                    if other is not image and any(mask in own for mask in suitors[other.path])
+                ]
+                if len(own) == 1 and not rivals:
+                    partners[image.path] = own[0]
+                elif own and rivals:
+                    ambiguous.append((own[0].path, image.path, rivals[0]))
+                elif own:
+                    ambiguous.append((image.path, own[0].path, own[1].path))
+    return partners, ambiguous
 
 
-def _listed_splits(root: Path) -> dict[str, str]:
-    """Split by name, where ImageSets/Segmentation (Pascal VOC), or the folder itself, has train.txt and val.txt."""
-    listed: dict[str, str] = {}
-    for folder in (root / "ImageSets" / "Segmentation", root / "splits", root):
-        for split in ("test", "val", "train"):
-            path = folder / f"{split}.txt"
-            if path.is_file() and path.stat().st_size < 50_000_000:
-                for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                    if line.strip():
-                        listed.setdefault(Path(line.split()[0]).stem, split)
-    return listed
+def _in_numbers(masks: list[_File]) -> list[_File]:
+    """Return the masks of numbers among those that say the same of a photograph, or those in colours where there are no others."""
+    return [mask for mask in masks if not mask.is_painted] or masks
 
 
-def _with_splits(frames: list[Frame], val_fraction: float) -> Iterator[Frame]:
-    """Yield frames without a split get one: all train where others are for validation, else a share of them is held back."""
-    has_val = any(frame.split == "val" for frame in frames)
-    free = [frame for frame in frames if frame.split not in ("train", "val", "test")]
-    if not has_val and not free:
-        free = [frame for frame in frames if frame.split == "train"]
-    order = sorted(free, key=lambda frame: hashlib.sha256(frame.id.encode("utf-8", "surrogateescape")).digest())
-    count = 0 if has_val or len(free) < 2 else max(1, round(len(free) * val_fraction))
-    held_back = {frame.id for frame in order[:count]}
-    loose = {frame.id for frame in free}
-    for frame in frames:
-        if frame.id in held_back and frame.id in loose:
-            yield replace(frame, split="val")
-        else:
-            yield replace(frame, split="train") if frame.split == "" else frame
+def _may_pair(image: _File, mask: _File, reading: _Round) -> bool:
+    """Return False for files of two stated splits, or of two stated places."""
+    if image.split and mask.split and image.split != mask.split:
+        return False
+    if reading.with_folders or not image.folders or not mask.folders:
+        return True
+    # Folders that say neither what they hold nor for which split may be called after the tool that wrote them.
+    return image.is_mask is None or mask.is_mask is None

@@ -1,12 +1,16 @@
 """What every layout on disk comes down to: frames, each a photograph and its labels, and what had no partner."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from core.errors import LabError
+
+if TYPE_CHECKING:
+    from core.data.splits import Splits
 
 Split = Literal["train", "val", "test", "train_extra"]
 
@@ -40,13 +44,32 @@ class Pairing:
         frames: photographs with their labels, in order of their id.
         unlabelled: photographs without labels.
         orphans: label files without a photograph.
-        skipped: folders that were not entered, each with the reason.
+        skipped: folders and files that were left out, each with the reason.
+        ambiguous: files that could be paired in two ways: one, and the two that it could belong to.
+        splits: where the split comes from; None for Cityscapes, whose folders say it.
+        others: how many files of which other ending lie there.
     """
 
     frames: tuple[Frame, ...]
     unlabelled: tuple[Frame, ...] = ()
     orphans: tuple[Path, ...] = ()
     skipped: tuple[tuple[Path, str], ...] = ()
+    ambiguous: tuple[tuple[Path, Path, Path], ...] = ()
+    splits: "Splits | None" = None
+    others: Counter[str] = field(default_factory=Counter)
+
+    def problems(self, root: Path) -> list[str]:
+        """Return what may mean two things, as sentences that name both; nothing is learned from such a folder."""
+        named = [tuple(path.relative_to(root) for path in paths) for paths in self.ambiguous]
+        problems = [
+            f"'{one}' could belong to '{first}' or to '{second}'. Give each photograph one mask of its own name in a folder of its own kind."
+            for one, first, second in named[:1]
+        ]
+        for line, first, second in self.splits.ambiguous[:1] if self.splits else ():
+            problems.append(
+                f"'{line}' could be '{first.relative_to(root)}' or '{second.relative_to(root)}'. Write the folder before the name in that list."
+            )
+        return problems
 
 
 def fingerprint(frames: Sequence[Frame]) -> str:

@@ -219,7 +219,9 @@ def _trained_entry(run: Run) -> dict[tuple[Any, ...], Entry]:
     }
     data = run.config.dataset
     scores = {name: miou if name == "miou" else None for name in METRICS}
-    share = data.val_fraction if has_a_say(run.config.model_dump(), "dataset", "val_fraction") else None
+    share = (
+        (data.val_fraction, data.group_by) if has_a_say(run.config.model_dump(), "dataset", "val_fraction") else None
+    )
     frames = data.name, data.root, data.max_val_samples, share, run.plan.get("val_frames")
     key = ("", (data.height, data.width), run.class_names, *frames, run.plan.get("space"))
     return {key: Entry(run.id, run.name, scores, costs)}

@@ -7,9 +7,11 @@ can unfold to a gigabyte. Torch isn't needed here.
 import io
 import warnings
 
+import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from core.data.decoding import decode_image
 from core.errors import LabError
 from core.text import format_bytes
 
@@ -24,7 +26,7 @@ WORKING_SIDE = 2048
 
 
 def decode_upload(data: bytes) -> np.ndarray:
-    """Decode an uploaded picture: first frame, turned upright by its EXIF, alpha on white, 16 bits brought down to 8.
+    """Decode an uploaded picture: first frame, turned upright by its EXIF, decoded as training decodes it.
 
     Returns:
         uint8 (H, W, 3), red green blue, the longest side at most `WORKING_SIDE`.
@@ -43,11 +45,7 @@ def decode_upload(data: bytes) -> np.ndarray:
             warnings.simplefilter("ignore")  # the limits below are stricter than Pillow's, its notes on metadata idle
             with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
                 _check_size(*opened.size)
-                # JPEG can decode at half or quarter size right away.
-                opened.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
-                opened.load()
-                upright = ImageOps.exif_transpose(opened)
-                return np.array(_reduce(_to_rgb(upright)))
+            image = decode_image(data)
     except LabError:
         raise
     except Image.DecompressionBombError:  # Pillow's own limit, met before the size is known here
@@ -59,6 +57,11 @@ def decode_upload(data: bytes) -> np.ndarray:
         raise LabError(
             f"This file can't be read as a picture ({type(error).__name__}). Drop a PNG, JPEG, WebP, TIFF or BMP that other programs open."
         ) from None
+    scale = WORKING_SIDE / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _check_size(width: int, height: int) -> None:
@@ -71,27 +74,3 @@ def _check_size(width: int, height: int) -> None:
         raise LabError(
             f"The picture is {width} x {height} pixels; at least {MIN_SIDE} a side are needed to see anything in it."
         )
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    # Pillow would cut what is over 255 off, which turns a 16-bit scan white.
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(image, dtype=np.float32))
-        low, high = float(values.min()), float(values.max())
-        image = Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _reduce(image: Image.Image) -> Image.Image:
-    longest = max(image.size)
-    if longest > WORKING_SIDE:
-        image = image.resize(
-            [max(1, round(side * WORKING_SIDE / longest)) for side in image.size], Image.Resampling.LANCZOS
-        )
-    return image

@@ -38,9 +38,9 @@ def saved_reports(tmp_path):
     return folder.parent
 
 
-def test_the_route_shows_a_report_shut_off(shelf, serve_app, page, tmp_path) -> None:
+def test_the_route_shows_a_report_shut_off(saved_reports, serve_app, page, tmp_path) -> None:
     url = serve_app(
-        ROOT / "app" / "main.py", {"SEGLAB_REPORTS": str(shelf), "SEGLAB_CHECKPOINTS": str(tmp_path / "runs")}
+        ROOT / "app" / "main.py", {"SEGLAB_REPORTS": str(saved_reports), "SEGLAB_CHECKPOINTS": str(tmp_path / "runs")}
     )
     requests = []
     page.on("request", lambda request: requests.append(request.url))

@@ -17,8 +17,10 @@ from core.data.doctor.survey import FrameInfo, as_colors, survey
 from core.data.folder import explain_no_pairs, pair_folder
 from core.data.frames import Frame
 from core.data.sources import SOURCES
+from core.data.splits import UNLISTED
 from core.errors import LabError
 from core.labels import LabelSpace
+from core.text import plural
 
 MAX_IDS = 300
 """Ids or colours that a report lists at most."""
@@ -34,12 +36,14 @@ class _Survey:
     parts: dict[str, list[Frame]] = field(default_factory=dict)
     counted: dict[str, int] = field(default_factory=dict)  # parts that training has no use for
     findings: list[Finding] = field(default_factory=list)
+    split_source: str = ""
 
 
 def examine(
     root: Path,
     class_table: str = "auto",
     val_fraction: float = 0.2,
+    group_by: str = "auto",
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
     max_frames: int = 0,
@@ -49,7 +53,7 @@ def examine(
     Args:
         root: the folder, checked by `core.paths.resolve_data_root`; its layout is recognised.
         class_table: as `DatasetConfig.classes`.
-        val_fraction: as `DatasetConfig.val_fraction`.
+        val_fraction, group_by: as of `DatasetConfig`.
         progress: called in the caller's thread after each frame.
         should_stop: asked between frames; once it says so, the report is about the frames seen so far.
         max_frames: look at so many evenly spread pairs per part only; 0 looks at all.
@@ -58,7 +62,7 @@ def examine(
         sentence = f"There is no folder '{plain(root)}', or it may not be opened."
         return Report(root, "none", findings=(Finding("no-folder", "error", sentence, fix="Check the spelling."),))
     layout: Layout = "cityscapes" if has_layout(root) else "folder"
-    result = _find_cityscapes(root) if layout == "cityscapes" else _find_folder(root, val_fraction)
+    result = _find_cityscapes(root) if layout == "cityscapes" else _find_folder(root, val_fraction, group_by)
     if not result.parts and any(finding.code == "empty" for finding in result.findings):
         layout = "none"
     space: LabelSpace | None = None
@@ -91,18 +95,18 @@ def _report(
     root: Path,
     layout: Layout,
     space: LabelSpace | None,
-    found_frames: _Survey,
+    listed: _Survey,
     progress: Progress | None,
     should_stop: Callable[[], bool] | None,
     max_frames: int,
 ) -> Report:
-    chosen = [(part, frame) for part, frames in found_frames.parts.items() for frame in spread(frames, max_frames)]
+    chosen = [(part, frame) for part, frames in listed.parts.items() for frame in spread(frames, max_frames)]
     metadata = survey(chosen, progress, should_stop)
     case = Case(root, layout, space, tuple(metadata))
     counts = count(case)
     about_masks, proposal = causes.what_masks_hold(case)
-    findings = [*found_frames.findings, *files.broken_files(case), *files.sizes(case), *about_masks]
-    total = sum(map(len, found_frames.parts.values()))
+    findings = [*listed.findings, *files.broken_files(case), *files.sizes(case), *about_masks]
+    total = sum(map(len, listed.parts.values()))
     partial = len(metadata) < total
     if space and not any(finding.severity == "error" for finding in about_masks):
         findings += causes.absent_classes(case, counts, sampled=partial)
@@ -117,7 +121,7 @@ def _report(
     return Report(
         root=root,
         layout=layout,
-        pairs={part: len(frames) for part, frames in found_frames.parts.items()} | found_frames.counted,
+        pairs={part: len(frames) for part, frames in listed.parts.items()} | listed.counted,
         findings=worst_first(findings),
         classes=space.class_names if space else (),
         colors=space.colors if space else (),
@@ -128,6 +132,7 @@ def _report(
         ids=_ids(metadata, bool(space and space.by_color)),
         proposal=proposal,
         looked_at=len(metadata),
+        split_source=listed.split_source,
     )
 
 
@@ -164,10 +169,10 @@ def _find_cityscapes(root: Path) -> _Survey:
     return result
 
 
-def _find_folder(root: Path, val_fraction: float) -> _Survey:
+def _find_folder(root: Path, val_fraction: float, group_by: str) -> _Survey:
     result = _Survey()
     try:
-        pairing = pair_folder(root, val_fraction)
+        pairing = pair_folder(root, val_fraction, group_by)
     except (LabError, OSError) as error:
         result.findings.append(Finding("unreadable-folder", "error", str(error)))
         return result
@@ -196,6 +201,19 @@ def _find_folder(root: Path, val_fraction: float) -> _Survey:
             f"'{plain(root)}' has {train} frames to learn from and {val} to score on, and needs at least one of each."
         )
         result.findings.append(Finding("no-split", "error", sentence, fix="Add pairs of photograph and mask."))
+    result.findings += [Finding("ambiguous", "error", problem) for problem in pairing.problems(root)]
+    result.split_source = pairing.splits.source
+    if pairing.splits.unmatched:
+        count = len(pairing.splits.unmatched)
+        sentence = f"{plural(count, 'line')} of the lists fit no photograph, '{pairing.splits.unmatched[0]}' for one."
+        result.findings.append(
+            Finding("list-unmatched", "warning", sentence, count=count, fix="Add what is missing, or correct the list.")
+        )
+    if result.counted.get(UNLISTED):
+        sentence = (
+            f"{plural(result.counted[UNLISTED], 'pair')} stand in no list, and are neither learned from nor scored on."
+        )
+        result.findings.append(Finding("unlisted", "note", sentence, count=result.counted[UNLISTED]))
     unlabelled = [frame for frame in pairing.unlabelled if frame.split != "test"]
     result.findings += _alone(root, unlabelled, pairing.orphans)
     return result

@@ -60,6 +60,7 @@ class Report:
         ids: how many label files hold which id, or "#rrggbb".
         proposal: the text of a classes.json that fits these masks; empty where none is needed or possible.
         looked_at: frames whose files were read.
+        split_source: who says which frames are for validation, as a sentence; empty for Cityscapes.
     """
 
     root: Path
@@ -75,6 +76,7 @@ class Report:
     ids: dict[str, int] = field(default_factory=dict)
     proposal: str = ""
     looked_at: int = 0
+    split_source: str = ""
 
     @property
     def errors(self) -> tuple[Finding, ...]:

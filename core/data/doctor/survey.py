@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from core.data.decoding import has_palette, read_image
+from core.data.decoding import read_image, read_values
 from core.data.frames import Frame
 from core.data.polygons import paint_polygons
 from core.data.statistics import MAX_THREADS
@@ -155,9 +155,7 @@ def survey_image(path: Path) -> ImageInfo:
         try:
             image = read_image(path)
         except LabError:
-            raise _BrokenError(_why_unreadable(path, "unreadable")) from None
-        if _is_cut_short(path, header):
-            raise _BrokenError("truncated")
+            raise _BrokenError(_why_undecodable(path, header)) from None
     except _BrokenError as error:
         return ImageInfo(path, error.problem, error.detail, header)
     small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
@@ -176,9 +174,7 @@ def survey_mask(path: Path) -> MaskInfo:
             values, colors = paint_polygons(path), None
         else:
             header = _read_header(path)
-            values, colors = _read_values(path)
-            if _is_cut_short(path, header):
-                raise _BrokenError("truncated")
+            values, colors = _read_values(path, header)
     except _BrokenError as error:
         return MaskInfo(path, error.problem, error.detail, header)
     except LabError as error:
@@ -287,48 +283,37 @@ def _read_header(path: Path) -> Header:
         raise _BrokenError("unreadable", type(error).__name__) from None
 
 
-def _read_values(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_values(path: Path, header: Header) -> tuple[np.ndarray, np.ndarray | None]:
     """Return what stands in a mask's file: ids (H, W), or colours (H, W, 3) as red green blue; and a palette, packed (256,)."""
-    if has_palette(path):
-        try:
-            with Image.open(path, formats=["PNG"]) as image:
-                values = np.array(image)
-                listed = np.zeros((256, 3), np.uint8)
-                given = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-                listed[: len(given)] = given
-                return values, pack_colors(listed)
-        except (OSError, ValueError, SyntaxError):
-            raise _BrokenError(_why_unreadable(path, "unreadable")) from None
     try:
-        values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        values = None
-    if values is None:
-        raise _BrokenError(_why_unreadable(path, "unreadable"))
-    if values.ndim == 3:
-        blue, green, red = (values[..., channel] for channel in range(3))
-        is_gray = np.array_equal(blue, green) and np.array_equal(blue, red)
-        values = np.ascontiguousarray(blue) if is_gray else np.ascontiguousarray(values[..., 2::-1])
-    if values.dtype not in (np.uint8, np.uint16) or (values.dtype == np.uint16 and values.ndim == 3):
+        values, palette = read_values(path)
+    except LabError:
+        raise _BrokenError(_why_undecodable(path, header)) from None
+    whole = values.dtype.kind != "f" or not (values % 1).any()
+    if (
+        not whole
+        or values.min(initial=0) < 0
+        or values.max(initial=0) > 65535
+        or (values.ndim == 3 and values.dtype != np.uint8)
+    ):
         raise _BrokenError("odd", str(values.dtype))
-    return values, None
+    if values.dtype not in (np.uint8, np.uint16):
+        values = values.astype(np.uint16)
+    return values, None if palette is None else pack_colors(palette)
 
 
-def _is_cut_short(path: Path, header: Header) -> bool:
-    """Return True for a JPEG that ends too early: its decoder paints the rest gray and says nothing."""
-    ending = _LAST_BYTES.get(header.format)
-    if ending is None:
-        return False
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096))
-            if ending in file.read():
-                return False
-        with Image.open(path) as image:  # some cameras write more behind the picture; only decoding tells
-            image.load()
-    except OSError:
-        return True
-    return False
+def _why_undecodable(path: Path, header: Header) -> Problem:
+    """Return whether a picture whose header is sound was cut short, or is broken in another way."""
+    problem = _why_unreadable(path, "unreadable")
+    if problem == "unreadable":
+        try:
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - 4096))
+                if _LAST_BYTES.get(header.format, b"") not in file.read():
+                    return "truncated"
+        except OSError:
+            pass
+    return problem
 
 
 def _measure(values: np.ndarray, colors: bool) -> tuple[np.ndarray, np.ndarray, int, int, float]:
