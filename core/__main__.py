@@ -1,6 +1,7 @@
 """`python -m core`: the lab without a browser, for a server or a script. The same core, the same run folders."""
 
 import argparse
+import io
 import json
 import sys
 
@@ -23,6 +24,9 @@ OLD_COMMANDS = {("rehearse",): "dry-run", ("rate-test",): "lr-find", ("runs", "e
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code: 0, or 42 when the user can mend what went wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a narrow code page must not end a command
+            stream.reconfigure(errors="backslashreplace")
     for old, new in OLD_COMMANDS.items():
         if tuple(arguments[: len(old)]) == old:
             print(f"'{' '.join(old)}' is called '{new}' now. Type: python -m core {new} ...", file=sys.stderr)

@@ -31,7 +31,12 @@ def test_without_ids_the_colours_count_and_may_be_several(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "space", [CITYSCAPES_19, CITYSCAPES_7, space_of([{"name": "ö", "colors": [[1, 1, 1], [2, 2, 2]]}])]
+    "space",
+    [
+        CITYSCAPES_19,
+        CITYSCAPES_7,
+        space_of([{"name": "ö", "colors": [[1, 1, 1], [2, 2, 2]]}, {"name": "b", "color": [3, 3, 3]}]),
+    ],
 )
 def test_what_is_written_is_read_as_the_same(tmp_path, space):
     assert read_class_table(write(tmp_path, "classes.json", write_rows(space))).digest == space.digest

@@ -529,7 +529,7 @@ def test_the_command_says_findings_shares_and_the_state(root, capsys):
     assert code == 0 and "Healthy: 6 pairs" in out and "pixels of train" in out and "100.0%" in out
     data.masks(lambda labels: labels + 1)
     code, out = command(capsys, root)
-    assert code == 42 and "counts its classes from 1 to 3" in out and "--proposal" in out
+    assert code == 42 and "counts its classes from 1 to 3" in out and "--write" in out
     assert command(capsys, "/nowhere")[0] == 42
 
 

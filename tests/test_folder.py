@@ -167,9 +167,11 @@ def test_a_folder_is_opened_with_its_class_table(root):
 
 def test_a_table_from_elsewhere_goes_before_the_folders_own(root):
     real(root)
-    (root / "classes.json").write_text(write_rows(space_of([{"name": "a", "ids": [1]}])))
-    (root.parent / "other.json").write_text(write_rows(space_of([{"name": "c", "ids": [2]}])))
-    assert open_dataset(config(root, classes=str(root.parent / "other.json"))).space.class_names == ("c",)
+    (root / "classes.json").write_text(write_rows(space_of([{"name": "a", "ids": [1]}, {"name": "z", "ids": [9]}])))
+    (root.parent / "other.json").write_text(
+        write_rows(space_of([{"name": "c", "ids": [2]}, {"name": "z", "ids": [9]}]))
+    )
+    assert open_dataset(config(root, classes=str(root.parent / "other.json"))).space.class_names == ("c", "z")
     with pytest.raises(LabError, match="outside of the folders"):
         open_dataset(config(root, classes="/etc/passwd"))
 
@@ -188,7 +190,7 @@ def test_a_table_from_elsewhere_goes_before_the_folders_own(root):
 )
 def test_what_can_not_be_opened_is_said_with_what_to_do(root, break_it, text):
     real(root)
-    (root / "classes.json").write_text(write_rows(space_of([{"name": "a", "ids": [1]}])))
+    (root / "classes.json").write_text(write_rows(space_of([{"name": "a", "ids": [1]}, {"name": "z", "ids": [9]}])))
     break_it(root)
     with pytest.raises(LabError) as caught:
         open_dataset(config(root))

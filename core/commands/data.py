@@ -15,6 +15,7 @@ from core.auth import require_write
 from core.commands.options import add_part, given_fields, say
 from core.commands.progress_bar import ProgressBar
 from core.config import read_config
+from core.data.class_table import save_class_table
 from core.errors import LabError
 from core.paths import resolve_data_root, streets_folder
 from core.text import format_bytes
@@ -29,7 +30,9 @@ def add_data(commands: Any, common: argparse.ArgumentParser) -> None:
     command.set_defaults(command=streets)
 
     command = commands.add_parser("doctor", parents=[common], help="say what is wrong with a data set")
-    command.add_argument("root", metavar="ROOT", help="folder of the data set; nothing in it is changed")
+    command.add_argument(
+        "root", metavar="ROOT", help="folder of the data set; nothing in it is changed without --write"
+    )
     command.add_argument(
         "--classes", metavar="TABLE", default="auto", help="a numbering, or the path of a class table; default auto"
     )
@@ -37,6 +40,7 @@ def add_data(commands: Any, common: argparse.ArgumentParser) -> None:
         "--limit", type=int, default=0, metavar="N", help="look at N evenly spread pairs of each split; default all"
     )
     command.add_argument("--proposal", action="store_true", help="print only the text of a classes.json that fits")
+    command.add_argument("--write", action="store_true", help="save the proposed class table as ROOT/classes.json")
     command.set_defaults(command=doctor)
 
     command = commands.add_parser("get", parents=[common], help="download Cityscapes with your own account")
@@ -85,7 +89,7 @@ def streets(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def doctor(options: argparse.Namespace) -> dict[str, Any]:
-    """Say what is wrong with a data set, and what mends it; the folder is only read."""
+    """Say what is wrong with a data set, and what mends it; the folder is only read but for --write."""
     from core.data.doctor import SEVERITIES, examine
 
     root = resolve_data_root(options.root)
@@ -96,11 +100,18 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
             bar.update(done - bar.n)
 
         report = examine(root, options.classes, progress=show_progress, max_frames=options.limit)
+    if (options.proposal or options.write) and not report.proposal and not options.json:
+        raise LabError(
+            f"No class table can be proposed for '{root}', or none is needed. Without --proposal or --write, the doctor says which."
+        )
+    if options.write and report.proposal:
+        require_write()
+        path = save_class_table(root, report.proposal)
+        say(
+            options, f"{path} is written. Look its names over, and then: python -m core doctor {shlex.quote(str(root))}"
+        )
+        return report.to_json() | {"written": str(path), "healthy": True}
     if options.proposal and not options.json:
-        if not report.proposal:
-            raise LabError(
-                f"No class table can be proposed for '{root}', or none is needed. Without --proposal, the doctor says which."
-            )
         print(report.proposal, end="")
         return {}
     if not options.json:
@@ -109,8 +120,7 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
                 if finding.severity == severity:
                     print(f"{severity}: {finding.text} [{finding.code}]")
         if report.proposal:
-            quoted_root = shlex.quote(str(root))
-            print(f"Proposed class table: python -m core doctor {quoted_root} --proposal > {quoted_root}/classes.json")
+            print(f"Save the proposed class table with: python -m core doctor {shlex.quote(str(root))} --write")
         if report.split_source:
             print(f"Split: {report.split_source}")
         _print_classes(report)

@@ -6,7 +6,8 @@ The lab's own form is `classes.json` beside the images:
 
 A class with `ids` is found by number in the masks; without, by its colour, or by several: `"colors": [[0, 0, 0], [9, 9, 9]]`. What no
 class names is ignored. Tables that other tools write are read as they are: CamVid's label_colors.txt and class_dict.csv, CVAT's
-labelmap.txt, and a plain list of names (classes.txt, labels.txt, codes.txt), one a line, in the order of the ids.
+labelmap.txt, and a plain list of names (classes.txt, labels.txt, codes.txt), one a line, in the order of the ids. Supervisely's {"classes": [{"title":
+"road", "color": "#804080"}]} is read as well.
 """
 
 import csv
@@ -17,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import LabError
+from core.files import write_atomically
 from core.labels import IGNORED, Color, LabelSpace
 from core.text import format_bytes
 
 FILE_NAME = "classes.json"
+_KEYS = {"name", "ids", "color", "colors"}
 MAX_CLASSES = 255
 MAX_BYTES = 1_000_000
 
@@ -46,8 +49,20 @@ SHADES: tuple[Color, ...] = (
 
 
 def find_class_table(root: Path) -> Path | None:
-    """Return the class table that lies in a data set's folder, the lab's own first."""
-    return next((root / name for name in (FILE_NAME, *READERS) if (root / name).is_file()), None)
+    """Return the class table that lies in a data set's folder, the lab's own first; an empty file is none."""
+    paths = (root / name for name in (FILE_NAME, *READERS))
+    return next((path for path in paths if path.is_file() and path.stat().st_size), None)
+
+
+def is_list_of_names(root: Path, space: LabelSpace | None) -> bool:
+    """Return True where a folder's class table is a plain list, in which nobody wrote down the ids, and is the one in use."""
+    path = find_class_table(root)
+    if path is None or space is None or READERS.get(path.name.lower()) is not _from_names:
+        return False
+    try:
+        return read_class_table(path) == space
+    except LabError:
+        return False
 
 
 def read_class_table(path: Path) -> LabelSpace:
@@ -59,9 +74,16 @@ def read_class_table(path: Path) -> LabelSpace:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise LabError(f"'{path}' has over {format_bytes(MAX_BYTES)}: that is no class table.")
-        text = path.read_text(encoding="utf-8-sig")
-        rows = READERS.get(path.name.lower(), _from_json)(text)
-        return space_of(rows)
+        data = path.read_bytes()
+        # PowerShell writes UTF-16.
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        space = space_of(READERS.get(path.name.lower(), _from_json)(text))
+        if len(space.class_names) == 1:
+            raise ValueError(
+                f"'{space.class_names[0]}' is its only class, and a single class can't be told from anything. Add another for all the rest, "
+                "such as background."
+            )
+        return space
     except (OSError, UnicodeError, csv.Error, RecursionError) as error:
         raise LabError(f"The class table '{path}' can't be read: {str(error)[:100]}.") from None
     except ValueError as error:
@@ -96,7 +118,7 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
         where = f"Class '{name}'"
         if name in names:
             raise ValueError(f"{where} stands there twice.")
-        unknown = set(row) - {"name", "ids", "color", "colors"}
+        unknown = set(row) - _KEYS
         if unknown:
             raise ValueError(
                 f"{where} has '{sorted(unknown)[0]}', but name, color, colors and ids are what a class can have."
@@ -125,6 +147,31 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
     return LabelSpace("own", tuple(names), tuple(shown), tuple(from_ids), tuple(from_colors.items()))
 
 
+def save_class_table(root: Path, text: str) -> Path:
+    """Write the text of a class table as a folder's classes.json; one of the lab's own that was there is kept as classes.json.old.
+
+    Raises:
+        LabError: another tool's file is there, or the folder can't be written to.
+    """
+    path = root / FILE_NAME
+    try:
+        if path.is_file() and path.stat().st_size:
+            rows = json.loads(path.read_bytes())
+            if not isinstance(rows, list) or not all(
+                isinstance(row, dict) and "name" in row and set(row) <= _KEYS for row in rows
+            ):
+                raise ValueError
+            path.replace(path.with_name(f"{FILE_NAME}.old"))
+        write_atomically(path, text)
+    except ValueError:
+        raise LabError(
+            f"'{path}' isn't one of this lab's class tables, and may be the only copy of its names. Rename it first."
+        ) from None
+    except OSError as error:
+        raise LabError(f"'{path}' can't be written: {error.strerror}. Allow writing to that folder.") from None
+    return path
+
+
 def write_rows(space: LabelSpace) -> str:
     """Return a label space as the text of a classes.json, one class a line."""
     rows = []
@@ -144,7 +191,19 @@ def _from_json(text: str) -> list[dict[str, Any]]:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno}, column {error.colno}: {error.msg}.") from None
-    return content.get("classes") if isinstance(content, dict) else content
+    rows = content.get("classes") if isinstance(content, dict) else content
+    return [_todays(row) for row in rows] if isinstance(rows, list) else rows
+
+
+def _todays(row: Any) -> Any:
+    """Return a row with `id` as `ids`, and one of Supervisely's (title, shape, color, ...) as one of ours."""
+    if not isinstance(row, dict):
+        return row
+    if "title" in row and "name" not in row:
+        return {"name": row["title"]} | {key: row[key] for key in ("color", "ids") if key in row}
+    if "id" in row and "ids" not in row:
+        return {key: value for key, value in row.items() if key != "id"} | {"ids": [row["id"]]}
+    return row
 
 
 def _from_csv(text: str) -> list[dict[str, Any]]:
@@ -176,7 +235,9 @@ def _from_labelmap(text: str) -> list[dict[str, Any]]:
 
 
 def _from_names(text: str) -> list[dict[str, Any]]:
-    return [{"name": name, "ids": [index]} for index, name in enumerate(_lines(text))]
+    """Read a name a line; labelme's lists begin with `__ignore__`, which is no class, so that `_background_` is 0."""
+    names = _lines(text)
+    return [{"name": name, "ids": [index]} for index, name in enumerate(names[names[:1] == ["__ignore__"] :])]
 
 
 READERS: dict[str, Callable[[str], list[dict[str, Any]]]] = {

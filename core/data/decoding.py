@@ -9,12 +9,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin, WebPImagePlugin  # noqa: F401 (the readers that Pillow loads late)
 
 from core.data.polygons import paint_polygons
 from core.errors import LabError
 
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "MPO")
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """What Pillow may open; its other readers run programs or are rarely looked after."""
 BRIGHT = 99.9
 """Percentile of a deep photograph's values that is shown as white, so that 12 bits in a file of 16 aren't black."""

@@ -63,7 +63,7 @@ def assign_splits(
     stated = Counter(frame.split for frame in labelled if frame.split)
     for split in ("train", "val"):
         bare = [frame.image for frame in frames if frame.split == split and not frame.labels]
-        if bare and labelled and not stated[split]:
+        if bare and labelled and not free and not stated[split]:
             raise LabError(
                 f"The folder for {split} holds {plural(len(bare), 'photograph')} like '{bare[0].relative_to(root)}', but no mask of any of them. "
                 f"Unpack the masks of {split}, or remove that folder to hold frames of the others back."

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.data.class_table import write_rows
-from core.data.doctor.case import Case, Counts, is_blurred, is_explained, pixels_by_color, pixels_by_id, unpack
+from core.data.doctor.case import (
+    Case,
+    Counts,
+    is_blurred,
+    is_explained,
+    palettes_differ,
+    pixels_by_color,
+    pixels_by_id,
+    unpack,
+)
 from core.data.doctor.findings import Finding
 from core.data.doctor.known_colors import CITYSCAPES_COLORS, recognise
 from core.data.doctor.proposals import propose, renumbered, table_of, table_of_colors, two_classes
@@ -19,6 +28,8 @@ from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, IGNORED, Color, LabelS
 RARE = 1e-4
 """Share of the labelled pixels below which a class is called rare: 13 pixels of a frame of 512 x 256."""
 NAMED_VALUES = 8
+LOSS = 16
+"""Numbers that are closer than this are mixed up by a lossy format, whatever its quality."""
 
 _OFFICIAL = {label.id: label for label in CITYSCAPES_LABELS}
 _LABEL_IDS = "Use the files that end in _labelIds.png."
@@ -167,6 +178,34 @@ def _one_based(case: Case) -> Diagnosis:
     return finding, renumbered(case.space, first=1)
 
 
+def _names_shifted(case: Case) -> Diagnosis:
+    """A list of K names for masks that count from 0 to K: nobody can tell whether the first name is of 0 or of 1."""
+    names = case.space.class_names
+    ids = set(pixels_by_id(case.all_masks)) - {IGNORED}
+    if not case.is_list_of_names or 0 not in ids or max(ids, default=0) != len(names):
+        return None
+    sentence = (
+        f"{{}} counts its classes from 0 to {len(names)}, one more than the list names: whether 0 is a background that it leaves out, or "
+        f"'{names[0]}', can't be told from here."
+    )
+    fix = f"{case.take_the_table('If 0 is the background:').replace('Or save', 'save')} If the last id has no name yet, add it to the list."
+    rows = [{"name": "background", "ids": [0]}] + [
+        {"name": name, "ids": [index]} for index, name in enumerate(names, start=1)
+    ]
+    return case.finding("error", "names-shifted", case.all_masks, sentence, fix), table_of(rows)
+
+
+def _palettes_differ(case: Case) -> Diagnosis:
+    """Palettes that give one number several colours: every file has its own numbers, and the colours alone mean the same."""
+    if not palettes_differ(case.all_masks):
+        return None
+    files = [mask for mask in case.all_masks if mask.palette]
+    sentence = "{} has another palette than others: the same number is another colour there, so that numbers mean nothing across files."
+    return case.finding("error", "palettes-differ", files, sentence, case.take_the_table()), table_of_colors(
+        files, case.space
+    )
+
+
 def _ids_not_colors(case: Case) -> Diagnosis:
     """Numbers where the table names colours."""
     gray = [mask for mask in case.all_masks if mask.kind != "colors" and not is_explained(mask, case.space)]
@@ -242,30 +281,35 @@ CAUSES = (
     Cause(_sixteen_bit),
     Cause(_train_ids, "official"),
     Cause(_palette_indices, "official", unless=("train-ids",)),
-    Cause(_binary, "ids"),
-    Cause(_one_based, "own ids"),
+    Cause(_palettes_differ, "ids", unless=("palette-places",)),
+    Cause(_binary, "ids", unless=("palettes-differ",)),
+    Cause(_one_based, "own ids", unless=("palettes-differ",)),
+    Cause(_names_shifted, "own ids", unless=("palettes-differ",)),
     Cause(_ids_not_colors, "colors"),
     Cause(_other_colors, "colors"),
-    Cause(_beyond_the_table, "ids", unless=("train-ids", "palette-places", "binary", "one-based")),
+    Cause(
+        _beyond_the_table,
+        "ids",
+        unless=("train-ids", "palette-places", "palettes-differ", "binary", "one-based", "names-shifted"),
+    ),
 )
 """In the order in which they are asked; the first one's proposal is taken."""
 
 
 def _blurred(case: Case) -> Iterator[Finding]:
     """Yield masks that were saved lossily or resized by interpolation: they hold values that were never drawn."""
-    lossy = [mask for mask in case.all_masks if mask.header and mask.header.format == "JPEG"]
-    spoiled = [mask for mask in case.all_masks if is_blurred(mask)]
-    jpegs = [mask for mask in spoiled if mask in lossy]
-    others = [mask for mask in spoiled if mask not in lossy]
+    lossy = [mask for mask in case.all_masks if mask.header and mask.header.lossy]
+    others = [mask for mask in case.all_masks if mask not in lossy and is_blurred(mask)]
+    spoiled = [mask for mask in lossy if not _survives_loss(mask, case.space)]
     again = f"Export the masks again. {_HOW_TO_SAVE}"
-    if jpegs:
+    if spoiled:
         sentence = (
-            f"{{}} was saved as JPEG, which changes a mask's numbers: it holds {jpegs[0].different} different values, most of which "
-            "nobody drew."
+            f"{{}} was saved as {spoiled[0].header.format}, which changes a mask's numbers: it holds {spoiled[0].different} different values, "
+            "and which of them were drawn can't be told."
         )
-        yield case.finding("error", "lossy-masks", jpegs, sentence, again)
+        yield case.finding("error", "lossy-masks", spoiled, sentence, again)
     elif lossy:
-        sentence = "{} is a mask saved as JPEG, which may change its numbers."
+        sentence = f"{{}} is a mask saved as {lossy[0].header.format}, which may change its numbers."
         yield case.finding("warning", "lossy-masks", lossy, sentence, _HOW_TO_SAVE)
     if others:
         # By colour, what nobody drew matches no class and is ignored; by number, it is taken for another class.
@@ -276,6 +320,22 @@ def _blurred(case: Case) -> Iterator[Finding]:
             "ones in all."
         )
         yield case.finding("warning" if harmless else "error", "blurred-masks", others, sentence, again)
+
+
+def _survives_loss(mask: MaskInfo, space: LabelSpace | None) -> bool:
+    """Return True for a mask of a lossy format that shows nothing of it: only what the table names, in areas, far enough apart."""
+    if is_blurred(mask) or (mask.thin and mask.kind != "colors"):
+        return False
+    if mask.kind == "colors":
+        return True
+    ids = sorted(mask.values)
+    gaps = [high - low for low, high in zip(ids, ids[1:], strict=False)]
+    known = (
+        space is None
+        or space.by_color
+        or all(space.from_ids[value] != IGNORED or value == IGNORED for value in ids if value < 256)
+    )
+    return known and min(gaps, default=LOSS) >= LOSS
 
 
 def mask_format(case: Case) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.config import read_config
 from core.data.cityscapes import LABEL_FOLDERS, Kind, has_layout, list_frames, pair_frames, splits_of
-from core.data.class_table import find_class_table
+from core.data.class_table import find_class_table, is_list_of_names
 from core.data.dataset import Dataset, label_space_of, spread
 from core.data.doctor import causes, files
 from core.data.doctor.case import Case, count
@@ -102,7 +102,7 @@ def _report(
 ) -> Report:
     chosen = [(part, frame) for part, frames in listed.parts.items() for frame in spread(frames, max_frames)]
     metadata = survey(chosen, progress, should_stop)
-    case = Case(root, layout, space, tuple(metadata))
+    case = Case(root, layout, space, tuple(metadata), is_list_of_names(root, space))
     counts = count(case)
     about_masks, proposal = causes.what_masks_hold(case)
     findings = [*listed.findings, *files.broken_files(case), *files.sizes(case), *about_masks]
@@ -251,11 +251,9 @@ def _misplaced(root: Path) -> tuple[str, str, str] | None:
 
 
 def _space_of(root: Path, layout: Layout, class_table: str) -> LabelSpace | None:
-    """Return the class table; None where a folder has none, or an empty one: `> classes.json` makes that before the doctor begins."""
-    if layout == "folder" and class_table == "auto":
-        path = find_class_table(root)
-        if path is None or path.stat().st_size == 0:
-            return None
+    """Return the class table; None where a folder has none."""
+    if layout == "folder" and class_table == "auto" and find_class_table(root) is None:
+        return None
     return label_space_of(
         read_config({"dataset": {"name": layout, "root": str(root), "classes": class_table}}).dataset, root
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from core.data.class_table import MAX_CLASSES, SHADES, space_of, write_rows
-from core.data.doctor.case import Case, is_blurred, pixels_by_color, pixels_by_id, unpack
+from core.data.doctor.case import Case, is_blurred, palettes_differ, pixels_by_color, pixels_by_id, unpack
 from core.data.doctor.known_colors import recognise
 from core.data.doctor.survey import MaskInfo
 from core.labels import IGNORED, LabelSpace
@@ -14,8 +14,8 @@ def propose(case: Case) -> str:
     """Return the text of a classes.json for masks without a table, or "" where none can be given."""
     masks = [mask for mask in case.all_masks if not is_blurred(mask)]
     painted = [mask for mask in masks if mask.kind == "colors"]
-    if painted:
-        return table_of_colors(painted)
+    if painted or palettes_differ(masks):
+        return table_of_colors(painted or [mask for mask in masks if mask.palette])
     pixels = pixels_by_id(masks)
     ids = sorted(set(pixels) - {IGNORED})
     if set(pixels) in ({0, 255}, {0, 1}):

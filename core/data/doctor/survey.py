@@ -48,6 +48,7 @@ class Header:
     format: str
     orientation: int = 1
     animated: bool = False
+    lossy: bool = False
 
 
 @dataclass(frozen=True)
@@ -269,7 +270,12 @@ def _read_header(path: Path) -> Header:
             orientation = image.getexif().get(_ORIENTATION, 1) if has_exif else 1
             animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
             return Header(
-                header.size, header.mode, header.format, orientation if orientation in range(1, 9) else 1, animated
+                header.size,
+                header.mode,
+                header.format,
+                orientation if orientation in range(1, 9) else 1,
+                animated,
+                lossy=header.format == "JPEG" or (header.format == "WEBP" and b"VP8L" not in _first_bytes(path)),
             )
     except _BrokenError:
         raise
@@ -281,6 +287,11 @@ def _read_header(path: Path) -> Header:
         raise _BrokenError(_problem_of(error), error.strerror or "") from None
     except Exception as error:  # Pillow's readers raise whatever a foreign header makes them
         raise _BrokenError("unreadable", type(error).__name__) from None
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64)
 
 
 def _read_values(path: Path, header: Header) -> tuple[np.ndarray, np.ndarray | None]:
