@@ -199,12 +199,14 @@ def test_an_error_is_one_sentence_on_stderr_and_code_42(cli, lab_folders, monkey
 
 
 def test_errors_about_a_run_that_is_there(cli, run, lab_folders):
+    Image.new("RGB", (64, 32)).save(run / "x.png")
     for arguments, text in (
         (["runs", "stop", run.name], "nothing to stop"),
         (["runs", "resume", run.name], "is finished"),
         (["predict", run.name, lab_folders.other / "gone.png"], "There is no image"),
         (["predict", run.name, run / "config.json"], "can't be read as a picture"),
-        (["predict", run.name, lab_folders.other, "--out", run / "config.json" / "x"], "config.json"),
+        (["predict", run.name, lab_folders.other], "holds no picture. Say --recursive"),
+        (["predict", run.name, run / "x.png", "--out", run / "config.json" / "x"], "config.json"),
         (["score", run.name, "--root", "/etc"], "outside of the folders"),
         (["score", run.name, "--root", lab_folders.runs], "is not a Cityscapes folder"),
     ):

@@ -1,5 +1,6 @@
 """The data-set doctor: data sets broken in every way that is known, what it says of each, and that training refuses them."""
 
+import io
 import json
 import os
 import struct
@@ -15,8 +16,9 @@ from PIL import Image
 
 from core.__main__ import main
 from core.config import read_config
-from core.data.class_table import read_class_table
+from core.data.class_table import read_class_table, save_class_table
 from core.data.dataset import open_dataset
+from core.data.decoding import read_image, read_labels
 from core.data.doctor import examine, examine_dataset, refuse_broken
 from core.data.doctor.known_colors import KNOWN_COLORS, recognise
 from core.errors import LabError
@@ -331,7 +333,7 @@ WORTH_A_WORD = [
     ("folder", "train-val-names", "warning", "same name in train and val", lambda data: [
         path.rename(path.with_stem("0")) for path in data.paths(4)]),
     ("folder", "unusual-image", "note", "is gray", lambda data: write(data.image(1), image_file(1)[..., 0])),
-    ("folder", "unusual-image", "note", "16 bits", lambda data: write(data.image(1), image_file(1)[..., 0].astype(np.uint16) * 200)),
+    ("folder", "unusual-image", "note", "more than 8 bits", lambda data: write(data.image(1), image_file(1)[..., 0].astype(np.uint16) * 200)),
     ("folder", "unusual-image", "note", "transparency", lambda data: write(data.image(1), Image.fromarray(image_file(1)).convert("RGBA"))),
     ("folder", "unusual-image", "note", "CMYK", lambda data: write(jpeg_image(data), Image.fromarray(image_file(1)).convert("CMYK"))),
     ("folder", "animated", "warning", "several pictures", lambda data: write(
@@ -574,3 +576,184 @@ def test_a_sample_of_real_frames_is_healthy(shared):
     report = examine(shared / "data" / "cityscapes", max_frames=40)
     assert report.errors == () and report.looked_at == 80
     assert {finding.severity for finding in report.findings} <= {"warning", "note"}
+
+
+# ---- what passes as healthy unless one looks at all masks together
+
+
+def few(root, save, values=(0, 2, 4), ending="png", table=5):
+    """Four pairs with masks of a few numbers that touch each other, written by `save(mask, path)`."""
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        write(root / f"images/{index}.png", image_file(index))
+        mask = np.full((64, 96), values[0], np.uint8)
+        for other in range(6):
+            cv2.circle(
+                mask,
+                tuple(map(int, rng.integers((96, 64)))),
+                int(rng.integers(6, 20)),
+                int(values[other % len(values)]),
+                -1,
+            )
+        path = root / f"masks/{index}.{ending}"
+        path.parent.mkdir(exist_ok=True)
+        save(Image.fromarray(mask), path)
+    if table:
+        (root / "classes.json").write_text(
+            json.dumps([{"name": f"c{index}", "ids": [index]} for index in range(table)])
+        )
+
+
+def through_jpeg(mask, path):
+    data = io.BytesIO()
+    mask.save(data, "JPEG", quality=90)
+    Image.open(data).save(path)
+
+
+@pytest.mark.parametrize(
+    ("save", "ending", "code"),
+    [
+        (lambda mask, path: mask.resize((72, 48), Image.Resampling.BILINEAR).save(path), "png", "blurred-masks"),
+        (lambda mask, path: mask.resize((192, 128), Image.Resampling.BICUBIC).save(path), "png", "blurred-masks"),
+        (lambda mask, path: mask.resize((48, 32), Image.Resampling.BOX).save(path), "png", "blurred-masks"),
+        (through_jpeg, "png", "blurred-masks"),
+        (lambda mask, path: mask.save(path, quality=95), "jpg", "lossy-masks"),
+        (lambda mask, path: mask.convert("RGB").save(path, quality=80), "webp", "lossy-masks"),
+    ],
+)
+@pytest.mark.parametrize("values", [(0, 2, 4), (0, 1, 2, 3, 4), (0, 3)])
+def test_masks_of_few_classes_that_were_spoiled_are_an_error(root, save, ending, code, values):
+    few(root, save, values, ending)
+    report = examine(root)
+    assert code in {finding.code for finding in report.errors}
+    assert "ids-above-table" not in {finding.code for finding in report.findings}, "no advice to name what nobody drew"
+
+
+@pytest.mark.parametrize(
+    ("save", "ending"),
+    [
+        (lambda mask, path: mask.save(path), "png"),
+        (lambda mask, path: mask.resize((72, 48), Image.Resampling.NEAREST).save(path), "png"),
+        (lambda mask, path: mask.save(path, lossless=True), "webp"),
+        (lambda mask, path: mask.save(path), "gif"),
+        (lambda mask, path: mask.save(path), "tif"),
+        (lambda mask, path: Image.merge("LA", (mask, Image.new("L", mask.size, 255))).save(path), "png"),
+        (lambda mask, path: Image.fromarray(np.asarray(mask, np.int32)).save(path), "tif"),
+    ],
+)
+def test_their_clean_twins_are_healthy_and_mean_the_same(root, save, ending):
+    few(root, save, ending=ending)
+    assert examine(root).healthy
+    assert set(np.unique(read_labels(root / f"masks/0.{ending}"))) <= {0, 2, 4}
+
+
+@pytest.mark.parametrize("table", [0, 5])
+def test_palettes_that_differ_are_an_error_whose_proposal_is_by_colour(root, table):
+    colors = np.array([[0, 0, 0], [128, 64, 128], [70, 130, 180]], np.uint8)
+    order = iter(np.random.default_rng(index).permutation(3) for index in range(4))
+    drawn = {}
+
+    def save(mask, path):
+        numbers, palette = next(order), np.zeros((256, 3), np.uint8)
+        palette[numbers] = colors
+        painted = Image.fromarray(numbers.astype(np.uint8)[np.asarray(mask)])
+        painted.putpalette(palette.ravel().tolist())
+        painted.save(path)
+        drawn[path] = np.asarray(mask)
+
+    few(root, save, (0, 1, 2), table=table)
+    report = examine(root)
+    assert not report.healthy and all("color" in row for row in json.loads(report.proposal))
+    if table:
+        assert "palettes-differ" in {finding.code for finding in report.errors}
+    space = read_class_table(save_class_table(root, report.proposal))
+    named = {tuple(color): index for index, color in enumerate(space.colors)}
+    for path, mask in drawn.items():
+        expected = np.array([named[tuple(map(int, color))] for color in colors])[mask]
+        assert (space.to_target(read_labels(path, colors=True)) == expected).all()
+    assert examine(root).healthy
+
+
+def test_a_list_without_background_is_asked_about(root):
+    few(root, lambda mask, path: mask.save(path), (0, 1, 2), table=0)
+    (root / "classes.txt").write_text("road\nsky\n")
+    report = examine(root)
+    assert {finding.code for finding in report.errors} == {"names-shifted"}
+    assert [(row["name"], row["ids"]) for row in json.loads(report.proposal)] == [
+        ("background", [0]),
+        ("road", [1]),
+        ("sky", [2]),
+    ]
+    with pytest.raises(LabError, match="can't be told from here"):
+        start_training(root, "folder")
+    (root / "classes.txt").write_text("ground\nroad\nsky\n")
+    assert examine(root).healthy
+
+
+def test_a_list_of_labelme_begins_with_what_is_ignored(root):
+    few(root, lambda mask, path: mask.save(path), (0, 1, 2), table=0)
+    (root / "labels.txt").write_text("__ignore__\n_background_\nroad\nsky\n")
+    report = examine(root)
+    assert report.healthy and report.classes == ("_background_", "road", "sky")
+
+
+def test_a_table_of_one_class_is_refused(root):
+    few(root, lambda mask, path: mask.save(path), (0, 1), table=1)
+    report = examine(root)
+    assert (
+        "class-table" in {finding.code for finding in report.errors}
+        and "'c0' is its only class" in report.errors[0].sentence
+    )
+    save_class_table(root, report.proposal)
+    assert examine(root).healthy
+
+
+def test_a_mask_that_is_only_transparency_is_read(root):
+    few(root, lambda mask, path: Image.merge("LA", (Image.new("L", mask.size, 255), mask)).save(path))
+    assert examine(root).healthy
+
+
+def test_the_proposal_is_written_and_nothing_of_others_is_lost(root, capsys):
+    few(root, lambda mask, path: mask.save(path), (1, 2, 3), table=0)
+    (root / "classes.txt").write_text("road\nsky\ntree\n")
+    code, out = command(capsys, root, "--write")
+    assert code == 0 and "is written" in out
+    assert read_class_table(root / "classes.json").class_names == ("road", "sky", "tree")
+    assert command(capsys, root)[0] == 0
+    (root / "classes.json").write_text(json.dumps([{"name": name, "ids": [index]} for index, name in enumerate("abc")]))
+    assert command(capsys, root, "--write")[0] == 0
+    assert "a" in (root / "classes.json.old").read_text(), "one's own older table is kept"
+    (root / "classes.json").write_text('{"classes": [{"shape": "polygon"}]}')
+    assert main(["doctor", str(root), "--write"]) == 42
+    assert "may be the only copy" in capsys.readouterr().err and "polygon" in (root / "classes.json").read_text()
+
+
+def test_a_name_that_is_no_text_is_left_out_and_said(root):
+    few(root, lambda mask, path: mask.save(path))
+    for kind in ("images", "masks"):
+        os.rename(os.fsencode(root / kind) + b"/0.png", os.fsencode(root / kind) + b"/M\xfcnchen.png")
+        (root / kind / "line\nbreak.png").write_bytes((root / kind / "1.png").read_bytes())
+    report = examine(root)
+    assert report.healthy and report.looked_at == 3
+    assert sum(finding.code == "skipped" for finding in report.findings) == 4
+    json.dumps(report.to_json()).encode()
+    with pytest.raises(LabError):
+        read_image(Path(os.fsdecode(os.fsencode(root) + b"/images/gone\xfc.png")))
+    assert read_image(Path(os.fsdecode(os.fsencode(root) + b"/images/M\xfcnchen.png"))).shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("gray", [True, False])
+def test_photographs_of_more_bits_are_as_bright_as_their_data_set(root, bits, gray):
+    few(root, lambda mask, path: mask.save(path))
+    for index in range(4):
+        values = np.random.default_rng(index).integers(
+            0, 2**bits >> index, (64, 96) if gray else (64, 96, 3), dtype=np.uint16
+        )
+        cv2.imwrite(str(root / f"images/{index}.png"), values)
+    values = {"name": "folder", "root": str(root), "height": 64, "width": 96}
+    dataset = open_dataset(read_config({"dataset": values}).dataset)
+    assert dataset.white == pytest.approx(2**bits, rel=0.02)
+    ends = {frame.id: int(dataset.image(frame).max()) for frame in (*dataset.train, *dataset.val)}
+    assert ends == {str(index): pytest.approx(255 >> index, abs=3) for index in range(4)}, "one scale for all"
+    assert "more than 8 bits" in matches(root, "unusual-image", "note").sentence

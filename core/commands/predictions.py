@@ -10,21 +10,36 @@ from core.errors import LabError
 from core.inference.tta import PredictOptions
 from core.paths import runs_folder
 from core.runs.store import find_run
-from core.text import format_bytes
+from core.text import format_bytes, plural
 
 
 def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add the commands to a parser's."""
-    command = commands.add_parser("predict", parents=[common], help="label pictures")
+    command = commands.add_parser("predict", parents=[common], help="label pictures at their own size")
     command.add_argument("run", help="id of a run, or a part of it")
     command.add_argument("--checkpoint", choices=["best", "last"], default="best")
     command.add_argument(
         "images",
         type=Path,
         nargs="+",
-        help="pictures; of each, NAME_labels.png (class numbers, which looks black) and NAME_colors.png are written",
+        help="pictures, or folders of them; of each, NAME_labels.png (numbers, which look black) and NAME_colors.png are written",
     )
     command.add_argument("--out", type=Path, default=Path("predictions"), help="default: predictions/")
+    command.add_argument("--recursive", action="store_true", help="look into the folders of a folder too")
+    command.add_argument(
+        "--ids",
+        choices=["train", "dataset", "cityscapes"],
+        default="train",
+        help="numbers of NAME_labels.png: as the network counts its classes, as the class table has them, or Cityscapes' label ids",
+    )
+    command.add_argument(
+        "--scales", type=float, nargs="+", default=[1.0], help="show each picture at these multiples of its usual size"
+    )
+    command.add_argument("--flip", action="store_true", help="show the mirrored picture too")
+    command.add_argument("--window", action="store_true", help="show windows of the training crops' size")
+    command.add_argument("--confidence", action="store_true", help="write NAME_confidence.png as well")
+    command.add_argument("--overlay", action="store_true", help="write NAME_overlay.png as well")
+    command.add_argument("--skip-existing", action="store_true", help="go on where an earlier call ended")
     command.set_defaults(command=predict)
 
     command = commands.add_parser(
@@ -40,30 +55,27 @@ def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def predict(options: argparse.Namespace) -> dict[str, Any]:
-    """Write the label map (train ids) and the coloured mask of each image."""
-    from PIL import Image
-
+    """Write the label map and the coloured mask of each picture."""
+    from core.inference.predict_files import PredictionFiles, find_pictures, predict_files
     from core.inference.predictor import Predictor
-    from core.inference.uploads import decode_upload
-    from core.labels import palette_of
 
     run = find_run(options.run, runs_folder())
     if run.config is None:
         raise LabError(run.problem)
+    shown = PredictOptions(options.window, options.flip, tuple(options.scales))
+    files = PredictionFiles(options.ids, options.confidence, options.overlay, options.skip_existing)
+    pictures = find_pictures(options.images, options.recursive)
     predictor = Predictor(run.path, which=options.checkpoint)
-    palette = palette_of(predictor.checkpoint.colors)
-    options.out.mkdir(parents=True, exist_ok=True)
-    written = []
-    for image in options.images:
-        if not image.is_file():
-            raise LabError(f"There is no image '{image}'. Check the path.")
-        labels = predictor.predict(decode_upload(image.read_bytes())).labels
-        for suffix, values in (("labels", labels), ("colors", palette[labels])):
-            path = options.out / f"{image.stem}_{suffix}.png"
-            Image.fromarray(values).save(path)
-            written.append(str(path))
+    written: list[str] = []
+    skipped = 0
+    for paths in predict_files(predictor, pictures, options.out, files, shown):
+        skipped += not paths
+        written += map(str, paths)
+        for path in paths:
             say(options, str(path))
-    return {"run": run.id, "written": written}
+    if skipped:
+        say(options, f"{plural(skipped, 'picture')} had been labelled before.")
+    return {"run": run.id, "written": written, "skipped": skipped, "classes": str(options.out / "classes.json")}
 
 
 def submission(options: argparse.Namespace) -> dict[str, Any]:

@@ -122,6 +122,21 @@ class DatasetConfig(Part):
         ge=32,
         le=2048,
     )
+    white_level: float = field(
+        0.0,
+        "White of deep photographs",
+        "Value that becomes white where photographs have more than 8 bits a channel; 0 measures it on the training frames.",
+        group="Frames",
+        only_if=(
+            Condition(
+                "dataset.name",
+                tuple(name for name, source in SOURCES.items() if source.root_title and not source.has_coarse),
+            ),
+        ),
+        off=(0.0,),
+        ge=0,
+        le=65535,
+    )
     max_train_samples: int = field(
         0,
         "Training frames at most",

@@ -9,6 +9,7 @@ layout, so this finds them too. Source: https://github.com/mcordts/cityscapesScr
 """
 
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from typing import Literal
 from core.config import DatasetConfig
 from core.data.frames import Frame, Pairing
 from core.errors import LabError
+from core.text import join_first
 
 IMAGE_SUFFIX = "_leftImg8bit.png"
 Kind = Literal["fine", "coarse"]
@@ -34,12 +36,7 @@ def list_frames(root: Path, split: str, annotations: Kind = "fine") -> list[Fram
     if split == "test":
         return sorted([*result.frames, *result.unlabelled], key=lambda frame: frame.id)
     if not result.frames:
-        kind = LABEL_FOLDERS[annotations]
-        raise LabError(
-            f"'{root / 'leftImg8bit' / split}' has {len(result.unlabelled)} images, but none has its labels under "
-            f"'{root / kind / split}'. Unpack the {annotations} archive beside leftImg8bit; files like "
-            f"CITY/CITY_000000_000019_{kind}_labelIds.png are needed."
-        )
+        raise LabError(_missing_labels(root, split, LABEL_FOLDERS[annotations], len(result.unlabelled), annotations))
     return list(result.frames)
 
 
@@ -137,6 +134,23 @@ def _missing_layout(root: Path, split: str) -> str:
     return (
         f"'{root}' is not a Cityscapes folder: it holds no leftImg8bit. Unpack leftImg8bit_trainvaltest.zip and "
         f"gtFine_trainvaltest.zip from cityscapes-dataset.com into it."
+    )
+
+
+def _missing_labels(root: Path, split: str, kind: str, images: int, annotations: Kind) -> str:
+    """Return what lies where the labels of a split should be, and what to do."""
+    seen = f"'{root / 'leftImg8bit' / split}' has {images} images, but"
+    folder = root / kind / split
+    endings = Counter(path.stem.rpartition(f"_{kind}_")[2] + path.suffix for path in folder.glob(f"*/*_{kind}_*"))
+    if endings:
+        listed = join_first([f"{count} {ending}" for ending, count in endings.most_common()], 4)
+        what = f"Unpack the {annotations} archive again: it holds labelIds and polygons of each"
+        return f"{seen} '{folder}' holds no labelIds for them; it holds {listed}. {what}."
+    if any(folder.glob("*/*")):
+        return f"{seen} no file under '{folder}' is called after one of them. Unpack the {annotations} archive of the same cities."
+    return (
+        f"{seen} none has its labels under '{folder}'. Unpack the {annotations} archive beside leftImg8bit; files like "
+        f"CITY/CITY_000000_000019_{kind}_labelIds.png are needed."
     )
 
 

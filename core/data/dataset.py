@@ -9,7 +9,7 @@ import numpy as np
 
 from core.config import DatasetConfig
 from core.data.class_table import FILE_NAME, find_class_table, read_class_table
-from core.data.decoding import read_image, read_labels
+from core.data.decoding import read_image, read_labels, white_level
 from core.data.frames import Frame
 from core.data.sources import SOURCES
 from core.errors import LabError
@@ -19,11 +19,13 @@ from core.paths import resolve_data_file
 T = TypeVar("T")
 STREETS_TRAIN = 200
 STREETS_VAL = 40
+WHITE_SAMPLE = 16
+"""Photographs that are asked how bright a data set of more than 8 bits is."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Frames to learn from and frames to score on. `size` is (height, width)."""
+    """Frames to learn from and frames to score on. `size` is (height, width); `white` as of `core.data.decoding.decode_image`."""
 
     name: str
     root: Path
@@ -31,10 +33,11 @@ class Dataset:
     size: tuple[int, int]
     train: tuple[Frame, ...]
     val: tuple[Frame, ...]
+    white: float = 0.0
 
     def image(self, frame: Frame) -> np.ndarray:
         """Return the photograph, uint8 (H, W, 3), at the data set's size."""
-        return read_image(frame.image, self.size)
+        return read_image(frame.image, self.size, self.white)
 
     def target(self, frame: Frame) -> np.ndarray:
         """Return classes 0..K-1 or 255, uint8 (H, W), at the data set's size; all 255 for a frame without labels."""
@@ -73,6 +76,7 @@ def open_dataset(config: DatasetConfig) -> Dataset:
         size=(config.height, config.width),
         train=tuple(_part(train, config.max_train_samples, config.train_sample_seed)),
         val=tuple(spread(val, config.max_val_samples)),
+        white=config.white_level or max(white_level(frame.image) for frame in spread(train, WHITE_SAMPLE)),
     )
 
 

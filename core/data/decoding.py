@@ -79,16 +79,21 @@ def decode_image(data: bytes, white: float = 0.0) -> np.ndarray:
         return _to_rgb(_straight(values), white, 65535)
 
 
-def white_level(data: bytes) -> float:
-    """Return the `BRIGHT` percentile of a photograph with more than 8 bits a channel, else 0."""
-    deep = _deep_values(data)
-    return float(np.percentile(deep, BRIGHT)) if deep is not None and deep.size else 0.0
+def white_level(path: Path) -> float:
+    """Return the `BRIGHT` percentile of a photograph with more than 8 bits a channel; 0 for any other, and for one that can't be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(32)
+            if start[:4] in (b"\x89PNG", b"II*\0", b"MM\0*") and (start[:1] != b"\x89" or start[24:25] == b"\x10"):
+                deep = _deep_values(start + file.read())
+                return float(np.percentile(deep, BRIGHT)) if deep is not None and deep.size else 0.0
+    except OSError:
+        pass
+    return 0.0
 
 
 def _deep_values(data: bytes) -> np.ndarray | None:
-    """Return the colour values of a photograph of more than 8 bits, or None for any other."""
-    if data[:4] == b"\x89PNG" and data[24:25] != b"\x10" or data[:4] not in (b"\x89PNG", b"II*\0", b"MM\0*"):
-        return None
+    """Return the colour values of a PNG or TIFF of more than 8 bits, or None for any other."""
     values = _opencv(data, cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype == np.uint8:
         return None

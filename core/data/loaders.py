@@ -69,7 +69,7 @@ class FrameStore:
 
     def __getstate__(self) -> dict[str, Any]:
         # A spawned process decodes faster than gigabytes go through a pipe.
-        return self.__dict__ | {"_kept": {}}
+        return self.__dict__ | {"_cached": {}}
 
     def share(self, processes: int) -> None:
         """Called in one of so many processes that keep frames of their own: together they stay within the budget."""

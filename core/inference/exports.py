@@ -66,7 +66,12 @@ def color_mask(prediction: CachedPrediction) -> np.ndarray:
 
 def overlay(image: np.ndarray, prediction: CachedPrediction) -> np.ndarray:
     """Return the picture under its painted label map, uint8 (H, W, 3)."""
-    return cv2.addWeighted(image, 1 - OVERLAY_SHARE, color_mask(prediction), OVERLAY_SHARE, 0)
+    return overlay_of(image, color_mask(prediction))
+
+
+def overlay_of(image: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """Return a picture under colours, all uint8 (H, W, 3)."""
+    return cv2.addWeighted(image, 1 - OVERLAY_SHARE, colors, OVERLAY_SHARE, 0)
 
 
 def shares(prediction: CachedPrediction) -> dict[str, float]:

@@ -75,6 +75,9 @@ def _train(
 
     # ---- set up
     setup = set_up_training(run, config, on_phase, distributed)
+    config = config.model_copy(
+        update={"dataset": config.dataset.model_copy(update={"white_level": setup.dataset.white})}
+    )
     training, plan, hardware, loss = config.training, setup.plan, setup.hardware, setup.loss
     model = setup.model
     state = TrainingState(model, build_optimizer(model, config, plan.pretrained), hardware.scaler())

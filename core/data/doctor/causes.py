@@ -258,7 +258,9 @@ def _beyond_the_table(case: Case) -> Diagnosis:
     of_table = {class_id for class_id, owner in enumerate(case.space.from_ids) if owner != IGNORED}
     allowed = set(_OFFICIAL) if case.is_official else of_table
     sound = [
-        mask for mask in case.all_masks if mask.kind != "colors" and max(mask.values) <= 255 and not is_blurred(mask)
+        mask
+        for mask in case.all_masks
+        if mask.kind != "colors" and max(mask.values) <= 255 and not _is_spoiled(mask, case.space)
     ]
     files = [mask for mask in sound if set(mask.values) - allowed - {IGNORED}]
     if not files:
@@ -300,7 +302,7 @@ def _blurred(case: Case) -> Iterator[Finding]:
     """Yield masks that were saved lossily or resized by interpolation: they hold values that were never drawn."""
     lossy = [mask for mask in case.all_masks if mask.header and mask.header.lossy]
     others = [mask for mask in case.all_masks if mask not in lossy and is_blurred(mask)]
-    spoiled = [mask for mask in lossy if not _survives_loss(mask, case.space)]
+    spoiled = [mask for mask in lossy if _is_spoiled(mask, case.space)]
     again = f"Export the masks again. {_HOW_TO_SAVE}"
     if spoiled:
         sentence = (
@@ -322,20 +324,15 @@ def _blurred(case: Case) -> Iterator[Finding]:
         yield case.finding("warning" if harmless else "error", "blurred-masks", others, sentence, again)
 
 
-def _survives_loss(mask: MaskInfo, space: LabelSpace | None) -> bool:
-    """Return True for a mask of a lossy format that shows nothing of it: only what the table names, in areas, far enough apart."""
-    if is_blurred(mask) or (mask.thin and mask.kind != "colors"):
-        return False
-    if mask.kind == "colors":
-        return True
+def _is_spoiled(mask: MaskInfo, space: LabelSpace | None) -> bool:
+    """Return True for a blurred mask, and for one of a lossy format unless its values are the table's, make areas and lie far apart."""
+    if is_blurred(mask) or not mask.header or not mask.header.lossy or mask.kind == "colors":
+        return is_blurred(mask)
     ids = sorted(mask.values)
     gaps = [high - low for low, high in zip(ids, ids[1:], strict=False)]
-    known = (
-        space is None
-        or space.by_color
-        or all(space.from_ids[value] != IGNORED or value == IGNORED for value in ids if value < 256)
-    )
-    return known and min(gaps, default=LOSS) >= LOSS
+    table = None if space is None or space.by_color else space.from_ids
+    is_known = table is None or all(value < 256 and (table[value] != IGNORED or value == IGNORED) for value in ids)
+    return bool(mask.thin) or not is_known or min(gaps, default=LOSS) < LOSS
 
 
 def mask_format(case: Case) -> Iterator[Finding]:

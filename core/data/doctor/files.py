@@ -87,8 +87,9 @@ def unusual_images(case: Case) -> Iterator[Finding]:
     """Yield photographs that are no plain colours of 8 bits; and files of which only the first picture is used."""
     groups: dict[str, list[ImageInfo]] = defaultdict(list)
     for image in case.images:
-        if image.header.mode in _UNUSUAL:
-            groups[_UNUSUAL[image.header.mode]].append(image)
+        what = _DEEP if image.header.deep else _UNUSUAL.get(image.header.mode)
+        if what:
+            groups[what].append(image)
     for what, images in groups.items():
         yield case.finding("note", "unusual-image", images, f"{{}} {what}.")
     files = [file for info in case.frame_infos for file in (info.image, info.mask) if file and not file.problem]
@@ -98,12 +99,11 @@ def unusual_images(case: Case) -> Iterator[Finding]:
 
 
 _GRAY = "is gray; it is used with three equal channels"
-_DEEP = "has 16 bits a channel; 8 of them are used"
-_ALPHA = "has transparency, which is left out"
+_DEEP = "has more than 8 bits a channel; the brightest value of the data set becomes white"
+_ALPHA = "has transparency, which becomes white"
 _PRINT = "has the colours of print (CMYK), which change a little when they are converted"
 _UNUSUAL = {
     **dict.fromkeys(("1", "L"), _GRAY),
-    **dict.fromkeys(("I", "I;16", "I;16B", "F"), _DEEP),
     **dict.fromkeys(("RGBA", "LA", "PA"), _ALPHA),
     "CMYK": _PRINT,
 }

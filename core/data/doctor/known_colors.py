@@ -102,12 +102,13 @@ KNOWN_COLORS: tuple[KnownColors, ...] = (
 
 
 def recognise(pixels: dict[Color, int]) -> KnownColors | None:
-    """Return the table that explains at least 95 % of the pixels of some colours, two classes of its own among them; else None."""
+    """Return the table that explains at least 95 % of the pixels of some colours, two classes of its own among them and half of it not void; else None."""
     total = sum(pixels.values())
     best, best_pixels = None, 0.95 * total
     for known in KNOWN_COLORS:
         explained = sum(count for color, count in pixels.items() if color in known.colors)
         own = sum(color in pixels for _, color in known.classes)
-        if explained >= best_pixels and own >= 2 and (best is None or explained > best_pixels):
+        void = sum(count for color, count in pixels.items() if color in known.ignored)
+        if explained >= best_pixels and own >= 2 and void <= total / 2 and (best is None or explained > best_pixels):
             best, best_pixels = known, explained
     return best

@@ -49,6 +49,7 @@ class Header:
     orientation: int = 1
     animated: bool = False
     lossy: bool = False
+    deep: bool = False
 
 
 @dataclass(frozen=True)
@@ -275,6 +276,7 @@ def _read_header(path: Path) -> Header:
                 header.format,
                 orientation if orientation in range(1, 9) else 1,
                 animated,
+                deep=header.mode.startswith("I") or header.mode == "F" or _first_bytes(path)[:25:24] == b"\x89\x10",
                 lossy=header.format == "JPEG" or (header.format == "WEBP" and b"VP8L" not in _first_bytes(path)),
             )
     except _BrokenError:
