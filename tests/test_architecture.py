@@ -122,7 +122,6 @@ KNOWN_SIDEWAYS = {
     ("core.training", "core.runner"),  # a trainer started by hand takes the device's lock itself
     ("core.training", "core.tracking"),  # and starts the processes that tell others of it
     ("core.tracking", "core.runner"),  # which are started and kept apart as a run's own are
-    ("core.data", "core.runs"),  # the process that builds a cache is told from a later one as a run's trainer is
     ("core.inference", "core.training"),  # a checkpoint rebuilds its network; both live in a process with torch
 }
 

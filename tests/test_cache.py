@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from core.config import DatasetConfig
-from core.data import cache
+from core.data import cache, packed_frames
 from core.data.cache import build_cache, cache_size, find_cache, list_caches, remove_caches
 from core.data.dataset import open_dataset
+from core.data.packed_frames import count_packed
 from core.errors import LabError
 from core.paths import PROJECT
-from core.processes import ProcessId
 
 KINDS = ["raw", "jpeg"]
 
@@ -40,8 +40,14 @@ def folder() -> Path:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """What a cache holds, by file; its description says when it was begun, which no two share."""
-    return {file.name: file.read_bytes() for file in path.iterdir() if file.name != "description.json"}
+    """What a cache holds, by file."""
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def stopped_after(count: int):
+    """For `should_stop`: True from the call after so many."""
+    calls = iter(range(count))
+    return lambda: next(calls, None) is None
 
 
 def assert_same(cached, dataset, frames):
@@ -78,13 +84,12 @@ def test_jpeg_frames_have_exact_targets_and_nearly_the_photograph_in_less_room(d
         difference = np.abs(image.astype(int) - dataset.image(frame))
         assert 0 < difference.mean() < 6, "noisy little pictures are the hardest"
         assert not image.flags.writeable and not target.flags.writeable
-    assert (folder() / "frames.bin").stat().st_size < cache_size(dataset, dataset.train, "raw") / 2
+    assert list_caches()[0].bytes < cache_size(dataset, dataset.train, "raw") / 2
 
 
 def test_the_size_is_known_before(dataset):
     build_cache(dataset, dataset.train, "raw")
-    written = sum((folder() / name).stat().st_size for name in ("images.npy", "targets.npy"))
-    assert cache_size(dataset, dataset.train, "raw") == written
+    assert cache_size(dataset, dataset.train, "raw") == (folder() / "frames.bin").stat().st_size
     remove_caches()
     build_cache(dataset, dataset.train, "jpeg")
     assert cache_size(dataset, dataset.train, "jpeg") == pytest.approx(
@@ -95,10 +100,7 @@ def test_the_size_is_known_before(dataset):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_complete_is_found_and_nothing_else(dataset, kind):
     assert find_cache(dataset, dataset.train, kind) is None
-    requests = []
-    assert (
-        build_cache(dataset, dataset.train, kind, should_stop=lambda: len(requests) > 4 or requests.append(0)) is None
-    )
+    assert build_cache(dataset, dataset.train, kind, should_stop=stopped_after(5)) is None
     assert find_cache(dataset, dataset.train, kind) is None
     assert build_cache(dataset, dataset.train, kind) is not None
     assert find_cache(dataset, dataset.train, kind) is not None
@@ -131,17 +133,14 @@ def test_progress_is_told_frame_by_frame(dataset, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_stopped_build_is_gone_on_from_without_decoding_again(dataset, kind, monkeypatch):
+def test_a_stopped_build_is_gone_on_from_without_decoding_again(dataset, kind):
     build_cache(dataset, dataset.train, kind)
     whole = contents(folder())
     remove_caches()
-    requests = []
-    assert (
-        build_cache(dataset, dataset.train, kind, should_stop=lambda: len(requests) > 3 or requests.append(0)) is None
-    )
+    assert build_cache(dataset, dataset.train, kind, should_stop=stopped_after(4)) is None
     (entry,) = list_caches()
     assert not entry.complete and not entry.in_use
-    done = int(np.frombuffer((folder() / "done").read_bytes(), np.uint8).sum())
+    done = count_packed(folder())
     assert 0 < done < 8
     reports = []
     build_cache(dataset, dataset.train, kind, progress=lambda done, _: reports.append(done))
@@ -150,22 +149,23 @@ def test_a_stopped_build_is_gone_on_from_without_decoding_again(dataset, kind, m
 
 
 BUILDER = """
-import os, signal, sys
+import os, signal, sys, time
 from core.config import DatasetConfig
-from core.data import cache
+from core.data import cache, packed_frames
 from core.data.dataset import open_dataset
 kind, frames, when = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-cache.GROUP_FRAMES = 2
+packed_frames.GROUP_FRAMES = 2
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
-if when == "before the flags":
-    flush, calls = cache._flush, []
+if when == "before the index":
+    flush, calls = packed_frames._flush, []
     def flush_or_die(file):
-        calls.append(file.name)
         flush(file)
-        if sum(name.endswith(("targets.npy", "index")) for name in calls) == frames: die()
-    cache._flush = flush_or_die
+        calls.append(file.name)
+        if sum(name.endswith("frames.bin") for name in calls) == frames: die()
+    packed_frames._flush = flush_or_die
 def progress(done, count):
     if when == "between groups" and done == frames: die()
+    if when == "hangs" and done == frames: print("hangs", flush=True); time.sleep(600)
 dataset = open_dataset(DatasetConfig(height=64, width=128))
 cache.build_cache(dataset, dataset.train, kind, progress)
 """
@@ -173,7 +173,7 @@ cache.build_cache(dataset, dataset.train, kind, progress)
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nothing kills like that here")
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("frames", "when", "cached"), [(5, "between groups", 4), (2, "before the flags", 2)])
+@pytest.mark.parametrize(("frames", "when", "cached"), [(5, "between groups", 4), (2, "before the index", 2)])
 def test_a_killed_build_ends_as_an_undisturbed_one(dataset, kind, frames, when, cached):
     build_cache(dataset, dataset.train, kind)
     whole = contents(folder())
@@ -181,8 +181,9 @@ def test_a_killed_build_ends_as_an_undisturbed_one(dataset, kind, frames, when, 
     command = [sys.executable, "-c", BUILDER, kind, str(frames), when]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert sum((folder() / "done").read_bytes()) == cached
-    assert len(list(folder().glob("lock-*"))) == 1, "it left its lock behind"
+    assert count_packed(folder()) == cached
+    assert find_cache(dataset, dataset.train, kind) is None
+    assert not list_caches()[0].complete and not list_caches()[0].in_use
     reports = []
     build_cache(dataset, dataset.train, kind, lambda done, _: reports.append(done))
     assert reports == list(range(cached + 1, 9)), "what was safely there is not done again"
@@ -204,7 +205,7 @@ def test_many_at_once_build_it_once(dataset, kind, monkeypatch):
     assert len(result) == 4 and all(cached is not None for cached in result)
     estimated = min(cache.ENCODED_FRAMES, 8) if kind == "jpeg" else 0
     assert len(decoded) == 8 + estimated
-    assert not list(folder().glob("lock-*"))
+    assert not list_caches()[0].in_use
 
 
 def test_two_processes_that_build_at_once_spoil_nothing(dataset):
@@ -217,19 +218,21 @@ def test_two_processes_that_build_at_once_spoil_nothing(dataset):
     assert_same(cached, dataset, dataset.train)
 
 
-def test_while_another_builds_one_waits_and_may_stop_waiting(dataset):
-    build_cache(dataset, dataset.train, "raw", should_stop=lambda: True)
-    path = Path(os.environ["SEGLAB_CACHE"]) / "frames"
-    assert list(path.iterdir())
-    me = ProcessId.of(os.getpid())
-    lock = next(path.iterdir()) / f"lock-{me.pid}-{me.started!r}-00000000"
-    lock.touch()
-    reports = []
-    stopped = build_cache(dataset, dataset.train, "raw", lambda *facts: reports.append(facts), lambda: bool(reports))
-    assert stopped is None and reports == [(0, 8)]
-    assert list_caches()[0].in_use
-    assert remove_caches() == 0 and lock.exists(), "what is being built is left alone"
-    lock.rename(lock.with_name(f"lock-{me.pid}-{me.started - 100!r}-00000000"))  # an earlier process of that number
+def test_while_another_builds_one_waits_and_may_stop_waiting_and_takes_over_when_that_one_dies(dataset):
+    command = [sys.executable, "-c", BUILDER, "raw", "4", "hangs"]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout.readline() == "hangs\n"
+            reports = []
+            stopped = build_cache(
+                dataset, dataset.train, "raw", lambda *facts: reports.append(facts), lambda: bool(reports)
+            )
+            assert stopped is None and reports == [(4, 8)]
+            assert list_caches()[0].in_use
+            assert remove_caches() == 0 and count_packed(folder()) == 4, "what is being built is left alone"
+        finally:
+            other.kill()
+    assert not list_caches()[0].in_use
     assert_same(build_cache(dataset, dataset.train, "raw"), dataset, dataset.train)
 
 
@@ -249,11 +252,10 @@ def test_a_disk_that_is_too_full_is_refused_in_words(dataset, kind, monkeypatch)
     assert build_cache(dataset, dataset.train, kind)
 
 
-def test_only_frames_that_are_done_count_as_written(dataset, monkeypatch):
-    requests = []
-    build_cache(dataset, dataset.train, "raw", should_stop=lambda: len(requests) > 2 or requests.append(0))
-    assert (folder() / "images.npy").stat().st_size > 8 * 64 * 128 * 3, "the file has its full length"
-    done = sum((folder() / "done").read_bytes())
+def test_only_frames_that_are_missing_need_space(dataset, monkeypatch):
+    build_cache(dataset, dataset.train, "raw", should_stop=stopped_after(3))
+    done = count_packed(folder())
+    assert 0 < done < 8
     rest = cache_size(dataset, dataset.train, "raw") * (8 - done) // 8
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: Usage(0, 0, cache.SPARE_BYTES + rest - 1))
     with pytest.raises(LabError, match="more on the disk"):
@@ -266,7 +268,7 @@ def test_a_disk_that_fills_up_meanwhile_is_told_in_words(dataset, monkeypatch):
     def full(_file):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache, "_flush", full)
+    monkeypatch.setattr(packed_frames, "_flush", full)
     with pytest.raises(LabError, match="The disk filled up"):
         build_cache(dataset, dataset.train, "raw")
 
@@ -277,7 +279,7 @@ def test_a_frame_that_cannot_be_read_is_told_as_without_a_cache(dataset, lab_fol
     frames = (*dataset.train[:4], replace(dataset.train[4], image=broken))
     with pytest.raises(LabError, match="can't be read as an image"):
         build_cache(dataset, frames, "raw")
-    assert not list(folder().glob("lock-*"))
+    assert not list_caches()[0].in_use and count_packed(folder()) == 4, "what came before it is kept"
 
 
 def cut(path):
@@ -292,12 +294,11 @@ def scribble(path):
     path.write_bytes(b"\xff" * path.stat().st_size)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("kind", "name", "damage"),
-    [("raw", name, damage) for name in ("images.npy", "targets.npy") for damage in (Path.unlink, cut, lengthen)]
-    + [("raw", "images.npy", scribble)]
-    + [("jpeg", "index", damage) for damage in (Path.unlink, cut, lengthen, scribble)]
-    + [("jpeg", "frames.bin", damage) for damage in (Path.unlink, cut)],
+    ("name", "damage"),
+    [("frames.bin", damage) for damage in (Path.unlink, cut)]
+    + [("index", damage) for damage in (Path.unlink, cut, scribble)],
 )
 def test_what_is_damaged_is_not_there_and_is_built_again(dataset, kind, name, damage):
     build_cache(dataset, dataset.train, kind)
@@ -309,22 +310,17 @@ def test_what_is_damaged_is_not_there_and_is_built_again(dataset, kind, name, da
     assert contents(folder()) == whole
 
 
+@pytest.mark.parametrize("name", ["frames.bin", "index"])
+def test_what_stands_behind_the_frames_does_not_matter(dataset, name):
+    build_cache(dataset, dataset.train, "raw")
+    lengthen(folder() / name)
+    assert_same(find_cache(dataset, dataset.train, "raw"), dataset, dataset.train)
+
+
 def test_an_encoded_frame_that_cannot_be_decoded_comes_from_the_data_set(dataset):
     build_cache(dataset, dataset.train, "jpeg")
     scribble(folder() / "frames.bin")
     assert_same(find_cache(dataset, dataset.train, "jpeg"), dataset, dataset.train)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("damage", [Path.unlink, cut, lengthen, scribble])
-def test_lost_flags_cost_time_and_nothing_else(dataset, kind, damage):
-    build_cache(dataset, dataset.train, kind)
-    whole = contents(folder())
-    damage(folder() / "done")
-    (folder() / "finished").unlink()
-    assert find_cache(dataset, dataset.train, kind) is None
-    build_cache(dataset, dataset.train, kind)
-    assert contents(folder()) == whole
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -356,7 +352,7 @@ def test_the_list_says_what_there_is_and_the_last_used_comes_first(dataset):
     assert list_caches() == []
     build_cache(dataset, dataset.train, "raw")
     build_cache(dataset, dataset.val, "jpeg")
-    for index, path in enumerate(sorted(Path(os.environ["SEGLAB_CACHE"]).glob("frames/*/finished"))):
+    for index, path in enumerate(sorted(Path(os.environ["SEGLAB_CACHE"]).glob("frames/*"))):
         os.utime(path, (index, index))
     find_cache(dataset, dataset.train, "raw")
     first, second = list_caches()
@@ -369,7 +365,7 @@ def test_the_list_says_what_there_is_and_the_last_used_comes_first(dataset):
 
 def test_caches_are_removed_by_key_or_all_partial_and_nameless_ones_too(dataset):
     build_cache(dataset, dataset.train, "raw")
-    build_cache(dataset, dataset.val, "raw", should_stop=lambda: True)
+    build_cache(dataset, dataset.val, "raw", should_stop=stopped_after(2))
     build_cache(dataset, dataset.val, "jpeg")
     (Path(os.environ["SEGLAB_CACHE"]) / "frames" / "nameless").mkdir()
     key = next(entry.key for entry in list_caches() if entry.kind == "raw" and entry.complete)
@@ -378,6 +374,28 @@ def test_caches_are_removed_by_key_or_all_partial_and_nameless_ones_too(dataset)
     remove_caches()
     assert list_caches() == []
     assert dataset.image(dataset.train[0]).any(), "the data itself is untouched"
+
+
+def test_a_cache_of_the_first_layout_is_listed_and_removed_but_not_used(dataset):
+    build_cache(dataset, dataset.train, "jpeg")
+    description = json.loads((folder() / "description.json").read_text())
+    remove_caches()
+    old = Path(os.environ["SEGLAB_CACHE"]) / "frames" / "0123456789abcdef01234567"
+    old.mkdir(parents=True)
+    (old / "description.json").write_text(json.dumps(description | {"version": 1, "bytes": 5000, "created": 0.0}))
+    for name, content in {
+        "frames.bin": bytes(5000),
+        "index": np.array([[100 * i, 80, 20] for i in range(8)], "<i8").tobytes(),
+        "done": b"\1" * 8,
+        "finished": b"",
+        f"lock-{os.getpid()}-1.0-00000000": b"",
+    }.items():
+        (old / name).write_bytes(content)
+    assert find_cache(dataset, dataset.train, "jpeg") is None
+    (entry,) = list_caches()
+    assert (entry.name, entry.kind, entry.complete, entry.in_use) == ("streets", "jpeg", False, False)
+    assert remove_caches([entry.key]) == entry.bytes > 5000
+    assert list_caches() == []
 
 
 @pytest.mark.parametrize("description", ["", "[]", '{"kind": 3}', "{"])

@@ -5,15 +5,14 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from core.data.dataset import Dataset, spread
+from core.data.frame_threads import map_frames
 from core.data.frames import Frame, fingerprint
 from core.paths import cache_folder
 from core.progress import CountCallback
@@ -23,8 +22,6 @@ SAMPLE = 400
 
 AT_ONCE = 600
 """Up to so many frames are all counted at once where single frames are wanted; of more, a sample is."""
-
-MAX_THREADS = 16
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def count_frames(
     if cached:
         return cached
     rows = []
-    for row in _in_threads(lambda frame: _count(dataset, frame), frames):
+    for row in map_frames(lambda frame: _count(dataset, frame), frames):
         rows.append(row)
         if progress:
             progress(len(rows), len(frames))
@@ -145,19 +142,6 @@ def _count(dataset: Dataset, frame: Frame) -> np.ndarray:
     counts = np.bincount(dataset.target(frame).ravel(), minlength=256)
     num_classes = len(dataset.space.class_names)
     return np.append(counts[:num_classes], counts[num_classes:].sum())
-
-
-def _in_threads(work: Callable[[Frame], np.ndarray], frames: Sequence[Frame]) -> Iterator[np.ndarray]:
-    """Yield the results in order. Few frames are under way at a time, so that a caller who stops waits for those alone."""
-    threads = min(MAX_THREADS, os.cpu_count() or 1)
-    waiting: deque[Future[np.ndarray]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for frame in frames:
-            waiting.append(pool.submit(work, frame))
-            if len(waiting) == 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _path_of(dataset: Dataset, frames: Sequence[Frame]) -> Path:

@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from core.data.decoding import read_image, read_values
+from core.data.frame_threads import MAX_THREADS
 from core.data.frames import Frame
 from core.data.polygons import paint_polygons
-from core.data.statistics import MAX_THREADS
 from core.errors import LabError
 from core.labels import LabelSpace, pack_colors
 
