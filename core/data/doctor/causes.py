@@ -201,9 +201,7 @@ def _palettes_differ(case: Case) -> Diagnosis:
         return None
     files = [mask for mask in case.all_masks if mask.palette]
     sentence = "{} has another palette than others: the same number is another colour there, so that numbers mean nothing across files."
-    return case.finding("error", "palettes-differ", files, sentence, case.take_the_table()), table_of_colors(
-        files, case.space
-    )
+    return case.finding("error", "palettes-differ", files, sentence, case.take_the_table()), table_of_colors(files)
 
 
 def _ids_not_colors(case: Case) -> Diagnosis:

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, Color
 
 
+MAX_VOID = 0.3
+"""Share of the pixels that may be of colours which a known data set ignores: black is a class of its own where it covers more."""
+
+
 @dataclass(frozen=True)
 class KnownColors:
     """One data set's table: names with their colours, and the colours that it paints what is not scored."""
@@ -102,13 +106,18 @@ KNOWN_COLORS: tuple[KnownColors, ...] = (
 
 
 def recognise(pixels: dict[Color, int]) -> KnownColors | None:
-    """Return the table that explains at least 95 % of the pixels of some colours, two classes of its own among them and half of it not void; else None."""
+    """Return the table that explains at least 95 % of the pixels of some colours, two classes of its own among them, little of it void; else None."""
     total = sum(pixels.values())
     best, best_pixels = None, 0.95 * total
     for known in KNOWN_COLORS:
         explained = sum(count for color, count in pixels.items() if color in known.colors)
         own = sum(color in pixels for _, color in known.classes)
         void = sum(count for color, count in pixels.items() if color in known.ignored)
-        if explained >= best_pixels and own >= 2 and void <= total / 2 and (best is None or explained > best_pixels):
+        if (
+            explained >= best_pixels
+            and own >= 2
+            and void <= MAX_VOID * total
+            and (best is None or explained > best_pixels)
+        ):
             best, best_pixels = known, explained
     return best
