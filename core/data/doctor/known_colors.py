@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, Color
 
-
 MAX_VOID = 0.3
 """Share of the pixels that may be of colours which a known data set ignores: black is a class of its own where it covers more."""
 
