@@ -32,18 +32,19 @@ THUMBNAIL_WIDTH = 320
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture to look at: what it is called, its pixels uint8 (H, W, 3), and a text that names its content."""
+    """A picture to look at: what it is called, its pixels uint8 (H, W, 3), a text that names its content, and its file's own size."""
 
     name: str
     image: np.ndarray
     digest: str
+    size: tuple[int, int] = (0, 0)
 
 
-def named(name: str, image: np.ndarray) -> Sample:
-    """Return a picture whose digest follows from its pixels."""
+def named(name: str, image: np.ndarray, size: tuple[int, int] = (0, 0)) -> Sample:
+    """Return a picture whose digest follows from its pixels. `size` is (height, width) before it was reduced."""
     digest = hashlib.sha256(f"{image.shape}".encode())
     digest.update(np.ascontiguousarray(image).data)
-    return Sample(name, image, digest.hexdigest())
+    return Sample(name, image, digest.hexdigest(), size)
 
 
 def saved_sample(name: str, path: Path) -> Sample:

@@ -38,7 +38,7 @@ def uploaded_samples(files: Sequence[st.runtime.uploaded_file_manager.UploadedFi
             with st.spinner(f"Reading {plain(file.name)}"):
                 parts = decode_batch(file.name, data)
             known[key] = (
-                [named(part.name, part.image) for part in parts if part.image is not None],
+                [named(part.name, part.image, part.size) for part in parts if part.image is not None],
                 [f"{part.name}: {part.problem}" for part in parts if part.problem],
             )
         decoded[key] = known[key]

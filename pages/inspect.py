@@ -191,7 +191,7 @@ def offer_download(samples: Sequence[Sample], names: dict[str, str], options: Pr
                     names,
                     options,
                     lambda shown, run_id, prediction: labelled.append(
-                        Labelled(shown.name, names[run_id], shown.image, prediction)
+                        Labelled(shown.name, names[run_id], shown.image, prediction, shown.size)
                     ),
                 )
                 st.session_state["zip"] = (question, as_zip(labelled, items))

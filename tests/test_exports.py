@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 from cityscapesscripts.helpers.labels import id2label, trainId2label
+from PIL import Image
 
 from core.data import collections
 from core.data.collections import delete_collection, list_collections, read_collection, save_collection
@@ -29,6 +31,18 @@ from core.inference.exports import (
 )
 from core.inference.prediction_cache import CachedPrediction
 from core.labels import CITYSCAPES_19
+
+
+def test_what_was_reduced_leaves_at_the_size_of_its_file(labelled):
+    height, width = labelled.prediction.labels.shape
+    whole = replace(labelled, size=(3 * height, 3 * width))
+    archive = zipfile.ZipFile(io.BytesIO(as_zip([whole])))
+    pictures = [name for name in archive.namelist() if name.endswith(".png")]
+    assert {Image.open(io.BytesIO(archive.read(name))).size for name in pictures} == {(3 * width, 3 * height)}
+    labels = np.asarray(Image.open(io.BytesIO(archive.read(next(name for name in pictures if "trainIds" in name)))))
+    assert (labels[1::3, 1::3] == labelled.prediction.labels).all()
+    (image,) = coco([whole])["images"]
+    assert (image["width"], image["height"]) == (3 * width, 3 * height)
 
 
 def prediction_of(labels, classes=CITYSCAPES_19.class_names, colors=CITYSCAPES_19.colors):

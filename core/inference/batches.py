@@ -24,6 +24,7 @@ from core.inference.uploads import (
     PICTURE_ENDINGS,
     WORKING_SIDE,
     decode_upload,
+    full_size,
 )
 from core.text import format_bytes
 
@@ -43,11 +44,19 @@ NAME_LENGTH = 60
 
 @dataclass(frozen=True)
 class Upload:
-    """One picture of an upload: how it is called on the page, and its pixels uint8 (H, W, 3), or the sentence why there are none."""
+    """One picture of an upload.
+
+    Attributes:
+        name: how it is called on the page.
+        image: uint8 (H, W, 3), or None where `problem` says why there is none.
+        problem: a sentence.
+        size: height and width of the file's own picture, which may be larger.
+    """
 
     name: str
     image: np.ndarray | None = None
     problem: str = ""
+    size: tuple[int, int] = (0, 0)
 
 
 def shown_name(name: str) -> str:
@@ -84,7 +93,7 @@ def decode_batch(name: str, data: bytes) -> Iterator[Upload]:
     elif _is_video(data):
         yield from video_frames(shown_name(name), data)
     else:
-        yield Upload(shown_name(name), decode_upload(data))
+        yield Upload(shown_name(name), decode_upload(data), size=full_size(data))
 
 
 def zip_images(data: bytes) -> Iterator[Upload]:
@@ -146,7 +155,7 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int) 
             return Upload(name, problem=f"It unfolds to more than {format_bytes(max_bytes)}. Save it smaller."), len(
                 content
             )
-        return Upload(name, decode_upload(content)), len(content)
+        return Upload(name, decode_upload(content), size=full_size(content)), len(content)
     except LabError as error:
         return Upload(name, problem=str(error)), len(content)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, ValueError, RuntimeError):
@@ -207,10 +216,11 @@ def _spread_frames(video: cv2.VideoCapture, name: str, count: int) -> Iterator[U
             is_there, frame = video.retrieve()
             if not is_there:
                 break
+            size = frame.shape[:2]
             scale = min(1.0, WORKING_SIDE / max(frame.shape[:2]))
             if scale < 1:
                 frame = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             taken += 1
-            yield Upload(f"{name}, frame {index + 1}", cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+            yield Upload(f"{name}, frame {index + 1}", cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), size=size)
     if not taken:
         raise LabError(_NO_VIDEO)

@@ -9,7 +9,7 @@ import json
 import re
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import cv2
@@ -35,13 +35,26 @@ class Labelled:
         image_name: what the picture is called.
         network: what the network is called.
         image: uint8 (H, W, 3).
-        prediction: at the picture's size.
+        prediction: at the size of `image`.
+        size: height and width at which it leaves; that of `image` where none is given.
     """
 
     image_name: str
     network: str
     image: np.ndarray
     prediction: CachedPrediction
+    size: tuple[int, int] = (0, 0)
+
+
+def at_full_size(labelled: Labelled) -> Labelled:
+    """Return a picture that was reduced for the page, with its answer, at the size of its file; labels by nearest neighbour."""
+    size, prediction = labelled.size, labelled.prediction
+    if size in ((0, 0), prediction.labels.shape):
+        return labelled
+    labels = cv2.resize(prediction.labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    confidence = cv2.resize(prediction.confidence, size[::-1], interpolation=cv2.INTER_LINEAR)
+    image = cv2.resize(labelled.image, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return replace(labelled, image=image, prediction=replace(prediction, labels=labels, confidence=confidence))
 
 
 def label_ids(prediction: CachedPrediction) -> np.ndarray | None:
@@ -155,7 +168,7 @@ def coco(labelled: Sequence[Labelled]) -> dict[str, Any]:
     """
     class_names = labelled[0].prediction.class_names
     images, annotations = [], []
-    for image_id, each in enumerate(labelled, start=1):
+    for image_id, each in enumerate(map(at_full_size, labelled), start=1):
         height, width = each.prediction.labels.shape
         images.append({"id": image_id, "file_name": each.image_name, "width": width, "height": height})
         for region in regions(each.prediction.labels):
@@ -219,6 +232,7 @@ def as_zip(labelled: Sequence[Labelled], items: Sequence[Item] = ITEMS) -> bytes
 
 
 def _files_of(each: Labelled, items: Sequence[Item]) -> list[tuple[str, bytes]]:
+    each = at_full_size(each)
     prediction = each.prediction
     files: list[tuple[str, bytes]] = []
     if "train ids" in items:

@@ -21,6 +21,7 @@ MAX_BYTES = 20 * 10**6
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 12_000
 MIN_SIDE = 16
+ORIENTATION = 0x0112
 WORKING_SIDE = 2048
 """Longest side, in pixels, that an uploaded picture is reduced to: the size of a Cityscapes frame."""
 
@@ -62,6 +63,16 @@ def decode_upload(data: bytes) -> np.ndarray:
         return image
     size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def full_size(data: bytes) -> tuple[int, int]:
+    """Return height and width of an upload before it was reduced, the right way round; (0, 0) for what `decode_upload` refuses."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            is_turned = opened.getexif().get(ORIENTATION, 1) >= 5
+            return opened.size if is_turned else opened.size[::-1]
+    except Exception:  # whatever a broken file makes the reader raise was told when it was decoded
+        return 0, 0
 
 
 def _check_size(width: int, height: int) -> None:
