@@ -11,6 +11,7 @@
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from core.errors import LabError
@@ -51,13 +52,24 @@ def weights_folder() -> Path:
     return _folder("SEGLAB_WEIGHTS", "weights")
 
 
+def expanded(typed: str | Path) -> Path:
+    """Return a path with ~ as the home folder. Raises LabError where there is none."""
+    try:
+        return Path(typed).expanduser()
+    except RuntimeError:
+        raise LabError(f"'{typed}' can't be opened: this user has no home folder. Write the path without ~.") from None
+
+
 def data_roots() -> tuple[Path, ...]:
     """Return the folders under which a data set may be opened."""
     given = os.environ.get("SEGLAB_DATA_ROOTS")
+    roots: list[Path] = []
     if given:
-        roots = [Path(part).expanduser() for part in given.split(os.pathsep) if part]
+        roots = [expanded(part) for part in given.split(os.pathsep) if part]
     else:
-        roots = [Path.home(), data_folder(), PROJECT.parent]
+        with suppress(RuntimeError):  # a container's user may have no home
+            roots.append(Path.home())
+        roots += [data_folder(), PROJECT.parent]
     return tuple(root.resolve() for root in roots)
 
 
@@ -98,7 +110,7 @@ def _resolve_typed(text: str, what: str) -> Path:
     if not cleaned or "\0" in cleaned:
         raise LabError(f"No {what} was named. Type its path.")
     try:
-        path = Path(cleaned).expanduser()
+        path = expanded(cleaned)
         path = (path if path.is_absolute() else PROJECT / path).resolve()
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -118,4 +130,4 @@ def _resolve_typed(text: str, what: str) -> Path:
 def _folder(variable: str, default: str) -> Path:
     given = os.environ.get(variable)
     # A relative path means the same to the server and to a trainer, wherever they were started.
-    return (PROJECT / Path(given).expanduser()).resolve() if given else PROJECT / default
+    return (PROJECT / expanded(given)).resolve() if given else PROJECT / default

@@ -170,3 +170,15 @@ def test_a_server_opens_its_data_folder_alone_unless_told_of_others(monkeypatch,
     monkeypatch.setenv("SEGLAB_DATA_ROOTS", str(tmp_path / "other"))
     only_the_data_folder()
     assert data_roots() == (tmp_path / "other",)
+
+
+def test_a_user_without_a_home_is_no_fault(monkeypatch, tmp_path):
+    def no_home() -> None:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr(Path, "expanduser", lambda self: no_home() if str(self).startswith("~") else self)
+    monkeypatch.delenv("SEGLAB_DATA_ROOTS", raising=False)
+    assert data_roots()
+    with pytest.raises(LabError, match="no home folder. Write the path without ~"):
+        resolve_data_root("~/pictures")

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 
+from core.config import read_config
 from core.data.cityscapes import list_frames
 from core.data.dataset import open_dataset
 from core.data.decoding import read_labels
@@ -35,6 +36,7 @@ from core.runs.metrics_log import evaluations, read_metrics, valid_rows
 from core.runs.status import clear_request, read_status, request_stop, update_status
 from core.runs.store import best_miou, create_run, read_run
 from core.training import __main__ as trainer
+from core.training.__main__ import explain
 from core.training.checkpoint import read_checkpoint
 from core.training.distributed import Distributed
 from core.training.loop import train
@@ -590,6 +592,8 @@ def test_a_data_root_that_is_not_there_ends_in_a_sentence(lab_folders, tiny_conf
         (MemoryError(), 42, "ran out of memory. Halve training.batch_size"),
         (RuntimeError("CUDA out of memory. Tried to allocate"), 42, "ran out of memory"),
         (OSError(errno.ENOSPC, "No space left on device"), 42, "The disk is full"),
+        (RuntimeError("unable to allocate shared memory(shm) for file </torch_1>"), 42, "Set training.workers to 0"),
+        (RuntimeError("DataLoader worker is killed by signal: Bus error."), 42, "shared memory of this machine"),
         (KeyError("x"), 1, "a fault of the lab: KeyError: 'x'"),
     ],
 )
@@ -661,3 +665,10 @@ def test_samples_of_frames_that_lie_in_folders_are_kept_in_folders(lab_folders, 
     run = create_run(config, lab_folders.runs)
     assert train_here(run, config) == "finished"
     assert sorted(path.name for path in run.glob("samples/*/town/*.png")) == ["val0.png", "val1.png"]
+
+
+def test_compiling_without_a_compiler_is_a_sentence():
+    error = RuntimeError("InvalidCxxCompiler: No working C++ compiler found in torch._inductor.config.cpp.cxx")
+    ending = explain(error, read_config({"training": {"compile": True}}))
+    assert ending.code == 42 and "Install one (g++ or clang), or switch compiling off" in ending.sentence
+    assert ending.suggested_change == {"training": {"compile": False}}

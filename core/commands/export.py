@@ -11,7 +11,7 @@ from tqdm import tqdm
 from core.commands.options import say
 from core.errors import LabError
 from core.export.files import EXPORTS
-from core.paths import runs_folder
+from core.paths import expanded, runs_folder
 from core.runs.store import find_run
 from core.text import format_bytes
 
@@ -30,7 +30,7 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
     from core.export.export import export_run
 
     run = find_run(options.run, runs_folder())
-    out = (options.out or Path(f"{run.id}{Path(EXPORTS[options.format].file).suffix}")).expanduser().absolute()
+    out = expanded(options.out or f"{run.id}{Path(EXPORTS[options.format].file).suffix}").absolute()
     if out.is_dir():
         raise LabError(f"'{out}' is a folder. Name the file to write.")
     with tqdm(bar_format="{desc} {n_fmt}/{total_fmt}", disable=options.json or None) as bar:

@@ -43,10 +43,10 @@ class RunConfig(Part):
     @model_validator(mode="after")
     def _a_batch_has_a_spread(self) -> "RunConfig":
         training = self.training
-        if training.batch_size == 1 and training.crop_height * training.crop_width < 64 * 64:
+        if training.batch_size // training.num_processes <= 1 and training.crop_height * training.crop_width < 64 * 64:
             raise ValueError(
-                f"training.batch_size is 1 with a crop of {training.crop_width} x {training.crop_height}: batch normalisation has "
-                "nothing to average there. Take a batch of 2, or a crop of at least 64 x 64."
+                f"training.batch_size is {training.batch_size} with a crop of {training.crop_width} x {training.crop_height}: batch normalisation "
+                f"has nothing to average there. Take a batch of {2 * training.num_processes}, or a crop of at least 64 x 64."
             )
         return self
 

@@ -30,6 +30,7 @@ from core.paths import (
     cache_folder,
     data_folder,
     data_roots,
+    expanded,
     reports_folder,
     resolve_data_root,
     runs_folder,
@@ -239,7 +240,7 @@ def target_folder(text: str) -> Path:
     cleaned = text.strip()
     if not cleaned:
         return resolve_data_root(cleaned)  # which says what to do
-    typed = Path(cleaned).expanduser()
+    typed = expanded(cleaned)
     try:
         if typed.parent == data_folder():
             data_folder().mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from core.paths import resolve_data_root, streets_folder
+from core.paths import expanded, resolve_data_root, streets_folder
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class DataSource:
         """Return whether that folder is on this machine; what it holds isn't looked at."""
         if not self.root_title:
             return (streets_folder() / "streets.json").is_file()  # written last
-        return Path(typed).expanduser().is_dir()
+        return expanded(typed).is_dir()
 
     @property
     def find_frames(self) -> Callable[..., tuple[list[Any], list[Any]]]:

@@ -160,7 +160,7 @@ def explain(error: BaseException, config: RunConfig) -> Ending:
         # Torch wraps what a loading process raised into its traceback; the sentence stands at the end.
         _, wrapped, sentence = text.rpartition("core.errors.LabError: ")
         return Ending(USER_ERROR, "data" if wrapped or _came_from_data(error) else "user", sentence.strip())
-    lower = text.lower()
+    lower = f"{type(error).__name__}: {text}".lower()
     # A loading process that the system kills takes a word of its own.
     if isinstance(error, MemoryError) or any(
         sign in lower for sign in ("out of memory", "can't allocate memory", "alloc_failed", "killed by signal: killed")
@@ -172,6 +172,24 @@ def explain(error: BaseException, config: RunConfig) -> Ending:
             f"The {'graphics card' if gpu else 'machine'} ran out of memory. Halve training.batch_size, or make the crop smaller, "
             "and start again.",
             _less_memory(config),
+        )
+    if "shared memory" in lower or "(shm)" in lower or "bus error" in lower:
+        return Ending(
+            USER_ERROR,
+            "user",
+            "The shared memory of this machine (/dev/shm) is too small for the processes that load frames. Set training.workers to 0, or give "
+            "a container more of it (docker run --shm-size 2g), and start again.",
+            _valid(config, workers=0),
+        )
+    if config.training.compile and any(
+        sign in lower for sign in ("invalidcxxcompiler", "no working c++ compiler", "inductorerror", "triton")
+    ):
+        return Ending(
+            USER_ERROR,
+            "user",
+            "training.compile needs a C++ compiler, and none that works is here. Install one (g++ or clang), or switch compiling off, and start "
+            "again.",
+            _valid(config, compile=False),
         )
     if _timed_out(error):
         return Ending(
