@@ -20,7 +20,7 @@ from core.data.class_table import read_class_table, save_class_table
 from core.data.dataset import open_dataset
 from core.data.decoding import read_image, read_labels
 from core.data.doctor import examine, examine_dataset, refuse_broken
-from core.data.doctor.known_colors import KNOWN_COLORS, recognise
+from core.data.doctor.known_data_sets import KNOWN_COLORS, recognise
 from core.errors import LabError
 from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS
 from core.runs.store import create_run
@@ -757,3 +757,30 @@ def test_photographs_of_more_bits_are_as_bright_as_their_data_set(root, bits, gr
     ends = {frame.id: int(dataset.image(frame).max()) for frame in (*dataset.train, *dataset.val)}
     assert ends == {str(index): pytest.approx(255 >> index, abs=3) for index in range(4)}, "one scale for all"
     assert "more than 8 bits" in matches(root, "unusual-image", "note").sentence
+
+
+@pytest.mark.parametrize(
+    ("masks", "ids", "names"),
+    [
+        ("SegmentationClass", (0, 1, 15), ["background", "aeroplane", "bicycle"]),
+        ("trainannot", (0, 3, 11), ["Sky", "Building", "Pole"]),
+        ("annotations/trimaps", (1, 2, 3), ["pet", "background", "border"]),
+        ("masks_png", (0, 1, 7), ["background", "building", "road"]),
+        ("labels/sem_seg/masks", (0, 2, 18), ["road", "sidewalk", "building"]),
+        ("training/semantic", (7, 8, 11), ["road", "sidewalk", "building"]),
+    ],
+)
+def test_well_known_data_sets_are_named_by_numbers_and_folders(root, masks, ids, names):
+    few(root, lambda mask, path: mask.save(path), ids, table=0)
+    (root / masks).parent.mkdir(parents=True, exist_ok=True)
+    (root / "masks").rename(root / masks)
+    report = examine(root)
+    assert [row["name"] for row in json.loads(report.proposal)][:3] == names
+    assert "known-data-set" in {finding.code for finding in report.findings}
+    save_class_table(root, report.proposal)
+    assert examine(root).healthy
+
+
+def test_other_numbers_and_other_folders_are_nobodys(root):
+    few(root, lambda mask, path: mask.save(path), (0, 1, 15), table=0)
+    assert [row["name"] for row in json.loads(examine(root).proposal)] == ["class 0", "class 1", "class 15"]

