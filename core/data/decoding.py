@@ -5,6 +5,7 @@ see a photograph as `decode_image` decodes it.
 """
 
 import io
+import zlib
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from core.errors import LabError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """What Pillow may open; its other readers run programs or are rarely looked after."""
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken file is said in our own words
 BRIGHT = 99.9
 """Percentile of a deep photograph's values that is shown as white, so that 12 bits in a file of 16 aren't black."""
 
@@ -58,6 +60,8 @@ def decode_image(data: bytes, white: float = 0.0) -> np.ndarray:
     Raises:
         ValueError: it is no image, or of a kind that isn't taken; its text says which, or is empty.
     """
+    if data[:4] == b"\x89PNG" and not _is_whole_png(data):
+        raise ValueError("it is damaged")
     if data[:2] == b"\xff\xd8" or _is_plain_png(data):
         values = _opencv(data, cv2.IMREAD_COLOR_RGB)
         if values is not None:
@@ -201,6 +205,8 @@ def read_values(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         data = path.read_bytes()
     except OSError:
         raise again from None
+    if data[:4] == b"\x89PNG" and not _is_whole_png(data):
+        raise again
     values = _opencv(data, cv2.IMREAD_UNCHANGED) if data[:4] == b"\x89PNG" and data[25:26] != b"\x03" else None
     if values is None:
         try:
@@ -234,6 +240,18 @@ def _without_alpha(values: np.ndarray) -> np.ndarray:
         cv2.absdiff(colors[..., 0], colors[..., 1]).any() or cv2.absdiff(colors[..., 0], colors[..., 2]).any()
     )
     return np.ascontiguousarray(colors[..., 0] if is_gray else colors)
+
+
+def _is_whole_png(data: bytes) -> bool:
+    """Return whether every chunk of a PNG that matters is as it was written; OpenCV and Pillow decode half of a damaged one and say nothing."""
+    start, name = 8, b""
+    while name != b"IEND" and start + 12 <= len(data):
+        length, name = int.from_bytes(data[start : start + 4]), data[start + 4 : start + 8]
+        end = start + 8 + length
+        if name[:1].isupper() and zlib.crc32(data[start + 4 : end]).to_bytes(4) != data[end : end + 4]:
+            return False
+        start = end + 4
+    return name == b"IEND"
 
 
 def _opencv(data: bytes, flags: int) -> np.ndarray | None:
