@@ -244,6 +244,7 @@ def test_a_mask_never_goes_to_another_split_place_or_spelling(root, files, lonel
         ("images/1.jpg", "images/1.png", "masks/1.png"),
         ("images/1.jpg", "masks/1.png", "masks/1.bmp"),
         ("images/1.jpg", "masks/1_mask.png", "masks/1_label.png"),
+        ("images/1.jpg", "masks/1.png", "masks/1_mask.png"),
         ("images/1.jpg", "masks/a1.png", "masks/A1.png", "images/A1.jpg", "images/a1.jpg", "labels/1.png", "gt/1.png"),
     ],
 )

@@ -1,7 +1,7 @@
 """Healthy folders of one's own, mutated at random: never a crash, and never "Healthy" with a label map that isn't the photograph's.
 
 Every photograph carries its number in its pixels, and every mask was drawn from that number, so that a wrong pair is seen whatever the files
-are called. What nobody could tell from the files (the contents of two masks exchanged) isn't among the mutations.
+are called. What nobody could tell from the files isn't among the mutations: the contents of two masks exchanged, or one called after another.
 """
 
 import io

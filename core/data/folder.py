@@ -361,7 +361,20 @@ def _partners(images: list[_File], masks: list[_File]) -> tuple[dict[Path, _File
                     ambiguous.append((own[0].path, image.path, rivals[0]))
                 elif own:
                     ambiguous.append((image.path, own[0].path, own[1].path))
-    return partners, ambiguous
+    return partners, ambiguous + _left_over(images, masks, partners)
+
+
+def _left_over(images: list[_File], masks: list[_File], partners: dict[Path, _File]) -> list[tuple[Path, Path, Path]]:
+    """Return photographs that have a mask and could have had another: a.png beside a_mask.png. They lose the one they had."""
+    reading = _Round(same_name, shortens=True)
+    paired = {reading.key(image, False): image for image in images if image.path in partners}
+    used = {mask.path for mask in partners.values()}
+    rivals = []
+    for mask in masks:
+        image = paired.get(reading.key(mask, True))
+        if mask.path not in used and not mask.is_painted and image and image.path in partners:
+            rivals.append((image.path, partners.pop(image.path).path, mask.path))
+    return rivals
 
 
 def _in_numbers(masks: list[_File]) -> list[_File]:
