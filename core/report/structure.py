@@ -8,7 +8,8 @@ Every number says where it comes from, so that a reader, or a test, can look it 
     NAME RUN[ RUN]:/...                         what was computed from those runs; NAME says how, see `core.report.sources`
 """
 
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 from typing import Literal
 
 
@@ -94,6 +95,15 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     text_columns: tuple[int, ...] = ()
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is set smaller, to fit on a page."""
+        return len(self.columns) > 7
+
+    def is_text(self, column: int) -> bool:
+        """Return whether a column holds text."""
+        return column == 0 or column in self.text_columns
 
 
 @dataclass(frozen=True)
@@ -182,7 +192,11 @@ class Report:
     course: str
     made: float
     sections: tuple[Section, ...]
-    notes: tuple[Text, ...] = field(default=())
+    notes: tuple[Text, ...] = ()
+
+    @property
+    def date(self) -> str:
+        return time.strftime("%d %B %Y", time.localtime(self.made)).lstrip("0")
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -191,14 +205,13 @@ class Report:
     @property
     def captioned(self) -> dict[str, str]:
         """What each table and figure is called, `Table 3`, by its id."""
-        counts = {"Table": 0, "Figure": 0}
-        names = {}
-        for block in self.blocks:
-            if isinstance(block, (Table, Figure, ImageGrid)):
-                kind = "Table" if isinstance(block, Table) else "Figure"
-                counts[kind] += 1
-                names[block.id] = f"{kind} {counts[kind]}"
-        return names
+        tables = [block.id for block in self.blocks if isinstance(block, Table)]
+        figures = [block.id for block in self.blocks if isinstance(block, (Figure, ImageGrid))]
+        return {
+            block_id: f"{kind} {index}"
+            for kind, ids in (("Table", tables), ("Figure", figures))
+            for index, block_id in enumerate(ids, start=1)
+        }
 
     @property
     def cited(self) -> tuple[str, ...]:
