@@ -11,7 +11,7 @@ from core.evaluation.results import EvaluationResult, RobustnessResult
 from core.labels import Color
 from core.models.summary_types import ModelSummary
 from core.report.settings import ReportSettings
-from core.report.structure import Number, ReportImage, Text
+from core.report.structure import ImageRows, Number
 from core.runs.store import Run
 from core.sweeps import Sweep
 
@@ -165,9 +165,9 @@ class Group:
     comparisons: dict[tuple[int, int], Comparison] = field(default_factory=dict)
     problem: str = ""
     example_columns: tuple[str, ...] = ()
-    examples: tuple[tuple[Text, tuple[ReportImage | None, ...]], ...] = ()
+    examples: ImageRows = ()
     panel_columns: tuple[str, ...] = ()
-    panels: tuple[tuple[Text, tuple[ReportImage | None, ...]], ...] = ()
+    panels: ImageRows = ()
     images_problem: str = ""
     cities: dict[str, dict[str, int]] = field(default_factory=dict)
 

@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from core.labels import Color
+
 
 @dataclass(frozen=True)
 class Number:
@@ -136,6 +138,10 @@ class ReportImage:
         return "png" if self.data[:4] == b"\x89PNG" else "jpg"
 
 
+ImageRows = tuple[tuple[Text, tuple[ReportImage | None, ...]], ...]
+"""Rows of what stands before them, and a picture, or None, for each column."""
+
+
 @dataclass(frozen=True)
 class ImageGrid:
     """Rows of pictures under common heads.
@@ -144,15 +150,15 @@ class ImageGrid:
         id: unique in the report.
         caption: of all.
         columns: heads.
-        rows: each with what stands before it, and a picture, or None, for each column.
+        rows: see `ImageRows`.
         key: classes with their colours, in the order of their number.
     """
 
     id: str
     caption: Text
     columns: tuple[str, ...]
-    rows: tuple[tuple[Text, tuple[ReportImage | None, ...]], ...]
-    key: tuple[tuple[str, tuple[int, int, int]], ...] = ()
+    rows: ImageRows
+    key: tuple[tuple[str, Color], ...] = ()
 
 
 @dataclass(frozen=True)
