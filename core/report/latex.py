@@ -123,12 +123,9 @@ def _document(report: Report) -> str:
         comment_start_string="<#",
         comment_end_string="#>",
     )
-    environment.filters |= {
-        "tex": tex,
-        "code": tex_code,
-        "say": partial(_tex_of, report=report),
-        "kind": lambda block: type(block).__name__,
-    }
+    environment.filters.update(
+        tex=tex, code=tex_code, say=partial(_tex_of, report=report), kind=lambda block: type(block).__name__
+    )
     template = environment.get_template("report.tex")
     return template.render(report=report, reference=partial(_reference, report=report), image_name=_image_name)
 
