@@ -36,7 +36,7 @@ class Progress:
     id: str = ""
 
     def lacks(self, point: Point) -> bool:
-        """Return True for a point that was not sent yet. Steps that a resumed run does again were sent already."""
+        """Return True for a point that was not sent yet. Steps that a resumed run does again were, and can't be taken back."""
         return point.step > self.sent.get(point.kind, 0)
 
     def add(self, points: Sequence[Point]) -> None:
@@ -92,11 +92,6 @@ def load_tracker(name: str) -> Callable[[Run, Progress], Tracker]:
     for variable, value in SILENCE.items():
         os.environ.setdefault(variable, value)  # read when they are imported
     return importlib.import_module(TRACKERS[name].module).open_tracker
-
-
-def title_of(name: str) -> str:
-    """Return what a tracker is called."""
-    return TRACKERS[name].title
 
 
 def read_progress(run: Path, name: str) -> Progress:
