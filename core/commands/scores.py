@@ -46,20 +46,15 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--sliding-window", action="store_true", help="show windows of the training crops' size")
     command.add_argument("--flip", action="store_true", help="show the mirrored picture too")
     command.add_argument("--frames", type=int, default=0, metavar="N", help="so many at even distances; default: all")
-    command.add_argument("--no-boundary", action="store_true", help="leave boundaries out, which is faster")
+    command.add_argument(
+        "--no-boundary", dest="boundary", action="store_false", help="leave boundaries out, which is faster"
+    )
 
 
 def _settings(options: argparse.Namespace) -> EvaluationSettings:
-    return EvaluationSettings(
-        checkpoint=options.checkpoint,
-        split=options.split,
-        size=options.size,
-        sliding_window=options.sliding_window,
-        flip=options.flip,
-        boundary=not options.no_boundary,
-        root=options.root,
-        frames=max(0, options.frames),
-    )
+    fields = EvaluationSettings.__annotations__
+    given = vars(options) | {"frames": max(0, options.frames)}
+    return EvaluationSettings(**{name: value for name, value in given.items() if name in fields})
 
 
 def score(options: argparse.Namespace) -> dict[str, Any]:

@@ -159,11 +159,7 @@ def resume_sweep(path: Path) -> None:
 
 
 def stop_sweep(path: Path) -> None:
-    """Ask a sweep to stop its run, with a checkpoint, and to end. Returns at once.
-
-    Raises:
-        LabError: it isn't running, or is another's.
-    """
+    """Ask a sweep to end, its run with a checkpoint. Raises LabError where it isn't running, or is another's."""
     require_owner(read_owner(path), "This sweep")
     sweep = read_sweep(path)
     if not sweep.is_active:
@@ -173,11 +169,7 @@ def stop_sweep(path: Path) -> None:
 
 
 def find_sweep(sweep_id: str, runs: Path) -> Sweep:
-    """Return the sweep of that id, or the only one whose id contains it.
-
-    Raises:
-        LabError: no such sweep, or several.
-    """
+    """Return the sweep of that id, or the only one whose id contains it. Raises LabError for none or several."""
     return read_sweep(find_folder(sweep_id, runs / SWEEPS, SWEEP_ID, "sweep"))
 
 

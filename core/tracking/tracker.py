@@ -67,11 +67,7 @@ def chosen(config: TrackingConfig) -> tuple[str, ...]:
 
 
 def check_trackers(config: TrackingConfig) -> None:
-    """Look whether everything is here that the chosen trackers need.
-
-    Raises:
-        LabError: a package or MLflow's address is missing.
-    """
+    """Raise LabError where a package or a server's address is missing that a chosen tracker needs."""
     for name in chosen(config):
         tracker = TRACKERS[name]
         check_packages(tracker.title, tracker.packages)
