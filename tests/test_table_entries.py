@@ -41,7 +41,7 @@ encoders.ENCODER_BY_NAME["test_resnet"] = encoders.ENCODERS[-1]
 tracking.TRACKERS["echo"] = tracking.TrackerEntry("Echo", "throwaway", "Say it again.", (), has_projects=True)
 sources.SOURCES["copy"] = sources.DataSource(
     "A copy", "a copy of the streets", "core.data.cityscapes", sources.CITYSCAPES_CLASSES, root_title="Folder of the copy",
-    root_holds="it", root_missing=("Name the copy", "Type its folder."), origin="The images are a copy.", card="A copy.",
+    root_holds="it", root_missing=("Name the copy", "Type its folder."), origin="The images are a copy.", model_card="A copy.",
 )
 robustness.CORRUPTIONS["night"] = lambda image, level, rng: image // (level + 2)
 

@@ -183,13 +183,13 @@ class Scores:
     @property
     def boundary_f1(self) -> np.ndarray | None:
         """Per class the mean over images of boundary F1, float64 (C,); None where boundaries weren't looked at."""
-        counts = self._counts("boundaries")
+        counts = _stack([frame.boundaries for frame in self.frames])
         return None if counts is None else mean_of(boundary_f1(counts[:, list(self.protocol.evaluated)]), axis=0)
 
     @property
     def calibration(self) -> Calibration | None:
         """The reliability diagram; None where confidences weren't known."""
-        counts = self._counts("confidence")
+        counts = _stack([frame.confidence for frame in self.frames])
         return None if counts is None else calibration_of(counts.sum(axis=0))
 
     def by_group(self) -> dict[str, "Scores"]:
@@ -214,7 +214,7 @@ class Scores:
 
     def by_distance(self) -> list[dict[str, Any]] | None:
         """Return bands of distance from a true boundary: bounds in pixels, pixel accuracy and mean IoU; None without boundaries."""
-        counts = self._counts("bands")
+        counts = _stack([frame.bands for frame in self.frames])
         if counts is None:
             return None
         bands, evaluated = counts.sum(axis=0, dtype=np.int64), self.protocol.evaluated
@@ -281,11 +281,6 @@ class Scores:
             "images": self.per_image(),
         }
 
-    def _counts(self, name: str) -> np.ndarray | None:
-        """Return what was counted in each frame, stacked; None where it wasn't counted in all."""
-        counts = [getattr(frame, name) for frame in self.frames]
-        return np.stack(counts) if counts and all(count is not None for count in counts) else None
-
     @cached_property
     def _stacked(self) -> np.ndarray:
         num_classes = len(self.protocol.classes)
@@ -324,6 +319,11 @@ class Scores:
         hits = int(self.confusion[np.ix_(members, members)].sum())
         union = int(self.confusion[members].sum()) + self._false_alarms(class_ids, class_ids)
         return hits / union if union else float("nan")
+
+
+def _stack(counts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Return what was counted in each frame, in one array; None where it wasn't counted in all."""
+    return np.stack(counts) if counts and all(count is not None for count in counts) else None
 
 
 def _evaluated(confusion: np.ndarray, evaluated: Sequence[int]) -> np.ndarray:
