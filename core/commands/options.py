@@ -19,7 +19,7 @@ from core.errors import LabError
 
 
 def json_option() -> argparse.ArgumentParser:
-    """Return the parent of actions of a command that takes --json itself: without a default, so that it may stand before or behind."""
+    """Return a parent for actions of a command that has --json itself: no default, so that it may stand anywhere."""
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     return common

@@ -11,7 +11,7 @@ Best = Literal["high", "low", ""]
 Content = Number | Text | str | None
 """What a cell may show; None is a dash."""
 Column = tuple[str, Callable[[RunSummary], Content], Best | Literal["text"]]
-"""A column of a table of runs: its head, what stands in it, and which of its numbers is the best; or that it holds text."""
+"""A column of a table of runs: its head, what stands in it, and which of its numbers is the best, or that it is text."""
 
 
 def text(*parts: Part | Text | None) -> Text:
@@ -87,12 +87,12 @@ def table_of_runs(
 ) -> Table:
     """Return a table with a row for each run, the best of each column in bold; `head` is that of the runs' names."""
     columns = [(head, lambda summary: summary.label, ""), *columns]
-    contents = [[read(summary) for summary in summaries] for _, read, _ in columns]
-    marked = [best_indices(column, best) for column, (_, _, best) in zip(contents, columns, strict=True)]
-    rows = tuple(
-        tuple(cell(column[index], index in best) for column, best in zip(contents, marked, strict=True))
-        for index in range(len(summaries))
-    )
+    by_column = []
+    for _, read, best in columns:
+        contents = [read(summary) for summary in summaries]
+        marked = best_indices(contents, best)
+        by_column.append([cell(content, index in marked) for index, content in enumerate(contents)])
+    rows = tuple(zip(*by_column, strict=True))
     text_columns = tuple(index for index, (_, _, kind) in enumerate(columns) if kind == "text")
     return Table(table_id, caption, tuple(title for title, _, _ in columns), rows, text_columns)
 

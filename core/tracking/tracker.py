@@ -36,7 +36,7 @@ class Progress:
     id: str = ""
 
     def lacks(self, point: Point) -> bool:
-        """Return True for a point that was not sent yet. Steps that a resumed run does again were, and can't be taken back."""
+        """Return True for a point that was not sent yet. Those that a resumed run repeats can't be taken back."""
         return point.step > self.sent.get(point.kind, 0)
 
     def add(self, points: Sequence[Point]) -> None:

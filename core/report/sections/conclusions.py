@@ -272,7 +272,7 @@ def _confused(group: Group, suffix: str) -> Iterator[Paragraph]:
 
 
 def _cost(group: Group, suffix: str) -> Iterator[Paragraph]:
-    """Compare the fastest with the best, and name who is beaten in both; nothing where they were timed on different hardware."""
+    """Compare the fastest with the best, and name who is beaten in both, where all were timed on one hardware."""
     known = group.having("/metadata/milliseconds")
     if len(known) < 2 or len(group.hardware) > 1:
         return

@@ -56,7 +56,7 @@ def _train_lines(summary: RunSummary) -> list[str]:
 
 
 def _budgets(summaries: tuple[RunSummary, ...]) -> Iterator[Block]:
-    """Give a budget in minutes, which is a different number of steps elsewhere, as the epochs that make the same number."""
+    """Give a budget in minutes, which is another number of steps elsewhere, as epochs that are the same number."""
     lines = []
     for summary in summaries:
         epochs = same_epochs(summary)
