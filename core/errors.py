@@ -16,6 +16,16 @@ class DivergedError(LabError):
     """The weights ran away: the loss of a training is no number any more."""
 
 
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those behind it: a library wraps what really happened."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turns a folder that can't be written to into a sentence.

@@ -11,6 +11,7 @@
 """
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -58,6 +59,39 @@ def expanded(typed: str | Path) -> Path:
         return Path(typed).expanduser()
     except RuntimeError:
         raise LabError(f"'{typed}' can't be opened: this user has no home folder. Write the path without ~.") from None
+
+
+def named_folders(parent: Path, pattern: re.Pattern[str]) -> list[Path]:
+    """Return the folders of such names, the last in the alphabet first: of names that begin with a date the newest."""
+    if not parent.is_dir():
+        return []
+    named = [path for path in parent.iterdir() if pattern.fullmatch(path.name) and path.is_dir()]
+    return sorted((path for path in named if not path.is_symlink()), key=lambda path: path.name, reverse=True)
+
+
+def find_folder(name: str, parent: Path, pattern: re.Pattern[str], kind: str) -> Path:
+    """Return the folder of that name, or the only one whose name contains it.
+
+    Args:
+        name: from an address or a shell, so that it may be anything, a path as well.
+        parent: the folder in which it lies.
+        pattern: of the names there.
+        kind: what it is, "run" for example, for the sentences.
+
+    Raises:
+        LabError: there is none, or there are several.
+    """
+    if re.fullmatch(r"[A-Za-z0-9-]{1,80}", name):
+        if pattern.fullmatch(name) and (parent / name).is_dir():
+            return parent / name
+        close = [path.name for path in named_folders(parent, pattern) if name in path.name]
+        if len(close) == 1:
+            return parent / close[0]
+        if close:
+            raise LabError(f"'{name}' could be any of {len(close)} {kind}s: {', '.join(close[:5])}. Type more of it.")
+    raise LabError(
+        f"There is no {kind} '{name[:80]}' in {parent}. It may have been deleted; look at the list of {kind}s."
+    )
 
 
 def data_roots() -> tuple[Path, ...]:

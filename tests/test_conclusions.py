@@ -250,11 +250,8 @@ def test_how_long_and_how_often_is_what_was_done():
 )
 def test_losses_with_other_terms_are_not_the_same(other):
     def caption(*configs):
-        return plain_text(
-            _curves(data(*(learned(60 - folder, 2, **config) for folder, config in enumerate(configs))).groups[0], "")[
-                0
-            ].caption
-        )
+        runs = [learned(60 - folder, 2, **config) for folder, config in enumerate(configs)]
+        return plain_text(next(_curves(data(*runs).groups[0], "")).caption)
 
     assert "losses are not the same" in caption({"second_loss": "dice"} if "second_loss_weight" in other else {}, other)
     assert "losses are not the same" not in caption(other, other)

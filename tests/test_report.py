@@ -22,8 +22,8 @@ from core.evaluation.results import EvaluationSettings
 from core.papers import REFERENCES
 from core.progress import no_progress
 from core.report.gathering import gather
-from core.report.html import html_page
-from core.report.latex import PREAMBLE, latex_files, tex, tex_code
+from core.report.html import TEMPLATES, html_page
+from core.report.latex import latex_files, tex, tex_code
 from core.report.progress import ProgressTracker
 from core.report.saved_reports import delete_report, find_report, list_reports
 from core.report.sections.reproduction import train_command
@@ -232,7 +232,8 @@ def test_no_name_is_taken_for_an_argument(tmp_path):
     items = "".join(f"\\item {tex(name)}\n\\item {tex_code(name)}\n" for name in names)
     title = rf"\hypersetup{{pdftitle={{{tex(names[0])}}}}}\title{{{tex(names[0])}}}\author{{A\\ {tex(names[0])}}}"
     body = f"\\section{{{tex(names[0])}}}\n{table}\\begin{{itemize}}\n{items}\\end{{itemize}}\n"
-    (tmp_path / "main.tex").write_text(f"{PREAMBLE}{title}\n\\begin{{document}}\\maketitle\n{body}\\end{{document}}\n")
+    preamble = (TEMPLATES / "preamble.tex").read_text()
+    (tmp_path / "main.tex").write_text(f"{preamble}{title}\n\\begin{{document}}\\maketitle\n{body}\\end{{document}}\n")
     latex = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "main.tex"]
     done = subprocess.run(latex, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120)
     assert done.returncode == 0, done.stdout[-2000:]

@@ -6,10 +6,9 @@ import shlex
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from core.auth import require_write
 from core.commands.options import add_part, given_fields, say
@@ -74,15 +73,9 @@ def streets(options: argparse.Namespace) -> dict[str, Any]:
     require_write()
     root = options.out or streets_folder()
     began = time.monotonic()
-    with tqdm(total=options.train + options.val, unit="frame", disable=options.json or None) as bar:
-        write_streets(
-            root,
-            options.train,
-            options.val,
-            (options.height, options.width),
-            options.seed,
-            progress=lambda done, _count: bar.update(done - bar.n),
-        )
+    with ProgressBar(options) as progress:
+        size = (options.height, options.width)
+        write_streets(root, options.train, options.val, size, options.seed, partial(progress, "Drawing"))
     seconds = time.monotonic() - began
     say(options, f"{options.train} + {options.val} street scenes in {root}, {seconds:.1f} s.")
     return {"root": str(root), "train": options.train, "val": options.val, "seconds": round(seconds, 2)}
@@ -93,13 +86,8 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
     from core.data.doctor import SEVERITIES, examine
 
     root = resolve_data_root(options.root)
-    with tqdm(unit="frame", disable=options.json or None) as bar:
-
-        def show_progress(done: int, count: int) -> None:
-            bar.total = count
-            bar.update(done - bar.n)
-
-        report = examine(root, options.classes, progress=show_progress, max_frames=options.limit)
+    with ProgressBar(options) as progress:
+        report = examine(root, options.classes, progress=partial(progress, "Looking"), max_frames=options.limit)
     if (options.proposal or options.write) and not report.proposal and not options.json:
         raise LabError(
             f"No class table can be proposed for '{root}', or none is needed. Without --proposal or --write, the doctor says which."
@@ -115,10 +103,8 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
         print(report.proposal, end="")
         return {}
     if not options.json:
-        for severity in SEVERITIES:
-            for finding in report.findings:
-                if finding.severity == severity:
-                    print(f"{severity}: {finding.text} [{finding.code}]")
+        for finding in sorted(report.findings, key=lambda finding: SEVERITIES.index(finding.severity)):
+            print(f"{finding.severity}: {finding.text} [{finding.code}]")
         if report.proposal:
             print(f"Save the proposed class table with: python -m core doctor {shlex.quote(str(root))} --write")
         if report.split_source:
@@ -186,13 +172,8 @@ def cache(options: argparse.Namespace) -> dict[str, Any]:
         for frames in (dataset.train, dataset.val):
             size = cache_size(dataset, frames, options.kind)
             say(options, f"{len(frames)} frames of {dataset.root} take {format_bytes(size)}.")
-            with tqdm(total=len(frames), unit="frame", disable=options.json or None) as bar:
-                build_cache(
-                    dataset,
-                    frames,
-                    options.kind,
-                    progress=lambda done, _count, bar=bar: bar.update(done - bar.n),  # type: ignore[misc]
-                )
+            with ProgressBar(options) as progress:
+                build_cache(dataset, frames, options.kind, progress=partial(progress, "Decoding"))
     results = [asdict(entry) for entry in list_caches()]
     for entry in results:
         height, width = entry["size"]

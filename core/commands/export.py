@@ -6,9 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from core.commands.options import say
+from core.commands.progress_bar import ProgressBar
 from core.errors import LabError
 from core.export.files import EXPORTS
 from core.paths import expanded, runs_folder
@@ -33,23 +32,15 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
     out = expanded(options.out or f"{run.id}{Path(EXPORTS[options.format].file).suffix}").absolute()
     if out.is_dir():
         raise LabError(f"'{out}' is a folder. Name the file to write.")
-    with tqdm(bar_format="{desc} {n_fmt}/{total_fmt}", disable=options.json or None) as bar:
-
-        def show_progress(what: str, done: int, total: int) -> None:
-            bar.total, bar.n = total or 1, done
-            bar.set_description(what)
-
-        report = export_run(run, options.format, out, show_progress)
+    with ProgressBar(options) as progress:
+        report = export_run(run, options.format, out, progress)
     say(options, f"{out}, {format_bytes(report.size_bytes)}, of step {report.step}.")
-    say(
-        options,
-        f"{report.agreement:.3%} of the pixels of {report.frames} frames have the same class; logits differ by at most "
-        f"{report.largest_difference:.2g}.",
-    )
     height, width = report.size
     threads = f"{report.threads} threads" if report.threads > 1 else "one thread"
     say(
         options,
+        f"{report.agreement:.3%} of the pixels of {report.frames} frames have the same class; logits differ by at most "
+        f"{report.largest_difference:.2g}.\n"
         f"{report.network_ms:.0f} ms a frame of {width} x {height} in PyTorch, {report.file_ms:.0f} ms in the file, {threads} each.",
     )
     if not report.any_size:

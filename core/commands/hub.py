@@ -1,24 +1,20 @@
 """Commands about the Hugging Face Hub: push a run, pull one."""
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 from huggingface_hub.utils import disable_progress_bars, logging
-from tqdm import tqdm
 
-from core.commands.options import say
+from core.commands.options import json_option, say
+from core.commands.progress_bar import ProgressBar
 from core.paths import runs_folder
 from core.runs.store import find_run
 
 
 def add_hub(command: argparse.ArgumentParser) -> None:
     """Add what can be done with the Hub."""
-    # Named again here, without a default: it may stand before the action or after it.
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
-    common.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    common = json_option()
     actions = command.add_subparsers(required=True, metavar="ACTION")
 
     action = actions.add_parser("push", parents=[common], help="publish a run, privately unless told otherwise")
@@ -58,20 +54,8 @@ def pull_run(options: argparse.Namespace) -> dict[str, Any]:
     return {"run": path.name, "path": str(path)} | asdict(origin)
 
 
-@contextmanager
-def _bar(options: argparse.Namespace) -> Iterator[Any]:
-    """Show progress as a bar in the terminal; what the Hub's client would say of its own gets between."""
+def _bar(options: argparse.Namespace) -> ProgressBar:
+    """Return a bar; what the Hub's client would say of its own gets between."""
     disable_progress_bars()
     logging.set_verbosity_error()
-    text = ""
-    with tqdm(unit="B", unit_scale=True, disable=options.json or None) as bar:
-
-        def progress(what: str, done: int, total: int) -> None:
-            nonlocal text
-            if what != text:
-                text = what
-                bar.reset(total or None)
-                bar.set_description(what)
-            bar.update(done - bar.n)
-
-        yield progress
+    return ProgressBar(options, "B")

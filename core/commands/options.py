@@ -18,6 +18,13 @@ from core.config import (
 from core.errors import LabError
 
 
+def json_option() -> argparse.ArgumentParser:
+    """Return a parent for actions of a command that has --json itself: no default, so that it may stand anywhere."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    return common
+
+
 def say(options: argparse.Namespace, text: str) -> None:
     """Print a sentence, unless JSON is asked for."""
     if not options.json:
@@ -48,19 +55,18 @@ def _add_field(group: Any, name: str, detail: Any) -> None:
     """One option per config field; type, help and unit are the field's own, and its bounds are checked by the config."""
     unit = setting_of(*name.split(".")).unit
     default = "" if detail.default in ("", None) else f" Default {detail.default}{' ' + unit if unit else ''}."
-    choices = choices_of(detail) or None
+    text = (detail.description + default).replace("%", "%%")
     if detail.annotation is bool:
-        group.add_argument(
-            f"--{name}", dest=name, action=argparse.BooleanOptionalAction, help=detail.description + default
-        )
+        group.add_argument(f"--{name}", dest=name, action=argparse.BooleanOptionalAction, help=text)
         return
+    choices = choices_of(detail) or None
     group.add_argument(
         f"--{name.replace('_', '-')}",
         dest=name,
         type=detail.annotation if detail.annotation in (int, float) else str,
         choices=choices,
         metavar=None if choices else (unit or "VALUE").upper(),
-        help=(detail.description + default).replace("%", "%%"),
+        help=text,
     )
 
 

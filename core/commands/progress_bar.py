@@ -9,12 +9,7 @@ class ProgressBar:
     """A progress bar on a terminal, called as a `ProgressCallback`. `unit` is what it counts; B for bytes."""
 
     def __init__(self, options: argparse.Namespace, unit: str = "frame") -> None:
-        self._bar = tqdm(
-            unit=unit,
-            unit_scale=unit == "B",
-            dynamic_ncols=True,
-            disable=options.json or None,
-        )
+        self._bar = tqdm(unit=unit, unit_scale=unit == "B", dynamic_ncols=True, disable=options.json or None)
         self._what = ""
 
     def __enter__(self) -> "ProgressBar":

@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from core.commands.options import say
+from core.commands.progress_bar import ProgressBar
 from core.errors import LabError
 from core.paths import runs_folder
+from core.report.saved_reports import FILES
 from core.report.settings import SECTIONS, ReportSettings, checked_settings
 from core.runs.store import find_run
 
@@ -42,28 +42,13 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
 
     if options.out.exists():
         raise LabError(f"'{options.out}' is there already. Name a new folder, or remove that one.")
-    settings = checked_settings(
-        ReportSettings(
-            runs=tuple(find_run(run_id, runs_folder()).id for run_id in options.runs),
-            title=options.title,
-            author=options.author,
-            course=options.course,
-            sections=tuple(options.sections),
-            pictures=options.pictures,
-            robustness=options.robustness,
-        )
-    )
-    with tqdm(unit="frame", dynamic_ncols=True, disable=options.json or None) as bar:
-
-        def show_progress(what: str, done: int, total: int) -> None:
-            bar.set_description(what, refresh=False)
-            bar.total, bar.n = total, done
-            bar.refresh()
-
-        written = write_report(settings, options.out.resolve(), show_progress)
-    for sentence in written.notes:
-        say(options, sentence)
-    files = [str(options.out / name) for name in ("report.html", "report.zip")]
-    for file in files:
-        say(options, file)
+    fields = vars(options) | {
+        "runs": tuple(find_run(run_id, runs_folder()).id for run_id in options.runs),
+        "sections": tuple(options.sections),
+    }
+    settings = checked_settings(ReportSettings(**{name: fields[name] for name in ReportSettings.__annotations__}))
+    with ProgressBar(options) as progress:
+        written = write_report(settings, options.out.resolve(), progress)
+    files = [str(options.out / name) for name in FILES]
+    say(options, "\n".join((*written.notes, *files)))
     return {"title": written.title, "files": files, "notes": list(written.notes)}

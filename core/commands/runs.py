@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from core import runner
-from core.commands.options import add_config, add_fields, given_fields, say, wanted_config
+from core.commands.options import add_config, add_fields, given_fields, json_option, say, wanted_config
 from core.errors import LabError
 from core.paths import runs_folder
 from core.runs.metrics_log import evaluations
@@ -35,17 +35,17 @@ def add_runs(commands: Any, common: argparse.ArgumentParser) -> None:
     add_config(command)
     command.set_defaults(command=train)
 
-    command = commands.add_parser("dry-run", parents=[common], help="try what a training would take")
-    add_config(command)
-    command.set_defaults(command=dry_run)
-
-    command = commands.add_parser("lr-find", parents=[common], help="find a good learning rate by a short test")
-    add_config(command)
-    command.set_defaults(command=find_lr)
+    for name, function, text in (
+        ("dry-run", dry_run, "try what a training would take"),
+        ("lr-find", find_lr, "find a good learning rate by a short test"),
+    ):
+        command = commands.add_parser(name, parents=[common], help=text)
+        add_config(command)
+        command.set_defaults(command=function)
 
     command = commands.add_parser("runs", parents=[common], help="list runs, or stop, resume, clone, name, delete one")
+    command.set_defaults(command=_list, words=[])
     _add_run_actions(command)
-    command.set_defaults(command=runs, action="list", words=[])
 
 
 def train(options: argparse.Namespace) -> dict[str, Any]:
@@ -84,43 +84,55 @@ def find_lr(options: argparse.Namespace) -> dict[str, Any]:
     """Raise the learning rate over some steps and suggest one."""
     from core.training.probe import lr_finder as find_lr
 
-    points = []
-    for point in tqdm(find_lr.find_lr(wanted_config(options)), total=find_lr.STEPS, unit="step", disable=options.json):
-        points.append(point)
+    steps = find_lr.find_lr(wanted_config(options))
+    points = list(tqdm(steps, total=find_lr.STEPS, unit="step", disable=options.json))
     result = find_lr.suggest_lr(points)
     say(options, result.sentence)
     return {"points": [asdict(point) for point in points], **asdict(result)}
 
 
-def runs(options: argparse.Namespace) -> dict[str, Any]:
-    """List the runs, or do one thing with one of them."""
-    folder = runs_folder()
-    if options.action == "list":
-        results = [_as_row(run) for run in list_runs(folder) if run.matches(" ".join(options.words))]
-        if not options.json:
-            print(
-                "\n".join(_line(row) for row in results) or "No run yet. Start one: python -m core train --preset taste"
-            )
-        return {"runs": results}
-    if options.action == "empty-trash":
-        gone = runner.empty_trash(folder, options.older_than)
-        size = sum(trashed.size for trashed in gone)
-        say(options, f"{plural(len(gone), 'run')} removed for good, {format_bytes(size)} freed.")
-        return {"removed": [trashed.run.id for trashed in gone], "bytes": size}
+def _list(options: argparse.Namespace) -> dict[str, Any]:
+    rows = [_as_row(run) for run in list_runs(runs_folder()) if run.matches(" ".join(options.words))]
+    say(options, "\n".join(map(_line, rows)) or "No run yet. Start one: python -m core train --preset taste")
+    return {"runs": rows}
+
+
+def _empty_trash(options: argparse.Namespace) -> dict[str, Any]:
+    gone = runner.empty_trash(runs_folder(), options.older_than)
+    size = sum(trashed.size for trashed in gone)
+    say(options, f"{plural(len(gone), 'run')} removed for good, {format_bytes(size)} freed.")
+    return {"removed": [trashed.run.id for trashed in gone], "bytes": size}
+
+
+def _restore(options: argparse.Namespace) -> dict[str, Any]:
+    path = runner.restore(_name_of_run(options), runs_folder())
+    say(options, f"Run {path.name} is back.")
+    return _as_row(read_run(path))
+
+
+def _name_of_run(options: argparse.Namespace) -> str:
     if not options.run:
         raise LabError(
             f"Name the run to {options.action}: python -m core runs {options.action} RUN. Any part of its id that no other has will do."
         )
-    if options.action == "restore":
-        path = runner.restore(options.run, folder)
-        say(options, f"Run {path.name} is back.")
-        return _as_row(read_run(path))
-    run = find_run(options.run, folder)
-    if options.action == "delete":
-        runner.delete(run.path)
-        say(options, f"Run {run.id} is in the trash. Bring it back: python -m core runs restore {run.id}")
-        return {"run": run.id, "deleted": True}
-    return _RUN_ACTIONS[options.action](run, options)
+    return options.run
+
+
+def _on_run(
+    act: Callable[[Run, argparse.Namespace], Any], outcome: str | Callable[[Run], str] = ""
+) -> Callable[[argparse.Namespace], dict[str, Any]]:
+    """Return the command that does something with a run and says the outcome; without one, `act` says and returns it."""
+
+    def command(options: argparse.Namespace) -> dict[str, Any]:
+        run = find_run(_name_of_run(options), runs_folder())
+        result = act(run, options)
+        if not outcome:
+            return result
+        run = read_run(run.path)
+        say(options, f"Run {run.id} {outcome if isinstance(outcome, str) else outcome(run)}.")
+        return _as_row(run)
+
+    return command
 
 
 def _show(run: Run, options: argparse.Namespace) -> dict[str, Any]:
@@ -132,36 +144,20 @@ def _show(run: Run, options: argparse.Namespace) -> dict[str, Any]:
         "remedy": run.status.suggested_change,
         "config": run.config.model_dump() if run.config else None,
     }
-    if not options.json:
-        print(_line(metadata))
-        print(f"    {run.path}")
-        if run.notes.parent:
-            print(f"    cloned from {run.notes.parent}")
-        for line in run.notes.note.splitlines():
-            print(f"    {line}")
-        if run.config:
-            print(run.config.model_dump_json(indent=2))
+    lines = [_line(metadata), f"    {run.path}"]
+    if run.notes.parent:
+        lines.append(f"    cloned from {run.notes.parent}")
+    lines += [f"    {line}" for line in run.notes.note.splitlines()]
+    if run.config:
+        lines.append(run.config.model_dump_json(indent=2))
+    say(options, "\n".join(lines))
     return metadata
 
 
-def _stop(run: Run, options: argparse.Namespace) -> dict[str, Any]:
-    runner.stop(run.path)
-    return _action_result(run, options, "will write a checkpoint and stop")
-
-
-def _stop_now(run: Run, options: argparse.Namespace) -> dict[str, Any]:
-    runner.stop_now(run.path, options.patience)
-    return _action_result(run, options, f"is {read_run(run.path).state}")
-
-
-def _pause(run: Run, options: argparse.Namespace) -> dict[str, Any]:
-    runner.pause(run.path)
-    return _action_result(run, options, "will write a checkpoint and pause")
-
-
-def _resume(run: Run, options: argparse.Namespace) -> dict[str, Any]:
-    runner.resume(run.path)
-    return _action_result(run, options, "is queued again")
+def _delete(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    runner.delete(run.path)
+    say(options, f"Run {run.id} is in the trash. Bring it back: python -m core runs restore {run.id}")
+    return {"run": run.id, "deleted": True}
 
 
 def _clone(run: Run, options: argparse.Namespace) -> dict[str, Any]:
@@ -171,31 +167,21 @@ def _clone(run: Run, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _annotate(run: Run, options: argparse.Namespace) -> dict[str, Any]:
-    """Rename, tag and note: the words that follow take the place of what was there; none at all take it away."""
-    change = {
-        "rename": {"name": " ".join(options.words)},
-        "tag": {"tags": tuple(options.words)},
-        "note": {"note": " ".join(options.words)},
-    }[options.action]
+    """Rename, tag or note: the words that follow take the place of what was there; none at all take it away."""
+    text = " ".join(options.words)
+    change = {"rename": {"name": text}, "tag": {"tags": tuple(options.words)}, "note": {"note": text}}[options.action]
     write_notes(run.path, replace(run.notes, **change))
-    metadata = _as_row(read_run(run.path))
-    say(options, _line(metadata))
-    return metadata
-
-
-def _move(run: Run, options: argparse.Namespace) -> dict[str, Any]:
-    runner.move(run.path, -1 if options.action == "up" else 1)
-    return _action_result(run, options, f"has {runner.queue_position(read_run(run.path))} before it now")
-
-
-def _action_result(run: Run, options: argparse.Namespace, what: str) -> dict[str, Any]:
-    say(options, f"Run {run.id} {what}.")
-    return _as_row(read_run(run.path))
+    return _summary(run.path, options)
 
 
 def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Show a run's progress until it ends. Ctrl-C asks it to stop, and waits for its checkpoint."""
     with tqdm(unit="step", dynamic_ncols=True, disable=options.json or None) as bar:
+
+        def write(text: str) -> None:
+            if not options.json:
+                bar.write(text)
+
         scored = 0
         while True:
             try:
@@ -204,22 +190,24 @@ def _follow(path: Path, options: argparse.Namespace) -> dict[str, Any]:
                 bar.set_description(run.status.phase or run.state)
                 for row in evaluations(path)[scored:]:
                     scored += 1
-                    if not options.json:
-                        bar.write(
-                            f"step {row['step']}: not scored, for no pixel of the validation labels belongs to a class"
-                            if row["miou"] is None
-                            else f"step {row['step']}: mean IoU {row['miou']:.1%}, pixel accuracy {row['pixel_accuracy']:.1%}"
-                        )
+                    if row["miou"] is None:
+                        text = "not scored, for no pixel of the validation labels belongs to a class"
+                    else:
+                        text = f"mean IoU {row['miou']:.1%}, pixel accuracy {row['pixel_accuracy']:.1%}"
+                    write(f"step {row['step']}: {text}")
                 if not run.is_active:
                     break
                 time.sleep(0.5)
             except KeyboardInterrupt:
-                if not options.json:
-                    bar.write("Stopping after this step, with a checkpoint.")
+                write("Stopping after this step, with a checkpoint.")
                 runner.stop(path)
-    metadata = _as_row(read_run(path))
-    say(options, _line(metadata))
-    return metadata
+    return _summary(path, options)
+
+
+def _summary(path: Path, options: argparse.Namespace) -> dict[str, Any]:
+    row = _as_row(read_run(path))
+    say(options, _line(row))
+    return row
 
 
 def _as_row(run: Run) -> dict[str, Any]:
@@ -247,47 +235,52 @@ def _line(row: dict[str, Any]) -> str:
     return f"{line}\n    {row['error']}" if row["error"] else line
 
 
-_RUN_ACTIONS: dict[str, Callable[[Run, argparse.Namespace], dict[str, Any]]] = {
-    "show": _show,
-    "stop": _stop,
-    "stop-now": _stop_now,
-    "pause": _pause,
-    "resume": _resume,
-    "follow": lambda run, options: _follow(run.path, options),
-    "clone": _clone,
-    "rename": _annotate,
-    "tag": _annotate,
-    "note": _annotate,
-    "up": _move,
-    "down": _move,
+def _is_behind(run: Run) -> str:
+    return f"has {runner.queue_position(run)} before it now"
+
+
+ACTIONS: dict[str, tuple[str, Callable[[argparse.Namespace], dict[str, Any]]]] = {
+    "list": ("list all runs, or those that have all of some words; also what is done when no action is named", _list),
+    "empty-trash": ("remove what was deleted, for good", _empty_trash),
+    "show": ("show a run with its config", _on_run(_show)),
+    "stop": (
+        "stop a run after its present step, with a checkpoint",
+        _on_run(lambda run, _: runner.stop(run.path), "will write a checkpoint and stop"),
+    ),
+    "stop-now": (
+        "the same, but end a trainer that doesn't stop in time",
+        _on_run(lambda run, options: runner.stop_now(run.path, options.patience), lambda run: f"is {run.state}"),
+    ),
+    "pause": (
+        "set a run aside, with a checkpoint; the next one in the queue begins",
+        _on_run(lambda run, _: runner.pause(run.path), "will write a checkpoint and pause"),
+    ),
+    "resume": (
+        "queue a run that was stopped, paused, lost or has failed",
+        _on_run(lambda run, _: runner.resume(run.path), "is queued again"),
+    ),
+    "follow": ("watch a run until it ends", _on_run(lambda run, options: _follow(run.path, options))),
+    "clone": ("train once more, with some fields changed", _on_run(_clone)),
+    "rename": ("give a run a name", _on_run(_annotate)),
+    "tag": ("give a run these tags instead of those it has", _on_run(_annotate)),
+    "note": ("give a run a note", _on_run(_annotate)),
+    "delete": ("move a run into the trash", _on_run(_delete)),
+    "restore": ("bring a run back from the trash", _restore),
+    "up": (
+        "move a queued run one place nearer to its turn",
+        _on_run(lambda run, _: runner.move(run.path, -1), _is_behind),
+    ),
+    "down": ("move a queued run one place back", _on_run(lambda run, _: runner.move(run.path, 1), _is_behind)),
 }
+"""What can be done with runs: the help, and what does it."""
 
 
 def _add_run_actions(command: argparse.ArgumentParser) -> None:
     """Add what can be done with runs, each with the options that it takes."""
-    # Named again here, without a default: it may stand before the action or after it.
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
-    common.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     actions = command.add_subparsers(dest="action", metavar="ACTION")
-    for name, text in (
-        ("list", "list all runs, or those that have all of some words; also what is done when no action is named"),
-        ("empty-trash", "remove what was deleted, for good"),
-        ("show", "show a run with its config"),
-        ("stop", "stop a run after its present step, with a checkpoint"),
-        ("stop-now", "the same, but end a trainer that doesn't stop in time"),
-        ("pause", "set a run aside, with a checkpoint; the next one in the queue begins"),
-        ("resume", "queue a run that was stopped, paused, lost or has failed"),
-        ("follow", "watch a run until it ends"),
-        ("clone", "train once more, with some fields changed"),
-        ("rename", "give a run a name"),
-        ("tag", "give a run these tags instead of those it has"),
-        ("note", "give a run a note"),
-        ("delete", "move a run into the trash"),
-        ("restore", "bring a run back from the trash"),
-        ("up", "move a queued run one place nearer to its turn"),
-        ("down", "move a queued run one place back"),
-    ):
-        action = actions.add_parser(name, parents=[common], help=text)
+    for name, (text, function) in ACTIONS.items():
+        action = actions.add_parser(name, parents=[json_option()], help=text)
+        action.set_defaults(command=function)
         if name == "empty-trash":
             action.add_argument("--older-than", type=float, default=0.0, metavar="DAYS", help="keep what is younger")
         elif name != "list":

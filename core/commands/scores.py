@@ -1,7 +1,7 @@
 """`python -m core score`, `compare` and `leaderboard`: what trained runs are worth."""
 
 import argparse
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from core.commands.options import say
@@ -46,20 +46,15 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--sliding-window", action="store_true", help="show windows of the training crops' size")
     command.add_argument("--flip", action="store_true", help="show the mirrored picture too")
     command.add_argument("--frames", type=int, default=0, metavar="N", help="so many at even distances; default: all")
-    command.add_argument("--no-boundary", action="store_true", help="leave boundaries out, which is faster")
+    command.add_argument(
+        "--no-boundary", dest="boundary", action="store_false", help="leave boundaries out, which is faster"
+    )
 
 
 def _settings(options: argparse.Namespace) -> EvaluationSettings:
-    return EvaluationSettings(
-        checkpoint=options.checkpoint,
-        split=options.split,
-        size=options.size,
-        sliding_window=options.sliding_window,
-        flip=options.flip,
-        boundary=not options.no_boundary,
-        root=options.root,
-        frames=max(0, options.frames),
-    )
+    fields = EvaluationSettings.__annotations__
+    given = vars(options) | {"frames": max(0, options.frames)}
+    return EvaluationSettings(**{name: value for name, value in given.items() if name in fields})
 
 
 def score(options: argparse.Namespace) -> dict[str, Any]:
@@ -85,17 +80,11 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Return whether one run is better than another on the same frames."""
     runs = [find_run(run_id, runs_folder()) for run_id in options.runs]
     one, other = (_result(run, options) for run in runs)
-    evaluation = bootstrap(one.scores, other.scores, (runs[0].name, runs[1].name))
-    say(options, evaluation.sentence)
-    return {
-        "runs": [run.id for run in runs],
-        "difference": evaluation.difference,
-        "spread": evaluation.spread,
-        "low": evaluation.low,
-        "high": evaluation.high,
-        "frames": evaluation.frames,
-        "sentence": evaluation.sentence,
-    }
+    comparison = bootstrap(one.scores, other.scores, (runs[0].name, runs[1].name))
+    say(options, comparison.sentence)
+    values = asdict(comparison)
+    del values["uncounted"]
+    return {"runs": [run.id for run in runs]} | values
 
 
 def show_leaderboard(options: argparse.Namespace) -> dict[str, Any]:
@@ -129,8 +118,7 @@ def _entry_line(entry: Entry, metric: str) -> str:
         for name, cost in COSTS.items()
         if entry.costs[name] is not None
     )
-    mark = "  outdated" if entry.is_stale else ""
-    return f"  {entry.run}  {entry.name}  {scores}  {costs}{mark}"
+    return f"  {entry.run}  {entry.name}  {scores}  {costs}{'  outdated' if entry.is_stale else ''}"
 
 
 def _board_as_json(board: Board) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -99,17 +100,7 @@ def _shown(sweep: Sweep, options: argparse.Namespace) -> dict[str, Any]:
     best_first = ranked(trials)
     best_first += [trial for trial in trials if trial not in best_first]
     metadata = _as_row(sweep) | {
-        "trials": [
-            {
-                "number": trial.number,
-                "params": trial.params,
-                "state": trial.state,
-                "scores": list(trial.scores),
-                "runs": list(trial.runs),
-                "error": trial.error,
-            }
-            for trial in best_first
-        ],
+        "trials": [asdict(trial) for trial in best_first],
         "importance": importances(sweep.spec, trials) if sweep.spec else {},
     }
     if not options.json:

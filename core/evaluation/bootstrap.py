@@ -7,7 +7,7 @@ The mean is over the classes that the drawn frames show, for both runs alike: a 
 predicts a pixel of it and none for a run that doesn't, which would decide the comparison.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Comparison:
     @property
     def is_certain(self) -> bool:
         """True where the frames are enough, and the difference and its whole interval are on the same side of 0."""
-        return _is_certain(self.difference, self.low, self.high, self.frames)
+        return self.frames >= ENOUGH and (min(self.difference, self.low) > 0 or max(self.difference, self.high) < 0)
 
 
 def compare(
@@ -101,14 +101,8 @@ def compare(
         for name, shown, guessed in zip(one.protocol.names, seen, guesses[0] + guesses[1], strict=True)
         if guessed and not shown
     )
-    sentence = _sentence(names, difference, spread, low, high, count)
-    if uncounted:
-        sentence += f" No frame shows {join_words(uncounted, 'or')}, so that its IoU isn't a part of this mean."
-    return Comparison(difference, spread, low, high, count, sentence, uncounted)
-
-
-def _is_certain(difference: float, low: float, high: float, frames: int) -> bool:
-    return frames >= ENOUGH and (min(difference, low) > 0 or max(difference, high) < 0)
+    comparison = Comparison(difference, spread, low, high, count, "", uncounted)
+    return replace(comparison, sentence=_sentence(names, comparison))
 
 
 def _resampled(scores: Scores, draws: np.ndarray) -> np.ndarray:
@@ -119,17 +113,20 @@ def _resampled(scores: Scores, draws: np.ndarray) -> np.ndarray:
         return mean_of(hits / np.where(true, true + predicted - hits, np.nan))
 
 
-def _sentence(names: tuple[str, str], difference: float, spread: float, low: float, high: float, count: int) -> str:
-    interval = f"95 % of resamples of the {count} frames lie between {100 * low:+.1f} and {100 * high:+.1f} points"
-    if not _is_certain(difference, low, high, count):
-        few = (
-            f"{count} frames are too few for that, score both on {ENOUGH} or more. Here it is "
-            if count < ENOUGH
-            else ""
+def _sentence(names: tuple[str, str], comparison: Comparison) -> str:
+    difference, spread, low, high = (
+        100 * value for value in (comparison.difference, comparison.spread, comparison.low, comparison.high)
+    )
+    interval = f"95 % of resamples of the {comparison.frames} frames lie between {low:+.1f} and {high:+.1f} points"
+    missing = ""
+    if comparison.uncounted:
+        missing = (
+            f" No frame shows {join_words(comparison.uncounted, 'or')}, so that its IoU isn't a part of this mean."
         )
-        return (
-            f"{names[0]} and {names[1]} can't be told apart: {few}{100 * difference:+.1f} ± {100 * spread:.1f} points of mean IoU; "
-            f"{interval}."
-        )
-    better, worse = names if difference > 0 else names[::-1]
-    return f"{better} is better than {worse} by {100 * abs(difference):.1f} ± {100 * spread:.1f} points of mean IoU; {interval}."
+    if comparison.is_certain:
+        better, worse = names if difference > 0 else names[::-1]
+        return f"{better} is better than {worse} by {abs(difference):.1f} ± {spread:.1f} points of mean IoU; {interval}.{missing}"
+    few = ""
+    if comparison.frames < ENOUGH:
+        few = f"{comparison.frames} frames are too few for that, score both on {ENOUGH} or more. Here it is "
+    return f"{names[0]} and {names[1]} can't be told apart: {few}{difference:+.1f} ± {spread:.1f} points of mean IoU; {interval}.{missing}"

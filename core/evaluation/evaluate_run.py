@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from core.evaluation.metrics.instances import read_instances
 from core.evaluation.metrics.protocol import FULL_SIZE, Protocol, protocol_of
 from core.evaluation.metrics.robustness import CORRUPTIONS, STRENGTHS, corrupt
 from core.evaluation.metrics.scorer import Scorer
+from core.evaluation.metrics.scores import or_none
 from core.evaluation.metrics.upper_bounds import STRIDES, upper_bounds
 from core.evaluation.results import (
     EvaluationResult,
@@ -95,11 +97,11 @@ def evaluate_run(run: Run, settings: EvaluationSettings, progress: ProgressCallb
     if known and known.metadata.fingerprint == bench.fingerprint:
         return path
     if known:  # these very frames, moved or touched since
-        return write_result(
-            run.path, bench.key, replace(known, metadata=replace(known.metadata, fingerprint=bench.fingerprint))
-        )
+        metadata = replace(known.metadata, fingerprint=bench.fingerprint)
+        return write_result(run.path, bench.key, replace(known, metadata=metadata))
     size = bench.target(bench.frames[0]).shape
-    scorer = Scorer(bench.protocol, settings.boundary, _pixel_scale(bench, size))
+    # Smaller frames have smaller instances, by the same factor as their pixels are fewer.
+    scorer = Scorer(bench.protocol, settings.boundary, math.prod(size) / math.prod(FULL_SIZE))
     milliseconds = []
     for done, (frame, image, target) in enumerate(bench.samples()):
         progress("Scoring frames", done, len(bench.frames))
@@ -139,7 +141,7 @@ def evaluate_robustness(
             done += 1
     miou: dict[str, dict[int, float | None]] = {}
     for (kind, strength), scorer in scorers.items():
-        miou.setdefault(kind, {})[strength] = _finite(scorer.scores().miou)
+        miou.setdefault(kind, {})[strength] = or_none(scorer.scores().miou)
     metadata = _metadata(bench, size, milliseconds, progress)
     result = RobustnessResult(replace(metadata, seconds=time.perf_counter() - began), seed, miou)
     return write_robustness(run.path, bench.key, result)
@@ -152,11 +154,9 @@ def _set_up(run: Run, settings: EvaluationSettings) -> _Bench:
     predictor, weights = load_predictor(run.path, settings.checkpoint, hardware)
     dataset = open_dataset(scored_data(run.config, settings))
     if dataset.space.class_names != predictor.checkpoint.class_names:
-        hint = (
-            "Choose data with the run's classes, or leave the other data set empty."
-            if settings.root
-            else "The class table was changed since: bring it back as it was, or train a new run."
-        )
+        hint = "The class table was changed since: bring it back as it was, or train a new run."
+        if settings.root:
+            hint = "Choose data with the run's classes, or leave the other data set empty."
         raise LabError(
             f"The run was trained on {len(predictor.checkpoint.class_names)} classes, and these data have {len(dataset.space.class_names)} that "
             f"differ. {hint}"
@@ -170,11 +170,6 @@ def _set_up(run: Run, settings: EvaluationSettings) -> _Bench:
     return _Bench(run, settings, predictor, hardware, dataset, frames, protocol, weights, digest, stamp)
 
 
-def _pixel_scale(bench: _Bench, size: tuple[int, int]) -> float:
-    """Smaller frames have smaller instances, by the same factor as their pixels are fewer."""
-    return size[0] * size[1] / (FULL_SIZE[0] * FULL_SIZE[1])
-
-
 def _metadata(
     bench: _Bench, size: tuple[int, int], milliseconds: list[float], progress: ProgressCallback
 ) -> ResultMetadata:
@@ -183,11 +178,10 @@ def _metadata(
     model = build_model(run.config.model, len(bench.dataset.space.class_names)).eval()
     with FlopCounterMode(display=False) as counter:
         bench.predictor.predict(np.zeros((*size, 3), np.uint8), settings.options)
-    stride = output_stride(
-        bench.hardware.prepare(model), torch.zeros(1, 3, *seen, device=bench.hardware.device), bench.hardware
-    )
+    example = torch.zeros(1, 3, *seen, device=bench.hardware.device)
+    stride = output_stride(bench.hardware.prepare(model), example, bench.hardware)
     # A network sees a larger picture scaled down: one of its cells covers more of that.
-    cell = max(1, round(stride * (size[0] * size[1] / (seen[0] * seen[1])) ** 0.5))
+    cell = max(1, round(stride * (math.prod(size) / math.prod(seen)) ** 0.5))
     coarse = _upper_bounds(bench, size, cell, progress)
     return ResultMetadata(
         run=run.id,
@@ -230,14 +224,10 @@ def _upper_bounds(
 
     if not known["nearest"]:
         result = upper_bounds(targets(), bench.protocol, STRIDES, "nearest")
-        known["nearest"] = {str(stride): _finite(scores.miou) for stride, scores in result.items()}
+        known["nearest"] = {str(stride): or_none(scores.miou) for stride, scores in result.items()}
     if str(cell) not in known["smooth"]:
         result = upper_bounds(targets(), bench.protocol, (cell,), "bilinear")
-        known["smooth"][str(cell)] = _finite(result[cell].miou)
+        known["smooth"][str(cell)] = or_none(result[cell].miou)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(known))
     return known
-
-
-def _finite(value: float) -> float | None:
-    return None if value != value else float(value)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from core.config import has_a_say
 from core.data.sources import SOURCES
@@ -19,6 +19,8 @@ from core.evaluation.results import (
 from core.evaluation.staleness import is_stale
 from core.runs.metrics_log import minutes_trained
 from core.runs.store import Run, best_miou
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -166,31 +168,29 @@ def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
     return front_points
 
 
-def summary_at(path: Path) -> Summary | None:
-    """As `read_summary`, from memory where the file is unchanged."""
-    try:
-        metadata = path.stat()
-    except OSError:
-        return None
-    return _summary(path, metadata.st_mtime_ns, metadata.st_size)
+def _unless_changed(read: Callable[[Path], T]) -> Callable[[Path], T | None]:
+    """Return what reads a file, from memory where its time and size are the same; None where there is no file."""
+
+    @lru_cache(maxsize=512)
+    def cached(path: Path, _changed: int, _size: int) -> T:
+        return read(path)
+
+    def read_if_changed(path: Path) -> T | None:
+        try:
+            metadata = path.stat()
+        except OSError:
+            return None
+        return cached(path, metadata.st_mtime_ns, metadata.st_size)
+
+    return read_if_changed
 
 
-@lru_cache(maxsize=512)
-def _summary(path: Path, _changed: int, _size: int) -> Summary | None:
-    return read_summary(path)
-
-
-@lru_cache(maxsize=512)
-def _minutes(path: Path, _changed: int, _size: int) -> float:
-    return minutes_trained(path)
+summary_at = _unless_changed(read_summary)
+_minutes_of_log = _unless_changed(lambda log: minutes_trained(log.parent))
 
 
 def _minutes_of(run: Run) -> float | None:
-    try:
-        metadata = (run.path / "metrics.jsonl").stat()
-    except OSError:
-        return None
-    return _minutes(run.path, metadata.st_mtime_ns, metadata.st_size) or None
+    return _minutes_of_log(run.path / "metrics.jsonl") or None
 
 
 def _scored_entry(run: Run, summary: Summary) -> Entry:
@@ -211,14 +211,9 @@ def _trained_entry(run: Run) -> dict[tuple[Any, ...], Entry]:
     if miou is None or run.config is None:
         return {}
     parameters = run.plan.get("parameters")
-    costs = {
-        "parameters": parameters / 1e6 if parameters else None,
-        "flops": None,
-        "milliseconds": None,
-        "minutes": _minutes_of(run),
-    }
+    costs = dict.fromkeys(COSTS) | {"parameters": parameters and parameters / 1e6, "minutes": _minutes_of(run)}
+    scores = dict.fromkeys(METRICS) | {"miou": miou}
     data = run.config.dataset
-    scores = {name: miou if name == "miou" else None for name in METRICS}
     share = (
         (data.val_fraction, data.group_by) if has_a_say(run.config.model_dump(), "dataset", "val_fraction") else None
     )

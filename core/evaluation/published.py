@@ -4,7 +4,7 @@ Each figure was read in the source that stands beside it; what isn't said there 
 same rows to people, and says how they were read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -146,38 +146,23 @@ UPPER_BOUNDS: tuple[UpperBound, ...] = (
 """Of `CITYSCAPES_BOUNDS`."""
 
 
+COLUMNS: dict[str, Callable[[PublishedScore], str]] = {
+    "method": lambda row: row.method,
+    "backbone": lambda row: row.backbone,
+    "trained on": lambda row: row.data,
+    "crop": lambda row: row.crop,
+    "scored on": lambda row: row.split,
+    "shown at once": lambda row: row.shown,
+    "mIoU": lambda row: percent(row.miou),
+    "scales": lambda row: row.scales,
+    "several": lambda row: "" if row.miou_several is None else percent(row.miou_several),
+    "read in": lambda row: f"[{row.source.name} {row.source.year}]({row.source.address}), {row.source.location}",
+}
+
+
 def scores_table() -> str:
     """Return all rows as a table in Markdown, scores in per cent."""
-    head = (
-        "method",
-        "backbone",
-        "trained on",
-        "crop",
-        "scored on",
-        "shown at once",
-        "mIoU",
-        "scales",
-        "several",
-        "read in",
-    )
-    return _table(
-        head,
-        (
-            (
-                row.method,
-                row.backbone,
-                row.data,
-                row.crop,
-                row.split,
-                row.shown,
-                percent(row.miou),
-                row.scales,
-                "" if row.miou_several is None else percent(row.miou_several),
-                f"[{row.source.name} {row.source.year}]({row.source.address}), {row.source.location}",
-            )
-            for row in PUBLISHED
-        ),
-    )
+    return _table(tuple(COLUMNS), (tuple(read(row) for read in COLUMNS.values()) for row in PUBLISHED))
 
 
 def bounds_table() -> str:

@@ -219,14 +219,11 @@ def read_result(path: Path) -> EvaluationResult | None:
         if "instances" in parts:
             parts["instances"] = np.split(parts["instances"], starts)
         tallies = tuple(
-            ImageStatistics(
-                id=image["id"], group=image["group"], **{name: values[index] for name, values in parts.items()}
-            )
+            ImageStatistics(image["id"], image["group"], **{name: values[index] for name, values in parts.items()})
             for index, image in enumerate(images)
         )
-        return EvaluationResult(
-            _METADATA.validate_python(saved["metadata"]), Scores(protocol, tallies, float(saved["pixel_scale"]))
-        )
+        scores = Scores(protocol, tallies, float(saved["pixel_scale"]))
+        return EvaluationResult(_METADATA.validate_python(saved["metadata"]), scores)
     except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile):
         return None
 
@@ -242,7 +239,7 @@ def read_metadata(path: Path) -> ResultMetadata | None:
 def read_summary(path: Path) -> Summary | None:
     """Return a card's scores as plain numbers, which is much quicker than all that they follow from; None where it can't be read."""
     try:
-        values = json.loads(path.read_bytes())
+        values = read_values(path)
         metadata, scores = _METADATA.validate_python(values["metadata"]), values["scores"]
         return Summary(metadata, tuple(values["protocol"]["classes"]), scores) if isinstance(scores, dict) else None
     except (OSError, ValueError, KeyError, TypeError):

@@ -3,30 +3,18 @@
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
 
 from core.data.dataset import Dataset, spread
+from core.export.files import Agreement
 from core.export.program import Logits
 
 FRAMES = 10
 ENOUGH = 0.999
 """Share of pixels that must have the same class in both."""
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """See the fields of the same names in `core.export.files.ExportCheck`."""
-
-    frames: int
-    agreement: float
-    largest_difference: float
-    spread: float
-    network_ms: float
-    file_ms: float
 
 
 def frames_of(dataset: Dataset) -> list[np.ndarray]:

@@ -64,19 +64,34 @@ Format = Literal[*EXPORTS]
 
 
 @dataclass(frozen=True)
-class ExportCheck:
-    """What was exported, and how it compares with the network on frames of the run's data.
+class Agreement:
+    """How an exported program compares with its network on frames of the run's data.
 
     Attributes:
-        step: optimizer steps of the checkpoint.
-        any_size: images of any height and width are taken; else of `size` alone.
-        size: height and width of the frames that it was checked on.
         frames: how many those were.
         agreement: share of their pixels, 0..1, on which both name the same class.
         largest_difference: between two logits of the same pixel and class.
         spread: standard deviation of the network's logits, to compare that with.
         network_ms: milliseconds a frame, median, of the network in PyTorch.
         file_ms: the same of the exported program.
+    """
+
+    frames: int
+    agreement: float
+    largest_difference: float
+    spread: float
+    network_ms: float
+    file_ms: float
+
+
+@dataclass(frozen=True)
+class ExportCheck(Agreement):
+    """What was exported, and how it compares with the network.
+
+    Attributes:
+        step: optimizer steps of the checkpoint.
+        any_size: images of any height and width are taken; else of `size` alone.
+        size: height and width of the frames that it was checked on.
         threads: processor threads that each had.
         size_bytes: of the file.
     """
@@ -84,12 +99,6 @@ class ExportCheck:
     step: int
     any_size: bool
     size: tuple[int, int]
-    frames: int
-    agreement: float
-    largest_difference: float
-    spread: float
-    network_ms: float
-    file_ms: float
     threads: int
     size_bytes: int
 

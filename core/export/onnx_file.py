@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.errors import LabError
+from core.errors import LabError, causes
 from core.export.program import Logits
 from core.text import format_bytes
 
@@ -66,11 +66,7 @@ def write(program: Any, any_size: bool, path: Path, metadata: dict[str, str], th
 
 def refusal(error: BaseException) -> str:
     """Return the sentence for a network that ONNX can't hold, with the operator that is missing, where the exporter names one."""
-    text = ""
-    cause: BaseException | None = error
-    while cause is not None:
-        text += f"{cause}\n"
-        cause = cause.__cause__ or cause.__context__
+    text = "\n".join(map(str, causes(error)))
     result = re.search(r"OpOverload\(op='([\w.:]+)'|target=torch\.ops\.([\w.]+)", text)
     what = f"the operator {result[1] or result[2]}" if result else str(error).splitlines()[0][:300]
     return f"ONNX can't hold this network, because of {what}. Take torch.export, which knows every operator of PyTorch."

@@ -49,9 +49,7 @@ def trace(model: SegmentationModel, size: Size) -> tuple[torch.export.ExportedPr
             )
         if program.module()(_example_input(model, second)).shape[-2:] == second:
             return program, True
-    except (
-        Exception
-    ) as error:  # whatever the tracer meets in a network's code; the fixed size says what is really wrong
+    except Exception as error:  # whatever the tracer meets; the fixed size says what is really wrong
         print(f"Not for any size: {type(error).__name__}: {str(error).splitlines()[0][:300]}")
     try:
         return torch.export.export(model, (_example_input(model, size),)), False
@@ -62,17 +60,12 @@ def trace(model: SegmentationModel, size: Size) -> tuple[torch.export.ExportedPr
         ) from error
 
 
-def channels_of(model: SegmentationModel) -> int:
-    """Return how many channels a network's pictures have."""
-    return model.mean.numel()
-
-
 def _uneven(model: SegmentationModel, cells: int) -> Size:
     return cells * model.multiple + 1, (cells + 1) * model.multiple - 1
 
 
 def _example_input(model: SegmentationModel, size: Size) -> torch.Tensor:
-    return torch.rand(1, channels_of(model), *size, generator=torch.Generator().manual_seed(0))
+    return torch.rand(1, model.mean.numel(), *size, generator=torch.Generator().manual_seed(0))
 
 
 def _pad_evenly(model: nn.Module) -> None:
@@ -94,12 +87,8 @@ class _EvenlyPadded(nn.Module):
         super().__init__()
         self.convolution = convolution
         self.padding: list[int] = []  # left, right, top, bottom
-        for kernel, stride, dilation in zip(
-            reversed(convolution.kernel_size),
-            reversed(convolution.stride),
-            reversed(convolution.dilation),
-            strict=True,
-        ):
+        sides = zip(convolution.kernel_size, convolution.stride, convolution.dilation, strict=True)
+        for kernel, stride, dilation in reversed(list(sides)):
             missing = max(0, (kernel - 1) * dilation + 1 - stride)
             self.padding += [missing // 2, missing - missing // 2]
 

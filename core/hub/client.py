@@ -26,7 +26,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from core.errors import LabError
+from core.errors import LabError, causes
 from core.jobs.engine import JobStoppedError
 from core.models.weights_source import bar_for
 from core.progress import ProgressCallback
@@ -155,28 +155,16 @@ def explain_errors(repo: str, revision: str = "", writes: bool = False) -> Itera
     except (LabError, JobStoppedError):
         raise
     except Exception as error:
-        if any(isinstance(cause, JobStoppedError) for cause in _causes(error)):
+        if any(isinstance(cause, JobStoppedError) for cause in causes(error)):
             raise JobStoppedError from None
         # An error of the client tells its request, and that holds the token: it is not chained.
         raise LabError(_sentence(error, repo, revision, writes)) from None
 
 
 def _sentence(error: BaseException, repo: str, revision: str, writes: bool) -> str:
-    for cause in _causes(error):
-        text = _known(cause, repo, revision, writes)
-        if text:
-            return text
-    return f"The Hugging Face Hub gave an answer about {repo} that can't be understood ({type(error).__name__}). Try again later."
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those behind it: the client wraps what really happened."""
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        yield cause
-        cause = cause.__cause__ or cause.__context__
+    known = (_known(cause, repo, revision, writes) for cause in causes(error))
+    unknown = f"The Hugging Face Hub gave an answer about {repo} that can't be understood ({type(error).__name__}). Try again later."
+    return next(filter(None, known), unknown)
 
 
 def _known(error: BaseException, repo: str, revision: str, writes: bool) -> str:

@@ -7,7 +7,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
 
 from core.config import RunConfig, read_config
 from core.data.class_table import space_of
@@ -40,6 +42,22 @@ class Published:
     step: int
     best_miou: float
     evaluation: dict[str, Any]
+
+
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+
+
+class _Progress(BaseModel):
+    step: int = Field(strict=True, ge=0, le=2**53)
+    best_miou: Share
+
+
+class _Evaluation(BaseModel):
+    epoch: int = Field(1, strict=True, ge=0, le=2**31)
+    loss: float | None = Field(None, strict=True, ge=-1e12, le=1e12)
+    miou: Share
+    pixel_accuracy: Share
+    iou: list[Share | None]
 
 
 def published_text(
@@ -103,12 +121,12 @@ def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, t
         config = read_config(run)
         if config.model.family == TRANSFORMERS:
             raise ValueError("a reference network comes from where it was published.")
-        step, best_miou = values["step"], values["best_miou"]
-        if not (_is_whole(step, 2**53) and _is_share(best_miou)):
-            raise ValueError("its step or its score is no number that can be.")
-        return Published(
-            config, space, step, float(best_miou), _evaluation(values.get("evaluation"), step, len(space.class_names))
-        )
+        try:
+            progress = _Progress.model_validate(values)
+        except ValidationError:
+            raise ValueError("its step or its score is no number that can be.") from None
+        evaluation = _evaluation(values.get("evaluation"), progress.step, len(space.class_names))
+        return Published(config, space, progress.step, progress.best_miou, evaluation)
     except LabError as error:
         raise LabError(f"{repo} can't be taken. {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -145,34 +163,8 @@ def _space(rows: Any) -> LabelSpace:
 
 def _evaluation(row: Any, step: int, num_classes: int) -> dict[str, Any]:
     """Return what the lab shows of a metrics row, or nothing where it isn't one."""
-    if not isinstance(row, dict):
+    try:
+        evaluation = _Evaluation.model_validate(row)
+    except ValidationError:
         return {}
-    iou = row.get("iou")
-    if not (
-        isinstance(iou, list) and len(iou) == num_classes and all(value is None or _is_share(value) for value in iou)
-    ):
-        return {}
-    if not (_is_share(row.get("miou")) and _is_share(row.get("pixel_accuracy"))):
-        return {}
-    epoch = row.get("epoch")
-    return {
-        "kind": "eval",
-        "step": step,
-        "epoch": epoch if _is_whole(epoch, 2**31) else 1,
-        "loss": row["loss"] if _is_finite(row.get("loss")) else None,
-        "miou": row["miou"],
-        "pixel_accuracy": row["pixel_accuracy"],
-        "iou": iou,
-    }
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
-
-
-def _is_share(value: Any) -> bool:
-    return _is_finite(value) and 0 <= value <= 1
-
-
-def _is_whole(value: Any, maximum: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= maximum
+    return {"kind": "eval", "step": step} | evaluation.model_dump() if len(evaluation.iou) == num_classes else {}

@@ -54,9 +54,8 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
     values = read_json(config, repo)
     # Torch takes seconds to import; whatever the Hub refuses is said before.
     if "model_type" in values and "format" not in values:
-        from core.hub.transformers_models import convert_weights, read_foreign, refuse_without_transformers
+        from core.hub.transformers_models import convert_weights, read_foreign
 
-        refuse_without_transformers(str(values["model_type"]), repo)
         preprocessor = {}
         if PREPROCESSOR in listing.names:
             preprocessor = read_json(fetch(listing, PREPROCESSOR, CONFIG_BYTES, progress), repo)

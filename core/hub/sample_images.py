@@ -3,7 +3,6 @@
 Whose pictures may be shown is decided here: generated streets always, the publisher's own where they say so, Cityscapes never.
 """
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import Image
 from core.data.dataset import open_dataset
 from core.data.sources import SOURCES
 from core.errors import LabError
+from core.inference.exports import png
 from core.labels import palette_of
 from core.runs.store import Run
 
@@ -52,9 +52,7 @@ def _side_by_side(image: np.ndarray, mask: Path, run: Run) -> bytes:
     """PNG of a photograph uint8 (H, W, 3) and its mask in colours. Encoded from pixels: nothing else of a file comes with them."""
     with Image.open(mask) as labels:
         colors = palette_of(run.colors)[np.asarray(labels)]
-    written = io.BytesIO()
-    Image.fromarray(np.concatenate([image, colors], axis=1)).save(written, format="PNG")
-    return written.getvalue()
+    return png(np.concatenate([image, colors], axis=1))
 
 
 def _looks_like_cityscapes(run: Run) -> bool:

@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ from safetensors.torch import save_file
 
 from core.config import read_config
 from core.errors import LabError
-from core.extras import install_hint
 from core.hub.published import Published
+from core.hub.unpacking import unfilled_model
 from core.labels import CITYSCAPES_19
 from core.models.base import SegmentationModel
 from core.models.build import build_model
-from core.models.families import TRANSFORMERS, TRANSFORMERS_TITLES
+from core.models.families import TRANSFORMERS
 from core.models.transformers_models import class_indices, reference_classes, shape_of
 
 SIZE = {"height": 1024, "width": 2048}
@@ -73,11 +72,7 @@ def convert_weights(source: Path, target: Path, published: Published, repo: str)
     Raises:
         LabError: they are of another network, or broken.
     """
-    try:
-        with torch.device("meta"):
-            model = build_model(published.config.model, len(CITYSCAPES_19.class_names))
-    except LabError as error:
-        raise LabError(f"{repo} can't be built here. {error}") from None
+    model = unfilled_model(published.config, len(CITYSCAPES_19.class_names), repo)
     size = sum(tensor.nbytes for tensor in model.network.state_dict().values())
     # Weights in half precision take half the room; a network that is far larger than its file isn't its own.
     if size > 2 * SLACK * source.stat().st_size + 2**20:
@@ -130,14 +125,6 @@ def _tried(published: Published, tensors: dict[str, torch.Tensor], repo: str) ->
     except (RuntimeError, ValueError, TypeError, IndexError, ZeroDivisionError) as error:
         raise LabError(f"{repo} can't label a picture ({_first_line(error)}). Nothing was taken.") from None
     return model
-
-
-def refuse_without_transformers(kind: str, repo: str) -> None:
-    """Raise LabError where the optional extra is missing, before anything large is fetched."""
-    if find_spec("transformers") is None:
-        raise LabError(
-            f"{repo} is a {TRANSFORMERS_TITLES.get(kind, 'network')} of the package transformers, which isn't installed. {install_hint('transformers', 'scipy')}"
-        )
 
 
 def _first_line(error: Exception) -> str:

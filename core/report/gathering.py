@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import combinations
 from typing import Any
 
 from core.errors import LabError
@@ -120,12 +121,8 @@ def _result(run: Run, label: str, tracker: ProgressTracker) -> tuple[str, Evalua
     except LabError as error:
         for path in list_results(run.path):  # one of before still holds where the data can't be opened any more
             metadata = read_metadata(path)
-            if (
-                metadata
-                and metadata.settings == SETTINGS
-                and not is_stale(run, metadata)
-                and (result := read_result(path))
-            ):
+            holds = metadata and metadata.settings == SETTINGS and not is_stale(run, metadata)
+            if holds and (result := read_result(path)):
                 return f"{FOLDER}/{path.name}", result, ""
         return "", None, str(error)
     finally:
@@ -135,25 +132,29 @@ def _result(run: Run, label: str, tracker: ProgressTracker) -> tuple[str, Evalua
 def _robustness(run: Run, label: str, wanted: bool, tracker: ProgressTracker) -> RobustnessResult | None:
     """Return the robustness that the report measures, or else the newest that is there, of the weights and the data that are scored."""
     settings = replace(SETTINGS, boundary=False, frames=ROBUSTNESS_FRAMES)
-    known = _known_robustness(run)
-    alike = [result for result in known if replace(result.metadata.settings, boundary=False) == settings]
-    if wanted and not alike:
-        try:
-            evaluate_robustness(run, settings, tracker.of("robustness", f"Scoring {label} under corruptions"))
-        except LabError:
-            return None  # what kept it from being scored is said of its scores
-        known = _known_robustness(run)
-        alike = [result for result in known if replace(result.metadata.settings, boundary=False) == settings]
+
+    def known() -> list[RobustnessResult]:
+        """Return those that hold, of the settings that are wanted before the others."""
+        results = [
+            result
+            for result in list_robustness(run.path)
+            if result.metadata.settings.checkpoint == SETTINGS.checkpoint and not is_stale(run, result.metadata)
+        ]
+        return sorted(results, key=lambda result: not is_alike(result))
+
+    def is_alike(result: RobustnessResult) -> bool:
+        return replace(result.metadata.settings, boundary=False) == settings
+
+    results = known()
     if wanted:
+        if not any(map(is_alike, results)):
+            try:
+                evaluate_robustness(run, settings, tracker.of("robustness", f"Scoring {label} under corruptions"))
+            except LabError:
+                return None  # what kept it from being scored is said of its scores
+            results = known()
         tracker.done("robustness")
-    return next(iter(alike or known), None)
-
-
-def _known_robustness(run: Run) -> list[RobustnessResult]:
-    best = [
-        result for result in list_robustness(run.path) if result.metadata.settings.checkpoint == SETTINGS.checkpoint
-    ]
-    return [result for result in best if not is_stale(run, result.metadata)]
+    return next(iter(results), None)
 
 
 def _robustness_file(run: Run, result: RobustnessResult) -> str:
@@ -180,36 +181,26 @@ def _grouped(summaries: Sequence[RunSummary]) -> list[list[RunSummary]]:
     """Return groups of runs that can be compared with each other, in the order of the first of each."""
     groups: dict[Any, list[RunSummary]] = {}
     for summary in summaries:
-        dataset = summary.config.dataset
-        key = (
-            summary.run.plan.get("space", dataset.classes),
-            dataset.name,
-            dataset.root,
-            dataset.height,
-            dataset.width,
-            summary.run.plan.get("val_frames", dataset.max_val_samples),
-        )
+        dataset, plan = summary.config.dataset, summary.run.plan
+        data = (dataset.name, dataset.root, dataset.height, dataset.width)
+        key = (data, plan.get("space", dataset.classes), plan.get("val_frames", dataset.max_val_samples))
         groups.setdefault(key, []).append(summary)
     # One that has no plan yet goes with those that it will be like.
     for key in [key for key, members in groups.items() if not any(member.run.plan for member in members)]:
-        like = [other for other in groups if other != key and other[1:5] == key[1:5]]
+        like = [other for other in groups if other != key and other[0] == key[0]]
         if len(like) == 1:
             groups[like[0]] += groups.pop(key)
-    order = {summary.run.id: index for index, summary in enumerate(summaries)}
-    ordered = [sorted(members, key=lambda summary: order[summary.run.id]) for members in groups.values()]
-    return sorted(ordered, key=lambda members: order[members[0].run.id])
+    ordered = [sorted(members, key=summaries.index) for members in groups.values()]
+    return sorted(ordered, key=lambda members: summaries.index(members[0]))
 
 
 def _compared(group: Group) -> Group:
     comparisons, problem = {}, ""
-    for one, first in enumerate(group.summaries):
-        for other, second in enumerate(group.summaries):
-            if other <= one or not first.result or not second.result:
-                continue
+    for (one, first), (other, second) in combinations(enumerate(group.summaries), 2):
+        if first.result and second.result:
             try:
-                comparisons[one, other] = compare(
-                    first.result.scores, second.result.scores, (first.label, second.label)
-                )
+                scores = first.result.scores, second.result.scores
+                comparisons[one, other] = compare(*scores, (first.label, second.label))
             except LabError as error:
                 problem = str(error)
     return replace(group, comparisons=comparisons, problem=problem)

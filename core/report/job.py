@@ -1,5 +1,7 @@
 """Writing a report as a job: what starts it, and what its process does."""
 
+from dataclasses import asdict
+
 from pydantic import TypeAdapter
 
 from core.jobs import kinds
@@ -12,7 +14,7 @@ from core.report.settings import ReportSettings, checked_settings
 
 def start_report(settings: ReportSettings) -> Job:
     """Start to write a report; its id stands in the request. Raises LabError while another one is being written."""
-    return kinds.start("report", {"settings": checked_settings(settings).to_json(), "id": new_id()})
+    return kinds.start("report", {"settings": asdict(checked_settings(settings)), "id": new_id()})
 
 
 def write(request: Values, progress: ProgressCallback) -> Values:

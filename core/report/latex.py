@@ -10,29 +10,18 @@ references.bib         the papers that are cited
 
 import csv
 import io
-import time
+import textwrap
 import unicodedata
 import zipfile
 from collections.abc import Iterator
+from functools import partial
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from core.papers import bibliography
-from core.report.structure import (
-    Blank,
-    Block,
-    Cite,
-    Code,
-    Commands,
-    Figure,
-    ImageGrid,
-    Number,
-    Paragraph,
-    Ref,
-    Report,
-    ReportImage,
-    Section,
-    Table,
-    Text,
-)
+from core.report.html import TEMPLATES
+from core.report.phrases import plain_text
+from core.report.structure import Cite, Code, Figure, ImageGrid, Number, Ref, Report, Table, Text
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -51,32 +40,6 @@ _LETTERS = frozenset(
 )
 """What pdflatex sets as it stands with T1 fonts and UTF-8."""
 
-PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
-\usepackage[utf8]{inputenc}
-\usepackage[T1]{fontenc}
-\usepackage{textcomp}
-\usepackage{mathptmx}
-\usepackage[scaled=0.9]{helvet}
-\usepackage{courier}
-\usepackage[margin=24mm]{geometry}
-\usepackage{graphicx}
-\usepackage{booktabs}
-\usepackage{array}
-\usepackage[table]{xcolor}
-\usepackage{caption}
-\usepackage{float}
-\usepackage[hidelinks]{hyperref}
-\captionsetup{font=small,labelfont=bf}
-\setlength{\parindent}{0pt}
-\setlength{\parskip}{0.5em plus 0.15em}
-\setlength{\emergencystretch}{3em}
-% What is wider than the page is scaled down to it.
-\newsavebox{\fittedbox}
-\newcommand{\fitted}[1]{\sbox{\fittedbox}{#1}\ifdim\wd\fittedbox>\linewidth\resizebox{\linewidth}{!}{\usebox{\fittedbox}}\else\usebox{\fittedbox}\fi}
-\newcommand{\swatch}[1]{\textcolor[RGB]{#1}{\rule{0.7em}{0.7em}}}
-"""
-PLACE = "H"
-"""Where it is said: a figure that drifts leaves its heading alone on another page."""
 WORDS_WIDTH = 34
 """Letters after which words in a cell are broken into lines."""
 
@@ -103,23 +66,23 @@ def latex_files(report: Report) -> Iterator[tuple[str, bytes]]:
             case Figure():
                 yield f"figures/{block.id}.pdf", block.drawing.pdf
             case ImageGrid():
-                for name, image in _images(block):
-                    yield name, image.data
+                for row, (_, images) in enumerate(block.rows):
+                    for column, image in enumerate(images):
+                        if image:
+                            yield _image_name(block, row, column), image.data
 
 
 def tex(text: str) -> str:
     """Return a text as LaTeX prints it, whatever stands in it; letters that pdflatex doesn't know become their code."""
-    results = []
-    for letter in unicodedata.normalize("NFC", text):
-        if letter in _SPECIAL:
-            results.append(_SPECIAL[letter])
-        elif letter in _LETTERS:
-            results.append(letter)
-        elif letter.isspace():
-            results.append(" ")
-        else:
-            results.append(rf"\texttt{{U+{ord(letter):04X}}}")
-    return "".join(results)
+    return "".join(map(_tex_letter, unicodedata.normalize("NFC", text)))
+
+
+def _tex_letter(letter: str) -> str:
+    if letter in _SPECIAL:
+        return _SPECIAL[letter]
+    if letter in _LETTERS:
+        return letter
+    return " " if letter.isspace() else rf"\texttt{{U+{ord(letter):04X}}}"
 
 
 def tex_code(text: str) -> str:
@@ -136,7 +99,7 @@ def table_csv(table: Table) -> str:
     rows = csv.writer(held, lineterminator="\n")
     rows.writerow(["row", "column", "printed", "value", "scale", "source"])
     for row in table.rows:
-        head = "".join(part if isinstance(part, str) else getattr(part, "text", "") for part in row[0].text)
+        head = plain_text(row[0].text)
         for title, cell in zip(table.columns, row, strict=True):
             for part in cell.text:
                 if isinstance(part, Number):
@@ -147,102 +110,28 @@ def table_csv(table: Table) -> str:
 
 
 def _document(report: Report) -> str:
-    parts = [PREAMBLE, rf"\hypersetup{{pdftitle={{{tex(report.title)}}},pdfauthor={{{tex(report.author)}}}}}"]
-    parts.append(rf"\title{{{tex(report.title)}}}")
-    author = r"\\ ".join(tex(line) for line in (report.author, report.course) if line)
-    parts.append(rf"\author{{{author}}}")
-    parts.append(rf"\date{{{time.strftime('%d %B %Y', time.localtime(report.made)).lstrip('0')}}}")
-    parts.append("\\begin{document}\n\\maketitle\n")
-    if report.notes:
-        items = "\n".join(rf"\item {_tex_of(note, report)}" for note in report.notes)
-        parts.append(f"\\begin{{small}}\\begin{{itemize}}\n{items}\n\\end{{itemize}}\\end{{small}}\n")
-    for section in report.sections:
-        parts += _section(section, report)
-    if report.cited:
-        parts.append("\\bibliographystyle{unsrt}\n\\bibliography{references}\n")
-    parts.append("\\end{document}\n")
-    return "\n".join(parts)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        # Braces and per cent signs are LaTeX's own.
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+    )
+    environment.filters.update(
+        tex=tex, code=tex_code, say=partial(_tex_of, report=report), kind=lambda block: type(block).__name__
+    )
+    template = environment.get_template("report.tex")
+    return template.render(report=report, reference=partial(_reference, report=report), image_name=_image_name)
 
 
-def _section(section: Section, report: Report) -> Iterator[str]:
-    command = "section" if section.level == 1 else "subsection"
-    yield f"\\{command}{{{tex(section.title)}}}\\label{{sec:{section.id}}}\n"
-    for block in section.blocks:
-        yield _block(block, report)
-
-
-def _block(block: Block, report: Report) -> str:
-    match block:
-        case Paragraph():
-            return _paragraph(block, report)
-        case Table():
-            caption = rf"\caption{{{_tex_of(block.caption, report)}}}\label{{{block.id}}}"
-            size = r"\small" if len(block.columns) <= 7 else r"\footnotesize"
-            body = rf"\fitted{{\input{{tables/{block.id}}}}}"
-            return f"\\begin{{table}}[{PLACE}]\n\\centering{size}\n{caption}\n{body}\n\\end{{table}}\n"
-        case Figure():
-            caption = rf"\caption{{{_tex_of(block.caption, report)}}}\label{{{block.id}}}"
-            body = rf"\fitted{{\includegraphics{{figures/{block.id}}}}}"
-            return f"\\begin{{figure}}[{PLACE}]\n\\centering\n{body}\n{caption}\n\\end{{figure}}\n"
-        case ImageGrid():
-            return _image_grid(block, report)
-        case Commands():
-            lines = "\\par\n".join(tex_code(line) for line in block.lines)
-            return f"\\begin{{quote}}\\footnotesize\\raggedright\n{lines}\n\\end{{quote}}\n"
-        case Blank():
-            return f"\\subsection*{{{tex(block.title)}}}\n\\textit{{{tex(block.hint)}}}\n\\vspace{{3em}}\n"
-
-
-def _paragraph(block: Paragraph, report: Report) -> str:
-    text = _tex_of(block.text, report)
-    follows = [target for target in block.follows if target in report.captioned]
-    if follows:
-        text += f" ({', '.join(_reference(target, report) for target in follows)})"
-    match block.kind:
-        case "note":
-            return f"\\begin{{quote}}\\small {text}\\end{{quote}}\n"
-        case "draft":
-            return f"\\begin{{itemize}}\\item {text}\\end{{itemize}}\n"
-    return f"{text}\n"
-
-
-def _image_grid(block: ImageGrid, report: Report) -> str:
-    """Return rows of pictures, three across; what stands before a row goes above it."""
-    lines = []
-    across = 2 if len(block.columns) == 4 else min(3, len(block.columns))
-    width = f"{0.985 / across:.4f}\\linewidth"
-    names = {(row, column): name for row, column, name, _ in _placed(block)}
-    for row, (label, images) in enumerate(block.rows):
-        lines.append(rf"\parbox{{\linewidth}}{{\raggedright\footnotesize {_tex_of(label, report)}}}\\[2pt]")
-        for start in range(0, len(images), across):
-            cells = []
-            for column in range(start, min(start + across, len(images))):
-                head = rf"{{\scriptsize {tex(block.columns[column])}}}"
-                image = (
-                    rf"\includegraphics[width={width}]{{{names[row, column]}}}"
-                    if images[column]
-                    else rf"\parbox{{{width}}}{{\centering\scriptsize none}}"
-                )
-                cells.append(rf"\shortstack{{{image}\\ {head}}}")
-            lines.append(r"\hfill ".join(cells) + r"\hspace*{\fill}\\[3pt]")
-    key = " ".join(rf"\mbox{{\swatch{{{','.join(map(str, color))}}}~{tex(name)}}}\quad" for name, color in block.key)
-    if key:
-        lines.append(rf"\parbox{{\linewidth}}{{\raggedright\scriptsize {key}}}\\")
-    caption = rf"\caption{{{_tex_of(block.caption, report)}}}\label{{{block.id}}}"
-    body = "\n".join(lines)
-    return f"\\begin{{figure}}[{PLACE}]\n\\raggedright\n{body}\n{caption}\n\\end{{figure}}\n"
-
-
-def _placed(block: ImageGrid) -> Iterator[tuple[int, int, str, ReportImage]]:
-    for row, (_, images) in enumerate(block.rows):
-        for column, image in enumerate(images):
-            if image:
-                yield row, column, f"images/{block.id}-{row + 1}-{column + 1}.{image.suffix}", image
-
-
-def _images(block: ImageGrid) -> Iterator[tuple[str, ReportImage]]:
-    for _, _, name, image in _placed(block):
-        yield name, image
+def _image_name(grid: ImageGrid, row: int, column: int) -> str:
+    return f"images/{grid.id}-{row + 1}-{column + 1}.{grid.rows[row][1][column].suffix}"
 
 
 def _tabular(table: Table, report: Report) -> str:
@@ -253,13 +142,13 @@ def _tabular(table: Table, report: Report) -> str:
     ]
     kinds = []
     for column in range(len(table.columns)):
-        longest = max((len(row[column]) for row in plain), default=0)
-        is_text = column == 0 or column in table.text_columns
-        narrow = "p{14em}" if column == 0 else "p{22em}"
-        kinds.append(
-            (rf">{{\raggedright\arraybackslash}}{narrow}" if longest > WORDS_WIDTH else "l") if is_text else "r"
-        )
-    heads = [_head(title, column == 0 or column in table.text_columns) for column, title in enumerate(table.columns)]
+        if not table.is_text(column):
+            kinds.append("r")
+        elif max((len(row[column]) for row in plain), default=0) > WORDS_WIDTH:
+            kinds.append(rf">{{\raggedright\arraybackslash}}p{{{14 if column == 0 else 22}em}}")
+        else:
+            kinds.append("l")
+    heads = [_head(title, table.is_text(column)) for column, title in enumerate(table.columns)]
     rows = "\n".join(f"{' & '.join(row)} \\\\" for row in plain)
     return (
         f"\\begin{{tabular}}{{@{{}}{''.join(kinds)}@{{}}}}\n\\toprule\n{' & '.join(heads)} \\\\\n\\midrule\n{rows}\n"
@@ -269,14 +158,7 @@ def _tabular(table: Table, report: Report) -> str:
 
 def _head(title: str, is_text: bool) -> str:
     """Return a head in several lines where it is long."""
-    lines, line = [], ""
-    for word in title.split():
-        if line and len(line) + len(word) > 12:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}".strip()
-    lines.append(line)
+    lines = textwrap.wrap(title, 13, break_long_words=False, break_on_hyphens=False)
     if len(lines) == 1:
         return tex(title)
     broken = " \\\\ ".join(map(tex, lines))

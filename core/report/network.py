@@ -5,7 +5,7 @@ import re
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
+from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
 from core.models.diagram_layout import LEFT, OCTAVE, PICTURE, Box, arrange, edges, format_size, route
@@ -19,6 +19,7 @@ LETTERS = 10.5
 """Height of a letter in units of the arrangement, where a drawing is as wide as it was arranged for."""
 
 
+@matplotlib.rc_context(STYLE)
 def network_figure(model_summary: ModelSummary) -> Drawing:
     """Return the network from the picture at the left to the scores at the right; height is the stride in octaves."""
     boxes, _ = arrange(model_summary, compact=False)
@@ -28,66 +29,37 @@ def network_figure(model_summary: ModelSummary) -> Drawing:
     top, bottom = (min(box.top for box in boxes.values()) - 24, max(box.bottom for box in boxes.values()) + 34)
     inch = WIDTH / (right - left)
     points = max(4.8, 72 * inch * LETTERS)
-    with matplotlib.rc_context(STYLE):
-        canvas = Canvas(figsize=(WIDTH, (bottom - top) * inch))
-        axes = canvas.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(left, right), ylim=(bottom, top))
-        axes.axis("off")
-        octaves = range(0, int(max(box.y for box in boxes.values()) / OCTAVE + 0.01) + 1)
-        for octave in octaves:
-            axes.plot(
-                [LEFT - 8, right - 20],
-                [octave * OCTAVE] * 2,
-                color=QUIET,
-                linewidth=0.4,
-                linestyle=(0, (2, 4)),
-                alpha=0.5,
-            )
-            text = str(2**octave) if octave else "stride 1"
-            axes.text(LEFT - 14, octave * OCTAVE, text, ha="right", va="center", fontsize=points, color=QUIET)
-        for source, target in edges(model_summary.blocks):
-            skips = boxes[target].column - boxes[source].column > 1
-            axes.add_patch(
-                PathPatch(
-                    _path(route(source, target, boxes)),
-                    facecolor="none",
-                    edgecolor="#0f766e" if skips else QUIET,
-                    linewidth=0.9 if skips else 0.7,
-                )
-            )
-        for index, block in enumerate(model_summary.blocks):
-            box = boxes[index]
-            slab = box.width / block.modules
-            space = min(2.0, slab / 4) if block.modules > 1 else 0.0
-            for module in range(block.modules):
-                axes.add_patch(
-                    Rectangle(
-                        (box.x + module * slab, box.top),
-                        slab - space,
-                        box.height,
-                        facecolor=colors.get(block.part, PLAIN_COLOR),
-                        alpha=0.88,
-                        linewidth=0,
-                    )
-                )
-            _label(axes, box, str(block.channels), points, 0, INK)
-            _label(axes, box, format_size((block.height, block.width)), points * 0.86, 1, QUIET)
-        for index, text in ((PICTURE, "picture"), (logits, f"{model_summary.blocks[-1].channels} classes")):
-            box = boxes[index]
-            axes.add_patch(
-                FancyBboxPatch(
-                    (box.x, box.top),
-                    box.width,
-                    box.height,
-                    boxstyle="square,pad=0",
-                    facecolor="#ecece8",
-                    edgecolor=QUIET,
-                    linewidth=0.6,
-                )
-            )
-            _label(axes, box, text, points, 0, INK)
-            _label(axes, box, format_size(model_summary.size), points * 0.86, 1, QUIET)
-        return drawing_of(canvas)
+    canvas = Canvas(figsize=(WIDTH, (bottom - top) * inch))
+    axes = canvas.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+    axes.axis("off")
+    dotted = {"color": QUIET, "linewidth": 0.4, "linestyle": (0, (2, 4)), "alpha": 0.5}
+    for octave in range(int(max(box.y for box in boxes.values()) / OCTAVE + 0.01) + 1):
+        axes.plot([LEFT - 8, right - 20], [octave * OCTAVE] * 2, **dotted)
+        text = str(2**octave) if octave else "stride 1"
+        axes.text(LEFT - 14, octave * OCTAVE, text, ha="right", va="center", fontsize=points, color=QUIET)
+    for source, target in edges(model_summary.blocks):
+        skips = boxes[target].column - boxes[source].column > 1
+        color, width = ("#0f766e", 0.9) if skips else (QUIET, 0.7)
+        path = _path(route(source, target, boxes))
+        axes.add_patch(PathPatch(path, facecolor="none", edgecolor=color, linewidth=width))
+    for index, block in enumerate(model_summary.blocks):
+        box = boxes[index]
+        slab = box.width / block.modules
+        space = min(2.0, slab / 4) if block.modules > 1 else 0.0
+        color = colors.get(block.part, PLAIN_COLOR)
+        for module in range(block.modules):
+            corner = (box.x + module * slab, box.top)
+            axes.add_patch(Rectangle(corner, slab - space, box.height, facecolor=color, alpha=0.88, linewidth=0))
+        _label(axes, box, str(block.channels), points, 0, INK)
+        _label(axes, box, format_size((block.height, block.width)), points * 0.86, 1, QUIET)
+    for index, text in ((PICTURE, "picture"), (logits, f"{model_summary.blocks[-1].channels} classes")):
+        box = boxes[index]
+        corner, frame = (box.x, box.top), {"facecolor": "#ecece8", "edgecolor": QUIET, "linewidth": 0.6}
+        axes.add_patch(Rectangle(corner, box.width, box.height, **frame))
+        _label(axes, box, text, points, 0, INK)
+        _label(axes, box, format_size(model_summary.size), points * 0.86, 1, QUIET)
+    return drawing_of(canvas)
 
 
 def network_alt(model_summary: ModelSummary) -> str:
@@ -100,8 +72,11 @@ def network_alt(model_summary: ModelSummary) -> str:
 
 
 def _label(axes: Axes, box: Box, text: str, points: float, row: int, color: str) -> None:
-    x = {"end": box.right, "middle": box.x + box.width / 2, "start": box.x}[box.anchor]
-    align = {"end": "right", "middle": "center", "start": "left"}[box.anchor]
+    x, align = {
+        "end": (box.right, "right"),
+        "middle": (box.x + box.width / 2, "center"),
+        "start": (box.x, "left"),
+    }[box.anchor]
     axes.text(x, box.bottom + 3 + 11 * row, text, ha=align, va="top", fontsize=points, color=color)
 
 

@@ -1,5 +1,6 @@
 """The pictures of a report: examples of the data, and what each run makes of its best, its median and its worst frame."""
 
+from collections import Counter
 from dataclasses import replace
 
 import cv2
@@ -14,7 +15,7 @@ from core.inference.exports import OVERLAY_SHARE, png
 from core.inference.predictor import Predictor
 from core.report.progress import ProgressTracker
 from core.report.report_data import PERCENT, Group
-from core.report.structure import Number, ReportImage, Text
+from core.report.structure import ImageRows, Number, ReportImage, Text
 
 EXAMPLES = 3
 JPEG_QUALITY = 88
@@ -34,15 +35,17 @@ def add_images(group: Group, wanted: bool | None, tracker: ProgressTracker) -> G
     try:
         dataset = open_dataset(group.first.config.dataset)
     except LabError as error:
-        for _ in group.summaries:
-            tracker.done("pictures")
+        tracker.done("pictures", len(group.summaries))
         return replace(group, images_problem=f"the data can't be opened any more: {error}")
-    cities = {split: _counted(frames) for split, frames in (("train", dataset.train), ("val", dataset.val)) if frames}
+    cities = {
+        split: dict(sorted(Counter(frame.city for frame in frames).items()))
+        for split, frames in (("train", dataset.train), ("val", dataset.val))
+        if frames
+    }
     group = replace(group, cities=cities)
     shows = source.sharing != "never" if wanted is None else wanted
     if not shows:
-        for _ in group.summaries:
-            tracker.done("pictures")
+        tracker.done("pictures", len(group.summaries))
         reason = CITYSCAPES_RULE if source.sharing == "never" else "pictures were not asked for"
         return replace(group, images_problem=reason)
     try:
@@ -59,7 +62,7 @@ def add_images(group: Group, wanted: bool | None, tracker: ProgressTracker) -> G
     )
 
 
-def _examples(dataset: Dataset) -> tuple[tuple[str, ...], tuple[tuple[Text, tuple[ReportImage | None, ...]], ...]]:
+def _examples(dataset: Dataset) -> tuple[tuple[str, ...], ImageRows]:
     """Training frames under their fine masks, and where there are any under coarse ones."""
     frames = [frame for frame in dataset.train if frame.labels]
     coarse = _coarse(dataset)
@@ -70,15 +73,15 @@ def _examples(dataset: Dataset) -> tuple[tuple[str, ...], tuple[tuple[Text, tupl
     rows = []
     for frame in chosen.values():
         image = dataset.image(frame)
-        images: list[ReportImage | None] = [_as_image(image, f"photograph {frame.id}")]
         targets = [dataset.target(frame)]
         if coarse:
-            targets.append(_coarse_target(dataset, coarse.get(frame.id)))
-        for column, target in zip(columns[1:], targets, strict=True):
-            images.append(
-                None if target is None else _as_image(_overlay(image, target, dataset), f"{column} over {frame.id}")
-            )
-        rows.append((_frame_text(frame), tuple(images)))
+            drawn = coarse.get(frame.id)
+            targets.append(drawn and read_target(drawn.labels, dataset.space, dataset.size))
+        overlays = [
+            None if target is None else _as_image(_overlay(image, target, dataset), f"{column} over {frame.id}")
+            for column, target in zip(columns[1:], targets, strict=True)
+        ]
+        rows.append(((frame.id,), (_as_image(image, f"photograph {frame.id}"), *overlays)))
     return columns, tuple(rows)
 
 
@@ -91,19 +94,12 @@ def _coarse(dataset: Dataset) -> dict[str, Frame]:
         return {}
 
 
-def _coarse_target(dataset: Dataset, frame: Frame | None) -> np.ndarray | None:
-    return None if frame is None else read_target(frame.labels, dataset.space, dataset.size)
-
-
-def _panels(
-    group: Group, dataset: Dataset, tracker: ProgressTracker
-) -> tuple[tuple[Text, tuple[ReportImage | None, ...]], ...]:
+def _panels(group: Group, dataset: Dataset, tracker: ProgressTracker) -> ImageRows:
     """Return the frame with the highest, the median and the lowest mean of the runs' IoU, each as every run sees it."""
     chosen = _best_median_worst(group)
     frames = {frame.id: frame for frame in dataset.val}
     if not chosen or any(frame_id not in frames for _, frame_id in chosen):
-        for _ in group.summaries:
-            tracker.done("pictures")
+        tracker.done("pictures", len(group.summaries))
         return ()
     images = {frame_id: dataset.image(frames[frame_id]) for _, frame_id in chosen}
     seen: dict[str, dict[str, np.ndarray]] = {}
@@ -125,7 +121,7 @@ def _panels(
         panels += [
             _mask(seen[summary.run.id][frame_id], dataset, f"{summary.label} on {frame_id}") for summary in group.carded
         ]
-        rows.append(((f"{name}: ", *_frame_text(frame), *_scores(group, frame_id)), tuple(panels)))
+        rows.append(((f"{name}: ", frame.id, *_scores(group, frame_id)), tuple(panels)))
     return tuple(rows)
 
 
@@ -154,17 +150,6 @@ def _scores(group: Group, frame_id: str) -> Text:
             text += [miou, f" ({summary.label}), "]
     text[-1] = text[-1].rstrip(", ") if isinstance(text[-1], str) else text[-1]
     return tuple(text)
-
-
-def _frame_text(frame: Frame) -> Text:
-    return (frame.id,)
-
-
-def _counted(frames: tuple[Frame, ...]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for frame in frames:
-        counts[frame.city] = counts.get(frame.city, 0) + 1
-    return dict(sorted(counts.items()))
 
 
 def _overlay(image: np.ndarray, target: np.ndarray, dataset: Dataset) -> np.ndarray:

@@ -1,13 +1,17 @@
 """Small pieces of which sections are made: texts, cells, rows with the best in bold."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 from core.report.report_data import COUNT, Group, NumberFormat, RunSummary
-from core.report.structure import Cell, Cite, Number, Paragraph, Part, Text
+from core.report.structure import Cell, Cite, Number, Paragraph, Part, Table, Text
 
 DASH = "–"
 Best = Literal["high", "low", ""]
+Content = Number | Text | str | None
+"""What a cell may show; None is a dash."""
+Column = tuple[str, Callable[[RunSummary], Content], Best | Literal["text"]]
+"""A column of a table of runs: its head, what stands in it, and which of its numbers is the best, or that it is text."""
 
 
 def text(*parts: Part | Text | None) -> Text:
@@ -53,38 +57,53 @@ def count_in_words(count: int, one: str, many: str = "") -> str:
     return f"{word} {one if count == 1 else many or one + 's'}"
 
 
-def cell(number: Number | None, best: bool = False) -> Cell:
-    """Return a number, or a dash where there is none."""
-    return Cell((number,) if number else (DASH,), best)
+def cell(content: Content, best: bool = False) -> Cell:
+    """Return a cell with a number or a text, or a dash where there is none."""
+    return Cell(content if isinstance(content, tuple) else (DASH if content is None else content,), best)
 
 
-def text_cell(content: str) -> Cell:
-    """Return a cell without a number."""
-    return Cell((content,))
+def cells(*contents: Content) -> tuple[Cell, ...]:
+    """Return a row of a table."""
+    return tuple(map(cell, contents))
 
 
-def number_row(head: str | Text, numbers: Sequence[Number | None], best: Best = "") -> tuple[Cell, ...]:
-    """Return a row of a table; as it is printed, the highest or lowest number is in bold unless all are alike."""
+def number_row(
+    head: str | Text, numbers: Sequence[Number | None], best: Best = "", *between: Content
+) -> tuple[Cell, ...]:
+    """Return a row of a table; as it is printed, the highest or lowest number is in bold unless all are alike.
+
+    Args:
+        head: of the row.
+        numbers: that are compared.
+        best: which of them is in bold.
+        between: cells that come before the numbers.
+    """
     marked = best_indices(numbers, best)
-    first = Cell(head if isinstance(head, tuple) else (head,))
-    return (first, *(cell(number, index in marked) for index, number in enumerate(numbers)))
+    return (*cells(head, *between), *(cell(number, index in marked) for index, number in enumerate(numbers)))
 
 
-def with_best_in_columns(rows: Sequence[Sequence[Number | None]], best: Sequence[Best]) -> list[list[Cell]]:
-    """Return cells of several columns, each with its best in bold."""
-    marked = [best_indices([row[column] for row in rows], kind) for column, kind in enumerate(best)]
-    return [
-        [cell(number, index in marked[column]) for column, number in enumerate(row)] for index, row in enumerate(rows)
-    ]
+def table_of_runs(
+    table_id: str, caption: Text, head: str, summaries: Sequence[RunSummary], columns: Sequence[Column]
+) -> Table:
+    """Return a table with a row for each run, the best of each column in bold; `head` is that of the runs' names."""
+    columns = [(head, lambda summary: summary.label, ""), *columns]
+    by_column = []
+    for _, read, best in columns:
+        contents = [read(summary) for summary in summaries]
+        marked = best_indices(contents, best)
+        by_column.append([cell(content, index in marked) for index, content in enumerate(contents)])
+    rows = tuple(zip(*by_column, strict=True))
+    text_columns = tuple(index for index, (_, _, kind) in enumerate(columns) if kind == "text")
+    return Table(table_id, caption, tuple(title for title, _, _ in columns), rows, text_columns)
 
 
-def best_indices(numbers: Sequence[Number | None], best: Best) -> set[int]:
-    """Return the indices of the best and of all that print like it; none where all do."""
-    known = [number for number in numbers if number]
-    if not best or len({number.text for number in known}) < 2:
+def best_indices(contents: Sequence[Content], best: str) -> set[int]:
+    """Return the indices of the best number and of all that print like it; none where all do."""
+    numbers = [content for content in contents if isinstance(content, Number)]
+    if best not in ("high", "low") or len({number.text for number in numbers}) < 2:
         return set()
-    winner = (max if best == "high" else min)(known, key=lambda number: number.value)
-    return {index for index, number in enumerate(numbers) if number and number.text == winner.text}
+    winner = (max if best == "high" else min)(numbers, key=lambda number: number.value).text
+    return {index for index, content in enumerate(contents) if isinstance(content, Number) and content.text == winner}
 
 
 def setting_text(summary: RunSummary, part: str, name: str) -> Text:
@@ -97,12 +116,12 @@ def setting_text(summary: RunSummary, part: str, name: str) -> Text:
     return (str(value),)
 
 
-def settings_text(summaries: Sequence[RunSummary], part: str, name: str) -> Text:
+def settings_text(summaries: Sequence[RunSummary], name: str, part: str = "training") -> Text:
     """Return a setting's value where all agree, else each value with the runs that have it."""
     return by_value(summaries, lambda summary: setting_text(summary, part, name))
 
 
-def by_value(summaries: Sequence[RunSummary], describe: Any) -> Text:
+def by_value(summaries: Sequence[RunSummary], describe: Callable[[RunSummary], Text]) -> Text:
     """Return what `describe(summary)` says, once where it is the same of all, else with the names of those of whom it is true."""
     groups: dict[str, tuple[Text, list[str]]] = {}
     for summary in summaries:
@@ -135,3 +154,8 @@ def frames_text(group: Group) -> Text:
 def derived(value: float, form: NumberFormat, source: str) -> Number:
     """Return a number that was computed from runs."""
     return Number(form.format(value), value, source, form.scale)
+
+
+def reprinted(number: Number, form: NumberFormat) -> Number:
+    """Return the same number in another format."""
+    return derived(number.value, form, number.source)

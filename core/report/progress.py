@@ -34,9 +34,9 @@ class ProgressTracker:
 
         return part_progress
 
-    def done(self, part: str) -> None:
-        """Count one part as done."""
-        self._done += self._units(part)
+    def done(self, part: str, runs: int = 1) -> None:
+        """Count one part of some runs as done."""
+        self._done += self._units(part) * runs
         if part == "scores" and self._scoring:
             self._scoring.pop(0)
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from core.config import RunConfig
+from core.config import RunConfig, used_settings
 from core.evaluation.bootstrap import Comparison
 from core.evaluation.results import EvaluationResult, RobustnessResult
+from core.labels import Color
 from core.models.summary_types import ModelSummary
 from core.report.settings import ReportSettings
-from core.report.structure import Number, ReportImage, Text
+from core.report.structure import ImageRows, Number
 from core.runs.store import Run
 from core.sweeps import Sweep
 
@@ -98,7 +99,11 @@ class RunSummary:
 
     def score(self, pointer: str, form: NumberFormat = SHARE) -> Number | None:
         """Return a number of its evaluation result, `/scores/miou` for example."""
-        return self.number(self.result_file, pointer, form) if self.result_file else None
+        return self.number(self.result_file, pointer, form)
+
+    def result_value(self, pointer: str) -> Any:
+        """Return what stands in its evaluation result; None where nothing does."""
+        return self.read(self.result_file, pointer)
 
     @cached_property
     def best_evaluation(self) -> int | None:
@@ -107,37 +112,32 @@ class RunSummary:
         scored = [index for index, row in enumerate(rows) if row.get("miou") is not None]
         return max(scored, key=lambda number: rows[number]["miou"], default=None)
 
+    @cached_property
+    def used_settings(self) -> frozenset[tuple[str, str]]:
+        """Part and name of each setting that has a say in it."""
+        return frozenset(used_settings(self.config))
+
     def miou(self, form: NumberFormat = SHARE) -> Number | None:
         """Return the mean IoU of its evaluation result, or else of its best evaluation."""
-        if self.result_file:
-            return self.score("/scores/miou", form)
-        if self.best_evaluation is None:
-            return None
-        return self.number("eval", f"/{self.best_evaluation}/miou", form)
-
-    def pixel_accuracy(self, form: NumberFormat = SHARE) -> Number | None:
-        """Return the pixel accuracy that goes with `miou`."""
-        if self.result_file:
-            return self.score("/scores/pixel_accuracy", form)
-        if self.best_evaluation is None:
-            return None
-        return self.number("eval", f"/{self.best_evaluation}/pixel_accuracy", form)
+        return self.measured("miou", "miou", form)
 
     def class_iou(self, index: int, name: str, form: NumberFormat = SHARE) -> Number | None:
         """Return the IoU of a class that goes with `miou`."""
-        if self.result_file:
-            return self.score(f"/scores/iou/{escaped(name)}", form)
-        if self.best_evaluation is None:
-            return None
-        return self.number("eval", f"/{self.best_evaluation}/iou/{index}", form)
+        return self.measured(f"iou/{escaped(name)}", f"iou/{index}", form)
 
-    def share(self, file: str, pointer: str, index: int, form: NumberFormat = SHARE) -> Number | None:
-        """Return a value's share of the list of numbers in which it stands."""
-        values = self.read(file, pointer)
-        if not values or not sum(values):
+    def measured(self, scored: str, evaluated: str, form: NumberFormat = SHARE) -> Number | None:
+        """Return a number of its scores, or else of its best evaluation during the training."""
+        if self.result_file:
+            return self.score(f"/scores/{scored}", form)
+        return self.number("eval", f"/{self.best_evaluation}/{evaluated}", form)
+
+    def class_share(self, index: int, form: NumberFormat) -> Number | None:
+        """Return the share of the counted training pixels that a class has."""
+        pixels = self.read("plan.json", "/class_pixels")
+        if not pixels or not sum(pixels):
             return None
-        value = values[index] / sum(values)
-        return Number(form.format(value), value, f"share {self.run.id}/{file}:{pointer}/{index}", form.scale)
+        value = pixels[index] / sum(pixels)
+        return Number(form.format(value), value, f"share {self.run.id}/plan.json:/class_pixels/{index}", form.scale)
 
 
 def escaped(name: str) -> str:
@@ -165,9 +165,9 @@ class Group:
     comparisons: dict[tuple[int, int], Comparison] = field(default_factory=dict)
     problem: str = ""
     example_columns: tuple[str, ...] = ()
-    examples: tuple[tuple[Text, tuple[ReportImage | None, ...]], ...] = ()
+    examples: ImageRows = ()
     panel_columns: tuple[str, ...] = ()
-    panels: tuple[tuple[Text, tuple[ReportImage | None, ...]], ...] = ()
+    panels: ImageRows = ()
     images_problem: str = ""
     cities: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -190,6 +190,10 @@ class Group:
         """Those that have an evaluation result."""
         return tuple(summary for summary in self.summaries if summary.result)
 
+    def having(self, pointer: str) -> list[RunSummary]:
+        """Return those whose evaluation result says something at a pointer."""
+        return [summary for summary in self.carded if summary.result_value(pointer)]
+
     @property
     def ranked(self) -> tuple[RunSummary, ...]:
         """Those that were scored, the best first."""
@@ -209,6 +213,16 @@ class Group:
     @property
     def class_names(self) -> tuple[str, ...]:
         return self.first.run.class_names
+
+    @property
+    def colors(self) -> dict[str, str]:
+        """Of the runs' lines, by label."""
+        return {summary.label: summary.color for summary in self.summaries}
+
+    @property
+    def class_colors(self) -> tuple[tuple[str, Color], ...]:
+        """Each class with its colour."""
+        return tuple(zip(self.class_names, self.first.run.colors, strict=True))
 
 
 @dataclass(frozen=True)

@@ -12,23 +12,20 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
 from core.auth import read_owner, require_owner, write_owner
 from core.errors import LabError
 from core.files import write_atomically
-from core.paths import reports_folder
+from core.paths import named_folders, reports_folder
 from core.report.settings import ReportSettings
 
 REPORT_ID = re.compile(r"\d{8}-\d{6}-report-[0-9a-f]{4}")
 FILES = {"report.html": "text/html; charset=utf-8", "report.zip": "application/zip"}
 """What can be taken from a report's folder, with its type."""
-_SETTINGS = TypeAdapter(ReportSettings)
 
 
 @dataclass(frozen=True)
@@ -47,22 +44,25 @@ class SavedReport:
         return self.path.name
 
 
+_SAVED = TypeAdapter(SavedReport)
+
+
 def new_id() -> str:
     """Return an id for a report that begins now."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-report-{secrets.token_hex(2)}"
 
 
-def shelve(folder: Path, title: str, made: float, settings: ReportSettings, notes: tuple[str, ...]) -> None:
+def shelve(report: SavedReport) -> None:
     """Write owner and report.json into a report's folder, by which it becomes one."""
-    write_owner(folder)
-    metadata: dict[str, Any] = {"title": title, "made": made, "settings": settings.to_json(), "notes": notes}
-    write_atomically(folder / "report.json", json.dumps(metadata, indent=1))
+    write_owner(report.path)
+    values = asdict(report)
+    del values["path"], values["owner"]
+    write_atomically(report.path / "report.json", json.dumps(values, indent=1))
 
 
 def list_reports() -> list[SavedReport]:
     """Return every report that is whole, the newest first."""
-    paths = sorted(_folders(), key=lambda path: path.name, reverse=True)
-    return [result for path in paths if (result := _read(path))]
+    return [report for path in named_folders(reports_folder(), REPORT_ID) if (report := _read(path))]
 
 
 def find_report(report_id: str) -> SavedReport:
@@ -82,26 +82,10 @@ def delete_report(report_id: str) -> None:
     shutil.rmtree(report.path)
 
 
-def _folders() -> Iterator[Path]:
-    if reports_folder().is_dir():
-        for path in reports_folder().iterdir():
-            if REPORT_ID.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-                yield path
-
-
 def _read(path: Path) -> SavedReport | None:
     try:
-        metadata = json.loads((path / "report.json").read_bytes())
-        settings = _SETTINGS.validate_python(metadata["settings"])
-        if not all((path / name).is_file() for name in FILES):
-            return None
-        return SavedReport(
-            path,
-            str(metadata["title"]),
-            float(metadata["made"]),
-            settings,
-            tuple(map(str, metadata["notes"])),
-            read_owner(path),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        values = json.loads((path / "report.json").read_bytes())
+        report = _SAVED.validate_python(values | {"path": path, "owner": read_owner(path)})
+    except (OSError, ValueError, TypeError):
         return None
+    return report if all((path / name).is_file() for name in FILES) else None

@@ -1,9 +1,9 @@
 """What a report is asked for with, checked."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
 
 from core.errors import LabError
+from core.text import one_line
 
 SECTIONS = {
     "introduction": "Introduction",
@@ -36,12 +36,9 @@ class ReportSettings:
     title: str = ""
     author: str = ""
     course: str = ""
-    sections: tuple[str, ...] = field(default=tuple(SECTIONS))
+    sections: tuple[str, ...] = tuple(SECTIONS)
     pictures: bool | None = None
     robustness: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def checked_settings(settings: ReportSettings) -> ReportSettings:
@@ -61,9 +58,9 @@ def checked_settings(settings: ReportSettings) -> ReportSettings:
         raise LabError(f"{named} Choose among {', '.join(SECTIONS)}.")
     texts = {}
     for name in ("title", "author", "course"):
-        text = " ".join("".join(letter if letter.isprintable() else " " for letter in getattr(settings, name)).split())
+        text = one_line(getattr(settings, name))
         if len(text) > TEXT_LENGTH:
             raise LabError(f"The {name} has {len(text)} characters, but at most {TEXT_LENGTH} fit. Shorten it.")
         texts[name] = text
     sections = tuple(name for name in SECTIONS if name in settings.sections)
-    return ReportSettings(runs, sections=sections, pictures=settings.pictures, robustness=settings.robustness, **texts)
+    return replace(settings, runs=runs, sections=sections, **texts)

@@ -8,8 +8,11 @@ Every number says where it comes from, so that a reader, or a test, can look it 
     NAME RUN[ RUN]:/...                         what was computed from those runs; NAME says how, see `core.report.sources`
 """
 
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 from typing import Literal
+
+from core.labels import Color
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,15 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     text_columns: tuple[int, ...] = ()
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is set smaller, to fit on a page."""
+        return len(self.columns) > 7
+
+    def is_text(self, column: int) -> bool:
+        """Return whether a column holds text."""
+        return column == 0 or column in self.text_columns
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -126,6 +138,10 @@ class ReportImage:
         return "png" if self.data[:4] == b"\x89PNG" else "jpg"
 
 
+ImageRows = tuple[tuple[Text, tuple[ReportImage | None, ...]], ...]
+"""Rows of what stands before them, and a picture, or None, for each column."""
+
+
 @dataclass(frozen=True)
 class ImageGrid:
     """Rows of pictures under common heads.
@@ -134,15 +150,15 @@ class ImageGrid:
         id: unique in the report.
         caption: of all.
         columns: heads.
-        rows: each with what stands before it, and a picture, or None, for each column.
+        rows: see `ImageRows`.
         key: classes with their colours, in the order of their number.
     """
 
     id: str
     caption: Text
     columns: tuple[str, ...]
-    rows: tuple[tuple[Text, tuple[ReportImage | None, ...]], ...]
-    key: tuple[tuple[str, tuple[int, int, int]], ...] = ()
+    rows: ImageRows
+    key: tuple[tuple[str, Color], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -182,7 +198,11 @@ class Report:
     course: str
     made: float
     sections: tuple[Section, ...]
-    notes: tuple[Text, ...] = field(default=())
+    notes: tuple[Text, ...] = ()
+
+    @property
+    def date(self) -> str:
+        return time.strftime("%d %B %Y", time.localtime(self.made)).lstrip("0")
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -191,14 +211,13 @@ class Report:
     @property
     def captioned(self) -> dict[str, str]:
         """What each table and figure is called, `Table 3`, by its id."""
-        counts = {"Table": 0, "Figure": 0}
-        names = {}
-        for block in self.blocks:
-            if isinstance(block, (Table, Figure, ImageGrid)):
-                kind = "Table" if isinstance(block, Table) else "Figure"
-                counts[kind] += 1
-                names[block.id] = f"{kind} {counts[kind]}"
-        return names
+        tables = [block.id for block in self.blocks if isinstance(block, Table)]
+        figures = [block.id for block in self.blocks if isinstance(block, (Figure, ImageGrid))]
+        return {
+            block_id: f"{kind} {index}"
+            for kind, ids in (("Table", tables), ("Figure", figures))
+            for index, block_id in enumerate(ids, start=1)
+        }
 
     @property
     def cited(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from core.errors import writing
@@ -33,16 +34,16 @@ def write_report(settings: ReportSettings, folder: Path, progress: ProgressCallb
     tracker.of("figures", "Drawing and writing")("", 0, 1)
     report = contents(data)
     page, archive = html_page(report), latex_archive(report)
-    notes = tuple(plain_text(note) for note in report.notes)
     hidden = folder.with_name(f".{folder.name}.{os.getpid()}")
+    saved = SavedReport(hidden, report.title, report.made, settings, tuple(map(plain_text, report.notes)))
     with writing(folder):
         hidden.mkdir(parents=True)
         try:
             (hidden / "report.html").write_text(page, encoding="utf-8")
             (hidden / "report.zip").write_bytes(archive)
-            shelve(hidden, report.title, report.made, settings, notes)
+            shelve(saved)
             hidden.rename(folder)
         except OSError:
             shutil.rmtree(hidden, ignore_errors=True)
             raise
-    return SavedReport(folder, report.title, report.made, settings, notes)
+    return replace(saved, path=folder)

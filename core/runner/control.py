@@ -137,11 +137,7 @@ def stop(path: Path) -> None:
 
 
 def pause(path: Path) -> None:
-    """The same, but the run is then paused: its device is free for the next one, and it is marked to be gone on with.
-
-    Raises:
-        LabError: it isn't queued or running, or is another's.
-    """
+    """Ask for the same, but the run is then paused, to be gone on with. Raises LabError as `stop`."""
     _ask(path, "pause")
 
 

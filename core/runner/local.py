@@ -44,11 +44,7 @@ def end(run: Run) -> bool:
 
 
 def move(path: Path, by: int) -> None:
-    """Move a queued run along the queue of its device: by -1 one place nearer to its turn, by 1 one place back.
-
-    Raises:
-        LabError: it isn't queued, has no such place to go to, or it or a run that it would pass is another's.
-    """
+    """Move a queued run along the queue of its device, see `core.runner.control.move`."""
     with writing(path), queue_lock(path.parent):
         run = read_run(path)
         require_owner(run.owner, f"Run {run.id}")

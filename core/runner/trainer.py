@@ -33,26 +33,13 @@ def trainer_command(run: Run, node: Node | None = None) -> list[str]:
 
 def _launcher(processes: int, node: Node | None) -> list[str]:
     """Return what starts several processes of a team, and watches over them."""
-    # A signal of the cluster reaches everyone in a job; torchrun would end the team at it.
-    hearing = ["--signals-to-handle=SIGINT"] if node else []
+    arguments = ["-m", "torch.distributed.run"]
+    if node:  # a signal of the cluster reaches everyone in a job; torchrun would end the team at it
+        arguments.append("--signals-to-handle=SIGINT")
     node = node or Node()
-    meeting = (
-        ["--standalone"]
-        if node.nodes == 1
-        else [
-            f"--nnodes={node.nodes}",
-            f"--node-rank={node.node}",
-            f"--master-addr={node.address}",
-            f"--master-port={node.port}",
-        ]
-    )
-    here = processes // node.nodes
-    return [
-        "-m",
-        "torch.distributed.run",
-        *hearing,
-        *meeting,
-        f"--nproc-per-node={here}",
-        "--no-python",
-        sys.executable,
-    ]
+    if node.nodes == 1:
+        arguments.append("--standalone")
+    else:
+        arguments += [f"--nnodes={node.nodes}", f"--node-rank={node.node}"]
+        arguments += [f"--master-addr={node.address}", f"--master-port={node.port}"]
+    return [*arguments, f"--nproc-per-node={processes // node.nodes}", "--no-python", sys.executable]

@@ -28,11 +28,7 @@ class TrashedRun:
 
 
 def delete(path: Path) -> None:
-    """Move a run into the trash.
-
-    Raises:
-        LabError: it is queued or running, can't be moved, or is another's.
-    """
+    """Move a run into the trash. Raises LabError where it is active, can't be moved, or is another's."""
     with queue_lock(path.parent):
         run = read_run(path)
         require_owner(run.owner, f"Run {run.id}")

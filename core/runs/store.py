@@ -21,7 +21,6 @@ Reading is tolerant: a torn last line is not a row, a half-written folder is a r
 """
 
 import json
-import re
 import secrets
 import shutil
 import time
@@ -36,6 +35,7 @@ from core.config import RunConfig, read_config
 from core.errors import LabError
 from core.files import write_atomically
 from core.labels import CITYSCAPES_19, Color
+from core.paths import find_folder, named_folders
 from core.runs.notes import RUN_ID, Notes, read_notes, write_notes
 from core.runs.status import ACTIVE_STATES, State, Status, folder_time, read_status, write_status
 from core.squeue import job_state
@@ -158,28 +158,17 @@ def find_run(run_id: str, folder: Path) -> Run:
     Raises:
         LabError: no such run, or several.
     """
-    # A path is refused here: what arrives from an address or a shell must name a run and nothing else.
-    if re.fullmatch(r"[A-Za-z0-9-]{1,80}", run_id):
-        if RUN_ID.fullmatch(run_id) and (folder / run_id).is_dir():
-            return read_run(folder / run_id)
-        close = [path for path in _run_folders(folder) if run_id in path.name]
-        if len(close) == 1:
-            return read_run(close[0])
-        if close:
-            raise LabError(
-                f"'{run_id}' could be any of {len(close)} runs: {', '.join(path.name for path in close[:5])}. Type more of it."
-            )
-    raise LabError(f"There is no run '{run_id[:80]}' in {folder}. It may have been deleted; look at the list of runs.")
+    return read_run(find_folder(run_id, folder, RUN_ID, "run"))
 
 
 def list_runs(folder: Path) -> list[Run]:
     """Return every run of a folder, newest first."""
-    return [read_run(path) for path in sorted(_run_folders(folder), key=lambda path: path.name, reverse=True)]
+    return [read_run(path) for path in named_folders(folder, RUN_ID)]
 
 
 def list_active(folder: Path) -> list[Run]:
     """Return the queued and running runs of a folder, newest first. Of all others no more than the status is read."""
-    paths = sorted(_run_folders(folder), key=lambda path: path.name, reverse=True)
+    paths = named_folders(folder, RUN_ID)
     active = [path for path in paths if (status := read_status(path)) and status.state in ACTIVE_STATES]
     return [run for run in map(read_run, active) if run.is_active]
 
@@ -234,13 +223,6 @@ def best_miou(path: Path) -> float | None:
         return miou if miou >= 0 else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _run_folders(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if RUN_ID.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-                yield path
 
 
 def _account(path: Path) -> int:

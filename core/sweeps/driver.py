@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -42,26 +41,6 @@ class StopRequested(BaseException):
     """The sweep was asked to stop."""
 
 
-class Trainer(Protocol):
-    """Who trains the trials."""
-
-    def launch(self, config: RunConfig, since: float, taken: Collection[str]) -> str:
-        """Launch a run, or finds the one of this config launched after `since` that isn't `taken`; returns its id.
-
-        Raises:
-            LabError: it can't be launched.
-            StopAsked: the sweep was asked to stop.
-        """
-
-    def score(self, run_id: str) -> float:
-        """Wait for a run's end; returns its best mIoU, 0..1.
-
-        Raises:
-            LabError: it failed.
-            StopAsked: the sweep was asked to stop.
-        """
-
-
 class QueuedRuns:
     """Trains trials as ordinary runs in the queue of their device."""
 
@@ -70,6 +49,12 @@ class QueuedRuns:
         self._resumed: set[str] = set()
 
     def launch(self, config: RunConfig, since: float, taken: Collection[str]) -> str:
+        """Launch a run, or find the one of this config launched after `since` that isn't `taken`; returns its id.
+
+        Raises:
+            LabError: it can't be launched.
+            StopRequested: the sweep was asked to stop.
+        """
         for run in list_runs(self._sweep.runs_folder):
             if run.config == config and run.status.created >= since and run.id not in taken:
                 return run.id
@@ -81,6 +66,12 @@ class QueuedRuns:
             time.sleep(PATIENCE)
 
     def score(self, run_id: str) -> float:
+        """Wait for a run's end; returns its best mIoU, 0..1.
+
+        Raises:
+            LabError: it failed.
+            StopRequested: the sweep was asked to stop.
+        """
         path = self._sweep.runs_folder / run_id
         watched = False
         while True:
@@ -134,19 +125,18 @@ def main(folder: Path) -> int:
             return 1
         except Exception:
             traceback.print_exc()
-            update_status(
-                folder, state="failed", ended=time.time(), error="The sweep broke off; driver.log says where."
-            )
+            sentence = "The sweep broke off; driver.log says where."
+            update_status(folder, state="failed", ended=time.time(), error=sentence)
             return 1
         update_status(folder, state="finished", ended=time.time())
         return 0
 
 
-def drive(sweep: Sweep, trainer: Trainer) -> None:
+def drive(sweep: Sweep, trainer: QueuedRuns) -> None:
     """Take every trial through its rounds, from wherever the journal stands.
 
     Raises:
-        StopAsked: the sweep was asked to stop.
+        StopRequested: the sweep was asked to stop.
         LabError: the first trials all failed.
     """
     study = open_study(sweep.path)
@@ -181,7 +171,9 @@ def _proposed(study: optuna.Study, sweep: Sweep, number: int) -> FrozenTrial:
     return study.get_trials(deepcopy=False)[number]
 
 
-def _train(study: optuna.Study, sweep: Sweep, trainer: Trainer, frozen: FrozenTrial, number: int, frames: int) -> None:
+def _train(
+    study: optuna.Study, sweep: Sweep, trainer: QueuedRuns, frozen: FrozenTrial, number: int, frames: int
+) -> None:
     """Train a trial for one round, and write its score or its failure into the journal."""
     if requested(sweep.path) is not None:
         raise StopRequested

@@ -17,7 +17,6 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +28,7 @@ from core.data.dataset import open_dataset
 from core.errors import LabError, writing
 from core.files import write_atomically
 from core.models.weights_source import find_weights
+from core.paths import find_folder, named_folders
 from core.processes import ProcessId, start_detached
 from core.runner.device_lock import queue_lock
 from core.runner.quotas import check_may_ask
@@ -159,11 +159,7 @@ def resume_sweep(path: Path) -> None:
 
 
 def stop_sweep(path: Path) -> None:
-    """Ask a sweep to stop its run, with a checkpoint, and to end. Returns at once.
-
-    Raises:
-        LabError: it isn't running, or is another's.
-    """
+    """Ask a sweep to end, its run with a checkpoint. Raises LabError where it isn't running, or is another's."""
     require_owner(read_owner(path), "This sweep")
     sweep = read_sweep(path)
     if not sweep.is_active:
@@ -173,26 +169,13 @@ def stop_sweep(path: Path) -> None:
 
 
 def find_sweep(sweep_id: str, runs: Path) -> Sweep:
-    """Return the sweep of that id, or the only one whose id contains it.
-
-    Raises:
-        LabError: no such sweep, or several.
-    """
-    # A path is refused here: what arrives from an address or a shell must name a sweep and nothing else.
-    if re.fullmatch(r"[A-Za-z0-9-]{1,80}", sweep_id):
-        close = [path for path in _folders(runs) if sweep_id in path.name]
-        if len(close) == 1:
-            return read_sweep(close[0])
-        if close:
-            raise LabError(f"'{sweep_id}' could be any of {len(close)} sweeps. Type more of it.")
-    raise LabError(
-        f"There is no sweep '{sweep_id[:80]}' in {runs}. It may have been deleted; look at the list of sweeps."
-    )
+    """Return the sweep of that id, or the only one whose id contains it. Raises LabError for none or several."""
+    return read_sweep(find_folder(sweep_id, runs / SWEEPS, SWEEP_ID, "sweep"))
 
 
 def list_sweeps(runs: Path) -> list[Sweep]:
     """Return every sweep beside a folder's runs, newest first."""
-    return [read_sweep(path) for path in sorted(_folders(runs), key=lambda path: path.name, reverse=True)]
+    return [read_sweep(path) for path in named_folders(runs / SWEEPS, SWEEP_ID)]
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -266,10 +249,3 @@ def _check_allowance(runs: Path) -> None:
 
 def _start_driver(path: Path) -> None:
     start_detached([*DRIVER, str(path)], path / "driver.log")
-
-
-def _folders(runs: Path) -> Iterator[Path]:
-    if (runs / SWEEPS).is_dir():
-        for path in (runs / SWEEPS).iterdir():
-            if SWEEP_ID.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-                yield path

@@ -85,11 +85,7 @@ class _Grid(optuna.samplers.GridSampler):
 
 
 def open_study(folder: Path) -> optuna.Study:
-    """Return the study of a sweep folder, made where there is none yet. For the driver alone.
-
-    Raises:
-        LabError: the journal can't be read.
-    """
+    """Return the study of a sweep folder, for the driver; made where there is none. Raises as `read_trials`."""
     _cut_torn_line(folder / JOURNAL)
     with _readable(folder):
         return optuna.create_study(
@@ -98,11 +94,7 @@ def open_study(folder: Path) -> optuna.Study:
 
 
 def read_trials(sweep: Sweep) -> list[Trial]:
-    """Return the trials of a sweep so far, in the order of their proposal.
-
-    Raises:
-        LabError: the journal can't be read.
-    """
+    """Return the trials of a sweep in the order of proposal. Raises LabError where the journal can't be read."""
     if not (sweep.path / JOURNAL).is_file():
         return []
     with _readable(sweep.path):

@@ -29,7 +29,6 @@ from core.tracking.tracker import (
     TrackerError,
     load_tracker,
     read_progress,
-    title_of,
     write_progress,
 )
 
@@ -63,14 +62,14 @@ def main(arguments: list[str] | None = None) -> int:
             begin = load_tracker(options.tracker)
             return Telling(run, options.tracker, begin, say).go_on(options.patience)
         except LabError as error:
-            say(f"{title_of(options.tracker)} is not told of this run. {error}")
+            say(f"{TRACKERS[options.tracker].title} is not told of this run. {error}")
             return 1
         except Exception as error:
             # Where, but not what it says: that may hold an address.
             frame = traceback.extract_tb(error.__traceback__)[-1]
             fault = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
             say(
-                f"{title_of(options.tracker)} is not told any more, by a fault of the lab: {fault}. The training goes on."
+                f"{TRACKERS[options.tracker].title} is not told any more, by a fault of the lab: {fault}. The training goes on."
             )
             return 1
 
@@ -81,13 +80,14 @@ class Telling:
     def __init__(self, run: Path, name: str, begin: Callable[[Run, Progress], Tracker], say: Say) -> None:
         self._run = run
         self._name = name
+        self._title = TRACKERS[name].title
         self._begin = begin
         self._say = say
         self._progress: Progress = read_progress(run, name)
         self._tracker: Tracker | None = None
         self._problem = ""
         self._offset = 0
-        self._queued: dict[str, int] = {}
+        self._queued = Progress()
 
     def go_on(self, patience: float) -> int:
         """Tell until the run has ended and everything is told, or `patience` seconds longer. Returns the exit code."""
@@ -102,7 +102,7 @@ class Telling:
                 self._send(run)
                 if ended:
                     self._tracker.close(run.state == "finished")
-                    self._say(f"{title_of(self._name)}: told of all {self._rows()} rows.")
+                    self._say(f"{self._title}: told of all {self._rows()} rows.")
                     return 0
                 pause = LOOK_SECONDS
             except TrackerError as error:
@@ -118,14 +118,13 @@ class Telling:
         if self._tracker is None:
             self._tracker = self._begin(run, self._progress)
             write_progress(self._run, self._name, self._progress)
-            self._queued = dict(self._progress.sent)
+            self._queued = Progress(dict(self._progress.sent))
             self._offset = 0
         rows, self._offset = read_metrics(self._run, self._offset)
         waiting = []
         for point in points_of(valid_rows(rows), run.class_names, run.status.started or run.status.created):
-            # A resumed run does some steps again: they were told already, and a tracker can't take them back.
-            if point.step > self._queued.get(point.kind, 0):
-                self._queued[point.kind] = point.step
+            if self._queued.lacks(point):
+                self._queued.add([point])
                 waiting.append(point)
         for start in range(0, len(waiting), self._tracker.batch):
             part = waiting[start : start + self._tracker.batch]
@@ -133,13 +132,13 @@ class Telling:
             self._progress.add(part)
             write_progress(self._run, self._name, self._progress)
         if self._problem:
-            self._say(f"{title_of(self._name)} answers again.")
+            self._say(f"{self._title} answers again.")
             self._problem = ""
 
     def _fails(self, problem: str) -> None:
         if problem != self._problem:
             self._problem = problem
-            self._say(f"{title_of(self._name)}: {problem}. The training goes on; this is tried again.")
+            self._say(f"{self._title}: {problem}. The training goes on; this is tried again.")
 
     def _end_in_time(self, patience: float) -> None:
         left = patience
@@ -155,15 +154,15 @@ class Telling:
             if lacking:
                 why = f" ({self._problem})" if self._problem else ""
                 self._say(
-                    f"{title_of(self._name)} was not told {lacking} of {self._rows()} rows{why}. They are kept in metrics.jsonl; to tell "
+                    f"{self._title} was not told {lacking} of {self._rows()} rows{why}. They are kept in metrics.jsonl; to tell "
                     f"it of them: python -m core.tracking '{self._run}' {self._name}"
                 )
             else:
-                self._say(f"{title_of(self._name)}: told of all {self._rows()} rows, but it didn't end as it should.")
+                self._say(f"{self._title}: told of all {self._rows()} rows, but it didn't end as it should.")
         os._exit(1)
 
     def _rows(self, reported: Progress | None = None) -> int:
-        """Return how many of the run's rows a tracker is told of, or with `told` how many of them it lacks."""
+        """Return how many of the run's rows a tracker is told of, or with `reported` how many of them it lacks."""
         points = points_of(valid_rows(read_metrics(self._run)[0]), (), 0.0)
         return sum(reported is None or reported.lacks(point) for point in points)
 

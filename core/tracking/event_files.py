@@ -11,7 +11,7 @@ from tensorboard.summary import Writer
 
 from core.runs.store import Run
 from core.tracking.points import Point
-from core.tracking.tracker import Progress, Tracker, TrackerError
+from core.tracking.tracker import Progress, TrackerError
 
 
 class EventFiles:
@@ -19,7 +19,8 @@ class EventFiles:
 
     batch = 1000
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, progress: Progress) -> None:
+        progress.sent.clear()  # the files begin empty
         folder = run.path / "tensorboard"
         try:
             shutil.rmtree(folder, ignore_errors=True)
@@ -44,8 +45,4 @@ class EventFiles:
             raise TrackerError(f"they can't be written ({error.strerror})") from None
 
 
-def open_tracker(run: Run, progress: Progress) -> Tracker:
-    """Return the event files of a run, empty."""
-    files = EventFiles(run)
-    progress.sent.clear()
-    return files
+open_tracker = EventFiles

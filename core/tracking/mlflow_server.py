@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from core.runs.store import Run
 from core.tracking.points import Point
-from core.tracking.tracker import Progress, Tracker, TrackerError
+from core.tracking.tracker import Progress, TrackerError
 
 NUMBERS = 1000
 """Numbers that the server takes at once (MLflow's own limit); a row of the lab has less than 50."""
@@ -24,17 +24,14 @@ PARAMETERS = 100
 VALUE_LENGTH = 500
 """Characters of a parameter's value that every server takes."""
 
-PATIENCE = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-}
+PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 """MLflow's own settings where the environment doesn't say otherwise: this process tries again by itself."""
 
 T = TypeVar("T")
 
 
 class MLflowRun:
-    """A `Tracker` of one run."""
+    """A `Tracker` of one run, whose MLflow run is begun where there is none yet."""
 
     batch = 20
 
@@ -53,16 +50,11 @@ class MLflowRun:
         experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(project)
         # An answer that was lost on its way may have left a run already; and what is told twice here is the same.
         result = self._client.search_runs([experiment_id], f"tags.`seglab.run` = '{run.id}'", max_results=1)
-        begun = (
-            result[0]
-            if result
-            else self._client.create_run(
-                experiment_id,
-                start_time=int((run.status.started or run.status.created) * 1000),
-                tags={"seglab.run": run.id},
-                run_name=run.name,
-            )
-        )
+        begun = result[0] if result else None
+        if begun is None:
+            start = int((run.status.started or run.status.created) * 1000)
+            tags = {"seglab.run": run.id}
+            begun = self._client.create_run(experiment_id, start_time=start, tags=tags, run_name=run.name)
         settings = [
             Param(f"{part}.{name}", str(value)[:VALUE_LENGTH])
             for part, fields in run.config.model_dump().items()
@@ -86,9 +78,7 @@ class MLflowRun:
         _request(lambda: self._client.set_terminated(self._id, "FINISHED" if finished else "KILLED"))
 
 
-def open_tracker(run: Run, progress: Progress) -> Tracker:
-    """Return the MLflow run that belongs to a run of the lab, begun where there is none yet."""
-    return MLflowRun(run, progress)
+open_tracker = MLflowRun
 
 
 def _request(question: Callable[[], T]) -> T:
@@ -101,12 +91,9 @@ def _request(question: Callable[[], T]) -> T:
             raise TrackerError(
                 "the server refuses whoever MLFLOW_TRACKING_USERNAME or MLFLOW_TRACKING_TOKEN says we are"
             ) from None
-        what = (
-            f"the server answers with {status}"
-            if status
-            else f"the server doesn't answer as it should ({type(error).__name__})"
-        )
-        raise TrackerError(what) from None
+        if status:
+            raise TrackerError(f"the server answers with {status}") from None
+        raise TrackerError(f"the server doesn't answer as it should ({type(error).__name__})") from None
 
 
 def _status_of(error: Exception) -> int | None:

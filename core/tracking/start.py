@@ -5,7 +5,8 @@ from pathlib import Path
 
 from core.config import TrackingConfig
 from core.processes import start_detached
-from core.tracking.tracker import chosen, title_of
+from core.tracking.table import TRACKERS
+from core.tracking.tracker import chosen
 
 PATIENCE = 60.0
 """Seconds that a tracker has, after its run has ended, to be told what it wasn't told yet."""
@@ -21,4 +22,4 @@ def start_trackers(run: Path, config: TrackingConfig) -> None:
         try:
             start_detached(command, run / "train.log")
         except OSError as error:
-            print(f"{title_of(name)} is not told of this run: its process can't be started ({error.strerror}).")
+            print(f"{TRACKERS[name].title} is not told of this run: its process can't be started ({error.strerror}).")

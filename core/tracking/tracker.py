@@ -36,7 +36,7 @@ class Progress:
     id: str = ""
 
     def lacks(self, point: Point) -> bool:
-        """Return True for a point that was not sent yet. Steps that a resumed run does again were sent already."""
+        """Return True for a point that was not sent yet. Those that a resumed run repeats can't be taken back."""
         return point.step > self.sent.get(point.kind, 0)
 
     def add(self, points: Sequence[Point]) -> None:
@@ -67,11 +67,7 @@ def chosen(config: TrackingConfig) -> tuple[str, ...]:
 
 
 def check_trackers(config: TrackingConfig) -> None:
-    """Look whether everything is here that the chosen trackers need.
-
-    Raises:
-        LabError: a package or MLflow's address is missing.
-    """
+    """Raise LabError where a package or a server's address is missing that a chosen tracker needs."""
     for name in chosen(config):
         tracker = TRACKERS[name]
         check_packages(tracker.title, tracker.packages)
@@ -92,11 +88,6 @@ def load_tracker(name: str) -> Callable[[Run, Progress], Tracker]:
     for variable, value in SILENCE.items():
         os.environ.setdefault(variable, value)  # read when they are imported
     return importlib.import_module(TRACKERS[name].module).open_tracker
-
-
-def title_of(name: str) -> str:
-    """Return what a tracker is called."""
-    return TRACKERS[name].title
 
 
 def read_progress(run: Path, name: str) -> Progress:

@@ -11,7 +11,7 @@ import wandb
 
 from core.runs.store import Run
 from core.tracking.points import Point
-from core.tracking.tracker import Progress, Tracker, TrackerError
+from core.tracking.tracker import Progress, TrackerError
 
 START_SECONDS = 30.0
 
@@ -21,7 +21,7 @@ class WandbRun:
 
     batch = 100
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, _progress: Progress) -> None:
         # Read by its helper processes too: nothing about this machine, its code or its repository goes along.
         os.environ |= {"WANDB_DISABLE_GIT": "true", "WANDB_DISABLE_CODE": "true", "WANDB_SILENT": "true"}
         settings = wandb.Settings(
@@ -63,6 +63,4 @@ class WandbRun:
         self._run.finish(exit_code=0 if finished else 1)
 
 
-def open_tracker(run: Run, progress: Progress) -> Tracker:
-    """Return the W&B run that belongs to a run of the lab."""
-    return WandbRun(run)
+open_tracker = WandbRun

@@ -17,7 +17,7 @@ from core.processes import ProcessId
 from core.runs.store import create_run
 from tests.pages.test_dry_run_panel import text_of
 
-CHECK = ExportCheck(60, True, (64, 128), 10, 0.99998, 3e-6, 1.7, 12.3, 8.1, 1, 1_000_000)
+CHECK = ExportCheck(10, 0.99998, 3e-6, 1.7, 12.3, 8.1, 60, True, (64, 128), 1, 1_000_000)
 
 
 def export_page():

@@ -33,18 +33,11 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; None for what is no number."""
+        names = ("from", "to", "pixels", "confidence", "accuracy")
+        columns = (self.edges[:-1], self.edges[1:], self.pixels, self.confidence, self.accuracy)
         bins = [
-            {"from": low, "to": high, "pixels": pixels, "confidence": sure, "accuracy": right}
-            if pixels
-            else {"from": low, "to": high, "pixels": 0, "confidence": None, "accuracy": None}
-            for low, high, pixels, sure, right in zip(
-                self.edges[:-1].tolist(),
-                self.edges[1:].tolist(),
-                self.pixels.tolist(),
-                self.confidence.tolist(),
-                self.accuracy.tolist(),
-                strict=True,
-            )
+            {name: None if value != value else value for name, value in zip(names, row, strict=True)}
+            for row in zip(*(column.tolist() for column in columns), strict=True)
         ]
         return {"ece": None if np.isnan(self.error) else self.error, "bins": bins}
 

@@ -7,6 +7,7 @@ Torch isn't needed: the server scores single images too.
 import numpy as np
 
 from core.evaluation.metrics.counting import count_pairs
+from core.evaluation.metrics.scores import iou_of, pixel_accuracy_of
 
 
 class ConfusionMatrix:
@@ -33,10 +34,7 @@ class ConfusionMatrix:
 
     def iou(self) -> np.ndarray:
         """Intersection over union per class, float64 (K,), 0..1; NaN for a class that is neither there nor predicted."""
-        right = np.diag(self.matrix)
-        union = self.matrix.sum(axis=0) + self.matrix.sum(axis=1) - right
-        with np.errstate(invalid="ignore"):
-            return right / np.where(union, union, np.nan)
+        return iou_of(self.matrix, range(self.num_classes))
 
     def miou(self) -> float:
         """Return mean of the classes' IoU without those that are NaN, 0..1; NaN when nothing was counted."""
@@ -45,5 +43,4 @@ class ConfusionMatrix:
 
     def pixel_accuracy(self) -> float:
         """Return share of the counted pixels that are right, 0..1; NaN when nothing was counted."""
-        total = self.matrix.sum()
-        return float(np.trace(self.matrix) / total) if total else float("nan")
+        return float(pixel_accuracy_of(self.matrix, range(self.num_classes)))

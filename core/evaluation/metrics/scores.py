@@ -183,17 +183,14 @@ class Scores:
     @property
     def boundary_f1(self) -> np.ndarray | None:
         """Per class the mean over images of boundary F1, float64 (C,); None where boundaries weren't looked at."""
-        if not self.frames or any(frame.boundaries is None for frame in self.frames):
-            return None
-        counts = np.stack([frame.boundaries for frame in self.frames])[:, list(self.protocol.evaluated)]
-        return mean_of(boundary_f1(counts), axis=0)
+        counts = _stack([frame.boundaries for frame in self.frames])
+        return None if counts is None else mean_of(boundary_f1(counts[:, list(self.protocol.evaluated)]), axis=0)
 
     @property
     def calibration(self) -> Calibration | None:
         """The reliability diagram; None where confidences weren't known."""
-        if not self.frames or any(frame.confidence is None for frame in self.frames):
-            return None
-        return calibration_of(sum(frame.confidence for frame in self.frames))
+        counts = _stack([frame.confidence for frame in self.frames])
+        return None if counts is None else calibration_of(counts.sum(axis=0))
 
     def by_group(self) -> dict[str, "Scores"]:
         """Return the scores of each group of frames, by its name."""
@@ -209,26 +206,24 @@ class Scores:
             return None
         rows = self._instance_rows
         recall = rows[:, 2] / np.maximum(1, rows[:, 1])
-        result = []
-        for name, start, end in SIZES:
-            mine = (rows[:, 1] >= start) & (rows[:, 1] < end)
-            result.append(
-                {"size": name, "objects": int(mine.sum()), "found": float(recall[mine].mean()) if mine.any() else None}
-            )
-        return result
+        groups = [(name, recall[(rows[:, 1] >= start) & (rows[:, 1] < end)]) for name, start, end in SIZES]
+        return [
+            {"size": name, "objects": len(group), "found": float(group.mean()) if len(group) else None}
+            for name, group in groups
+        ]
 
     def by_distance(self) -> list[dict[str, Any]] | None:
         """Return bands of distance from a true boundary: bounds in pixels, pixel accuracy and mean IoU; None without boundaries."""
-        if not self.frames or any(frame.bands is None for frame in self.frames):
+        counts = _stack([frame.bands for frame in self.frames])
+        if counts is None:
             return None
-        bands = sum(frame.bands.astype(np.int64) for frame in self.frames)
-        evaluated = self.protocol.evaluated
+        bands, evaluated = counts.sum(axis=0, dtype=np.int64), self.protocol.evaluated
         return [
             {
                 "from": start,
                 "to": end,
-                "pixel_accuracy": _or_none(pixel_accuracy_of(band, evaluated)),
-                "miou": _or_none(mean_of(iou_of(band, evaluated))),
+                "pixel_accuracy": or_none(pixel_accuracy_of(band, evaluated)),
+                "miou": or_none(mean_of(iou_of(band, evaluated))),
             }
             for start, end, band in zip((0, *BANDS), (*BANDS, None), bands, strict=True)
         ]
@@ -240,7 +235,7 @@ class Scores:
         mean = mean_of(iou_of(self._stacked, self.protocol.evaluated))
         accuracy = pixel_accuracy_of(self._stacked, self.protocol.evaluated)
         return [
-            {"id": frame.id, "group": frame.group, "miou": _or_none(one), "pixel_accuracy": _or_none(other)}
+            {"id": frame.id, "group": frame.group, "miou": or_none(one), "pixel_accuracy": or_none(other)}
             for frame, one, other in zip(self.frames, mean, accuracy, strict=True)
         ]
 
@@ -251,35 +246,31 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a file; None for what is no number."""
-        names = self.protocol.names
         calibration, boundary = self.calibration, self.boundary_f1
+        per_class = ("iou", "iiou", "precision", "recall", "f1", "boundary_f1")
+        categories = [category.name for category in self.protocol.categories]
         return {
             "frames": len(self.frames),
-            "miou": _or_none(self.miou),
-            "miiou": _or_none(self.miiou),
+            "miou": or_none(self.miou),
+            "miiou": or_none(self.miiou),
             "iiou_reason": self.iiou_reason,
-            "pixel_accuracy": _or_none(self.pixel_accuracy),
-            "mean_accuracy": _or_none(self.mean_accuracy),
-            "iou": _named(names, self.iou),
-            "iiou": _named(names, self.iiou),
-            "precision": _named(names, self.precision),
-            "recall": _named(names, self.recall),
-            "f1": _named(names, self.f1),
-            "boundary_f1": _named(names, boundary),
-            "mean_boundary_f1": None if boundary is None else _or_none(mean_of(boundary)),
+            "pixel_accuracy": or_none(self.pixel_accuracy),
+            "mean_accuracy": or_none(self.mean_accuracy),
+            **{name: _named(self.protocol.names, getattr(self, name)) for name in per_class},
+            "mean_boundary_f1": None if boundary is None else or_none(mean_of(boundary)),
             "categories": {
-                "miou": _or_none(self.category_miou),
-                "miiou": _or_none(self.category_miiou),
-                "iou": _named([category.name for category in self.protocol.categories], self.category_iou),
-                "iiou": _named([category.name for category in self.protocol.categories], self.category_iiou),
+                "miou": or_none(self.category_miou),
+                "miiou": or_none(self.category_miiou),
+                "iou": _named(categories, self.category_iou),
+                "iiou": _named(categories, self.category_iiou),
             }
-            if self.protocol.categories
+            if categories
             else None,
             "groups": {
                 name: {
                     "frames": len(part.frames),
-                    "miou": _or_none(part.miou),
-                    "pixel_accuracy": _or_none(part.pixel_accuracy),
+                    "miou": or_none(part.miou),
+                    "pixel_accuracy": or_none(part.pixel_accuracy),
                 }
                 for name, part in self.by_group().items()
             },
@@ -328,6 +319,11 @@ class Scores:
         hits = int(self.confusion[np.ix_(members, members)].sum())
         union = int(self.confusion[members].sum()) + self._false_alarms(class_ids, class_ids)
         return hits / union if union else float("nan")
+
+
+def _stack(counts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Return what was counted in each frame, in one array; None where it wasn't counted in all."""
+    return np.stack(counts) if counts and all(count is not None for count in counts) else None
 
 
 def _evaluated(confusion: np.ndarray, evaluated: Sequence[int]) -> np.ndarray:
@@ -379,11 +375,12 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
         return part / np.where(whole, whole, np.nan)
 
 
-def _or_none(value: float | None) -> float | None:
+def or_none(value: float | None) -> float | None:
+    """Return a plain number; None for NaN."""
     return None if value is None or np.isnan(value) else float(value)
 
 
 def _named(names: Sequence[str], values: np.ndarray | None) -> dict[str, float | None] | None:
     if values is None:
         return None
-    return {name: _or_none(value) for name, value in zip(names, values, strict=True)}
+    return {name: or_none(value) for name, value in zip(names, values, strict=True)}

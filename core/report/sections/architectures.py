@@ -1,13 +1,16 @@
 """Architectures: each configured network, drawn from its own modules, with its numbers and what its options mean."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from core.models.encoder_table import encoder_title
 from core.models.explanations import PYRAMID_ON_VIT, Explanation, explanation
 from core.models.families import FAMILIES
 from core.papers import KEY_BY_ARXIV
 from core.report.network import network_alt, network_figure
-from core.report.phrases import cite, derived, joined, note, paragraph, text, text_cell, with_best_in_columns
+from core.report.phrases import Column, Content, cite, derived, joined, note, paragraph, table_of_runs, text
 from core.report.report_data import NumberFormat, ReportData, RunSummary, each_once
-from core.report.structure import Block, Cell, Figure, Number, Section, Table, Text
+from core.report.structure import Block, Figure, Number, Section, Table, Text
 from core.text import join_words
 
 MILLIONS = NumberFormat(1e-6, 2)
@@ -17,25 +20,17 @@ PIXELS = NumberFormat(1, 0)
 
 def architectures(data: ReportData) -> list[Section]:
     """Return the section, with a part for each network."""
-    distinct = each_once(data.summaries, lambda summary: _network_key(summary))
-    sections = [
-        Section(
-            f"network-{index}",
-            summary.config.model.title,
-            tuple(_network(data, summary, index)),
-            level=2,
-        )
+    distinct = each_once(data.summaries, _network_key)
+    introduction = paragraph(
+        "Drawn from the modules that were trained: the picture is at the left, the scores of the classes at the right, and the "
+        "lower a box stands, the coarser is its map. Bars that stand together are equal modules in a row; below each box are its "
+        "channels and its width and height in cells. Coloured lines skip over what lies between."
+    )
+    parts = [
+        Section(f"network-{index}", summary.config.model.title, tuple(_network(data, summary, index)), level=2)
         for index, summary in enumerate(distinct, start=1)
     ]
-    blocks: list[Block] = [
-        paragraph(
-            "Drawn from the modules that were trained: the picture is at the left, the scores of the classes at the right, and the "
-            "lower a box stands, the coarser is its map. Bars that stand together are equal modules in a row; below each box are its "
-            "channels and its width and height in cells. Coloured lines skip over what lies between."
-        ),
-        _size_table(distinct),
-    ]
-    return [Section("architectures", "Architectures", tuple(blocks)), *sections]
+    return [Section("architectures", "Architectures", (introduction, _size_table(distinct))), *parts]
 
 
 def _network_key(summary: RunSummary) -> tuple[object, ...]:
@@ -44,36 +39,28 @@ def _network_key(summary: RunSummary) -> tuple[object, ...]:
 
 
 def _size_table(summaries: list[RunSummary]) -> Table:
-    rows = [
-        (
-            _computed(summary, "parameters", MILLIONS),
-            _part(summary, "encoder"),
-            _computed(summary, "flops", GIGA),
-            _computed(summary, "output_stride", NumberFormat(1, 1)),
-            _computed(summary, "receptive_field", PIXELS),
-        )
-        for summary in summaries
-    ]
-    marked = with_best_in_columns(rows, ("low", "", "low", "low", ""))
-    heads = (
-        "network",
-        "parameters, M",
-        "of the encoder, M",
-        "GFLOP a frame",
-        "px for one score",
-        "receptive field, px",
-    )
-    table = []
-    for summary, cells in zip(summaries, marked, strict=True):
+    def receptive_field(summary: RunSummary) -> Content:
         if summary.model_summary and summary.model_summary.receptive_field is None:
-            cells[-1] = text_cell("whole frame")
-        dataset = summary.config.dataset
-        table.append((Cell((f"{summary.config.model.title}, {dataset.width} × {dataset.height}",)), *cells))
+            return "whole frame"
+        return _computed(summary, "receptive_field", PIXELS)
+
+    columns: tuple[Column, ...] = (
+        ("parameters, M", lambda summary: _computed(summary, "parameters", MILLIONS), "low"),
+        ("of the encoder, M", lambda summary: _part(summary, "encoder"), ""),
+        ("GFLOP a frame", lambda summary: _computed(summary, "flops", GIGA), "low"),
+        ("px for one score", lambda summary: _computed(summary, "output_stride", NumberFormat(1, 1)), "low"),
+        ("receptive field, px", receptive_field, ""),
+    )
     caption = (
         "The networks at the size at which frames are read; a multiplication and an addition count as two operations. The fewest "
         "of each are in bold.",
     )
-    return Table("networks", caption, heads, tuple(table))
+    sized = [
+        replace(summary, label=f"{summary.config.model.title}, {dataset.width} × {dataset.height}")
+        for summary in summaries
+        for dataset in (summary.config.dataset,)
+    ]
+    return table_of_runs("networks", caption, "network", sized, columns)
 
 
 def _computed(summary: RunSummary, name: str, form: NumberFormat) -> Number | None:
@@ -82,73 +69,52 @@ def _computed(summary: RunSummary, name: str, form: NumberFormat) -> Number | No
 
 
 def _part(summary: RunSummary, name: str) -> Number | None:
-    part = (
-        next((part for part in summary.model_summary.parts if part.name == name), None)
-        if summary.model_summary
-        else None
-    )
-    if part is None:
+    parts = summary.model_summary.parts if summary.model_summary else ()
+    parameters = next((part.parameters for part in parts if part.name == name), None)
+    if parameters is None:
         return None
-    return derived(part.parameters, MILLIONS, f"network {summary.run.id}/config.json:parts/{name}")
+    return derived(parameters, MILLIONS, f"network {summary.run.id}/config.json:parts/{name}")
 
 
-def _network(data: ReportData, summary: RunSummary, position: int) -> list[Block]:
-    users = [other.label for other in data.summaries if _network_key(other) == _network_key(summary)]
-    blocks: list[Block] = [
-        paragraph(_explanation_text(_family_explanation(summary.config.model.family))),
-        *_options(summary),
-    ]
-    if users != [summary.config.model.title]:
-        blocks.append(paragraph(f"Trained as {join_words(users)}."))
-    if summary.model_summary is None:
-        blocks.append(note("This network can't be built here any more, so it isn't drawn."))
-    else:
-        blocks.append(
-            Figure(
-                f"drawing-{position}",
-                text(
-                    summary.config.model.title,
-                    ": ",
-                    joined([_part_text(summary, part.name) for part in summary.model_summary.parts]),
-                    ".",
-                ),
-                network_figure(summary.model_summary),
-                network_alt(summary.model_summary),
-            )
-        )
-    return blocks
-
-
-def _part_text(summary: RunSummary, name: str) -> Text:
-    return text(f"{name} ", _part(summary, name), " M")
-
-
-def _options(summary: RunSummary) -> list[Block]:
-    """Return what the encoder is and what the options that were chosen mean, those that have something to say."""
+def _network(data: ReportData, summary: RunSummary, position: int) -> Iterator[Block]:
     model = summary.config.model
-    sentences: list[Text] = []
+    family = FAMILIES[model.family].explanation if model.family in FAMILIES else None
+    yield paragraph(_explanation_text(family))
+    yield from _options(summary)
+    users = [other.label for other in data.summaries if _network_key(other) == _network_key(summary)]
+    if users != [model.title]:
+        yield paragraph(f"Trained as {join_words(users)}.")
+    network = summary.model_summary
+    if network is None:
+        yield note("This network can't be built here any more, so it isn't drawn.")
+    else:
+        parts = joined([text(f"{part.name} ", _part(summary, part.name), " M") for part in network.parts])
+        caption = text(model.title, ": ", parts, ".")
+        yield Figure(f"drawing-{position}", caption, network_figure(network), network_alt(network))
+
+
+def _options(summary: RunSummary) -> Iterator[Block]:
+    """Say what the encoder is and what the options that were chosen mean, those that have something to say."""
+    model = summary.config.model
     encoder = explanation("encoder", model.encoder_name, model.family)
     if encoder:
-        sentences.append(text(f"The encoder is {encoder_title(model.encoder_name)}. ", _explanation_text(encoder)))
+        yield paragraph(f"The encoder is {encoder_title(model.encoder_name)}. ", _explanation_text(encoder))
     if model.family == "unet" and model.encoder_name.startswith("vit"):
-        sentences.append(_explanation_text(PYRAMID_ON_VIT))
+        yield paragraph(_explanation_text(PYRAMID_ON_VIT))
     for name in model.options:
         value = getattr(model, name)
-        result = explanation(name, value, model.family)
-        if result and (name in _ALWAYS or value != type(model).model_fields[name].default):
-            sentences.append(
-                text(f"{name.replace('_', ' ').capitalize()} {_value(value)}: ", _explanation_text(result))
-            )
-    return [paragraph(sentence) for sentence in sentences]
+        meaning = explanation(name, value, model.family)
+        if meaning and (name in _ALWAYS or value != type(model).model_fields[name].default):
+            yield paragraph(f"{name.replace('_', ' ').capitalize()} {_value(value)}: ", _explanation_text(meaning))
 
 
 _ALWAYS = ("stride", "head", "score_levels", "upsample")
 
 
 def _value(value: object) -> str:
-    return (
-        "on" if value is True else "off" if value is False else f"{value:g}" if isinstance(value, float) else str(value)
-    )
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _explanation_text(explanation: Explanation | None) -> Text:
@@ -157,7 +123,3 @@ def _explanation_text(explanation: Explanation | None) -> Text:
         return ()
     key = KEY_BY_ARXIV.get(explanation.paper.arxiv) if explanation.paper else None
     return text(explanation.text.rstrip("."), cite(key) if key else (), ".")
-
-
-def _family_explanation(family: str) -> Explanation | None:
-    return FAMILIES[family].explanation if family in FAMILIES else None

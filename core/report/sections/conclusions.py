@@ -3,14 +3,15 @@
 They are a draft: what they mean is the author's to say.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from core.data.sources import SOURCES
-from core.evaluation.bootstrap import ENOUGH
-from core.report.phrases import count_in_words, derived, joined, text
-from core.report.report_data import COUNT, Group, NumberFormat, ReportData, RunSummary, each_once, escaped
+from core.evaluation.bootstrap import ENOUGH, Comparison
+from core.report.phrases import count_in_words, derived, joined, note, reprinted, text
+from core.report.report_data import COUNT, PERCENT, Group, NumberFormat, ReportData, RunSummary, each_once, escaped
 from core.report.sections.introduction import rare_classes
 from core.report.sections.methodology import steps_done
 from core.report.sections.results import (
@@ -20,10 +21,9 @@ from core.report.sections.results import (
     share_of_upper_bound,
     worst_confusions,
 )
-from core.report.structure import Block, Number, Paragraph, Section, Text
+from core.report.structure import Block, Paragraph, Part, Section, Text
 from core.text import join_words
 
-PERCENT = NumberFormat(100, 1, "%")
 SIZE = NumberFormat(100, 1)
 TIMES = NumberFormat(1, 1)
 MILLISECONDS = NumberFormat(1, 0, "ms")
@@ -37,28 +37,24 @@ RISING = 0.01
 
 def conclusions(data: ReportData) -> list[Section]:
     """Return the section, with a part for each group of runs where there are several."""
-    draft = Paragraph(
-        (
-            "Draft for the author: these sentences were made from the numbers by rule, and say no more than those support. Judge them, "
-            "keep what you stand for, and write what they mean.",
-        ),
-        "note",
+    draft = note(
+        "Draft for the author: these sentences were made from the numbers by rule, and say no more than those support. Judge them, "
+        "keep what you stand for, and write what they mean."
     )
-    sections = [Section("conclusions", "Conclusions", (draft,))]
     if len(data.groups) == 1:
         return [Section("conclusions", "Conclusions", (draft, *_group(data, data.groups[0])))]
-    for group in data.groups:
-        sections.append(
-            Section(f"conclusions-{group.number}", f"Group {group.number}", tuple(_group(data, group)), level=2)
-        )
-    return sections
+    parts = [
+        Section(f"conclusions-{group.number}", f"Group {group.number}", tuple(_group(data, group)), level=2)
+        for group in data.groups
+    ]
+    return [Section("conclusions", "Conclusions", (draft,)), *parts]
 
 
-def _group(data: ReportData, group: Group) -> list[Block]:
-    suffix = data.suffix(group)
+def _group(data: ReportData, group: Group) -> Iterator[Block]:
     if not group.scored:
-        return [Paragraph(("None of these runs has been scored, so there is nothing to conclude.",), "draft")]
-    rules: tuple[Callable[[Group, str], list[Paragraph]], ...] = (
+        yield _draft("None of these runs has been scored, so there is nothing to conclude.")
+        return
+    rules: tuple[Callable[[Group, str], Iterator[Paragraph]], ...] = (
         _ranking,
         _seeds,
         _unequal,
@@ -73,34 +69,40 @@ def _group(data: ReportData, group: Group) -> list[Block]:
         _unfinished,
         _reach,
     )
-    return [sentence for rule in rules for sentence in rule(group, suffix)]
+    for rule in rules:
+        yield from rule(group, data.suffix(group))
 
 
-def _draft(sentence: Text, *follows: str) -> Paragraph:
-    return Paragraph(sentence, "draft", follows)
+def _draft(*sentence: Part | Text | None, follows: Sequence[str] = ()) -> Paragraph:
+    return Paragraph(text(*sentence), "draft", tuple(follows))
 
 
-def _ranking(group: Group, suffix: str) -> list[Paragraph]:
-    """Return who is best, and against whom that is certain."""
+def _ranking(group: Group, suffix: str) -> Iterator[Paragraph]:
+    """Say who is best, and against whom that is certain."""
     ranked = group.ranked
     best = ranked[0]
     behind = [text(summary.label, " (", summary.miou(PERCENT), ")") for summary in ranked[len(group.leaders) :]]
-    results = [_draft(text(leaders_text(group), ", before " if behind else "", joined(behind), "."), f"scores{suffix}")]
-    better, worse, equal = [], [], []
+    yield _draft(leaders_text(group), ", before " if behind else "", joined(behind), ".", follows=[f"scores{suffix}"])
+    compared = [f"significance-table{suffix}"]
+    better: list[Text] = []
+    worse: list[Text] = []
+    equal: list[Text] = []
+    unknown: list[str] = []
     uncounted: list[str] = []
     few = False
     for summary in ranked[1:]:
         pair = _pair(group, best, summary)
         if pair is None:
+            unknown.append(summary.label)
             continue
         first, second, comparison = pair
-        low, high = comparison.low, comparison.high
-        difference, spread = (
-            compared_number(first, second, name, getattr(comparison, name)) for name in ("difference", "spread")
+        difference, spread, low, high = (
+            compared_number(first, second, name, getattr(comparison, name))
+            for name in ("difference", "spread", "low", "high")
         )
         sentence = text(
-            summary.label, " (", _size(difference), " ± ", spread, " points, 95 % of resamples between ",
-            compared_number(first, second, "low", low), " and ", compared_number(first, second, "high", high), ")",
+            summary.label, " (", replace(difference, text=difference.text.lstrip("+−")), " ± ", spread,
+            " points, 95 % of resamples between ", low, " and ", high, ")",
         )  # fmt: skip
         if not comparison.is_certain:
             equal.append(sentence)
@@ -109,63 +111,32 @@ def _ranking(group: Group, suffix: str) -> list[Paragraph]:
         uncounted += comparison.uncounted
         few = few or comparison.frames < ENOUGH
     if uncounted:
-        results.append(
-            _draft(
-                (
-                    f"No frame shows {join_words(each_once(uncounted), 'or')}, which was predicted all the same: a run's mean IoU counts that as a "
-                    "class with an IoU of 0, the comparisons below leave it out.",
-                ),
-                f"iou{suffix}", f"significance-table{suffix}",
-            )
-        )  # fmt: skip
+        yield _draft(
+            f"No frame shows {join_words(each_once(uncounted), 'or')}, which was predicted all the same: a run's mean IoU counts that as a "
+            "class with an IoU of 0, the comparisons below leave it out.",
+            follows=[f"iou{suffix}", *compared],
+        )
     if better:
-        results.append(
-            _draft(
-                text(f"On these frames {best.label} is better than ", joined(better), "."),
-                f"significance-table{suffix}",
-            )
-        )
+        yield _draft(f"On these frames {best.label} is better than ", joined(better), ".", follows=compared)
     if worse:
-        results.append(
-            _draft(
-                text(
-                    "Over the classes that the frames show, ",
-                    joined(worse),
-                    f" {'is' if len(worse) == 1 else 'are'} better than {best.label}.",
-                ),
-                f"significance-table{suffix}",
-            )
-        )
+        verb = "is" if len(worse) == 1 else "are"
+        yield _draft(
+            "Over the classes that the frames show, ", joined(worse), f" {verb} better than {best.label}.", follows=compared
+        )  # fmt: skip
     if equal:
         reason = (
             f": the frames are too few, {ENOUGH} frames or more would be needed."
             if few
             else ": on other frames of the same kind the order may turn."
         )
-        results.append(
-            _draft(
-                text(f"{best.label} can't be told apart from ", joined(equal, "or"), reason),
-                f"significance-table{suffix}",
-            )
-        )
-    unknown = [summary.label for summary in ranked[1:] if _pair(group, best, summary) is None]
+        yield _draft(f"{best.label} can't be told apart from ", joined(equal, "or"), reason, follows=compared)
     if unknown:
-        results.append(
-            _draft(
-                (
-                    f"Whether {best.label} is better than {join_words(unknown, 'or')} wasn't tested: they weren't scored frame by frame alike.",
-                )
-            )
+        yield _draft(
+            f"Whether {best.label} is better than {join_words(unknown, 'or')} wasn't tested: they weren't scored frame by frame alike."
         )
-    return results
 
 
-def _size(number: Number) -> Number:
-    """Return the same number without its sign."""
-    return Number(number.text.lstrip("+−"), number.value, number.source, number.scale)
-
-
-def _pair(group: Group, one: RunSummary, other: RunSummary):  # noqa: ANN202 - two subjects and their Comparison, or None
+def _pair(group: Group, one: RunSummary, other: RunSummary) -> tuple[RunSummary, RunSummary, Comparison] | None:
     first, second = sorted((group.summaries.index(one), group.summaries.index(other)))
     comparison = group.comparisons.get((first, second))
     return (group.summaries[first], group.summaries[second], comparison) if comparison else None
@@ -177,61 +148,55 @@ def _is_better(group: Group, one: RunSummary, other: RunSummary) -> bool:
     return pair is not None and pair[2].is_certain and (pair[2].difference > 0) == (pair[0] is one)
 
 
-def _seeds(group: Group, suffix: str) -> list[Paragraph]:
-    """Return how much chance there is, from runs that differ in their seed alone; nothing without such runs."""
+def _seeds(group: Group, suffix: str) -> Iterator[Paragraph]:
+    """Say how much chance there is, from runs that differ in their seed alone; nothing without such runs."""
     twins: dict[str, list[RunSummary]] = {}
     for summary in group.scored:
         config = summary.config
         alike = config.model_copy(update={"training": config.training.model_copy(update={"seed": 0})})
         twins.setdefault(alike.model_dump_json(), []).append(summary)
-    repeated = [members for members in twins.values() if len({one.config.training.seed for one in members}) > 1]
-    if not repeated:
-        unknown = "The intervals above hold for other frames, not for another training: how much a score depends on the seed is not known."
-        if len(group.scored) < 2:
-            sentence = "It was trained once, with one seed: how much the score depends on chance is not known."
-        elif any(len(members) > 1 for members in twins.values()):
-            sentence = f"No configuration was trained with more than one seed. {unknown}"
-        else:
-            sentence = f"Each configuration was trained once, with one seed. {unknown}"
-        return [_draft((sentence,), "runs")]
-    results = []
-    for members in repeated:
-        low, high = (choose(members, key=lambda summary: summary.miou().value) for choose in (min, max))
+    repeated = False
+    for members in twins.values():
         seeds = len({summary.config.training.seed for summary in members})
-        results.append(
-            _draft(
-                text(
-                    f"{members[0].config.model.title}, trained with {count_in_words(seeds, 'seed')}, reaches from ", low.miou(PERCENT),
-                    " to ", high.miou(PERCENT), ": differences of that size between other runs may be chance.",
-                ),
-                f"scores{suffix}", "runs",
-            )
+        if seeds == 1:
+            continue
+        repeated = True
+        low, high = (choose(members, key=lambda summary: summary.miou().value) for choose in (min, max))
+        yield _draft(
+            f"{members[0].config.model.title}, trained with {count_in_words(seeds, 'seed')}, reaches from ", low.miou(PERCENT),
+            " to ", high.miou(PERCENT), ": differences of that size between other runs may be chance.",
+            follows=[f"scores{suffix}", "runs"],
         )  # fmt: skip
-    return results
+    if repeated:
+        return
+    unknown = "The intervals above hold for other frames, not for another training: how much a score depends on the seed is not known."
+    if len(group.scored) < 2:
+        sentence = "It was trained once, with one seed: how much the score depends on chance is not known."
+    elif any(len(members) > 1 for members in twins.values()):
+        sentence = f"No configuration was trained with more than one seed. {unknown}"
+    else:
+        sentence = f"Each configuration was trained once, with one seed. {unknown}"
+    yield _draft(sentence, follows=["runs"])
 
 
-def _unequal(group: Group, suffix: str) -> list[Paragraph]:
-    """Return who has seen how many crops, where that differs: a network may be behind because it was trained less."""
+def _unequal(group: Group, suffix: str) -> Iterator[Paragraph]:
+    """Say who has seen how many crops, where that differs: a network may be behind because it was trained less."""
     known = [(summary, steps) for summary in group.scored if (steps := steps_done(summary))]
     seen = [steps.value * summary.config.training.batch_size for summary, steps in known]
-    if len(seen) < 2 or max(seen) <= (1 + UNEQUAL) * min(seen):
-        return []
-    sentences = [
-        text(f"{summary.label} ", steps, " steps of ", summary.number("config.json", "/training/batch_size"))
-        for summary, steps in known
-    ]
-    sentence = text(
-        "The runs have not learned from equally many crops: ",
-        joined(sentences),
-        ". A part of every difference may be that.",
-    )
-    return [_draft(sentence, "runs")]
+    if len(seen) > 1 and max(seen) > (1 + UNEQUAL) * min(seen):
+        sentences = [
+            text(f"{summary.label} ", steps, " steps of ", summary.number("config.json", "/training/batch_size"))
+            for summary, steps in known
+        ]
+        yield _draft(
+            "The runs have not learned from equally many crops: ", joined(sentences), ". A part of every difference may be that.",
+            follows=["runs"],
+        )  # fmt: skip
 
 
-def _classes(group: Group, suffix: str) -> list[Paragraph]:
-    """Return who leads in how many classes, where the two best differ most, and what wasn't learned."""
+def _classes(group: Group, suffix: str) -> Iterator[Paragraph]:
+    """Say who leads in how many classes, where the two best differ most, and what wasn't learned."""
     ranked, class_names = group.ranked, group.class_names
-    results = []
     if len(ranked) > 1:
         best, second = ranked[:2]
         pairs = []
@@ -250,7 +215,7 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
                 f"{better.label} is ahead (", widest[2], f" for {best.label}, ", widest[3], f" for {second.label}).",
             )  # fmt: skip
         if pairs:
-            results.append(_draft(sentence, f"iou{suffix}", f"bars{suffix}"))
+            yield _draft(sentence, follows=[f"iou{suffix}", f"bars{suffix}"])
     for summary in ranked:
         missed = [
             name
@@ -258,27 +223,24 @@ def _classes(group: Group, suffix: str) -> list[Paragraph]:
             if (number := summary.class_iou(index, name)) and number.value < UNSEEN and _is_shown(summary, index, name)
         ]
         if missed:
-            results.append(
-                _draft(
-                    (f"{summary.label} has hardly learned {join_words(missed)}: the IoU is below one per cent.",),
-                    f"iou{suffix}",
-                )
+            yield _draft(
+                f"{summary.label} has hardly learned {join_words(missed)}: the IoU is below one per cent.",
+                follows=[f"iou{suffix}"],
             )
-    return results
 
 
 def _is_shown(summary: RunSummary, index: int, name: str) -> bool:
     """Return whether a pixel of the frames that a run was scored on is of a class."""
     if summary.result_file:
-        return summary.read(summary.result_file, f"/scores/recall/{escaped(name)}") is not None
+        return summary.result_value(f"/scores/recall/{escaped(name)}") is not None
     return bool(summary.read("eval", f"/{summary.best_evaluation}/truth/{index}"))
 
 
-def _rare(group: Group, suffix: str) -> list[Paragraph]:
-    """Rare classes against the others, for the best run; of classes that the counted training frames show."""
+def _rare(group: Group, suffix: str) -> Iterator[Paragraph]:
+    """Compare rare classes with the others, for the best run; of classes that the counted training frames show."""
     planned, best = group.planned, group.ranked[0]
     if planned is None:
-        return []
+        return
     rare = rare_classes(planned)
     values: dict[bool, list[float]] = {True: [], False: []}
     for index, name in enumerate(group.class_names):
@@ -286,76 +248,51 @@ def _rare(group: Group, suffix: str) -> list[Paragraph]:
         if number and planned.read("plan.json", f"/class_pixels/{index}"):
             values[index in rare].append(number.value)
     if not values[True] or not values[False]:
-        return []
+        return
     where = f"{best.run.id}/{best.result_file or 'eval'}:{planned.run.id}"
     few, many = (
         derived(float(np.mean(values[kind])), PERCENT, f"{'rare' if kind else 'frequent'} {where}")
         for kind in (True, False)
     )
-    return [
-        _draft(
-            text(
-                f"The {count_in_words(len(values[True]), 'class', 'classes')} of less than one per cent of the training pixels "
-                f"{'reaches' if len(values[True]) == 1 else 'reach'} a mean IoU of ",
-                few, f" with {best.label}, the others ", many, ".",
-            ),
-            f"iou{suffix}", f"shares{suffix}",
-        )
-    ]  # fmt: skip
+    yield _draft(
+        f"The {count_in_words(len(values[True]), 'class', 'classes')} of less than one per cent of the training pixels "
+        f"{'reaches' if len(values[True]) == 1 else 'reach'} a mean IoU of ",
+        few, f" with {best.label}, the others ", many, ".", follows=[f"iou{suffix}", f"shares{suffix}"],
+    )  # fmt: skip
 
 
-def _confused(group: Group, suffix: str) -> list[Paragraph]:
-    """Return the confusion that is most frequent in the best run."""
+def _confused(group: Group, suffix: str) -> Iterator[Paragraph]:
+    """Name the confusion that is most frequent in the best run."""
     best = next((summary for summary in group.ranked if summary.result), None)
-    worst = worst_confusions(best)[:1] if best else []
-    return [
-        _draft(
-            text(
-                f"The most frequent confusion of {best.label} is {true} taken for {predicted}: ", pixels, " pixels, ",
-                Number(PERCENT.format(share.value), share.value, share.source, share.scale), f" of those of {true}.",
-            ),
-            f"mistaken{suffix}", f"confusion{suffix}",
-        )
-        for pixels, share, (true, predicted) in worst
-    ]  # fmt: skip
+    for pixels, share, (true, predicted) in worst_confusions(best)[:1] if best else []:
+        yield _draft(
+            f"The most frequent confusion of {best.label} is {true} taken for {predicted}: ", pixels, " pixels, ",
+            reprinted(share, PERCENT), f" of those of {true}.", follows=[f"mistaken{suffix}", f"confusion{suffix}"],
+        )  # fmt: skip
 
 
-def _cost(group: Group, suffix: str) -> list[Paragraph]:
-    """Return the fastest against the best, and who is beaten in both; nothing where they were timed on different hardware."""
-    known = [summary for summary in group.carded if summary.score("/metadata/milliseconds")]
+def _cost(group: Group, suffix: str) -> Iterator[Paragraph]:
+    """Compare the fastest with the best, and name who is beaten in both, where all were timed on one hardware."""
+    known = group.having("/metadata/milliseconds")
     if len(known) < 2 or len(group.hardware) > 1:
-        return []
-    fast = min(known, key=lambda summary: summary.score("/metadata/milliseconds").value)
-    best = max(known, key=lambda summary: summary.miou().value)
+        return
     times = {summary.run.id: summary.score("/metadata/milliseconds", MILLISECONDS) for summary in known}
-    results = []
-    if times[fast.run.id].text == times[best.run.id].text and fast is not best:
-        sentence = text(f"{best.label} and {fast.label} take the same time for a frame, ", times[best.run.id], ".")
-        results.append(_draft(sentence, f"cost{suffix}"))
-    elif fast is best:
-        results.append(
-            _draft(
-                text(f"{best.label} is also the fastest, with ", times[best.run.id], " for a frame."), f"cost{suffix}"
-            )
-        )
+    fast = min(known, key=lambda summary: times[summary.run.id].value)
+    best = max(known, key=lambda summary: summary.miou().value)
+    shortest, longer = times[fast.run.id], times[best.run.id]
+    cost = [f"cost{suffix}"]
+    if fast is best:
+        yield _draft(f"{best.label} is also the fastest, with ", longer, " for a frame.", follows=cost)
+    elif shortest.text == longer.text:
+        yield _draft(f"{best.label} and {fast.label} take the same time for a frame, ", longer, ".", follows=cost)
     else:
-        ratio = times[best.run.id].value / times[fast.run.id].value
-        factor = derived(
-            ratio,
-            TIMES,
-            f"slower {best.run.id}/{best.result_file} {fast.run.id}/{fast.result_file}:/metadata/milliseconds",
-        )
-        results.append(
-            _draft(
-                text(
-                    f"{fast.label} is the fastest, with ", times[fast.run.id], " for a frame; ", best.label, " takes ", times[best.run.id],
-                    ", ", factor, " times as long, for ",
-                    derived(best.miou().value - fast.miou().value, SIZE,
-                            f"less {best.run.id}/{best.result_file} {fast.run.id}/{fast.result_file}:/scores/miou"),
-                    " points more of mean IoU.",
-                ),
-                f"cost{suffix}", f"pareto{suffix}",
-            )
+        files = f"{best.run.id}/{best.result_file} {fast.run.id}/{fast.result_file}"
+        gain = best.miou().value - fast.miou().value
+        yield _draft(
+            f"{fast.label} is the fastest, with ", shortest, f" for a frame; {best.label} takes ", longer, ", ",
+            derived(longer.value / shortest.value, TIMES, f"slower {files}:/metadata/milliseconds"), " times as long, for ",
+            derived(gain, SIZE, f"less {files}:/scores/miou"), " points more of mean IoU.",
+            follows=[*cost, f"pareto{suffix}"],
         )  # fmt: skip
     beaten = []
     for summary in known:
@@ -369,130 +306,94 @@ def _cost(group: Group, suffix: str) -> list[Paragraph]:
         if stronger:
             beaten.append(f"{summary.label} (by {join_words(stronger)})")
     if beaten:
-        results.append(
-            _draft((f"Beaten in both time and, with certainty, mean IoU: {join_words(beaten)}.",), f"pareto{suffix}")
+        yield _draft(
+            f"Beaten in both time and, with certainty, mean IoU: {join_words(beaten)}.", follows=[f"pareto{suffix}"]
         )
-    return results
 
 
-def _upper_bound(group: Group, suffix: str) -> list[Paragraph]:
-    """Return what the truth in cells as coarse as the scores would reach, and how much of that each run does."""
-    known = [summary for summary in group.carded if share_of_upper_bound(summary)]
-    if not known:
-        return []
-    paragraphs = joined(
-        [
-            text(
-                summary.score("/metadata/upper_bound", PERCENT), f" in {summary.label}'s cells of ",
-                summary.score("/metadata/pixels_per_cell", COUNT), f" pixels ({summary.label} reaches ",
-                Number(PERCENT.format(share_of_upper_bound(summary).value), share_of_upper_bound(summary).value, share_of_upper_bound(summary).source, 100),
-                " of that)",
-            )
-            for summary in known
-        ],
-        "and",
-    )  # fmt: skip
-    sentence = text(
-        "The truth itself, averaged in cells as coarse as a network's scores, would score ", paragraphs, "."
-    )
-    return [_draft(sentence, f"ceilings{suffix}")]
+def _upper_bound(group: Group, suffix: str) -> Iterator[Paragraph]:
+    """Say what the truth in cells as coarse as the scores would reach, and how much of that each run does."""
+    known = [(summary, reached) for summary in group.carded if (reached := share_of_upper_bound(summary))]
+    bounds = [
+        text(
+            summary.score("/metadata/upper_bound", PERCENT), f" in {summary.label}'s cells of ",
+            summary.score("/metadata/pixels_per_cell", COUNT), f" pixels ({summary.label} reaches ",
+            reprinted(reached, PERCENT), " of that)",
+        )
+        for summary, reached in known
+    ]  # fmt: skip
+    if bounds:
+        yield _draft(
+            "The truth itself, averaged in cells as coarse as a network's scores, would score ", joined(bounds), ".",
+            follows=[f"ceilings{suffix}"],
+        )  # fmt: skip
 
 
-def _edges(group: Group, suffix: str) -> list[Paragraph]:
-    """Right pixels at boundaries and far from them."""
-    results = []
-    for summary in group.ranked[:1]:
-        bands = summary.read(summary.result_file, "/scores/distances") if summary.result_file else None
-        if not bands:
-            continue
-        near = summary.score("/scores/distances/0/pixel_accuracy", PERCENT)
-        far = summary.score(f"/scores/distances/{len(bands) - 1}/pixel_accuracy", PERCENT)
-        if near and far:
-            results.append(
-                _draft(
-                    text(
-                        f"Within {bands[0]['to']} pixels of a boundary {summary.label} is right in ", near,
-                        f" of the pixels, further away than {bands[-1]['from']} in ", far, ".",
-                    ),
-                    f"distances{suffix}", f"boundaries-drawn{suffix}",
-                )
-            )  # fmt: skip
-    return results
+def _edges(group: Group, suffix: str) -> Iterator[Paragraph]:
+    """Compare the right pixels at boundaries and far from them, for the best run."""
+    best = group.ranked[0]
+    bands = best.result_value("/scores/distances")
+    if not bands:
+        return
+    near, far = (best.score(f"/scores/distances/{band}/pixel_accuracy", PERCENT) for band in (0, len(bands) - 1))
+    if near and far:
+        yield _draft(
+            f"Within {bands[0]['to']} pixels of a boundary {best.label} is right in ", near,
+            f" of the pixels, further away than {bands[-1]['from']} in ", far, ".",
+            follows=[f"distances{suffix}", f"boundaries-drawn{suffix}"],
+        )  # fmt: skip
 
 
-def _calibration(group: Group, suffix: str) -> list[Paragraph]:
-    """Return how far confidence is from accuracy, and on which side."""
-    sentence = []
+def _calibration(group: Group, suffix: str) -> Iterator[Paragraph]:
+    """Say how far confidence is from accuracy, and on which side."""
+    errors = []
     for summary in group.carded:
         error = summary.score("/scores/calibration/ece", PERCENT)
         if error:
-            sentence.append(text("by ", error, f" for {summary.label} ({_side(summary)})"))
-    if not sentence:
-        return []
-    return [
-        _draft(
-            text("On average over the pixels, confidence and accuracy differ ", joined(sentence), "."),
-            f"scores{suffix}", f"reliability{suffix}",
-        )
-    ]  # fmt: skip
+            bins = [row for row in summary.result_value("/scores/calibration/bins") if row["pixels"]]
+            lean = sum(row["pixels"] * (row["confidence"] - row["accuracy"]) for row in bins)
+            side = "mostly too sure" if lean > 0 else "mostly not sure enough"
+            errors.append(text("by ", error, f" for {summary.label} ({side})"))
+    if errors:
+        yield _draft(
+            "On average over the pixels, confidence and accuracy differ ", joined(errors), ".",
+            follows=[f"scores{suffix}", f"reliability{suffix}"],
+        )  # fmt: skip
 
 
-def _side(summary: RunSummary) -> str:
-    bins = [row for row in summary.read(summary.result_file, "/scores/calibration/bins") if row["pixels"]]
-    lean = sum(row["pixels"] * (row["confidence"] - row["accuracy"]) for row in bins)
-    return "mostly too sure" if lean > 0 else "mostly not sure enough"
-
-
-def _robustness(group: Group, suffix: str) -> list[Paragraph]:
-    """Return the corruption that costs each run most."""
-    results = []
+def _robustness(group: Group, suffix: str) -> Iterator[Paragraph]:
+    """Name the corruption that costs each run most."""
     for summary in group.carded:
-        if not summary.robustness:
-            continue
-        clean = drop_number(summary, "none")
-        drops = {
-            kind: number
-            for kind in summary.robustness.miou
-            if kind != "none" and (number := drop_number(summary, kind))
-        }
+        kinds = summary.robustness.miou if summary.robustness else ()
+        drops = {kind: number for kind in kinds if (number := drop_number(summary, kind))}
+        clean = drops.pop("none", None)
         if not drops or not clean:
             continue
         worst = min(drops, key=lambda kind: drops[kind].value)
-        number = drops[worst]
-        results.append(
-            _draft(
-                text(
-                    f"{summary.label} suffers most from {worst}: over its five strengths the mean IoU is ",
-                    Number(PERCENT.format(number.value), number.value, number.source, 100), ", as the frames are ",
-                    Number(PERCENT.format(clean.value), clean.value, clean.source, 100), ".",
-                ),
-                f"corruptions{suffix}", f"corrupted{suffix}",
-            )
+        yield _draft(
+            f"{summary.label} suffers most from {worst}: over its five strengths the mean IoU is ",
+            reprinted(drops[worst], PERCENT), ", as the frames are ", reprinted(clean, PERCENT), ".",
+            follows=[f"corruptions{suffix}", f"corrupted{suffix}"],
         )  # fmt: skip
-    return results
 
 
-def _unfinished(group: Group, suffix: str) -> list[Paragraph]:
-    """Return who was still learning at the last evaluation."""
+def _unfinished(group: Group, suffix: str) -> Iterator[Paragraph]:
+    """Say who was still learning at the last evaluation."""
     rising = []
     for summary in group.scored:
         rows = [(index, row["miou"]) for index, row in enumerate(summary.files["eval"]) if row.get("miou") is not None]
         if len(rows) > 1 and rows[-1][1] - rows[-2][1] > RISING:
             before, after = (summary.number("eval", f"/{index}/miou", PERCENT) for index, _ in rows[-2:])
             rising.append(text(f"{summary.label} (from ", before, " to ", after, ")"))
-    if not rising:
-        return []
-    return [
-        _draft(
-            text("Still rising between the last two evaluations was the mean IoU of ", joined(rising), ": a longer training might raise it further."),
-            f"curves{suffix}",
-        )
-    ]  # fmt: skip
+    if rising:
+        yield _draft(
+            "Still rising between the last two evaluations was the mean IoU of ", joined(rising),
+            ": a longer training might raise it further.", follows=[f"curves{suffix}"],
+        )  # fmt: skip
 
 
-def _reach(group: Group, suffix: str) -> list[Paragraph]:
-    """Return what these scores are no evidence of."""
-    note = SOURCES[group.first.config.dataset.name].note
-    if note:
-        return [_draft((note,))]
-    return []
+def _reach(group: Group, suffix: str) -> Iterator[Paragraph]:
+    """Say what these scores are no evidence of."""
+    evidence = SOURCES[group.first.config.dataset.name].note
+    if evidence:
+        yield _draft(evidence)

@@ -1,15 +1,17 @@
 """Introduction: the task, and the facts of the data: splits, cities, class shares, examples."""
 
+from collections.abc import Iterator
+
 from core.data.sources import SOURCES
 from core.labels import CITYSCAPES_19
 from core.report.figures import shares_figure
-from core.report.phrases import cite, count_in_words, joined, note, paragraph, text, text_cell
-from core.report.report_data import COUNT, PERCENT, Group, NumberFormat, ReportData, RunSummary
-from core.report.structure import Block, Cell, Figure, ImageGrid, Number, Ref, Section, Table, Text
+from core.report.phrases import cells, cite, columns_of, count_in_words, joined, note, paragraph, text
+from core.report.report_data import PERCENT, Group, NumberFormat, ReportData, RunSummary
+from core.report.structure import Block, Figure, ImageGrid, Ref, Section, Table
 from core.text import join_words
 
-OFFICIAL = {"train": 2975, "val": 500}
-"""Frames of the official splits of Cityscapes."""
+OFFICIAL_VAL_FRAMES = 500
+"""Frames of the official validation split of Cityscapes."""
 RARE = 0.01
 """A class of a smaller share of the training pixels is called rare."""
 PLENTY = NumberFormat(100, 2, "%")
@@ -17,22 +19,19 @@ PLENTY = NumberFormat(100, 2, "%")
 
 def introduction(data: ReportData) -> list[Section]:
     """Return the section, with a part for each group of runs where there are several."""
-    blocks: list[Block] = [_task(data)]
     if len(data.groups) == 1:
-        return [Section("introduction", "Introduction", (*blocks, *_data(data, data.groups[0])))]
-    blocks.append(
-        paragraph(
-            f"They fall into {count_in_words(len(data.groups), 'group')} that can't be compared with each other, because they learned "
-            "from other data or tell other classes apart: ",
-            joined([(join_words([summary.label for summary in group.summaries]),) for group in data.groups], "; and"),
-            ". Each group has tables of its own.",
-        )
+        return [Section("introduction", "Introduction", (_task(data), *_data(data, data.groups[0])))]
+    apart = paragraph(
+        f"They fall into {count_in_words(len(data.groups), 'group')} that can't be compared with each other, because they learned "
+        "from other data or tell other classes apart: ",
+        joined([(join_words(columns_of(group.summaries)),) for group in data.groups], "; and"),
+        ". Each group has tables of its own.",
     )
     parts = [
         Section(f"data-{group.number}", f"Data of group {group.number}", tuple(_data(data, group)), level=2)
         for group in data.groups
     ]
-    return [Section("introduction", "Introduction", tuple(blocks)), *parts]
+    return [Section("introduction", "Introduction", (_task(data), apart)), *parts]
 
 
 def rare_classes(summary: RunSummary) -> list[int]:
@@ -54,30 +53,32 @@ def _task(data: ReportData) -> Block:
     )
 
 
-def _data(data: ReportData, group: Group) -> list[Block]:
-    blocks: list[Block] = [_origin(group)]
+def _data(data: ReportData, group: Group) -> Iterator[Block]:
+    yield _origin(group)
     planned = group.planned
     if planned is None:
-        blocks.append(
-            note("None of these runs has begun to train, so that frames and classes haven't been counted yet.")
-        )
-        return blocks + _examples(data, group)
-    blocks.append(_splits(data, group, planned))
-    official = _is_not_official(group, planned)
-    if official:
-        blocks.append(official)
-    return blocks + _shares(data, group, planned) + _examples(data, group)
+        yield note("None of these runs has begun to train, so that frames and classes haven't been counted yet.")
+    else:
+        yield _splits(data, group, planned)
+        has_test_split = SOURCES[group.first.config.dataset.name].has_test_split
+        if has_test_split and planned.read("plan.json", "/val_frames") != OFFICIAL_VAL_FRAMES:
+            yield note(
+                "The official validation split of Cityscapes has 500 frames of Frankfurt, Lindau and Münster; here ",
+                planned.number("plan.json", "/val_frames"),
+                " frames were scored. Scores in this report compare the runs with each other, not with published results.",
+            )
+        yield from _shares(data, group, planned)
+    if group.images_problem:
+        yield note(f"No pictures of the data are shown: {group.images_problem.rstrip('.')}.")
+    elif group.examples:
+        caption = "Training frames and the masks that were learned from, laid over them; darkened pixels have no class."
+        columns, images, colors = group.example_columns, group.examples, group.class_colors
+        yield ImageGrid(f"examples{data.suffix(group)}", (caption,), columns, images, colors)
 
 
 def _origin(group: Group) -> Block:
     dataset = group.first.config.dataset
-    size = text(
-        " Frames are read at ",
-        group.first.number("config.json", "/dataset/width"),
-        " × ",
-        group.first.number("config.json", "/dataset/height"),
-        " pixels.",
-    )
+    width, height = (group.first.number("config.json", f"/dataset/{side}") for side in ("width", "height"))
     source = SOURCES[dataset.name]
     origin = source.origin.format(annotations=dataset.annotations.replace("+", " and "))
     sentence = text(origin, *(cite(paper) for paper in source.papers))
@@ -86,98 +87,62 @@ def _origin(group: Group) -> Block:
         ", those of the Cityscapes benchmark" if group.class_names == CITYSCAPES_19.class_names else "",
         "; pixels of no class are neither learned from nor scored.",
     )
-    return paragraph(sentence, size, classes)
+    return paragraph(sentence, " Frames are read at ", width, " × ", height, " pixels.", classes)
 
 
 def _splits(data: ReportData, group: Group, planned: RunSummary) -> Table:
     rows = []
-    for split, title, pointer in (
-        ("train", "learned from", "/train_frames"),
-        ("val", "scored on", "/val_frames"),
-    ):
+    for split, title in (("train", "learned from"), ("val", "scored on")):
         cities = group.cities.get(split, {})
-        named = join_words([f"{city} ({count})" for city, count in cities.items()]) if 0 < len(cities) <= 24 else ""
-        where = named or (
-            count_in_words(len(cities), "folder") if cities else "not known: the data can't be opened any more"
-        )
-        rows.append((text_cell(title), Cell((planned.number("plan.json", pointer, COUNT),)), text_cell(where)))
+        if not cities:
+            where = "not known: the data can't be opened any more"
+        elif len(cities) <= 24:
+            where = join_words([f"{city} ({count})" for city, count in cities.items()])
+        else:
+            where = count_in_words(len(cities), "folder")
+        rows.append(cells(title, planned.number("plan.json", f"/{split}_frames"), where))
     caption = ("Frames of each split, as the run ", planned.label, " counted them before its first step.")
     is_city = SOURCES[group.first.config.dataset.name].group == "city"
-    cities_head = "cities (frames)" if is_city else "folders"
-    return Table(
-        f"splits{data.suffix(group)}", caption, ("split", "frames", cities_head), tuple(rows), text_columns=(2,)
-    )
+    heads = ("split", "frames", "cities (frames)" if is_city else "folders")
+    return Table(f"splits{data.suffix(group)}", caption, heads, tuple(rows), text_columns=(2,))
 
 
-def _is_not_official(group: Group, planned: RunSummary) -> Block | None:
-    if not SOURCES[group.first.config.dataset.name].has_test_split:
-        return None
-    if planned.read("plan.json", "/val_frames") == OFFICIAL["val"]:
-        return None
-    return note(
-        "The official validation split of Cityscapes has 500 frames of Frankfurt, Lindau and Münster; here ",
-        planned.number("plan.json", "/val_frames"),
-        " frames were scored. Scores in this report compare the runs with each other, not with published results.",
-    )
-
-
-def _shares(data: ReportData, group: Group, planned: RunSummary) -> list[Block]:
+def _shares(data: ReportData, group: Group, planned: RunSummary) -> Iterator[Block]:
     pixels = planned.read("plan.json", "/class_pixels")
     class_names = planned.run.class_names
     if not sum(pixels):
-        return []
+        return
     shares = {"training": [count / sum(pixels) for count in pixels]}
     evaluated = next((summary for summary in group.summaries if summary.read("eval", "/0/truth")), None)
     if evaluated:
         shares["validation"] = evaluated.read("eval", "/0/truth")
     name = f"shares{data.suffix(group)}"
-    figure = Figure(
-        name,
-        text(
-            "Share of the labelled pixels that each class takes, counted in up to 400 training frames at even distances",
-            ", and in the validation frames (marks)" if evaluated else "",
-            ".",
-        ),
-        shares_figure(class_names, shares, planned.run.colors),
-        f"Bars of the share of pixels of {len(class_names)} classes.",
-    )
     order = sorted(range(len(pixels)), key=lambda class_index: -pixels[class_index])
-    sentences: list[Text] = [
-        text(f"{class_names[index]} (", _share(planned, index, PERCENT), ")") for index in order[:3] if pixels[index]
+    frequent = [
+        text(f"{class_names[index]} (", planned.class_share(index, PERCENT), ")")
+        for index in order[:3]
+        if pixels[index]
     ]
-    sentence = text("Most pixels are ", joined(sentences), " (", Ref(name), ").")
+    sentence = text("Most pixels are ", joined(frequent), " (", Ref(name), ").")
     rare = rare_classes(planned)
     if rare:
         sentence += text(
             f" {count_in_words(len(rare), 'class', 'classes').capitalize()} {'takes' if len(rare) == 1 else 'take'} less than one per cent each, the "
-            f"rarest {class_names[rare[0]]} (",
-            _share(planned, rare[0], PLENTY),
-            "): mean IoU counts ",
-            "it as much as road" if len(rare) == 1 and "road" in class_names else "each of them as much as any other",
-            ".",
-        )
+            f"rarest {class_names[rare[0]]} (", planned.class_share(rare[0], PLENTY), "): mean IoU counts ",
+            "it as much as road" if len(rare) == 1 and "road" in class_names else "each of them as much as any other", ".",
+        )  # fmt: skip
     missing = [class_names[index] for index, count in enumerate(pixels) if not count]
     if missing:
-        sentence += text(
-            f" {join_words(missing).capitalize()} {'does' if len(missing) == 1 else 'do'} not occur in the counted training frames."
-        )
-    if evaluated:
-        unseen = [class_names[index] for index, share in enumerate(shares["validation"]) if not share]
-        if unseen:
-            sentence += text(f" No validation pixel shows {join_words(unseen, 'or')}.")
-    return [paragraph(sentence), figure]
-
-
-def _share(summary: RunSummary, index: int, form: NumberFormat) -> Number | None:
-    return summary.share("plan.json", "/class_pixels", index, form)
-
-
-def _examples(data: ReportData, group: Group) -> list[Block]:
-    if group.images_problem:
-        reason = group.images_problem.rstrip(".")
-        return [note(f"No pictures of the data are shown: {reason}.")]
-    if not group.examples:
-        return []
-    caption = "Training frames and the masks that were learned from, laid over them; darkened pixels have no class."
-    key = tuple(zip(group.first.run.class_names, group.first.run.colors, strict=True))
-    return [ImageGrid(f"examples{data.suffix(group)}", (caption,), group.example_columns, group.examples, key)]
+        verb = "does" if len(missing) == 1 else "do"
+        sentence += text(f" {join_words(missing).capitalize()} {verb} not occur in the counted training frames.")
+    unseen = [class_names[index] for index, share in enumerate(shares.get("validation", ())) if not share]
+    if unseen:
+        sentence += text(f" No validation pixel shows {join_words(unseen, 'or')}.")
+    yield paragraph(sentence)
+    caption = text(
+        "Share of the labelled pixels that each class takes, counted in up to 400 training frames at even distances",
+        ", and in the validation frames (marks)" if evaluated else "",
+        ".",
+    )
+    figure = shares_figure(class_names, shares, planned.run.colors)
+    yield Figure(name, caption, figure, f"Bars of the share of pixels of {len(class_names)} classes.")

@@ -2,36 +2,37 @@
 
 import math
 import shlex
+from collections.abc import Callable, Iterator
+from itertools import zip_longest
 
 from core.config import RunConfig
-from core.report.phrases import cell, note, paragraph, text, text_cell
+from core.report.phrases import Column, Content, cells, note, paragraph, table_of_runs, text
 from core.report.report_data import ReportData, RunSummary
-from core.report.structure import Block, Cell, Code, Commands, Section, Table
+from core.report.structure import Block, Code, Commands, Section, Table
 
 
 def reproduction(data: ReportData) -> list[Section]:
     """Return the section."""
-    summaries = data.summaries
-    blocks: list[Block] = [
-        paragraph("These commands train the runs again; every setting that they don't name has its default."),
-        Commands(tuple(line for summary in summaries for line in _train_lines(summary))),
-        *_budgets(summaries),
-        paragraph(
-            "These score them, and write this report; ", Code("RUN"), " stands for the id that the training prints."
-        ),
-        Commands(("python -m core score RUN", _report_line(data))),
-        *_fingerprints(data),
-        _versions(data),
-    ]
-    if data.commit:
-        blocks.append(paragraph("The lab is at commit ", Code(data.commit.split()[0]), _changes(data), "."))
-    blocks.append(
-        note(
-            "Every number of this document names its source in its file: in the page as the attribute data-source, in the LaTeX source in "
-            "the tables' .csv files. A source is a file of the run's folder and a place in it."
-        )
+    return [Section("reproduction", "Reproduction", tuple(_blocks(data)))]
+
+
+def _blocks(data: ReportData) -> Iterator[Block]:
+    yield paragraph("These commands train the runs again; every setting that they don't name has its default.")
+    yield Commands(tuple(line for summary in data.summaries for line in _train_lines(summary)))
+    yield from _budgets(data.summaries)
+    yield paragraph(
+        "These score them, and write this report; ", Code("RUN"), " stands for the id that the training prints."
     )
-    return [Section("reproduction", "Reproduction", tuple(blocks))]
+    yield Commands(("python -m core score RUN", _report_line(data)))
+    yield _fingerprints(data)
+    yield _versions(data)
+    if data.commit:
+        changes = ", with changes that are not committed" if data.commit.endswith("and changes") else ""
+        yield paragraph("The lab is at commit ", Code(data.commit.split()[0]), changes, ".")
+    yield note(
+        "Every number of this document names its source in its file: in the page as the attribute data-source, in the LaTeX source in "
+        "the tables' .csv files. A source is a file of the run's folder and a place in it."
+    )
 
 
 def train_command(config: RunConfig) -> str:
@@ -54,20 +55,19 @@ def _train_lines(summary: RunSummary) -> list[str]:
     return [f"# {label}, run {summary.run.id}", train_command(summary.config)]
 
 
-def _budgets(summaries: tuple[RunSummary, ...]) -> list[Block]:
-    """Return a budget in minutes is a different number of steps elsewhere: the epochs that make the same number."""
+def _budgets(summaries: tuple[RunSummary, ...]) -> Iterator[Block]:
+    """Give a budget in minutes, which is another number of steps elsewhere, as epochs that are the same number."""
     lines = []
     for summary in summaries:
         epochs = same_epochs(summary)
         if epochs:
             training = summary.config.training.model_copy(update={"minutes": 0.0, "epochs": epochs})
             lines += [f"# {summary.label}", train_command(summary.config.model_copy(update={"training": training}))]
-    if not lines:
-        return []
-    sentence = paragraph(
-        "A length in minutes becomes a number of steps on the machine that trains. The same number of steps on any machine:"
-    )
-    return [sentence, Commands(tuple(lines))]
+    if lines:
+        yield paragraph(
+            "A length in minutes becomes a number of steps on the machine that trains. The same number of steps on any machine:"
+        )
+        yield Commands(tuple(lines))
 
 
 def same_epochs(summary: RunSummary) -> float | None:
@@ -95,40 +95,33 @@ def _report_line(data: ReportData) -> str:
     return shlex.join(arguments)
 
 
-def _fingerprints(data: ReportData) -> list[Block]:
-    rows = []
-    for summary in data.summaries:
-        metadata = summary.result.metadata if summary.result else None
-        rows.append(
-            (
-                Cell((summary.label,)),
-                Cell((Code(summary.run.id),)),
-                cell(summary.number("config.json", "/training/seed")),
-                cell(summary.number("plan.json", "/train_frames")),
-                cell(summary.number("plan.json", "/val_frames")),
-                Cell((Code(metadata.data[:16]),)) if metadata else text_cell("–"),
-                Cell((Code(metadata.weights[:16]),)) if metadata else text_cell("–"),
-                Cell((Code(summary.run.plan["space"]),)) if summary.run.plan.get("space") else text_cell("–"),
-            )
-        )
+def _fingerprints(data: ReportData) -> Table:
+    def digest(name: str) -> Callable[[RunSummary], Content]:
+        return lambda summary: _code(summary.result and getattr(summary.result.metadata, name)[:16])
+
+    columns: tuple[Column, ...] = (
+        ("id", lambda summary: _code(summary.run.id), "text"),
+        ("seed", lambda summary: summary.number("config.json", "/training/seed"), ""),
+        ("learned from", lambda summary: summary.number("plan.json", "/train_frames"), ""),
+        ("scored on", lambda summary: summary.number("plan.json", "/val_frames"), ""),
+        ("data", digest("data"), "text"),
+        ("weights", digest("weights"), "text"),
+        ("classes", lambda summary: _code(summary.run.plan.get("space")), "text"),
+    )
     caption = text(
         "What was trained on what. The fingerprint of the data follows from the names and contents of the scored frames and is the same on "
         "every machine; that of the weights from the scored checkpoint; that of the classes from their table. First 16 digits."
     )
-    heads = ("run", "id", "seed", "learned from", "scored on", "data", "weights", "classes")
-    return [Table("fingerprints", caption, heads, tuple(rows), text_columns=(1, 5, 6, 7))]
+    return table_of_runs("fingerprints", caption, "run", data.summaries, columns)
+
+
+def _code(content: str | None) -> Content:
+    return (Code(content),) if content else None
 
 
 def _versions(data: ReportData) -> Table:
     items = list(data.versions.items())
     half = -(-len(items) // 2)
-    rows = []
-    for index in range(half):
-        pair = [items[index], items[index + half] if index + half < len(items) else ("", "")]
-        rows.append(tuple(text_cell(part) for item in pair for part in item))
+    rows = tuple(cells(*left, *right) for left, right in zip_longest(items[:half], items[half:], fillvalue=("", "")))
     caption = ("Versions, as installed where this report was written. Runs don't record theirs.",)
-    return Table("versions", caption, ("program", "version", "program", "version"), tuple(rows), text_columns=(1, 2, 3))
-
-
-def _changes(data: ReportData) -> str:
-    return ", with changes that are not committed" if data.commit.endswith("and changes") else ""
+    return Table("versions", caption, ("program", "version", "program", "version"), rows, text_columns=(1, 2, 3))

@@ -25,11 +25,7 @@ END_SECONDS = 90.0
 
 
 def start(path: Path) -> None:
-    """Submit the job of a queued run, and write down its number.
-
-    Raises:
-        LabError: there is no cluster here, or it doesn't take the job.
-    """
+    """Submit the job of a queued run and note its number. Raises LabError where no cluster is here, or takes it."""
     run = read_run(path)
     job = _submit(run)
     with queue_lock(path.parent):

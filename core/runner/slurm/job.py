@@ -12,10 +12,12 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from core.paths import PROJECT
 from core.processes import ProcessId
@@ -70,22 +72,18 @@ class Training:
             _accompany(self.run, job, node)
 
 
-class _Wanted:
-    """Whether the cluster wants its nodes back."""
-
-    def __init__(self) -> None:
-        self.back = False
-        for signum in (signal.SIGTERM, signal.SIGUSR2):
-            signal.signal(signum, self._receive)
-
-    def _receive(self, _signum: int, _frame: object) -> None:
-        self.back = True
+def _wanted_back() -> threading.Event:
+    """Return what is set once the cluster wants its nodes back."""
+    wanted = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(signum, lambda *_: wanted.set())
+    return wanted
 
 
 def _lead(run: Path, job: str, limit: float, node: Node) -> None:
     """The first node: claims the run, trains it, and says how it ended where the trainer can't."""
     began = time.monotonic()
-    wanted = _Wanted()
+    wanted = _wanted_back()
     if not _in_time(lambda: _has_job_id(run)) or not _in_time(lambda: _is_free(run)) or not _claim(run, job):
         print(
             f"Job {job} leaves run {run.name} alone: it has ended, has another job, or a trainer that is still at it."
@@ -96,7 +94,7 @@ def _lead(run: Path, job: str, limit: float, node: Node) -> None:
     request = False
     # A checkpoint that was written for the cluster is all that is waited for: time is short then, and processes end slowly.
     while trainer.poll() is None and not (request and _stands(run, job, "queued")):
-        if wanted.back and not request:
+        if wanted.is_set() and not request:
             request = _ask_for_checkpoint(run)
         time.sleep(PATIENCE)
     status = read_status(run)
@@ -117,7 +115,7 @@ def _lead(run: Path, job: str, limit: float, node: Node) -> None:
 
 def _accompany(run: Path, job: str, node: Node) -> None:
     """Any other node: trains with the first one for as long as the run goes on."""
-    _Wanted()  # the first node decides
+    _wanted_back()  # the first node decides
     if not _in_time(lambda: _stands(run, job, "running")):
         return
     trainer = _start(run, node)
@@ -221,8 +219,7 @@ def _queue_again(run: Path, job: str) -> None:
         time.sleep(PATIENCE if metadata else AGAIN_SECONDS)
 
 
-@dataclass(frozen=True)
-class _JobInfo:
+class _JobInfo(NamedTuple):
     """How a job stands: whether it runs, and how often it was queued again."""
 
     is_running: bool
