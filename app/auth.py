@@ -50,7 +50,9 @@ def must_sign_in() -> bool:
 
 
 def check_sign_in() -> None:
-    """Raise LabError where the lab must not start: the sign-in can't be read, or is missing though there are admins to sign in."""
+    """Raise LabError where the lab must not start: the sign-in can't be read, or is missing though there are admins to
+    sign in.
+    """
     if not must_sign_in() and os.environ.get("SEGLAB_ADMINS", "").strip():
         raise LabError(
             "SEGLAB_ADMINS names admins, but nobody signs in: .streamlit/secrets.toml has no section [auth]. Add it as "
@@ -76,7 +78,10 @@ def providers() -> list[str]:
 
 
 def _auth() -> Mapping[str, Any]:
-    """Return what secrets.toml says of signing in at this moment; empty where it was lost or broken since the lab started."""
+    """Return what secrets.toml says of signing in at this moment.
+
+    Empty where it was lost or broken since the lab started.
+    """
     try:
         return st.secrets.get("auth", {})
     except (OSError, ValueError):
@@ -150,10 +155,12 @@ def _claims(request: Request) -> dict[str, Any]:
 
 
 def user_of_claims(claims: Mapping[str, Any]) -> User:
-    """Return who signed in, by e-mail address where the provider has checked it; else by the name that is the provider's own.
+    """Return who signed in, by e-mail address where the provider has checked it.
 
-    Anyone can write another's address into an account that nobody checks. Where a provider says nothing of that, secrets.toml can:
-    `trust_email = true` in its section.
+    Else by the name that is the provider's own.
+
+    Anyone can write another's address into an account that nobody checks. Where a provider says nothing of that,
+    secrets.toml can: `trust_email = true` in its section.
     """
     email = claims.get("email")
     checked = claims.get("email_verified")

@@ -16,7 +16,8 @@ GUARDED = (UPLOADS, "/media/")
 
 
 class AuthMiddleware:
-    """ASGI middleware: unauthenticated requests neither send nor get files, and no user sends more than `SEGLAB_MAX_UPLOADS` an hour.
+    """ASGI middleware: unauthenticated requests neither send nor get files, and no user sends more than
+    `SEGLAB_MAX_UPLOADS` an hour.
 
     What is refused has not been read.
     """

@@ -1,4 +1,6 @@
-"""Frames in the order that is asked for, and as a sheet of small pictures: by where runs do badly, disagree or are unsure."""
+"""Frames in the order that is asked for, and as a sheet of small pictures: by where runs do badly, disagree or are
+unsure.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -45,7 +45,9 @@ class SplitDataset:
 
 
 def choose_dataset(key: str) -> dict[str, Any]:
-    """Return widgets for the dataset part of a config: which data, where it lies, what is told apart. Returns the part's values.
+    """Return widgets for the dataset part of a config: which data, where it lies, what is told apart.
+
+    Returns the part's values.
 
     Every choice is kept in the session under a plain name, so that the next page begins with it.
     """
@@ -86,7 +88,9 @@ def choose_dataset(key: str) -> dict[str, Any]:
 
 
 def opened(values: dict[str, Any]) -> Dataset | None:
-    """Return the data set of chosen values, or None when it can't be opened yet; the page then says why and offers the next step.
+    """Return the data set of chosen values, or None when it can't be opened yet.
+
+    The page then says why and offers the next step.
 
     Raises:
         LabError: the folder isn't there or holds no pairs, or the class table doesn't make sense.
@@ -127,7 +131,10 @@ def find_dataset(config: DatasetConfig) -> SplitDataset:
 
 
 def draw_streets() -> None:
-    """Draw the street scenes with a progress bar, unless they are there. Raises LabError where the visitor may only look."""
+    """Draw the street scenes with a progress bar, unless they are there.
+
+    Raises LabError where the visitor may only look.
+    """
     config = DatasetConfig()
     if SOURCES["streets"].is_here(config.root):
         return
@@ -169,7 +176,9 @@ def _find(config_json: str) -> SplitDataset:
 
 
 def _remembered(key: str, name: str, default: str) -> dict[str, Any]:
-    """Return arguments that make a widget show what the session keeps under a plain name, and keep there what it is changed to."""
+    """Return arguments that make a widget show what the session keeps under a plain name, and keep there what it is
+    changed to.
+    """
     st.session_state[key] = st.session_state.setdefault(name, default)
 
     def keep() -> None:

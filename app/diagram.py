@@ -1,7 +1,7 @@
 """A network as a drawing: from the picture at the left, through every block, to the logits at the right.
 
-Only the blocks are known here, not the families: x is the order of computation, y the stride in octaves. So an FCN becomes
-a staircase, a U-Net a U and a ViT a flat line by themselves.
+Only the blocks are known here, not the families: x is the order of computation, y the stride in octaves. So an FCN
+becomes a staircase, a U-Net a U and a ViT a flat line by themselves.
 """
 
 import html

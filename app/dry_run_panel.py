@@ -21,7 +21,8 @@ COLOR = f"rgb{ACCENT}"
 
 
 def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, SuggestedChange]:
-    """Draw a button that tries some runs, what was found of each, and a button for every change that would mend something.
+    """Draw a button that tries some runs, what was found of each, and a button for every change that would mend
+    something.
 
     What was found stays until a config changes. Each dry run is a process of its own, one after the other.
 
@@ -72,7 +73,8 @@ def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Suggested
 
 
 def lr_finder_panel(config: RunConfig, key: str) -> float | None:
-    """Draw a button that runs the learning-rate range test, its curve as it grows, and a button that takes what it suggests.
+    """Draw a button that runs the learning-rate range test, its curve as it grows, and a button that takes what it
+    suggests.
 
     Args:
         config: of the run; its data, crops, network and optimizer are the test's.
@@ -132,7 +134,9 @@ def _draw(points: Iterable[LrPoint], slot: st.delta_generator.DeltaGenerator, ke
 
 
 def _take(index: int, suggested_change: SuggestedChange) -> None:
-    """Called before the script runs again, so that the page can give its widgets their new values before it makes them."""
+    """Called before the script runs again, so that the page can give its widgets their new values before it makes
+    them.
+    """
     st.session_state.setdefault("remedies", {})[index] = suggested_change
 
 

@@ -1,4 +1,6 @@
-"""The panel that makes a run's network a file for other tools: a process of its own writes and checks it, then it can be taken."""
+"""The panel that makes a run's network a file for other tools: a process of its own writes and checks it, then it can
+be taken.
+"""
 
 import json
 from typing import Any

@@ -69,7 +69,8 @@ def class_shares_figure(
 
 
 def cooccurrence_figure(class_names: Sequence[str], shares: Sequence[Sequence[float]], color: Color) -> go.Figure:
-    """Return a heat map of what is seen together: of the frames that show the class of the row, the share that shows the column's too.
+    """Return a heat map of what is seen together: of the frames that show the class of the row, the share that shows
+    the column's too.
 
     Args:
         class_names: K names.
@@ -322,7 +323,9 @@ def survivors_figure(
 
 
 def _axis(values: Sequence[Value], logarithmic: bool) -> tuple[list[float], list[float], list[str]]:
-    """Return where values stand on an axis, and its ticks with their texts: few or no numbers at even distances, many to scale."""
+    """Return where values stand on an axis, and its ticks with their texts: few or no numbers at even distances, many
+    to scale.
+    """
     is_numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
     known = sorted(set(values)) if is_numeric else sorted(set(values), key=str)
     if not is_numeric or len(known) <= _FEW:

@@ -1,4 +1,6 @@
-"""Config fields as widgets: label, bounds, unit and help are the config's own, so the form can't offer what a run refuses."""
+"""Config fields as widgets: label, bounds, unit and help are the config's own, so the form can't offer what a run
+refuses.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

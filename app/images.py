@@ -32,7 +32,9 @@ THUMBNAIL_WIDTH = 320
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture to look at: what it is called, its pixels uint8 (H, W, 3), a text that names its content, and its file's own size."""
+    """A picture to look at: what it is called, its pixels uint8 (H, W, 3), a text that names its content, and its
+    file's own size.
+    """
 
     name: str
     image: np.ndarray
@@ -88,7 +90,10 @@ def _read_frame(digest: str, _frame: Frame, _space: LabelSpace) -> tuple[np.ndar
 
 
 def truth_of(frame: Frame, space: LabelSpace) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Photograph and target at the size of their files, and the digest of both. Raises LabError when one can't be read."""
+    """Photograph and target at the size of their files, and the digest of both.
+
+    Raises LabError when one can't be read.
+    """
     try:
         digest = file_digest(frame.image) + (file_digest(frame.labels) if frame.labels else "") + space.digest
     except OSError as error:
@@ -110,7 +115,9 @@ def predict(run_id: str, image: np.ndarray, digest: str, options: PredictOptions
 def ask(
     run_id: str, image: np.ndarray, digest: str, options: PredictOptions = WHOLE, slot: str = ""
 ) -> "Future[CachedPrediction]":
-    """As `predict`, without waiting. Asked again for the same, it is the same answer; asked for another picture or with other
+    """As `predict`, without waiting. Asked again for the same, it is the same answer.
+
+    Asked for another picture or with other
     options for the same place on the page, what still waits there is taken back.
     """
     run = runs_folder() / run_id
@@ -135,8 +142,8 @@ def best_predictions(
 ) -> tuple[dict[str, CachedPrediction], list[str]]:
     """Return the best answers that are there by now, by run, and the runs whose full answer is still to come.
 
-    Where the full one is not there, the quick one is waited for, which is a matter of a moment. The page says of each run that
-    failed why it did.
+    Where the full one is not there, the quick one is waited for, which is a matter of a moment. The page says of each
+    run that failed why it did.
     """
     predictions, coming = {}, []
     for run_id in run_ids:
@@ -170,7 +177,10 @@ def _predict(run: Path, stamp: str, digest: str, options: PredictOptions, _image
 
 
 def layers(run_id: str) -> Layers:
-    """Return what can be looked at inside a run's network, from memory where it was asked before. Raises LabError as `predict` does."""
+    """Return what can be looked at inside a run's network, from memory where it was asked before.
+
+    Raises LabError as `predict` does.
+    """
     run = runs_folder() / run_id
     return _layers(run, checkpoint_stamp(run, "best"))
 
@@ -212,7 +222,10 @@ def decode(digest: str, _data: bytes) -> np.ndarray:
 
 
 def decode_batch(name: str, data: bytes) -> tuple[Upload, ...]:
-    """Return the pictures of an uploaded file, decoded in a process of its own; of one that has none, the sentence why."""
+    """Return the pictures of an uploaded file, decoded in a process of its own.
+
+    Of one that has none, the sentence why.
+    """
     try:
         return inference_worker().decode_batch(name, data, user=visitor())
     except LabError as error:
@@ -229,7 +242,9 @@ def prediction_panel(
     subtitle: str = "",
     color: str | None = None,
 ) -> Panel:
-    """Return what a run answered about an image, as a panel of the viewer; its doubts are made when the browser asks for them.
+    """Return what a run answered about an image, as a panel of the viewer.
+
+    Its doubts are made when the browser asks for them.
 
     The answer may be the quick one: the doubts are those of the options all the same.
     """
@@ -259,5 +274,7 @@ def thumbnail_address(image: np.ndarray, *parts: object) -> str:
 
 
 def explanation_address(values: np.ndarray) -> str:
-    """Address of a heat map, uint8 (h, w), which follows from its bytes: there are as many as there are pixels to ask about."""
+    """Address of a heat map, uint8 (h, w), which follows from its bytes: there are as many as there are pixels to ask
+    about.
+    """
     return map_address(values, "sight", values.shape, hashlib.sha256(values.tobytes()).hexdigest())

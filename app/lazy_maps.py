@@ -1,7 +1,8 @@
 """Maps of what networks are unsure of, made only when a browser fetches one.
 
-Few who look at masks ask for entropy or for the second likeliest class, and each costs another look by the network. What it takes
-to ask is kept here: the pictures that pages showed last, up to a limit. Where one had to go, reloading the page brings it back.
+Few who look at masks ask for entropy or for the second likeliest class, and each costs another look by the network.
+What it takes to ask is kept here: the pictures that pages showed last, up to a limit. Where one had to go, reloading
+the page brings it back.
 """
 
 import hashlib
@@ -24,7 +25,9 @@ MAX_QUESTIONS = 500
 
 @dataclass(frozen=True)
 class Question:
-    """What a user may ask, in one tab of theirs, of a run's best checkpoint, which `stamp` tells from others, about a picture."""
+    """What a user may ask, in one tab of theirs, of a run's best checkpoint, which `stamp` tells from others, about a
+    picture.
+    """
 
     run: Path
     stamp: str
@@ -35,7 +38,9 @@ class Question:
 
 @dataclass
 class _Shown:
-    """A picture on some page, uint8 (H, W, 3), and by name the questions about it and those that wait for their answer."""
+    """A picture on some page, uint8 (H, W, 3), and by name the questions about it and those that wait for their
+    answer.
+    """
 
     image: np.ndarray
     questions: dict[str, Question] = field(default_factory=dict)
@@ -67,7 +72,10 @@ class LazyMaps:
         return f"/lab/uncertainty/{name}/entropy.png", f"/lab/uncertainty/{name}/likeliest.png"
 
     def ask(self, name: str) -> "Future[UncertaintyMaps] | None":
-        """Return the answer to a question, asked now where it isn't waited for already; None for one that isn't kept."""
+        """Return the answer to a question, asked now where it isn't waited for already.
+
+        None for one that isn't kept.
+        """
         with self._lock:
             shown = next((each for each in self._shown.values() if name in each.questions), None)
             if shown is None:

@@ -53,7 +53,9 @@ def score_tile(
 
 
 def board_table(board: Board, runs: Mapping[str, Run], colors: Mapping[str, str], by: str) -> None:
-    """Show a board sorted by a metric or a cost, the best of each column in bold; of latencies on different hardware none is.
+    """Show a board sorted by a metric or a cost, the best of each column in bold.
+
+    Of latencies on different hardware none is.
 
     Args:
         board: whose entries' runs are all in `runs`.

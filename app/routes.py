@@ -1,7 +1,8 @@
 """The read-only routes beside the pages: images, uncertainty maps, metrics, reports, scripts, and the plotting library.
 
 Streamlit checks neither sign-in nor origin of custom routes. Hence: every route asks `require_sign_in` first, GET
-only, every name is matched against a pattern or a table, and a run is found by `find_run`, which takes ids and never paths.
+only, every name is matched against a pattern or a table, and a run is found by `find_run`, which takes ids and never
+paths.
 """
 
 import asyncio

@@ -24,7 +24,8 @@ def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.nda
     Args:
         rows: R names of true classes.
         columns: C names of predicted ones.
-        shares: float64 (R, C), 0..1, NaN where there is nothing; the darkness grows with the root, so that a hundredth is seen.
+        shares: float64 (R, C), 0..1, NaN where there is nothing; the darkness grows with the root, so that a hundredth
+            is seen.
         counts: int64 (R, C), pixels, to be read under the pointer.
     """
     known = np.nan_to_num(shares)
@@ -150,7 +151,10 @@ def distance_figure(
 
 
 def interval_figure(comparisons: Mapping[str, Comparison], colors: Mapping[str, str]) -> go.Figure:
-    """Return differences of mean IoU in points with their 95 % intervals, from the top; what can't be told from 0 is pale."""
+    """Return differences of mean IoU in points with their 95 % intervals, from the top.
+
+    What can't be told from 0 is pale.
+    """
     figure = go.Figure()
     figure.add_vline(x=0, line={"color": _GRAY, "width": 1.5})
     for name, comparison in reversed(comparisons.items()):
@@ -184,7 +188,10 @@ def interval_figure(comparisons: Mapping[str, Comparison], colors: Mapping[str, 
 def frames_figure(
     ids: Sequence[str], one: Sequence[float], other: Sequence[float], names: tuple[str, str], color: str
 ) -> go.Figure:
-    """Return each frame's mean IoU, 0..1, with A against that with B; a point carries the frame's id and can be clicked."""
+    """Return each frame's mean IoU, 0..1, with A against that with B.
+
+    A point carries the frame's id and can be clicked.
+    """
     figure = go.Figure()
     figure.add_scatter(
         x=[0, 100],

@@ -1,4 +1,6 @@
-"""What scores are made of: views of cards per class, as a confusion matrix, by confidence, by place, and against the truth in coarse cells."""
+"""What scores are made of: views of cards per class, as a confusion matrix, by confidence, by place, and against the
+truth in coarse cells.
+"""
 
 import html
 from collections.abc import Sequence

@@ -92,7 +92,9 @@ def choose_settings() -> EvaluationSettings:
 
 @dataclass(frozen=True)
 class Scored:
-    """A run's card: everything that was counted, the scores as `Scores.to_json` gives them, and whether that may no longer hold."""
+    """A run's card: everything that was counted, the scores as `Scores.to_json` gives them, and whether that may no
+    longer hold.
+    """
 
     result: EvaluationResult
     scores: dict[str, Any]
@@ -102,7 +104,8 @@ class Scored:
 def find_score(run: Run, settings: EvaluationSettings) -> Scored | None:
     """Return the scores of a run for these settings; None where there are none.
 
-    One of the present weights and data goes before a newer one of others; one with boundaries will do where they weren't asked for.
+    One of the present weights and data goes before a newer one of others; one with boundaries will do where they
+    weren't asked for.
     """
     wanted = {settings, replace(settings, boundary=True)}
     stale = None
@@ -120,7 +123,9 @@ def find_score(run: Run, settings: EvaluationSettings) -> Scored | None:
 
 
 def find_robustness(run: Run) -> tuple[RobustnessResult, bool] | None:
-    """Return a run's newest robustness result, of the present weights if possible, and whether it may no longer hold."""
+    """Return a run's newest robustness result, of the present weights if possible, and whether it may no longer
+    hold.
+    """
     results = list_robustness(run.path)
     if not results:
         return None

@@ -53,7 +53,10 @@ def check_uploads(user: User) -> None:
 
 @cache
 def lazy_maps() -> LazyMaps:
-    """Return what networks are unsure of in the pictures that pages show; asked for another picture, what still waits is taken back."""
+    """Return what networks are unsure of in the pictures that pages show.
+
+    Asked for another picture, what still waits is taken back.
+    """
     return LazyMaps(
         lambda question, image: inference_worker().ask_uncertainty(
             question.run, image, question.options, question.user, slot=(question.tab, "doubts", question.run)
@@ -62,7 +65,10 @@ def lazy_maps() -> LazyMaps:
 
 
 def tab() -> str:
-    """Name the browser's tab that asks: what one tab takes back is not what another waits for; empty outside of a page."""
+    """Name the browser's tab that asks: what one tab takes back is not what another waits for.
+
+    Empty outside of a page.
+    """
     context = get_script_run_ctx(suppress_warning=True)
     return context.session_id if context else ""
 

@@ -93,7 +93,9 @@ def class_table(
     dots: Mapping[str, str],
     total_name: str = "mean IoU",
 ) -> None:
-    """Show IoU (or another share, 0..1) per class for several runs; the best of each row in bold, None and NaN as a dash.
+    """Show IoU (or another share, 0..1) per class for several runs.
+
+    The best of each row in bold, None and NaN as a dash.
 
     Args:
         class_names: names, one a row.

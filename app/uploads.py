@@ -19,7 +19,9 @@ OWN, CAMERA, FRAME, COLLECTION = "Your own pictures", "Camera", "Frame of a data
 
 
 def say_when_uploads_are_used_up() -> None:
-    """Show a line below a widget for files, where it can take no more within this hour: the widget itself would say a number."""
+    """Show a line below a widget for files, where it can take no more within this hour: the widget itself would say a
+    number.
+    """
     try:
         check_uploads(current_user())
     except LabError as error:
@@ -27,7 +29,10 @@ def say_when_uploads_are_used_up() -> None:
 
 
 def uploaded_samples(files: Sequence[st.runtime.uploaded_file_manager.UploadedFile]) -> list[Sample]:
-    """Return the pictures in uploaded files; the page says of each that isn't one why. Those of files taken away are forgotten."""
+    """Return the pictures in uploaded files; the page says of each that isn't one why.
+
+    Those of files taken away are forgotten.
+    """
     say_when_uploads_are_used_up()
     known: dict[str, tuple[list[Sample], list[str]]] = st.session_state.get("decoded", {})
     decoded: dict[str, tuple[list[Sample], list[str]]] = {}

@@ -1,4 +1,6 @@
-"""Small pieces that several pages show: pickers of runs, runs on cards, and what stands where there is nothing to show."""
+"""Small pieces that several pages show: pickers of runs, runs on cards, and what stands where there is nothing to
+show.
+"""
 
 import html
 import re
@@ -32,14 +34,19 @@ def run_colors(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def run_label(run: Run) -> str:
-    """Return a run in one line, for pickers: name or network, time of launch, best score. No two have the same, or a picker mixes them up."""
+    """Return a run in one line, for pickers: name or network, time of launch, best score.
+
+    No two have the same, or a picker mixes them up.
+    """
     miou = best_miou(run.path)
     when = f"{run.id[4:6]}-{run.id[6:8]} {run.id[9:11]}:{run.id[11:13]}"
     return f"{run.name} · {when} · {run.id[-4:]}" + ("" if miou is None else f" · mIoU {miou:.1%}")
 
 
 def run_name(run: Run) -> str:
-    """Return a run's name or network, and the four letters that tell it from its twins: short enough for the head of a column."""
+    """Return a run's name or network, and the four letters that tell it from its twins: short enough for the head of a
+    column.
+    """
     return f"{run.name} · {run.id[-4:]}"
 
 
@@ -49,7 +56,9 @@ def plain(text: str) -> str:
 
 
 def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], limit: int) -> list[str]:
-    """Draw a picker of several runs, in the order of their launch. What is picked stands in the page's address, to be shared.
+    """Draw a picker of several runs, in the order of their launch.
+
+    What is picked stands in the page's address, to be shared.
 
     Args:
         label: of the widget.
@@ -60,8 +69,8 @@ def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], limit
     named = [run_id for run_id in st.query_params.get_all("runs") if run_id in runs]
     key = f"picked-{label}"
     if key in st.session_state:
-        # Streamlit knows options by their labels, and a label changes with the score: hence each time anew. What was launched from
-        # here is looked at, and what was deleted is not.
+        # Streamlit knows options by their labels, and a label changes with the score: hence each time anew. What was
+        # launched from here is looked at, and what was deleted is not.
         also = st.session_state.pop(f"also-{label}", [])
         known = [run_id for run_id in (*st.session_state[key], *also) if run_id in runs]
         st.session_state[key] = known[-limit:]
@@ -82,7 +91,8 @@ def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], limit
 def recall(name: str, options: Sequence[str], default: str) -> None:
     """Set the widget of this key to what the session last had or the address says, where that is an option.
 
-    Not by `bind`, which writes an option's label into the address, and forgets it where the options depend on other widgets.
+    Not by `bind`, which writes an option's label into the address, and forgets it where the options depend on other
+    widgets.
     """
     wishes = (st.session_state.get(name), st.query_params.get(name), default)
     st.session_state[name] = next(wish for wish in wishes if wish in options)
@@ -94,7 +104,10 @@ def pick_also(label: str, run_id: str) -> None:
 
 
 def with_equal_classes(chosen: Sequence[str], runs: Mapping[str, Run]) -> list[str]:
-    """Return those of the chosen runs that tell the same classes apart as the first; the page says which were left out, and why."""
+    """Return those of the chosen runs that tell the same classes apart as the first.
+
+    The page says which were left out, and why.
+    """
     same = [run_id for run_id in chosen if runs[run_id].class_names == runs[chosen[0]].class_names]
     if len(same) < len(chosen):
         others = ", ".join(plain(run_name(runs[run_id])) for run_id in chosen if run_id not in same)
@@ -138,7 +151,10 @@ def empty_state(
 
 
 def failed_state(error: LabError | str) -> None:
-    """Show a sentence about what went wrong, in place of what can't be shown. What was typed may stand in it: nothing in it is formatted."""
+    """Show a sentence about what went wrong, in place of what can't be shown.
+
+    What was typed may stand in it: nothing in it is formatted.
+    """
     st.error(plain(str(error)), icon=":material/error:")
 
 
@@ -157,7 +173,8 @@ FAILURE_WORDS = {
 
 
 def run_card(run: Run, color: str, position: int = 0) -> None:
-    """Show one run as a card: its state, how far it is, time left, best score, and the sentence when something is wrong.
+    """Show one run as a card: its state, how far it is, time left, best score, and the sentence when something is
+    wrong.
 
     Args:
         run: to show.

@@ -1,6 +1,8 @@
-"""The networks that the benchmarks train, each in up to three ways, and the taking of turns that makes times comparable.
+"""The networks that the benchmarks train, each in up to three ways, and the taking of turns that makes times
+comparable.
 
-- lab: as the lab does, `core.training.step.train_step` on what `choose_hardware` finds: bf16 where the processor has it, channels
+- lab: as the lab does, `core.training.step.train_step` on what `choose_hardware` finds: bf16 where the processor has
+it, channels
   last, fused AdamW, clipped gradients;
 - plain: the very same network in a tutorial's step: fp32, contiguous, Adam;
 - peer: another library's network of the same name in that step, where there is one.
@@ -61,7 +63,9 @@ LOOK_SECONDS = 0.002
 
 @dataclass(frozen=True)
 class Setting:
-    """What all have in common: frames in a batch, sizes (height, width) of a crop and of a picture, threads (0: one per core)."""
+    """What all have in common: frames in a batch, sizes (height, width) of a crop and of a picture, threads (0: one per
+    core).
+    """
 
     batch: int
     crop: tuple[int, int]
@@ -156,7 +160,10 @@ class Lane:
         return self._process.submit(_seconds, task, clock).result()
 
     def memory(self, task: Task) -> int:
-        """Return bytes by which the process's resident size grows at most while it does a task twice. To be asked first."""
+        """Return bytes by which the process's resident size grows at most while it does a task twice.
+
+        To be asked first.
+        """
         return self._process.submit(_memory, task).result()
 
 

@@ -1,10 +1,12 @@
-"""What the lab keeps when things break: processes killed at random, a full disk, numbers that run away, labels that don't do.
+"""What the lab keeps when things break: processes killed at random, a full disk, numbers that run away, labels that
+don't do.
 
-    python benchmarks/faults.py [--only trainer checkpoint supervisor queue disk-metrics disk-checkpoint numbers] [--scale 0.1]
+    python benchmarks/faults.py [--only trainer checkpoint supervisor queue disk-metrics disk-checkpoint numbers]
+    [--scale 0.1]
 
-Real trainers on tiny generated streets, one thread each, in a temporary folder. Every campaign counts what it did and what was lost
-by it, and ends with a row of a table in Markdown; whatever was lost makes the exit code 1. `--scale 0.1` does a tenth of it.
-The disk that is full is a tmpfs of a few megabytes, which takes the rights to mount one.
+Real trainers on tiny generated streets, one thread each, in a temporary folder. Every campaign counts what it did and
+what was lost by it, and ends with a row of a table in Markdown; whatever was lost makes the exit code 1. `--scale 0.1`
+does a tenth of it. The disk that is full is a tmpfs of a few megabytes, which takes the rights to mount one.
 """
 
 import argparse
@@ -100,7 +102,9 @@ def config(width: int = 4, dataset: dict[str, Any] | None = None, **training: An
 
 
 def killed_trainers(bench: Bench) -> Result:
-    """Return trainers killed at random steps: the same weights as undisturbed, and no row that a reader has seen is missing later."""
+    """Return trainers killed at random steps: the same weights as undisturbed, and no row that a reader has seen is
+    missing later.
+    """
     wish = config(epochs=250)
     folder = bench.runs("trainer")
     undisturbed = launch_and_wait(wish, folder)
@@ -196,7 +200,9 @@ def killed_queue(bench: Bench) -> Result:
 
 
 def full_disk(bench: Bench, during: str) -> Result:
-    """Return the disk fills up while rows or checkpoints are written: once there is room again the run ends with the same weights."""
+    """Return the disk fills up while rows or checkpoints are written: once there is room again the run ends with the
+    same weights.
+    """
     often = {"metrics": 1000, "checkpoints": 0}[during]
     wish = config(epochs=120, checkpoint_seconds=often, evaluations=1 if during == "metrics" else 2)
     undisturbed = launch_and_wait(wish, bench.runs(f"undisturbed-{during}"))
@@ -222,7 +228,9 @@ def full_disk(bench: Bench, during: str) -> Result:
 
 
 def bad_values(bench: Bench) -> Result:
-    """Return a rate at which weights run away, labels that are all ignored, labels out of range: a sentence, or training goes on."""
+    """Return a rate at which weights run away, labels that are all ignored, labels out of range: a sentence, or
+    training goes on.
+    """
     folder = bench.runs("numbers")
     remaining, lost = [], 0
     run = read_run(launch_and_wait(config(learning_rate=1, grad_clip_norm=0, dataset={}), folder, poison=True))
@@ -259,7 +267,9 @@ step = loop.train_step
 loop.train_step = lambda *given, **named: torch.tensor(float("nan")) if step(*given, **named) is not None else None
 sys.exit(trainer.main(sys.argv[1:]))
 """
-"""A trainer whose loss is no number from the first step on: no rate that a config may ask for does that to batch normalisation."""
+"""A trainer whose loss is no number from the first step on: no rate that a config may ask for does that to batch
+normalisation.
+"""
 
 
 def launch_and_wait(wish: RunConfig, folder: Path, poison: bool = False) -> Path:
@@ -324,7 +334,10 @@ def steps(run: Path) -> list[int]:
 
 
 def loads(run: Path) -> bool:
-    """Return whether a run's last checkpoint can be read to its last tensor. Its folder is complete, or the one that replaces it is."""
+    """Return whether a run's last checkpoint can be read to its last tensor.
+
+    Its folder is complete, or the one that replaces it is.
+    """
     folder = checkpoint_path(run, "last")
     if folder is None:
         folder = run / ".last.old"

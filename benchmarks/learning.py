@@ -1,11 +1,14 @@
-"""What five minutes teach: the lab as a user starts it, against a plain tutorial loop of the same length. Over half an hour.
+"""What five minutes teach: the lab as a user starts it, against a plain tutorial loop of the same length.
+
+Over half an hour.
 
     python benchmarks/learning.py --minutes 5 [--root ../shared/data/cityscapes] [--families fcn unet vit]
 
-Ours is `python -m core train --preset quick`; theirs is `tutorial.py` on the same encoder weights, given as many seconds as
-ours really took from the start of its process to its end, its evaluations included. Each has the machine for itself. The last
-weights of both are scored by the same code on the same validation frames, ours in the precision that it was trained in. One seed:
-differences under 0.02 are noise. The last lines are one per family: `fcn mIoU ours 0.408 theirs 0.231`.
+Ours is `python -m core train --preset quick`; theirs is `tutorial.py` on the same encoder weights, given as many
+seconds as ours really took from the start of its process to its end, its evaluations included. Each has the machine for
+itself. The last weights of both are scored by the same code on the same validation frames, ours in the precision that
+it was trained in. One seed: differences under 0.02 are noise. The last lines are one per family: `fcn mIoU ours 0.408
+theirs 0.231`.
 """
 
 import argparse
@@ -90,7 +93,10 @@ def train_theirs(config: RunConfig, folder: Path, seconds: float) -> tuple[Path,
 
 
 def call(*arguments: str, **variables: str) -> str:
-    """Return what a Python process of its own printed, started as if by hand; the end of its complaints where it fails."""
+    """Return what a Python process of its own printed, started as if by hand.
+
+    The end of its complaints where it fails.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
     done = subprocess.run(
         [sys.executable, *arguments], cwd=PROJECT, env=environment | variables, capture_output=True, text=True

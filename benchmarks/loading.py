@@ -1,12 +1,14 @@
-"""How many training crops one core prepares in a second: the lab, from its cache and without, against the loader of the tutorials.
+"""How many training crops one core prepares in a second: the lab, from its cache and without, against the loader of the
+tutorials.
 
     python benchmarks/loading.py [--root ../shared/data/cityscapes-fullres] [--rounds 5]
 
-All three read the same frames of Cityscapes and make the same of them: scaled by 0.5 to 2, a piece of 512 x 1024, mirrored half of
-the time, brightness, contrast and saturation varied, turned by up to 10 degrees, a fifth blurred; image as float32 (3, h, w) in 0..1,
-classes as int64 (h, w). The lab centres every second piece on a rare class besides, which the tutorial has no step for. The three
-take turns on one core, each as it is run: the lab as in its trainer's process, the tutorial in a plain one. Figures are medians of
-the rounds. The last lines are the ratios, the tutorial's time over the lab's.
+All three read the same frames of Cityscapes and make the same of them: scaled by 0.5 to 2, a piece of 512 x 1024,
+mirrored half of the time, brightness, contrast and saturation varied, turned by up to 10 degrees, a fifth blurred;
+image as float32 (3, h, w) in 0..1, classes as int64 (h, w). The lab centres every second piece on a rare class besides,
+which the tutorial has no step for. The three take turns on one core, each as it is run: the lab as in its trainer's
+process, the tutorial in a plain one. Figures are medians of the rounds. The last lines are the ratios, the tutorial's
+time over the lab's.
 """
 
 import argparse
@@ -162,7 +164,10 @@ def serve_tutorial(frames: tuple[Frame, ...], pipe: Connection) -> None:
 
 
 def tutorial(frames: tuple[Frame, ...]) -> Callable[[int], object]:
-    """PIL decodes, torchvision's transforms do the rest; a piece is cut before it is turned, which spares them half of the work."""
+    """PIL decodes, torchvision's transforms do the rest.
+
+    A piece is cut before it is turned, which spares them half of the work.
+    """
     transforms = v2.Compose(
         [
             v2.ScaleJitter(target_size=SIZE, scale_range=ZOOM, antialias=True),

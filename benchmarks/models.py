@@ -1,14 +1,17 @@
-"""How fast the lab trains and predicts, against what a user would write or take instead. About ten minutes on two cores.
+"""How fast the lab trains and predicts, against what a user would write or take instead.
+
+About ten minutes on two cores.
 
     python benchmarks/models.py [--networks fcn unet vit ...] [--batch 8] [--steps 5] [--wide]
 
-The ways lab, plain and peer (see `contestants.py`) have a process each and take turns, step by step; medians count. Memory is
-what a process grows by in its first two steps. A picture of 2048 x 1024 is predicted with the network running at that size, and,
-in the last column, as the lab does, where the network sees it at its training size. The plain U-Net is set beside the measured
-peak of bf16 convolutions.
+The ways lab, plain and peer (see `contestants.py`) have a process each and take turns, step by step; medians count.
+Memory is what a process grows by in its first two steps. A picture of 2048 x 1024 is predicted with the network running
+at that size, and, in the last column, as the lab does, where the network sees it at its training size. The plain U-Net
+is set beside the measured peak of bf16 convolutions.
 
-The last line is the geometric mean, over the families' default networks, of how many times as fast the lab trains the same
-network as the plain step does. Where others use the machine, `--clock cpu --threads 1` counts seconds of the processor.
+The last line is the geometric mean, over the families' default networks, of how many times as fast the lab trains the
+same network as the plain step does. Where others use the machine, `--clock cpu --threads 1` counts seconds of the
+processor.
 """
 
 import argparse

@@ -1,21 +1,25 @@
-"""Seconds from a dropped picture to the first and to the full mask of each family, against smp's network and the plain one in fp32.
+"""Seconds from a dropped picture to the first and to the full mask of each family, against smp's network and the plain
+one in fp32.
 
     python benchmarks/predict.py [--families fcn unet vit] [--seen training whole] [--rounds 5]
 
-A street of 2048 x 1024 is dropped as a JPEG. Ours goes the page's way: the guarded decoder's process, the inference process with the
-quick and the full question in its queue, answers kept on disk, and the PNGs and the JPEG that the viewer is given; Streamlit's script,
-its wait of up to 0.3 s for the full answer, and the browser are not in it. The others go a tutorial's way in one process: PIL, the
-network as it was built in fp32, logits scaled up to the picture, labels without confidence, one PNG.
+A street of 2048 x 1024 is dropped as a JPEG. Ours goes the page's way: the guarded decoder's process, the inference
+process with the quick and the full question in its queue, answers kept on disk, and the PNGs and the JPEG that the
+viewer is given; Streamlit's script, its wait of up to 0.3 s for the full answer, and the browser are not in it. The
+others go a tutorial's way in one process: PIL, the network as it was built in fp32, logits scaled up to the picture,
+labels without confidence, one PNG.
 
     smp    smp.Unet on our encoder; for the ViT smp.DPT on a ViT-S of patches of 16, since it takes none of 14
     plain  our own network with the very same weights
 
-Two lines a family. "training": the network sees the picture at the pixels that a run of the default config is trained and scored on,
-512 x 256, and the mask is scaled up, which is what the page does by default. "whole": it sees all of the 2048 x 1024, as with a run that
-was trained at that size. All ways see as many pixels. A network is fitted to a few streets first, so that masks look like masks.
+Two lines a family. "training": the network sees the picture at the pixels that a run of the default config is trained
+and scored on, 512 x 256, and the mask is scaled up, which is what the page does by default. "whole": it sees all of the
+2048 x 1024, as with a run that was trained at that size. All ways see as many pixels. A network is fitted to a few
+streets first, so that masks look like masks.
 
-Figures are medians of rounds in which the ways take turns, every time with a picture not seen before; processes are warm and networks
-loaded. "fresh" is the first question to a lab whose processes don't run yet. The last line is the least of all the ratios to smp.
+Figures are medians of rounds in which the ways take turns, every time with a picture not seen before; processes are
+warm and networks loaded. "fresh" is the first question to a lab whose processes don't run yet. The last line is the
+least of all the ratios to smp.
 """
 
 import argparse

@@ -1,17 +1,20 @@
-"""How many pairs of 2048 x 1024 label maps one core scores in a second: the lab, torchmetrics and the official evaluator in one run.
+"""How many pairs of 2048 x 1024 label maps one core scores in a second: the lab, torchmetrics and the official
+evaluator in one run.
 
     python benchmarks/scoring.py [--root ../shared/data/cityscapes-fullres] [--rounds 5]
 
-Predictions are the truth with ragged edges, in large areas as a network's are. Each comparison gives both sides the same work:
+Predictions are the truth with ragged edges, in large areas as a network's are. Each comparison gives both sides the
+same work:
 
 - against torchmetrics, the 19 classes of maps in memory, as after every epoch;
-- against the official evaluator, IoU and iIoU of label ids, once of maps in memory and once of the same PNG files. The evaluator knows
-  files only: in memory, the decoder that it calls hands out arrays that were decoded before. Its compiled part isn't in the package on
-  PyPI, neither built nor as source. So that nobody wins by that, it is also timed with its pairs counted at no cost at all, which is
-  faster than any compiler could make it.
+- against the official evaluator, IoU and iIoU of label ids, once of maps in memory and once of the same PNG files. The
+evaluator knows
+  files only: in memory, the decoder that it calls hands out arrays that were decoded before. Its compiled part isn't in
+  the package on PyPI, neither built nor as source. So that nobody wins by that, it is also timed with its pairs counted
+  at no cost at all, which is faster than any compiler could make it.
 
-All take turns; figures are medians of the rounds, in seconds of processor time, so that a busy machine doesn't count. The last lines
-are the ratios, the peer's time over the lab's; the last one is to torchmetrics.
+All take turns; figures are medians of the rounds, in seconds of processor time, so that a busy machine doesn't count.
+The last lines are the ratios, the peer's time over the lab's; the last one is to torchmetrics.
 """
 
 import argparse
@@ -44,7 +47,9 @@ if not hasattr(np, "in1d"):
 official = import_module("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
 
 RAGGED = 8.0
-"""Pixels by which edges are displaced, as a standard deviation, otherwise every `GRID` pixels. Such maps change somewhat more often
+"""Pixels by which edges are displaced, as a standard deviation, otherwise every `GRID` pixels.
+
+Such maps change somewhat more often
 along a row than real networks' answers, which is to the lab's disadvantage."""
 
 GRID = 32
@@ -71,7 +76,9 @@ def main() -> None:
 
 
 def predict(target: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return classes uint8 (H, W) like a network's: those of the target uint8 (H, W) with displaced edges, and a class everywhere."""
+    """Return classes uint8 (H, W) like a network's: those of the target uint8 (H, W) with displaced edges, and a class
+    everywhere.
+    """
     height, width = target.shape
     rows, columns = np.indices(target.shape, np.float32)
     small = rng.normal(0, RAGGED, (2, height // GRID, width // GRID)).astype(np.float32)

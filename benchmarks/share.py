@@ -1,6 +1,7 @@
 """Which share of the processor's peak a training step of the plain U-Net reaches, and where its time goes.
 
-The peak is measured in the same run: the best of several 3x3 convolutions, forward and backward, in the precision of the step.
+The peak is measured in the same run: the best of several 3x3 convolutions, forward and backward, in the precision of
+the step.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.contestants import Clock, Contestant, Setting, alternate, timed
 
 CHANNELS = (64, 128, 256, 512)
-"""Of the convolutions that are tried, from full resolution down: equal work each, as at the levels of a U-Net of width 64."""
+"""Of the convolutions that are tried, from full resolution down: equal work each, as at the levels of a U-Net of width
+64.
+"""
 PROFILED_STEPS = 3
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -57,7 +60,9 @@ def print_share(name: str, setting: Setting, rounds: int, clock: Clock) -> None:
 
 
 def convolution(setting: Setting, channels: int, dtype: torch.dtype | None) -> tuple[Callable[[], object], int]:
-    """Return a 3x3 convolution forward and backward on maps (B, channels, h, w), channels last, and its floating-point operations."""
+    """Return a 3x3 convolution forward and backward on maps (B, channels, h, w), channels last, and its floating-point
+    operations.
+    """
     height, width = (side * CHANNELS[0] // channels for side in setting.crop)
     shape = (setting.batch, channels, height, width)
     layer = nn.Conv2d(channels, channels, 3, padding=1, bias=False).to(dtype=dtype, memory_format=torch.channels_last)

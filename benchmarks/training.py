@@ -1,12 +1,14 @@
-"""The lab's whole loop against a plain one in fp32, on the same network and frames: steps a second, and what is no step.
+"""The lab's whole loop against a plain one in fp32, on the same network and frames: steps a second, and what is no
+step.
 
     python benchmarks/training.py [--root ../shared/data/cityscapes] [--families fcn unet vit] [--steps 40] [--rounds 2]
 
-Ours is `core.training.loop.train` in this process, with its curves, checkpoints every 30 seconds, frames read as a user's are;
-theirs is `tutorial.py`'s: PIL, torchvision's transforms and two loading processes, cross-entropy, Adam, nothing written. Both
-train the lab's network from random weights. They take turns; an evaluation is no part of either's time. The last lines are shares of a
-training's time without evaluations (waiting for frames: goal under 2 %; rows, status and checkpoints: goal under 1.5 %, a checkpoint
-counted once in 30 seconds) and the geometric mean of ours over theirs in frames a second.
+Ours is `core.training.loop.train` in this process, with its curves, checkpoints every 30 seconds, frames read as a
+user's are; theirs is `tutorial.py`'s: PIL, torchvision's transforms and two loading processes, cross-entropy, Adam,
+nothing written. Both train the lab's network from random weights. They take turns; an evaluation is no part of either's
+time. The last lines are shares of a training's time without evaluations (waiting for frames: goal under 2 %; rows,
+status and checkpoints: goal under 1.5 %, a checkpoint counted once in 30 seconds) and the geometric mean of ours over
+theirs in frames a second.
 """
 
 import argparse
@@ -45,7 +47,9 @@ CHECKPOINT_SECONDS = 30.0
 
 
 def our_rate(config: RunConfig, folder: Path) -> tuple[float, float, float]:
-    """Train a run; returns frames a second, and the shares of that time that went to waiting for frames and to writing."""
+    """Train a run; returns frames a second, and the shares of that time that went to waiting for frames and to
+    writing.
+    """
     spent: Counter[str] = Counter()
     counts: Counter[str] = Counter()
 
@@ -86,7 +90,8 @@ def our_rate(config: RunConfig, folder: Path) -> tuple[float, float, float]:
     waiting = [
         row["waiting"] for row in read_metrics(run)[0] if row["kind"] == "train" and row.get("waiting") is not None
     ]
-    # From the end of one step to the end of the next lies everything but the evaluations and checkpoints at the very end.
+    # From the end of one step to the end of the next lies everything but the evaluations and checkpoints at the very
+    # end.
     step_seconds = statistics.median(b - a for a, b in zip(ends[WARM_UP:], ends[WARM_UP + 1 :], strict=False))
     rows = (spent["rows"] + spent["status"]) / max(1, len(ends)) / step_seconds
     checkpoints = spent["checkpoints"] / counts["checkpoints"] / CHECKPOINT_SECONDS

@@ -2,8 +2,8 @@
 
     python benchmarks/tutorial.py --family unet --root ROOT --seconds 300 --out weights.safetensors
 
-Frames come through PIL and torchvision's transforms in two loading processes; cross-entropy, Adam at 1e-3, no schedule. The
-seconds count from the start of the process. `learning.py` calls this beside the lab's trainer.
+Frames come through PIL and torchvision's transforms in two loading processes; cross-entropy, Adam at 1e-3, no schedule.
+The seconds count from the start of the process. `learning.py` calls this beside the lab's trainer.
 """
 
 import argparse
@@ -61,7 +61,10 @@ def torchvision_fcn(num_classes: int) -> Normalized:
 
 
 def build_network(config: ModelConfig, num_classes: int, weights: Path | None = None) -> nn.Module:
-    """Return what a tutorial trains for a family: smp's U-Net, or the lab's own FCN or ViT; the encoder filled from `weights`."""
+    """Return what a tutorial trains for a family: smp's U-Net, or the lab's own FCN or ViT.
+
+    The encoder filled from `weights`.
+    """
     if config.family == "unet":
         network = smp_unet(config.encoder_name, num_classes)
         if weights:

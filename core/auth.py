@@ -1,19 +1,21 @@
 """Who works in the lab, what is theirs, and what they may do.
 
-Without sign-in there is one user, who may do everything. With sign-in a run, a sweep and a collection have an owner: everyone sees
-them, and only the owner or an admin changes them. The rules are asked where things are changed, deep in core, so that no page, route or
-command goes around them.
+Without sign-in there is one user, who may do everything. With sign-in a run, a sweep and a collection have an owner:
+everyone sees them, and only the owner or an admin changes them. The rules are asked where things are changed, deep in
+core, so that no page, route or command goes around them.
 
-| variable                  | what it sets                                                                     | default |
+| variable                  | what it sets                                                                     | default
+|
 |---------------------------|----------------------------------------------------------------------------------|---------|
-| `SEGLAB_ADMINS`           | e-mail addresses of those who may change everything, separated by commas          | nobody  |
-| `SEGLAB_READ_ONLY`        | 1: only admins who signed in may change anything, as for a class on a projector   | 0       |
-| `SEGLAB_MAX_QUEUED`      | runs that one person may have waiting or training, and sweeps under way; 0 for any number | 0 |
-| `SEGLAB_MAX_UPLOADS`     | files that one person may upload in an hour; 0 for any number                     | 0       |
-| `SEGLAB_USER`             | for the command line: in whose name the lab's own account acts                    | the lab |
+| `SEGLAB_ADMINS`           | e-mail addresses of those who may change everything, separated by commas          | nobody
+| | `SEGLAB_READ_ONLY`        | 1: only admins who signed in may change anything, as for a class on a projector   | 0 |
+| `SEGLAB_MAX_QUEUED`      | runs that one person may have waiting or training, and sweeps under way; 0 for any number |
+0 | | `SEGLAB_MAX_UPLOADS`     | files that one person may upload in an hour; 0 for any number                     | 0 |
+| `SEGLAB_USER`             | for the command line: in whose name the lab's own account acts                    | the
+lab |
 
-A shell is as powerful as its account: the account that owns the folder of runs acts for the lab, any other for itself, as far as the
-folder's permissions let it.
+A shell is as powerful as its account: the account that owns the folder of runs acts for the lab, any other for itself,
+as far as the folder's permissions let it.
 """
 
 import getpass
@@ -40,7 +42,8 @@ class User:
     """A user of the lab.
 
     Attributes:
-        id: what their things are marked with; empty for the lab itself, and for the one person of a lab without sign-in.
+        id: what their things are marked with; empty for the lab itself, and for the one person of a lab without
+            sign-in.
         name: what they are called.
         is_admin: they may change what belongs to others.
     """
@@ -65,7 +68,10 @@ def build_user(user_id: str, name: str = "") -> User:
 
 
 def shell_user() -> User:
-    """Return who types a command: the lab for the account that owns the folder of runs, or whom `SEGLAB_USER` names; else that account."""
+    """Return who types a command: the lab for the account that owns the folder of runs, or whom `SEGLAB_USER` names.
+
+    Else that account.
+    """
     if not hasattr(os, "getuid"):
         return SYSTEM_USER
     folder = runs_folder()
@@ -123,7 +129,10 @@ def require_owner(owner: str, what: str) -> None:
 
 
 def require_admin(what: str) -> None:
-    """Raise LabError where the one who is asking may not use the lab's own login elsewhere; `what` says for what, "push a run"."""
+    """Raise LabError where the one who is asking may not use the lab's own login elsewhere.
+
+    `what` says for what, "push a run".
+    """
     require_write()
     if not current_user().is_admin:
         raise LabError(

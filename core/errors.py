@@ -8,7 +8,8 @@ from pathlib import Path
 class LabError(Exception):
     """Something the user can mend. The message is a sentence: what happened, and what to do.
 
-    Pages and the command line show the message alone; every other exception is a fault of the lab and keeps its traceback.
+    Pages and the command line show the message alone; every other exception is a fault of the lab and keeps its
+    traceback.
     """
 
 

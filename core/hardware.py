@@ -1,4 +1,7 @@
-"""What this machine offers a training: device, number format, threads; each choice with the sentence that explains it."""
+"""What this machine offers a training: device, number format, threads.
+
+Each choice with the sentence that explains it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,7 +90,8 @@ def choose_hardware(training: TrainingConfig, local_rank: int = 0) -> Hardware:
 def _is_slow_in_bf16(layer: nn.Conv2d) -> bool:
     """Depthwise convolutions that are large or strided: oneDNN's bf16 gradient of them is slower than the fp32 one.
 
-    `benchmarks/depthwise.py` on two AVX512-BF16 cores, torch 2.15: whole step 1.17 (FCN-8s) and 1.21 (U-Net) times as fast.
+    `benchmarks/depthwise.py` on two AVX512-BF16 cores, torch 2.15: whole step 1.17 (FCN-8s) and 1.21 (U-Net) times as
+    fast.
     """
     depthwise = layer.groups == layer.in_channels > 1
     return depthwise and (max(layer.kernel_size) > 3 or max(layer.stride) > 1)

@@ -173,7 +173,9 @@ _CATEGORIES: dict[str, str] = {
     "human": "person",
     "vehicle": "car",
 }
-"""The seven categories in their official order, each with the class whose colour it is shown in: the scripts give them none."""
+"""The seven categories in their official order, each with the class whose colour it is shown in: the scripts give them
+none.
+"""
 
 CITYSCAPES_7 = _numbering(
     "cityscapes-7",

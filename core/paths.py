@@ -4,10 +4,11 @@
 |----------------------|---------------------------------------------------|--------------------|
 | `SEGLAB_CHECKPOINTS` | one folder per run                                | `checkpoints/`     |
 | `SEGLAB_DATA`        | generated street scenes, and data put there by hand | `data/`          |
-| `SEGLAB_DATA_ROOTS`  | the only folders under which a data set may be opened, separated as in `PATH` | the home folder, the data folder and the folder that holds the project; on a server with sign-in the data folder alone |
-| `SEGLAB_CACHE`       | decoded frames, counts of classes; may be deleted at any time | `data/cache/` |
-| `SEGLAB_REPORTS`     | reports that were written                         | `data/reports/`    |
-| `SEGLAB_WEIGHTS`     | pretrained encoders as safetensors files          | `weights/`         |
+| `SEGLAB_DATA_ROOTS`  | the only folders under which a data set may be opened, separated as in `PATH` | the home
+folder, the data folder and the folder that holds the project; on a server with sign-in the data folder alone | |
+`SEGLAB_CACHE`       | decoded frames, counts of classes; may be deleted at any time | `data/cache/` | |
+`SEGLAB_REPORTS`     | reports that were written                         | `data/reports/`    | | `SEGLAB_WEIGHTS`     |
+pretrained encoders as safetensors files          | `weights/`         |
 """
 
 import os
@@ -108,7 +109,10 @@ def data_roots() -> tuple[Path, ...]:
 
 
 def only_the_data_folder() -> None:
-    """From now on data sets may be opened in the data folder alone, where `SEGLAB_DATA_ROOTS` names no others; children inherit that."""
+    """From now on data sets may be opened in the data folder alone, where `SEGLAB_DATA_ROOTS` names no others.
+
+    Children inherit that.
+    """
     if not os.environ.get("SEGLAB_DATA_ROOTS"):
         os.environ["SEGLAB_DATA_ROOTS"] = str(data_folder())
 

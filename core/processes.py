@@ -68,7 +68,10 @@ def available_cores() -> int:
 
 
 def _start_time(process: psutil.Process) -> float:
-    """Return when a process began. On Linux in clock ticks since the machine started: psutil's own time moves when the clock is set."""
+    """Return when a process began.
+
+    On Linux in clock ticks since the machine started: psutil's own time moves when the clock is set.
+    """
     stat = Path(f"/proc/{process.pid}/stat")
     if not stat.exists():
         return process.create_time()

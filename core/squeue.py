@@ -1,5 +1,6 @@
-"""What SLURM says of the jobs of a cluster, asked with its own `squeue`: which outlasts a controller that is away, and is asked never oftener
-than once in a few seconds. Knows no runs, and starts and ends nothing; that is core.runner.slurm.engine.
+"""What SLURM says of the jobs of a cluster, asked with its own `squeue`: which outlasts a controller that is away, and
+is asked never oftener than once in a few seconds. Knows no runs, and starts and ends nothing; that is
+core.runner.slurm.engine.
 """
 
 import shutil
@@ -45,7 +46,10 @@ def job_state(job: str, user: int, since: float = 0.0) -> JobState:
 
 
 def jobs_before(job: str) -> int:
-    """Return how many waiting jobs the cluster would rather start in a waiting job's partition; 0 where it isn't known."""
+    """Return how many waiting jobs the cluster would rather start in a waiting job's partition.
+
+    0 where it isn't known.
+    """
     _, rows = _ask("squeue", "--noheader", "--states=PENDING", "--sort=-p,i", "--format=%A %P")
     order = [row for row in rows or [] if len(row) == 2]
     partition = next((partition for job_id, partition in order if job_id == job), None)

@@ -1,4 +1,7 @@
-"""Compare: one frame, its ground truth, and any number of runs side by side; frames sorted by where the runs do badly or disagree."""
+"""Compare: one frame, its ground truth, and any number of runs side by side.
+
+Frames sorted by where the runs do badly or disagree.
+"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,6 @@
-"""Data: frames under their labels, what augmentation makes of them, what is wrong with them, and what they hold of each class."""
+"""Data: frames under their labels, what augmentation makes of them, what is wrong with them, and what they hold of each
+class.
+"""
 
 import hashlib
 import html
@@ -44,7 +46,9 @@ KINDS = {"raw": "raw", "jpeg": "as JPEG"}
 
 
 def watched(label: str) -> Callable[[int, int], object]:
-    """Draw a progress bar, and a button that breaks off what it shows: pressing any button ends the script that is under way."""
+    """Draw a progress bar, and a button that breaks off what it shows: pressing any button ends the script that is
+    under way.
+    """
     bar = st.progress(0.0, label)
     st.button("Stop", icon=":material/stop:", key=f"stop-{label}")
     return lambda done, count: bar.progress(done / max(1, count), f"{label}: {done} of {count}")
@@ -70,7 +74,10 @@ def _counted(key: str, _dataset: Dataset, _frames: Sequence[Frame]) -> FrameCoun
 
 
 def counts_of(dataset: Dataset, split: str, frames: Sequence[Frame]) -> FrameCounts:
-    """Return the counts of a split's labelled frames, or of a sample of many. Raises LabError when a label file can't be read."""
+    """Return the counts of a split's labelled frames, or of a sample of many.
+
+    Raises LabError when a label file can't be read.
+    """
     labelled = [frame for frame in frames if frame.labels]
     counts = _counted(
         f"{dataset.root}|{dataset.size}|{dataset.space.digest}|{split}|{len(labelled)}", dataset, labelled
@@ -95,7 +102,10 @@ def step(key: str, ids: Sequence[str], by: int) -> None:
 
 
 def choose_frame(here: SplitDataset) -> tuple[Frame | None, st.delta_generator.DeltaGenerator]:
-    """Draw widgets that find a frame by split and city; returns the frame, where there is such a one, and the place for `offer_classes`."""
+    """Draw widgets that find a frame by split and city.
+
+    Returns the frame, where there is such a one, and the place for `offer_classes`.
+    """
     named = st.query_params
     if st.session_state.get("shows") not in here.dataset.space.class_names:
         st.session_state["shows"] = None  # other classes are told apart now
@@ -153,7 +163,10 @@ def frames_that_show(here: SplitDataset, split: str) -> set[str] | None:
 
 
 def offer_classes(here: SplitDataset, split: str) -> None:
-    """Draw the choice of a class that a frame must show. Drawn last, since it waits for the counting and the picture shouldn't."""
+    """Draw the choice of a class that a frame must show.
+
+    Drawn last, since it waits for the counting and the picture shouldn't.
+    """
     labelled = sum(frame.labels is not None for frame in here.splits[split])
     try:
         counts = counts_of(here.dataset, split, here.splits[split])
@@ -253,7 +266,10 @@ def frame_size() -> dict[str, int]:
 
 
 def draw_crops(dataset: Dataset, frame: Frame, values: dict[str, Any], epochs: list[int]) -> None:
-    """Show where the crops of some epochs lie in the frame, and each with its mask. Raises LabError where they can't be had."""
+    """Show where the crops of some epochs lie in the frame, and each with its mask.
+
+    Raises LabError where they can't be had.
+    """
     training: TrainingConfig = read_config({"training": values}).training
     shares = count_classes(dataset, dataset.train).shares if training.rare_crops else None
     augmentation = Augmentation.from_config(training, class_shares=shares)
@@ -287,7 +303,9 @@ def crop_figure(crop: np.ndarray, mask: np.ndarray, dataset: Dataset, epoch: int
 
 
 def outlines_figure(image: np.ndarray, outlines: Sequence[np.ndarray]) -> str:
-    """HTML of a small frame, uint8 (H, W, 3), with the outlines of crops, each float (4, 2) corners (x, y) in its pixels."""
+    """HTML of a small frame, uint8 (H, W, 3), with the outlines of crops, each float (4, 2) corners (x, y) in its
+    pixels.
+    """
     height, width = image.shape[:2]
     shapes = "".join(
         f'<polygon points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in corners)}" stroke="{color}"/>'
@@ -308,7 +326,10 @@ def content_digest(pixels: np.ndarray) -> str:
 
 
 def doctor(config: DatasetConfig) -> None:
-    """Show what is wrong with a data set, also with one that can't be opened. Raises LabError where the current user may only look."""
+    """Show what is wrong with a data set, also with one that can't be opened.
+
+    Raises LabError where the current user may only look.
+    """
     try:
         root = SOURCES[config.name].root(config.root)
     except LabError:
@@ -447,7 +468,10 @@ def plots(here: SplitDataset) -> None:
 
 
 def count_all(dataset: Dataset, split: str, frames: Sequence[Frame], counted: int) -> None:
-    """Say that a sample was counted, and offer to count the rest. Raises LabError where the current user may only look."""
+    """Say that a sample was counted, and offer to count the rest.
+
+    Raises LabError where the current user may only look.
+    """
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Counted in {counted:,} of {len(frames):,} frames of {split}, evenly spread.")
         if st.button(f"Count all {len(frames):,} frames", icon=":material/functions:", key=f"count-{split}"):

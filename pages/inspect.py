@@ -1,4 +1,7 @@
-"""Inspect: drop pictures, a ZIP or a video, take one, or choose a frame; see what each network makes of them, and take it home."""
+"""Inspect: drop pictures, a ZIP or a video, take one, or choose a frame.
+
+See what each network makes of them, and take it home.
+"""
 
 from collections.abc import Callable, Sequence
 

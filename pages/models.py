@@ -1,4 +1,6 @@
-"""Models: the three families drawn from the modules that would be trained, with what they cost and what their options do."""
+"""Models: the three families drawn from the modules that would be trained, with what they cost and what their options
+do.
+"""
 
 import html
 from typing import Any
@@ -21,7 +23,10 @@ SIZES = {"512 × 256": (256, 512), "1024 × 512": (512, 1024), "2048 × 1024": (
 
 @st.cache_data(show_spinner=False, max_entries=200)
 def described(model: str, size: tuple[int, int]) -> ModelSummary:
-    """Return what the network of a config (as JSON) is made of and costs. Raises LabError when there is no such network."""
+    """Return what the network of a config (as JSON) is made of and costs.
+
+    Raises LabError when there is no such network.
+    """
     return inference_worker().describe(ModelConfig.model_validate_json(model), size)
 
 

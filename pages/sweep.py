@@ -64,7 +64,10 @@ def title_of(sweep: Sweep) -> str:
 
 
 def pick_sweep() -> str:
-    """Return the id of the sweep that is looked at, or `NEW`. What is picked stands in the page's address, to be shared."""
+    """Return the id of the sweep that is looked at, or `NEW`.
+
+    What is picked stands in the page's address, to be shared.
+    """
     sweeps = {sweep.id: sweep for sweep in list_sweeps(runs_folder())}
     wanted = st.session_state.pop("sweep-next", None) or st.query_params.get("sweep")
     if wanted and wanted != NEW and wanted not in sweeps:

@@ -51,7 +51,10 @@ PREVIEW = (1000, 50)
 
 @st.cache_data(ttl=30, show_spinner="Looking for pretrained weights")
 def weights_of(encoder: str, family: str, weights: str) -> WeightsSource:
-    """Return where the first weights would come from if the run were launched now. Raises LabError when they can't be had."""
+    """Return where the first weights would come from if the run were launched now.
+
+    Raises LabError when they can't be had.
+    """
     return find_weights(read_config({"model": {"family": family, "encoder": encoder, "weights": weights}}).model)
 
 
@@ -86,7 +89,9 @@ def choose_network(family: str) -> dict[str, Any]:
 
 
 def choose_masks(name: str) -> dict[str, Any]:
-    """Return the dataset fields that say which masks are learned from: what Cityscapes offers, and what a folder of one's own does."""
+    """Return the dataset fields that say which masks are learned from: what Cityscapes offers, and what a folder of
+    one's own does.
+    """
     values: dict[str, Any] = {}
     if has_a_say({"dataset": {"name": name}}, "dataset", "annotations"):
         field = fields_of("dataset")["annotations"]
@@ -106,7 +111,8 @@ def choose_masks(name: str) -> dict[str, Any]:
 
 
 def check_encoder(model: ModelConfig) -> None:
-    """Build a network on an encoder that was typed, so that a name that doesn't do is refused before anything is launched.
+    """Build a network on an encoder that was typed, so that a name that doesn't do is refused before anything is
+    launched.
 
     Raises:
         LabError: timm has no such encoder, or it doesn't fit the family.
@@ -198,7 +204,9 @@ def choose_trackers() -> dict[str, Any]:
 
 
 def take_suggested_changes(prefixes: tuple[str, ...]) -> None:
-    """Put what a dry run or the learning-rate finder proposed, and the user took, into the widgets, before they are made."""
+    """Put what a dry run or the learning-rate finder proposed, and the user took, into the widgets, before they are
+    made.
+    """
     for suggested_change in st.session_state.pop("remedies", {}).values():
         for name, value in suggested_change["training"].items():
             for prefix in prefixes:

@@ -115,7 +115,9 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _print_classes(report: Any) -> None:
-    """Print a line for each class: its share of the labelled pixels, and the share of frames that show it, in train and in val."""
+    """Print a line for each class: its share of the labelled pixels, and the share of frames that show it, in train and
+    in val.
+    """
     parts = [part for part in ("train", "val") if any(report.pixels.get(part, ()))]
     if not parts:
         return
@@ -144,7 +146,10 @@ def get(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _credentials(options: argparse.Namespace) -> tuple[str, str]:
-    """Username and password, asked for or read from stdin; never taken from the command line, where others could read them."""
+    """Username and password, asked for or read from stdin.
+
+    Never taken from the command line, where others could read them.
+    """
     if options.credentials_stdin:
         return sys.stdin.readline().rstrip("\r\n"), sys.stdin.readline().rstrip("\r\n")
     try:

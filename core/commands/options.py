@@ -52,7 +52,10 @@ def add_part(command: argparse.ArgumentParser, part: str) -> None:
 
 
 def _add_field(group: Any, name: str, detail: Any) -> None:
-    """One option per config field; type, help and unit are the field's own, and its bounds are checked by the config."""
+    """One option per config field.
+
+    Type, help and unit are the field's own, and its bounds are checked by the config.
+    """
     unit = setting_of(*name.split(".")).unit
     default = "" if detail.default in ("", None) else f" Default {detail.default}{' ' + unit if unit else ''}."
     text = (detail.description + default).replace("%", "%%")
@@ -91,7 +94,10 @@ def given_fields(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """Return the plain values of a config.json, part by part; the fields are checked later, together with the options."""
+    """Return the plain values of a config.json, part by part.
+
+    The fields are checked later, together with the options.
+    """
     try:
         values = json.loads(path.read_bytes())
     except ValueError:

@@ -121,7 +121,10 @@ def _name_of_run(options: argparse.Namespace) -> str:
 def _on_run(
     act: Callable[[Run, argparse.Namespace], Any], outcome: str | Callable[[Run], str] = ""
 ) -> Callable[[argparse.Namespace], dict[str, Any]]:
-    """Return the command that does something with a run and says the outcome; without one, `act` says and returns it."""
+    """Return the command that does something with a run and says the outcome.
+
+    Without one, `act` says and returns it.
+    """
 
     def command(options: argparse.Namespace) -> dict[str, Any]:
         run = find_run(_name_of_run(options), runs_folder())

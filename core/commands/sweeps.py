@@ -43,7 +43,10 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
 
 
 def sweep(options: argparse.Namespace) -> dict[str, Any]:
-    """List sweeps, or start, show, stops, resumes or follows one. Ctrl-C stops one that is followed, with a checkpoint."""
+    """List sweeps, or start, show, stops, resumes or follows one.
+
+    Ctrl-C stops one that is followed, with a checkpoint.
+    """
     if options.action == "list":
         metadata = [_as_row(each) for each in list_sweeps(runs_folder())]
         say(

@@ -1,7 +1,7 @@
 """What a run is: one frozen object that makes the form, the command line, `config.json` and the report's table.
 
-Default, bounds, unit, label, group and help stand beside each field, and so does the condition under which it has a say.
-Nothing here imports torch.
+Default, bounds, unit, label, group and help stand beside each field, and so does the condition under which it has a
+say. Nothing here imports torch.
 """
 
 from core.config.dataset import Annotations, CacheKind, CoarseSplit, DatasetConfig, DatasetName

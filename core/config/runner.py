@@ -6,7 +6,9 @@ from core.config.settings import Condition, Part, field
 
 EngineName = Literal["local", "slurm"]
 CLUSTER_NAME = r"^([A-Za-z0-9_][A-Za-z0-9_.,-]*)?$"
-"""What may name something on a cluster: it becomes a line of a job's script, so nothing that a shell or sbatch would read otherwise."""
+"""What may name something on a cluster: it becomes a line of a job's script, so nothing that a shell or sbatch would
+read otherwise.
+"""
 
 _ON_CLUSTER = (Condition("runner.engine", ("slurm",)),)
 

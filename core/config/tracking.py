@@ -7,7 +7,10 @@ from core.tracking.table import TRACKERS
 
 
 class _TrackingConfig(Part):
-    """Where else the numbers of a run go. What a tracker asks for, an address or a key, comes from the environment alone."""
+    """Where else the numbers of a run go.
+
+    What a tracker asks for, an address or a key, comes from the environment alone.
+    """
 
     project: str = field(
         "segmentation-lab",

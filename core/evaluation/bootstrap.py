@@ -1,10 +1,11 @@
 """Whether one run is better than another: a paired bootstrap over the frames that both were scored on.
 
-Frames are drawn with replacement, the same ones for both runs, and the difference of mean IoU is formed anew each time: how much it
-varies is how much it depends on which frames happened to be there. It says nothing about another seed of the training.
+Frames are drawn with replacement, the same ones for both runs, and the difference of mean IoU is formed anew each time:
+how much it varies is how much it depends on which frames happened to be there. It says nothing about another seed of
+the training.
 
-The mean is over the classes that the drawn frames show, for both runs alike: a class that none of them shows has IoU 0 for a run that
-predicts a pixel of it and none for a run that doesn't, which would decide the comparison.
+The mean is over the classes that the drawn frames show, for both runs alike: a class that none of them shows has IoU 0
+for a run that predicts a pixel of it and none for a run that doesn't, which would decide the comparison.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +18,9 @@ from core.text import join_words
 
 RESAMPLES = 2000
 ENOUGH = 20
-"""With fewer frames nothing is certain. Of pairs of runs that differ by noise alone, 95 % intervals left out 0 in 48 % of the cases with 2
+"""With fewer frames nothing is certain.
+
+Of pairs of runs that differ by noise alone, 95 % intervals left out 0 in 48 % of the cases with 2
 frames, 21 % with 3, 12 % with 8, 7 % with 20 and 6 % with 40, where 5 % is what they promise."""
 
 
@@ -31,7 +34,8 @@ class Comparison:
         low, high: the bounds of the 95 % interval.
         frames: how many frames both were scored on.
         sentence: all of this in words.
-        uncounted: classes that a run predicts and no frame shows, by name: a part of the runs' own mean IoU, not of the difference.
+        uncounted: classes that a run predicts and no frame shows, by name: a part of the runs' own mean IoU, not of the
+            difference.
     """
 
     difference: float

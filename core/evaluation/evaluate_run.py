@@ -122,7 +122,10 @@ def evaluate_robustness(
     kinds: Sequence[str] = tuple(CORRUPTIONS),
     seed: int = 0,
 ) -> Path:
-    """Score a run under corruptions in five strengths and write the robustness result. Arguments and errors as `evaluate_run`."""
+    """Score a run under corruptions in five strengths and write the robustness result.
+
+    Arguments and errors as `evaluate_run`.
+    """
     began = time.perf_counter()
     bench = _set_up(run, replace(settings, boundary=False))
     size = bench.target(bench.frames[0]).shape
@@ -209,7 +212,10 @@ def _metadata(
 def _upper_bounds(
     bench: _Bench, size: tuple[int, int], cell: int, progress: ProgressCallback
 ) -> dict[str, dict[str, float | None]]:
-    """Yield mean IoU of coarsened truth: "nearest" at the paper's strides, "smooth" at this cell. Kept, for every run asks the same."""
+    """Yield mean IoU of coarsened truth: "nearest" at the paper's strides, "smooth" at this cell.
+
+    Kept, for every run asks the same.
+    """
     text = f"3|{bench.data}|{size}|{bench.dataset.space.digest}"
     path = cache_folder() / "upper_bounds" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
     try:

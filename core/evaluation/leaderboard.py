@@ -1,4 +1,6 @@
-"""The leaderboard: what many runs scored and cost, apart for every protocol, so that no one compares apples with pears."""
+"""The leaderboard: what many runs scored and cost, apart for every protocol, so that no one compares apples with
+pears.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -65,7 +67,10 @@ METRICS: dict[str, Metric] = {
     "boundary_f1": Metric("boundary F1", lambda scores: scores["mean_boundary_f1"]),
     "ece": Metric("calibration error", lambda scores: (scores["calibration"] or {}).get("ece"), best=min),
 }
-"""Every score of a card, by the name that the command line gives it. Mean accuracy is the mean of the classes' recall."""
+"""Every score of a card, by the name that the command line gives it.
+
+Mean accuracy is the mean of the classes' recall.
+"""
 
 COSTS: dict[str, Cost] = {
     "parameters": Cost("parameters", "M"),
@@ -73,7 +78,9 @@ COSTS: dict[str, Cost] = {
     "milliseconds": Cost("latency", "ms", "{:.0f}"),
     "minutes": Cost("training", "min"),
 }
-"""What is weighed against a score: millions of parameters, GFLOPs and milliseconds of a picture, minutes of training."""
+"""What is weighed against a score: millions of parameters, GFLOPs and milliseconds of a picture, minutes of
+training.
+"""
 
 
 @dataclass(frozen=True)
@@ -116,12 +123,17 @@ class Board:
 
     @property
     def is_timed_alike(self) -> bool:
-        """Whether all latencies were measured on the same hardware: on other machines the slower network may be the faster one."""
+        """Whether all latencies were measured on the same hardware: on other machines the slower network may be the
+        faster one.
+        """
         return len({entry.metadata.hardware for entry in self.entries if entry.metadata}) < 2
 
 
 def leaderboard(runs: Sequence[Run]) -> list[Board]:
-    """Return boards of all runs that have a score, those with cards and the fullest first. A run stands on each board it has a card for."""
+    """Return boards of all runs that have a score, those with cards and the fullest first.
+
+    A run stands on each board it has a card for.
+    """
     boards: dict[tuple[Any, ...], dict[str, Entry]] = {}
     for run in runs:
         entries = {}
@@ -144,7 +156,9 @@ def leaderboard(runs: Sequence[Run]) -> list[Board]:
 
 
 def protocol_key(metadata: ResultMetadata, class_names: Sequence[str]) -> tuple[Any, ...]:
-    """Return what two cards must have in common to be compared: frames, size, classes, and how the frames were shown."""
+    """Return what two cards must have in common to be compared: frames, size, classes, and how the frames were
+    shown.
+    """
     return metadata.data, metadata.size, metadata.space, tuple(class_names), metadata.settings.description
 
 
@@ -159,7 +173,9 @@ def describe_protocol(metadata: ResultMetadata) -> str:
 
 
 def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Return who can't be had better at no higher cost: of points (cost, score) by name, the names on the Pareto front, cheapest first."""
+    """Return who can't be had better at no higher cost: of points (cost, score) by name, the names on the Pareto front,
+    cheapest first.
+    """
     best, front_points = float("-inf"), []
     for name, (_, score) in sorted(points.items(), key=lambda point: (point[1][0], -point[1][1], point[0])):
         if score > best:
@@ -228,7 +244,9 @@ def _rank(entry: Entry) -> tuple[Any, ...]:
 
 
 def _settings_of(entry: Entry) -> EvaluationSettings:
-    """Return how a run was scored, boundaries or not: of one that was scored so again the older card says nothing any more."""
+    """Return how a run was scored, boundaries or not: of one that was scored so again the older card says nothing any
+    more.
+    """
     return replace(entry.metadata.settings, boundary=True)
 
 

@@ -1,4 +1,6 @@
-"""Predicting a split's frames at full size into the benchmark server's archive, which is checked before it has its name."""
+"""Predicting a split's frames at full size into the benchmark server's archive, which is checked before it has its
+name.
+"""
 
 import json
 import os

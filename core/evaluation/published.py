@@ -1,7 +1,7 @@
 """Scores that others published on Cityscapes, with the settings that they hold for, and the upper bounds of its paper.
 
-Each figure was read in the source that stands beside it; what isn't said there isn't guessed. `docs/published-scores.md` shows the
-same rows to people, and says how they were read.
+Each figure was read in the source that stands beside it; what isn't said there isn't guessed.
+`docs/published-scores.md` shows the same rows to people, and says how they were read.
 """
 
 from collections.abc import Callable, Iterable
@@ -44,7 +44,8 @@ class PublishedScore:
         shown: what the network saw at once when it was scored.
         miou: its score.
         scales: at how many scales each frame was shown for that.
-        miou_several: another score, where the source gives both: the mean of several scales and their mirrored pictures.
+        miou_several: another score, where the source gives both: the mean of several scales and their mirrored
+            pictures.
         source: where this was read.
     """
 
@@ -63,7 +64,10 @@ class PublishedScore:
 
 @dataclass(frozen=True)
 class UpperBound:
-    """What the truth itself scores, made smaller by the majority of neighbouring pixels and enlarged again; 0..1 each."""
+    """What the truth itself scores, made smaller by the majority of neighbouring pixels and enlarged again.
+
+    0..1 each.
+    """
 
     factor: int
     miou: float

@@ -5,8 +5,8 @@
         <key>.npz                the counts that they follow from, frame by frame
         robustness-<key>.json    mean IoU under corruptions
 
-The key follows from the settings, the weights and the frames: scoring again replaces nothing that was scored otherwise. Nothing here
-computes; `core.evaluation.evaluate_run` does.
+The key follows from the settings, the weights and the frames: scoring again replaces nothing that was scored otherwise.
+Nothing here computes; `core.evaluation.evaluate_run` does.
 """
 
 import hashlib
@@ -101,10 +101,13 @@ class ResultMetadata:
         milliseconds: median time of a prediction, one picture at a time.
         hardware: in words.
         parameters: of the network.
-        flops: floating-point operations of one picture, in all the passes that the settings ask for; a multiply-add counts as two.
+        flops: floating-point operations of one picture, in all the passes that the settings ask for; a multiply-add
+            counts as two.
         pixels_per_cell: pixels of the frame, along a side, that one cell of the network's coarsest scores covers.
-        upper_bound: mean IoU of the truth itself seen in such cells, enlarged smoothly, 0..1; None where nothing is scored.
-        upper_bounds: the same with one label for each cell, at strides 2 to 32, as in the Cityscapes paper's Table 3, by stride.
+        upper_bound: mean IoU of the truth itself seen in such cells, enlarged smoothly, 0..1; None where nothing is
+            scored.
+        upper_bounds: the same with one label for each cell, at strides 2 to 32, as in the Cityscapes paper's Table 3,
+            by stride.
     """
 
     run: str
@@ -138,7 +141,10 @@ class EvaluationResult:
 
 @dataclass(frozen=True)
 class RobustnessResult:
-    """Mean IoU under corruptions: 0..1 by kind and strength 1..5; under "none" and strength 0 that of the frames as they are."""
+    """Mean IoU under corruptions: 0..1 by kind and strength 1..5.
+
+    Under "none" and strength 0 that of the frames as they are.
+    """
 
     metadata: ResultMetadata
     seed: int
@@ -237,7 +243,10 @@ def read_metadata(path: Path) -> ResultMetadata | None:
 
 
 def read_summary(path: Path) -> Summary | None:
-    """Return a card's scores as plain numbers, which is much quicker than all that they follow from; None where it can't be read."""
+    """Return a card's scores as plain numbers, which is much quicker than all that they follow from.
+
+    None where it can't be read.
+    """
     try:
         values = read_values(path)
         metadata, scores = _METADATA.validate_python(values["metadata"]), values["scores"]
@@ -272,7 +281,10 @@ def list_robustness(run: Path) -> list[RobustnessResult]:
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """Read the JSON file of a result as plain values, those of version 0.1 under today's names. Raises OSError, ValueError."""
+    """Read the JSON file of a result as plain values, those of version 0.1 under today's names.
+
+    Raises OSError, ValueError.
+    """
     values = json.loads(path.read_bytes())
     if isinstance(values, dict) and isinstance(values.get("facts"), dict):
         renamed = {"ceiling": "upper_bound", "ceilings": "upper_bounds"}

@@ -31,7 +31,10 @@ def is_stale(run: Run, metadata: ResultMetadata) -> bool:
 
 
 def scored_data(config: RunConfig, settings: EvaluationSettings) -> DatasetConfig:
-    """Return the data that a run is scored on: its own, or the others that the settings name. Raises LabError for a root that can't be."""
+    """Return the data that a run is scored on: its own, or the others that the settings name.
+
+    Raises LabError for a root that can't be.
+    """
     if not settings.root:
         return config.dataset
     others = config.dataset.model_dump() | {"name": "cityscapes", "root": settings.root}

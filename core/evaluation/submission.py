@@ -1,7 +1,7 @@
 """The archive for the Cityscapes benchmark server: made from predictions, and checked before anybody uploads it.
 
-The server takes a ZIP of 8-bit gray PNGs of label ids at 2048 x 1024, one for each of the 1525 test frames; a name begins with its
-frame's, CITY_123456_123456. Source for names and ids: the head of the official
+The server takes a ZIP of 8-bit gray PNGs of label ids at 2048 x 1024, one for each of the 1525 test frames; a name
+begins with its frame's, CITY_123456_123456. Source for names and ids: the head of the official
 evaluator, evalPixelLevelSemanticLabeling.py.
 """
 
@@ -31,7 +31,8 @@ def write_submission(path: Path, predictions: Iterable[tuple[str, np.ndarray]], 
 
     Args:
         path: the ZIP to write.
-        predictions: frame ids, CITY_SEQUENCE_FRAME, each with its labels uint8 (H, W), in the space's classes and at any size.
+        predictions: frame ids, CITY_SEQUENCE_FRAME, each with its labels uint8 (H, W), in the space's classes and at
+            any size.
         space: what the labels mean.
 
     Returns:

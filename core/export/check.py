@@ -18,7 +18,9 @@ ENOUGH = 0.999
 
 
 def frames_of(dataset: Dataset) -> list[np.ndarray]:
-    """Ten photographs of a data set, uint8 (H, W, 3): of its validation frames, and of those it learns from where these are fewer."""
+    """Ten photographs of a data set, uint8 (H, W, 3): of its validation frames, and of those it learns from where these
+    are fewer.
+    """
     chosen = spread(dataset.val, FRAMES)[:FRAMES]
     chosen += spread(dataset.train, FRAMES)[: FRAMES - len(chosen)]
     return [dataset.image(frame) for frame in chosen]
@@ -34,7 +36,8 @@ def compare(
         network: in fp32.
         program: of it.
         images: uint8 (H, W, 3), of one size.
-        any_size: the program shall take other sizes: then the first picture is also shown at one that no stride divides.
+        any_size: the program shall take other sizes: then the first picture is also shown at one that no stride
+            divides.
         progress: called with the number of images that are done.
     """
     same = pixels = 0

@@ -1,4 +1,6 @@
-"""From a run's checkpoint to a file that was checked: rebuild, trace, write, compare, and only then put it in its place."""
+"""From a run's checkpoint to a file that was checked: rebuild, trace, write, compare, and only then put it in its
+place.
+"""
 
 import json
 import os
@@ -36,7 +38,8 @@ def export_run(run: Run, format: Format, out: Path, progress: ProgressCallback) 
         progress: called often.
 
     Raises:
-        LabError: there is no checkpoint or its data are gone, the network can't be exported, or the file doesn't answer as it does.
+        LabError: there is no checkpoint or its data are gone, the network can't be exported, or the file doesn't answer
+            as it does.
     """
     check_exportable(run, format)
     progress("Opening the data", 0, 0)

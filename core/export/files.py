@@ -23,8 +23,8 @@ class ExportFormat:
     Attributes:
         title: its name.
         file: name of the file in its folder of a run.
-        writer: "module:function"; `writer(program, any_size, path, metadata, threads)` writes a traced network and returns what
-            answers as the file does, images float32 (1, 3, H, W) in 0..1 to logits (1, K, H, W).
+        writer: "module:function"; `writer(program, any_size, path, metadata, threads)` writes a traced network and
+            returns what answers as the file does, images float32 (1, 3, H, W) in 0..1 to logits (1, K, H, W).
         help: what it is for.
         use: Python that runs it; {name} stands for the file.
         metadata: where in the file the label table is, within a sentence.

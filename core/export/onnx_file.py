@@ -65,7 +65,9 @@ def write(program: Any, any_size: bool, path: Path, metadata: dict[str, str], th
 
 
 def refusal(error: BaseException) -> str:
-    """Return the sentence for a network that ONNX can't hold, with the operator that is missing, where the exporter names one."""
+    """Return the sentence for a network that ONNX can't hold, with the operator that is missing, where the exporter
+    names one.
+    """
     text = "\n".join(map(str, causes(error)))
     result = re.search(r"OpOverload\(op='([\w.:]+)'|target=torch\.ops\.([\w.]+)", text)
     what = f"the operator {result[1] or result[2]}" if result else str(error).splitlines()[0][:300]

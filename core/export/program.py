@@ -69,10 +69,11 @@ def _example_input(model: SegmentationModel, size: Size) -> torch.Tensor:
 
 
 def _pad_evenly(model: nn.Module) -> None:
-    """Give convolutions that look at a picture's size to pad it the numbers that come out for sides that their stride divides.
+    """Give convolutions that look at a picture's size to pad it the numbers that come out for sides that their stride
+    divides.
 
-    The contract pads every picture to such sides. What is asked of a size that isn't known yet grows with every layer: the
-    U-Net on an EfficientNet-Lite0 was not traced after four minutes.
+    The contract pads every picture to such sides. What is asked of a size that isn't known yet grows with every layer:
+    the U-Net on an EfficientNet-Lite0 was not traced after four minutes.
     """
     for module in list(model.modules()):
         for name, child in list(module.named_children()):

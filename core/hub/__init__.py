@@ -4,8 +4,8 @@
     model = load_model("user/name")
     labels = model.predict(image).labels  # image and labels: uint8 (H, W, 3) and (H, W)
 
-Nothing that comes from there is executed: two files are taken, safetensors and JSON, and both are checked in full. The token is
-huggingface_hub's own affair, from `HF_TOKEN` or `hf auth login`; the lab keeps none.
+Nothing that comes from there is executed: two files are taken, safetensors and JSON, and both are checked in full. The
+token is huggingface_hub's own affair, from `HF_TOKEN` or `hf auth login`; the lab keeps none.
 """
 
 from pathlib import Path
@@ -20,8 +20,8 @@ def load_model(name: str | Path, revision: str = "") -> "Predictor":
 
     Args:
         name: OWNER/NAME on the Hub, or the path of a run folder.
-        revision: branch, tag or commit on the Hub; the newest where none is named. Once loaded by its commit, all 40 digits of it, a
-            network is loaded again without the Hub.
+        revision: branch, tag or commit on the Hub; the newest where none is named. Once loaded by its commit, all 40
+            digits of it, a network is loaded again without the Hub.
 
     Raises:
         LabError: there is no such network, it can't be had, or it isn't what a network of this lab is.

@@ -1,7 +1,7 @@
 """The model card of a published run: README.md, written from what the run folder says.
 
-Said there: what it is, how three lines load it, what it learned from and how, and how well it does. Not said: paths, names of
-people, and the note, which is its owner's.
+Said there: what it is, how three lines load it, what it learned from and how, and how well it does. Not said: paths,
+names of people, and the note, which is its owner's.
 """
 
 import re

@@ -1,4 +1,6 @@
-"""Weights of strangers against the network that they claim to be of: every name, shape and number, before any is used."""
+"""Weights of strangers against the network that they claim to be of: every name, shape and number, before any is
+used.
+"""
 
 from pathlib import Path
 

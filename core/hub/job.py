@@ -18,8 +18,8 @@ def start_push(run: Run, repo: str, public: bool, own_images: bool) -> Job:
     """Start to push a run, see `core.hub.push.push`; the result is a `Pushed`, field by field.
 
     Raises:
-        LabError: that is no name, the run is another user's, the current user has no part in the lab's login, or something is being
-            pushed.
+        LabError: that is no name, the run is another user's, the current user has no part in the lab's login, or
+            something is being pushed.
     """
     require_owner(run.owner, f"Run {run.id}")
     require_admin("push a run")

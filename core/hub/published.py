@@ -1,4 +1,5 @@
-"""The config.json of a published network: everything that rebuilds it and says what it can do, and nothing about whose it was.
+"""The config.json of a published network: everything that rebuilds it and says what it can do, and nothing about whose
+it was.
 
 Written when a run is pushed, read with distrust when one is pulled: whatever stands there was written by a stranger.
 """

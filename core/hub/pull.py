@@ -36,8 +36,8 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
         The run folder.
 
     Raises:
-        LabError: the lab is read-only, it can't be had, or it isn't what a network of this lab is. Nothing of it stays then but what is
-            in the Hub's own cache.
+        LabError: the lab is read-only, it can't be had, or it isn't what a network of this lab is. Nothing of it stays
+            then but what is in the Hub's own cache.
     """
     require_write()
     repo, revision = checked_repo(repo), revision.strip()
@@ -72,7 +72,9 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
 
 
 def root_for(name: str, class_names: tuple[str, ...]) -> str:
-    """Return the folder of such data on this machine: that of the newest run that learned on it, else where the lab would look for it."""
+    """Return the folder of such data on this machine: that of the newest run that learned on it, else where the lab
+    would look for it.
+    """
     source = SOURCES.get(name)
     if source is None or not source.root_title:
         return ""

@@ -1,4 +1,6 @@
-"""From a run folder to a repository of the Hub, in one commit: weights, config.json, model card, and pictures that may be shown."""
+"""From a run folder to a repository of the Hub, in one commit: weights, config.json, model card, and pictures that may
+be shown.
+"""
 
 import io
 from dataclasses import dataclass
@@ -44,7 +46,8 @@ def push(run: Run, repo: str, public: bool, own_images: bool, progress: Progress
         progress: called with the bytes.
 
     Raises:
-        LabError: nobody is logged in, the run is another's or has no checkpoint, the repository is another model's, or the Hub refuses.
+        LabError: nobody is logged in, the run is another's or has no checkpoint, the repository is another model's, or
+            the Hub refuses.
     """
     repo = checked_repo(repo)
     if run.config is None:
@@ -129,7 +132,9 @@ def _config_text(run: Run, checkpoint: Checkpoint) -> str:
 
 
 class CountedFile(io.BufferedReader):
-    """A file that tells how much of it was read. Given a file, the client takes the plain way to the Hub's store, on which bytes
+    """A file that tells how much of it was read.
+
+    Given a file, the client takes the plain way to the Hub's store, on which bytes
     can be counted and a refusal heard."""
 
     def __init__(self, path: Path, progress: ProgressCallback) -> None:

@@ -1,6 +1,8 @@
-"""Sample pictures for a model card: a validation frame and what the network saw in it, side by side, without the frame's name.
+"""Sample pictures for a model card: a validation frame and what the network saw in it, side by side, without the
+frame's name.
 
-Whose pictures may be shown is decided here: generated streets always, the publisher's own where they say so, Cityscapes never.
+Whose pictures may be shown is decided here: generated streets always, the publisher's own where they say so, Cityscapes
+never.
 """
 
 from pathlib import Path
@@ -19,7 +21,10 @@ MOST = 3
 
 
 def may_show(run: Run, own_images: bool) -> bool:
-    """Return whether pictures of a run's data may be published. `own_images` is what the publisher says of a folder of their own."""
+    """Return whether pictures of a run's data may be published.
+
+    `own_images` is what the publisher says of a folder of their own.
+    """
     if run.config is None:
         return False
     match SOURCES[run.config.dataset.name].sharing:
@@ -32,7 +37,10 @@ def may_show(run: Run, own_images: bool) -> bool:
 
 
 def sample_images(run: Run, own_images: bool) -> dict[str, bytes]:
-    """Return PNGs by the name that they get in the repository; none where there is nothing to show, or it may not be shown."""
+    """Return PNGs by the name that they get in the repository.
+
+    None where there is nothing to show, or it may not be shown.
+    """
     folders = sorted((run.path / "samples").glob("[0-9]*"))
     if not folders or not may_show(run, own_images):
         return {}
@@ -49,7 +57,10 @@ def sample_images(run: Run, own_images: bool) -> dict[str, bytes]:
 
 
 def _side_by_side(image: np.ndarray, mask: Path, run: Run) -> bytes:
-    """PNG of a photograph uint8 (H, W, 3) and its mask in colours. Encoded from pixels: nothing else of a file comes with them."""
+    """PNG of a photograph uint8 (H, W, 3) and its mask in colours.
+
+    Encoded from pixels: nothing else of a file comes with them.
+    """
     with Image.open(mask) as labels:
         colors = palette_of(run.colors)[np.asarray(labels)]
     return png(np.concatenate([image, colors], axis=1))

@@ -1,4 +1,6 @@
-"""Reference networks: a repository of `transformers` that was trained for Cityscapes, as a run that is looked at beside one's own."""
+"""Reference networks: a repository of `transformers` that was trained for Cityscapes, as a run that is looked at beside
+one's own.
+"""
 
 import json
 import tempfile
@@ -20,7 +22,9 @@ from core.models.families import TRANSFORMERS
 from core.models.transformers_models import class_indices, reference_classes, shape_of
 
 SIZE = {"height": 1024, "width": 2048}
-"""Published networks for Cityscapes learned from crops of the frames' own size, and things must come in the sizes that they learned."""
+"""Published networks for Cityscapes learned from crops of the frames' own size, and things must come in the sizes that
+they learned.
+"""
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 SLACK = 1.1
 
@@ -64,7 +68,8 @@ def read_foreign(values: dict[str, Any], preprocessor: dict[str, Any], repo: str
 
 
 def convert_weights(source: Path, target: Path, published: Published, repo: str) -> SegmentationModel:
-    """Write a repository's weights as those of the lab's network: every tensor there, every number finite, and a small picture labelled.
+    """Write a repository's weights as those of the lab's network: every tensor there, every number finite, and a small
+    picture labelled.
 
     Returns:
         The network.
@@ -115,7 +120,9 @@ def convert_weights(source: Path, target: Path, published: Published, repo: str)
 
 @torch.no_grad()
 def _tried(published: Published, tensors: dict[str, torch.Tensor], repo: str) -> SegmentationModel:
-    """Return the network with its weights, once it has labelled a small picture: a setting may fit the weights and yet make no sense."""
+    """Return the network with its weights, once it has labelled a small picture: a setting may fit the weights and yet
+    make no sense.
+    """
     model = build_model(published.config.model, len(CITYSCAPES_19.class_names))
     try:
         model.load_state_dict(tensors)

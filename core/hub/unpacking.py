@@ -1,4 +1,6 @@
-"""From the files of a repository to a run folder: the network is built, its weights are checked, then the folder appears."""
+"""From the files of a repository to a run folder: the network is built, its weights are checked, then the folder
+appears.
+"""
 
 import json
 import os
@@ -24,7 +26,9 @@ from core.runs.store import new_run, write_plan
 from core.training.checkpoint import checkpoint_state
 
 PutWeights = Callable[[Path, Path, Published, str], SegmentationModel]
-"""`put(source, target, published, repo)`: weights that weren't checked yet, checked and put into a run; returns the network
+"""`put(source, target, published, repo)`: weights that weren't checked yet, checked and put into a run.
+
+Returns the network
 without its weights. Raises LabError when they aren't its own."""
 
 

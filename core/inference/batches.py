@@ -1,6 +1,9 @@
-"""Several pictures in one upload: a ZIP, or a short video. Hostile until proven otherwise, and never written out as files named by it.
+"""Several pictures in one upload: a ZIP, or a short video.
 
-Runs in the decoding process. What an archive says of itself (sizes, names) is taken for a claim: bytes are counted as they come.
+Hostile until proven otherwise, and never written out as files named by it.
+
+Runs in the decoding process. What an archive says of itself (sizes, names) is taken for a claim: bytes are counted as
+they come.
 """
 
 import io
@@ -60,7 +63,10 @@ class Upload:
 
 
 def shown_name(name: str) -> str:
-    """Return what a file is called on a page: the last part of its path without what can't be seen. Never used as a path."""
+    """Return what a file is called on a page: the last part of its path without what can't be seen.
+
+    Never used as a path.
+    """
     last = PurePosixPath(name.replace("\\", "/")).name
     seen = "".join(sign for sign in last if sign.isprintable()).strip()
     if len(seen) > NAME_LENGTH:

@@ -39,8 +39,8 @@ def heat_map(
 def feature_maps(recording: Recording, layer: str, point: Point) -> Explanation:
     """Return the mean over channels of the absolute activation, and the channels that answer most strongly at a point.
 
-    How strongly is counted in standard deviations above the channel's own mean over the picture: channels have scales of
-    their own.
+    How strongly is counted in standard deviations above the channel's own mean over the picture: channels have scales
+    of their own.
     """
     features, stride = recording.features[layer].float(), recording.strides[layer]
     count = features.shape[-2:]
@@ -98,7 +98,9 @@ def attention_maps(recording: Recording, block: str, point: Point, special: tupl
 
 
 def special_tokens(model: SegmentationModel, recording: Recording, block: str) -> tuple[str, ...]:
-    """Return names of the tokens of a block that are no patches, in their order: class, registers, or Segmenter's class embeddings."""
+    """Return names of the tokens of a block that are no patches, in their order: class, registers, or Segmenter's class
+    embeddings.
+    """
     attention = recording.attention[block]
     count = attention.queries.shape[1] - attention.grid[0] * attention.grid[1]
     if not attention.first:
@@ -117,10 +119,12 @@ def _shares(names: tuple[str, ...], weights: list[float]) -> str:
 
 
 def effective_field(model: SegmentationModel, images: torch.Tensor, point: Point) -> tuple[torch.Tensor, int]:
-    """Return how much each pixel moves the winning logit at a point: the gradient's absolute value, summed over colours.
+    """Return how much each pixel moves the winning logit at a point: the gradient's absolute value, summed over
+    colours.
 
     Luo et al.: Understanding the Effective Receptive Field in Deep Convolutional Neural Networks,
-    https://arxiv.org/abs/1701.04128, section 2; there of one unit over many pictures, here of one decision on this picture.
+    https://arxiv.org/abs/1701.04128, section 2; there of one unit over many pictures, here of one decision on this
+    picture.
 
     Args:
         model: in evaluation mode, without autocast: in bf16 the small gradients at the rim would be noise.
@@ -229,7 +233,9 @@ class Explainer(Predictor):
         return Explanation((heat_map("Effective receptive field", name, relative, low=0.0, power=2.0),), f"{metadata}.")
 
     def _given(self, image: np.ndarray) -> torch.Tensor:
-        """Return the image as the network is given it, float (1, 3, h, w): about as large as a training frame, as in `predict`."""
+        """Return the image as the network is given it, float (1, 3, h, w): about as large as a training frame, as in
+        `predict`.
+        """
         size = sensible_size(image.shape[:2], self.training_size)
         shown = resized(image, size)
         return to_device(torch.from_numpy(np.ascontiguousarray(shown)).permute(2, 0, 1)[None], self._hardware)

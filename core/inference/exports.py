@@ -1,6 +1,8 @@
-"""What can be taken home of an answer: label maps in three spaces, overlay, confidence, outlines and shares, all in one ZIP.
+"""What can be taken home of an answer: label maps in three spaces, overlay, confidence, outlines and shares, all in one
+ZIP.
 
-Label ids are those of the Cityscapes files, so that what leaves here is scored by the official scripts. Torch isn't needed.
+Label ids are those of the Cityscapes files, so that what leaves here is scored by the official scripts. Torch isn't
+needed.
 """
 
 import csv
@@ -47,7 +49,10 @@ class Labelled:
 
 
 def at_full_size(labelled: Labelled) -> Labelled:
-    """Return a picture that was reduced for the page, with its answer, at the size of its file; labels by nearest neighbour."""
+    """Return a picture that was reduced for the page, with its answer, at the size of its file.
+
+    Labels by nearest neighbour.
+    """
     size, prediction = labelled.size, labelled.prediction
     if size in ((0, 0), prediction.labels.shape):
         return labelled
@@ -68,7 +73,9 @@ def label_ids(prediction: CachedPrediction) -> np.ndarray | None:
 
 
 def train_ids(prediction: CachedPrediction) -> np.ndarray:
-    """Return the label map as the network counts its classes, uint8 (H, W): train ids for a network of the 19 classes."""
+    """Return the label map as the network counts its classes, uint8 (H, W): train ids for a network of the 19
+    classes.
+    """
     return prediction.labels
 
 
@@ -115,9 +122,11 @@ class Region:
 
 
 def regions(labels: np.ndarray, min_pixels: int = MIN_PIXELS) -> list[Region]:
-    """Return the pieces of each class in a label map, uint8 (H, W), of at least `least` pixels, largest first within a class.
+    """Return the pieces of each class in a label map, uint8 (H, W), of at least `least` pixels, largest first within a
+    class.
 
-    Pixels that touch at a corner belong together. Corners of rings are the centres of the pixels at the rim, as OpenCV finds them.
+    Pixels that touch at a corner belong together. Corners of rings are the centres of the pixels at the rim, as OpenCV
+    finds them.
     """
     results = []
     for class_id in np.unique(labels[labels != IGNORED]):
@@ -140,7 +149,10 @@ def regions(labels: np.ndarray, min_pixels: int = MIN_PIXELS) -> list[Region]:
 
 
 def geojson(labelled: Labelled) -> dict[str, Any]:
-    """Return the regions as a GeoJSON FeatureCollection in pixels, x to the right and y down; rings are closed, as RFC 7946 asks."""
+    """Return the regions as a GeoJSON FeatureCollection in pixels, x to the right and y down.
+
+    Rings are closed, as RFC 7946 asks.
+    """
     features = [
         {
             "type": "Feature",
@@ -162,7 +174,9 @@ def geojson(labelled: Labelled) -> dict[str, Any]:
 
 
 def coco(labelled: Sequence[Labelled]) -> dict[str, Any]:
-    """Return the regions of several pictures as COCO annotations; category ids are class numbers plus one, since COCO begins at 1.
+    """Return the regions of several pictures as COCO annotations.
+
+    Category ids are class numbers plus one, since COCO begins at 1.
 
     COCO's polygons know no holes, hence `segmentation` is the run-length encoding of the region, column by column.
     """
@@ -191,7 +205,9 @@ def coco(labelled: Sequence[Labelled]) -> dict[str, Any]:
 
 
 def run_lengths(mask: np.ndarray) -> list[int]:
-    """Return lengths of the runs of equal pixels of a mask of 0 and 1, uint8 (H, W), column by column, the first of zeros."""
+    """Return lengths of the runs of equal pixels of a mask of 0 and 1, uint8 (H, W), column by column, the first of
+    zeros.
+    """
     flat = np.concatenate([[0], mask.ravel(order="F")])
     ends = np.flatnonzero(np.diff(flat)) if flat.any() else np.array([], int)
     return np.diff(np.concatenate([[0], ends, [flat.size - 1]])).tolist()
@@ -211,8 +227,8 @@ def shares_csv(labelled: Sequence[Labelled]) -> str:
 def as_zip(labelled: Sequence[Labelled], items: Sequence[Item] = ITEMS) -> bytes:
     """Return one ZIP with what was asked for: a folder for each network, in it a file for each picture and item.
 
-    Label ids are left out for a network whose classes are not Cityscapes'. Names in it are made here: numbers, and letters of the
-    pictures' own names.
+    Label ids are left out for a network whose classes are not Cityscapes'. Names in it are made here: numbers, and
+    letters of the pictures' own names.
     """
     held = io.BytesIO()
     networks = list(dict.fromkeys(each.network for each in labelled))

@@ -1,4 +1,6 @@
-"""Who is asked for next: users take turns, each with a queue of their own, so that fifty images of one don't delay the others."""
+"""Who is asked for next: users take turns, each with a queue of their own, so that fifty images of one don't delay the
+others.
+"""
 
 import threading
 from collections import OrderedDict, deque
@@ -27,7 +29,10 @@ class FairQueue:
         self._changed = threading.Condition()
 
     def put(self, user: str, request: Any, slot: Hashable = None) -> "Future[Any]":
-        """Queue a request behind the user's own. One of the same user and slot that still waits is cancelled: it is out of date."""
+        """Queue a request behind the user's own.
+
+        One of the same user and slot that still waits is cancelled: it is out of date.
+        """
         ticket = Ticket(request, slot)
         with self._changed:
             own = self._waiting.setdefault(user, deque())
@@ -40,7 +45,10 @@ class FairQueue:
         return ticket.future
 
     def take(self) -> Ticket:
-        """Return the next ticket, waited for: the oldest of the user whose last turn is longest ago. Cancelled ones are passed over."""
+        """Return the next ticket, waited for: the oldest of the user whose last turn is longest ago.
+
+        Cancelled ones are passed over.
+        """
         with self._changed:
             while True:
                 while self._waiting:

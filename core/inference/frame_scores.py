@@ -1,7 +1,7 @@
 """How well runs do on each single frame: counted in the background, kept on disk, to sort frames by.
 
-Frames are scored at the run's own size, as in training. A run that is no longer asked about stops, and goes on from there when asked
-again.
+Frames are scored at the run's own size, as in training. A run that is no longer asked about stops, and goes on from
+there when asked again.
 """
 
 import hashlib
@@ -81,7 +81,10 @@ class FrameScorer:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="frame-scores")
 
     def count(self, run: Path, dataset: Dataset, frames: Sequence[Frame]) -> Count:
-        """Return what is known by now of a run's frames; the rest is being counted. Raises LabError when a frame has vanished."""
+        """Return what is known by now of a run's frames; the rest is being counted.
+
+        Raises LabError when a frame has vanished.
+        """
         path = scores_path(run, dataset, frames)
         with self._guard:
             job = self._jobs.get(path)
@@ -134,7 +137,10 @@ def score_frame(prediction: CachedPrediction, target: np.ndarray) -> FrameScore:
 
 
 def scores_path(run: Path, dataset: Dataset, frames: Sequence[Frame]) -> Path:
-    """Return the file of a run's scores; another one as soon as its weights, a frame, the size or the classes change."""
+    """Return the file of a run's scores.
+
+    Another one as soon as its weights, a frame, the size or the classes change.
+    """
     parts = (FORM, checkpoint_digest(run, "best"), fingerprint(frames), dataset.size, dataset.space.digest)
     return cache_folder() / "frames" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.json"
 

@@ -1,4 +1,6 @@
-"""Pictures on disk to label maps on disk: whole folders, names that never collide, and where it was interrupted it goes on."""
+"""Pictures on disk to label maps on disk: whole folders, names that never collide, and where it was interrupted it goes
+on.
+"""
 
 import os
 from collections import Counter
@@ -32,7 +34,8 @@ class PredictionFiles:
     """What is written of each picture.
 
     Attributes:
-        ids: the numbers of NAME_labels.png: as the network counts, as the run's class table has them, or Cityscapes' label ids.
+        ids: the numbers of NAME_labels.png: as the network counts, as the run's class table has them, or Cityscapes'
+            label ids.
         confidence: also NAME_confidence.png, 0..255 for 0..1.
         overlay: also NAME_overlay.png, the picture under its colours.
         skip_existing: leave pictures alone whose files are there.
@@ -50,7 +53,8 @@ class PredictionFiles:
 
 
 def find_pictures(sources: Sequence[Path], recursive: bool = False) -> dict[Path, str]:
-    """Return pictures with what each is called in the output, no two alike: as far as they need be, by their folders and endings.
+    """Return pictures with what each is called in the output, no two alike: as far as they need be, by their folders
+    and endings.
 
     Args:
         sources: pictures, or folders of pictures.
@@ -89,7 +93,9 @@ def find_pictures(sources: Sequence[Path], recursive: bool = False) -> dict[Path
 def predict_files(
     predictor: Predictor, pictures: dict[Path, str], out: Path, files: PredictionFiles, options: PredictOptions = WHOLE
 ) -> Iterator[list[Path]]:
-    """Label pictures at their own size, and yield the files that were written of each; an empty list for one that was there.
+    """Label pictures at their own size, and yield the files that were written of each.
+
+    An empty list for one that was there.
 
     The class table of the label maps is written beside them, so that the lab reads them as what they are.
 
@@ -150,7 +156,9 @@ def saved_space(predictor: Predictor, ids: Ids) -> LabelSpace:
 
 
 def as_saved(labels: np.ndarray, space: LabelSpace) -> np.ndarray:
-    """Return classes uint8 (H, W) as the ids of a numbering, uint8 (H, W), or where it has colours as those, uint8 (H, W, 3)."""
+    """Return classes uint8 (H, W) as the ids of a numbering, uint8 (H, W), or where it has colours as those, uint8 (H,
+    W, 3).
+    """
     if space.by_color:
         return palette_of(space.colors)[labels]
     table = np.full(256, IGNORED, np.uint8)

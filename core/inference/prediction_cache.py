@@ -40,12 +40,15 @@ LIKELIEST = 5
 
 @dataclass(frozen=True)
 class UncertaintyMaps:
-    """What a network was unsure of, in maps of a size (h, w) that may be smaller than the picture's; both are 8-bit gray PNGs.
+    """What a network was unsure of, in maps of a size (h, w) that may be smaller than the picture's.
+
+    Both are 8-bit gray PNGs.
 
     Attributes:
-        entropy: (h, w), the entropy of the probabilities as a share of its maximum: 0..255 for 0 (sure) to 1 (all classes alike).
-        likeliest: (2 * LIKELIEST * h, w). Each row of pixels takes ten rows: the likeliest class, its probability (0..255 for
-            0..1), the second likeliest, and so on; 255 for a class that isn't there.
+        entropy: (h, w), the entropy of the probabilities as a share of its maximum: 0..255 for 0 (sure) to 1 (all
+            classes alike).
+        likeliest: (2 * LIKELIEST * h, w). Each row of pixels takes ten rows: the likeliest class, its probability
+            (0..255 for 0..1), the second likeliest, and so on; 255 for a class that isn't there.
     """
 
     entropy: bytes
@@ -137,7 +140,10 @@ class PredictionCache:
 
 
 def prediction_key(run: Path, which: Which, image: np.ndarray, options: PredictOptions) -> str | None:
-    """Return a text that is the same for the same pixels, the same weights and the same options; None without a checkpoint."""
+    """Return a text that is the same for the same pixels, the same weights and the same options.
+
+    None without a checkpoint.
+    """
     weights = checkpoint_digest(run, which)
     if not weights:
         return None
@@ -147,7 +153,10 @@ def prediction_key(run: Path, which: Which, image: np.ndarray, options: PredictO
 
 
 def checkpoint_digest(run: Path, which: Which) -> str:
-    """Return a text that is the same for equal checkpoints only, whatever run they lie in; empty where there is none."""
+    """Return a text that is the same for equal checkpoints only, whatever run they lie in.
+
+    Empty where there is none.
+    """
     folder = checkpoint_path(run, which)
     if folder is None:
         return ""

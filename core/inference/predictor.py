@@ -68,9 +68,9 @@ class Predictor:
     def predict(self, image: np.ndarray, options: PredictOptions = WHOLE) -> Prediction:
         """Label every pixel of an image, uint8 (H, W, 3).
 
-        The network sees the image at about as many pixels as its training frames had, its shape kept, because things must
-        come in the sizes that it has learned; its logits are scaled up to the image's own size before they are compared. A quick
-        answer sees half of the sides, and comes at that size.
+        The network sees the image at about as many pixels as its training frames had, its shape kept, because things
+        must come in the sizes that it has learned; its logits are scaled up to the image's own size before they are
+        compared. A quick answer sees half of the sides, and comes at that size.
         """
         usual = sensible_size(image.shape[:2], self.training_size)
         if options.quick:
@@ -100,7 +100,9 @@ class Predictor:
         return probabilities / count
 
     def _views(self, image: np.ndarray, usual: Size, options: PredictOptions) -> Iterator[torch.Tensor]:
-        """Yield logits (1, K, h, w) of each way in which the options show the image, the picture always the right way round."""
+        """Yield logits (1, K, h, w) of each way in which the options show the image, the picture always the right way
+        round.
+        """
         for scale in options.scales:
             shown = resized(image, scaled(usual, scale))
             yield self._logits(shown, options.sliding_window)
@@ -135,7 +137,8 @@ class Predictor:
 
 
 def load_predictor(run: Path, which: Which = "best", hardware: Hardware | None = None) -> tuple[Predictor, str]:
-    """Return a predictor and the `checkpoint_digest` of the weights that it has, though a trainer may replace them meanwhile.
+    """Return a predictor and the `checkpoint_digest` of the weights that it has, though a trainer may replace them
+    meanwhile.
 
     Raises:
         LabError: as `Predictor`.
@@ -148,10 +151,11 @@ def load_predictor(run: Path, which: Which = "best", hardware: Hardware | None =
 
 
 def decide(logits: torch.Tensor, size: Size) -> Prediction:
-    """Return the most likely class of every pixel and how likely it is, of logits float32 (1, K, h, w) scaled up to a size (H, W).
+    """Return the most likely class of every pixel and how likely it is, of logits float32 (1, K, h, w) scaled up to a
+    size (H, W).
 
-    The same numbers as of `F.interpolate`, `softmax` and `max` over all, block by block: for 19 classes and 2048 x 1024 pixels
-    each of these would fill 160 MB, and the last looks at every number for itself.
+    The same numbers as of `F.interpolate`, `softmax` and `max` over all, block by block: for 19 classes and 2048 x 1024
+    pixels each of these would fill 160 MB, and the last looks at every number for itself.
     """
     labels = torch.empty(size, dtype=torch.uint8, device=logits.device)
     confidence = torch.empty_like(labels)
@@ -169,10 +173,12 @@ def decide(logits: torch.Tensor, size: Size) -> Prediction:
 
 
 def _blocks(logits: torch.Tensor, size: Size) -> Iterator[tuple[tuple[slice, slice], torch.Tensor]]:
-    """Yield logits (1, K, h, w) scaled up to a size (H, W), in blocks (K, rows, columns), and where each lies; one block on a GPU.
+    """Yield logits (1, K, h, w) scaled up to a size (H, W), in blocks (K, rows, columns), and where each lies.
 
-    Where there is something to scale, blocks are columns: rows at first stay as many as they are, and a block's columns then do,
-    which are the two halves of one bilinear interpolation.
+    One block on a GPU.
+
+    Where there is something to scale, blocks are columns: rows at first stay as many as they are, and a block's columns
+    then do, which are the two halves of one bilinear interpolation.
     """
     height, width = size
     block_pixels = height * width if logits.device.type != "cpu" else BLOCK_PIXELS
@@ -194,7 +200,8 @@ def _as_bytes(probability: torch.Tensor) -> torch.Tensor:
 
 
 def hardware_for(training: TrainingConfig) -> Hardware:
-    """Return the best device here, with the number format that a run was trained in, so that its scores are what is shown.
+    """Return the best device here, with the number format that a run was trained in, so that its scores are what is
+    shown.
 
     A run of fp16 came from a GPU; where there is none, `auto` decides.
     """
@@ -230,7 +237,8 @@ def window_starts(length: int, window: int) -> list[int]:
 
 
 def blend_weight(window: Size) -> torch.Tensor:
-    """Return how much each pixel of a window counts, float32 (h, w): 1 in the middle, falling evenly to the rim, nowhere 0.
+    """Return how much each pixel of a window counts, float32 (h, w): 1 in the middle, falling evenly to the rim,
+    nowhere 0.
 
     At the rim a network sees half of what surrounds a pixel; the neighbouring window sees it whole.
     """

@@ -1,7 +1,8 @@
 """`python -m core.inference.process PART`: answers the requests that `InferenceWorker` sends, one after the other.
 
-Requests and answers are pickles on standard input and output. When the server is gone, input ends and so does this. PART is
-`networks`, where torch lives, or `decoder`, which gives itself little memory before it opens what strangers sent.
+Requests and answers are pickles on standard input and output. When the server is gone, input ends and so does this.
+PART is `networks`, where torch lives, or `decoder`, which gives itself little memory before it opens what strangers
+sent.
 """
 
 import os
@@ -108,7 +109,10 @@ class Models:
 
 
 def predictor_threads() -> None:
-    """One thread beside a training, which needs the rest: two busy pools of threads slow each other down. Else all cores."""
+    """One thread beside a training, which needs the rest: two busy pools of threads slow each other down.
+
+    Else all cores.
+    """
     import torch
 
     from core.processes import available_cores

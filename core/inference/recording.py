@@ -1,7 +1,7 @@
 """One forward pass, written down: what came out of every layer, and what attended to what.
 
-Nothing here knows a family: layers are found by running the module, attention by listening to the one function that computes
-it. No hook stays behind. What is shown of it is decided in `core.inference.explain`.
+Nothing here knows a family: layers are found by running the module, attention by listening to the one function that
+computes it. No hook stays behind. What is shown of it is decided in `core.inference.explain`.
 """
 
 from collections.abc import Iterator
@@ -90,15 +90,15 @@ class Recording:
 def record(model: SegmentationModel, images: torch.Tensor) -> Recording:
     """Run the network once on images float (1, 3, h, w) in 0..1 and keep what came out of every layer.
 
-    A layer is a box of the diagram (see `core.models.model_summary.leaves`) that has weights to mix with; normalisations,
-    activations and pooling alone are none. Called several times in a pass, its last output counts.
+    A layer is a box of the diagram (see `core.models.model_summary.leaves`) that has weights to mix with;
+    normalisations, activations and pooling alone are none. Called several times in a pass, its last output counts.
     """
     frame = tuple(side + -side % model.multiple for side in images.shape[-2:])
     features, attention = _listen(model, images, frame)
     strides = {name: frame[0] / maps.shape[-2] for name, maps in features.items()}
     if any(stride != int(stride) for stride in strides.values()):
-        # Convolutions without padding: cells are fewer than the frame has room for. How many more there are in a larger frame
-        # tells their stride.
+        # Convolutions without padding: cells are fewer than the frame has room for. How many more there are in a larger
+        # frame tells their stride.
         larger, more = (
             _listen(model, F.pad(images, (0, model.multiple) * 2, mode="replicate"), frame)[0],
             model.multiple,
@@ -151,7 +151,8 @@ def as_maps(result: torch.Tensor, frame: Size, grid: Size) -> torch.Tensor | Non
     """Return what a layer gave as maps (C, rows, columns); None for what has no place in the picture.
 
     Args:
-        result: (1, C, rows, columns), channels last, or tokens (1, N, C) with class and register tokens before the patches.
+        result: (1, C, rows, columns), channels last, or tokens (1, N, C) with class and register tokens before the
+            patches.
         frame: height and width of the picture in pixels.
         grid: height and width in patches.
     """
@@ -183,8 +184,8 @@ def as_attention(
 
     Args:
         grid: height and width in patches.
-        patches_last: whether the tokens that are no patches stand before the patches, as in an encoder, or behind them, as
-            the class embeddings of Segmenter's head.
+        patches_last: whether the tokens that are no patches stand before the patches, as in an encoder, or behind them,
+            as the class embeddings of Segmenter's head.
     """
     tokens, patches = queries.shape[-2], grid[0] * grid[1]
     if queries.ndim != 4 or len(queries) != 1 or keys.shape[-2] != tokens or not 0 < patches <= tokens or is_causal:
@@ -213,7 +214,8 @@ def fused(model: nn.Module) -> Iterator[None]:
 
 
 def cells_under(positions: torch.Tensor, count: int, length: int, stride: float) -> torch.Tensor:
-    """Return which of `count` cells lie under positions, in pixels from the frame's edge, along one axis of `length` pixels.
+    """Return which of `count` cells lie under positions, in pixels from the frame's edge, along one axis of `length`
+    pixels.
 
     Cells lie about the frame's middle: with padded convolutions they fill it, without they may stand out or fall short.
     """

@@ -1,4 +1,7 @@
-"""How a picture is shown to a network at test time; part of what an answer is kept under, so nothing here imports torch."""
+"""How a picture is shown to a network at test time.
+
+Part of what an answer is kept under, so nothing here imports torch.
+"""
 
 from dataclasses import dataclass
 
@@ -15,12 +18,13 @@ class PredictOptions:
     """Test-time options. The defaults show the whole picture once, at about as many pixels as the training frames had.
 
     Attributes:
-        sliding_window: show windows of the size of the training crops, half overlapping, and blend their logits. A window never
-            shows more than the network saw in training, which is what a ViT knows, and bounds the memory at large scales.
+        sliding_window: show windows of the size of the training crops, half overlapping, and blend their logits. A
+            window never shows more than the network saw in training, which is what a ViT knows, and bounds the memory
+            at large scales.
         flip: show the mirrored picture too, and average the probabilities.
         scales: show the picture at these multiples of its usual size, and average the probabilities.
-        quick: show it once at half of the usual sides, but at no more than `QUICK_PIXELS`, and leave the answer at that size; the
-            other options don't count.
+        quick: show it once at half of the usual sides, but at no more than `QUICK_PIXELS`, and leave the answer at that
+            size; the other options don't count.
     """
 
     sliding_window: bool = False

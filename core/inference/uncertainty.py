@@ -1,6 +1,7 @@
 """What a network was unsure of: the entropy of every pixel, and its likeliest classes. Computed when it is asked for.
 
-Beside labels and confidence this costs as much time again, and ten times the bytes, which is why no ordinary answer carries it.
+Beside labels and confidence this costs as much time again, and ten times the bytes, which is why no ordinary answer
+carries it.
 """
 
 import math
@@ -24,7 +25,10 @@ _LEAST = 1e-12
 
 @torch.no_grad()
 def estimate_uncertainty(predictor: Predictor, image: np.ndarray, options: PredictOptions) -> UncertaintyMaps:
-    """Return what a network is unsure of in an image, uint8 (H, W, 3), shown to it as the options say; quick ones aren't possible."""
+    """Return what a network is unsure of in an image, uint8 (H, W, 3), shown to it as the options say.
+
+    Quick ones aren't possible.
+    """
     size = capped_size(image.shape[:2])
     probabilities = predictor.probabilities(image, size, options)[0].cpu()
     height, width = size

@@ -1,7 +1,7 @@
 """Decoding of an uploaded image. It is hostile until proven otherwise.
 
-Pillow opens only the listed formats, and size is checked on the header, before a single pixel is decoded: a PNG of 20 kB
-can unfold to a gigabyte. Torch isn't needed here.
+Pillow opens only the listed formats, and size is checked on the header, before a single pixel is decoded: a PNG of 20
+kB can unfold to a gigabyte. Torch isn't needed here.
 """
 
 import io
@@ -66,7 +66,10 @@ def decode_upload(data: bytes) -> np.ndarray:
 
 
 def full_size(data: bytes) -> tuple[int, int]:
-    """Return height and width of an upload before it was reduced, the right way round; (0, 0) for what `decode_upload` refuses."""
+    """Return height and width of an upload before it was reduced, the right way round.
+
+    (0, 0) for what `decode_upload` refuses.
+    """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             is_turned = opened.getexif().get(ORIENTATION, 1) >= 5

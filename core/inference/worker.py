@@ -1,7 +1,7 @@
 """The front of the inference processes: one where torch lives, and a small one in which uploads are decoded.
 
-The server asks through `InferenceWorker`. When a process dies (a hostile picture, no memory left) or hangs, the caller gets a
-sentence and the next request a fresh process. What runs inside is `core.inference.process`.
+The server asks through `InferenceWorker`. When a process dies (a hostile picture, no memory left) or hangs, the caller
+gets a sentence and the next request a fresh process. What runs inside is `core.inference.process`.
 
 Not a `ProcessPoolExecutor`: a spawned process runs its parent's main script again, and Streamlit's is a page.
 """
@@ -48,7 +48,10 @@ ExplanationKind = Literal["features", "attention", "field"]
 """What can be looked at inside a network: feature maps, attention, and the effective receptive field."""
 
 Layers = dict[ExplanationKind, tuple[str, ...]]
-"""What a network lets one look at, and the layers of each in the order in which they are computed; the field has none."""
+"""What a network lets one look at, and the layers of each in the order in which they are computed.
+
+The field has none.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,10 @@ class PredictRequest:
 
 @dataclass(frozen=True)
 class UncertaintyRequest:
-    """Tell what a run's network is unsure of in an image, shown to it as in a `PredictRequest`; kept under that one's `key`."""
+    """Tell what a run's network is unsure of in an image, shown to it as in a `PredictRequest`.
+
+    Kept under that one's `key`.
+    """
 
     run: Path
     which: Which
@@ -136,7 +142,8 @@ class ExplanationMap:
     Attributes:
         title: what it shows, "Channel 37".
         note: a short figure beside it.
-        values: uint8 (h, w) at the size that the network saw. A value stands for low + (high - low) * (value / 255) ** power.
+        values: uint8 (h, w) at the size that the network saw. A value stands for low + (high - low) * (value / 255) **
+            power.
         low: what 0 stands for.
         high: what 255 stands for.
         power: 1 for an even scale, 2 where the root is shown.
@@ -173,8 +180,8 @@ Request = (
 class InferenceWorker:
     """Front of the inference processes. May be used from many threads; each process does one thing after the other.
 
-    Each request names a `user`, and users take turns. One that also names a `slot` of the page takes back what was asked for
-    it before and is still waiting.
+    Each request names a `user`, and users take turns. One that also names a `slot` of the page takes back what was
+    asked for it before and is still waiting.
     """
 
     def __init__(self, store: PredictionCache | None = None) -> None:
@@ -208,7 +215,10 @@ class InferenceWorker:
         user: str = "",
         slot: Hashable = None,
     ) -> "Future[CachedPrediction]":
-        """As `predict`, without waiting; what is kept on disk is there at once. See `core.inference.fair_queue.outcome`."""
+        """As `predict`, without waiting; what is kept on disk is there at once.
+
+        See `core.inference.fair_queue.outcome`.
+        """
         key = prediction_key(run, which, image, options) if self._store else None
         cached = self._store.get(key) if self._store and key else None
         if cached is not None:
@@ -232,11 +242,17 @@ class InferenceWorker:
         return outcome(self._decoder.queue(user, DecodeRequest(data)))
 
     def decode_batch(self, name: str, data: bytes, user: str = "") -> tuple[Upload, ...]:
-        """Return the pictures of an uploaded file, see `core.inference.batches.decode_batch`. Raises LabError where it has none."""
+        """Return the pictures of an uploaded file, see `core.inference.batches.decode_batch`.
+
+        Raises LabError where it has none.
+        """
         return outcome(self._decoder.queue(user, BatchRequest(name, data)))
 
     def describe(self, model: ModelConfig, size: tuple[int, int], user: str = "") -> ModelSummary:
-        """Describe a network in the process, see `core.models.model_summary`. Raises LabError when there is no such network."""
+        """Describe a network in the process, see `core.models.model_summary`.
+
+        Raises LabError when there is no such network.
+        """
         return outcome(self._networks.queue(user, DescribeRequest(model, size)))
 
     def layers(self, run: Path, which: Which = "best", user: str = "") -> Layers:
@@ -348,7 +364,9 @@ class _Lane:
         return result
 
     def _gathered(self, process: subprocess.Popen[bytes], first: Any) -> tuple[Upload, ...] | LabError:
-        """Return the pictures of a batch, which come one by one until None, or until the sentence that says why no more do."""
+        """Return the pictures of a batch, which come one by one until None, or until the sentence that says why no more
+        do.
+        """
         parts = []
         while first is not None:
             if isinstance(first, LabError):

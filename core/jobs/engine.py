@@ -172,8 +172,9 @@ def run_job(path: Path, work: Callable[[Values, ProgressCallback], Values]) -> i
 
     Args:
         path: of the job's file.
-        work: takes the request and a callback to call often, which raises `JobStoppedError` once that was asked for, and returns the
-            result. A LabError is shown to the user; anything else is a fault, whose traceback goes into the log.
+        work: takes the request and a callback to call often, which raises `JobStoppedError` once that was asked for,
+            and returns the result. A LabError is shown to the user; anything else is a fault, whose traceback goes into
+            the log.
     """
     job = _read(path)
     if job is None:

@@ -1,11 +1,13 @@
 """The kinds of background jobs, in one table, and the verbs that all of them share.
 
-A kind's own checks stand beside its work, in one `start_...` function: core.report.job, core.evaluation.job, core.export.job,
-core.hub.job, core.data.download_job. Everything else goes through `latest`, `stop` and `is_stopping` below. The table names its work by
-import path and imports none of it, so that neither the server nor a page loads torch.
+A kind's own checks stand beside its work, in one `start_...` function: core.report.job, core.evaluation.job,
+core.export.job, core.hub.job, core.data.download_job. Everything else goes through `latest`, `stop` and `is_stopping`
+below. The table names its work by import path and imports none of it, so that neither the server nor a page loads
+torch.
 
-Sweeps are no jobs: they have a driver of their own (core.sweeps.driver), because theirs is another life cycle. A sweep is resumed after
-it was stopped or killed and stands in the list of sweeps for good, where a job is started anew and forgotten with the next one.
+Sweeps are no jobs: they have a driver of their own (core.sweeps.driver), because theirs is another life cycle. A sweep
+is resumed after it was stopped or killed and stands in the list of sweeps for good, where a job is started anew and
+forgotten with the next one.
 """
 
 from collections.abc import Callable
@@ -26,12 +28,14 @@ class JobKind:
 
     Attributes:
         title: of the work, as after "... was stopped".
-        work: `module:function`, called in the job's process with the request and a `ProgressCallback`; it returns the result.
+        work: `module:function`, called in the job's process with the request and a `ProgressCallback`; it returns the
+            result.
         after_stop: the sentence of what is left of a job that was stopped.
         unit: what `done` and `total` count: bytes, steps, or a scale of its own that nothing is read off but the share.
-        in_run_folder: its jobs lie beside the file that they make in a run's folder, which each call names; else one of the kind goes on
-            in the whole lab, and its jobs lie in the cache folder.
-        ends_while_silent: stopped also where it waits for another computer and doesn't call `progress`, which may be for long.
+        in_run_folder: its jobs lie beside the file that they make in a run's folder, which each call names; else one of
+            the kind goes on in the whole lab, and its jobs lie in the cache folder.
+        ends_while_silent: stopped also where it waits for another computer and doesn't call `progress`, which may be
+            for long.
     """
 
     title: str
@@ -80,7 +84,10 @@ Kind = Literal[*JOBS]
 
 
 def jobs_folder(kind: Kind, folder: Path | None = None) -> Path:
-    """Return where the jobs of a kind lie; `folder` is named for the kinds that live in a run's folder, and for no others."""
+    """Return where the jobs of a kind lie.
+
+    `folder` is named for the kinds that live in a run's folder, and for no others.
+    """
     if JOBS[kind].in_run_folder != (folder is not None):
         raise ValueError(f"{kind}: {folder}")
     return folder or cache_folder() / "jobs" / kind

@@ -1,1 +1,3 @@
-"""The networks. Importing this package loads no torch: tables and descriptions of networks are for the server as well."""
+"""The networks. Importing this package loads no torch: tables and descriptions of networks are for the server as
+well.
+"""

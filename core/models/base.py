@@ -39,7 +39,9 @@ class SegmentationModel(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images (B, C, h, w), h and w multiples of `multiple`, to logits (B, K, h/s, w/s) at the output stride s."""
+        """Normalised images (B, C, h, w), h and w multiples of `multiple`, to logits (B, K, h/s, w/s) at the output
+        stride s.
+        """
         raise NotImplementedError
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -52,13 +54,16 @@ class SegmentationModel(nn.Module):
             images = F.pad(images, (0, right, 0, below), mode="replicate")
         logits = self.segment(images)
         if logits.shape[-2:] != images.shape[-2:]:
-            # In fp32 and channels first before they are large: the loss wants them so, and turning them is cheaper here.
+            # In fp32 and channels first before they are large: the loss wants them so, and turning them is cheaper
+            # here.
             logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
             logits = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
         return logits[..., :height, :width]
 
     def no_weight_decay(self) -> set[str]:
-        """Return the names of parameters that aren't decayed though they are matrices: embeddings, and what timm spares."""
+        """Return the names of parameters that aren't decayed though they are matrices: embeddings, and what timm
+        spares.
+        """
         parts = [(name, part) for name, part in self.named_modules() if name and hasattr(part, "no_weight_decay")]
         return {f"{name}.{parameter}" for name, part in parts for parameter in part.no_weight_decay()}
 
@@ -68,7 +73,9 @@ class SegmentationModel(nn.Module):
         return load_encoder(self.encoder, path)
 
     def freeze_encoder(self) -> None:
-        """The encoder learns nothing any more, and its normalisations keep their statistics also while the rest trains."""
+        """The encoder learns nothing any more, and its normalisations keep their statistics also while the rest
+        trains.
+        """
         assert self.encoder is not None, "a network without an encoder has nothing to freeze"
         self.is_frozen = True
         self.encoder.requires_grad_(False)

@@ -1,4 +1,6 @@
-"""The boxes of a network's diagram, found by running it: which modules, what comes out of them, and from where it came in."""
+"""The boxes of a network's diagram, found by running it: which modules, what comes out of them, and from where it came
+in.
+"""
 
 from collections.abc import Callable
 from contextlib import ExitStack

@@ -56,7 +56,9 @@ class Box:
 
 
 def edges(blocks: Sequence[Block]) -> Iterator[tuple[int, int]]:
-    """From where to where something flows: -1 is the picture, and `len(blocks)` the logits, which the last block gives."""
+    """From where to where something flows: -1 is the picture, and `len(blocks)` the logits, which the last block
+    gives.
+    """
     for index, block in enumerate(blocks):
         for source in block.inputs:
             yield source, index
@@ -146,9 +148,11 @@ def _slopes(blocks: Sequence[Block], octaves: dict[int, float]) -> tuple[list[tu
 
 
 def _columns(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[int, int]:
-    """Return the order of computation: every block stands right of its inputs, on the longest path as close to them as it can.
+    """Return the order of computation: every block stands right of its inputs, on the longest path as close to them as
+    it can.
 
-    One that has room stands above or below its like on that path, if it finds a place there, as all scores of an FCN do.
+    One that has room stands above or below its like on that path, if it finds a place there, as all scores of an FCN
+    do.
     """
     earliest = {column_index: 0 for column_index in octaves}
     for source, target in sorted(edges(blocks), key=lambda edge: edge[1]):

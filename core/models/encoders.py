@@ -23,7 +23,8 @@ UNFIT = (RuntimeError, AttributeError, TypeError, NotImplementedError, Assertion
 
 
 def build_pyramid(name: str, strides: tuple[int, ...] | None = None) -> nn.Module:
-    """Return an encoder, random weights, that returns one feature map (B, C, h, w) for each of `strides`, in that order.
+    """Return an encoder, random weights, that returns one feature map (B, C, h, w) for each of `strides`, in that
+    order.
 
     Args:
         name: timm's.
@@ -92,7 +93,9 @@ def build_plain_vit(name: str, drop_path: float = 0.0) -> VisionTransformer | Ev
 
 
 def patch_tokens(encoder: VisionTransformer | Eva, images: torch.Tensor) -> torch.Tensor:
-    """Return images (B, 3, h, w) to normalised patch tokens (B, N, C), row by row; class and register tokens stay behind.
+    """Return images (B, 3, h, w) to normalised patch tokens (B, N, C), row by row.
+
+    Class and register tokens stay behind.
 
     Encoders that average their patches for the classifier have their last normalisation behind that, in `fc_norm`.
     """
@@ -120,7 +123,9 @@ def hub_repo_of(name: str) -> str | None:
 
 @torch.no_grad()
 def _takes_any_size(encoder: nn.Module, strides: tuple[int, ...]) -> bool:
-    """Tried: some raise at another size than their own, others have maps that aren't the picture's size over the stride."""
+    """Tried: some raise at another size than their own, others have maps that aren't the picture's size over the
+    stride.
+    """
     height, width = 3 * max(strides), 5 * max(strides)
     maps = encoder.eval()(torch.zeros(1, 3, height, width))
     encoder.train()

@@ -300,7 +300,10 @@ PYRAMID_ON_VIT = Explanation(
 
 
 def explanation(option: str, value: Any, family: str = "") -> Explanation | None:
-    """Return what an option does at a value; for one that families share, the family's own words. None where nothing is known."""
+    """Return what an option does at a value; for one that families share, the family's own words.
+
+    None where nothing is known.
+    """
     for key in (value, family, ANY):
         if (option, key) in EXPLANATIONS:
             return EXPLANATIONS[option, key]

@@ -1,6 +1,7 @@
 """The families of networks, a line each, known without torch: title, code, default encoder, options, paper.
 
-A family of your own is one file with a `build(config, num_classes)` that returns a `SegmentationModel`, and one line here.
+A family of your own is one file with a `build(config, num_classes)` that returns a `SegmentationModel`, and one line
+here.
 """
 
 from dataclasses import dataclass
@@ -80,7 +81,10 @@ FAMILIES: dict[str, FamilyEntry] = {
 }
 
 TRANSFORMERS = "transformers"
-"""The family of networks that others trained and published. They can be looked at, not trained: they stand in no form."""
+"""The family of networks that others trained and published.
+
+They can be looked at, not trained: they stand in no form.
+"""
 TRANSFORMERS_TITLES = {"segformer": "SegFormer", "mask2former": "Mask2Former"}
 """Which of them there are, by what `transformers` calls them; it stands where another family names its encoder."""
 
@@ -91,7 +95,9 @@ HEADS: dict[str, str] = {
     "pup": "core.models.vit:PupHead",
     "mask": "core.models.vit:MaskHead",
 }
-"""The heads of a ViT by name: `head(channels, num_classes)` is a module of tokens (B, h*w, C) and grid (h, w) to logits."""
+"""The heads of a ViT by name: `head(channels, num_classes)` is a module of tokens (B, h*w, C) and grid (h, w) to
+logits.
+"""
 
 PLAIN = "plain"
 """The encoder name of a network without one: the U-Net of 2015."""

@@ -1,6 +1,7 @@
 """FCN: a classification network turned into a segmenting one, with skips from finer strides.
 
-Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation, https://arxiv.org/abs/1411.4038, section 4.
+Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation, https://arxiv.org/abs/1411.4038,
+section 4.
 """
 
 from itertools import pairwise
@@ -20,12 +21,13 @@ COARSEST = 32
 class FCN(SegmentationModel):
     """Scores by 1x1 convolutions at stride 32 and, for FCN-16s and FCN-8s, at 16 and 8 too, summed from coarse to fine.
 
-    The upsamplings between them are learned and begin as bilinear interpolation; the last one, to the picture's size, is
-    fixed to it, as in the paper. Score layers begin at zero (section 4.2), so a finer one only adds what it has learned.
+    The upsamplings between them are learned and begin as bilinear interpolation; the last one, to the picture's size,
+    is fixed to it, as in the paper. Score layers begin at zero (section 4.2), so a finer one only adds what it has
+    learned.
 
-    On a VGG the classifier's fc6 and fc7 become convolutions of 7x7 and 1x1 (section 4.1). Here fc6 is padded by 3, where
-    the paper pads the picture by 100: the same size comes out, and no part of the picture is nothing but padding. The finer
-    scores are those of pool3 and pool4: timm gives a VGG's maps before its poolings, so they are pooled here.
+    On a VGG the classifier's fc6 and fc7 become convolutions of 7x7 and 1x1 (section 4.1). Here fc6 is padded by 3,
+    where the paper pads the picture by 100: the same size comes out, and no part of the picture is nothing but padding.
+    The finer scores are those of pool3 and pool4: timm gives a VGG's maps before its poolings, so they are pooled here.
     """
 
     def __init__(self, config: ModelConfig, num_classes: int) -> None:
@@ -83,7 +85,9 @@ def build_fc(channels: int, width: int, dropout: float) -> nn.Sequential:
 
 
 def bilinear_upsampling(channels: int) -> nn.ConvTranspose2d:
-    """Return a learned upsampling by two, (B, C, h, w) -> (B, C, 2h, 2w), that starts as bilinear interpolation of each channel."""
+    """Return a learned upsampling by two, (B, C, h, w) -> (B, C, 2h, 2w), that starts as bilinear interpolation of each
+    channel.
+    """
     layer = nn.ConvTranspose2d(channels, channels, kernel_size=4, stride=2, padding=1, bias=False)
     ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])
     with torch.no_grad():

@@ -14,8 +14,8 @@ from core.errors import LabError
 from core.text import join_first
 
 OUTER_NAMES = ("features.", "encoder.", "model.")
-"""What a file's names may have too little or too much in front: torchvision's `vgg16().features` begins at 0, a checkpoint of
-this lab has its encoder under `encoder.`."""
+"""What a file's names may have too little or too much in front: torchvision's `vgg16().features` begins at 0, a
+checkpoint of this lab has its encoder under `encoder.`."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,10 @@ class LoadReport:
     unused: tuple[str, ...] = ()
 
     def joined(self, other: "LoadReport") -> "LoadReport":
-        """This report with that of another part of the network filled from the same file; unused is what neither used."""
+        """This report with that of another part of the network filled from the same file.
+
+        Unused is what neither used.
+        """
         return LoadReport(
             self.file,
             self.fitted + other.fitted,
@@ -65,7 +68,8 @@ def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
     Position embeddings of another grid are interpolated.
 
     Raises:
-        LabError: the file can't be read or doesn't fit; the message names the first tensors that are missing or misshapen.
+        LabError: the file can't be read or doesn't fit; the message names the first tensors that are missing or
+            misshapen.
     """
     tensors = _read(path)
     wanted = {_flat(name): tensor for name, tensor in encoder.state_dict().items() if not _is_counter(name)}
@@ -127,7 +131,9 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _best_naming(tensors: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, tuple[str, torch.Tensor]]:
-    """Return the file's tensors by the encoder's names, with their own: of several ways to name them, the one that fits most."""
+    """Return the file's tensors by the encoder's names, with their own: of several ways to name them, the one that fits
+    most.
+    """
     namings: list[Callable[[str], str]] = [lambda name: name]
     for outer in OUTER_NAMES:
         namings.append(lambda name, outer=outer: outer + name)  # type: ignore[misc]

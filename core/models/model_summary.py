@@ -86,7 +86,10 @@ def output_stride(model: SegmentationModel, image: torch.Tensor, hardware: Hardw
 
 
 def activation_bytes(model: SegmentationModel, image: torch.Tensor, hardware: Hardware) -> int:
-    """Return bytes that a training step keeps of one picture for its backward pass; parameters and their copies in bf16 don't count."""
+    """Return bytes that a training step keeps of one picture for its backward pass.
+
+    Parameters and their copies in bf16 don't count.
+    """
     own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     copied = {
         parameter.shape for parameter in model.parameters() if parameter.ndim > 1
@@ -101,7 +104,8 @@ def activation_bytes(model: SegmentationModel, image: torch.Tensor, hardware: Ha
 
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.train()
-    # Batch normalisation can't do with one number a channel. The logits hold all until it is counted: no address comes twice.
+    # Batch normalisation can't do with one number a channel. The logits hold all until it is counted: no address comes
+    # twice.
     count = 1 if min(image.shape[-2:]) > model.multiple else 2
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), hardware.autocast():
         logits = model(image.expand(count, -1, -1, -1))
@@ -129,8 +133,8 @@ def milliseconds_per_image(model: SegmentationModel, image: torch.Tensor, hardwa
 def receptive_field(model: SegmentationModel) -> int | None:
     """Side in pixels of the square that the middle logit can depend on, whatever the weights; None beyond `MAX_FIELD`.
 
-    Found along the width of a long strip: where the gradient of the middle logit isn't zero. For that the network is made
-    linear and positive, so that nothing is switched off and nothing cancels; its weights are lost.
+    Found along the width of a long strip: where the gradient of the middle logit isn't zero. For that the network is
+    made linear and positive, so that nothing is switched off and nothing cancels; its weights are lost.
     """
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

@@ -1,11 +1,15 @@
-"""What a description of a network says, known without torch: its parts, what they cost, and the blocks of its diagram."""
+"""What a description of a network says, known without torch: its parts, what they cost, and the blocks of its
+diagram.
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a network by its name in the code, `encoder` or `ups`, and how many of its parameters there are and learn."""
+    """A part of a network by its name in the code, `encoder` or `ups`, and how many of its parameters there are and
+    learn.
+    """
 
     name: str
     parameters: int
@@ -47,9 +51,11 @@ class ModelSummary:
         title: as a person would call it.
         size: height and width of the picture that it is described at.
         parts: in the order of the code.
-        flops: floating-point operations of one forward pass on one picture; a multiplication and an addition count as two.
+        flops: floating-point operations of one forward pass on one picture; a multiplication and an addition count as
+            two.
         output_stride: pixels of the picture for one logit, before the last interpolation.
-        receptive_field: side in pixels of the square that the middle logit can depend on; None where that is the whole picture.
+        receptive_field: side in pixels of the square that the middle logit can depend on; None where that is the whole
+            picture.
         activation_bytes: kept for the backward pass of a training step, for one picture, in `precision`.
         milliseconds: of one prediction, measured here.
         precision: fp32 or bf16, in which both were measured.

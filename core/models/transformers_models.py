@@ -1,8 +1,9 @@
-"""Networks that others trained for Cityscapes and published for `transformers`: looked at beside one's own, never trained here.
+"""Networks that others trained for Cityscapes and published for `transformers`: looked at beside one's own, never
+trained here.
 
-SegFormer: Xie et al., 2021, https://arxiv.org/abs/2105.15203. Mask2Former: Cheng et al., 2022, https://arxiv.org/abs/2112.01527.
-`transformers` is an optional extra. A config of theirs may name code and files to be fetched, so it isn't taken as it is: only the
-settings that shape a network are, each of a plain type.
+SegFormer: Xie et al., 2021, https://arxiv.org/abs/2105.15203. Mask2Former: Cheng et al., 2022,
+https://arxiv.org/abs/2112.01527. `transformers` is an optional extra. A config of theirs may name code and files to be
+fetched, so it isn't taken as it is: only the settings that shape a network are, each of a plain type.
 """
 
 import json
@@ -32,13 +33,18 @@ NO_SHAPE = (
     "use_pretrained_backbone",
     "use_timm_backbone",
 )
-"""Settings that don't shape a network, or could fetch something; those that begin with an underscore are none either."""
+"""Settings that don't shape a network, or could fetch something.
+
+Those that begin with an underscore are none either.
+"""
 MAX_NUMBER, MAX_LIST, MAX_LAYERS, MAX_STEP = 100_000, 1000, 100, 64
 STEPS = ("strides", "patch_size", "patch_sizes", "sr_ratios", "mlp_ratio", "mlp_ratios", "window_size")
 
 
 class Reference(SegmentationModel):
-    """A published network behind the lab's contract: its labels become the 19 classes of the benchmark, by their names."""
+    """A published network behind the lab's contract: its labels become the 19 classes of the benchmark, by their
+    names.
+    """
 
     def __init__(self, architecture: dict[str, Any], num_classes: int) -> None:
         network = build_network(shape_of(architecture["network"]))
@@ -57,7 +63,10 @@ class Reference(SegmentationModel):
 
 
 def build(config: ModelConfig, num_classes: int) -> Reference:
-    """Return the network of a config's `architecture`, random weights. Raises LabError when it doesn't make sense, or transformers is missing."""
+    """Return the network of a config's `architecture`, random weights.
+
+    Raises LabError when it doesn't make sense, or transformers is missing.
+    """
     try:
         return Reference(json.loads(config.architecture), num_classes)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ZeroDivisionError, IndexError) as error:
@@ -112,7 +121,10 @@ def shape_of(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def class_indices(id2label: dict[Any, str]) -> list[int]:
-    """For each of the 19 classes the number that a network gives it, by its name. Raises LabError when one is missing."""
+    """For each of the 19 classes the number that a network gives it, by its name.
+
+    Raises LabError when one is missing.
+    """
     ids = {_plain(label): int(index) for index, label in id2label.items()}
     missing = [name for name in CITYSCAPES_19.class_names if _plain(name) not in ids]
     if missing:
@@ -127,7 +139,9 @@ def _plain(label: str) -> str:
 
 
 def _of_masks(output: Any) -> torch.Tensor:
-    """Return logits (B, K, h, w) of a network that predicts masks, each with its class: the paper's sum over masks, as a logarithm."""
+    """Return logits (B, K, h, w) of a network that predicts masks, each with its class: the paper's sum over masks, as
+    a logarithm.
+    """
     kinds = output.class_queries_logits.float().softmax(dim=-1)[..., :-1]  # (B, Q, K), without "no object"
     masks = output.masks_queries_logits.float().sigmoid()  # (B, Q, h, w)
     return torch.einsum("bqk,bqhw->bkhw", kinds, masks).clamp(min=1e-6).log()

@@ -1,7 +1,8 @@
 """U-Net: a path down, a path up, and a bridge at every level.
 
 Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation,
-https://arxiv.org/abs/1505.04597. `PlainUNet` is its figure 1; `UNet` takes its path up over the feature pyramid of an encoder.
+https://arxiv.org/abs/1505.04597. `PlainUNet` is its figure 1; `UNet` takes its path up over the feature pyramid of an
+encoder.
 """
 
 import math
@@ -20,11 +21,12 @@ DECODER_WIDTHS = (256, 128, 64, 32)
 
 
 class PlainUNet(SegmentationModel):
-    """The network of the paper's figure 1: `depth` levels, two 3x3 convolutions each, 2x2 max pooling, from `width` channels on.
+    """The network of the paper's figure 1: `depth` levels, two 3x3 convolutions each, 2x2 max pooling, from `width`
+    channels on.
 
-    With `padding` valid every convolution takes a rim of one pixel away, and the picture is mirrored beyond its rim so far
-    that logits come out for all of it (the overlap-tile strategy, section 2, figure 2). The paper has no normalisation; here
-    the default is batch normalisation, without which a short training from scratch gets nowhere.
+    With `padding` valid every convolution takes a rim of one pixel away, and the picture is mirrored beyond its rim so
+    far that logits come out for all of it (the overlap-tile strategy, section 2, figure 2). The paper has no
+    normalisation; here the default is batch normalisation, without which a short training from scratch gets nowhere.
     """
 
     def __init__(self, config: ModelConfig, num_classes: int, channels: int = 3) -> None:
@@ -72,8 +74,8 @@ class UNet(SegmentationModel):
     Each map of the encoder is normalised before it is joined: their scales differ, by three within a
     pretrained EfficientNet-Lite0, and are far above the path up's, which the louder ones would drown at first.
 
-    A plain Vision Transformer has maps at one stride only. Its last one becomes a pyramid of four as in Li et al.: Exploring
-    Plain Vision Transformer Backbones for Object Detection, https://arxiv.org/abs/2203.16527, section 3.
+    A plain Vision Transformer has maps at one stride only. Its last one becomes a pyramid of four as in Li et al.:
+    Exploring Plain Vision Transformer Backbones for Object Detection, https://arxiv.org/abs/2203.16527, section 3.
     """
 
     def __init__(self, config: ModelConfig, num_classes: int) -> None:
@@ -116,8 +118,8 @@ class UNet(SegmentationModel):
 class Up(nn.Module):
     """One level up: upsampling by two, the skip beside it, two 3x3 convolutions.
 
-    `upsample` transposed is the paper's 2x2 transposed convolution, which halves the channels. The others have nothing to
-    learn; over a pretrained encoder nearest got further in short trainings. A skip that is larger, as with valid
+    `upsample` transposed is the paper's 2x2 transposed convolution, which halves the channels. The others have nothing
+    to learn; over a pretrained encoder nearest got further in short trainings. A skip that is larger, as with valid
     convolutions, is cropped to its middle.
 
     Shape:
@@ -141,7 +143,9 @@ class Up(nn.Module):
 
 
 class SimplePyramid(nn.Module):
-    """The last map of a plain ViT at four times, twice, once and half its resolution, (B, C, h, w) each, finest first."""
+    """The last map of a plain ViT at four times, twice, once and half its resolution, (B, C, h, w) each, finest
+    first.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -166,7 +170,9 @@ def patch_map(encoder: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 def two_convolutions(channels: int, width: int, norm: str, padding: int = 1) -> nn.Sequential:
-    """(B, channels, h, w) -> (B, width, h, w), less 4 each way without padding: twice a 3x3 convolution, norm and ReLU."""
+    """(B, channels, h, w) -> (B, width, h, w), less 4 each way without padding: twice a 3x3 convolution, norm and
+    ReLU.
+    """
     layers: list[nn.Module] = []
     for inputs in (channels, width):
         layers.append(nn.Conv2d(inputs, width, 3, padding=padding, bias=norm == "none"))
@@ -180,10 +186,11 @@ def two_convolutions(channels: int, width: int, norm: str, padding: int = 1) -> 
 
 
 def valid_margins(depth: int) -> tuple[int, int]:
-    """Return what valid convolutions need: pixels to add on every side of a picture, and logits to cut off every side of the result.
+    """Return what valid convolutions need: pixels to add on every side of a picture, and logits to cut off every side
+    of the result.
 
-    A bottom of t pixels comes from 2^d t + 4 (2^d - 1) pixels and ends in 2^d (t - 8) + 4 logits, as figure 1's 572 and 388
-    with d = 4, t = 32. For a picture whose sides are multiples of 2^d, the next such result is taken.
+    A bottom of t pixels comes from 2^d t + 4 (2^d - 1) pixels and ends in 2^d (t - 8) + 4 logits, as figure 1's 572 and
+    388 with d = 4, t = 32. For a picture whose sides are multiples of 2^d, the next such result is taken.
     """
     scale = 2**depth
     surplus = 4 % scale
@@ -191,7 +198,9 @@ def valid_margins(depth: int) -> tuple[int, int]:
 
 
 def mirror(images: torch.Tensor, margin: int) -> torch.Tensor:
-    """Return pictures (B, C, h, w) mirrored beyond their rim, as often as it takes: (B, C, h + 2 margin, w + 2 margin)."""
+    """Return pictures (B, C, h, w) mirrored beyond their rim, as often as it takes: (B, C, h + 2 margin, w + 2
+    margin).
+    """
     for axis in (-2, -1):
         size = images.shape[axis]
         position = torch.arange(-margin, size + margin, device=images.device)

@@ -22,7 +22,10 @@ MASK_LAYERS = 2
 
 
 class ViT(SegmentationModel):
-    """Patch tokens -> head -> logits. Position embeddings are interpolated to any size; class and register tokens stay behind."""
+    """Patch tokens -> head -> logits. Position embeddings are interpolated to any size.
+
+    Class and register tokens stay behind.
+    """
 
     def __init__(self, config: ModelConfig, num_classes: int) -> None:
         encoder = build_plain_vit(config.encoder_name, config.drop_path)
@@ -78,8 +81,8 @@ class PupHead(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """Segmenter's mask transformer: one embedding per class goes through two blocks together with the patches, and a class's
-    mask is the scalar product of its embedding with every patch.
+    """Segmenter's mask transformer: one embedding per class goes through two blocks together with the patches, and a
+    class's mask is the scalar product of its embedding with every patch.
 
     Tokens (B, h*w, C), grid (h, w) -> logits (B, K, h, w).
     """

@@ -84,7 +84,9 @@ def find_weights(model: ModelConfig, hub_repo: str | None = None) -> WeightsSour
 
 
 def local_weights(encoder: str) -> Path | None:
-    """Return the file of the weights folder whose name is the encoder's, or begins with it and an underscore or full stop."""
+    """Return the file of the weights folder whose name is the encoder's, or begins with it and an underscore or full
+    stop.
+    """
     folder = weights_folder()
     if not folder.is_dir():
         return None
@@ -95,8 +97,10 @@ def local_weights(encoder: str) -> Path | None:
 
 
 def hub_revision(repo: str) -> str | None:
-    """Return the revision that a repository's weights are taken at: that in the local Hub cache, else the newest that the Hub names
-    within a few seconds, else None. It is pinned from here on: what was looked up is what is downloaded."""
+    """Return the revision that a repository's weights are taken at: that in the local Hub cache, else the newest that
+    the Hub names within a few seconds, else None. It is pinned from here on: what was looked up is what is
+    downloaded.
+    """
     cached = _cached_revision(repo)
     if cached:
         return cached

@@ -1,4 +1,7 @@
-"""The figures of a report, drawn with matplotlib as vectors: SVG for the page, PDF for LaTeX. Numbers in, drawing out."""
+"""The figures of a report, drawn with matplotlib as vectors: SVG for the page, PDF for LaTeX.
+
+Numbers in, drawing out.
+"""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -69,7 +72,8 @@ def curves_figure(
     """Training loss and validation mean IoU over the time or the steps that were spent.
 
     Args:
-        losses: by run, times and losses; the loss is smoothed over a fiftieth of the points, the raw one is faint behind it.
+        losses: by run, times and losses; the loss is smoothed over a fiftieth of the points, the raw one is faint
+            behind it.
         scores: by run, times and mean IoU, 0..1.
         colors: by run.
         unit: of the times.
@@ -115,7 +119,10 @@ def bars_figure(
 def shares_figure(
     class_names: Sequence[str], shares: Mapping[str, Sequence[float]], colors: Sequence[Color]
 ) -> Drawing:
-    """Return share of the pixels of each class on a logarithmic axis, in the class's colour; the first list as bars, others as marks."""
+    """Return share of the pixels of each class on a logarithmic axis, in the class's colour.
+
+    The first list as bars, others as marks.
+    """
     canvas = Canvas(figsize=(WIDTH, 0.148 * len(class_names) + 0.7), layout="constrained")
     axes = canvas.subplots()
     names = list(shares)
@@ -179,7 +186,10 @@ def confusion_figure(class_names: Sequence[str], matrices: Mapping[str, np.ndarr
 def reliability_figure(
     bins: Mapping[str, tuple[Sequence[float], Sequence[float]]], colors: Mapping[str, str]
 ) -> Drawing:
-    """Return share of right pixels over the mean confidence, bin by bin; on the diagonal a network is as sure as it is right."""
+    """Return share of right pixels over the mean confidence, bin by bin.
+
+    On the diagonal a network is as sure as it is right.
+    """
     canvas = Canvas(figsize=(3.6, 3.0), layout="constrained")
     axes = canvas.subplots()
     axes.plot([0, 100], [0, 100], **BROKEN)
@@ -222,7 +232,9 @@ def robustness_figure(
 
 @matplotlib.rc_context(STYLE)
 def pareto_figure(points: Mapping[str, tuple[float | None, float, float]], colors: Mapping[str, str]) -> Drawing:
-    """Return mean IoU against the time of a prediction and against the number of parameters; who is beaten in both is joined by no line.
+    """Return mean IoU against the time of a prediction and against the number of parameters.
+
+    Who is beaten in both is joined by no line.
 
     Args:
         points: by run, milliseconds, parameters and mean IoU 0..1; without milliseconds, only parameters are drawn.

@@ -38,7 +38,9 @@ from core.sweeps import Sweep, list_sweeps
 from core.sweeps.trials import read_trials
 
 SETTINGS = EvaluationSettings()
-"""How the runs of a report are scored: all validation frames, at the training size, whole pictures, the best checkpoint."""
+"""How the runs of a report are scored: all validation frames, at the training size, whole pictures, the best
+checkpoint.
+"""
 ROBUSTNESS_FRAMES = 24
 """Each is scored some forty times."""
 
@@ -130,7 +132,9 @@ def _result(run: Run, label: str, tracker: ProgressTracker) -> tuple[str, Evalua
 
 
 def _robustness(run: Run, label: str, wanted: bool, tracker: ProgressTracker) -> RobustnessResult | None:
-    """Return the robustness that the report measures, or else the newest that is there, of the weights and the data that are scored."""
+    """Return the robustness that the report measures, or else the newest that is there, of the weights and the data
+    that are scored.
+    """
     settings = replace(SETTINGS, boundary=False, frames=ROBUSTNESS_FRAMES)
 
     def known() -> list[RobustnessResult]:

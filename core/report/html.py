@@ -1,4 +1,6 @@
-"""The report as one HTML file: styles, vector figures and pictures inside, nothing outside, no script. It prints well on A4.
+"""The report as one HTML file: styles, vector figures and pictures inside, nothing outside, no script.
+
+It prints well on A4.
 
 Whatever was typed is escaped: texts by markupsafe, the rest by Jinja's autoescape. Figures are the only markup that is
 let through, and their letters are outlines.
@@ -67,7 +69,9 @@ def _address(image: ReportImage) -> str:
 
 
 def _svg(figure: Figure) -> Markup:
-    """Return the drawing without matplotlib's comments, in which a run's name would stand; its parts have names that no other
+    """Return the drawing without matplotlib's comments, in which a run's name would stand.
+
+    Its parts have names that no other
     drawing on the page has, and its words are there for those who can't see it."""
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", figure.drawing.svg, flags=re.S)
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{figure.id}-\1"', svg)

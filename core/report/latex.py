@@ -86,7 +86,9 @@ def _tex_letter(letter: str) -> str:
 
 
 def tex_code(text: str) -> str:
-    """Return a text in the type of programs: no ligature of hyphens or quotes, and a line may break behind any slash or dot."""
+    """Return a text in the type of programs: no ligature of hyphens or quotes, and a line may break behind any slash or
+    dot.
+    """
     result = tex(text).replace("--", "-{}-").replace("'", r"\textquotesingle{}").replace(",,", ",{},")
     for mark in ("/", ".", r"\_", "="):
         result = result.replace(mark, rf"{mark}\allowbreak{{}}")
@@ -135,7 +137,10 @@ def _image_name(grid: ImageGrid, row: int, column: int) -> str:
 
 
 def _tabular(table: Table, report: Report) -> str:
-    """Return the table itself with booktabs' rules. Long words are broken into lines, so that no column takes the page."""
+    """Return the table itself with booktabs' rules.
+
+    Long words are broken into lines, so that no column takes the page.
+    """
     plain = [
         [_tex_of(cell.text, report) if not cell.best else rf"\textbf{{{_tex_of(cell.text, report)}}}" for cell in row]
         for row in table.rows

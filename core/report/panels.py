@@ -1,4 +1,6 @@
-"""The pictures of a report: examples of the data, and what each run makes of its best, its median and its worst frame."""
+"""The pictures of a report: examples of the data, and what each run makes of its best, its median and its worst
+frame.
+"""
 
 from collections import Counter
 from dataclasses import replace

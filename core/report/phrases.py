@@ -11,7 +11,9 @@ Best = Literal["high", "low", ""]
 Content = Number | Text | str | None
 """What a cell may show; None is a dash."""
 Column = tuple[str, Callable[[RunSummary], Content], Best | Literal["text"]]
-"""A column of a table of runs: its head, what stands in it, and which of its numbers is the best, or that it is text."""
+"""A column of a table of runs: its head, what stands in it, and which of its numbers is the best, or that it is
+text.
+"""
 
 
 def text(*parts: Part | Text | None) -> Text:
@@ -122,7 +124,9 @@ def settings_text(summaries: Sequence[RunSummary], name: str, part: str = "train
 
 
 def by_value(summaries: Sequence[RunSummary], describe: Callable[[RunSummary], Text]) -> Text:
-    """Return what `describe(summary)` says, once where it is the same of all, else with the names of those of whom it is true."""
+    """Return what `describe(summary)` says, once where it is the same of all, else with the names of those of whom it
+    is true.
+    """
     groups: dict[str, tuple[Text, list[str]]] = {}
     for summary in summaries:
         sentence = describe(summary)

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from core.progress import ProgressCallback
 
 UNITS = {"anatomy": 30, "pictures": 20, "figures": 60, "robustness": 1000}
-"""About how many predictions each part takes, for every run or, figures, once; scoring takes its frames, and half as many again."""
+"""About how many predictions each part takes, for every run or, figures, once.
+
+Scoring takes its frames, and half as many again.
+"""
 
 
 class ProgressTracker:

@@ -1,4 +1,6 @@
-"""What a report is written from: runs with their files, evaluation results and networks, gathered once and looked up by name."""
+"""What a report is written from: runs with their files, evaluation results and networks, gathered once and looked up by
+name.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -48,8 +50,8 @@ class RunSummary:
         run: its folder, as it was read.
         label: what it is called here; no two have the same.
         color: of its lines.
-        files: what can be looked up, by name: `config.json`, `plan.json`, `status.json`, `eval` and `train` (the rows of
-            metrics.jsonl), and where there are any `scores/KEY.json` and `scores/robustness-KEY.json`.
+        files: what can be looked up, by name: `config.json`, `plan.json`, `status.json`, `eval` and `train` (the rows
+            of metrics.jsonl), and where there are any `scores/KEY.json` and `scores/robustness-KEY.json`.
         result: its scores, or None; `problem` then says why.
         result_file, robustness_file: their names in `files`.
         robustness: its scores under corruptions, or None.
@@ -154,7 +156,8 @@ class Group:
         summaries: in the report's order.
         comparisons: of the pairs that have evaluation results, by their labels' places in `summaries`.
         problem: why some pairs can't be compared; empty where all can.
-        examples: pictures for the introduction, in rows of what stands before them and pictures; `example_columns` their heads.
+        examples: pictures for the introduction, in rows of what stands before them and pictures; `example_columns`
+            their heads.
         panels: the same for the results.
         images_problem: why there are no pictures; empty where there are.
         cities: how many frames of each city there are, by split; empty where the data couldn't be opened.
@@ -257,7 +260,9 @@ class ReportData:
 
 
 def labels_of(runs: Sequence[Run]) -> list[str]:
-    """Return what the runs are called: their names, and where two have the same, the letters that tell their ids apart."""
+    """Return what the runs are called: their names, and where two have the same, the letters that tell their ids
+    apart.
+    """
     names = [run.name for run in runs]
     return [f"{name} · {run.id[-4:]}" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
 

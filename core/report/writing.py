@@ -23,7 +23,8 @@ def write_report(settings: ReportSettings, folder: Path, progress: ProgressCallb
     Args:
         settings: what is asked for.
         folder: to be made.
-        progress: called often; may raise to break off, and nothing but the runs' new evaluation results is left behind then.
+        progress: called often; may raise to break off, and nothing but the runs' new evaluation results is left behind
+            then.
 
     Raises:
         LabError: the settings make no sense, nothing can be said of any of the runs, or the folder can't be written.

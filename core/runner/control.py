@@ -40,8 +40,8 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
 
     Raises:
         QuotaError: the one who is asking has as many runs queued as one may have.
-        LabError: the folder can't be written to, the one who is asking may only look, or not ask for that much; it is a network that isn't trained
-            here; or the cluster doesn't take the job, and then no folder is left.
+        LabError: the folder can't be written to, the one who is asking may only look, or not ask for that much; it is a
+            network that isn't trained here; or the cluster doesn't take the job, and then no folder is left.
     """
     require_write()
     if config.model.family == TRANSFORMERS:
@@ -62,7 +62,9 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
 
 
 def clone(path: Path, changes: dict[str, dict[str, Any]]) -> Path:
-    """Launch a run like another but for some fields of its config; returns its path. Its notes name the run it comes from.
+    """Launch a run like another but for some fields of its config; returns its path.
+
+    Its notes name the run it comes from.
 
     Args:
         path: of the run to begin with, in whatever state that is.
@@ -85,7 +87,8 @@ def resume(path: Path) -> None:
 
     Raises:
         QuotaError: the one who is asking has as many runs queued as one may have.
-        LabError: it is queued or running, finished, its config can't be read, it is another's, or the cluster doesn't take the job.
+        LabError: it is queued or running, finished, its config can't be read, it is another's, or the cluster doesn't
+            take the job.
     """
     ask_anew()
     # One look and one write at a time: two tabs may ask at once.
@@ -165,13 +168,16 @@ def move(path: Path, by: int) -> None:
     """Move a queued run along the queue of its device: by -1 one place nearer to its turn, by 1 one place back.
 
     Raises:
-        LabError: it isn't queued, has no such place to go to, stands in a cluster's queue, or it or a run that it would pass is another's.
+        LabError: it isn't queued, has no such place to go to, stands in a cluster's queue, or it or a run that it would
+            pass is another's.
     """
     _engine_of(read_run(path)).move(path, by)
 
 
 def queue_position(run: Run) -> int:
-    """Return how many stand before a queued run: runs on its device, or the jobs that its cluster would rather start."""
+    """Return how many stand before a queued run: runs on its device, or the jobs that its cluster would rather
+    start.
+    """
     return _engine_of(run).queue_position(run)
 
 

@@ -1,7 +1,8 @@
 """One run at a time on each device, and one decision at a time about the queue: locks on small files.
 
-A device's lock is held for as long as a trainer lives. It belongs to the open file, not to a process. The supervisor takes it and hands the open file down to the trainer, so
-that a killed supervisor never lets a second trainer onto the device, and no lock outlives the processes.
+A device's lock is held for as long as a trainer lives. It belongs to the open file, not to a process. The supervisor
+takes it and hands the open file down to the trainer, so that a killed supervisor never lets a second trainer onto the
+device, and no lock outlives the processes.
 """
 
 import platform
@@ -51,7 +52,8 @@ def device_name(wish: str) -> str:
 def queue_lock(runs: Path) -> Iterator[None]:
     """Lock the queue of a folder: for reading how its runs stand and then changing that.
 
-    The status of a queued run is written under this lock alone, so that no process overwrites what another has just written.
+    The status of a queued run is written under this lock alone, so that no process overwrites what another has just
+    written.
 
     Raises:
         LabError: another process has been deciding for twenty seconds, so it must be hanging.
@@ -68,7 +70,10 @@ def queue_lock(runs: Path) -> Iterator[None]:
 
 
 class DeviceLock:
-    """The locks of one or several devices, or of another thing that is had by one at a time. `with slot:` releases them at the end."""
+    """The locks of one or several devices, or of another thing that is had by one at a time.
+
+    `with slot:` releases them at the end.
+    """
 
     def __init__(self, folder: Path, *devices: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +102,10 @@ class DeviceLock:
 
     @property
     def inheritance(self) -> dict[str, tuple[int, ...]]:
-        """Arguments for `subprocess.Popen` that hand the lock to a child. Windows can't; there the supervisor alone holds it."""
+        """Arguments for `subprocess.Popen` that hand the lock to a child. Windows can't.
+
+        There the supervisor alone holds it.
+        """
         return {} if sys.platform == "win32" else {"pass_fds": tuple(file.fileno() for file in self._files)}
 
     def __enter__(self) -> "DeviceLock":

@@ -1,4 +1,5 @@
-"""Runs on this machine: every run gets a supervisor, a small process of its own that waits for its turn and starts the trainer.
+"""Runs on this machine: every run gets a supervisor, a small process of its own that waits for its turn and starts the
+trainer.
 
 One of the engines of core.runner.control, which decides and writes what is asked for.
 """
@@ -71,7 +72,9 @@ def move(path: Path, by: int) -> None:
 
 
 def queue_position(run: Run) -> int:
-    """Return how many runs stand before a queued one on its device: those that run, and those that were queued earlier."""
+    """Return how many runs stand before a queued one on its device: those that run, and those that were queued
+    earlier.
+    """
     return len(runs_before(run))
 
 
@@ -123,7 +126,9 @@ def _queue_order(run: Run) -> tuple[float, str]:
 
 
 def _trainers_of(status: Status) -> list[psutil.Process]:
-    """Return the living processes that train a run: the one that is named, and its supervisor's child, which may have started it."""
+    """Return the living processes that train a run: the one that is named, and its supervisor's child, which may have
+    started it.
+    """
     results = {}
     if status.trainer and (trainer := status.trainer.process()):
         results[trainer.pid] = trainer

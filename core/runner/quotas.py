@@ -1,13 +1,16 @@
-"""What a user who is no admin may ask for with a run: of this machine, of the cluster, and of the lab's own logins elsewhere.
+"""What a user who is no admin may ask for with a run: of this machine, of the cluster, and of the lab's own logins
+elsewhere.
 
-On a cluster all jobs are charged to the account that the lab runs under, so that there only admins train until the lab says how much
-a run of anybody else may take.
+On a cluster all jobs are charged to the account that the lab runs under, so that there only admins train until the lab
+says how much a run of anybody else may take.
 
-| variable                  | what it sets                                                                       | default |
+| variable                  | what it sets                                                                       |
+default |
 |---------------------------|------------------------------------------------------------------------------------|---------|
-| `SEGLAB_SLURM_NODE_HOURS` | nodes times hours that a run of theirs may take, all its turns together; 0 for none  | 0       |
-| `SEGLAB_SLURM_PARTITIONS` | the partitions that they may name, separated by commas                               | the cluster's own choice alone |
-| `SEGLAB_SLURM_ACCOUNTS`   | the accounts that they may name                                                      | the cluster's own choice alone |
+| `SEGLAB_SLURM_NODE_HOURS` | nodes times hours that a run of theirs may take, all its turns together; 0 for none  | 0 |
+| `SEGLAB_SLURM_PARTITIONS` | the partitions that they may name, separated by commas                               | the
+cluster's own choice alone | | `SEGLAB_SLURM_ACCOUNTS`   | the accounts that they may name | the cluster's own choice
+alone |
 """
 
 import os
@@ -26,8 +29,8 @@ def check_may_ask(config: RunConfig, run: Path | None = None) -> None:
     """Look at a run that is about to be launched, or at one that is there and is about to go on.
 
     Raises:
-        LabError: the one who is asking is no admin, and it asks for more than this machine has, for more of the cluster than everybody
-            may have, or for the lab's login to a tracker.
+        LabError: the one who is asking is no admin, and it asks for more than this machine has, for more of the cluster
+            than everybody may have, or for the lab's login to a tracker.
     """
     check_may_track(config.tracking)
     if config.runner.engine == "local":
@@ -37,13 +40,17 @@ def check_may_ask(config: RunConfig, run: Path | None = None) -> None:
 
 
 def check_may_track(tracking: TrackingConfig) -> None:
-    """Raise LabError where the current user is no admin, and a tracker would be told in the name of the lab's own login."""
+    """Raise LabError where the current user is no admin, and a tracker would be told in the name of the lab's own
+    login.
+    """
     if tracking.mlflow or tracking.wandb:
         require_admin("tell a tracker")
 
 
 def check_machine(training: TrainingConfig) -> None:
-    """Raise LabError where the current user is no admin, and a training would start more than this machine has cores."""
+    """Raise LabError where the current user is no admin, and a training would start more than this machine has
+    cores.
+    """
     cores = available_cores()
     for name in ("threads", "workers"):
         each = max(1, getattr(training, name))
@@ -61,7 +68,10 @@ def hours_used(run: Path) -> float:
 
 
 def out_of_hours(run: Path) -> str:
-    """Return why a run on the cluster may not have another turn, in a sentence; empty where it may. Asked in its job, without a user."""
+    """Return why a run on the cluster may not have another turn, in a sentence; empty where it may.
+
+    Asked in its job, without a user.
+    """
     owner, config = read_owner(run), read_run(run).config
     if config is None or not owner or build_user(owner).is_admin:
         return ""

@@ -1,7 +1,7 @@
 """`python -m core.runner.supervisor RUN_DIR`: waits for the device, starts the trainer, and records how it ended.
 
-Small on purpose: no torch, no threads. It lives in a session of its own, so that neither a closed tab nor a killed server
-reaches it, and when it is killed itself the trainer goes on and keeps the device's lock.
+Small on purpose: no torch, no threads. It lives in a session of its own, so that neither a closed tab nor a killed
+server reaches it, and when it is killed itself the trainer goes on and keeps the device's lock.
 """
 
 import os
@@ -58,13 +58,18 @@ def main(run: Path) -> int:
 
 
 def _waits(run: Path, myself: ProcessId) -> bool:
-    """Return False when the run was taken out of the queue or over by a later supervisor, or when its folder is gone."""
+    """Return False when the run was taken out of the queue or over by a later supervisor, or when its folder is
+    gone.
+    """
     status = read_status(run)
     return status is not None and status.state == "queued" and status.supervisor == myself
 
 
 def _claim(run: Path, myself: ProcessId) -> int:
-    """Return how many runs go before this one. When none does it is written down as running, and can't be moved or stopped in the queue."""
+    """Return how many runs go before this one.
+
+    When none does it is written down as running, and can't be moved or stopped in the queue.
+    """
     with queue_lock(run.parent):
         if not _waits(run, myself):
             return 1

@@ -11,7 +11,10 @@ TRAINER = ("-u", "-m", "core.training")
 
 @dataclass(frozen=True)
 class Node:
-    """A machine among `nodes` that train together, by its number; the first of them is found under an address and a port."""
+    """A machine among `nodes` that train together, by its number.
+
+    The first of them is found under an address and a port.
+    """
 
     node: int = 0
     nodes: int = 1

@@ -82,7 +82,9 @@ def list_trash(folder: Path) -> list[TrashedRun]:
 
 
 def empty_trash(folder: Path, older_than_days: float = 0.0) -> list[TrashedRun]:
-    """Remove for good what has lain in the trash for at least so many days, as far as it is one's own; returns what that was.
+    """Remove for good what has lain in the trash for at least so many days, as far as it is one's own.
+
+    Returns what that was.
 
     Raises:
         LabError: the user may only look.

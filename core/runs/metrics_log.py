@@ -71,14 +71,20 @@ class EvalRow(TypedDict):
 
 
 class MetricsLog:
-    """Appends rows to metrics.jsonl. A torn last line, left by a crash, is cut off first, else the next row would be lost too."""
+    """Appends rows to metrics.jsonl.
+
+    A torn last line, left by a crash, is cut off first, else the next row would be lost too.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = open(path / "metrics.jsonl", "ab")  # noqa: SIM115 - stays open as long as the log
         _cut_torn_tail(path / "metrics.jsonl")
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Write one row and hands it to the operating system. Values that are not numbers (NaN, infinity) become null."""
+        """Write one row and hands it to the operating system.
+
+        Values that are not numbers (NaN, infinity) become null.
+        """
         clean = {
             name: None if isinstance(value, float) and value - value != 0 else value for name, value in row.items()
         }
@@ -112,7 +118,9 @@ def read_metrics(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int
 
 
 def valid_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows without those that a resume made void: it went back to a checkpoint, and steps after that were done again."""
+    """Return rows without those that a resume made void: it went back to a checkpoint, and steps after that were done
+    again.
+    """
     valid: list[dict[str, Any]] = []
     for row in rows:
         if row.get("kind") == "resume":
@@ -135,7 +143,10 @@ def rows_since(path: Path, offset: int) -> tuple[list[dict[str, Any]], int, bool
 
 
 def minutes_trained(path: Path) -> float:
-    """Return minutes that a run had trained when it wrote the last row that still counts, breaks left out; 0 where it wrote none."""
+    """Return minutes that a run had trained when it wrote the last row that still counts, breaks left out.
+
+    0 where it wrote none.
+    """
     rows = valid_rows(read_metrics(path)[0])
     return next((row["minutes"] for row in reversed(rows) if isinstance(row.get("minutes"), int | float)), 0.0)
 

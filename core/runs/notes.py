@@ -21,7 +21,9 @@ NOTES_BYTES = 65_536
 
 @dataclass(frozen=True)
 class Notes:
-    """What people say of a run: a name of one line, tags, a note of any number of lines, the id of the run it was cloned from."""
+    """What people say of a run: a name of one line, tags, a note of any number of lines, the id of the run it was
+    cloned from.
+    """
 
     name: str = ""
     tags: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """What looks wrong in a run's metrics, in the order in which to worry, each with what to try.
 
-Pure and quick: rows in, remarks out. A rule stays silent until it has seen enough rows, and a healthy run gets no remark at all.
+Pure and quick: rows in, remarks out. A rule stays silent until it has seen enough rows, and a healthy run gets no
+remark at all.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,9 @@ from core.text import join_first
 Row = Mapping[str, Any]
 
 SWALLOWS, SWALLOWED = 0.9, 0.7
-"""A class that takes more than the first share of all predictions and less than the second of the truth swallows the others."""
+"""A class that takes more than the first share of all predictions and less than the second of the truth swallows the
+others.
+"""
 
 EARLY, THIRD = 0.1, 1 / 3
 """Shares of a run before which the one-class and the zero-class rule say nothing: every network begins like that."""
@@ -38,7 +41,9 @@ MIN_WAITS = 10
 
 LONG_AGO = 0.4
 LOST_SCORE = 0.005
-"""The best mIoU was long ago where so great a share of the evaluations came after it, and none since came closer than this."""
+"""The best mIoU was long ago where so great a share of the evaluations came after it, and none since came closer than
+this.
+"""
 
 JUMP, JUMPS, BEFORE = 3.0, 3, 20
 """So many losses of more than three times the median of the twenty before them are no chance."""

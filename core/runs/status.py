@@ -13,7 +13,10 @@ from core.processes import ProcessId
 
 State = Literal["queued", "running", "paused", "stopped", "finished", "failed", "lost"]
 Request = Literal["stop", "pause", "requeue"]
-"""What is wanted of a run: its user wants it to stop or to pause; its cluster wants the nodes, and the run queues again."""
+"""What is wanted of a run: its user wants it to stop or to pause.
+
+Its cluster wants the nodes, and the run queues again.
+"""
 Failure = Literal["memory", "gpu-memory", "diverged", "data", "disk", "killed", "user", "fault", ""]
 """What ended a failed run, in a word; `user` is anything else that the user can mend, `fault` the lab's own."""
 WRITTEN_STATES = frozenset({"queued", "running", "paused", "stopped", "finished", "failed"})
@@ -24,7 +27,8 @@ ACTIVE_STATES = frozenset({"queued", "running"})
 class Status:
     """How a run stands. Times are seconds since 1970; `ticket` orders the queue; `exit` is a code, or minus a signal.
 
-    `job` is the number of its job on a cluster; processes that are named beside it lived on one of the cluster's machines. `remedy` holds changes of the config, part by part, with which a failed run may well succeed.
+    `job` is the number of its job on a cluster; processes that are named beside it lived on one of the cluster's
+    machines. `remedy` holds changes of the config, part by part, with which a failed run may well succeed.
     """
 
     state: State

@@ -2,14 +2,16 @@
 
     checkpoints/<YYYYMMDD-HHMMSS-family-xxxx>/
         config.json     what was asked for; written once
-        status.json     how it stands; replaced atomically, one writer at a time: while the run is queued the process that holds the queue's
+        status.json     how it stands; replaced atomically, one writer at a time: while the run is queued the process
+        that holds the queue's
                         lock, then the supervisor, then the trainer
         owner.txt       whose it is; not there for the lab's own
         plan.json       what was decided on this machine before the first step (steps, threads, precision, weights)
-        request.json    what is wanted of it: the user's wish to stop or to pause, or the cluster's, to make room and queue again;
+        request.json    what is wanted of it: the user's wish to stop or to pause, or the cluster's, to make room and
+        queue again;
                         written and removed by the runner, read by the trainer
-        notes.json      what people call it: name, tags, a note, the run that it was cloned from; not there before any is given
-        metrics.jsonl   one JSON object a line, appended by the trainer
+        notes.json      what people call it: name, tags, a note, the run that it was cloned from; not there before any
+        is given metrics.jsonl   one JSON object a line, appended by the trainer
         train.log       what the trainer printed, tracebacks included
         slurm/          what submitit hands to the job of a run on a cluster
         samples/        label maps of fixed validation frames, one folder per evaluation
@@ -42,13 +44,16 @@ from core.squeue import job_state
 
 Which = Literal["last", "best"]
 QUIET_SECONDS = 15.0
-"""A run whose job is gone from the cluster and whose status says nothing new for so long is lost: until then its last status may still
-be on its way through the shared disk."""
+"""A run whose job is gone from the cluster and whose status says nothing new for so long is lost: until then its last
+status may still be on its way through the shared disk."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder as it was read. `problem` is a sentence when something in it can't be read; `config` is then None."""
+    """A run folder as it was read. `problem` is a sentence when something in it can't be read.
+
+    `config` is then None.
+    """
 
     path: Path
     status: Status
@@ -89,7 +94,9 @@ class Run:
         return "lost"
 
     def _state_on_cluster(self) -> State:
-        """Return the state of a run with a job: its processes live elsewhere, so the cluster is asked, and believed when it answers."""
+        """Return the state of a run with a job: its processes live elsewhere, so the cluster is asked, and believed
+        when it answers.
+        """
         status = self.status
         text = job_state(status.job, _account(self.path), since=status.updated)
         if text == "waiting":
@@ -120,7 +127,9 @@ class Run:
 
 
 def create_run(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
-    """Make a new run folder with its config, a queued status, its owner and notes where there are any, and return its path."""
+    """Make a new run folder with its config, a queued status, its owner and notes where there are any, and return its
+    path.
+    """
     now = time.time()
     with new_run(config, folder, Status(state="queued", created=now, ticket=now, updated=now), notes) as hidden:
         path = folder / hidden.name.removeprefix(".")
@@ -208,7 +217,10 @@ def write_plan(path: Path, plan: dict[str, Any]) -> None:
 
 
 def checkpoint_path(path: Path, which: Which) -> Path | None:
-    """Return the folder of a run's complete checkpoint, or None. While one is being replaced, the new one may still have its first name."""
+    """Return the folder of a run's complete checkpoint, or None.
+
+    While one is being replaced, the new one may still have its first name.
+    """
     for folder in (path / which, path / f".{which}.new"):
         if (folder / "state.json").is_file():
             return folder
@@ -216,7 +228,10 @@ def checkpoint_path(path: Path, which: Which) -> Path | None:
 
 
 def best_miou(path: Path) -> float | None:
-    """Return the highest validation mIoU of a run, 0..1, as its best checkpoint says; None where it was never scored. One small read."""
+    """Return the highest validation mIoU of a run, 0..1, as its best checkpoint says; None where it was never scored.
+
+    One small read.
+    """
     folder = checkpoint_path(path, "best")
     try:
         miou = float(json.loads((folder / "state.json").read_bytes())["best_miou"]) if folder else -1.0

@@ -1,4 +1,6 @@
-"""Sweeps: many ordinary runs that differ in a few settings, proposed by Optuna, queued one after the other, and compared."""
+"""Sweeps: many ordinary runs that differ in a few settings, proposed by Optuna, queued one after the other, and
+compared.
+"""
 
 from core.sweeps.space import Range, SweepConfig, read_spec
 from core.sweeps.sweep import Sweep, find_sweep, list_sweeps, read_sweep, resume_sweep, start_sweep, stop_sweep

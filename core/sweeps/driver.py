@@ -1,6 +1,7 @@
 """`python -m core.sweeps.driver FOLDER`: goes through a sweep, one run at a time, and tells Optuna how each did.
 
-Killed at any moment and started again it goes on, for everything that it decides is in the journal before it is acted upon:
+Killed at any moment and started again it goes on, for everything that it decides is in the journal before it is acted
+upon:
 
 - a trial whose choice is incomplete gets the rest of it,
 - a trial without a run gets one, or the one that the last driver launched and had no time to write down,
@@ -93,7 +94,8 @@ class QueuedRuns:
             elif run.state == "stopped" and watched:
                 raise LabError(f"Run {run_id} was stopped by hand.")
             elif run.state != "paused":
-                # Stopped with an earlier driver, or lost with the machine. Once, else what kills it would do so forever.
+                # Stopped with an earlier driver, or lost with the machine. Once, else what kills it would do so
+                # forever.
                 if run_id in self._resumed:
                     raise LabError(f"Run {run_id} was lost twice: its processes were killed.")
                 with suppress(QuotaError):
@@ -165,7 +167,8 @@ def _proposed(study: optuna.Study, sweep: Sweep, number: int) -> FrozenTrial:
     if number == len(known):
         suggest(study.ask(), sweep.spec)
     elif known[number].params.keys() != sweep.spec.vary.keys():
-        # A grid's sampler notes its choice before the trial is asked for its settings; a kill may have come before that.
+        # A grid's sampler notes its choice before the trial is asked for its settings; a kill may have come before
+        # that.
         study.sampler.before_trial(study, known[number])
         suggest(_handle(study, known[number]), sweep.spec)
     return study.get_trials(deepcopy=False)[number]
@@ -194,8 +197,8 @@ def _train(
 def _drop_worse_half(study: optuna.Study, number: int) -> None:
     """Drop the worse half of those with a score in a round; ties go to who was proposed first.
 
-    Optuna's SuccessiveHalvingPruner can't say this: it judges each trial as it comes, against those that came before, so the first
-    always stays, whereas here a round is judged when it is complete.
+    Optuna's SuccessiveHalvingPruner can't say this: it judges each trial as it comes, against those that came before,
+    so the first always stays, whereas here a round is judged when it is complete.
     """
     scored = [frozen for frozen in study.get_trials(deepcopy=False) if number in frozen.intermediate_values]
     best_first = sorted(scored, key=lambda frozen: (-frozen.intermediate_values[number], frozen.number))
@@ -212,7 +215,9 @@ def _finish(study: optuna.Study, number: int) -> None:
 
 
 def _contestants(study: optuna.Study, number: int) -> list[int]:
-    """Return the trials of a round after the first: those that are open, and those that an earlier driver took through it already."""
+    """Return the trials of a round after the first: those that are open, and those that an earlier driver took through
+    it already.
+    """
     return [
         frozen.number
         for frozen in study.get_trials(deepcopy=False)

@@ -1,7 +1,7 @@
 """What a sweep varies and in which order it is tried: every combination is checked before the first network is trained.
 
-A halving sweep trains all its trials on a small part of the data, drops the worse half, doubles the data, and so on. Every round
-shows each of its frames equally often: half the trials on twice the data is the same work again.
+A halving sweep trains all its trials on a small part of the data, drops the worse half, doubles the data, and so on.
+Every round shows each of its frames equally often: half the trials on twice the data is the same work again.
 """
 
 import itertools
@@ -43,9 +43,10 @@ class SweepConfig(_Part):
 
     Attributes:
         base: the run that all trials are like, but for what varies.
-        method: `grid` tries all combinations, `random` draws them, `tpe` draws where it went well so far, and `halving` drops the
-            worse half of all combinations (of `trials` draws, where a range is among them) after every round.
-        vary: values or a range by name of the field, like training.learning_rate; a sweep of version 0.1 keeps its names.
+        method: `grid` tries all combinations, `random` draws them, `tpe` draws where it went well so far, and `halving`
+            drops the worse half of all combinations (of `trials` draws, where a range is among them) after every round.
+        vary: values or a range by name of the field, like training.learning_rate; a sweep of version 0.1 keeps its
+            names.
         trials: how many are drawn.
         first_share: of the training frames, for the first round of halving.
         seed: every random choice of the sweep follows from it; the trials' own seed is the base's.
@@ -135,7 +136,8 @@ def read_spec(values: Any) -> SweepConfig:
     try:
         spec = SweepConfig.model_validate(values | {"base": base})
     except ValidationError as error:
-        # Values and ranges are both tried: of what is wrong with either, what lies deepest is about the one that was meant.
+        # Values and ranges are both tried: of what is wrong with either, what lies deepest is about the one that was
+        # meant.
         detail = max(error.errors(), key=lambda each: len(each["loc"]))
         where = shorten(".".join(str(part) for part in detail["loc"][:2]))
         message = detail["msg"][:1].lower() + detail["msg"][1:]

@@ -8,8 +8,8 @@
         driver.log      what the driver printed
         .slots/         the lock that one driver at a time holds
 
-The driver is a process of its own, so that a sweep goes on without the page, the terminal or the server. Killed at any moment and
-started again it goes on, see `core.sweeps.driver`.
+The driver is a process of its own, so that a sweep goes on without the page, the terminal or the server. Killed at any
+moment and started again it goes on, see `core.sweeps.driver`.
 """
 
 import json
@@ -113,8 +113,8 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
 
     Raises:
         QuotaError: the one who is asking has as many sweeps under way as one may have.
-        LabError: the data can't be opened, first weights that were asked for can't be had, the folder can't be written to, or the
-            one who is asking may only look, or not ask for that much.
+        LabError: the data can't be opened, first weights that were asked for can't be had, the folder can't be written
+            to, or the one who is asking may only look, or not ask for that much.
     """
     require_write()
     check_may_ask(spec.base)

@@ -1,4 +1,6 @@
-"""The trials of a sweep as Optuna keeps them: a journal in plain lines, written by the driver alone and read by everybody."""
+"""The trials of a sweep as Optuna keeps them: a journal in plain lines, written by the driver alone and read by
+everybody.
+"""
 
 import os
 import warnings
@@ -60,7 +62,9 @@ class Trial:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a sweep is: trainings done, trainings in all as planned, and seconds left, None before the first was timed."""
+    """How far a sweep is: trainings done, trainings in all as planned, and seconds left, None before the first was
+    timed.
+    """
 
     done: int
     total: int
@@ -68,7 +72,10 @@ class Progress:
 
 
 class _DriverAlone(JournalFileOpenLock):
-    """No lock: the driver holds one of its own for life, which goes with it. Optuna's stays behind after a kill for half a minute."""
+    """No lock: the driver holds one of its own for life, which goes with it.
+
+    Optuna's stays behind after a kill for half a minute.
+    """
 
     def acquire(self) -> bool:
         return True
@@ -78,7 +85,9 @@ class _DriverAlone(JournalFileOpenLock):
 
 
 class _Grid(optuna.samplers.GridSampler):
-    """Optuna's own, but that it doesn't end the study with the last combination: it can only where Optuna itself runs the trials."""
+    """Optuna's own, but that it doesn't end the study with the last combination: it can only where Optuna itself runs
+    the trials.
+    """
 
     def after_trial(self, *args: object) -> None:
         pass
@@ -118,13 +127,17 @@ def trial_of(frozen: FrozenTrial) -> Trial:
 
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
-    """Return trials that have a score, the best first: who came further, then who scored higher, then who came first."""
+    """Return trials that have a score, the best first: who came further, then who scored higher, then who came
+    first.
+    """
     scored = [trial for trial in trials if trial.scores and trial.state != "failed"]
     return sorted(scored, key=lambda trial: (-len(trial.scores), -trial.scores[-1], trial.number))
 
 
 def progress_of(sweep: Sweep, trials: Sequence[Trial]) -> Progress:
-    """Return how far a sweep is. The time left goes by the time that the trainings took so far and the frames that they had."""
+    """Return how far a sweep is. The time left goes by the time that the trainings took so far and the frames that they
+    had.
+    """
     frames = [planned.frames for planned in sweep.rounds]
     total = sum(planned.contestants for planned in sweep.rounds)
     done = sum(len(trial.scores) + (trial.state == "failed") for trial in trials)
@@ -143,7 +156,9 @@ def progress_of(sweep: Sweep, trials: Sequence[Trial]) -> Progress:
 
 
 def importances(spec: SweepConfig, trials: Sequence[Trial]) -> dict[str, float]:
-    """Return how much each setting has to do with being among the best, as shares of 1, the largest first; empty where that can't be said.
+    """Return how much each setting has to do with being among the best, as shares of 1, the largest first.
+
+    Empty where that can't be said.
 
     By PED-ANOVA (Watanabe 2023), from the scores of the first round, which all trials have in common.
     """
@@ -175,7 +190,10 @@ def suggest(trial: optuna.Trial, spec: SweepConfig) -> None:
 
 
 def sampler_of(spec: SweepConfig, number: int, position: int = 0) -> optuna.samplers.BaseSampler:
-    """Return who chooses one setting of one trial. A seed for each: a sweep that was interrupted proposes what it would have anyway."""
+    """Return who chooses one setting of one trial.
+
+    A seed for each: a sweep that was interrupted proposes what it would have anyway.
+    """
     if spec.is_grid:
         return _Grid(spec.vary, seed=spec.seed)
     seed = int(np.random.SeedSequence((spec.seed, number, position)).generate_state(1)[0])
@@ -200,7 +218,10 @@ def _storage(folder: Path) -> optuna.storages.JournalStorage:
 
 @contextmanager
 def _readable(folder: Path) -> Iterator[None]:
-    """Turns a journal that Optuna can't make sense of into a sentence. What it raises on a foreign line can be anything."""
+    """Turns a journal that Optuna can't make sense of into a sentence.
+
+    What it raises on a foreign line can be anything.
+    """
     try:
         yield
     except Exception as error:
@@ -210,7 +231,9 @@ def _readable(folder: Path) -> Iterator[None]:
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Cut a half line that a power cut left at the end: the next one would be glued to it, and neither could be read."""
+    """Cut a half line that a power cut left at the end: the next one would be glued to it, and neither could be
+    read.
+    """
     if path.is_file():
         data = path.read_bytes()
         if not data.endswith(b"\n"):

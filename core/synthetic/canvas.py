@@ -20,7 +20,9 @@ _SHIFT = 4  # fractional bits OpenCV is given, so that edges move smoothly from 
 
 
 def fixed(polygon: np.ndarray) -> np.ndarray:
-    """(N, 2) columns and rows, where 0 is the picture's edge, as OpenCV's fixed-point corners, where 0 is a pixel's middle."""
+    """(N, 2) columns and rows, where 0 is the picture's edge, as OpenCV's fixed-point corners, where 0 is a pixel's
+    middle.
+    """
     return ((np.asarray(polygon) - 0.5) * (1 << _SHIFT)).astype(np.int32)
 
 
@@ -49,7 +51,10 @@ def within(polygon: np.ndarray, width: float, height: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Mark:
-    """One labelled polygon, (N, 2) int32 pixels of the scene; `instance` counts the things of a class from 1, else 0."""
+    """One labelled polygon, (N, 2) int32 pixels of the scene.
+
+    `instance` counts the things of a class from 1, else 0.
+    """
 
     label: str
     polygon: np.ndarray
@@ -110,7 +115,8 @@ class Canvas:
         return self._counts[label]
 
     def stretch(self, texture: np.ndarray, quad: np.ndarray, outline: np.ndarray | None = None) -> None:
-        """Paint a texture uint8 (h, w, 4: red, green, blue, air) into a quadrilateral (4, 2), from its upper left clockwise.
+        """Paint a texture uint8 (h, w, 4: red, green, blue, air) into a quadrilateral (4, 2), from its upper left
+        clockwise.
 
         With an `outline` (N, 2) the paint covers that polygon instead, the texture's border running on beyond the quad.
         """
@@ -146,7 +152,9 @@ class Canvas:
         return tuple(self.rgb[int(y), int(x)].tolist())
 
     def thing(self, label: str, air: float) -> "Thing":
-        """Begin an object of many parts whose outline becomes its label: `with canvas.thing("car", air) as car: ...`."""
+        """Begin an object of many parts whose outline becomes its label: `with canvas.thing("car", air) as car:
+        ...`.
+        """
         return Thing(self, label, air)
 
 
@@ -172,7 +180,10 @@ class Thing:
         self.fill_fixed(fixed(polygon), tuple(float(c) for c in color))
 
     def fill_fixed(self, polygon: np.ndarray, color: tuple[float, ...], outer: bool = True) -> None:
-        """Paint a convex polygon of `fixed` corners inside what `reach` named; details that are not `outer` add no outline."""
+        """Paint a convex polygon of `fixed` corners inside what `reach` named.
+
+        Details that are not `outer` add no outline.
+        """
         cv2.fillConvexPoly(self.canvas.rgb, polygon, color, cv2.LINE_8, _SHIFT)
         if outer:
             cv2.fillConvexPoly(self.canvas.scratch, polygon, 255, cv2.LINE_8, _SHIFT)

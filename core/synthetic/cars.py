@@ -9,8 +9,8 @@ from core.synthetic.solids import Mesh
 
 @dataclass(frozen=True)
 class Body:
-    """A car's side view in metres: length, width, heights of sill, belt and roof, and z (from -1 rear to 1 front, in half
-    lengths) of the rear window's foot and head and of the windscreen's head and foot."""
+    """A car's side view in metres: length, width, heights of sill, belt and roof, and z (from -1 rear to 1 front, in
+    half lengths) of the rear window's foot and head and of the windscreen's head and foot."""
 
     length: float
     width: float

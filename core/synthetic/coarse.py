@@ -10,7 +10,8 @@ from core.synthetic.canvas import Mark
 def coarsen(marks: list[Mark], label_ids: np.ndarray) -> list[Mark]:
     """Return polygons, in painting order, of what a hurried annotator would outline in `label_ids` (H, W).
 
-    Each region is shrunk, its outline simplified, and its holes are painted "unlabeled" again before what stands in them.
+    Each region is shrunk, its outline simplified, and its holes are painted "unlabeled" again before what stands in
+    them.
     """
     scale = max(label_ids.shape[0] / 256, 0.25)
     present = {mark.label for mark in marks}

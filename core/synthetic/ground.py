@@ -127,7 +127,9 @@ class Ground:
         return cv2.merge([value] * 3)
 
     def read_wide(self, tile: np.ndarray, window: tuple[slice, slice], scale: float, coarse: int) -> np.ndarray:
-        """Return `tiles.read` in a window below the horizon, for a pattern so wide that every `coarse`-th pixel is enough."""
+        """Return `tiles.read` in a window below the horizon, for a pattern so wide that every `coarse`-th pixel is
+        enough.
+        """
         x, z = self.x[window], self.z[window]
         few = tiles.read(tile, x[::coarse, ::coarse], z[::coarse, ::coarse], scale)
         return cv2.resize(few, x.shape[::-1], interpolation=cv2.INTER_LINEAR)

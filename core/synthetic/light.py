@@ -81,7 +81,8 @@ def pick_light(rng: np.random.Generator) -> Light:
     hour = names[rng.choice(len(names), p=shares / shares.sum())]
     _, heights, sun, sky, zenith, horizon, glow, haze, per_km, clouds = _HOURS[hour]
     elevation = np.radians(rng.uniform(*heights))
-    # Mostly from one side and a little behind the camera: faces that look at us are lit, and shadows fall across the road.
+    # Mostly from one side and a little behind the camera: faces that look at us are lit, and shadows fall across the
+    # road.
     side = rng.choice([-1.0, 1.0])
     azimuth = side * np.radians(
         rng.uniform(16, 50) if hour in ("golden", "dusk") and rng.random() < 0.45 else rng.uniform(95, 168)

@@ -59,7 +59,10 @@ class Camera:
         return self.flatten(viewed)
 
     def outline(self, points: np.ndarray) -> np.ndarray:
-        """Return a polygon (N, 3) in the street as (M, 2) in the picture, cut at `NEAR`; M is 0 if all of it is behind."""
+        """Return a polygon (N, 3) in the street as (M, 2) in the picture, cut at `NEAR`.
+
+        M is 0 if all of it is behind.
+        """
         return self._cut(self.view(points))
 
     def outlines(self, polygons: list[np.ndarray]) -> list[np.ndarray]:
@@ -90,7 +93,9 @@ class Camera:
         return float(self.focal / max(ahead, NEAR))
 
     def sees(self, at: tuple[float, float, float], reach: float, nearest: float) -> bool:
-        """Return whether something `reach` metres round `at` can be in the picture and is at least `nearest` metres ahead."""
+        """Return whether something `reach` metres round `at` can be in the picture and is at least `nearest` metres
+        ahead.
+        """
         right, _, ahead = self.view(np.array(at))
         aside = (self.size[1] / 2 + abs(self.centre - self.size[1] / 2)) / self.focal
         return bool(ahead > nearest and abs(right) < ahead * aside + reach)
@@ -109,7 +114,9 @@ class Camera:
 
 
 def turned(points: np.ndarray, heading: float, at: tuple[float, float, float]) -> np.ndarray:
-    """Local points (N, 3) turned by `heading` (0 looks away from the camera, positive to the right) and moved to `at`."""
+    """Local points (N, 3) turned by `heading` (0 looks away from the camera, positive to the right) and moved to
+    `at`.
+    """
     cos, sin = np.cos(heading), np.sin(heading)
     points = np.asarray(points, dtype=np.float64)
     moved = np.empty_like(points)

@@ -55,7 +55,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole street: `kind` is "old", "avenue", "suburb", "modern" or "park"; `crossing` is the (near, far) of a side road."""
+    """A whole street: `kind` is "old", "avenue", "suburb", "modern" or "park".
+
+    `crossing` is the (near, far) of a side road.
+    """
 
     kind: str
     season: str

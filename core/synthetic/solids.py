@@ -1,4 +1,5 @@
-"""Two ways to build things that stand in the street: rounded hulls (people, poles, bicycles) and faceted meshes (vehicles).
+"""Two ways to build things that stand in the street: rounded hulls (people, poles, bicycles) and faceted meshes
+(vehicles).
 
 Both are built in their own metres (x right, y up, z ahead), then turned, placed, lit and painted back to front.
 """
@@ -103,7 +104,9 @@ class Mesh:
         self.layers.append(layer)
 
     def loft(self, material: str, sections: list[np.ndarray], layer: int = 0) -> None:
-        """Join cross-sections (N, 3), each the same N corners from the right sill over the top to the left, rear to front."""
+        """Join cross-sections (N, 3), each the same N corners from the right sill over the top to the left, rear to
+        front.
+        """
         for rear, front in zip(sections[:-1], sections[1:], strict=True):
             for i in range(len(rear) - 1):
                 self.face(material, rear[i], rear[i + 1], front[i + 1], front[i], layer=layer)
@@ -130,7 +133,10 @@ class Mesh:
         heading: float,
         sunlit: float,
     ) -> None:
-        """Paint the faces turned to the camera. `palette` maps a material to (albedo, gloss); gloss -1 means it shines."""
+        """Paint the faces turned to the camera. `palette` maps a material to (albedo, gloss).
+
+        Gloss -1 means it shines.
+        """
         packed = self._packed
         counts, starts, layers = packed.counts, packed.starts, packed.layers
         points = turned(packed.corners, heading, at)

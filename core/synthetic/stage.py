@@ -1,4 +1,6 @@
-"""The stage on which a street is set: canvas, camera, light and plan, and the things waiting to be painted far to near."""
+"""The stage on which a street is set: canvas, camera, light and plan, and the things waiting to be painted far to
+near.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -23,7 +23,9 @@ _STYLES = {
 
 @dataclass(frozen=True)
 class Style:
-    """How a house looks: material, colours 0..255 of wall, trim and sign, window size and spacing in metres, what it carries."""
+    """How a house looks: material, colours 0..255 of wall, trim and sign, window size and spacing in metres, what it
+    carries.
+    """
 
     material: str
     wall: np.ndarray

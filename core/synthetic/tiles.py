@@ -47,7 +47,10 @@ def asphalt() -> np.ndarray:
 
 @cache
 def paving(pattern: int) -> np.ndarray:
-    """Return slabs with joints: uint8 (SIDE, SIDE) around 128, 4 metres wide; patterns 0 squares, 1 bond, 2 small setts."""
+    """Return slabs with joints: uint8 (SIDE, SIDE) around 128, 4 metres wide.
+
+    Patterns 0 squares, 1 bond, 2 small setts.
+    """
     rng = np.random.default_rng([7102, pattern])
     across, along = ((8, 8), (6, 12), (24, 24))[pattern]
     tile = np.full((SIDE, SIDE), 128, np.float32)
@@ -147,14 +150,18 @@ _NAMED: dict[str, Callable[[], np.ndarray]] = {
 
 @cache
 def shrunk(name: str, factor: int) -> np.ndarray:
-    """Return the tile "asphalt", "grass", "squares", "bond" or "setts", `factor` times smaller, for what is farther away."""
+    """Return the tile "asphalt", "grass", "squares", "bond" or "setts", `factor` times smaller, for what is farther
+    away.
+    """
     return cv2.resize(_NAMED[name](), None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
 
 
 def read(
     tile: np.ndarray, x: np.ndarray, y: np.ndarray, scale: float, shift: tuple[float, float] = (0.0, 0.0)
 ) -> np.ndarray:
-    """Return the tile's values at x * scale + shift[0], y * scale + shift[1], all in its pixels, going round at its borders."""
+    """Return the tile's values at x * scale + shift[0], y * scale + shift[1], all in its pixels, going round at its
+    borders.
+    """
     columns = x.astype(np.float32) * np.float32(scale) + np.float32(shift[0])
     rows = y.astype(np.float32) * np.float32(scale) + np.float32(shift[1])
     return cv2.remap(tile, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)

@@ -1,4 +1,6 @@
-"""Who is under way: cars in lanes and along the kerb, buses, trucks, trams, cyclists, motorcyclists and people on foot."""
+"""Who is under way: cars in lanes and along the kerb, buses, trucks, trams, cyclists, motorcyclists and people on
+foot.
+"""
 
 from functools import cache, partial
 

@@ -66,7 +66,10 @@ def _branch(
 
 
 def _crown(rng: np.random.Generator, tone: np.ndarray, cover: np.ndarray, shape: str) -> None:
-    """Clumps of leaves in a crown; leaves are brighter outside, above and towards the light, and the near ones cover the far."""
+    """Clumps of leaves in a crown.
+
+    Leaves are brighter outside, above and towards the light, and the near ones cover the far.
+    """
     centre, reach, clumps, leaves = {
         "round": ((0.5, 0.36), (0.34, 0.33), 46, 5200),
         "wide": ((0.5, 0.34), (0.45, 0.29), 52, 5600),

@@ -59,7 +59,10 @@ def draw_vehicle(
     driven: bool,
     lamps: tuple[float, float, float],
 ) -> None:
-    """Paint and label one vehicle; `lamps` (half distance, height, half length) is where its lights glow in the dark."""
+    """Paint and label one vehicle.
+
+    `lamps` (half distance, height, half length) is where its lights glow in the dark.
+    """
     colors = palette(rng, light, driven)
     if label == "truck":
         colors["paint"] = (colors["paint"][0], 0.3)

@@ -15,7 +15,10 @@ Lit = Callable[..., tuple[float, ...]]
 def windows_of(
     rng: np.random.Generator, style: Style, light: Light, lit: Lit, step: float, bay: float, detail: float
 ) -> list[np.ndarray]:
-    """Return a few windows, each uint8 (h, w, 3), with frame, sky in the glass, curtains, sill; some lit from inside."""
+    """Return a few windows, each uint8 (h, w, 3), with frame, sky in the glass, curtains, sill.
+
+    Some lit from inside.
+    """
     w = max(int(bay * style.window[0]), 1)
     h = max(int(step * (style.window[1] if style.material != "glass" else 0.8)), 1)
     rim = max(1, round(0.09 * detail)) if detail > 7 else 0

@@ -36,7 +36,8 @@ def write_streets(
 ) -> None:
     """Write `train` and `val` scenes of `size` (height, width) under `root`; `progress(done, total)` follows each one.
 
-    Does nothing where `root` already holds these very scenes, and replaces a streets folder written with other settings.
+    Does nothing where `root` already holds these very scenes, and replaces a streets folder written with other
+    settings.
 
     Raises:
         LabError: `root` holds something else, or a number is out of range.

@@ -1,6 +1,8 @@
-"""`python -m core.tracking RUN_DIR TRACKER`: reads a run's metrics as they grow and tells one tracker, until the run has ended.
+"""`python -m core.tracking RUN_DIR TRACKER`: reads a run's metrics as they grow and tells one tracker, until the run
+has ended.
 
-By hand, it tells a tracker of a run that has ended what it wasn't told: what arrived is written down in the run's folder.
+By hand, it tells a tracker of a run that has ended what it wasn't told: what arrived is written down in the run's
+folder.
 """
 
 import argparse
@@ -168,7 +170,10 @@ class Telling:
 
 
 def _own_voice() -> Say:
-    """Return what this process says, a line each, onto where its output goes; what libraries print there is dropped, addresses included."""
+    """Return what this process says, a line each, onto where its output goes.
+
+    What libraries print there is dropped, addresses included.
+    """
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):

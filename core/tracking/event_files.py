@@ -1,7 +1,7 @@
 """TensorBoard's event files, in `tensorboard/` of the run's folder: `tensorboard --logdir checkpoints` shows every run.
 
-Written by tensorboard's own writer, which needs neither torch nor TensorFlow. The files are made anew whenever their process begins:
-they follow from metrics.jsonl alone, so nothing is in them twice.
+Written by tensorboard's own writer, which needs neither torch nor TensorFlow. The files are made anew whenever their
+process begins: they follow from metrics.jsonl alone, so nothing is in them twice.
 """
 
 import shutil

@@ -1,7 +1,7 @@
 """An MLflow server: a run of an experiment, its settings as parameters, its numbers in batches.
 
-Where the server is, and who asks, comes from the environment alone (MLFLOW_TRACKING_URI and its like), and is written nowhere.
-MLflow: https://mlflow.org/docs/latest/api_reference/rest-api.html
+Where the server is, and who asks, comes from the environment alone (MLFLOW_TRACKING_URI and its like), and is written
+nowhere. MLflow: https://mlflow.org/docs/latest/api_reference/rest-api.html
 """
 
 import os
@@ -82,7 +82,9 @@ open_tracker = MLflowRun
 
 
 def _request(question: Callable[[], T]) -> T:
-    """Ask the server. What an error of MLflow says may hold the server's address, password included: it is not repeated."""
+    """Ask the server. What an error of MLflow says may hold the server's address, password included: it is not
+    repeated.
+    """
     try:
         return question()
     except Exception as error:

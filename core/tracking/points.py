@@ -16,7 +16,8 @@ class Point:
     Attributes:
         kind: of the row, `train` or `eval`.
         step: of the run.
-        time: seconds since 1970; the same whenever the row is read, so that a point that is sent twice is the same point.
+        time: seconds since 1970; the same whenever the row is read, so that a point that is sent twice is the same
+            point.
         values: by name, like `train/loss` or `val/iou/road`.
     """
 

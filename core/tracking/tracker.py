@@ -25,12 +25,17 @@ FOLDER = "tracking"
 
 
 class TrackerError(Exception):
-    """A tracker could not be told something; it may be told later. The text names no address, for that may hold a password."""
+    """A tracker could not be told something; it may be told later.
+
+    The text names no address, for that may hold a password.
+    """
 
 
 @dataclass
 class Progress:
-    """What a tracker has been told of a run: the highest step of each kind of row, and the tracker's own name for the run."""
+    """What a tracker has been told of a run: the highest step of each kind of row, and the tracker's own name for the
+    run.
+    """
 
     sent: dict[str, int] = field(default_factory=dict)
     id: str = ""
@@ -49,7 +54,10 @@ _PROGRESS = TypeAdapter(Progress)
 
 
 class Tracker(Protocol):
-    """Somewhere else that the numbers of a run go to. Made when its process begins; may take long, and may raise TrackerError."""
+    """Somewhere else that the numbers of a run go to. Made when its process begins.
+
+    May take long, and may raise TrackerError.
+    """
 
     batch: int
     """Points that are handed over at once, at most."""
@@ -79,7 +87,9 @@ def check_trackers(config: TrackingConfig) -> None:
 
 
 def load_tracker(name: str) -> Callable[[Run, Progress], Tracker]:
-    """Import what a tracker needs, which takes seconds; returns what begins to tell it of a run, and may raise TrackerError.
+    """Import what a tracker needs, which takes seconds.
+
+    Returns what begins to tell it of a run, and may raise TrackerError.
 
     Raises:
         LabError: something that it needs is missing.

@@ -1,4 +1,6 @@
-"""Weights & Biases: a run of a project. Its key comes from the environment or from `wandb login`, and is written nowhere here.
+"""Weights & Biases: a run of a project.
+
+Its key comes from the environment or from `wandb login`, and is written nowhere here.
 
 With WANDB_MODE=offline, files are left in `wandb/` of the run's folder, which `wandb sync` sends later.
 W&B: https://docs.wandb.ai/ref/python/
@@ -53,7 +55,8 @@ class WandbRun:
     def send(self, points: Sequence[Point]) -> None:
         try:
             for point in points:
-                # Its own step can't go back, and rows of both kinds may wait for each other: hence a step as a number of each kind.
+                # Its own step can't go back, and rows of both kinds may wait for each other: hence a step as a number
+                # of each kind.
                 prefix = next(iter(point.values)).split("/")[0]
                 self._run.log(point.values | {f"{prefix}/step": point.step})
         except Exception as error:

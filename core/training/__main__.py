@@ -1,8 +1,8 @@
 """`python -m core.training RUN_DIR`: the trainer's process.
 
-Writes how it stands into status.json, prints into train.log (or, run by hand, onto the terminal with a progress bar), and
-ends with exit code 0 when finished, stopped, paused or about to queue again, 42 when the user can mend what went wrong, 1 when the
-lab is at fault.
+Writes how it stands into status.json, prints into train.log (or, run by hand, onto the terminal with a progress bar),
+and ends with exit code 0 when finished, stopped, paused or about to queue again, 42 when the user can mend what went
+wrong, 1 when the lab is at fault.
 """
 
 import argparse
@@ -44,7 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     run = options.run.resolve()
     is_interactive = sys.stdout.isatty()
     # Read by torch when it is imported. Threads that wait for each other busily keep each other from working as soon as
-    # anything else wants a core: a step of FCN-8s on two cores took 0.8 s with this and 1.3 to 9.9 s without, beside other jobs.
+    # anything else wants a core: a step of FCN-8s on two cores took 0.8 s with this and 1.3 to 9.9 s without, beside
+    # other jobs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     if options.supervised:
@@ -119,7 +120,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _accompany(run: Path, config: RunConfig) -> int:
-    """Return a process of several that doesn't lead: it trains with the others and writes nothing, unless the leader hangs."""
+    """Return a process of several that doesn't lead: it trains with the others and writes nothing, unless the leader
+    hangs.
+    """
     # Torchrun ends the team politely when one fails; the leader alone decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -142,7 +145,9 @@ def _timed_out(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Ending:
-    """Why a training failed: the exit code, the word and the sentence for it, and changes of the config that may well mend it."""
+    """Why a training failed: the exit code, the word and the sentence for it, and changes of the config that may well
+    mend it.
+    """
 
     code: int
     failure: Failure
@@ -229,7 +234,10 @@ def _less_memory(config: RunConfig) -> dict[str, dict[str, Any]]:
 
 
 def _valid(config: RunConfig, **changes: Any) -> dict[str, dict[str, Any]]:
-    """Return those of some training fields that would change, as a remedy; none at all where a run wouldn't take them."""
+    """Return those of some training fields that would change, as a remedy.
+
+    None at all where a run wouldn't take them.
+    """
     old = config.training.model_dump()
     changes = {name: value for name, value in changes.items() if old[name] != value}
     try:
@@ -252,7 +260,9 @@ def _end_status(run: Path, **fields: Any) -> None:
 
 
 class _StopSignal:
-    """Ctrl-C or a polite kill ends the training after its present step, with a checkpoint; a second one ends it at once.
+    """Ctrl-C or a polite kill ends the training after its present step, with a checkpoint.
+
+    A second one ends it at once.
 
     A signal that was ignored when this process began stays so: its parent decides in its stead, as in a cluster's job.
     """
@@ -272,7 +282,9 @@ class _StopSignal:
 
 
 class _StatusReport:
-    """Carries what the loop reports into status.json, twice a second at most, and onto a progress bar when run by hand."""
+    """Carries what the loop reports into status.json, twice a second at most, and onto a progress bar when run by
+    hand.
+    """
 
     def __init__(self, run: Path, is_interactive: bool) -> None:
         self.pending: dict[str, Any] = {}

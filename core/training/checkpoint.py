@@ -3,10 +3,12 @@
     last/  model.safetensors  optimizer.safetensors  [ema.safetensors]  state.json
     best/  model.safetensors  state.json
 
-`state.json` holds the run's config, the names and colours of the classes, and how far training was: a checkpoint that is copied
-elsewhere still knows what it is. Random states aren't stored, since every random choice is keyed by seed and step.
+`state.json` holds the run's config, the names and colours of the classes, and how far training was: a checkpoint that
+is copied elsewhere still knows what it is. Random states aren't stored, since every random choice is keyed by seed and
+step.
 
-A checkpoint is written into `.last.new`, made durable, and renamed; a crash at any moment leaves the old or the new one.
+A checkpoint is written into `.last.new`, made durable, and renamed; a crash at any moment leaves the old or the new
+one.
 """
 
 import json
@@ -141,7 +143,10 @@ def read_checkpoint(run: Path, which: Which) -> Checkpoint:
 
 
 def restore_state(run: Path, state: TrainingState) -> None:
-    """Fill a training's state from its `last` checkpoint, where it has one. Raises LabError where that can't be read."""
+    """Fill a training's state from its `last` checkpoint, where it has one.
+
+    Raises LabError where that can't be read.
+    """
     if checkpoint_path(run, "last") is None:
         return
     checkpoint = read_checkpoint(run, "last")

@@ -1,7 +1,8 @@
-"""Several processes that train one network together: DistributedDataParallel, started by torchrun, or one process alone.
+"""Several processes that train one network together: DistributedDataParallel, started by torchrun, or one process
+alone.
 
-Every process has the same weights and takes its part of each batch; gradients are summed over all. The first process leads:
-it alone writes the run folder, decides when to stop, and prepares data that the others then find.
+Every process has the same weights and takes its part of each batch; gradients are summed over all. The first process
+leads: it alone writes the run folder, decides when to stop, and prepares data that the others then find.
 Li et al.: PyTorch Distributed, https://arxiv.org/abs/2006.15704.
 """
 
@@ -19,7 +20,10 @@ from torch.nn.parallel import DistributedDataParallel
 from core.errors import LabError
 
 STEP_SECONDS = 25.0
-"""How long a process waits for the others within a step before it takes them for dead. Torchrun then takes 30 s to end them."""
+"""How long a process waits for the others within a step before it takes them for dead.
+
+Torchrun then takes 30 s to end them.
+"""
 
 PREPARATION_HOURS = 12.0
 """How long the others wait while the leader draws, downloads, caches or saves."""

@@ -1,4 +1,6 @@
-"""Names the layer in which the numbers of a training ran away, before the step that would spread them over all weights."""
+"""Names the layer in which the numbers of a training ran away, before the step that would spread them over all
+weights.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -15,7 +17,8 @@ from core.training.losses import SummedLoss
 
 
 def check_loss(step: int, loss: torch.Tensor | None) -> float | None:
-    """Return the loss of a step as a number, before anything is saved: a checkpoint of weights that ran away is worth nothing.
+    """Return the loss of a step as a number, before anything is saved: a checkpoint of weights that ran away is worth
+    nothing.
 
     Raises:
         DivergedError: the loss is not a finite number.
@@ -32,8 +35,8 @@ def check_loss(step: int, loss: torch.Tensor | None) -> float | None:
 class DivergenceWatch:
     """Looks at a gradient just before each optimizer step, and at every layer once it isn't finite.
 
-    On a CPU that costs nothing. Elsewhere a look waits for the device, so only the steps that are logged are looked at, where the
-    loss is waited for anyway. A step that fp16's scaler skips isn't one.
+    On a CPU that costs nothing. Elsewhere a look waits for the device, so only the steps that are logged are looked at,
+    where the loss is waited for anyway. A step that fp16's scaler skips isn't one.
 
     Args:
         model: the network itself, without what wraps it.
@@ -95,9 +98,11 @@ def find_culprit(
     hardware: Hardware,
     parts: int = 1,
 ) -> str:
-    """Return a sentence about the first layer whose numbers aren't finite, found by doing a step's sums again, or "" where all are.
+    """Return a sentence about the first layer whose numbers aren't finite, found by doing a step's sums again, or ""
+    where all are.
 
-    Looked at in this order: weights, outputs in the order of the forward pass, the loss, gradients in the order of the backward.
+    Looked at in this order: weights, outputs in the order of the forward pass, the loss, gradients in the order of the
+    backward.
 
     Args:
         model: the network.

@@ -1,6 +1,7 @@
 """A moving mean of the weights, which often scores better than the weights themselves.
 
-Polyak, Juditsky: Acceleration of stochastic approximation by averaging, 1992; Izmailov et al.: https://arxiv.org/abs/1803.05407.
+Polyak, Juditsky: Acceleration of stochastic approximation by averaging, 1992; Izmailov et al.:
+https://arxiv.org/abs/1803.05407.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from torch import nn
 
 
 class ModelEma:
-    """`mean = decay * mean + (1 - decay) * weights` after every step; while young it forgets its random beginning faster.
+    """`mean = decay * mean + (1 - decay) * weights` after every step.
+
+    While young it forgets its random beginning faster.
 
     Batch statistics are averaged like weights.
     """

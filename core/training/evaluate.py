@@ -17,7 +17,9 @@ from core.training.losses import SummedLoss
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found. `labels` holds the predicted label maps, uint8 (H, W), of the frames that were asked for."""
+    """What an evaluation found. `labels` holds the predicted label maps, uint8 (H, W), of the frames that were asked
+    for.
+    """
 
     confusion: ConfusionMatrix
     loss: float
@@ -44,8 +46,8 @@ def evaluate(
 
     Args:
         model: on the hardware's device; its training mode is restored.
-        loader: this process's batches of whole frames, listed as numbers in its `batch_sampler`: images uint8 (B, 3, H, W), targets
-            uint8 (B, H, W).
+        loader: this process's batches of whole frames, listed as numbers in its `batch_sampler`: images uint8 (B, 3, H,
+            W), targets uint8 (B, H, W).
         loss: the run's, on the device.
         hardware: where to compute.
         distributed: the processes that share the work.

@@ -42,8 +42,8 @@ def train(
     """Train a run from where it stands to its end, or until it is asked to stop, to pause or to queue again.
 
     Args:
-        run: its folder. A `last` checkpoint there is gone on from, and the result is the same to the last bit (on a CPU)
-            as if there had been no break.
+        run: its folder. A `last` checkpoint there is gone on from, and the result is the same to the last bit (on a
+            CPU) as if there had been no break.
         config: what the folder's config.json says.
         report: told how far things are.
         should_stop: asked after every step, and between the steps of setting up, besides the run's own request file.

@@ -1,6 +1,7 @@
 """The losses: per pixel (cross-entropy and its relatives) and per region (Dice, Jaccard, Lovasz), and sums of two.
 
-A run's loss is given as a sum and a weight whose quotient is the mean loss, so that batches and parts of batches add up.
+A run's loss is given as a sum and a weight whose quotient is the mean loss, so that batches and parts of batches add
+up.
 """
 
 from collections.abc import Callable
@@ -20,20 +21,23 @@ FOCUS = 2.0
 
 HARD_LOSS = -np.log(0.7)
 HARD_SHARE = 1 / 16
-"""OHEM learns from the pixels whose class has less than 0.7 of the probability, and from no fewer than this share of all."""
+"""OHEM learns from the pixels whose class has less than 0.7 of the probability, and from no fewer than this share of
+all.
+"""
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, TrainingConfig], torch.Tensor]
 """`loss(logits, targets, weights, training)` returns a scalar, the mean over what it looks at.
 
-logits fp32 (B, K, H, W); targets int64 (B, H, W), 255 ignored, at least one pixel labelled; weights fp32 (K,) of the classes.
+logits fp32 (B, K, H, W); targets int64 (B, H, W), 255 ignored, at least one pixel labelled; weights fp32 (K,) of the
+classes.
 """
 
 
 class SummedLoss(nn.Module):
     """The loss of a run: `loss(logits, targets) -> (sum, weight)`.
 
-    The weight is the labelled pixels' summed class weight, whatever the loss, and the sum is that times the mean loss: a batch
-    without a labelled pixel has no mean, and means of batches don't add up.
+    The weight is the labelled pixels' summed class weight, whatever the loss, and the sum is that times the mean loss:
+    a batch without a labelled pixel has no mean, and means of batches don't add up.
 
     Shape:
         logits (B, K, H, W) of any float type, targets integer (B, H, W) with 255 ignored -> two fp32 scalars.

@@ -1,4 +1,6 @@
-"""Memory that a network's process frees stays its own, instead of going back to the system with every step or picture."""
+"""Memory that a network's process frees stays its own, instead of going back to the system with every step or
+picture.
+"""
 
 import ctypes
 import sys
@@ -11,9 +13,9 @@ MMAP_MAX, TRIM_THRESHOLD = -4, -1
 def keep_freed_memory() -> None:
     """For a process that trains, or looks at one picture after the other; does nothing where the C library isn't glibc.
 
-    By default every large tensor gets fresh pages, which the system must clear first, and gives them back: which took 4 to 20 %
-    of a step on a CPU (four networks, one thread, by hand). The price is that the process never shrinks, unless it calls
-    `return_freed_memory`.
+    By default every large tensor gets fresh pages, which the system must clear first, and gives them back: which took 4
+    to 20 % of a step on a CPU (four networks, one thread, by hand). The price is that the process never shrinks, unless
+    it calls `return_freed_memory`.
     """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):

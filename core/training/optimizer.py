@@ -14,8 +14,9 @@ from core.training.tables import OPTIMIZERS
 def build_optimizer(model: SegmentationModel, config: RunConfig, pretrained: bool) -> torch.optim.Optimizer:
     """Build the optimizer of a run; each group carries its highest rate as `base_lr`.
 
-    Biases, norms and what `model.no_weight_decay()` names aren't decayed. Frozen parameters are left out. A ViT's layers may
-    learn more slowly the further they are from the head, as in Bao et al.: BEiT, https://arxiv.org/abs/2106.08254, appendix H.
+    Biases, norms and what `model.no_weight_decay()` names aren't decayed. Frozen parameters are left out. A ViT's
+    layers may learn more slowly the further they are from the head, as in Bao et al.: BEiT,
+    https://arxiv.org/abs/2106.08254, appendix H.
 
     Args:
         model: the network, on the device.

@@ -48,7 +48,9 @@ class Plan:
         write_plan(run, asdict(self))
 
     def settle(self, training: TrainingConfig) -> TrainingConfig:
-        """Return the training part with what this run has settled: other threads or another precision would add up differently."""
+        """Return the training part with what this run has settled: other threads or another precision would add up
+        differently.
+        """
         return training.model_copy(update={"threads": self.threads, "precision": self.precision})
 
     def check_data(self, train: int, val: int, space: str) -> None:
@@ -81,7 +83,9 @@ class Plan:
 def count_steps(
     training: TrainingConfig, frames: int, seconds_used: float, seconds_per_step: float, seconds_per_evaluation: float
 ) -> int:
-    """Return the number of steps of a run: those that its epochs take, or those that fit into its minutes; at least one.
+    """Return the number of steps of a run: those that its epochs take, or those that fit into its minutes.
+
+    At least one.
 
     Args:
         training: its `minutes`, or when they are 0 its `epochs`, and its batch size.

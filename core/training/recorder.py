@@ -17,7 +17,8 @@ from core.training.evaluate import Evaluation
 
 
 class Recorder:
-    """Writes into a run folder in the main process, and nothing in the others, so that the loop needn't ask which it is in.
+    """Writes into a run folder in the main process, and nothing in the others, so that the loop needn't ask which it is
+    in.
 
     Args:
         run: the folder.
@@ -31,7 +32,10 @@ class Recorder:
         self._log = MetricsLog(run) if distributed.is_main_process else None
 
     def begin(self, step: int) -> None:
-        """Mark a resume after `step`; also where a run ended before its first checkpoint, for then all is done again."""
+        """Mark a resume after `step`.
+
+        Also where a run ended before its first checkpoint, for then all is done again.
+        """
         if read_metrics(self._run)[0]:
             self.row({"kind": "resume", "step": step})
 

@@ -13,12 +13,16 @@ RISE = 0.25
 START = 0.04
 END = 1e-3
 PRETRAINED_VIT = 0.01
-"""Share of the rate at which a pretrained ViT learns. At a tenth it forgets what it knew: after 50 to 80 steps on real streets
+"""Share of the rate at which a pretrained ViT learns.
+
+At a tenth it forgets what it knew: after 50 to 80 steps on real streets
 the mean IoU was 0.10 with 0.1, 0.24 with 0.02 and 0.25 with 0.005."""
 
 
 def encoder_lr_scale(config: RunConfig, pretrained: bool) -> float:
-    """Return the share of the learning rate at which the encoder learns: what is asked for, or what suits the network."""
+    """Return the share of the learning rate at which the encoder learns: what is asked for, or what suits the
+    network.
+    """
     given = config.training.encoder_lr_scale
     return given or (PRETRAINED_VIT if config.model.family == "vit" and pretrained else 1.0)
 

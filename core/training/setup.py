@@ -174,7 +174,10 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
 
 
 def load_start(model: SegmentationModel, config: RunConfig, on_phase: PhaseCallback) -> WeightsSource:
-    """Fill the encoder with its first weights and say where they came from. `auto` goes on from scratch when a download fails."""
+    """Fill the encoder with its first weights and say where they came from.
+
+    `auto` goes on from scratch when a download fails.
+    """
     source = find_weights(config.model, hub_repo_of(config.model.encoder_name))
     if not source.pretrained or model.encoder is None:
         return source
@@ -201,7 +204,10 @@ def _open_frames(
 
 
 def _count(dataset: Dataset, on_phase: PhaseCallback) -> np.ndarray:
-    """Return pixels per class of the training frames, int64 (K,). Raises LabError where the doctor finds what no training should start on."""
+    """Return pixels per class of the training frames, int64 (K,).
+
+    Raises LabError where the doctor finds what no training should start on.
+    """
     if not SOURCES[dataset.name].is_generated:
 
         def on_frame(done: int, count: int) -> None:

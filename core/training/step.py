@@ -93,7 +93,10 @@ def measure_speed(
     config: RunConfig,
     distributed: Distributed,
 ) -> Speed:
-    """Do a few steps, take their median, and put the network back. Each process of a team does so with its part of a batch."""
+    """Do a few steps, take their median, and put the network back.
+
+    Each process of a team does so with its part of a batch.
+    """
     training = config.training
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = build_optimizer(model, config, pretrained=False)

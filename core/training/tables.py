@@ -1,7 +1,7 @@
 """The losses, class weightings, optimizers and schedules on offer, each a line of a table that loads no torch.
 
-Form, command line, checks, training, report and tests read these tables. To add a member, write its function in a file of
-its own and a line here; docs/house.md shows it for a loss.
+Form, command line, checks, training, report and tests read these tables. To add a member, write its function in a file
+of its own and a line here; docs/house.md shows it for a loss.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,10 @@ LOSSES: dict[str, Entry] = {
     "jaccard": Entry("the Jaccard loss", "core.training.losses:jaccard"),
     "lovasz": Entry("the Lovász-softmax loss", "core.training.losses:lovasz", "berman2018lovasz"),
 }
-"""`builder(logits, targets, weights, training)` returns the mean loss, a scalar; see `core.training.losses.LossFunction`."""
+"""`builder(logits, targets, weights, training)` returns the mean loss, a scalar.
+
+See `core.training.losses.LossFunction`.
+"""
 
 CLASS_WEIGHTINGS: dict[str, Entry] = {
     "sqrt": Entry(
@@ -61,7 +64,9 @@ CLASS_WEIGHTINGS: dict[str, Entry] = {
     ),
     "none": Entry("no weights", "core.training.class_weights:uniform"),
 }
-"""`builder(shares)` returns a weight for each class that occurs, float64 (K,), from its share of the pixels, above 0."""
+"""`builder(shares)` returns a weight for each class that occurs, float64 (K,), from its share of the pixels, above
+0.
+"""
 
 OPTIMIZERS: dict[str, Entry] = {
     "adamw": Entry("AdamW", "torch.optim:AdamW", "loshchilov2019adamw"),
@@ -88,8 +93,10 @@ SCHEDULES: dict[str, Entry] = {
     ),
     "constant": Entry("stays the same", "core.training.schedule:constant", "", ("warmup_fraction",)),
 }
-"""`builder(training, progress, epochs)` returns the share of the highest rate, (0, 1], at a progress 0..1 of what follows
-the warm-up, after so many passes over the data. One that reads `warmup_fraction` is preceded by a linear rise."""
+"""`builder(training, progress, epochs)` returns the share of the highest rate, (0, 1], at a progress 0..1 of what
+follows the warm-up, after so many passes over the data. One that reads `warmup_fraction` is preceded by a linear
+rise.
+"""
 
 
 def readers_of(option: str, table: dict[str, Entry]) -> tuple[str, ...]:

@@ -27,7 +27,8 @@ class Throughput:
         """Count one step as done."""
         now = time.monotonic()
         self._steps += 1
-        # The first steps are slower than the rest; afterwards a moving mean over about twenty follows the machine's load.
+        # The first steps are slower than the rest; afterwards a moving mean over about twenty follows the machine's
+        # load.
         share = max(0.05, 1 / self._steps)
         self._seconds_per_step += share * (now - self._last - self._seconds_per_step)
         self._last = now

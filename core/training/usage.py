@@ -98,7 +98,9 @@ def peak_memory() -> int:
 
 
 def free_memory() -> int:
-    """Return bytes that this process could have in all without anything being swapped out, within what a container allows."""
+    """Return bytes that this process could have in all without anything being swapped out, within what a container
+    allows.
+    """
     own = psutil.Process().memory_info().rss
     free = psutil.virtual_memory().available
     with suppress(OSError, ValueError):

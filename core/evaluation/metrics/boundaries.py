@@ -1,8 +1,8 @@
 """Where classes meet: boundary precision, recall and F1, and scores by distance from a true boundary.
 
-Boundary F1 follows Csurka et al., What is a good evaluation measure for semantic segmentation? (BMVC 2013): a boundary pixel is right
-where the other map has a boundary of that class within a tolerance of 0.75 % of the frame's diagonal. Boundaries towards pixels
-that aren't scored, and towards the frame's edge, are none.
+Boundary F1 follows Csurka et al., What is a good evaluation measure for semantic segmentation? (BMVC 2013): a boundary
+pixel is right where the other map has a boundary of that class within a tolerance of 0.75 % of the frame's diagonal.
+Boundaries towards pixels that aren't scored, and towards the frame's edge, are none.
 """
 
 import cv2
@@ -26,7 +26,8 @@ def boundary_matches(target: np.ndarray, labels: np.ndarray, num_classes: int) -
         num_classes: K.
 
     Returns:
-        int64 (K, 4): predicted boundary pixels, those of them near a true one, true boundary pixels, those of them near a predicted one.
+        int64 (K, 4): predicted boundary pixels, those of them near a true one, true boundary pixels, those of them near
+        a predicted one.
     """
     height, width = target.shape
     tolerance = max(1.0, TOLERANCE * float(np.hypot(height, width)))
@@ -53,7 +54,10 @@ def boundary_matches(target: np.ndarray, labels: np.ndarray, num_classes: int) -
 
 
 def boundary_f1(counts: np.ndarray) -> np.ndarray:
-    """F1 of boundary precision and recall, float64 (..., K), 0..1, of counts (..., K, 4); NaN where neither map has a boundary."""
+    """F1 of boundary precision and recall, float64 (..., K), 0..1, of counts (..., K, 4).
+
+    NaN where neither map has a boundary.
+    """
     predicted, right, true, result = np.moveaxis(counts.astype(np.float64), -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.where(predicted, right / predicted, 0.0)
@@ -63,8 +67,11 @@ def boundary_f1(counts: np.ndarray) -> np.ndarray:
 
 
 def distance_bands(target: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return how far each pixel is from the nearest true boundary, uint8 (H, W): the number of the band, 0 for the nearest."""
-    # A pixel is at a boundary where a neighbour to the right or below, or it itself of one, differs; unscored pixels part nothing.
+    """Return how far each pixel is from the nearest true boundary, uint8 (H, W): the number of the band, 0 for the
+    nearest.
+    """
+    # A pixel is at a boundary where a neighbour to the right or below, or it itself of one, differs; unscored pixels
+    # part nothing.
     edge = np.ones(target.shape, np.uint8)
     scored = target < num_classes
     for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):

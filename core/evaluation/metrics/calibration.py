@@ -1,7 +1,7 @@
 """Whether a network is as sure as it is right: the reliability diagram and the expected calibration error.
 
-Guo et al., On Calibration of Modern Neural Networks (ICML 2017): 15 bins of equal width. Confidences are counted at 256 levels, as
-predictions carry them, and never kept.
+Guo et al., On Calibration of Modern Neural Networks (ICML 2017): 15 bins of equal width. Confidences are counted at 256
+levels, as predictions carry them, and never kept.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,8 @@ class Calibration:
         pixels: int64 (B,).
         confidence: mean in each bin, 0..1.
         accuracy: share that is right, 0..1.
-        error: the expected calibration error, 0..1: the mean distance of the two, weighed by pixels. NaN without pixels.
+        error: the expected calibration error, 0..1: the mean distance of the two, weighed by pixels. NaN without
+            pixels.
     """
 
     edges: np.ndarray
@@ -43,7 +44,8 @@ class Calibration:
 
 
 def count_confidence(target: np.ndarray, labels: np.ndarray, confidence: np.ndarray, num_classes: int) -> np.ndarray:
-    """int64 (256, 2): of the pixels that count, how many were predicted with each confidence, wrong ones and right ones.
+    """int64 (256, 2): of the pixels that count, how many were predicted with each confidence, wrong ones and right
+    ones.
 
     Args:
         target: uint8 (H, W), 0..K-1; larger numbers aren't counted.

@@ -21,7 +21,9 @@ class ConfusionMatrix:
         self.matrix = np.zeros((num_classes, num_classes), np.int64)
 
     def update(self, target: np.ndarray, labels: np.ndarray) -> None:
-        """Add target and predicted labels, uint8 of one shape; targets in 0..K-1 or ignored (K and above), labels in 0..K-1.
+        """Add target and predicted labels, uint8 of one shape.
+
+        Targets in 0..K-1 or ignored (K and above), labels in 0..K-1.
 
         Raises:
             ValueError: the shapes differ, or a label on a pixel that counts is not a class.
@@ -33,7 +35,10 @@ class ConfusionMatrix:
         self.matrix += pairs[:, : self.num_classes]
 
     def iou(self) -> np.ndarray:
-        """Intersection over union per class, float64 (K,), 0..1; NaN for a class that is neither there nor predicted."""
+        """Intersection over union per class, float64 (K,), 0..1.
+
+        NaN for a class that is neither there nor predicted.
+        """
         return iou_of(self.matrix, range(self.num_classes))
 
     def miou(self) -> float:

@@ -1,8 +1,10 @@
-"""How often each pair of true and predicted label occurs in a frame, and in each of its instances: what every score begins with.
+"""How often each pair of true and predicted label occurs in a frame, and in each of its instances: what every score
+begins with.
 
-Label maps are made of runs: along a row the same pair comes dozens of times before it changes. Finding the changes goes at the speed
-of memory, and then only runs are counted: about 2 ms for 2048 x 1024 pixels, 3 with instances, where `numpy.bincount` takes 6 without.
-Where there are hardly any runs, in noise, OpenCV's histogram is the faster way. Both are exact.
+Label maps are made of runs: along a row the same pair comes dozens of times before it changes. Finding the changes goes
+at the speed of memory, and then only runs are counted: about 2 ms for 2048 x 1024 pixels, 3 with instances, where
+`numpy.bincount` takes 6 without. Where there are hardly any runs, in noise, OpenCV's histogram is the faster way. Both
+are exact.
 """
 
 import cv2
@@ -12,7 +14,9 @@ LABELS = 256
 """Numbers that a label map can hold."""
 
 MAX_CHANGES = 1 / 6
-"""Share of the pixels that end a run, up to which runs are counted: at a quarter the histogram is faster, at a sixth slower."""
+"""Share of the pixels that end a run, up to which runs are counted: at a quarter the histogram is faster, at a sixth
+slower.
+"""
 
 SAMPLED = 499
 """One pixel in so many tells which way is the faster; a prime number, so that they don't stand in columns."""
@@ -21,11 +25,17 @@ EXACT_IN_FLOAT32 = 2**24
 """OpenCV gives its counts as float32, which holds every whole number up to here."""
 
 FIRST_INSTANCE = 1000
-"""Instance ids above it are single things, numbered label id x 1000 + n; below are labels of what has no instances, or groups."""
+"""Instance ids above it are single things, numbered label id x 1000 + n.
+
+Below are labels of what has no instances, or groups.
+"""
 
 
 def count_pairs(target: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """int64 (256, 256), rows the truth, columns the prediction; both uint8 of one shape. Raises ValueError where shapes differ."""
+    """int64 (256, 256), rows the truth, columns the prediction; both uint8 of one shape.
+
+    Raises ValueError where shapes differ.
+    """
     return count_frame(target, labels)[0]
 
 
@@ -40,8 +50,8 @@ def count_frame(
         instances: uint16, as in Cityscapes' instanceIds files.
 
     Returns:
-        Pairs int64 (256, 256), rows the truth; ids of the M instances in ascending order, int64 (M,); and int64 (M, 256), how often
-        each label was predicted there.
+        Pairs int64 (256, 256), rows the truth; ids of the M instances in ascending order, int64 (M,); and int64 (M,
+        256), how often each label was predicted there.
 
     Raises:
         ValueError: shapes or types differ from these.
@@ -56,7 +66,8 @@ def count_frame(
         ends = np.flatnonzero(last)
         lengths = np.diff(ends, prepend=-1).astype(np.float64)
         guesses = guesses.take(ends)
-        # The prediction leads, because its numbers are small where the truth is 255, not labelled: the counts end with the largest code.
+        # The prediction leads, because its numbers are small where the truth is 255, not labelled: the counts end with
+        # the largest code.
         counts = np.bincount(guesses.astype(np.uint16) * LABELS + truths.take(ends), weights=lengths)
         pairs = np.zeros(LABELS**2, np.int64)
         pairs[: counts.size] = counts

@@ -1,7 +1,7 @@
 """What is scored: which numbers a label map holds, which of them count, and how they form categories and instances.
 
-`OFFICIAL` is the protocol of the Cityscapes benchmark over label ids, as the files hold them; `protocol_of` gives that of a network's
-own numbering. The rules are those of cityscapesscripts/evaluation/evalPixelLevelSemanticLabeling.py.
+`OFFICIAL` is the protocol of the Cityscapes benchmark over label ids, as the files hold them; `protocol_of` gives that
+of a network's own numbering. The rules are those of cityscapesscripts/evaluation/evalPixelLevelSemanticLabeling.py.
 """
 
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ class Category:
     Attributes:
         name: what it is called.
         classes: numbers of its classes that are evaluated.
-        instance_classes: numbers that are right anywhere on its instances, classes that are not evaluated included, as the official
-            evaluator has it; empty where not all of its classes have instances.
+        instance_classes: numbers that are right anywhere on its instances, classes that are not evaluated included, as
+            the official evaluator has it; empty where not all of its classes have instances.
     """
 
     name: str
@@ -52,11 +52,13 @@ class Protocol:
     Attributes:
         name: of the numbering.
         classes: N names.
-        evaluated: numbers that count, in the order in which they are listed. A pixel whose truth is another number counts nowhere; a
-            prediction of another number is a miss of its truth and a false alarm of none.
+        evaluated: numbers that count, in the order in which they are listed. A pixel whose truth is another number
+            counts nowhere; a prediction of another number is a miss of its truth and a false alarm of none.
         categories: in the order in which they are listed; empty where there are none.
-        instance_classes: for each label id that an instance can have, 0..65, its number here, or -1 for one that isn't scored.
-        instance_sizes: average pixels of an instance of each class at full size, N numbers, 0 for a class without instances.
+        instance_classes: for each label id that an instance can have, 0..65, its number here, or -1 for one that isn't
+            scored.
+        instance_sizes: average pixels of an instance of each class at full size, N numbers, 0 for a class without
+            instances.
     """
 
     name: str
@@ -89,7 +91,9 @@ def protocol_of(space: LabelSpace) -> Protocol:
 
 
 def label_ids_of(space: LabelSpace) -> np.ndarray:
-    """uint8 (256,): `label_ids_of(space)[labels]` turns classes into Cityscapes' label ids; 0, unlabeled, for what is no class.
+    """uint8 (256,): `label_ids_of(space)[labels]` turns classes into Cityscapes' label ids.
+
+    0, unlabeled, for what is no class.
 
     Raises:
         LabError: the numbering is not Cityscapes', or gathers several ids in one class, so that the id can't be told.
@@ -109,7 +113,10 @@ def label_ids_of(space: LabelSpace) -> np.ndarray:
 def _cityscapes(
     name: str, class_names: tuple[str, ...], evaluated: tuple[int, ...], from_ids: tuple[int, ...]
 ) -> Protocol:
-    """Return the official rules in a numbering that holds each evaluated label once; `from_ids` says where, `IGNORED` for nowhere."""
+    """Return the official rules in a numbering that holds each evaluated label once.
+
+    `from_ids` says where, `IGNORED` for nowhere.
+    """
     titles = dict.fromkeys(label.category for label in CITYSCAPES_LABELS)
     categories = []
     for title in titles:

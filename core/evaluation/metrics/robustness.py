@@ -1,7 +1,9 @@
-"""Photographs as bad days make them, to score a network on: eight corruptions in five strengths, keyed by seed and frame.
+"""Photographs as bad days make them, to score a network on: eight corruptions in five strengths, keyed by seed and
+frame.
 
-In the manner of Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions (ICLR 2019), whose strengths
-are for pictures of 224 pixels; lengths here are shares of the picture's height. Written with OpenCV, which is here anyway.
+In the manner of Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions (ICLR 2019),
+whose strengths are for pictures of 224 pixels; lengths here are shares of the picture's height. Written with OpenCV,
+which is here anyway.
 """
 
 import zlib

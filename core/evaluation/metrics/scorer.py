@@ -1,8 +1,8 @@
 """Counts what scores are made of, frame by frame; counts of several processes add up.
 
-All that is kept of a frame is a few kilobytes of whole numbers, so that scores per image, per city and per resampling need no second
-look at a picture. Floats are made of the sums alone, in the order of the frames' names: the result is the same to the last digit
-whichever process counted which frames.
+All that is kept of a frame is a few kilobytes of whole numbers, so that scores per image, per city and per resampling
+need no second look at a picture. Floats are made of the sums alone, in the order of the frames' names: the result is
+the same to the last digit whichever process counted which frames.
 """
 
 from dataclasses import dataclass, field
@@ -24,8 +24,8 @@ class Scorer:
     Args:
         protocol: what the numbers in the maps mean.
         boundary: also look at boundaries: slower by far.
-        pixel_scale: pixels of a frame over those of one at full size, by which average instances are smaller; 1 is the official
-            count, whatever the size.
+        pixel_scale: pixels of a frame over those of one at full size, by which average instances are smaller; 1 is the
+            official count, whatever the size.
     """
 
     protocol: Protocol
@@ -73,7 +73,10 @@ class Scorer:
         )
 
     def __add__(self, other: "Scorer") -> "Scorer":
-        """Return what two processes counted, together. Raises ValueError where they counted otherwise, or the same frame."""
+        """Return what two processes counted, together.
+
+        Raises ValueError where they counted otherwise, or the same frame.
+        """
         if (self.protocol, self.boundary, self.pixel_scale) != (other.protocol, other.boundary, other.pixel_scale):
             raise ValueError("the two scorers count by different rules")
         twice = self.tallies.keys() & other.tallies.keys()

@@ -1,4 +1,6 @@
-"""Every score that follows from counted frames: per class, category, image, city, size of object and distance from a boundary."""
+"""Every score that follows from counted frames: per class, category, image, city, size of object and distance from a
+boundary.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +32,8 @@ class ImageStatistics:
         id: the frame's.
         group: the city, or whatever frames are gathered by.
         confusion: int64 (N, N + 1), rows the truth, columns the prediction, the last of which is no class.
-        instances: int32 (M, 4): class, pixels, right ones, ones of the right category; None where instances weren't known.
+        instances: int32 (M, 4): class, pixels, right ones, ones of the right category; None where instances weren't
+            known.
         confidence: int64 (256, 2), wrong and right pixels by confidence, or None.
         boundaries: int64 (N, 4) as `boundary_matches` gives them, or None.
         bands: int32 (6, N, N + 1), the confusion by distance from a true boundary, or None.
@@ -47,7 +50,10 @@ class ImageStatistics:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a set of frames, 0..1 each and NaN where there is nothing to score. Arrays per class list the evaluated ones."""
+    """Scores of a set of frames, 0..1 each and NaN where there is nothing to score.
+
+    Arrays per class list the evaluated ones.
+    """
 
     protocol: Protocol
     frames: tuple[ImageStatistics, ...]
@@ -59,7 +65,9 @@ class Scores:
         return self._stacked.sum(axis=0)
 
     def normalized_confusion(self, by: Literal["row", "column", "all"] = "row") -> np.ndarray:
-        """float64 (C, C + 1) of the C evaluated classes, each row, each column or all of it adding up to 1; NaN where it is empty.
+        """float64 (C, C + 1) of the C evaluated classes, each row, each column or all of it adding up to 1.
+
+        NaN where it is empty.
 
         The last column is predictions of what isn't evaluated.
         """
@@ -69,7 +77,10 @@ class Scores:
 
     @property
     def evaluated_confusion(self) -> np.ndarray:
-        """int64 (C, C + 1), the confusion of the evaluated classes; the last column is predictions of what isn't evaluated."""
+        """int64 (C, C + 1), the confusion of the evaluated classes.
+
+        The last column is predictions of what isn't evaluated.
+        """
         return _evaluated(self.confusion, self.protocol.evaluated)
 
     def frames_behind(self, row: int, column: int) -> list[tuple[str, int, float]]:
@@ -95,7 +106,10 @@ class Scores:
 
     @cached_property
     def iiou(self) -> np.ndarray | None:
-        """IoU in which each instance counts as much as an average one, float64 (C,), NaN without instances; see `iiou_reason`."""
+        """IoU in which each instance counts as much as an average one, float64 (C,), NaN without instances.
+
+        See `iiou_reason`.
+        """
         if self.iiou_reason:
             return None
         hits, misses = self._weighted(2)
@@ -201,7 +215,10 @@ class Scores:
         }
 
     def by_size(self) -> list[dict[str, Any]] | None:
-        """Return objects of each of `SIZES`: name, how many, and the mean share of their pixels that are found; None as `iiou`."""
+        """Return objects of each of `SIZES`: name, how many, and the mean share of their pixels that are found.
+
+        None as `iiou`.
+        """
         if self.iiou_reason:
             return None
         rows = self._instance_rows
@@ -213,7 +230,10 @@ class Scores:
         ]
 
     def by_distance(self) -> list[dict[str, Any]] | None:
-        """Return bands of distance from a true boundary: bounds in pixels, pixel accuracy and mean IoU; None without boundaries."""
+        """Return bands of distance from a true boundary: bounds in pixels, pixel accuracy and mean IoU.
+
+        None without boundaries.
+        """
         counts = _stack([frame.bands for frame in self.frames])
         if counts is None:
             return None
@@ -293,7 +313,9 @@ class Scores:
         return np.concatenate([np.zeros((0, 4), np.int32), *(frame.instances for frame in self.frames)])
 
     def _weighted(self, column: int, by_category: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Weighted hits and misses, float64, by class or by category, added in the official order: frame by frame, id by id."""
+        """Weighted hits and misses, float64, by class or by category, added in the official order: frame by frame, id
+        by id.
+        """
         rows = self._instance_rows
         class_ids, pixels, hits = rows[:, 0], rows[:, 1], rows[:, column]
         weights = np.array(self.protocol.instance_sizes)[class_ids] * self.pixel_scale / pixels
@@ -334,7 +356,9 @@ def _evaluated(confusion: np.ndarray, evaluated: Sequence[int]) -> np.ndarray:
 
 
 def parts_of(confusion: np.ndarray, evaluated: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Right pixels, true pixels and predicted pixels per evaluated class, int64 (..., C) each, of confusions (..., N, N + 1)."""
+    """Right pixels, true pixels and predicted pixels per evaluated class, int64 (..., C) each, of confusions (..., N, N
+    + 1).
+    """
     indices = list(evaluated)
     rows = confusion[..., indices, :]
     square = rows[..., indices]
@@ -342,7 +366,10 @@ def parts_of(confusion: np.ndarray, evaluated: Sequence[int]) -> tuple[np.ndarra
 
 
 def iou_of(confusion: np.ndarray, evaluated: Sequence[int]) -> np.ndarray:
-    """IoU per evaluated class, float64 (..., C), of confusions (..., N, N + 1); NaN for a class neither there nor predicted."""
+    """IoU per evaluated class, float64 (..., C), of confusions (..., N, N + 1).
+
+    NaN for a class neither there nor predicted.
+    """
     hits, true, predicted = parts_of(confusion, evaluated)
     return _share(hits, true + predicted - hits)
 
@@ -354,7 +381,9 @@ def pixel_accuracy_of(confusion: np.ndarray, evaluated: Sequence[int]) -> np.nda
 
 
 def mean_of(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Return mean without NaN along an axis, NaN where nothing is left; added one after another, as the official evaluator does.
+    """Return mean without NaN along an axis, NaN where nothing is left.
+
+    Added one after another, as the official evaluator does.
 
     numpy's own mean adds in pairs, which differs in the last digit.
     """

@@ -1,9 +1,10 @@
 """A yardstick: the score of the truth itself, made as coarse as a network's output and enlarged again.
 
-It says what is lost by averages over cells of 16 x 16 pixels, in which a pole of 5 goes under. It is no limit: scores enlarged smoothly
-can draw a pole that is thinner than a cell. Table 3 of the Cityscapes paper (Cordts et al., CVPR 2016) gives this for whole data
-sets: IoU of classes 97.2, 95.2, 90.7, 84.6 and 75.4 % at factors 2, 4, 8, 16 and 32, each cell with the label of most of its pixels
-(Sec. 3.2). Networks enlarge scores smoothly and choose the class last, which draws better edges: hence two ways.
+It says what is lost by averages over cells of 16 x 16 pixels, in which a pole of 5 goes under. It is no limit: scores
+enlarged smoothly can draw a pole that is thinner than a cell. Table 3 of the Cityscapes paper (Cordts et al., CVPR
+2016) gives this for whole data sets: IoU of classes 97.2, 95.2, 90.7, 84.6 and 75.4 % at factors 2, 4, 8, 16 and 32,
+each cell with the label of most of its pixels (Sec. 3.2). Networks enlarge scores smoothly and choose the class last,
+which draws better edges: hence two ways.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,8 +29,9 @@ def coarsen(target: np.ndarray, stride: int, num_classes: int, enlarging: Enlarg
         target: uint8 (H, W), 0..K-1; larger numbers are no class.
         stride: pixels per cell, 1 or more.
         num_classes: K.
-        enlarging: nearest gives each cell the label of most of its pixels, as the paper does; bilinear enlarges each class's share of
-            the cells smoothly and chooses the largest, as networks do with their scores. It knows no "no class".
+        enlarging: nearest gives each cell the label of most of its pixels, as the paper does; bilinear enlarges each
+            class's share of the cells smoothly and chooses the largest, as networks do with their scores. It knows no
+            "no class".
 
     Returns:
         uint8 (H, W).
@@ -55,7 +57,10 @@ def upper_bounds(
     strides: Sequence[int] = STRIDES,
     enlarging: Enlarging = "nearest",
 ) -> dict[int, Scores]:
-    """Return the scores of coarsened truth over a data set, by stride; targets uint8 (H, W) in the protocol's numbers."""
+    """Return the scores of coarsened truth over a data set, by stride.
+
+    Targets uint8 (H, W) in the protocol's numbers.
+    """
     scorers = {stride: Scorer(protocol) for stride in strides}
     for index, target in enumerate(targets):
         for stride, scorer in scorers.items():

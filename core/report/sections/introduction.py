@@ -35,7 +35,10 @@ def introduction(data: ReportData) -> list[Section]:
 
 
 def rare_classes(summary: RunSummary) -> list[int]:
-    """Return numbers of the classes of less than `RARE` of the training pixels, the rarest first; of classes that occur."""
+    """Return numbers of the classes of less than `RARE` of the training pixels, the rarest first.
+
+    Of classes that occur.
+    """
     pixels = summary.read("plan.json", "/class_pixels") or []
     total = sum(pixels)
     rare = [index for index, count in enumerate(pixels) if total and 0 < count / total < RARE]

@@ -181,7 +181,9 @@ def _optimizer(summaries: Summaries) -> Text:
 
 
 def _is_gentle(summary: RunSummary) -> bool:
-    """Return a pretrained ViT, whose encoder learns slowly where nothing else is asked for, see core.training.optimizer."""
+    """Return a pretrained ViT, whose encoder learns slowly where nothing else is asked for, see
+    core.training.optimizer.
+    """
     config = summary.config
     return (
         config.training.encoder_lr_scale == 0

@@ -1,4 +1,6 @@
-"""Reproduction: commands that make the runs again, seeds, versions, fingerprints of data and weights, and the files of the numbers."""
+"""Reproduction: commands that make the runs again, seeds, versions, fingerprints of data and weights, and the files of
+the numbers.
+"""
 
 import math
 import shlex

@@ -1,7 +1,9 @@
-"""Runs on a cluster: every run gets a SLURM job, submitted through submitit, in which core.runner.slurm.job starts the trainer.
+"""Runs on a cluster: every run gets a SLURM job, submitted through submitit, in which core.runner.slurm.job starts the
+trainer.
 
-One of the engines of core.runner.control. How jobs stand is asked by core.squeue. A job that the cluster takes its nodes from, or whose
-time is up, queues itself again under the same number; a run that is resumed gets a new one, and a job with an older number does nothing.
+One of the engines of core.runner.control. How jobs stand is asked by core.squeue. A job that the cluster takes its
+nodes from, or whose time is up, queues itself again under the same number; a run that is resumed gets a new one, and a
+job with an older number does nothing.
 """
 
 import math
@@ -37,13 +39,18 @@ def start(path: Path) -> None:
 
 
 def withdraw(run: Run) -> None:
-    """Take a waiting run out of the cluster's queue. One that stays there for want of an answer will find that it isn't wanted."""
+    """Take a waiting run out of the cluster's queue.
+
+    One that stays there for want of an answer will find that it isn't wanted.
+    """
     if run.status.job:
         _cancel(run.status.job, run.id)
 
 
 def end(run: Run) -> bool:
-    """Have the cluster end a run's job: a polite signal, and when its patience is over the last one; True when it is gone.
+    """Have the cluster end a run's job: a polite signal, and when its patience is over the last one.
+
+    True when it is gone.
 
     Raises:
         LabError: the job is still there after a while.

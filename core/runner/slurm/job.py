@@ -1,11 +1,13 @@
-"""What runs inside a SLURM job, once on each of its nodes: starts the trainer there, and gives the nodes back when the cluster wants them.
+"""What runs inside a SLURM job, once on each of its nodes: starts the trainer there, and gives the nodes back when the
+cluster wants them.
 
-The trainer doesn't hear the cluster's signals, for a team in which each decides for itself would lose its checkpoint. This process
-does: it asks the trainer through the run folder to write a checkpoint, then sees how the job stands, and queues it again unless the
-cluster has done so, or a user has cancelled it. A job that starts again finds the same run, and goes on from its last checkpoint.
+The trainer doesn't hear the cluster's signals, for a team in which each decides for itself would lose its checkpoint.
+This process does: it asks the trainer through the run folder to write a checkpoint, then sees how the job stands, and
+queues it again unless the cluster has done so, or a user has cancelled it. A job that starts again finds the same run,
+and goes on from its last checkpoint.
 
-Never two trainers on one run: only the job whose number the status names trains, and not before an earlier trainer has let go of the
-lock of the run folder.
+Never two trainers on one run: only the job whose number the status names trains, and not before an earlier trainer has
+let go of the lock of the run folder.
 """
 
 import os
@@ -32,11 +34,15 @@ from core.runs.store import read_run
 WARNING_SECONDS = 120.0
 """So long before its time is up a job is told: enough for a step, a checkpoint, and SLURM's own half minute."""
 NUMBER_SECONDS = 60.0
-"""How long a job waits for its number to be written down by who submitted it, and for an earlier trainer of its run to go."""
+"""How long a job waits for its number to be written down by who submitted it, and for an earlier trainer of its run to
+go.
+"""
 TIME_UP = 0.4
 """A turn that lasted for this share of its limit was ended by the clock."""
 KILL_SECONDS = 3.0
-"""When the trainer dies without a word this process waits so long whether it is killed too: then there is nothing to be said."""
+"""When the trainer dies without a word this process waits so long whether it is killed too: then there is nothing to be
+said.
+"""
 PATIENCE = 0.2
 CONTROL_SECONDS = 30.0
 """How long scontrol may take."""
@@ -92,7 +98,8 @@ def _lead(run: Path, job: str, limit: float, node: Node) -> None:
     first_step = read_run(run).status.step
     trainer = _start(run, node)
     request = False
-    # A checkpoint that was written for the cluster is all that is waited for: time is short then, and processes end slowly.
+    # A checkpoint that was written for the cluster is all that is waited for: time is short then, and processes end
+    # slowly.
     while trainer.poll() is None and not (request and _stands(run, job, "queued")):
         if wanted.is_set() and not request:
             request = _ask_for_checkpoint(run)
@@ -163,7 +170,10 @@ def _is_free(run: Path) -> bool:
 
 
 def _claim(run: Path, job: str) -> bool:
-    """Write the run down as running, unless it has ended or was asked to. One that has failed under this job was queued again since."""
+    """Write the run down as running, unless it has ended or was asked to.
+
+    One that has failed under this job was queued again since.
+    """
     with queue_lock(run.parent):
         status = read_status(run)
         if status is None or status.job != job or status.state not in (*ACTIVE_STATES, "failed"):
@@ -203,7 +213,9 @@ def _stop(run: Path, job: str, sentence: str) -> None:
 
 
 def _queue_again(run: Path, job: str) -> None:
-    """Put the job back into the queue, unless that was done by the cluster, or the job was cancelled. Doesn't give up on its own:
+    """Put the job back into the queue, unless that was done by the cluster, or the job was cancelled.
+
+    Doesn't give up on its own:
     a controller that is away doesn't end jobs either."""
     while True:
         metadata = _job_info(job)

@@ -1,7 +1,7 @@
 """The dry run of a run: two steps and a validation batch at full size, to tell before the start what it will cost.
 
-`dry_run` starts `python -m core.training.probe.measure_cost` and imports no torch; that process reads a config as JSON and prints one
-JSON object. Running out of memory is an answer too, and comes with a proposal.
+`dry_run` starts `python -m core.training.probe.measure_cost` and imports no torch; that process reads a config as JSON
+and prints one JSON object. Running out of memory is an answer too, and comes with a proposal.
 """
 
 import math
@@ -153,7 +153,9 @@ def judge(cost: Cost, config: RunConfig) -> tuple[Problem, ...]:
 
 
 def fits(cost: Cost, config: RunConfig, other: RunConfig) -> bool:
-    """Return whether a config that differs in batch and crop only would fit into memory, by what the first was measured to cost."""
+    """Return whether a config that differs in batch and crop only would fit into memory, by what the first was measured
+    to cost.
+    """
     old, new = config.training, other.training
     learning = (cost.memory_bytes - cost.memory_fixed_bytes) * _pixels_at_once(other) / _pixels_at_once(config)
     scoring = cost.memory_scoring_bytes * new.batch_size / old.batch_size

@@ -1,9 +1,10 @@
-"""The learning-rate range test: the rate climbs with every step, and the loss shows where it begins to fall and where it bursts.
+"""The learning-rate range test: the rate climbs with every step, and the loss shows where it begins to fall and where
+it bursts.
 
 Smith: Cyclical Learning Rates for Training Neural Networks, https://arxiv.org/abs/1506.01186, section 3.3.
 
-`find_lr` starts `python -m core.training.probe.lr_range_test` and imports no torch; that process reads a config as JSON and prints one
-JSON object a step.
+`find_lr` starts `python -m core.training.probe.lr_range_test` and imports no torch; that process reads a config as JSON
+and prints one JSON object a step.
 """
 
 from collections.abc import Iterator, Sequence

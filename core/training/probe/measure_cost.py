@@ -22,7 +22,9 @@ from core.training.probe.probe_process import Line, serve_probe
 from core.training.usage import free_memory, peak_memory
 
 STEPS, MAX_STEPS, MEASURED_SECONDS = 2, 8, 2.0
-"""Short steps are repeated up to so often or so long: the first also compiles kernels, and two short ones say little."""
+"""Short steps are repeated up to so often or so long: the first also compiles kernels, and two short ones say
+little.
+"""
 
 
 def measure(config: RunConfig, began: float | None = None) -> Cost:
@@ -45,7 +47,8 @@ def measure(config: RunConfig, began: float | None = None) -> Cost:
     frame_bytes = 4 * config.dataset.height * config.dataset.width
     in_memory = isinstance(probe.crops.store, FrameStore)  # in memory, instead of in a cache on disk
 
-    # Scoring first: a process on a CPU keeps what it once had, and a step takes more, so afterwards it could not be told.
+    # Scoring first: a process on a CPU keeps what it once had, and a step takes more, so afterwards it could not be
+    # told.
     at_rest = _taken(device)
     _time_to_score(probe)
     scoring = max(0, _peak_memory(device) - at_rest)

@@ -1,6 +1,8 @@
-"""A run's data, network, loss and optimizer as the training loop would make them, for a few steps that leave nothing behind.
+"""A run's data, network, loss and optimizer as the training loop would make them, for a few steps that leave nothing
+behind.
 
-Nothing is drawn, cached or downloaded for it, and the network starts from random weights: they cost what learned ones cost.
+Nothing is drawn, cached or downloaded for it, and the network starts from random weights: they cost what learned ones
+cost.
 """
 
 from collections.abc import Iterator
@@ -123,7 +125,10 @@ def open_probe(config: RunConfig, pixels: np.ndarray | None = None, weights: tor
 
 
 def open_drawn(config: RunConfig) -> Dataset:
-    """Return the data set of a config. Raises LabError where it can't be opened, or its streets would have to be drawn first."""
+    """Return the data set of a config.
+
+    Raises LabError where it can't be opened, or its streets would have to be drawn first.
+    """
     return open_dataset(config.dataset)
 
 

@@ -1,7 +1,7 @@
 """A process of its own that tries a training out and answers in JSON lines.
 
-The server never imports torch, and what is tried may ask for more memory than there is: the process may die of that, and its
-end is an answer as well. One side is `ask`, the other `answer`.
+The server never imports torch, and what is tried may ask for more memory than there is: the process may die of that,
+and its end is an answer as well. One side is `ask`, the other `answer`.
 """
 
 import hashlib
@@ -34,11 +34,14 @@ class OutOfMemoryError(LabError):
 
 
 def run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
-    """Try a config out for the one who is asking, who has one such trial at a time unless they are an admin; see `_ask`.
+    """Try a config out for the one who is asking, who has one such trial at a time unless they are an admin.
+
+    See `_ask`.
 
     Raises:
         OutOfMemoryError: it ran out of memory.
-        LabError: as `_ask` says; or the one who is asking may only look, has a trial already, or asks for more than the machine has.
+        LabError: as `_ask` says; or the one who is asking may only look, has a trial already, or asks for more than the
+            machine has.
     """
     require_write()
     check_machine(config.training)
@@ -120,7 +123,10 @@ def _run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]
 
 
 def serve_probe(work: Callable[[RunConfig], Iterable[Line]]) -> int:
-    """Read a config from standard input and prints what `work` makes of it; an error is a line too. Returns the exit code."""
+    """Read a config from standard input and prints what `work` makes of it; an error is a line too.
+
+    Returns the exit code.
+    """
     lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints may get between the lines
     # As in a trainer, for the figures are meant for one.
