@@ -45,7 +45,8 @@ def must_sign_in() -> bool:
         if isinstance(error, StreamlitSecretNotFoundError) and not any(map(os.path.lexists, files)):
             return False
         raise LabError(
-            f"The file secrets.toml, which says whether people must sign in, can't be read: {error}. Mend it, and start the lab again."
+            f"The file secrets.toml, which says whether people must sign in, can't be read: {error}. Mend it, and start"
+            " the lab again."
         ) from None
 
 
@@ -101,8 +102,8 @@ def sign_in_page() -> None:
             check_packages("Signing in", ("authlib", "httpx"))
             if not _auth():
                 raise LabError(
-                    "Nobody can sign in at the moment: secrets.toml is gone, can't be read, or has no section [auth] any more. "
-                    "Tell whoever runs this lab."
+                    "Nobody can sign in at the moment: secrets.toml is gone, can't be read, or has no section [auth]"
+                    " any more. Tell whoever runs this lab."
                 )
         except LabError as error:
             failed_state(error)

@@ -28,12 +28,14 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
     ]
     if not able:
         st.caption(
-            "The benchmark server takes predictions for the test frames of Cityscapes. Choose a run that was trained on Cityscapes with its 19 classes."
+            "The benchmark server takes predictions for the test frames of Cityscapes. Choose a run that was trained on"
+            " Cityscapes with its 19 classes."
         )
         return
     st.markdown(
-        "The benchmark server at [cityscapes-dataset.com](https://www.cityscapes-dataset.com/submit/) takes a ZIP of label ids at "
-        "2048 x 1024, one picture for each of the 1525 test frames. It is made here, checked, and kept in the run's folder."
+        "The benchmark server at [cityscapes-dataset.com](https://www.cityscapes-dataset.com/submit/) takes a ZIP of"
+        " label ids at 2048 x 1024, one picture for each of the 1525 test frames. It is made here, checked, and kept in"
+        " the run's folder."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         run_id = st.selectbox("Run", able, format_func=shown.names.get, key="benchmark-run")
@@ -63,8 +65,8 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         which = "last" if "last" in archive.description else "best"
         stale = " The checkpoint was replaced since." if checkpoint_digest(run.path, which) != archive.weights else ""
         st.markdown(
-            f"**{SPLIT_WORDS[archive.split]}**: {archive.frames:,} frames, {format_bytes(archive.size)}, {archive.description}, checked "
-            f"{made}.{stale}"
+            f"**{SPLIT_WORDS[archive.split]}**: {archive.frames:,} frames, {format_bytes(archive.size)},"
+            f" {archive.description}, checked {made}.{stale}"
         )
         st.code(str(path), language=None)
         if archive.size < MAX_DOWNLOAD:

@@ -52,8 +52,9 @@ def compare_view(shown: Shown) -> None:
         dots = {f"A against {shown.names[run_id]}": shown.colors[run_id] for run_id in lines}
         st.plotly_chart(interval_figure(titled, dots), key="interval", config=PLAIN)
         st.caption(
-            "As many frames as there are were drawn with replacement, 2000 times, the same ones for A and B. The interval shows how much "
-            "the difference depends on the frames; what another seed of the training would change isn't in it."
+            "As many frames as there are were drawn with replacement, 2000 times, the same ones for A and B. The"
+            " interval shows how much the difference depends on the frames; what another seed of the training would"
+            " change isn't in it."
         )
         st.subheader("Settings that differ")
         changed = differences(shown.runs[one].config, shown.runs[other].config)
@@ -135,7 +136,8 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
             if can_rank
             else "These runs were timed on different hardware, so that none is called the best for its latency. "
         )
-        + "Latency is of one picture at a time, beside whatever this machine was doing then; a multiply-add counts as two operations."
+        + "Latency is of one picture at a time, beside whatever this machine was doing then; a multiply-add counts as"
+        " two operations."
     )
 
 

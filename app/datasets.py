@@ -102,16 +102,16 @@ def opened(values: dict[str, Any]) -> Dataset | None:
     if not values.get("classes", "auto"):
         empty_state(
             "Name the class table",
-            'A classes.json is a list like [{"name": "road", "color": [128, 64, 128], "ids": [7]}]. Ids that no class names are '
-            "ignored.",
+            'A classes.json is a list like [{"name": "road", "color": [128, 64, 128], "ids": [7]}]. Ids that no class'
+            " names are ignored.",
         )
         return None
     config = read_config({"dataset": values}).dataset
     if source.is_generated and not source.is_here(config.root):
         empty_state(
             "The street scenes are not drawn yet",
-            f"{STREETS_TRAIN + STREETS_VAL} generated scenes with exact masks are the data to begin with. Drawing them takes less "
-            "than a minute and nothing is downloaded.",
+            f"{STREETS_TRAIN + STREETS_VAL} generated scenes with exact masks are the data to begin with. Drawing them"
+            " takes less than a minute and nothing is downloaded.",
         )
         _, middle, _ = st.columns([2, 2, 2])
         if middle.button("Draw the street scenes", type="primary", width="stretch", icon=":material/brush:"):

@@ -40,9 +40,9 @@ def _show_result(job: Job) -> None:
 
 def _form(last: Job | None) -> None:
     st.markdown(
-        "Cityscapes needs a free account at [cityscapes-dataset.com](https://www.cityscapes-dataset.com/register/), and may be used "
-        "for research and teaching, not passed on. Username and password of your own account are used once, to log in there, and "
-        "kept nowhere."
+        "Cityscapes needs a free account at [cityscapes-dataset.com](https://www.cityscapes-dataset.com/register/), and"
+        " may be used for research and teaching, not passed on. Username and password of your own account are used"
+        " once, to log in there, and kept nowhere."
     )
     with st.form("getting", border=False):
         chosen = last.request["packages"] if last and last.state != "finished" else FINE

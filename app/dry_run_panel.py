@@ -90,7 +90,10 @@ def lr_finder_panel(config: RunConfig, key: str) -> float | None:
     start = st.button(
         "Find a learning rate",
         icon=":material/query_stats:",
-        help=f"Up to {STEPS} steps with a rate that climbs from 0.000001 to 1; about as long as so many steps of the training.",
+        help=(
+            f"Up to {STEPS} steps with a rate that climbs from 0.000001 to 1; about as long as so many steps of the"
+            " training."
+        ),
         key=f"{key}-start",
     )
     slot = st.empty()

@@ -103,8 +103,8 @@ def _sentence(check: ExportCheck) -> str:
     height, width = check.size
     threads = plural(check.threads, "thread")
     return (
-        f"Checked in fp32 on {check.frames} frames of the run's data at {width} x {height}, {threads} of this machine's processor "
-        f"each, beside whatever else it did. Checkpoint of step {check.step}."
+        f"Checked in fp32 on {check.frames} frames of the run's data at {width} x {height}, {threads} of this machine's"
+        f" processor each, beside whatever else it did. Checkpoint of step {check.step}."
     )
 
 
@@ -113,8 +113,8 @@ def _inside(format: Format, check: ExportCheck) -> str:
     height, width = check.size
     shape = "(1, 3, height, width)" if check.any_size else f"(1, 3, {height}, {width})"
     return (
-        f"images: float32 {shape}, RGB, bytes divided by 255. The class of a pixel is where its logits are largest; names, colours and "
-        f"ids of the classes, preprocessing and run are in {EXPORTS[format].metadata}."
+        f"images: float32 {shape}, RGB, bytes divided by 255. The class of a pixel is where its logits are largest;"
+        f" names, colours and ids of the classes, preprocessing and run are in {EXPORTS[format].metadata}."
     )
 
 

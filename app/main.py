@@ -42,8 +42,8 @@ def explain(error: Exception) -> bool:
     if not isinstance(error, LabError):
         logging.getLogger("lab").error("A page failed.", exc_info=error)
         error = LabError(
-            f"This page ran into a fault of the lab ({type(error).__name__}). Reload it; if the fault stays, the terminal in "
-            "which the lab runs has the details."
+            f"This page ran into a fault of the lab ({type(error).__name__}). Reload it; if the fault stays, the"
+            " terminal in which the lab runs has the details."
         )
     failed_state(error)
     return True

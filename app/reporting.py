@@ -44,13 +44,16 @@ def choose_settings(chosen: Sequence[str], runs: Mapping[str, Run]) -> ReportSet
         )
         if _on_cityscapes(chosen, runs):
             st.caption(
-                "Pictures of Cityscapes may be used for research and teaching, but not passed on. Tick this for a report that you hand in, "
-                "not for one that you publish."
+                "Pictures of Cityscapes may be used for research and teaching, but not passed on. Tick this for a"
+                " report that you hand in, not for one that you publish."
             )
         robustness = st.checkbox(
             "Score under corruptions where that wasn't done yet",
             key="report-robustness",
-            help="Forty predictions for each of 24 frames and each run. Robustness that was scored already is shown anyway.",
+            help=(
+                "Forty predictions for each of 24 frames and each run. Robustness that was scored already is shown"
+                " anyway."
+            ),
         )
     with right:
         st.markdown("Sections")

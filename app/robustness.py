@@ -27,8 +27,8 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
     known = [value for value in seconds if value is not None]
     estimate = f"about {format_duration(sum(known) / len(known) * len(chosen))}" if known else "known once it has begun"
     st.caption(
-        f"Seven corruptions and resolution loss in five strengths each, on {int(frames)} frames ({robustness_settings(shown.settings, 0).description}). "
-        f"What that takes: {estimate}."
+        f"Seven corruptions and resolution loss in five strengths each, on {int(frames)} frames"
+        f" ({robustness_settings(shown.settings, 0).description}). What that takes: {estimate}."
     )
     st.button(
         f"Score {len(chosen)} runs under corruptions" if len(chosen) > 1 else "Score it under corruptions",
@@ -58,7 +58,8 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         st.subheader(plain(shown.names[run_id]))
         st.plotly_chart(robustness_figure(result.miou, relative), key=f"robustness-{run_id}", config=PLAIN)
         st.caption(
-            f"{result.metadata.settings.description}, {result.metadata.size[1]} x {result.metadata.size[0]} pixels{mark}."
+            f"{result.metadata.settings.description}, {result.metadata.size[1]} x {result.metadata.size[0]}"
+            f" pixels{mark}."
         )
     if (
         len(

@@ -173,7 +173,9 @@ def interval_figure(comparisons: Mapping[str, Comparison], colors: Mapping[str, 
                 "thickness": 2,
                 "width": 6,
             },
-            hovertemplate=f"{middle:+.1f} points, {100 * comparison.low:+.1f} to {100 * comparison.high:+.1f}<extra></extra>",
+            hovertemplate=(
+                f"{middle:+.1f} points, {100 * comparison.low:+.1f} to {100 * comparison.high:+.1f}<extra></extra>"
+            ),
             showlegend=False,
         )
     figure.update_layout(

@@ -29,9 +29,10 @@ PER_CLASS = {
     "boundary_f1": "Boundary F1",
 }
 PER_CLASS_HELP = (
-    "IoU: pixels that prediction and truth share, over the pixels that either has. iIoU: the same, each object weighed by its size, so that "
-    "small ones count as much. Precision: how many predicted pixels are right. Recall: how many true pixels are found. F1: both in one. "
-    "Boundary F1: the same for outlines. mIoU is the mean of IoU over the classes."
+    "IoU: pixels that prediction and truth share, over the pixels that either has. iIoU: the same, each object weighed"
+    " by its size, so that small ones count as much. Precision: how many predicted pixels are right. Recall: how many"
+    " true pixels are found. F1: both in one. Boundary F1: the same for outlines. mIoU is the mean of IoU over the"
+    " classes."
 )
 NORMALISED = {"row": "True class", "column": "Prediction", "all": "All pixels"}
 FRAMES = 12
@@ -143,8 +144,8 @@ def confusion_view(shown: Shown) -> None:
             alt="Confusion matrix: true classes in rows, predicted ones in columns.",
         )
         st.caption(
-            "Rows: the truth. Columns: what it was seen as. Per cent; a cell is as dark as the root of its share. Draw a box to zoom, "
-            "click twice to see all; click a cell for its frames."
+            "Rows: the truth. Columns: what it was seen as. Per cent; a cell is as dark as the root of its share. Draw"
+            " a box to zoom, click twice to see all; click a cell for its frames."
         )
     with narrow:
         errors = counts[:, : len(rows)] * (1 - np.eye(len(rows), dtype=np.int64))
@@ -180,8 +181,8 @@ def calibration_view(shown: Shown) -> None:
         ]
         table(("", "expected calibration error"), rows)
         st.caption(
-            "Below the dotted line a network is surer than it is right. The error is the mean distance from that line, by pixels, over "
-            "15 bins of confidence (Guo et al., 2017)."
+            "Below the dotted line a network is surer than it is right. The error is the mean distance from that line,"
+            " by pixels, over 15 bins of confidence (Guo et al., 2017)."
         )
 
 
@@ -250,19 +251,21 @@ def upper_bounds_view(shown: Shown) -> None:
         ]
         table(("", f"these {result.metadata.frames} frames at {width} x {height}", "Cityscapes paper, Table 3"), rows)
         st.caption(
-            "Mean IoU of the truth itself, each cell of so many pixels a side with the label of most of them. The paper's are for its own "
-            "frames at 2048 x 1024; in smaller frames the same factor loses more."
+            "Mean IoU of the truth itself, each cell of so many pixels a side with the label of most of them. The"
+            " paper's are for its own frames at 2048 x 1024; in smaller frames the same factor loses more."
         )
     with right:
         for run_id, result in shown.results.items():
             metadata = result.metadata
             st.html(
-                f"<p>{dot(shown.colors[run_id])}{html.escape(shown.names[run_id])}: "
-                f"<b>{format_percent(result.scores.miou)}</b> {upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)}</p>"
+                f"<p>{dot(shown.colors[run_id])}{html.escape(shown.names[run_id])}:"
+                f" <b>{format_percent(result.scores.miou)}</b>"
+                f" {upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)}</p>"
             )
         st.caption(
-            "A cell is what one score of the network's coarsest map covers. Here the truth is enlarged smoothly, as networks enlarge "
-            "their scores, which draws better edges than the table's way. It is no limit: a network can draw things thinner than its cells."
+            "A cell is what one score of the network's coarsest map covers. Here the truth is enlarged smoothly, as"
+            " networks enlarge their scores, which draws better edges than the table's way. It is no limit: a network"
+            " can draw things thinner than its cells."
         )
 
 

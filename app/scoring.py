@@ -55,8 +55,10 @@ def choose_settings() -> EvaluationSettings:
             required=True,
             key="scored-at",
             bind="query-params",
-            help="Where pixels are counted. At full size the network's scores are enlarged to that of the files, "
-            "2048 x 1024 in Cityscapes, as the benchmark does it.",
+            help=(
+                "Where pixels are counted. At full size the network's scores are enlarged to that of the files, "
+                "2048 x 1024 in Cityscapes, as the benchmark does it."
+            ),
         )
         window = st.toggle(
             "Sliding window",

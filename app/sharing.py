@@ -47,8 +47,9 @@ def share_panel(run_id: str) -> None:
             return
         if not is_logged_in():
             st.markdown(
-                "Nobody is logged in to the [Hugging Face Hub](https://huggingface.co) on the lab's machine. Type `hf auth login` in a "
-                "terminal there, with a token that may write; or start the lab with `HF_TOKEN` set. The lab asks for no token and keeps none."
+                "Nobody is logged in to the [Hugging Face Hub](https://huggingface.co) on the lab's machine. Type `hf"
+                " auth login` in a terminal there, with a token that may write; or start the lab with `HF_TOKEN` set."
+                " The lab asks for no token and keeps none."
             )
             st.button("Look again", key="share-again", icon=":material/refresh:")
             return
@@ -70,8 +71,9 @@ def bring_panel(open_run: Callable[[str], None]) -> None:
         if job and job.state == "finished":
             _show_pulled(job, open_run)
         st.caption(
-            "A network that was pushed from this lab, or a SegFormer or Mask2Former that was trained for Cityscapes. Safetensors and "
-            "JSON are taken, nothing else; both are checked in full, and nothing in them is run. It then stands beside your own runs."
+            "A network that was pushed from this lab, or a SegFormer or Mask2Former that was trained for Cityscapes."
+            " Safetensors and JSON are taken, nothing else; both are checked in full, and nothing in them is run. It"
+            " then stands beside your own runs."
         )
         left, right = st.columns([3, 2])
         failed = job.request if job and job.state != "finished" else {"repo": "", "revision": ""}

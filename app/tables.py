@@ -121,9 +121,11 @@ def _share_cells(values: list[float | None], colors: list[str]) -> list[Cell]:
     known = [value for value in values if value is not None and value == value]
     best = max(known) if len(known) > 1 and max(known) > 0 else None
     return [
-        MISSING
-        if value is None or value != value
-        else Cell(markup(format_percent(value), bar(value, color)), "lab-best" if value == best else "")
+        (
+            MISSING
+            if value is None or value != value
+            else Cell(markup(format_percent(value), bar(value, color)), "lab-best" if value == best else "")
+        )
         for value, color in zip(values, colors, strict=True)
     ]
 

@@ -60,8 +60,9 @@ def uploaded_samples(files: Sequence[st.runtime.uploaded_file_manager.UploadedFi
 def from_upload() -> list[Sample]:
     """Widget for files of one's own."""
     files = st.file_uploader(
-        f"Pictures of a street (PNG, JPEG, WebP, TIFF, BMP), a ZIP of up to {MAX_PICTURES}, or a short video, of which "
-        f"{VIDEO_FRAMES} frames are taken. They stay on this machine and are not saved; the masks made of them are kept in data/cache.",
+        f"Pictures of a street (PNG, JPEG, WebP, TIFF, BMP), a ZIP of up to {MAX_PICTURES}, or a short video, of which"
+        f" {VIDEO_FRAMES} frames are taken. They stay on this machine and are not saved; the masks made of them are"
+        " kept in data/cache.",
         type=[*PICTURE_ENDINGS, "zip", *VIDEO_ENDINGS],
         accept_multiple_files=True,
         max_upload_size=MAX_BATCH_BYTES // 10**6,
@@ -97,7 +98,8 @@ def from_collection() -> list[Sample]:
     if not saved:
         empty_state(
             "No collection yet",
-            "Drop some pictures of your own, then save them under a name below the masks. Every later run can be shown on them.",
+            "Drop some pictures of your own, then save them under a name below the masks. Every later run can be shown"
+            " on them.",
         )
         return []
     left, right = st.columns([5, 1], vertical_alignment="bottom")

@@ -201,7 +201,10 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
         metadata.append(f"best mIoU {miou:.1%}")
     sentence = status.error or run.problem
     if state == "lost" and run.config is not None:
-        sentence = "The training stopped unexpectedly: the machine was switched off, or its processes were killed, or the disk was full. Resume it to go on."
+        sentence = (
+            "The training stopped unexpectedly: the machine was switched off, or its processes were killed, or the disk"
+            " was full. Resume it to go on."
+        )
     if run.notes.name:
         metadata.insert(0, run.title)
     if run.owner:

@@ -124,7 +124,8 @@ def require_owner(owner: str, what: str) -> None:
     require_write()
     if not may_change(owner):
         raise LabError(
-            f"{what} belongs to {owner or 'the lab'}. Only {owner or 'an admin'}{' or an admin' if owner else ''} can do that."
+            f"{what} belongs to {owner or 'the lab'}. Only {owner or 'an admin'}{' or an admin' if owner else ''} can"
+            " do that."
         )
 
 

@@ -38,8 +38,8 @@ def check_packages(title: str, modules: Sequence[str]) -> None:
     missing = [PACKAGES.get(module, module) for module in modules if not _is_here(module)]
     if missing:
         raise LabError(
-            f"{title} need{'' if title.endswith('files') else 's'} {join_words(missing)}, which {'is' if len(missing) == 1 else 'are'} "
-            f"not installed. {install_hint(*missing)} Then start the lab again."
+            f"{title} need{'' if title.endswith('files') else 's'} {join_words(missing)}, which"
+            f" {'is' if len(missing) == 1 else 'are'} not installed. {install_hint(*missing)} Then start the lab again."
         )
 
 

@@ -113,7 +113,8 @@ def _device(wish: str) -> torch.device:
     device = torch.device(wish)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise LabError(
-            f"training.device is {wish}, but this machine has {torch.cuda.device_count()} CUDA devices. Choose auto or cpu."
+            f"training.device is {wish}, but this machine has {torch.cuda.device_count()} CUDA devices. Choose auto or"
+            " cpu."
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise LabError("training.device is mps, but this machine has none. Choose auto or cpu.")

@@ -159,8 +159,9 @@ def _resolve_typed(text: str, what: str) -> Path:
         ) from None
     if not any(path.is_relative_to(root) for root in data_roots()):
         raise LabError(
-            f"'{shorten(str(path), 200)}' lies outside of the folders this lab may read. Move the data under "
-            f"{join_words([str(root) for root in data_roots()], 'or')}, or start the lab with SEGLAB_DATA_ROOTS set to all the folders it may read, this one among them."
+            f"'{shorten(str(path), 200)}' lies outside of the folders this lab may read. Move the data under"
+            f" {join_words([str(root) for root in data_roots()], 'or')}, or start the lab with SEGLAB_DATA_ROOTS set to"
+            " all the folders it may read, this one among them."
         )
     return path
 

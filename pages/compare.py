@@ -68,8 +68,8 @@ def choose_source(runs: Sequence[Run]) -> Dataset:
     dataset = open_again(sources[picked])
     if dataset.space.class_names != runs[0].class_names:
         raise LabError(
-            f"{SOURCES[picked[0]].title} {picked[1]} tells other classes apart than {run_name(runs[0])}, so there is no truth to compare it with. "
-            "Try it on pictures of your own, on the page Inspect."
+            f"{SOURCES[picked[0]].title} {picked[1]} tells other classes apart than {run_name(runs[0])}, so there is no"
+            " truth to compare it with. Try it on pictures of your own, on the page Inspect."
         )
     return dataset
 
@@ -81,7 +81,8 @@ able = {run.id: run for run in everyone if run.has_checkpoint("best") and run.co
 if not able:
     empty_state(
         "Nothing to compare yet",
-        "A run can be compared from its first evaluation on. Train two or three networks, then lay their masks side by side here.",
+        "A run can be compared from its first evaluation on. Train two or three networks, then lay their masks side by"
+        " side here.",
         "Train networks",
         page="train",
     )

@@ -363,8 +363,9 @@ def diagnosis(report: Report) -> None:
     counted = [plural(len(some), SEVERITIES[severity].lower()) for severity, some in by_severity.items() if some]
     pairs = ", ".join(f"{count:,} in {split}" for split, count in report.pairs.items()) or "none"
     st.markdown(
-        f"**{'In order' if report.healthy else 'A training would refuse this data'}**: "
-        f"{', '.join(counted) or 'nothing was found'}. Pairs of photograph and mask: {pairs}. {plain(report.split_source)}"
+        f"**{'In order' if report.healthy else 'A training would refuse this data'}**:"
+        f" {', '.join(counted) or 'nothing was found'}. Pairs of photograph and mask: {pairs}."
+        f" {plain(report.split_source)}"
     )
     if report.findings:
         st.html("".join(finding_row(finding) for some in by_severity.values() for finding in some))
@@ -457,7 +458,8 @@ def plots(here: SplitDataset) -> None:
     labelled = sum(each.pixels.sum() for each in counts.values())
     ignored = sum(each.ignored.sum() for each in counts.values())
     st.caption(
-        f"{ignored / max(1, ignored + labelled):.1%} of the pixels carry no class: they are neither learned from nor scored."
+        f"{ignored / max(1, ignored + labelled):.1%} of the pixels carry no class: they are neither learned from nor"
+        " scored."
     )
     missing = [name for index, name in enumerate(class_names) if not counts[main].images[index]]
     if missing:
@@ -509,9 +511,9 @@ def offer_caches(dataset: Dataset) -> None:
     while not folder.exists():
         folder = folder.parent
     st.markdown(
-        f"Frames that are kept need not be decoded again by any run: here {sum(map(len, parts)):,} of "
-        f"{dataset.size[1]} x {dataset.size[0]} pixels, training and validation; {format_bytes(shutil.disk_usage(folder).free)} are free. "
-        "Raw is exact; JPEG loses what the eye doesn't see, its masks are exact."
+        f"Frames that are kept need not be decoded again by any run: here {sum(map(len, parts)):,} of {dataset.size[1]}"
+        f" x {dataset.size[0]} pixels, training and validation; {format_bytes(shutil.disk_usage(folder).free)} are"
+        " free. Raw is exact; JPEG loses what the eye doesn't see, its masks are exact."
     )
     key = f"{dataset.root}|{dataset.size}|{len(dataset.train)}|{len(dataset.val)}"
     with st.container(horizontal=True):
@@ -586,8 +588,8 @@ if here and here.splits:
     with slot:
         offer_classes(here, st.session_state["split"])
     st.html(
-        f'<p class="lab-numbers lab-quiet">{len(here.dataset.train):,} training and {len(here.dataset.val):,} validation frames in '
-        f"{html.escape(str(here.dataset.root))}</p>"
+        f'<p class="lab-numbers lab-quiet">{len(here.dataset.train):,} training and {len(here.dataset.val):,}'
+        f" validation frames in {html.escape(str(here.dataset.root))}</p>"
     )
     if frame:
         what_the_network_sees(here, frame)

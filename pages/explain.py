@@ -25,16 +25,23 @@ from core.runs.store import Run, list_runs
 
 KINDS = {"features": "Feature maps", "attention": "Attention", "field": "Receptive field"}
 CAPTIONS = {
-    "features": "A layer is a stack of maps, its channels. The first map is their average strength; the others are the channels that "
-    "stand out most at your pixel, in standard deviations (σ) above what they are elsewhere in the picture. Early layers answer to "
-    "edges and colours, late ones to things ([Zeiler and Fergus, 2014](https://arxiv.org/abs/1311.2901)).",
-    "attention": "The patch under your pixel asks every other patch, and bright ones are those it listens to, on a scale of square "
-    "roots. Each head asks a question of its own. Try the sky, a car, and a layer near the end "
-    "([Dosovitskiy et al., 2020](https://arxiv.org/abs/2010.11929); "
-    "[Caron et al., 2021](https://arxiv.org/abs/2104.14294)).",
-    "field": "Bright pixels are those that would change the decision at your pixel if they changed a little, on a scale of square "
-    "roots. They fill much less than the receptive field in theory, and fade towards its rim "
-    "([Luo et al., 2016](https://arxiv.org/abs/1701.04128)).",
+    "features": (
+        "A layer is a stack of maps, its channels. The first map is their average strength; the others are the channels"
+        " that stand out most at your pixel, in standard deviations (σ) above what they are elsewhere in the picture."
+        " Early layers answer to edges and colours, late ones to things ([Zeiler and Fergus,"
+        " 2014](https://arxiv.org/abs/1311.2901))."
+    ),
+    "attention": (
+        "The patch under your pixel asks every other patch, and bright ones are those it listens to, on a scale of"
+        " square roots. Each head asks a question of its own. Try the sky, a car, and a layer near the end"
+        " ([Dosovitskiy et al., 2020](https://arxiv.org/abs/2010.11929); [Caron et al.,"
+        " 2021](https://arxiv.org/abs/2104.14294))."
+    ),
+    "field": (
+        "Bright pixels are those that would change the decision at your pixel if they changed a little, on a scale of"
+        " square roots. They fill much less than the receptive field in theory, and fade towards its rim ([Luo et al.,"
+        " 2016](https://arxiv.org/abs/1701.04128))."
+    ),
 }
 MIDDLE = (0.5, 0.5)
 
@@ -57,7 +64,8 @@ def choose_image(run: Run) -> tuple[np.ndarray, str, str] | None:
     )
     if source == "Your own":
         upload = st.file_uploader(
-            "A picture of a street: PNG, JPEG, WebP, TIFF or BMP, 20 MB at most. It stays on this machine and is not saved; what the network made of it is kept in data/cache.",
+            "A picture of a street: PNG, JPEG, WebP, TIFF or BMP, 20 MB at most. It stays on this machine and is not"
+            " saved; what the network made of it is kept in data/cache.",
             type=["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"],
             key="look-upload",
         )
@@ -99,8 +107,8 @@ able = {run.id: run for run in everyone if run.has_checkpoint("best") and run.co
 if not able:
     empty_state(
         "No network to look into yet",
-        "A network can be looked into from its first evaluation on. Train one for a minute, then see its feature maps, its "
-        "attention and its receptive field here.",
+        "A network can be looked into from its first evaluation on. Train one for a minute, then see its feature maps,"
+        " its attention and its receptive field here.",
         "Train a network",
         page="train",
     )

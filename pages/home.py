@@ -31,8 +31,9 @@ def hero() -> None:
     address = image_address(image, f"hero-{HERO}")
     colors = colors_address(target, CITYSCAPES_19.palette, "hero", HERO)
     st.html(
-        f'<figure class="lab-hero"><img src="{address}" alt="A generated street scene"><img src="{colors}" alt="Its mask: every '
-        'pixel has the colour of its class"><figcaption>A generated street and its ground truth</figcaption></figure>'
+        f'<figure class="lab-hero"><img src="{address}" alt="A generated street scene"><img src="{colors}" alt="Its'
+        ' mask: every pixel has the colour of its class"><figcaption>A generated street and its ground'
+        " truth</figcaption></figure>"
     )
 
 

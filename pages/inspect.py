@@ -55,7 +55,8 @@ def choose_options() -> PredictOptions:
         flip = st.toggle("Flip", key="flip", help="The mirrored picture is looked at too; probabilities are averaged.")
         scales = st.segmented_control("Scales", list(SCALES), default="As trained", required=True, key="scales")
         st.caption(
-            "Each option costs time and often gains a little: a flip doubles the time, three sizes cost about three times as much."
+            "Each option costs time and often gains a little: a flip doubles the time, three sizes cost about three"
+            " times as much."
         )
     return PredictOptions(sliding_window=sliding, flip=flip, scales=SCALES[scales])
 
@@ -174,8 +175,8 @@ def show_sheet(samples: Sequence[Sample], names: dict[str, str], options: Predic
     if figures:
         st.html(f'<div class="lab-crops">{"".join(figures)}</div>')
         st.caption(
-            f"The masks of {plain(next(iter(names.values())))}. {len(times)} masks took {sum(times) / 1000:.1f} s, on average "
-            f"{sum(times) / len(times):.0f} ms."
+            f"The masks of {plain(next(iter(names.values())))}. {len(times)} masks took {sum(times) / 1000:.1f} s, on"
+            f" average {sum(times) / len(times):.0f} ms."
         )
 
 
@@ -213,8 +214,8 @@ def offer_download(samples: Sequence[Sample], names: dict[str, str], options: Pr
                 icon=":material/download:",
             )
         st.caption(
-            "Label ids are those of the Cityscapes files. GeoJSON and COCO hold the outlines of each region in pixels; the table "
-            "holds the share of each class."
+            "Label ids are those of the Cityscapes files. GeoJSON and COCO hold the outlines of each region in pixels;"
+            " the table holds the share of each class."
         )
 
 
@@ -228,7 +229,8 @@ def offer_collection(samples: Sequence[Sample]) -> None:
             try:
                 saved = save_collection(name, [(sample.name, sample.image) for sample in samples])
                 st.success(
-                    f"Saved {len(saved.images)} pictures as {plain(saved.name)}. Choose Collection above to see them again."
+                    f"Saved {len(saved.images)} pictures as {plain(saved.name)}. Choose Collection above to see them"
+                    " again."
                 )
             except LabError as error:
                 failed_state(error)

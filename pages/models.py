@@ -81,12 +81,13 @@ def detail(summary: ModelSummary, family: str) -> None:
     parts = "".join(
         f'<div><dt><i class="lab-swatch" style="background:{colors[part.name]}"></i>{html.escape(part.name)}'
         f"{'' if part.trainable else ' (frozen)'}</dt><dd>{format_count(part.parameters)}"
-        f'<i class="lab-cellbar" style="width:{part.parameters / summary.parameters:.1%};background:{colors[part.name]}"></i></dd></div>'
+        '<i class="lab-cellbar"'
+        f' style="width:{part.parameters / summary.parameters:.1%};background:{colors[part.name]}"></i></dd></div>'
         for part in summary.parts
     )
     st.html(
-        f'<dl class="lab-parts">{parts}<div><dt><i class="lab-swatch" style="background:{PLAIN_COLOR}"></i>nothing to learn</dt>'
-        "<dd>0</dd></div></dl>"
+        f'<dl class="lab-parts">{parts}<div><dt><i class="lab-swatch" style="background:{PLAIN_COLOR}"></i>nothing to'
+        " learn</dt><dd>0</dd></div></dl>"
     )
     if any(part.name == "pyramid" for part in summary.parts):
         st.caption(PYRAMID_ON_VIT.markdown)
@@ -109,8 +110,8 @@ def format_milliseconds(milliseconds: float) -> str:
 st.title("Models")
 text, sizes = st.columns([8, 4], vertical_alignment="bottom", gap="large")
 text.markdown(
-    "Three ways to give every pixel a class, drawn from the very networks that would be trained. From left to right is the order "
-    "of computation, and deeper down means a coarser map."
+    "Three ways to give every pixel a class, drawn from the very networks that would be trained. From left to right is"
+    " the order of computation, and deeper down means a coarser map."
 )
 size = SIZES[
     sizes.segmented_control("Size of the picture", list(SIZES), default="512 × 256", required=True, key="models-size")
@@ -148,9 +149,10 @@ for family in FAMILIES:
 if summaries:
     first = next(iter(summaries.values()))
     notes.caption(
-        "Computed from the network: its parameters; the floating-point operations of one prediction, a multiplication and an addition counted as two; the pixels "
-        "of the picture for one score; the side of the square that one score can depend on; and the activations that a training step keeps of one "
-        f"picture for its backward pass, in {first.precision}. Measured: the time of one prediction. {first.hardware} It takes longer "
-        "while a training runs here."
+        "Computed from the network: its parameters; the floating-point operations of one prediction, a multiplication"
+        " and an addition counted as two; the pixels of the picture for one score; the side of the square that one"
+        " score can depend on; and the activations that a training step keeps of one picture for its backward pass, in"
+        f" {first.precision}. Measured: the time of one prediction. {first.hardware} It takes longer while a training"
+        " runs here."
     )
 st.page_link("../pages/train.py", label="Train one of them, or all three", icon=":material/model_training:")

@@ -162,7 +162,8 @@ def again(run: Run) -> None:
     st.caption(plain(run_label(run)))
     values = fields_form("training", OFTEN_CHANGED, run.config.training.model_dump(), f"again-{run.id}")
     st.caption(
-        "With 0 minutes, epochs count. Everything else stays as it was; to change other settings, start a new run on the page Train."
+        "With 0 minutes, epochs count. Everything else stays as it was; to change other settings, start a new run on"
+        " the page Train."
     )
     if st.button("Start", type="primary", key="start-again", icon=":material/play_arrow:"):
         try:
@@ -252,13 +253,15 @@ def scores(runs: list[str], focus: str, names: dict[str, str], colors: dict[str,
     if columns:
         class_table(shown.class_names, shown.colors, columns, totals, dots)
         st.caption(
-            "Intersection over union on the validation frames, at the latest evaluation. A dash: neither there nor predicted."
+            "Intersection over union on the validation frames, at the latest evaluation. A dash: neither there nor"
+            " predicted."
         )
     else:
         st.caption("No evaluation yet. The first one comes after a part of the training.")
     if others:
         st.caption(
-            f"{', '.join(plain(names[run_id]) for run_id in others)}: tells other classes apart. Look closer at it to see them."
+            f"{', '.join(plain(names[run_id]) for run_id in others)}: tells other classes apart. Look closer at it to"
+            " see them."
         )
 
 
@@ -272,7 +275,8 @@ def details(run_id: str) -> None:
         st.caption(f"Cloned from {plain(run.notes.parent)}.")
     if run.config:
         metadata = [
-            f"{SOURCES[run.config.dataset.name].title}, {run.config.dataset.annotations} labels, {run.config.dataset.width} x {run.config.dataset.height} pixels."
+            f"{SOURCES[run.config.dataset.name].title}, {run.config.dataset.annotations} labels,"
+            f" {run.config.dataset.width} x {run.config.dataset.height} pixels."
         ]
         if run.plan:
             metadata += [

@@ -46,7 +46,9 @@ def score_button(chosen: Sequence[str], missing: Sequence[str], settings: Evalua
             key="score",
             on_click=start,
             args=(missing, settings),
-            help="Counts every pixel of these frames, in a process of its own. The scores are kept in the run's folder.",
+            help=(
+                "Counts every pixel of these frames, in a process of its own. The scores are kept in the run's folder."
+            ),
         )
 
 
@@ -62,8 +64,9 @@ def at_a_glance(chosen: Sequence[str], results: dict[str, Scored], shown: Shown)
                 continue
             miou = best_miou(shown.runs[run_id].path)
             st.html(
-                f'<article class="lab-card"><header><span><i class="lab-dot" style="background:{color}"></i>{html.escape(name)}'
-                '</span><span class="lab-badge">not scored with these settings</span></header>'
+                '<article class="lab-card"><header><span><i class="lab-dot"'
+                f' style="background:{color}"></i>{html.escape(name)}</span><span class="lab-badge">not scored with'
+                " these settings</span></header>"
                 + (f'<div class="lab-score"><b>{miou:.1%}</b> mIoU <span>from training</span></div>' if miou else "")
                 + "<small>Its own validation score, at the training size and seen whole.</small></article>"
             )
@@ -87,8 +90,8 @@ def boards_panel(boards: Sequence[Board], shown: Shown) -> None:
     with st.expander("What others published on Cityscapes", icon=":material/menu_book:"):
         st.markdown(scores_table())
         st.caption(
-            "Read the settings before you set a number beside these: data, crops, and what the network was shown at once differ from row "
-            "to row. docs/published-scores.md says how they were read."
+            "Read the settings before you set a number beside these: data, crops, and what the network was shown at"
+            " once differ from row to row. docs/published-scores.md says how they were read."
         )
 
 
@@ -99,7 +102,8 @@ able = {run.id: run for run in everyone if run.config and (run.has_checkpoint("b
 if not able:
     empty_state(
         "Nothing to score yet",
-        "A run can be scored from its first evaluation on: every class, where it errs, how sure it is, and what it costs.",
+        "A run can be scored from its first evaluation on: every class, where it errs, how sure it is, and what it"
+        " costs.",
         "Train networks",
         page="train",
     )

@@ -42,7 +42,9 @@ METHOD_HELP = {
     "grid": "Every combination of the values that are listed.",
     "random": "Settings drawn at random: more values of each for the same number of trials than a grid has.",
     "tpe": "After ten draws at random, rather where the scores were good so far (a tree-structured Parzen estimator).",
-    "halving": "All combinations on a small random part of the data; the worse half is dropped, the data doubled, and so on.",
+    "halving": (
+        "All combinations on a small random part of the data; the worse half is dropped, the data doubled, and so on."
+    ),
 }
 DRAWN = ("random", "tpe")
 COMMON = ("Often changed", "Optimizer and schedule", "Loss", "Augmentation", "Length")
@@ -110,7 +112,7 @@ def listed(name: str, field: Any, values: list[Any] | None, key: str) -> list[st
     """Draw a widget for the values of a setting, as they are typed."""
     choices = choices_of(field) or (("yes", "no") if field.annotation is bool else ())
     choices = [choice for choice in choices if choice != TRANSFORMERS]
-    begin = ", ".join(str(value) for value in (values or choices or [field.default]))
+    begin = ", ".join(str(value) for value in values or choices or [field.default])
     typed = st.text_input(
         f"{setting_of(*name.split('.')).label}: values",
         begin,
@@ -305,7 +307,10 @@ def head(sweep: Sweep, progress: Any) -> None:
         metadata.append(f"took {format_duration(sweep.status.ended - sweep.status.created)}")
     sentence = sweep.status.error or sweep.problem
     if sweep.state == "lost":
-        sentence = "The sweep stopped unexpectedly: the machine was switched off, or its process was killed. Resume it to go on."
+        sentence = (
+            "The sweep stopped unexpectedly: the machine was switched off, or its process was killed. Resume it to"
+            " go on."
+        )
     title = f"{METHODS[sweep.spec.method]}: {sweep.spec.count} trials" if sweep.spec else sweep.id
     st.html(
         f'<article class="lab-card"><header><span>{html.escape(title)}</span>'
@@ -389,7 +394,8 @@ def figures(sweep: Sweep, trials: list[Any]) -> None:
             drawing = importance_figure({names[name]: share for name, share in shares.items()}, RUN_COLORS[0])
             st.plotly_chart(drawing, key="importance", config={"displayModeBar": False})
             st.caption(
-                "What sets the best quarter of the trials apart from all (PED-ANOVA). With a dozen trials it is a hint, no more."
+                "What sets the best quarter of the trials apart from all (PED-ANOVA). With a dozen trials it is a hint,"
+                " no more."
             )
         else:
             st.caption("It takes at least four scored trials, not all alike, to say which setting matters.")

@@ -73,7 +73,10 @@ def choose_network(family: str) -> dict[str, Any]:
                 ["auto", "pretrained", "none"],
                 default="auto",
                 required=True,
-                help="auto takes pretrained ones where a local file or the Hugging Face Hub can be reached, else it starts from scratch.",
+                help=(
+                    "auto takes pretrained ones where a local file or the Hugging Face Hub can be reached, else it"
+                    " starts from scratch."
+                ),
                 key=f"weights-{family}",
             )
         try:

@@ -49,8 +49,10 @@ def add_data(commands: Any, common: argparse.ArgumentParser) -> None:
         "--packages",
         nargs="+",
         metavar="NAME",
-        help="archives to fetch, of leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip, gtCoarse.zip and leftImg8bit_trainextra.zip; "
-        "default: the first two",
+        help=(
+            "archives to fetch, of leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip, gtCoarse.zip and"
+            " leftImg8bit_trainextra.zip; default: the first two"
+        ),
     )
     command.add_argument("--keep-archives", action="store_true", help="don't remove an archive once it is unpacked")
     command.add_argument(
@@ -90,7 +92,8 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
         report = examine(root, options.classes, progress=partial(progress, "Looking"), max_frames=options.limit)
     if (options.proposal or options.write) and not report.proposal and not options.json:
         raise LabError(
-            f"No class table can be proposed for '{root}', or none is needed. Without --proposal or --write, the doctor says which."
+            f"No class table can be proposed for '{root}', or none is needed. Without --proposal or --write, the doctor"
+            " says which."
         )
     if options.write and report.proposal:
         require_write()
@@ -185,12 +188,13 @@ def cache(options: argparse.Namespace) -> dict[str, Any]:
         state = "" if entry["complete"] else ", unfinished"
         say(
             options,
-            f"{entry['key']}  {format_bytes(entry['bytes']):>9}  {entry['kind']}, {entry['frames']} frames of {width} x {height} from "
-            f"{entry['root']}{state}",
+            f"{entry['key']}  {format_bytes(entry['bytes']):>9}  {entry['kind']}, {entry['frames']} frames of {width} x"
+            f" {height} from {entry['root']}{state}",
         )
     if not results:
         say(
             options,
-            "No decoded frames are kept. Keep some: python -m core cache build --dataset.name cityscapes --dataset.root FOLDER",
+            "No decoded frames are kept. Keep some: python -m core cache build --dataset.name cityscapes --dataset.root"
+            " FOLDER",
         )
     return {"caches": results}

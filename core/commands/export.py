@@ -39,9 +39,9 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
     threads = f"{report.threads} threads" if report.threads > 1 else "one thread"
     say(
         options,
-        f"{report.agreement:.3%} of the pixels of {report.frames} frames have the same class; logits differ by at most "
-        f"{report.largest_difference:.2g}.\n"
-        f"{report.network_ms:.0f} ms a frame of {width} x {height} in PyTorch, {report.file_ms:.0f} ms in the file, {threads} each.",
+        f"{report.agreement:.3%} of the pixels of {report.frames} frames have the same class; logits differ by at most"
+        f" {report.largest_difference:.2g}.\n{report.network_ms:.0f} ms a frame of {width} x {height} in PyTorch,"
+        f" {report.file_ms:.0f} ms in the file, {threads} each.",
     )
     if not report.any_size:
         say(options, f"It takes pictures of {width} x {height} alone: this network's code names its size.")

@@ -22,7 +22,10 @@ def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
         "images",
         type=Path,
         nargs="+",
-        help="pictures, or folders of them; of each, NAME_labels.png (numbers, which look black) and NAME_colors.png are written",
+        help=(
+            "pictures, or folders of them; of each, NAME_labels.png (numbers, which look black) and NAME_colors.png are"
+            " written"
+        ),
     )
     command.add_argument("--out", type=Path, default=Path("predictions"), help="default: predictions/")
     command.add_argument("--recursive", action="store_true", help="look into the folders of a folder too")
@@ -30,7 +33,10 @@ def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
         "--ids",
         choices=["train", "dataset", "cityscapes"],
         default="train",
-        help="numbers of NAME_labels.png: as the network counts its classes, as the class table has them, or Cityscapes' label ids",
+        help=(
+            "numbers of NAME_labels.png: as the network counts its classes, as the class table has them, or Cityscapes'"
+            " label ids"
+        ),
     )
     command.add_argument(
         "--scales", type=float, nargs="+", default=[1.0], help="show each picture at these multiples of its usual size"

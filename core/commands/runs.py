@@ -113,7 +113,8 @@ def _restore(options: argparse.Namespace) -> dict[str, Any]:
 def _name_of_run(options: argparse.Namespace) -> str:
     if not options.run:
         raise LabError(
-            f"Name the run to {options.action}: python -m core runs {options.action} RUN. Any part of its id that no other has will do."
+            f"Name the run to {options.action}: python -m core runs {options.action} RUN. Any part of its id that no"
+            " other has will do."
         )
     return options.run
 
@@ -233,7 +234,10 @@ def _as_row(run: Run) -> dict[str, Any]:
 
 def _line(row: dict[str, Any]) -> str:
     miou = f"mean IoU {row['best_miou']:.1%}" if row["best_miou"] is not None else "not scored yet"
-    line = f"{row['run']}  {row['state']:8}  step {row['step']}/{row['steps_total'] or '?'}  {miou}  {row['name'] or row['title']}"
+    line = (
+        f"{row['run']}  {row['state']:8}  step {row['step']}/{row['steps_total'] or '?'}  {miou} "
+        f" {row['name'] or row['title']}"
+    )
     line += "".join(f"  #{tag}" for tag in row["tags"])
     return f"{line}\n    {row['error']}" if row["error"] else line
 

@@ -175,7 +175,8 @@ def _print_result(result: EvaluationResult) -> None:
         print()
     print(f"mean IoU {_percent(scores['miou'])}, pixel accuracy {_percent(scores['pixel_accuracy'])}")
     print(
-        f"on {metadata.frames} frames at {metadata.size[1]} x {metadata.size[0]} pixels ({metadata.settings.description})"
+        f"on {metadata.frames} frames at {metadata.size[1]} x {metadata.size[0]} pixels"
+        f" ({metadata.settings.description})"
     )
     if scores["miiou"] is not None:
         print(f"mean iIoU {_percent(scores['miiou'])}")
@@ -183,7 +184,8 @@ def _print_result(result: EvaluationResult) -> None:
         print(f"mean boundary F1 {_percent(scores['mean_boundary_f1'])}")
     print(f"calibration error {_percent(scores['calibration']['ece'])}")
     print(
-        f"the truth itself, seen in cells of {metadata.pixels_per_cell} pixels, would have {_percent(metadata.upper_bound)}"
+        f"the truth itself, seen in cells of {metadata.pixels_per_cell} pixels, would have"
+        f" {_percent(metadata.upper_bound)}"
     )
 
 

@@ -72,8 +72,8 @@ class DatasetConfig(Part):
     classes: str = field(
         "auto",
         "Classes",
-        "What is told apart: cityscapes-19, -30, -34 or -7 (categories), or the path of a classes.json; auto takes the 19, and in "
-        "your own folder its class table.",
+        "What is told apart: cityscapes-19, -30, -34 or -7 (categories), or the path of a classes.json; auto takes the"
+        " 19, and in your own folder its class table.",
         level="basic",
         min_length=1,
         max_length=1000,
@@ -91,16 +91,17 @@ class DatasetConfig(Part):
     group_by: GroupBy = field(
         "auto",
         "Hold back whole",
-        "What stays together when frames are held back, so that neighbours in a video don't sit on both sides: folders, series (a name "
-        "without the number at its end), or single frames; auto takes folders or series where there are at least four.",
+        "What stays together when frames are held back, so that neighbours in a video don't sit on both sides: folders,"
+        " series (a name without the number at its end), or single frames; auto takes folders or series where there are"
+        " at least four.",
         group="Masks",
         only_if=(Condition("dataset.name", tuple(name for name, source in SOURCES.items() if not source.has_coarse)),),
     )
     cache: CacheKind = field(
         "auto",
         "Cache of decoded frames",
-        "Decoded frames on disk: raw is exact and fastest, jpeg takes a tenth of the room, off decodes again in every run; auto "
-        "takes a raw cache that is there already.",
+        "Decoded frames on disk: raw is exact and fastest, jpeg takes a tenth of the room, off decodes again in every"
+        " run; auto takes a raw cache that is there already.",
         group="Frames",
         off=("auto", "raw", "off"),  # jpeg alone changes a pixel
     )
@@ -125,7 +126,8 @@ class DatasetConfig(Part):
     white_level: float = field(
         0.0,
         "White of deep photographs",
-        "Value that becomes white where photographs have more than 8 bits a channel; 0 measures it on the training frames.",
+        "Value that becomes white where photographs have more than 8 bits a channel; 0 measures it on the training"
+        " frames.",
         group="Frames",
         only_if=(
             Condition(

@@ -25,8 +25,8 @@ class ModelConfig(Part):
     weights: str = field(
         "auto",
         "First weights",
-        "Where the encoder starts: auto (pretrained if they can be had, else from scratch), pretrained, none, the path of a "
-        "safetensors file, or hub:OWNER/NAME@REVISION.",
+        "Where the encoder starts: auto (pretrained if they can be had, else from scratch), pretrained, none, the path"
+        " of a safetensors file, or hub:OWNER/NAME@REVISION.",
         level="basic",
         in_report=False,
         min_length=1,
@@ -59,7 +59,8 @@ class ModelConfig(Part):
     score_levels: Literal["all", "finest"] = field(
         "all",
         "Levels that are scored",
-        "Which levels of the path up over an encoder give scores: all, summed from coarse to fine as in FCN, or the finest alone.",
+        "Which levels of the path up over an encoder give scores: all, summed from coarse to fine as in FCN, or the"
+        " finest alone.",
     )
     width: int = field(
         32,
@@ -87,7 +88,8 @@ class ModelConfig(Part):
     head: Literal[*HEADS] = field(
         "linear",
         "Head",
-        "What turns tokens into classes: one linear layer, SETR's progressive upsampling, Segmenter's mask transformer.",
+        "What turns tokens into classes: one linear layer, SETR's progressive upsampling, Segmenter's mask"
+        " transformer.",
     )
     drop_path: float = field(
         0.0,
@@ -135,8 +137,8 @@ class ModelConfig(Part):
     def _comes_from_the_hub(self) -> "ModelConfig":
         if self.family == TRANSFORMERS and not self.architecture:
             raise ValueError(
-                f"model.family is '{TRANSFORMERS}', but such a network is brought from the Hub and can't be asked for. Take one of "
-                f"{', '.join(FAMILIES)}."
+                f"model.family is '{TRANSFORMERS}', but such a network is brought from the Hub and can't be asked for."
+                f" Take one of {', '.join(FAMILIES)}."
             )
         return self
 
@@ -147,7 +149,7 @@ class ModelConfig(Part):
             value = getattr(self, name)
             if name not in shared and value != detail.default:
                 raise ValueError(
-                    f"model.{name} is {value!r}, but {self.title} has no such option. Leave it out; this network's own are "
-                    f"{', '.join(self.options) or 'none'}."
+                    f"model.{name} is {value!r}, but {self.title} has no such option. Leave it out; this network's own"
+                    f" are {', '.join(self.options) or 'none'}."
                 )
         return self

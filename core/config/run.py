@@ -31,12 +31,14 @@ class RunConfig(Part):
         runner, processes = self.runner, self.training.num_processes
         if runner.engine == "slurm" and runner.gpus and processes != runner.nodes * runner.gpus:
             raise ValueError(
-                f"training.num_processes is {processes}, but {runner.nodes} x {runner.gpus} GPUs are asked for, and each takes a process. "
-                f"Set training.num_processes to {runner.nodes * runner.gpus}, or change runner.nodes or runner.gpus."
+                f"training.num_processes is {processes}, but {runner.nodes} x {runner.gpus} GPUs are asked for, and"
+                f" each takes a process. Set training.num_processes to {runner.nodes * runner.gpus}, or change"
+                " runner.nodes or runner.gpus."
             )
         if runner.engine == "slurm" and processes % runner.nodes:
             raise ValueError(
-                f"training.num_processes is {processes}, which {runner.nodes} nodes can't share out evenly. Take a multiple of {runner.nodes}."
+                f"training.num_processes is {processes}, which {runner.nodes} nodes can't share out evenly. Take a"
+                f" multiple of {runner.nodes}."
             )
         return self
 
@@ -45,8 +47,9 @@ class RunConfig(Part):
         training = self.training
         if training.batch_size // training.num_processes <= 1 and training.crop_height * training.crop_width < 64 * 64:
             raise ValueError(
-                f"training.batch_size is {training.batch_size} with a crop of {training.crop_width} x {training.crop_height}: batch normalisation "
-                f"has nothing to average there. Take a batch of {2 * training.num_processes}, or a crop of at least 64 x 64."
+                f"training.batch_size is {training.batch_size} with a crop of {training.crop_width} x"
+                f" {training.crop_height}: batch normalisation has nothing to average there. Take a batch of"
+                f" {2 * training.num_processes}, or a crop of at least 64 x 64."
             )
         return self
 
@@ -54,8 +57,8 @@ class RunConfig(Part):
     def _layers_decay_in_a_vit(self) -> "RunConfig":
         if self.training.layer_decay != 1 and not has_a_say(self.model_dump(), "training", "layer_decay"):
             raise ValueError(
-                f"training.layer_decay is {self.training.layer_decay:g}, but {self.model.title} has no row of equal blocks. "
-                "Take 1, or a ViT."
+                f"training.layer_decay is {self.training.layer_decay:g}, but {self.model.title} has no row of equal"
+                " blocks. Take 1, or a ViT."
             )
         return self
 
@@ -67,7 +70,8 @@ class RunConfig(Part):
             raise ValueError(f"dataset.root is empty: name the folder on your disk that holds {source.root_holds}.")
         if not source.has_coarse and dataset.annotations != "fine":
             raise ValueError(
-                f"dataset.annotations is '{dataset.annotations}', but only Cityscapes has coarse masks. Take 'fine' for your own."
+                f"dataset.annotations is '{dataset.annotations}', but only Cityscapes has coarse masks. Take 'fine' for"
+                " your own."
             )
         return self
 

@@ -150,7 +150,8 @@ class TrainingConfig(Part):
     schedule: ScheduleName = field(
         "one-cycle",
         "Schedule",
-        "How the learning rate changes: one-cycle rises, then falls; step, polynomial and cosine fall from the start; constant stays.",
+        "How the learning rate changes: one-cycle rises, then falls; step, polynomial and cosine fall from the start;"
+        " constant stays.",
         group="Optimizer and schedule",
     )
     warmup_fraction: float = field(
@@ -251,8 +252,8 @@ class TrainingConfig(Part):
     loss: LossName = field(
         "cross-entropy",
         "Loss",
-        "What is made small. Per pixel: cross-entropy, focal and ohem, which look at what is still hard. Per region: dice, jaccard "
-        "and lovasz, which stand for the overlap that is scored.",
+        "What is made small. Per pixel: cross-entropy, focal and ohem, which look at what is still hard. Per region:"
+        " dice, jaccard and lovasz, which stand for the overlap that is scored.",
         group="Loss",
     )
     second_loss: Literal["none", *LOSSES] = field(
@@ -281,7 +282,8 @@ class TrainingConfig(Part):
     class_weights: WeightingName = field(
         "sqrt",
         "Class weights",
-        "Weigh classes by 1/sqrt of their share, so that poles count, by median frequency, as ENet does, or not at all.",
+        "Weigh classes by 1/sqrt of their share, so that poles count, by median frequency, as ENet does, or not at"
+        " all.",
         group="Loss",
         only_if=_reads("class_weights"),
     )
@@ -390,8 +392,8 @@ class TrainingConfig(Part):
     def _every_process_has_a_frame(self) -> "TrainingConfig":
         if self.batch_size < self.num_processes:
             raise ValueError(
-                f"training.batch_size is {self.batch_size}, but {self.num_processes} processes need a frame each. Take a batch of at "
-                f"least {self.num_processes}."
+                f"training.batch_size is {self.batch_size}, but {self.num_processes} processes need a frame each. Take"
+                f" a batch of at least {self.num_processes}."
             )
         return self
 
@@ -399,6 +401,7 @@ class TrainingConfig(Part):
     def _scale_is_a_range(self) -> "TrainingConfig":
         if self.scale_max < self.scale_min:
             raise ValueError(
-                f"training.scale_max is {self.scale_max:g}, but must be at least training.scale_min ({self.scale_min:g})."
+                f"training.scale_max is {self.scale_max:g}, but must be at least training.scale_min"
+                f" ({self.scale_min:g})."
             )
         return self

@@ -73,7 +73,8 @@ def compare(
     """
     if one.protocol != other.protocol:
         raise LabError(
-            "The two runs predict different classes, so their scores can't be compared frame by frame. Choose two runs with the same classes."
+            "The two runs predict different classes, so their scores can't be compared frame by frame. Choose two runs"
+            " with the same classes."
         )
     if [frame.id for frame in one.frames] != [frame.id for frame in other.frames]:
         raise LabError("The two runs were scored on different frames. Score both on the same ones.")
@@ -129,8 +130,14 @@ def _sentence(names: tuple[str, str], comparison: Comparison) -> str:
         )
     if comparison.is_certain:
         better, worse = names if difference > 0 else names[::-1]
-        return f"{better} is better than {worse} by {abs(difference):.1f} ± {spread:.1f} points of mean IoU; {interval}.{missing}"
+        return (
+            f"{better} is better than {worse} by {abs(difference):.1f} ± {spread:.1f} points of mean IoU;"
+            f" {interval}.{missing}"
+        )
     few = ""
     if comparison.frames < ENOUGH:
         few = f"{comparison.frames} frames are too few for that, score both on {ENOUGH} or more. Here it is "
-    return f"{names[0]} and {names[1]} can't be told apart: {few}{difference:+.1f} ± {spread:.1f} points of mean IoU; {interval}.{missing}"
+    return (
+        f"{names[0]} and {names[1]} can't be told apart: {few}{difference:+.1f} ± {spread:.1f} points of mean IoU;"
+        f" {interval}.{missing}"
+    )

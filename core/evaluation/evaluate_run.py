@@ -161,8 +161,8 @@ def _set_up(run: Run, settings: EvaluationSettings) -> _Bench:
         if settings.root:
             hint = "Choose data with the run's classes, or leave the other data set empty."
         raise LabError(
-            f"The run was trained on {len(predictor.checkpoint.class_names)} classes, and these data have {len(dataset.space.class_names)} that "
-            f"differ. {hint}"
+            f"The run was trained on {len(predictor.checkpoint.class_names)} classes, and these data have"
+            f" {len(dataset.space.class_names)} that differ. {hint}"
         )
     frames = scored_frames(dataset, settings)
     if not frames:

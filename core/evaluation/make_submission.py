@@ -63,13 +63,13 @@ def make_submission(
     frames = list_frames(root, split)
     if split == "test" and not source.has_test_split:
         raise LabError(
-            "Generated streets have no test frames. Choose the split val to see what an archive looks like, or a run that was trained on "
-            "Cityscapes."
+            "Generated streets have no test frames. Choose the split val to see what an archive looks like, or a run"
+            " that was trained on Cityscapes."
         )
     if split == "test" and len(frames) != TEST_FRAMES:
         raise LabError(
-            f"'{root}' holds {len(frames)} test frames, but the server wants all {TEST_FRAMES}. Download leftImg8bit_trainvaltest.zip "
-            "again, or take the split val."
+            f"'{root}' holds {len(frames)} test frames, but the server wants all {TEST_FRAMES}. Download"
+            " leftImg8bit_trainvaltest.zip again, or take the split val."
         )
     predictor, weights = load_predictor(run.path, checkpoint)
     if predictor.checkpoint.class_names != space.class_names:

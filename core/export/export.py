@@ -71,8 +71,9 @@ def export_run(run: Run, format: Format, out: Path, progress: ProgressCallback) 
         result = compare(model, logits, images, any_size, lambda done: progress("Comparing", done, total))
         if result.agreement < ENOUGH:
             raise LabError(
-                f"The exported network names the same class on only {result.agreement:.2%} of the pixels of {result.frames} frames, and "
-                f"{ENOUGH:.1%} are asked for, so it is not handed out. Take the other format, and tell us about this network."
+                f"The exported network names the same class on only {result.agreement:.2%} of the pixels of"
+                f" {result.frames} frames, and {ENOUGH:.1%} are asked for, so it is not handed out. Take the other"
+                " format, and tell us about this network."
             )
         check = ExportCheck(
             step=checkpoint.step,
@@ -108,7 +109,10 @@ def describe_use(run_id: str, checkpoint: Checkpoint, any_size: bool) -> dict[st
             for index, (name, color, own) in enumerate(rows)
         ],
         "preprocessing": {
-            "input": "images, float32 (1, 3, height, width), RGB, 0..1: bytes divided by 255; the network normalises them itself",
+            "input": (
+                "images, float32 (1, 3, height, width), RGB, 0..1: bytes divided by 255; the network normalises them"
+                " itself"
+            ),
             "height": "any" if any_size else dataset.height,
             "width": "any" if any_size else dataset.width,
             "trained_at": {"height": dataset.height, "width": dataset.width},

@@ -40,7 +40,8 @@ def check_weights(path: Path, model: SegmentationModel, repo: str) -> None:
             for name, tensor in wanted.items():
                 if tensor.is_floating_point() and not torch.isfinite(file.get_tensor(name)).all():
                     raise LabError(
-                        f"The weights of {repo} are broken: {name} holds values that are no numbers. Nothing was taken; ask its owner."
+                        f"The weights of {repo} are broken: {name} holds values that are no numbers. Nothing was taken;"
+                        " ask its owner."
                     )
     except (SafetensorError, OSError, ValueError) as error:
         raise LabError(
@@ -64,5 +65,6 @@ def _compare_names(given: set[str], wanted: set[str], repo: str) -> None:
     if missing or foreign:
         what = f"{len(missing)} of its {len(wanted)} tensors are missing" if missing else f"{len(foreign)} are too many"
         raise LabError(
-            f"The weights of {repo} are of another network: {what}, first '{(missing or foreign)[0][:80]}'. Nothing was taken."
+            f"The weights of {repo} are of another network: {what}, first '{(missing or foreign)[0][:80]}'. Nothing was"
+            " taken."
         )

@@ -65,7 +65,8 @@ def checked_repo(text: str) -> str:
         repo = ""
     if repo.count("/") != 1:
         raise LabError(
-            f"'{shorten(text.strip())}' is not the name of a repository on the Hugging Face Hub. Type OWNER/NAME, like anna/street-fcn."
+            f"'{shorten(text.strip())}' is not the name of a repository on the Hugging Face Hub. Type OWNER/NAME, like"
+            " anna/street-fcn."
         )
     return repo
 
@@ -114,8 +115,8 @@ def fetch(listing: Listing, name: str, max_bytes: int, progress: ProgressCallbac
         )
     if size > max_bytes:
         raise LabError(
-            f"{name} of {listing.repo} has {format_bytes(size)}, but no network of this lab has more than {format_bytes(max_bytes)}. "
-            "Nothing was fetched."
+            f"{name} of {listing.repo} has {format_bytes(size)}, but no network of this lab has more than"
+            f" {format_bytes(max_bytes)}. Nothing was fetched."
         )
 
     def bounded(done: int, _total: int) -> None:
@@ -129,7 +130,8 @@ def fetch(listing: Listing, name: str, max_bytes: int, progress: ProgressCallbac
         free = shutil.disk_usage(cache).free
         if size + SPARE > free:
             raise LabError(
-                f"{name} of {listing.repo} has {format_bytes(size)}, but '{cache}' has {format_bytes(free)} free. Free some space, and try again."
+                f"{name} of {listing.repo} has {format_bytes(size)}, but '{cache}' has {format_bytes(free)} free. Free"
+                " some space, and try again."
             )
         progress(what, 0, size)
         result = huggingface_hub.hf_hub_download(
@@ -163,7 +165,10 @@ def explain_errors(repo: str, revision: str = "", writes: bool = False) -> Itera
 
 def _sentence(error: BaseException, repo: str, revision: str, writes: bool) -> str:
     known = (_known(cause, repo, revision, writes) for cause in causes(error))
-    unknown = f"The Hugging Face Hub gave an answer about {repo} that can't be understood ({type(error).__name__}). Try again later."
+    unknown = (
+        f"The Hugging Face Hub gave an answer about {repo} that can't be understood ({type(error).__name__}). Try again"
+        " later."
+    )
     return next(filter(None, known), unknown)
 
 
@@ -172,11 +177,20 @@ def _known(error: BaseException, repo: str, revision: str, writes: bool) -> str:
         case LabError():
             return str(error)
         case OfflineModeIsEnabled():
-            return "The Hub is switched off here by HF_HUB_OFFLINE. Unset it and start the lab again, or take what is here already."
+            return (
+                "The Hub is switched off here by HF_HUB_OFFLINE. Unset it and start the lab again, or take what is here"
+                " already."
+            )
         case RevisionNotFoundError():
-            return f"{repo} has no revision '{shorten(revision)}'. Name a branch, a tag or a commit of it, or none for the newest."
+            return (
+                f"{repo} has no revision '{shorten(revision)}'. Name a branch, a tag or a commit of it, or none for the"
+                " newest."
+            )
         case GatedRepoError():
-            return f"{repo} wants its conditions accepted first. Open its page on the Hub, accept them there, and try again."
+            return (
+                f"{repo} wants its conditions accepted first. Open its page on the Hub, accept them there, and try"
+                " again."
+            )
         case EntryNotFoundError() if isinstance(error, HfHubHTTPError):
             return f"{repo} lacks a file that a network of this lab has. Was it pushed from the lab?"
         case RepositoryNotFoundError():
@@ -209,13 +223,16 @@ def _known(error: BaseException, repo: str, revision: str, writes: bool) -> str:
 def _refusal(response: Any, repo: str, writes: bool) -> str:
     match response.status_code:
         case 401 if "credentials" in response.headers.get("X-Error-Message", "").lower() or (writes and get_token()):
-            return "The Hub doesn't know this token: it is mistyped, revoked or expired. Log in again with 'hf auth login', or mend HF_TOKEN."
+            return (
+                "The Hub doesn't know this token: it is mistyped, revoked or expired. Log in again with 'hf auth"
+                " login', or mend HF_TOKEN."
+            )
         case 401 | 404:
             return _nowhere(repo)
         case 403 if writes:
             return (
-                f"Your token may not write to {repo}. Make one with the permission to write at huggingface.co/settings/tokens, or push to "
-                "a name of your own."
+                f"Your token may not write to {repo}. Make one with the permission to write at"
+                " huggingface.co/settings/tokens, or push to a name of your own."
             )
         case 403:
             return f"Your token may not read {repo}. Ask its owner, or log in as a user who may: hf auth login."

@@ -110,8 +110,8 @@ def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, t
     """
     if values.get("format") != FORMAT:
         raise LabError(
-            f"{repo} can't be brought here: its config.json is of another kind. The lab takes networks that were pushed from a lab like this "
-            "one, and SegFormer or Mask2Former trained for Cityscapes. Check the name."
+            f"{repo} can't be brought here: its config.json is of another kind. The lab takes networks that were pushed"
+            " from a lab like this one, and SegFormer or Mask2Former trained for Cityscapes. Check the name."
         )
     if values.get("version") != VERSION:
         raise LabError(f"{repo} was pushed by another version of the lab. Update the lab, and try again.")

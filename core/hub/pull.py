@@ -89,11 +89,12 @@ def _refuse_without_files(listing: Listing) -> None:
     missing = {CONFIG, WEIGHTS} - listing.names
     if WEIGHTS in missing and listing.pickles:
         raise LabError(
-            f"{listing.repo} holds its weights as {listing.pickles[0][:80]} only, a format that can carry programs: it was not fetched. "
-            "Ask its owner for a model.safetensors."
+            f"{listing.repo} holds its weights as {listing.pickles[0][:80]} only, a format that can carry programs: it"
+            " was not fetched. Ask its owner for a model.safetensors."
         )
     if missing:
         raise LabError(
-            f"{listing.repo} has no {' and no '.join(sorted(missing))}, so it can't be brought here: the lab takes networks that were pushed "
-            "from a lab like this one, and SegFormer or Mask2Former trained for Cityscapes. Check the name, or the revision."
+            f"{listing.repo} has no {' and no '.join(sorted(missing))}, so it can't be brought here: the lab takes"
+            " networks that were pushed from a lab like this one, and SegFormer or Mask2Former trained for Cityscapes."
+            " Check the name, or the revision."
         )

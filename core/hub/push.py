@@ -59,8 +59,8 @@ def push(run: Run, repo: str, public: bool, own_images: bool, progress: Progress
         token = get_token()
     if not token:
         raise LabError(
-            "Nobody is logged in to the Hugging Face Hub on this machine. Type 'hf auth login' in a terminal, or start the lab with HF_TOKEN "
-            "set. The lab itself never asks for a token and keeps none."
+            "Nobody is logged in to the Hugging Face Hub on this machine. Type 'hf auth login' in a terminal, or start"
+            " the lab with HF_TOKEN set. The lab itself never asks for a token and keeps none."
         )
     progress(f"Writing the card of {repo}", 0, 0)
     checkpoint = read_checkpoint(run.path, "best")
@@ -104,7 +104,8 @@ def _refuse_if_taken(listing: Listing, public: bool, progress: ProgressCallback)
     """Refuse a repository that is another model's, or seen by others than was requested."""
     if not public and not listing.is_private:
         raise LabError(
-            f"{listing.repo} is there already and everyone can see it. Push to another name, or say that everyone may see the run."
+            f"{listing.repo} is there already and everyone can see it. Push to another name, or say that everyone may"
+            " see the run."
         )
     if CONFIG in listing.names or WEIGHTS in listing.names:
         values = read_json(fetch(listing, CONFIG, MAX_BYTES, progress), listing.repo) if CONFIG in listing.names else {}

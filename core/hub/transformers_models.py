@@ -97,19 +97,21 @@ def convert_weights(source: Path, target: Path, published: Published, repo: str)
             )
         except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
             raise LabError(
-                f"The weights of {repo} can't be read as those of this network ({_first_line(error)}). Nothing was taken."
+                f"The weights of {repo} can't be read as those of this network ({_first_line(error)}). Nothing was"
+                " taken."
             ) from None
     missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if missing:
         raise LabError(
-            f"The weights of {repo} are of another network: {len(missing)} tensors are missing or of another shape, first "
-            f"'{missing[0][:80]}'. Nothing was taken."
+            f"The weights of {repo} are of another network: {len(missing)} tensors are missing or of another shape,"
+            f" first '{missing[0][:80]}'. Nothing was taken."
         )
     tensors = {f"network.{name}": tensor.clone() for name, tensor in network.state_dict().items()}
     broken = next((name for name, t in tensors.items() if t.is_floating_point() and not torch.isfinite(t).all()), None)
     if broken:
         raise LabError(
-            f"The weights of {repo} are broken: {broken} holds values that are no numbers. Nothing was taken; ask its owner."
+            f"The weights of {repo} are broken: {broken} holds values that are no numbers. Nothing was taken; ask its"
+            " owner."
         )
     metadata = json.loads(published.config.model.architecture)
     tensors |= {name: torch.tensor(metadata[name]).view(1, -1, 1, 1) for name in ("mean", "std")}

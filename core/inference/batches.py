@@ -87,14 +87,15 @@ def decode_batch(name: str, data: bytes) -> Iterator[Upload]:
     """
     if len(data) > MAX_BATCH_BYTES:
         raise LabError(
-            f"The file has {format_bytes(len(data))}; the limit is {format_bytes(MAX_BATCH_BYTES)}. Drop fewer or smaller pictures."
+            f"The file has {format_bytes(len(data))}; the limit is {format_bytes(MAX_BATCH_BYTES)}. Drop fewer or"
+            " smaller pictures."
         )
     if data[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         yield from zip_images(data)
     elif data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         raise LabError(
-            "This is a HEIC or AVIF picture, which isn't read here. Save it as JPEG or PNG (on a phone: choose the most compatible format), and "
-            "drop that."
+            "This is a HEIC or AVIF picture, which isn't read here. Save it as JPEG or PNG (on a phone: choose the most"
+            " compatible format), and drop that."
         )
     elif _is_video(data):
         yield from video_frames(shown_name(name), data)
@@ -113,7 +114,8 @@ def zip_images(data: bytes) -> Iterator[Upload]:
             entries = archive.infolist()
             if len(entries) > MAX_ENTRIES:
                 raise LabError(
-                    f"The ZIP holds {len(entries)} files; the limit is {MAX_ENTRIES}. Pack only the pictures you want to see."
+                    f"The ZIP holds {len(entries)} files; the limit is {MAX_ENTRIES}. Pack only the pictures you want"
+                    " to see."
                 )
             images = sorted((entry for entry in entries if _is_image(entry)), key=lambda entry: entry.filename)
             if not images:

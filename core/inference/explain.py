@@ -59,8 +59,8 @@ def feature_maps(recording: Recording, layer: str, point: Point) -> Explanation:
         heat_map(f"Channel {channel}", f"{surplus[channel]:+.1f} σ", laid_out(features[channel])) for channel in order
     ]
     metadata = (
-        f"{layer} gives {len(features)} channels of {count[0]} × {count[1]} cells; a cell stands for {stride:g} × {stride:g} "
-        f"of the {recording.size[1]} × {recording.size[0]} pixels that the network is given."
+        f"{layer} gives {len(features)} channels of {count[0]} × {count[1]} cells; a cell stands for {stride:g} ×"
+        f" {stride:g} of the {recording.size[1]} × {recording.size[0]} pixels that the network is given."
     )
     return Explanation(tuple(maps), metadata)
 
@@ -222,11 +222,15 @@ class Explainer(Predictor):
         if not field.any():
             return Explanation(
                 (heat_map("Effective receptive field", name, field, low=0.0),),
-                f"No pixel of the picture moves the logit of {name} here: the network answers the same whatever it sees.",
+                f"No pixel of the picture moves the logit of {name} here: the network answers the same whatever it"
+                " sees.",
             )
         side = box_side(field, pixel_at(point, field.shape))
         scale = (image.shape[0] * image.shape[1] / field.numel()) ** 0.5
-        metadata = f"{FIELD_SHARE:.0%} of what moves the logit of {name} here lies in a square of {round(side * scale)} pixels a side"
+        metadata = (
+            f"{FIELD_SHARE:.0%} of what moves the logit of {name} here lies in a square of {round(side * scale)} pixels"
+            " a side"
+        )
         if round(side * scale) != side:
             metadata += f" ({side} of the network's own, which is given {field.shape[1]} × {field.shape[0]})"
         relative = field / field.max()

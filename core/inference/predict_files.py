@@ -147,7 +147,8 @@ def saved_space(predictor: Predictor, ids: Ids) -> LabelSpace:
         unknown = [name for name in checkpoint.class_names if name not in LABEL_BY_NAME]
         if unknown:
             raise LabError(
-                f"'{unknown[0]}' is no class of Cityscapes, so that it has no label id. Say --ids train or --ids dataset."
+                f"'{unknown[0]}' is no class of Cityscapes, so that it has no label id. Say --ids train or --ids"
+                " dataset."
             )
         return space_of(
             [{"name": name, "color": list(color), "ids": [LABEL_BY_NAME[name].id]} for name, color in named]
@@ -174,11 +175,13 @@ def _read(path: Path, white: float) -> np.ndarray:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise LabError(
-            f"'{path}' can't be read as a picture{f' ({reason})' if reason else ''}. Take a PNG, JPEG, WebP, TIFF or BMP that other programs open."
+            f"'{path}' can't be read as a picture{f' ({reason})' if reason else ''}. Take a PNG, JPEG, WebP, TIFF or"
+            " BMP that other programs open."
         ) from None
     if image.shape[0] * image.shape[1] > MAX_PIXELS:
         raise LabError(
-            f"'{path}' is {image.shape[1]} x {image.shape[0]} pixels; the limit is {MAX_PIXELS // 10**6} million. Cut it into pieces first."
+            f"'{path}' is {image.shape[1]} x {image.shape[0]} pixels; the limit is {MAX_PIXELS // 10**6} million. Cut"
+            " it into pieces first."
         )
     return image
 

@@ -37,7 +37,8 @@ def decode_upload(data: bytes) -> np.ndarray:
     """
     if len(data) > MAX_BYTES:
         raise LabError(
-            f"The file has {format_bytes(len(data))}; the limit is {format_bytes(MAX_BYTES)}. Save it smaller and drop it again."
+            f"The file has {format_bytes(len(data))}; the limit is {format_bytes(MAX_BYTES)}. Save it smaller and drop"
+            " it again."
         )
     if not data:
         raise LabError("The file is empty and can't be read as a picture. Drop it again once it is complete.")
@@ -51,12 +52,14 @@ def decode_upload(data: bytes) -> np.ndarray:
         raise
     except Image.DecompressionBombError:  # Pillow's own limit, met before the size is known here
         raise LabError(
-            f"The picture has far more pixels than the {MAX_PIXELS // 10**6} million that are the limit. Save it smaller and drop it again."
+            f"The picture has far more pixels than the {MAX_PIXELS // 10**6} million that are the limit. Save it"
+            " smaller and drop it again."
         ) from None
     except Exception as error:
         # Whatever a broken file makes the decoder raise, the user's answer is the same.
         raise LabError(
-            f"This file can't be read as a picture ({type(error).__name__}). Drop a PNG, JPEG, WebP, TIFF or BMP that other programs open."
+            f"This file can't be read as a picture ({type(error).__name__}). Drop a PNG, JPEG, WebP, TIFF or BMP that"
+            " other programs open."
         ) from None
     scale = WORKING_SIDE / max(image.shape[:2])
     if scale >= 1:
@@ -81,8 +84,8 @@ def full_size(data: bytes) -> tuple[int, int]:
 def _check_size(width: int, height: int) -> None:
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise LabError(
-            f"The picture is {width} x {height} pixels; the limit is {MAX_PIXELS // 10**6} million pixels and {MAX_SIDE} a side. "
-            "Save it smaller and drop it again."
+            f"The picture is {width} x {height} pixels; the limit is {MAX_PIXELS // 10**6} million pixels and"
+            f" {MAX_SIDE} a side. Save it smaller and drop it again."
         )
     if min(width, height) < MIN_SIDE:
         raise LabError(

@@ -352,10 +352,12 @@ class _Lane:
             self._end()
             if has_expired.is_set():
                 raise LabError(
-                    f"This took longer than {seconds:.0f} s and was given up. The machine may be busy with a training; try again later."
+                    f"This took longer than {seconds:.0f} s and was given up. The machine may be busy with a training;"
+                    " try again later."
                 ) from None
             raise LabError(
-                "The process that looks at pictures ended unexpectedly, most likely for lack of memory. Try again, or use a smaller picture."
+                "The process that looks at pictures ended unexpectedly, most likely for lack of memory. Try again, or"
+                " use a smaller picture."
             ) from None
         finally:
             watch.cancel()

@@ -46,8 +46,8 @@ def build_pyramid(name: str, strides: tuple[int, ...] | None = None) -> nn.Modul
         strides = tuple(stride for stride in sorted(set(every)) if stride > 1)
     if not set(strides) <= set(every):
         raise LabError(
-            f"The encoder '{name}' has feature maps at strides {sorted(set(every))}, but this network needs {list(strides)}. "
-            f"{_ones_that_do(name, strides)}"
+            f"The encoder '{name}' has feature maps at strides {sorted(set(every))}, but this network needs"
+            f" {list(strides)}. {_ones_that_do(name, strides)}"
         )
     # Where a stride occurs twice, the later feature map is the richer one.
     indices = tuple(len(every) - 1 - every[::-1].index(stride) for stride in strides)
@@ -86,7 +86,8 @@ def build_plain_vit(name: str, drop_path: float = 0.0) -> VisionTransformer | Ev
     height, width = encoder.patch_embed.patch_size
     if height != width:
         raise LabError(
-            f"'{name}' has patches of {width} x {height} pixels, but they must be square here. Take another: {_near(name, 'vit')}."
+            f"'{name}' has patches of {width} x {height} pixels, but they must be square here. Take another:"
+            f" {_near(name, 'vit')}."
         )
     encoder.attn_pool = None  # makes one token of all for a classifier; here nothing would teach it
     return encoder

@@ -42,10 +42,14 @@ FAMILIES: dict[str, FamilyEntry] = {
         "tf_efficientnet_lite0",
         ("stride", "fc_width", "dropout"),
         variant="FCN-{stride}s",
-        help="A classifier made to score every region, with finer scores added from two earlier layers. Fast; thin things blur.",
+        help=(
+            "A classifier made to score every region, with finer scores added from two earlier layers. Fast; thin"
+            " things blur."
+        ),
         explanation=Explanation(
-            "A fully connected layer is a convolution whose kernel covers its whole input. Seen so, a classifier takes images of any "
-            "size and gives a coarse map of scores instead of one answer; finer maps from earlier layers are added to sharpen it.",
+            "A fully connected layer is a convolution whose kernel covers its whole input. Seen so, a classifier takes"
+            " images of any size and gives a coarse map of scores instead of one answer; finer maps from earlier layers"
+            " are added to sharpen it.",
             FCN,
             "sections 3.1 and 4",
         ),
@@ -57,8 +61,9 @@ FAMILIES: dict[str, FamilyEntry] = {
         ("upsample", "norm", "dropout", "score_levels", "width", "depth", "padding"),
         help="A path down and a path up, joined at every level. Follows outlines best; costs more per frame.",
         explanation=Explanation(
-            "A path down gathers context while the map shrinks; a path up, nearly its mirror image, brings the map back to size. At every level "
-            "the map from the way down is laid beside the one on the way up, so that outlines are not lost.",
+            "A path down gathers context while the map shrinks; a path up, nearly its mirror image, brings the map back"
+            " to size. At every level the map from the way down is laid beside the one on the way up, so that outlines"
+            " are not lost.",
             UNET,
             "section 2",
         ),
@@ -72,8 +77,9 @@ FAMILIES: dict[str, FamilyEntry] = {
         has_layer_decay=True,
         help="Patches that look at each other everywhere. Needs pretrained weights to shine; sees at patch size.",
         explanation=Explanation(
-            "The image is cut into patches, each becomes one vector, and every block lets every patch look at every other. The map "
-            "keeps one size throughout. Little about images is built in, so it is pretrained on many of them.",
+            "The image is cut into patches, each becomes one vector, and every block lets every patch look at every"
+            " other. The map keeps one size throughout. Little about images is built in, so it is pretrained on many of"
+            " them.",
             VIT,
             "section 3.1",
         ),

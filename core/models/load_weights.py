@@ -89,8 +89,8 @@ def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
                 resized.append(given[name][0])
             if source.shape != target.shape:
                 raise LabError(
-                    f"'{path.name}' doesn't fit the encoder: {name} is {tuple(source.shape)}, but must be {tuple(target.shape)}. "
-                    "Choose the file that belongs to this encoder."
+                    f"'{path.name}' doesn't fit the encoder: {name} is {tuple(source.shape)}, but must be"
+                    f" {tuple(target.shape)}. Choose the file that belongs to this encoder."
                 )
             target.copy_(source)
     unused = sorted(name for flat, (name, _) in given.items() if flat not in wanted and not _is_counter(name))

@@ -80,7 +80,8 @@ def build_network(values: dict[str, Any]) -> nn.Module:
         return network_class(config_class(**values))
     except ImportError:
         raise LabError(
-            f"{TRANSFORMERS_TITLES[values['model_type']]} needs a package that isn't installed. {install_hint('transformers', 'scipy')}"
+            f"{TRANSFORMERS_TITLES[values['model_type']]} needs a package that isn't installed."
+            f" {install_hint('transformers', 'scipy')}"
         ) from None
 
 
@@ -94,7 +95,8 @@ def reference_classes(kind: str) -> tuple[type[Any], type[Any]]:
         import transformers
     except ImportError:
         raise LabError(
-            f"{TRANSFORMERS_TITLES[kind]} needs the package transformers, which isn't installed. {install_hint('transformers', 'scipy')}"
+            f"{TRANSFORMERS_TITLES[kind]} needs the package transformers, which isn't installed."
+            f" {install_hint('transformers', 'scipy')}"
         ) from None
     if kind == "segformer":
         return transformers.SegformerConfig, transformers.SegformerForSemanticSegmentation
@@ -129,7 +131,8 @@ def class_indices(id2label: dict[Any, str]) -> list[int]:
     missing = [name for name in CITYSCAPES_19.class_names if _plain(name) not in ids]
     if missing:
         raise LabError(
-            f"This network doesn't tell the 19 classes of Cityscapes apart: it has no '{missing[0]}'. Take one that was trained for it."
+            f"This network doesn't tell the 19 classes of Cityscapes apart: it has no '{missing[0]}'. Take one that was"
+            " trained for it."
         )
     return [ids[_plain(name)] for name in CITYSCAPES_19.class_names]
 

@@ -73,8 +73,8 @@ def find_weights(model: ModelConfig, hub_repo: str | None = None) -> WeightsSour
     if model.weights == "pretrained":
         hint = "Put the file there" if not repo else "Go online, put the file there"
         raise LabError(
-            f"Pretrained weights for {encoder} can't be had: there is no {encoder}*.safetensors in '{weights_folder()}', and {missing}. "
-            f"{hint}, or choose weights 'none'."
+            f"Pretrained weights for {encoder} can't be had: there is no {encoder}*.safetensors in"
+            f" '{weights_folder()}', and {missing}. {hint}, or choose weights 'none'."
         )
     return WeightsSource(
         "scratch",
@@ -171,8 +171,8 @@ def _named_revision(text: str) -> WeightsSource:
     named = HUB_NAME.fullmatch(text)
     if not named:
         raise LabError(
-            f"weights is '{text}', but a file of the Hugging Face Hub is named hub:OWNER/NAME@REVISION, with all 40 digits of the "
-            "revision: a shorter one, or a branch, can come to mean something else."
+            f"weights is '{text}', but a file of the Hugging Face Hub is named hub:OWNER/NAME@REVISION, with all 40"
+            " digits of the revision: a shorter one, or a branch, can come to mean something else."
         )
     return _from_hub(*named.groups())
 
@@ -181,8 +181,8 @@ def _named_file(text: str) -> WeightsSource:
     path = Path(text)
     if path.suffix != ".safetensors":
         raise LabError(
-            f"weights is '{text}', but must be auto, pretrained, none, or the path of a .safetensors file. Other formats can carry "
-            "programs and are not opened."
+            f"weights is '{text}', but must be auto, pretrained, none, or the path of a .safetensors file. Other"
+            " formats can carry programs and are not opened."
         )
     try:
         path = expanded(path)

@@ -57,7 +57,8 @@ def _notes(data: ReportData) -> tuple[Text, ...]:
     if len(data.groups) > 1:
         notes.append(
             text(
-                "These runs can't all be compared: they learned from other data, or tell other classes apart. They are reported in groups."
+                "These runs can't all be compared: they learned from other data, or tell other classes apart. They are"
+                " reported in groups."
             )
         )
     for group in data.groups:

@@ -65,7 +65,8 @@ def network_figure(model_summary: ModelSummary) -> Drawing:
 def network_alt(model_summary: ModelSummary) -> str:
     """Return the drawing in words."""
     steps = "; ".join(
-        f"{block.name}: {block.modules} x {block.kind}, {block.channels} channels of {format_size((block.height, block.width))}"
+        f"{block.name}: {block.modules} x {block.kind}, {block.channels} channels of"
+        f" {format_size((block.height, block.width))}"
         for block in model_summary.blocks
     )
     return f"{model_summary.title}, {len(model_summary.blocks)} blocks from the picture to the scores. {steps}."

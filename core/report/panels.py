@@ -22,7 +22,10 @@ from core.report.structure import ImageRows, Number, ReportImage, Text
 EXAMPLES = 3
 JPEG_QUALITY = 88
 
-CITYSCAPES_RULE = "photographs of Cityscapes may be used for research and teaching, but not passed on, and pictures were not asked for"
+CITYSCAPES_RULE = (
+    "photographs of Cityscapes may be used for research and teaching, but not passed on, and pictures were not"
+    " asked for"
+)
 
 
 def add_images(group: Group, wanted: bool | None, tracker: ProgressTracker) -> Group:

@@ -63,7 +63,8 @@ def queue_lock(runs: Path) -> Iterator[None]:
         while not queue.acquire():
             if time.monotonic() > deadline:
                 raise LabError(
-                    "The queue is held up by another process of the lab. Try again; if it stays so, start the lab again."
+                    "The queue is held up by another process of the lab. Try again; if it stays so, start the lab"
+                    " again."
                 )
             time.sleep(0.01)
         yield

@@ -32,17 +32,25 @@ def sentence_of_death(code: int) -> tuple[Failure, str]:
     if code == -signal.SIGTERM:
         return (
             "killed",
-            "The training was ended from outside (SIGTERM) before it could save. Resume it to go on from its last checkpoint.",
+            (
+                "The training was ended from outside (SIGTERM) before it could save. Resume it to go on from its last"
+                " checkpoint."
+            ),
         )
     if code == KILLED:
         return (
             "killed",
-            "The training was killed from outside, most likely because the machine ran out of memory. "
-            "Resume it to go on from its last checkpoint; if it happens again, halve the batch size.",
+            (
+                "The training was killed from outside, most likely because the machine ran out of memory. "
+                "Resume it to go on from its last checkpoint; if it happens again, halve the batch size."
+            ),
         )
     if code < 0:
         return (
             "fault",
-            f"The training crashed (signal {-code}). Resume it to go on from its last checkpoint; the log may say more.",
+            (
+                f"The training crashed (signal {-code}). Resume it to go on from its last checkpoint; the log may say"
+                " more."
+            ),
         )
     return "fault", f"The training ended with exit code {code} and left no word. The log may say more."

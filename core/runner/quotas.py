@@ -56,8 +56,9 @@ def check_machine(training: TrainingConfig) -> None:
         each = max(1, getattr(training, name))
         if training.num_processes * each > cores and not current_user().is_admin:
             raise LabError(
-                f"training.num_processes is {training.num_processes}, each with training.{name} of {getattr(training, name)}, but this machine has "
-                f"{plural(cores, 'core')}. Take no more than that in all; only an admin can."
+                f"training.num_processes is {training.num_processes}, each with training.{name} of"
+                f" {getattr(training, name)}, but this machine has {plural(cores, 'core')}. Take no more than that in"
+                " all; only an admin can."
             )
 
 
@@ -87,15 +88,17 @@ def _check_cluster(wanted: RunnerConfig, used: float) -> None:
     limit = env_int("SEGLAB_SLURM_NODE_HOURS")
     if not limit:
         raise LabError(
-            "Only an admin can train on the cluster from here: its hours are charged to the lab's own account. Train on this machine."
+            "Only an admin can train on the cluster from here: its hours are charged to the lab's own account. Train on"
+            " this machine."
         )
     _check_name("partition", wanted.partition, "SEGLAB_SLURM_PARTITIONS")
     _check_name("account", wanted.account, "SEGLAB_SLURM_ACCOUNTS")
     node_hours = wanted.nodes * wanted.hours
     if used + node_hours > limit:
         raise LabError(
-            f"A turn of this run takes up to {node_hours:g} node-hours on the cluster{f', and it has had {used:.1f}' if used else ''}, but one run "
-            f"may have {limit}. Take fewer nodes or hours, or ask an admin."
+            f"A turn of this run takes up to {node_hours:g} node-hours on the"
+            f" cluster{f', and it has had {used:.1f}' if used else ''}, but one run may have {limit}. Take fewer nodes"
+            " or hours, or ask an admin."
         )
 
 

@@ -41,7 +41,8 @@ def delete(path: Path) -> None:
             path.rename(trash / path.name)
         except OSError as error:
             raise LabError(
-                f"Run {run.id} can't be moved into the trash: {error.strerror}. Allow writing in '{path.parent}', and try again."
+                f"Run {run.id} can't be moved into the trash: {error.strerror}. Allow writing in '{path.parent}', and"
+                " try again."
             ) from None
 
 
@@ -65,7 +66,8 @@ def restore(run_id: str, folder: Path) -> Path:
             run.path.rename(path)
         except OSError as error:
             raise LabError(
-                f"Run {run.id} can't be moved out of the trash: {error.strerror}. Allow writing in '{folder}', and try again."
+                f"Run {run.id} can't be moved out of the trash: {error.strerror}. Allow writing in '{folder}', and try"
+                " again."
             ) from None
     return path
 

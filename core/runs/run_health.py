@@ -97,8 +97,8 @@ def _diverged(rows: Sequence[Row]) -> Iterator[Remark]:
                 "diverged",
                 "error",
                 f"The training diverged at step {row['step']}. {row.get('where', '')}".strip(),
-                f"Lower the learning rate (a third is a good try). On the page Train there are also {on_form('grad_clip_norm')} (1 is a "
-                f"good try), and {on_form('precision')} (fp32).",
+                "Lower the learning rate (a third is a good try). On the page Train there are also"
+                f" {on_form('grad_clip_norm')} (1 is a good try), and {on_form('precision')} (fp32).",
             )
 
 
@@ -116,10 +116,10 @@ def _one_class(
         yield Remark(
             "one-class",
             "error",
-            f"Almost everything is called {class_names[index]}: {predicted[index]:.0%} of the pixels, though it has {truth[index]:.0%} of "
-            "them.",
-            "Lower the learning rate: one that is too high ends like this. Or weigh the classes: on the page Train, set "
-            f"{on_form('class_weights')}, to sqrt or median.",
+            f"Almost everything is called {class_names[index]}: {predicted[index]:.0%} of the pixels, though it has"
+            f" {truth[index]:.0%} of them.",
+            "Lower the learning rate: one that is too high ends like this. Or weigh the classes: on the page Train,"
+            f" set {on_form('class_weights')}, to sqrt or median.",
         )
 
 
@@ -140,9 +140,10 @@ def _flat_loss(trained: Sequence[Row], done: float) -> Iterator[Remark]:
         yield Remark(
             "flat-loss",
             "warning",
-            f"The training loss doesn't fall: it was about {np.median(losses[:BEFORE]):.2f} at first and is {np.median(second_half):.2f} now.",
-            "On the page Train, press Find a learning rate under Try first. And look at the masks on the page Data: do they lie over their "
-            "photographs?",
+            f"The training loss doesn't fall: it was about {np.median(losses[:BEFORE]):.2f} at first and is"
+            f" {np.median(second_half):.2f} now.",
+            "On the page Train, press Find a learning rate under Try first. And look at the masks on the page Data: do"
+            " they lie over their photographs?",
         )
 
 
@@ -156,7 +157,8 @@ def _jumping_loss(trained: Sequence[Row]) -> Iterator[Remark]:
         yield Remark(
             "jumping-loss",
             "warning",
-            f"The training loss jumped to more than {JUMP:.0f} times its usual value {jumps} times: the learning rate is too high.",
+            f"The training loss jumped to more than {JUMP:.0f} times its usual value {jumps} times: the learning rate"
+            " is too high.",
             "Take a third of the learning rate, or a larger batch.",
         )
 
@@ -181,10 +183,10 @@ def _overfitting(trained: Sequence[Row], scored: Sequence[Row]) -> Iterator[Rema
         yield Remark(
             "overfitting",
             "warning",
-            f"From epoch {known[best].get('epoch', '?')} on the loss rises on the validation frames and falls on the training frames: "
-            "the network learns them by heart (overfitting).",
-            f"On the page Train, vary the crops more (under {setting_of('training', 'rotation').group}), raise {on_form('weight_decay')}, "
-            "or take more frames. The best checkpoint is kept.",
+            f"From epoch {known[best].get('epoch', '?')} on the loss rises on the validation frames and falls on the"
+            " training frames: the network learns them by heart (overfitting).",
+            f"On the page Train, vary the crops more (under {setting_of('training', 'rotation').group}), raise"
+            f" {on_form('weight_decay')}, or take more frames. The best checkpoint is kept.",
         )
 
 
@@ -201,8 +203,10 @@ def _zero_classes(scored: Sequence[Row], class_names: Sequence[str], total: int)
         yield Remark(
             "zero-classes",
             "hint",
-            f"{'One class is' if len(missed) == 1 else f'{len(missed)} classes are'} never found on the validation frames: {names}.",
-            f"Train for longer. Or, on the page Train, set {on_form('rare_crops')}, to 0.5, or {on_form('class_weights')}, to median.",
+            f"{'One class is' if len(missed) == 1 else f'{len(missed)} classes are'} never found on the validation"
+            f" frames: {names}.",
+            f"Train for longer. Or, on the page Train, set {on_form('rare_crops')}, to 0.5, or"
+            f" {on_form('class_weights')}, to median.",
         )
 
 
@@ -217,8 +221,8 @@ def _best_long_ago(scored: Sequence[Row]) -> Iterator[Remark]:
         yield Remark(
             "best-long-ago",
             "hint",
-            f"The mean IoU was at its best at step {known[best]['step']} ({scores[best]:.1%}); {len(since)} evaluations since brought "
-            "nothing better.",
+            f"The mean IoU was at its best at step {known[best]['step']} ({scores[best]:.1%}); {len(since)} evaluations"
+            " since brought nothing better.",
             f"On the page Train, {on_form('stop_early')}, lets a run end by itself. The best checkpoint is kept.",
         )
 
@@ -230,8 +234,8 @@ def _waiting(trained: Sequence[Row]) -> Iterator[Remark]:
             "waiting",
             "hint",
             f"The network waits for its frames during {np.median(shares):.0%} of the time.",
-            f"On the page Train, keep decoded frames on disk ({on_form('cache', 'dataset')}: raw), or let more processes load them "
-            f"({on_form('workers')}).",
+            f"On the page Train, keep decoded frames on disk ({on_form('cache', 'dataset')}: raw), or let more"
+            f" processes load them ({on_form('workers')}).",
         )
 
 

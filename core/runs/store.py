@@ -189,7 +189,10 @@ def read_run(path: Path) -> Run:
     try:
         config = read_config(json.loads((path / "config.json").read_bytes()))
     except (OSError, ValueError):
-        problem = "Its config.json is missing or half written, so it can't be shown or resumed. Delete the folder, or copy it again."
+        problem = (
+            "Its config.json is missing or half written, so it can't be shown or resumed. Delete the folder, or copy it"
+            " again."
+        )
     except LabError as error:
         problem = f"Its config.json was written by another version of the lab: {error}"
     status = read_status(path)

@@ -165,7 +165,8 @@ def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
             raise LabError(f"{name} has no values to try. Type some, separated by commas.")
     if spec.is_grid and spec.count > MAX_TRIALS:
         raise LabError(
-            f"These are {spec.count:,} combinations, but a sweep takes {MAX_TRIALS} at most. Vary less, or draw some at random."
+            f"These are {spec.count:,} combinations, but a sweep takes {MAX_TRIALS} at most. Vary less, or draw some at"
+            " random."
         )
     if math.prod(len(values) for values in corners.values()) > MAX_CHECKED:
         raise LabError(
@@ -186,9 +187,11 @@ def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
             needed = " or ".join(condition.text for condition in conditions)
             raise LabError(f"{name} does nothing unless {needed}. Set that for all trials, or vary something else.")
     return {
-        name: choice.model_copy(update={"low": typed[name][0], "high": typed[name][1]})
-        if isinstance(choice, Range)
-        else tuple(typed[name])
+        name: (
+            choice.model_copy(update={"low": typed[name][0], "high": typed[name][1]})
+            if isinstance(choice, Range)
+            else tuple(typed[name])
+        )
         for name, choice in spec.vary.items()
     }
 

@@ -226,7 +226,8 @@ def _readable(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:
         raise LabError(
-            f"The trials of sweep {folder.name} can't be read: {JOURNAL} is damaged. Its runs are untouched; start a new sweep."
+            f"The trials of sweep {folder.name} can't be read: {JOURNAL} is damaged. Its runs are untouched; start a"
+            " new sweep."
         ) from error
 
 

@@ -46,7 +46,8 @@ def write_streets(
     settings = {"kind": "streets", "version": VERSION, "seed": seed, "train": train, "val": val, "size": list(size)}
     if train < 0 or val < 0 or min(size) < 32:
         raise LabError(
-            f"Streets need counts of 0 or more and at least 32 pixels a side; got train {train}, val {val}, size {tuple(size)}."
+            f"Streets need counts of 0 or more and at least 32 pixels a side; got train {train}, val {val}, size"
+            f" {tuple(size)}."
         )
     if root.exists() and _is_current(root, settings):
         return

@@ -71,7 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             fault = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
             say(
-                f"{TRACKERS[options.tracker].title} is not told any more, by a fault of the lab: {fault}. The training goes on."
+                f"{TRACKERS[options.tracker].title} is not told any more, by a fault of the lab: {fault}. The training"
+                " goes on."
             )
             return 1
 
@@ -156,8 +157,8 @@ class Telling:
             if lacking:
                 why = f" ({self._problem})" if self._problem else ""
                 self._say(
-                    f"{self._title} was not told {lacking} of {self._rows()} rows{why}. They are kept in metrics.jsonl; to tell "
-                    f"it of them: python -m core.tracking '{self._run}' {self._name}"
+                    f"{self._title} was not told {lacking} of {self._rows()} rows{why}. They are kept in metrics.jsonl;"
+                    f" to tell it of them: python -m core.tracking '{self._run}' {self._name}"
                 )
             else:
                 self._say(f"{self._title}: told of all {self._rows()} rows, but it didn't end as it should.")

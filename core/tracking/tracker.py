@@ -81,8 +81,8 @@ def check_trackers(config: TrackingConfig) -> None:
         check_packages(tracker.title, tracker.packages)
         if tracker.needs and not os.environ.get(tracker.needs):
             raise LabError(
-                f"{tracker.title} is asked for, but the environment names no server. Set {tracker.needs} where the lab is started, "
-                f"or leave tracking.{name} off."
+                f"{tracker.title} is asked for, but the environment names no server. Set {tracker.needs} where the lab"
+                f" is started, or leave tracking.{name} off."
             )
 
 

@@ -48,8 +48,8 @@ class WandbRun:
                 self._run.define_metric(f"{prefix}/*", step_metric=f"{prefix}/step")
         except Exception as error:  # its errors are many, and may name addresses
             raise TrackerError(
-                f"it can't be begun ({type(error).__name__}); WANDB_API_KEY or `wandb login` says who you are, WANDB_MODE=offline "
-                "keeps files instead"
+                f"it can't be begun ({type(error).__name__}); WANDB_API_KEY or `wandb login` says who you are,"
+                " WANDB_MODE=offline keeps files instead"
             ) from None
 
     def send(self, points: Sequence[Point]) -> None:

@@ -174,16 +174,16 @@ def explain(error: BaseException, config: RunConfig) -> Ending:
         return Ending(
             USER_ERROR,
             "gpu-memory" if gpu else "memory",
-            f"The {'graphics card' if gpu else 'machine'} ran out of memory. Halve training.batch_size, or make the crop smaller, "
-            "and start again.",
+            f"The {'graphics card' if gpu else 'machine'} ran out of memory. Halve training.batch_size, or make the"
+            " crop smaller, and start again.",
             _less_memory(config),
         )
     if "shared memory" in lower or "(shm)" in lower or "bus error" in lower:
         return Ending(
             USER_ERROR,
             "user",
-            "The shared memory of this machine (/dev/shm) is too small for the processes that load frames. Set training.workers to 0, or give "
-            "a container more of it (docker run --shm-size 2g), and start again.",
+            "The shared memory of this machine (/dev/shm) is too small for the processes that load frames. Set"
+            " training.workers to 0, or give a container more of it (docker run --shm-size 2g), and start again.",
             _valid(config, workers=0),
         )
     if config.training.compile and any(
@@ -192,15 +192,16 @@ def explain(error: BaseException, config: RunConfig) -> Ending:
         return Ending(
             USER_ERROR,
             "user",
-            "training.compile needs a C++ compiler, and none that works is here. Install one (g++ or clang), or switch compiling off, and start "
-            "again.",
+            "training.compile needs a C++ compiler, and none that works is here. Install one (g++ or clang), or switch"
+            " compiling off, and start again.",
             _valid(config, compile=False),
         )
     if _timed_out(error):
         return Ending(
             1,
             "killed",
-            "One of the processes that trained together no longer answers. Resume the run to go on from its last checkpoint.",
+            "One of the processes that trained together no longer answers. Resume the run to go on from its last"
+            " checkpoint.",
         )
     if config.training.num_processes > 1 and any(
         sign in text for sign in ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
@@ -208,7 +209,8 @@ def explain(error: BaseException, config: RunConfig) -> Ending:
         return Ending(
             1,
             "killed",
-            "One of the processes that trained together has ended; the log says why. Resume the run to go on from its last checkpoint.",
+            "One of the processes that trained together has ended; the log says why. Resume the run to go on from its"
+            " last checkpoint.",
         )
     # safetensors has an error of its own, without a number
     if getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in text:

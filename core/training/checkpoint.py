@@ -167,9 +167,9 @@ def load_weights(model: SegmentationModel, checkpoint: Checkpoint) -> None:
     path = checkpoint.path / "model.safetensors"
     if model.num_classes != len(checkpoint.class_names):
         raise LabError(
-            f"The checkpoint '{checkpoint.path}' tells {len(checkpoint.class_names)} classes apart ({', '.join(checkpoint.class_names[:4])} "
-            f"...), but {model.num_classes} are wanted. Take data with its classes, or name its model.safetensors as first weights: "
-            "then its encoder alone is taken."
+            f"The checkpoint '{checkpoint.path}' tells {len(checkpoint.class_names)} classes apart"
+            f" ({', '.join(checkpoint.class_names[:4])} ...), but {model.num_classes} are wanted. Take data with its"
+            " classes, or name its model.safetensors as first weights: then its encoder alone is taken."
         )
     try:
         model.load_state_dict(load_file(path))

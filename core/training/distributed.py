@@ -138,8 +138,8 @@ def init_distributed(processes: int, device: str) -> Distributed:
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != processes:
         raise LabError(
-            f"This run asks for {processes} processes, but {started} {'was' if started == 1 else 'were'} started. Start it through the "
-            f"lab, or with: torchrun --standalone --nproc-per-node={processes} -m core.training RUN"
+            f"This run asks for {processes} processes, but {started} {'was' if started == 1 else 'were'} started. Start"
+            f" it through the lab, or with: torchrun --standalone --nproc-per-node={processes} -m core.training RUN"
         )
     if processes == 1:
         return Distributed()

@@ -26,8 +26,8 @@ def check_loss(step: int, loss: torch.Tensor | None) -> float | None:
     value = None if loss is None else loss.item()
     if value is not None and not np.isfinite(value):
         raise DivergedError(
-            f"The loss became {value} at step {step}: the training diverged. Lower training.learning_rate (a third is a good try), "
-            "or set training.grad_clip_norm to 1, and start again."
+            f"The loss became {value} at step {step}: the training diverged. Lower training.learning_rate (a third is a"
+            " good try), or set training.grad_clip_norm to 1, and start again."
         )
     return value
 
@@ -85,8 +85,9 @@ class DivergenceWatch:
         where = find_culprit(self._model, *self._batch, self._loss, self._hardware, self._parts)
         self._record({"kind": "diverged", "step": self._step, "where": where})
         raise DivergedError(
-            f"The loss or its gradient became NaN or infinite at step {self._step}: the training diverged. {where} Lower "
-            "training.learning_rate (a third is a good try), or set training.grad_clip_norm to 1, and start again."
+            f"The loss or its gradient became NaN or infinite at step {self._step}: the training diverged. {where}"
+            " Lower training.learning_rate (a third is a good try), or set training.grad_clip_norm to 1, and start"
+            " again."
         )
 
 

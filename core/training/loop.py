@@ -141,7 +141,8 @@ def _train(
     ended_early = state.step < plan.steps_total
     if stalls and ended_early:
         recorder.say(
-            f"Stopped early at step {state.step}: {training.patience} evaluations brought no better {training.stop_early}."
+            f"Stopped early at step {state.step}: {training.patience} evaluations brought no better"
+            f" {training.stop_early}."
         )
     elif stops and ended_early:
         report(step=state.step)

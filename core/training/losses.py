@@ -60,9 +60,10 @@ class SummedLoss(nn.Module):
         logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
         if weight == 0:
             return logits.sum() * 0, weight
-        return sum(
-            factor * term(logits, targets, self.weights, self._training) for factor, term in self.terms
-        ) * weight, weight
+        return (
+            sum(factor * term(logits, targets, self.weights, self._training) for factor, term in self.terms) * weight,
+            weight,
+        )
 
     def weight_of(self, targets: torch.Tensor) -> torch.Tensor:
         """Return the weight of a batch's labelled pixels, known without any logits."""

@@ -57,13 +57,13 @@ class Plan:
         """Raise LabError when the data set is no longer the one that the run was planned on."""
         if space != self.space:
             raise LabError(
-                f"This run began with the classes {', '.join(self.classes[:4])} and so on; its class table was changed since. "
-                "Bring the table back as it was and resume, or start a new run."
+                f"This run began with the classes {', '.join(self.classes[:4])} and so on; its class table was changed"
+                " since. Bring the table back as it was and resume, or start a new run."
             )
         if (train, val) != (self.train_frames, self.val_frames):
             raise LabError(
-                f"This run began with {self.train_frames} training and {self.val_frames} validation frames; now there are {train} "
-                f"and {val}. Bring the data back as it was and resume, or start a new run."
+                f"This run began with {self.train_frames} training and {self.val_frames} validation frames; now there"
+                f" are {train} and {val}. Bring the data back as it was and resume, or start a new run."
             )
 
     @classmethod

@@ -103,8 +103,8 @@ def label_ids_of(space: LabelSpace) -> np.ndarray:
         ids = [label.id for label in CITYSCAPES_LABELS if space.from_ids[label.id] == index]
         if len(ids) != 1 or CITYSCAPES_LABELS[ids[0]].name != name:
             raise LabError(
-                f"The classes '{space.name}' can't be turned back into the label ids of Cityscapes. Take a run that was trained on "
-                f"{CITYSCAPES_19.name}."
+                f"The classes '{space.name}' can't be turned back into the label ids of Cityscapes. Take a run that was"
+                f" trained on {CITYSCAPES_19.name}."
             )
         lookup[index] = ids[0]
     return lookup

@@ -115,9 +115,11 @@ class Scores:
         hits, misses = self._weighted(2)
         return np.array(
             [
-                _instance_iou(hits[index], misses[index], self._false_alarms((index,), (index,)))
-                if self.protocol.instance_sizes[index]
-                else np.nan
+                (
+                    _instance_iou(hits[index], misses[index], self._false_alarms((index,), (index,)))
+                    if self.protocol.instance_sizes[index]
+                    else np.nan
+                )
                 for index in self.protocol.evaluated
             ]
         )
@@ -152,11 +154,13 @@ class Scores:
         hits, misses = self._weighted(3, by_category=True)
         return np.array(
             [
-                _instance_iou(
-                    hits[index], misses[index], self._false_alarms(category.classes, category.instance_classes)
+                (
+                    _instance_iou(
+                        hits[index], misses[index], self._false_alarms(category.classes, category.instance_classes)
+                    )
+                    if category.instance_classes
+                    else np.nan
                 )
-                if category.instance_classes
-                else np.nan
                 for index, category in enumerate(self.protocol.categories)
             ]
         )
@@ -278,14 +282,16 @@ class Scores:
             "mean_accuracy": or_none(self.mean_accuracy),
             **{name: _named(self.protocol.names, getattr(self, name)) for name in per_class},
             "mean_boundary_f1": None if boundary is None else or_none(mean_of(boundary)),
-            "categories": {
-                "miou": or_none(self.category_miou),
-                "miiou": or_none(self.category_miiou),
-                "iou": _named(categories, self.category_iou),
-                "iiou": _named(categories, self.category_iiou),
-            }
-            if categories
-            else None,
+            "categories": (
+                {
+                    "miou": or_none(self.category_miou),
+                    "miiou": or_none(self.category_miiou),
+                    "iou": _named(categories, self.category_iou),
+                    "iiou": _named(categories, self.category_iiou),
+                }
+                if categories
+                else None
+            ),
             "groups": {
                 name: {
                     "frames": len(part.frames),

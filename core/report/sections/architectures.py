@@ -22,9 +22,10 @@ def architectures(data: ReportData) -> list[Section]:
     """Return the section, with a part for each network."""
     distinct = each_once(data.summaries, _network_key)
     introduction = paragraph(
-        "Drawn from the modules that were trained: the picture is at the left, the scores of the classes at the right, and the "
-        "lower a box stands, the coarser is its map. Bars that stand together are equal modules in a row; below each box are its "
-        "channels and its width and height in cells. Coloured lines skip over what lies between."
+        "Drawn from the modules that were trained: the picture is at the left, the scores of the classes at the right,"
+        " and the lower a box stands, the coarser is its map. Bars that stand together are equal modules in a row;"
+        " below each box are its channels and its width and height in cells. Coloured lines skip over what lies"
+        " between."
     )
     parts = [
         Section(f"network-{index}", summary.config.model.title, tuple(_network(data, summary, index)), level=2)
@@ -52,8 +53,10 @@ def _size_table(summaries: list[RunSummary]) -> Table:
         ("receptive field, px", receptive_field, ""),
     )
     caption = (
-        "The networks at the size at which frames are read; a multiplication and an addition count as two operations. The fewest "
-        "of each are in bold.",
+        (
+            "The networks at the size at which frames are read; a multiplication and an addition count as two"
+            " operations. The fewest of each are in bold."
+        ),
     )
     sized = [
         replace(summary, label=f"{summary.config.model.title}, {dataset.width} × {dataset.height}")

@@ -38,8 +38,8 @@ RISING = 0.01
 def conclusions(data: ReportData) -> list[Section]:
     """Return the section, with a part for each group of runs where there are several."""
     draft = note(
-        "Draft for the author: these sentences were made from the numbers by rule, and say no more than those support. Judge them, "
-        "keep what you stand for, and write what they mean."
+        "Draft for the author: these sentences were made from the numbers by rule, and say no more than those support."
+        " Judge them, keep what you stand for, and write what they mean."
     )
     if len(data.groups) == 1:
         return [Section("conclusions", "Conclusions", (draft, *_group(data, data.groups[0])))]
@@ -112,8 +112,8 @@ def _ranking(group: Group, suffix: str) -> Iterator[Paragraph]:
         few = few or comparison.frames < ENOUGH
     if uncounted:
         yield _draft(
-            f"No frame shows {join_words(each_once(uncounted), 'or')}, which was predicted all the same: a run's mean IoU counts that as a "
-            "class with an IoU of 0, the comparisons below leave it out.",
+            f"No frame shows {join_words(each_once(uncounted), 'or')}, which was predicted all the same: a run's mean"
+            " IoU counts that as a class with an IoU of 0, the comparisons below leave it out.",
             follows=[f"iou{suffix}", *compared],
         )
     if better:
@@ -132,7 +132,8 @@ def _ranking(group: Group, suffix: str) -> Iterator[Paragraph]:
         yield _draft(f"{best.label} can't be told apart from ", joined(equal, "or"), reason, follows=compared)
     if unknown:
         yield _draft(
-            f"Whether {best.label} is better than {join_words(unknown, 'or')} wasn't tested: they weren't scored frame by frame alike."
+            f"Whether {best.label} is better than {join_words(unknown, 'or')} wasn't tested: they weren't scored frame"
+            " by frame alike."
         )
 
 
@@ -169,7 +170,10 @@ def _seeds(group: Group, suffix: str) -> Iterator[Paragraph]:
         )  # fmt: skip
     if repeated:
         return
-    unknown = "The intervals above hold for other frames, not for another training: how much a score depends on the seed is not known."
+    unknown = (
+        "The intervals above hold for other frames, not for another training: how much a score depends on the seed is"
+        " not known."
+    )
     if len(group.scored) < 2:
         sentence = "It was trained once, with one seed: how much the score depends on chance is not known."
     elif any(len(members) > 1 for members in twins.values()):

@@ -22,8 +22,8 @@ def introduction(data: ReportData) -> list[Section]:
     if len(data.groups) == 1:
         return [Section("introduction", "Introduction", (_task(data), *_data(data, data.groups[0])))]
     apart = paragraph(
-        f"They fall into {count_in_words(len(data.groups), 'group')} that can't be compared with each other, because they learned "
-        "from other data or tell other classes apart: ",
+        f"They fall into {count_in_words(len(data.groups), 'group')} that can't be compared with each other, because"
+        " they learned from other data or tell other classes apart: ",
         joined([(join_words(columns_of(group.summaries)),) for group in data.groups], "; and"),
         ". Each group has tables of its own.",
     )
@@ -50,9 +50,9 @@ def _task(data: ReportData) -> Block:
     count = len(data.summaries)
     what = "One network is" if count == 1 else f"{count_in_words(count, 'training run').capitalize()} are"
     return paragraph(
-        f"{what} examined here at semantic segmentation: every pixel of a photograph of a street is given one of a fixed set of "
-        f"classes. {'It is' if count == 1 else 'They are'} {join_words(networks)}. "
-        "Everything that is a number below was read from the files of the runs; what it was read from is listed under Reproduction.",
+        f"{what} examined here at semantic segmentation: every pixel of a photograph of a street is given one of a"
+        f" fixed set of classes. {'It is' if count == 1 else 'They are'} {join_words(networks)}. Everything that is a"
+        " number below was read from the files of the runs; what it was read from is listed under Reproduction.",
     )
 
 
@@ -68,7 +68,8 @@ def _data(data: ReportData, group: Group) -> Iterator[Block]:
             yield note(
                 "The official validation split of Cityscapes has 500 frames of Frankfurt, Lindau and Münster; here ",
                 planned.number("plan.json", "/val_frames"),
-                " frames were scored. Scores in this report compare the runs with each other, not with published results.",
+                " frames were scored. Scores in this report compare the runs with each other, not with published"
+                " results.",
             )
         yield from _shares(data, group, planned)
     if group.images_problem:

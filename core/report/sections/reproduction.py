@@ -32,8 +32,8 @@ def _blocks(data: ReportData) -> Iterator[Block]:
         changes = ", with changes that are not committed" if data.commit.endswith("and changes") else ""
         yield paragraph("The lab is at commit ", Code(data.commit.split()[0]), changes, ".")
     yield note(
-        "Every number of this document names its source in its file: in the page as the attribute data-source, in the LaTeX source in "
-        "the tables' .csv files. A source is a file of the run's folder and a place in it."
+        "Every number of this document names its source in its file: in the page as the attribute data-source, in the"
+        " LaTeX source in the tables' .csv files. A source is a file of the run's folder and a place in it."
     )
 
 
@@ -67,7 +67,8 @@ def _budgets(summaries: tuple[RunSummary, ...]) -> Iterator[Block]:
             lines += [f"# {summary.label}", train_command(summary.config.model_copy(update={"training": training}))]
     if lines:
         yield paragraph(
-            "A length in minutes becomes a number of steps on the machine that trains. The same number of steps on any machine:"
+            "A length in minutes becomes a number of steps on the machine that trains. The same number of steps on any"
+            " machine:"
         )
         yield Commands(tuple(lines))
 
@@ -111,8 +112,9 @@ def _fingerprints(data: ReportData) -> Table:
         ("classes", lambda summary: _code(summary.run.plan.get("space")), "text"),
     )
     caption = text(
-        "What was trained on what. The fingerprint of the data follows from the names and contents of the scored frames and is the same on "
-        "every machine; that of the weights from the scored checkpoint; that of the classes from their table. First 16 digits."
+        "What was trained on what. The fingerprint of the data follows from the names and contents of the scored frames"
+        " and is the same on every machine; that of the weights from the scored checkpoint; that of the classes from"
+        " their table. First 16 digits."
     )
     return table_of_runs("fingerprints", caption, "run", data.summaries, columns)
 

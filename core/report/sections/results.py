@@ -87,8 +87,8 @@ def _scores(group: Group, suffix: str) -> Iterator[Block]:
     for summary in group.scored:
         if not summary.result:
             yield note(
-                f"{summary.label} has no evaluation result ({summary.problem.rstrip('.')}); its numbers are those of its best evaluation during "
-                "the training."
+                f"{summary.label} has no evaluation result ({summary.problem.rstrip('.')}); its numbers are those of"
+                " its best evaluation during the training."
             )
     scores, cost = _score_table(group, suffix), _cost_table(group, suffix)
     yield paragraph(
@@ -213,7 +213,10 @@ def _classes(group: Group, suffix: str) -> Iterator[Block]:
     yield Table(
         f"iou{suffix}",
         (
-            "IoU of each class in per cent, beside the class's share of the training pixels. A dash: neither there nor predicted.",
+            (
+                "IoU of each class in per cent, beside the class's share of the training pixels. A dash: neither there"
+                " nor predicted."
+            ),
         ),
         ("class", "share, %", *columns_of(scored)),
         tuple(rows),
@@ -259,7 +262,10 @@ def _confusions(group: Group, suffix: str) -> Iterator[Block]:
         yield Table(
             f"mistaken{suffix}",
             (
-                f"The {MAX_CONFUSIONS} most frequent confusions of each run: pixels, and their share of those of the true class.",
+                (
+                    f"The {MAX_CONFUSIONS} most frequent confusions of each run: pixels, and their share of those of"
+                    " the true class."
+                ),
             ),
             ("run", "truth", "taken for", "pixels", "share, %"),
             tuple(rows),
@@ -291,7 +297,10 @@ def _frames(group: Group, suffix: str) -> Iterator[Block]:
     if group.carded and group.images_problem:
         yield note(f"Frames with their masks are not shown: {group.images_problem.rstrip('.')}.")
     elif group.carded and group.panels:
-        caption = "The frames with the highest, the median and the lowest mean IoU, averaged over the runs. Black has no class."
+        caption = (
+            "The frames with the highest, the median and the lowest mean IoU, averaged over the runs. Black has no"
+            " class."
+        )
         yield ImageGrid(f"panels{suffix}", (caption,), group.panel_columns, group.panels, group.class_colors)
 
 
@@ -331,8 +340,10 @@ def _sizes(group: Group, suffix: str) -> Iterator[Block]:
         shares = [summary.score(f"/scores/sizes/{index}/found") for summary in known]
         rows.append(number_row(size["size"], shares, "high", known[0].score(f"/scores/sizes/{index}/objects", COUNT)))
     caption = (
-        "Mean share of an object's pixels that are found, in per cent, by the object's size in the scored frame: up to 32 × 32 pixels, "
-        "up to 96 × 96, and larger.",
+        (
+            "Mean share of an object's pixels that are found, in per cent, by the object's size in the scored frame: up"
+            " to 32 × 32 pixels, up to 96 × 96, and larger."
+        ),
     )
     yield Table(f"sizes{suffix}", caption, ("objects", "how many", *columns_of(known)), tuple(rows))
 
@@ -355,8 +366,11 @@ def _upper_bounds(group: Group, suffix: str) -> Iterator[Block]:
     if not known:
         return
     caption = (
-        "What the truth itself would score, averaged in cells as coarse as a run's scores and enlarged as smoothly, and how much of "
-        "that each run reaches. It is a yardstick, not a limit: scores between cells can draw things thinner than a cell.",
+        (
+            "What the truth itself would score, averaged in cells as coarse as a run's scores and enlarged as smoothly,"
+            " and how much of that each run reaches. It is a yardstick, not a limit: scores between cells can draw"
+            " things thinner than a cell."
+        ),
     )
     columns: tuple[Column, ...] = (
         ("px in a cell", lambda summary: summary.score("/metadata/pixels_per_cell", COUNT), ""),
@@ -368,7 +382,10 @@ def _upper_bounds(group: Group, suffix: str) -> Iterator[Block]:
     strides = sorted(known[0].result.metadata.upper_bounds)
     if strides:
         caption = (
-            "Mean IoU of the truth, on these frames, with one label for each square of so many pixels a side: that of most of them.",
+            (
+                "Mean IoU of the truth, on these frames, with one label for each square of so many pixels a side: that"
+                " of most of them."
+            ),
         )
         row = number_row("mean IoU, %", [known[0].score(f"/metadata/upper_bounds/{stride}") for stride in strides])
         yield Table(f"strides{suffix}", caption, ("factor", *map(str, strides)), (row,))
@@ -390,8 +407,10 @@ def _calibration(group: Group, suffix: str) -> Iterator[Block]:
             bins[summary.label] = ([row["confidence"] for row in shown], [row["accuracy"] for row in shown])
     if bins:
         caption = (
-            "Reliability: of the pixels that were predicted with a confidence, how many are right. Below the diagonal a network is surer "
-            "than it is right.",
+            (
+                "Reliability: of the pixels that were predicted with a confidence, how many are right. Below the"
+                " diagonal a network is surer than it is right."
+            ),
         )
         figure = reliability_figure(bins, group.colors)
         yield Figure(f"reliability{suffix}", caption, figure, "Accuracy over confidence for each run.")

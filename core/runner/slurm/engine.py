@@ -66,7 +66,8 @@ def end(run: Run) -> bool:
             return True
         time.sleep(1.0)
     raise LabError(
-        f"The cluster has not ended job {status.job} of run {run.id} yet. Look again in some minutes, or ask who keeps the cluster."
+        f"The cluster has not ended job {status.job} of run {run.id} yet. Look again in some minutes, or ask who keeps"
+        " the cluster."
     )
 
 

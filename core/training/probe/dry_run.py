@@ -115,8 +115,9 @@ def judge(cost: Cost, config: RunConfig) -> tuple[Problem, ...]:
         )
         problems.append(
             Problem(
-                f"It needs about {format_bytes(cost.memory_bytes)} of memory, and of {format_bytes(cost.memory_free_bytes)} that are free no "
-                f"more than {MEMORY_SHARE:.0%} should be filled. {proposal(suggested_change)}",
+                f"It needs about {format_bytes(cost.memory_bytes)} of memory, and of"
+                f" {format_bytes(cost.memory_free_bytes)} that are free no more than {MEMORY_SHARE:.0%} should be"
+                f" filled. {proposal(suggested_change)}",
                 suggested_change,
             )
         )
@@ -124,8 +125,9 @@ def judge(cost: Cost, config: RunConfig) -> tuple[Problem, ...]:
     if cost.disk_free_bytes < 2 * cost.checkpoint_bytes:
         problems.append(
             Problem(
-                f"Its checkpoints need up to {format_bytes(2 * cost.checkpoint_bytes)}, but the disk has {format_bytes(cost.disk_free_bytes)} "
-                "left. Delete old runs, or move the folder of the runs to another disk with SEGLAB_CHECKPOINTS.",
+                f"Its checkpoints need up to {format_bytes(2 * cost.checkpoint_bytes)}, but the disk has"
+                f" {format_bytes(cost.disk_free_bytes)} left. Delete old runs, or move the folder of the runs to"
+                " another disk with SEGLAB_CHECKPOINTS.",
                 {},
             )
         )
@@ -133,8 +135,8 @@ def judge(cost: Cost, config: RunConfig) -> tuple[Problem, ...]:
         suggested_change = {"training": {"minutes": DAY / 60}}
         problems.append(
             Problem(
-                f"One pass over the data takes {cost.seconds_per_epoch / 3600:.0f} hours here. Train for a day instead, or take a "
-                "smaller network or crop.",
+                f"One pass over the data takes {cost.seconds_per_epoch / 3600:.0f} hours here. Train for a day instead,"
+                " or take a smaller network or crop.",
                 suggested_change,
             )
         )
@@ -144,8 +146,8 @@ def judge(cost: Cost, config: RunConfig) -> tuple[Problem, ...]:
         suggested_change = {"training": {"minutes": float(minutes)}}
         problems.append(
             Problem(
-                f"No more than {cost.steps} steps fit into the {config.training.minutes:g} min given, and with so few it hardly learns. "
-                f"{proposal(suggested_change)}",
+                f"No more than {cost.steps} steps fit into the {config.training.minutes:g} min given, and with so few"
+                f" it hardly learns. {proposal(suggested_change)}",
                 suggested_change,
             )
         )

@@ -83,5 +83,6 @@ def suggest_lr(points: Sequence[LrPoint]) -> Suggestion:
     rate = float(f"{min(HIGHEST, max(LOWEST, steepest / DIVISOR)):.1g}")
     return Suggestion(
         rate,
-        f"The loss falls most steeply at a rate of {steepest:.2g}. About a third of that, {rate:g}, keeps a distance from where it bursts.",
+        f"The loss falls most steeply at a rate of {steepest:.2g}. About a third of that, {rate:g}, keeps a distance"
+        " from where it bursts.",
     )

@@ -109,8 +109,8 @@ def _run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]
         process.stdout.close()
     if timed_out.is_set():
         raise LabError(
-            f"This took longer than {timeout:.0f} s and was given up. The machine may be busy with a training, or the network is too "
-            "large for it: try a smaller crop or batch."
+            f"This took longer than {timeout:.0f} s and was given up. The machine may be busy with a training, or the"
+            " network is too large for it: try a smaller crop or batch."
         )
     if code == KILLED:
         raise OutOfMemoryError(
@@ -118,7 +118,8 @@ def _run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]
         )
     if code:
         raise LabError(
-            f"The process stopped unexpectedly (exit code {code}). Try again; if it stays so, the terminal in which the lab runs says more."
+            f"The process stopped unexpectedly (exit code {code}). Try again; if it stays so, the terminal in which the"
+            " lab runs says more."
         )
 
 
