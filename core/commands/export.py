@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.commands.options import say
+from core.commands.options import add_moved_root, moved, say
 from core.commands.progress_bar import ProgressBar
 from core.errors import LabError
 from core.export.files import EXPORTS
@@ -18,6 +18,7 @@ from core.text import format_bytes
 def add_export(command: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of the command `export`."""
     command.add_argument("run", help="id of a run, or a part of it")
+    add_moved_root(command)
     command.add_argument("--format", choices=list(EXPORTS), default="onnx", help="torch is torch.export's .pt2")
     command.add_argument("--out", type=Path, help="the file to write; default: named after the run, here")
     command.set_defaults(command=export)
@@ -28,7 +29,7 @@ def export(options: argparse.Namespace) -> dict[str, Any]:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in core.export.job
     from core.export.export import export_run
 
-    run = find_run(options.run, runs_folder())
+    run = moved(find_run(options.run, runs_folder()), options)
     out = expanded(options.out or f"{run.id}{Path(EXPORTS[options.format].file).suffix}").absolute()
     if out.is_dir():
         raise LabError(f"'{out}' is a folder. Name the file to write.")

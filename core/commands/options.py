@@ -16,6 +16,8 @@ from core.config import (
     with_todays_names,
 )
 from core.errors import LabError
+from core.runner.move_data import move_data
+from core.runs.store import Run, read_run
 
 
 def json_option() -> argparse.ArgumentParser:
@@ -29,6 +31,25 @@ def say(options: argparse.Namespace, text: str) -> None:
     """Print a sentence, unless JSON is asked for."""
     if not options.json:
         print(text)
+
+
+def add_moved_root(command: argparse.ArgumentParser) -> None:
+    """Add the option that tells where the data of a run lie now."""
+    command.add_argument(
+        "--dataset.root",
+        dest="moved_root",
+        default="",
+        metavar="FOLDER",
+        help="where the run's data lie now, if they were moved",
+    )
+
+
+def moved(run: Run, options: argparse.Namespace) -> Run:
+    """Return a run, with its data where `add_moved_root` says that they lie now."""
+    if not options.moved_root:
+        return run
+    move_data(run.path, options.moved_root)
+    return read_run(run.path)
 
 
 def add_config(command: argparse.ArgumentParser) -> None:

@@ -10,9 +10,19 @@ from typing import Any
 from tqdm import tqdm
 
 from core import runner
-from core.commands.options import add_config, add_fields, given_fields, json_option, say, wanted_config
+from core.commands.options import (
+    add_config,
+    add_fields,
+    add_moved_root,
+    given_fields,
+    json_option,
+    moved,
+    say,
+    wanted_config,
+)
 from core.errors import LabError
 from core.paths import runs_folder
+from core.runner.move_data import move_data
 from core.runs.metrics_log import evaluations
 from core.runs.notes import write_notes
 from core.runs.store import Run, find_run, list_runs, read_run
@@ -24,6 +34,7 @@ WORDS = {
     "rename": "the new name; none removes the one it has",
     "tag": "the new tags; none removes all",
     "note": "the new note; none removes the one it has",
+    "move-data": "the folder in which the data lie now",
 }
 """What the words after an action mean."""
 
@@ -264,7 +275,11 @@ ACTIONS: dict[str, tuple[str, Callable[[argparse.Namespace], dict[str, Any]]]] =
     ),
     "resume": (
         "queue a run that was stopped, paused, lost or has failed",
-        _on_run(lambda run, _: runner.resume(run.path), "is queued again"),
+        _on_run(lambda run, options: runner.resume(moved(run, options).path), "is queued again"),
+    ),
+    "move-data": (
+        "tell where the data of a run lie now, if they were moved",
+        _on_run(lambda run, options: move_data(run.path, " ".join(options.words)), "has its data there"),
     ),
     "follow": ("watch a run until it ends", _on_run(lambda run, options: _follow(run.path, options))),
     "clone": ("train once more, with some fields changed", _on_run(_clone)),
@@ -294,6 +309,8 @@ def _add_run_actions(command: argparse.ArgumentParser) -> None:
             action.add_argument("run", nargs="?", help="id of a run, or a part of it")
         if name in WORDS:
             action.add_argument("words", nargs="*", help=WORDS[name])
+        elif name == "resume":
+            add_moved_root(action)
         elif name == "stop-now":
             action.add_argument(
                 "--patience",

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict, replace
 from typing import Any
 
-from core.commands.options import say
+from core.commands.options import add_moved_root, moved, say
 from core.commands.progress_bar import ProgressBar
 from core.errors import LabError
 from core.evaluation.bootstrap import compare as bootstrap
@@ -20,6 +20,7 @@ def add_scores(commands: Any, common: argparse.ArgumentParser) -> None:
         "score", parents=[common], help="score a run, and keep the evaluation result in its folder"
     )
     command.add_argument("run", help="id of a run, or a part of it")
+    add_moved_root(command)
     _add_settings(command)
     command.add_argument("--robustness", action="store_true", help="score under corruptions in five strengths instead")
     command.set_defaults(command=score)
@@ -38,8 +39,8 @@ def add_scores(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--checkpoint", choices=["best", "last"], default="best")
-    command.add_argument("--split", choices=["val", "train"], default="val", help="frames to score on")
-    command.add_argument("--root", default="", help="score on another data set in the Cityscapes layout")
+    command.add_argument("--split", choices=["val", "train", "test"], default="val", help="frames to score on")
+    command.add_argument("--root", default="", help="score on another data set, in any layout")
     command.add_argument(
         "--size", choices=["training", "full"], default="training", help="score there; full is the files' own size"
     )
@@ -61,7 +62,7 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
     """Score a run's checkpoint; what was scored before in the same way is read."""
     from core.evaluation.evaluate_run import evaluate_robustness
 
-    run = find_run(options.run, runs_folder())
+    run = moved(find_run(options.run, runs_folder()), options)
     if not options.robustness:
         result = _result(run, options)
         if not options.json:

@@ -25,7 +25,8 @@ WHITE_SAMPLE = 16
 
 @dataclass(frozen=True)
 class Dataset:
-    """Frames to learn from and frames to score on. `size` is (height, width); `white` as of `core.data.decoding.decode_image`."""
+    """Frames to learn from and frames to score on. `size` is (height, width); `white` as of `core.data.decoding.decode_image`;
+    `test` is empty unless it was asked for."""
 
     name: str
     root: Path
@@ -34,6 +35,7 @@ class Dataset:
     train: tuple[Frame, ...]
     val: tuple[Frame, ...]
     white: float = 0.0
+    test: tuple[Frame, ...] = ()
 
     def image(self, frame: Frame) -> np.ndarray:
         """Return the photograph, uint8 (H, W, 3), at the data set's size."""
@@ -51,11 +53,12 @@ def read_target(labels: Path, space: LabelSpace, size: tuple[int, int] | None = 
     return space.to_target(read_labels(labels, size, colors=space.by_color))
 
 
-def open_dataset(config: DatasetConfig) -> Dataset:
+def open_dataset(config: DatasetConfig, with_test: bool = False) -> Dataset:
     """Find the frames of a data set.
 
     Args:
         config: which data, from where, at which size.
+        with_test: also find the frames of its test split.
 
     Raises:
         LabError: the folder isn't there, may not be read, or holds no pairs; the streets aren't drawn; or the class table doesn't
@@ -68,7 +71,14 @@ def open_dataset(config: DatasetConfig) -> Dataset:
         )
     root = source.root(config.root)
     space = label_space_of(config, root)
-    train, val = source.find_frames(root, config)
+    test = tuple(source.find_splits(root, config).get("test", ())) if with_test else ()
+    try:
+        train, val = source.find_frames(root, config)
+    except LabError:
+        if not test:
+            raise
+        train, val = [], []  # a folder may be there to be scored on alone
+    sample = spread(train or val or test, WHITE_SAMPLE)
     return Dataset(
         name=config.name,
         root=root,
@@ -76,7 +86,8 @@ def open_dataset(config: DatasetConfig) -> Dataset:
         size=(config.height, config.width),
         train=tuple(_part(train, config.max_train_samples, config.train_sample_seed)),
         val=tuple(spread(val, config.max_val_samples)),
-        white=config.white_level or max(white_level(frame.image) for frame in spread(train, WHITE_SAMPLE)),
+        white=config.white_level or max(white_level(frame.image) for frame in sample),
+        test=test,
     )
 
 

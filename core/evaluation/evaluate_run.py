@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from core.data.dataset import Dataset, open_dataset, read_target
 from core.data.decoding import read_image
 from core.data.frames import Frame, content_digest, fingerprint
+from core.data.sources import SOURCES
 from core.errors import LabError
 from core.evaluation.metrics.instances import read_instances
 from core.evaluation.metrics.protocol import FULL_SIZE, Protocol, protocol_of
@@ -73,7 +74,7 @@ class _Bench:
         """Yield each frame with its image uint8 (H, W, 3) and its target uint8 (H, W)."""
         for frame in self.frames:
             target = self.target(frame)
-            yield frame, read_image(frame.image, target.shape), target
+            yield frame, read_image(frame.image, target.shape, self.dataset.white), target
 
 
 def evaluate_run(run: Run, settings: EvaluationSettings, progress: ProgressCallback = no_progress) -> Path:
@@ -155,7 +156,11 @@ def _set_up(run: Run, settings: EvaluationSettings) -> _Bench:
         raise LabError(run.problem)
     hardware = choose_hardware(run.config.training)
     predictor, weights = load_predictor(run.path, settings.checkpoint, hardware)
-    dataset = open_dataset(scored_data(run.config, settings))
+    dataset = open_dataset(scored_data(run.config, settings), with_test=settings.split == "test")
+    if settings.split == "test" and SOURCES[dataset.name].has_test_split:
+        raise LabError(
+            "The labels of Cityscapes' test split are kept secret: its server scores what python -m core submission writes."
+        )
     if dataset.space.class_names != predictor.checkpoint.class_names:
         hint = "The class table was changed since: bring it back as it was, or train a new run."
         if settings.root:
@@ -166,7 +171,7 @@ def _set_up(run: Run, settings: EvaluationSettings) -> _Bench:
         )
     frames = scored_frames(dataset, settings)
     if not frames:
-        raise LabError("There are no such frames to score on. Choose the other split, or other data.")
+        raise LabError(f"These data have no {settings.split} frames with masks. Choose another split, or other data.")
     stamp = fingerprint(frames)  # before their contents: what changes from here on makes the card stale
     digest = content_digest(frames)
     protocol = protocol_of(dataset.space)

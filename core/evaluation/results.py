@@ -38,16 +38,16 @@ class EvaluationSettings:
 
     Attributes:
         checkpoint: the best or the last.
-        split: frames that the run was scored on, or those that it learned from.
+        split: frames that the run was scored on, those that it learned from, or those of the data's own test split.
         size: at the size of the training frames, or at that of the files.
         sliding_window, flip, scales: as in `PredictOptions`.
         boundary: look at boundaries too, which takes longer.
-        root: of another data set in the Cityscapes layout; empty for the run's own.
+        root: of another data set, in any layout; empty for the run's own.
         frames: so many at even distances; 0 for all.
     """
 
     checkpoint: Which = "best"
-    split: Literal["val", "train"] = "val"
+    split: Literal["val", "train", "test"] = "val"
     size: Literal["training", "full"] = "training"
     sliding_window: bool = False
     flip: bool = False
@@ -64,7 +64,7 @@ class EvaluationSettings:
     def description(self) -> str:
         """The protocol in a line, to stand beside a score."""
         parts = [
-            "validation frames" if self.split == "val" else "training frames",
+            {"val": "validation frames", "train": "training frames", "test": "test frames"}[self.split],
             "at full size" if self.size == "full" else "at the training size",
             "sliding window" if self.sliding_window else "whole picture",
         ]

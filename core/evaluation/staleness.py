@@ -5,14 +5,17 @@ Frames are compared by path, size and time of their files, since pages ask this 
 
 import time
 from functools import lru_cache
+from pathlib import Path
 
 from core.config import DatasetConfig, RunConfig, read_config
+from core.data.cityscapes import has_layout
+from core.data.class_table import find_class_table
 from core.data.dataset import Dataset, open_dataset, spread
 from core.data.frames import Frame, fingerprint
 from core.errors import LabError
 from core.evaluation.results import EvaluationSettings, ResultMetadata
 from core.inference.prediction_cache import checkpoint_digest
-from core.paths import streets_folder
+from core.paths import resolve_data_root, streets_folder
 from core.runs.store import Run
 
 SECONDS = 10
@@ -37,13 +40,21 @@ def scored_data(config: RunConfig, settings: EvaluationSettings) -> DatasetConfi
     """
     if not settings.root:
         return config.dataset
-    others = config.dataset.model_dump() | {"name": "cityscapes", "root": settings.root}
+    root, own = resolve_data_root(settings.root), config.dataset
+    others = own.model_dump() | {"name": "cityscapes", "root": settings.root}
+    if not has_layout(root):
+        others |= {"name": "folder", "annotations": "fine"}
+        if find_class_table(root):
+            others["classes"] = "auto"
+        elif own.name == "folder" and own.classes == "auto":  # its frames are of the classes of the run's own
+            others["classes"] = str(find_class_table(Path(own.root)) or "auto")
     return read_config({"dataset": others}).dataset
 
 
 def scored_frames(dataset: Dataset, settings: EvaluationSettings) -> tuple[Frame, ...]:
     """Return the frames of a data set that a run is scored on; may be none."""
-    return tuple(spread(dataset.val if settings.split == "val" else dataset.train, settings.frames))
+    frames = {"val": dataset.val, "train": dataset.train, "test": dataset.test}[settings.split]
+    return tuple(spread(frames, settings.frames))
 
 
 def forget_data() -> None:
@@ -69,7 +80,7 @@ def _data_now(run: Run, settings: EvaluationSettings) -> tuple[str, str] | None:
 def _read_digests(data: str, _streets: str, split: str, frames: int, _moment: int) -> tuple[str, str] | None:
     config = DatasetConfig.model_validate_json(data)
     try:
-        dataset = open_dataset(config)
+        dataset = open_dataset(config, with_test=split == "test")
         return fingerprint(scored_frames(dataset, EvaluationSettings(split=split, frames=frames))), dataset.space.digest
     except LabError:
         return None

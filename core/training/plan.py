@@ -22,7 +22,7 @@ CURVE_POINTS = 1000
 class Plan:
     """The fixed numbers of a run.
 
-    `weights` and `hardware` are sentences for the page and the report; `space` is the digest of the label space.
+    `weights` and `hardware` are sentences for the page and the report; `space` is the digest of the label space, `data` that of the frames, "" in plans of version 0.1.
     """
 
     steps_total: int
@@ -42,6 +42,7 @@ class Plan:
     classes: tuple[str, ...]
     colors: tuple[Color, ...]
     space: str
+    data: str = ""
 
     def save(self, run: Path) -> None:
         """Write plan.json, durably."""
@@ -53,7 +54,7 @@ class Plan:
         """
         return training.model_copy(update={"threads": self.threads, "precision": self.precision})
 
-    def check_data(self, train: int, val: int, space: str) -> None:
+    def check_data(self, train: int, val: int, space: str, data: str) -> None:
         """Raise LabError when the data set is no longer the one that the run was planned on."""
         if space != self.space:
             raise LabError(
@@ -64,6 +65,12 @@ class Plan:
             raise LabError(
                 f"This run began with {self.train_frames} training and {self.val_frames} validation frames; now there"
                 f" are {train} and {val}. Bring the data back as it was and resume, or start a new run."
+            )
+
+        if self.data and data != self.data:
+            raise LabError(
+                "The data are no longer those that this run began with: a photograph, or a mask's pixels, were changed since. Bring "
+                "them back as they were and resume, or start a new run."
             )
 
     @classmethod

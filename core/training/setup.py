@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from core.config import CacheKind, RunConfig
 from core.data.dataset import Dataset, generate_dataset, open_dataset, spread
 from core.data.doctor import examine_dataset, refuse_broken
-from core.data.frames import Frame
+from core.data.frames import Frame, data_digest
 from core.data.loaders import (
     Budget,
     FrameSource,
@@ -101,8 +101,9 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
     with distributed.main_process_first():
         generate_dataset(config.dataset, lambda done, count: on_phase(f"drawing streets, {done} of {count}"))
         dataset = open_dataset(config.dataset)
+    data = data_digest((*dataset.train, *dataset.val))
     if plan:
-        plan.check_data(len(dataset.train), len(dataset.val), dataset.space.digest)
+        plan.check_data(len(dataset.train), len(dataset.val), dataset.space.digest, data)
     items = items_per_epoch([frame.weight for frame in dataset.train])
     opening = time.monotonic()
     budget = Budget()
@@ -164,6 +165,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             classes=dataset.space.class_names,
             colors=dataset.space.colors,
             space=dataset.space.digest,
+            data=data,
         )
         # What one process has measured holds for all.
         with distributed.main_process_first():
