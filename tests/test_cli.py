@@ -208,7 +208,7 @@ def test_errors_about_a_run_that_is_there(cli, run, lab_folders):
         (["predict", run.name, lab_folders.other], "holds no picture. Say --recursive"),
         (["predict", run.name, run / "x.png", "--out", run / "config.json" / "x"], "config.json"),
         (["score", run.name, "--root", "/etc"], "outside of the folders"),
-        (["score", run.name, "--root", lab_folders.runs], "is not a Cityscapes folder"),
+        (["score", run.name, "--root", lab_folders.runs], "has no class table"),
     ):
         code, out, err = cli(*arguments)
         assert (code, out) == (USER_ERROR, "") and text in err, arguments

@@ -5,7 +5,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.data.decoding import read_values
 from core.errors import LabError
 
 LABELS_END = "_labelIds.png"
@@ -23,8 +22,11 @@ def read_instances(labels: Path | None, size: tuple[int, int]) -> np.ndarray | N
     path = labels.with_name(labels.name.removesuffix(LABELS_END) + INSTANCES_END)
     if not path.is_file():
         return None
-    values, palette = read_values(path)
-    if palette is not None or values.ndim != 2 or values.dtype not in (np.uint8, np.uint16):
+    try:
+        values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error):  # a header that promises more pixels than OpenCV allows
+        values = None
+    if values is None or values.ndim != 2 or values.dtype not in (np.uint8, np.uint16):
         raise LabError(f"'{path}' can't be read as instance ids. Download or copy that file again.")
     if values.shape != size:
         values = cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
