@@ -266,6 +266,30 @@ def scores(runs: list[str], focus: str, names: dict[str, str], colors: dict[str,
 
 
 @st.fragment(run_every=3.0)
+def moved_data(run: Run) -> None:
+    """Draw widgets that tell where a run's data lie now, where they aren't at their place any more."""
+    config = run.config and run.config.dataset
+    if (
+        config is None
+        or run.is_active
+        or not SOURCES[config.name].root_title
+        or SOURCES[config.name].is_here(config.root)
+    ):
+        return
+    st.warning(
+        f"The data of this run aren't at {plain(config.root)} any more. It can be looked at, but not resumed or scored."
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        root = st.text_input("Folder in which they lie now", key=f"moved-{run.id}")
+        if st.button("Take this folder", key="take-folder", disabled=not root or not may_change(run.owner)):
+            try:
+                runner.move_data(run.path, root)
+            except LabError as error:
+                failed_state(error)
+            else:
+                st.rerun()
+
+
 def details(run_id: str) -> None:
     """Show a run's notes, its settings, what was decided here, and the log."""
     run = read_run(runs_folder() / run_id)
@@ -350,6 +374,7 @@ if len(chosen) > 1:
         key="focus",
     )
 diagnosis_panel(focus)
+moved_data(by_id[focus])
 left, table = st.columns([7, 5], gap="large")
 with left:
     st.subheader("What it sees")

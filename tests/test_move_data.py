@@ -13,6 +13,7 @@ from core.config import read_config
 from core.runs.status import update_status
 from core.runs.store import create_run, read_run
 from core.training.loop import train
+from tests.pages.test_pages import opened, text_of
 
 TABLE = [{"name": name, "ids": [index]} for index, name in enumerate(("ground", "thing"))]
 
@@ -102,3 +103,16 @@ def test_another_folder_is_scored_with_the_classes_of_the_run(run, data, capsys)
     code, _, error = cli(capsys, "score", run.name, "--root", other, "--split", "val")
     assert code == 42 and "0 to score on" in error
     assert read_config({}).dataset.root == ""
+
+
+def test_the_page_runs_asks_where_the_data_are(run, data):
+    moved = data.with_name("moved")
+    data.rename(moved)
+    app = opened("runs")
+    assert any(f"aren't at {data} any more" in warning.value for warning in app.warning)
+    app.text_input(key=f"moved-{run.name}").set_value(str(moved.parent / "nowhere")).run()
+    app.button(key="take-folder").click().run()
+    assert "There is no folder" in text_of(app) and not app.exception
+    app.text_input(key=f"moved-{run.name}").set_value(str(moved)).run()
+    app.button(key="take-folder").click().run()
+    assert not app.exception and not app.warning and read_run(run).config.dataset.root == str(moved)

@@ -1,6 +1,7 @@
 """Launching, queueing, stopping and resuming of runs, on this machine or on a cluster: the same calls serve both."""
 
 from core.runner.control import STOP_SECONDS, clone, launch, move, pause, queue_position, resume, stop, stop_now
+from core.runner.move_data import move_data
 from core.runner.trash import TrashedRun, delete, empty_trash, list_trash, restore
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "launch",
     "list_trash",
     "move",
+    "move_data",
     "pause",
     "queue_position",
     "restore",
