@@ -25,6 +25,8 @@ from core.text import format_bytes
 FILE_NAME = "classes.json"
 _KEYS = {"name", "ids", "color", "colors"}
 MAX_CLASSES = 255
+BACKGROUND = ("background", "_background_")
+"""What the class of all that nobody labelled is called."""
 MAX_BYTES = 1_000_000
 
 SHADES: tuple[Color, ...] = (
@@ -72,11 +74,7 @@ def read_class_table(path: Path) -> LabelSpace:
         LabError: the file can't be read, or what it says doesn't make sense; the sentence says where.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise LabError(f"'{path}' has over {format_bytes(MAX_BYTES)}: that is no class table.")
-        data = path.read_bytes()
-        # PowerShell writes UTF-16.
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        text = _read_text(path)
         space = space_of(READERS.get(path.name.lower(), _from_json)(text))
         if len(space.class_names) == 1:
             raise ValueError(
@@ -88,6 +86,29 @@ def read_class_table(path: Path) -> LabelSpace:
         raise LabError(f"The class table '{path}' can't be read: {str(error)[:100]}.") from None
     except ValueError as error:
         raise LabError(f"The class table '{path}' has a mistake: {error}") from None
+
+
+def listed_names(path: Path) -> tuple[str, ...] | None:
+    """Return the names of a plain list that has no background: the order of classes, but not what they are in a mask. None for another table.
+
+    Raises:
+        LabError: the file can't be read.
+    """
+    if READERS.get(path.name.lower()) is not _from_names:
+        return None
+    try:
+        names = tuple(row["name"] for row in _from_names(_read_text(path)))
+    except (OSError, UnicodeError) as error:
+        raise LabError(f"The class table '{path}' can't be read: {str(error)[:100]}.") from None
+    return None if any(name.casefold() in BACKGROUND for name in names) else names
+
+
+def _read_text(path: Path) -> str:
+    if path.stat().st_size > MAX_BYTES:
+        raise LabError(f"'{path}' has over {format_bytes(MAX_BYTES)}: that is no class table.")
+    data = path.read_bytes()
+    # PowerShell writes UTF-16.
+    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
 def space_of(rows: list[dict[str, Any]]) -> LabelSpace:

@@ -10,6 +10,7 @@ import numpy as np
 from core.config import DatasetConfig
 from core.data.class_table import FILE_NAME, find_class_table, read_class_table
 from core.data.decoding import read_image, read_labels, white_level
+from core.data.folder import annotated_space
 from core.data.frames import Frame
 from core.data.sources import SOURCES
 from core.errors import LabError
@@ -95,10 +96,11 @@ def generate_dataset(config: DatasetConfig, progress: Callable[[int, int], None]
 
 
 def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
-    """Return the numbering of classes that a config asks for: one of `LABEL_SPACES`, or a class table.
+    """Return the numbering of classes that a config asks for: one of `LABEL_SPACES`, a class table, or that of the annotation files.
 
     Raises:
-        LabError: there is no such numbering, or none is named for a folder of one's own that holds no class table.
+        LabError: there is no such numbering, none is named for a folder of one's own that holds no class table, or an annotation file there is
+            broken.
     """
     if config.classes in LABEL_SPACES:
         return LABEL_SPACES[config.classes]
@@ -106,6 +108,9 @@ def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
         return read_class_table(resolve_data_file(config.classes, "class table"))
     if "auto" not in SOURCES[config.name].classes:
         return CITYSCAPES_19
+    space = annotated_space(root)
+    if space:
+        return space
     path = find_class_table(root)
     if path is None:
         raise LabError(

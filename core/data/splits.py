@@ -138,8 +138,10 @@ def _lines_of(path: Path) -> Iterable[str]:
 
 def _names_of(root: Path, path: Path, frame: Frame) -> Iterable[str]:
     """Yield what a list may call a file: every end of its path, with and without the ending of the name, and its frame's id."""
-    parts = path.relative_to(root).parts
     yield same_name(frame.id)
+    if not path.is_relative_to(root):  # painted from an annotation file, into the cache
+        return
+    parts = path.relative_to(root).parts
     for start in range(len(parts)):
         name = "/".join(parts[start:])
         yield same_name(name)
