@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.data.annotations import coco, labelme
+from core.data.annotations import coco, labelme, yolo
 from core.data.annotations.shapes import Annotation
 
 
@@ -41,5 +41,6 @@ class Format:
 FORMATS: tuple[Format, ...] = (
     Format("labelme", "https://github.com/wkentaro/labelme", labelme.recognise, labelme.read, is_shared=False),
     Format("COCO", "https://cocodataset.org/#format-data", coco.recognise, coco.read),
+    Format("YOLO", "https://docs.ultralytics.com/datasets/segment", yolo.recognise, yolo.read, is_shared=False),
 )  # fmt: skip
 """In the order in which a file is tried."""
