@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.data.annotations import coco, labelme, yolo
+from core.data.annotations import coco, cvat, labelme, yolo
 from core.data.annotations.shapes import Annotation
 
 
@@ -42,5 +42,6 @@ FORMATS: tuple[Format, ...] = (
     Format("labelme", "https://github.com/wkentaro/labelme", labelme.recognise, labelme.read, is_shared=False),
     Format("COCO", "https://cocodataset.org/#format-data", coco.recognise, coco.read),
     Format("YOLO", "https://docs.ultralytics.com/datasets/segment", yolo.recognise, yolo.read, is_shared=False),
+    Format("CVAT for images", "https://docs.cvat.ai/docs/other/xml_format", cvat.recognise, cvat.read),
 )  # fmt: skip
 """In the order in which a file is tried."""
