@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.data.annotations import coco, cvat, labelme, yolo
+from core.data.annotations import coco, cvat, labelme, via, yolo
 from core.data.annotations.shapes import Annotation
 
 
@@ -43,5 +43,6 @@ FORMATS: tuple[Format, ...] = (
     Format("COCO", "https://cocodataset.org/#format-data", coco.recognise, coco.read),
     Format("YOLO", "https://docs.ultralytics.com/datasets/segment", yolo.recognise, yolo.read, is_shared=False),
     Format("CVAT for images", "https://docs.cvat.ai/docs/other/xml_format", cvat.recognise, cvat.read),
+    Format("VGG Image Annotator", "https://www.robots.ox.ac.uk/~vgg/software/via", via.recognise, via.read),
 )  # fmt: skip
 """In the order in which a file is tried."""
