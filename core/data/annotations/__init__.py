@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.data.annotations import coco, cvat, labelme, via, yolo
+from core.data.annotations import coco, cvat, labelme, supervisely, via, yolo
 from core.data.annotations.shapes import Annotation
 
 
@@ -44,5 +44,6 @@ FORMATS: tuple[Format, ...] = (
     Format("YOLO", "https://docs.ultralytics.com/datasets/segment", yolo.recognise, yolo.read, is_shared=False),
     Format("CVAT for images", "https://docs.cvat.ai/docs/other/xml_format", cvat.recognise, cvat.read),
     Format("VGG Image Annotator", "https://www.robots.ox.ac.uk/~vgg/software/via", via.recognise, via.read),
+    Format("Supervisely", "https://docs.supervisely.com/data-organization/00_ann_format_navi", supervisely.recognise, supervisely.read, is_shared=False),
 )  # fmt: skip
 """In the order in which a file is tried."""
