@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.data.annotations import coco, cvat, labelme, supervisely, via, yolo
+from core.data.annotations import coco, cvat, label_studio, labelme, supervisely, via, yolo
 from core.data.annotations.shapes import Annotation
 
 
@@ -45,5 +45,6 @@ FORMATS: tuple[Format, ...] = (
     Format("CVAT for images", "https://docs.cvat.ai/docs/other/xml_format", cvat.recognise, cvat.read),
     Format("VGG Image Annotator", "https://www.robots.ox.ac.uk/~vgg/software/via", via.recognise, via.read),
     Format("Supervisely", "https://docs.supervisely.com/data-organization/00_ann_format_navi", supervisely.recognise, supervisely.read, is_shared=False),
+    Format("Label Studio", "https://labelstud.io/guide/export", label_studio.recognise, label_studio.read),
 )  # fmt: skip
 """In the order in which a file is tried."""
