@@ -5,8 +5,8 @@
         frames.bin, index     its frames, see `packed_frames`
         lock                  locked by the process that builds it
 
-A cache is named by what is in it: files (path, size, time), order, size, classes, kind. It is never brought up to date: whatever
-changed has another name. The folder's time is when the cache was last used.
+A cache is named by what is in it: files (path, size, time), order, size, classes, kind. It is never brought up to date:
+whatever changed has another name. The folder's time is when the cache was last used.
 """
 
 import errno
@@ -98,7 +98,8 @@ class CacheEntry:
         frames: how many.
         size: (height, width) of a frame.
         bytes: what it takes on the disk at present.
-        complete: whether a run can use it; false for one that is being built, was broken off, is damaged or of an older layout.
+        complete: whether a run can use it; false for one that is being built, was broken off, is damaged or of an older
+            layout.
         used: when a run last took it, or when it was begun, in seconds since 1970.
         in_use: whether a process that is alive is building it.
     """
@@ -117,7 +118,10 @@ class CacheEntry:
 
 
 def cache_size(dataset: Dataset, frames: Sequence[Frame], kind: Kind) -> int:
-    """Return the bytes that a cache will take; of a jpeg cache an estimate, for which a few frames are encoded. Raises LabError."""
+    """Return the bytes that a cache will take; of a jpeg cache an estimate, for which a few frames are encoded.
+
+    Raises LabError.
+    """
     if kind == "raw":
         return 4 * math.prod(dataset.size) * len(frames)
     cached = CachedFrames(dataset, frames, kind)
@@ -190,7 +194,9 @@ def list_caches() -> list[CacheEntry]:
 
 
 def remove_caches(keys: Iterable[str] | None = None) -> int:
-    """Delete caches by key, or all of them, but none that is being built. A run that has one open keeps it, or decodes again.
+    """Delete caches by key, or all of them, but none that is being built.
+
+    A run that has one open keeps it, or decodes again.
 
     Returns:
         How many bytes are free again.

@@ -4,8 +4,8 @@
     ROOT/gtFine/{train,val}/CITY/CITY_000000_000019_gtFine_labelIds.png     or ..._polygons.json
     ROOT/gtCoarse/{train,train_extra,val}/CITY/CITY_000000_000019_gtCoarse_labelIds.png
 
-Where a label picture is missing but its polygons are there, the polygons are painted. Generated streets are written in the same
-layout, so this finds them too. Source: https://github.com/mcordts/cityscapesScripts#dataset-structure
+Where a label picture is missing but its polygons are there, the polygons are painted. Generated streets are written in
+the same layout, so this finds them too. Source: https://github.com/mcordts/cityscapesScripts#dataset-structure
 """
 
 import os
@@ -27,7 +27,9 @@ ARCHIVES: dict[str, str] = {"train_extra": "leftImg8bit_trainextra.zip"}
 
 
 def list_frames(root: Path, split: str, annotations: Kind = "fine") -> list[Frame]:
-    """Return the frames of a split that have labels, by city and number; for `test`, whose labels are kept secret, all of them.
+    """Return the frames of a split that have labels, by city and number.
+
+    For `test`, whose labels are kept secret, all of them.
 
     Raises:
         LabError: the layout isn't there, or no image has its label file.

@@ -4,10 +4,10 @@ The lab's own form is `classes.json` beside the images:
 
     [{"name": "road", "color": [128, 64, 128], "ids": [7]}, {"name": "sky", "color": "#4682b4", "ids": [23]}]
 
-A class with `ids` is found by number in the masks; without, by its colour, or by several: `"colors": [[0, 0, 0], [9, 9, 9]]`. What no
-class names is ignored. Tables that other tools write are read as they are: CamVid's label_colors.txt and class_dict.csv, CVAT's
-labelmap.txt, and a plain list of names (classes.txt, labels.txt, codes.txt), one a line, in the order of the ids. Supervisely's {"classes": [{"title":
-"road", "color": "#804080"}]} is read as well.
+A class with `ids` is found by number in the masks; without, by its colour, or by several: `"colors": [[0, 0, 0], [9, 9,
+9]]`. What no class names is ignored. Tables that other tools write are read as they are: CamVid's label_colors.txt and
+class_dict.csv, CVAT's labelmap.txt, and a plain list of names (classes.txt, labels.txt, codes.txt), one a line, in the
+order of the ids. Supervisely's {"classes": [{"title": "road", "color": "#804080"}]} is read as well.
 """
 
 import csv
@@ -25,6 +25,8 @@ from core.text import format_bytes
 FILE_NAME = "classes.json"
 _KEYS = {"name", "ids", "color", "colors"}
 MAX_CLASSES = 255
+BACKGROUND = ("background", "_background_")
+"""What the class of all that nobody labelled is called."""
 MAX_BYTES = 1_000_000
 
 SHADES: tuple[Color, ...] = (
@@ -55,7 +57,9 @@ def find_class_table(root: Path) -> Path | None:
 
 
 def is_list_of_names(root: Path, space: LabelSpace | None) -> bool:
-    """Return True where a folder's class table is a plain list, in which nobody wrote down the ids, and is the one in use."""
+    """Return True where a folder's class table is a plain list, in which nobody wrote down the ids, and is the one in
+    use.
+    """
     path = find_class_table(root)
     if path is None or space is None or READERS.get(path.name.lower()) is not _from_names:
         return False
@@ -72,11 +76,7 @@ def read_class_table(path: Path) -> LabelSpace:
         LabError: the file can't be read, or what it says doesn't make sense; the sentence says where.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise LabError(f"'{path}' has over {format_bytes(MAX_BYTES)}: that is no class table.")
-        data = path.read_bytes()
-        # PowerShell writes UTF-16.
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        text = _read_text(path)
         space = space_of(READERS.get(path.name.lower(), _from_json)(text))
         if len(space.class_names) == 1:
             raise ValueError(
@@ -88,6 +88,31 @@ def read_class_table(path: Path) -> LabelSpace:
         raise LabError(f"The class table '{path}' can't be read: {str(error)[:100]}.") from None
     except ValueError as error:
         raise LabError(f"The class table '{path}' has a mistake: {error}") from None
+
+
+def listed_names(path: Path) -> tuple[str, ...] | None:
+    """Return the names of a plain list that has no background: the order of classes, but not what they are in a mask.
+
+    None for another table.
+
+    Raises:
+        LabError: the file can't be read.
+    """
+    if READERS.get(path.name.lower()) is not _from_names:
+        return None
+    try:
+        names = tuple(row["name"] for row in _from_names(_read_text(path)))
+    except (OSError, UnicodeError) as error:
+        raise LabError(f"The class table '{path}' can't be read: {str(error)[:100]}.") from None
+    return None if any(name.casefold() in BACKGROUND for name in names) else names
+
+
+def _read_text(path: Path) -> str:
+    if path.stat().st_size > MAX_BYTES:
+        raise LabError(f"'{path}' has over {format_bytes(MAX_BYTES)}: that is no class table.")
+    data = path.read_bytes()
+    # PowerShell writes UTF-16.
+    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
 def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
@@ -148,7 +173,9 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
 
 
 def save_class_table(root: Path, text: str) -> Path:
-    """Write the text of a class table as a folder's classes.json; one of the lab's own that was there is kept as classes.json.old.
+    """Write the text of a class table as a folder's classes.json.
+
+    One of the lab's own that was there is kept as classes.json.old.
 
     Raises:
         LabError: another tool's file is there, or the folder can't be written to.

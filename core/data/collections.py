@@ -1,6 +1,8 @@
-"""Named sets of one's own pictures, such as the study's photographs of its own streets, on which every later run is shown.
+"""Named sets of one's own pictures, such as the study's photographs of its own streets, on which every later run is
+shown.
 
-A collection is a folder under the data folder with pictures that were encoded here: nothing that was uploaded is kept as it came.
+A collection is a folder under the data folder with pictures that were encoded here: nothing that was uploaded is kept
+as it came.
 """
 
 import json
@@ -72,8 +74,8 @@ def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Coll
     """Write pictures, each with what it is called and its pixels uint8 (H, W, 3), as a collection.
 
     Raises:
-        LabError: the name can't be used or is taken, there are no pictures or too many, the disk is full, or the one who is asking
-            may only look.
+        LabError: the name can't be used or is taken, there are no pictures or too many, the disk is full, or the one
+            who is asking may only look.
     """
     require_write()
     slug = slug_of(name)

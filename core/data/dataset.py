@@ -10,6 +10,7 @@ import numpy as np
 from core.config import DatasetConfig
 from core.data.class_table import FILE_NAME, find_class_table, read_class_table
 from core.data.decoding import read_image, read_labels, white_level
+from core.data.folder import annotated_space
 from core.data.frames import Frame
 from core.data.sources import SOURCES
 from core.errors import LabError
@@ -25,7 +26,9 @@ WHITE_SAMPLE = 16
 
 @dataclass(frozen=True)
 class Dataset:
-    """Frames to learn from and frames to score on. `size` is (height, width); `white` as of `core.data.decoding.decode_image`;
+    """Frames to learn from and frames to score on. `size` is (height, width).
+
+    `white` as of `core.data.decoding.decode_image`;
     `test` is empty unless it was asked for."""
 
     name: str
@@ -49,7 +52,10 @@ class Dataset:
 
 
 def read_target(labels: Path, space: LabelSpace, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Return a label file as classes 0..K-1 or 255, uint8 (H, W), at a size (height, width) or at the file's own. Raises LabError."""
+    """Return a label file as classes 0..K-1 or 255, uint8 (H, W), at a size (height, width) or at the file's own.
+
+    Raises LabError.
+    """
     return space.to_target(read_labels(labels, size, colors=space.by_color))
 
 
@@ -61,8 +67,8 @@ def open_dataset(config: DatasetConfig, with_test: bool = False) -> Dataset:
         with_test: also find the frames of its test split.
 
     Raises:
-        LabError: the folder isn't there, may not be read, or holds no pairs; the streets aren't drawn; or the class table doesn't
-            make sense.
+        LabError: the folder isn't there, may not be read, or holds no pairs; the streets aren't drawn; or the class
+            table doesn't make sense.
     """
     source = SOURCES[config.name]
     if source.is_generated and not source.is_here(config.root):
@@ -106,10 +112,12 @@ def generate_dataset(config: DatasetConfig, progress: Callable[[int, int], None]
 
 
 def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
-    """Return the numbering of classes that a config asks for: one of `LABEL_SPACES`, or a class table.
+    """Return the numbering of classes that a config asks for: one of `LABEL_SPACES`, a class table, or that of the
+    annotation files.
 
     Raises:
-        LabError: there is no such numbering, or none is named for a folder of one's own that holds no class table.
+        LabError: there is no such numbering, none is named for a folder of one's own that holds no class table, or an
+            annotation file there is broken.
     """
     if config.classes in LABEL_SPACES:
         return LABEL_SPACES[config.classes]
@@ -117,6 +125,9 @@ def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
         return read_class_table(resolve_data_file(config.classes, "class table"))
     if "auto" not in SOURCES[config.name].classes:
         return CITYSCAPES_19
+    space = annotated_space(root)
+    if space:
+        return space
     path = find_class_table(root)
     if path is None:
         raise LabError(
@@ -127,7 +138,10 @@ def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
 
 
 def _part(frames: Sequence[Frame], count: int, sample: int) -> list[Frame]:
-    """Return the first `count` frames, or that many at random where `sample` isn't 0; a larger part holds every smaller one of its sample."""
+    """Return the first `count` frames, or that many at random where `sample` isn't 0.
+
+    A larger part holds every smaller one of its sample.
+    """
     if not 0 < count < len(frames):
         return list(frames)
     order = np.random.default_rng(sample).permutation(len(frames)) if sample else range(len(frames))

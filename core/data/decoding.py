@@ -1,7 +1,7 @@
 """Files to arrays: photographs, and label maps of ids, of colours or painted from polygons. Scaling included.
 
-Files are read here and decoded from memory: OpenCV crashes on a name that isn't valid UTF-8. Training, scores, uploads and `predict` all
-see a photograph as `decode_image` decodes it.
+Files are read here and decoded from memory: OpenCV crashes on a name that isn't valid UTF-8. Training, scores, uploads
+and `predict` all see a photograph as `decode_image` decodes it.
 """
 
 import io
@@ -48,11 +48,13 @@ def read_image(path: Path, size: tuple[int, int] | None = None, white: float = 0
 
 
 def decode_image(data: bytes, white: float = 0.0) -> np.ndarray:
-    """Decode a photograph: its first frame, upright as its EXIF says, transparency on white, deep values brought to 8 bits.
+    """Decode a photograph: its first frame, upright as its EXIF says, transparency on white, deep values brought to 8
+    bits.
 
     Args:
         data: a file.
-        white: value that becomes 255 where the file holds more than 8 bits a channel; 0 takes the file's own `BRIGHT` percentile.
+        white: value that becomes 255 where the file holds more than 8 bits a channel; 0 takes the file's own `BRIGHT`
+            percentile.
 
     Returns:
         uint8 (H, W, 3), red green blue.
@@ -84,7 +86,10 @@ def decode_image(data: bytes, white: float = 0.0) -> np.ndarray:
 
 
 def white_level(path: Path) -> float:
-    """Return the `BRIGHT` percentile of a photograph with more than 8 bits a channel; 0 for any other, and for one that can't be read."""
+    """Return the `BRIGHT` percentile of a photograph with more than 8 bits a channel.
+
+    0 for any other, and for one that can't be read.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(32)
@@ -105,12 +110,17 @@ def _deep_values(data: bytes) -> np.ndarray | None:
 
 
 def _is_plain_png(data: bytes) -> bool:
-    """Return True for a PNG of 8 bits in colours or gray without transparency, which OpenCV decodes as Pillow does, but faster."""
+    """Return True for a PNG of 8 bits in colours or gray without transparency, which OpenCV decodes as Pillow does, but
+    faster.
+    """
     return data[:4] == b"\x89PNG" and data[24:26] in (b"\x08\x02", b"\x08\x00") and b"tRNS" not in data[:4096]
 
 
 def _straight(values: np.ndarray | None) -> np.ndarray:
-    """Return what OpenCV decoded as red green blue (and alpha). Raises ValueError where there is nothing, or no colours."""
+    """Return what OpenCV decoded as red green blue (and alpha).
+
+    Raises ValueError where there is nothing, or no colours.
+    """
     if values is None:
         raise ValueError
     channels = 1 if values.ndim == 2 else values.shape[2]
@@ -126,7 +136,9 @@ def _straight(values: np.ndarray | None) -> np.ndarray:
 
 
 def _to_rgb(values: np.ndarray, white: float, opaque: float) -> np.ndarray:
-    """Return (H, W), (H, W, 3) or (H, W, 4) of any depth as uint8 (H, W, 3): `white` becomes 255, and the transparent is white."""
+    """Return (H, W), (H, W, 3) or (H, W, 4) of any depth as uint8 (H, W, 3): `white` becomes 255, and the transparent
+    is white.
+    """
     if values.ndim == 2:
         values = values[..., None].repeat(3, axis=2)
     if values.dtype == np.uint8 and values.shape[2] == 3:
@@ -191,11 +203,13 @@ def _label_values(path: Path, colors: bool) -> np.ndarray:
 def read_values(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Return what stands in a label picture, and its palette where it has one.
 
-    Gray in three equal channels is gray. A mask that is the same everywhere but for its transparency is that transparency.
+    Gray in three equal channels is gray. A mask that is the same everywhere but for its transparency is that
+    transparency.
 
     Returns:
-        numbers (H, W) of any type, or colours uint8 (H, W, 3), red green blue; and the palette uint8 (256, 3), or None. The numbers of a GIF,
-        which every encoder deals anew, are never given: a gray palette gives its gray, any other its colours.
+        numbers (H, W) of any type, or colours uint8 (H, W, 3), red green blue; and the palette uint8 (256, 3), or None.
+        The numbers of a GIF, which every encoder deals anew, are never given: a gray palette gives its gray, any other
+        its colours.
 
     Raises:
         LabError: the file is missing or is not a picture.
@@ -243,7 +257,10 @@ def _without_alpha(values: np.ndarray) -> np.ndarray:
 
 
 def _is_whole_png(data: bytes) -> bool:
-    """Return whether every chunk of a PNG that matters is as it was written; OpenCV and Pillow decode half of a damaged one and say nothing."""
+    """Return whether every chunk of a PNG that matters is as it was written.
+
+    OpenCV and Pillow decode half of a damaged one and say nothing.
+    """
     start, name = 8, b""
     while name != b"IEND" and start + 12 <= len(data):
         length, name = int.from_bytes(data[start : start + 4]), data[start + 4 : start + 8]

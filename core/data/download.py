@@ -1,8 +1,11 @@
-"""Cityscapes with the user's own account: logs in, fetches the official archives, checks and unpacks them; run again, it goes on.
+"""Cityscapes with the user's own account: logs in, fetches the official archives, checks and unpacks them.
 
-The archives come through the official downloader (`cityscapesscripts.download`), which knows the addresses. Here stands what it leaves
-out: words instead of tracebacks, a way to stop between two pieces, and archives that are opened with the care due to any file from elsewhere. Its login is
-not used, for it offers to keep the password in a file; nothing here keeps one.
+Run again, it goes on.
+
+The archives come through the official downloader (`cityscapesscripts.download`), which knows the addresses. Here stands
+what it leaves out: words instead of tracebacks, a way to stop between two pieces, and archives that are opened with the
+care due to any file from elsewhere. Its login is not used, for it offers to keep the password in a file; nothing here
+keeps one.
 
 Source: https://github.com/mcordts/cityscapesScripts/blob/master/cityscapesscripts/download/downloader.py
 """
@@ -227,14 +230,16 @@ def login(username: str, password: str) -> Session:
 
 
 def target_folder(text: str) -> Path:
-    """Turn a typed path into a folder for the data under one of `core.paths.data_roots()`, and make it where it is missing.
+    """Turn a typed path into a folder for the data under one of `core.paths.data_roots()`, and make it where it is
+    missing.
 
-    Never one of the folders that the lab keeps its own things in, nor below: a file or a folder there means something to it. An admin
-    chooses any other; everybody else a folder that lies directly in the data folder, or in one that `SEGLAB_DATA_ROOTS` names.
+    Never one of the folders that the lab keeps its own things in, nor below: a file or a folder there means something
+    to it. An admin chooses any other; everybody else a folder that lies directly in the data folder, or in one that
+    `SEGLAB_DATA_ROOTS` names.
 
     Raises:
-        LabError: its parent isn't there, it lies outside of the data roots or where no data belongs, it can't be made, or the one who is
-            asking may only look.
+        LabError: its parent isn't there, it lies outside of the data roots or where no data belongs, it can't be made,
+            or the one who is asking may only look.
     """
     require_write()
     cleaned = text.strip()
@@ -318,7 +323,8 @@ def download(session: Session, names: Sequence[str], folder: Path, progress: Pro
         The archives, in the order of the names.
 
     Raises:
-        LabError: the account can't have a package, the disk is too small, the site fails, or an archive arrives damaged.
+        LabError: the account can't have a package, the disk is too small, the site fails, or an archive arrives
+            damaged.
     """
     check_names(names)
     offered = _offered(session)
@@ -334,8 +340,8 @@ def download(session: Session, names: Sequence[str], folder: Path, progress: Pro
 def unpack(archive: Path, folder: Path, progress: ProgressCallback) -> None:
     """Unpack an official archive. Nothing is written before all of its entries have been looked at.
 
-    A file that is there already, of the right size and checksum, is left alone, so an interrupted unpacking goes on. The archive's
-    README and license are kept under its name.
+    A file that is there already, of the right size and checksum, is left alone, so an interrupted unpacking goes on.
+    The archive's README and license are kept under its name.
 
     Args:
         archive: its name is one of `PACKAGES`.
@@ -547,7 +553,9 @@ def _explain_damage(archive: Path) -> Iterator[None]:
 
 
 def _looked_at(opened: zipfile.ZipFile, archive: Path, folder: Path) -> list[tuple[zipfile.ZipInfo, Path]]:
-    """Return every file of an archive with the path it goes to, or LabError for the first thing that can't be official."""
+    """Return every file of an archive with the path it goes to, or LabError for the first thing that can't be
+    official.
+    """
     package = PACKAGES[archive.name]
     infos = opened.infolist()
     size = sum(info.file_size for info in infos)
@@ -571,7 +579,10 @@ def _looked_at(opened: zipfile.ZipFile, archive: Path, folder: Path) -> list[tup
 
 
 def _path_of(info: zipfile.ZipInfo, archive: Path, folder: Path) -> Path:
-    """Return where an entry goes. Raises LabError unless its name, kind and packing are those of an official archive."""
+    """Return where an entry goes.
+
+    Raises LabError unless its name, kind and packing are those of an official archive.
+    """
     package = PACKAGES[archive.name]
     # zipfile cuts a name at its first zero byte and turns backslashes on Windows; what was written counts.
     name = info.orig_filename

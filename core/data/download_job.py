@@ -16,8 +16,8 @@ def start_download(packages: Sequence[str], folder: str, username: str, password
     The job's result says what the packages are `lacking` by the official counts, in sentences.
 
     Raises:
-        LabError: a package, the folder or the credentials can't be right, a download is going on already, or the current user may only
-            look.
+        LabError: a package, the folder or the credentials can't be right, a download is going on already, or the
+            current user may only look.
     """
     check_names(packages)
     check_credentials(username, password)

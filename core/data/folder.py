@@ -10,8 +10,10 @@ Understood, with or without folders for train, val and test on any level:
     training/image_2/a.png  training/semantic/a.png         KITTI; semantic_rgb is the same in colours
     a.jpg                   a_mask.png, or a.png            label tools, side by side
 
-A mask belongs to one photograph, and never to one of another split or another stated folder. What could be paired in two ways is paired
-in none, and said.
+    a.jpg                   a.json, or one for all          label tools: `core.data.annotations`
+
+A mask belongs to one photograph, and never to one of another split or another stated folder. What could be paired in
+two ways is paired in none, and said.
 """
 
 import os
@@ -22,10 +24,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.config import DatasetConfig
+from core.data.annotations.files import ENDINGS as ANNOTATION_ENDINGS
+from core.data.annotations.masks import PaintedFolder, paint_folder
+from core.data.class_table import find_class_table, listed_names, read_class_table
 from core.data.frames import Frame, Pairing
 from core.data.splits import UNLISTED, assign_splits, same_name, split_of
 from core.errors import LabError
-from core.paths import data_roots
+from core.labels import LABEL_SPACES, LabelSpace
+from core.paths import data_roots, resolve_data_file
 from core.text import join_first
 
 UNLABELLED = "without masks"
@@ -65,7 +71,9 @@ MAX_FILES = 500_000
 
 
 @dataclass(frozen=True)
-class _File:
+class ScannedFile:
+    """A file, and what the names of its folders say of it."""
+
     path: Path
     split: str
     folders: tuple[str, ...]  # the folders that say neither role nor split
@@ -76,24 +84,30 @@ class _File:
 
 @dataclass
 class _Scan:
-    """What lies in a folder: images, lists of names, how many other files of which ending, and what was not entered."""
+    """What lies in a folder: images, what may be annotation files, lists of names, how many other files of which
+    ending, and what was not entered.
+    """
 
-    images: list[_File] = field(default_factory=list)
+    images: list[ScannedFile] = field(default_factory=list)
+    annotations: list[ScannedFile] = field(default_factory=list)
     lists: list[Path] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto") -> Pairing:
-    """Pair every photograph under `root` with its mask.
+def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto", class_table: str = "auto") -> Pairing:
+    """Pair every photograph under `root` with its mask, or with what is painted from annotation files where there are
+    no masks.
 
     Args:
         root: the data set's folder, checked by `core.paths.resolve_data_root`.
         val_fraction: of the pairs, held back for validation where no split is named, 0..1.
         group_by: as of `core.data.splits.assign_splits`.
+        class_table: as `DatasetConfig.classes`: what annotation files are painted in.
 
     Raises:
-        LabError: the folder may not be read, holds far too many files, or a list of names fits none of them.
+        LabError: the folder may not be read, holds far too many files, a list of names fits none of them, or an
+            annotation file or the class table is broken.
     """
     try:
         scan = _scan(root)
@@ -103,6 +117,14 @@ def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto") -
         ) from None
     images, masks = _separate(scan.images)
     partners, ambiguous = _partners(images, masks)
+    painted = None
+    if not partners and not ambiguous:
+        # Without a photograph beside them, masks are photographs in a folder that is called after what it is for.
+        photographs = images or masks
+        painted = _paint(root, photographs, scan.annotations, class_table)
+        if painted:
+            images, masks = photographs, []
+            partners = _painted_partners(root, images, painted)
     frames = []
     for image in images:
         mask = partners.get(image.path)
@@ -111,8 +133,8 @@ def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto") -
         frames.append(Frame(frame_id, "/".join(image.folders), split, image.path, mask.path if mask else None))
     splits = assign_splits(root, _with_own_ids(root, frames), _main_lists(scan.lists), val_fraction, group_by)
     used = {mask.path for mask in partners.values()} | {path for group in ambiguous for path in group}
-    painted = {path for path in used if any(file.path == path and file.is_painted for file in masks)}
-    rivals = tuple(sorted(file.path for file in masks if file.is_painted and file.path not in painted))
+    colored = {path for path in used if any(file.path == path and file.is_painted for file in masks)}
+    rivals = tuple(sorted(file.path for file in masks if file.is_painted and file.path not in colored))
     return Pairing(
         tuple(sorted((frame for frame in splits.frames if frame.labels), key=lambda frame: (frame.split, frame.id))),
         tuple(sorted((frame for frame in splits.frames if not frame.labels), key=lambda frame: frame.id)),
@@ -121,7 +143,52 @@ def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto") -
         tuple(ambiguous),
         splits,
         scan.others,
+        painted,
     )
+
+
+def annotated_space(root: Path) -> LabelSpace | None:
+    """Return the label space that follows from a folder's annotation files.
+
+    None without any, or where its class table decides.
+
+    Raises:
+        LabError: as of `pair_folder`.
+    """
+    path = find_class_table(root)
+    if path and listed_names(path) is None:
+        return None
+    painted = pair_folder(root).painted
+    return painted.space if painted else None
+
+
+def _paint(
+    root: Path, photographs: list[ScannedFile], annotations: list[ScannedFile], class_table: str
+) -> PaintedFolder | None:
+    """Return the label maps that are painted from annotation files in the classes of a table.
+
+    None without any such file.
+    """
+    if not photographs or not annotations:
+        return None
+    if class_table in LABEL_SPACES:
+        return paint_folder(root, photographs, annotations, LABEL_SPACES[class_table])
+    path = find_class_table(root) if class_table == "auto" else resolve_data_file(class_table, "class table")
+    names = listed_names(path) if path else ()
+    if names is None:
+        return paint_folder(root, photographs, annotations, read_class_table(path))
+    return paint_folder(root, photographs, annotations, order=names)
+
+
+def _painted_partners(root: Path, images: list[ScannedFile], painted: PaintedFolder) -> dict[Path, ScannedFile]:
+    """Return the label map of each photograph that has one, with the split that its annotation file states."""
+    partners = {}
+    for image in images:
+        name = image.path.relative_to(root).as_posix()
+        if name in painted.masks:
+            path, split = painted.masks[name]
+            partners[image.path] = ScannedFile(Path(path), split, (), image.stem, True)
+    return partners
 
 
 def explain_no_pairs(root: Path, pairing: Pairing) -> str:
@@ -151,8 +218,11 @@ def explain_no_pairs(root: Path, pairing: Pairing) -> str:
 
 
 def find_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list[Frame]]:
-    """Return the frames to learn from and those to score on. Raises LabError where either is empty, or a pair is ambiguous."""
-    result = pair_folder(root, config.val_fraction, config.group_by)
+    """Return the frames to learn from and those to score on.
+
+    Raises LabError where either is empty, or a pair is ambiguous.
+    """
+    result = pair_folder(root, config.val_fraction, config.group_by, config.classes)
     for problem in result.problems(root):
         raise LabError(problem)
     train = [frame for frame in result.frames if frame.split == "train"]
@@ -168,8 +238,11 @@ def find_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list[Fr
 
 
 def find_splits(root: Path, config: DatasetConfig) -> dict[str, tuple[Frame, ...]]:
-    """Return every frame by split; images without a mask are a split of their own, and so are those that no list names."""
-    pairs = pair_folder(root, config.val_fraction, config.group_by)
+    """Return every frame by split.
+
+    Images without a mask are a split of their own, and so are those that no list names.
+    """
+    pairs = pair_folder(root, config.val_fraction, config.group_by, config.classes)
     names = ("train", "val", "test", UNLISTED)
     splits = {split: tuple(frame for frame in pairs.frames if frame.split == split) for split in names}
     return {split: frames for split, frames in splits.items() if frames or split != UNLISTED} | {
@@ -212,8 +285,11 @@ def _scan(root: Path) -> _Scan:
                 elif path.suffix.lower() not in IMAGE_ENDINGS:
                     if path.suffix.lower() == ".txt" and split_of(path.stem):
                         scan.lists.append(path)
-                    elif path.suffix:
+                        continue
+                    if path.suffix:
                         scan.others[path.suffix.lower()] += 1
+                    if path.suffix.lower() in ANNOTATION_ENDINGS and not unusable_name(entry.name):
+                        scan.annotations.append(_file_of(root, path))
                 elif reason := unusable_name(entry.name):
                     scan.skipped.append((path, reason))
                 elif len(scan.images) == MAX_FILES:
@@ -221,11 +297,14 @@ def _scan(root: Path) -> _Scan:
                 else:
                     scan.images.append(_file_of(root, path))
     scan.images.sort(key=lambda file: file.path)
+    scan.annotations.sort(key=lambda file: file.path)
     return scan
 
 
 def unusable_name(name: str) -> str:
-    """Return why a file of this name is left out, or "": what can't be written to a log or a page can't be named to anyone either."""
+    """Return why a file of this name is left out, or "": what can't be written to a log or a page can't be named to
+    anyone either.
+    """
     if not name.isprintable() and any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
         return "a file whose name isn't valid UTF-8, as old ZIP archives leave them; rename it"
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
@@ -248,8 +327,11 @@ def _with_own_ids(root: Path, frames: list[Frame]) -> list[Frame]:
     ]
 
 
-def _file_of(root: Path, path: Path) -> _File:
-    """Read what the names of the folders say; a whole name says it louder than a word in one, and the nearer folder than the farther."""
+def _file_of(root: Path, path: Path) -> ScannedFile:
+    """Read what the names of the folders say.
+
+    A whole name says it louder than a word in one, and the nearer folder than the farther.
+    """
     split, folders = "", []
     role, loudness, is_painted = None, 0, False
     for folder in path.relative_to(root).parent.parts:
@@ -274,11 +356,14 @@ def _file_of(root: Path, path: Path) -> _File:
         if not says_something:
             folders.append(folder)
     is_mask = {"mask": True, "image": False, "other": False}.get(role) if role else None
-    return _File(path, split, tuple(folders), path.stem, is_mask, is_painted)
+    return ScannedFile(path, split, tuple(folders), path.stem, is_mask, is_painted)
 
 
-def _separate(files: list[_File]) -> tuple[list[_File], list[_File]]:
-    """Return photographs and masks. Where no folder says, the ending of the name does, or a photograph of the same name beside it."""
+def _separate(files: list[ScannedFile]) -> tuple[list[ScannedFile], list[ScannedFile]]:
+    """Return photographs and masks.
+
+    Where no folder says, the ending of the name does, or a photograph of the same name beside it.
+    """
     some_folder_says_mask = any(file.is_mask for file in files)
     lossy = {(file.path.parent, file.stem) for file in files if file.path.suffix.lower() in LOSSY_ENDINGS}
     stems = {same_name(file.stem) for file in files}
@@ -307,7 +392,7 @@ class _Round:
     with_folders: bool = True
     shortens: bool = False  # masks by their name without "_mask" at its end
 
-    def key(self, file: _File, is_mask: bool) -> tuple[str, ...]:
+    def key(self, file: ScannedFile, is_mask: bool) -> tuple[str, ...]:
         stem = _MASK_ENDING.sub("", file.stem) if is_mask and self.shortens else file.stem
         folders = map(self.spelled, file.folders) if self.with_folders else ()
         return (file.split if self.with_split else "", *folders, self.spelled(stem))
@@ -322,13 +407,15 @@ _ROUNDS = tuple(
 _ROUNDS_WITHOUT_FOLDERS = tuple(_Round(same_name, False, False, shortens) for shortens in (False, True))
 
 
-def _partners(images: list[_File], masks: list[_File]) -> tuple[dict[Path, _File], list[tuple[Path, Path, Path]]]:
+def _partners(
+    images: list[ScannedFile], masks: list[ScannedFile]
+) -> tuple[dict[Path, ScannedFile], list[tuple[Path, Path, Path]]]:
     """Return the mask of each photograph that has one, and what could be paired in two ways, as three files.
 
-    Round by round, from the strictest to the loosest reading of names: what was paired is out of the next round, and what is wanted twice
-    is paired with nothing.
+    Round by round, from the strictest to the loosest reading of names: what was paired is out of the next round, and
+    what is wanted twice is paired with nothing.
     """
-    partners: dict[Path, _File] = {}
+    partners: dict[Path, ScannedFile] = {}
     ambiguous: list[tuple[Path, Path, Path]] = []
     in_one_folder = any(len({file.folders for file in files}) == 1 for files in (images, masks))
     for reading in (*_ROUNDS, *(_ROUNDS_WITHOUT_FOLDERS if in_one_folder else ())):
@@ -337,8 +424,8 @@ def _partners(images: list[_File], masks: list[_File]) -> tuple[dict[Path, _File
             | partners.keys()
             | {path for group in ambiguous for path in group}
         )
-        wanting: dict[tuple[str, ...], list[_File]] = defaultdict(list)
-        offered: dict[tuple[str, ...], list[_File]] = defaultdict(list)
+        wanting: dict[tuple[str, ...], list[ScannedFile]] = defaultdict(list)
+        offered: dict[tuple[str, ...], list[ScannedFile]] = defaultdict(list)
         for files, groups, is_mask in ((images, wanting, False), (masks, offered, True)):
             for file in files:
                 if file.path not in used:
@@ -365,7 +452,10 @@ def _partners(images: list[_File], masks: list[_File]) -> tuple[dict[Path, _File
 
 
 def _left_over(images: list[_File], masks: list[_File], partners: dict[Path, _File]) -> list[tuple[Path, Path, Path]]:
-    """Return photographs that have a mask and could have had another: a.png beside a_mask.png. They lose the one they had."""
+    """Return photographs that have a mask and could have had another: a.png beside a_mask.png.
+
+    They lose the one they had.
+    """
     reading = _Round(same_name, shortens=True)
     paired = {reading.key(image, False): image for image in images if image.path in partners}
     used = {mask.path for mask in partners.values()}
@@ -377,12 +467,14 @@ def _left_over(images: list[_File], masks: list[_File], partners: dict[Path, _Fi
     return rivals
 
 
-def _in_numbers(masks: list[_File]) -> list[_File]:
-    """Return the masks of numbers among those that say the same of a photograph, or those in colours where there are no others."""
+def _in_numbers(masks: list[ScannedFile]) -> list[ScannedFile]:
+    """Return the masks of numbers among those that say the same of a photograph, or those in colours where there are no
+    others.
+    """
     return [mask for mask in masks if not mask.is_painted] or masks
 
 
-def _may_pair(image: _File, mask: _File, reading: _Round) -> bool:
+def _may_pair(image: ScannedFile, mask: ScannedFile, reading: _Round) -> bool:
     """Return False for files of two stated splits, or of two stated places."""
     if image.split and mask.split and image.split != mask.split:
         return False

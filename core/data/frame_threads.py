@@ -13,7 +13,9 @@ MAX_THREADS = 16
 
 
 def map_frames(function: Callable[[Frame], T], frames: Sequence[Frame], max_threads: int = MAX_THREADS) -> Iterator[T]:
-    """Yield the results in order. Few frames are under way at a time: a caller who stops waits for those alone, and holds no more.
+    """Yield the results in order.
+
+    Few frames are under way at a time: a caller who stops waits for those alone, and holds no more.
 
     Args:
         function: called with a frame, in a thread.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from core.errors import LabError
 
 if TYPE_CHECKING:
+    from core.data.annotations.masks import PaintedFolder
     from core.data.splits import Splits
 
 Split = Literal["train", "val", "test", "train_extra"]
@@ -48,6 +49,7 @@ class Pairing:
         ambiguous: files that could be paired in two ways: one, and the two that it could belong to.
         splits: where the split comes from; None for Cityscapes, whose folders say it.
         others: how many files of which other ending lie there.
+        painted: what was painted from annotation files; None without any.
     """
 
     frames: tuple[Frame, ...]
@@ -57,6 +59,7 @@ class Pairing:
     ambiguous: tuple[tuple[Path, Path, Path], ...] = ()
     splits: "Splits | None" = None
     others: Counter[str] = field(default_factory=Counter)
+    painted: "PaintedFolder | None" = None
 
     def problems(self, root: Path) -> list[str]:
         """Return what may mean two things, as sentences that name both; nothing is learned from such a folder."""
@@ -73,7 +76,8 @@ class Pairing:
 
 
 def fingerprint(frames: Sequence[Frame]) -> str:
-    """Return a text that is the same as long as no file of these frames was changed, judged as rsync does: by path, size and time.
+    """Return a text that is the same as long as no file of these frames was changed, judged as rsync does: by path,
+    size and time.
 
     Raises:
         LabError: a file has vanished.
@@ -92,7 +96,8 @@ def fingerprint(frames: Sequence[Frame]) -> str:
 
 
 def data_digest(frames: Sequence[Frame]) -> str:
-    """Return a text that tells whether data are those of before, wherever they lie: names, sizes, and what the labels say.
+    """Return a text that tells whether data are those of before, wherever they lie: names, sizes, and what the labels
+    say.
 
     Photographs are judged by their size, so that all of Cityscapes takes seconds.
 
@@ -118,7 +123,9 @@ def _vanished(error: OSError) -> str:
 
 
 def content_digest(frames: Sequence[Frame]) -> str:
-    """Return a text that is the same for frames of the same names and contents only, on whatever machine. Reads every file.
+    """Return a text that is the same for frames of the same names and contents only, on whatever machine.
+
+    Reads every file.
 
     Raises:
         LabError: a file has vanished.

@@ -93,7 +93,8 @@ def open_frames(
     Args:
         dataset: whose frames these are.
         frames: in the order of their numbers.
-        kind: raw and jpeg build that cache first, where it isn't there; auto takes a raw one that is there; off takes none.
+        kind: raw and jpeg build that cache first, where it isn't there; auto takes a raw one that is there; off takes
+            none.
         progress: called with (frames done, frames in all) while a cache is built.
         should_stop: asked meanwhile; after a yes the frames come without a cache.
         budget: bytes to keep in memory without a cache, which other stores may share.
@@ -153,8 +154,8 @@ class KeyedBatches(Sampler[list[Key]]):
     The items of all epochs stand in one long row, each epoch shuffled by (seed, epoch); a batch is the next
     `batch_size` of them and may reach over an epoch's end, so no frame is ever dropped.
 
-    A frame of weight w is shown floor(w) times in every epoch, and of all frames of that weight a random part once more, as many
-    as make their items round(w * frames).
+    A frame of weight w is shown floor(w) times in every epoch, and of all frames of that weight a random part once
+    more, as many as make their items round(w * frames).
     """
 
     def __init__(self, weights: Sequence[float], batch_size: int, seed: int, first_step: int, last_step: int) -> None:
@@ -214,7 +215,8 @@ def part_of(batches: KeyedBatches, rank: int, size: int) -> Sampler[list[Key]]:
 
 
 def items_per_epoch(weights: Sequence[float]) -> int:
-    """Return how many crops an epoch has: the sum of the weights, rounded for each group of equal ones, and the same in every epoch.
+    """Return how many crops an epoch has: the sum of the weights, rounded for each group of equal ones, and the same in
+    every epoch.
 
     Raises:
         LabError: the weights are so small that there is none.
@@ -269,8 +271,8 @@ def _settle_worker(_worker: int) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
-        # Torch has just made a loading process mortal again. In a cluster's job everyone is sent the signal, and the trainer
-        # needs its frames until its checkpoint is written.
+        # Torch has just made a loading process mortal again. In a cluster's job everyone is sent the signal, and the
+        # trainer needs its frames until its checkpoint is written.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     worker = get_worker_info()
     # A loader of crops and one of whole frames may be at work at once.

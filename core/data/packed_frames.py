@@ -3,8 +3,8 @@
     frames.bin      image and target of each frame, one after another: as they are (raw), or as JPEG and PNG (jpeg)
     index           where each image and each target ends in frames.bin, int64, little-endian
 
-Both files only grow, and a frame is on the disk before the index says so: a writer that was killed, or a machine that lost its power,
-loses the last few frames and nothing else.
+Both files only grow, and a frame is on the disk before the index says so: a writer that was killed, or a machine that
+lost its power, loses the last few frames and nothing else.
 """
 
 import os
@@ -34,7 +34,8 @@ class PackedFrames:
         size: (height, width) of a frame.
 
     Raises:
-        OSError, ValueError: there are none. An index beyond the last frame and one that was damaged raise ValueError, cv2.error.
+        OSError, ValueError: there are none. An index beyond the last frame and one that was damaged raise ValueError,
+            cv2.error.
     """
 
     def __init__(self, folder: Path, kind: Kind, size: tuple[int, int]) -> None:
@@ -56,7 +57,9 @@ class PackedFrames:
 
 
 def encode_frame(image: np.ndarray, target: np.ndarray, kind: Kind) -> Pair:
-    """Return image (H, W, 3) and target (H, W) as they are stored, uint8: unchanged, or as JPEG (lossy) and PNG (exact)."""
+    """Return image (H, W, 3) and target (H, W) as they are stored, uint8: unchanged, or as JPEG (lossy) and PNG
+    (exact).
+    """
     if kind == "raw":
         return np.ascontiguousarray(image), np.ascontiguousarray(target)
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
@@ -67,7 +70,10 @@ def encode_frame(image: np.ndarray, target: np.ndarray, kind: Kind) -> Pair:
 
 @contextmanager
 def append_frames(folder: Path) -> Iterator[Callable[[Pair], None]]:
-    """Yield a function that appends an encoded frame, behind those that the index vouches for. One process at a time. Raises OSError."""
+    """Yield a function that appends an encoded frame, behind those that the index vouches for. One process at a time.
+
+    Raises OSError.
+    """
     ends = _read_index(folder)
     end = int(ends.max(initial=0))
     group: list[int] = []
@@ -103,7 +109,9 @@ def count_packed(folder: Path) -> int:
 
 
 def _read_index(folder: Path) -> np.ndarray:
-    """Return where image and target of each frame end in frames.bin, int64 (2N,), for the N frames that are safely there."""
+    """Return where image and target of each frame end in frames.bin, int64 (2N,), for the N frames that are safely
+    there.
+    """
     try:
         size = (folder / "frames.bin").stat().st_size
         content = (folder / "index").read_bytes()

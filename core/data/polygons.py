@@ -1,8 +1,8 @@
 """Label maps painted from polygons, as `cityscapesscripts/preparation/json2labelImg.py` paints them.
 
-On the eight full-size frames at hand they equal the official label maps on 99.56 to 99.80 % of the evaluated pixels. The rest lies
-along edges, since Pillow has changed how it fills since 2016. The official maps also have a rim of "out of roi", 1.1 % of a frame,
-that no polygon describes; painted maps go on to the frame's edge there.
+On the eight full-size frames at hand they equal the official label maps on 99.56 to 99.80 % of the evaluated pixels.
+The rest lies along edges, since Pillow has changed how it fills since 2016. The official maps also have a rim of "out
+of roi", 1.1 % of a frame, that no polygon describes; painted maps go on to the frame's edge there.
 """
 
 import json
@@ -21,8 +21,8 @@ MAX_PIXELS = 2**26
 def paint_polygons(path: Path) -> np.ndarray:
     """Label ids, uint8 (H, W), at the size that the file states; the last polygon lies on top.
 
-    A name ending in "group" that has no id of its own counts as the thing it is a group of; "license plate", whose official id is
-    -1, is not painted.
+    A name ending in "group" that has no id of its own counts as the thing it is a group of; "license plate", whose
+    official id is -1, is not painted.
 
     Raises:
         LabError: the file is missing, isn't such a file, or names a class that Cityscapes doesn't have.

@@ -1,8 +1,8 @@
 """The kinds of data a run can learn from, a line each; known without torch.
 
-Form, checks, training, model card, leaderboard and report read this table. A folder of one's own is laid out in any of the ways
-that `core.data.folder` understands; a data set with a layout of its own is one module with `find_frames` and `find_splits`,
-and one line here.
+Form, checks, training, model card, leaderboard and report read this table. A folder of one's own is laid out in any of
+the ways that `core.data.folder` understands; a data set with a layout of its own is one module with `find_frames` and
+`find_splits`, and one line here.
 """
 
 from collections.abc import Callable, Mapping
@@ -68,12 +68,18 @@ class DataSource:
 
     @property
     def find_frames(self) -> Callable[..., tuple[list[Any], list[Any]]]:
-        """The function of (root, config) that returns a folder's frames to learn from and to score on. It raises LabError."""
+        """The function of (root, config) that returns a folder's frames to learn from and to score on.
+
+        It raises LabError.
+        """
         return import_module(self.module).find_frames
 
     @property
     def find_splits(self) -> Callable[..., dict[str, tuple[Any, ...]]]:
-        """The function of (root, config) that returns every frame of a folder by split, labelled or not. It raises LabError."""
+        """The function of (root, config) that returns every frame of a folder by split, labelled or not.
+
+        It raises LabError.
+        """
         return import_module(self.module).find_splits
 
 

@@ -1,7 +1,8 @@
-"""Which frames are learned from and which are scored on: what a data set states is taken as it stands, else whole groups are held back.
+"""Which frames are learned from and which are scored on: what a data set states is taken as it stands, else whole
+groups are held back.
 
-A data set states its splits by folders (train/, val/, train2017/), or by lists: files that are called train.txt, val.txt, valid.txt or
-test.txt, of one image a line, as Pascal VOC, fast.ai's CamVid and many others have them.
+A data set states its splits by folders (train/, val/, train2017/), or by lists: files that are called train.txt,
+val.txt, valid.txt or test.txt, of one image a line, as Pascal VOC, fast.ai's CamVid and many others have them.
 """
 
 import hashlib
@@ -44,7 +45,8 @@ class Splits:
 def assign_splits(
     root: Path, frames: Sequence[Frame], lists: Sequence[Path], val_fraction: float, group_by: str = "auto"
 ) -> Splits:
-    """Give every frame its split: its folder's, else its list's, else a share of the groups is held back for validation.
+    """Give every frame its split: its folder's, else its list's, else a share of the groups is held back for
+    validation.
 
     Args:
         root: the data set's folder.
@@ -84,7 +86,10 @@ def assign_splits(
 
 
 def _listed(root: Path, frames: Sequence[Frame], lists: Sequence[Path]) -> Splits:
-    """Return the frames with the splits of lists. Those that no list names are in none, unless only validation is listed."""
+    """Return the frames with the splits of lists.
+
+    Those that no list names are in none, unless only validation is listed.
+    """
     by_name: dict[str, list[int]] = defaultdict(list)
     for index, frame in enumerate(frames):
         for name in {name for path in (frame.image, frame.labels) if path for name in _names_of(root, path, frame)}:
@@ -137,9 +142,13 @@ def _lines_of(path: Path) -> Iterable[str]:
 
 
 def _names_of(root: Path, path: Path, frame: Frame) -> Iterable[str]:
-    """Yield what a list may call a file: every end of its path, with and without the ending of the name, and its frame's id."""
-    parts = path.relative_to(root).parts
+    """Yield what a list may call a file: every end of its path, with and without the ending of the name, and its
+    frame's id.
+    """
     yield same_name(frame.id)
+    if not path.is_relative_to(root):  # painted from an annotation file, into the cache
+        return
+    parts = path.relative_to(root).parts
     for start in range(len(parts)):
         name = "/".join(parts[start:])
         yield same_name(name)
@@ -167,7 +176,9 @@ def _counted(counts: Counter[str]) -> str:
 
 
 def _held_back(frames: Sequence[Frame], val_fraction: float, group_by: str) -> tuple[set[str], str]:
-    """Return ids of frames to hold back, the same ones every time, and how they were chosen as the rest of a sentence."""
+    """Return ids of frames to hold back, the same ones every time, and how they were chosen as the rest of a
+    sentence.
+    """
     if len(frames) < 2:
         return set(), "there are too few to hold any back."
     by, groups = _groups(frames, group_by)
@@ -188,7 +199,9 @@ def _held_back(frames: Sequence[Frame], val_fraction: float, group_by: str) -> t
 
 
 def _groups(frames: Sequence[Frame], group_by: str) -> tuple[str, dict[str, list[str]]]:
-    """Return what frames are grouped by, and the ids of each group: neighbours in a video mustn't sit on both sides of a split."""
+    """Return what frames are grouped by, and the ids of each group: neighbours in a video mustn't sit on both sides of
+    a split.
+    """
     for by in ("folder", "name") if group_by == "auto" else (group_by,):
         groups: dict[str, list[str]] = defaultdict(list)
         for frame in frames:

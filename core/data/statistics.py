@@ -1,4 +1,6 @@
-"""How much of each frame every class takes, counted once and remembered on disk: shares, absences, and what is seen together."""
+"""How much of each frame every class takes, counted once and remembered on disk: shares, absences, and what is seen
+together.
+"""
 
 import hashlib
 import os
@@ -18,7 +20,9 @@ from core.paths import cache_folder
 from core.progress import CountCallback
 
 SAMPLE = 400
-"""Frames counted at most: shares of 400 evenly spread frames differ from those of all by far less than frames do among themselves."""
+"""Frames counted at most: shares of 400 evenly spread frames differ from those of all by far less than frames do among
+themselves.
+"""
 
 AT_ONCE = 600
 """Up to so many frames are all counted at once where single frames are wanted; of more, a sample is."""
@@ -65,7 +69,10 @@ class FrameCounts:
 
     @property
     def cooccurrence(self) -> np.ndarray:
-        """float64 (K, K), 0..1: of the frames that show class a, the share that also shows class b; 0 where none shows a."""
+        """float64 (K, K), 0..1: of the frames that show class a, the share that also shows class b.
+
+        0 where none shows a.
+        """
         shown = (self.pixels > 0).astype(np.float64)
         return (shown.T @ shown) / np.maximum(1, self.images)[:, None]
 
@@ -75,7 +82,10 @@ class FrameCounts:
 
 
 def count_classes(dataset: Dataset, frames: Sequence[Frame], progress: CountCallback | None = None) -> ClassCounts:
-    """Count the classes of (at most `SAMPLE` evenly spread) frames, at the data set's size. Raises as `count_frames` does."""
+    """Count the classes of (at most `SAMPLE` evenly spread) frames, at the data set's size.
+
+    Raises as `count_frames` does.
+    """
     counts = count_frames(dataset, spread(frames, SAMPLE), progress)
     return ClassCounts(counts.pixels.sum(axis=0), counts.images, int(counts.ignored.sum()), len(counts.ids))
 
@@ -86,7 +96,9 @@ def count_frames(
     progress: CountCallback | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> FrameCounts:
-    """Count the classes of every frame, at the data set's size, in several threads; from disk where nothing has changed since.
+    """Count the classes of every frame, at the data set's size, in several threads.
+
+    From disk where nothing has changed since.
 
     Args:
         dataset: says size and label space.
@@ -116,7 +128,10 @@ def count_frames(
 
 
 def recall_counts(dataset: Dataset, frames: Sequence[Frame]) -> FrameCounts | None:
-    """Return the counts of these very frames where they are remembered whole. Raises LabError where a frame's file has vanished."""
+    """Return the counts of these very frames where they are remembered whole.
+
+    Raises LabError where a frame's file has vanished.
+    """
     return _read(_path_of(dataset, frames), dataset, frames)
 
 
@@ -150,7 +165,10 @@ def _path_of(dataset: Dataset, frames: Sequence[Frame]) -> Path:
 
 
 def _write(path: Path, counts: FrameCounts) -> None:
-    """Write under another name first, so that no half file is read. A full or locked disk costs the memory, not the counts."""
+    """Write under another name first, so that no half file is read.
+
+    A full or locked disk costs the memory, not the counts.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")

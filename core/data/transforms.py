@@ -1,4 +1,5 @@
-"""What happens to a training frame before the network sees it: a crop, zoomed, turned and mirrored, its colours varied, blurred.
+"""What happens to a training frame before the network sees it: a crop, zoomed, turned and mirrored, its colours varied,
+blurred.
 
 Image and target always move together, both stay uint8, and every choice comes from the generator that is handed in:
 keyed by (seed, epoch, frame), the same key gives the same crop in any process and any order. What is switched off
@@ -114,8 +115,8 @@ class Augmentation:
             rng: in the state in which the crop would get it; it is advanced.
 
         Returns:
-            float64 (4, 2), x and y in pixels of the frame, from its outer edge: upper left, upper right, lower right and lower left
-            corner of the crop before it is mirrored. A turned crop may reach over the frame's edge.
+            float64 (4, 2), x and y in pixels of the frame, from its outer edge: upper left, upper right, lower right
+            and lower left corner of the crop before it is mirrored. A turned crop may reach over the frame's edge.
         """
         (top, left, height, width), angle = self._pick_window(size, target, rng)
         unit = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
@@ -158,8 +159,8 @@ class Augmentation:
         inside = np.maximum(0, first)
         piece = np.s_[inside[1] : end[1], inside[0] : end[0]]
         size = (crop_width, crop_height)
-        # Four channels are turned in less than half of the time of three, and so is a picture that was mirrored beyond its edges
-        # before: OpenCV has no fast way to do that while it turns.
+        # Four channels are turned in less than half of the time of three, and so is a picture that was mirrored beyond
+        # its edges before: OpenCV has no fast way to do that while it turns.
         image = cv2.warpAffine(
             cv2.cvtColor(_mirrored_beyond(image, first, end), cv2.COLOR_RGB2RGBA),
             np.column_stack([matrix, shift - first]),
@@ -215,7 +216,9 @@ def jitter_colors(image: np.ndarray, amount: float, rng: np.random.Generator) ->
 
 
 def _mirrored_beyond(image: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Return the piece of an image from column and row `first` to `end`, which may lie outside: there it goes on as in a mirror."""
+    """Return the piece of an image from column and row `first` to `end`, which may lie outside: there it goes on as in
+    a mirror.
+    """
     height, width = image.shape[:2]
     left, top = np.maximum(0, -first)
     right, bottom = np.maximum(0, end - (width, height))

@@ -15,8 +15,10 @@ MIXED_UP = 8
 RAMPS = 0.15
 """Share of changes that are ramps in a blurred mask of colours."""
 RAMPS_OF_IDS = 0.1
-"""The same of numbers. Of 88 real frames, merged to 2, 4, 7, 19 or all classes, it is 0.034 at most as drawn and 0.068 at a quarter of the size
-by nearest neighbour; resized bilinearly or saved as JPEG, the median is 0.197 at least and one frame in a hundred is below 0.1."""
+"""The same of numbers. Of 88 real frames, merged to 2, 4, 7, 19 or all classes, it is 0.034 at most as drawn and 0.068
+at a quarter of the size by nearest neighbour; resized bilinearly or saved as JPEG, the median is 0.197 at least and one
+frame in a hundred is below 0.1.
+"""
 
 
 @dataclass(frozen=True)

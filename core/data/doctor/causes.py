@@ -134,7 +134,9 @@ def _train_ids(case: Case) -> Diagnosis:
 
 
 def _palette_indices(case: Case) -> Diagnosis:
-    """Official colours in a palette whose places are not the official ids: a picture of colours that was saved with a palette."""
+    """Official colours in a palette whose places are not the official ids: a picture of colours that was saved with a
+    palette.
+    """
     guilty = [mask for mask in case.all_masks if mask.palette and _is_misplaced(mask)]
     if not guilty:
         return None
@@ -198,7 +200,9 @@ def _names_shifted(case: Case) -> Diagnosis:
 
 
 def _palettes_differ(case: Case) -> Diagnosis:
-    """Palettes that give one number several colours: every file has its own numbers, and the colours alone mean the same."""
+    """Palettes that give one number several colours: every file has its own numbers, and the colours alone mean the
+    same.
+    """
     if not palettes_differ(case.all_masks):
         return None
     files = [mask for mask in case.all_masks if mask.palette]
@@ -325,7 +329,9 @@ def _blurred(case: Case) -> Iterator[Finding]:
 
 
 def _is_spoiled(mask: MaskInfo, space: LabelSpace | None) -> bool:
-    """Return True for a blurred mask, and for one of a lossy format unless its values are the table's, make areas and lie far apart."""
+    """Return True for a blurred mask, and for one of a lossy format unless its values are the table's, make areas and
+    lie far apart.
+    """
     if is_blurred(mask) or not mask.header or not mask.header.lossy or mask.kind == "colors":
         return is_blurred(mask)
     ids = sorted(mask.values)

@@ -1,4 +1,7 @@
-"""The whole examination: which files there are, what they hold, and a report of what is wrong. It never writes a file."""
+"""The whole examination: which files there are, what they hold, and a report of what is wrong.
+
+It writes nothing into it.
+"""
 
 import os
 from collections import Counter
@@ -7,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.config import read_config
+from core.data.annotations.masks import PaintedFolder
 from core.data.cityscapes import LABEL_FOLDERS, Kind, has_layout, list_frames, pair_frames, splits_of
 from core.data.class_table import find_class_table, is_list_of_names
 from core.data.dataset import Dataset, label_space_of, spread
@@ -20,7 +24,7 @@ from core.data.sources import SOURCES
 from core.data.splits import UNLISTED
 from core.errors import LabError
 from core.labels import LabelSpace
-from core.text import plural
+from core.text import join_words, plural
 
 MAX_IDS = 300
 """Ids or colours that a report lists at most."""
@@ -37,6 +41,7 @@ class _Survey:
     counted: dict[str, int] = field(default_factory=dict)  # parts that training has no use for
     findings: list[Finding] = field(default_factory=list)
     split_source: str = ""
+    is_annotated: bool = False
 
 
 def examine(
@@ -62,13 +67,15 @@ def examine(
         sentence = f"There is no folder '{plain(root)}', or it may not be opened."
         return Report(root, "none", findings=(Finding("no-folder", "error", sentence, fix="Check the spelling."),))
     layout: Layout = "cityscapes" if has_layout(root) else "folder"
-    result = _find_cityscapes(root) if layout == "cityscapes" else _find_folder(root, val_fraction, group_by)
+    result = (
+        _find_cityscapes(root) if layout == "cityscapes" else _find_folder(root, val_fraction, group_by, class_table)
+    )
     if not result.parts and any(finding.code == "empty" for finding in result.findings):
         layout = "none"
     space: LabelSpace | None = None
     if result.parts:
         try:
-            space = _space_of(root, layout, class_table)
+            space = _space_of(root, layout, class_table, result.is_annotated)
         except (LabError, OSError) as error:
             result.findings.append(Finding("class-table", "error", str(error), fix="Correct it, or take the proposal."))
         else:
@@ -85,7 +92,10 @@ def examine_dataset(
     should_stop: Callable[[], bool] | None = None,
     max_frames: int = 0,
 ) -> Report:
-    """Examine the very frames that a run learns from and is scored on, in the numbering it uses; arguments as of `examine`."""
+    """Examine the very frames that a run learns from and is scored on, in the numbering it uses.
+
+    Arguments as of `examine`.
+    """
     layout: Layout = "cityscapes" if SOURCES[dataset.name].has_coarse else "folder"
     result = _Survey({"train": list(dataset.train), "val": list(dataset.val)})
     return _report(dataset.root, layout, dataset.space, result, progress, should_stop, max_frames)
@@ -169,10 +179,10 @@ def _find_cityscapes(root: Path) -> _Survey:
     return result
 
 
-def _find_folder(root: Path, val_fraction: float, group_by: str) -> _Survey:
+def _find_folder(root: Path, val_fraction: float, group_by: str, class_table: str) -> _Survey:
     result = _Survey()
     try:
-        pairing = pair_folder(root, val_fraction, group_by)
+        pairing = pair_folder(root, val_fraction, group_by, class_table)
     except (LabError, OSError) as error:
         result.findings.append(Finding("unreadable-folder", "error", str(error)))
         return result
@@ -180,6 +190,9 @@ def _find_folder(root: Path, val_fraction: float, group_by: str) -> _Survey:
         result.findings.append(
             Finding("skipped", "warning", f"'{relative(path, root)}' was skipped: it is {reason}.", (relative(path, root),), 1)
         )  # fmt: skip
+    if pairing.painted:
+        result.is_annotated = True
+        result.findings += _about_annotations(pairing.painted)
     for frame in pairing.frames:
         if frame.split in ("train", "val"):
             result.parts.setdefault(frame.split, []).append(frame)
@@ -215,18 +228,46 @@ def _find_folder(root: Path, val_fraction: float, group_by: str) -> _Survey:
         )
         result.findings.append(Finding("unlisted", "note", sentence, count=result.counted[UNLISTED]))
     unlabelled = [frame for frame in pairing.unlabelled if frame.split != "test"]
-    result.findings += _alone(root, unlabelled, pairing.orphans)
+    result.findings += _alone(root, unlabelled, pairing.orphans, result.is_annotated)
     return result
 
 
-def _alone(root: Path, unlabelled: Sequence[Frame], orphans: Sequence[Path]) -> list[Finding]:
+def _about_annotations(painted: PaintedFolder) -> list[Finding]:
+    """Return what masks were painted from, by which rules, and what of it is left out."""
+    rest = "is background" if painted.background else "is ignored, since the class table has no class called background"
+    sentence = (
+        f"The masks are painted from files of {join_words(painted.formats)}: {plural(painted.shapes, 'shape')} in "
+        f"{plural(len(painted.masks), 'photograph')}. Where shapes overlap, the later one lies on top (in CVAT, the one in the upper layer). "
+        f"A pixel that nobody labelled {rest}."
+    )
+    findings = [Finding("painted-from-shapes", "note", sentence, count=len(painted.masks))]
+    if painted.num_hidden:
+        sentence = (
+            f"{plural(painted.num_hidden, 'shape')} cover no pixel, {painted.hidden[0]} for one, and are left out."
+        )
+        fix = "Check that its coordinates are pixels of this photograph."
+        findings.append(Finding("hidden-shapes", "warning", sentence, count=painted.num_hidden, fix=fix))
+    if painted.num_absent:
+        sentence = (
+            f"{plural(painted.num_absent, 'image')} of the annotation files aren't here, '{painted.absent[0]}' for one."
+        )
+        findings.append(
+            Finding("listed-not-here", "warning", sentence, count=painted.num_absent, fix="Add the photographs.")
+        )
+    return findings
+
+
+def _alone(
+    root: Path, unlabelled: Sequence[Frame], orphans: Sequence[Path], is_annotated: bool = False
+) -> list[Finding]:
     alone = []
     if unlabelled:
         paths = [frame.image for frame in unlabelled]
         sentence = "{} has no mask of its name, and is left out."
-        alone.append(
-            about_files(root, "images-without-masks", "warning", paths, sentence, "Add its mask, or remove it.")
-        )
+        fix = "Add its mask, or remove it."
+        if is_annotated:
+            sentence, fix = "{} is in no annotation file, and is left out.", "Label it, or remove it."
+        alone.append(about_files(root, "images-without-masks", "warning", paths, sentence, fix))
     if orphans:
         sentence = "{} has no photograph of its name, and is left out."
         fix = "Add the photograph, or remove it."
@@ -235,7 +276,9 @@ def _alone(root: Path, unlabelled: Sequence[Frame], orphans: Sequence[Path]) -> 
 
 
 def _misplaced(root: Path) -> tuple[str, str, str] | None:
-    """Return what to say of a folder beside, above or inside the Cityscapes one that was meant, or of labels without photographs."""
+    """Return what to say of a folder beside, above or inside the Cityscapes one that was meant, or of labels without
+    photographs.
+    """
     try:
         near = [root.parent, *root.iterdir()]
     except OSError:
@@ -250,9 +293,9 @@ def _misplaced(root: Path) -> tuple[str, str, str] | None:
     return None
 
 
-def _space_of(root: Path, layout: Layout, class_table: str) -> LabelSpace | None:
-    """Return the class table; None where a folder has none."""
-    if layout == "folder" and class_table == "auto" and find_class_table(root) is None:
+def _space_of(root: Path, layout: Layout, class_table: str, is_annotated: bool) -> LabelSpace | None:
+    """Return the class table; None where a folder has none, and no annotation files from which one follows."""
+    if layout == "folder" and class_table == "auto" and find_class_table(root) is None and not is_annotated:
         return None
     return label_space_of(
         read_config({"dataset": {"name": layout, "root": str(root), "classes": class_table}}).dataset, root

@@ -37,7 +37,9 @@ def broken_files(case: Case) -> Iterator[Finding]:
 
 
 def sizes(case: Case) -> Iterator[Finding]:
-    """Yield photographs and masks of different size or turned against each other, and that photographs have many sizes."""
+    """Yield photographs and masks of different size or turned against each other, and that photographs have many
+    sizes.
+    """
     turned, swapped, other, scaled, same = [], [], [], [], []
     for info in case.frame_infos:
         image, mask = info.image, info.mask

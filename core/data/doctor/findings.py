@@ -1,4 +1,6 @@
-"""What an examination of a data set hands back: findings, each a sentence and what mends it, and what was counted on the way."""
+"""What an examination of a data set hands back: findings, each a sentence and what mends it, and what was counted on
+the way.
+"""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field

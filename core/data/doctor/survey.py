@@ -1,4 +1,6 @@
-"""Reads every file of a data set once, in parallel, and notes the facts about it; what they mean is `diagnosis`' business.
+"""Reads every file of a data set once, in parallel, and notes the facts about it.
+
+What they mean is `diagnosis`' business.
 
 A broken file is a fact like any other: nothing here raises for what is wrong with a file.
 """
@@ -70,12 +72,13 @@ class MaskInfo:
 
     Attributes:
         kind: ids of 8 bits, ids of 16 bits, or colours.
-        values: the different ids, or colours packed by `core.labels.pack_colors`, most frequent first, at most `MAX_VALUES`.
+        values: the different ids, or colours packed by `core.labels.pack_colors`, most frequent first, at most
+            `MAX_VALUES`.
         counts: pixels of each.
         different: how many values there are, the unkept ones too.
         thin: how many of them appear in runs shorter than `THIN` only.
-        ramps: how often a single pixel lies between two different neighbours and its value between theirs, per change of value;
-            interpolation does this, a pen doesn't.
+        ramps: how often a single pixel lies between two different neighbours and its value between theirs, per change
+            of value; interpolation does this, a pen doesn't.
         palette: for a palette picture, the colour (packed) of each of `values`.
     """
 
@@ -113,7 +116,8 @@ def survey(
     progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> list[FrameInfo]:
-    """Look at labelled frames, each with the part that it belongs to, in about as many threads as the machine has processors.
+    """Look at labelled frames, each with the part that it belongs to, in about as many threads as the machine has
+    processors.
 
     Returns:
         Facts in the order of the frames; fewer than frames where it was stopped.
@@ -206,7 +210,10 @@ def survey_mask(path: Path) -> MaskInfo:
 
 
 def classes_in(mask: MaskInfo, space: LabelSpace) -> tuple[list[int], int] | None:
-    """Return pixels per class (K,) of a mask, and pixels that its table says nothing of; None where the lab could not read it."""
+    """Return pixels per class (K,) of a mask, and pixels that its table says nothing of.
+
+    None where the lab could not read it.
+    """
     if mask.problem or any(value > 255 for value in mask.values if mask.kind == "deep"):
         return None
     counts = [0] * len(space.class_names)
@@ -297,7 +304,10 @@ def _first_bytes(path: Path) -> bytes:
 
 
 def _read_values(path: Path, header: Header) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return what stands in a mask's file: ids (H, W), or colours (H, W, 3) as red green blue; and a palette, packed (256,)."""
+    """Return what stands in a mask's file: ids (H, W), or colours (H, W, 3) as red green blue.
+
+    And a palette, packed (256,).
+    """
     try:
         values, palette = read_values(path)
     except LabError:
@@ -330,7 +340,9 @@ def _why_undecodable(path: Path, header: Header) -> Problem:
 
 
 def _measure(values: np.ndarray, colors: bool) -> tuple[np.ndarray, np.ndarray, int, int, float]:
-    """Of int32 (N,) values in reading order: the different ones, the pixels of each, and what `MaskFacts` says of runs."""
+    """Of int32 (N,) values in reading order: the different ones, the pixels of each, and what `MaskFacts` says of
+    runs.
+    """
     starts = np.concatenate(([0], np.flatnonzero(values[1:] != values[:-1]) + 1))
     lengths = np.diff(starts, append=values.size)
     run_values = values[starts]
