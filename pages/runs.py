@@ -268,13 +268,10 @@ def scores(runs: list[str], focus: str, names: dict[str, str], colors: dict[str,
 @st.fragment(run_every=3.0)
 def moved_data(run: Run) -> None:
     """Draw widgets that tell where a run's data lie now, where they aren't at their place any more."""
-    config = run.config and run.config.dataset
-    if (
-        config is None
-        or run.is_active
-        or not SOURCES[config.name].root_title
-        or SOURCES[config.name].is_here(config.root)
-    ):
+    if run.config is None or run.is_active:
+        return
+    config = run.config.dataset
+    if not SOURCES[config.name].root_title or SOURCES[config.name].is_here(config.root):
         return
     st.warning(
         f"The data of this run aren't at {plain(config.root)} any more. It can be looked at, but not resumed or scored."

@@ -179,12 +179,12 @@ def build_cache(
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise LabError(
-                f"The disk filled up while decoded frames were written to '{cached.folder}'. Free some space and start again: what was "
-                "written is kept."
+                f"The disk filled up while decoded frames were written to '{cached.folder}'. Free some space and start"
+                " again: what was written is kept."
             ) from None
         raise LabError(
-            f"Decoded frames can't be kept in '{cached.folder}': {error.strerror or error}. Set the cache to off, or name another place "
-            "in SEGLAB_CACHE."
+            f"Decoded frames can't be kept in '{cached.folder}': {error.strerror or error}. Set the cache to off, or"
+            " name another place in SEGLAB_CACHE."
         ) from None
 
 
@@ -233,8 +233,9 @@ def _build(cached: CachedFrames, progress: CountCallback, should_stop: Callable[
     if needed + SPARE_BYTES > free:
         other = "keep it as jpeg, " if cached.kind == "raw" else ""
         raise LabError(
-            f"Keeping the decoded frames takes {format_bytes(needed)} more on the disk of '{folder.parent}', and {format_bytes(free)} "
-            f"are free, of which 1 GB is left alone. Free some space, {other}read the frames at a smaller size, or set the cache to off."
+            f"Keeping the decoded frames takes {format_bytes(needed)} more on the disk of '{folder.parent}', and"
+            f" {format_bytes(free)} are free, of which 1 GB is left alone. Free some space, {other}read the frames at a"
+            " smaller size, or set the cache to off."
         )
     description = {
         "version": VERSION,

@@ -135,7 +135,7 @@ def _missing_layout(root: Path, split: str) -> str:
         return f"'{root}' has no {split} split: leftImg8bit holds {result}. {what}."
     return (
         f"'{root}' is not a Cityscapes folder: it holds no leftImg8bit. Unpack leftImg8bit_trainvaltest.zip and "
-        f"gtFine_trainvaltest.zip from cityscapes-dataset.com into it."
+        "gtFine_trainvaltest.zip from cityscapes-dataset.com into it."
     )
 
 
@@ -149,7 +149,10 @@ def _missing_labels(root: Path, split: str, kind: str, images: int, annotations:
         what = f"Unpack the {annotations} archive again: it holds labelIds and polygons of each"
         return f"{seen} '{folder}' holds no labelIds for them; it holds {listed}. {what}."
     if any(folder.glob("*/*")):
-        return f"{seen} no file under '{folder}' is called after one of them. Unpack the {annotations} archive of the same cities."
+        return (
+            f"{seen} no file under '{folder}' is called after one of them. Unpack the {annotations} archive of the same"
+            " cities."
+        )
     return (
         f"{seen} none has its labels under '{folder}'. Unpack the {annotations} archive beside leftImg8bit; files like "
         f"CITY/CITY_000000_000019_{kind}_labelIds.png are needed."

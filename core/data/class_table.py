@@ -80,8 +80,8 @@ def read_class_table(path: Path) -> LabelSpace:
         space = space_of(READERS.get(path.name.lower(), _from_json)(text))
         if len(space.class_names) == 1:
             raise ValueError(
-                f"'{space.class_names[0]}' is its only class, and a single class can't be told from anything. Add another for all the rest, "
-                "such as background."
+                f"'{space.class_names[0]}' is its only class, and a single class can't be told from anything. Add"
+                " another for all the rest, such as background."
             )
         return space
     except (OSError, UnicodeError, csv.Error, RecursionError) as error:

@@ -100,7 +100,8 @@ def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Coll
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
         raise LabError(
-            f"The collection can't be saved in '{collections_folder()}': {error.strerror}. Free some space, or allow writing there."
+            f"The collection can't be saved in '{collections_folder()}': {error.strerror}. Free some space, or allow"
+            " writing there."
         ) from None
     return read_collection(slug)
 

@@ -131,8 +131,8 @@ def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
     path = find_class_table(root)
     if path is None:
         raise LabError(
-            f"'{root}' has no class table that says what its masks mean. 'python -m core doctor {root}' looks at the masks and "
-            f"proposes one, and so does the page Data: save it as {FILE_NAME} in that folder."
+            f"'{root}' has no class table that says what its masks mean. 'python -m core doctor {root}' looks at the"
+            f" masks and proposes one, and so does the page Data: save it as {FILE_NAME} in that folder."
         )
     return read_class_table(path)
 

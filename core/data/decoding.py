@@ -186,16 +186,16 @@ def _label_values(path: Path, colors: bool) -> np.ndarray:
         ):
             kind = "fractions" if values.dtype.kind == "f" else "numbers outside of 0 to 255"
             raise LabError(
-                f"'{path}' holds {kind}, but a label map holds one number of 0 to 255 a pixel. Cityscapes' instanceIds look like this: use "
-                "the labelIds files."
+                f"'{path}' holds {kind}, but a label map holds one number of 0 to 255 a pixel. Cityscapes' instanceIds"
+                " look like this: use the labelIds files."
             )
         values = values.astype(np.uint8)
     if colors:
         return cv2.cvtColor(values, cv2.COLOR_GRAY2RGB) if values.ndim == 2 else values
     if values.ndim == 3:
         raise LabError(
-            f"'{path}' is a picture in colours, but a label map holds one number a pixel. Use the labelIds files of Cityscapes, or "
-            "name the colours in the class table of your own data."
+            f"'{path}' is a picture in colours, but a label map holds one number a pixel. Use the labelIds files of"
+            " Cityscapes, or name the colours in the class table of your own data."
         )
     return values
 

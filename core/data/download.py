@@ -172,8 +172,8 @@ class Session(requests.Session):
             response.status_code not in (200, 206) or "text/html" in response.headers.get("Content-Type", "")
         ):
             raise LabError(
-                "cityscapes-dataset.com sent a page in place of the archive. Log in there once with a browser, see what it asks "
-                "for, and start again."
+                "cityscapes-dataset.com sent a page in place of the archive. Log in there once with a browser, see what"
+                " it asks for, and start again."
             )
         if options.get("stream") and self.watch:
             request = re.fullmatch(r"bytes=(\d+)-", options["headers"].get("Range", ""))
@@ -219,7 +219,8 @@ def login(username: str, password: str) -> Session:
     response = session.post(f"{OFFICIAL}/login", data=form)
     if response.status_code != 302:  # what the official downloader looks at, too
         raise LabError(
-            "cityscapes-dataset.com doesn't know this username with this password. Check both, or set a new password there."
+            "cityscapes-dataset.com doesn't know this username with this password. Check both, or set a new password"
+            " there."
         )
     goal = urlsplit(urljoin(response.url, response.headers.get("Location", "")))
     if _bare(goal.hostname) not in (_bare(urlsplit(response.url).hostname), _bare(urlsplit(OFFICIAL).hostname)):
@@ -331,7 +332,8 @@ def download(session: Session, names: Sequence[str], folder: Path, progress: Pro
     barred = [name for name in names if name not in offered]
     if barred:
         raise LabError(
-            f"This account may not download {', '.join(barred)}. Ask for access on cityscapes-dataset.com, or leave it out."
+            f"This account may not download {', '.join(barred)}. Ask for access on cityscapes-dataset.com, or leave it"
+            " out."
         )
     _check_space({name: offered[name] for name in names}, folder)
     return [_fetch(session, name, offered[name], folder, progress) for name in names]
@@ -401,7 +403,8 @@ def _check_target(path: Path) -> None:
     allowed = {data_folder().resolve(), *(data_roots() if os.environ.get("SEGLAB_DATA_ROOTS") else ())}
     if not current_user().is_admin and not {path, path.parent} & allowed:
         raise LabError(
-            f"'{path}' lies directly in none of {', '.join(map(str, sorted(allowed)))}. Name a folder that does, or ask an admin."
+            f"'{path}' lies directly in none of {', '.join(map(str, sorted(allowed)))}. Name a folder that does, or ask"
+            " an admin."
         )
 
 
@@ -424,8 +427,8 @@ def _bare(host: str | None) -> str:
 def _error_text(error: requests.RequestException) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         return (
-            "The connection to cityscapes-dataset.com is not safe: its certificate can't be checked. Look at the clock of this "
-            "machine, or ask who runs its network."
+            "The connection to cityscapes-dataset.com is not safe: its certificate can't be checked. Look at the clock"
+            " of this machine, or ask who runs its network."
         )
     if isinstance(error, requests.Timeout):
         return "cityscapes-dataset.com doesn't answer. Check the connection to the internet, and try again."
@@ -470,8 +473,8 @@ def _check_space(offers: Mapping[str, _Offer], folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < need:
         raise LabError(
-            f"'{folder}' has {format_bytes(free)} free, but {format_bytes(need)} are needed for the archives, what they hold and a "
-            "reserve. Free some space, or name a folder on another disk."
+            f"'{folder}' has {format_bytes(free)} free, but {format_bytes(need)} are needed for the archives, what they"
+            " hold and a reserve. Free some space, or name a folder on another disk."
         )
 
 
@@ -517,7 +520,8 @@ def _fetch(
                 raise
             path.unlink()
             raise LabError(
-                f"{name} arrived damaged: its checksum is not the official one. The file was removed; start again to fetch it anew."
+                f"{name} arrived damaged: its checksum is not the official one. The file was removed; start again to"
+                " fetch it anew."
             ) from None
     raise LabError(
         f"The connection broke while {name} came in. What has arrived is kept: start again, and it goes on from there."
@@ -572,8 +576,8 @@ def _looked_at(opened: zipfile.ZipFile, archive: Path, folder: Path) -> list[tup
     free = shutil.disk_usage(folder).free
     if missing + SPARE > free:
         raise LabError(
-            f"'{folder}' has {format_bytes(free)} free, but {archive.name} unpacks to {format_bytes(missing)} more, and 1 GB is kept. "
-            "Free some space, and start again."
+            f"'{folder}' has {format_bytes(free)} free, but {archive.name} unpacks to {format_bytes(missing)} more, and"
+            " 1 GB is kept. Free some space, and start again."
         )
     return [(info, path) for info, path in entries if not info.is_dir()]
 

@@ -204,16 +204,20 @@ def explain_no_pairs(root: Path, pairing: Pairing) -> str:
         first = pairing.unlabelled[0].image.name
         return f"'{root}' holds {len(pairing.unlabelled)} photographs like '{first}', but no masks.{also} {form}"
     if not pairing.unlabelled:
-        return f"'{root}' holds {len(pairing.orphans)} masks like '{pairing.orphans[0].name}', but no photographs.{also} {form}"
+        return (
+            f"'{root}' holds {len(pairing.orphans)} masks like '{pairing.orphans[0].name}', but no photographs.{also}"
+            f" {form}"
+        )
     image, mask = (path.relative_to(root) for path in (pairing.unlabelled[0].image, pairing.orphans[0]))
     if same_name(image.stem) == same_name(mask.stem):
         return (
-            f"'{image}' and '{mask}' have the same name, but lie in folders that differ: no photograph in '{root}' has a mask in the folder "
-            "that answers to its own. Name the folders alike, such as images/ulm and masks/ulm."
+            f"'{image}' and '{mask}' have the same name, but lie in folders that differ: no photograph in '{root}' has"
+            " a mask in the folder that answers to its own. Name the folders alike, such as images/ulm and masks/ulm."
         )
     return (
-        f"No photograph in '{root}' has a mask of its name: '{image}' and '{mask}' don't match. Give both the same name; the mask may end in "
-        "_mask, _label or _L. Several masks of one photograph must be merged into one first."
+        f"No photograph in '{root}' has a mask of its name: '{image}' and '{mask}' don't match. Give both the same"
+        " name; the mask may end in _mask, _label or _L. Several masks of one photograph must be merged into one"
+        " first."
     )
 
 
@@ -231,8 +235,8 @@ def find_frames(root: Path, config: DatasetConfig) -> tuple[list[Frame], list[Fr
         raise LabError(explain_no_pairs(root, result))
     if not train or not val:
         raise LabError(
-            f"'{root}' has {len(train)} frames to learn from and {len(val)} to score on, and needs at least one of each. "
-            f"{result.splits.source} Add pairs of image and mask."
+            f"'{root}' has {len(train)} frames to learn from and {len(val)} to score on, and needs at least one of"
+            f" each. {result.splits.source} Add pairs of image and mask."
         )
     return train, val
 
@@ -451,7 +455,9 @@ def _partners(
     return partners, ambiguous + _left_over(images, masks, partners)
 
 
-def _left_over(images: list[_File], masks: list[_File], partners: dict[Path, _File]) -> list[tuple[Path, Path, Path]]:
+def _left_over(
+    images: list[ScannedFile], masks: list[ScannedFile], partners: dict[Path, ScannedFile]
+) -> list[tuple[Path, Path, Path]]:
     """Return photographs that have a mask and could have had another: a.png beside a_mask.png.
 
     They lose the one they had.

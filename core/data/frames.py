@@ -65,12 +65,14 @@ class Pairing:
         """Return what may mean two things, as sentences that name both; nothing is learned from such a folder."""
         named = [tuple(path.relative_to(root) for path in paths) for paths in self.ambiguous]
         problems = [
-            f"'{one}' could belong to '{first}' or to '{second}'. Give each photograph one mask of its own name in a folder of its own kind."
+            f"'{one}' could belong to '{first}' or to '{second}'. Give each photograph one mask of its own name in a"
+            " folder of its own kind."
             for one, first, second in named[:1]
         ]
         for line, first, second in self.splits.ambiguous[:1] if self.splits else ():
             problems.append(
-                f"'{line}' could be '{first.relative_to(root)}' or '{second.relative_to(root)}'. Write the folder before the name in that list."
+                f"'{line}' could be '{first.relative_to(root)}' or '{second.relative_to(root)}'. Write the folder"
+                " before the name in that list."
             )
         return problems
 
@@ -117,8 +119,8 @@ def data_digest(frames: Sequence[Frame]) -> str:
 
 def _vanished(error: OSError) -> str:
     return (
-        f"'{error.filename}' was there a moment ago and can't be read now: {error.strerror}. Check that its disk is there, "
-        "and try again."
+        f"'{error.filename}' was there a moment ago and can't be read now: {error.strerror}. Check that its disk is"
+        " there, and try again."
     )
 
 

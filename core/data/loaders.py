@@ -224,7 +224,8 @@ def items_per_epoch(weights: Sequence[float]) -> int:
     items = sum(round(weight * frames) for weight, frames in Counter(weights).items())
     if not items:
         raise LabError(
-            "An epoch would show no frame at all: the weights of the fine and the coarse frames are too small for so few. Raise one."
+            "An epoch would show no frame at all: the weights of the fine and the coarse frames are too small for so"
+            " few. Raise one."
         )
     return items
 

@@ -97,11 +97,16 @@ SOURCES: dict[str, DataSource] = {
         "core.data.cityscapes",
         CITYSCAPES_CLASSES,
         is_generated=True,
-        origin="The images are street scenes that the lab generates, with exact masks in the classes and the layout of Cityscapes; the "
-        "masks that were learned from are {annotations}. They are drawn, not photographed: what is found on them says little about real "
-        "streets.",
+        origin=(
+            "The images are street scenes that the lab generates, with exact masks in the classes and the layout of"
+            " Cityscapes; the masks that were learned from are {annotations}. They are drawn, not photographed: what is"
+            " found on them says little about real streets."
+        ),
         papers=("cordts2016cityscapes",),
-        model_card="Street scenes that the lab draws itself, with exact masks: they teach what a network can do, not what a street is.",
+        model_card=(
+            "Street scenes that the lab draws itself, with exact masks: they teach what a network can do, not what a"
+            " street is."
+        ),
         note="All of this holds for generated scenes. Whether the order is the same on photographs was not tested.",
     ),
     "cityscapes": DataSource(
@@ -113,14 +118,18 @@ SOURCES: dict[str, DataSource] = {
         root_holds="leftImg8bit and gtFine",
         root_missing=(
             "Name the folder of your Cityscapes",
-            "Open Get Cityscapes on the page Data: it downloads and unpacks it with your own free account. If you have it already, type the "
-            "folder that holds leftImg8bit and gtFine above.",
+            (
+                "Open Get Cityscapes on the page Data: it downloads and unpacks it with your own free account. If you"
+                " have it already, type the folder that holds leftImg8bit and gtFine above."
+            ),
         ),
         root_variable="CITYSCAPES_DATASET",
         has_test_split=True,
         sharing="never",
-        origin="The images are frames of Cityscapes, taken from a driving car, with masks that people drew; the masks that were learned "
-        "from are {annotations}.",
+        origin=(
+            "The images are frames of Cityscapes, taken from a driving car, with masks that people drew; the masks that"
+            " were learned from are {annotations}."
+        ),
         papers=("cordts2016cityscapes",),
         model_card="Cityscapes, {annotations} masks.",
     ),
@@ -133,8 +142,10 @@ SOURCES: dict[str, DataSource] = {
         root_holds="your images and masks",
         root_missing=(
             "Name the folder of your own data",
-            "Put images into images/, masks of the same names into masks/, and type the folder that holds both above. The "
-            "folders of CamVid, Pascal VOC and most label tools are understood as they are.",
+            (
+                "Put images into images/, masks of the same names into masks/, and type the folder that holds both"
+                " above. The folders of CamVid, Pascal VOC and most label tools are understood as they are."
+            ),
         ),
         group="folder",
         has_coarse=False,

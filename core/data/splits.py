@@ -67,8 +67,9 @@ def assign_splits(
         bare = [frame.image for frame in frames if frame.split == split and not frame.labels]
         if bare and labelled and not free and not stated[split]:
             raise LabError(
-                f"The folder for {split} holds {plural(len(bare), 'photograph')} like '{bare[0].relative_to(root)}', but no mask of any of them. "
-                f"Unpack the masks of {split}, or remove that folder to hold frames of the others back."
+                f"The folder for {split} holds {plural(len(bare), 'photograph')} like '{bare[0].relative_to(root)}',"
+                f" but no mask of any of them. Unpack the masks of {split}, or remove that folder to hold frames of the"
+                " others back."
             )
     if stated["val"] or (stated and not stated["train"] and not free):
         source = f"The folders say so: {_counted(stated)}."
@@ -112,9 +113,9 @@ def _listed(root: Path, frames: Sequence[Frame], lists: Sequence[Path]) -> Split
         counts[path.name] += matches
         if not matches and not result.ambiguous and split != "test":
             raise LabError(
-                f"'{path.relative_to(root)}' says which frames are of {split}, but names none of the {len(frames)} that are here: its first "
-                f"line is '{next(_lines_of(path), '')[:80]}', and a photograph is called '{frames[0].image.relative_to(root)}'. Correct the "
-                "list, or remove it."
+                f"'{path.relative_to(root)}' says which frames are of {split}, but names none of the {len(frames)} that"
+                f" are here: its first line is '{next(_lines_of(path), '')[:80]}', and a photograph is called"
+                f" '{frames[0].image.relative_to(root)}'. Correct the list, or remove it."
             )
     states_train = any(split_of(path.stem) == "train" for path in lists)
     rest = UNLISTED if states_train else "train"

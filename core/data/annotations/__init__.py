@@ -2,9 +2,8 @@
 
 `FORMATS` has a line for each format. To add one, write a module with two functions and its line:
 
-    recognise(content, path)      the class names that a file states, in their order, perhaps none; None where it is of
-    another kind read(content, path, classes)  yields an `Annotation` for each image of the file, those without shapes
-    too
+    recognise(content, path)      the class names that a file states, in their order; None where it is of another kind
+    read(content, path, classes)  yields an `Annotation` for each image of the file, those without shapes too
 
 `content` is what the file holds: what `files.load` made of JSON, YAML or XML, or text. `shapes` has what geometry
 needs, and paints; `masks` finds the photograph of each annotation and keeps what was painted in the cache. Both

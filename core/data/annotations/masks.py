@@ -205,8 +205,8 @@ class _Painter:
             return None
         if not result.masks:
             raise LabError(
-                f"The annotation files list {result.num_absent} images like '{result.absent[0]}', but none of these is in '{self.root}'. Put the "
-                "photographs beside them, under the names that they have there."
+                f"The annotation files list {result.num_absent} images like '{result.absent[0]}', but none of these is"
+                f" in '{self.root}'. Put the photographs beside them, under the names that they have there."
             )
         result.rows = ids.rows(order)
         result.background = ids.unlabelled != ids.ignored
@@ -223,7 +223,8 @@ class _Painter:
             first, second = (path.relative_to(self.root) for path in (self.listed_by[photograph.path], file.path))
             where = f"'{first}' and '{second}'" if first != second else f"'{first}' twice"
             raise LabError(
-                f"'{photograph.path.relative_to(self.root)}' is listed by {where}: which labels are its own can't be told. Keep one of them."
+                f"'{photograph.path.relative_to(self.root)}' is listed by {where}: which labels are its own can't be"
+                " told. Keep one of them."
             )
         self.listed_by[photograph.path] = file.path
         size = annotation.size or _size_of(photograph.path)
@@ -265,8 +266,8 @@ class _Painter:
             if candidates:
                 first, second = (photograph.path.relative_to(self.root) for photograph in candidates[:2])
                 raise LabError(
-                    f"'{name}' in '{file.path.relative_to(self.root)}' could be '{first}' or '{second}'. Write the folder before the name there, "
-                    "or give the photographs different names."
+                    f"'{name}' in '{file.path.relative_to(self.root)}' could be '{first}' or '{second}'. Write the"
+                    " folder before the name there, or give the photographs different names."
                 )
         return None
 
@@ -317,8 +318,8 @@ def _naming(path: Path, form: Format) -> Iterator[None]:
         raise
     except BROKEN as error:
         raise LabError(
-            f"The {form.title} file '{path}' can't be used: it {describe(error)}. Correct that in the label tool and export it again, or remove the "
-            f"file. How it must be written: {form.source}"
+            f"The {form.title} file '{path}' can't be used: it {describe(error)}. Correct that in the label tool and"
+            f" export it again, or remove the file. How it must be written: {form.source}"
         ) from None
 
 

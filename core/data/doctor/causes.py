@@ -127,7 +127,10 @@ def _train_ids(case: Case) -> Diagnosis:
             guilty += masks
     if not guilty:
         return None
-    sentence = "{} holds only numbers of 0 to 18 and 255: these look like Cityscapes train ids, but label ids (road is 7) are expected."
+    sentence = (
+        "{} holds only numbers of 0 to 18 and 255: these look like Cityscapes train ids, but label ids (road is 7) are"
+        " expected."
+    )
     return case.finding("error", "train-ids", guilty, sentence, case.take_the_table(_LABEL_IDS)), renumbered(
         CITYSCAPES_19
     )
@@ -189,10 +192,13 @@ def _names_shifted(case: Case) -> Diagnosis:
     if not case.is_list_of_names or 0 not in ids or max(ids, default=0) != len(names):
         return None
     sentence = (
-        f"{{}} counts its classes from 0 to {len(names)}, one more than the list names: whether 0 is a background that it leaves out, or "
-        f"'{names[0]}', can't be told from here."
+        f"{{}} counts its classes from 0 to {len(names)}, one more than the list names: whether 0 is a background that"
+        f" it leaves out, or '{names[0]}', can't be told from here."
     )
-    fix = f"{case.take_the_table('If 0 is the background:').replace('Or save', 'save')} If the last id has no name yet, add it to the list."
+    fix = (
+        f"{case.take_the_table('If 0 is the background:').replace('Or save', 'save')} If the last id has no name yet,"
+        " add it to the list."
+    )
     rows = [{"name": "background", "ids": [0]}] + [
         {"name": name, "ids": [index]} for index, name in enumerate(names, start=1)
     ]
@@ -206,7 +212,10 @@ def _palettes_differ(case: Case) -> Diagnosis:
     if not palettes_differ(case.all_masks):
         return None
     files = [mask for mask in case.all_masks if mask.palette]
-    sentence = "{} has another palette than others: the same number is another colour there, so that numbers mean nothing across files."
+    sentence = (
+        "{} has another palette than others: the same number is another colour there, so that numbers mean nothing"
+        " across files."
+    )
     return case.finding("error", "palettes-differ", files, sentence, case.take_the_table()), table_of_colors(files)
 
 
@@ -310,8 +319,8 @@ def _blurred(case: Case) -> Iterator[Finding]:
     again = f"Export the masks again. {_HOW_TO_SAVE}"
     if spoiled:
         sentence = (
-            f"{{}} was saved as {spoiled[0].header.format}, which changes a mask's numbers: it holds {spoiled[0].different} different values, "
-            "and which of them were drawn can't be told."
+            f"{{}} was saved as {spoiled[0].header.format}, which changes a mask's numbers: it holds"
+            f" {spoiled[0].different} different values, and which of them were drawn can't be told."
         )
         yield case.finding("error", "lossy-masks", spoiled, sentence, again)
     elif lossy:
@@ -322,8 +331,8 @@ def _blurred(case: Case) -> Iterator[Finding]:
         space = case.space
         harmless = space is not None and space.by_color and all(is_explained(mask, space) for mask in others)
         sentence = (
-            f"{{}} was blurred, probably by resizing: along its outlines are values that nobody drew, {others[0].different} different "
-            "ones in all."
+            "{} was blurred, probably by resizing: along its outlines are values that nobody drew,"
+            f" {others[0].different} different ones in all."
         )
         yield case.finding("warning" if harmless else "error", "blurred-masks", others, sentence, again)
 
@@ -390,8 +399,8 @@ def absent_classes(case: Case, counts: Counts, sampled: bool) -> Iterator[Findin
         rare = [space.class_names[index] for index, value in enumerate(pixels) if 0 < value < RARE * sum(pixels)]
         if rare and name == "train":
             sentence = (
-                f"{_names(rare)} make{'s' * (len(rare) == 1)} less than {RARE:.2%} of the labelled pixels of train{among}; "
-                "expect a low score."
+                f"{_names(rare)} make{'s' * (len(rare) == 1)} less than {RARE:.2%} of the labelled pixels of"
+                f" train{among}; expect a low score."
             )
             yield Finding("rare-class", "note", sentence, count=len(rare))
 

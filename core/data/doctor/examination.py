@@ -236,9 +236,9 @@ def _about_annotations(painted: PaintedFolder) -> list[Finding]:
     """Return what masks were painted from, by which rules, and what of it is left out."""
     rest = "is background" if painted.background else "is ignored, since the class table has no class called background"
     sentence = (
-        f"The masks are painted from files of {join_words(painted.formats)}: {plural(painted.shapes, 'shape')} in "
-        f"{plural(len(painted.masks), 'photograph')}. Where shapes overlap, the later one lies on top (in CVAT, the one in the upper layer). "
-        f"A pixel that nobody labelled {rest}."
+        f"The masks are painted from files of {join_words(painted.formats)}: {plural(painted.shapes, 'shape')} in"
+        f" {plural(len(painted.masks), 'photograph')}. Where shapes overlap, the later one lies on top (in CVAT, the"
+        f" one in the upper layer). A pixel that nobody labelled {rest}."
     )
     findings = [Finding("painted-from-shapes", "note", sentence, count=len(painted.masks))]
     if painted.num_hidden:

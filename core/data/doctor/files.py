@@ -58,7 +58,10 @@ def sizes(case: Case) -> Iterator[Finding]:
         else:
             other.append((image, differ))
     if turned:
-        sentence = "{} says by its EXIF orientation that it is to be turned by a quarter, and its mask lies as before the turn."
+        sentence = (
+            "{} says by its EXIF orientation that it is to be turned by a quarter, and its mask lies as before the"
+            " turn."
+        )
         yield case.finding(
             "error", "exif-turned", turned, sentence, "Turn the mask as well, or save the photograph without EXIF."
         )
