@@ -784,3 +784,16 @@ def test_well_known_data_sets_are_named_by_numbers_and_folders(root, masks, ids,
 def test_other_numbers_and_other_folders_are_nobodys(root):
     few(root, lambda mask, path: mask.save(path), (0, 1, 15), table=0)
     assert [row["name"] for row in json.loads(examine(root).proposal)] == ["class 0", "class 1", "class 15"]
+
+
+@pytest.mark.parametrize("name", [b"M\xfcnchen", b"two\nlines", "gpj.\u202egnp".encode()])
+@pytest.mark.parametrize("layout", ["cityscapes", "folder"])
+def test_folders_and_cities_of_such_names_are_left_out_too(root, name, layout):
+    (cityscapes if layout == "cityscapes" else folder)(root)
+    place = root / ("leftImg8bit/train" if layout == "cityscapes" else "images")
+    os.mkdir(os.fsencode(place) + b"/" + name)
+    city = Path(os.fsdecode(os.fsencode(place) + b"/" + name))
+    write(city / "a_000000_000000_leftImg8bit.png", image_file(0))
+    report = examine(root)
+    assert report.healthy and sum(finding.code == "skipped" for finding in report.findings) >= 1
+    json.dumps(report.to_json()).encode()

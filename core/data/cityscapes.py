@@ -10,12 +10,13 @@ the same layout, so this finds them too. Source: https://github.com/mcordts/city
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from core.config import DatasetConfig
-from core.data.frames import Frame, Pairing
+from core.data.frames import Frame, Pairing, unusable_name
 from core.errors import LabError
 from core.text import join_first
 
@@ -97,12 +98,15 @@ def _pair(root: Path, split: str, annotations: Kind) -> Pairing:
     frames: list[Frame] = []
     unlabelled: list[Frame] = []
     orphans: list[Path] = []
-    cities = sorted(path for path in images.iterdir() if path.is_dir())
+    skipped = [(path, reason) for path in _within(images) if (reason := unusable_name(path.name))]
+    cities = sorted(path for path in images.iterdir() if path.is_dir() and not unusable_name(path.name))
     for city in cities:
         label_folder = root / kind / split / city.name
         names = {path.name for path in label_folder.iterdir()} if label_folder.is_dir() else set()
         matched = set()
         for image in sorted(city.glob(f"[!.]*{IMAGE_SUFFIX}")):
+            if unusable_name(image.name):
+                continue
             frame_id = image.name.removesuffix(IMAGE_SUFFIX)
             stem = f"{frame_id}_{kind}"
             labels = next((name for name in (f"{stem}_labelIds.png", f"{stem}_polygons.json") if name in names), None)
@@ -118,7 +122,15 @@ def _pair(root: Path, split: str, annotations: Kind) -> Pairing:
         raise LabError(
             f"There is no image under '{images}'. Expected files like CITY/CITY_000000_000019{IMAGE_SUFFIX}."
         )
-    return Pairing(tuple(frames), tuple(unlabelled), tuple(orphans))
+    return Pairing(tuple(frames), tuple(unlabelled), tuple(orphans), tuple(skipped))
+
+
+def _within(folder: Path) -> Iterator[Path]:
+    """Yield what lies in a folder and in the folders in it."""
+    for path in folder.iterdir():
+        yield path
+        if path.is_dir():
+            yield from path.iterdir()
 
 
 def _missing_layout(root: Path, split: str) -> str:

@@ -27,7 +27,7 @@ from core.config import DatasetConfig
 from core.data.annotations.files import ENDINGS as ANNOTATION_ENDINGS
 from core.data.annotations.masks import PaintedFolder, paint_folder
 from core.data.class_table import find_class_table, listed_names, read_class_table
-from core.data.frames import Frame, Pairing
+from core.data.frames import Frame, Pairing, unusable_name
 from core.data.splits import UNLISTED, assign_splits, same_name, split_of
 from core.errors import LabError
 from core.labels import LABEL_SPACES, LabelSpace
@@ -280,7 +280,9 @@ def _scan(root: Path) -> _Scan:
                 except OSError:  # a link to itself
                     scan.skipped.append((path, "a link that leads in a circle"))
                     continue
-                if is_folder:
+                if is_folder and (reason := unusable_name(entry.name)):
+                    scan.skipped.append((path, reason))
+                elif is_folder:
                     pending.append(path)
                 elif entry.is_symlink() and not path.exists():
                     scan.skipped.append((path, "a link to a file that isn't there"))
@@ -303,17 +305,6 @@ def _scan(root: Path) -> _Scan:
     scan.images.sort(key=lambda file: file.path)
     scan.annotations.sort(key=lambda file: file.path)
     return scan
-
-
-def unusable_name(name: str) -> str:
-    """Return why a file of this name is left out, or "": what can't be written to a log or a page can't be named to
-    anyone either.
-    """
-    if not name.isprintable() and any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
-        return "a file whose name isn't valid UTF-8, as old ZIP archives leave them; rename it"
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
-        return "a file whose name holds a line break or another control character; rename it"
-    return ""
 
 
 def _main_lists(lists: list[Path]) -> list[Path]:

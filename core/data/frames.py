@@ -77,6 +77,21 @@ class Pairing:
         return problems
 
 
+def unusable_name(name: str) -> str:
+    """Return why a file or folder of this name is left out, as the rest of "it is ...", or "".
+
+    What can't be written to a log or shown on a page can't be named to anyone either.
+    """
+    codes = [ord(letter) for letter in name]
+    if any(0xD800 <= code <= 0xDFFF for code in codes):
+        return "called by a name that isn't valid UTF-8, as old ZIP archives leave them; rename it"
+    if any(code < 32 or code == 127 for code in codes):
+        return "called by a name with a line break or another control character in it; rename it"
+    if any(0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069 for code in codes):
+        return "called by a name with invisible signs that turn the direction of writing; rename it"
+    return ""
+
+
 def fingerprint(frames: Sequence[Frame]) -> str:
     """Return a text that is the same as long as no file of these frames was changed, judged as rsync does: by path,
     size and time.

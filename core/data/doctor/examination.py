@@ -19,7 +19,7 @@ from core.data.doctor.case import Case, count
 from core.data.doctor.findings import Finding, Layout, Report, about_files, plain, relative, worst_first
 from core.data.doctor.survey import FrameInfo, as_colors, survey
 from core.data.folder import explain_no_pairs, pair_folder
-from core.data.frames import Frame
+from core.data.frames import Frame, Pairing
 from core.data.sources import SOURCES
 from core.data.splits import UNLISTED
 from core.errors import LabError
@@ -160,6 +160,7 @@ def _find_cityscapes(root: Path) -> _Survey:
                 if split != "test":
                     result.findings.append(Finding("no-images", "error", str(error)))
                 continue
+            result.findings += _skipped(root, pairing) if kind == "fine" else []
             if split == "test":
                 result.counted |= {"test": len(pairing.frames)} if pairing.frames else {}
                 continue
@@ -186,10 +187,7 @@ def _find_folder(root: Path, val_fraction: float, group_by: str, class_table: st
     except (LabError, OSError) as error:
         result.findings.append(Finding("unreadable-folder", "error", str(error)))
         return result
-    for path, reason in pairing.skipped:
-        result.findings.append(
-            Finding("skipped", "warning", f"'{relative(path, root)}' was skipped: it is {reason}.", (relative(path, root),), 1)
-        )  # fmt: skip
+    result.findings += _skipped(root, pairing)
     if pairing.painted:
         result.is_annotated = True
         result.findings += _about_annotations(pairing.painted)
@@ -255,6 +253,13 @@ def _about_annotations(painted: PaintedFolder) -> list[Finding]:
             Finding("listed-not-here", "warning", sentence, count=painted.num_absent, fix="Add the photographs.")
         )
     return findings
+
+
+def _skipped(root: Path, pairing: Pairing) -> list[Finding]:
+    names = [(relative(path, root), reason) for path, reason in pairing.skipped]
+    return [
+        Finding("skipped", "warning", f"'{name}' was skipped: it is {reason}.", (name,), 1) for name, reason in names
+    ]
 
 
 def _alone(
