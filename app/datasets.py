@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.folder_picker import folder_picker
 from app.widgets import empty_state
 from core.auth import require_write
 from core.config import DatasetConfig, fields_of, read_config
@@ -74,9 +75,11 @@ def choose_dataset(key: str) -> dict[str, Any]:
     if source.root_title:
         if f"{name}-root" not in st.session_state:
             st.session_state[f"{name}-root"] = _known_root(name)
-        values["root"] = st.text_input(
-            source.root_title, placeholder=f"/data/{name}", **_remembered(f"{key}-{name}-root", f"{name}-root", "")
-        ).strip()
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            values["root"] = st.text_input(
+                source.root_title, placeholder=f"/data/{name}", **_remembered(f"{key}-{name}-root", f"{name}-root", "")
+            ).strip()
+            folder_picker(f"{key}-{name}-find", f"{name}-root")
     if classes == OWN_TABLE:
         classes = st.text_input(
             "Path of the class table",

@@ -502,3 +502,18 @@ def test_closed_sections_cost_nothing(lab_folders, monkeypatch) -> None:
 
     monkeypatch.setattr(core.data.cache, "cache_size", lambda *args: pytest.fail("measured behind a closed door"))
     assert fine(opened())
+
+
+def test_a_folder_is_found_without_typing_its_path(lab_folders, folder: Path) -> None:
+    app = opened("folder")
+    places = app.selectbox(key="data-folder-find-open-None")
+    root = next(option for option in places.options if folder.is_relative_to(option))
+    places.set_value(Path(root)).run()
+    at = Path(root)
+    for part in folder.relative_to(root).parts:
+        app.selectbox(key=f"data-folder-find-open-{at}").set_value(at / part).run()
+        at = at / part
+    assert "holds 16 pictures" in text_of(app) or "pictures, folders within it counted" in text_of(app)
+    app.button(key="data-folder-find-take").click().run()
+    assert fine(app) and app.text_input(key="data-folder-root").value == str(folder)
+    assert "frames" in text_of(app).lower()

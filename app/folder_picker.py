@@ -1,0 +1,95 @@
+"""Finding a folder without typing its path: a browser of the folders that may be opened, and a place to drop a ZIP."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from app.widgets import failed_state, plain
+from core.auth import is_read_only
+from core.data.folder import IMAGE_ENDINGS
+from core.data.frames import unusable_name
+from core.data.uploaded_archive import unpack_archive
+from core.errors import LabError
+from core.paths import data_roots
+from core.text import plural
+
+MAX_SHOWN = 300
+COUNTED = 5000
+MAX_UPLOAD_BYTES = 1000 * 10**6
+"""The server holds an upload in memory; what is larger is copied to the machine and found there."""
+
+
+def folder_picker(key: str, name: str) -> None:
+    """Draw a popover that finds the path of a folder, and leaves it in the session under a plain name.
+
+    `key` is the beginning of the keys of its widgets.
+    """
+
+    def take(path: Path) -> None:
+        st.session_state[name] = str(path)
+
+    with st.popover("Find a folder", icon=":material/folder_open:", width="content"):
+        roots = [root for root in data_roots() if root.is_dir()]
+        at: Path | None = st.session_state.get(f"{key}-at")
+        if at is not None and not any(at.is_relative_to(root) for root in roots):
+            at = None
+        folders = _folders(at) if at else roots
+        st.caption(plain(str(at)) if at else "Folders of this machine that may be opened")
+        chosen = st.selectbox(
+            "Open",
+            folders[:MAX_SHOWN],
+            index=None,
+            format_func=lambda path: path.name if at else str(path),
+            placeholder="Choose a folder" if folders else "No folders in it",
+            key=f"{key}-open-{at}",
+        )
+        if chosen:
+            st.session_state[f"{key}-at"] = chosen
+            st.rerun()
+        if at:
+            pictures = _count_pictures(at)
+            with st.container(horizontal=True):
+                parent = None if at in roots else at.parent
+                if st.button("Up", icon=":material/arrow_upward:", key=f"{key}-up"):
+                    st.session_state[f"{key}-at"] = parent
+                    st.rerun()
+                st.button("Take this folder", type="primary", key=f"{key}-take", on_click=take, args=(at,))
+            more = "at least " if pictures == COUNTED else ""
+            st.caption(f"It holds {more}{plural(pictures, 'picture')}, folders within it counted.")
+        if not is_read_only():
+            _drop(key, take)
+
+
+def _drop(key: str, take: Callable[[Path], None]) -> None:
+    file = st.file_uploader(
+        "Or drop a ZIP of images and labels", type="zip", max_upload_size=MAX_UPLOAD_BYTES // 10**6, key=f"{key}-zip"
+    )
+    if file is None or st.session_state.get(f"{key}-unpacked") == file.file_id:
+        return
+    bar = st.progress(0.0, "Unpacking")
+    try:
+        path = unpack_archive(
+            file.name, file, lambda done, count: bar.progress(done / count, f"Unpacking, {done} of {count} files")
+        )
+    except LabError as error:
+        failed_state(error)
+    else:
+        st.session_state[f"{key}-unpacked"] = file.file_id
+        take(path)
+        st.rerun()
+
+
+def _folders(path: Path) -> list[Path]:
+    try:
+        inside = [child for child in path.iterdir() if child.is_dir()]
+    except OSError:
+        return []
+    return sorted(child for child in inside if not child.name.startswith(".") and not unusable_name(child.name))
+
+
+def _count_pictures(path: Path) -> int:
+    """Return how many pictures lie in a folder, `COUNTED` at most; a large disk isn't walked to its end."""
+    inside = itertools.islice(path.rglob("*"), 10 * COUNTED)
+    return min(COUNTED, sum(child.suffix.lower() in IMAGE_ENDINGS for child in inside))
