@@ -63,7 +63,8 @@ def compete(values: Values, folder: Path) -> tuple[float, float]:
 
 def describe(steps: int, seconds: float, confusion: ConfusionMatrix) -> str:
     """Return what a training came to, in half a sentence."""
-    return f"{steps} steps in {seconds:.0f} s, mean IoU {confusion.miou():.3f}, pixel accuracy {confusion.pixel_accuracy():.3f}"
+    accuracy = confusion.pixel_accuracy()
+    return f"{steps} steps in {seconds:.0f} s, mean IoU {confusion.miou():.3f}, pixel accuracy {accuracy:.3f}"
 
 
 def train_ours(values: Values, folder: Path) -> tuple[Path, int, float]:

@@ -216,10 +216,12 @@ def print_memory(dataset: Dataset, frames: tuple[Frame, ...]) -> None:
     jpeg = cache_size(dataset, frames, "jpeg") // len(frames)
     print(f"{MANY_FRAMES} frames, by multiplication:")
     print(
-        f"  in memory {format_bytes(MANY_FRAMES * each)}, of which a training keeps {format_bytes(Budget().left)} and decodes the rest anew"
+        f"  in memory {format_bytes(MANY_FRAMES * each)}, of which a training keeps {format_bytes(Budget().left)}"
+        " and decodes the rest anew"
     )
     print(
-        f"  on disk {format_bytes(MANY_FRAMES * raw)} as raw, {format_bytes(MANY_FRAMES * jpeg)} as jpeg; a process maps them and keeps none of its own"
+        f"  on disk {format_bytes(MANY_FRAMES * raw)} as raw, {format_bytes(MANY_FRAMES * jpeg)} as jpeg"
+        "; a process maps them and keeps none of its own"
     )
 
 

@@ -1,4 +1,7 @@
-"""A ZIP of one's own data, dropped on the page Data, to a folder that a run can be pointed at. Hostile until proven otherwise."""
+"""A ZIP of one's own data, dropped on the page Data, to a folder that a run can be pointed at.
+
+Hostile until proven otherwise.
+"""
 
 import re
 import shutil
@@ -18,7 +21,8 @@ MAX_BYTES = 20 * 10**9
 """What an archive may hold unpacked; it is counted as it comes, whatever the archive says of itself."""
 SPARE_BYTES = 10**9
 ENDINGS = (
-    ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".json", ".xml", ".txt", ".yaml", ".yml", ".csv",
+    ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".json", ".xml", ".txt",
+    ".yaml", ".yml", ".csv",
 )  # fmt: skip
 """Files that a data set is made of; all others stay in the archive."""
 _CHUNK = 2**20
@@ -58,7 +62,8 @@ def unpack_archive(
                     )
                 if len(entries) > MAX_FILES:
                     raise LabError(
-                        f"'{name}' holds {len(entries)} files; the limit is {MAX_FILES}. Copy that folder to the machine instead."
+                        f"'{name}' holds {len(entries)} files; the limit is {MAX_FILES}. Copy that folder to the"
+                        " machine instead."
                     )
                 left = min(MAX_BYTES, shutil.disk_usage(parent).free - SPARE_BYTES)
                 for done, entry in enumerate(entries):
@@ -93,8 +98,8 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, left: 
             left -= len(chunk)
             if left < 0:
                 raise LabError(
-                    f"The archive unfolds to more than fits: {format_bytes(MAX_BYTES)} at most, and {format_bytes(SPARE_BYTES)} stay free on the "
-                    "disk."
+                    f"The archive unfolds to more than fits: {format_bytes(MAX_BYTES)} at most, and"
+                    f" {format_bytes(SPARE_BYTES)} stay free on the disk."
                 )
             target.write(chunk)
     return left

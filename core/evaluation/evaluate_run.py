@@ -159,7 +159,8 @@ def _set_up(run: Run, settings: EvaluationSettings) -> _Bench:
     dataset = open_dataset(scored_data(run.config, settings), with_test=settings.split == "test")
     if settings.split == "test" and SOURCES[dataset.name].has_test_split:
         raise LabError(
-            "The labels of Cityscapes' test split are kept secret: its server scores what python -m core submission writes."
+            "The labels of Cityscapes' test split are kept secret: its server scores what python -m core submission"
+            " writes."
         )
     if dataset.space.class_names != predictor.checkpoint.class_names:
         hint = "The class table was changed since: bring it back as it was, or train a new run."

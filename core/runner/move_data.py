@@ -1,4 +1,6 @@
-"""A run whose data folder was moved or renamed: where it lies now is told once, and the run goes on, is scored and exported."""
+"""A run whose data folder was moved or renamed: where it lies now is told once, and the run goes on, is scored and
+exported.
+"""
 
 from pathlib import Path
 
@@ -20,7 +22,8 @@ def move_data(path: Path, root: str) -> None:
         root: the folder of the data, as it is typed.
 
     Raises:
-        LabError: the run is another's or active, the folder can't be opened, or it holds other data than the run learned from.
+        LabError: the run is another's or active, the folder can't be opened, or it holds other data than the run
+            learned from.
     """
     with writing(path), queue_lock(path.parent):
         run = read_run(path)
@@ -36,12 +39,13 @@ def move_data(path: Path, root: str) -> None:
         frames = plan.get("train_frames"), plan.get("val_frames")
         if plan and frames != (len(dataset.train), len(dataset.val)):
             raise LabError(
-                f"'{root}' has {len(dataset.train)} training and {len(dataset.val)} validation frames, but the run learned from "
-                f"{frames[0]} and was scored on {frames[1]}: these are other data."
+                f"'{root}' has {len(dataset.train)} training and {len(dataset.val)} validation frames, but the run"
+                f" learned from {frames[0]} and was scored on {frames[1]}: these are other data."
             )
         if plan.get("data") and plan["data"] != data_digest((*dataset.train, *dataset.val)):
             raise LabError(
-                f"'{root}' holds other photographs or masks than the run learned from. Name the folder of the same data."
+                f"'{root}' holds other photographs or masks than the run learned from. Name the folder of the same"
+                " data."
             )
         config = run.config.model_copy(
             update={"dataset": run.config.dataset.model_copy(update={"root": str(dataset.root)})}

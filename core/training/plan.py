@@ -22,7 +22,8 @@ CURVE_POINTS = 1000
 class Plan:
     """The fixed numbers of a run.
 
-    `weights` and `hardware` are sentences for the page and the report; `space` is the digest of the label space, `data` that of the frames, "" in plans of version 0.1.
+    `weights` and `hardware` are sentences for the page and the report; `space` is the digest of the label space, `data`
+    that of the frames, "" in plans of version 0.1.
     """
 
     steps_total: int
@@ -69,8 +70,8 @@ class Plan:
 
         if self.data and data != self.data:
             raise LabError(
-                "The data are no longer those that this run began with: a photograph, or a mask's pixels, were changed since. Bring "
-                "them back as they were and resume, or start a new run."
+                "The data are no longer those that this run began with: a photograph, or a mask's pixels, were changed"
+                " since. Bring them back as they were and resume, or start a new run."
             )
 
     @classmethod

@@ -36,7 +36,8 @@ class ShapeError(ValueError):
 
 
 BROKEN = (
-    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError, SyntaxError, RecursionError, zlib.error,
+    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError, SyntaxError, RecursionError,
+    zlib.error,
     Image.DecompressionBombError,
 )  # fmt: skip
 """What a hostile record can raise while it is read."""
