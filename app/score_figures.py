@@ -157,7 +157,7 @@ def interval_figure(comparisons: Mapping[str, Comparison], colors: Mapping[str, 
     """
     figure = go.Figure()
     figure.add_vline(x=0, line={"color": _GRAY, "width": 1.5})
-    for name, comparison in reversed(comparisons.items()):
+    for name, comparison in reversed(list(comparisons.items())):
         middle = 100 * comparison.difference
         figure.add_scatter(
             x=[middle],

@@ -111,7 +111,7 @@ def fill_in_study() -> None:
 def listed(name: str, field: Any, values: list[Any] | None, key: str) -> list[str]:
     """Draw a widget for the values of a setting, as they are typed."""
     choices = choices_of(field) or (("yes", "no") if field.annotation is bool else ())
-    choices = [choice for choice in choices if choice != TRANSFORMERS]
+    choices = tuple(choice for choice in choices if choice != TRANSFORMERS)
     begin = ", ".join(str(value) for value in values or choices or [field.default])
     typed = st.text_input(
         f"{setting_of(*name.split('.')).label}: values",

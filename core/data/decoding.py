@@ -230,9 +230,8 @@ def read_values(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
                     listed = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
                     palette[: len(listed)] = listed
                     return np.array(image.getchannel(0) if image.mode == "PA" else image), palette
-                if image.mode in ("P", "PA", "CMYK", "YCbCr", "HSV", "LAB"):
-                    image = image.convert("RGB")
-                values = np.array(image.convert("L") if image.mode == "1" else image)
+                plain = {"P": "RGB", "PA": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "HSV": "RGB", "LAB": "RGB", "1": "L"}
+                values = np.array(image.convert(plain[image.mode]) if image.mode in plain else image)
         except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
             values = _opencv(data, cv2.IMREAD_UNCHANGED) if data[:2] in (b"II", b"MM") else None
             if values is None:

@@ -9,7 +9,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -130,7 +130,7 @@ def _listed(root: Path, frames: Sequence[Frame], lists: Sequence[Path]) -> Split
     return result
 
 
-def _lines_of(path: Path) -> Iterable[str]:
+def _lines_of(path: Path) -> Iterator[str]:
     try:
         if path.stat().st_size > MAX_LIST_BYTES:
             raise LabError(f"'{path}' is too large for a list of names. Remove it, or name another folder.")

@@ -5,6 +5,7 @@ Numbers in, drawing out.
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import matplotlib.colors
@@ -297,7 +298,7 @@ def _smooth(values: Sequence[float]) -> np.ndarray:
     return (sums[ends] - sums[starts]) / (ends - starts)
 
 
-def _grid(canvas: Canvas, rows: int, columns: int, count: int, **shared: bool) -> np.ndarray:
+def _grid(canvas: Canvas, rows: int, columns: int, count: int, **shared: Any) -> np.ndarray:
     """Return the plots of a grid row by row, those after the first `count` hidden."""
     grid = canvas.subplots(rows, columns, squeeze=False, **shared).ravel()
     for axes in grid[count:]:
@@ -309,8 +310,8 @@ def _curve(
     axes: Axes, x: Sequence[float], values: Sequence[float | None], name: str, colors: Mapping[str, str], **style: float
 ) -> None:
     """Draw a run's values, 0..1 or None, in per cent, with a dot at each."""
-    style = {"marker": "o", "markersize": 3} | style
-    axes.plot(x, np.array(values, np.float64) * 100, color=colors[name], label=_short(name), **style)
+    percent = np.array(values, np.float64) * 100
+    axes.plot(x, percent, color=colors[name], label=_short(name), **({"marker": "o", "markersize": 3} | style))
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:

@@ -200,8 +200,8 @@ def read_run(path: Path) -> Run:
         status = Status(state="failed", created=folder_time(path))
         problem = (
             problem
-            or "Its status.json is missing or half written. The other files are untouched; resume the run, or delete the"
-            " folder."
+            or "Its status.json is missing or half written. The other files are untouched; resume the run, or delete"
+            " the folder."
         )
     return Run(path, status, config, problem, read_plan(path), read_notes(path), read_owner(path))
 

@@ -66,8 +66,7 @@ def car_mesh(body: Body) -> Mesh:
         sections.append(np.array([[px, py, z] for px, py in outline]))
     mesh.loft("paint", sections)
     for section, flip in ((sections[0], False), (sections[-1], True)):
-        left, right = section[::-1], section
-        corners = np.concatenate([left[:6], [section[6]], right[:6][::-1]])
+        corners = np.concatenate([section[::-1][:6], [section[6]], section[:6][::-1]])
         mesh.face("paint", *(corners[::-1] if flip else corners))
     _cabin(mesh, body, half, w)
     _ends(mesh, body, half, w, tail)

@@ -69,9 +69,9 @@ def count_frame(
         # The prediction leads, because its numbers are small where the truth is 255, not labelled: the counts end with
         # the largest code.
         counts = np.bincount(guesses.astype(np.uint16) * LABELS + truths.take(ends), weights=lengths)
-        pairs = np.zeros(LABELS**2, np.int64)
-        pairs[: counts.size] = counts
-        pairs = pairs.reshape(LABELS, LABELS).T
+        flat = np.zeros(LABELS**2, np.int64)
+        flat[: counts.size] = counts
+        pairs = flat.reshape(LABELS, LABELS).T
         things = None if things is None else things.take(ends)
     else:
         lengths = np.ones(truths.size)
