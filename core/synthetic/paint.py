@@ -72,9 +72,9 @@ def _wear(ground: Ground) -> None:
     _blend(ground, cracks, ground.light.on(np.full(3, 42.0), UP), 0.7, 0.0)
     angles = np.linspace(0, 2 * np.pi, 20, endpoint=False)
     for _ in range(rng.integers(0, 4)):
-        middle_x, middle_z = rng.uniform(low + 0.6, high - 0.6), rng.uniform(5, 34)
-        for radius, tone in ((0.36, 60.0), (0.3, 96.0), (0.26, 72.0)):
-            ring = np.stack([middle_x + radius * np.cos(angles), 0 * angles, middle_z + radius * np.sin(angles)], 1)
+        lid_x, lid_z = rng.uniform(low + 0.6, high - 0.6), rng.uniform(5, 34)
+        for size, tone in ((0.36, 60.0), (0.3, 96.0), (0.26, 72.0)):
+            ring = np.stack([lid_x + size * np.cos(angles), 0 * angles, lid_z + size * np.sin(angles)], 1)
             _blend(ground, [ring], ground.light.on(np.full(3, tone), UP), 0.8, 0.0)
 
 
