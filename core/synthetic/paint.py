@@ -73,9 +73,9 @@ def _wear(ground: Ground) -> None:
     angles = np.linspace(0, 2 * np.pi, 20, endpoint=False)
     for _ in range(rng.integers(0, 4)):
         lid_x, lid_z = rng.uniform(low + 0.6, high - 0.6), rng.uniform(5, 34)
-        for size, tone in ((0.36, 60.0), (0.3, 96.0), (0.26, 72.0)):
+        for size, gray in ((0.36, 60.0), (0.3, 96.0), (0.26, 72.0)):
             ring = np.stack([lid_x + size * np.cos(angles), 0 * angles, lid_z + size * np.sin(angles)], 1)
-            _blend(ground, [ring], ground.light.on(np.full(3, tone), UP), 0.8, 0.0)
+            _blend(ground, [ring], ground.light.on(np.full(3, gray), UP), 0.8, 0.0)
 
 
 def _markings(ground: Ground) -> None:
