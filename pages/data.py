@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from app.class_table_form import class_table_form
 from app.datasets import SPLIT_WORDS, SplitDataset, choose_dataset, find_dataset, is_here, opened
 from app.download_panel import download_panel
 from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
@@ -598,6 +599,10 @@ if config and not (source.is_generated and not is_here(config)):
         doctor(config)
     except LabError as error:
         failed_state(error)
+# Shapes of label tools are painted by the names of their classes, which the tool itself changes.
+masks = [frame.labels for frame in here.dataset.train if frame.labels] if here and source.group == "folder" else []
+if masks and masks[0].is_relative_to(here.dataset.root):
+    class_table_form(here.dataset)
 if here:
     try:
         plots(here)

@@ -797,3 +797,12 @@ def test_folders_and_cities_of_such_names_are_left_out_too(root, name, layout):
     report = examine(root)
     assert report.healthy and sum(finding.code == "skipped" for finding in report.findings) >= 1
     json.dumps(report.to_json()).encode()
+
+
+def test_two_classes_of_one_colour_are_said(root):
+    few(root, lambda mask, path: mask.save(path))
+    rows = [{"name": f"c{index}", "ids": [index], "color": [9, 9, 9 if index < 2 else index]} for index in range(5)]
+    (root / "classes.json").write_text(json.dumps(rows))
+    assert (
+        "c0, c1 are shown in the same colour" in matches(root, "same-color", "note").sentence and examine(root).healthy
+    )

@@ -517,3 +517,15 @@ def test_a_folder_is_found_without_typing_its_path(lab_folders, folder: Path) ->
     app.button(key="data-folder-find-take").click().run()
     assert fine(app) and app.text_input(key="data-folder-root").value == str(folder)
     assert "frames" in text_of(app).lower()
+
+
+def test_the_class_table_is_a_form_that_saves(lab_folders, folder: Path) -> None:
+    app = opened("folder", folder)
+    assert fine(app) and any(expander.label == "Class table" for expander in app.expander)
+    before = (folder / "classes.json").read_text()
+    app.button(key="save-class-table").click().run()
+    assert fine(app)
+    assert [row["ids"] for row in json.loads((folder / "classes.json").read_text())] == [
+        row["ids"] for row in json.loads(before)
+    ]
+    assert (folder / "classes.json.old").read_text() == before

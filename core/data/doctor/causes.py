@@ -4,6 +4,7 @@ To add a cause, write its diagnosis and a line of `CAUSES`.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -356,6 +357,15 @@ def mask_format(case: Case) -> Iterator[Finding]:
     if palettes:
         how = "its colours" if case.space is not None and case.space.by_color else "the numbers behind its colours"
         yield case.finding("note", "palette", palettes, f"{{}} is a palette picture; {how} are used.")
+    colors = Counter(case.space.colors) if case.space else Counter()
+    alike = (
+        [name for name, color in zip(case.space.class_names, case.space.colors, strict=True) if colors[color] > 1]
+        if colors
+        else []
+    )
+    if alike:
+        sentence = f"{_names(alike)} are shown in the same colour, and can't be told apart on the page."
+        yield Finding("same-color", "note", sentence, count=len(alike), fix="Give each a colour of its own.")
     deep = [mask for mask in case.all_masks if mask.kind == "deep" and max(mask.values) <= 255]
     if deep:
         sentence = "{} is stored in 16 bits, but its numbers fit into 8."
