@@ -47,8 +47,12 @@ def class_shares_figure(
             x=[value * 100 for value in values],
             y=[class_names[number] for number in order],
             orientation="h",
-            marker={"color": [f"rgb{tuple(colors[number])}" for number in order], "line": {"width": 0}},
-            opacity=1 if group == groups[0] else _FADED,
+            # The text isn't faded with its bar, and navy is seen on black.
+            marker={
+                "color": [f"rgb{tuple(colors[number])}" for number in order],
+                "opacity": 1 if group == groups[0] else _FADED,
+                "line": {"width": 1, "color": "rgba(128, 128, 128, 0.6)"},
+            },
             text=[_percent(value) for value in values],
             textposition="outside",
             textfont={"size": 10},

@@ -380,7 +380,8 @@ def diagnosis(report: Report) -> None:
         st.html("".join(finding_row(finding) for some in by_severity.values() for finding in some))
     if report.proposal:
         st.markdown("A class table that fits these masks. Look its names over before you save it.")
-        st.code(report.proposal, language="json", height=260)
+        is_long = report.proposal.count("\n") > 10
+        st.code(report.proposal, language="json", height=260 if is_long else "content")
         with st.container(horizontal=True, vertical_alignment="center"):
             saved = st.button("Save as classes.json in the folder", icon=":material/save:", key="save-proposal")
             st.download_button(
@@ -488,10 +489,11 @@ def plots(here: SplitDataset) -> None:
         st.plotly_chart(figure, config={"displayModeBar": False}, key="together")
     labelled = sum(each.pixels.sum() for each in counts.values())
     ignored = sum(each.ignored.sum() for each in counts.values())
-    st.caption(
-        f"{ignored / max(1, ignored + labelled):.1%} of the pixels carry no class: they are neither learned from nor"
-        " scored."
-    )
+    if ignored:
+        st.caption(
+            f"{ignored / (ignored + labelled):.1%} of the pixels carry no class: they are neither learned from nor"
+            " scored."
+        )
     missing = [name for index, name in enumerate(class_names) if not counts[main].images[index]]
     if missing:
         st.caption(f"Never there in {main}: {plain(', '.join(missing))}. A network can't learn what it never sees.")
