@@ -47,6 +47,8 @@ METHOD_HELP = {
     ),
 }
 DRAWN = ("random", "tpe")
+TRIAL_STATES = {"open": "under way"}
+"""What the page calls a state of a trial, where that isn't its name."""
 COMMON = ("Often changed", "Optimizer and schedule", "Loss", "Augmentation", "Length")
 """Groups of training fields that are offered for what all trials have in common."""
 READING = ["height", "width", "max_val_samples"]
@@ -416,7 +418,7 @@ def trials_table(sweep: Sweep, trials: list[Any]) -> None:
         links = [part for run in trial.runs for part in (run_link(run, run[-4:]), " ")]
         rows.append(
             (
-                Cell(f"{trial.number} · {trial.state}", title=trial.error),
+                Cell(f"{trial.number} · {TRIAL_STATES.get(trial.state, trial.state)}", title=trial.error),
                 Cell(f"{trial.score:.1%}" if trial.scores else "–", "lab-best" if trial is best_first[0] else ""),
                 str(len(trial.scores)),
                 *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values),
