@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.datasets import forget_datasets
 from app.widgets import failed_state
 from core.auth import require_write
 from core.data.class_table import save_class_table, space_of, write_rows
@@ -54,7 +55,7 @@ def class_table_form(dataset: Dataset) -> None:
             except LabError as error:
                 failed_state(error)
             else:
-                st.cache_data.clear()
+                forget_datasets()
                 st.session_state.pop("reports", None)
                 st.rerun()
 

@@ -11,7 +11,7 @@ from app.score_figures import frames_figure, interval_figure, pareto_figure
 from app.score_views import FRAMES, PLAIN, Shown
 from app.tables import table
 from app.widgets import failed_state, plain
-from core.config import differences
+from core.config import differences, setting_of
 from core.errors import LabError
 from core.evaluation.bootstrap import Comparison, compare
 from core.evaluation.leaderboard import COSTS, METRICS, Board, frontier, key_of_result
@@ -59,7 +59,11 @@ def compare_view(shown: Shown) -> None:
         st.subheader("Settings that differ")
         changed = differences(shown.runs[one].config, shown.runs[other].config)
         if changed:
-            table(("", "A", "B"), [(name, str(mine), str(theirs)) for name, (mine, theirs) in changed.items()])
+            rows = []
+            for name, (mine, theirs) in changed.items():
+                part, field = name.split(".", 1)
+                rows.append((f"{setting_of(part, field).title} ({part})", str(mine), str(theirs)))
+            table(("", "A", "B"), rows)
         else:
             st.caption("None: the two were trained with the same settings.")
     with narrow:
@@ -101,7 +105,7 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
         cost = st.segmented_control(
             "Cost",
             list(COSTS),
-            format_func=lambda key: COSTS[key].title,
+            format_func=lambda key: f"{COSTS[key].title[0].upper()}{COSTS[key].title[1:]}",
             default="parameters",
             required=True,
             key="cost",

@@ -149,6 +149,12 @@ def draw_streets() -> None:
     bar.empty()
 
 
+def forget_datasets() -> None:
+    """Forget what was read of every folder, since one of them was changed."""
+    _open.clear()
+    _find.clear()
+
+
 def is_here(config: DatasetConfig) -> bool:
     """Return whether the folder of a data set is on this machine; what it holds isn't looked at."""
     return SOURCES[config.name].is_here(config.root)

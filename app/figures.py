@@ -19,6 +19,8 @@ Value = bool | int | float | str
 
 _SCHEDULE_POINTS = 300
 
+_LOW_TO_HIGH = [[0, "#4269d0"], [0.5, "#8f8f94"], [1, "#e0902a"]]
+"""Colours of scores, each legible on a light and on a dark page."""
 _FADED = 0.45
 """Opacity of the bars of every group but the first."""
 _FEW = 8
@@ -47,8 +49,12 @@ def class_shares_figure(
             x=[value * 100 for value in values],
             y=[class_names[number] for number in order],
             orientation="h",
-            marker={"color": [f"rgb{tuple(colors[number])}" for number in order], "line": {"width": 0}},
-            opacity=1 if group == groups[0] else _FADED,
+            # The text isn't faded with its bar, and navy is seen on black.
+            marker={
+                "color": [f"rgb{tuple(colors[number])}" for number in order],
+                "opacity": 1 if group == groups[0] else _FADED,
+                "line": {"width": 1, "color": "rgba(128, 128, 128, 0.6)"},
+            },
             text=[_percent(value) for value in values],
             textposition="outside",
             textfont={"size": 10},
@@ -203,7 +209,7 @@ def parallel_figure(
     figure = go.Figure(
         go.Parcoords(
             dimensions=axes,
-            line={"color": percent, "colorscale": "Viridis", "cmin": min(percent), "cmax": max(percent)},
+            line={"color": percent, "colorscale": _LOW_TO_HIGH, "cmin": min(percent), "cmax": max(percent)},
             labelfont={"size": 14},
             tickfont={"size": 12},
         )
@@ -247,7 +253,7 @@ def scatter_figure(
             x=positions,
             y=[score * 100 for score in scores],
             mode="markers",
-            marker={"color": color, "size": 9, "opacity": 0.65},
+            marker={"color": color, "size": 9, "opacity": 0.85},
             customdata=[[trial, str(value)] for trial, value in zip(names, values, strict=True)],
             hovertemplate="%{customdata[0]}<br>%{customdata[1]}: %{y:.1f}%<extra></extra>",
             **cell,

@@ -81,7 +81,12 @@ def choose_settings() -> EvaluationSettings:
         )
         with st.popover("More", icon=":material/tune:"):
             checkpoint = st.segmented_control(
-                "Checkpoint", ["best", "last"], default="best", required=True, key="scored-checkpoint"
+                "Checkpoint",
+                ["best", "last"],
+                format_func=str.capitalize,
+                default="best",
+                required=True,
+                key="scored-checkpoint",
             )
             root = st.text_input(
                 "Another data set",

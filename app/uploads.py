@@ -75,6 +75,7 @@ def from_camera() -> list[Sample]:
     """Widget for a picture of the camera."""
     taken = st.camera_input(
         "A picture of what is before you. It stays on this machine and is not saved; its masks are kept in data/cache.",
+        width=640,
         key="camera",
     )
     return uploaded_samples([taken] if taken else [])

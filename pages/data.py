@@ -13,7 +13,15 @@ import numpy as np
 import streamlit as st
 
 from app.class_table_form import class_table_form
-from app.datasets import SPLIT_WORDS, SplitDataset, choose_dataset, find_dataset, is_here, opened
+from app.datasets import (
+    SPLIT_WORDS,
+    SplitDataset,
+    choose_dataset,
+    find_dataset,
+    forget_datasets,
+    is_here,
+    opened,
+)
 from app.download_panel import download_panel
 from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
 from app.forms import augmentation_form, fields_form
@@ -25,6 +33,7 @@ from core.auth import current_user, require_write
 from core.config import DatasetConfig, TrainingConfig, read_config
 from core.data.cache import Kind, build_cache, cache_size, find_cache, list_caches, remove_caches
 from core.data.cityscapes import LABEL_FOLDERS
+from core.data.class_table import save_class_table
 from core.data.dataset import Dataset, spread
 from core.data.doctor import Finding, Report, examine
 from core.data.frames import Frame
@@ -372,8 +381,10 @@ def diagnosis(report: Report) -> None:
         st.html("".join(finding_row(finding) for some in by_severity.values() for finding in some))
     if report.proposal:
         st.markdown("A class table that fits these masks. Look its names over before you save it.")
-        st.code(report.proposal, language="json", height=260)
+        is_long = report.proposal.count("\n") > 10
+        st.code(report.proposal, language="json", height=260 if is_long else "content")
         with st.container(horizontal=True, vertical_alignment="center"):
+            saved = st.button("Save as classes.json in the folder", icon=":material/save:", key="save-proposal")
             st.download_button(
                 "Download classes.json",
                 report.proposal,
@@ -383,12 +394,33 @@ def diagnosis(report: Report) -> None:
                 on_click="ignore",
                 key="download-proposal",
             )
-            st.caption(f"Save it as classes.json in {plain(str(report.root))}.")
+        st.caption(
+            f"The folder is {plain(str(report.root))}. A classes.json of this lab that lies there is kept as"
+            " classes.json.old."
+        )
+        if saved:
+            save_proposal(report)
     if report.classes and any(sum(pixels) for pixels in report.pixels.values()):
         class_rows(report)
     if report.sizes:
         sizes = ", ".join(f"{size} ({count:,})" for size, count in report.sizes.items())
         st.caption(f"Sizes of the photographs, in pixels: {sizes}.")
+
+
+def save_proposal(report: Report) -> None:
+    """Write the proposed class table into its folder, and forget what was known of that folder."""
+    try:
+        require_write()
+        save_class_table(report.root, report.proposal)
+    except LabError as error:
+        failed_state(error)
+        return
+    reports = st.session_state["reports"]
+    for key in [key for key in reports if key[0] == str(report.root)]:
+        del reports[key]
+    forget_datasets()
+    st.toast("classes.json is saved. Examine the folder again.", icon=":material/check:")
+    st.rerun()
 
 
 def finding_row(finding: Finding) -> str:
@@ -458,10 +490,11 @@ def plots(here: SplitDataset) -> None:
         st.plotly_chart(figure, config={"displayModeBar": False}, key="together")
     labelled = sum(each.pixels.sum() for each in counts.values())
     ignored = sum(each.ignored.sum() for each in counts.values())
-    st.caption(
-        f"{ignored / max(1, ignored + labelled):.1%} of the pixels carry no class: they are neither learned from nor"
-        " scored."
-    )
+    if ignored:
+        st.caption(
+            f"{ignored / (ignored + labelled):.1%} of the pixels carry no class: they are neither learned from nor"
+            " scored."
+        )
     missing = [name for index, name in enumerate(class_names) if not counts[main].images[index]]
     if missing:
         st.caption(f"Never there in {main}: {plain(', '.join(missing))}. A network can't learn what it never sees.")

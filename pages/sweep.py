@@ -33,7 +33,7 @@ from core.sweeps import (
     stop_sweep,
 )
 from core.sweeps.space import fields_that_vary
-from core.text import format_duration
+from core.text import format_duration, plural
 
 NEW = "new"
 """What the picker calls a sweep that is still to be described."""
@@ -47,6 +47,8 @@ METHOD_HELP = {
     ),
 }
 DRAWN = ("random", "tpe")
+TRIAL_STATES = {"open": "under way"}
+"""What the page calls a state of a trial, where that isn't its name."""
 COMMON = ("Often changed", "Optimizer and schedule", "Loss", "Augmentation", "Length")
 """Groups of training fields that are offered for what all trials have in common."""
 READING = ["height", "width", "max_val_samples"]
@@ -62,7 +64,7 @@ def title_of(sweep: Sweep) -> str:
     when = f"{sweep.id[4:6]}-{sweep.id[6:8]} {sweep.id[9:11]}:{sweep.id[11:13]}"
     if sweep.spec is None:
         return f"{when} · can't be read"
-    return f"{when} · {METHODS[sweep.spec.method].lower()}, {sweep.spec.count} trials · {sweep.state}"
+    return f"{when} · {METHODS[sweep.spec.method].lower()}, {plural(sweep.spec.count, 'trial')} · {sweep.state}"
 
 
 def pick_sweep() -> str:
@@ -165,7 +167,7 @@ def plan_text(spec: SweepConfig, frames: int) -> str:
     """Return how much a sweep is, in a sentence or two."""
     rounds = spec.rounds(frames)
     trainings = sum(planned.contestants for planned in rounds)
-    text = f"{spec.count} trials."
+    text = f"{plural(spec.count, 'trial')}."
     if len(rounds) > 1:
         steps = ", then ".join(f"{planned.contestants} on {planned.frames}" for planned in rounds)
         text = f"{spec.count} trials in {len(rounds)} rounds: {steps} frames, {trainings} trainings in all."
@@ -227,6 +229,7 @@ def new_sweep() -> None:
     vary = choose_space(method, family, encoder, begin.get("vary", {}), key)
     values: dict[str, Any] = {"method": method, "vary": vary}
     left, right = st.columns(2)
+    seed_place = right if method in DRAWN or method == "halving" else left
     if method in DRAWN:
         values["trials"] = left.number_input("Trials", 1, 500, 20, key=f"{key}-trials")
     if method == "halving":
@@ -234,7 +237,7 @@ def new_sweep() -> None:
         values["first_share"] = left.number_input(
             "Share of the data in the first round", 0.01, 1.0, share, step=0.05, key=f"{key}-share"
         )
-    values["seed"] = right.number_input(
+    values["seed"] = seed_place.number_input(
         "Seed of the sweep",
         0,
         10**6,
@@ -247,6 +250,7 @@ def new_sweep() -> None:
     unit = st.segmented_control(
         "Length of a training",
         ["minutes", "epochs"],
+        format_func=str.capitalize,
         default="epochs" if training.get("minutes") == 0 else "minutes",
         required=True,
         help="In minutes, faster settings see more frames. In epochs, all see the same.",
@@ -311,7 +315,7 @@ def head(sweep: Sweep, progress: Any) -> None:
             "The sweep stopped unexpectedly: the machine was switched off, or its process was killed. Resume it to"
             " go on."
         )
-    title = f"{METHODS[sweep.spec.method]}: {sweep.spec.count} trials" if sweep.spec else sweep.id
+    title = f"{METHODS[sweep.spec.method]}: {plural(sweep.spec.count, 'trial')}" if sweep.spec else sweep.id
     st.html(
         f'<article class="lab-card"><header><span>{html.escape(title)}</span>'
         f'<span class="lab-badge {sweep.state}">{sweep.state}</span></header>'
@@ -414,7 +418,7 @@ def trials_table(sweep: Sweep, trials: list[Any]) -> None:
         links = [part for run in trial.runs for part in (run_link(run, run[-4:]), " ")]
         rows.append(
             (
-                Cell(f"{trial.number} · {trial.state}", title=trial.error),
+                Cell(f"{trial.number} · {TRIAL_STATES.get(trial.state, trial.state)}", title=trial.error),
                 Cell(f"{trial.score:.1%}" if trial.scores else "–", "lab-best" if trial is best_first[0] else ""),
                 str(len(trial.scores)),
                 *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values),

@@ -71,10 +71,11 @@ def choose_network(family: str) -> dict[str, Any]:
             values["weights"] = st.segmented_control(
                 "First weights",
                 ["auto", "pretrained", "none"],
+                format_func=str.capitalize,
                 default="auto",
                 required=True,
                 help=(
-                    "auto takes pretrained ones where a local file or the Hugging Face Hub can be reached, else it"
+                    "Auto takes pretrained ones where a local file or the Hugging Face Hub can be reached, else it"
                     " starts from scratch."
                 ),
                 key=f"weights-{family}",
@@ -144,7 +145,7 @@ def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
     preset = st.segmented_control(
         "Preset", list(PRESETS), format_func=str.capitalize, default="taste", required=True, key="preset"
     )
-    st.caption(f"{preset.capitalize()}: {PRESET_HELP[preset]}.")
+    st.caption(f"{PRESET_HELP[preset][0].upper()}{PRESET_HELP[preset][1:]}.")
     # The preset sets only these; what was typed into the others stays.
     length = names_in("training", "Length")
     values = fields_form("training", length, PRESETS[preset], f"length-{preset}", {"training": PRESETS[preset]})

@@ -229,7 +229,8 @@ class Curves {
       setPressed(button, own === axis);
       button.disabled = own !== axis && !this.runs.some((run) => run.series.isOnAxis(own)) && own !== "step";
     }
-    origin.textContent = originText(metricOf(measure.value));
+    const isScored = this.runs.some((run) => run.series.eval.loss.length > 0);
+    origin.textContent = originText(metricOf(measure.value), isScored);
     const titles = this.runs.map((run) => run.title).join(", ");
     this.canvases.loss.setAttribute("aria-label", `Loss against ${axis}: ${titles}`);
     const score = measure.selectedOptions[0].textContent;

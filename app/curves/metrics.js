@@ -57,4 +57,9 @@ export function valueText({ unit }, value) {
 }
 
 export const sourceText = ({ source }) => (source === "train" ? "training" : "validation");
-export const originText = ({ source }) => (source === "train" ? "during training" : "on the validation frames");
+
+// Where a metric comes from; before the first evaluation also when there will be one.
+export function originText({ source }, isScored = true) {
+  if (source === "train") return "during training";
+  return isScored ? "on the validation frames" : "on the validation frames, from the first evaluation on";
+}

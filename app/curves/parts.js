@@ -62,7 +62,8 @@ export function makeParts() {
     make("div", "curves-bar", {}, legend, make("div", "curves-tools", {}, reset, axisSwitch)),
     make("div", "curves-plots", {}, loss.figure, score.figure, waiting),
     note,
-    make("table", "unseen", {}, make("caption", "", {}, "Latest values"), head, rows)
+    // A table is as wide as its text, and a phone's page would scroll to it: hence within an unseen box.
+    make("div", "unseen", {}, make("table", "", {}, make("caption", "", {}, "Latest values"), head, rows))
   );
   const canvases = { loss: loss.canvas, score: score.canvas };
   return { root, canvases, legend, reset, axes, smooth, smoothText, log, measure, origin, waiting, note, rows };

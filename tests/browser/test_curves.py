@@ -183,7 +183,7 @@ def test_points_arrive_and_nothing_jumps(page, new_run, open_curves):
     assert root.get_attribute("data-range") == "auto"
     # Both plots show the same steps, though the score has but one point.
     assert axis_range(page, 1)[0] <= 1 and axis_range(page, 1)[1] >= 30
-    assert "0.800" in root.locator("table.unseen").text_content()
+    assert "0.800" in root.locator(".unseen table").text_content()
 
 
 def test_zoom_drawn_with_the_mouse_survives_new_rows(page, new_run, open_curves):

@@ -102,6 +102,7 @@ test("values have their units", () => {
   assert.equal(valueText(metricOf("learning_rate"), 1e-4), "1.0e−4");
   assert.equal(originText(metricOf("cpu")), "during training");
   assert.equal(originText(metricOf("miou")), "on the validation frames");
+  assert.equal(originText(metricOf("miou"), false), "on the validation frames, from the first evaluation on");
 });
 
 test("new points are only those after the drawn rows", () => {

@@ -388,9 +388,37 @@ def test_a_folder_without_a_table_gets_one_proposed(lab_folders, folder: Path) -
     assert not app.exception
     assert json.loads(app.code[0].value)[0].keys() >= {"name", "ids"}
     assert [button.proto.label for button in app.get("download_button")] == ["Download classes.json"]
-    assert f"Save it as classes.json in {folder}." in text_of(app)
+    assert f"The folder is {folder}." in text_of(app)
     (folder / "classes.json").write_text(app.code[0].value)
     assert panels(opened("folder", folder)) == ["Labels"]
+
+
+def test_a_proposed_table_is_saved_in_the_folder_which_is_then_examined_anew(lab_folders, folder: Path) -> None:
+    (folder / "classes.json").unlink()
+    app = opened("folder", folder)
+    app.button(key="examine").click().run()
+    proposal = app.code[0].value
+    app.button(key="save-proposal").click().run()
+    assert fine(app)
+    assert json.loads((folder / "classes.json").read_text()) == json.loads(proposal)
+    assert panels(app) == ["Labels"]
+    assert app.button(key="examine").label == "Examine" and not app.code
+    app.button(key="examine").click().run()
+    assert fine(app) and "**In order**" in text_of(app)
+
+
+def test_why_a_proposed_table_is_not_saved_is_said(lab_folders, folder: Path, monkeypatch) -> None:
+    (folder / "classes.json").unlink()
+    app = opened("folder", folder)
+    app.button(key="examine").click().run()
+    monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
+    app.button(key="save-proposal").click().run()
+    assert not app.exception and "This lab is read-only at the moment" in text_of(app)
+    monkeypatch.delenv("SEGLAB_READ_ONLY")
+    (folder / "classes.json").write_text('{"someone": "else"}')
+    app.button(key="save-proposal").click().run()
+    assert not app.exception and "isn't one of this lab's class tables" in text_of(app)
+    assert app.code and (folder / "classes.json").read_text() == '{"someone": "else"}'
 
 
 def test_where_no_folder_is_nothing_is_examined(lab_folders) -> None:

@@ -173,7 +173,7 @@ def test_equal_runs_are_not_told_apart_and_their_settings_are(lab) -> None:
     app = opened(lab.ids[:2], view="A or B")
     shown = text_of(app)
     assert "can't be told apart" in shown.replace("\\", "")
-    assert "training.epochs" in shown and "31.0" in shown
+    assert "Epochs (training)" in shown and "31.0" in shown
     assert f"runs={lab.ids[0]}&amp;runs={lab.ids[1]}" in shown and "+0.0 points" in shown
     assert "Choose two runs or more" in text_of(opened(lab.ids[:1], view="A or B"))
 
