@@ -49,15 +49,15 @@ def folder_picker(key: str, name: str) -> None:
             st.session_state[f"{key}-at"] = chosen
             st.rerun()
         if at:
-            pictures = _count_pictures(at)
+            count = _count_images(at)
             with st.container(horizontal=True):
                 parent = None if at in roots else at.parent
                 if st.button("Up", icon=":material/arrow_upward:", key=f"{key}-up"):
                     st.session_state[f"{key}-at"] = parent
                     st.rerun()
                 st.button("Take this folder", type="primary", key=f"{key}-take", on_click=take, args=(at,))
-            more = "at least " if pictures == COUNTED else ""
-            st.caption(f"It holds {more}{plural(pictures, 'picture')}, folders within it counted.")
+            more = "at least " if count == COUNTED else ""
+            st.caption(f"It holds {more}{plural(count, 'picture')}, folders within it counted.")
         if not is_read_only():
             _drop(key, take)
 
@@ -89,7 +89,7 @@ def _folders(path: Path) -> list[Path]:
     return sorted(child for child in inside if not child.name.startswith(".") and not unusable_name(child.name))
 
 
-def _count_pictures(path: Path) -> int:
+def _count_images(path: Path) -> int:
     """Return how many pictures lie in a folder, `COUNTED` at most; a large disk isn't walked to its end."""
     inside = itertools.islice(path.rglob("*"), 10 * COUNTED)
     return min(COUNTED, sum(child.suffix.lower() in IMAGE_ENDINGS for child in inside))

@@ -229,7 +229,7 @@ def new_sweep() -> None:
     vary = choose_space(method, family, encoder, begin.get("vary", {}), key)
     values: dict[str, Any] = {"method": method, "vary": vary}
     left, right = st.columns(2)
-    seed_place = right if method in DRAWN or method == "halving" else left
+    seed_slot = right if method in DRAWN or method == "halving" else left
     if method in DRAWN:
         values["trials"] = left.number_input("Trials", 1, 500, 20, key=f"{key}-trials")
     if method == "halving":
@@ -237,7 +237,7 @@ def new_sweep() -> None:
         values["first_share"] = left.number_input(
             "Share of the data in the first round", 0.01, 1.0, share, step=0.05, key=f"{key}-share"
         )
-    values["seed"] = seed_place.number_input(
+    values["seed"] = seed_slot.number_input(
         "Seed of the sweep",
         0,
         10**6,

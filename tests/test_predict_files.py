@@ -13,7 +13,7 @@ from core.data.class_table import read_class_table
 from core.data.dataset import read_target
 from core.data.decoding import decode_image, read_image
 from core.errors import LabError
-from core.inference.predict_files import PredictionFiles, find_pictures, predict_files
+from core.inference.predict_files import PredictionFiles, find_images, predict_files
 from core.inference.predictor import Predictor
 from core.inference.uploads import decode_upload
 from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS
@@ -37,7 +37,7 @@ def predictor(run: Path) -> Predictor:
 
 
 def labelled(predictor, sources, out, **files):
-    pictures = find_pictures(sources, recursive=True)
+    pictures = find_images(sources, recursive=True)
     return list(predict_files(predictor, pictures, out, PredictionFiles(**files)))
 
 
@@ -57,16 +57,16 @@ def test_no_two_pictures_share_a_name_and_folders_are_kept(predictor, tmp_path):
     written = [path for paths in labelled(predictor, files, tmp_path / "out") for path in paths]
     assert len(set(map(str.casefold, map(str, written)))) == 12 and all(path.is_file() for path in written)
     assert (tmp_path / "out/a/0001_labels.png").is_file() and (tmp_path / "out/x.jpg_labels.png").is_file()
-    assert find_pictures([tmp_path / "c"], recursive=True) == {tmp_path / "c/d/y.png": "d/y"}
-    assert len(find_pictures([tmp_path / "c/d"])) == 1
+    assert find_images([tmp_path / "c"], recursive=True) == {tmp_path / "c/d/y.png": "d/y"}
+    assert len(find_images([tmp_path / "c/d"])) == 1
 
 
 def test_what_is_no_picture_is_a_sentence(predictor, tmp_path):
     with pytest.raises(LabError, match="There is no image"):
-        find_pictures([tmp_path / "gone.png"])
+        find_images([tmp_path / "gone.png"])
     picture(tmp_path / "deep/a.png")
     with pytest.raises(LabError, match="holds no picture. Say --recursive"):
-        find_pictures([tmp_path])
+        find_images([tmp_path])
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(LabError, match="text.png' can't be read as a picture"):
         labelled(predictor, [tmp_path / "text.png"], tmp_path / "out")

@@ -62,7 +62,7 @@ def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def predict(options: argparse.Namespace) -> dict[str, Any]:
     """Write the label map and the coloured mask of each picture."""
-    from core.inference.predict_files import PredictionFiles, find_pictures, predict_files
+    from core.inference.predict_files import PredictionFiles, find_images, predict_files
     from core.inference.predictor import Predictor
 
     run = find_run(options.run, runs_folder())
@@ -70,11 +70,11 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
         raise LabError(run.problem)
     shown = PredictOptions(options.window, options.flip, tuple(options.scales))
     files = PredictionFiles(options.ids, options.confidence, options.overlay, options.skip_existing)
-    pictures = find_pictures(options.images, options.recursive)
+    images = find_images(options.images, options.recursive)
     predictor = Predictor(run.path, which=options.checkpoint)
     written: list[str] = []
     skipped = 0
-    for paths in predict_files(predictor, pictures, options.out, files, shown):
+    for paths in predict_files(predictor, images, options.out, files, shown):
         skipped += not paths
         written += map(str, paths)
         for path in paths:

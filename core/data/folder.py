@@ -120,10 +120,10 @@ def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto", c
     painted = None
     if not partners and not ambiguous:
         # Without a photograph beside them, masks are photographs in a folder that is called after what it is for.
-        photographs = images or masks
-        painted = _paint(root, photographs, scan.annotations, class_table)
+        image_files = images or masks
+        painted = _paint(root, image_files, scan.annotations, class_table)
         if painted:
-            images, masks = photographs, []
+            images, masks = image_files, []
             partners = _painted_partners(root, images, painted)
     frames = []
     for image in images:
@@ -163,21 +163,21 @@ def annotated_space(root: Path) -> LabelSpace | None:
 
 
 def _paint(
-    root: Path, photographs: list[ScannedFile], annotations: list[ScannedFile], class_table: str
+    root: Path, images: list[ScannedFile], annotations: list[ScannedFile], class_table: str
 ) -> PaintedFolder | None:
     """Return the label maps that are painted from annotation files in the classes of a table.
 
     None without any such file.
     """
-    if not photographs or not annotations:
+    if not images or not annotations:
         return None
     if class_table in LABEL_SPACES:
-        return paint_folder(root, photographs, annotations, LABEL_SPACES[class_table])
+        return paint_folder(root, images, annotations, LABEL_SPACES[class_table])
     path = find_class_table(root) if class_table == "auto" else resolve_data_file(class_table, "class table")
     names = listed_names(path) if path else ()
     if names is None:
-        return paint_folder(root, photographs, annotations, read_class_table(path))
-    return paint_folder(root, photographs, annotations, order=names)
+        return paint_folder(root, images, annotations, read_class_table(path))
+    return paint_folder(root, images, annotations, order=names)
 
 
 def _painted_partners(root: Path, images: list[ScannedFile], painted: PaintedFolder) -> dict[Path, ScannedFile]:
@@ -286,7 +286,7 @@ def _scan(root: Path) -> _Scan:
                     pending.append(path)
                 elif entry.is_symlink() and not path.exists():
                     scan.skipped.append((path, "a link to a file that isn't there"))
-                elif entry.is_symlink() and not any(path.resolve().is_relative_to(place) for place in allowed):
+                elif entry.is_symlink() and not any(path.resolve().is_relative_to(permitted) for permitted in allowed):
                     scan.skipped.append((path, "a link out of the folders this lab may read"))
                 elif path.suffix.lower() not in IMAGE_ENDINGS:
                     if path.suffix.lower() == ".txt" and split_of(path.stem):

@@ -121,8 +121,8 @@ def _listed(root: Path, frames: Sequence[Frame], lists: Sequence[Path]) -> Split
     rest = UNLISTED if states_train else "train"
     left = sum(not frame.split for frame in result.frames if frame.labels)
     result.frames = [frame if frame.split else replace(frame, split=rest) for frame in result.frames]
-    told = join_words([f"{name} ({count})" for name, count in counts.items()])
-    result.source = f"{told} say{'s' * (len(counts) == 1)} so."
+    listed = join_words([f"{name} ({count})" for name, count in counts.items()])
+    result.source = f"{listed} say{'s' * (len(counts) == 1)} so."
     if left:
         be = "are" if left > 1 else "is"
         what = "in no list and left out" if states_train else "in no list and learned from"

@@ -84,9 +84,9 @@ def _wanted(filename: str) -> bool:
     """Return True for a file of a data set whose path stays within the folder."""
     path = PurePosixPath(filename.replace("\\", "/"))
     is_hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    leads_out = path.is_absolute() or ".." in path.parts or re.match(r"^[A-Za-z]:", filename)
+    is_outside = path.is_absolute() or ".." in path.parts or re.match(r"^[A-Za-z]:", filename)
     return (
-        not is_hidden and not leads_out and path.suffix.lower() in ENDINGS and not any(map(unusable_name, path.parts))
+        not is_hidden and not is_outside and path.suffix.lower() in ENDINGS and not any(map(unusable_name, path.parts))
     )
 
 

@@ -52,7 +52,7 @@ class PredictionFiles:
         return "labels", "colors", *(["confidence"] if self.confidence else []), *(["overlay"] if self.overlay else [])
 
 
-def find_pictures(sources: Sequence[Path], recursive: bool = False) -> dict[Path, str]:
+def find_images(sources: Sequence[Path], recursive: bool = False) -> dict[Path, str]:
     """Return pictures with what each is called in the output, no two alike: as far as they need be, by their folders
     and endings.
 
@@ -67,13 +67,13 @@ def find_pictures(sources: Sequence[Path], recursive: bool = False) -> dict[Path
     for source in sources:
         if source.is_dir():
             inside = sorted(source.rglob("*") if recursive else source.iterdir())
-            pictures = [
+            inside_images = [
                 path for path in inside if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
             ]
-            if not pictures:
+            if not inside_images:
                 hint = "" if recursive else " Say --recursive to look into the folders in it."
                 raise LabError(f"'{source}' holds no picture.{hint}")
-            names |= {path: path.relative_to(source) for path in pictures if path.is_file()}
+            names |= {path: path.relative_to(source) for path in inside_images if path.is_file()}
         elif source.is_file():
             names[source] = Path(source.name)
         else:
@@ -91,7 +91,7 @@ def find_pictures(sources: Sequence[Path], recursive: bool = False) -> dict[Path
 
 
 def predict_files(
-    predictor: Predictor, pictures: dict[Path, str], out: Path, files: PredictionFiles, options: PredictOptions = WHOLE
+    predictor: Predictor, images: dict[Path, str], out: Path, files: PredictionFiles, options: PredictOptions = WHOLE
 ) -> Iterator[list[Path]]:
     """Label pictures at their own size, and yield the files that were written of each.
 
@@ -107,7 +107,7 @@ def predict_files(
     out.mkdir(parents=True, exist_ok=True)
     if not (out / FILE_NAME).exists():
         write_atomically(out / FILE_NAME, write_rows(space))
-    for path, name in pictures.items():
+    for path, name in images.items():
         targets = {suffix: out / f"{name}_{suffix}.png" for suffix in files.suffixes}
         if files.skip_existing and all(target.is_file() for target in targets.values()):
             yield []

@@ -152,13 +152,13 @@ def _of_masks(output: Any) -> torch.Tensor:
 
 def _known_values(values: dict[str, Any], usual: Any) -> dict[str, Any]:
     known = {name for name in usual.to_dict() if not name.startswith("_")} | {"id2label"}
-    values_kept = {
+    values_used = {
         name: value for name, value in values.items() if name in known and name not in (*NO_SHAPE, "backbone_config")
     }
-    values_kept.pop("label2id", None)
-    for name, value in values_kept.items():
+    values_used.pop("label2id", None)
+    for name, value in values_used.items():
         _check(name, value)
-    return values_kept
+    return values_used
 
 
 def _check(name: str, value: Any) -> None:

@@ -79,7 +79,7 @@ class PaintedFolder:
 
 def paint_folder(
     root: Path,
-    photographs: Sequence[FolderFile],
+    images: Sequence[FolderFile],
     files: Sequence[FolderFile],
     table: LabelSpace | None = None,
     order: Sequence[str] = (),
@@ -88,7 +88,7 @@ def paint_folder(
 
     Args:
         root: the data set's folder.
-        photographs: its images.
+        images: its images.
         files: what may be annotation files.
         table: the class table that decides, by the names of classes; None takes the classes of the files.
         order: names of classes that come first, in their order; only without a table.
@@ -100,14 +100,14 @@ def paint_folder(
         LabError: a file is broken, fits no photograph or several, or the cache can't be written.
     """
     try:
-        folder = cache_folder() / "masks" / _digest(root, photographs, files, table, order)
+        folder = cache_folder() / "masks" / _digest(root, images, files, table, order)
         try:
             return PaintedFolder(**json.loads((folder / "index.json").read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             pass  # never painted
         draft = folder.with_name(f".{folder.name}.{os.getpid()}-{threading.get_ident()}")
         try:
-            result = _Painter(root, photographs, table, order, draft, folder).paint(files)
+            result = _Painter(root, images, table, order, draft, folder).paint(files)
             if result:
                 (draft / "index.json").write_text(json.dumps(asdict(result)))
                 try:
@@ -122,9 +122,9 @@ def paint_folder(
         raise LabError(f"Label maps can't be painted: '{error.filename}': {error.strerror}.") from None
 
 
-def _digest(root: Path, photographs: Sequence[FolderFile], files: Sequence[FolderFile], *classes: object) -> str:
+def _digest(root: Path, images: Sequence[FolderFile], files: Sequence[FolderFile], *classes: object) -> str:
     digest = hashlib.sha256(f"{VERSION}|{root}|{classes!r}".encode("utf-8", "surrogateescape"))
-    for file in (*photographs, *files):
+    for file in (*images, *files):
         metadata = file.path.stat()
         line = f"\n{file.path}|{metadata.st_size}|{metadata.st_mtime_ns}"
         digest.update(line.encode("utf-8", "surrogateescape"))
@@ -175,7 +175,7 @@ class _Painter:
     def __init__(
         self,
         root: Path,
-        photographs: Sequence[FolderFile],
+        images: Sequence[FolderFile],
         table: LabelSpace | None,
         order: Sequence[str],
         draft: Path,
@@ -185,9 +185,9 @@ class _Painter:
         self.result = PaintedFolder()
         self.listed_by: dict[Path, Path] = {}  # photographs, and the annotation file of each
         self.by_name: dict[str, list[FolderFile]] = defaultdict(list)
-        for photograph in photographs:
-            for name in {same_name(photograph.path.name), same_name(photograph.path.stem)}:
-                self.by_name[name].append(photograph)
+        for image in images:
+            for name in {same_name(image.path.name), same_name(image.path.stem)}:
+                self.by_name[name].append(image)
 
     def paint(self, files: Sequence[FolderFile]) -> PaintedFolder | None:
         """Paint what the files describe; None where they describe nothing."""
@@ -214,22 +214,22 @@ class _Painter:
 
     def _paint_one(self, annotation: Annotation, file: FolderFile, split: str, form: Format, ids: _Ids) -> None:
         result = self.result
-        photograph = self._photograph_of(annotation, file, split)
-        if photograph is None:
+        image = self._image_of(annotation, file, split)
+        if image is None:
             result.num_absent += 1
             result.absent += [annotation.names[0]][: MAX_NAMED - len(result.absent)]
             return
-        if photograph.path in self.listed_by:
-            first, second = (path.relative_to(self.root) for path in (self.listed_by[photograph.path], file.path))
+        if image.path in self.listed_by:
+            first, second = (path.relative_to(self.root) for path in (self.listed_by[image.path], file.path))
             where = f"'{first}' and '{second}'" if first != second else f"'{first}' twice"
             raise LabError(
-                f"'{photograph.path.relative_to(self.root)}' is listed by {where}: which labels are its own can't be"
+                f"'{image.path.relative_to(self.root)}' is listed by {where}: which labels are its own can't be"
                 " told. Keep one of them."
             )
-        self.listed_by[photograph.path] = file.path
-        size = annotation.size or _size_of(photograph.path)
+        self.listed_by[image.path] = file.path
+        size = annotation.size or _size_of(image.path)
         values, hidden = paint(annotation, size, ids.of, ids.unlabelled)
-        name = photograph.path.relative_to(self.root).as_posix()
+        name = image.path.relative_to(self.root).as_posix()
         path = self.draft / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         in_colors = self.table is not None and self.table.by_color
@@ -242,7 +242,7 @@ class _Painter:
             where = file.path.relative_to(self.root).as_posix()
             result.hidden.append(f"{name_object(shape.index, shape.label)} of '{name}' in '{where}'")
 
-    def _photograph_of(self, annotation: Annotation, file: FolderFile, split: str) -> FolderFile | None:
+    def _image_of(self, annotation: Annotation, file: FolderFile, split: str) -> FolderFile | None:
         """Return the photograph of an annotation: by its path, by the end of its path, by its name.
 
         Never one of another split.
@@ -254,9 +254,9 @@ class _Painter:
             parts = PurePosixPath(same_name(name.replace("\\", "/"))).parts
             splits = {split, *map(split_of, parts[:-1])} - {""}
             candidates = [
-                photograph
-                for photograph in self.by_name.get(parts[-1] if parts else "", ())
-                if not photograph.split or not splits or photograph.split in splits
+                image
+                for image in self.by_name.get(parts[-1] if parts else "", ())
+                if not image.split or not splits or image.split in splits
             ]
             for fits in _readings(file, parts, os.path.normpath(file.path.parent / name.replace("\\", "/"))):
                 fitting = [photograph for photograph in candidates if fits(photograph)]
@@ -274,7 +274,7 @@ class _Painter:
 
 def _readings(file: FolderFile, parts: tuple[str, ...], path: str) -> Iterator[Callable[[FolderFile], bool]]:
     """Yield what tells photographs of the same name apart, the strictest first."""
-    yield lambda photograph: str(photograph.path) == path
+    yield lambda image: str(image.path) == path
     yield lambda photograph: tuple(map(same_name, photograph.path.parts[-len(parts) :])) == parts
     yield lambda photograph: photograph.folders == file.folders
     yield lambda _: True

@@ -231,7 +231,7 @@ def box(corner: Any, size: Any, angle: Any = 0.0, pivot: tuple[float, float] = (
     """
     sides = np.array([length(side) for side in size])
     outline = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) - pivot
-    return _turn(outline * sides, angle) + points([*corner])[0] + pivot * sides
+    return _rotated(outline * sides, angle) + points([*corner])[0] + pivot * sides
 
 
 def ellipse(centre: Any, radii: Any, angle: Any = 0.0) -> Points:
@@ -241,7 +241,7 @@ def ellipse(centre: Any, radii: Any, angle: Any = 0.0) -> Points:
     """
     steps = np.linspace(0, 2 * np.pi, 180, endpoint=False)
     outline = np.stack([np.cos(steps), np.sin(steps)], axis=1) * [length(radius) for radius in radii]
-    return _turn(outline, angle) + points([*centre])[0]
+    return _rotated(outline, angle) + points([*centre])[0]
 
 
 def line(values: Any) -> tuple[Points, ...]:
@@ -255,7 +255,7 @@ def line(values: Any) -> tuple[Points, ...]:
     return tuple(rings)
 
 
-def _turn(outline: Points, angle: Any) -> Points:
+def _rotated(outline: Points, angle: Any) -> Points:
     radians = math.radians(float(angle or 0))
     cos, sin = math.cos(radians), math.sin(radians)
     return outline @ np.array([[cos, sin], [-sin, cos]])
