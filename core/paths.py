@@ -59,7 +59,7 @@ def expanded(typed: str | Path) -> Path:
     try:
         return Path(typed).expanduser()
     except RuntimeError:
-        raise LabError(f"'{typed}' can't be opened: this user has no home folder. Write the path without ~.") from None
+        raise LabError(f"'{typed}' can't be opened: there is no such home folder. Write the path without ~.") from None
 
 
 def named_folders(parent: Path, pattern: re.Pattern[str]) -> list[Path]:

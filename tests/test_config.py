@@ -117,6 +117,10 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
             {"training": {"batch_size": 1, "crop_height": 32, "crop_width": 64}},
             ["training.batch_size is 1", "64 x 32", "batch of 2"],
         ),
+        (
+            {"training": {"batch_size": 2, "num_processes": 2, "crop_height": 32, "crop_width": 32}},
+            ["training.batch_size is 2", "32 x 32", "batch of 4"],
+        ),
         ({"model": {"stride": 4}}, ["model.stride", "4", "8, 16 or 32"]),
         ({"model": {"family": "vit", "head": "gru"}}, ["model.head", "'gru'", "'linear', 'pup' or 'mask'"]),
         ({"model": {"head": "mask"}}, ["model.head is 'mask'", "FCN-8s", "stride"]),

@@ -180,5 +180,5 @@ def test_a_user_without_a_home_is_no_fault(monkeypatch, tmp_path):
     monkeypatch.setattr(Path, "expanduser", lambda self: no_home() if str(self).startswith("~") else self)
     monkeypatch.delenv("SEGLAB_DATA_ROOTS", raising=False)
     assert data_roots()
-    with pytest.raises(LabError, match="no home folder. Write the path without ~"):
+    with pytest.raises(LabError, match="no such home folder. Write the path without ~"):
         resolve_data_root("~/pictures")

@@ -45,7 +45,10 @@ class RunConfig(Part):
     @model_validator(mode="after")
     def _a_batch_has_a_spread(self) -> "RunConfig":
         training = self.training
-        if training.batch_size // training.num_processes <= 1 and training.crop_height * training.crop_width < 64 * 64:
+        each = training.batch_size // training.num_processes
+        # At a 32nd of its size such a crop is a single cell.
+        pixels = 64 * 64 if training.batch_size == 1 else 64 * 32
+        if each <= 1 and training.crop_height * training.crop_width < pixels:
             raise ValueError(
                 f"training.batch_size is {training.batch_size} with a crop of {training.crop_width} x"
                 f" {training.crop_height}: batch normalisation has nothing to average there. Take a batch of"

@@ -15,7 +15,7 @@ from huggingface_hub.utils import tqdm as HubBar
 from core.config import ModelConfig
 from core.errors import LabError
 from core.models.encoder_table import ENCODER_BY_NAME
-from core.paths import expanded, weights_folder
+from core.paths import weights_folder
 from core.progress import CountCallback
 
 HUB_FILE = "model.safetensors"
@@ -185,7 +185,7 @@ def _named_file(text: str) -> WeightsSource:
             " formats can carry programs and are not opened."
         )
     try:
-        path = expanded(path)
+        path = path.expanduser()
         is_file = path.is_file()
     except (OSError, RuntimeError):  # too long a name, or no such home
         is_file = False
