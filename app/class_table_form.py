@@ -48,7 +48,7 @@ def class_table_form(dataset: Dataset) -> None:
         except (LabError, ValueError) as error:
             failed_state(str(error))
             return
-        if st.button("Save as classes.json in the folder", icon=":material/save:", key="save-class-table"):
+        if st.button("Save this table", icon=":material/save:", key="save-class-table"):
             try:
                 require_write()
                 save_class_table(dataset.root, write_rows(space))
