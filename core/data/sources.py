@@ -143,8 +143,9 @@ SOURCES: dict[str, DataSource] = {
         root_missing=(
             "Name the folder of your own data",
             (
-                "Put images into images/, masks of the same names into masks/, and find the folder that holds both above,"
-                " or drop a ZIP of it there. CamVid, Pascal VOC and the files of seven label tools are read as they are."
+                "Put images into images/, masks of the same names into masks/, and find the folder that holds both"
+                " above, or drop a ZIP of it there. CamVid, Pascal VOC and the files of seven label tools are read as they"
+                " are."
             ),
         ),
         group="folder",
