@@ -27,7 +27,7 @@ def test_each_finds_what_it_takes_from_the_lab(script):
 
 @pytest.mark.campaign
 def test_models_compares_networks_with_their_peers_and_ends_with_the_ratio(lab_folders):
-    sizes = {"--batch": "2", "--crop": "64 64", "--picture": "64 64", "--steps": "1", "--predictions": "1"}
+    sizes = {"--batch": "2", "--crop": "64 64", "--image": "64 64", "--steps": "1", "--predictions": "1"}
     small = [term for name, value in sizes.items() for term in (name, *value.split())]
     lines = lines_of("models", "--networks", "unet", "plain", "--threads", "1", *small)
     row = r"(.+) · (.+?) +(lab|plain|peer) +([\d.]+) +([\d.]+) +(\d+) +(\d+)( +\d+)? *"
@@ -64,7 +64,7 @@ def test_learning_ends_with_a_line_a_family(lab_folders, streets: Path, monkeypa
 def test_predict_asks_as_the_page_does_and_ends_with_the_least_ratio(lab_folders):
     lines = lines_of(
         "predict",
-        *("--families", "fcn", "--picture", "128", "256", "--size", "64", "128", "--steps", "1", "--rounds", "1"),
+        *("--families", "fcn", "--image", "128", "256", "--size", "64", "128", "--steps", "1", "--rounds", "1"),
     )
     row = r"FCN-8s · EfficientNet-Lite0 +(\d+ x \d+) +([\d.]+) +([\d.]+) +[\d.]+ +[\d.]+ +([\d.]+) .+"
     rows = [result.groups() for result in (re.fullmatch(row, line) for line in lines) if result]

@@ -144,8 +144,8 @@ SOURCES: dict[str, DataSource] = {
             "Name the folder of your own data",
             (
                 "Put images into images/, masks of the same names into masks/, and find the folder that holds both"
-                " above, or drop a ZIP of it there. CamVid, Pascal VOC and the files of seven label tools are read as they"
-                " are."
+                " above, or drop a ZIP of it there. CamVid, Pascal VOC and the files of seven label tools are read as"
+                " they are."
             ),
         ),
         group="folder",
