@@ -91,7 +91,7 @@ def choose_settings() -> EvaluationSettings:
             root = st.text_input(
                 "Another data set",
                 placeholder="the run's own",
-                help="A folder in the Cityscapes layout, with the same classes.",
+                help="A folder in any layout, with the same classes.",
                 key="scored-root",
             ).strip()
     return EvaluationSettings(checkpoint, split, size, window, flip, (1.0,), boundary, root)

@@ -806,3 +806,20 @@ def test_two_classes_of_one_colour_are_said(root):
     assert (
         "c0, c1 are shown in the same colour" in matches(root, "same-color", "note").sentence and examine(root).healthy
     )
+
+
+@pytest.mark.parametrize("values", [10**6, -5, float("inf")])
+def test_any_depth_gives_a_white_that_a_config_takes(root, values):
+    few(root, lambda mask, path: mask.save(path))
+    kind = np.float32 if values == float("inf") else np.int32
+    for index in range(4):
+        (root / f"images/{index}.png").unlink()
+        image = np.full((64, 96), values, kind)
+        image[:32] = 3
+        Image.fromarray(image).save(root / f"images/{index}.tif")
+    plain = {"name": "folder", "root": str(root), "height": 64, "width": 96}
+    dataset = open_dataset(read_config({"dataset": plain}).dataset)
+    assert (
+        read_config({"dataset": plain | {"white_level": dataset.white}})
+        and dataset.image(dataset.train[0]).max() <= 255
+    )

@@ -372,3 +372,11 @@ def test_neighbours_are_held_back_together(root, name, by, whole):
         assert len(val) == 10 and len(groups) == 2
     assert ("whole " + whole if whole else "20% are held back, the same") in pair_folder(root).splits.source
     assert len(splits(root, group_by="frame")["val"]) == 6
+
+
+def test_a_frame_in_two_lists_is_refused(root):
+    touch(root, *(f"{kind}/{index}.png" for index in range(4) for kind in ("images", "masks")))
+    write(root, "train.txt", "0", "1", "2")
+    write(root, "val.txt", "2", "3")
+    with pytest.raises(LabError, match="'2' stands in 'val.txt' and in a list for train"):
+        pair_folder(root)

@@ -84,6 +84,14 @@ def test_it_goes_on_where_it_was_interrupted(predictor, tmp_path):
     assert (tmp_path / "out/0_labels.png").stat().st_mtime_ns == before
 
 
+def test_masks_of_other_numbers_are_not_mixed_in_one_folder(predictor, tmp_path):
+    source = picture(tmp_path / "a.png")
+    labelled(predictor, [source], tmp_path / "out", ids="train")
+    with pytest.raises(LabError, match="holds masks of other classes or numbers"):
+        labelled(predictor, [source], tmp_path / "out", ids="cityscapes")
+    labelled(predictor, [source], tmp_path / "out", ids="train")
+
+
 @pytest.mark.parametrize("ids", ["train", "dataset", "cityscapes"])
 def test_saved_masks_are_read_back_as_the_same_labels(predictor, tmp_path, ids):
     source = picture(tmp_path / "a.png")
@@ -158,5 +166,5 @@ def test_the_command_lists_what_it_wrote(run, lab_folders, tmp_path, capsys):
     assert main([*arguments, "--ids", "cityscapes", "--skip-existing"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert len(result["written"]) == 2 and result["skipped"] == 0 and Path(result["classes"]).is_file()
-    assert main([*arguments, "--skip-existing"]) == 0
+    assert main([*arguments, "--ids", "cityscapes", "--skip-existing"]) == 0
     assert json.loads(capsys.readouterr().out)["skipped"] == 1

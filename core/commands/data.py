@@ -101,7 +101,7 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
         say(
             options, f"{path} is written. Look its names over, and then: python -m core doctor {shlex.quote(str(root))}"
         )
-        return report.to_json() | {"written": str(path), "healthy": True}
+        return {"root": str(root), "written": str(path)}
     if options.proposal and not options.json:
         print(report.proposal, end="")
         return {}

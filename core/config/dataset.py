@@ -137,7 +137,7 @@ class DatasetConfig(Part):
         ),
         off=(0.0,),
         ge=0,
-        le=65535,
+        le=2**32,
     )
     max_train_samples: int = field(
         0,

@@ -76,7 +76,8 @@ def decode_image(data: bytes, white: float = 0.0) -> np.ndarray:
             image.load()
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I") or upright.mode == "F":
-                return _to_rgb(np.nan_to_num(np.asarray(upright, np.float64)), white, 1.0)
+                values = np.nan_to_num(np.asarray(upright, np.float64), posinf=0, neginf=0)
+                return _to_rgb(values, white, 1.0)
             if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
                 return _to_rgb(np.asarray(upright.convert("RGBA")), white, 255)
             return np.array(upright.convert("RGB"))
@@ -95,7 +96,7 @@ def white_level(path: Path) -> float:
             start = file.read(32)
             if start[:4] in (b"\x89PNG", b"II*\0", b"MM\0*") and (start[:1] != b"\x89" or start[24:25] == b"\x10"):
                 deep = _deep_values(start + file.read())
-                return float(np.percentile(deep, BRIGHT)) if deep is not None and deep.size else 0.0
+                return max(0.0, float(np.percentile(deep, BRIGHT))) if deep is not None and deep.size else 0.0
     except OSError:
         pass
     return 0.0
@@ -106,7 +107,8 @@ def _deep_values(data: bytes) -> np.ndarray | None:
     values = _opencv(data, cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype == np.uint8:
         return None
-    return np.nan_to_num(values[..., :3] if values.ndim == 3 and values.shape[2] > 2 else values)
+    colors = values[..., :3] if values.ndim == 3 and values.shape[2] > 2 else values
+    return np.nan_to_num(colors, posinf=0, neginf=0)
 
 
 def _is_plain_png(data: bytes) -> bool:

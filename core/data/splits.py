@@ -108,6 +108,12 @@ def _listed(root: Path, frames: Sequence[Frame], lists: Sequence[Path]) -> Split
                 result.ambiguous.append((f"{path.name}: {line[:80]}", first, second))
             else:
                 matches += 1
+                known = result.frames[indices[0]].split
+                if known not in ("", split) and not frames[indices[0]].split:
+                    raise LabError(
+                        f"'{line[:80]}' stands in '{path.name}' and in a list for {known}: a frame can be of one split"
+                        " alone. Take it out of one of the two."
+                    )
                 if not frames[indices[0]].split and not result.frames[indices[0]].split:
                     result.frames[indices[0]] = replace(frames[indices[0]], split=split)
         counts[path.name] += matches

@@ -100,13 +100,16 @@ def predict_files(
     The class table of the label maps is written beside them, so that the lab reads them as what they are.
 
     Raises:
-        LabError: a picture can't be read or is too large, or the run has no such ids.
+        LabError: a picture can't be read or is too large, the run has no such ids, or the folder
+            holds masks of others.
     """
     space = saved_space(predictor, files.ids)
     palette = palette_of(predictor.checkpoint.colors)
     out.mkdir(parents=True, exist_ok=True)
-    if not (out / FILE_NAME).exists():
-        write_atomically(out / FILE_NAME, write_rows(space))
+    table = out / FILE_NAME
+    if table.exists() and table.read_text(encoding="utf-8") != write_rows(space):
+        raise LabError(f"'{out}' holds masks of other classes or numbers: its {FILE_NAME} says so. Name another --out.")
+    write_atomically(table, write_rows(space))
     for path, name in images.items():
         targets = {suffix: out / f"{name}_{suffix}.png" for suffix in files.suffixes}
         if files.skip_existing and all(target.is_file() for target in targets.values()):

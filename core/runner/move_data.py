@@ -5,7 +5,6 @@ exported.
 from pathlib import Path
 
 from core.auth import require_owner
-from core.data.dataset import open_dataset
 from core.data.frames import data_digest
 from core.data.sources import SOURCES
 from core.errors import LabError, writing
@@ -25,6 +24,8 @@ def move_data(path: Path, root: str) -> None:
         LabError: the run is another's or active, the folder can't be opened, or it holds other data than the run
             learned from.
     """
+    from core.data.dataset import open_dataset  # brings OpenCV, which nothing else of the queue needs
+
     with writing(path), queue_lock(path.parent):
         run = read_run(path)
         require_owner(run.owner, f"Run {run.id}")
