@@ -360,7 +360,10 @@ SUPERVISOR = """
 import sys
 from pathlib import Path
 from core.runner import supervisor, trainer
+from core.runs.status import read_status
 trainer.TRAINER = ({trainer!r},)
+# The ticket whose turn it is: a run that is resumed while its trainer only starts has a later one by the time that is up.
+supervisor.trainer_command = lambda run: [*trainer.trainer_command(run), str(read_status(run.path).ticket)]
 supervisor.PATIENCE = 0.05
 sys.exit(supervisor.main(Path(sys.argv[1])))
 """
@@ -368,7 +371,7 @@ TRAINER = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
 from core.processes import ProcessId
-from core.runs.status import read_status, requested, update_status
+from core.runs.status import requested, update_status
 
 sys.stdin.read()
 run = Path(sys.argv[1])
@@ -380,7 +383,7 @@ if busy.exists():
         (run.parent / "clash").touch()
 busy.write_text(f"{myself.pid} {myself.started}")
 with open(run.parent / "diary", "a") as diary:
-    diary.write(f"{read_status(run).ticket} {run.name}\\n")
+    diary.write(f"{sys.argv[-1]} {run.name}\\n")
 update_status(run, state="running", trainer=myself, started=time.time())
 if os.environ.get("HANGS"):
     (run / "child").write_text(str(subprocess.Popen(["sleep", "600"]).pid))
