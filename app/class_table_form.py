@@ -99,7 +99,10 @@ def _preview(dataset: Dataset, space: LabelSpace) -> None:
     frames = [frame for frame in (*dataset.train, *dataset.val) if frame.labels][:PREVIEWED]
     for column, frame in zip(st.columns(PREVIEWED), frames, strict=False):
         target = read_target(frame.labels, space, PREVIEW_SIZE)
-        column.image(overlay_of(read_image(frame.image, PREVIEW_SIZE, dataset.white), space.palette[target]), frame.id)
+        column.image(
+            overlay_of(read_image(frame.image, PREVIEW_SIZE, dataset.pixels), space.palette[target]),
+            frame.id,
+        )
 
 
 def _hex(color: Iterable[int]) -> str:

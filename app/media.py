@@ -13,6 +13,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from core.data.bands import composite
+
 BUDGET = 192 * 1024**2
 Suffix = Literal["png", "jpg"]
 
@@ -56,8 +58,8 @@ class MediaStore:
 
 
 def encode_image(image: np.ndarray) -> bytes:
-    """JPEG of a uint8 (H, W, 3) photograph."""
-    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+    """JPEG of a uint8 (H, W, C) photograph."""
+    return cv2.imencode(".jpg", composite(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
 
 
 def encode_map(values: np.ndarray) -> bytes:

@@ -753,7 +753,7 @@ def test_photographs_of_more_bits_are_as_bright_as_their_data_set(root, bits, gr
         cv2.imwrite(str(root / f"images/{index}.png"), values)
     values = {"name": "folder", "root": str(root), "height": 64, "width": 96}
     dataset = open_dataset(read_config({"dataset": values}).dataset)
-    assert dataset.white == pytest.approx(2**bits, rel=0.02)
+    assert dataset.pixels.white == pytest.approx((2**bits,), rel=0.02)
     ends = {frame.id: int(dataset.image(frame).max()) for frame in (*dataset.train, *dataset.val)}
     assert ends == {str(index): pytest.approx(255 >> index, abs=3) for index in range(4)}, "one scale for all"
     assert "more than 8 bits" in matches(root, "unusual-image", "note").sentence
@@ -820,6 +820,6 @@ def test_any_depth_gives_a_white_that_a_config_takes(root, values):
     plain = {"name": "folder", "root": str(root), "height": 64, "width": 96}
     dataset = open_dataset(read_config({"dataset": plain}).dataset)
     assert (
-        read_config({"dataset": plain | {"white_level": dataset.white}})
+        read_config({"dataset": plain | {"white_level": dataset.pixels.white_text}})
         and dataset.image(dataset.train[0]).max() <= 255
     )

@@ -4,7 +4,7 @@ Default, bounds, unit, label, group and help stand beside each field, and so doe
 say. Nothing here imports torch.
 """
 
-from core.config.dataset import Annotations, CacheKind, CoarseSplit, DatasetConfig, DatasetName
+from core.config.dataset import RGB, Annotations, CacheKind, CoarseSplit, DatasetConfig, DatasetName, PixelFormat
 from core.config.model import ModelConfig
 from core.config.reading import OLD_NAMES, read_config, todays_name, with_preset, with_todays_names
 from core.config.run import (
@@ -30,6 +30,7 @@ __all__ = [
     "OLD_NAMES",
     "PRESETS",
     "PRESET_HELP",
+    "RGB",
     "Annotations",
     "CacheKind",
     "CoarseSplit",
@@ -40,6 +41,7 @@ __all__ = [
     "LossName",
     "ModelConfig",
     "OptimizerName",
+    "PixelFormat",
     "RunConfig",
     "RunnerConfig",
     "ScheduleName",

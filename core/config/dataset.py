@@ -1,15 +1,61 @@
 """The part `dataset` of a config."""
 
-from typing import Literal
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from pydantic import model_validator
 
 from core.config.settings import Condition, Part, field
 from core.data.sources import SOURCES
 
 DatasetName = Literal[*SOURCES]
+MAX_BANDS = 8
+T = TypeVar("T", int, float)
+OWN = tuple(name for name, source in SOURCES.items() if source.root_title and not source.has_coarse)
+"""The sources that are folders of one's own."""
 Annotations = Literal["fine", "coarse", "fine+coarse"]
 CoarseSplit = Literal["train", "train_extra", "train+train_extra"]
 GroupBy = Literal["auto", "folder", "name", "frame"]
 CacheKind = Literal["auto", "raw", "jpeg", "off"]
+
+
+@dataclass(frozen=True)
+class PixelFormat:
+    """How the values of a photograph become those that a network sees.
+
+    Attributes:
+        bands: the bands to take, counted from 1, in this order; empty takes red, green and blue.
+        white: the value that becomes 255 where a file holds more than 8 bits a channel: one for all, or one for each
+            band; empty takes the file's own bright values.
+    """
+
+    bands: tuple[int, ...] = ()
+    white: tuple[float, ...] = ()
+
+    @property
+    def num_bands(self) -> int:
+        """How many channels an image has."""
+        return len(self.bands) or 3
+
+    @property
+    def white_text(self) -> str:
+        """What is white, as a config holds it: "4095 3000"."""
+        return " ".join(f"{value:g}" if float(f"{value:g}") == value else repr(value) for value in self.white)
+
+
+RGB = PixelFormat()
+
+
+def _numbers(text: str, kind: type[T]) -> list[T]:
+    """Return the numbers of a text, with spaces or commas between them; -1 stands for what is none."""
+    numbers = []
+    for part in re.findall(r"[^ ,]+", text):
+        try:
+            numbers.append(kind(part))
+        except ValueError:
+            numbers.append(kind(-1))
+    return numbers
 
 
 class DatasetConfig(Part):
@@ -123,21 +169,25 @@ class DatasetConfig(Part):
         ge=32,
         le=2048,
     )
-    white_level: float = field(
-        0.0,
-        "White of deep photographs",
-        "Value that becomes white where photographs have more than 8 bits a channel; 0 measures it on the training"
-        " frames.",
+    bands: str = field(
+        "",
+        "Bands",
+        "Bands to learn from, in this order, where photographs have others than red, green and blue: 4 3 2 takes those"
+        " of the file, counted from 1. The first three are shown as red, green and blue; empty takes colours.",
         group="Frames",
-        only_if=(
-            Condition(
-                "dataset.name",
-                tuple(name for name, source in SOURCES.items() if source.root_title and not source.has_coarse),
-            ),
-        ),
-        off=(0.0,),
-        ge=0,
-        le=2**32,
+        only_if=(Condition("dataset.name", OWN),),
+        off=("",),
+        max_length=100,
+    )
+    white_level: str = field(
+        "",
+        "White of deep photographs",
+        "Value that becomes white where photographs have more than 8 bits a channel, one for all or one for each band:"
+        " 4095. Empty measures it on the training frames.",
+        group="Frames",
+        only_if=(Condition("dataset.name", OWN),),
+        off=("",),
+        max_length=200,
     )
     max_train_samples: int = field(
         0,
@@ -167,3 +217,26 @@ class DatasetConfig(Part):
         ge=0,
         le=100_000,
     )
+
+    @property
+    def pixels(self) -> PixelFormat:
+        """How photographs are read: their bands, and what is white."""
+        return PixelFormat(tuple(_numbers(self.bands, int)), tuple(_numbers(self.white_level, float)))
+
+    @model_validator(mode="after")
+    def _bands_and_white_are_numbers(self) -> "DatasetConfig":
+        pixels = self.pixels
+        if len(pixels.bands) > MAX_BANDS or not all(1 <= band <= 1000 for band in pixels.bands):
+            raise ValueError(
+                f"Bands is '{self.bands}', but takes one to eight numbers of bands, counted from 1, such as 4 3 2."
+            )
+        if not all(0 <= white < float("inf") for white in pixels.white):
+            raise ValueError(
+                f"White of deep photographs is '{self.white_level}', but takes numbers from 0, such as 4095."
+            )
+        if len(pixels.white) > 1 and len(pixels.white) != len(pixels.bands):
+            raise ValueError(
+                f"White of deep photographs names {len(pixels.white)} values, and Bands {len(pixels.bands)} bands. Name"
+                " one value for all, or one for each band."
+            )
+        return self

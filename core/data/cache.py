@@ -56,7 +56,7 @@ class CachedFrames:
         self.frames = tuple(frames)
         self.kind = kind
         self.dataset = dataset
-        named = (VERSION, fingerprint(frames), dataset.size, dataset.white, dataset.space.digest, kind, len(frames))
+        named = (VERSION, fingerprint(frames), dataset.size, dataset.pixels, dataset.space.digest, kind, len(frames))
         self.folder = cache_folder() / "frames" / hashlib.sha256(repr(named).encode()).hexdigest()[:24]
         self._packed: PackedFrames | None = None
 
@@ -64,7 +64,7 @@ class CachedFrames:
         return len(self.frames)
 
     def __getitem__(self, index: int) -> Pair:
-        """Image uint8 (H, W, 3) and target uint8 (H, W) of a frame, read-only."""
+        """Image uint8 (H, W, C) and target uint8 (H, W) of a frame, read-only."""
         try:
             self._packed = self._packed or PackedFrames(self.folder, self.kind, self.dataset.size)
             pair = self._packed[index]
@@ -123,7 +123,7 @@ def cache_size(dataset: Dataset, frames: Sequence[Frame], kind: Kind) -> int:
     Raises LabError.
     """
     if kind == "raw":
-        return 4 * math.prod(dataset.size) * len(frames)
+        return (dataset.pixels.num_bands + 1) * math.prod(dataset.size) * len(frames)
     cached = CachedFrames(dataset, frames, kind)
     chosen = spread(frames, ENCODED_FRAMES)
     taken = sum(part.nbytes for frame in chosen for part in cached.encode(frame))
@@ -162,6 +162,8 @@ def build_cache(
     """
     progress = progress or (lambda done, count: None)
     should_stop = should_stop or (lambda: False)
+    if kind == "jpeg" and dataset.pixels.num_bands != 3:
+        raise LabError("A jpeg cache keeps colours alone, and not these bands. Keep it raw, or set it to off.")
     cached = CachedFrames(dataset, frames, kind)
     try:
         while not _is_complete(cached):

@@ -1,13 +1,13 @@
 """A data set as a run sees it: two lists of frames, a label space, and the size at which everything is read."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from core.config import DatasetConfig
+from core.config import RGB, DatasetConfig, PixelFormat
 from core.data.class_table import FILE_NAME, find_class_table, read_class_table
 from core.data.decoding import read_image, read_labels, white_level
 from core.data.folder import annotated_space
@@ -28,7 +28,7 @@ WHITE_SAMPLE = 16
 class Dataset:
     """Frames to learn from and frames to score on. `size` is (height, width).
 
-    `white` as of `core.data.decoding.decode_image`;
+    `pixels` as of `core.data.decoding.decode_image`;
     `test` is empty unless it was asked for."""
 
     name: str
@@ -37,12 +37,12 @@ class Dataset:
     size: tuple[int, int]
     train: tuple[Frame, ...]
     val: tuple[Frame, ...]
-    white: float = 0.0
+    pixels: PixelFormat = RGB
     test: tuple[Frame, ...] = ()
 
     def image(self, frame: Frame) -> np.ndarray:
-        """Return the photograph, uint8 (H, W, 3), at the data set's size."""
-        return read_image(frame.image, self.size, self.white)
+        """Return the photograph, uint8 (H, W, C), at the data set's size."""
+        return read_image(frame.image, self.size, self.pixels)
 
     def target(self, frame: Frame) -> np.ndarray:
         """Return classes 0..K-1 or 255, uint8 (H, W), at the data set's size; all 255 for a frame without labels."""
@@ -92,7 +92,7 @@ def open_dataset(config: DatasetConfig, with_test: bool = False) -> Dataset:
         size=(config.height, config.width),
         train=tuple(_part(train, config.max_train_samples, config.train_sample_seed)),
         val=tuple(spread(val, config.max_val_samples)),
-        white=config.white_level or max(white_level(frame.image) for frame in sample),
+        pixels=_measured(config.pixels, [frame.image for frame in sample]),
         test=test,
     )
 
@@ -135,6 +135,16 @@ def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
             f" masks and proposes one, and so does the page Data: save it as {FILE_NAME} in that folder."
         )
     return read_class_table(path)
+
+
+def _measured(pixels: PixelFormat, images: Sequence[Path]) -> PixelFormat:
+    """Return how photographs are read, with the white of deep ones: of each band the brightest that some of them
+    have.
+    """
+    if pixels.white:
+        return pixels
+    levels = [level for image in images if (level := white_level(image, pixels.bands))]
+    return replace(pixels, white=tuple(max(values) for values in zip(*levels, strict=True)))
 
 
 def _part(frames: Sequence[Frame], count: int, sample: int) -> list[Frame]:

@@ -12,58 +12,64 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin, WebPImagePlugin  # noqa: F401 (the readers that Pillow loads late)
 
+from core.config import RGB, PixelFormat
+from core.data.bands import read_tiff, resize, tiff_layout, to_bytes, upright
 from core.data.polygons import paint_polygons
 from core.errors import LabError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """What Pillow may open; its other readers run programs or are rarely looked after."""
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken file is said in our own words
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How a TIFF begins; with + it may be larger than 4 GB."""
 BRIGHT = 99.9
 """Percentile of a deep photograph's values that is shown as white, so that 12 bits in a file of 16 aren't black."""
 
 
-def read_image(path: Path, size: tuple[int, int] | None = None, white: float = 0.0) -> np.ndarray:
+def read_image(path: Path, size: tuple[int, int] | None = None, pixels: PixelFormat = RGB) -> np.ndarray:
     """Decode a photograph.
 
     Args:
         path: an image file of the user's own data set.
         size: (height, width) to scale to; None keeps the file's size.
-        white: as of `decode_image`.
+        pixels: as of `decode_image`.
 
     Returns:
-        uint8 (H, W, 3), red green blue, turned as its EXIF says.
+        uint8 (H, W, C): red green blue, turned as its EXIF says, or the bands asked for.
 
     Raises:
         LabError: the file is missing or is not an image.
     """
     try:
-        image = decode_image(path.read_bytes(), white)
+        image = decode_image(path.read_bytes(), pixels)
     except (OSError, ValueError) as error:
         reason = f" ({error})" if isinstance(error, ValueError) else ""
         raise LabError(f"'{path}' can't be read as an image{reason}. Download or copy that file again.") from None
-    if size and image.shape[:2] != size:
-        shrinks = size[0] < image.shape[0]
-        image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return image
+    return resize(image, size) if size else image
 
 
-def decode_image(data: bytes, white: float = 0.0) -> np.ndarray:
+def decode_image(data: bytes, pixels: PixelFormat = RGB) -> np.ndarray:
     """Decode a photograph: its first frame, upright as its EXIF says, transparency on white, deep values brought to 8
     bits.
 
     Args:
         data: a file.
-        white: value that becomes 255 where the file holds more than 8 bits a channel; 0 takes the file's own `BRIGHT`
-            percentile.
+        pixels: its bands, and what is white where it holds more than 8 bits a channel; without that the file's own
+            `BRIGHT` percentile is. Bands are taken as they lie in the file: one that others call transparency is a band
+            too, and no orientation is looked for.
 
     Returns:
-        uint8 (H, W, 3), red green blue.
+        uint8 (H, W, 3), red green blue, or uint8 (H, W, C) of the bands asked for.
 
     Raises:
         ValueError: it is no image, or of a kind that isn't taken; its text says which, or is empty.
     """
     if data[:4] == b"\x89PNG" and not _is_whole_png(data):
         raise ValueError("it is damaged")
+    if pixels.bands:
+        values = _take_bands(_read_bands(data), pixels.bands)
+        return to_bytes(values, np.array(pixels.white or _bright_values(values)))
+    white = pixels.white[0] if pixels.white else 0.0
     if data[:2] == b"\xff\xd8" or _is_plain_png(data):
         values = _opencv(data, cv2.IMREAD_COLOR_RGB)
         if values is not None:
@@ -71,44 +77,107 @@ def decode_image(data: bytes, white: float = 0.0) -> np.ndarray:
     if data[:4] == b"\x89PNG" and data[24:25] == b"\x10":  # Pillow keeps 8 of the 16 bits
         values = _opencv(data, cv2.IMREAD_UNCHANGED)
         return _to_rgb(_straight(values), white, 65535)
+    if data[:4] in TIFF and (values := _tiff_colors(data)) is not None:
+        opaque = np.iinfo(values.dtype).max if values.dtype.kind in "ui" else 1.0
+        return _to_rgb(values, white, opaque)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I") or upright.mode == "F":
-                values = np.nan_to_num(np.asarray(upright, np.float64), posinf=0, neginf=0)
+            turned = ImageOps.exif_transpose(image)
+            if turned.mode.startswith("I") or turned.mode == "F":
+                values = np.nan_to_num(np.asarray(turned, np.float64), posinf=0, neginf=0)
                 return _to_rgb(values, white, 1.0)
-            if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-                return _to_rgb(np.asarray(upright.convert("RGBA")), white, 255)
-            return np.array(upright.convert("RGB"))
+            if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
+                return _to_rgb(np.asarray(turned.convert("RGBA")), white, 255)
+            return np.array(turned.convert("RGB"))
     except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
-        values = _opencv(data, cv2.IMREAD_UNCHANGED) if data[:2] in (b"II", b"MM") else None
-        return _to_rgb(_straight(values), white, 65535)
+        raise ValueError from None
 
 
-def white_level(path: Path) -> float:
-    """Return the `BRIGHT` percentile of a photograph with more than 8 bits a channel.
+def white_level(path: Path, bands: tuple[int, ...] = ()) -> tuple[float, ...]:
+    """Return the `BRIGHT` percentile of a photograph with more than 8 bits a channel: one for its colours together, or
+    one for each of the bands asked for.
 
-    0 for any other, and for one that can't be read.
+    Empty for any other, and for one that can't be read.
     """
     try:
         with path.open("rb") as file:
             start = file.read(32)
-            if start[:4] in (b"\x89PNG", b"II*\0", b"MM\0*") and (start[:1] != b"\x89" or start[24:25] == b"\x10"):
-                deep = _deep_values(start + file.read())
-                return max(0.0, float(np.percentile(deep, BRIGHT))) if deep is not None and deep.size else 0.0
-    except OSError:
-        pass
-    return 0.0
+            if start[:4] not in (b"\x89PNG", *TIFF) or (start[:1] == b"\x89" and start[24:25] != b"\x10"):
+                return ()
+            data = start + file.read()
+        if bands:
+            values = _take_bands(_read_bands(data), bands)
+            return () if values.dtype == np.uint8 else _bright_values(values)
+    except (OSError, ValueError):
+        return ()
+    deep = _deep_values(data)
+    return (max(0.0, float(np.percentile(deep, BRIGHT))),) if deep is not None and deep.size else ()
+
+
+def _bright_values(values: np.ndarray) -> tuple[float, ...]:
+    """Return the `BRIGHT` percentile of each band of values (H, W, C) that are deep."""
+    if values.dtype == np.uint8 or not values.size:
+        return (255.0,)
+    plain = np.nan_to_num(values.reshape(-1, values.shape[2]), posinf=0, neginf=0)
+    return tuple(np.percentile(plain, BRIGHT, axis=0).tolist())
+
+
+def _take_bands(values: np.ndarray, bands: tuple[int, ...]) -> np.ndarray:
+    """Return some bands of values (H, W, C). Raises ValueError where there are fewer."""
+    count = values.shape[2]
+    if max(bands) > count:
+        raise ValueError(f"it has {count} band{'s' * (count > 1)}, and the setting Bands asks for band {max(bands)}")
+    return values[..., [band - 1 for band in bands]]
+
+
+def _read_bands(data: bytes) -> np.ndarray:
+    """Return every band of a file as it lies there, (H, W, C) of any type. Raises ValueError."""
+    if data[:4] in TIFF:
+        return read_tiff(data)
+    values = _straight(_opencv(data, cv2.IMREAD_UNCHANGED))
+    return values[..., None] if values.ndim == 2 else values
+
+
+def _tiff_colors(data: bytes) -> np.ndarray | None:
+    """Return the colours of a TIFF of more than 8 bits, or with other bands beside them, (H, W, C) of any type: gray,
+    or red green blue, and transparency. None for any other, which Pillow knows better: it keeps 8 bits of each.
+
+    Raises ValueError where it is broken, or nothing says which bands are colours.
+    """
+    layout = tiff_layout(data)
+    if layout is None or layout.photometric > 2:
+        return None
+    if not (layout.is_deep or layout.num_bands or (layout.colors == 3 and not layout.names_colors)):
+        return None
+    if layout.num_bands and not layout.names_colors:
+        example = " ".join(map(str, (2, 1) if layout.samples < 3 else (3, 2, 1, *range(4, min(layout.samples, 8) + 1))))
+        raise ValueError(
+            f"it has {layout.samples} bands, and nothing says which are red, green and blue; name those to learn from"
+            f" in the setting Bands, such as {example}"
+        )
+    try:
+        values = read_tiff(data, only_first=True)
+    except ValueError:
+        known = _opencv(data, cv2.IMREAD_UNCHANGED)  # knows compressions that tifffile alone doesn't
+        if known is None or (1 if known.ndim == 2 else known.shape[2]) != layout.samples:
+            raise
+        values = np.atleast_3d(_straight(known))
+    values = upright(values[..., : layout.colors + layout.has_alpha], layout.orientation)
+    if layout.photometric == 0 and values.dtype.kind == "u":
+        values = np.iinfo(values.dtype).max - values
+    return np.nan_to_num(values, posinf=0, neginf=0)
 
 
 def _deep_values(data: bytes) -> np.ndarray | None:
     """Return the colour values of a PNG or TIFF of more than 8 bits, or None for any other."""
-    values = _opencv(data, cv2.IMREAD_UNCHANGED)
+    try:
+        values = _tiff_colors(data) if data[:4] in TIFF else _straight(_opencv(data, cv2.IMREAD_UNCHANGED))
+    except ValueError:
+        return None
     if values is None or values.dtype == np.uint8:
         return None
-    colors = values[..., :3] if values.ndim == 3 and values.shape[2] > 2 else values
-    return np.nan_to_num(colors, posinf=0, neginf=0)
+    return values[..., :3] if values.ndim == 3 and values.shape[2] > 2 else values
 
 
 def _is_plain_png(data: bytes) -> bool:
@@ -138,11 +207,12 @@ def _straight(values: np.ndarray | None) -> np.ndarray:
 
 
 def _to_rgb(values: np.ndarray, white: float, opaque: float) -> np.ndarray:
-    """Return (H, W), (H, W, 3) or (H, W, 4) of any depth as uint8 (H, W, 3): `white` becomes 255, and the transparent
-    is white.
+    """Return gray or colours of any depth, with or without transparency, (H, W) or (H, W, C), as uint8 (H, W, 3):
+    `white` becomes 255, and so does the transparent.
     """
-    if values.ndim == 2:
-        values = values[..., None].repeat(3, axis=2)
+    values = np.atleast_3d(values)
+    if values.shape[2] < 3:
+        values = np.concatenate([values[..., :1].repeat(3, axis=2), values[..., 1:]], axis=2)
     if values.dtype == np.uint8 and values.shape[2] == 3:
         return np.ascontiguousarray(values)
     colors = np.nan_to_num(values[..., :3].astype(np.float32))

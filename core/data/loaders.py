@@ -58,7 +58,7 @@ class FrameStore:
         return len(self.frames)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image uint8 (H, W, 3) and target uint8 (H, W) of a frame. Not to be written to."""
+        """Image uint8 (H, W, C) and target uint8 (H, W) of a frame. Not to be written to."""
         if index in self._cached:
             return self._cached[index]
         frame = self.frames[index]

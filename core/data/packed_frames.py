@@ -26,7 +26,7 @@ GROUP_FRAMES = 16
 
 
 class PackedFrames:
-    """The frames of a folder, by index: image uint8 (H, W, 3) and target uint8 (H, W).
+    """The frames of a folder, by index: image uint8 (H, W, C) and target uint8 (H, W).
 
     Args:
         folder: where both files are.
@@ -49,7 +49,7 @@ class PackedFrames:
         start, middle, end = self._ends[2 * index : 2 * index + 3]
         image, target = self._data[start:middle], self._data[middle:end]
         if self._kind == "raw":
-            return image.reshape(*self._size, 3), target.reshape(self._size)
+            return image.reshape(*self._size, -1), target.reshape(self._size)
         image, target = cv2.imdecode(image, cv2.IMREAD_COLOR_RGB), cv2.imdecode(target, cv2.IMREAD_GRAYSCALE)
         if image is None or target is None or image.shape[:2] != self._size or target.shape != self._size:
             raise ValueError(f"frame {index} is damaged")
@@ -57,7 +57,7 @@ class PackedFrames:
 
 
 def encode_frame(image: np.ndarray, target: np.ndarray, kind: Kind) -> Pair:
-    """Return image (H, W, 3) and target (H, W) as they are stored, uint8: unchanged, or as JPEG (lossy) and PNG
+    """Return image (H, W, C) and target (H, W) as they are stored, uint8: unchanged, or as JPEG (lossy) and PNG
     (exact).
     """
     if kind == "raw":

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from core.config import TrainingConfig
+from core.data.bands import in_fours
 from core.labels import IGNORED
 
 RARE_STRIDE = 8
@@ -68,7 +69,7 @@ class Augmentation:
     def __call__(
         self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Image uint8 (H, W, 3) and target uint8 (H, W) become a crop of uint8 (h, w, 3) and (h, w)."""
+        """Image uint8 (H, W, C) and target uint8 (H, W) become a crop of uint8 (h, w, C) and (h, w)."""
         window, angle = self._pick_window(target.shape, target, rng)
         mirrors = self.flip and rng.random() < 0.5
         if angle:
@@ -78,7 +79,8 @@ class Augmentation:
         if self.color_jitter:
             image = jitter_colors(image, self.color_jitter, rng)
         if self.blur and rng.random() < self.blur:
-            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(*BLUR_SIGMA))
+            sigma = rng.uniform(*BLUR_SIGMA)
+            image = in_fours(lambda part: cv2.GaussianBlur(part, (0, 0), sigma), image)
         # Nothing was done to a frame that is the crop already, and a cached frame may not be written to.
         return np.require(image, requirements="CW"), np.require(target, requirements="CW")
 
@@ -137,9 +139,9 @@ class Augmentation:
         target = target[top : top + height, left : left + width]
         if (height, width) != self.crop:
             # Cutting first and scaling after touches a quarter of the pixels that the other order would.
-            image = cv2.resize(image, self.crop[::-1], interpolation=cv2.INTER_LINEAR)
+            image = in_fours(lambda part: cv2.resize(part, self.crop[::-1], interpolation=cv2.INTER_LINEAR), image)
             target = cv2.resize(target, self.crop[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        return (cv2.flip(image, 1), cv2.flip(target, 1)) if mirrors else (image, target)
+        return (in_fours(lambda part: cv2.flip(part, 1), image), cv2.flip(target, 1)) if mirrors else (image, target)
 
     def _warp(
         self, image: np.ndarray, target: np.ndarray, window: Window, angle: float, mirrors: bool
@@ -159,14 +161,18 @@ class Augmentation:
         inside = np.maximum(0, first)
         piece = np.s_[inside[1] : end[1], inside[0] : end[0]]
         size = (crop_width, crop_height)
-        # Four channels are turned in less than half of the time of three, and so is a picture that was mirrored beyond
-        # its edges before: OpenCV has no fast way to do that while it turns.
-        image = cv2.warpAffine(
-            cv2.cvtColor(_mirrored_beyond(image, first, end), cv2.COLOR_RGB2RGBA),
-            np.column_stack([matrix, shift - first]),
-            size,
-            flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR,
-        )
+
+        def turn(part: np.ndarray) -> np.ndarray:
+            # Four channels are turned in less than half of the time of three, and so is a picture that was mirrored
+            # beyond its edges before: OpenCV has no fast way to do that while it turns.
+            is_rgb = part.shape[2] == 3
+            part = _mirrored_beyond(part, first, end)
+            part = cv2.cvtColor(part, cv2.COLOR_RGB2RGBA) if is_rgb else part
+            lookup = np.column_stack([matrix, shift - first])
+            part = cv2.warpAffine(part, lookup, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
+            return cv2.cvtColor(part, cv2.COLOR_RGBA2RGB) if is_rgb else part
+
+        image = in_fours(turn, image)
         target = cv2.warpAffine(
             target[piece],
             np.column_stack([matrix, shift - inside]),
@@ -175,7 +181,7 @@ class Augmentation:
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=IGNORED,
         )
-        return cv2.cvtColor(image, cv2.COLOR_RGBA2RGB), target
+        return image, target
 
 
 def find_rare_pixel(
@@ -207,8 +213,14 @@ def find_rare_pixel(
 
 
 def jitter_colors(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Vary brightness, contrast and saturation of a uint8 (H, W, 3) image, each by a factor in 1 +- amount."""
+    """Vary brightness, contrast and saturation of a uint8 (H, W, C) image, each by a factor in 1 +- amount.
+
+    Saturation of colours alone: other bands than three have none.
+    """
     brightness, contrast, saturation = rng.uniform(1 - amount, 1 + amount, size=3)
+    if image.shape[2] != 3:
+        values = np.arange(256) * brightness * contrast + 128 - 128 * contrast
+        return np.clip(np.rint(values), 0, 255).astype(np.uint8)[image]
     # All three are linear, so one matrix does them at once: a share of each colour, a share of its gray, a constant.
     mix = saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA, (3, 1))
     matrix = np.column_stack([brightness * contrast * mix, np.full(3, 128 - 128 * contrast)])

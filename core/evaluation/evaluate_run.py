@@ -74,7 +74,7 @@ class _Bench:
         """Yield each frame with its image uint8 (H, W, 3) and its target uint8 (H, W)."""
         for frame in self.frames:
             target = self.target(frame)
-            yield frame, read_image(frame.image, target.shape, self.dataset.white), target
+            yield frame, read_image(frame.image, target.shape, self.dataset.pixels), target
 
 
 def evaluate_run(run: Run, settings: EvaluationSettings, progress: ProgressCallback = no_progress) -> Path:
@@ -130,6 +130,8 @@ def evaluate_robustness(
     began = time.perf_counter()
     bench = _set_up(run, replace(settings, boundary=False))
     size = bench.target(bench.frames[0]).shape
+    if bench.predictor.num_bands != 3:
+        raise LabError("Fog, rain and the like are made for photographs in colours: other bands have none of them.")
     conditions = [("none", 0), *((kind, strength) for kind in kinds for strength in STRENGTHS)]
     scorers = {condition: Scorer(bench.protocol) for condition in conditions}
     milliseconds = []
@@ -162,6 +164,8 @@ def _set_up(run: Run, settings: EvaluationSettings) -> _Bench:
             "The labels of Cityscapes' test split are kept secret: its server scores what python -m core submission"
             " writes."
         )
+    # Read as the network learned it: what is white is no matter of the frames that are scored.
+    dataset = replace(dataset, pixels=predictor.checkpoint.config.dataset.pixels)
     if dataset.space.class_names != predictor.checkpoint.class_names:
         hint = "The class table was changed since: bring it back as it was, or train a new run."
         if settings.root:
@@ -184,10 +188,11 @@ def _metadata(
 ) -> ResultMetadata:
     run, settings = bench.run, bench.settings
     seen = sensible_size(size, bench.predictor.training_size)
-    model = build_model(run.config.model, len(bench.dataset.space.class_names)).eval()
+    bands = bench.dataset.pixels.num_bands
+    model = build_model(run.config.model, len(bench.dataset.space.class_names), bands).eval()
     with FlopCounterMode(display=False) as counter:
-        bench.predictor.predict(np.zeros((*size, 3), np.uint8), settings.options)
-    example = torch.zeros(1, 3, *seen, device=bench.hardware.device)
+        bench.predictor.predict(np.zeros((*size, bands), np.uint8), settings.options)
+    example = torch.zeros(1, bands, *seen, device=bench.hardware.device)
     stride = output_stride(bench.hardware.prepare(model), example, bench.hardware)
     # A network sees a larger picture scaled down: one of its cells covers more of that.
     cell = max(1, round(stride * (math.prod(size) / math.prod(seen)) ** 0.5))

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from core.config import PixelFormat
 from core.data.dataset import label_space_of, open_dataset
 from core.data.sources import SOURCES
 from core.errors import LabError, writing
@@ -49,7 +50,9 @@ def export_run(run: Run, format: Format, out: Path, progress: ProgressCallback) 
     progress("Building the network", 0, 0)
     threads = available_cores()
     torch.set_num_threads(threads)
-    model = build_model(checkpoint.config.model, len(checkpoint.class_names))
+    model = build_model(
+        checkpoint.config.model, len(checkpoint.class_names), checkpoint.config.dataset.pixels.num_bands
+    )
     load_weights(model, checkpoint)
     model.eval()
     progress("Tracing the network, which may take minutes", 0, 0)
@@ -90,6 +93,11 @@ def export_run(run: Run, format: Format, out: Path, progress: ProgressCallback) 
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _channels(pixels: PixelFormat) -> str:
+    """Return what the channels of an exported network's input are."""
+    return f"bands {' '.join(map(str, pixels.bands))} of a file" if pixels.bands else "RGB"
+
+
 def describe_use(run_id: str, checkpoint: Checkpoint, any_size: bool) -> dict[str, Any]:
     """Return an exported file's metadata: the run, the label table, and how an image becomes its input."""
     dataset = checkpoint.config.dataset
@@ -110,8 +118,8 @@ def describe_use(run_id: str, checkpoint: Checkpoint, any_size: bool) -> dict[st
         ],
         "preprocessing": {
             "input": (
-                "images, float32 (1, 3, height, width), RGB, 0..1: bytes divided by 255; the network normalises them"
-                " itself"
+                f"images, float32 (1, {dataset.pixels.num_bands}, height, width), {_channels(dataset.pixels)}, 0..1:"
+                " bytes divided by 255; the network normalises them itself"
             ),
             "height": "any" if any_size else dataset.height,
             "width": "any" if any_size else dataset.width,

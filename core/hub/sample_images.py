@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from core.data.bands import composite
 from core.data.dataset import open_dataset
 from core.data.sources import SOURCES
 from core.errors import LabError
@@ -50,7 +51,7 @@ def sample_images(run: Run, own_images: bool) -> dict[str, bytes]:
         for frame in dataset.val:
             mask = folders[-1] / f"{frame.id}.png"
             if len(results) < MOST and mask.is_file():
-                results[f"samples/{len(results) + 1}.png"] = _side_by_side(dataset.image(frame), mask, run)
+                results[f"samples/{len(results) + 1}.png"] = _side_by_side(composite(dataset.image(frame)), mask, run)
     except (LabError, OSError):
         return {}  # the data is gone; the network is what is published
     return results

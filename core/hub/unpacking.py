@@ -85,7 +85,7 @@ def unfilled_model(config: RunConfig, num_classes: int, name: str) -> Segmentati
     """
     try:
         with torch.device("meta"):
-            return build_model(config.model, num_classes)
+            return build_model(config.model, num_classes, config.dataset.pixels.num_bands)
     except LabError as error:
         raise LabError(f"{name} can't be built here. {error}") from None
 

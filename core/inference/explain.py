@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from core.data.bands import resize
 from core.errors import LabError
 from core.hardware import Hardware
-from core.inference.predictor import Predictor, resized, sensible_size
+from core.inference.predictor import Predictor, sensible_size
 from core.inference.recording import Point, Recording, Size, all_cells, cell_at, record
 from core.inference.worker import Explanation, ExplanationKind, ExplanationMap, Layers
 from core.models.base import SegmentationModel
@@ -179,7 +180,7 @@ class Explainer(Predictor):
         """What can be looked at, and where."""
         if self._layers is None:
             # Whatever the picture, the layers are the same.
-            recording = self._record(np.zeros((*self.training_size, 3), np.uint8))
+            recording = self._record(np.zeros((*self.training_size, self.num_bands), np.uint8))
             self._layers = {"features": tuple(recording.features)}
             if recording.attention:
                 self._layers["attention"] = tuple(recording.attention)
@@ -240,6 +241,6 @@ class Explainer(Predictor):
         """Return the image as the network is given it, float (1, 3, h, w): about as large as a training frame, as in
         `predict`.
         """
-        size = sensible_size(image.shape[:2], self.training_size)
-        shown = resized(image, size)
+        self.check_bands(image)
+        shown = resize(image, sensible_size(image.shape[:2], self.training_size))
         return to_device(torch.from_numpy(np.ascontiguousarray(shown)).permute(2, 0, 1)[None], self._hardware)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from core.data.bands import composite, resize
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.uploads import PICTURE_ENDINGS
 from core.labels import IGNORED, LABEL_BY_NAME, palette_of
@@ -58,7 +59,7 @@ def at_full_size(labelled: Labelled) -> Labelled:
         return labelled
     labels = cv2.resize(prediction.labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     confidence = cv2.resize(prediction.confidence, size[::-1], interpolation=cv2.INTER_LINEAR)
-    image = cv2.resize(labelled.image, size[::-1], interpolation=cv2.INTER_LINEAR)
+    image = resize(labelled.image, size)
     return replace(labelled, image=image, prediction=replace(prediction, labels=labels, confidence=confidence))
 
 
@@ -90,8 +91,8 @@ def overlay(image: np.ndarray, prediction: CachedPrediction) -> np.ndarray:
 
 
 def overlay_of(image: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """Return a picture under colours, all uint8 (H, W, 3)."""
-    return cv2.addWeighted(image, 1 - OVERLAY_SHARE, colors, OVERLAY_SHARE, 0)
+    """Return a picture uint8 (H, W, C) under colours, uint8 (H, W, 3)."""
+    return cv2.addWeighted(composite(image), 1 - OVERLAY_SHARE, colors, OVERLAY_SHARE, 0)
 
 
 def shares(prediction: CachedPrediction) -> dict[str, float]:

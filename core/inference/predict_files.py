@@ -12,6 +12,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from core.config import PixelFormat
 from core.data.class_table import FILE_NAME, space_of, write_rows
 from core.data.dataset import label_space_of
 from core.data.decoding import decode_image
@@ -115,7 +116,7 @@ def predict_files(
         if files.skip_existing and all(target.is_file() for target in targets.values()):
             yield []
             continue
-        image = _read(path, predictor.checkpoint.config.dataset.white_level)
+        image = _read(path, predictor.checkpoint.config.dataset.pixels)
         prediction = predictor.predict(image, options)
         values = {
             "labels": as_saved(prediction.labels, space),
@@ -172,9 +173,9 @@ def as_saved(labels: np.ndarray, space: LabelSpace) -> np.ndarray:
     return table[labels]
 
 
-def _read(path: Path, white: float) -> np.ndarray:
+def _read(path: Path, pixels: PixelFormat) -> np.ndarray:
     try:
-        image = decode_image(path.read_bytes(), white)
+        image = decode_image(path.read_bytes(), pixels)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise LabError(

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from core.config import TrainingConfig
+from core.data.bands import resize
+from core.errors import LabError
 from core.hardware import Hardware, choose_hardware
 from core.inference.prediction_cache import checkpoint_digest
 from core.inference.tta import QUICK_PIXELS, WHOLE, PredictOptions
@@ -43,7 +44,7 @@ class Predictor:
         """
         self.checkpoint: Checkpoint = read_checkpoint(run, which)
         self._hardware = hardware or hardware_for(self.checkpoint.config.training)
-        self._model = build_model(self.checkpoint.config.model, len(self.checkpoint.class_names))
+        self._model = build_model(self.checkpoint.config.model, len(self.checkpoint.class_names), self.num_bands)
         load_weights(self._model, self.checkpoint)
         self._hardware.prepare(self._model).eval()
 
@@ -60,6 +61,11 @@ class Predictor:
         return training.crop_height, training.crop_width
 
     @property
+    def num_bands(self) -> int:
+        """How many channels an image must have."""
+        return self.checkpoint.config.dataset.pixels.num_bands
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the network's weights."""
         return sum(tensor.nbytes for tensor in self._model.state_dict().values())
@@ -71,11 +77,15 @@ class Predictor:
         The network sees the image at about as many pixels as its training frames had, its shape kept, because things
         must come in the sizes that it has learned; its logits are scaled up to the image's own size before they are
         compared. A quick answer sees half of the sides, and comes at that size.
+
+        Raises:
+            LabError: it has other bands than the network learned from.
         """
+        self.check_bands(image)
         usual = sensible_size(image.shape[:2], self.training_size)
         if options.quick:
             half = min(0.5, (QUICK_PIXELS / (usual[0] * usual[1])) ** 0.5)
-            logits = self._logits(resized(image, scaled(usual, half)), sliding=False)
+            logits = self._logits(resize(image, scaled(usual, half)), sliding=False)
             return decide(logits, logits.shape[-2:])
         size = image.shape[:2]
         if not options.flip and len(options.scales) == 1:
@@ -88,7 +98,10 @@ class Predictor:
         """Return probabilities of the classes at a size (h, w), float32 (1, K, h, w), of an image uint8 (H, W, 3).
 
         Several views are averaged; a quick answer isn't possible.
+
+        Raises LabError as `predict` does.
         """
+        self.check_bands(image)
         usual = sensible_size(image.shape[:2], self.training_size)
         probabilities, count = torch.zeros(()), 0
         for logits in self._views(image, usual, options):
@@ -99,12 +112,20 @@ class Predictor:
             count += 1
         return probabilities / count
 
+    def check_bands(self, image: np.ndarray) -> None:
+        """Raise LabError where an image (H, W, C) has other bands than the network learned from."""
+        if image.shape[2] != self.num_bands:
+            raise LabError(
+                f"This network learned from {self.num_bands} bands, and the image has {image.shape[2]}. Show it one of"
+                " the kind that it learned from."
+            )
+
     def _views(self, image: np.ndarray, usual: Size, options: PredictOptions) -> Iterator[torch.Tensor]:
         """Yield logits (1, K, h, w) of each way in which the options show the image, the picture always the right way
         round.
         """
         for scale in options.scales:
-            shown = resized(image, scaled(usual, scale))
+            shown = resize(image, scaled(usual, scale))
             yield self._logits(shown, options.sliding_window)
             if options.flip:
                 yield self._logits(shown[:, ::-1], options.sliding_window).flip(-1)
@@ -220,14 +241,6 @@ def sensible_size(size: Size, training: Size) -> Size:
 def scaled(size: Size, scale: float) -> Size:
     """Return a size times a number, but never below 32 a side."""
     return size if scale == 1 else (max(32, round(size[0] * scale)), max(32, round(size[1] * scale)))
-
-
-def resized(image: np.ndarray, size: Size) -> np.ndarray:
-    """Return an image uint8 (H, W, 3) at a size (h, w); the image itself where it has that size."""
-    if size == image.shape[:2]:
-        return image
-    shrinks = size[0] < image.shape[0]
-    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def window_starts(length: int, window: int) -> list[int]:

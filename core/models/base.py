@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from timm.models import adapt_input_conv
 from torch import nn
 
 from core.models.load_weights import LoadReport, load_encoder
@@ -66,6 +67,17 @@ class SegmentationModel(nn.Module):
         """
         parts = [(name, part) for name, part in self.named_modules() if name and hasattr(part, "no_weight_decay")]
         return {f"{name}.{parameter}" for name, part in parts for parameter in part.no_weight_decay()}
+
+    def take_bands(self, count: int) -> None:
+        """See images of another number of bands than three: the first convolution's weights are repeated over them as
+        `timm.create_model(in_chans=...)` does, and so are mean and std.
+        """
+        root = self.encoder or self
+        first = next(module for module in root.modules() if isinstance(module, nn.Conv2d))
+        first.weight = nn.Parameter(adapt_input_conv(count, first.weight.detach()))
+        first.in_channels = count
+        for name in ("mean", "std"):
+            setattr(self, name, getattr(self, name)[:, torch.arange(count) % 3])
 
     def load_pretrained(self, path: Path) -> LoadReport:
         """Fill the encoder from a safetensors file. Raises LabError when it doesn't fit, see `load_encoder`."""

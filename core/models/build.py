@@ -8,12 +8,13 @@ from core.models.base import SegmentationModel
 from core.models.families import FAMILIES, TRANSFORMERS
 
 
-def build_model(config: ModelConfig, num_classes: int) -> SegmentationModel:
+def build_model(config: ModelConfig, num_classes: int, num_bands: int = 3) -> SegmentationModel:
     """Return a network with random weights, on the CPU, in training mode.
 
     Args:
         config: family, encoder and options.
         num_classes: K, the number of classes.
+        num_bands: C, the channels of an image.
 
     Raises:
         LabError: the family or its encoder doesn't exist or doesn't fit; the message names ones that do.
@@ -25,6 +26,8 @@ def build_model(config: ModelConfig, num_classes: int) -> SegmentationModel:
     if config.family not in FAMILIES:
         raise LabError(f"There is no family '{config.family}'. Choose one of: {', '.join(FAMILIES)}.")
     model = importlib.import_module(FAMILIES[config.family].module).build(config, num_classes)
+    if num_bands != 3:
+        model.take_bands(num_bands)
     if config.freeze:
         model.freeze_encoder()
     return model

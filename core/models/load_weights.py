@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.layers import resample_abs_pos_embed
+from timm.models import adapt_input_conv
 from torch import nn
 
 from core.errors import LabError
@@ -26,6 +27,7 @@ class LoadReport:
         file: its name.
         fitted: how many tensors were filled.
         resized: those whose positions were interpolated to another grid.
+        widened: those of three colours that were repeated over other bands.
         fresh: those that the file lacks and that may be learned anew, such as fc6.
         unused: those of the file that have no place, such as a classifier's.
     """
@@ -33,6 +35,7 @@ class LoadReport:
     file: str
     fitted: int
     resized: tuple[str, ...] = ()
+    widened: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
 
@@ -45,6 +48,7 @@ class LoadReport:
             self.file,
             self.fitted + other.fitted,
             self.resized + other.resized,
+            self.widened + other.widened,
             self.fresh + other.fresh,
             tuple(name for name in self.unused if name in other.unused),
         )
@@ -55,6 +59,8 @@ class LoadReport:
         text = f"{self.fitted} tensors of the network are from {self.file}"
         if self.resized:
             text += f"; interpolated to this grid: {join_first(self.resized, 4)}"
+        if self.widened:
+            text += f"; repeated over the bands of these data: {join_first(self.widened, 4)}"
         if self.fresh:
             text += f"; not in the file, so learned from scratch: {join_first(self.fresh, 4)}"
         if self.unused:
@@ -80,13 +86,16 @@ def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
             f"'{path.name}' doesn't fit the encoder: {len(missing)} of its {len(wanted)} tensors are missing, first "
             f"{', '.join(missing[:3])}. Choose the file that belongs to this encoder."
         )
-    resized = []
+    resized, widened = [], []
     with torch.no_grad():
         for name, target in wanted.items():
             source = given[name][1].float()
             if name.endswith("pos_embed") and source.shape != target.shape:
                 source = _resize_positions(encoder, source)
                 resized.append(given[name][0])
+            if source.ndim == 4 and source.shape[1] == 3 and target.shape[1] != 3:
+                source = adapt_input_conv(target.shape[1], source)
+                widened.append(given[name][0])
             if source.shape != target.shape:
                 raise LabError(
                     f"'{path.name}' doesn't fit the encoder: {name} is {tuple(source.shape)}, but must be"
@@ -94,7 +103,7 @@ def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
                 )
             target.copy_(source)
     unused = sorted(name for flat, (name, _) in given.items() if flat not in wanted and not _is_counter(name))
-    return LoadReport(path.name, len(wanted), tuple(resized), unused=tuple(unused))
+    return LoadReport(path.name, len(wanted), tuple(resized), tuple(widened), unused=tuple(unused))
 
 
 def load_layers(layers: dict[str, nn.Module], names: dict[str, tuple[str, ...]], path: Path) -> LoadReport:

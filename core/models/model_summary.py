@@ -26,6 +26,7 @@ def describe(
     config: ModelConfig,
     size: tuple[int, int] = (256, 512),
     num_classes: int = CLASSES,
+    num_bands: int = 3,
     hardware: Hardware | None = None,
 ) -> ModelSummary:
     """Describe the network of a config, with random weights and without training.
@@ -34,12 +35,13 @@ def describe(
         config: which network.
         size: height and width of the picture, in pixels.
         num_classes: K.
+        num_bands: C, the channels of a picture.
         hardware: where time is measured; None takes what a training would.
 
     Raises:
         LabError: there is no such network.
     """
-    model = build_model(config, num_classes)
+    model = build_model(config, num_classes, num_bands)
     parts = tuple(
         Part(
             name,

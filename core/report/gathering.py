@@ -174,7 +174,8 @@ def _model_summary(run: Run, label: str, tracker: ProgressTracker) -> ModelSumma
     tracker.of("anatomy", f"Looking at the network of {label}")("", 0, 1)
     dataset = run.config.dataset
     try:
-        return describe(run.config.model, (dataset.height, dataset.width), len(run.class_names))
+        size = dataset.height, dataset.width
+        return describe(run.config.model, size, len(run.class_names), dataset.pixels.num_bands)
     except LabError:
         return None
     finally:

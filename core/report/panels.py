@@ -8,6 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from core.data.bands import composite
 from core.data.cityscapes import list_frames
 from core.data.dataset import Dataset, open_dataset, read_target, spread
 from core.data.frames import Frame
@@ -158,13 +159,14 @@ def _scores(group: Group, frame_id: str) -> Text:
 
 
 def _overlay(image: np.ndarray, target: np.ndarray, dataset: Dataset) -> np.ndarray:
+    image = composite(image)
     painted = cv2.addWeighted(image, 1 - OVERLAY_SHARE, dataset.space.palette[target], OVERLAY_SHARE, 0)
     labelled = target < len(dataset.space.class_names)
     return np.where(labelled[..., None], painted, image // 2)
 
 
 def _as_image(image: np.ndarray, alt: str) -> ReportImage:
-    coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    coded = cv2.imencode(".jpg", composite(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     return ReportImage(coded.tobytes(), alt)
 
 

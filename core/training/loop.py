@@ -76,7 +76,7 @@ def _train(
     # ---- set up
     setup = set_up_training(run, config, on_phase, distributed)
     config = config.model_copy(
-        update={"dataset": config.dataset.model_copy(update={"white_level": setup.dataset.white})}
+        update={"dataset": config.dataset.model_copy(update={"white_level": setup.dataset.pixels.white_text})}
     )
     training, plan, hardware, loss = config.training, setup.plan, setup.hardware, setup.loss
     model = setup.model

@@ -120,7 +120,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
     # The network, and what it starts from.
     on_phase("building the network")
     torch.manual_seed(training.seed)
-    model = build_model(config.model, len(dataset.space.class_names))
+    model = build_model(config.model, len(dataset.space.class_names), dataset.pixels.num_bands)
     with distributed.main_process_first():
         source = None if resumes else load_start(model, config, on_phase)
     if plan and source and source.pretrained != plan.pretrained:

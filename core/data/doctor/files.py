@@ -97,6 +97,19 @@ def unusual_images(case: Case) -> Iterator[Finding]:
             groups[what].append(image)
     for what, images in groups.items():
         yield case.finding("note", "unusual-image", images, f"{{}} {what}.")
+    banded = [image for image in case.images if image.bands]
+    if banded:
+        count = banded[0].bands
+        named = "" if banded[0].header.mode else ", and nothing says which are red, green and blue"
+        order = " ".join(map(str, range(1, min(count, 8) + 1)))
+        yield case.finding(
+            "warning",
+            "more-bands",
+            banded,
+            f"{{}} has {count} bands{named}.",
+            f"Name those to learn from in the setting Bands, such as {order}; the first three are shown as red, green"
+            " and blue.",
+        )
     files = [file for info in case.frame_infos for file in (info.image, info.mask) if file and not file.problem]
     animated = [file for file in files if file.header and file.header.animated]
     if animated:

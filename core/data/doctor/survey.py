@@ -11,7 +11,7 @@ import stat
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,9 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from core.data.decoding import read_image, read_values
+from core.config import RGB, PixelFormat
+from core.data.bands import tiff_layout
+from core.data.decoding import decode_image, read_values
 from core.data.frame_threads import MAX_THREADS
 from core.data.frames import Frame
 from core.data.polygons import paint_polygons
@@ -38,6 +40,7 @@ Problem = Literal[
     "", "vanished", "forbidden", "empty", "not-a-picture", "too-large", "unreadable", "truncated", "odd", "polygons"
 ]
 _ORIENTATION = 0x0112
+TIFF_ENDINGS = (".tif", ".tiff")
 _LAST_BYTES = {"JPEG": b"\xff\xd9"}
 
 
@@ -56,7 +59,10 @@ class Header:
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """A photograph: what is wrong with it, or its header, its decoded (width, height) and a digest of what it shows."""
+    """A photograph: what is wrong with it, or its header, its decoded (width, height) and a digest of what it shows.
+
+    `bands` is how many a TIFF has, where that are more than colours and transparency.
+    """
 
     path: Path
     problem: Problem = ""
@@ -64,6 +70,7 @@ class ImageInfo:
     header: Header | None = None
     size: tuple[int, int] = (0, 0)
     digest: bytes = b""
+    bands: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,19 +162,34 @@ def _survey_frame(part: str, frame: Frame, with_image: bool) -> FrameInfo:
 
 def survey_image(path: Path) -> ImageInfo:
     """Return the facts about a photograph."""
-    header = None
+    header, layout = None, None
     try:
-        header = _read_header(path)
+        _stat(path)
+        layout = tiff_layout(path.read_bytes()) if path.suffix.lower() in TIFF_ENDINGS else None
         try:
-            image = read_image(path)
-        except LabError:
-            raise _BrokenError(_why_undecodable(path, header)) from None
+            header = _read_header(path)
+        except _BrokenError as error:
+            # Pillow knows no picture of five bands, and OpenCV none of fractions.
+            if layout is None or error.problem != "not-a-picture":
+                raise
+        bands = layout.num_bands if layout else 0
+        pixels = PixelFormat(tuple(range(1, min(bands, 3) + 1))) if bands and not layout.names_colors else RGB
+        try:
+            image = decode_image(path.read_bytes(), pixels)
+        except ValueError as error:
+            if layout and str(error):
+                raise _BrokenError("unreadable", str(error)) from None
+            raise _BrokenError(_why_undecodable(path, header) if header else "not-a-picture") from None
     except _BrokenError as error:
         return ImageInfo(path, error.problem, error.detail, header)
+    except OSError as error:
+        return ImageInfo(path, _problem_of(error), error.strerror or "", header)
+    if layout:
+        header = replace(header or Header((image.shape[1], image.shape[0]), "", "TIFF"), deep=layout.is_deep)
     small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
     size = image.shape[1], image.shape[0]
     digest = hashlib.blake2b(small.tobytes() + repr(size).encode(), digest_size=16).digest()
-    return ImageInfo(path, header=header, size=size, digest=digest)
+    return ImageInfo(path, header=header, size=size, digest=digest, bands=bands)
 
 
 def survey_mask(path: Path) -> MaskInfo:

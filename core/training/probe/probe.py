@@ -109,7 +109,7 @@ def open_probe(config: RunConfig, pixels: np.ndarray | None = None, weights: tor
     budget = Budget()
     train, val = (_open_frames(dataset, frames, config, budget) for frames in (dataset.train, dataset.val))
     torch.manual_seed(training.seed)
-    model = build_model(config.model, num_classes)
+    model = build_model(config.model, num_classes, dataset.pixels.num_bands)
     hardware.prepare(model)
     shares = np.full(num_classes, 1 / num_classes) if pixels is None else pixels / pixels.sum()
     return Probe(
