@@ -142,7 +142,7 @@ def contact_sheet(ids: list[str], captions: dict[str, str], frames: dict[str, Fr
     shown = ids[page * SHEET : (page + 1) * SHEET]
     for start in range(0, len(shown), 4):
         for column, frame_id in zip(st.columns(4), shown[start : start + 4], strict=False):
-            image, _, digest = truth_of(frames[frame_id], dataset.space)
+            image, _, digest = truth_of(frames[frame_id], dataset)
             column.html(
                 f'<div class="lab-thumb"><img src="{thumbnail_address(image, digest)}" alt="" width="100%"></div>'
             )

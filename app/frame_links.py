@@ -28,11 +28,10 @@ def frame_links(captions: Mapping[str, str], runs: Sequence[Run], settings: Eval
         runs: at least one; the first one's data are where the frames lie.
         settings: how the frames were scored: which split, and whether on other data, which Compare doesn't open.
     """
-    frames, space = {}, None
+    frames, dataset = {}, None
     if not settings.root:
         try:
             dataset = open_again(runs[0].config.dataset)
-            space = dataset.space
             frames = {frame.id: frame for frame in (dataset.val if settings.split == "val" else dataset.train)}
         except LabError as error:
             st.caption(plain(str(error)))
@@ -43,7 +42,7 @@ def frame_links(captions: Mapping[str, str], runs: Sequence[Run], settings: Eval
             cells.append(f"<figure>{label}</figure>")
             continue
         try:
-            image, _, digest = truth_of(frames[frame_id], space)
+            image, _, digest = truth_of(frames[frame_id], dataset)
             thumbnail = f'<img src="{thumbnail_address(image, digest)}" alt="">'
         except LabError:
             thumbnail = ""

@@ -15,7 +15,9 @@ from app.media import encode_colors, encode_image, encode_map
 from app.services import inference_worker, lazy_maps, media, tab, visitor
 from app.viewer import Panel
 from app.widgets import failed_state
-from core.data.dataset import read_target
+from core.config import PixelFormat
+from core.data.bands import composite
+from core.data.dataset import Dataset, read_target
 from core.data.decoding import read_image
 from core.data.frames import Frame
 from core.errors import LabError
@@ -84,21 +86,24 @@ def colors_address(labels: np.ndarray, palette: np.ndarray, *parts: object) -> s
 
 
 @st.cache_data(max_entries=24, show_spinner=False)
-def _read_frame(digest: str, _frame: Frame, _space: LabelSpace) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_frame(
+    digest: str, _frame: Frame, _space: LabelSpace, pixels: PixelFormat
+) -> tuple[np.ndarray, np.ndarray | None]:
     target = read_target(_frame.labels, _space) if _frame.labels else None
-    return read_image(_frame.image), target
+    return read_image(_frame.image, pixels=pixels), target
 
 
-def truth_of(frame: Frame, space: LabelSpace) -> tuple[np.ndarray, np.ndarray | None, str]:
+def truth_of(frame: Frame, dataset: Dataset) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Photograph and target at the size of their files, and the digest of both.
 
     Raises LabError when one can't be read.
     """
     try:
-        digest = file_digest(frame.image) + (file_digest(frame.labels) if frame.labels else "") + space.digest
+        digest = file_digest(frame.image) + (file_digest(frame.labels) if frame.labels else "") + dataset.space.digest
+        digest += f"{dataset.pixels.bands}{dataset.pixels.white}"
     except OSError as error:
         raise LabError(f"'{error.filename}' can't be opened any more: {error.strerror}. Was the data moved?") from None
-    image, target = _read_frame(digest, frame, space)
+    image, target = _read_frame(digest, frame, dataset.space, dataset.pixels)
     return image, target, digest
 
 
@@ -216,18 +221,18 @@ def _explain(
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def decode(digest: str, _data: bytes) -> np.ndarray:
+def decode(digest: str, _data: bytes, pixels: PixelFormat) -> np.ndarray:
     """Return an uploaded picture, decoded in a process of its own. `digest` is the hash of its bytes."""
-    return inference_worker().decode(_data, user=visitor())
+    return inference_worker().decode(_data, visitor(), pixels)
 
 
-def decode_batch(name: str, data: bytes) -> tuple[Upload, ...]:
+def decode_batch(name: str, data: bytes, pixels: PixelFormat) -> tuple[Upload, ...]:
     """Return the pictures of an uploaded file, decoded in a process of its own.
 
     Of one that has none, the sentence why.
     """
     try:
-        return inference_worker().decode_batch(name, data, user=visitor())
+        return inference_worker().decode_batch(name, data, visitor(), pixels)
     except LabError as error:
         return (Upload(shown_name(name), problem=str(error)),)
 
@@ -268,7 +273,7 @@ def thumbnail_address(image: np.ndarray, *parts: object) -> str:
 
     def small() -> bytes:
         scale = THUMBNAIL_WIDTH / image.shape[1]
-        return encode_image(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+        return encode_image(cv2.resize(composite(image), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
 
     return media().address(("thumbnail", *parts), "jpg", small)
 

@@ -9,6 +9,7 @@ from app.images import Sample, decode_batch, named, saved_sample, truth_of
 from app.services import check_uploads
 from app.widgets import empty_state, failed_state, plain
 from core.auth import current_user
+from core.config import PixelFormat
 from core.data.collections import delete_collection, list_collections
 from core.errors import LabError
 from core.inference.batches import MAX_BATCH_BYTES, MAX_PICTURES, VIDEO_ENDINGS, VIDEO_FRAMES
@@ -28,7 +29,9 @@ def say_when_uploads_are_used_up() -> None:
         st.caption(plain(str(error)))
 
 
-def uploaded_samples(files: Sequence[st.runtime.uploaded_file_manager.UploadedFile]) -> list[Sample]:
+def uploaded_samples(
+    files: Sequence[st.runtime.uploaded_file_manager.UploadedFile], pixels: PixelFormat
+) -> list[Sample]:
     """Return the pictures in uploaded files; the page says of each that isn't one why.
 
     Those of files taken away are forgotten.
@@ -38,10 +41,10 @@ def uploaded_samples(files: Sequence[st.runtime.uploaded_file_manager.UploadedFi
     decoded: dict[str, tuple[list[Sample], list[str]]] = {}
     for file in files:
         data = file.getvalue()
-        key = f"{file.file_id}|{len(data)}"
+        key = f"{file.file_id}|{len(data)}|{pixels}"
         if key not in known:
             with st.spinner(f"Reading {plain(file.name)}"):
-                parts = decode_batch(file.name, data)
+                parts = decode_batch(file.name, data, pixels)
             known[key] = (
                 [named(part.name, part.image, part.size) for part in parts if part.image is not None],
                 [f"{part.name}: {part.problem}" for part in parts if part.problem],
@@ -57,7 +60,7 @@ def uploaded_samples(files: Sequence[st.runtime.uploaded_file_manager.UploadedFi
     return samples[:MAX_PICTURES]
 
 
-def from_upload() -> list[Sample]:
+def from_upload(run: Run) -> list[Sample]:
     """Widget for files of one's own."""
     files = st.file_uploader(
         f"Pictures of a street (PNG, JPEG, WebP, TIFF, BMP), a ZIP of up to {MAX_PICTURES}, or a short video, of which"
@@ -68,17 +71,17 @@ def from_upload() -> list[Sample]:
         max_upload_size=MAX_BATCH_BYTES // 10**6,
         key="upload",
     )
-    return uploaded_samples(files)
+    return uploaded_samples(files, run.pixels)
 
 
-def from_camera() -> list[Sample]:
+def from_camera(run: Run) -> list[Sample]:
     """Widget for a picture of the camera."""
     taken = st.camera_input(
         "A picture of what is before you. It stays on this machine and is not saved; its masks are kept in data/cache.",
         width=640,
         key="camera",
     )
-    return uploaded_samples([taken] if taken else [])
+    return uploaded_samples([taken] if taken else [], run.pixels)
 
 
 def from_frames(run: Run) -> list[Sample]:
@@ -89,11 +92,11 @@ def from_frames(run: Run) -> list[Sample]:
     split = left.selectbox("Split", list(splits), format_func=SPLIT_WORDS.get, key="inspect-split")
     frames = {frame.id: frame for frame in splits[split]}
     frame_id = right.selectbox(f"Frame, one of {len(frames)}", list(frames), key=f"inspect-{split}-frame")
-    image, _, digest = truth_of(frames[frame_id], dataset.space)
+    image, _, digest = truth_of(frames[frame_id], dataset)
     return [Sample(frame_id, image, digest)]
 
 
-def from_collection() -> list[Sample]:
+def from_collection(run: Run) -> list[Sample]:
     """Draw widgets for a saved collection."""
     saved = {collection.slug: collection for collection in list_collections()}
     if not saved:
@@ -120,6 +123,4 @@ def from_collection() -> list[Sample]:
 
 def samples_from(source: str, run: Run) -> list[Sample]:
     """Draw widgets for pictures from one of the four sources; frames are those that a run learned on."""
-    if source == FRAME:
-        return from_frames(run)
-    return {OWN: from_upload, CAMERA: from_camera, COLLECTION: from_collection}[source]()
+    return {OWN: from_upload, CAMERA: from_camera, FRAME: from_frames, COLLECTION: from_collection}[source](run)

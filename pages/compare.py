@@ -115,7 +115,7 @@ back.button("Previous", icon=":material/arrow_back:", shortcut="Left", args=(ids
 forth.button("Next", icon=":material/arrow_forward:", shortcut="Right", args=(ids, 1), **arguments)
 
 frame = frames[frame_id]
-image, target, digest = truth_of(frame, dataset.space)
+image, target, digest = truth_of(frame, dataset)
 panels = []
 if target is not None:
     panels.append(Panel("Ground truth", map_address(target, "truth", digest), is_truth=True))
@@ -170,7 +170,7 @@ st.page_link("../pages/inspect.py", label="Try a photo of your own street", icon
 # The next frame is the one that is most likely looked at next.
 try:
     following = frames[ids[(ids.index(frame_id) + 1) % len(ids)]]
-    image, _, digest = truth_of(following, dataset.space)
+    image, _, digest = truth_of(following, dataset)
     image_address(image, digest)
     for run_id in chosen:
         ask(run_id, image, digest, slot="next")

@@ -212,7 +212,7 @@ def coarse_twin(dataset: Dataset, frame: Frame) -> Frame | None:
 
 def show_frame(dataset: Dataset, frame: Frame) -> None:
     """Show the frame in the viewer, under its fine and, where there are any, its coarse labels."""
-    image, target, digest = truth_of(frame, dataset.space)
+    image, target, digest = truth_of(frame, dataset)
     says = ""
     if target is None:
         panels = [Panel("Photograph", map_address(NO_LABELS, "no labels"))]
@@ -226,7 +226,7 @@ def show_frame(dataset: Dataset, frame: Frame) -> None:
             says = "No pixel of these labels belongs to a class, as in the test frames, whose labels are kept secret."
         twin = coarse_twin(dataset, frame) if SOURCES[dataset.name].has_coarse else None
         if twin:
-            _, coarse, coarse_digest = truth_of(twin, dataset.space)
+            _, coarse, coarse_digest = truth_of(twin, dataset)
             panels[0] = replace(panels[0], title="Fine labels")
             panels.append(Panel("Coarse labels", map_address(coarse, "truth", coarse_digest)))
     viewer(

@@ -73,14 +73,14 @@ def choose_image(run: Run) -> tuple[np.ndarray, str, str] | None:
         if upload is None:
             return None
         digest = hashlib.sha256(upload.getvalue()).hexdigest()
-        return decode(digest, upload.getvalue()), digest, "the uploaded picture"
+        return decode(digest, upload.getvalue(), run.pixels), digest, "the uploaded picture"
     dataset = open_again(run.config.dataset)
     ids = [frame.id for frame in dataset.val]
     recall("image", ids, ids[0])
     frame_id = st.selectbox(f"Validation frame, one of {len(ids)}", ids, key="image")
     st.query_params["image"] = frame_id
     frame = dataset.val[ids.index(frame_id)]
-    image, _, digest = truth_of(frame, dataset.space)
+    image, _, digest = truth_of(frame, dataset)
     return image, digest, frame.id
 
 

@@ -31,6 +31,7 @@ from app.widgets import (
     run_name,
     with_equal_classes,
 )
+from core.data.bands import composite
 from core.data.collections import save_collection
 from core.errors import LabError
 from core.inference.exports import ITEMS, Labelled, as_zip, overlay
@@ -163,7 +164,7 @@ def show_sheet(samples: Sequence[Sample], names: dict[str, str], options: Predic
     def add(sample: Sample, run_id: str, prediction: CachedPrediction) -> None:
         times.append(prediction.milliseconds)
         if run_id == next(iter(names)):
-            small = cv2.resize(sample.image, prediction.labels.shape[::-1])
+            small = cv2.resize(composite(sample.image), prediction.labels.shape[::-1])
             address = thumbnail_address(overlay(small, prediction), run_id, sample.digest, options)
             caption = f"{len(figures) + 1} · {prediction.milliseconds:.0f} ms"
             figures.append(f'<figure><img src="{address}" alt=""><figcaption>{caption}</figcaption></figure>')

@@ -16,6 +16,7 @@ from core.data.doctor import examine
 from core.data.transforms import Augmentation
 from core.errors import LabError
 from core.inference.predictor import Predictor
+from core.inference.uploads import MAX_SIDE, WORKING_SIDE, decode_upload
 from core.models.build import build_model
 from core.training.checkpoint import read_checkpoint
 from core.training.loop import train
@@ -241,3 +242,18 @@ def test_a_network_learns_from_a_band_that_no_colour_shows(folder, tmp_path):
 def test_bands_that_make_no_sense_are_refused_by_name(values, message):
     with pytest.raises(LabError, match=message):
         read_config({"dataset": {"name": "folder", "root": "/x"} | values})
+
+
+def test_an_upload_is_seen_as_the_run_learned_to_see():
+    values = values_of(5, np.uint16, 4000)
+    pixels = PixelFormat((5, 1), (4000.0,))
+    result = decode_upload(tiff(values), pixels)
+    assert np.abs(result - values[..., [4, 0]] * (255 / 4000)).max() <= 0.51
+    with pytest.raises(LabError, match="it has 5 bands, and nothing says"):
+        decode_upload(tiff(values))
+    with pytest.raises(LabError, match="it has 2 bands, and the setting Bands asks for band 5"):
+        decode_upload(tiff(values[..., :2]), pixels)
+    wide = np.zeros((20, WORKING_SIDE * 2, 5), np.uint8)
+    assert decode_upload(tiff(wide), PixelFormat((1, 2, 3, 4, 5))).shape == (10, WORKING_SIDE, 5)
+    with pytest.raises(LabError, match="pixels; the limit is"):
+        decode_upload(tiff(np.zeros((20, MAX_SIDE + 1, 5), np.uint8), compression="zlib"), pixels)

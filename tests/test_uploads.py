@@ -233,7 +233,7 @@ def test_flipped_bytes_never_escape_as_another_error(recwarn):
 
 
 def test_memory_running_out_is_a_sentence(monkeypatch):
-    def exhausted(_):
+    def exhausted(*_):
         raise MemoryError
 
     monkeypatch.setattr(uploads, "decode_image", exhausted)

@@ -134,7 +134,7 @@ def _spread_to_the_last(folders: list[Path]) -> list[Path]:
 
 def _strip(frame: Frame, dataset: Dataset, folders: Sequence[Path]) -> Strip:
     """Return a frame's strip. Raises LabError or OSError when the image or a mask can't be read."""
-    image, _, digest = truth_of(frame, dataset.space)
+    image, _, digest = truth_of(frame, dataset)
     palette = dataset.space.palette
     masks = tuple(_address(_mask(folder, frame), palette) for folder in folders)
     return Strip(frame.id, image_address(image, digest), masks)

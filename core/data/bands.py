@@ -5,6 +5,7 @@ blue: a false-colour composite, as remote sensing calls it.
 """
 
 import io
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 import tifffile
 
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # a broken file is said in our own words
 MAX_PAGES = 256
 MAX_VALUES = 2 * 10**9
 """Values of all bands of one file: a header may promise more than any memory holds."""
@@ -41,6 +43,7 @@ class TiffLayout:
     """What a TIFF says of its first picture.
 
     Attributes:
+        size: (height, width).
         samples: how many values a pixel has.
         colors: how many of them are gray, or red, green and blue.
         has_alpha: whether the next one is transparency.
@@ -49,6 +52,7 @@ class TiffLayout:
         orientation: EXIF's, 1..8.
     """
 
+    size: tuple[int, int]
     samples: int
     colors: int
     has_alpha: bool
@@ -76,6 +80,7 @@ def tiff_layout(data: bytes) -> TiffLayout | None:
             # GDAL calls the first of three colours of 16 bits gray, and the others nothing.
             colors = 3 if kind == 1 and samples == 3 else {2: 3, 5: 4, 6: 3, 8: 3}.get(kind, 1)
             return TiffLayout(
+                size=(page.imagelength, page.imagewidth),
                 samples=samples,
                 colors=colors,
                 has_alpha=any(int(extra) in (1, 2) for extra in page.extrasamples),

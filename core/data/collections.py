@@ -84,6 +84,8 @@ def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Coll
         raise LabError(f"There is a collection '{slug}' already. Choose another name, or delete that one first.")
     if not 1 <= len(images) <= MAX_PICTURES:
         raise LabError(f"A collection holds 1 to {MAX_PICTURES} pictures, and these are {len(images)}.")
+    if any(image.shape[2] != 3 for _, image in images):
+        raise LabError("A collection keeps photographs in colours, and these have other bands. Keep their files.")
     if len(list_collections()) >= MAX_COLLECTIONS:
         raise LabError(f"There are {MAX_COLLECTIONS} collections, which is the limit. Delete one first.")
     draft = folder.with_name(f".{slug}.{time.time_ns()}")

@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 import cv2
 import numpy as np
 
+from core.config import RGB, PixelFormat
 from core.errors import LabError
 from core.inference.uploads import (
     MAX_BYTES,
@@ -75,12 +76,13 @@ def shown_name(name: str) -> str:
     return seen or "picture"
 
 
-def decode_batch(name: str, data: bytes) -> Iterator[Upload]:
+def decode_batch(name: str, data: bytes, pixels: PixelFormat = RGB) -> Iterator[Upload]:
     """Yield the images in an uploaded file: those of a ZIP, frames of a video, or the one picture that it is.
 
     Args:
         name: what it was called; used for showing alone.
         data: the file.
+        pixels: which bands of a picture, and what is white, as of `decode_image`.
 
     Raises:
         LabError: it is too large, broken, or of no kind that is taken.
@@ -91,7 +93,7 @@ def decode_batch(name: str, data: bytes) -> Iterator[Upload]:
             " smaller pictures."
         )
     if data[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        yield from zip_images(data)
+        yield from zip_images(data, pixels)
     elif data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         raise LabError(
             "This is a HEIC or AVIF picture, which isn't read here. Save it as JPEG or PNG (on a phone: choose the most"
@@ -100,10 +102,10 @@ def decode_batch(name: str, data: bytes) -> Iterator[Upload]:
     elif _is_video(data):
         yield from video_frames(shown_name(name), data)
     else:
-        yield Upload(shown_name(name), decode_upload(data), size=full_size(data))
+        yield Upload(shown_name(name), decode_upload(data, pixels), size=full_size(data))
 
 
-def zip_images(data: bytes) -> Iterator[Upload]:
+def zip_images(data: bytes, pixels: PixelFormat = RGB) -> Iterator[Upload]:
     """Yield the images of a ZIP in the order of their names, at most `MAX_PICTURES`; what can't be read is a sentence.
 
     Raises:
@@ -124,7 +126,7 @@ def zip_images(data: bytes) -> Iterator[Upload]:
                 )
             left = MAX_UNPACKED
             for entry in images[:MAX_PICTURES]:
-                result, used = _unpacked(archive, entry, min(left, MAX_BYTES))
+                result, used = _unpacked(archive, entry, min(left, MAX_BYTES), pixels)
                 left -= used
                 yield result
                 if left <= 0:
@@ -150,7 +152,9 @@ def _is_image(entry: zipfile.ZipInfo) -> bool:
     return not entry.is_dir() and not hidden and path.suffix.lower().lstrip(".") in PICTURE_ENDINGS
 
 
-def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int) -> tuple[Upload, int]:
+def _unpacked(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int, pixels: PixelFormat
+) -> tuple[Upload, int]:
     """Return a picture of a ZIP and how many bytes were unpacked for it."""
     name = shown_name(entry.filename)
     if entry.flag_bits & 1:
@@ -163,7 +167,7 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int) 
             return Upload(name, problem=f"It unfolds to more than {format_bytes(max_bytes)}. Save it smaller."), len(
                 content
             )
-        return Upload(name, decode_upload(content), size=full_size(content)), len(content)
+        return Upload(name, decode_upload(content, pixels), size=full_size(content)), len(content)
     except LabError as error:
         return Upload(name, problem=str(error)), len(content)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, ValueError, RuntimeError):

@@ -136,9 +136,9 @@ def respond(request: Request, models: Models) -> Any:
     try:
         match request:
             case DecodeRequest():
-                return decode_upload(request.data)
+                return decode_upload(request.data, request.pixels)
             case BatchRequest():
-                return decode_batch(request.name, request.data)
+                return decode_batch(request.name, request.data, request.pixels)
             case DescribeRequest():
                 return describe_network(request)
             case UncertaintyRequest():

@@ -7,11 +7,12 @@ kB can unfold to a gigabyte. Torch isn't needed here.
 import io
 import warnings
 
-import cv2
 import numpy as np
 from PIL import Image
 
-from core.data.decoding import decode_image
+from core.config import RGB, PixelFormat
+from core.data.bands import resize, tiff_layout
+from core.data.decoding import TIFF, decode_image
 from core.errors import LabError
 from core.text import format_bytes
 
@@ -26,11 +27,16 @@ WORKING_SIDE = 2048
 """Longest side, in pixels, that an uploaded picture is reduced to: the size of a Cityscapes frame."""
 
 
-def decode_upload(data: bytes) -> np.ndarray:
+def decode_upload(data: bytes, pixels: PixelFormat = RGB) -> np.ndarray:
     """Decode an uploaded picture: first frame, turned upright by its EXIF, decoded as training decodes it.
 
+    Args:
+        data: the file.
+        pixels: which bands of it, and what is white, as of `decode_image`.
+
     Returns:
-        uint8 (H, W, 3), red green blue, the longest side at most `WORKING_SIDE`.
+        uint8 (H, W, 3), red green blue, or uint8 (H, W, C) of the bands asked for; the longest side at most
+        `WORKING_SIDE`.
 
     Raises:
         LabError: it is too large, too small, or not a picture of a listed format.
@@ -45,11 +51,21 @@ def decode_upload(data: bytes) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the limits below are stricter than Pillow's, its notes on metadata idle
-            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                _check_size(*opened.size)
-            image = decode_image(data)
+            layout = tiff_layout(data) if data[:4] in TIFF else None
+            if layout:
+                _check_size(*layout.size[::-1])
+            else:
+                with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+                    _check_size(*opened.size)
+            image = decode_image(data, pixels)
     except LabError:
         raise
+    except ValueError as error:
+        reason = f" ({error})" if str(error) else ""
+        raise LabError(
+            f"This file can't be read as a picture{reason}. Drop a PNG, JPEG, WebP, TIFF or BMP that other programs"
+            " open."
+        ) from None
     except Image.DecompressionBombError:  # Pillow's own limit, met before the size is known here
         raise LabError(
             f"The picture has far more pixels than the {MAX_PIXELS // 10**6} million that are the limit. Save it"
@@ -64,8 +80,8 @@ def decode_upload(data: bytes) -> np.ndarray:
     scale = WORKING_SIDE / max(image.shape[:2])
     if scale >= 1:
         return image
-    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return resize(image, (height, width))
 
 
 def full_size(data: bytes) -> tuple[int, int]:
@@ -73,6 +89,9 @@ def full_size(data: bytes) -> tuple[int, int]:
 
     (0, 0) for what `decode_upload` refuses.
     """
+    layout = tiff_layout(data) if data[:4] in TIFF else None
+    if layout:
+        return layout.size[::-1] if layout.orientation >= 5 else layout.size
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             is_turned = opened.getexif().get(ORIENTATION, 1) >= 5

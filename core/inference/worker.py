@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.config import ModelConfig
+from core.config import RGB, ModelConfig, PixelFormat
 from core.errors import LabError
 from core.inference.batches import Upload
 from core.inference.fair_queue import FairQueue, Ticket, outcome
@@ -89,6 +89,7 @@ class DecodeRequest:
     """Decode an uploaded picture's bytes."""
 
     data: bytes
+    pixels: PixelFormat = RGB
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class BatchRequest:
 
     name: str
     data: bytes
+    pixels: PixelFormat = RGB
 
 
 @dataclass(frozen=True)
@@ -237,16 +239,16 @@ class InferenceWorker:
         request = UncertaintyRequest(run, "best", checkpoint_stamp(run, "best"), image, options, key)
         return self._networks.queue(user, request, slot)
 
-    def decode(self, data: bytes, user: str = "") -> np.ndarray:
+    def decode(self, data: bytes, user: str = "", pixels: PixelFormat = RGB) -> np.ndarray:
         """Decode an upload in the process, see `decode_upload`. Raises LabError when it is no picture."""
-        return outcome(self._decoder.queue(user, DecodeRequest(data)))
+        return outcome(self._decoder.queue(user, DecodeRequest(data, pixels)))
 
-    def decode_batch(self, name: str, data: bytes, user: str = "") -> tuple[Upload, ...]:
+    def decode_batch(self, name: str, data: bytes, user: str = "", pixels: PixelFormat = RGB) -> tuple[Upload, ...]:
         """Return the pictures of an uploaded file, see `core.inference.batches.decode_batch`.
 
         Raises LabError where it has none.
         """
-        return outcome(self._decoder.queue(user, BatchRequest(name, data)))
+        return outcome(self._decoder.queue(user, BatchRequest(name, data, pixels)))
 
     def describe(self, model: ModelConfig, size: tuple[int, int], user: str = "") -> ModelSummary:
         """Describe a network in the process, see `core.models.model_summary`.

@@ -28,12 +28,12 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from core.auth import read_owner, write_owner
-from core.config import RunConfig, read_config
+from core.config import RGB, PixelFormat, RunConfig, read_config
 from core.errors import LabError
 from core.files import write_atomically
 from core.labels import CITYSCAPES_19, Color
@@ -72,6 +72,14 @@ class Run:
     def colors(self) -> tuple[Color, ...]:
         """The colours that go with `classes`."""
         return tuple(tuple(color) for color in self.plan.get("colors") or CITYSCAPES_19.colors)
+
+    @property
+    def pixels(self) -> PixelFormat:
+        """How photographs are shown to it: the bands of its config, and what was white when its plan was made."""
+        if self.config is None:
+            return RGB
+        pixels = self.config.dataset.pixels
+        return pixels if pixels.white else replace(pixels, white=tuple(self.plan.get("white", ())))
 
     @property
     def id(self) -> str:

@@ -23,7 +23,7 @@ class Plan:
     """The fixed numbers of a run.
 
     `weights` and `hardware` are sentences for the page and the report; `space` is the digest of the label space, `data`
-    that of the frames, "" in plans of version 0.1.
+    that of the frames, "" in plans of version 0.1; `white` as of `core.config.PixelFormat`, as it was measured.
     """
 
     steps_total: int
@@ -44,6 +44,7 @@ class Plan:
     colors: tuple[Color, ...]
     space: str
     data: str = ""
+    white: tuple[float, ...] = ()
 
     def save(self, run: Path) -> None:
         """Write plan.json, durably."""
@@ -81,6 +82,7 @@ class Plan:
         try:
             values["class_pixels"] = tuple(values["class_pixels"])
             values["sample_frames"] = tuple(values["sample_frames"])
+            values["white"] = tuple(values.get("white", ()))
             values["classes"] = tuple(values["classes"])
             values["colors"] = tuple(tuple(color) for color in values["colors"])
             return cls(**values)

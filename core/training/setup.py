@@ -166,6 +166,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             colors=dataset.space.colors,
             space=dataset.space.digest,
             data=data,
+            white=dataset.pixels.white,
         )
         # What one process has measured holds for all.
         with distributed.main_process_first():
