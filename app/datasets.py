@@ -6,11 +6,22 @@ from typing import Any
 
 import streamlit as st
 
-from app.folder_picker import folder_picker
+from app.folder_picker import folder_picker, offer_folders
 from app.widgets import empty_state
 from core.auth import require_write
 from core.config import DatasetConfig, fields_of, read_config
-from core.data.dataset import STREETS_TRAIN, STREETS_VAL, Dataset, generate_dataset, label_space_of, open_dataset
+from core.data.bands import tiff_layout
+from core.data.dataset import (
+    STREETS_TRAIN,
+    STREETS_VAL,
+    WHITE_SAMPLE,
+    Dataset,
+    generate_dataset,
+    label_space_of,
+    measured_pixels,
+    open_dataset,
+    spread,
+)
 from core.data.folder import UNLABELLED
 from core.data.frames import Frame
 from core.data.sources import SOURCES
@@ -80,6 +91,14 @@ def choose_dataset(key: str) -> dict[str, Any]:
                 source.root_title, placeholder=f"/data/{name}", **_remembered(f"{key}-{name}-root", f"{name}-root", "")
             ).strip()
             folder_picker(f"{key}-{name}-find", f"{name}-root")
+            if name == "folder" and (st.session_state.get("folder-bands") or _has_more_bands(values["root"])):
+                values["bands"] = st.text_input(
+                    "Bands",
+                    placeholder="4 3 2",
+                    width=140,
+                    help=fields_of("dataset")["bands"].description,
+                    **_remembered(f"{key}-bands", "folder-bands", ""),
+                ).strip()
     if classes == OWN_TABLE:
         classes = st.text_input(
             "Path of the class table",
@@ -101,6 +120,7 @@ def opened(values: dict[str, Any]) -> Dataset | None:
     source = SOURCES[values["name"]]
     if source.root_title and not values.get("root"):
         empty_state(*source.root_missing)
+        offer_folders(values["name"], f"{values['name']}-root")
         return None
     if not values.get("classes", "auto"):
         empty_state(
@@ -180,8 +200,21 @@ def _find(config_json: str) -> SplitDataset:
     space = label_space_of(config, root)
     splits = source.find_splits(root, config)
     train, val = (tuple(frame for frame in splits.get(split, ()) if frame.labels) for split in ("train", "val"))
-    dataset = Dataset(config.name, root, space, (config.height, config.width), train, val)
+    pixels = measured_pixels(config.pixels, [frame.image for frame in spread(train or val, WHITE_SAMPLE)])
+    dataset = Dataset(config.name, root, space, (config.height, config.width), train, val, pixels)
     return SplitDataset(dataset, {split: frames for split, frames in splits.items() if frames})
+
+
+@st.cache_data(ttl=60, max_entries=8, show_spinner=False)
+def _has_more_bands(root: str) -> bool:
+    """Return whether the first TIFF of a folder has other bands than colours."""
+    try:
+        folder = SOURCES["folder"].root(root)
+        first = next((path for path in folder.rglob("*.tif*") if path.suffix.lower() in (".tif", ".tiff")), None)
+        layout = tiff_layout(first.read_bytes()) if first else None
+    except (LabError, OSError):
+        return False
+    return bool(layout and layout.num_bands)
 
 
 def _remembered(key: str, name: str, default: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Finding a folder without typing its path: a browser of the folders that may be opened, and a place to drop a ZIP."""
 
 import itertools
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,14 +9,17 @@ import streamlit as st
 
 from app.widgets import failed_state, plain
 from core.auth import is_read_only
-from core.data.folder import IMAGE_ENDINGS
+from core.data.collections import collections_folder
+from core.data.folder import IMAGE_ENDINGS, IMAGE_ROLES
 from core.data.frames import unusable_name
+from core.data.splits import split_of
 from core.data.uploaded_archive import unpack_archive
 from core.errors import LabError
-from core.paths import data_roots
+from core.paths import PROJECT, cache_folder, data_roots, streets_folder
 from core.text import plural
 
 MAX_SHOWN = 300
+MAX_OFFERED, MAX_DEPTH, MAX_VISITED = 12, 3, 2000
 COUNTED = 5000
 MAX_UPLOAD_BYTES = 1000 * 10**6
 """The server holds an upload in memory; what is larger is copied to the machine and found there."""
@@ -60,6 +64,57 @@ def folder_picker(key: str, name: str) -> None:
             st.caption(f"It holds {more}{plural(count, 'picture')}, folders within it counted.")
         if not is_read_only():
             _drop(key, take)
+
+
+def offer_folders(key: str, name: str) -> None:
+    """Draw a button for each folder with pictures that lies near the top of what may be opened: one press takes it.
+
+    Arguments as of `folder_picker`.
+    """
+    near = _near_folders(tuple(root for root in data_roots() if root.is_dir()))
+    if not near:
+        return
+    st.caption("Folders of this machine that hold pictures:")
+    with st.container(horizontal=True, horizontal_alignment="center"):
+        for path, count in near:
+            more = "+" if count == COUNTED else ""
+            if st.button(
+                f"{plain(path.name)} · {count:,}{more}",
+                icon=":material/folder:",
+                help=plain(str(path)),
+                key=f"{key}-near-{path}",
+            ):
+                st.session_state[name] = str(path)
+                st.rerun()
+
+
+@st.cache_data(ttl=60, max_entries=4, show_spinner="Looking for folders with pictures")
+def _near_folders(roots: tuple[Path, ...]) -> list[tuple[Path, int]]:
+    """Return folders at most `MAX_DEPTH` levels below the roots that look like a data set, with how many pictures each
+    holds.
+    """
+    results: dict[Path, int] = {}
+    passed_over = {PROJECT, streets_folder(), cache_folder(), collections_folder()}
+    pending = deque((root, 0) for root in roots)
+    for _ in range(MAX_VISITED):
+        if not pending or len(results) == MAX_OFFERED:
+            break
+        folder, depth = pending.popleft()
+        inside = [path for path in _folders(folder) if path not in passed_over]
+        names = {path.name.lower() for path in inside}
+        if depth and (names & IMAGE_ROLES or any(map(split_of, names)) or _holds_images(folder)):
+            if count := _count_images(folder):
+                results[folder] = count
+        elif depth < MAX_DEPTH:
+            pending.extend((path, depth + 1) for path in inside)
+    return sorted(results.items(), key=lambda item: item[0].name.lower())
+
+
+def _holds_images(path: Path) -> bool:
+    try:
+        return any(child.suffix.lower() in IMAGE_ENDINGS for child in itertools.islice(path.iterdir(), MAX_SHOWN))
+    except OSError:
+        return False
 
 
 def _drop(key: str, take: Callable[[Path], None]) -> None:

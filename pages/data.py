@@ -24,6 +24,7 @@ from app.datasets import (
 )
 from app.download_panel import download_panel
 from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
+from app.folder_card import folder_card
 from app.forms import augmentation_form, fields_form
 from app.images import colors_address, image_address, map_address, truth_of
 from app.tables import Cell, markup, swatch, table
@@ -595,14 +596,16 @@ def list_of_caches() -> None:
 # page layout
 st.title("Data")
 values = choose_dataset("data") | frame_size()
-dataset = None
-try:
-    dataset = opened(values)
-except LabError as error:
-    failed_state(error)  # and go on: the doctor knows more
 source = SOURCES[values["name"]]
 named = not source.root_title or bool(values["root"])
-config = read_config({"dataset": values}).dataset if named and values["classes"] else None
+config, dataset = None, None
+try:
+    config = read_config({"dataset": values}).dataset if named and values["classes"] else None
+    is_said = bool(config) and source.group == "folder" and folder_card(config)
+    dataset = opened(values)
+except LabError as error:
+    if config is None or not is_said:
+        failed_state(error)  # and go on: the doctor knows more
 if source.sharing == "never" and dataset is None:
     get_cityscapes(expanded=not named)
 here = None
@@ -645,5 +648,5 @@ if here:
         decoded_frames(here.dataset)
 if source.sharing == "never" and dataset is not None:
     get_cityscapes(expanded=False)
-if dataset:
+if dataset and source.group != "folder":
     st.page_link("../pages/train.py", label="Train on this data", icon=":material/model_training:")

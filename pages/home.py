@@ -79,6 +79,9 @@ with text:
             train_all_three()
         except LabError as error:
             failed_state(error)
+    if st.button("Open pictures of your own", icon=":material/folder_open:"):
+        st.session_state["dataset-name"], st.session_state["folder-root"] = "folder", ""
+        st.switch_page("../pages/data.py")
     if scored:
         st.page_link("../pages/compare.py", label="Compare their masks", icon=":material/compare:")
         st.page_link("../pages/inspect.py", label="Try a photo of your own street", icon=":material/image_search:")

@@ -140,8 +140,8 @@ def preview_schedule(values: dict[str, Any]) -> None:
     st.caption(f"The learning rate over {steps // per_epoch} epochs.")
 
 
-def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Return the preset's name, the training fields, and how frames are read."""
+def choose_length(dataset: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Return the preset's name, the training fields, and how frames are read of a data set that was chosen."""
     preset = st.segmented_control(
         "Preset", list(PRESETS), format_func=str.capitalize, default="taste", required=True, key="preset"
     )
@@ -162,9 +162,9 @@ def choose_length() -> tuple[str, dict[str, Any], dict[str, Any]]:
             if "schedule" in names:
                 preview_schedule(values)
     with st.expander("Frames"):
-        reading = fields_form(
-            "dataset", names_in("dataset", "Frames"), st.session_state.get("frame-size", {}), "reading"
-        )
+        names = [name for name in names_in("dataset", "Frames") if name not in dataset]
+        frame_size = st.session_state.get("frame-size", {})
+        reading = fields_form("dataset", names, frame_size, "reading", {"dataset": dataset})
     return preset, values, reading
 
 
@@ -256,7 +256,7 @@ if families:
 else:
     st.caption("Choose at least one network.")
 st.subheader("3 Length")
-preset, training_values, reading_values = choose_length()
+preset, training_values, reading_values = choose_length(dataset_values)
 runner_values = choose_engine()
 tracking_values = choose_trackers()
 

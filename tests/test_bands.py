@@ -197,7 +197,7 @@ def test_the_doctor_counts_the_bands_and_names_the_setting(folder):
     assert "in the setting Bands, such as 1 2 3 4 5" in finding.fix and report.healthy
     values = {"name": "folder", "root": str(folder), "height": 48, "width": 64}
     dataset = open_dataset(read_config({"dataset": values}).dataset)
-    with pytest.raises(LabError, match=r"can't be read as an image \(it has 5 bands.*setting Bands, such as 3 2 1 4 5"):
+    with pytest.raises(LabError, match=r"can't be read as an image: it has 5 bands.*setting Bands, such as 3 2 1 4 5"):
         dataset.image(dataset.train[0])
 
 

@@ -92,7 +92,7 @@ def open_dataset(config: DatasetConfig, with_test: bool = False) -> Dataset:
         size=(config.height, config.width),
         train=tuple(_part(train, config.max_train_samples, config.train_sample_seed)),
         val=tuple(spread(val, config.max_val_samples)),
-        pixels=_measured(config.pixels, [frame.image for frame in sample]),
+        pixels=measured_pixels(config.pixels, [frame.image for frame in sample]),
         test=test,
     )
 
@@ -137,7 +137,7 @@ def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
     return read_class_table(path)
 
 
-def _measured(pixels: PixelFormat, images: Sequence[Path]) -> PixelFormat:
+def measured_pixels(pixels: PixelFormat, images: Sequence[Path]) -> PixelFormat:
     """Return how photographs are read, with the white of deep ones: of each band the brightest that some of them
     have.
     """

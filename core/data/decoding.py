@@ -43,8 +43,9 @@ def read_image(path: Path, size: tuple[int, int] | None = None, pixels: PixelFor
     try:
         image = decode_image(path.read_bytes(), pixels)
     except (OSError, ValueError) as error:
-        reason = f" ({error})" if isinstance(error, ValueError) else ""
-        raise LabError(f"'{path}' can't be read as an image{reason}. Download or copy that file again.") from None
+        if isinstance(error, ValueError) and str(error) and not str(error).startswith("it is damaged"):
+            raise LabError(f"'{path}' can't be read as an image: {error}.") from None
+        raise LabError(f"'{path}' can't be read as an image. Download or copy that file again.") from None
     return resize(image, size) if size else image
 
 
