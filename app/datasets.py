@@ -180,16 +180,20 @@ def is_here(config: DatasetConfig) -> bool:
     return SOURCES[config.name].is_here(config.root)
 
 
-def open_again(config: DatasetConfig) -> Dataset:
-    """Return the data set of a config, its list of frames kept for a minute. Raises LabError where it isn't there."""
+def open_again(config: DatasetConfig, with_test: bool = False) -> Dataset:
+    """Return the data set of a config, its list of frames kept for a minute; of a folder of one's own also those of its
+    test split, where they are asked for.
+
+    Raises LabError where it isn't there.
+    """
     if not is_here(config) and SOURCES[config.name].is_generated:
         raise LabError("The street scenes are gone from the data folder. Draw them again on the page Data.")
-    return _open(config.model_dump_json())
+    return _open(config.model_dump_json(), with_test and SOURCES[config.name].group == "folder")
 
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner="Reading the folder")
-def _open(config: str) -> Dataset:
-    return open_dataset(DatasetConfig.model_validate_json(config))
+def _open(config: str, with_test: bool) -> Dataset:
+    return open_dataset(DatasetConfig.model_validate_json(config), with_test)
 
 
 @st.cache_data(ttl=60, max_entries=4, show_spinner="Reading the folder")

@@ -31,8 +31,8 @@ def frame_links(captions: Mapping[str, str], runs: Sequence[Run], settings: Eval
     frames, dataset = {}, None
     if not settings.root:
         try:
-            dataset = open_again(runs[0].config.dataset)
-            frames = {frame.id: frame for frame in (dataset.val if settings.split == "val" else dataset.train)}
+            dataset = open_again(runs[0].config.dataset, with_test=True)
+            frames = {frame.id: frame for frame in getattr(dataset, settings.split)}
         except LabError as error:
             st.caption(plain(str(error)))
     cells = []

@@ -11,6 +11,7 @@ import streamlit as st
 from app.datasets import SPLIT_WORDS
 from app.job_panel import show_job, try_start
 from app.widgets import failed_state, run_name
+from core.data.sources import SOURCES
 from core.evaluation.job import Task, start_evaluation, start_submission
 from core.evaluation.leaderboard import summary_at
 from core.evaluation.metrics.robustness import CORRUPTIONS, STRENGTHS
@@ -35,12 +36,19 @@ CONDITIONS = 1 + len(CORRUPTIONS) * len(STRENGTHS)
 _TASK_WORDS = {"robustness": "The robustness of", "submission": "The benchmark's archive of"}
 
 
-def choose_settings() -> EvaluationSettings:
-    """Draw the widgets for how runs are scored, which keep their values in the page's address."""
+def choose_settings(runs: Sequence[Run]) -> EvaluationSettings:
+    """Draw the widgets for how runs are scored, which keep their values in the page's address.
+
+    A test split is offered where data may have one of their own; that of Cityscapes is scored by its server alone.
+    """
+    own = any(SOURCES[run.config.dataset.name].group == "folder" for run in runs)
+    splits = ["val", "train", *(["test"] if own else [])]
+    if st.session_state.get("scored-on") not in (None, *splits):
+        del st.session_state["scored-on"]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.segmented_control(
             "Frames",
-            ["val", "train"],
+            splits,
             format_func=SPLIT_WORDS.get,
             default="val",
             required=True,

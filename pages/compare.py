@@ -65,7 +65,7 @@ def choose_source(runs: Sequence[Run]) -> Dataset:
     picked = next(iter(sources))
     if len(sources) > 1:
         picked = st.selectbox("Frames from", list(sources), format_func=lambda pair: pair[1] or SOURCES[pair[0]].title)
-    dataset = open_again(sources[picked])
+    dataset = open_again(sources[picked], with_test=True)
     if dataset.space.class_names != runs[0].class_names:
         raise LabError(
             f"{SOURCES[picked[0]].title} {picked[1]} tells other classes apart than {run_name(runs[0])}, so there is no"
@@ -95,7 +95,7 @@ if not chosen:
 chosen = with_equal_classes(chosen, able)
 names = {run_id: run_name(able[run_id]) for run_id in chosen}
 dataset = choose_source([able[run_id] for run_id in chosen])
-splits = {"val": dataset.val, "train": dataset.train}
+splits = {"val": dataset.val, "train": dataset.train} | ({"test": dataset.test} if dataset.test else {})
 first, *others = st.columns([2, 3, 3, 3])
 recall("split", list(splits), "val")
 split = first.segmented_control("Split", list(splits), format_func=SPLIT_WORDS.get, required=True, key="split")

@@ -109,7 +109,7 @@ if not able:
     )
     st.stop()
 chosen = pick_runs("Runs", able, latest_of_each_family(able), limit=8)
-settings = choose_settings()
+settings = choose_settings([able[run_id] for run_id in chosen])
 busy = work_panel(able)
 boards = leaderboard(everyone)
 by_id = {run.id: run for run in everyone}
