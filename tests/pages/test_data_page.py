@@ -9,14 +9,18 @@ import cv2
 import numpy as np
 import pytest
 import streamlit as st
+import tifffile
 from streamlit.testing.v1 import AppTest
 
 from app.widgets import plain
+from core import runner
 from core.auth import User, set_current_user, shell_user
 from core.config import DatasetConfig
 from core.data.dataset import open_dataset
 from core.data.statistics import count_frames
 from core.labels import CITYSCAPES_LABELS
+from core.paths import runs_folder
+from core.runs.store import list_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = {"height": 64, "width": 128}
@@ -383,7 +387,7 @@ def test_a_folder_without_a_table_gets_one_proposed(lab_folders, folder: Path) -
     (folder / "classes.json").unlink()
     app = opened("folder", folder)
     assert not app.exception
-    assert "has no class table" in text_of(app) and not panels(app)
+    assert "Proposed classes" in text_of(app) and not panels(app)
     app.button(key="examine").click().run()
     assert not app.exception
     assert json.loads(app.code[0].value)[0].keys() >= {"name", "ids"}
@@ -557,3 +561,60 @@ def test_the_class_table_is_a_form_that_saves(lab_folders, folder: Path) -> None
         row["ids"] for row in json.loads(before)
     ]
     assert (folder / "classes.json.old").read_text() == before
+
+
+def labels(app: AppTest) -> list[str]:
+    return [button.label for button in app.button]
+
+
+def test_what_lies_in_a_folder_is_said_first_and_leads_to_a_training(lab_folders, folder: Path) -> None:
+    shutil.copy(next((folder / "images").iterdir()), folder / "images" / "alone.png")
+    app = opened("folder", folder)
+    text = text_of(app)
+    assert fine(app) and "8 photographs with masks: 6 in train, 2 in val; 1 without" in text
+    assert "128 x 64 pixels" in text and "Nothing says which frames are for validation" in text
+    shares = [float(share) for share in re.findall(r"<small> ([0-9.]+)%</small>", text)]
+    assert sum(shares) == pytest.approx(100, abs=1) and len(shares) > 4
+    assert text[: text.index("lab-strip") + 5000].count("<figure>") >= 8
+    app.button(key="train-on-folder").click().run()
+    assert not app.exception and app.title[0].value == "Train"
+    assert "6 frames to learn from, 2 to score on" in text_of(app)
+
+
+def test_proposed_classes_are_taken_with_one_press(lab_folders, folder: Path, monkeypatch) -> None:
+    (folder / "classes.json").unlink()
+    monkeypatch.setenv("SEGLAB_READ_ONLY", "1")
+    assert "Use these classes" not in labels(opened("folder", folder))
+    monkeypatch.delenv("SEGLAB_READ_ONLY")
+    app = opened("folder", folder)
+    assert "the names are made up" in text_of(app) and "Train on this data" not in labels(app)
+    app.button(key="take-proposal").click().run()
+    assert fine(app) and panels(app) == ["Labels"] and "Train on this data" in labels(app)
+    assert json.loads((folder / "classes.json").read_text())
+
+
+def test_bands_are_asked_for_where_a_folder_has_more_than_colours(lab_folders, folder: Path) -> None:
+    for path in list((folder / "images").iterdir()):
+        colors = cv2.imread(str(path))
+        bands = np.dstack([colors, colors[..., 0]]).astype(np.uint16) * 16
+        tifffile.imwrite(path.with_suffix(".tif"), bands, photometric="minisblack", planarconfig="contig")
+        path.unlink()
+    app = opened("folder", folder)
+    assert not app.exception and "Train on this data" not in labels(app)
+    assert "has 4 bands, and nothing says which are red, green and blue" in text_of(app)
+    app.text_input(key="data-bands").set_value("3 2 1 4").run()
+    assert fine(app) and "Train on this data" in labels(app) and panels(app) == ["Labels"]
+    app.switch_page("../pages/train.py").run()
+    assert not app.exception and app.text_input(key="train-bands").value == "3 2 1 4"
+    app.button(key="launch").click().run()
+    assert not app.exception
+    (run,) = list_runs(runs_folder())
+    runner.stop_now(run.path)
+    assert run.config.dataset.bands == "3 2 1 4"
+
+
+def test_folders_with_pictures_are_offered_and_taken_with_one_press(lab_folders, folder: Path) -> None:
+    app = opened("folder", folder_root="")
+    (offer,) = [button for button in app.button if button.label.startswith("mine · 16")]
+    offer.click().run()
+    assert fine(app) and app.text_input(key="data-folder-root").value == str(folder)
