@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, TiffImagePlugin, WebPImagePlugin  # noqa: F401 
 from core.config import RGB, PixelFormat
 from core.data.bands import read_tiff, resize, tiff_layout, to_bytes, upright
 from core.data.polygons import paint_polygons
+from core.data.unread_formats import name_unread
 from core.errors import LabError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
@@ -92,7 +93,7 @@ def decode_image(data: bytes, pixels: PixelFormat = RGB) -> np.ndarray:
                 return _to_rgb(np.asarray(turned.convert("RGBA")), white, 255)
             return np.array(turned.convert("RGB"))
     except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
-        raise ValueError from None
+        raise ValueError(name_unread(data)) from None
 
 
 def white_level(path: Path, bands: tuple[int, ...] = ()) -> tuple[float, ...]:

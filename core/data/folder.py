@@ -29,6 +29,7 @@ from core.data.annotations.masks import PaintedFolder, paint_folder
 from core.data.class_table import find_class_table, listed_names, read_class_table
 from core.data.frames import Frame, Pairing, unusable_name
 from core.data.splits import UNLISTED, assign_splits, same_name, split_of
+from core.data.unread_formats import advise_unread
 from core.errors import LabError
 from core.labels import LABEL_SPACES, LabelSpace
 from core.paths import data_roots, resolve_data_file
@@ -198,6 +199,7 @@ def explain_no_pairs(root: Path, pairing: Pairing) -> str:
     if pairing.others:
         listed = [f"{count} {ending}" for ending, count in pairing.others.most_common()]
         also = f" Beside them lie files that aren't read as masks: {join_first(listed, 4)}."
+        also += f" {advice}" if (advice := advise_unread(pairing.others)) else ""
     if not pairing.unlabelled and not pairing.orphans:
         return f"'{root}' holds no pictures.{also.replace(' Beside them lie', ' There are')} {form}"
     if not pairing.orphans:
@@ -293,7 +295,8 @@ def _scan(root: Path) -> _Scan:
                         scan.lists.append(path)
                         continue
                     if path.suffix:
-                        scan.others[path.suffix.lower()] += 1
+                        is_volume = path.name.lower().endswith(".nii.gz")
+                        scan.others[".nii.gz" if is_volume else path.suffix.lower()] += 1
                     if path.suffix.lower() in ANNOTATION_ENDINGS and not unusable_name(entry.name):
                         scan.annotations.append(_file_of(root, path))
                 elif reason := unusable_name(entry.name):

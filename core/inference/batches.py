@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from core.config import RGB, PixelFormat
+from core.data.unread_formats import name_unread
 from core.errors import LabError
 from core.inference.uploads import (
     MAX_BYTES,
@@ -40,8 +41,6 @@ MAX_UNPACKED = 300 * 10**6
 VIDEO_FRAMES = 8
 MAX_VIDEO_FRAMES = 5400
 """Three minutes at 30 frames a second."""
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
-"""What a container of pictures calls itself, where one of videos says mp42, isom or qt."""
 VIDEO_ENDINGS = ("mp4", "mov", "webm", "mkv", "avi")
 NAME_LENGTH = 60
 
@@ -94,11 +93,8 @@ def decode_batch(name: str, data: bytes, pixels: PixelFormat = RGB) -> Iterator[
         )
     if data[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         yield from zip_images(data, pixels)
-    elif data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
-        raise LabError(
-            "This is a HEIC or AVIF picture, which isn't read here. Save it as JPEG or PNG (on a phone: choose the most"
-            " compatible format), and drop that."
-        )
+    elif unread := name_unread(data):
+        raise LabError(f"This file can't be read as a picture: {unread}.")
     elif _is_video(data):
         yield from video_frames(shown_name(name), data)
     else:

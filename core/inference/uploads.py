@@ -13,6 +13,7 @@ from PIL import Image
 from core.config import RGB, PixelFormat
 from core.data.bands import resize, tiff_layout
 from core.data.decoding import TIFF, decode_image
+from core.data.unread_formats import name_unread
 from core.errors import LabError
 from core.text import format_bytes
 
@@ -73,6 +74,9 @@ def decode_upload(data: bytes, pixels: PixelFormat = RGB) -> np.ndarray:
         ) from None
     except Exception as error:
         # Whatever a broken file makes the decoder raise, the user's answer is the same.
+        unread = name_unread(data)
+        if unread:
+            raise LabError(f"This file can't be read as a picture: {unread}.") from None
         raise LabError(
             f"This file can't be read as a picture ({type(error).__name__}). Drop a PNG, JPEG, WebP, TIFF or BMP that"
             " other programs open."
