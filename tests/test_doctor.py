@@ -781,6 +781,39 @@ def test_well_known_data_sets_are_named_by_numbers_and_folders(root, masks, ids,
     assert examine(root).healthy
 
 
+@pytest.mark.parametrize(
+    ("stem", "folders", "ids", "last"),
+    [
+        ("ADE_{split}_0000000{index}", ("training", "validation"), (0, 1, 4, 150), {1: "wall", 4: "floor", 150: "flag"}),
+        ("00000000000{index}_labelTrainIds", ("train2017", "val2017"), (0, 170, 81, 255), {0: "person", 81: "blanket", 170: "wood"}),
+        ("00000000000{index}", ("train2017", "val2017"), (0, 92, 181, 255), {0: "person", 92: "blanket", 181: "wood"}),
+    ],
+)  # fmt: skip
+def test_data_sets_of_many_classes_are_opened_as_they_are_unpacked(root, stem, folders, ids, last):
+    for index in range(6):
+        split = ("train", "val")[index // 4]
+        name = stem.format(split=split, index=index)
+        write(root / f"images/{folders[index // 4]}/{name.removesuffix('_labelTrainIds')}.png", image_file(index))
+        write(root / f"annotations/{folders[index // 4]}/{name}.png", bands(ids, index).astype(np.uint8))
+    report = examine(root)
+    assert report.pairs == {"train": 4, "val": 2} and "known-data-set" in {finding.code for finding in report.findings}
+    rows = json.loads(report.proposal)
+    assert len(rows) == (150 if 150 in ids else 171)
+    named = {row["ids"][0]: row["name"] for row in rows}
+    assert {index: named[index] for index in last} == last and 255 not in named
+    assert len({tuple(row["color"]) for row in rows}) == len(rows)
+    save_class_table(root, report.proposal)
+    assert examine(root).healthy
+
+
+def test_masks_of_coco_objects_alone_are_not_taken_for_coco_stuff(root):
+    for index in range(6):
+        name = f"00000000000{index}.png"
+        write(root / f"images/{name}", image_file(index))
+        write(root / f"masks/{name}", bands((0, 1, 18, 90), index).astype(np.uint8))
+    assert "known-data-set" not in {finding.code for finding in examine(root).findings}
+
+
 def test_other_numbers_and_other_folders_are_nobodys(root):
     few(root, lambda mask, path: mask.save(path), (0, 1, 15), table=0)
     assert [row["name"] for row in json.loads(examine(root).proposal)] == ["class 0", "class 1", "class 15"]

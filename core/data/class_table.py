@@ -29,7 +29,20 @@ BACKGROUND = ("background", "_background_")
 """What the class of all that nobody labelled is called."""
 MAX_BYTES = 1_000_000
 
-SHADES: tuple[Color, ...] = (
+
+def voc_color(index: int) -> Color:
+    """Return the colour of a number 0..255 as VOClabelcolormap.m of Pascal VOC deals its bits, the highest first.
+
+    No two numbers have the same.
+    """
+    parts = [0, 0, 0]
+    for place in range(8):
+        for channel in range(3):
+            parts[channel] |= (index >> (3 * place + channel) & 1) << (7 - place)
+    return parts[0], parts[1], parts[2]
+
+
+_FIRST_SHADES: tuple[Color, ...] = (
     (128, 64, 128),
     (244, 163, 64),
     (70, 130, 180),
@@ -47,7 +60,8 @@ SHADES: tuple[Color, ...] = (
     (220, 150, 160),
     (60, 90, 50),
 )
-"""Colours for classes that come without any."""
+SHADES = (*_FIRST_SHADES, *(color for color in map(voc_color, range(1, 256)) if color not in _FIRST_SHADES))
+"""Colours for classes that come without any, more than a table has classes."""
 
 
 def find_class_table(root: Path) -> Path | None:
@@ -151,7 +165,7 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
         given = [row["color"]] if "color" in row else []
         painted = [_color(value, where) for value in [*given, *_list(row.get("colors", []), where)]]
         names.append(name)
-        shown.append(painted[0] if painted else SHADES[index % len(SHADES)])
+        shown.append(painted[0] if painted else SHADES[index])
         if not by_id:
             if not painted:
                 raise ValueError(f"{where} has neither ids nor a colour: nothing in a mask could be it.")

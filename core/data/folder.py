@@ -7,6 +7,7 @@ Understood, with or without folders for train, val and test on any level:
     trainannot/a.png        train/a.png                     CamVid of SegNet
     JPEGImages/a.jpg        SegmentationClass/a.png         Pascal VOC, with ImageSets/Segmentation/{train,val}.txt
     img_dir/train/a.jpg     ann_dir/train/a.png             MMSegmentation
+    images/training/a.jpg   annotations/training/a.png      ADE20K; images/train2017 and annotations/train2017: COCO-Stuff
     training/image_2/a.png  training/semantic/a.png         KITTI; semantic_rgb is the same in colours
     a.jpg                   a_mask.png, or a.png            label tools, side by side
 
@@ -64,7 +65,8 @@ OTHER_ROLES = {
     "segmentationobject", "instance", "instances", "depth", "disparity", "overlays", "overlay", "visualization", "vis", "panoptic",
 }  # fmt: skip
 _MASK_ENDING = re.compile(
-    r"[-_. ](mask|masks|label|labels|labelids|l|gt|seg|segmentation|annotation|annot|target|p)$", re.IGNORECASE
+    r"[-_. ](mask|masks|label|labels|labelids|labeltrainids|l|gt|seg|segmentation|annotation|annot|target|p)$",
+    re.IGNORECASE,
 )
 _WORDS = re.compile(r"[-_ .]|(?<=train)(?=annot|label|mask)|(?<=val)(?=annot|label|mask)|(?<=test)(?=annot|label|mask)")
 MAX_FILES = 500_000
@@ -375,7 +377,22 @@ def _separate(files: list[ScannedFile]) -> tuple[list[ScannedFile], list[Scanned
             long_ending = len(file.stem) - len(shorter) > 2
             is_mask = twin or (shorter != file.stem and (long_ending or same_name(shorter) in stems))
         (masks if is_mask else images).append(file)
-    return images, masks
+    return images, _without_raw(masks)
+
+
+def _without_raw(masks: list[ScannedFile]) -> list[ScannedFile]:
+    """Return masks without those beside which the same lies in numbers that are rather meant."""
+    names = {(mask.path.parent, mask.stem.lower()) for mask in masks}
+    preferred = (("", "_labeltrainids"), ("_labeltrainids", "_labelids"))  # COCO-Stuff of MMSegmentation, Cityscapes
+    return [
+        mask
+        for mask in masks
+        if not any(
+            mask.stem.lower().endswith(ending)
+            and (mask.path.parent, mask.stem.lower().removesuffix(ending) + better) in names
+            for ending, better in preferred
+        )
+    ]
 
 
 @dataclass(frozen=True)
