@@ -11,6 +11,7 @@ Understood, with or without folders for train, val and test on any level:
     training/image_2/a.png  training/semantic/a.png         KITTI; semantic_rgb is the same in colours
     a.jpg                   a_mask.png, or a.png            label tools, side by side
 
+    images/a.jpg            masks/road/a.png, masks/a/1.png a mask for each class or object: `annotations.binary_masks`
     a.jpg                   a.json, or one for all          label tools: `core.data.annotations`
 
 A mask belongs to one photograph, and never to one of another split or another stated folder. What could be paired in
@@ -20,11 +21,12 @@ two ways is paired in none, and said.
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.config import DatasetConfig
+from core.data.annotations.binary_masks import LABEL_STUDIO, MASK_ENDINGS, BinaryMask, group_masks
 from core.data.annotations.files import ENDINGS as ANNOTATION_ENDINGS
 from core.data.annotations.masks import PaintedFolder, paint_folder
 from core.data.class_table import find_class_table, listed_names, read_class_table
@@ -64,10 +66,7 @@ PAINTED = {
 OTHER_ROLES = {
     "segmentationobject", "instance", "instances", "depth", "disparity", "overlays", "overlay", "visualization", "vis", "panoptic",
 }  # fmt: skip
-_MASK_ENDING = re.compile(
-    r"[-_. ](mask|masks|label|labels|labelids|labeltrainids|l|gt|seg|segmentation|annotation|annot|target|p)$",
-    re.IGNORECASE,
-)
+_MASK_ENDING = re.compile(rf"[-_. ]({'|'.join(MASK_ENDINGS)})$", re.IGNORECASE)
 _WORDS = re.compile(r"[-_ .]|(?<=train)(?=annot|label|mask)|(?<=val)(?=annot|label|mask)|(?<=test)(?=annot|label|mask)")
 MAX_FILES = 500_000
 
@@ -120,7 +119,14 @@ def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto", c
     images, masks = _separate(scan.images)
     partners, ambiguous = _partners(images, masks)
     painted = None
-    if not partners and not ambiguous:
+    groups, unclear = _several_each(images, masks, partners, ambiguous)
+    if groups or unclear:
+        grouped = {mask.file.path for group in groups.values() for mask in group}
+        masks = [mask for mask in masks if mask.path not in grouped]
+        ambiguous = unclear
+        painted = None if unclear else _paint(root, images, (), class_table, groups)
+        partners = _painted_partners(root, images, painted) if painted else {}
+    elif not partners and not ambiguous:
         # Without a photograph beside them, masks are photographs in a folder that is called after what it is for.
         image_files = images or masks
         painted = _paint(root, image_files, scan.annotations, class_table)
@@ -164,22 +170,50 @@ def annotated_space(root: Path) -> LabelSpace | None:
     return painted.space if painted else None
 
 
+def _several_each(
+    images: list[ScannedFile],
+    masks: list[ScannedFile],
+    partners: dict[Path, ScannedFile],
+    ambiguous: list[tuple[Path, Path, Path]],
+) -> tuple[dict[Path, list[BinaryMask]], list[tuple[Path, Path, Path]]]:
+    """Return the masks of each photograph, as `group_masks`, where they can't be paired one to one.
+
+    None where some that were paired, or could be in two ways, aren't among them.
+    """
+    stems = {image.stem for image in images}
+    crossed = any(  # with a mask in the folder of another photograph
+        mask.folders and mask.folders[-1] in stems and mask.folders[-1] != image.stem and mask.folders != image.folders
+        for image in images
+        if (mask := partners.get(image.path))
+    )
+    if partners and not ambiguous and not crossed:
+        return {}, []
+    groups, unclear = group_masks(images, masks)
+    explained = {mask.file.path for group in groups.values() for mask in group} | {mask for mask, *_ in unclear}
+    paired = {mask.path for mask in partners.values()} | {path for group in ambiguous for path in group}
+    return (groups, unclear) if paired & {mask.path for mask in masks} <= explained else ({}, [])
+
+
 def _paint(
-    root: Path, images: list[ScannedFile], annotations: list[ScannedFile], class_table: str
+    root: Path,
+    images: list[ScannedFile],
+    annotations: Sequence[ScannedFile],
+    class_table: str,
+    groups: dict[Path, list[BinaryMask]] | None = None,
 ) -> PaintedFolder | None:
-    """Return the label maps that are painted from annotation files in the classes of a table.
+    """Return the label maps that are painted from annotation files or binary masks in the classes of a table.
 
     None without any such file.
     """
-    if not images or not annotations:
+    if not images or not (annotations or groups):
         return None
     if class_table in LABEL_SPACES:
-        return paint_folder(root, images, annotations, LABEL_SPACES[class_table])
+        return paint_folder(root, images, annotations, LABEL_SPACES[class_table], masks=groups)
     path = find_class_table(root) if class_table == "auto" else resolve_data_file(class_table, "class table")
     names = listed_names(path) if path else ()
     if names is None:
-        return paint_folder(root, images, annotations, read_class_table(path))
-    return paint_folder(root, images, annotations, order=names)
+        return paint_folder(root, images, annotations, read_class_table(path), masks=groups)
+    return paint_folder(root, images, annotations, order=names, masks=groups)
 
 
 def _painted_partners(root: Path, images: list[ScannedFile], painted: PaintedFolder) -> dict[Path, ScannedFile]:
@@ -211,6 +245,11 @@ def explain_no_pairs(root: Path, pairing: Pairing) -> str:
             f" {form}"
         )
     image, mask = (path.relative_to(root) for path in (pairing.unlabelled[0].image, pairing.orphans[0]))
+    if LABEL_STUDIO.fullmatch(mask.stem):
+        return (
+            f"'{mask}' says the number of a task in Label Studio, but not which photograph that is. Export as JSON"
+            " instead, which holds the same masks with the photographs' names, and put it in place of these files."
+        )
     if same_name(image.stem) == same_name(mask.stem):
         return (
             f"'{image}' and '{mask}' have the same name, but lie in folders that differ: no photograph in '{root}' has"
@@ -218,8 +257,8 @@ def explain_no_pairs(root: Path, pairing: Pairing) -> str:
         )
     return (
         f"No photograph in '{root}' has a mask of its name: '{image}' and '{mask}' don't match. Give both the same"
-        " name; the mask may end in _mask, _label or _L. Several masks of one photograph must be merged into one"
-        " first."
+        " name; the mask may end in _mask, _label or _L. A mask for each class or object lies as masks/road/a.png,"
+        " masks/a/1.png or masks/a_road.png."
     )
 
 
@@ -375,7 +414,11 @@ def _separate(files: list[ScannedFile]) -> tuple[list[ScannedFile], list[Scanned
             shorter = _MASK_ENDING.sub("", file.stem)
             # One letter at the end may as well mean the left camera: it takes a photograph without it.
             long_ending = len(file.stem) - len(shorter) > 2
-            is_mask = twin or (shorter != file.stem and (long_ending or same_name(shorter) in stems))
+            is_mask = (
+                bool(LABEL_STUDIO.fullmatch(file.stem))
+                or twin
+                or (shorter != file.stem and (long_ending or same_name(shorter) in stems))
+            )
         (masks if is_mask else images).append(file)
     return images, _without_raw(masks)
 
