@@ -225,7 +225,38 @@ def write_label_studio(root, names):
     )
 
 
-WRITERS = [write_labelme, write_coco, write_yolo, write_cvat, write_via, write_supervisely, write_label_studio]
+def panoptic(names):
+    content = coco(names, [])
+    content["annotations"] = [
+        {
+            "image_id": index,
+            "file_name": f"{Path(name).stem}.png",
+            "segments_info": [{"id": 65536 * 7, "category_id": 5}, {"id": 256 + 9, "category_id": 6}],
+        }
+        for index, name in enumerate(names)
+    ]
+    return content
+
+
+def write_panoptic(root, names):
+    write(root, "annotations/panoptic_all.json", panoptic(names))
+    for name in names:
+        path = root / f"annotations/panoptic_all/{Path(name).stem}.png"
+        path.parent.mkdir(exist_ok=True)
+        colors = {"background": (0, 0, 0), "road": (0, 0, 7), "sky": (9, 1, 0)}
+        Image.fromarray(np.array([[colors[label] for label in row] for row in squares()], np.uint8)).save(path)
+
+
+WRITERS = [
+    write_labelme,
+    write_coco,
+    write_panoptic,
+    write_yolo,
+    write_cvat,
+    write_via,
+    write_supervisely,
+    write_label_studio,
+]
 
 
 @pytest.mark.parametrize("writer", WRITERS)
@@ -695,7 +726,6 @@ HUGE_PNG = base64.b64encode(png(np.ones((1, 1))).replace(b"\0\0\0\1\0\0\0\1", b"
         ("annotations.xml", cvat('<box label="road" xtl="nan" ytl="1" xbr="6" ybr="5"/>'), r"object 0 \('road'\) has coordinates"),
         ("annotations.xml", cvat('<mask label="road" rle="3,1" left="0" top="0" width="9" height="9"/>'), r"object 0 \('road'\) has run lengths"),
         ("annotations.xml", cvat('<polygon label="road"/>'), r"object 0 \('road'\) lacks 'points'"),
-        ("annotations.xml", "<annotations><version>1.1</version><track/></annotations>", "export of a video"),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_named_with_its_object(root, name, content, sentence):
@@ -782,6 +812,101 @@ def test_two_processes_paint_at_once(root):
         process.join(60)
     assert first == second and all(Path(path).is_file() for path in first)
     assert [path.name for path in (root.parent / "cache/masks").iterdir()] == [Path(first[0]).parent.name]
+
+
+# Videos of CVAT.
+
+
+def track(label, *items):
+    shapes = "".join(
+        f'<box frame="{frame}" outside="{int(square is None)}" keyframe="0" xtl="{left}" ytl="{top}" xbr="{right}" ybr="{bottom}"/>'
+        for frame, square in items
+        for left, top, right, bottom in [square or ROAD]
+    )
+    return f'<track id="0" label="{label}">{shapes}</track>'
+
+
+def video(*tracks):
+    size = f"<original_size><width>{WIDTH}</width><height>{HEIGHT}</height></original_size>"
+    labels = "<labels><label><name>road</name></label></labels>"
+    return f"<annotations><version>1.1</version><meta><task>{labels}{size}</task></meta>{''.join(tracks)}</annotations>"
+
+
+def test_tracks_of_a_video_label_its_frames(root):
+    """Frame 3 was left by all objects, and frame 4 isn't mentioned."""
+    photo(root, *(f"images/frame_{index:06d}.PNG" for index in range(5)))
+    road = track("road", (0, ROAD), (1, ROAD), (2, (0, 0, 2, 2)), (3, None))
+    write(root, "annotations.xml", video(road, track("sky", (1, SKY), (2, None))))
+    result = {int(Path(name).stem[-6:]): values for name, values in maps(root).items()}
+    frames = [squares(("road", ROAD)), squares(), squares(("road", (0, 0, 2, 2))), squares(("road", (0, 0, 0, 0)))]
+    assert sorted(result) == [0, 1, 2, 3] and all((result[index] == frames[index]).all() for index in range(4))
+    assert examine(root).healthy
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (video(track("road", (0, ROAD), (9, ROAD)), track("sky", (4, SKY))), "track 0 .'road'. that is in frame 0 and skips 4"),
+        (video(track("road", ("x", ROAD))), "'x' where a whole number is needed"),
+        (video(track("road", (0, ROAD), (1, (9, 1, 6, 5)))), r"object 0 \('road'\) has the size -3.0"),
+        (video("<track><box frame='0'/></track>"), "object 0 has no class"),
+        (video(track("road", (7, ROAD))), "list 1 images like 'frame_000007', but none"),
+    ],
+)  # fmt: skip
+def test_a_broken_track_is_named(root, content, sentence):
+    photo(root, "frame_000000.png", "frame_000001.png", "frame_000004.png")
+    write(root, "annotations.xml", content)
+    assert re.search(sentence, examine(root).errors[0].sentence)
+
+
+# COCO's panoptic segments.
+
+
+def without_png(root, _content):
+    (root / "annotations/panoptic_all/b.png").unlink()
+
+
+def with_another_segment(root, _content):
+    Image.new("RGB", (WIDTH, HEIGHT), (1, 1, 0)).save(root / "annotations/panoptic_all/b.png")
+
+
+def with_another_size(root, _content):
+    Image.new("RGB", (9, 9)).save(root / "annotations/panoptic_all/b.png")
+
+
+def without_category(_root, content):
+    content["annotations"][1]["segments_info"][1]["category_id"] = 99
+
+
+def with_text(_root, content):
+    content["annotations"][1]["segments_info"][1]["id"] = "many"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (without_png, "panoptic_all.json' .* needs 'b.png' in the folder 'panoptic_all'"),
+        (with_another_segment, "panoptic_all.json' .* doesn't list the segment 257 in the segments_info of 'b.png'"),
+        (with_another_size, "'b.jpg' has 12 x 8 pixels, but its segments in 'b.png' have 9 x 9"),
+        (without_category, "panoptic_all.json' can't be used: it object 265 has no class"),
+        (with_text, "'many' where a whole number is needed"),
+    ],
+)
+def test_broken_segments_are_named(root, spoil, sentence):
+    photo(root, "images/a.jpg", "images/b.jpg")
+    write_panoptic(root, ["a.jpg", "b.jpg"])
+    content = panoptic(["a.jpg", "b.jpg"])
+    spoil(root, content)
+    write(root, "annotations/panoptic_all.json", content)
+    assert re.search(sentence, examine(root).errors[0].sentence)
+
+
+def test_changed_segments_are_painted_anew(root):
+    photo(root, "images/a.jpg", "images/b.jpg")
+    write_panoptic(root, ["a.jpg", "b.jpg"])
+    maps(root)
+    Image.new("RGB", (WIDTH, HEIGHT), (9, 1, 0)).save(root / "annotations/panoptic_all/a.png")
+    assert (maps(root)["images/a.jpg"] == "sky").all()
 
 
 # A mask for each class or object.

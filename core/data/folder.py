@@ -21,7 +21,7 @@ two ways is paired in none, and said.
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -124,12 +124,12 @@ def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto", c
         grouped = {mask.file.path for group in groups.values() for mask in group}
         masks = [mask for mask in masks if mask.path not in grouped]
         ambiguous = unclear
-        painted = None if unclear else _paint(root, images, (), class_table, groups)
+        painted = None if unclear else _paint(root, images, scan, class_table, groups)
         partners = _painted_partners(root, images, painted) if painted else {}
     elif not partners and not ambiguous:
         # Without a photograph beside them, masks are photographs in a folder that is called after what it is for.
         image_files = images or masks
-        painted = _paint(root, image_files, scan.annotations, class_table)
+        painted = _paint(root, image_files, scan, class_table)
         if painted:
             images, masks = image_files, []
             partners = _painted_partners(root, images, painted)
@@ -197,23 +197,23 @@ def _several_each(
 def _paint(
     root: Path,
     images: list[ScannedFile],
-    annotations: Sequence[ScannedFile],
+    scan: _Scan,
     class_table: str,
     groups: dict[Path, list[BinaryMask]] | None = None,
 ) -> PaintedFolder | None:
-    """Return the label maps that are painted from annotation files or binary masks in the classes of a table.
+    """Return the label maps that are painted from binary masks, else from annotation files, in the classes of a table.
 
     None without any such file.
     """
-    if not images or not (annotations or groups):
+    files = () if groups else scan.annotations
+    if not images or not (files or groups):
         return None
     if class_table in LABEL_SPACES:
-        return paint_folder(root, images, annotations, LABEL_SPACES[class_table], masks=groups)
+        return paint_folder(root, images, files, LABEL_SPACES[class_table], (), groups, scan.images)
     path = find_class_table(root) if class_table == "auto" else resolve_data_file(class_table, "class table")
     names = listed_names(path) if path else ()
-    if names is None:
-        return paint_folder(root, images, annotations, read_class_table(path), masks=groups)
-    return paint_folder(root, images, annotations, order=names, masks=groups)
+    table = read_class_table(path) if names is None else None
+    return paint_folder(root, images, files, table, names or (), groups, scan.images)
 
 
 def _painted_partners(root: Path, images: list[ScannedFile], painted: PaintedFolder) -> dict[Path, ScannedFile]:

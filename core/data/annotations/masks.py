@@ -77,6 +77,7 @@ def paint_folder(
     table: LabelSpace | None = None,
     order: Sequence[str] = (),
     masks: Mapping[Path, Sequence[BinaryMask]] | None = None,
+    pictures: Sequence[FolderFile] = (),
 ) -> PaintedFolder | None:
     """Paint the label maps of a folder, or find them painted.
 
@@ -87,6 +88,7 @@ def paint_folder(
         table: the class table that decides, by the names of classes; None takes the classes of the files.
         order: names of classes that come first, in their order; only without a table.
         masks: by photograph, the masks of one class or object each.
+        pictures: all that the labels may be read from, images and masks too; a change of one paints anew.
 
     Returns:
         None where no file holds labels of any of `FORMATS`.
@@ -96,8 +98,7 @@ def paint_folder(
     """
     try:
         masks = masks or {}
-        sources = [*files, *(mask.file for group in masks.values() for mask in group)]
-        folder = cache_folder() / "masks" / _digest(root, images, sources, table, order)
+        folder = cache_folder() / "masks" / _digest(root, pictures or images, files, table, order)
         try:
             return PaintedFolder(**json.loads((folder / "index.json").read_text()))
         except (FileNotFoundError, ValueError, TypeError):
@@ -119,9 +120,9 @@ def paint_folder(
         raise LabError(f"Label maps can't be painted: '{error.filename}': {error.strerror}.") from None
 
 
-def _digest(root: Path, images: Sequence[FolderFile], files: Sequence[FolderFile], *classes: object) -> str:
+def _digest(root: Path, pictures: Sequence[FolderFile], files: Sequence[FolderFile], *classes: object) -> str:
     digest = hashlib.sha256(f"{VERSION}|{root}|{classes!r}".encode("utf-8", "surrogateescape"))
-    for file in (*images, *files):
+    for file in (*pictures, *files):
         metadata = file.path.stat()
         line = f"\n{file.path}|{metadata.st_size}|{metadata.st_mtime_ns}"
         digest.update(line.encode("utf-8", "surrogateescape"))
