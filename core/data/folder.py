@@ -13,6 +13,7 @@ Understood, with or without folders for train, val and test on any level:
 
     images/a.jpg            masks/road/a.png, masks/a/1.png a mask for each class or object: `annotations.binary_masks`
     a.jpg                   a.json, or one for all          label tools: `core.data.annotations`
+    data/train-00000-of-00001.parquet                       the Hugging Face Hub: `core.data.parquet_files`
 
 A mask belongs to one photograph, and never to one of another split or another stated folder. What could be paired in
 two ways is paired in none, and said.
@@ -31,7 +32,7 @@ from core.data.annotations.files import ENDINGS as ANNOTATION_ENDINGS
 from core.data.annotations.masks import PaintedFolder, paint_folder
 from core.data.class_table import find_class_table, listed_names, read_class_table
 from core.data.frames import Frame, Pairing, unusable_name
-from core.data.splits import UNLISTED, assign_splits, same_name, split_of
+from core.data.splits import UNLISTED, Splits, assign_splits, same_name, split_of
 from core.errors import LabError
 from core.labels import LABEL_SPACES, LabelSpace
 from core.paths import data_roots, resolve_data_file
@@ -85,12 +86,13 @@ class ScannedFile:
 
 @dataclass
 class _Scan:
-    """What lies in a folder: images, what may be annotation files, lists of names, how many other files of which
+    """What lies in a folder: images, what may be annotation files, Parquet files, lists of names, how many other files of which
     ending, and what was not entered.
     """
 
     images: list[ScannedFile] = field(default_factory=list)
     annotations: list[ScannedFile] = field(default_factory=list)
+    parquet: list[ScannedFile] = field(default_factory=list)
     lists: list[Path] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
@@ -116,6 +118,12 @@ def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto", c
         raise LabError(
             f"'{error.filename}' can't be opened: {error.strerror}. Allow reading it, or name another folder."
         ) from None
+    if scan.parquet and not scan.images:
+        from core.data.parquet_files import unpack_frames  # pyarrow, which takes a quarter of a second to load
+
+        frames = unpack_frames(root, sorted(scan.parquet, key=lambda file: file.path))
+        splits = assign_splits(root, frames, [], val_fraction, group_by)
+        return Pairing(*_by_labels(splits), skipped=tuple(scan.skipped), splits=splits, others=scan.others)
     images, masks = _separate(scan.images)
     partners, ambiguous = _partners(images, masks)
     painted = None
@@ -144,8 +152,7 @@ def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto", c
     colored = {path for path in used if any(file.path == path and file.is_painted for file in masks)}
     rivals = tuple(sorted(file.path for file in masks if file.is_painted and file.path not in colored))
     return Pairing(
-        tuple(sorted((frame for frame in splits.frames if frame.labels), key=lambda frame: (frame.split, frame.id))),
-        tuple(sorted((frame for frame in splits.frames if not frame.labels), key=lambda frame: frame.id)),
+        *_by_labels(splits),
         tuple(sorted(mask.path for mask in masks if mask.path not in used and mask.path not in rivals)),
         tuple(scan.skipped),
         tuple(ambiguous),
@@ -168,6 +175,12 @@ def annotated_space(root: Path) -> LabelSpace | None:
         return None
     painted = pair_folder(root).painted
     return painted.space if painted else None
+
+
+def _by_labels(splits: Splits) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
+    """Return the frames with labels and those without, in order."""
+    labelled = sorted((frame for frame in splits.frames if frame.labels), key=lambda frame: (frame.split, frame.id))
+    return tuple(labelled), tuple(sorted((f for f in splits.frames if not f.labels), key=lambda frame: frame.id))
 
 
 def _several_each(
@@ -335,6 +348,8 @@ def _scan(root: Path) -> _Scan:
                         continue
                     if path.suffix:
                         scan.others[path.suffix.lower()] += 1
+                    if path.suffix.lower() == ".parquet" and not unusable_name(entry.name):
+                        scan.parquet.append(_file_of(root, path))
                     if path.suffix.lower() in ANNOTATION_ENDINGS and not unusable_name(entry.name):
                         scan.annotations.append(_file_of(root, path))
                 elif reason := unusable_name(entry.name):

@@ -9,8 +9,6 @@ one's stays.
 import hashlib
 import json
 import os
-import shutil
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,8 +24,9 @@ from core.data.annotations.binary_masks import BinaryMask, FolderFile
 from core.data.annotations.files import load
 from core.data.annotations.shapes import BROKEN, Annotation, ShapeError, describe, name_object, paint
 from core.data.class_table import BACKGROUND, space_of
-from core.data.splits import same_name, split_of
+from core.data.splits import same_name, split_in, split_of
 from core.errors import LabError
+from core.files import new_folder
 from core.labels import IGNORED, LabelSpace
 from core.paths import cache_folder
 
@@ -103,19 +102,11 @@ def paint_folder(
             return PaintedFolder(**json.loads((folder / "index.json").read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             pass  # never painted
-        draft = folder.with_name(f".{folder.name}.{os.getpid()}-{threading.get_ident()}")
-        try:
+        with new_folder(folder) as draft:
             result = _Painter(root, images, table, order, draft, folder).paint(files, masks)
             if result:
                 (draft / "index.json").write_text(json.dumps(asdict(result)))
-                try:
-                    draft.rename(folder)
-                except OSError:
-                    if not (folder / "index.json").is_file():  # not that of a process that was faster
-                        raise
-            return result
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        return result
     except OSError as error:
         raise LabError(f"Label maps can't be painted: '{error.filename}': {error.strerror}.") from None
 
@@ -195,7 +186,7 @@ class _Painter:
         ids = _Ids(self.table, order)
         for file, form in formats.items():
             names = self.order or _nearest(stated, file)
-            split = file.split or (_split_in(file.path.stem) if form.is_shared else "")
+            split = file.split or (split_in(file.path.stem) if form.is_shared else "")
             with _naming(file.path, form):
                 for annotation in form.read(load(file.path), file.path, list(names)):
                     self._paint_one(annotation, file, split, form.title, ids)
@@ -318,11 +309,6 @@ def _nearest(stated: dict[Path, list[str]], file: FolderFile) -> list[str]:
     """Return the class names of the file that shares most of the path."""
     nearest = max(stated, key=lambda path: len(os.path.commonpath([path, file.path])), default=None)
     return stated[nearest] if nearest else []
-
-
-def _split_in(stem: str) -> str:
-    """Return the split that one of a name's parts is called by, as in instances_train2017."""
-    return next(filter(None, map(split_of, stem.replace("-", "_").replace(".", "_").split("_"))), "")
 
 
 @contextmanager

@@ -26,6 +26,9 @@ def propose(case: Case) -> str:
         return two_classes(sorted(pixels))
     if not ids or ids[-1] > 255:
         return ""
+    listed = listed_classes(case)
+    if ids[-1] < len(listed):
+        return table_of({"name": name, "ids": [class_id]} for class_id, name in enumerate(listed))
     data_set = known_ids(case)
     if data_set:
         return table_of({"name": name, "ids": [class_id]} for class_id, name in data_set.names.items())
@@ -42,6 +45,15 @@ def propose(case: Case) -> str:
             title = f"{title} {value}"
         rows.append({"name": title, "color": list(color or SHADES[index]), "ids": [value]})
     return table_of(rows)
+
+
+def listed_classes(case: Case) -> tuple[str, ...]:
+    """Return the class names that Parquet files list, where the masks were unpacked from such; else ()."""
+    if all(mask.path.is_relative_to(case.root) for mask in case.all_masks):
+        return ()
+    from core.data.parquet_files import listed_classes as names_in  # pyarrow, loaded for those alone
+
+    return names_in(case.root)
 
 
 def known_ids(case: Case) -> KnownIds | None:
