@@ -1021,13 +1021,16 @@ def test_names_that_begin_alike_are_told_apart_by_the_classes_of_others(root):
     assert len(result) == 3 and set(map(str, np.unique(list(result.values())))) == {"background", "road"}
 
 
-def test_numbered_objects_are_not_paired_with_photographs_of_those_numbers(root):
-    photo(root, *(f"images/{name}.png" for name in "123"))
+@pytest.mark.parametrize(
+    ("image", "mask"), [("images/{}.png", "masks/{}/{}.png"), ("{}/images/{}.png", "{}/masks/{}.png")]
+)
+def test_numbered_objects_are_not_paired_with_photographs_of_those_numbers(root, image, mask):
+    photo(root, *(image.replace("{}", name) for name in "123"))
     for name, objects in {"1": "12", "2": "3", "3": "4"}.items():
         for index in objects:
-            binary(root, f"masks/{name}/{index}.png", (int(index), 0, int(index) + 1, 8))
-    found = {name: np.flatnonzero((values == "object")[0]).tolist() for name, values in maps(root).items()}
-    assert found == {"images/1.png": [1, 2], "images/2.png": [3], "images/3.png": [4]}
+            binary(root, mask.format(name, index), (int(index), 0, int(index) + 1, 8))
+    found = {Path(name).stem: np.flatnonzero((values == "object")[0]).tolist() for name, values in maps(root).items()}
+    assert found == {"1": [1, 2], "2": [3], "3": [4]}
 
 
 @pytest.mark.parametrize(
@@ -1035,6 +1038,8 @@ def test_numbered_objects_are_not_paired_with_photographs_of_those_numbers(root)
     [
         ({"a_b_road": (ROAD,), "a_b_sky": (OTHER,)}, "'masks/a_b_road.png' could belong to 'images/a.png' or to 'images/a_b.png'"),
         ({"v1/a": (ROAD,), "v2/a": (ROAD,)}, "v1/a.png' and .*v2/a.png' cover much the same pixels.*'v1' and 'v2'"),
+        ({"a_b": (ROAD,), "a_road": (OTHER,), "b_sky": (OTHER,)}, "'masks/a_b.png' could belong to 'images/a_b.png' or to 'images/a.png'"),
+        ({"a/road": (ROAD,), "a/1": (OTHER,)}, "'masks/a/road.png' is called after a class, but 'masks/a/1.png' after a number"),
         ({"a/b": (ROAD,), "b/a": (ROAD,)}, "'masks/a/b.png' could belong to 'images/a.png' or to 'images/b.png'"),
     ],
 )  # fmt: skip

@@ -149,8 +149,7 @@ def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto", c
         frames.append(Frame(frame_id, "/".join(image.folders), split, image.path, mask.path if mask else None))
     splits = assign_splits(root, _with_own_ids(root, frames), _main_lists(scan.lists), val_fraction, group_by)
     used = {mask.path for mask in partners.values()} | {path for group in ambiguous for path in group}
-    colored = {path for path in used if any(file.path == path and file.is_painted for file in masks)}
-    rivals = tuple(sorted(file.path for file in masks if file.is_painted and file.path not in colored))
+    rivals = frozenset(file.path for file in masks if file.is_painted and file.path not in used)
     return Pairing(
         *_by_labels(splits),
         tuple(sorted(mask.path for mask in masks if mask.path not in used and mask.path not in rivals)),
@@ -191,20 +190,22 @@ def _several_each(
 ) -> tuple[dict[Path, list[BinaryMask]], list[tuple[Path, Path, Path]]]:
     """Return the masks of each photograph, as `group_masks`, where they can't be paired one to one.
 
-    None where some that were paired, or could be in two ways, aren't among them.
+    None where names that are equal explain all masks, or where some that were paired so can't be several.
     """
-    stems = {image.stem for image in images}
-    crossed = any(  # with a mask in the folder of another photograph
-        mask.folders and mask.folders[-1] in stems and mask.folders[-1] != image.stem and mask.folders != image.folders
-        for image in images
-        if (mask := partners.get(image.path))
-    )
-    if partners and not ambiguous and not crossed:
-        return {}, []
     groups, unclear = group_masks(images, masks)
-    explained = {mask.file.path for group in groups.values() for mask in group} | {mask for mask, *_ in unclear}
-    paired = {mask.path for mask in partners.values()} | {path for group in ambiguous for path in group}
-    return (groups, unclear) if paired & {mask.path for mask in masks} <= explained else ({}, [])
+    owners = {mask.file.path: image for image, group in groups.items() for mask in group}
+    explained = owners.keys() | {mask for mask, *_ in unclear}
+    paired = {mask.path: image for image, mask in partners.items()}
+    in_doubt = paired.keys() | {path for group in ambiguous for path in group} & {mask.path for mask in masks}
+    rest = explained & {mask.path for mask in masks} - paired.keys()
+    crossed = [path for path, image in paired.items() if owners.get(path, image) != image]
+    if not (rest or crossed) or not in_doubt <= explained:
+        return {}, []
+    folders = {file.path: file.folders for file in (*images, *masks)}
+    for path in crossed:
+        if folders[path] == folders[paired[path]]:  # otherwise the pair left a folder's name out of account
+            unclear.append((path, paired[path], owners[path]))
+    return groups, unclear
 
 
 def _paint(

@@ -119,7 +119,7 @@ def _in_own_folder(mask: FolderFile, by_stem: Mapping[str, list[FolderFile]]) ->
 def _in_folder_of_class(mask: FolderFile, by_stem: Mapping[str, list[FolderFile]]) -> Iterator[tuple[FolderFile, str]]:
     for image in by_stem.get(mask.stem, ()):
         for index, folder in enumerate(mask.folders):
-            if folder != image.stem and (*mask.folders[:index], *mask.folders[index + 1 :]) == image.folders:
+            if (*mask.folders[:index], *mask.folders[index + 1 :]) == image.folders:
                 yield image, folder
 
 

@@ -190,8 +190,8 @@ class _Painter:
             with _naming(file.path, form):
                 for annotation in form.read(load(file.path), file.path, list(names)):
                     self._paint_one(annotation, file, split, form.title, ids)
+        nameless = self._nameless_class([mask for group in masks.values() for mask in group])
         for image, group in masks.items():
-            nameless = "" if all(mask.label for mask in group) else self._nameless_class(group)
             annotation = binary_masks.read_masks(image, group, nameless)
             self._paint_one(annotation, group[0].file, group[0].file.split, binary_masks.TITLE, ids)
         result = self.result
@@ -206,14 +206,25 @@ class _Painter:
         result.background = ids.unlabelled != ids.ignored
         return result
 
-    def _nameless_class(self, group: Sequence[BinaryMask]) -> str:
-        """Return the class of masks that name none: the only one that there is. Raises LabError."""
+    def _nameless_class(self, masks: Sequence[BinaryMask]) -> str:
+        """Return the class of masks that name none: the only one that there is.
+
+        Raises LabError where there are several.
+        """
+        nameless, named = (
+            next((mask.file.path.relative_to(self.root) for mask in masks if bool(mask.label) == has_name), None)
+            for has_name in (False, True)
+        )
+        if nameless and named:
+            raise LabError(
+                f"'{named}' is called after a class, but '{nameless}' after a number alone, so that its class can't be"
+                " told. Call all masks after their classes, or none."
+            )
         names = self.table.class_names if self.table else self.order
         names = [name for name in names if _key(name) != BACKGROUND[0]] or ["object"]
-        if len(names) > 1:
-            mask = next(mask for mask in group if not mask.label).file.path.relative_to(self.root)
+        if nameless and len(names) > 1:
             raise LabError(
-                f"'{mask}' is the mask of an object, but its name doesn't say which of the class table's"
+                f"'{nameless}' is the mask of an object, but its name doesn't say which of the class table's"
                 f" {len(names)} classes that is of ('{names[0]}', '{names[1]}'). Put it into a folder that is called"
                 " after the class, such as masks/road/a.png, or leave one class beside the background in the table."
             )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.config import read_config
+from core.data.annotations import binary_masks
 from core.data.annotations.masks import PaintedFolder
 from core.data.cityscapes import LABEL_FOLDERS, Kind, has_layout, list_frames, pair_frames, splits_of
 from core.data.class_table import find_class_table, is_list_of_names
@@ -241,6 +242,8 @@ def _about_annotations(painted: PaintedFolder) -> list[Finding]:
         f" {plural(len(painted.masks), 'photograph')}. Where shapes overlap, the later one lies on top (in CVAT, the"
         f" one in the upper layer; of binary masks, the smaller). A pixel that nobody labelled {rest}."
     )
+    if binary_masks.TITLE in painted.formats:
+        sentence += " Masks that are called after a number alone are objects of one class."
     findings = [Finding("painted-from-shapes", "note", sentence, count=len(painted.masks))]
     if painted.num_hidden:
         sentence = (
