@@ -191,13 +191,12 @@ def _covered(path: Path) -> np.ndarray:
     """
     values, palette = read_values(path)
     colors = values if palette is None else palette[values]
-    pixels = colors.reshape(-1, colors.shape[2]) if colors.ndim == 3 else colors.reshape(-1, 1)
-    covered = np.asarray(pixels.any(axis=1))
-    shown = pixels[covered]
+    covered = np.asarray(colors.any(axis=2) if colors.ndim == 3 else colors != 0)
+    shown = colors[covered]
     if len(shown) and (shown != shown[0]).any():
         raise LabError(
             f"'{path}' is one of several masks of a photograph, so that it should hold black (0) and one other value,"
             f" but it holds {len(np.unique(shown, axis=0))} others. Save each class or object in black and white as a"
             " PNG, or one label map of all classes for each photograph."
         )
-    return covered.reshape(values.shape[:2])
+    return covered
