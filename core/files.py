@@ -1,7 +1,10 @@
 """Files that a reader sees whole: the old content or the new, never half of one."""
 
 import os
+import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -18,3 +21,22 @@ def write_atomically(path: Path, text: str, durable: bool = False) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)  # on a full disk half a file only makes it fuller
         raise
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a draft that becomes a folder, with all that is in it, once the block ends, if it was made.
+
+    Where two processes write the same one, the first one's stays.
+    """
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}-{threading.get_ident()}")
+    try:
+        yield draft
+        if draft.is_dir():
+            try:
+                draft.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # not that of a process that was faster
+                    raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

@@ -5,6 +5,7 @@ import io
 import json
 import multiprocessing
 import os
+import re
 import zlib
 from pathlib import Path
 
@@ -224,7 +225,38 @@ def write_label_studio(root, names):
     )
 
 
-WRITERS = [write_labelme, write_coco, write_yolo, write_cvat, write_via, write_supervisely, write_label_studio]
+def panoptic(names):
+    content = coco(names, [])
+    content["annotations"] = [
+        {
+            "image_id": index,
+            "file_name": f"{Path(name).stem}.png",
+            "segments_info": [{"id": 65536 * 7, "category_id": 5}, {"id": 256 + 9, "category_id": 6}],
+        }
+        for index, name in enumerate(names)
+    ]
+    return content
+
+
+def write_panoptic(root, names):
+    write(root, "annotations/panoptic_all.json", panoptic(names))
+    for name in names:
+        path = root / f"annotations/panoptic_all/{Path(name).stem}.png"
+        path.parent.mkdir(exist_ok=True)
+        colors = {"background": (0, 0, 0), "road": (0, 0, 7), "sky": (9, 1, 0)}
+        Image.fromarray(np.array([[colors[label] for label in row] for row in squares()], np.uint8)).save(path)
+
+
+WRITERS = [
+    write_labelme,
+    write_coco,
+    write_panoptic,
+    write_yolo,
+    write_cvat,
+    write_via,
+    write_supervisely,
+    write_label_studio,
+]
 
 
 @pytest.mark.parametrize("writer", WRITERS)
@@ -694,7 +726,6 @@ HUGE_PNG = base64.b64encode(png(np.ones((1, 1))).replace(b"\0\0\0\1\0\0\0\1", b"
         ("annotations.xml", cvat('<box label="road" xtl="nan" ytl="1" xbr="6" ybr="5"/>'), r"object 0 \('road'\) has coordinates"),
         ("annotations.xml", cvat('<mask label="road" rle="3,1" left="0" top="0" width="9" height="9"/>'), r"object 0 \('road'\) has run lengths"),
         ("annotations.xml", cvat('<polygon label="road"/>'), r"object 0 \('road'\) lacks 'points'"),
-        ("annotations.xml", "<annotations><version>1.1</version><track/></annotations>", "export of a video"),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_named_with_its_object(root, name, content, sentence):
@@ -781,3 +812,283 @@ def test_two_processes_paint_at_once(root):
         process.join(60)
     assert first == second and all(Path(path).is_file() for path in first)
     assert [path.name for path in (root.parent / "cache/masks").iterdir()] == [Path(first[0]).parent.name]
+
+
+# Videos of CVAT.
+
+
+def track(label, *items):
+    shapes = "".join(
+        f'<box frame="{frame}" outside="{int(square is None)}" keyframe="0" xtl="{left}" ytl="{top}" xbr="{right}" ybr="{bottom}"/>'
+        for frame, square in items
+        for left, top, right, bottom in [square or ROAD]
+    )
+    return f'<track id="0" label="{label}">{shapes}</track>'
+
+
+def video(*tracks):
+    size = f"<original_size><width>{WIDTH}</width><height>{HEIGHT}</height></original_size>"
+    labels = "<labels><label><name>road</name></label></labels>"
+    return f"<annotations><version>1.1</version><meta><task>{labels}{size}</task></meta>{''.join(tracks)}</annotations>"
+
+
+def test_tracks_of_a_video_label_its_frames(root):
+    """Frame 3 was left by all objects, and frame 4 isn't mentioned."""
+    photo(root, *(f"images/frame_{index:06d}.PNG" for index in range(5)))
+    road = track("road", (0, ROAD), (1, ROAD), (2, (0, 0, 2, 2)), (3, None))
+    write(root, "annotations.xml", video(road, track("sky", (1, SKY), (2, None))))
+    result = {int(Path(name).stem[-6:]): values for name, values in maps(root).items()}
+    frames = [squares(("road", ROAD)), squares(), squares(("road", (0, 0, 2, 2))), squares(("road", (0, 0, 0, 0)))]
+    assert sorted(result) == [0, 1, 2, 3] and all((result[index] == frames[index]).all() for index in range(4))
+    assert examine(root).healthy
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (video(track("road", (0, ROAD), (9, ROAD)), track("sky", (4, SKY))), "track 0 .'road'. that is in frame 0 and skips 4"),
+        (video(track("road", ("x", ROAD))), "'x' where a whole number is needed"),
+        (video(track("road", (0, ROAD), (1, (9, 1, 6, 5)))), r"object 0 \('road'\) has the size -3.0"),
+        (video("<track><box frame='0'/></track>"), "object 0 has no class"),
+        (video(track("road", (7, ROAD))), "list 1 images like 'frame_000007', but none"),
+    ],
+)  # fmt: skip
+def test_a_broken_track_is_named(root, content, sentence):
+    photo(root, "frame_000000.png", "frame_000001.png", "frame_000004.png")
+    write(root, "annotations.xml", content)
+    assert re.search(sentence, examine(root).errors[0].sentence)
+
+
+# COCO's panoptic segments.
+
+
+def without_png(root, _content):
+    (root / "annotations/panoptic_all/b.png").unlink()
+
+
+def with_another_segment(root, _content):
+    Image.new("RGB", (WIDTH, HEIGHT), (1, 1, 0)).save(root / "annotations/panoptic_all/b.png")
+
+
+def with_another_size(root, _content):
+    Image.new("RGB", (9, 9)).save(root / "annotations/panoptic_all/b.png")
+
+
+def without_category(_root, content):
+    content["annotations"][1]["segments_info"][1]["category_id"] = 99
+
+
+def with_text(_root, content):
+    content["annotations"][1]["segments_info"][1]["id"] = "many"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (without_png, "panoptic_all.json' .* needs 'b.png' in the folder 'panoptic_all'"),
+        (with_another_segment, "panoptic_all.json' .* doesn't list the segment 257 in the segments_info of 'b.png'"),
+        (with_another_size, "'b.jpg' has 12 x 8 pixels, but its segments in 'b.png' have 9 x 9"),
+        (without_category, "panoptic_all.json' can't be used: it object 265 has no class"),
+        (with_text, "'many' where a whole number is needed"),
+    ],
+)
+def test_broken_segments_are_named(root, spoil, sentence):
+    photo(root, "images/a.jpg", "images/b.jpg")
+    write_panoptic(root, ["a.jpg", "b.jpg"])
+    content = panoptic(["a.jpg", "b.jpg"])
+    spoil(root, content)
+    write(root, "annotations/panoptic_all.json", content)
+    assert re.search(sentence, examine(root).errors[0].sentence)
+
+
+def test_changed_segments_are_painted_anew(root):
+    photo(root, "images/a.jpg", "images/b.jpg")
+    write_panoptic(root, ["a.jpg", "b.jpg"])
+    maps(root)
+    Image.new("RGB", (WIDTH, HEIGHT), (9, 1, 0)).save(root / "annotations/panoptic_all/a.png")
+    assert (maps(root)["images/a.jpg"] == "sky").all()
+
+
+# A mask for each class or object.
+
+
+def binary(root, name, *squares_of, value=255, size=(HEIGHT, WIDTH)):
+    mask = np.zeros(size, np.uint8)
+    for left, top, right, bottom in squares_of:
+        mask[top:bottom, left:right] = value
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask).save(path)
+
+
+OTHER = (8, 0, 11, 2)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("images/{name}.png", "masks/{label}/{name}.png"),
+        ("images/{name}.png", "masks/{name}/{label}.png"),
+        ("images/{name}.png", "masks/{name}_{label}.png"),
+        ("train/images/{name}.png", "train/masks/{label}/{name}.png"),
+        ("{name}.png", "task-{number}-annotation-7-by-1-tag-{label}-0.png"),
+        ("images/{name}.png", "masks/task-{number}-annotation-7-by-me@x.org-brush-{label}-0.png"),
+    ],
+)
+def test_a_mask_for_each_class_is_a_label_map(root, image, mask):
+    """Also where one class is nowhere in a photograph: p0 has no sky."""
+    names = ["1", "2", "3"] if "task" in mask else ["p0", "p1", "p2"]
+    for index, name in enumerate(names):
+        photo(root, image.format(name=name))
+        binary(root, mask.format(name=name, label="road", number=name), ROAD, value=(255, 1, 7)[index])
+        if index:
+            binary(root, mask.format(name=name, label="sky", number=name), SKY, OTHER)
+    result = maps(root)
+    road = squares(("road", ROAD))
+    # The road has fewer pixels than the sky, and lies on top.
+    both = squares(("sky", SKY), ("sky", OTHER), ("road", ROAD))
+    for name, expected in zip(names, (road, both, both), strict=True):
+        assert (result[image.format(name=name)] == expected).all()
+    report = examine(root)
+    assert report.healthy and report.classes == ("background", "road", "sky")
+    (note,) = (finding for finding in report.findings if finding.code == "painted-from-shapes")
+    assert "of binary masks, the smaller" in note.sentence and "5 shapes in 3 photographs" in note.sentence
+
+
+HASHES = ("0a" * 32, "f3" * 32)
+
+
+@pytest.mark.parametrize(
+    ("image", "masks"),
+    [
+        ("stage1_train/{}/images/{}.png", ("stage1_train/{}/masks/" + HASHES[0] + ".png", "stage1_train/{}/masks/" + HASHES[1] + ".png")),
+        ("images/{}.png", ("masks/{}/1.png", "masks/{}/2.png")),
+        ("images/{}.png", ("masks/{}/{}_mask_1.png", "masks/{}/{}_mask_2.png")),
+        ("images/{}.png", ("masks/{}_1.png", "masks/{}_2.png")),
+        ("images/{}.png", ("masks/{}/object.png", "masks/{}/object 2.png")),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        (None, "object"),
+        ("nucleus\n", "nucleus"),
+        ([{"name": "background", "ids": [0]}, {"name": "cell", "ids": [5]}], "cell"),
+    ],
+)
+def test_a_mask_for_each_object_is_a_label_map_of_one_class(root, image, masks, table, name):
+    for photograph in ("pa", "pb"):
+        photo(root, image.replace("{}", photograph))
+        for mask, square in zip(masks, (ROAD, OTHER), strict=True):
+            binary(root, mask.replace("{}", photograph), square)
+    if table:
+        write(root, "classes.txt" if isinstance(table, str) else "classes.json", table)
+    expected = squares((name, ROAD), (name, OTHER))
+    assert all((values == expected).all() for values in maps(root).values()) and len(maps(root)) == 2
+    assert examine(root).healthy and not pair_folder(root).orphans
+
+
+def test_classes_that_the_table_lacks_and_pixels_without_a_mask_follow_the_table(root):
+    for name in ("pa", "pb"):
+        photo(root, f"images/{name}.png")
+        binary(root, f"masks/road/{name}.png", ROAD)
+        binary(root, f"masks/sky/{name}.png", OTHER)
+        binary(root, f"masks/dog/{name}.png", (0, 6, 2, 8))
+    write(root, "classes.json", [{"name": "sky", "ids": [3]}, {"name": "road", "ids": [0]}])
+    result = maps(root)["images/pa.png"]
+    expected = np.where(
+        squares(("road", ROAD), ("sky", OTHER)) == "background", "-", squares(("road", ROAD), ("sky", OTHER))
+    )
+    assert (result == expected).all()
+
+
+def test_a_changed_binary_mask_is_painted_anew(root):
+    for name in ("pa", "pb"):
+        photo(root, f"images/{name}.png")
+        binary(root, f"masks/road/{name}.png", ROAD)
+        binary(root, f"masks/sky/{name}.png", OTHER)
+    maps(root)
+    binary(root, "masks/road/pa.png", (0, 0, 2, 8))
+    assert (maps(root)["images/pa.png"] == squares(("road", (0, 0, 2, 8)), ("sky", OTHER))).all()
+
+
+def test_names_that_begin_alike_are_told_apart_by_the_classes_of_others(root):
+    """a_b_road.png is no class b_road of a.png, since a_b.png is there and others have the class road."""
+    for name in ("a", "a_b", "a_b_c"):
+        photo(root, f"images/{name}.png")
+        binary(root, f"masks/{name}_road.png", ROAD, value=len(name))
+    result = maps(root)
+    assert len(result) == 3 and set(map(str, np.unique(list(result.values())))) == {"background", "road"}
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"), [("images/{}.png", "masks/{}/{}.png"), ("{}/images/{}.png", "{}/masks/{}.png")]
+)
+def test_numbered_objects_are_not_paired_with_photographs_of_those_numbers(root, image, mask):
+    photo(root, *(image.replace("{}", name) for name in "123"))
+    for name, objects in {"1": "12", "2": "3", "3": "4"}.items():
+        for index in objects:
+            binary(root, mask.format(name, index), (int(index), 0, int(index) + 1, 8))
+    found = {Path(name).stem: np.flatnonzero((values == "object")[0]).tolist() for name, values in maps(root).items()}
+    assert found == {"1": [1, 2], "2": [3], "3": [4]}
+
+
+@pytest.mark.parametrize(
+    ("masks", "sentence"),
+    [
+        ({"a_b_road": (ROAD,), "a_b_sky": (OTHER,)}, "'masks/a_b_road.png' could belong to 'images/a.png' or to 'images/a_b.png'"),
+        ({"v1/a": (ROAD,), "v2/a": (ROAD,)}, "v1/a.png' and .*v2/a.png' cover much the same pixels.*'v1' and 'v2'"),
+        ({"a_b": (ROAD,), "a_road": (OTHER,), "b_sky": (OTHER,)}, "'masks/a_b.png' could belong to 'images/a_b.png' or to 'images/a.png'"),
+        ({"a/road": (ROAD,), "a/1": (OTHER,)}, "'masks/a/road.png' is called after a class, but 'masks/a/1.png' after a number"),
+        ({"a/b": (ROAD,), "b/a": (ROAD,)}, "'masks/a/b.png' could belong to 'images/a.png' or to 'images/b.png'"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_told_of_binary_masks_is_an_error_that_names_both(root, masks, sentence):
+    photo(root, "images/a.png", "images/a_b.png", "images/b.png")
+    for name, squares_of in masks.items():
+        binary(root, f"masks/{name}.png", *squares_of)
+    (error, *_) = examine(root).errors
+    assert re.search(sentence, error.sentence)
+
+
+def spoil_with_three_values(root):
+    binary(root, "masks/sky/a.png", ROAD)
+    image = np.array(Image.open(root / "masks/sky/a.png"))
+    image[0, :3] = (3, 8, 9)
+    Image.fromarray(image).save(root / "masks/sky/a.png")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (spoil_with_three_values, "masks/sky/a.png' is one of several masks .* holds 4 others"),
+        (lambda root: binary(root, "masks/sky/a.png", ROAD, size=(9, 9)), "masks/sky/a.png' has 9 x 9 pixels, and .*masks/road/a.png' .* has 12 x 8"),
+        (lambda root: (root / "masks/sky/a.png").write_bytes(b"x"), "masks/sky/a.png' can't be read"),
+        (lambda root: write(root, "classes.txt", "road\nsky\n") and binary(root, "masks/a/1.png", ROAD), None),
+    ],
+)  # fmt: skip
+def test_a_broken_binary_mask_is_named(root, spoil, sentence):
+    photo(root, "images/a.png", "images/b.png")
+    for name in ("a", "b"):
+        binary(root, f"masks/road/{name}.png", ROAD)
+        binary(root, f"masks/sky/{name}.png", SKY)
+    spoil(root)
+    report = examine(root)
+    if sentence is None:
+        assert report.healthy and "masks/a/1.png" in str([finding.files for finding in report.findings])
+    else:
+        assert re.search(sentence, report.errors[0].sentence)
+
+
+def test_objects_without_a_class_where_the_table_has_two_are_named(root):
+    photo(root, "images/a.png", "images/b.png")
+    for name in ("a", "b"):
+        binary(root, f"masks/{name}/1.png", ROAD)
+    write(root, "classes.txt", "road\nsky\n")
+    assert re.search("'masks/a/1.png' is the mask of an object, .* 2 classes", examine(root).errors[0].sentence)
+
+
+def test_masks_of_label_studio_without_their_photographs_names_are_explained(root):
+    photo(root, "images/street.jpg", "images/alley.jpg")
+    binary(root, "masks/task-1-annotation-2-by-1-tag-Road-0.png", ROAD)
+    assert "says the number of a task in Label Studio" in examine(root).errors[0].sentence

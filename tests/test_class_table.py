@@ -56,6 +56,35 @@ def test_tables_of_other_tools_are_read_as_they_are(tmp_path, name, content):
     assert space.from_colors == (((64, 128, 64), 0), ((128, 128, 128), 1))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("_classes.csv", "Pixel Value, Class\n7, Sky, wide\n0, Animal\n"),
+        ("id2label.json", {"7": "Sky, wide", "0": "Animal"}),
+    ],
+)
+def test_tables_that_number_the_classes_are_read_as_they_are(tmp_path, name, content):
+    space = read_class_table(write(tmp_path, name, content))
+    assert space.class_names == ("Sky, wide", "Animal") and space.lookup[[0, 1, 7]].tolist() == [1, 255, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("_classes.csv", "Class\n0, Animal\n", "first line must say Pixel Value, Class"),
+        ("_classes.csv", "Pixel Value, Class\nx, Animal\n", "'x' stands where the number of a class"),
+        ("_classes.csv", "Pixel Value, Class\n0\n", "Class 1 has no name"),
+        ("_classes.csv", "", "first line must say Pixel Value, Class"),
+        ("id2label.json", ["a", "b"], 'must be like {"0": "road"'),
+        ("id2label.json", {"a": 0, "b": 1}, "'a' stands where the number of a class"),
+    ],
+)
+def test_a_broken_table_of_numbers_is_refused(tmp_path, name, content, text):
+    with pytest.raises(LabError) as caught:
+        read_class_table(write(tmp_path, name, content))
+    assert text in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["classes.txt", "labels.txt", "codes.txt"])
 def test_a_list_of_names_numbers_the_ids(tmp_path, name):
     space = read_class_table(write(tmp_path, name, "\ufeffAnimal\nSky\n\n"))

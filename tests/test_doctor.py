@@ -781,6 +781,64 @@ def test_well_known_data_sets_are_named_by_numbers_and_folders(root, masks, ids,
     assert examine(root).healthy
 
 
+@pytest.mark.parametrize(
+    ("stem", "folders", "ids", "last"),
+    [
+        ("ADE_{split}_0000000{index}", ("training", "validation"), (0, 1, 4, 150), {1: "wall", 4: "floor", 150: "flag"}),
+        ("00000000000{index}_labelTrainIds", ("train2017", "val2017"), (0, 170, 81, 255), {0: "person", 81: "blanket", 170: "wood"}),
+        ("00000000000{index}", ("train2017", "val2017"), (0, 92, 181, 255), {0: "person", 92: "blanket", 181: "wood"}),
+    ],
+)  # fmt: skip
+def test_data_sets_of_many_classes_are_opened_as_they_are_unpacked(root, stem, folders, ids, last):
+    for index in range(6):
+        split = ("train", "val")[index // 4]
+        name = stem.format(split=split, index=index)
+        write(root / f"images/{folders[index // 4]}/{name.removesuffix('_labelTrainIds')}.png", image_file(index))
+        write(root / f"annotations/{folders[index // 4]}/{name}.png", bands(ids, index).astype(np.uint8))
+    report = examine(root)
+    assert report.pairs == {"train": 4, "val": 2} and "known-data-set" in {finding.code for finding in report.findings}
+    rows = json.loads(report.proposal)
+    assert len(rows) == (150 if 150 in ids else 171)
+    named = {row["ids"][0]: row["name"] for row in rows}
+    assert {index: named[index] for index in last} == last and 255 not in named
+    assert len({tuple(row["color"]) for row in rows}) == len(rows)
+    save_class_table(root, report.proposal)
+    assert examine(root).healthy
+
+
+def test_masks_of_coco_objects_alone_are_not_taken_for_coco_stuff(root):
+    for index in range(6):
+        name = f"00000000000{index}.png"
+        write(root / f"images/{name}", image_file(index))
+        write(root / f"masks/{name}", bands((0, 1, 18, 90), index).astype(np.uint8))
+    assert "known-data-set" not in {finding.code for finding in examine(root).findings}
+
+
+def roboflow(root, tables):
+    """Their semantic export: the photographs of each split with masks and a table beside them."""
+    for index in range(6):
+        split = ("train", "valid", "test")[index // 2]
+        name = root / split / f"street_{index}_jpg.rf.0a1b{index}"
+        write(name.with_suffix(f".0a1b{index}.jpg"), image_file(index))
+        write(name.with_name(f"{name.name}_mask.png"), bands((0, 1, 2), index).astype(np.uint8))
+    for split, rows in zip(("train", "valid", "test"), tables, strict=True):
+        (root / split / "_classes.csv").write_text("Pixel Value, Class\n" + rows)
+
+
+def test_an_export_of_roboflow_is_healthy_with_its_names_and_splits(root):
+    roboflow(root, ["0, background\n1, road\n2, sky\n"] * 3)
+    report = examine(root)
+    assert report.healthy and report.classes == ("background", "road", "sky")
+    assert report.pairs == {"train": 2, "val": 2, "test": 2}
+    assert report.split_source == "The folders say so: train (2), val (2) and test (2)."
+
+
+def test_tables_of_splits_that_differ_are_an_error_that_names_both(root):
+    roboflow(root, ["0, background\n1, road\n2, sky\n", "0, background\n1, sky\n2, road\n", "0, a\n1, b\n"])
+    (error, *_) = examine(root).errors
+    assert "train/_classes.csv" in error.sentence and "valid/_classes.csv' differ" in error.sentence
+
+
 def test_other_numbers_and_other_folders_are_nobodys(root):
     few(root, lambda mask, path: mask.save(path), (0, 1, 15), table=0)
     assert [row["name"] for row in json.loads(examine(root).proposal)] == ["class 0", "class 1", "class 15"]

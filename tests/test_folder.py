@@ -380,3 +380,17 @@ def test_a_frame_in_two_lists_is_refused(root):
     write(root, "val.txt", "2", "3")
     with pytest.raises(LabError, match="'2' stands in 'val.txt' and in a list for train"):
         pair_folder(root)
+
+
+def test_masks_of_train_ids_go_before_the_same_in_raw_ids(root):
+    """MMSegmentation puts a renumbered copy beside each mask of COCO-Stuff; of Cityscapes' two the lab reads label ids."""
+    for split in ("train2017", "val2017"):
+        touch(root, f"images/{split}/7.jpg", f"annotations/{split}/7.png", f"annotations/{split}/7_labelTrainIds.png")
+        touch(root, f"images/{split}/8.jpg", f"annotations/{split}/8_labelTrainIds.png", f"annotations/{split}/8_labelIds.png")  # fmt: skip
+    assert sorted(pairs(root)) == [
+        (split, f"images/{split}2017/{name}.jpg", f"annotations/{split}2017/{name}_{ids}.png")
+        for split in ("train", "val")
+        for name, ids in (("7", "labelTrainIds"), ("8", "labelIds"))
+    ]
+    result = pair_folder(root)
+    assert not result.orphans and not result.ambiguous

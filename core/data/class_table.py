@@ -7,7 +7,8 @@ The lab's own form is `classes.json` beside the images:
 A class with `ids` is found by number in the masks; without, by its colour, or by several: `"colors": [[0, 0, 0], [9, 9,
 9]]`. What no class names is ignored. Tables that other tools write are read as they are: CamVid's label_colors.txt and
 class_dict.csv, CVAT's labelmap.txt, and a plain list of names (classes.txt, labels.txt, codes.txt), one a line, in the
-order of the ids. Supervisely's {"classes": [{"title": "road", "color": "#804080"}]} is read as well.
+order of the ids; Roboflow's _classes.csv, which lies in the folder of each split, and id2label.json of the Hugging Face
+Hub. Supervisely's {"classes": [{"title": "road", "color": "#804080"}]} is read as well.
 """
 
 import csv
@@ -17,19 +18,34 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.data.splits import SPLITS
 from core.errors import LabError
 from core.files import write_atomically
 from core.labels import IGNORED, Color, LabelSpace
 from core.text import format_bytes
 
 FILE_NAME = "classes.json"
+ROBOFLOW = "_classes.csv"
 _KEYS = {"name", "ids", "color", "colors"}
 MAX_CLASSES = 255
 BACKGROUND = ("background", "_background_")
 """What the class of all that nobody labelled is called."""
 MAX_BYTES = 1_000_000
 
-SHADES: tuple[Color, ...] = (
+
+def voc_color(index: int) -> Color:
+    """Return the colour of a number 0..255 as VOClabelcolormap.m of Pascal VOC deals its bits, the highest first.
+
+    No two numbers have the same.
+    """
+    parts = [0, 0, 0]
+    for place in range(8):
+        for channel in range(3):
+            parts[channel] |= (index >> (3 * place + channel) & 1) << (7 - place)
+    return parts[0], parts[1], parts[2]
+
+
+_FIRST_SHADES: tuple[Color, ...] = (
     (128, 64, 128),
     (244, 163, 64),
     (70, 130, 180),
@@ -47,23 +63,41 @@ SHADES: tuple[Color, ...] = (
     (220, 150, 160),
     (60, 90, 50),
 )
-"""Colours for classes that come without any."""
+SHADES = (*_FIRST_SHADES, *(color for color in map(voc_color, range(1, 256)) if color not in _FIRST_SHADES))
+"""Colours for classes that come without any, more than a table has classes."""
 
 
 def find_class_table(root: Path) -> Path | None:
-    """Return the class table that lies in a data set's folder, the lab's own first; an empty file is none."""
+    """Return the class table that lies in a data set's folder, the lab's own first; an empty file is none.
+
+    Raises:
+        LabError: its splits have tables of their own, which differ.
+    """
     paths = (root / name for name in (FILE_NAME, *READERS))
-    return next((path for path in paths if path.is_file() and path.stat().st_size), None)
+    own = next((path for path in paths if path.is_file() and path.stat().st_size), None)
+    return own or _table_of_splits(root)
+
+
+def _table_of_splits(root: Path) -> Path | None:
+    """Return the table that Roboflow puts into the folder of each split, the same into all."""
+    paths = [path for split in SPLITS if (path := root / split / ROBOFLOW).is_file()]
+    for path in paths[1:]:
+        if path.read_bytes() != paths[0].read_bytes():
+            raise LabError(
+                f"'{paths[0]}' and '{path}' differ, so that a number of a mask may mean two classes. Export the data"
+                f" set again, or write one {FILE_NAME} in '{root}'."
+            )
+    return paths[0] if paths else None
 
 
 def is_list_of_names(root: Path, space: LabelSpace | None) -> bool:
     """Return True where a folder's class table is a plain list, in which nobody wrote down the ids, and is the one in
     use.
     """
-    path = find_class_table(root)
-    if path is None or space is None or READERS.get(path.name.lower()) is not _from_names:
-        return False
     try:
+        path = find_class_table(root)
+        if path is None or space is None or READERS.get(path.name.lower()) is not _from_names:
+            return False
         return read_class_table(path) == space
     except LabError:
         return False
@@ -151,7 +185,7 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
         given = [row["color"]] if "color" in row else []
         painted = [_color(value, where) for value in [*given, *_list(row.get("colors", []), where)]]
         names.append(name)
-        shown.append(painted[0] if painted else SHADES[index % len(SHADES)])
+        shown.append(painted[0] if painted else SHADES[index])
         if not by_id:
             if not painted:
                 raise ValueError(f"{where} has neither ids nor a colour: nothing in a mask could be it.")
@@ -241,6 +275,28 @@ def _from_csv(text: str) -> list[dict[str, Any]]:
     return [{"name": row["name"], "color": [row["r"], row["g"], row["b"]]} for row in result]
 
 
+def _from_pixel_values(text: str) -> list[dict[str, Any]]:
+    """Read `Pixel Value, Class` and lines of both, as Roboflow's _classes.csv."""
+    first, *rows = [[part.strip() for part in line.partition(",")[::2]] for line in _lines(text)] or [[]]
+    if [part.lower() for part in first] != ["pixel value", "class"]:
+        raise ValueError("its first line must say Pixel Value, Class.")
+    return [{"name": name, "ids": [_id(value)]} for value, name in rows]
+
+
+def _from_labels(text: str) -> list[dict[str, Any]]:
+    """Read `{"0": "road"}`, as id2label.json of data sets and models on the Hugging Face Hub."""
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError('it must be like {"0": "road", "1": "sky"}.')
+    return [{"name": name, "ids": [_id(value)]} for value, name in content.items()]
+
+
+def _id(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise ValueError(f"'{text[:40]}' stands where the number of a class is needed.")
+    return int(text)
+
+
 def _from_colored_names(text: str) -> list[dict[str, Any]]:
     """Read `64 128 64<tab>Animal`, as label_colors.txt of CamVid."""
     rows = []
@@ -274,6 +330,8 @@ READERS: dict[str, Callable[[str], list[dict[str, Any]]]] = {
     "classes.txt": _from_names,
     "labels.txt": _from_names,
     "codes.txt": _from_names,
+    ROBOFLOW: _from_pixel_values,
+    "id2label.json": _from_labels,
 }
 
 

@@ -7,10 +7,13 @@ Understood, with or without folders for train, val and test on any level:
     trainannot/a.png        train/a.png                     CamVid of SegNet
     JPEGImages/a.jpg        SegmentationClass/a.png         Pascal VOC, with ImageSets/Segmentation/{train,val}.txt
     img_dir/train/a.jpg     ann_dir/train/a.png             MMSegmentation
+    images/training/a.jpg   annotations/training/a.png      ADE20K; images/train2017 and annotations/train2017: COCO-Stuff
     training/image_2/a.png  training/semantic/a.png         KITTI; semantic_rgb is the same in colours
     a.jpg                   a_mask.png, or a.png            label tools, side by side
 
+    images/a.jpg            masks/road/a.png, masks/a/1.png a mask for each class or object: `annotations.binary_masks`
     a.jpg                   a.json, or one for all          label tools: `core.data.annotations`
+    data/train-00000-of-00001.parquet                       the Hugging Face Hub: `core.data.parquet_files`
 
 A mask belongs to one photograph, and never to one of another split or another stated folder. What could be paired in
 two ways is paired in none, and said.
@@ -24,11 +27,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.config import DatasetConfig
+from core.data.annotations.binary_masks import LABEL_STUDIO, MASK_ENDINGS, BinaryMask, group_masks
 from core.data.annotations.files import ENDINGS as ANNOTATION_ENDINGS
 from core.data.annotations.masks import PaintedFolder, paint_folder
 from core.data.class_table import find_class_table, listed_names, read_class_table
 from core.data.frames import Frame, Pairing, unusable_name
-from core.data.splits import UNLISTED, assign_splits, same_name, split_of
+from core.data.splits import UNLISTED, Splits, assign_splits, same_name, split_of
 from core.data.unread_formats import advise_unread
 from core.errors import LabError
 from core.labels import LABEL_SPACES, LabelSpace
@@ -64,9 +68,7 @@ PAINTED = {
 OTHER_ROLES = {
     "segmentationobject", "instance", "instances", "depth", "disparity", "overlays", "overlay", "visualization", "vis", "panoptic",
 }  # fmt: skip
-_MASK_ENDING = re.compile(
-    r"[-_. ](mask|masks|label|labels|labelids|l|gt|seg|segmentation|annotation|annot|target|p)$", re.IGNORECASE
-)
+_MASK_ENDING = re.compile(rf"[-_. ]({'|'.join(MASK_ENDINGS)})$", re.IGNORECASE)
 _WORDS = re.compile(r"[-_ .]|(?<=train)(?=annot|label|mask)|(?<=val)(?=annot|label|mask)|(?<=test)(?=annot|label|mask)")
 MAX_FILES = 500_000
 
@@ -85,12 +87,13 @@ class ScannedFile:
 
 @dataclass
 class _Scan:
-    """What lies in a folder: images, what may be annotation files, lists of names, how many other files of which
+    """What lies in a folder: images, what may be annotation files, Parquet files, lists of names, how many other files of which
     ending, and what was not entered.
     """
 
     images: list[ScannedFile] = field(default_factory=list)
     annotations: list[ScannedFile] = field(default_factory=list)
+    parquet: list[ScannedFile] = field(default_factory=list)
     lists: list[Path] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
@@ -116,13 +119,26 @@ def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto", c
         raise LabError(
             f"'{error.filename}' can't be opened: {error.strerror}. Allow reading it, or name another folder."
         ) from None
+    if scan.parquet and not scan.images:
+        from core.data.parquet_files import unpack_frames  # pyarrow, which takes a quarter of a second to load
+
+        frames = unpack_frames(root, sorted(scan.parquet, key=lambda file: file.path))
+        splits = assign_splits(root, frames, [], val_fraction, group_by)
+        return Pairing(*_by_labels(splits), skipped=tuple(scan.skipped), splits=splits, others=scan.others)
     images, masks = _separate(scan.images)
     partners, ambiguous = _partners(images, masks)
     painted = None
-    if not partners and not ambiguous:
+    groups, unclear = _several_each(images, masks, partners, ambiguous)
+    if groups or unclear:
+        grouped = {mask.file.path for group in groups.values() for mask in group}
+        masks = [mask for mask in masks if mask.path not in grouped]
+        ambiguous = unclear
+        painted = None if unclear else _paint(root, images, scan, class_table, groups)
+        partners = _painted_partners(root, images, painted) if painted else {}
+    elif not partners and not ambiguous:
         # Without a photograph beside them, masks are photographs in a folder that is called after what it is for.
         image_files = images or masks
-        painted = _paint(root, image_files, scan.annotations, class_table)
+        painted = _paint(root, image_files, scan, class_table)
         if painted:
             images, masks = image_files, []
             partners = _painted_partners(root, images, painted)
@@ -134,11 +150,9 @@ def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto", c
         frames.append(Frame(frame_id, "/".join(image.folders), split, image.path, mask.path if mask else None))
     splits = assign_splits(root, _with_own_ids(root, frames), _main_lists(scan.lists), val_fraction, group_by)
     used = {mask.path for mask in partners.values()} | {path for group in ambiguous for path in group}
-    colored = {path for path in used if any(file.path == path and file.is_painted for file in masks)}
-    rivals = tuple(sorted(file.path for file in masks if file.is_painted and file.path not in colored))
+    rivals = frozenset(file.path for file in masks if file.is_painted and file.path not in used)
     return Pairing(
-        tuple(sorted((frame for frame in splits.frames if frame.labels), key=lambda frame: (frame.split, frame.id))),
-        tuple(sorted((frame for frame in splits.frames if not frame.labels), key=lambda frame: frame.id)),
+        *_by_labels(splits),
         tuple(sorted(mask.path for mask in masks if mask.path not in used and mask.path not in rivals)),
         tuple(scan.skipped),
         tuple(ambiguous),
@@ -163,22 +177,58 @@ def annotated_space(root: Path) -> LabelSpace | None:
     return painted.space if painted else None
 
 
+def _by_labels(splits: Splits) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
+    """Return the frames with labels and those without, in order."""
+    labelled = sorted((frame for frame in splits.frames if frame.labels), key=lambda frame: (frame.split, frame.id))
+    return tuple(labelled), tuple(sorted((f for f in splits.frames if not f.labels), key=lambda frame: frame.id))
+
+
+def _several_each(
+    images: list[ScannedFile],
+    masks: list[ScannedFile],
+    partners: dict[Path, ScannedFile],
+    ambiguous: list[tuple[Path, Path, Path]],
+) -> tuple[dict[Path, list[BinaryMask]], list[tuple[Path, Path, Path]]]:
+    """Return the masks of each photograph, as `group_masks`, where they can't be paired one to one.
+
+    None where names that are equal explain all masks, or where some that were paired so can't be several.
+    """
+    groups, unclear = group_masks(images, masks)
+    owners = {mask.file.path: image for image, group in groups.items() for mask in group}
+    explained = owners.keys() | {mask for mask, *_ in unclear}
+    paired = {mask.path: image for image, mask in partners.items()}
+    in_doubt = paired.keys() | {path for group in ambiguous for path in group} & {mask.path for mask in masks}
+    rest = explained & {mask.path for mask in masks} - paired.keys()
+    crossed = [path for path, image in paired.items() if owners.get(path, image) != image]
+    if not (rest or crossed) or not in_doubt <= explained:
+        return {}, []
+    folders = {file.path: file.folders for file in (*images, *masks)}
+    for path in crossed:
+        if folders[path] == folders[paired[path]]:  # otherwise the pair left a folder's name out of account
+            unclear.append((path, paired[path], owners[path]))
+    return groups, unclear
+
+
 def _paint(
-    root: Path, images: list[ScannedFile], annotations: list[ScannedFile], class_table: str
+    root: Path,
+    images: list[ScannedFile],
+    scan: _Scan,
+    class_table: str,
+    groups: dict[Path, list[BinaryMask]] | None = None,
 ) -> PaintedFolder | None:
-    """Return the label maps that are painted from annotation files in the classes of a table.
+    """Return the label maps that are painted from binary masks, else from annotation files, in the classes of a table.
 
     None without any such file.
     """
-    if not images or not annotations:
+    files = () if groups else scan.annotations
+    if not images or not (files or groups):
         return None
     if class_table in LABEL_SPACES:
-        return paint_folder(root, images, annotations, LABEL_SPACES[class_table])
+        return paint_folder(root, images, files, LABEL_SPACES[class_table], (), groups, scan.images)
     path = find_class_table(root) if class_table == "auto" else resolve_data_file(class_table, "class table")
     names = listed_names(path) if path else ()
-    if names is None:
-        return paint_folder(root, images, annotations, read_class_table(path))
-    return paint_folder(root, images, annotations, order=names)
+    table = read_class_table(path) if names is None else None
+    return paint_folder(root, images, files, table, names or (), groups, scan.images)
 
 
 def _painted_partners(root: Path, images: list[ScannedFile], painted: PaintedFolder) -> dict[Path, ScannedFile]:
@@ -211,6 +261,11 @@ def explain_no_pairs(root: Path, pairing: Pairing) -> str:
             f" {form}"
         )
     image, mask = (path.relative_to(root) for path in (pairing.unlabelled[0].image, pairing.orphans[0]))
+    if LABEL_STUDIO.fullmatch(mask.stem):
+        return (
+            f"'{mask}' says the number of a task in Label Studio, but not which photograph that is. Export as JSON"
+            " instead, which holds the same masks with the photographs' names, and put it in place of these files."
+        )
     if same_name(image.stem) == same_name(mask.stem):
         return (
             f"'{image}' and '{mask}' have the same name, but lie in folders that differ: no photograph in '{root}' has"
@@ -218,8 +273,8 @@ def explain_no_pairs(root: Path, pairing: Pairing) -> str:
         )
     return (
         f"No photograph in '{root}' has a mask of its name: '{image}' and '{mask}' don't match. Give both the same"
-        " name; the mask may end in _mask, _label or _L. Several masks of one photograph must be merged into one"
-        " first."
+        " name; the mask may end in _mask, _label or _L. A mask for each class or object lies as masks/road/a.png,"
+        " masks/a/1.png or masks/a_road.png."
     )
 
 
@@ -297,6 +352,8 @@ def _scan(root: Path) -> _Scan:
                     if path.suffix:
                         is_volume = path.name.lower().endswith(".nii.gz")
                         scan.others[".nii.gz" if is_volume else path.suffix.lower()] += 1
+                    if path.suffix.lower() == ".parquet" and not unusable_name(entry.name):
+                        scan.parquet.append(_file_of(root, path))
                     if path.suffix.lower() in ANNOTATION_ENDINGS and not unusable_name(entry.name):
                         scan.annotations.append(_file_of(root, path))
                 elif reason := unusable_name(entry.name):
@@ -376,9 +433,28 @@ def _separate(files: list[ScannedFile]) -> tuple[list[ScannedFile], list[Scanned
             shorter = _MASK_ENDING.sub("", file.stem)
             # One letter at the end may as well mean the left camera: it takes a photograph without it.
             long_ending = len(file.stem) - len(shorter) > 2
-            is_mask = twin or (shorter != file.stem and (long_ending or same_name(shorter) in stems))
+            is_mask = (
+                bool(LABEL_STUDIO.fullmatch(file.stem))
+                or twin
+                or (shorter != file.stem and (long_ending or same_name(shorter) in stems))
+            )
         (masks if is_mask else images).append(file)
-    return images, masks
+    return images, _without_raw(masks)
+
+
+def _without_raw(masks: list[ScannedFile]) -> list[ScannedFile]:
+    """Return masks without those beside which the same lies in numbers that are rather meant."""
+    names = {(mask.path.parent, mask.stem.lower()) for mask in masks}
+    preferred = (("", "_labeltrainids"), ("_labeltrainids", "_labelids"))  # COCO-Stuff of MMSegmentation, Cityscapes
+    return [
+        mask
+        for mask in masks
+        if not any(
+            mask.stem.lower().endswith(ending)
+            and (mask.path.parent, mask.stem.lower().removesuffix(ending) + better) in names
+            for ending, better in preferred
+        )
+    ]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,11 @@ def split_of(name: str) -> str:
     return SPLITS.get(re.sub(r"[-_ ]?(19|20)\d\d$", "", name.lower()), "")
 
 
+def split_in(stem: str) -> str:
+    """Return the split that one of a name's parts is called by, as in instances_train2017; "" where none is."""
+    return next(filter(None, map(split_of, stem.replace("-", "_").replace(".", "_").split("_"))), "")
+
+
 @dataclass
 class Splits:
     """Frames with their splits, where those come from as a sentence, and what the lists say that no frame fits."""
@@ -67,7 +72,7 @@ def assign_splits(
         bare = [frame.image for frame in frames if frame.split == split and not frame.labels]
         if bare and labelled and not free and not stated[split]:
             raise LabError(
-                f"The folder for {split} holds {plural(len(bare), 'photograph')} like '{bare[0].relative_to(root)}',"
+                f"The folder for {split} holds {plural(len(bare), 'photograph')} like '{_relative(bare[0], root)}',"
                 f" but no mask of any of them. Unpack the masks of {split}, or remove that folder to hold frames of the"
                 " others back."
             )
@@ -84,6 +89,11 @@ def assign_splits(
         for frame in frames
     ]
     return Splits(whole, f"Nothing says which frames are for validation: {how}")
+
+
+def _relative(path: Path, root: Path) -> Path:
+    """Return a path within the folder, or as it is for one that was unpacked into the cache."""
+    return path.relative_to(root) if path.is_relative_to(root) else path
 
 
 def _listed(root: Path, frames: Sequence[Frame], lists: Sequence[Path]) -> Splits:

@@ -22,7 +22,7 @@ MAX_BYTES = 20 * 10**9
 SPARE_BYTES = 10**9
 ENDINGS = (
     ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".json", ".xml", ".txt",
-    ".yaml", ".yml", ".csv",
+    ".yaml", ".yml", ".csv", ".parquet",
 )  # fmt: skip
 """Files that a data set is made of; all others stay in the archive."""
 _CHUNK = 2**20

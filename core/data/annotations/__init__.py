@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.data.annotations import coco, cvat, label_studio, labelme, supervisely, via, yolo
+from core.data.annotations import coco, coco_panoptic, cvat, label_studio, labelme, supervisely, via, yolo
 from core.data.annotations.shapes import Annotation
 
 
@@ -41,8 +41,9 @@ class Format:
 FORMATS: tuple[Format, ...] = (
     Format("labelme", "https://github.com/wkentaro/labelme", labelme.recognise, labelme.read, is_shared=False),
     Format("COCO", "https://cocodataset.org/#format-data", coco.recognise, coco.read),
+    Format("COCO panoptic", "https://cocodataset.org/#format-data", coco_panoptic.recognise, coco_panoptic.read),
     Format("YOLO", "https://docs.ultralytics.com/datasets/segment", yolo.recognise, yolo.read, is_shared=False),
-    Format("CVAT for images", "https://docs.cvat.ai/docs/other/xml_format", cvat.recognise, cvat.read),
+    Format("CVAT", "https://docs.cvat.ai/docs/other/xml_format", cvat.recognise, cvat.read),
     Format("VGG Image Annotator", "https://www.robots.ox.ac.uk/~vgg/software/via", via.recognise, via.read),
     Format("Supervisely", "https://docs.supervisely.com/data-organization/00_ann_format_navi", supervisely.recognise, supervisely.read, is_shared=False),
     Format("Label Studio", "https://labelstud.io/guide/export", label_studio.recognise, label_studio.read),

@@ -1,6 +1,11 @@
-"""CVAT's XML of images, version 1.1, a file for many images."""
+"""CVAT's XML, version 1.1, a file for many images, or for the frames of a video.
 
+CVAT calls frame 12 of a video frame_000012, and writes each frame of a track, those between key frames too.
+"""
+
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -28,12 +33,33 @@ def recognise(content: Any, _path: Path) -> list[str] | None:
 
 
 def read(content: Any, _path: Path, _classes: list[str]) -> Iterator[Annotation]:
-    """Yield the images that a file lists. Raises ShapeError for an export of a video."""
-    if content.find("track") is not None:
-        raise ShapeError("is an export of a video; export it as 'CVAT for images'")
+    """Yield the images that a file lists, or the frames that its tracks name."""
     for image in content.iterfind("image"):
         shapes = read_shapes(enumerate(image), lambda item: item.get("label"), _shape)
         yield Annotation((image.attrib["name"],), read_size(image.get("height"), image.get("width")), shapes)
+    yield from _read_tracks(content)
+
+
+def _read_tracks(content: Any) -> Iterator[Annotation]:
+    """Yield the frames that tracks name, those that an object left too."""
+    tracks = [
+        (index, track.get("label"), {whole(item.attrib["frame"]): item for item in track})
+        for index, track in enumerate(content.iterfind("track"))
+    ]
+    frames: dict[int, list[tuple[int, Any]]] = defaultdict(list)
+    for index, label, items in tracks:
+        for frame, item in items.items():
+            frames[frame] += [(index, (label, item))] * (item.get("outside") != "1")
+    for index, label, items in tracks:
+        for start, end in pairwise(sorted(items)):
+            skipped = [frame for frame in frames if start < frame < end] if items[start].get("outside") != "1" else []
+            if skipped:
+                raise ShapeError(f"has a track {index} ('{label}') that is in frame {start} and skips {min(skipped)}")
+    size = content.find("./meta//original_size")
+    size = None if size is None else read_size(size.findtext("height"), size.findtext("width"))
+    for frame, present in sorted(frames.items()):
+        shapes = read_shapes(present, lambda item: item[0], lambda item: _shape(item[1]))
+        yield Annotation((f"frame_{frame:06d}",), size, shapes)
 
 
 def _shape(item: Any) -> Shape:

@@ -1,5 +1,5 @@
-"""A folder's annotation files painted into label maps, once: `cache_folder()/masks/DIGEST/`, PNG files and an
-index.json.
+"""A folder's annotation files or binary masks painted into label maps, once: `cache_folder()/masks/DIGEST/`, PNG files
+and an index.json.
 
 The digest is of every file's path, size and time and of the class table, so that a folder that hasn't changed is opened
 without reading any of them. The folder appears with all that is in it, and when two processes paint at once, the first
@@ -9,24 +9,24 @@ one's stays.
 import hashlib
 import json
 import os
-import shutil
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from core.data.annotations import FORMATS, Format
+from core.data.annotations import FORMATS, Format, binary_masks
+from core.data.annotations.binary_masks import BinaryMask, FolderFile
 from core.data.annotations.files import load
 from core.data.annotations.shapes import BROKEN, Annotation, ShapeError, describe, name_object, paint
 from core.data.class_table import BACKGROUND, space_of
-from core.data.splits import same_name, split_of
+from core.data.splits import same_name, split_in, split_of
 from core.errors import LabError
+from core.files import new_folder
 from core.labels import IGNORED, LabelSpace
 from core.paths import cache_folder
 
@@ -34,14 +34,6 @@ VERSION = 1
 """Of what is painted; another one paints anew."""
 IGNORE = "__ignore__"
 MAX_NAMED = 20
-
-
-class FolderFile(Protocol):
-    """A file of the folder, with the split and the other folders that its path states."""
-
-    path: Path
-    split: str
-    folders: tuple[str, ...]
 
 
 @dataclass
@@ -83,6 +75,8 @@ def paint_folder(
     files: Sequence[FolderFile],
     table: LabelSpace | None = None,
     order: Sequence[str] = (),
+    masks: Mapping[Path, Sequence[BinaryMask]] | None = None,
+    pictures: Sequence[FolderFile] = (),
 ) -> PaintedFolder | None:
     """Paint the label maps of a folder, or find them painted.
 
@@ -92,6 +86,8 @@ def paint_folder(
         files: what may be annotation files.
         table: the class table that decides, by the names of classes; None takes the classes of the files.
         order: names of classes that come first, in their order; only without a table.
+        masks: by photograph, the masks of one class or object each.
+        pictures: all that the labels may be read from, images and masks too; a change of one paints anew.
 
     Returns:
         None where no file holds labels of any of `FORMATS`.
@@ -100,31 +96,24 @@ def paint_folder(
         LabError: a file is broken, fits no photograph or several, or the cache can't be written.
     """
     try:
-        folder = cache_folder() / "masks" / _digest(root, images, files, table, order)
+        masks = masks or {}
+        folder = cache_folder() / "masks" / _digest(root, pictures or images, files, table, order)
         try:
             return PaintedFolder(**json.loads((folder / "index.json").read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             pass  # never painted
-        draft = folder.with_name(f".{folder.name}.{os.getpid()}-{threading.get_ident()}")
-        try:
-            result = _Painter(root, images, table, order, draft, folder).paint(files)
+        with new_folder(folder) as draft:
+            result = _Painter(root, images, table, order, draft, folder).paint(files, masks)
             if result:
                 (draft / "index.json").write_text(json.dumps(asdict(result)))
-                try:
-                    draft.rename(folder)
-                except OSError:
-                    if not (folder / "index.json").is_file():  # not that of a process that was faster
-                        raise
-            return result
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        return result
     except OSError as error:
         raise LabError(f"Label maps can't be painted: '{error.filename}': {error.strerror}.") from None
 
 
-def _digest(root: Path, images: Sequence[FolderFile], files: Sequence[FolderFile], *classes: object) -> str:
+def _digest(root: Path, pictures: Sequence[FolderFile], files: Sequence[FolderFile], *classes: object) -> str:
     digest = hashlib.sha256(f"{VERSION}|{root}|{classes!r}".encode("utf-8", "surrogateescape"))
-    for file in (*images, *files):
+    for file in (*pictures, *files):
         metadata = file.path.stat()
         line = f"\n{file.path}|{metadata.st_size}|{metadata.st_mtime_ns}"
         digest.update(line.encode("utf-8", "surrogateescape"))
@@ -189,17 +178,22 @@ class _Painter:
             for name in {same_name(image.path.name), same_name(image.path.stem)}:
                 self.by_name[name].append(image)
 
-    def paint(self, files: Sequence[FolderFile]) -> PaintedFolder | None:
-        """Paint what the files describe; None where they describe nothing."""
+    def paint(self, files: Sequence[FolderFile], masks: Mapping[Path, Sequence[BinaryMask]]) -> PaintedFolder | None:
+        """Paint what the files describe and the masks cover; None where they describe nothing."""
         formats, stated = _recognise(files)
-        order = [*self.order, *(name for names in stated.values() for name in names)]
+        labels = sorted({mask.label for group in masks.values() for mask in group} - {""})
+        order = [*self.order, *(name for names in stated.values() for name in names), *labels]
         ids = _Ids(self.table, order)
         for file, form in formats.items():
             names = self.order or _nearest(stated, file)
-            split = file.split or (_split_in(file.path.stem) if form.is_shared else "")
+            split = file.split or (split_in(file.path.stem) if form.is_shared else "")
             with _naming(file.path, form):
                 for annotation in form.read(load(file.path), file.path, list(names)):
-                    self._paint_one(annotation, file, split, form, ids)
+                    self._paint_one(annotation, file, split, form.title, ids)
+        nameless = self._nameless_class([mask for group in masks.values() for mask in group])
+        for image, group in masks.items():
+            annotation = binary_masks.read_masks(image, group, nameless)
+            self._paint_one(annotation, group[0].file, group[0].file.split, binary_masks.TITLE, ids)
         result = self.result
         if not result.shapes and not ids.rows(())[1:] or not (result.masks or result.absent):
             return None
@@ -212,7 +206,31 @@ class _Painter:
         result.background = ids.unlabelled != ids.ignored
         return result
 
-    def _paint_one(self, annotation: Annotation, file: FolderFile, split: str, form: Format, ids: _Ids) -> None:
+    def _nameless_class(self, masks: Sequence[BinaryMask]) -> str:
+        """Return the class of masks that name none: the only one that there is.
+
+        Raises LabError where there are several.
+        """
+        nameless, named = (
+            next((mask.file.path.relative_to(self.root) for mask in masks if bool(mask.label) == has_name), None)
+            for has_name in (False, True)
+        )
+        if nameless and named:
+            raise LabError(
+                f"'{named}' is called after a class, but '{nameless}' after a number alone, so that its class can't be"
+                " told. Call all masks after their classes, or none."
+            )
+        names = self.table.class_names if self.table else self.order
+        names = [name for name in names if _key(name) != BACKGROUND[0]] or ["object"]
+        if nameless and len(names) > 1:
+            raise LabError(
+                f"'{nameless}' is the mask of an object, but its name doesn't say which of the class table's"
+                f" {len(names)} classes that is of ('{names[0]}', '{names[1]}'). Put it into a folder that is called"
+                " after the class, such as masks/road/a.png, or leave one class beside the background in the table."
+            )
+        return names[0]
+
+    def _paint_one(self, annotation: Annotation, file: FolderFile, split: str, title: str, ids: _Ids) -> None:
         result = self.result
         image = self._image_of(annotation, file, split)
         if image is None:
@@ -234,7 +252,7 @@ class _Painter:
         path.parent.mkdir(parents=True, exist_ok=True)
         in_colors = self.table is not None and self.table.by_color
         Image.fromarray(_palette(self.table)[values] if in_colors else values).save(path, compress_level=1)
-        result.formats += [form.title] * (form.title not in result.formats)
+        result.formats += [title] * (title not in result.formats)
         result.masks[name] = (str(self.folder / f"{name}.png"), split)
         result.shapes += len(annotation.shapes) - len(hidden)
         result.num_hidden += len(hidden)
@@ -302,11 +320,6 @@ def _nearest(stated: dict[Path, list[str]], file: FolderFile) -> list[str]:
     """Return the class names of the file that shares most of the path."""
     nearest = max(stated, key=lambda path: len(os.path.commonpath([path, file.path])), default=None)
     return stated[nearest] if nearest else []
-
-
-def _split_in(stem: str) -> str:
-    """Return the split that one of a name's parts is called by, as in instances_train2017."""
-    return next(filter(None, map(split_of, stem.replace("-", "_").replace(".", "_").split("_"))), "")
 
 
 @contextmanager

@@ -147,7 +147,7 @@ def paint(
     for shape in sorted(annotation.shapes, key=lambda shape: shape.order):
         value = value_of(shape.label)
         try:
-            covered = _paste(shape, size) if shape.mask is not None else _fill(shape.rings, scale, size)
+            covered = paste(shape, size) if shape.mask is not None else _fill(shape.rings, scale, size)
             if shape.holes:
                 covered &= ~_fill(shape.holes, scale, size)
         except BROKEN as error:
@@ -171,13 +171,22 @@ def _fill(rings: Iterable[Points], scale: np.ndarray, size: tuple[int, int]) -> 
     return coco_mask.decode(coco_mask.merge(encoded)).astype(bool)
 
 
-def _paste(shape: Shape, size: tuple[int, int]) -> np.ndarray:
+def paste(shape: Shape, size: tuple[int, int]) -> np.ndarray:
     """Return a mask at its corner of the image, bool (H, W); what reaches over the edge is cut off."""
     covered = np.zeros(size, bool)
     x, y = shape.corner
     inside = shape.mask[max(0, -y) : max(0, size[0] - y), max(0, -x) : max(0, size[1] - x)]
     covered[max(0, y) :, max(0, x) :][: inside.shape[0], : inside.shape[1]] = inside
     return covered
+
+
+def crop(mask: np.ndarray) -> Shape:
+    """Return where a mask (H, W) is true as a shape without the empty margins: of many objects those take the room."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return Shape(mask=np.zeros((0, 0), bool))
+    inside = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
+    return Shape(mask=inside, corner=(int(columns[0]), int(rows[0])))
 
 
 def points(values: Any) -> Points:

@@ -22,7 +22,15 @@ from core.data.doctor.case import (
 )
 from core.data.doctor.findings import Finding
 from core.data.doctor.known_data_sets import CITYSCAPES_COLORS, recognise
-from core.data.doctor.proposals import known_ids, propose, renumbered, table_of, table_of_colors, two_classes
+from core.data.doctor.proposals import (
+    known_ids,
+    listed_classes,
+    propose,
+    renumbered,
+    table_of,
+    table_of_colors,
+    two_classes,
+)
 from core.data.doctor.survey import MaskInfo
 from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, IGNORED, Color, LabelSpace
 
@@ -69,6 +77,9 @@ def what_masks_hold(case: Case) -> tuple[list[Finding], str]:
     """
     if case.space is None:
         known = known_ids(case)
+        if listed_classes(case):
+            note = "The proposed table has the names that the Parquet files list, in their order: check that they fit."
+            return [*_blurred(case), Finding("listed-classes", "note", note)], propose(case)
         note = f"The numbers and folders are those of {known.title}: the proposed table has its names." if known else ""
         return [*_blurred(case), *([Finding("known-data-set", "note", note)] if known else [])], propose(case)
     findings: list[Finding] = []

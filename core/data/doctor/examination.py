@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.config import read_config
+from core.data.annotations import binary_masks
 from core.data.annotations.masks import PaintedFolder
 from core.data.cityscapes import LABEL_FOLDERS, Kind, has_layout, list_frames, pair_frames, splits_of
 from core.data.class_table import find_class_table, is_list_of_names
@@ -196,6 +197,10 @@ def _find_folder(root: Path, val_fraction: float, group_by: str, class_table: st
             result.parts.setdefault(frame.split, []).append(frame)
         else:
             result.counted[frame.split] = result.counted.get(frame.split, 0) + 1
+    problems = [Finding("ambiguous", "error", problem) for problem in pairing.problems(root)]
+    result.findings += problems
+    if not pairing.frames and problems:
+        return result
     if not pairing.frames:
         code = {
             (False, False): "empty",
@@ -212,7 +217,6 @@ def _find_folder(root: Path, val_fraction: float, group_by: str, class_table: st
             f"'{plain(root)}' has {train} frames to learn from and {val} to score on, and needs at least one of each."
         )
         result.findings.append(Finding("no-split", "error", sentence, fix="Add pairs of photograph and mask."))
-    result.findings += [Finding("ambiguous", "error", problem) for problem in pairing.problems(root)]
     result.split_source = pairing.splits.source
     if pairing.splits.unmatched:
         count = len(pairing.splits.unmatched)
@@ -236,8 +240,10 @@ def _about_annotations(painted: PaintedFolder) -> list[Finding]:
     sentence = (
         f"The masks are painted from files of {join_words(painted.formats)}: {plural(painted.shapes, 'shape')} in"
         f" {plural(len(painted.masks), 'photograph')}. Where shapes overlap, the later one lies on top (in CVAT, the"
-        f" one in the upper layer). A pixel that nobody labelled {rest}."
+        f" one in the upper layer; of binary masks, the smaller). A pixel that nobody labelled {rest}."
     )
+    if binary_masks.TITLE in painted.formats:
+        sentence += " Masks that are called after a number alone are objects of one class."
     findings = [Finding("painted-from-shapes", "note", sentence, count=len(painted.masks))]
     if painted.num_hidden:
         sentence = (

@@ -6,7 +6,9 @@ VOCdevkit/VOCcode/VOClabelcolormap.m; ISPRS Potsdam and Vaihingen,
 https://www.isprs.org/resources/datasets/benchmarks/UrbanSemLab; Oxford-IIIT pets, annotations/README of
 https://www.robots.ox.ac.uk/~vgg/data/pets; LoveDA, https://github.com/Junjue-Wang/LoveDA; BDD100K, whose numbers are
 Cityscapes' train ids, https://doc.bdd100k.com/format.html; KITTI, whose numbers are Cityscapes' label ids,
-https://www.cvlibs.net/datasets/kitti/eval_semseg.php.
+https://www.cvlibs.net/datasets/kitti/eval_semseg.php; ADE20K's 150 classes by the first name of each in objectInfo150.txt
+of https://github.com/CSAILVision/sceneparsing; COCO-Stuff, labels.txt of https://github.com/nightrome/cocostuff, and its
+171 train ids as coco_stuff164k.py of https://github.com/open-mmlab/mmsegmentation counts them.
 """
 
 import re
@@ -14,6 +16,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.data.class_table import voc_color
 from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, IGNORED, Color
 
 MAX_VOID = 0.3
@@ -34,15 +37,6 @@ class KnownColors:
     def colors(self) -> frozenset[Color]:
         """Every colour that such a mask may show."""
         return self.ignored | {color for _, color in self.classes}
-
-
-def _voc_color(class_index: int) -> Color:
-    """Return the devkit's colour map: the bits of a number, dealt to red, green and blue from the highest on."""
-    parts = [0, 0, 0]
-    for index in range(8):
-        for channel in range(3):
-            parts[channel] |= (class_index >> (3 * index + channel) & 1) << (7 - index)
-    return parts[0], parts[1], parts[2]
 
 
 _CAMVID_32: tuple[tuple[str, Color], ...] = (
@@ -107,7 +101,7 @@ KNOWN_COLORS: tuple[KnownColors, ...] = (
     KnownColors("CamVid", _CAMVID_32, frozenset({(0, 0, 0)})),
     KnownColors(
         "Pascal VOC",
-        tuple((name, _voc_color(index)) for index, name in enumerate(_VOC_NAMES)),
+        tuple((name, voc_color(index)) for index, name in enumerate(_VOC_NAMES)),
         frozenset({(224, 224, 192)}),
     ),
     KnownColors(
@@ -155,13 +149,24 @@ class KnownIds:
         signs: a pattern that some part of the path of its masks fits; numbers alone are too alike.
         names: of its classes, by number.
         ignored: numbers of what isn't scored.
+        telling: numbers of which one occurs; empty where any will do.
     """
 
     title: str
     signs: str
     names: dict[int, str]
     ignored: frozenset[int] = frozenset()
+    telling: frozenset[int] = frozenset()
 
+
+def _names_in(file: str) -> tuple[str, ...]:
+    """Return the class names of a list beside this module, in the order of their numbers."""
+    return tuple(Path(__file__).with_name(file).read_text(encoding="utf-8").replace(",\n", ", ").strip().split(", "))
+
+
+_COCO_STUFF = _names_in("coco_stuff.txt")
+_COCO_UNUSED = {11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90}
+"""Numbers of COCO's things that nobody outlined: "street sign", "hat" and others, in no mask and without a train id."""
 
 KNOWN_IDS = (
     KnownIds("Pascal VOC", r"segmentationclass|voc", dict(enumerate(_VOC_NAMES))),
@@ -179,6 +184,23 @@ KNOWN_IDS = (
         frozenset({0}),
     ),
     KnownIds("BDD100K (Cityscapes' train ids)", r"bdd|sem_seg|10k", dict(enumerate(CITYSCAPES_19.class_names))),
+    KnownIds(
+        "ADE20K (150 classes)",
+        r"^ade_(train|val)_\d+$|^ade(20k|challenge)",
+        dict(enumerate(_names_in("ade20k.txt"), start=1)),
+        frozenset({0}),
+    ),
+    KnownIds(
+        "COCO-Stuff (train ids)",
+        r"^\d{12}_labeltrainids$",
+        dict(enumerate(name for index, name in enumerate(_COCO_STUFF) if index not in _COCO_UNUSED)),
+    ),
+    KnownIds(
+        "COCO-Stuff",
+        r"stuffthingmaps|^\d{12}$",
+        {index: name for index, name in enumerate(_COCO_STUFF) if index not in _COCO_UNUSED},
+        telling=frozenset(range(91, 182)),  # masks made of COCO's objects alone count them otherwise
+    ),
     KnownIds("Cityscapes' train ids", r"trainids", dict(enumerate(CITYSCAPES_19.class_names))),
     KnownIds(
         "KITTI (Cityscapes' label ids)",
@@ -199,6 +221,7 @@ def recognise_ids(ids: Collection[int], paths: Iterable[Path]) -> KnownIds | Non
         if (
             len(own) >= min(3, len(known.names))
             and own <= known.names.keys() | known.ignored
+            and (not known.telling or own & known.telling)
             and any(re.search(known.signs, part) for part in parts)
         ):
             return known

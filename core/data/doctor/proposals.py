@@ -3,10 +3,12 @@ own.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from core.data.class_table import MAX_CLASSES, SHADES, space_of, write_rows
 from core.data.doctor.case import Case, is_blurred, palettes_differ, pixels_by_color, pixels_by_id, unpack
+from core.data.doctor.findings import relative
 from core.data.doctor.known_data_sets import KnownIds, recognise, recognise_ids
 from core.data.doctor.survey import MaskInfo
 from core.labels import IGNORED, LabelSpace
@@ -24,6 +26,9 @@ def propose(case: Case) -> str:
         return two_classes(sorted(pixels))
     if not ids or ids[-1] > 255:
         return ""
+    listed = listed_classes(case)
+    if ids[-1] < len(listed):
+        return table_of({"name": name, "ids": [class_id]} for class_id, name in enumerate(listed))
     data_set = known_ids(case)
     if data_set:
         return table_of({"name": name, "ids": [class_id]} for class_id, name in data_set.names.items())
@@ -38,14 +43,24 @@ def propose(case: Case) -> str:
         title = names.get(color, f"class {value}")
         if any(row["name"] == title for row in rows):
             title = f"{title} {value}"
-        rows.append({"name": title, "color": list(color or SHADES[index % len(SHADES)]), "ids": [value]})
+        rows.append({"name": title, "color": list(color or SHADES[index]), "ids": [value]})
     return table_of(rows)
+
+
+def listed_classes(case: Case) -> tuple[str, ...]:
+    """Return the class names that Parquet files list, where the masks were unpacked from such; else ()."""
+    if all(mask.path.is_relative_to(case.root) for mask in case.all_masks):
+        return ()
+    from core.data.parquet_files import listed_classes as names_in  # pyarrow, loaded for those alone
+
+    return names_in(case.root)
 
 
 def known_ids(case: Case) -> KnownIds | None:
     """Return the well-known data set whose numbers and folders masks of numbers have, else None."""
     masks = [mask for mask in case.all_masks if mask.kind != "colors"]
-    return recognise_ids(pixels_by_id(masks), [mask.path.relative_to(case.root) for mask in masks]) if masks else None
+    paths = [Path(relative(mask.path, case.root)) for mask in masks]
+    return recognise_ids(pixels_by_id(masks), paths) if masks else None
 
 
 def table_of_colors(masks: list[MaskInfo], space: LabelSpace | None = None) -> str:
