@@ -15,6 +15,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.data.class_table import voc_color
 from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, IGNORED, Color
@@ -157,6 +158,15 @@ class KnownIds:
     names: dict[int, str]
     ignored: frozenset[int] = frozenset()
     telling: frozenset[int] = frozenset()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Its class table, in the colours that such data are painted in where these are known."""
+        colors = next((dict(known.classes) for known in KNOWN_COLORS if known.title in self.title), {})
+        return [
+            {"name": name, "ids": [class_id]} | ({"color": list(colors[name])} if name in colors else {})
+            for class_id, name in self.names.items()
+        ]
 
 
 def _names_in(file: str) -> tuple[str, ...]:

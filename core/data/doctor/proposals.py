@@ -31,7 +31,7 @@ def propose(case: Case) -> str:
         return table_of({"name": name, "ids": [class_id]} for class_id, name in enumerate(listed))
     data_set = known_ids(case)
     if data_set:
-        return table_of({"name": name, "ids": [class_id]} for class_id, name in data_set.names.items())
+        return table_of(data_set.rows)
     shown = {value: unpack(color) for mask in masks for value, color in zip(mask.values, mask.palette)}  # noqa: B905
     known = recognise({shown[value]: count for value, count in pixels.items() if value in shown}) if shown else None
     names = {color: name for name, color in known.classes} if known else {}
