@@ -70,20 +70,20 @@ def decode_image(data: bytes, white: float = 0.0) -> np.ndarray:
             return values
     if data[:4] == b"\x89PNG" and data[24:25] == b"\x10":  # Pillow keeps 8 of the 16 bits
         values = _opencv(data, cv2.IMREAD_UNCHANGED)
-        return _to_rgb(_straight(values), white, 65535)
+        return to_rgb(_straight(values), white, 65535)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.load()
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I") or upright.mode == "F":
                 values = np.nan_to_num(np.asarray(upright, np.float64), posinf=0, neginf=0)
-                return _to_rgb(values, white, 1.0)
+                return to_rgb(values, white, 1.0)
             if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-                return _to_rgb(np.asarray(upright.convert("RGBA")), white, 255)
+                return to_rgb(np.asarray(upright.convert("RGBA")), white, 255)
             return np.array(upright.convert("RGB"))
     except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
         values = _opencv(data, cv2.IMREAD_UNCHANGED) if data[:2] in (b"II", b"MM") else None
-        return _to_rgb(_straight(values), white, 65535)
+        return to_rgb(_straight(values), white, 65535)
 
 
 def white_level(path: Path) -> float:
@@ -137,7 +137,7 @@ def _straight(values: np.ndarray | None) -> np.ndarray:
     )
 
 
-def _to_rgb(values: np.ndarray, white: float, opaque: float) -> np.ndarray:
+def to_rgb(values: np.ndarray, white: float, opaque: float) -> np.ndarray:
     """Return (H, W), (H, W, 3) or (H, W, 4) of any depth as uint8 (H, W, 3): `white` becomes 255, and the transparent
     is white.
     """
