@@ -14,7 +14,7 @@ import torch
 
 from core.data.dataset import open_dataset
 from core.errors import LabError
-from core.inference.predictor import Prediction, Predictor, Size, decide, sensible_size
+from core.inference.predictor import BLOCK_PIXELS, Prediction, Predictor, Size, decide, sensible_size
 from core.inference.raster_files import RasterRows, read_header
 from core.inference.tta import WHOLE, PredictOptions
 from core.progress import CountCallback
@@ -27,8 +27,8 @@ UNITS = 4
 STRIDE = 2
 SIGMA = 1 / 8
 """Of the Gaussian by which pixels of a tile count, in tiles: nnU-Net's (https://doi.org/10.1038/s41592-020-01008-z)."""
-ROWS = 8
-"""Rows of the picture that are decided together."""
+MIN_ROWS = 8
+"""Rows of the picture that are decided together, or `BLOCK_PIXELS` if those are more."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def label_rows(
         first = start * rows.seen - 1  # of `logits`
         end = rows.length if following == rows.steps else _decided_rows(following * rows.seen, rows)
         while decided < end:
-            until = min(decided + ROWS, end)
+            until = min(decided + max(MIN_ROWS, BLOCK_PIXELS // columns.length), end)
             above, below, share = _between(np.arange(decided, until), rows)
             some = torch.lerp(
                 logits[:, :, above - first] / row_weights[above, None],
