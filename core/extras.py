@@ -20,7 +20,7 @@ def install_hint(*packages: str) -> str:
     groups = tomllib.loads((PROJECT / "pyproject.toml").read_text())["dependency-groups"].values()
     ranges = {re.match(r"[\w-]+", each)[0]: each for group in groups for each in group if isinstance(each, str)}
     # An environment that uv made has no pip of its own.
-    installer = f"{Path(sys.executable).as_posix()} -m pip" if _is_here("pip") else "uv pip"
+    installer = f"{Path(sys.executable).as_posix()} -m pip" if is_here("pip") else "uv pip"
     requirements = " ".join(f'"{ranges.get(name, name)}"' for name in packages)
     return f"In the lab's folder, type: {installer} install {requirements}."
 
@@ -35,7 +35,7 @@ def check_packages(title: str, modules: Sequence[str]) -> None:
     Raises:
         LabError: one is missing; the sentence says what to install.
     """
-    missing = [PACKAGES.get(module, module) for module in modules if not _is_here(module)]
+    missing = [PACKAGES.get(module, module) for module in modules if not is_here(module)]
     if missing:
         raise LabError(
             f"{title} need{'' if title.endswith('files') else 's'} {join_words(missing)}, which"
@@ -43,7 +43,8 @@ def check_packages(title: str, modules: Sequence[str]) -> None:
         )
 
 
-def _is_here(module: str) -> bool:
+def is_here(module: str) -> bool:
+    """Return whether a top-level module can be imported, without importing it."""
     try:
         return find_spec(module) is not None
     except (ImportError, ValueError):

@@ -257,3 +257,18 @@ def test_an_upload_is_seen_as_the_run_learned_to_see():
     assert decode_upload(tiff(wide), PixelFormat((1, 2, 3, 4, 5))).shape == (10, WORKING_SIDE, 5)
     with pytest.raises(LabError, match="pixels; the limit is"):
         decode_upload(tiff(np.zeros((20, MAX_SIDE + 1, 5), np.uint8), compression="zlib"), pixels)
+
+
+def test_rows_of_a_large_picture_are_those_of_the_whole(tmp_path):
+    pytest.importorskip("rasterio")
+    from core.inference.raster_files import open_rows
+
+    path = tmp_path / "field.tif"
+    path.write_bytes(tiff(values_of(5, np.uint16, 4000)))
+    for pixels in (PixelFormat((5, 1, 2, 3), (4000.0, 3000.0, 200.0, 4000.0)), PixelFormat((4, 2))):
+        whole = decode_image(path.read_bytes(), pixels)
+        with open_rows(path, pixels) as rows:
+            read = np.concatenate([rows.read(top, top + 16) for top in range(0, SIZE[0], 16)])
+        assert read.shape == whole.shape and np.abs(read.astype(int) - whole).max() <= 1
+    with pytest.raises(LabError, match="has 5 bands"), open_rows(path, PixelFormat((6,))):
+        pass

@@ -15,7 +15,7 @@ from core.text import format_bytes, plural
 
 def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add the commands to a parser's."""
-    command = commands.add_parser("predict", parents=[common], help="label pictures at their own size")
+    command = commands.add_parser("predict", parents=[common], help="label pictures and videos at their own size")
     command.add_argument("run", help="id of a run, or a part of it")
     command.add_argument("--checkpoint", choices=["best", "last"], default="best")
     command.add_argument(
@@ -24,7 +24,7 @@ def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
         nargs="+",
         help=(
             "pictures, or folders of them; of each, NAME_labels.png (numbers, which look black) and NAME_colors.png are"
-            " written"
+            " written, as .tif of a GeoTIFF or of more than 100 million pixels; of a video NAME_colors.mp4"
         ),
     )
     command.add_argument("--out", type=Path, default=Path("predictions"), help="default: predictions/")
@@ -43,8 +43,20 @@ def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--flip", action="store_true", help="show the mirrored picture too")
     command.add_argument("--window", action="store_true", help="show windows of the training crops' size")
-    command.add_argument("--confidence", action="store_true", help="write NAME_confidence.png as well")
-    command.add_argument("--overlay", action="store_true", help="write NAME_overlay.png as well")
+    command.add_argument(
+        "--pixel-scale",
+        type=float,
+        default=0.0,
+        help=(
+            "show pictures in overlapping tiles, so many pixels for each of their own; without it only those of more"
+            " than 100 million pixels, at the scale of the training frames"
+        ),
+    )
+    command.add_argument(
+        "--smooth", type=float, default=0.0, help="of a video, the share of a mask that comes from earlier frames: 0.7"
+    )
+    command.add_argument("--confidence", action="store_true", help="write NAME_confidence as well")
+    command.add_argument("--overlay", action="store_true", help="write NAME_overlay as well")
     command.add_argument("--skip-existing", action="store_true", help="go on where an earlier call ended")
     command.set_defaults(command=predict)
 
@@ -62,26 +74,38 @@ def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def predict(options: argparse.Namespace) -> dict[str, Any]:
     """Write the label map and the coloured mask of each picture."""
-    from core.inference.predict_files import PredictionFiles, find_images, predict_files
+    from core.inference.predict_files import PredictionFiles, find_images, lost_coordinates, predict_files
     from core.inference.predictor import Predictor
 
     run = find_run(options.run, runs_folder())
     if run.config is None:
         raise LabError(run.problem)
     shown = PredictOptions(options.window, options.flip, tuple(options.scales))
-    files = PredictionFiles(options.ids, options.confidence, options.overlay, options.skip_existing)
+    files = PredictionFiles(
+        options.ids,
+        options.confidence,
+        options.overlay,
+        options.skip_existing,
+        options.pixel_scale,
+        options.smooth,
+    )
     images = find_images(options.images, options.recursive)
+    note = lost_coordinates(images)
+    if note:
+        say(options, note)
     predictor = Predictor(run.path, which=options.checkpoint)
     written: list[str] = []
     skipped = 0
-    for paths in predict_files(predictor, images, options.out, files, shown):
-        skipped += not paths
-        written += map(str, paths)
-        for path in paths:
-            say(options, str(path))
+    with ProgressBar(options, unit="step") as progress:
+        for paths in predict_files(predictor, images, options.out, files, shown, progress):
+            skipped += not paths
+            written += map(str, paths)
+            for path in paths:
+                progress.say(str(path))
     if skipped:
         say(options, f"{plural(skipped, 'picture')} had been labelled before.")
-    return {"run": run.id, "written": written, "skipped": skipped, "classes": str(options.out / "classes.json")}
+    classes = str(options.out / "classes.json")
+    return {"run": run.id, "written": written, "skipped": skipped, "classes": classes, "note": note}
 
 
 def submission(options: argparse.Namespace) -> dict[str, Any]:

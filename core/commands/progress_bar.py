@@ -9,6 +9,7 @@ class ProgressBar:
     """A progress bar on a terminal, called as a `ProgressCallback`. `unit` is what it counts; B for bytes."""
 
     def __init__(self, options: argparse.Namespace, unit: str = "frame") -> None:
+        self._is_quiet = options.json
         self._bar = tqdm(unit=unit, unit_scale=unit == "B", dynamic_ncols=True, disable=options.json or None)
         self._what = ""
 
@@ -25,3 +26,8 @@ class ProgressBar:
         if total != self._bar.total or done < self._bar.n:
             self._bar.reset(total)  # another count; its pace says nothing of the last one
         self._bar.update(done - self._bar.n)
+
+    def say(self, text: str) -> None:
+        """Print a sentence above the bar, unless JSON is asked for."""
+        if not self._is_quiet:
+            self._bar.write(text)

@@ -78,19 +78,19 @@ def decode_image(data: bytes, pixels: PixelFormat = RGB) -> np.ndarray:
             return values
     if data[:4] == b"\x89PNG" and data[24:25] == b"\x10":  # Pillow keeps 8 of the 16 bits
         values = _opencv(data, cv2.IMREAD_UNCHANGED)
-        return _to_rgb(_straight(values), white, 65535)
+        return to_rgb(_straight(values), white, 65535)
     if data[:4] in TIFF and (values := _tiff_colors(data)) is not None:
         opaque = np.iinfo(values.dtype).max if values.dtype.kind in "ui" else 1.0
-        return _to_rgb(values, white, opaque)
+        return to_rgb(values, white, opaque)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.load()
             turned = ImageOps.exif_transpose(image)
             if turned.mode.startswith("I") or turned.mode == "F":
                 values = np.nan_to_num(np.asarray(turned, np.float64), posinf=0, neginf=0)
-                return _to_rgb(values, white, 1.0)
+                return to_rgb(values, white, 1.0)
             if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
-                return _to_rgb(np.asarray(turned.convert("RGBA")), white, 255)
+                return to_rgb(np.asarray(turned.convert("RGBA")), white, 255)
             return np.array(turned.convert("RGB"))
     except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
         raise ValueError(name_unread(data)) from None
@@ -208,7 +208,7 @@ def _straight(values: np.ndarray | None) -> np.ndarray:
     )
 
 
-def _to_rgb(values: np.ndarray, white: float, opaque: float) -> np.ndarray:
+def to_rgb(values: np.ndarray, white: float, opaque: float) -> np.ndarray:
     """Return gray or colours of any depth, with or without transparency, (H, W) or (H, W, C), as uint8 (H, W, 3):
     `white` becomes 255, and so does the transparent.
     """

@@ -12,14 +12,15 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 
 from core.config import RGB, PixelFormat
-from core.data.unread_formats import name_unread
+from core.data.unread_formats import HEIF, name_unread
 from core.errors import LabError
 from core.inference.uploads import (
     MAX_BYTES,
@@ -42,6 +43,7 @@ VIDEO_FRAMES = 8
 MAX_VIDEO_FRAMES = 5400
 """Three minutes at 30 frames a second."""
 VIDEO_ENDINGS = ("mp4", "mov", "webm", "mkv", "avi")
+NO_VIDEO = "This video can't be read. Take an MP4, MOV, WebM or AVI that other programs play."
 NAME_LENGTH = 60
 
 
@@ -95,7 +97,7 @@ def decode_batch(name: str, data: bytes, pixels: PixelFormat = RGB) -> Iterator[
         yield from zip_images(data, pixels)
     elif unread := name_unread(data):
         raise LabError(f"This file can't be read as a picture: {unread}.")
-    elif _is_video(data):
+    elif is_video(data):
         yield from video_frames(shown_name(name), data)
     else:
         yield Upload(shown_name(name), decode_upload(data, pixels), size=full_size(data))
@@ -170,9 +172,30 @@ def _unpacked(
         return Upload(name, problem="It is broken inside the ZIP. Pack it again."), len(content)
 
 
-def _is_video(data: bytes) -> bool:
-    # By its first bytes: a playlist, which ffmpeg would follow to other files, has none of these.
-    return data[4:8] == b"ftyp" or data[:4] == b"\x1a\x45\xdf\xa3" or (data[:4] == b"RIFF" and data[8:12] == b"AVI ")
+def is_video(data: bytes) -> bool:
+    """Return whether a file is a video, by its first 12 bytes or more."""
+    # A playlist, which ffmpeg would follow to other files, begins otherwise.
+    is_mp4 = data[4:8] == b"ftyp" and not data.startswith(HEIF, 4)
+    return is_mp4 or data[:4] == b"\x1a\x45\xdf\xa3" or (data[:4] == b"RIFF" and data[8:12] == b"AVI ")
+
+
+@contextmanager
+def open_video(path: str | Path) -> Iterator[cv2.VideoCapture]:
+    """Open a video that may not name other files.
+
+    Raises:
+        LabError: it can't be read, or what is done with it fails in OpenCV.
+    """
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "protocol_whitelist;file"
+    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        if not video.isOpened():
+            raise LabError(NO_VIDEO)
+        yield video
+    except cv2.error:
+        raise LabError(NO_VIDEO) from None
+    finally:
+        video.release()
 
 
 def video_frames(name: str, data: bytes, count: int = VIDEO_FRAMES) -> Iterator[Upload]:
@@ -181,26 +204,17 @@ def video_frames(name: str, data: bytes, count: int = VIDEO_FRAMES) -> Iterator[
     Raises:
         LabError: it can't be read, is too long, or its frames are too large.
     """
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "protocol_whitelist;file"
     with tempfile.NamedTemporaryFile(prefix="lab-", suffix=".video") as file:
         file.write(data)
         file.flush()
-        video = cv2.VideoCapture(file.name, cv2.CAP_FFMPEG)
-        try:
+        with open_video(file.name) as video:
             yield from _spread_frames(video, name, count)
-        except cv2.error:
-            raise LabError(_NO_VIDEO) from None
-        finally:
-            video.release()
-
-
-_NO_VIDEO = "This video can't be read. Drop an MP4, MOV, WebM or AVI that other programs play."
 
 
 def _spread_frames(video: cv2.VideoCapture, name: str, count: int) -> Iterator[Upload]:
     width, height = (int(video.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-    if not video.isOpened() or min(width, height) < MIN_SIDE:
-        raise LabError(_NO_VIDEO)
+    if min(width, height) < MIN_SIDE:
+        raise LabError(NO_VIDEO)
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise LabError(
             f"The video is {width} x {height} pixels, which is too large. Save it smaller and drop it again."
@@ -231,4 +245,4 @@ def _spread_frames(video: cv2.VideoCapture, name: str, count: int) -> Iterator[U
             taken += 1
             yield Upload(f"{name}, frame {index + 1}", cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), size=size)
     if not taken:
-        raise LabError(_NO_VIDEO)
+        raise LabError(NO_VIDEO)

@@ -66,6 +66,11 @@ class Predictor:
         return self.checkpoint.config.dataset.pixels.num_bands
 
     @property
+    def multiple(self) -> int:
+        """Pixels a side of the network's cells: a picture that begins with a cell is seen alike wherever it lies."""
+        return self._model.multiple
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the network's weights."""
         return sum(tensor.nbytes for tensor in self._model.state_dict().values())
@@ -94,15 +99,18 @@ class Predictor:
         return Prediction(labels.to(torch.uint8).cpu().numpy(), _as_bytes(confidence).cpu().numpy())
 
     @torch.no_grad()
-    def probabilities(self, image: np.ndarray, size: Size, options: PredictOptions = WHOLE) -> torch.Tensor:
+    def probabilities(
+        self, image: np.ndarray, size: Size, options: PredictOptions = WHOLE, seen: Size | None = None
+    ) -> torch.Tensor:
         """Return probabilities of the classes at a size (h, w), float32 (1, K, h, w), of an image uint8 (H, W, 3).
 
-        Several views are averaged; a quick answer isn't possible.
+        Several views are averaged; a quick answer isn't possible. `seen` is the height and width at which the network
+        is shown the image, where they aren't those of `sensible_size`.
 
         Raises LabError as `predict` does.
         """
         self.check_bands(image)
-        usual = sensible_size(image.shape[:2], self.training_size)
+        usual = seen or sensible_size(image.shape[:2], self.training_size)
         probabilities, count = torch.zeros(()), 0
         for logits in self._views(image, usual, options):
             if logits.shape[-2:] != size:
