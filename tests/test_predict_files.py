@@ -20,7 +20,7 @@ from core.data.decoding import decode_image, read_image
 from core.errors import LabError
 from core.inference.large_pictures import label_rows
 from core.inference.predict_files import PredictionFiles, find_images, lost_coordinates, predict_files
-from core.inference.predictor import Prediction, Predictor, resized
+from core.inference.predictor import Prediction, Predictor, resize
 from core.inference.raster_files import open_rows
 from core.inference.tta import PredictOptions
 from core.inference.uploads import decode_upload
@@ -199,7 +199,7 @@ class SharpColors:
     checkpoint = SimpleNamespace(class_names=("red", "green", "blue"))
 
     def probabilities(self, image, size, options, seen):
-        logits = torch.from_numpy(cv2.blur(resized(image, seen), (3, 3))).permute(2, 0, 1)[None].float() / 8
+        logits = torch.from_numpy(cv2.blur(resize(image, seen), (3, 3))).permute(2, 0, 1)[None].float() / 8
         return F.interpolate(logits, size=size, mode="bilinear").softmax(dim=1)
 
 
