@@ -198,6 +198,8 @@ class SharpColors:
     training_size, multiple = TINY_SIZE, 16
     checkpoint = SimpleNamespace(class_names=("red", "green", "blue"))
 
+    num_bands = 3
+
     def probabilities(self, image, size, options, seen):
         logits = torch.from_numpy(cv2.blur(resize(image, seen), (3, 3))).permute(2, 0, 1)[None].float() / 8
         return F.interpolate(logits, size=size, mode="bilinear").softmax(dim=1)
