@@ -1,4 +1,4 @@
-# make run        installs what is missing and opens the lab on http://127.0.0.1:8501
+# make run        installs what is missing and opens the lab; ARGS=--no-token asks nobody for the start token
 # make test       the same for the tests, then runs them: style, types, dead code, behaviour
 # make campaign   the tests that take long: every network, long SLURM campaigns, soaks
 # make extras     installs what the optional parts need
@@ -36,7 +36,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: run test campaign extras lock house benchmarks study faults chromium
 
 run: $(LAB)
-	$(BIN)/streamlit run app/main.py
+	$(BIN)/streamlit run app/main.py $(if $(ARGS),-- $(ARGS))
 
 test: $(TESTS) chromium
 	$(BIN)/ruff check .

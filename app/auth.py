@@ -4,19 +4,20 @@ import json
 import os
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import streamlit as st
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import HTTPConnection
 from streamlit import config
 from streamlit.errors import StreamlitSecretNotFoundError
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.user_info import generate_login_redirect_url
 
 # Streamlit tells routes of one's own nothing of its sign-in; this reads the cookie as its socket does.
 from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
 
-from app.widgets import failed_state
 from core.auth import SYSTEM_USER, User, build_user
 from core.errors import LabError
 from core.extras import check_packages
@@ -24,6 +25,12 @@ from core.extras import check_packages
 COOKIE = "_streamlit_user"
 WANTED = "lab-wanted"
 """Where a browser's tab keeps the address that was asked for before signing in."""
+SIGN_IN = "sign-in"
+"""What an address says for which provider a stranger wants to sign in with."""
+ALWAYS_OPEN = ("/auth/login", "/auth/logout", "/oauth2callback")
+"""Streamlit's own addresses on the way to a provider and back."""
+MIN_SECRET, MIN_DIFFERENT = 32, 10
+"""Letters that a cookie secret must have, and how many different ones."""
 ANONYMOUS = User("nobody", "nobody")
 """A visitor who is not signed in where one must be; owns nothing."""
 
@@ -59,6 +66,28 @@ def check_sign_in() -> None:
             "SEGLAB_ADMINS names admins, but nobody signs in: .streamlit/secrets.toml has no section [auth]. Add it as "
             "docs/server.md says, or start the lab without SEGLAB_ADMINS."
         )
+    if must_sign_in():
+        _check_secrets()
+
+
+def _check_secrets() -> None:
+    """Raise LabError where anybody could sign a cookie of their own: the secret is missing, short, or read by others.
+
+    Without a secret Streamlit makes one for each start, which is safe.
+    """
+    secret = _auth().get("cookie_secret")
+    if secret is not None and (len(str(secret)) < MIN_SECRET or len(set(str(secret))) < MIN_DIFFERENT):
+        raise LabError(
+            f"The cookie_secret in secrets.toml has {len(str(secret))} letters, {len(set(str(secret)))} of them"
+            f" different: who guesses it is any admin. Make one of {MIN_SECRET} at least: python -c 'import secrets;"
+            " print(secrets.token_hex(32))'"
+        )
+    for path in map(Path, config.get_option("secrets.files")):
+        if os.name == "posix" and path.is_file() and path.stat().st_mode & 0o077:
+            raise LabError(
+                f"'{path}' can be read by other accounts of this machine, who could then sign in as anybody. Type:"
+                f" chmod 600 '{path}'"
+            )
 
 
 def signed_in() -> User:
@@ -89,34 +118,32 @@ def _auth() -> Mapping[str, Any]:
         return {}
 
 
-def sign_in_page() -> None:
-    """Show what is shown in place of every page to who hasn't signed in."""
-    _, middle, _ = st.columns([1, 2, 1])
-    middle.space("large")
-    with middle.container(border=True):
-        st.title("Segmentation lab")
-        st.markdown(
-            "Sign in to the lab. Everyone who signs in sees every run; your own are yours to stop, rename and delete."
+def sign_in_links() -> list[tuple[str, str]]:
+    """Return what each provider is called on the page for who hasn't signed in, and the address that leads to it.
+
+    Raises:
+        LabError: nobody can sign in at the moment.
+    """
+    check_packages("Signing in", ("authlib", "httpx"))
+    if not _auth():
+        raise LabError(
+            "Nobody can sign in at the moment: secrets.toml is gone, can't be read, or has no section [auth] any more."
+            " Tell whoever runs this lab."
         )
-        try:
-            check_packages("Signing in", ("authlib", "httpx"))
-            if not _auth():
-                raise LabError(
-                    "Nobody can sign in at the moment: secrets.toml is gone, can't be read, or has no section [auth]"
-                    " any more. Tell whoever runs this lab."
-                )
-        except LabError as error:
-            failed_state(error)
-            return
-        for name in providers() or [""]:
-            label = f"Sign in with {name.capitalize()}" if name else "Sign in"
-            if st.button(label, key=f"sign-in-{name}", type="primary", icon=":material/login:"):
-                st.login(name) if name else st.login()
-    # The provider sends everybody back to the first page; the tab itself remembers what was asked for.
-    st.html(
-        f"<script>sessionStorage.setItem('{WANTED}', location.pathname + location.search)</script>",
-        unsafe_allow_javascript=True,
-    )
+    if not providers():
+        return [("Sign in", f"?{SIGN_IN}=default")]
+    return [(f"Sign in with {name.capitalize()}", f"?{SIGN_IN}={quote(name)}") for name in providers()]
+
+
+def sign_in_address(name: str) -> str:
+    """Return where the browser of who wants to sign in is sent. It holds for two minutes."""
+    return generate_login_redirect_url(name if name in providers() else "default")
+
+
+def redirect_host() -> str:
+    """Return the host, with its port, to which providers send people back; "" without sign-in."""
+    uri = _auth().get("redirect_uri") if must_sign_in() else ""
+    return urlsplit(str(uri or "")).netloc.lower()
 
 
 def go_where_the_link_led() -> None:
@@ -134,23 +161,19 @@ def go_where_the_link_led() -> None:
     )
 
 
-def require_sign_in(request: Request) -> Response | None:
-    """Return the answer to a route's visitor who is not signed in where one must be, or None."""
-    if not must_sign_in():
-        return None
-    if _claims(request).get("is_logged_in"):
-        return None
-    return JSONResponse({"error": "Sign in to the lab first."}, status_code=401, headers={"Cache-Control": "no-store"})
+def has_sign_in_cookie(connection: HTTPConnection) -> bool:
+    """Return whether a request or a socket comes from a browser that has signed in."""
+    return _claims(connection).get("is_logged_in") is True
 
 
-def requester(request: Request) -> User:
-    """Return who asks a route, of those whom `require_sign_in` lets in."""
-    return user_of_claims(_claims(request)) if must_sign_in() else SYSTEM_USER
+def requester(connection: HTTPConnection) -> User:
+    """Return who asks, of those whom `app.auth_middleware` lets in."""
+    return user_of_claims(_claims(connection)) if must_sign_in() else SYSTEM_USER
 
 
-def _claims(request: Request) -> dict[str, Any]:
+def _claims(connection: HTTPConnection) -> dict[str, Any]:
     try:
-        return json.loads(_get_signed_cookie_with_chunks(request.cookies, COOKIE) or b"{}")
+        return json.loads(_get_signed_cookie_with_chunks(connection.cookies, COOKIE) or b"{}")
     except ValueError:
         return {}
 
@@ -167,5 +190,7 @@ def user_of_claims(claims: Mapping[str, Any]) -> User:
     checked = claims.get("email_verified")
     if checked is None:
         checked = _auth().get(claims.get("provider"), _auth()).get("trust_email")
-    known_as = email if email and checked is True else f"{claims.get('iss')}|{claims.get('sub')}"
+    # Letters that look alike make two addresses look like one.
+    is_known = bool(email) and checked is True and str(email).isascii()
+    known_as = email if is_known else f"{claims.get('iss')}|{claims.get('sub')}"
     return build_user(str(known_as), str(claims.get("name") or email or ""))

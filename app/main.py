@@ -1,6 +1,7 @@
 """The lab's entry: `streamlit run app/main.py`. The pages, and beside them a few read-only routes."""
 
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,14 +18,17 @@ from app.auth import check_sign_in, must_sign_in, signed_in  # noqa: E402
 from app.auth_middleware import AuthMiddleware  # noqa: E402 - after the path is set
 from app.routes import ROUTES  # noqa: E402
 from app.services import inference_worker  # noqa: E402
+from app.start_token import announce, start_token  # noqa: E402
 from app.widgets import failed_state  # noqa: E402
 from core.auth import set_current_user  # noqa: E402
 from core.errors import LabError  # noqa: E402
 from core.paths import only_the_data_folder  # noqa: E402
 
+os.umask(os.umask(0o077) | 0o077)  # runs, pictures and masks are no business of the machine's other accounts
 set_current_user(signed_in)
 try:
     check_sign_in()
+    start_token()
 except LabError as error:
     sys.exit(f"The lab did not start. {error}")
 if must_sign_in():
@@ -33,6 +37,7 @@ if must_sign_in():
 
 @asynccontextmanager
 async def _lifespan(_app: st.App) -> AsyncIterator[None]:
+    announce()
     yield
     inference_worker().close()
 

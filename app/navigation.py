@@ -4,15 +4,19 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.auth import go_where_the_link_led, has_signed_in, must_sign_in, sign_in_page
+from app.auth import go_where_the_link_led, has_signed_in, must_sign_in
 from app.widgets import failed_state
 from core.auth import is_read_only
 from core.errors import LabError
 
 PAGES = Path(__file__).resolve().parent.parent / "pages"
 
+# A Material symbol would be fetched from Google by the browser.
 st.set_page_config(
-    page_title="Segmentation lab", page_icon=":material/layers:", layout="wide", initial_sidebar_state="collapsed"
+    page_title="Segmentation lab",
+    page_icon=str(Path(__file__).parent / "shared" / "icon.png"),
+    layout="wide",
+    initial_sidebar_state="collapsed",
 )
 st.html(f"<style>{(Path(__file__).parent / 'style.css').read_text()}</style>")
 
@@ -34,7 +38,10 @@ if not must_sign_in():
     del TITLES["account"]
 OLD_ADDRESSES = {"look": "explain"}
 """Addresses of older versions and the pages that stand there now: links that were sent still open."""
-is_unauthenticated = must_sign_in() and not has_signed_in()
+if must_sign_in() and not has_signed_in():
+    # The gate let this browser in, and Streamlit knows its cookie from another address.
+    failed_state("You are no longer signed in here. Reload this page, by the address that the lab is known by.")
+    st.stop()
 
 
 def _moved() -> None:
@@ -43,24 +50,20 @@ def _moved() -> None:
     st.switch_page(PAGES / f"{OLD_ADDRESSES[old]}.py", query_params=st.query_params.to_dict())
 
 
-# Before the sign-in the addresses are the same, so that a link is still there after it.
 page = st.navigation(
     [
         st.Page(
-            sign_in_page if is_unauthenticated else PAGES / f"{name}.py",
-            title="Sign in" if is_unauthenticated else title,
+            PAGES / f"{name}.py",
+            title=title,
             icon=f":material/{icon}:",
             url_path=name,
             default=name == "home",
         )
         for name, (title, icon) in TITLES.items()
     ]
-    + [st.Page(_moved, url_path=old, visibility="hidden") for old in OLD_ADDRESSES if not is_unauthenticated],
-    position="hidden" if is_unauthenticated else "top",
+    + [st.Page(_moved, url_path=old, visibility="hidden") for old in OLD_ADDRESSES],
+    position="top",
 )
-if is_unauthenticated:
-    page.run()
-    st.stop()
 go_where_the_link_led()
 if is_read_only():
     st.caption(":material/lock: Read-only: look at everything, change nothing.")

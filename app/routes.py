@@ -1,22 +1,18 @@
 """The read-only routes beside the pages: images, uncertainty maps, metrics, reports, scripts, and the plotting library.
 
-Streamlit checks neither sign-in nor origin of custom routes. Hence: every route asks `require_sign_in` first, GET
-only, every name is matched against a pattern or a table, and a run is found by `find_run`, which takes ids and never
-paths.
+Who asks was let in by `app.auth_middleware`. GET only, every name is matched against a pattern or a table, and a run is
+found by `find_run`, which takes ids and never paths.
 """
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from importlib import resources
-from inspect import iscoroutinefunction
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from app.auth import require_sign_in
 from app.services import lazy_maps, media
 from app.shared import SCRIPTS, VERSION
 from core.errors import LabError
@@ -27,7 +23,6 @@ from core.runs.notes import RUN_ID
 from core.runs.status import ACTIVE_STATES
 from core.runs.store import find_run
 
-Handler = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 NAME = re.compile(r"[0-9a-f]{40}")
 IMAGE_NAME = re.compile(r"[0-9a-f]{40}\.(png|jpg)")
 TYPES = {"png": "image/png", "jpg": "image/jpeg"}
@@ -114,20 +109,8 @@ def plotly_script(_request: Request) -> Response:
     return FileResponse(str(path), media_type="text/javascript", headers={"Cache-Control": "private, max-age=86400"})
 
 
-def _guarded(handler: Handler) -> Handler:
-    """Return the handler behind the sign-in."""
-
-    async def guarded(request: Request) -> Response:
-        refused = require_sign_in(request)
-        if refused:
-            return refused
-        return await (handler(request) if iscoroutinefunction(handler) else run_in_threadpool(handler, request))
-
-    return guarded
-
-
 ROUTES = [
-    Route(path, _guarded(handler), methods=["GET"])
+    Route(path, handler, methods=["GET"])
     for path, handler in (
         ("/lab/picture/{name}", image),
         ("/lab/uncertainty/{name}/{kind}.png", uncertainty),

@@ -58,13 +58,20 @@ SYSTEM_USER = User("", "the lab", True)
 
 def is_admin(user_id: str) -> bool:
     """Return True for those whom `SEGLAB_ADMINS` names."""
-    named = {name.strip().lower() for name in os.environ.get("SEGLAB_ADMINS", "").split(",")} - {""}
-    return user_id.lower() in named
+    named = {_known_as(name.strip()) for name in os.environ.get("SEGLAB_ADMINS", "").split(",")} - {""}
+    return _known_as(user_id) in named
+
+
+def _known_as(name: str) -> str:
+    """Return what a user is known by: an e-mail address in small letters, a provider's own name exactly as it is, for
+    there `ADM` and `adm` are two people.
+    """
+    return name.lower() if name.isascii() and "|" not in name else name
 
 
 def build_user(user_id: str, name: str = "") -> User:
     """Return the user of an id, an admin where `SEGLAB_ADMINS` says so."""
-    return User(user_id.lower(), name or user_id, is_admin(user_id))
+    return User(_known_as(user_id), name or user_id, is_admin(user_id))
 
 
 def shell_user() -> User:

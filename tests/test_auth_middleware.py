@@ -2,21 +2,24 @@
 
 import asyncio
 import json
+import os
 
 import pytest
 import streamlit as st
 from starlette.responses import Response
 from streamlit import config
 from streamlit.auth_util import get_signing_secret
-from streamlit.testing.v1 import AppTest
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
-from app.auth import COOKIE, check_sign_in, must_sign_in, providers, user_of_claims
+from app.auth import COOKIE, check_sign_in, must_sign_in, providers, sign_in_links, user_of_claims
 from app.auth_middleware import AuthMiddleware
 from app.services import check_uploads, uploads
+from app.start_token import cookie_name, start_token, token_file
+from core.auth import build_user
 from core.errors import LabError
 
-AUTH = '[auth]\nredirect_uri = "http://x/oauth2callback"\ncookie_secret = "0123456789abcdef"\nclient_id = "lab"\n'
+SECRET = "0123456789abcdefghijklmnopqrstuvwxyz"
+AUTH = f'[auth]\nredirect_uri = "http://x/oauth2callback"\ncookie_secret = "{SECRET}"\nclient_id = "lab"\n'
 
 
 @pytest.fixture
@@ -29,7 +32,10 @@ def secrets(tmp_path, monkeypatch):
     must_sign_in.cache_clear()
 
     def write(text):
-        path.unlink(missing_ok=True) if text is None else path.write_text(text)
+        path.unlink(missing_ok=True)
+        if text is not None:
+            path.write_text(text)
+            path.chmod(0o600)
         st.secrets._reset()
 
     write(None)
@@ -55,14 +61,8 @@ def test_a_file_that_breaks_or_goes_away_opens_nothing(secrets, broken):
     assert must_sign_in()
     secrets(broken and broken.encode("utf-8", "replace").decode())
     assert must_sign_in() and providers() == []
-
-    def page():
-        from app.auth import sign_in_page
-
-        sign_in_page()
-
-    shown = AppTest.from_function(page).run()
-    assert not shown.exception and not shown.button and "Nobody can sign in at the moment" in shown.error[0].value
+    with pytest.raises(LabError, match="Nobody can sign in at the moment"):
+        sign_in_links()
 
 
 @pytest.mark.parametrize("broken", [AUTH + "client_secret = no quotes\n", "auth = \n"])
@@ -117,22 +117,57 @@ def test_a_provider_can_be_trusted_with_addresses(secrets):
         assert user_of_claims(CLAIMS | {"provider": other}).id == OWN_NAME, other
 
 
-# ---- what strangers get of Streamlit's own addresses
+# ---- the gate
 
 UPLOAD = "/_stcore/upload_file/session/made-up"
+HOST = "127.0.0.1:8501"
+TOKEN = "a-token-of-this-test-42"
+PATHS = (
+    "/",
+    "/runs",
+    "/static/js/index.js",
+    "/media/abc.png",
+    "/lab/plotly.js",
+    "/_stcore/metrics",
+    "/_stcore/host-config",
+    "/no/such",
+)
+
+
+@pytest.fixture
+def token(monkeypatch, secrets):
+    """A lab without sign-in that asks for `TOKEN`."""
+    monkeypatch.setenv("SEGLAB_TOKEN", TOKEN)
+    start_token.cache_clear()
+    yield TOKEN
+    start_token.cache_clear()
+
+
+@pytest.fixture
+def sign_in(secrets):
+    start_token.cache_clear()
+    secrets(AUTH)
+    yield
+    start_token.cache_clear()
 
 
 async def _arrived(scope, receive, send):
-    await Response("arrived")(scope, receive, send)
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+    else:
+        await Response("arrived")(scope, receive, send)
 
 
-def ask(method, path, person_claims=None):
-    """Status of an answer, and its text; through the door, as one who has signed in with those claims or as a stranger."""
-    headers = []
+def ask(method, path, person_claims=None, cookies=None, query="", kind="http", **headers):
+    """Status, text and headers of an answer of the gate; as one who has signed in with those claims, or as a stranger."""
+    cookies = dict(cookies or {})
     if person_claims:
-        cookie = create_signed_value(get_signing_secret(), COOKIE, json.dumps(person_claims | {"is_logged_in": True}))
-        headers = [(b"cookie", f"{COOKIE}={cookie.decode()}".encode())]
-    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
+        signed = create_signed_value(get_signing_secret(), COOKIE, json.dumps(person_claims | {"is_logged_in": True}))
+        cookies[COOKIE] = signed.decode()
+    given = {"host": HOST, "cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())} | headers
+    sent_headers = [(name.encode(), value.encode("latin-1")) for name, value in given.items() if value]
+    scope = {"type": kind, "path": path, "query_string": query.encode(), "headers": sent_headers, "scheme": "http"}
+    scope |= {"method": method} if kind == "http" else {"subprotocols": []}
     sent = []
 
     async def send(message):
@@ -142,33 +177,183 @@ def ask(method, path, person_claims=None):
         raise AssertionError("nobody reads what a stranger sends")
 
     asyncio.run(AuthMiddleware(_arrived)(scope, receive, send))
-    return sent[0]["status"], sent[1]["body"].decode()
+    if kind == "websocket":
+        return sent[0]["type"]
+    answer = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], sent[1]["body"].decode(), answer
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE"])
-@pytest.mark.parametrize("prefix", ["", "/base", "/"])
-def test_strangers_send_no_files(secrets, method, prefix):
-    secrets(AUTH)
-    assert ask(method, prefix + UPLOAD)[0] == 401
-    assert ask(method, prefix + UPLOAD, CLAIMS) == (200, "arrived")
+def opens_a_socket(**options):
+    return ask("GET", "/_stcore/stream", kind="websocket", **options) == "websocket.accept"
 
 
-def test_strangers_get_no_files_but_what_the_sign_in_needs(secrets):
-    secrets(AUTH)
-    assert ask("GET", "/media/abc.png")[0] == 401
-    assert ask("GET", "/media/abc.png", CLAIMS)[0] == 200
-    for path in ("/", "/static/js/index.js", "/_stcore/health", "/oauth2callback", "/auth/login"):
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize("path", [*PATHS, UPLOAD, "//media/x", "/base/media/x", "/oauth2callback", "/auth/login"])
+def test_without_the_token_nothing_is_answered_and_with_it_everything(token, method, path):
+    assert ask(method, path)[0] == ask(method, path, cookies={cookie_name(): "x" + TOKEN})[0] == 401
+    assert ask(method, path, cookies={cookie_name(): ""}, query="token=")[0] == 401
+    assert ask(method, path, cookies={"seglab_token_1": TOKEN})[0] == 401, "another lab's"
+    assert ask(method, path, cookies={cookie_name(): TOKEN})[0] == 200
+
+
+def test_the_token_in_the_address_becomes_a_cookie_that_no_script_and_no_other_site_gets(token):
+    status, _, headers = ask("GET", "/runs", query=f"runs=a%20b&token={TOKEN}&runs=c")
+    assert (status, headers["location"]) == (303, "/runs?runs=a+b&runs=c") and headers["cache-control"] == "no-store"
+    cookie = headers["set-cookie"]
+    assert (
+        cookie.startswith(f"{cookie_name()}={TOKEN};") and "HttpOnly" in cookie and "samesite=strict" in cookie.lower()
+    )
+    for method, query in (("GET", "token=wrong"), ("PUT", f"token={TOKEN}"), ("GET", f"TOKEN={TOKEN}")):
+        status, body, headers = ask(method, "/", query=query, accept="text/html")
+        assert status == 401 and "set-cookie" not in headers and TOKEN not in body
+    assert "asks for the token" in ask("GET", "/", accept="text/html")[1]
+
+
+def test_a_socket_needs_the_token_and_a_page_of_this_address(token):
+    known = {"cookies": {cookie_name(): TOKEN}}
+    assert opens_a_socket(**known, origin=f"http://{HOST}") and opens_a_socket(**known)
+    assert not opens_a_socket(origin=f"http://{HOST}")
+    for origin in (
+        "http://localhost:9999",
+        "http://127.0.0.1",
+        "http://127.0.0.1:8502",
+        "null",
+        "http://evil.example",
+        f"ftp://{HOST}",
+        f"http://{HOST}@evil.example",
+    ):
+        assert not opens_a_socket(**known, origin=origin), origin
+        assert ask("PUT", UPLOAD, **known, origin=origin)[0] == 403, origin
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8501", "127.0.0.1.evil.example", "", "127.0.0.1@evil.example", "[::1"]
+)
+def test_a_name_that_points_here_and_is_not_the_labs_is_refused(token, host):
+    known = {"cookies": {cookie_name(): TOKEN}}
+    for path in (*PATHS, "/_stcore/health", UPLOAD):
+        assert ask("GET", path, **known, host=host)[0] == 421, path
+    assert not opens_a_socket(**known, host=host, origin=f"http://{host}")
+    assert ask("GET", "/", **known, host="localhost:8501")[0] == 200
+
+
+def test_every_answer_says_who_may_frame_and_feed_it(token):
+    for status, _, headers in (
+        ask("GET", "/"),
+        ask("GET", "/", cookies={cookie_name(): TOKEN}),
+        ask("GET", "/", host="evil"),
+    ):
+        policy = headers["content-security-policy"]
+        assert "frame-ancestors 'self'" in policy and "default-src 'self'" in policy and "http" not in policy, status
+        assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "same-origin"
+
+
+def test_the_token_of_an_account_is_kept_for_itself_alone(secrets, monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["main.py"])
+    monkeypatch.delenv("SEGLAB_TOKEN", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def fresh():
+        start_token.cache_clear()
+        return start_token()
+
+    first = fresh()
+    assert len(first) >= 32 and fresh() == first and token_file().stat().st_mode & 0o777 == 0o600
+    token_file().chmod(0o644)
+    second = fresh()
+    assert second != first and token_file().stat().st_mode & 0o777 == 0o600, "others may have read it"
+    token_file().write_text("")
+    assert len(fresh()) >= 32
+    token_file().unlink()
+    (tmp_path / "elsewhere").write_text("x" * 40)
+    token_file().symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LabError, match="isn't a file of this account"):
+        fresh()
+    for given in ("short", "x" * 20 + ";", "ü" * 20, "a b" * 10):
+        monkeypatch.setenv("SEGLAB_TOKEN", given)
+        with pytest.raises(LabError, match="SEGLAB_TOKEN must have 16 letters"):
+            fresh()
+    monkeypatch.setattr("sys.argv", ["main.py", "--no-token"])
+    assert fresh() == "" and ask("GET", "/media/abc.png")[0] == 200 and opens_a_socket(origin=f"http://{HOST}")
+    assert not opens_a_socket(origin="http://localhost:9999"), "another page still may not"
+    start_token.cache_clear()
+
+
+# ---- the gate where people sign in
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST"])
+@pytest.mark.parametrize("path", [*PATHS, UPLOAD, f"/base{UPLOAD}", f"/{UPLOAD}", "/lab/metrics/x", "/auth/login/x"])
+def test_strangers_get_nothing_but_the_way_to_sign_in(sign_in, method, path):
+    assert ask(method, path)[0] == 401
+    assert ask(method, path, CLAIMS)[0] == 200
+    forged = {COOKIE: "eyJpc19sb2dnZWRfaW4iOnRydWV9.x.y"}
+    assert ask(method, path, cookies=forged)[0] == ask(method, path, query=f"token={TOKEN}")[0] == 401
+
+
+def test_strangers_open_no_socket(sign_in):
+    assert not opens_a_socket(origin=f"http://{HOST}") and opens_a_socket(person_claims=CLAIMS, origin=f"http://{HOST}")
+    assert not opens_a_socket(person_claims=CLAIMS, origin="http://localhost:9999")
+
+
+def test_a_stranger_is_shown_the_providers_and_sent_to_the_one_of_choice(sign_in, secrets):
+    pytest.importorskip("authlib")
+    for path in ("/oauth2callback", "/auth/login", "/auth/logout", "/_stcore/health"):
         assert ask("GET", path)[0] == 200, path
+    status, body, headers = ask("GET", "/runs", accept="text/html")
+    assert status == 401 and "Sign in to the lab" in body and "?sign-in=default" in body
+    status, _, headers = ask("GET", "/runs", query="sign-in=default", accept="text/html")
+    assert status == 303 and headers["location"].startswith("/auth/login?provider=")
+    secrets(AUTH + "[auth.uni]\nclient_id = 'x'\n[auth.\"<b>\"]\nclient_id = 'x'\n")
+    body = ask("GET", "/", accept="text/html")[1]
+    assert "Sign in with Uni" in body and "<b>" not in body
+    secrets(None)
+    assert "Nobody can sign in at the moment" in ask("GET", "/", accept="text/html")[1]
 
 
-def test_a_lab_without_sign_in_is_open(secrets):
-    assert ask("PUT", UPLOAD)[0] == ask("GET", "/media/abc.png")[0] == 200
+def test_the_name_that_people_are_sent_back_to_is_the_labs(sign_in, secrets):
+    assert ask("GET", "/", CLAIMS, host="lab.example.org")[0] == 421
+    secrets(AUTH.replace("http://x/", "https://lab.example.org/"))
+    assert ask("GET", "/", CLAIMS, host="lab.example.org")[0] == 200
+    assert opens_a_socket(person_claims=CLAIMS, host="lab.example.org", origin="https://lab.example.org")
+    assert ask("GET", "/", CLAIMS, host="other.example.org")[0] == 421
 
 
-def test_files_are_counted_where_they_arrive(secrets, monkeypatch):
+@pytest.mark.parametrize("secret", ["...", "", "short", "0123456789abcdef", "a" * 64, "ab" * 32])
+def test_a_cookie_secret_that_can_be_guessed_keeps_the_lab_from_starting(secrets, secret):
+    secrets(AUTH.replace(SECRET, secret))
+    with pytest.raises(LabError, match="who guesses it is any admin"):
+        check_sign_in()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no modes of files")
+def test_a_secrets_file_that_others_can_read_keeps_the_lab_from_starting(secrets, tmp_path):
+    secrets(AUTH)
+    check_sign_in()
+    for mode in (0o644, 0o640, 0o604):
+        (tmp_path / "secrets.toml").chmod(mode)
+        with pytest.raises(LabError, match="can be read by other accounts"):
+            check_sign_in()
+
+
+def test_two_people_are_never_one(monkeypatch):
+    monkeypatch.setenv("SEGLAB_ADMINS", "mark@x.org, https://idp|adm, Ann@X.org")
+    assert build_user("mark@x.org").is_admin and build_user("MARK@X.org").is_admin and build_user("ann@x.org").is_admin
+    for other in ("mar\u212a@x.org", "https://idp|ADM", "https://IDP|adm", "mark@x.org ", "m\u0430rk@x.org"):
+        user = build_user(other)
+        assert not user.is_admin and user.id not in ("mark@x.org", "https://idp|adm"), other
+    assert build_user("https://idp|adm").is_admin
+
+
+def test_an_address_with_other_letters_than_ascii_is_not_taken_for_checked(secrets):
+    secrets(AUTH)
+    claims = CLAIMS | {"email": "mar\u212a@x.org", "email_verified": True}
+    assert user_of_claims(claims).id == OWN_NAME
+
+
+def test_files_are_counted_where_they_arrive(sign_in, monkeypatch):
     uploads.cache_clear()
     monkeypatch.setenv("SEGLAB_MAX_UPLOADS", "2")
-    secrets(AUTH)
     ann, bob = CLAIMS | {"sub": "ann"}, CLAIMS | {"sub": "bob"}
     assert [ask("PUT", UPLOAD, ann)[0] for _ in range(3)] == [200, 200, 429]
     assert "used the 2 uploads of this hour" in ask("PUT", UPLOAD, ann)[1]

@@ -70,11 +70,6 @@ def test_scripts_are_only_read() -> None:
     assert ask(script_address("viewer/viewer.js"), "POST").status_code == 405
 
 
-def test_scripts_are_for_those_who_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.auth.must_sign_in", lambda: True)
-    assert ask(script_address("viewer/viewer.js")).status_code == 401
-
-
 def test_the_version_follows_from_every_script() -> None:
     from app.shared import _version_of
 

@@ -73,7 +73,7 @@ def phone(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def serve_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
-    """`serve_app(script, env={}, port=None, options=()) -> base_url`: run a Streamlit script or an `st.App` entry until the module's end.
+    """`serve_app(script, env={}, port=None, options=(), with_token=False) -> base_url`: run a Streamlit script or an `st.App` entry until the module's end.
 
     The server runs in the repository's root (so it reads the lab's own theme), has the root on its path, listens on
     a free port of 127.0.0.1, and gets `env` on top of this process's environment and `options` of Streamlit's.
@@ -81,13 +81,19 @@ def serve_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
     servers: list[subprocess.Popen[bytes]] = []
 
     def serve(
-        script: Path, env: Mapping[str, str] | None = None, port: int | None = None, options: Sequence[str] = ()
+        script: Path,
+        env: Mapping[str, str] | None = None,
+        port: int | None = None,
+        options: Sequence[str] = (),
+        with_token: bool = False,
     ) -> str:
         port = port or free_port()
         log_path = tmp_path_factory.mktemp("server") / "server.log"
         command = [sys.executable, "-m", "streamlit", "run", str(script)]
         command += ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
         command += ["--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false", *options]
+        if script == ROOT / "app" / "main.py" and not with_token:
+            command += ["--", "--no-token"]
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         with log_path.open("wb") as log:
             server = subprocess.Popen(

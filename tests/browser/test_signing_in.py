@@ -48,6 +48,7 @@ def lab(serve_app, provider, environment, tmp_path_factory):
     port = free_port()
     secrets = tmp_path_factory.mktemp("secrets") / "secrets.toml"
     secrets.write_text(provider.secrets_toml(f"http://127.0.0.1:{port}"))
+    secrets.chmod(0o600)
     return serve_app(ROOT / "app" / "main.py", environment, port=port, options=["--secrets.files", str(secrets)])
 
 
@@ -75,7 +76,7 @@ def sign_in(browser, lab, email):
 
 
 def show_who_one_is(page, email):
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name="Sign in").click()
     page.get_by_role("link", name=email).click()
 
 
