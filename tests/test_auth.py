@@ -275,5 +275,5 @@ def test_signing_in_names_the_package_it_misses(monkeypatch):
 
 
 def test_a_package_that_the_lab_does_not_know_is_asked_for_by_its_name():
-    with pytest.raises(LabError, match='Mine needs no_such_package, .* -m pip install "no_such_package"'):
+    with pytest.raises(LabError, match='Mine needs no_such_package, .* pip install "no_such_package"'):
         check_packages("Mine", ("no_such_package",))
