@@ -19,7 +19,7 @@ from streamlit import config
 from app.auth import must_sign_in
 from core.errors import LabError
 
-NO_TOKEN = "--no-token"
+NO_TOKEN = "--no-token"  # noqa: S105 - an argument of the command line
 """The argument that opens the lab to everybody who reaches its port."""
 VARIABLE = "SEGLAB_TOKEN"
 MIN_LENGTH = 16

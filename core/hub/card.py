@@ -50,7 +50,7 @@ def model_card(run: Run, repo: str, images: tuple[str, ...] = ()) -> str:
         images: names of sample pictures beside it, each a photograph and the network's mask.
     """
     row = best_evaluation(run)
-    environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)  # noqa: S701 - Markdown; `_plain` escapes what others named
     environment.filters.update(plain=_plain, percent=lambda share: f"{share:.1%}")
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         run=run,

@@ -347,7 +347,7 @@ class _Lane:
         try:
             pickle.dump(ticket.request, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
             process.stdin.flush()
-            result = pickle.load(process.stdout)
+            result = pickle.load(process.stdout)  # noqa: S301 - of our own child
             if isinstance(ticket.request, BatchRequest):
                 result = self._gathered(process, result)
         except (OSError, ValueError, EOFError, pickle.UnpicklingError):
@@ -376,7 +376,7 @@ class _Lane:
             if isinstance(first, LabError):
                 return first
             parts.append(first)
-            first = pickle.load(process.stdout)
+            first = pickle.load(process.stdout)  # noqa: S301 - of our own child
         return tuple(parts)
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -32,7 +32,7 @@ def html_page(report: Report) -> str:
     cited = {key: index for index, key in enumerate(report.cited, start=1)}
     return environment.get_template("report.html").render(
         report=report,
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         say=partial(_markup, names=report.captioned, cited=cited),
         kind_of=lambda block: type(block).__name__,
         names=report.captioned,
@@ -76,4 +76,4 @@ def _svg(figure: Figure) -> Markup:
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", figure.drawing.svg, flags=re.S)
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{figure.id}-\1"', svg)
     svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{figure.id}-", svg)
-    return Markup(svg).replace("<svg ", Markup('<svg role="img" aria-label="{}" ').format(figure.alt), 1)
+    return Markup(svg).replace("<svg ", Markup('<svg role="img" aria-label="{}" ').format(figure.alt), 1)  # noqa: S704 - matplotlib's, its letters drawn as outlines
