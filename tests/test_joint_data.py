@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.__main__ import USER_ERROR, main
 from core.config import read_config
 from core.data.class_table import save_class_table, space_of, write_rows
 from core.data.dataset import open_dataset, read_target
@@ -407,3 +408,14 @@ def test_a_read_only_lab_joins_nothing(lab, monkeypatch):
     with pytest.raises(LabError, match="read-only"):
         write_list("x", [lab / "a", lab / "b"])
     assert not (lab / "lab").exists()
+
+
+def test_the_command_line_joins_folders_for_the_doctor(lab, capsys):
+    for name, seed in (("a", 0), ("b", 50)):
+        plain(lab / name, {"road": 0, "sky": 1}, 5, seed)
+    assert main(["join", "Two towns", str(lab / "a"), str(lab / "b"), "--json"]) == 0
+    root = json.loads(capsys.readouterr().out)["root"]
+    assert main(["doctor", root]) == 0
+    assert "Healthy: 10 pairs looked at" in capsys.readouterr().out
+    assert main(["join", "Two towns", str(lab / "a"), root]) == USER_ERROR
+    assert "is itself a list of data sets" in capsys.readouterr().err
