@@ -23,6 +23,7 @@ from core.data.splits import UNLISTED
 from core.errors import LabError
 from core.inference.exports import overlay_of
 from core.labels import LabelSpace
+from core.paths import cache_folder
 from core.text import plural
 
 SHOWN = 10
@@ -108,7 +109,11 @@ def _lines(seen: _Seen) -> str:
     size, *others = [*report.sizes] or [""]
     more = f" and {plural(len(others), 'other size')}" if others else ""
     inside = [
-        path.relative_to(report.root).as_posix() if path.is_relative_to(report.root) else "the shapes of its label file"
+        "what its label file says"
+        if path.is_relative_to(cache_folder())
+        else path.relative_to(report.root).as_posix()
+        if path.is_relative_to(report.root)
+        else str(path)
         for path in (first.image, first.labels)
         if path
     ]

@@ -12,11 +12,12 @@ from core.auth import is_read_only
 from core.data.collections import collections_folder
 from core.data.folder import IMAGE_ENDINGS, IMAGE_ROLES
 from core.data.frames import unusable_name
+from core.data.joint_list import write_list
 from core.data.splits import split_of
 from core.data.uploaded_archive import unpack_archive
 from core.errors import LabError
 from core.paths import PROJECT, cache_folder, data_roots, streets_folder
-from core.text import plural
+from core.text import join_words, plural
 
 MAX_SHOWN = 300
 MAX_OFFERED, MAX_DEPTH, MAX_VISITED = 12, 3, 2000
@@ -62,6 +63,8 @@ def folder_picker(key: str, name: str) -> None:
                 st.button("Take this folder", type="primary", key=f"{key}-take", on_click=take, args=(at,))
             more = "at least " if count == COUNTED else ""
             st.caption(f"It holds {more}{plural(count, 'picture')}, folders within it counted.")
+        if not is_read_only():
+            _collect(key, at, take)
         if not is_read_only():
             _drop(key, take)
 
@@ -115,6 +118,30 @@ def _holds_images(path: Path) -> bool:
         return any(child.suffix.lower() in IMAGE_ENDINGS for child in itertools.islice(path.iterdir(), MAX_SHOWN))
     except OSError:
         return False
+
+
+def _collect(key: str, at: Path | None, take: Callable[[Path], None]) -> None:
+    """Draw a button that collects folders, and with the second one a form that makes them one data set."""
+    collected: list[Path] = st.session_state.setdefault(f"{key}-collected", [])
+    if at and at not in collected and st.button("Add to a joint data set", icon=":material/join:", key=f"{key}-add"):
+        collected.append(at)
+    if not collected:
+        return
+    st.caption("To be one data set, classes joined by name: " + plain(join_words([path.name for path in collected])))
+    name = st.text_input("Name of the joint data set", key=f"{key}-joint-name", max_chars=40)
+    with st.container(horizontal=True):
+        if st.button("Join", key=f"{key}-join", disabled=len(collected) < 2):
+            try:
+                path = write_list(name, collected)
+            except LabError as error:
+                failed_state(error)
+            else:
+                collected.clear()
+                take(path)
+                st.rerun()
+        if st.button("Forget them", key=f"{key}-forget"):
+            collected.clear()
+            st.rerun()
 
 
 def _drop(key: str, take: Callable[[Path], None]) -> None:

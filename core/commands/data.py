@@ -15,13 +15,14 @@ from core.commands.options import add_part, given_fields, say
 from core.commands.progress_bar import ProgressBar
 from core.config import read_config
 from core.data.class_table import save_class_table
+from core.data.joint_list import write_list
 from core.errors import LabError
 from core.paths import resolve_data_root, streets_folder
 from core.text import format_bytes
 
 
 def add_data(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add the commands streets, get, doctor and cache."""
+    """Add the commands streets, get, doctor, join and cache."""
     command = commands.add_parser("streets", parents=[common], help="draw street scenes in the Cityscapes layout")
     command.add_argument("--out", type=Path, help="folder to write; default: the lab's own")
     for name, default in (("train", 200), ("val", 40), ("height", 256), ("width", 512), ("seed", 0)):
@@ -41,6 +42,15 @@ def add_data(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument("--proposal", action="store_true", help="print only the text of a classes.json that fits")
     command.add_argument("--write", action="store_true", help="save the proposed class table as ROOT/classes.json")
     command.set_defaults(command=doctor)
+
+    command = commands.add_parser(
+        "join", parents=[common], help="make one data set of several, by the names of classes"
+    )
+    command.add_argument("name", metavar="NAME", help="of the folder that stands for all of them")
+    command.add_argument(
+        "roots", metavar="ROOT", nargs="+", help="folders of the data sets, the first one's classes first"
+    )
+    command.set_defaults(command=join)
 
     command = commands.add_parser("get", parents=[common], help="download Cityscapes with your own account")
     command.add_argument("what", choices=["cityscapes"])
@@ -115,6 +125,13 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
         _print_classes(report)
         print(f"{'Healthy' if report.healthy else 'Not healthy'}: {report.looked_at} pairs looked at in {root}.")
     return report.to_json()
+
+
+def join(options: argparse.Namespace) -> dict[str, Any]:
+    """Write a folder that is several data sets as one."""
+    root = write_list(options.name, options.roots)
+    say(options, f"{root} is the joint data set. Look at it: python -m core doctor {shlex.quote(str(root))}")
+    return {"root": str(root)}
 
 
 def _print_classes(report: Any) -> None:

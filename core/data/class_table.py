@@ -8,21 +8,23 @@ A class with `ids` is found by number in the masks; without, by its colour, or b
 9]]`. What no class names is ignored. Tables that other tools write are read as they are: CamVid's label_colors.txt and
 class_dict.csv, CVAT's labelmap.txt, and a plain list of names (classes.txt, labels.txt, codes.txt), one a line, in the
 order of the ids; Roboflow's _classes.csv, which lies in the folder of each split, and id2label.json of the Hugging Face
-Hub. Supervisely's {"classes": [{"title": "road", "color": "#804080"}]} is read as well.
+Hub. Beside a list of data sets (`core.data.joint`) a row gathers their classes by name: `"names": ["car", "bus"]`.
+Supervisely's {"classes": [{"title": "road", "color": "#804080"}]} is read as well.
 """
 
 import csv
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.data.joint_list import is_joint
 from core.data.splits import SPLITS
 from core.errors import LabError
 from core.files import write_atomically
 from core.labels import IGNORED, Color, LabelSpace
-from core.text import format_bytes
+from core.text import format_bytes, join_first
 
 FILE_NAME = "classes.json"
 ROBOFLOW = "_classes.csv"
@@ -103,15 +105,21 @@ def is_list_of_names(root: Path, space: LabelSpace | None) -> bool:
         return False
 
 
-def read_class_table(path: Path) -> LabelSpace:
+def read_class_table(path: Path, numbering: LabelSpace | None = None) -> LabelSpace:
     """Read a class table.
+
+    Args:
+        path: the file.
+        numbering: of data sets that are joined: rows then gather its classes, by `names` or else by their own name, in
+            place of ids.
 
     Raises:
         LabError: the file can't be read, or what it says doesn't make sense; the sentence says where.
     """
     try:
         text = _read_text(path)
-        space = space_of(READERS.get(path.name.lower(), _from_json)(text))
+        rows = READERS.get(path.name.lower(), _from_json)(text)
+        space = space_of(_gathered(rows, numbering) if numbering else rows)
         if len(space.class_names) == 1:
             raise ValueError(
                 f"'{space.class_names[0]}' is its only class, and a single class can't be told from anything. Add"
@@ -122,6 +130,31 @@ def read_class_table(path: Path) -> LabelSpace:
         raise LabError(f"The class table '{path}' can't be read: {str(error)[:100]}.") from None
     except ValueError as error:
         raise LabError(f"The class table '{path}' has a mistake: {error}") from None
+
+
+def _gathered(rows: Any, numbering: LabelSpace) -> Any:
+    """Return rows with the ids of the classes that they name. Raises ValueError where there is no such class."""
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and isinstance(row.get("name"), str) for row in rows
+    ):
+        return rows  # which is said as of any table
+    result = []
+    for row in rows:
+        ids: list[int] = []
+        names = _list(row.get("names", [row["name"]]), f"Class '{row['name'][:80]}'")
+        for name in names:
+            if name not in numbering.class_names:
+                raise ValueError(
+                    f"'{str(name)[:80]}' is in none of the joined data sets, whose classes are"
+                    f" {join_first(list(numbering.class_names), 20)}. Write those that a class gathers as its names:"
+                    f' {{"name": "vehicle", "names": ["car", "bus"]}}.'
+                )
+            index = numbering.class_names.index(name)
+            ids += [class_id for class_id, owner in enumerate(numbering.from_ids) if owner == index]
+        color = {"color": numbering.colors[numbering.class_names.index(names[0])]} if names else {}
+        given = {key: value for key, value in row.items() if key != "names"}
+        result.append(color | given | {"ids": ids})
+    return result
 
 
 def listed_names(path: Path) -> tuple[str, ...] | None:
@@ -209,17 +242,22 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
 def save_class_table(root: Path, text: str) -> Path:
     """Write the text of a class table as a folder's classes.json.
 
-    One of the lab's own that was there is kept as classes.json.old.
+    One of the lab's own that was there is kept as classes.json.old. Beside a list of data sets it names their classes
+    in place of ids.
 
     Raises:
         LabError: another tool's file is there, or the folder can't be written to.
     """
     path = root / FILE_NAME
     try:
+        if is_joint(root):
+            from core.data.joint import name_rows  # which reads class tables by this module
+
+            text = name_rows(root, text)
         if path.is_file() and path.stat().st_size:
             rows = json.loads(path.read_bytes())
             if not isinstance(rows, list) or not all(
-                isinstance(row, dict) and "name" in row and set(row) <= _KEYS for row in rows
+                isinstance(row, dict) and "name" in row and set(row) <= {*_KEYS, "names"} for row in rows
             ):
                 raise ValueError
             path.replace(path.with_name(f"{FILE_NAME}.old"))
@@ -243,8 +281,13 @@ def write_rows(space: LabelSpace) -> str:
             row |= {"colors": others} if others else {}
         else:
             row["ids"] = [label_id for label_id, owner in enumerate(space.from_ids) if owner == index]
-        rows.append(json.dumps(row, ensure_ascii=False))
-    return "[\n  " + ",\n  ".join(rows) + "\n]\n"
+        rows.append(row)
+    return format_rows(rows)
+
+
+def format_rows(rows: Sequence[dict[str, Any]]) -> str:
+    """Return rows of a class table as the text of a classes.json, one class a line."""
+    return "[\n  " + ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
 
 
 def _from_json(text: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ Understood, with or without folders for train, val and test on any level:
     images/a.jpg            masks/road/a.png, masks/a/1.png a mask for each class or object: `annotations.binary_masks`
     a.jpg                   a.json, or one for all          label tools: `core.data.annotations`
     data/train-00000-of-00001.parquet                       the Hugging Face Hub: `core.data.parquet_files`
+    datasets.json                                           several folders as one: `core.data.joint`
 
 A mask belongs to one photograph, and never to one of another split or another stated folder. What could be paired in
 two ways is paired in none, and said.
@@ -32,6 +33,7 @@ from core.data.annotations.files import ENDINGS as ANNOTATION_ENDINGS
 from core.data.annotations.masks import PaintedFolder, paint_folder
 from core.data.class_table import find_class_table, listed_names, read_class_table
 from core.data.frames import Frame, Pairing, unusable_name
+from core.data.joint_list import is_joint
 from core.data.splits import UNLISTED, Splits, assign_splits, same_name, split_of
 from core.data.unread_formats import advise_unread
 from core.errors import LabError
@@ -113,6 +115,10 @@ def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto", c
         LabError: the folder may not be read, holds far too many files, a list of names fits none of them, or an
             annotation file or the class table is broken.
     """
+    if is_joint(root):
+        from core.data.joint import join_folders  # which opens each of its folders by this module
+
+        return join_folders(root, val_fraction, group_by, class_table)
     try:
         scan = _scan(root)
     except OSError as error:
@@ -163,7 +169,7 @@ def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto", c
 
 
 def annotated_space(root: Path) -> LabelSpace | None:
-    """Return the label space that follows from a folder's annotation files.
+    """Return the label space that follows from a folder's annotation files, or from the data sets that it joins.
 
     None without any, or where its class table decides.
 
@@ -171,9 +177,12 @@ def annotated_space(root: Path) -> LabelSpace | None:
         LabError: as of `pair_folder`.
     """
     path = find_class_table(root)
-    if path and listed_names(path) is None:
+    if path and listed_names(path) is None and not is_joint(root):
         return None
-    painted = pair_folder(root).painted
+    pairing = pair_folder(root)
+    if pairing.joint:
+        return pairing.joint.space
+    painted = pairing.painted
     return painted.space if painted else None
 
 

@@ -11,6 +11,7 @@ from core.errors import LabError
 
 if TYPE_CHECKING:
     from core.data.annotations.masks import PaintedFolder
+    from core.data.joint import JointDatasets
     from core.data.splits import Splits
 
 Split = Literal["train", "val", "test", "train_extra"]
@@ -50,6 +51,7 @@ class Pairing:
         splits: where the split comes from; None for Cityscapes, whose folders say it.
         others: how many files of which other ending lie there.
         painted: what was painted from annotation files; None without any.
+        joint: the data sets that are joined here; None where the folder is one itself.
     """
 
     frames: tuple[Frame, ...]
@@ -60,6 +62,7 @@ class Pairing:
     splits: "Splits | None" = None
     others: Counter[str] = field(default_factory=Counter)
     painted: "PaintedFolder | None" = None
+    joint: "JointDatasets | None" = None
 
     def problems(self, root: Path) -> list[str]:
         """Return what may mean two things, as sentences that name both; nothing is learned from such a folder."""

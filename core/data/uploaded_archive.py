@@ -50,7 +50,7 @@ def unpack_archive(
     parent = archives_folder()
     with writing(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        target = _free_name(parent, name)
+        target = free_folder(parent, name)
         draft = parent / f".{target.name}.part"
         shutil.rmtree(draft, ignore_errors=True)
         try:
@@ -105,7 +105,8 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, left: 
     return left
 
 
-def _free_name(parent: Path, name: str) -> Path:
+def free_folder(parent: Path, name: str) -> Path:
+    """Return a folder that isn't there yet, called after a name of any letters, without its ending."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePosixPath(name).stem).strip("-")[:40] or "data"
     candidates = (parent / (stem if index == 1 else f"{stem}-{index}") for index in range(1, 10_000))
     return next(path for path in candidates if not path.exists())

@@ -551,6 +551,24 @@ def test_a_folder_is_found_without_typing_its_path(lab_folders, folder: Path) ->
     assert "frames" in text_of(app).lower()
 
 
+def test_two_folders_that_were_found_become_one_data_set(lab_folders, folder: Path) -> None:
+    other = Path(shutil.copytree(folder, folder.parent / "theirs"))
+    rows = json.loads((other / "classes.json").read_text())
+    (other / "classes.json").write_text(json.dumps([{**rows[0], "name": "lane"}, *rows[1:]]))
+    app = opened("folder", **{"data-folder-find-at": folder})
+    app.button(key="data-folder-find-add").click().run()
+    assert app.button(key="data-folder-find-join").disabled
+    app.session_state["data-folder-find-at"] = other
+    app.run()
+    app.button(key="data-folder-find-add").click().run()
+    app.text_input(key="data-folder-find-joint-name").set_value("Both streets").run()
+    app.button(key="data-folder-find-join").click().run()
+    root = Path(app.text_input(key="data-folder-root").value)
+    assert fine(app) and json.loads((root / "datasets.json").read_text()) == [str(folder), str(other)]
+    assert root.name == "Both-streets" and "16 photographs with masks: 12 in train, 4 in val" in text_of(app)
+    assert f"In &#x27;{other.name}&#x27;: Nothing says which" in text_of(app)
+
+
 def test_the_class_table_is_a_form_that_saves(lab_folders, folder: Path) -> None:
     app = opened("folder", folder)
     assert fine(app) and any(expander.label == "Class table" for expander in app.expander)

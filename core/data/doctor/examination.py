@@ -6,7 +6,7 @@ It writes nothing into it.
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.config import read_config
@@ -21,14 +21,20 @@ from core.data.doctor.findings import Finding, Layout, Report, about_files, plai
 from core.data.doctor.survey import FrameInfo, as_colors, survey
 from core.data.folder import explain_no_pairs, pair_folder
 from core.data.frames import Frame, Pairing
+from core.data.joint import JointDatasets
+from core.data.joint_list import FILE_NAME
 from core.data.sources import SOURCES
 from core.data.splits import UNLISTED
 from core.errors import LabError
 from core.labels import LabelSpace
-from core.text import join_words, plural
+from core.text import join_first, join_words, plural
 
 MAX_IDS = 300
 """Ids or colours that a report lists at most."""
+NAMED_CLASSES = 8
+
+OF_A_PART = {"no-split", "class-missing-train", "class-missing-val"}
+"""Codes of what may well be so in one of several data sets that are joined."""
 
 Progress = Callable[[int, int], None]
 """Called with (frames looked at, frames in all)."""
@@ -43,6 +49,7 @@ class _Survey:
     findings: list[Finding] = field(default_factory=list)
     split_source: str = ""
     is_annotated: bool = False
+    joint: JointDatasets | None = None
 
 
 def examine(
@@ -84,7 +91,24 @@ def examine(
                 sentence = f"'{plain(root)}' has no class table that says what its masks mean."
                 fix = "Save the proposed table as classes.json in that folder, and name its classes."
                 result.findings.append(Finding("no-class-table", "error", sentence, fix=fix))
-    return _report(root, layout, space, result, progress, should_stop, max_frames)
+    report = _report(root, layout, space, result, progress, should_stop, max_frames)
+    if not result.joint:
+        return report
+    codes = {finding.code for finding in report.findings} | OF_A_PART
+    inside = [
+        replace(
+            finding,
+            sentence=f"In '{each.listed.name}': {finding.sentence}",
+            files=tuple(f"{each.listed.name}/{name}" for name in finding.files),
+        )
+        for each in result.joint.datasets
+        if each.is_rewritten  # otherwise the masks were looked at as they are
+        for finding in examine(
+            each.listed.root, each.listed.classes, val_fraction, group_by, progress, should_stop, max_frames
+        ).findings
+        if finding.severity != "note" and finding.code not in codes
+    ]
+    return replace(report, findings=worst_first([*report.findings, *inside]))
 
 
 def examine_dataset(
@@ -192,6 +216,9 @@ def _find_folder(root: Path, val_fraction: float, group_by: str, class_table: st
     if pairing.painted:
         result.is_annotated = True
         result.findings += _about_annotations(pairing.painted)
+    if pairing.joint:
+        result.is_annotated, result.joint = True, pairing.joint
+        result.findings += _about_joint(pairing.joint)
     for frame in pairing.frames:
         if frame.split in ("train", "val"):
             result.parts.setdefault(frame.split, []).append(frame)
@@ -232,6 +259,30 @@ def _find_folder(root: Path, val_fraction: float, group_by: str, class_table: st
     unlabelled = [frame for frame in pairing.unlabelled if frame.split != "test"]
     result.findings += _alone(root, unlabelled, pairing.orphans, result.is_annotated)
     return result
+
+
+def _about_joint(joint: JointDatasets) -> list[Finding]:
+    """Return which classes are not in all of the data sets that are joined, or in none of the joint table."""
+    findings = []
+    for name, classes in joint.lacking().items():
+        sentence = (
+            f"The class{'es' * (len(classes) > 1)} {join_first(classes, NAMED_CLASSES)} of other data sets"
+            f" {'are' if len(classes) > 1 else 'is'} not in the table of '{name}': what shows"
+            f" {'them' if len(classes) > 1 else 'it'} there is labelled as something else, or ignored."
+        )
+        fix = (
+            f"That is yours to decide: label {'them' if len(classes) > 1 else 'it'} in '{name}', let a classes.json"
+            f" beside {FILE_NAME} gather or leave out classes, ignore there what may hide them, or accept it."
+        )
+        findings.append(Finding("class-not-in-all", "warning", sentence, count=len(classes), fix=fix))
+    if joint.left_out:
+        sentence = (
+            f"The class table leaves out {join_first(list(joint.left_out), NAMED_CLASSES)}: pixels of"
+            f" {'these' if len(joint.left_out) > 1 else 'it'} are ignored."
+        )
+        fix = "Name what is to be learned there, or remove that table to learn all."
+        findings.append(Finding("class-left-out", "warning", sentence, count=len(joint.left_out), fix=fix))
+    return findings
 
 
 def _about_annotations(painted: PaintedFolder) -> list[Finding]:
