@@ -38,6 +38,7 @@ from core.data.class_table import save_class_table
 from core.data.dataset import Dataset, spread
 from core.data.doctor import Finding, Report, examine
 from core.data.frames import Frame
+from core.data.joint_list import is_joint
 from core.data.sources import SOURCES
 from core.data.statistics import AT_ONCE, SAMPLE, FrameCounts, count_classes, count_frames, recall_counts
 from core.data.transforms import Augmentation
@@ -637,7 +638,7 @@ if config and not (source.is_generated and not is_here(config)):
         failed_state(error)
 # Shapes of label tools are painted by the names of their classes, which the tool itself changes.
 masks = [frame.labels for frame in here.dataset.train if frame.labels] if here and source.group == "folder" else []
-if masks and masks[0].is_relative_to(here.dataset.root):
+if masks and (is_joint(here.dataset.root) or masks[0].is_relative_to(here.dataset.root)):
     class_table_form(here.dataset)
 if here:
     try:
