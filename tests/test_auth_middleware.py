@@ -3,21 +3,27 @@
 import asyncio
 import json
 import os
+import re
+from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import streamlit as st
 from starlette.responses import Response
 from streamlit import config
 from streamlit.auth_util import get_signing_secret
+from streamlit.web.server.starlette.starlette_app import create_streamlit_routes
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
 from app.auth import COOKIE, check_sign_in, must_sign_in, providers, sign_in_links, user_of_claims
 from app.auth_middleware import AuthMiddleware
+from app.routes import ROUTES
 from app.services import check_uploads, uploads
 from app.start_token import cookie_name, start_token, token_file
 from core.auth import build_user
 from core.errors import LabError
 
+ROOT = Path(__file__).resolve().parents[1]
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyz"
 AUTH = f'[auth]\nredirect_uri = "http://x/oauth2callback"\ncookie_secret = "{SECRET}"\nclient_id = "lab"\n'
 
@@ -362,3 +368,48 @@ def test_files_are_counted_where_they_arrive(sign_in, monkeypatch):
     with pytest.raises(LabError, match="used the 2 uploads"):
         check_uploads(user_of_claims(ann))
     uploads.cache_clear()
+
+
+# ---- who gets an answer where, as docs/security.md has it
+
+
+def documented():
+    """The table of addresses in docs/security.md: path to who gets an answer."""
+    rows = re.findall(r"^\| (`/.*?) \| .* \| (.*) \|$", (ROOT / "docs/security.md").read_text(), re.MULTILINE)
+    return {path: who for paths, who in rows for path in re.findall("`(/[^`]*)`", paths)}
+
+
+def routes():
+    """The server's routes: path to methods, empty for a socket's."""
+    everything = [*create_streamlit_routes(MagicMock()), *ROUTES]
+    found = {}
+    for route in everything:
+        if path := getattr(route, "path", ""):
+            found.setdefault(path, set()).update(getattr(route, "methods", None) or ())
+    return found
+
+
+def test_every_route_has_a_row_and_every_row_a_route():
+    assert routes().keys() == documented().keys()
+
+
+def test_every_route_answers_whom_the_table_names_and_nobody_else(sign_in, monkeypatch):
+    for path, methods in routes().items():
+        address = re.sub(r"\{.*?\}", "x", path)
+        is_open = documented()[path].startswith("everyone")
+        if not methods:
+            assert opens_a_socket(person_claims=CLAIMS) and not opens_a_socket()
+        for method in methods:
+            assert (ask(method, address)[0] == 200) == is_open, (method, path)
+            assert ask(method, address, CLAIMS)[0] == 200, (method, path)
+            assert ask(method, address, CLAIMS, host="evil.example")[0] == 421, (method, path)
+            if method not in ("GET", "HEAD", "OPTIONS"):
+                assert ask(method, address, CLAIMS, origin="http://evil.example")[0] == 403, (method, path)
+
+
+def test_without_sign_in_every_route_but_one_needs_the_token(token):
+    for path, methods in routes().items():
+        address = re.sub(r"\{.*?\}", "x", path)
+        for method in methods:
+            assert (ask(method, address)[0] == 200) == (path == "/_stcore/health"), (method, path)
+            assert ask(method, address, cookies={cookie_name(): TOKEN})[0] == 200, (method, path)
