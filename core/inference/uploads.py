@@ -62,10 +62,10 @@ def decode_upload(data: bytes, pixels: PixelFormat = RGB) -> np.ndarray:
     except LabError:
         raise
     except ValueError as error:
-        reason = f" ({error})" if str(error) else ""
+        if str(error):
+            raise LabError(f"This file can't be read as a picture: {error}.") from None
         raise LabError(
-            f"This file can't be read as a picture{reason}. Drop a PNG, JPEG, WebP, TIFF or BMP that other programs"
-            " open."
+            "This file can't be read as a picture. Drop a PNG, JPEG, WebP, TIFF or BMP that other programs open."
         ) from None
     except Image.DecompressionBombError:  # Pillow's own limit, met before the size is known here
         raise LabError(
