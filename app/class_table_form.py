@@ -1,6 +1,5 @@
 """A form for the class table of a folder: rename, recolour, reorder, ignore, and merge classes by one name."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from core.data.class_table import save_class_table, space_of, write_rows
 from core.data.dataset import Dataset, read_target
 from core.data.decoding import read_image
 from core.errors import LabError
+from core.files import parse_json
 from core.inference.exports import overlay_of
 from core.labels import LabelSpace
 
@@ -63,7 +63,7 @@ def class_table_form(dataset: Dataset) -> None:
 def rows_of(space: LabelSpace) -> list[dict[str, Any]]:
     """Return a class table as rows of the form; what finds a class, ids or colours, is text that isn't edited."""
     rows = []
-    for index, row in enumerate(json.loads(write_rows(space))):
+    for index, row in enumerate(parse_json(write_rows(space))):
         painted = [row["color"], *row.get("colors", [])]
         holds = ", ".join(map(str, row["ids"]) if "ids" in row else map(_hex, painted))
         rows.append({"use": True, "order": index, "name": row["name"], "color": _hex(row["color"]), "holds": holds})

@@ -2,7 +2,6 @@
 be taken.
 """
 
-import json
 from typing import Any
 
 import streamlit as st
@@ -21,6 +20,7 @@ from core.export.files import (
     read_check,
 )
 from core.export.job import start_export
+from core.files import parse_json
 from core.jobs.engine import Job
 from core.jobs.kinds import latest
 from core.paths import runs_folder
@@ -121,7 +121,7 @@ def _inside(format: Format, check: ExportCheck) -> str:
 def _best_step(run: Run) -> int | None:
     """Return the step of a run's best checkpoint."""
     try:
-        state: Any = json.loads((run.path / "best" / "state.json").read_bytes())
+        state: Any = parse_json((run.path / "best" / "state.json").read_bytes())
         return int(state["step"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

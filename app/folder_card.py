@@ -1,7 +1,6 @@
 """What lies in a folder of one's own, said first: how many pairs, which split, which classes, ten frames."""
 
 import html
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +20,7 @@ from core.data.frames import Frame
 from core.data.sources import SOURCES
 from core.data.splits import UNLISTED
 from core.errors import LabError
+from core.files import parse_json
 from core.inference.exports import overlay_of
 from core.labels import LabelSpace
 from core.paths import cache_folder
@@ -91,7 +91,7 @@ def _look(config_json: str) -> _Seen:
     frames = spread(labelled, SHOWN)
     dataset = None
     try:
-        space = label_space_of(config, root) if report.classes else space_of(json.loads(report.proposal or "[]"))
+        space = label_space_of(config, root) if report.classes else space_of(parse_json(report.proposal or "[]"))
         pixels = measured_pixels(config.pixels, [frame.image for frame in frames])
         dataset = Dataset(config.name, root, space, (config.height, config.width), (), (), pixels)
     except (LabError, ValueError):

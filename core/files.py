@@ -1,11 +1,25 @@
-"""Files that a reader sees whole: the old content or the new, never half of one."""
+"""Files that a reader sees whole, the old content or the new and never half; and JSON that can't end a thread."""
 
+import json
 import os
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return what a JSON text holds.
+
+    Raises:
+        ValueError: it is no JSON, or nested so deeply that reading it would end the thread that does.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_atomically(path: Path, text: str, durable: bool = False) -> None:

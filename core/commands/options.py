@@ -1,7 +1,6 @@
 """What commands share: config fields as options, and speaking in words or in JSON."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from core.config import (
     with_todays_names,
 )
 from core.errors import LabError
+from core.files import parse_json
 from core.runner.move_data import move_data
 from core.runs.store import Run, read_run
 
@@ -120,7 +120,7 @@ def read_values(path: Path) -> dict[str, Any]:
     The fields are checked later, together with the options.
     """
     try:
-        values = json.loads(path.read_bytes())
+        values = parse_json(path.read_bytes())
     except ValueError:
         values = None
     if not isinstance(values, dict) or not all(isinstance(part, dict) for part in values.values()):

@@ -124,8 +124,10 @@ def read_tiff(data: bytes, only_first: bool = False) -> np.ndarray:
         raise
     except Exception as error:  # whatever a broken file makes the reader raise
         raise ValueError(f"it is damaged ({type(error).__name__})") from None
-    if not values.size:
+    if not values.size or values.dtype.kind not in "buif":
         raise ValueError("it is damaged")
+    if values.dtype.kind == "b":
+        values = values.astype(np.uint8) * 255
     if values.ndim == 2:
         return values[..., None]
     if len(pages) > 1:

@@ -31,7 +31,7 @@ from core.data.frame_threads import map_frames
 from core.data.frames import Frame, fingerprint
 from core.data.packed_frames import Kind, PackedFrames, Pair, append_frames, count_packed, encode_frame
 from core.errors import LabError
-from core.files import write_atomically
+from core.files import parse_json, write_atomically
 from core.paths import cache_folder
 from core.progress import CountCallback
 from core.text import format_bytes
@@ -275,7 +275,7 @@ def _cache_folders() -> list[Path]:
 def _entry(folder: Path) -> CacheEntry:
     """Return what a folder says about itself; a description that can't be read leaves it nameless, but listed."""
     try:
-        description = json.loads((folder / "description.json").read_bytes())
+        description = parse_json((folder / "description.json").read_bytes())
         metadata = {name: description[name] for name in ("kind", "name", "root", "frames")}
         metadata |= {name: tuple(description[name]) for name in ("splits", "size")}
         complete = description["version"] == VERSION and 0 < description["frames"] == count_packed(folder)

@@ -22,7 +22,7 @@ from typing import Any
 from core.data.joint_list import is_joint
 from core.data.splits import SPLITS
 from core.errors import LabError
-from core.files import write_atomically
+from core.files import parse_json, write_atomically
 from core.labels import IGNORED, Color, LabelSpace
 from core.text import format_bytes, join_first
 
@@ -255,7 +255,7 @@ def save_class_table(root: Path, text: str) -> Path:
 
             text = name_rows(root, text)
         if path.is_file() and path.stat().st_size:
-            rows = json.loads(path.read_bytes())
+            rows = parse_json(path.read_bytes())
             if not isinstance(rows, list) or not all(
                 isinstance(row, dict) and "name" in row and set(row) <= {*_KEYS, "names"} for row in rows
             ):
@@ -292,7 +292,7 @@ def format_rows(rows: Sequence[dict[str, Any]]) -> str:
 
 def _from_json(text: str) -> list[dict[str, Any]]:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno}, column {error.colno}: {error.msg}.") from None
     rows = content.get("classes") if isinstance(content, dict) else content
@@ -328,7 +328,7 @@ def _from_pixel_values(text: str) -> list[dict[str, Any]]:
 
 def _from_labels(text: str) -> list[dict[str, Any]]:
     """Read `{"0": "road"}`, as id2label.json of data sets and models on the Hugging Face Hub."""
-    content = json.loads(text)
+    content = parse_json(text)
     if not isinstance(content, dict):
         raise ValueError('it must be like {"0": "road", "1": "sky"}.')
     return [{"name": name, "ids": [_id(value)]} for value, name in content.items()]

@@ -20,7 +20,7 @@ import numpy as np
 from core.auth import read_owner, require_owner, require_write, write_owner
 from core.data.decoding import read_image
 from core.errors import LabError
-from core.files import write_atomically
+from core.files import parse_json, write_atomically
 from core.paths import data_folder
 
 MAX_COLLECTIONS = 100
@@ -129,7 +129,7 @@ def read_collection(slug: str) -> Collection:
     """
     folder = _folder_of(slug)
     try:
-        metadata = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        metadata = parse_json((folder / FACTS).read_text(encoding="utf-8"))
         rows = [(str(row["name"]), folder / Path(row["file"]).name) for row in metadata["pictures"]]
         return Collection(slug, str(metadata["name"]), tuple(rows))
     except (OSError, ValueError, KeyError, TypeError):

@@ -6,7 +6,6 @@ joint numbering whatever a classes.json beside the list says, which only gathers
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from core.data.frames import Frame, Pairing, fingerprint
 from core.data.joint_list import ListedDataset, read_list
 from core.data.splits import Splits
 from core.errors import LabError, writing
-from core.files import new_folder
+from core.files import new_folder, parse_json
 from core.labels import IGNORED, LABEL_SPACES, Color, LabelSpace
 from core.paths import cache_folder, resolve_data_file
 
@@ -138,7 +137,7 @@ def name_rows(root: Path, text: str) -> str:
         LabError: a data set can't be opened, or the table isn't of the joint numbering.
     """
     numbering = joint_numbering(root, [_open(listed, 0.2, "auto").space for listed in read_list(root)])
-    meanings, rows = _meanings(numbering), json.loads(text)
+    meanings, rows = _meanings(numbering), parse_json(text)
     for row in rows:
         ids = row.pop("ids", [-1])
         if not meanings.keys() >= set(ids):

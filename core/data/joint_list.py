@@ -16,7 +16,7 @@ from core.data.cityscapes import has_layout
 from core.data.frames import unusable_name
 from core.data.uploaded_archive import archives_folder, free_folder
 from core.errors import LabError, writing
-from core.files import new_folder, write_atomically
+from core.files import new_folder, parse_json, write_atomically
 from core.labels import LABEL_SPACES
 from core.paths import expanded, resolve_data_file, resolve_data_root
 from core.text import shorten
@@ -52,7 +52,7 @@ def read_list(root: Path) -> list[ListedDataset]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError("is far too long")
-        return _checked(json.loads(path.read_text(encoding="utf-8-sig")), root)
+        return _checked(parse_json(path.read_text(encoding="utf-8-sig")), root)
     except (OSError, ValueError, RecursionError) as error:
         raise LabError(
             f"'{root / FILE_NAME}' can't be used: it {_said(error)}. Write a list of folders there, like"

@@ -18,7 +18,7 @@ from core.data.annotations.binary_masks import FolderFile
 from core.data.frames import Frame
 from core.data.splits import split_in
 from core.errors import LabError
-from core.files import new_folder
+from core.files import new_folder, parse_json
 from core.paths import cache_folder
 from core.text import format_bytes, join_words
 
@@ -63,7 +63,7 @@ def unpack_frames(root: Path, files: Sequence[FolderFile]) -> list[Frame]:
             (draft / index.name).write_text(json.dumps(rows))
     return [
         Frame(name, name.rpartition("/")[0], split, folder / image, folder / mask if mask else None)
-        for name, split, image, mask in json.loads(index.read_text())
+        for name, split, image, mask in parse_json(index.read_text())
     ]
 
 
@@ -140,7 +140,7 @@ def listed_classes(root: Path) -> tuple[str, ...]:
     path = min(root.rglob("*.parquet"), default=None)
     try:
         metadata = (pq.read_schema(path).metadata or {}) if path else {}
-        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        features = parse_json(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         lists = [_class_label(feature) for feature in features.values()]
     except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError):
         return ()

@@ -5,13 +5,13 @@ The rest lies along edges, since Pillow has changed how it fills since 2016. The
 of roi", 1.1 % of a frame, that no polygon describes; painted maps go on to the frame's edge there.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from core.errors import LabError
+from core.files import parse_json
 from core.labels import LABEL_BY_NAME
 
 MAX_PIXELS = 2**26
@@ -28,7 +28,7 @@ def paint_polygons(path: Path) -> np.ndarray:
         LabError: the file is missing, isn't such a file, or names a class that Cityscapes doesn't have.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         height, width = int(content["imgHeight"]), int(content["imgWidth"])
         objects = [(item["label"], item["polygon"]) for item in content["objects"] if not item.get("deleted")]
         if not 0 < height * width <= MAX_PIXELS:
@@ -40,7 +40,7 @@ def paint_polygons(path: Path) -> np.ndarray:
             outline = [(float(x), float(y)) for x, y in points]
             if label_id is not None and len(outline) >= 2:
                 draw.polygon(outline, fill=label_id)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise LabError(
             f"'{path}' can't be read as polygons of Cityscapes ({type(error).__name__}: {str(error)[:80]}). Download or"
             " copy that file again."

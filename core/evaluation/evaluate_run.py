@@ -35,7 +35,7 @@ from core.evaluation.results import (
     write_robustness,
 )
 from core.evaluation.staleness import scored_data, scored_frames
-from core.files import write_atomically
+from core.files import parse_json, write_atomically
 from core.hardware import Hardware, choose_hardware
 from core.inference.predictor import Predictor, load_predictor, sensible_size
 from core.models.build import build_model
@@ -230,7 +230,7 @@ def _upper_bounds(
     text = f"3|{bench.data}|{size}|{bench.dataset.space.digest}"
     path = cache_folder() / "upper_bounds" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
     try:
-        known = json.loads(path.read_bytes())
+        known = parse_json(path.read_bytes())
     except (OSError, ValueError):
         known = {"nearest": {}, "smooth": {}}
 

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 
 from core.evaluation.metrics.protocol import Protocol
 from core.evaluation.metrics.scores import ImageStatistics, Scores
-from core.files import write_atomically
+from core.files import parse_json, write_atomically
 from core.inference.tta import PredictOptions
 from core.runs.store import Which
 
@@ -285,7 +285,7 @@ def read_values(path: Path) -> dict[str, Any]:
 
     Raises OSError, ValueError.
     """
-    values = json.loads(path.read_bytes())
+    values = parse_json(path.read_bytes())
     if isinstance(values, dict) and isinstance(values.get("facts"), dict):
         renamed = {"ceiling": "upper_bound", "ceilings": "upper_bounds"}
         values["metadata"] = {renamed.get(name, name): value for name, value in values.pop("facts").items()}

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from core.config import read_config
 from core.errors import LabError
+from core.files import parse_json
 from core.hub.published import Published
 from core.hub.unpacking import unfilled_model
 from core.labels import CITYSCAPES_19
@@ -113,7 +114,7 @@ def convert_weights(source: Path, target: Path, published: Published, repo: str)
             f"The weights of {repo} are broken: {broken} holds values that are no numbers. Nothing was taken; ask its"
             " owner."
         )
-    metadata = json.loads(published.config.model.architecture)
+    metadata = parse_json(published.config.model.architecture)
     tensors |= {name: torch.tensor(metadata[name]).view(1, -1, 1, 1) for name in ("mean", "std")}
     model = _tried(published, tensors, repo)
     save_file(tensors, target)

@@ -19,7 +19,7 @@ from core.data.dataset import Dataset
 from core.data.frames import Frame, fingerprint
 from core.errors import LabError
 from core.evaluation.metrics.confusion import ConfusionMatrix
-from core.files import write_atomically
+from core.files import parse_json, write_atomically
 from core.inference.prediction_cache import CachedPrediction, checkpoint_digest
 from core.paths import cache_folder
 
@@ -148,7 +148,7 @@ def scores_path(run: Path, dataset: Dataset, frames: Sequence[Frame]) -> Path:
 def read_scores(path: Path) -> dict[str, FrameScore]:
     """Return scores by frame; none where the file isn't there or is broken."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = parse_json(path.read_text(encoding="utf-8"))
         return {
             name: FrameScore(row["miou"], tuple(row["iou"]), float(row["confidence"]), tuple(row["shares"]))
             for name, row in rows.items()

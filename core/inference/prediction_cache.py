@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from core.files import parse_json
 from core.inference.tta import PredictOptions
 from core.paths import cache_folder
 from core.runs.store import Which, checkpoint_path
@@ -70,7 +71,7 @@ class PredictionCache:
         """Return the answer under a key; None where there is none, or its file is broken."""
         held = self._read(key)
         try:
-            metadata = json.loads(held["facts"].tobytes())
+            metadata = parse_json(held["facts"].tobytes())
             maps = [cv2.imdecode(held[name], cv2.IMREAD_UNCHANGED) for name in ("labels", "confidence")]
             if any(values is None or values.ndim != 2 for values in maps):
                 return None

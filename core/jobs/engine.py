@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 
 from core.auth import build_user, current_user, require_owner, require_write, set_current_user
 from core.errors import LabError
-from core.files import write_atomically
+from core.files import parse_json, write_atomically
 from core.processes import ProcessId, start_detached
 from core.progress import ProgressCallback
 
@@ -226,7 +226,7 @@ def _write(folder: Path, job: Job) -> Path:
 
 def _read(path: Path) -> Job | None:
     try:
-        values = json.loads(path.read_bytes())
+        values = parse_json(path.read_bytes())
         return _JOB.validate_python({OLD_NAMES.get(name, name): value for name, value in values.items()})
     except (OSError, ValueError, AttributeError):  # AttributeError: no JSON object
         return None

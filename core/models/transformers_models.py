@@ -6,7 +6,6 @@ https://arxiv.org/abs/2112.01527. `transformers` is an optional extra. A config 
 fetched, so it isn't taken as it is: only the settings that shape a network are, each of a plain type.
 """
 
-import json
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch import nn
 from core.config import ModelConfig
 from core.errors import LabError
 from core.extras import install_hint
+from core.files import parse_json
 from core.labels import CITYSCAPES_19
 from core.models.base import SegmentationModel
 from core.models.families import TRANSFORMERS_TITLES
@@ -68,7 +68,7 @@ def build(config: ModelConfig, num_classes: int) -> Reference:
     Raises LabError when it doesn't make sense, or transformers is missing.
     """
     try:
-        return Reference(json.loads(config.architecture), num_classes)
+        return Reference(parse_json(config.architecture), num_classes)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ZeroDivisionError, IndexError) as error:
         raise LabError(f"The architecture of this reference network doesn't make sense ({str(error)[:120]}).") from None
 

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from core.auth import read_owner, require_owner, write_owner
 from core.errors import LabError
-from core.files import write_atomically
+from core.files import parse_json, write_atomically
 from core.paths import named_folders, reports_folder
 from core.report.settings import ReportSettings
 
@@ -84,7 +84,7 @@ def delete_report(report_id: str) -> None:
 
 def _read(path: Path) -> SavedReport | None:
     try:
-        values = json.loads((path / "report.json").read_bytes())
+        values = parse_json((path / "report.json").read_bytes())
         report = _SAVED.validate_python(values | {"path": path, "owner": read_owner(path)})
     except (OSError, ValueError, TypeError):
         return None

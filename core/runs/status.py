@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from core.files import write_atomically
+from core.files import parse_json, write_atomically
 from core.processes import ProcessId
 
 State = Literal["queued", "running", "paused", "stopped", "finished", "failed", "lost"]
@@ -56,7 +56,7 @@ _STATUS = TypeAdapter(Status)
 def read_status(path: Path) -> Status | None:
     """Return the status of a run folder, or None where there is none that can be read."""
     try:
-        values = json.loads((path / "status.json").read_bytes())
+        values = parse_json((path / "status.json").read_bytes())
         if "remedy" in values:
             values["suggested_change"] = values.pop("remedy")  # its name until version 0.1
         status = _STATUS.validate_python(values)
@@ -97,7 +97,7 @@ def request_requeue(path: Path) -> None:
 def requested(path: Path) -> Request | None:
     """Return what the run was asked for. Costs one look at the folder (a few microseconds)."""
     try:
-        request = json.loads((path / "request.json").read_bytes())
+        request = parse_json((path / "request.json").read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError):

@@ -35,7 +35,7 @@ from typing import Any, Literal
 from core.auth import read_owner, write_owner
 from core.config import RGB, PixelFormat, RunConfig, read_config
 from core.errors import LabError
-from core.files import write_atomically
+from core.files import parse_json, write_atomically
 from core.labels import CITYSCAPES_19, Color
 from core.paths import find_folder, named_folders
 from core.runs.notes import RUN_ID, Notes, read_notes, write_notes
@@ -195,7 +195,7 @@ def read_run(path: Path) -> Run:
     problem = None
     config = None
     try:
-        config = read_config(json.loads((path / "config.json").read_bytes()))
+        config = read_config(parse_json((path / "config.json").read_bytes()))
     except (OSError, ValueError):
         problem = (
             "Its config.json is missing or half written, so it can't be shown or resumed. Delete the folder, or copy it"
@@ -217,7 +217,7 @@ def read_run(path: Path) -> Run:
 def read_plan(path: Path) -> dict[str, Any]:
     """Return what the trainer decided before its first step; empty where it hasn't yet."""
     try:
-        plan = json.loads((path / "plan.json").read_bytes())
+        plan = parse_json((path / "plan.json").read_bytes())
     except (OSError, ValueError):
         return {}
     return plan if isinstance(plan, dict) else {}
@@ -246,7 +246,7 @@ def best_miou(path: Path) -> float | None:
     """
     folder = checkpoint_path(path, "best")
     try:
-        miou = float(json.loads((folder / "state.json").read_bytes())["best_miou"]) if folder else -1.0
+        miou = float(parse_json((folder / "state.json").read_bytes())["best_miou"]) if folder else -1.0
         return miou if miou >= 0 else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

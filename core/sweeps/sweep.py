@@ -26,7 +26,7 @@ from pydantic import TypeAdapter
 from core.auth import max_queued, read_owner, require_owner, require_quota, require_write, write_owner
 from core.data.dataset import open_dataset
 from core.errors import LabError, writing
-from core.files import write_atomically
+from core.files import parse_json, write_atomically
 from core.models.weights_source import find_weights
 from core.paths import find_folder, named_folders
 from core.processes import ProcessId, start_detached
@@ -205,7 +205,7 @@ def read_spec_file(path: Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             data = file.read(SPEC_BYTES + 1)
-        values = json.loads(data) if len(data) <= SPEC_BYTES else None
+        values = parse_json(data) if len(data) <= SPEC_BYTES else None
     except OSError as error:
         raise LabError(f"'{path}' can't be read: {error.strerror}.") from None
     except (ValueError, RecursionError):

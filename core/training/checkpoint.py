@@ -25,6 +25,7 @@ from torch import nn
 
 from core.config import RunConfig, read_config
 from core.errors import LabError
+from core.files import parse_json
 from core.labels import LabelSpace
 from core.models.base import SegmentationModel
 from core.runs.store import Which, checkpoint_path
@@ -126,7 +127,7 @@ def read_checkpoint(run: Path, which: Which) -> Checkpoint:
     if path is None:
         raise LabError(f"Run {run.name} has no '{which}' checkpoint yet. Wait for its first evaluation, or resume it.")
     try:
-        state = json.loads((path / "state.json").read_text())
+        state = parse_json((path / "state.json").read_text())
         return Checkpoint(
             path=path,
             config=read_config(state["config"]),

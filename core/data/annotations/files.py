@@ -2,7 +2,6 @@
 is too large.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import yaml
 from defusedxml import DefusedXmlException, ElementTree
 
 from core.errors import LabError
+from core.files import parse_json
 from core.text import format_bytes
 
 ENDINGS = (".json", ".xml", ".yaml", ".yml", ".txt", ".names")
@@ -38,14 +38,13 @@ def load(path: Path) -> Any:
             return ElementTree.fromstring(data)
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
         if ending == ".json":
-            return json.loads(text)
+            return parse_json(text)
         return yaml.safe_load(text) if ending in (".yaml", ".yml") else text
     except (OSError, ValueError, RecursionError, SyntaxError, yaml.YAMLError, DefusedXmlException) as error:
         if is_text:
             return None
-        reason = (
-            "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:100] or type(error).__name__
-        )
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:100]
+        reason = reason or type(error).__name__
         raise LabError(
             f"The annotation file '{path}' can't be read: {reason}. Export it again from the label tool, or remove it."
         ) from None

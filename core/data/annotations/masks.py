@@ -26,7 +26,7 @@ from core.data.annotations.shapes import BROKEN, Annotation, ShapeError, describ
 from core.data.class_table import BACKGROUND, space_of
 from core.data.splits import same_name, split_in, split_of
 from core.errors import LabError
-from core.files import new_folder
+from core.files import new_folder, parse_json
 from core.labels import IGNORED, LabelSpace
 from core.paths import cache_folder
 
@@ -99,7 +99,7 @@ def paint_folder(
         masks = masks or {}
         folder = cache_folder() / "masks" / _digest(root, pictures or images, files, table, order)
         try:
-            return PaintedFolder(**json.loads((folder / "index.json").read_text()))
+            return PaintedFolder(**parse_json((folder / "index.json").read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             pass  # never painted
         with new_folder(folder) as draft:

@@ -3,7 +3,6 @@
 To add a cause, write its diagnosis and a line of `CAUSES`.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from core.data.doctor.proposals import (
     two_classes,
 )
 from core.data.doctor.survey import MaskInfo
+from core.files import parse_json
 from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS, IGNORED, Color, LabelSpace
 
 RARE = 1e-4
@@ -256,7 +256,7 @@ def _other_colors(case: Case) -> Diagnosis:
     swapped = sum(count for color, count in pixels.items() if color[::-1] in allowed)
     straight = total - sum(unknown.values())
     if swapped > 0.9 * total and straight < 0.5 * total:
-        rows = json.loads(write_rows(case.space))
+        rows = parse_json(write_rows(case.space))
         for row in rows:
             row["color"] = row["color"][::-1]
             if "colors" in row:

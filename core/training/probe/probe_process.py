@@ -18,6 +18,7 @@ from typing import Any
 from core.auth import User, current_user, require_write
 from core.config import RunConfig, read_config
 from core.errors import LabError, writing
+from core.files import parse_json
 from core.paths import PROJECT, runs_folder
 from core.runner.device_lock import LOCKS, DeviceLock
 from core.runner.exit_reasons import KILLED
@@ -95,7 +96,7 @@ def _run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]
         with process.stdin:
             process.stdin.write(config.model_dump_json())
         for text in process.stdout:
-            line = json.loads(text)
+            line = parse_json(text)
             if "error" in line:
                 raise (OutOfMemoryError if line.get("failure") in MEMORY else LabError)(line["error"])
             yield line
