@@ -327,3 +327,45 @@ def test_decoded_frames_are_kept_listed_and_removed(lab_folders, capsys, monkeyp
     assert json.loads(capsys.readouterr().out)["freed"] > 0
     assert main(["cache"]) == 0
     assert caches[1]["key"] in capsys.readouterr().out
+
+
+def test_a_secret_of_the_environment_is_in_nothing_that_a_run_leaves(lab_folders, streets):
+    secret = "planted-secret-5f1c9b"
+    names = ("HF_TOKEN", "WANDB_API_KEY", "MLFLOW_TRACKING_PASSWORD", "SEGLAB_TOKEN", "AWS_SECRET_ACCESS_KEY")
+    environment = os.environ | dict.fromkeys(names, secret)
+    small = ["--dataset.height", "64", "--dataset.width", "128", "--model.family", "unet", "--model.encoder", "plain"]
+    small += [
+        "--model.width",
+        "4",
+        "--model.depth",
+        "2",
+        "--training.crop-height",
+        "64",
+        "--training.crop-width",
+        "128",
+    ]
+    small += [
+        "--training.minutes",
+        "0",
+        "--training.epochs",
+        "1",
+        "--training.device",
+        "cpu",
+        "--training.workers",
+        "0",
+    ]
+
+    def ask(*arguments):
+        command = [sys.executable, "-m", "core", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=PROJECT)
+        assert secret not in done.stdout + done.stderr, arguments
+        return done
+
+    assert ask("train", *small).returncode == 0
+    (run,) = [path.name for path in lab_folders.runs.iterdir() if path.name.endswith(tuple("0123456789abcdef"))]
+    assert ask("score", run).returncode == 0
+    assert ask("report", run, "--out", str(lab_folders.other / "report")).returncode == 0
+    assert ask("train", "--model.encoder", "no_such").returncode == 1
+    left = [path for folder in (lab_folders.runs, lab_folders.other) for path in folder.rglob("*") if path.is_file()]
+    assert len(left) > 20
+    assert not [path for path in left if secret.encode() in path.read_bytes()]
