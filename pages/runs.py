@@ -67,7 +67,7 @@ def states(ids: list[str], colors: dict[str, str]) -> None:
                         elif is_mine:
                             active_buttons(run)
                     except LabError as error:
-                        st.toast(str(error), icon=":material/error:")  # outlives the next tick
+                        st.toast(plain(str(error)), icon=":material/error:")  # outlives the next tick
                     if is_mine:
                         dialog_button("notes", run, "", ":material/edit:", "Name, tags and note")
 
