@@ -8,7 +8,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.lazy_maps import LazyMaps
 from app.media import MediaStore
-from core.auth import HourlyQuota, User, current_user, max_uploads
+from core.auth import HourlyQuota, User, current_user, max_upload_mb, max_uploads
 from core.inference.frame_scores import FrameScorer
 from core.inference.prediction_cache import PredictionCache
 from core.inference.worker import InferenceWorker
@@ -37,18 +37,27 @@ def media() -> MediaStore:
 
 @cache
 def uploads() -> HourlyQuota:
-    """Return what each person uploaded in the last hour."""
+    """Return how many files each person uploaded in the last hour."""
     return HourlyQuota()
 
 
-def count_upload(user: User) -> None:
-    """Count an upload of a user. Raises LabError where this hour has no more."""
-    uploads().take(user.id, max_uploads(), "uploads")
+@cache
+def uploaded_mb() -> HourlyQuota:
+    """Return how many megabytes each person uploaded in the last hour."""
+    return HourlyQuota()
+
+
+def count_upload(user: User, size: int) -> None:
+    """Count an upload of a user, of so many bytes. Raises LabError where this hour has no more."""
+    check_uploads(user)
+    uploaded_mb().take(user.id, max_upload_mb(user), "MB of uploads", size / 10**6)
+    uploads().take(user.id, max_uploads(user), "uploads")
 
 
 def check_uploads(user: User) -> None:
-    """Raise LabError where a user can't upload another file within this hour."""
-    uploads().check(user.id, max_uploads(), "uploads")
+    """Raise LabError where a user can't upload another file, however small, within this hour."""
+    uploads().check(user.id, max_uploads(user), "uploads")
+    uploaded_mb().check(user.id, max_upload_mb(user), "MB of uploads", 0)
 
 
 @cache

@@ -16,7 +16,7 @@ from PIL import Image
 
 from core.errors import LabError
 from core.inference import batches, uploads
-from core.inference.batches import MAX_PICTURES, VIDEO_FRAMES, decode_batch, shown_name
+from core.inference.batches import MAX_PICTURES, VIDEO_FRAMES, Room, decode_batch, shown_name
 from core.inference.process import DECODER_BYTES
 from core.inference.uploads import MAX_BYTES, MAX_SIDE, WORKING_SIDE, decode_upload
 from core.inference.worker import InferenceWorker
@@ -274,6 +274,16 @@ def test_a_zip_gives_its_pictures_in_the_order_of_their_names():
     assert [each.name for each in result] == ["one.png", "two.png", "broken.png"]
     assert (result[0].image == first).all() and (result[1].image == second).all()
     assert result[2].image is None and "can't be read as a picture" in result[2].problem
+
+
+def test_a_batch_is_decoded_only_as_far_as_there_is_room():
+    data = zipped({f"{index}.png": encoded(image_of(), "PNG") for index in range(9)})
+    nbytes = image_of().nbytes
+    for room, count in ((Room(3), 3), (Room(pixel_bytes=4 * nbytes), 4), (Room(0), 0)):
+        *shown, rest = decode_batch("mine.zip", data, room=room)
+        assert [each.name for each in shown] == [f"{index}.png" for index in range(count)]
+        assert rest.image is None and rest.name == f"{count}.png" and "isn't shown" in rest.problem
+    assert Room(3, 100).after([np.zeros((2, 4, 3), np.uint8)]) == Room(2, 76)
 
 
 def test_a_zip_of_too_many_pictures_gives_the_first_and_says_so():

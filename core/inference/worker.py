@@ -22,7 +22,7 @@ import numpy as np
 
 from core.config import RGB, ModelConfig, PixelFormat
 from core.errors import LabError
-from core.inference.batches import Upload
+from core.inference.batches import Room, Upload
 from core.inference.fair_queue import FairQueue, Ticket, outcome
 from core.inference.prediction_cache import CachedPrediction, PredictionCache, UncertaintyMaps, prediction_key
 from core.inference.tta import WHOLE, PredictOptions
@@ -99,6 +99,7 @@ class BatchRequest:
     name: str
     data: bytes
     pixels: PixelFormat = RGB
+    room: Room | None = None
 
 
 @dataclass(frozen=True)
@@ -243,12 +244,14 @@ class InferenceWorker:
         """Decode an upload in the process, see `decode_upload`. Raises LabError when it is no picture."""
         return outcome(self._decoder.queue(user, DecodeRequest(data, pixels)))
 
-    def decode_batch(self, name: str, data: bytes, user: str = "", pixels: PixelFormat = RGB) -> tuple[Upload, ...]:
+    def decode_batch(
+        self, name: str, data: bytes, user: str = "", pixels: PixelFormat = RGB, room: Room | None = None
+    ) -> tuple[Upload, ...]:
         """Return the pictures of an uploaded file, see `core.inference.batches.decode_batch`.
 
         Raises LabError where it has none.
         """
-        return outcome(self._decoder.queue(user, BatchRequest(name, data, pixels)))
+        return outcome(self._decoder.queue(user, BatchRequest(name, data, pixels, room)))
 
     def describe(self, model: ModelConfig, size: tuple[int, int], user: str = "") -> ModelSummary:
         """Describe a network in the process, see `core.models.model_summary`.
