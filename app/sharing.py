@@ -13,11 +13,11 @@ from core.auth import is_read_only, may_change, require_admin
 from core.data.sources import SOURCES
 from core.errors import LabError
 from core.hub.card import model_card
-from core.hub.client import is_logged_in
 from core.hub.job import start_pull, start_push
 from core.jobs.engine import Job
 from core.jobs.kinds import Kind, latest
 from core.models.families import TRANSFORMERS
+from core.models.hub_client import is_logged_in
 from core.paths import runs_folder
 from core.runs.store import Run, read_run
 
