@@ -76,7 +76,9 @@ def bring_panel(open_run: Callable[[str], None]) -> None:
             " then stands beside your own runs."
         )
         left, right = st.columns([3, 2])
-        failed = job.request if job and job.state != "finished" else {"repo": "", "revision": ""}
+        failed = {"repo": "", "revision": ""}
+        if job and job.state != "finished" and may_change(job.owner):  # another's may be private
+            failed = job.request
         repo = left.text_input(
             "Repository", failed["repo"], key="bring-repo", placeholder="anna/street-unet", max_chars=200
         )

@@ -301,8 +301,8 @@ def details(run_id: str) -> None:
         ]
         if run.plan:
             metadata += [
-                run.plan.get("weights", ""),
-                run.plan.get("hardware", ""),
+                plain(run.plan.get("weights", "")),
+                plain(run.plan.get("hardware", "")),
                 f"{run.plan.get('parameters', 0) / 1e6:.1f} million parameters.",
             ]
         if run.status.job:
