@@ -60,7 +60,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 class AuthMiddleware:
     """ASGI middleware: who isn't let in gets nothing and opens no socket, and no user sends more than
-    `SEGLAB_MAX_UPLOADS` files an hour.
+    `SEGLAB_MAX_UPLOADS` files or `SEGLAB_MAX_UPLOAD_MB` an hour.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -109,10 +109,16 @@ def _refuse(connection: HTTPConnection) -> Response | None:
         refused = _take_token(connection)
     if refused is None and method == "PUT" and UPLOADS in path:
         try:
-            count_upload(requester(connection))
+            count_upload(requester(connection), _upload_size(connection))
         except LabError as error:
             return JSONResponse({"error": str(error)}, status_code=429)
     return refused
+
+
+def _upload_size(connection: HTTPConnection) -> int:
+    """Return how many bytes a request says that it brings; of one that doesn't say, as many as the server takes."""
+    given = connection.headers.get("content-length", "")
+    return int(given) if given.isdecimal() else int(config.get_option("server.maxUploadSize")) * 2**20
 
 
 def _is_called(host: str) -> bool:

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.images import thumbnail_address, truth_of
 from app.services import frame_scorer
-from app.widgets import failed_state
+from app.widgets import failed_state, plain
 from core.data.dataset import Dataset
 from core.data.frames import Frame
 from core.inference.frame_scores import Count, FrameScore
@@ -147,9 +147,9 @@ def contact_sheet(ids: list[str], captions: dict[str, str], frames: dict[str, Fr
                 f'<div class="lab-thumb"><img src="{thumbnail_address(image, digest)}" alt="" width="100%"></div>'
             )
             column.button(
-                captions.get(frame_id, frame_id.rpartition("/")[2]),
+                captions.get(frame_id, plain(frame_id.rpartition("/")[2])),
                 key=f"show-{frame_id}",
-                help=frame_id,
+                help=plain(frame_id),
                 width="stretch",
                 type="primary" if frame_id == st.session_state["image"] else "secondary",
                 on_click=go_to,

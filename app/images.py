@@ -1,14 +1,17 @@
 """From frames, uploads and runs to the addresses of pictures that the viewer takes, and to its panels."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import numpy as np
 import streamlit as st
+from cachetools import LRUCache, cached
 
 from app.lazy_maps import Question
 from app.media import encode_colors, encode_image, encode_map
@@ -21,7 +24,7 @@ from core.data.dataset import Dataset, read_target
 from core.data.decoding import read_image
 from core.data.frames import Frame
 from core.errors import LabError
-from core.inference.batches import Upload, shown_name
+from core.inference.batches import Room, Upload, shown_name
 from core.inference.fair_queue import outcome
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.tta import QUICK, WHOLE, PredictOptions
@@ -30,6 +33,10 @@ from core.labels import LabelSpace
 from core.paths import runs_folder
 
 THUMBNAIL_WIDTH = 320
+DECODED_BYTES = 2**30
+"""Pixels of uploads and collections that all visitors' pages together keep; what had to go is decoded again."""
+_DECODED: LRUCache = LRUCache(DECODED_BYTES, getsizeof=attrgetter("nbytes"))
+_DECODED_LOCK = Lock()
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,19 @@ class Sample:
     image: np.ndarray
     digest: str
     size: tuple[int, int] = (0, 0)
+
+    @property
+    def nbytes(self) -> int:
+        """Return what its pixels take in memory."""
+        return self.image.nbytes
+
+
+def kept_decoded(key: Callable[..., Hashable]) -> Callable[[Callable], Callable]:
+    """Keep what a function decodes, under its `key`, until `DECODED_BYTES` of pixels are needed for what is looked at.
+
+    The decorated function's results say their `nbytes`.
+    """
+    return cached(_DECODED, key, _DECODED_LOCK)
 
 
 def named(name: str, image: np.ndarray, size: tuple[int, int] = (0, 0)) -> Sample:
@@ -59,7 +79,7 @@ def saved_sample(name: str, path: Path) -> Sample:
         raise LabError(f"The picture '{name}' of this collection is gone. Choose another collection.") from None
 
 
-@st.cache_data(max_entries=48, show_spinner=False)
+@kept_decoded(lambda digest, _path, name: (digest, name))
 def _read_saved(digest: str, _path: Path, name: str) -> Sample:
     return Sample(name, read_image(_path), digest)
 
@@ -226,13 +246,13 @@ def decode(digest: str, _data: bytes, pixels: PixelFormat) -> np.ndarray:
     return inference_worker().decode(_data, visitor(), pixels)
 
 
-def decode_batch(name: str, data: bytes, pixels: PixelFormat) -> tuple[Upload, ...]:
+def decode_batch(name: str, data: bytes, pixels: PixelFormat, room: Room) -> tuple[Upload, ...]:
     """Return the pictures of an uploaded file, decoded in a process of its own.
 
     Of one that has none, the sentence why.
     """
     try:
-        return inference_worker().decode_batch(name, data, visitor(), pixels)
+        return inference_worker().decode_batch(name, data, visitor(), pixels, room)
     except LabError as error:
         return (Upload(shown_name(name), problem=str(error)),)
 

@@ -6,12 +6,12 @@ to disk. A picture's address follows from what it is made of, so a browser may k
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Literal
 
 import cv2
 import numpy as np
+from cachetools import LRUCache
 
 from core.data.bands import composite
 
@@ -23,9 +23,7 @@ class MediaStore:
     """Encoded pictures by key, up to `budget` bytes. May be used from many threads."""
 
     def __init__(self, budget: int = BUDGET) -> None:
-        self._budget = budget
-        self._size = 0
-        self._cached: OrderedDict[str, bytes] = OrderedDict()
+        self._cached: LRUCache[str, bytes] = LRUCache(budget, getsizeof=len)
         self._lock = threading.Lock()
 
     def address(self, parts: tuple[object, ...], suffix: Suffix, make: Callable[[], bytes]) -> str:
@@ -44,17 +42,11 @@ class MediaStore:
     def get(self, name: str) -> bytes | None:
         """Return the bytes under a name, or None when they were never made or had to go."""
         with self._lock:
-            if name in self._cached:
-                self._cached.move_to_end(name)
             return self._cached.get(name)
 
     def _put(self, name: str, data: bytes) -> None:
         with self._lock:
-            self._size += len(data) - len(self._cached.pop(name, b""))
             self._cached[name] = data
-            while self._size > self._budget and len(self._cached) > 1:
-                _, dropped = self._cached.popitem(last=False)
-                self._size -= len(dropped)
 
 
 def encode_image(image: np.ndarray) -> bytes:

@@ -89,7 +89,7 @@ def report(request: Request) -> Response:
         "Content-Security-Policy": SANDBOX,
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
-        "Cache-Control": "private, max-age=3600",
+        "Cache-Control": "private, no-cache",  # whoever signs in next at this browser sees none
     }
     return FileResponse(str(saved.path / "report.html"), media_type="text/html; charset=utf-8", headers=headers)
 

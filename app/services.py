@@ -2,17 +2,23 @@
 the maps that are made when they are fetched.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.lazy_maps import LazyMaps
 from app.media import MediaStore
-from core.auth import HourlyQuota, User, current_user, max_uploads
+from core.auth import HourlyQuota, User, current_user, max_upload_mb, max_uploads
+from core.errors import LabError
 from core.inference.frame_scores import FrameScorer
 from core.inference.prediction_cache import PredictionCache
 from core.inference.worker import InferenceWorker
 
+_AT_WORK: set[str] = set()
+_AT_WORK_LOCK = Lock()
 BACKGROUND = "background"
 """The user in whose name the server asks on its own; it takes its turn like any other."""
 
@@ -37,18 +43,44 @@ def media() -> MediaStore:
 
 @cache
 def uploads() -> HourlyQuota:
-    """Return what each person uploaded in the last hour."""
+    """Return how many files each person uploaded in the last hour."""
     return HourlyQuota()
 
 
-def count_upload(user: User) -> None:
-    """Count an upload of a user. Raises LabError where this hour has no more."""
-    uploads().take(user.id, max_uploads(), "uploads")
+@cache
+def uploaded_mb() -> HourlyQuota:
+    """Return how many megabytes each person uploaded in the last hour."""
+    return HourlyQuota()
+
+
+def count_upload(user: User, size: int) -> None:
+    """Count an upload of a user, of so many bytes. Raises LabError where this hour has no more."""
+    check_uploads(user)
+    uploaded_mb().take(user.id, max_upload_mb(user), "MB of uploads", size / 10**6)
+    uploads().take(user.id, max_uploads(user), "uploads")
 
 
 def check_uploads(user: User) -> None:
-    """Raise LabError where a user can't upload another file within this hour."""
-    uploads().check(user.id, max_uploads(), "uploads")
+    """Raise LabError where a user can't upload another file, however small, within this hour."""
+    uploads().check(user.id, max_uploads(user), "uploads")
+    uploaded_mb().check(user.id, max_upload_mb(user), "MB of uploads", 0)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Hold the user's one turn at long work in the server's own process. Raises LabError while they have another."""
+    user = current_user().id
+    with _AT_WORK_LOCK:
+        if user in _AT_WORK:
+            raise LabError(
+                "You are examining, counting or keeping frames already, here or in another tab. Wait for its end, or"
+                " stop it there."
+            )
+        _AT_WORK.add(user)
+    try:
+        yield
+    finally:
+        _AT_WORK.discard(user)
 
 
 @cache

@@ -13,11 +13,11 @@ from core.auth import is_read_only, may_change, require_admin
 from core.data.sources import SOURCES
 from core.errors import LabError
 from core.hub.card import model_card
-from core.hub.client import is_logged_in
 from core.hub.job import start_pull, start_push
 from core.jobs.engine import Job
 from core.jobs.kinds import Kind, latest
 from core.models.families import TRANSFORMERS
+from core.models.hub_client import is_logged_in
 from core.paths import runs_folder
 from core.runs.store import Run, read_run
 
@@ -76,7 +76,9 @@ def bring_panel(open_run: Callable[[str], None]) -> None:
             " then stands beside your own runs."
         )
         left, right = st.columns([3, 2])
-        failed = job.request if job and job.state != "finished" else {"repo": "", "revision": ""}
+        failed = {"repo": "", "revision": ""}
+        if job and job.state != "finished" and may_change(job.owner):  # another's may be private
+            failed = job.request
         repo = left.text_input(
             "Repository", failed["repo"], key="bring-repo", placeholder="anna/street-unet", max_chars=200
         )

@@ -1,22 +1,36 @@
 """Where the pictures come from that a page shows: files, the camera, a frame of a data set, a saved collection."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 
 from app.datasets import SPLIT_WORDS, open_again
-from app.images import Sample, decode_batch, named, saved_sample, truth_of
-from app.services import check_uploads
+from app.images import Sample, decode_batch, kept_decoded, named, saved_sample, truth_of
+from app.services import check_uploads, tab
 from app.widgets import empty_state, failed_state, plain
 from core.auth import current_user
 from core.config import PixelFormat
 from core.data.collections import delete_collection, list_collections
 from core.errors import LabError
-from core.inference.batches import MAX_BATCH_BYTES, MAX_PICTURES, VIDEO_ENDINGS, VIDEO_FRAMES
+from core.inference.batches import MAX_BATCH_BYTES, MAX_PICTURES, VIDEO_ENDINGS, VIDEO_FRAMES, Room
 from core.inference.uploads import PICTURE_ENDINGS
 from core.runs.store import Run
+from core.text import plural
 
 OWN, CAMERA, FRAME, COLLECTION = "Your own pictures", "Camera", "Frame of a data set", "Collection"
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """The pictures of an uploaded file, and sentences about what is none."""
+
+    samples: list[Sample]
+    problems: list[str]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(sample.nbytes for sample in self.samples)
 
 
 def say_when_uploads_are_used_up() -> None:
@@ -32,32 +46,32 @@ def say_when_uploads_are_used_up() -> None:
 def uploaded_samples(
     files: Sequence[st.runtime.uploaded_file_manager.UploadedFile], pixels: PixelFormat
 ) -> list[Sample]:
-    """Return the pictures in uploaded files; the page says of each that isn't one why.
-
-    Those of files taken away are forgotten.
-    """
+    """Return the pictures in uploaded files, as far as a visit has room; the page says of each that isn't one why."""
     say_when_uploads_are_used_up()
-    known: dict[str, tuple[list[Sample], list[str]]] = st.session_state.get("decoded", {})
-    decoded: dict[str, tuple[list[Sample], list[str]]] = {}
-    for file in files:
-        data = file.getvalue()
-        key = f"{file.file_id}|{len(data)}|{pixels}"
-        if key not in known:
-            with st.spinner(f"Reading {plain(file.name)}"):
-                parts = decode_batch(file.name, data, pixels)
-            known[key] = (
-                [named(part.name, part.image, part.size) for part in parts if part.image is not None],
-                [f"{part.name}: {part.problem}" for part in parts if part.problem],
-            )
-        decoded[key] = known[key]
-    st.session_state["decoded"] = decoded
-    for _, problems in decoded.values():
-        for problem in problems:
+    room, samples = Room(), []
+    for index, file in enumerate(files):
+        if not room.pictures:
+            rest = plural(len(files) - index, "file")
+            st.caption(f"The first {MAX_PICTURES} pictures are shown; {rest} weren't read.")
+            break
+        decoded = _decoded(file, pixels, room, tab())
+        for problem in decoded.problems:
             failed_state(problem)
-    samples = [sample for decoded_samples, _ in decoded.values() for sample in decoded_samples]
-    if len(samples) > MAX_PICTURES:
-        st.caption(f"The first {MAX_PICTURES} of {len(samples)} pictures are shown.")
-    return samples[:MAX_PICTURES]
+        samples += decoded.samples
+        room = room.after(sample.image for sample in decoded.samples)
+    return samples
+
+
+@kept_decoded(lambda file, pixels, room, tab: (tab, file.file_id, file.name, file.size, pixels, room))
+def _decoded(
+    file: st.runtime.uploaded_file_manager.UploadedFile, pixels: PixelFormat, room: Room, _tab: str
+) -> _Decoded:
+    with st.spinner(f"Reading {plain(file.name)}"):
+        parts = decode_batch(file.name, file.getvalue(), pixels, room)
+    return _Decoded(
+        [named(part.name, part.image, part.size) for part in parts if part.image is not None],
+        [f"{part.name}: {part.problem}" for part in parts if part.problem],
+    )
 
 
 def from_upload(run: Run) -> list[Sample]:

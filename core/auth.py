@@ -4,15 +4,16 @@ Without sign-in there is one user, who may do everything. With sign-in a run, a 
 everyone sees them, and only the owner or an admin changes them. The rules are asked where things are changed, deep in
 core, so that no page, route or command goes around them.
 
-| variable                  | what it sets                                                                     | default
-|
-|---------------------------|----------------------------------------------------------------------------------|---------|
-| `SEGLAB_ADMINS`           | e-mail addresses of those who may change everything, separated by commas          | nobody
-| | `SEGLAB_READ_ONLY`        | 1: only admins who signed in may change anything, as for a class on a projector   | 0 |
-| `SEGLAB_MAX_QUEUED`      | runs that one person may have waiting or training, and sweeps under way; 0 for any number |
-0 | | `SEGLAB_MAX_UPLOADS`     | files that one person may upload in an hour; 0 for any number                     | 0 |
-| `SEGLAB_USER`             | for the command line: in whose name the lab's own account acts                    | the
-lab |
+| variable               | what it sets                                                                    | default |
+|------------------------|---------------------------------------------------------------------------------|---------|
+| `SEGLAB_ADMINS`        | e-mail addresses of those who may change everything, separated by commas        | nobody  |
+| `SEGLAB_READ_ONLY`     | 1: only admins who signed in may change anything, as for a class on a projector | 0       |
+| `SEGLAB_MAX_QUEUED`    | runs that who is no admin may have waiting or training, and sweeps under way    | 4       |
+| `SEGLAB_MAX_UPLOADS`   | files that one who signed in may upload in an hour                              | 100     |
+| `SEGLAB_MAX_UPLOAD_MB` | megabytes of files that one who signed in may upload in an hour                 | 500     |
+| `SEGLAB_USER`          | for the command line: in whose name the lab's own account acts                  | the lab |
+
+0 is any number. The one user of a lab without sign-in is bound by what is set alone.
 
 A shell is as powerful as its account: the account that owns the folder of runs acts for the lab, any other for itself,
 as far as the folder's permissions let it.
@@ -149,8 +150,12 @@ def require_admin(what: str) -> None:
 
 
 def max_queued() -> int:
-    """Return how many runs one person may have waiting or training, and how many sweeps under way; 0 for any number."""
-    return env_int("SEGLAB_MAX_QUEUED")
+    """Return how many runs the one who is asking may have waiting or training, and how many sweeps under way.
+
+    0 is any number, as admins may.
+    """
+    limit = env_int("SEGLAB_MAX_QUEUED", 4)
+    return 0 if current_user().is_admin else limit
 
 
 def require_quota(owners: Iterable[str], what: str) -> None:
@@ -165,59 +170,65 @@ def require_quota(owners: Iterable[str], what: str) -> None:
     """
     asking, limit = current_user(), max_queued()
     own = sum(owner == asking.id for owner in owners)
-    if limit and own >= limit and not asking.is_admin:
+    if limit and own >= limit:
         raise QuotaError(
             f"You have {own} of the {limit} {what} that one person may have. Wait for one to end, or stop one."
         )
 
 
-def max_uploads() -> int:
-    """Return how many files one person may upload in an hour; 0 for any number."""
-    return env_int("SEGLAB_MAX_UPLOADS")
+def max_uploads(user: User) -> int:
+    """Return how many files a user may upload in an hour; 0 for any number."""
+    return env_int("SEGLAB_MAX_UPLOADS", 100 if user.id else 0)
+
+
+def max_upload_mb(user: User) -> int:
+    """Return how many megabytes (10^6 bytes) of files a user may upload in an hour; 0 for any number."""
+    return env_int("SEGLAB_MAX_UPLOAD_MB", 500 if user.id else 0)
 
 
 class HourlyQuota:
-    """Counts what each person did within the last hour. May be asked from many threads."""
+    """Counts what each person took within the last hour, in pieces or in megabytes. May be asked from many threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._times: dict[str, deque[float]] = defaultdict(deque)
+        self._taken: dict[str, deque[tuple[float, float]]] = defaultdict(deque)
         self._guard = threading.Lock()
 
-    def take(self, user_id: str, limit: int, what: str) -> None:
-        """Count one more.
+    def take(self, user_id: str, limit: int, what: str, amount: float = 1) -> None:
+        """Count some more.
 
         Args:
-            user_id: who does it.
-            limit: how many an hour has; 0 for any number.
+            user_id: who takes it.
+            limit: how much an hour has; 0 for any number.
             what: in the plural, "uploads".
+            amount: how much is taken.
 
         Raises:
-            LabError: this hour has no more.
+            LabError: this hour doesn't have that much any more.
         """
         with self._guard:
-            self._check(user_id, limit, what)
-            self._times[user_id].append(self._clock())
+            self._check(user_id, limit, what, amount)
+            self._taken[user_id].append((self._clock(), amount))
 
-    def check(self, user_id: str, limit: int, what: str) -> None:
+    def check(self, user_id: str, limit: int, what: str, amount: float = 1) -> None:
         """Raise LabError where `take` would."""
         with self._guard:
-            self._check(user_id, limit, what)
+            self._check(user_id, limit, what, amount)
 
-    def _check(self, user_id: str, limit: int, what: str) -> None:
-        now, times = self._clock(), self._times[user_id]
-        while times and now - times[0] > HOUR:
-            times.popleft()
-        if limit and len(times) >= limit:
-            minutes = max(1, round((HOUR - (now - times[0])) / 60))
-            raise LabError(f"You have used the {limit} {what} of this hour. The next one is free in {minutes} min.")
+    def _check(self, user_id: str, limit: int, what: str, amount: float) -> None:
+        now, taken = self._clock(), self._taken[user_id]
+        while taken and now - taken[0][0] > HOUR:
+            taken.popleft()
+        if limit and sum(each for _, each in taken) + amount > limit:
+            minutes = max(1, round((HOUR - (now - taken[0][0])) / 60)) if taken else 60
+            raise LabError(f"You have used the {limit} {what} of this hour. The next are free in {minutes} min.")
 
 
-def env_int(variable: str) -> int:
-    """Return the number that a variable sets, 0 where it sets none. Raises LabError where it is no whole number."""
+def env_int(variable: str, default: int = 0) -> int:
+    """Return the number that a variable sets, or the default. Raises LabError where it is no whole number."""
     # SEGLAB_MOST_... is what version 0.1 called SEGLAB_MAX_...
     old = variable.replace("SEGLAB_MAX_", "SEGLAB_MOST_")
-    given = (os.environ.get(variable) or os.environ.get(old, "")).strip() or "0"
+    given = (os.environ.get(variable) or os.environ.get(old, "")).strip() or str(default)
     if not given.isdigit():
         raise LabError(f"{variable} is '{given[:40]}', but must be a whole number. Change it, and start the lab again.")
     return int(given)

@@ -39,6 +39,14 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
+def csv_cell(text: str) -> str:
+    """Return a text for a cell of a CSV, with ' before what a spreadsheet would run as a formula.
+
+    See https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
+
+
 def plural(count: int, one: str, many: str = "") -> str:
     """Return a count with its noun, "1 run" or "3 runs"."""
     return f"{count} {one if count == 1 else many or one + 's'}"

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.widgets import empty_state, plain
-from core.auth import current_user, is_read_only, max_queued, max_uploads
+from core.auth import current_user, is_read_only, max_queued, max_upload_mb, max_uploads
 from core.paths import runs_folder
 from core.runs.store import list_runs
 from core.text import plural
@@ -27,8 +27,10 @@ if is_read_only():
     lines.append("The lab is read-only at the moment.")
 if max_queued():
     lines.append(f"You may have {max_queued()} runs waiting or training at a time.")
-if max_uploads():
-    lines.append(f"You may upload {max_uploads()} files an hour.")
+if max_uploads(user):
+    lines.append(f"You may upload {max_uploads(user)} files an hour.")
+if max_upload_mb(user):
+    lines.append(f"You may upload {max_upload_mb(user)} MB an hour.")
 for line in lines:
     st.markdown(plain(line))
 if mine:

@@ -27,6 +27,7 @@ from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
 from app.folder_card import folder_card
 from app.forms import augmentation_form, fields_form
 from app.images import colors_address, image_address, map_address, truth_of
+from app.services import one_at_a_time
 from app.tables import Cell, markup, swatch, table
 from app.viewer import Panel, viewer
 from app.widgets import RUN_COLORS, failed_state, plain
@@ -340,7 +341,7 @@ def content_digest(pixels: np.ndarray) -> str:
 def doctor(config: DatasetConfig) -> None:
     """Show what is wrong with a data set, also with one that can't be opened.
 
-    Raises LabError where the current user may only look.
+    Raises LabError where the current user may only look, or is at such work already.
     """
     try:
         root = SOURCES[config.name].root(config.root)
@@ -353,13 +354,14 @@ def doctor(config: DatasetConfig) -> None:
         if st.button("Examine again" if key in reports else "Examine", icon=":material/stethoscope:", key="examine"):
             require_write()
             reports.pop(key, None)
-            reports[key] = examine(
-                root,
-                class_table=config.classes,
-                val_fraction=config.val_fraction,
-                group_by=config.group_by,
-                progress=watched("Examining the frames"),
-            )
+            with one_at_a_time():
+                reports[key] = examine(
+                    root,
+                    class_table=config.classes,
+                    val_fraction=config.val_fraction,
+                    group_by=config.group_by,
+                    progress=watched("Examining the frames"),
+                )
             st.rerun()
         if key not in reports:
             st.caption("Opens every photograph and every mask, and says in words what doesn't fit and how to mend it.")
@@ -508,13 +510,14 @@ def plots(here: SplitDataset) -> None:
 def count_all(dataset: Dataset, split: str, frames: Sequence[Frame], counted: int) -> None:
     """Say that a sample was counted, and offer to count the rest.
 
-    Raises LabError where the current user may only look.
+    Raises LabError where the current user may only look, or is at such work already.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Counted in {counted:,} of {len(frames):,} frames of {split}, evenly spread.")
         if st.button(f"Count all {len(frames):,} frames", icon=":material/functions:", key=f"count-{split}"):
             require_write()
-            count_frames(dataset, frames, progress=watched(f"Counting the classes of {split}"))
+            with one_at_a_time():
+                count_frames(dataset, frames, progress=watched(f"Counting the classes of {split}"))
             _counted.clear()
             st.rerun()
 
@@ -561,8 +564,9 @@ def offer_caches(dataset: Dataset) -> None:
                 wanted = kind
     if wanted:
         require_write()
-        for frames in parts:
-            build_cache(dataset, frames, wanted, progress=watched(f"Decoding the frames of {frames[0].split}"))
+        with one_at_a_time():
+            for frames in parts:
+                build_cache(dataset, frames, wanted, progress=watched(f"Decoding the frames of {frames[0].split}"))
         st.rerun()
 
 

@@ -67,7 +67,7 @@ def states(ids: list[str], colors: dict[str, str]) -> None:
                         elif is_mine:
                             active_buttons(run)
                     except LabError as error:
-                        st.toast(str(error), icon=":material/error:")  # outlives the next tick
+                        st.toast(plain(str(error)), icon=":material/error:")  # outlives the next tick
                     if is_mine:
                         dialog_button("notes", run, "", ":material/edit:", "Name, tags and note")
 
@@ -301,8 +301,8 @@ def details(run_id: str) -> None:
         ]
         if run.plan:
             metadata += [
-                run.plan.get("weights", ""),
-                run.plan.get("hardware", ""),
+                plain(run.plan.get("weights", "")),
+                plain(run.plan.get("hardware", "")),
                 f"{run.plan.get('parameters', 0) / 1e6:.1f} million parameters.",
             ]
         if run.status.job:

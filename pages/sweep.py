@@ -24,6 +24,7 @@ from core.sweeps import (
     Range,
     Sweep,
     SweepConfig,
+    delete_sweep,
     find_sweep,
     list_sweeps,
     read_spec,
@@ -57,6 +58,8 @@ SMALL = (64, 128)
 STARTING_SECONDS = 12
 """What a run takes besides its training, about: its process, the network, the data."""
 REFRESH_SECONDS = 2.0
+MAX_TYPED = 2000
+"""Letters of a list of values."""
 
 
 def title_of(sweep: Sweep) -> str:
@@ -118,6 +121,7 @@ def listed(name: str, field: Any, values: list[Any] | None, key: str) -> list[st
     typed = st.text_input(
         f"{setting_of(*name.split('.')).label}: values",
         begin,
+        max_chars=MAX_TYPED,
         help=f"{field.description} Separate values by commas.",
         key=key,
     )
@@ -346,6 +350,12 @@ def actions(sweep: Sweep, winner: Any) -> None:
             ):
                 resume_sweep(sweep.path)
                 st.rerun()
+            if is_mine and not sweep.is_active:
+                with st.popover("Delete", icon=":material/delete:"):
+                    st.caption("The sweep is removed for good. The runs that it trained stay.")
+                    if st.button("Delete the sweep", type="primary", key="delete-sweep"):
+                        delete_sweep(sweep.path)
+                        show_next(NEW)
             if (
                 winner
                 and not sweep.is_active
@@ -360,7 +370,7 @@ def actions(sweep: Sweep, winner: Any) -> None:
                 config = sweep.spec.full_config(winner.params)
                 st.switch_page("../pages/runs.py", query_params={"runs": [runner.launch(config, runs_folder()).name]})
         except LabError as error:
-            st.toast(str(error), icon=":material/error:")  # outlives the next tick
+            st.toast(plain(str(error)), icon=":material/error:")  # outlives the next tick
 
 
 def figures(sweep: Sweep, trials: list[Any]) -> None:

@@ -231,12 +231,24 @@ def test_an_hour_has_so_many_uploads():
     allowance = HourlyQuota(lambda: now[0])
     for _ in range(3):
         allowance.take("ann", 3, "uploads")
-    with pytest.raises(LabError, match="used the 3 uploads of this hour. The next one is free in 60 min"):
+    with pytest.raises(LabError, match="used the 3 uploads of this hour. The next are free in 60 min"):
         allowance.take("ann", 3, "uploads")
     allowance.take("bob", 3, "uploads")
     allowance.take("ann", 0, "uploads")
     now[0] = 3601
     allowance.take("ann", 3, "uploads")
+    allowance.take("eve", 10, "MB", 9.5)
+    with pytest.raises(LabError, match="used the 10 MB of this hour"):
+        allowance.take("eve", 10, "MB", 1)
+
+
+def test_limits_hold_where_people_sign_in_unless_others_are_set(monkeypatch, asking):
+    assert (auth.max_queued(), auth.max_uploads(SYSTEM_USER), auth.max_upload_mb(SYSTEM_USER)) == (0, 0, 0)
+    asking(ANN)
+    assert (auth.max_queued(), auth.max_uploads(ANN), auth.max_upload_mb(ANN)) == (4, 100, 500)
+    for name in ("QUEUED", "UPLOADS", "UPLOAD_MB"):
+        monkeypatch.setenv(f"SEGLAB_MAX_{name}", "0")
+    assert (auth.max_queued(), auth.max_uploads(ANN), auth.max_upload_mb(ANN)) == (0, 0, 0)
 
 
 def test_limits_are_numbers(monkeypatch):

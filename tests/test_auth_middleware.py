@@ -18,7 +18,7 @@ from streamlit.web.server.starlette.starlette_app_utils import create_signed_val
 from app.auth import COOKIE, check_sign_in, must_sign_in, providers, sign_in_links, user_of_claims
 from app.auth_middleware import AuthMiddleware
 from app.routes import ROUTES
-from app.services import check_uploads, uploads
+from app.services import check_uploads, uploaded_mb, uploads
 from app.start_token import cookie_name, start_token, token_file
 from core.auth import build_user
 from core.errors import LabError
@@ -368,6 +368,20 @@ def test_files_are_counted_where_they_arrive(sign_in, monkeypatch):
     with pytest.raises(LabError, match="used the 2 uploads"):
         check_uploads(user_of_claims(ann))
     uploads.cache_clear()
+
+
+def test_files_are_counted_in_megabytes_too(sign_in, monkeypatch):
+    uploads.cache_clear()
+    uploaded_mb.cache_clear()
+    monkeypatch.setenv("SEGLAB_MAX_UPLOAD_MB", "30")
+    ann, bob = CLAIMS | {"sub": "ann"}, CLAIMS | {"sub": "bob"}
+    sizes = ["16000000", "16000000", "14000000", "1"]
+    answers = [ask("PUT", UPLOAD, ann, **{"content-length": size}) for size in sizes]
+    assert [status for status, *_ in answers] == [200, 429, 200, 429]
+    assert "used the 30 MB of uploads of this hour" in answers[-1][1]
+    assert [ask("PUT", UPLOAD, bob)[0] for _ in range(2)] == [200, 429]  # who doesn't say how large takes the most
+    uploads.cache_clear()
+    uploaded_mb.cache_clear()
 
 
 # ---- who gets an answer where, as docs/security.md has it

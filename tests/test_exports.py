@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import zipfile
+from collections import namedtuple
 from dataclasses import replace
 
 import cv2
@@ -12,6 +13,7 @@ import pytest
 from cityscapesscripts.helpers.labels import id2label, trainId2label
 from PIL import Image
 
+from core.auth import User, set_current_user, shell_user
 from core.data import collections
 from core.data.collections import delete_collection, list_collections, read_collection, save_collection
 from core.data.decoding import read_labels
@@ -175,9 +177,11 @@ def test_shares_sum_to_one_and_stand_in_the_table(labelled):
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_text(labelled):
-    hostile = Labelled("=HYPERLINK(1)", "+x", labelled.image, labelled.prediction)
+    prediction = replace(labelled.prediction, class_names=("=1+1", *labelled.prediction.class_names[1:]))
+    hostile = Labelled("=HYPERLINK(1)", "+x", labelled.image, prediction)
     row = list(csv.DictReader(io.StringIO(shares_csv([hostile]))))[0]
     assert row["picture"] == "'=HYPERLINK(1)" and row["network"] == "'+x"
+    assert "'=1+1" in row and "=1+1" not in row
 
 
 # ---- collections
@@ -225,6 +229,27 @@ def test_what_cannot_be_saved_is_a_sentence(own_data, name, images, sentence):
     with pytest.raises(LabError, match=sentence):
         save_collection(name, [("a", noise(0))] * images)
     assert [collection.slug for collection in list_collections()] == ["taken"]
+
+
+def test_collections_are_counted_for_each_owner(own_data, monkeypatch):
+    monkeypatch.setattr(collections, "MAX_COLLECTIONS", 1)
+    try:
+        for who in ("ann@x.org", "bob@x.org"):
+            set_current_user(lambda who=who: User(who, who))
+            save_collection(who, [("a", noise(0))])
+        with pytest.raises(LabError, match="You have 1 collections, which is the limit"):
+            save_collection("another", [("a", noise(0))])
+    finally:
+        set_current_user(shell_user)
+    assert len(list_collections()) == 2
+
+
+def test_a_collection_leaves_the_disk_what_others_need(own_data, monkeypatch):
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(collections.shutil, "disk_usage", lambda _: usage(collections.SPARE_BYTES + 100))
+    with pytest.raises(LabError, match="1.0 GB are left alone"):
+        save_collection("mine", [("a", noise(0))])
+    assert not list((own_data / "collections").iterdir())
 
 
 @pytest.mark.parametrize("slug", ["..", "a/b", "", "nothing", "A"])

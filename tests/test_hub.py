@@ -23,13 +23,13 @@ from safetensors.torch import save
 from core.auth import build_user, set_current_user, shell_user
 from core.errors import LabError
 from core.hub.card import model_card
-from core.hub.client import checked_repo
 from core.hub.job import start_pull, start_push
 from core.hub.origin import Origin, read_origin
 from core.hub.published import published_text
 from core.hub.sample_images import may_show, sample_images
 from core.jobs.kinds import is_stopping, jobs_folder, latest, stop
 from core.labels import CITYSCAPES_19, CITYSCAPES_34
+from core.models.hub_client import checked_repo
 from core.paths import PROJECT
 from core.runs.metrics_log import evaluations
 from core.runs.notes import Notes, write_notes
@@ -425,7 +425,7 @@ def test_without_the_hub(lab_folders, offline, sentence):
 def patient_ask(patience: str, endpoint: str, repo: str, offline: str = "0") -> str:
     """What a pull in a process with settings of its own says; no torch is needed until something has come."""
     program = (
-        "import sys, core.hub.client as client\nclient.PATIENCE = float(sys.argv[1])\nfrom core.errors import LabError\n"
+        "import sys, core.models.hub_client as client\nclient.PATIENCE = float(sys.argv[1])\nfrom core.errors import LabError\n"
         "from core.hub.pull import pull\ntry:\n    pull(sys.argv[2])\nexcept LabError as error:\n    print(error)\n"
         "assert 'torch' not in sys.modules"
     )

@@ -4,10 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
+from time import sleep
 
 import pytest
 
+from core.auth import SYSTEM_USER, QuotaError, User, set_current_user, shell_user
 from core.errors import LabError
 from core.jobs import engine as jobs
 from core.jobs import kinds
@@ -26,8 +30,9 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def path(tmp_path, clock):
+def path(tmp_path, clock, monkeypatch):
     """The file of a job that was just started, and whose process hasn't come yet."""
+    monkeypatch.setenv("SEGLAB_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "20260101-000000-0000.json"
     file.write_text(json.dumps(asdict(Job(file.stem, {"what": "rain"}, started=1000.0, updated=1000.0))))
     return file
@@ -115,7 +120,50 @@ def test_one_at_a_time_and_those_that_ended_are_forgotten(path, clock, monkeypat
     (path.parent / "kept.json").write_text("{}")
     job = start_job("export", {"run": "x"}, path.parent)
     assert started[0][-4:] == ["-m", "core.jobs", "export", str(path.parent / f"{job.id}.json")]
-    assert sorted(file.name for file in path.parent.iterdir()) == sorted([f"{job.id}.json", "kept.json"])
+    assert sorted(file.name for file in path.parent.iterdir()) == sorted([f"{job.id}.json", "cache", "kept.json"])
+
+
+@pytest.fixture
+def quiet(path, monkeypatch):
+    """Jobs without a process, on a machine of three cores."""
+    monkeypatch.setattr(jobs, "start_detached", lambda *_: None)
+    monkeypatch.setattr(jobs, "available_cores", lambda: 3)
+    yield path.parent
+    set_current_user(shell_user)
+
+
+def test_a_person_has_two_jobs_at_a_time_of_all_kinds_and_the_machine_as_many_as_cores(quiet, clock):
+    set_current_user(lambda: User("bob@x.org", "Bob"))
+    for kind, folder in (("export", "a"), ("report", "b")):
+        start_job(kind, {}, quiet / folder)
+    with pytest.raises(QuotaError, match="You have 2 of the 2 jobs that one person may have"):
+        start_job("export", {}, quiet / "c")
+    assert not (quiet / "c").exists()
+    set_current_user(lambda: User("ann@x.org", "Ann"))
+    start_job("pull", {}, quiet / "d")
+    set_current_user(lambda: SYSTEM_USER)
+    with pytest.raises(QuotaError, match="3 jobs go on, and this machine has 3 cores"):
+        start_job("evaluation", {}, quiet / "e")
+    clock[0] += jobs.START_SECONDS + 1  # none of their processes came
+    for folder in "fgh":
+        start_job("export", {}, quiet / folder)
+
+
+def test_of_clicks_at_once_one_starts_a_job(quiet, monkeypatch):
+    def slow(folder):
+        result = latest_job(folder)
+        sleep(0.05)
+        return result
+
+    monkeypatch.setattr(jobs, "latest_job", slow)
+
+    def click(_):
+        with suppress(LabError):
+            return start_job("export", {}, quiet / "one")
+
+    with ThreadPoolExecutor(3) as threads:
+        started = [job for job in threads.map(click, range(3)) if job]
+    assert [f"{job.id}.json" for job in started] == [file.name for file in (quiet / "one").iterdir()]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"state": "running"}', '{"id": 1, "request": []}'])

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from core.data import polygons
 from core.data.cityscapes import list_frames
 from core.data.decoding import read_labels
 from core.data.polygons import paint_polygons
@@ -53,6 +54,9 @@ def test_polygons_may_leave_the_frame_and_may_be_a_single_point(tmp_path):
             '{"imgHeight": 5, "imgWidth": 5, "objects": [{"label": "car", "polygon": "no"}]}',
             "can't be read as polygons",
         ),
+        ('{"imgHeight": 5, "imgWidth": 5, "objects": "abc"}', "can't be read as polygons"),
+        ('{"imgHeight": 5, "imgWidth": 5, "objects": [{"label": ["x"], "polygon": []}]}', "can't be read as polygons"),
+        ('{"imgHeight": 1e999, "imgWidth": 5, "objects": []}', "can't be read as polygons"),
         ('{"imgHeight": 5, "imgWidth": 5, "objects": [{"label": "cow", "polygon": []}]}', "called 'cow'"),
     ],
 )
@@ -62,6 +66,13 @@ def test_what_is_not_such_a_file_is_refused_by_name(tmp_path, content, text):
     with pytest.raises(LabError) as caught:
         paint_polygons(path)
     assert text in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.json", [])
+    monkeypatch.setattr(polygons, "MAX_BYTES", path.stat().st_size - 1)
+    with pytest.raises(LabError, match="more than"):
+        paint_polygons(path)
 
 
 def test_a_frame_without_a_label_picture_is_painted_from_its_polygons(tmp_path):

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 import core.inference.process as process
+from core.config import ModelConfig
 from core.errors import LabError
 from core.inference.process import Models, respond
-from core.inference.worker import PredictRequest, UncertaintyRequest, checkpoint_stamp
+from core.inference.worker import DescribeRequest, PredictRequest, UncertaintyRequest, checkpoint_stamp
+from core.models import model_summary
+from core.models.model_summary import count_parameters
+from core.training import usage
 
 
 @pytest.fixture
@@ -41,6 +45,19 @@ def test_the_network_longest_unused_makes_room_and_is_loaded_again(runs, monkeyp
     again = respond(requested(runs[1], image), models)
     assert [key[0] for key in models._loaded] == [runs[1]], "the one in use stays in any case"
     assert (again.labels == first.labels).all()
+
+
+def test_a_network_that_would_take_the_memory_of_others_is_counted_and_not_built(monkeypatch):
+    large = DescribeRequest(ModelConfig(family="unet", encoder="plain", weights="none", width=128, depth=6), (64, 64))
+    count = count_parameters(large.model)
+    assert count > 50e6
+    monkeypatch.setattr(usage, "free_memory", lambda: int(count * 4))
+    monkeypatch.setattr(model_summary, "describe", lambda *_, **__: pytest.fail("it was built"))
+    refused = respond(large, Models())
+    assert isinstance(refused, LabError) and "Choose a smaller encoder" in str(refused)
+    monkeypatch.setattr(model_summary, "describe", lambda *_, **__: "built")
+    monkeypatch.setattr(usage, "free_memory", lambda: int(count * 40))
+    assert respond(large, Models()) == "built"
 
 
 def test_a_limit_reached_is_a_sentence_and_the_next_request_is_answered(runs, monkeypatch):

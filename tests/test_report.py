@@ -23,12 +23,12 @@ from core.papers import REFERENCES
 from core.progress import no_progress
 from core.report.gathering import gather
 from core.report.html import TEMPLATES, html_page
-from core.report.latex import latex_files, tex, tex_code
+from core.report.latex import latex_files, table_csv, tex, tex_code
 from core.report.progress import ProgressTracker
 from core.report.saved_reports import delete_report, find_report, list_reports
 from core.report.sections.reproduction import train_command
 from core.report.settings import SECTIONS, ReportSettings, checked_settings
-from core.report.structure import Paragraph, Report, Section, Table
+from core.report.structure import Cell, Number, Paragraph, Report, Section, Table
 from core.report.writing import write_report
 from core.runs.notes import Notes, write_notes
 from core.runs.status import update_status
@@ -117,6 +117,11 @@ def test_no_number_is_without_a_source_in_the_tables_of_results(written):
         cells = re.findall(r'<td class="( best|)">(.*?)</td>', table)
         assert cells
         assert all("<data" in cell or cell in ("–", "") for _, cell in cells), name
+
+
+def test_no_text_of_a_csv_is_a_formula():
+    table = Table("t", (), ("run", "=1+1"), ((Cell(("\t=2+2",)), Cell((Number("-3.0", -3.0, "@x"),))),))
+    assert table_csv(table).splitlines()[1:] == ["'\t=2+2,'=1+1,-3.0,-3.0,1,'@x"]
 
 
 def test_the_latex_tables_have_the_same_numbers(written):

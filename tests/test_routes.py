@@ -3,12 +3,14 @@
 import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app import routes
 from app.routes import ROUTES, metrics
 from app.shared import SCRIPTS, VERSION, entry_script, script_address
 from core.config import RunConfig
@@ -34,6 +36,13 @@ def ask(path: str, method: str = "GET") -> Response:
     body = b"".join(message.get("body", b"") for message in sent[1:])
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return Response(body, sent[0]["status"], headers)
+
+
+def test_a_report_stays_in_no_browser_for_the_next_one_who_signs_in(tmp_path, monkeypatch) -> None:
+    (tmp_path / "report.html").write_text("<p>Ann's</p>")
+    monkeypatch.setattr(routes, "find_report", lambda _: SimpleNamespace(path=tmp_path))
+    reply = routes.report(Request({"type": "http", "path_params": {"report_id": "x"}}))
+    assert reply.status_code == 200 and reply.headers["cache-control"] == "private, no-cache"
 
 
 # ---- scripts

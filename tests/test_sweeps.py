@@ -21,7 +21,18 @@ from core.paths import PROJECT
 from core.runner import local
 from core.runs.status import request_stop, update_status
 from core.runs.store import best_miou, create_run, list_runs, read_run
-from core.sweeps import driver, find_sweep, list_sweeps, read_spec, read_sweep, resume_sweep, start_sweep, stop_sweep
+from core.sweeps import (
+    delete_sweep,
+    driver,
+    find_sweep,
+    list_sweeps,
+    read_spec,
+    read_sweep,
+    resume_sweep,
+    space,
+    start_sweep,
+    stop_sweep,
+)
 from core.sweeps import sweep as sweep_module
 from core.sweeps.driver import QueuedRuns, StopRequested, drive
 from core.sweeps.space import Range, Round, survivors
@@ -108,7 +119,8 @@ RATES = {"low": 1e-4, "high": 1e-2, "log": True}
         ({"vary": {"training.learning_rate": [0.001, "1e-3"]}}, "has the value 0.001 twice"),
         ({"vary": {"model.head": ["pup"]}}, "has no such option"),
         ({"vary": {"training.scale_min": [1, 3], "training.scale_max": [2, 4]}}, "must be at least training.scale_min"),
-        ({"vary": {"training.seed": list(range(501))}}, "501 combinations"),
+        ({"vary": {"training.seed": list(range(51)), "training.batch_size": list(range(1, 11))}}, "510 combinations"),
+        ({"method": "random", "vary": {"training.seed": list(range(101))}}, "has 101 values, but a sweep takes 100"),
         ({"vary": {"training.learning_rate": RATES}}, "a grid needs values"),
         ({"method": "random", "vary": {"training.learning_rate": RATES | {"low": 1}}}, "second must be the larger"),
         ({"method": "random", "vary": {"training.learning_rate": RATES | {"high": 2}}}, "learning_rate is 2"),
@@ -118,7 +130,13 @@ RATES = {"low": 1e-4, "high": 1e-2, "log": True}
         ({"method": "random", "vary": {"training.ema": {"low": 0, "high": 0.9, "log": True}}}, "there is no zero"),
         ({"method": "random", "vary": {"training.loss": {"low": 0, "high": 1}}}, "is no number"),
         ({"method": "random", "trials": 501}, "'trials'"),
-        ({"method": "random", "vary": {"training.seed": list(range(20_001))}}, "can't all be checked"),
+        (
+            {
+                "method": "random",
+                "vary": {"training.seed": list(range(100)), "training.batch_size": list(range(1, 42))},
+            },
+            "can't all be checked",
+        ),
         ({"method": "evolution"}, "'method'"),
         ({"first_share": 0}, "'first_share'"),
         ({"hidden": 1}, "'hidden'"),
@@ -518,6 +536,42 @@ def test_a_broken_sweep_is_shown_with_its_problem(made, text):
     assert broken.spec is None and "sweep.json can't be used" in broken.problem and broken.rounds == []
     with pytest.raises(LabError, match="can't go on"):
         resume_sweep(sweep.path)
+
+
+def test_what_was_checked_once_is_not_checked_again(made, lab_folders, monkeypatch):
+    many = {"training.seed": list(range(50)), "training.learning_rate": [rate / 100 for rate in range(1, 21)]}
+    sweep = made(method="random", vary=many)
+    configs = []
+    monkeypatch.setattr(space, "read_config", lambda values: configs.append(values) or read_config(values))
+    assert list_sweeps(lab_folders.runs) == [sweep] and len(configs) == 1  # its base
+
+
+def test_whether_one_may_start_a_sweep_is_told_without_reading_what_the_others_study(
+    made, lab_folders, monkeypatch, one_run_each
+):
+    made()
+    monkeypatch.setattr(sweep_module, "read_spec_file", lambda path: pytest.fail("read under the queue's lock"))
+    with pytest.raises(LabError, match="1 of the 1 sweeps under way"):
+        start_sweep(spec_of(), lab_folders.runs)
+
+
+def test_a_sweep_is_deleted_by_its_owner_once_it_has_ended_and_its_runs_stay(made, lab_folders, capsys):
+    set_current_user(lambda: User("ann@x.org", "Ann"))
+    sweep = made()
+    set_current_user(shell_user)
+    drive(sweep, FakeRuns(sweep))
+    with pytest.raises(LabError, match="is running"):
+        delete_sweep(sweep.path)
+    sweep_module.update_status(sweep.path, state="finished")
+    set_current_user(lambda: User("bob@x.org", "Bob"))
+    with pytest.raises(LabError, match="belongs to ann@x.org"):
+        delete_sweep(sweep.path)
+    set_current_user(shell_user)
+    assert main(["sweep", "delete", sweep.id]) == USER_ERROR and "add --yes" in capsys.readouterr().err
+    assert list_sweeps(lab_folders.runs) == [read_sweep(sweep.path)]
+    assert main(["sweep", "delete", sweep.id, "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"sweep": sweep.id, "deleted": True}
+    assert not list((lab_folders.runs / sweep_module.SWEEPS).iterdir()) and len(list_runs(lab_folders.runs)) == 6
 
 
 def test_only_one_driver_is_at_a_sweep(made):

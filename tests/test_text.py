@@ -6,7 +6,17 @@ import re
 import pytest
 
 from core.paths import PROJECT
-from core.text import format_bytes, format_duration, format_percent, join_first, join_words, one_line, plural, shorten
+from core.text import (
+    csv_cell,
+    format_bytes,
+    format_duration,
+    format_percent,
+    join_first,
+    join_words,
+    one_line,
+    plural,
+    shorten,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +35,16 @@ from core.text import format_bytes, format_duration, format_percent, join_first,
 )
 def test_a_gigabyte_is_a_thousand_million_bytes(count, text):
     assert format_bytes(count) == text
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_cell_that_a_spreadsheet_would_run_is_text(first):
+    assert csv_cell(f"{first}2+2") == f"'{first}2+2"
+
+
+@pytest.mark.parametrize("text", ["", "road", "2-1", " =1"])
+def test_other_cells_stay_as_they_are(text):
+    assert csv_cell(text) == text
 
 
 def test_no_size_has_more_than_three_digits_before_a_larger_unit():

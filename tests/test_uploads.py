@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import os
+import pickle
 import struct
 import time
 import zipfile
@@ -16,10 +18,10 @@ from PIL import Image
 
 from core.errors import LabError
 from core.inference import batches, uploads
-from core.inference.batches import MAX_PICTURES, VIDEO_FRAMES, decode_batch, shown_name
+from core.inference.batches import MAX_PICTURES, VIDEO_FRAMES, Room, Upload, decode_batch, shown_name
 from core.inference.process import DECODER_BYTES
 from core.inference.uploads import MAX_BYTES, MAX_SIDE, WORKING_SIDE, decode_upload
-from core.inference.worker import InferenceWorker
+from core.inference.worker import InferenceWorker, _DecoderAnswer
 
 
 def image_of(height=40, width=60):
@@ -276,6 +278,16 @@ def test_a_zip_gives_its_pictures_in_the_order_of_their_names():
     assert result[2].image is None and "can't be read as a picture" in result[2].problem
 
 
+def test_a_batch_is_decoded_only_as_far_as_there_is_room():
+    data = zipped({f"{index}.png": encoded(image_of(), "PNG") for index in range(9)})
+    nbytes = image_of().nbytes
+    for room, count in ((Room(3), 3), (Room(pixel_bytes=4 * nbytes), 4), (Room(0), 0)):
+        *shown, rest = decode_batch("mine.zip", data, room=room)
+        assert [each.name for each in shown] == [f"{index}.png" for index in range(count)]
+        assert rest.image is None and rest.name == f"{count}.png" and "isn't shown" in rest.problem
+    assert Room(3, 100).after([np.zeros((2, 4, 3), np.uint8)]) == Room(2, 76)
+
+
 def test_a_zip_of_too_many_pictures_gives_the_first_and_says_so():
     data = zipped({f"{index:03d}.png": encoded(image_of(), "PNG") for index in range(MAX_PICTURES + 3)})
     *result, rest = decode_batch("mine.zip", data)
@@ -434,6 +446,29 @@ def mutations(folder, count):
 def peak_bytes(pid):
     """The largest resident size that a process has had."""
     return int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").is_file(), reason="only Linux shows a process's variables")
+def test_the_decoder_inherits_no_login(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("SEGLAB_TOKEN", "a-token-of-this-test")
+    worker = InferenceWorker()
+    try:
+        assert worker.decode(encoded(image_of(), "PNG")).shape == image_of().shape
+        inherited = Path(f"/proc/{worker.decoder_pid}/environ").read_bytes().split(b"\0")
+    finally:
+        worker.close()
+    names = {each.partition(b"=")[0].decode() for each in inherited}
+    assert "PATH" in names and not names & {"HF_TOKEN", "SEGLAB_TOKEN"}
+
+
+def test_a_decoder_that_was_taken_over_answers_with_arrays_and_sentences_alone():
+    for answer in (Upload("a", image_of()), LabError("No."), image_of(), np.asfortranarray(image_of()), None):
+        read = _DecoderAnswer(io.BytesIO(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))).load()
+        assert type(read) is type(answer)
+    for hostile in (os.getcwd, Path("x")):
+        with pytest.raises(pickle.UnpicklingError):
+            _DecoderAnswer(io.BytesIO(pickle.dumps(hostile))).load()
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells a process's largest size")

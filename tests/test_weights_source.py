@@ -12,11 +12,14 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from core.config import ModelConfig
 from core.errors import LabError
+from core.models import load_weights
 from core.models.build import build_model
+from core.models.hub_client import MAX_WEIGHTS_BYTES
 from core.models.load_weights import load_encoder
 from core.models.weights_source import fetch_weights, find_weights, local_weights
 from core.paths import PROJECT
@@ -184,10 +187,12 @@ def hub(vit_file):
 
 
 PROGRAM = """
-import json, sys
+import json, os, sys
+import core.models.weights_source
 from core.config import ModelConfig
 from core.errors import LabError
 from core.models.weights_source import fetch_weights, find_weights
+core.models.weights_source.MAX_WEIGHTS_BYTES = int(sys.argv[2])
 try:
     source = find_weights(ModelConfig(family="vit", encoder="vit_tiny_patch16_224", weights=sys.argv[1]))
     told = []
@@ -198,7 +203,7 @@ except LabError as error:
 """
 
 
-def ask(weights, home, endpoint, offline=False):
+def ask(weights, home, endpoint, offline=False, max_bytes=MAX_WEIGHTS_BYTES):
     """Finds and fetches in a process of its own: the Hub's client reads its settings when it is imported."""
     environment = os.environ | {
         "HF_HOME": str(home),
@@ -208,7 +213,7 @@ def ask(weights, home, endpoint, offline=False):
         "no_proxy": "127.0.0.1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, weights],
+        [sys.executable, "-c", PROGRAM, weights, str(max_bytes)],
         cwd=PROJECT,
         env=environment,
         capture_output=True,
@@ -244,6 +249,37 @@ def test_weights_are_downloaded_and_then_taken_from_the_cache(lab_folders, hub, 
         for weights in ("pretrained", f"hub:{REPO}@{COMMIT}"):
             again = ask(weights, home, hub.address, offline)
             assert (again["kind"], again["path"]) == ("hub", result["path"])
+
+
+def test_weights_that_are_too_large_are_refused_before_they_come(lab_folders, hub):
+    named = f"hub:{REPO}@{COMMIT}"
+    result = ask(named, lab_folders.other / "hf", hub.address, max_bytes=len(hub.content) - 1)
+    assert "no network of this lab has more than" in result["error"] and "choose weights 'none'" in result["error"]
+    assert {method for method, path in hub.requests if path.endswith(".safetensors")} == {"HEAD"}
+
+
+def test_of_a_file_only_what_the_encoder_wants_is_read(vit_file, tmp_path, monkeypatch):
+    read = []
+
+    class Watched:
+        def __init__(self, path, framework):
+            self._file = safe_open(path, framework)
+            self.keys, self.get_slice = self._file.keys, self._file.get_slice
+
+        def get_tensor(self, name):
+            read.append(name)
+            return self._file.get_tensor(name)
+
+    monkeypatch.setattr(load_weights, "safe_open", Watched)
+    encoder = build_model(VIT, 3).encoder
+    assert load_encoder(encoder, vit_file).unused == ("head.weight",)
+    assert sorted(read) == sorted(encoder.state_dict())
+    read.clear()
+    first = next(iter(encoder.state_dict()))
+    save_file(load_file(vit_file) | {first: torch.zeros(1000, 1000)}, tmp_path / "huge.safetensors")
+    with pytest.raises(LabError, match=f"{first} is .1000, 1000., but must be"):
+        load_encoder(encoder, tmp_path / "huge.safetensors")
+    assert first not in read
 
 
 def test_an_encoder_the_lab_has_no_repository_for_is_said_as_that(lab_folders, monkeypatch):

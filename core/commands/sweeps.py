@@ -14,6 +14,7 @@ from core.paths import runs_folder
 from core.sweeps.space import read_spec
 from core.sweeps.sweep import (
     Sweep,
+    delete_sweep,
     find_sweep,
     list_sweeps,
     read_spec_file,
@@ -32,18 +33,19 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     """Give a parser the actions of the command `sweep`."""
     command.add_argument(
         "action",
-        choices=["list", "start", "show", "stop", "resume", "follow"],
+        choices=["list", "start", "show", "stop", "resume", "follow", "delete"],
         nargs="?",
         default="list",
         help="start takes the file that describes a sweep, like docs/study.json; the others an id, or a part of one",
     )
     command.add_argument("sweep", nargs="?", metavar="SPEC|ID")
     command.add_argument("--detach", action="store_true", help="don't wait for the end of a sweep that is started")
+    command.add_argument("--yes", action="store_true", help="delete without asking; it is for good, and runs stay")
     command.set_defaults(command=sweep)
 
 
 def sweep(options: argparse.Namespace) -> dict[str, Any]:
-    """List sweeps, or start, show, stops, resumes or follows one.
+    """List sweeps, or start, show, stop, resume, follow or delete one.
 
     Ctrl-C stops one that is followed, with a checkpoint.
     """
@@ -68,6 +70,12 @@ def sweep(options: argparse.Namespace) -> dict[str, Any]:
     elif options.action == "resume":
         resume_sweep(path)
         say(options, f"Sweep {path.name} goes on.")
+    elif options.action == "delete":
+        if not options.yes:
+            raise LabError(f"Sweep {path.name} would be removed for good, its runs not. To do it, add --yes.")
+        delete_sweep(path)
+        say(options, f"Sweep {path.name} is removed. Its runs are still there.")
+        return {"sweep": path.name, "deleted": True}
     elif options.action == "follow":
         return _follow(path, options)
     else:

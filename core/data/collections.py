@@ -17,13 +17,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.auth import read_owner, require_owner, require_write, write_owner
+from core.auth import current_user, read_owner, require_owner, require_write, write_owner
+from core.data.cache import SPARE_BYTES
 from core.data.decoding import read_image
 from core.errors import LabError
 from core.files import parse_json, write_atomically
 from core.paths import data_folder
+from core.text import format_bytes
 
 MAX_COLLECTIONS = 100
+"""Collections of one owner."""
 MAX_PICTURES = 200
 NAME_LENGTH = 60
 FACTS = "collection.json"
@@ -86,11 +89,19 @@ def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Coll
         raise LabError(f"A collection holds 1 to {MAX_PICTURES} pictures, and these are {len(images)}.")
     if any(image.shape[2] != 3 for _, image in images):
         raise LabError("A collection keeps photographs in colours, and these have other bands. Keep their files.")
-    if len(list_collections()) >= MAX_COLLECTIONS:
-        raise LabError(f"There are {MAX_COLLECTIONS} collections, which is the limit. Delete one first.")
+    own = sum(read_owner(_folder_of(each.slug)) == current_user().id for each in list_collections())
+    if own >= MAX_COLLECTIONS:
+        raise LabError(f"You have {MAX_COLLECTIONS} collections, which is the limit. Delete one first.")
     draft = folder.with_name(f".{slug}.{time.time_ns()}")
     try:
         draft.mkdir(parents=True)
+        needed, free = sum(image.nbytes for _, image in images), shutil.disk_usage(draft).free
+        if needed + SPARE_BYTES > free:
+            draft.rmdir()
+            raise LabError(
+                f"These pictures may take {format_bytes(needed)}, and '{collections_folder()}' has {format_bytes(free)}"
+                f" free, of which {format_bytes(SPARE_BYTES)} are left alone. Free some space, or save fewer."
+            )
         files = []
         for index, (title, image) in enumerate(images):
             files.append({"name": title, "file": f"{index:03d}.png"})

@@ -13,9 +13,12 @@ from PIL import Image, ImageDraw
 from core.errors import LabError
 from core.files import parse_json
 from core.labels import LABEL_BY_NAME
+from core.text import format_bytes
 
 MAX_PIXELS = 2**26
 """A file that promises a larger frame is refused before anything is allocated."""
+MAX_BYTES = 2**26
+"""Of a file; Cityscapes' own have less than one hundredth of it."""
 
 
 def paint_polygons(path: Path) -> np.ndarray:
@@ -28,6 +31,8 @@ def paint_polygons(path: Path) -> np.ndarray:
         LabError: the file is missing, isn't such a file, or names a class that Cityscapes doesn't have.
     """
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"more than {format_bytes(MAX_BYTES)}")
         content = parse_json(path.read_text(encoding="utf-8"))
         height, width = int(content["imgHeight"]), int(content["imgWidth"])
         objects = [(item["label"], item["polygon"]) for item in content["objects"] if not item.get("deleted")]

@@ -6,9 +6,9 @@ What comes from the Hub is opened in the job's process, and so is torch.
 from dataclasses import asdict
 
 from core.auth import require_admin, require_owner
-from core.hub.client import checked_repo
 from core.jobs import kinds
 from core.jobs.engine import Job, Values
+from core.models.hub_client import checked_repo
 from core.paths import runs_folder
 from core.progress import ProgressCallback
 from core.runs.store import Run, find_run

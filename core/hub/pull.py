@@ -6,19 +6,17 @@ from pathlib import Path
 from core.auth import require_write
 from core.data.sources import SOURCES
 from core.errors import LabError, writing
-from core.hub.client import COMMIT, Listing, checked_repo, fetch, look_up
 from core.hub.origin import Origin, find_origin, read_origin
 from core.hub.published import MAX_BYTES as CONFIG_BYTES
 from core.hub.published import read_json, read_published
 from core.labels import CITYSCAPES_19
+from core.models.hub_client import COMMIT, MAX_WEIGHTS_BYTES, Listing, checked_repo, fetch, look_up
 from core.paths import data_folder, runs_folder
 from core.progress import ProgressCallback, no_progress
 from core.runs.store import list_runs
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 PREPROCESSOR = "preprocessor_config.json"
-MAX_BYTES = 4 * 2**30
-"""A file of weights may have this many: the largest networks of the lab have a third of it."""
 
 
 def pull(repo: str, revision: str = "", folder: Path | None = None, progress: ProgressCallback = no_progress) -> Path:
@@ -63,7 +61,7 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
         put_weights = convert_weights
     else:
         published, put_weights = read_published(values, repo, root_for), None
-    weights = fetch(listing, WEIGHTS, MAX_BYTES, progress)
+    weights = fetch(listing, WEIGHTS, MAX_WEIGHTS_BYTES, progress)
     progress("Checking every number", 0, 0)
     from core.hub.unpacking import make_run, put_own
 

@@ -12,12 +12,12 @@ from safetensors import safe_open
 from core.auth import require_owner
 from core.errors import LabError
 from core.hub.card import best_evaluation, model_card
-from core.hub.client import Listing, checked_repo, explain_errors, fetch, look_up
 from core.hub.published import FORMAT, MAX_BYTES, published_text, read_json
 from core.hub.pull import CONFIG, WEIGHTS
 from core.hub.sample_images import sample_images
 from core.hub.unpacking import unfilled_model
 from core.models.families import TRANSFORMERS
+from core.models.hub_client import Listing, checked_repo, explain_errors, fetch, look_up
 from core.progress import ProgressCallback
 from core.runs.store import Run
 from core.training.checkpoint import Checkpoint, read_checkpoint

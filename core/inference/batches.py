@@ -11,7 +11,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -36,6 +36,8 @@ from core.text import format_bytes
 
 MAX_PICTURES = 24
 """Pictures that one upload may give."""
+MAX_PIXEL_BYTES = 160 * 2**20
+"""Pixels that the pictures of one visit take in memory: a ZIP of a few kilobytes unfolds to hundreds of megabytes."""
 MAX_BATCH_BYTES = 100 * 10**6
 MAX_ENTRIES = 5000
 MAX_UNPACKED = 300 * 10**6
@@ -64,6 +66,19 @@ class Upload:
     size: tuple[int, int] = (0, 0)
 
 
+@dataclass(frozen=True)
+class Room:
+    """What a visit has left: how many pictures, and how many bytes of pixels."""
+
+    pictures: int = MAX_PICTURES
+    pixel_bytes: int = MAX_PIXEL_BYTES
+
+    def after(self, images: Iterable[np.ndarray]) -> "Room":
+        """Return what is left when these images have been taken in."""
+        sizes = [image.nbytes for image in images]
+        return Room(self.pictures - len(sizes), self.pixel_bytes - sum(sizes))
+
+
 def shown_name(name: str) -> str:
     """Return what a file is called on a page: the last part of its path without what can't be seen.
 
@@ -77,17 +92,35 @@ def shown_name(name: str) -> str:
     return seen or "picture"
 
 
-def decode_batch(name: str, data: bytes, pixels: PixelFormat = RGB) -> Iterator[Upload]:
+def decode_batch(name: str, data: bytes, pixels: PixelFormat = RGB, room: Room | None = None) -> Iterator[Upload]:
     """Yield the images in an uploaded file: those of a ZIP, frames of a video, or the one picture that it is.
+
+    The first that finds no room is a sentence, and nothing behind it is decoded.
 
     Args:
         name: what it was called; used for showing alone.
         data: the file.
         pixels: which bands of a picture, and what is white, as of `decode_image`.
+        room: what the visit has left; None for all of it.
 
     Raises:
         LabError: it is too large, broken, or of no kind that is taken.
     """
+    room = room or Room()
+    for upload in _decode(name, data, pixels):
+        if upload.image is not None:
+            room = room.after([upload.image])
+            if room.pictures < 0 or room.pixel_bytes < 0:
+                yield Upload(
+                    upload.name,
+                    problem=f"This and what follows in the file isn't shown: a page takes {MAX_PICTURES} pictures, and"
+                    f" {format_bytes(MAX_PIXEL_BYTES)} of pixels. Drop fewer or smaller ones.",
+                )
+                return
+        yield upload
+
+
+def _decode(name: str, data: bytes, pixels: PixelFormat) -> Iterator[Upload]:
     if len(data) > MAX_BATCH_BYTES:
         raise LabError(
             f"The file has {format_bytes(len(data))}; the limit is {format_bytes(MAX_BATCH_BYTES)}. Drop fewer or"

@@ -21,6 +21,7 @@ from core.data.bands import composite, resize
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.uploads import PICTURE_ENDINGS
 from core.labels import IGNORED, LABEL_BY_NAME, palette_of
+from core.text import csv_cell
 
 MIN_PIXELS = 16
 """A region smaller than this has no outline."""
@@ -218,9 +219,9 @@ def shares_csv(labelled: Sequence[Labelled]) -> str:
     """Return a table with a row for each picture and network: share of the pixels of each class, 0..1."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["picture", "network", "milliseconds", *labelled[0].prediction.class_names])
+    table.writerow(["picture", "network", "milliseconds", *map(csv_cell, labelled[0].prediction.class_names)])
     for each in labelled:
-        row = [_plain_cell(each.image_name), _plain_cell(each.network), round(each.prediction.milliseconds)]
+        row = [csv_cell(each.image_name), csv_cell(each.network), round(each.prediction.milliseconds)]
         table.writerow([*row, *(f"{share:.6f}" for share in shares(each.prediction).values())])
     return text.getvalue()
 
@@ -282,11 +283,6 @@ def file_stem(name: str) -> str:
         ]
         or "picture"
     )
-
-
-def _plain_cell(text: str) -> str:
-    # A spreadsheet would run what begins like a formula.
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text
 
 
 def _write_text(archive: zipfile.ZipFile, name: str, text: str) -> None:

@@ -38,6 +38,7 @@ from core.inference.worker import (
 from core.models.summary_types import ModelSummary
 from core.paths import runs_folder
 from core.runs.store import list_active
+from core.text import format_bytes
 from core.training.malloc import keep_freed_memory, return_freed_memory
 
 try:
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
 
 MODEL_BYTES = 2 * 2**30
 """What the weights of the kept networks may take together; the one in use stays in any case."""
+DESCRIBED_BYTES = 12
+"""Of each parameter while a network is described: itself, a copy, and what is made of it on the way, in fp32."""
+MEMORY_SHARE = 0.5
+"""Of the free memory, for one network that is described: this process answers everybody."""
 DECODER_BYTES = 2 * 2**30
 """Address space of the decoder."""
 REST_SECONDS = 20.0
@@ -123,11 +128,18 @@ def predictor_threads() -> None:
 
 
 def describe_network(request: DescribeRequest) -> ModelSummary:
-    """Describe the network of a config. Raises LabError when there is no such network."""
+    """Describe the network of a config. Raises LabError when there is none, or it is too large to be built."""
     from core.config import TrainingConfig
     from core.hardware import choose_hardware
-    from core.models.model_summary import describe
+    from core.models.model_summary import count_parameters, describe
+    from core.training.usage import free_memory
 
+    needed, free = count_parameters(request.model) * DESCRIBED_BYTES, free_memory()
+    if needed > free * MEMORY_SHARE:
+        raise LabError(
+            f"This network takes about {format_bytes(needed)} of memory to be described, and everybody's networks share"
+            f" the {format_bytes(free)} that are free. Choose a smaller encoder."
+        )
     return describe(request.model, request.size, hardware=choose_hardware(TrainingConfig(threads=1)))
 
 
@@ -138,7 +150,7 @@ def respond(request: Request, models: Models) -> Any:
             case DecodeRequest():
                 return decode_upload(request.data, request.pixels)
             case BatchRequest():
-                return decode_batch(request.name, request.data, request.pixels)
+                return decode_batch(request.name, request.data, request.pixels, request.room)
             case DescribeRequest():
                 return describe_network(request)
             case UncertaintyRequest():

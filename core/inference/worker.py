@@ -16,13 +16,13 @@ from collections.abc import Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
 from core.config import RGB, ModelConfig, PixelFormat
 from core.errors import LabError
-from core.inference.batches import Upload
+from core.inference.batches import Room, Upload
 from core.inference.fair_queue import FairQueue, Ticket, outcome
 from core.inference.prediction_cache import CachedPrediction, PredictionCache, UncertaintyMaps, prediction_key
 from core.inference.tta import WHOLE, PredictOptions
@@ -43,6 +43,18 @@ _ENVIRONMENT: dict[Part, dict[str, str]] = {
     # A process that decodes strangers' files needs no pool of threads, each with memory of its own.
     "decoder": {"OPENBLAS_NUM_THREADS": "1"},
 }
+
+DECODER_VARIABLES = ("PATH", "PYTHON", "LANG", "LC_", "LD_LIBRARY_PATH", "TMP", "TEMP", "SYSTEMROOT")
+"""Beginnings of the names of variables that the decoder inherits: the lab's logins and tokens are none of them."""
+DECODER_TYPES = {
+    ("core.errors", "LabError"),
+    ("core.inference.batches", "Upload"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.numeric", "_frombuffer"),
+}
+"""What its answers may be made of."""
 
 ExplanationKind = Literal["features", "attention", "field"]
 """What can be looked at inside a network: feature maps, attention, and the effective receptive field."""
@@ -99,6 +111,7 @@ class BatchRequest:
     name: str
     data: bytes
     pixels: PixelFormat = RGB
+    room: Room | None = None
 
 
 @dataclass(frozen=True)
@@ -243,12 +256,14 @@ class InferenceWorker:
         """Decode an upload in the process, see `decode_upload`. Raises LabError when it is no picture."""
         return outcome(self._decoder.queue(user, DecodeRequest(data, pixels)))
 
-    def decode_batch(self, name: str, data: bytes, user: str = "", pixels: PixelFormat = RGB) -> tuple[Upload, ...]:
+    def decode_batch(
+        self, name: str, data: bytes, user: str = "", pixels: PixelFormat = RGB, room: Room | None = None
+    ) -> tuple[Upload, ...]:
         """Return the pictures of an uploaded file, see `core.inference.batches.decode_batch`.
 
         Raises LabError where it has none.
         """
-        return outcome(self._decoder.queue(user, BatchRequest(name, data, pixels)))
+        return outcome(self._decoder.queue(user, BatchRequest(name, data, pixels, room)))
 
     def describe(self, model: ModelConfig, size: tuple[int, int], user: str = "") -> ModelSummary:
         """Describe a network in the process, see `core.models.model_summary`.
@@ -347,7 +362,7 @@ class _Lane:
         try:
             pickle.dump(ticket.request, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
             process.stdin.flush()
-            result = pickle.load(process.stdout)  # noqa: S301 - of our own child
+            result = self._load(process.stdout)
             if isinstance(ticket.request, BatchRequest):
                 result = self._gathered(process, result)
         except (OSError, ValueError, EOFError, pickle.UnpicklingError):
@@ -376,12 +391,16 @@ class _Lane:
             if isinstance(first, LabError):
                 return first
             parts.append(first)
-            first = pickle.load(process.stdout)  # noqa: S301 - of our own child
+            first = self._load(process.stdout)
         return tuple(parts)
+
+    def _load(self, pipe: IO[bytes]) -> Any:
+        return _DecoderAnswer(pipe).load() if self._part == "decoder" else pickle.load(pipe)  # noqa: S301 - our own child, which opens no uploads
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "core.inference.process", self._part]
-        environment = os.environ | _ENVIRONMENT[self._part]
+        own = {name: value for name, value in os.environ.items() if name.startswith(DECODER_VARIABLES)}
+        environment = (own if self._part == "decoder" else os.environ) | _ENVIRONMENT[self._part]
         with self._guard:
             self._process = subprocess.Popen(
                 command, cwd=PROJECT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -394,6 +413,15 @@ class _Lane:
         if process:
             process.kill()
             process.wait()
+
+
+class _DecoderAnswer(pickle.Unpickler):  # noqa: S301 - it loads nothing but what it lists
+    """Reads an answer of the decoder, in which a hostile picture may have taken over: arrays and sentences alone."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in DECODER_TYPES:
+            raise pickle.UnpicklingError(f"{module}.{name}")
+        return super().find_class(module, name)
 
 
 def _answered(result: Any) -> "Future[Any]":

@@ -5,6 +5,9 @@
     <folder>/<id>.log    what it printed, tracebacks included
 
 `core.jobs.kinds` says what kinds there are, and is what pages call.
+
+A person who is no admin has `MAX_OWN_JOBS` at a time, and the machine as many as it has cores, whatever their kinds and
+wherever their folders lie: `<cache folder>/jobs/active/<id>` names the file of each that was started.
 """
 
 import json
@@ -15,24 +18,31 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
-from core.auth import build_user, current_user, require_owner, require_write, set_current_user
-from core.errors import LabError
+from core.auth import QuotaError, build_user, current_user, require_owner, require_write, set_current_user
+from core.errors import LabError, writing
 from core.files import parse_json, write_atomically
-from core.processes import ProcessId, start_detached
+from core.paths import cache_folder
+from core.processes import ProcessId, available_cores, start_detached
 from core.progress import ProgressCallback
+from core.text import plural
 
 JobState = Literal["starting", "running", "finished", "stopped", "failed"]
 Values = dict[str, Any]
 """Plain values, as JSON has them."""
 
+MAX_OWN_JOBS = 2
+"""Jobs that one person who is no admin may have at a time."""
+LOCK_SECONDS = 20.0
+"""Starting a job takes a few milliseconds; a process that waits this long for another's start gives up."""
 START_SECONDS = 60.0
 """A process that hasn't written after this is not coming."""
 WRITE_SECONDS = 0.3
@@ -120,10 +130,66 @@ def start_job(kind: str, request: Values, folder: Path, secret: bytes = b"") -> 
         secret: what the process reads from stdin; stands in no file and on no command line.
 
     Raises:
+        QuotaError: the one who is asking, or the machine, has as many jobs as may go on at a time.
         LabError: another job of this folder goes on, or the current user may only look.
     """
     require_write()
-    check_none_runs(folder)
+    with _locked_registry() as registry:  # two clicks at once start one job
+        check_none_runs(folder)
+        _check_quota(registry)
+        job = _prepare(request, folder)
+        (registry / job.id).write_text(str(_path(folder, job)), encoding="utf-8")
+    path = _path(folder, job)
+    command = [sys.executable, "-X", "utf8", "-m", "core.jobs", kind, str(path)]
+    child = start_detached(command, path.with_suffix(".log"), subprocess.PIPE if secret else subprocess.DEVNULL)
+    if secret:
+        with suppress(OSError), child.stdin as pipe:  # where it is gone already, its log says why
+            pipe.write(secret)
+    return job
+
+
+@contextmanager
+def _locked_registry() -> Iterator[Path]:
+    """Yield the folder that names what goes on, while no other process starts a job. Raises LabError."""
+    registry = cache_folder() / "jobs" / "active"
+    with writing(registry):
+        registry.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = FileLock(registry.with_name("start.lock"), LOCK_SECONDS).acquire()
+        except Timeout:
+            raise LabError(
+                "Another process of the lab has been starting work for a while. Try again; if it stays so, start the"
+                " lab again."
+            ) from None
+    with lock:
+        yield registry
+
+
+def _check_quota(registry: Path) -> None:
+    """Raise QuotaError where no more jobs may go on; those that ended leave the registry."""
+    active = []
+    for link in registry.iterdir():
+        job = _read(Path(link.read_text(encoding="utf-8")))
+        if job and job.is_active:
+            active.append(job)
+        else:
+            link.unlink()
+    asking, cores = current_user(), available_cores()
+    own = sum(job.owner == asking.id for job in active)
+    if own >= MAX_OWN_JOBS and not asking.is_admin:
+        raise QuotaError(
+            f"You have {own} of the {MAX_OWN_JOBS} jobs that one person may have at a time: exports, reports, scorings,"
+            " downloads. Wait for one to end, or stop one."
+        )
+    if len(active) >= cores:
+        raise QuotaError(
+            f"{plural(len(active), 'job')} go on, and this machine has {plural(cores, 'core')}. Wait for one to end, or"
+            " stop one."
+        )
+
+
+def _prepare(request: Values, folder: Path) -> Job:
+    """Write the file of a new job, and forget those that ended in its folder before."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         if re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}\.(json|stop|log)", old.name):
@@ -131,12 +197,7 @@ def start_job(kind: str, request: Values, folder: Path, secret: bytes = b"") -> 
     now = time.time()
     job_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     job = Job(job_id, request, current_user().id, started=now, updated=now)
-    path = _write(folder, job)
-    command = [sys.executable, "-X", "utf8", "-m", "core.jobs", kind, str(path)]
-    child = start_detached(command, path.with_suffix(".log"), subprocess.PIPE if secret else subprocess.DEVNULL)
-    if secret:
-        with suppress(OSError), child.stdin as pipe:  # where it is gone already, its log says why
-            pipe.write(secret)
+    _write(folder, job)
     return job
 
 
@@ -218,10 +279,12 @@ def run_job(path: Path, work: Callable[[Values, ProgressCallback], Values]) -> i
         return 1
 
 
-def _write(folder: Path, job: Job) -> Path:
-    path = folder / f"{job.id}.json"
-    write_atomically(path, json.dumps(asdict(job)))
-    return path
+def _path(folder: Path, job: Job) -> Path:
+    return folder / f"{job.id}.json"
+
+
+def _write(folder: Path, job: Job) -> None:
+    write_atomically(_path(folder, job), json.dumps(asdict(job)))
 
 
 def _read(path: Path) -> Job | None:

@@ -94,7 +94,7 @@ def jobs_folder(kind: Kind, folder: Path | None = None) -> Path:
 
 
 def start(kind: Kind, request: Values, folder: Path | None = None, secret: bytes = b"") -> Job:
-    """Start a job, see `core.jobs.engine.start_job`. Raises LabError while another one of its folder goes on."""
+    """Start a job, see `core.jobs.engine.start_job`. Raises LabError where no more may go on."""
     return engine.start_job(kind, request, jobs_folder(kind, folder), secret)
 
 

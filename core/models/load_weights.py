@@ -1,12 +1,13 @@
 """Weights from a safetensors file into an encoder, strictly, with a report of what fitted by name."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from timm.layers import resample_abs_pos_embed
 from timm.models import adapt_input_conv
 from torch import nn
@@ -71,15 +72,15 @@ class LoadReport:
 def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
     """Fill an encoder from a safetensors file; every tensor of the encoder must be there, in its shape.
 
-    Position embeddings of another grid are interpolated.
+    Position embeddings of another grid are interpolated. Of a file that holds more, only what is wanted is read.
 
     Raises:
         LabError: the file can't be read or doesn't fit; the message names the first tensors that are missing or
             misshapen.
     """
-    tensors = _read(path)
+    file = _open(path)
     wanted = {_flat(name): tensor for name, tensor in encoder.state_dict().items() if not _is_counter(name)}
-    given = _best_naming(tensors, set(wanted))
+    given = _best_naming(file.keys(), set(wanted))
     missing = sorted(set(wanted) - set(given))
     if missing:
         raise LabError(
@@ -89,20 +90,21 @@ def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
     resized, widened = [], []
     with torch.no_grad():
         for name, target in wanted.items():
-            source = given[name][1].float()
+            shape = tuple(file.get_slice(given[name]).get_shape())
+            if not _may_fill(name, shape, tuple(target.shape)):
+                raise LabError(
+                    f"'{path.name}' doesn't fit the encoder: {name} is {shape}, but must be {tuple(target.shape)}."
+                    " Choose the file that belongs to this encoder."
+                )
+            source = file.get_tensor(given[name]).float()
             if name.endswith("pos_embed") and source.shape != target.shape:
                 source = _resize_positions(encoder, source)
-                resized.append(given[name][0])
+                resized.append(given[name])
             if source.ndim == 4 and source.shape[1] == 3 and target.shape[1] != 3:
                 source = adapt_input_conv(target.shape[1], source)
-                widened.append(given[name][0])
-            if source.shape != target.shape:
-                raise LabError(
-                    f"'{path.name}' doesn't fit the encoder: {name} is {tuple(source.shape)}, but must be"
-                    f" {tuple(target.shape)}. Choose the file that belongs to this encoder."
-                )
+                widened.append(given[name])
             target.copy_(source)
-    unused = sorted(name for flat, (name, _) in given.items() if flat not in wanted and not _is_counter(name))
+    unused = sorted(name for flat, name in given.items() if flat not in wanted and not _is_counter(name))
     return LoadReport(path.name, len(wanted), tuple(resized), tuple(widened), unused=tuple(unused))
 
 
@@ -116,38 +118,45 @@ def load_layers(layers: dict[str, nn.Module], names: dict[str, tuple[str, ...]],
 
     A linear layer's weight (out, in * h * w) is folded. A layer that the file lacks stays as it is.
     """
-    tensors = _read(path)
+    file = _open(path)
+    names_there = set(file.keys())
     fitted, fresh, used = 0, [], set()
     for title, layer in layers.items():
-        called = next((name for name in names[title] if f"{name}.weight" in tensors), None)
-        weight = tensors.get(f"{called}.weight")
-        if weight is None or weight.numel() != layer.weight.numel():
+        called = next((name for name in names[title] if f"{name}.weight" in names_there), None)
+        if called is None or math.prod(file.get_slice(f"{called}.weight").get_shape()) != layer.weight.numel():
             fresh.append(title)
             continue
         with torch.no_grad():
-            layer.weight.copy_(weight.float().reshape(layer.weight.shape))
-            layer.bias.copy_(tensors[f"{called}.bias"].float())
+            layer.weight.copy_(file.get_tensor(f"{called}.weight").float().reshape(layer.weight.shape))
+            layer.bias.copy_(file.get_tensor(f"{called}.bias").float())
         used |= {f"{called}.weight", f"{called}.bias"}
         fitted += 2
-    return LoadReport(path.name, fitted, fresh=tuple(fresh), unused=tuple(sorted(set(tensors) - used)))
+    return LoadReport(path.name, fitted, fresh=tuple(fresh), unused=tuple(sorted(names_there - used)))
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
+def _open(path: Path) -> Any:
+    """Open a safetensors file, of which only names and shapes are read at once. Raises LabError."""
     try:
-        return load_file(path)
+        return safe_open(path, framework="pt")
     except (SafetensorError, OSError, ValueError) as error:
         raise LabError(f"'{path.name}' can't be read as a safetensors file ({error}). Download it again.") from None
 
 
-def _best_naming(tensors: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, tuple[str, torch.Tensor]]:
-    """Return the file's tensors by the encoder's names, with their own: of several ways to name them, the one that fits
-    most.
-    """
+def _may_fill(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Return whether a tensor of a shape can become one of another: positions of another grid, colours for bands."""
+    if name.endswith("pos_embed"):
+        return len(shape) == len(wanted) and shape[-1] == wanted[-1]
+    is_of_colors = len(shape) == len(wanted) == 4 and shape[1] == 3
+    return shape == wanted or (is_of_colors and (shape[0], *shape[2:]) == (wanted[0], *wanted[2:]))
+
+
+def _best_naming(names: Iterable[str], wanted: set[str]) -> dict[str, str]:
+    """Return the file's own names by the encoder's: of several ways to name them, the one that fits most."""
     namings: list[Callable[[str], str]] = [lambda name: name]
     for outer in OUTER_NAMES:
         namings.append(lambda name, outer=outer: outer + name)  # type: ignore[misc]
         namings.append(lambda name, outer=outer: name.removeprefix(outer))  # type: ignore[misc]
-    renamed = [{_flat(naming(name)): (name, tensor) for name, tensor in tensors.items()} for naming in namings]
+    renamed = [{_flat(naming(name)): name for name in names} for naming in namings]
     return max(renamed, key=lambda candidate: len(wanted & set(candidate)))
 
 

@@ -77,6 +77,12 @@ def describe(
     )
 
 
+def count_parameters(config: ModelConfig, num_classes: int = CLASSES, num_bands: int = 3) -> int:
+    """Return how many parameters a network has, without memory for any. Raises LabError where there is none."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build_model(config, num_classes, num_bands).parameters())
+
+
 @torch.no_grad()
 def output_stride(model: SegmentationModel, image: torch.Tensor, hardware: Hardware) -> float:
     """Return pixels of the padded picture for one of the logits that `segment` gives."""

@@ -6,15 +6,15 @@ Only safetensors files are taken: they hold numbers and nothing that runs.
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import huggingface_hub
 from huggingface_hub import HfApi
-from huggingface_hub.utils import tqdm as HubBar
 
 from core.config import ModelConfig
 from core.errors import LabError
 from core.models.encoder_table import ENCODER_BY_NAME
+from core.models.hub_client import MAX_WEIGHTS_BYTES, Listing, fetch
 from core.paths import weights_folder
 from core.progress import CountCallback
 
@@ -130,36 +130,33 @@ def fetch_weights(source: WeightsSource, progress: CountCallback | None = None) 
         progress: called with bytes done and bytes in all while it downloads.
 
     Raises:
-        LabError: the download failed.
+        LabError: the file is too large for any network here or for the disk, or the download failed.
     """
     if source.path:
         return source.path
     assert source.repo and source.revision, "a source from scratch has nothing to fetch"
+    if cached := _cached_file(source.repo, source.revision):
+        return cached  # without the Hub
+    listing = Listing(source.repo, source.revision, frozenset({HUB_FILE}), is_private=False)
+
+    def report(_what: str, done: int, total: int) -> None:
+        if progress:
+            progress(done, total)
+
     try:
-        return Path(
-            huggingface_hub.hf_hub_download(
-                source.repo, HUB_FILE, revision=source.revision, tqdm_class=bar_for(progress) if progress else None
-            )
-        )
-    except Exception as error:
+        blob = fetch(listing, HUB_FILE, MAX_WEIGHTS_BYTES, report)
+    except LabError as error:
         raise LabError(
-            f"The weights {source.repo} could not be downloaded from the Hugging Face Hub ({type(error).__name__}). "
-            "Try again, or choose weights 'none' to start from scratch."
-        ) from error
+            f"The weights {source.repo} could not be downloaded from the Hugging Face Hub. {error} Or choose weights"
+            " 'none' to start from scratch."
+        ) from None
+    return _cached_file(source.repo, source.revision) or blob
 
 
-def bar_for(progress: CountCallback) -> type[HubBar]:
-    """Return the Hub's progress bar, which tells `progress` instead of drawing."""
-
-    class Bar(HubBar):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options | {"disable": True})
-
-        def update(self, n: float | None = 1) -> None:
-            self.n += n or 0
-            progress(int(self.n), int(self.total or 0))
-
-    return Bar
+def _cached_file(repo: str, revision: str) -> Path | None:
+    """Return the weights of a repository in the local Hub cache, by their own name there, or None."""
+    result = huggingface_hub.try_to_load_from_cache(repo, HUB_FILE, revision=revision)
+    return Path(result) if isinstance(result, str) else None
 
 
 def _from_hub(repo: str, revision: str) -> WeightsSource:

@@ -22,6 +22,7 @@ from core.papers import bibliography
 from core.report.html import TEMPLATES
 from core.report.phrases import plain_text
 from core.report.structure import Cite, Code, Figure, ImageGrid, Number, Ref, Report, Table, Text
+from core.text import csv_cell
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -101,13 +102,12 @@ def table_csv(table: Table) -> str:
     rows = csv.writer(held, lineterminator="\n")
     rows.writerow(["row", "column", "printed", "value", "scale", "source"])
     for row in table.rows:
-        head = plain_text(row[0].text)
+        head = csv_cell(plain_text(row[0].text))
         for title, cell in zip(table.columns, row, strict=True):
             for part in cell.text:
                 if isinstance(part, Number):
-                    # A spreadsheet would run a name that begins like a formula.
-                    safe = f"'{head}" if head[:1] in "=+-@" else head
-                    rows.writerow([safe, title, part.text, repr(part.value), f"{part.scale:g}", part.source])
+                    numbers = (part.text, repr(part.value), f"{part.scale:g}")
+                    rows.writerow([head, csv_cell(title), *numbers, csv_cell(part.source)])
     return held.getvalue()
 
 

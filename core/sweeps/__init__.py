@@ -3,12 +3,22 @@ compared.
 """
 
 from core.sweeps.space import Range, SweepConfig, read_spec
-from core.sweeps.sweep import Sweep, find_sweep, list_sweeps, read_sweep, resume_sweep, start_sweep, stop_sweep
+from core.sweeps.sweep import (
+    Sweep,
+    delete_sweep,
+    find_sweep,
+    list_sweeps,
+    read_sweep,
+    resume_sweep,
+    start_sweep,
+    stop_sweep,
+)
 
 __all__ = [
     "Range",
     "Sweep",
     "SweepConfig",
+    "delete_sweep",
     "find_sweep",
     "list_sweeps",
     "read_spec",

@@ -1,4 +1,4 @@
-"""What a sweep varies and in which order it is tried: every combination is checked before the first network is trained.
+"""What a sweep varies and in which order it is tried: every combination is checked once, before its folder is made.
 
 A halving sweep trains all its trials on a small part of the data, drops the worse half, doubles the data, and so on.
 Every round shows each of its frames equally often: half the trials on twice the data is the same work again.
@@ -22,8 +22,10 @@ PARTS = ("model", "training")
 """The parts of a config whose fields may vary: on other data or at another size a score would mean another thing."""
 MAX_TRIALS = 500
 MAX_FIELDS = 12
-MAX_CHECKED = 20_000
-"""Corners of a space that are checked before a sweep starts; more would take longer than a few seconds."""
+MAX_VALUES = 100
+"""Listed values of one setting."""
+MAX_CHECKED = 2**MAX_FIELDS
+"""Combinations that are checked before a sweep starts, at 0.4 ms each: as many as there are corners of ranges alone."""
 
 
 class _Part(BaseModel):
@@ -129,6 +131,16 @@ def read_spec(values: Any) -> SweepConfig:
     Raises:
         LabError: something is unknown, out of range, or doesn't go together; the message names it.
     """
+    spec = parse_spec(values)
+    return spec.model_copy(update={"vary": _checked(spec)})
+
+
+def parse_spec(values: Any) -> SweepConfig:
+    """Read the plain values of a sweep by types and names alone: its combinations were checked before it was kept.
+
+    Raises:
+        LabError: something is of the wrong type, unknown or too much; the message names it.
+    """
     if not isinstance(values, dict):
         raise LabError("A sweep is described by an object with base, method and vary. See docs/study.json for one.")
     base = values.get("base", {})
@@ -142,20 +154,29 @@ def read_spec(values: Any) -> SweepConfig:
         where = shorten(".".join(str(part) for part in detail["loc"][:2]))
         message = detail["msg"][:1].lower() + detail["msg"][1:]
         raise LabError(f"'{where}' can't be used in a sweep: {message}. See docs/study.json for an example.") from None
-    return spec.model_copy(update={"vary": _checked(spec)})
+    _check_names(spec)
+    return spec
 
 
-def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
-    """Return what varies, each value in its field's own type, after every combination has been a config once."""
-    fields = fields_that_vary()
+def _check_names(spec: SweepConfig) -> None:
+    """Raise LabError where what varies is unknown, or more than a sweep takes."""
     if not 1 <= len(spec.vary) <= MAX_FIELDS:
         raise LabError(f"{len(spec.vary)} settings vary, but a sweep takes 1 to {MAX_FIELDS}. Choose some.")
-    corners: dict[str, list[Value]] = {}
+    fields = fields_that_vary()
     for name, choice in spec.vary.items():
         if todays_name(name) not in fields:
             raise LabError(
                 f"'{shorten(name)}' can't be varied. Name a field of model or training, like training.learning_rate."
             )
+        if not isinstance(choice, Range) and len(choice) > MAX_VALUES:
+            raise LabError(f"{name} has {len(choice):,} values, but a sweep takes {MAX_VALUES} of each. List fewer.")
+
+
+def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
+    """Return what varies, each value in its field's own type, after every combination has been a config once."""
+    fields = fields_that_vary()
+    corners: dict[str, list[Value]] = {}
+    for name, choice in spec.vary.items():
         if isinstance(choice, Range):
             _check_range(name, choice, spec.method, fields[todays_name(name)].annotation)
             corners[name] = [choice.low, choice.high]
@@ -178,9 +199,11 @@ def _checked(spec: SweepConfig) -> dict[str, tuple[Value, ...] | Range]:
         for name, position in indices.items():
             typed[name][position] = _value(config, name)
     for name, values in typed.items():
-        again = next((value for index, value in enumerate(values) if value in values[:index]), None)
-        if again is not None:
-            raise LabError(f"{name} has the value {again!r} twice. Leave one out.")
+        seen: set[Value] = set()
+        for value in values:
+            if value in seen:
+                raise LabError(f"{name} has the value {value!r} twice. Leave one out.")
+            seen.add(value)
     for name in typed:
         conditions = setting_of(*todays_name(name).split(".")).only_if
         if conditions and not any(_can_hold(condition, typed, spec.base) for condition in conditions):

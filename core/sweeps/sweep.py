@@ -15,6 +15,7 @@ moment and started again it goes on, see `core.sweeps.driver`.
 import json
 import re
 import secrets
+import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
@@ -33,7 +34,7 @@ from core.processes import ProcessId, start_detached
 from core.runner.device_lock import queue_lock
 from core.runner.quotas import check_may_ask
 from core.runs.status import clear_request, request_stop, requested
-from core.sweeps.space import Round, SweepConfig, read_spec
+from core.sweeps.space import Round, SweepConfig, parse_spec
 
 SWEEPS = ".sweeps"
 """The folder of the sweeps, in the folder of the runs: the list of runs passes over it."""
@@ -168,6 +169,22 @@ def stop_sweep(path: Path) -> None:
         request_stop(path)
 
 
+def delete_sweep(path: Path) -> None:
+    """Remove a sweep for good; the runs that it trained stay.
+
+    Raises:
+        LabError: it is running, can't be removed, or is another's.
+    """
+    require_owner(read_owner(path), "This sweep")
+    hidden = path.with_name(f".{path.name}")
+    with writing(path.parent):
+        with queue_lock(path.parent.parent):
+            if _standing(path).is_active:
+                raise LabError(f"Sweep {path.name} is running. Stop it first, then delete it.")
+            path.rename(hidden)  # gone at once, however long the removal takes
+        shutil.rmtree(hidden)
+
+
 def find_sweep(sweep_id: str, runs: Path) -> Sweep:
     """Return the sweep of that id, or the only one whose id contains it. Raises LabError for none or several."""
     return read_sweep(find_folder(sweep_id, runs / SWEEPS, SWEEP_ID, "sweep"))
@@ -184,16 +201,22 @@ def read_sweep(path: Path) -> Sweep:
     try:
         values = read_spec_file(path / "sweep.json")
         frames = values.pop("frames", 0)
-        spec = read_spec(values)
+        spec = parse_spec(values)
         if not isinstance(frames, int) or frames < 1:
             raise LabError("The number of its frames is missing.")
     except LabError as error:
         spec, problem = None, f"Its sweep.json can't be used: {error}"
+    sweep = _standing(path)
+    return replace(sweep, spec=spec, frames=frames if spec else 0, problem=problem or sweep.problem)
+
+
+def _standing(path: Path) -> Sweep:
+    """Read how a sweep stands, and not what it studies: quick enough for the queue's lock."""
     status = _read_status(path)
     if status is None:
-        status = SweepStatus("failed", created=0.0)
-        problem = problem or "Its status.json is missing or half written. Resume it, or delete the folder."
-    return Sweep(path, status, spec, frames if spec else 0, problem)
+        problem = "Its status.json is missing or half written. Resume it, or delete it."
+        return Sweep(path, SweepStatus("failed", created=0.0), problem=problem)
+    return Sweep(path, status)
 
 
 def read_spec_file(path: Path) -> dict[str, Any]:
@@ -244,7 +267,8 @@ def _networks(spec: SweepConfig) -> list[Any]:
 def _check_allowance(runs: Path) -> None:
     """Raise QuotaError where the one who is asking has as many sweeps under way as one may have."""
     if max_queued():
-        require_quota((read_owner(sweep.path) for sweep in list_sweeps(runs) if sweep.is_active), "sweeps under way")
+        active = (path for path in named_folders(runs / SWEEPS, SWEEP_ID) if _standing(path).is_active)
+        require_quota(map(read_owner, active), "sweeps under way")
 
 
 def _start_driver(path: Path) -> None:

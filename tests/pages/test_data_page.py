@@ -12,6 +12,7 @@ import streamlit as st
 import tifffile
 from streamlit.testing.v1 import AppTest
 
+from app.services import one_at_a_time
 from app.widgets import plain
 from core import runner
 from core.auth import User, set_current_user, shell_user
@@ -84,6 +85,16 @@ def panels(app: AppTest) -> list[str]:
 
 def fine(app: AppTest) -> bool:
     return not app.exception and not app.error
+
+
+def test_long_work_in_the_server_is_done_once_for_each_user(lab_folders) -> None:
+    app = opened()
+    with one_at_a_time():
+        app.button(key="examine").click().run()
+        assert "examining, counting or keeping frames already" in text_of(app) and not app.exception
+        assert not app.session_state["reports"]
+    app.button(key="examine").click().run()
+    assert fine(app) and app.session_state["reports"]
 
 
 # choosing

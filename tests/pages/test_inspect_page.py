@@ -5,13 +5,17 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from app import images, uploads
+from core.config import RGB
 from core.data.collections import list_collections, save_collection
+from core.inference.batches import MAX_PICTURES, MAX_PIXEL_BYTES, Room, Upload
 from core.inference.tta import PredictOptions
 from core.runs.store import read_run
 
@@ -55,6 +59,27 @@ def settled(app: AppTest) -> AppTest:
 
 def html_of(app: AppTest) -> str:
     return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def test_no_more_is_decoded_or_kept_than_there_is_room_for(lab_folders, with_run: str, monkeypatch) -> None:
+    asked = []
+
+    def decode_batch(name, _data, _pixels, room):
+        asked.append((name, room))
+        count = {"a.zip": 20, "b.zip": 4}[name]
+        return tuple(Upload(f"{name}-{index}", np.full((64, 128, 3), index, np.uint8)) for index in range(count))
+
+    monkeypatch.setattr(uploads, "decode_batch", decode_batch)
+    files = [SimpleNamespace(file_id=name, name=name, size=1, getvalue=bytes) for name in ("a.zip", "b.zip", "c.zip")]
+    for _ in range(2):
+        samples = uploads.uploaded_samples(files, RGB)
+        assert len(samples) == MAX_PICTURES
+    assert asked == [
+        ("a.zip", Room()),
+        ("b.zip", Room(4, MAX_PIXEL_BYTES - 20 * 64 * 128 * 3)),
+    ]  # once each; c.zip never
+    images._DECODED.clear()  # others needed the memory
+    assert len(uploads.uploaded_samples(files, RGB)) == MAX_PICTURES and len(asked) == 4
 
 
 def test_files_and_a_zip_are_pictures_and_what_is_none_is_a_sentence(lab_folders, with_run: str) -> None:

@@ -142,7 +142,7 @@ def test_a_finished_sweep_shows_its_figures_and_trains_its_winner(quiet) -> None
     assert "6 of 6 trainings" in shown and "took 1 min 30 s" in shown and "31.0%" in shown
     assert all(f"runs?runs={run.id}" in shown for run in list_runs(quiet.runs))
     assert len(app.get("plotly_chart")) == 3
-    assert labels(app) == ["Train the winner in full"]
+    assert labels(app) == ["Delete the sweep", "Train the winner in full"]
     app.button(key="train-winner").click().run()
     newest = max(list_runs(quiet.runs), key=lambda run: run.status.created)
     assert (newest.config.training.learning_rate, newest.config.training.epochs) == (0.01, 60)
@@ -163,9 +163,18 @@ def test_a_failed_sweep_says_why_and_can_go_on(quiet) -> None:
     sweep_module.update_status(sweep.path, state="failed", error="The first 3 trials <b>failed</b>.")
     app = opened(sweep=sweep.id)
     assert not app.exception
-    assert "&lt;b&gt;failed&lt;/b&gt;" in text_of(app) and labels(app) == ["Resume"]
+    assert "&lt;b&gt;failed&lt;/b&gt;" in text_of(app) and labels(app) == ["Resume", "Delete the sweep"]
     app.button(key="resume-sweep").click().run()
     assert read_sweep(sweep.path).is_active and labels(app) == ["Stop"]
+
+
+def test_a_sweep_that_ended_can_be_deleted(quiet) -> None:
+    sweep = made(quiet)
+    sweep_module.update_status(sweep.path, state="stopped")
+    app = opened(sweep=sweep.id)
+    app.button(key="delete-sweep").click().run()
+    assert not app.exception and not app.error
+    assert list_sweeps(quiet.runs) == [] and app.selectbox(key="sweep-picked").value == "new"
 
 
 @pytest.mark.parametrize("name", ["../../etc", "<script>", "nosuch", ""])

@@ -24,12 +24,12 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import tqdm as HubBar
 from huggingface_hub.utils import validate_repo_id
 
 from core.errors import LabError, causes
 from core.jobs.engine import JobStoppedError
-from core.models.weights_source import bar_for
-from core.progress import ProgressCallback
+from core.progress import CountCallback, ProgressCallback
 from core.text import format_bytes, shorten
 
 PATIENCE = 20.0
@@ -39,6 +39,8 @@ _ETAG = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{7,127}")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
 SPARE = 2**28
 """Bytes that stay free on the disk."""
+MAX_WEIGHTS_BYTES = 4 * 2**30
+"""A file of weights may have this many: the largest networks of the lab have a third of it."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,20 @@ def fetch(listing: Listing, name: str, max_bytes: int, progress: ProgressCallbac
         raise LabError(f"{name} of {listing.repo} did not arrive as the Hub announced it. Try again.")
     progress(what, size, size)
     return path
+
+
+def bar_for(progress: CountCallback) -> type[HubBar]:
+    """Return the Hub's progress bar, which tells `progress` instead of drawing."""
+
+    class Bar(HubBar):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options | {"disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += n or 0
+            progress(int(self.n), int(self.total or 0))
+
+    return Bar
 
 
 @contextmanager
