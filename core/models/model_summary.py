@@ -26,8 +26,8 @@ def describe(
     config: ModelConfig,
     size: tuple[int, int] = (256, 512),
     num_classes: int = CLASSES,
-    num_bands: int = 3,
     hardware: Hardware | None = None,
+    num_bands: int = 3,
 ) -> ModelSummary:
     """Describe the network of a config, with random weights and without training.
 
@@ -35,8 +35,8 @@ def describe(
         config: which network.
         size: height and width of the picture, in pixels.
         num_classes: K.
-        num_bands: C, the channels of a picture.
         hardware: where time is measured; None takes what a training would.
+        num_bands: C, the channels of a picture.
 
     Raises:
         LabError: there is no such network.

@@ -175,7 +175,7 @@ def _model_summary(run: Run, label: str, tracker: ProgressTracker) -> ModelSumma
     dataset = run.config.dataset
     try:
         size = dataset.height, dataset.width
-        return describe(run.config.model, size, len(run.class_names), dataset.pixels.num_bands)
+        return describe(run.config.model, size, len(run.class_names), num_bands=dataset.pixels.num_bands)
     except LabError:
         return None
     finally:
