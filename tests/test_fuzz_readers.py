@@ -17,6 +17,7 @@ import pytest
 import tifffile
 from PIL import Image
 from safetensors.numpy import save
+from torch import nn
 
 from core.config import PixelFormat, read_config
 from core.data.class_table import read_class_table
@@ -27,7 +28,7 @@ from core.data.uploaded_archive import unpack_archive
 from core.errors import LabError
 from core.evaluation.results import read_metadata, read_result, read_summary
 from core.inference.batches import decode_batch
-from core.models.load_weights import _read as read_weights
+from core.models.load_weights import load_encoder
 from core.runs.metrics_log import rows_since
 from core.runs.store import read_run
 from core.sweeps.space import read_spec
@@ -138,6 +139,7 @@ def run_of(name):
     return read
 
 
+ENCODER = nn.ModuleDict({"conv": nn.Conv2d(3, 4, 3, bias=False)})
 CARD = {"metadata": {"run": "x", "made": 1.0, "settings": {}}, "scores": {}}
 READERS = {
     "png": (png(), lambda path: read_image(path)),
@@ -167,7 +169,7 @@ READERS = {
     "metrics.jsonl": (b'{"kind": "train", "step": 1, "loss": 0.5}\n{"kind": "eval", "step": 2}\n' * 3, run_of("metrics.jsonl")),
     "scores": (compact(CARD), lambda path: (read_result(path), read_metadata(path), read_summary(path))),
     "sweep": (compact({"vary": {"training.learning_rate": [0.1, 0.01]}, "method": "grid"}), lambda path: read_spec(read_spec_file(path))),
-    "weights": (save({"conv.weight": np.ones((4, 3, 3, 3), np.float32)}), read_weights),
+    "weights": (save({"conv.weight": np.ones((4, 3, 3, 3), np.float32)}), lambda path: load_encoder(ENCODER, path)),
 }  # fmt: skip
 HUGE = (
     b"1" + b"0" * 400,

@@ -23,7 +23,7 @@ def test_the_tree_is_that_of_the_house() -> None:
 
 def test_the_pictures_are_there() -> None:
     images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
-    assert len(images) == 4
+    assert len(images) == 5
     for image in images:
         assert (ROOT / image).is_file(), image
 
