@@ -120,7 +120,7 @@ def test_the_labs_own_form_goes_before_those_of_other_tools(tmp_path):
         ('[{"name": "a", "color": "red"}]', "has the colour 'red'"),
         ('[{"name": "a", "colour": [0, 0, 0]}]', "'colour', but name, color, colors and ids"),
         (json.dumps([{"name": str(index), "ids": [0]} for index in range(256)]), "has 256 classes"),
-        ("[" * 100_000, "can't be read"),
+        ("[" * 100_000, "nested too deeply"),
         (" " * 1_000_001, "over 1.0 MB"),
     ],
 )
