@@ -36,7 +36,7 @@ HEALTH = "/_stcore/health"
 CONTENT_POLICY = {
     "default-src": "'self'",
     # Streamlit draws its pages with scripts and styles in the page.
-    "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:",
+    "script-src": "'self' 'unsafe-inline' blob:",
     "style-src": "'self' 'unsafe-inline'",
     "img-src": "'self' data: blob:",
     "media-src": "'self' data: blob:",
@@ -96,7 +96,9 @@ def _refuse(connection: HTTPConnection) -> Response | None:
     host = connection.headers.get("host", "")
     if not _is_called(host):
         return _plain(
-            421, f"This lab isn't called '{host[:100]}'. Open it by the address that it printed when it was started."
+            421,
+            f"This lab isn't called '{host[:100]}'. Open it by the address that it printed when it was started, or add"
+            " that name to STREAMLIT_SERVER_ALLOWED_HOSTS.",
         )
     if (scope["type"] == "websocket" or method not in SAFE_METHODS) and not _is_from_here(connection, host):
         return _plain(403, "Another page asked for this. Only the lab's own pages may.")

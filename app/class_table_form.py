@@ -5,10 +5,9 @@ from typing import Any
 
 import streamlit as st
 
-from app.datasets import forget_datasets
+from app.datasets import save_classes
 from app.widgets import failed_state
-from core.auth import require_write
-from core.data.class_table import save_class_table, space_of, write_rows
+from core.data.class_table import space_of, write_rows
 from core.data.dataset import Dataset, read_target
 from core.data.decoding import read_image
 from core.errors import LabError
@@ -50,13 +49,10 @@ def class_table_form(dataset: Dataset) -> None:
             return
         if st.button("Save this table", icon=":material/save:", key="save-class-table"):
             try:
-                require_write()
-                save_class_table(dataset.root, write_rows(space))
+                save_classes(dataset.root, write_rows(space))
             except LabError as error:
                 failed_state(error)
             else:
-                forget_datasets()
-                st.session_state.pop("reports", None)
                 st.rerun()
 
 

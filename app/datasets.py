@@ -1,7 +1,9 @@
 """The data set a page works on: chosen once, remembered for the session, opened from memory."""
 
+import itertools
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -11,6 +13,7 @@ from app.widgets import empty_state
 from core.auth import require_write
 from core.config import DatasetConfig, fields_of, read_config
 from core.data.bands import tiff_layout
+from core.data.class_table import save_class_table, space_of
 from core.data.dataset import (
     STREETS_TRAIN,
     STREETS_VAL,
@@ -22,16 +25,27 @@ from core.data.dataset import (
     open_dataset,
     spread,
 )
+from core.data.doctor import Report, examine
+from core.data.doctor.survey import TIFF_ENDINGS
 from core.data.folder import UNLABELLED
 from core.data.frames import Frame
 from core.data.sources import SOURCES
 from core.errors import LabError
+from core.files import parse_json
+from core.labels import LabelSpace
 from core.paths import runs_folder
 from core.runs.store import list_runs
 
 OWN_TABLE = "own"
 """What the choice of classes calls a table whose path is typed; any other choice is the config's own value."""
 OWN_TABLE_TITLE = "Table of your own"
+
+SHOWN = 10
+A_FEW = 24
+"""Pairs of each part that are looked at where a class table is there."""
+MAX_LOOKED_AT = 1000
+"""The same where one is to be proposed: fewer pairs may miss a rare class."""
+MAX_SEEN = 2000
 
 SPLIT_WORDS = {
     "train": "Training",
@@ -54,6 +68,24 @@ class SplitDataset:
 
     dataset: Dataset
     splits: dict[str, tuple[Frame, ...]]
+
+
+@dataclass(frozen=True)
+class FolderLook:
+    """What a quick look into a folder of one's own found.
+
+    Attributes:
+        report: of a few pairs, or where a class table is to be proposed of many.
+        frames: with masks, some of all.
+        num_unlabelled: photographs that have none.
+        dataset: without frames, for reading these: its classes are the folder's, or those that are proposed; None where
+            there are neither.
+    """
+
+    report: Report
+    frames: list[Frame]
+    num_unlabelled: int
+    dataset: Dataset | None
 
 
 def choose_dataset(key: str) -> dict[str, Any]:
@@ -171,8 +203,28 @@ def draw_streets() -> None:
 
 def forget_datasets() -> None:
     """Forget what was read of every folder, since one of them was changed."""
-    _open.clear()
-    _find.clear()
+    for cached in (_open, _find, _look):
+        cached.clear()
+    st.session_state.pop("reports", None)
+
+
+def save_classes(root: Path, text: str) -> None:
+    """Write a class table into a data set's folder, and forget what was known of that folder.
+
+    Raises LabError where it can't be written, or the current user may only look.
+    """
+    require_write()
+    save_class_table(root, text)
+    forget_datasets()
+
+
+def look_into(config: DatasetConfig) -> FolderLook:
+    """Return what a quick look into the folder of a config finds, kept for a minute.
+
+    Raises:
+        LabError, OSError: it can't be read.
+    """
+    return _look(config.model_dump_json())
 
 
 def is_here(config: DatasetConfig) -> bool:
@@ -209,12 +261,36 @@ def _find(config_json: str) -> SplitDataset:
     return SplitDataset(dataset, {split: frames for split, frames in splits.items() if frames})
 
 
+@st.cache_data(ttl=60, max_entries=4, show_spinner="Looking into the folder")
+def _look(config_json: str) -> FolderLook:
+    config = DatasetConfig.model_validate_json(config_json)
+    source = SOURCES[config.name]
+    root = source.root(config.root)
+    splits = source.find_splits(root, config)
+    labelled = [frame for frames in splits.values() for frame in frames if frame.labels]
+    frames = spread(labelled, SHOWN)
+    try:
+        space: LabelSpace | None = label_space_of(config, root)
+    except LabError:
+        space = None  # one may be proposed
+    report = examine(
+        root, config.classes, config.val_fraction, config.group_by, max_frames=A_FEW if space else MAX_LOOKED_AT
+    )
+    if space is None and report.proposal:
+        space = space_of(parse_json(report.proposal))
+    pixels = measured_pixels(config.pixels, [frame.image for frame in frames])
+    size = config.height, config.width
+    dataset = Dataset(config.name, root, space, size, (), (), pixels) if space else None
+    return FolderLook(report, frames, len(splits.get(UNLABELLED, ())), dataset)
+
+
 @st.cache_data(ttl=60, max_entries=8, show_spinner=False)
 def _has_more_bands(root: str) -> bool:
     """Return whether the first TIFF of a folder has other bands than colours."""
     try:
         folder = SOURCES["folder"].root(root)
-        first = next((path for path in folder.rglob("*.tif*") if path.suffix.lower() in (".tif", ".tiff")), None)
+        near = itertools.islice(folder.rglob("*"), MAX_SEEN)  # a large folder isn't walked to its end
+        first = next((path for path in near if path.suffix.lower() in TIFF_ENDINGS), None)
         layout = tiff_layout(first.read_bytes()) if first else None
     except (LabError, OSError):
         return False

@@ -1,75 +1,51 @@
 """What lies in a folder of one's own, said first: how many pairs, which split, which classes, ten frames."""
 
 import html
-from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 
-from app.datasets import forget_datasets
+from app.datasets import FolderLook, look_into, save_classes
 from app.images import thumbnail_address, truth_of
 from app.tables import markup, swatch
 from app.widgets import failed_state
-from core.auth import is_read_only, require_write
+from core.auth import is_read_only
 from core.config import DatasetConfig
-from core.data.class_table import save_class_table, space_of
-from core.data.dataset import Dataset, label_space_of, measured_pixels, spread
-from core.data.doctor import Report, examine
-from core.data.folder import UNLABELLED
+from core.data.dataset import Dataset
 from core.data.frames import Frame
-from core.data.sources import SOURCES
 from core.data.splits import UNLISTED
 from core.errors import LabError
-from core.files import parse_json
 from core.inference.exports import overlay_of
-from core.labels import LabelSpace
 from core.paths import cache_folder
 from core.text import plural
-
-SHOWN = 10
-A_FEW = 24
-"""Pairs of each part that are looked at where a class table is there."""
-MAX_LOOKED_AT = 1000
-"""The same where one is to be proposed: fewer pairs may miss a rare class."""
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What a quick look found: frames with masks, some of all, and how many photographs have none.
-
-    `dataset` has no frames; its classes are the folder's, or those that are proposed.
-    """
-
-    report: Report
-    frames: list[Frame]
-    num_unlabelled: int
-    dataset: Dataset | None
 
 
 def folder_card(config: DatasetConfig) -> bool:
     """Draw what lies in the folder of a config, with the next step: to take the proposed classes, or to train.
 
     Returns:
-        False where there is nothing to show: the page says why.
+        Whether it says what stands in a training's way; else that is for the page to say.
     """
     try:
-        seen = _look(config.model_dump_json())
+        seen = look_into(config)
     except (LabError, OSError):
         return False
     if not seen.frames:
         return False
     with st.container(border=True, key="folder-card"):
         st.html(_lines(seen))
-        if seen.dataset:
-            st.html(f'<div class="lab-strip">{"".join(_figure(frame, seen.dataset) for frame in seen.frames)}</div>')
+        figures = "".join(_figure(frame, seen.dataset) for frame in seen.frames) if seen.dataset else ""
+        if figures:
+            st.html(f'<div class="lab-strip">{figures}</div>')
         banded = next((finding for finding in seen.report.findings if finding.code == "more-bands"), None)
-        if banded and not config.bands:
+        if banded and not figures:
             failed_state(f"{banded.sentence} {banded.fix}")
         elif seen.report.proposal and not seen.report.classes:
             _offer_proposal(seen)
         elif seen.report.healthy:
             if st.button("Train on this data", type="primary", icon=":material/model_training:", key="train-on-folder"):
                 st.switch_page("../pages/train.py")
+            return False
         else:
             first, *others = seen.report.errors
             more = f" Below: {plural(len(others), 'more error')}." if others else ""
@@ -77,29 +53,7 @@ def folder_card(config: DatasetConfig) -> bool:
     return True
 
 
-@st.cache_data(ttl=60, max_entries=4, show_spinner="Looking into the folder")
-def _look(config_json: str) -> _Seen:
-    config = DatasetConfig.model_validate_json(config_json)
-    source = SOURCES[config.name]
-    root = source.root(config.root)
-    splits = source.find_splits(root, config)
-    labelled = [frame for frames in splits.values() for frame in frames if frame.labels]
-    options = {"class_table": config.classes, "val_fraction": config.val_fraction, "group_by": config.group_by}
-    report = examine(root, **options, max_frames=A_FEW)
-    if not report.classes and len(labelled) > A_FEW:
-        report = examine(root, **options, max_frames=MAX_LOOKED_AT)
-    frames = spread(labelled, SHOWN)
-    dataset = None
-    try:
-        space = label_space_of(config, root) if report.classes else space_of(parse_json(report.proposal or "[]"))
-        pixels = measured_pixels(config.pixels, [frame.image for frame in frames])
-        dataset = Dataset(config.name, root, space, (config.height, config.width), (), (), pixels)
-    except (LabError, ValueError):
-        pass  # the report says what its masks lack
-    return _Seen(report, frames, len(splits.get(UNLABELLED, ())), dataset)
-
-
-def _lines(seen: _Seen) -> str:
+def _lines(seen: FolderLook) -> str:
     """HTML of what was seen, a line for each fact."""
     report, first = seen.report, seen.frames[0]
     parts = ", ".join(
@@ -129,9 +83,11 @@ def _lines(seen: _Seen) -> str:
     return f'<div class="lab-seen"><dl>{lines}<dt>{title}</dt><dd class="lab-chips">{chips}</dd></dl></div>'
 
 
-def _chips(seen: _Seen) -> list[str]:
+def _chips(seen: FolderLook) -> list[str]:
     """Return the classes with their colours, and where it was counted the share of the pixels of each."""
-    space = seen.dataset.space if seen.dataset else LabelSpace("", (), (), (), ())
+    if not seen.dataset:
+        return []
+    space = seen.dataset.space
     pixels = np.array(list(seen.report.pixels.values()) or [[0] * len(space.class_names)]).sum(axis=0)
     shares = pixels / max(1, pixels.sum())
     counted = len(shares) == len(space.class_names) and pixels.any()
@@ -154,7 +110,7 @@ def _figure(frame: Frame, dataset: Dataset) -> str:
     return f'<figure><img src="{address}" alt="{html.escape(frame.id)}" title="{html.escape(frame.id)}"></figure>'
 
 
-def _offer_proposal(seen: _Seen) -> None:
+def _offer_proposal(seen: FolderLook) -> None:
     """Say why these classes are proposed, and draw the button that takes them."""
     report = seen.report
     known = next((finding.sentence for finding in report.findings if finding.code == "known-data-set"), "")
@@ -168,12 +124,8 @@ def _offer_proposal(seen: _Seen) -> None:
         return
     if st.button("Use these classes", type="primary", icon=":material/check:", key="take-proposal"):
         try:
-            require_write()
-            save_class_table(report.root, report.proposal)
+            save_classes(report.root, report.proposal)
         except LabError as error:
             failed_state(error)
-            return
-        st.session_state.pop("reports", None)
-        _look.clear()
-        forget_datasets()
-        st.rerun()
+        else:
+            st.rerun()

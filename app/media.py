@@ -51,7 +51,9 @@ class MediaStore:
 
 def encode_image(image: np.ndarray) -> bytes:
     """JPEG of a uint8 (H, W, C) photograph."""
-    return cv2.imencode(".jpg", composite(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+    return cv2.imencode(".jpg", cv2.cvtColor(composite(image), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])[
+        1
+    ].tobytes()
 
 
 def encode_map(values: np.ndarray) -> bytes:

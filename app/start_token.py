@@ -12,6 +12,7 @@ import sys
 import webbrowser
 from functools import cache
 from pathlib import Path
+from threading import Timer
 
 from starlette.requests import HTTPConnection
 from streamlit import config
@@ -98,7 +99,8 @@ def has_token(connection: HTTPConnection) -> bool:
 
 def address() -> str:
     """Return the address that opens the lab."""
-    host, port = config.get_option("server.address") or "localhost", config.get_option("server.port")
+    host, port = config.get_option("server.address"), config.get_option("server.port")
+    host = "localhost" if host in (None, "", "0.0.0.0", "::") else host  # noqa: S104 - no name that a browser opens
     base = str(config.get_option("server.baseUrlPath") or "").strip("/")
     token = start_token()
     return f"http://{host}:{port}/{base}" + (f"?token={token}" if token else "")
@@ -116,4 +118,4 @@ def announce() -> None:
     asked = "command-line" in config.get_where_defined("server.headless") or "STREAMLIT_SERVER_HEADLESS" in os.environ
     has_screen = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if has_screen and not (asked and config.get_option("server.headless")):
-        webbrowser.open(address())
+        Timer(1.0, webbrowser.open, [address()]).start()  # once the server listens

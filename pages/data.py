@@ -18,9 +18,9 @@ from app.datasets import (
     SplitDataset,
     choose_dataset,
     find_dataset,
-    forget_datasets,
     is_here,
     opened,
+    save_classes,
 )
 from app.download_panel import download_panel
 from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
@@ -35,7 +35,6 @@ from core.auth import current_user, require_write
 from core.config import DatasetConfig, TrainingConfig, read_config
 from core.data.cache import Kind, build_cache, cache_size, find_cache, list_caches, remove_caches
 from core.data.cityscapes import LABEL_FOLDERS
-from core.data.class_table import save_class_table
 from core.data.dataset import Dataset, spread
 from core.data.doctor import Finding, Report, examine
 from core.data.frames import Frame
@@ -412,17 +411,12 @@ def diagnosis(report: Report) -> None:
 
 
 def save_proposal(report: Report) -> None:
-    """Write the proposed class table into its folder, and forget what was known of that folder."""
+    """Write the proposed class table into its folder."""
     try:
-        require_write()
-        save_class_table(report.root, report.proposal)
+        save_classes(report.root, report.proposal)
     except LabError as error:
         failed_state(error)
         return
-    reports = st.session_state["reports"]
-    for key in [key for key in reports if key[0] == str(report.root)]:
-        del reports[key]
-    forget_datasets()
     st.toast("classes.json is saved. Examine the folder again.", icon=":material/check:")
     st.rerun()
 

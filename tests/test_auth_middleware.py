@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -19,6 +21,7 @@ from app.auth import COOKIE, check_sign_in, must_sign_in, providers, sign_in_lin
 from app.auth_middleware import AuthMiddleware
 from app.routes import ROUTES
 from app.services import check_uploads, uploaded_mb, uploads
+from app.start_token import address as printed_address
 from app.start_token import cookie_name, start_token, token_file
 from core.auth import build_user
 from core.errors import LabError
@@ -283,6 +286,26 @@ def test_the_token_of_an_account_is_kept_for_itself_alone(secrets, monkeypatch, 
     assert fresh() == "" and ask("GET", "/media/abc.png")[0] == 200 and opens_a_socket(origin=f"http://{HOST}")
     assert not opens_a_socket(origin="http://localhost:9999"), "another page still may not"
     start_token.cache_clear()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no modes of files")
+def test_what_the_server_makes_is_private(tmp_path):
+    script = "import os, app.main; print(oct(os.umask(0)))"
+    environment = os.environ | {"SEGLAB_TOKEN": TOKEN, "SEGLAB_CHECKPOINTS": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip().endswith("0o77"), done.stderr
+
+
+def test_the_address_that_is_printed_opens_the_lab(token, monkeypatch):
+    assert start_token() == token
+    for address, expected in (
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "localhost"),
+        ("::", "localhost"),
+        (None, "localhost"),
+    ):
+        monkeypatch.setattr("app.start_token.config.get_option", {"server.address": address, "server.port": 8501}.get)
+        assert printed_address() == f"http://{expected}:8501/?token={TOKEN}"
 
 
 # ---- the gate where people sign in

@@ -44,7 +44,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None, pixels: PixelFor
     try:
         image = decode_image(path.read_bytes(), pixels)
     except (OSError, ValueError) as error:
-        if isinstance(error, ValueError) and str(error) and not str(error).startswith("it is damaged"):
+        if isinstance(error, ValueError) and str(error):
             raise LabError(f"'{path}' can't be read as an image: {error}.") from None
         raise LabError(f"'{path}' can't be read as an image. Download or copy that file again.") from None
     return resize(image, size) if size else image
@@ -67,7 +67,7 @@ def decode_image(data: bytes, pixels: PixelFormat = RGB) -> np.ndarray:
         ValueError: it is no image, or of a kind that isn't taken; its text says which, or is empty.
     """
     if data[:4] == b"\x89PNG" and not _is_whole_png(data):
-        raise ValueError("it is damaged")
+        raise ValueError("it is damaged; download or copy that file again")
     if pixels.bands:
         values = _take_bands(_read_bands(data), pixels.bands)
         return to_bytes(values, np.array(pixels.white or _bright_values(values)))

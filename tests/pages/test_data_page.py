@@ -19,6 +19,7 @@ from core.auth import User, set_current_user, shell_user
 from core.config import DatasetConfig
 from core.data.dataset import open_dataset
 from core.data.statistics import count_frames
+from core.errors import LabError
 from core.labels import CITYSCAPES_LABELS
 from core.paths import runs_folder
 from core.runs.store import list_runs
@@ -417,6 +418,7 @@ def test_a_proposed_table_is_saved_in_the_folder_which_is_then_examined_anew(lab
     assert fine(app)
     assert json.loads((folder / "classes.json").read_text()) == json.loads(proposal)
     assert panels(app) == ["Labels"]
+    assert "Train on this data" in labels(app), "what was seen of the folder before is forgotten"
     assert app.button(key="examine").label == "Examine" and not app.code
     app.button(key="examine").click().run()
     assert fine(app) and "**In order**" in text_of(app)
@@ -647,3 +649,25 @@ def test_folders_with_pictures_are_offered_and_taken_with_one_press(lab_folders,
     (offer,) = [button for button in app.button if button.label.startswith("mine · 16")]
     offer.click().run()
     assert fine(app) and app.text_input(key="data-folder-root").value == str(folder)
+
+
+def test_colours_beside_another_band_can_be_learned_from_as_they_are(lab_folders, folder: Path) -> None:
+    for path in list((folder / "images").iterdir()):
+        bands = np.dstack([cv2.imread(str(path))[..., ::-1], np.zeros((64, 128), np.uint8)])
+        tifffile.imwrite(path.with_suffix(".tif"), bands, photometric="rgb", extrasamples=["unspecified"])
+        path.unlink()
+    app = opened("folder", folder)
+    assert fine(app) and app.text_input(key="data-bands") and panels(app) == ["Labels"]
+    assert "Train on this data" in labels(app)
+
+
+def test_what_stands_in_the_way_is_said_beside_a_card_that_looks_healthy(
+    lab_folders, folder: Path, monkeypatch
+) -> None:
+    def refused(*_args: object) -> None:
+        raise LabError("The disk of these data is gone.")
+
+    monkeypatch.setattr("app.datasets.open_dataset", refused)
+    app = opened("folder", folder)
+    assert "Train on this data" in labels(app)
+    assert "The disk of these data is gone." in text_of(app)
