@@ -1,8 +1,9 @@
 """Pictures of any size, labelled in overlapping tiles that are blended, row of tiles by row of tiles.
 
 The overlap-tile strategy of U-Net (https://arxiv.org/abs/1505.04597, section 2) with logits that are weighted where
-tiles overlap. Memory grows with the width of a picture, not with its height: 20,000 wide it is 1.7 GB in all for 19
-classes, each pixel as it is, half of it torch's. A plain U-Net labels 99.5 % of the pixels as in the whole.
+tiles overlap. Memory grows with the width of a picture, not with its height. `benchmarks/large_picture.py`: 20,000 x
+20,000 at a pixel scale of 0.25 took 1.5 GB in all for 19 classes, half of it torch's, and a plain U-Net labelled 98 %
+of 1,500 x 1,500 pixels as it does untiled.
 """
 
 import math
