@@ -21,7 +21,7 @@ from app.services import inference_worker  # noqa: E402
 from app.start_token import announce, start_token  # noqa: E402
 from app.widgets import failed_state  # noqa: E402
 from core.auth import set_current_user  # noqa: E402
-from core.errors import LabError  # noqa: E402
+from core.errors import LabError, storage_sentence  # noqa: E402
 from core.paths import only_the_data_folder  # noqa: E402
 
 os.umask(os.umask(0o077) | 0o077)  # runs, pictures and masks are no business of the machine's other accounts
@@ -44,6 +44,8 @@ async def _lifespan(_app: st.App) -> AsyncIterator[None]:
 
 def explain(error: Exception) -> bool:
     """Put a sentence in place of what a page could not show; the traceback of a fault goes to the terminal alone."""
+    if isinstance(error, OSError) and (sentence := storage_sentence(error)):
+        error = LabError(sentence)
     if not isinstance(error, LabError):
         logging.getLogger("lab").error("A page failed.", exc_info=error)
         error = LabError(

@@ -14,7 +14,7 @@ from core.commands.runs import add_runs
 from core.commands.scores import add_scores
 from core.commands.sweeps import add_sweep
 from core.config import OLD_NAMES, todays_name
-from core.errors import LabError
+from core.errors import LabError, storage_sentence
 
 USER_ERROR = 42
 OLD_COMMANDS = {("rehearse",): "dry-run", ("rate-test",): "lr-find", ("runs", "empty-bin"): "runs empty-trash"}
@@ -42,8 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (LabError, OSError) as error:
         # A file that can't be read or written is the user's to mend as well.
         sentence = str(error)
-        if isinstance(error, OSError) and error.filename:
-            sentence = f"'{error.filename}' can't be used: {error.strerror}."
+        if isinstance(error, OSError):
+            named = f"'{error.filename}' can't be used: {error.strerror}." if error.filename else sentence
+            sentence = storage_sentence(error) or named
         if options.json:
             print(json.dumps({"error": sentence}))
         else:

@@ -2,10 +2,10 @@
 
 import json
 import os
+import secrets
 import shutil
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,42 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def draft_of(path: Path) -> Path:
+    """Return a hidden name beside a file or folder for what is to become it.
+
+    Nobody can guess it and put a link there first; the ending, which libraries go by, stays.
+    """
+    return path.with_name(f".{secrets.token_hex(8)}.{path.name}")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a draft that replaces a file or makes a folder once the block ends; nothing of it stays where it fails."""
+    draft = draft_of(path)
+    try:
+        yield draft
+        draft.replace(path)
+    except BaseException:
+        remove(draft)  # on a full disk half a file only makes it fuller
+        raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder as far as that can be done."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
 def write_atomically(path: Path, text: str, durable: bool = False) -> None:
     """Replace a text file so that a reader sees the old one or the new one. `durable` also survives a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)  # on a full disk half a file only makes it fuller
-        raise
+    with replacing(path) as draft, open(draft, "x", encoding="utf-8") as file:
+        file.write(text)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 @contextmanager
@@ -43,7 +66,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
     Where two processes write the same one, the first one's stays.
     """
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}-{threading.get_ident()}")
+    draft = draft_of(folder)
     try:
         yield draft
         if draft.is_dir():
@@ -53,4 +76,4 @@ def new_folder(folder: Path) -> Iterator[Path]:
                 if not folder.is_dir():  # not that of a process that was faster
                     raise
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        remove(draft)

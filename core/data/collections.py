@@ -8,7 +8,6 @@ as it came.
 import json
 import re
 import shutil
-import time
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +19,8 @@ import numpy as np
 from core.auth import current_user, read_owner, require_owner, require_write, write_owner
 from core.data.cache import SPARE_BYTES
 from core.data.decoding import read_image
-from core.errors import LabError
-from core.files import parse_json, write_atomically
+from core.errors import LabError, writing
+from core.files import parse_json, replacing, write_atomically
 from core.paths import data_folder
 from core.text import format_bytes
 
@@ -92,12 +91,10 @@ def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Coll
     own = sum(read_owner(_folder_of(each.slug)) == current_user().id for each in list_collections())
     if own >= MAX_COLLECTIONS:
         raise LabError(f"You have {MAX_COLLECTIONS} collections, which is the limit. Delete one first.")
-    draft = folder.with_name(f".{slug}.{time.time_ns()}")
-    try:
+    with writing(collections_folder()), replacing(folder) as draft:
         draft.mkdir(parents=True)
         needed, free = sum(image.nbytes for _, image in images), shutil.disk_usage(draft).free
         if needed + SPARE_BYTES > free:
-            draft.rmdir()
             raise LabError(
                 f"These pictures may take {format_bytes(needed)}, and '{collections_folder()}' has {format_bytes(free)}"
                 f" free, of which {format_bytes(SPARE_BYTES)} are left alone. Free some space, or save fewer."
@@ -109,13 +106,6 @@ def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Coll
             (draft / files[-1]["file"]).write_bytes(encoded.tobytes())
         write_owner(draft)
         write_atomically(draft / FACTS, json.dumps({"name": name.strip(), "pictures": files}, indent=1))
-        draft.rename(folder)
-    except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise LabError(
-            f"The collection can't be saved in '{collections_folder()}': {error.strerror}. Free some space, or allow"
-            " writing there."
-        ) from None
     return read_collection(slug)
 
 

@@ -3,11 +3,10 @@ together.
 """
 
 import hashlib
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 from core.data.dataset import Dataset, spread
 from core.data.frame_threads import map_frames
 from core.data.frames import Frame, fingerprint
+from core.files import replacing
 from core.paths import cache_folder
 from core.progress import CountCallback
 
@@ -169,15 +169,7 @@ def _write(path: Path, counts: FrameCounts) -> None:
 
     A full or locked disk costs the memory, not the counts.
     """
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, pixels=counts.pixels, ignored=counts.ignored)
-            os.replace(temporary, path)
-        except OSError:
-            os.unlink(temporary)
-            raise
-    except OSError:
-        return
+        with replacing(path) as draft:
+            np.savez_compressed(draft, pixels=counts.pixels, ignored=counts.ignored)

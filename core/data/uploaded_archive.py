@@ -13,6 +13,7 @@ from typing import IO
 from core.auth import require_write
 from core.data.frames import unusable_name
 from core.errors import LabError, writing
+from core.files import replacing
 from core.paths import data_folder
 from core.text import format_bytes
 
@@ -51,10 +52,8 @@ def unpack_archive(
     with writing(parent):
         parent.mkdir(parents=True, exist_ok=True)
         target = free_folder(parent, name)
-        draft = parent / f".{target.name}.part"
-        shutil.rmtree(draft, ignore_errors=True)
         try:
-            with zipfile.ZipFile(file) as archive:
+            with replacing(target) as draft, zipfile.ZipFile(file) as archive:
                 entries = [entry for entry in archive.infolist() if not entry.is_dir() and _wanted(entry.filename)]
                 if not entries:
                     raise LabError(
@@ -69,14 +68,11 @@ def unpack_archive(
                 for done, entry in enumerate(entries):
                     progress(done, len(entries))
                     left = _unpack(archive, entry, draft / PurePosixPath(entry.filename.replace("\\", "/")), left)
-            draft.rename(target)
         except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError) as error:
             reason = "it is locked with a password" if "password" in str(error) else "it is no ZIP, or was cut short"
             raise LabError(
                 f"'{name}' can't be unpacked: {reason}. Pack the folder again, as a ZIP without a password."
             ) from None
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
     return target
 
 

@@ -3,7 +3,6 @@ name.
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -19,7 +18,7 @@ from core.errors import LabError
 from core.evaluation.metrics.protocol import label_ids_of
 from core.evaluation.submission import TEST_FRAMES, check_submission, write_submission
 from core.evaluation.submission_archives import Archive, Split, archive_path
-from core.files import write_atomically
+from core.files import replacing, write_atomically
 from core.inference.predictor import load_predictor
 from core.inference.tta import WHOLE, PredictOptions
 from core.progress import ProgressCallback, no_progress
@@ -78,23 +77,19 @@ def make_submission(
         )
     target = path or archive_path(run.path, split)
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
 
     def predictions() -> Iterator[tuple[str, np.ndarray]]:
         for done, frame in enumerate(frames):
             progress("Predicting frames", done, len(frames))
             yield frame.id, predictor.predict(read_image(frame.image), options).labels
 
-    try:
+    with replacing(target) as draft:
         write_submission(draft, predictions(), space)
         progress("Checking the archive", len(frames), len(frames))
         problems = check_submission(draft, [frame.id for frame in frames])
         if problems:
             raise LabError(f"The archive is not what the server takes: {' '.join(problems[:3])}")
         size = draft.stat().st_size
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
     made = Archive(split, len(frames), _describe(options, checkpoint), weights, time.time(), size)
     if path is None:
         write_atomically(target.with_suffix(".json"), json.dumps(asdict(made)))

@@ -11,7 +11,6 @@ Nothing here computes; `core.evaluation.evaluate_run` does.
 
 import hashlib
 import json
-import os
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from pydantic import TypeAdapter
 
 from core.evaluation.metrics.protocol import Protocol
 from core.evaluation.metrics.scores import ImageStatistics, Scores
-from core.files import parse_json, write_atomically
+from core.files import parse_json, replacing, write_atomically
 from core.inference.tta import PredictOptions
 from core.runs.store import Which
 
@@ -195,13 +194,8 @@ def write_result(run: Path, key: str, result: EvaluationResult) -> Path:
             held[name] = np.concatenate(parts)
         else:
             held[name] = np.stack(parts)
-    draft = folder / f".{key}.{os.getpid()}.npz"
-    try:
+    with replacing(path.with_suffix(".npz")) as draft:
         np.savez_compressed(draft, **held)
-        draft.replace(path.with_suffix(".npz"))
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
     metadata = {
         "metadata": asdict(result.metadata),
         "protocol": asdict(result.scores.protocol),

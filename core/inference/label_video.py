@@ -1,6 +1,5 @@
 """A video on disk to videos of its masks: same size, same frames a second, one frame in memory at a time."""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 
 from core.errors import LabError
+from core.files import replacing
 from core.inference.batches import NO_VIDEO, open_video
 from core.inference.exports import overlay_of
 from core.inference.predictor import Predictor, decide, sensible_size
@@ -109,14 +109,11 @@ def _frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:
 @contextmanager
 def _writer(path: Path, size: tuple[int, int], rate: float) -> Iterator[cv2.VideoWriter]:
     """Open an MP4 for writing that has its name once it is whole."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")  # OpenCV goes by the ending
-    writer = cv2.VideoWriter(str(temporary), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), rate, size[::-1])
-    try:
-        if not writer.isOpened():
-            raise LabError(f"'{path}' can't be written as a video. Check that its folder may be written to.")
-        yield writer
-        writer.release()
-        temporary.replace(path)
-    finally:
-        writer.release()
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as draft:
+        writer = cv2.VideoWriter(str(draft), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), rate, size[::-1])
+        try:
+            if not writer.isOpened():
+                raise LabError(f"'{path}' can't be written as a video. Check that its folder may be written to.")
+            yield writer
+        finally:
+            writer.release()

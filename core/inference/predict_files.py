@@ -22,7 +22,7 @@ from core.data.folder import IMAGE_ENDINGS
 from core.data.sources import SOURCES
 from core.errors import LabError
 from core.extras import check_packages, install_hint
-from core.files import write_atomically
+from core.files import replacing, write_atomically
 from core.inference.batches import is_video
 from core.inference.exports import overlay_of
 from core.inference.label_video import check_smooth, label_video
@@ -270,10 +270,5 @@ def _read(path: Path, pixels: PixelFormat) -> np.ndarray:
 def _write_png(path: Path, _top: int, values: np.ndarray) -> None:
     """Write a picture so that a reader, or a run that goes on later, sees all of it or nothing."""
     encoded = cv2.imencode(".png", values if values.ndim == 2 else values[..., ::-1])[1]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(encoded)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(path) as draft:
+        draft.write_bytes(encoded)

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.files import parse_json
+from core.files import parse_json, replacing
 from core.inference.tta import PredictOptions
 from core.paths import cache_folder
 from core.runs.store import Which, checkpoint_path
@@ -118,15 +118,11 @@ class PredictionCache:
 
     def _write(self, name: str, **held: np.ndarray) -> None:
         target = self.folder / f"{name}.npz"
-        draft = target.with_name(f".{name}.{os.getpid()}.part")
-        try:
+        with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with draft.open("wb") as file:
-                np.savez(file, **held)
-            draft.replace(target)
+            with replacing(target) as draft:
+                np.savez(draft, **held)
             self._tidy()
-        except OSError:
-            draft.unlink(missing_ok=True)
 
     def _tidy(self) -> None:
         with os.scandir(self.folder) as entries:

@@ -3,7 +3,6 @@
 rasterio is GDAL for Python: https://rasterio.readthedocs.io. Here it opens the formats that `core.data.decoding` opens.
 """
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from core.data.bands import to_bytes
 from core.data.decoding import BRIGHT, FORMATS, to_rgb
 from core.errors import LabError
 from core.extras import is_here
+from core.files import replacing
 
 Size = tuple[int, int]
 """Height and width."""
@@ -169,7 +169,6 @@ def open_tiff(path: Path, size: Size, channels: int, georeference: dict[str, Any
     """
     import rasterio
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     form = {"driver": "GTiff", "dtype": "uint8", "height": size[0], "width": size[1], "count": channels}
     tiles = {"tiled": True, "blockxsize": TILE, "blockysize": TILE, "compress": "deflate", "bigtiff": "if_safer"}
     if channels == 3:
@@ -180,12 +179,12 @@ def open_tiff(path: Path, size: Size, channels: int, georeference: dict[str, Any
         bands = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
         target.write(bands, window=window)
 
-    try:
-        with _quiet_gdal(), rasterio.open(temporary, "w", **form, **tiles, **(georeference or {})) as target:
-            yield write
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing(path) as draft,
+        _quiet_gdal(),
+        rasterio.open(draft, "w", **form, **tiles, **(georeference or {})) as target,
+    ):
+        yield write
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from core.auth import QuotaError, build_user, current_user, require_owner, require_write, set_current_user
-from core.errors import LabError, writing
+from core.errors import LabError, storage_sentence, writing
 from core.files import parse_json, write_atomically
 from core.paths import cache_folder
 from core.processes import ProcessId, available_cores, start_detached
@@ -113,7 +113,10 @@ class Job:
         if self.state == "failed":
             return self.error
         if self.state in ("starting", "running") and not self.is_active:
-            return "This stopped unexpectedly: its process was killed, or the machine was switched off. Start it again."
+            return (
+                "This stopped unexpectedly: its process was killed, the disk was full, or the machine was switched off."
+                " Start it again."
+            )
         return ""
 
 
@@ -274,6 +277,9 @@ def run_job(path: Path, work: Callable[[Values, ProgressCallback], Values]) -> i
         return 1
     except (Exception, SystemExit) as error:
         traceback.print_exc()
+        if isinstance(error, OSError) and (sentence := storage_sentence(error)):
+            write(state="failed", error=sentence)
+            return 1
         text = "there was not enough memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
         write(state="failed", error=f"This broke off ({text[:200]}). The log beside it, {path.stem}.log, says where.")
         return 1

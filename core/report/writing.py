@@ -1,11 +1,10 @@
 """Writing a report: from run ids to a folder with the page, the LaTeX source, and what has to be said about them."""
 
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from core.errors import writing
+from core.files import replacing
 from core.progress import ProgressCallback, no_progress
 from core.report.contents import contents
 from core.report.gathering import gather
@@ -35,16 +34,10 @@ def write_report(settings: ReportSettings, folder: Path, progress: ProgressCallb
     tracker.of("figures", "Drawing and writing")("", 0, 1)
     report = contents(data)
     page, archive = html_page(report), latex_archive(report)
-    hidden = folder.with_name(f".{folder.name}.{os.getpid()}")
-    saved = SavedReport(hidden, report.title, report.made, settings, tuple(map(plain_text, report.notes)))
-    with writing(folder):
-        hidden.mkdir(parents=True)
-        try:
-            (hidden / "report.html").write_text(page, encoding="utf-8")
-            (hidden / "report.zip").write_bytes(archive)
-            shelve(saved)
-            hidden.rename(folder)
-        except OSError:
-            shutil.rmtree(hidden, ignore_errors=True)
-            raise
-    return replace(saved, path=folder)
+    saved = SavedReport(folder, report.title, report.made, settings, tuple(map(plain_text, report.notes)))
+    with writing(folder), replacing(folder) as draft:
+        draft.mkdir(parents=True)
+        (draft / "report.html").write_text(page, encoding="utf-8")
+        (draft / "report.zip").write_bytes(archive)
+        shelve(replace(saved, path=draft))
+    return saved

@@ -20,7 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from core.config import RunConfig, read_config
-from core.errors import DivergedError, LabError
+from core.errors import DivergedError, LabError, storage_sentence
 from core.processes import ProcessId
 from core.runner.device_lock import LOCKS, TRAINER_LOCK, DeviceLock
 from core.runner.local import devices_of
@@ -217,6 +217,8 @@ def explain(error: BaseException, config: RunConfig) -> Ending:
         return Ending(
             USER_ERROR, "disk", "The disk is full. Free some space, then resume: the last checkpoint is intact."
         )
+    if isinstance(error, OSError) and (sentence := storage_sentence(error)):
+        return Ending(USER_ERROR, "disk", f"{sentence} Then resume the run: its last checkpoint is intact.")
     return Ending(
         1,
         "fault",

@@ -1,6 +1,5 @@
 """What a training writes into its run folder while it goes on: rows, predictions of the sample frames, checkpoints."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from PIL import Image
 
 from core.config import RunConfig
 from core.data.dataset import Dataset
+from core.files import replacing
 from core.runs.metrics_log import MetricsLog, read_metrics
 from core.runs.store import Which
 from core.training.checkpoint import TrainingState, save_checkpoint
@@ -55,9 +55,8 @@ class Recorder:
         for index, labels in evaluation.labels.items():
             path = folder / f"{self._dataset.val[index].id}.png"
             path.parent.mkdir(parents=True, exist_ok=True)  # a frame's id may name folders
-            part = path.with_suffix(".part")
-            Image.fromarray(labels).save(part, format="PNG")
-            os.replace(part, path)
+            with replacing(path) as draft:
+                Image.fromarray(labels).save(draft, format="PNG")
 
     def checkpoint(self, which: Which, state: TrainingState) -> None:
         """Save a checkpoint; all processes wait for it."""
