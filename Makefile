@@ -69,7 +69,7 @@ study: $(LAB)
 	$(BIN)/python -m core sweep start docs/study.json
 
 faults: $(LAB)
-	$(BIN)/python benchmarks/faults.py --scale $(or $(SCALE),1)
+	$(BIN)/python -m benchmarks.faults --scale $(or $(SCALE),1)
 
 # Installed once; again only when the lock changes, or the choice of torch.
 $(LAB): uv.lock

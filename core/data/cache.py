@@ -236,8 +236,8 @@ def _build(cached: CachedFrames, progress: CountCallback, should_stop: Callable[
         other = "keep it as jpeg, " if cached.kind == "raw" else ""
         raise LabError(
             f"Keeping the decoded frames takes {format_bytes(needed)} more on the disk of '{folder.parent}', and"
-            f" {format_bytes(free)} are free, of which 1 GB is left alone. Free some space, {other}read the frames at a"
-            " smaller size, or set the cache to off."
+            f" {format_bytes(free)} are free, of which {format_bytes(SPARE_BYTES)} are left alone. Free some space,"
+            f" {other}read the frames at a smaller size, or set the cache to off."
         )
     description = {
         "version": VERSION,

@@ -27,7 +27,7 @@ from pydantic import TypeAdapter
 from core.auth import max_queued, read_owner, require_owner, require_quota, require_write, write_owner
 from core.data.dataset import open_dataset
 from core.errors import LabError, writing
-from core.files import parse_json, write_atomically
+from core.files import parse_json, replacing, write_atomically
 from core.models.weights_source import find_weights
 from core.paths import find_folder, named_folders
 from core.processes import ProcessId, start_detached
@@ -124,15 +124,14 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
         find_weights(model)
     now = time.time()
     path = runs / SWEEPS / f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-sweep-{secrets.token_hex(2)}"
-    hidden = path.with_name(f".{path.name}")
     with writing(path.parent), queue_lock(runs):
         _check_allowance(runs)
-        hidden.mkdir(parents=True)
-        described = {"frames": frames} | spec.model_dump(mode="json")
-        write_atomically(hidden / "sweep.json", json.dumps(described, indent=1), durable=True)
-        write_owner(hidden)
-        _write_status(hidden, SweepStatus("running", created=now, updated=now))
-        hidden.rename(path)  # complete or not at all
+        with replacing(path) as draft:
+            draft.mkdir(parents=True)
+            described = {"frames": frames} | spec.model_dump(mode="json")
+            write_atomically(draft / "sweep.json", json.dumps(described, indent=1), durable=True)
+            write_owner(draft)
+            _write_status(draft, SweepStatus("running", created=now, updated=now))
         _start_driver(path)
     return path
 

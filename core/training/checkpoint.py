@@ -16,9 +16,10 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -26,9 +27,10 @@ from torch import nn
 from core.config import RunConfig, read_config
 from core.errors import LabError
 from core.files import parse_json
-from core.labels import LabelSpace
+from core.labels import IGNORED, LabelSpace
 from core.models.base import SegmentationModel
 from core.runs.store import Which, checkpoint_path
+from core.text import shorten
 from core.training.ema import ModelEma
 
 
@@ -43,6 +45,19 @@ class Checkpoint:
     class_names: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
     scaler: dict[str, float]
+
+
+_Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class _State(BaseModel):
+    """What state.json says beside the config, as far as it can be true."""
+
+    step: int = Field(ge=0, lt=2**53)
+    best_miou: float = Field(ge=-1, le=1)
+    classes: tuple[str, ...] = Field(min_length=1, max_length=IGNORED)
+    colors: tuple[tuple[_Byte, _Byte, _Byte], ...] = Field(min_length=1, max_length=IGNORED)
+    scaler: dict[str, float] = {}
 
 
 @dataclass
@@ -127,20 +142,20 @@ def read_checkpoint(run: Path, which: Which) -> Checkpoint:
     if path is None:
         raise LabError(f"Run {run.name} has no '{which}' checkpoint yet. Wait for its first evaluation, or resume it.")
     try:
-        state = parse_json((path / "state.json").read_text())
-        return Checkpoint(
-            path=path,
-            config=read_config(state["config"]),
-            step=int(state["step"]),
-            best_miou=float(state["best_miou"]),
-            class_names=tuple(state["classes"]),
-            colors=tuple(tuple(color) for color in state["colors"]),
-            scaler=dict(state.get("scaler", {})),
-        )
+        values = parse_json((path / "state.json").read_text())
+        state = _State.model_validate(values)
+        if len(state.colors) != len(state.classes):
+            raise ValueError(f"{len(state.classes)} classes, but {len(state.colors)} colours")
+        config = read_config(values["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise LabError(
-            f"The checkpoint '{path}' can't be read ({error}). Take another run, or train it again."
+            f"The checkpoint '{path}' can't be read ({shorten(reason)}). Take another run, or train it again."
         ) from None
+    return Checkpoint(path, config, state.step, state.best_miou, state.classes, state.colors, state.scaler)
 
 
 def restore_state(run: Path, state: TrainingState) -> None:
