@@ -332,16 +332,16 @@ colors = run_colors(everyone)
 default = [run.id for run in everyone if run.is_active] or [everyone[0].id]
 on_offer = by_id
 if len(everyone) >= FILTER_FROM:
-    wanted = st.text_input(
+    query = st.text_input(
         "Filter",
         key="filter",
         placeholder="words of a name, a note, a network or a state; #tag",
         help="The runs on offer below have all of these words. What is picked already stays.",
     )
     picked = st.query_params.get_all("runs") or default
-    on_offer = {run_id: run for run_id, run in by_id.items() if run_id in picked or run.matches(wanted)}
-    if wanted:
-        matching = sum(run.matches(wanted) for run in everyone)
+    on_offer = {run_id: run for run_id, run in by_id.items() if run_id in picked or run.matches(query)}
+    if query:
+        matching = sum(run.matches(query) for run in everyone)
         st.caption(f"{matching} of {len(everyone)} runs")
 chosen = pick_runs(PICKER, on_offer, default, limit=10)
 opened = st.session_state.get("dialog")

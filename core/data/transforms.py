@@ -162,7 +162,7 @@ class Augmentation:
         piece = np.s_[inside[1] : end[1], inside[0] : end[0]]
         size = (crop_width, crop_height)
 
-        def turn(part: np.ndarray) -> np.ndarray:
+        def warp(part: np.ndarray) -> np.ndarray:
             # Four channels are turned in less than half of the time of three, and so is a picture that was mirrored
             # beyond its edges before: OpenCV has no fast way to do that while it turns.
             is_rgb = part.shape[2] == 3
@@ -172,7 +172,7 @@ class Augmentation:
             part = cv2.warpAffine(part, lookup, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
             return cv2.cvtColor(part, cv2.COLOR_RGBA2RGB) if is_rgb else part
 
-        image = in_fours(turn, image)
+        image = in_fours(warp, image)
         target = cv2.warpAffine(
             target[piece],
             np.column_stack([matrix, shift - inside]),
@@ -198,8 +198,8 @@ def find_rare_pixel(
         Row and column, or None where nothing is labelled.
     """
     first_row, first_column = (int(first) for first in rng.integers(0, RARE_STRIDE, 2))
-    seen = np.ascontiguousarray(target[first_row::RARE_STRIDE, first_column::RARE_STRIDE])
-    present = np.flatnonzero(np.bincount(seen.ravel(), minlength=IGNORED + 1)[:IGNORED])
+    sampled = np.ascontiguousarray(target[first_row::RARE_STRIDE, first_column::RARE_STRIDE])
+    present = np.flatnonzero(np.bincount(sampled.ravel(), minlength=IGNORED + 1)[:IGNORED])
     if not present.size:
         return None
     shares = np.ones(IGNORED)
@@ -207,8 +207,8 @@ def find_rare_pixel(
     # A class may have been missed by the counting, which looks at a part of the frames only.
     chances = 1 / np.maximum(shares[present], 1e-6)
     chosen = rng.choice(present, p=chances / chances.sum())
-    spots = np.flatnonzero(seen == chosen)
-    row, column = divmod(int(spots[rng.integers(len(spots))]), seen.shape[1])
+    spots = np.flatnonzero(sampled == chosen)
+    row, column = divmod(int(spots[rng.integers(len(spots))]), sampled.shape[1])
     return first_row + RARE_STRIDE * row, first_column + RARE_STRIDE * column
 
 

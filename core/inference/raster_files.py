@@ -170,7 +170,7 @@ def open_tiff(path: Path, size: Size, channels: int, georeference: dict[str, Any
     import rasterio
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    form = {"driver": "GTiff", "dtype": "uint8", "height": size[0], "width": size[1], "count": channels}
+    profile = {"driver": "GTiff", "dtype": "uint8", "height": size[0], "width": size[1], "count": channels}
     tiles = {"tiled": True, "blockxsize": TILE, "blockysize": TILE, "compress": "deflate", "bigtiff": "if_safer"}
     if channels == 3:
         tiles |= {"photometric": "rgb", "interleave": "pixel"}
@@ -181,7 +181,7 @@ def open_tiff(path: Path, size: Size, channels: int, georeference: dict[str, Any
         target.write(bands, window=window)
 
     try:
-        with _quiet_gdal(), rasterio.open(temporary, "w", **form, **tiles, **(georeference or {})) as target:
+        with _quiet_gdal(), rasterio.open(temporary, "w", **profile, **tiles, **(georeference or {})) as target:
             yield write
         temporary.replace(path)
     finally:

@@ -34,7 +34,7 @@ from core.tracking.tracker import (
     write_progress,
 )
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 """Between two looks at the metrics."""
 MAX_PAUSE = 30.0
 """Seconds between two tries with a tracker that doesn't answer."""
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     (run / FOLDER).mkdir(exist_ok=True)
     with DeviceLock(run / FOLDER, options.tracker) as lock:
         while not lock.acquire():  # that of an earlier start of the run, which is about to end
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         try:
             begin = load_tracker(options.tracker)
             return Telling(run, options.tracker, begin, say).go_on(options.patience)
@@ -97,7 +97,7 @@ class Telling:
         signal.signal(signal.SIGTERM, lambda *_: self._give_up())
         # In a thread: whatever the tracker's own code is stuck in, this process ends.
         threading.Thread(target=self._end_in_time, args=(patience,), daemon=True).start()
-        pause = LOOK_SECONDS
+        pause = POLL_SECONDS
         while True:
             run = read_run(self._run)
             ended = not run.is_active  # looked at before the rows: then those that follow are all
@@ -107,11 +107,11 @@ class Telling:
                     self._tracker.close(run.state == "finished")
                     self._say(f"{self._title}: told of all {self._rows()} rows.")
                     return 0
-                pause = LOOK_SECONDS
+                pause = POLL_SECONDS
             except TrackerError as error:
                 self._fails(str(error))
                 self._tracker = None  # it is begun anew: what it still holds of the last try can't be known
-                pause = min(2 * pause, LOOK_SECONDS if ended else MAX_PAUSE)
+                pause = min(2 * pause, POLL_SECONDS if ended else MAX_PAUSE)
             except OSError:
                 return 1  # the folder was moved away, or the disk is full: then nothing can be written down either
             time.sleep(pause)
@@ -146,8 +146,8 @@ class Telling:
     def _end_in_time(self, patience: float) -> None:
         left = patience
         while left > 0:
-            time.sleep(LOOK_SECONDS)
-            left = patience if read_run(self._run).is_active else left - LOOK_SECONDS
+            time.sleep(POLL_SECONDS)
+            left = patience if read_run(self._run).is_active else left - POLL_SECONDS
         self._give_up()
 
     def _give_up(self) -> None:

@@ -25,7 +25,7 @@ STEP_SECONDS = 25.0
 Torchrun then takes 30 s to end them.
 """
 
-PREPARATION_HOURS = 12.0
+SETUP_HOURS = 12.0
 """How long the others wait while the leader draws, downloads, caches or saves."""
 
 
@@ -87,7 +87,7 @@ class TorchDistributed(Distributed):
         self.local_rank = int(os.environ["LOCAL_RANK"])
         self._device = torch.device(device_type, self.local_rank) if device_type == "cuda" else torch.device("cpu")
         dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=timedelta(seconds=STEP_SECONDS))
-        self._patient = dist.new_group(backend="gloo", timeout=timedelta(hours=PREPARATION_HOURS))
+        self._patient = dist.new_group(backend="gloo", timeout=timedelta(hours=SETUP_HOURS))
 
     def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
         dist.all_reduce(tensor)

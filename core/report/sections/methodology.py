@@ -24,7 +24,7 @@ from core.report.report_data import COUNT, NumberFormat, ReportData, RunSummary
 from core.report.structure import Block, Number, Part, Section, Table, Text
 from core.sweeps import Sweep
 from core.sweeps.space import Range
-from core.text import join_words
+from core.text import join_items
 from core.training.schedule import PRETRAINED_VIT
 from core.training.tables import CLASS_WEIGHTINGS, LOSSES, OPTIMIZERS, SCHEDULES, Entry
 
@@ -245,7 +245,7 @@ def _hardware(summaries: Summaries) -> Text:
 def _sweep(sweep: Sweep) -> Text:
     spec = sweep.spec
     varied = [
-        text(f"{name} ", f"from {choice.low:g} to {choice.high:g}" if isinstance(choice, Range) else f"of {join_words([str(value) for value in choice], 'or')}")
+        text(f"{name} ", f"from {choice.low:g} to {choice.high:g}" if isinstance(choice, Range) else f"of {join_items([str(value) for value in choice], 'or')}")
         for name, choice in spec.vary.items()
     ]  # fmt: skip
     ways = {

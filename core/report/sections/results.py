@@ -41,7 +41,7 @@ from core.report.report_data import (
 )
 from core.report.sections.methodology import minutes_of
 from core.report.structure import Block, Figure, ImageGrid, Number, Ref, Section, Table, Text
-from core.text import join_words
+from core.text import join_items
 
 MAX_CONFUSIONS = 5
 LOSS = ("loss", "class_weights", "second_loss", "second_loss_weight", "label_smoothing")
@@ -117,7 +117,7 @@ def _scores(group: Group, suffix: str) -> Iterator[Block]:
 def leaders_text(group: Group) -> Text:
     """Return who has the highest mean IoU, in a clause; all of those who print alike."""
     leaders = group.leaders
-    names, highest = join_words([summary.label for summary in leaders]), leaders[0].miou(PERCENT)
+    names, highest = join_items([summary.label for summary in leaders]), leaders[0].miou(PERCENT)
     if len(group.scored) == 1:
         return text(names, " reaches a mean IoU of ", highest)
     if len(leaders) == 1:
@@ -433,7 +433,7 @@ def _robustness(group: Group, suffix: str) -> Iterator[Block]:
         )
     missing = [summary.label for summary in group.carded if summary not in known]
     if missing:
-        yield note(f"Not scored under corruptions: {join_words(missing)}.")
+        yield note(f"Not scored under corruptions: {join_items(missing)}.")
 
     def frames(summary: RunSummary) -> Text:
         number = summary.number(summary.robustness_file, "/metadata/frames", COUNT)
@@ -505,7 +505,7 @@ def _significance(group: Group, suffix: str) -> Iterator[Block]:
         few = f" On fewer than {ENOUGH} frames no run is called better: such intervals are too narrow."
     uncounted = each_once([name for each in group.comparisons.values() for name in each.uncounted])
     if uncounted:
-        missing = f" No frame shows {join_words(uncounted, 'or')}, so that these means don't count it."
+        missing = f" No frame shows {join_items(uncounted, 'or')}, so that these means don't count it."
     caption = text(
         "Differences of mean IoU in points, with the standard deviation and the 95 % interval of a paired bootstrap over ",
         frames_text(group), f".{few}{many}{missing}",
@@ -516,6 +516,6 @@ def _significance(group: Group, suffix: str) -> Iterator[Block]:
 
 def compared_number(first: RunSummary, second: RunSummary, name: str, value: float) -> Number:
     """Return a number of the comparison of two runs."""
-    form = SHARE if name == "spread" else POINTS
+    number_format = SHARE if name == "spread" else POINTS
     source = f"bootstrap {first.run.id}/{first.result_file} {second.run.id}/{second.result_file}:{name}"
-    return derived(value, form, source)
+    return derived(value, number_format, source)
