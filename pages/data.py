@@ -365,10 +365,10 @@ def doctor(config: DatasetConfig) -> None:
         if key not in reports:
             st.caption("Opens every photograph and every mask, and says in words what doesn't fit and how to mend it.")
     if key in reports:
-        diagnosis(reports[key])
+        report_panel(reports[key])
 
 
-def diagnosis(report: Report) -> None:
+def report_panel(report: Report) -> None:
     """Show a report of the doctor: headline, findings by severity, classes, sizes, and a proposed class table."""
     by_severity = {
         severity: [finding for finding in report.findings if finding.severity == severity] for severity in SEVERITIES

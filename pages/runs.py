@@ -7,10 +7,10 @@ from typing import Any
 import streamlit as st
 
 from app.curves import Curve, curves
-from app.diagnosing import diagnosis_panel
 from app.exporting import export_panel
 from app.film import run_film
 from app.forms import fields_form
+from app.run_health_panel import run_health_panel
 from app.sharing import bring_panel, share_panel
 from app.tables import class_table
 from app.widgets import (
@@ -370,7 +370,7 @@ if len(chosen) > 1:
         required=True,
         key="focus",
     )
-diagnosis_panel(focus)
+run_health_panel(focus)
 moved_data(by_id[focus])
 left, table = st.columns([7, 5], gap="large")
 with left:

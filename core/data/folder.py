@@ -208,10 +208,10 @@ def _several_each(
     owners = {mask.file.path: image for image, group in groups.items() for mask in group}
     explained = owners.keys() | {mask for mask, *_ in unclear}
     paired = {mask.path: image for image, mask in partners.items()}
-    in_doubt = paired.keys() | {path for group in ambiguous for path in group} & {mask.path for mask in masks}
+    disputed = paired.keys() | {path for group in ambiguous for path in group} & {mask.path for mask in masks}
     rest = explained & {mask.path for mask in masks} - paired.keys()
     crossed = [path for path, image in paired.items() if owners.get(path, image) != image]
-    if not (rest or crossed) or not in_doubt <= explained:
+    if not (rest or crossed) or not disputed <= explained:
         return {}, []
     folders = {file.path: file.folders for file in (*images, *masks)}
     for path in crossed:
@@ -516,16 +516,16 @@ def _partners(
                 if file.path not in used:
                     groups[reading.key(file, is_mask)].append(file)
         for key, candidates in wanting.items():
-            suitors = {
+            mask_candidates = {
                 image.path: _prefer_ids([mask for mask in offered.get(key, ()) if _may_pair(image, mask, reading)])
                 for image in candidates
             }
             for image in candidates:
-                own = suitors[image.path]
+                own = mask_candidates[image.path]
                 rivals = [
                     other.path
                     for other in candidates
-                    if other is not image and any(mask in own for mask in suitors[other.path])
+                    if other is not image and any(mask in own for mask in mask_candidates[other.path])
                 ]
                 if len(own) == 1 and not rivals:
                     partners[image.path] = own[0]

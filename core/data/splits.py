@@ -224,7 +224,7 @@ def _groups(frames: Sequence[Frame], group_by: str) -> tuple[str, dict[str, list
         for frame in frames:
             name = {"folder": frame.city, "name": re.sub(r"[-_. ]*\d+$", "", frame.id), "frame": frame.id}[by]
             groups[name].append(frame.id)
-        is_telling = MIN_GROUPS <= len(groups) < len(frames) and max(map(len, groups.values())) <= len(frames) / 2
-        if group_by != "auto" or is_telling:
+        is_informative = MIN_GROUPS <= len(groups) < len(frames) and max(map(len, groups.values())) <= len(frames) / 2
+        if group_by != "auto" or is_informative:
             return by, groups
     return "frame", {frame.id: [frame.id] for frame in frames}

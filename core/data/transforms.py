@@ -35,7 +35,7 @@ class Augmentation:
 
     Attributes:
         crop: (height, width) of what comes out, in pixels.
-        zoom: least and greatest factor of enlargement.
+        scale: least and greatest factor of enlargement.
         flip: whether half of the crops are mirrored.
         color_jitter: brightness, contrast and saturation vary by up to this share, 0..1.
         rotation: a crop is turned by up to this angle either way, in degrees.
@@ -45,7 +45,7 @@ class Augmentation:
     """
 
     crop: tuple[int, int]
-    zoom: tuple[float, float]
+    scale: tuple[float, float]
     flip: bool
     color_jitter: float
     rotation: float = 0.0
@@ -57,7 +57,7 @@ class Augmentation:
     def from_config(cls, training: TrainingConfig, class_shares: Sequence[float] | None = None) -> "Augmentation":
         return cls(
             crop=(training.crop_height, training.crop_width),
-            zoom=(training.scale_min, training.scale_max),
+            scale=(training.scale_min, training.scale_max),
             flip=training.flip,
             color_jitter=training.color_jitter,
             rotation=training.rotation,
@@ -94,11 +94,11 @@ class Augmentation:
         """
         frame_height, frame_width = size
         height, width = self.crop
-        zoom = rng.uniform(*self.zoom)
+        scale = rng.uniform(*self.scale)
         # A frame smaller than the crop is enlarged rather than padded: padding teaches nothing.
-        zoom = max(zoom, height / frame_height, width / frame_width)
-        window_height = min(frame_height, max(1, round(height / zoom)))
-        window_width = min(frame_width, max(1, round(width / zoom)))
+        scale = max(scale, height / frame_height, width / frame_width)
+        window_height = min(frame_height, max(1, round(height / scale)))
+        window_width = min(frame_width, max(1, round(width / scale)))
         top = int(rng.integers(0, frame_height - window_height + 1))
         left = int(rng.integers(0, frame_width - window_width + 1))
         if self.rare_crops and target is not None and rng.random() < self.rare_crops:

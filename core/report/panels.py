@@ -63,7 +63,7 @@ def add_images(group: Group, requested: bool | None, tracker: ProgressTracker) -
         group,
         example_columns=columns,
         examples=examples,
-        panel_columns=("photograph", "truth", *(summary.label for summary in group.carded)),
+        panel_columns=("photograph", "truth", *(summary.label for summary in group.evaluated)),
         panels=panels,
     )
 
@@ -109,7 +109,7 @@ def _panels(group: Group, dataset: Dataset, tracker: ProgressTracker) -> ImageRo
         return ()
     images = {frame_id: dataset.image(frames[frame_id]) for _, frame_id in chosen}
     predictions: dict[str, dict[str, np.ndarray]] = {}
-    for summary in group.carded:
+    for summary in group.evaluated:
         on_frame = tracker.of("pictures", f"Labelling frames with {summary.label}")
         predictor = Predictor(summary.run.path)
         predictions[summary.run.id] = {}
@@ -126,7 +126,7 @@ def _panels(group: Group, dataset: Dataset, tracker: ProgressTracker) -> ImageRo
         ]
         panels += [
             _mask(predictions[summary.run.id][frame_id], dataset, f"{summary.label} on {frame_id}")
-            for summary in group.carded
+            for summary in group.evaluated
         ]
         rows.append(((f"{name}: ", frame.id, *_scores(group, frame_id)), tuple(panels)))
     return tuple(rows)
@@ -135,12 +135,12 @@ def _panels(group: Group, dataset: Dataset, tracker: ProgressTracker) -> ImageRo
 def _best_median_worst(group: Group) -> list[tuple[str, str]]:
     """Return what each frame is, and its id."""
     sums: dict[str, list[float]] = {}
-    for summary in group.carded:
+    for summary in group.evaluated:
         for row in summary.result.scores.per_image():
             if row["miou"] is not None:
                 sums.setdefault(row["id"], []).append(row["miou"])
     # Only frames that every run was scored on.
-    means = {frame: np.mean(values) for frame, values in sums.items() if len(values) == len(group.carded)}
+    means = {frame: np.mean(values) for frame, values in sums.items() if len(values) == len(group.evaluated)}
     ranked = sorted(means, key=lambda frame: (-means[frame], frame))
     if len(ranked) < 3:
         return [("frame", frame) for frame in ranked]
@@ -149,7 +149,7 @@ def _best_median_worst(group: Group) -> list[tuple[str, str]]:
 
 def _scores(group: Group, frame_id: str) -> Text:
     text: list[str | Number] = [", mean IoU "]
-    for summary in group.carded:
+    for summary in group.evaluated:
         rows = summary.read(summary.result_file, "/scores/images")
         row_index = next(index for index, row in enumerate(rows) if row["id"] == frame_id)
         miou = summary.score(f"/scores/images/{row_index}/miou", PERCENT)

@@ -148,7 +148,7 @@ def columns_of(summaries: Sequence[RunSummary]) -> tuple[str, ...]:
 
 def frames_text(group: Group) -> Text:
     """`the 106 validation frames`."""
-    summary = group.carded[0] if group.carded else group.planned
+    summary = group.evaluated[0] if group.evaluated else group.planned
     if summary is None:
         return ("the validation frames",)
     number = summary.score("/metadata/frames", COUNT) or summary.number("plan.json", "/val_frames")

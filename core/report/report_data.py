@@ -194,13 +194,13 @@ class Group:
         return tuple(summary for summary in self.summaries if summary.miou() is not None)
 
     @property
-    def carded(self) -> tuple[RunSummary, ...]:
+    def evaluated(self) -> tuple[RunSummary, ...]:
         """Those that have an evaluation result."""
         return tuple(summary for summary in self.summaries if summary.result)
 
     def having(self, pointer: str) -> list[RunSummary]:
         """Return those whose evaluation result says something at a pointer."""
-        return [summary for summary in self.carded if summary.result_value(pointer)]
+        return [summary for summary in self.evaluated if summary.result_value(pointer)]
 
     @property
     def ranked(self) -> tuple[RunSummary, ...]:
@@ -216,7 +216,7 @@ class Group:
     @property
     def hardware(self) -> set[str]:
         """What the frames were timed on, in words; times compare where it is one thing."""
-        return {summary.result.metadata.hardware for summary in self.carded}
+        return {summary.result.metadata.hardware for summary in self.evaluated}
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ POLL_SECONDS = 1.0
 MAX_PAUSE = 30.0
 """Seconds between two tries with a tracker that doesn't answer."""
 
-Say = Callable[[str], None]
+Printer = Callable[[str], None]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("tracker", choices=list(TRACKERS))
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds to go on after the run's end")
     options = parser.parse_args(arguments)
-    say = _own_voice()
+    say = _redirect_output()
     run = options.run.resolve()
     if hasattr(os, "nice") and read_run(run).is_active:
         os.nice(NICENESS)
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
             time.sleep(POLL_SECONDS)
         try:
             begin = load_tracker(options.tracker)
-            return Telling(run, options.tracker, begin, say).go_on(options.patience)
+            return TrackerProcess(run, options.tracker, begin, say).go_on(options.patience)
         except LabError as error:
             say(f"{TRACKERS[options.tracker].title} is not told of this run. {error}")
             return 1
@@ -77,10 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
 
 
-class Telling:
+class TrackerProcess:
     """What one tracker is told of one run, and how far that is."""
 
-    def __init__(self, run: Path, name: str, begin: Callable[[Run, Progress], Tracker], say: Say) -> None:
+    def __init__(self, run: Path, name: str, begin: Callable[[Run, Progress], Tracker], say: Printer) -> None:
         self._run = run
         self._name = name
         self._title = TRACKERS[name].title
@@ -170,7 +170,7 @@ class Telling:
         return sum(reported is None or reported.lacks(point) for point in points)
 
 
-def _own_voice() -> Say:
+def _redirect_output() -> Printer:
     """Return what this process says, a line each, onto where its output goes.
 
     What libraries print there is dropped, addresses included.

@@ -317,7 +317,7 @@ def _cost(group: Group, suffix: str) -> Iterator[Paragraph]:
 
 def _upper_bound(group: Group, suffix: str) -> Iterator[Paragraph]:
     """Say what the truth in cells as coarse as the scores would reach, and how much of that each run does."""
-    known = [(summary, reached) for summary in group.carded if (reached := share_of_upper_bound(summary))]
+    known = [(summary, reached) for summary in group.evaluated if (reached := share_of_upper_bound(summary))]
     bounds = [
         text(
             summary.score("/metadata/upper_bound", PERCENT), f" in {summary.label}'s cells of ",
@@ -351,7 +351,7 @@ def _edges(group: Group, suffix: str) -> Iterator[Paragraph]:
 def _calibration(group: Group, suffix: str) -> Iterator[Paragraph]:
     """Say how far confidence is from accuracy, and on which side."""
     errors = []
-    for summary in group.carded:
+    for summary in group.evaluated:
         error = summary.score("/scores/calibration/ece", PERCENT)
         if error:
             bins = [row for row in summary.result_value("/scores/calibration/bins") if row["pixels"]]
@@ -367,7 +367,7 @@ def _calibration(group: Group, suffix: str) -> Iterator[Paragraph]:
 
 def _robustness(group: Group, suffix: str) -> Iterator[Paragraph]:
     """Name the corruption that costs each run most."""
-    for summary in group.carded:
+    for summary in group.evaluated:
         kinds = summary.robustness.miou if summary.robustness else ()
         drops = {kind: number for kind in kinds if (number := drop_number(summary, kind))}
         clean = drops.pop("none", None)

@@ -262,14 +262,14 @@ def _sweep(sweep: Sweep) -> Text:
 
 
 def _scoring(data: ReportData) -> Text:
-    carded = [summary for summary in data.summaries if summary.result]
-    if not carded:
+    evaluated = [summary for summary in data.summaries if summary.result]
+    if not evaluated:
         return (
             "Runs are scored by mean intersection over union (IoU) on the validation frames during their training.",
         )
     parts: list[Part | Text | None] = [
         "The main score is the mean over the classes of intersection over union (IoU), counted over all frames together, as the "
-        "Cityscapes benchmark does", cite("cordts2016cityscapes"), ". ", by_value(carded, _protocol),
+        "Cityscapes benchmark does", cite("cordts2016cityscapes"), ". ", by_value(evaluated, _protocol),
         ". Boundary F1 is that of Csurka et al.", cite("csurka2013measure"),
         "; the calibration error weighs the distance between confidence and accuracy by pixels", cite("guo2017calibration"), ". ",
     ]  # fmt: skip
@@ -279,7 +279,7 @@ def _scoring(data: ReportData) -> Text:
             ": frames are drawn with replacement, the same ones for both, 2,000 times; a difference is called certain where the "
             f"95 % interval doesn't hold 0, on {ENOUGH} frames or more. ",
         ]  # fmt: skip
-    if any(summary.robustness for summary in carded):
+    if any(summary.robustness for summary in evaluated):
         parts += [
             "Robustness is measured in the manner of Hendrycks and Dietterich", cite("hendrycks2019robustness"), "."
         ]  # fmt: skip

@@ -73,9 +73,9 @@ class Training:
             port=20_000 + int(job) % 10_000,
         )
         if node.node == 0:
-            _lead(self.run, job, self.limit, node)
+            _run_first_node(self.run, job, self.limit, node)
         else:
-            _accompany(self.run, job, node)
+            _run_other_node(self.run, job, node)
 
 
 def _watch_preemption() -> threading.Event:
@@ -86,7 +86,7 @@ def _watch_preemption() -> threading.Event:
     return preempted
 
 
-def _lead(run: Path, job: str, limit: float, node: Node) -> None:
+def _run_first_node(run: Path, job: str, limit: float, node: Node) -> None:
     """The first node: claims the run, trains it, and says how it ended where the trainer can't."""
     began = time.monotonic()
     preempted = _watch_preemption()
@@ -120,7 +120,7 @@ def _lead(run: Path, job: str, limit: float, node: Node) -> None:
             update_status(run, **end_of(run, trainer.returncode))
 
 
-def _accompany(run: Path, job: str, node: Node) -> None:
+def _run_other_node(run: Path, job: str, node: Node) -> None:
     """Any other node: trains with the first one for as long as the run goes on."""
     _watch_preemption()  # the first node decides
     if not _in_time(lambda: _stands(run, job, "running")):
