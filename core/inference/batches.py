@@ -139,7 +139,7 @@ def _decode(name: str, data: bytes, pixels: PixelFormat) -> Iterator[Upload]:
 
 
 def zip_images(data: bytes, pixels: PixelFormat = RGB) -> Iterator[Upload]:
-    """Yield the images of a ZIP in the order of their names, at most `MAX_PICTURES`; what can't be read is a sentence.
+    """Yield the images of a ZIP in the order of their names, at most `MAX_IMAGES`; what can't be read is a sentence.
 
     Raises:
         LabError: it is no ZIP, holds far too much, or no picture.
