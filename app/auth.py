@@ -23,7 +23,7 @@ from core.errors import LabError
 from core.extras import check_packages
 
 COOKIE = "_streamlit_user"
-WANTED = "lab-wanted"
+NEXT_PAGE_KEY = "lab-wanted"
 """Where a browser's tab keeps the address that was asked for before signing in."""
 SIGN_IN = "sign-in"
 """What an address says for which provider a stranger wants to sign in with."""
@@ -153,7 +153,7 @@ def go_where_the_link_led() -> None:
     st.session_state["has-followed-link"] = True
     st.html(
         "<script>"
-        f"const wanted = sessionStorage.getItem('{WANTED}'); sessionStorage.removeItem('{WANTED}');"
+        f"const wanted = sessionStorage.getItem('{NEXT_PAGE_KEY}'); sessionStorage.removeItem('{NEXT_PAGE_KEY}');"
         "if (wanted?.startsWith('/') && !wanted.startsWith('//') && wanted !== location.pathname + location.search)"
         "  location.replace(wanted);"
         "</script>",

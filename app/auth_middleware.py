@@ -17,8 +17,8 @@ from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from app.auth import (
     ALWAYS_OPEN,
+    NEXT_PAGE_KEY,
     SIGN_IN,
-    WANTED,
     has_sign_in_cookie,
     must_sign_in,
     redirect_host,
@@ -27,7 +27,7 @@ from app.auth import (
     sign_in_links,
 )
 from app.services import count_upload
-from app.start_token import KEPT_SECONDS, cookie_name, has_token, is_known, start_token
+from app.start_token import COOKIE_SECONDS, cookie_name, has_token, is_known, start_token
 from core.errors import LabError
 
 UPLOADS = "/_stcore/upload_file/"
@@ -119,8 +119,8 @@ def _refuse(connection: HTTPConnection) -> Response | None:
 
 def _upload_size(connection: HTTPConnection) -> int:
     """Return how many bytes a request says that it brings; of one that doesn't say, as many as the server takes."""
-    given = connection.headers.get("content-length", "")
-    return int(given) if given.isdecimal() else int(config.get_option("server.maxUploadSize")) * 2**20
+    length = connection.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else int(config.get_option("server.maxUploadSize")) * 2**20
 
 
 def _is_called(host: str) -> bool:
@@ -148,19 +148,19 @@ def _path_of(scope: Scope) -> str:
 
 def _take_token(connection: HTTPConnection) -> Response | None:
     """Let in who has the token. Who brings it in the address gets it as a cookie, and the address without it."""
-    given = connection.query_params.get("token")
-    if start_token() and given is not None and is_known(given) and connection.scope.get("method") == "GET":
+    token = connection.query_params.get("token")
+    if start_token() and token is not None and is_known(token) and connection.scope.get("method") == "GET":
         rest = urlencode([pair for pair in parse_qsl(connection.url.query) if pair[0] != "token"])
-        answer = RedirectResponse(connection.url.path + (f"?{rest}" if rest else ""), 303, NO_STORE)
-        answer.set_cookie(
-            cookie_name(), start_token(), max_age=KEPT_SECONDS, path="/", httponly=True, samesite="strict"
+        response = RedirectResponse(connection.url.path + (f"?{rest}" if rest else ""), 303, NO_STORE)
+        response.set_cookie(
+            cookie_name(), start_token(), max_age=COOKIE_SECONDS, path="/", httponly=True, samesite="strict"
         )
-        return answer
+        return response
     if has_token(connection):
         return None
     if not _wants_a_page(connection):
         return JSONResponse({"error": "Open the lab with its token first."}, status_code=401, headers=NO_STORE)
-    wrong = "<p><b>That was not the token.</b></p>" if given else ""
+    wrong = "<p><b>That was not the token.</b></p>" if token else ""
     return _page(
         f"""{wrong}<p>This lab asks for the token that was printed when it was started, in the terminal, behind
         <code>?token=</code>. This browser is then remembered.</p>
@@ -182,7 +182,8 @@ def _ask_to_sign_in(connection: HTTPConnection) -> Response:
     # The provider sends everybody back to the first page; the tab itself remembers what was asked for.
     return _page(
         "<p>Sign in to the lab. Everyone who signs in sees every run; your own are yours to stop, rename and"
-        f" delete.</p>{buttons}<script>sessionStorage.setItem('{WANTED}', location.pathname + location.search)</script>"
+        f" delete.</p>{buttons}<script>sessionStorage.setItem('{NEXT_PAGE_KEY}', location.pathname + location.search)"
+        "</script>"
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.datasets import SPLIT_WORDS
+from app.datasets import SPLIT_LABELS
 from app.score_views import Shown
 from app.scoring import start_archive
 from core.data.sources import SOURCES
@@ -42,7 +42,7 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         split = st.segmented_control(
             "Split",
             list(SPLITS),
-            format_func=SPLIT_WORDS.get,
+            format_func=SPLIT_LABELS.get,
             default="test",
             required=True,
             key="benchmark-split",
@@ -65,7 +65,7 @@ def benchmark_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
         which = "last" if "last" in archive.description else "best"
         stale = " The checkpoint was replaced since." if checkpoint_digest(run.path, which) != archive.weights else ""
         st.markdown(
-            f"**{SPLIT_WORDS[archive.split]}**: {archive.frames:,} frames, {format_bytes(archive.size)},"
+            f"**{SPLIT_LABELS[archive.split]}**: {archive.frames:,} frames, {format_bytes(archive.size)},"
             f" {archive.description}, checked {made}.{stale}"
         )
         st.code(str(path), language=None)

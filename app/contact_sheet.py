@@ -135,10 +135,10 @@ def contact_sheet(ids: list[str], captions: dict[str, str], frames: dict[str, Fr
     pages = -(-len(ids) // SHEET)
     page = 0
     if pages > 1:
-        numbers = range(1, pages + 1)
-        if st.session_state.get("sheet", 1) not in numbers:
+        sheets = range(1, pages + 1)
+        if st.session_state.get("sheet", 1) not in sheets:
             st.session_state["sheet"] = 1
-        page = st.selectbox(f"Sheet, one of {pages}", numbers, key="sheet", width=160) - 1
+        page = st.selectbox(f"Sheet, one of {pages}", sheets, key="sheet", width=160) - 1
     shown = ids[page * SHEET : (page + 1) * SHEET]
     for start in range(0, len(shown), 4):
         for column, frame_id in zip(st.columns(4), shown[start : start + 4], strict=False):

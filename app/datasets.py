@@ -45,9 +45,9 @@ A_FEW = 24
 """Pairs of each part that are looked at where a class table is there."""
 MAX_LOOKED_AT = 1000
 """The same where one is to be proposed: fewer pairs may miss a rare class."""
-MAX_SEEN = 2000
+MAX_LISTED = 2000
 
-SPLIT_WORDS = {
+SPLIT_LABELS = {
     "train": "Training",
     "val": "Validation",
     "test": "Test",
@@ -71,7 +71,7 @@ class SplitDataset:
 
 
 @dataclass(frozen=True)
-class FolderLook:
+class FolderSummary:
     """What a quick look into a folder of one's own found.
 
     Attributes:
@@ -107,7 +107,7 @@ def choose_dataset(key: str) -> dict[str, Any]:
         values: dict[str, Any] = {"name": name}
         titles = {**source.classes, OWN_TABLE: OWN_TABLE_TITLE}
         remembered = _remembered(f"{key}-{name}-classes", f"{name}-classes", next(iter(titles)))
-        classes = st.selectbox(
+        class_table = st.selectbox(
             "Classes",
             list(titles),
             format_func=titles.get,
@@ -131,14 +131,14 @@ def choose_dataset(key: str) -> dict[str, Any]:
                     help=fields_of("dataset")["bands"].description,
                     **_remembered(f"{key}-bands", "folder-bands", ""),
                 ).strip()
-    if classes == OWN_TABLE:
-        classes = st.text_input(
+    if class_table == OWN_TABLE:
+        class_table = st.text_input(
             "Path of the class table",
             placeholder="/data/classes.json",
             help="A classes.json that names each class, its colour, and the ids of the masks that it gathers.",
             **_remembered(f"{key}-{name}-table", f"{name}-table", ""),
         ).strip()
-    return values | {"classes": classes}
+    return values | {"classes": class_table}
 
 
 def opened(values: dict[str, Any]) -> Dataset | None:
@@ -203,7 +203,7 @@ def draw_streets() -> None:
 
 def forget_datasets() -> None:
     """Forget what was read of every folder, since one of them was changed."""
-    for cached in (_open, _find, _look):
+    for cached in (_open, _find, _summarize_folder):
         cached.clear()
     st.session_state.pop("reports", None)
 
@@ -218,13 +218,13 @@ def save_classes(root: Path, text: str) -> None:
     forget_datasets()
 
 
-def look_into(config: DatasetConfig) -> FolderLook:
+def summarize_folder(config: DatasetConfig) -> FolderSummary:
     """Return what a quick look into the folder of a config finds, kept for a minute.
 
     Raises:
         LabError, OSError: it can't be read.
     """
-    return _look(config.model_dump_json())
+    return _summarize_folder(config.model_dump_json())
 
 
 def is_here(config: DatasetConfig) -> bool:
@@ -262,7 +262,7 @@ def _find(config_json: str) -> SplitDataset:
 
 
 @st.cache_data(ttl=60, max_entries=4, show_spinner="Looking into the folder")
-def _look(config_json: str) -> FolderLook:
+def _summarize_folder(config_json: str) -> FolderSummary:
     config = DatasetConfig.model_validate_json(config_json)
     source = SOURCES[config.name]
     root = source.root(config.root)
@@ -281,7 +281,7 @@ def _look(config_json: str) -> FolderLook:
     pixels = measured_pixels(config.pixels, [frame.image for frame in frames])
     size = config.height, config.width
     dataset = Dataset(config.name, root, space, size, (), (), pixels) if space else None
-    return FolderLook(report, frames, len(splits.get(UNLABELLED, ())), dataset)
+    return FolderSummary(report, frames, len(splits.get(UNLABELLED, ())), dataset)
 
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner=False)
@@ -289,7 +289,7 @@ def _has_more_bands(root: str) -> bool:
     """Return whether the first TIFF of a folder has other bands than colours."""
     try:
         folder = SOURCES["folder"].root(root)
-        near = itertools.islice(folder.rglob("*"), MAX_SEEN)  # a large folder isn't walked to its end
+        near = itertools.islice(folder.rglob("*"), MAX_LISTED)  # a large folder isn't walked to its end
         first = next((path for path in near if path.suffix.lower() in TIFF_ENDINGS), None)
         layout = tiff_layout(first.read_bytes()) if first else None
     except (LabError, OSError):

@@ -8,7 +8,7 @@ import html
 from collections.abc import Iterator, Sequence
 from math import ceil, floor
 
-from core.models.diagram_layout import LEFT, LETTER, OCTAVE, PICTURE, Box, arrange, edges, format_size, route
+from core.models.diagram_layout import INPUT, LEFT, LETTER, OCTAVE, Box, arrange, edges, format_size, route
 from core.models.summary_types import Block, ModelSummary
 
 PART_COLORS = ("#4269d0", "#2f9e77", "#e0902a", "#d6568f", "#8a5cd1", "#3aa3c9")
@@ -47,7 +47,7 @@ def diagram_svg(summary: ModelSummary, colors: Sequence[str] = PART_COLORS, comp
         drawn.append(_block(index, block, boxes[index], color, kinds[index] if kinds else "", compact))
     num_classes = summary.blocks[-1].channels
     last = f"Scores of {num_classes} classes for every pixel. {_output_text(summary)}"
-    drawn.append(_end(boxes[PICTURE], "picture", "picture", summary.size, "The picture", compact))
+    drawn.append(_end(boxes[INPUT], "picture", "picture", summary.size, "The picture", compact))
     drawn.append(_end(boxes[logits], "logits", f"{num_classes} classes", summary.size, last, compact))
     if not compact:
         drawn.append(_text(boxes[logits].right, boxes[logits].top - 7, last_step(summary), "end", "lab-quiet"))
@@ -55,7 +55,7 @@ def diagram_svg(summary: ModelSummary, colors: Sequence[str] = PART_COLORS, comp
     top = min(box.top for box in boxes.values()) - margin
     bottom = max(box.bottom for box in boxes.values()) + margin + (0 if compact else 6)
     right = boxes[logits].right + (6 if compact else 50)
-    left = boxes[PICTURE].x - 6 if compact else 0.0
+    left = boxes[INPUT].x - 6 if compact else 0.0
     title = f"{summary.title}: {logits} blocks from the picture to the scores of {num_classes} classes"
     size = "" if compact else f' style="min-width:{right * 0.86:.0f}px;max-width:{right * 1.15:.0f}px"'
     return (
@@ -124,8 +124,8 @@ def _anchor_x(box: Box, anchor: str) -> float:
 
 def _kinds(blocks: Sequence[Block], boxes: dict[int, Box], gap: float) -> list[str]:
     """Return the kind of each block, where there is room to write all of them."""
-    room = all(LETTER * len(block.kind) < boxes[index].width + gap for index, block in enumerate(blocks))
-    return [block.kind for block in blocks] if room else []
+    fits = all(LETTER * len(block.kind) < boxes[index].width + gap for index, block in enumerate(blocks))
+    return [block.kind for block in blocks] if fits else []
 
 
 def _labels(box: Box, *lines: str | tuple[int, int]) -> str:

@@ -56,11 +56,11 @@ def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Suggested
         _table(rows)
         st.caption("Measured with random weights, beside whatever else this machine is doing now.")
     taken: dict[int, SuggestedChange] = {}
-    for position, config, answer in shown:
-        if isinstance(answer, str):
-            failed_state(f"{config.model.title}: {answer}")
+    for position, config, outcome in shown:
+        if isinstance(outcome, str):
+            failed_state(f"{config.model.title}: {outcome}")
             continue
-        for index, problem in enumerate(answer.problems):
+        for index, problem in enumerate(outcome.problems):
             st.warning(plain(f"{config.model.title}: {problem.sentence}"), icon=":material/warning:")
             if problem.suggested_change and st.button(
                 f"Take {change_text(problem.suggested_change)}",

@@ -47,11 +47,11 @@ def class_shares_figure(
         figure.add_bar(
             name=group,
             x=[value * 100 for value in values],
-            y=[class_names[number] for number in order],
+            y=[class_names[class_index] for class_index in order],
             orientation="h",
             # The text isn't faded with its bar, and navy is seen on black.
             marker={
-                "color": [f"rgb{tuple(colors[number])}" for number in order],
+                "color": [f"rgb{tuple(colors[class_index])}" for class_index in order],
                 "opacity": 1 if group == groups[0] else _FADED,
                 "line": {"width": 1, "color": "rgba(128, 128, 128, 0.6)"},
             },

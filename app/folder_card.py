@@ -5,7 +5,7 @@ import html
 import numpy as np
 import streamlit as st
 
-from app.datasets import FolderLook, look_into, save_classes
+from app.datasets import FolderSummary, save_classes, summarize_folder
 from app.images import thumbnail_address, truth_of
 from app.tables import markup, swatch
 from app.widgets import failed_state
@@ -27,39 +27,39 @@ def folder_card(config: DatasetConfig) -> bool:
         Whether it says what stands in a training's way; else that is for the page to say.
     """
     try:
-        seen = look_into(config)
+        summary = summarize_folder(config)
     except (LabError, OSError):
         return False
-    if not seen.frames:
+    if not summary.frames:
         return False
     with st.container(border=True, key="folder-card"):
-        st.html(_lines(seen))
-        figures = "".join(_figure(frame, seen.dataset) for frame in seen.frames) if seen.dataset else ""
+        st.html(_lines(summary))
+        figures = "".join(_figure(frame, summary.dataset) for frame in summary.frames) if summary.dataset else ""
         if figures:
             st.html(f'<div class="lab-strip">{figures}</div>')
-        banded = next((finding for finding in seen.report.findings if finding.code == "more-bands"), None)
+        banded = next((finding for finding in summary.report.findings if finding.code == "more-bands"), None)
         if banded and not figures:
             failed_state(f"{banded.sentence} {banded.fix}")
-        elif seen.report.proposal and not seen.report.classes:
-            _offer_proposal(seen)
-        elif seen.report.healthy:
+        elif summary.report.proposal and not summary.report.classes:
+            _offer_proposal(summary)
+        elif summary.report.healthy:
             if st.button("Train on this data", type="primary", icon=":material/model_training:", key="train-on-folder"):
                 st.switch_page("../pages/train.py")
             return False
         else:
-            first, *others = seen.report.errors
+            first, *others = summary.report.errors
             more = f" Below: {plural(len(others), 'more error')}." if others else ""
             failed_state(f"{first.sentence} {first.fix}{more}")
     return True
 
 
-def _lines(seen: FolderLook) -> str:
+def _lines(summary: FolderSummary) -> str:
     """HTML of what was seen, a line for each fact."""
-    report, first = seen.report, seen.frames[0]
+    report, first = summary.report, summary.frames[0]
     parts = ", ".join(
         f"{count:,} {split if split == UNLISTED else f'in {split}'}" for split, count in report.pairs.items() if count
     )
-    without = f"; {seen.num_unlabelled:,} without" if seen.num_unlabelled else ""
+    without = f"; {summary.num_unlabelled:,} without" if summary.num_unlabelled else ""
     size, *others = [*report.sizes] or [""]
     more = f" and {plural(len(others), 'other size')}" if others else ""
     inside = [
@@ -78,17 +78,17 @@ def _lines(seen: FolderLook) -> str:
         "Split": report.split_source,
     }
     lines = "".join(f"<dt>{title}</dt><dd>{html.escape(text)}</dd>" for title, text in rows.items() if text)
-    chips = "".join(f"<span>{chip}</span>" for chip in _chips(seen))
+    chips = "".join(f"<span>{chip}</span>" for chip in _chips(summary))
     title = "Classes" if report.classes else "Proposed classes"
     return f'<div class="lab-seen"><dl>{lines}<dt>{title}</dt><dd class="lab-chips">{chips}</dd></dl></div>'
 
 
-def _chips(seen: FolderLook) -> list[str]:
+def _chips(summary: FolderSummary) -> list[str]:
     """Return the classes with their colours, and where it was counted the share of the pixels of each."""
-    if not seen.dataset:
+    if not summary.dataset:
         return []
-    space = seen.dataset.space
-    pixels = np.array(list(seen.report.pixels.values()) or [[0] * len(space.class_names)]).sum(axis=0)
+    space = summary.dataset.space
+    pixels = np.array(list(summary.report.pixels.values()) or [[0] * len(space.class_names)]).sum(axis=0)
     shares = pixels / max(1, pixels.sum())
     counted = len(shares) == len(space.class_names) and pixels.any()
     texts = [f" {share:.1%}" if share else " not seen" for share in shares] if counted else [""] * 256
@@ -110,9 +110,9 @@ def _figure(frame: Frame, dataset: Dataset) -> str:
     return f'<figure><img src="{address}" alt="{html.escape(frame.id)}" title="{html.escape(frame.id)}"></figure>'
 
 
-def _offer_proposal(seen: FolderLook) -> None:
+def _offer_proposal(summary: FolderSummary) -> None:
     """Say why these classes are proposed, and draw the button that takes them."""
-    report = seen.report
+    report = summary.report
     known = next((finding.sentence for finding in report.findings if finding.code == "known-data-set"), "")
     sampled = any(finding.code == "sampled" for finding in report.findings)
     partly = f" Seen in {report.looked_at:,} of the pairs: others may hold more." if sampled else ""

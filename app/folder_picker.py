@@ -17,7 +17,7 @@ from core.data.splits import split_of
 from core.data.uploaded_archive import unpack_archive
 from core.errors import LabError
 from core.paths import PROJECT, cache_folder, data_roots, streets_folder
-from core.text import join_words, plural
+from core.text import join_items, plural
 
 MAX_SHOWN = 300
 MAX_OFFERED, MAX_DEPTH, MAX_VISITED = 12, 3, 2000
@@ -127,7 +127,7 @@ def _collect(key: str, at: Path | None, take: Callable[[Path], None]) -> None:
         collected.append(at)
     if not collected:
         return
-    st.caption("To be one data set, classes joined by name: " + plain(join_words([path.name for path in collected])))
+    st.caption("To be one data set, classes joined by name: " + plain(join_items([path.name for path in collected])))
     name = st.text_input("Name of the joint data set", key=f"{key}-joint-name", max_chars=40)
     with st.container(horizontal=True):
         if st.button("Join", key=f"{key}-join", disabled=len(collected) < 2):

@@ -24,7 +24,7 @@ from core.data.dataset import Dataset, read_target
 from core.data.decoding import read_image
 from core.data.frames import Frame
 from core.errors import LabError
-from core.inference.batches import Room, Upload, shown_name
+from core.inference.batches import Upload, UploadBudget, shown_name
 from core.inference.fair_queue import outcome
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.tta import QUICK, WHOLE, PredictOptions
@@ -56,7 +56,7 @@ class Sample:
         return self.image.nbytes
 
 
-def kept_decoded(key: Callable[..., Hashable]) -> Callable[[Callable], Callable]:
+def cache_decoded(key: Callable[..., Hashable]) -> Callable[[Callable], Callable]:
     """Keep what a function decodes, under its `key`, until `DECODED_BYTES` of pixels are needed for what is looked at.
 
     The decorated function's results say their `nbytes`.
@@ -79,7 +79,7 @@ def saved_sample(name: str, path: Path) -> Sample:
         raise LabError(f"The picture '{name}' of this collection is gone. Choose another collection.") from None
 
 
-@kept_decoded(lambda digest, _path, name: (digest, name))
+@cache_decoded(lambda digest, _path, name: (digest, name))
 def _read_saved(digest: str, _path: Path, name: str) -> Sample:
     return Sample(name, read_image(_path), digest)
 
@@ -246,13 +246,13 @@ def decode(digest: str, _data: bytes, pixels: PixelFormat) -> np.ndarray:
     return inference_worker().decode(_data, visitor(), pixels)
 
 
-def decode_batch(name: str, data: bytes, pixels: PixelFormat, room: Room) -> tuple[Upload, ...]:
+def decode_batch(name: str, data: bytes, pixels: PixelFormat, budget: UploadBudget) -> tuple[Upload, ...]:
     """Return the pictures of an uploaded file, decoded in a process of its own.
 
     Of one that has none, the sentence why.
     """
     try:
-        return inference_worker().decode_batch(name, data, visitor(), pixels, room)
+        return inference_worker().decode_batch(name, data, visitor(), pixels, budget)
     except LabError as error:
         return (Upload(shown_name(name), problem=str(error)),)
 

@@ -72,7 +72,7 @@ def board_table(board: Board, runs: Mapping[str, Run], colors: Mapping[str, str]
     for key in costs:
         can_rank = key != "milliseconds" or board.is_timed_alike
         columns.append(
-            _cells([entry.costs[key] for entry in board.entries], min if can_rank else None, COSTS[key].form)
+            _cells([entry.costs[key] for entry in board.entries], min if can_rank else None, COSTS[key].number_format)
         )
     rows = []
     for index in sorted(range(len(board.entries)), key=lambda index: _rank(board.entries[index], by)):
@@ -92,11 +92,12 @@ def _name(entry: Entry, run: Run, color: str) -> Html:
     return markup(name, Html("<br><small>"), bound, Html("</small>"))
 
 
-def _cells(values: Sequence[float | None], best_of: Callable[..., float] | None, form: str) -> list[Cell]:
+def _cells(values: Sequence[float | None], best_of: Callable[..., float] | None, number_format: str) -> list[Cell]:
     known = [value for value in values if value is not None]
     best = best_of(known) if best_of and len(known) > 1 and min(known) < max(known) else None
     return [
-        MISSING if value is None else Cell(form.format(value), "lab-best" if value == best else "") for value in values
+        MISSING if value is None else Cell(number_format.format(value), "lab-best" if value == best else "")
+        for value in values
     ]
 
 

@@ -95,9 +95,9 @@ def saved_reports() -> None:
         st.caption("No report has been written yet.")
         return
     by_id = {report.id: report for report in reports}
-    wanted = st.session_state.pop("report-open", None) or st.query_params.get("report")
-    if wanted in by_id:
-        st.session_state["report-shown"] = wanted
+    requested = st.session_state.pop("report-open", None) or st.query_params.get("report")
+    if requested in by_id:
+        st.session_state["report-shown"] = requested
     if st.session_state.get("report-shown") not in by_id:
         st.session_state["report-shown"] = reports[0].id
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -12,7 +12,7 @@ from core.evaluation.metrics.calibration import Calibration
 
 _GRAY = "rgba(128,128,128,0.6)"
 _NO_MARGIN = {"l": 0, "r": 8, "t": 8, "b": 8}
-_SAID_FROM = 0.005
+_MIN_LABELED = 0.005
 """A smaller share of a row isn't written into its cell."""
 DASHES = ("solid", "dot", "dash", "dashdot", "longdash", "longdashdot")
 KIND_COLORS = ("#4269d0", "#e0902a", "#d6568f", "#2f9e77", "#8a5cd1", "#c4552d", "#3aa3c9")
@@ -36,7 +36,7 @@ def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.nda
             z=np.sqrt(known),
             zmin=0,
             zmax=1,
-            text=[[f"{100 * share:.0f}" if share >= _SAID_FROM else "" for share in row] for row in known],
+            text=[[f"{100 * share:.0f}" if share >= _MIN_LABELED else "" for share in row] for row in known],
             texttemplate="%{text}",
             textfont={"size": 10},
             colorscale=[[0, f"rgba{(*ACCENT, 0)}"], [1, f"rgb{ACCENT}"]],

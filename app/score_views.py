@@ -155,16 +155,17 @@ def confusion_view(shown: Shown) -> None:
                 st.session_state[key] = options[index]
         left, right = st.columns(2)
         truth = left.selectbox("True class", rows, key="true-class")
-        seen = right.selectbox("Seen as", columns, key="seen-as")
-        behind = scores.frames_behind(list(rows).index(truth), columns.index(seen))
+        predicted = right.selectbox("Seen as", columns, key="seen-as")
+        behind = scores.frames_behind(list(rows).index(truth), columns.index(predicted))
         if not behind:
-            st.caption(f"No pixel of {plain(truth)} was seen as {plain(seen)} here.")
+            st.caption(f"No pixel of {plain(truth)} was seen as {plain(predicted)} here.")
             return
         st.caption(f"{len(behind)} of {len(scores.frames)} frames, those with most of these pixels first.")
         text = {frame: f"{pixels:,} pixels, {share:.0%}" for frame, pixels, share in behind[:FRAMES]}
         frame_links(text, [shown.runs[run_id]], shown.settings)
         st.caption(
-            f"Pixels of {plain(truth)} that were seen as {plain(seen)}, and their share of this class in the frame."
+            f"Pixels of {plain(truth)} that were seen as {plain(predicted)}, and their share of this class in the"
+            " frame."
         )
 
 
@@ -201,32 +202,32 @@ def where_view(shown: Shown) -> None:
                 f"{band['from']}-{band['to']}" if band["to"] else f"{band['from']}+"
                 for band in bands[next(iter(bands))]
             ]
-            lines = {name: [band["miou"] for band in found] for name, found in bands.items()}
+            lines = {name: [band["miou"] for band in result] for name, result in bands.items()}
             st.plotly_chart(distance_figure(lines, names, shown.dots, "mIoU"), key="distance", config=PLAIN)
         st.subheader("By size of the object")
-        sizes = {name: found.by_size() for name, found in scores.items()}
+        sizes = {name: result.by_size() for name, result in scores.items()}
         if first.iiou_reason:
             st.caption(plain(first.iiou_reason))
         else:
             rows = [f"{row['size']}, {row['objects']:,} objects" for row in first.by_size()]
-            columns = {name: [row["found"] for row in found] for name, found in sizes.items()}
+            columns = {name: [row["found"] for row in result] for name, result in sizes.items()}
             class_table(rows, None, columns, {}, shown.dots)
             st.caption(
                 "Mean share of an object's pixels that are found; small up to 32 x 32 pixels, large from 96 x 96."
             )
     with right:
         st.subheader("By city or folder")
-        groups = {name: found.by_group() for name, found in scores.items()}
+        groups = {name: result.by_group() for name, result in scores.items()}
         rows = list(first.by_group())
         counts = [len(first.by_group()[row].frames) for row in rows]
         columns = {
-            name: [_or_none(np.array([found[row].miou]), 1)[0] for row in rows] for name, found in groups.items()
+            name: [_or_none(np.array([result[row].miou]), 1)[0] for row in rows] for name, result in groups.items()
         }
         class_table(
             [f"{row or 'all'}, {count} frames" for row, count in zip(rows, counts, strict=True)],
             None,
             columns,
-            {name: found.miou for name, found in scores.items()},
+            {name: result.miou for name, result in scores.items()},
             shown.dots,
             "all together, mIoU",
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.datasets import SPLIT_WORDS
+from app.datasets import SPLIT_LABELS
 from app.job_panel import show_job, try_start
 from app.widgets import failed_state, run_name
 from core.data.sources import SOURCES
@@ -30,10 +30,10 @@ from core.jobs.kinds import latest
 from core.runs.store import Run
 from core.text import join_first
 
-SIZE_WORDS = {"training": "Training size", "full": "Full size"}
+SIZE_LABELS = {"training": "Training size", "full": "Full size"}
 ROBUSTNESS_FRAMES = 20
 CONDITIONS = 1 + len(CORRUPTIONS) * len(STRENGTHS)
-_TASK_WORDS = {"robustness": "The robustness of", "submission": "The benchmark's archive of"}
+_TASK_LABELS = {"robustness": "The robustness of", "submission": "The benchmark's archive of"}
 
 
 def choose_settings(runs: Sequence[Run]) -> EvaluationSettings:
@@ -49,7 +49,7 @@ def choose_settings(runs: Sequence[Run]) -> EvaluationSettings:
         split = st.segmented_control(
             "Frames",
             splits,
-            format_func=SPLIT_WORDS.get,
+            format_func=SPLIT_LABELS.get,
             default="val",
             required=True,
             key="scored-on",
@@ -57,8 +57,8 @@ def choose_settings(runs: Sequence[Run]) -> EvaluationSettings:
         )
         size = st.segmented_control(
             "Size",
-            list(SIZE_WORDS),
-            format_func=SIZE_WORDS.get,
+            list(SIZE_LABELS),
+            format_func=SIZE_LABELS.get,
             default="training",
             required=True,
             key="scored-at",
@@ -122,11 +122,11 @@ def find_score(run: Run, settings: EvaluationSettings) -> Scored | None:
     One of the present weights and data goes before a newer one of others; one with boundaries will do where they
     weren't asked for.
     """
-    wanted = {settings, replace(settings, boundary=True)}
+    accepted = {settings, replace(settings, boundary=True)}
     stale = None
     for path in list_results(run.path):
         summary = summary_at(path)
-        if summary is None or summary.metadata.settings not in wanted:
+        if summary is None or summary.metadata.settings not in accepted:
             continue
         is_old = is_stale(run, summary.metadata)
         result = None if is_old and stale else _result(path, summary.metadata.made, summary.metadata.fingerprint)
@@ -186,7 +186,7 @@ def _describe(job: Job, runs: Mapping[str, Run]) -> str:
     """Return what an evaluation does, in a line."""
     request = job.request
     names = [run_name(runs[run_id]) if run_id in runs else run_id for run_id in request.get("runs", ())]
-    what = f"{_TASK_WORDS.get(request.get('task', ''), 'Scoring')} {join_first(names, 3)}"
+    what = f"{_TASK_LABELS.get(request.get('task', ''), 'Scoring')} {join_first(names, 3)}"
     if request.get("task") == "submission":
         return what
     values = dict(request.get("settings", {}))

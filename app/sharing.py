@@ -151,8 +151,8 @@ def _start(kind: Kind, start: Callable[[], Job]) -> None:
 
 def _show_pushed(job: Job) -> None:
     result = job.result
-    seen = "only you and those you invite can see it" if result["is_private"] else "everyone can see it"
-    st.success(f"It is at [{plain(result['repo'])}]({result['address']}); {seen}. Commit {result['commit'][:8]}.")
+    visibility = "only you and those you invite can see it" if result["is_private"] else "everyone can see it"
+    st.success(f"It is at [{plain(result['repo'])}]({result['address']}); {visibility}. Commit {result['commit'][:8]}.")
 
 
 def _show_pulled(job: Job, open_run: Callable[[str], None]) -> None:

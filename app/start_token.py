@@ -24,7 +24,7 @@ NO_TOKEN = "--no-token"  # noqa: S105 - an argument of the command line
 """The argument that opens the lab to everybody who reaches its port."""
 VARIABLE = "SEGLAB_TOKEN"
 MIN_LENGTH = 16
-KEPT_SECONDS = 365 * 86400
+COOKIE_SECONDS = 365 * 86400
 
 
 @cache
@@ -39,12 +39,12 @@ def start_token() -> str:
     """
     if must_sign_in() or NO_TOKEN in sys.argv:
         return ""
-    given = os.environ.get(VARIABLE, "").strip()
-    if given:
-        if len(given) < MIN_LENGTH or not given.isascii() or not given.replace("-", "").replace("_", "").isalnum():
+    value = os.environ.get(VARIABLE, "").strip()
+    if value:
+        if len(value) < MIN_LENGTH or not value.isascii() or not value.replace("-", "").replace("_", "").isalnum():
             raise LabError(f"{VARIABLE} must have {MIN_LENGTH} letters or digits at least, so that nobody guesses it.")
-        return given
-    return _kept_token()
+        return value
+    return _saved_token()
 
 
 def token_file() -> Path:
@@ -53,7 +53,7 @@ def token_file() -> Path:
     return (Path(state) if state else Path.home() / ".local" / "state") / "segmentation-lab" / "token"
 
 
-def _kept_token() -> str:
+def _saved_token() -> str:
     try:
         path = token_file()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -65,12 +65,12 @@ def _kept_token() -> str:
                 raise LabError(f"'{path}' isn't a file of this account. Delete it, and start the lab again.") from None
             if os.name == "posix" and about.st_mode & 0o077:
                 path.unlink()  # others may have read it
-                return _kept_token()
-            kept = path.read_text(encoding="ascii").strip()
-            if len(kept) < MIN_LENGTH:
+                return _saved_token()
+            saved = path.read_text(encoding="ascii").strip()
+            if len(saved) < MIN_LENGTH:
                 path.unlink()
-                return _kept_token()
-            return kept
+                return _saved_token()
+            return saved
         token = secrets.token_urlsafe(24)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(token)
@@ -87,9 +87,9 @@ def cookie_name() -> str:
     return f"seglab_token_{config.get_option('server.port')}"
 
 
-def is_known(given: str | None) -> bool:
+def is_known(token: str | None) -> bool:
     """Return whether a text is the token, in a time that tells nothing of it."""
-    return hmac.compare_digest((given or "").encode("utf-8", "replace"), start_token().encode())
+    return hmac.compare_digest((token or "").encode("utf-8", "replace"), start_token().encode())
 
 
 def has_token(connection: HTTPConnection) -> bool:
@@ -115,7 +115,9 @@ def announce() -> None:
             flush=True,
         )
     # Streamlit would open the address without the token: .streamlit/config.toml tells it not to.
-    asked = "command-line" in config.get_where_defined("server.headless") or "STREAMLIT_SERVER_HEADLESS" in os.environ
+    is_explicit = (
+        "command-line" in config.get_where_defined("server.headless") or "STREAMLIT_SERVER_HEADLESS" in os.environ
+    )
     has_screen = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if has_screen and not (asked and config.get_option("server.headless")):
+    if has_screen and not (is_explicit and config.get_option("server.headless")):
         Timer(1.0, webbrowser.open, [address()]).start()  # once the server listens

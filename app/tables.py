@@ -50,8 +50,8 @@ def table(
     lines += [_row("td", cells) for cells in rows]
     if total:
         lines.append(_row("td", total, "lab-total"))
-    classes = _attribute("class", f"lab-table {style}".strip())
-    st.html(f'<div class="lab-scroll"><table{classes}>{"".join(lines)}</table></div>')
+    class_attribute = _attribute("class", f"lab-table {style}".strip())
+    st.html(f'<div class="lab-scroll"><table{class_attribute}>{"".join(lines)}</table></div>')
 
 
 def markup(*parts: str) -> Html:

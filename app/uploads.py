@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from app.datasets import SPLIT_WORDS, open_again
-from app.images import Sample, decode_batch, kept_decoded, named, saved_sample, truth_of
+from app.datasets import SPLIT_LABELS, open_again
+from app.images import Sample, cache_decoded, decode_batch, named, saved_sample, truth_of
 from app.services import check_uploads, tab
 from app.widgets import empty_state, failed_state, plain
 from core.auth import current_user
 from core.config import PixelFormat
 from core.data.collections import delete_collection, list_collections
 from core.errors import LabError
-from core.inference.batches import MAX_BATCH_BYTES, MAX_PICTURES, VIDEO_ENDINGS, VIDEO_FRAMES, Room
-from core.inference.uploads import PICTURE_ENDINGS
+from core.inference.batches import MAX_BATCH_BYTES, MAX_IMAGES, VIDEO_ENDINGS, VIDEO_FRAMES, UploadBudget
+from core.inference.uploads import IMAGE_EXTENSIONS
 from core.runs.store import Run
 from core.text import plural
 
@@ -48,26 +48,26 @@ def uploaded_samples(
 ) -> list[Sample]:
     """Return the pictures in uploaded files, as far as a visit has room; the page says of each that isn't one why."""
     say_when_uploads_are_used_up()
-    room, samples = Room(), []
+    budget, samples = UploadBudget(), []
     for index, file in enumerate(files):
-        if not room.pictures:
+        if not budget.images:
             rest = plural(len(files) - index, "file")
-            st.caption(f"The first {MAX_PICTURES} pictures are shown; {rest} weren't read.")
+            st.caption(f"The first {MAX_IMAGES} pictures are shown; {rest} weren't read.")
             break
-        decoded = _decoded(file, pixels, room, tab())
+        decoded = _decoded(file, pixels, budget, tab())
         for problem in decoded.problems:
             failed_state(problem)
         samples += decoded.samples
-        room = room.after(sample.image for sample in decoded.samples)
+        budget = budget.after(sample.image for sample in decoded.samples)
     return samples
 
 
-@kept_decoded(lambda file, pixels, room, tab: (tab, file.file_id, file.name, file.size, pixels, room))
+@cache_decoded(lambda file, pixels, budget, tab: (tab, file.file_id, file.name, file.size, pixels, budget))
 def _decoded(
-    file: st.runtime.uploaded_file_manager.UploadedFile, pixels: PixelFormat, room: Room, _tab: str
+    file: st.runtime.uploaded_file_manager.UploadedFile, pixels: PixelFormat, budget: UploadBudget, _tab: str
 ) -> _Decoded:
     with st.spinner(f"Reading {plain(file.name)}"):
-        parts = decode_batch(file.name, file.getvalue(), pixels, room)
+        parts = decode_batch(file.name, file.getvalue(), pixels, budget)
     return _Decoded(
         [named(part.name, part.image, part.size) for part in parts if part.image is not None],
         [f"{part.name}: {part.problem}" for part in parts if part.problem],
@@ -77,10 +77,10 @@ def _decoded(
 def from_upload(run: Run) -> list[Sample]:
     """Widget for files of one's own."""
     files = st.file_uploader(
-        f"Pictures of a street (PNG, JPEG, WebP, TIFF, BMP), a ZIP of up to {MAX_PICTURES}, or a short video, of which"
+        f"Pictures of a street (PNG, JPEG, WebP, TIFF, BMP), a ZIP of up to {MAX_IMAGES}, or a short video, of which"
         f" {VIDEO_FRAMES} frames are taken. They stay on this machine and are not saved; the masks made of them are"
         " kept in data/cache.",
-        type=[*PICTURE_ENDINGS, "zip", *VIDEO_ENDINGS],
+        type=[*IMAGE_EXTENSIONS, "zip", *VIDEO_ENDINGS],
         accept_multiple_files=True,
         max_upload_size=MAX_BATCH_BYTES // 10**6,
         key="upload",
@@ -103,7 +103,7 @@ def from_frames(run: Run) -> list[Sample]:
     dataset = open_again(run.config.dataset)
     splits = {"val": dataset.val, "train": dataset.train}
     left, right = st.columns([1, 3])
-    split = left.selectbox("Split", list(splits), format_func=SPLIT_WORDS.get, key="inspect-split")
+    split = left.selectbox("Split", list(splits), format_func=SPLIT_LABELS.get, key="inspect-split")
     frames = {frame.id: frame for frame in splits[split]}
     frame_id = right.selectbox(f"Frame, one of {len(frames)}", list(frames), key=f"inspect-{split}-frame")
     image, _, digest = truth_of(frames[frame_id], dataset)

@@ -158,7 +158,7 @@ def failed_state(error: LabError | str) -> None:
     st.error(plain(str(error)), icon=":material/error:")
 
 
-FAILURE_WORDS = {
+FAILURE_LABELS = {
     "memory": "out of memory",
     "gpu-memory": "out of GPU memory",
     "diverged": "diverged",
@@ -209,7 +209,7 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
         metadata.insert(0, run.title)
     if run.owner:
         metadata.append(f"by {run.owner}")
-    ending = FAILURE_WORDS[status.failure] if state == "failed" else state
+    ending = FAILURE_LABELS[status.failure] if state == "failed" else state
     tags = "".join(f"{badge(tag)} " for tag in run.notes.tags)
     st.html(
         f'<article class="lab-card"><header><span>{dot(color)}{html.escape(run.name)}</span>'

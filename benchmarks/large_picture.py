@@ -95,7 +95,7 @@ def main() -> None:
         seconds, memory = predict(run, whole, folder / "in tiles", "--pixel-scale", "1")
         print(f"{size[1]} x {size[0]} in tiles: {seconds:.0f} s, {memory:.2f} GB", flush=True)
         (path,) = (folder / "in tiles").glob("*_labels.*")
-        untiled = Predictor(run).probabilities(read_image(whole), size, seen=size)[0].argmax(0)
+        untiled = Predictor(run).probabilities(read_image(whole), size, input_size=size)[0].argmax(0)
         print(f"same labels as untiled: {(read_values(path)[0] == untiled.numpy()).mean():.2%}", flush=True)
         height, width = options.side[0], options.side[-1]
         write_mosaic(large, height, width)

@@ -89,8 +89,8 @@ def shell_user() -> User:
         import pwd
 
         return User(f"account {pwd.getpwuid(os.getuid()).pw_name}", getpass.getuser())
-    given = os.environ.get("SEGLAB_USER", "").strip()
-    return build_user(given) if given else SYSTEM_USER
+    name = os.environ.get("SEGLAB_USER", "").strip()
+    return build_user(name) if name else SYSTEM_USER
 
 
 _source: Callable[[], User] = shell_user
@@ -228,10 +228,10 @@ def env_int(variable: str, default: int = 0) -> int:
     """Return the number that a variable sets, or the default. Raises LabError where it is no whole number."""
     # SEGLAB_MOST_... is what version 0.1 called SEGLAB_MAX_...
     old = variable.replace("SEGLAB_MAX_", "SEGLAB_MOST_")
-    given = (os.environ.get(variable) or os.environ.get(old, "")).strip() or str(default)
-    if not given.isdigit():
-        raise LabError(f"{variable} is '{given[:40]}', but must be a whole number. Change it, and start the lab again.")
-    return int(given)
+    value = (os.environ.get(variable) or os.environ.get(old, "")).strip() or str(default)
+    if not value.isdigit():
+        raise LabError(f"{variable} is '{value[:40]}', but must be a whole number. Change it, and start the lab again.")
+    return int(value)
 
 
 def owner_file(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.errors import LabError
 from core.paths import PROJECT
-from core.text import join_words
+from core.text import join_items
 
 PACKAGES = {"mlflow": "mlflow-skinny"}
 """Packages that are called otherwise than their modules."""
@@ -38,7 +38,7 @@ def check_packages(title: str, modules: Sequence[str]) -> None:
     missing = [PACKAGES.get(module, module) for module in modules if not is_here(module)]
     if missing:
         raise LabError(
-            f"{title} need{'' if title.endswith('files') else 's'} {join_words(missing)}, which"
+            f"{title} need{'' if title.endswith('files') else 's'} {join_items(missing)}, which"
             f" {'is' if len(missing) == 1 else 'are'} not installed. {install_hint(*missing)} Then start the lab again."
         )
 

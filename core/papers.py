@@ -6,7 +6,7 @@ Bibliographic facts as the papers' own pages in the proceedings or on arXiv give
 from dataclasses import dataclass
 from typing import Literal
 
-from core.text import join_words
+from core.text import join_items
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Reference:
             names.append(f"{initials} {family}".strip() if given else "et al." if family == "others" else family)
         if names[-1] == "et al.":
             return f"{', '.join(names[:-1])} et al."
-        return join_words(names)
+        return join_items(names)
 
     @property
     def address(self) -> str:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.errors import LabError
-from core.text import join_words, shorten
+from core.text import join_items, shorten
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -39,14 +39,14 @@ def streets_folder() -> Path:
 
 def cache_folder() -> Path:
     """Return the folder of what can be made again: decoded frames and what was counted in them."""
-    given = os.environ.get("SEGLAB_CACHE")
-    return _folder("SEGLAB_CACHE", "") if given else data_folder() / "cache"
+    value = os.environ.get("SEGLAB_CACHE")
+    return _folder("SEGLAB_CACHE", "") if value else data_folder() / "cache"
 
 
 def reports_folder() -> Path:
     """Return the folder that holds one folder per report."""
-    given = os.environ.get("SEGLAB_REPORTS")
-    return _folder("SEGLAB_REPORTS", "") if given else data_folder() / "reports"
+    value = os.environ.get("SEGLAB_REPORTS")
+    return _folder("SEGLAB_REPORTS", "") if value else data_folder() / "reports"
 
 
 def weights_folder() -> Path:
@@ -97,10 +97,10 @@ def find_folder(name: str, parent: Path, pattern: re.Pattern[str], kind: str) ->
 
 def data_roots() -> tuple[Path, ...]:
     """Return the folders under which a data set may be opened."""
-    given = os.environ.get("SEGLAB_DATA_ROOTS")
+    value = os.environ.get("SEGLAB_DATA_ROOTS")
     roots: list[Path] = []
-    if given:
-        roots = [expanded(part) for part in given.split(os.pathsep) if part]
+    if value:
+        roots = [expanded(part) for part in value.split(os.pathsep) if part]
     else:
         with suppress(RuntimeError):  # a container's user may have no home
             roots.append(Path.home())
@@ -160,13 +160,13 @@ def _resolve_typed(text: str, what: str) -> Path:
     if not any(path.is_relative_to(root) for root in data_roots()):
         raise LabError(
             f"'{shorten(str(path), 200)}' lies outside of the folders this lab may read. Move the data under"
-            f" {join_words([str(root) for root in data_roots()], 'or')}, or start the lab with SEGLAB_DATA_ROOTS set to"
+            f" {join_items([str(root) for root in data_roots()], 'or')}, or start the lab with SEGLAB_DATA_ROOTS set to"
             " all the folders it may read, this one among them."
         )
     return path
 
 
 def _folder(variable: str, default: str) -> Path:
-    given = os.environ.get(variable)
+    value = os.environ.get(variable)
     # A relative path means the same to the server and to a trainer, wherever they were started.
-    return (PROJECT / expanded(given)).resolve() if given else PROJECT / default
+    return (PROJECT / expanded(value)).resolve() if value else PROJECT / default

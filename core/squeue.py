@@ -11,7 +11,7 @@ from typing import Literal
 
 JobState = Literal["waiting", "there", "gone", "unknown"]
 """In the queue; on its nodes, or about to come or go; not on the cluster any more; or the cluster didn't answer."""
-ANSWER_SECONDS = 5.0
+CACHE_SECONDS = 5.0
 """An answer is taken for true for so long: many tabs look at many runs, and a controller serves a whole university."""
 PATIENCE_SECONDS = 4.0
 """How long one question may take before the controller counts as away."""
@@ -67,7 +67,7 @@ def _ask(*command: str) -> tuple[float, list[list[str]] | None]:
     """Return when it was asked, and the words of each line of the answer; None when there was none."""
     with _asking:
         request, rows = _cache.get(command, (0.0, None))
-        if time.time() - request > (AWAY_SECONDS if rows is None else ANSWER_SECONDS):
+        if time.time() - request > (AWAY_SECONDS if rows is None else CACHE_SECONDS):
             request = time.time()
             _cache[command] = request, _run(command)
         return _cache[command]

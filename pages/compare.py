@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.contact_sheet import choose_order, contact_sheet, counted, go_by, sort_frames, watch
-from app.datasets import SPLIT_WORDS, is_here, open_again
+from app.datasets import SPLIT_LABELS, is_here, open_again
 from app.images import (
     ask,
     image_address,
@@ -98,7 +98,7 @@ dataset = choose_source([able[run_id] for run_id in chosen])
 splits = {"val": dataset.val, "train": dataset.train} | ({"test": dataset.test} if dataset.test else {})
 first, *others = st.columns([2, 3, 3, 3])
 recall("split", list(splits), "val")
-split = first.segmented_control("Split", list(splits), format_func=SPLIT_WORDS.get, required=True, key="split")
+split = first.segmented_control("Split", list(splits), format_func=SPLIT_LABELS.get, required=True, key="split")
 frames = {frame.id: frame for frame in splits[split]}
 order = choose_order(others, chosen, names, dataset.space.class_names)
 counts = counted(order, dataset, splits[split]) if order.run_id else []
@@ -108,7 +108,7 @@ if counts:
     st.fragment(watch, run_every=None if is_done else POLL_SECONDS)(order, dataset, splits[split], is_done)
 recall("image", ids, ids[0])
 picker, back, forth = st.columns([6, 1, 1], vertical_alignment="bottom")
-frame_id = picker.selectbox(f"{SPLIT_WORDS[split]} frame, one of {len(ids)}", ids, key="image")
+frame_id = picker.selectbox(f"{SPLIT_LABELS[split]} frame, one of {len(ids)}", ids, key="image")
 st.query_params.update(split=split, image=frame_id)
 arguments = {"width": "stretch", "on_click": go_by}
 back.button("Previous", icon=":material/arrow_back:", shortcut="Left", args=(ids, -1), **arguments)
@@ -154,8 +154,8 @@ if columns:
         ]
         class_table(
             [dataset.space.class_names[class_index] for class_index in present],
-            [dataset.space.colors[number] for number in present],
-            {name: [column[number] for number in present] for name, column in columns.items()},
+            [dataset.space.colors[class_id] for class_id in present],
+            {name: [column[class_id] for class_id in present] for name, column in columns.items()},
             totals,
             dots,
         )

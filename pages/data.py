@@ -14,7 +14,7 @@ import streamlit as st
 
 from app.class_table_form import class_table_form
 from app.datasets import (
-    SPLIT_WORDS,
+    SPLIT_LABELS,
     SplitDataset,
     choose_dataset,
     find_dataset,
@@ -124,7 +124,7 @@ def choose_frame(here: SplitDataset) -> tuple[Frame | None, st.delta_generator.D
     restore("split", list(here.splits), named.get("split"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.segmented_control(
-            "Split", list(here.splits), format_func=SPLIT_WORDS.get, required=True, key="split"
+            "Split", list(here.splits), format_func=SPLIT_LABELS.get, required=True, key="split"
         )
         frames: Sequence[Frame] = here.splits[split]
         cities = sorted({frame.city for frame in frames})
@@ -365,10 +365,10 @@ def doctor(config: DatasetConfig) -> None:
         if key not in reports:
             st.caption("Opens every photograph and every mask, and says in words what doesn't fit and how to mend it.")
     if key in reports:
-        diagnosis(reports[key])
+        report_panel(reports[key])
 
 
-def diagnosis(report: Report) -> None:
+def report_panel(report: Report) -> None:
     """Show a report of the doctor: headline, findings by severity, classes, sizes, and a proposed class table."""
     by_severity = {
         severity: [finding for finding in report.findings if finding.severity == severity] for severity in SEVERITIES
@@ -550,17 +550,17 @@ def offer_caches(dataset: Dataset) -> None:
     )
     key = f"{dataset.root}|{dataset.size}|{len(dataset.train)}|{len(dataset.val)}"
     with st.container(horizontal=True):
-        wanted = None
+        requested = None
         for kind, title in KINDS.items():
             if all(find_cache(dataset, frames, kind) for frames in parts):
                 st.button(f"Kept {title}", icon=":material/check:", disabled=True, key=f"keep-{kind}")
             elif st.button(f"Keep them {title} ({format_bytes(_cache_bytes(key, kind, dataset))})", key=f"keep-{kind}"):
-                wanted = kind
-    if wanted:
+                requested = kind
+    if requested:
         require_write()
         with one_at_a_time():
             for frames in parts:
-                build_cache(dataset, frames, wanted, progress=watched(f"Decoding the frames of {frames[0].split}"))
+                build_cache(dataset, frames, requested, progress=watched(f"Decoding the frames of {frames[0].split}"))
         st.rerun()
 
 
@@ -600,10 +600,10 @@ named = not source.root_title or bool(values["root"])
 config, dataset = None, None
 try:
     config = read_config({"dataset": values}).dataset if named and values["classes"] else None
-    is_said = bool(config) and source.group == "folder" and folder_card(config)
+    is_explained = bool(config) and source.group == "folder" and folder_card(config)
     dataset = opened(values)
 except LabError as error:
-    if config is None or not is_said:
+    if config is None or not is_explained:
         failed_state(error)  # and go on: the doctor knows more
 if source.sharing == "never" and dataset is None:
     get_cityscapes(expanded=not named)

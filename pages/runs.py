@@ -7,10 +7,10 @@ from typing import Any
 import streamlit as st
 
 from app.curves import Curve, curves
-from app.diagnosing import diagnosis_panel
 from app.exporting import export_panel
 from app.film import run_film
 from app.forms import fields_form
+from app.run_health_panel import run_health_panel
 from app.sharing import bring_panel, share_panel
 from app.tables import class_table
 from app.widgets import (
@@ -332,16 +332,16 @@ colors = run_colors(everyone)
 default = [run.id for run in everyone if run.is_active] or [everyone[0].id]
 on_offer = by_id
 if len(everyone) >= FILTER_FROM:
-    wanted = st.text_input(
+    query = st.text_input(
         "Filter",
         key="filter",
         placeholder="words of a name, a note, a network or a state; #tag",
         help="The runs on offer below have all of these words. What is picked already stays.",
     )
     picked = st.query_params.get_all("runs") or default
-    on_offer = {run_id: run for run_id, run in by_id.items() if run_id in picked or run.matches(wanted)}
-    if wanted:
-        matching = sum(run.matches(wanted) for run in everyone)
+    on_offer = {run_id: run for run_id, run in by_id.items() if run_id in picked or run.matches(query)}
+    if query:
+        matching = sum(run.matches(query) for run in everyone)
         st.caption(f"{matching} of {len(everyone)} runs")
 chosen = pick_runs(PICKER, on_offer, default, limit=10)
 opened = st.session_state.get("dialog")
@@ -370,7 +370,7 @@ if len(chosen) > 1:
         required=True,
         key="focus",
     )
-diagnosis_panel(focus)
+run_health_panel(focus)
 moved_data(by_id[focus])
 left, table = st.columns([7, 5], gap="large")
 with left:

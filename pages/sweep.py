@@ -76,16 +76,16 @@ def pick_sweep() -> str:
     What is picked stands in the page's address, to be shared.
     """
     sweeps = {sweep.id: sweep for sweep in list_sweeps(runs_folder())}
-    wanted = st.session_state.pop("sweep-next", None) or st.query_params.get("sweep")
-    if wanted and wanted != NEW and wanted not in sweeps:
+    requested = st.session_state.pop("sweep-next", None) or st.query_params.get("sweep")
+    if requested and requested != NEW and requested not in sweeps:
         try:
-            wanted = find_sweep(wanted, runs_folder()).id
+            requested = find_sweep(requested, runs_folder()).id
         except LabError as error:
             failed_state(error)
-            wanted = None
+            requested = None
     running = next((sweep.id for sweep in sweeps.values() if sweep.is_active), NEW)
-    if st.session_state.get("sweep-shown") != wanted or "sweep-picked" not in st.session_state:
-        st.session_state["sweep-picked"] = wanted or running
+    if st.session_state.get("sweep-shown") != requested or "sweep-picked" not in st.session_state:
+        st.session_state["sweep-picked"] = requested or running
     chosen = st.selectbox(
         "Sweep",
         [NEW, *sweeps],

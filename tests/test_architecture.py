@@ -1,6 +1,7 @@
 """The arrows between the parts: pages -> app -> core, never back, and torch only where torch is."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -206,3 +207,86 @@ def test_every_module_says_what_it_does():
         if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert not missing
+
+
+DIALECT = {
+    "anatomy",
+    "answer",
+    "answers",
+    "asked",
+    "binned",
+    "carded",
+    "ceiling",
+    "ceilings",
+    "climb",
+    "colour",
+    "colours",
+    "fewest",
+    "foreign",
+    "found",
+    "kept",
+    "ladder",
+    "least",
+    "longest",
+    "look",
+    "most",
+    "onlooker",
+    "photo",
+    "photograph",
+    "photographs",
+    "photos",
+    "picture",
+    "pictures",
+    "place",
+    "places",
+    "rehearsal",
+    "rehearse",
+    "remedy",
+    "room",
+    "said",
+    "scorecard",
+    "scorecards",
+    "shelf",
+    "shelved",
+    "sight",
+    "silence",
+    "strangers",
+    "tally",
+    "team",
+    "telling",
+    "told",
+    "turn",
+    "turns",
+    "wanted",
+    "whoever",
+    "word",
+    "words",
+    "zoom",
+}
+"""Words that no API of the field uses; there it is image, result, prediction, cached, index, text, request, max, min."""
+EXCEPTIONS = {
+    "break_long_words",  # textwrap's
+    "most_common",  # collections.Counter's
+    "pictures",  # a field of ReportSettings, which stands in stored requests and on the command line
+    "zip_longest",  # itertools'
+}
+
+
+def identifiers(path: Path) -> set[str]:
+    """Every name that a file defines or uses, and its own."""
+    result = {path.stem}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [getattr(node, field, None) for field in ("id", "arg", "attr", "name", "asname", "rest")]
+        names += getattr(node, "kwd_attrs", [])
+        result |= {name.rpartition(".")[2] for name in names if isinstance(name, str)}
+    return result
+
+
+def test_identifiers_are_words_of_the_field():
+    wrong = []
+    for path in files("core") + files("app") + files("pages"):
+        for name in identifiers(path) - EXCEPTIONS:
+            parts = set(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().split("_"))
+            if parts & DIALECT and not name.endswith("NotFoundError"):
+                wrong.append(f"{path.relative_to(PROJECT)}: {name}")
+    assert not sorted(wrong)

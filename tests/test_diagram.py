@@ -7,7 +7,7 @@ import pytest
 
 from app.diagram import diagram_svg, last_step, part_colors
 from core.config import ModelConfig
-from core.models.diagram_layout import PICTURE, arrange, edges
+from core.models.diagram_layout import INPUT, arrange, edges
 from core.models.model_summary import describe
 from core.models.summary_types import Block, ModelSummary, Part
 
@@ -30,7 +30,7 @@ def block(name: str, stride: int, *inputs: int, modules: int = 1, kind: str = "C
 
 
 HOURGLASS = summary_of(
-    block("down.0", 1, PICTURE),
+    block("down.0", 1, INPUT),
     block("down.1", 2, 0, modules=3),
     block("down.2", 4, 1),
     block("up.0", 2, 1, 2),
@@ -88,7 +88,7 @@ def test_a_block_has_a_slab_for_each_module_and_says_all_that_is_known() -> None
 
 def test_names_cannot_leave_their_place() -> None:
     hostile = '</title><script>alert("1")</script>\n\n# heading & "quotes"'
-    summary = summary_of(replace(block("a", 2, PICTURE), name=hostile, kind=hostile, part="a"), title=hostile)
+    summary = summary_of(replace(block("a", 2, INPUT), name=hostile, kind=hostile, part="a"), title=hostile)
     svg = diagram_svg(summary)
     root = ElementTree.fromstring(svg)
     assert not [element for element in root.iter() if element.tag not in {"svg", "g", "rect", "path", "text", "title"}]
@@ -104,7 +104,7 @@ def test_what_may_be_drawn_may_not_carry_scripts_in_colours() -> None:
 
 def test_coarser_maps_stand_lower_and_smaller_and_later_blocks_further_right() -> None:
     boxes, _ = arrange(HOURGLASS, compact=False)
-    assert boxes[PICTURE].y == boxes[0].y < boxes[1].y < boxes[2].y
+    assert boxes[INPUT].y == boxes[0].y < boxes[1].y < boxes[2].y
     assert boxes[2].y > boxes[3].y > boxes[4].y == boxes[5].y
     assert boxes[0].height > boxes[1].height > boxes[2].height
     for source, target in edges(HOURGLASS.blocks):

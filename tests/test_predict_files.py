@@ -18,7 +18,7 @@ from core.data.class_table import read_class_table
 from core.data.dataset import read_target
 from core.data.decoding import decode_image, read_image
 from core.errors import LabError
-from core.inference.large_pictures import label_rows
+from core.inference.large_images import label_rows
 from core.inference.predict_files import PredictionFiles, find_images, lost_coordinates, predict_files
 from core.inference.predictor import Prediction, Predictor, resize
 from core.inference.raster_files import open_rows
@@ -229,7 +229,7 @@ def test_the_interior_of_a_crop_is_labelled_as_the_crop_alone(predictor, tmp_pat
     image = mosaic(320, 640)
     Image.fromarray(image).save(tmp_path / "large.png")
     tiled = in_tiles(predictor, tmp_path / "large.png", 1.0).labels
-    crop = predictor.probabilities(image[64:256, 128:512], (192, 384), seen=(192, 384))[0].argmax(dim=0).numpy()
+    crop = predictor.probabilities(image[64:256, 128:512], (192, 384), input_size=(192, 384))[0].argmax(dim=0).numpy()
     assert (tiled[64:256, 128:512][48:-48, 64:-64] == crop[48:-48, 64:-64]).mean() > 0.8
 
 

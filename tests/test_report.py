@@ -543,12 +543,12 @@ def test_the_command_makes_the_same_config(values, monkeypatch):
     import shlex
 
     from core.__main__ import _parser
-    from core.commands.options import wanted_config
+    from core.commands.options import requested_config
 
     config = read_config(values)
     text = shlex.split(train_command(config))
     assert text[:4] == ["python", "-m", "core", "train"]
-    assert wanted_config(_parser().parse_args(text[3:])) == config
+    assert requested_config(_parser().parse_args(text[3:])) == config
 
 
 def test_equal_epochs_give_equal_steps():

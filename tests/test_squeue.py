@@ -53,7 +53,7 @@ def test_the_controller_is_asked_once_for_many_looks(squeue, monkeypatch):
     squeue("11 PENDING\n")
     assert [job_state(job, 0) for job in ("11", "11", "12")] == ["waiting", "waiting", "gone"]
     assert squeue("") == 1
-    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0)
+    monkeypatch.setattr(cluster, "CACHE_SECONDS", 0)
     assert job_state("11", 0) == job_state("11", 0) == "gone"
     assert squeue("", code=1) == 3
     assert job_state("11", 0) == job_state("11", 0) == "unknown", "one that is away isn't asked again at once"

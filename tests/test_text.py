@@ -12,7 +12,7 @@ from core.text import (
     format_duration,
     format_percent,
     join_first,
-    join_words,
+    join_items,
     one_line,
     plural,
     shorten,
@@ -71,13 +71,13 @@ def test_a_duration_never_shows_sixty_of_anything(seconds, text):
 def test_shares_counts_and_lists():
     assert (format_percent(0.1234), format_percent(float("nan"))) == ("12.3%", "–")
     assert (plural(1, "run"), plural(0, "run"), plural(2, "class", "classes")) == ("1 run", "0 runs", "2 classes")
-    assert [join_words(text) for text in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+    assert [join_items(text) for text in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
         "",
         "a",
         "a and b",
         "a, b and c",
     ]
-    assert join_words(["a", "b"], "or") == "a or b"
+    assert join_items(["a", "b"], "or") == "a or b"
     assert [join_first("abc", limit) for limit in (1, 2, 3)] == ["a and 2 more", "a, b and 1 more", "a, b, c"]
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load, save
 
 from core.config import ModelConfig, read_config
 from core.errors import LabError
-from core.hub.transformers_models import read_foreign
+from core.hub.transformers_models import read_transformers_config
 from core.labels import CITYSCAPES_19
 from core.models.build import build_model
 from core.models.transformers_models import class_indices, shape_of
@@ -201,7 +201,7 @@ def test_labels_are_found_by_their_names():
 def test_without_transformers_it_is_said_what_to_install(monkeypatch, files):
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(LabError, match='pip install "transformers>=.*" "scipy>='):
-        read_foreign(json.loads(files["config.json"]), {}, REPO, "/data/cs")
+        read_transformers_config(json.loads(files["config.json"]), {}, REPO, "/data/cs")
 
 
 def test_it_is_trained_by_nobody_and_stands_in_no_form(lab_folders):

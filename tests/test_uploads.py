@@ -18,10 +18,10 @@ from PIL import Image
 
 from core.errors import LabError
 from core.inference import batches, uploads
-from core.inference.batches import MAX_PICTURES, VIDEO_FRAMES, Room, Upload, decode_batch, shown_name
+from core.inference.batches import MAX_IMAGES, VIDEO_FRAMES, Upload, UploadBudget, decode_batch, shown_name
 from core.inference.process import DECODER_BYTES
 from core.inference.uploads import MAX_BYTES, MAX_SIDE, WORKING_SIDE, decode_upload
-from core.inference.worker import InferenceWorker, _DecoderAnswer
+from core.inference.worker import InferenceWorker, _DecoderUnpickler
 
 
 def image_of(height=40, width=60):
@@ -281,17 +281,17 @@ def test_a_zip_gives_its_pictures_in_the_order_of_their_names():
 def test_a_batch_is_decoded_only_as_far_as_there_is_room():
     data = zipped({f"{index}.png": encoded(image_of(), "PNG") for index in range(9)})
     nbytes = image_of().nbytes
-    for room, count in ((Room(3), 3), (Room(pixel_bytes=4 * nbytes), 4), (Room(0), 0)):
-        *shown, rest = decode_batch("mine.zip", data, room=room)
+    for budget, count in ((UploadBudget(3), 3), (UploadBudget(pixel_bytes=4 * nbytes), 4), (UploadBudget(0), 0)):
+        *shown, rest = decode_batch("mine.zip", data, budget=budget)
         assert [each.name for each in shown] == [f"{index}.png" for index in range(count)]
         assert rest.image is None and rest.name == f"{count}.png" and "isn't shown" in rest.problem
-    assert Room(3, 100).after([np.zeros((2, 4, 3), np.uint8)]) == Room(2, 76)
+    assert UploadBudget(3, 100).after([np.zeros((2, 4, 3), np.uint8)]) == UploadBudget(2, 76)
 
 
 def test_a_zip_of_too_many_pictures_gives_the_first_and_says_so():
-    data = zipped({f"{index:03d}.png": encoded(image_of(), "PNG") for index in range(MAX_PICTURES + 3)})
+    data = zipped({f"{index:03d}.png": encoded(image_of(), "PNG") for index in range(MAX_IMAGES + 3)})
     *result, rest = decode_batch("mine.zip", data)
-    assert len(result) == MAX_PICTURES and all(each.image is not None for each in result)
+    assert len(result) == MAX_IMAGES and all(each.image is not None for each in result)
     assert rest.name == "3 more" and "first" in rest.problem
 
 
@@ -464,11 +464,11 @@ def test_the_decoder_inherits_no_login(monkeypatch):
 
 def test_a_decoder_that_was_taken_over_answers_with_arrays_and_sentences_alone():
     for answer in (Upload("a", image_of()), LabError("No."), image_of(), np.asfortranarray(image_of()), None):
-        read = _DecoderAnswer(io.BytesIO(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))).load()
+        read = _DecoderUnpickler(io.BytesIO(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))).load()
         assert type(read) is type(answer)
     for hostile in (os.getcwd, Path("x")):
         with pytest.raises(pickle.UnpicklingError):
-            _DecoderAnswer(io.BytesIO(pickle.dumps(hostile))).load()
+            _DecoderUnpickler(io.BytesIO(pickle.dumps(hostile))).load()
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells a process's largest size")

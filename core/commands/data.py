@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.auth import require_write
-from core.commands.options import add_part, given_fields, say
+from core.commands.options import add_part, overrides, say
 from core.commands.progress_bar import ProgressBar
 from core.config import read_config
 from core.data.class_table import save_class_table
@@ -192,8 +192,8 @@ def cache(options: argparse.Namespace) -> dict[str, Any]:
         return {"freed": freed}
     if options.action == "build":
         require_write()
-        given = given_fields(options).get("dataset", {})
-        dataset = open_dataset(read_config({"dataset": given}).dataset)
+        values = overrides(options).get("dataset", {})
+        dataset = open_dataset(read_config({"dataset": values}).dataset)
         for frames in (dataset.train, dataset.val):
             size = cache_size(dataset, frames, options.kind)
             say(options, f"{len(frames)} frames of {dataset.root} take {format_bytes(size)}.")

@@ -21,7 +21,9 @@ def add_hub(command: argparse.ArgumentParser) -> None:
     action.add_argument("run", help="id of a run, or a part of it")
     action.add_argument("repo", metavar="OWNER/NAME", help="the repository; made where it isn't there")
     action.add_argument("--public", action="store_true", help="everyone may see it")
-    action.add_argument("--own-pictures", action="store_true", help="show sample pictures of a folder of your own")
+    action.add_argument(
+        "--own-pictures", dest="own_images", action="store_true", help="show sample pictures of a folder of your own"
+    )
     action.set_defaults(command=push_run)
 
     action = actions.add_parser("pull", parents=[common], help="bring a published run here")
@@ -36,9 +38,9 @@ def push_run(options: argparse.Namespace) -> dict[str, Any]:
 
     run = find_run(options.run, runs_folder())
     with _bar(options) as progress:
-        pushed = push(run, options.repo, options.public, options.own_pictures, progress)
-    seen = "private" if pushed.is_private else "public"
-    say(options, f"Run {run.id} is at {pushed.address}, {seen}, commit {pushed.commit}.")
+        pushed = push(run, options.repo, options.public, options.own_images, progress)
+    visibility = "private" if pushed.is_private else "public"
+    say(options, f"Run {run.id} is at {pushed.address}, {visibility}, commit {pushed.commit}.")
     return asdict(pushed) | {"run": run.id}
 
 

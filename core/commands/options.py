@@ -94,15 +94,15 @@ def _add_field(group: Any, name: str, detail: Any) -> None:
     )
 
 
-def wanted_config(options: argparse.Namespace) -> RunConfig:
+def requested_config(options: argparse.Namespace) -> RunConfig:
     """Return the config that a file, a preset and single options describe together. Raises LabError."""
     values = read_values(options.config) if options.config else {}
-    for part, given in given_fields(options).items():
-        values[part] = values.get(part, {}) | given
+    for part, fields in overrides(options).items():
+        values[part] = values.get(part, {}) | fields
     return read_config(with_preset(values, options.preset) if options.preset else values)
 
 
-def given_fields(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+def overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Return the config fields that were named on the command line, part by part."""
     return {
         part: {

@@ -104,8 +104,8 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
                 progress.say(str(path))
     if skipped:
         say(options, f"{plural(skipped, 'picture')} had been labelled before.")
-    classes = str(options.out / "classes.json")
-    return {"run": run.id, "written": written, "skipped": skipped, "classes": classes, "note": note}
+    class_file = str(options.out / "classes.json")
+    return {"run": run.id, "written": written, "skipped": skipped, "classes": class_file, "note": note}
 
 
 def submission(options: argparse.Namespace) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from core.commands.options import (
     add_config,
     add_fields,
     add_moved_root,
-    given_fields,
     json_option,
     moved,
+    overrides,
+    requested_config,
     say,
-    wanted_config,
 )
 from core.errors import LabError
 from core.paths import runs_folder
@@ -29,7 +29,7 @@ from core.runs.store import Run, find_run, list_runs, read_run
 from core.text import format_bytes, plural
 from core.tracking.tracker import check_trackers
 
-WORDS = {
+TEXT_HELP = {
     "list": "show only the runs that have all of these words",
     "rename": "the new name; none removes the one it has",
     "tag": "the new tags; none removes all",
@@ -55,13 +55,13 @@ def add_runs(commands: Any, common: argparse.ArgumentParser) -> None:
         command.set_defaults(command=function)
 
     command = commands.add_parser("runs", parents=[common], help="list runs, or stop, resume, clone, name, delete one")
-    command.set_defaults(command=_list, words=[])
+    command.set_defaults(command=_list, text=[])
     _add_run_actions(command)
 
 
 def train(options: argparse.Namespace) -> dict[str, Any]:
     """Make a run, start it, and follow it to its end unless told to detach. Ctrl-C stops the run with a checkpoint."""
-    config = wanted_config(options)
+    config = requested_config(options)
     check_trackers(config.tracking)
     path = runner.launch(config, runs_folder())
     say(options, f"Run {path.name}: {config.model.title}. It goes on without this terminal.")
@@ -74,7 +74,7 @@ def dry_run(options: argparse.Namespace) -> dict[str, Any]:
     """Try two steps and a validation batch of a run, and say what the whole would take and what speaks against it."""
     from core.training.probe.dry_run import dry_run
 
-    estimate = dry_run(wanted_config(options))
+    estimate = dry_run(requested_config(options))
     if estimate.cost and not options.json:
         cost = estimate.cost
         print(f"{cost.hardware} {cost.steps} steps, about {cost.seconds_total / 60:.1f} minutes in all:")
@@ -95,7 +95,7 @@ def find_lr(options: argparse.Namespace) -> dict[str, Any]:
     """Raise the learning rate over some steps and suggest one."""
     from core.training.probe import lr_finder as find_lr
 
-    steps = find_lr.find_lr(wanted_config(options))
+    steps = find_lr.find_lr(requested_config(options))
     points = list(tqdm(steps, total=find_lr.STEPS, unit="step", disable=options.json))
     result = find_lr.suggest_lr(points)
     say(options, result.sentence)
@@ -103,7 +103,7 @@ def find_lr(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _list(options: argparse.Namespace) -> dict[str, Any]:
-    rows = [_as_row(run) for run in list_runs(runs_folder()) if run.matches(" ".join(options.words))]
+    rows = [_as_row(run) for run in list_runs(runs_folder()) if run.matches(" ".join(options.text))]
     say(options, "\n".join(map(_line, rows)) or "No run yet. Start one: python -m core train --preset taste")
     return {"runs": rows}
 
@@ -176,15 +176,15 @@ def _delete(run: Run, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _clone(run: Run, options: argparse.Namespace) -> dict[str, Any]:
-    path = runner.clone(run.path, given_fields(options))
+    path = runner.clone(run.path, overrides(options))
     say(options, f"Run {path.name} is queued: {run.id} once more, with what you changed.")
     return _as_row(read_run(path))
 
 
 def _annotate(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     """Rename, tag or note: the words that follow take the place of what was there; none at all take it away."""
-    text = " ".join(options.words)
-    change = {"rename": {"name": text}, "tag": {"tags": tuple(options.words)}, "note": {"note": text}}[options.action]
+    text = " ".join(options.text)
+    change = {"rename": {"name": text}, "tag": {"tags": tuple(options.text)}, "note": {"note": text}}[options.action]
     write_notes(run.path, replace(run.notes, **change))
     return _summary(run.path, options)
 
@@ -279,7 +279,7 @@ ACTIONS: dict[str, tuple[str, Callable[[argparse.Namespace], dict[str, Any]]]] =
     ),
     "move-data": (
         "tell where the data of a run lie now, if they were moved",
-        _on_run(lambda run, options: move_data(run.path, " ".join(options.words)), "has its data there"),
+        _on_run(lambda run, options: move_data(run.path, " ".join(options.text)), "has its data there"),
     ),
     "follow": ("watch a run until it ends", _on_run(lambda run, options: _follow(run.path, options))),
     "clone": ("train once more, with some fields changed", _on_run(_clone)),
@@ -307,8 +307,8 @@ def _add_run_actions(command: argparse.ArgumentParser) -> None:
             action.add_argument("--older-than", type=float, default=0.0, metavar="DAYS", help="keep what is younger")
         elif name != "list":
             action.add_argument("run", nargs="?", help="id of a run, or a part of it")
-        if name in WORDS:
-            action.add_argument("words", nargs="*", help=WORDS[name])
+        if name in TEXT_HELP:
+            action.add_argument("text", nargs="*", help=TEXT_HELP[name])
         elif name == "resume":
             add_moved_root(action)
         elif name == "stop-now":

@@ -54,8 +54,8 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 
 def _settings(options: argparse.Namespace) -> EvaluationSettings:
     fields = EvaluationSettings.__annotations__
-    given = vars(options) | {"frames": max(0, options.frames)}
-    return EvaluationSettings(**{name: value for name, value in given.items() if name in fields})
+    values = vars(options) | {"frames": max(0, options.frames)}
+    return EvaluationSettings(**{name: value for name, value in values.items() if name in fields})
 
 
 def score(options: argparse.Namespace) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _entry_line(entry: Entry, metric: str) -> str:
         if entry.scores[name] is not None
     )
     costs = "  ".join(
-        f"{cost.form.format(entry.costs[name])} {cost.unit or cost.title}"
+        f"{cost.number_format.format(entry.costs[name])} {cost.unit or cost.title}"
         for name, cost in COSTS.items()
         if entry.costs[name] is not None
     )

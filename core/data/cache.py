@@ -211,10 +211,10 @@ def remove_caches(keys: Iterable[str] | None = None) -> int:
         raise LabError(
             "Only an admin can remove all decoded frames at once, for others' runs use them. Remove single ones."
         )
-    wanted = None if keys is None else set(keys)
+    requested = None if keys is None else set(keys)
     freed = 0
     for folder in _cache_folders():
-        if (wanted is None or folder.name in wanted) and not _is_in_use(folder):
+        if (requested is None or folder.name in requested) and not _is_in_use(folder):
             taken = _bytes_on_disk(folder)
             # Without its index it isn't opened any more, should the rest fail.
             with suppress(OSError):

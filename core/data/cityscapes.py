@@ -153,21 +153,21 @@ def _missing_layout(root: Path, split: str) -> str:
 
 def _missing_labels(root: Path, split: str, kind: str, images: int, annotations: Kind) -> str:
     """Return what lies where the labels of a split should be, and what to do."""
-    seen = f"'{root / 'leftImg8bit' / split}' has {images} images, but"
+    prefix = f"'{root / 'leftImg8bit' / split}' has {images} images, but"
     folder = root / kind / split
     endings = Counter(path.stem.rpartition(f"_{kind}_")[2] + path.suffix for path in folder.glob(f"*/*_{kind}_*"))
     if endings:
         listed = join_first([f"{count} {ending}" for ending, count in endings.most_common()], 4)
         what = f"Unpack the {annotations} archive again: it holds labelIds and polygons of each"
-        return f"{seen} '{folder}' holds no labelIds for them; it holds {listed}. {what}."
+        return f"{prefix} '{folder}' holds no labelIds for them; it holds {listed}. {what}."
     if any(folder.glob("*/*")):
         return (
-            f"{seen} no file under '{folder}' is called after one of them. Unpack the {annotations} archive of the same"
-            " cities."
+            f"{prefix} no file under '{folder}' is called after one of them. Unpack the {annotations} archive of the"
+            " same cities."
         )
     return (
-        f"{seen} none has its labels under '{folder}'. Unpack the {annotations} archive beside leftImg8bit; files like "
-        f"CITY/CITY_000000_000019_{kind}_labelIds.png are needed."
+        f"{prefix} none has its labels under '{folder}'. Unpack the {annotations} archive beside leftImg8bit; files"
+        f" like CITY/CITY_000000_000019_{kind}_labelIds.png are needed."
     )
 
 

@@ -41,9 +41,9 @@ def voc_color(index: int) -> Color:
     No two numbers have the same.
     """
     parts = [0, 0, 0]
-    for place in range(8):
+    for bit in range(8):
         for channel in range(3):
-            parts[channel] |= (index >> (3 * place + channel) & 1) << (7 - place)
+            parts[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
     return parts[0], parts[1], parts[2]
 
 
@@ -152,8 +152,8 @@ def _gathered(rows: Any, numbering: LabelSpace) -> Any:
             index = numbering.class_names.index(name)
             ids += [class_id for class_id, owner in enumerate(numbering.from_ids) if owner == index]
         color = {"color": numbering.colors[numbering.class_names.index(names[0])]} if names else {}
-        given = {key: value for key, value in row.items() if key != "names"}
-        result.append(color | given | {"ids": ids})
+        fields = {key: value for key, value in row.items() if key != "names"}
+        result.append(color | fields | {"ids": ids})
     return result
 
 
@@ -215,8 +215,8 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
             raise ValueError(
                 f"{where} has '{sorted(unknown)[0]}', but name, color, colors and ids are what a class can have."
             )
-        given = [row["color"]] if "color" in row else []
-        painted = [_color(value, where) for value in [*given, *_list(row.get("colors", []), where)]]
+        colors = [row["color"]] if "color" in row else []
+        painted = [_color(value, where) for value in [*colors, *_list(row.get("colors", []), where)]]
         names.append(name)
         shown.append(painted[0] if painted else SHADES[index])
         if not by_id:

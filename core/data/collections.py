@@ -26,9 +26,9 @@ from core.text import format_bytes
 
 MAX_COLLECTIONS = 100
 """Collections of one owner."""
-MAX_PICTURES = 200
+MAX_IMAGES = 200
 NAME_LENGTH = 60
-FACTS = "collection.json"
+METADATA_FILE = "collection.json"
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Coll
     folder = collections_folder() / slug
     if folder.exists():
         raise LabError(f"There is a collection '{slug}' already. Choose another name, or delete that one first.")
-    if not 1 <= len(images) <= MAX_PICTURES:
-        raise LabError(f"A collection holds 1 to {MAX_PICTURES} pictures, and these are {len(images)}.")
+    if not 1 <= len(images) <= MAX_IMAGES:
+        raise LabError(f"A collection holds 1 to {MAX_IMAGES} pictures, and these are {len(images)}.")
     if any(image.shape[2] != 3 for _, image in images):
         raise LabError("A collection keeps photographs in colours, and these have other bands. Keep their files.")
     own = sum(read_owner(_folder_of(each.slug)) == current_user().id for each in list_collections())
@@ -105,7 +105,7 @@ def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Coll
             encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
             (draft / files[-1]["file"]).write_bytes(encoded.tobytes())
         write_owner(draft)
-        write_atomically(draft / FACTS, json.dumps({"name": name.strip(), "pictures": files}, indent=1))
+        write_atomically(draft / METADATA_FILE, json.dumps({"name": name.strip(), "pictures": files}, indent=1))
     return read_collection(slug)
 
 
@@ -130,7 +130,7 @@ def read_collection(slug: str) -> Collection:
     """
     folder = _folder_of(slug)
     try:
-        metadata = parse_json((folder / FACTS).read_text(encoding="utf-8"))
+        metadata = parse_json((folder / METADATA_FILE).read_text(encoding="utf-8"))
         rows = [(str(row["name"]), folder / Path(row["file"]).name) for row in metadata["pictures"]]
         return Collection(slug, str(metadata["name"]), tuple(rows))
     except (OSError, ValueError, KeyError, TypeError):

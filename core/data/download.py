@@ -410,14 +410,14 @@ def _check_target(path: Path) -> None:
 
 def _address() -> tuple[str, bool]:
     """Return where the site is, and whether that is this machine."""
-    given = os.environ.get("SEGLAB_CITYSCAPES_URL", "")
-    if not given:
+    url = os.environ.get("SEGLAB_CITYSCAPES_URL", "")
+    if not url:
         return OFFICIAL, False
-    parts = urlsplit(given)
+    parts = urlsplit(url)
     is_loopback = parts.scheme == "http" and parts.hostname == "127.0.0.1"
     if (parts.scheme != "https" and not is_loopback) or not parts.hostname or "@" in parts.netloc:
         raise LabError("SEGLAB_CITYSCAPES_URL must begin with https:// or http://127.0.0.1. Change it, or remove it.")
-    return given.rstrip("/"), is_loopback
+    return url.rstrip("/"), is_loopback
 
 
 def _bare(host: str | None) -> str:

@@ -71,7 +71,9 @@ OTHER_ROLES = {
     "segmentationobject", "instance", "instances", "depth", "disparity", "overlays", "overlay", "visualization", "vis", "panoptic",
 }  # fmt: skip
 _MASK_ENDING = re.compile(rf"[-_. ]({'|'.join(MASK_ENDINGS)})$", re.IGNORECASE)
-_WORDS = re.compile(r"[-_ .]|(?<=train)(?=annot|label|mask)|(?<=val)(?=annot|label|mask)|(?<=test)(?=annot|label|mask)")
+_TOKENS = re.compile(
+    r"[-_ .]|(?<=train)(?=annot|label|mask)|(?<=val)(?=annot|label|mask)|(?<=test)(?=annot|label|mask)"
+)
 MAX_FILES = 500_000
 
 
@@ -206,10 +208,10 @@ def _several_each(
     owners = {mask.file.path: image for image, group in groups.items() for mask in group}
     explained = owners.keys() | {mask for mask, *_ in unclear}
     paired = {mask.path: image for image, mask in partners.items()}
-    in_doubt = paired.keys() | {path for group in ambiguous for path in group} & {mask.path for mask in masks}
+    disputed = paired.keys() | {path for group in ambiguous for path in group} & {mask.path for mask in masks}
     rest = explained & {mask.path for mask in masks} - paired.keys()
     crossed = [path for path, image in paired.items() if owners.get(path, image) != image]
-    if not (rest or crossed) or not in_doubt <= explained:
+    if not (rest or crossed) or not disputed <= explained:
         return {}, []
     folders = {file.path: file.folders for file in (*images, *masks)}
     for path in crossed:
@@ -253,21 +255,21 @@ def _painted_partners(root: Path, images: list[ScannedFile], painted: PaintedFol
 
 def explain_no_pairs(root: Path, pairing: Pairing) -> str:
     """Return why a folder gave nothing to train on, what else lies there, and what to do, in a few sentences."""
-    form = "Put photographs into images/ and masks of the same names into masks/."
+    hint = "Put photographs into images/ and masks of the same names into masks/."
     also = ""
     if pairing.others:
         listed = [f"{count} {ending}" for ending, count in pairing.others.most_common()]
         also = f" Beside them lie files that aren't read as masks: {join_first(listed, 4)}."
         also += f" {advice}" if (advice := advise_unread(pairing.others)) else ""
     if not pairing.unlabelled and not pairing.orphans:
-        return f"'{root}' holds no pictures.{also.replace(' Beside them lie', ' There are')} {form}"
+        return f"'{root}' holds no pictures.{also.replace(' Beside them lie', ' There are')} {hint}"
     if not pairing.orphans:
         first = pairing.unlabelled[0].image.name
-        return f"'{root}' holds {len(pairing.unlabelled)} photographs like '{first}', but no masks.{also} {form}"
+        return f"'{root}' holds {len(pairing.unlabelled)} photographs like '{first}', but no masks.{also} {hint}"
     if not pairing.unlabelled:
         return (
             f"'{root}' holds {len(pairing.orphans)} masks like '{pairing.orphans[0].name}', but no photographs.{also}"
-            f" {form}"
+            f" {hint}"
         )
     image, mask = (path.relative_to(root) for path in (pairing.unlabelled[0].image, pairing.orphans[0]))
     if LABEL_STUDIO.fullmatch(mask.stem):
@@ -400,23 +402,23 @@ def _file_of(root: Path, path: Path) -> ScannedFile:
     role, loudness, is_painted = None, 0, False
     for folder in path.relative_to(root).parent.parts:
         name = folder.lower().replace("ground_truth", "groundtruth")
-        words = [word for word in _WORDS.split(name) if word]
+        tokens = [token for token in _TOKENS.split(name) if token]
         says_something = False
-        for word in dict.fromkeys((name, *words)):
-            if split_of(word):
-                split, says_something = split or split_of(word), True
-        if OTHER_ROLES & {name, *words}:
+        for token in dict.fromkeys((name, *tokens)):
+            if split_of(token):
+                split, says_something = split or split_of(token), True
+        if OTHER_ROLES & {name, *tokens}:
             folders.append(folder)  # a picture of something else pairs with nothing
             role, loudness = "other", 3
             continue
-        is_mask_name = bool(MASK_ROLES & {name, *words})
-        if is_mask_name or IMAGE_ROLES & {name, *words} or (role == "mask" and PAINTED & {name, *words}):
-            new_role = "mask" if is_mask_name or (role == "mask" and PAINTED & {name, *words}) else "image"
+        is_mask_name = bool(MASK_ROLES & {name, *tokens})
+        if is_mask_name or IMAGE_ROLES & {name, *tokens} or (role == "mask" and PAINTED & {name, *tokens}):
+            new_role = "mask" if is_mask_name or (role == "mask" and PAINTED & {name, *tokens}) else "image"
             new_loudness = 2 if name in MASK_ROLES | IMAGE_ROLES | PAINTED else 1
             if new_loudness >= loudness:
                 role, loudness = new_role, new_loudness
             says_something = says_something or role == new_role
-            is_painted = role == "mask" and bool(PAINTED & {name, *words})
+            is_painted = role == "mask" and bool(PAINTED & {name, *tokens})
         if not says_something:
             folders.append(folder)
     is_mask = {"mask": True, "image": False, "other": False}.get(role) if role else None
@@ -434,7 +436,7 @@ def _separate(files: list[ScannedFile]) -> tuple[list[ScannedFile], list[Scanned
     images, masks = [], []
     for file in files:
         is_mask = file.is_mask
-        if any(OTHER_ROLES & {part.lower(), *_WORDS.split(part.lower())} for part in file.folders):
+        if any(OTHER_ROLES & {part.lower(), *_TOKENS.split(part.lower())} for part in file.folders):
             continue
         if not is_mask and not some_folder_says_mask:
             is_lossless = file.path.suffix.lower() not in LOSSY_ENDINGS
@@ -514,16 +516,16 @@ def _partners(
                 if file.path not in used:
                     groups[reading.key(file, is_mask)].append(file)
         for key, candidates in wanting.items():
-            suitors = {
-                image.path: _in_numbers([mask for mask in offered.get(key, ()) if _may_pair(image, mask, reading)])
+            mask_candidates = {
+                image.path: _prefer_ids([mask for mask in offered.get(key, ()) if _may_pair(image, mask, reading)])
                 for image in candidates
             }
             for image in candidates:
-                own = suitors[image.path]
+                own = mask_candidates[image.path]
                 rivals = [
                     other.path
                     for other in candidates
-                    if other is not image and any(mask in own for mask in suitors[other.path])
+                    if other is not image and any(mask in own for mask in mask_candidates[other.path])
                 ]
                 if len(own) == 1 and not rivals:
                     partners[image.path] = own[0]
@@ -552,7 +554,7 @@ def _left_over(
     return rivals
 
 
-def _in_numbers(masks: list[ScannedFile]) -> list[ScannedFile]:
+def _prefer_ids(masks: list[ScannedFile]) -> list[ScannedFile]:
     """Return the masks of numbers among those that say the same of a photograph, or those in colours where there are no
     others.
     """

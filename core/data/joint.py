@@ -61,7 +61,7 @@ class JointDatasets:
         """Return, by data set, classes of the others that its own table hasn't."""
         names = dict.fromkeys(name for each in self.datasets for name in each.space.class_names)
         lacking = {each.listed.name: [n for n in names if n not in each.space.class_names] for each in self.datasets}
-        return {name: classes for name, classes in lacking.items() if classes}
+        return {name: class_names for name, class_names in lacking.items() if class_names}
 
 
 def join_folders(root: Path, val_fraction: float, group_by: str, class_table: str) -> Pairing:
@@ -92,8 +92,8 @@ def join_folders(root: Path, val_fraction: float, group_by: str, class_table: st
     source = " ".join(f"In '{name}': {own.source}" for name, own in splits.items())
     pairing = _concatenated([each.pairing for each in datasets], source)
     pairing.splits.unmatched.extend(f"{name}/{line}" for name, own in splits.items() for line in own.unmatched)
-    kept = {name for value, name in _meanings(table).items() if value in _meanings(space)}
-    left_out = tuple(name for name in numbering.class_names if name not in kept)
+    mapped = {name for value, name in _meanings(table).items() if value in _meanings(space)}
+    left_out = tuple(name for name in numbering.class_names if name not in mapped)
     return replace(pairing, joint=JointDatasets(tuple(datasets), space, left_out))
 
 

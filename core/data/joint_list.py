@@ -55,7 +55,7 @@ def read_list(root: Path) -> list[ListedDataset]:
         return _checked(parse_json(path.read_text(encoding="utf-8-sig")), root)
     except (OSError, ValueError, RecursionError) as error:
         raise LabError(
-            f"'{root / FILE_NAME}' can't be used: it {_said(error)}. Write a list of folders there, like"
+            f"'{root / FILE_NAME}' can't be used: it {_describe_error(error)}. Write a list of folders there, like"
             ' ["camvid", "/data/kitti"].'
         ) from None
 
@@ -80,7 +80,7 @@ def write_list(name: str, roots: Sequence[Path | str]) -> Path:
     return target
 
 
-def _said(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"isn't JSON in line {error.lineno}, column {error.colno}"
     return str(error) if isinstance(error, ValueError) and not isinstance(error, UnicodeError) else "can't be read"
@@ -98,7 +98,7 @@ def _checked(rows: object, root: Path) -> list[ListedDataset]:
                 f'has {shorten(repr(row), 60)}, but a folder is written like "camvid" or {{"root": "camvid"}}'
             )
         folder = resolve_data_root(_from(root, keys.get("root", "")))
-        classes = keys.get("classes", "auto")
+        class_table = keys.get("classes", "auto")
         if is_joint(folder):
             raise LabError(f"'{folder}' is itself a list of data sets. Name the folders of that list in '{FILE_NAME}'.")
         if reason := unusable_name(folder.name):
@@ -110,13 +110,13 @@ def _checked(rows: object, root: Path) -> list[ListedDataset]:
                     " twice. Take one of them out of the list."
                 )
         names = [other.name for other in listed]
-        candidates = (f"{folder.name}-{number}" if number > 1 else folder.name for number in range(1, MAX_DATASETS + 1))
+        candidates = (f"{folder.name}-{index}" if index > 1 else folder.name for index in range(1, MAX_DATASETS + 1))
         listed.append(
             ListedDataset(
                 next(name for name in candidates if name not in names),
                 folder,
                 "cityscapes" if has_layout(folder) else "folder",
-                classes if classes in ("auto", *LABEL_SPACES) else _from(root, classes),
+                class_table if class_table in ("auto", *LABEL_SPACES) else _from(root, class_table),
             )
         )
     return listed

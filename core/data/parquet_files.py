@@ -20,7 +20,7 @@ from core.data.splits import split_in
 from core.errors import LabError
 from core.files import new_folder, parse_json
 from core.paths import cache_folder
-from core.text import format_bytes, join_words
+from core.text import format_bytes, join_items
 
 VERSION = 1
 """Of what is unpacked; another one unpacks anew."""
@@ -69,10 +69,10 @@ def unpack_frames(root: Path, files: Sequence[FolderFile]) -> list[Frame]:
 
 def _unpack(root: Path, file: FolderFile, draft: Path) -> Iterator[tuple[str, str, str, str]]:
     """Write the pictures of a file, and yield id, split, photograph and mask of each row, "" without a mask."""
-    place = file.path.relative_to(root).with_suffix("")
+    stem = file.path.relative_to(root).with_suffix("")
     split = file.split or split_in(file.path.stem)
     try:
-        (draft / place).mkdir(parents=True, exist_ok=True)
+        (draft / stem).mkdir(parents=True, exist_ok=True)
         with pq.ParquetFile(file.path, buffer_size=BUFFER, pre_buffer=False) as table:
             columns = _columns(table.schema_arrow, file.path)
             _check_groups(table.metadata, file.path)
@@ -83,17 +83,17 @@ def _unpack(root: Path, file: FolderFile, draft: Path) -> Iterator[tuple[str, st
                 for batch in table.iter_batches(ROWS, [group], list(columns), use_threads=False)
             )
             rows = (row for batch in batches for row in batch.to_pylist())
-            for number, row in enumerate(rows):
-                name = f"{place.as_posix()}/{number:06d}"
+            for index, row in enumerate(rows):
+                name = f"{stem.as_posix()}/{index:06d}"
                 files = f"{name}.png", f"{name}_mask.png"  # whatever they are: what they hold decides
                 held = [row[column] or {} for column in columns]
-                for column, path, picture in zip(columns, files, held, strict=True):
-                    if picture.get("bytes"):
-                        (draft / path).write_bytes(picture["bytes"])
-                    elif picture.get("path") or path == files[0]:
+                for column, path, image in zip(columns, files, held, strict=True):
+                    if image.get("bytes"):
+                        (draft / path).write_bytes(image["bytes"])
+                    elif image.get("path") or path == files[0]:
                         raise LabError(
-                            f"Row {number} of '{file.path}' holds no picture in the column '{column}', but the path"
-                            f" '{picture.get('path')}' of a file elsewhere. Save the data set with its pictures in it,"
+                            f"Row {index} of '{file.path}' holds no picture in the column '{column}', but the path"
+                            f" '{image.get('path')}' of a file elsewhere. Save the data set with its pictures in it,"
                             " or unpack them into images/ and masks/."
                         )
                 yield name, split, files[0], files[1] if held[1].get("bytes") else ""
@@ -116,17 +116,17 @@ def _check_groups(metadata: pq.FileMetaData, path: Path) -> None:
 
 def _columns(schema: pa.Schema, path: Path) -> tuple[str, str]:
     """Return the columns of photograph and mask. Raises LabError."""
-    pictures = [
+    image_columns = [
         field.name
         for field in schema
         if pa.types.is_struct(field.type) and {"bytes", "path"} <= {part.name for part in field.type}
     ]
-    masks = [name for name in pictures if name.lower() in MASK_COLUMNS]
-    others = [name for name in pictures if name not in masks]
+    masks = [name for name in image_columns if name.lower() in MASK_COLUMNS]
+    others = [name for name in image_columns if name not in masks]
     if len(masks) != 1 or len(others) != 1:
         raise LabError(
-            f"'{path}' has {join_words([repr(name) for name in pictures]) or 'none'} for columns of pictures, but one"
-            f" of photographs and one of masks is needed, the latter called {', '.join(MASK_COLUMNS[:-1])} or"
+            f"'{path}' has {join_items([repr(name) for name in image_columns]) or 'none'} for columns of pictures, but"
+            f" one of photographs and one of masks is needed, the latter called {', '.join(MASK_COLUMNS[:-1])} or"
             f" {MASK_COLUMNS[-1]}. Remove or rename the others; its columns are {', '.join(schema.names)[:200]}."
         )
     return others[0], masks[0]

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from core.data.frames import Frame
 from core.errors import LabError
-from core.text import join_words, plural
+from core.text import join_items, plural
 
 UNLISTED = "in no list"
 """The split of frames that a data set's own lists leave out: they are neither learned from nor scored on."""
@@ -137,7 +137,7 @@ def _listed(root: Path, frames: Sequence[Frame], lists: Sequence[Path]) -> Split
     rest = UNLISTED if states_train else "train"
     left = sum(not frame.split for frame in result.frames if frame.labels)
     result.frames = [frame if frame.split else replace(frame, split=rest) for frame in result.frames]
-    listed = join_words([f"{name} ({count})" for name, count in counts.items()])
+    listed = join_items([f"{name} ({count})" for name, count in counts.items()])
     result.source = f"{listed} say{'s' * (len(counts) == 1)} so."
     if left:
         be = "are" if left > 1 else "is"
@@ -189,7 +189,7 @@ def same_name(name: str) -> str:
 
 
 def _counted(counts: Counter[str]) -> str:
-    return join_words([f"{split} ({counts[split]})" for split in ("train", "val", "test") if counts[split]])
+    return join_items([f"{split} ({counts[split]})" for split in ("train", "val", "test") if counts[split]])
 
 
 def _held_back(frames: Sequence[Frame], val_fraction: float, group_by: str) -> tuple[set[str], str]:
@@ -200,11 +200,11 @@ def _held_back(frames: Sequence[Frame], val_fraction: float, group_by: str) -> t
         return set(), "there are too few to hold any back."
     by, groups = _groups(frames, group_by)
     order = sorted(groups, key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
-    wanted = max(1, round(len(frames) * val_fraction))
+    count = max(1, round(len(frames) * val_fraction))
     held_back: set[str] = set()
     for name in order:
         left = len(frames) - len(held_back) - len(groups[name])
-        if len(held_back) < wanted and left > 0:
+        if len(held_back) < count and left > 0:
             held_back |= set(groups[name])
     whole = {
         "frame": "",
@@ -224,7 +224,7 @@ def _groups(frames: Sequence[Frame], group_by: str) -> tuple[str, dict[str, list
         for frame in frames:
             name = {"folder": frame.city, "name": re.sub(r"[-_. ]*\d+$", "", frame.id), "frame": frame.id}[by]
             groups[name].append(frame.id)
-        is_telling = MIN_GROUPS <= len(groups) < len(frames) and max(map(len, groups.values())) <= len(frames) / 2
-        if group_by != "auto" or is_telling:
+        is_informative = MIN_GROUPS <= len(groups) < len(frames) and max(map(len, groups.values())) <= len(frames) / 2
+        if group_by != "auto" or is_informative:
             return by, groups
     return "frame", {frame.id: [frame.id] for frame in frames}

@@ -35,7 +35,7 @@ class Augmentation:
 
     Attributes:
         crop: (height, width) of what comes out, in pixels.
-        zoom: least and greatest factor of enlargement.
+        scale: least and greatest factor of enlargement.
         flip: whether half of the crops are mirrored.
         color_jitter: brightness, contrast and saturation vary by up to this share, 0..1.
         rotation: a crop is turned by up to this angle either way, in degrees.
@@ -45,7 +45,7 @@ class Augmentation:
     """
 
     crop: tuple[int, int]
-    zoom: tuple[float, float]
+    scale: tuple[float, float]
     flip: bool
     color_jitter: float
     rotation: float = 0.0
@@ -57,7 +57,7 @@ class Augmentation:
     def from_config(cls, training: TrainingConfig, class_shares: Sequence[float] | None = None) -> "Augmentation":
         return cls(
             crop=(training.crop_height, training.crop_width),
-            zoom=(training.scale_min, training.scale_max),
+            scale=(training.scale_min, training.scale_max),
             flip=training.flip,
             color_jitter=training.color_jitter,
             rotation=training.rotation,
@@ -94,11 +94,11 @@ class Augmentation:
         """
         frame_height, frame_width = size
         height, width = self.crop
-        zoom = rng.uniform(*self.zoom)
+        scale = rng.uniform(*self.scale)
         # A frame smaller than the crop is enlarged rather than padded: padding teaches nothing.
-        zoom = max(zoom, height / frame_height, width / frame_width)
-        window_height = min(frame_height, max(1, round(height / zoom)))
-        window_width = min(frame_width, max(1, round(width / zoom)))
+        scale = max(scale, height / frame_height, width / frame_width)
+        window_height = min(frame_height, max(1, round(height / scale)))
+        window_width = min(frame_width, max(1, round(width / scale)))
         top = int(rng.integers(0, frame_height - window_height + 1))
         left = int(rng.integers(0, frame_width - window_width + 1))
         if self.rare_crops and target is not None and rng.random() < self.rare_crops:
@@ -162,7 +162,7 @@ class Augmentation:
         piece = np.s_[inside[1] : end[1], inside[0] : end[0]]
         size = (crop_width, crop_height)
 
-        def turn(part: np.ndarray) -> np.ndarray:
+        def warp(part: np.ndarray) -> np.ndarray:
             # Four channels are turned in less than half of the time of three, and so is a picture that was mirrored
             # beyond its edges before: OpenCV has no fast way to do that while it turns.
             is_rgb = part.shape[2] == 3
@@ -172,7 +172,7 @@ class Augmentation:
             part = cv2.warpAffine(part, lookup, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
             return cv2.cvtColor(part, cv2.COLOR_RGBA2RGB) if is_rgb else part
 
-        image = in_fours(turn, image)
+        image = in_fours(warp, image)
         target = cv2.warpAffine(
             target[piece],
             np.column_stack([matrix, shift - inside]),
@@ -198,8 +198,8 @@ def find_rare_pixel(
         Row and column, or None where nothing is labelled.
     """
     first_row, first_column = (int(first) for first in rng.integers(0, RARE_STRIDE, 2))
-    seen = np.ascontiguousarray(target[first_row::RARE_STRIDE, first_column::RARE_STRIDE])
-    present = np.flatnonzero(np.bincount(seen.ravel(), minlength=IGNORED + 1)[:IGNORED])
+    sampled = np.ascontiguousarray(target[first_row::RARE_STRIDE, first_column::RARE_STRIDE])
+    present = np.flatnonzero(np.bincount(sampled.ravel(), minlength=IGNORED + 1)[:IGNORED])
     if not present.size:
         return None
     shares = np.ones(IGNORED)
@@ -207,8 +207,8 @@ def find_rare_pixel(
     # A class may have been missed by the counting, which looks at a part of the frames only.
     chances = 1 / np.maximum(shares[present], 1e-6)
     chosen = rng.choice(present, p=chances / chances.sum())
-    spots = np.flatnonzero(seen == chosen)
-    row, column = divmod(int(spots[rng.integers(len(spots))]), seen.shape[1])
+    spots = np.flatnonzero(sampled == chosen)
+    row, column = divmod(int(spots[rng.integers(len(spots))]), sampled.shape[1])
     return first_row + RARE_STRIDE * row, first_column + RARE_STRIDE * column
 
 

@@ -54,7 +54,7 @@ def unpack_archive(
         target = free_folder(parent, name)
         try:
             with replacing(target) as draft, zipfile.ZipFile(file) as archive:
-                entries = [entry for entry in archive.infolist() if not entry.is_dir() and _wanted(entry.filename)]
+                entries = [entry for entry in archive.infolist() if not entry.is_dir() and _is_needed(entry.filename)]
                 if not entries:
                     raise LabError(
                         f"'{name}' holds no images, masks or label files. Pack the data set's folder itself."
@@ -76,7 +76,7 @@ def unpack_archive(
     return target
 
 
-def _wanted(filename: str) -> bool:
+def _is_needed(filename: str) -> bool:
     """Return True for a file of a data set whose path stays within the folder."""
     path = PurePosixPath(filename.replace("\\", "/"))
     is_hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)

@@ -14,7 +14,7 @@ import numpy as np
 
 from core.errors import LabError
 from core.evaluation.metrics.scores import Scores, mean_of, parts_of
-from core.text import join_words
+from core.text import join_items
 
 RESAMPLES = 2000
 ENOUGH = 20
@@ -100,10 +100,10 @@ def compare(
         raise LabError("No pixel of these frames belongs to a class, so there is nothing to compare.")
     low, high = (float(bound) for bound in np.quantile(differences, (0.025, 0.975)))
     spread = float(differences.std())
-    seen = truths[0].sum(axis=0) > 0
+    present = truths[0].sum(axis=0) > 0
     uncounted = tuple(
         name
-        for name, shown, guessed in zip(one.protocol.names, seen, guesses[0] + guesses[1], strict=True)
+        for name, shown, guessed in zip(one.protocol.names, present, guesses[0] + guesses[1], strict=True)
         if guessed and not shown
     )
     comparison = Comparison(difference, spread, low, high, count, "", uncounted)
@@ -126,7 +126,7 @@ def _sentence(names: tuple[str, str], comparison: Comparison) -> str:
     missing = ""
     if comparison.uncounted:
         missing = (
-            f" No frame shows {join_words(comparison.uncounted, 'or')}, so that its IoU isn't a part of this mean."
+            f" No frame shows {join_items(comparison.uncounted, 'or')}, so that its IoU isn't a part of this mean."
         )
     if comparison.is_certain:
         better, worse = names if difference > 0 else names[::-1]

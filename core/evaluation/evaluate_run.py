@@ -139,9 +139,9 @@ def evaluate_robustness(
     for frame, image, target in bench.samples():
         for kind, strength in conditions:
             progress(f"Scoring under {kind}" if strength else "Scoring as it is", done, total)
-            seen = corrupt(image, kind, strength, frame.id, seed) if strength else image
+            input_image = corrupt(image, kind, strength, frame.id, seed) if strength else image
             start = time.perf_counter()
-            labels = bench.predictor.predict(seen, settings.options).labels
+            labels = bench.predictor.predict(input_image, settings.options).labels
             milliseconds.append(1000 * (time.perf_counter() - start))
             scorers[kind, strength].update(frame.id, target, labels)
             done += 1
@@ -187,15 +187,15 @@ def _metadata(
     bench: _Bench, size: tuple[int, int], milliseconds: list[float], progress: ProgressCallback
 ) -> ResultMetadata:
     run, settings = bench.run, bench.settings
-    seen = sensible_size(size, bench.predictor.training_size)
+    input_size = sensible_size(size, bench.predictor.training_size)
     bands = bench.dataset.pixels.num_bands
     model = build_model(run.config.model, len(bench.dataset.space.class_names), bands).eval()
     with FlopCounterMode(display=False) as counter:
         bench.predictor.predict(np.zeros((*size, bands), np.uint8), settings.options)
-    example = torch.zeros(1, bands, *seen, device=bench.hardware.device)
+    example = torch.zeros(1, bands, *input_size, device=bench.hardware.device)
     stride = output_stride(bench.hardware.prepare(model), example, bench.hardware)
     # A network sees a larger picture scaled down: one of its cells covers more of that.
-    cell = max(1, round(stride * (math.prod(size) / math.prod(seen)) ** 0.5))
+    cell = max(1, round(stride * (math.prod(size) / math.prod(input_size)) ** 0.5))
     coarse = _upper_bounds(bench, size, cell, progress)
     return ResultMetadata(
         run=run.id,

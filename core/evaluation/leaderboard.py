@@ -36,11 +36,11 @@ class Metric:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network costs, in a unit; less is better. `form` prints it."""
+    """What a network costs, in a unit; less is better. `number_format` prints it."""
 
     title: str
     unit: str
-    form: str = "{:.1f}"
+    number_format: str = "{:.1f}"
 
 
 def _category(name: str) -> Callable[[Mapping[str, Any]], float | None]:

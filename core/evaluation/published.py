@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-NOT_SAID = "not said"
+NOT_REPORTED = "not said"
 
 Scales = Literal["one", "several", "not said"]
 
@@ -110,31 +110,31 @@ _C1024, _C768, _C769, _C512 = "1024 x 1024", "768 x 768", "769 x 769", "1024 x 5
 
 # fmt: off
 PUBLISHED: tuple[PublishedScore, ...] = tuple(PublishedScore(*row) for row in (
-    ("fcn", "FCN-32s", "VGG-16", _BOTH, _HALVES, "test", _HALVES, 0.613, NOT_SAID, None, _CITYSCAPES),
-    ("fcn", "FCN-16s", "VGG-16", _BOTH, _HALVES, "test", _HALVES, 0.643, NOT_SAID, None, _CITYSCAPES),
-    ("fcn", "FCN-8s", "VGG-16", _BOTH, _HALVES, "test", _HALVES, 0.653, NOT_SAID, None, _CITYSCAPES),
-    ("fcn", "FCN-8s", "VGG-16", _BOTH, _C512, "test", _C512, 0.619, NOT_SAID, None, _CITYSCAPES),
-    ("fcn", "FCN-8s", "VGG-16", "500 fine", _HALVES, "test", _HALVES, 0.583, NOT_SAID, None, _CITYSCAPES),
-    ("fcn", "FCN-8s", "VGG-16", "20 000 coarse alone", _HALVES, "test", _HALVES, 0.580, NOT_SAID, None, _CITYSCAPES),
+    ("fcn", "FCN-32s", "VGG-16", _BOTH, _HALVES, "test", _HALVES, 0.613, NOT_REPORTED, None, _CITYSCAPES),
+    ("fcn", "FCN-16s", "VGG-16", _BOTH, _HALVES, "test", _HALVES, 0.643, NOT_REPORTED, None, _CITYSCAPES),
+    ("fcn", "FCN-8s", "VGG-16", _BOTH, _HALVES, "test", _HALVES, 0.653, NOT_REPORTED, None, _CITYSCAPES),
+    ("fcn", "FCN-8s", "VGG-16", _BOTH, _C512, "test", _C512, 0.619, NOT_REPORTED, None, _CITYSCAPES),
+    ("fcn", "FCN-8s", "VGG-16", "500 fine", _HALVES, "test", _HALVES, 0.583, NOT_REPORTED, None, _CITYSCAPES),
+    ("fcn", "FCN-8s", "VGG-16", "20 000 coarse alone", _HALVES, "test", _HALVES, 0.580, NOT_REPORTED, None, _CITYSCAPES),
     ("fcn", "FCN, stride 8", "ResNet-18", _TRAIN, _C512, "val", _FULL, 0.7111, "one", 0.7291, _MMSEG_FCN),
     ("fcn", "FCN, stride 8", "ResNet-101", _TRAIN, _C512, "val", _FULL, 0.7513, "one", 0.7594, _MMSEG_FCN),
     ("unet", "U-Net", "from scratch", _TRAIN, _C512, "val", _FULL, 0.6910, "one", 0.7105, _MMSEG_UNET),
-    ("unet", "U-Net", "none", NOT_SAID, _C512, "val", NOT_SAID, 0.6500, "one", 0.6689, _PADDLE),
-    ("vit", "SETR Naive", "ViT-L", _TRAIN, _C768, "val", NOT_SAID, 0.7810, "one", 0.8022, _MMSEG_SETR),
-    ("vit", "SETR-PUP", "ViT-L/16, ImageNet", NOT_SAID, _C768, "val", "windows", 0.7934, "one", 0.8215, _SETR_VAL),
+    ("unet", "U-Net", "none", NOT_REPORTED, _C512, "val", NOT_REPORTED, 0.6500, "one", 0.6689, _PADDLE),
+    ("vit", "SETR Naive", "ViT-L", _TRAIN, _C768, "val", NOT_REPORTED, 0.7810, "one", 0.8022, _MMSEG_SETR),
+    ("vit", "SETR-PUP", "ViT-L/16, ImageNet", NOT_REPORTED, _C768, "val", "windows", 0.7934, "one", 0.8215, _SETR_VAL),
     ("vit", "SETR-PUP", "ViT/16, from scratch", _TRAIN, _C768, "val", "windows", 0.4227, "one", None, _SETR_SCRATCH),
-    ("vit", "SETR-PUP", "ViT-L/16, ImageNet", "fine", _C768, "test", "windows", 0.8108, NOT_SAID, None, _SETR_TEST),
-    ("vit", "SETR-PUP", "ViT-L/16, ImageNet", "fine + coarse", _C768, "test", "windows", 0.8164, NOT_SAID, None, _SETR_TEST),
-    ("vit", "Seg-L-Mask/16", "ViT-L/16", NOT_SAID, _C768, "val", NOT_SAID, 0.791, "one", 0.813, _SEGMENTER),
-    ("vit", "EoMT", "ViT-L, DINOv2", NOT_SAID, _C1024, "val", "windows", 0.842, NOT_SAID, None, _EOMT),
-    ("kin", "SegFormer-B0", "MiT-B0, ImageNet", NOT_SAID, _C1024, "val", "windows", 0.762, "one", 0.781, _SEGFORMER_VAL),
-    ("kin", "SegFormer-B5", "MiT-B5, ImageNet", NOT_SAID, _C1024, "val", "windows", 0.824, "one", 0.840, _SEGFORMER_VAL),
-    ("kin", "SegFormer-B5", "MiT-B5, ImageNet", _BOTH, _C1024, "test", "windows", 0.822, NOT_SAID, None, _SEGFORMER_TEST),
-    ("kin", "SegFormer-B5", "MiT-B5, ImageNet, Mapillary", _BOTH, _C1024, "test", "windows", 0.831, NOT_SAID, None, _SEGFORMER_TEST),
-    ("kin", "DeepLabv3, stride 8", NOT_SAID, _TRAIN, _C769, "val", _FULL, 0.7782, "one", 0.7930, _DEEPLAB_VAL),
-    ("kin", "DeepLabv3, stride 4", NOT_SAID, "fine train + val + coarse", NOT_SAID, "test", NOT_SAID, 0.813, "several", None, _DEEPLAB_TEST),
+    ("vit", "SETR-PUP", "ViT-L/16, ImageNet", "fine", _C768, "test", "windows", 0.8108, NOT_REPORTED, None, _SETR_TEST),
+    ("vit", "SETR-PUP", "ViT-L/16, ImageNet", "fine + coarse", _C768, "test", "windows", 0.8164, NOT_REPORTED, None, _SETR_TEST),
+    ("vit", "Seg-L-Mask/16", "ViT-L/16", NOT_REPORTED, _C768, "val", NOT_REPORTED, 0.791, "one", 0.813, _SEGMENTER),
+    ("vit", "EoMT", "ViT-L, DINOv2", NOT_REPORTED, _C1024, "val", "windows", 0.842, NOT_REPORTED, None, _EOMT),
+    ("kin", "SegFormer-B0", "MiT-B0, ImageNet", NOT_REPORTED, _C1024, "val", "windows", 0.762, "one", 0.781, _SEGFORMER_VAL),
+    ("kin", "SegFormer-B5", "MiT-B5, ImageNet", NOT_REPORTED, _C1024, "val", "windows", 0.824, "one", 0.840, _SEGFORMER_VAL),
+    ("kin", "SegFormer-B5", "MiT-B5, ImageNet", _BOTH, _C1024, "test", "windows", 0.822, NOT_REPORTED, None, _SEGFORMER_TEST),
+    ("kin", "SegFormer-B5", "MiT-B5, ImageNet, Mapillary", _BOTH, _C1024, "test", "windows", 0.831, NOT_REPORTED, None, _SEGFORMER_TEST),
+    ("kin", "DeepLabv3, stride 8", NOT_REPORTED, _TRAIN, _C769, "val", _FULL, 0.7782, "one", 0.7930, _DEEPLAB_VAL),
+    ("kin", "DeepLabv3, stride 4", NOT_REPORTED, "fine train + val + coarse", NOT_REPORTED, "test", NOT_REPORTED, 0.813, "several", None, _DEEPLAB_TEST),
     ("kin", "DeepLabV3+, stride 8", "ResNet-101", _TRAIN, _C512, "val", _FULL, 0.8097, "one", 0.8203, _MMSEG_DEEPLAB),
-    ("kin", "Mask2Former", "Swin-L, ImageNet-21k", NOT_SAID, NOT_SAID, "val", _FULL, 0.833, "one", 0.843, _MASK2FORMER),
+    ("kin", "Mask2Former", "Swin-L, ImageNet-21k", NOT_REPORTED, NOT_REPORTED, "val", _FULL, 0.833, "one", 0.843, _MASK2FORMER),
 ))
 # fmt: on
 

@@ -24,12 +24,12 @@ def check_weights(path: Path, model: SegmentationModel, repo: str) -> None:
     Raises:
         LabError: the file can't be read, or isn't this network's; the sentence names the first tensor that is wrong.
     """
-    wanted = model.state_dict()
+    expected = model.state_dict()
     try:
         with safe_open(path, framework="pt") as file:
             names = set(file.keys())
-            _compare_names(names, set(wanted), repo)
-            for name, tensor in wanted.items():
+            _compare_names(names, set(expected), repo)
+            for name, tensor in expected.items():
                 part = file.get_slice(name)
                 shape, kind = tuple(part.get_shape()), part.get_dtype()
                 if shape != tuple(tensor.shape) or kind != _KINDS.get(tensor.dtype):
@@ -37,7 +37,7 @@ def check_weights(path: Path, model: SegmentationModel, repo: str) -> None:
                         f"The weights of {repo} are of another network: {name} is {kind} {shape}, but must be "
                         f"{_KINDS.get(tensor.dtype)} {tuple(tensor.shape)}. Nothing was taken."
                     )
-            for name, tensor in wanted.items():
+            for name, tensor in expected.items():
                 if tensor.is_floating_point() and not torch.isfinite(file.get_tensor(name)).all():
                     raise LabError(
                         f"The weights of {repo} are broken: {name} holds values that are no numbers. Nothing was taken;"
@@ -60,11 +60,15 @@ _KINDS = {
 """What safetensors calls torch's types."""
 
 
-def _compare_names(given: set[str], wanted: set[str], repo: str) -> None:
-    missing, foreign = sorted(wanted - given), sorted(given - wanted)
-    if missing or foreign:
-        what = f"{len(missing)} of its {len(wanted)} tensors are missing" if missing else f"{len(foreign)} are too many"
+def _compare_names(names: set[str], expected: set[str], repo: str) -> None:
+    missing, unexpected = sorted(expected - names), sorted(names - expected)
+    if missing or unexpected:
+        what = (
+            f"{len(missing)} of its {len(expected)} tensors are missing"
+            if missing
+            else f"{len(unexpected)} are too many"
+        )
         raise LabError(
-            f"The weights of {repo} are of another network: {what}, first '{(missing or foreign)[0][:80]}'. Nothing was"
-            " taken."
+            f"The weights of {repo} are of another network: {what}, first '{(missing or unexpected)[0][:80]}'. Nothing"
+            " was taken."
         )

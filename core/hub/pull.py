@@ -10,7 +10,7 @@ from core.hub.origin import Origin, find_origin, read_origin
 from core.hub.published import MAX_BYTES as CONFIG_BYTES
 from core.hub.published import read_json, read_published
 from core.labels import CITYSCAPES_19
-from core.models.hub_client import COMMIT, MAX_WEIGHTS_BYTES, Listing, checked_repo, fetch, look_up
+from core.models.hub_client import COMMIT, MAX_WEIGHTS_BYTES, Listing, checked_repo, fetch, fetch_listing
 from core.paths import data_folder, runs_folder
 from core.progress import ProgressCallback, no_progress
 from core.runs.store import list_runs
@@ -43,7 +43,7 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
     if COMMIT.fullmatch(revision) and (known := find_origin(list_runs(folder), Origin(repo, revision))):
         return known.path
     progress(f"Looking up {repo}", 0, 0)
-    listing = look_up(repo, revision)
+    listing = fetch_listing(repo, revision)
     origin = Origin(repo, listing.commit)
     if known := find_origin(list_runs(folder), origin):
         return known.path
@@ -52,12 +52,14 @@ def pull(repo: str, revision: str = "", folder: Path | None = None, progress: Pr
     values = read_json(config, repo)
     # Torch takes seconds to import; whatever the Hub refuses is said before.
     if "model_type" in values and "format" not in values:
-        from core.hub.transformers_models import convert_weights, read_foreign
+        from core.hub.transformers_models import convert_weights, read_transformers_config
 
         preprocessor = {}
         if PREPROCESSOR in listing.names:
             preprocessor = read_json(fetch(listing, PREPROCESSOR, CONFIG_BYTES, progress), repo)
-        published = read_foreign(values, preprocessor, repo, root_for("cityscapes", CITYSCAPES_19.class_names))
+        published = read_transformers_config(
+            values, preprocessor, repo, root_for("cityscapes", CITYSCAPES_19.class_names)
+        )
         put_weights = convert_weights
     else:
         published, put_weights = read_published(values, repo, root_for), None

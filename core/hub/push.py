@@ -17,7 +17,7 @@ from core.hub.pull import CONFIG, WEIGHTS
 from core.hub.sample_images import sample_images
 from core.hub.unpacking import unfilled_model
 from core.models.families import TRANSFORMERS
-from core.models.hub_client import Listing, checked_repo, explain_errors, fetch, look_up
+from core.models.hub_client import Listing, checked_repo, explain_errors, fetch, fetch_listing
 from core.progress import ProgressCallback
 from core.runs.store import Run
 from core.training.checkpoint import Checkpoint, read_checkpoint
@@ -86,7 +86,7 @@ def _send(
     progress(f"Making {repo}", 0, 0)
     with explain_errors(repo, writes=True):
         api.create_repo(repo, private=not public, exist_ok=True)
-    listing = look_up(repo)
+    listing = fetch_listing(repo)
     _refuse_if_taken(listing, public, progress)
     weights.what = "Reading the weights"
     with explain_errors(repo, writes=True):
@@ -116,7 +116,7 @@ def _refuse_if_taken(listing: Listing, public: bool, progress: ProgressCallback)
 
 
 def _config_text(run: Run, checkpoint: Checkpoint) -> str:
-    config, classes, colors = checkpoint.config, checkpoint.class_names, checkpoint.colors
+    config, class_names, colors = checkpoint.config, checkpoint.class_names, checkpoint.colors
     with safe_open(checkpoint.path / WEIGHTS, framework="np") as file:
         mean, std = (file.get_tensor(name).ravel().tolist() for name in ("mean", "std"))
     preprocessing = {
@@ -126,10 +126,10 @@ def _config_text(run: Run, checkpoint: Checkpoint) -> str:
         "std": std,
         "height": config.dataset.height,
         "width": config.dataset.width,
-        "multiple": unfilled_model(config, len(classes), run.id).multiple,
+        "multiple": unfilled_model(config, len(class_names), run.id).multiple,
     }
     row = best_evaluation(run)
-    return published_text(config, classes, colors, checkpoint.step, checkpoint.best_miou, row, preprocessing)
+    return published_text(config, class_names, colors, checkpoint.step, checkpoint.best_miou, row, preprocessing)
 
 
 class CountedFile(io.BufferedReader):

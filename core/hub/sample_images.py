@@ -18,7 +18,7 @@ from core.inference.exports import png
 from core.labels import palette_of
 from core.runs.store import Run
 
-MOST = 3
+MAX_SAMPLES = 3
 
 
 def may_show(run: Run, own_images: bool) -> bool:
@@ -50,7 +50,7 @@ def sample_images(run: Run, own_images: bool) -> dict[str, bytes]:
         dataset = open_dataset(run.config.dataset)
         for frame in dataset.val:
             mask = folders[-1] / f"{frame.id}.png"
-            if len(results) < MOST and mask.is_file():
+            if len(results) < MAX_SAMPLES and mask.is_file():
                 results[f"samples/{len(results) + 1}.png"] = _side_by_side(composite(dataset.image(frame)), mask, run)
     except (LabError, OSError):
         return {}  # the data is gone; the network is what is published

@@ -30,7 +30,7 @@ MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 SLACK = 1.1
 
 
-def read_foreign(values: dict[str, Any], preprocessor: dict[str, Any], repo: str, root: str) -> Published:
+def read_transformers_config(values: dict[str, Any], preprocessor: dict[str, Any], repo: str, root: str) -> Published:
     """Return what the config.json of a repository of transformers says, as the config of a run.
 
     Args:

@@ -23,18 +23,18 @@ from core.config import RGB, PixelFormat
 from core.data.unread_formats import HEIF, name_unread
 from core.errors import LabError
 from core.inference.uploads import (
+    IMAGE_EXTENSIONS,
     MAX_BYTES,
     MAX_PIXELS,
     MAX_SIDE,
     MIN_SIDE,
-    PICTURE_ENDINGS,
     WORKING_SIDE,
     decode_upload,
     full_size,
 )
 from core.text import format_bytes
 
-MAX_PICTURES = 24
+MAX_IMAGES = 24
 """Pictures that one upload may give."""
 MAX_PIXEL_BYTES = 160 * 2**20
 """Pixels that the pictures of one visit take in memory: a ZIP of a few kilobytes unfolds to hundreds of megabytes."""
@@ -67,16 +67,16 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Room:
+class UploadBudget:
     """What a visit has left: how many pictures, and how many bytes of pixels."""
 
-    pictures: int = MAX_PICTURES
+    images: int = MAX_IMAGES
     pixel_bytes: int = MAX_PIXEL_BYTES
 
-    def after(self, images: Iterable[np.ndarray]) -> "Room":
+    def after(self, images: Iterable[np.ndarray]) -> "UploadBudget":
         """Return what is left when these images have been taken in."""
         sizes = [image.nbytes for image in images]
-        return Room(self.pictures - len(sizes), self.pixel_bytes - sum(sizes))
+        return UploadBudget(self.images - len(sizes), self.pixel_bytes - sum(sizes))
 
 
 def shown_name(name: str) -> str:
@@ -85,14 +85,16 @@ def shown_name(name: str) -> str:
     Never used as a path.
     """
     last = PurePosixPath(name.replace("\\", "/")).name
-    seen = "".join(sign for sign in last if sign.isprintable()).strip()
-    if len(seen) > NAME_LENGTH:
-        stem, dot, ending = seen.rpartition(".")
-        seen = f"{(stem or seen)[: NAME_LENGTH - 8]}…" + (f".{ending[:6]}" if dot else "")
-    return seen or "picture"
+    printable = "".join(sign for sign in last if sign.isprintable()).strip()
+    if len(printable) > NAME_LENGTH:
+        stem, dot, ending = printable.rpartition(".")
+        printable = f"{(stem or printable)[: NAME_LENGTH - 8]}…" + (f".{ending[:6]}" if dot else "")
+    return printable or "picture"
 
 
-def decode_batch(name: str, data: bytes, pixels: PixelFormat = RGB, room: Room | None = None) -> Iterator[Upload]:
+def decode_batch(
+    name: str, data: bytes, pixels: PixelFormat = RGB, budget: UploadBudget | None = None
+) -> Iterator[Upload]:
     """Yield the images in an uploaded file: those of a ZIP, frames of a video, or the one picture that it is.
 
     The first that finds no room is a sentence, and nothing behind it is decoded.
@@ -101,19 +103,19 @@ def decode_batch(name: str, data: bytes, pixels: PixelFormat = RGB, room: Room |
         name: what it was called; used for showing alone.
         data: the file.
         pixels: which bands of a picture, and what is white, as of `decode_image`.
-        room: what the visit has left; None for all of it.
+        budget: what the visit has left; None for all of it.
 
     Raises:
         LabError: it is too large, broken, or of no kind that is taken.
     """
-    room = room or Room()
+    budget = budget or UploadBudget()
     for upload in _decode(name, data, pixels):
         if upload.image is not None:
-            room = room.after([upload.image])
-            if room.pictures < 0 or room.pixel_bytes < 0:
+            budget = budget.after([upload.image])
+            if budget.images < 0 or budget.pixel_bytes < 0:
                 yield Upload(
                     upload.name,
-                    problem=f"This and what follows in the file isn't shown: a page takes {MAX_PICTURES} pictures, and"
+                    problem=f"This and what follows in the file isn't shown: a page takes {MAX_IMAGES} pictures, and"
                     f" {format_bytes(MAX_PIXEL_BYTES)} of pixels. Drop fewer or smaller ones.",
                 )
                 return
@@ -137,7 +139,7 @@ def _decode(name: str, data: bytes, pixels: PixelFormat) -> Iterator[Upload]:
 
 
 def zip_images(data: bytes, pixels: PixelFormat = RGB) -> Iterator[Upload]:
-    """Yield the images of a ZIP in the order of their names, at most `MAX_PICTURES`; what can't be read is a sentence.
+    """Yield the images of a ZIP in the order of their names, at most `MAX_IMAGES`; what can't be read is a sentence.
 
     Raises:
         LabError: it is no ZIP, holds far too much, or no picture.
@@ -156,7 +158,7 @@ def zip_images(data: bytes, pixels: PixelFormat = RGB) -> Iterator[Upload]:
                     "The ZIP holds no PNG, JPEG, WebP, TIFF or BMP. Pack pictures into it, not another archive."
                 )
             left = MAX_UNPACKED
-            for entry in images[:MAX_PICTURES]:
+            for entry in images[:MAX_IMAGES]:
                 result, used = _unpacked(archive, entry, min(left, MAX_BYTES), pixels)
                 left -= used
                 yield result
@@ -164,10 +166,10 @@ def zip_images(data: bytes, pixels: PixelFormat = RGB) -> Iterator[Upload]:
                     raise LabError(
                         f"The ZIP unfolds to more than {format_bytes(MAX_UNPACKED)}. Pack fewer or smaller pictures."
                     )
-            if len(images) > MAX_PICTURES:
+            if len(images) > MAX_IMAGES:
                 yield Upload(
-                    f"{len(images) - MAX_PICTURES} more",
-                    problem=f"Only the first {MAX_PICTURES} pictures of a ZIP are shown. Pack the others into another.",
+                    f"{len(images) - MAX_IMAGES} more",
+                    problem=f"Only the first {MAX_IMAGES} pictures of a ZIP are shown. Pack the others into another.",
                 )
     except LabError:
         raise
@@ -180,7 +182,7 @@ def zip_images(data: bytes, pixels: PixelFormat = RGB) -> Iterator[Upload]:
 def _is_image(entry: zipfile.ZipInfo) -> bool:
     path = PurePosixPath(entry.filename.replace("\\", "/"))
     hidden = path.name.startswith(".") or "__MACOSX" in path.parts
-    return not entry.is_dir() and not hidden and path.suffix.lower().lstrip(".") in PICTURE_ENDINGS
+    return not entry.is_dir() and not hidden and path.suffix.lower().lstrip(".") in IMAGE_EXTENSIONS
 
 
 def _unpacked(
@@ -258,16 +260,16 @@ def _spread_frames(video: cv2.VideoCapture, name: str, count: int) -> Iterator[U
             f"The video has {length:.0f} frames; the limit is {MAX_VIDEO_FRAMES}, three minutes. Cut it shorter."
         )
     # Some containers don't tell their length: then every second or so.
-    wanted = (
+    indices = (
         {int((index + 0.5) * length / count) for index in range(count)}
         if length >= 1
         else {index * 30 for index in range(count)}
     )
     taken = 0
-    for index in range(max(wanted) + 1):
+    for index in range(max(indices) + 1):
         if not video.grab():
             break
-        if index in wanted:
+        if index in indices:
             is_there, frame = video.retrieve()
             if not is_there:
                 break

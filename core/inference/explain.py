@@ -19,7 +19,7 @@ MAX_CHANNELS = 6
 MAX_HEADS = 6
 """With the mean and the network's own mask they fill a viewer of eight panels."""
 FIELD_SHARE = 0.95
-KEPT_BYTES = 256 * 2**20
+MAX_RECORDING_BYTES = 256 * 2**20
 """A recording up to this size is kept for the next question about the same picture."""
 
 
@@ -47,9 +47,11 @@ def feature_maps(recording: Recording, layer: str, point: Point) -> Explanation:
     count = features.shape[-2:]
     rows, columns = (positions.to(features.device) for positions in all_cells(recording, count, stride))
     row, column = cell_at(recording, point, count, stride)
-    seen = features[:, rows.unique()][:, :, columns.unique()].flatten(1)  # (C, cells of the picture)
-    spread = seen.std(dim=1, correction=0)
-    surplus = (features[:, row, column] - seen.mean(dim=1)) / spread.clamp(min=1e-6 * float(seen.abs().max()) + 1e-12)
+    visible = features[:, rows.unique()][:, :, columns.unique()].flatten(1)  # (C, cells of the picture)
+    spread = visible.std(dim=1, correction=0)
+    surplus = (features[:, row, column] - visible.mean(dim=1)) / spread.clamp(
+        min=1e-6 * float(visible.abs().max()) + 1e-12
+    )
     order = surplus.argsort(descending=True, stable=True)[:MAX_CHANNELS].tolist()
 
     def laid_out(cells: torch.Tensor) -> torch.Tensor:
@@ -106,8 +108,8 @@ def special_tokens(model: SegmentationModel, recording: Recording, block: str) -
     count = attention.queries.shape[1] - attention.grid[0] * attention.grid[1]
     if not attention.first:
         return ("class embedding",) * count
-    classes = 1 if getattr(model.encoder, "cls_token", None) is not None else 0
-    return ("class token",) * classes + ("register token",) * (count - classes)
+    num_class_tokens = 1 if getattr(model.encoder, "cls_token", None) is not None else 0
+    return ("class token",) * num_class_tokens + ("register token",) * (count - num_class_tokens)
 
 
 def _shares(names: tuple[str, ...], weights: list[float]) -> str:
@@ -207,17 +209,17 @@ class Explainer(Predictor):
         return attention_maps(recording, layer, point, special_tokens(self._model, recording, layer))
 
     def _record(self, image: np.ndarray) -> Recording:
-        images = self._given(image)
+        images = self._to_tensor(image)
         previous = self._recording
         if previous is not None and previous.images.shape == images.shape and torch.equal(previous.images, images):
             return previous
         with self._hardware.autocast():
             recording = record(self._model, images)
-        self._recording = recording if recording.bytes <= KEPT_BYTES else None
+        self._recording = recording if recording.bytes <= MAX_RECORDING_BYTES else None
         return recording
 
     def _field(self, image: np.ndarray, point: Point) -> Explanation:
-        images = self._given(image)
+        images = self._to_tensor(image)
         field, winner = effective_field(self._model, images, point)
         name = self.checkpoint.class_names[winner]
         if not field.any():
@@ -237,7 +239,7 @@ class Explainer(Predictor):
         relative = field / field.max()
         return Explanation((heat_map("Effective receptive field", name, relative, low=0.0, power=2.0),), f"{metadata}.")
 
-    def _given(self, image: np.ndarray) -> torch.Tensor:
+    def _to_tensor(self, image: np.ndarray) -> torch.Tensor:
         """Return the image as the network is given it, float (1, 3, h, w): about as large as a training frame, as in
         `predict`.
         """

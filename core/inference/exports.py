@@ -19,7 +19,7 @@ import numpy as np
 
 from core.data.bands import composite, resize
 from core.inference.prediction_cache import CachedPrediction
-from core.inference.uploads import PICTURE_ENDINGS
+from core.inference.uploads import IMAGE_EXTENSIONS
 from core.labels import IGNORED, LABEL_BY_NAME, palette_of
 from core.text import csv_cell
 
@@ -278,7 +278,7 @@ def png(values: np.ndarray) -> bytes:
 def file_stem(name: str) -> str:
     """Return a name for a file on any system: letters, digits, dots, - and _ of what something is called."""
     return (
-        re.sub(r"[^A-Za-z0-9_-]+", "_", re.sub(rf"\.({'|'.join(PICTURE_ENDINGS)})$", "", name, flags=re.I)).strip("_")[
+        re.sub(r"[^A-Za-z0-9_-]+", "_", re.sub(rf"\.({'|'.join(IMAGE_EXTENSIONS)})$", "", name, flags=re.I)).strip("_")[
             :60
         ]
         or "picture"

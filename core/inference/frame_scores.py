@@ -23,7 +23,7 @@ from core.files import parse_json, write_atomically
 from core.inference.prediction_cache import CachedPrediction, checkpoint_digest
 from core.paths import cache_folder
 
-FORM = 1
+VERSION = 1
 PATIENCE = 30.0
 """Seconds after which a count that isn't asked about stops."""
 SAVE_EVERY = 25
@@ -141,7 +141,7 @@ def scores_path(run: Path, dataset: Dataset, frames: Sequence[Frame]) -> Path:
 
     Another one as soon as its weights, a frame, the size or the classes change.
     """
-    parts = (FORM, checkpoint_digest(run, "best"), fingerprint(frames), dataset.size, dataset.space.digest)
+    parts = (VERSION, checkpoint_digest(run, "best"), fingerprint(frames), dataset.size, dataset.space.digest)
     return cache_folder() / "frames" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.json"
 
 

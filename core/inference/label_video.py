@@ -71,10 +71,10 @@ def label_video(
         rate = rate if 0 < rate <= MAX_RATE else USUAL_RATE
         total = int(claimed) if 0 < claimed < 2**31 else 0
         writers = {kind: stack.enter_context(_writer(target, size, rate)) for kind, target in targets.items()}
-        seen, average = sensible_size(size, predictor.training_size), None
+        input_size, average = sensible_size(size, predictor.training_size), None
         for frame in chain([first], frames):
             progress(done, max(total, done) if total else 0)
-            probabilities = predictor.probabilities(frame, seen, options)
+            probabilities = predictor.probabilities(frame, input_size, options)
             average = probabilities if average is None else average.mul_(smooth).add_(probabilities, alpha=1 - smooth)
             colors = palette[decide(average.clamp_min(1e-30).log(), size).labels]
             for kind, writer in writers.items():

@@ -26,7 +26,7 @@ from core.files import replacing, write_atomically
 from core.inference.batches import is_video
 from core.inference.exports import overlay_of
 from core.inference.label_video import check_smooth, label_video
-from core.inference.large_pictures import LARGE_PIXELS, check_pixel_scale, label_rows, pixel_scale_of
+from core.inference.large_images import LARGE_PIXELS, check_pixel_scale, label_rows, pixel_scale_of
 from core.inference.predictor import Prediction, Predictor
 from core.inference.raster_files import georeference_of, has_rasterio, open_rows, open_tiff, read_header
 from core.inference.tta import WHOLE, PredictOptions
@@ -155,9 +155,9 @@ def predict_files(
             continue
         for target in targets.values():
             target.parent.mkdir(parents=True, exist_ok=True)
-        told = partial(progress, f"Labelling {path.name}")
+        on_progress = partial(progress, f"Labelling {path.name}")
         if video:
-            label_video(predictor, path, targets, options, files.smooth, told)
+            label_video(predictor, path, targets, options, files.smooth, on_progress)
             yield list(targets.values())
             continue
         if as_tiff:
@@ -172,15 +172,15 @@ def predict_files(
             if tiled:
                 rows = stack.enter_context(open_rows(path, pixels))
                 scale = files.pixel_scale or pixel_scale_of(predictor)
-                pieces = label_rows(predictor, rows, scale, options, told)
+                pieces = label_rows(predictor, rows, scale, options, on_progress)
             else:
                 image = _read(path, pixels)
                 pieces = iter([(0, image, predictor.predict(image, options))])
             if as_tiff:
-                place = georeference_of(path)
+                georeference = georeference_of(path)
                 channels = {"labels": 3 if space.by_color else 1, "confidence": 1, "colors": 3, "overlay": 3}
                 write = {
-                    kind: stack.enter_context(open_tiff(target, header.size, channels[kind], place))
+                    kind: stack.enter_context(open_tiff(target, header.size, channels[kind], georeference))
                     for kind, target in targets.items()
                 }
             else:

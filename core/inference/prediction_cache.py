@@ -19,7 +19,7 @@ from core.inference.tta import PredictOptions
 from core.paths import cache_folder
 from core.runs.store import Which, checkpoint_path
 
-FORM = 2
+VERSION = 2
 """Raised when the same weights would answer otherwise, or what is written changes."""
 BUDGET = 512 * 2**20
 _BLOCK = 2**20
@@ -122,9 +122,9 @@ class PredictionCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             with replacing(target) as draft:
                 np.savez(draft, **held)
-            self._tidy()
+            self._evict()
 
-    def _tidy(self) -> None:
+    def _evict(self) -> None:
         with os.scandir(self.folder) as entries:
             files = sorted((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path) for entry in entries)
         size = sum(length for _, length, _ in files)
@@ -144,7 +144,7 @@ def prediction_key(run: Path, which: Which, image: np.ndarray, options: PredictO
     weights = checkpoint_digest(run, which)
     if not weights:
         return None
-    digest = hashlib.sha256(f"{FORM}|{weights}|{options}|{image.shape}".encode())
+    digest = hashlib.sha256(f"{VERSION}|{weights}|{options}|{image.shape}".encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()[:40]
 

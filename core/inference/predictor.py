@@ -100,23 +100,23 @@ class Predictor:
 
     @torch.no_grad()
     def probabilities(
-        self, image: np.ndarray, size: Size, options: PredictOptions = WHOLE, seen: Size | None = None
+        self, image: np.ndarray, size: Size, options: PredictOptions = WHOLE, input_size: Size | None = None
     ) -> torch.Tensor:
         """Return probabilities of the classes at a size (h, w), float32 (1, K, h, w), of an image uint8 (H, W, 3).
 
-        Several views are averaged; a quick answer isn't possible. `seen` is the height and width at which the network
-        is shown the image, where they aren't those of `sensible_size`.
+        Several views are averaged; a quick answer isn't possible. `input_size` is the height and width at which the
+        network is shown the image, where they aren't those of `sensible_size`.
 
         Raises LabError as `predict` does.
         """
         self.check_bands(image)
-        usual = seen or sensible_size(image.shape[:2], self.training_size)
+        usual = input_size or sensible_size(image.shape[:2], self.training_size)
         probabilities, count = torch.zeros(()), 0
         for logits in self._views(image, usual, options):
             if logits.shape[-2:] != size:
                 logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-            seen_so = logits.softmax(dim=1)
-            probabilities = probabilities.add_(seen_so) if count else seen_so
+            softmax = logits.softmax(dim=1)
+            probabilities = probabilities.add_(softmax) if count else softmax
             count += 1
         return probabilities / count
 

@@ -150,7 +150,7 @@ def respond(request: Request, models: Models) -> Any:
             case DecodeRequest():
                 return decode_upload(request.data, request.pixels)
             case BatchRequest():
-                return decode_batch(request.name, request.data, request.pixels, request.room)
+                return decode_batch(request.name, request.data, request.pixels, request.budget)
             case DescribeRequest():
                 return describe_network(request)
             case UncertaintyRequest():

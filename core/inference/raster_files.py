@@ -169,7 +169,7 @@ def open_tiff(path: Path, size: Size, channels: int, georeference: dict[str, Any
     """
     import rasterio
 
-    form = {"driver": "GTiff", "dtype": "uint8", "height": size[0], "width": size[1], "count": channels}
+    profile = {"driver": "GTiff", "dtype": "uint8", "height": size[0], "width": size[1], "count": channels}
     tiles = {"tiled": True, "blockxsize": TILE, "blockysize": TILE, "compress": "deflate", "bigtiff": "if_safer"}
     if channels == 3:
         tiles |= {"photometric": "rgb", "interleave": "pixel"}
@@ -182,7 +182,7 @@ def open_tiff(path: Path, size: Size, channels: int, georeference: dict[str, Any
     with (
         replacing(path) as draft,
         _quiet_gdal(),
-        rasterio.open(draft, "w", **form, **tiles, **(georeference or {})) as target,
+        rasterio.open(draft, "w", **profile, **tiles, **(georeference or {})) as target,
     ):
         yield write
 

@@ -19,7 +19,7 @@ MAX_PIXELS = 2**21
 """Larger pictures are told about at this many pixels, as many as a Cityscapes frame has."""
 _STRIP = 64
 """Rows that are sorted at a time: what a core's cache holds."""
-_LEAST = 1e-12
+_EPSILON = 1e-12
 """Stands for a probability of 0, whose logarithm there is none."""
 
 
@@ -39,10 +39,10 @@ def estimate_uncertainty(predictor: Predictor, image: np.ndarray, options: Predi
     for top in range(0, height, _STRIP):
         rows = slice(top, top + _STRIP)
         strip = probabilities[:, rows]
-        nats = -(strip * strip.clamp(min=_LEAST).log()).sum(dim=0)
+        nats = -(strip * strip.clamp(min=_EPSILON).log()).sum(dim=0)
         entropy[rows] = (nats / math.log(max(2, len(strip))) * 255).round().clamp(0, 255).to(torch.uint8)
-        shares, classes = strip.permute(1, 2, 0).contiguous().topk(count, dim=-1)
-        ranks[rows, :count, 0] = classes.permute(0, 2, 1).numpy()
+        shares, class_ids = strip.permute(1, 2, 0).contiguous().topk(count, dim=-1)
+        ranks[rows, :count, 0] = class_ids.permute(0, 2, 1).numpy()
         ranks[rows, :count, 1] = (shares * 255).round().permute(0, 2, 1).numpy()
     return UncertaintyMaps(_png(entropy.numpy()), _png(ranks.reshape(-1, width)))
 

@@ -17,7 +17,7 @@ from core.data.unread_formats import name_unread
 from core.errors import LabError
 from core.text import format_bytes
 
-PICTURE_ENDINGS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp")
+IMAGE_EXTENSIONS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 MAX_BYTES = 20 * 10**6
 MAX_PIXELS = 40_000_000

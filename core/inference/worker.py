@@ -22,7 +22,7 @@ import numpy as np
 
 from core.config import RGB, ModelConfig, PixelFormat
 from core.errors import LabError
-from core.inference.batches import Room, Upload
+from core.inference.batches import Upload, UploadBudget
 from core.inference.fair_queue import FairQueue, Ticket, outcome
 from core.inference.prediction_cache import CachedPrediction, PredictionCache, UncertaintyMaps, prediction_key
 from core.inference.tta import WHOLE, PredictOptions
@@ -111,7 +111,7 @@ class BatchRequest:
     name: str
     data: bytes
     pixels: PixelFormat = RGB
-    room: Room | None = None
+    budget: UploadBudget | None = None
 
 
 @dataclass(frozen=True)
@@ -257,13 +257,13 @@ class InferenceWorker:
         return outcome(self._decoder.queue(user, DecodeRequest(data, pixels)))
 
     def decode_batch(
-        self, name: str, data: bytes, user: str = "", pixels: PixelFormat = RGB, room: Room | None = None
+        self, name: str, data: bytes, user: str = "", pixels: PixelFormat = RGB, budget: UploadBudget | None = None
     ) -> tuple[Upload, ...]:
         """Return the pictures of an uploaded file, see `core.inference.batches.decode_batch`.
 
         Raises LabError where it has none.
         """
-        return outcome(self._decoder.queue(user, BatchRequest(name, data, pixels, room)))
+        return outcome(self._decoder.queue(user, BatchRequest(name, data, pixels, budget)))
 
     def describe(self, model: ModelConfig, size: tuple[int, int], user: str = "") -> ModelSummary:
         """Describe a network in the process, see `core.models.model_summary`.
@@ -395,7 +395,7 @@ class _Lane:
         return tuple(parts)
 
     def _load(self, pipe: IO[bytes]) -> Any:
-        return _DecoderAnswer(pipe).load() if self._part == "decoder" else pickle.load(pipe)  # noqa: S301 - our own child, which opens no uploads
+        return _DecoderUnpickler(pipe).load() if self._part == "decoder" else pickle.load(pipe)  # noqa: S301 - our own child, which opens no uploads
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "core.inference.process", self._part]
@@ -415,7 +415,7 @@ class _Lane:
             process.wait()
 
 
-class _DecoderAnswer(pickle.Unpickler):  # noqa: S301 - it loads nothing but what it lists
+class _DecoderUnpickler(pickle.Unpickler):  # noqa: S301 - it loads nothing but what it lists
     """Reads an answer of the decoder, in which a hostile picture may have taken over: arrays and sentences alone."""
 
     def find_class(self, module: str, name: str) -> Any:

@@ -22,7 +22,7 @@ SPACIOUS = 810.0
 """A drawing that is narrower than this is drawn with wider gaps, as far as they go."""
 GAPS = (20.0, 130.0)
 
-PICTURE = -1
+INPUT = -1
 END = 18.0
 """Width of the picture and of the logits."""
 
@@ -103,7 +103,7 @@ def arrange(summary: ModelSummary, compact: bool) -> tuple[dict[int, Box], float
 def _sizes(summary: ModelSummary) -> tuple[dict[int, tuple[int, int]], dict[int, float]]:
     """Height and width in cells, and width on the paper, of everything that has a number in `edges`."""
     blocks = summary.blocks
-    ends = (PICTURE, len(blocks))
+    ends = (INPUT, len(blocks))
     sizes = {level: summary.size for level in ends}
     sizes |= {index: (block.height, block.width) for index, block in enumerate(blocks)}
     return sizes, dict.fromkeys(ends, END) | {index: _box_width(block) for index, block in enumerate(blocks)}
@@ -160,17 +160,17 @@ def _columns(blocks: Sequence[Block], octaves: dict[int, float]) -> dict[int, in
     latest = {index: max(earliest.values()) for index in octaves}
     for source, target in sorted(edges(blocks), key=lambda edge: -edge[1]):
         latest[source] = min(latest[source], latest[target] - 1)
-    columns = {index: earliest[index] for index in octaves if earliest[index] == latest[index]} | {PICTURE: 0}
+    columns = {index: earliest[index] for index in octaves if earliest[index] == latest[index]} | {INPUT: 0}
     for index, block in enumerate(blocks):
         if index in columns:
             continue
         low = 1 + max((columns[source] for source in block.inputs), default=0)
         like = [columns[other] for other in columns if 0 <= other < len(blocks) and blocks[other].part == block.part]
-        wanted = sum(like) / len(like) if like else (low + latest[index]) / 2
+        ideal = sum(like) / len(like) if like else (low + latest[index]) / 2
 
-        def cost(column: int, end: int = index, wanted: float = wanted) -> tuple[bool, float]:
+        def cost(column: int, end: int = index, ideal: float = ideal) -> tuple[bool, float]:
             taken = any(columns[other] == column and abs(octaves[other] - octaves[end]) < 0.9 for other in columns)
-            return taken, abs(column - wanted)
+            return taken, abs(column - ideal)
 
         columns[index] = min(range(low, latest[index] + 1), key=cost)
     return columns

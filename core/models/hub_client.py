@@ -81,7 +81,7 @@ def is_logged_in() -> bool:
         return False
 
 
-def look_up(repo: str, revision: str = "") -> Listing:
+def fetch_listing(repo: str, revision: str = "") -> Listing:
     """Return what a repository holds at a revision; the newest commit where none is named. Raises LabError."""
     revision = revision.strip()
     with explain_errors(repo, revision):

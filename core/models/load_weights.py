@@ -79,33 +79,33 @@ def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
             misshapen.
     """
     file = _open(path)
-    wanted = {_flat(name): tensor for name, tensor in encoder.state_dict().items() if not _is_counter(name)}
-    given = _best_naming(file.keys(), set(wanted))
-    missing = sorted(set(wanted) - set(given))
+    expected = {_flat(name): tensor for name, tensor in encoder.state_dict().items() if not _is_counter(name)}
+    file_names = _best_naming(file.keys(), set(expected))
+    missing = sorted(set(expected) - set(file_names))
     if missing:
         raise LabError(
-            f"'{path.name}' doesn't fit the encoder: {len(missing)} of its {len(wanted)} tensors are missing, first "
+            f"'{path.name}' doesn't fit the encoder: {len(missing)} of its {len(expected)} tensors are missing, first "
             f"{', '.join(missing[:3])}. Choose the file that belongs to this encoder."
         )
     resized, widened = [], []
     with torch.no_grad():
-        for name, target in wanted.items():
-            shape = tuple(file.get_slice(given[name]).get_shape())
+        for name, target in expected.items():
+            shape = tuple(file.get_slice(file_names[name]).get_shape())
             if not _may_fill(name, shape, tuple(target.shape)):
                 raise LabError(
                     f"'{path.name}' doesn't fit the encoder: {name} is {shape}, but must be {tuple(target.shape)}."
                     " Choose the file that belongs to this encoder."
                 )
-            source = file.get_tensor(given[name]).float()
+            source = file.get_tensor(file_names[name]).float()
             if name.endswith("pos_embed") and source.shape != target.shape:
                 source = _resize_positions(encoder, source)
-                resized.append(given[name])
+                resized.append(file_names[name])
             if source.ndim == 4 and source.shape[1] == 3 and target.shape[1] != 3:
                 source = adapt_input_conv(target.shape[1], source)
-                widened.append(given[name])
+                widened.append(file_names[name])
             target.copy_(source)
-    unused = sorted(name for flat, name in given.items() if flat not in wanted and not _is_counter(name))
-    return LoadReport(path.name, len(wanted), tuple(resized), tuple(widened), unused=tuple(unused))
+    unused = sorted(name for flat, name in file_names.items() if flat not in expected and not _is_counter(name))
+    return LoadReport(path.name, len(expected), tuple(resized), tuple(widened), unused=tuple(unused))
 
 
 def load_layers(layers: dict[str, nn.Module], names: dict[str, tuple[str, ...]], path: Path) -> LoadReport:
@@ -142,22 +142,22 @@ def _open(path: Path) -> Any:
         raise LabError(f"'{path.name}' can't be read as a safetensors file ({error}). Download it again.") from None
 
 
-def _may_fill(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+def _may_fill(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
     """Return whether a tensor of a shape can become one of another: positions of another grid, colours for bands."""
     if name.endswith("pos_embed"):
-        return len(shape) == len(wanted) and shape[-1] == wanted[-1]
-    is_of_colors = len(shape) == len(wanted) == 4 and shape[1] == 3
-    return shape == wanted or (is_of_colors and (shape[0], *shape[2:]) == (wanted[0], *wanted[2:]))
+        return len(shape) == len(expected) and shape[-1] == expected[-1]
+    is_of_colors = len(shape) == len(expected) == 4 and shape[1] == 3
+    return shape == expected or (is_of_colors and (shape[0], *shape[2:]) == (expected[0], *expected[2:]))
 
 
-def _best_naming(names: Iterable[str], wanted: set[str]) -> dict[str, str]:
+def _best_naming(names: Iterable[str], expected: set[str]) -> dict[str, str]:
     """Return the file's own names by the encoder's: of several ways to name them, the one that fits most."""
     namings: list[Callable[[str], str]] = [lambda name: name]
     for outer in OUTER_NAMES:
         namings.append(lambda name, outer=outer: outer + name)  # type: ignore[misc]
         namings.append(lambda name, outer=outer: name.removeprefix(outer))  # type: ignore[misc]
     renamed = [{_flat(naming(name)): name for name in names} for naming in namings]
-    return max(renamed, key=lambda candidate: len(wanted & set(candidate)))
+    return max(renamed, key=lambda candidate: len(expected & set(candidate)))
 
 
 def _flat(name: str) -> str:

@@ -15,7 +15,7 @@ from core.models.build import build_model
 from core.models.diagram_blocks import trace_blocks
 from core.models.summary_types import ModelSummary, Part
 
-CLASSES = 19
+NUM_CLASSES = 19
 MAX_FIELD = 2048
 """Pixels; a receptive field that reaches further is called the whole picture."""
 TIMED_RUNS = 5
@@ -25,7 +25,7 @@ TIMED_SECONDS = 2.0
 def describe(
     config: ModelConfig,
     size: tuple[int, int] = (256, 512),
-    num_classes: int = CLASSES,
+    num_classes: int = NUM_CLASSES,
     hardware: Hardware | None = None,
     num_bands: int = 3,
 ) -> ModelSummary:
@@ -77,7 +77,7 @@ def describe(
     )
 
 
-def count_parameters(config: ModelConfig, num_classes: int = CLASSES, num_bands: int = 3) -> int:
+def count_parameters(config: ModelConfig, num_classes: int = NUM_CLASSES, num_bands: int = 3) -> int:
     """Return how many parameters a network has, without memory for any. Raises LabError where there is none."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in build_model(config, num_classes, num_bands).parameters())

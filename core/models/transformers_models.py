@@ -37,7 +37,7 @@ NO_SHAPE = (
 
 Those that begin with an underscore are none either.
 """
-MAX_NUMBER, MAX_LIST, MAX_LAYERS, MAX_STEP = 100_000, 1000, 100, 64
+MAX_INT, MAX_LIST, MAX_LAYERS, MAX_STEP = 100_000, 1000, 100, 64
 STEPS = ("strides", "patch_size", "patch_sizes", "sr_ratios", "mlp_ratio", "mlp_ratios", "window_size")
 
 
@@ -168,7 +168,7 @@ def _check(name: str, value: Any) -> None:
             return
         case int():
             is_deep = name == "depths" or name.endswith(("layers", "blocks"))
-            low, high = (1, MAX_STEP) if name in STEPS else (-1, MAX_LAYERS if is_deep else MAX_NUMBER)
+            low, high = (1, MAX_STEP) if name in STEPS else (-1, MAX_LAYERS if is_deep else MAX_INT)
             if not low <= value <= high:
                 raise ValueError(f"{name} is {value}"[:80])
         case str() if len(value) <= 100:

@@ -110,8 +110,8 @@ class MaskHead(nn.Module):
         together = torch.cat([tokens, self.class_embeddings.expand(tokens.shape[0], -1, -1).to(tokens.dtype)], dim=1)
         together = self.norm(self.blocks(together))
         patches = F.normalize(self.project_patches(together[:, : -self.num_classes]), dim=-1)
-        classes = F.normalize(self.project_classes(together[:, -self.num_classes :]), dim=-1)
-        masks = self.mask_norm(patches @ classes.transpose(1, 2))  # (B, N, K)
+        class_tokens = F.normalize(self.project_classes(together[:, -self.num_classes :]), dim=-1)
+        masks = self.mask_norm(patches @ class_tokens.transpose(1, 2))  # (B, N, K)
         return masks.transpose(1, 2).unflatten(2, grid)
 
 

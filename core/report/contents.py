@@ -12,7 +12,7 @@ from core.report.sections.reflections import reflections
 from core.report.sections.reproduction import reproduction
 from core.report.sections.results import results
 from core.report.structure import Report, Section, Text
-from core.text import join_words
+from core.text import join_items
 
 WRITERS: dict[str, Callable[[ReportData], list[Section]]] = {
     "introduction": introduction,
@@ -47,7 +47,7 @@ def default_title(data: ReportData) -> str:
     if len(titles) == 1:
         return f"Semantic segmentation with {titles[0]}"
     if len(titles) <= 3:
-        return f"Semantic segmentation: {join_words(titles)} compared"
+        return f"Semantic segmentation: {join_items(titles)} compared"
     return f"Semantic segmentation: {len(titles)} networks compared"
 
 

@@ -327,8 +327,8 @@ def _legend(canvas: Canvas, axes: Axes) -> None:
     handles, text = axes.get_legend_handles_labels()
     if len(text) < 2:
         return
-    longest = max(len(entry) for entry in text)
-    columns = max(1, min(len(text), int(100 / (longest + 6))))
+    max_length = max(len(entry) for entry in text)
+    columns = max(1, min(len(text), int(100 / (max_length + 6))))
     canvas.legend(handles, text, loc="outside upper left", ncols=columns)
 
 

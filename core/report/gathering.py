@@ -131,7 +131,7 @@ def _result(run: Run, label: str, tracker: ProgressTracker) -> tuple[str, Evalua
         tracker.done("scores")
 
 
-def _robustness(run: Run, label: str, wanted: bool, tracker: ProgressTracker) -> RobustnessResult | None:
+def _robustness(run: Run, label: str, requested: bool, tracker: ProgressTracker) -> RobustnessResult | None:
     """Return the robustness that the report measures, or else the newest that is there, of the weights and the data
     that are scored.
     """
@@ -150,7 +150,7 @@ def _robustness(run: Run, label: str, wanted: bool, tracker: ProgressTracker) ->
         return replace(result.metadata.settings, boundary=False) == settings
 
     results = known()
-    if wanted:
+    if requested:
         if not any(map(is_alike, results)):
             try:
                 evaluate_robustness(run, settings, tracker.of("robustness", f"Scoring {label} under corruptions"))

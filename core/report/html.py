@@ -38,7 +38,7 @@ def html_page(report: Report) -> str:
         names=report.captioned,
         address=_address,
         svg=_svg,
-        references=[(number, REFERENCES[key]) for key, number in cited.items()],
+        references=[(index, REFERENCES[key]) for key, index in cited.items()],
     )
 
 
@@ -48,8 +48,8 @@ def _markup(sentence: Text, names: dict[str, str], cited: dict[str, int]) -> Mar
     for part in sentence:
         match part:
             case Number(text, value, source, scale):
-                number = Markup('<data value="{}" data-scale="{:g}" data-source="{}">{}</data>')
-                parts.append(number.format(repr(value), scale, source, text))
+                template = Markup('<data value="{}" data-scale="{:g}" data-source="{}">{}</data>')
+                parts.append(template.format(repr(value), scale, source, text))
             case Ref(target):
                 if target in names:
                     parts.append(Markup('<a href="#{}">{}</a>').format(target, names[target]))

@@ -41,7 +41,7 @@ _LETTERS = frozenset(
 )
 """What pdflatex sets as it stands with T1 fonts and UTF-8."""
 
-WORDS_WIDTH = 34
+TEXT_WIDTH = 34
 """Letters after which words in a cell are broken into lines."""
 
 
@@ -106,8 +106,8 @@ def table_csv(table: Table) -> str:
         for title, cell in zip(table.columns, row, strict=True):
             for part in cell.text:
                 if isinstance(part, Number):
-                    numbers = (part.text, repr(part.value), f"{part.scale:g}")
-                    rows.writerow([head, csv_cell(title), *numbers, csv_cell(part.source)])
+                    fields = (part.text, repr(part.value), f"{part.scale:g}")
+                    rows.writerow([head, csv_cell(title), *fields, csv_cell(part.source)])
     return held.getvalue()
 
 
@@ -149,7 +149,7 @@ def _tabular(table: Table, report: Report) -> str:
     for column in range(len(table.columns)):
         if not table.is_text(column):
             kinds.append("r")
-        elif max((len(row[column]) for row in plain), default=0) > WORDS_WIDTH:
+        elif max((len(row[column]) for row in plain), default=0) > TEXT_WIDTH:
             kinds.append(rf">{{\raggedright\arraybackslash}}p{{{14 if column == 0 else 22}em}}")
         else:
             kinds.append("l")

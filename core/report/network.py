@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-from core.models.diagram_layout import LEFT, OCTAVE, PICTURE, Box, arrange, edges, format_size, route
+from core.models.diagram_layout import INPUT, LEFT, OCTAVE, Box, arrange, edges, format_size, route
 from core.models.summary_types import ModelSummary
 from core.report.figures import INK, QUIET, STYLE, WIDTH, drawing_of
 from core.report.structure import Drawing
@@ -53,7 +53,7 @@ def network_figure(model_summary: ModelSummary) -> Drawing:
             axes.add_patch(Rectangle(corner, slab - space, box.height, facecolor=color, alpha=0.88, linewidth=0))
         _label(axes, box, str(block.channels), points, 0, INK)
         _label(axes, box, format_size((block.height, block.width)), points * 0.86, 1, QUIET)
-    for index, text in ((PICTURE, "picture"), (logits, f"{model_summary.blocks[-1].channels} classes")):
+    for index, text in ((INPUT, "picture"), (logits, f"{model_summary.blocks[-1].channels} classes")):
         box = boxes[index]
         corner, frame = (box.x, box.top), {"facecolor": "#ecece8", "edgecolor": QUIET, "linewidth": 0.6}
         axes.add_patch(Rectangle(corner, box.width, box.height, **frame))

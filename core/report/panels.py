@@ -29,12 +29,12 @@ CITYSCAPES_RULE = (
 )
 
 
-def add_images(group: Group, wanted: bool | None, tracker: ProgressTracker) -> Group:
+def add_images(group: Group, requested: bool | None, tracker: ProgressTracker) -> Group:
     """Return a group with its pictures, or with the reason why it has none, and with what is known of its cities.
 
     Args:
         group: of runs.
-        wanted: by the user; None for pictures of anything but Cityscapes.
+        requested: by the user; None for pictures of anything but Cityscapes.
         tracker: called with how far it is.
     """
     source = SOURCES[group.first.config.dataset.name]
@@ -49,7 +49,7 @@ def add_images(group: Group, wanted: bool | None, tracker: ProgressTracker) -> G
         if frames
     }
     group = replace(group, cities=cities)
-    shows = source.sharing != "never" if wanted is None else wanted
+    shows = source.sharing != "never" if requested is None else requested
     if not shows:
         tracker.done("pictures", len(group.summaries))
         reason = CITYSCAPES_RULE if source.sharing == "never" else "pictures were not asked for"
@@ -63,7 +63,7 @@ def add_images(group: Group, wanted: bool | None, tracker: ProgressTracker) -> G
         group,
         example_columns=columns,
         examples=examples,
-        panel_columns=("photograph", "truth", *(summary.label for summary in group.carded)),
+        panel_columns=("photograph", "truth", *(summary.label for summary in group.evaluated)),
         panels=panels,
     )
 
@@ -108,14 +108,14 @@ def _panels(group: Group, dataset: Dataset, tracker: ProgressTracker) -> ImageRo
         tracker.done("pictures", len(group.summaries))
         return ()
     images = {frame_id: dataset.image(frames[frame_id]) for _, frame_id in chosen}
-    seen: dict[str, dict[str, np.ndarray]] = {}
-    for summary in group.carded:
+    predictions: dict[str, dict[str, np.ndarray]] = {}
+    for summary in group.evaluated:
         on_frame = tracker.of("pictures", f"Labelling frames with {summary.label}")
         predictor = Predictor(summary.run.path)
-        seen[summary.run.id] = {}
+        predictions[summary.run.id] = {}
         for index, (frame_id, image) in enumerate(images.items()):
             on_frame("", index, len(images))
-            seen[summary.run.id][frame_id] = predictor.predict(image).labels
+            predictions[summary.run.id][frame_id] = predictor.predict(image).labels
         tracker.done("pictures")
     rows = []
     for name, frame_id in chosen:
@@ -125,7 +125,8 @@ def _panels(group: Group, dataset: Dataset, tracker: ProgressTracker) -> ImageRo
             _mask(dataset.target(frame), dataset, f"truth of {frame_id}"),
         ]
         panels += [
-            _mask(seen[summary.run.id][frame_id], dataset, f"{summary.label} on {frame_id}") for summary in group.carded
+            _mask(predictions[summary.run.id][frame_id], dataset, f"{summary.label} on {frame_id}")
+            for summary in group.evaluated
         ]
         rows.append(((f"{name}: ", frame.id, *_scores(group, frame_id)), tuple(panels)))
     return tuple(rows)
@@ -134,12 +135,12 @@ def _panels(group: Group, dataset: Dataset, tracker: ProgressTracker) -> ImageRo
 def _best_median_worst(group: Group) -> list[tuple[str, str]]:
     """Return what each frame is, and its id."""
     sums: dict[str, list[float]] = {}
-    for summary in group.carded:
+    for summary in group.evaluated:
         for row in summary.result.scores.per_image():
             if row["miou"] is not None:
                 sums.setdefault(row["id"], []).append(row["miou"])
     # Only frames that every run was scored on.
-    means = {frame: np.mean(values) for frame, values in sums.items() if len(values) == len(group.carded)}
+    means = {frame: np.mean(values) for frame, values in sums.items() if len(values) == len(group.evaluated)}
     ranked = sorted(means, key=lambda frame: (-means[frame], frame))
     if len(ranked) < 3:
         return [("frame", frame) for frame in ranked]
@@ -148,7 +149,7 @@ def _best_median_worst(group: Group) -> list[tuple[str, str]]:
 
 def _scores(group: Group, frame_id: str) -> Text:
     text: list[str | Number] = [", mean IoU "]
-    for summary in group.carded:
+    for summary in group.evaluated:
         rows = summary.read(summary.result_file, "/scores/images")
         row_index = next(index for index, row in enumerate(rows) if row["id"] == frame_id)
         miou = summary.score(f"/scores/images/{row_index}/miou", PERCENT)

@@ -52,11 +52,11 @@ def joined(texts: Sequence[Text], last: str = "and") -> Text:
     return tuple(parts)
 
 
-def count_in_words(count: int, one: str, many: str = "") -> str:
+def spell_count(count: int, one: str, many: str = "") -> str:
     """Return a count with its noun as in a sentence, "one run" or "13 runs"."""
     names = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-    word = names[count] if count < len(names) else f"{count:,}"
-    return f"{word} {one if count == 1 else many or one + 's'}"
+    spelled = names[count] if count < len(names) else f"{count:,}"
+    return f"{spelled} {one if count == 1 else many or one + 's'}"
 
 
 def cell(content: Content, best: bool = False) -> Cell:
@@ -148,18 +148,18 @@ def columns_of(summaries: Sequence[RunSummary]) -> tuple[str, ...]:
 
 def frames_text(group: Group) -> Text:
     """`the 106 validation frames`."""
-    summary = group.carded[0] if group.carded else group.planned
+    summary = group.evaluated[0] if group.evaluated else group.planned
     if summary is None:
         return ("the validation frames",)
     number = summary.score("/metadata/frames", COUNT) or summary.number("plan.json", "/val_frames")
     return ("the ", number, " validation frames")
 
 
-def derived(value: float, form: NumberFormat, source: str) -> Number:
+def derived(value: float, number_format: NumberFormat, source: str) -> Number:
     """Return a number that was computed from runs."""
-    return Number(form.format(value), value, source, form.scale)
+    return Number(number_format.format(value), value, source, number_format.scale)
 
 
-def reprinted(number: Number, form: NumberFormat) -> Number:
+def reprinted(number: Number, number_format: NumberFormat) -> Number:
     """Return the same number in another format."""
-    return derived(number.value, form, number.source)
+    return derived(number.value, number_format, number.source)

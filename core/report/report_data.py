@@ -92,16 +92,16 @@ class RunSummary:
                 return None
         return result
 
-    def number(self, file: str, pointer: str, form: NumberFormat = COUNT) -> Number | None:
+    def number(self, file: str, pointer: str, number_format: NumberFormat = COUNT) -> Number | None:
         """Return a number of a file, ready to print; None where none stands there."""
         value = self.read(file, pointer)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
             return None
-        return Number(form.format(value), value, f"{self.run.id}/{file}:{pointer}", form.scale)
+        return Number(number_format.format(value), value, f"{self.run.id}/{file}:{pointer}", number_format.scale)
 
-    def score(self, pointer: str, form: NumberFormat = SHARE) -> Number | None:
+    def score(self, pointer: str, number_format: NumberFormat = SHARE) -> Number | None:
         """Return a number of its evaluation result, `/scores/miou` for example."""
-        return self.number(self.result_file, pointer, form)
+        return self.number(self.result_file, pointer, number_format)
 
     def result_value(self, pointer: str) -> Any:
         """Return what stands in its evaluation result; None where nothing does."""
@@ -112,34 +112,39 @@ class RunSummary:
         """Which evaluation during the training had the highest mean IoU, from 0; None before there is one."""
         rows = self.files.get("eval", [])
         scored = [index for index, row in enumerate(rows) if row.get("miou") is not None]
-        return max(scored, key=lambda number: rows[number]["miou"], default=None)
+        return max(scored, key=lambda index: rows[index]["miou"], default=None)
 
     @cached_property
     def used_settings(self) -> frozenset[tuple[str, str]]:
         """Part and name of each setting that has a say in it."""
         return frozenset(used_settings(self.config))
 
-    def miou(self, form: NumberFormat = SHARE) -> Number | None:
+    def miou(self, number_format: NumberFormat = SHARE) -> Number | None:
         """Return the mean IoU of its evaluation result, or else of its best evaluation."""
-        return self.measured("miou", "miou", form)
+        return self.measured("miou", "miou", number_format)
 
-    def class_iou(self, index: int, name: str, form: NumberFormat = SHARE) -> Number | None:
+    def class_iou(self, index: int, name: str, number_format: NumberFormat = SHARE) -> Number | None:
         """Return the IoU of a class that goes with `miou`."""
-        return self.measured(f"iou/{escaped(name)}", f"iou/{index}", form)
+        return self.measured(f"iou/{escaped(name)}", f"iou/{index}", number_format)
 
-    def measured(self, scored: str, evaluated: str, form: NumberFormat = SHARE) -> Number | None:
+    def measured(self, scored: str, evaluated: str, number_format: NumberFormat = SHARE) -> Number | None:
         """Return a number of its scores, or else of its best evaluation during the training."""
         if self.result_file:
-            return self.score(f"/scores/{scored}", form)
-        return self.number("eval", f"/{self.best_evaluation}/{evaluated}", form)
+            return self.score(f"/scores/{scored}", number_format)
+        return self.number("eval", f"/{self.best_evaluation}/{evaluated}", number_format)
 
-    def class_share(self, index: int, form: NumberFormat) -> Number | None:
+    def class_share(self, index: int, number_format: NumberFormat) -> Number | None:
         """Return the share of the counted training pixels that a class has."""
         pixels = self.read("plan.json", "/class_pixels")
         if not pixels or not sum(pixels):
             return None
         value = pixels[index] / sum(pixels)
-        return Number(form.format(value), value, f"share {self.run.id}/plan.json:/class_pixels/{index}", form.scale)
+        return Number(
+            number_format.format(value),
+            value,
+            f"share {self.run.id}/plan.json:/class_pixels/{index}",
+            number_format.scale,
+        )
 
 
 def escaped(name: str) -> str:
@@ -189,13 +194,13 @@ class Group:
         return tuple(summary for summary in self.summaries if summary.miou() is not None)
 
     @property
-    def carded(self) -> tuple[RunSummary, ...]:
+    def evaluated(self) -> tuple[RunSummary, ...]:
         """Those that have an evaluation result."""
         return tuple(summary for summary in self.summaries if summary.result)
 
     def having(self, pointer: str) -> list[RunSummary]:
         """Return those whose evaluation result says something at a pointer."""
-        return [summary for summary in self.carded if summary.result_value(pointer)]
+        return [summary for summary in self.evaluated if summary.result_value(pointer)]
 
     @property
     def ranked(self) -> tuple[RunSummary, ...]:
@@ -211,7 +216,7 @@ class Group:
     @property
     def hardware(self) -> set[str]:
         """What the frames were timed on, in words; times compare where it is one thing."""
-        return {summary.result.metadata.hardware for summary in self.carded}
+        return {summary.result.metadata.hardware for summary in self.evaluated}
 
     @property
     def class_names(self) -> tuple[str, ...]:

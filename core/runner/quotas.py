@@ -83,7 +83,7 @@ def out_of_hours(run: Path) -> str:
     return ""
 
 
-def _check_cluster(wanted: RunnerConfig, used: float) -> None:
+def _check_cluster(requested: RunnerConfig, used: float) -> None:
     """Raise LabError where one more turn is not for everybody; `used` are nodes times hours that the run had before."""
     limit = env_int("SEGLAB_SLURM_NODE_HOURS")
     if not limit:
@@ -91,9 +91,9 @@ def _check_cluster(wanted: RunnerConfig, used: float) -> None:
             "Only an admin can train on the cluster from here: its hours are charged to the lab's own account. Train on"
             " this machine."
         )
-    _check_name("partition", wanted.partition, "SEGLAB_SLURM_PARTITIONS")
-    _check_name("account", wanted.account, "SEGLAB_SLURM_ACCOUNTS")
-    node_hours = wanted.nodes * wanted.hours
+    _check_name("partition", requested.partition, "SEGLAB_SLURM_PARTITIONS")
+    _check_name("account", requested.account, "SEGLAB_SLURM_ACCOUNTS")
+    node_hours = requested.nodes * requested.hours
     if used + node_hours > limit:
         raise LabError(
             f"A turn of this run takes up to {node_hours:g} node-hours on the"

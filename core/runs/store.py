@@ -70,7 +70,7 @@ class Run:
 
     @property
     def colors(self) -> tuple[Color, ...]:
-        """The colours that go with `classes`."""
+        """The colours that go with `class_names`."""
         return tuple(tuple(color) for color in self.plan.get("colors") or CITYSCAPES_19.colors)
 
     @property
@@ -128,7 +128,7 @@ class Run:
         """Return whether every word of a text stands somewhere in its name, #tags, note, network, state or id."""
         tags = " ".join(f"#{tag}" for tag in self.notes.tags)
         known = f"{self.name} {self.title} {tags} {self.notes.note} {self.state} {self.id}".lower()
-        return all(word in known for word in text.lower().split())
+        return all(term in known for term in text.lower().split())
 
     def has_checkpoint(self, which: Which = "last") -> bool:
         return checkpoint_path(self.path, which) is not None

@@ -174,34 +174,32 @@ def _proposed(study: optuna.Study, sweep: Sweep, number: int) -> FrozenTrial:
     return study.get_trials(deepcopy=False)[number]
 
 
-def _train(
-    study: optuna.Study, sweep: Sweep, trainer: QueuedRuns, frozen: FrozenTrial, number: int, frames: int
-) -> None:
+def _train(study: optuna.Study, sweep: Sweep, trainer: QueuedRuns, frozen: FrozenTrial, rung: int, frames: int) -> None:
     """Train a trial for one round, and write its score or its failure into the journal."""
     if requested(sweep.path) is not None:
         raise StopRequested
     handle = _handle(study, frozen)
     runs = list(trial_of(frozen).runs)
     try:
-        if len(runs) <= number:
+        if len(runs) <= rung:
             config = sweep.spec.config_of(frozen.params, frames, sweep.frames)
             taken = {run for other in study.get_trials(deepcopy=False) for run in trial_of(other).runs}
             runs.append(trainer.launch(config, frozen.datetime_start.timestamp(), taken))
             handle.set_user_attr(RUNS, runs)
-        handle.report(trainer.score(runs[number]), step=number)
+        handle.report(trainer.score(runs[rung]), step=rung)
     except LabError as error:
         handle.set_user_attr(ERROR, str(error))
         study.tell(frozen.number, state=TrialState.FAIL)
 
 
-def _drop_worse_half(study: optuna.Study, number: int) -> None:
+def _drop_worse_half(study: optuna.Study, rung: int) -> None:
     """Drop the worse half of those with a score in a round; ties go to who was proposed first.
 
     Optuna's SuccessiveHalvingPruner can't say this: it judges each trial as it comes, against those that came before,
     so the first always stays, whereas here a round is judged when it is complete.
     """
-    scored = [frozen for frozen in study.get_trials(deepcopy=False) if number in frozen.intermediate_values]
-    best_first = sorted(scored, key=lambda frozen: (-frozen.intermediate_values[number], frozen.number))
+    scored = [frozen for frozen in study.get_trials(deepcopy=False) if rung in frozen.intermediate_values]
+    best_first = sorted(scored, key=lambda frozen: (-frozen.intermediate_values[rung], frozen.number))
     for frozen in best_first[survivors(len(scored)) :]:
         if frozen.state == TrialState.RUNNING:
             study.tell(frozen.number, state=TrialState.PRUNED)
@@ -214,14 +212,14 @@ def _finish(study: optuna.Study, number: int) -> None:
         study.tell(number, frozen.intermediate_values[frozen.last_step])
 
 
-def _contestants(study: optuna.Study, number: int) -> list[int]:
+def _contestants(study: optuna.Study, rung: int) -> list[int]:
     """Return the trials of a round after the first: those that are open, and those that an earlier driver took through
     it already.
     """
     return [
         frozen.number
         for frozen in study.get_trials(deepcopy=False)
-        if frozen.state == TrialState.RUNNING or len(trial_of(frozen).runs) > number
+        if frozen.state == TrialState.RUNNING or len(trial_of(frozen).runs) > rung
     ]
 
 

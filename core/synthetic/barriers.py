@@ -6,7 +6,7 @@ import numpy as np
 from core.synthetic import tiles
 from core.synthetic.canvas import Canvas
 from core.synthetic.light import Light
-from core.synthetic.panels import Panel, draw_panel, first_seen
+from core.synthetic.panels import Panel, draw_panel, first_visible
 from core.synthetic.perspective import Camera
 
 
@@ -36,7 +36,7 @@ def draw_fence(
 
         draw_panel(canvas, camera, light, "fence", panel, boards)
         return
-    begin = first_seen(camera, panel)
+    begin = first_visible(camera, panel)
     if begin >= 1:
         return
     start = z0 + (z1 - z0) * begin

@@ -144,7 +144,7 @@ class Canvas:
         if 0 <= x < self.air.shape[1] and 0 <= y < self.air.shape[0]:
             self.glows.append(Glow(x, y, radius, color, self._at(x, y)))
 
-    def seen_glows(self) -> list[Glow]:
+    def visible_glows(self) -> list[Glow]:
         """Return the lights that nothing painted later has covered."""
         return [glow for glow in self.glows if self._at(glow.x, glow.y) == glow.source]
 

@@ -20,7 +20,7 @@ def expose(rng: np.random.Generator, canvas: Canvas, light: Light) -> np.ndarray
     table = np.clip(np.arange(256)[:, None] / 255 * light.haze, 0, 255).astype(np.uint8)[:, None]
     hazy = cv2.add(clear, cv2.LUT(veil, table))
     small = cv2.resize(hazy, (width, height), interpolation=cv2.INTER_AREA)
-    for glow in canvas.seen_glows():
+    for glow in canvas.visible_glows():
         _shine(small, glow.x / OVERSAMPLING, glow.y / OVERSAMPLING, glow.radius / OVERSAMPLING, np.asarray(glow.color))
     # The camera meters the scene as cameras do: towards a middle grey, but night stays night.
     aim = 78.0 if light.lamps else 116.0

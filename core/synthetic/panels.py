@@ -48,7 +48,7 @@ class Panel:
 _SHARES = np.linspace(0, 1, 26)
 
 
-def first_seen(camera: Camera, panel: Panel) -> float:
+def first_visible(camera: Camera, panel: Panel) -> float:
     """Return where along the panel, 0..1, the picture's edge is passed, when it starts outside or behind the camera."""
     width = camera.size[1]
     corners = panel.corners()
@@ -73,7 +73,7 @@ def draw_panel(
     outline: np.ndarray | None = None,
 ) -> None:
     """Paint and label a panel; `outline` (N, 3) in the street limits the paint to a shape that isn't a rectangle."""
-    begin = first_seen(camera, panel)
+    begin = first_visible(camera, panel)
     if begin >= 1.0:
         return
     corners = panel.corners(begin)
@@ -86,9 +86,9 @@ def draw_panel(
     part = full[:, int(full.shape[1] * begin) :]
     # Seen at a slant the panel is narrow: shrink it first, since the warp itself doesn't average.
     across = np.hypot(*(quad[3] - quad[2])) * 1.5
-    wanted = int(np.clip(across, 2, part.shape[1]))
-    if wanted < part.shape[1]:
-        part = cv2.resize(part, (wanted, part.shape[0]), interpolation=cv2.INTER_AREA)
+    columns = int(np.clip(across, 2, part.shape[1]))
+    if columns < part.shape[1]:
+        part = cv2.resize(part, (columns, part.shape[0]), interpolation=cv2.INTER_AREA)
     depths = np.linspace(ahead[3], ahead[2], part.shape[1])
     air = np.broadcast_to(np.clip(light.air(depths), 0, 255).astype(np.uint8), part.shape[:2])
     shape = quad if outline is None else camera.outline(outline)

@@ -14,8 +14,8 @@ from core.synthetic.canvas import Color, Thing, fixed
 from core.synthetic.light import Light
 from core.synthetic.perspective import NEAR, Camera, turned
 
-_TURN = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-_CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], 1)
+_ANGLES = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
 _FACING = np.array([0.0, 0.0, -1.0])
 
 
@@ -182,8 +182,8 @@ class Mesh:
         up = mirror[:, 1:2]
         sky = light.horizon + (light.zenith - light.horizon) * np.clip(up * 1.6, 0, 1)
         street = light.haze * 0.36
-        seen = street + (sky - street) * np.clip(up * 4 + 0.3, 0, 1)
+        reflected = street + (sky - street) * np.clip(up * 4 + 0.3, 0, 1)
         fresnel = (np.clip(gloss, 0, 1) * (0.3 + 0.4 * (1 - facing) ** 3))[:, None]
         glint = np.clip(mirror @ light.to_sun, 0, 1) ** 40 * np.clip(gloss, 0, 1) * sunlit
-        shaded = matt * (1 - fresnel * 0.75) + seen * fresnel + glint[:, None] * light.glow * 0.8 * light.sun.max()
+        shaded = matt * (1 - fresnel * 0.75) + reflected * fresnel + glint[:, None] * light.glow * 0.8 * light.sun.max()
         return np.where(gloss[:, None] < 0, albedo, np.clip(shaded, 0, 255))

@@ -22,7 +22,7 @@ VERSION = 1
 CITIES = {"train": ("arden", "belmont"), "val": ("corvale",)}
 """Invented towns, so that a frame's name never passes for a real one."""
 
-_PHOTO = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
+_IMAGE_FLAGS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
 _FLAT = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
@@ -107,7 +107,7 @@ def _write_scene(root: Path, split: str, name: str, scene: Scene) -> None:
         return folder / f"{name}_{ending}"
 
     height, width = scene.label_ids.shape
-    _save(path_of("leftImg8bit", "leftImg8bit.png"), cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR), _PHOTO)
+    _save(path_of("leftImg8bit", "leftImg8bit.png"), cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR), _IMAGE_FLAGS)
     _save(path_of("gtFine", "gtFine_labelIds.png"), scene.label_ids)
     _save(path_of("gtFine", "gtFine_instanceIds.png"), scene.instance_ids)
     coarse_instances = scene.coarse_ids.astype(np.uint16)

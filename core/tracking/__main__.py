@@ -34,12 +34,12 @@ from core.tracking.tracker import (
     write_progress,
 )
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 """Between two looks at the metrics."""
 MAX_PAUSE = 30.0
 """Seconds between two tries with a tracker that doesn't answer."""
 
-Say = Callable[[str], None]
+Printer = Callable[[str], None]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("tracker", choices=list(TRACKERS))
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds to go on after the run's end")
     options = parser.parse_args(arguments)
-    say = _own_voice()
+    say = _redirect_output()
     run = options.run.resolve()
     if hasattr(os, "nice") and read_run(run).is_active:
         os.nice(NICENESS)
@@ -59,10 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
     (run / FOLDER).mkdir(exist_ok=True)
     with DeviceLock(run / FOLDER, options.tracker) as lock:
         while not lock.acquire():  # that of an earlier start of the run, which is about to end
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         try:
             begin = load_tracker(options.tracker)
-            return Telling(run, options.tracker, begin, say).go_on(options.patience)
+            return TrackerProcess(run, options.tracker, begin, say).go_on(options.patience)
         except LabError as error:
             say(f"{TRACKERS[options.tracker].title} is not told of this run. {error}")
             return 1
@@ -77,10 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
 
 
-class Telling:
+class TrackerProcess:
     """What one tracker is told of one run, and how far that is."""
 
-    def __init__(self, run: Path, name: str, begin: Callable[[Run, Progress], Tracker], say: Say) -> None:
+    def __init__(self, run: Path, name: str, begin: Callable[[Run, Progress], Tracker], say: Printer) -> None:
         self._run = run
         self._name = name
         self._title = TRACKERS[name].title
@@ -97,7 +97,7 @@ class Telling:
         signal.signal(signal.SIGTERM, lambda *_: self._give_up())
         # In a thread: whatever the tracker's own code is stuck in, this process ends.
         threading.Thread(target=self._end_in_time, args=(patience,), daemon=True).start()
-        pause = LOOK_SECONDS
+        pause = POLL_SECONDS
         while True:
             run = read_run(self._run)
             ended = not run.is_active  # looked at before the rows: then those that follow are all
@@ -107,11 +107,11 @@ class Telling:
                     self._tracker.close(run.state == "finished")
                     self._say(f"{self._title}: told of all {self._rows()} rows.")
                     return 0
-                pause = LOOK_SECONDS
+                pause = POLL_SECONDS
             except TrackerError as error:
                 self._fails(str(error))
                 self._tracker = None  # it is begun anew: what it still holds of the last try can't be known
-                pause = min(2 * pause, LOOK_SECONDS if ended else MAX_PAUSE)
+                pause = min(2 * pause, POLL_SECONDS if ended else MAX_PAUSE)
             except OSError:
                 return 1  # the folder was moved away, or the disk is full: then nothing can be written down either
             time.sleep(pause)
@@ -146,8 +146,8 @@ class Telling:
     def _end_in_time(self, patience: float) -> None:
         left = patience
         while left > 0:
-            time.sleep(LOOK_SECONDS)
-            left = patience if read_run(self._run).is_active else left - LOOK_SECONDS
+            time.sleep(POLL_SECONDS)
+            left = patience if read_run(self._run).is_active else left - POLL_SECONDS
         self._give_up()
 
     def _give_up(self) -> None:
@@ -170,7 +170,7 @@ class Telling:
         return sum(reported is None or reported.lacks(point) for point in points)
 
 
-def _own_voice() -> Say:
+def _redirect_output() -> Printer:
     """Return what this process says, a line each, onto where its output goes.
 
     What libraries print there is dropped, addresses included.

@@ -17,9 +17,9 @@ from core.runs.store import Run
 from core.tracking.points import Point
 from core.tracking.tracker import Progress, TrackerError
 
-NUMBERS = 1000
+METRICS_PER_BATCH = 1000
 """Numbers that the server takes at once (MLflow's own limit); a row of the lab has less than 50."""
-PARAMETERS = 100
+PARAMS_PER_BATCH = 100
 """The same for parameters."""
 VALUE_LENGTH = 500
 """Characters of a parameter's value that every server takes."""
@@ -60,8 +60,8 @@ class MLflowRun:
             for part, fields in run.config.model_dump().items()
             for name, value in fields.items()
         ]
-        for start in range(0, len(settings), PARAMETERS):
-            self._client.log_batch(begun.info.run_id, params=settings[start : start + PARAMETERS])
+        for start in range(0, len(settings), PARAMS_PER_BATCH):
+            self._client.log_batch(begun.info.run_id, params=settings[start : start + PARAMS_PER_BATCH])
         return begun.info.run_id
 
     def send(self, points: Sequence[Point]) -> None:
@@ -70,8 +70,8 @@ class MLflowRun:
             for point in points
             for name, value in point.values.items()
         ]
-        for start in range(0, len(metrics), NUMBERS):
-            part = metrics[start : start + NUMBERS]
+        for start in range(0, len(metrics), METRICS_PER_BATCH):
+            part = metrics[start : start + METRICS_PER_BATCH]
             _request(partial(self._client.log_batch, self._id, metrics=part))
 
     def close(self, finished: bool) -> None:

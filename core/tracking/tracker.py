@@ -18,7 +18,7 @@ from core.runs.store import Run
 from core.tracking.points import Point
 from core.tracking.table import TRACKERS
 
-SILENCE = {"MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_ERROR_REPORTING": "false"}
+NO_TELEMETRY = {"MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_ERROR_REPORTING": "false"}
 """Nothing leaves this machine but what the lab sends, unless the environment says otherwise."""
 FOLDER = "tracking"
 """The trackers' folder, in a run's."""
@@ -95,7 +95,7 @@ def load_tracker(name: str) -> Callable[[Run, Progress], Tracker]:
         LabError: something that it needs is missing.
     """
     check_trackers(TrackingConfig(**{name: True}))
-    for variable, value in SILENCE.items():
+    for variable, value in NO_TELEMETRY.items():
         os.environ.setdefault(variable, value)  # read when they are imported
     return importlib.import_module(TRACKERS[name].module).open_tracker
 

@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(record.problem, file=sys.stderr)
         return USER_ERROR
     if int(os.environ.get("RANK", "0")) > 0:
-        return _accompany(run, record.config)
+        return _run_other_rank(run, record.config)
     lock = None if options.supervised else DeviceLock(run.parent / LOCKS, *sorted(devices_of(record)))
     if lock:
         processes = (record.status.supervisor, record.status.trainer)
@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
         return ending.code
 
 
-def _accompany(run: Path, config: RunConfig) -> int:
+def _run_other_rank(run: Path, config: RunConfig) -> int:
     """Return a process of several that doesn't lead: it trains with the others and writes nothing, unless the leader
     hangs.
     """

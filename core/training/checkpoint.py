@@ -36,7 +36,7 @@ from core.training.ema import ModelEma
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint as it was read; `classes` and `colors` are the label space it predicts in."""
+    """A checkpoint as it was read; `class_names` and `colors` are the label space it predicts in."""
 
     path: Path
     config: RunConfig

@@ -25,7 +25,7 @@ STEP_SECONDS = 25.0
 Torchrun then takes 30 s to end them.
 """
 
-PREPARATION_HOURS = 12.0
+SETUP_HOURS = 12.0
 """How long the others wait while the leader draws, downloads, caches or saves."""
 
 
@@ -87,7 +87,7 @@ class TorchDistributed(Distributed):
         self.local_rank = int(os.environ["LOCAL_RANK"])
         self._device = torch.device(device_type, self.local_rank) if device_type == "cuda" else torch.device("cpu")
         dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=timedelta(seconds=STEP_SECONDS))
-        self._patient = dist.new_group(backend="gloo", timeout=timedelta(hours=PREPARATION_HOURS))
+        self._slow_group = dist.new_group(backend="gloo", timeout=timedelta(hours=SETUP_HOURS))
 
     def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
         dist.all_reduce(tensor)
@@ -95,13 +95,13 @@ class TorchDistributed(Distributed):
 
     def all_gather(self, value: Any) -> list[Any]:
         result = [None] * self.world_size
-        dist.all_gather_object(result, value, group=self._patient)
+        dist.all_gather_object(result, value, group=self._slow_group)
         return result
 
     def broadcast_object(self, decisions: tuple[bool, ...]) -> tuple[bool, ...]:
-        text = torch.tensor(decisions, device=self._device, dtype=torch.uint8)
-        dist.broadcast(text, src=0)
-        return tuple(bool(decision) for decision in text.tolist())
+        flags = torch.tensor(decisions, device=self._device, dtype=torch.uint8)
+        dist.broadcast(flags, src=0)
+        return tuple(bool(decision) for decision in flags.tolist())
 
     def wrap(self, model: nn.Module) -> nn.Module:
         return DistributedDataParallel(model)
@@ -116,10 +116,10 @@ class TorchDistributed(Distributed):
     @contextmanager
     def main_process_first(self) -> Iterator[None]:
         if not self.is_main_process:
-            dist.barrier(group=self._patient)
+            dist.barrier(group=self._slow_group)
         yield
         if self.is_main_process:
-            dist.barrier(group=self._patient)
+            dist.barrier(group=self._slow_group)
 
     def destroy(self) -> None:
         dist.destroy_process_group()

@@ -23,8 +23,8 @@ def encoder_lr_scale(config: RunConfig, pretrained: bool) -> float:
     """Return the share of the learning rate at which the encoder learns: what is asked for, or what suits the
     network.
     """
-    given = config.training.encoder_lr_scale
-    return given or (PRETRAINED_VIT if config.model.family == "vit" and pretrained else 1.0)
+    scale = config.training.encoder_lr_scale
+    return scale or (PRETRAINED_VIT if config.model.family == "vit" and pretrained else 1.0)
 
 
 def lr_scale(training: TrainingConfig, step: int, steps_total: int, steps_per_epoch: float) -> float:

@@ -119,9 +119,9 @@ def test_a_schedule_is_drawn_as_it_will_be(schedule):
 def diagnosis_page():
     import streamlit as st
 
-    from app.diagnosing import diagnosis_panel
+    from app.run_health_panel import run_health_panel
 
-    diagnosis_panel(st.session_state["run"])
+    run_health_panel(st.session_state["run"])
 
 
 def test_the_diagnosis_is_silent_about_a_good_run_and_names_what_is_wrong(lab_folders, trained_run):

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from app import images, uploads
 from core.config import RGB
 from core.data.collections import list_collections, save_collection
-from core.inference.batches import MAX_PICTURES, MAX_PIXEL_BYTES, Room, Upload
+from core.inference.batches import MAX_IMAGES, MAX_PIXEL_BYTES, Upload, UploadBudget
 from core.inference.tta import PredictOptions
 from core.runs.store import read_run
 
@@ -73,13 +73,13 @@ def test_no_more_is_decoded_or_kept_than_there_is_room_for(lab_folders, with_run
     files = [SimpleNamespace(file_id=name, name=name, size=1, getvalue=bytes) for name in ("a.zip", "b.zip", "c.zip")]
     for _ in range(2):
         samples = uploads.uploaded_samples(files, RGB)
-        assert len(samples) == MAX_PICTURES
+        assert len(samples) == MAX_IMAGES
     assert asked == [
-        ("a.zip", Room()),
-        ("b.zip", Room(4, MAX_PIXEL_BYTES - 20 * 64 * 128 * 3)),
+        ("a.zip", UploadBudget()),
+        ("b.zip", UploadBudget(4, MAX_PIXEL_BYTES - 20 * 64 * 128 * 3)),
     ]  # once each; c.zip never
     images._DECODED.clear()  # others needed the memory
-    assert len(uploads.uploaded_samples(files, RGB)) == MAX_PICTURES and len(asked) == 4
+    assert len(uploads.uploaded_samples(files, RGB)) == MAX_IMAGES and len(asked) == 4
 
 
 def test_files_and_a_zip_are_pictures_and_what_is_none_is_a_sentence(lab_folders, with_run: str) -> None:

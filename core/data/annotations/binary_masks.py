@@ -69,13 +69,13 @@ def group_masks(
     for image in images:
         by_stem[image.stem].append(image)
     results = [_read_as(reading, by_stem, masks) for reading in (_in_own_folder, _in_folder_of_class, _by_ending)]
-    most = max(len(found) + len(unclear) for found, unclear in results)
-    first, *others = [result for result in results if len(result[0]) + len(result[1]) == most]
+    max_count = max(len(matches) + len(unclear) for matches, unclear in results)
+    first, *others = [result for result in results if len(result[0]) + len(result[1]) == max_count]
     ambiguous = list(first[1])
-    for found, _ in others:
-        differing = next((path for path in first[0] if path in found and found[path] != first[0][path]), None)
+    for matches, _ in others:
+        differing = next((path for path in first[0] if path in matches and matches[path] != first[0][path]), None)
         if differing:
-            ambiguous.append((differing, first[0][differing][0].path, found[differing][0].path))
+            ambiguous.append((differing, first[0][differing][0].path, matches[differing][0].path))
     groups: dict[Path, list[BinaryMask]] = defaultdict(list)
     for mask in masks:
         if mask.path in first[0]:
@@ -95,14 +95,14 @@ def _read_as(
         possible = [(image, label) for image, label in reading(mask, by_stem) if _splits_agree(image, mask)]
         readings[mask.path] = list(dict.fromkeys(possible))
     known = {possible[0][1] for possible in readings.values() if len(possible) == 1}
-    found, unclear = {}, []
+    matches, unclear = {}, []
     for path, possible in readings.items():
         likely = [each for each in possible if each[1] in known] or possible
         if len(likely) == 1:
-            found[path] = likely[0]
+            matches[path] = likely[0]
         elif likely:
             unclear.append((path, likely[0][0].path, likely[1][0].path))
-    return found, unclear
+    return matches, unclear
 
 
 def _splits_agree(image: FolderFile, mask: FolderFile) -> bool:

@@ -37,7 +37,7 @@ def recognise(content: Any, _path: Path) -> list[str] | None:
     return [str(item.get("name", "")) for item in categories]
 
 
-def read(content: Any, _path: Path, _classes: list[str]) -> Iterator[Annotation]:
+def read(content: Any, _path: Path, _class_names: list[str]) -> Iterator[Annotation]:
     """Yield the images that a file lists, those without objects too."""
     names = {item["id"]: item["name"] for item in content["categories"]}
     by_image: dict[Any, list[tuple[int, Any]]] = defaultdict(list)

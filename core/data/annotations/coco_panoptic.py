@@ -23,7 +23,7 @@ def recognise(content: Any, _path: Path) -> list[str] | None:
     return [str(item.get("name", "")) for item in content["categories"]]
 
 
-def read(content: Any, path: Path, _classes: list[str]) -> Iterator[Annotation]:
+def read(content: Any, path: Path, _class_names: list[str]) -> Iterator[Annotation]:
     """Yield the images that have a PNG of segments."""
     names = {item["id"]: item["name"] for item in content["categories"]}
     images = {image["id"]: image for image in content["images"]}
@@ -53,8 +53,8 @@ def read(content: Any, path: Path, _classes: list[str]) -> Iterator[Annotation]:
 
 def _segments(path: Path, name: str) -> np.ndarray:
     """Return the number of each pixel's segment, int32 (H, W). Raises ShapeError."""
-    places = [path.with_suffix("") / name, path.parent / name]
-    file = next((place for place in places if place.is_file()), None)
+    candidates = [path.with_suffix("") / name, path.parent / name]
+    file = next((candidate for candidate in candidates if candidate.is_file()), None)
     if file is None:
         raise ShapeError(f"needs '{name}' in the folder '{path.stem}' beside it, which isn't there")
     values, palette = read_values(file)

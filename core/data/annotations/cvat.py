@@ -32,7 +32,7 @@ def recognise(content: Any, _path: Path) -> list[str] | None:
     return [name.text.strip() for name in content.iterfind("./meta//labels/label/name") if name.text]
 
 
-def read(content: Any, _path: Path, _classes: list[str]) -> Iterator[Annotation]:
+def read(content: Any, _path: Path, _class_names: list[str]) -> Iterator[Annotation]:
     """Yield the images that a file lists, or the frames that its tracks name."""
     for image in content.iterfind("image"):
         shapes = read_shapes(enumerate(image), lambda item: item.get("label"), _shape)
@@ -64,18 +64,20 @@ def _read_tracks(content: Any) -> Iterator[Annotation]:
 
 def _shape(item: Any) -> Shape:
     """Return a shape; one without any area (points, skeletons, tags of the whole image) has no ring."""
-    given, order = item.attrib, whole(item.get("z_order", 0))
+    attributes, order = item.attrib, whole(item.get("z_order", 0))
     if item.tag == "mask":
-        left, top, width, height = (whole(given[key]) for key in ("left", "top", "width", "height"))
-        mask = decode_runs(given["rle"].split(","), height, width)
+        left, top, width, height = (whole(attributes[key]) for key in ("left", "top", "width", "height"))
+        mask = decode_runs(attributes["rle"].split(","), height, width)
         return Shape(mask=mask, corner=(left, top), order=order)
     if item.tag == "box":
-        start, end = points([given[key] for key in ("xtl", "ytl", "xbr", "ybr")])
-        return Shape(rings=(box(start, end - start, given.get("rotation")),), order=order)
+        start, end = points([attributes[key] for key in ("xtl", "ytl", "xbr", "ybr")])
+        return Shape(rings=(box(start, end - start, attributes.get("rotation")),), order=order)
     if item.tag == "ellipse":
-        outline = ellipse((given["cx"], given["cy"]), (given["rx"], given["ry"]), given.get("rotation"))
+        outline = ellipse(
+            (attributes["cx"], attributes["cy"]), (attributes["rx"], attributes["ry"]), attributes.get("rotation")
+        )
         return Shape(rings=(outline,), order=order)
     if item.tag in ("polygon", "polyline"):
-        vertices = points([pair.split(",") for pair in given["points"].split(";")])
+        vertices = points([pair.split(",") for pair in attributes["points"].split(";")])
         return Shape(rings=(vertices,) if item.tag == "polygon" else line(vertices), order=order)
     return Shape(order=order)

@@ -31,7 +31,7 @@ def recognise(content: Any, _path: Path) -> list[str] | None:
     return [] if is_export and {"data", "annotations"} <= content[0].keys() else None
 
 
-def read(content: Any, _path: Path, _classes: list[str]) -> Iterator[Annotation]:
+def read(content: Any, _path: Path, _class_names: list[str]) -> Iterator[Annotation]:
     """Yield the image of each task that was annotated."""
     for index, task in enumerate(content):
         done = [annotation for annotation in task["annotations"] if not annotation.get("was_cancelled")]
@@ -63,18 +63,18 @@ def _names(task: Any) -> tuple[str, ...]:
 
 def _shape(item: Any) -> Shape:
     """Return a shape; one without any area (points) has no ring."""
-    kind, given = item["type"], item["value"]
+    kind, value = item["type"], item["value"]
     height, width = whole(item["original_height"]), whole(item["original_width"])
     if kind == "brushlabels":
-        return Shape(mask=_decode_brush(given["rle"], height, width))
+        return Shape(mask=_decode_brush(value["rle"], height, width))
     percent = np.array([width, height]) / 100
     if kind == "polygonlabels":
-        return Shape(rings=(points(given["points"]) * percent,))
+        return Shape(rings=(points(value["points"]) * percent,))
     if kind in ("rectanglelabels", "ellipselabels"):
         is_box = kind == "rectanglelabels"
         keys = ("width", "height") if is_box else ("radiusX", "radiusY")
-        start, size = points([given["x"], given["y"], *(given[key] for key in keys)]) * percent
-        angle = given.get("rotation")
+        start, size = points([value["x"], value["y"], *(value[key] for key in keys)]) * percent
+        angle = value.get("rotation")
         return Shape(rings=(box(start, size, angle, pivot=(0, 0)) if is_box else ellipse(start, size, angle),))
     return Shape()
 

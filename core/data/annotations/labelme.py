@@ -28,7 +28,7 @@ def recognise(content: Any, _path: Path) -> list[str] | None:
     return [] if is_labelme else None
 
 
-def read(content: Any, path: Path, _classes: list[str]) -> Iterator[Annotation]:
+def read(content: Any, path: Path, _class_names: list[str]) -> Iterator[Annotation]:
     """Yield the image of a file. What labelme was started with (`imagePath`) may be called otherwise since."""
     shapes = read_shapes(enumerate(content["shapes"]), lambda item: item["label"], _shape)
     size = read_size(content.get("imageHeight"), content.get("imageWidth"))

@@ -76,7 +76,7 @@ def paint_folder(
     table: LabelSpace | None = None,
     order: Sequence[str] = (),
     masks: Mapping[Path, Sequence[BinaryMask]] | None = None,
-    pictures: Sequence[FolderFile] = (),
+    sources: Sequence[FolderFile] = (),
 ) -> PaintedFolder | None:
     """Paint the label maps of a folder, or find them painted.
 
@@ -87,7 +87,7 @@ def paint_folder(
         table: the class table that decides, by the names of classes; None takes the classes of the files.
         order: names of classes that come first, in their order; only without a table.
         masks: by photograph, the masks of one class or object each.
-        pictures: all that the labels may be read from, images and masks too; a change of one paints anew.
+        sources: all that the labels may be read from, images and masks too; a change of one paints anew.
 
     Returns:
         None where no file holds labels of any of `FORMATS`.
@@ -97,7 +97,7 @@ def paint_folder(
     """
     try:
         masks = masks or {}
-        folder = cache_folder() / "masks" / _digest(root, pictures or images, files, table, order)
+        folder = cache_folder() / "masks" / _digest(root, sources or images, files, table, order)
         try:
             return PaintedFolder(**parse_json((folder / "index.json").read_text()))
         except (FileNotFoundError, ValueError, TypeError):
@@ -111,9 +111,9 @@ def paint_folder(
         raise LabError(f"Label maps can't be painted: '{error.filename}': {error.strerror}.") from None
 
 
-def _digest(root: Path, pictures: Sequence[FolderFile], files: Sequence[FolderFile], *classes: object) -> str:
-    digest = hashlib.sha256(f"{VERSION}|{root}|{classes!r}".encode("utf-8", "surrogateescape"))
-    for file in (*pictures, *files):
+def _digest(root: Path, sources: Sequence[FolderFile], files: Sequence[FolderFile], *settings: object) -> str:
+    digest = hashlib.sha256(f"{VERSION}|{root}|{settings!r}".encode("utf-8", "surrogateescape"))
+    for file in (*sources, *files):
         metadata = file.path.stat()
         line = f"\n{file.path}|{metadata.st_size}|{metadata.st_mtime_ns}"
         digest.update(line.encode("utf-8", "surrogateescape"))
@@ -184,12 +184,12 @@ class _Painter:
         labels = sorted({mask.label for group in masks.values() for mask in group} - {""})
         order = [*self.order, *(name for names in stated.values() for name in names), *labels]
         ids = _Ids(self.table, order)
-        for file, form in formats.items():
+        for file, label_format in formats.items():
             names = self.order or _nearest(stated, file)
-            split = file.split or (split_in(file.path.stem) if form.is_shared else "")
-            with _naming(file.path, form):
-                for annotation in form.read(load(file.path), file.path, list(names)):
-                    self._paint_one(annotation, file, split, form.title, ids)
+            split = file.split or (split_in(file.path.stem) if label_format.is_shared else "")
+            with _naming(file.path, label_format):
+                for annotation in label_format.read(load(file.path), file.path, list(names)):
+                    self._paint_one(annotation, file, split, label_format.title, ids)
         nameless = self._nameless_class([mask for group in masks.values() for mask in group])
         for image, group in masks.items():
             annotation = binary_masks.read_masks(image, group, nameless)
@@ -277,12 +277,12 @@ class _Painter:
                 if not image.split or not splits or image.split in splits
             ]
             for fits in _readings(file, parts, os.path.normpath(file.path.parent / name.replace("\\", "/"))):
-                fitting = [photograph for photograph in candidates if fits(photograph)]
+                fitting = [image for image in candidates if fits(image)]
                 if len(fitting) == 1:
                     return fitting[0]
                 candidates = fitting or candidates
             if candidates:
-                first, second = (photograph.path.relative_to(self.root) for photograph in candidates[:2])
+                first, second = (image.path.relative_to(self.root) for image in candidates[:2])
                 raise LabError(
                     f"'{name}' in '{file.path.relative_to(self.root)}' could be '{first}' or '{second}'. Write the"
                     " folder before the name there, or give the photographs different names."
@@ -293,8 +293,8 @@ class _Painter:
 def _readings(file: FolderFile, parts: tuple[str, ...], path: str) -> Iterator[Callable[[FolderFile], bool]]:
     """Yield what tells photographs of the same name apart, the strictest first."""
     yield lambda image: str(image.path) == path
-    yield lambda photograph: tuple(map(same_name, photograph.path.parts[-len(parts) :])) == parts
-    yield lambda photograph: photograph.folders == file.folders
+    yield lambda image: tuple(map(same_name, image.path.parts[-len(parts) :])) == parts
+    yield lambda image: image.folders == file.folders
     yield lambda _: True
 
 
@@ -304,13 +304,13 @@ def _recognise(files: Sequence[FolderFile]) -> tuple[dict[Any, Format], dict[Pat
     stated: dict[Path, list[str]] = {}
     for file in files:
         content = load(file.path)
-        for form in FORMATS:
+        for label_format in FORMATS:
             try:
-                names = form.recognise(content, file.path)
+                names = label_format.recognise(content, file.path)
             except BROKEN:
                 names = None
             if names is not None:
-                formats[file] = form
+                formats[file] = label_format
                 stated |= {file.path: names} if names else {}
                 break
     return formats, stated
@@ -323,7 +323,7 @@ def _nearest(stated: dict[Path, list[str]], file: FolderFile) -> list[str]:
 
 
 @contextmanager
-def _naming(path: Path, form: Format) -> Iterator[None]:
+def _naming(path: Path, label_format: Format) -> Iterator[None]:
     """Turn what a broken file raises into a sentence."""
     try:
         yield
@@ -331,8 +331,8 @@ def _naming(path: Path, form: Format) -> Iterator[None]:
         raise
     except BROKEN as error:
         raise LabError(
-            f"The {form.title} file '{path}' can't be used: it {describe(error)}. Correct that in the label tool and"
-            f" export it again, or remove the file. How it must be written: {form.source}"
+            f"The {label_format.title} file '{path}' can't be used: it {describe(error)}. Correct that in the label"
+            f" tool and export it again, or remove the file. How it must be written: {label_format.source}"
         ) from None
 
 

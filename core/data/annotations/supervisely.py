@@ -34,13 +34,13 @@ def recognise(content: Any, _path: Path) -> list[str] | None:
         return None
     if isinstance(content.get("objects"), list) and isinstance(content.get("size"), dict):
         return []
-    classes = content.get("classes")
-    is_meta = isinstance(classes, list) and "tags" in content
-    is_meta = is_meta and all(isinstance(item, dict) and {"title", "shape"} <= item.keys() for item in classes)
-    return [str(item["title"]) for item in classes] if is_meta else None
+    class_rows = content.get("classes")
+    is_meta = isinstance(class_rows, list) and "tags" in content
+    is_meta = is_meta and all(isinstance(item, dict) and {"title", "shape"} <= item.keys() for item in class_rows)
+    return [str(item["title"]) for item in class_rows] if is_meta else None
 
 
-def read(content: Any, path: Path, _classes: list[str]) -> Iterator[Annotation]:
+def read(content: Any, path: Path, _class_names: list[str]) -> Iterator[Annotation]:
     """Yield the image of a file, which is called as the image with .json behind it."""
     if "objects" in content:
         size = read_size(content["size"]["height"], content["size"]["width"])

@@ -23,7 +23,7 @@ def recognise(content: Any, _path: Path) -> list[str] | None:
     return [] if is_via else None
 
 
-def read(content: Any, _path: Path, _classes: list[str]) -> Iterator[Annotation]:
+def read(content: Any, _path: Path, _class_names: list[str]) -> Iterator[Annotation]:
     """Yield the images that a file lists; VIA doesn't write down their sizes."""
     images = _images(content).values()
     attribute = _class_attribute([region for image in images for region in _regions(image)])
@@ -48,9 +48,9 @@ def _class_attribute(regions: list[Any]) -> str:
         for name in region.get("region_attributes") or {}:
             values[name].add(_label(region, name))
     for name in CLASS_ATTRIBUTES:
-        for given in values:
-            if given.strip().lower() == name:
-                return given
+        for value in values:
+            if value.strip().lower() == name:
+                return value
     return max(values, key=lambda name: len(values[name]), default="")
 
 
@@ -64,17 +64,19 @@ def _label(region: Any, attribute: str) -> str:
 
 def _shape(region: Any) -> Shape:
     """Return a shape; a point has no ring."""
-    given = region["shape_attributes"]
-    kind = given["name"]
+    attributes = region["shape_attributes"]
+    kind = attributes["name"]
     if kind == "rect":
-        return Shape(rings=(box((given["x"], given["y"]), (given["width"], given["height"])),))
+        return Shape(rings=(box((attributes["x"], attributes["y"]), (attributes["width"], attributes["height"])),))
     if kind == "circle":
-        return Shape(rings=(ellipse((given["cx"], given["cy"]), (given["r"], given["r"])),))
+        return Shape(rings=(ellipse((attributes["cx"], attributes["cy"]), (attributes["r"], attributes["r"])),))
     if kind == "ellipse":
-        angle = np.degrees(float(given.get("theta", 0)))
-        return Shape(rings=(ellipse((given["cx"], given["cy"]), (given["rx"], given["ry"]), angle),))
+        angle = np.degrees(float(attributes.get("theta", 0)))
+        return Shape(
+            rings=(ellipse((attributes["cx"], attributes["cy"]), (attributes["rx"], attributes["ry"]), angle),)
+        )
     if kind in ("polygon", "polyline"):
-        vertices = points(list(zip(given["all_points_x"], given["all_points_y"], strict=True)))
+        vertices = points(list(zip(attributes["all_points_x"], attributes["all_points_y"], strict=True)))
         return Shape(rings=(vertices,) if kind == "polygon" else line(vertices))
     if kind == "point":
         return Shape()

@@ -34,20 +34,20 @@ def recognise(content: Any, path: Path) -> list[str] | None:
     return lines if path.name.lower() in NAME_LISTS else None
 
 
-def read(content: Any, path: Path, classes: list[str]) -> Iterator[Annotation]:
+def read(content: Any, path: Path, class_names: list[str]) -> Iterator[Annotation]:
     """Yield the image of a file of polygons."""
     if isinstance(content, str) and not recognise(content, path):
         rows = [line.split() for line in content.splitlines() if line.strip()]
-        shapes = read_shapes(enumerate(rows), lambda row: _name(row[0], classes), _shape)
+        shapes = read_shapes(enumerate(rows), lambda row: _name(row[0], class_names), _shape)
         yield Annotation((path.stem,), None, shapes, relative=True)
 
 
-def _name(text: str, classes: list[str]) -> str:
-    if not classes:
+def _name(text: str, class_names: list[str]) -> str:
+    if not class_names:
         raise ShapeError(f"is of class {text[:20]}, but there is no data.yaml or classes.txt that names the classes")
-    if not text.isdecimal() or int(text[:9]) >= len(classes):
-        raise ShapeError(f"is of class {text[:20]}, but the classes that are named go from 0 to {len(classes) - 1}")
-    return classes[int(text)]
+    if not text.isdecimal() or int(text[:9]) >= len(class_names):
+        raise ShapeError(f"is of class {text[:20]}, but the classes that are named go from 0 to {len(class_names) - 1}")
+    return class_names[int(text)]
 
 
 def _shape(row: list[str]) -> Shape:

@@ -27,7 +27,7 @@ from core.data.sources import SOURCES
 from core.data.splits import UNLISTED
 from core.errors import LabError
 from core.labels import LabelSpace
-from core.text import join_first, join_words, plural
+from core.text import join_first, join_items, plural
 
 MAX_IDS = 300
 """Ids or colours that a report lists at most."""
@@ -264,17 +264,17 @@ def _find_folder(root: Path, val_fraction: float, group_by: str, class_table: st
 def _about_joint(joint: JointDatasets) -> list[Finding]:
     """Return which classes are not in all of the data sets that are joined, or in none of the joint table."""
     findings = []
-    for name, classes in joint.lacking().items():
+    for name, class_names in joint.lacking().items():
         sentence = (
-            f"The class{'es' * (len(classes) > 1)} {join_first(classes, NAMED_CLASSES)} of other data sets"
-            f" {'are' if len(classes) > 1 else 'is'} not in the table of '{name}': what shows"
-            f" {'them' if len(classes) > 1 else 'it'} there is labelled as something else, or ignored."
+            f"The class{'es' * (len(class_names) > 1)} {join_first(class_names, NAMED_CLASSES)} of other data sets"
+            f" {'are' if len(class_names) > 1 else 'is'} not in the table of '{name}': what shows"
+            f" {'them' if len(class_names) > 1 else 'it'} there is labelled as something else, or ignored."
         )
         fix = (
-            f"That is yours to decide: label {'them' if len(classes) > 1 else 'it'} in '{name}', let a classes.json"
+            f"That is yours to decide: label {'them' if len(class_names) > 1 else 'it'} in '{name}', let a classes.json"
             f" beside {FILE_NAME} gather or leave out classes, ignore there what may hide them, or accept it."
         )
-        findings.append(Finding("class-not-in-all", "warning", sentence, count=len(classes), fix=fix))
+        findings.append(Finding("class-not-in-all", "warning", sentence, count=len(class_names), fix=fix))
     if joint.left_out:
         sentence = (
             f"The class table leaves out {join_first(list(joint.left_out), NAMED_CLASSES)}: pixels of"
@@ -289,7 +289,7 @@ def _about_annotations(painted: PaintedFolder) -> list[Finding]:
     """Return what masks were painted from, by which rules, and what of it is left out."""
     rest = "is background" if painted.background else "is ignored, since the class table has no class called background"
     sentence = (
-        f"The masks are painted from files of {join_words(painted.formats)}: {plural(painted.shapes, 'shape')} in"
+        f"The masks are painted from files of {join_items(painted.formats)}: {plural(painted.shapes, 'shape')} in"
         f" {plural(len(painted.masks), 'photograph')}. Where shapes overlap, the later one lies on top (in CVAT, the"
         f" one in the upper layer; of binary masks, the smaller). A pixel that nobody labelled {rest}."
     )

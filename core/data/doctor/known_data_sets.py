@@ -150,14 +150,14 @@ class KnownIds:
         signs: a pattern that some part of the path of its masks fits; numbers alone are too alike.
         names: of its classes, by number.
         ignored: numbers of what isn't scored.
-        telling: numbers of which one occurs; empty where any will do.
+        any_of: numbers of which one occurs; empty where any will do.
     """
 
     title: str
     signs: str
     names: dict[int, str]
     ignored: frozenset[int] = frozenset()
-    telling: frozenset[int] = frozenset()
+    any_of: frozenset[int] = frozenset()
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -209,7 +209,7 @@ KNOWN_IDS = (
         "COCO-Stuff",
         r"stuffthingmaps|^\d{12}$",
         {index: name for index, name in enumerate(_COCO_STUFF) if index not in _COCO_UNUSED},
-        telling=frozenset(range(91, 182)),  # masks made of COCO's objects alone count them otherwise
+        any_of=frozenset(range(91, 182)),  # masks made of COCO's objects alone count them otherwise
     ),
     KnownIds("Cityscapes' train ids", r"trainids", dict(enumerate(CITYSCAPES_19.class_names))),
     KnownIds(
@@ -231,7 +231,7 @@ def recognise_ids(ids: Collection[int], paths: Iterable[Path]) -> KnownIds | Non
         if (
             len(own) >= min(3, len(known.names))
             and own <= known.names.keys() | known.ignored
-            and (not known.telling or own & known.telling)
+            and (not known.any_of or own & known.any_of)
             and any(re.search(known.signs, part) for part in parts)
         ):
             return known

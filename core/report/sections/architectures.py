@@ -11,7 +11,7 @@ from core.report.network import network_alt, network_figure
 from core.report.phrases import Column, Content, cite, derived, joined, note, paragraph, table_of_runs, text
 from core.report.report_data import NumberFormat, ReportData, RunSummary, each_once
 from core.report.structure import Block, Figure, Number, Section, Table, Text
-from core.text import join_words
+from core.text import join_items
 
 MILLIONS = NumberFormat(1e-6, 2)
 GIGA = NumberFormat(1e-9, 1)
@@ -66,9 +66,9 @@ def _size_table(summaries: list[RunSummary]) -> Table:
     return table_of_runs("networks", caption, "network", sized, columns)
 
 
-def _computed(summary: RunSummary, name: str, form: NumberFormat) -> Number | None:
+def _computed(summary: RunSummary, name: str, number_format: NumberFormat) -> Number | None:
     value = getattr(summary.model_summary, name, None)
-    return None if value is None else derived(value, form, f"network {summary.run.id}/config.json:{name}")
+    return None if value is None else derived(value, number_format, f"network {summary.run.id}/config.json:{name}")
 
 
 def _part(summary: RunSummary, name: str) -> Number | None:
@@ -86,7 +86,7 @@ def _network(data: ReportData, summary: RunSummary, position: int) -> Iterator[B
     yield from _options(summary)
     users = [other.label for other in data.summaries if _network_key(other) == _network_key(summary)]
     if users != [model.title]:
-        yield paragraph(f"Trained as {join_words(users)}.")
+        yield paragraph(f"Trained as {join_items(users)}.")
     network = summary.model_summary
     if network is None:
         yield note("This network can't be built here any more, so it isn't drawn.")

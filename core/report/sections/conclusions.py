@@ -10,7 +10,7 @@ import numpy as np
 
 from core.data.sources import SOURCES
 from core.evaluation.bootstrap import ENOUGH, Comparison
-from core.report.phrases import count_in_words, derived, joined, note, reprinted, text
+from core.report.phrases import derived, joined, note, reprinted, spell_count, text
 from core.report.report_data import COUNT, PERCENT, Group, NumberFormat, ReportData, RunSummary, each_once, escaped
 from core.report.sections.introduction import rare_classes
 from core.report.sections.methodology import steps_done
@@ -22,7 +22,7 @@ from core.report.sections.results import (
     worst_confusions,
 )
 from core.report.structure import Block, Paragraph, Part, Section, Text
-from core.text import join_words
+from core.text import join_items
 
 SIZE = NumberFormat(100, 1)
 TIMES = NumberFormat(1, 1)
@@ -112,7 +112,7 @@ def _ranking(group: Group, suffix: str) -> Iterator[Paragraph]:
         few = few or comparison.frames < ENOUGH
     if uncounted:
         yield _draft(
-            f"No frame shows {join_words(each_once(uncounted), 'or')}, which was predicted all the same: a run's mean"
+            f"No frame shows {join_items(each_once(uncounted), 'or')}, which was predicted all the same: a run's mean"
             " IoU counts that as a class with an IoU of 0, the comparisons below leave it out.",
             follows=[f"iou{suffix}", *compared],
         )
@@ -132,7 +132,7 @@ def _ranking(group: Group, suffix: str) -> Iterator[Paragraph]:
         yield _draft(f"{best.label} can't be told apart from ", joined(equal, "or"), reason, follows=compared)
     if unknown:
         yield _draft(
-            f"Whether {best.label} is better than {join_words(unknown, 'or')} wasn't tested: they weren't scored frame"
+            f"Whether {best.label} is better than {join_items(unknown, 'or')} wasn't tested: they weren't scored frame"
             " by frame alike."
         )
 
@@ -164,7 +164,7 @@ def _seeds(group: Group, suffix: str) -> Iterator[Paragraph]:
         repeated = True
         low, high = (choose(members, key=lambda summary: summary.miou().value) for choose in (min, max))
         yield _draft(
-            f"{members[0].config.model.title}, trained with {count_in_words(seeds, 'seed')}, reaches from ", low.miou(PERCENT),
+            f"{members[0].config.model.title}, trained with {spell_count(seeds, 'seed')}, reaches from ", low.miou(PERCENT),
             " to ", high.miou(PERCENT), ": differences of that size between other runs may be chance.",
             follows=[f"scores{suffix}", "runs"],
         )  # fmt: skip
@@ -186,8 +186,8 @@ def _seeds(group: Group, suffix: str) -> Iterator[Paragraph]:
 def _unequal(group: Group, suffix: str) -> Iterator[Paragraph]:
     """Say who has seen how many crops, where that differs: a network may be behind because it was trained less."""
     known = [(summary, steps) for summary in group.scored if (steps := steps_done(summary))]
-    seen = [steps.value * summary.config.training.batch_size for summary, steps in known]
-    if len(seen) > 1 and max(seen) > (1 + UNEQUAL) * min(seen):
+    num_samples = [steps.value * summary.config.training.batch_size for summary, steps in known]
+    if len(num_samples) > 1 and max(num_samples) > (1 + UNEQUAL) * min(num_samples):
         sentences = [
             text(f"{summary.label} ", steps, " steps of ", summary.number("config.json", "/training/batch_size"))
             for summary, steps in known
@@ -228,7 +228,7 @@ def _classes(group: Group, suffix: str) -> Iterator[Paragraph]:
         ]
         if missed:
             yield _draft(
-                f"{summary.label} has hardly learned {join_words(missed)}: the IoU is below one per cent.",
+                f"{summary.label} has hardly learned {join_items(missed)}: the IoU is below one per cent.",
                 follows=[f"iou{suffix}"],
             )
 
@@ -259,7 +259,7 @@ def _rare(group: Group, suffix: str) -> Iterator[Paragraph]:
         for kind in (True, False)
     )
     yield _draft(
-        f"The {count_in_words(len(values[True]), 'class', 'classes')} of less than one per cent of the training pixels "
+        f"The {spell_count(len(values[True]), 'class', 'classes')} of less than one per cent of the training pixels "
         f"{'reaches' if len(values[True]) == 1 else 'reach'} a mean IoU of ",
         few, f" with {best.label}, the others ", many, ".", follows=[f"iou{suffix}", f"shares{suffix}"],
     )  # fmt: skip
@@ -308,16 +308,16 @@ def _cost(group: Group, suffix: str) -> Iterator[Paragraph]:
             and _is_better(group, other, summary)
         ]
         if stronger:
-            beaten.append(f"{summary.label} (by {join_words(stronger)})")
+            beaten.append(f"{summary.label} (by {join_items(stronger)})")
     if beaten:
         yield _draft(
-            f"Beaten in both time and, with certainty, mean IoU: {join_words(beaten)}.", follows=[f"pareto{suffix}"]
+            f"Beaten in both time and, with certainty, mean IoU: {join_items(beaten)}.", follows=[f"pareto{suffix}"]
         )
 
 
 def _upper_bound(group: Group, suffix: str) -> Iterator[Paragraph]:
     """Say what the truth in cells as coarse as the scores would reach, and how much of that each run does."""
-    known = [(summary, reached) for summary in group.carded if (reached := share_of_upper_bound(summary))]
+    known = [(summary, reached) for summary in group.evaluated if (reached := share_of_upper_bound(summary))]
     bounds = [
         text(
             summary.score("/metadata/upper_bound", PERCENT), f" in {summary.label}'s cells of ",
@@ -351,7 +351,7 @@ def _edges(group: Group, suffix: str) -> Iterator[Paragraph]:
 def _calibration(group: Group, suffix: str) -> Iterator[Paragraph]:
     """Say how far confidence is from accuracy, and on which side."""
     errors = []
-    for summary in group.carded:
+    for summary in group.evaluated:
         error = summary.score("/scores/calibration/ece", PERCENT)
         if error:
             bins = [row for row in summary.result_value("/scores/calibration/bins") if row["pixels"]]
@@ -367,7 +367,7 @@ def _calibration(group: Group, suffix: str) -> Iterator[Paragraph]:
 
 def _robustness(group: Group, suffix: str) -> Iterator[Paragraph]:
     """Name the corruption that costs each run most."""
-    for summary in group.carded:
+    for summary in group.evaluated:
         kinds = summary.robustness.miou if summary.robustness else ()
         drops = {kind: number for kind in kinds if (number := drop_number(summary, kind))}
         clean = drops.pop("none", None)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from core.data.sources import SOURCES
 from core.labels import CITYSCAPES_19
 from core.report.figures import shares_figure
-from core.report.phrases import cells, cite, columns_of, count_in_words, joined, note, paragraph, text
+from core.report.phrases import cells, cite, columns_of, joined, note, paragraph, spell_count, text
 from core.report.report_data import PERCENT, Group, NumberFormat, ReportData, RunSummary
 from core.report.structure import Block, Figure, ImageGrid, Ref, Section, Table
-from core.text import join_words
+from core.text import join_items
 
 OFFICIAL_VAL_FRAMES = 500
 """Frames of the official validation split of Cityscapes."""
@@ -22,9 +22,9 @@ def introduction(data: ReportData) -> list[Section]:
     if len(data.groups) == 1:
         return [Section("introduction", "Introduction", (_task(data), *_data(data, data.groups[0])))]
     apart = paragraph(
-        f"They fall into {count_in_words(len(data.groups), 'group')} that can't be compared with each other, because"
+        f"They fall into {spell_count(len(data.groups), 'group')} that can't be compared with each other, because"
         " they learned from other data or tell other classes apart: ",
-        joined([(join_words(columns_of(group.summaries)),) for group in data.groups], "; and"),
+        joined([(join_items(columns_of(group.summaries)),) for group in data.groups], "; and"),
         ". Each group has tables of its own.",
     )
     parts = [
@@ -48,10 +48,10 @@ def rare_classes(summary: RunSummary) -> list[int]:
 def _task(data: ReportData) -> Block:
     networks = sorted({summary.config.model.title for summary in data.summaries})
     count = len(data.summaries)
-    what = "One network is" if count == 1 else f"{count_in_words(count, 'training run').capitalize()} are"
+    what = "One network is" if count == 1 else f"{spell_count(count, 'training run').capitalize()} are"
     return paragraph(
         f"{what} examined here at semantic segmentation: every pixel of a photograph of a street is given one of a"
-        f" fixed set of classes. {'It is' if count == 1 else 'They are'} {join_words(networks)}. Everything that is a"
+        f" fixed set of classes. {'It is' if count == 1 else 'They are'} {join_items(networks)}. Everything that is a"
         " number below was read from the files of the runs; what it was read from is listed under Reproduction.",
     )
 
@@ -86,12 +86,12 @@ def _origin(group: Group) -> Block:
     source = SOURCES[dataset.name]
     origin = source.origin.format(annotations=dataset.annotations.replace("+", " and "))
     sentence = text(origin, *(cite(paper) for paper in source.papers))
-    classes = text(
-        f" {count_in_words(len(group.class_names), 'class', 'classes').capitalize()} are told apart",
+    class_sentence = text(
+        f" {spell_count(len(group.class_names), 'class', 'classes').capitalize()} are told apart",
         ", those of the Cityscapes benchmark" if group.class_names == CITYSCAPES_19.class_names else "",
         "; pixels of no class are neither learned from nor scored.",
     )
-    return paragraph(sentence, " Frames are read at ", width, " × ", height, " pixels.", classes)
+    return paragraph(sentence, " Frames are read at ", width, " × ", height, " pixels.", class_sentence)
 
 
 def _splits(data: ReportData, group: Group, planned: RunSummary) -> Table:
@@ -101,9 +101,9 @@ def _splits(data: ReportData, group: Group, planned: RunSummary) -> Table:
         if not cities:
             where = "not known: the data can't be opened any more"
         elif len(cities) <= 24:
-            where = join_words([f"{city} ({count})" for city, count in cities.items()])
+            where = join_items([f"{city} ({count})" for city, count in cities.items()])
         else:
-            where = count_in_words(len(cities), "folder")
+            where = spell_count(len(cities), "folder")
         rows.append(cells(title, planned.number("plan.json", f"/{split}_frames"), where))
     caption = ("Frames of each split, as the run ", planned.label, " counted them before its first step.")
     is_city = SOURCES[group.first.config.dataset.name].group == "city"
@@ -131,17 +131,17 @@ def _shares(data: ReportData, group: Group, planned: RunSummary) -> Iterator[Blo
     rare = rare_classes(planned)
     if rare:
         sentence += text(
-            f" {count_in_words(len(rare), 'class', 'classes').capitalize()} {'takes' if len(rare) == 1 else 'take'} less than one per cent each, the "
+            f" {spell_count(len(rare), 'class', 'classes').capitalize()} {'takes' if len(rare) == 1 else 'take'} less than one per cent each, the "
             f"rarest {class_names[rare[0]]} (", planned.class_share(rare[0], PLENTY), "): mean IoU counts ",
             "it as much as road" if len(rare) == 1 and "road" in class_names else "each of them as much as any other", ".",
         )  # fmt: skip
     missing = [class_names[index] for index, count in enumerate(pixels) if not count]
     if missing:
         verb = "does" if len(missing) == 1 else "do"
-        sentence += text(f" {join_words(missing).capitalize()} {verb} not occur in the counted training frames.")
+        sentence += text(f" {join_items(missing).capitalize()} {verb} not occur in the counted training frames.")
     unseen = [class_names[index] for index, share in enumerate(shares.get("validation", ())) if not share]
     if unseen:
-        sentence += text(f" No validation pixel shows {join_words(unseen, 'or')}.")
+        sentence += text(f" No validation pixel shows {join_items(unseen, 'or')}.")
     yield paragraph(sentence)
     caption = text(
         "Share of the labelled pixels that each class takes, counted in up to 400 training frames at even distances",

@@ -24,7 +24,7 @@ from core.report.report_data import COUNT, NumberFormat, ReportData, RunSummary
 from core.report.structure import Block, Number, Part, Section, Table, Text
 from core.sweeps import Sweep
 from core.sweeps.space import Range
-from core.text import join_words
+from core.text import join_items
 from core.training.schedule import PRETRAINED_VIT
 from core.training.tables import CLASS_WEIGHTINGS, LOSSES, OPTIMIZERS, SCHEDULES, Entry
 
@@ -245,7 +245,7 @@ def _hardware(summaries: Summaries) -> Text:
 def _sweep(sweep: Sweep) -> Text:
     spec = sweep.spec
     varied = [
-        text(f"{name} ", f"from {choice.low:g} to {choice.high:g}" if isinstance(choice, Range) else f"of {join_words([str(value) for value in choice], 'or')}")
+        text(f"{name} ", f"from {choice.low:g} to {choice.high:g}" if isinstance(choice, Range) else f"of {join_items([str(value) for value in choice], 'or')}")
         for name, choice in spec.vary.items()
     ]  # fmt: skip
     ways = {
@@ -262,14 +262,14 @@ def _sweep(sweep: Sweep) -> Text:
 
 
 def _scoring(data: ReportData) -> Text:
-    carded = [summary for summary in data.summaries if summary.result]
-    if not carded:
+    evaluated = [summary for summary in data.summaries if summary.result]
+    if not evaluated:
         return (
             "Runs are scored by mean intersection over union (IoU) on the validation frames during their training.",
         )
     parts: list[Part | Text | None] = [
         "The main score is the mean over the classes of intersection over union (IoU), counted over all frames together, as the "
-        "Cityscapes benchmark does", cite("cordts2016cityscapes"), ". ", by_value(carded, _protocol),
+        "Cityscapes benchmark does", cite("cordts2016cityscapes"), ". ", by_value(evaluated, _protocol),
         ". Boundary F1 is that of Csurka et al.", cite("csurka2013measure"),
         "; the calibration error weighs the distance between confidence and accuracy by pixels", cite("guo2017calibration"), ". ",
     ]  # fmt: skip
@@ -279,7 +279,7 @@ def _scoring(data: ReportData) -> Text:
             ": frames are drawn with replacement, the same ones for both, 2,000 times; a difference is called certain where the "
             f"95 % interval doesn't hold 0, on {ENOUGH} frames or more. ",
         ]  # fmt: skip
-    if any(summary.robustness for summary in carded):
+    if any(summary.robustness for summary in evaluated):
         parts += [
             "Robustness is measured in the manner of Hendrycks and Dietterich", cite("hendrycks2019robustness"), "."
         ]  # fmt: skip

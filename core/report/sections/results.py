@@ -41,7 +41,7 @@ from core.report.report_data import (
 )
 from core.report.sections.methodology import minutes_of
 from core.report.structure import Block, Figure, ImageGrid, Number, Ref, Section, Table, Text
-from core.text import join_words
+from core.text import join_items
 
 MAX_CONFUSIONS = 5
 LOSS = ("loss", "class_weights", "second_loss", "second_loss_weight", "label_smoothing")
@@ -102,7 +102,7 @@ def _scores(group: Group, suffix: str) -> Iterator[Block]:
             summary.result_value("/metadata/parameters"),
             summary.miou().value,
         )
-        for summary in group.carded
+        for summary in group.evaluated
         if summary.miou() is not None
     }
     if len(points) > 1:
@@ -117,7 +117,7 @@ def _scores(group: Group, suffix: str) -> Iterator[Block]:
 def leaders_text(group: Group) -> Text:
     """Return who has the highest mean IoU, in a clause; all of those who print alike."""
     leaders = group.leaders
-    names, highest = join_words([summary.label for summary in leaders]), leaders[0].miou(PERCENT)
+    names, highest = join_items([summary.label for summary in leaders]), leaders[0].miou(PERCENT)
     if len(group.scored) == 1:
         return text(names, " reaches a mean IoU of ", highest)
     if len(leaders) == 1:
@@ -138,7 +138,7 @@ def _score_table(group: Group, suffix: str) -> Table:
         ("calibration error, %", lambda summary: summary.score("/scores/calibration/ece"), "low"),
     )
     shown = [column for column in columns if any(column[1](summary) for summary in group.scored)]
-    descriptions = {summary.result.metadata.settings.description for summary in group.carded}
+    descriptions = {summary.result.metadata.settings.description for summary in group.evaluated}
     protocol = f" ({descriptions.pop()})" if len(descriptions) == 1 else ""
     caption = text("Scores on ", frames_text(group), protocol, ". The best of each column is in bold.")
     return table_of_runs(f"scores{suffix}", caption, "run", group.scored, shown)
@@ -244,18 +244,18 @@ def _categories(group: Group, suffix: str) -> Iterator[Block]:
 
 
 def _confusions(group: Group, suffix: str) -> Iterator[Block]:
-    if not group.carded:
+    if not group.evaluated:
         return
-    matrices = {summary.label: summary.result.scores.normalized_confusion("row")[:, :-1] for summary in group.carded}
+    matrices = {summary.label: summary.result.scores.normalized_confusion("row")[:, :-1] for summary in group.evaluated}
     yield Figure(
         f"confusion{suffix}",
         ("Confusion matrices, each row adding up to all pixels of a true class; darker is more, by the square root.",),
-        confusion_figure(group.carded[0].result.scores.protocol.names, matrices),
+        confusion_figure(group.evaluated[0].result.scores.protocol.names, matrices),
         "A matrix for each run, true classes down and predicted ones across.",
     )
     rows = [
         cells(summary.label, *names, pixels, share)
-        for summary in group.carded
+        for summary in group.evaluated
         for pixels, share, names in worst_confusions(summary)
     ]
     if rows:
@@ -294,9 +294,9 @@ def worst_confusions(summary: RunSummary) -> list[tuple[Number, Number, tuple[st
 
 
 def _frames(group: Group, suffix: str) -> Iterator[Block]:
-    if group.carded and group.images_problem:
+    if group.evaluated and group.images_problem:
         yield note(f"Frames with their masks are not shown: {group.images_problem.rstrip('.')}.")
-    elif group.carded and group.panels:
+    elif group.evaluated and group.panels:
         caption = (
             "The frames with the highest, the median and the lowest mean IoU, averaged over the runs. Black has no"
             " class."
@@ -349,20 +349,20 @@ def _sizes(group: Group, suffix: str) -> Iterator[Block]:
 
 
 def _cities(group: Group, suffix: str) -> Iterator[Block]:
-    cities = group.carded[0].result_value("/scores/groups") if group.carded else None
+    cities = group.evaluated[0].result_value("/scores/groups") if group.evaluated else None
     if not cities or not 1 < len(cities) <= 24:
         return
     rows = []
     for name in cities:
         pointer = f"/scores/groups/{escaped(name)}"
-        numbers = [summary.score(f"{pointer}/miou") for summary in group.carded]
-        rows.append(number_row(name, numbers, "high", group.carded[0].score(f"{pointer}/frames", COUNT)))
+        numbers = [summary.score(f"{pointer}/miou") for summary in group.evaluated]
+        rows.append(number_row(name, numbers, "high", group.evaluated[0].score(f"{pointer}/frames", COUNT)))
     caption = ("Mean IoU by city, in per cent.",)
-    yield Table(f"cities{suffix}", caption, ("city", "frames", *columns_of(group.carded)), tuple(rows))
+    yield Table(f"cities{suffix}", caption, ("city", "frames", *columns_of(group.evaluated)), tuple(rows))
 
 
 def _upper_bounds(group: Group, suffix: str) -> Iterator[Block]:
-    known = [summary for summary in group.carded if summary.result.metadata.upper_bound is not None]
+    known = [summary for summary in group.evaluated if summary.result.metadata.upper_bound is not None]
     if not known:
         return
     caption = (
@@ -417,9 +417,9 @@ def _calibration(group: Group, suffix: str) -> Iterator[Block]:
 
 
 def _robustness(group: Group, suffix: str) -> Iterator[Block]:
-    known = [summary for summary in group.carded if summary.robustness]
+    known = [summary for summary in group.evaluated if summary.robustness]
     if not known:
-        if group.carded:
+        if group.evaluated:
             yield note("No run was scored under corruptions.")
         return
     alike = {
@@ -431,9 +431,9 @@ def _robustness(group: Group, suffix: str) -> Iterator[Block]:
         yield note(
             "The runs were not all scored alike on the same corrupted frames, so that these numbers don't compare."
         )
-    missing = [summary.label for summary in group.carded if summary not in known]
+    missing = [summary.label for summary in group.evaluated if summary not in known]
     if missing:
-        yield note(f"Not scored under corruptions: {join_words(missing)}.")
+        yield note(f"Not scored under corruptions: {join_items(missing)}.")
 
     def frames(summary: RunSummary) -> Text:
         number = summary.number(summary.robustness_file, "/metadata/frames", COUNT)
@@ -505,7 +505,7 @@ def _significance(group: Group, suffix: str) -> Iterator[Block]:
         few = f" On fewer than {ENOUGH} frames no run is called better: such intervals are too narrow."
     uncounted = each_once([name for each in group.comparisons.values() for name in each.uncounted])
     if uncounted:
-        missing = f" No frame shows {join_words(uncounted, 'or')}, so that these means don't count it."
+        missing = f" No frame shows {join_items(uncounted, 'or')}, so that these means don't count it."
     caption = text(
         "Differences of mean IoU in points, with the standard deviation and the 95 % interval of a paired bootstrap over ",
         frames_text(group), f".{few}{many}{missing}",
@@ -516,6 +516,6 @@ def _significance(group: Group, suffix: str) -> Iterator[Block]:
 
 def compared_number(first: RunSummary, second: RunSummary, name: str, value: float) -> Number:
     """Return a number of the comparison of two runs."""
-    form = SHARE if name == "spread" else POINTS
+    number_format = SHARE if name == "spread" else POINTS
     source = f"bootstrap {first.run.id}/{first.result_file} {second.run.id}/{second.result_file}:{name}"
-    return derived(value, form, source)
+    return derived(value, number_format, source)

@@ -89,24 +89,24 @@ def _submit(run: Run) -> str:
         )
     import submitit
 
-    wanted = run.config.runner
+    requested = run.config.runner
     log = str(run.path / "train.log").replace("%", "%%")
-    minutes = math.ceil(wanted.hours * 60)
+    minutes = math.ceil(requested.hours * 60)
     executor = submitit.SlurmExecutor(run.path / "slurm")
     executor.update_parameters(
         job_name=run.id,
         time=minutes,
-        nodes=wanted.nodes,
+        nodes=requested.nodes,
         ntasks_per_node=1,
-        cpus_per_task=wanted.cpus,
-        **({"gpus_per_node": wanted.gpus} if wanted.gpus else {}),
-        **({"mem": f"{math.ceil(wanted.memory * 1024)}M"} if wanted.memory else {}),
-        **({"partition": wanted.partition} if wanted.partition else {}),
-        **({"account": wanted.account} if wanted.account else {}),
+        cpus_per_task=requested.cpus,
+        **({"gpus_per_node": requested.gpus} if requested.gpus else {}),
+        **({"mem": f"{math.ceil(requested.memory * 1024)}M"} if requested.memory else {}),
+        **({"partition": requested.partition} if requested.partition else {}),
+        **({"account": requested.account} if requested.account else {}),
         signal_delay_s=warning_seconds(60.0 * minutes),
         stderr_to_stdout=True,
         # Since 22.05 a step no longer inherits the cores of its job.
-        srun_args=["--output", log, "--open-mode=append", f"--cpus-per-task={wanted.cpus}"],
+        srun_args=["--output", log, "--open-mode=append", f"--cpus-per-task={requested.cpus}"],
         additional_parameters={"requeue": True, "chdir": str(PROJECT), "output": log, "open-mode": "append"},
     )
     try:

@@ -33,7 +33,7 @@ from core.runs.store import read_run
 
 WARNING_SECONDS = 120.0
 """So long before its time is up a job is told: enough for a step, a checkpoint, and SLURM's own half minute."""
-NUMBER_SECONDS = 60.0
+JOB_ID_SECONDS = 60.0
 """How long a job waits for its number to be written down by who submitted it, and for an earlier trainer of its run to
 go.
 """
@@ -73,23 +73,23 @@ class Training:
             port=20_000 + int(job) % 10_000,
         )
         if node.node == 0:
-            _lead(self.run, job, self.limit, node)
+            _run_first_node(self.run, job, self.limit, node)
         else:
-            _accompany(self.run, job, node)
+            _run_other_node(self.run, job, node)
 
 
-def _wanted_back() -> threading.Event:
+def _watch_preemption() -> threading.Event:
     """Return what is set once the cluster wants its nodes back."""
-    wanted = threading.Event()
+    preempted = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(signum, lambda *_: wanted.set())
-    return wanted
+        signal.signal(signum, lambda *_: preempted.set())
+    return preempted
 
 
-def _lead(run: Path, job: str, limit: float, node: Node) -> None:
+def _run_first_node(run: Path, job: str, limit: float, node: Node) -> None:
     """The first node: claims the run, trains it, and says how it ended where the trainer can't."""
     began = time.monotonic()
-    wanted = _wanted_back()
+    preempted = _watch_preemption()
     if not _in_time(lambda: _has_job_id(run)) or not _in_time(lambda: _is_free(run)) or not _claim(run, job):
         print(
             f"Job {job} leaves run {run.name} alone: it has ended, has another job, or a trainer that is still at it."
@@ -101,7 +101,7 @@ def _lead(run: Path, job: str, limit: float, node: Node) -> None:
     # A checkpoint that was written for the cluster is all that is waited for: time is short then, and processes end
     # slowly.
     while trainer.poll() is None and not (request and _stands(run, job, "queued")):
-        if wanted.is_set() and not request:
+        if preempted.is_set() and not request:
             request = _ask_for_checkpoint(run)
         time.sleep(PATIENCE)
     status = read_status(run)
@@ -120,9 +120,9 @@ def _lead(run: Path, job: str, limit: float, node: Node) -> None:
             update_status(run, **end_of(run, trainer.returncode))
 
 
-def _accompany(run: Path, job: str, node: Node) -> None:
+def _run_other_node(run: Path, job: str, node: Node) -> None:
     """Any other node: trains with the first one for as long as the run goes on."""
-    _wanted_back()  # the first node decides
+    _watch_preemption()  # the first node decides
     if not _in_time(lambda: _stands(run, job, "running")):
         return
     trainer = _start(run, node)
@@ -133,7 +133,7 @@ def _accompany(run: Path, job: str, node: Node) -> None:
             ended = None
         else:
             ended = ended or time.monotonic()
-            if myself and time.monotonic() - ended > NUMBER_SECONDS:
+            if myself and time.monotonic() - ended > JOB_ID_SECONDS:
                 end_trees([myself])
         time.sleep(1.0)
 
@@ -261,7 +261,7 @@ def _stands(run: Path, job: str, state: str) -> bool:
 
 
 def _in_time(question: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + NUMBER_SECONDS
+    deadline = time.monotonic() + JOB_ID_SECONDS
     while not (result := question()) and time.monotonic() < deadline:
         time.sleep(PATIENCE)
     return result

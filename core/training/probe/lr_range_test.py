@@ -38,7 +38,7 @@ def lr_range_test(config: RunConfig, steps: int = STEPS) -> Iterator[LrPoint]:
     probe = open_probe(config, np.maximum(pixels, 1), class_weights(pixels, config.training.class_weights))
     source = load_start(probe.model, config, lambda _phase: None)
     probe.optimizer = build_optimizer(probe.model, config, source.pretrained)
-    sum_, mass, best = 0.0, 0.0, math.inf
+    total, mass, best = 0.0, 0.0, math.inf
     for index, batch in enumerate(probe.load(steps)):
         rate = LOWEST * (HIGHEST / LOWEST) ** (index / (steps - 1))
         for group in probe.optimizer.param_groups:
@@ -48,9 +48,9 @@ def lr_range_test(config: RunConfig, steps: int = STEPS) -> Iterator[LrPoint]:
             continue
         if not math.isfinite(loss):
             return
-        sum_ = SMOOTHING * sum_ + (1 - SMOOTHING) * loss
+        total = SMOOTHING * total + (1 - SMOOTHING) * loss
         mass = SMOOTHING * mass + 1 - SMOOTHING
-        smoothed = sum_ / mass
+        smoothed = total / mass
         yield LrPoint(rate, loss, smoothed)
         best = min(best, smoothed)
         if smoothed > DIVERGED * best:

@@ -1,7 +1,7 @@
 """A process of its own that tries a training out and answers in JSON lines.
 
 The server never imports torch, and what is tried may ask for more memory than there is: the process may die of that,
-and its end is an answer as well. One side is `ask`, the other `answer`.
+and its end is an answer as well. One side is `run_probe`, the other `serve_probe`.
 """
 
 import hashlib
@@ -37,12 +37,12 @@ class OutOfMemoryError(LabError):
 def run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]:
     """Try a config out for the one who is asking, who has one such trial at a time unless they are an admin.
 
-    See `_ask`.
+    See `_run_probe`.
 
     Raises:
         OutOfMemoryError: it ran out of memory.
-        LabError: as `_ask` says; or the one who is asking may only look, has a trial already, or asks for more than the
-            machine has.
+        LabError: as `_run_probe` says; or the one who is asking may only look, has a trial already, or asks for more
+            than the machine has.
     """
     require_write()
     check_machine(config.training)
@@ -71,7 +71,7 @@ def _run_probe(module: str, config: RunConfig, timeout: float) -> Iterator[Line]
     The process is ended with the iterator, whether or not all was read.
 
     Args:
-        module: `python -m` finds it; its `main` calls `answer`.
+        module: `python -m` finds it; its `main` calls `serve_probe`.
         config: of the run that is tried.
         timeout: seconds after which the process is ended.
 

@@ -16,7 +16,7 @@ SHOWN = {
 
 
 @st.fragment(run_every=5.0)
-def diagnosis_panel(run_id: str) -> None:
+def run_health_panel(run_id: str) -> None:
     """Show what looks wrong in a run by now, the gravest first, each with what to try."""
     run = read_run(runs_folder() / run_id)
     rows, _ = read_metrics(run.path)

@@ -41,12 +41,12 @@ class Axis:
     Attributes:
         length: of the picture, in its own pixels.
         step: of the grid, in the picture's own pixels.
-        seen: the same step in pixels that the network sees.
+        input_step: the same step in pixels that the network sees.
     """
 
     length: int
     step: int
-    seen: int
+    input_step: int
 
     @property
     def steps(self) -> int:
@@ -62,15 +62,15 @@ class Axis:
     @property
     def weight(self) -> torch.Tensor:
         """How much each seen pixel of a tile counts, float32 (UNITS * seen): a Gaussian, 1 in the middle."""
-        positions = torch.arange(UNITS * self.seen) + 0.5
-        return torch.exp(-0.5 * ((positions / (UNITS * self.seen) - 0.5) / SIGMA) ** 2)
+        positions = torch.arange(UNITS * self.input_step) + 0.5
+        return torch.exp(-0.5 * ((positions / (UNITS * self.input_step) - 0.5) / SIGMA) ** 2)
 
     @property
     def total_weight(self) -> torch.Tensor:
         """What the weights of all tiles add up to, float32 (steps * seen)."""
-        total = torch.zeros(self.steps * self.seen)
+        total = torch.zeros(self.steps * self.input_step)
         for start in self.starts:
-            total[start * self.seen : (start + UNITS) * self.seen] += self.weight
+            total[start * self.input_step : (start + UNITS) * self.input_step] += self.weight
         return total
 
 
@@ -98,7 +98,7 @@ def check_pixel_scale(scale: float) -> None:
 
 def label_rows(
     predictor: Predictor,
-    picture: RasterRows,
+    raster: RasterRows,
     scale: float,
     options: PredictOptions = WHOLE,
     progress: CountCallback = lambda done, total: None,
@@ -110,36 +110,36 @@ def label_rows(
 
     Args:
         predictor: the network.
-        picture: of any size.
+        raster: of any size.
         scale: pixels that the network sees of each of the picture's own, per side.
         options: of each tile.
         progress: called with (tiles done, tiles in all) before each tile.
     """
     rows, columns = (
         axis_of(length, side, predictor.multiple, scale)
-        for length, side in zip(picture.size, predictor.training_size, strict=True)
+        for length, side in zip(raster.size, predictor.training_size, strict=True)
     )
-    tile = (UNITS * rows.seen, UNITS * columns.seen)
-    classes = len(predictor.checkpoint.class_names)
+    tile = (UNITS * rows.input_step, UNITS * columns.input_step)
+    num_classes = len(predictor.checkpoint.class_names)
     # The row above the tiles is the last of those decided before: between the two, logits are interpolated.
-    logits = torch.zeros(1, classes, 1 + tile[0], columns.steps * columns.seen)
+    logits = torch.zeros(1, num_classes, 1 + tile[0], columns.steps * columns.input_step)
     weight, row_weights = rows.weight[:, None] * columns.weight, rows.total_weight
     column_weights = columns.total_weight
-    band, top, decided = np.zeros((0, picture.size[1], predictor.num_bands), np.uint8), 0, 0
+    band, top, decided = np.zeros((0, raster.size[1], predictor.num_bands), np.uint8), 0, 0
     starts = [*rows.starts, rows.steps]
     for index, (start, following) in enumerate(pairwise(starts)):
         bottom = min((start + UNITS) * rows.step, rows.length)
-        band = np.concatenate([band[decided - top :], picture.read(top + len(band), bottom)])
+        band = np.concatenate([band[decided - top :], raster.read(top + len(band), bottom)])
         top = decided
         shown = _padded(band[start * rows.step - top :], (UNITS * rows.step, columns.steps * columns.step))
-        for place, column in enumerate(columns.starts):
-            progress(index * len(columns.starts) + place, len(rows.starts) * len(columns.starts))
+        for position, column in enumerate(columns.starts):
+            progress(index * len(columns.starts) + position, len(rows.starts) * len(columns.starts))
             image = shown[:, column * columns.step : (column + UNITS) * columns.step]
             probabilities = predictor.probabilities(image, tile, options, tile).cpu()
-            left = column * columns.seen
+            left = column * columns.input_step
             logits[..., 1:, left : left + tile[1]] += probabilities.clamp_min_(1e-30).log_().mul_(weight)
-        first = start * rows.seen - 1  # of `logits`
-        end = rows.length if following == rows.steps else _decided_rows(following * rows.seen, rows)
+        first = start * rows.input_step - 1  # of `logits`
+        end = rows.length if following == rows.steps else _decided_rows(following * rows.input_step, rows)
         while decided < end:
             until = min(decided + max(MIN_ROWS, BLOCK_PIXELS // columns.length), end)
             above, below, share = _between(np.arange(decided, until), rows)
@@ -152,7 +152,7 @@ def label_rows(
             labels, confidence = (values[:, : columns.length] for values in (wide.labels, wide.confidence))
             yield decided, band[decided - top : until - top], Prediction(labels, confidence)
             decided = until
-        moved = (following - start) * rows.seen
+        moved = (following - start) * rows.input_step
         for plane in logits[0]:  # one at a time, so that no second array of this size is needed
             plane[: len(plane) - moved] = plane[moved:].clone()
             plane[len(plane) - moved :] = 0
@@ -167,8 +167,8 @@ def axis_of(length: int, training: int, multiple: int, scale: float) -> Axis:
         multiple: pixels of a cell of the network.
         scale: pixels that the network sees of each of the picture's own.
     """
-    seen = max(1, round(training / UNITS / multiple)) * multiple
-    return Axis(length, max(1, round(seen / scale)), seen)
+    input_step = max(1, round(training / UNITS / multiple)) * multiple
+    return Axis(length, max(1, round(input_step / scale)), input_step)
 
 
 def _between(positions: np.ndarray, axis: Axis) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -176,18 +176,24 @@ def _between(positions: np.ndarray, axis: Axis) -> tuple[torch.Tensor, torch.Ten
 
     As `F.interpolate` takes them, bilinear and without aligned corners.
     """
-    seen = np.clip((positions + 0.5) * axis.seen / axis.step - 0.5, 0, axis.steps * axis.seen - 1)
-    before = np.floor(seen).astype(np.int64)
-    after = np.minimum(before + 1, axis.steps * axis.seen - 1)
-    return torch.from_numpy(before), torch.from_numpy(after), torch.from_numpy((seen - before).astype(np.float32))
+    input_positions = np.clip(
+        (positions + 0.5) * axis.input_step / axis.step - 0.5, 0, axis.steps * axis.input_step - 1
+    )
+    before = np.floor(input_positions).astype(np.int64)
+    after = np.minimum(before + 1, axis.steps * axis.input_step - 1)
+    return (
+        torch.from_numpy(before),
+        torch.from_numpy(after),
+        torch.from_numpy((input_positions - before).astype(np.float32)),
+    )
 
 
-def _decided_rows(seen: int, axis: Axis) -> int:
+def _decided_rows(rows: int, axis: Axis) -> int:
     """Return how many of the picture's first pixels lie between the first so many seen ones."""
-    return min(axis.length, math.ceil((seen - 0.5) * axis.step / axis.seen - 0.5))
+    return min(axis.length, math.ceil((rows - 0.5) * axis.step / axis.input_step - 0.5))
 
 
 def _padded(image: np.ndarray, size: Size) -> np.ndarray:
     """Return an image with its last row and column repeated up to a size."""
-    missing = [(0, wanted - there) for wanted, there in zip(size, image.shape[:2], strict=True)]
+    missing = [(0, length - there) for length, there in zip(size, image.shape[:2], strict=True)]
     return np.pad(image, [*missing, (0, 0)], mode="edge") if any(after for _, after in missing) else image
