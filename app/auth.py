@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import streamlit as st
+from markupsafe import Markup
 from starlette.requests import HTTPConnection
 from streamlit import config
 from streamlit.errors import StreamlitSecretNotFoundError
@@ -18,6 +19,7 @@ from streamlit.user_info import generate_login_redirect_url
 # Streamlit tells routes of one's own nothing of its sign-in; this reads the cookie as its socket does.
 from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
 
+from app.html import show_script
 from core.auth import SYSTEM_USER, User, build_user
 from core.errors import LabError
 from core.extras import check_packages
@@ -151,14 +153,14 @@ def go_where_the_link_led() -> None:
     if not must_sign_in() or "has-followed-link" in st.session_state:
         return
     st.session_state["has-followed-link"] = True
-    st.html(
+    script = Markup(
         "<script>"
-        f"const wanted = sessionStorage.getItem('{NEXT_PAGE_KEY}'); sessionStorage.removeItem('{NEXT_PAGE_KEY}');"
+        "const wanted = sessionStorage.getItem('{0}'); sessionStorage.removeItem('{0}');"
         "if (wanted?.startsWith('/') && !wanted.startsWith('//') && wanted !== location.pathname + location.search)"
         "  location.replace(wanted);"
-        "</script>",
-        unsafe_allow_javascript=True,
+        "</script>"
     )
+    show_script(script.format(NEXT_PAGE_KEY))
 
 
 def has_sign_in_cookie(connection: HTTPConnection) -> bool:

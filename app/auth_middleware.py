@@ -5,9 +5,9 @@ that asks (its origin, port included), and who asks: signed in, or with the star
 read.
 """
 
-import html
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from markupsafe import Markup
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -26,6 +26,7 @@ from app.auth import (
     sign_in_address,
     sign_in_links,
 )
+from app.html import joined
 from app.services import count_upload
 from app.start_token import COOKIE_SECONDS, cookie_name, has_token, is_known, start_token
 from core.errors import LabError
@@ -160,13 +161,14 @@ def _take_token(connection: HTTPConnection) -> Response | None:
         return None
     if not _wants_a_page(connection):
         return JSONResponse({"error": "Open the lab with its token first."}, status_code=401, headers=NO_STORE)
-    wrong = "<p><b>That was not the token.</b></p>" if token else ""
-    return _page(
-        f"""{wrong}<p>This lab asks for the token that was printed when it was started, in the terminal, behind
+    wrong = Markup("<p><b>That was not the token.</b></p>") if token else ""
+    form = Markup(
+        """{}<p>This lab asks for the token that was printed when it was started, in the terminal, behind
         <code>?token=</code>. This browser is then remembered.</p>
         <form><input name="token" type="password" autocomplete="off" aria-label="Token" required autofocus>
         <button>Open the lab</button></form>"""
     )
+    return _page(form.format(wrong))
 
 
 def _ask_to_sign_in(connection: HTTPConnection) -> Response:
@@ -177,22 +179,22 @@ def _ask_to_sign_in(connection: HTTPConnection) -> Response:
         if SIGN_IN in connection.query_params:
             return RedirectResponse(sign_in_address(connection.query_params[SIGN_IN]), 303, NO_STORE)
     except LabError as error:
-        return _page(f"<p>{html.escape(str(error))}</p>")
-    buttons = "".join(f'<p><a href="{html.escape(href)}">{html.escape(label)}</a></p>' for label, href in links)
+        return _page(Markup("<p>{}</p>").format(error))
+    buttons = joined(Markup('<p><a href="{}">{}</a></p>').format(href, label) for label, href in links)
     # The provider sends everybody back to the first page; the tab itself remembers what was asked for.
-    return _page(
+    body = Markup(
         "<p>Sign in to the lab. Everyone who signs in sees every run; your own are yours to stop, rename and"
-        f" delete.</p>{buttons}<script>sessionStorage.setItem('{NEXT_PAGE_KEY}', location.pathname + location.search)"
-        "</script>"
+        " delete.</p>{}<script>sessionStorage.setItem('{}', location.pathname + location.search)</script>"
     )
+    return _page(body.format(buttons, NEXT_PAGE_KEY))
 
 
 def _wants_a_page(connection: HTTPConnection) -> bool:
     return connection.scope.get("method") == "GET" and "text/html" in connection.headers.get("accept", "")
 
 
-def _page(body: str) -> Response:
-    style = """
+def _page(body: Markup) -> Response:
+    style = Markup("""
     :root { color-scheme: light dark }
     body { font: 16px/1.5 system-ui, sans-serif; max-width: 30em; margin: 18vh auto 0; padding: 0 1.2em;
            color: light-dark(#1c2024, #e6e6e1); background: light-dark(#fbfbf8, #14171a) }
@@ -202,12 +204,12 @@ def _page(body: str) -> Response:
     button, p > a { display: inline-block; margin-top: .8em; padding: .5em 1em; border: 0; border-radius: 8px;
                     background: light-dark(#0f766e, #2aa89b); color: light-dark(#fff, #0c1f1d);
                     text-decoration: none; cursor: pointer }
-    """
-    text = (
+    """)
+    page = Markup(
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>Segmentation lab</title><style>{style}</style><h1>Segmentation lab</h1>{body}</html>"
+        "<title>Segmentation lab</title><style>{}</style><h1>Segmentation lab</h1>{}</html>"
     )
-    return HTMLResponse(text, 401, NO_STORE)
+    return HTMLResponse(page.format(style, body), 401, NO_STORE)
 
 
 def _plain(status: int, sentence: str) -> Response:

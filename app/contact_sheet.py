@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
+from markupsafe import Markup
 from streamlit.delta_generator import DeltaGenerator
 
+from app.html import show
 from app.images import thumbnail_address, truth_of
 from app.services import frame_scorer
 from app.widgets import failed_state, plain
@@ -143,9 +145,8 @@ def contact_sheet(ids: list[str], captions: dict[str, str], frames: dict[str, Fr
     for start in range(0, len(shown), 4):
         for column, frame_id in zip(st.columns(4), shown[start : start + 4], strict=False):
             image, _, digest = truth_of(frames[frame_id], dataset)
-            column.html(
-                f'<div class="lab-thumb"><img src="{thumbnail_address(image, digest)}" alt="" width="100%"></div>'
-            )
+            thumbnail = Markup('<div class="lab-thumb"><img src="{}" alt="" width="100%"></div>')
+            show(thumbnail.format(thumbnail_address(image, digest)), column)
             column.button(
                 captions.get(frame_id, plain(frame_id.rpartition("/")[2])),
                 key=f"show-{frame_id}",

@@ -4,12 +4,15 @@ Only the blocks are known here, not the families: x is the order of computation,
 becomes a staircase, a U-Net a U and a ViT a flat line by themselves.
 """
 
-import html
 from collections.abc import Iterator, Sequence
 from math import ceil, floor
 
+from markupsafe import Markup
+
+from app.html import joined
 from core.models.diagram_layout import INPUT, LEFT, LETTER, OCTAVE, Box, arrange, edges, format_size, route
 from core.models.summary_types import Block, ModelSummary
+from core.text import one_line
 
 PART_COLORS = ("#4269d0", "#2f9e77", "#e0902a", "#d6568f", "#8a5cd1", "#3aa3c9")
 """Of the parts that have parameters, in their order; dark enough on white and light enough on black."""
@@ -41,9 +44,10 @@ def diagram_svg(summary: ModelSummary, colors: Sequence[str] = PART_COLORS, comp
         skips = boxes[target].column - boxes[source].column > 1
         kind = "lab-edge lab-skip" if skips else "lab-edge"
         path = route(source, target, boxes)
-        drawn.append(f'<path class="{kind}" data-from="{source}" data-to="{target}" d="{path}"></path>')
+        edge = Markup('<path class="{}" data-from="{}" data-to="{}" d="{}"></path>')
+        drawn.append(edge.format(kind, source, target, path))
     for index, block in enumerate(summary.blocks):
-        color = _safe(by_part.get(block.part, PLAIN_COLOR))
+        color = by_part.get(block.part, PLAIN_COLOR)
         drawn.append(_block(index, block, boxes[index], color, kinds[index] if kinds else "", compact))
     num_classes = summary.blocks[-1].channels
     last = f"Scores of {num_classes} classes for every pixel. {_output_text(summary)}"
@@ -57,11 +61,13 @@ def diagram_svg(summary: ModelSummary, colors: Sequence[str] = PART_COLORS, comp
     right = boxes[logits].right + (6 if compact else 50)
     left = boxes[INPUT].x - 6 if compact else 0.0
     title = f"{summary.title}: {logits} blocks from the picture to the scores of {num_classes} classes"
-    size = "" if compact else f' style="min-width:{right * 0.86:.0f}px;max-width:{right * 1.15:.0f}px"'
-    return (
-        f'<svg class="lab-diagram{" compact" if compact else ""}" role="img" aria-label="{_safe(title)}"{size} '
-        f'viewBox="{left:.1f} {top:.1f} {right - left:.1f} {bottom - top:.1f}">{"".join(drawn)}</svg>'
+    svg = Markup(
+        '<svg class="lab-diagram{}" role="img" aria-label="{}" style="{}" viewBox="{:.1f} {:.1f} {:.1f} {:.1f}">{}'
+        "</svg>"
     )
+    style = "" if compact else f"min-width:{right * 0.86:.0f}px;max-width:{right * 1.15:.0f}px"
+    view = (left, top, right - left, bottom - top)
+    return svg.format(" compact" if compact else "", one_line(title), style, *view, joined(drawn))
 
 
 def last_step(summary: ModelSummary) -> str:
@@ -87,7 +93,7 @@ def _guides(boxes: dict[int, Box], compact: bool) -> Iterator[str]:
     lowest = max(box.y for box in boxes.values()) / OCTAVE
     for octave in range(max(0, ceil(min(box.y for box in boxes.values()) / OCTAVE)), floor(lowest + 0.01) + 1):
         y = octave * OCTAVE
-        yield f'<path class="lab-guide" d="M{LEFT - 8:.1f} {y:.1f}H{right + 8:.1f}"></path>'
+        yield Markup('<path class="lab-guide" d="M{:.1f} {:.1f}H{:.1f}"></path>').format(LEFT - 8, y, right + 8)
         if not compact:
             yield _text(LEFT - 14, y + 4, str(2**octave) if octave else "stride 1", "end", "lab-quiet")
 
@@ -95,16 +101,15 @@ def _guides(boxes: dict[int, Box], compact: bool) -> Iterator[str]:
 def _block(index: int, block: Block, box: Box, color: str, kind: str, compact: bool) -> str:
     slab = box.width / block.modules
     space = min(2.0, slab / 4) if block.modules > 1 else 0.0
-    text = f"<title>{_block_text(block)}</title>"
-    text += "".join(
-        f'<rect x="{box.x + module * slab:.1f}" y="{box.top:.1f}" width="{slab - space:.1f}" height="{box.height:.1f}" '
-        f'rx="2" fill="{color}"></rect>'
-        for module in range(block.modules)
+    text = Markup("<title>{}</title>").format(_block_text(block))
+    rect = Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="2" fill="{}"></rect>')
+    text += joined(
+        rect.format(box.x + module * slab, box.top, slab - space, box.height, color) for module in range(block.modules)
     )
     if not compact:
         text += _labels(box, str(block.channels), (block.height, block.width), kind)
         text += _above(box, "" if kind else _short_kind(block))
-    return f'<g class="lab-block" data-block="{index}">{text}</g>'
+    return Markup('<g class="lab-block" data-block="{}">{}</g>').format(index, text)
 
 
 def _short_kind(block: Block) -> str:
@@ -114,8 +119,9 @@ def _short_kind(block: Block) -> str:
     return "" if block.parameters else block.kind
 
 
-def _above(box: Box, text: str) -> str:
-    return _text(_anchor_x(box, box.anchor_above), box.top - 5, text, box.anchor_above, "lab-quiet") if text else ""
+def _above(box: Box, text: str) -> Markup:
+    anchor = box.anchor_above
+    return _text(_anchor_x(box, anchor), box.top - 5, text, anchor, "lab-quiet") if text else Markup("")
 
 
 def _anchor_x(box: Box, anchor: str) -> float:
@@ -131,7 +137,7 @@ def _kinds(blocks: Sequence[Block], boxes: dict[int, Box], gap: float) -> list[s
 def _labels(box: Box, *lines: str | tuple[int, int]) -> str:
     """Return channels, below them the size, and whatever else is said."""
     text = [line if isinstance(line, str) else format_size(line) for line in lines]
-    return "".join(
+    return joined(
         _text(
             _anchor_x(box, box.anchor),
             box.bottom + 13 + 12 * row,
@@ -154,22 +160,19 @@ def _block_text(block: Block) -> str:
         f"{block.channels} channels of {size}",
         f"{block.parameters:,} parameters",
     ]
-    return "\n".join(map(_safe, lines))
+    return "\n".join(map(one_line, lines))
 
 
 def _end(box: Box, kind: str, name: str, size: tuple[int, int], title: str, compact: bool) -> str:
     """Return the picture or the logits."""
     text = "" if compact else _labels(box, name, size)
-    return (
-        f'<g class="lab-end" data-end="{kind}"><title>{_safe(title)}</title><rect x="{box.x:.1f}" y="{box.top:.1f}" '
-        f'width="{box.width:.1f}" height="{box.height:.1f}" rx="3"></rect>{text}</g>'
+    end = Markup(
+        '<g class="lab-end" data-end="{}"><title>{}</title><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"'
+        ' rx="3"></rect>{}</g>'
     )
+    return end.format(kind, one_line(title), box.x, box.top, box.width, box.height, text)
 
 
-def _text(x: float, y: float, text: str, anchor: str, kind: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_safe(text)}</text>'
-
-
-def _safe(text: str) -> str:
-    """Escaped and on one line: an empty line would end the HTML in Markdown."""
-    return html.escape(" ".join(text.split()), quote=True)
+def _text(x: float, y: float, text: str, anchor: str, kind: str) -> Markup:
+    label = Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
+    return label.format(kind, x, y, anchor, one_line(text))  # an empty line would end the HTML in Markdown

@@ -1,13 +1,13 @@
 """What lies in a folder of one's own, said first: how many pairs, which split, which classes, ten frames."""
 
-import html
-
 import numpy as np
 import streamlit as st
+from markupsafe import Markup
 
 from app.datasets import FolderSummary, save_classes, summarize_folder
+from app.html import joined, show
 from app.images import thumbnail_address, truth_of
-from app.tables import markup, swatch
+from app.tables import swatch
 from app.widgets import failed_state
 from core.auth import is_read_only
 from core.config import DatasetConfig
@@ -33,10 +33,10 @@ def folder_card(config: DatasetConfig) -> bool:
     if not summary.frames:
         return False
     with st.container(border=True, key="folder-card"):
-        st.html(_lines(summary))
-        figures = "".join(_figure(frame, summary.dataset) for frame in summary.frames) if summary.dataset else ""
+        show(_lines(summary))
+        figures = joined(_figure(frame, summary.dataset) for frame in summary.frames if summary.dataset)
         if figures:
-            st.html(f'<div class="lab-strip">{figures}</div>')
+            show(Markup('<div class="lab-strip">{}</div>').format(figures))
         banded = next((finding for finding in summary.report.findings if finding.code == "more-bands"), None)
         if banded and not figures:
             failed_state(f"{banded.sentence} {banded.fix}")
@@ -53,7 +53,7 @@ def folder_card(config: DatasetConfig) -> bool:
     return True
 
 
-def _lines(summary: FolderSummary) -> str:
+def _lines(summary: FolderSummary) -> Markup:
     """HTML of what was seen, a line for each fact."""
     report, first = summary.report, summary.frames[0]
     parts = ", ".join(
@@ -77,13 +77,13 @@ def _lines(summary: FolderSummary) -> str:
         "Pairs": " with ".join(inside),
         "Split": report.split_source,
     }
-    lines = "".join(f"<dt>{title}</dt><dd>{html.escape(text)}</dd>" for title, text in rows.items() if text)
-    chips = "".join(f"<span>{chip}</span>" for chip in _chips(summary))
-    title = "Classes" if report.classes else "Proposed classes"
-    return f'<div class="lab-seen"><dl>{lines}<dt>{title}</dt><dd class="lab-chips">{chips}</dd></dl></div>'
+    lines = joined(Markup("<dt>{}</dt><dd>{}</dd>").format(title, text) for title, text in rows.items() if text)
+    chips = joined(Markup("<span>{}</span>").format(chip) for chip in _chips(summary))
+    seen = Markup('<div class="lab-seen"><dl>{}<dt>{}</dt><dd class="lab-chips">{}</dd></dl></div>')
+    return seen.format(lines, "Classes" if report.classes else "Proposed classes", chips)
 
 
-def _chips(summary: FolderSummary) -> list[str]:
+def _chips(summary: FolderSummary) -> list[Markup]:
     """Return the classes with their colours, and where it was counted the share of the pixels of each."""
     if not summary.dataset:
         return []
@@ -93,21 +93,21 @@ def _chips(summary: FolderSummary) -> list[str]:
     counted = len(shares) == len(space.class_names) and pixels.any()
     texts = [f" {share:.1%}" if share else " not seen" for share in shares] if counted else [""] * 256
     return [
-        markup(swatch(color), name) + f"<small>{text}</small>"
+        Markup("{}{}<small>{}</small>").format(swatch(color), name, text)
         for name, color, text in zip(space.class_names, space.colors, texts, strict=False)
     ]
 
 
-def _figure(frame: Frame, dataset: Dataset) -> str:
+def _figure(frame: Frame, dataset: Dataset) -> Markup:
     """HTML of a frame under its mask; nothing of one that can't be read, which the report says."""
     try:
         image, target, digest = truth_of(frame, dataset)
         if target is not None and target.shape == image.shape[:2]:
             image = overlay_of(image, dataset.space.palette[target])
     except LabError:
-        return ""
+        return Markup("")
     address = thumbnail_address(image, "folder-card", digest)
-    return f'<figure><img src="{address}" alt="{html.escape(frame.id)}" title="{html.escape(frame.id)}"></figure>'
+    return Markup('<figure><img src="{0}" alt="{1}" title="{1}"></figure>').format(address, frame.id)
 
 
 def _offer_proposal(summary: FolderSummary) -> None:

@@ -1,12 +1,14 @@
 """Frames as small pictures that open the page Compare."""
 
-import html
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from urllib.parse import urlencode
 
 import streamlit as st
+from markupsafe import Markup
 
 from app.datasets import open_again
+from app.html import joined, show
 from app.images import thumbnail_address, truth_of
 from app.widgets import plain
 from core.errors import LabError
@@ -37,17 +39,17 @@ def frame_links(captions: Mapping[str, str], runs: Sequence[Run], settings: Eval
             st.caption(plain(str(error)))
     cells = []
     for frame_id, caption in captions.items():
-        label = f"<figcaption><b>{html.escape(caption)}</b><small>{html.escape(frame_id)}</small></figcaption>"
+        label = Markup("<figcaption><b>{}</b><small>{}</small></figcaption>").format(caption, frame_id)
         if frame_id not in frames:
-            cells.append(f"<figure>{label}</figure>")
+            cells.append(Markup("<figure>{}</figure>").format(label))
             continue
-        try:
+        thumbnail = Markup("")
+        with suppress(LabError):
             image, _, digest = truth_of(frames[frame_id], dataset)
-            thumbnail = f'<img src="{thumbnail_address(image, digest)}" alt="">'
-        except LabError:
-            thumbnail = ""
-        address = html.escape(compare_address(frame_id, [run.id for run in runs], settings.split))
-        cells.append(f'<a href="{address}" target="_self"><figure>{thumbnail}{label}</figure></a>')
-    st.html(f'<div class="lab-links">{"".join(cells)}</div>')
+            thumbnail = Markup('<img src="{}" alt="">').format(thumbnail_address(image, digest))
+        address = compare_address(frame_id, [run.id for run in runs], settings.split)
+        link = Markup('<a href="{}" target="_self"><figure>{}{}</figure></a>')
+        cells.append(link.format(address, thumbnail, label))
+    show(Markup('<div class="lab-links">{}</div>').format(joined(cells)))
     if settings.root:
         st.caption("These frames are of another data set than the run's own, so the page Compare can't open them.")

@@ -1,11 +1,11 @@
 """Scores of runs at a glance: a tile for each, and the leaderboard of all."""
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 
-import streamlit as st
+from markupsafe import Markup
 
-from app.tables import MISSING, Cell, Html, badge, dot, markup, run_link, table
+from app.html import joined, show
+from app.tables import MISSING, Cell, badge, dot, markup, run_link, table
 from app.widgets import run_name
 from core.evaluation.leaderboard import COSTS, METRICS, Board, Entry, describe_protocol
 from core.evaluation.results import EvaluationResult
@@ -43,13 +43,14 @@ def score_tile(
     metadata = result.metadata
     text = [f"{METRICS[key].title} {others[key]:.1%}" for key in SHOWN_BESIDE if others.get(key) is not None]
     note = badge(STALE, "stopped", STALE_HELP) if stale else ""
-    st.html(
-        f'<article class="lab-card"><header><span>{dot(color)}{html.escape(name)}</span>'
-        f'{note}</header><div class="lab-score"><b>{format_percent(result.scores.miou)}</b> mIoU '
-        f"<span>{upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)}</span></div>"
-        f'<div class="lab-facts">{"".join(f"<span>{item}</span>" for item in text)}</div>'
-        f"<small>{html.escape(describe_protocol(metadata))}</small></article>"
+    card = Markup(
+        '<article class="lab-card"><header><span>{}{}</span>{}</header><div class="lab-score"><b>{}</b> mIoU'
+        ' <span>{}</span></div><div class="lab-facts">{}</div><small>{}</small></article>'
     )
+    facts = joined(Markup("<span>{}</span>").format(item) for item in text)
+    bound = upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)
+    score = format_percent(result.scores.miou)
+    show(card.format(dot(color), name, note, score, bound, facts, describe_protocol(metadata)))
 
 
 def board_table(board: Board, runs: Mapping[str, Run], colors: Mapping[str, str], by: str) -> None:
@@ -81,7 +82,7 @@ def board_table(board: Board, runs: Mapping[str, Run], colors: Mapping[str, str]
     table(["", *heads], rows, style="lab-board")
 
 
-def _name(entry: Entry, run: Run, color: str) -> Html:
+def _name(entry: Entry, run: Run, color: str) -> Markup:
     name = markup(dot(color), run_link(run.id, run_name(run)))
     if entry.metadata is None:
         note = badge(FROM_TRAINING, title="Its own validation score, in training. Not scored yet.")
@@ -89,7 +90,7 @@ def _name(entry: Entry, run: Run, color: str) -> Html:
     if entry.is_stale:
         name = markup(name, " ", badge(STALE, "stopped", STALE_HELP))
     bound = upper_bound_text(entry.metadata.upper_bound, entry.metadata.pixels_per_cell)
-    return markup(name, Html("<br><small>"), bound, Html("</small>"))
+    return markup(name, Markup("<br><small>"), bound, Markup("</small>"))
 
 
 def _cells(values: Sequence[float | None], best_of: Callable[..., float] | None, number_format: str) -> list[Cell]:

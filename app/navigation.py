@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.auth import go_where_the_link_led, has_signed_in, must_sign_in
+from app.html import show_style
 from app.widgets import failed_state
 from core.auth import is_read_only
 from core.errors import LabError
@@ -18,7 +19,7 @@ st.set_page_config(
     layout="wide",
     initial_sidebar_state="collapsed",
 )
-st.html(f"<style>{(Path(__file__).parent / 'style.css').read_text()}</style>")
+show_style(Path(__file__).parent / "style.css")
 
 TITLES = {
     "home": ("Home", "home"),

@@ -2,14 +2,15 @@
 truth in coarse cells.
 """
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
+from markupsafe import Markup
 
 from app.frame_links import frame_links
+from app.html import show
 from app.leaderboard import upper_bound_text
 from app.score_figures import confusion_figure, distance_figure, reliability_figure
 from app.tables import MISSING, class_table, dot, markup, table
@@ -258,11 +259,10 @@ def upper_bounds_view(shown: Shown) -> None:
     with right:
         for run_id, result in shown.results.items():
             metadata = result.metadata
-            st.html(
-                f"<p>{dot(shown.colors[run_id])}{html.escape(shown.names[run_id])}:"
-                f" <b>{format_percent(result.scores.miou)}</b>"
-                f" {upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)}</p>"
-            )
+            bound = upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)
+            score = format_percent(result.scores.miou)
+            line = Markup("<p>{}{}: <b>{}</b> {}</p>")
+            show(line.format(dot(shown.colors[run_id]), shown.names[run_id], score, bound))
         st.caption(
             "A cell is what one score of the network's coarsest map covers. Here the truth is enlarged smoothly, as"
             " networks enlarge their scores, which draws better edges than the table's way. It is no limit: a network"

@@ -1,17 +1,13 @@
-"""HTML tables of the lab: every cell is escaped unless it is `Html`, which only the functions here make."""
+"""HTML tables of the lab, and the small pieces in their cells: every cell is escaped unless it is `Markup`."""
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import streamlit as st
+from markupsafe import Markup
 
+from app.html import joined, show
 from core.labels import Color
 from core.text import format_percent
-
-
-class Html(str):
-    """Text that is HTML already; all other text is escaped where it becomes HTML."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +15,7 @@ class Cell:
     """A cell of a table.
 
     Attributes:
-        content: shown; escaped unless it is `Html`.
+        content: shown; escaped unless it is `Markup`.
         style: CSS class, such as `lab-best` or `lab-quiet`.
         title: shown while the pointer rests on it.
     """
@@ -51,38 +47,38 @@ def table(
     if total:
         lines.append(_row("td", total, "lab-total"))
     class_attribute = _attribute("class", f"lab-table {style}".strip())
-    st.html(f'<div class="lab-scroll"><table{class_attribute}>{"".join(lines)}</table></div>')
+    show(Markup('<div class="lab-scroll"><table{}>{}</table></div>').format(class_attribute, joined(lines)))
 
 
-def markup(*parts: str) -> Html:
-    """Return parts as one piece of HTML; those that aren't `Html` are escaped."""
-    return Html("".join(part if isinstance(part, Html) else html.escape(part) for part in parts))
+def markup(*parts: str) -> Markup:
+    """Return parts as one piece of HTML; those that aren't `Markup` are escaped."""
+    return joined(parts)
 
 
-def swatch(color: Color) -> Html:
+def swatch(color: Color) -> Markup:
     """Return a small square in a class's colour."""
-    return Html(f'<i class="lab-swatch" style="background:rgb{tuple(color)}"></i>')
+    return Markup('<i class="lab-swatch" style="background:rgb{}"></i>').format(tuple(color))
 
 
-def dot(color: str) -> Html:
+def dot(color: str) -> Markup:
     """Return a small disc in a run's colour, as CSS has it."""
-    return Html(f'<i class="lab-dot" style="background:{html.escape(color)}"></i>')
+    return Markup('<i class="lab-dot" style="background:{}"></i>').format(color)
 
 
-def bar(share: float, color: str) -> Html:
+def bar(share: float, color: str) -> Markup:
     """Return a thin bar under a cell's text; share is 0..1."""
-    return Html(f'<i class="lab-cellbar" style="width:{share:.1%};background:{html.escape(color)}"></i>')
+    return Markup('<i class="lab-cellbar" style="width:{:.1%};background:{}"></i>').format(share, color)
 
 
-def badge(text: str, style: str = "", title: str = "") -> Html:
+def badge(text: str, style: str = "", title: str = "") -> Markup:
     """Return a word in a frame; `style` is a CSS class that colours it."""
     attributes = _attribute("class", f"lab-badge {style}".strip()) + _attribute("title", title)
-    return Html(f"<span{attributes}>{html.escape(text)}</span>")
+    return Markup("<span{}>{}</span>").format(attributes, text)
 
 
-def run_link(run_id: str, text: str) -> Html:
+def run_link(run_id: str, text: str) -> Markup:
     """Return a link to a run's curves."""
-    return Html(f'<a href="runs?runs={html.escape(run_id)}" target="_self">{html.escape(text)}</a>')
+    return Markup('<a href="runs?runs={}" target="_self">{}</a>').format(run_id, text)
 
 
 def class_table(
@@ -130,14 +126,14 @@ def _share_cells(values: list[float | None], colors: list[str]) -> list[Cell]:
     ]
 
 
-def _row(tag: str, cells: Sequence[str | Cell], style: str = "") -> str:
+def _row(tag: str, cells: Sequence[str | Cell], style: str = "") -> Markup:
     parts = []
     for cell in cells:
         cell = cell if isinstance(cell, Cell) else Cell(cell)
         attributes = _attribute("class", cell.style) + _attribute("title", cell.title)
-        parts.append(f"<{tag}{attributes}>{markup(cell.content)}</{tag}>")
-    return f"<tr{_attribute('class', style)}>{''.join(parts)}</tr>"
+        parts.append(Markup("<{0}{1}>{2}</{0}>").format(tag, attributes, cell.content))
+    return Markup("<tr{}>{}</tr>").format(_attribute("class", style), joined(parts))
 
 
-def _attribute(name: str, value: str) -> str:
-    return f' {name}="{html.escape(value)}"' if value else ""
+def _attribute(name: str, value: str) -> Markup:
+    return Markup(' {}="{}"').format(name, value) if value else Markup("")

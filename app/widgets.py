@@ -2,13 +2,14 @@
 show.
 """
 
-import html
 import re
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
+from markupsafe import Markup
 
-from app.tables import badge, dot
+from app.html import joined, show
+from app.tables import badge, dot, markup
 from core.errors import LabError
 from core.runs.store import Run, best_miou
 from core.text import format_duration, plural
@@ -140,7 +141,7 @@ def empty_state(
     Returns:
         True where the button was pressed.
     """
-    st.html(f'<div class="lab-state"><h3>{html.escape(title)}</h3><p>{html.escape(text)}</p></div>')
+    show(Markup('<div class="lab-state"><h3>{}</h3><p>{}</p></div>').format(title, text))
     if not action:
         return False
     _, middle, _ = st.columns([2, 2, 2])
@@ -210,13 +211,38 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
     if run.owner:
         metadata.append(f"by {run.owner}")
     ending = FAILURE_LABELS[status.failure] if state == "failed" else state
-    tags = "".join(f"{badge(tag)} " for tag in run.notes.tags)
-    st.html(
-        f'<article class="lab-card"><header><span>{dot(color)}{html.escape(run.name)}</span>'
-        f"{badge(ending, state)}</header>"
-        f'<div class="lab-bar"><i style="width:{share:.1%};background:{color}"></i></div>'
-        f'<div class="lab-facts">{"".join(f"<span>{html.escape(item)}</span>" for item in metadata)}</div>'
-        + (f"<p>{html.escape(sentence)}</p>" if sentence else "")
-        + (f"<div>{tags}</div>" if tags else "")
-        + f"<small>{run.id}</small></article>"
+    title = markup(dot(color), run.name)
+    rows = [badge(tag) for tag in run.notes.tags]
+    status_card(title, badge(ending, state), share, color, metadata, sentence, rows, run.id)
+
+
+def status_card(
+    title: Markup,
+    state: Markup,
+    share: float,
+    color: str,
+    metadata: Sequence[str],
+    sentence: str | None,
+    tags: Sequence[Markup],
+    footer: str,
+) -> None:
+    """Show how something long stands: a run or a sweep.
+
+    Args:
+        title: its name.
+        state: its state, as a badge.
+        share: done, 0..1.
+        color: of the bar, as CSS has it.
+        metadata: short facts, side by side.
+        sentence: what is wrong; empty for nothing.
+        tags: badges below.
+        footer: its id.
+    """
+    card = Markup(
+        '<article class="lab-card"><header><span>{}</span>{}</header><div class="lab-bar"><i'
+        ' style="width:{:.1%};background:{}"></i></div><div class="lab-facts">{}</div>{}{}<small>{}</small></article>'
     )
+    facts = joined(Markup("<span>{}</span>").format(item) for item in metadata)
+    text = Markup("<p>{}</p>").format(sentence) if sentence else ""
+    below = Markup("<div>{}</div>").format(Markup(" ").join(tags)) if tags else ""
+    show(card.format(title, state, share, color, facts, text, below, footer))

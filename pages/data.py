@@ -3,7 +3,6 @@ class.
 """
 
 import hashlib
-import html
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from markupsafe import Markup
 
 from app.class_table_form import class_table_form
 from app.datasets import (
@@ -26,9 +26,10 @@ from app.download_panel import download_panel
 from app.figures import ACCENT, class_shares_figure, cooccurrence_figure
 from app.folder_card import folder_card
 from app.forms import augmentation_form, fields_form
+from app.html import joined, show, show_drawing
 from app.images import colors_address, image_address, map_address, truth_of
 from app.services import one_at_a_time
-from app.tables import Cell, markup, swatch, table
+from app.tables import Cell, badge, markup, swatch, table
 from app.viewer import Panel, viewer
 from app.widgets import RUN_COLORS, failed_state, plain
 from core.auth import current_user, require_write
@@ -293,40 +294,40 @@ def draw_crops(dataset: Dataset, frame: Frame, values: dict[str, Any], epochs: l
         outlines.append(augmentation.corners(dataset.size, target, np.random.default_rng(key)))
         crop, mask = augmentation(image, target, np.random.default_rng(key))
         crops.append(crop_figure(crop, mask, dataset, epoch, RUN_COLORS[row]))
-    # Unlike st.html, this lets a drawing through; nothing in it was written by others.
-    st.markdown(outlines_figure(image, outlines), unsafe_allow_html=True)
-    st.html(f'<div class="lab-crops">{"".join(crops)}</div>')
+    show_drawing(outlines_figure(image, outlines))
+    show(Markup('<div class="lab-crops">{}</div>').format(joined(crops)))
     if frame in dataset.train:
         st.caption("A run with seed 0 draws these very crops of this frame in these epochs.")
     else:
         st.caption("Only training frames are cropped; this one would look like that.")
 
 
-def crop_figure(crop: np.ndarray, mask: np.ndarray, dataset: Dataset, epoch: int, color: str) -> str:
+def crop_figure(crop: np.ndarray, mask: np.ndarray, dataset: Dataset, epoch: int, color: str) -> Markup:
     """HTML of a crop, uint8 (h, w, 3), above its mask, uint8 (h, w)."""
     address = image_address(crop, content_digest(crop))
     colored = colors_address(
         mask, dataset.space.palette, "crop", content_digest(mask), dataset.space.colors, mask.shape
     )
-    return (
-        f'<figure style="border-color:{color}"><img src="{address}" alt="crop of epoch {epoch}">'
-        f'<img src="{colored}" alt="its mask"><figcaption>epoch {epoch}</figcaption></figure>'
+    figure = Markup(
+        '<figure style="border-color:{0}"><img src="{1}" alt="crop of epoch {3}"><img src="{2}" alt="its mask">'
+        "<figcaption>epoch {3}</figcaption></figure>"
     )
+    return figure.format(color, address, colored, epoch)
 
 
-def outlines_figure(image: np.ndarray, outlines: Sequence[np.ndarray]) -> str:
+def outlines_figure(image: np.ndarray, outlines: Sequence[np.ndarray]) -> Markup:
     """HTML of a small frame, uint8 (H, W, 3), with the outlines of crops, each float (4, 2) corners (x, y) in its
     pixels.
     """
     height, width = image.shape[:2]
-    shapes = "".join(
-        f'<polygon points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in corners)}" stroke="{color}"/>'
+    shapes = joined(
+        Markup('<polygon points="{}" stroke="{}"/>').format(" ".join(f"{x:.1f},{y:.1f}" for x, y in corners), color)
         for corners, color in zip(outlines, RUN_COLORS, strict=False)
     )
-    return (
-        f'<figure class="lab-outlines"><img src="{image_address(image, content_digest(image))}" alt="the whole frame">'
-        f'<svg viewBox="0 0 {width} {height}">{shapes}</svg></figure>'
+    figure = Markup(
+        '<figure class="lab-outlines"><img src="{}" alt="the whole frame"><svg viewBox="0 0 {} {}">{}</svg></figure>'
     )
+    return figure.format(image_address(image, content_digest(image)), width, height, shapes)
 
 
 def content_digest(pixels: np.ndarray) -> str:
@@ -381,7 +382,7 @@ def report_panel(report: Report) -> None:
         f" {plain(report.split_source)}"
     )
     if report.findings:
-        st.html("".join(finding_row(finding) for some in by_severity.values() for finding in some))
+        show(joined(finding_row(finding) for some in by_severity.values() for finding in some))
     if report.proposal:
         st.markdown("A class table that fits these masks. Look its names over before you save it.")
         is_long = report.proposal.count("\n") > 10
@@ -421,19 +422,17 @@ def save_proposal(report: Report) -> None:
     st.rerun()
 
 
-def finding_row(finding: Finding) -> str:
+def finding_row(finding: Finding) -> Markup:
     """HTML of a finding: how severe, what it is, what to do, and in which files."""
-    files = ""
+    files = Markup("")
     if finding.files:
         count = max(finding.count, len(finding.files))
-        more = f"\nand {count - len(finding.files):,} more" if count > len(finding.files) else ""
-        names = html.escape("\n".join(finding.files)) + more
-        files = f"<details><summary>{count:,} file{'s' if count != 1 else ''}</summary><pre>{names}</pre></details>"
-    fix = f"<p>{html.escape(finding.fix)}</p>" if finding.fix else ""
-    return (
-        f'<article class="lab-finding {finding.severity}"><span class="lab-badge">{SEVERITIES[finding.severity]}</span>'
-        f"<div><p>{html.escape(finding.sentence)}</p>{fix}{files}</div></article>"
-    )
+        names = [*finding.files, *([f"and {count - len(finding.files):,} more"] if count > len(finding.files) else [])]
+        listed = Markup("<details><summary>{:,} {}</summary><pre>{}</pre></details>")
+        files = listed.format(count, "files" if count != 1 else "file", "\n".join(names))
+    fix = Markup("<p>{}</p>").format(finding.fix) if finding.fix else ""
+    row = Markup('<article class="lab-finding {}">{}<div><p>{}</p>{}{}</div></article>')
+    return row.format(finding.severity, badge(SEVERITIES[finding.severity]), finding.sentence, fix, files)
 
 
 def class_rows(report: Report) -> None:
@@ -576,10 +575,8 @@ def list_of_caches() -> None:
         if not entry.complete:
             metadata.append("being built" if entry.in_use else "unfinished")
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.html(
-                f'<p class="lab-numbers">{html.escape(" · ".join(filter(None, metadata)))}<br>'
-                f'<small class="lab-quiet">{html.escape(entry.root)}</small></p>'
-            )
+            line = Markup('<p class="lab-numbers">{}<br><small class="lab-quiet">{}</small></p>')
+            show(line.format(" · ".join(filter(None, metadata)), entry.root))
             if st.button("Remove", icon=":material/delete:", disabled=entry.in_use, key=f"remove-{entry.key}"):
                 remove_caches([entry.key])
                 st.rerun()
@@ -623,10 +620,8 @@ if here and here.splits:
             failed_state(error)
     with slot:
         offer_classes(here, st.session_state["split"])
-    st.html(
-        f'<p class="lab-numbers lab-quiet">{len(here.dataset.train):,} training and {len(here.dataset.val):,}'
-        f" validation frames in {html.escape(str(here.dataset.root))}</p>"
-    )
+    line = Markup('<p class="lab-numbers lab-quiet">{:,} training and {:,} validation frames in {}</p>')
+    show(line.format(len(here.dataset.train), len(here.dataset.val), here.dataset.root))
     if frame:
         what_the_network_sees(here, frame)
 if config and not (source.is_generated and not is_here(config)):

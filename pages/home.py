@@ -1,8 +1,10 @@
 """Home: what there is, what runs now, and the next step."""
 
 import streamlit as st
+from markupsafe import Markup
 
 from app.datasets import draw_streets
+from app.html import show
 from app.images import colors_address, image_address
 from app.widgets import failed_state, run_card, run_colors
 from core import runner
@@ -30,11 +32,11 @@ def hero() -> None:
     image, target = hero_scene()
     address = image_address(image, f"hero-{HERO}")
     colors = colors_address(target, CITYSCAPES_19.palette, "hero", HERO)
-    st.html(
-        f'<figure class="lab-hero"><img src="{address}" alt="A generated street scene"><img src="{colors}" alt="Its'
-        ' mask: every pixel has the colour of its class"><figcaption>A generated street and its ground'
-        " truth</figcaption></figure>"
+    figure = Markup(
+        '<figure class="lab-hero"><img src="{}" alt="A generated street scene"><img src="{}" alt="Its mask: every pixel'
+        ' has the colour of its class"><figcaption>A generated street and its ground truth</figcaption></figure>'
     )
+    show(figure.format(address, colors))
 
 
 def train_all_three() -> None:
@@ -68,10 +70,11 @@ with right:
     hero()
 with text:
     st.title("Segmentation lab")
-    st.html(
+    lead = Markup(
         '<p class="lab-lead">Train an FCN, a U-Net and a Vision Transformer on street scenes, watch them learn, '
         "and lay their masks side by side over the same picture. On this machine, without an account.</p>"
     )
+    show(lead)
     if st.button(
         "Train all three for a minute each", type="primary" if not scored else "secondary", icon=":material/play_arrow:"
     ):

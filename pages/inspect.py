@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 import streamlit as st
+from markupsafe import Markup
 
+from app.html import joined, show
 from app.images import (
     Sample,
     ask_twice,
@@ -158,7 +160,7 @@ def show_sheet(samples: Sequence[Sample], names: dict[str, str], options: Predic
     st.subheader("All pictures")
     if not st.toggle(f"Label all {len(samples)} pictures", key="label-all"):
         return
-    figures: list[str] = []
+    figures: list[Markup] = []
     times: list[float] = []
 
     def add(sample: Sample, run_id: str, prediction: CachedPrediction) -> None:
@@ -166,15 +168,15 @@ def show_sheet(samples: Sequence[Sample], names: dict[str, str], options: Predic
         if run_id == next(iter(names)):
             small = cv2.resize(composite(sample.image), prediction.labels.shape[::-1])
             address = thumbnail_address(overlay(small, prediction), run_id, sample.digest, options)
-            caption = f"{len(figures) + 1} · {prediction.milliseconds:.0f} ms"
-            figures.append(f'<figure><img src="{address}" alt=""><figcaption>{caption}</figcaption></figure>')
+            figure = Markup('<figure><img src="{}" alt=""><figcaption>{} · {:.0f} ms</figcaption></figure>')
+            figures.append(figure.format(address, len(figures) + 1, prediction.milliseconds))
 
     try:
         predict_each(samples, names, options, add)
     except LabError as error:
         failed_state(error)
     if figures:
-        st.html(f'<div class="lab-crops">{"".join(figures)}</div>')
+        show(Markup('<div class="lab-crops">{}</div>').format(joined(figures)))
         st.caption(
             f"The masks of {plain(next(iter(names.values())))}. {len(times)} masks took {sum(times) / 1000:.1f} s, on"
             f" average {sum(times) / len(times):.0f} ms."

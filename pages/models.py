@@ -2,21 +2,23 @@
 do.
 """
 
-import html
 from typing import Any
 
 import streamlit as st
+from markupsafe import Markup
 
 from app.diagram import PLAIN_COLOR, diagram_svg, part_colors
 from app.forms import encoder_box, fields_form
+from app.html import joined, show, show_drawing
 from app.services import inference_worker
+from app.tables import bar
 from app.widgets import failed_state
 from core.config import ModelConfig, read_config
 from core.errors import LabError
 from core.models.explanations import PYRAMID_ON_VIT, explanation
 from core.models.families import FAMILIES, options_of
 from core.models.summary_types import ModelSummary
-from core.text import format_bytes
+from core.text import format_bytes, one_line
 
 SIZES = {"512 × 256": (256, 512), "1024 × 512": (512, 1024), "2048 × 1024": (1024, 2048)}
 
@@ -58,37 +60,30 @@ def overview(summary: ModelSummary) -> None:
         "Memory of a training step": format_bytes(summary.activation_bytes),
         "Time for a picture, measured": format_milliseconds(summary.milliseconds),
     }
-    rows = "".join(
-        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in figures.items()
-    )
-    svg_markdown(
-        f'<article class="lab-card lab-model"><header><span>{html.escape(summary.title)}</span></header>'
-        f"{diagram_svg(summary, compact=True)}<dl>{rows}</dl></article>"
-    )
-
-
-def svg_markdown(body: str) -> None:
-    """HTML with a drawing in it: `st.html` takes every SVG away. `body` is escaped and has no empty line."""
-    st.markdown(body, unsafe_allow_html=True)
+    row = Markup("<div><dt>{}</dt><dd>{}</dd></div>")
+    rows = joined(row.format(name, value) for name, value in figures.items())
+    card = Markup('<article class="lab-card lab-model"><header><span>{}</span></header>{}<dl>{}</dl></article>')
+    show_drawing(card.format(one_line(summary.title), diagram_svg(summary, compact=True), rows))
 
 
 def detail(summary: ModelSummary, family: str) -> None:
     """Show one network large: its drawing, and how its parameters are spread over its parts."""
     if FAMILIES[family].explanation:  # a family of your own may have none
         st.markdown(FAMILIES[family].explanation.markdown)
-    svg_markdown(f'<div class="lab-scroll">{diagram_svg(summary)}</div>')
+    show_drawing(Markup('<div class="lab-scroll">{}</div>').format(diagram_svg(summary)))
     colors = part_colors(summary)
-    parts = "".join(
-        f'<div><dt><i class="lab-swatch" style="background:{colors[part.name]}"></i>{html.escape(part.name)}'
-        f"{'' if part.trainable else ' (frozen)'}</dt><dd>{format_count(part.parameters)}"
-        '<i class="lab-cellbar"'
-        f' style="width:{part.parameters / summary.parameters:.1%};background:{colors[part.name]}"></i></dd></div>'
+    row = Markup('<div><dt><i class="lab-swatch" style="background:{}"></i>{}</dt><dd>{}{}</dd></div>')
+    rows = [
+        row.format(
+            colors[part.name],
+            f"{part.name}{'' if part.trainable else ' (frozen)'}",
+            format_count(part.parameters),
+            bar(part.parameters / summary.parameters, colors[part.name]),
+        )
         for part in summary.parts
-    )
-    st.html(
-        f'<dl class="lab-parts">{parts}<div><dt><i class="lab-swatch" style="background:{PLAIN_COLOR}"></i>nothing to'
-        " learn</dt><dd>0</dd></div></dl>"
-    )
+    ]
+    rows.append(row.format(PLAIN_COLOR, "nothing to learn", 0, ""))
+    show(Markup('<dl class="lab-parts">{}</dl>').format(joined(rows)))
     if any(part.name == "pyramid" for part in summary.parts):
         st.caption(PYRAMID_ON_VIT.markdown)
 

@@ -1,17 +1,19 @@
 """Scores: what runs are worth on which frames, where they go wrong, who is better than whom, and at what cost."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
+from markupsafe import Markup
 
 from app.benchmark import benchmark_view
 from app.comparing import compare_view, cost_view
+from app.html import show
 from app.leaderboard import board_table, score_tile
 from app.robustness import robustness_view
 from app.score_views import Shown, calibration_view, classes_view, confusion_view, upper_bounds_view, where_view
 from app.scoring import Scored, choose_settings, find_score, start, work_panel
+from app.tables import badge, dot
 from app.widgets import empty_state, latest_of_each_family, pick_runs, plain, run_colors, run_name
 from core.evaluation.leaderboard import COSTS, METRICS, Board, key_of_result, leaderboard
 from core.evaluation.published import scores_table
@@ -63,13 +65,13 @@ def at_a_glance(chosen: Sequence[str], results: dict[str, Scored], shown: Shown)
                 score_tile(scored.result, name, color, scored.is_stale, others)
                 continue
             miou = best_miou(shown.runs[run_id].path)
-            st.html(
-                '<article class="lab-card"><header><span><i class="lab-dot"'
-                f' style="background:{color}"></i>{html.escape(name)}</span><span class="lab-badge">not scored with'
-                " these settings</span></header>"
-                + (f'<div class="lab-score"><b>{miou:.1%}</b> mIoU <span>from training</span></div>' if miou else "")
-                + "<small>Its own validation score, at the training size and seen whole.</small></article>"
+            card = Markup(
+                '<article class="lab-card"><header><span>{}{}</span>{}</header>{}<small>Its own validation score, at'
+                " the training size and seen whole.</small></article>"
             )
+            score = Markup('<div class="lab-score"><b>{:.1%}</b> mIoU <span>from training</span></div>')
+            known = score.format(miou) if miou else ""
+            show(card.format(dot(color), name, badge("not scored with these settings"), known))
 
 
 def boards_panel(boards: Sequence[Board], shown: Shown) -> None:

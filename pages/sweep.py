@@ -1,6 +1,5 @@
 """Sweep: which settings are worth having. A form for a new one, and what came out of those that ran or run."""
 
-import html
 import json
 from typing import Any
 
@@ -10,8 +9,8 @@ from app.datasets import choose_dataset, draw_streets, opened
 from app.figures import importance_figure, parallel_figure, scatter_figure, survivors_figure
 from app.forms import encoder_box, fields_form, names_in
 from app.services import inference_worker
-from app.tables import Cell, markup, run_link, table
-from app.widgets import RUN_COLORS, failed_state, plain
+from app.tables import Cell, badge, markup, run_link, table
+from app.widgets import RUN_COLORS, failed_state, plain, status_card
 from core import runner
 from core.auth import may_change, read_owner
 from core.config import choices_of, setting_of
@@ -320,14 +319,8 @@ def head(sweep: Sweep, progress: Any) -> None:
             " go on."
         )
     title = f"{METHODS[sweep.spec.method]}: {plural(sweep.spec.count, 'trial')}" if sweep.spec else sweep.id
-    st.html(
-        f'<article class="lab-card"><header><span>{html.escape(title)}</span>'
-        f'<span class="lab-badge {sweep.state}">{sweep.state}</span></header>'
-        f'<div class="lab-bar"><i style="width:{share:.1%};background:var(--lab-accent)"></i></div>'
-        f'<div class="lab-facts">{"".join(f"<span>{html.escape(item)}</span>" for item in metadata)}</div>'
-        + (f"<p>{html.escape(sentence)}</p>" if sentence else "")
-        + f"<small>{sweep.id}</small></article>"
-    )
+    state = badge(sweep.state, sweep.state)
+    status_card(markup(title), state, share, "var(--lab-accent)", metadata, sentence, [], sweep.id)
 
 
 def actions(sweep: Sweep, winner: Any) -> None:
