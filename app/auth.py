@@ -23,6 +23,7 @@ from app.html import show_script
 from core.auth import SYSTEM_USER, User, build_user
 from core.errors import LabError
 from core.extras import check_packages
+from core.text import one_line
 
 COOKIE = "_streamlit_user"
 NEXT_PAGE_KEY = "lab-wanted"
@@ -195,4 +196,5 @@ def user_of_claims(claims: Mapping[str, Any]) -> User:
     # Letters that look alike make two addresses look like one.
     is_known = bool(email) and checked is True and str(email).isascii()
     known_as = email if is_known else f"{claims.get('iss')}|{claims.get('sub')}"
-    return build_user(str(known_as), str(claims.get("name") or email or ""))
+    known_as = str(known_as) if str(known_as).isprintable() else ascii(known_as)
+    return build_user(known_as, one_line(str(claims.get("name") or email or "")))

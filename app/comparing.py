@@ -10,9 +10,10 @@ from app.frame_links import frame_links
 from app.score_figures import frames_figure, interval_figure, pareto_figure
 from app.score_views import FRAMES, PLAIN, Shown
 from app.tables import table
-from app.widgets import failed_state, plain
+from app.widgets import failed_state
 from core.config import differences, setting_of
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.evaluation.bootstrap import Comparison, compare
 from core.evaluation.leaderboard import COSTS, METRICS, Board, frontier, key_of_result
 from core.evaluation.results import EvaluationResult
@@ -43,7 +44,7 @@ def compare_view(shown: Shown) -> None:
     if isinstance(between, str):
         failed_state(between)
         return
-    st.markdown(f"**{plain(between.sentence)}**")
+    st.markdown(f"**{escape_markdown(between.sentence)}**")
     wide, narrow = st.columns([3, 2], gap="large")
     with wide:
         st.subheader("Difference, with its 95 % interval")

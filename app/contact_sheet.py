@@ -12,9 +12,10 @@ from streamlit.delta_generator import DeltaGenerator
 from app.html import show
 from app.images import thumbnail_address, truth_of
 from app.services import frame_scorer
-from app.widgets import failed_state, plain
+from app.widgets import failed_state
 from core.data.dataset import Dataset
 from core.data.frames import Frame
+from core.escaping import escape_markdown
 from core.inference.frame_scores import Count, FrameScore
 from core.paths import runs_folder
 
@@ -148,9 +149,9 @@ def contact_sheet(ids: list[str], captions: dict[str, str], frames: dict[str, Fr
             thumbnail = Markup('<div class="lab-thumb"><img src="{}" alt="" width="100%"></div>')
             show(thumbnail.format(thumbnail_address(image, digest)), column)
             column.button(
-                captions.get(frame_id, plain(frame_id.rpartition("/")[2])),
+                captions.get(frame_id, escape_markdown(frame_id.rpartition("/")[2])),
                 key=f"show-{frame_id}",
-                help=plain(frame_id),
+                help=escape_markdown(frame_id),
                 width="stretch",
                 type="primary" if frame_id == st.session_state["image"] else "secondary",
                 on_click=go_to,

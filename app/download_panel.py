@@ -5,9 +5,9 @@ from pathlib import Path
 import streamlit as st
 
 from app.job_panel import just_ended, show_job, try_start
-from app.widgets import plain
 from core.data.download import FINE, PACKAGES
 from core.data.download_job import start_download
+from core.escaping import escape_markdown
 from core.jobs.engine import Job
 from core.jobs.kinds import latest
 from core.paths import data_folder
@@ -29,7 +29,7 @@ def _show_result(job: Job) -> None:
     if not Path(folder).is_dir():
         return
     lacking = job.result["lacking"]
-    sentence = plain(" ".join([f"Cityscapes is in {folder}.", *lacking]))
+    sentence = escape_markdown(" ".join([f"Cityscapes is in {folder}.", *lacking]))
     (st.warning if lacking else st.success)(sentence)
     # A session that watched it to its end wants it now; for others, a folder they typed themselves goes before.
     if just_ended("download", job) or not st.session_state.get("cityscapes-root"):

@@ -6,9 +6,10 @@ import streamlit as st
 
 from app.figures import ACCENT, lr_finder_figure
 from app.tables import table
-from app.widgets import failed_state, plain
+from app.widgets import failed_state
 from core.config import RunConfig
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.text import format_bytes, format_duration
 from core.training.probe.dry_run import DryRun, SuggestedChange, change_text, dry_run
 from core.training.probe.lr_finder import STEPS, LrPoint, find_lr, suggest_lr
@@ -61,7 +62,7 @@ def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Suggested
             failed_state(f"{config.model.title}: {outcome}")
             continue
         for index, problem in enumerate(outcome.problems):
-            st.warning(plain(f"{config.model.title}: {problem.sentence}"), icon=":material/warning:")
+            st.warning(escape_markdown(f"{config.model.title}: {problem.sentence}"), icon=":material/warning:")
             if problem.suggested_change and st.button(
                 f"Take {change_text(problem.suggested_change)}",
                 key=f"{key}-take-{position}-{index}",
@@ -112,7 +113,7 @@ def lr_finder_panel(config: RunConfig, key: str) -> float | None:
     slot.plotly_chart(
         lr_finder_figure(points, suggestion.rate, COLOR), key=f"{key}-figure", config={"displayModeBar": False}
     )
-    st.caption(suggestion.sentence)
+    st.caption(escape_markdown(suggestion.sentence))
     if suggestion.rate is not None and st.button(
         f"Take {suggestion.rate:g}",
         key=f"{key}-take",

@@ -8,8 +8,8 @@ import streamlit as st
 
 from app.job_panel import show_job, try_start
 from app.tables import table
-from app.widgets import plain
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.export.files import (
     EXPORTS,
     ExportCheck,
@@ -42,7 +42,7 @@ def export_panel(run_id: str) -> None:
 def _formats(run_id: str) -> None:
     run = read_run(runs_folder() / run_id)
     if run.config is None:
-        st.caption(plain(f"This run can't be exported. {run.problem}"))
+        st.caption(escape_markdown(f"This run can't be exported. {run.problem}"))
         return
     for format, entry in EXPORTS.items():
         with st.container(border=True):
@@ -79,7 +79,7 @@ def _offer(run: Run, format: Format, job: Job | None) -> None:
     try:
         check_exportable(run, format)
     except LabError as error:
-        st.caption(plain(str(error)))
+        st.caption(escape_markdown(str(error)))
         return
     label = "Make it again" if check else "Try again" if job and job.problem else "Make and check the file"
     if st.button(label, key=f"export-{format}-{run.id}", icon=":material/build:"):

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.config import TrainingConfig
+from core.escaping import escape_plotly
 from core.training.probe.lr_finder import LrPoint
 from core.training.schedule import lr_scale
 
@@ -47,7 +48,7 @@ def class_shares_figure(
         figure.add_bar(
             name=group,
             x=[value * 100 for value in values],
-            y=[class_names[class_index] for class_index in order],
+            y=[escape_plotly(class_names[class_index]) for class_index in order],
             orientation="h",
             # The text isn't faded with its bar, and navy is seen on black.
             marker={
@@ -66,7 +67,7 @@ def class_shares_figure(
         height=(10 + 12 * len(groups)) * len(class_names) + 40,
         margin={"l": 0, "r": 60, "t": 8, "b": 24},
         xaxis={"visible": False, "fixedrange": True},
-        yaxis={"fixedrange": True, "ticklabelstandoff": 6},
+        yaxis={"type": "category", "fixedrange": True, "ticklabelstandoff": 6},
         bargap=0.35,
         bargroupgap=0.1,
         showlegend=False,
@@ -85,8 +86,8 @@ def cooccurrence_figure(class_names: Sequence[str], shares: Sequence[Sequence[fl
     """
     figure = go.Figure(
         go.Heatmap(
-            x=list(class_names),
-            y=list(class_names),
+            x=list(map(escape_plotly, class_names)),
+            y=list(map(escape_plotly, class_names)),
             z=[[share * 100 for share in row] for row in shares],
             zmin=0,
             zmax=100,
@@ -97,11 +98,12 @@ def cooccurrence_figure(class_names: Sequence[str], shares: Sequence[Sequence[fl
             hovertemplate="of the frames with %{y}, %{z:.0f}% show %{x}<extra></extra>",
         )
     )
+    labels = {"type": "category", "fixedrange": True, "showgrid": False, "tickmode": "linear"}
     figure.update_layout(
         height=22 * len(class_names) + 120,
         margin={"l": 0, "r": 8, "t": 8, "b": 8},
-        xaxis={"fixedrange": True, "side": "top", "tickangle": -55, "showgrid": False, "tickmode": "linear"},
-        yaxis={"fixedrange": True, "autorange": "reversed", "showgrid": False, "tickmode": "linear"},
+        xaxis=labels | {"side": "top", "tickangle": -55},
+        yaxis=labels | {"autorange": "reversed"},
     )
     return figure
 
@@ -254,7 +256,9 @@ def scatter_figure(
             y=[score * 100 for score in scores],
             mode="markers",
             marker={"color": color, "size": 9, "opacity": 0.85},
-            customdata=[[trial, str(value)] for trial, value in zip(names, values, strict=True)],
+            customdata=[
+                [escape_plotly(trial), escape_plotly(str(value))] for trial, value in zip(names, values, strict=True)
+            ],
             hovertemplate="%{customdata[0]}<br>%{customdata[1]}: %{y:.1f}%<extra></extra>",
             **cell,
         )
@@ -307,10 +311,10 @@ def survivors_figure(
         figure.add_scatter(
             x=list(range(1, len(line) + 1)),
             y=[score * 100 for score in line],
-            name=name,
+            name=escape_plotly(name),
             mode="lines+markers",
             line={"color": color if name == best else "rgba(128,128,128,0.55)", "width": 3 if name == best else 1.5},
-            hovertemplate=f"{name}: %{{y:.1f}}%<extra></extra>",
+            hovertemplate=f"{escape_plotly(name)}: %{{y:.1f}}%<extra></extra>",
         )
     figure.update_layout(
         height=340,

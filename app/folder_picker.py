@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.widgets import failed_state, plain
+from app.widgets import failed_state
 from core.auth import is_read_only
 from core.data.collections import collections_folder
 from core.data.folder import IMAGE_ENDINGS, IMAGE_ROLES
@@ -16,6 +16,7 @@ from core.data.joint_list import write_list
 from core.data.splits import split_of
 from core.data.uploaded_archive import unpack_archive
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.paths import PROJECT, cache_folder, data_roots, streets_folder
 from core.text import join_items, plural
 
@@ -41,7 +42,7 @@ def folder_picker(key: str, name: str) -> None:
         if at is not None and not any(at.is_relative_to(root) for root in roots):
             at = None
         folders = _folders(at) if at else roots
-        st.caption(plain(str(at)) if at else "Folders of this machine that may be opened")
+        st.caption(escape_markdown(str(at)) if at else "Folders of this machine that may be opened")
         chosen = st.selectbox(
             "Open",
             folders[:MAX_SHOWN],
@@ -82,9 +83,9 @@ def offer_folders(key: str, name: str) -> None:
         for path, count in near:
             more = "+" if count == COUNTED else ""
             if st.button(
-                f"{plain(path.name)} · {count:,}{more}",
+                f"{escape_markdown(path.name)} · {count:,}{more}",
                 icon=":material/folder:",
-                help=plain(str(path)),
+                help=escape_markdown(str(path)),
                 key=f"{key}-near-{path}",
             ):
                 st.session_state[name] = str(path)
@@ -127,7 +128,9 @@ def _collect(key: str, at: Path | None, take: Callable[[Path], None]) -> None:
         collected.append(at)
     if not collected:
         return
-    st.caption("To be one data set, classes joined by name: " + plain(join_items([path.name for path in collected])))
+    st.caption(
+        "To be one data set, classes joined by name: " + escape_markdown(join_items([path.name for path in collected]))
+    )
     name = st.text_input("Name of the joint data set", key=f"{key}-joint-name", max_chars=40)
     with st.container(horizontal=True):
         if st.button("Join", key=f"{key}-join", disabled=len(collected) < 2):

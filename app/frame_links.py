@@ -10,8 +10,8 @@ from markupsafe import Markup
 from app.datasets import open_again
 from app.html import joined, show
 from app.images import thumbnail_address, truth_of
-from app.widgets import plain
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.evaluation.results import EvaluationSettings
 from core.runs.store import Run
 
@@ -36,7 +36,7 @@ def frame_links(captions: Mapping[str, str], runs: Sequence[Run], settings: Eval
             dataset = open_again(runs[0].config.dataset, with_test=True)
             frames = {frame.id: frame for frame in getattr(dataset, settings.split)}
         except LabError as error:
-            st.caption(plain(str(error)))
+            st.caption(escape_markdown(str(error)))
     cells = []
     for frame_id, caption in captions.items():
         label = Markup("<figcaption><b>{}</b><small>{}</small></figcaption>").format(caption, frame_id)

@@ -8,10 +8,10 @@ import streamlit as st
 from markupsafe import Markup
 
 
-def show(html: Markup, place: Any = st) -> None:
+def show(html: Markup, container: Any = st) -> None:
     """Show a piece of HTML on the page or in a container. Raises TypeError for text that nothing has escaped."""
     _check(html)
-    place.html(html)
+    container.html(html)
 
 
 def show_drawing(html: Markup) -> None:

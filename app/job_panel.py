@@ -13,9 +13,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.widgets import failed_state, plain
+from app.widgets import failed_state
 from core.auth import may_change
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.jobs.engine import Job
 from core.jobs.kinds import JOBS, Kind, is_stopping, latest, stop
 from core.text import format_bytes, format_duration
@@ -50,7 +51,7 @@ def show_job(kind: Kind, job: Job | None, doing: str = "", folder: Path | None =
         kind, job, folder
     )  # killed, where it didn't listen
     if job.state == "stopped" or was_ended:
-        st.info(plain(f"{doing} was stopped. {JOBS[kind].after_stop}"), icon=":material/stop:")
+        st.info(escape_markdown(f"{doing} was stopped. {JOBS[kind].after_stop}"), icon=":material/stop:")
     elif job.problem:
         failed_state(f"{doing} broke off: {job.problem}")
     return False
@@ -78,7 +79,7 @@ def _progress(kind: Kind, job_id: str, doing: str, folder: Path | None) -> None:
     if job is None or job.id != job_id or not job.is_active:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.progress(job.share, plain(" · ".join(_status(kind, job))))
+        st.progress(job.share, escape_markdown(" · ".join(_status(kind, job))))
         if may_change(job.owner):
             stopping = is_stopping(kind, job, folder)
             st.button(
@@ -89,7 +90,7 @@ def _progress(kind: Kind, job_id: str, doing: str, folder: Path | None) -> None:
                 on_click=_stop,
                 args=(kind, job, folder),
             )
-    st.caption(f"{plain(doing)}. This goes on when you close the tab.")
+    st.caption(f"{escape_markdown(doing)}. This goes on when you close the tab.")
 
 
 def _status(kind: Kind, job: Job) -> list[str]:

@@ -6,10 +6,11 @@ from datetime import datetime
 import streamlit as st
 
 from app.job_panel import just_ended, show_job, try_start
-from app.widgets import failed_state, plain, run_name
+from app.widgets import failed_state, run_name
 from core.auth import is_read_only, may_change
 from core.data.sources import SOURCES
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.jobs.kinds import latest
 from core.paths import runs_folder
 from core.report.job import start_report
@@ -111,7 +112,7 @@ def saved_reports() -> None:
     st.query_params["report"] = shown
     report = by_id[shown]
     for sentence in report.notes:
-        st.caption(plain(sentence))
+        st.caption(escape_markdown(sentence))
     st.iframe(f"/lab/report/{report.id}", height=PREVIEW_HEIGHT)
 
 

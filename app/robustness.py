@@ -8,7 +8,7 @@ from app.score_figures import robustness_figure
 from app.score_views import PLAIN, Shown
 from app.scoring import ROBUSTNESS_FRAMES, find_robustness, robustness_seconds, robustness_settings, start
 from app.tables import class_table
-from app.widgets import plain
+from core.escaping import escape_markdown
 from core.text import format_duration
 
 
@@ -55,7 +55,7 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
     )
     for run_id, (result, stale) in results.items():
         mark = " · outdated" if stale else ""
-        st.subheader(plain(shown.names[run_id]))
+        st.subheader(escape_markdown(shown.names[run_id]))
         st.plotly_chart(robustness_figure(result.miou, relative), key=f"robustness-{run_id}", config=PLAIN)
         st.caption(
             f"{result.metadata.settings.description}, {result.metadata.size[1]} x {result.metadata.size[0]}"

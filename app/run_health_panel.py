@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.widgets import plain
+from core.escaping import escape_markdown
 from core.paths import runs_folder
 from core.runs.metrics_log import read_metrics
 from core.runs.run_health import diagnose
@@ -22,4 +22,4 @@ def run_health_panel(run_id: str) -> None:
     rows, _ = read_metrics(run.path)
     for remark in diagnose(rows, run.class_names, run.plan):
         show, icon = SHOWN[remark.severity]
-        show(plain(f"{remark.sentence} {remark.fix}"), icon=icon)
+        show(escape_markdown(f"{remark.sentence} {remark.fix}"), icon=icon)

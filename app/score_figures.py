@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.figures import ACCENT
+from core.escaping import escape_plotly
 from core.evaluation.bootstrap import Comparison
 from core.evaluation.metrics.calibration import Calibration
 
@@ -29,10 +30,11 @@ def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.nda
         counts: int64 (R, C), pixels, to be read under the pointer.
     """
     known = np.nan_to_num(shares)
+    rows, columns = list(map(escape_plotly, rows)), list(map(escape_plotly, columns))
     figure = go.Figure(
         go.Heatmap(
-            x=list(columns),
-            y=list(rows),
+            x=columns,
+            y=rows,
             z=np.sqrt(known),
             zmin=0,
             zmax=1,
@@ -71,13 +73,14 @@ def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.nda
         dragmode="zoom",
         hovermode="closest",
         xaxis={
+            "type": "category",
             "side": "top",
             "tickangle": -55,
             "showgrid": False,
             "tickmode": "linear",
             "range": [-0.5, len(columns) - 0.5],
         },
-        yaxis={"showgrid": False, "tickmode": "linear", "range": [len(rows) - 0.5, -0.5]},
+        yaxis={"type": "category", "showgrid": False, "tickmode": "linear", "range": [len(rows) - 0.5, -0.5]},
     )
     return figure
 
@@ -99,11 +102,11 @@ def reliability_figure(results: Mapping[str, Calibration], colors: Mapping[str, 
         figure.add_scatter(
             x=100 * calibration.confidence,
             y=100 * calibration.accuracy,
-            name=_safe(name),
+            name=escape_plotly(name),
             mode="lines+markers",
             line={"color": colors[name], "width": 2},
             marker={"size": 6},
-            hovertemplate=f"{_safe(name)}<br>%{{x:.0f}} % sure, %{{y:.1f}} % right<extra></extra>",
+            hovertemplate=f"{escape_plotly(name)}<br>%{{x:.0f}} % sure, %{{y:.1f}} % right<extra></extra>",
             row=1,
             col=1,
         )
@@ -113,7 +116,7 @@ def reliability_figure(results: Mapping[str, Calibration], colors: Mapping[str, 
             y=100 * calibration.pixels / max(1, calibration.pixels.sum()),
             marker={"color": colors[name], "line": {"width": 0}},
             showlegend=False,
-            hovertemplate=f"{_safe(name)}<br>%{{y:.1f}} % of the pixels<extra></extra>",
+            hovertemplate=f"{escape_plotly(name)}<br>%{{y:.1f}} % of the pixels<extra></extra>",
             row=2,
             col=1,
         )
@@ -135,10 +138,10 @@ def distance_figure(
         figure.add_scatter(
             x=list(names),
             y=[None if value is None else 100 * value for value in values],
-            name=_safe(name),
+            name=escape_plotly(name),
             mode="lines+markers",
             line={"color": colors[name], "width": 2},
-            hovertemplate=f"{_safe(name)}<br>%{{x}} pixels: %{{y:.1f}} %<extra></extra>",
+            hovertemplate=f"{escape_plotly(name)}<br>%{{x}} pixels: %{{y:.1f}} %<extra></extra>",
         )
     figure.update_layout(
         height=320,
@@ -161,7 +164,7 @@ def interval_figure(comparisons: Mapping[str, Comparison], colors: Mapping[str, 
         middle = 100 * comparison.difference
         figure.add_scatter(
             x=[middle],
-            y=[_safe(name)],
+            y=[escape_plotly(name)],
             mode="markers",
             marker={"size": 11, "color": colors[name]},
             opacity=1 if comparison.is_certain else 0.5,
@@ -219,8 +222,8 @@ def frames_figure(
         height=420,
         margin=_NO_MARGIN,
         hovermode="closest",
-        xaxis=axis | {"title": _safe(names[1])},
-        yaxis=axis | {"title": _safe(names[0])},
+        xaxis=axis | {"title": escape_plotly(names[1])},
+        yaxis=axis | {"title": escape_plotly(names[0])},
     )
     return figure
 
@@ -248,12 +251,12 @@ def pareto_figure(
             x=[cost],
             y=[100 * score],
             mode="markers+text",
-            text=[_safe(names[run])],
+            text=[escape_plotly(names[run])],
             textposition=f"top {_side(cost / dearest)}",
             textfont={"size": 11},
             cliponaxis=False,
             marker={"size": 13, "color": colors[run], "opacity": 1 if run in front else 0.5},
-            hovertemplate=f"{_safe(names[run])}<br>%{{y:.1f}} % at %{{x:.3g}}<extra></extra>",
+            hovertemplate=f"{escape_plotly(names[run])}<br>%{{y:.1f}} % at %{{x:.3g}}<extra></extra>",
             showlegend=False,
         )
     costs, scores = zip(*points.values(), strict=True) if points else ((1.0,), (1.0,))
@@ -318,8 +321,3 @@ def robustness_figure(miou: Mapping[str, Mapping[int, float | None]], relative: 
 
 
 _LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
-
-
-def _safe(text: str) -> str:
-    """Return a typed name, escaped: plotly reads some HTML, and `%{` as a place for a value."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("%{", "% {")

@@ -14,7 +14,7 @@ from app.html import show
 from app.leaderboard import upper_bound_text
 from app.score_figures import confusion_figure, distance_figure, reliability_figure
 from app.tables import MISSING, class_table, dot, markup, table
-from app.widgets import plain
+from core.escaping import escape_markdown
 from core.evaluation.metrics.upper_bounds import STRIDES
 from core.evaluation.published import UPPER_BOUNDS
 from core.evaluation.results import EvaluationResult, EvaluationSettings
@@ -82,7 +82,7 @@ def classes_view(shown: Shown) -> None:
         help=PER_CLASS_HELP,
     )
     if metric == "iiou" and first.iiou_reason:
-        st.caption(plain(first.iiou_reason))
+        st.caption(escape_markdown(first.iiou_reason))
         return
     if metric == "boundary_f1" and any(result.scores.boundary_f1 is None for result in shown.results.values()):
         st.caption("Boundaries weren't looked at. Switch them on above, and score again.")
@@ -159,14 +159,14 @@ def confusion_view(shown: Shown) -> None:
         predicted = right.selectbox("Seen as", columns, key="seen-as")
         behind = scores.frames_behind(list(rows).index(truth), columns.index(predicted))
         if not behind:
-            st.caption(f"No pixel of {plain(truth)} was seen as {plain(predicted)} here.")
+            st.caption(f"No pixel of {escape_markdown(truth)} was seen as {escape_markdown(predicted)} here.")
             return
         st.caption(f"{len(behind)} of {len(scores.frames)} frames, those with most of these pixels first.")
         text = {frame: f"{pixels:,} pixels, {share:.0%}" for frame, pixels, share in behind[:FRAMES]}
         frame_links(text, [shown.runs[run_id]], shown.settings)
         st.caption(
-            f"Pixels of {plain(truth)} that were seen as {plain(predicted)}, and their share of this class in the"
-            " frame."
+            f"Pixels of {escape_markdown(truth)} that were seen as {escape_markdown(predicted)}, and their share of"
+            " this class in the frame."
         )
 
 
@@ -208,7 +208,7 @@ def where_view(shown: Shown) -> None:
         st.subheader("By size of the object")
         sizes = {name: result.by_size() for name, result in scores.items()}
         if first.iiou_reason:
-            st.caption(plain(first.iiou_reason))
+            st.caption(escape_markdown(first.iiou_reason))
         else:
             rows = [f"{row['size']}, {row['objects']:,} objects" for row in first.by_size()]
             columns = {name: [row["found"] for row in result] for name, result in sizes.items()}

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import streamlit as st
 
 from app.job_panel import just_ended, show_job, try_start
-from app.widgets import plain, run_label
+from app.widgets import run_label
 from core.auth import is_read_only, may_change, require_admin
 from core.data.sources import SOURCES
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.hub.card import model_card
 from core.hub.job import start_pull, start_push
 from core.jobs.engine import Job
@@ -31,7 +32,7 @@ def share_panel(run_id: str) -> None:
         try:
             require_admin("push a run")
         except LabError as error:
-            st.caption(plain(str(error)))
+            st.caption(escape_markdown(str(error)))
             return
         job = latest("push")
         mine = job if job and (job.is_active or job.request["run"] == run_id) else None
@@ -96,7 +97,8 @@ def bring_panel(open_run: Callable[[str], None]) -> None:
 
 def _share_form(run: Run, last_repo: str) -> None:
     st.caption(
-        f"{plain(run_label(run))}: weights, class table, preprocessing, settings and scores. No path, log or note."
+        f"{escape_markdown(run_label(run))}: weights, class table, preprocessing, settings and scores. No path, log or"
+        " note."
     )
     repo = st.text_input(
         "Repository",
@@ -152,11 +154,14 @@ def _start(kind: Kind, start: Callable[[], Job]) -> None:
 def _show_pushed(job: Job) -> None:
     result = job.result
     visibility = "only you and those you invite can see it" if result["is_private"] else "everyone can see it"
-    st.success(f"It is at [{plain(result['repo'])}]({result['address']}); {visibility}. Commit {result['commit'][:8]}.")
+    st.success(
+        f"It is at [{escape_markdown(result['repo'])}]({result['address']}); {visibility}."
+        f" Commit {result['commit'][:8]}."
+    )
 
 
 def _show_pulled(job: Job, open_run: Callable[[str], None]) -> None:
-    repo = plain(job.request["repo"])
+    repo = escape_markdown(job.request["repo"])
     if just_ended("pull", job):
         st.toast(f"{repo} is here.", icon=":material/download_done:")
         open_run(job.result["run"])

@@ -8,11 +8,12 @@ import streamlit as st
 from app.datasets import SPLIT_LABELS, open_again
 from app.images import Sample, cache_decoded, decode_batch, named, saved_sample, truth_of
 from app.services import check_uploads, tab
-from app.widgets import empty_state, failed_state, plain
+from app.widgets import empty_state, failed_state
 from core.auth import current_user
 from core.config import PixelFormat
 from core.data.collections import delete_collection, list_collections
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.inference.batches import MAX_BATCH_BYTES, MAX_IMAGES, VIDEO_ENDINGS, VIDEO_FRAMES, UploadBudget
 from core.inference.uploads import IMAGE_EXTENSIONS
 from core.runs.store import Run
@@ -40,7 +41,7 @@ def say_when_uploads_are_used_up() -> None:
     try:
         check_uploads(current_user())
     except LabError as error:
-        st.caption(plain(str(error)))
+        st.caption(escape_markdown(str(error)))
 
 
 def uploaded_samples(
@@ -66,7 +67,7 @@ def uploaded_samples(
 def _decoded(
     file: st.runtime.uploaded_file_manager.UploadedFile, pixels: PixelFormat, budget: UploadBudget, _tab: str
 ) -> _Decoded:
-    with st.spinner(f"Reading {plain(file.name)}"):
+    with st.spinner(f"Reading {escape_markdown(file.name)}"):
         parts = decode_batch(file.name, file.getvalue(), pixels, budget)
     return _Decoded(
         [named(part.name, part.image, part.size) for part in parts if part.image is not None],

@@ -2,7 +2,6 @@
 show.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
@@ -11,6 +10,7 @@ from markupsafe import Markup
 from app.html import joined, show
 from app.tables import badge, dot, markup
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.runs.store import Run, best_miou
 from core.text import format_duration, plural
 
@@ -49,11 +49,6 @@ def run_name(run: Run) -> str:
     column.
     """
     return f"{run.name} · {run.id[-4:]}"
-
-
-def plain(text: str) -> str:
-    """Return typed text escaped for Streamlit's Markdown, so that it is shown as it is."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])", r"\\\1", text)
 
 
 def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], limit: int) -> list[str]:
@@ -111,10 +106,10 @@ def with_equal_classes(chosen: Sequence[str], runs: Mapping[str, Run]) -> list[s
     """
     same = [run_id for run_id in chosen if runs[run_id].class_names == runs[chosen[0]].class_names]
     if len(same) < len(chosen):
-        others = ", ".join(plain(run_name(runs[run_id])) for run_id in chosen if run_id not in same)
+        others = ", ".join(escape_markdown(run_name(runs[run_id])) for run_id in chosen if run_id not in same)
         st.caption(
             f"Left out: {others}. Only runs with the same classes can be shown together, here the "
-            f"{len(runs[chosen[0]].class_names)} of {plain(run_name(runs[chosen[0]]))}."
+            f"{len(runs[chosen[0]].class_names)} of {escape_markdown(run_name(runs[chosen[0]]))}."
         )
     return same
 
@@ -156,7 +151,7 @@ def failed_state(error: LabError | str) -> None:
 
     What was typed may stand in it: nothing in it is formatted.
     """
-    st.error(plain(str(error)), icon=":material/error:")
+    st.error(escape_markdown(str(error)), icon=":material/error:")
 
 
 FAILURE_LABELS = {

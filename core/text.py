@@ -39,12 +39,13 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
-def csv_cell(text: str) -> str:
-    """Return a text for a cell of a CSV, with ' before what a spreadsheet would run as a formula.
-
-    See https://owasp.org/www-community/attacks/CSV_Injection.
-    """
-    return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
+def keep_lines(text: str) -> str:
+    """Return a text without control characters but line breaks, tabs and what joins letters of some scripts."""
+    joins = "\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
+    lines = (
+        "".join(each if each.isprintable() or each in joins else " " for each in line) for line in text.splitlines()
+    )
+    return "\n".join(lines)
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from app.widgets import empty_state, plain
+from app.widgets import empty_state
 from core.auth import current_user, is_read_only, max_queued, max_upload_mb, max_uploads
+from core.escaping import escape_markdown
 from core.paths import runs_folder
 from core.runs.store import list_runs
 from core.text import plural
@@ -17,7 +18,11 @@ if not user.id:
         "This lab has one user, who may do everything. docs/server.md says how to open it to several.",
     )
     st.stop()
-st.markdown(f"Signed in as **{plain(user.name)}**" + (f", {plain(user.id)}" if user.id != user.name else "") + ".")
+st.markdown(
+    f"Signed in as **{escape_markdown(user.name)}**"
+    + (f", {escape_markdown(user.id)}" if user.id != user.name else "")
+    + "."
+)
 mine = [run for run in list_runs(runs_folder()) if run.owner == user.id]
 active = sum(run.is_active for run in mine)
 lines = [f"{plural(len(mine), 'run')} of the lab are yours, {active} of them waiting or training."]
@@ -32,7 +37,7 @@ if max_uploads(user):
 if max_upload_mb(user):
     lines.append(f"You may upload {max_upload_mb(user)} MB an hour.")
 for line in lines:
-    st.markdown(plain(line))
+    st.markdown(escape_markdown(line))
 if mine:
     st.page_link(
         "../pages/runs.py",

@@ -31,7 +31,7 @@ from app.images import colors_address, image_address, map_address, truth_of
 from app.services import one_at_a_time
 from app.tables import Cell, badge, markup, swatch, table
 from app.viewer import Panel, viewer
-from app.widgets import RUN_COLORS, failed_state, plain
+from app.widgets import RUN_COLORS, failed_state
 from core.auth import current_user, require_write
 from core.config import DatasetConfig, TrainingConfig, read_config
 from core.data.cache import Kind, build_cache, cache_size, find_cache, list_caches, remove_caches
@@ -44,6 +44,7 @@ from core.data.sources import SOURCES
 from core.data.statistics import AT_ONCE, SAMPLE, FrameCounts, count_classes, count_frames, recall_counts
 from core.data.transforms import Augmentation
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.labels import IGNORED
 from core.paths import cache_folder
 from core.text import format_bytes, plural
@@ -379,7 +380,7 @@ def report_panel(report: Report) -> None:
     st.markdown(
         f"**{'In order' if report.healthy else 'A training would refuse this data'}**:"
         f" {', '.join(counted) or 'nothing was found'}. Pairs of photograph and mask: {pairs}."
-        f" {plain(report.split_source)}"
+        f" {escape_markdown(report.split_source)}"
     )
     if report.findings:
         show(joined(finding_row(finding) for some in by_severity.values() for finding in some))
@@ -399,7 +400,7 @@ def report_panel(report: Report) -> None:
                 key="download-proposal",
             )
         st.caption(
-            f"The folder is {plain(str(report.root))}. A classes.json of this lab that lies there is kept as"
+            f"The folder is {escape_markdown(str(report.root))}. A classes.json of this lab that lies there is kept as"
             " classes.json.old."
         )
         if saved:
@@ -494,7 +495,9 @@ def plots(here: SplitDataset) -> None:
         )
     missing = [name for index, name in enumerate(class_names) if not counts[main].images[index]]
     if missing:
-        st.caption(f"Never there in {main}: {plain(', '.join(missing))}. A network can't learn what it never sees.")
+        st.caption(
+            f"Never there in {main}: {escape_markdown(', '.join(missing))}. A network can't learn what it never sees."
+        )
     for split, frames in (("train", dataset.train), ("val", dataset.val)):
         if split in counts and len(counts[split].ids) < len(frames):
             count_all(dataset, split, frames, len(counts[split].ids))

@@ -18,7 +18,8 @@ from app.images import (
 )
 from app.uploads import say_when_uploads_are_used_up
 from app.viewer import Panel, Point, as_point, viewer
-from app.widgets import empty_state, plain, recall, run_colors, run_label
+from app.widgets import empty_state, recall, run_colors, run_label
+from core.escaping import escape_markdown
 from core.inference.worker import Explanation
 from core.paths import runs_folder
 from core.runs.store import Run, list_runs
@@ -140,7 +141,7 @@ with left:
 right.caption(CAPTIONS[kind])
 point = picked_point()
 explanation = explain(run_id, image, digest, point, kind, layer)
-st.markdown(plain(explanation.metadata))
+st.markdown(escape_markdown(explanation.metadata))
 viewer(
     image_address(image, digest),
     [

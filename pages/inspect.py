@@ -28,7 +28,6 @@ from app.widgets import (
     failed_state,
     latest_of_each_family,
     pick_runs,
-    plain,
     run_colors,
     run_name,
     with_equal_classes,
@@ -36,6 +35,7 @@ from app.widgets import (
 from core.data.bands import composite
 from core.data.collections import save_collection
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.inference.exports import ITEMS, Labelled, as_zip, overlay
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.tta import PredictOptions
@@ -178,8 +178,8 @@ def show_sheet(samples: Sequence[Sample], names: dict[str, str], options: Predic
     if figures:
         show(Markup('<div class="lab-crops">{}</div>').format(joined(figures)))
         st.caption(
-            f"The masks of {plain(next(iter(names.values())))}. {len(times)} masks took {sum(times) / 1000:.1f} s, on"
-            f" average {sum(times) / len(times):.0f} ms."
+            f"The masks of {escape_markdown(next(iter(names.values())))}. {len(times)} masks took"
+            f" {sum(times) / 1000:.1f} s, on average {sum(times) / len(times):.0f} ms."
         )
 
 
@@ -232,8 +232,8 @@ def offer_collection(samples: Sequence[Sample]) -> None:
             try:
                 saved = save_collection(name, [(sample.name, sample.image) for sample in samples])
                 st.success(
-                    f"Saved {len(saved.images)} pictures as {plain(saved.name)}. Choose Collection above to see them"
-                    " again."
+                    f"Saved {len(saved.images)} pictures as {escape_markdown(saved.name)}. Choose Collection above to"
+                    " see them again."
                 )
             except LabError as error:
                 failed_state(error)

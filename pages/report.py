@@ -3,7 +3,8 @@
 import streamlit as st
 
 from app.reporting import choose_settings, saved_reports, unscored, work_panel, write_button
-from app.widgets import empty_state, latest_of_each_family, pick_runs, plain
+from app.widgets import empty_state, latest_of_each_family, pick_runs
+from core.escaping import escape_markdown
 from core.paths import runs_folder
 from core.report.settings import MAX_RUNS
 from core.runs.store import list_runs
@@ -24,7 +25,7 @@ scored = {run_id: run for run_id, run in readable.items() if run.has_checkpoint(
 chosen = pick_runs("Runs to report on", readable, latest_of_each_family(scored or readable), limit=MAX_RUNS)
 missing = unscored(chosen)
 if missing:
-    st.caption(f"Not scored yet, so little can be said: {plain(', '.join(missing))}.")
+    st.caption(f"Not scored yet, so little can be said: {escape_markdown(', '.join(missing))}.")
 settings = choose_settings(chosen, readable)
 write_button(settings)
 work_panel()

@@ -13,21 +13,12 @@ from app.forms import fields_form
 from app.run_health_panel import run_health_panel
 from app.sharing import bring_panel, share_panel
 from app.tables import class_table
-from app.widgets import (
-    empty_state,
-    failed_state,
-    pick_also,
-    pick_runs,
-    plain,
-    run_card,
-    run_colors,
-    run_label,
-    run_name,
-)
+from app.widgets import empty_state, failed_state, pick_also, pick_runs, run_card, run_colors, run_label, run_name
 from core import runner
 from core.auth import is_read_only, may_change
 from core.data.sources import SOURCES
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.models.families import TRANSFORMERS
 from core.paths import runs_folder
 from core.runs.metrics_log import evaluations
@@ -67,7 +58,7 @@ def states(ids: list[str], colors: dict[str, str]) -> None:
                         elif is_mine:
                             active_buttons(run)
                     except LabError as error:
-                        st.toast(plain(str(error)), icon=":material/error:")  # outlives the next tick
+                        st.toast(escape_markdown(str(error)), icon=":material/error:")  # outlives the next tick
                     if is_mine:
                         dialog_button("notes", run, "", ":material/edit:", "Name, tags and note")
 
@@ -159,7 +150,7 @@ def open_run(run_id: str) -> None:
 @st.dialog("Same again", width="large", on_dismiss=close_dialog)
 def again(run: Run) -> None:
     """Ask what shall be different, and launch a run like this one."""
-    st.caption(plain(run_label(run)))
+    st.caption(escape_markdown(run_label(run)))
     values = fields_form("training", OFTEN_CHANGED, run.config.training.model_dump(), f"again-{run.id}")
     st.caption(
         "With 0 minutes, epochs count. Everything else stays as it was; to change other settings, start a new run on"
@@ -197,7 +188,7 @@ def annotate(run: Run) -> None:
 @st.dialog("Delete this run?", on_dismiss=close_dialog)
 def delete(run: Run) -> None:
     """Ask once, and say how to bring it back."""
-    st.markdown(plain(run_label(run)))
+    st.markdown(escape_markdown(run_label(run)))
     st.caption(
         "It goes into the trash, at the foot of this page, and can be restored from there until the trash is emptied."
     )
@@ -224,7 +215,7 @@ def trash_panel() -> None:
                         runner.restore(each.run.id, runs_folder())
                         st.rerun()
                     deleted = datetime.fromtimestamp(each.deleted).strftime("%d %B %Y, %H:%M")
-                    st.caption(f"{plain(run_label(each.run))}, {format_bytes(each.size)}, deleted {deleted}")
+                    st.caption(f"{escape_markdown(run_label(each.run))}, {format_bytes(each.size)}, deleted {deleted}")
             size = sum(each.size for each in trashed)
             if st.button(
                 f"Empty the trash ({format_bytes(size)})",
@@ -260,8 +251,8 @@ def scores(runs: list[str], focus: str, names: dict[str, str], colors: dict[str,
         st.caption("No evaluation yet. The first one comes after a part of the training.")
     if others:
         st.caption(
-            f"{', '.join(plain(names[run_id]) for run_id in others)}: tells other classes apart. Look closer at it to"
-            " see them."
+            f"{', '.join(escape_markdown(names[run_id]) for run_id in others)}: tells other classes apart. Look closer"
+            " at it to see them."
         )
 
 
@@ -274,7 +265,8 @@ def moved_data(run: Run) -> None:
     if not SOURCES[config.name].root_title or SOURCES[config.name].is_here(config.root):
         return
     st.warning(
-        f"The data of this run aren't at {plain(config.root)} any more. It can be looked at, but not resumed or scored."
+        f"The data of this run aren't at {escape_markdown(config.root)} any more. It can be looked at, but not resumed"
+        " or scored."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         root = st.text_input("Folder in which they lie now", key=f"moved-{run.id}")
@@ -293,7 +285,7 @@ def details(run_id: str) -> None:
     if run.notes.note:
         st.text(run.notes.note)
     if run.notes.parent:
-        st.caption(f"Cloned from {plain(run.notes.parent)}.")
+        st.caption(f"Cloned from {escape_markdown(run.notes.parent)}.")
     if run.config:
         metadata = [
             f"{SOURCES[run.config.dataset.name].title}, {run.config.dataset.annotations} labels,"
@@ -301,12 +293,12 @@ def details(run_id: str) -> None:
         ]
         if run.plan:
             metadata += [
-                plain(run.plan.get("weights", "")),
-                plain(run.plan.get("hardware", "")),
+                escape_markdown(run.plan.get("weights", "")),
+                escape_markdown(run.plan.get("hardware", "")),
                 f"{run.plan.get('parameters', 0) / 1e6:.1f} million parameters.",
             ]
         if run.status.job:
-            metadata.append(f"Job {plain(run.status.job)} on the cluster.")
+            metadata.append(f"Job {escape_markdown(run.status.job)} on the cluster.")
         st.caption(" ".join(metadata))
         with st.expander("Configuration"):
             st.json(run.config.model_dump(), expanded=True)
@@ -365,7 +357,7 @@ if len(chosen) > 1:
     focus = st.segmented_control(
         "Look closer at",
         chosen,
-        format_func=lambda run_id: plain(names[run_id]),
+        format_func=lambda run_id: escape_markdown(names[run_id]),
         default=chosen[0],
         required=True,
         key="focus",

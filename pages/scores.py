@@ -14,7 +14,8 @@ from app.robustness import robustness_view
 from app.score_views import Shown, calibration_view, classes_view, confusion_view, upper_bounds_view, where_view
 from app.scoring import Scored, choose_settings, find_score, start, work_panel
 from app.tables import badge, dot
-from app.widgets import empty_state, latest_of_each_family, pick_runs, plain, run_colors, run_name
+from app.widgets import empty_state, latest_of_each_family, pick_runs, run_colors, run_name
+from core.escaping import escape_markdown
 from core.evaluation.leaderboard import COSTS, METRICS, Board, key_of_result, leaderboard
 from core.evaluation.published import scores_table
 from core.evaluation.results import EvaluationSettings
@@ -83,7 +84,7 @@ def boards_panel(boards: Sequence[Board], shown: Shown) -> None:
     by = st.selectbox("Sort by", list(titles), format_func=titles.get, key="sort-by", width=220)
     for board in boards:
         mark = f" · data {board.data[:6]}" if board.data else ""
-        st.caption(f"{plain(board.protocol)}{mark}")
+        st.caption(f"{escape_markdown(board.protocol)}{mark}")
         board_table(board, shown.runs, shown.colors, by)
     if len(boards) > 1:
         st.caption(
@@ -132,7 +133,7 @@ view = st.segmented_control(
     "Look at", list(VIEWS), format_func=VIEWS.get, default="board", required=True, key="view", bind="query-params"
 )
 if len(alike) < len(by_run) and view not in ("board", "cost", "robustness", "benchmark"):
-    others = ", ".join(plain(shown.names[run_id]) for run_id in by_run if run_id not in alike)
+    others = ", ".join(escape_markdown(shown.names[run_id]) for run_id in by_run if run_id not in alike)
     st.caption(f"Left out: {others}, scored on other data or other classes.")
 match view:
     case "board":

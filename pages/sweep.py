@@ -10,12 +10,13 @@ from app.figures import importance_figure, parallel_figure, scatter_figure, surv
 from app.forms import encoder_box, fields_form, names_in
 from app.services import inference_worker
 from app.tables import Cell, badge, markup, run_link, table
-from app.widgets import RUN_COLORS, failed_state, plain, status_card
+from app.widgets import RUN_COLORS, failed_state, status_card
 from core import runner
 from core.auth import may_change, read_owner
 from core.config import choices_of, setting_of
 from core.data.sources import SOURCES
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.models.encoder_table import encoders_of
 from core.models.families import FAMILIES, PLAIN, TRANSFORMERS, options_of
 from core.paths import PROJECT, runs_folder
@@ -202,7 +203,10 @@ def new_sweep() -> None:
         dataset = opened(data)
         if dataset:
             frames = len(dataset.train)
-            st.caption(f"{frames} frames to learn from, {len(dataset.val)} to score on, in {plain(str(dataset.root))}.")
+            st.caption(
+                f"{frames} frames to learn from, {len(dataset.val)} to score on, in"
+                f" {escape_markdown(str(dataset.root))}."
+            )
     except LabError as error:
         failed_state(error)
     st.subheader("2 Network")
@@ -363,7 +367,7 @@ def actions(sweep: Sweep, winner: Any) -> None:
                 config = sweep.spec.full_config(winner.params)
                 st.switch_page("../pages/runs.py", query_params={"runs": [runner.launch(config, runs_folder()).name]})
         except LabError as error:
-            st.toast(plain(str(error)), icon=":material/error:")  # outlives the next tick
+            st.toast(escape_markdown(str(error)), icon=":material/error:")  # outlives the next tick
 
 
 def figures(sweep: Sweep, trials: list[Any]) -> None:
@@ -432,7 +436,7 @@ def trials_table(sweep: Sweep, trials: list[Any]) -> None:
     table(("trial", "mIoU", "rounds", *(name.split(".")[1].replace("_", " ") for name in names), "runs"), rows)
     errors = sorted({trial.error for trial in trials if trial.error})
     if errors:
-        st.caption(plain("Failed: " + " ".join(errors[:3])))
+        st.caption(escape_markdown("Failed: " + " ".join(errors[:3])))
 
 
 def show_sweep(sweep_id: str, was_active: bool) -> None:

@@ -9,7 +9,7 @@ from app.dry_run_panel import COLOR, dry_run_panel, lr_finder_panel
 from app.figures import schedule_figure
 from app.forms import augmentation_form, encoder_box, fields_form, groups_of, names_in
 from app.services import inference_worker
-from app.widgets import failed_state, plain
+from app.widgets import failed_state
 from core import runner
 from core.config import (
     PRESET_HELP,
@@ -25,6 +25,7 @@ from core.config import (
 )
 from core.data.sources import SOURCES
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.models.encoder_table import encoders_of
 from core.models.families import FAMILIES, PLAIN, options_of
 from core.models.weights_source import WeightsSource, find_weights
@@ -81,7 +82,7 @@ def choose_network(family: str) -> dict[str, Any]:
                 key=f"weights-{family}",
             )
         try:
-            st.caption(weights_of(encoder, family, values["weights"]).sentence)
+            st.caption(escape_markdown(weights_of(encoder, family, values["weights"]).sentence))
         except LabError as error:
             failed_state(error)
         with st.expander("Options of this network"):
@@ -235,7 +236,8 @@ else:
         failed_state(error)  # and go on: the rest of the form must not be lost
     if dataset:
         st.caption(
-            f"{len(dataset.train)} frames to learn from, {len(dataset.val)} to score on, in {plain(str(dataset.root))}."
+            f"{len(dataset.train)} frames to learn from, {len(dataset.val)} to score on, in"
+            f" {escape_markdown(str(dataset.root))}."
         )
 st.subheader("2 Networks")
 families = st.pills(

@@ -290,3 +290,66 @@ def test_identifiers_are_words_of_the_field():
             if parts & DIALECT and not name.endswith("NotFoundError"):
                 wrong.append(f"{path.relative_to(PROJECT)}: {name}")
     assert not sorted(wrong)
+
+
+# ---- text is text: what becomes HTML or Markdown is escaped on its way
+
+FOREIGN = {"error", "id", "message", "name", "owner", "path", "problem", "repo", "root", "sentence", "tags"}
+"""Attributes that hold what people typed, or what files are called."""
+MARKDOWN_WIDGETS = set(
+    "markdown caption error warning info success toast spinner progress button checkbox toggle radio text_input text_area"
+    " number_input slider selectbox multiselect file_uploader camera_input popover expander subheader header title metric"
+    " page_link link_button download_button write pills segmented_control status form_submit_button".split()
+)
+
+
+def calls(folder: str):
+    """Every call in the files of a folder, with where it stands."""
+    for path in files(folder):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                yield f"{path.relative_to(PROJECT)}:{node.lineno}", node
+
+
+def name_of(call: ast.Call) -> str:
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+@pytest.mark.parametrize("folder", ["app", "pages"])
+def test_only_literals_become_html(folder):
+    wrong = []
+    for where, call in calls(folder):
+        if name_of(call) == "Markup" and not all(isinstance(argument, ast.Constant) for argument in call.args):
+            wrong.append(f"{where}: Markup of what is no literal")
+        shown = name_of(call) == "html" and isinstance(call.func, ast.Attribute)
+        unsafe = any(keyword.arg and keyword.arg.startswith("unsafe_allow") for keyword in call.keywords)
+        if (shown or unsafe) and not where.startswith("app/html.py"):
+            wrong.append(f"{where}: HTML is shown by app.html alone")
+    assert not wrong
+
+
+def unescaped(node: ast.AST) -> list[str]:
+    """Foreign attributes in an expression that no function escapes."""
+    if isinstance(node, ast.Compare) or (isinstance(node, ast.Call) and name_of(node) in ("escape_markdown", "len")):
+        return []
+    own = [ast.unparse(node)] if isinstance(node, ast.Attribute) and node.attr in FOREIGN else []
+    if isinstance(node, ast.Call) and name_of(node) == "str":
+        own = [ast.unparse(node)]
+    return own + [text for child in ast.iter_child_nodes(node) for text in unescaped(child)]
+
+
+@pytest.mark.parametrize("folder", ["app", "pages"])
+def test_no_name_goes_raw_into_markdown(folder):
+    wrong = []
+    for where, call in calls(folder):
+        if name_of(call) not in MARKDOWN_WIDGETS or not isinstance(call.func, ast.Attribute):
+            continue
+        texts = call.args[:1] + [keyword.value for keyword in call.keywords if keyword.arg in ("label", "help", "text")]
+        wrong += [f"{where}: {text}" for argument in texts for text in unescaped(argument)]
+    assert not wrong
+
+
+def test_these_tests_see_what_is_raw():
+    assert unescaped(ast.parse("f'of {run.name}'")) == ["run.name"] and not unescaped(
+        ast.parse("escape_markdown(run.name)")
+    )

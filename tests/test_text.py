@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from core.escaping import csv_cell
 from core.paths import PROJECT
 from core.text import (
-    csv_cell,
     format_bytes,
     format_duration,
     format_percent,

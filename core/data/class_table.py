@@ -24,7 +24,7 @@ from core.data.splits import SPLITS
 from core.errors import LabError
 from core.files import parse_json, write_atomically
 from core.labels import IGNORED, Color, LabelSpace
-from core.text import format_bytes, join_first
+from core.text import format_bytes, join_first, one_line
 
 FILE_NAME = "classes.json"
 ROBOFLOW = "_classes.csv"
@@ -204,9 +204,9 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
     from_colors: dict[Color, int] = {}
     for index, row in enumerate(rows):
         where = f"Class {index + 1}"
-        if not isinstance(row, dict) or not isinstance(row.get("name"), str) or not row["name"].strip():
+        name = one_line(row["name"])[:80] if isinstance(row, dict) and isinstance(row.get("name"), str) else ""
+        if not name:
             raise ValueError(f"{where} has no name.")
-        name = row["name"].strip()[:80]
         where = f"Class '{name}'"
         if name in names:
             raise ValueError(f"{where} stands there twice.")

@@ -22,7 +22,7 @@ from core.data.decoding import read_image
 from core.errors import LabError, writing
 from core.files import parse_json, replacing, write_atomically
 from core.paths import data_folder
-from core.text import format_bytes
+from core.text import format_bytes, one_line
 
 MAX_COLLECTIONS = 100
 """Collections of one owner."""
@@ -80,7 +80,7 @@ def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Coll
             who is asking may only look.
     """
     require_write()
-    slug = slug_of(name)
+    name, slug = one_line(name), slug_of(name)
     folder = collections_folder() / slug
     if folder.exists():
         raise LabError(f"There is a collection '{slug}' already. Choose another name, or delete that one first.")
@@ -101,11 +101,11 @@ def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Coll
             )
         files = []
         for index, (title, image) in enumerate(images):
-            files.append({"name": title, "file": f"{index:03d}.png"})
+            files.append({"name": one_line(title), "file": f"{index:03d}.png"})
             encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
             (draft / files[-1]["file"]).write_bytes(encoded.tobytes())
         write_owner(draft)
-        write_atomically(draft / METADATA_FILE, json.dumps({"name": name.strip(), "pictures": files}, indent=1))
+        write_atomically(draft / METADATA_FILE, json.dumps({"name": name, "pictures": files}, indent=1))
     return read_collection(slug)
 
 

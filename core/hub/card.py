@@ -4,7 +4,6 @@ Said there: what it is, how three lines load it, what it learned from and how, a
 names of people, and the note, which is its owner's.
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,12 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from core.data.sources import SOURCES
+from core.escaping import escape_markdown
 from core.hub.origin import read_origin
 from core.models.families import FAMILIES
 from core.runs.metrics_log import evaluations
 from core.runs.store import Run
+from core.text import one_line
 
 TEMPLATE = Path(__file__).with_name("card.md")
 SETTINGS = (
@@ -101,5 +102,5 @@ def _settings(run: Run) -> list[tuple[str, Any]]:
 
 
 def _plain(text: str) -> str:
-    """Return typed text as Markdown that shows it as it is."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|<>~&])", r"\\\1", " ".join(text.split()))
+    """Return typed text as Markdown of one line that shows it as it is."""
+    return escape_markdown(one_line(text))

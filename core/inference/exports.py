@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 
 from core.data.bands import composite, resize
+from core.escaping import csv_cell
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.uploads import IMAGE_EXTENSIONS
 from core.labels import IGNORED, LABEL_BY_NAME, palette_of
-from core.text import csv_cell
 
 MIN_PIXELS = 16
 """A region smaller than this has no outline."""

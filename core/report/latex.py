@@ -18,11 +18,11 @@ from functools import partial
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from core.escaping import csv_cell
 from core.papers import bibliography
 from core.report.html import TEMPLATES
 from core.report.phrases import plain_text
 from core.report.structure import Cite, Code, Figure, ImageGrid, Number, Ref, Report, Table, Text
-from core.text import csv_cell
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",

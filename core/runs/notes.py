@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from core.auth import read_owner, require_owner
 from core.errors import LabError
 from core.files import write_atomically
-from core.text import one_line
+from core.text import keep_lines, one_line
 
 RUN_ID = re.compile(r"\d{8}-\d{6}-[a-z0-9]+-[0-9a-f]{4}")
 NAME_LENGTH, TAG_LENGTH, TAG_COUNT, NOTE_LENGTH = 80, 30, 20, 5000
@@ -39,7 +39,7 @@ def read_notes(path: Path) -> Notes:
     try:
         with open(path / "notes.json", "rb") as file:
             notes = _NOTES.validate_json(file.read(NOTES_BYTES))
-        return notes if checked_notes(notes) == notes else Notes()
+        return checked_notes(notes)
     except (OSError, ValueError, LabError):
         return Notes()
 
@@ -62,7 +62,7 @@ def checked_notes(notes: Notes) -> Notes:
     """
     name = one_line(notes.name)
     tags = tuple(dict.fromkeys(tag for tag in map(one_line, notes.tags) if tag))
-    note = notes.note.strip()
+    note = keep_lines(notes.note).strip()
     for what, text, max_length in (
         ("name", name, NAME_LENGTH),
         *(("tag", tag, TAG_LENGTH) for tag in tags),

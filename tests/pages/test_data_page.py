@@ -13,13 +13,13 @@ import tifffile
 from streamlit.testing.v1 import AppTest
 
 from app.services import one_at_a_time
-from app.widgets import plain
 from core import runner
 from core.auth import User, set_current_user, shell_user
 from core.config import DatasetConfig
 from core.data.dataset import open_dataset
 from core.data.statistics import count_frames
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.labels import CITYSCAPES_LABELS
 from core.paths import runs_folder
 from core.runs.store import list_runs
@@ -285,7 +285,7 @@ def test_a_broken_mask_is_said_and_the_page_goes_on(lab_folders, street_copy: Pa
     app = opened("cityscapes", street_copy)
     assert not app.exception
     assert len(app.error) == 2, "at the frame, and where the classes are counted"
-    assert all(plain(broken.name) in error.value for error in app.error)
+    assert all(escape_markdown(broken.name) in error.value for error in app.error)
     app.button(key="step1").click().run()
     assert panels(app) == ["Fine labels", "Coarse labels"]
     assert "Is the data in order?" in text_of(app)

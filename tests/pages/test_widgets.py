@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from app.widgets import plain
+from core.escaping import escape_markdown
 from core.jobs import engine
 from core.jobs.engine import Job
 from core.jobs.kinds import jobs_folder
@@ -28,7 +28,7 @@ def test_a_sentence_of_an_error_is_shown_as_it_is() -> None:
         failed_state(sentence)
 
     app = AppTest.from_function(page, kwargs={"sentence": HOSTILE}).run()
-    assert [error.value for error in app.error] == [plain(HOSTILE)] * 2
+    assert [error.value for error in app.error] == [escape_markdown(HOSTILE)] * 2
 
 
 def test_nothing_is_escaped_before_it_is_said() -> None:
@@ -38,7 +38,7 @@ def test_nothing_is_escaped_before_it_is_said() -> None:
         for call in ast.walk(ast.parse(path.read_text()))
         if isinstance(call, ast.Call)
         and ast.unparse(call.func) == "failed_state"
-        and "plain(" in ast.unparse(call.args[0])
+        and "escape_markdown(" in ast.unparse(call.args[0])
     ]
     assert not twice
 

@@ -29,6 +29,7 @@ from core.errors import LabError
 from core.files import new_folder, parse_json
 from core.labels import IGNORED, LabelSpace
 from core.paths import cache_folder
+from core.text import one_line
 
 VERSION = 1
 """Of what is painted; another one paints anew."""
@@ -154,7 +155,7 @@ class _Ids:
 
 
 def _key(name: str) -> str:
-    name = name.strip()[:80]
+    name = one_line(name)[:80]
     return BACKGROUND[0] if name.casefold() in BACKGROUND else name
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from core.text import shorten
+from core.text import one_line, shorten
 
 MAX_PIXELS = 2**26
 MAX_COORDINATE = 2**20
@@ -104,7 +104,7 @@ def read_shapes(
             label = label_of(item)
             if not isinstance(label, str) or not label.strip():
                 raise ShapeError("has no class")
-            shapes.append(replace(shape_of(item), label=label.strip()[:80], index=index))
+            shapes.append(replace(shape_of(item), label=one_line(label)[:80], index=index))
         except BROKEN as error:
             raise ShapeError(f"{name_object(index, label)} {describe(error)}") from None
     return tuple(shapes)
