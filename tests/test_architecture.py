@@ -297,9 +297,43 @@ def test_identifiers_are_words_of_the_field():
 FOREIGN = {"error", "id", "message", "name", "owner", "path", "problem", "repo", "root", "sentence", "tags"}
 """Attributes that hold what people typed, or what files are called."""
 MARKDOWN_WIDGETS = set(
-    "markdown caption error warning info success toast spinner progress button checkbox toggle radio text_input text_area"
-    " number_input slider selectbox multiselect file_uploader camera_input popover expander subheader header title metric"
-    " page_link link_button download_button write pills segmented_control status form_submit_button".split()
+    [
+        "markdown",
+        "caption",
+        "error",
+        "warning",
+        "info",
+        "success",
+        "toast",
+        "spinner",
+        "progress",
+        "button",
+        "checkbox",
+        "toggle",
+        "radio",
+        "text_input",
+        "text_area",
+        "number_input",
+        "slider",
+        "selectbox",
+        "multiselect",
+        "file_uploader",
+        "camera_input",
+        "popover",
+        "expander",
+        "subheader",
+        "header",
+        "title",
+        "metric",
+        "page_link",
+        "link_button",
+        "download_button",
+        "write",
+        "pills",
+        "segmented_control",
+        "status",
+        "form_submit_button",
+    ]
 )
 
 
