@@ -16,6 +16,7 @@ if str(ROOT) not in sys.path:
 
 from app.auth import check_sign_in, must_sign_in, signed_in  # noqa: E402
 from app.auth_middleware import AuthMiddleware  # noqa: E402 - after the path is set
+from app.fair_share import FairShareMiddleware  # noqa: E402
 from app.routes import ROUTES  # noqa: E402
 from app.services import inference_worker  # noqa: E402
 from app.start_token import announce, start_token  # noqa: E402
@@ -59,7 +60,7 @@ def explain(error: Exception) -> bool:
 app = st.App(
     str(ROOT / "app" / "navigation.py"),
     routes=ROUTES,
-    middleware=[Middleware(AuthMiddleware)],
+    middleware=[Middleware(AuthMiddleware), Middleware(FairShareMiddleware)],
     lifespan=_lifespan,
     on_script_error=explain,
 )
