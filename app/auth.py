@@ -18,7 +18,7 @@ from streamlit.user_info import generate_login_redirect_url
 # Streamlit tells routes of one's own nothing of its sign-in; this reads the cookie as its socket does.
 from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
 
-from core.auth import SYSTEM_USER, User, build_user
+from core.auth import ANONYMOUS, SYSTEM_USER, User, build_user
 from core.errors import LabError
 from core.extras import check_packages
 
@@ -31,8 +31,6 @@ ALWAYS_OPEN = ("/auth/login", "/auth/logout", "/oauth2callback")
 """Streamlit's own addresses on the way to a provider and back."""
 MIN_SECRET, MIN_DIFFERENT = 32, 10
 """Letters that a cookie secret must have, and how many different ones."""
-ANONYMOUS = User("nobody", "nobody")
-"""A visitor who is not signed in where one must be; owns nothing."""
 
 
 @cache

@@ -1,8 +1,8 @@
 """Who works in the lab, what is theirs, and what they may do.
 
-Without sign-in there is one user, who may do everything. With sign-in a run, a sweep and a collection have an owner:
-everyone sees them, and only the owner or an admin changes them. The rules are asked where things are changed, deep in
-core, so that no page, route or command goes around them.
+Without sign-in there is one user, who may do everything. With sign-in a run, a sweep, a report, a collection and an
+unpacked archive have an owner: everyone sees them, and only the owner or an admin changes them. The rules are asked where things are
+changed, deep in core, so that no page, route or command goes around them.
 
 | variable               | what it sets                                                                    | default |
 |------------------------|---------------------------------------------------------------------------------|---------|
@@ -55,6 +55,8 @@ class User:
 
 
 SYSTEM_USER = User("", "the lab", True)
+ANONYMOUS = User("nobody", "nobody")
+"""A visitor who is not signed in where one must be: owns nothing, changes nothing."""
 
 
 def is_admin(user_id: str) -> bool:
@@ -116,7 +118,9 @@ def is_read_only() -> bool:
 
 
 def require_write() -> None:
-    """Raise LabError where the one who is asking may only look."""
+    """Raise LabError where the one who is asking may only look, or hasn't signed in."""
+    if current_user() == ANONYMOUS:
+        raise LabError("You are not signed in, so you can't change anything here. Sign in, and try again.")
     if is_read_only():
         raise LabError("This lab is read-only at the moment: you can look at everything, and change nothing.")
 
@@ -124,7 +128,7 @@ def require_write() -> None:
 def may_change(owner: str) -> bool:
     """Return whether the one who is asking may change what belongs to that owner."""
     asking = current_user()
-    return not is_read_only() and (asking.is_admin or asking.id == owner)
+    return asking != ANONYMOUS and not is_read_only() and (asking.is_admin or asking.id == owner)
 
 
 def require_owner(owner: str, what: str) -> None:
@@ -234,21 +238,24 @@ def env_int(variable: str, default: int = 0) -> int:
     return int(value)
 
 
-def owner_file(folder: Path) -> Path:
-    """Return where a run, a sweep or a collection says whose it is."""
-    return folder / "owner.txt"
+def owner_file(folder: Path, of_data: bool = False) -> Path:
+    """Return where a run, a sweep or a collection says whose it is.
+
+    A folder of data says it in a hidden file: no archive brings one, and no reader takes it for a label.
+    """
+    return folder / (".owner.txt" if of_data else "owner.txt")
 
 
-def read_owner(folder: Path) -> str:
+def read_owner(folder: Path, of_data: bool = False) -> str:
     """Return whose a folder is; empty where it says nothing."""
     try:
-        return owner_file(folder).read_text(encoding="utf-8")[:320].strip()
+        return owner_file(folder, of_data).read_text(encoding="utf-8")[:320].strip()
     except (OSError, ValueError):
         return ""
 
 
-def write_owner(folder: Path) -> None:
+def write_owner(folder: Path, of_data: bool = False) -> None:
     """Mark a new folder with the one who is asking; the lab's own aren't marked."""
     owner = current_user().id
     if owner:
-        owner_file(folder).write_text(owner, encoding="utf-8")
+        owner_file(folder, of_data).write_text(owner, encoding="utf-8")

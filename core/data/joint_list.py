@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.auth import require_write
+from core.auth import require_write, write_owner
 from core.data.cityscapes import has_layout
 from core.data.frames import unusable_name
 from core.data.uploaded_archive import archives_folder, free_folder
@@ -77,6 +77,7 @@ def write_list(name: str, roots: Sequence[Path | str]) -> Path:
             draft.mkdir()
             write_atomically(draft / FILE_NAME, json.dumps(listed, indent=1, ensure_ascii=False))
             read_list(draft)
+            write_owner(draft, of_data=True)
     return target
 
 

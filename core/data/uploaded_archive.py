@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from core.auth import require_write
+from core.auth import require_write, write_owner
 from core.data.frames import unusable_name
 from core.errors import LabError, writing
 from core.files import replacing
@@ -68,6 +68,7 @@ def unpack_archive(
                 for done, entry in enumerate(entries):
                     progress(done, len(entries))
                     left = _unpack(archive, entry, draft / PurePosixPath(entry.filename.replace("\\", "/")), left)
+                write_owner(draft, of_data=True)
         except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError) as error:
             reason = "it is locked with a password" if "password" in str(error) else "it is no ZIP, or was cut short"
             raise LabError(
