@@ -1,8 +1,8 @@
 """Who works in the lab, what is theirs, and what they may do.
 
 Without sign-in there is one user, who may do everything. With sign-in a run, a sweep, a report, a collection and an
-unpacked archive have an owner: everyone sees them, and only the owner or an admin changes them. The rules are asked where things are
-changed, deep in core, so that no page, route or command goes around them.
+unpacked archive have an owner: everyone sees them, and only the owner or an admin changes them. The rules are asked
+where things are changed, deep in core, so that no page, route or command goes around them.
 
 | variable               | what it sets                                                                    | default |
 |------------------------|---------------------------------------------------------------------------------|---------|
@@ -11,6 +11,7 @@ changed, deep in core, so that no page, route or command goes around them.
 | `SEGLAB_MAX_QUEUED`    | runs that who is no admin may have waiting or training, and sweeps under way    | 4       |
 | `SEGLAB_MAX_UPLOADS`   | files that one who signed in may upload in an hour                              | 100     |
 | `SEGLAB_MAX_UPLOAD_MB` | megabytes of files that one who signed in may upload in an hour                 | 500     |
+| `SEGLAB_MAX_DISK_GB`   | gigabytes on disk that the things of who is no admin may take                   | 50      |
 | `SEGLAB_USER`          | for the command line: in whose name the lab's own account acts                  | the lab |
 
 0 is any number. The one user of a lab without sign-in is bound by what is set alone.
@@ -190,6 +191,15 @@ def max_upload_mb(user: User) -> int:
     return env_int("SEGLAB_MAX_UPLOAD_MB", 500 if user.id else 0)
 
 
+def max_disk_gb() -> int:
+    """Return how many gigabytes (10^9 bytes) on disk the things of the one who is asking may take.
+
+    0 is any number, as admins and the lab itself may.
+    """
+    limit = env_int("SEGLAB_MAX_DISK_GB", 50)
+    return 0 if current_user().is_admin else limit
+
+
 class HourlyQuota:
     """Counts what each person took within the last hour, in pieces or in megabytes. May be asked from many threads."""
 
@@ -219,11 +229,20 @@ class HourlyQuota:
         with self._guard:
             self._check(user_id, limit, what, amount)
 
-    def _check(self, user_id: str, limit: int, what: str, amount: float) -> None:
+    def used(self, user_id: str) -> float:
+        """Return how much someone took within the last hour."""
+        with self._guard:
+            return self._used(user_id)
+
+    def _used(self, user_id: str) -> float:
         now, taken = self._clock(), self._taken[user_id]
         while taken and now - taken[0][0] > HOUR:
             taken.popleft()
-        if limit and sum(each for _, each in taken) + amount > limit:
+        return sum(each for _, each in taken)
+
+    def _check(self, user_id: str, limit: int, what: str, amount: float) -> None:
+        used, now, taken = self._used(user_id), self._clock(), self._taken[user_id]
+        if limit and used + amount > limit:
             minutes = max(1, round((HOUR - (now - taken[0][0])) / 60)) if taken else 60
             raise LabError(f"You have used the {limit} {what} of this hour. The next are free in {minutes} min.")
 

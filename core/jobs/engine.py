@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from core.auth import QuotaError, build_user, current_user, require_owner, require_write, set_current_user
+from core.disk_usage import check_disk_quota
 from core.errors import LabError, storage_sentence, writing
 from core.files import parse_json, write_atomically
 from core.paths import cache_folder
@@ -133,10 +134,12 @@ def start_job(kind: str, request: Values, folder: Path, secret: bytes = b"") -> 
         secret: what the process reads from stdin; stands in no file and on no command line.
 
     Raises:
-        QuotaError: the one who is asking, or the machine, has as many jobs as may go on at a time.
+        QuotaError: the one who is asking, or the machine, has as many jobs as may go on at a time; or their things take
+            as much of the disk as they may.
         LabError: another job of this folder goes on, or the current user may only look.
     """
     require_write()
+    check_disk_quota()
     with _locked_registry() as registry:  # two clicks at once start one job
         check_none_runs(folder)
         _check_quota(registry)

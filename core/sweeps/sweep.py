@@ -29,15 +29,13 @@ from core.data.dataset import open_dataset
 from core.errors import LabError, writing
 from core.files import parse_json, replacing, write_atomically
 from core.models.weights_source import find_weights
-from core.paths import find_folder, named_folders
+from core.paths import SWEEPS, find_folder, named_folders
 from core.processes import ProcessId, start_detached
 from core.runner.device_lock import queue_lock
 from core.runner.quotas import check_may_ask
 from core.runs.status import clear_request, request_stop, requested
 from core.sweeps.space import Round, SweepConfig, parse_spec
 
-SWEEPS = ".sweeps"
-"""The folder of the sweeps, in the folder of the runs: the list of runs passes over it."""
 SWEEP_ID = re.compile(r"\d{8}-\d{6}-sweep-[0-9a-f]{4}")
 DRIVER = (sys.executable, "-m", "core.sweeps.driver")
 """The command that goes through a sweep; its folder follows."""
@@ -113,7 +111,7 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
     """Make a sweep folder beside the runs and start its driver; returns the folder.
 
     Raises:
-        QuotaError: the one who is asking has as many sweeps under way as one may have.
+        QuotaError: the one who is asking has as many sweeps under way as one may have, or as much on the disk.
         LabError: the data can't be opened, first weights that were asked for can't be had, the folder can't be written
             to, or the one who is asking may only look, or not ask for that much.
     """
