@@ -235,9 +235,11 @@ def test_an_hour_has_so_many_uploads():
         allowance.take("ann", 3, "uploads")
     with pytest.raises(LabError, match="used the 3 uploads of this hour. The next are free in 60 min"):
         allowance.take("ann", 3, "uploads")
+    assert (allowance.used("ann"), allowance.used("bob")) == (3, 0)
     allowance.take("bob", 3, "uploads")
     allowance.take("ann", 0, "uploads")
     now[0] = 3601
+    assert allowance.used("ann") == 0
     allowance.take("ann", 3, "uploads")
     allowance.take("eve", 10, "MB", 9.5)
     with pytest.raises(LabError, match="used the 10 MB of this hour"):

@@ -44,6 +44,7 @@ def folders(lab_folders, streets, tmp_path, monkeypatch):
     monkeypatch.setattr(local, "start", lambda path: None)
     monkeypatch.setattr(sweep_module, "_start_driver", lambda path: None)
     monkeypatch.setattr(engine, "start_detached", lambda *_: None)
+    monkeypatch.setattr(engine, "available_cores", lambda: 8)
     return lab_folders
 
 

@@ -85,8 +85,7 @@ def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Coll
         raise LabError(f"A collection holds 1 to {MAX_IMAGES} pictures, and these are {len(images)}.")
     if any(image.shape[2] != 3 for _, image in images):
         raise LabError("A collection keeps photographs in colours, and these have other bands. Keep their files.")
-    own = sum(read_owner(_folder_of(each.slug)) == current_user().id for each in list_collections())
-    if own >= MAX_COLLECTIONS:
+    if count_collections(current_user().id) >= MAX_COLLECTIONS:
         raise LabError(f"You have {MAX_COLLECTIONS} collections, which is the limit. Delete one first.")
     check_disk_quota()
     with writing(collections_folder()), replacing(folder) as draft:
@@ -118,6 +117,11 @@ def list_collections() -> list[Collection]:
             except LabError:
                 continue
     return sorted(results, key=lambda collection: collection.name.lower())
+
+
+def count_collections(user_id: str) -> int:
+    """Return how many collections a user has."""
+    return sum(read_owner(_folder_of(each.slug)) == user_id for each in list_collections())
 
 
 def read_collection(slug: str) -> Collection:

@@ -192,6 +192,15 @@ def list_sweeps(runs: Path) -> list[Sweep]:
     return [read_sweep(path) for path in named_folders(runs / SWEEPS, SWEEP_ID)]
 
 
+def count_active_sweeps(user_id: str, runs: Path) -> int:
+    """Return how many sweeps of a user are under way beside a folder's runs."""
+    return sum(read_owner(path) == user_id for path in _active_sweeps(runs))
+
+
+def _active_sweeps(runs: Path) -> list[Path]:
+    return [path for path in named_folders(runs / SWEEPS, SWEEP_ID) if _standing(path).is_active]
+
+
 def read_sweep(path: Path) -> Sweep:
     """Read a sweep folder, whatever state it is in."""
     spec, frames, problem = None, 0, None
@@ -264,8 +273,7 @@ def _networks(spec: SweepConfig) -> list[Any]:
 def _check_allowance(runs: Path) -> None:
     """Raise QuotaError where the one who is asking has as many sweeps under way as one may have."""
     if max_queued():
-        active = (path for path in named_folders(runs / SWEEPS, SWEEP_ID) if _standing(path).is_active)
-        require_quota(map(read_owner, active), "sweeps under way")
+        require_quota(map(read_owner, _active_sweeps(runs)), "sweeps under way")
 
 
 def _start_driver(path: Path) -> None:
