@@ -19,7 +19,7 @@ from core.paths import SWEEPS, TRASH, archives_folder, collections_folder, repor
 from core.runner import local
 from core.runs.status import update_status
 from core.runs.store import create_run
-from core.sweeps import read_spec, start_sweep
+from core.sweeps import read_spec, resume_sweep, start_sweep
 from core.sweeps import sweep as sweep_module
 
 ANN, BOB, EVE = User("ann@x.org", "Ann"), User("bob@x.org", "Bob"), User("eve@x.org", "Eve", True)
@@ -123,17 +123,21 @@ def starts(folders, tiny_config):
     update_status(path, state="stopped")
     (path / "owner.txt").write_text(ANN.id)
     spec = read_spec({"base": tiny_config().model_dump(), "vary": {"training.seed": [1, 2]}})
+    sweep = start_sweep(spec, folders.runs)
+    sweep_module.update_status(sweep, state="stopped")
+    (sweep / "owner.txt").write_text(ANN.id)
     return {
         "launch": lambda: runner.launch(tiny_config(), folders.runs),
         "resume": lambda: runner.resume(path),
         "sweep": lambda: start_sweep(spec, folders.runs),
+        "resumed sweep": lambda: resume_sweep(sweep),
         "job": lambda: engine.start_job("evaluation", {}, folders.other / "jobs"),
         "collection": lambda: save_collection("Hackney", [("one", np.zeros((8, 8, 3), np.uint8))]),
         "archive": lambda: unpack_archive("mine.zip", zipped(100)),
     }
 
 
-@pytest.mark.parametrize("name", ["launch", "resume", "sweep", "job", "collection", "archive"])
+@pytest.mark.parametrize("name", ["launch", "resume", "sweep", "resumed sweep", "job", "collection", "archive"])
 def test_who_has_too_much_starts_nothing_until_some_is_deleted(starts, fill, asking, monkeypatch, name):
     monkeypatch.setenv("SEGLAB_MAX_DISK_GB", "2")
     asking(BOB)

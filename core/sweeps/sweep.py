@@ -138,8 +138,9 @@ def resume_sweep(path: Path) -> None:
     """Start a sweep's driver again; it goes on where the last one was.
 
     Raises:
-        QuotaError: the one who is asking has as many sweeps under way as one may have.
-        LabError: it is running or finished, can't be read, or is another's.
+        QuotaError: the one who is asking has as many sweeps under way as one may have, or as much on the disk.
+        LabError: it is running or finished, can't be read, is another's, or asks for more than the one who is asking
+            may.
     """
     require_owner(read_owner(path), "This sweep")
     sweep = read_sweep(path)
@@ -149,6 +150,7 @@ def resume_sweep(path: Path) -> None:
         raise LabError(f"Sweep {sweep.id} is running already.")
     if sweep.state == "finished":
         raise LabError(f"Sweep {sweep.id} is finished: there is nothing left to try. Start a new one.")
+    check_may_ask(sweep.spec.base)
     with writing(path), queue_lock(sweep.runs_folder):
         _check_allowance(sweep.runs_folder)
         clear_request(path)
