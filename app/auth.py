@@ -20,7 +20,7 @@ from streamlit.user_info import generate_login_redirect_url
 from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
 
 from app.html import show_script
-from core.auth import SYSTEM_USER, User, build_user
+from core.auth import ANONYMOUS, SYSTEM_USER, User, build_user
 from core.errors import LabError
 from core.extras import check_packages
 from core.text import one_line
@@ -34,8 +34,6 @@ ALWAYS_OPEN = ("/auth/login", "/auth/logout", "/oauth2callback")
 """Streamlit's own addresses on the way to a provider and back."""
 MIN_SECRET, MIN_DIFFERENT = 32, 10
 """Letters that a cookie secret must have, and how many different ones."""
-ANONYMOUS = User("nobody", "nobody")
-"""A visitor who is not signed in where one must be; owns nothing."""
 
 
 @cache

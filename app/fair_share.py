@@ -1,14 +1,18 @@
-"""No one holds up the others: each who signed in has so many requests, sockets and clicks at a time; more of them wait."""
+"""No one holds up the others: who signed in has so many requests, pages and clicks at a time; more of them wait."""
 
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore, Lock
 
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.auth import must_sign_in, requester
+from core.auth import current_user
 
 MAX_REQUESTS = 4
 """That are answered at a time; the next wait."""
@@ -16,8 +20,26 @@ MAX_WAITING = 100
 """More are refused."""
 MAX_SOCKETS = 20
 """Open pages."""
-MESSAGES_PER_SECOND, MAX_BURST = 8.0, 40.0
+MAX_RUNNING = 2
+"""Pages that are being made at a time; the next wait."""
+MESSAGES_PER_SECOND, MAX_BURST = 4.0, 40.0
 """What pages ask for, by clicks and by themselves: each message runs a page or a part of one."""
+
+
+_turns: dict[str, BoundedSemaphore] = defaultdict(lambda: BoundedSemaphore(MAX_RUNNING))
+_turns_lock = Lock()
+
+
+@contextmanager
+def page_turn() -> Iterator[None]:
+    """Wait until fewer than `MAX_RUNNING` other pages of the current user are being made."""
+    if not must_sign_in():
+        yield
+        return
+    with _turns_lock:
+        turn = _turns[current_user().id]
+    with turn:
+        yield
 
 
 class FairShareMiddleware:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pandas  # noqa: F401 - imported by two first pages at once, it would be half there for one of them
 import streamlit as st
 from starlette.middleware import Middleware
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.auth import go_where_the_link_led, has_signed_in, must_sign_in
+from app.fair_share import page_turn
 from app.html import show_style
 from app.widgets import failed_state
 from core.auth import is_read_only
@@ -69,6 +70,7 @@ go_where_the_link_led()
 if is_read_only():
     st.caption(":material/lock: Read-only: look at everything, change nothing.")
 try:
-    page.run()
+    with page_turn():
+        page.run()
 except LabError as error:
     failed_state(error)

@@ -56,7 +56,10 @@ from core.evaluation.results import EvaluationSettings
 from core.runs.store import read_run
 first = read_run(Path(sys.argv[1]))
 while True:
-    for ask in (lambda: runner.launch(first.config, first.path.parent), lambda: start_evaluation([first.id], EvaluationSettings())):
+    for ask in (
+        lambda: runner.launch(first.config, first.path.parent),
+        lambda: start_evaluation([first.id], EvaluationSettings()),
+    ):
         try:
             ask()
         except LabError:
@@ -339,11 +342,13 @@ def main() -> None:
         slow = sorted(measured.pages)[int(0.95 * len(measured.pages))]
         fetch = statistics.median(measured.requests)
         print(
-            f"{phase}: {len(measured.pages):,} pages, median {median:.2f} s, 95 % within {slow:.2f} s; fetches of a page"
-            f" {fetch:.2f} s; failed: {dict(measured.failures) or 'none'}"
+            f"{phase}: {len(measured.pages):,} pages, median {median:.2f} s, 95 % within {slow:.2f} s; fetches of a"
+            f" page {fetch:.2f} s; failed: {dict(measured.failures) or 'none'}"
         )
     ratio = statistics.median(results["flood"].pages) / statistics.median(results["calm"].pages)
     print(f"tracebacks in the server's log: {log.count('Traceback')}")
+    if "Traceback" in log:
+        print(log[log.index("Traceback") :][-6000:], file=sys.stderr)
     print(f"ratio: {ratio:.2f}")
 
 

@@ -1,8 +1,8 @@
 """Who works in the lab, what is theirs, and what they may do.
 
-Without sign-in there is one user, who may do everything. With sign-in a run, a sweep and a collection have an owner:
-everyone sees them, and only the owner or an admin changes them. The rules are asked where things are changed, deep in
-core, so that no page, route or command goes around them.
+Without sign-in there is one user, who may do everything. With sign-in a run, a sweep, a report, a collection and an
+unpacked archive have an owner: everyone sees them, and only the owner or an admin changes them. The rules are asked
+where things are changed, deep in core, so that no page, route or command goes around them.
 
 | variable               | what it sets                                                                    | default |
 |------------------------|---------------------------------------------------------------------------------|---------|
@@ -11,6 +11,7 @@ core, so that no page, route or command goes around them.
 | `SEGLAB_MAX_QUEUED`    | runs that who is no admin may have waiting or training, and sweeps under way    | 4       |
 | `SEGLAB_MAX_UPLOADS`   | files that one who signed in may upload in an hour                              | 100     |
 | `SEGLAB_MAX_UPLOAD_MB` | megabytes of files that one who signed in may upload in an hour                 | 500     |
+| `SEGLAB_MAX_DISK_GB`   | gigabytes on disk that the things of who is no admin may take                   | 50      |
 | `SEGLAB_USER`          | for the command line: in whose name the lab's own account acts                  | the lab |
 
 0 is any number. The one user of a lab without sign-in is bound by what is set alone.
@@ -55,6 +56,8 @@ class User:
 
 
 SYSTEM_USER = User("", "the lab", True)
+ANONYMOUS = User("nobody", "nobody")
+"""A visitor who is not signed in where one must be: owns nothing, changes nothing."""
 
 
 def is_admin(user_id: str) -> bool:
@@ -116,7 +119,9 @@ def is_read_only() -> bool:
 
 
 def require_write() -> None:
-    """Raise LabError where the one who is asking may only look."""
+    """Raise LabError where the one who is asking may only look, or hasn't signed in."""
+    if current_user() == ANONYMOUS:
+        raise LabError("You are not signed in, so you can't change anything here. Sign in, and try again.")
     if is_read_only():
         raise LabError("This lab is read-only at the moment: you can look at everything, and change nothing.")
 
@@ -124,7 +129,7 @@ def require_write() -> None:
 def may_change(owner: str) -> bool:
     """Return whether the one who is asking may change what belongs to that owner."""
     asking = current_user()
-    return not is_read_only() and (asking.is_admin or asking.id == owner)
+    return asking != ANONYMOUS and not is_read_only() and (asking.is_admin or asking.id == owner)
 
 
 def require_owner(owner: str, what: str) -> None:
@@ -186,6 +191,15 @@ def max_upload_mb(user: User) -> int:
     return env_int("SEGLAB_MAX_UPLOAD_MB", 500 if user.id else 0)
 
 
+def max_disk_gb() -> int:
+    """Return how many gigabytes (10^9 bytes) on disk the things of the one who is asking may take.
+
+    0 is any number, as admins and the lab itself may.
+    """
+    limit = env_int("SEGLAB_MAX_DISK_GB", 50)
+    return 0 if current_user().is_admin else limit
+
+
 class HourlyQuota:
     """Counts what each person took within the last hour, in pieces or in megabytes. May be asked from many threads."""
 
@@ -215,11 +229,20 @@ class HourlyQuota:
         with self._guard:
             self._check(user_id, limit, what, amount)
 
-    def _check(self, user_id: str, limit: int, what: str, amount: float) -> None:
+    def used(self, user_id: str) -> float:
+        """Return how much someone took within the last hour."""
+        with self._guard:
+            return self._used(user_id)
+
+    def _used(self, user_id: str) -> float:
         now, taken = self._clock(), self._taken[user_id]
         while taken and now - taken[0][0] > HOUR:
             taken.popleft()
-        if limit and sum(each for _, each in taken) + amount > limit:
+        return sum(each for _, each in taken)
+
+    def _check(self, user_id: str, limit: int, what: str, amount: float) -> None:
+        used, now, taken = self._used(user_id), self._clock(), self._taken[user_id]
+        if limit and used + amount > limit:
             minutes = max(1, round((HOUR - (now - taken[0][0])) / 60)) if taken else 60
             raise LabError(f"You have used the {limit} {what} of this hour. The next are free in {minutes} min.")
 
@@ -234,21 +257,24 @@ def env_int(variable: str, default: int = 0) -> int:
     return int(value)
 
 
-def owner_file(folder: Path) -> Path:
-    """Return where a run, a sweep or a collection says whose it is."""
-    return folder / "owner.txt"
+def owner_file(folder: Path, of_data: bool = False) -> Path:
+    """Return where a run, a sweep or a collection says whose it is.
+
+    A folder of data says it in a hidden file: no archive brings one, and no reader takes it for a label.
+    """
+    return folder / (".owner.txt" if of_data else "owner.txt")
 
 
-def read_owner(folder: Path) -> str:
+def read_owner(folder: Path, of_data: bool = False) -> str:
     """Return whose a folder is; empty where it says nothing."""
     try:
-        return owner_file(folder).read_text(encoding="utf-8")[:320].strip()
+        return owner_file(folder, of_data).read_text(encoding="utf-8")[:320].strip()
     except (OSError, ValueError):
         return ""
 
 
-def write_owner(folder: Path) -> None:
+def write_owner(folder: Path, of_data: bool = False) -> None:
     """Mark a new folder with the one who is asking; the lab's own aren't marked."""
     owner = current_user().id
     if owner:
-        owner_file(folder).write_text(owner, encoding="utf-8")
+        owner_file(folder, of_data).write_text(owner, encoding="utf-8")

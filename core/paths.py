@@ -20,6 +20,10 @@ from core.errors import LabError
 from core.text import join_items, shorten
 
 PROJECT = Path(__file__).resolve().parent.parent
+TRASH = ".trash"
+"""The folder of the deleted runs, in the folder of the runs: the list of runs passes over it."""
+SWEEPS = ".sweeps"
+"""The folder of the sweeps, likewise."""
 
 
 def runs_folder() -> Path:
@@ -47,6 +51,16 @@ def reports_folder() -> Path:
     """Return the folder that holds one folder per report."""
     value = os.environ.get("SEGLAB_REPORTS")
     return _folder("SEGLAB_REPORTS", "") if value else data_folder() / "reports"
+
+
+def collections_folder() -> Path:
+    """Return the folder of all collections."""
+    return data_folder() / "collections"
+
+
+def archives_folder() -> Path:
+    """Return the folder in which archives are unpacked."""
+    return data_folder() / "uploads"
 
 
 def weights_folder() -> Path:

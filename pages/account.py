@@ -2,12 +2,43 @@
 
 import streamlit as st
 
+from app.services import uploaded_mb, uploads
+from app.tables import Cell, table
 from app.widgets import empty_state
-from core.auth import current_user, is_read_only, max_queued, max_upload_mb, max_uploads
+from core.auth import User, current_user, is_read_only, max_disk_gb, max_queued, max_upload_mb, max_uploads
+from core.data.collections import MAX_COLLECTIONS, count_collections
+from core.disk_usage import disk_usage
 from core.escaping import escape_markdown
+from core.jobs.engine import count_jobs, max_jobs
 from core.paths import runs_folder
 from core.runs.store import list_runs
-from core.text import plural
+from core.sweeps.sweep import count_active_sweeps
+from core.text import format_bytes, plural
+
+
+def budgets(user: User, active: int) -> list[tuple[str, str, str]]:
+    """Return what each budget is of, what the user has of it, and how much there is, empty for any amount.
+
+    Args:
+        user: who is asking.
+        active: how many runs of theirs are waiting or training.
+    """
+    counts = [
+        ("Runs waiting or training", active, max_queued()),
+        ("Sweeps under way", count_active_sweeps(user.id, runs_folder()), max_queued()),
+        ("Jobs at a time", count_jobs(user.id), max_jobs()),
+        ("Files uploaded within the hour", round(uploads().used(user.id)), max_uploads(user)),
+        ("Collections", count_collections(user.id), MAX_COLLECTIONS),
+    ]
+    sizes = [
+        ("Uploaded within the hour", uploaded_mb().used(user.id) * 10**6, max_upload_mb(user) * 10**6),
+        ("On disk, trash included", disk_usage(user.id), max_disk_gb() * 10**9),
+    ]
+    return [
+        *((name, f"{used:,}", f"{limit:,}" if limit else "") for name, used, limit in counts),
+        *((name, format_bytes(used), format_bytes(limit) if limit else "") for name, used, limit in sizes),
+    ]
+
 
 # page layout
 st.title("Account")
@@ -30,14 +61,12 @@ if user.is_admin:
     lines.append("You are an admin: you may stop, rename and delete everybody's runs.")
 if is_read_only():
     lines.append("The lab is read-only at the moment.")
-if max_queued():
-    lines.append(f"You may have {max_queued()} runs waiting or training at a time.")
-if max_uploads(user):
-    lines.append(f"You may upload {max_uploads(user)} files an hour.")
-if max_upload_mb(user):
-    lines.append(f"You may upload {max_upload_mb(user)} MB an hour.")
 for line in lines:
     st.markdown(escape_markdown(line))
+table(
+    ("", "used", "limit"),
+    [(name, used, limit or Cell("no limit", "lab-quiet")) for name, used, limit in budgets(user, active)],
+)
 if mine:
     st.page_link(
         "../pages/runs.py",

@@ -91,6 +91,7 @@ LAYERS = (
     {
         "core.auth",
         "core.data.sources",
+        "core.disk_usage",
         "core.errors",
         "core.extras",
         "core.files",

@@ -106,7 +106,6 @@ def doctor(options: argparse.Namespace) -> dict[str, Any]:
             " says which."
         )
     if options.write and report.proposal:
-        require_write()
         path = save_class_table(root, report.proposal)
         say(
             options, f"{path} is written. Look its names over, and then: python -m core doctor {shlex.quote(str(root))}"

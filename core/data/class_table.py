@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.auth import read_owner, require_owner, require_write
 from core.data.joint_list import is_joint
 from core.data.splits import SPLITS
 from core.errors import LabError
@@ -243,12 +244,17 @@ def save_class_table(root: Path, text: str) -> Path:
     """Write the text of a class table as a folder's classes.json.
 
     One of the lab's own that was there is kept as classes.json.old. Beside a list of data sets it names their classes
-    in place of ids.
+    in place of ids. Others' runs may rest on a table that is there: only the folder's owner or an admin replaces it.
 
     Raises:
-        LabError: another tool's file is there, or the folder can't be written to.
+        LabError: another tool's file is there, the folder can't be written to, it or its table is another's, or the
+            current user may only look.
     """
     path = root / FILE_NAME
+    owner = next(filter(None, (read_owner(folder, of_data=True) for folder in (root, *root.parents))), "")
+    if owner or path.is_file():
+        require_owner(owner, f"The class table of '{root.name}'")
+    require_write()
     try:
         if is_joint(root):
             from core.data.joint import name_rows  # which reads class tables by this module

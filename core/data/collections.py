@@ -19,9 +19,10 @@ import numpy as np
 from core.auth import current_user, read_owner, require_owner, require_write, write_owner
 from core.data.cache import SPARE_BYTES
 from core.data.decoding import read_image
+from core.disk_usage import check_disk_quota
 from core.errors import LabError, writing
 from core.files import parse_json, replacing, write_atomically
-from core.paths import data_folder
+from core.paths import collections_folder
 from core.text import format_bytes, one_line
 
 MAX_COLLECTIONS = 100
@@ -50,11 +51,6 @@ class Collection:
         return read_image(self.images[index][1])
 
 
-def collections_folder() -> Path:
-    """Return the folder of all collections."""
-    return data_folder() / "collections"
-
-
 def slug_of(name: str) -> str:
     """Return the name of the folder for a collection's name: small letters, digits and hyphens.
 
@@ -78,6 +74,7 @@ def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Coll
     Raises:
         LabError: the name can't be used or is taken, there are no pictures or too many, the disk is full, or the one
             who is asking may only look.
+        QuotaError: their things take as much of the disk as they may.
     """
     require_write()
     name, slug = one_line(name), slug_of(name)
@@ -88,9 +85,9 @@ def save_collection(name: str, images: Sequence[tuple[str, np.ndarray]]) -> Coll
         raise LabError(f"A collection holds 1 to {MAX_IMAGES} pictures, and these are {len(images)}.")
     if any(image.shape[2] != 3 for _, image in images):
         raise LabError("A collection keeps photographs in colours, and these have other bands. Keep their files.")
-    own = sum(read_owner(_folder_of(each.slug)) == current_user().id for each in list_collections())
-    if own >= MAX_COLLECTIONS:
+    if count_collections(current_user().id) >= MAX_COLLECTIONS:
         raise LabError(f"You have {MAX_COLLECTIONS} collections, which is the limit. Delete one first.")
+    check_disk_quota()
     with writing(collections_folder()), replacing(folder) as draft:
         draft.mkdir(parents=True)
         needed, free = sum(image.nbytes for _, image in images), shutil.disk_usage(draft).free
@@ -120,6 +117,11 @@ def list_collections() -> list[Collection]:
             except LabError:
                 continue
     return sorted(results, key=lambda collection: collection.name.lower())
+
+
+def count_collections(user_id: str) -> int:
+    """Return how many collections a user has."""
+    return sum(read_owner(_folder_of(each.slug)) == user_id for each in list_collections())
 
 
 def read_collection(slug: str) -> Collection:

@@ -27,10 +27,11 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from core.auth import current_user, require_write
-from core.data.collections import collections_folder
 from core.errors import LabError
 from core.paths import (
+    archives_folder,
     cache_folder,
+    collections_folder,
     data_folder,
     data_roots,
     expanded,
@@ -395,7 +396,15 @@ def lacking(name: str, folder: Path) -> str:
 
 def _check_target(path: Path) -> None:
     """Raise LabError where no data belongs at a path, its links followed, or the current user may not choose it."""
-    folders = runs_folder(), cache_folder(), reports_folder(), collections_folder(), streets_folder(), weights_folder()
+    folders = (
+        runs_folder(),
+        cache_folder(),
+        reports_folder(),
+        collections_folder(),
+        archives_folder(),
+        streets_folder(),
+        weights_folder(),
+    )
     reserved = {folder.resolve() for folder in folders}
     around = [folder for folder in (*reserved, data_folder().resolve(), *data_roots()) if path.is_relative_to(folder)]
     if around and max(around, key=lambda folder: len(folder.parts)) in reserved:

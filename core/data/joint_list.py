@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.auth import require_write
+from core.auth import require_write, write_owner
 from core.data.cityscapes import has_layout
 from core.data.frames import unusable_name
-from core.data.uploaded_archive import archives_folder, free_folder
+from core.data.uploaded_archive import free_folder
 from core.errors import LabError, writing
 from core.files import new_folder, parse_json, write_atomically
 from core.labels import LABEL_SPACES
-from core.paths import expanded, resolve_data_file, resolve_data_root
+from core.paths import archives_folder, expanded, resolve_data_file, resolve_data_root
 from core.text import shorten
 
 FILE_NAME = "datasets.json"
@@ -77,6 +77,7 @@ def write_list(name: str, roots: Sequence[Path | str]) -> Path:
             draft.mkdir()
             write_atomically(draft / FILE_NAME, json.dumps(listed, indent=1, ensure_ascii=False))
             read_list(draft)
+            write_owner(draft, of_data=True)
     return target
 
 

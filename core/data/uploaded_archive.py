@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from core.auth import require_write
+from core.auth import require_write, write_owner
 from core.data.frames import unusable_name
+from core.disk_usage import check_disk_quota
 from core.errors import LabError, writing
 from core.files import replacing
-from core.paths import data_folder
+from core.paths import archives_folder
 from core.text import format_bytes
 
 MAX_FILES = 200_000
@@ -27,11 +28,6 @@ ENDINGS = (
 )  # fmt: skip
 """Files that a data set is made of; all others stay in the archive."""
 _CHUNK = 2**20
-
-
-def archives_folder() -> Path:
-    """Return the folder in which archives are unpacked."""
-    return data_folder() / "uploads"
 
 
 def unpack_archive(
@@ -48,6 +44,7 @@ def unpack_archive(
         LabError: it is no ZIP, is broken or locked, holds no data or far too much, or the current user may only look.
     """
     require_write()
+    allowed = check_disk_quota()
     parent = archives_folder()
     with writing(parent):
         parent.mkdir(parents=True, exist_ok=True)
@@ -64,10 +61,11 @@ def unpack_archive(
                         f"'{name}' holds {len(entries)} files; the limit is {MAX_FILES}. Copy that folder to the"
                         " machine instead."
                     )
-                left = min(MAX_BYTES, shutil.disk_usage(parent).free - SPARE_BYTES)
+                left = min(MAX_BYTES, allowed, shutil.disk_usage(parent).free - SPARE_BYTES)
                 for done, entry in enumerate(entries):
                     progress(done, len(entries))
                     left = _unpack(archive, entry, draft / PurePosixPath(entry.filename.replace("\\", "/")), left)
+                write_owner(draft, of_data=True)
         except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError) as error:
             reason = "it is locked with a password" if "password" in str(error) else "it is no ZIP, or was cut short"
             raise LabError(
@@ -94,8 +92,8 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, left: 
             left -= len(chunk)
             if left < 0:
                 raise LabError(
-                    f"The archive unfolds to more than fits: {format_bytes(MAX_BYTES)} at most, and"
-                    f" {format_bytes(SPARE_BYTES)} stay free on the disk."
+                    f"The archive unfolds to more than fits: {format_bytes(MAX_BYTES)} at most, no more than one person"
+                    f" may have on the disk, and {format_bytes(SPARE_BYTES)} stay free."
                 )
             target.write(chunk)
     return left

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from core.auth import require_write
 from core.data.dataset import Dataset, open_dataset, read_target
 from core.data.decoding import read_image
 from core.data.frames import Frame, content_digest, fingerprint
@@ -89,7 +90,8 @@ def evaluate_run(run: Run, settings: EvaluationSettings, progress: ProgressCallb
         The card's JSON file.
 
     Raises:
-        LabError: the run or its data can't be read, or there are no such frames.
+        LabError: the run or its data can't be read, there are no such frames, or it wasn't scored yet and the current
+            user may only look.
     """
     began = time.perf_counter()
     bench = _set_up(run, settings)
@@ -97,6 +99,7 @@ def evaluate_run(run: Run, settings: EvaluationSettings, progress: ProgressCallb
     known = read_result(path)
     if known and known.metadata.fingerprint == bench.fingerprint:
         return path
+    require_write()
     if known:  # these very frames, moved or touched since
         metadata = replace(known.metadata, fingerprint=bench.fingerprint)
         return write_result(run.path, bench.key, replace(known, metadata=metadata))
@@ -127,6 +130,7 @@ def evaluate_robustness(
 
     Arguments and errors as `evaluate_run`.
     """
+    require_write()
     began = time.perf_counter()
     bench = _set_up(run, replace(settings, boundary=False))
     size = bench.target(bench.frames[0]).shape

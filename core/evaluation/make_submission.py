@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.auth import require_write
 from core.data.cityscapes import list_frames
 from core.data.dataset import label_space_of
 from core.data.decoding import read_image
@@ -47,8 +48,11 @@ def make_submission(
         The archive's path and facts.
 
     Raises:
-        LabError: the run's classes or data are others, its checkpoint can't be read, or the archive would be refused.
+        LabError: the run's classes or data are others, its checkpoint can't be read, the archive would be refused, or
+            it would lie in the run's folder and the current user may only look.
     """
+    if path is None:
+        require_write()
     if run.config is None:
         raise LabError(run.problem)
     source = SOURCES[run.config.dataset.name]

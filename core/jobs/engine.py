@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from core.auth import QuotaError, build_user, current_user, require_owner, require_write, set_current_user
+from core.disk_usage import check_disk_quota
 from core.errors import LabError, storage_sentence, writing
 from core.files import parse_json, write_atomically
 from core.paths import cache_folder
@@ -133,10 +134,12 @@ def start_job(kind: str, request: Values, folder: Path, secret: bytes = b"") -> 
         secret: what the process reads from stdin; stands in no file and on no command line.
 
     Raises:
-        QuotaError: the one who is asking, or the machine, has as many jobs as may go on at a time.
+        QuotaError: the one who is asking, or the machine, has as many jobs as may go on at a time; or their things take
+            as much of the disk as they may.
         LabError: another job of this folder goes on, or the current user may only look.
     """
     require_write()
+    check_disk_quota()
     with _locked_registry() as registry:  # two clicks at once start one job
         check_none_runs(folder)
         _check_quota(registry)
@@ -154,7 +157,7 @@ def start_job(kind: str, request: Values, folder: Path, secret: bytes = b"") -> 
 @contextmanager
 def _locked_registry() -> Iterator[Path]:
     """Yield the folder that names what goes on, while no other process starts a job. Raises LabError."""
-    registry = cache_folder() / "jobs" / "active"
+    registry = _registry()
     with writing(registry):
         registry.mkdir(parents=True, exist_ok=True)
         try:
@@ -171,17 +174,16 @@ def _locked_registry() -> Iterator[Path]:
 def _check_quota(registry: Path) -> None:
     """Raise QuotaError where no more jobs may go on; those that ended leave the registry."""
     active = []
-    for link in registry.iterdir():
-        job = _read(Path(link.read_text(encoding="utf-8")))
+    for link, job in _registered(registry):
         if job and job.is_active:
             active.append(job)
         else:
             link.unlink()
-    asking, cores = current_user(), available_cores()
-    own = sum(job.owner == asking.id for job in active)
-    if own >= MAX_OWN_JOBS and not asking.is_admin:
+    cores, limit = available_cores(), max_jobs()
+    own = sum(job.owner == current_user().id for job in active)
+    if limit and own >= limit:
         raise QuotaError(
-            f"You have {own} of the {MAX_OWN_JOBS} jobs that one person may have at a time: exports, reports, scorings,"
+            f"You have {own} of the {limit} jobs that one person may have at a time: exports, reports, scorings,"
             " downloads. Wait for one to end, or stop one."
         )
     if len(active) >= cores:
@@ -189,6 +191,29 @@ def _check_quota(registry: Path) -> None:
             f"{plural(len(active), 'job')} go on, and this machine has {plural(cores, 'core')}. Wait for one to end, or"
             " stop one."
         )
+
+
+def _registered(registry: Path) -> Iterator[tuple[Path, Job | None]]:
+    """Yield the links of a registry, each with the job that it names, or None where that is gone."""
+    for link in registry.iterdir():
+        yield link, _read(Path(link.read_text(encoding="utf-8")))
+
+
+def max_jobs() -> int:
+    """Return how many jobs the one who is asking may have at a time; 0 is any number, as admins may."""
+    return 0 if current_user().is_admin else MAX_OWN_JOBS
+
+
+def count_jobs(user_id: str) -> int:
+    """Return how many jobs of a user go on."""
+    try:
+        return sum(bool(job and job.is_active and job.owner == user_id) for _, job in _registered(_registry()))
+    except OSError:  # none was ever started, or one ended at this moment
+        return 0
+
+
+def _registry() -> Path:
+    return cache_folder() / "jobs" / "active"
 
 
 def _prepare(request: Values, folder: Path) -> Job:

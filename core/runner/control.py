@@ -39,7 +39,7 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
     """Make a run folder and queues the run. Returns at once; the run outlives this process.
 
     Raises:
-        QuotaError: the one who is asking has as many runs queued as one may have.
+        QuotaError: the one who is asking has as many runs queued as one may have, or as much on the disk.
         LabError: the folder can't be written to, the one who is asking may only look, or not ask for that much; it is a
             network that isn't trained here; or the cluster doesn't take the job, and then no folder is left.
     """
@@ -86,7 +86,7 @@ def resume(path: Path) -> None:
     """Queue a run again, to go on from its last checkpoint, or from the beginning where it has none.
 
     Raises:
-        QuotaError: the one who is asking has as many runs queued as one may have.
+        QuotaError: the one who is asking has as many runs queued as one may have, or as much on the disk.
         LabError: it is queued or running, finished, its config can't be read, it is another's, or the cluster doesn't
             take the job.
     """

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from core.auth import build_user, current_user, env_int, read_owner, require_admin
 from core.config import RunConfig, RunnerConfig, TrackingConfig, TrainingConfig
+from core.disk_usage import check_disk_quota
 from core.errors import LabError
 from core.processes import available_cores
 from core.runs.metrics_log import minutes_trained
@@ -29,6 +30,7 @@ def check_may_ask(config: RunConfig, run: Path | None = None) -> None:
     """Look at a run that is about to be launched, or at one that is there and is about to go on.
 
     Raises:
+        QuotaError: the things of the one who is asking take as much of the disk as they may.
         LabError: the one who is asking is no admin, and it asks for more than this machine has, for more of the cluster
             than everybody may have, or for the lab's login to a tracker.
     """
@@ -37,6 +39,7 @@ def check_may_ask(config: RunConfig, run: Path | None = None) -> None:
         check_machine(config.training)
     elif not current_user().is_admin:
         _check_cluster(config.runner, hours_used(run) if run else 0.0)
+    check_disk_quota()
 
 
 def check_may_track(tracking: TrackingConfig) -> None:

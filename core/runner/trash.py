@@ -9,13 +9,12 @@ from pathlib import Path
 
 from core.auth import may_change, require_owner, require_write
 from core.errors import LabError
+from core.paths import TRASH
 from core.runner.device_lock import queue_lock
 from core.runs.store import Run, find_run, list_runs, read_run
 
-TRASH = ".trash"
-"""The trash's folder, in the folder of the runs: the list of runs passes over it."""
 OLD_TRASH = ".bin"
-"""Its name until version 0.1."""
+"""The trash's name until version 0.1."""
 
 
 @dataclass(frozen=True)

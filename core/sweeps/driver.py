@@ -34,6 +34,9 @@ from core.sweeps.trials import ERROR, RUNS, open_study, sampler_of, suggest, tri
 
 PATIENCE = 0.5
 """Seconds between two looks at a run."""
+QUOTA_PATIENCE = 10
+"""So many times as long is waited for a place among the owner's runs, for what they have on the disk is counted each
+time."""
 FAILURES_IN_A_ROW = 3
 """When so many of the first trials fail and none succeeds, the fault is in what they have in common."""
 
@@ -64,7 +67,7 @@ class QueuedRuns:
                 return runner.launch(config, self._sweep.runs_folder).name
             if requested(self._sweep.path) is not None:
                 raise StopRequested
-            time.sleep(PATIENCE)
+            time.sleep(QUOTA_PATIENCE * PATIENCE)
 
     def score(self, run_id: str) -> float:
         """Wait for a run's end; returns its best mIoU, 0..1.
@@ -98,9 +101,11 @@ class QueuedRuns:
                 # forever.
                 if run_id in self._resumed:
                     raise LabError(f"Run {run_id} was lost twice: its processes were killed.")
-                with suppress(QuotaError):
+                try:
                     runner.resume(path)
                     self._resumed.add(run_id)
+                except QuotaError:
+                    time.sleep(QUOTA_PATIENCE * PATIENCE)
             time.sleep(PATIENCE)
 
 

@@ -29,15 +29,13 @@ from core.data.dataset import open_dataset
 from core.errors import LabError, writing
 from core.files import parse_json, replacing, write_atomically
 from core.models.weights_source import find_weights
-from core.paths import find_folder, named_folders
+from core.paths import SWEEPS, find_folder, named_folders
 from core.processes import ProcessId, start_detached
 from core.runner.device_lock import queue_lock
 from core.runner.quotas import check_may_ask
 from core.runs.status import clear_request, request_stop, requested
 from core.sweeps.space import Round, SweepConfig, parse_spec
 
-SWEEPS = ".sweeps"
-"""The folder of the sweeps, in the folder of the runs: the list of runs passes over it."""
 SWEEP_ID = re.compile(r"\d{8}-\d{6}-sweep-[0-9a-f]{4}")
 DRIVER = (sys.executable, "-m", "core.sweeps.driver")
 """The command that goes through a sweep; its folder follows."""
@@ -113,7 +111,7 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
     """Make a sweep folder beside the runs and start its driver; returns the folder.
 
     Raises:
-        QuotaError: the one who is asking has as many sweeps under way as one may have.
+        QuotaError: the one who is asking has as many sweeps under way as one may have, or as much on the disk.
         LabError: the data can't be opened, first weights that were asked for can't be had, the folder can't be written
             to, or the one who is asking may only look, or not ask for that much.
     """
@@ -140,8 +138,9 @@ def resume_sweep(path: Path) -> None:
     """Start a sweep's driver again; it goes on where the last one was.
 
     Raises:
-        QuotaError: the one who is asking has as many sweeps under way as one may have.
-        LabError: it is running or finished, can't be read, or is another's.
+        QuotaError: the one who is asking has as many sweeps under way as one may have, or as much on the disk.
+        LabError: it is running or finished, can't be read, is another's, or asks for more than the one who is asking
+            may.
     """
     require_owner(read_owner(path), "This sweep")
     sweep = read_sweep(path)
@@ -151,6 +150,7 @@ def resume_sweep(path: Path) -> None:
         raise LabError(f"Sweep {sweep.id} is running already.")
     if sweep.state == "finished":
         raise LabError(f"Sweep {sweep.id} is finished: there is nothing left to try. Start a new one.")
+    check_may_ask(sweep.spec.base)
     with writing(path), queue_lock(sweep.runs_folder):
         _check_allowance(sweep.runs_folder)
         clear_request(path)
@@ -192,6 +192,15 @@ def find_sweep(sweep_id: str, runs: Path) -> Sweep:
 def list_sweeps(runs: Path) -> list[Sweep]:
     """Return every sweep beside a folder's runs, newest first."""
     return [read_sweep(path) for path in named_folders(runs / SWEEPS, SWEEP_ID)]
+
+
+def count_active_sweeps(user_id: str, runs: Path) -> int:
+    """Return how many sweeps of a user are under way beside a folder's runs."""
+    return sum(read_owner(path) == user_id for path in _active_sweeps(runs))
+
+
+def _active_sweeps(runs: Path) -> list[Path]:
+    return [path for path in named_folders(runs / SWEEPS, SWEEP_ID) if _standing(path).is_active]
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -266,8 +275,7 @@ def _networks(spec: SweepConfig) -> list[Any]:
 def _check_allowance(runs: Path) -> None:
     """Raise QuotaError where the one who is asking has as many sweeps under way as one may have."""
     if max_queued():
-        active = (path for path in named_folders(runs / SWEEPS, SWEEP_ID) if _standing(path).is_active)
-        require_quota(map(read_owner, active), "sweeps under way")
+        require_quota(map(read_owner, _active_sweeps(runs)), "sweeps under way")
 
 
 def _start_driver(path: Path) -> None:
