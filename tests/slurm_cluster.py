@@ -44,6 +44,8 @@ class Cluster:
     folder: Path
     prefix: Path | None
     """Where Debian's packages are unpacked; None when they are installed."""
+    kill_wait: int
+    """Seconds that a cancelled job is given to end by itself."""
     daemons: dict[str, subprocess.Popen] = field(default_factory=dict)
 
     @property
@@ -95,7 +97,7 @@ class Cluster:
         self.ask("scancel", "--user", getpass.getuser())
         deadline = time.monotonic() + 60
         while self.ask("squeue", "-h") and time.monotonic() < deadline:
-            time.sleep(0.5)
+            time.sleep(0.1)
         for daemon in reversed(self.daemons.values()):
             daemon.terminate()
         for daemon in self.daemons.values():
@@ -169,7 +171,7 @@ TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
 MpiDefault=none
 ReturnToService=2
-KillWait=20
+KillWait={self.kill_wait}
 SlurmdParameters=config_overrides
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
@@ -221,9 +223,9 @@ class LightTraining(Training):
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[Cluster]:
+def cluster(folder: Path, kill_wait: int = 20) -> Iterator[Cluster]:
     """A cluster that runs inside. Raises NoSlurmError with the reason when there is none to be had."""
-    result = Cluster(folder, _prefix())
+    result = Cluster(folder, _prefix(), kill_wait)
     try:
         result.start()
         yield result

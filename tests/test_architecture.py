@@ -201,6 +201,11 @@ def test_what_app_and_pages_import_loads_no_torch():
     assert not set(loaded_by(sorted(modules)).split()) & set(HEAVY)
 
 
+def test_a_plain_network_needs_no_timm():
+    """It takes as long to import as torch itself, and every trainer would wait for it."""
+    assert loaded_by(["core.training.loop", "core.inference.predictor", "core.models.unet"]) == "torch"
+
+
 def test_every_module_says_what_it_does():
     missing = [
         str(path.relative_to(PROJECT))

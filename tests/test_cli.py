@@ -333,27 +333,7 @@ def test_a_secret_of_the_environment_is_in_nothing_that_a_run_leaves(lab_folders
     secret = "planted-secret-5f1c9b"
     names = ("HF_TOKEN", "WANDB_API_KEY", "MLFLOW_TRACKING_PASSWORD", "SEGLAB_TOKEN", "AWS_SECRET_ACCESS_KEY")
     environment = os.environ | dict.fromkeys(names, secret)
-    small = ["--dataset.height", "64", "--dataset.width", "128", "--model.family", "unet", "--model.encoder", "plain"]
-    small += [
-        "--model.width",
-        "4",
-        "--model.depth",
-        "2",
-        "--training.crop-height",
-        "64",
-        "--training.crop-width",
-        "128",
-    ]
-    small += [
-        "--training.minutes",
-        "0",
-        "--training.epochs",
-        "1",
-        "--training.device",
-        "cpu",
-        "--training.workers",
-        "0",
-    ]
+    small = [f"--{name}={value}" for name, value in TINY.items()]
 
     def ask(*arguments):
         command = [sys.executable, "-m", "core", *arguments]

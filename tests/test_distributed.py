@@ -1,6 +1,7 @@
 """Two processes that train together: the same steps and the same scores as one alone, and a sentence when one hangs."""
 
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -46,17 +47,19 @@ def train_rows(run):
     return [row for row in valid_rows(read_metrics(run)[0]) if row["kind"] == "train"]
 
 
-def test_two_processes_take_the_same_20_steps_as_one(lab_folders, tiny_config):
+def test_a_team_that_the_lab_starts_takes_the_same_20_steps_as_one_process(lab_folders, tiny_config, wait_until):
     """Without batch statistics, which every process takes over its own frames."""
     fields = {"epochs": 10, "batch_size": 4, "evaluations": 2, "color_jitter": 0.0}
     model = {"norm": "group"}
     alone = create_run(tiny_config(model=model, **fields), lab_folders.runs)
     config = tiny_config(model=model, **fields)
     assert train(alone, config, lambda **_: None, lambda: False) == "finished"
-    together = create_run(tiny_config(model=model, num_processes=2, **fields), lab_folders.runs)
-    process = start_together(together)
-    assert process.wait(180) == 0, (together / "train.log").read_text()
-    assert read_run(together).state == "finished"
+    update_status(alone, state="finished")  # else it stands in the queue
+    together = runner.launch(tiny_config(model=model, num_processes=2, **fields), lab_folders.runs)
+    wait_until(lambda: not read_run(together).is_active, 180)
+    result = read_run(together)
+    assert result.state == "finished", (together / "train.log").read_text()
+    assert result.plan["hardware"].startswith("2 processes, each on the CPU")
     ours, theirs = train_rows(together), train_rows(alone)
     assert len(ours) == len(theirs) == 20
     for one, two in zip(ours, theirs, strict=True):
@@ -92,22 +95,18 @@ distributed.destroy()
 """
 
 
-def test_two_processes_score_as_one_to_the_last_digit(lab_folders, tiny_config, tmp_path):
+def test_two_processes_score_as_one_to_the_last_digit(lab_folders, tiny_config, tmp_path, monkeypatch):
     script = tmp_path / "score.py"
     script.write_text(SCORE)
-    results = []
-    for num_processes in (1, 2):
-        config = tiny_config(num_processes=num_processes, batch_size=2)
-        start = (
-            []
-            if num_processes == 1
-            else ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
-        )
-        out = tmp_path / f"score-{num_processes}"
-        command = [sys.executable, *start, str(script), config.model_dump_json(), str(out)]
-        subprocess.run(command, check=True, cwd=PROJECT, env=os.environ | {"PYTHONPATH": str(PROJECT)}, timeout=120)
-        results.append(out.read_text())
-    assert results[0] == results[1]
+    one, two = (
+        [str(script), tiny_config(num_processes=n, batch_size=2).model_dump_json(), str(tmp_path / f"score-{n}")]
+        for n in (1, 2)
+    )
+    monkeypatch.setattr(sys, "argv", one)
+    runpy.run_path(one[0])
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *two]
+    subprocess.run(command, check=True, cwd=PROJECT, env=os.environ | {"PYTHONPATH": str(PROJECT)}, timeout=120)
+    assert (tmp_path / "score-1").read_text() == (tmp_path / "score-2").read_text()
     assert [(tmp_path / f"score-2{rank}").read_text() for rank in (0, 1)] == ["[0]", "[5]"]
 
 
@@ -186,17 +185,6 @@ def test_a_team_whose_leader_hangs_ends_by_itself(lab_folders, tiny_config, figu
         for process in (launcher, *children):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-
-
-def test_the_lab_starts_a_team_and_its_device_is_taken(lab_folders, tiny_config):
-    run = runner.launch(tiny_config(epochs=2, batch_size=4, num_processes=2), lab_folders.runs)
-    deadline = time.monotonic() + 120
-    while read_run(run).is_active:
-        assert time.monotonic() < deadline, (run / "train.log").read_text()
-        time.sleep(0.2)
-    result = read_run(run)
-    assert result.state == "finished", (run / "train.log").read_text()
-    assert result.plan["hardware"].startswith("2 processes, each on the CPU")
 
 
 def test_a_team_on_gpus_takes_a_slot_of_each():

@@ -12,7 +12,6 @@ from torch import nn
 
 from core.config import ModelConfig
 from core.errors import LabError
-from core.models import encoders as encoding
 from core.models.build import build_model
 from core.models.encoders import build_plain_vit, build_pyramid, hub_repo_of, normalization_of
 from core.models.families import FAMILIES
@@ -95,9 +94,7 @@ def test_an_encoder_that_does_not_fit_is_refused_by_name_with_ones_that_do(famil
 def test_patches_that_are_not_square_are_refused(monkeypatch):
     """timm has no such network yet; this is one with its patches cut differently."""
     create = timm.create_model
-    monkeypatch.setattr(
-        encoding.timm, "create_model", lambda name, **options: create(name, patch_size=(16, 8), **options)
-    )
+    monkeypatch.setattr(timm, "create_model", lambda name, **options: create(name, patch_size=(16, 8), **options))
     with pytest.raises(LabError, match=r"'test_vit' has patches of 8 x 16 pixels.*square.*Take another: vit_\w+"):
         build("vit", "test_vit")
 

@@ -69,6 +69,7 @@ from core.hub import load_model
 from core.runs.store import find_run
 from core.paths import runs_folder
 import core.hub.unpacking, huggingface_hub, numpy as np
+import timm, torch._dynamo  # imported where they are needed, and then they make folders of their own
 huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 10_000  # of a small file as of a large one: what has come is kept piece by piece
 sys.addaudithook(watch)
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 from slurm_cluster import TRAINER, LightTraining, NoSlurmError, cluster
 
-from core import runner
+from core import runner, squeue
 from core.config import read_config
 from core.errors import LabError
 from core.paths import PROJECT
@@ -27,10 +27,12 @@ LONG = 300.0
 
 
 @pytest.fixture(scope="module")
-def slurm_here(tmp_path_factory):
-    """The cluster; its clients are on the PATH meanwhile."""
+def slurm_here(tmp_path_factory, pytestconfig):
+    """The cluster; its clients are on the PATH meanwhile. Only the campaign cancels jobs that have a checkpoint to write."""
+    kill_wait = 20 if pytestconfig.option.markexpr == "campaign" else 4
+    folder = tmp_path_factory.mktemp("cluster")
     try:
-        with cluster(tmp_path_factory.mktemp("cluster")) as result, pytest.MonkeyPatch.context() as patch:
+        with cluster(folder, kill_wait) as result, pytest.MonkeyPatch.context() as patch:
             for name, value in result.environment.items():
                 patch.setenv(name, value)
             ask_anew()
@@ -42,8 +44,9 @@ def slurm_here(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(slurm_here, lab_folders):
+def folder(slurm_here, lab_folders, monkeypatch):
     """The runs folder; its jobs are cancelled at the end."""
+    monkeypatch.setattr(squeue, "ANSWER_SECONDS", 0.2)
     yield lab_folders.runs
     for run in list_runs(lab_folders.runs):
         if run.status.job:

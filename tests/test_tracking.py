@@ -213,7 +213,7 @@ def test_mlflow_is_told_every_number_once_in_batches_over_breaks_and_failures(ru
     }
     with stand_in("full") as server:
         # Only the first batch is taken; the rest is said not to have been told, and told by the next.
-        code, message = on_progress(run, "mlflow", patience=10.0, MLFLOW_TRACKING_URI=server.uri)
+        code, message = on_progress(run, "mlflow", patience=5.0, MLFLOW_TRACKING_URI=server.uri)
         assert code == 1 and "MLflow: the server doesn't answer as it should (MlflowException)" in message
         assert "MLflow was not told 2 of 22 rows (the server doesn't answer as it should" in message
         assert f"python -m core.tracking '{run}' mlflow" in message and read_progress(run, "mlflow").sent["train"] == 19

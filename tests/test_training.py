@@ -101,8 +101,8 @@ def wait_for_step(run, process, step):
 
 @pytest.fixture
 def long_config(tiny_config):
-    """240 steps, a checkpoint every few of them."""
-    return tiny_config(epochs=60, evaluations=4, checkpoint_seconds=0.1)
+    """120 steps, a checkpoint every few of them."""
+    return tiny_config(epochs=30, evaluations=4, checkpoint_seconds=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def expected(lab_folders, long_config, undisturbed):
 
 
 @pytest.mark.parametrize(
-    "between", [[(5, 220)], pytest.param([(5, 60), (80, 140), (160, 220)], marks=pytest.mark.campaign)], ids=len
+    "between", [[(5, 110)], pytest.param([(5, 30), (40, 70), (80, 110)], marks=pytest.mark.campaign)], ids=len
 )
 def test_a_killed_run_ends_with_the_same_bits(lab_folders, long_config, expected, between):
     run = create_run(long_config, lab_folders.runs)
@@ -137,22 +137,22 @@ def test_a_killed_run_ends_with_the_same_bits(lab_folders, long_config, expected
         print(f"killed after step {step}")
     assert train_here(run, long_config) == "finished"
     assert fingerprint(run) == expected["weights"]
-    assert train_steps(run) == list(range(1, 241)), "every step counts once"
+    assert train_steps(run) == list(range(1, 121)), "every step counts once"
     assert scores(run) == expected["scores"]
 
 
 def test_a_run_stopped_politely_and_resumed_ends_with_the_same_bits(lab_folders, long_config, expected):
     run = create_run(long_config, lab_folders.runs)
     process = start_process(run)
-    wait_for_step(run, process, 60)
+    wait_for_step(run, process, 30)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
     status = read_status(run)
     assert (status.state, status.error, status.exit) == ("stopped", None, 0)
-    assert read_checkpoint(run, "last").step == status.step == train_steps(run)[-1] < 240, "nothing is lost"
+    assert read_checkpoint(run, "last").step == status.step == train_steps(run)[-1] < 120, "nothing is lost"
     assert train_here(run, long_config) == "finished"
     assert fingerprint(run) == expected["weights"]
-    assert train_steps(run) == list(range(1, 241))
+    assert train_steps(run) == list(range(1, 121))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from timm.models import adapt_input_conv
 from torch import nn
 
 from core.models.load_weights import LoadReport, load_encoder
@@ -72,6 +71,8 @@ class SegmentationModel(nn.Module):
         """See images of another number of bands than three: the first convolution's weights are repeated over them as
         `timm.create_model(in_chans=...)` does, and so are mean and std.
         """
+        from timm.models import adapt_input_conv
+
         root = self.encoder or self
         first = next(module for module in root.modules() if isinstance(module, nn.Conv2d))
         first.weight = nn.Parameter(adapt_input_conv(count, first.weight.detach()))

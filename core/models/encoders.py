@@ -1,20 +1,25 @@
 """Encoders from timm: pyramids of feature maps, and plain Vision Transformers.
 
 timm: https://github.com/huggingface/pytorch-image-models (Wightman, 2019)
+
+It is imported where it is needed: that takes as long as torch itself, and the plain U-Net does without.
 """
 
-import difflib
+from __future__ import annotations
 
-import timm
+import difflib
+from typing import TYPE_CHECKING
+
 import torch
-from timm.layers import PatchEmbed
-from timm.models import get_pretrained_cfg, is_model_in_modules
-from timm.models.eva import Eva
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from core.errors import LabError
 from core.models.encoder_table import ENCODERS
+from core.models.families import PLAIN
+
+if TYPE_CHECKING:
+    from timm.models.eva import Eva
+    from timm.models.vision_transformer import VisionTransformer
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -33,6 +38,8 @@ def build_pyramid(name: str, strides: tuple[int, ...] | None = None) -> nn.Modul
     Raises:
         LabError: timm has no such encoder, or it gives no feature map at one of these strides.
     """
+    import timm
+
     _check_known(name)
     # Transformers with windows refuse other sizes than their own unless told not to.
     options = {"strict_img_size": False} if name.startswith("swin") else {}
@@ -73,6 +80,11 @@ def build_plain_vit(name: str, drop_path: float = 0.0) -> VisionTransformer | Ev
     Raises:
         LabError: timm has no such encoder, or it isn't a plain ViT with square patches.
     """
+    import timm
+    from timm.layers import PatchEmbed
+    from timm.models.eva import Eva
+    from timm.models.vision_transformer import VisionTransformer
+
     _check_known(name)
     try:
         encoder = timm.create_model(
@@ -105,12 +117,16 @@ def patch_tokens(encoder: VisionTransformer | Eva, images: torch.Tensor) -> torc
 
 def is_plain_vit(name: str) -> bool:
     """Return True for timm's plain Vision Transformers. Raises LabError when timm has no such encoder."""
+    from timm.models import is_model_in_modules
+
     _check_known(name)
     return is_model_in_modules(name, {"vision_transformer", "eva", "deit"})
 
 
 def normalization_of(name: str) -> Normalization:
     """Return mean and std that an encoder was pretrained with. Raises LabError when timm has no such encoder."""
+    from timm.models import get_pretrained_cfg
+
     _check_known(name)
     config = get_pretrained_cfg(name)
     return (config.mean, config.std) if config else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -118,7 +134,11 @@ def normalization_of(name: str) -> Normalization:
 
 def hub_repo_of(name: str) -> str | None:
     """Return the Hub repository of timm's default pretrained weights of an encoder, if there are any."""
-    config = get_pretrained_cfg(name) if timm.is_model(name) else None
+    if name == PLAIN:
+        return None
+    import timm
+
+    config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     return config.hf_hub_id if config else None
 
 
@@ -138,6 +158,8 @@ def _channels_second(_encoder: nn.Module, _inputs: object, maps: list[torch.Tens
 
 
 def _check_known(name: str) -> None:
+    import timm
+
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
         hint = f" Close ones: {', '.join(close)}." if close else " The form lists some; timm.list_models() lists all."

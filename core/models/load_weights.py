@@ -8,8 +8,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from timm.layers import resample_abs_pos_embed
-from timm.models import adapt_input_conv
 from torch import nn
 
 from core.errors import LabError
@@ -101,6 +99,8 @@ def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
                 source = _resize_positions(encoder, source)
                 resized.append(file_names[name])
             if source.ndim == 4 and source.shape[1] == 3 and target.shape[1] != 3:
+                from timm.models import adapt_input_conv
+
                 source = adapt_input_conv(target.shape[1], source)
                 widened.append(file_names[name])
             target.copy_(source)
@@ -170,5 +170,7 @@ def _is_counter(name: str) -> bool:
 
 
 def _resize_positions(encoder: nn.Module, positions: torch.Tensor) -> torch.Tensor:
+    from timm.layers import resample_abs_pos_embed
+
     prefix = 0 if encoder.no_embed_class else encoder.num_prefix_tokens
     return resample_abs_pos_embed(positions, list(encoder.patch_embed.grid_size), num_prefix_tokens=prefix)

@@ -2,6 +2,8 @@
 
 A run's loss is given as a sum and a weight whose quotient is the mean loss, so that batches and parts of batches add
 up.
+
+segmentation_models_pytorch is imported where it is needed: it brings timm, which takes as long as torch itself.
 """
 
 from collections.abc import Callable
@@ -9,7 +11,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from segmentation_models_pytorch.losses import MULTICLASS_MODE, DiceLoss, JaccardLoss, LovaszLoss
 from torch import nn
 
 from core.config import TrainingConfig
@@ -111,6 +112,8 @@ def dice(
     logits: torch.Tensor, targets: torch.Tensor, _weights: torch.Tensor, _training: TrainingConfig
 ) -> torch.Tensor:
     """Return the Dice loss of the batch as one region (Milletari et al., https://arxiv.org/abs/1606.04797)."""
+    from segmentation_models_pytorch.losses import MULTICLASS_MODE, DiceLoss
+
     return DiceLoss(MULTICLASS_MODE, ignore_index=IGNORED)(logits, targets)
 
 
@@ -118,6 +121,8 @@ def jaccard(
     logits: torch.Tensor, targets: torch.Tensor, _weights: torch.Tensor, _training: TrainingConfig
 ) -> torch.Tensor:
     """Return one less the intersection over union of the probabilities."""
+    from segmentation_models_pytorch.losses import MULTICLASS_MODE, JaccardLoss
+
     return JaccardLoss(MULTICLASS_MODE, ignore_index=IGNORED)(logits, targets)
 
 
@@ -125,6 +130,8 @@ def lovasz(
     logits: torch.Tensor, targets: torch.Tensor, _weights: torch.Tensor, _training: TrainingConfig
 ) -> torch.Tensor:
     """Return the Lovász-softmax loss (Berman et al., https://arxiv.org/abs/1705.08790)."""
+    from segmentation_models_pytorch.losses import MULTICLASS_MODE, LovaszLoss
+
     return LovaszLoss(MULTICLASS_MODE, ignore_index=IGNORED)(logits, targets)
 
 

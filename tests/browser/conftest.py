@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 DESKTOP = {"width": 1440, "height": 900}
@@ -55,12 +55,22 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A blank page of 1440x900 CSS pixels in a context of its own: no cookies, no cache."""
+@pytest.fixture(scope="module")
+def desktop(browser: Browser) -> Iterator[BrowserContext]:
+    """The context of a module's pages: they share its cache, so Streamlit and Plotly are fetched and compiled once."""
     context = browser.new_context(viewport=DESKTOP)
-    yield context.new_page()
+    yield context
     context.close()
+
+
+@pytest.fixture
+def page(desktop: BrowserContext) -> Iterator[Page]:
+    """A blank page of 1440x900 CSS pixels without cookies."""
+    page = desktop.new_page()
+    yield page
+    for each in desktop.pages:
+        each.close()
+    desktop.clear_cookies()
 
 
 @pytest.fixture
