@@ -1,19 +1,22 @@
 """What lies in a folder of one's own, said first: how many pairs, which split, which classes, ten frames."""
 
+from pathlib import Path
+
 import numpy as np
 import streamlit as st
 from markupsafe import Markup
 
-from app.datasets import FolderSummary, save_classes, summarize_folder
+from app.datasets import FolderSummary, forget_datasets, save_classes, summarize_folder
 from app.html import joined, show
 from app.images import thumbnail_address, truth_of
 from app.tables import swatch
 from app.widgets import failed_state
-from core.auth import is_read_only
+from core.auth import is_read_only, may_change, read_owner
 from core.config import DatasetConfig
 from core.data.dataset import Dataset
 from core.data.frames import Frame
 from core.data.splits import UNLISTED
+from core.data.uploaded_archive import delete_archive, unpacked_folder
 from core.errors import LabError
 from core.inference.exports import overlay_of
 from core.paths import cache_folder
@@ -34,6 +37,7 @@ def folder_card(config: DatasetConfig) -> bool:
         return False
     with st.container(border=True, key="folder-card"):
         show(_lines(summary))
+        _offer_removal(summary.report.root)
         figures = joined(_figure(frame, summary.dataset) for frame in summary.frames if summary.dataset)
         if figures:
             show(Markup('<div class="lab-strip">{}</div>').format(figures))
@@ -108,6 +112,24 @@ def _figure(frame: Frame, dataset: Dataset) -> Markup:
         return Markup("")
     address = thumbnail_address(image, "folder-card", digest)
     return Markup('<figure><img src="{0}" alt="{1}" title="{1}"></figure>').format(address, frame.id)
+
+
+def _offer_removal(root: Path) -> None:
+    """Draw the button that removes what was dropped here, for the one who dropped it."""
+    folder = unpacked_folder(root)
+    if folder is None or not may_change(read_owner(folder, of_data=True)):
+        return
+    with st.popover("Delete this data set", icon=":material/delete:"):
+        st.caption("Its images and masks are removed from this machine. Runs that learned from it stay.")
+        if st.button("Delete it for good", type="primary", key="delete-archive"):
+            try:
+                delete_archive(root)
+            except LabError as error:
+                failed_state(error)
+            else:
+                forget_datasets()
+                st.session_state["folder-root"] = ""
+                st.rerun()
 
 
 def _offer_proposal(summary: FolderSummary) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.services import max_upload_size
 from app.widgets import failed_state
 from core.auth import is_read_only
 from core.data.collections import collections_folder
@@ -149,7 +150,10 @@ def _collect(key: str, at: Path | None, take: Callable[[Path], None]) -> None:
 
 def _drop(key: str, take: Callable[[Path], None]) -> None:
     file = st.file_uploader(
-        "Or drop a ZIP of images and labels", type="zip", max_upload_size=MAX_UPLOAD_BYTES // 10**6, key=f"{key}-zip"
+        "Or drop a ZIP of images and labels",
+        type="zip",
+        max_upload_size=max_upload_size(MAX_UPLOAD_BYTES),
+        key=f"{key}-zip",
     )
     if file is None or st.session_state.get(f"{key}-unpacked") == file.file_id:
         return

@@ -19,7 +19,7 @@ from app.auth import check_sign_in, must_sign_in, signed_in  # noqa: E402
 from app.auth_middleware import AuthMiddleware  # noqa: E402 - after the path is set
 from app.fair_share import FairShareMiddleware  # noqa: E402
 from app.routes import ROUTES  # noqa: E402
-from app.services import inference_worker  # noqa: E402
+from app.services import inference_worker, keep_uploads_small  # noqa: E402
 from app.start_token import announce, start_token  # noqa: E402
 from app.widgets import failed_state  # noqa: E402
 from core.auth import set_current_user  # noqa: E402
@@ -35,6 +35,7 @@ except LabError as error:
     sys.exit(f"The lab did not start. {error}")
 if must_sign_in():
     only_the_data_folder()  # the home of the account that serves others is not theirs to read
+    keep_uploads_small()
 
 
 @asynccontextmanager

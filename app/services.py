@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from threading import Lock
 
+from streamlit import config
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.lazy_maps import LazyMaps
@@ -19,6 +20,8 @@ from core.inference.worker import InferenceWorker
 
 _AT_WORK: set[str] = set()
 _AT_WORK_LOCK = Lock()
+SHARED_UPLOAD_MB = 20
+"""Of one file, where people sign in: what is uploaded stays in the server's memory."""
 BACKGROUND = "background"
 """The user in whose name the server asks on its own; it takes its turn like any other."""
 
@@ -64,6 +67,17 @@ def check_uploads(user: User) -> None:
     """Raise LabError where a user can't upload another file, however small, within this hour."""
     uploads().check(user.id, max_uploads(user), "uploads")
     uploaded_mb().check(user.id, max_upload_mb(user), "MB of uploads", 0)
+
+
+def keep_uploads_small() -> None:
+    """Let a file have `SHARED_UPLOAD_MB` at most, where only the lab's own config.toml says how large it may be."""
+    if config.get_where_defined("server.maxUploadSize").endswith("config.toml"):
+        config.set_option("server.maxUploadSize", SHARED_UPLOAD_MB)
+
+
+def max_upload_size(size: int) -> int:
+    """Return how many megabytes a file of a widget may have, that would take so many bytes."""
+    return min(size // 10**6, int(config.get_option("server.maxUploadSize")))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import streamlit as st
 
 from app.datasets import SPLIT_LABELS, open_again
 from app.images import Sample, cache_decoded, decode_batch, named, saved_sample, truth_of
-from app.services import check_uploads, tab
+from app.services import check_uploads, max_upload_size, tab
 from app.widgets import empty_state, failed_state
 from core.auth import current_user
 from core.config import PixelFormat
@@ -83,7 +83,7 @@ def from_upload(run: Run) -> list[Sample]:
         " kept in data/cache.",
         type=[*IMAGE_EXTENSIONS, "zip", *VIDEO_ENDINGS],
         accept_multiple_files=True,
-        max_upload_size=MAX_BATCH_BYTES // 10**6,
+        max_upload_size=max_upload_size(MAX_BATCH_BYTES),
         key="upload",
     )
     return uploaded_samples(files, run.pixels)

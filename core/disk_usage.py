@@ -33,7 +33,7 @@ def check_disk_quota() -> int:
         raise QuotaError(
             f"Your runs, sweeps, reports, collections and unpacked archives take {format_bytes(used)} of the"
             f" {format_bytes(limit)} on disk that one person may have. Delete runs and empty the trash, or delete"
-            " reports or collections; an admin can remove archives."
+            " reports, collections or data sets that you dropped."
         )
     return limit - used
 

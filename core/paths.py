@@ -97,7 +97,7 @@ def find_folder(name: str, parent: Path, pattern: re.Pattern[str], kind: str) ->
         LabError: there is none, or there are several.
     """
     if re.fullmatch(r"[A-Za-z0-9-]{1,80}", name):
-        if pattern.fullmatch(name) and (parent / name).is_dir():
+        if pattern.fullmatch(name) and (parent / name).is_dir() and not (parent / name).is_symlink():
             return parent / name
         close = [path.name for path in named_folders(parent, pattern) if name in path.name]
         if len(close) == 1:

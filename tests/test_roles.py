@@ -19,7 +19,7 @@ from core.data.collections import delete_collection, save_collection
 from core.data.download import FINE
 from core.data.download_job import start_download
 from core.data.joint_list import write_list
-from core.data.uploaded_archive import unpack_archive
+from core.data.uploaded_archive import delete_archive, unpack_archive
 from core.errors import LabError
 from core.evaluation import evaluate_run as scoring
 from core.evaluation.job import start_evaluation, start_submission
@@ -265,6 +265,11 @@ def join(lab):
     return lambda: write_list("both", roots)
 
 
+def remove_archive(lab):
+    root = unpack_archive("mine.zip", archive())
+    return lambda: delete_archive(root / "set")
+
+
 def table_of_archive(lab):
     root = unpack_archive("mine.zip", archive())
     return lambda: [save_class_table(folder, TABLE) for folder in (root / "set", root)]
@@ -344,6 +349,7 @@ ACTIONS = {
     "Save a collection": save,
     "Delete a collection": remove_collection,
     "Unpack an archive of data": lambda lab: lambda: unpack_archive("mine.zip", archive()),
+    "Delete an unpacked archive or a joint list": remove_archive,
     "Write a joint list": join,
     "Save the class table of an unpacked archive or a joint list": table_of_archive,
     "Save the first class table of a folder of nobody's": first_table,

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from core.auth import require_write, write_owner
+from core.auth import read_owner, require_owner, require_write, write_owner
 from core.data.frames import unusable_name
 from core.disk_usage import check_disk_quota
 from core.errors import LabError, writing
-from core.files import replacing
+from core.files import draft_of, replacing
 from core.paths import archives_folder
 from core.text import format_bytes
 
@@ -72,6 +72,28 @@ def unpack_archive(
                 f"'{name}' can't be unpacked: {reason}. Pack the folder again, as a ZIP without a password."
             ) from None
     return target
+
+
+def unpacked_folder(root: Path) -> Path | None:
+    """Return the folder that an archive with a data set in it was unpacked into, or a joint list; None for others."""
+    root, parent = root.resolve(), archives_folder().resolve()
+    return next((folder for folder in (root, *root.parents) if folder.parent == parent and folder.is_dir()), None)
+
+
+def delete_archive(root: Path) -> None:
+    """Remove the folder that an archive with this data set was unpacked into, or a joint list, for good.
+
+    Raises:
+        LabError: it is no such data set, is another's, or can't be removed.
+    """
+    folder = unpacked_folder(root)
+    if folder is None:
+        raise LabError(f"'{root}' isn't a folder that the lab unpacked. Delete it by other means.")
+    require_owner(read_owner(folder, of_data=True), "This data set")
+    with writing(folder.parent):
+        hidden = draft_of(folder)
+        folder.rename(hidden)  # gone at once, however long the removal takes
+        shutil.rmtree(hidden)
 
 
 def _is_needed(filename: str) -> bool:

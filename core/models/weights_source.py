@@ -11,11 +11,12 @@ from typing import Literal
 import huggingface_hub
 from huggingface_hub import HfApi
 
+from core.auth import current_user
 from core.config import ModelConfig
 from core.errors import LabError
 from core.models.encoder_table import ENCODER_BY_NAME
 from core.models.hub_client import MAX_WEIGHTS_BYTES, Listing, fetch
-from core.paths import weights_folder
+from core.paths import resolve_data_file, weights_folder
 from core.progress import CountCallback
 
 HUB_FILE = "model.safetensors"
@@ -181,6 +182,8 @@ def _named_file(text: str) -> WeightsSource:
             f"weights is '{text}', but must be auto, pretrained, none, or the path of a .safetensors file. Other"
             " formats can carry programs and are not opened."
         )
+    if not current_user().is_admin:
+        path = resolve_data_file(text, "weights file")  # what lies elsewhere isn't theirs to ask for
     try:
         path = path.expanduser()
         is_file = path.is_file()
