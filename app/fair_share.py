@@ -26,19 +26,19 @@ MESSAGES_PER_SECOND, MAX_BURST = 4.0, 40.0
 """What pages ask for, by clicks and by themselves: each message runs a page or a part of one."""
 
 
-_turns: dict[str, BoundedSemaphore] = defaultdict(lambda: BoundedSemaphore(MAX_RUNNING))
-_turns_lock = Lock()
+_page_slots: dict[str, BoundedSemaphore] = defaultdict(lambda: BoundedSemaphore(MAX_RUNNING))
+_page_slots_lock = Lock()
 
 
 @contextmanager
-def page_turn() -> Iterator[None]:
+def page_slot() -> Iterator[None]:
     """Wait until fewer than `MAX_RUNNING` other pages of the current user are being made."""
     if not must_sign_in():
         yield
         return
-    with _turns_lock:
-        turn = _turns[current_user().id]
-    with turn:
+    with _page_slots_lock:
+        slot = _page_slots[current_user().id]
+    with slot:
         yield
 
 
@@ -57,7 +57,7 @@ class FairShareMiddleware:
         if scope["type"] == "websocket":
             await share.serve_socket(self._app, scope, receive, send)
         else:
-            await share.answer(self._app, scope, receive, send)
+            await share.handle_request(self._app, scope, receive, send)
 
 
 class _Share:
@@ -70,7 +70,7 @@ class _Share:
         self._messages = MAX_BURST
         self._counted = time.monotonic()
 
-    async def answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle_request(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request in its turn, or refuse it where too many wait."""
         if self._waiting >= MAX_WAITING:
             sentence = f"You asked for more than {MAX_WAITING} things at once. Close some pages, and try again."

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.auth import go_where_the_link_led, has_signed_in, must_sign_in
-from app.fair_share import page_turn
+from app.fair_share import page_slot
 from app.html import show_style
 from app.widgets import failed_state
 from core.auth import is_read_only
@@ -70,7 +70,7 @@ go_where_the_link_led()
 if is_read_only():
     st.caption(":material/lock: Read-only: look at everything, change nothing.")
 try:
-    with page_turn():
+    with page_slot():
         page.run()
 except LabError as error:
     failed_state(error)

@@ -33,6 +33,8 @@ import httpx  # noqa: E402 - after the path is set
 import psutil  # noqa: E402
 import websockets  # noqa: E402
 from streamlit.proto.BackMsg_pb2 import BackMsg  # noqa: E402
+from streamlit.proto.ClientState_pb2 import ClientState  # noqa: E402
+from streamlit.proto.Common_pb2 import FileURLsRequest  # noqa: E402
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg  # noqa: E402
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value  # noqa: E402
 
@@ -127,9 +129,7 @@ class Browser:
 
     async def send_page(self, page: str, query: str = "") -> None:
         """Ask for a page."""
-        message = BackMsg()
-        message.rerun_script.page_name = page
-        message.rerun_script.query_string = query
+        message = BackMsg(rerun_script=ClientState(page_name=page, query_string=query))
         await self.socket.send(message.SerializeToString())
 
     async def read_page(self) -> None:
@@ -147,10 +147,8 @@ class Browser:
 
     async def upload(self, data: bytes) -> int:
         """Upload a picture as the widget does; returns the status."""
-        message = BackMsg()
-        message.file_urls_request.request_id = secrets.token_hex(4)
-        message.file_urls_request.file_names.append("mine.png")
-        message.file_urls_request.session_id = self.session
+        request = FileURLsRequest(request_id=secrets.token_hex(4), file_names=["mine.png"], session_id=self.session)
+        message = BackMsg(file_urls_request=request)
         await self.socket.send(message.SerializeToString())
         while True:
             answer = ForwardMsg.FromString(await asyncio.wait_for(self.socket.recv(), 120))

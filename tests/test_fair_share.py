@@ -14,7 +14,7 @@ from app.fair_share import (
     MAX_SOCKETS,
     MAX_WAITING,
     FairShareMiddleware,
-    page_turn,
+    page_slot,
 )
 from core.auth import User
 
@@ -135,7 +135,7 @@ def test_pages_of_one_person_take_turns(people, monkeypatch):
 
     def draw():
         name = threading.current_thread().name
-        with page_turn():
+        with page_slot():
             with lock:
                 running[name] += 1
                 most[name] = max(most[name], running[name])
@@ -159,5 +159,5 @@ def test_pages_of_one_person_take_turns(people, monkeypatch):
 def test_a_page_that_fails_gives_its_turn_back(people, monkeypatch):
     monkeypatch.setattr(fair_share, "current_user", lambda: User("failing", ""))
     for _ in range(MAX_RUNNING + 2):
-        with pytest.raises(ValueError), page_turn():
+        with pytest.raises(ValueError), page_slot():
             raise ValueError
