@@ -2,6 +2,7 @@
 # make test       the same for the tests, then runs them: style, types, dead code, behaviour
 # make campaign   the tests that take long: every network, long SLURM campaigns, soaks
 # make extras     installs what the optional parts need
+# make audit      asks osv.dev for known holes in what uv.lock names; needs a network
 # make house      writes the tree in docs/house.md anew, from the modules' docstrings
 # make lock       writes uv.lock and requirements.txt anew, after a change of the dependencies in pyproject.toml
 # make benchmarks the lab against its peers, on an otherwise idle machine: about ten minutes for speed and memory, then half an
@@ -33,7 +34,7 @@ endif
 # Compiled modules are kept even where the environment says otherwise: each process with torch would compile it anew, for 8 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test campaign extras lock house benchmarks study faults chromium
+.PHONY: run test campaign extras lock audit house benchmarks study faults chromium
 
 run: $(LAB)
 	$(BIN)/streamlit run app/main.py $(if $(ARGS),-- $(ARGS))
@@ -54,6 +55,9 @@ lock:
 	$(UV) lock
 	$(PYTHON) -c 'import tomllib; print("# Made by make lock, of the dependencies in pyproject.toml: change them there.", \
 	*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > requirements.txt
+
+audit: $(LAB)
+	$(UV) audit --frozen
 
 house:
 	$(PYTHON) docs/house.py

@@ -63,10 +63,11 @@ if is_read_only():
     lines.append("The lab is read-only at the moment.")
 for line in lines:
     st.markdown(escape_markdown(line))
-table(
-    ("", "used", "limit"),
-    [(name, used, limit or Cell("no limit", "lab-quiet")) for name, used, limit in budgets(user, active)],
-)
+with st.container(width=560):
+    table(
+        ("", "used", "limit"),
+        [(name, used, limit or Cell("no limit", "lab-quiet")) for name, used, limit in budgets(user, active)],
+    )
 if mine:
     st.page_link(
         "../pages/runs.py",
