@@ -42,6 +42,7 @@ from core import runner  # noqa: E402
 from core.config import read_config  # noqa: E402
 from core.runs.store import read_run  # noqa: E402
 from core.synthetic import write_streets  # noqa: E402
+from core.text import format_bytes  # noqa: E402
 
 COOKIE, XSRF = "_streamlit_user", "_streamlit_xsrf"
 PAUSE = 1.0
@@ -267,7 +268,7 @@ async def measure(lab: Lab, people: int, minutes: float) -> dict[str, Measured]:
             queues.kill()
             queues.wait()
     print(f"the flood: {', '.join(f'{count:,} {what}' for what, count in sorted(sent.items()))}")
-    print(f"the server's largest size with its processes: {largest / 1e9:.2f} GB")
+    print(f"the server's largest size with its processes: {format_bytes(largest)}")
     return results
 
 

@@ -7,7 +7,7 @@ which lets known letters through alone; a shell has `shlex`.
 import re
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&=^])")
-_LINKS = re.compile(r"(?<=[:/@])(?=[/\w])|(?<=www)(?=\.)", re.IGNORECASE)
+_LINKS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 JOINER = "\N{WORD JOINER}"
 
 

@@ -46,7 +46,7 @@ def slurm_here(tmp_path_factory, pytestconfig):
 @pytest.fixture
 def folder(slurm_here, lab_folders, monkeypatch):
     """The runs folder; its jobs are cancelled at the end."""
-    monkeypatch.setattr(squeue, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(squeue, "PATIENCE_SECONDS", 0.2)
     yield lab_folders.runs
     for run in list_runs(lab_folders.runs):
         if run.status.job:

@@ -44,7 +44,7 @@ class Checkpoint:
     best_miou: float
     class_names: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
-    scaler: dict[str, float]
+    scaler: dict[str, int | float]
 
 
 _Byte = Annotated[int, Field(ge=0, le=255)]
@@ -57,7 +57,7 @@ class _State(BaseModel):
     best_miou: float = Field(ge=-1, le=1)
     classes: tuple[str, ...] = Field(min_length=1, max_length=IGNORED)
     colors: tuple[tuple[_Byte, _Byte, _Byte], ...] = Field(min_length=1, max_length=IGNORED)
-    scaler: dict[str, float] = {}
+    scaler: dict[str, int | float] = {}
 
 
 @dataclass

@@ -579,7 +579,7 @@ def test_two_folders_that_were_found_become_one_data_set(lab_folders, folder: Pa
     root = Path(app.text_input(key="data-folder-root").value)
     assert fine(app) and json.loads((root / "datasets.json").read_text()) == [str(folder), str(other)]
     assert root.name == "Both-streets" and "16 photographs with masks: 12 in train, 4 in val" in text_of(app)
-    assert f"In &#x27;{other.name}&#x27;: Nothing says which" in text_of(app)
+    assert f"In &#39;{other.name}&#39;: Nothing says which" in text_of(app)
 
 
 def test_the_class_table_is_a_form_that_saves(lab_folders, folder: Path) -> None:

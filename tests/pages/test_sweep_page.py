@@ -191,4 +191,4 @@ def test_a_broken_sweep_is_shown_with_its_problem(quiet) -> None:
     (sweep.path / "trials.jsonl").write_text("[]\n[]\n")
     app = opened(sweep=sweep.id)
     assert not app.exception
-    assert "sweep.json can&#x27;t be used" in text_of(app) and "is damaged" in text_of(app)
+    assert "sweep.json can&#39;t be used" in text_of(app) and "is damaged" in text_of(app)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HARM = """() => [
     ...(window.pwned ? ['a script ran'] : []),
     ...[...document.querySelectorAll('a[href]')].map((link) => new URL(link.href))
-        .filter((url) => /evil/.test(url.host) || !/^(https?|blob):$/.test(url.protocol)).map((url) => `a link to ${url}`),
+        .filter((url) => /evil/.test(url.host) || !/^(https?|blob|mailto):$/.test(url.protocol)).map((url) => `a link to ${url}`),
     ...['img[src*="evil"]', 'img[src="x"]', 'iframe',
         'object', 'base', 'form[action*="evil"]', '[style*="fixed;inset"]', '[onerror]', '[onload]', '.katex', 'math',
         '[colspan="9"]', '.js-plotly-plot a']
