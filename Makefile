@@ -5,8 +5,8 @@
 # make audit      asks osv.dev for known holes in what uv.lock names; needs a network
 # make house      writes the tree in docs/house.md anew, from the modules' docstrings
 # make lock       writes uv.lock and requirements.txt anew, after a change of the dependencies in pyproject.toml
-# make benchmarks the lab against its peers, on an otherwise idle machine: about ten minutes for speed and memory, then half an
-#                 hour for what five minutes teach. ROOT=... names a Cityscapes folder other than ../shared/data/cityscapes
+# make benchmarks the lab against its peers, on an otherwise idle machine, and one table: half an hour for speed and memory, then as
+#                 much for what five minutes teach. ROOT=... names a Cityscapes folder other than ../shared/data/cityscapes
 # make study      the 36 combinations of docs/study.json on street scenes, by halving: about half an hour on two idle cores
 # make faults     kills, full disks and bad labels by the hundred, for more than an hour; SCALE=0.1 does a tenth
 #
@@ -63,11 +63,7 @@ house:
 	$(PYTHON) docs/house.py
 
 benchmarks: $(TESTS)
-	$(BIN)/python benchmarks/models.py
-	$(BIN)/python benchmarks/predict.py
-	$(BIN)/python benchmarks/loading.py
-	$(BIN)/python benchmarks/scoring.py
-	$(BIN)/python benchmarks/learning.py --minutes 5 --root $(ROOT)
+	$(BIN)/python benchmarks/table.py --root $(ROOT)
 
 study: $(LAB)
 	$(BIN)/python -m core sweep start docs/study.json

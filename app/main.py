@@ -19,7 +19,7 @@ from app.auth import check_sign_in, must_sign_in, signed_in  # noqa: E402
 from app.auth_middleware import AuthMiddleware  # noqa: E402 - after the path is set
 from app.fair_share import FairShareMiddleware  # noqa: E402
 from app.routes import ROUTES  # noqa: E402
-from app.services import inference_worker, keep_uploads_small  # noqa: E402
+from app.services import inference_worker, keep_uploads_small, warm_up  # noqa: E402
 from app.start_token import announce, start_token  # noqa: E402
 from app.widgets import failed_state  # noqa: E402
 from core.auth import set_current_user  # noqa: E402
@@ -41,6 +41,7 @@ if must_sign_in():
 @asynccontextmanager
 async def _lifespan(_app: st.App) -> AsyncIterator[None]:
     announce()
+    warm_up()
     yield
     inference_worker().close()
 

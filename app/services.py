@@ -17,6 +17,8 @@ from core.errors import LabError
 from core.inference.frame_scores import FrameScorer
 from core.inference.prediction_cache import PredictionCache
 from core.inference.worker import InferenceWorker
+from core.paths import runs_folder
+from core.runs.store import list_runs
 
 _AT_WORK: set[str] = set()
 _AT_WORK_LOCK = Lock()
@@ -30,6 +32,13 @@ BACKGROUND = "background"
 def inference_worker() -> InferenceWorker:
     """Return the front of the inference processes, which start with the first question."""
     return InferenceWorker(PredictionCache())
+
+
+def warm_up() -> None:
+    """Load the newest network that can be looked at, if there is one, while the first page is drawn."""
+    run = next((run for run in list_runs(runs_folder()) if run.has_checkpoint("best")), None)
+    if run:
+        inference_worker().warm_up(run.path)
 
 
 @cache

@@ -25,6 +25,24 @@ def test_each_finds_what_it_takes_from_the_lab(script):
     runpy.run_path(str(PROJECT / "benchmarks" / script), run_name="imported")
 
 
+def test_one_table_says_what_was_reached():
+    namespace = runpy.run_path(str(PROJECT / "benchmarks" / "table.py"), run_name="imported")
+    outputs = {
+        "loading": "crops\nratio without cache: 2.1\nratio: 19.7\n",
+        "learning": "fcn mIoU ours 0.419 theirs 0.352\nunet mIoU ours 0.383 theirs 0.202\n",
+    }
+    lines = namespace["table"](outputs).splitlines()
+    assert lines[0].startswith("| work | peer |") and len(lines) == 2 + 2 + 3
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    assert [row[2:] for row in rows] == [
+        ["2.10 x", "1.5 x", "yes"],
+        ["19.70 x", "30 x", "no"],
+        ["+0.067", "+0.15", "no"],
+        ["+0.181", "+0.15", "yes"],
+        ["", "+0.15", "broke off"],
+    ]
+
+
 @pytest.mark.campaign
 def test_models_compares_networks_with_their_peers_and_ends_with_the_ratio(lab_folders):
     sizes = {"--batch": "2", "--crop": "64 64", "--image": "64 64", "--steps": "1", "--predictions": "1"}

@@ -9,9 +9,17 @@ import core.inference.process as process
 from core.config import ModelConfig
 from core.errors import LabError
 from core.inference.process import Models, respond
-from core.inference.worker import DescribeRequest, PredictRequest, UncertaintyRequest, checkpoint_stamp
+from core.inference.worker import (
+    DescribeRequest,
+    InferenceWorker,
+    PredictRequest,
+    UncertaintyRequest,
+    WarmUpRequest,
+    checkpoint_stamp,
+)
 from core.models import model_summary
 from core.models.model_summary import count_parameters
+from core.models.summary_cache import recall_summary
 from core.training import usage
 
 
@@ -74,3 +82,39 @@ def test_a_limit_reached_is_a_sentence_and_the_next_request_is_answered(runs, mo
         reports = respond(requested(runs[0], image, UncertaintyRequest), models)
     assert isinstance(reports, LabError) and "MemoryError" in str(reports)
     assert respond(requested(runs[0], image), models).labels.shape == (32, 64)
+
+
+def test_the_first_mask_finds_its_network_loaded(runs):
+    models = Models()
+    assert respond(WarmUpRequest(runs[0], "best", checkpoint_stamp(runs[0], "best")), models) is None
+    (network,) = models._loaded.values()
+    respond(requested(runs[0], np.zeros((32, 64, 3), np.uint8)), models)
+    assert list(models._loaded.values()) == [network]
+    gone = WarmUpRequest(runs[0].with_name("20260101-000000-unet-ffff"), "best", "")
+    assert isinstance(respond(gone, models), LabError), "a run that is gone ends nothing"
+
+
+def test_a_description_is_made_once_for_a_network_and_a_size(lab_folders, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
+    model = ModelConfig(family="unet", encoder="plain", weights="none", width=4, depth=2)
+    worker = InferenceWorker()
+    summary = worker.describe(model, (64, 96))
+    worker.close()
+    again = InferenceWorker()
+    assert again.describe(model, (64, 96)) == summary and again.pid is None
+    assert recall_summary(model, (64, 64)) is None
+    assert recall_summary(model.model_copy(update={"width": 8}), (64, 96)) is None
+    (file,) = (lab_folders.other / "cache" / "summaries").iterdir()
+    for content in (b"", b"[]", b"{}", b"[" * 100_000, b"x" * 2_000_000):
+        file.write_bytes(content)
+        assert recall_summary(model, (64, 96)) is None
+
+
+def test_a_time_that_was_measured_beside_a_training_is_not_kept(lab_folders, monkeypatch):
+    monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
+    monkeypatch.setattr("core.inference.worker.list_active", lambda folder: ["a training"])
+    model = ModelConfig(family="unet", encoder="plain", weights="none", width=4, depth=2)
+    worker = InferenceWorker()
+    worker.describe(model, (64, 64))
+    worker.close()
+    assert recall_summary(model, (64, 64)) is None

@@ -507,7 +507,9 @@ def test_count_steps_by_hand(tiny_config):
     assert count_steps(epochs, 10, 0, 1, 1) == 7  # 25 frames in batches of 4
     minutes = tiny_config(minutes=1, evaluations=3).training
     assert count_steps(minutes, 10, seconds_used=10, seconds_per_step=0.5, seconds_per_evaluation=5) == 70
-    assert count_steps(minutes, 10, seconds_used=100, seconds_per_step=0.5, seconds_per_evaluation=5) == 3
+    assert count_steps(minutes, 10, seconds_used=100, seconds_per_step=0.5, seconds_per_evaluation=5) == 60
+    assert count_steps(minutes, 10, seconds_used=40, seconds_per_step=3, seconds_per_evaluation=5) == 40, "two minutes"
+    assert count_steps(minutes, 10, seconds_used=40, seconds_per_step=300, seconds_per_evaluation=5) == 3
     assert count_steps(tiny_config(epochs=0.001).training, 10, 0, 1, 1) == 1
 
 

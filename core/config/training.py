@@ -30,7 +30,8 @@ class TrainingConfig(Part):
     minutes: float = field(
         1.0,
         "Training time",
-        "Train for about this long: the speed is measured first, then the number of steps is fixed. 0 uses epochs.",
+        "Train for about this long: the speed is measured first, then the number of steps is fixed. Where that is fewer"
+        " than 60 steps, up to twice as long. 0 uses epochs.",
         "min",
         group="Length",
         level="basic",

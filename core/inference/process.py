@@ -18,6 +18,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
+
 from core.errors import LabError
 from core.inference.batches import Upload, decode_batch
 from core.inference.prediction_cache import CachedPrediction, UncertaintyMaps
@@ -34,6 +36,7 @@ from core.inference.worker import (
     PredictRequest,
     Request,
     UncertaintyRequest,
+    WarmUpRequest,
 )
 from core.models.summary_types import ModelSummary
 from core.paths import runs_folder
@@ -82,6 +85,12 @@ class Models:
             milliseconds,
         )
 
+    def warm_up(self, request: WarmUpRequest) -> None:
+        """Load a run's best network and show it a gray picture: the first of a size is slow."""
+        predictor = self._load(request)
+        predictor_threads()
+        predictor.predict(np.full((*predictor.training_size, predictor.num_bands), 128, np.uint8))
+
     def uncertainty(self, request: UncertaintyRequest) -> UncertaintyMaps:
         """Look once more, for what the network is unsure of. Raises LabError when it can't be loaded."""
         from core.inference.uncertainty import estimate_uncertainty
@@ -100,7 +109,9 @@ class Models:
         explanation = self._load(request).explain(request.image, request.point, request.kind, request.layer)
         return replace(explanation, milliseconds=(time.perf_counter() - began) * 1000)
 
-    def _load(self, request: PredictRequest | UncertaintyRequest | LayersRequest | ExplainRequest) -> "Explainer":
+    def _load(
+        self, request: PredictRequest | UncertaintyRequest | LayersRequest | ExplainRequest | WarmUpRequest
+    ) -> "Explainer":
         # Torch takes seconds to import; nothing else here needs it.
         from core.inference.explain import Explainer
 
@@ -151,6 +162,8 @@ def respond(request: Request, models: Models) -> Any:
                 return decode_upload(request.data, request.pixels)
             case BatchRequest():
                 return decode_batch(request.name, request.data, request.pixels, request.budget)
+            case WarmUpRequest():
+                return models.warm_up(request)
             case DescribeRequest():
                 return describe_network(request)
             case UncertaintyRequest():

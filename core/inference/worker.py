@@ -26,9 +26,10 @@ from core.inference.batches import Upload, UploadBudget
 from core.inference.fair_queue import FairQueue, Ticket, outcome
 from core.inference.prediction_cache import CachedPrediction, PredictionCache, UncertaintyMaps, prediction_key
 from core.inference.tta import WHOLE, PredictOptions
+from core.models.summary_cache import recall_summary, save_summary
 from core.models.summary_types import ModelSummary
-from core.paths import PROJECT
-from core.runs.store import Which, checkpoint_path
+from core.paths import PROJECT, runs_folder
+from core.runs.store import Which, checkpoint_path, list_active
 
 PREDICT_SECONDS = 120.0
 """How long a prediction may take, the first start of the process included, the wait for its turn not."""
@@ -115,6 +116,15 @@ class BatchRequest:
 
 
 @dataclass(frozen=True)
+class WarmUpRequest:
+    """Import what networks need, and load one that will probably be asked for."""
+
+    run: Path
+    which: Which
+    stamp: str
+
+
+@dataclass(frozen=True)
 class DescribeRequest:
     """Describe the network of a config at a picture size (height, width)."""
 
@@ -187,6 +197,7 @@ Request = (
     | DecodeRequest
     | BatchRequest
     | DescribeRequest
+    | WarmUpRequest
     | LayersRequest
     | ExplainRequest
 )
@@ -214,6 +225,10 @@ class InferenceWorker:
     def decoder_pid(self) -> int | None:
         """The id of the process that decodes uploads, while it lives."""
         return self._decoder.pid
+
+    def warm_up(self, run: Path) -> None:
+        """Start the process with the networks and load a run's, so that its first mask doesn't wait for that."""
+        self._networks.queue("", WarmUpRequest(run, "best", checkpoint_stamp(run, "best")))
 
     def predict(
         self, run: Path, image: np.ndarray, which: Which = "best", options: PredictOptions = WHOLE, user: str = ""
@@ -270,7 +285,12 @@ class InferenceWorker:
 
         Raises LabError when there is no such network.
         """
-        return outcome(self._networks.queue(user, DescribeRequest(model, size)))
+        summary = recall_summary(model, size)
+        if summary is None:
+            summary = outcome(self._networks.queue(user, DescribeRequest(model, size)))
+            if not list_active(runs_folder()):  # beside a training the time that was measured is too long
+                save_summary(model, summary)
+        return summary
 
     def layers(self, run: Path, which: Which = "best", user: str = "") -> Layers:
         """Return what can be looked at inside a run's network. Raises LabError as `predict` does."""

@@ -14,6 +14,8 @@ from core.errors import LabError
 from core.labels import Color
 from core.runs.store import read_plan, write_plan
 
+MIN_STEPS, MAX_OVERRUN = 60, 2.0
+"""With fewer steps a network hasn't begun to learn; a minute in which the machine was busy must not end with that."""
 CURVE_POINTS = 1000
 """Train rows that a run writes at most, about: more than a plot can show slows the page and says nothing."""
 
@@ -95,7 +97,8 @@ def count_steps(
 ) -> int:
     """Return the number of steps of a run: those that its epochs take, or those that fit into its minutes.
 
-    At least one.
+    A budget that the start has used up, or that a busy moment makes look small, still has `MIN_STEPS`, as far as they
+    take no more than `MAX_OVERRUN` times its minutes. At least one.
 
     Args:
         training: its `minutes`, or when they are 0 its `epochs`, and its batch size.
@@ -107,7 +110,8 @@ def count_steps(
     if training.minutes == 0:
         return max(1, math.ceil(training.epochs * frames / training.samples_per_step))
     left = training.minutes * 60 - seconds_used - training.evaluations * seconds_per_evaluation
-    return max(1, training.evaluations, int(left / seconds_per_step))
+    least = min(MIN_STEPS, int(training.minutes * 60 * MAX_OVERRUN / seconds_per_step))
+    return max(1, training.evaluations, least, int(left / seconds_per_step))
 
 
 def interval(steps_total: int, times: int) -> int:
