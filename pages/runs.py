@@ -1,5 +1,6 @@
 """Runs: how each stands, its curves as they grow, what it sees at every evaluation, and its log."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -40,7 +41,9 @@ FILTER_FROM = 9
 
 @st.fragment(run_every=1.0)
 def states(ids: list[str], colors: dict[str, str]) -> None:
-    """Show the chosen runs as cards, each with what can be done with it."""
+    """Show the chosen runs as cards, each with what can be done with it; the whole page again where a plan was made."""
+    if planned(read_run(runs_folder() / run_id) for run_id in ids) != st.session_state.get("planned"):
+        st.rerun()  # only now are the names of the classes known
     with st.grid(3, min_column_width=300):
         for run_id in ids:
             run = read_run(runs_folder() / run_id)
@@ -61,6 +64,11 @@ def states(ids: list[str], colors: dict[str, str]) -> None:
                         st.toast(escape_markdown(str(error)), icon=":material/error:")  # outlives the next tick
                     if is_mine:
                         dialog_button("notes", run, "", ":material/edit:", "Name, tags and note")
+
+
+def planned(runs: Iterable[Run]) -> list[str]:
+    """Return the ids of the runs whose classes are known, since they have a plan."""
+    return [run.id for run in runs if run.plan]
 
 
 def active_buttons(run: Run) -> None:
@@ -345,8 +353,9 @@ if not chosen:
     trash_panel()
     st.stop()
 names = {run_id: run_name(by_id[run_id]) for run_id in chosen}
+st.session_state["planned"] = planned(by_id[run_id] for run_id in chosen)
 states(chosen, colors)
-class_sets = {by_id[run_id].class_names for run_id in chosen}
+class_sets = {by_id[run_id].class_names for run_id in chosen if by_id[run_id].plan}
 curves(
     [Curve(run_id, names[run_id], colors[run_id]) for run_id in chosen],
     key="curves",

@@ -46,5 +46,6 @@ export function listenToKeys(element, viewer) {
     else if (ACTIONS[event.key]) ACTIONS[event.key](viewer);
     else return; // unzoomed, the arrows scroll the page
     event.preventDefault();
+    event.stopPropagation(); // the page's own shortcuts would go to another frame as well
   });
 }
