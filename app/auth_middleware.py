@@ -5,6 +5,7 @@ that asks (its origin, port included), and who asks: signed in, or with the star
 read.
 """
 
+from contextlib import suppress
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from markupsafe import Markup
@@ -12,6 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnected
 from streamlit import config
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
@@ -77,7 +79,8 @@ class AuthMiddleware:
             if refused:
                 await send({"type": "websocket.close", "code": 1008})  # before it is accepted: the client sees 403
             else:
-                await self._app(scope, receive, send)
+                with suppress(WebSocketDisconnected):  # a browser that went away is no fault of the lab
+                    await self._app(scope, receive, send)
             return
 
         async def with_headers(message: Message) -> None:

@@ -19,12 +19,14 @@ from streamlit.web.server.starlette.starlette_app_utils import create_signed_val
 
 from app.auth import COOKIE, check_sign_in, must_sign_in, providers, sign_in_links, user_of_claims
 from app.auth_middleware import AuthMiddleware
+from app.folder_picker import MAX_UPLOAD_BYTES
 from app.routes import ROUTES
-from app.services import check_uploads, uploaded_mb, uploads
+from app.services import check_uploads, keep_uploads_small, max_upload_size, uploaded_mb, uploads
 from app.start_token import address as printed_address
 from app.start_token import cookie_name, start_token, token_file
 from core.auth import build_user
 from core.errors import LabError
+from core.paths import PROJECT
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -156,8 +158,26 @@ def token(monkeypatch, secrets):
 def sign_in(secrets):
     start_token.cache_clear()
     secrets(AUTH)
+    size, where = config.get_option("server.maxUploadSize"), config.get_where_defined("server.maxUploadSize")
+    keep_uploads_small()  # as the server does when it starts
     yield
+    config.set_option("server.maxUploadSize", size, where)
     start_token.cache_clear()
+
+
+def test_a_file_is_small_where_people_sign_in_and_as_large_as_a_data_set_where_not(token):
+    where = str(PROJECT / ".streamlit" / "config.toml")
+    assert config.get_where_defined("server.maxUploadSize") == where
+    try:
+        for source, expected in ((where, 20), ("environment variable", 1000)):
+            config.set_option("server.maxUploadSize", 1000, source)
+            assert (
+                max_upload_size(5_000 * 10**6) == 1000 >= MAX_UPLOAD_BYTES // 10**6 and max_upload_size(7 * 10**6) == 7
+            )
+            keep_uploads_small()
+            assert max_upload_size(5_000 * 10**6) == expected
+    finally:
+        config.set_option("server.maxUploadSize", 1000, where)
 
 
 async def _arrived(scope, receive, send):
