@@ -36,24 +36,30 @@ def folder_card(config: DatasetConfig) -> bool:
     if not summary.frames:
         return False
     with st.container(border=True, key="folder-card"):
-        show(_lines(summary))
+        is_explained = _draw(summary)
         _offer_removal(summary.report.root)
-        figures = joined(_figure(frame, summary.dataset) for frame in summary.frames if summary.dataset)
-        if figures:
-            show(Markup('<div class="lab-strip">{}</div>').format(figures))
-        banded = next((finding for finding in summary.report.findings if finding.code == "more-bands"), None)
-        if banded and not figures:
-            failed_state(f"{banded.sentence} {banded.fix}")
-        elif summary.report.proposal and not summary.report.classes:
-            _offer_proposal(summary)
-        elif summary.report.healthy:
-            if st.button("Train on this data", type="primary", icon=":material/model_training:", key="train-on-folder"):
-                st.switch_page("../pages/train.py")
-            return False
-        else:
-            first, *others = summary.report.errors
-            more = f" Below: {plural(len(others), 'more error')}." if others else ""
-            failed_state(f"{first.sentence} {first.fix}{more}")
+    return is_explained
+
+
+def _draw(summary: FolderSummary) -> bool:
+    """Draw what was seen, and the next step; returns as `folder_card`."""
+    show(_lines(summary))
+    figures = joined(_figure(frame, summary.dataset) for frame in summary.frames if summary.dataset)
+    if figures:
+        show(Markup('<div class="lab-strip">{}</div>').format(figures))
+    banded = next((finding for finding in summary.report.findings if finding.code == "more-bands"), None)
+    if banded and not figures:
+        failed_state(f"{banded.sentence} {banded.fix}")
+    elif summary.report.proposal and not summary.report.classes:
+        _offer_proposal(summary)
+    elif summary.report.healthy:
+        if st.button("Train on this data", type="primary", icon=":material/model_training:", key="train-on-folder"):
+            st.switch_page("../pages/train.py")
+        return False
+    else:
+        first, *others = summary.report.errors
+        more = f" Below: {plural(len(others), 'more error')}." if others else ""
+        failed_state(f"{first.sentence} {first.fix}{more}")
     return True
 
 

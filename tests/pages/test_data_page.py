@@ -581,6 +581,13 @@ def test_two_folders_that_were_found_become_one_data_set(lab_folders, folder: Pa
     assert root.name == "Both-streets" and "16 photographs with masks: 12 in train, 4 in val" in text_of(app)
     assert f"In &#39;{other.name}&#39;: Nothing says which" in text_of(app)
 
+    app.button(key="delete-archive").click().run()
+    assert fine(app) and not root.exists() and folder.is_dir() and app.text_input(key="data-folder-root").value == ""
+    app.text_input(key="data-folder-root").set_value(str(folder)).run()
+    assert not [button for button in app.button if button.key == "delete-archive"], (
+        "what wasn't dropped here isn't ours"
+    )
+
 
 def test_the_class_table_is_a_form_that_saves(lab_folders, folder: Path) -> None:
     app = opened("folder", folder)
