@@ -221,18 +221,16 @@ def trash_panel() -> None:
                 with st.container(horizontal=True, vertical_alignment="center"):
                     if st.button("Restore", key=f"restore-{each.run.id}", icon=":material/restore_from_trash:"):
                         runner.restore(each.run.id, runs_folder())
+                        pick_also(PICKER, each.run.id)
                         st.rerun()
                     deleted = datetime.fromtimestamp(each.deleted).strftime("%d %B %Y, %H:%M")
                     st.caption(f"{escape_markdown(run_label(each.run))}, {format_bytes(each.size)}, deleted {deleted}")
             size = sum(each.size for each in trashed)
-            if st.button(
-                f"Empty the trash ({format_bytes(size)})",
-                key="empty-trash",
-                icon=":material/delete_forever:",
-                help="Removes these runs for good.",
-            ):
-                runner.empty_trash(runs_folder())
-                st.rerun()
+            with st.popover(f"Empty the trash ({format_bytes(size)})", icon=":material/delete_forever:"):
+                st.caption("These runs can't be brought back then.")
+                if st.button("Remove for good", type="primary", key="empty-trash"):
+                    runner.empty_trash(runs_folder())
+                    st.rerun()
         except LabError as error:
             failed_state(error)
 
