@@ -68,7 +68,7 @@ def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], limit
         # Streamlit knows options by their labels, and a label changes with the score: hence each time anew. What was
         # launched from here is looked at, and what was deleted is not.
         also = st.session_state.pop(f"also-{label}", [])
-        known = [run_id for run_id in (*st.session_state[key], *also) if run_id in runs]
+        known = [run_id for run_id in dict.fromkeys((*st.session_state[key], *also)) if run_id in runs]
         st.session_state[key] = known[-limit:]
     chosen = sorted(
         st.multiselect(
