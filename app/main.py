@@ -1,6 +1,5 @@
 """The lab's entry: `streamlit run app/main.py`. The pages, and beside them a few read-only routes."""
 
-import logging
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -21,9 +20,9 @@ from app.fair_share import FairShareMiddleware  # noqa: E402
 from app.routes import ROUTES  # noqa: E402
 from app.services import inference_worker, keep_uploads_small, warm_up  # noqa: E402
 from app.start_token import announce, start_token  # noqa: E402
-from app.widgets import failed_state  # noqa: E402
+from app.widgets import show_fault  # noqa: E402
 from core.auth import set_current_user  # noqa: E402
-from core.errors import LabError, storage_sentence  # noqa: E402
+from core.errors import LabError  # noqa: E402
 from core.paths import only_the_data_folder  # noqa: E402
 
 os.umask(os.umask(0o077) | 0o077)  # runs, pictures and masks are no business of the machine's other accounts
@@ -46,24 +45,10 @@ async def _lifespan(_app: st.App) -> AsyncIterator[None]:
     inference_worker().close()
 
 
-def explain(error: Exception) -> bool:
-    """Put a sentence in place of what a page could not show; the traceback of a fault goes to the terminal alone."""
-    if isinstance(error, OSError) and (sentence := storage_sentence(error)):
-        error = LabError(sentence)
-    if not isinstance(error, LabError):
-        logging.getLogger("lab").error("A page failed.", exc_info=error)
-        error = LabError(
-            f"This page ran into a fault of the lab ({type(error).__name__}). Reload it; if the fault stays, the"
-            " terminal in which the lab runs has the details."
-        )
-    failed_state(error)
-    return True
-
-
 app = st.App(
     str(ROOT / "app" / "navigation.py"),
     routes=ROUTES,
     middleware=[Middleware(AuthMiddleware), Middleware(FairShareMiddleware)],
     lifespan=_lifespan,
-    on_script_error=explain,
+    on_script_error=show_fault,
 )

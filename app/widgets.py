@@ -2,6 +2,7 @@
 show.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
@@ -9,7 +10,7 @@ from markupsafe import Markup
 
 from app.html import joined, show
 from app.tables import badge, dot, markup
-from core.errors import LabError
+from core.errors import LabError, storage_sentence
 from core.escaping import escape_markdown
 from core.runs.store import Run, best_miou
 from core.text import format_duration, plural
@@ -152,6 +153,20 @@ def failed_state(error: LabError | str) -> None:
     What was typed may stand in it: nothing in it is formatted.
     """
     st.error(escape_markdown(str(error)), icon=":material/error:")
+
+
+def show_fault(error: Exception) -> bool:
+    """Put a sentence in place of what a page could not show; the traceback of a fault goes to the terminal alone."""
+    if isinstance(error, OSError) and (sentence := storage_sentence(error)):
+        error = LabError(sentence)
+    if not isinstance(error, LabError):
+        logging.getLogger("lab").error("A page failed.", exc_info=error)
+        error = LabError(
+            f"This page ran into a fault of the lab ({type(error).__name__}). Reload it; if the fault stays, the"
+            " terminal in which the lab runs has the details."
+        )
+    failed_state(error)
+    return True
 
 
 FAILURE_LABELS = {
