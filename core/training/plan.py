@@ -110,8 +110,8 @@ def count_steps(
     if training.minutes == 0:
         return max(1, math.ceil(training.epochs * frames / training.samples_per_step))
     left = training.minutes * 60 - seconds_used - training.evaluations * seconds_per_evaluation
-    least = min(MIN_STEPS, int(training.minutes * 60 * MAX_OVERRUN / seconds_per_step))
-    return max(1, training.evaluations, least, int(left / seconds_per_step))
+    min_steps = min(MIN_STEPS, int(training.minutes * 60 * MAX_OVERRUN / seconds_per_step))
+    return max(1, training.evaluations, min_steps, int(left / seconds_per_step))
 
 
 def interval(steps_total: int, times: int) -> int:
