@@ -146,6 +146,13 @@ class Browser:
             elif found := PICTURE.findall(data):
                 self.pictures = [each.decode() for each in found][-8:]
 
+    async def fetch(self, address: str) -> httpx.Response:
+        """Fetch what a page shows; again on a connection that the server had just closed, as browsers do."""
+        try:
+            return await self.client.get(address)
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            return await self.client.get(address)
+
     async def upload(self, data: bytes) -> int:
         """Upload a picture as the widget does; returns the status."""
         request = FileURLsRequest(request_id=secrets.token_hex(4), file_names=["mine.png"], session_id=self.session)
@@ -182,7 +189,7 @@ async def visit(lab: Lab, person: str, dice: int, until: float, measured: Measur
             measured.pages.append(time.monotonic() - began)
             addresses = [f"/lab/metrics/{run}?offset=0" for run in lab.runs] + browser.pictures[:4]
             began = time.monotonic()
-            for answer in await asyncio.gather(*map(browser.client.get, addresses)):
+            for answer in await asyncio.gather(*map(browser.fetch, addresses)):
                 if answer.status_code != 200:
                     measured.failures[f"{answer.status_code} {answer.url.path[:12]}"] += 1
             measured.requests.append(time.monotonic() - began)
