@@ -260,4 +260,5 @@ def test_a_damaged_file_is_read_or_refused_in_words(name, count, tmp_path, monke
             outcomes["refused"] += 1
         outcomes["slowest"] = max(outcomes["slowest"], round(1000 * (time.perf_counter() - began)))
     assert outcomes["read"] + outcomes["refused"] == count
+    record_property("faults", count)
     record_property("outcomes", dict(outcomes))

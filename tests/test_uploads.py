@@ -472,7 +472,7 @@ def test_a_decoder_that_was_taken_over_answers_with_arrays_and_sentences_alone()
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells a process's largest size")
-def test_bad_uploads_are_a_sentence_each_in_time_and_within_memory(tmp_path, figure):
+def test_bad_uploads_are_a_sentence_each_in_time_and_within_memory(tmp_path, figure, record_property):
     worker = InferenceWorker()
     good = encoded(image_of(), "PNG")
     worker.decode(good)  # its start is not theirs
@@ -508,6 +508,7 @@ def test_bad_uploads_are_a_sentence_each_in_time_and_within_memory(tmp_path, fig
     finally:
         worker.close()
     assert peak < DECODER_BYTES
+    record_property("faults", len(bad) + MUTATIONS)
     figure(
         f"{32 + MUTATIONS} bad uploads: {refused} refused in words, slowest {slowest[1]:.2f} s ({slowest[0]}), "
         f"peak {peak / 2**20:.0f} MiB, {deaths} decoders died and were replaced"

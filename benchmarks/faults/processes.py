@@ -306,14 +306,14 @@ def start_program(program: str, wish: RunConfig, folder: Path, *arguments: str) 
 
 
 def small_shared_memory(bench: Bench) -> Result:
-    """Leave 64 kB of /dev/shm to loading processes, as a container may: a sentence, and with what it proposes the run
+    """Leave 16 kB of /dev/shm to loading processes, as a container may: a sentence, and with what it proposes the run
     finishes.
     """
     folder = bench.runs("shared-memory")
     times, lost = bench.times(5), 0
     for _ in range(times):
         run = create_run(config(epochs=20, workers=2), folder)
-        command = f"mount -t tmpfs -o size=64k tmpfs /dev/shm && exec {sys.executable} -m core.training {run}"
+        command = f"mount -t tmpfs -o size=16k tmpfs /dev/shm && exec {sys.executable} -m core.training {run}"
         with open(run / "train.log", "ab") as log:
             subprocess.run(["unshare", "-m", "sh", "-c", command], cwd=ROOT, stdout=log, stderr=log, check=False)
         result = read_run(run)
@@ -321,7 +321,7 @@ def small_shared_memory(bench: Bench) -> Result:
         other = runner.clone(run, result.status.suggested_change)
         wait_until(lambda other=other: not read_run(other).is_active)
         lost += read_run(other).state != "finished"
-    return Result("/dev/shm of 64 kB", times, "a sentence each; finished with what it proposes", lost)
+    return Result("/dev/shm of 16 kB", times, "a sentence each; finished with what it proposes", lost)
 
 
 def clock_set_back(bench: Bench) -> Result:
