@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -607,6 +608,19 @@ def test_other_ends_are_explained(lab_folders, tiny_config, main_here, monkeypat
     run = create_run(tiny_config(), lab_folders.runs)
     assert main_here(run) == code
     assert read_status(run).exit == code and text in read_status(run).error
+
+
+def test_shared_memory_without_room_for_a_semaphore_is_no_full_disk(tiny_config, monkeypatch):
+    """Seen with a /dev/shm of 16 kB."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("multiprocessing.synchronize._multiprocessing.SemLock", refuse)
+    with pytest.raises(OSError) as caught:
+        multiprocessing.get_context("spawn").Semaphore(1)
+    ending = explain(caught.value, tiny_config(workers=2))
+    assert "/dev/shm" in ending.sentence and ending.suggested_change == {"training": {"workers": 0}}
 
 
 def test_a_config_that_cannot_be_read_is_not_trained(lab_folders, tiny_config, main_here, capsys):

@@ -164,7 +164,7 @@ def explain(error: BaseException, config: RunConfig) -> Ending:
     if isinstance(error, LabError):
         # Torch wraps what a loading process raised into its traceback; the sentence stands at the end.
         _, wrapped, sentence = text.rpartition("core.errors.LabError: ")
-        return Ending(USER_ERROR, "data" if wrapped or _came_from_data(error) else "user", sentence.strip())
+        return Ending(USER_ERROR, "data" if wrapped or _came_from(error, "core.data") else "user", sentence.strip())
     lower = f"{type(error).__name__}: {text}".lower()
     # A loading process that the system kills takes a word of its own.
     if isinstance(error, MemoryError) or any(
@@ -178,7 +178,14 @@ def explain(error: BaseException, config: RunConfig) -> Ending:
             " crop smaller, and start again.",
             _less_memory(config),
         )
-    if "shared memory" in lower or "(shm)" in lower or "bus error" in lower:
+    # Where not even the semaphores of loading processes fit into /dev/shm, the system says that there is no space.
+    is_full = getattr(error, "errno", None) == errno.ENOSPC
+    if (
+        "shared memory" in lower
+        or "(shm)" in lower
+        or "bus error" in lower
+        or (is_full and _came_from(error, "multiprocessing"))
+    ):
         return Ending(
             USER_ERROR,
             "user",
@@ -213,7 +220,7 @@ def explain(error: BaseException, config: RunConfig) -> Ending:
             " last checkpoint.",
         )
     # safetensors has an error of its own, without a number
-    if getattr(error, "errno", None) == errno.ENOSPC or "os error 28" in text:
+    if is_full or "os error 28" in text:
         return Ending(
             USER_ERROR, "disk", "The disk is full. Free some space, then resume: the last checkpoint is intact."
         )
@@ -250,10 +257,10 @@ def _valid(config: RunConfig, **changes: Any) -> dict[str, dict[str, Any]]:
     return {"training": changes} if changes else {}
 
 
-def _came_from_data(error: BaseException) -> bool:
-    """Return whether an error was raised while data were opened or read."""
+def _came_from(error: BaseException, package: str) -> bool:
+    """Return whether an error was raised in a package, or in what it called."""
     modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return any(module.startswith("core.data.") for module in modules)
+    return any(module.startswith(f"{package}.") for module in modules)
 
 
 def _end_status(run: Path, **fields: Any) -> None:
