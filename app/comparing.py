@@ -53,9 +53,8 @@ def compare_view(shown: Shown) -> None:
         dots = {f"A against {shown.names[run_id]}": shown.colors[run_id] for run_id in lines}
         st.plotly_chart(interval_figure(titled, dots), key="interval", config=PLAIN)
         st.caption(
-            "As many frames as there are were drawn with replacement, 2000 times, the same ones for A and B. The"
-            " interval shows how much the difference depends on the frames; what another seed of the training would"
-            " change isn't in it."
+            f"{_drawn(between)} 2000 times, the same ones for A and B. The interval shows how much the difference"
+            " depends on the frames; what another seed of the training would change isn't in it."
         )
         st.subheader("Settings that differ")
         changed = differences(shown.runs[one].config, shown.runs[other].config)
@@ -143,6 +142,16 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
         )
         + "Latency is of one picture at a time, beside whatever this machine was doing then; a multiply-add counts as"
         " two operations."
+    )
+
+
+def _drawn(comparison: Comparison) -> str:
+    """Return how frames were drawn, as the start of a sentence."""
+    if not comparison.blocks:
+        return "As many single frames as there are were drawn with replacement,"
+    return (
+        f"Neighbouring frames are alike here, as in a video, so that they were drawn together: from {comparison.unit}"
+        " as many as there are, with replacement,"
     )
 
 

@@ -256,3 +256,19 @@ def test_losses_with_other_terms_are_not_the_same(other):
     assert "losses are not the same" in caption({"second_loss": "dice"} if "second_loss_weight" in other else {}, other)
     assert "losses are not the same" not in caption(other, other)
     assert "losses are not the same" not in caption({}, {"second_loss_weight": 0.3})  # of nothing
+
+
+def test_a_report_says_that_neighbouring_frames_were_drawn_together():
+    def video(wrong, seed):
+        rng, frames = np.random.default_rng(seed), []
+        for start in range(0, 60, 10):
+            lost = int(wrong + rng.integers(-60, 60))
+            frames += [replace(frame, id=f"v_{start + at:03}") for at, frame in enumerate(scores(lost, 10).frames)]
+        return Scores(RULES, tuple(frames))
+
+    runs = [summary(name, video(100, seed)) for seed, name in enumerate("AB")]
+    text = printed(results(data(*runs))) + printed(methodology(data(*runs)))
+    assert "Neighbouring frames were drawn together, in blocks of about 8." in text
+    assert "taken for neighbours in a video" in text
+    alone = [summary("A", scores(100)), summary("B", scores(300))]
+    assert "eighbour" not in printed(results(data(*alone))) + printed(methodology(data(*alone)))

@@ -102,7 +102,7 @@ def _ranking(group: Group, suffix: str) -> Iterator[Paragraph]:
         )
         sentence = text(
             summary.label, " (", replace(difference, text=difference.text.lstrip("+−")), " ± ", spread,
-            " points, 95 % of resamples between ", low, " and ", high, ")",
+            " points, 95 % interval from ", low, " to ", high, ")",
         )  # fmt: skip
         if not comparison.is_certain:
             equal.append(sentence)

@@ -279,6 +279,11 @@ def _scoring(data: ReportData) -> Text:
             ": frames are drawn with replacement, the same ones for both, 2,000 times; a difference is called certain where the "
             f"95 % interval doesn't hold 0, on {ENOUGH} frames or more. ",
         ]  # fmt: skip
+    if any(each.blocks for group in data.groups for each in group.comparisons.values()):
+        parts += [
+            "Frames whose names count on are taken for neighbours in a video: where they influence the difference alike, they are "
+            "drawn in blocks", cite("carlstein1986subseries"), " as long as Andrews' rule has it", cite("andrews1991covariance"), ". ",
+        ]  # fmt: skip
     if any(summary.robustness for summary in evaluated):
         parts += [
             "Robustness is measured in the manner of Hendrycks and Dietterich", cite("hendrycks2019robustness"), "."

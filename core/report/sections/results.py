@@ -498,17 +498,23 @@ def _significance(group: Group, suffix: str) -> Iterator[Block]:
         if comparison.is_certain:
             verdict = f"{(first if comparison.difference > 0 else second).label} is better"
         rows.append(cells(f"{first.label} − {second.label}", *numbers, verdict))
-    many = few = missing = ""
+    drawn = many = few = missing = ""
     if len(rows) > 2:
         many = " At this level one comparison in twenty of runs that are equal looks certain by chance."
     if any(each.frames < ENOUGH for each in group.comparisons.values()):
         few = f" On fewer than {ENOUGH} frames no run is called better: such intervals are too narrow."
+    units = [each for each in group.comparisons.values() if each.blocks]
+    if units:
+        lengths = sorted({max(2, round(each.frames / each.blocks)) for each in units})
+        span = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
+        alone = "" if len(units) == len(rows) else " where they were alike, single frames elsewhere"
+        drawn = f" Neighbouring frames were drawn together, in blocks of about {span}{alone}."
     uncounted = each_once([name for each in group.comparisons.values() for name in each.uncounted])
     if uncounted:
         missing = f" No frame shows {join_items(uncounted, 'or')}, so that these means don't count it."
     caption = text(
         "Differences of mean IoU in points, with the standard deviation and the 95 % interval of a paired bootstrap over ",
-        frames_text(group), f".{few}{many}{missing}",
+        frames_text(group), f".{drawn}{few}{many}{missing}",
     )  # fmt: skip
     heads = ("runs", "difference", "±", "from", "to", "verdict")
     yield Table(f"significance-table{suffix}", caption, heads, tuple(rows), text_columns=(5,))
