@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from app.scoring import find_robustness
 from core.data.frames import content_digest
 from core.errors import LabError
 from core.evaluation import evaluate_run as evaluate_run_module
@@ -13,6 +14,7 @@ from core.evaluation.evaluate_run import evaluate_robustness, evaluate_run
 from core.evaluation.job import start_evaluation
 from core.evaluation.metrics.robustness import STRENGTHS
 from core.evaluation.results import EvaluationSettings, list_results, list_robustness, read_metadata, read_result
+from core.evaluation.staleness import is_robustness_stale
 from core.inference.prediction_cache import checkpoint_digest
 from core.jobs.kinds import latest, stop
 from core.runs.metrics_log import evaluations
@@ -167,3 +169,14 @@ def test_a_job_that_fails_or_is_killed_says_so(run, lab_folders, wait_until):
     done = wait_until(lambda: not (now := latest("evaluation")).is_active and now)
     assert "stopped unexpectedly" in done.problem
     assert not np.any([path.suffix == ".npz" for path in run.path.glob("scores/.*")])
+
+
+def test_a_robustness_card_of_other_corruptions_is_stale(run):
+    path = evaluate_robustness(run, EvaluationSettings(frames=2), kinds=("noise",))
+    (result,) = list_robustness(run.path)
+    assert not is_robustness_stale(run, result)
+    values = json.loads(path.read_text())
+    del values["version"]  # as it was written before
+    path.write_text(json.dumps(values))
+    (old,) = list_robustness(run.path)
+    assert is_robustness_stale(run, old) and find_robustness(run) == (old, True)

@@ -13,11 +13,10 @@ def series_of(name: str) -> tuple[str, tuple[int, ...]]:
 
     Of several, as in Cityscapes' CITY_SEQUENCE_FRAME, the counter is the last.
     """
-    last = None
-    for last in _COUNTER.finditer(name):
-        pass
-    if last is None:
+    counters = list(_COUNTER.finditer(name))
+    if not counters:
         return name, ()
+    last = counters[-1]
     return f"{name[: last.start()]}#{name[last.end() :]}", tuple(map(int, re.split("[.:-]", last[0])))
 
 

@@ -201,7 +201,7 @@ def blocks_for(influence: np.ndarray, sequences: list[list[int]]) -> Blocks:
 
 
 def _influence(scores: Scores) -> np.ndarray:
-    """Return how much each frame moves the mean IoU of the classes that are shown, to first order, float64 (frames,)."""
+    """Return how much each frame moves the mean IoU of the shown classes, to first order, float64 (frames,)."""
     stacked = np.stack([frame.confusion for frame in scores.frames])
     hits, true, predicted = (part.astype(np.float64) for part in parts_of(stacked, scores.protocol.evaluated))
     unions = true + predicted - hits

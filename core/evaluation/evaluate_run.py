@@ -21,7 +21,7 @@ from core.data.sources import SOURCES
 from core.errors import LabError
 from core.evaluation.metrics.instances import read_instances
 from core.evaluation.metrics.protocol import FULL_SIZE, Protocol, protocol_of
-from core.evaluation.metrics.robustness import CORRUPTIONS, STRENGTHS, corrupt
+from core.evaluation.metrics.robustness import CORRUPTIONS, STRENGTHS, VERSION, corrupt
 from core.evaluation.metrics.scorer import Scorer
 from core.evaluation.metrics.scores import or_none
 from core.evaluation.metrics.upper_bounds import STRIDES, upper_bounds
@@ -153,7 +153,7 @@ def evaluate_robustness(
     for (kind, strength), scorer in scorers.items():
         miou.setdefault(kind, {})[strength] = or_none(scorer.scores().miou)
     metadata = _metadata(bench, size, milliseconds, progress)
-    result = RobustnessResult(replace(metadata, seconds=time.perf_counter() - began), seed, miou)
+    result = RobustnessResult(replace(metadata, seconds=time.perf_counter() - began), seed, miou, VERSION)
     return write_robustness(run.path, bench.key, result)
 
 

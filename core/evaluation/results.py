@@ -142,12 +142,13 @@ class EvaluationResult:
 class RobustnessResult:
     """Mean IoU under corruptions: 0..1 by kind and strength 1..5.
 
-    Under "none" and strength 0 that of the frames as they are.
+    Under "none" and strength 0 that of the frames as they are. `version` is that of the corruptions.
     """
 
     metadata: ResultMetadata
     seed: int
     miou: dict[str, dict[int, float | None]]
+    version: int = 1
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from core.evaluation.results import (
     read_result,
     read_values,
 )
-from core.evaluation.staleness import is_stale
+from core.evaluation.staleness import is_robustness_stale, is_stale
 from core.models.model_summary import describe
 from core.models.summary_types import ModelSummary
 from core.paths import PROJECT, runs_folder
@@ -142,7 +142,7 @@ def _robustness(run: Run, label: str, requested: bool, tracker: ProgressTracker)
         results = [
             result
             for result in list_robustness(run.path)
-            if result.metadata.settings.checkpoint == SETTINGS.checkpoint and not is_stale(run, result.metadata)
+            if result.metadata.settings.checkpoint == SETTINGS.checkpoint and not is_robustness_stale(run, result)
         ]
         return sorted(results, key=lambda result: not is_alike(result))
 

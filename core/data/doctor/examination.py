@@ -56,7 +56,7 @@ def examine(
     root: Path,
     class_table: str = "auto",
     val_fraction: float = 0.2,
-    group_by: str = "auto",
+    group_by: str = "stretch",
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
     max_frames: int = 0,

@@ -286,7 +286,8 @@ def _scoring(data: ReportData) -> Text:
         ]  # fmt: skip
     if any(summary.robustness for summary in evaluated):
         parts += [
-            "Robustness is measured in the manner of Hendrycks and Dietterich", cite("hendrycks2019robustness"), "."
+            "Robustness is measured in the manner of Hendrycks and Dietterich", cite("hendrycks2019robustness"),
+            ", with lengths, grains of noise and blocks of JPEG as shares of a picture's height."
         ]  # fmt: skip
     return text(*parts)
 

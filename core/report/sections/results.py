@@ -423,7 +423,13 @@ def _robustness(group: Group, suffix: str) -> Iterator[Block]:
             yield note("No run was scored under corruptions.")
         return
     alike = {
-        (metadata.data, metadata.size, metadata.settings.description, summary.robustness.seed)
+        (
+            metadata.data,
+            metadata.size,
+            metadata.settings.description,
+            summary.robustness.seed,
+            summary.robustness.version,
+        )
         for summary in known
         for metadata in (summary.robustness.metadata,)
     }
