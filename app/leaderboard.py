@@ -48,6 +48,9 @@ def score_tile(
         ' <span>{}</span></div><div class="lab-facts">{}</div><small>{}</small></article>'
     )
     facts = joined(Markup("<span>{}</span>").format(item) for item in text)
+    if entry.metadata.disturbance:
+        text = f"{entry.metadata.disturbance[:1].upper()}{entry.metadata.disturbance[1:]} while it was timed."
+        name = markup(name, " ", badge("timed beside other work", title=text))
     bound = upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)
     score = format_percent(result.scores.miou)
     show(card.format(dot(color), name, note, score, bound, facts, describe_protocol(metadata)))
@@ -56,7 +59,7 @@ def score_tile(
 def board_table(board: Board, runs: Mapping[str, Run], colors: Mapping[str, str], by: str) -> None:
     """Show a board sorted by a metric or a cost, the best of each column in bold.
 
-    Of latencies on different hardware none is.
+    Of latencies on different hardware, or measured beside other work, none is.
 
     Args:
         board: whose entries' runs are all in `runs`.

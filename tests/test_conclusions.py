@@ -44,7 +44,7 @@ def scores(wrong, frames=ENOUGH, shown=CLASSES, moved=()):
 def metadata(name, **changes):
     settings = changes.pop("settings", EvaluationSettings())
     made = ResultMetadata(
-        name, settings, 10, "w", "d", "streets", (64, 64), ENOUGH, 0.0, 1.0, 10.0, "One laptop", 1000, 2000, 8, 0.9
+        name, settings, 10, "w", "d", "streets", (64, 64), ENOUGH, 0.0, 1.0, 10.0, "One laptop", 1000, 2000, 8, 0.9, timed=20
     )  # fmt: skip
     return replace(made, **changes)
 
@@ -144,6 +144,11 @@ def test_times_of_different_machines_are_not_ranked():
     apart, text = results(data(*runs("A big server"))), concluded(*runs("A big server"))
     assert "fastest" not in text and "Beaten" not in text and bold(apart) == [False, False]
     assert "not all on the same hardware" in printed(apart)
+    for disturbed in ({"disturbance": "a training went on"}, {"timed": 1}):
+        beside = summary("A", scores(100), milliseconds=10.0, **disturbed), summary("B", scores(300), milliseconds=20.0)
+        text = concluded(*beside)
+        assert "fastest" not in text and "Beaten" not in text and bold(results(data(*beside))) == [False, False]
+        assert "A was timed beside other work or too few times" in printed(results(data(*beside)))
     front = block(apart, "pareto")
     assert (
         "ms for one frame" not in front.drawing.svg
@@ -272,3 +277,18 @@ def test_a_report_says_that_neighbouring_frames_were_drawn_together():
     assert "taken for neighbours in a video" in text
     alone = [summary("A", scores(100)), summary("B", scores(300))]
     assert "eighbour" not in printed(results(data(*alone))) + printed(methodology(data(*alone)))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "weights", "is_told"),
+    [
+        ("resnet18", "Starts from pretrained weights, timm/resnet18.a1_in1k on the Hugging Face Hub at revision 1.", True),
+        ("resnet18", "Starts from the weights in model.safetensors.", False),
+        ("resnet18", "Starts from pretrained weights, someone/streets on the Hugging Face Hub at revision 1.", False),
+        ("resnet50_clip", "Starts from pretrained weights, timm/resnet50_clip.openai on the Hugging Face Hub at 1.", False),
+    ],
+)  # fmt: skip
+def test_imagenet_is_named_for_weights_that_learned_from_it_alone(encoder, weights, is_told):
+    config = {"model": {"family": "fcn", "encoder": encoder}}
+    text = printed(methodology(data(summary("A", scores(100), config, {"pretrained": True, "weights": weights}))))
+    assert ("ImageNet" in text) == is_told

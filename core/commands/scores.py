@@ -162,6 +162,9 @@ def _result_values(result: EvaluationResult) -> dict[str, Any]:
         "protocol": settings.description,
         "sliding_window": settings.sliding_window,
         "milliseconds": metadata.milliseconds,
+        "milliseconds_spread": metadata.milliseconds_spread,
+        "timed": metadata.timed,
+        "disturbance": metadata.disturbance,
         "upper_bound": {"pixels_per_cell": metadata.pixels_per_cell, "miou": metadata.upper_bound},
         "upper_bounds": metadata.upper_bounds,
     }

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from core.config import all_fields, fields_of, setting_of
 from core.evaluation.bootstrap import ENOUGH
+from core.models.encoder_table import ENCODER_BY_NAME
 from core.report.phrases import (
     Column,
     by_value,
@@ -196,12 +197,12 @@ def _is_gentle(summary: RunSummary) -> bool:
 def _start(summaries: Summaries) -> Text:
     """First weights, and the length of the training."""
     planned = [summary for summary in summaries if summary.run.plan.get("weights")]
-    pretrained = {summary.config.model.encoder_name for summary in planned if summary.run.plan.get("pretrained")}
+    on_imagenet = tuple(summary for summary in planned if _began_on_imagenet(summary))
     parts: list[Part | Text | None] = []
     if planned:
         parts += [by_value(planned, lambda summary: (summary.run.plan["weights"].rstrip("."),)), ". "]
-    if any("dino" not in name for name in pretrained):
-        parts += ["Weights of encoders other than DINO's were learned on ImageNet", cite("deng2009imagenet"), ". "]
+    weights = text("The encoder's weights were learned on ImageNet", cite("deng2009imagenet"))
+    parts += [_clause(summaries, on_imagenet, weights, end=". ")]
     parts += [
         _if_used(
             summaries, "minutes", "The length of the training was given in minutes (",
@@ -222,6 +223,17 @@ def _start(summaries: Summaries) -> Text:
         *parts, "Each run was scored ", by_value(summaries, _evaluations),
         " times during its training; the weights of the highest validation mean IoU are the ones that are reported.",
     )  # fmt: skip
+
+
+def _began_on_imagenet(summary: RunSummary) -> bool:
+    """Return whether the weights came from the repository that the lab's table names, and were learned on ImageNet.
+
+    Of any other file or encoder it isn't known what it has learned from.
+    """
+    encoder = ENCODER_BY_NAME.get(summary.config.model.encoder_name)
+    repo = encoder.hub_repo if encoder else None
+    plan = summary.run.plan
+    return bool(plan.get("pretrained") and repo and repo.endswith("in1k") and f"{repo} " in plan.get("weights", ""))
 
 
 def _evaluations(summary: RunSummary) -> Text:
@@ -270,8 +282,9 @@ def _scoring(data: ReportData) -> Text:
     parts: list[Part | Text | None] = [
         "The main score is the mean over the classes of intersection over union (IoU), counted over all frames together, as the "
         "Cityscapes benchmark does", cite("cordts2016cityscapes"), ". ", by_value(evaluated, _protocol),
-        ". Boundary F1 is that of Csurka et al.", cite("csurka2013measure"),
-        "; the calibration error weighs the distance between confidence and accuracy by pixels", cite("guo2017calibration"), ". ",
+        ". Boundary F1 is that of Csurka et al.", cite("csurka2013measure"), ": in each frame the mean over the classes whose outlines "
+        "the truth shows there, then the mean over the frames; a class that is missed counts 0, and stray pixels of a class that a "
+        "frame doesn't show count only where they break the outlines of others; the calibration error weighs the distance between confidence and accuracy by pixels", cite("guo2017calibration"), ". ",
     ]  # fmt: skip
     if any(group.comparisons for group in data.groups):
         parts += [

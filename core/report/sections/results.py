@@ -98,7 +98,7 @@ def _scores(group: Group, suffix: str) -> Iterator[Block]:
     yield cost
     points = {
         summary.label: (
-            summary.result_value("/metadata/milliseconds") if len(group.hardware) == 1 else None,
+            summary.result_value("/metadata/milliseconds") if group.is_timed_alike else None,
             summary.result_value("/metadata/parameters"),
             summary.miou().value,
         )
@@ -110,7 +110,7 @@ def _scores(group: Group, suffix: str) -> Iterator[Block]:
             f"pareto{suffix}",
             ("Accuracy against cost. The broken line joins the runs that no other beats in both.",),
             pareto_figure(points, group.colors),
-            f"Mean IoU over {'milliseconds and over ' * (len(group.hardware) == 1)}parameters, a dot for each run.",
+            f"Mean IoU over {'milliseconds and over ' * group.is_timed_alike}parameters, a dot for each run.",
         )
 
 
@@ -149,13 +149,19 @@ def _cost_table(group: Group, suffix: str) -> Table:
     columns: tuple[Column, ...] = (
         ("parameters, M", lambda summary: summary.score("/metadata/parameters", MILLIONS) or summary.number("plan.json", "/parameters", MILLIONS), "low"),
         ("GFLOP a frame", lambda summary: summary.score("/metadata/flops", GIGA), "low"),
-        ("ms a frame", lambda summary: summary.score("/metadata/milliseconds", MILLISECONDS), "low" if len(hardware) == 1 else ""),
+        ("ms a frame", lambda summary: summary.score("/metadata/milliseconds", MILLISECONDS), "low" if group.is_timed_alike else ""),
+        ("± ms", lambda summary: summary.score("/metadata/milliseconds_spread", MILLISECONDS), ""),
         ("training, min", minutes_of, "low"),
         ("steps to the best", _best_step, ""),
     )  # fmt: skip
     where = f" Frames were timed one at a time: {next(iter(hardware)).rstrip('.')}." if len(hardware) == 1 else (
         " Frames were timed one at a time, not all on the same hardware, so that the times don't compare." if hardware else ""
     )  # fmt: skip
+    where += " Times are medians, ± the distance of their quartiles." if hardware else ""
+    unclear = [summary for summary in group.evaluated if not summary.result.metadata.is_timed_well]
+    if unclear and len(group.evaluated) > 1:
+        names = join_items([summary.label for summary in unclear])
+        where += f" Times don't compare while {names} {'was' if len(unclear) == 1 else 'were'} timed beside other work or too few times."
     return table_of_runs(f"cost{suffix}", text("What the runs cost.", where), "run", group.scored, columns)
 
 
