@@ -138,8 +138,8 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
         (
             "Runs on the dotted line are the best for their cost: none scores higher without costing more. "
             if can_rank
-            else "These runs were timed on different hardware, beside other work or too few times, so that none is called"
-            " the best for its latency. Score again while nothing else runs. "
+            else "These runs were timed on different hardware, beside other work or too few times, so that none is"
+            " called the best for its latency. Score again while nothing else runs. "
         )
         + "Latency is the median of several pictures, one at a time; a multiply-add counts as"
         " two operations."

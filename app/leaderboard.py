@@ -48,9 +48,6 @@ def score_tile(
         ' <span>{}</span></div><div class="lab-facts">{}</div><small>{}</small></article>'
     )
     facts = joined(Markup("<span>{}</span>").format(item) for item in text)
-    if entry.metadata.disturbance:
-        text = f"{entry.metadata.disturbance[:1].upper()}{entry.metadata.disturbance[1:]} while it was timed."
-        name = markup(name, " ", badge("timed beside other work", title=text))
     bound = upper_bound_text(metadata.upper_bound, metadata.pixels_per_cell)
     score = format_percent(result.scores.miou)
     show(card.format(dot(color), name, note, score, bound, facts, describe_protocol(metadata)))
@@ -92,6 +89,9 @@ def _name(entry: Entry, run: Run, color: str) -> Markup:
         return markup(name, " ", note)
     if entry.is_stale:
         name = markup(name, " ", badge(STALE, "stopped", STALE_HELP))
+    if entry.metadata.disturbance:
+        text = f"{entry.metadata.disturbance[:1].upper()}{entry.metadata.disturbance[1:]} while it was timed."
+        name = markup(name, " ", badge("timed beside other work", title=text))
     bound = upper_bound_text(entry.metadata.upper_bound, entry.metadata.pixels_per_cell)
     return markup(name, Markup("<br><small>"), bound, Markup("</small>"))
 

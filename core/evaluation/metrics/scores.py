@@ -359,8 +359,9 @@ class Scores:
 
 
 def boundary_scores(names: Sequence[str], counts: np.ndarray | None) -> dict[str, Any]:
-    """Return plain values of boundary F1, of counts int64 (F, C, 4): of each class, and its mean in Csurka's order, over
-    the classes of an image and then over the images.
+    """Return plain values of boundary F1, of counts int64 (F, C, 4).
+
+    Of each class, and its mean in Csurka's order: over the classes of an image, then over the images.
     """
     if counts is None:
         return {"boundary_f1": None, "mean_boundary_f1": None}
