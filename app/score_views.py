@@ -267,8 +267,8 @@ def upper_bounds_view(shown: Shown) -> None:
             show(line.format(dot(shown.colors[run_id]), shown.names[run_id], score, bound))
         st.caption(
             "A cell is what one score of the network's finest map of scores covers. Here the truth is enlarged"
-            " smoothly, as networks enlarge their scores, which draws better edges than the table's way. It is no limit:"
-            " a network can draw things thinner than its cells."
+            " smoothly, as networks enlarge their scores, which draws better edges than the table's way. It is no"
+            " limit: a network can draw things thinner than its cells."
         )
 
 

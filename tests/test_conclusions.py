@@ -16,7 +16,9 @@ from core.labels import CITYSCAPES_7
 from core.report.phrases import plain_text
 from core.report.report_data import Group, ReportData, RunSummary
 from core.report.sections.conclusions import conclusions
+from core.report.sections.introduction import introduction
 from core.report.sections.methodology import methodology
+from core.report.sections.reflections import reflections
 from core.report.sections.results import _curves, results
 from core.report.settings import ReportSettings
 from core.report.structure import Figure, Paragraph, Table
@@ -292,3 +294,32 @@ def test_imagenet_is_named_for_weights_that_learned_from_it_alone(encoder, weigh
     config = {"model": {"family": "fcn", "encoder": encoder}}
     text = printed(methodology(data(summary("A", scores(100), config, {"pretrained": True, "weights": weights}))))
     assert ("ImageNet" in text) == is_told
+
+
+def of_data(name, cities):
+    """A report's text about two runs on some data, and its table of splits."""
+    config = {"dataset": {"name": name, "root": "/data/own"} if name == "folder" else {"name": name}}
+    made = data(summary("A", scores(100), config), summary("B", scores(200), config))
+    made = replace(made, groups=(replace(made.groups[0], cities=cities),))
+    sections = [*introduction(made), *results(made), *reflections(made)]
+    return printed(sections) + str(reflections(made)), block(sections, "splits")
+
+
+def test_data_of_ones_own_are_no_streets_and_have_no_folders_where_there_are_none():
+    text, splits = of_data("folder", {"train": {"": 8}, "val": {"": 4}})
+    assert "street" not in text and "cit" not in text.lower().replace("capacity", "") and "folder" not in text
+    assert splits.columns == ("split", "frames") and all(len(row) == 2 for row in splits.rows)
+    text, splits = of_data("folder", {"train": {"": 2, "yard": 6}, "val": {"yard": 4}})
+    assert splits.columns == ("split", "frames", "folders (frames)")
+    assert plain_text(splits.rows[0][2].text) == "in no folder (2) and yard (6)"
+    text, splits = of_data("streets", {"train": {"ulm": 8}, "val": {"bonn": 4}})
+    assert "a photograph of a street" in text and splits.columns[2] == "cities (frames)"
+
+
+def test_whole_sentences_that_differ_stand_one_after_the_other():
+    plans = [{"weights": "Starts from scratch: every weight is random.", "hardware": "On the CPU."}] * 2
+    plans.append({"weights": "Starts from the weights in a.safetensors.", "hardware": "On a GPU."})
+    runs = [summary(label, scores(100), plan=plan) for label, plan in zip("ABC", plans, strict=True)]
+    text = printed(methodology(data(*runs)))
+    assert "A and B: Starts from scratch: every weight is random. C: Starts from the weights in a.safetensors. " in text
+    assert "timm. A and B: On the CPU. C: On a GPU. " in text.replace(" .", ".") and ".." not in text

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from app.reporting import scored_first
 from app.scoring import find_robustness
 from core.data.frames import content_digest
 from core.errors import LabError
@@ -27,6 +28,7 @@ from core.evaluation.results import (
 from core.evaluation.staleness import is_robustness_stale
 from core.inference.prediction_cache import checkpoint_digest
 from core.jobs.kinds import latest, stop
+from core.report.settings import SCORED_AS, scoring_seconds, why_scored
 from core.runs.metrics_log import evaluations
 from core.runs.store import read_run
 
@@ -233,3 +235,13 @@ def test_the_protocol_names_its_scales():
     texts = [EvaluationSettings(scales=scales).description for scales in ((0.75,), (0.5, 1.0), (1.0, 2.0), (1.0,))]
     assert "at scale 0.75" in texts[0] and "at scales 0.5 and 1" in texts[1] and "scale" not in texts[3]
     assert len(set(texts)) == 4
+
+
+def test_a_report_says_what_it_scores_first_and_how_long_that_takes(run):
+    assert why_scored(run) == "was not scored yet" and scoring_seconds(run) is None
+    evaluate_run(run, EvaluationSettings(frames=2))
+    assert why_scored(run).startswith("was scored otherwise: validation frames, at the training size")
+    text = scored_first([run.id], {run.id: run})
+    assert "2 frames. That takes about " in text and text.startswith("Before the report is written")
+    evaluate_run(run, SCORED_AS)
+    assert why_scored(run) == "" and scored_first([run.id], {run.id: run}) == ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from core.config import all_fields, fields_of, setting_of
+from core.config import all_fields, fields_of, setting_of, todays_name
 from core.evaluation.bootstrap import ENOUGH
 from core.models.encoder_table import ENCODER_BY_NAME
 from core.report.phrases import (
@@ -16,6 +16,7 @@ from core.report.phrases import (
     note,
     paragraph,
     plain_text,
+    sentences_by_value,
     setting_text,
     settings_text,
     table_of_runs,
@@ -200,7 +201,7 @@ def _start(summaries: Summaries) -> Text:
     on_imagenet = tuple(summary for summary in planned if _began_on_imagenet(summary))
     parts: list[Part | Text | None] = []
     if planned:
-        parts += [by_value(planned, lambda summary: (summary.run.plan["weights"].rstrip("."),)), ". "]
+        parts += [sentences_by_value(planned, lambda summary: (summary.run.plan["weights"].rstrip("."),))]
     weights = text("The encoder's weights were learned on ImageNet", cite("deng2009imagenet"))
     parts += [_clause(summaries, on_imagenet, weights, end=". ")]
     parts += [
@@ -245,8 +246,8 @@ def _hardware(summaries: Summaries) -> Text:
     parts: list[Part | Text | None] = []
     if planned:
         parts += [
-            "Trained with PyTorch", cite("paszke2019pytorch"), " and encoders of timm", cite("wightman2019timm"), ": ",
-            by_value(planned, lambda summary: (summary.run.plan["hardware"].rstrip("."),)), ". ",
+            "Trained with PyTorch", cite("paszke2019pytorch"), " and encoders of timm", cite("wightman2019timm"), ". ",
+            sentences_by_value(planned, lambda summary: (summary.run.plan["hardware"].rstrip("."),)),
         ]  # fmt: skip
     return text(
         *parts, _if_used(summaries, "num_processes", "", " processes trained together", ". "),
@@ -257,7 +258,7 @@ def _hardware(summaries: Summaries) -> Text:
 def _sweep(sweep: Sweep) -> Text:
     spec = sweep.spec
     varied = [
-        text(f"{name} ", f"from {choice.low:g} to {choice.high:g}" if isinstance(choice, Range) else f"of {join_items([str(value) for value in choice], 'or')}")
+        text(f"{_title(name)} ", f"from {choice.low:g} to {choice.high:g}" if isinstance(choice, Range) else f"of {join_items([str(value) for value in choice], 'or')}")
         for name, choice in spec.vary.items()
     ]  # fmt: skip
     ways = {
@@ -273,6 +274,13 @@ def _sweep(sweep: Sweep) -> Text:
     )  # fmt: skip
 
 
+def _title(name: str) -> str:
+    """Return what the form calls a setting, in the midst of a sentence."""
+    setting = setting_of(*todays_name(name).split(".", 1))
+    is_word = setting.title[1:2].islower()
+    return f"{setting.title[:1].lower()}{setting.title[1:]}" if is_word else setting.title
+
+
 def _scoring(data: ReportData) -> Text:
     evaluated = [summary for summary in data.summaries if summary.result]
     if not evaluated:
@@ -281,8 +289,8 @@ def _scoring(data: ReportData) -> Text:
         )
     parts: list[Part | Text | None] = [
         "The main score is the mean over the classes of intersection over union (IoU), counted over all frames together, as the "
-        "Cityscapes benchmark does", cite("cordts2016cityscapes"), ". ", by_value(evaluated, _protocol),
-        ". Boundary F1 is that of Csurka et al.", cite("csurka2013measure"), ": in each frame the mean over the classes whose outlines "
+        "Cityscapes benchmark does", cite("cordts2016cityscapes"), ". ", sentences_by_value(evaluated, _protocol),
+        "Boundary F1 is that of Csurka et al.", cite("csurka2013measure"), ": in each frame the mean over the classes whose outlines "
         "the truth shows there, then the mean over the frames; a class that is missed counts 0, and stray pixels of a class that a "
         "frame doesn't show count only where they break the outlines of others; the calibration error weighs the distance between confidence and accuracy by pixels", cite("guo2017calibration"), ". ",
     ]  # fmt: skip

@@ -39,6 +39,7 @@ from core.report.report_data import (
     each_once,
     escaped,
 )
+from core.report.sections.introduction import NO_FOLDER, is_of_streets
 from core.report.sections.methodology import minutes_of
 from core.report.structure import Block, Figure, ImageGrid, Number, Ref, Section, Table, Text
 from core.text import join_items
@@ -73,7 +74,8 @@ def results(data: ReportData) -> list[Section]:
         for name, title, writers in parts:
             blocks = tuple(block for write in writers for block in write(group, suffix))
             if blocks:
-                sections.append(Section(f"results-{name}{suffix}", f"{title}{of_group}", blocks, level=2))
+                shown = title if is_of_streets(group) else title.replace("cities", "folders")
+                sections.append(Section(f"results-{name}{suffix}", f"{shown}{of_group}", blocks, level=2))
     return sections
 
 
@@ -362,9 +364,12 @@ def _cities(group: Group, suffix: str) -> Iterator[Block]:
     for name in cities:
         pointer = f"/scores/groups/{escaped(name)}"
         numbers = [summary.score(f"{pointer}/miou") for summary in group.evaluated]
-        rows.append(number_row(name, numbers, "high", group.evaluated[0].score(f"{pointer}/frames", COUNT)))
-    caption = ("Mean IoU by city, in per cent.",)
-    yield Table(f"cities{suffix}", caption, ("city", "frames", *columns_of(group.evaluated)), tuple(rows))
+        rows.append(
+            number_row(name or NO_FOLDER, numbers, "high", group.evaluated[0].score(f"{pointer}/frames", COUNT))
+        )
+    kind = "city" if is_of_streets(group) else "folder"
+    caption = (f"Mean IoU by {kind}, in per cent.",)
+    yield Table(f"cities{suffix}", caption, (kind, "frames", *columns_of(group.evaluated)), tuple(rows))
 
 
 def _upper_bounds(group: Group, suffix: str) -> Iterator[Block]:
