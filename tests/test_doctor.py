@@ -891,7 +891,7 @@ def test_neighbours_of_a_video_in_train_and_val_are_said(tmp_path, group_by, is_
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
     for index in range(80):
-        view = wide[:, 20 * index : 20 * index + 128]
+        view = wide[:, 5 * index : 5 * index + 128]
         cv2.imwrite(str(tmp_path / f"images/f{index:03}.png"), view)
         cv2.imwrite(str(tmp_path / f"masks/f{index:03}.png"), (view[..., 0] > 120).astype(np.uint8))
     (tmp_path / "classes.json").write_text('[{"name": "dark", "ids": [0]}, {"name": "light", "ids": [1]}]')

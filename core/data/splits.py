@@ -239,10 +239,10 @@ def _numbered(frames: Sequence[Frame]) -> list[list[str]]:
 
 def _stretches(series: Sequence[str], val_fraction: float) -> set[str]:
     """Return the last share of each of a few equal parts of a series."""
-    wanted = len(series) * val_fraction
-    parts = max(1, min(MAX_STRETCHES, int(wanted / MIN_STRETCH)))
+    share = len(series) * val_fraction
+    parts = max(1, min(MAX_STRETCHES, int(share / MIN_STRETCH)))
     ends = [round(len(series) * (part + 1) / parts) for part in range(parts)]
-    lengths = [round(wanted * (part + 1) / parts) - round(wanted * part / parts) for part in range(parts)]
+    lengths = [round(share * (part + 1) / parts) - round(share * part / parts) for part in range(parts)]
     return {name for end, length in zip(ends, lengths, strict=True) for name in series[end - length : end]}
 
 

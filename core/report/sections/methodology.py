@@ -277,8 +277,8 @@ def _sweep(sweep: Sweep) -> Text:
 def _title(name: str) -> str:
     """Return what the form calls a setting, in the midst of a sentence."""
     setting = setting_of(*todays_name(name).split(".", 1))
-    is_word = setting.title[1:2].islower()
-    return f"{setting.title[:1].lower()}{setting.title[1:]}" if is_word else setting.title
+    is_plain = setting.title[1:2].islower()
+    return f"{setting.title[:1].lower()}{setting.title[1:]}" if is_plain else setting.title
 
 
 def _scoring(data: ReportData) -> Text:
