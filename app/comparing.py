@@ -9,6 +9,7 @@ from app.figures import ACCENT
 from app.frame_links import frame_links
 from app.score_figures import frames_figure, interval_figure, pareto_figure
 from app.score_views import FRAMES, PLAIN, Shown
+from app.scoring import start
 from app.tables import table
 from app.widgets import failed_state
 from core.config import differences, setting_of
@@ -17,6 +18,7 @@ from core.escaping import escape_markdown
 from core.evaluation.bootstrap import Comparison, compare
 from core.evaluation.leaderboard import COSTS, METRICS, Board, frontier, key_of_result
 from core.evaluation.results import EvaluationResult
+from core.text import plural
 
 
 def compare_view(shown: Shown) -> None:
@@ -134,12 +136,22 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
     front = frontier({run: (price, sign * score) for run, (price, score) in points.items()}) if can_rank else []
     titles = (f"{COSTS[cost].title}{f', {COSTS[cost].unit}' * bool(COSTS[cost].unit)}", METRICS[metric].title)
     st.plotly_chart(pareto_figure(points, front, shown.names, shown.colors, titles), key="pareto", config=PLAIN)
+    untimed = [entry for entry in board.entries if entry.metadata and not entry.metadata.is_timed_well]
+    if cost == "milliseconds" and untimed:
+        st.button(
+            f"Time {plural(len(untimed), 'run')} again",
+            icon=":material/timer:",
+            key="time-again",
+            on_click=start,
+            args=([entry.run for entry in untimed], untimed[0].metadata.settings),
+            help="A few predictions each, best while nothing else runs. Scores stay as they are.",
+        )
     st.caption(
         (
             "Runs on the dotted line are the best for their cost: none scores higher without costing more. "
             if can_rank
             else "These runs were timed on different hardware, beside other work or too few times, so that none is"
-            " called the best for its latency. Score again while nothing else runs. "
+            " called the best for its latency. Time them again while nothing else runs. "
         )
         + "Latency is the median of several pictures, one at a time; a multiply-add counts as"
         " two operations."

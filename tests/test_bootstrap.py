@@ -101,6 +101,17 @@ def test_neighbours_go_by_their_counters_within_their_series():
     assert series_of("0001TP_006690_L") == ("0001TP_#_L", (6690,))
 
 
+def test_a_few_frames_that_are_too_alike_make_nobody_better():
+    """A correlation of 0.9 leaves 60 frames the worth of three; by its interval one pair in nine would be certain."""
+    assert certain(60, 60, 0.9, 400) <= 0.06
+    slow = np.sin(np.arange(40) / 12)
+    names = [f"{index:03}" for index in range(40)]
+    result = compare(scores(0.9 + 0.01 * slow, names), scores(0.8 - 0.01 * slow, names), ("A", "B"))
+    assert result.low > 0 and not result.is_certain
+    assert "too alike for so few of them, score both on more recordings" in result.sentence
+    assert certain(200, 200, 0.9, 400) <= 0.1
+
+
 def test_a_block_is_never_longer_than_its_sequence_nor_than_leaves_eight():
     alike = np.repeat([1.0, -1.0, 1.0, -1.0, 1.0, -1.0], 10)
     clips = [list(range(start, start + 10)) for start in range(0, 60, 10)]

@@ -277,6 +277,7 @@ def test_a_report_says_that_neighbouring_frames_were_drawn_together():
     text = printed(results(data(*runs))) + printed(methodology(data(*runs)))
     assert "Neighbouring frames were drawn together, in blocks of about 8." in text
     assert "taken for neighbours in a video" in text
+    assert "too alike for so few of them" in text, "sixty frames of six scenes"
     alone = [summary("A", scores(100)), summary("B", scores(300))]
     assert "eighbour" not in printed(results(data(*alone))) + printed(methodology(data(*alone)))
 

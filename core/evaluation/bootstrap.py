@@ -33,6 +33,9 @@ frames, 21 % with 3, 12 % with 8, 7 % with 20 and 6 % with 40, where 5 % is what
 
 MIN_BLOCKS = 8
 """A sequence is cut into no longer blocks than leave so many of all frames."""
+MIN_NEEDED_BLOCKS = 6
+"""Where only fewer blocks would be long enough for how alike neighbours are, nothing is certain: of pairs of runs that
+differ by noise alone, with 60 frames of one video and a correlation of 0.9 between neighbours, one in nine would be."""
 MAX_CORRELATION = 0.99
 
 
@@ -43,10 +46,12 @@ class Blocks:
     Attributes:
         of_frame: for each frame the block that it is in, int (frames,).
         remainder: share of the variance that blocks of this length show, 0..1; the rest lies between blocks.
+        too_alike: longer blocks are needed than there are frames for.
     """
 
     of_frame: np.ndarray
     remainder: float = 1.0
+    too_alike: bool = False
 
     @property
     def count(self) -> int:
@@ -66,6 +71,7 @@ class Comparison:
         uncounted: classes that a run predicts and no frame shows, by name: a part of the runs' own mean IoU, not of the
             difference.
         blocks: how many blocks of neighbouring frames were drawn from; 0 where frames were drawn one by one.
+        too_alike: neighbours are too alike for so few frames to tell anything.
     """
 
     difference: float
@@ -76,6 +82,7 @@ class Comparison:
     sentence: str
     uncounted: tuple[str, ...] = ()
     blocks: int = 0
+    too_alike: bool = False
 
     @property
     def unit(self) -> str:
@@ -87,7 +94,9 @@ class Comparison:
     @property
     def is_certain(self) -> bool:
         """True where the frames are enough, and the difference and its whole interval are on the same side of 0."""
-        return self.frames >= ENOUGH and (min(self.difference, self.low) > 0 or max(self.difference, self.high) < 0)
+        if self.frames < ENOUGH or self.too_alike:
+            return False
+        return min(self.difference, self.low) > 0 or max(self.difference, self.high) < 0
 
 
 def compare(
@@ -153,7 +162,9 @@ def compare(
         for name, shown, guessed in zip(one.protocol.names, present, guesses[0] + guesses[1], strict=True)
         if guessed and not shown
     )
-    comparison = Comparison(difference, spread, low, high, count, "", uncounted, blocks.count * is_blocked)
+    comparison = Comparison(
+        difference, spread, low, high, count, "", uncounted, blocks.count * is_blocked, blocks.too_alike
+    )
     return replace(comparison, sentence=_sentence(names, comparison))
 
 
@@ -182,7 +193,9 @@ def blocks_for(influence: np.ndarray, sequences: list[list[int]]) -> Blocks:
         # Estimates from few frames are too small (Marriott and Pope, Biometrika 41, 1954).
         correlation = min(MAX_CORRELATION, max(0.0, correlation + (1 + 3 * correlation) / count))
     alpha = (2 * correlation / (1 - correlation**2)) ** 2
-    length = min(1.1447 * (alpha * count) ** (1 / 3), count / MIN_BLOCKS)
+    needed = 1.1447 * (alpha * count) ** (1 / 3)
+    too_alike = min(needed, max(map(len, sequences))) > count / MIN_NEEDED_BLOCKS
+    length = min(needed, count / MIN_BLOCKS)
     length = length if length > 1.5 else 1.0
     of_frame = np.zeros(count, int)
     blocks, is_cut = 0, False
@@ -192,12 +205,12 @@ def blocks_for(influence: np.ndarray, sequences: list[list[int]]) -> Blocks:
         of_frame[sequence] = blocks + np.arange(len(sequence)) * parts // len(sequence)
         blocks += parts
     if blocks < 2:  # one short sequence
-        return Blocks(np.arange(count))
+        return Blocks(np.arange(count), 1.0, too_alike)
     if not is_cut:
-        return Blocks(of_frame)
+        return Blocks(of_frame, 1.0, too_alike)
     lags = np.arange(1, max(2, round(count / blocks)))
     shown = 1 + 2 * float(((1 - lags * blocks / count).clip(0) * correlation**lags).sum())
-    return Blocks(of_frame, min(1.0, shown * (1 - correlation) / (1 + correlation)))
+    return Blocks(of_frame, min(1.0, shown * (1 - correlation) / (1 + correlation)), too_alike)
 
 
 def _influence(scores: Scores) -> np.ndarray:
@@ -257,6 +270,8 @@ def _sentence(names: tuple[str, str], comparison: Comparison) -> str:
     few = ""
     if comparison.frames < ENOUGH:
         few = f"{comparison.frames} frames are too few for that, score both on {ENOUGH} or more. Here it is "
+    elif comparison.too_alike:
+        few = "neighbouring frames are too alike for so few of them, score both on more recordings. Here it is "
     return (
         f"{names[0]} and {names[1]} can't be told apart: {few}{difference:+.1f} ± {spread:.1f} points of mean IoU;"
         f" {interval}.{missing}"

@@ -203,6 +203,11 @@ def test_nobody_is_fastest_across_machines(lab, lab_folders, hardware) -> None:
     app.segmented_control(key="cost").set_value("milliseconds").run()
     assert ("Runs on the dotted line" in text_of(app)) == (not hardware)
     assert ("timed on different hardware" in text_of(app)) == bool(hardware)
+    assert "time-again" not in keys(app)
+    message["metadata"]["disturbance"] = "other work held it up for 40% of the time"
+    path.write_text(json.dumps(message))
+    app.run()
+    assert "Runs on the dotted line" not in text_of(app) and app.button(key="time-again").label == "Time 1 run again"
 
 
 @pytest.mark.parametrize("view", ["Calibration", "Upper bounds", "Where it fails"])

@@ -520,6 +520,8 @@ def _significance(group: Group, suffix: str) -> Iterator[Block]:
         many = " At this level one comparison in twenty of runs that are equal looks certain by chance."
     if any(each.frames < ENOUGH for each in group.comparisons.values()):
         few = f" On fewer than {ENOUGH} frames no run is called better: such intervals are too narrow."
+    if any(each.too_alike for each in group.comparisons.values()):
+        few += " Where neighbouring frames are too alike for so few of them, no run is called better either."
     units = [each for each in group.comparisons.values() if each.blocks]
     if units:
         lengths = sorted({max(2, round(each.frames / each.blocks)) for each in units})
