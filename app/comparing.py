@@ -9,6 +9,7 @@ from app.figures import ACCENT
 from app.frame_links import frame_links
 from app.score_figures import frames_figure, interval_figure, pareto_figure
 from app.score_views import FRAMES, PLAIN, Shown
+from app.scoring import start
 from app.tables import table
 from app.widgets import failed_state
 from core.config import differences, setting_of
@@ -17,6 +18,7 @@ from core.escaping import escape_markdown
 from core.evaluation.bootstrap import Comparison, compare
 from core.evaluation.leaderboard import COSTS, METRICS, Board, frontier, key_of_result
 from core.evaluation.results import EvaluationResult
+from core.text import plural
 
 
 def compare_view(shown: Shown) -> None:
@@ -53,9 +55,8 @@ def compare_view(shown: Shown) -> None:
         dots = {f"A against {shown.names[run_id]}": shown.colors[run_id] for run_id in lines}
         st.plotly_chart(interval_figure(titled, dots), key="interval", config=PLAIN)
         st.caption(
-            "As many frames as there are were drawn with replacement, 2000 times, the same ones for A and B. The"
-            " interval shows how much the difference depends on the frames; what another seed of the training would"
-            " change isn't in it."
+            f"{_drawn(between)} 2000 times, the same ones for A and B. The interval shows how much the difference"
+            " depends on the frames; what another seed of the training would change isn't in it."
         )
         st.subheader("Settings that differ")
         changed = differences(shown.runs[one].config, shown.runs[other].config)
@@ -135,14 +136,35 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
     front = frontier({run: (price, sign * score) for run, (price, score) in points.items()}) if can_rank else []
     titles = (f"{COSTS[cost].title}{f', {COSTS[cost].unit}' * bool(COSTS[cost].unit)}", METRICS[metric].title)
     st.plotly_chart(pareto_figure(points, front, shown.names, shown.colors, titles), key="pareto", config=PLAIN)
+    untimed = [entry for entry in board.entries if entry.metadata and not entry.metadata.is_timed_well]
+    if cost == "milliseconds" and untimed:
+        st.button(
+            f"Time {plural(len(untimed), 'run')} again",
+            icon=":material/timer:",
+            key="time-again",
+            on_click=start,
+            args=([entry.run for entry in untimed], untimed[0].metadata.settings),
+            help="A few predictions each, best while nothing else runs. Scores stay as they are.",
+        )
     st.caption(
         (
             "Runs on the dotted line are the best for their cost: none scores higher without costing more. "
             if can_rank
-            else "These runs were timed on different hardware, so that none is called the best for its latency. "
+            else "These runs were timed on different hardware, beside other work or too few times, so that none is"
+            " called the best for its latency. Time them again while nothing else runs. "
         )
-        + "Latency is of one picture at a time, beside whatever this machine was doing then; a multiply-add counts as"
+        + "Latency is the median of several pictures, one at a time; a multiply-add counts as"
         " two operations."
+    )
+
+
+def _drawn(comparison: Comparison) -> str:
+    """Return how frames were drawn, as the start of a sentence."""
+    if not comparison.blocks:
+        return "As many single frames as there are were drawn with replacement,"
+    return (
+        f"Neighbouring frames are alike here, as in a video, so that they were drawn together: from {comparison.unit}"
+        " as many as there are, with replacement,"
     )
 
 

@@ -56,7 +56,7 @@ def score_tile(
 def board_table(board: Board, runs: Mapping[str, Run], colors: Mapping[str, str], by: str) -> None:
     """Show a board sorted by a metric or a cost, the best of each column in bold.
 
-    Of latencies on different hardware none is.
+    Of latencies on different hardware, or measured beside other work, none is.
 
     Args:
         board: whose entries' runs are all in `runs`.
@@ -89,6 +89,9 @@ def _name(entry: Entry, run: Run, color: str) -> Markup:
         return markup(name, " ", note)
     if entry.is_stale:
         name = markup(name, " ", badge(STALE, "stopped", STALE_HELP))
+    if entry.metadata.disturbance:
+        text = f"{entry.metadata.disturbance[:1].upper()}{entry.metadata.disturbance[1:]} while it was timed."
+        name = markup(name, " ", badge("timed beside other work", title=text))
     bound = upper_bound_text(entry.metadata.upper_bound, entry.metadata.pixels_per_cell)
     return markup(name, Markup("<br><small>"), bound, Markup("</small>"))
 

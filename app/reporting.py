@@ -15,9 +15,9 @@ from core.jobs.kinds import latest
 from core.paths import runs_folder
 from core.report.job import start_report
 from core.report.saved_reports import SavedReport, delete_report, list_reports
-from core.report.settings import SECTIONS, TEXT_LENGTH, ReportSettings
+from core.report.settings import SECTIONS, TEXT_LENGTH, ReportSettings, scoring_seconds, why_scored
 from core.runs.store import Run, find_run
-from core.text import format_bytes, plural
+from core.text import format_bytes, format_duration, plural
 
 PREVIEW_HEIGHT = 900
 HINTS = {
@@ -169,6 +169,18 @@ def unscored(chosen: Sequence[str]) -> list[str]:
     """Return the names of the chosen runs that have no checkpoint to score: the report can say little of them."""
     runs = [find_run(run_id, runs_folder()) for run_id in chosen]
     return [run_name(run) for run in runs if not run.has_checkpoint("best")]
+
+
+def scored_first(chosen: Sequence[str], runs: Mapping[str, Run]) -> str:
+    """Return which of the runs a report scores before it is written, why, and how long that may take; or nothing."""
+    reasons = {run_id: reason for run_id in chosen if (reason := why_scored(runs[run_id]))}
+    if not reasons:
+        return ""
+    seconds = [scoring_seconds(runs[run_id]) for run_id in reasons]
+    known = [value for value in seconds if value is not None]
+    estimate = f" That takes about {format_duration(sum(known) / len(known) * len(seconds))}." if known else ""
+    listed = "; ".join(f"{run_name(runs[run_id])} {reason}" for run_id, reason in reasons.items())
+    return f"Before the report is written, runs are scored on all validation frames: {listed}.{estimate}"
 
 
 def _on_cityscapes(chosen: Sequence[str], runs: Mapping[str, Run]) -> bool:

@@ -9,6 +9,7 @@ from app.score_views import PLAIN, Shown
 from app.scoring import ROBUSTNESS_FRAMES, find_robustness, robustness_seconds, robustness_settings, start
 from app.tables import class_table
 from core.escaping import escape_markdown
+from core.evaluation.metrics.robustness import VERSION
 from core.text import format_duration
 
 
@@ -55,6 +56,7 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
     )
     for run_id, (result, stale) in results.items():
         mark = " · outdated" if stale else ""
+        mark += " · with the corruptions of an earlier version" if result.version != VERSION else ""
         st.subheader(escape_markdown(shown.names[run_id]))
         st.plotly_chart(robustness_figure(result.miou, relative), key=f"robustness-{run_id}", config=PLAIN)
         st.caption(
@@ -69,6 +71,7 @@ def robustness_view(chosen: Sequence[str], shown: Shown, busy: bool) -> None:
                     result.metadata.space,
                     result.metadata.size,
                     result.metadata.settings.description,
+                    result.version,
                 )
                 for result, _ in results.values()
             }

@@ -32,7 +32,9 @@ PER_CLASS = {
 PER_CLASS_HELP = (
     "IoU: pixels that prediction and truth share, over the pixels that either has. iIoU: the same, each object weighed"
     " by its size, so that small ones count as much. Precision: how many predicted pixels are right. Recall: how many"
-    " true pixels are found. F1: both in one. Boundary F1: the same for outlines. mIoU is the mean of IoU over the"
+    " true pixels are found. F1: both in one. Boundary F1: the same for outlines, within 0.75 % of the"
+    " frame's diagonal, as a mean over the frames that show the class; its mean over all is first over the classes that"
+    " a frame shows, then over the frames. mIoU is the mean of IoU over the"
     " classes."
 )
 NORMALISED = {"row": "True class", "column": "Prediction", "all": "All pixels"}
@@ -264,9 +266,9 @@ def upper_bounds_view(shown: Shown) -> None:
             line = Markup("<p>{}{}: <b>{}</b> {}</p>")
             show(line.format(dot(shown.colors[run_id]), shown.names[run_id], score, bound))
         st.caption(
-            "A cell is what one score of the network's coarsest map covers. Here the truth is enlarged smoothly, as"
-            " networks enlarge their scores, which draws better edges than the table's way. It is no limit: a network"
-            " can draw things thinner than its cells."
+            "A cell is what one score of the network's finest map of scores covers. Here the truth is enlarged"
+            " smoothly, as networks enlarge their scores, which draws better edges than the table's way. It is no"
+            " limit: a network can draw things thinner than its cells."
         )
 
 

@@ -23,7 +23,7 @@ from core.evaluation.results import (
     list_robustness,
     read_result,
 )
-from core.evaluation.staleness import is_stale
+from core.evaluation.staleness import is_robustness_stale, is_stale
 from core.evaluation.submission_archives import Split
 from core.jobs.engine import Job
 from core.jobs.kinds import latest
@@ -144,7 +144,7 @@ def find_robustness(run: Run) -> tuple[RobustnessResult, bool] | None:
     results = list_robustness(run.path)
     if not results:
         return None
-    fresh = [result for result in results if not is_stale(run, result.metadata)]
+    fresh = [result for result in results if not is_robustness_stale(run, result)]
     return (fresh[0], False) if fresh else (results[0], True)
 
 

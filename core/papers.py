@@ -143,6 +143,8 @@ _ENTRIES = (
     _entry("guo2017calibration", "Guo, Chuan; Pleiss, Geoff; Sun, Yu; Weinberger, Kilian Q.", "On Calibration of Modern Neural Networks", ICML, 2017, "1706.04599"),
     _entry("hendrycks2019robustness", "Hendrycks, Dan; Dietterich, Thomas", "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations", ICLR, 2019, "1903.12261"),
     _entry("efron1979bootstrap", "Efron, Bradley", "Bootstrap Methods: Another Look at the Jackknife", "The Annals of Statistics", 1979, "", "article", volume="7", number="1", pages="1--26"),
+    _entry("carlstein1986subseries", "Carlstein, Edward", "The Use of Subseries Values for Estimating the Variance of a General Statistic from a Stationary Sequence", "The Annals of Statistics", 1986, "", "article", volume="14", number="3", pages="1171--1179"),
+    _entry("andrews1991covariance", "Andrews, Donald W. K.", "Heteroskedasticity and Autocorrelation Consistent Covariance Matrix Estimation", "Econometrica", 1991, "", "article", volume="59", number="3", pages="817--858"),
     # programs
     _entry("paszke2019pytorch", "Paszke, Adam; Gross, Sam; Massa, Francisco; Lerer, Adam; Bradbury, James; others", "{PyTorch}: An Imperative Style, High-Performance Deep Learning Library", "Advances in Neural Information Processing Systems ({NeurIPS})", 2019, "1912.01703"),
     _entry("wightman2019timm", "Wightman, Ross", "{PyTorch} Image Models", "GitHub repository huggingface/pytorch-image-models", 2019, "", "misc"),

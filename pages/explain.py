@@ -39,9 +39,9 @@ CAPTIONS = {
         " 2021](https://arxiv.org/abs/2104.14294))."
     ),
     "field": (
-        "Bright pixels are those that would change the decision at your pixel if they changed a little, on a scale of"
-        " square roots. They fill much less than the receptive field in theory, and fade towards its rim ([Luo et al.,"
-        " 2016](https://arxiv.org/abs/1701.04128))."
+        "Bright pixels are those that move the score of the winning class at your pixel if they change a little, on a"
+        " scale of square roots. They fill much less than the receptive field in theory, and fade towards its rim"
+        " ([Luo et al., 2016](https://arxiv.org/abs/1701.04128))."
     ),
 }
 MIDDLE = (0.5, 0.5)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.reporting import choose_settings, saved_reports, unscored, work_panel, write_button
+from app.reporting import choose_settings, saved_reports, scored_first, unscored, work_panel, write_button
 from app.widgets import empty_state, latest_of_each_family, pick_runs
 from core.escaping import escape_markdown
 from core.paths import runs_folder
@@ -26,6 +26,8 @@ chosen = pick_runs("Runs to report on", readable, latest_of_each_family(scored o
 missing = unscored(chosen)
 if missing:
     st.caption(f"Not scored yet, so little can be said: {escape_markdown(', '.join(missing))}.")
+if first := scored_first(chosen, readable):
+    st.caption(escape_markdown(first))
 settings = choose_settings(chosen, readable)
 write_button(settings)
 work_panel()

@@ -16,7 +16,9 @@ from core.labels import CITYSCAPES_7
 from core.report.phrases import plain_text
 from core.report.report_data import Group, ReportData, RunSummary
 from core.report.sections.conclusions import conclusions
+from core.report.sections.introduction import introduction
 from core.report.sections.methodology import methodology
+from core.report.sections.reflections import reflections
 from core.report.sections.results import _curves, results
 from core.report.settings import ReportSettings
 from core.report.structure import Figure, Paragraph, Table
@@ -44,7 +46,7 @@ def scores(wrong, frames=ENOUGH, shown=CLASSES, moved=()):
 def metadata(name, **changes):
     settings = changes.pop("settings", EvaluationSettings())
     made = ResultMetadata(
-        name, settings, 10, "w", "d", "streets", (64, 64), ENOUGH, 0.0, 1.0, 10.0, "One laptop", 1000, 2000, 8, 0.9
+        name, settings, 10, "w", "d", "streets", (64, 64), ENOUGH, 0.0, 1.0, 10.0, "One laptop", 1000, 2000, 8, 0.9, timed=20
     )  # fmt: skip
     return replace(made, **changes)
 
@@ -144,6 +146,11 @@ def test_times_of_different_machines_are_not_ranked():
     apart, text = results(data(*runs("A big server"))), concluded(*runs("A big server"))
     assert "fastest" not in text and "Beaten" not in text and bold(apart) == [False, False]
     assert "not all on the same hardware" in printed(apart)
+    for disturbed in ({"disturbance": "a training went on"}, {"timed": 1}):
+        beside = summary("A", scores(100), milliseconds=10.0, **disturbed), summary("B", scores(300), milliseconds=20.0)
+        text = concluded(*beside)
+        assert "fastest" not in text and "Beaten" not in text and bold(results(data(*beside))) == [False, False]
+        assert "A was timed beside other work or too few times" in printed(results(data(*beside)))
     front = block(apart, "pareto")
     assert (
         "ms for one frame" not in front.drawing.svg
@@ -256,3 +263,64 @@ def test_losses_with_other_terms_are_not_the_same(other):
     assert "losses are not the same" in caption({"second_loss": "dice"} if "second_loss_weight" in other else {}, other)
     assert "losses are not the same" not in caption(other, other)
     assert "losses are not the same" not in caption({}, {"second_loss_weight": 0.3})  # of nothing
+
+
+def test_a_report_says_that_neighbouring_frames_were_drawn_together():
+    def video(wrong, seed):
+        rng, frames = np.random.default_rng(seed), []
+        for start in range(0, 60, 10):
+            lost = int(wrong + rng.integers(-60, 60))
+            frames += [replace(frame, id=f"v_{start + at:03}") for at, frame in enumerate(scores(lost, 10).frames)]
+        return Scores(RULES, tuple(frames))
+
+    runs = [summary(name, video(100, seed)) for seed, name in enumerate("AB")]
+    text = printed(results(data(*runs))) + printed(methodology(data(*runs)))
+    assert "Neighbouring frames were drawn together, in blocks of about 8." in text
+    assert "taken for neighbours in a video" in text
+    assert "too alike for so few of them" in text, "sixty frames of six scenes"
+    alone = [summary("A", scores(100)), summary("B", scores(300))]
+    assert "eighbour" not in printed(results(data(*alone))) + printed(methodology(data(*alone)))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "weights", "is_told"),
+    [
+        ("resnet18", "Starts from pretrained weights, timm/resnet18.a1_in1k on the Hugging Face Hub at revision 1.", True),
+        ("resnet18", "Starts from the weights in model.safetensors.", False),
+        ("resnet18", "Starts from pretrained weights, someone/streets on the Hugging Face Hub at revision 1.", False),
+        ("resnet50_clip", "Starts from pretrained weights, timm/resnet50_clip.openai on the Hugging Face Hub at 1.", False),
+    ],
+)  # fmt: skip
+def test_imagenet_is_named_for_weights_that_learned_from_it_alone(encoder, weights, is_told):
+    config = {"model": {"family": "fcn", "encoder": encoder}}
+    text = printed(methodology(data(summary("A", scores(100), config, {"pretrained": True, "weights": weights}))))
+    assert ("ImageNet" in text) == is_told
+
+
+def of_data(name, cities):
+    """A report's text about two runs on some data, and its table of splits."""
+    config = {"dataset": {"name": name, "root": "/data/own"} if name == "folder" else {"name": name}}
+    made = data(summary("A", scores(100), config), summary("B", scores(200), config))
+    made = replace(made, groups=(replace(made.groups[0], cities=cities),))
+    sections = [*introduction(made), *results(made), *reflections(made)]
+    return printed(sections) + str(reflections(made)), block(sections, "splits")
+
+
+def test_data_of_ones_own_are_no_streets_and_have_no_folders_where_there_are_none():
+    text, splits = of_data("folder", {"train": {"": 8}, "val": {"": 4}})
+    assert "street" not in text and "cit" not in text.lower().replace("capacity", "") and "folder" not in text
+    assert splits.columns == ("split", "frames") and all(len(row) == 2 for row in splits.rows)
+    text, splits = of_data("folder", {"train": {"": 2, "yard": 6}, "val": {"yard": 4}})
+    assert splits.columns == ("split", "frames", "folders (frames)")
+    assert plain_text(splits.rows[0][2].text) == "in no folder (2) and yard (6)"
+    text, splits = of_data("streets", {"train": {"ulm": 8}, "val": {"bonn": 4}})
+    assert "a photograph of a street" in text and splits.columns[2] == "cities (frames)"
+
+
+def test_whole_sentences_that_differ_stand_one_after_the_other():
+    plans = [{"weights": "Starts from scratch: every weight is random.", "hardware": "On the CPU."}] * 2
+    plans.append({"weights": "Starts from the weights in a.safetensors.", "hardware": "On a GPU."})
+    runs = [summary(label, scores(100), plan=plan) for label, plan in zip("ABC", plans, strict=True)]
+    text = printed(methodology(data(*runs)))
+    assert "A and B: Starts from scratch: every weight is random. C: Starts from the weights in a.safetensors. " in text
+    assert "timm. A and B: On the CPU. C: On a GPU. " in text.replace(" .", ".") and ".." not in text

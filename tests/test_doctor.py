@@ -881,3 +881,21 @@ def test_any_depth_gives_a_white_that_a_config_takes(root, values):
         read_config({"dataset": plain | {"white_level": dataset.pixels.white_text}})
         and dataset.image(dataset.train[0]).max() <= 255
     )
+
+
+@pytest.mark.parametrize(("group_by", "is_said"), [("frame", True), ("stretch", False)])
+def test_neighbours_of_a_video_in_train_and_val_are_said(root, group_by, is_said):
+    """A camera that pans over a wide picture; held back one by one, each frame of val has its like in train."""
+    rng = np.random.default_rng(0)
+    wide = cv2.resize(rng.integers(0, 255, (8, 60, 3)).astype(np.uint8), (2400, 64))
+    for kind in ("images", "masks"):
+        (root / kind).mkdir()
+    for index in range(80):
+        view = wide[:, 5 * index : 5 * index + 128]
+        cv2.imwrite(str(root / f"images/f{index:03}.png"), view)
+        cv2.imwrite(str(root / f"masks/f{index:03}.png"), (view[..., 0] > 120).astype(np.uint8))
+    (root / "classes.json").write_text('[{"name": "dark", "ids": [0]}, {"name": "light", "ids": [1]}]')
+    report = examine(root, group_by=group_by)
+    said = [finding for finding in report.findings if finding.code == "train-val-neighbours"]
+    assert bool(said) == is_said
+    assert all(finding.severity == "warning" and "look nearly the same" in finding.sentence for finding in said)

@@ -5,16 +5,30 @@ import json
 import numpy as np
 import pytest
 
+from app.reporting import scored_first
+from app.scoring import find_robustness
 from core.data.frames import content_digest
 from core.errors import LabError
 from core.evaluation import evaluate_run as evaluate_run_module
+from core.evaluation import timing
 from core.evaluation.bootstrap import compare
 from core.evaluation.evaluate_run import evaluate_robustness, evaluate_run
 from core.evaluation.job import start_evaluation
 from core.evaluation.metrics.robustness import STRENGTHS
-from core.evaluation.results import EvaluationSettings, list_results, list_robustness, read_metadata, read_result
+from core.evaluation.results import (
+    MIN_TIMED,
+    EvaluationSettings,
+    list_results,
+    list_robustness,
+    read_metadata,
+    read_result,
+    read_summary,
+    read_values,
+)
+from core.evaluation.staleness import is_robustness_stale
 from core.inference.prediction_cache import checkpoint_digest
 from core.jobs.kinds import latest, stop
+from core.report.settings import SCORED_AS, scoring_seconds, why_scored
 from core.runs.metrics_log import evaluations
 from core.runs.store import read_run
 
@@ -69,7 +83,32 @@ def test_the_frames_behind_a_cell_add_up_to_it(run):
     assert scores.frames_behind(row, whole.shape[1] - 1) == []
 
 
-def test_the_same_is_not_scored_twice_and_something_else_is(run):
+def test_a_time_beside_other_work_is_marked_and_measured_again_once_that_is_over(run, monkeypatch):
+    waited = 900
+
+    def thread_times():
+        thread_times.calls += 1
+        return {"1": (thread_times.calls * 1000, thread_times.calls * waited)}
+
+    thread_times.calls = 0
+    monkeypatch.setattr(timing, "_thread_times", thread_times)
+    path = evaluate_run(run, EvaluationSettings(frames=2))
+    disturbed = read_metadata(path)
+    assert disturbed.timed == MIN_TIMED and not disturbed.is_timed_well
+    assert disturbed.disturbance == "other work held it up for 47% of the time"
+    before = path.read_bytes()
+    assert evaluate_run(run, EvaluationSettings(frames=2)) == path and path.read_bytes() == before
+    waited = 10
+    evaluate_run(run, EvaluationSettings(frames=2))
+    good = read_metadata(path)
+    assert good.is_timed_well and good.milliseconds_spread > 0 and good.made == disturbed.made
+    waited, before = 900, path.read_bytes()
+    evaluate_run(run, EvaluationSettings(frames=2))
+    assert path.read_bytes() == before
+
+
+def test_the_same_is_not_scored_twice_and_something_else_is(run, monkeypatch):
+    monkeypatch.setattr(timing, "_thread_times", dict)
     first = evaluate_run(run, EvaluationSettings())
     before = first.stat().st_mtime_ns
     assert evaluate_run(run, EvaluationSettings()) == first and first.stat().st_mtime_ns == before
@@ -167,3 +206,42 @@ def test_a_job_that_fails_or_is_killed_says_so(run, lab_folders, wait_until):
     done = wait_until(lambda: not (now := latest("evaluation")).is_active and now)
     assert "stopped unexpectedly" in done.problem
     assert not np.any([path.suffix == ".npz" for path in run.path.glob("scores/.*")])
+
+
+def test_a_robustness_card_of_other_corruptions_is_stale(run):
+    path = evaluate_robustness(run, EvaluationSettings(frames=2), kinds=("noise",))
+    (result,) = list_robustness(run.path)
+    assert not is_robustness_stale(run, result)
+    values = json.loads(path.read_text())
+    del values["version"]  # as it was written before
+    path.write_text(json.dumps(values))
+    (old,) = list_robustness(run.path)
+    assert is_robustness_stale(run, old) and find_robustness(run) == (old, True)
+
+
+def test_boundaries_of_a_card_of_before_are_averaged_as_today(run):
+    path = evaluate_run(run, EvaluationSettings())
+    today = read_values(path)
+    old = json.loads(path.read_text())
+    del old["scores"]["boundary_mean"]
+    old["scores"] |= {"mean_boundary_f1": 0.123, "boundary_f1": dict.fromkeys(today["scores"]["boundary_f1"], 0.5)}
+    path.write_text(json.dumps(old))
+    assert read_values(path) == today and read_summary(path).scores == today["scores"]
+    path.with_suffix(".npz").unlink()
+    assert read_values(path)["scores"]["mean_boundary_f1"] is None
+
+
+def test_the_protocol_names_its_scales():
+    texts = [EvaluationSettings(scales=scales).description for scales in ((0.75,), (0.5, 1.0), (1.0, 2.0), (1.0,))]
+    assert "at scale 0.75" in texts[0] and "at scales 0.5 and 1" in texts[1] and "scale" not in texts[3]
+    assert len(set(texts)) == 4
+
+
+def test_a_report_says_what_it_scores_first_and_how_long_that_takes(run):
+    assert why_scored(run) == "was not scored yet" and scoring_seconds(run) is None
+    evaluate_run(run, EvaluationSettings(frames=2))
+    assert why_scored(run).startswith("was scored otherwise: validation frames, at the training size")
+    text = scored_first([run.id], {run.id: run})
+    assert "2 frames. That takes about " in text and text.startswith("Before the report is written")
+    evaluate_run(run, SCORED_AS)
+    assert why_scored(run) == "" and scored_first([run.id], {run.id: run}) == ""

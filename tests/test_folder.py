@@ -361,7 +361,7 @@ def test_a_stated_split_without_masks_is_said_instead_of_replaced(root):
 
 @pytest.mark.parametrize(
     ("name", "by", "whole"),
-    [("{}/{}", "folder", "folders"), ("city{}_{:04}", "name", "series"), ("{}{:03}", "frame", "")],
+    [("{}/{}", "folder", "folders"), ("city{}_{:04}", "name", "series"), ("{}{:03}x", "frame", "")],
 )
 def test_neighbours_are_held_back_together(root, name, by, whole):
     ids = [name.format(group, index) for group in range(6) for index in range(5)]
@@ -372,6 +372,21 @@ def test_neighbours_are_held_back_together(root, name, by, whole):
         assert len(val) == 10 and len(groups) == 2
     assert ("whole " + whole if whole else "20% are held back, the same") in pair_folder(root).splits.source
     assert len(splits(root, group_by="frame")["val"]) == 6
+
+
+def test_neighbouring_names_are_held_back_in_stretches(root):
+    """One by one, each frame of a video had a neighbour to learn from."""
+    touch(root, *(f"{kind}/f{index:04}.png" for index in range(100) for kind in ("images", "masks")))
+    held_back = [int(frame[1:]) for frame in splits(root)["val"]]
+    assert held_back == [*range(40, 50), *range(90, 100)]
+    assert "20% are held back, stretches of neighbouring names, the same ones" in pair_folder(root).splits.source
+    assert len(splits(root, val_fraction=0.05)["val"]) == 5 and len(splits(root, val_fraction=0.8)["val"]) == 80
+    # Runs of before say "auto", and go on with the frames that they began with.
+    assert read_config({"dataset": {"group_by": "auto"}}).dataset.group_by == "auto"
+    single = splits(root, group_by="auto")["val"]
+    assert single == splits(root, group_by="frame")["val"] != splits(root)["val"]
+    touch(root, *(f"{kind}/{name}.png" for name in ("cat", "dog") for kind in ("images", "masks")))
+    assert {"f0045", "f0095"} < set(splits(root)["val"]) and len(splits(root)["val"]) == 20
 
 
 def test_a_frame_in_two_lists_is_refused(root):

@@ -726,3 +726,11 @@ def test_what_belongs_to_another_is_not_pushed(run, lab_folders):
             start_push(read_run(run), REPO, False, False)
     finally:
         set_current_user(shell_user)
+
+
+def test_a_card_of_ones_own_data_speaks_of_no_streets(run):
+    streets = read_run(run)
+    dataset = streets.config.dataset.model_copy(update={"name": "folder", "root": "/data/own"})
+    own = replace(streets, config=streets.config.model_copy(update={"dataset": dataset}))
+    assert "street-scenes" in model_card(streets, REPO) and "pixel of a street scene" in model_card(streets, REPO)
+    assert "street" not in model_card(own, "anna/cells").lower()

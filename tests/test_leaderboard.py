@@ -151,11 +151,33 @@ def test_runs_that_scored_themselves_on_other_frames_or_classes_stand_apart(runs
 
 def test_latencies_are_comparable_on_equal_hardware_only(runs):
     paths = [evaluate_run(run, EvaluationSettings(boundary=False)) for run in runs[:2]]
+
+    def timed(path, **changes):
+        values = json.loads(path.read_text())
+        values["metadata"] |= {"timed": 20, "disturbance": ""} | changes
+        path.write_text(json.dumps(values))
+
+    for path in paths:
+        timed(path)
     assert leaderboard(runs[:2])[0].is_timed_alike
-    message = json.loads(paths[1].read_text())
-    message["metadata"]["hardware"] = "On another machine."
-    paths[1].write_text(json.dumps(message))
-    assert not leaderboard(runs[:2])[0].is_timed_alike
+    for changes in ({"hardware": "On another machine."}, {"disturbance": "a training went on"}, {"timed": 1}):
+        before = paths[1].read_text()
+        timed(paths[1], **changes)
+        assert not leaderboard(runs[:2])[0].is_timed_alike
+        paths[1].write_text(before)
+    # A newer card with boundaries, timed beside a training, doesn't replace the good time of the same weights.
+    timed(paths[0], milliseconds=7.0)
+    timed(evaluate_run(runs[0], EvaluationSettings()), milliseconds=99.0, disturbance="a training went on")
+    board = leaderboard(runs[:2])[0]
+    entry = next(entry for entry in board.entries if entry.run == runs[0].id)
+    assert entry.scores["boundary_f1"] is not None and entry.costs["milliseconds"] == 7.0 and board.is_timed_alike
+
+
+def test_who_never_predicts_a_class_that_is_there_has_no_precision_in_it():
+    read = METRICS["precision"].read
+    assert read({"precision": {"a": 0.5, "b": None, "c": None}, "recall": {"a": 1.0, "b": 0.0, "c": None}}) == 0.25
+    assert read({"precision": {"a": 0.6, "b": 0.0}, "recall": {"a": 1.0, "b": None}}) == 0.3
+    assert read({"precision": {"a": None}, "recall": {"a": None}}) is None
 
 
 def test_nothing_to_show_is_no_board(lab_folders, tmp_path):

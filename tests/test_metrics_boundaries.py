@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from core.evaluation.metrics.boundaries import BANDS, boundary_f1, boundary_matches, distance_bands
+from core.evaluation.metrics.scores import boundary_scores
 
 
 def square(left, size=(100, 200), top=30, side=40, value=1):
@@ -60,3 +61,14 @@ def test_a_frame_without_boundary_is_far_from_any():
     target = np.zeros((10, 20), np.uint8)
     target[:, 10:] = 255
     assert (distance_bands(target, 2) == len(BANDS)).all()
+
+
+def test_the_mean_is_of_images_and_rewards_no_silence_and_punishes_no_stray_pixel():
+    """Over the classes of an image first, as Csurka et al.; a class that only the network sees was 0 in each such image."""
+    found, missed, stray = [40, 40, 40, 40], [0, 0, 40, 0], [4, 0, 0, 0]
+    nowhere = [0, 0, 0, 0]
+    counts = np.array([[found, missed, nowhere], [found, stray, nowhere], [found, nowhere, nowhere]])
+    scores = boundary_scores(("a", "b", "c"), counts)
+    assert scores["boundary_f1"] == {"a": 1.0, "b": 0.0, "c": None}
+    assert scores["mean_boundary_f1"] == pytest.approx((0.5 + 1 + 1) / 3)
+    assert boundary_scores(("a",), None)["mean_boundary_f1"] is None

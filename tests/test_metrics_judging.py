@@ -154,6 +154,27 @@ def test_a_corruption_grows_with_its_strength_and_follows_from_its_key(kind, str
         assert any((corrupt(image, kind, 3, name) != seen[2]).any() for name in "bcdefg")
 
 
+@pytest.mark.parametrize("kind", ["noise", "jpeg", "resolution", "blur", "rain"])
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_a_corruption_is_as_strong_at_full_size_as_at_the_training_size(kind, strength):
+    """Noise was four times weaker at 1024 rows than at 256, once the network had scaled the picture down."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(60, 200, (32, 64, 3)).astype(np.uint8)
+    small, full = (cv2.resize(coarse, (2 * rows, rows), interpolation=cv2.INTER_CUBIC) for rows in (256, 1024))
+    seen = cv2.resize(corrupt(full, kind, strength, "a"), (512, 256), interpolation=cv2.INTER_AREA)
+    plain = cv2.resize(full, (512, 256), interpolation=cv2.INTER_AREA)
+    harm = cv2.absdiff(corrupt(small, kind, strength, "a"), small).mean()
+    assert 0.85 < cv2.absdiff(seen, plain).mean() / harm < 1.2
+
+
+def test_jpeg_takes_the_channels_as_they_are():
+    rng = np.random.default_rng(0)
+    image = cv2.resize(rng.integers(0, 256, (16, 32, 3)).astype(np.uint8), (512, 256))
+    lost = np.abs(corrupt(image, "jpeg", 5).astype(int) - image).mean(axis=(0, 1))
+    # Red weighs three times as much as blue in JPEG's luma, so that blue loses most.
+    assert lost[2] > 1.05 * lost[0] > lost[0] > lost[1]
+
+
 def test_an_unknown_corruption_is_refused():
     with pytest.raises(ValueError, match="no corruption"):
         corrupt(np.zeros((8, 8, 3), np.uint8), "snow", 1)

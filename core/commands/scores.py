@@ -26,7 +26,9 @@ def add_scores(commands: Any, common: argparse.ArgumentParser) -> None:
     command.set_defaults(command=score)
 
     command = commands.add_parser(
-        "compare", parents=[common], help="is one run better than another, by paired bootstrap"
+        "compare",
+        parents=[common],
+        help="is one run better than another, by a paired bootstrap over blocks of neighbouring frames",
     )
     command.add_argument("runs", nargs=2, metavar="RUN", help="ids of two runs, or parts of them")
     _add_settings(command)
@@ -160,6 +162,9 @@ def _result_values(result: EvaluationResult) -> dict[str, Any]:
         "protocol": settings.description,
         "sliding_window": settings.sliding_window,
         "milliseconds": metadata.milliseconds,
+        "milliseconds_spread": metadata.milliseconds_spread,
+        "timed": metadata.timed,
+        "disturbance": metadata.disturbance,
         "upper_bound": {"pixels_per_cell": metadata.pixels_per_cell, "miou": metadata.upper_bound},
         "upper_bounds": metadata.upper_bounds,
     }

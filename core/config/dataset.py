@@ -16,7 +16,7 @@ OWN = tuple(name for name, source in SOURCES.items() if source.root_title and no
 """The sources that are folders of one's own."""
 Annotations = Literal["fine", "coarse", "fine+coarse"]
 CoarseSplit = Literal["train", "train_extra", "train+train_extra"]
-GroupBy = Literal["auto", "folder", "name", "frame"]
+GroupBy = Literal["stretch", "auto", "folder", "name", "frame"]
 CacheKind = Literal["auto", "raw", "jpeg", "off"]
 
 
@@ -135,11 +135,12 @@ class DatasetConfig(Part):
         le=0.9,
     )
     group_by: GroupBy = field(
-        "auto",
+        "stretch",
         "Hold back whole",
         "What stays together when frames are held back, so that neighbours in a video don't sit on both sides: folders,"
-        " series (a name without the number at its end), or single frames; auto takes folders or series where there are"
-        " at least four.",
+        " series (a name without the number at its end), or single frames; stretch takes folders or series where there"
+        " are at least four, else stretches of names that count on; auto does so too, but takes single frames for the"
+        " last, as runs of before did.",
         group="Masks",
         only_if=(Condition("dataset.name", tuple(name for name, source in SOURCES.items() if not source.has_coarse)),),
     )

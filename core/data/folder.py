@@ -103,7 +103,7 @@ class _Scan:
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "auto", class_table: str = "auto") -> Pairing:
+def pair_folder(root: Path, val_fraction: float = 0.2, group_by: str = "stretch", class_table: str = "auto") -> Pairing:
     """Pair every photograph under `root` with its mask, or with what is painted from annotation files where there are
     no masks.
 

@@ -1,5 +1,5 @@
 """Which frames are learned from and which are scored on: what a data set states is taken as it stands, else whole
-groups are held back.
+groups are held back, or stretches of neighbouring names.
 
 A data set states its splits by folders (train/, val/, train2017/), or by lists: files that are called train.txt,
 val.txt, valid.txt or test.txt, of one image a line, as Pascal VOC, fast.ai's CamVid and many others have them.
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from core.data.frames import Frame
+from core.data.sequences import sequences_of
 from core.errors import LabError
 from core.text import join_items, plural
 
@@ -25,6 +26,12 @@ SPLITS = {
 MAX_LIST_BYTES = 50_000_000
 MIN_GROUPS = 4
 """Fewer groups than these aren't held back whole: a split of one or two scenes says little."""
+
+MIN_SERIES = 10
+"""Names that count on for fewer frames than these make no series of which stretches are held back."""
+MIN_STRETCH, MAX_STRETCHES = 10, 4
+"""Of a series so many stretches are held back, unless they would be shorter than that: at the border of each, a frame
+to learn from is like one to score on."""
 
 
 def split_of(name: str) -> str:
@@ -48,7 +55,7 @@ class Splits:
 
 
 def assign_splits(
-    root: Path, frames: Sequence[Frame], lists: Sequence[Path], val_fraction: float, group_by: str = "auto"
+    root: Path, frames: Sequence[Frame], lists: Sequence[Path], val_fraction: float, group_by: str = "stretch"
 ) -> Splits:
     """Give every frame its split: its folder's, else its list's, else a share of the groups is held back for
     validation.
@@ -58,7 +65,9 @@ def assign_splits(
         frames: with the split that their folders state, or ""; those without labels only matter to lists.
         lists: files of the data set that are called like a split.
         val_fraction: of the frames, held back where nothing is stated, 0..1.
-        group_by: what stays together there: "folder", "name" (without the number at its end), "frame", or "auto".
+        group_by: what stays together there: "folder", "name" (without the number at its end) or "frame"; "auto" takes
+            folders or names where there are enough of them, else frames; "stretch" takes neighbouring names instead of
+            those.
 
     Raises:
         LabError: a list can't be read, or names none of the frames.
@@ -198,21 +207,43 @@ def _held_back(frames: Sequence[Frame], val_fraction: float, group_by: str) -> t
     """
     if len(frames) < 2:
         return set(), "there are too few to hold any back."
-    by, groups = _groups(frames, group_by)
-    order = sorted(groups, key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
-    count = max(1, round(len(frames) * val_fraction))
+    by, groups = _groups(frames, "auto" if group_by == "stretch" else group_by)
     held_back: set[str] = set()
+    if group_by == "stretch" and by == "frame":
+        for series in _numbered(frames):
+            by = "stretch"
+            held_back |= _stretches(series, val_fraction)
+            for frame_id in series:
+                del groups[frame_id]
+    order = sorted(groups, key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
+    count = len(held_back) + round(sum(map(len, groups.values())) * val_fraction)
     for name in order:
         left = len(frames) - len(held_back) - len(groups[name])
-        if len(held_back) < count and left > 0:
+        if len(held_back) < max(1, count) and left > 0:
             held_back |= set(groups[name])
     whole = {
         "frame": "",
+        "stretch": ", stretches of neighbouring names",
         "folder": ", whole folders of them",
         "name": ", whole series of them (by the name before its number)",
     }[by]
     share = f"{len(held_back) / len(frames):.0%}"
     return held_back, f"{share} are held back{whole}, the same ones every time."
+
+
+def _numbered(frames: Sequence[Frame]) -> list[list[str]]:
+    """Return the ids of each series of frames whose names count on, in their order."""
+    sequences = sequences_of([frame.id for frame in frames], [frame.city for frame in frames])
+    return [[frames[index].id for index in sequence] for sequence in sequences if len(sequence) >= MIN_SERIES]
+
+
+def _stretches(series: Sequence[str], val_fraction: float) -> set[str]:
+    """Return the last share of each of a few equal parts of a series."""
+    share = len(series) * val_fraction
+    parts = max(1, min(MAX_STRETCHES, int(share / MIN_STRETCH)))
+    ends = [round(len(series) * (part + 1) / parts) for part in range(parts)]
+    lengths = [round(share * (part + 1) / parts) - round(share * part / parts) for part in range(parts)]
+    return {name for end, length in zip(ends, lengths, strict=True) for name in series[end - length : end]}
 
 
 def _groups(frames: Sequence[Frame], group_by: str) -> tuple[str, dict[str, list[str]]]:

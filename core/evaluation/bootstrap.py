@@ -4,14 +4,22 @@ Frames are drawn with replacement, the same ones for both runs, and the differen
 how much it varies is how much it depends on which frames happened to be there. It says nothing about another seed of
 the training.
 
+Neighbours in a video show nearly the same, so that they are drawn together, in blocks that begin and end at fixed
+frames (Carlstein, The Annals of Statistics 14, 1986). A block's length follows from how much a frame's influence on
+the difference is like its neighbour's, by Andrews' rule for autoregression (Econometrica 59, 1991, equations 6.2 and
+6.4); the interval of few blocks is made as much wider as Student's t is than the normal distribution (Hesterberg, The
+American Statistician 69, 2015), and by what the fitted autoregression says that blocks of this length leave out.
+
 The mean is over the classes that the drawn frames show, for both runs alike: a class that none of them shows has IoU 0
 for a run that predicts a pixel of it and none for a run that doesn't, which would decide the comparison.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from core.data.sequences import sequences_of
 from core.errors import LabError
 from core.evaluation.metrics.scores import Scores, mean_of, parts_of
 from core.text import join_items
@@ -22,6 +30,32 @@ ENOUGH = 20
 
 Of pairs of runs that differ by noise alone, 95 % intervals left out 0 in 48 % of the cases with 2
 frames, 21 % with 3, 12 % with 8, 7 % with 20 and 6 % with 40, where 5 % is what they promise."""
+
+MIN_BLOCKS = 8
+"""A sequence is cut into no longer blocks than leave so many of all frames."""
+MIN_NEEDED_BLOCKS = 6
+"""Where only fewer blocks would be long enough for how alike neighbours are, nothing is certain: of pairs of runs that
+differ by noise alone, with 60 frames of one video and a correlation of 0.9 between neighbours, one in nine would be."""
+MAX_CORRELATION = 0.99
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How frames are drawn.
+
+    Attributes:
+        of_frame: for each frame the block that it is in, int (frames,).
+        remainder: share of the variance that blocks of this length show, 0..1; the rest lies between blocks.
+        too_alike: longer blocks are needed than there are frames for.
+    """
+
+    of_frame: np.ndarray
+    remainder: float = 1.0
+    too_alike: bool = False
+
+    @property
+    def count(self) -> int:
+        return int(self.of_frame.max()) + 1
 
 
 @dataclass(frozen=True)
@@ -36,6 +70,8 @@ class Comparison:
         sentence: all of this in words.
         uncounted: classes that a run predicts and no frame shows, by name: a part of the runs' own mean IoU, not of the
             difference.
+        blocks: how many blocks of neighbouring frames were drawn from; 0 where frames were drawn one by one.
+        too_alike: neighbours are too alike for so few frames to tell anything.
     """
 
     difference: float
@@ -45,11 +81,22 @@ class Comparison:
     frames: int
     sentence: str
     uncounted: tuple[str, ...] = ()
+    blocks: int = 0
+    too_alike: bool = False
+
+    @property
+    def unit(self) -> str:
+        """What was drawn, in words: "single frames", "9 blocks of about 7 neighbouring frames"."""
+        if not self.blocks:
+            return "single frames"
+        return f"{self.blocks} blocks of about {max(2, round(self.frames / self.blocks))} neighbouring frames"
 
     @property
     def is_certain(self) -> bool:
         """True where the frames are enough, and the difference and its whole interval are on the same side of 0."""
-        return self.frames >= ENOUGH and (min(self.difference, self.low) > 0 or max(self.difference, self.high) < 0)
+        if self.frames < ENOUGH or self.too_alike:
+            return False
+        return min(self.difference, self.low) > 0 or max(self.difference, self.high) < 0
 
 
 def compare(
@@ -89,8 +136,11 @@ def compare(
         guesses.append(confusion[..., evaluated].sum(axis=(0, 1)))
     if (truths[0] != truths[1]).any():
         raise LabError("The two runs were scored at different sizes, or against different labels. Score both alike.")
-    # How often each frame was drawn; whole numbers, so that sums by matrix product are exact in float64.
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
+    blocks = _blocks_of(one, other)
+    # How often each block was drawn; whole numbers, so that sums by matrix product are exact in float64.
+    shares = np.full(blocks.count, 1 / blocks.count)
+    draws = np.random.default_rng(seed).multinomial(blocks.count, shares, size=resamples).astype(np.float64)
+    draws = draws[:, blocks.of_frame]
     differences = _resampled(one, draws) - _resampled(other, draws)
     # A resample may have drawn nothing but frames without a scored pixel.
     differences = differences[~np.isnan(differences)]
@@ -100,14 +150,92 @@ def compare(
         raise LabError("No pixel of these frames belongs to a class, so there is nothing to compare.")
     low, high = (float(bound) for bound in np.quantile(differences, (0.025, 0.975)))
     spread = float(differences.std())
+    is_blocked = blocks.count < count
+    if is_blocked:
+        wider = math.sqrt(blocks.count / (blocks.count - 1) / blocks.remainder)
+        spread *= wider
+        wider *= _t_quantile(blocks.count - 1) / _NORMAL_QUANTILE
+        low, high = (difference + wider * (bound - difference) for bound in (low, high))
     present = truths[0].sum(axis=0) > 0
     uncounted = tuple(
         name
         for name, shown, guessed in zip(one.protocol.names, present, guesses[0] + guesses[1], strict=True)
         if guessed and not shown
     )
-    comparison = Comparison(difference, spread, low, high, count, "", uncounted)
+    comparison = Comparison(
+        difference, spread, low, high, count, "", uncounted, blocks.count * is_blocked, blocks.too_alike
+    )
     return replace(comparison, sentence=_sentence(names, comparison))
+
+
+def _blocks_of(one: Scores, other: Scores) -> Blocks:
+    """Return the blocks of neighbouring frames that are drawn together; of one frame each where neighbours are as
+    unlike as any two.
+    """
+    sequences = sequences_of([frame.id for frame in one.frames], [frame.group for frame in one.frames])
+    return blocks_for(_influence(one) - _influence(other), sequences)
+
+
+def blocks_for(influence: np.ndarray, sequences: list[list[int]]) -> Blocks:
+    """Return blocks as long as neighbours are alike.
+
+    Args:
+        influence: of each frame on what is measured, float64 (frames,), with a mean of 0.
+        sequences: the indices of neighbouring frames, in their order.
+    """
+    count = len(influence)
+    variance = float((influence**2).mean())
+    products = [influence[sequence[:-1]] * influence[sequence[1:]] for sequence in map(np.array, sequences)]
+    pairs = sum(map(len, products))
+    correlation = 0.0
+    if pairs and variance > 0:
+        correlation = sum(float(product.sum()) for product in products) / pairs / variance
+        # Estimates from few frames are too small (Marriott and Pope, Biometrika 41, 1954).
+        correlation = min(MAX_CORRELATION, max(0.0, correlation + (1 + 3 * correlation) / count))
+    alpha = (2 * correlation / (1 - correlation**2)) ** 2
+    needed = 1.1447 * (alpha * count) ** (1 / 3)
+    too_alike = min(needed, max(map(len, sequences))) > count / MIN_NEEDED_BLOCKS
+    length = min(needed, count / MIN_BLOCKS)
+    length = length if length > 1.5 else 1.0
+    of_frame = np.zeros(count, int)
+    blocks, is_cut = 0, False
+    for sequence in sequences:
+        parts = max(1, round(len(sequence) / length))
+        is_cut = is_cut or parts > 1
+        of_frame[sequence] = blocks + np.arange(len(sequence)) * parts // len(sequence)
+        blocks += parts
+    if blocks < 2:  # one short sequence
+        return Blocks(np.arange(count), 1.0, too_alike)
+    if not is_cut:
+        return Blocks(of_frame, 1.0, too_alike)
+    lags = np.arange(1, max(2, round(count / blocks)))
+    shown = 1 + 2 * float(((1 - lags * blocks / count).clip(0) * correlation**lags).sum())
+    return Blocks(of_frame, min(1.0, shown * (1 - correlation) / (1 + correlation)), too_alike)
+
+
+def _influence(scores: Scores) -> np.ndarray:
+    """Return how much each frame moves the mean IoU of the shown classes, to first order, float64 (frames,)."""
+    stacked = np.stack([frame.confusion for frame in scores.frames])
+    hits, true, predicted = (part.astype(np.float64) for part in parts_of(stacked, scores.protocol.evaluated))
+    unions = true + predicted - hits
+    shown = true.sum(axis=0) > 0
+    whole = np.where(shown, unions.sum(axis=0), np.inf)
+    return ((hits - hits.sum(axis=0) / whole * unions) / whole).sum(axis=1) / max(1, shown.sum())
+
+
+_NORMAL_QUANTILE = 1.959964
+
+
+def _t_quantile(freedom: int) -> float:
+    """Return the 97.5 % quantile of Student's t (Abramowitz and Stegun, 26.7.5), to 1 % from 3 degrees on."""
+    z = _NORMAL_QUANTILE
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum(term / freedom ** (power + 1) for power, term in enumerate(terms))
 
 
 def _resampled(scores: Scores, draws: np.ndarray) -> np.ndarray:
@@ -123,6 +251,11 @@ def _sentence(names: tuple[str, str], comparison: Comparison) -> str:
         100 * value for value in (comparison.difference, comparison.spread, comparison.low, comparison.high)
     )
     interval = f"95 % of resamples of the {comparison.frames} frames lie between {low:+.1f} and {high:+.1f} points"
+    if comparison.blocks:
+        interval = (
+            f"the 95 % interval, from resamples of the {comparison.frames} frames in {comparison.unit}, reaches from"
+            f" {low:+.1f} to {high:+.1f} points"
+        )
     missing = ""
     if comparison.uncounted:
         missing = (
@@ -137,6 +270,8 @@ def _sentence(names: tuple[str, str], comparison: Comparison) -> str:
     few = ""
     if comparison.frames < ENOUGH:
         few = f"{comparison.frames} frames are too few for that, score both on {ENOUGH} or more. Here it is "
+    elif comparison.too_alike:
+        few = "neighbouring frames are too alike for so few of them, score both on more recordings. Here it is "
     return (
         f"{names[0]} and {names[1]} can't be told apart: {few}{difference:+.1f} ± {spread:.1f} points of mean IoU;"
         f" {interval}.{missing}"

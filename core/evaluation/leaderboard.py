@@ -17,6 +17,7 @@ from core.evaluation.results import (
     Summary,
     list_results,
     read_summary,
+    timed_alike,
 )
 from core.evaluation.staleness import is_stale
 from core.runs.metrics_log import minutes_trained
@@ -49,7 +50,11 @@ def _category(name: str) -> Callable[[Mapping[str, Any]], float | None]:
 
 def _mean(name: str) -> Callable[[Mapping[str, Any]], float | None]:
     def read(scores: Mapping[str, Any]) -> float | None:
-        known = [value for value in scores[name].values() if value is not None]
+        values = scores[name]
+        # Who never predicts a class that is there has no precision in it, and earns none by that silence.
+        known = [
+            values[key] or 0.0 for key, recall in scores["recall"].items() if (values[key], recall) != (None, None)
+        ]
         return sum(known) / len(known) if known else None
 
     return read
@@ -123,10 +128,8 @@ class Board:
 
     @property
     def is_timed_alike(self) -> bool:
-        """Whether all latencies were measured on the same hardware: on other machines the slower network may be the
-        faster one.
-        """
-        return len({entry.metadata.hardware for entry in self.entries if entry.metadata}) < 2
+        """Whether latencies can be ranked, see `timed_alike`."""
+        return timed_alike(entry.metadata for entry in self.entries if entry.metadata)
 
 
 def leaderboard(runs: Sequence[Run]) -> list[Board]:
@@ -143,8 +146,9 @@ def leaderboard(runs: Sequence[Run]) -> list[Board]:
                 continue
             entry = _scored_entry(run, summary)
             key = protocol_key(summary.metadata, summary.class_names)
-            if key not in entries or _rank(entry) > _rank(entries[key]):
-                entries[key] = entry
+            if key in entries:
+                entry = _best_timed(*sorted((entries[key], entry), key=_rank))
+            entries[key] = entry
         fresh = {_settings_of(entry) for entry in entries.values() if not entry.is_stale}
         current = {
             key: entry for key, entry in entries.items() if not entry.is_stale or _settings_of(entry) not in fresh
@@ -219,6 +223,15 @@ def _scored_entry(run: Run, summary: Summary) -> Entry:
     }
     scores = {name: metric.read(summary.scores) for name, metric in METRICS.items()}
     return Entry(run.id, run.name, scores, costs, metadata, is_stale(run, metadata))
+
+
+def _best_timed(other: Entry, entry: Entry) -> Entry:
+    """Return an entry with the time of another of the same weights where that is a measurement and its own isn't."""
+    one, two = entry.metadata, other.metadata
+    if one.is_timed_well or not two.is_timed_well or one.weights != two.weights:
+        return entry
+    costs = entry.costs | {"milliseconds": two.milliseconds}
+    return replace(entry, costs=costs, metadata=replace(one, **two.timing))
 
 
 def _trained_entry(run: Run) -> dict[tuple[Any, ...], Entry]:

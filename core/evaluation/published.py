@@ -120,7 +120,7 @@ PUBLISHED: tuple[PublishedScore, ...] = tuple(PublishedScore(*row) for row in (
     ("fcn", "FCN, stride 8", "ResNet-101", _TRAIN, _C512, "val", _FULL, 0.7513, "one", 0.7594, _MMSEG_FCN),
     ("unet", "U-Net", "from scratch", _TRAIN, _C512, "val", _FULL, 0.6910, "one", 0.7105, _MMSEG_UNET),
     ("unet", "U-Net", "none", NOT_REPORTED, _C512, "val", NOT_REPORTED, 0.6500, "one", 0.6689, _PADDLE),
-    ("vit", "SETR Naive", "ViT-L", _TRAIN, _C768, "val", NOT_REPORTED, 0.7810, "one", 0.8022, _MMSEG_SETR),
+    ("vit", "SETR Naive", "ViT-L", _TRAIN, _C768, "val", "windows", 0.7810, "one", 0.8022, _MMSEG_SETR),
     ("vit", "SETR-PUP", "ViT-L/16, ImageNet", NOT_REPORTED, _C768, "val", "windows", 0.7934, "one", 0.8215, _SETR_VAL),
     ("vit", "SETR-PUP", "ViT/16, from scratch", _TRAIN, _C768, "val", "windows", 0.4227, "one", None, _SETR_SCRATCH),
     ("vit", "SETR-PUP", "ViT-L/16, ImageNet", "fine", _C768, "test", "windows", 0.8108, NOT_REPORTED, None, _SETR_TEST),

@@ -12,6 +12,7 @@ Nothing here computes; `core.evaluation.evaluate_run` does.
 import hashlib
 import json
 import zipfile
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,14 +21,18 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from core.evaluation.metrics.protocol import Protocol
-from core.evaluation.metrics.scores import ImageStatistics, Scores
+from core.evaluation.metrics.scores import ImageStatistics, Scores, boundary_scores
 from core.files import parse_json, replacing, write_atomically
 from core.inference.tta import PredictOptions
 from core.runs.store import Which
+from core.text import join_items
 
 VERSION = 2
 """Raised when what is counted or written changes."""
 FOLDER = "scores"
+MIN_TIMED = 5
+"""A time of fewer predictions than these is no measurement."""
+_TIMING = ("milliseconds", "timed", "milliseconds_spread", "disturbance", "hardware")
 _OPTIONAL = ("instances", "confidence", "boundaries", "bands")
 
 
@@ -70,7 +75,8 @@ class EvaluationSettings:
         if self.flip:
             parts.append("mirrored too")
         if tuple(self.scales) != (1.0,):
-            parts.append(f"at {len(self.scales)} scales")
+            scales = join_items([f"{scale:g}" for scale in self.scales])
+            parts.append(f"at scale{'s' * (len(self.scales) > 1)} {scales}")
         if self.checkpoint == "last":
             parts.append("last checkpoint")
         if self.frames:
@@ -92,17 +98,20 @@ class ResultMetadata:
         data: digest of the frames' contents, the same on every machine.
         fingerprint: of the frames' files, by path, size and time, which is quickly compared; empty in cards of before.
         space: digest of the label space; empty in cards of before.
+        timed: how many predictions were timed; 0 in cards of before.
+        milliseconds_spread: distance of the quartiles of their times.
+        disturbance: what else went on meanwhile, in words; empty where nothing did.
         dataset: its name, `streets`, `cityscapes` or `folder`.
         size: height and width at which pixels were counted.
         frames: how many.
         made: when, seconds since 1970.
         seconds: that the scoring took.
-        milliseconds: median time of a prediction, one picture at a time.
+        milliseconds: median time of a prediction, one picture at a time; comparable where `timed_alike`.
         hardware: in words.
         parameters: of the network.
         flops: floating-point operations of one picture, in all the passes that the settings ask for; a multiply-add
             counts as two.
-        pixels_per_cell: pixels of the frame, along a side, that one cell of the network's coarsest scores covers.
+        pixels_per_cell: pixels of the frame, along a side, that one cell of the network's finest map of scores covers.
         upper_bound: mean IoU of the truth itself seen in such cells, enlarged smoothly, 0..1; None where nothing is
             scored.
         upper_bounds: the same with one label for each cell, at strides 2 to 32, as in the Cityscapes paper's Table 3,
@@ -128,6 +137,28 @@ class ResultMetadata:
     upper_bounds: dict[int, float | None] = field(default_factory=dict)
     fingerprint: str = ""
     space: str = ""
+    timed: int = 0
+    milliseconds_spread: float = 0.0
+    disturbance: str = ""
+
+    @property
+    def is_timed_well(self) -> bool:
+        """Whether its time is a measurement: of several predictions, with nothing else going on."""
+        return self.timed >= MIN_TIMED and not self.disturbance
+
+    @property
+    def timing(self) -> dict[str, Any]:
+        """The fields that say how long a prediction takes, and where."""
+        return {name: getattr(self, name) for name in _TIMING}
+
+
+def timed_alike(cards: Iterable[ResultMetadata]) -> bool:
+    """Return whether times can be ranked: all measured on the same hardware, with nothing else going on.
+
+    On other machines, or beside a training, the slower network may be the faster one.
+    """
+    cards = list(cards)
+    return len({card.hardware for card in cards}) < 2 and all(card.is_timed_well for card in cards)
 
 
 @dataclass(frozen=True)
@@ -142,12 +173,13 @@ class EvaluationResult:
 class RobustnessResult:
     """Mean IoU under corruptions: 0..1 by kind and strength 1..5.
 
-    Under "none" and strength 0 that of the frames as they are.
+    Under "none" and strength 0 that of the frames as they are. `version` is that of the corruptions.
     """
 
     metadata: ResultMetadata
     seed: int
     miou: dict[str, dict[int, float | None]]
+    version: int = 1
 
 
 @dataclass(frozen=True)
@@ -283,7 +315,22 @@ def read_values(path: Path) -> dict[str, Any]:
     if isinstance(values, dict) and isinstance(values.get("facts"), dict):
         renamed = {"ceiling": "upper_bound", "ceilings": "upper_bounds"}
         values["metadata"] = {renamed.get(name, name): value for name, value in values.pop("facts").items()}
+    scores = values.get("scores") if isinstance(values, dict) else None
+    if isinstance(scores, dict) and scores.get("mean_boundary_f1") is not None and "boundary_mean" not in scores:
+        scores |= _boundaries_of(path, values["protocol"])
     return values
+
+
+def _boundaries_of(path: Path, protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Return boundary F1 as it is averaged today, of a card that was averaged otherwise; none where its counts are
+    gone.
+    """
+    try:
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as held:
+            counts = held["boundaries"][:, list(protocol["evaluated"])]
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile):
+        return {"boundary_f1": None, "mean_boundary_f1": None}
+    return boundary_scores([protocol["classes"][index] for index in protocol["evaluated"]], counts)
 
 
 def _newest_first(paths: Any) -> list[Path]:

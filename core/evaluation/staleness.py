@@ -13,7 +13,8 @@ from core.data.class_table import find_class_table
 from core.data.dataset import Dataset, open_dataset, spread
 from core.data.frames import Frame, fingerprint
 from core.errors import LabError
-from core.evaluation.results import EvaluationSettings, ResultMetadata
+from core.evaluation.metrics import robustness
+from core.evaluation.results import EvaluationSettings, ResultMetadata, RobustnessResult
 from core.inference.prediction_cache import checkpoint_digest
 from core.paths import resolve_data_root, streets_folder
 from core.runs.store import Run
@@ -31,6 +32,11 @@ def is_stale(run: Run, metadata: ResultMetadata) -> bool:
         return True
     now = _data_now(run, metadata.settings)
     return now is not None and now != (metadata.fingerprint, metadata.space)
+
+
+def is_robustness_stale(run: Run, result: RobustnessResult) -> bool:
+    """Return whether a robustness card may no longer hold, or is of corruptions that are made otherwise today."""
+    return result.version != robustness.VERSION or is_stale(run, result.metadata)
 
 
 def scored_data(config: RunConfig, settings: EvaluationSettings) -> DatasetConfig:

@@ -82,10 +82,11 @@ def _metadata(run: Run, repo: str, row: dict[str, Any]) -> ModelCardData:
         for key, kind, title in (("miou", "mean_iou", "Mean IoU"), ("pixel_accuracy", "accuracy", "Pixel accuracy"))
         if row
     ]
+    scenes = ["street-scenes"] if SOURCES[name].group == "city" else []
     return ModelCardData(
         library_name="segmentation-lab",
         pipeline_tag="image-segmentation",
-        tags=["image-segmentation", "semantic-segmentation", "street-scenes", run.config.model.family, name],
+        tags=["image-segmentation", "semantic-segmentation", *scenes, run.config.model.family, name],
         model_name=repo.partition("/")[2],
         eval_results=results or None,
     )

@@ -16,7 +16,6 @@ from core.evaluation.evaluate_run import evaluate_robustness, evaluate_run
 from core.evaluation.results import (
     FOLDER,
     EvaluationResult,
-    EvaluationSettings,
     RobustnessResult,
     list_results,
     list_robustness,
@@ -24,23 +23,19 @@ from core.evaluation.results import (
     read_result,
     read_values,
 )
-from core.evaluation.staleness import is_stale
+from core.evaluation.staleness import is_robustness_stale, is_stale
 from core.models.model_summary import describe
 from core.models.summary_types import ModelSummary
 from core.paths import PROJECT, runs_folder
 from core.report.panels import add_images
 from core.report.progress import ProgressTracker
 from core.report.report_data import COLORS, Group, ReportData, RunSummary, labels_of
-from core.report.settings import ReportSettings
+from core.report.settings import SCORED_AS, ReportSettings
 from core.runs.metrics_log import read_metrics, valid_rows
 from core.runs.store import Run, find_run
 from core.sweeps import Sweep, list_sweeps
 from core.sweeps.trials import read_trials
 
-SETTINGS = EvaluationSettings()
-"""How the runs of a report are scored: all validation frames, at the training size, whole pictures, the best
-checkpoint.
-"""
 ROBUSTNESS_FRAMES = 24
 """Each is scored some forty times."""
 
@@ -117,13 +112,13 @@ def _result(run: Run, label: str, tracker: ProgressTracker) -> tuple[str, Evalua
             if any(row.get("kind") == "eval" for row in read_metrics(run.path)[0]):
                 return "", None, "its best checkpoint is missing, or no validation pixel belonged to a class"
             return "", None, "it has not been scored yet, so it has no best checkpoint"
-        path = evaluate_run(run, SETTINGS, tracker.of("scores", f"Scoring {label}"))
+        path = evaluate_run(run, SCORED_AS, tracker.of("scores", f"Scoring {label}"))
         result = read_result(path)
         return (f"{FOLDER}/{path.name}", result, "") if result else ("", None, "its scores can't be read")
     except LabError as error:
         for path in list_results(run.path):  # one of before still holds where the data can't be opened any more
             metadata = read_metadata(path)
-            holds = metadata and metadata.settings == SETTINGS and not is_stale(run, metadata)
+            holds = metadata and metadata.settings == SCORED_AS and not is_stale(run, metadata)
             if holds and (result := read_result(path)):
                 return f"{FOLDER}/{path.name}", result, ""
         return "", None, str(error)
@@ -135,14 +130,14 @@ def _robustness(run: Run, label: str, requested: bool, tracker: ProgressTracker)
     """Return the robustness that the report measures, or else the newest that is there, of the weights and the data
     that are scored.
     """
-    settings = replace(SETTINGS, boundary=False, frames=ROBUSTNESS_FRAMES)
+    settings = replace(SCORED_AS, boundary=False, frames=ROBUSTNESS_FRAMES)
 
     def known() -> list[RobustnessResult]:
         """Return those that hold, of the settings that are wanted before the others."""
         results = [
             result
             for result in list_robustness(run.path)
-            if result.metadata.settings.checkpoint == SETTINGS.checkpoint and not is_stale(run, result.metadata)
+            if result.metadata.settings.checkpoint == SCORED_AS.checkpoint and not is_robustness_stale(run, result)
         ]
         return sorted(results, key=lambda result: not is_alike(result))
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from core.report.report_data import COUNT, Group, NumberFormat, RunSummary
 from core.report.structure import Cell, Cite, Number, Paragraph, Part, Table, Text
+from core.text import join_items
 
 DASH = "–"
 Best = Literal["high", "low", ""]
@@ -57,6 +58,11 @@ def spell_count(count: int, one: str, many: str = "") -> str:
     names = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
     spelled = names[count] if count < len(names) else f"{count:,}"
     return f"{spelled} {one if count == 1 else many or one + 's'}"
+
+
+def capitalized(sentence: str) -> str:
+    """Return a text with a capital at its start, and the rest as it is."""
+    return sentence[:1].upper() + sentence[1:]
 
 
 def cell(content: Content, best: bool = False) -> Cell:
@@ -134,6 +140,19 @@ def by_value(summaries: Sequence[RunSummary], describe: Callable[[RunSummary], T
     if len(groups) == 1:
         return next(iter(groups.values()))[0]
     return joined([text(value, f" ({', '.join(names)})") for value, names in groups.values()])
+
+
+def sentences_by_value(summaries: Sequence[RunSummary], describe: Callable[[RunSummary], Text]) -> Text:
+    """Return the whole sentence that `describe(summary)` makes, with a full stop and a space; where runs differ one for
+    each value, with the names of those of whom it is true.
+    """
+    groups: dict[str, tuple[Text, list[str]]] = {}
+    for summary in summaries:
+        sentence = describe(summary)
+        groups.setdefault(plain_text(sentence), (sentence, []))[1].append(summary.label)
+    if len(groups) == 1:
+        return text(next(iter(groups.values()))[0], ". ")
+    return text(*(text(f"{join_items(names)}: ", sentence, ". ") for sentence, names in groups.values()))
 
 
 def plain_text(parts: Iterable[Part]) -> str:

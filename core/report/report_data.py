@@ -9,7 +9,7 @@ from typing import Any
 
 from core.config import RunConfig, used_settings
 from core.evaluation.bootstrap import Comparison
-from core.evaluation.results import EvaluationResult, RobustnessResult
+from core.evaluation.results import EvaluationResult, RobustnessResult, timed_alike
 from core.labels import Color
 from core.models.summary_types import ModelSummary
 from core.report.settings import ReportSettings
@@ -215,8 +215,13 @@ class Group:
 
     @property
     def hardware(self) -> set[str]:
-        """What the frames were timed on, in words; times compare where it is one thing."""
+        """What the frames were timed on, in words."""
         return {summary.result.metadata.hardware for summary in self.evaluated}
+
+    @property
+    def is_timed_alike(self) -> bool:
+        """Whether times can be ranked, see `core.evaluation.results.timed_alike`."""
+        return timed_alike(summary.result.metadata for summary in self.evaluated)
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, replace
 
 from core.errors import LabError
+from core.evaluation.results import EvaluationSettings, list_results, read_metadata
+from core.evaluation.staleness import is_stale
+from core.runs.store import Run
 from core.text import one_line
 
 SECTIONS = {
@@ -18,6 +21,10 @@ SECTIONS = {
 MAX_RUNS = 8
 """More columns than that fit on no page."""
 TEXT_LENGTH = 200
+SCORED_AS = EvaluationSettings()
+"""How the runs of a report are scored: all validation frames, at the training size, whole pictures, the best
+checkpoint.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,30 @@ class ReportSettings:
     sections: tuple[str, ...] = tuple(SECTIONS)
     pictures: bool | None = None
     robustness: bool = False
+
+
+def why_scored(run: Run) -> str:
+    """Return why a report scores a run before it is written, as the rest of "it ..."; empty where it needn't, or
+    can't.
+    """
+    if not run.has_checkpoint("best"):
+        return ""
+    cards = [metadata for path in list_results(run.path) if (metadata := read_metadata(path))]
+    alike = [card for card in cards if card.settings == SCORED_AS]
+    if any(not is_stale(run, card) for card in alike):
+        return ""
+    if alike:
+        return "was scored before its checkpoint or its data changed"
+    return f"was scored otherwise: {cards[0].settings.description}" if cards else "was not scored yet"
+
+
+def scoring_seconds(run: Run) -> float | None:
+    """Return an estimate of how long scoring a run takes, by an earlier scoring of it; None without one."""
+    for path in list_results(run.path):
+        card = read_metadata(path)
+        if card and card.frames and card.settings.size == SCORED_AS.size:
+            return card.seconds / card.frames * max(card.frames, run.plan.get("val_frames", 0))
+    return None
 
 
 def checked_settings(settings: ReportSettings) -> ReportSettings:

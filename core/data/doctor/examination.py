@@ -56,7 +56,7 @@ def examine(
     root: Path,
     class_table: str = "auto",
     val_fraction: float = 0.2,
-    group_by: str = "auto",
+    group_by: str = "stretch",
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
     max_frames: int = 0,
@@ -145,7 +145,12 @@ def _report(
     partial = len(metadata) < total
     if space and not any(finding.severity == "error" for finding in about_masks):
         findings += causes.absent_classes(case, counts, sampled=partial)
-    findings += [*causes.mask_format(case), *files.duplicates(case), *files.unusual_images(case)]
+    findings += [
+        *causes.mask_format(case),
+        *files.duplicates(case),
+        *files.neighbours(case),
+        *files.unusual_images(case),
+    ]
     if len(chosen) < total:
         findings.append(Finding("sampled", "note", f"{len(chosen)} of {total} pairs were looked at, evenly spread."))
     if len(metadata) < len(chosen):

@@ -1,13 +1,23 @@
-"""What is wrong with files before anyone asks what their masks mean: broken ones, sizes, kinds, the same one twice."""
+"""What is wrong with files before anyone asks what their masks mean: broken ones, sizes, kinds, the same one twice, and
+neighbours of one recording on both sides of a split.
+"""
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from core.data.doctor.case import Case
 from core.data.doctor.findings import Finding, Severity, about_files
 from core.data.doctor.survey import ImageInfo, MaskInfo
+from core.data.sequences import sequences_of
 
+NEARLY_EQUAL = 0.4
+"""Of how far apart frames of a series usually are: neighbours below this show nearly the same."""
+MIN_NEIGHBOURS, MANY_NEIGHBOURS = 5, 0.3
+"""So many frames of val, and this share of them, have such a neighbour in train before it is said."""
 _TITLES = {"image": "an image", "mask": "a label map"}
 
 
@@ -151,6 +161,40 @@ def duplicates(case: Case) -> Iterator[Finding]:
         yield _pairs(case, "train-val-names", "warning", named, "have the same name in train and val, and differ")
     if twice:
         yield _pairs(case, "train-duplicates", "note", twice, "show the same picture, and both are in train")
+
+
+def neighbours(case: Case) -> Iterator[Finding]:
+    """Yield that frames of val look nearly like neighbours in train, as those of a video do."""
+    infos = [
+        info
+        for info in case.frame_infos
+        if info.frame.split in ("train", "val") and info.image is not None and info.image.thumbnail
+    ]
+    pictures = [np.frombuffer(info.image.thumbnail, np.uint8).astype(np.float32) for info in infos]
+
+    def distance(one: int, other: int) -> float:
+        return float(np.abs(pictures[one] - pictures[other]).mean())
+
+    alike: dict[int, int] = {}
+    for series in sequences_of([info.frame.id for info in infos], [info.frame.city for info in infos]):
+        half = len(series) // 2
+        if half < MIN_NEIGHBOURS:
+            continue
+        usual = float(np.median([distance(series[at], series[at + half]) for at in range(half)]))
+        for one, other in itertools.pairwise(series):
+            parts = {infos[index].frame.split: index for index in (one, other)}
+            is_copy = infos[one].image.digest == infos[other].image.digest
+            if len(parts) == 2 and not is_copy and distance(one, other) < NEARLY_EQUAL * usual:
+                alike[parts["val"]] = parts["train"]
+    scored = sum(info.frame.split == "val" for info in infos)
+    if len(alike) >= max(MIN_NEIGHBOURS, MANY_NEIGHBOURS * scored):
+        pairs = [(infos[train].image.path, infos[val].image.path) for val, train in sorted(alike.items())]
+        what = (
+            "are neighbours that look nearly the same, one in train and one in val: the score would count what was"
+            " learned from neighbours"
+        )
+        fix = 'Set "Hold back whole" to stretch or folder, or list whole recordings for val.'
+        yield _pairs(case, "train-val-neighbours", "warning", pairs, what, fix)
 
 
 def _pairs(

@@ -59,7 +59,8 @@ class Header:
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """A photograph: what is wrong with it, or its header, its decoded (width, height) and a digest of what it shows.
+    """A photograph: what is wrong with it, or its header, its decoded (width, height), a digest of what it shows, and
+    that in 16 x 16 gray values.
 
     `bands` is how many a TIFF has, where that are more than colours and transparency.
     """
@@ -71,6 +72,7 @@ class ImageInfo:
     size: tuple[int, int] = (0, 0)
     digest: bytes = b""
     bands: int = 0
+    thumbnail: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,8 @@ def survey_image(path: Path) -> ImageInfo:
     small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
     size = image.shape[1], image.shape[0]
     digest = hashlib.blake2b(small.tobytes() + repr(size).encode(), digest_size=16).digest()
-    return ImageInfo(path, header=header, size=size, digest=digest, bands=bands)
+    thumbnail = cv2.resize(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), (16, 16), interpolation=cv2.INTER_AREA).tobytes()
+    return ImageInfo(path, header=header, size=size, digest=digest, bands=bands, thumbnail=thumbnail)
 
 
 def survey_mask(path: Path) -> MaskInfo:

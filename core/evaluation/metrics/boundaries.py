@@ -2,6 +2,7 @@
 
 Boundary F1 follows Csurka et al., What is a good evaluation measure for semantic segmentation? (BMVC 2013): a boundary
 pixel is right where the other map has a boundary of that class within a tolerance of 0.75 % of the frame's diagonal.
+As there, an image's score is the mean over the classes that its truth shows, and a set's the mean over its images.
 Boundaries towards pixels that aren't scored, and towards the frame's edge, are none.
 """
 
@@ -64,6 +65,15 @@ def boundary_f1(counts: np.ndarray) -> np.ndarray:
         recall = np.where(true, result / true, 0.0)
         f1 = np.where(precision + recall, 2 * precision * recall / (precision + recall), 0.0)
     return np.where(predicted + true > 0, f1, np.nan)
+
+
+def boundary_f1_of_truth(counts: np.ndarray) -> np.ndarray:
+    """Return `boundary_f1` where the truth has a boundary of the class, NaN elsewhere.
+
+    A class that is missed counts 0 there. A few stray pixels of one that an image doesn't show cost no whole class:
+    they break the outlines of those that it does.
+    """
+    return np.where(counts[..., 2] > 0, boundary_f1(counts), np.nan)
 
 
 def distance_bands(target: np.ndarray, num_classes: int) -> np.ndarray:

@@ -2,8 +2,9 @@
 frame.
 
 In the manner of Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions (ICLR 2019),
-whose strengths are for pictures of 224 pixels; lengths here are shares of the picture's height. Written with OpenCV,
-which is here anyway.
+whose strengths are for pictures of 224 pixels. Lengths here are shares of the picture's height: grains of noise, blocks
+of JPEG and pixels of a coarser picture are those of a picture of `HEIGHT` rows, so that a picture is as bad at any size
+that it is scored at, from that many rows on. Written with OpenCV, which is here anyway.
 """
 
 import zlib
@@ -13,6 +14,12 @@ import cv2
 import numpy as np
 
 STRENGTHS = (1, 2, 3, 4, 5)
+VERSION = 2
+"""Raised when a corruption changes: scores under others don't compare with it.
+
+1 had grains, blocks and pixels of the picture's own, up to six times weaker at full size."""
+HEIGHT = 256
+"""Rows of the picture for which strengths are written."""
 
 Corruption = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
@@ -40,11 +47,14 @@ def corrupt(image: np.ndarray, kind: str, strength: int, frame_id: str = "", see
 
 
 def _noise(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
-    return _as_image(image + rng.normal(0, (8, 15, 25, 38, 55)[level], image.shape))
+    grains = rng.normal(0, (8, 15, 25, 38, 55)[level], (*_reference(image), 3)).astype(np.float32)
+    return _as_image(image + _fitted(grains, image, cv2.INTER_NEAREST))
 
 
 def _blur(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
-    return cv2.GaussianBlur(image, (0, 0), image.shape[0] * (0.002, 0.004, 0.006, 0.009, 0.013)[level] + 0.2)
+    height = image.shape[0]
+    spread = height * (0.002, 0.004, 0.006, 0.009, 0.013)[level] + 0.2 * max(1, height / HEIGHT)
+    return cv2.GaussianBlur(image, (0, 0), spread)
 
 
 def _fog(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
@@ -58,20 +68,27 @@ def _fog(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
 
 def _rain(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
     """Slanted streaks over a darker, softer picture."""
-    height, width = image.shape[:2]
+    height, width = _reference(image)
     streaks = np.zeros((height, width), np.uint8)
     length, slant = height * (0.03, 0.04, 0.05, 0.06, 0.08)[level], rng.uniform(-0.3, 0.3)
     for x, y in rng.random(((100, 200, 350, 550, 800)[level], 2)) * (width, height):
         end = (round(x + slant * length), round(y + length))
-        cv2.line(streaks, (round(x), round(y)), end, 200, max(1, height // 400), cv2.LINE_AA)
-    veil = cv2.GaussianBlur(image, (0, 0), 0.4 + 0.001 * height * level) * (0.92, 0.87, 0.82, 0.77, 0.7)[level]
-    share = streaks[..., None].astype(np.float32) / 255 * 0.7
+        cv2.line(streaks, (round(x), round(y)), end, 200, 1, cv2.LINE_AA)
+    rows = image.shape[0]
+    soft = cv2.GaussianBlur(image, (0, 0), 0.4 * max(1, rows / HEIGHT) + 0.001 * rows * level)
+    veil = soft * (0.92, 0.87, 0.82, 0.77, 0.7)[level]
+    share = _fitted(streaks, image)[..., None].astype(np.float32) / 255 * 0.7
     return _as_image(veil * (1 - share) + 220 * share)
 
 
 def _jpeg(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
-    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, (40, 25, 15, 10, 6)[level]])
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    """The blocks and colours that JPEG makes of the picture at `HEIGHT` rows, on the picture as it is."""
+    height, width = _reference(image)
+    plain = _resized(image, (height, width))
+    quality = [cv2.IMWRITE_JPEG_QUALITY, (40, 25, 15, 10, 6)[level]]
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(plain, cv2.COLOR_RGB2BGR), quality)
+    decoded = cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return _as_image(image + _fitted(decoded.astype(np.float32) - plain, image, cv2.INTER_NEAREST))
 
 
 def _brightness(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
@@ -93,10 +110,28 @@ def _occlusion(image: np.ndarray, level: int, rng: np.random.Generator) -> np.nd
 
 def _resolution(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
     """Made smaller and enlarged again."""
-    height, width = image.shape[:2]
     factor = (1.5, 2, 3, 4, 6)[level]
-    small = max(1, round(width / factor)), max(1, round(height / factor))
-    return cv2.resize(cv2.resize(image, small, interpolation=cv2.INTER_AREA), (width, height))
+    height, width = (max(1, round(side / factor)) for side in _reference(image))
+    return _fitted(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), image)
+
+
+def _reference(image: np.ndarray) -> tuple[int, int]:
+    """Height and width of a picture at `HEIGHT` rows; of a smaller one its own."""
+    height, width = image.shape[:2]
+    rows = min(HEIGHT, height)
+    return rows, max(1, round(width * rows / height))
+
+
+def _fitted(layer: np.ndarray, image: np.ndarray, enlarging: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """Return a layer at the size of a picture."""
+    return _resized(layer, image.shape[:2], enlarging)
+
+
+def _resized(layer: np.ndarray, size: tuple[int, int], enlarging: int = cv2.INTER_LINEAR) -> np.ndarray:
+    if layer.shape[:2] == size:
+        return layer
+    is_smaller = size[0] < layer.shape[0]
+    return cv2.resize(layer, size[::-1], interpolation=cv2.INTER_AREA if is_smaller else enlarging)
 
 
 def _as_image(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.evaluation.metrics.boundaries import BANDS, boundary_f1
+from core.evaluation.metrics.boundaries import BANDS, boundary_f1_of_truth
 from core.evaluation.metrics.calibration import Calibration, calibration_of
 from core.evaluation.metrics.protocol import Protocol
 
@@ -200,9 +200,12 @@ class Scores:
 
     @property
     def boundary_f1(self) -> np.ndarray | None:
-        """Per class the mean over images of boundary F1, float64 (C,); None where boundaries weren't looked at."""
-        counts = _stack([frame.boundaries for frame in self.frames])
-        return None if counts is None else mean_of(boundary_f1(counts[:, list(self.protocol.evaluated)]), axis=0)
+        """Per class the mean of boundary F1 over the images whose truth has a boundary of it, float64 (C,).
+
+        None where boundaries weren't looked at.
+        """
+        counts = self._boundaries
+        return None if counts is None else mean_of(boundary_f1_of_truth(counts), axis=0)
 
     @property
     def calibration(self) -> Calibration | None:
@@ -270,8 +273,8 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a file; None for what is no number."""
-        calibration, boundary = self.calibration, self.boundary_f1
-        per_class = ("iou", "iiou", "precision", "recall", "f1", "boundary_f1")
+        calibration = self.calibration
+        per_class = ("iou", "iiou", "precision", "recall", "f1")
         categories = [category.name for category in self.protocol.categories]
         return {
             "frames": len(self.frames),
@@ -281,7 +284,7 @@ class Scores:
             "pixel_accuracy": or_none(self.pixel_accuracy),
             "mean_accuracy": or_none(self.mean_accuracy),
             **{name: _named(self.protocol.names, getattr(self, name)) for name in per_class},
-            "mean_boundary_f1": None if boundary is None else or_none(mean_of(boundary)),
+            **boundary_scores(self.protocol.names, self._boundaries),
             "categories": (
                 {
                     "miou": or_none(self.category_miou),
@@ -306,6 +309,12 @@ class Scores:
             "confusion": self.confusion.tolist(),
             "images": self.per_image(),
         }
+
+    @cached_property
+    def _boundaries(self) -> np.ndarray | None:
+        """int64 (F, C, 4), or None."""
+        counts = _stack([frame.boundaries for frame in self.frames])
+        return None if counts is None else counts[:, list(self.protocol.evaluated)]
 
     @cached_property
     def _stacked(self) -> np.ndarray:
@@ -347,6 +356,21 @@ class Scores:
         hits = int(self.confusion[np.ix_(members, members)].sum())
         union = int(self.confusion[members].sum()) + self._false_alarms(class_ids, class_ids)
         return hits / union if union else float("nan")
+
+
+def boundary_scores(names: Sequence[str], counts: np.ndarray | None) -> dict[str, Any]:
+    """Return plain values of boundary F1, of counts int64 (F, C, 4).
+
+    Of each class, and its mean in Csurka's order: over the classes of an image, then over the images.
+    """
+    if counts is None:
+        return {"boundary_f1": None, "mean_boundary_f1": None}
+    f1 = boundary_f1_of_truth(counts)
+    return {
+        "boundary_f1": _named(names, mean_of(f1, axis=0)),
+        "mean_boundary_f1": or_none(float(mean_of(mean_of(f1)))),
+        "boundary_mean": "images",
+    }
 
 
 def _stack(counts: Sequence[np.ndarray | None]) -> np.ndarray | None:

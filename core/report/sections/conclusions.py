@@ -102,7 +102,7 @@ def _ranking(group: Group, suffix: str) -> Iterator[Paragraph]:
         )
         sentence = text(
             summary.label, " (", replace(difference, text=difference.text.lstrip("+−")), " ± ", spread,
-            " points, 95 % of resamples between ", low, " and ", high, ")",
+            " points, 95 % interval from ", low, " to ", high, ")",
         )  # fmt: skip
         if not comparison.is_certain:
             equal.append(sentence)
@@ -276,9 +276,9 @@ def _confused(group: Group, suffix: str) -> Iterator[Paragraph]:
 
 
 def _cost(group: Group, suffix: str) -> Iterator[Paragraph]:
-    """Compare the fastest with the best, and name who is beaten in both, where all were timed on one hardware."""
+    """Compare the fastest with the best, and name who is beaten in both, where times can be ranked."""
     known = group.having("/metadata/milliseconds")
-    if len(known) < 2 or len(group.hardware) > 1:
+    if len(known) < 2 or not group.is_timed_alike:
         return
     times = {summary.run.id: summary.score("/metadata/milliseconds", MILLISECONDS) for summary in known}
     fast = min(known, key=lambda summary: times[summary.run.id].value)

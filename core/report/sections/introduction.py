@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from core.data.sources import SOURCES
 from core.labels import CITYSCAPES_19
 from core.report.figures import shares_figure
-from core.report.phrases import cells, cite, columns_of, joined, note, paragraph, spell_count, text
+from core.report.phrases import capitalized, cells, cite, columns_of, joined, note, paragraph, spell_count, text
 from core.report.report_data import PERCENT, Group, NumberFormat, ReportData, RunSummary
 from core.report.structure import Block, Figure, ImageGrid, Ref, Section, Table
 from core.text import join_items
 
 OFFICIAL_VAL_FRAMES = 500
 """Frames of the official validation split of Cityscapes."""
+NO_FOLDER = "in no folder"
 RARE = 0.01
 """A class of a smaller share of the training pixels is called rare."""
 PLENTY = NumberFormat(100, 2, "%")
@@ -48,9 +49,10 @@ def rare_classes(summary: RunSummary) -> list[int]:
 def _task(data: ReportData) -> Block:
     networks = sorted({summary.config.model.title for summary in data.summaries})
     count = len(data.summaries)
+    of_street = " of a street" if all(is_of_streets(group) for group in data.groups) else ""
     what = "One network is" if count == 1 else f"{spell_count(count, 'training run').capitalize()} are"
     return paragraph(
-        f"{what} examined here at semantic segmentation: every pixel of a photograph of a street is given one of a"
+        f"{what} examined here at semantic segmentation: every pixel of a photograph{of_street} is given one of a"
         f" fixed set of classes. {'It is' if count == 1 else 'They are'} {join_items(networks)}. Everything that is a"
         " number below was read from the files of the runs; what it was read from is listed under Reproduction.",
     )
@@ -96,19 +98,26 @@ def _origin(group: Group) -> Block:
 
 def _splits(data: ReportData, group: Group, planned: RunSummary) -> Table:
     rows = []
+    has_folders = any(city for cities in group.cities.values() for city in cities)
     for split, title in (("train", "learned from"), ("val", "scored on")):
         cities = group.cities.get(split, {})
         if not cities:
             where = "not known: the data can't be opened any more"
         elif len(cities) <= 24:
-            where = join_items([f"{city} ({count})" for city, count in cities.items()])
+            where = join_items([f"{city or NO_FOLDER} ({count})" for city, count in cities.items()])
         else:
             where = spell_count(len(cities), "folder")
-        rows.append(cells(title, planned.number("plan.json", f"/{split}_frames"), where))
+        row = cells(title, planned.number("plan.json", f"/{split}_frames"), where)
+        rows.append(row if has_folders or not group.cities else row[:2])
     caption = ("Frames of each split, as the run ", planned.label, " counted them before its first step.")
-    is_city = SOURCES[group.first.config.dataset.name].group == "city"
-    heads = ("split", "frames", "cities (frames)" if is_city else "folders")
-    return Table(f"splits{data.suffix(group)}", caption, heads, tuple(rows), text_columns=(2,))
+    kind = "cities" if is_of_streets(group) else "folders"
+    heads = ("split", "frames", f"{kind} (frames)")[: len(rows[0])]
+    return Table(f"splits{data.suffix(group)}", caption, heads, tuple(rows), text_columns=(2,)[: len(heads) - 2])
+
+
+def is_of_streets(group: Group) -> bool:
+    """Return whether the data are known to be streets, in cities."""
+    return SOURCES[group.first.config.dataset.name].group == "city"
 
 
 def _shares(data: ReportData, group: Group, planned: RunSummary) -> Iterator[Block]:
@@ -138,7 +147,7 @@ def _shares(data: ReportData, group: Group, planned: RunSummary) -> Iterator[Blo
     missing = [class_names[index] for index, count in enumerate(pixels) if not count]
     if missing:
         verb = "does" if len(missing) == 1 else "do"
-        sentence += text(f" {join_items(missing).capitalize()} {verb} not occur in the counted training frames.")
+        sentence += text(f" {capitalized(join_items(missing))} {verb} not occur in the counted training frames.")
     unseen = [class_names[index] for index, share in enumerate(shares.get("validation", ())) if not share]
     if unseen:
         sentence += text(f" No validation pixel shows {join_items(unseen, 'or')}.")

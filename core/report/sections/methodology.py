@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from core.config import all_fields, fields_of, setting_of
+from core.config import all_fields, fields_of, setting_of, todays_name
 from core.evaluation.bootstrap import ENOUGH
+from core.models.encoder_table import ENCODER_BY_NAME
 from core.report.phrases import (
     Column,
     by_value,
@@ -15,6 +16,7 @@ from core.report.phrases import (
     note,
     paragraph,
     plain_text,
+    sentences_by_value,
     setting_text,
     settings_text,
     table_of_runs,
@@ -196,12 +198,12 @@ def _is_gentle(summary: RunSummary) -> bool:
 def _start(summaries: Summaries) -> Text:
     """First weights, and the length of the training."""
     planned = [summary for summary in summaries if summary.run.plan.get("weights")]
-    pretrained = {summary.config.model.encoder_name for summary in planned if summary.run.plan.get("pretrained")}
+    on_imagenet = tuple(summary for summary in planned if _began_on_imagenet(summary))
     parts: list[Part | Text | None] = []
     if planned:
-        parts += [by_value(planned, lambda summary: (summary.run.plan["weights"].rstrip("."),)), ". "]
-    if any("dino" not in name for name in pretrained):
-        parts += ["Weights of encoders other than DINO's were learned on ImageNet", cite("deng2009imagenet"), ". "]
+        parts += [sentences_by_value(planned, lambda summary: (summary.run.plan["weights"].rstrip("."),))]
+    weights = text("The encoder's weights were learned on ImageNet", cite("deng2009imagenet"))
+    parts += [_clause(summaries, on_imagenet, weights, end=". ")]
     parts += [
         _if_used(
             summaries, "minutes", "The length of the training was given in minutes (",
@@ -224,6 +226,17 @@ def _start(summaries: Summaries) -> Text:
     )  # fmt: skip
 
 
+def _began_on_imagenet(summary: RunSummary) -> bool:
+    """Return whether the weights came from the repository that the lab's table names, and were learned on ImageNet.
+
+    Of any other file or encoder it isn't known what it has learned from.
+    """
+    encoder = ENCODER_BY_NAME.get(summary.config.model.encoder_name)
+    repo = encoder.hub_repo if encoder else None
+    plan = summary.run.plan
+    return bool(plan.get("pretrained") and repo and repo.endswith("in1k") and f"{repo} " in plan.get("weights", ""))
+
+
 def _evaluations(summary: RunSummary) -> Text:
     return (derived(len(summary.files["eval"]), COUNT, f"count {summary.run.id}/eval:"),)
 
@@ -233,8 +246,8 @@ def _hardware(summaries: Summaries) -> Text:
     parts: list[Part | Text | None] = []
     if planned:
         parts += [
-            "Trained with PyTorch", cite("paszke2019pytorch"), " and encoders of timm", cite("wightman2019timm"), ": ",
-            by_value(planned, lambda summary: (summary.run.plan["hardware"].rstrip("."),)), ". ",
+            "Trained with PyTorch", cite("paszke2019pytorch"), " and encoders of timm", cite("wightman2019timm"), ". ",
+            sentences_by_value(planned, lambda summary: (summary.run.plan["hardware"].rstrip("."),)),
         ]  # fmt: skip
     return text(
         *parts, _if_used(summaries, "num_processes", "", " processes trained together", ". "),
@@ -245,7 +258,7 @@ def _hardware(summaries: Summaries) -> Text:
 def _sweep(sweep: Sweep) -> Text:
     spec = sweep.spec
     varied = [
-        text(f"{name} ", f"from {choice.low:g} to {choice.high:g}" if isinstance(choice, Range) else f"of {join_items([str(value) for value in choice], 'or')}")
+        text(f"{_title(name)} ", f"from {choice.low:g} to {choice.high:g}" if isinstance(choice, Range) else f"of {join_items([str(value) for value in choice], 'or')}")
         for name, choice in spec.vary.items()
     ]  # fmt: skip
     ways = {
@@ -261,6 +274,13 @@ def _sweep(sweep: Sweep) -> Text:
     )  # fmt: skip
 
 
+def _title(name: str) -> str:
+    """Return what the form calls a setting, in the midst of a sentence."""
+    setting = setting_of(*todays_name(name).split(".", 1))
+    is_plain = setting.title[1:2].islower()
+    return f"{setting.title[:1].lower()}{setting.title[1:]}" if is_plain else setting.title
+
+
 def _scoring(data: ReportData) -> Text:
     evaluated = [summary for summary in data.summaries if summary.result]
     if not evaluated:
@@ -269,9 +289,10 @@ def _scoring(data: ReportData) -> Text:
         )
     parts: list[Part | Text | None] = [
         "The main score is the mean over the classes of intersection over union (IoU), counted over all frames together, as the "
-        "Cityscapes benchmark does", cite("cordts2016cityscapes"), ". ", by_value(evaluated, _protocol),
-        ". Boundary F1 is that of Csurka et al.", cite("csurka2013measure"),
-        "; the calibration error weighs the distance between confidence and accuracy by pixels", cite("guo2017calibration"), ". ",
+        "Cityscapes benchmark does", cite("cordts2016cityscapes"), ". ", sentences_by_value(evaluated, _protocol),
+        "Boundary F1 is that of Csurka et al.", cite("csurka2013measure"), ": in each frame the mean over the classes whose outlines "
+        "the truth shows there, then the mean over the frames; a class that is missed counts 0, and stray pixels of a class that a "
+        "frame doesn't show count only where they break the outlines of others; the calibration error weighs the distance between confidence and accuracy by pixels", cite("guo2017calibration"), ". ",
     ]  # fmt: skip
     if any(group.comparisons for group in data.groups):
         parts += [
@@ -279,9 +300,15 @@ def _scoring(data: ReportData) -> Text:
             ": frames are drawn with replacement, the same ones for both, 2,000 times; a difference is called certain where the "
             f"95 % interval doesn't hold 0, on {ENOUGH} frames or more. ",
         ]  # fmt: skip
+    if any(each.blocks for group in data.groups for each in group.comparisons.values()):
+        parts += [
+            "Frames whose names count on are taken for neighbours in a video: where they influence the difference alike, they are "
+            "drawn in blocks", cite("carlstein1986subseries"), " as long as Andrews' rule has it", cite("andrews1991covariance"), ". ",
+        ]  # fmt: skip
     if any(summary.robustness for summary in evaluated):
         parts += [
-            "Robustness is measured in the manner of Hendrycks and Dietterich", cite("hendrycks2019robustness"), "."
+            "Robustness is measured in the manner of Hendrycks and Dietterich", cite("hendrycks2019robustness"),
+            ", with lengths, grains of noise and blocks of JPEG as shares of a picture's height."
         ]  # fmt: skip
     return text(*parts)
 

@@ -39,6 +39,7 @@ from core.report.report_data import (
     each_once,
     escaped,
 )
+from core.report.sections.introduction import NO_FOLDER, is_of_streets
 from core.report.sections.methodology import minutes_of
 from core.report.structure import Block, Figure, ImageGrid, Number, Ref, Section, Table, Text
 from core.text import join_items
@@ -73,7 +74,8 @@ def results(data: ReportData) -> list[Section]:
         for name, title, writers in parts:
             blocks = tuple(block for write in writers for block in write(group, suffix))
             if blocks:
-                sections.append(Section(f"results-{name}{suffix}", f"{title}{of_group}", blocks, level=2))
+                shown = title if is_of_streets(group) else title.replace("cities", "folders")
+                sections.append(Section(f"results-{name}{suffix}", f"{shown}{of_group}", blocks, level=2))
     return sections
 
 
@@ -98,7 +100,7 @@ def _scores(group: Group, suffix: str) -> Iterator[Block]:
     yield cost
     points = {
         summary.label: (
-            summary.result_value("/metadata/milliseconds") if len(group.hardware) == 1 else None,
+            summary.result_value("/metadata/milliseconds") if group.is_timed_alike else None,
             summary.result_value("/metadata/parameters"),
             summary.miou().value,
         )
@@ -110,7 +112,7 @@ def _scores(group: Group, suffix: str) -> Iterator[Block]:
             f"pareto{suffix}",
             ("Accuracy against cost. The broken line joins the runs that no other beats in both.",),
             pareto_figure(points, group.colors),
-            f"Mean IoU over {'milliseconds and over ' * (len(group.hardware) == 1)}parameters, a dot for each run.",
+            f"Mean IoU over {'milliseconds and over ' * group.is_timed_alike}parameters, a dot for each run.",
         )
 
 
@@ -149,13 +151,19 @@ def _cost_table(group: Group, suffix: str) -> Table:
     columns: tuple[Column, ...] = (
         ("parameters, M", lambda summary: summary.score("/metadata/parameters", MILLIONS) or summary.number("plan.json", "/parameters", MILLIONS), "low"),
         ("GFLOP a frame", lambda summary: summary.score("/metadata/flops", GIGA), "low"),
-        ("ms a frame", lambda summary: summary.score("/metadata/milliseconds", MILLISECONDS), "low" if len(hardware) == 1 else ""),
+        ("ms a frame", lambda summary: summary.score("/metadata/milliseconds", MILLISECONDS), "low" if group.is_timed_alike else ""),
+        ("± ms", lambda summary: summary.score("/metadata/milliseconds_spread", MILLISECONDS), ""),
         ("training, min", minutes_of, "low"),
         ("steps to the best", _best_step, ""),
     )  # fmt: skip
     where = f" Frames were timed one at a time: {next(iter(hardware)).rstrip('.')}." if len(hardware) == 1 else (
         " Frames were timed one at a time, not all on the same hardware, so that the times don't compare." if hardware else ""
     )  # fmt: skip
+    where += " Times are medians, ± the distance of their quartiles." if hardware else ""
+    unclear = [summary for summary in group.evaluated if not summary.result.metadata.is_timed_well]
+    if unclear and len(group.evaluated) > 1:
+        names = join_items([summary.label for summary in unclear])
+        where += f" Times don't compare while {names} {'was' if len(unclear) == 1 else 'were'} timed beside other work or too few times."
     return table_of_runs(f"cost{suffix}", text("What the runs cost.", where), "run", group.scored, columns)
 
 
@@ -356,9 +364,12 @@ def _cities(group: Group, suffix: str) -> Iterator[Block]:
     for name in cities:
         pointer = f"/scores/groups/{escaped(name)}"
         numbers = [summary.score(f"{pointer}/miou") for summary in group.evaluated]
-        rows.append(number_row(name, numbers, "high", group.evaluated[0].score(f"{pointer}/frames", COUNT)))
-    caption = ("Mean IoU by city, in per cent.",)
-    yield Table(f"cities{suffix}", caption, ("city", "frames", *columns_of(group.evaluated)), tuple(rows))
+        rows.append(
+            number_row(name or NO_FOLDER, numbers, "high", group.evaluated[0].score(f"{pointer}/frames", COUNT))
+        )
+    kind = "city" if is_of_streets(group) else "folder"
+    caption = (f"Mean IoU by {kind}, in per cent.",)
+    yield Table(f"cities{suffix}", caption, (kind, "frames", *columns_of(group.evaluated)), tuple(rows))
 
 
 def _upper_bounds(group: Group, suffix: str) -> Iterator[Block]:
@@ -423,7 +434,13 @@ def _robustness(group: Group, suffix: str) -> Iterator[Block]:
             yield note("No run was scored under corruptions.")
         return
     alike = {
-        (metadata.data, metadata.size, metadata.settings.description, summary.robustness.seed)
+        (
+            metadata.data,
+            metadata.size,
+            metadata.settings.description,
+            summary.robustness.seed,
+            summary.robustness.version,
+        )
         for summary in known
         for metadata in (summary.robustness.metadata,)
     }
@@ -498,17 +515,25 @@ def _significance(group: Group, suffix: str) -> Iterator[Block]:
         if comparison.is_certain:
             verdict = f"{(first if comparison.difference > 0 else second).label} is better"
         rows.append(cells(f"{first.label} − {second.label}", *numbers, verdict))
-    many = few = missing = ""
+    drawn = many = few = missing = ""
     if len(rows) > 2:
         many = " At this level one comparison in twenty of runs that are equal looks certain by chance."
     if any(each.frames < ENOUGH for each in group.comparisons.values()):
         few = f" On fewer than {ENOUGH} frames no run is called better: such intervals are too narrow."
+    if any(each.too_alike for each in group.comparisons.values()):
+        few += " Where neighbouring frames are too alike for so few of them, no run is called better either."
+    units = [each for each in group.comparisons.values() if each.blocks]
+    if units:
+        lengths = sorted({max(2, round(each.frames / each.blocks)) for each in units})
+        span = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
+        alone = "" if len(units) == len(rows) else " where they were alike, single frames elsewhere"
+        drawn = f" Neighbouring frames were drawn together, in blocks of about {span}{alone}."
     uncounted = each_once([name for each in group.comparisons.values() for name in each.uncounted])
     if uncounted:
         missing = f" No frame shows {join_items(uncounted, 'or')}, so that these means don't count it."
     caption = text(
         "Differences of mean IoU in points, with the standard deviation and the 95 % interval of a paired bootstrap over ",
-        frames_text(group), f".{few}{many}{missing}",
+        frames_text(group), f".{drawn}{few}{many}{missing}",
     )  # fmt: skip
     heads = ("runs", "difference", "±", "from", "to", "verdict")
     yield Table(f"significance-table{suffix}", caption, heads, tuple(rows), text_columns=(5,))
