@@ -92,6 +92,7 @@ class ResultMetadata:
         data: digest of the frames' contents, the same on every machine.
         fingerprint: of the frames' files, by path, size and time, which is quickly compared; empty in cards of before.
         space: digest of the label space; empty in cards of before.
+        padding: how pictures were padded, see `core.evaluation.staleness.padding_of`.
         dataset: its name, `streets`, `cityscapes` or `folder`.
         size: height and width at which pixels were counted.
         frames: how many.
@@ -128,6 +129,7 @@ class ResultMetadata:
     upper_bounds: dict[int, float | None] = field(default_factory=dict)
     fingerprint: str = ""
     space: str = ""
+    padding: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,11 +172,13 @@ _PROTOCOL = TypeAdapter(Protocol)
 _ROBUSTNESS = TypeAdapter(RobustnessResult)
 
 
-def result_key(settings: EvaluationSettings, weights: str, data: str, space: str) -> str:
-    """Return a text that is the same for the same scores only; `space` is the digest of the label space."""
+def result_key(settings: EvaluationSettings, weights: str, data: str, space: str, padding: str) -> str:
+    """Return a text that is the same for the same scores only; `space` is the digest of the label space, `padding` as
+    in `ResultMetadata`.
+    """
     # Spelled as version 0.1 did, so that what it evaluated is found again.
     fields = ", ".join(f"{name}={value!r}" for name, value in vars(settings).items())
-    text = f"({VERSION}, CardSettings({fields}), {weights!r}, {data!r}, {space!r})"
+    text = f"({VERSION}, CardSettings({fields}), {weights!r}, {data!r}, {space!r}{f', {padding!r}' if padding else ''})"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -97,4 +97,10 @@ def bilinear_upsampling(channels: int) -> nn.ConvTranspose2d:
     return layer
 
 
-build = FCN
+def build(config: ModelConfig, num_classes: int) -> SegmentationModel:
+    """Return the FCN with skips, or the one with a dilated head."""
+    if config.dilated_head:
+        from core.models.fcn_d6 import FCND6
+
+        return FCND6(config, num_classes)
+    return FCN(config, num_classes)
