@@ -256,3 +256,20 @@ def test_losses_with_other_terms_are_not_the_same(other):
     assert "losses are not the same" in caption({"second_loss": "dice"} if "second_loss_weight" in other else {}, other)
     assert "losses are not the same" not in caption(other, other)
     assert "losses are not the same" not in caption({}, {"second_loss_weight": 0.3})  # of nothing
+
+
+def test_the_method_says_how_fast_encoders_learn_and_over_which_frames_a_median_is_taken():
+    """By the rules that each run began by: the first slowed down the ViT's family alone, and took all frames."""
+    vit = {"model": {"family": "unet", "encoder": "vit_small_patch16_224"}, "training": {"class_weights": "median"}}
+    convnext = {"model": {"family": "unet", "encoder": "convnext_tiny"}, "training": {"class_weights": "median"}}
+    plans = {"pretrained": True, "rules": 2}, {"pretrained": True}
+    runs = [
+        summary(f"{name}{len(plan)}", None, config, plan)
+        for name, config in (("V", vit), ("C", convnext))
+        for plan in plans
+    ]
+    page = printed(methodology(data(*runs)))
+    assert (
+        "; the pretrained encoder learns at 0.01 of it (V2); the pretrained encoder learns at 0.05 of it (C2)" in page
+    )
+    assert ", its frequencies taken over all frames (V1, C1)." in page
