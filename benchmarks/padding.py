@@ -3,7 +3,7 @@
     python benchmarks/padding.py RUN_DIR... [--frames 106]
 
 Shows each run its own validation frames at odd sizes, with each way of padding, and scores the whole picture, its last
-24 rows and its last 24 columns, where what was added is seen. Resize them yourself for other sizes.
+24 rows and its last 24 columns, where what was added is seen.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from core.hardware import choose_hardware
 from core.inference.predictor import Predictor
 from core.models.base import pad_images
 
-SIZES = ((256, 512), (360, 480), (188, 621), (314, 418))
-"""The middle ones are CamVid's, KITTI's at half its size, and that of an uploaded 4:3 photograph."""
+SIZES = ((360, 480), (188, 621), (314, 418))
+"""CamVid's, KITTI's at half its size, and that at which an uploaded 4:3 photograph is shown."""
 RIM = 24
 MODES = ("replicate", "reflect", "zeros")
 

@@ -131,7 +131,7 @@ for name, value in ema.tensors.items():
     value.fill_(7.0 if "weight" in name or "bias" in name else distributed.rank + 1.0)  # statistics of its own frames
 seen = {}
 def evaluate(model, *_rest, keep):
-    seen.update({name: value.mean().item() for name, value in model.state_dict().items()})
+    seen.update({name: value.float().mean().item() for name, value in model.state_dict().items()})
     return SimpleNamespace(confusion=SimpleNamespace(miou=lambda: 0.5))
 loop.evaluate, loop.eval_row = evaluate, lambda *_: {}
 plan, dataset = SimpleNamespace(sample_frames=()), SimpleNamespace(val=())
@@ -139,7 +139,7 @@ setup = SimpleNamespace(plan=plan, dataset=dataset, val_loader=None, loss=None, 
 saved = {}
 recorder = SimpleNamespace(
     row=lambda _: None, samples=lambda *_: None,
-    checkpoint=lambda which, state: saved.update({n: v.mean().item() for n, v in state.model.state_dict().items()}),
+    checkpoint=lambda which, state: saved.update({n: v.float().mean().item() for n, v in state.model.state_dict().items()}),
 )
 loop._evaluate(setup, TrainingState(model, ema=ema), recorder, SimpleNamespace(minutes=lambda: 0), 1, distributed)
 Path(sys.argv[1] + str(distributed.rank)).write_text(repr((seen, saved)))
