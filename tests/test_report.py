@@ -508,6 +508,7 @@ def test_every_setting_is_used_by_some_run_or_said_elsewhere():
     reported = {f"{part}.{name}" for part, name in all_fields() if setting_of(part, name).in_report}
     configs = [
         {"model": {"family": "fcn", "encoder": "vgg16", "freeze": True}},
+        {"model": {"family": "fcn", "dilated_head": True}},
         {"model": {"family": "unet", "encoder": "plain", "dropout": 0.1}},
         {"model": {"family": "unet"}},
         {"model": {"family": "vit", "drop_path": 0.1}, "training": {"layer_decay": 0.7, "encoder_lr_scale": 0.1}},
