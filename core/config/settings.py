@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MANY = 10
+"""More values than this are a range of whole numbers, of which a sentence says the ends."""
 Level = Literal["basic", "advanced"]
 
 
@@ -43,6 +45,8 @@ class Condition:
             return f"{self.field} is {self.meaning}"
         if not self.values:
             return f"{self.field} is set"
+        if len(self.values) > MANY:
+            return f"{self.field} is {self.values[0]} to {self.values[-1]}"
         return f"{self.field} is {' or '.join(str(value) for value in self.values)}"
 
 

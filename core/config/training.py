@@ -9,6 +9,7 @@ from core.models.encoder_table import ENCODER_KINDS, kind_of
 from core.models.families import FAMILIES
 from core.training.tables import CLASS_WEIGHTINGS, LOSSES, OPTIMIZERS, SCHEDULES, readers_of
 
+MAX_PROCESSES = 64
 LossName = Literal[*LOSSES]
 WeightingName = Literal[*CLASS_WEIGHTINGS]
 ScheduleName = Literal[*SCHEDULES]
@@ -373,7 +374,7 @@ class TrainingConfig(Part):
         group="Machine",
         off=(1,),
         ge=1,
-        le=64,
+        le=MAX_PROCESSES,
     )
     sync_batch_norm: bool = field(
         False,
@@ -381,7 +382,7 @@ class TrainingConfig(Part):
         "Processes on GPUs normalise by the statistics of the whole batch (SyncBatchNorm), a little slower; on a CPU"
         " each keeps to its own part.",
         group="Machine",
-        only_if=(Condition("training.num_processes", names=r"([2-9]|\d\d)", meaning="more than 1"),),
+        only_if=(Condition("training.num_processes", tuple(range(2, MAX_PROCESSES + 1))),),
         off=(False,),
     )
     threads: int = field(

@@ -142,6 +142,11 @@ EXPLANATIONS: dict[tuple[str, Any], Explanation] = {
         "section 4.3",
     ),
     # FCN
+    ("dilated_head", False): Explanation(
+        "Scores of finer strides are added to the coarsest, as in the paper: FCN-32s, FCN-16s or FCN-8s.",
+        FCN,
+        "section 4.2",
+    ),
     ("dilated_head", True): Explanation(
         "FCN-D6: instead of finer scores, two convolutions dilated by 6 look far around each cell, and the encoder's"
         " last stage is dilated too, so that its map stays at stride 16. Dilation is DeepLab's; the head is"
