@@ -13,11 +13,11 @@ PaddingMode = Literal["reflect", "replicate"]
 """What is added below and to the right of a picture whose sides aren't multiples of a network's stride: the picture
 mirrored, or its last row and column again and again.
 
-Until version 0.2 all took the second. Measured by `benchmarks/padding.py` on 30 Cityscapes frames at 480 x 360, 621 x 188
-and 418 x 314, with networks trained for some minutes: mirrored, the FCN gains 1.0, 0.3 and 0.7 points of mean IoU (its
-last 24 rows at 480 x 360 are right in 88 instead of 58 % of the pixels, its last columns at 418 x 314 in 73 instead of
-63 %), the U-Net 0.0, 0.2 and 1.1. The ViT, whose patches see no further than the rim, is the same within 0.15 and stays
-as it was. Zeros are worse than either: they cost the ViT 4 to 6 points of its last columns.
+Until version 0.2 all took the second. Measured by `benchmarks/padding.py` on 30 Cityscapes frames at 480 x 360,
+621 x 188 and 418 x 314, with networks trained for some minutes: mirrored, the FCN gains 1.0, 0.3 and 0.7 points of mean
+IoU (its last 24 rows at 480 x 360 are right in 88 instead of 58 % of the pixels, its last columns at 418 x 314 in 73
+instead of 63 %), the U-Net 0.0, 0.2 and 1.1. The ViT is the same within 0.15 and stays as it was. Zeros are worse than
+either: they cost the ViT 4 to 6 points of its last columns.
 """
 
 
