@@ -129,6 +129,15 @@ def test_norms_biases_and_embeddings_are_not_decayed(model):
         assert groups[name]["weight_decay"] == (0 if spared else 0.3), name
 
 
+@pytest.mark.parametrize("rules", [1, 2])
+def test_the_terms_of_a_swin_s_attention_are_not_decayed(rules):
+    """As timm's own `no_weight_decay` has it, which its pyramids forget; a run of before goes on decaying them."""
+    _, _, groups = made({"family": "unet", "encoder": "swinv2_tiny_window8_256"}, rules=rules, weight_decay=0.3)
+    terms = [name for name in groups if "cpb_mlp" in name and name.endswith("weight") or "logit_scale" in name]
+    assert len(terms) == 36
+    assert {groups[name]["weight_decay"] for name in terms} == ({0.3} if rules == 1 else {0.0})
+
+
 def test_a_step_moves_what_is_held_and_nothing_else():
     network, optimizer, groups = made("fcn-frozen", learning_rate=0.01, weight_decay=0.5)
     before = {name: value.clone() for name, value in network.named_parameters()}

@@ -10,14 +10,17 @@ from core.models.base import SegmentationModel
 from core.training.schedule import encoder_lr_scale
 from core.training.tables import OPTIMIZERS, RULES
 
+SWIN_BIASES = ("logit_scale", "cpb_mlp", "relative_position_bias_table")
+"""In the names of what timm's Swin transformers spare from decay; the modules that say so are lost in pyramids."""
+
 
 def build_optimizer(
     model: SegmentationModel, config: RunConfig, pretrained: bool, rules: int = RULES
 ) -> torch.optim.Optimizer:
     """Build the optimizer of a run; each group carries its highest rate as `base_lr`.
 
-    Biases, norms and what `model.no_weight_decay()` names aren't decayed. Frozen parameters are left out. A ViT's
-    layers may learn more slowly the further they are from the head, as in Bao et al.: BEiT,
+    Biases, norms, what `model.no_weight_decay()` names and Swin's terms of attention aren't decayed. Frozen parameters
+    are left out. A ViT's layers may learn more slowly the further they are from the head, as in Bao et al.: BEiT,
     https://arxiv.org/abs/2106.08254, appendix H.
 
     Args:
@@ -30,6 +33,8 @@ def build_optimizer(
     encoder_scale = encoder_lr_scale(config, pretrained, rules)
     blocks = len(getattr(model.encoder, "blocks", ())) if training.layer_decay < 1 else 0
     spared = model.no_weight_decay()
+    if rules > 1:
+        spared |= {name for name, _ in model.named_parameters() if any(part in name for part in SWIN_BIASES)}
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:

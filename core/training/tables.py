@@ -13,7 +13,7 @@ RULES = 2
 `core.training.plan.Plan`.
 
 1 took the median frequency of classes over all images, the encoder's rate by the family, its last block's rate for
-undiminished by `layer_decay`, and Dice and Jaccard over absent classes too.
+undiminished by `layer_decay`, and Dice and Jaccard over absent classes too, and decayed Swin's terms of attention.
 """
 
 
