@@ -39,7 +39,8 @@ def choose_options(family: str) -> dict[str, Any]:
     values: dict[str, Any] = {"family": family, "encoder": encoder}
     for name in options_of(family, encoder):
         values |= fields_form("model", [name], {}, f"models-{family}", {"model": values})
-        explain(name, values[name], family)
+        if name in values:  # it has a say beside the ones before
+            explain(name, values[name], family)
     return values
 
 

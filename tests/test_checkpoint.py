@@ -10,10 +10,19 @@ import torch
 from torch import nn
 
 from core.errors import LabError
+from core.inference.prediction_cache import checkpoint_digest
 from core.labels import CITYSCAPES_19
 from core.runs.store import checkpoint_path
 from core.training import checkpoint as module
-from core.training.checkpoint import TrainingState, load_optimizer, load_weights, read_checkpoint, save_checkpoint
+from core.training.checkpoint import (
+    TrainingState,
+    load_optimizer,
+    load_weights,
+    read_checkpoint,
+    restore_state,
+    save_checkpoint,
+)
+from core.training.ema import ModelEma
 
 
 class Net(nn.Module):
@@ -237,3 +246,28 @@ def test_a_checkpoint_for_other_classes_says_which_it_has(tmp_path, tiny_config)
     model.num_classes = 7
     with pytest.raises(LabError, match="tells 19 classes apart .road, sidewalk.*but 7 are wanted"):
         load_weights(model, read_checkpoint(tmp_path, "last"))
+
+
+@pytest.mark.parametrize("file", ["ema.safetensors", "average.safetensors"])
+def test_the_last_checkpoint_is_shown_by_its_mean_weights_and_goes_on_from_its_own(tmp_path, tiny_config, file):
+    model, optimizer = build()
+    ema = ModelEma(model, 0.9)
+    step(model, optimizer, 0)
+    ema.update(model, 1)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    state = TrainingState(model, optimizer, scaler, ema, step=1, best_miou=0.5)
+    save_checkpoint(tmp_path, "last", state, tiny_config(), CITYSCAPES_19)
+    (tmp_path / "last" / "ema.safetensors").rename(tmp_path / "last" / file)
+    digest = checkpoint_digest(tmp_path, "last")
+
+    shown, _ = build(seed=9)
+    load_weights(shown, read_checkpoint(tmp_path, "last"))
+    with ema.applied(model):
+        assert same(model.state_dict(), shown.state_dict())
+    resumed, its_optimizer = build(seed=9)
+    its_state = TrainingState(resumed, its_optimizer, scaler, ModelEma(resumed, 0.9))
+    restore_state(tmp_path, its_state)
+    assert same(model.state_dict(), resumed.state_dict()) and same(ema.tensors, its_state.ema.tensors)
+
+    (tmp_path / "last" / file).unlink()
+    assert checkpoint_digest(tmp_path, "last") != digest, "what is scored and kept of another mean is another answer"

@@ -324,3 +324,20 @@ def test_whole_sentences_that_differ_stand_one_after_the_other():
     text = printed(methodology(data(*runs)))
     assert "A and B: Starts from scratch: every weight is random. C: Starts from the weights in a.safetensors. " in text
     assert "timm. A and B: On the CPU. C: On a GPU. " in text.replace(" .", ".") and ".." not in text
+
+
+def test_the_method_says_how_fast_encoders_learn_and_over_which_frames_a_median_is_taken():
+    """By the rules that each run began by: the first slowed down the ViT's family alone, and took all frames."""
+    vit = {"model": {"family": "unet", "encoder": "vit_small_patch16_224"}, "training": {"class_weights": "median"}}
+    convnext = {"model": {"family": "unet", "encoder": "convnext_tiny"}, "training": {"class_weights": "median"}}
+    plans = {"pretrained": True, "rules": 2}, {"pretrained": True}
+    runs = [
+        summary(f"{name}{len(plan)}", None, config, plan)
+        for name, config in (("V", vit), ("C", convnext))
+        for plan in plans
+    ]
+    page = printed(methodology(data(*runs)))
+    assert (
+        "; the pretrained encoder learns at 0.01 of it (V2); the pretrained encoder learns at 0.05 of it (C2)" in page
+    )
+    assert ", its frequencies taken over all frames (V1, C1)." in page

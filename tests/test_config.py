@@ -13,8 +13,10 @@ from core.config import (
     TrainingConfig,
     differences,
     fields_of,
+    has_a_say,
     read_config,
     setting_of,
+    used_settings,
     with_preset,
 )
 from core.errors import LabError
@@ -221,7 +223,7 @@ def test_every_option_belongs_to_some_network():
 @pytest.mark.parametrize(
     ("family", "encoder", "options"),
     [
-        ("fcn", "resnet18", {"stride", "freeze"}),
+        ("fcn", "resnet18", {"dilated_head", "stride", "freeze"}),
         ("fcn", "vgg16", {"stride", "fc_width", "dropout", "freeze"}),
         ("unet", "resnet18", {"upsample", "norm", "dropout", "score_levels", "freeze"}),
         ("unet", "plain", {"upsample", "norm", "dropout", "width", "depth", "padding"}),
@@ -261,3 +263,32 @@ def test_two_configs_differ_in_the_fields_that_differ():
     one = read_config({"model": {"family": "fcn"}, "training": {"epochs": 3.0, "minutes": 0}})
     other = read_config({"model": {"family": "fcn"}, "training": {"epochs": 4.0, "minutes": 0}})
     assert differences(one, other) == {"training.epochs": (3.0, 4.0)} and differences(one, one) == {}
+
+
+def test_a_dilated_head_takes_the_place_of_the_skips():
+    config = read_config({"model": {"family": "fcn", "encoder": "resnet18", "dilated_head": True}})
+    assert config.model.title == "FCN-D6 · ResNet-18" and "stride" not in config.model.options
+    assert ("model", "stride") not in used_settings(config) and ("model", "dilated_head") in used_settings(config)
+    with pytest.raises(LabError, match="model.stride is 16, but FCN-D6"):
+        read_config({"model": {"dilated_head": True, "stride": 16}})
+    with pytest.raises(LabError, match="model.dilated_head is True, but FCN-8s"):
+        read_config({"model": {"encoder": "vgg16", "dilated_head": True}})
+
+
+def test_layers_decay_in_a_vit_whatever_stands_on_it():
+    for model in ({"family": "vit"}, {"family": "unet", "encoder": "vit_small_patch16_224"}):
+        assert read_config({"model": model, "training": {"layer_decay": 0.7}}).training.layer_decay == 0.7
+    with pytest.raises(LabError, match="has no row of equal blocks"):
+        read_config({"model": {"family": "unet", "encoder": "resnet18"}, "training": {"layer_decay": 0.7}})
+
+
+def test_batch_statistics_are_synchronised_between_processes_alone():
+    values = {"training": {"batch_size": 8, "num_processes": 1, "sync_batch_norm": True}}
+    assert not has_a_say(values, "training", "sync_batch_norm")
+    for num_processes in (2, 10):
+        assert has_a_say(
+            {"training": values["training"] | {"num_processes": num_processes}}, "training", "sync_batch_norm"
+        )
+    for name in ("num_processes", "accumulate_grad_batches"):
+        help_text = fields_of("training")[name].description
+        assert "batch normalisation and losses of regions or hard pixels" in help_text

@@ -11,15 +11,20 @@ from contextlib import suppress
 
 import psutil
 import pytest
+import torch
+from torch import nn
 
 from core import runner
+from core.config import ModelConfig
 from core.errors import LabError
+from core.models.build import build_model
 from core.paths import PROJECT
 from core.runner.device_lock import devices_for
 from core.runs.metrics_log import evaluations, read_metrics, valid_rows
 from core.runs.status import update_status
 from core.runs.store import create_run, read_run
-from core.training.distributed import Distributed, init_distributed
+from core.training import distributed
+from core.training.distributed import Distributed, TorchDistributed, init_distributed
 from core.training.loop import train
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="torchrun's gloo is tried on POSIX alone")
@@ -108,6 +113,75 @@ def test_two_processes_score_as_one_to_the_last_digit(lab_folders, tiny_config, 
     subprocess.run(command, check=True, cwd=PROJECT, env=os.environ | {"PYTHONPATH": str(PROJECT)}, timeout=120)
     assert (tmp_path / "score-1").read_text() == (tmp_path / "score-2").read_text()
     assert [(tmp_path / f"score-2{rank}").read_text() for rank in (0, 1)] == ["[0]", "[5]"]
+
+
+EVALUATE = """
+import sys, torch
+from pathlib import Path
+from types import SimpleNamespace
+from torch import nn
+from core.training import loop
+from core.training.distributed import init_distributed
+from core.training.checkpoint import TrainingState
+from core.training.ema import ModelEma
+distributed = init_distributed(2, "cpu")
+model = nn.Sequential(nn.BatchNorm2d(1))
+ema = ModelEma(model, 0.5)
+for name, value in ema.tensors.items():
+    value.fill_(7.0 if "weight" in name or "bias" in name else distributed.rank + 1.0)  # statistics of its own frames
+seen = {}
+def evaluate(model, *_rest, keep):
+    seen.update({name: value.float().mean().item() for name, value in model.state_dict().items()})
+    return SimpleNamespace(confusion=SimpleNamespace(miou=lambda: 0.5))
+loop.evaluate, loop.eval_row = evaluate, lambda *_: {}
+plan, dataset = SimpleNamespace(sample_frames=()), SimpleNamespace(val=())
+setup = SimpleNamespace(plan=plan, dataset=dataset, val_loader=None, loss=None, hardware=None)
+saved = {}
+recorder = SimpleNamespace(
+    row=lambda _: None, samples=lambda *_: None,
+    checkpoint=lambda which, state: saved.update({n: v.float().mean().item() for n, v in state.model.state_dict().items()}),
+)
+loop._evaluate(setup, TrainingState(model, ema=ema), recorder, SimpleNamespace(minutes=lambda: 0), 1, distributed)
+Path(sys.argv[1] + str(distributed.rank)).write_text(repr((seen, saved)))
+distributed.destroy()
+"""
+
+
+def test_every_process_scores_the_mean_that_the_leader_saves(tmp_path):
+    """Batch statistics of the moving mean are each process's own; those of the leader are scored by all."""
+    script = tmp_path / "evaluate.py"
+    script.write_text(EVALUATE)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    subprocess.run(
+        [*command, str(tmp_path / "seen-")],
+        check=True,
+        cwd=PROJECT,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        timeout=120,
+    )
+    leader, other = ((tmp_path / f"seen-{rank}").read_text() for rank in (0, 1))
+    assert leader == other and "'0.running_mean': 1.0" in leader and "'0.weight': 7.0" in leader
+
+
+def test_batch_statistics_are_of_all_processes_where_there_are_gpus(monkeypatch):
+    """SyncBatchNorm works on GPUs alone: what the network becomes is looked at here, and that it answers alike."""
+    monkeypatch.setattr(distributed, "DistributedDataParallel", lambda model: model)
+    for family in ("fcn", "unet"):
+        config = ModelConfig(family=family, encoder="test_efficientnet")
+        network = build_model(config, 5).eval()
+        images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        before, parameters = network(images), dict(network.named_parameters())
+        names = network.state_dict().keys()
+        team = TorchDistributed.__new__(TorchDistributed)
+        norms = [name for name, part in network.named_modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+        for on_gpus, is_wanted, count in ((False, True, 0), (True, False, 0), (True, True, len(norms))):
+            team.syncs_batch_norm = on_gpus
+            team.wrap(network, is_wanted)
+            assert sum(isinstance(part, nn.SyncBatchNorm) for part in network.modules()) == count
+        assert norms
+        assert network.state_dict().keys() == names
+        assert all(parameters[name] is value for name, value in network.named_parameters())
+        assert torch.allclose(network(images), before, atol=1e-6), "timm's normalisations keep their activations"
 
 
 def test_more_processes_than_were_started_are_refused(monkeypatch):

@@ -1,12 +1,14 @@
 """Evaluation results: what is kept of a scoring, read back as it was, and scoring in the background."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from app.reporting import scored_first
 from app.scoring import find_robustness
+from core.config import read_config
 from core.data.frames import content_digest
 from core.errors import LabError
 from core.evaluation import evaluate_run as evaluate_run_module
@@ -24,8 +26,9 @@ from core.evaluation.results import (
     read_result,
     read_summary,
     read_values,
+    result_key,
 )
-from core.evaluation.staleness import is_robustness_stale
+from core.evaluation.staleness import is_robustness_stale, is_stale, padding_of
 from core.inference.prediction_cache import checkpoint_digest
 from core.jobs.kinds import latest, stop
 from core.report.settings import SCORED_AS, scoring_seconds, why_scored
@@ -245,3 +248,35 @@ def test_a_report_says_what_it_scores_first_and_how_long_that_takes(run):
     assert "2 frames. That takes about " in text and text.startswith("Before the report is written")
     evaluate_run(run, SCORED_AS)
     assert why_scored(run) == "" and scored_first([run.id], {run.id: run}) == ""
+
+
+def test_a_card_of_the_old_padding_is_stale_where_pictures_are_padded(run):
+    """Until version 0.2 the last row was repeated: at the size of the training frames, a multiple of 16, nothing was."""
+    odd = EvaluationSettings(boundary=False, frames=2, scales=(0.8,))
+    path = evaluate_run(run, odd)
+    metadata = read_metadata(path)
+    assert metadata.padding == "reflect" and not is_stale(run, metadata)
+    assert is_stale(run, replace(metadata, padding=""))
+    before = result_key(odd, metadata.weights, metadata.data, metadata.space, "")
+    assert path.stem != before, "one of before is scored again"
+
+    even = read_metadata(evaluate_run(run, EvaluationSettings(boundary=False, frames=2)))
+    assert even.padding == "" and not is_stale(run, even)
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "settings", "padding"),
+    [
+        ({"family": "fcn"}, {"height": 256, "width": 512}, {}, ""),
+        ({"family": "fcn"}, {"height": 360, "width": 480}, {}, "reflect"),
+        ({"family": "fcn"}, {"height": 360, "width": 480}, {"sliding_window": True}, ""),
+        ({"family": "fcn"}, {"height": 256, "width": 512}, {"scales": (1.0, 1.3)}, "reflect"),
+        ({"family": "unet", "encoder": "plain", "depth": 3}, {"height": 360, "width": 480}, {}, ""),
+        ({"family": "unet", "encoder": "vit_small_patch16_224"}, {"height": 272, "width": 512}, {}, "reflect"),
+        ({"family": "vit"}, {"height": 360, "width": 480}, {}, ""),
+    ],
+)
+def test_padding_is_told_from_the_config_alone(model, dataset, settings, padding):
+    config = read_config({"model": model, "dataset": dataset})
+    size = (config.dataset.height, config.dataset.width)
+    assert padding_of(config, EvaluationSettings(**settings), size) == padding

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from core.config import TrainingConfig
+from core.data.statistics import FrameCounts
 from core.labels import IGNORED
 from core.training.class_weights import class_weights
 from core.training.early_stopping import has_stalled
@@ -166,6 +167,35 @@ def test_smoothing_asks_for_less_certainty():
     _, target, weights = batch()
     sure = [summed_loss(clear(target), target, weights, label_smoothing=share)[0].item() for share in (0.0, 0.1)]
     assert sure[1] > sure[0] + 1
+
+
+def test_a_class_is_as_frequent_as_in_the_images_that_show_it():
+    """Eigen and Fergus, https://arxiv.org/abs/1411.4734, section 6.2: three images of 100 pixels by hand."""
+    counts = FrameCounts(("a", "b", "c"), np.array([[90, 10, 0], [90, 10, 0], [98, 0, 2]]), np.zeros(3, np.int64))
+    pixels = counts.pixels.sum(axis=0)
+    assert counts.image_pixels.tolist() == [300, 200, 100]
+    weights = class_weights(pixels, "median", counts.image_pixels)
+    assert (weights / weights[1]).tolist() == pytest.approx([0.1 / (278 / 300), 1, 5])
+    # What the lab did before, and a run of then goes on with: over the pixels of all images.
+    before = class_weights(pixels, "median")
+    assert (before / before[1]).tolist() == pytest.approx([20 / 278, 1, 10])
+    assert torch.equal(class_weights(pixels, "sqrt", counts.image_pixels), class_weights(pixels, "sqrt"))
+
+
+@pytest.mark.parametrize("name", ["dice", "jaccard"])
+def test_a_region_loss_is_the_mean_over_the_classes_that_are_there(name):
+    """Three more classes that no pixel shows change nothing, but in a run that began by the first rules."""
+    logits, target, weights = batch()
+    more = torch.cat([logits, torch.full_like(logits[:, :3], -50)], dim=1)
+    many, all_weights = summed_loss(more, target, torch.ones(len(weights) + 3), loss=name)
+    few, few_weights = summed_loss(logits, target, torch.ones(len(weights)), loss=name)
+    present = len(target[target != IGNORED].unique())
+    assert (many / all_weights).item() == pytest.approx((few / few_weights).item(), rel=1e-5)
+    loss = SummedLoss(TrainingConfig(loss=name), torch.ones(len(weights) + 3), rules=1)
+    first, weight = loss(more, target)
+    assert (first / weight).item() == pytest.approx(
+        (many / all_weights).item() * present / (len(weights) + 3), rel=1e-5
+    )
 
 
 def test_median_and_enet_weights_by_hand():

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from core.config import ModelConfig
 from core.errors import LabError
+from core.models.base import mirror
 from core.models.build import build_model
 from core.models.encoder_table import ENCODERS
 from core.models.encoders import hub_repo_of
@@ -42,6 +43,7 @@ NETWORKS = {
     "fcn-16s": ModelConfig(stride=16),
     "fcn-32s": ModelConfig(encoder="convnext_atto", stride=32),
     "fcn-vgg16-fc64": ModelConfig(encoder="vgg16", fc_width=64, dropout=0.5),
+    "fcn-d6": ModelConfig(encoder="test_resnet", dilated_head=True),
     "fcn-frozen": ModelConfig(encoder="test_resnet", freeze=True),
     "unet-lite0": ModelConfig(family="unet"),
     "unet-swin": ModelConfig(family="unet", encoder="swinv2_tiny_window8_256"),
@@ -311,3 +313,69 @@ def test_every_family_that_offers_an_encoder_builds_on_it(encoder):
         millions = sum(parameter.numel() for parameter in inside.parameters()) / 1e6
         # The table counts the convolution behind an EfficientNet's last map, 0.4 million, which no network here needs.
         assert millions == pytest.approx(encoder.parameters, abs=0.45 if "efficientnet" in encoder.name else 0.06)
+
+
+def recording(model):
+    """A network that keeps what its `segment` is shown."""
+    shown = []
+    model.segment = lambda images: shown.append(images) or images[:, :1].expand(-1, CLASSES, -1, -1)
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("fcn-16s", "reflect"), ("unet-bilinear-none", "reflect"), ("vit-mask", "replicate")]
+)
+@pytest.mark.parametrize("size", [(97, 161), (33, 64), (64, 96)])
+def test_a_picture_is_continued_as_suits_its_family(name, mode, size):
+    """As `benchmarks/padding.py` judged them on real frames: below and to the right, and not at all where nothing is missing."""
+    model = build_model(NETWORKS[name], CLASSES).eval()
+    shown = recording(model)
+    picture = images(1, *size)
+    model(picture)
+    normalised = (picture - model.mean) / model.std
+    below, right = (-side % model.multiple for side in size)
+    if mode == "reflect" and below < size[0] and right < size[1]:
+        assert torch.equal(shown[0], F.pad(normalised, (0, right, 0, below), mode="reflect"))
+    elif mode == "replicate":
+        assert torch.equal(shown[0], F.pad(normalised, (0, right, 0, below), mode="replicate"))
+    assert shown[0].shape[-2:] == (size[0] + below, size[1] + right)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 5), (2, 40)])
+def test_a_picture_smaller_than_what_is_missing_is_mirrored_again_and_again(size):
+    picture = torch.arange(float(size[0] * size[1])).view(1, 1, *size)
+    result = mirror(picture, (0, 0), (32 - size[0], 64 - size[1]))
+    assert result.shape[-2:] == (32, 64)
+    for axis, side in ((-2, size[0]), (-1, size[1])):
+        there = list(range(side)) + list(range(side - 2, 0, -1))  # 0 1 2 3 2 1 | 0 1 2 3 2 1 | ...
+        expected = [there[index % len(there)] for index in range(result.shape[axis])]
+        assert torch.equal(result, result.index_select(axis, torch.tensor(expected)))
+    assert torch.equal(result[..., : size[0], : size[1]], picture)
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        name
+        for name, config in NETWORKS.items()
+        if config.family in ("fcn", "unet") or config.family == "vit" and "patch" in config.encoder
+    ),
+)
+def test_a_config_knows_the_multiple_of_its_network(name):
+    with torch.device("meta"):
+        assert NETWORKS[name].multiple == build_model(NETWORKS[name], CLASSES).multiple
+
+
+def test_a_mask_head_of_before_answers_as_it_did():
+    """Its queries, keys and values had no biases then; it goes on without them."""
+    model = build_model(NETWORKS["vit-mask"], CLASSES).eval()
+    names = [name for name in model.state_dict() if name.startswith("head.") and name.endswith("qkv.bias")]
+    assert len(names) == 2 and not any(model.state_dict()[name].any() for name in names)
+    old = {name: value for name, value in model.state_dict().items() if name not in names}
+    again = build_model(NETWORKS["vit-mask"], CLASSES).eval()
+    again.load_state_dict(old)
+    assert again.state_dict().keys() == old.keys()
+    assert torch.equal(model(images()), again(images()))
+    again.load_state_dict(again.state_dict())
+    model.load_state_dict(model.state_dict())
+    assert set(names) <= model.state_dict().keys()

@@ -195,7 +195,7 @@ def in_tiles(predictor: Predictor, path: Path, scale: float, **options) -> Predi
 class SharpColors:
     """A network that looks at the pixels beside each other: tiles can't differ from the whole but by their places."""
 
-    training_size, multiple = TINY_SIZE, 16
+    training_size, multiple, padding_mode = TINY_SIZE, 16, "reflect"
     checkpoint = SimpleNamespace(class_names=("red", "green", "blue"))
 
     num_bands = 3

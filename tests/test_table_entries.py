@@ -14,7 +14,7 @@ def linear(_training, progress, _epochs):
     return 1 - progress
 
 
-def cube(shares):
+def cube(shares, _frequencies):
     return shares ** -3.0
 
 

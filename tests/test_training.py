@@ -39,11 +39,14 @@ from core.runs.store import best_miou, create_run, read_run
 from core.training import __main__ as trainer
 from core.training.__main__ import explain
 from core.training.checkpoint import read_checkpoint
+from core.training.class_weights import class_weights
 from core.training.distributed import Distributed
 from core.training.loop import train
-from core.training.losses import SummedLoss
+from core.training.losses import SummedLoss, dice
 from core.training.plan import Plan, count_steps, interval
+from core.training.setup import set_up_training
 from core.training.step import measure_speed
+from core.training.tables import RULES
 
 
 def train_here(run, config, stop_after=None, stop_in=None):
@@ -688,3 +691,22 @@ def test_compiling_without_a_compiler_is_a_sentence():
     ending = explain(error, read_config({"training": {"compile": True}}))
     assert ending.code == 42 and "Install one (g++ or clang), or switch compiling off" in ending.sentence
     assert ending.suggested_change == {"training": {"compile": False}}
+
+
+def test_a_run_of_before_goes_on_by_the_rules_that_it_began_by(lab_folders, tiny_config):
+    """Version 0.1 took the median over all images, and Dice over absent classes too: its plans say nothing of rules."""
+    config = tiny_config(epochs=1, class_weights="median", second_loss="dice")
+    run = create_run(config, lab_folders.runs)
+    assert train(run, config, lambda **_: None, lambda: False) == "finished"
+    plan = Plan.load(run)
+    pixels = np.array(plan.class_pixels)
+    today = set_up_training(run, config, lambda _: None, Distributed())
+    assert plan.rules == RULES and today.loss.terms[1][1] is dice
+    assert torch.equal(today.loss.weights, class_weights(pixels, "median", np.array(plan.image_pixels)))
+
+    values = json.loads((run / "plan.json").read_text())
+    del values["rules"], values["image_pixels"]
+    (run / "plan.json").write_text(json.dumps(values))
+    before = set_up_training(run, config, lambda _: None, Distributed())
+    assert torch.equal(before.loss.weights, class_weights(pixels, "median")) and before.plan.rules == 1
+    assert not torch.equal(before.loss.weights, today.loss.weights) and before.loss.terms[1][1] is not dice

@@ -1,12 +1,13 @@
 """The part `model` of a config."""
 
+import re
 from typing import Literal
 
 from pydantic import model_validator
 
 from core.config.settings import Part, field
-from core.models.encoder_table import encoder_title
-from core.models.families import FAMILIES, HEADS, TRANSFORMERS, TRANSFORMERS_TITLES, Family, options_of
+from core.models.encoder_table import encoder_title, kind_of
+from core.models.families import FAMILIES, HEADS, PLAIN, TRANSFORMERS, TRANSFORMERS_TITLES, Family, options_of
 
 
 class ModelConfig(Part):
@@ -36,6 +37,12 @@ class ModelConfig(Part):
         False, "Freeze the encoder", "The encoder keeps its first weights; only what stands on it learns.", off=(False,)
     )
     # FCN
+    dilated_head: bool = field(
+        False,
+        "Dilated head",
+        "FCN-D6 of MMSegmentation: two convolutions that look far, at stride 16, instead of finer scores.",
+        off=(False,),
+    )
     stride: Literal[8, 16, 32] = field(
         8, "Finest stride", "The finest stride that is scored: FCN-8s, FCN-16s or FCN-32s.", "px"
     )
@@ -122,7 +129,17 @@ class ModelConfig(Part):
     @property
     def options(self) -> tuple[str, ...]:
         """The fields that shape this network, besides family, encoder and weights."""
-        return options_of(self.family, self.encoder_name)
+        return options_of(self.family, self.encoder_name, self.dilated_head)
+
+    @property
+    def multiple(self) -> int:
+        """Pixels that the sides of a picture are padded to a multiple of, see `core.models.base`."""
+        if self.encoder_name == PLAIN:
+            return 2**self.depth
+        patch = re.search(r"patch(\d+)", self.encoder_name)
+        if patch and kind_of(self.encoder_name) == "vit":
+            return int(patch[1]) * (1 if self.family == "vit" else 2)
+        return 32
 
     @property
     def title(self) -> str:
@@ -130,7 +147,8 @@ class ModelConfig(Part):
         if self.family == TRANSFORMERS:
             return TRANSFORMERS_TITLES.get(self.encoder, "Transformers")
         family = FAMILIES[self.family]
-        shown = family.variant.format(title=family.title, **self.model_dump()) if family.variant else family.title
+        variant = "FCN-D6" if self.dilated_head and "dilated_head" in self.options else family.variant
+        shown = variant.format(title=family.title, **self.model_dump()) if variant else family.title
         return f"{shown.removesuffix(' linear')} · {encoder_title(self.encoder_name)}"
 
     @model_validator(mode="after")

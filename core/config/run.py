@@ -61,7 +61,7 @@ class RunConfig(Part):
         if self.training.layer_decay != 1 and not has_a_say(self.model_dump(), "training", "layer_decay"):
             raise ValueError(
                 f"training.layer_decay is {self.training.layer_decay:g}, but {self.model.title} has no row of equal"
-                " blocks. Take 1, or a ViT."
+                " blocks. Take 1, or a ViT, as a family or as a U-Net's encoder."
             )
         return self
 
@@ -119,7 +119,7 @@ def has_a_say(values: Mapping[str, Mapping[str, Any]], part: str, name: str) -> 
     model = values.get("model", {})
     if part == "model" and name not in ("family", "encoder", "weights") and model.get("family"):
         default = FAMILIES[model["family"]].default_encoder if model["family"] in FAMILIES else ""
-        return name in options_of(model["family"], model.get("encoder") or default)
+        return name in options_of(model["family"], model.get("encoder") or default, model.get("dilated_head", False))
     conditions = setting_of(part, name).only_if
     return not conditions or any(condition.holds(values) for condition in conditions)
 

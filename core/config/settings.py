@@ -1,11 +1,14 @@
 """What is known of a config field beside its type: label, unit, group, and when it has a say."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MANY = 10
+"""More values than this are a range of whole numbers, of which a sentence says the ends."""
 Level = Literal["basic", "advanced"]
 
 
@@ -16,10 +19,14 @@ class Condition:
     Attributes:
         field: full name, "training.schedule".
         values: that fulfil it; none stands for any that switches something on, other than 0, False and "none".
+        names: a regular expression that a text begins with that fulfils it, instead of values.
+        meaning: what such a text names.
     """
 
     field: str
     values: tuple[Any, ...] = ()
+    names: str = ""
+    meaning: str = ""
 
     def holds(self, values: Mapping[str, Mapping[str, Any]]) -> bool:
         """Return whether it holds for plain values, part by part; a field that isn't among them counts as fulfilled."""
@@ -27,13 +34,19 @@ class Condition:
         if name not in values.get(part, {}):
             return True
         value = values[part][name]
+        if self.names:
+            return re.match(self.names, str(value)) is not None
         return value in self.values if self.values else value not in (0, False, "none")
 
     @property
     def text(self) -> str:
         """The condition in words, for a sentence: "training.schedule is step"."""
+        if self.names:
+            return f"{self.field} is {self.meaning}"
         if not self.values:
             return f"{self.field} is set"
+        if len(self.values) > MANY:
+            return f"{self.field} is {self.values[0]} to {self.values[-1]}"
         return f"{self.field} is {' or '.join(str(value) for value in self.values)}"
 
 

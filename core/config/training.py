@@ -5,9 +5,11 @@ from typing import Literal
 from pydantic import model_validator
 
 from core.config.settings import Condition, Part, field
+from core.models.encoder_table import ENCODER_KINDS, kind_of
 from core.models.families import FAMILIES
 from core.training.tables import CLASS_WEIGHTINGS, LOSSES, OPTIMIZERS, SCHEDULES, readers_of
 
+MAX_PROCESSES = 64
 LossName = Literal[*LOSSES]
 WeightingName = Literal[*CLASS_WEIGHTINGS]
 ScheduleName = Literal[*SCHEDULES]
@@ -22,6 +24,18 @@ def _reads(option: str) -> tuple[Condition, ...]:
         for field, table in fields.items()
         if (readers := readers_of(option, table))
     )
+
+
+def _is_vit(encoder: str) -> bool:
+    return kind_of(encoder) == "vit"
+
+
+def _encoder_lr_scales() -> str:
+    """Return the shares that are chosen where none is asked for, for a sentence."""
+    parts = [
+        f"{kind.lr_scale:g} for a pretrained {kind.title}" for kind in ENCODER_KINDS.values() if kind.lr_scale != 1
+    ]
+    return f"{', '.join(parts)}, 1 for others"
 
 
 class TrainingConfig(Part):
@@ -196,7 +210,7 @@ class TrainingConfig(Part):
     encoder_lr_scale: float = field(
         0.0,
         "Encoder's share of the rate",
-        "The encoder learns at this share of the rate; 0 chooses: 1, but 0.01 for a pretrained ViT.",
+        f"The encoder learns at this share of the rate; 0 chooses: {_encoder_lr_scales()}.",
         "x",
         group="Optimizer and schedule",
         only_if=(Condition("model.freeze", (False,)),),
@@ -207,11 +221,15 @@ class TrainingConfig(Part):
     layer_decay: float = field(
         1.0,
         "Layer decay",
-        "Each block of a ViT learns at this share of the rate of the block above it; 1 treats all alike.",
+        "Each block of a ViT learns at this share of the rate of what stands above it, as in BEiT: the last one at this"
+        " share of the encoder's. 1 treats all alike.",
         "x",
         group="Optimizer and schedule",
         only_if=(
-            Condition("model.family", tuple(name for name, family in FAMILIES.items() if family.has_layer_decay)),
+            Condition(
+                "model.family", tuple(name for name, family in FAMILIES.items() if _is_vit(family.default_encoder))
+            ),
+            Condition("model.encoder", names=ENCODER_KINDS["vit"].names, meaning="a plain ViT"),
         ),
         off=(1,),
         ge=0.1,
@@ -283,8 +301,8 @@ class TrainingConfig(Part):
     class_weights: WeightingName = field(
         "sqrt",
         "Class weights",
-        "Weigh classes by 1/sqrt of their share, so that poles count, by median frequency, as ENet does, or not at"
-        " all.",
+        "Weigh classes by 1/sqrt of their share, so that poles count, by median frequency (over the frames that show a"
+        " class), as ENet does, or not at all.",
         group="Loss",
         only_if=_reads("class_weights"),
     )
@@ -309,7 +327,9 @@ class TrainingConfig(Part):
     accumulate_grad_batches: int = field(
         1,
         "Batches per step",
-        "Gradients of this many batches are added up for one step: larger steps in the same memory.",
+        "Gradients of this many batches are added up for one step: larger steps in the same memory. It is the step of"
+        " one large batch, but for batch normalisation and losses of regions or hard pixels (dice, jaccard, lovasz,"
+        " ohem), which see each batch by itself.",
         group="Machine",
         off=(1,),
         ge=1,
@@ -350,11 +370,21 @@ class TrainingConfig(Part):
     num_processes: int = field(
         1,
         "Processes",
-        "Processes that train together, one per GPU; on a CPU they share its cores.",
+        "Processes that train together, one per GPU; on a CPU they share its cores. Each takes its part of the batch,"
+        " and batch normalisation and losses of regions or hard pixels (dice, jaccard, lovasz, ohem) see that alone.",
         group="Machine",
         off=(1,),
         ge=1,
-        le=64,
+        le=MAX_PROCESSES,
+    )
+    sync_batch_norm: bool = field(
+        False,
+        "Synchronise batch normalisation",
+        "Processes on GPUs normalise by the statistics of the whole batch (SyncBatchNorm), a little slower; on a CPU"
+        " each keeps to its own part.",
+        group="Machine",
+        only_if=(Condition("training.num_processes", tuple(range(2, MAX_PROCESSES + 1))),),
+        off=(False,),
     )
     threads: int = field(
         0,

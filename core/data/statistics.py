@@ -30,10 +30,14 @@ AT_ONCE = 600
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """Pixels and frames per class, int64 (K,) each, over `frames` frames; `ignored` pixels belong to no class."""
+    """Pixels and frames per class, int64 (K,) each, over `frames` frames; `ignored` pixels belong to no class.
+
+    `image_pixels` are the labelled pixels of the frames that show a class.
+    """
 
     pixels: np.ndarray
     images: np.ndarray
+    image_pixels: np.ndarray
     ignored: int
     frames: int
 
@@ -68,6 +72,11 @@ class FrameCounts:
         return (self.pixels > 0).sum(axis=0)
 
     @property
+    def image_pixels(self) -> np.ndarray:
+        """Return the labelled pixels of the frames that show each class, int64 (K,)."""
+        return self.pixels.sum(axis=1) @ (self.pixels > 0)
+
+    @property
     def cooccurrence(self) -> np.ndarray:
         """float64 (K, K), 0..1: of the frames that show class a, the share that also shows class b.
 
@@ -87,7 +96,9 @@ def count_classes(dataset: Dataset, frames: Sequence[Frame], progress: CountCall
     Raises as `count_frames` does.
     """
     counts = count_frames(dataset, spread(frames, SAMPLE), progress)
-    return ClassCounts(counts.pixels.sum(axis=0), counts.images, int(counts.ignored.sum()), len(counts.ids))
+    return ClassCounts(
+        counts.pixels.sum(axis=0), counts.images, counts.image_pixels, int(counts.ignored.sum()), len(counts.ids)
+    )
 
 
 def count_frames(

@@ -36,11 +36,12 @@ from core.evaluation.results import (
     write_result,
     write_robustness,
 )
-from core.evaluation.staleness import scored_data, scored_frames
+from core.evaluation.staleness import padding_of, scored_data, scored_frames
 from core.evaluation.timing import Stopwatch
 from core.files import parse_json, write_atomically
 from core.hardware import Hardware, choose_hardware
-from core.inference.predictor import Predictor, load_predictor, sensible_size
+from core.inference.predictor import Predictor, load_predictor
+from core.inference.tta import sensible_size
 from core.models.build import build_model
 from core.models.model_summary import output_stride
 from core.paths import cache_folder
@@ -64,8 +65,17 @@ class _Bench:
     fingerprint: str
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width at which pixels are counted."""
+        return self.target(self.frames[0]).shape
+
+    @property
+    def padding(self) -> str:
+        return padding_of(self.run.config, self.settings, self.size)
+
+    @property
     def key(self) -> str:
-        return result_key(self.settings, self.weights, self.data, self.dataset.space.digest)
+        return result_key(self.settings, self.weights, self.data, self.dataset.space.digest, self.padding)
 
     def target(self, frame: Frame) -> np.ndarray:
         """uint8 (H, W), at the size at which pixels are counted."""
@@ -105,7 +115,7 @@ def evaluate_run(run: Run, settings: EvaluationSettings, progress: ProgressCallb
     if known:  # these very frames, moved or touched since
         metadata = replace(known.metadata, fingerprint=bench.fingerprint)
         return write_result(run.path, bench.key, replace(known, metadata=metadata))
-    size = bench.target(bench.frames[0]).shape
+    size = bench.size
     # Smaller frames have smaller instances, by the same factor as their pixels are fewer.
     scorer = Scorer(bench.protocol, settings.boundary, math.prod(size) / math.prod(FULL_SIZE))
     watch = Stopwatch(bench.hardware)
@@ -154,7 +164,7 @@ def evaluate_robustness(
     require_write()
     began = time.perf_counter()
     bench = _set_up(run, replace(settings, boundary=False))
-    size = bench.target(bench.frames[0]).shape
+    size = bench.size
     if bench.predictor.num_bands != 3:
         raise LabError("Fog, rain and the like are made for photographs in colours: other bands have none of them.")
     conditions = [("none", 0), *((kind, strength) for kind in kinds for strength in STRENGTHS)]
@@ -239,6 +249,7 @@ def _metadata(bench: _Bench, size: tuple[int, int], watch: Stopwatch, progress: 
         upper_bounds={int(stride): value for stride, value in coarse["nearest"].items()},
         fingerprint=bench.fingerprint,
         space=bench.dataset.space.digest,
+        padding=bench.padding,
     )
 
 

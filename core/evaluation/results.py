@@ -101,6 +101,7 @@ class ResultMetadata:
         timed: how many predictions were timed; 0 in cards of before.
         milliseconds_spread: distance of the quartiles of their times.
         disturbance: what else went on meanwhile, in words; empty where nothing did.
+        padding: how pictures were padded, see `core.evaluation.staleness.padding_of`.
         dataset: its name, `streets`, `cityscapes` or `folder`.
         size: height and width at which pixels were counted.
         frames: how many.
@@ -140,6 +141,7 @@ class ResultMetadata:
     timed: int = 0
     milliseconds_spread: float = 0.0
     disturbance: str = ""
+    padding: str = ""
 
     @property
     def is_timed_well(self) -> bool:
@@ -202,11 +204,13 @@ _PROTOCOL = TypeAdapter(Protocol)
 _ROBUSTNESS = TypeAdapter(RobustnessResult)
 
 
-def result_key(settings: EvaluationSettings, weights: str, data: str, space: str) -> str:
-    """Return a text that is the same for the same scores only; `space` is the digest of the label space."""
+def result_key(settings: EvaluationSettings, weights: str, data: str, space: str, padding: str) -> str:
+    """Return a text that is the same for the same scores only; `space` is the digest of the label space, `padding` as
+    in `ResultMetadata`.
+    """
     # Spelled as version 0.1 did, so that what it evaluated is found again.
     fields = ", ".join(f"{name}={value!r}" for name, value in vars(settings).items())
-    text = f"({VERSION}, CardSettings({fields}), {weights!r}, {data!r}, {space!r})"
+    text = f"({VERSION}, CardSettings({fields}), {weights!r}, {data!r}, {space!r}{f', {padding!r}' if padding else ''})"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

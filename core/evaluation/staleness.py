@@ -16,6 +16,8 @@ from core.errors import LabError
 from core.evaluation.metrics import robustness
 from core.evaluation.results import EvaluationSettings, ResultMetadata, RobustnessResult
 from core.inference.prediction_cache import checkpoint_digest
+from core.inference.tta import Size, scaled, sensible_size
+from core.models.families import padding_mode_of
 from core.paths import resolve_data_root, streets_folder
 from core.runs.store import Run
 
@@ -24,11 +26,14 @@ SECONDS = 10
 
 
 def is_stale(run: Run, metadata: ResultMetadata) -> bool:
-    """Return whether the checkpoint, a frame or the classes are no longer known to be what was scored.
+    """Return whether the checkpoint, a frame or the classes are no longer known to be what was scored, or pictures were
+    padded otherwise.
 
     Where the data can't be opened, a card is judged by its checkpoint alone.
     """
     if checkpoint_digest(run.path, metadata.settings.checkpoint) != metadata.weights or not metadata.fingerprint:
+        return True
+    if run.config and padding_of(run.config, metadata.settings, metadata.size) != metadata.padding:
         return True
     now = _data_now(run, metadata.settings)
     return now is not None and now != (metadata.fingerprint, metadata.space)
@@ -37,6 +42,22 @@ def is_stale(run: Run, metadata: ResultMetadata) -> bool:
 def is_robustness_stale(run: Run, result: RobustnessResult) -> bool:
     """Return whether a robustness card may no longer hold, or is of corruptions that are made otherwise today."""
     return result.version != robustness.VERSION or is_stale(run, result.metadata)
+
+
+def padding_of(config: RunConfig, settings: EvaluationSettings, size: Size) -> str:
+    """Return how pictures of a size are padded when they are scored, "" where they aren't, or as they always were.
+
+    Until version 0.2 the last row and column were repeated for every network.
+    """
+    mode = padding_mode_of(config.model.family)
+    if mode == "replicate":
+        return ""
+    usual = sensible_size(size, (config.dataset.height, config.dataset.width))
+    shown = [scaled(usual, scale) for scale in settings.scales]
+    if settings.sliding_window:
+        window = config.training.crop_height, config.training.crop_width
+        shown = [(min(height, window[0]), min(width, window[1])) for height, width in shown]
+    return mode if any(side % config.model.multiple for size in shown for side in size) else ""
 
 
 def scored_data(config: RunConfig, settings: EvaluationSettings) -> DatasetConfig:

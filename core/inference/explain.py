@@ -8,8 +8,9 @@ import torch
 from core.data.bands import resize
 from core.errors import LabError
 from core.hardware import Hardware
-from core.inference.predictor import Predictor, sensible_size
+from core.inference.predictor import Predictor
 from core.inference.recording import Point, Recording, Size, all_cells, cell_at, record
+from core.inference.tta import sensible_size
 from core.inference.worker import Explanation, ExplanationKind, ExplanationMap, Layers
 from core.models.base import SegmentationModel
 from core.runs.store import Which

@@ -23,7 +23,8 @@ from core.files import parse_json, write_atomically
 from core.inference.prediction_cache import CachedPrediction, checkpoint_digest
 from core.paths import cache_folder
 
-VERSION = 1
+VERSION = 2
+"""Raised when the same weights would answer otherwise."""
 PATIENCE = 30.0
 """Seconds after which a count that isn't asked about stops."""
 SAVE_EVERY = 25

@@ -13,8 +13,8 @@ from core.errors import LabError
 from core.files import replacing
 from core.inference.batches import NO_VIDEO, open_video
 from core.inference.exports import overlay_of
-from core.inference.predictor import Predictor, decide, sensible_size
-from core.inference.tta import WHOLE, PredictOptions
+from core.inference.predictor import Predictor, decide
+from core.inference.tta import WHOLE, PredictOptions, sensible_size
 from core.inference.uploads import MAX_PIXELS
 from core.labels import palette_of
 from core.progress import CountCallback

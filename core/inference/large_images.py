@@ -16,9 +16,10 @@ import torch
 
 from core.data.dataset import open_dataset
 from core.errors import LabError
-from core.inference.predictor import BLOCK_PIXELS, Prediction, Predictor, Size, decide, sensible_size
+from core.inference.predictor import BLOCK_PIXELS, Prediction, Predictor, decide
 from core.inference.raster_files import RasterRows, read_header
-from core.inference.tta import WHOLE, PredictOptions
+from core.inference.tta import WHOLE, PredictOptions, Size, sensible_size
+from core.models.families import PaddingMode
 from core.progress import CountCallback
 
 LARGE_PIXELS = 100_000_000
@@ -131,7 +132,9 @@ def label_rows(
         bottom = min((start + UNITS) * rows.step, rows.length)
         band = np.concatenate([band[decided - top :], raster.read(top + len(band), bottom)])
         top = decided
-        shown = _padded(band[start * rows.step - top :], (UNITS * rows.step, columns.steps * columns.step))
+        shown = _padded(
+            band[start * rows.step - top :], (UNITS * rows.step, columns.steps * columns.step), predictor.padding_mode
+        )
         for position, column in enumerate(columns.starts):
             progress(index * len(columns.starts) + position, len(rows.starts) * len(columns.starts))
             image = shown[:, column * columns.step : (column + UNITS) * columns.step]
@@ -193,7 +196,9 @@ def _decided_rows(rows: int, axis: Axis) -> int:
     return min(axis.length, math.ceil((rows - 0.5) * axis.step / axis.input_step - 0.5))
 
 
-def _padded(image: np.ndarray, size: Size) -> np.ndarray:
-    """Return an image with its last row and column repeated up to a size."""
+def _padded(image: np.ndarray, size: Size, mode: PaddingMode) -> np.ndarray:
+    """Return an image (H, W, C) continued below and to the right up to a size, as its network does."""
     missing = [(0, length - there) for length, there in zip(size, image.shape[:2], strict=True)]
-    return np.pad(image, [*missing, (0, 0)], mode="edge") if any(after for _, after in missing) else image
+    if not any(after for _, after in missing):
+        return image
+    return np.pad(image, [*missing, (0, 0)], mode="edge" if mode == "replicate" else "reflect")

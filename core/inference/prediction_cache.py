@@ -17,9 +17,9 @@ import numpy as np
 from core.files import parse_json, replacing
 from core.inference.tta import PredictOptions
 from core.paths import cache_folder
-from core.runs.store import Which, checkpoint_path
+from core.runs.store import Which, checkpoint_path, ema_path
 
-VERSION = 2
+VERSION = 3
 """Raised when the same weights would answer otherwise, or what is written changes."""
 BUDGET = 512 * 2**20
 _BLOCK = 2**20
@@ -158,7 +158,8 @@ def checkpoint_digest(run: Path, which: Which) -> str:
     if folder is None:
         return ""
     try:
-        return "".join(_content(folder / name) for name in ("model.safetensors", "state.json"))
+        mean = ema_path(folder)  # of the weights: what `last` is shown by
+        return "".join(_content(path) for path in (folder / "model.safetensors", mean, folder / "state.json") if path)
     except OSError:  # replaced at this moment
         return ""
 

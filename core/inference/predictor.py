@@ -13,14 +13,13 @@ from core.data.bands import resize
 from core.errors import LabError
 from core.hardware import Hardware, choose_hardware
 from core.inference.prediction_cache import checkpoint_digest
-from core.inference.tta import QUICK_PIXELS, WHOLE, PredictOptions
+from core.inference.tta import QUICK_PIXELS, WHOLE, PredictOptions, Size, scaled, sensible_size
 from core.models.build import build_model
+from core.models.families import PaddingMode
 from core.runs.store import Which
 from core.training.checkpoint import Checkpoint, load_weights, read_checkpoint
 from core.training.evaluate import to_device
 
-Size = tuple[int, int]
-"""Height and width."""
 BLOCK_PIXELS = 2**16
 """Pixels whose logits are compared together on a CPU: a class of them fits into a core's cache."""
 
@@ -69,6 +68,11 @@ class Predictor:
     def multiple(self) -> int:
         """Pixels a side of the network's cells: a picture that begins with a cell is seen alike wherever it lies."""
         return self._model.multiple
+
+    @property
+    def padding_mode(self) -> PaddingMode:
+        """How pictures are continued whose sides aren't multiples of a cell."""
+        return self._model.padding_mode
 
     @property
     def nbytes(self) -> int:
@@ -236,19 +240,6 @@ def hardware_for(training: TrainingConfig) -> Hardware:
     """
     precision = "auto" if training.precision == "fp16" and not torch.cuda.is_available() else training.precision
     return choose_hardware(TrainingConfig(precision=precision))
-
-
-def sensible_size(size: Size, training: Size) -> Size:
-    """Height and width of an image scaled to the area of the training frames; unchanged when it has their size."""
-    if size == training:
-        return size
-    scale = (training[0] * training[1] / (size[0] * size[1])) ** 0.5
-    return max(32, round(size[0] * scale)), max(32, round(size[1] * scale))
-
-
-def scaled(size: Size, scale: float) -> Size:
-    """Return a size times a number, but never below 32 a side."""
-    return size if scale == 1 else (max(32, round(size[0] * scale)), max(32, round(size[1] * scale)))
 
 
 def window_starts(length: int, window: int) -> list[int]:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from core.inference.prediction_cache import LIKELIEST, UncertaintyMaps
-from core.inference.predictor import Predictor, Size, scaled
-from core.inference.tta import PredictOptions
+from core.inference.predictor import Predictor
+from core.inference.tta import PredictOptions, Size, scaled
 from core.labels import IGNORED
 
 MAX_PIXELS = 2**21

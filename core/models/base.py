@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from core.models.families import PaddingMode
 from core.models.load_weights import LoadReport, load_encoder
 
 
@@ -21,7 +22,8 @@ class SegmentationModel(nn.Module):
         num_classes: K, how many classes are told apart.
         mean: per channel, 0..1; what the encoder was trained with.
         std: per channel, 0..1.
-        multiple: height and width that `segment` sees are multiples of this.
+        multiple: height and width that `segment` sees are multiples of this; what is missing is added below and to the
+            right, as `padding_mode` says.
 
     A family sets `encoder` to the part that can start from pretrained weights, or leaves it None where there is none.
 
@@ -33,6 +35,7 @@ class SegmentationModel(nn.Module):
         super().__init__()
         self.num_classes = num_classes
         self.multiple = multiple
+        self.padding_mode: PaddingMode = "reflect"
         self.encoder: nn.Module | None = None
         self.is_frozen = False
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
@@ -51,7 +54,7 @@ class SegmentationModel(nn.Module):
         below = (height + self.multiple - 1) // self.multiple * self.multiple - height
         right = (width + self.multiple - 1) // self.multiple * self.multiple - width
         if torch.compiler.is_exporting() or below or right:
-            images = F.pad(images, (0, right, 0, below), mode="replicate")
+            images = pad_images(images, (below, right), self.padding_mode)
         logits = self.segment(images)
         if logits.shape[-2:] != images.shape[-2:]:
             # In fp32 and channels first before they are large: the loss wants them so, and turning them is cheaper
@@ -99,3 +102,29 @@ class SegmentationModel(nn.Module):
         if self.is_frozen:
             self.encoder.eval()
         return self
+
+
+def pad_images(images: torch.Tensor, missing: tuple[int, int], mode: PaddingMode) -> torch.Tensor:
+    """Return images (B, C, h, w) with so many rows below and columns to the right: their own, mirrored at the rim, or
+    the last one again and again.
+    """
+    if mode == "replicate":
+        return F.pad(images, (0, missing[1], 0, missing[0]), mode="replicate")
+    return mirror(images, (0, 0), missing)
+
+
+def mirror(images: torch.Tensor, before: tuple[int, int], after: tuple[int, int]) -> torch.Tensor:
+    """Return images (B, C, h, w) mirrored beyond their rim, as often as it takes.
+
+    Args:
+        images: one pixel wide or high, they are repeated instead.
+        before: rows above and columns to the left.
+        after: rows below and columns to the right.
+    """
+    for axis, first, last in zip((-2, -1), before, after, strict=True):
+        size = images.shape[axis]
+        position = torch.arange(-first, size + last, device=images.device)
+        # By a tensor: ONNX has no remainder by a number that follows from the picture's size.
+        position = position.remainder(position.new_full((), 2 * (size - 1))) if size > 1 else position * 0
+        images = images.index_select(axis, torch.where(position < size, position, 2 * (size - 1) - position))
+    return images

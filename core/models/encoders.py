@@ -8,7 +8,7 @@ It is imported where it is needed: that takes as long as torch itself, and the p
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -27,13 +27,14 @@ UNFIT = (RuntimeError, AttributeError, TypeError, NotImplementedError, Assertion
 """What timm's networks raise when they are asked for a pyramid, or a size, that they don't have."""
 
 
-def build_pyramid(name: str, strides: tuple[int, ...] | None = None) -> nn.Module:
+def build_pyramid(name: str, strides: tuple[int, ...] | None = None, output_stride: int = 32) -> nn.Module:
     """Return an encoder, random weights, that returns one feature map (B, C, h, w) for each of `strides`, in that
     order.
 
     Args:
         name: timm's.
         strides: of the maps; None takes every stride from 2 on that the encoder has.
+        output_stride: of the last map; where it is less than the encoder's own, the last stages are dilated instead.
 
     Raises:
         LabError: timm has no such encoder, or it gives no feature map at one of these strides.
@@ -42,7 +43,9 @@ def build_pyramid(name: str, strides: tuple[int, ...] | None = None) -> nn.Modul
 
     _check_known(name)
     # Transformers with windows refuse other sizes than their own unless told not to.
-    options = {"strict_img_size": False} if name.startswith("swin") else {}
+    options: dict[str, Any] = {"strict_img_size": False} if name.startswith("swin") else {}
+    if output_stride != 32:
+        options["output_stride"] = output_stride
     try:
         every = timm.create_model(name, pretrained=False, features_only=True, **options).feature_info.reduction()
     except UNFIT:

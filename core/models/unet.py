@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from core.config import ModelConfig
-from core.models.base import SegmentationModel
+from core.models.base import SegmentationModel, mirror
 from core.models.encoders import build_plain_vit, build_pyramid, is_plain_vit, normalization_of, patch_tokens
 from core.models.families import PLAIN
 
@@ -53,7 +53,7 @@ class PlainUNet(SegmentationModel):
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         if self.margin:
-            images = mirror(images, self.margin)
+            images = mirror(images, (self.margin,) * 2, (self.margin,) * 2)
         skips = []
         features = images
         for level, down in enumerate(self.downs):
@@ -195,19 +195,6 @@ def valid_margins(depth: int) -> tuple[int, int]:
     scale = 2**depth
     surplus = 4 % scale
     return (12 * scale - 8 + surplus) // 2, surplus // 2
-
-
-def mirror(images: torch.Tensor, margin: int) -> torch.Tensor:
-    """Return pictures (B, C, h, w) mirrored beyond their rim, as often as it takes: (B, C, h + 2 margin, w + 2
-    margin).
-    """
-    for axis in (-2, -1):
-        size = images.shape[axis]
-        position = torch.arange(-margin, size + margin, device=images.device)
-        # By a tensor: ONNX has no remainder by a number that follows from the picture's size.
-        position = position.remainder(position.new_full((), 2 * (size - 1))) if size > 1 else position * 0
-        images = images.index_select(axis, torch.where(position < size, position, 2 * (size - 1) - position))
-    return images
 
 
 def build(config: ModelConfig, num_classes: int) -> SegmentationModel:

@@ -6,6 +6,7 @@ Zheng et al.: SETR, https://arxiv.org/abs/2012.15840 (progressive upsampling, se
 """
 
 from importlib import import_module
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -93,7 +94,11 @@ class MaskHead(nn.Module):
         self.project = nn.Linear(channels, channels)
         self.class_embeddings = nn.Parameter(torch.empty(1, num_classes, channels))
         nn.init.trunc_normal_(self.class_embeddings, std=0.02)
-        self.blocks = nn.Sequential(*(Block(channels, num_heads=channels // 64) for _ in range(MASK_LAYERS)))
+        self.blocks = nn.Sequential(
+            *(Block(channels, num_heads=channels // 64, qkv_bias=True) for _ in range(MASK_LAYERS))
+        )
+        for block in self.blocks:
+            nn.init.zeros_(block.attn.qkv.bias)
         self.norm = nn.LayerNorm(channels)
         self.project_patches = nn.Linear(channels, channels, bias=False)
         self.project_classes = nn.Linear(channels, channels, bias=False)
@@ -104,6 +109,13 @@ class MaskHead(nn.Module):
     def no_weight_decay(self) -> set[str]:
         """Return what is no weight of a layer, as timm's transformers do."""
         return {"class_embeddings"}
+
+    def _load_from_state_dict(self, state_dict: dict[str, torch.Tensor], prefix: str, *rest: Any) -> None:
+        """Do without the biases of queries, keys and values where the weights are of a time when the lab had none."""
+        for index, block in enumerate(self.blocks):
+            if f"{prefix}blocks.{index}.attn.qkv.bias" not in state_dict:
+                block.attn.qkv.register_parameter("bias", None)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
         tokens = self.project(tokens)

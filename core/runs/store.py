@@ -43,6 +43,7 @@ from core.runs.status import ACTIVE_STATES, State, Status, folder_time, read_sta
 from core.squeue import job_state
 
 Which = Literal["last", "best"]
+EMA_FILES = ("ema.safetensors", "average.safetensors")
 QUIET_SECONDS = 15.0
 """A run whose job is gone from the cluster and whose status says nothing new for so long is lost: until then its last
 status may still be on its way through the shared disk."""
@@ -237,6 +238,11 @@ def checkpoint_path(path: Path, which: Which) -> Path | None:
         if (folder / "state.json").is_file():
             return folder
     return None
+
+
+def ema_path(checkpoint: Path) -> Path | None:
+    """Return the file of the mean weights in a checkpoint's folder, which version 0.1 called otherwise, or None."""
+    return next((path for name in EMA_FILES if (path := checkpoint / name).is_file()), None)
 
 
 def best_miou(path: Path) -> float | None:

@@ -237,7 +237,7 @@ def _less_memory(config: RunConfig) -> dict[str, dict[str, Any]]:
     """Half the batch; where that can't be, a crop of half the height and width."""
     training = config.training
     half = training.batch_size // 2
-    # Twice as many batches of half the size are the same step.
+    # Twice as many batches of half the size are the same step, but for batch normalisation and losses of regions.
     times = 1 if training.batch_size % 2 else 2
     batch = _valid(config, batch_size=half, accumulate_grad_batches=training.accumulate_grad_batches * times)
     return batch or _valid(config, crop_height=training.crop_height // 2, crop_width=training.crop_width // 2)

@@ -3,6 +3,9 @@
     last/  model.safetensors  optimizer.safetensors  [ema.safetensors]  state.json
     best/  model.safetensors  state.json
 
+Where there is a mean of the weights, it is what is scored and shown: `best` holds nothing else, and `last` has it in
+`ema.safetensors`, beside the weights that training goes on from.
+
 `state.json` holds the run's config, the names and colours of the classes, and how far training was: a checkpoint that
 is copied elsewhere still knows what it is. Random states aren't stored, since every random choice is keyed by seed and
 step.
@@ -29,7 +32,7 @@ from core.errors import LabError
 from core.files import parse_json
 from core.labels import IGNORED, LabelSpace
 from core.models.base import SegmentationModel
-from core.runs.store import Which, checkpoint_path
+from core.runs.store import EMA_FILES, Which, checkpoint_path, ema_path
 from core.text import shorten
 from core.training.ema import ModelEma
 
@@ -166,16 +169,22 @@ def restore_state(run: Path, state: TrainingState) -> None:
     if checkpoint_path(run, "last") is None:
         return
     checkpoint = read_checkpoint(run, "last")
-    load_weights(state.model, checkpoint)
+    load_weights(state.model, checkpoint, with_ema=False)
     load_optimizer(state.model, state.optimizer, checkpoint)
     state.scaler.load_state_dict(checkpoint.scaler)
     state.step, state.best_miou = checkpoint.step, checkpoint.best_miou
     if state.ema:
+        state.ema = ModelEma(state.model, state.ema.decay)  # of those tensors that the checkpoint's network has
         load_ema(state.ema, checkpoint)
 
 
-def load_weights(model: SegmentationModel, checkpoint: Checkpoint) -> None:
+def load_weights(model: SegmentationModel, checkpoint: Checkpoint, with_ema: bool = True) -> None:
     """Fill a model from a checkpoint, every tensor by name.
+
+    Args:
+        model: of the checkpoint's config.
+        checkpoint: whose weights are taken.
+        with_ema: take their moving mean where there is one, as training does whenever it scores.
 
     Raises:
         LabError: the file can't be read, or doesn't belong to this model.
@@ -188,7 +197,11 @@ def load_weights(model: SegmentationModel, checkpoint: Checkpoint) -> None:
             " classes, or name its model.safetensors as first weights: then its encoder alone is taken."
         )
     try:
-        model.load_state_dict(load_file(path))
+        tensors = load_file(path)
+        if with_ema and (path_of_ema := ema_path(checkpoint.path)):
+            path = path_of_ema
+            tensors |= load_file(path)
+        model.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise LabError(f"The weights '{path}' can't be loaded: {str(error).splitlines()[0]}") from None
 
@@ -215,9 +228,7 @@ def load_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoin
 
 def load_ema(ema: ModelEma, checkpoint: Checkpoint) -> None:
     """Give the mean weights back. Raises LabError when the file can't be read or is another network's."""
-    path = checkpoint.path / "ema.safetensors"
-    if not path.exists():
-        path = checkpoint.path / "average.safetensors"  # its name until version 0.1
+    path = ema_path(checkpoint.path) or checkpoint.path / EMA_FILES[0]
     try:
         for name, tensor in load_file(path).items():
             ema.tensors[name].copy_(tensor)

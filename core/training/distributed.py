@@ -36,6 +36,8 @@ class Distributed:
     world_size = 1
     local_rank = 0
     """Number of this process on its machine, and so of its GPU."""
+    syncs_batch_norm = False
+    """Whether batch statistics can be those of all processes."""
 
     @property
     def is_main_process(self) -> bool:
@@ -54,8 +56,11 @@ class Distributed:
         """Return the leader's decisions, in every process."""
         return decisions
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """Return the network whose backward pass leaves the mean gradient of all processes."""
+    def wrap(self, model: nn.Module, sync_batch_norm: bool) -> nn.Module:
+        """Return the network whose backward pass leaves the mean gradient of all processes.
+
+        `sync_batch_norm` asks for batch statistics of all processes, too, where these can be had.
+        """
         return model
 
     def no_sync(self, network: nn.Module) -> AbstractContextManager[None]:
@@ -86,6 +91,7 @@ class TorchDistributed(Distributed):
         self.world_size = int(os.environ["WORLD_SIZE"])
         self.local_rank = int(os.environ["LOCAL_RANK"])
         self._device = torch.device(device_type, self.local_rank) if device_type == "cuda" else torch.device("cpu")
+        self.syncs_batch_norm = device_type == "cuda"
         dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=timedelta(seconds=STEP_SECONDS))
         self._slow_group = dist.new_group(backend="gloo", timeout=timedelta(hours=SETUP_HOURS))
 
@@ -103,7 +109,12 @@ class TorchDistributed(Distributed):
         dist.broadcast(flags, src=0)
         return tuple(bool(decision) for decision in flags.tolist())
 
-    def wrap(self, model: nn.Module) -> nn.Module:
+    def wrap(self, model: nn.Module, sync_batch_norm: bool) -> nn.Module:
+        if sync_batch_norm and self.syncs_batch_norm:
+            from timm.layers import convert_sync_batchnorm
+
+            # In place, and with the activations that timm's encoders have in theirs, which torch's own loses.
+            convert_sync_batchnorm(model)
         return DistributedDataParallel(model)
 
     def no_sync(self, network: nn.Module) -> AbstractContextManager[None]:

@@ -80,14 +80,16 @@ def _train(
     )
     training, plan, hardware, loss = config.training, setup.plan, setup.hardware, setup.loss
     model = setup.model
-    state = TrainingState(model, build_optimizer(model, config, plan.pretrained), hardware.scaler())
+    state = TrainingState(model, build_optimizer(model, config, plan.pretrained, plan.rules), hardware.scaler())
     state.ema = ModelEma(model, training.ema) if training.ema else None
     restore_state(run, state)
     recorder = Recorder(run, config, setup.dataset, distributed)
     recorder.begin(state.step)
     recorder.say(f"{config.model.title}. {plan.weights} {plan.hardware}")
     recorder.say(f"{plan.train_frames} frames to learn from, {plan.val_frames} to score on, {plan.steps_total} steps.")
-    network = distributed.wrap(model)
+    if training.sync_batch_norm and distributed.world_size > 1 and not distributed.syncs_batch_norm:
+        recorder.say("Each process normalises by its own part of the batch: SyncBatchNorm works on GPUs alone.")
+    network = distributed.wrap(model, training.sync_batch_norm)
     network = torch.compile(network) if training.compile else network
     throughput = Throughput(plan, training.samples_per_step)
     usage = Usage(throughput, hardware.device, minutes_trained(run))
@@ -166,8 +168,9 @@ def _evaluate(
     """Score the validation frames, with the averaged weights where there are any, and keep the best checkpoint."""
     sample_frames = set(setup.plan.sample_frames)
     samples = tuple(index for index, frame in enumerate(setup.dataset.val) if frame.id in sample_frames)
-    distributed.broadcast_buffers(state.model)
     with state.ema.applied(state.model) if state.ema else nullcontext():
+        # Inside: the mean's batch statistics, too, are the leader's, who saves them.
+        distributed.broadcast_buffers(state.model)
         evaluation = evaluate(state.model, setup.val_loader, setup.loss, setup.hardware, distributed, keep=samples)
         recorder.row(eval_row(state.step, evaluation, epoch, usage.minutes()))
         recorder.samples(state.step, evaluation)

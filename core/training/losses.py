@@ -15,7 +15,7 @@ from torch import nn
 
 from core.config import TrainingConfig
 from core.labels import IGNORED
-from core.training.tables import LOSSES
+from core.training.tables import LOSSES, RULES
 
 FOCUS = 2.0
 """The focal loss's exponent, as in the paper."""
@@ -46,14 +46,15 @@ class SummedLoss(nn.Module):
 
     weights: torch.Tensor
 
-    def __init__(self, training: TrainingConfig, weights: torch.Tensor) -> None:
+    def __init__(self, training: TrainingConfig, weights: torch.Tensor, rules: int = RULES) -> None:
+        """`rules` are those that the run began by, see `core.training.plan.Plan`."""
         super().__init__()
         self.register_buffer("weights", weights)
         self.register_buffer("_weight_of_label", _pad(weights))
         self._training = training
-        self.terms: list[tuple[float, LossFunction]] = [(1.0, LOSSES[training.loss].load())]
+        self.terms: list[tuple[float, LossFunction]] = [(1.0, _load(training.loss, rules))]
         if training.second_loss != "none":
-            self.terms.append((training.second_loss_weight, LOSSES[training.second_loss].load()))
+            self.terms.append((training.second_loss_weight, _load(training.second_loss, rules)))
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         targets = targets.long()
@@ -111,19 +112,20 @@ def ohem(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, tra
 def dice(
     logits: torch.Tensor, targets: torch.Tensor, _weights: torch.Tensor, _training: TrainingConfig
 ) -> torch.Tensor:
-    """Return the Dice loss of the batch as one region (Milletari et al., https://arxiv.org/abs/1606.04797)."""
-    from segmentation_models_pytorch.losses import MULTICLASS_MODE, DiceLoss
+    """Return the Dice loss of the batch as one region, the mean over the classes that it shows.
 
-    return DiceLoss(MULTICLASS_MODE, ignore_index=IGNORED)(logits, targets)
+    Milletari et al., https://arxiv.org/abs/1606.04797.
+    """
+    return _dice_of_all(logits, targets) * _all_over_present(logits, targets)
 
 
 def jaccard(
     logits: torch.Tensor, targets: torch.Tensor, _weights: torch.Tensor, _training: TrainingConfig
 ) -> torch.Tensor:
-    """Return one less the intersection over union of the probabilities."""
-    from segmentation_models_pytorch.losses import MULTICLASS_MODE, JaccardLoss
-
-    return JaccardLoss(MULTICLASS_MODE, ignore_index=IGNORED)(logits, targets)
+    """Return one less the intersection over union of the probabilities, the mean over the classes that the batch
+    shows.
+    """
+    return _jaccard_of_all(logits, targets) * _all_over_present(logits, targets)
 
 
 def lovasz(
@@ -133,6 +135,31 @@ def lovasz(
     from segmentation_models_pytorch.losses import MULTICLASS_MODE, LovaszLoss
 
     return LovaszLoss(MULTICLASS_MODE, ignore_index=IGNORED)(logits, targets)
+
+
+def _dice_of_all(logits: torch.Tensor, targets: torch.Tensor, *_unused: object) -> torch.Tensor:
+    """Return the Dice loss as the mean over all classes, of which those that the batch doesn't show count 0."""
+    from segmentation_models_pytorch.losses import MULTICLASS_MODE, DiceLoss
+
+    return DiceLoss(MULTICLASS_MODE, ignore_index=IGNORED)(logits, targets)
+
+
+def _jaccard_of_all(logits: torch.Tensor, targets: torch.Tensor, *_unused: object) -> torch.Tensor:
+    """Return the Jaccard loss as the mean over all classes, of which those that the batch doesn't show count 0."""
+    from segmentation_models_pytorch.losses import MULTICLASS_MODE, JaccardLoss
+
+    return JaccardLoss(MULTICLASS_MODE, ignore_index=IGNORED)(logits, targets)
+
+
+def _all_over_present(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return by how much a mean over the classes that targets show is larger than one over all."""
+    return logits.shape[1] / (torch.bincount(targets.flatten(), minlength=IGNORED + 1)[:IGNORED] > 0).sum()
+
+
+def _load(name: str, rules: int) -> LossFunction:
+    """Return a loss; the first rules' Dice and Jaccard had the mean over all classes."""
+    first = {"dice": _dice_of_all, "jaccard": _jaccard_of_all} if rules == 1 else {}
+    return first.get(name) or LOSSES[name].load()
 
 
 def _pad(weights: torch.Tensor) -> torch.Tensor:

@@ -26,6 +26,8 @@ class Plan:
 
     `weights` and `hardware` are sentences for the page and the report; `space` is the digest of the label space, `data`
     that of the frames, "" in plans of version 0.1; `white` as of `core.config.PixelFormat`, as it was measured.
+    `image_pixels` are the labelled pixels of the frames that show a class, and `rules` those by which it learns, see
+    `core.training.tables.RULES`: 1 where the plan says nothing.
     """
 
     steps_total: int
@@ -47,6 +49,8 @@ class Plan:
     space: str
     data: str = ""
     white: tuple[float, ...] = ()
+    image_pixels: tuple[int, ...] = ()
+    rules: int = 1
 
     def save(self, run: Path) -> None:
         """Write plan.json, durably."""
@@ -84,6 +88,7 @@ class Plan:
         try:
             values["class_pixels"] = tuple(values["class_pixels"])
             values["sample_frames"] = tuple(values["sample_frames"])
+            values["image_pixels"] = tuple(values.get("image_pixels", ()))
             values["white"] = tuple(values.get("white", ()))
             values["classes"] = tuple(values["classes"])
             values["colors"] = tuple(tuple(color) for color in values["colors"])

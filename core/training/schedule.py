@@ -7,24 +7,23 @@ https://arxiv.org/abs/1606.00915, section 4.1. Cosine: Loshchilov, Hutter: SGDR,
 import math
 
 from core.config import RunConfig, TrainingConfig
-from core.training.tables import SCHEDULES
+from core.models.encoder_table import ENCODER_KINDS, kind_of
+from core.training.tables import RULES, SCHEDULES
 
 RISE = 0.25
 START = 0.04
 END = 1e-3
-PRETRAINED_VIT = 0.01
-"""Share of the rate at which a pretrained ViT learns.
-
-At a tenth it forgets what it knew: after 50 to 80 steps on real streets
-the mean IoU was 0.10 with 0.1, 0.24 with 0.02 and 0.25 with 0.005."""
 
 
-def encoder_lr_scale(config: RunConfig, pretrained: bool) -> float:
-    """Return the share of the learning rate at which the encoder learns: what is asked for, or what suits the
-    network.
+def encoder_lr_scale(config: RunConfig, pretrained: bool, rules: int = RULES) -> float:
+    """Return the share of the learning rate at which the encoder learns: what is asked for, or what suits its kind.
+
+    `rules` as in `core.training.plan.Plan`: the first ones asked for the family, and slowed down no other than the ViT.
     """
-    scale = config.training.encoder_lr_scale
-    return scale or (PRETRAINED_VIT if config.model.family == "vit" and pretrained else 1.0)
+    kind = kind_of(config.model.encoder_name)
+    if config.training.encoder_lr_scale or not pretrained or (rules == 1 and config.model.family != "vit"):
+        return config.training.encoder_lr_scale or 1.0
+    return ENCODER_KINDS[kind].lr_scale
 
 
 def lr_scale(training: TrainingConfig, step: int, steps_total: int, steps_per_epoch: float) -> float:

@@ -40,6 +40,7 @@ from core.training.evaluate import evaluate
 from core.training.losses import SummedLoss
 from core.training.plan import CURVE_POINTS, Plan, count_steps, interval
 from core.training.step import measure_speed
+from core.training.tables import RULES
 
 SAMPLES = 6
 SANITY_BATCHES = 2
@@ -129,10 +130,11 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             "Bring the weights back and resume, or start a new run."
         )
     hardware.prepare(model)
-    pixels = np.array(plan.class_pixels) if plan else _count(dataset, on_phase)
+    pixels, image_pixels = _pixels_of(plan) if plan else _count(dataset, on_phase)
     augmentation = Augmentation.from_config(training, pixels / pixels.sum())
     crops = TrainingCrops(train_store, augmentation, training.seed)
-    loss = SummedLoss(training, class_weights(pixels, training.class_weights)).to(hardware.device)
+    weights = class_weights(pixels, training.class_weights, image_pixels)
+    loss = SummedLoss(training, weights, plan.rules if plan else RULES).to(hardware.device)
     if plan is None:
         # Two batches of the evaluation first: what would fail after an hour's training fails now.
         on_phase("checking two batches")
@@ -167,6 +169,8 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             space=dataset.space.digest,
             data=data,
             white=dataset.pixels.white,
+            image_pixels=tuple(image_pixels.tolist()),
+            rules=RULES,
         )
         # What one process has measured holds for all.
         with distributed.main_process_first():
@@ -206,8 +210,13 @@ def _open_frames(
     return open_frames(dataset, frames, kind, show_progress, budget=budget)
 
 
-def _count(dataset: Dataset, on_phase: PhaseCallback) -> np.ndarray:
-    """Return pixels per class of the training frames, int64 (K,).
+def _pixels_of(plan: Plan) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return pixels per class, and those of the frames that show it where the plan has them, int64 (K,) each."""
+    return np.array(plan.class_pixels), np.array(plan.image_pixels) if plan.image_pixels else None
+
+
+def _count(dataset: Dataset, on_phase: PhaseCallback) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels per class of the training frames, and labelled pixels of those that show it, int64 (K,) each.
 
     Raises LabError where the doctor finds what no training should start on.
     """
@@ -218,9 +227,9 @@ def _count(dataset: Dataset, on_phase: PhaseCallback) -> np.ndarray:
 
         refuse_broken(examine_dataset(dataset, on_frame, max_frames=SAMPLE))
     on_phase("counting classes")
-    pixels = count_classes(dataset, dataset.train).pixels
-    if not pixels.any():
+    counts = count_classes(dataset, dataset.train)
+    if not counts.pixels.any():
         raise LabError(
             f"No pixel of the training labels in '{dataset.root}' belongs to a class. Use the labelIds files."
         )
-    return pixels
+    return counts.pixels, counts.image_pixels

@@ -8,6 +8,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+RULES = 2
+"""Raised when a run of the same config would learn otherwise. A run keeps those that it began by, see
+`core.training.plan.Plan`.
+
+1 took the median frequency of classes over all images, the encoder's rate by the family, its last block's rate for
+undiminished by `layer_decay`, and Dice and Jaccard over absent classes too, and decayed Swin's terms of attention.
+"""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -64,8 +72,8 @@ CLASS_WEIGHTINGS: dict[str, Entry] = {
     ),
     "none": Entry("no weights", "core.training.class_weights:uniform"),
 }
-"""`builder(shares)` returns a weight for each class that occurs, float64 (K,), from its share of the pixels, above
-0.
+"""`builder(shares, frequencies)` returns a weight for each class that occurs, float64 (K,), from its share of all
+pixels and from its share of those of the images that show it, both above 0.
 """
 
 OPTIMIZERS: dict[str, Entry] = {

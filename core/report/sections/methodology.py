@@ -27,7 +27,7 @@ from core.report.structure import Block, Number, Part, Section, Table, Text
 from core.sweeps import Sweep
 from core.sweeps.space import Range
 from core.text import join_items
-from core.training.schedule import PRETRAINED_VIT
+from core.training.schedule import encoder_lr_scale
 from core.training.tables import CLASS_WEIGHTINGS, LOSSES, OPTIMIZERS, SCHEDULES, Entry
 
 Summaries = tuple[RunSummary, ...]
@@ -151,6 +151,12 @@ def _named(table: dict[str, Entry], summaries: Summaries, name: str) -> Text:
 
 def _loss(summaries: Summaries) -> Text:
     added, weighed = (_that_use(summaries, name) for name in ("second_loss", "class_weights"))
+    # What the lab called median frequency until version 0.2.
+    over_all = tuple(
+        summary
+        for summary in weighed
+        if summary.config.training.class_weights == "median" and summary.run.plan.get("rules", 1) == 1
+    )
     smoothed = text(" Labels are smoothed", cite("szegedy2016inception"), " by ")
     return text(
         "The loss is ", _named(LOSSES, summaries, "loss"),
@@ -158,14 +164,23 @@ def _loss(summaries: Summaries) -> Text:
             summaries, added, ", plus ", settings_text(added, "second_loss_weight"), " times ", _named(LOSSES, added, "second_loss")
         ),
         _clause(summaries, weighed, "; classes are weighed by ", _named(CLASS_WEIGHTINGS, weighed, "class_weights")),
+        _clause(summaries, over_all, ", its frequencies taken over all frames"),
         ".",
         _if_used(summaries, "label_smoothing", smoothed, end="."),
     )  # fmt: skip
 
 
 def _optimizer(summaries: Summaries) -> Text:
-    gentle = tuple(summary for summary in summaries if _is_gentle(summary))
-    above = text(" of the rate of the block above it", cite("bao2022beit"))
+    scales = {summary.label: _chosen_scale(summary) for summary in summaries}
+    slowed = [
+        _clause(
+            summaries,
+            tuple(summary for summary in summaries if scales[summary.label] == scale),
+            f"; the pretrained encoder learns at {scale:g} of it",
+        )
+        for scale in sorted(set(scales.values()) - {1.0})
+    ]
+    above = text(" of the rate of what stands above it", cite("bao2022beit"))
     return text(
         "The optimizer is ", _named(OPTIMIZERS, summaries, "optimizer"), ", with a weight decay of ",
         settings_text(summaries, "weight_decay"),
@@ -175,24 +190,19 @@ def _optimizer(summaries: Summaries) -> Text:
         _named(SCHEDULES, summaries, "schedule"),
         _if_used(summaries, "warmup_fraction", ", after it has climbed over this share of the steps: "),
         _if_used(summaries, "encoder_lr_scale", "; the encoder learns at ", " of it"),
-        _clause(summaries, gentle, f"; the pretrained encoder learns at {PRETRAINED_VIT:g} of it"),
+        *slowed,
         _if_used(summaries, "layer_decay", "; each block of a ViT learns at ", above),
         ".",
         _if_used(summaries, "ema", " A moving mean of the weights is what is scored, of which each step keeps ", end="."),
     )  # fmt: skip
 
 
-def _is_gentle(summary: RunSummary) -> bool:
-    """Return a pretrained ViT, whose encoder learns slowly where nothing else is asked for, see
-    core.training.optimizer.
-    """
-    config = summary.config
-    return (
-        config.training.encoder_lr_scale == 0
-        and config.model.family == "vit"
-        and not config.model.freeze
-        and bool(summary.run.plan.get("pretrained"))
-    )
+def _chosen_scale(summary: RunSummary) -> float:
+    """Return the share of the rate at which a pretrained encoder learns where none is asked for, else 1."""
+    config, plan = summary.config, summary.run.plan
+    if config.training.encoder_lr_scale or config.model.freeze:
+        return 1.0
+    return encoder_lr_scale(config, bool(plan.get("pretrained")), plan.get("rules", 1))
 
 
 def _start(summaries: Summaries) -> Text:

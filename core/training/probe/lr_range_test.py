@@ -34,8 +34,9 @@ def lr_range_test(config: RunConfig, steps: int = STEPS) -> Iterator[LrPoint]:
         LabError: the run couldn't start at all.
     """
     dataset = open_drawn(config)
-    pixels = count_classes(dataset, dataset.train).pixels
-    probe = open_probe(config, np.maximum(pixels, 1), class_weights(pixels, config.training.class_weights))
+    counts = count_classes(dataset, dataset.train)
+    weights = class_weights(counts.pixels, config.training.class_weights, counts.image_pixels)
+    probe = open_probe(config, np.maximum(counts.pixels, 1), weights)
     source = load_start(probe.model, config, lambda _phase: None)
     probe.optimizer = build_optimizer(probe.model, config, source.pretrained)
     total, mass, best = 0.0, 0.0, math.inf
