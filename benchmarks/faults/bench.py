@@ -118,10 +118,15 @@ def revive(folder: Path) -> None:
                 runner.resume(run.path)
 
 
-def trainers_in(folder: Path) -> int:
+def trainers_in(folder: Path, module: str = "core.training") -> int:
     """Return how many trainers of runs of a folder are alive, whatever the runs say of themselves."""
     commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-    return sum("core.training" in command and any(str(folder) in name for name in command) for command in commands)
+    return sum(module in command and any(str(folder) in name for name in command) for command in commands)
+
+
+def wait_for_device(folder: Path) -> None:
+    """Wait until the supervisors of a folder's runs have ended, which hold the device for a moment more."""
+    wait_until(lambda: not trainers_in(folder, "core.runner.supervisor"))
 
 
 def fingerprint(run: Path) -> str:

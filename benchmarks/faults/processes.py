@@ -26,6 +26,7 @@ from benchmarks.faults.bench import (
     revive,
     steps,
     trainers_in,
+    wait_for_device,
     wait_until,
 )
 from core import runner
@@ -298,6 +299,7 @@ sys.exit(trainer.main(sys.argv[1:2]))
 def start_program(program: str, wish: RunConfig, folder: Path, *arguments: str) -> Path:
     """Make a run, let a program that stands for its trainer end, and return the run."""
     run = create_run(wish, folder)
+    wait_for_device(folder)
     with open(run / "train.log", "ab") as log:
         subprocess.run(
             [sys.executable, "-c", program, str(run), *arguments], cwd=ROOT, stdout=log, stderr=log, check=False
@@ -313,6 +315,7 @@ def small_shared_memory(bench: Bench) -> Result:
     times, lost = bench.times(5), 0
     for _ in range(times):
         run = create_run(config(epochs=20, workers=2), folder)
+        wait_for_device(folder)
         command = f"mount -t tmpfs -o size=16k tmpfs /dev/shm && exec {sys.executable} -m core.training {run}"
         with open(run / "train.log", "ab") as log:
             subprocess.run(["unshare", "-m", "sh", "-c", command], cwd=ROOT, stdout=log, stderr=log, check=False)
