@@ -95,12 +95,19 @@ def lab(lab_folders, streets, tiny_config, monkeypatch, tmp_path):
     monkeypatch.setattr(probe_process, "_run_probe", lambda *_: iter([{}]))
     monkeypatch.setattr(pulling, "fetch_listing", lambda *_: refuse("no Hub here"))
     monkeypatch.setattr(pushing, "get_token", lambda: "")
-    monkeypatch.setattr(
-        scoring, "_set_up", lambda *_: SimpleNamespace(key="x", target=lambda _: refuse("no network here"), frames=[""])
-    )
+    monkeypatch.setattr(scoring, "_set_up", lambda *_: NoNetwork())
     monkeypatch.setattr(synthetic, "write_streets", lambda *_: None)
     yield Lab(lab_folders, tiny_config)
     set_current_user(auth.shell_user)
+
+
+class NoNetwork:
+    """Stands for a run that is set up to be scored, as far as rights are asked for."""
+
+    key = "x"
+
+    def __getattr__(self, name):
+        refuse("no network here")
 
 
 def refuse(sentence):
