@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.auth import must_sign_in, requester
+from app.auth import has_sign_in_cookie, must_sign_in, requester
 from core.auth import current_user
 
 MAX_REQUESTS = 4
@@ -50,10 +50,12 @@ class FairShareMiddleware:
         self._shares: dict[str, _Share] = defaultdict(_Share)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or not must_sign_in():
+        # Who hasn't signed in reaches nothing but the way to do so: were they one person, one of them could close it.
+        connection = HTTPConnection(scope) if scope["type"] in ("http", "websocket") and must_sign_in() else None
+        if connection is None or not has_sign_in_cookie(connection):
             await self._app(scope, receive, send)
             return
-        share = self._shares[requester(HTTPConnection(scope)).id]
+        share = self._shares[requester(connection).id]
         if scope["type"] == "websocket":
             await share.serve_socket(self._app, scope, receive, send)
         else:

@@ -23,6 +23,7 @@ from core.auth import User
 def people(monkeypatch):
     """Requests say in their path who asks."""
     monkeypatch.setattr(fair_share, "must_sign_in", lambda: True)
+    monkeypatch.setattr(fair_share, "has_sign_in_cookie", lambda connection: connection.scope["path"] != "/stranger")
     monkeypatch.setattr(fair_share, "requester", lambda connection: User(connection.scope["path"], ""))
 
 
@@ -71,6 +72,20 @@ def test_one_person_waits_and_another_does_not(people):
         assert theirs == [200] and mine.count(200) == MAX_WAITING and server.most == MAX_REQUESTS + 1
         await ask(app, "/flood", mine)
         assert mine[-1] == 200, "who waited is let in again"
+
+    asyncio.run(play())
+
+
+def test_a_stranger_does_not_close_the_way_to_sign_in_for_others(people):
+    async def play():
+        server, answers = Server(), []
+        app = FairShareMiddleware(server)
+        tasks = [asyncio.create_task(ask(app, "/stranger", answers)) for _ in range(MAX_WAITING + 2 * MAX_REQUESTS)]
+        await asyncio.sleep(0.05)
+        assert server.open == len(tasks)
+        server.ready.set()
+        await asyncio.gather(*tasks)
+        assert set(answers) == {200}
 
     asyncio.run(play())
 
