@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from markupsafe import Markup
 
 from app.html import joined, show
-from app.tables import MISSING, Cell, badge, dot, markup, run_link, table
+from app.tables import MISSING, Cell, badge, dot, run_link, table
 from app.widgets import run_name
 from core.evaluation.leaderboard import COSTS, METRICS, Board, Entry, describe_protocol
 from core.evaluation.results import EvaluationResult
@@ -83,17 +83,17 @@ def board_table(board: Board, runs: Mapping[str, Run], colors: Mapping[str, str]
 
 
 def _name(entry: Entry, run: Run, color: str) -> Markup:
-    name = markup(dot(color), run_link(run.id, run_name(run)))
+    name = joined([dot(color), run_link(run.id, run_name(run))])
     if entry.metadata is None:
         note = badge(FROM_TRAINING, title="Its own validation score, in training. Not scored yet.")
-        return markup(name, " ", note)
+        return joined([name, " ", note])
     if entry.is_stale:
-        name = markup(name, " ", badge(STALE, "stopped", STALE_HELP))
+        name = joined([name, " ", badge(STALE, "stopped", STALE_HELP)])
     if entry.metadata.disturbance:
         text = f"{entry.metadata.disturbance[:1].upper()}{entry.metadata.disturbance[1:]} while it was timed."
-        name = markup(name, " ", badge("timed beside other work", title=text))
+        name = joined([name, " ", badge("timed beside other work", title=text)])
     bound = upper_bound_text(entry.metadata.upper_bound, entry.metadata.pixels_per_cell)
-    return markup(name, Markup("<br><small>"), bound, Markup("</small>"))
+    return joined([name, Markup("<br><small>"), bound, Markup("</small>")])
 
 
 def _cells(values: Sequence[float | None], best_of: Callable[..., float] | None, number_format: str) -> list[Cell]:

@@ -10,10 +10,10 @@ import streamlit as st
 from markupsafe import Markup
 
 from app.frame_links import frame_links
-from app.html import show
+from app.html import joined, show
 from app.leaderboard import upper_bound_text
 from app.score_figures import confusion_figure, distance_figure, reliability_figure
-from app.tables import MISSING, class_table, dot, markup, table
+from app.tables import MISSING, class_table, dot, table
 from core.escaping import escape_markdown
 from core.evaluation.metrics.upper_bounds import STRIDES
 from core.evaluation.published import UPPER_BOUNDS
@@ -180,7 +180,7 @@ def calibration_view(shown: Shown) -> None:
         st.plotly_chart(reliability_figure(results, shown.dots), key="reliability", config=PLAIN)
     with narrow:
         rows = [
-            (markup(dot(shown.dots[name]), name), format_percent(calibration.error))
+            (joined([dot(shown.dots[name]), name]), format_percent(calibration.error))
             for name, calibration in results.items()
         ]
         table(("", "expected calibration error"), rows)

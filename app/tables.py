@@ -50,11 +50,6 @@ def table(
     show(Markup('<div class="lab-scroll"><table{}>{}</table></div>').format(class_attribute, joined(lines)))
 
 
-def markup(*parts: str) -> Markup:
-    """Return parts as one piece of HTML; those that aren't `Markup` are escaped."""
-    return joined(parts)
-
-
 def swatch(color: Color) -> Markup:
     """Return a small square in a class's colour."""
     return Markup('<i class="lab-swatch" style="background:rgb{}"></i>').format(tuple(color))
@@ -104,13 +99,13 @@ def class_table(
     run_colors = list(dots.values())
     rows = [
         [
-            markup(swatch(colors[index]), name) if colors else name,
+            joined([swatch(colors[index]), name]) if colors else name,
             *_share_cells([column[index] for column in columns.values()], run_colors),
         ]
         for index, name in enumerate(class_names)
     ]
     total = [total_name, *_share_cells(list(totals.values()), run_colors)] if totals else ()
-    table(["", *(markup(dot(dots[title]), title) for title in columns)], rows, total)
+    table(["", *(joined([dot(dots[title]), title]) for title in columns)], rows, total)
 
 
 def _share_cells(values: list[float | None], colors: list[str]) -> list[Cell]:
@@ -120,7 +115,7 @@ def _share_cells(values: list[float | None], colors: list[str]) -> list[Cell]:
         (
             MISSING
             if value is None or value != value
-            else Cell(markup(format_percent(value), bar(value, color)), "lab-best" if value == best else "")
+            else Cell(joined([format_percent(value), bar(value, color)]), "lab-best" if value == best else "")
         )
         for value, color in zip(values, colors, strict=True)
     ]

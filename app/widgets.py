@@ -9,7 +9,7 @@ import streamlit as st
 from markupsafe import Markup
 
 from app.html import joined, show
-from app.tables import badge, dot, markup
+from app.tables import badge, dot
 from core.errors import LabError, storage_sentence
 from core.escaping import escape_markdown
 from core.runs.store import Run, best_miou
@@ -221,7 +221,7 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
     if run.owner:
         metadata.append(f"by {run.owner}")
     ending = FAILURE_LABELS[status.failure] if state == "failed" else state
-    title = markup(dot(color), run.name)
+    title = joined([dot(color), run.name])
     rows = [badge(tag) for tag in run.notes.tags]
     status_card(title, badge(ending, state), share, color, metadata, sentence, rows, run.id)
 

@@ -29,7 +29,7 @@ from app.forms import augmentation_form, fields_form
 from app.html import joined, show, show_drawing
 from app.images import colors_address, image_address, map_address, truth_of
 from app.services import one_at_a_time
-from app.tables import Cell, badge, markup, swatch, table
+from app.tables import Cell, badge, swatch, table
 from app.viewer import Panel, viewer
 from app.widgets import RUN_COLORS, failed_state
 from core.auth import current_user, require_write
@@ -449,7 +449,7 @@ def class_rows(report: Report) -> None:
                 report.images[split][index] / max(1, report.pairs.get(split, 0)),
             ):
                 cells.append(f"{share:.2%}" if share else Cell("none", "lab-quiet"))
-        rows.append([markup(swatch(color), name), *cells])
+        rows.append([joined([swatch(color), name]), *cells])
     with st.expander(f"{len(report.classes)} classes"):
         table(head, rows)
 

@@ -20,7 +20,7 @@ from app.images import (
     prediction_panel,
     thumbnail_address,
 )
-from app.tables import markup, swatch, table
+from app.tables import swatch, table
 from app.uploads import CAMERA, COLLECTION, FRAME, OWN, samples_from
 from app.viewer import MAX_PANELS, viewer
 from app.widgets import (
@@ -132,7 +132,7 @@ def shares_table(predictions: dict[str, CachedPrediction], names: dict[str, str]
     for class_id in order:
         shares = [counts[run_id][class_id] / predictions[run_id].labels.size for run_id in predictions]
         if max(shares) >= 0.0005:
-            name = markup(swatch(first.colors[class_id]), first.class_names[class_id])
+            name = joined([swatch(first.colors[class_id]), first.class_names[class_id]])
             rows.append([name, *map(format_percent, shares)])
     table(["", *(names[run_id] for run_id in predictions)], rows)
 

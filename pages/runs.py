@@ -42,15 +42,15 @@ FILTER_FROM = 9
 @st.fragment(run_every=1.0)
 def states(ids: list[str], colors: dict[str, str]) -> None:
     """Show the chosen runs as cards, each with what can be done with it; the whole page again where a plan was made."""
-    if planned(read_run(runs_folder() / run_id) for run_id in ids) != st.session_state.get("planned"):
+    runs = [read_run(runs_folder() / run_id) for run_id in ids]
+    if planned(runs) != st.session_state.get("planned"):
         st.rerun()  # only now are the names of the classes known
     with st.grid(3, min_column_width=300):
-        for run_id in ids:
-            run = read_run(runs_folder() / run_id)
+        for run in runs:
             if not run.path.is_dir():
                 continue  # deleted meanwhile
             with st.container(gap="xsmall"):
-                run_card(run, colors[run_id], runner.queue_position(run) if run.state == "queued" else 0)
+                run_card(run, colors[run.id], runner.queue_position(run) if run.state == "queued" else 0)
                 with st.container(horizontal=True, gap="xsmall"):
                     if is_read_only():
                         continue

@@ -8,8 +8,9 @@ import streamlit as st
 from app.datasets import choose_dataset, draw_streets, opened
 from app.figures import importance_figure, parallel_figure, scatter_figure, survivors_figure
 from app.forms import encoder_box, fields_form, names_in
+from app.html import joined
 from app.services import inference_worker
-from app.tables import Cell, badge, markup, run_link, table
+from app.tables import Cell, badge, run_link, table
 from app.widgets import RUN_COLORS, failed_state, status_card
 from core import runner
 from core.auth import may_change, read_owner
@@ -324,7 +325,7 @@ def head(sweep: Sweep, progress: Any) -> None:
         )
     title = f"{METHODS[sweep.spec.method]}: {plural(sweep.spec.count, 'trial')}" if sweep.spec else sweep.id
     state = badge(sweep.state, sweep.state)
-    status_card(markup(title), state, share, "var(--lab-accent)", metadata, sentence, [], sweep.id)
+    status_card(joined([title]), state, share, "var(--lab-accent)", metadata, sentence, [], sweep.id)
 
 
 def actions(sweep: Sweep, winner: Any) -> None:
@@ -429,7 +430,7 @@ def trials_table(sweep: Sweep, trials: list[Any]) -> None:
                 Cell(f"{trial.score:.1%}" if trial.scores else "–", "lab-best" if trial is best_first[0] else ""),
                 str(len(trial.scores)),
                 *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values),
-                markup(*links[:-1]),
+                joined([*links[:-1]]),
             )
         )
     st.subheader("Trials")

@@ -13,8 +13,8 @@ from hostile_strings import HOSTILE
 from markupsafe import Markup
 
 from app.auth import user_of_claims
-from app.html import show
-from app.tables import Cell, badge, markup, run_link, swatch
+from app.html import joined, show
+from app.tables import Cell, badge, run_link, swatch
 from core.data.class_table import read_class_table
 from core.data.collections import list_collections, save_collection, slug_of
 from core.errors import LabError
@@ -59,7 +59,12 @@ def test_there_are_two_hundred():
 
 @hostile
 def test_html_shows_it(text):
-    for make in (markup, badge, lambda text: run_link("x", text), lambda text: markup(swatch((1, 2, 3)), text)):
+    for make in (
+        lambda text: joined([text]),
+        badge,
+        lambda text: run_link("x", text),
+        lambda text: joined([swatch((1, 2, 3)), text]),
+    ):
         read, usual = Tags(make(text)), Tags(make("x"))
         assert read.elements == usual.elements and read.text == text
     held = Tags(badge("x", title=text))
@@ -70,7 +75,7 @@ def test_a_page_shows_no_text_as_html():
     for text in ("<b>x</b>", "x"):
         with pytest.raises(TypeError, match="Markup"):
             show(text)
-    assert isinstance(markup(Cell("x").content), Markup)
+    assert isinstance(joined([Cell("x").content]), Markup)
 
 
 @hostile

@@ -135,6 +135,11 @@ def fingerprint(run: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
+def ended_alike(run: Path, undisturbed: Path) -> bool:
+    """Return whether a run is finished, with the weights of one that nothing disturbed."""
+    return read_run(run).state == "finished" and fingerprint(run) == fingerprint(undisturbed)
+
+
 def steps(run: Path) -> list[int]:
     """Return the steps of a run that count, in their order."""
     return [row["step"] for row in valid_rows(read_metrics(run)[0]) if row["kind"] == "train"]

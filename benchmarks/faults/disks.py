@@ -18,7 +18,7 @@ from benchmarks.faults.bench import (
     Result,
     config,
     end,
-    fingerprint,
+    ended_alike,
     launch_and_wait,
     loads,
     wait_until,
@@ -73,7 +73,7 @@ def full_disk(bench: Bench, during: str) -> Result:
             ballast.unlink()
             runner.resume(run)
             wait_until(lambda run=run: not read_run(run).is_active)
-            lost += read_run(run).state != "finished" or fingerprint(run) != fingerprint(undisturbed)
+            lost += not ended_alike(run, undisturbed)
     return Result(
         f"disk full during {during}", times, f"{sentences} with a sentence; same SHA-256 once there is room", lost
     )

@@ -19,6 +19,7 @@ from benchmarks.faults.bench import (
     Result,
     config,
     end,
+    ended_alike,
     fingerprint,
     kill,
     launch_and_wait,
@@ -158,7 +159,7 @@ def killed_servers(bench: Bench) -> Result:
         wait_until(lambda run=run: not read_run(run).is_active)
         os.killpg(again.pid, signal.SIGKILL)
         again.wait()
-        lost += read_run(run).state != "finished" or fingerprint(run) != fingerprint(undisturbed)
+        lost += not ended_alike(run, undisturbed)
     return Result(
         "server killed with all that is in its group",
         times,
@@ -235,7 +236,7 @@ def hung_processes(bench: Bench) -> Result:
         runner.resume(run)
         wait_until(lambda run=run: not read_run(run).is_active)
         lost += any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in ranks)
-        lost += read_run(run).state != "finished" or fingerprint(run) != fingerprint(undisturbed)
+        lost += not ended_alike(run, undisturbed)
     return Result(
         "one of two processes hangs",
         times,
@@ -269,7 +270,7 @@ def out_of_memory(bench: Bench) -> Result:
         lost += (run / "last").exists() and not loads(run)
         runner.resume(run)
         wait_until(lambda run=run: not read_run(run).is_active)
-        lost += read_run(run).state != "finished" or fingerprint(run) != fingerprint(undisturbed)
+        lost += not ended_alike(run, undisturbed)
     return Result("out of memory", times, "a sentence and a smaller batch each; with memory again, same SHA-256", lost)
 
 
@@ -336,7 +337,7 @@ def clock_set_back(bench: Bench) -> Result:
     for _ in range(times):
         run = start_program(SET_BACK, wish, folder, str(3 + bench.dice.randrange(200)))
         rows = read_metrics(run)[0]
-        lost += read_run(run).state != "finished" or fingerprint(run) != fingerprint(undisturbed)
+        lost += not ended_alike(run, undisturbed)
         lost += steps(run) != steps(undisturbed)
         lost += any((row.get(name) or 0) < 0 for row in rows for name in row if "second" in name or "minute" in name)
     return Result("clock set back by an hour", times, "same SHA-256, every row, no time below zero", lost)

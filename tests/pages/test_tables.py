@@ -3,7 +3,8 @@
 from markupsafe import Markup
 from streamlit.testing.v1 import AppTest
 
-from app.tables import Cell, badge, dot, markup, run_link, swatch
+from app.html import joined
+from app.tables import Cell, badge, dot, run_link, swatch
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 
@@ -17,10 +18,11 @@ def shown(script) -> str:
 
 def test_every_cell_is_escaped_wherever_it_stands() -> None:
     def page():
-        from app.tables import Cell, badge, dot, markup, run_link, table
+        from app.html import joined
+        from app.tables import Cell, badge, dot, run_link, table
         from tests.pages.test_tables import HOSTILE
 
-        made = markup(dot(HOSTILE), HOSTILE, badge(HOSTILE, HOSTILE, HOSTILE), run_link(HOSTILE, HOSTILE))
+        made = joined([dot(HOSTILE), HOSTILE, badge(HOSTILE, HOSTILE, HOSTILE), run_link(HOSTILE, HOSTILE)])
         table(
             ("", HOSTILE, Cell(HOSTILE)),
             [(HOSTILE, Cell(HOSTILE, HOSTILE, HOSTILE), made)],
@@ -51,9 +53,9 @@ def test_a_table_has_a_head_rows_and_a_total() -> None:
 
 
 def test_only_what_the_lab_made_is_markup() -> None:
-    both = markup(swatch((1, 2, 3)), "a < b")
+    both = joined([swatch((1, 2, 3)), "a < b"])
     assert both == '<i class="lab-swatch" style="background:rgb(1, 2, 3)"></i>a &lt; b' and isinstance(both, Markup)
-    assert markup(both) == both and markup(str(both)) != both
+    assert joined([both]) == both and joined([str(both)]) != both
     assert Cell(badge("x")).content == '<span class="lab-badge">x</span>'
     assert dot("red") == '<i class="lab-dot" style="background:red"></i>'
     assert run_link("1", "<") == '<a href="runs?runs=1" target="_self">&lt;</a>'
