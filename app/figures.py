@@ -172,7 +172,10 @@ def schedule_figure(training: TrainingConfig, steps: int, steps_per_epoch: float
     figure = go.Figure(
         go.Scatter(
             x=shown,
-            y=[training.learning_rate * lr_scale(training, step, steps, steps_per_epoch) for step in shown],
+            y=[
+                training.learning_rate * lr_scale(training, (step - 0.5) / steps, (step - 0.5) / steps_per_epoch)
+                for step in shown
+            ],
             mode="lines",
             line={"color": color, "width": 2},
             customdata=[step / steps_per_epoch for step in shown],

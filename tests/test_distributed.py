@@ -78,7 +78,7 @@ import json, os, sys, torch
 from pathlib import Path
 from core.config import DatasetConfig, read_config
 from core.data.dataset import open_dataset
-from core.data.loaders import FrameStore, WholeFrames, batches_in_order, build_loader
+from core.data.loaders import FrameStore, WholeFrames, build_loader, in_batches
 from core.hardware import choose_hardware
 from core.models.build import build_model
 from core.training.evaluate import evaluate
@@ -91,7 +91,7 @@ dataset = open_dataset(config.dataset)
 torch.manual_seed(0)
 model = build_model(config.model, 19)
 store = FrameStore(dataset, dataset.train)
-loader = build_loader(WholeFrames(store), distributed.shard(batches_in_order(len(store), 3)), 0)
+loader = build_loader(WholeFrames(store), distributed.shard(in_batches(range(len(store)), 3)), 0)
 found = evaluate(model, loader, SummedLoss(config.training, torch.ones(19)), hardware, distributed, keep=(0, 5))
 if distributed.is_main_process:
     Path(sys.argv[2]).write_text(json.dumps([found.loss, found.confusion.matrix.tolist()]))

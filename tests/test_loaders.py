@@ -19,9 +19,9 @@ from core.data.loaders import (
     KeyedBatches,
     TrainingCrops,
     WholeFrames,
-    batches_in_order,
     build_loader,
     epoch_of_step,
+    in_batches,
     items_per_epoch,
     open_frames,
 )
@@ -168,7 +168,7 @@ def test_workers_change_nothing_and_neither_does_torchs_generator(crops, alarm):
 
 def test_whole_frames_come_once_in_order_and_untouched(dataset):
     store = FrameStore(dataset, dataset.val)
-    loader = build_loader(WholeFrames(store), batches_in_order(len(store), 3), workers=0)
+    loader = build_loader(WholeFrames(store), in_batches(range(len(store)), 3), workers=0)
     images = torch.cat([images for images, _ in loader])
     targets = torch.cat([targets for _, targets in loader])
     assert [len(images) for images, _ in loader] == [3, 1]
@@ -217,7 +217,7 @@ class Asked(WholeFrames):
 def test_loading_processes_divide_the_budget(dataset, alarm):
     budget = Budget(1000)
     store = FrameStore(dataset, dataset.val, budget)
-    left = torch.cat(list(build_loader(Asked(store), batches_in_order(4, 2), workers=2)))
+    left = torch.cat(list(build_loader(Asked(store), in_batches(range(4), 2), workers=2)))
     assert left.tolist() == [250] * 4, "two of these processes, and two of another loader"
     assert budget.left == 1000
 
@@ -270,8 +270,8 @@ def test_cached_frames_make_the_same_batches(dataset, workers, alarm, recwarn):
     for one, two in zip(decoded, from_disk, strict=True):
         assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1])
     whole = zip(
-        build_loader(WholeFrames(FrameStore(dataset, dataset.train)), batches_in_order(8, 3), 0),
-        build_loader(WholeFrames(cached), batches_in_order(8, 3), workers),
+        build_loader(WholeFrames(FrameStore(dataset, dataset.train)), in_batches(range(8), 3), 0),
+        build_loader(WholeFrames(cached), in_batches(range(8), 3), workers),
         strict=True,
     )
     assert all(torch.equal(one[0], two[0]) and torch.equal(one[1], two[1]) for one, two in whole)

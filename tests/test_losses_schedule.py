@@ -210,7 +210,8 @@ def test_median_and_enet_weights_by_hand():
 
 
 def rates(steps=100, per_epoch=10, **training):
-    return [lr_scale(TrainingConfig(**training), step, steps, per_epoch) for step in range(1, steps + 1)]
+    config = TrainingConfig(**training)
+    return [lr_scale(config, (step - 0.5) / steps, (step - 0.5) / per_epoch) for step in range(1, steps + 1)]
 
 
 @pytest.mark.parametrize("schedule", ["polynomial", "cosine", "constant", "step"])

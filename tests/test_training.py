@@ -1,5 +1,6 @@
 """The training: exact over kills and stops, honest about what went wrong, and it learns."""
 
+import dataclasses
 import errno
 import hashlib
 import json
@@ -33,7 +34,7 @@ from core.models.unet import PlainUNet
 from core.paths import PROJECT
 from core.processes import ProcessId
 from core.runner.device_lock import DeviceLock
-from core.runs.metrics_log import evaluations, read_metrics, valid_rows
+from core.runs.metrics_log import best_evaluation, evaluations, read_metrics, valid_rows
 from core.runs.status import clear_request, read_status, request_stop, update_status
 from core.runs.store import best_miou, create_run, read_run
 from core.training import __main__ as trainer
@@ -43,7 +44,7 @@ from core.training.class_weights import class_weights
 from core.training.distributed import Distributed
 from core.training.loop import train
 from core.training.losses import SummedLoss, dice
-from core.training.plan import Plan, count_steps, interval
+from core.training.plan import Plan
 from core.training.setup import set_up_training
 from core.training.step import measure_speed
 from core.training.tables import RULES
@@ -493,32 +494,57 @@ def test_samples_are_label_maps_of_the_same_frames_at_every_evaluation(trained_r
 # ---- lengths
 
 
-def test_minutes_become_steps_once_and_for_all(lab_folders, tiny_config):
+def test_minutes_become_steps_and_are_looked_at_once_more(lab_folders, tiny_config):
     config = tiny_config(minutes=0.04, evaluations=2, checkpoint_seconds=30)
     run = create_run(config, lab_folders.runs)
     began = time.monotonic()
     assert train_here(run, config, stop_after=3) == "stopped"
-    decided = (run / "plan.json").read_bytes()
     assert train_here(run, config) == "finished"
     seconds = time.monotonic() - began
-    assert (run / "plan.json").read_bytes() == decided
-    assert read_checkpoint(run, "last").step == json.loads(decided)["steps_total"] == train_steps(run)[-1]
+    plan = Plan.load(run)
+    assert plan.replanned_at and plan.step_to_replan(config.training) == 0
+    assert read_checkpoint(run, "last").step == plan.steps_total == train_steps(run)[-1]
     assert 0.5 < seconds < 120, "about 2.4 s, and a busy machine takes longer"
 
 
-def test_count_steps_by_hand(tiny_config):
-    epochs = tiny_config(epochs=2.5, batch_size=4).training
-    assert count_steps(epochs, 10, 0, 1, 1) == 7  # 25 frames in batches of 4
-    minutes = tiny_config(minutes=1, evaluations=3).training
-    assert count_steps(minutes, 10, seconds_used=10, seconds_per_step=0.5, seconds_per_evaluation=5) == 70
-    assert count_steps(minutes, 10, seconds_used=100, seconds_per_step=0.5, seconds_per_evaluation=5) == 60
-    assert count_steps(minutes, 10, seconds_used=40, seconds_per_step=3, seconds_per_evaluation=5) == 40, "two minutes"
-    assert count_steps(minutes, 10, seconds_used=40, seconds_per_step=300, seconds_per_evaluation=5) == 3
-    assert count_steps(tiny_config(epochs=0.001).training, 10, 0, 1, 1) == 1
+def test_a_run_that_was_planned_anew_resumes_exactly(lab_folders, tiny_config, monkeypatch):
+    """With more steps and with fewer, stopped before the new plan and after it."""
+    steps = {}
+
+    def replan(plan, training, step, *_):
+        steps["first"] = plan.steps_total
+        return dataclasses.replace(
+            plan, steps_total=steps["new"], eval_every=4, replanned_at=step, first_steps_total=plan.steps_total
+        )
+
+    monkeypatch.setattr("core.training.loop._replan", replan)
+    monkeypatch.setattr("core.training.setup.count_steps", lambda *_, **__: 12)
+    config = tiny_config(minutes=1, evaluations=3, checkpoint_seconds=1000)
+    for steps["new"] in (8, 20):
+        weights = []
+        for stop_after in (None, 2, 6):
+            run = create_run(config, lab_folders.runs)
+            if stop_after:
+                assert train_here(run, config, stop_after=stop_after) == "stopped"
+            assert train_here(run, config) == "finished"
+            assert steps["first"] == 12 and train_steps(run)[-1] == steps["new"]
+            weights.append((run / "last" / "model.safetensors").read_bytes())
+        assert len(set(weights)) == 1
 
 
-def test_interval_happens_as_often_as_asked():
-    assert [interval(100, times) for times in (1, 3, 100, 1000)] == [100, 34, 1, 1]
+def test_a_score_of_all_frames_counts_more_than_one_of_a_few(lab_folders, tiny_config, monkeypatch):
+    """Though it be lower: what is called the best is what the lab can stand by."""
+    monkeypatch.setattr("core.training.setup.count_eval_frames", lambda *_: 2)
+    monkeypatch.setattr("core.training.setup.SAMPLES", 1)
+    # The more pixels, the lower.
+    monkeypatch.setattr(ConfusionMatrix, "miou", lambda confusion: 1 / (1 + confusion.matrix.sum()))
+    config = tiny_config(epochs=3, evaluations=3)
+    run = create_run(config, lab_folders.runs)
+    assert train_here(run, config) == "finished"
+    rows = evaluations(run)
+    assert [row.get("frames") for row in rows] == [2, 2, None] and rows[0]["miou"] > rows[2]["miou"]
+    assert best_evaluation(rows) == rows[-1]
+    assert read_checkpoint(run, "best").step == rows[-1]["step"] and best_miou(run) == rows[-1]["miou"]
 
 
 # ---- what goes wrong

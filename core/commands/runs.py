@@ -23,7 +23,7 @@ from core.commands.options import (
 from core.errors import LabError
 from core.paths import runs_folder
 from core.runner.move_data import move_data
-from core.runs.metrics_log import evaluations
+from core.runs.metrics_log import best_evaluation, evaluations
 from core.runs.notes import write_notes
 from core.runs.store import Run, find_run, list_runs, read_run
 from core.text import format_bytes, plural
@@ -227,7 +227,7 @@ def _summary(path: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 def _as_row(run: Run) -> dict[str, Any]:
     scores = evaluations(run.path)
-    best = max(scores, key=lambda row: row["miou"] or 0, default=None)
+    best = best_evaluation(scores)
     status = run.status
     return {
         "run": run.id,

@@ -235,9 +235,9 @@ def epoch_of_step(step: int, items: int, batch_size: int) -> int:
     return (max(1, step) * batch_size - 1) // items + 1
 
 
-def batches_in_order(frames: int, batch_size: int) -> list[list[int]]:
-    """Return the numbers of all frames, in order, `batch_size` to a batch, the last one smaller."""
-    return [list(range(first, min(first + batch_size, frames))) for first in range(0, frames, batch_size)]
+def in_batches(frames: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Return numbers of frames in their order, `batch_size` to a batch, the last one smaller."""
+    return [list(frames[first : first + batch_size]) for first in range(0, len(frames), batch_size)]
 
 
 def build_loader(

@@ -14,7 +14,7 @@ from core.data.sources import SOURCES
 from core.escaping import escape_markdown
 from core.hub.origin import read_origin
 from core.models.families import FAMILIES
-from core.runs.metrics_log import evaluations
+from core.runs import metrics_log
 from core.runs.store import Run
 from core.text import one_line
 
@@ -38,8 +38,8 @@ SETTINGS = (
 
 def best_evaluation(run: Run) -> dict[str, Any]:
     """Return the metrics row of a run's best checkpoint; empty where it was never scored."""
-    scored = [row for row in evaluations(run.path) if row.get("miou") is not None]
-    return dict(max(scored, key=lambda row: row["miou"])) if scored else {}
+    best = metrics_log.best_evaluation(metrics_log.evaluations(run.path))
+    return {**best} if best else {}
 
 
 def model_card(run: Run, repo: str, images: tuple[str, ...] = ()) -> str:

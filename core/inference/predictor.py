@@ -15,6 +15,7 @@ from core.hardware import Hardware, choose_hardware
 from core.inference.prediction_cache import checkpoint_digest
 from core.inference.tta import QUICK_PIXELS, WHOLE, PredictOptions, Size, scaled, sensible_size
 from core.models.build import build_model
+from core.models.class_maximum import max_over_classes
 from core.models.families import PaddingMode
 from core.runs.store import Which
 from core.training.checkpoint import Checkpoint, load_weights, read_checkpoint
@@ -193,11 +194,7 @@ def decide(logits: torch.Tensor, size: Size) -> Prediction:
     labels = torch.empty(size, dtype=torch.uint8, device=logits.device)
     confidence = torch.empty_like(labels)
     for block_slice, block in _blocks(logits, size):
-        highest, winner = block[0].clone(), torch.zeros_like(block[0], dtype=torch.uint8)
-        for index, plane in enumerate(block[1:], start=1):
-            # Numbers rise, so the larger is the later one; quicker than filling under a mask.
-            torch.maximum(winner, (plane > highest).view(torch.uint8) * index, out=winner)
-            torch.maximum(highest, plane, out=highest)
+        highest, winner = max_over_classes(block, dim=0)
         total = torch.zeros_like(highest)
         for plane in block:
             total += (plane - highest).exp_()

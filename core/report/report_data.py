@@ -14,6 +14,7 @@ from core.labels import Color
 from core.models.summary_types import ModelSummary
 from core.report.settings import ReportSettings
 from core.report.structure import ImageRows, Number
+from core.runs.metrics_log import best_evaluation
 from core.runs.store import Run
 from core.sweeps import Sweep
 
@@ -111,8 +112,8 @@ class RunSummary:
     def best_evaluation(self) -> int | None:
         """Which evaluation during the training had the highest mean IoU, from 0; None before there is one."""
         rows = self.files.get("eval", [])
-        scored = [index for index, row in enumerate(rows) if row.get("miou") is not None]
-        return max(scored, key=lambda index: rows[index]["miou"], default=None)
+        best = best_evaluation(rows)
+        return None if best is None else rows.index(best)
 
     @cached_property
     def used_settings(self) -> frozenset[tuple[str, str]]:

@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
 from core.files import parse_json
 
@@ -58,6 +58,7 @@ class EvalRow(TypedDict):
         iou: per class, 0..1; None for a class that is neither there nor predicted.
         predicted, truth: each class's share of the pixels, 0..1.
         minutes: of training up to now.
+        frames: how many validation frames were looked at, where it weren't all.
     """
 
     kind: Literal["eval"]
@@ -70,6 +71,10 @@ class EvalRow(TypedDict):
     predicted: list[float]
     truth: list[float]
     minutes: float
+    frames: NotRequired[int]
+
+
+RowT = TypeVar("RowT", EvalRow, dict[str, Any])
 
 
 class MetricsLog:
@@ -156,6 +161,12 @@ def minutes_trained(path: Path) -> float:
 def evaluations(path: Path) -> list[EvalRow]:
     """Return the evaluation rows of a run, oldest first."""
     return [row for row in valid_rows(read_metrics(path)[0]) if row.get("kind") == "eval"]  # type: ignore[misc]
+
+
+def best_evaluation(rows: Sequence[RowT]) -> RowT | None:
+    """Return the eval row of the highest mean IoU; one of all validation frames before any of a part of them."""
+    scored = [row for row in rows if row.get("miou") is not None]
+    return max(scored, key=lambda row: ("frames" not in row, row["miou"]), default=None)
 
 
 def _cut_torn_tail(path: Path) -> None:

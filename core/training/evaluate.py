@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.hardware import Hardware
+from core.models.class_maximum import max_over_classes
 from core.training.distributed import Distributed
 from core.training.losses import SummedLoss
 
@@ -23,7 +24,7 @@ class Evaluation:
 
     confusion: ConfusionMatrix
     loss: float
-    seconds_per_batch: float
+    seconds_per_frame: float
     labels: dict[int, np.ndarray] = field(default_factory=dict)
 
 
@@ -65,10 +66,10 @@ def evaluate(
             logits = model(to_device(images, hardware))
         part, weight = loss(logits, targets.to(hardware.device))
         sums.append((indices[0], part.item(), weight.item()))
-        labels = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
+        labels = max_over_classes(logits, dim=1)[1].cpu().numpy()
         confusion.update(targets.numpy(), labels)
         cached |= {frame: labels[index].copy() for index, frame in enumerate(indices) if frame in keep}
-        seconds.append(time.monotonic() - began)
+        seconds.append((time.monotonic() - began) / len(indices))
     model.train(was_training)
     gathered = distributed.all_gather((confusion.matrix, sums))
     confusion.matrix = sum(matrix for matrix, _ in gathered)
@@ -76,4 +77,5 @@ def evaluate(
     ordered = sorted(row for _, rows in gathered for row in rows)
     weight_sum = sum(weight for *_, weight in ordered)
     mean = sum(part for _, part, _ in ordered) / weight_sum if weight_sum else float("nan")
-    return Evaluation(confusion, mean, float(np.median(seconds)) if seconds else 0.0, cached)
+    # The first batch also compiles kernels.
+    return Evaluation(confusion, mean, float(np.median(seconds[1:] or seconds)) if seconds else 0.0, cached)

@@ -21,12 +21,13 @@ from core.training.ema import ModelEma
 from core.training.evaluate import evaluate
 from core.training.metric_rows import eval_row, train_row
 from core.training.optimizer import build_optimizer
+from core.training.plan import Plan
 from core.training.recorder import Recorder
 from core.training.schedule import lr_scale
 from core.training.setup import TrainingSetup, set_up_training
 from core.training.step import step_seed, train_step
 from core.training.throughput import Throughput
-from core.training.usage import Usage
+from core.training.usage import MINUTE, Usage
 
 StatusCallback = Callable[..., None]
 """Called with fields of `core.runs.status.Status` that changed: phase, step, steps_total, seconds_left."""
@@ -107,7 +108,7 @@ def _train(
         state.step += 1
         step, is_last = state.step, state.step == plan.steps_total
         torch.manual_seed(step_seed(training.seed, step) + distributed.rank)
-        scale = lr_scale(training, step, plan.steps_total, steps_per_epoch)
+        scale = lr_scale(training, plan.progress(step), (step - 0.5) / steps_per_epoch)
         for group in state.optimizer.param_groups:
             group["lr"] = group["base_lr"] * scale
         value = train_step(
@@ -126,8 +127,12 @@ def _train(
             check_loss(step, value)
             report(phase="scoring", step=step)
             with throughput.pause():
-                _evaluate(setup, state, recorder, usage, epoch, distributed)
+                _evaluate(setup, state, recorder, usage, epoch, distributed, is_last)
             stalls = has_stalled(evaluations(run), training.stop_early, training.patience)
+        if step == plan.step_to_replan(training) and not is_last:
+            plan = _replan(plan, training, step, throughput, usage, distributed)
+            recorder.plan(plan)
+            throughput.steps_total = plan.steps_total
         overdue = time.monotonic() - saved_at >= training.checkpoint_seconds
         stops, stalls, overdue = distributed.broadcast_object((should_stop(), stalls, overdue))
         if stops or stalls or is_last or overdue:
@@ -153,7 +158,8 @@ def _train(
 
 def _loader(setup: TrainingSetup, training: TrainingConfig, step: int, distributed: Distributed) -> DataLoader:
     """Build the loader of this process's share of all steps after `step`."""
-    batches = KeyedBatches(setup.crops.weights, training.samples_per_step, training.seed, step, setup.plan.steps_total)
+    last_step = setup.plan.last_step(training)
+    batches = KeyedBatches(setup.crops.weights, training.samples_per_step, training.seed, step, last_step)
     return build_loader(
         setup.crops,
         part_of(batches, distributed.rank, distributed.world_size),
@@ -162,18 +168,48 @@ def _loader(setup: TrainingSetup, training: TrainingConfig, step: int, distribut
     )
 
 
+def _replan(
+    plan: Plan, training: TrainingConfig, step: int, throughput: Throughput, usage: Usage, distributed: Distributed
+) -> Plan:
+    """Return the plan that suits the speed so far, as the leader sees it."""
+    frames = step // plan.eval_every * (plan.eval_frames or plan.val_frames)
+    suited = plan.replan(
+        training,
+        step,
+        seconds_used=plan.setup_seconds + usage.minutes() * MINUTE,
+        seconds_per_step=throughput.seconds_per_step,
+        seconds_per_eval_frame=throughput.paused / frames if frames else 0.0,
+    )
+    return distributed.all_gather(suited)[0]
+
+
 def _evaluate(
-    setup: TrainingSetup, state: TrainingState, recorder: Recorder, usage: Usage, epoch: int, distributed: Distributed
+    setup: TrainingSetup,
+    state: TrainingState,
+    recorder: Recorder,
+    usage: Usage,
+    epoch: int,
+    distributed: Distributed,
+    is_last: bool,
 ) -> None:
-    """Score the validation frames, with the averaged weights where there are any, and keep the best checkpoint."""
+    """Score the validation frames, with the averaged weights where there are any, and keep the best checkpoint.
+
+    Before the last step those that the plan says; a score of all then counts more than any of those.
+    """
+    loader = setup.val_loader if is_last else setup.preview_loader
+    has_previews = len(setup.previewed) < len(setup.dataset.val)
     sample_frames = set(setup.plan.sample_frames)
     samples = tuple(index for index, frame in enumerate(setup.dataset.val) if frame.id in sample_frames)
     with state.ema.applied(state.model) if state.ema else nullcontext():
         # Inside: the mean's batch statistics, too, are the leader's, who saves them.
         distributed.broadcast_buffers(state.model)
-        evaluation = evaluate(state.model, setup.val_loader, setup.loss, setup.hardware, distributed, keep=samples)
-        recorder.row(eval_row(state.step, evaluation, epoch, usage.minutes()))
+        evaluation = evaluate(state.model, loader, setup.loss, setup.hardware, distributed, keep=samples)
+        row = eval_row(state.step, evaluation, epoch, usage.minutes())
+        if has_previews and not is_last:
+            row["frames"] = len(setup.previewed)
+        recorder.row(row)
         recorder.samples(state.step, evaluation)
-        if evaluation.confusion.miou() > state.best_miou:
-            state.best_miou = evaluation.confusion.miou()
+        miou = evaluation.confusion.miou()
+        if miou > state.best_miou or (has_previews and is_last):
+            state.best_miou = miou
             recorder.checkpoint("best", state)

@@ -1,11 +1,13 @@
 """What is decided on this machine before the first step, and kept for the run's whole life.
 
 A budget in minutes becomes a number of steps here, after the speed was measured: the schedule needs its end, and a
-resumed run must find the same one. Class shares are counted here for the same reason.
+resumed run must find the same one. Class shares are counted here for the same reason. Once, early on, that number may
+change, where the speed turns out otherwise than it was measured; the schedule then goes on from where it stands to the
+new end, and the plan says so, so that a resumed run learns the same.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +18,11 @@ from core.runs.store import read_plan, write_plan
 
 MIN_STEPS, MAX_OVERRUN = 60, 2.0
 """With fewer steps a network hasn't begun to learn; a minute in which the machine was busy must not end with that."""
+MAX_CHANGE = 4
+"""A new plan has at most so many times the steps of the first one."""
+EVALUATION_SHARE, MIN_EVAL_FRAMES = 0.1, 24
+"""Of a budget in minutes what its evaluations take, without the last one, which sees all validation frames; and the
+fewest frames that one looks at: a score of fewer says little."""
 CURVE_POINTS = 1000
 """Train rows that a run writes at most, about: more than a plot can show slows the page and says nothing."""
 
@@ -27,7 +34,10 @@ class Plan:
     `weights` and `hardware` are sentences for the page and the report; `space` is the digest of the label space, `data`
     that of the frames, "" in plans of version 0.1; `white` as of `core.config.PixelFormat`, as it was measured.
     `image_pixels` are the labelled pixels of the frames that show a class, and `rules` those by which it learns, see
-    `core.training.tables.RULES`: 1 where the plan says nothing.
+    `core.training.tables.RULES`: 1 where the plan says nothing. `eval_frames` are the validation frames that an
+    evaluation before the last one looks at, 0 for all. `setup_seconds` of the budget passed before the first step, a
+    validation frame took `seconds_per_eval_frame`, and after step `replanned_at` (0: never) `first_steps_total` became
+    `steps_total`.
     """
 
     steps_total: int
@@ -51,6 +61,64 @@ class Plan:
     white: tuple[float, ...] = ()
     image_pixels: tuple[int, ...] = ()
     rules: int = 1
+    eval_frames: int = 0
+    setup_seconds: float = 0.0
+    seconds_per_eval_frame: float = 0.0
+    replanned_at: int = 0
+    first_steps_total: int = 0
+
+    def progress(self, step: int) -> float:
+        """Return where in its schedule a step (from 1) is done, 0..1: in the middle of its share of the whole."""
+        if step <= self.replanned_at:
+            return (step - 0.5) / self.first_steps_total
+        began = self.replanned_at / self.first_steps_total if self.replanned_at else 0.0
+        return began + (1 - began) * (step - 0.5 - self.replanned_at) / (self.steps_total - self.replanned_at)
+
+    def last_step(self, training: TrainingConfig) -> int:
+        """Return the last step that this run can have, whether or not it is planned anew."""
+        return self.steps_total * (MAX_CHANGE if self.step_to_replan(training) else 1)
+
+    def step_to_replan(self, training: TrainingConfig) -> int:
+        """Return after which step a budget in minutes is looked at again: the first evaluation, or a quarter of the
+        steps; 0 where it was, or where epochs are counted.
+        """
+        if training.minutes == 0 or self.replanned_at or not self.setup_seconds:
+            return 0
+        return max(1, min(self.eval_every, self.steps_total // 4))
+
+    def replan(
+        self,
+        training: TrainingConfig,
+        step: int,
+        seconds_used: float,
+        seconds_per_step: float,
+        seconds_per_eval_frame: float = 0.0,
+    ) -> "Plan":
+        """Return the plan after a look at what the steps up to `step` really took; only the numbers of steps differ.
+
+        Args:
+            training: of the run.
+            step: done so far.
+            seconds_used: of the budget, from the start of the run, breaks left out.
+            seconds_per_step: as the training goes.
+            seconds_per_eval_frame: as measured, with what is written after an evaluation; 0 before there was one.
+        """
+        frames = self.val_frames + self._evals_after(step) * (self.eval_frames or self.val_frames)
+        seconds_to_score = frames * (seconds_per_eval_frame or self.seconds_per_eval_frame)
+        left = training.minutes * 60 - seconds_used - seconds_to_score
+        least = min(MIN_STEPS, int(training.minutes * 60 * MAX_OVERRUN / seconds_per_step))
+        steps_total = min(max(step + 1, least, step + int(left / seconds_per_step)), MAX_CHANGE * self.steps_total)
+        return replace(
+            self,
+            steps_total=steps_total,
+            eval_every=interval(steps_total, training.evaluations),
+            replanned_at=step,
+            first_steps_total=self.steps_total,
+        )
+
+    def _evals_after(self, step: int) -> int:
+        """Return how many evaluations follow after a step, the last one left out."""
+        return (self.steps_total - 1) // self.eval_every - step // self.eval_every
 
     def save(self, run: Path) -> None:
         """Write plan.json, durably."""
@@ -97,8 +165,24 @@ class Plan:
             return None
 
 
+def count_eval_frames(training: TrainingConfig, frames: int, seconds_per_frame: float) -> int:
+    """Return how many of so many validation frames an evaluation before the last one looks at.
+
+    All of them, where epochs are counted, or where that takes no more than `EVALUATION_SHARE` of the budget.
+    """
+    if training.minutes == 0 or training.evaluations == 1:
+        return frames
+    fit = EVALUATION_SHARE * training.minutes * 60 / (training.evaluations - 1) / max(seconds_per_frame, 1e-9)
+    return min(frames, max(MIN_EVAL_FRAMES, int(fit)))
+
+
+def frames_to_score(training: TrainingConfig, frames: int, seconds_per_frame: float) -> int:
+    """Return how many frames all evaluations of a run look at together, of so many validation frames."""
+    return (training.evaluations - 1) * count_eval_frames(training, frames, seconds_per_frame) + frames
+
+
 def count_steps(
-    training: TrainingConfig, frames: int, seconds_used: float, seconds_per_step: float, seconds_per_evaluation: float
+    training: TrainingConfig, frames: int, seconds_used: float, seconds_per_step: float, seconds_to_score: float
 ) -> int:
     """Return the number of steps of a run: those that its epochs take, or those that fit into its minutes.
 
@@ -110,11 +194,11 @@ def count_steps(
         frames: how many training frames an epoch shows.
         seconds_used: of the budget, up to now: starting and measuring count.
         seconds_per_step: as measured, loading included.
-        seconds_per_evaluation: as measured, for all validation frames.
+        seconds_to_score: as measured, for all evaluations.
     """
     if training.minutes == 0:
         return max(1, math.ceil(training.epochs * frames / training.samples_per_step))
-    left = training.minutes * 60 - seconds_used - training.evaluations * seconds_per_evaluation
+    left = training.minutes * 60 - seconds_used - seconds_to_score
     min_steps = min(MIN_STEPS, int(training.minutes * 60 * MAX_OVERRUN / seconds_per_step))
     return max(1, training.evaluations, min_steps, int(left / seconds_per_step))
 

@@ -14,6 +14,7 @@ from core.runs.store import Which
 from core.training.checkpoint import TrainingState, save_checkpoint
 from core.training.distributed import Distributed
 from core.training.evaluate import Evaluation
+from core.training.plan import Plan
 
 
 class Recorder:
@@ -43,6 +44,12 @@ class Recorder:
         """Append a row to metrics.jsonl."""
         if self._log:
             self._log.append(row)
+
+    def plan(self, plan: Plan) -> None:
+        """Keep a plan that was made anew, durably, before the next step follows it."""
+        if self._log:
+            plan.save(self._run)
+            print(f"{plan.steps_total} steps now, for {plan.first_steps_total}: so many fit into the time.")
 
     def say(self, text: str) -> None:
         """Print a line into the run's log."""

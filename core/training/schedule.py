@@ -26,14 +26,19 @@ def encoder_lr_scale(config: RunConfig, pretrained: bool, rules: int = RULES) ->
     return ENCODER_KINDS[kind].lr_scale
 
 
-def lr_scale(training: TrainingConfig, step: int, steps_total: int, steps_per_epoch: float) -> float:
-    """Return the share of the highest learning rate, in (0, 1], for a step (from 1)."""
+def lr_scale(training: TrainingConfig, progress: float, epochs: float) -> float:
+    """Return the share of the highest learning rate, in (0, 1], for a step.
+
+    Args:
+        training: of the run.
+        progress: where in the schedule the step is done, 0..1, see `core.training.plan.Plan.progress`.
+        epochs: passes over the training frames up to then.
+    """
     entry = SCHEDULES[training.schedule]
-    rise = training.warmup_fraction * steps_total if "warmup_fraction" in entry.options else 0.0
-    if step - 0.5 < rise:
-        return (step - 0.5) / rise
-    progress = (step - 0.5 - rise) / (steps_total - rise)
-    return entry.load()(training, progress, (step - 0.5) / steps_per_epoch)
+    rise = training.warmup_fraction if "warmup_fraction" in entry.options else 0.0
+    if progress < rise:
+        return progress / rise
+    return entry.load()(training, (progress - rise) / (1 - rise), epochs)
 
 
 def one_cycle(_training: TrainingConfig, progress: float, _epochs: float) -> float:

@@ -18,8 +18,8 @@ from core.data.loaders import (
     FrameSource,
     TrainingCrops,
     WholeFrames,
-    batches_in_order,
     build_loader,
+    in_batches,
     items_per_epoch,
     open_frames,
 )
@@ -38,7 +38,7 @@ from core.training.class_weights import class_weights
 from core.training.distributed import Distributed
 from core.training.evaluate import evaluate
 from core.training.losses import SummedLoss
-from core.training.plan import CURVE_POINTS, Plan, count_steps, interval
+from core.training.plan import CURVE_POINTS, Plan, count_eval_frames, count_steps, frames_to_score, interval
 from core.training.step import measure_speed
 from core.training.tables import RULES
 
@@ -60,6 +60,8 @@ class TrainingSetup:
         loss: the run's.
         crops: what is learned from, by key.
         val_loader: this process's part of the validation frames.
+        preview_loader: of those that an evaluation before the last one looks at.
+        previewed: numbers of these frames.
         plan: what was fixed for the run's whole life.
         items: crops in an epoch.
     """
@@ -70,6 +72,8 @@ class TrainingSetup:
     loss: SummedLoss
     crops: TrainingCrops
     val_loader: DataLoader
+    preview_loader: DataLoader
+    previewed: tuple[int, ...]
     plan: Plan
     items: int
 
@@ -115,8 +119,12 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
         )
     # A cache is built once, for all runs to come: that is no part of this one's minutes.
     began += time.monotonic() - opening
-    val_batches = distributed.shard(batches_in_order(len(val_store), training.batch_size))
-    val_loader = build_loader(WholeFrames(val_store), val_batches, hardware.workers)
+    val_frames = list(range(len(val_store)))
+    samples = spread(val_frames, SAMPLES)
+
+    def score_loader(frames: Sequence[int], workers: int = hardware.workers) -> DataLoader:
+        batches = distributed.shard(in_batches(frames, training.batch_size))
+        return build_loader(WholeFrames(val_store), batches, workers)
 
     # The network, and what it starts from.
     on_phase("building the network")
@@ -138,16 +146,18 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
     if plan is None:
         # Two batches of the evaluation first: what would fail after an hour's training fails now.
         on_phase("checking two batches")
-        few = build_loader(WholeFrames(val_store), val_batches[:SANITY_BATCHES], workers=0)
-        sanity = evaluate(model, few, loss, hardware, distributed)
+        few = val_frames[: SANITY_BATCHES * training.batch_size * distributed.world_size]
+        sanity = evaluate(model, score_loader(few, workers=0), loss, hardware, distributed)
         on_phase("measuring the speed")
         speed = measure_speed(model, crops, loss, hardware, config, distributed)
+        seconds_per_frame = sanity.seconds_per_frame / distributed.world_size
+        setup_seconds = time.monotonic() - began + speed.seconds_to_decode * (len(train_store) + len(val_store))
         steps_total = count_steps(
             training,
             frames=items,
-            seconds_used=time.monotonic() - began + speed.seconds_to_decode * (len(train_store) + len(val_store)),
+            seconds_used=setup_seconds,
             seconds_per_step=speed.seconds_per_step,
-            seconds_per_evaluation=sanity.seconds_per_batch * len(val_batches),
+            seconds_to_score=seconds_per_frame * frames_to_score(training, len(val_frames), seconds_per_frame),
         )
         plan = Plan(
             steps_total=steps_total,
@@ -158,7 +168,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             class_pixels=tuple(pixels.tolist()),
             train_frames=len(train_store),
             val_frames=len(val_store),
-            sample_frames=tuple(frame.id for frame in spread(dataset.val, SAMPLES)),
+            sample_frames=tuple(dataset.val[index].id for index in samples),
             pretrained=source.pretrained,
             weights=source.sentence,
             hardware=hardware.sentence,
@@ -171,13 +181,18 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             white=dataset.pixels.white,
             image_pixels=tuple(image_pixels.tolist()),
             rules=RULES,
+            eval_frames=count_eval_frames(training, len(val_frames), seconds_per_frame),
+            setup_seconds=setup_seconds,
+            seconds_per_eval_frame=seconds_per_frame,
         )
         # What one process has measured holds for all.
         with distributed.main_process_first():
             if distributed.is_main_process:
                 plan.save(run)
             plan = Plan.load(run)
-    return TrainingSetup(dataset, hardware, model, loss, crops, val_loader, plan, items)
+    previewed = tuple(sorted({*spread(val_frames, plan.eval_frames), *samples}))
+    val_loader, preview_loader = score_loader(val_frames), score_loader(previewed)
+    return TrainingSetup(dataset, hardware, model, loss, crops, val_loader, preview_loader, previewed, plan, items)
 
 
 def load_start(model: SegmentationModel, config: RunConfig, on_phase: PhaseCallback) -> WeightsSource:

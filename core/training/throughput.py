@@ -11,15 +11,15 @@ class Throughput:
     """Measure how fast steps are done, and when the run will end; pauses for scoring and saving are kept apart.
 
     Args:
-        plan: of the run.
+        plan: of the run; `steps_total` may be set anew.
         samples_per_step: frames that one optimizer step learns from.
     """
 
     def __init__(self, plan: Plan, samples_per_step: int) -> None:
-        self._plan = plan
+        self.steps_total = plan.steps_total
         self._samples_per_step = samples_per_step
         self._steps = 0
-        self._seconds_per_step = plan.seconds_per_step
+        self.seconds_per_step = plan.seconds_per_step
         self._last = time.monotonic()
         self._paused = 0.0
 
@@ -30,7 +30,7 @@ class Throughput:
         # The first steps are slower than the rest; afterwards a moving mean over about twenty follows the machine's
         # load.
         share = max(0.05, 1 / self._steps)
-        self._seconds_per_step += share * (now - self._last - self._seconds_per_step)
+        self.seconds_per_step += share * (now - self._last - self.seconds_per_step)
         self._last = now
 
     @contextmanager
@@ -48,9 +48,9 @@ class Throughput:
 
     def images_per_second(self) -> float:
         """Return training frames per second at present, without pauses."""
-        return self._samples_per_step / max(1e-9, self._seconds_per_step)
+        return self._samples_per_step / max(1e-9, self.seconds_per_step)
 
     def seconds_left(self, step: int) -> float:
         """Return seconds until the last step is done, pauses to come included, as an estimate."""
         pause_per_step = self._paused / max(1, self._steps)
-        return (self._plan.steps_total - step) * (self._seconds_per_step + pause_per_step)
+        return (self.steps_total - step) * (self.seconds_per_step + pause_per_step)

@@ -1,6 +1,5 @@
 """What a run costs, measured by doing a little of it: two steps, and a validation batch at full size."""
 
-import math
 import shutil
 import sys
 import time
@@ -11,11 +10,11 @@ import psutil
 import torch
 
 from core.config import RunConfig
-from core.data.loaders import MEMORY_BUDGET, FrameStore, batches_in_order, build_loader
+from core.data.loaders import MEMORY_BUDGET, FrameStore, build_loader, in_batches
 from core.paths import runs_folder
 from core.training.distributed import Distributed
 from core.training.evaluate import evaluate
-from core.training.plan import count_steps
+from core.training.plan import count_steps, frames_to_score
 from core.training.probe.dry_run import Cost, DryRun, judge
 from core.training.probe.probe import Probe, open_probe
 from core.training.probe.probe_process import Line, serve_probe
@@ -53,7 +52,8 @@ def measure(config: RunConfig, began: float | None = None) -> Cost:
     _time_to_score(probe)
     scoring = max(0, _peak_memory(device) - at_rest)
     seconds_per_step = _time_of_a_step(probe)
-    seconds_per_evaluation = _time_to_score(probe) * math.ceil(len(probe.whole) / training.batch_size)
+    seconds_per_frame = _time_to_score(probe)
+    seconds_to_score = seconds_per_frame * frames_to_score(training, len(probe.whole), seconds_per_frame)
 
     weights = _size(probe.model.state_dict().values())
     gradients = _size(value.grad for value in probe.model.parameters() if value.grad is not None)
@@ -65,13 +65,13 @@ def measure(config: RunConfig, began: float | None = None) -> Cost:
         again = 1 - MEMORY_BUDGET / (frames * frame_bytes)
         seconds_per_step += again * seconds_to_decode * training.samples_per_step / max(1, probe.hardware.workers)
     used = time.monotonic() - began + decoding  # the run looks at itself first, about as long as this took
-    steps = count_steps(training, probe.items, used, seconds_per_step, seconds_per_evaluation)
+    steps = count_steps(training, probe.items, used, seconds_per_step, seconds_to_score)
     return Cost(
         seconds_per_step=seconds_per_step,
-        seconds_per_evaluation=seconds_per_evaluation,
+        seconds_per_evaluation=seconds_per_frame * len(probe.whole),
         seconds_per_epoch=seconds_per_step * probe.items / training.samples_per_step,
         steps=steps,
-        seconds_total=used + steps * seconds_per_step + training.evaluations * seconds_per_evaluation,
+        seconds_total=used + steps * seconds_per_step + seconds_to_score,
         memory_bytes=_peak_memory(device) + decoded,
         memory_fixed_bytes=at_rest + gradients + moments + decoded,
         memory_scoring_bytes=scoring,
@@ -103,10 +103,10 @@ def _time_of_a_step(probe: Probe) -> float:
 
 
 def _time_to_score(probe: Probe) -> float:
-    """Return seconds of a validation batch."""
-    first = batches_in_order(len(probe.whole), probe.config.training.batch_size)[:1]
+    """Return seconds of a validation frame."""
+    first = in_batches(range(len(probe.whole)), probe.config.training.batch_size)[:1]
     loader = build_loader(probe.whole, first, workers=0)
-    return evaluate(probe.model, loader, probe.loss, probe.hardware, Distributed()).seconds_per_batch
+    return evaluate(probe.model, loader, probe.loss, probe.hardware, Distributed()).seconds_per_frame
 
 
 def _taken(device: torch.device) -> int:

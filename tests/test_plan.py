@@ -1,0 +1,84 @@
+"""A run's plan: how minutes become steps, how often it is looked at, and how it follows the speed that was found."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from core.training.plan import Plan, count_eval_frames, count_steps, frames_to_score, interval
+
+FIRST = Plan(
+    steps_total=400,
+    eval_every=100,
+    log_every=1,
+    threads=1,
+    precision="fp32",
+    class_pixels=(1, 1),
+    train_frames=10,
+    val_frames=100,
+    sample_frames=(),
+    pretrained=False,
+    weights="",
+    hardware="",
+    parameters=1,
+    seconds_per_step=0.5,
+    classes=("road", "sky"),
+    colors=((0, 0, 0), (1, 1, 1)),
+    space="",
+    eval_frames=50,
+    setup_seconds=20,
+)
+
+
+def test_a_schedule_goes_on_from_where_it_stands_when_the_plan_changes():
+    first = replace(FIRST, steps_total=100, eval_every=25)
+    for steps_total in (40, 100, 300):
+        new = replace(first, steps_total=steps_total, replanned_at=25, first_steps_total=100)
+        places = [new.progress(step) for step in range(1, steps_total + 1)]
+        assert places[:25] == [first.progress(step) for step in range(1, 26)]
+        assert all(before < after for before, after in pairwise(places))
+        assert places[-1] == pytest.approx(1 - 0.5 * 0.75 / (steps_total - 25))
+
+
+def test_a_plan_follows_the_speed_that_was_found(tiny_config):
+    training = tiny_config(minutes=5, evaluations=4).training
+    assert FIRST.step_to_replan(training) == 100
+    assert FIRST.step_to_replan(tiny_config(epochs=3).training) == 0
+
+    def steps(seconds_per_step, seconds_used=100):
+        new = FIRST.replan(training, 100, seconds_used, seconds_per_step, seconds_per_eval_frame=0.1)
+        assert (new.replanned_at, new.first_steps_total, new.step_to_replan(training)) == (100, 400, 0)
+        assert new.eval_every == interval(new.steps_total, 4)
+        return new.steps_total
+
+    # Of 300 s 100 are gone, and two evaluations of 50 frames and one of 100 take 20.
+    assert steps(0.5) == 100 + 360
+    assert steps(1.8) == 100 + 100
+    assert steps(0.001) == 4 * 400, "no more than four times as many"
+    assert steps(0.5, seconds_used=400) == 101, "the time is over, and sixty steps are done"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "evaluations", "seconds", "expected"),
+    [(0, 8, 9, 500), (5, 1, 9, 500), (5, 6, 0.01, 500), (5, 6, 0.06, 100), (1, 4, 0.06, 33), (1, 4, 5, 24)],
+)
+def test_evaluations_before_the_last_look_at_what_fits(tiny_config, minutes, evaluations, seconds, expected):
+    length = {"minutes": minutes} if minutes else {"epochs": 1}
+    training = tiny_config(evaluations=evaluations, **length).training
+    assert count_eval_frames(training, 500, seconds) == expected
+    assert frames_to_score(training, 500, seconds) == 500 + (evaluations - 1) * expected
+
+
+def test_count_steps_by_hand(tiny_config):
+    epochs = tiny_config(epochs=2.5, batch_size=4).training
+    assert count_steps(epochs, 10, 0, 1, 1) == 7  # 25 frames in batches of 4
+    minutes = tiny_config(minutes=1, evaluations=3).training
+    assert count_steps(minutes, 10, seconds_used=10, seconds_per_step=0.5, seconds_to_score=15) == 70
+    assert count_steps(minutes, 10, seconds_used=100, seconds_per_step=0.5, seconds_to_score=15) == 60
+    assert count_steps(minutes, 10, seconds_used=40, seconds_per_step=3, seconds_to_score=15) == 40, "two minutes"
+    assert count_steps(minutes, 10, seconds_used=40, seconds_per_step=300, seconds_to_score=15) == 3
+    assert count_steps(tiny_config(epochs=0.001).training, 10, 0, 1, 1) == 1
+
+
+def test_interval_happens_as_often_as_asked():
+    assert [interval(100, times) for times in (1, 3, 100, 1000)] == [100, 34, 1, 1]
