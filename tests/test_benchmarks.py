@@ -29,17 +29,20 @@ def test_one_table_says_what_was_reached():
     namespace = runpy.run_path(str(PROJECT / "benchmarks" / "table.py"), run_name="imported")
     outputs = {
         "loading": "crops\nratio without cache: 2.1\nratio: 19.7\n",
-        "learning": "fcn mIoU ours 0.419 theirs 0.352\nunet mIoU ours 0.383 theirs 0.202\n",
+        "learning": "fcn mIoU ours 0.419 theirs 0.352\nfcn sooner: 4.10\nunet mIoU ours 0.383 theirs 0.202\n",
     }
     lines = namespace["table"](outputs).splitlines()
-    assert lines[0].startswith("| work | peer |") and len(lines) == 2 + 2 + 3
+    assert lines[0].startswith("| work | peer |") and len(lines) == 2 + 2 + 6
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
     assert [row[2:] for row in rows] == [
         ["2.10 x", "1.5 x", "yes"],
         ["19.70 x", "30 x", "no"],
         ["+0.067", "+0.15", "no"],
+        ["4.10 x", "4 x", "yes"],
         ["+0.181", "+0.15", "yes"],
+        ["", "4 x", "broke off"],
         ["", "+0.15", "broke off"],
+        ["", "4 x", "broke off"],
     ]
 
 
@@ -71,7 +74,8 @@ def test_learning_ends_with_a_line_a_family(lab_folders, streets: Path, monkeypa
         "learning",
         *("--minutes", "0.05", "--root", str(streets), "--families", "fcn", "--size", "64", "128", "--batch", "2"),
     )
-    ours, theirs = (float(score) for score in re.fullmatch(r"fcn mIoU ours (\S+) theirs (\S+)", lines[-1]).groups())
+    ours, theirs = (float(score) for score in re.fullmatch(r"fcn mIoU ours (\S+) theirs (\S+)", lines[-2]).groups())
+    assert re.fullmatch(r"fcn sooner: [\d.]+", lines[-1])
     assert 0 < ours < 1 and 0 < theirs < 1
     seconds = [int(re.search(r" (\d+) steps in (\d+) s", line)[2]) for line in lines[:2]]
     assert seconds[1] >= seconds[0] - 1, "theirs has as long as ours took"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from core.evaluation.metrics import boundaries
 from core.evaluation.metrics.boundaries import BANDS, boundary_f1, boundary_matches, distance_bands
 from core.evaluation.metrics.scores import boundary_scores
 
@@ -72,3 +73,32 @@ def test_the_mean_is_of_images_and_rewards_no_silence_and_punishes_no_stray_pixe
     assert scores["boundary_f1"] == {"a": 1.0, "b": 0.0, "c": None}
     assert scores["mean_boundary_f1"] == pytest.approx((0.5 + 1 + 1) / 3)
     assert boundary_scores(("a",), None)["mean_boundary_f1"] is None
+
+
+@pytest.mark.parametrize("max_looks", [boundaries.MAX_LOOKS, 0], ids=["by looking around", "by maps of distances"])
+def test_what_is_near_is_what_a_map_of_distances_says(max_looks, monkeypatch):
+    """Of each class by itself, by the definition, on frames of all kinds of shapes."""
+    monkeypatch.setattr(boundaries, "MAX_LOOKS", max_looks)
+    rng = np.random.default_rng(0)
+    for height, width, cell in [(1, 1, 1), (1, 40, 3), (60, 90, 9), (200, 120, 17), (33, 47, 1)]:
+        target, labels = (
+            np.kron(rng.integers(0, 5, (-(-height // cell), -(-width // cell))), np.ones((cell, cell)))[
+                :height, :width
+            ].astype(np.uint8)
+            for _ in range(2)
+        )
+        target[target == 4] = 255
+        found = boundary_matches(target, labels, 4)
+        tolerance = max(1.0, boundaries.TOLERANCE * float(np.hypot(height, width)))
+        scored = target < 4
+        for class_id in range(4):
+            edges = []
+            for labelled in (target, labels):
+                inside = np.pad((labelled == class_id) & scored, 1)
+                others = np.pad((labelled != class_id) & scored, 1)
+                beside = np.any([np.roll(others, by, axis) for by in (-1, 1) for axis in (0, 1)], axis=0)
+                edges.append(np.argwhere(inside & beside))
+            for (edge, other), counts in zip((edges[::-1], edges), np.split(found[class_id], 2), strict=True):
+                distances = np.linalg.norm(edge[:, None] - other[None], axis=-1)
+                near = (distances.min(axis=1, initial=np.inf) <= tolerance).sum()
+                assert counts.tolist() == [len(edge), near]

@@ -230,7 +230,8 @@ class Curves {
       button.disabled = own !== axis && !this.runs.some((run) => run.series.isOnAxis(own)) && own !== "step";
     }
     const isScored = this.runs.some((run) => run.series.eval.loss.length > 0);
-    origin.textContent = originText(metricOf(measure.value), isScored);
+    const previewed = Math.max(0, ...this.runs.map((run) => run.series.previewed));
+    origin.textContent = originText(metricOf(measure.value), isScored, previewed);
     const titles = this.runs.map((run) => run.title).join(", ");
     this.canvases.loss.setAttribute("aria-label", `Loss against ${axis}: ${titles}`);
     const score = measure.selectedOptions[0].textContent;

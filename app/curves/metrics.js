@@ -58,8 +58,10 @@ export function valueText({ unit }, value) {
 
 export const sourceText = ({ source }) => (source === "train" ? "training" : "validation");
 
-// Where a metric comes from; before the first evaluation also when there will be one.
-export function originText({ source }, isScored = true) {
+// Where a metric comes from; before the first evaluation also when there will be one. `previewed`: validation frames that
+// evaluations before the last one look at, 0 for all.
+export function originText({ source }, isScored = true, previewed = 0) {
   if (source === "train") return "during training";
-  return isScored ? "on the validation frames" : "on the validation frames, from the first evaluation on";
+  if (!isScored) return "on the validation frames, from the first evaluation on";
+  return previewed ? `on ${previewed} of the validation frames, in the end on all` : "on the validation frames";
 }

@@ -20,6 +20,7 @@ export class Series {
     this.eval = columnsOf("eval");
     this.epoch = 0; // the highest seen
     this.longest = 0; // no epoch has fewer steps than this
+    this.previewed = 0; // validation frames that evaluations before the last one look at, 0 for all
   }
 
   get isEmpty() {
@@ -49,6 +50,7 @@ export class Series {
       const columns = this[row.kind];
       columns.step.push(row.step);
       columns.minutes.push(finite(row.minutes));
+      this.previewed = Math.max(this.previewed, row.frames ?? 0);
       for (const { key, convert } of metricsOf(row.kind)) columns[key].push(convert(row[key]));
       if (row.epoch >= 1) {
         this.epoch = Math.max(this.epoch, row.epoch);

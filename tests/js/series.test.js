@@ -103,6 +103,8 @@ test("values have their units", () => {
   assert.equal(originText(metricOf("cpu")), "during training");
   assert.equal(originText(metricOf("miou")), "on the validation frames");
   assert.equal(originText(metricOf("miou"), false), "on the validation frames, from the first evaluation on");
+  const text = "on 33 of the validation frames, in the end on all";
+  assert.equal(originText(metricOf("miou"), true, seriesOf(evalRow(2, { frames: 33 }), evalRow(4)).previewed), text);
 });
 
 test("new points are only those after the drawn rows", () => {
