@@ -81,6 +81,7 @@ def tiny_config() -> Callable[..., RunConfig]:
                     "crop_width": 64,
                     "evaluations": 2,
                     "checkpoint_seconds": 0,
+                    "test_scale": 1,
                     "precision": "fp32",
                     "device": "cpu",
                     "threads": 1,

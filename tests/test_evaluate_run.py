@@ -277,6 +277,6 @@ def test_a_card_of_the_old_padding_is_stale_where_pictures_are_padded(run):
     ],
 )
 def test_padding_is_told_from_the_config_alone(model, dataset, settings, padding):
-    config = read_config({"model": model, "dataset": dataset})
+    config = read_config({"model": model, "dataset": dataset, "training": {"test_scale": 1}})
     size = (config.dataset.height, config.dataset.width)
     assert padding_of(config, EvaluationSettings(**settings), size) == padding

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from core.config import TrainingConfig
+from core.config import TrainingConfig, read_config, read_stored_config
+from core.data.bands import sensible_size
 from core.data.dataset import open_dataset
 from core.errors import LabError
 from core.hardware import Hardware, choose_hardware
@@ -20,12 +22,13 @@ from core.inference import worker as worker_module
 from core.inference.fair_queue import FairQueue, outcome
 from core.inference.frame_scores import FrameScorer, read_scores, score_frame, scores_path
 from core.inference.prediction_cache import CachedPrediction, PredictionCache, checkpoint_digest, prediction_key
-from core.inference.predictor import Predictor, blend_weight, decide, load_predictor, sensible_size, window_starts
+from core.inference.predictor import Predictor, blend_weight, decide, load_predictor, window_starts
 from core.inference.tta import QUICK, QUICK_PIXELS, WHOLE, PredictOptions
 from core.inference.worker import InferenceWorker, checkpoint_stamp
 from core.models.build import build_model
 from core.paths import PROJECT
-from core.runs.store import read_run
+from core.runs.store import create_run, read_run
+from core.training.loop import train
 
 EXACT = TrainingConfig(precision="fp32", device="cpu", threads=1)
 
@@ -74,13 +77,35 @@ def test_the_digest_belongs_to_the_weights_though_they_are_replaced_while_they_a
 
 
 def test_its_labels_are_the_samples_of_its_run(predictor, trained_run, lab_folders):
-    from PIL import Image
-
     dataset = open_dataset(read_run(trained_run).config.dataset)
     for frame in dataset.val:
         sample = np.asarray(Image.open(trained_run / f"samples/{predictor.checkpoint.step:08d}/{frame.id}.png"))
         # Predicted in batches of four there and alone here: sums in another order may tip a pixel over.
         assert (predictor.predict(dataset.image(frame)).labels == sample).mean() > 0.999
+
+
+@pytest.mark.parametrize("scale", [0.75, 1.25])
+def test_pictures_are_shown_enlarged_alike_while_training_and_afterwards(lab_folders, tiny_config, scale):
+    """Of a shape whose sides at that scale are no whole numbers."""
+    config = tiny_config({"height": 62, "width": 122}, epochs=1, evaluations=1, test_scale=scale)
+    run = create_run(config, lab_folders.runs)
+    train(run, config, lambda **_: None, lambda: False)
+    predictor = Predictor(run, choose_hardware(config.training))
+    dataset = open_dataset(config.dataset)
+    for frame in dataset.val:
+        sample = np.asarray(Image.open(run / f"samples/{predictor.checkpoint.step:08d}/{frame.id}.png"))
+        image = dataset.image(frame)
+        assert (predictor.predict(image).labels == sample).mean() > 0.999
+        shown = predictor.probabilities(image, (62, 122), input_size=sensible_size((62, 122), config.shown_size))
+        assert (shown[0].argmax(dim=0).numpy() == sample).mean() > 0.999
+
+
+def test_a_run_of_before_is_shown_pictures_as_they_were(trained_run, tmp_path):
+    values = read_run(trained_run).config.model_dump()
+    assert read_config({}).training.test_scale != 1
+    del values["training"]["test_scale"]
+    assert read_stored_config(values).shown_size == (64, 128)
+    assert read_stored_config(values | {"training": {"test_scale": 1.5}}).shown_size == (96, 192)
 
 
 @pytest.mark.parametrize("size", [(97, 161), (256, 512), (30, 200), (200, 30), (16, 16), (1, 1)])
@@ -228,8 +253,6 @@ def test_the_process_labels_as_the_predictor_does(life, predictor):
 
 
 def test_the_command_line_labels_as_the_process_does(life, trained_run, lab_folders):
-    from PIL import Image
-
     from core.__main__ import main
 
     _, image, labels = life

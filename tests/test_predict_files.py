@@ -195,7 +195,7 @@ def in_tiles(predictor: Predictor, path: Path, scale: float, **options) -> Predi
 class SharpColors:
     """A network that looks at the pixels beside each other: tiles can't differ from the whole but by their places."""
 
-    training_size, multiple, padding_mode = TINY_SIZE, 16, "reflect"
+    shown_size, multiple, padding_mode = TINY_SIZE, 16, "reflect"
     checkpoint = SimpleNamespace(class_names=("red", "green", "blue"))
 
     num_bands = 3
@@ -229,8 +229,12 @@ def test_the_interior_of_a_crop_is_labelled_as_the_crop_alone(predictor, tmp_pat
     image = mosaic(320, 640)
     Image.fromarray(image).save(tmp_path / "large.png")
     tiled = in_tiles(predictor, tmp_path / "large.png", 1.0).labels
-    crop = predictor.probabilities(image[64:256, 128:512], (192, 384), input_size=(192, 384))[0].argmax(dim=0).numpy()
-    assert (tiled[64:256, 128:512][48:-48, 64:-64] == crop[48:-48, 64:-64]).mean() > 0.8
+    alone = predictor.probabilities(image[64:256, 128:512], (192, 384), input_size=(192, 384))[0]
+    (first, second), (labels, _) = (each.numpy()[:, 48:-48, 64:-64] for each in alone.topk(2, dim=0))
+    inside = tiled[64:256, 128:512][48:-48, 64:-64]
+    # A network that has learned for seconds is undecided in places, and there anything tips it.
+    decided = first - second > np.median(first - second)
+    assert (inside == labels)[decided].mean() > 0.9 and (inside == labels).mean() > 0.5
 
 
 @pytest.mark.parametrize(

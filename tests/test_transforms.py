@@ -1,11 +1,13 @@
 """Crops: image and target move together, and the same generator gives the same crop."""
 
+from collections import Counter
+
 import cv2
 import numpy as np
 import pytest
 
 from core.config import TrainingConfig
-from core.data.transforms import Augmentation, find_rare_pixel, jitter_colors
+from core.data.transforms import Augmentation, bend, find_rare_pixel, jitter_colors, warp
 
 
 def painted(height, width, seed=0):
@@ -155,7 +157,7 @@ def test_the_config_fills_it():
         crop_height=96, crop_width=192, scale_min=0.5, scale_max=1.5, flip=False, color_jitter=0.1
     )
     assert Augmentation.from_config(training) == Augmentation((96, 192), (0.5, 1.5), False, 0.1)
-    more = TrainingConfig(rotation=10, blur=0.2, rare_crops=0.5)
+    more = TrainingConfig(rotation=10, blur=0.2, rare_crops=0.5, vertical_flip=True, quarter_turns=True, elastic=3)
     result = Augmentation.from_config(more, np.array([0.75, 0.25]))
     assert (result.rotation, result.blur, result.rare_crops, result.class_shares) == (10, 0.2, 0.5, (0.75, 0.25))
 
@@ -230,7 +232,7 @@ def test_the_part_that_is_turned_does_as_well_as_the_whole_frame():
     target = rng.integers(0, 19, (120, 240), dtype=np.uint8)
     size, crop, angle = (240, 120), (32, 64), 25.0
     for window in [(0, 0, 32, 64), (88, 176, 32, 64), (40, 90, 48, 96), (0, 0, 120, 240)]:
-        turned, turned_target = augmentation(crop)._warp(image, target, window, angle, False)
+        turned, turned_target = warp(image, target, window, crop, angle, False)
         top, left, height, width = window
         cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
         matrix = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([width / crop[1], height / crop[0]])
@@ -316,3 +318,50 @@ def test_a_class_that_the_counting_missed_is_found_all_the_same():
     target = street()
     result = [target[find_rare_pixel(target, (0.5, 0.5, 0.0), np.random.default_rng(key))] for key in range(20)]
     assert set(result) == {2}
+
+
+def test_crops_are_mirrored_top_to_bottom_half_of_the_time():
+    image, target = painted(32, 64)
+    make = augmentation(flip=False, vertical_flip=True)
+    crops = [make(image, target, np.random.default_rng(key)) for key in range(200)]
+    flipped = [np.array_equal(crop, image[::-1]) for crop, _ in crops]
+    assert 70 < sum(flipped) < 130
+    assert all(was or np.array_equal(crop, image) for was, (crop, _) in zip(flipped, crops, strict=True))
+    assert all((crop == mask[:, :, None]).all() for crop, mask in crops)
+
+
+def test_crops_are_turned_by_quarters_each_as_often_whatever_their_shape():
+    image, target = painted(96, 160)
+    make = augmentation(flip=False, quarter_turns=True)
+    seen = Counter()
+    for key in range(200):
+        crop, mask = make(image, target, np.random.default_rng(key))
+        assert crop.shape == (32, 64, 3) and (crop == mask[:, :, None]).all()
+        corners = make.corners(target.shape, target, np.random.default_rng(key)).round().astype(int)
+        (left, top), (right, bottom) = corners[0], corners[2]
+        turns = [turn for turn in range(4) if np.array_equal(np.rot90(target[top:bottom, left:right], turn), mask)]
+        seen.update(turns)
+    assert set(seen) == {0, 1, 2, 3} and min(seen.values()) > 30
+
+
+def test_bent_crops_stay_together_to_a_pixel_and_leave_nothing_invented():
+    image, target = painted(64, 96)
+    bent, mask = bend(image, target, 6, np.random.default_rng(0))
+    assert bent.shape == image.shape and bent.dtype == mask.dtype == np.uint8
+    assert set(np.unique(mask)) <= {*np.unique(target), 255}
+    known = mask < 255
+    assert known.mean() > 0.7 and (mask != target).mean() > 0.2, "it is bent"
+    # Inside of a block, where no interpolation mixes two, the image shows the target's number.
+    assert (bent[known][:, 0] == mask[known]).mean() > 0.6
+    one, two = (bend(image, target, 6, np.random.default_rng(3))[0] for _ in range(2))
+    assert np.array_equal(one, two)
+
+
+def test_displacements_are_as_large_as_asked():
+    """Of a ramp, whose numbers say where each pixel came from."""
+    ramp = np.tile(np.arange(200, dtype=np.uint8), (200, 1))
+    moved = []
+    for key in range(60):
+        _, mask = bend(np.zeros((200, 200, 3), np.uint8), ramp, 8, np.random.default_rng(key))
+        moved.append(float(mask[100, 100]) - 100)
+    assert 5 < np.std(moved) < 11 and abs(np.mean(moved)) < 4

@@ -6,7 +6,7 @@ say. Nothing here imports torch.
 
 from core.config.dataset import RGB, Annotations, CacheKind, CoarseSplit, DatasetConfig, DatasetName, PixelFormat
 from core.config.model import ModelConfig
-from core.config.reading import OLD_NAMES, read_config, todays_name, with_preset, with_todays_names
+from core.config.reading import OLD_NAMES, read_config, read_stored_config, todays_name, with_preset, with_todays_names
 from core.config.run import (
     PRESET_HELP,
     PRESETS,
@@ -56,6 +56,7 @@ __all__ = [
     "fields_of",
     "has_a_say",
     "read_config",
+    "read_stored_config",
     "setting_of",
     "todays_name",
     "used_settings",

@@ -26,6 +26,16 @@ OLD_NAMES: dict[str, str] = {
 }
 """Fields of version 0.1 and what they are called now."""
 
+STORED: dict[str, dict[str, Any]] = {"training": {"test_scale": 1.0}}
+"""Fields that the config of a run may lack, because it is older than they are, and what it was made with."""
+
+
+def read_stored_config(values: dict[str, Any]) -> RunConfig:
+    """Return the config of a run that was made by this version or an earlier one; raises LabError as `read_config`."""
+    if isinstance(values, dict) and all(isinstance(values.get(part, {}), dict) for part in STORED):
+        values = values | {part: fields | values.get(part, {}) for part, fields in STORED.items()}
+    return read_config(values)
+
 
 def read_config(values: dict[str, Any]) -> RunConfig:
     """Check plain values and make a config of them; names of older versions are understood.

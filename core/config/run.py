@@ -26,6 +26,12 @@ class RunConfig(Part):
     tracking: Annotated[TrackingConfig, Field(default_factory=TrackingConfig)]
     runner: Annotated[RunnerConfig, Field(default_factory=RunnerConfig)]
 
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Height and width in pixels at which a network sees whole frames; other shapes come at as many pixels."""
+        scale = self.training.test_scale
+        return round(self.dataset.height * scale), round(self.dataset.width * scale)
+
     @model_validator(mode="after")
     def _each_gpu_has_a_process(self) -> "RunConfig":
         runner, processes = self.runner, self.training.num_processes

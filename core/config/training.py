@@ -103,7 +103,32 @@ class TrainingConfig(Part):
         ge=0.25,
         le=4,
     )
+    test_scale: float = field(
+        1.25,
+        "Scale when scored",
+        "Pictures are enlarged by this before the network sees them to be scored or predicted, because training"
+        " enlarges its crops; labels come at the picture's own size. More than 1 takes more time.",
+        "x",
+        group="Augmentation",
+        off=(1,),
+        ge=0.5,
+        le=2,
+    )
     flip: bool = field(True, "Flip", "Mirror half of the crops left to right.", group="Augmentation")
+    vertical_flip: bool = field(
+        False,
+        "Flip top to bottom",
+        "Mirror half of the crops top to bottom: for pictures without an up, from above or through a microscope.",
+        group="Augmentation",
+        off=(False,),
+    )
+    quarter_turns: bool = field(
+        False,
+        "Quarter turns",
+        "Turn crops by 0, 90, 180 or 270 degrees, each as often: for pictures without an up.",
+        group="Augmentation",
+        off=(False,),
+    )
     color_jitter: float = field(
         0.3,
         "Colour jitter",
@@ -122,6 +147,16 @@ class TrainingConfig(Part):
         off=(0,),
         ge=0,
         le=45,
+    )
+    elastic: float = field(
+        0.0,
+        "Elastic bending",
+        "Bend crops as tissue would: standard deviation of the displacements, 10 in the U-Net's paper.",
+        "px",
+        group="Augmentation",
+        off=(0,),
+        ge=0,
+        le=50,
     )
     blur: float = field(
         0.0,

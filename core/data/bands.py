@@ -166,3 +166,13 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return image
     kind = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_LINEAR
     return in_fours(lambda part: cv2.resize(part, size[::-1], interpolation=kind), image)
+
+
+def sensible_size(size: tuple[int, int], shown: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of an image scaled to the area at which a network sees whole frames; unchanged when it has that
+    size.
+    """
+    if size == shown:
+        return size
+    scale = (shown[0] * shown[1] / (size[0] * size[1])) ** 0.5
+    return max(32, round(size[0] * scale)), max(32, round(size[1] * scale))

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Sampler, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
 from core.config import CacheKind
+from core.data.bands import resize, sensible_size
 from core.data.cache import CachedFrames, build_cache, find_cache
 from core.data.dataset import Dataset
 from core.data.frames import Frame
@@ -135,16 +136,19 @@ class TrainingCrops(TorchDataset):
 
 
 class WholeFrames(TorchDataset):
-    """Frames as they are, in order: image uint8 (3, H, W) and target uint8 (H, W)."""
+    """Frames in order: image uint8 (3, h, w), at the size at which it is shown, and target uint8 (H, W)."""
 
-    def __init__(self, store: FrameSource) -> None:
-        self.store = store
+    def __init__(self, store: FrameSource, shown_size: tuple[int, int] | None = None) -> None:
+        self.store, self.shown_size = store, shown_size
 
     def __len__(self) -> int:
         return len(self.store)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        image, target = (np.require(array, requirements="W") for array in self.store[index])
+        image, target = self.store[index]
+        if self.shown_size:
+            image = resize(image, sensible_size(image.shape[:2], self.shown_size))
+        image, target = (np.require(array, requirements="W") for array in (image, target))
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(target)
 
 

@@ -19,6 +19,9 @@ from core.labels import IGNORED
 RARE_STRIDE = 8
 """Every how many pixels, down and across, a target is looked at for rare classes."""
 
+ELASTIC_GRID = 3
+"""Displacements down and across, of which those of all pixels are interpolated, as in the U-Net's paper."""
+
 BLUR_SIGMA = (0.3, 1.5)
 """Least and greatest blur, standard deviation in pixels of the crop."""
 
@@ -36,9 +39,12 @@ class Augmentation:
     Attributes:
         crop: (height, width) of what comes out, in pixels.
         scale: least and greatest factor of enlargement.
-        flip: whether half of the crops are mirrored.
+        flip: whether half of the crops are mirrored left to right.
         color_jitter: brightness, contrast and saturation vary by up to this share, 0..1.
+        vertical_flip: whether half of them are mirrored top to bottom.
+        quarter_turns: whether they are turned by 0, 90, 180 or 270 degrees, each as often.
         rotation: a crop is turned by up to this angle either way, in degrees.
+        elastic: standard deviation of the displacements that bend it, in pixels of the crop.
         blur: share of crops that are blurred, 0..1.
         rare_crops: share of crops that are centred on a class of their frame, 0..1.
         class_shares: share of the training set's pixels per class, for `rare_crops`; empty treats all classes alike.
@@ -48,7 +54,10 @@ class Augmentation:
     scale: tuple[float, float]
     flip: bool
     color_jitter: float
+    vertical_flip: bool = False
+    quarter_turns: bool = False
     rotation: float = 0.0
+    elastic: float = 0.0
     blur: float = 0.0
     rare_crops: float = 0.0
     class_shares: tuple[float, ...] = ()
@@ -60,7 +69,10 @@ class Augmentation:
             scale=(training.scale_min, training.scale_max),
             flip=training.flip,
             color_jitter=training.color_jitter,
+            vertical_flip=training.vertical_flip,
+            quarter_turns=training.quarter_turns,
             rotation=training.rotation,
+            elastic=training.elastic,
             blur=training.blur,
             rare_crops=training.rare_crops,
             class_shares=() if class_shares is None else tuple(float(share) for share in class_shares),
@@ -70,12 +82,19 @@ class Augmentation:
         self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Image uint8 (H, W, C) and target uint8 (H, W) become a crop of uint8 (h, w, C) and (h, w)."""
-        window, angle = self._pick_window(target.shape, target, rng)
+        turns, window, angle = self._pick_window(target.shape, target, rng)
+        size = self._size(turns)
         mirrors = self.flip and rng.random() < 0.5
         if angle:
-            image, target = self._warp(image, target, window, angle, mirrors)
+            image, target = warp(image, target, window, size, angle, mirrors)
         else:
-            image, target = self._cut(image, target, window, mirrors)
+            image, target = _cut(image, target, window, size, mirrors)
+        if turns:
+            image, target = (np.ascontiguousarray(np.rot90(part, turns)) for part in (image, target))
+        if self.vertical_flip and rng.random() < 0.5:
+            image, target = (np.ascontiguousarray(part[::-1]) for part in (image, target))
+        if self.elastic:
+            image, target = bend(image, target, self.elastic, rng)
         if self.color_jitter:
             image = jitter_colors(image, self.color_jitter, rng)
         if self.blur and rng.random() < self.blur:
@@ -84,16 +103,19 @@ class Augmentation:
         # Nothing was done to a frame that is the crop already, and a cached frame may not be written to.
         return np.require(image, requirements="CW"), np.require(target, requirements="CW")
 
-    def window(self, size: tuple[int, int], rng: np.random.Generator, target: np.ndarray | None = None) -> Window:
+    def window(
+        self, size: tuple[int, int], rng: np.random.Generator, target: np.ndarray | None = None, turns: int = 0
+    ) -> Window:
         """Return the piece of a frame of `size` (height, width) that fills the crop, before it is turned.
 
         Args:
             size: of the frame.
             rng: what chooses.
             target: uint8 (H, W), where classes are looked for when there are `rare_crops`.
+            turns: by so many quarters the piece will be turned.
         """
         frame_height, frame_width = size
-        height, width = self.crop
+        height, width = self._size(turns)
         scale = rng.uniform(*self.scale)
         # A frame smaller than the crop is enlarged rather than padded: padding teaches nothing.
         scale = max(scale, height / frame_height, width / frame_width)
@@ -120,68 +142,21 @@ class Augmentation:
             float64 (4, 2), x and y in pixels of the frame, from its outer edge: upper left, upper right, lower right
             and lower left corner of the crop before it is mirrored. A turned crop may reach over the frame's edge.
         """
-        (top, left, height, width), angle = self._pick_window(size, target, rng)
+        _, (top, left, height, width), angle = self._pick_window(size, target, rng)
         unit = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
         return unit * (width, height) @ _turning(angle).T + (left + width / 2, top + height / 2)
 
     def _pick_window(
         self, size: tuple[int, int], target: np.ndarray | None, rng: np.random.Generator
-    ) -> tuple[Window, float]:
-        """Return the window and the angle, in degrees, by which it is turned about its middle."""
-        window = self.window(size, rng, target)
-        return window, rng.uniform(-self.rotation, self.rotation) if self.rotation else 0.0
+    ) -> tuple[int, Window, float]:
+        """Return the quarter turns, the window, and the angle, in degrees, by which it is turned about its middle."""
+        turns = int(rng.integers(4)) if self.quarter_turns else 0
+        window = self.window(size, rng, target, turns)
+        return turns, window, rng.uniform(-self.rotation, self.rotation) if self.rotation else 0.0
 
-    def _cut(
-        self, image: np.ndarray, target: np.ndarray, window: Window, mirrors: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        top, left, height, width = window
-        image = image[top : top + height, left : left + width]
-        target = target[top : top + height, left : left + width]
-        if (height, width) != self.crop:
-            # Cutting first and scaling after touches a quarter of the pixels that the other order would.
-            image = in_fours(lambda part: cv2.resize(part, self.crop[::-1], interpolation=cv2.INTER_LINEAR), image)
-            target = cv2.resize(target, self.crop[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        return (in_fours(lambda part: cv2.flip(part, 1), image), cv2.flip(target, 1)) if mirrors else (image, target)
-
-    def _warp(
-        self, image: np.ndarray, target: np.ndarray, window: Window, angle: float, mirrors: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Cut, scales, turns and mirrors at once: each pixel of the crop is looked up in the frame a single time."""
-        top, left, height, width = window
-        crop_height, crop_width = self.crop
-        scale = np.diag([(-1 if mirrors else 1) * width / crop_width, height / crop_height])
-        matrix = _turning(angle) @ scale
-        # OpenCV counts from the middle of the first pixel, a window from its edge.
-        middle = np.array([left + width / 2, top + height / 2]) - 0.5
-        shift = middle - matrix @ [(crop_width - 1) / 2, (crop_height - 1) / 2]
-        # Only what the turned window can touch, two pixels of margin included.
-        reach = np.abs(_turning(angle)) @ [width / 2, height / 2] + 2
-        first = np.floor(middle - reach).astype(int)
-        end = np.ceil(middle + reach).astype(int) + 1
-        inside = np.maximum(0, first)
-        piece = np.s_[inside[1] : end[1], inside[0] : end[0]]
-        size = (crop_width, crop_height)
-
-        def warp(part: np.ndarray) -> np.ndarray:
-            # Four channels are turned in less than half of the time of three, and so is a picture that was mirrored
-            # beyond its edges before: OpenCV has no fast way to do that while it turns.
-            is_rgb = part.shape[2] == 3
-            part = _mirrored_beyond(part, first, end)
-            part = cv2.cvtColor(part, cv2.COLOR_RGB2RGBA) if is_rgb else part
-            lookup = np.column_stack([matrix, shift - first])
-            part = cv2.warpAffine(part, lookup, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
-            return cv2.cvtColor(part, cv2.COLOR_RGBA2RGB) if is_rgb else part
-
-        image = in_fours(warp, image)
-        target = cv2.warpAffine(
-            target[piece],
-            np.column_stack([matrix, shift - inside]),
-            size,
-            flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=IGNORED,
-        )
-        return image, target
+    def _size(self, turns: int) -> tuple[int, int]:
+        """Return height and width of a crop before its quarter turns."""
+        return self.crop[::-1] if turns % 2 else self.crop
 
 
 def find_rare_pixel(
@@ -212,6 +187,28 @@ def find_rare_pixel(
     return first_row + RARE_STRIDE * row, first_column + RARE_STRIDE * column
 
 
+def bend(
+    image: np.ndarray, target: np.ndarray, deviation: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bend a crop, image uint8 (H, W, C) and target uint8 (H, W) alike, as tissue or cloth would: each pixel comes from
+    beside itself, by displacements that are drawn on a coarse grid, normally distributed, and interpolated between.
+
+    Ronneberger et al.: U-Net, https://arxiv.org/abs/1505.04597, section 3.1, where the deviation is 10 pixels. What
+    comes from beyond the crop is mirrored in the image and ignored in the target.
+    """
+    height, width = target.shape
+    drawn = rng.normal(0, deviation, (ELASTIC_GRID, ELASTIC_GRID, 2)).astype(np.float32)
+    shift = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_CUBIC)
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    columns += shift[..., 0]
+    rows += shift[..., 1]
+    image = in_fours(
+        lambda part: cv2.remap(part, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), image
+    )
+    target = cv2.remap(target, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=IGNORED)
+    return image, target
+
+
 def jitter_colors(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
     """Vary brightness, contrast and saturation of a uint8 (H, W, C) image, each by a factor in 1 +- amount.
 
@@ -225,6 +222,61 @@ def jitter_colors(image: np.ndarray, amount: float, rng: np.random.Generator) ->
     mix = saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA, (3, 1))
     matrix = np.column_stack([brightness * contrast * mix, np.full(3, 128 - 128 * contrast)])
     return cv2.transform(image, matrix.astype(np.float32))
+
+
+def _cut(
+    image: np.ndarray, target: np.ndarray, window: Window, size: tuple[int, int], mirrors: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a window, scale it to a size (h, w), and mirror it."""
+    top, left, height, width = window
+    image = image[top : top + height, left : left + width]
+    target = target[top : top + height, left : left + width]
+    if (height, width) != size:
+        # Cutting first and scaling after touches a quarter of the pixels that the other order would.
+        image = in_fours(lambda part: cv2.resize(part, size[::-1], interpolation=cv2.INTER_LINEAR), image)
+        target = cv2.resize(target, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return (in_fours(lambda part: cv2.flip(part, 1), image), cv2.flip(target, 1)) if mirrors else (image, target)
+
+
+def warp(
+    image: np.ndarray, target: np.ndarray, window: Window, crop: tuple[int, int], angle: float, mirrors: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut, scale, turn and mirror at once: each pixel of the crop is looked up in the frame a single time."""
+    top, left, height, width = window
+    crop_height, crop_width = crop
+    scale = np.diag([(-1 if mirrors else 1) * width / crop_width, height / crop_height])
+    matrix = _turning(angle) @ scale
+    # OpenCV counts from the middle of the first pixel, a window from its edge.
+    middle = np.array([left + width / 2, top + height / 2]) - 0.5
+    shift = middle - matrix @ [(crop_width - 1) / 2, (crop_height - 1) / 2]
+    # Only what the turned window can touch, two pixels of margin included.
+    reach = np.abs(_turning(angle)) @ [width / 2, height / 2] + 2
+    first = np.floor(middle - reach).astype(int)
+    end = np.ceil(middle + reach).astype(int) + 1
+    inside = np.maximum(0, first)
+    piece = np.s_[inside[1] : end[1], inside[0] : end[0]]
+    size = (crop_width, crop_height)
+
+    def warp(part: np.ndarray) -> np.ndarray:
+        # Four channels are turned in less than half of the time of three, and so is a picture that was mirrored
+        # beyond its edges before: OpenCV has no fast way to do that while it turns.
+        is_rgb = part.shape[2] == 3
+        part = _mirrored_beyond(part, first, end)
+        part = cv2.cvtColor(part, cv2.COLOR_RGB2RGBA) if is_rgb else part
+        lookup = np.column_stack([matrix, shift - first])
+        part = cv2.warpAffine(part, lookup, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
+        return cv2.cvtColor(part, cv2.COLOR_RGBA2RGB) if is_rgb else part
+
+    image = in_fours(warp, image)
+    target = cv2.warpAffine(
+        target[piece],
+        np.column_stack([matrix, shift - inside]),
+        size,
+        flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=IGNORED,
+    )
+    return image, target
 
 
 def _mirrored_beyond(image: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.auth import is_read_only, require_write
+from core.data.bands import sensible_size
 from core.data.dataset import Dataset, open_dataset, read_target
 from core.data.decoding import read_image
 from core.data.frames import Frame, content_digest, fingerprint
@@ -41,7 +42,6 @@ from core.evaluation.timing import Stopwatch
 from core.files import parse_json, write_atomically
 from core.hardware import Hardware, choose_hardware
 from core.inference.predictor import Predictor, load_predictor
-from core.inference.tta import sensible_size
 from core.models.build import build_model
 from core.models.model_summary import output_stride
 from core.paths import cache_folder
@@ -219,7 +219,7 @@ def _set_up(run: Run, settings: EvaluationSettings) -> _Bench:
 
 def _metadata(bench: _Bench, size: tuple[int, int], watch: Stopwatch, progress: ProgressCallback) -> ResultMetadata:
     run, settings = bench.run, bench.settings
-    input_size = sensible_size(size, bench.predictor.training_size)
+    input_size = sensible_size(size, bench.predictor.shown_size)
     bands = bench.dataset.pixels.num_bands
     model = build_model(run.config.model, len(bench.dataset.space.class_names), bands).eval()
     with FlopCounterMode(display=False) as counter:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from core.config import DatasetConfig, RunConfig, read_config
+from core.data.bands import sensible_size
 from core.data.cityscapes import has_layout
 from core.data.class_table import find_class_table
 from core.data.dataset import Dataset, open_dataset, spread
@@ -16,7 +17,7 @@ from core.errors import LabError
 from core.evaluation.metrics import robustness
 from core.evaluation.results import EvaluationSettings, ResultMetadata, RobustnessResult
 from core.inference.prediction_cache import checkpoint_digest
-from core.inference.tta import Size, scaled, sensible_size
+from core.inference.tta import Size, scaled
 from core.models.families import padding_mode_of
 from core.paths import resolve_data_root, streets_folder
 from core.runs.store import Run
@@ -52,7 +53,7 @@ def padding_of(config: RunConfig, settings: EvaluationSettings, size: Size) -> s
     mode = padding_mode_of(config.model.family)
     if mode == "replicate":
         return ""
-    usual = sensible_size(size, (config.dataset.height, config.dataset.width))
+    usual = sensible_size(size, config.shown_size)
     shown = [scaled(usual, scale) for scale in settings.scales]
     if settings.sliding_window:
         window = config.training.crop_height, config.training.crop_width

@@ -100,7 +100,7 @@ def _channels(pixels: PixelFormat) -> str:
 
 def describe_use(run_id: str, checkpoint: Checkpoint, any_size: bool) -> dict[str, Any]:
     """Return an exported file's metadata: the run, the label table, and how an image becomes its input."""
-    dataset = checkpoint.config.dataset
+    dataset, (height, width) = checkpoint.config.dataset, checkpoint.config.shown_size
     space = label_space_of(dataset, SOURCES[dataset.name].root(dataset.root))
     ids: list[list[int]] = [[] for _ in checkpoint.class_names]
     if space.class_names == checkpoint.class_names and not space.by_color:
@@ -121,9 +121,9 @@ def describe_use(run_id: str, checkpoint: Checkpoint, any_size: bool) -> dict[st
                 f"images, float32 (1, {dataset.pixels.num_bands}, height, width), {_channels(dataset.pixels)}, 0..1:"
                 " bytes divided by 255; the network normalises them itself"
             ),
-            "height": "any" if any_size else dataset.height,
-            "width": "any" if any_size else dataset.width,
-            "trained_at": {"height": dataset.height, "width": dataset.width},
+            "height": "any" if any_size else height,
+            "width": "any" if any_size else width,
+            "trained_at": {"height": height, "width": width},
             "scaling": "show pictures at about as many pixels as trained_at has, their shape kept",
             "output": "logits, float32 (1, classes, height, width); the class of a pixel is where they are largest",
         },

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from core.config import RunConfig, read_config
+from core.config import RunConfig, read_stored_config
 from core.data.class_table import space_of
 from core.errors import LabError
 from core.labels import LABEL_SPACES, Color, LabelSpace
@@ -119,7 +119,7 @@ def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, t
         space = _space(values["classes"])
         run = impersonal(values["run"])
         run["dataset"]["root"] = root_for(str(run["dataset"].get("name")), space.class_names)
-        config = read_config(run)
+        config = read_stored_config(run)
         if config.model.family == TRANSFORMERS:
             raise ValueError("a reference network comes from where it was published.")
         try:

@@ -124,8 +124,8 @@ def _config_text(run: Run, checkpoint: Checkpoint) -> str:
         "range": [0, 1],
         "mean": mean,
         "std": std,
-        "height": config.dataset.height,
-        "width": config.dataset.width,
+        "height": config.shown_size[0],
+        "width": config.shown_size[1],
         "multiple": unfilled_model(config, len(class_names), run.id).multiple,
     }
     row = best_evaluation(run)

@@ -62,7 +62,12 @@ def read_transformers_config(values: dict[str, Any], preprocessor: dict[str, Any
                 "encoder": network["model_type"],
                 "architecture": json.dumps({"network": network, "mean": mean, "std": std}),
             },
-            "training": {"precision": "fp32", "crop_height": SIZE["height"], "crop_width": SIZE["height"]},
+            "training": {
+                "precision": "fp32",
+                "crop_height": SIZE["height"],
+                "crop_width": SIZE["height"],
+                "test_scale": 1.0,
+            },
         }
     )
     return Published(config, CITYSCAPES_19, 0, -1.0, {})

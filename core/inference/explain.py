@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.data.bands import resize
+from core.data.bands import resize, sensible_size
 from core.errors import LabError
 from core.hardware import Hardware
 from core.inference.predictor import Predictor
 from core.inference.recording import Point, Recording, Size, all_cells, cell_at, record
-from core.inference.tta import sensible_size
 from core.inference.worker import Explanation, ExplanationKind, ExplanationMap, Layers
 from core.models.base import SegmentationModel
 from core.runs.store import Which
@@ -183,7 +182,7 @@ class Explainer(Predictor):
         """What can be looked at, and where."""
         if self._layers is None:
             # Whatever the picture, the layers are the same.
-            recording = self._record(np.zeros((*self.training_size, self.num_bands), np.uint8))
+            recording = self._record(np.zeros((*self.shown_size, self.num_bands), np.uint8))
             self._layers = {"features": tuple(recording.features)}
             if recording.attention:
                 self._layers["attention"] = tuple(recording.attention)
@@ -245,5 +244,5 @@ class Explainer(Predictor):
         `predict`.
         """
         self.check_bands(image)
-        shown = resize(image, sensible_size(image.shape[:2], self.training_size))
+        shown = resize(image, sensible_size(image.shape[:2], self.shown_size))
         return to_device(torch.from_numpy(np.ascontiguousarray(shown)).permute(2, 0, 1)[None], self._hardware)

@@ -9,12 +9,13 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from core.data.bands import sensible_size
 from core.errors import LabError
 from core.files import replacing
 from core.inference.batches import NO_VIDEO, open_video
 from core.inference.exports import overlay_of
 from core.inference.predictor import Predictor, decide
-from core.inference.tta import WHOLE, PredictOptions, sensible_size
+from core.inference.tta import WHOLE, PredictOptions
 from core.inference.uploads import MAX_PIXELS
 from core.labels import palette_of
 from core.progress import CountCallback
@@ -71,7 +72,7 @@ def label_video(
         rate = rate if 0 < rate <= MAX_RATE else USUAL_RATE
         total = int(claimed) if 0 < claimed < 2**31 else 0
         writers = {kind: stack.enter_context(_writer(target, size, rate)) for kind, target in targets.items()}
-        input_size, average = sensible_size(size, predictor.training_size), None
+        input_size, average = sensible_size(size, predictor.shown_size), None
         for frame in chain([first], frames):
             progress(done, max(total, done) if total else 0)
             probabilities = predictor.probabilities(frame, input_size, options)

@@ -14,11 +14,12 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from core.data.bands import sensible_size
 from core.data.dataset import open_dataset
 from core.errors import LabError
 from core.inference.predictor import BLOCK_PIXELS, Prediction, Predictor, decide
 from core.inference.raster_files import RasterRows, read_header
-from core.inference.tta import WHOLE, PredictOptions, Size, sensible_size
+from core.inference.tta import WHOLE, PredictOptions, Size
 from core.models.families import PaddingMode
 from core.progress import CountCallback
 
@@ -85,7 +86,7 @@ def pixel_scale_of(predictor: Predictor) -> float:
         header = read_header((frames.train or frames.val)[0].image)
     except (LabError, OSError):
         return 1.0
-    return sensible_size(header.size, predictor.training_size)[0] / header.size[0] if header else 1.0
+    return sensible_size(header.size, predictor.shown_size)[0] / header.size[0] if header else 1.0
 
 
 def check_pixel_scale(scale: float) -> None:
@@ -118,7 +119,7 @@ def label_rows(
     """
     rows, columns = (
         axis_of(length, side, predictor.multiple, scale)
-        for length, side in zip(raster.size, predictor.training_size, strict=True)
+        for length, side in zip(raster.size, predictor.shown_size, strict=True)
     )
     tile = (UNITS * rows.input_step, UNITS * columns.input_step)
     num_classes = len(predictor.checkpoint.class_names)

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from core.config import TrainingConfig
-from core.data.bands import resize
+from core.data.bands import resize, sensible_size
 from core.errors import LabError
 from core.hardware import Hardware, choose_hardware
 from core.inference.prediction_cache import checkpoint_digest
-from core.inference.tta import QUICK_PIXELS, WHOLE, PredictOptions, Size, scaled, sensible_size
+from core.inference.tta import QUICK_PIXELS, WHOLE, PredictOptions, Size, scaled
 from core.models.build import build_model
 from core.models.class_maximum import max_over_classes
 from core.models.families import PaddingMode
@@ -49,10 +49,9 @@ class Predictor:
         self._hardware.prepare(self._model).eval()
 
     @property
-    def training_size(self) -> Size:
-        """Height and width of the frames that the network was trained and scored on."""
-        dataset = self.checkpoint.config.dataset
-        return dataset.height, dataset.width
+    def shown_size(self) -> Size:
+        """Height and width at which the network sees the frames that it is scored on."""
+        return self.checkpoint.config.shown_size
 
     @property
     def window(self) -> Size:
@@ -84,15 +83,15 @@ class Predictor:
     def predict(self, image: np.ndarray, options: PredictOptions = WHOLE) -> Prediction:
         """Label every pixel of an image, uint8 (H, W, 3).
 
-        The network sees the image at about as many pixels as its training frames had, its shape kept, because things
-        must come in the sizes that it has learned; its logits are scaled up to the image's own size before they are
-        compared. A quick answer sees half of the sides, and comes at that size.
+        The network sees the image at about as many pixels as the frames that it is scored on, its shape kept, because
+        things must come in the sizes that it has learned; its logits are scaled up to the image's own size before they
+        are compared. A quick answer sees half of the sides, and comes at that size.
 
         Raises:
             LabError: it has other bands than the network learned from.
         """
         self.check_bands(image)
-        usual = sensible_size(image.shape[:2], self.training_size)
+        usual = sensible_size(image.shape[:2], self.shown_size)
         if options.quick:
             half = min(0.5, (QUICK_PIXELS / (usual[0] * usual[1])) ** 0.5)
             logits = self._logits(resize(image, scaled(usual, half)), sliding=False)
@@ -115,7 +114,7 @@ class Predictor:
         Raises LabError as `predict` does.
         """
         self.check_bands(image)
-        usual = input_size or sensible_size(image.shape[:2], self.training_size)
+        usual = input_size or sensible_size(image.shape[:2], self.shown_size)
         probabilities, count = torch.zeros(()), 0
         for logits in self._views(image, usual, options):
             if logits.shape[-2:] != size:

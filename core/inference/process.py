@@ -89,7 +89,7 @@ class Models:
         """Load a run's best network and show it a gray picture: the first of a size is slow."""
         predictor = self._load(request)
         predictor_threads()
-        predictor.predict(np.full((*predictor.training_size, predictor.num_bands), 128, np.uint8))
+        predictor.predict(np.full((*predictor.shown_size, predictor.num_bands), 128, np.uint8))
 
     def uncertainty(self, request: UncertaintyRequest) -> UncertaintyMaps:
         """Look once more, for what the network is unsure of. Raises LabError when it can't be loaded."""

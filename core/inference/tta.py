@@ -48,14 +48,6 @@ WHOLE = PredictOptions()
 QUICK = PredictOptions(quick=True)
 
 
-def sensible_size(size: Size, training: Size) -> Size:
-    """Height and width of an image scaled to the area of the training frames; unchanged when it has their size."""
-    if size == training:
-        return size
-    scale = (training[0] * training[1] / (size[0] * size[1])) ** 0.5
-    return max(32, round(size[0] * scale)), max(32, round(size[1] * scale))
-
-
 def scaled(size: Size, scale: float) -> Size:
     """Return a size times a number, but never below 32 a side."""
     return size if scale == 1 else (max(32, round(size[0] * scale)), max(32, round(size[1] * scale)))

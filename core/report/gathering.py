@@ -167,10 +167,9 @@ def _robustness_file(run: Run, result: RobustnessResult) -> str:
 
 def _model_summary(run: Run, label: str, tracker: ProgressTracker) -> ModelSummary | None:
     tracker.of("anatomy", f"Looking at the network of {label}")("", 0, 1)
-    dataset = run.config.dataset
     try:
-        size = dataset.height, dataset.width
-        return describe(run.config.model, size, len(run.class_names), num_bands=dataset.pixels.num_bands)
+        bands = run.config.dataset.pixels.num_bands
+        return describe(run.config.model, run.config.shown_size, len(run.class_names), num_bands=bands)
     except LabError:
         return None
     finally:

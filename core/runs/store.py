@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.auth import read_owner, write_owner
-from core.config import RGB, PixelFormat, RunConfig, read_config
+from core.config import RGB, PixelFormat, RunConfig, read_stored_config
 from core.errors import LabError
 from core.files import parse_json, write_atomically
 from core.labels import CITYSCAPES_19, Color
@@ -196,7 +196,7 @@ def read_run(path: Path) -> Run:
     problem = None
     config = None
     try:
-        config = read_config(parse_json((path / "config.json").read_bytes()))
+        config = read_stored_config(parse_json((path / "config.json").read_bytes()))
     except (OSError, ValueError):
         problem = (
             "Its config.json is missing or half written, so it can't be shown or resumed. Delete the folder, or copy it"

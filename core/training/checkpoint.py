@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from core.config import RunConfig, read_config
+from core.config import RunConfig, read_stored_config
 from core.errors import LabError
 from core.files import parse_json
 from core.labels import IGNORED, LabelSpace
@@ -149,7 +149,7 @@ def read_checkpoint(run: Path, which: Which) -> Checkpoint:
         state = _State.model_validate(values)
         if len(state.colors) != len(state.classes):
             raise ValueError(f"{len(state.classes)} classes, but {len(state.colors)} colours")
-        config = read_config(values["config"])
+        config = read_stored_config(values["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error)
         if isinstance(error, ValidationError):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -47,8 +48,8 @@ def evaluate(
 
     Args:
         model: on the hardware's device; its training mode is restored.
-        loader: this process's batches of whole frames, listed as numbers in its `batch_sampler`: images uint8 (B, 3, H,
-            W), targets uint8 (B, H, W).
+        loader: this process's batches of whole frames, listed as numbers in its `batch_sampler`: images uint8 (B, 3, h,
+            w), targets uint8 (B, H, W), the size at which they are scored.
         loss: the run's, on the device.
         hardware: where to compute.
         distributed: the processes that share the work.
@@ -64,6 +65,8 @@ def evaluate(
         began = time.monotonic()
         with hardware.autocast():
             logits = model(to_device(images, hardware))
+        if logits.shape[-2:] != targets.shape[-2:]:
+            logits = F.interpolate(logits, size=targets.shape[-2:], mode="bilinear", align_corners=False)
         part, weight = loss(logits, targets.to(hardware.device))
         sums.append((indices[0], part.item(), weight.item()))
         labels = max_over_classes(logits, dim=1)[1].cpu().numpy()

@@ -124,7 +124,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
 
     def score_loader(frames: Sequence[int], workers: int = hardware.workers) -> DataLoader:
         batches = distributed.shard(in_batches(frames, training.batch_size))
-        return build_loader(WholeFrames(val_store), batches, workers)
+        return build_loader(WholeFrames(val_store, config.shown_size), batches, workers)
 
     # The network, and what it starts from.
     on_phase("building the network")

@@ -35,8 +35,7 @@ def architectures(data: ReportData) -> list[Section]:
 
 
 def _network_key(summary: RunSummary) -> tuple[object, ...]:
-    dataset = summary.config.dataset
-    return summary.config.model, len(summary.run.class_names), dataset.height, dataset.width
+    return summary.config.model, len(summary.run.class_names), summary.config.shown_size
 
 
 def _size_table(summaries: list[RunSummary]) -> Table:
@@ -54,14 +53,14 @@ def _size_table(summaries: list[RunSummary]) -> Table:
     )
     caption = (
         (
-            "The networks at the size at which frames are read; a multiplication and an addition count as two"
+            "The networks at the size at which they see whole frames; a multiplication and an addition count as two"
             " operations. The fewest of each are in bold."
         ),
     )
     sized = [
-        replace(summary, label=f"{summary.config.model.title}, {dataset.width} × {dataset.height}")
+        replace(summary, label=f"{summary.config.model.title}, {width} × {height}")
         for summary in summaries
-        for dataset in (summary.config.dataset,)
+        for height, width in (summary.config.shown_size,)
     ]
     return table_of_runs("networks", caption, "network", sized, columns)
 

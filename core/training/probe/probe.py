@@ -118,7 +118,7 @@ def open_probe(config: RunConfig, pixels: np.ndarray | None = None, weights: tor
         hardware=hardware,
         model=model,
         crops=TrainingCrops(train, Augmentation.from_config(training, shares), training.seed),
-        whole=WholeFrames(val),
+        whole=WholeFrames(val, config.shown_size),
         loss=SummedLoss(training, torch.ones(num_classes) if weights is None else weights).to(hardware.device),
         optimizer=build_optimizer(model, config, pretrained=False),
     )
