@@ -63,6 +63,10 @@ ENCODERS: tuple[Encoder, ...] = (
     Encoder("tf_efficientnet_lite0", "EfficientNet-Lite0", ("fcn", "unet"), 3.0, "timm/tf_efficientnet_lite0.in1k"),
     Encoder("resnet18", "ResNet-18", ("fcn", "unet"), 11.2, "timm/resnet18.a1_in1k"),
     Encoder("resnet50", "ResNet-50", ("fcn", "unet"), 23.5, "timm/resnet50.a1_in1k"),
+    Encoder(
+        "mobilenetv4_conv_medium", "MobileNetV4-M", ("fcn", "unet"), 7.2, "timm/mobilenetv4_conv_medium.e500_r256_in1k"
+    ),
+    Encoder("repvit_m0_9", "RepViT-M0.9", ("fcn", "unet"), 4.7, "timm/repvit_m0_9.dist_300e_in1k"),
     Encoder("vgg16", "VGG16", ("fcn", "unet"), 14.7, "timm/vgg16.tv_in1k"),
     Encoder("convnext_tiny", "ConvNeXt-T", ("fcn", "unet"), 27.8, "timm/convnext_tiny.in12k_ft_in1k"),
     Encoder("swinv2_tiny_window8_256", "Swin V2-T", ("unet",), 27.6, "timm/swinv2_tiny_window8_256.ms_in1k"),
