@@ -9,6 +9,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn import functional as F
 
 from core.config import ModelConfig
 from core.errors import LabError
@@ -302,3 +303,32 @@ def test_the_real_weights_fit(shared, name, config):
 def test_weights_of_another_encoder_are_refused(shared):
     with pytest.raises(LabError, match="tf_efficientnet_lite0_imagenet.safetensors"):
         load_encoder(small_encoder(), shared / "weights" / "tf_efficientnet_lite0_imagenet.safetensors")
+
+
+def test_a_vit_of_other_patches_has_its_weights_resampled(tmp_path):
+    """To patches of the same look: a plain picture, seen through them, gives the same vector."""
+    own = build_plain_vit("vit_tiny_patch16_224")
+    save_file({name: tensor.contiguous() for name, tensor in own.state_dict().items()}, tmp_path / "own.safetensors")
+    finer = build_plain_vit("vit_tiny_patch16_224", patch_size=8)
+    report = load_encoder(finer, tmp_path / "own.safetensors")
+    assert "patch_embed.proj.weight" in report.resized and "pos_embed" in report.resized
+    assert finer.patch_embed.proj.weight.shape[-2:] == (8, 8)
+    ramp = torch.linspace(-1, 1, 16)[None, None, :, None].expand(1, 3, 16, 16)
+    small = F.interpolate(ramp, size=(8, 8), mode="bicubic", antialias=True)
+    with torch.no_grad():
+        expected, found = own.patch_embed.proj(ramp).flatten(), finer.patch_embed.proj(small).flatten()
+    assert F.cosine_similarity(expected, found, dim=0) > 0.95
+    model = build_model(ModelConfig(family="vit", encoder="vit_tiny_patch16_224", patch_size=8), 5)
+    assert model.multiple == 8 == ModelConfig(family="vit", encoder="vit_tiny_patch16_224", patch_size=8).multiple
+    assert model(torch.rand(1, 3, 30, 50)).shape == (1, 5, 30, 50)
+
+    with pytest.raises(LabError, match="doesn't fit the encoder: patch_embed_proj_weight"):
+        load_encoder(build_plain_vit("vit_tiny_patch16_224", patch_size=0), patched(tmp_path, own))
+
+
+def patched(folder, encoder):
+    """A file of the encoder's weights with patches of another size."""
+    tensors = {name: tensor.contiguous() for name, tensor in encoder.state_dict().items()}
+    tensors["patch_embed.proj.weight"] = torch.zeros(192, 3, 8, 8)
+    save_file(tensors, folder / "patched.safetensors")
+    return folder / "patched.safetensors"

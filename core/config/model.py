@@ -98,6 +98,14 @@ class ModelConfig(Part):
         "What turns tokens into classes: one linear layer, SETR's progressive upsampling, Segmenter's mask"
         " transformer.",
     )
+    patch_size: Literal[0, 7, 8, 14, 16, 28, 32] = field(
+        0,
+        "Patch size",
+        "Side of a patch; 0 is the encoder's own. For another its weights are resampled, as in FlexiViT: smaller patches"
+        " see finer and take more time.",
+        "px",
+        off=(0,),
+    )
     drop_path: float = field(
         0.0,
         "Drop path",
@@ -138,7 +146,7 @@ class ModelConfig(Part):
             return 2**self.depth
         patch = re.search(r"patch(\d+)", self.encoder_name)
         if patch and kind_of(self.encoder_name) == "vit":
-            return int(patch[1]) * (1 if self.family == "vit" else 2)
+            return (self.patch_size or int(patch[1])) if self.family == "vit" else 2 * int(patch[1])
         return 32
 
     @property

@@ -75,10 +75,15 @@ def build_pyramid(name: str, strides: tuple[int, ...] | None = None, output_stri
     return encoder
 
 
-def build_plain_vit(name: str, drop_path: float = 0.0) -> VisionTransformer | Eva:
+def build_plain_vit(name: str, drop_path: float = 0.0, patch_size: int = 0) -> VisionTransformer | Eva:
     """Return a plain Vision Transformer, random weights, without a head, for any size that is a multiple of its patch.
 
     Eva is timm's name for a plain ViT with rotary position embeddings, which DINOv3 is.
+
+    Args:
+        name: in timm.
+        drop_path: share of residual branches dropped in the last block, fewer in earlier ones, 0..1.
+        patch_size: side of a patch in pixels; 0 takes the encoder's own.
 
     Raises:
         LabError: timm has no such encoder, or it isn't a plain ViT with square patches.
@@ -91,7 +96,12 @@ def build_plain_vit(name: str, drop_path: float = 0.0) -> VisionTransformer | Ev
     _check_known(name)
     try:
         encoder = timm.create_model(
-            name, pretrained=False, num_classes=0, dynamic_img_size=True, drop_path_rate=drop_path
+            name,
+            pretrained=False,
+            num_classes=0,
+            dynamic_img_size=True,
+            drop_path_rate=drop_path,
+            **({"patch_size": patch_size} if patch_size else {}),
         )
     except (RuntimeError, TypeError):
         encoder = None
@@ -104,6 +114,7 @@ def build_plain_vit(name: str, drop_path: float = 0.0) -> VisionTransformer | Ev
             f"'{name}' has patches of {width} x {height} pixels, but they must be square here. Take another:"
             f" {_near(name, 'vit')}."
         )
+    encoder.has_resampled_patches = bool(patch_size)
     encoder.attn_pool = None  # makes one token of all for a classifier; here nothing would teach it
     return encoder
 

@@ -83,7 +83,7 @@ FAMILIES: dict[str, FamilyEntry] = {
         "ViT",
         "core.models.vit",
         "vit_small_patch14_dinov2",
-        ("head", "drop_path", "grad_checkpointing"),
+        ("head", "patch_size", "drop_path", "grad_checkpointing"),
         variant="ViT {head}",
         padding_mode="replicate",
         help="Patches that look at each other everywhere. Needs pretrained weights to shine; sees at patch size.",

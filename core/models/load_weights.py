@@ -13,6 +13,7 @@ from torch import nn
 from core.errors import LabError
 from core.text import join_first
 
+PATCHES = "patch_embed_proj_weight"
 OUTER_NAMES = ("features.", "encoder.", "model.")
 """What a file's names may have too little or too much in front: torchvision's `vgg16().features` begins at 0, a
 checkpoint of this lab has its encoder under `encoder.`."""
@@ -25,7 +26,7 @@ class LoadReport:
     Attributes:
         file: its name.
         fitted: how many tensors were filled.
-        resized: those whose positions were interpolated to another grid.
+        resized: those whose positions, or whose patches, were interpolated to another grid.
         widened: those of three colours that were repeated over other bands.
         fresh: those that the file lacks and that may be learned anew, such as fc6.
         unused: those of the file that have no place, such as a classifier's.
@@ -70,7 +71,9 @@ class LoadReport:
 def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
     """Fill an encoder from a safetensors file; every tensor of the encoder must be there, in its shape.
 
-    Position embeddings of another grid are interpolated. Of a file that holds more, only what is wanted is read.
+    Position embeddings of another grid are interpolated, and patches resampled where the encoder was built with others
+    than its own (Beyer et al.: FlexiViT, https://arxiv.org/abs/2212.08013). Of a file that holds more, only what is
+    wanted is read.
 
     Raises:
         LabError: the file can't be read or doesn't fit; the message names the first tensors that are missing or
@@ -89,7 +92,9 @@ def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
     with torch.no_grad():
         for name, target in expected.items():
             shape = tuple(file.get_slice(file_names[name]).get_shape())
-            if not _may_fill(name, shape, tuple(target.shape)):
+            is_resampled = name.endswith(PATCHES) and getattr(encoder, "has_resampled_patches", False)
+            expected_shape = tuple(target.shape[:2]) + shape[2:] if is_resampled else tuple(target.shape)
+            if not _may_fill(name, shape, expected_shape):
                 raise LabError(
                     f"'{path.name}' doesn't fit the encoder: {name} is {shape}, but must be {tuple(target.shape)}."
                     " Choose the file that belongs to this encoder."
@@ -97,6 +102,11 @@ def load_encoder(encoder: nn.Module, path: Path) -> LoadReport:
             source = file.get_tensor(file_names[name]).float()
             if name.endswith("pos_embed") and source.shape != target.shape:
                 source = _resize_positions(encoder, source)
+                resized.append(file_names[name])
+            if source.shape[2:] != target.shape[2:] and is_resampled:
+                from timm.layers import resample_patch_embed
+
+                source = resample_patch_embed(source, list(target.shape[2:]))
                 resized.append(file_names[name])
             if source.ndim == 4 and source.shape[1] == 3 and target.shape[1] != 3:
                 from timm.models import adapt_input_conv

@@ -29,7 +29,7 @@ class ViT(SegmentationModel):
     """
 
     def __init__(self, config: ModelConfig, num_classes: int) -> None:
-        encoder = build_plain_vit(config.encoder_name, config.drop_path)
+        encoder = build_plain_vit(config.encoder_name, config.drop_path, config.patch_size)
         super().__init__(
             num_classes, *normalization_of(config.encoder_name), multiple=encoder.patch_embed.patch_size[0]
         )

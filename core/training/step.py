@@ -18,8 +18,9 @@ from core.training.losses import SummedLoss
 from core.training.optimizer import build_optimizer
 
 MEASURED_STEPS = 8
-MEASURED_SECONDS = 4.0
-"""Enough is measured after so many seconds, but not before the fourth step: the first ones also compile kernels."""
+MEASURED_SECONDS = 2.0
+"""Enough is measured after so many seconds, but not before the fourth step: the first ones also compile kernels. The
+plan is made anew once more is known, so a rough number does."""
 
 
 def train_step(
@@ -120,7 +121,7 @@ def measure_speed(
         if mean is not None:
             mean.item()  # a GPU's work is done only when its result is asked for
         ends.append(time.monotonic())
-        if len(ends) > 4 and ends[-1] - ends[0] > MEASURED_SECONDS:
+        if len(ends) >= 4 and ends[-1] - ends[0] > MEASURED_SECONDS:
             break
     model.load_state_dict(before)
     optimizer.zero_grad(set_to_none=True)
