@@ -101,8 +101,8 @@ class ModelConfig(Part):
     patch_size: Literal[0, 7, 8, 14, 16, 28, 32] = field(
         0,
         "Patch size",
-        "Side of a patch; 0 is the encoder's own. For another its weights are resampled, as in FlexiViT: smaller patches"
-        " see finer and take more time.",
+        "Side of a patch; 0 is the encoder's own. For another its weights are resampled, as in FlexiViT: smaller"
+        " patches see finer and take more time.",
         "px",
         off=(0,),
     )
