@@ -52,6 +52,7 @@ ROWS = (
     Row("loading", "training crops, without the cache", "a tutorial's loader", r"^ratio without cache: ([\d.]+)$", 1.5),
     Row("loading", "training crops, from the cache", "a tutorial's loader", RATIO, 30),
     Row("scoring", "IoU of label maps", "torchmetrics", RATIO, 20),
+    Row("scoring", "boundaries of a frame", "its IoU", r"^boundaries: ([\d.]+)$", 0.2),
     Row("scoring", "IoU and iIoU", "cityscapesscripts", r"^official: ([\d.]+)$", 4),
     *(
         Row("learning", f"{work}, {title}", "a tutorial's loop, as long", rf"^{family} {line}$", goal)
