@@ -157,7 +157,7 @@ def test_the_config_fills_it():
         crop_height=96, crop_width=192, scale_min=0.5, scale_max=1.5, flip=False, color_jitter=0.1
     )
     assert Augmentation.from_config(training) == Augmentation((96, 192), (0.5, 1.5), False, 0.1)
-    more = TrainingConfig(rotation=10, blur=0.2, rare_crops=0.5, vertical_flip=True, quarter_turns=True, elastic=3)
+    more = TrainingConfig(rotation=10, blur=0.2, rare_crops=0.5, vertical_flip=True, rotate90=True, elastic=3)
     result = Augmentation.from_config(more, np.array([0.75, 0.25]))
     assert (result.rotation, result.blur, result.rare_crops, result.class_shares) == (10, 0.2, 0.5, (0.75, 0.25))
 
@@ -332,7 +332,7 @@ def test_crops_are_mirrored_top_to_bottom_half_of_the_time():
 
 def test_crops_are_turned_by_quarters_each_as_often_whatever_their_shape():
     image, target = painted(96, 160)
-    make = augmentation(flip=False, quarter_turns=True)
+    make = augmentation(flip=False, rotate90=True)
     seen = Counter()
     for key in range(200):
         crop, mask = make(image, target, np.random.default_rng(key))

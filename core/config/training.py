@@ -122,7 +122,7 @@ class TrainingConfig(Part):
         group="Augmentation",
         off=(False,),
     )
-    quarter_turns: bool = field(
+    rotate90: bool = field(
         False,
         "Quarter turns",
         "Turn crops by 0, 90, 180 or 270 degrees, each as often: for pictures without an up.",

@@ -42,7 +42,7 @@ class Augmentation:
         flip: whether half of the crops are mirrored left to right.
         color_jitter: brightness, contrast and saturation vary by up to this share, 0..1.
         vertical_flip: whether half of them are mirrored top to bottom.
-        quarter_turns: whether they are turned by 0, 90, 180 or 270 degrees, each as often.
+        rotate90: whether they are turned by 0, 90, 180 or 270 degrees, each as often.
         rotation: a crop is turned by up to this angle either way, in degrees.
         elastic: standard deviation of the displacements that bend it, in pixels of the crop.
         blur: share of crops that are blurred, 0..1.
@@ -55,7 +55,7 @@ class Augmentation:
     flip: bool
     color_jitter: float
     vertical_flip: bool = False
-    quarter_turns: bool = False
+    rotate90: bool = False
     rotation: float = 0.0
     elastic: float = 0.0
     blur: float = 0.0
@@ -70,7 +70,7 @@ class Augmentation:
             flip=training.flip,
             color_jitter=training.color_jitter,
             vertical_flip=training.vertical_flip,
-            quarter_turns=training.quarter_turns,
+            rotate90=training.rotate90,
             rotation=training.rotation,
             elastic=training.elastic,
             blur=training.blur,
@@ -82,15 +82,15 @@ class Augmentation:
         self, image: np.ndarray, target: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Image uint8 (H, W, C) and target uint8 (H, W) become a crop of uint8 (h, w, C) and (h, w)."""
-        turns, window, angle = self._pick_window(target.shape, target, rng)
-        size = self._size(turns)
+        rotations, window, angle = self._pick_window(target.shape, target, rng)
+        size = self._size(rotations)
         mirrors = self.flip and rng.random() < 0.5
         if angle:
             image, target = warp(image, target, window, size, angle, mirrors)
         else:
             image, target = _cut(image, target, window, size, mirrors)
-        if turns:
-            image, target = (np.ascontiguousarray(np.rot90(part, turns)) for part in (image, target))
+        if rotations:
+            image, target = (np.ascontiguousarray(np.rot90(part, rotations)) for part in (image, target))
         if self.vertical_flip and rng.random() < 0.5:
             image, target = (np.ascontiguousarray(part[::-1]) for part in (image, target))
         if self.elastic:
@@ -104,7 +104,7 @@ class Augmentation:
         return np.require(image, requirements="CW"), np.require(target, requirements="CW")
 
     def window(
-        self, size: tuple[int, int], rng: np.random.Generator, target: np.ndarray | None = None, turns: int = 0
+        self, size: tuple[int, int], rng: np.random.Generator, target: np.ndarray | None = None, rotations: int = 0
     ) -> Window:
         """Return the piece of a frame of `size` (height, width) that fills the crop, before it is turned.
 
@@ -112,10 +112,10 @@ class Augmentation:
             size: of the frame.
             rng: what chooses.
             target: uint8 (H, W), where classes are looked for when there are `rare_crops`.
-            turns: by so many quarters the piece will be turned.
+            rotations: by 90 degrees, that the piece will go through.
         """
         frame_height, frame_width = size
-        height, width = self._size(turns)
+        height, width = self._size(rotations)
         scale = rng.uniform(*self.scale)
         # A frame smaller than the crop is enlarged rather than padded: padding teaches nothing.
         scale = max(scale, height / frame_height, width / frame_width)
@@ -149,14 +149,14 @@ class Augmentation:
     def _pick_window(
         self, size: tuple[int, int], target: np.ndarray | None, rng: np.random.Generator
     ) -> tuple[int, Window, float]:
-        """Return the quarter turns, the window, and the angle, in degrees, by which it is turned about its middle."""
-        turns = int(rng.integers(4)) if self.quarter_turns else 0
-        window = self.window(size, rng, target, turns)
-        return turns, window, rng.uniform(-self.rotation, self.rotation) if self.rotation else 0.0
+        """Return rotations by 90 degrees, the window, and the angle, in degrees, by which it is turned about its middle."""
+        rotations = int(rng.integers(4)) if self.rotate90 else 0
+        window = self.window(size, rng, target, rotations)
+        return rotations, window, rng.uniform(-self.rotation, self.rotation) if self.rotation else 0.0
 
-    def _size(self, turns: int) -> tuple[int, int]:
-        """Return height and width of a crop before its quarter turns."""
-        return self.crop[::-1] if turns % 2 else self.crop
+    def _size(self, rotations: int) -> tuple[int, int]:
+        """Return height and width of a crop before it is rotated by 90 degrees so often."""
+        return self.crop[::-1] if rotations % 2 else self.crop
 
 
 def find_rare_pixel(

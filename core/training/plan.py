@@ -106,8 +106,8 @@ class Plan:
         frames = self.val_frames + self._evals_after(step) * (self.eval_frames or self.val_frames)
         seconds_to_score = frames * (seconds_per_eval_frame or self.seconds_per_eval_frame)
         left = training.minutes * 60 - seconds_used - seconds_to_score
-        least = min(MIN_STEPS, int(training.minutes * 60 * MAX_OVERRUN / seconds_per_step))
-        steps_total = min(max(step + 1, least, step + int(left / seconds_per_step)), MAX_CHANGE * self.steps_total)
+        min_steps = min(MIN_STEPS, int(training.minutes * 60 * MAX_OVERRUN / seconds_per_step))
+        steps_total = min(max(step + 1, min_steps, step + int(left / seconds_per_step)), MAX_CHANGE * self.steps_total)
         return replace(
             self,
             steps_total=steps_total,

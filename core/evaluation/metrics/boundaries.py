@@ -16,8 +16,8 @@ BANDS = (2, 4, 8, 16, 32)
 """Distances from a true boundary, in pixels, that part a frame into six bands."""
 
 NO_EDGE = 255
-MAX_LOOKS = 50_000_000
-"""Single pixels looked at, from which on maps of distances, one for each class, are the quicker way."""
+MAX_LOOKS = 10_000_000
+"""Pixels looked at at once, 80 MB; from there on maps of distances, one for each class, are the quicker way."""
 
 
 def boundary_matches(target: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -108,7 +108,7 @@ def _near(edges: np.ndarray, others: np.ndarray, tolerance: float, num_classes: 
     padded = cv2.copyMakeBorder(others, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=NO_EDGE)
     width = padded.shape[1]
     rows, columns = np.nonzero(edges < num_classes)
-    places, classes = (rows + margin) * width + columns + margin, edges[rows, columns]
+    positions, classes = (rows + margin) * width + columns + margin, edges[rows, columns]
     total = np.bincount(classes, minlength=num_classes)
     around = np.mgrid[-margin : margin + 1, -margin : margin + 1].reshape(2, -1)
     squares = (around**2).sum(axis=0)
@@ -117,19 +117,19 @@ def _near(edges: np.ndarray, others: np.ndarray, tolerance: float, num_classes: 
     # Classes that the other map doesn't have are sought in vain.
     missed = (np.bincount(others[others < num_classes], minlength=num_classes) == 0)[classes]
     lost = np.bincount(classes[missed], minlength=num_classes)
-    places, classes = places[~missed], classes[~missed]
+    positions, classes = positions[~missed], classes[~missed]
     flat, done = padded.reshape(-1), 0
-    while done < len(offsets) and len(places):
-        if len(places) * (len(offsets) - done) > MAX_LOOKS:
+    while done < len(offsets) and len(positions):
+        ring = offsets[done : 2 * done + 1]
+        if len(positions) * len(ring) > MAX_LOOKS:
             for class_id in np.unique(classes):
                 distance = cv2.distanceTransform(
                     (padded != class_id).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
                 )
-                found = distance.reshape(-1)[places] <= tolerance
-                keep = ~found | (classes != class_id)
-                places, classes = places[keep], classes[keep]
+                hits = distance.reshape(-1)[positions] <= tolerance
+                keep = ~hits | (classes != class_id)
+                positions, classes = positions[keep], classes[keep]
             break
-        ring = offsets[done : 2 * done + 1]
-        found = (flat[places[:, None] + ring] == classes[:, None]).any(axis=1)
-        places, classes, done = places[~found], classes[~found], done + len(ring)
+        hits = (flat[positions[:, None] + ring] == classes[:, None]).any(axis=1)
+        positions, classes, done = positions[~hits], classes[~hits], done + len(ring)
     return total - lost - np.bincount(classes, minlength=num_classes)

@@ -132,7 +132,7 @@ def _crops(summaries: Summaries) -> Text:
         settings_text(summaries, "scale_min"), " to ", settings_text(summaries, "scale_max"),
         _clause(summaries, flipped, ", half of them mirrored left to right"),
         _clause(summaries, _that_use(summaries, "vertical_flip"), ", half of them mirrored top to bottom"),
-        _clause(summaries, _that_use(summaries, "quarter_turns"), ", turned by 0, 90, 180 or 270 degrees"),
+        _clause(summaries, _that_use(summaries, "rotate90"), ", turned by 0, 90, 180 or 270 degrees"),
         _if_used(summaries, "color_jitter", ", with brightness, contrast and saturation varied by up to this share: "),
         _if_used(summaries, "rotation", ", turned by up to ", " degrees"),
         _if_used(summaries, "elastic", ", bent by random displacements with a standard deviation of ", " pixels"),
