@@ -149,7 +149,7 @@ class Augmentation:
     def _pick_window(
         self, size: tuple[int, int], target: np.ndarray | None, rng: np.random.Generator
     ) -> tuple[int, Window, float]:
-        """Return rotations by 90 degrees, the window, and the angle, in degrees, by which it is turned about its middle."""
+        """Return rotations by 90 degrees, the window, and the angle in degrees by which it turns about its middle."""
         rotations = int(rng.integers(4)) if self.rotate90 else 0
         window = self.window(size, rng, target, rotations)
         return rotations, window, rng.uniform(-self.rotation, self.rotation) if self.rotation else 0.0
