@@ -230,7 +230,8 @@ def main() -> None:
         images = dropped(tuple(options.image))
         for family in options.families:
             height, width = options.size
-            values = {"dataset": {"height": height, "width": width}, "model": {"family": family}}
+            sizes = {"height": height, "width": width}
+            values = {"dataset": sizes, "model": {"family": family}, "training": {"test_scale": 1}}
             network = fitted(read_config(values), options.steps)
             for seen in options.seen:
                 size = tuple(options.size if seen == "training" else options.image)

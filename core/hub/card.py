@@ -29,6 +29,7 @@ SETTINGS = (
     "class_weights",
     "scale_min",
     "scale_max",
+    "test_scale",
     "flip",
     "color_jitter",
     "seed",

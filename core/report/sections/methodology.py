@@ -140,6 +140,7 @@ def _crops(summaries: Summaries) -> Text:
         _if_used(summaries, "rare_crops", ", centred on a rare class with a probability of "),
         ".",
         _if_used(summaries, "accumulate_grad_batches", " The gradients of ", " such batches make a step", "."),
+        _if_used(summaries, "test_scale", " To be scored and predicted, frames are enlarged by ", "."),
         _if_used(summaries, "max_train_samples", " Only ", " of the training frames were learned from", ".", "dataset"),
     )  # fmt: skip
 
