@@ -15,7 +15,7 @@ from torch import nn
 from core.__main__ import main
 from core.errors import LabError
 from core.export.check import ENOUGH, compare
-from core.export.export import export_run
+from core.export.export import describe_use, export_run
 from core.export.files import check_exportable, export_folder, export_path, read_check
 from core.export.job import start_export
 from core.export.onnx_file import open_onnx, write_onnx
@@ -25,6 +25,7 @@ from core.labels import CITYSCAPES_19
 from core.models.base import SegmentationModel
 from core.models.build import build_model
 from core.runs.store import create_run, read_run
+from core.training.checkpoint import read_checkpoint
 from tests.test_models import CLASSES, NETWORKS, train_two_steps
 
 STRUCTURES = {
@@ -188,3 +189,19 @@ def test_an_export_started_for_the_page_goes_on_by_itself_and_ends_in_the_runs_f
     assert report.agreement == 1 and export_path(run.path, "torch").stat().st_size == report.size_bytes
     export_path(run.path, "torch").unlink()
     assert read_check(run.path, "torch", job) is None, "nothing is said of a file that isn't there"
+
+
+def test_a_network_is_traced_at_the_size_at_which_it_is_shown_pictures(run, tmp_path, monkeypatch):
+    """One of a fixed size takes no other, so that is what its file has to say."""
+    state = json.loads((run.path / "best/state.json").read_text())
+    state["config"]["training"]["test_scale"] = 1.25
+    (run.path / "best/state.json").write_text(json.dumps(state))
+
+    def stop(_model, size):
+        raise LabError(f"traced at {size}")
+
+    monkeypatch.setattr("core.export.export.trace", stop)
+    with pytest.raises(LabError, match=r"traced at \(80, 160\)"):
+        export_run(run, "onnx", tmp_path / "net.onnx", lambda *_: None)
+    preprocessing = describe_use(run.id, read_checkpoint(run.path, "best"), any_size=False)["preprocessing"]
+    assert (preprocessing["height"], preprocessing["width"]) == (80, 160)

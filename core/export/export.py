@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from core.config import PixelFormat
+from core.data.bands import resize
 from core.data.dataset import label_space_of, open_dataset
 from core.data.sources import SOURCES
 from core.errors import LabError, writing
@@ -46,7 +47,8 @@ def export_run(run: Run, format: Format, out: Path, progress: ProgressCallback) 
     progress("Opening the data", 0, 0)
     checkpoint = read_checkpoint(run.path, "best")
     dataset = open_dataset(checkpoint.config.dataset)
-    images = frames_of(dataset)
+    size = checkpoint.config.shown_size
+    images = [resize(image, size) for image in frames_of(dataset)]
     progress("Building the network", 0, 0)
     threads = available_cores()
     torch.set_num_threads(threads)
@@ -56,7 +58,7 @@ def export_run(run: Run, format: Format, out: Path, progress: ProgressCallback) 
     load_weights(model, checkpoint)
     model.eval()
     progress("Tracing the network, which may take minutes", 0, 0)
-    program, any_size = trace(model, dataset.size)
+    program, any_size = trace(model, size)
     metadata = {
         name: json.dumps(value) if not isinstance(value, str) else value
         for name, value in describe_use(run.id, checkpoint, any_size).items()
@@ -81,7 +83,7 @@ def export_run(run: Run, format: Format, out: Path, progress: ProgressCallback) 
         check = ExportCheck(
             step=checkpoint.step,
             any_size=any_size,
-            size=dataset.size,
+            size=size,
             threads=threads,
             size_bytes=path.stat().st_size,
             **asdict(result),
