@@ -44,8 +44,8 @@ class TrainingConfig(Part):
     minutes: float = field(
         1.0,
         "Training time",
-        "Train for about this long: the speed is measured first, then the number of steps is fixed. Where that is fewer"
-        " than 60 steps, up to twice as long. 0 uses epochs.",
+        "Train for about this long: the number of steps follows from the speed, measured at the start and once more at"
+        " the first evaluation. Where that is fewer than 60 steps, up to twice as long. 0 uses epochs.",
         "min",
         group="Length",
         level="basic",
@@ -353,7 +353,7 @@ class TrainingConfig(Part):
     evaluations: int = field(
         8,
         "Evaluations",
-        "How often the run is scored on the validation frames.",
+        "How often the run is scored on the validation frames: where minutes are few, on some of them until the end.",
         group="Length",
         level="basic",
         ge=1,
