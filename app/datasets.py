@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import streamlit as st
 from app.folder_picker import folder_picker, offer_folders
 from app.widgets import empty_state
 from core.auth import require_write
-from core.config import DatasetConfig, fields_of, read_config
+from core.config import OWN, DatasetConfig, fields_of, read_config
 from core.data.bands import tiff_layout
 from core.data.class_table import save_class_table, space_of
 from core.data.dataset import (
@@ -28,6 +29,7 @@ from core.data.dataset import (
 from core.data.doctor import Report, examine
 from core.data.doctor.survey import TIFF_ENDINGS
 from core.data.folder import UNLABELLED
+from core.data.frame_shape import DEFAULT, fitting_size
 from core.data.frames import Frame
 from core.data.sources import SOURCES
 from core.errors import LabError
@@ -176,6 +178,20 @@ def opened(values: dict[str, Any]) -> Dataset | None:
     return open_again(config)
 
 
+def frame_size(values: dict[str, Any]) -> dict[str, int]:
+    """Return height and width at which frames are read: those chosen on the page Data, else the ones in which
+    photographs of one's own keep their shape.
+    """
+    chosen = st.session_state.get("frame-size", {}).get(values.get("root", ""))
+    if chosen:
+        return chosen
+    height, width = DEFAULT
+    if values["name"] in OWN and values.get("root"):
+        with suppress(LabError):  # said where the data set is opened
+            height, width = _fitting_size(read_config({"dataset": values}).dataset.model_dump_json())
+    return {"height": height, "width": width}
+
+
 def find_dataset(config: DatasetConfig) -> SplitDataset:
     """Return what lies in the folder of a config, kept for a minute.
 
@@ -246,6 +262,11 @@ def open_again(config: DatasetConfig, with_test: bool = False) -> Dataset:
 @st.cache_data(ttl=60, max_entries=8, show_spinner="Reading the folder")
 def _open(config: str, with_test: bool) -> Dataset:
     return open_dataset(DatasetConfig.model_validate_json(config), with_test)
+
+
+@st.cache_data(ttl=60, max_entries=8, show_spinner="Reading the folder")
+def _fitting_size(config: str) -> tuple[int, int]:
+    return fitting_size(open_again(DatasetConfig.model_validate_json(config)))
 
 
 @st.cache_data(ttl=60, max_entries=4, show_spinner="Reading the folder")

@@ -18,6 +18,7 @@ from app.datasets import (
     SplitDataset,
     choose_dataset,
     find_dataset,
+    frame_size,
     is_here,
     opened,
     save_classes,
@@ -249,8 +250,8 @@ def show_frame(dataset: Dataset, frame: Frame) -> None:
 # what the network will see
 
 
-def what_the_network_sees(here: SplitDataset, frame: Frame) -> None:
-    """Show crops of a frame as a training draws them, with the fields that shape them."""
+def what_the_network_sees(here: SplitDataset, frame: Frame, root: str) -> None:
+    """Show crops of a frame as a training draws them, with the fields that shape them; `root` as it was chosen."""
     area = st.expander("What the network will see", icon=":material/crop:", key="crops-open", on_change="rerun")
     if not area.open:
         return
@@ -258,9 +259,10 @@ def what_the_network_sees(here: SplitDataset, frame: Frame) -> None:
         left, fields = st.columns([5, 2], gap="medium")
         with fields:
             values = augmentation_form("crops")
-            size = fields_form("dataset", ["height", "width"], frame_size(), "size")
-            if size != frame_size():
-                st.session_state["frame-size"] = size
+            size = {"height": here.dataset.size[0], "width": here.dataset.size[1]}
+            wanted = fields_form("dataset", list(size), size, f"size-{root}")
+            if wanted != size:
+                st.session_state.setdefault("frame-size", {})[root] = wanted
                 st.rerun()
             drawn = st.session_state.setdefault("crops-drawn", 0)
             if st.button("Draw others", icon=":material/casino:", width="stretch", key="draw-others"):
@@ -270,13 +272,6 @@ def what_the_network_sees(here: SplitDataset, frame: Frame) -> None:
                 draw_crops(here.dataset, frame, values, [drawn * CROPS + index + 1 for index in range(CROPS)])
             except LabError as error:
                 failed_state(error)
-
-
-def frame_size() -> dict[str, int]:
-    """Height and width at which frames are read, as far as they were chosen on this page."""
-    return st.session_state.get(
-        "frame-size", {name: DatasetConfig.model_fields[name].default for name in ("height", "width")}
-    )
 
 
 def draw_crops(dataset: Dataset, frame: Frame, values: dict[str, Any], epochs: list[int]) -> None:
@@ -594,7 +589,8 @@ def list_of_caches() -> None:
 
 # page layout
 st.title("Data")
-values = choose_dataset("data") | frame_size()
+values = choose_dataset("data")
+values |= frame_size(values)
 source = SOURCES[values["name"]]
 named = not source.root_title or bool(values["root"])
 config, dataset = None, None
@@ -626,7 +622,7 @@ if here and here.splits:
     line = Markup('<p class="lab-numbers lab-quiet">{:,} training and {:,} validation frames in {}</p>')
     show(line.format(len(here.dataset.train), len(here.dataset.val), here.dataset.root))
     if frame:
-        what_the_network_sees(here, frame)
+        what_the_network_sees(here, frame, values.get("root", ""))
 if config and not (source.is_generated and not is_here(config)):
     try:
         doctor(config)

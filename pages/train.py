@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.datasets import choose_dataset, draw_streets, opened
+from app.datasets import choose_dataset, draw_streets, frame_size, opened
 from app.dry_run_panel import COLOR, dry_run_panel, lr_finder_panel
 from app.figures import schedule_figure
 from app.forms import augmentation_form, encoder_box, fields_form, groups_of, names_in
@@ -164,8 +164,10 @@ def choose_length(dataset: dict[str, Any]) -> tuple[str, dict[str, Any], dict[st
                 preview_schedule(values)
     with st.expander("Frames"):
         names = [name for name in names_in("dataset", "Frames") if name not in dataset]
-        frame_size = st.session_state.get("frame-size", {})
-        reading = fields_form("dataset", names, frame_size, "reading", {"dataset": dataset})
+        size = frame_size(dataset)
+        # Other frames have another size to begin with: fresh widgets.
+        key = f"reading-{dataset.get('root', '')}-{size['height']}-{size['width']}"
+        reading = fields_form("dataset", names, size, key, {"dataset": dataset})
     return preset, values, reading
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config import (
+    OWN,
     PRESETS,
     RunConfig,
     choices_of,
@@ -95,10 +96,23 @@ def _add_field(group: Any, name: str, detail: Any) -> None:
 
 
 def requested_config(options: argparse.Namespace) -> RunConfig:
-    """Return the config that a file, a preset and single options describe together. Raises LabError."""
+    """Return the config that a file, a preset and single options describe together; frames of one's own keep their
+    shape where no size is named. Raises LabError.
+    """
     values = read_values(options.config) if options.config else {}
     for part, fields in overrides(options).items():
         values[part] = values.get(part, {}) | fields
+    config = read_config(with_preset(values, options.preset) if options.preset else values)
+    if config.dataset.name not in OWN or {"height", "width"} & values.get("dataset", {}).keys():
+        return config
+    from core.data.dataset import open_dataset
+    from core.data.frame_shape import fitting_size
+
+    try:
+        height, width = fitting_size(open_dataset(config.dataset))
+    except LabError:
+        return config  # what is wrong with the data is said where they are needed
+    values["dataset"] |= {"height": height, "width": width}
     return read_config(with_preset(values, options.preset) if options.preset else values)
 
 

@@ -4,7 +4,7 @@ Default, bounds, unit, label, group and help stand beside each field, and so doe
 say. Nothing here imports torch.
 """
 
-from core.config.dataset import RGB, Annotations, CacheKind, CoarseSplit, DatasetConfig, DatasetName, PixelFormat
+from core.config.dataset import OWN, RGB, Annotations, CacheKind, CoarseSplit, DatasetConfig, DatasetName, PixelFormat
 from core.config.model import ModelConfig
 from core.config.reading import OLD_NAMES, read_config, read_stored_config, todays_name, with_preset, with_todays_names
 from core.config.run import (
@@ -28,6 +28,7 @@ from core.config.training import LossName, OptimizerName, ScheduleName, Training
 __all__ = [
     "CLUSTER_NAME",
     "OLD_NAMES",
+    "OWN",
     "PRESETS",
     "PRESET_HELP",
     "RGB",

@@ -59,7 +59,7 @@ def folder(lab_folders, streets: Path) -> Path:
 def opened(name: str = "streets", root: Path | None = None, page: str = "data", **state: object) -> AppTest:
     """The page on some data, as it is for somebody whose session holds `state`."""
     app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240)
-    app.session_state["frame-size"] = SIZE
+    app.session_state["frame-size"] = {"": SIZE}
     app.session_state["dataset-name"] = name
     if root:
         app.session_state[f"{name}-root"] = str(root)
@@ -348,9 +348,9 @@ def test_what_is_chosen_here_is_where_training_begins(lab_folders) -> None:
 
 def test_the_size_of_the_frames_can_be_changed(lab_folders) -> None:
     app = opened(crops_open=True)
-    app.number_input(key="size-height").set_value(32).run()
+    app.number_input(key="size--height").set_value(32).run()
     assert fine(app)
-    assert app.session_state["frame-size"] == {"height": 32, "width": 128}
+    assert app.session_state["frame-size"] == {"": {"height": 32, "width": 128}}
     assert 'viewBox="0 0 128 32"' in text_of(app)
 
 
