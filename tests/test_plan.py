@@ -30,32 +30,46 @@ FIRST = Plan(
 )
 
 
-def test_a_schedule_goes_on_from_where_it_stands_when_the_plan_changes():
+def test_a_schedule_goes_on_from_where_it_stands_whenever_the_plan_changes():
     first = replace(FIRST, steps_total=100, eval_every=25)
-    for steps_total in (40, 100, 300):
-        new = replace(first, steps_total=steps_total, replanned_at=25, first_steps_total=100)
-        places = [new.progress(step) for step in range(1, steps_total + 1)]
-        assert places[:25] == [first.progress(step) for step in range(1, 26)]
-        assert all(before < after for before, after in pairwise(places))
-        assert places[-1] == pytest.approx(1 - 0.5 * 0.75 / (steps_total - 25))
+    for second in (40, 100, 300):
+        new = replace(first, steps_total=second, eval_every=5, replans=((25, 100),))
+        assert [new.progress(step) for step in range(1, 26)] == [first.progress(step) for step in range(1, 26)]
+        third = replace(new, steps_total=60, eval_every=30, replans=((25, 100), (30, second)))
+        assert [third.progress(step) for step in range(1, 31)] == [new.progress(step) for step in range(1, 31)]
+        for plan in (new, third):
+            places = [plan.progress(step) for step in range(1, plan.steps_total + 1)]
+            assert places[0] > 0 and all(before < after for before, after in pairwise(places)) and places[-1] < 1
+            # The last step ends at the end of the schedule: it is done in the middle of its share.
+            assert places[-1] + (places[-1] - places[-2]) / 2 == pytest.approx(1)
+
+
+def test_evaluations_are_counted_from_the_last_change():
+    assert [step for step in range(1, 401) if FIRST.evaluates(step)] == [100, 200, 300, 400]
+    plan = replace(FIRST, steps_total=350, eval_every=70, replans=((100, 400), (180, 380)))
+    assert [step for step in range(1, 351) if plan.evaluates(step)] == [100, 180, 250, 320, 350]
 
 
 def test_a_plan_follows_the_speed_that_was_found(tiny_config):
     training = tiny_config(minutes=5, evaluations=4).training
-    assert FIRST.step_to_replan(training) == 100
-    assert FIRST.step_to_replan(tiny_config(epochs=3).training) == 0
+    assert FIRST.may_change(training) and not FIRST.may_change(tiny_config(epochs=3).training)
+    assert not replace(FIRST, setup_seconds=0).may_change(training), "one of before that was not said"
 
-    def steps(seconds_per_step, seconds_used=100):
+    def replanned(seconds_per_step, seconds_used=100):
         new = FIRST.replan(training, 100, seconds_used, seconds_per_step, seconds_per_eval_frame=0.1)
-        assert (new.replanned_at, new.first_steps_total, new.step_to_replan(training)) == (100, 400, 0)
-        assert new.eval_every == interval(new.steps_total, 4)
-        return new.steps_total
+        assert new.replans == ((100, 400),) and new.last_step(training) == FIRST.last_step(training) == 1600
+        return new
 
     # Of 300 s 100 are gone, and two evaluations of 50 frames and one of 100 take 20.
-    assert steps(0.5) == 100 + 360
-    assert steps(1.8) == 100 + 100
-    assert steps(0.001) == 4 * 400, "no more than four times as many"
-    assert steps(0.5, seconds_used=400) == 101, "the time is over, and sixty steps are done"
+    as_quick, slower = replanned(0.5), replanned(1.8)
+    assert (as_quick.steps_total, slower.steps_total) == (100 + 360, 100 + 100)
+    assert [step for step in range(1, 461) if as_quick.evaluates(step)] == [100, 220, 340, 460]
+    assert replanned(0.001).steps_total == 4 * 400, "no more than four times as many"
+    assert replanned(0.5, seconds_used=400).steps_total == 101, "the time is over, and sixty steps are done"
+
+    again = as_quick.replan(training, 220, 200, 0.5, 0.1)
+    assert again.steps_total == 220 + 170 and again.replans == ((100, 400), (220, 460))
+    assert [step for step in range(1, 391) if again.evaluates(step)] == [100, 220, 305, 390]
 
 
 @pytest.mark.parametrize(

@@ -502,34 +502,36 @@ def test_minutes_become_steps_and_are_looked_at_once_more(lab_folders, tiny_conf
     assert train_here(run, config) == "finished"
     seconds = time.monotonic() - began
     plan = Plan.load(run)
-    assert plan.replanned_at and plan.step_to_replan(config.training) == 0
+    assert len(plan.replans) == len(evaluations(run)) - 1 and plan.replans[0][1] > 0
     assert read_checkpoint(run, "last").step == plan.steps_total == train_steps(run)[-1]
     assert 0.5 < seconds < 120, "about 2.4 s, and a busy machine takes longer"
 
 
-def test_a_run_that_was_planned_anew_resumes_exactly(lab_folders, tiny_config, monkeypatch):
-    """With more steps and with fewer, stopped before the new plan and after it."""
-    steps = {}
+def test_a_run_that_is_planned_anew_resumes_exactly(lab_folders, tiny_config, monkeypatch):
+    """With more steps and with fewer, stopped before the first new plan, after it and after the second."""
+    longer, shorter = {4: (16, 4), 8: (20, 12)}, {4: (10, 2), 6: (8, 2)}
+    new = {}
 
     def replan(plan, training, step, *_):
-        steps["first"] = plan.steps_total
-        return dataclasses.replace(
-            plan, steps_total=steps["new"], eval_every=4, replanned_at=step, first_steps_total=plan.steps_total
-        )
+        steps_total, eval_every = new[step]
+        replans = (*plan.replans, (step, plan.steps_total))
+        return dataclasses.replace(plan, steps_total=steps_total, eval_every=eval_every, replans=replans)
 
     monkeypatch.setattr("core.training.loop._replan", replan)
     monkeypatch.setattr("core.training.setup.count_steps", lambda *_, **__: 12)
     config = tiny_config(minutes=1, evaluations=3, checkpoint_seconds=1000)
-    for steps["new"] in (8, 20):
-        weights = []
-        for stop_after in (None, 2, 6):
+    for way in (longer, shorter):
+        new = way
+        results = []
+        for stop_after in (None, 2, 5, 7):
             run = create_run(config, lab_folders.runs)
             if stop_after:
                 assert train_here(run, config, stop_after=stop_after) == "stopped"
             assert train_here(run, config) == "finished"
-            assert steps["first"] == 12 and train_steps(run)[-1] == steps["new"]
-            weights.append((run / "last" / "model.safetensors").read_bytes())
-        assert len(set(weights)) == 1
+            plan = Plan.load(run)
+            assert [step for step, _ in plan.replans] == list(way) and train_steps(run)[-1] == plan.steps_total
+            results.append((fingerprint(run), str(scores(run)), plan.steps_total))
+        assert len(set(results)) == 1
 
 
 def test_a_score_of_all_frames_counts_more_than_one_of_a_few(lab_folders, tiny_config, monkeypatch):

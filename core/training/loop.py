@@ -100,6 +100,7 @@ def _train(
     steps_per_epoch = setup.items / training.samples_per_step
     saved_at = time.monotonic()
     stops = stalls = False
+    frames_scored = 0
     model.train()
     report(phase="training", step=state.step, steps_total=plan.steps_total)
 
@@ -123,16 +124,18 @@ def _train(
             row = train_row(step, value, training.learning_rate * scale, throughput, usage, epoch)
             recorder.row(row)
             report(phase="training", step=step, steps_total=plan.steps_total, seconds_left=row["seconds_left"])
-        if step % plan.eval_every == 0 or is_last:
+        if plan.evaluates(step):
             check_loss(step, value)
             report(phase="scoring", step=step)
             with throughput.pause():
                 _evaluate(setup, state, recorder, usage, epoch, distributed, is_last)
             stalls = has_stalled(evaluations(run), training.stop_early, training.patience)
-        if step == plan.step_to_replan(training) and not is_last:
-            plan = _replan(plan, training, step, throughput, usage, distributed)
-            recorder.plan(plan)
-            throughput.steps_total = plan.steps_total
+            frames_scored += len(setup.previewed)
+            # Not twice at one step, which a run may come to again that was killed after it.
+            if not is_last and plan.may_change(training) and all(step > replan for replan, _ in plan.replans):
+                plan = _replan(plan, training, step, frames_scored, throughput, usage, distributed)
+                recorder.plan(plan)
+                throughput.steps_total = plan.steps_total
         overdue = time.monotonic() - saved_at >= training.checkpoint_seconds
         stops, stalls, overdue = distributed.broadcast_object((should_stop(), stalls, overdue))
         if stops or stalls or is_last or overdue:
@@ -169,16 +172,21 @@ def _loader(setup: TrainingSetup, training: TrainingConfig, step: int, distribut
 
 
 def _replan(
-    plan: Plan, training: TrainingConfig, step: int, throughput: Throughput, usage: Usage, distributed: Distributed
+    plan: Plan,
+    training: TrainingConfig,
+    step: int,
+    frames_scored: int,
+    throughput: Throughput,
+    usage: Usage,
+    distributed: Distributed,
 ) -> Plan:
     """Return the plan that suits the speed so far, as the leader sees it."""
-    frames = step // plan.eval_every * (plan.eval_frames or plan.val_frames)
     suited = plan.replan(
         training,
         step,
         seconds_used=plan.setup_seconds + usage.minutes() * MINUTE,
         seconds_per_step=throughput.seconds_per_step,
-        seconds_per_eval_frame=throughput.paused / frames if frames else 0.0,
+        seconds_per_eval_frame=throughput.paused / frames_scored,
     )
     return distributed.all_gather(suited)[0]
 

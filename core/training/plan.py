@@ -1,9 +1,9 @@
 """What is decided on this machine before the first step, and kept for the run's whole life.
 
 A budget in minutes becomes a number of steps here, after the speed was measured: the schedule needs its end, and a
-resumed run must find the same one. Class shares are counted here for the same reason. Once, early on, that number may
-change, where the speed turns out otherwise than it was measured; the schedule then goes on from where it stands to the
-new end, and the plan says so, so that a resumed run learns the same.
+resumed run must find the same one. Class shares are counted here for the same reason. At each evaluation that number is
+looked at again, by what steps and scoring really take; the schedule then goes on from where it stands to the new end,
+and the plan says so, so that a resumed run learns the same.
 """
 
 import math
@@ -36,8 +36,8 @@ class Plan:
     `image_pixels` are the labelled pixels of the frames that show a class, and `rules` those by which it learns, see
     `core.training.tables.RULES`: 1 where the plan says nothing. `eval_frames` are the validation frames that an
     evaluation before the last one looks at, 0 for all. `setup_seconds` of the budget passed before the first step, a
-    validation frame took `seconds_per_eval_frame`, and after step `replanned_at` (0: never) `first_steps_total` became
-    `steps_total`.
+    validation frame took `seconds_per_eval_frame`. `replans` are the steps after which the plan was made anew, and how
+    many in all it had until then; `eval_every` counts from the last of them.
     """
 
     steps_total: int
@@ -64,27 +64,35 @@ class Plan:
     eval_frames: int = 0
     setup_seconds: float = 0.0
     seconds_per_eval_frame: float = 0.0
-    replanned_at: int = 0
-    first_steps_total: int = 0
+    replans: tuple[tuple[int, int], ...] = ()
 
     def progress(self, step: int) -> float:
         """Return where in its schedule a step (from 1) is done, 0..1: in the middle of its share of the whole."""
-        if step <= self.replanned_at:
-            return (step - 0.5) / self.first_steps_total
-        began = self.replanned_at / self.first_steps_total if self.replanned_at else 0.0
-        return began + (1 - began) * (step - 0.5 - self.replanned_at) / (self.steps_total - self.replanned_at)
+        done, first = 0.0, 0
+        for last, steps_total in self.replans:
+            if step <= last:
+                break
+            done, first = done + (1 - done) * (last - first) / (steps_total - first), last
+        else:
+            steps_total = self.steps_total
+        return done + (1 - done) * (step - 0.5 - first) / (steps_total - first)
+
+    def evaluates(self, step: int) -> bool:
+        """Return whether the run is scored after a step."""
+        last = self.replans[-1][0] if self.replans else 0
+        if step <= last:
+            return any(step == replan for replan, _ in self.replans)
+        return step == self.steps_total or (step - last) % self.eval_every == 0
+
+    def may_change(self, training: TrainingConfig) -> bool:
+        """Return whether it is made anew at each evaluation: where minutes count, and it knows how many had passed."""
+        return training.minutes > 0 and self.setup_seconds > 0
 
     def last_step(self, training: TrainingConfig) -> int:
-        """Return the last step that this run can have, whether or not it is planned anew."""
-        return self.steps_total * (MAX_CHANGE if self.step_to_replan(training) else 1)
-
-    def step_to_replan(self, training: TrainingConfig) -> int:
-        """Return after which step a budget in minutes is looked at again: the first evaluation, or a quarter of the
-        steps; 0 where it was, or where epochs are counted.
-        """
-        if training.minutes == 0 or self.replanned_at or not self.setup_seconds:
-            return 0
-        return max(1, min(self.eval_every, self.steps_total // 4))
+        """Return the last step that this run can have, however often it is planned anew."""
+        if not self.may_change(training):
+            return self.steps_total
+        return MAX_CHANGE * (self.replans[0][1] if self.replans else self.steps_total)
 
     def replan(
         self,
@@ -92,33 +100,29 @@ class Plan:
         step: int,
         seconds_used: float,
         seconds_per_step: float,
-        seconds_per_eval_frame: float = 0.0,
+        seconds_per_eval_frame: float,
     ) -> "Plan":
-        """Return the plan after a look at what the steps up to `step` really took; only the numbers of steps differ.
+        """Return the plan after an evaluation, from what steps and scoring really took; only the steps to come differ.
 
         Args:
             training: of the run.
-            step: done so far.
+            step: done so far, fewer than all.
             seconds_used: of the budget, from the start of the run, breaks left out.
             seconds_per_step: as the training goes.
-            seconds_per_eval_frame: as measured, with what is written after an evaluation; 0 before there was one.
+            seconds_per_eval_frame: as measured, with all that is written meanwhile.
         """
-        frames = self.val_frames + self._evals_after(step) * (self.eval_frames or self.val_frames)
-        seconds_to_score = frames * (seconds_per_eval_frame or self.seconds_per_eval_frame)
-        left = training.minutes * 60 - seconds_used - seconds_to_score
+        evaluations = max(1, training.evaluations - len(self.replans) - 1)
+        frames = (evaluations - 1) * (self.eval_frames or self.val_frames) + self.val_frames
+        left = training.minutes * 60 - seconds_used - frames * seconds_per_eval_frame
         min_steps = min(MIN_STEPS, int(training.minutes * 60 * MAX_OVERRUN / seconds_per_step))
-        steps_total = min(max(step + 1, min_steps, step + int(left / seconds_per_step)), MAX_CHANGE * self.steps_total)
+        steps_total = max(step + 1, min_steps, step + int(left / seconds_per_step))
+        steps_total = min(steps_total, self.last_step(training))
         return replace(
             self,
             steps_total=steps_total,
-            eval_every=interval(steps_total, training.evaluations),
-            replanned_at=step,
-            first_steps_total=self.steps_total,
+            eval_every=interval(steps_total - step, evaluations),
+            replans=(*self.replans, (step, self.steps_total)),
         )
-
-    def _evals_after(self, step: int) -> int:
-        """Return how many evaluations follow after a step, the last one left out."""
-        return (self.steps_total - 1) // self.eval_every - step // self.eval_every
 
     def save(self, run: Path) -> None:
         """Write plan.json, durably."""
@@ -159,6 +163,7 @@ class Plan:
             values["image_pixels"] = tuple(values.get("image_pixels", ()))
             values["white"] = tuple(values.get("white", ()))
             values["classes"] = tuple(values["classes"])
+            values["replans"] = tuple(tuple(replan) for replan in values.get("replans", ()))
             values["colors"] = tuple(tuple(color) for color in values["colors"])
             return cls(**values)
         except (KeyError, TypeError):

@@ -49,7 +49,9 @@ class Recorder:
         """Keep a plan that was made anew, durably, before the next step follows it."""
         if self._log:
             plan.save(self._run)
-            print(f"{plan.steps_total} steps now, for {plan.first_steps_total}: so many fit into the time.")
+            before = plan.replans[-1][1]
+            if plan.steps_total != before:
+                print(f"{plan.steps_total} steps now, not {before}: so many fit into the time.")
 
     def say(self, text: str) -> None:
         """Print a line into the run's log."""
