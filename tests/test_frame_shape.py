@@ -24,7 +24,9 @@ def folder(lab_folders):
         for index, size in enumerate(sizes):
             Image.new("RGB", size).save(root / f"images/{index}.jpg", **options)
             Image.fromarray(np.zeros(size[::-1], np.uint8)).save(root / f"masks/{index}.png")
-        (root / "classes.json").write_text(json.dumps([{"name": "road", "color": [1, 2, 3], "ids": [0]}]))
+        (root / "classes.json").write_text(
+            json.dumps([{"name": name, "ids": [index]} for index, name in enumerate(("a", "b"))])
+        )
         return root
 
     return make

@@ -67,6 +67,11 @@ def test_a_plan_follows_the_speed_that_was_found(tiny_config):
     assert replanned(0.001).steps_total == 4 * 400, "no more than four times as many"
     assert replanned(0.5, seconds_used=400).steps_total == 101, "the time is over, and sixty steps are done"
 
+    early = replace(FIRST, steps_total=60, eval_every=15)
+    late = [early.replan(training, 15, used, 5, 0.1).steps_total for used in (100, 400, 560, 5000)]
+    # Twice the budget are 600 s, of which scoring takes 20.
+    assert late == [60, 15 + 36, 15 + 4, 16]
+
     again = as_quick.replan(training, 220, 200, 0.5, 0.1)
     assert again.steps_total == 220 + 170 and again.replans == ((100, 400), (220, 460))
     assert [step for step in range(1, 391) if again.evaluates(step)] == [100, 220, 305, 390]

@@ -113,9 +113,9 @@ class Plan:
         """
         evaluations = max(1, training.evaluations - len(self.replans) - 1)
         frames = (evaluations - 1) * (self.eval_frames or self.val_frames) + self.val_frames
-        left = training.minutes * 60 - seconds_used - frames * seconds_per_eval_frame
-        min_steps = min(MIN_STEPS, int(training.minutes * 60 * MAX_OVERRUN / seconds_per_step))
-        steps_total = max(step + 1, min_steps, step + int(left / seconds_per_step))
+        budget, seconds_used = training.minutes * 60, seconds_used + frames * seconds_per_eval_frame
+        min_steps = min(MIN_STEPS, step + int((MAX_OVERRUN * budget - seconds_used) / seconds_per_step))
+        steps_total = max(step + 1, min_steps, step + int((budget - seconds_used) / seconds_per_step))
         steps_total = min(steps_total, self.last_step(training))
         return replace(
             self,
