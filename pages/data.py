@@ -260,9 +260,9 @@ def what_the_network_sees(here: SplitDataset, frame: Frame, root: str) -> None:
         with fields:
             values = augmentation_form("crops")
             size = {"height": here.dataset.size[0], "width": here.dataset.size[1]}
-            wanted = fields_form("dataset", list(size), size, f"size-{root}")
-            if wanted != size:
-                st.session_state.setdefault("frame-size", {})[root] = wanted
+            chosen_size = fields_form("dataset", list(size), size, f"size-{root}")
+            if chosen_size != size:
+                st.session_state.setdefault("frame-size", {})[root] = chosen_size
                 st.rerun()
             drawn = st.session_state.setdefault("crops-drawn", 0)
             if st.button("Draw others", icon=":material/casino:", width="stretch", key="draw-others"):

@@ -227,7 +227,7 @@ def test_every_option_belongs_to_some_network():
         ("fcn", "vgg16", {"stride", "fc_width", "dropout", "freeze"}),
         ("unet", "resnet18", {"upsample", "norm", "dropout", "score_levels", "freeze"}),
         ("unet", "plain", {"upsample", "norm", "dropout", "width", "depth", "padding"}),
-        ("vit", "vit_tiny_patch16_224", {"head", "drop_path", "grad_checkpointing", "freeze"}),
+        ("vit", "vit_tiny_patch16_224", {"head", "patch_size", "drop_path", "grad_checkpointing", "freeze"}),
     ],
 )
 def test_a_network_has_its_own_options_only(family, encoder, options):

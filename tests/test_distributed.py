@@ -135,13 +135,13 @@ def evaluate(model, *_rest, keep):
     return SimpleNamespace(confusion=SimpleNamespace(miou=lambda: 0.5))
 loop.evaluate, loop.eval_row = evaluate, lambda *_: {}
 plan, dataset = SimpleNamespace(sample_frames=()), SimpleNamespace(val=())
-setup = SimpleNamespace(plan=plan, dataset=dataset, val_loader=None, loss=None, hardware=None)
+setup = SimpleNamespace(plan=plan, dataset=dataset, val_loader=None, previewed=(), loss=None, hardware=None)
 saved = {}
 recorder = SimpleNamespace(
     row=lambda _: None, samples=lambda *_: None,
     checkpoint=lambda which, state: saved.update({n: v.float().mean().item() for n, v in state.model.state_dict().items()}),
 )
-loop._evaluate(setup, TrainingState(model, ema=ema), recorder, SimpleNamespace(minutes=lambda: 0), 1, distributed)
+loop._evaluate(setup, TrainingState(model, ema=ema), recorder, SimpleNamespace(minutes=lambda: 0), 1, distributed, True)
 Path(sys.argv[1] + str(distributed.rank)).write_text(repr((seen, saved)))
 distributed.destroy()
 """

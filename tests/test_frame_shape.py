@@ -10,7 +10,7 @@ from core.__main__ import main
 from core.commands.options import requested_config
 from core.config import read_config
 from core.data.dataset import open_dataset
-from core.data.frame_shape import DEFAULT, fitting_size, photo_size
+from core.data.frame_shape import DEFAULT, fitting_size, image_size
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_photograph_that_is_shown_turned_counts_as_it_is_shown(folder):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     root = folder((480, 360), (480, 360), exif=exif)
-    assert photo_size(root / "images/0.jpg") == (480, 360)
+    assert image_size(root / "images/0.jpg") == (480, 360)
     assert fitting_size(dataset_of(root)) == (416, 320)
 
 

@@ -63,6 +63,7 @@ NETWORKS = {
     "vit-tiny": ModelConfig(family="vit", encoder="vit_tiny_patch16_224"),
     "vit-pup": ModelConfig(family="vit", encoder="test_vit", head="pup"),
     "vit-mask": ModelConfig(family="vit", encoder="test_vit", head="mask"),
+    "vit-resampled": ModelConfig(family="vit", encoder="test_vit", patch_size=8),
     "vit-drop-path": ModelConfig(family="vit", encoder="test_vit", drop_path=0.2),
     "vit-checkpointing": ModelConfig(family="vit", encoder="test_vit", grad_checkpointing=True),
     "vit-frozen": ModelConfig(family="vit", encoder="test_vit", freeze=True, grad_checkpointing=True, head="mask"),

@@ -52,8 +52,8 @@ def test_evaluations_are_counted_from_the_last_change():
 
 def test_a_plan_follows_the_speed_that_was_found(tiny_config):
     training = tiny_config(minutes=5, evaluations=4).training
-    assert FIRST.may_change(training) and not FIRST.may_change(tiny_config(epochs=3).training)
-    assert not replace(FIRST, setup_seconds=0).may_change(training), "one of before that was not said"
+    assert FIRST.is_adjustable(training) and not FIRST.is_adjustable(tiny_config(epochs=3).training)
+    assert not replace(FIRST, setup_seconds=0).is_adjustable(training), "one of before that was not said"
 
     def replanned(seconds_per_step, seconds_used=100):
         new = FIRST.replan(training, 100, seconds_used, seconds_per_step, seconds_per_eval_frame=0.1)

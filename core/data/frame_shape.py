@@ -19,7 +19,7 @@ def fitting_size(dataset: Dataset) -> tuple[int, int]:
     """Return height and width in which a data set's photographs keep their shape, as far as sides of whole strides can:
     about as many pixels as the default has, and no more than the photographs. The default where no header can be read.
     """
-    headers = [photo_size(frame.image) for frame in spread(dataset.train or dataset.val, SAMPLE)]
+    headers = [image_size(frame.image) for frame in spread(dataset.train or dataset.val, SAMPLE)]
     sizes = [size for size in headers if size]
     if not sizes:
         return DEFAULT
@@ -29,7 +29,7 @@ def fitting_size(dataset: Dataset) -> tuple[int, int]:
     return _side("height", height), _side("width", height / shape)
 
 
-def photo_size(path: Path) -> tuple[int, int] | None:
+def image_size(path: Path) -> tuple[int, int] | None:
     """Return height and width of a photograph as it is shown; None where its header can't be read."""
     try:
         with Image.open(path) as image:

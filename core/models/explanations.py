@@ -25,6 +25,9 @@ GROUP_NORM = Paper("Wu and He", "1803.08494")
 DROP_PATH = Paper("Huang et al.", "1603.09382")
 CHECKPOINTING = Paper("Chen et al.", "1604.06174")
 VITDET = Paper("Li et al., ViTDet", "2203.16527")
+MOBILENET_V4 = Paper("Qin et al.", "2404.10518")
+REPVIT = Paper("Wang et al.", "2307.09283")
+FLEXIVIT = Paper("Beyer et al., FlexiViT", "2212.08013")
 DEEPLAB = Paper("Chen et al., DeepLab", "1606.00915")
 SWIN_V2 = Paper("Liu et al.", "2111.09883")
 EFFICIENTNET = Paper("Tan and Le", "1905.11946")
@@ -75,6 +78,18 @@ EXPLANATIONS: dict[tuple[str, Any], Explanation] = {
         " bottleneck makes 50 layers affordable.",
         RESNET,
         "section 4.1",
+    ),
+    ("encoder", "mobilenetv4_conv_medium"): Explanation(
+        "Built for phones: blocks of depthwise convolutions, before, within and after a widening of the channels, found"
+        " by a search that asked for few operations and little traffic with the memory on many kinds of processors.",
+        MOBILENET_V4,
+        "sections 4 and 5",
+    ),
+    ("encoder", "repvit_m0_9"): Explanation(
+        "A mobile network laid out as a Vision Transformer is: one part mixes neighbouring pixels, the next mixes"
+        " channels. It begins at stride 4, and was taught by a larger network.",
+        REPVIT,
+        "section 3",
     ),
     ("encoder", "vgg16"): Explanation(
         "Stacks of 3x3 convolutions, and between them pooling that halves the map. Slow and large by today's measure,"
@@ -290,6 +305,13 @@ EXPLANATIONS: dict[tuple[str, Any], Explanation] = {
         " bring noise. Outlines can be drawn finer than a patch, for much more arithmetic.",
         SETR,
         "section 3.3",
+    ),
+    ("patch_size", 0): Explanation("The patches that the encoder was pretrained with."),
+    ("patch_size", ANY): Explanation(
+        "The picture is cut into other patches than the encoder knows: the weights that read a patch are resampled to"
+        " its size. Half of the side makes four times as many patches, which see finer and take far longer.",
+        FLEXIVIT,
+        "section 3.4",
     ),
     ("drop_path", 0.0): Explanation("Every block takes part in every step."),
     ("drop_path", ANY): Explanation(

@@ -132,7 +132,7 @@ def _train(
             stalls = has_stalled(evaluations(run), training.stop_early, training.patience)
             frames_scored += len(setup.previewed)
             # Not twice at one step, which a run may come to again that was killed after it.
-            if not is_last and plan.may_change(training) and all(step > replan for replan, _ in plan.replans):
+            if not is_last and plan.is_adjustable(training) and all(step > replan for replan, _ in plan.replans):
                 plan = _replan(plan, training, step, frames_scored, throughput, usage, distributed)
                 recorder.plan(plan)
                 throughput.steps_total = plan.steps_total

@@ -84,13 +84,13 @@ class Plan:
             return any(step == replan for replan, _ in self.replans)
         return step == self.steps_total or (step - last) % self.eval_every == 0
 
-    def may_change(self, training: TrainingConfig) -> bool:
+    def is_adjustable(self, training: TrainingConfig) -> bool:
         """Return whether it is made anew at each evaluation: where minutes count, and it knows how many had passed."""
         return training.minutes > 0 and self.setup_seconds > 0
 
     def last_step(self, training: TrainingConfig) -> int:
         """Return the last step that this run can have, however often it is planned anew."""
-        if not self.may_change(training):
+        if not self.is_adjustable(training):
             return self.steps_total
         return MAX_CHANGE * (self.replans[0][1] if self.replans else self.steps_total)
 
