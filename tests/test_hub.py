@@ -25,7 +25,7 @@ from core.errors import LabError
 from core.hub.card import model_card
 from core.hub.job import start_pull, start_push
 from core.hub.origin import Origin, read_origin
-from core.hub.published import published_text
+from core.hub.published import published_text, read_published
 from core.hub.sample_images import may_show, sample_images
 from core.jobs.kinds import is_stopping, jobs_folder, latest, stop
 from core.labels import CITYSCAPES_19, CITYSCAPES_34
@@ -666,7 +666,6 @@ def test_what_shall_be_private_does_not_go_where_everyone_sees_it(hub, lab, run)
 
 
 def test_a_class_table_of_another_size_comes_back_as_it_was(tiny_config):
-    from core.hub.published import read_published
 
     text = published_text(tiny_config(), CITYSCAPES_34.class_names, CITYSCAPES_34.colors, 3, 0.5, {}, {})
     result = read_published(json.loads(text), REPO, lambda name, classes: "")
@@ -734,3 +733,17 @@ def test_a_card_of_ones_own_data_speaks_of_no_streets(run):
     own = replace(streets, config=streets.config.model_copy(update={"dataset": dataset}))
     assert "street-scenes" in model_card(streets, REPO) and "pixel of a street scene" in model_card(streets, REPO)
     assert "street" not in model_card(own, "anna/cells").lower()
+
+
+def test_a_score_of_a_few_frames_says_so_there_and_here(run, files):
+    """A run that was stopped was never scored on all of them."""
+    log = run / "metrics.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps(row | ({"frames": 3} if row["kind"] == "eval" else {})) + "\n" for row in rows))
+    assert "On 3 of the validation frames" in model_card(read_run(run), "anna/street")
+    values = json.loads(files["config.json"])
+    for frames in ({}, {"frames": 3}):
+        evaluation = values["evaluation"] | frames
+        published = read_published(values | {"evaluation": evaluation}, "anna/street", lambda *_: "")
+        assert published.evaluation.get("frames") == frames.get("frames")
+        assert ("frames" in published.evaluation) == bool(frames)

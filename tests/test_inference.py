@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from core.__main__ import _parser
+from core.commands.options import requested_config
 from core.config import TrainingConfig, read_config, read_stored_config
 from core.data.bands import sensible_size
 from core.data.dataset import open_dataset
@@ -105,6 +107,9 @@ def test_a_run_of_before_is_shown_pictures_as_they_were(trained_run, tmp_path):
     assert read_config({}).training.test_scale != 1
     del values["training"]["test_scale"]
     assert read_stored_config(values).shown_size == (64, 128)
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    options = _parser().parse_args(["train", "--config", str(tmp_path / "config.json")])
+    assert requested_config(options).shown_size == (64, 128), "a run of before, made again from its file"
     assert read_stored_config(values | {"training": {"test_scale": 1.5}}).shown_size == (96, 192)
 
 

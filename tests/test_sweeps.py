@@ -650,3 +650,12 @@ def test_trials_run_to_their_end_through_a_killed_driver_and_one_that_goes_on(
     assert [run.state for run in list_runs(lab_folders.runs)] == ["finished"] * count
     assert all(trial.score == best_miou(lab_folders.runs / trial.runs[0]) for trial in trials)
     assert read_config(base.model_dump()) == sweep.spec.base
+
+
+def test_an_older_sweeps_trials_go_on_as_they_began(made):
+    """Its base lacks what was added since."""
+    sweep = made()
+    values = json.loads((sweep.path / "sweep.json").read_text())
+    del values["base"]["training"]["test_scale"]
+    (sweep.path / "sweep.json").write_text(json.dumps(values))
+    assert read_sweep(sweep.path).spec.base.training.test_scale == 1

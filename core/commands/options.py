@@ -13,6 +13,7 @@ from core.config import (
     read_config,
     setting_of,
     with_preset,
+    with_stored_fields,
     with_todays_names,
 )
 from core.errors import LabError
@@ -102,7 +103,8 @@ def requested_config(options: argparse.Namespace) -> RunConfig:
     values = read_values(options.config) if options.config else {}
     for part, fields in overrides(options).items():
         values[part] = values.get(part, {}) | fields
-    config = read_config(with_preset(values, options.preset) if options.preset else values)
+    values = with_preset(values, options.preset) if options.preset else values
+    config = read_config(values)
     if config.dataset.name not in OWN or {"height", "width"} & values.get("dataset", {}).keys():
         return config
     from core.data.dataset import open_dataset
@@ -112,8 +114,7 @@ def requested_config(options: argparse.Namespace) -> RunConfig:
         height, width = fitting_size(open_dataset(config.dataset))
     except LabError:
         return config  # what is wrong with the data is said where they are needed
-    values["dataset"] |= {"height": height, "width": width}
-    return read_config(with_preset(values, options.preset) if options.preset else values)
+    return read_config(values | {"dataset": values["dataset"] | {"height": height, "width": width}})
 
 
 def overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -139,4 +140,4 @@ def read_values(path: Path) -> dict[str, Any]:
         values = None
     if not isinstance(values, dict) or not all(isinstance(part, dict) for part in values.values()):
         raise LabError(f"'{path}' is not the config of a run. Name the config.json of one.")
-    return with_todays_names(values)
+    return with_todays_names(with_stored_fields(values))

@@ -6,7 +6,15 @@ say. Nothing here imports torch.
 
 from core.config.dataset import OWN, RGB, Annotations, CacheKind, CoarseSplit, DatasetConfig, DatasetName, PixelFormat
 from core.config.model import ModelConfig
-from core.config.reading import OLD_NAMES, read_config, read_stored_config, todays_name, with_preset, with_todays_names
+from core.config.reading import (
+    OLD_NAMES,
+    read_config,
+    read_stored_config,
+    todays_name,
+    with_preset,
+    with_stored_fields,
+    with_todays_names,
+)
 from core.config.run import (
     PRESET_HELP,
     PRESETS,
@@ -62,5 +70,6 @@ __all__ = [
     "todays_name",
     "used_settings",
     "with_preset",
+    "with_stored_fields",
     "with_todays_names",
 ]

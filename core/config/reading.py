@@ -32,9 +32,14 @@ STORED: dict[str, dict[str, Any]] = {"training": {"test_scale": 1.0}}
 
 def read_stored_config(values: dict[str, Any]) -> RunConfig:
     """Return the config of a run that was made by this version or an earlier one; raises LabError as `read_config`."""
-    if isinstance(values, dict) and all(isinstance(values.get(part, {}), dict) for part in STORED):
-        values = values | {part: fields | values.get(part, {}) for part, fields in STORED.items()}
-    return read_config(values)
+    return read_config(with_stored_fields(values))
+
+
+def with_stored_fields(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the plain values of a run's config with what it was made with where it lacks a field."""
+    if not isinstance(values, dict) or not all(isinstance(values.get(part, {}), dict) for part in STORED):
+        return values  # refused with a sentence later
+    return values | {part: fields | values.get(part, {}) for part, fields in STORED.items()}
 
 
 def read_config(values: dict[str, Any]) -> RunConfig:

@@ -44,8 +44,8 @@ class TrainingConfig(Part):
     minutes: float = field(
         1.0,
         "Training time",
-        "Train for about this long: the number of steps follows from the speed, measured at the start and once more at"
-        " the first evaluation. Where that is fewer than 60 steps, up to twice as long. 0 uses epochs.",
+        "Train for about this long: the number of steps follows from the speed, measured at the start and again at"
+        " each evaluation. Where that is fewer than 60 steps, up to twice as long. 0 uses epochs.",
         "min",
         group="Length",
         level="basic",

@@ -59,6 +59,7 @@ class _Evaluation(BaseModel):
     miou: Share
     pixel_accuracy: Share
     iou: list[Share | None]
+    frames: int | None = Field(None, strict=True, ge=1, le=2**31)
 
 
 def published_text(
@@ -168,4 +169,7 @@ def _evaluation(row: Any, step: int, num_classes: int) -> dict[str, Any]:
         evaluation = _Evaluation.model_validate(row)
     except ValidationError:
         return {}
-    return {"kind": "eval", "step": step} | evaluation.model_dump() if len(evaluation.iou) == num_classes else {}
+    if len(evaluation.iou) != num_classes:
+        return {}
+    # All frames were looked at where it says nothing of them.
+    return {"kind": "eval", "step": step} | evaluation.model_dump(exclude={"frames"} if not evaluation.frames else None)

@@ -25,6 +25,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from core.auth import max_queued, read_owner, require_owner, require_quota, require_write, write_owner
+from core.config import with_stored_fields
 from core.data.dataset import open_dataset
 from core.errors import LabError, writing
 from core.files import parse_json, replacing, write_atomically
@@ -209,6 +210,7 @@ def read_sweep(path: Path) -> Sweep:
     try:
         values = read_spec_file(path / "sweep.json")
         frames = values.pop("frames", 0)
+        values["base"] = with_stored_fields(values.get("base", {}))
         spec = parse_spec(values)
         if not isinstance(frames, int) or frames < 1:
             raise LabError("The number of its frames is missing.")

@@ -35,9 +35,9 @@ class Plan:
     that of the frames, "" in plans of version 0.1; `white` as of `core.config.PixelFormat`, as it was measured.
     `image_pixels` are the labelled pixels of the frames that show a class, and `rules` those by which it learns, see
     `core.training.tables.RULES`: 1 where the plan says nothing. `eval_frames` are the validation frames that an
-    evaluation before the last one looks at, 0 for all. `setup_seconds` of the budget passed before the first step, a
-    validation frame took `seconds_per_eval_frame`. `replans` are the steps after which the plan was made anew, and how
-    many in all it had until then; `eval_every` counts from the last of them.
+    evaluation before the last one looks at, 0 for all. `setup_seconds` of the budget passed before the first step.
+    `replans` are the steps after which the plan was made anew, and how many in all it had until then; `eval_every`
+    counts from the last of them.
     """
 
     steps_total: int
@@ -63,7 +63,6 @@ class Plan:
     rules: int = 1
     eval_frames: int = 0
     setup_seconds: float = 0.0
-    seconds_per_eval_frame: float = 0.0
     replans: tuple[tuple[int, int], ...] = ()
 
     def progress(self, step: int) -> float:

@@ -183,7 +183,6 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             rules=RULES,
             eval_frames=count_eval_frames(training, len(val_frames), seconds_per_frame),
             setup_seconds=setup_seconds,
-            seconds_per_eval_frame=seconds_per_frame,
         )
         # What one process has measured holds for all.
         with distributed.main_process_first():
