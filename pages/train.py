@@ -12,7 +12,6 @@ from app.services import inference_worker
 from app.widgets import failed_state
 from core import runner
 from core.config import (
-    PRESET_HELP,
     PRESETS,
     ModelConfig,
     RunConfig,
@@ -87,7 +86,14 @@ def choose_network(family: str) -> dict[str, Any]:
             failed_state(error)
         with st.expander("Options of this network"):
             key = f"options-{family}"
-            values |= fields_form("model", options_of(family, encoder), {}, key, {"model": values})
+            options = [name for name in options_of(family, encoder) if name != "freeze"]
+            values |= fields_form("model", options, {}, key, {"model": values})
+            if encoder != PLAIN:
+                # What suits the preset, the encoder and its first weights: fresh where these change.
+                preset = st.session_state.get("preset", "taste")
+                begin = {"freeze": PRESETS[preset].frozen_share(values)}
+                freeze_key = f"{key}-{preset}-{encoder}-{values['weights']}"
+                values |= fields_form("model", ["freeze"], begin, freeze_key, {"model": values})
             training = fields_form("training", OF_NETWORKS, {}, key, {"model": values})
             st.page_link("../pages/models.py", label="What do these options do?", icon=":material/account_tree:")
     return {"model": values, "training": training}
@@ -146,10 +152,11 @@ def choose_length(dataset: dict[str, Any]) -> tuple[str, dict[str, Any], dict[st
     preset = st.segmented_control(
         "Preset", list(PRESETS), format_func=str.capitalize, default="taste", required=True, key="preset"
     )
-    st.caption(f"{PRESET_HELP[preset][0].upper()}{PRESET_HELP[preset][1:]}.")
+    chosen = PRESETS[preset]
+    st.caption(f"{chosen.help[0].upper()}{chosen.help[1:]}.")
     # The preset sets only these; what was typed into the others stays.
     length = names_in("training", "Length")
-    values = fields_form("training", length, PRESETS[preset], f"length-{preset}", {"training": PRESETS[preset]})
+    values = fields_form("training", length, chosen.training, f"length-{preset}", {"training": chosen.training})
     values |= fields_form("training", names_in("training", "Often changed"), {}, "often")
     with st.expander("Augmentation"):
         values |= augmentation_form("augmentation")
@@ -158,7 +165,7 @@ def choose_length(dataset: dict[str, Any]) -> tuple[str, dict[str, Any], dict[st
         if group in SHOWN_APART:
             continue
         with st.expander(group):
-            names = [name for name in names_in("training", group) if name not in (*OF_NETWORKS, *PRESETS[preset])]
+            names = [name for name in names_in("training", group) if name not in (*OF_NETWORKS, *chosen.training)]
             values |= fields_form("training", names, {}, "rarely", {"training": values})
             if "schedule" in names:
                 preview_schedule(values)

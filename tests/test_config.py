@@ -6,7 +6,6 @@ from typing import Any, get_args
 import pytest
 
 from core.config import (
-    PRESET_HELP,
     PRESETS,
     ModelConfig,
     RunConfig,
@@ -164,9 +163,33 @@ def test_a_message_stays_a_sentence_however_long_the_value(values):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_are_valid_and_leave_what_was_set(preset):
     config = read_config(with_preset({}, preset))
-    assert config.training == TrainingConfig(**PRESETS[preset])
+    assert config.training == TrainingConfig(**PRESETS[preset].training)
     assert read_config(with_preset({"training": {"evaluations": 2}}, preset)).training.evaluations == 2
-    assert PRESET_HELP[preset]
+    assert PRESETS[preset].help
+
+
+@pytest.mark.parametrize(
+    ("model", "share"),
+    [
+        ({}, 0.33),
+        ({"family": "unet", "encoder": "resnet50"}, 0.33),
+        ({"family": "unet", "encoder": "plain"}, 0),
+        ({"family": "vit"}, 0),
+        ({"encoder": "convnext_tiny"}, 0),
+        ({"weights": "none"}, 0),
+        ({"freeze": 0}, 0),
+        ({"freeze": 1}, 1),
+    ],
+)
+def test_short_presets_freeze_the_first_layers_of_a_pretrained_convolutional_encoder(model, share):
+    for preset in ("taste", "quick"):
+        assert read_config(with_preset({"model": model}, preset)).model.freeze == share
+    assert read_config(with_preset({"model": model}, "full")).model.freeze == model.get("freeze", 0)
+
+
+def test_a_run_of_before_that_froze_its_encoder_freezes_all_of_it():
+    assert read_config({"model": {"freeze": True}}).model.freeze == 1
+    assert read_config({"model": {"freeze": False}}).model.freeze == 0
 
 
 def test_an_unknown_preset_lists_the_known_ones():
@@ -233,7 +256,7 @@ def test_every_option_belongs_to_some_network():
 def test_a_network_has_its_own_options_only(family, encoder, options):
     config = ModelConfig(family=family, encoder=encoder)
     assert set(config.options) == options
-    other = {"stride": 16, "fc_width": 64, "dropout": 0.5, "freeze": True, "upsample": "bilinear", "norm": "none",
+    other = {"stride": 16, "fc_width": 64, "dropout": 0.5, "freeze": 1, "upsample": "bilinear", "norm": "none",
              "score_levels": "finest", "width": 8, "depth": 2, "padding": "valid", "head": "mask", "drop_path": 0.1,
              "grad_checkpointing": True}  # fmt: skip
     for name, value in other.items():

@@ -19,14 +19,14 @@ BF16 = Hardware(torch.device("cpu"), torch.bfloat16, 1, 0, "On the CPU, in bf16.
 
 NETWORKS = {
     "fcn-8s": ModelConfig(encoder="test_resnet"),
-    "fcn-32s": ModelConfig(encoder="test_resnet", stride=32, freeze=True),
+    "fcn-32s": ModelConfig(encoder="test_resnet", stride=32, freeze=1),
     "unet": ModelConfig(family="unet", encoder="test_resnet"),
     "unet-finest": ModelConfig(family="unet", encoder="test_convnext", score_levels="finest"),
     "unet-vit": ModelConfig(family="unet", encoder="test_vit"),
     "plain": ModelConfig(family="unet", encoder="plain", width=4, depth=2),
     "plain-valid": ModelConfig(family="unet", encoder="plain", width=4, depth=2, padding="valid"),
     "vit": ModelConfig(family="vit", encoder="test_vit"),
-    "vit-mask": ModelConfig(family="vit", encoder="test_vit", head="mask", freeze=True),
+    "vit-mask": ModelConfig(family="vit", encoder="test_vit", head="mask", freeze=1),
 }
 
 
@@ -48,7 +48,7 @@ def test_parts_add_up_to_the_network(described):
     learning = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     assert sum(part.trainable for part in summary.parts) == learning
     for part in summary.parts:
-        assert part.trainable == (0 if config.freeze and part.name == "encoder" else part.parameters)
+        assert part.trainable == (0 if config.freeze == 1 and part.name == "encoder" else part.parameters)
 
 
 def test_what_was_asked_for_is_told(described):

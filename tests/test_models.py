@@ -44,15 +44,16 @@ NETWORKS = {
     "fcn-32s": ModelConfig(encoder="convnext_atto", stride=32),
     "fcn-vgg16-fc64": ModelConfig(encoder="vgg16", fc_width=64, dropout=0.5),
     "fcn-d6": ModelConfig(encoder="test_resnet", dilated_head=True),
-    "fcn-frozen": ModelConfig(encoder="test_resnet", freeze=True),
+    "fcn-frozen": ModelConfig(encoder="test_resnet", freeze=1),
     "unet-lite0": ModelConfig(family="unet"),
     "unet-swin": ModelConfig(family="unet", encoder="swinv2_tiny_window8_256"),
     "unet-vit": ModelConfig(family="unet", encoder="vit_tiny_patch16_224"),
     "unet-transposed-group": ModelConfig(family="unet", encoder="test_resnet", upsample="transposed", norm="group"),
     "unet-bilinear-none": ModelConfig(family="unet", encoder="test_convnext", upsample="bilinear", norm="none"),
     "unet-finest": ModelConfig(family="unet", encoder="test_efficientnet", score_levels="finest", dropout=0.3),
-    "unet-frozen": ModelConfig(family="unet", encoder="test_resnet", freeze=True),
-    "unet-vit-frozen": ModelConfig(family="unet", encoder="test_vit", freeze=True),
+    "unet-frozen": ModelConfig(family="unet", encoder="test_resnet", freeze=1),
+    "unet-half-frozen": ModelConfig(family="unet", encoder="test_efficientnet", freeze=0.5),
+    "unet-vit-frozen": ModelConfig(family="unet", encoder="test_vit", freeze=1),
     "plain": ModelConfig(family="unet", encoder="plain", width=4),
     "plain-valid": ModelConfig(family="unet", encoder="plain", width=4, padding="valid", norm="none", dropout=0.5),
     "plain-valid-depth-1": ModelConfig(family="unet", encoder="plain", width=4, depth=1, padding="valid"),
@@ -66,7 +67,7 @@ NETWORKS = {
     "vit-resampled": ModelConfig(family="vit", encoder="test_vit", patch_size=8),
     "vit-drop-path": ModelConfig(family="vit", encoder="test_vit", drop_path=0.2),
     "vit-checkpointing": ModelConfig(family="vit", encoder="test_vit", grad_checkpointing=True),
-    "vit-frozen": ModelConfig(family="vit", encoder="test_vit", freeze=True, grad_checkpointing=True, head="mask"),
+    "vit-frozen": ModelConfig(family="vit", encoder="test_vit", freeze=1, grad_checkpointing=True, head="mask"),
     "vit-dinov3": ModelConfig(family="vit", encoder="vit_tiny_patch16_dinov3_qkvb"),
     "vit-registers": ModelConfig(family="vit", encoder="vit_dwee_patch16_reg1_gap_256"),
     "vit-patch-14-average": ModelConfig(family="vit", encoder="eva02_tiny_patch14_224"),
@@ -168,7 +169,7 @@ def test_two_steps_changed_what_is_trainable_and_only_that(trained):
     model, config, before = trained
     state = model.state_dict()
     changed = {name for name in before if not torch.equal(before[name], state[name])}
-    if config.freeze:
+    if config.freeze == 1:
         assert not {name for name in changed if name.startswith("encoder.")}
     heads = {
         name for name, value in model.named_parameters() if value.requires_grad and not name.startswith("encoder.")
@@ -191,6 +192,33 @@ def test_a_frozen_encoder_keeps_weights_and_statistics_while_the_rest_learns(tra
     assert model.training and not any(module.training for module in model.encoder.modules())
     changed = {name for name, value in model.state_dict().items() if not torch.equal(before[name], value)}
     assert changed and not {name for name in changed if name.startswith("encoder.")}
+
+
+@pytest.mark.parametrize("encoder", ["test_resnet", "test_efficientnet", "vgg11", "test_convnext"])
+def test_a_frozen_share_is_the_first_layers_of_a_pyramid_and_no_gradient_goes_through_them(encoder):
+    model = build_model(ModelConfig(family="unet", encoder=encoder, freeze=0.5), CLASSES)
+    before = copy.deepcopy(model.state_dict())
+    train_two_steps(model)
+    changed = [name for name, value in model.state_dict().items() if not torch.equal(before[name], value)]
+    names = [name for name, _ in model.named_parameters() if name.startswith("encoder.")]
+    learning = [name for name in names if model.get_parameter(name).requires_grad]
+    assert 0 < len(learning) < len(names) and learning == names[-len(learning) :]
+    assert learning[-1] in changed
+    fixed = set(names) - set(learning)
+    assert not fixed & set(changed)
+    stems = {name.rpartition(".")[0] for name in fixed}
+    assert not {name for name in changed if name.rpartition(".")[0] in stems}, "statistics of a frozen layer moved"
+
+
+def test_a_frozen_share_of_a_vit_holds_its_patches_positions_and_first_blocks_and_drops_no_path_there():
+    model = build_model(ModelConfig(family="vit", encoder="test_vit", freeze=0.6, drop_path=0.5), CLASSES)
+    blocks = [all(not value.requires_grad for value in block.parameters()) for block in model.encoder.blocks]
+    assert blocks[0] and not blocks[-1]
+    assert not model.encoder.pos_embed.requires_grad and not model.encoder.patch_embed.proj.weight.requires_grad
+    assert not any(module.training for module in model.encoder.blocks[0].modules())
+    assert all(module.training for module in model.encoder.blocks[-1].modules())
+    model.eval().train()
+    assert not model.encoder.blocks[0].training and model.encoder.blocks[-1].training
 
 
 def test_evaluation_is_deterministic_and_an_image_is_the_same_alone_and_in_a_batch(trained):

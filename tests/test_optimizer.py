@@ -13,11 +13,11 @@ from core.training.optimizer import build_optimizer
 CLASSES = 5
 NETWORKS = {
     "fcn": {"family": "fcn", "encoder": "test_resnet"},
-    "fcn-frozen": {"family": "fcn", "encoder": "test_resnet", "freeze": True},
+    "fcn-frozen": {"family": "fcn", "encoder": "test_resnet", "freeze": 1},
     "unet": {"family": "unet", "encoder": "test_vit"},
     "plain": {"family": "unet", "encoder": "plain", "width": 4},
     "vit": {"family": "vit", "encoder": "test_vit"},
-    "vit-frozen": {"family": "vit", "encoder": "test_vit", "freeze": True, "head": "mask"},
+    "vit-frozen": {"family": "vit", "encoder": "test_vit", "freeze": 1, "head": "mask"},
 }
 
 

@@ -507,7 +507,7 @@ def test_reports_are_kept_found_and_deleted(written, lab_folders, monkeypatch):
 def test_every_setting_is_used_by_some_run_or_said_elsewhere():
     reported = {f"{part}.{name}" for part, name in all_fields() if setting_of(part, name).in_report}
     configs = [
-        {"model": {"family": "fcn", "encoder": "vgg16", "freeze": True}},
+        {"model": {"family": "fcn", "encoder": "vgg16", "freeze": 1}},
         {"model": {"family": "fcn", "dilated_head": True}},
         {"model": {"family": "unet", "encoder": "plain", "dropout": 0.1}},
         {"model": {"family": "unet"}},

@@ -16,7 +16,6 @@ from core.config.reading import (
     with_todays_names,
 )
 from core.config.run import (
-    PRESET_HELP,
     PRESETS,
     RunConfig,
     all_fields,
@@ -38,7 +37,6 @@ __all__ = [
     "OLD_NAMES",
     "OWN",
     "PRESETS",
-    "PRESET_HELP",
     "RGB",
     "Annotations",
     "CacheKind",

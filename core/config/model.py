@@ -33,8 +33,14 @@ class ModelConfig(Part):
         min_length=1,
         max_length=1000,
     )
-    freeze: bool = field(
-        False, "Freeze the encoder", "The encoder keeps its first weights; only what stands on it learns.", off=(False,)
+    freeze: float = field(
+        0.0,
+        "Frozen share of the encoder",
+        "This share of the encoder's layers, from the first on, keeps its first weights: steps take less time. 1"
+        " freezes all of it.",
+        off=(0,),
+        ge=0,
+        le=1,
     )
     # FCN
     dilated_head: bool = field(

@@ -89,10 +89,13 @@ def _accumulated(training: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_preset(values: dict[str, Any], preset: str) -> dict[str, Any]:
-    """Return `values` with the training fields of a preset filled in where `values` doesn't set them itself."""
+    """Return `values` with the fields of a preset filled in where `values` doesn't set them itself."""
     if preset not in PRESETS:
         raise LabError(f"There is no preset '{preset}'. Choose one of: {', '.join(PRESETS)}.")
-    return values | {"training": PRESETS[preset] | values.get("training", {})}
+    chosen, model = PRESETS[preset], values.get("model", {})
+    filled = values | {"training": chosen.training | values.get("training", {})}
+    share = chosen.frozen_share(model)
+    return filled | {"model": {"freeze": share} | model} if share else filled
 
 
 def _sentence(detail: Any) -> str:

@@ -1,6 +1,7 @@
 """The whole config of a run, its presets, and which of its fields have a say."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
 import annotated_types
@@ -14,6 +15,7 @@ from core.config.settings import Part, Setting
 from core.config.tracking import TrackingConfig
 from core.config.training import TrainingConfig
 from core.data.sources import SOURCES
+from core.models.encoder_table import ENCODER_KINDS, kind_of
 from core.models.families import FAMILIES, options_of
 
 
@@ -85,17 +87,45 @@ class RunConfig(Part):
         return self
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "taste": {"minutes": 1.0, "evaluations": 4, "checkpoint_seconds": 15.0},
-    "quick": {"minutes": 5.0, "evaluations": 6},
-    "full": {"minutes": 0.0, "epochs": 60.0, "evaluations": 30},
-}
-"""Training fields that a preset sets; everything else keeps its default."""
+@dataclass(frozen=True)
+class Preset:
+    """A length of training, and what suits it.
 
-PRESET_HELP: dict[str, str] = {
-    "taste": "about a minute: the network learns where road, sky and buildings are",
-    "quick": "about five minutes: cars and trees take shape",
-    "full": "60 passes over the data, for scores to compare; Try first says how long that takes on this machine",
+    Attributes:
+        help: a line for the form.
+        training: the fields of a training that it sets; everything else keeps its default.
+        freezes: the first layers of a pretrained encoder stay as they are, see `ENCODER_KINDS`.
+    """
+
+    help: str
+    training: dict[str, Any]
+    freezes: bool = False
+
+    def frozen_share(self, model: Mapping[str, Any]) -> float:
+        """Return `model.freeze` of a network by this preset, 0..1; `model` is what is set of that part already."""
+        family, weights = model.get("family", "fcn"), model.get("weights", "auto")
+        encoder = model.get("encoder") or (FAMILIES[family].default_encoder if family in FAMILIES else "")
+        if (
+            not self.freezes
+            or weights == "none"
+            or family not in FAMILIES
+            or "freeze" not in options_of(family, encoder)
+        ):
+            return 0.0
+        return ENCODER_KINDS[kind_of(encoder)].frozen_share
+
+
+PRESETS: dict[str, Preset] = {
+    "taste": Preset(
+        "about a minute: the network learns where road, sky and buildings are",
+        {"minutes": 1.0, "evaluations": 4, "checkpoint_seconds": 15.0},
+        freezes=True,
+    ),
+    "quick": Preset("about five minutes: cars and trees take shape", {"minutes": 5.0, "evaluations": 6}, freezes=True),
+    "full": Preset(
+        "60 passes over the data, for scores to compare; Try first says how long that takes on this machine",
+        {"minutes": 0.0, "epochs": 60.0, "evaluations": 30},
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MANY = 10
 """More values than this are a range of whole numbers, of which a sentence says the ends."""
+OFF = (0, False, "none")
 Level = Literal["basic", "advanced"]
 
 
@@ -18,15 +19,17 @@ class Condition:
 
     Attributes:
         field: full name, "training.schedule".
-        values: that fulfil it; none stands for any that switches something on, other than 0, False and "none".
+        values: that fulfil it; none stands for all but `other_than`.
         names: a regular expression that a text begins with that fulfils it, instead of values.
         meaning: what such a text names.
+        other_than: values that don't fulfil it where no others are named; as a rule those that switch something off.
     """
 
     field: str
     values: tuple[Any, ...] = ()
     names: str = ""
     meaning: str = ""
+    other_than: tuple[Any, ...] = OFF
 
     def holds(self, values: Mapping[str, Mapping[str, Any]]) -> bool:
         """Return whether it holds for plain values, part by part; a field that isn't among them counts as fulfilled."""
@@ -36,7 +39,7 @@ class Condition:
         value = values[part][name]
         if self.names:
             return re.match(self.names, str(value)) is not None
-        return value in self.values if self.values else value not in (0, False, "none")
+        return value in self.values if self.values else value not in self.other_than
 
     @property
     def text(self) -> str:
@@ -44,7 +47,7 @@ class Condition:
         if self.names:
             return f"{self.field} is {self.meaning}"
         if not self.values:
-            return f"{self.field} is set"
+            return f"{self.field} is {'set' if self.other_than == OFF else f'not {self.other_than[0]}'}"
         if len(self.values) > MANY:
             return f"{self.field} is {self.values[0]} to {self.values[-1]}"
         return f"{self.field} is {' or '.join(str(value) for value in self.values)}"

@@ -248,7 +248,7 @@ class TrainingConfig(Part):
         f"The encoder learns at this share of the rate; 0 chooses: {_encoder_lr_scales()}.",
         "x",
         group="Optimizer and schedule",
-        only_if=(Condition("model.freeze", (False,)),),
+        only_if=(Condition("model.freeze", other_than=(1,)),),
         off=(0,),
         ge=0,
         le=10,

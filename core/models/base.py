@@ -37,7 +37,7 @@ class SegmentationModel(nn.Module):
         self.multiple = multiple
         self.padding_mode: PaddingMode = "reflect"
         self.encoder: nn.Module | None = None
-        self.is_frozen = False
+        self.frozen: tuple[nn.Module, ...] = ()
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
@@ -88,19 +88,30 @@ class SegmentationModel(nn.Module):
         assert self.encoder is not None, "a network without an encoder has nothing to load"
         return load_encoder(self.encoder, path)
 
-    def freeze_encoder(self) -> None:
-        """The encoder learns nothing any more, and its normalisations keep their statistics also while the rest
-        trains.
+    def freeze_encoder(self, share: float = 1.0) -> None:
+        """The first layers of the encoder learn nothing any more, and their normalisations keep their statistics also
+        while the rest trains.
+
+        Args:
+            share: of the encoder's layers, in the order in which it was built, 0..1.
         """
         assert self.encoder is not None, "a network without an encoder has nothing to freeze"
-        self.is_frozen = True
-        self.encoder.requires_grad_(False)
+        modules = list(self.encoder.modules())
+        layers = [module for module in modules if next(module.parameters(recurse=False), None) is not None]
+        count = round(share * len(layers))
+        for index, layer in enumerate(layers):
+            for parameter in layer.parameters(recurse=False):
+                parameter.requires_grad = index >= count
+        learning = set(layers[count:])
+        end = modules.index(layers[count]) if learning else len(modules)
+        # With what has no weights among them: dropout drops nothing there.
+        self.frozen = tuple(module for module in modules[:end] if learning.isdisjoint(module.modules()))
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "SegmentationModel":
         super().train(mode)
-        if self.is_frozen:
-            self.encoder.eval()
+        for module in self.frozen:
+            module.training = False
         return self
 
 

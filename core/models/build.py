@@ -29,5 +29,5 @@ def build_model(config: ModelConfig, num_classes: int, num_bands: int = 3) -> Se
     if num_bands != 3:
         model.take_bands(num_bands)
     if config.freeze:
-        model.freeze_encoder()
+        model.freeze_encoder(config.freeze)
     return model

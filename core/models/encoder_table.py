@@ -28,11 +28,13 @@ class EncoderKind:
         title: a pretrained one within a sentence, "a pretrained ViT".
         names: a regular expression that its names in timm begin with.
         lr_scale: share of the learning rate at which it learns once it is pretrained.
+        frozen_share: of the layers of a pretrained one, how many stay as they are in trainings of some minutes.
     """
 
     title: str
     names: str
     lr_scale: float = 1.0
+    frozen_share: float = 0.0
 
 
 ENCODER_KINDS: dict[str, EncoderKind] = {
@@ -43,7 +45,7 @@ ENCODER_KINDS: dict[str, EncoderKind] = {
         0.03,
     ),
     "convnext": EncoderKind("ConvNeXt", r"(test_)?convnext", 0.05),
-    "cnn": EncoderKind("convolutional network", ""),
+    "cnn": EncoderKind("convolutional network", "", frozen_share=0.33),
 }
 """The kinds of encoders; the first whose names fit.
 

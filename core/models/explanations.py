@@ -27,6 +27,7 @@ CHECKPOINTING = Paper("Chen et al.", "1604.06174")
 VITDET = Paper("Li et al., ViTDet", "2203.16527")
 MOBILENET_V4 = Paper("Qin et al.", "2404.10518")
 REPVIT = Paper("Wang et al.", "2307.09283")
+TRANSFERABLE = Paper("Yosinski et al.", "1411.1792")
 FLEXIVIT = Paper("Beyer et al., FlexiViT", "2212.08013")
 DEEPLAB = Paper("Chen et al., DeepLab", "1606.00915")
 SWIN_V2 = Paper("Liu et al.", "2111.09883")
@@ -144,17 +145,24 @@ EXPLANATIONS: dict[tuple[str, Any], Explanation] = {
         "A network of the library timm, without its classifier. The figures and the drawing are those of the module"
         " that timm builds."
     ),
-    ("freeze", False): Explanation(
-        "The encoder learns too. The FCN's authors fine-tune all layers, since training the output alone gave only 70 %"
-        " of the score.",
+    ("freeze", 0.0): Explanation(
+        "All of the encoder learns too. The FCN's authors fine-tune all layers, since training the output alone gave"
+        " only 70 % of the score.",
         FCN,
         "section 4.3",
     ),
-    ("freeze", True): Explanation(
+    ("freeze", 1.0): Explanation(
         "The encoder keeps its first weights, and only what stands on it learns: steps are faster and need less memory."
         " It makes sense with pretrained weights only. In the FCN's paper it reached 70 % of the score.",
         FCN,
         "section 4.3",
+    ),
+    ("freeze", ANY): Explanation(
+        "The first layers keep what they know of edges and textures, which is much the same for all pictures; the later"
+        " ones, which know things, learn. Gradients end where the frozen part begins, so steps take less time. It makes"
+        " sense with pretrained weights only.",
+        TRANSFERABLE,
+        "sections 3 and 4",
     ),
     # FCN
     ("dilated_head", False): Explanation(

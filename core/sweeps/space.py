@@ -97,7 +97,7 @@ class SweepConfig(_Part):
     def full_config(self, params: Mapping[str, Value]) -> RunConfig:
         """Return the config that trains a trial's choice in full: the preset's length, all the data."""
         values = _merged(self.base, params)
-        values["training"] |= PRESETS["full"]
+        values["training"] |= PRESETS["full"].training
         values["dataset"] |= {"max_train_samples": 0, "train_sample_seed": 0}
         return read_config(values)
 

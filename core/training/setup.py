@@ -137,6 +137,9 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             f"This run was planned like this: {plan.weights} Now it would be like this: {source.sentence} "
             "Bring the weights back and resume, or start a new run."
         )
+    thaws = config.model.freeze > 0 and config.model.weights == "auto" and not (source or plan).pretrained
+    if thaws:
+        model.freeze_encoder(0)  # it has learned nothing that is worth keeping
     hardware.prepare(model)
     pixels, image_pixels = _pixels_of(plan) if plan else _count(dataset, on_phase)
     augmentation = Augmentation.from_config(training, pixels / pixels.sum())
@@ -170,7 +173,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             val_frames=len(val_store),
             sample_frames=tuple(dataset.val[index].id for index in samples),
             pretrained=source.pretrained,
-            weights=source.sentence,
+            weights=f"{source.sentence}{' So all of the encoder learns.' if thaws else ''}",
             hardware=hardware.sentence,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             seconds_per_step=speed.seconds_per_step,

@@ -204,7 +204,7 @@ def _optimizer(summaries: Summaries) -> Text:
 def _chosen_scale(summary: RunSummary) -> float:
     """Return the share of the rate at which a pretrained encoder learns where none is asked for, else 1."""
     config, plan = summary.config, summary.run.plan
-    if config.training.encoder_lr_scale or config.model.freeze:
+    if config.training.encoder_lr_scale or config.model.freeze == 1:
         return 1.0
     return encoder_lr_scale(config, bool(plan.get("pretrained")), plan.get("rules", 1))
 
