@@ -2,17 +2,16 @@
 unsure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
 from markupsafe import Markup
-from streamlit.delta_generator import DeltaGenerator
 
 from app.html import show
 from app.images import thumbnail_address, truth_of
 from app.services import frame_scorer
-from app.widgets import failed_state
+from app.widgets import failed_state, recall
 from core.data.dataset import Dataset
 from core.data.frames import Frame
 from core.escaping import escape_markdown
@@ -69,27 +68,40 @@ class Order:
                 return f"{abs(value):.1%} apart"
 
 
-def choose_order(
-    columns: Sequence[DeltaGenerator], chosen: Sequence[str], names: dict[str, str], class_names: Sequence[str]
-) -> Order:
-    """Return widgets for how frames are sorted, in three places of the page."""
+def choose_order(chosen: Sequence[str], names: dict[str, str], class_names: Sequence[str]) -> Order:
+    """Return widgets for how frames are sorted. What is chosen stands in the page's address."""
     kinds = [kind for kind in SORTS if kind != "apart" or len(chosen) > 1]
-    left, middle, right = columns
-    if st.session_state.get("sort") not in kinds:
-        st.session_state["sort"] = "name"
-    kind = left.selectbox("Sort frames", kinds, format_func=SORTS.get, key="sort")
+    recall("sort", kinds, "name")
+    kind = st.selectbox("Sort frames", kinds, format_func=SORTS.get, key="sort")
+    st.query_params["sort"] = kind
     if kind == "name":
         return Order(kind)
-    run_id = middle.selectbox("Run", list(chosen), format_func=names.get, key="sort-run")
+    run_id = _one_of("Run", "sort-run", list(chosen), names.__getitem__)
     if kind == "apart":
         others = [other for other in chosen if other != run_id]
-        return Order(kind, run_id, right.selectbox("Other run", others, format_func=names.get, key="sort-other"))
+        return Order(kind, run_id, _one_of("Other run", "sort-other", others, names.__getitem__))
     if kind == "class":
-        class_index = right.selectbox(
-            "Class", range(len(class_names)), format_func=lambda index: class_names[index], key="sort-class"
-        )
-        return Order(kind, run_id, class_index=class_index)
+        return Order(kind, run_id, class_index=class_names.index(_one_of("Class", "sort-class", class_names, str)))
     return Order(kind, run_id)
+
+
+def _one_of(label: str, name: str, options: Sequence[str], text: Callable[[str], str]) -> str:
+    """Return a widget's choice of some options, remembered and in the address."""
+    recall(name, options, options[0])
+    chosen = st.selectbox(label, options, format_func=text, key=name)
+    st.query_params[name] = chosen
+    return chosen
+
+
+def follow_order(order: Order, ids: list[str], is_scored: bool) -> None:
+    """Show the first frame of an order when it was just chosen, as soon as there are scores to sort by."""
+    if order == st.session_state.get("followed-order"):
+        return
+    is_new = "followed-order" in st.session_state
+    if order.kind == "name" or is_scored:
+        st.session_state["followed-order"] = order
+        if is_new and order.kind != "name":
+            go_to(ids[0])
 
 
 def counted(order: Order, dataset: Dataset, frames: Sequence[Frame]) -> list[Count]:

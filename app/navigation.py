@@ -18,7 +18,7 @@ st.set_page_config(
     page_title="Segmentation lab",
     page_icon=str(Path(__file__).parent / "shared" / "icon.png"),
     layout="wide",
-    initial_sidebar_state="collapsed",
+    initial_sidebar_state="auto",
 )
 show_style(Path(__file__).parent / "style.css")
 

@@ -52,10 +52,32 @@ def run_name(run: Run) -> str:
     return f"{run.name} · {run.id[-4:]}"
 
 
+def short_names(runs: Sequence[Run]) -> dict[str, str]:
+    """Return the names of runs that are shown together, by id, as short as they can be told apart.
+
+    `FCN-8s` and `U-Net` where the encoder is the same, the encoder where the network is; two of one name have the four
+    letters of `run_name` behind it. One alone keeps its whole name.
+    """
+    if len(runs) == 1:
+        return {runs[0].id: runs[0].name}
+    parts = {run.id: run.name.split(" · ") for run in runs}
+    longest = max((len(each) for each in parts.values()), default=0)
+    for count in range(1, longest + 1):
+        firsts = {run_id: each[:count] for run_id, each in parts.items()}
+        if len({tuple(each) for each in firsts.values()}) == len(runs):
+            shared = [part for part in firsts[runs[0].id] if all(part in each for each in firsts.values())]
+            return {
+                run_id: " · ".join(part for part in each if part not in shared) or " · ".join(each)
+                for run_id, each in firsts.items()
+            }
+    names = [run.name for run in runs]
+    return {run.id: run.name if names.count(run.name) == 1 else run_name(run) for run in runs}
+
+
 def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], limit: int) -> list[str]:
     """Draw a picker of several runs, in the order of their launch.
 
-    What is picked stands in the page's address, to be shared.
+    What is picked stands in the page's address, to be shared, and is where another page's picker of that label begins.
 
     Args:
         label: of the widget.
@@ -63,8 +85,9 @@ def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], limit
         default: ids picked at first, where the address names none.
         limit: how many can be picked.
     """
-    named = [run_id for run_id in st.query_params.get_all("runs") if run_id in runs]
     key = f"picked-{label}"
+    wishes = (st.query_params.get_all("runs"), st.session_state.get(f"last-{key}", ()), default)
+    begin = next((known for wish in wishes if (known := [run_id for run_id in wish if run_id in runs])), [])
     if key in st.session_state:
         # Streamlit knows options by their labels, and a label changes with the score: hence each time anew. What was
         # launched from here is looked at, and what was deleted is not.
@@ -75,24 +98,26 @@ def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], limit
         st.multiselect(
             label,
             list(runs),
-            default=None if key in st.session_state else (named or list(default))[:limit],
+            default=None if key in st.session_state else begin[:limit],
             format_func=lambda run_id: run_label(runs[run_id]) if run_id in runs else run_id,
             max_selections=limit,
             key=key,
         )
     )
-    st.query_params["runs"] = chosen
+    st.query_params["runs"] = st.session_state[f"last-{key}"] = chosen
     return chosen
 
 
 def recall(name: str, options: Sequence[str], default: str) -> None:
-    """Set the widget of this key to what the session last had or the address says, where that is an option.
+    """Set the widget of this key to what it has, or the address says, or this or another page last had under that name,
+    where that is an option.
 
     Not by `bind`, which writes an option's label into the address, and forgets it where the options depend on other
     widgets.
     """
-    wishes = (st.session_state.get(name), st.query_params.get(name), default)
-    st.session_state[name] = next(wish for wish in wishes if wish in options)
+    wishes = (st.session_state.get(name), st.query_params.get(name), st.session_state.get(f"last-{name}"), default)
+    # Streamlit forgets a widget that a page doesn't show: what it had is kept under a name of its own.
+    st.session_state[name] = st.session_state[f"last-{name}"] = next(wish for wish in wishes if wish in options)
 
 
 def pick_also(label: str, run_id: str) -> None:

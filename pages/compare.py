@@ -4,10 +4,12 @@ Frames sorted by where the runs do badly or disagree.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
-from app.contact_sheet import choose_order, contact_sheet, counted, go_by, sort_frames, watch
+from app.bench import open_bench, run_list
+from app.contact_sheet import choose_order, contact_sheet, counted, follow_order, go_by, sort_frames, watch
 from app.datasets import SPLIT_LABELS, is_here, open_again
 from app.images import (
     ask,
@@ -17,7 +19,6 @@ from app.images import (
     prediction_panel,
     truth_of,
 )
-from app.tables import class_table
 from app.viewer import MAX_PANELS, Panel, viewer
 from app.widgets import (
     empty_state,
@@ -26,6 +27,7 @@ from app.widgets import (
     recall,
     run_colors,
     run_name,
+    short_names,
     with_equal_classes,
 )
 from core.config import DatasetConfig
@@ -75,7 +77,7 @@ def choose_source(runs: Sequence[Run]) -> Dataset:
 
 
 # page layout
-st.title("Compare")
+open_bench("Compare")
 everyone = list_runs(runs_folder())
 able = {run.id: run for run in everyone if run.has_checkpoint("best") and run.config}
 if not able:
@@ -88,78 +90,64 @@ if not able:
     )
     st.stop()
 colors = run_colors(everyone)
-chosen = pick_runs("Runs", able, latest_of_each_family(able), limit=MAX_PANELS - 1)
-if not chosen:
-    st.caption("Choose at least one run.")
-    st.stop()
-chosen = with_equal_classes(chosen, able)
-names = {run_id: run_name(able[run_id]) for run_id in chosen}
-dataset = choose_source([able[run_id] for run_id in chosen])
-splits = {"val": dataset.val, "train": dataset.train} | ({"test": dataset.test} if dataset.test else {})
-first, *others = st.columns([2, 3, 3, 3])
-recall("split", list(splits), "val")
-split = first.segmented_control("Split", list(splits), format_func=SPLIT_LABELS.get, required=True, key="split")
+with st.sidebar:
+    chosen = pick_runs("Runs", able, latest_of_each_family(able), limit=MAX_PANELS - 1)
+    if not chosen:
+        st.caption("Choose at least one run.")
+        st.stop()
+    chosen = with_equal_classes(chosen, able)
+    names = short_names([able[run_id] for run_id in chosen])
+    scores = st.empty()
+    dataset = choose_source([able[run_id] for run_id in chosen])
+    splits = {"val": dataset.val, "train": dataset.train} | ({"test": dataset.test} if dataset.test else {})
+    recall("split", list(splits), "val")
+    split = st.segmented_control("Split", list(splits), format_func=SPLIT_LABELS.get, required=True, key="split")
+    order = choose_order(chosen, names, dataset.space.class_names)
+    counts = counted(order, dataset, splits[split]) if order.run_id else []
+    ids, captions = sort_frames(order, counts, splits[split])
+    if counts:
+        is_done = all(count.is_done for count in counts)
+        st.fragment(watch, run_every=None if is_done else POLL_SECONDS)(order, dataset, splits[split], is_done)
 frames = {frame.id: frame for frame in splits[split]}
-order = choose_order(others, chosen, names, dataset.space.class_names)
-counts = counted(order, dataset, splits[split]) if order.run_id else []
-ids, captions = sort_frames(order, counts, splits[split])
-if counts:
-    is_done = all(count.is_done for count in counts)
-    st.fragment(watch, run_every=None if is_done else POLL_SECONDS)(order, dataset, splits[split], is_done)
+follow_order(order, ids, is_scored=bool(captions))
 recall("image", ids, ids[0])
-picker, back, forth = st.columns([6, 1, 1], vertical_alignment="bottom")
-frame_id = picker.selectbox(f"{SPLIT_LABELS[split]} frame, one of {len(ids)}", ids, key="image")
+with st.container(horizontal=True, vertical_alignment="center", key="bench-frames"):
+    st.button("Previous", icon=":material/arrow_back:", shortcut="Left", on_click=go_by, args=(ids, -1))
+    frame_id = st.selectbox(f"{SPLIT_LABELS[split]} frame", ids, label_visibility="collapsed", key="image")
+    st.text(f"{ids.index(frame_id) + 1} of {len(ids)}", width="content")
+    st.button("Next", icon=":material/arrow_forward:", shortcut="Right", on_click=go_by, args=(ids, 1))
 st.query_params.update(split=split, image=frame_id)
-arguments = {"width": "stretch", "on_click": go_by}
-back.button("Previous", icon=":material/arrow_back:", shortcut="Left", args=(ids, -1), **arguments)
-forth.button("Next", icon=":material/arrow_forward:", shortcut="Right", args=(ids, 1), **arguments)
 
 frame = frames[frame_id]
 image, target, digest = truth_of(frame, dataset)
 panels = []
 if target is not None:
     panels.append(Panel("Ground truth", map_address(target, "truth", digest), is_truth=True))
-columns, totals, dots = {}, {}, {}
+mious = {}
 predictions = predict_all(chosen, image, digest)
 for run_id, prediction in predictions.items():
     subtitle = f"{prediction.confidence.mean() / 255:.0%} confident"
+    iou: tuple[float | None, ...] = ()
     if target is not None:
         confusion = ConfusionMatrix(len(dataset.space.class_names))
         confusion.update(target, prediction.labels)
-        columns[names[run_id]] = [None if value != value else float(value) for value in confusion.iou()]
-        totals[names[run_id]], dots[names[run_id]] = confusion.miou(), colors[run_id]
-        subtitle = f"mIoU {format_percent(confusion.miou())}"
-    panels.append(
-        prediction_panel(able[run_id].title, run_id, prediction, image, digest, subtitle=subtitle, color=colors[run_id])
-    )
-masks, table = st.columns([5, 2]) if columns else (st.container(), None)
+        iou = tuple(None if value != value else float(value) for value in confusion.iou())
+        mious[run_id] = format_percent(confusion.miou())
+        subtitle = f"mIoU {mious[run_id]}"
+    panel = prediction_panel(names[run_id], run_id, prediction, image, digest, subtitle=subtitle, color=colors[run_id])
+    panels.append(replace(panel, iou=iou))
+with scores:
+    run_list(able, names, colors, mious)
 if panels:
-    with masks:
-        viewer(
-            image_address(image, digest),
-            panels,
-            dataset.space.class_names,
-            dataset.space.colors,
-            key="compare-viewer",
-            name=frame.id,
-            aspect=image.shape[1] / image.shape[0],
-        )
-if columns:
-    with table:
-        st.subheader("Per class, on this frame")
-        present = [
-            index
-            for index in range(len(dataset.space.class_names))
-            if any(column[index] is not None for column in columns.values())
-        ]
-        class_table(
-            [dataset.space.class_names[class_index] for class_index in present],
-            [dataset.space.colors[class_id] for class_id in present],
-            {name: [column[class_id] for class_id in present] for name, column in columns.items()},
-            totals,
-            dots,
-        )
-        st.caption("Intersection over union on this one frame; the page Scores has it over all frames.")
+    viewer(
+        image_address(image, digest),
+        panels,
+        dataset.space.class_names,
+        dataset.space.colors,
+        key="compare-viewer",
+        name=frame.id,
+        aspect=image.shape[1] / image.shape[0],
+    )
 with st.expander(
     "Contact sheet", icon=":material/grid_view:", expanded=order.kind != "name", on_change="rerun"
 ) as sheet:

@@ -9,15 +9,17 @@ export function make(tag, className, attributes = {}, ...children) {
   return element;
 }
 
+// `text` may be a node: the button's name is its label.
 export function makeButton(text, label, act, className = "") {
   const button = make("button", className, { type: "button", "aria-label": label, title: label }, text);
   button.addEventListener("click", act);
   return button;
 }
 
-// A button that is named by its text and stays pressed.
-export function makeToggle(text, title, act) {
-  const button = make("button", "toggle", { type: "button", title, "aria-pressed": "false" }, text);
+// A button that stays pressed. It shows its name, or an icon.
+export function makeToggle(name, title, act, icon = null) {
+  const attributes = { type: "button", title, "aria-pressed": "false", ...(icon && { "aria-label": name }) };
+  const button = make("button", icon ? "toggle tool" : "toggle", attributes, icon ?? name);
   button.addEventListener("click", act);
   return button;
 }

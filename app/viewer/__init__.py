@@ -6,11 +6,12 @@ server, and only where a page asks for it: the point that was picked. Leaves to 
 scripts.
 
 - arithmetic, without DOM: `view.js` (zoom), `layout.js` (columns), `maps.js` (label maps), `colors.js`, `modes.js`,
-  `overlays.js` (what is laid over the image), `reading.js` (a pixel as text)
+  `address.js` (what the page's address says of the view), `overlays.js` (what is laid over the image), `reading.js`
+  (a pixel as text)
 - loading: `images.js` fetches and decodes, `lazy.js` what is computed on request
 - drawing: `painting.js` onto a canvas, `panel.js` one panel, `grid.js` all of them, `swipe.js` the line between two
-- around them: `chooser.js` (mode and overlay), `bar.js` (look and zoom), `color_key.js`, `legend.js`, `shares.js`
-  (its table), `readout.js`, `pinned.js`, `help.js`
+- around them: `chooser.js` (mode and overlay), `bar.js` (look, zoom, tools), `icons.js`, `color_key.js`, `legend.js`,
+  `shares.js` (its table), `readout.js`, `pinned.js`, `help.js`
 - input and output: `gestures.js`, `keyboard.js`, `pointer.js` (hover and pin), `saving.js` (a PNG)
 - `viewer.js` is the component that holds them together
 """
@@ -60,6 +61,8 @@ class Panel:
             when it is chosen.
         likeliest: address of an 8-bit gray PNG with the likeliest classes of each pixel, as in
             `core.inference.prediction_cache.UncertaintyMaps`; None where there is none. Fetched when a pixel is pinned.
+        iou: intersection over union of each class with the truth, 0..1, None where it is in neither; empty where the
+            truth isn't known.
     """
 
     title: str
@@ -74,6 +77,7 @@ class Panel:
     power: float = 1.0
     entropy: str | None = None
     likeliest: str | None = None
+    iou: tuple[float | None, ...] = ()
 
 
 def viewer(
@@ -92,8 +96,8 @@ def viewer(
 
     Called again under the same `key` with other images, it swaps them when all are decoded and keeps zoom (where
     the new image has the same proportions), mode, overlay, opacity and hidden classes. Without `on_pick` nothing is
-    sent back to Python; a click still pins a pixel and lists every panel's reading. The mode, and which panels it
-    compares, stand in the page's address as `view=`.
+    sent back to Python; a click still pins a pixel and lists every panel's reading. All of that stands in the page's
+    address, which shows the same again.
 
     Args:
         image: address of the image (JPEG or PNG), of the same origin as the page.

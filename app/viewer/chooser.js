@@ -1,15 +1,16 @@
-// The controls above the images: mode, the compared panels, overlay, and tools.
+// What is shown, at the left of the tool row: mode, the compared panels, overlay.
 
-import { make, makeButton, makeSelect, makeToggle, setOptions, setPressed } from "../shared/elements.js";
+import { make, makeSelect, makeToggle, setOptions, setPressed } from "../shared/elements.js";
 import { MODE_KEYS } from "./help.js";
+import { makeIcon } from "./icons.js";
 import { MODES, modesFor } from "./modes.js";
 import { OVERLAYS, REACHES, overlaysFor } from "./overlays.js";
 
 export class Chooser {
-  // `colorKey` is an element beside the choices. Calls the viewer's setMode, setPair, setLook, toggleFullScreen, save
-  // and showHelp.
-  constructor(viewer, colorKey) {
-    const modeButton = (mode, text) => makeToggle(text, `${text} (${MODE_KEYS[mode]})`, () => viewer.setMode(mode));
+  // Calls the viewer's setMode, setPair and setLook.
+  constructor(viewer) {
+    const modeButton = (mode, text) =>
+      makeToggle(text, `${text} (${MODE_KEYS[mode]})`, () => viewer.setMode(mode), makeIcon(mode));
     this.buttons = Object.fromEntries(Object.entries(MODES).map(([mode, text]) => [mode, modeButton(mode, text)]));
     this.modes = make("div", "modes switch", { role: "group", "aria-label": "Mode" }, ...Object.values(this.buttons));
     this.first = makeSelect("A", "The first panel", (index) => viewer.setPair(0, Number(index)));
@@ -18,19 +19,8 @@ export class Chooser {
     const setReach = (reach) => viewer.setLook({ reach: Number(reach) });
     this.reach = makeSelect("within", "How near to an edge of the truth", setReach);
     setOptions(this.reach.select, REACHES.map((reach) => [reach, `${reach} px`]), REACHES[1]);
-    this.full = makeButton("Full screen", "Full screen (f)", () => viewer.toggleFullScreen(), "tool");
-    this.full.hidden = !document.fullscreenEnabled; // iPhones have none
-    const tools = make(
-      "div",
-      "tools",
-      { role: "group", "aria-label": "Tools" },
-      makeButton("Save", "Save what you see as PNG (s)", () => viewer.save(), "tool"),
-      this.full,
-      makeButton("?", "Keys and gestures (?)", () => viewer.showHelp(), "tool")
-    );
     const choices = [this.overlay, this.reach, this.first, this.second].map((choice) => choice.element);
-    const label = { role: "toolbar", "aria-label": "Mode and overlay" };
-    this.element = make("div", "chooser", label, this.modes, ...choices, colorKey, tools);
+    this.element = make("div", "chooser", {}, this.modes, ...choices);
   }
 
   // Offer the modes and overlays of these panels.
@@ -43,7 +33,7 @@ export class Chooser {
     this.overlays = overlays.map((overlay) => [overlay, OVERLAYS[overlay]]);
   }
 
-  show({ mode, pair, look, isFull }) {
+  show({ mode, pair, look }) {
     const { overlay, reach } = look;
     for (const [each, button] of Object.entries(this.buttons)) setPressed(button, each === mode);
     setOptions(this.overlay.select, this.overlays, overlay);
@@ -59,6 +49,5 @@ export class Chooser {
     this.second.element.hidden = !needsSecond;
     setOptions(this.first.select, mode === "single" ? titles : comparable, pair[0]);
     setOptions(this.second.select, comparable, pair[1]);
-    this.full.textContent = isFull ? "Leave full screen" : "Full screen";
   }
 }

@@ -1,13 +1,13 @@
 // The panels in their grid: which exist, which are visible in a mode, how large they are, and when they are painted.
 
 import { make } from "../shared/elements.js";
-import { arrange } from "./layout.js";
+import { GAP, arrange } from "./layout.js";
 import { summaryOf } from "./overlays.js";
 import { Panel } from "./panel.js";
 import { Swipe } from "./swipe.js";
 
-const CHROME = 320; // what page header, toolbars and legend take from the window's height, CSS pixels
-const FULL_CHROME = 150; // what toolbars take from it in full screen
+const MAX_ABOVE = 240; // CSS pixels above the images that they leave room for; further down they have a window
+const BELOW = 44; // the head of what is below them stays in sight
 const MIN_HEIGHT = 320;
 const KEYS = "Plus and minus zoom, arrows move, 0 shows the whole image, Enter pins the pixel in the middle";
 
@@ -62,7 +62,7 @@ export class Grid {
   resize(aspect, isFull) {
     const width = this.element.clientWidth;
     if (!width) return false;
-    const height = Math.max(MIN_HEIGHT, window.innerHeight - (isFull ? FULL_CHROME : CHROME));
+    const height = Math.max(MIN_HEIGHT, window.innerHeight - this.#above(isFull) - (isFull ? GAP : BELOW));
     const count = this.mode === "side" ? this.panels.length : 1;
     const { columns, imageWidth } = arrange(count, aspect, width, height);
     const imageHeight = Math.round(imageWidth / aspect);
@@ -71,6 +71,14 @@ export class Grid {
     for (const panel of this.panels) panel.resize(imageWidth, imageHeight);
     this.swipe.resize(imageWidth, imageHeight);
     return true;
+  }
+
+  // CSS pixels from the top of the page, or of the full screen, to the images.
+  #above(isFull) {
+    const top = this.element.getBoundingClientRect().top;
+    if (isFull) return top;
+    const page = document.querySelector("[data-testid=stMain]") ?? document.scrollingElement;
+    return Math.min(MAX_ABOVE, top + page.scrollTop);
   }
 
   paint(image, view, opacity) {

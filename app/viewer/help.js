@@ -20,6 +20,7 @@ const KEYS = [
   ["c, e", "Show classes; show right or wrong"],
   ["[ ]", "Less and more opacity"],
   ["o, g, p", "Outlines, gray image, safe colours"],
+  ["t", "Numbers of each class"],
   ["s", "Save what you see as PNG"],
   ["f", "Full screen"],
   ["?", "This list"],

@@ -31,6 +31,7 @@ const ACTIONS = {
   o: (viewer) => flip(viewer, "outlined"),
   g: (viewer) => flip(viewer, "gray"),
   p: (viewer) => flip(viewer, "safe"),
+  t: (viewer) => viewer.toggleTable(),
   s: (viewer) => viewer.save(),
   f: (viewer) => viewer.toggleFullScreen(),
   "?": (viewer) => viewer.showHelp(),

@@ -1,6 +1,6 @@
 // The classes below the images: their colors, their shares, and which of them are hidden. Paints no image.
 
-import { cssColor, make, makeButton, makeToggle, setPressed } from "../shared/elements.js";
+import { cssColor, make, makeButton } from "../shared/elements.js";
 import { shareText } from "../shared/text.js";
 import { SharesTable } from "./shares.js";
 
@@ -14,12 +14,10 @@ export class Legend {
     this.entries = []; // the classes listed: {index, button, share}
     this.shown = null; // the panel whose shares the entries show
     this.title = make("span", "legend-title");
-    this.all = makeButton("Show all", "Show all classes", () => this.#hide([]));
+    this.all = makeButton("Show all", "Show all classes", () => this.hide([]));
     this.table = new SharesTable();
-    const toggleTable = () => this.#openTable(!this.table.isOpen);
-    this.tableToggle = makeToggle("Table", "Shares of the classes in every panel", toggleTable);
     const hint = make("span", "hint", {}, "Click a class to hide it, double-click to see it alone.");
-    const tools = make("div", "tools", {}, this.all, this.tableToggle);
+    const tools = make("div", "tools", {}, this.all);
     this.head = make("div", "legend-head", {}, this.title, hint, tools);
     this.list = make("div", "legend", { role: "group", "aria-label": "Classes" });
     this.#showHidden();
@@ -83,21 +81,16 @@ export class Legend {
   #toggle(index) {
     const hidden = new Set(this.hidden);
     if (!hidden.delete(index)) hidden.add(index);
-    this.#hide(hidden);
+    this.hide(hidden);
   }
 
   // Show one class alone, in later images too; or all again where it is alone already.
   #isolate(index) {
     const isAlone = this.entries.every((entry) => this.hidden.has(entry.index) === (entry.index !== index));
-    this.#hide(isAlone ? [] : [...this.classes.keys()].filter((other) => other !== index));
+    this.hide(isAlone ? [] : [...this.classes.keys()].filter((other) => other !== index));
   }
 
-  #openTable(isOpen) {
-    this.table.setOpen(isOpen);
-    setPressed(this.tableToggle, isOpen);
-  }
-
-  #hide(indices) {
+  hide(indices) {
     this.hidden = new Set(indices);
     this.#showHidden();
     this.onChange();

@@ -36,21 +36,3 @@ export function withPanel(pair, slot, index) {
   changed[slot] = index;
   return changed;
 }
-
-// Mode and pair from the page's address, `view=swipe-1-2`; panels count from 1. The pair is null where none is named.
-export function modeFromAddress(search = location.search) {
-  const [mode, ...numbers] = (new URLSearchParams(search).get("view") ?? "").split("-");
-  const pair = numbers.map((number) => Number(number) - 1);
-  const isPair = pair.length === 2 && pair.every((index) => Number.isInteger(index) && index >= 0);
-  return { mode: Object.hasOwn(MODES, mode) ? mode : "side", pair: isPair ? pair : null };
-}
-
-// Write mode and pair there; every other parameter and the page's history stay as they are.
-export function writeAddress({ mode, pair }) {
-  const address = new URL(location.href);
-  const value = mode === "side" ? null : [mode, ...pair.map((index) => index + 1)].join("-");
-  if (address.searchParams.get("view") === value) return;
-  if (value) address.searchParams.set("view", value);
-  else address.searchParams.delete("view");
-  history.replaceState(history.state, "", address);
-}

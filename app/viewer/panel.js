@@ -27,8 +27,8 @@ export class Panel {
     this.message = make("p", "message", { role: "status" });
     this.hint = make("p", "zoom-hint", { "aria-hidden": "true" }, ZOOM_HINT);
     this.stage = make("div", "stage", {}, this.canvas, this.pin, this.cross, this.message, this.hint);
-    const head = make("div", "head", {}, this.dot, this.title, this.subtitle);
-    this.element = make("section", "", {}, head, this.readout.element, this.stage);
+    const head = make("div", "head", {}, this.dot, this.title, this.readout.element, this.subtitle);
+    this.element = make("section", "", {}, head, this.stage);
     this.context = this.canvas.getContext("2d", { alpha: false });
     this.summary = ""; // text under the present overlay
     this.labels = this.confidence = this.entropy = this.shares = this.colored = null;

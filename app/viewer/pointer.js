@@ -26,6 +26,7 @@ export class Pointer {
     if (this.picked && Math.hypot(point[0] - this.picked[0], point[1] - this.picked[1]) < SAME_POINT) return;
     this.picked = point;
     this.showPin();
+    this.viewer.keepAddress();
     if (this.viewer.data.picks) this.viewer.sendPick(point);
   }
 
@@ -34,6 +35,7 @@ export class Pointer {
     if (!this.picked || this.viewer.data.picks) return;
     this.picked = null;
     this.showPin();
+    this.viewer.keepAddress();
   }
 
   show() {
@@ -52,7 +54,8 @@ export class Pointer {
     const texts = [];
     for (const panel of grid.panels) {
       const reading = hover && readingAt(hover.point, panel, truth, data.classes, colors);
-      panel.readout.show(reading, hover ? "" : panel.summary || this.#hint(panel, visible), isTruthVisible);
+      const hint = hover || panel.summary ? "" : this.#hint(panel, visible);
+      panel.readout.show(reading, hover ? "" : panel.summary || hint, isTruthVisible, Boolean(hint));
       if (reading) texts.push(`${panel.spec.title}: ${reading.text}${reading.isWrong ? " ≠" : ""}`);
     }
     this.showMarks();

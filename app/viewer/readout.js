@@ -39,7 +39,7 @@ export class Readout {
   }
 
   // Show a reading, or `fallback` where it is null.
-  show(reading, fallback = "", isTruthVisible = true) {
+  show(reading, fallback = "", isTruthVisible = true, isHint = false) {
     const { color } = reading ?? {};
     this.scale.hidden = !this.isHeat || Boolean(reading) || Boolean(fallback);
     this.text.hidden = this.mark.hidden = !this.scale.hidden;
@@ -47,6 +47,7 @@ export class Readout {
     this.swatch.hidden = !reading;
     this.text.textContent = reading?.text ?? fallback;
     this.element.classList.toggle("silent", !reading);
+    this.text.classList.toggle("hinting", isHint);
     this.mark.textContent = reading?.isWrong ? wrongMark(reading, isTruthVisible) : "";
   }
 }

@@ -3,6 +3,7 @@
 
 import { componentOf } from "../shared/component.js";
 import { make } from "../shared/elements.js";
+import { stateFrom, writeAddress } from "./address.js";
 import { Bar } from "./bar.js";
 import { Chooser } from "./chooser.js";
 import { ColorKey } from "./color_key.js";
@@ -14,18 +15,22 @@ import { ImageCache } from "./images.js";
 import { listenToKeys } from "./keyboard.js";
 import { LazyMaps } from "./lazy.js";
 import { Legend } from "./legend.js";
-import { allowed, modeFromAddress, withPanel, writeAddress } from "./modes.js";
-import { REACHES, overlaysFor } from "./overlays.js";
+import { allowed, withPanel } from "./modes.js";
+import { overlaysFor } from "./overlays.js";
 import { grayed } from "./painting.js";
 import { Pointer } from "./pointer.js";
 import { saveView } from "./saving.js";
 import { WHOLE } from "./view.js";
 
+const ADDRESS_MS = 250; // the address follows when nothing has changed for so long: browsers ration its changes
+
 class Viewer {
   constructor(parent) {
-    this.view = WHOLE;
-    this.look = { opacity: 0.6, outlined: false, gray: false, safe: false, overlay: "classes", reach: REACHES[1] };
-    this.requested = modeFromAddress(); // {mode, pair}; the present panels may not allow it
+    const { requested, look, view, pin, hidden } = stateFrom(location.search);
+    this.view = view;
+    this.look = look;
+    this.requested = requested; // {mode, pair}; the present panels may not allow it
+    this.hiddenAtFirst = hidden; // until the classes are known
     this.mode = "side";
     this.pair = [0, 0]; // the panels A and B; in single mode A is seen
     this.sendPick = () => {}; // sends a picked point to Python
@@ -38,17 +43,23 @@ class Viewer {
     this.images = new ImageCache();
     this.lazy = new LazyMaps({ onMap: () => this.#showScene(), onPixel: () => this.pointer.showPin() });
     this.pointer = new Pointer(this);
+    this.pointer.picked = pin;
     this.gestures = new Gestures(this);
     this.grid = new Grid((panel) => this.gestures.listen(panel));
     this.colorKey = new ColorKey();
-    this.chooser = new Chooser(this, this.colorKey.element);
+    this.chooser = new Chooser(this);
     this.bar = new Bar(this);
-    this.legend = new Legend(() => this.recolor());
+    this.legend = new Legend(() => {
+      this.recolor();
+      this.keepAddress();
+    });
     this.help = new Help();
     listenToKeys(this.grid.element, this);
-    const legend = [this.legend.head, this.legend.list, this.legend.table.element];
-    const below = [this.bar.element, this.pointer.pinned.element, ...legend, this.help.element];
-    this.root = make("div", "lab-component viewer", {}, this.chooser.element, this.grid.element, ...below);
+    const { legend, pointer } = this;
+    const label = { role: "toolbar", "aria-label": "What is shown, and how" };
+    const toolbar = make("div", "toolbar", label, this.chooser.element, this.bar.element);
+    const below = [this.colorKey.element, pointer.pinned.element, legend.head, legend.list, this.help.element];
+    this.root = make("div", "lab-component viewer", {}, toolbar, legend.table.element, this.grid.element, ...below);
     parent.append(this.root);
     this.onResize = () => this.layout();
     this.observer = new ResizeObserver(this.onResize);
@@ -61,6 +72,7 @@ class Viewer {
     this.observer.disconnect();
     window.removeEventListener("resize", this.onResize);
     cancelAnimationFrame(this.frame);
+    clearTimeout(this.addressTimer);
     this.pending = null; // loads still under way see it and stop
     this.images.keepOnly(new Set());
     this.lazy.keepOnly(new Set());
@@ -84,6 +96,7 @@ class Viewer {
     if (isFirst) {
       this.aspect = data.aspect;
       this.#setPanels(data);
+      this.legend.hide(this.hiddenAtFirst.filter((index) => index < data.classes.length));
       loads.forEach(async (load, index) => {
         const loaded = await load;
         if (this.pending === data) this.#fill(this.grid.panels[index], loaded);
@@ -226,7 +239,6 @@ class Viewer {
     Object.assign(this, { mode, pair });
     this.grid.setMode(mode, pair);
     this.root.dataset.mode = mode;
-    writeAddress(this);
     this.#showControls();
     this.layout();
   }
@@ -273,8 +285,19 @@ class Viewer {
   #showAttributes() {
     const { view, root } = this;
     const { opacity, overlay } = this.look;
+    this.keepAddress();
     root.toggleAttribute("data-zoomed", view.scale > 1);
     Object.assign(root.dataset, { scale: view.scale.toFixed(2), opacity: opacity.toFixed(2), overlay });
+  }
+
+  // Let the page's address say what is seen, in a moment.
+  keepAddress() {
+    clearTimeout(this.addressTimer);
+    this.addressTimer = setTimeout(() => {
+      const { mode, pair, look, view, data } = this;
+      const pin = data.picks ? null : this.pointer.picked;
+      writeAddress({ mode, pair, look, view, pin, hidden: [...this.legend.hidden] });
+    }, ADDRESS_MS);
   }
 
   // ---- tools
@@ -291,8 +314,14 @@ class Viewer {
 
   #showFullScreen() {
     this.isFull = this.root.matches(":fullscreen");
-    this.chooser.show(this);
+    this.bar.show(this);
     this.layout();
+  }
+
+  // Open or close the drawer of numbers.
+  toggleTable() {
+    this.legend.table.setOpen(!this.legend.table.isOpen);
+    this.bar.show(this);
   }
 
   showHelp() {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { allowed, modeFromAddress, modesFor, withPanel } from "../../app/viewer/modes.js";
+import { allowed, modesFor, withPanel } from "../../app/viewer/modes.js";
 import { colorKeyOf, coloring, overlaysFor, summaryOf } from "../../app/viewer/overlays.js";
 import { heatValue, readingAt, wrongMark } from "../../app/viewer/reading.js";
 
@@ -65,12 +65,6 @@ test("a panel that is chosen as A leaves B, and the other way round", () => {
   assert.deepEqual(withPanel([1, 2], 0, 0), [0, 2]);
   assert.deepEqual(withPanel([1, 2], 0, 2), [2, 1]);
   assert.deepEqual(withPanel([1, 2], 1, 1), [2, 1]);
-});
-
-test("the address names a mode and a pair, or neither", () => {
-  assert.deepEqual(modeFromAddress("?view=swipe-1-3&x=1"), { mode: "swipe", pair: [0, 2] });
-  assert.deepEqual(modeFromAddress("?view=swipe-7-x"), { mode: "swipe", pair: null });
-  for (const search of ["", "?view=constructor", "?view=-1-2"]) assert.equal(modeFromAddress(search).mode, "side");
 });
 
 test("right and wrong against the truth, unlabelled pixels dark", () => {
