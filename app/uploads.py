@@ -103,10 +103,9 @@ def from_frames(run: Run) -> list[Sample]:
     """Draw widgets for a frame of the data set that a run learned on."""
     dataset = open_again(run.config.dataset)
     splits = {"val": dataset.val, "train": dataset.train}
-    left, right = st.columns([1, 3])
-    split = left.selectbox("Split", list(splits), format_func=SPLIT_LABELS.get, key="inspect-split")
+    split = st.selectbox("Split", list(splits), format_func=SPLIT_LABELS.get, key="inspect-split")
     frames = {frame.id: frame for frame in splits[split]}
-    frame_id = right.selectbox(f"Frame, one of {len(frames)}", list(frames), key=f"inspect-{split}-frame")
+    frame_id = st.selectbox(f"Frame, one of {len(frames)}", list(frames), key=f"inspect-{split}-frame")
     image, _, digest = truth_of(frames[frame_id], dataset)
     return [Sample(frame_id, image, digest)]
 
@@ -121,19 +120,23 @@ def from_collection(run: Run) -> list[Sample]:
             " on them.",
         )
         return []
-    left, right = st.columns([5, 1], vertical_alignment="bottom")
-    slug = left.selectbox(
+    slug = st.selectbox(
         "Collection",
         list(saved),
         format_func=lambda slug: f"{saved[slug].name} ({len(saved[slug].images)})" if slug in saved else slug,
         key="collection",
     )
-    with right.popover("Delete", icon=":material/delete:", width="stretch"):
+    with st.popover("Delete", icon=":material/delete:"):
         st.caption("The pictures of this collection are removed from this machine.")
         if st.button("Delete the collection", key="delete-collection", type="primary"):
             delete_collection(slug)
             st.rerun()
     return [saved_sample(name, path) for name, path in saved[slug].images]
+
+
+def has_samples(source: str) -> bool:
+    """Return whether a source that waits for pictures has some, or waits for none."""
+    return source in (FRAME, COLLECTION) or bool(st.session_state.get({OWN: "upload", CAMERA: "camera"}[source]))
 
 
 def samples_from(source: str, run: Run) -> list[Sample]:

@@ -61,8 +61,8 @@ def short_names(runs: Sequence[Run]) -> dict[str, str]:
     if len(runs) == 1:
         return {runs[0].id: runs[0].name}
     parts = {run.id: run.name.split(" · ") for run in runs}
-    longest = max((len(each) for each in parts.values()), default=0)
-    for count in range(1, longest + 1):
+    depth = max((len(each) for each in parts.values()), default=0)
+    for count in range(1, depth + 1):
         firsts = {run_id: each[:count] for run_id, each in parts.items()}
         if len({tuple(each) for each in firsts.values()}) == len(runs):
             shared = [part for part in firsts[runs[0].id] if all(part in each for each in firsts.values())]

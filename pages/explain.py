@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import streamlit as st
 
+from app.bench import open_bench
 from app.datasets import open_again
 from app.images import (
     decode,
@@ -78,7 +79,7 @@ def choose_image(run: Run) -> tuple[np.ndarray, str, str] | None:
     dataset = open_again(run.config.dataset)
     ids = [frame.id for frame in dataset.val]
     recall("image", ids, ids[0])
-    frame_id = st.selectbox(f"Validation frame, one of {len(ids)}", ids, key="image")
+    frame_id = st.selectbox(f"One of {len(ids)} frames", ids, key="image")
     st.query_params["image"] = frame_id
     frame = dataset.val[ids.index(frame_id)]
     image, _, digest = truth_of(frame, dataset)
@@ -102,7 +103,7 @@ def heat_panels(explanation: Explanation) -> list[Panel]:
 
 
 # page layout
-st.title("Explain")
+open_bench("Explain")
 everyone = list_runs(runs_folder())
 able = {run.id: run for run in everyone if run.has_checkpoint("best") and run.config}
 if not able:
@@ -114,11 +115,10 @@ if not able:
         page="train",
     )
     st.stop()
-left, right = st.columns(2)
-recall("run", list(able), next(iter(able)))
-run_id = left.selectbox("Run", list(able), format_func=lambda each: run_label(able[each]), key="run")
-st.query_params["run"] = run_id
-with right:
+with st.sidebar:
+    recall("run", list(able), next(iter(able)))
+    run_id = st.selectbox("Run", list(able), format_func=lambda each: run_label(able[each]), key="run")
+    st.query_params["run"] = run_id
     chosen = choose_image(able[run_id])
 if chosen is None:
     empty_state("Drop a picture", "Then click any pixel of it to ask the network what it sees there.")
@@ -127,9 +127,9 @@ image, digest, name = chosen
 with st.spinner("The network is looking at it"):
     prediction = predict(run_id, image, digest)
     there = layers(run_id)
-with left:
+with st.sidebar:
     recall("look", list(there), "features")
-    kind = st.segmented_control("Look at", list(there), format_func=KINDS.get, required=True, key="look")
+    kind = st.selectbox("Look at", list(there), format_func=KINDS.get, key="look")
     st.query_params["look"] = kind
     layer = ""
     if there[kind]:
@@ -138,7 +138,7 @@ with left:
         recall("layer", there[kind], ends[-1])
         layer = st.select_slider("Layer, from the picture to the answer", there[kind], key="layer")
         st.query_params["layer"] = layer
-right.caption(CAPTIONS[kind])
+    st.caption(CAPTIONS[kind])
 point = picked_point()
 explanation = explain(run_id, image, digest, point, kind, layer)
 st.markdown(escape_markdown(explanation.metadata))

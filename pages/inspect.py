@@ -6,10 +6,10 @@ See what each network makes of them, and take it home.
 from collections.abc import Callable, Sequence
 
 import cv2
-import numpy as np
 import streamlit as st
 from markupsafe import Markup
 
+from app.bench import open_bench, run_list
 from app.html import joined, show
 from app.images import (
     Sample,
@@ -20,8 +20,7 @@ from app.images import (
     prediction_panel,
     thumbnail_address,
 )
-from app.tables import swatch, table
-from app.uploads import CAMERA, COLLECTION, FRAME, OWN, samples_from
+from app.uploads import CAMERA, COLLECTION, FRAME, OWN, has_samples, samples_from
 from app.viewer import MAX_PANELS, viewer
 from app.widgets import (
     empty_state,
@@ -29,7 +28,7 @@ from app.widgets import (
     latest_of_each_family,
     pick_runs,
     run_colors,
-    run_name,
+    short_names,
     with_equal_classes,
 )
 from core.data.bands import composite
@@ -41,7 +40,7 @@ from core.inference.prediction_cache import CachedPrediction
 from core.inference.tta import PredictOptions
 from core.paths import runs_folder
 from core.runs.store import list_runs
-from core.text import format_bytes, format_percent
+from core.text import format_bytes
 
 SCALES = {"As trained": (1.0,), "Three sizes": (0.75, 1.0, 1.25), "Larger": (1.0, 1.5, 2.0)}
 POLL_SECONDS = 0.3
@@ -75,18 +74,20 @@ def choose_one(samples: Sequence[Sample]) -> Sample:
         return samples[0]
     if st.session_state.get("picture", 0) >= len(samples):
         st.session_state["picture"] = 0
-    picker, back, forth = st.columns([6, 1, 1], vertical_alignment="bottom")
-    index = picker.selectbox(
-        f"Picture, one of {len(samples)}",
-        range(len(samples)),
-        format_func=lambda position: (
-            f"{position + 1}. {samples[position].name}" if position < len(samples) else str(position)
-        ),
-        key="picture",
-    )
-    arguments = {"width": "stretch", "on_click": move}
-    back.button("Previous", icon=":material/arrow_back:", shortcut="Left", args=(len(samples), -1), **arguments)
-    forth.button("Next", icon=":material/arrow_forward:", shortcut="Right", args=(len(samples), 1), **arguments)
+    with st.container(horizontal=True, vertical_alignment="center", key="bench-frames"):
+        arguments = {"on_click": move}
+        st.button("Previous", icon=":material/arrow_back:", shortcut="Left", args=(len(samples), -1), **arguments)
+        index = st.selectbox(
+            "Picture",
+            range(len(samples)),
+            format_func=lambda position: (
+                f"{position + 1}. {samples[position].name}" if position < len(samples) else str(position)
+            ),
+            label_visibility="collapsed",
+            key="picture",
+        )
+        st.text(f"{index + 1} of {len(samples)}", width="content")
+        st.button("Next", icon=":material/arrow_forward:", shortcut="Right", args=(len(samples), 1), **arguments)
     return samples[index]
 
 
@@ -117,24 +118,6 @@ def show_masks(sample: Sample, names: dict[str, str], options: PredictOptions, w
         name=sample.name,
         aspect=sample.image.shape[1] / sample.image.shape[0],
     )
-    st.subheader("Share of the picture")
-    shares_table(predictions, names)
-
-
-def shares_table(predictions: dict[str, CachedPrediction], names: dict[str, str]) -> None:
-    """Show the share of the pixels that each network gives to each class."""
-    first = next(iter(predictions.values()))
-    counts = {
-        run_id: np.bincount(prediction.labels.ravel(), minlength=256) for run_id, prediction in predictions.items()
-    }
-    order = np.argsort(-np.sum(list(counts.values()), axis=0)[: len(first.class_names)])
-    rows = []
-    for class_id in order:
-        shares = [counts[run_id][class_id] / predictions[run_id].labels.size for run_id in predictions]
-        if max(shares) >= 0.0005:
-            name = joined([swatch(first.colors[class_id]), first.class_names[class_id]])
-            rows.append([name, *map(format_percent, shares)])
-    table(["", *(names[run_id] for run_id in predictions)], rows)
 
 
 def predict_each(
@@ -232,15 +215,15 @@ def offer_collection(samples: Sequence[Sample]) -> None:
             try:
                 saved = save_collection(name, [(sample.name, sample.image) for sample in samples])
                 st.success(
-                    f"Saved {len(saved.images)} pictures as {escape_markdown(saved.name)}. Choose Collection above to"
-                    " see them again."
+                    f"Saved {len(saved.images)} pictures as {escape_markdown(saved.name)}. Choose Collection in the"
+                    " dock to see them again."
                 )
             except LabError as error:
                 failed_state(error)
 
 
 # page layout
-st.title("Inspect")
+open_bench("Inspect")
 everyone = list_runs(runs_folder())
 able = {run.id: run for run in everyone if run.has_checkpoint("best") and run.config}
 if not able:
@@ -252,15 +235,18 @@ if not able:
     )
     st.stop()
 colors = run_colors(everyone)
-chosen = pick_runs("Runs", able, latest_of_each_family(able), limit=MAX_PANELS)
-source = st.segmented_control(
-    "Picture", [OWN, CAMERA, FRAME, COLLECTION], default=OWN, required=True, key="inspect-source"
-)
-if not chosen:
-    st.caption("Choose at least one run.")
-    st.stop()
-chosen = with_equal_classes(chosen, able)
-uploads = samples_from(source, able[chosen[0]])
+with st.sidebar:
+    chosen = pick_runs("Runs", able, latest_of_each_family(able), limit=MAX_PANELS)
+    if not chosen:
+        st.caption("Choose at least one run.")
+        st.stop()
+    chosen = with_equal_classes(chosen, able)
+    names = short_names([able[run_id] for run_id in chosen])
+    run_list(able, names, colors, {})
+    source = st.selectbox("Picture", [OWN, CAMERA, FRAME, COLLECTION], key="inspect-source")
+# Where a picture is dropped is in the middle until there is one.
+with st.sidebar if has_samples(source) else st.container():
+    uploads = samples_from(source, able[chosen[0]])
 if not uploads:
     if source == OWN:
         empty_state(
@@ -268,15 +254,14 @@ if not uploads:
             "Each chosen network labels it, and the pointer names class and confidence in every panel.",
         )
     st.stop()
-options = choose_options()
-names = {run_id: able[run_id].title for run_id in chosen}
-if len(set(names.values())) < len(names):
-    names = {run_id: run_name(able[run_id]) for run_id in chosen}
 upload = choose_one(uploads)
+with st.sidebar:
+    options = choose_options()
 waits = ask_twice(chosen, upload.image, upload.digest, options)
 st.fragment(show_masks, run_every=POLL_SECONDS if waits else None)(upload, names, options, waits)
+with st.sidebar:
+    offer_download(uploads, names, options)
+    if source in (OWN, CAMERA):
+        offer_collection(uploads)
 if len(uploads) > 1:
     show_sheet(uploads, names, options)
-offer_download(uploads, names, options)
-if source in (OWN, CAMERA):
-    offer_collection(uploads)

@@ -14,6 +14,7 @@ from core.config import (
     fields_of,
     has_a_say,
     read_config,
+    read_stored_config,
     setting_of,
     used_settings,
     with_preset,
@@ -187,6 +188,17 @@ def test_short_presets_freeze_the_first_layers_of_a_pretrained_convolutional_enc
     assert read_config(with_preset({"model": model}, "full")).model.freeze == model.get("freeze", 0)
 
 
+def test_a_stored_vit_that_knows_no_number_of_blocks_saw_the_last_alone():
+    assert read_stored_config({"model": {"family": "vit"}}).model.head_blocks == 1
+    assert read_stored_config({"model": {"family": "vit", "head_blocks": 4}}).model.head_blocks == 4
+    assert read_config({"model": {"family": "vit"}}).model.head_blocks == 4
+    for values in ({}, {"model": {}}, {"model": {"family": "unet", "encoder": "plain"}}):
+        assert read_stored_config(values).training.test_scale == 1
+    for wrong in ({"model": {"family": ["vit"]}}, {"model": {"family": "gru"}}, {"model": 7}, {"training": None}, 7):
+        with pytest.raises(LabError):
+            read_stored_config(wrong)
+
+
 def test_a_run_of_before_that_froze_its_encoder_freezes_all_of_it():
     assert read_config({"model": {"freeze": True}}).model.freeze == 1
     assert read_config({"model": {"freeze": False}}).model.freeze == 0
@@ -250,14 +262,18 @@ def test_every_option_belongs_to_some_network():
         ("fcn", "vgg16", {"stride", "fc_width", "dropout", "freeze"}),
         ("unet", "resnet18", {"upsample", "norm", "dropout", "score_levels", "freeze"}),
         ("unet", "plain", {"upsample", "norm", "dropout", "width", "depth", "padding"}),
-        ("vit", "vit_tiny_patch16_224", {"head", "patch_size", "drop_path", "grad_checkpointing", "freeze"}),
+        (
+            "vit",
+            "vit_tiny_patch16_224",
+            {"head", "head_blocks", "patch_size", "drop_path", "grad_checkpointing", "freeze"},
+        ),
     ],
 )
 def test_a_network_has_its_own_options_only(family, encoder, options):
     config = ModelConfig(family=family, encoder=encoder)
     assert set(config.options) == options
     other = {"stride": 16, "fc_width": 64, "dropout": 0.5, "freeze": 1, "upsample": "bilinear", "norm": "none",
-             "score_levels": "finest", "width": 8, "depth": 2, "padding": "valid", "head": "mask", "drop_path": 0.1,
+             "score_levels": "finest", "width": 8, "depth": 2, "padding": "valid", "head": "mask", "head_blocks": 1, "drop_path": 0.1,
              "grad_checkpointing": True}  # fmt: skip
     for name, value in other.items():
         values = {"model": {"family": family, "encoder": encoder, name: value}}

@@ -120,7 +120,7 @@ def test_flops_of_a_vit_are_those_of_its_projections_and_its_attention():
     config = ModelConfig(family="vit", encoder="vit_tiny_patch16_224")
     tokens, width = 4 * 8 + 1, 192
     block = tokens * (3 + 1 + 4 + 4) * width**2 + 2 * tokens**2 * width  # q k v, out, MLP; scores and their sum
-    expected = 32 * 16 * 16 * 3 * width + 12 * block + 32 * width * CLASSES
+    expected = 32 * 16 * 16 * 3 * width + 12 * block + 32 * 4 * width * CLASSES
     assert describe(config, (64, 128), CLASSES, FP32).flops == 2 * expected
 
 
@@ -244,12 +244,19 @@ def test_an_fcn_fuses_from_coarse_to_fine():
     ],
 )
 def test_rows_of_equal_blocks_are_one_box(encoder, shape):
-    _, blocks = diagram(ModelConfig(family="vit", encoder=encoder))
+    _, blocks = diagram(ModelConfig(family="vit", encoder=encoder, head_blocks=1))
     assert [block.part for block in blocks] == ["encoder", "encoder", "head"]
     patches, row, _ = blocks
     assert patches.kind == "PatchEmbed" and patches.modules == 1, "the patches stand by themselves"
     assert "Block" in row.kind and row.modules > 6
     assert (patches.channels, patches.height, patches.width) == (row.channels, row.height, row.width) == shape
+
+
+def test_a_head_of_four_blocks_is_drawn_with_a_line_from_each():
+    _, blocks = diagram(ModelConfig(family="vit", encoder="vit_tiny_patch16_224"))
+    patches, row, *last, norm, head = blocks
+    assert row.modules >= 8 and len(last) in (3, 4) and head.part == "head"
+    assert {blocks[index] for index in norm.inputs} >= {*last}, "the norm, and so the head, stands behind all of them"
 
 
 def test_maps_with_channels_last_are_shown_like_any_other():

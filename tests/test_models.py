@@ -62,6 +62,7 @@ NETWORKS = {
         family="unet", encoder="plain", width=8, depth=2, norm="group", upsample="nearest"
     ),
     "vit-tiny": ModelConfig(family="vit", encoder="vit_tiny_patch16_224"),
+    "vit-one-block": ModelConfig(family="vit", encoder="test_vit", head_blocks=1),
     "vit-pup": ModelConfig(family="vit", encoder="test_vit", head="pup"),
     "vit-mask": ModelConfig(family="vit", encoder="test_vit", head="mask"),
     "vit-resampled": ModelConfig(family="vit", encoder="test_vit", patch_size=8),

@@ -308,7 +308,7 @@ def test_vgg16_gives_torchvisions_maps_with_its_real_weights(vgg, shared):
 def test_the_linear_head_classifies_timms_tokens(name, prefix):
     """Also at a size that isn't square: timm interpolates the positions, `dynamic_img_size`."""
     torch.manual_seed(0)
-    model = randomised(build_model(ModelConfig(family="vit", encoder=name), CLASSES), spread=0.02)
+    model = randomised(build_model(ModelConfig(family="vit", encoder=name, head_blocks=1), CLASSES), spread=0.02)
     theirs = timm.create_model(name, num_classes=0, dynamic_img_size=True).eval()
     theirs.load_state_dict(model.encoder.state_dict(), strict=False)
     result = []
@@ -333,7 +333,7 @@ def test_the_linear_head_classifies_timms_tokens(name, prefix):
 
 def test_the_last_normalisation_of_an_averaging_vit_is_used():
     """timm's gap networks keep it in `fc_norm`, behind the average: without it the tokens would have no common scale."""
-    model = build_model(ModelConfig(family="vit", encoder="test_vit2"), CLASSES).eval()
+    model = build_model(ModelConfig(family="vit", encoder="test_vit2", head_blocks=1), CLASSES).eval()
     result = []
     model.head.register_forward_hook(lambda _m, inputs, _o: result.append(inputs[0]))
     with torch.no_grad():
@@ -342,9 +342,27 @@ def test_the_last_normalisation_of_an_averaging_vit_is_used():
     assert torch.allclose(result[0].std(-1, correction=0), torch.ones(1, 24), atol=1e-2)
 
 
+@pytest.mark.parametrize(
+    "name", ["vit_tiny_patch16_224", "vit_tiny_patch16_dinov3_qkvb", "vit_dwee_patch16_reg1_gap_256"]
+)
+def test_a_head_of_four_blocks_sees_timms_last_four_normalised_and_side_by_side(name):
+    torch.manual_seed(0)
+    model = randomised(build_model(ModelConfig(family="vit", encoder=name), CLASSES), spread=0.02)
+    outputs, seen = [], []
+    for block in model.encoder.blocks:
+        block.register_forward_hook(lambda _m, _i, output: outputs.append(output))
+    model.head.register_forward_hook(lambda _m, inputs, _o: seen.append(inputs[0]))
+    with torch.no_grad():
+        logits = model(image_files(64, 96, batch=2))
+        encoder = model.encoder
+        normal = [encoder.fc_norm(encoder.norm(tokens)[:, encoder.num_prefix_tokens :]) for tokens in outputs[-4:]]
+    assert close(seen[0], torch.cat(normal, dim=-1))
+    assert model.head.weight.shape == (CLASSES, 4 * encoder.embed_dim) and logits.shape == (2, CLASSES, 64, 96)
+
+
 def test_progressive_upsampling_is_setrs_whatever_the_order_of_the_last_two_layers():
     torch.manual_seed(0)
-    head = randomised(PupHead(32, CLASSES))
+    head = randomised(PupHead(1, 32, CLASSES))
     tokens = torch.rand(2, 6, 32)
     with torch.no_grad():
         features = F.layer_norm(tokens, (32,), head.norm.weight, head.norm.bias).transpose(1, 2).reshape(2, 32, 2, 3)
@@ -358,7 +376,7 @@ def test_progressive_upsampling_is_setrs_whatever_the_order_of_the_last_two_laye
 def test_a_mask_is_the_cosine_of_patch_and_class_normalised_over_classes():
     """Segmenter, section 3.2, with the normalisations of its reference code."""
     torch.manual_seed(0)
-    head = randomised(MaskHead(64, CLASSES))
+    head = randomised(MaskHead(1, 64, CLASSES))
     tokens = torch.rand(1, 6, 64)
     with torch.no_grad():
         logits = head(tokens, (2, 3))

@@ -104,6 +104,13 @@ class ModelConfig(Part):
         "What turns tokens into classes: one linear layer, SETR's progressive upsampling, Segmenter's mask"
         " transformer.",
     )
+    head_blocks: Literal[1, 4] = field(
+        4,
+        "Blocks that the head sees",
+        "The head sees the patches of the last block, as in the papers of the heads, or those of the last four side by"
+        " side, as DINOv2's linear evaluation does: sooner good, hardly slower.",
+        "blocks",
+    )
     patch_size: Literal[0, 7, 8, 14, 16, 28, 32] = field(
         0,
         "Patch size",

@@ -26,8 +26,10 @@ OLD_NAMES: dict[str, str] = {
 }
 """Fields of version 0.1 and what they are called now."""
 
-STORED: dict[str, dict[str, Any]] = {"training": {"test_scale": 1.0}}
-"""Fields that the config of a run may lack, because it is older than they are, and what it was made with."""
+STORED: dict[str, tuple[str, Any]] = {"training.test_scale": ("", 1.0), "model.head_blocks": ("vit", 1)}
+"""Fields that the config of a run may lack, because it is older than they are: the family that has them, or "" for all,
+and what it was made with.
+"""
 
 
 def read_stored_config(values: dict[str, Any]) -> RunConfig:
@@ -37,9 +39,13 @@ def read_stored_config(values: dict[str, Any]) -> RunConfig:
 
 def with_stored_fields(values: dict[str, Any]) -> dict[str, Any]:
     """Return the plain values of a run's config with what it was made with where it lacks a field."""
-    if not isinstance(values, dict) or not all(isinstance(values.get(part, {}), dict) for part in STORED):
+    if not isinstance(values, dict) or not all(isinstance(fields, dict) for fields in values.values()):
         return values  # refused with a sentence later
-    return values | {part: fields | values.get(part, {}) for part, fields in STORED.items()}
+    for field, (family, value) in STORED.items():
+        part, name = field.split(".")
+        if family in ("", values.get("model", {}).get("family")):
+            values = values | {part: {name: value} | values.get(part, {})}
+    return values
 
 
 def read_config(values: dict[str, Any]) -> RunConfig:

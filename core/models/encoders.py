@@ -119,14 +119,17 @@ def build_plain_vit(name: str, drop_path: float = 0.0, patch_size: int = 0) -> V
     return encoder
 
 
-def patch_tokens(encoder: VisionTransformer | Eva, images: torch.Tensor) -> torch.Tensor:
-    """Return images (B, 3, h, w) to normalised patch tokens (B, N, C), row by row.
+def last_tokens(encoder: VisionTransformer | Eva, images: torch.Tensor, blocks: int = 1) -> torch.Tensor:
+    """Return images (B, 3, h, w) to the normalised patch tokens of the last blocks, (B, N, blocks * C), row by row.
 
     Class and register tokens stay behind.
 
     Encoders that average their patches for the classifier have their last normalisation behind that, in `fc_norm`.
     """
-    return encoder.fc_norm(encoder.forward_features(images)[:, encoder.num_prefix_tokens :])
+    if blocks == 1:
+        return encoder.fc_norm(encoder.forward_features(images)[:, encoder.num_prefix_tokens :])
+    maps = encoder.forward_intermediates(images, indices=blocks, output_fmt="NLC", intermediates_only=True)
+    return encoder.fc_norm(encoder.norm(torch.stack(maps, dim=-2))).flatten(-2)
 
 
 def is_plain_vit(name: str) -> bool:

@@ -314,6 +314,17 @@ EXPLANATIONS: dict[tuple[str, Any], Explanation] = {
         SETR,
         "section 3.3",
     ),
+    ("head_blocks", 1): Explanation(
+        "The head sees what the last block says of each patch, as Segmenter and SETR have it.",
+        SEGMENTER,
+        "section 3.2",
+    ),
+    ("head_blocks", 4): Explanation(
+        "The head sees what each of the last four blocks says of a patch, side by side. Earlier blocks still know where"
+        " things end, so that the head is sooner good; it has four times the weights, which is next to nothing.",
+        DINOV2,
+        "section 7.4",
+    ),
     ("patch_size", 0): Explanation("The patches that the encoder was pretrained with."),
     ("patch_size", ANY): Explanation(
         "The picture is cut into other patches than the encoder knows: the weights that read a patch are resampled to"

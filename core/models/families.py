@@ -83,7 +83,7 @@ FAMILIES: dict[str, FamilyEntry] = {
         "ViT",
         "core.models.vit",
         "vit_small_patch14_dinov2",
-        ("head", "patch_size", "drop_path", "grad_checkpointing"),
+        ("head", "head_blocks", "patch_size", "drop_path", "grad_checkpointing"),
         variant="ViT {head}",
         padding_mode="replicate",
         help="Patches that look at each other everywhere. Needs pretrained weights to shine; sees at patch size.",
@@ -112,8 +112,8 @@ HEADS: dict[str, str] = {
     "pup": "core.models.vit:PupHead",
     "mask": "core.models.vit:MaskHead",
 }
-"""The heads of a ViT by name: `head(channels, num_classes)` is a module of tokens (B, h*w, C) and grid (h, w) to
-logits.
+"""The heads of a ViT by name: `head(blocks, channels, num_classes)` is a module of tokens (B, h*w, blocks * channels)
+and grid (h, w) to logits.
 """
 
 PLAIN = "plain"

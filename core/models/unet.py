@@ -13,7 +13,7 @@ from torch import nn
 
 from core.config import ModelConfig
 from core.models.base import SegmentationModel, mirror
-from core.models.encoders import build_plain_vit, build_pyramid, is_plain_vit, normalization_of, patch_tokens
+from core.models.encoders import build_plain_vit, build_pyramid, is_plain_vit, last_tokens, normalization_of
 from core.models.families import PLAIN
 
 DECODER_WIDTHS = (256, 128, 64, 32)
@@ -166,7 +166,7 @@ def patch_map(encoder: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Return the patch tokens of a plain ViT as a map: images (B, 3, h, w) -> (B, C, h/patch, w/patch)."""
     patch = encoder.patch_embed.patch_size[0]
     height, width = images.shape[-2] // patch, images.shape[-1] // patch
-    return patch_tokens(encoder, images).transpose(1, 2).unflatten(2, (height, width))
+    return last_tokens(encoder, images).transpose(1, 2).unflatten(2, (height, width))
 
 
 def two_convolutions(channels: int, width: int, norm: str, padding: int = 1) -> nn.Sequential:

@@ -15,7 +15,7 @@ from torch import nn
 
 from core.config import ModelConfig
 from core.models.base import SegmentationModel
-from core.models.encoders import build_plain_vit, normalization_of, patch_tokens
+from core.models.encoders import build_plain_vit, last_tokens, normalization_of
 from core.models.families import HEADS
 
 PUP_WIDTH = 256
@@ -36,15 +36,19 @@ class ViT(SegmentationModel):
         encoder.set_grad_checkpointing(config.grad_checkpointing)
         self.encoder = encoder
         module, _, head = HEADS[config.head].partition(":")
-        self.head = getattr(import_module(module), head)(encoder.embed_dim, num_classes)
+        self.blocks = min(config.head_blocks, len(encoder.blocks))
+        self.head = getattr(import_module(module), head)(self.blocks, encoder.embed_dim, num_classes)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        tokens = patch_tokens(self.encoder, images)  # (B, N, C)
+        tokens = last_tokens(self.encoder, images, self.blocks)  # (B, N, blocks * C)
         return self.head(tokens, (images.shape[-2] // self.multiple, images.shape[-1] // self.multiple))
 
 
 class LinearHead(nn.Linear):
-    """Every patch is classified by itself. Tokens (B, h*w, C), grid (h, w) -> logits (B, K, h, w)."""
+    """Every patch is classified by itself. Tokens (B, h*w, blocks * C), grid (h, w) -> logits (B, K, h, w)."""
+
+    def __init__(self, blocks: int, channels: int, num_classes: int) -> None:
+        super().__init__(blocks * channels, num_classes)
 
     def forward(self, tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
         return super().forward(tokens).transpose(1, 2).unflatten(2, grid)
@@ -53,11 +57,12 @@ class LinearHead(nn.Linear):
 class PupHead(nn.Module):
     """SETR's progressive upsampling: four times a 3x3 convolution and bilinear upsampling by two, then a classifier.
 
-    Tokens (B, h*w, C), grid (h, w) -> logits (B, K, 16h, 16w).
+    Tokens (B, h*w, blocks * C), grid (h, w) -> logits (B, K, 16h, 16w).
     """
 
-    def __init__(self, channels: int, num_classes: int) -> None:
+    def __init__(self, blocks: int, channels: int, num_classes: int) -> None:
         super().__init__()
+        channels *= blocks
         self.norm = nn.LayerNorm(channels)
         self.stages = nn.ModuleList(
             nn.Sequential(
@@ -85,13 +90,13 @@ class MaskHead(nn.Module):
     """Segmenter's mask transformer: one embedding per class goes through two blocks together with the patches, and a
     class's mask is the scalar product of its embedding with every patch.
 
-    Tokens (B, h*w, C), grid (h, w) -> logits (B, K, h, w).
+    Tokens (B, h*w, blocks * C), grid (h, w) -> logits (B, K, h, w).
     """
 
-    def __init__(self, channels: int, num_classes: int) -> None:
+    def __init__(self, blocks: int, channels: int, num_classes: int) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.project = nn.Linear(channels, channels)
+        self.project = nn.Linear(blocks * channels, channels)
         self.class_embeddings = nn.Parameter(torch.empty(1, num_classes, channels))
         nn.init.trunc_normal_(self.class_embeddings, std=0.02)
         self.blocks = nn.Sequential(

@@ -73,10 +73,10 @@ def test_it_opens_with_feature_maps_at_the_middle(lab_folders, with_run: str) ->
 
 def test_attention_is_offered_only_where_there_is_some(lab_folders, with_run: str, with_vit: str) -> None:
     unet = opened(run=with_run)
-    assert unet.button_group(key="look").options == ["Feature maps", "Receptive field"]
+    assert unet.selectbox(key="look").options == ["Feature maps", "Receptive field"]
     vit = opened(run=with_vit)
-    assert vit.button_group(key="look").options == ["Feature maps", "Attention", "Receptive field"]
-    vit.button_group(key="look").set_value("attention").run()
+    assert vit.selectbox(key="look").options == ["Feature maps", "Attention", "Receptive field"]
+    vit.selectbox(key="look").set_value("attention").run()
     assert not vit.exception and not vit.error
     assert vit.query_params["layer"] == "encoder.blocks.5"
     assert [panel["title"] for panel in shown(vit)["panels"][1:]] == ["Mean of 2 heads", "Head 1", "Head 2"]

@@ -116,7 +116,7 @@ def test_the_full_answer_replaces_the_quick_one_and_options_change_it(lab_folder
 
 def test_a_frame_of_the_data_set_can_be_looked_at(lab_folders, with_run: str) -> None:
     app = opened()
-    app.segmented_control(key="inspect-source").set_value("Frame of a data set").run()
+    app.selectbox(key="inspect-source").set_value("Frame of a data set").run()
     settled(app)
     assert len(app.selectbox(key="inspect-val-frame").options) == 4
     app.selectbox(key="inspect-split").set_value("train").run()
@@ -155,7 +155,7 @@ def test_pictures_are_saved_as_a_collection_shown_again_and_deleted(lab_folders,
     (saved,) = list_collections()
     assert saved.name == "Our street" and saved.images[0][0] == "a.png"
     again = opened()
-    again.segmented_control(key="inspect-source").set_value("Collection").run()
+    again.selectbox(key="inspect-source").set_value("Collection").run()
     assert shown(settled(again))["name"] == "a.png"
     again.button(key="delete-collection").click().run()
     assert not again.exception and list_collections() == []
@@ -171,7 +171,7 @@ def test_a_network_that_fails_is_a_sentence_and_the_others_go_on(lab_folders, wi
     save_collection("one", [("a", np.zeros((64, 128, 3), np.uint8))])
     app = opened()
     app.multiselect[0].set_value([with_run, broken.name]).run()
-    app.segmented_control(key="inspect-source").set_value("Collection").run()
+    app.selectbox(key="inspect-source").set_value("Collection").run()
     assert not app.exception and len(app.error) >= 1
     assert len(shown(app)["panels"]) == 1
 
