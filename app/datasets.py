@@ -42,6 +42,9 @@ OWN_TABLE = "own"
 """What the choice of classes calls a table whose path is typed; any other choice is the config's own value."""
 OWN_TABLE_TITLE = "Table of your own"
 
+ADDRESSED = ("name", "root", "classes", "bands")
+"""Fields of a data set that stand in the address of the pages which choose one."""
+
 SHOWN = 10
 A_FEW = 24
 """Pairs of each part that are looked at where a class table is there."""
@@ -95,8 +98,11 @@ def choose_dataset(key: str) -> dict[str, Any]:
 
     Returns the part's values.
 
-    Every choice is kept in the session under a plain name, so that the next page begins with it.
+    Every choice is kept in the session under a plain name, so that the next page begins with it, and stands in the
+    page's address, which a reload and another tab begin with.
     """
+    if "dataset-name" not in st.session_state:
+        _take_address()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.segmented_control(
             "Data",
@@ -140,7 +146,13 @@ def choose_dataset(key: str) -> dict[str, Any]:
             help="A classes.json that names each class, its colour, and the ids of the masks that it gathers.",
             **_remembered(f"{key}-{name}-table", f"{name}-table", ""),
         ).strip()
-    return values | {"classes": class_table}
+    values |= {"classes": class_table}
+    for field in ADDRESSED:
+        if values.get(field, "auto") not in ("", "auto"):
+            st.query_params[field] = values[field]
+        elif field in st.query_params:
+            del st.query_params[field]
+    return values
 
 
 def opened(values: dict[str, Any]) -> Dataset | None:
@@ -328,6 +340,24 @@ def _remembered(key: str, name: str, default: str) -> dict[str, Any]:
         st.session_state[name] = st.session_state[key]
 
     return {"key": key, "on_change": keep}
+
+
+def _take_address() -> None:
+    """Begin a session with the data set that the page's address names."""
+    named = st.query_params
+    name = named.get("name", "")
+    if name not in SOURCES:
+        return
+    st.session_state["dataset-name"] = name
+    if "root" in named:
+        st.session_state[f"{name}-root"] = named["root"]
+    if "bands" in named:
+        st.session_state["folder-bands"] = named["bands"]
+    if named.get("classes", "auto") in SOURCES[name].classes:
+        st.session_state[f"{name}-classes"] = named.get("classes", "auto")
+    else:
+        st.session_state[f"{name}-classes"] = OWN_TABLE
+        st.session_state[f"{name}-table"] = named["classes"]
 
 
 def _known_root(name: str) -> str:

@@ -159,33 +159,29 @@ def lr_finder_figure(points: Sequence[LrPoint], suggested: float | None, color: 
     return figure
 
 
-def schedule_figure(training: TrainingConfig, steps: int, steps_per_epoch: float, color: str) -> go.Figure:
-    """Return the learning rate over a run of so many steps, as its schedule will have it.
+def schedule_figure(training: TrainingConfig, color: str) -> go.Figure:
+    """Return the learning rate over a run, as its schedule will have it: by epochs, or, where minutes count, by share.
 
     Args:
-        training: the schedule and the highest rate.
-        steps: of the whole run.
-        steps_per_epoch: of one pass over the data; the step schedule counts in them.
+        training: length, schedule and highest rate.
         color: CSS colour of the line.
     """
-    shown = sorted({1 + round(index * (steps - 1) / (_SCHEDULE_POINTS - 1)) for index in range(_SCHEDULE_POINTS)})
+    shares = [(index + 0.5) / _SCHEDULE_POINTS for index in range(_SCHEDULE_POINTS)]
+    title, whole = ("share of the training, %", 100.0) if training.minutes else ("epoch", training.epochs)
+    rates = [training.learning_rate * lr_scale(training, share, share * training.epochs) for share in shares]
     figure = go.Figure(
         go.Scatter(
-            x=shown,
-            y=[
-                training.learning_rate * lr_scale(training, (step - 0.5) / steps, (step - 0.5) / steps_per_epoch)
-                for step in shown
-            ],
+            x=[share * whole for share in shares],
+            y=rates,
             mode="lines",
             line={"color": color, "width": 2},
-            customdata=[step / steps_per_epoch for step in shown],
-            hovertemplate="step %{x}, epoch %{customdata:.1f}<br>rate %{y:.3g}<extra></extra>",
+            hovertemplate="%{x:.3g}: rate %{y:.3g}<extra></extra>",
         )
     )
     figure.update_layout(
         height=180,
         margin={"l": 56, "r": 12, "t": 8, "b": 40},
-        xaxis={"fixedrange": True, "title": "step", "rangemode": "tozero"},
+        xaxis={"fixedrange": True, "title": title, "rangemode": "tozero"},
         yaxis={"fixedrange": True, "title": "learning rate", "rangemode": "tozero", "exponentformat": "e"},
         showlegend=False,
     )

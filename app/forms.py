@@ -1,5 +1,5 @@
-"""Config fields as widgets: label, bounds, unit and help are the config's own, so the form can't offer what a run
-refuses.
+"""Config fields as widgets: label, unit and help are the config's own, and so are the bounds, which a run is checked
+against.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,12 @@ Values = Mapping[str, Mapping[str, Any]]
 
 
 def fields_form(
-    part: str, names: Iterable[str], values: Mapping[str, Any], key: str, chosen_before: Values | None = None
+    part: str,
+    names: Iterable[str],
+    values: Mapping[str, Any],
+    key: str,
+    chosen_before: Values | None = None,
+    fresh: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Show widgets for fields of a config part that have a say, in a grid, and return their values.
 
@@ -26,6 +31,7 @@ def fields_form(
         values: what the widgets begin with, where it isn't the field's default.
         key: prefix of the widgets' keys; another prefix makes fresh widgets.
         chosen_before: what was chosen elsewhere on the form; a field that has no say beside it isn't shown.
+        fresh: of fields that begin otherwise after another choice, that choice: each has a widget of its own.
     """
     chosen: dict[str, Any] = {}
     before = dict(chosen_before or {})
@@ -34,7 +40,8 @@ def fields_form(
         for name in names:
             if has_a_say(before | {part: {**before.get(part, {}), **chosen}}, part, name):
                 label = setting_of(part, name).label
-                chosen[name] = _widget(label, fields[name], values.get(name, fields[name].default), f"{key}-{name}")
+                own_key = "-".join([key, name, *([fresh[name]] if fresh and name in fresh else [])])
+                chosen[name] = _widget(label, fields[name], values.get(name, fields[name].default), own_key)
     return chosen
 
 
@@ -76,16 +83,16 @@ def _widget(label: str, field: FieldInfo, value: Any, key: str) -> Any:
         return st.toggle(label, value=value, help=help_text, key=key)
     if field.annotation is str:
         return st.text_input(label, value=value, help=help_text, key=key)
+    # Without bounds: Streamlit would show what is out of them, and go on with what was there before. The config
+    # refuses it, and says so.
+    if field.annotation is int:
+        return st.number_input(label, value=value, step=1, help=help_text, key=key)
     bounds = bounds_of(field)
     low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le")
-    if field.annotation is int:
-        return st.number_input(label, low, high, value, step=1, help=help_text, key=key)
     # At least eight steps from end to end, or the buttons of a share would be dead.
     step = 10.0 ** min(_magnitude(float(value)), _magnitude((high - low) / 8))
     decimals = "%g" if float(value) < 0.01 else None
-    return st.number_input(
-        label, float(low), float(high), float(value), step=step, format=decimals, help=help_text, key=key
-    )
+    return st.number_input(label, value=float(value), step=step, format=decimals, help=help_text, key=key)
 
 
 def _magnitude(value: float) -> int:

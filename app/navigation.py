@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from app.auth import go_where_the_link_led, has_signed_in, must_sign_in
 from app.fair_share import page_slot
 from app.html import show_style
+from app.status_chip import show_status
 from app.widgets import failed_state
 from core.auth import is_read_only
 from core.errors import LabError
@@ -36,8 +38,13 @@ TITLES = {
     "explain": ("Explain", "visibility"),
     "account": ("Account", "person"),
 }
-if not must_sign_in():
-    del TITLES["account"]
+GROUPS = {
+    "": ("home", "data", "train", "runs"),
+    "Masks": ("compare", "inspect", "explain"),
+    "Results": ("scores", "report"),
+    "More": ("models", "sweep", *(["account"] if must_sign_in() else [])),
+}
+"""The menu: what stands in it by itself, and what under a word that opens."""
 OLD_ADDRESSES = {"look": "explain"}
 """Addresses of older versions and the pages that stand there now: links that were sent still open."""
 if must_sign_in() and not has_signed_in():
@@ -52,24 +59,19 @@ def _moved() -> None:
     st.switch_page(PAGES / f"{OLD_ADDRESSES[old]}.py", query_params=st.query_params.to_dict())
 
 
-page = st.navigation(
-    [
-        st.Page(
-            PAGES / f"{name}.py",
-            title=title,
-            icon=f":material/{icon}:",
-            url_path=name,
-            default=name == "home",
-        )
-        for name, (title, icon) in TITLES.items()
-    ]
-    + [st.Page(_moved, url_path=old, visibility="hidden") for old in OLD_ADDRESSES],
-    position="top",
-)
+def _page(name: str) -> StreamlitPage:
+    title, icon = TITLES[name]
+    return st.Page(PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", url_path=name, default=name == "home")
+
+
+menu = {group: [_page(name) for name in names] for group, names in GROUPS.items()}
+menu[""] += [st.Page(_moved, url_path=old, visibility="hidden") for old in OLD_ADDRESSES]
+page = st.navigation(menu, position="top")
 go_where_the_link_led()
 if is_read_only():
     st.caption(":material/lock: Read-only: look at everything, change nothing.")
 try:
+    show_status()
     with page_slot():
         page.run()
 except LabError as error:

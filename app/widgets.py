@@ -3,6 +3,7 @@ show.
 """
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
@@ -10,6 +11,7 @@ from markupsafe import Markup
 
 from app.html import joined, show
 from app.tables import badge, dot
+from core.config import all_fields, setting_of
 from core.errors import LabError, storage_sentence
 from core.escaping import escape_markdown
 from core.runs.store import Run, best_miou
@@ -175,9 +177,17 @@ def empty_state(
 def failed_state(error: LabError | str) -> None:
     """Show a sentence about what went wrong, in place of what can't be shown.
 
-    What was typed may stand in it: nothing in it is formatted.
+    What was typed may stand in it: nothing in it is formatted. Settings are called as the form calls them.
     """
-    st.error(escape_markdown(str(error)), icon=":material/error:")
+    st.error(escape_markdown(with_labels(str(error))), icon=":material/error:")
+
+
+def with_labels(sentence: str) -> str:
+    """Return a sentence with the labels of the form for the names of settings: `training.batch_size is 0` is for those
+    who type a command.
+    """
+    titles = {f"{part}.{name}": setting_of(part, name).title for part, name in all_fields()}
+    return re.sub(r"\b[a-z]+\.[a-z_]+\b", lambda match: titles.get(match[0], match[0]), sentence)
 
 
 def show_fault(error: Exception) -> bool:

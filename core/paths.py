@@ -138,6 +138,10 @@ def resolve_data_root(text: str) -> Path:
         LabError: there is no such folder, or it lies outside of the configured roots.
     """
     path = _resolve_typed(text, "data folder")
+    if path.is_file():
+        raise LabError(
+            f"'{shorten(str(path), 200)}' is a file. Name the folder that holds it, '{shorten(str(path.parent), 200)}'."
+        )
     if not path.is_dir():
         raise LabError(
             f"There is no folder '{shorten(str(path), 200)}'. Check the spelling, or whether the disk is mounted."

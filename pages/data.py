@@ -262,8 +262,13 @@ def what_the_network_sees(here: SplitDataset, frame: Frame, root: str) -> None:
             size = {"height": here.dataset.size[0], "width": here.dataset.size[1]}
             chosen_size = fields_form("dataset", list(size), size, f"size-{root}")
             if chosen_size != size:
-                st.session_state.setdefault("frame-size", {})[root] = chosen_size
-                st.rerun()
+                try:
+                    read_config({"dataset": chosen_size})
+                except LabError as error:
+                    failed_state(error)
+                else:
+                    st.session_state.setdefault("frame-size", {})[root] = chosen_size
+                    st.rerun()
             drawn = st.session_state.setdefault("crops-drawn", 0)
             if st.button("Draw others", icon=":material/casino:", width="stretch", key="draw-others"):
                 drawn = st.session_state["crops-drawn"] = drawn + 1

@@ -32,6 +32,7 @@ from core.paths import runs_folder
 from core.runner.quotas import check_may_track
 from core.squeue import cluster_is_there
 from core.tracking.tracker import check_trackers
+from core.training.tables import OPTIMIZERS
 
 ENGINE_TITLES = {"local": "This machine", "slurm": "Cluster (SLURM)"}
 SMALL = (64, 128)
@@ -44,9 +45,9 @@ OF_NETWORKS = [
     if any(condition.field.startswith("model.") for condition in setting_of("training", name).only_if)
 ]
 """Training fields that depend on the network: they stand on its card."""
-SHAPE_OF_RATE = ["learning_rate", "schedule", "warmup_fraction", "gamma", "gamma_epochs", "power"]
-PREVIEW = (1000, 50)
-"""Steps in all and in an epoch of the schedule that is drawn: its shape is what matters."""
+SHAPE_OF_RATE = [
+    "minutes", "epochs", "learning_rate", "schedule", "warmup_fraction", "gamma", "gamma_epochs", "power",
+]  # fmt: skip
 
 
 @st.cache_data(ttl=30, show_spinner="Looking for pretrained weights")
@@ -86,14 +87,10 @@ def choose_network(family: str) -> dict[str, Any]:
             failed_state(error)
         with st.expander("Options of this network"):
             key = f"options-{family}"
-            options = [name for name in options_of(family, encoder) if name != "freeze"]
-            values |= fields_form("model", options, {}, key, {"model": values})
-            if encoder != PLAIN:
-                # What suits the preset, the encoder and its first weights: fresh where these change.
-                preset = st.session_state.get("preset", "taste")
-                begin = {"freeze": PRESETS[preset].frozen_share(values)}
-                freeze_key = f"{key}-{preset}-{encoder}-{values['weights']}"
-                values |= fields_form("model", ["freeze"], begin, freeze_key, {"model": values})
+            preset = st.session_state.get("preset", "taste")
+            begin = {"freeze": PRESETS[preset].frozen_share(values)}
+            fresh = {"freeze": f"{preset}-{encoder}-{values['weights']}"}
+            values |= fields_form("model", options_of(family, encoder), begin, key, {"model": values}, fresh)
             training = fields_form("training", OF_NETWORKS, {}, key, {"model": values})
             st.page_link("../pages/models.py", label="What do these options do?", icon=":material/account_tree:")
     return {"model": values, "training": training}
@@ -140,11 +137,9 @@ def preview_schedule(values: dict[str, Any]) -> None:
     except LabError as error:
         failed_state(error)
         return
-    steps, per_epoch = PREVIEW
-    st.plotly_chart(
-        schedule_figure(training, steps, per_epoch, COLOR), config={"displayModeBar": False}, key="schedule-preview"
-    )
-    st.caption(f"The learning rate over {steps // per_epoch} epochs.")
+    st.plotly_chart(schedule_figure(training, COLOR), config={"displayModeBar": False}, key="schedule-preview")
+    if training.minutes and training.schedule == "step":
+        st.caption(f"It falls by epochs. How many the minutes hold isn't known yet: drawn for {training.epochs:g}.")
 
 
 def choose_length(dataset: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -157,7 +152,13 @@ def choose_length(dataset: dict[str, Any]) -> tuple[str, dict[str, Any], dict[st
     # The preset sets only these; what was typed into the others stays.
     length = names_in("training", "Length")
     values = fields_form("training", length, chosen.training, f"length-{preset}", {"training": chosen.training})
-    values |= fields_form("training", names_in("training", "Often changed"), {}, "often")
+    optimizer = st.session_state.get("rarely-optimizer", fields_of("training")["optimizer"].default)
+    begin = dict(OPTIMIZERS[optimizer].defaults)
+    fresh = dict.fromkeys(begin, optimizer)
+    values |= fields_form("training", names_in("training", "Often changed"), begin, "often", fresh=fresh)
+    if begin:
+        rate = begin["learning_rate"]
+        st.caption(f"With {OPTIMIZERS[optimizer].title} the learning rate begins at {rate:g}, unlike AdamW's.")
     with st.expander("Augmentation"):
         values |= augmentation_form("augmentation")
         st.page_link("../pages/data.py", label="See what the network will see", icon=":material/crop:")
@@ -166,7 +167,7 @@ def choose_length(dataset: dict[str, Any]) -> tuple[str, dict[str, Any], dict[st
             continue
         with st.expander(group):
             names = [name for name in names_in("training", group) if name not in (*OF_NETWORKS, *chosen.training)]
-            values |= fields_form("training", names, {}, "rarely", {"training": values})
+            values |= fields_form("training", names, begin, "rarely", {"training": values}, fresh)
             if "schedule" in names:
                 preview_schedule(values)
     with st.expander("Frames"):
@@ -223,9 +224,9 @@ def take_suggested_changes(prefixes: tuple[str, ...]) -> None:
     """
     for suggested_change in st.session_state.pop("remedies", {}).values():
         for name, value in suggested_change["training"].items():
-            for prefix in prefixes:
-                if f"{prefix}-{name}" in st.session_state:
-                    st.session_state[f"{prefix}-{name}"] = value
+            for key in map(str, st.session_state):
+                if any(key == f"{prefix}-{name}" or key.startswith(f"{prefix}-{name}-") for prefix in prefixes):
+                    st.session_state[key] = value
 
 
 # page layout

@@ -1,6 +1,6 @@
 """The part `training` of a config."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -448,6 +448,14 @@ class TrainingConfig(Part):
         ge=0,
         le=2**31 - 1,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rate_suits_the_optimizer(cls, values: Any) -> Any:
+        """Fill in what the chosen optimizer has defaults of its own for."""
+        name = values.get("optimizer") if isinstance(values, dict) else None
+        entry = OPTIMIZERS.get(name) if isinstance(name, str) else None
+        return {**dict(entry.defaults), **values} if entry else values
 
     @property
     def samples_per_step(self) -> int:

@@ -122,8 +122,8 @@ def read_tiff(data: bytes, only_first: bool = False) -> np.ndarray:
                 " without compression"
             ) from None
         raise
-    except Exception as error:  # whatever a broken file makes the reader raise
-        raise ValueError(f"it is damaged ({type(error).__name__}); download or copy that file again") from None
+    except Exception:  # whatever a broken file makes the reader raise
+        raise ValueError("it is damaged; download or copy that file again") from None
     if not values.size or values.dtype.kind not in "buif":
         raise ValueError("it is damaged; download or copy that file again")
     if values.dtype.kind == "b":

@@ -15,7 +15,7 @@ from core.data.frames import Frame
 from core.data.sources import SOURCES
 from core.errors import LabError
 from core.labels import CITYSCAPES_19, IGNORED, LABEL_SPACES, LabelSpace
-from core.paths import resolve_data_file
+from core.paths import resolve_data_file, resolve_data_root
 
 T = TypeVar("T")
 STREETS_TRAIN = 200
@@ -130,11 +130,24 @@ def label_space_of(config: DatasetConfig, root: Path) -> LabelSpace:
         return space
     path = find_class_table(root)
     if path is None:
+        if _has_table(root.parent):
+            raise LabError(
+                f"'{root}' has no class table that says what its masks mean, but the folder above has one. Name"
+                f" '{root.parent}' instead."
+            )
         raise LabError(
             f"'{root}' has no class table that says what its masks mean. 'python -m core doctor {root}' looks at the"
             f" masks and proposes one, and so does the page Data: save it as {FILE_NAME} in that folder."
         )
     return read_class_table(path)
+
+
+def _has_table(folder: Path) -> bool:
+    """Return whether a folder holds a class table, as far as it may be looked into."""
+    try:
+        return find_class_table(resolve_data_root(str(folder))) is not None
+    except (LabError, OSError):
+        return False
 
 
 def measured_pixels(pixels: PixelFormat, images: Sequence[Path]) -> PixelFormat:

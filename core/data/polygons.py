@@ -47,8 +47,7 @@ def paint_polygons(path: Path) -> np.ndarray:
                 draw.polygon(outline, fill=label_id)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise LabError(
-            f"'{path}' can't be read as polygons of Cityscapes ({type(error).__name__}: {str(error)[:80]}). Download or"
-            " copy that file again."
+            f"'{path}' can't be read as polygons of Cityscapes ({str(error)[:80]}). Download or copy that file again."
         ) from None
     return np.array(image)
 

@@ -173,10 +173,8 @@ def zip_images(data: bytes, pixels: PixelFormat = RGB) -> Iterator[Upload]:
                 )
     except LabError:
         raise
-    except Exception as error:  # whatever a broken archive makes the reader raise
-        raise LabError(
-            f"This ZIP can't be read ({type(error).__name__}). Pack the pictures again and drop it once more."
-        ) from None
+    except Exception:  # whatever a broken archive makes the reader raise
+        raise LabError("This ZIP can't be read. Pack the pictures again and drop it once more.") from None
 
 
 def _is_image(entry: zipfile.ZipInfo) -> bool:

@@ -62,7 +62,7 @@ def feature_maps(recording: Recording, layer: str, point: Point) -> Explanation:
         heat_map(f"Channel {channel}", f"{surplus[channel]:+.1f} σ", laid_out(features[channel])) for channel in order
     ]
     metadata = (
-        f"{layer} gives {len(features)} channels of {count[0]} × {count[1]} cells; a cell stands for {stride:g} ×"
+        f"{layer} gives {len(features)} channels of {count[1]} × {count[0]} cells; a cell stands for {stride:g} ×"
         f" {stride:g} of the {recording.size[1]} × {recording.size[0]} pixels that the network is given."
     )
     return Explanation(tuple(maps), metadata)
@@ -91,7 +91,7 @@ def attention_maps(recording: Recording, block: str, point: Point, special: tupl
         away = 1 - float(cells.sum())
         note = f"{1 - away:.0%} on patches" if special else ""
         maps.append(heat_map(title, note, cells[rows][:, columns], low=0.0, power=2.0))
-    metadata = f"{block} has {heads} heads over {attention.grid[0]} × {attention.grid[1]} patches."
+    metadata = f"{block} has {heads} heads over {attention.grid[1]} × {attention.grid[0]} patches."
     if heads > MAX_HEADS:
         metadata += f" The first {MAX_HEADS} are shown."
     if special:
@@ -230,12 +230,13 @@ class Explainer(Predictor):
             )
         side = box_side(field, pixel_at(point, field.shape))
         scale = (image.shape[0] * image.shape[1] / field.numel()) ** 0.5
-        metadata = (
-            f"{FIELD_SHARE:.0%} of what moves the logit of {name} here lies in a square of {round(side * scale)} pixels"
-            " a side"
-        )
-        if round(side * scale) != side:
-            metadata += f" ({side} of the network's own, which is given {field.shape[1]} × {field.shape[0]})"
+        metadata = f"{FIELD_SHARE:.0%} of what moves the logit of {name} here lies in"
+        if round(side * scale) >= max(image.shape[:2]):
+            metadata += " nearly the whole picture: no smaller square around the pixel holds as much"
+        else:
+            metadata += f" a square of {round(side * scale)} pixels a side"
+            if round(side * scale) != side:
+                metadata += f" ({side} of the network's own, which is given {field.shape[1]} × {field.shape[0]})"
         relative = field / field.max()
         return Explanation((heat_map("Effective receptive field", name, relative, low=0.0, power=2.0),), f"{metadata}.")
 

@@ -190,9 +190,9 @@ def parts(batch: Iterator[Upload]) -> Iterator[Upload | LabError | None]:
         yield None
     except LabError as error:
         yield error
-    except Exception as error:
+    except Exception:
         traceback.print_exc()
-        yield LabError(f"This file could not be read ({type(error).__name__}). Drop its pictures one by one.")
+        yield LabError("This file could not be read. Drop its pictures one by one.")
 
 
 def limit_memory() -> None:

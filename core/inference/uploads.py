@@ -72,14 +72,13 @@ def decode_upload(data: bytes, pixels: PixelFormat = RGB) -> np.ndarray:
             f"The picture has far more pixels than the {MAX_PIXELS // 10**6} million that are the limit. Save it"
             " smaller and drop it again."
         ) from None
-    except Exception as error:
+    except Exception:
         # Whatever a broken file makes the decoder raise, the user's answer is the same.
         unread = name_unread(data)
         if unread:
             raise LabError(f"This file can't be read as a picture: {unread}.") from None
         raise LabError(
-            f"This file can't be read as a picture ({type(error).__name__}). Drop a PNG, JPEG, WebP, TIFF or BMP that"
-            " other programs open."
+            "This file can't be read as a picture. Drop a PNG, JPEG, WebP, TIFF or BMP that other programs open."
         ) from None
     scale = WORKING_SIDE / max(image.shape[:2])
     if scale >= 1:

@@ -26,12 +26,14 @@ class Entry:
         builder: "module:name" of what is called; torch is imported no earlier than that.
         paper: key in `core.papers`, or empty.
         options: fields of `TrainingConfig` that it reads, and that have no say without it.
+        defaults: what fields are with it where nothing else is asked for, unlike the rest of its table.
     """
 
     title: str
     builder: str
     paper: str = ""
     options: tuple[str, ...] = ()
+    defaults: tuple[tuple[str, float], ...] = ()
 
     def load(self) -> Any:
         """Import and return what `builder` names."""
@@ -80,9 +82,16 @@ OPTIMIZERS: dict[str, Entry] = {
     "adamw": Entry("AdamW", "torch.optim:AdamW", "loshchilov2019adamw"),
     "adam": Entry("Adam", "torch.optim:Adam", "kingma2015adam"),
     "adamax": Entry("Adamax", "torch.optim:Adamax", "kingma2015adam"),
-    "sgd": Entry("stochastic gradient descent with momentum", "torch.optim:SGD", options=("momentum",)),
+    "sgd": Entry(
+        "stochastic gradient descent with momentum",
+        "torch.optim:SGD",
+        options=("momentum",),
+        defaults=(("learning_rate", 0.01), ("weight_decay", 5e-4)),
+    ),
 }
-"""`builder(groups, lr=..., **options)` returns a torch optimizer; its options go by the same names as in the config."""
+"""`builder(groups, lr=..., **options)` returns a torch optimizer; its options go by the same names as in the config.
+The defaults of SGD are those of MMSegmentation's schedules for Cityscapes.
+"""
 
 SCHEDULES: dict[str, Entry] = {
     "one-cycle": Entry(
