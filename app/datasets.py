@@ -353,11 +353,10 @@ def _take_address() -> None:
         st.session_state[f"{name}-root"] = named["root"]
     if "bands" in named:
         st.session_state["folder-bands"] = named["bands"]
-    if named.get("classes", "auto") in SOURCES[name].classes:
-        st.session_state[f"{name}-classes"] = named.get("classes", "auto")
-    else:
-        st.session_state[f"{name}-classes"] = OWN_TABLE
-        st.session_state[f"{name}-table"] = named["classes"]
+    if "classes" in named:
+        is_offered = named["classes"] in SOURCES[name].classes
+        st.session_state[f"{name}-classes"] = named["classes"] if is_offered else OWN_TABLE
+        st.session_state[f"{name}-table"] = "" if is_offered else named["classes"]
 
 
 def _known_root(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The read-only routes beside the pages: images, uncertainty maps, metrics, reports, scripts, and the plotting library.
+"""The read-only routes beside the pages: images, uncertainty maps, metrics, reports, scripts, the plotting library.
 
 Who asks was let in by `app.auth_middleware`. GET only, every name is matched against a pattern or a table, and a run is
 found by `find_run`, which takes ids and never paths.
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from app.services import lazy_maps, media
+from app.services import lazy_maps, media, thumbnails
 from app.shared import SCRIPTS, VERSION
 from core.errors import LabError
 from core.paths import runs_folder
@@ -33,6 +33,9 @@ SANDBOX = (
 """A report may show itself and open the papers that it cites; it runs no script and loads nothing."""
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
+FOR_A_MINUTE = {"Cache-Control": "private, max-age=60", "X-Content-Type-Options": "nosniff"}
+"""For pictures of files that may be changed."""
+
 
 def image(request: Request) -> Response:
     """Return an image of the media store."""
@@ -41,6 +44,16 @@ def image(request: Request) -> Response:
     if data is None:
         return JSONResponse({"error": "This image is no longer there. Reload the page."}, status_code=404)
     return Response(data, media_type=TYPES[name.rsplit(".", 1)[1]], headers=FOR_EVER)
+
+
+def thumbnail(request: Request) -> Response:
+    """Return a small picture of a frame that a filmstrip shows."""
+    name, number = request.path_params["name"], request.path_params["number"]
+    is_one = NAME.fullmatch(name) and re.fullmatch(r"\d{1,7}", number)
+    data = thumbnails().get(name, int(number)) if is_one else None
+    if data is None:
+        return JSONResponse({"error": "This image is no longer there. Reload the page."}, status_code=404)
+    return Response(data, media_type="image/jpeg", headers=FOR_A_MINUTE)
 
 
 async def uncertainty(request: Request) -> Response:
@@ -113,6 +126,7 @@ ROUTES = [
     Route(path, handler, methods=["GET"])
     for path, handler in (
         ("/lab/picture/{name}", image),
+        ("/lab/thumbnail/{name}/{number}.jpg", thumbnail),
         ("/lab/uncertainty/{name}/{kind}.png", uncertainty),
         ("/lab/metrics/{run_id}", metrics),
         ("/lab/report/{report_id}", report),

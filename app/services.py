@@ -12,6 +12,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.lazy_maps import LazyMaps
 from app.media import MediaStore
+from app.thumbnails import Thumbnails
 from core.auth import HourlyQuota, User, current_user, max_upload_mb, max_uploads
 from core.errors import LabError
 from core.inference.frame_scores import FrameScorer
@@ -51,6 +52,12 @@ def frame_scorer() -> FrameScorer:
 def media() -> MediaStore:
     """Return the pictures that pages show."""
     return MediaStore()
+
+
+@cache
+def thumbnails() -> Thumbnails:
+    """Return the small pictures of frames that filmstrips show."""
+    return Thumbnails(media())
 
 
 @cache

@@ -238,7 +238,9 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
         metadata.append(status.phase or "starting")
     if status.steps_total:
         metadata.append(f"step {status.step} of {status.steps_total}")
-    if state == "running" and status.seconds_left is not None:
+    if state == "running" and status.phase == "scoring":
+        metadata.append("scoring the validation frames")
+    elif state == "running" and status.seconds_left is not None:
         metadata.append(f"about {format_duration(status.seconds_left)} left")
     if status.ended and status.started:
         metadata.append(f"took {format_duration(status.ended - status.started)}")

@@ -9,8 +9,9 @@ from dataclasses import replace
 import streamlit as st
 
 from app.bench import open_bench, run_list
-from app.contact_sheet import choose_order, contact_sheet, counted, follow_order, go_by, sort_frames, watch
 from app.datasets import SPLIT_LABELS, is_here, open_again
+from app.filmstrip import StripFrame, filmstrip
+from app.frame_order import choose_order, counted, follow_order, go_by, go_to, scores_of, sort_frames, watch
 from app.images import (
     ask,
     image_address,
@@ -19,6 +20,7 @@ from app.images import (
     prediction_panel,
     truth_of,
 )
+from app.services import thumbnails
 from app.viewer import MAX_PANELS, Panel, viewer
 from app.widgets import (
     empty_state,
@@ -148,11 +150,20 @@ if panels:
         name=frame.id,
         aspect=image.shape[1] / image.shape[0],
     )
-with st.expander(
-    "Contact sheet", icon=":material/grid_view:", expanded=order.kind != "name", on_change="rerun"
-) as sheet:
-    if sheet.open:
-        contact_sheet(ids, captions, frames, dataset)
+numbers = {each.id: number for number, each in enumerate(splits[split])}
+with st.container(key="bench-strip"):
+    filmstrip(
+        thumbnails().base(dataset, splits[split]),
+        [
+            StripFrame(numbers[each], " · ".join(filter(None, (each, captions.get(each)))), scores_of(each, counts))
+            for each in ids
+        ],
+        ids.index(frame_id),
+        {names[run_id]: colors[run_id] for run_id in (order.run_id, order.other) if run_id},
+        key="filmstrip",
+        aspect=image.shape[1] / image.shape[0],
+        on_choose=lambda number: go_to(splits[split][number].id),
+    )
 st.page_link("../pages/inspect.py", label="Try a photo of your own street", icon=":material/image_search:")
 
 # The next frame is the one that is most likely looked at next.

@@ -4,6 +4,7 @@ import streamlit as st
 from markupsafe import Markup
 
 from app.datasets import draw_streets
+from app.film import newest_mask
 from app.html import show
 from app.images import colors_address, image_address
 from app.widgets import failed_state, run_card, run_colors
@@ -11,6 +12,7 @@ from core import runner
 from core.config import read_config, with_preset
 from core.errors import LabError
 from core.labels import CITYSCAPES_19
+from core.models.families import FAMILIES
 from core.paths import runs_folder
 from core.runs.store import list_runs
 
@@ -40,26 +42,27 @@ def hero() -> None:
 
 
 def train_all_three() -> None:
-    """Launch the three families on the generated streets and goes to their curves."""
+    """Launch the three families on the generated streets; they are watched from here."""
     draw_streets()
-    started = [
-        runner.launch(read_config(with_preset({"model": {"family": family}}, "taste")), runs_folder()).name
-        for family in ("fcn", "unet", "vit")
-    ]
-    st.switch_page("../pages/runs.py", query_params={"runs": started})
+    for family in FAMILIES:
+        runner.launch(read_config(with_preset({"model": {"family": family}}, "taste")), runs_folder())
+    st.rerun()
 
 
 @st.fragment(run_every=2.0)
 def recent_runs() -> None:
-    """Show the runs that are under way, or else the latest ones."""
+    """Show the runs that are under way, or else the latest ones, each with the newest mask of its first frame."""
     everyone = list_runs(runs_folder())
     colors = run_colors(everyone)
     active = [run for run in everyone if run.is_active]
-    shown = active or everyone[:3]
+    # What was launched together stays together until the last of it has ended.
+    shown = sorted(everyone[: max(3, len(active))], key=lambda run: run.id) if active else everyone[:3]
     st.subheader("Running now" if active else "Latest runs")
     with st.grid(3, min_column_width=300):
         for run in shown[:6]:
-            run_card(run, colors[run.id], runner.queue_position(run) if run.state == "queued" else 0)
+            with st.container(gap="xsmall"):
+                show(newest_mask(run))
+                run_card(run, colors[run.id], runner.queue_position(run) if run.state == "queued" else 0)
 
 
 # page layout

@@ -181,7 +181,7 @@ def offer_download(samples: Sequence[Sample], names: dict[str, str], options: Pr
                     names,
                     options,
                     lambda shown, run_id, prediction: labelled.append(
-                        Labelled(shown.name, names[run_id], shown.image, prediction, shown.size)
+                        Labelled(shown.name, names[run_id], shown.image, prediction, shown.size, run_id)
                     ),
                 )
                 st.session_state["zip"] = (question, as_zip(labelled, items))
@@ -200,8 +200,8 @@ def offer_download(samples: Sequence[Sample], names: dict[str, str], options: Pr
                 icon=":material/download:",
             )
         st.caption(
-            "Label ids are those of the Cityscapes files. GeoJSON and COCO hold the outlines of each region in pixels;"
-            " the table holds the share of each class."
+            "Masks are as large as the pictures were. A README in the ZIP says what its files are; label ids, those of"
+            " the Cityscapes files, are only there for networks that tell Cityscapes' classes apart."
         )
 
 

@@ -12,6 +12,7 @@ from app.exporting import export_panel
 from app.film import run_film
 from app.forms import fields_form
 from app.run_health_panel import run_health_panel
+from app.run_table import run_table, together
 from app.sharing import bring_panel, share_panel
 from app.tables import class_table
 from app.widgets import empty_state, failed_state, pick_also, pick_runs, run_card, run_colors, run_label, run_name
@@ -35,6 +36,7 @@ LOG_TAIL = 20_000
 PICKER = "Runs to look at"
 OFTEN_CHANGED = ["learning_rate", "batch_size", "minutes", "epochs", "seed", "loss", "optimizer", "schedule"]
 """Training fields that the dialog for the same run again offers."""
+MAX_CHOSEN = 10
 FILTER_FROM = 9
 """With so many runs a filter is offered."""
 
@@ -316,6 +318,12 @@ def details(run_id: str) -> None:
             st.caption("There is no log yet.")
 
 
+def choose_runs(ids: list[str]) -> None:
+    """Pick the runs that were chosen in the table; with none, what was picked stays."""
+    if ids:
+        st.session_state[f"picked-{PICKER}"] = ids[:MAX_CHOSEN]
+
+
 # page layout
 st.title("Runs")
 everyone = list_runs(runs_folder())
@@ -341,7 +349,10 @@ if len(everyone) >= FILTER_FROM:
     if query:
         matching = sum(run.matches(query) for run in everyone)
         st.caption(f"{matching} of {len(everyone)} runs")
-chosen = pick_runs(PICKER, on_offer, default, limit=10)
+if len(on_offer) > 1:
+    with st.expander(f"All {len(on_offer)} runs", expanded=len(on_offer) >= FILTER_FROM, icon=":material/table_rows:"):
+        run_table(list(on_offer.values()), choose_runs)
+chosen = pick_runs(PICKER, on_offer, default, limit=MAX_CHOSEN)
 opened = st.session_state.get("dialog")
 if opened and opened[1] in by_id:
     {"again": again, "notes": annotate, "delete": delete}[opened[0]](by_id[opened[1]])
@@ -353,6 +364,8 @@ if not chosen:
 names = {run_id: run_name(by_id[run_id]) for run_id in chosen}
 st.session_state["planned"] = planned(by_id[run_id] for run_id in chosen)
 states(chosen, colors)
+if len(chosen) > 1:
+    together([by_id[run_id] for run_id in chosen])
 class_sets = {by_id[run_id].class_names for run_id in chosen if by_id[run_id].plan}
 curves(
     [Curve(run_id, names[run_id], colors[run_id]) for run_id in chosen],

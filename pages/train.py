@@ -3,12 +3,14 @@
 from typing import Any
 
 import streamlit as st
+from markupsafe import Markup
 
 from app.datasets import choose_dataset, draw_streets, frame_size, opened
 from app.dry_run_panel import COLOR, dry_run_panel, lr_finder_panel
 from app.figures import schedule_figure
 from app.forms import augmentation_form, encoder_box, fields_form, groups_of, names_in
-from app.services import inference_worker
+from app.html import joined, show
+from app.services import inference_worker, thumbnails
 from app.widgets import failed_state
 from core import runner
 from core.config import (
@@ -16,12 +18,14 @@ from core.config import (
     ModelConfig,
     RunConfig,
     choices_of,
+    differences,
     fields_of,
     has_a_say,
     read_config,
     setting_of,
     with_preset,
 )
+from core.data.dataset import Dataset, spread
 from core.data.sources import SOURCES
 from core.errors import LabError
 from core.escaping import escape_markdown
@@ -30,7 +34,10 @@ from core.models.families import FAMILIES, PLAIN, options_of
 from core.models.weights_source import WeightsSource, find_weights
 from core.paths import runs_folder
 from core.runner.quotas import check_may_track
+from core.runs.metrics_log import minutes_trained
+from core.runs.store import best_miou, list_runs
 from core.squeue import cluster_is_there
+from core.text import format_percent, plural
 from core.tracking.tracker import check_trackers
 from core.training.tables import OPTIMIZERS
 
@@ -59,8 +66,11 @@ def weights_of(encoder: str, family: str, weights: str) -> WeightsSource:
     return find_weights(read_config({"model": {"family": family, "encoder": encoder, "weights": weights}}).model)
 
 
-def choose_network(family: str) -> dict[str, Any]:
-    """Return the parts `model` and `training` of a config, as far as one family's card fills them."""
+def choose_network(family: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts `model` and `training` of a config, as far as one family's card fills them.
+
+    `data` are the dataset fields that were chosen.
+    """
     with st.container(border=True):
         st.markdown(f"**{FAMILIES[family].title}**")
         st.caption(FAMILIES[family].help)
@@ -85,6 +95,8 @@ def choose_network(family: str) -> dict[str, Any]:
             st.caption(escape_markdown(weights_of(encoder, family, values["weights"]).sentence))
         except LabError as error:
             failed_state(error)
+        if score := past_score(family, encoder, data):
+            st.caption(score)
         with st.expander("Options of this network"):
             key = f"options-{family}"
             preset = st.session_state.get("preset", "taste")
@@ -142,8 +154,8 @@ def preview_schedule(values: dict[str, Any]) -> None:
         st.caption(f"It falls by epochs. How many the minutes hold isn't known yet: drawn for {training.epochs:g}.")
 
 
-def choose_length(dataset: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Return the preset's name, the training fields, and how frames are read of a data set that was chosen."""
+def choose_length() -> tuple[str, dict[str, Any]]:
+    """Return the preset's name, and the training fields that stand open."""
     preset = st.segmented_control(
         "Preset", list(PRESETS), format_func=str.capitalize, default="taste", required=True, key="preset"
     )
@@ -152,31 +164,53 @@ def choose_length(dataset: dict[str, Any]) -> tuple[str, dict[str, Any], dict[st
     # The preset sets only these; what was typed into the others stays.
     length = names_in("training", "Length")
     values = fields_form("training", length, chosen.training, f"length-{preset}", {"training": chosen.training})
-    optimizer = st.session_state.get("rarely-optimizer", fields_of("training")["optimizer"].default)
-    begin = dict(OPTIMIZERS[optimizer].defaults)
-    fresh = dict.fromkeys(begin, optimizer)
+    begin, fresh = begin_with_the_optimizer()
     values |= fields_form("training", names_in("training", "Often changed"), begin, "often", fresh=fresh)
     if begin:
-        rate = begin["learning_rate"]
-        st.caption(f"With {OPTIMIZERS[optimizer].title} the learning rate begins at {rate:g}, unlike AdamW's.")
-    with st.expander("Augmentation"):
-        values |= augmentation_form("augmentation")
-        st.page_link("../pages/data.py", label="See what the network will see", icon=":material/crop:")
-    for group in groups_of("training"):
-        if group in SHOWN_APART:
-            continue
-        with st.expander(group):
-            names = [name for name in names_in("training", group) if name not in (*OF_NETWORKS, *chosen.training)]
-            values |= fields_form("training", names, begin, "rarely", {"training": values}, fresh)
-            if "schedule" in names:
-                preview_schedule(values)
-    with st.expander("Frames"):
-        names = [name for name in names_in("dataset", "Frames") if name not in dataset]
-        size = frame_size(dataset)
-        # Other frames have another size to begin with: fresh widgets.
-        key = f"reading-{dataset.get('root', '')}-{size['height']}-{size['width']}"
-        reading = fields_form("dataset", names, size, key, {"dataset": dataset})
-    return preset, values, reading
+        title = OPTIMIZERS[st.session_state["rarely-optimizer"]].title
+        st.caption(f"With {title} the learning rate begins at {begin['learning_rate']:g}, unlike AdamW's.")
+    return preset, values
+
+
+def begin_with_the_optimizer() -> tuple[dict[str, float], dict[str, str]]:
+    """Return what fields begin with beside the chosen optimizer, and the choice that this hangs on, by field."""
+    optimizer = st.session_state.get("rarely-optimizer", fields_of("training")["optimizer"].default)
+    begin = dict(OPTIMIZERS[optimizer].defaults)
+    return begin, dict.fromkeys(begin, optimizer)
+
+
+def choose_rest(
+    preset: str, values: dict[str, Any], dataset: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return what stands in closed groups: training fields, how frames of a data set are read, and other trackers.
+
+    Args:
+        preset: its name.
+        values: the training fields that were chosen already.
+        dataset: the dataset fields that were.
+    """
+    with st.grid(3, min_column_width=300):
+        with st.expander("Augmentation"):
+            values = values | augmentation_form("augmentation")
+            st.page_link("../pages/data.py", label="See what the network will see", icon=":material/crop:")
+        begin, fresh = begin_with_the_optimizer()
+        for group in groups_of("training"):
+            if group in SHOWN_APART:
+                continue
+            with st.expander(group):
+                apart = (*OF_NETWORKS, *PRESETS[preset].training)
+                names = [name for name in names_in("training", group) if name not in apart]
+                values |= fields_form("training", names, begin, "rarely", {"training": values}, fresh)
+                if "schedule" in names:
+                    preview_schedule(values)
+        with st.expander("Frames"):
+            names = [name for name in names_in("dataset", "Frames") if name not in dataset]
+            size = frame_size(dataset)
+            # Other frames have another size to begin with: fresh widgets.
+            key = f"reading-{dataset.get('root', '')}-{size['height']}-{size['width']}"
+            reading = fields_form("dataset", names, size, key, {"dataset": dataset})
+        tracking = choose_trackers()
+    return values, reading, tracking
 
 
 def choose_engine() -> dict[str, Any]:
@@ -229,48 +263,84 @@ def take_suggested_changes(prefixes: tuple[str, ...]) -> None:
                     st.session_state[key] = value
 
 
+def show_data(dataset: Dataset) -> None:
+    """Show what is learned from: three frames under their labels, how many there are, and the classes."""
+    frames = dataset.train or dataset.val
+    base = thumbnails().base(dataset, frames)
+    figure = Markup('<figure><img src="{}{}.jpg" alt="A frame under its labels"></figure>')
+    figures = [figure.format(base, number) for number in spread(range(len(frames)), 3)]
+    show(Markup('<div class="lab-strip lab-three">{}</div>').format(joined(figures)))
+    classes = plural(len(dataset.space.class_names), "class", "classes")
+    st.caption(
+        f"{len(dataset.train)} frames to learn from, {len(dataset.val)} to score on, {classes}, in"
+        f" {escape_markdown(str(dataset.root))}."
+    )
+
+
+def past_score(family: str, encoder: str, data: dict[str, Any]) -> str:
+    """Return how good the newest finished run of a network on the same data was here; empty where there is none."""
+    for run in list_runs(runs_folder()):
+        config = run.config
+        if config is None or run.state != "finished" or (miou := best_miou(run.path)) is None:
+            continue
+        same_data = (config.dataset.name, config.dataset.root) == (data["name"], data.get("root", ""))
+        if same_data and (config.model.family, config.model.encoder_name) == (family, encoder):
+            minutes = minutes_trained(run.path)
+            return f"The last one on these data: mean IoU {format_percent(miou)} after {minutes:.3g} min."
+    return ""
+
+
+def show_changes(config: RunConfig, preset: str) -> None:
+    """Show which settings differ from what they would be if nobody had touched them."""
+    model = {"family": config.model.family, "encoder": config.model.encoder}
+    plain = read_config(with_preset({"dataset": config.dataset.model_dump(), "model": model}, preset))
+    changed = [
+        Markup("<span>{} <b>{}</b></span>").format(setting_of(*name.split(".")).title, str(mine))
+        for name, (mine, _) in differences(config, plain).items()
+        if not name.startswith("dataset.")
+    ]
+    if changed:
+        show(Markup('<div class="lab-chips lab-changed"><small>Changed:</small>{}</div>').format(joined(changed)))
+
+
 # page layout
 st.title("Train")
 take_suggested_changes(("often", "rarely", "augmentation", *(f"length-{preset}" for preset in PRESETS)))
-st.subheader("1 Data")
-dataset_values = choose_dataset("train")
-dataset_values |= choose_masks(dataset_values["name"])
-dataset = None
-source = SOURCES[dataset_values["name"]]
-if source.is_generated and not source.is_here(""):
-    st.caption("The street scenes will be drawn first; that takes less than a minute.")
-else:
-    try:
-        dataset = opened(dataset_values)
-    except LabError as error:
-        failed_state(error)  # and go on: the rest of the form must not be lost
-    if dataset:
-        st.caption(
-            f"{len(dataset.train)} frames to learn from, {len(dataset.val)} to score on, in"
-            f" {escape_markdown(str(dataset.root))}."
-        )
-st.subheader("2 Networks")
-families = st.pills(
-    "Families",
-    list(FAMILIES),
-    format_func=lambda family: FAMILIES[family].title,
-    selection_mode="multi",
-    default=["fcn"],
-    key="families",
-    label_visibility="collapsed",
-)
-networks = []
-if families:
-    with st.grid(3, min_column_width=300):
-        for family in (name for name in FAMILIES if name in families):
-            with st.container():
-                networks.append(choose_network(family))
-else:
-    st.caption("Choose at least one network.")
-st.subheader("3 Length")
-preset, training_values, reading_values = choose_length(dataset_values)
-runner_values = choose_engine()
-tracking_values = choose_trackers()
+what, which, how_long = st.columns(3, gap="large")
+with what:
+    st.subheader("1 Data")
+    dataset_values = choose_dataset("train")
+    dataset_values |= choose_masks(dataset_values["name"])
+    dataset = None
+    source = SOURCES[dataset_values["name"]]
+    if source.is_generated and not source.is_here(""):
+        st.caption("The street scenes will be drawn first; that takes less than a minute.")
+    else:
+        try:
+            dataset = opened(dataset_values)
+        except LabError as error:
+            failed_state(error)  # and go on: the rest of the form must not be lost
+        if dataset:
+            show_data(dataset)
+with which:
+    st.subheader("2 Networks")
+    families = st.pills(
+        "Families",
+        list(FAMILIES),
+        format_func=lambda family: FAMILIES[family].title,
+        selection_mode="multi",
+        default=["fcn"],
+        key="families",
+        label_visibility="collapsed",
+    )
+    networks = [choose_network(family, dataset_values) for family in FAMILIES if family in families]
+    if not networks:
+        st.caption("Choose at least one network.")
+with how_long:
+    st.subheader("3 Length")
+    preset, training_values = choose_length()
+    runner_values = choose_engine()
+training_values, reading_values, tracking_values = choose_rest(preset, training_values, dataset_values)
 
 configs: list[RunConfig] = []
 try:
@@ -311,17 +381,20 @@ if dataset and configs:
 ready = bool(configs) and (dataset is not None or source.is_generated)
 order = "" if runner_values.get("engine") == "slurm" else ", one after the other"
 label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks{order}"
-if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch"):
-    try:
-        for config in configs:
-            check_trackers(config.tracking)
-            check_encoder(config.model)
-        if source.is_generated:
-            draw_streets()
-        for config in configs:
-            find_weights(config.model)  # refuses here what the trainer would refuse later
-        started = [runner.launch(config, runs_folder()).name for config in configs]
-        st.switch_page("../pages/runs.py", query_params={"runs": started})
-    except LabError as error:
-        failed_state(error)
+with st.container(key="train-summary"):
+    if configs:
+        show_changes(configs[0], preset)
+    if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch"):
+        try:
+            for config in configs:
+                check_trackers(config.tracking)
+                check_encoder(config.model)
+            if source.is_generated:
+                draw_streets()
+            for config in configs:
+                find_weights(config.model)  # refuses here what the trainer would refuse later
+            started = [runner.launch(config, runs_folder()).name for config in configs]
+            st.switch_page("../pages/runs.py", query_params={"runs": started})
+        except LabError as error:
+            failed_state(error)
 st.caption("Training goes on when this page is closed, and when the lab itself is restarted.")

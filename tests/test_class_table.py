@@ -135,3 +135,20 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "classes.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(LabError, match="can't be read"):
         read_class_table(tmp_path / "classes.json")
+
+
+def test_classes_without_a_colour_carry_those_of_their_field_and_no_two_the_same():
+    names = ["sky", "building", "column_pole", "road", "pavement", "tree", "SignSymbol", "fence", "car", "pedestrian"]
+    space = space_of(
+        [{"name": name, "ids": [index]} for index, name in enumerate([*names, "bicyclist", "trees", "ship"])]
+    )
+    known = dict(zip(CITYSCAPES_19.class_names, CITYSCAPES_19.colors, strict=True))
+    shown = dict(zip(space.class_names, space.colors, strict=True))
+    assert shown["sky"] == known["sky"] and shown["road"] == known["road"] and shown["tree"] == known["vegetation"]
+    assert shown["column_pole"] == known["pole"] and shown["SignSymbol"] == known["traffic sign"]
+    assert shown["pedestrian"] == known["person"] and shown["bicyclist"] == known["rider"]
+    assert len(set(space.colors)) == len(space.colors), "trees are told from tree, and the ship from both"
+    asked = space_of([{"name": "sky", "color": [1, 2, 3], "ids": [0]}, {"name": "void", "ids": [1]}])
+    assert asked.colors[0] == (1, 2, 3) and asked.colors[1] != (0, 0, 0)
+    many = space_of([{"name": f"class {index}", "ids": [index]} for index in range(200)])
+    assert len(set(many.colors)) == 200

@@ -188,6 +188,32 @@ def test_short_presets_freeze_the_first_layers_of_a_pretrained_convolutional_enc
     assert read_config(with_preset({"model": model}, "full")).model.freeze == model.get("freeze", 0)
 
 
+def test_a_default_follows_the_optimizer_and_what_is_asked_for_stays():
+    sgd = read_config({"training": {"optimizer": "sgd"}}).training
+    assert (sgd.learning_rate, sgd.weight_decay) == (0.01, 0.0005)
+    asked = read_config({"training": {"optimizer": "sgd", "learning_rate": 0.3}}).training
+    assert (asked.learning_rate, asked.weight_decay) == (0.3, 0.0005)
+    assert read_config({"training": {"optimizer": "adam"}}).training.learning_rate == 0.002
+    for wrong in ("adamwx", 7, ["sgd"]):
+        with pytest.raises(LabError, match="training.optimizer"):
+            read_config({"training": {"optimizer": wrong}})
+
+
+@pytest.mark.parametrize(
+    ("training", "sentence"),
+    [
+        ({"learning_rate": "fast"}, "training.learning_rate is 'fast', but must be a number."),
+        ({"batch_size": "many"}, "training.batch_size is 'many', but must be a whole number."),
+        ({"batch_size": 2.5}, "training.batch_size is 2.5, but must be a whole number."),
+        ({"flip": "perhaps"}, "training.flip is 'perhaps', but must be true or false."),
+    ],
+)
+def test_what_is_of_another_kind_is_said_in_words(training, sentence):
+    with pytest.raises(LabError) as caught:
+        read_config({"training": training})
+    assert str(caught.value) == sentence
+
+
 def test_a_stored_vit_that_knows_no_number_of_blocks_saw_the_last_alone():
     assert read_stored_config({"model": {"family": "vit"}}).model.head_blocks == 1
     assert read_stored_config({"model": {"family": "vit", "head_blocks": 4}}).model.head_blocks == 4

@@ -15,6 +15,7 @@ from PIL import Image
 
 from core.auth import User, set_current_user, shell_user
 from core.data import collections
+from core.data.class_table import read_class_table
 from core.data.collections import delete_collection, list_collections, read_collection, save_collection
 from core.data.decoding import read_labels
 from core.errors import LabError
@@ -88,9 +89,11 @@ def test_the_zip_holds_every_map_exactly(labelled, tmp_path):
         names = sorted(archive.namelist())
     stem = "01_U-Net_0_5/001_my_street"
     endings = [".geojson", "_color.png", "_confidence.png", "_labelIds.png", "_overlay.png", "_trainIds.png"]
-    assert names == sorted(
-        [f"{stem}{ending}" for ending in endings] + [f"01_U-Net_0_5/{n}" for n in ("coco.json", "shares.csv")]
-    )
+    of_network = [f"01_U-Net_0_5/{name}" for name in ("classes.json", "coco.json", "shares.csv")]
+    assert names == sorted([f"{stem}{ending}" for ending in endings] + of_network + ["README.txt"])
+    space = read_class_table(tmp_path / "01_U-Net_0_5" / "classes.json")
+    assert space.class_names == CITYSCAPES_19.class_names and space.colors == CITYSCAPES_19.colors
+    assert (space.to_target(read_labels(tmp_path / f"{stem}_trainIds.png")) == scene()).all(), "masks to learn from"
     assert (read_labels(tmp_path / f"{stem}_trainIds.png") == scene()).all()
     assert (CITYSCAPES_19.to_target(read_labels(tmp_path / f"{stem}_labelIds.png")) == scene()).all()
     colors = read_labels(tmp_path / f"{stem}_color.png", colors=True)
@@ -102,8 +105,24 @@ def test_the_zip_holds_every_map_exactly(labelled, tmp_path):
 
 def test_the_zip_holds_only_what_was_asked_for(labelled):
     with zipfile.ZipFile(io.BytesIO(as_zip([labelled], ["shares"]))) as archive:
-        assert archive.namelist() == ["01_U-Net_0_5/shares.csv"]
+        assert archive.namelist() == ["README.txt", "01_U-Net_0_5/classes.json", "01_U-Net_0_5/shares.csv"]
     assert len(ITEMS) == len(set(ITEMS)) == 8
+
+
+def test_a_readme_says_which_run_and_picture_is_which_and_what_is_missing(labelled):
+    ships = prediction_of(scene() % 2, ("ship", "sea"), ((1, 2, 3), (4, 5, 6)))
+    both = [
+        replace(labelled, image_name="straße 2\n.jpg", run="20261130-042056-vit-9f71"),
+        replace(labelled, image_name="b/0.png", network="Ships", prediction=ships, run="20261130-042605-fcn-e692"),
+    ]
+    with zipfile.ZipFile(io.BytesIO(as_zip(both))) as archive:
+        text = archive.read("README.txt").decode()
+    assert "  01_U-Net_0_5: U-Net · 0.5, run 20261130-042056-vit-9f71\n" in text
+    assert "  02_Ships: Ships, run 20261130-042605-fcn-e692\n" in text
+    assert [line for line in text.splitlines() if line.startswith("  001: straße 2")] and "\n.jpg" not in text
+    assert "Label ids are missing where" in text and "_trainIds.png" in text
+    with zipfile.ZipFile(io.BytesIO(as_zip([labelled]))) as archive:
+        assert "are missing" not in archive.read("README.txt").decode()
 
 
 def test_names_in_the_zip_climb_nowhere(labelled):

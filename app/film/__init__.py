@@ -5,11 +5,13 @@ another by itself: no script run is needed for a scene. `film.js` is the compone
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
+from markupsafe import Markup
 from PIL import Image
 
 from app.datasets import open_again
@@ -24,7 +26,7 @@ from core.errors import LabError
 from core.hub.origin import read_origin
 from core.paths import runs_folder
 from core.runs.metrics_log import evaluations
-from core.runs.store import read_run
+from core.runs.store import Run, read_run
 
 MAX_SCENES = 60
 """Evaluations that a film shows, evenly spread where there are more: the browser holds all their images."""
@@ -112,6 +114,22 @@ def run_film(run_id: str) -> None:
     scenes = [Scene(int(folder.name), _caption(int(folder.name), rows.get(int(folder.name), {}))) for folder in shown]
     height, width = dataset.size
     film(scenes, strips, key=f"film-{run_id}", aspect=width / height)
+
+
+def newest_mask(run: Run) -> Markup:
+    """Return a run's first sample frame under its newest mask of it, as HTML; an empty frame where there is none."""
+    content = Markup("")
+    with suppress(LabError, OSError):
+        folders = sorted((run.path / "samples").glob("[0-9]*"))
+        dataset = open_again(run.config.dataset) if run.config and folders else None
+        frames = _frames(dataset, folders)[:1] if dataset else []
+        complete = [folder for folder in folders if all(_mask(folder, frame).is_file() for frame in frames)]
+        if frames and complete:
+            strip = _strip(frames[0], dataset, complete[-1:])
+            content = Markup('<img src="{}" alt=""><img src="{}" alt="Newest mask of {}">').format(
+                strip.image, strip.masks[0], run.name
+            )
+    return Markup('<div class="lab-frames lab-one"><figure>{}</figure></div>').format(content)
 
 
 def _show_waiting() -> None:

@@ -17,7 +17,7 @@ _APP = Path(__file__).resolve().parent.parent
 
 def _read_scripts() -> dict[str, bytes]:
     """Return every script of the components by its path below app/, "viewer/viewer.js"."""
-    folders = (_APP / name for name in ("shared", "viewer", "curves", "film"))
+    folders = (_APP / name for name in ("shared", "viewer", "curves", "film", "filmstrip"))
     paths = sorted(path for folder in folders for path in folder.glob("*.js"))
     return {path.relative_to(_APP).as_posix(): path.read_bytes() for path in paths}
 

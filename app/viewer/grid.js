@@ -7,7 +7,7 @@ import { Panel } from "./panel.js";
 import { Swipe } from "./swipe.js";
 
 const MAX_ABOVE = 240; // CSS pixels above the images that they leave room for; further down they have a window
-const BELOW = 44; // the head of what is below them stays in sight
+const BELOW = 84; // the filmstrip at the lower edge
 const MIN_HEIGHT = 320;
 const KEYS = "Plus and minus zoom, arrows move, 0 shows the whole image, Enter pins the pixel in the middle";
 

@@ -32,6 +32,15 @@ and what it was made with.
 """
 
 
+MUST_BE = {
+    **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "a number"),
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float", "int_parsing_size"), "a whole number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
+    "string_type": "a text",
+}
+"""What a field must be, by pydantic's kinds of complaint."""
+
+
 def read_stored_config(values: dict[str, Any]) -> RunConfig:
     """Return the config of a run that was made by this version or an earlier one; raises LabError as `read_config`."""
     return read_config(with_stored_fields(values))
@@ -117,6 +126,8 @@ def _sentence(detail: Any) -> str:
             return f"{field} is {value}, but must be one of {detail['ctx']['expected']}."
         case "greater_than_equal" | "greater_than" | "less_than_equal":
             return f"{field} is {value}, but must be {_range_text(detail['loc'])}."
+        case kind if kind in MUST_BE:
+            return f"{field} is {value}, but must be {MUST_BE[kind]}."
         case _:
             return f"{field} is {value}: {detail['msg'][:1].lower()}{detail['msg'][1:]}."
 

@@ -24,7 +24,7 @@ from core.data.joint_list import is_joint
 from core.data.splits import SPLITS
 from core.errors import LabError
 from core.files import parse_json, write_atomically
-from core.labels import IGNORED, Color, LabelSpace
+from core.labels import IGNORED, LABEL_BY_NAME, Color, LabelSpace
 from core.text import format_bytes, join_first, one_line
 
 FILE_NAME = "classes.json"
@@ -68,6 +68,21 @@ _FIRST_SHADES: tuple[Color, ...] = (
 )
 SHADES = (*_FIRST_SHADES, *(color for color in map(voc_color, range(1, 256)) if color not in _FIRST_SHADES))
 """Colours for classes that come without any, more than a table has classes."""
+
+_OTHER_NAMES = {
+    "pedestrian": "person", "human": "person", "bicyclist": "rider", "cyclist": "rider", "bike": "bicycle",
+    "motorbike": "motorcycle", "pavement": "sidewalk", "footpath": "sidewalk", "tree": "vegetation",
+    "trees": "vegetation", "plant": "vegetation", "grass": "terrain", "sign": "traffic sign", "signsymbol":
+    "traffic sign", "sign symbol": "traffic sign", "column pole": "pole", "columnpole": "pole", "buildings": "building",
+}  # fmt: skip
+"""What other data sets call the classes of Cityscapes."""
+
+
+def color_of(name: str) -> Color | None:
+    """Return the colour that a class of this name has in Cityscapes, by whose colours the field knows it; else None."""
+    plain = " ".join(re.split(r"[\s_-]+", name.strip().lower()))
+    label = LABEL_BY_NAME.get(_OTHER_NAMES.get(plain, plain))
+    return label.color if label and label.category != "void" else None
 
 
 def find_class_table(root: Path) -> Path | None:
@@ -200,7 +215,7 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
         )
     by_id = any(isinstance(row, dict) and "ids" in row for row in rows)
     names: list[str] = []
-    shown: list[Color] = []
+    shown: list[Color | None] = []
     from_ids = [IGNORED] * 256
     from_colors: dict[Color, int] = {}
     for index, row in enumerate(rows):
@@ -219,7 +234,7 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
         colors = [row["color"]] if "color" in row else []
         painted = [_color(value, where) for value in [*colors, *_list(row.get("colors", []), where)]]
         names.append(name)
-        shown.append(painted[0] if painted else SHADES[index])
+        shown.append(painted[0] if painted else None)
         if not by_id:
             if not painted:
                 raise ValueError(f"{where} has neither ids nor a colour: nothing in a mask could be it.")
@@ -237,7 +252,17 @@ def space_of(rows: list[dict[str, Any]]) -> LabelSpace:
             from_ids[value] = index
         if not row.get("ids"):
             raise ValueError(f"{where} has no ids, but other classes of the table have.")
-    return LabelSpace("own", tuple(names), tuple(shown), tuple(from_ids), tuple(from_colors.items()))
+    return LabelSpace("own", tuple(names), _shown(names, shown), tuple(from_ids), tuple(from_colors.items()))
+
+
+def _shown(names: list[str], colors: list[Color | None]) -> tuple[Color, ...]:
+    """Return colours for all classes, no two alike among those that had none: by their names, else by their numbers."""
+    result = list(colors)
+    for choose in (lambda index: (color_of(names[index]),), lambda index: (SHADES[index], *SHADES)):
+        for index, color in enumerate(result):
+            if color is None:
+                result[index] = next((each for each in choose(index) if each not in result), None)
+    return tuple(color or SHADES[index] for index, color in enumerate(result))
 
 
 def save_class_table(root: Path, text: str) -> Path:

@@ -10,7 +10,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,17 +18,30 @@ import cv2
 import numpy as np
 
 from core.data.bands import composite, resize
+from core.data.class_table import format_rows
 from core.escaping import csv_cell
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.uploads import IMAGE_EXTENSIONS
 from core.labels import IGNORED, LABEL_BY_NAME, palette_of
+from core.text import one_line
 
 MIN_PIXELS = 16
 """A region smaller than this has no outline."""
 OVERLAY_SHARE = 0.55
 
 Item = Literal["train ids", "label ids", "colours", "overlay", "confidence", "GeoJSON", "COCO", "shares"]
-ITEMS: tuple[Item, ...] = ("train ids", "label ids", "colours", "overlay", "confidence", "GeoJSON", "COCO", "shares")
+FILES: dict[Item, str] = {
+    "train ids": "NAME_trainIds.png: the number of each pixel's class, as classes.json has it.",
+    "label ids": "NAME_labelIds.png: the ids of the Cityscapes files, for their scripts.",
+    "colours": "NAME_color.png: each class in its colour.",
+    "overlay": "NAME_overlay.png: the colours over the picture.",
+    "confidence": "NAME_confidence.png: how sure the network was of its answer, 0 to 255 for 0 to 1.",
+    "GeoJSON": "NAME.geojson: the outline of each region in pixels, y down; id is the class's number.",
+    "COCO": "coco.json: the regions as run lengths; category_id is the class's number plus one.",
+    "shares": "shares.csv: the share of each class in each picture, 0 to 1.",
+}
+"""What a ZIP holds of each item, as its README says it."""
+ITEMS: tuple[Item, ...] = tuple(FILES)
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,7 @@ class Labelled:
         image: uint8 (H, W, 3).
         prediction: at the size of `image`.
         size: height and width at which it leaves; that of `image` where none is given.
+        run: id of the run that the network is of, or empty.
     """
 
     image_name: str
@@ -48,6 +62,7 @@ class Labelled:
     image: np.ndarray
     prediction: CachedPrediction
     size: tuple[int, int] = (0, 0)
+    run: str = ""
 
 
 def at_full_size(labelled: Labelled) -> Labelled:
@@ -227,26 +242,59 @@ def shares_csv(labelled: Sequence[Labelled]) -> str:
 
 
 def as_zip(labelled: Sequence[Labelled], items: Sequence[Item] = ITEMS) -> bytes:
-    """Return one ZIP with what was asked for: a folder for each network, in it a file for each picture and item.
+    """Return one ZIP with what was asked for: a folder for each network, in it a file for each picture and item, its
+    class table, and a README beside them.
 
     Label ids are left out for a network whose classes are not Cityscapes'. Names in it are made here: numbers, and
     letters of the pictures' own names.
     """
     held = io.BytesIO()
     networks = list(dict.fromkeys(each.network for each in labelled))
+    folders = {network: f"{index:02d}_{file_stem(network)}" for index, network in enumerate(networks, start=1)}
     with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as archive:
-        for index, network in enumerate(networks, start=1):
-            folder = f"{index:02d}_{file_stem(network)}"
+        _write_text(archive, "README.txt", readme(labelled, folders, items))
+        for network, folder in folders.items():
             own = [each for each in labelled if each.network == network]
             for position, each in enumerate(own, start=1):
                 name = f"{folder}/{position:03d}_{file_stem(each.image_name)}"
                 for suffix, content in _files_of(each, items):
                     archive.writestr(f"{name}{suffix}", content)
+            _write_text(archive, f"{folder}/classes.json", class_table(own[0].prediction))
             if "COCO" in items:
                 _write_text(archive, f"{folder}/coco.json", json.dumps(coco(own)))
             if "shares" in items:
                 _write_text(archive, f"{folder}/shares.csv", shares_csv(own))
     return held.getvalue()
+
+
+def class_table(prediction: CachedPrediction) -> str:
+    """Return the classes as `core.data.class_table` reads them: with it the label maps are masks that can be learned
+    from.
+    """
+    classes = zip(prediction.class_names, prediction.colors, strict=True)
+    return format_rows(
+        [
+            {"name": name, "color": [int(value) for value in color], "ids": [index]}
+            for index, (name, color) in enumerate(classes)
+        ]
+    )
+
+
+def readme(labelled: Sequence[Labelled], folders: Mapping[str, str], items: Sequence[Item]) -> str:
+    """Return what lies in a ZIP, for whoever opens it: its files, its networks, and what the pictures were called."""
+    lines = ["What networks of the segmentation lab saw in these pictures.", "", "Files, in a folder for each network:"]
+    lines += ["  classes.json: name, colour and number of each class.", *(f"  {FILES[item]}" for item in items)]
+    if "label ids" in items and any(label_ids(each.prediction) is None for each in labelled):
+        lines.append("  Label ids are missing where a network tells other classes apart than Cityscapes.")
+    lines += ["", "Networks:"]
+    runs = {each.network: each.run for each in labelled}
+    lines += [
+        f"  {folder}: {one_line(name)}{f', run {runs[name]}' * bool(runs[name])}" for name, folder in folders.items()
+    ]
+    lines += ["", "Pictures, by the number that their files begin with:"]
+    first = [each for each in labelled if each.network == labelled[0].network]
+    lines += [f"  {position:03d}: {one_line(each.image_name)}" for position, each in enumerate(first, start=1)]
+    return "\n".join(lines) + "\n"
 
 
 def _files_of(each: Labelled, items: Sequence[Item]) -> list[tuple[str, bytes]]:

@@ -184,6 +184,8 @@ def test_every_page_fits_a_phone(lab: Lab, phone, wait_for_app) -> None:
         wait_for_app(phone)
         phone.wait_for_timeout(500)
         assert phone.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+        main = "document.querySelector('[data-testid=stMain]')"
+        assert phone.evaluate(f"{main}.scrollWidth <= {main}.clientWidth"), f"{name} scrolls sideways"
         assert phone.get_by_text("fault of the lab").count() == 0, name
 
 

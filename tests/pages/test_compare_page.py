@@ -11,7 +11,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app.services import lazy_maps
+from app.services import lazy_maps, thumbnails
 from core.labels import CITYSCAPES_19
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,8 +37,16 @@ def opened(runs: list[str], **address: str) -> AppTest:
 
 def shown(app: AppTest) -> dict:
     """What the viewer was given."""
-    (component,) = app.get("bidi_component")
-    return json.loads(component.proto.json)
+    return next(data for data in components(app) if "panels" in data)
+
+
+def strip(app: AppTest) -> dict:
+    """What the filmstrip was given."""
+    return next(data for data in components(app) if "frames" in data)
+
+
+def components(app: AppTest) -> list[dict]:
+    return [json.loads(component.proto.json) for component in app.get("bidi_component")]
 
 
 def button(app: AppTest, label: str):
@@ -135,18 +143,42 @@ def test_frames_are_sorted_by_what_is_asked(lab_folders, with_runs) -> None:
         app.selectbox(key="image").set_value(frame).run()
         scores.append(float(shown(app)["panels"][1]["subtitle"].removeprefix("mIoU ").removesuffix("%")))
     assert scores == sorted(scores) and scores[0] < scores[-1]
-    captions = [each.label for each in app.button if each.key and each.key.startswith("show-")]
-    assert captions == [f"mIoU {score:.1f}%" for score in scores], "the sheet says what it is sorted by"
+    frames = strip(app)["frames"]
+    assert [caption.rpartition(" · ")[2] for _, caption, _ in frames] == [f"mIoU {score:.1f}%" for score in scores]
+    assert [round(miou * 100, 1) for _, _, (miou,) in frames] == scores, "the strip says what it is sorted by"
     for kind in ("unsure", "class", "apart"):
         app.selectbox(key="sort").set_value(kind).run()
         assert len(scored(app).selectbox(key="image").options) == 4
-    captions = {each.label for each in app.button if (each.key or "").startswith("show-")}
+    captions = {caption.rpartition(" · ")[2] for _, caption, _ in strip(app)["frames"]}
     assert captions == {"0.0% apart"}, "the two runs are the same"
 
 
-def test_a_frame_of_the_sheet_is_shown_when_it_is_picked(lab_folders, with_runs) -> None:
+def test_the_worst_frame_is_shown_as_soon_as_frames_are_sorted_and_the_order_is_in_the_address(
+    lab_folders, with_runs
+) -> None:
     app = opened(with_runs[:1])
-    app.selectbox(key="sort").set_value("unsure").run()
-    last = scored(app).selectbox(key="image").options[-1]
-    app.button(key=f"show-{last}").click().run()
-    assert not app.exception and shown(app)["name"] == last
+    app.selectbox(key="sort").set_value("worst").run()
+    app = scored(app)
+    worst = app.selectbox(key="image").options[0]
+    assert shown(app)["name"] == worst and strip(app)["chosen"] == 0
+    assert "worst" in app.query_params["sort"] and with_runs[0] in app.query_params["sort-run"]
+    button(app, "Next").click().run()
+    assert shown(app)["name"] != worst and strip(app)["chosen"] == 1, "an order that was followed holds nobody back"
+    again = scored(opened(with_runs[:1], sort="worst"))
+    assert again.selectbox(key="sort").value == "worst" and again.selectbox(key="image").options[0] == worst
+
+
+def test_pictures_of_the_strip_are_the_frames_under_their_labels(lab_folders, with_runs) -> None:
+    app = opened(with_runs[:1])
+    data = strip(app)
+    assert [number for number, *_ in data["frames"]] == [0, 1, 2, 3] and data["aspect"] == 2
+    name = re.fullmatch(r"/lab/thumbnail/([0-9a-f]{40})/", data["base"])[1]
+    picture = cv2.imdecode(np.frombuffer(thumbnails().get(name, 1), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (112, 224, 3) and picture.std() > 10
+    assert thumbnails().get(name, 4) is None and thumbnails().get("0" * 40, 0) is None
+
+
+def test_two_runs_of_one_network_have_names_of_their_own(lab_folders, with_runs) -> None:
+    titles = [panel["title"] for panel in shown(opened(with_runs))["panels"]]
+    assert len(set(titles)) == 3 and titles[0] == "Ground truth"
+    assert all(title.endswith(run_id[-4:]) for title, run_id in zip(titles[1:], sorted(with_runs), strict=True))

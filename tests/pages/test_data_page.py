@@ -357,8 +357,20 @@ def test_the_size_of_the_frames_can_be_changed(lab_folders) -> None:
 def test_a_zoom_that_is_no_range_is_said(lab_folders) -> None:
     app = opened(crops_open=True, augmentation={"scale_min": 3.0})
     assert not app.exception
-    assert "scale\\_max" in app.error[0].value
+    assert "Scale to is 2, but must be at least Scale from" in app.error[0].value
     assert not crops(app) and panels(app)
+
+
+def test_the_address_names_the_data_set_and_another_session_opens_it(lab_folders, streets) -> None:
+    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240).run()
+    app.query_params["name"], app.query_params["root"] = "cityscapes", str(streets)
+    app = app.switch_page("../pages/data.py").run()
+    assert not app.exception
+    assert app.segmented_control(key="data-data").value == "cityscapes"
+    assert app.text_input(key="data-cityscapes-root").value == str(streets)
+    assert str(streets) in app.query_params["root"] and "cityscapes" in app.query_params["name"]
+    app.segmented_control(key="data-data").set_value("streets").run()
+    assert "streets" in app.query_params["name"] and "root" not in app.query_params
 
 
 # the doctor

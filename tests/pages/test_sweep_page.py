@@ -106,7 +106,7 @@ def test_what_is_typed_wrong_is_a_sentence_and_starts_nothing(quiet) -> None:
     app.multiselect(key="sweep-0-fields").set_value(["training.learning_rate"]).run()
     app.text_input(key="sweep-0-training.learning_rate-values").set_value("1e-3, fast").run()
     assert not app.exception
-    assert "training.learning_rate is 'fast'" in text_of(app)
+    assert "Learning rate is 'fast', but must be a number." in text_of(app)
     assert app.button(key="start-sweep").disabled
     app.text_input(key="sweep-0-training.learning_rate-values").set_value("1e-3, 1e-4").run()
     assert not app.error and "2 trials. About 2 min" in text_of(app)

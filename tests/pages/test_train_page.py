@@ -99,7 +99,42 @@ def test_a_mixture_asks_for_its_weights(page):
 def test_a_schedule_that_can_not_be_is_said_where_it_is_set(page):
     page.selectbox(key="rarely-schedule").set_value("step").run()
     assert not page.exception
-    assert any("learning rate over" in caption.value for caption in page.caption)
+    assert any("falls by epochs" in caption.value for caption in page.caption), "minutes hold no known number"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("often-batch_size", 0, "Batch size is 0, but must be at least 1"),
+        ("often-batch_size", 100_000, "Batch size is 100000, but must be"),
+        ("often-learning_rate", 100.0, "Learning rate is 100.0, but must be"),
+        ("length-taste-minutes", -3.0, "Training time is -3.0, but must be at least 0"),
+    ],
+)
+def test_a_value_that_is_refused_stays_is_said_and_launches_nothing(page, key, value, sentence):
+    page.number_input(key=key).set_value(value).run()
+    assert not page.exception and page.number_input(key=key).value == value
+    assert any(sentence in error.value.replace("\\", "") for error in page.error)
+    assert page.button(key="launch").disabled
+
+
+def test_the_learning_rate_begins_where_the_optimizer_wants_it(page):
+    assert page.number_input(key="often-learning_rate").value == 0.002
+    page.selectbox(key="rarely-optimizer").set_value("sgd").run()
+    assert page.number_input(key="often-learning_rate-sgd").value == 0.01
+    assert page.number_input(key="rarely-weight_decay-sgd").value == 0.0005
+    assert any("begins at 0.01" in caption.value for caption in page.caption)
+    page.number_input(key="often-learning_rate-sgd").set_value(0.05).run()
+    page.selectbox(key="rarely-optimizer").set_value("adamw").run()
+    assert page.number_input(key="often-learning_rate").value == 0.002
+
+
+def test_a_short_preset_freezes_the_first_layers_and_the_full_one_none(page):
+    shares = {each.key: each.value for each in page.number_input if "-freeze-" in each.key}
+    assert shares == {"options-fcn-freeze-taste-tf_efficientnet_lite0-auto": 0.33}
+    page.segmented_control(key="preset").set_value("full").run()
+    shares = {each.key: each.value for each in page.number_input if "-freeze-" in each.key}
+    assert shares == {"options-fcn-freeze-full-tf_efficientnet_lite0-auto": 0.0}
 
 
 def test_without_a_cluster_none_is_offered(page, monkeypatch):
@@ -118,7 +153,5 @@ def test_every_field_of_a_cluster_can_be_set_where_there_is_one(page, tmp_path, 
     assert set(RunnerConfig.model_fields) <= field_names(page)
     # What doesn't go together is said before anything is launched.
     page.number_input(key="cluster-gpus").set_value(2).run()
-    assert any(
-        "Set training.num_processes to 2" in error.value.replace("\\", "") for error in [*page.error, *page.markdown]
-    )
+    assert any("Set Processes to 2" in error.value.replace("\\", "") for error in [*page.error, *page.markdown])
     assert page.button(key="launch").disabled

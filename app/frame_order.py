@@ -1,20 +1,14 @@
-"""Frames in the order that is asked for, and as a sheet of small pictures: by where runs do badly, disagree or are
-unsure.
-"""
+"""Frames in the order that is asked for: by where runs do badly, disagree or are unsure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
-from markupsafe import Markup
 
-from app.html import show
-from app.images import thumbnail_address, truth_of
 from app.services import frame_scorer
 from app.widgets import failed_state, recall
 from core.data.dataset import Dataset
 from core.data.frames import Frame
-from core.escaping import escape_markdown
 from core.inference.frame_scores import Count, FrameScore
 from core.paths import runs_folder
 
@@ -25,8 +19,6 @@ SORTS = {
     "unsure": "Least confident first",
     "class": "Most of a class first",
 }
-SHEET = 12
-"""Frames on one sheet."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +113,12 @@ def sort_frames(order: Order, counts: Sequence[Count], frames: Sequence[Frame]) 
     return sorted(known, key=lambda name: known[name]) + rest, {name: order.format(v) for name, v in known.items()}
 
 
+def scores_of(frame_id: str, counts: Sequence[Count]) -> tuple[float | None, ...]:
+    """Return the mean IoU of each counted run on a frame, 0..1; None where it isn't scored yet, or has no labels."""
+    rows = [count.rows.get(frame_id) for count in counts]
+    return tuple(row.miou if row else None for row in rows)
+
+
 def watch(order: Order, dataset: Dataset, frames: Sequence[Frame], was_done: bool) -> None:
     """Show how far the scores are, drawn again while they are counted."""
     counts = counted(order, dataset, frames)
@@ -143,29 +141,3 @@ def go_to(frame_id: str) -> None:
 def go_by(ids: list[str], by: int) -> None:
     """Go to another frame, past the last one to the first."""
     go_to(ids[(ids.index(st.session_state["image"]) + by) % len(ids)])
-
-
-def contact_sheet(ids: list[str], captions: dict[str, str], frames: dict[str, Frame], dataset: Dataset) -> None:
-    """Small pictures of the frames in their order, a button under each that shows it."""
-    pages = -(-len(ids) // SHEET)
-    page = 0
-    if pages > 1:
-        sheets = range(1, pages + 1)
-        if st.session_state.get("sheet", 1) not in sheets:
-            st.session_state["sheet"] = 1
-        page = st.selectbox(f"Sheet, one of {pages}", sheets, key="sheet", width=160) - 1
-    shown = ids[page * SHEET : (page + 1) * SHEET]
-    for start in range(0, len(shown), 4):
-        for column, frame_id in zip(st.columns(4), shown[start : start + 4], strict=False):
-            image, _, digest = truth_of(frames[frame_id], dataset)
-            thumbnail = Markup('<div class="lab-thumb"><img src="{}" alt="" width="100%"></div>')
-            show(thumbnail.format(thumbnail_address(image, digest)), column)
-            column.button(
-                captions.get(frame_id, escape_markdown(frame_id.rpartition("/")[2])),
-                key=f"show-{frame_id}",
-                help=escape_markdown(frame_id),
-                width="stretch",
-                type="primary" if frame_id == st.session_state["image"] else "secondary",
-                on_click=go_to,
-                args=(frame_id,),
-            )

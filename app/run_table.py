@@ -1,0 +1,106 @@
+"""All runs in one table: filtered, sorted and chosen in it, and what can be done with several at once."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.widgets import failed_state
+from core import runner
+from core.auth import may_change
+from core.data.sources import SOURCES
+from core.errors import LabError
+from core.runs.metrics_log import evaluations
+from core.runs.store import Run
+from core.text import plural
+
+ROW_PX, HEAD_PX, MAX_ROWS = 35, 38, 8
+"""Height of a row and of the head of Streamlit's table, and how many rows are seen before it scrolls."""
+
+
+def run_table(runs: Sequence[Run], choose: Callable[[list[str]], None]) -> None:
+    """Show runs in a table.
+
+    Args:
+        runs: the newest first.
+        choose: called with the ids of those that were chosen in it, before the page is drawn again.
+    """
+
+    def report() -> None:
+        rows = st.session_state["run-table"]["selection"]["rows"]
+        choose([runs[row].id for row in rows if row < len(runs)])
+
+    histories = [_history(str(run.path), _stamp(run.path)) for run in runs]
+    columns: dict[str, list[Any]] = {
+        "state": [run.state for run in runs],
+        "name": [run.name for run in runs],
+        "score": [100 * mious[-1] if mious else None for mious, _ in histories],
+        "curve": [mious for mious, _ in histories],
+        "minutes": [minutes for _, minutes in histories],
+        "data": [SOURCES[run.config.dataset.name].title if run.config else "" for run in runs],
+        "tags": [list(run.notes.tags) for run in runs],
+        "launched": [datetime.strptime(run.id[:15], "%Y%m%d-%H%M%S") for run in runs],
+        "id": [run.id[-4:] for run in runs],
+    }
+    st.dataframe(
+        columns,
+        key="run-table",
+        on_select=report,
+        selection_mode="multi-row",
+        hide_index=True,
+        height=HEAD_PX + ROW_PX * min(len(runs), MAX_ROWS),
+        column_config={
+            "state": st.column_config.TextColumn("State", width="small"),
+            "name": st.column_config.TextColumn("Network"),
+            "score": st.column_config.NumberColumn("Mean IoU", format="%.1f%%", width="small"),
+            "curve": st.column_config.LineChartColumn("Evaluations", y_min=0, y_max=1, width="small"),
+            "minutes": st.column_config.NumberColumn("Time", format="%.1f min", width="small"),
+            "data": st.column_config.TextColumn("Data", width="small"),
+            "tags": st.column_config.ListColumn("Tags"),
+            "launched": st.column_config.DatetimeColumn("Launched", format="D MMM, HH:mm"),
+            "id": st.column_config.TextColumn("Id", width="small", help="The last letters of the run's folder."),
+        },
+    )
+
+
+def together(runs: Sequence[Run]) -> None:
+    """Show what can be done with several runs at once."""
+    ids = [run.id for run in runs]
+    mine = [run for run in runs if may_change(run.owner)]
+    with st.container(horizontal=True, gap="small"):
+        if st.button("Compare their masks", icon=":material/compare:", key="compare-chosen"):
+            st.switch_page("../pages/compare.py", query_params={"runs": ids})
+        if st.button("Report on them", icon=":material/description:", key="report-chosen"):
+            st.switch_page("../pages/report.py", query_params={"runs": ids})
+        active, ended = [run for run in mine if run.is_active], [run for run in mine if not run.is_active]
+        if active and st.button(f"Stop {plural(len(active), 'run')}", icon=":material/stop:", key="stop-chosen"):
+            _do_each(active, runner.stop)
+        if ended and st.button(f"Delete {plural(len(ended), 'run')}", icon=":material/delete:", key="delete-chosen"):
+            _do_each(ended, runner.delete)
+            st.toast("They lie in the trash at the foot of this page, and can be restored.", icon=":material/delete:")
+            st.rerun()
+
+
+def _do_each(runs: Sequence[Run], act: Callable[[Path], object]) -> None:
+    """Do something with each run; the page says of each with which it can't be done why."""
+    for run in runs:
+        try:
+            act(run.path)
+        except LabError as error:
+            failed_state(error)
+
+
+def _stamp(path: Path) -> int:
+    try:
+        return (path / "metrics.jsonl").stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def _history(path: str, changed: int) -> tuple[list[float], float | None]:
+    """Return the mean IoU of every evaluation of a run, 0..1, and the minutes until the last."""
+    rows = [row for row in evaluations(Path(path)) if row["miou"] is not None]
+    return [row["miou"] for row in rows], rows[-1]["minutes"] if rows else None
