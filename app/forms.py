@@ -36,7 +36,7 @@ def fields_form(
     chosen: dict[str, Any] = {}
     before = dict(chosen_before or {})
     fields = fields_of(part)
-    with st.grid(3, min_column_width=180):
+    with st.grid(3, min_column_width=160):
         for name in names:
             if has_a_say(before | {part: {**before.get(part, {}), **chosen}}, part, name):
                 label = setting_of(part, name).label
