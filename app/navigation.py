@@ -25,26 +25,22 @@ st.set_page_config(
 show_style(Path(__file__).parent / "style.css")
 
 TITLES = {
-    "home": ("Home", "home"),
-    "data": ("Data", "photo_library"),
-    "models": ("Models", "account_tree"),
-    "train": ("Train", "model_training"),
-    "runs": ("Runs", "show_chart"),
-    "sweep": ("Sweep", "tune"),
-    "compare": ("Compare", "compare"),
-    "scores": ("Scores", "leaderboard"),
-    "inspect": ("Inspect", "image_search"),
-    "report": ("Report", "description"),
-    "explain": ("Explain", "visibility"),
-    "account": ("Account", "person"),
+    "home": ("Home", "home", ""),
+    "data": ("Data", "photo_library", ""),
+    "train": ("Train", "model_training", ""),
+    "runs": ("Runs", "show_chart", ""),
+    "compare": ("Compare", "compare", "Masks"),
+    "inspect": ("Inspect", "image_search", "Masks"),
+    "explain": ("Explain", "visibility", "Masks"),
+    "scores": ("Scores", "leaderboard", "Results"),
+    "report": ("Report", "description", "Results"),
+    "models": ("Models", "account_tree", "More"),
+    "sweep": ("Sweep", "tune", "More"),
+    "account": ("Account", "person", "More"),
 }
-GROUPS = {
-    "": ("home", "data", "train", "runs"),
-    "Masks": ("compare", "inspect", "explain"),
-    "Results": ("scores", "report"),
-    "More": ("models", "sweep", *(["account"] if must_sign_in() else [])),
-}
-"""The menu: what stands in it by itself, and what under a word that opens."""
+"""The menu: each page's title, its icon, and the word under which it stands there; none for what stands by itself."""
+if not must_sign_in():
+    del TITLES["account"]
 OLD_ADDRESSES = {"look": "explain"}
 """Addresses of older versions and the pages that stand there now: links that were sent still open."""
 if must_sign_in() and not has_signed_in():
@@ -60,11 +56,13 @@ def _moved() -> None:
 
 
 def _page(name: str) -> StreamlitPage:
-    title, icon = TITLES[name]
+    title, icon, _ = TITLES[name]
     return st.Page(PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", url_path=name, default=name == "home")
 
 
-menu = {group: [_page(name) for name in names] for group, names in GROUPS.items()}
+menu: dict[str, list[StreamlitPage]] = {}
+for name, (_, _, group) in TITLES.items():
+    menu.setdefault(group, []).append(_page(name))
 menu[""] += [st.Page(_moved, url_path=old, visibility="hidden") for old in OLD_ADDRESSES]
 page = st.navigation(menu, position="top")
 go_where_the_link_led()
