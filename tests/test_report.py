@@ -78,6 +78,11 @@ def source_of(saved):
         return {name: archive.read(name) for name in archive.namelist()}
 
 
+def test_the_latex_says_how_it_becomes_a_pdf(written):
+    text = source_of(written[0])["README.txt"].decode()
+    assert "pdflatex main" in text and "bibtex main" in text and "Overleaf" in text
+
+
 # ---- numbers
 
 

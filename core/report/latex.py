@@ -54,8 +54,22 @@ def latex_archive(report: Report) -> bytes:
     return held.getvalue()
 
 
+def _readme(cites: bool) -> str:
+    """Return how the archive becomes a PDF, for whoever opens it."""
+    commands = ["pdflatex main", *(["bibtex main", "pdflatex main"] if cites else []), "pdflatex main"]
+    lines = [
+        "A report of the segmentation lab as LaTeX. To make main.pdf, with TeX Live or MiKTeX, in this folder:",
+        "",
+        *(f"    {command}" for command in commands),
+        "",
+        "On Overleaf, upload the ZIP as a new project. tables/ holds each table, also as CSV; figures/ each figure.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def latex_files(report: Report) -> Iterator[tuple[str, bytes]]:
     """Name and content of each file."""
+    yield "README.txt", _readme(bool(report.cited)).encode()
     yield "main.tex", _document(report).encode()
     if report.cited:
         yield "references.bib", bibliography(report.cited).encode()
