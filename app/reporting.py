@@ -148,8 +148,8 @@ def _actions(report: SavedReport) -> None:
         icon=":material/download:",
         key=f"latex-{report.id}",
         on_click="ignore",
-        help=f"Source, tables, vector figures and references, {format_bytes(source.stat().st_size)}. pdflatex and bibtex, or"
-        " Overleaf, make the PDF.",
+        help=f"Source, tables, vector figures and references, {format_bytes(source.stat().st_size)}. pdflatex and"
+        " bibtex, or Overleaf, make the PDF.",
     )
     if not may_change(report.owner):
         return
