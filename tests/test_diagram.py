@@ -62,7 +62,7 @@ def described() -> dict[str, ModelSummary]:
         "valid": plain | {"padding": "valid"},
         "unet": {"family": "unet", "encoder": "test_efficientnet"},
         "unet-vit": {"family": "unet", "encoder": "test_vit"},
-        "vit": {"family": "vit", "encoder": "test_vit"},
+        "vit": {"family": "vit", "encoder": "test_vit", "head_blocks": 1},
         "vit-pup": {"family": "vit", "encoder": "test_vit", "head": "pup"},
     }
     return {name: describe(ModelConfig(**values), SIZE) for name, values in models.items()}

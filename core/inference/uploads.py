@@ -72,6 +72,8 @@ def decode_upload(data: bytes, pixels: PixelFormat = RGB) -> np.ndarray:
             f"The picture has far more pixels than the {MAX_PIXELS // 10**6} million that are the limit. Save it"
             " smaller and drop it again."
         ) from None
+    except MemoryError:
+        raise LabError("There is not enough memory left to read this picture. Save it smaller and drop it.") from None
     except Exception:
         # Whatever a broken file makes the decoder raise, the user's answer is the same.
         unread = name_unread(data)

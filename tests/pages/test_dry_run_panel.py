@@ -109,11 +109,15 @@ def test_the_figure_of_the_range_test_marks_the_rate():
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "polynomial", "cosine", "step", "constant"])
 def test_a_schedule_is_drawn_as_it_will_be(schedule):
-    training = TrainingConfig(schedule=schedule, learning_rate=1e-2, gamma_epochs=3)
-    (line,) = schedule_figure(training, 1000, 100.0, "#123456").data
-    assert (line.x[0], line.x[-1]) == (1, 1000) and max(line.y) == pytest.approx(1e-2, rel=0.01)
+    training = TrainingConfig(schedule=schedule, learning_rate=1e-2, gamma_epochs=3, minutes=0, epochs=10)
+    figure = schedule_figure(training, "#123456")
+    (line,) = figure.data
+    assert 0 < line.x[0] < 0.1 and 9.9 < line.x[-1] < 10 and figure.layout.xaxis.title.text == "epoch"
+    assert max(line.y) == pytest.approx(1e-2, rel=0.01)
     assert (min(line.y) < 0.5e-2) == (schedule != "constant")
-    assert len(schedule_figure(training, 1, 0.5, "#123456").data[0].x) == 1
+    by_minutes = schedule_figure(training.model_copy(update={"minutes": 1.0}), "#123456")
+    assert 99 < by_minutes.data[0].x[-1] < 100 and "share" in by_minutes.layout.xaxis.title.text
+    assert by_minutes.data[0].y == line.y
 
 
 def diagnosis_page():

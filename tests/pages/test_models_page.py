@@ -119,7 +119,7 @@ def test_a_wrong_encoder_is_a_sentence_and_the_others_stay(models: AppTest) -> N
     models.selectbox(key="models-fcn-encoder").set_value("no spaces, please")
     again(models)
     assert not models.exception
-    assert "model.encoder is 'no spaces, please'" in text_of(models)
+    assert "Encoder is 'no spaces, please'" in text_of(models)
 
 
 def test_every_choice_of_the_form_is_explained_with_a_paper_that_exists() -> None:
