@@ -14,7 +14,7 @@ from core.models.summary_types import ModelSummary
 from core.paths import cache_folder
 from core.processes import available_cores
 
-VERSION = 2
+VERSION = 3
 """Goes up where a network, or what is said of it, changes."""
 MAX_BYTES = 10**6
 _SUMMARY = TypeAdapter(ModelSummary)
