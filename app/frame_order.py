@@ -86,14 +86,18 @@ def _one_of(label: str, name: str, options: Sequence[str], text: Callable[[str],
 
 
 def follow_order(order: Order, ids: list[str], is_scored: bool) -> None:
-    """Show the first frame of an order when it was just chosen, as soon as there are scores to sort by."""
-    if order == st.session_state.get("followed-order"):
-        return
-    is_new = "followed-order" in st.session_state
-    if order.kind == "name" or is_scored:
-        st.session_state["followed-order"] = order
-        if is_new and order.kind != "name":
-            go_to(ids[0])
+    """Show the first frame of an order that was chosen, also while scores still come, until another frame is chosen.
+
+    An address that names a frame has chosen it.
+    """
+    begin = (order, None if "image" in st.query_params else ids[0])
+    before, frame = st.session_state.get("followed", begin)
+    if order != before:
+        frame = st.session_state.get("image")
+    if is_scored and frame is not None and st.session_state.get("image", frame) == frame:
+        frame = ids[0]
+        go_to(frame)
+    st.session_state["followed"] = (order, frame)
 
 
 def counted(order: Order, dataset: Dataset, frames: Sequence[Frame]) -> list[Count]:

@@ -303,6 +303,18 @@ def show_changes(config: RunConfig, preset: str) -> None:
         show(Markup('<div class="lab-chips lab-changed"><small>Changed:</small>{}</div>').format(joined(changed)))
 
 
+def crop_remark(config: RunConfig) -> str:
+    """Return what happens to frames that are smaller than a crop; empty where none is."""
+    training, data = config.training, config.dataset
+    if training.crop_height <= data.height and training.crop_width <= data.width:
+        return ""
+    return (
+        f"Crops of {training.crop_width} x {training.crop_height} pixels are larger than the frames, which are read at"
+        f" {data.width} x {data.height}: a frame is enlarged until it fills one, which teaches nothing finer. Take"
+        " smaller crops, or larger frames."
+    )
+
+
 # page layout
 st.title("Train")
 take_suggested_changes(("often", "rarely", "augmentation", *(f"length-{preset}" for preset in PRESETS)))
@@ -384,6 +396,8 @@ label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks{order
 with st.container(key="train-summary"):
     if configs:
         show_changes(configs[0], preset)
+        if remark := crop_remark(configs[0]):
+            st.caption(remark)
     if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch"):
         try:
             for config in configs:

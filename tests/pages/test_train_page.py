@@ -129,6 +129,12 @@ def test_the_learning_rate_begins_where_the_optimizer_wants_it(page):
     assert page.number_input(key="often-learning_rate").value == 0.002
 
 
+def test_crops_larger_than_the_frames_are_remarked_on(page):
+    assert not any("larger than the frames" in caption.value for caption in page.caption)
+    page.number_input(key="augmentation-crop_height").set_value(1024).run()
+    assert any("larger than the frames" in caption.value for caption in page.caption)
+
+
 def test_a_short_preset_freezes_the_first_layers_and_the_full_one_none(page):
     shares = {each.key: each.value for each in page.number_input if "-freeze-" in each.key}
     assert shares == {"options-fcn-freeze-taste-tf_efficientnet_lite0-auto": 0.33}
