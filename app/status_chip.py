@@ -34,12 +34,13 @@ def status_text(active: list[Run]) -> str:
     running = [run for run in active if run.state == "running"]
     waiting = len(active) - len(running)
     parts = []
-    if running:
+    if len(running) > 1:
+        parts.append(f"{len(running)} runs")
+    elif running:
         status = running[0].status
         share = f" {status.step / status.steps_total:.0%}" if status.steps_total else ""
         left = f", {format_duration(status.seconds_left)} left" if status.seconds_left else ""
-        title = running[0].title.split(" · ")[0] if len(running) == 1 else f"{len(running)} runs"
-        parts.append(f"{title}{share if len(running) == 1 else ''}{left if len(running) == 1 else ''}")
+        parts.append(f"{running[0].title.split(' · ')[0]}{share}{left}")
     if waiting:
         parts.append(f"{waiting} waiting")
     return escape_markdown(", ".join(parts))

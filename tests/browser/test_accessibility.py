@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("", "data", "train", "runs", "compare", "inspect", "explain", "scores", "report", "models", "sweep")
-STREAMLITS = ("nested-interactive",)
-"""Rules that Streamlit's own widgets break, which a page can't mend."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +53,7 @@ def test_a_page_shuts_nobody_out_and_asks_no_other_host(themed: Page, url: str, 
     violations = [
         (each["id"], each["impact"], [node["html"][:200] for node in each["nodes"]][:4])
         for each in axe.run(themed).response["violations"]
-        if each["impact"] in ("serious", "critical") and each["id"] not in STREAMLITS
+        if each["impact"] in ("serious", "critical")
     ]
     assert violations == []
     hosts = {urlsplit(address).netloc for address in asked if not address.startswith(("data:", "blob:"))}
