@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import streamlit as st
 
 from app.figures import ACCENT, lr_finder_figure
+from app.forms import want
 from app.tables import table
 from app.widgets import failed_state
 from core.config import RunConfig
@@ -21,7 +22,7 @@ COLOR = f"rgb{ACCENT}"
 """The lab's accent, as CSS."""
 
 
-def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, SuggestedChange]:
+def dry_run_panel(configs: Sequence[RunConfig], key: str) -> None:
     """Draw a button that tries some runs, what was found of each, and a button for every change that would mend
     something.
 
@@ -30,10 +31,6 @@ def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Suggested
     Args:
         configs: of the runs, in the order in which they stand on the page.
         key: prefix of the widgets' keys.
-
-    Returns:
-        The changes that were taken by the click of this very script run, by the number of the run; also kept in
-        `st.session_state["remedies"]` until the page that applies them takes them out.
     """
     result: dict[str, DryRun | str] = st.session_state.setdefault(f"{key}-found", {})
     request = [config.model_dump_json() for config in configs]
@@ -56,33 +53,28 @@ def dry_run_panel(configs: Sequence[RunConfig], key: str) -> dict[int, Suggested
     if rows:
         _table(rows)
         st.caption("Measured with random weights, beside whatever else this machine is doing now.")
-    taken: dict[int, SuggestedChange] = {}
     for position, config, outcome in shown:
         if isinstance(outcome, str):
             failed_state(f"{config.model.title}: {outcome}")
             continue
         for index, problem in enumerate(outcome.problems):
             st.warning(escape_markdown(f"{config.model.title}: {problem.sentence}"), icon=":material/warning:")
-            if problem.suggested_change and st.button(
-                f"Take {change_text(problem.suggested_change)}",
-                key=f"{key}-take-{position}-{index}",
-                on_click=_take,
-                args=(position, problem.suggested_change),
-            ):
-                taken[position] = problem.suggested_change
-    return taken
+            if problem.suggested_change:
+                st.button(
+                    f"Take {change_text(problem.suggested_change)}",
+                    key=f"{key}-take-{position}-{index}",
+                    on_click=_take,
+                    args=(problem.suggested_change,),
+                )
 
 
-def lr_finder_panel(config: RunConfig, key: str) -> float | None:
+def lr_finder_panel(config: RunConfig, key: str) -> None:
     """Draw a button that runs the learning-rate range test, its curve as it grows, and a button that takes what it
     suggests.
 
     Args:
         config: of the run; its data, crops, network and optimizer are the test's.
         key: prefix of the widgets' keys.
-
-    Returns:
-        The rate, in the script run that follows the click on it; also kept in `st.session_state["remedies"]`.
     """
     # The rate and its schedule are what is sought: they may change without making the curve void.
     same = config.model_copy(
@@ -108,20 +100,19 @@ def lr_finder_panel(config: RunConfig, key: str) -> float | None:
             failed_state(error)
     named, points = st.session_state.get(f"{key}-curve", ("", []))
     if named != same:
-        return None
+        return
     suggestion = suggest_lr(points)
     slot.plotly_chart(
         lr_finder_figure(points, suggestion.rate, COLOR), key=f"{key}-figure", config={"displayModeBar": False}
     )
     st.caption(escape_markdown(suggestion.sentence))
-    if suggestion.rate is not None and st.button(
-        f"Take {suggestion.rate:g}",
-        key=f"{key}-take",
-        on_click=_take,
-        args=(0, {"training": {"learning_rate": suggestion.rate}}),
-    ):
-        return suggestion.rate
-    return None
+    if suggestion.rate is not None:
+        st.button(
+            f"Take {suggestion.rate:g}",
+            key=f"{key}-take",
+            on_click=want,
+            args=("training", "learning_rate", suggestion.rate),
+        )
 
 
 def _draw(points: Iterable[LrPoint], slot: st.delta_generator.DeltaGenerator, key: str) -> list[LrPoint]:
@@ -137,11 +128,11 @@ def _draw(points: Iterable[LrPoint], slot: st.delta_generator.DeltaGenerator, ke
     return drawn
 
 
-def _take(index: int, suggested_change: SuggestedChange) -> None:
-    """Called before the script runs again, so that the page can give its widgets their new values before it makes
-    them.
-    """
-    st.session_state.setdefault("remedies", {})[index] = suggested_change
+def _take(suggested_change: SuggestedChange) -> None:
+    """Have the page's widgets show a change before it is drawn again."""
+    for part, fields in suggested_change.items():
+        for name, value in fields.items():
+            want(part, name, value)
 
 
 def _table(rows: Sequence[tuple[str, DryRun]]) -> None:

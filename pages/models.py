@@ -10,10 +10,10 @@ from markupsafe import Markup
 from app.diagram import PLAIN_COLOR, diagram_svg, part_colors
 from app.forms import encoder_box, fields_form
 from app.html import joined, show, show_drawing
-from app.services import inference_worker
+from app.network_card import described, format_count, format_milliseconds
 from app.tables import bar
 from app.widgets import failed_state
-from core.config import ModelConfig, read_config
+from core.config import read_config
 from core.errors import LabError
 from core.models.explanations import PYRAMID_ON_VIT, explanation
 from core.models.families import FAMILIES, options_of
@@ -21,15 +21,6 @@ from core.models.summary_types import ModelSummary
 from core.text import format_bytes, one_line
 
 SIZES = {"512 × 256": (256, 512), "1024 × 512": (512, 1024), "2048 × 1024": (1024, 2048)}
-
-
-@st.cache_data(show_spinner=False, max_entries=200)
-def described(model: str, size: tuple[int, int]) -> ModelSummary:
-    """Return what the network of a config (as JSON) is made of and costs.
-
-    Raises LabError when there is no such network.
-    """
-    return inference_worker().describe(ModelConfig.model_validate_json(model), size)
 
 
 def choose_options(family: str) -> dict[str, Any]:
@@ -89,19 +80,6 @@ def detail(summary: ModelSummary, family: str) -> None:
         st.caption(PYRAMID_ON_VIT.markdown)
 
 
-def format_count(count: int) -> str:
-    """2,979,425 as 2.98 M."""
-    for unit, size in (("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}" if count < 100 * size else f"{count / size:,.0f} {unit}"
-    return str(count)
-
-
-def format_milliseconds(milliseconds: float) -> str:
-    """In seconds where there are many."""
-    return f"{milliseconds / 1000:.2g} s" if milliseconds >= 1000 else f"{milliseconds:.0f} ms"
-
-
 # page layout
 st.title("Models")
 text, sizes = st.columns([8, 4], vertical_alignment="bottom", gap="large")
@@ -117,10 +95,14 @@ with top, st.grid(3, min_column_width=300):
     tiles = {family: st.container() for family in FAMILIES}
 notes = st.container()
 st.subheader("Options, and what they do")
+asked = st.query_params.get("family", "")
+asked = asked if asked in FAMILIES else next(iter(FAMILIES))
 drawings = {}
 values = {}
 for family, tab in zip(
-    FAMILIES, st.tabs([entry.title for entry in FAMILIES.values()], key="models-family"), strict=True
+    FAMILIES,
+    st.tabs([entry.title for entry in FAMILIES.values()], default=FAMILIES[asked].title, key="models-family"),
+    strict=True,
 ):
     with tab:
         left, right = st.columns([76, 24], gap="medium")
@@ -133,7 +115,7 @@ for family in FAMILIES:
     try:
         model = read_config({"model": values[family]}).model
         with tiles[family], st.spinner(f"Building {model.title} and running it once"):
-            summaries[family] = described(model.model_dump_json(), size)
+            summaries[family] = described(model, size)
         with tiles[family]:
             overview(summaries[family])
         with drawings[family]:

@@ -8,9 +8,11 @@ from markupsafe import Markup
 from app.datasets import choose_dataset, draw_streets, frame_size, opened
 from app.dry_run_panel import COLOR, dry_run_panel, lr_finder_panel
 from app.figures import schedule_figure
-from app.forms import augmentation_form, encoder_box, fields_form, groups_of, names_in
+from app.forms import augmentation_form, fields_form, groups_of, names_in, take_wanted
 from app.html import joined, show
+from app.network_card import OF_NETWORKS, network_card
 from app.services import inference_worker, thumbnails
+from app.train_summary import show_changes, show_command, what_it_takes
 from app.widgets import failed_state
 from core import runner
 from core.config import (
@@ -18,7 +20,6 @@ from core.config import (
     ModelConfig,
     RunConfig,
     choices_of,
-    differences,
     fields_of,
     has_a_say,
     read_config,
@@ -30,14 +31,12 @@ from core.data.sources import SOURCES
 from core.errors import LabError
 from core.escaping import escape_markdown
 from core.models.encoder_table import encoders_of
-from core.models.families import FAMILIES, PLAIN, options_of
-from core.models.weights_source import WeightsSource, find_weights
+from core.models.families import FAMILIES
+from core.models.weights_source import find_weights
 from core.paths import runs_folder
 from core.runner.quotas import check_may_track
-from core.runs.metrics_log import minutes_trained
-from core.runs.store import best_miou, list_runs
 from core.squeue import cluster_is_there
-from core.text import format_percent, plural
+from core.text import plural
 from core.tracking.tracker import check_trackers
 from core.training.tables import OPTIMIZERS
 
@@ -46,66 +45,11 @@ SMALL = (64, 128)
 """Height and width of the picture on which a network is tried, in pixels."""
 SHOWN_APART = ("Length", "Often changed", "Augmentation")
 """Groups of training fields that stand open, or have a form of their own."""
-OF_NETWORKS = [
-    name
-    for name in fields_of("training")
-    if any(condition.field.startswith("model.") for condition in setting_of("training", name).only_if)
-]
-"""Training fields that depend on the network: they stand on its card."""
+OPEN = ("Length", "Often changed", "Masks", "")
+"""Groups of fields that are always in sight."""
 SHAPE_OF_RATE = [
     "minutes", "epochs", "learning_rate", "schedule", "warmup_fraction", "gamma", "gamma_epochs", "power",
 ]  # fmt: skip
-
-
-@st.cache_data(ttl=30, show_spinner="Looking for pretrained weights")
-def weights_of(encoder: str, family: str, weights: str) -> WeightsSource:
-    """Return where the first weights would come from if the run were launched now.
-
-    Raises LabError when they can't be had.
-    """
-    return find_weights(read_config({"model": {"family": family, "encoder": encoder, "weights": weights}}).model)
-
-
-def choose_network(family: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Return the parts `model` and `training` of a config, as far as one family's card fills them.
-
-    `data` are the dataset fields that were chosen.
-    """
-    with st.container(border=True):
-        st.markdown(f"**{FAMILIES[family].title}**")
-        st.caption(FAMILIES[family].help)
-        encoder = encoder_box(family, key=f"encoder-{family}")
-        values: dict[str, Any] = {"family": family, "encoder": encoder}
-        if encoder == PLAIN:
-            values["weights"] = "none"
-        else:
-            values["weights"] = st.segmented_control(
-                "First weights",
-                ["auto", "pretrained", "none"],
-                format_func=str.capitalize,
-                default="auto",
-                required=True,
-                help=(
-                    "Auto takes pretrained ones where a local file or the Hugging Face Hub can be reached, else it"
-                    " starts from scratch."
-                ),
-                key=f"weights-{family}",
-            )
-        try:
-            st.caption(escape_markdown(weights_of(encoder, family, values["weights"]).sentence))
-        except LabError as error:
-            failed_state(error)
-        if score := past_score(family, encoder, data):
-            st.caption(score)
-        with st.expander("Options of this network"):
-            key = f"options-{family}"
-            preset = st.session_state.get("preset", "taste")
-            begin = {"freeze": PRESETS[preset].frozen_share(values)}
-            fresh = {"freeze": f"{preset}-{encoder}-{values['weights']}"}
-            values |= fields_form("model", options_of(family, encoder), begin, key, {"model": values}, fresh)
-            training = fields_form("training", OF_NETWORKS, {}, key, {"model": values})
-            st.page_link("../pages/models.py", label="What do these options do?", icon=":material/account_tree:")
-    return {"model": values, "training": training}
 
 
 def choose_masks(name: str) -> dict[str, Any]:
@@ -189,21 +133,22 @@ def choose_rest(
         values: the training fields that were chosen already.
         dataset: the dataset fields that were.
     """
+    found = find_setting(values, dataset)
     with st.grid(3, min_column_width=300):
-        with st.expander("Augmentation"):
+        with st.expander("Augmentation", expanded=found == "Augmentation"):
             values = values | augmentation_form("augmentation")
             st.page_link("../pages/data.py", label="See what the network will see", icon=":material/crop:")
         begin, fresh = begin_with_the_optimizer()
         for group in groups_of("training"):
             if group in SHOWN_APART:
                 continue
-            with st.expander(group):
+            with st.expander(group, expanded=found == group):
                 apart = (*OF_NETWORKS, *PRESETS[preset].training)
                 names = [name for name in names_in("training", group) if name not in apart]
                 values |= fields_form("training", names, begin, "rarely", {"training": values}, fresh)
                 if "schedule" in names:
                     preview_schedule(values)
-        with st.expander("Frames"):
+        with st.expander("Frames", expanded=found == "Frames"):
             names = [name for name in names_in("dataset", "Frames") if name not in dataset]
             size = frame_size(dataset)
             # Other frames have another size to begin with: fresh widgets.
@@ -211,6 +156,37 @@ def choose_rest(
             reading = fields_form("dataset", names, size, key, {"dataset": dataset})
         tracking = choose_trackers()
     return values, reading, tracking
+
+
+def find_setting(values: dict[str, Any], dataset: dict[str, Any]) -> str:
+    """Return the group of the setting that is looked for by its name, and mark its widget; empty where none is."""
+    known = {"training": values, "dataset": dataset}
+    groups = {
+        (part, name): setting_of(part, name).group
+        for part in ("training", "dataset")
+        for name in fields_of(part)
+        if (part == "dataset" or name not in OF_NETWORKS) and has_a_say(known, part, name)
+    }
+    closed = {field: group for field, group in groups.items() if group not in OPEN}
+    found = st.selectbox(
+        "Find a setting",
+        list(closed),
+        format_func=lambda field: f"{setting_of(*field).title} ({closed[field].lower()})",
+        index=None,
+        placeholder="Find a setting: crop, loss, workers",
+        label_visibility="collapsed",
+        key="find-setting",
+        width=420,
+    )
+    if found is None:
+        return ""
+    # A widget's key ends with the field's name, or goes on after another dash.
+    style = Markup(
+        "<style>.stMain :is([class$='-{0}'], [class*='-{0} '], [class*='-{0}-'])"
+        " {{ outline: 2px solid var(--lab-accent); outline-offset: 4px; border-radius: 4px; }}</style>"
+    )
+    show(style.format(found[1]))
+    return closed[found]
 
 
 def choose_engine() -> dict[str, Any]:
@@ -252,17 +228,6 @@ def choose_trackers() -> dict[str, Any]:
     return values
 
 
-def take_suggested_changes(prefixes: tuple[str, ...]) -> None:
-    """Put what a dry run or the learning-rate finder proposed, and the user took, into the widgets, before they are
-    made.
-    """
-    for suggested_change in st.session_state.pop("remedies", {}).values():
-        for name, value in suggested_change["training"].items():
-            for key in map(str, st.session_state):
-                if any(key == f"{prefix}-{name}" or key.startswith(f"{prefix}-{name}-") for prefix in prefixes):
-                    st.session_state[key] = value
-
-
 def show_data(dataset: Dataset) -> None:
     """Show what is learned from: three frames under their labels, how many there are, and the classes."""
     frames = dataset.train or dataset.val
@@ -275,32 +240,6 @@ def show_data(dataset: Dataset) -> None:
         f"{len(dataset.train)} frames to learn from, {len(dataset.val)} to score on, {classes}, in"
         f" {escape_markdown(str(dataset.root))}."
     )
-
-
-def past_score(family: str, encoder: str, data: dict[str, Any]) -> str:
-    """Return how good the newest finished run of a network on the same data was here; empty where there is none."""
-    for run in list_runs(runs_folder()):
-        config = run.config
-        if config is None or run.state != "finished" or (miou := best_miou(run.path)) is None:
-            continue
-        same_data = (config.dataset.name, config.dataset.root) == (data["name"], data.get("root", ""))
-        if same_data and (config.model.family, config.model.encoder_name) == (family, encoder):
-            minutes = minutes_trained(run.path)
-            return f"The last one on these data: mean IoU {format_percent(miou)} after {minutes:.3g} min."
-    return ""
-
-
-def show_changes(config: RunConfig, preset: str) -> None:
-    """Show which settings differ from what they would be if nobody had touched them."""
-    model = {"family": config.model.family, "encoder": config.model.encoder}
-    plain = read_config(with_preset({"dataset": config.dataset.model_dump(), "model": model}, preset))
-    changed = [
-        Markup("<span>{} <b>{}</b></span>").format(setting_of(*name.split(".")).title, str(mine))
-        for name, (mine, _) in differences(config, plain).items()
-        if not name.startswith("dataset.")
-    ]
-    if changed:
-        show(Markup('<div class="lab-chips lab-changed"><small>Changed:</small>{}</div>').format(joined(changed)))
 
 
 def crop_remark(config: RunConfig) -> str:
@@ -317,7 +256,7 @@ def crop_remark(config: RunConfig) -> str:
 
 # page layout
 st.title("Train")
-take_suggested_changes(("often", "rarely", "augmentation", *(f"length-{preset}" for preset in PRESETS)))
+take_wanted()
 what, which, how_long = st.columns(3, gap="large")
 with what:
     st.subheader("1 Data")
@@ -345,7 +284,7 @@ with which:
         key="families",
         label_visibility="collapsed",
     )
-    networks = [choose_network(family, dataset_values) for family in FAMILIES if family in families]
+    networks = [network_card(family, dataset_values) for family in FAMILIES if family in families]
     if not networks:
         st.caption("Choose at least one network.")
 with how_long:
@@ -395,10 +334,15 @@ order = "" if runner_values.get("engine") == "slurm" else ", one after the other
 label = "Train" if len(networks) < 2 else f"Train {len(networks)} networks{order}"
 with st.container(key="train-summary"):
     if configs:
-        show_changes(configs[0], preset)
+        show_changes(configs, preset)
         if remark := crop_remark(configs[0]):
             st.caption(remark)
-    if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch"):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        pressed = st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch")
+        if configs:
+            show_command(configs, preset)
+            st.caption(what_it_takes(configs, dataset))
+    if pressed:
         try:
             for config in configs:
                 check_trackers(config.tracking)

@@ -1,6 +1,7 @@
 """What commands share: config fields as options, and speaking in words or in JSON."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from core.config import (
     PRESETS,
     RunConfig,
     choices_of,
+    differences,
     fields_of,
     read_config,
     setting_of,
@@ -115,6 +117,30 @@ def requested_config(options: argparse.Namespace) -> RunConfig:
     except LabError:
         return config  # what is wrong with the data is said where they are needed
     return read_config(values | {"dataset": values["dataset"] | {"height": height, "width": width}})
+
+
+def command_line(config: RunConfig, preset: str) -> str:
+    """Return the command that launches a run like this one: what a preset doesn't say is named, and what is as it
+    would be anyway isn't.
+
+    Args:
+        config: of the run.
+        preset: it began with.
+    """
+    model = {"family": config.model.family, "encoder": config.model.encoder, "weights": config.model.weights}
+    plain = read_config(with_preset({"model": model}, preset))
+    named = {name: mine for name, (mine, _) in differences(config, plain).items()}
+    named |= {f"model.{name}": value for name, value in model.items() if value != fields_of("model")[name].default}
+    if config.dataset.name in OWN:  # or frames would be read at the size that suits their shape
+        named |= {"dataset.height": config.dataset.height, "dataset.width": config.dataset.width}
+    words = ["python", "-m", "core", "train", "--preset", preset]
+    for name, value in named.items():
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            # One word: a value may begin with a dash.
+            words.append(f"--{name.replace('_', '-')}={value}")
+    return shlex.join(words)
 
 
 def overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:

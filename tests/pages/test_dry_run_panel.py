@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.figures import lr_finder_figure, schedule_figure
+from app.forms import WANTED
 from core.config import TrainingConfig
 from core.errors import LabError
 from core.runs.metrics_log import MetricsLog
@@ -20,13 +21,12 @@ DEAD = DryRun(None, (Problem("It needs more memory than there is.", {}),))
 
 
 def dry_run_page():
-    import streamlit as st
 
     from app.dry_run_panel import dry_run_panel
     from core.config import read_config
 
     configs = [read_config({"model": {"family": family}}) for family in ("fcn", "unet", "vit")]
-    st.session_state["returned"] = dry_run_panel(configs, key="rehearsal")
+    dry_run_panel(configs, key="rehearsal")
 
 
 def rate_page():
@@ -36,7 +36,7 @@ def rate_page():
     from core.config import read_config
 
     values = {"training": {"batch_size": st.session_state.get("batch", 4), "learning_rate": 1e-3}}
-    st.session_state["returned"] = lr_finder_panel(read_config(values), key="rate")
+    lr_finder_panel(read_config(values), key="rate")
 
 
 def curve(fall=1.0):
@@ -62,10 +62,7 @@ def test_a_rehearsal_is_a_row_for_each_network_and_its_change_can_be_taken(monke
     assert "1 min 00 s, 100 steps" in text_of(app) and "It needs too much" in text_of(app)
     assert [button.label for button in app.button] == ["Dry run", "Take batch size 4"]
     app.button[1].click().run()
-    change = {1: {"training": {"batch_size": 4}}}
-    assert app.session_state["returned"] == app.session_state["remedies"] == change
-    app.run()
-    assert app.session_state["returned"] == {} and "9.0 GB" in text_of(app)
+    assert app.session_state[WANTED] == [("training", "batch_size", 4, "")] and "9.0 GB" in text_of(app)
 
 
 def test_a_rehearsal_that_could_not_start_says_why(monkeypatch):
@@ -81,14 +78,14 @@ def test_a_rehearsal_that_could_not_start_says_why(monkeypatch):
 def test_the_range_test_draws_its_curve_and_hands_its_rate_back(monkeypatch):
     monkeypatch.setattr("app.dry_run_panel.find_lr", lambda _config: iter(curve()))
     app = AppTest.from_function(rate_page).run()
-    assert len(app.button) == 1 and app.session_state["returned"] is None
+    assert len(app.button) == 1
     app.button[0].click().run()
     assert not app.exception
     assert "falls most steeply at a rate of" in text_of(app)
     assert len(app.get("plotly_chart")) == 1
     app.button[1].click().run()
-    rate = app.session_state["returned"]
-    assert 1e-4 <= rate <= 1e-3 and app.session_state["remedies"] == {0: {"training": {"learning_rate": rate}}}
+    [(part, name, rate, _)] = app.session_state[WANTED]
+    assert (part, name) == ("training", "learning_rate") and 1e-4 <= rate <= 1e-3
     app.session_state["batch"] = 8  # another run: the curve is not of it
     app.run()
     assert len(app.get("plotly_chart")) == 0 and len(app.button) == 1

@@ -1,11 +1,14 @@
 """The page Train: every field of a config has its place in the form, and what is typed there is what is launched."""
 
+import argparse
+import shlex
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.auth import User, set_current_user, shell_user
+from core.commands.options import add_config, requested_config
 from core.config import Condition, RunnerConfig, fields_of, setting_of
 from core.paths import PROJECT
 from core.tracking.table import TRACKERS
@@ -171,3 +174,58 @@ def test_every_field_of_a_cluster_can_be_set_where_there_is_one(page, tmp_path, 
     page.number_input(key="cluster-gpus").set_value(2).run()
     assert any("Set Processes to 2" in error.value.replace("\\", "") for error in [*page.error, *page.markdown])
     assert page.button(key="launch").disabled
+
+
+def chips(page: AppTest) -> list[str]:
+    return [button.label for button in page.button if str(button.key).startswith("put-back-")]
+
+
+def test_what_was_changed_is_listed_and_put_back_by_a_click(page):
+    assert not chips(page)
+    page.selectbox(key="rarely-loss").set_value("dice").run()
+    assert chips(page)[-1] == "Loss **dice**"
+    page.selectbox(key="rarely-optimizer").set_value("sgd").run()
+    assert [chip for chip in chips(page) if "rate" in chip] == [], "SGD's own rate is no change of the rate"
+    page.number_input(key="often-learning_rate-sgd").set_value(0.05).run()
+    assert {"Loss **dice**", "Optimizer **sgd**", r"Learning rate **0\.05**"} <= set(chips(page))
+    next(each for each in page.button if "learning_rate" in str(each.key)).click().run()
+    assert page.number_input(key="often-learning_rate-sgd").value == 0.01
+    next(each for each in page.button if "put-back-training.loss" in str(each.key)).click().run()
+    assert page.selectbox(key="rarely-loss").value == "cross-entropy" and chips(page) == ["Optimizer **sgd**"]
+
+
+def test_what_is_changed_on_one_card_is_put_back_on_that_alone(page):
+    page.button_group(key="families").set_value(["fcn", "unet"]).run()
+    for family in ("fcn", "unet"):
+        next(each for each in page.number_input if f"options-{family}-freeze" in each.key).set_value(0.5).run()
+    assert [chip for chip in chips(page) if "FCN" in chip or "U-Net" in chip] == chips(page) and len(chips(page)) == 2
+    next(each for each in page.button if str(each.key) == "put-back-model.freeze.fcn").click().run()
+    shares = {each.key.split("-")[1]: each.value for each in page.number_input if "-freeze-" in each.key}
+    assert shares == {"fcn": 0.33, "unet": 0.5}
+
+
+def test_a_setting_is_found_by_its_name(page):
+    find = page.selectbox(key="find-setting")
+    assert any("Warm-up" in option or "Label smoothing" in option for option in find.options)
+    opened = {each.label: each.proto.expanded for each in page.expander}
+    assert not opened["Loss"] and not opened["Optimizer and schedule"]
+    find.set_value(("training", "weight_decay")).run()
+    opened = {each.label: each.proto.expanded for each in page.expander}
+    assert opened["Optimizer and schedule"] and not opened["Loss"] and not page.exception
+    assert page.number_input(key="rarely-weight_decay").value == 0.01, "its value is its own"
+
+
+def test_an_estimate_is_said_before_the_first_run(page):
+    assert any("An estimate: mean IoU about 57%" in caption.value for caption in page.caption)
+
+
+def test_the_command_launches_the_same(page):
+    page.number_input(key="often-batch_size").set_value(4).run()
+    page.number_input(key="often-seed").set_value(7).run()
+    words = shlex.split(next(code.value for code in page.code if "core train" in code.value))
+    assert words[:4] == ["python", "-m", "core", "train"]
+    parser = argparse.ArgumentParser()
+    add_config(parser)
+    config = requested_config(parser.parse_args(words[4:]))
+    assert (config.training.batch_size, config.training.seed, config.training.minutes) == (4, 7, 1.0)
+    assert config.model.freeze == 0.33

@@ -1,0 +1,160 @@
+"""A network on the page Train: its shape, what it costs, how good one may expect it to be, and its options."""
+
+from typing import Any
+
+import streamlit as st
+from markupsafe import Markup
+
+from app.diagram import diagram_svg
+from app.forms import encoder_box, fields_form
+from app.html import show_drawing
+from app.services import inference_worker
+from app.widgets import failed_state
+from core.config import PRESETS, ModelConfig, fields_of, read_config, setting_of
+from core.errors import LabError
+from core.escaping import escape_markdown
+from core.models.encoder_table import encoders_of
+from core.models.families import FAMILIES, PLAIN, options_of
+from core.models.summary_types import ModelSummary
+from core.models.weights_source import WeightsSource, find_weights
+from core.paths import runs_folder
+from core.runs.metrics_log import minutes_trained
+from core.runs.store import best_miou, list_active, list_runs
+from core.text import format_percent
+
+SIZE = (256, 512)
+"""Height and width of the picture for which a card tells what its network costs, in pixels."""
+OF_NETWORKS = [
+    name
+    for name in fields_of("training")
+    if any(condition.field.startswith("model.") for condition in setting_of("training", name).only_if)
+]
+"""Training fields that depend on the network: they stand on its card."""
+
+
+def described(model: ModelConfig, size: tuple[int, int]) -> ModelSummary:
+    """Return what a network is made of and costs; measured anew once no training runs beside it.
+
+    Raises LabError when there is no such network.
+    """
+    return _described(model.model_dump_json(), size, bool(list_active(runs_folder())))
+
+
+@st.cache_data(show_spinner=False, max_entries=200)
+def _described(model: str, size: tuple[int, int], beside_training: bool) -> ModelSummary:
+    return inference_worker().describe(ModelConfig.model_validate_json(model), size)
+
+
+@st.cache_data(ttl=30, show_spinner="Looking for pretrained weights")
+def weights_of(encoder: str, family: str, weights: str) -> WeightsSource:
+    """Return where the first weights would come from if the run were launched now.
+
+    Raises LabError when they can't be had.
+    """
+    return find_weights(read_config({"model": {"family": family, "encoder": encoder, "weights": weights}}).model)
+
+
+def network_card(family: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Show a family's card, and return the parts `model` and `training` of a config as far as it fills them.
+
+    Args:
+        family: one of `FAMILIES`.
+        data: the dataset fields that were chosen.
+    """
+    with st.container(border=True):
+        title, link = st.columns([3, 2], vertical_alignment="center")
+        title.markdown(f"**{FAMILIES[family].title}**")
+        link.page_link(
+            "../pages/models.py", label="How it works", icon=":material/account_tree:", query_params={"family": family}
+        )
+        drawing = st.container()
+        st.caption(FAMILIES[family].help)
+        encoder = encoder_box(family, key=f"encoder-{family}")
+        values: dict[str, Any] = {"family": family, "encoder": encoder}
+        values["weights"] = "none" if encoder == PLAIN else _choose_weights(family)
+        try:
+            st.caption(escape_markdown(weights_of(encoder, family, values["weights"]).sentence))
+        except LabError as error:
+            failed_state(error)
+        if sentence := expectation(family, encoder, data):
+            st.caption(sentence)
+        with st.expander("Options of this network"):
+            key = f"options-{family}"
+            preset = st.session_state.get("preset", "taste")
+            begin = {"freeze": PRESETS[preset].frozen_share(values)}
+            fresh = {"freeze": f"{preset}-{encoder}-{values['weights']}"}
+            values |= fields_form("model", options_of(family, encoder), begin, key, {"model": values}, fresh)
+            training = fields_form("training", OF_NETWORKS, {}, key, {"model": values})
+        with drawing:
+            _drawing(values)
+    return {"model": values, "training": training}
+
+
+def expectation(family: str, encoder: str, data: dict[str, Any]) -> str:
+    """Return how good a network may be expected to become on some data: what the newest finished run here came to, or
+    else what the lab's own bench did; empty where neither is known.
+    """
+    for run in list_runs(runs_folder()):
+        config = run.config
+        if config is None or run.state != "finished" or (miou := best_miou(run.path)) is None:
+            continue
+        same_data = (config.dataset.name, config.dataset.root) == (data["name"], data.get("root", ""))
+        if same_data and (config.model.family, config.model.encoder_name) == (family, encoder):
+            minutes = minutes_trained(run.path)
+            return f"The last one on these data: mean IoU {format_percent(miou)} after {minutes:.3g} min."
+    if encoder != FAMILIES[family].default_encoder:
+        return ""
+    for measured in FAMILIES[family].measured:
+        if measured.dataset == data["name"]:
+            return (
+                f"An estimate: mean IoU about {measured.miou:.0%} after {measured.minutes:g} min, as measured on two"
+                " CPU cores."
+            )
+    return ""
+
+
+def format_count(count: int) -> str:
+    """2,979,425 as 2.98 M."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}" if count < 100 * size else f"{count / size:,.0f} {unit}"
+    return str(count)
+
+
+def format_milliseconds(milliseconds: float) -> str:
+    """In seconds where there are many."""
+    return f"{milliseconds / 1000:.2g} s" if milliseconds >= 1000 else f"{milliseconds:.0f} ms"
+
+
+def _choose_weights(family: str) -> str:
+    return st.segmented_control(
+        "First weights",
+        ["auto", "pretrained", "none"],
+        format_func=str.capitalize,
+        default="auto",
+        required=True,
+        help=(
+            "Auto takes pretrained ones where a local file or the Hugging Face Hub can be reached, else it starts from"
+            " scratch."
+        ),
+        key=f"weights-{family}",
+    )
+
+
+# Beside the rest of the page: a network that nobody has asked for yet takes seconds to build.
+@st.fragment(parallel=True)
+def _drawing(values: dict[str, Any]) -> None:
+    """Show a network's shape, and what it costs for a picture."""
+    typed = values["encoder"] not in [offered.name for offered in encoders_of(values["family"])]
+    try:
+        # What was typed may be half a name; it is built, and refused, when Train is pressed.
+        if typed:
+            return
+        summary = described(read_config({"model": values}).model, SIZE)
+    except LabError:
+        return  # the page says what is wrong with the choice
+    beside = " beside a training" if list_active(runs_folder()) else ""
+    time = format_milliseconds(summary.milliseconds)
+    figures = f"{format_count(summary.parameters)} parameters, {time} a picture{beside}"
+    card = Markup('<div class="lab-shape">{}<small>{}</small></div>')
+    show_drawing(card.format(diagram_svg(summary, compact=True), figures))
