@@ -22,18 +22,38 @@ from core.evaluation.results import EvaluationSettings
 from core.paths import runs_folder
 from core.runs.store import best_miou, list_runs
 
-VIEWS = {
-    "board": "Leaderboard",
-    "classes": "Classes",
-    "confusion": "Confusion",
-    "calibration": "Calibration",
-    "where": "Where it fails",
-    "compare": "A or B",
-    "cost": "Cost",
-    "robustness": "Robustness",
-    "upper_bounds": "Upper bounds",
-    "benchmark": "Benchmark",
+QUESTIONS = {
+    "How good": {"board": "Leaderboard", "classes": "Classes", "compare": "A or B", "benchmark": "Benchmark"},
+    "Where it fails": {"where": "Where it fails", "confusion": "Confusion", "upper_bounds": "Upper bounds"},
+    "How sure": {"calibration": "Calibration", "robustness": "Robustness"},
+    "At what cost": {"cost": "Cost"},
 }
+"""What is asked of runs, and the views that tell it."""
+
+
+def choose_view() -> str:
+    """Return the view that is looked at, one of those of a question; the address names it."""
+    titles = {name: title for views in QUESTIONS.values() for name, title in views.items()}
+    first = next(iter(titles))
+    named = next((name for name, title in titles.items() if title == st.query_params.get("view")), first)
+    if "view" not in st.session_state or st.session_state.get("view-named") != named:
+        st.session_state["view"] = named  # a link, or a step back
+    asked = next(question for question, views in QUESTIONS.items() if st.session_state["view"] in views)
+    st.session_state["question"] = asked
+
+    def ask() -> None:
+        st.session_state["view"] = next(iter(QUESTIONS[st.session_state["question"]]))
+
+    with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
+        st.segmented_control("What is asked", list(QUESTIONS), required=True, key="question", on_change=ask)
+        views = QUESTIONS[asked]
+        view = st.session_state["view"]
+        if len(views) > 1:
+            view = st.segmented_control("Look at", list(views), format_func=views.get, required=True, key="view")
+    st.session_state["view-named"] = view
+    if view != named:
+        st.query_params["view"] = titles[view]
+    return view
 
 
 def score_button(chosen: Sequence[str], missing: Sequence[str], settings: EvaluationSettings, busy: bool) -> None:
@@ -129,9 +149,7 @@ for run_id, scored in by_run.items():
     if key_of_result(result) == key_of_result(first):
         alike[run_id] = result
 shown = replace(everything, results=alike)
-view = st.segmented_control(
-    "Look at", list(VIEWS), format_func=VIEWS.get, default="board", required=True, key="view", bind="query-params"
-)
+view = choose_view()
 if len(alike) < len(by_run) and view not in ("board", "cost", "robustness", "benchmark"):
     others = ", ".join(escape_markdown(shown.names[run_id]) for run_id in by_run if run_id not in alike)
     st.caption(f"Left out: {others}, scored on other data or other classes.")
