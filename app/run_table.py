@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.trash_panel import delete_runs
 from app.widgets import failed_state
 from core import runner
 from core.auth import may_change
@@ -76,20 +77,14 @@ def together(runs: Sequence[Run]) -> None:
             st.switch_page("../pages/report.py", query_params={"runs": ids})
         active, ended = [run for run in mine if run.is_active], [run for run in mine if not run.is_active]
         if active and st.button(f"Stop {plural(len(active), 'run')}", icon=":material/stop:", key="stop-chosen"):
-            _do_each(active, runner.stop)
+            for run in active:
+                try:
+                    runner.stop(run.path)
+                except LabError as error:
+                    failed_state(error)
         if ended and st.button(f"Delete {plural(len(ended), 'run')}", icon=":material/delete:", key="delete-chosen"):
-            _do_each(ended, runner.delete)
-            st.toast("They lie in the trash at the foot of this page, and can be restored.", icon=":material/delete:")
+            delete_runs(ended)
             st.rerun()
-
-
-def _do_each(runs: Sequence[Run], act: Callable[[Path], object]) -> None:
-    """Do something with each run; the page says of each with which it can't be done why."""
-    for run in runs:
-        try:
-            act(run.path)
-        except LabError as error:
-            failed_state(error)
 
 
 def _stamp(path: Path) -> int:

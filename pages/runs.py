@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import streamlit as st
@@ -11,10 +10,12 @@ from app.curves import Curve, curves
 from app.exporting import export_panel
 from app.film import run_film
 from app.forms import fields_form
+from app.run_details import log_view, notes_view, settings_view
 from app.run_health_panel import run_health_panel
 from app.run_table import run_table, together
 from app.sharing import bring_panel, share_panel
 from app.tables import class_table
+from app.trash_panel import delete_runs, trash_panel, undo_panel
 from app.widgets import empty_state, failed_state, pick_also, pick_runs, run_card, run_colors, run_label, run_name
 from core import runner
 from core.auth import is_read_only, may_change
@@ -27,11 +28,6 @@ from core.runs.metrics_log import evaluations
 from core.runs.notes import NAME_LENGTH, NOTE_LENGTH, TAG_COUNT, write_notes
 from core.runs.status import requested
 from core.runs.store import Run, list_runs, read_run
-from core.text import format_bytes
-
-LOG_TAIL = 20_000
-"""Bytes of a log that are shown."""
-
 
 PICKER = "Runs to look at"
 OFTEN_CHANGED = ["learning_rate", "batch_size", "minutes", "epochs", "seed", "loss", "optimizer", "schedule"]
@@ -125,8 +121,9 @@ def ended_buttons(run: Run, is_mine: bool) -> None:
             open_run(runner.clone(run.path, suggested_change).name)
         if run.config.model.family != TRANSFORMERS:
             dialog_button("again", run, "Same again", ":material/content_copy:", "A new run, with what you change.")
-    if is_mine:
-        dialog_button("delete", run, "", ":material/delete:", "Delete")
+    if is_mine and st.button("", key=f"delete-{run.id}", icon=":material/delete:", help="Delete"):
+        delete_runs([run])
+        st.rerun(scope="app")
 
 
 def change_text(suggested_change: dict[str, dict[str, Any]]) -> str:
@@ -195,48 +192,6 @@ def annotate(run: Run) -> None:
         st.rerun(scope="app")
 
 
-@st.dialog("Delete this run?", on_dismiss=close_dialog)
-def delete(run: Run) -> None:
-    """Ask once, and say how to bring it back."""
-    st.markdown(escape_markdown(run_label(run)))
-    st.caption(
-        "It goes into the trash, at the foot of this page, and can be restored from there until the trash is emptied."
-    )
-    if st.button("Delete", type="primary", key="delete-now", icon=":material/delete:"):
-        try:
-            runner.delete(run.path)
-        except LabError as error:
-            failed_state(error)
-            return
-        close_dialog()
-        st.rerun(scope="app")
-
-
-def trash_panel() -> None:
-    """Show what was deleted: to be brought back, or removed for good."""
-    trashed = runner.list_trash(runs_folder())
-    if not trashed:
-        return
-    with st.expander(f"Trash ({len(trashed)})", icon=":material/delete:"):
-        try:
-            for each in trashed:
-                with st.container(horizontal=True, vertical_alignment="center"):
-                    if st.button("Restore", key=f"restore-{each.run.id}", icon=":material/restore_from_trash:"):
-                        runner.restore(each.run.id, runs_folder())
-                        pick_also(PICKER, each.run.id)
-                        st.rerun()
-                    deleted = datetime.fromtimestamp(each.deleted).strftime("%d %B %Y, %H:%M")
-                    st.caption(f"{escape_markdown(run_label(each.run))}, {format_bytes(each.size)}, deleted {deleted}")
-            size = sum(each.size for each in trashed)
-            with st.popover(f"Empty the trash ({format_bytes(size)})", icon=":material/delete_forever:"):
-                st.caption("These runs can't be brought back then.")
-                if st.button("Remove for good", type="primary", key="empty-trash"):
-                    runner.empty_trash(runs_folder())
-                    st.rerun()
-        except LabError as error:
-            failed_state(error)
-
-
 @st.fragment(run_every=3.0)
 def scores(runs: list[str], focus: str, names: dict[str, str], colors: dict[str, str]) -> None:
     """IoU per class at the latest evaluation of each run that tells the same classes apart as the one in focus."""
@@ -287,37 +242,6 @@ def moved_data(run: Run) -> None:
                 st.rerun()
 
 
-def details(run_id: str) -> None:
-    """Show a run's notes, its settings, what was decided here, and the log."""
-    run = read_run(runs_folder() / run_id)
-    if run.notes.note:
-        st.text(run.notes.note)
-    if run.notes.parent:
-        st.caption(f"Cloned from {escape_markdown(run.notes.parent)}.")
-    if run.config:
-        metadata = [
-            f"{SOURCES[run.config.dataset.name].title}, {run.config.dataset.annotations} labels,"
-            f" {run.config.dataset.width} x {run.config.dataset.height} pixels."
-        ]
-        if run.plan:
-            metadata += [
-                escape_markdown(run.plan.get("weights", "")),
-                escape_markdown(run.plan.get("hardware", "")),
-                f"{run.plan.get('parameters', 0) / 1e6:.1f} million parameters.",
-            ]
-        if run.status.job:
-            metadata.append(f"Job {escape_markdown(run.status.job)} on the cluster.")
-        st.caption(" ".join(metadata))
-        with st.expander("Configuration"):
-            st.json(run.config.model_dump(), expanded=True)
-    with st.expander("Log", expanded=False):
-        try:
-            data = (run.path / "train.log").read_bytes()[-LOG_TAIL:]
-            st.code(data.decode(errors="replace") or "The log is empty so far.", language=None, height=320)
-        except OSError:
-            st.caption("There is no log yet.")
-
-
 def choose_runs(ids: list[str]) -> None:
     """Pick the runs that were chosen in the table; with none, what was picked stays."""
     if ids:
@@ -326,12 +250,13 @@ def choose_runs(ids: list[str]) -> None:
 
 # page layout
 st.title("Runs")
+undo_panel(PICKER)
 everyone = list_runs(runs_folder())
 if not everyone:
     text = "Train a network, and its curves will grow here while it learns."
     empty_state("No run yet", text, "Train a network", page="train")
     bring_panel(open_run)
-    trash_panel()
+    trash_panel(PICKER)
     st.stop()
 by_id = {run.id: run for run in everyone}
 colors = run_colors(everyone)
@@ -355,11 +280,11 @@ if len(on_offer) > 1:
 chosen = pick_runs(PICKER, on_offer, default, limit=MAX_CHOSEN)
 opened = st.session_state.get("dialog")
 if opened and opened[1] in by_id:
-    {"again": again, "notes": annotate, "delete": delete}[opened[0]](by_id[opened[1]])
+    {"again": again, "notes": annotate}[opened[0]](by_id[opened[1]])
 if not chosen:
     st.caption("Choose one or several runs.")
     bring_panel(open_run)
-    trash_panel()
+    trash_panel(PICKER)
     st.stop()
 names = {run_id: run_name(by_id[run_id]) for run_id in chosen}
 st.session_state["planned"] = planned(by_id[run_id] for run_id in chosen)
@@ -384,15 +309,19 @@ if len(chosen) > 1:
     )
 run_health_panel(focus)
 moved_data(by_id[focus])
-left, table = st.columns([7, 5], gap="large")
-with left:
-    st.subheader("What it sees")
+film, classes, settings, log, share = st.tabs(["What it sees", "Per class", "Settings", "Log", "Share"])
+with film:
+    notes_view(by_id[focus])
     run_film(focus)
-    details(focus)
+with classes:
+    scores(chosen, focus, names, colors)
+with settings:
+    if by_id[focus].config:
+        settings_view([by_id[focus], *(by_id[run_id] for run_id in chosen if run_id != focus)], names)
+with log:
+    log_view(read_run(runs_folder() / focus))
+with share:
     share_panel(focus)
     export_panel(focus)
-with table:
-    st.subheader("Per class")
-    scores(chosen, focus, names, colors)
 bring_panel(open_run)
-trash_panel()
+trash_panel(PICKER)

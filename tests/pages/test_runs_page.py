@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import runner
-from core.config import RunConfig
+from core.config import RunConfig, read_config
 from core.processes import ProcessId
 from core.runner.device_lock import DeviceLock
 from core.runs.notes import Notes, read_notes, write_notes
@@ -131,17 +131,18 @@ def test_markdown_in_a_name_stays_as_it_is_typed(lab_folders, failed: Path) -> N
     assert "\\!\\[x\\]\\(http\\:" in shown and "\\*\\*lr\\_1\\*\\*" in shown and "\\:red\\[a\\]" in shown
 
 
-def test_a_run_is_deleted_after_one_question_restored_and_removed_for_good(lab_folders, failed: Path) -> None:
+def test_a_run_is_deleted_at_once_brought_back_restored_and_removed_for_good(lab_folders, failed: Path) -> None:
     app = opened("runs")
     app.button(key=f"delete-{failed.name}").click().run()
-    assert failed.is_dir(), "asked first"
-    assert "trash" in text_of(app)
-    app.button(key="delete-now").click().run()
     assert not app.exception
-    assert not failed.exists() and "No run yet" in text_of(app)
+    assert not failed.exists() and "No run yet" in text_of(app) and "Deleted:" in text_of(app)
+    app.button(key="undo-delete").click().run()
+    assert not app.exception
+    assert failed.is_dir() and "No run yet" not in text_of(app) and "Deleted:" not in text_of(app)
+    app.button(key=f"delete-{failed.name}").click().run()
     app.button(key=f"restore-{failed.name}").click().run()
     assert not app.exception
-    assert failed.is_dir() and "No run yet" not in text_of(app)
+    assert failed.is_dir() and "Deleted:" not in text_of(app)
     runner.delete(failed)
     app = opened("runs")
     app.button(key="empty-trash").click().run()
@@ -166,3 +167,14 @@ def test_many_runs_can_be_filtered_and_what_is_picked_stays(lab_folders, tiny_co
     assert len(app.multiselect[0].options) == len({other.id, picked})
     assert app.multiselect[0].value == [picked]
     assert newest.id in {run.id for run in list_runs(lab_folders.runs)}
+
+
+def test_where_several_are_chosen_the_settings_in_which_they_differ_are_shown(lab_folders) -> None:
+    runs = [create_run(read_config({"training": {"batch_size": size, "seed": 3}}), lab_folders.runs) for size in (2, 4)]
+    for run in runs:
+        update_status(run, state="stopped")
+    app = opened("runs")
+    app.multiselect[0].set_value([run.name for run in runs]).run()
+    assert not app.exception
+    tables = [each.proto.body for each in app.get("html") if "Batch size" in each.proto.body]
+    assert len(tables) == 1 and "Seed" not in tables[0]
