@@ -2,26 +2,26 @@
 that can be folded away, what is chosen.
 """
 
-from collections.abc import Mapping
-
 import streamlit as st
 from markupsafe import Markup
 
-from app.html import joined, show
-from app.tables import dot
-from core.runs.store import Run
+from app.drop import drop_anywhere
+from app.html import show
+from app.uploads import CARRIED, own_pictures
 
 
 def open_bench(title: str) -> None:
-    """Let the page use all of the window, and show its name in the dock beside it."""
+    """Let the page use all of the window, and show its name in the dock beside it. A picture that is dropped or pasted
+    anywhere is taken by the page's widget for files.
+    """
     show(Markup('<div class="lab-bench"></div>'))
+    drop_anywhere()
     st.sidebar.title(title)
 
 
-def run_list(
-    runs: Mapping[str, Run], names: Mapping[str, str], colors: Mapping[str, str], scores: Mapping[str, str]
-) -> None:
-    """Show runs one below the other: their dot, their short name, and a score where there is one."""
-    row = Markup('<li title="{}">{}<span>{}</span><b>{}</b></li>')
-    rows = [row.format(runs[run].id, dot(colors[run]), names[run], scores.get(run, "")) for run in names]
-    show(Markup('<ul class="lab-runs">{}</ul>').format(joined(rows)))
+def take_own_pictures() -> None:
+    """Show a widget for pictures of one's own on a page that has none; with one, the page Inspect shows it."""
+    with st.expander("A picture of your own", icon=":material/image_search:"):
+        if files := own_pictures("bench-upload"):
+            st.session_state[CARRIED] = files
+            st.switch_page("../pages/inspect.py")

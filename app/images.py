@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -16,7 +16,7 @@ from cachetools import LRUCache, cached
 from app.lazy_maps import Question
 from app.media import encode_colors, encode_image, encode_map
 from app.services import inference_worker, lazy_maps, media, tab, visitor
-from app.viewer import Panel
+from app.viewer import IGNORED, Panel
 from app.widgets import failed_state
 from core.config import PixelFormat
 from core.data.bands import composite
@@ -34,6 +34,8 @@ from core.paths import runs_folder
 
 THUMBNAIL_WIDTH = 320
 DECODED_BYTES = 2**30
+MOMENT_SECONDS = 0.5
+"""So long a page waits for answers before it shows what there is."""
 """Pixels of uploads and collections that all visitors' pages together keep; what had to go is decoded again."""
 _DECODED: LRUCache = LRUCache(DECODED_BYTES, getsizeof=attrgetter("nbytes"))
 _DECODED_LOCK = Lock()
@@ -184,16 +186,31 @@ def best_predictions(
     return predictions, coming
 
 
-def predict_all(run_ids: Sequence[str], image: np.ndarray, digest: str) -> dict[str, CachedPrediction]:
-    """Return what several runs see in an image, by run; the page says of each that failed why it did."""
-    predictions = {}
-    with st.spinner("The networks are looking at it"):
-        for run_id in run_ids:
-            try:
-                predictions[run_id] = predict(run_id, image, digest)
-            except LabError as error:
-                failed_state(error)
-    return predictions
+def predictions_so_far(
+    run_ids: Sequence[str], image: np.ndarray, digest: str
+) -> tuple[dict[str, CachedPrediction], list[str]]:
+    """Return what several runs see in an image, by run, and the runs whose answer is still to come after a moment.
+
+    The page says of each that failed why it did.
+    """
+    answers = {run_id: ask(run_id, image, digest, slot="full") for run_id in run_ids}
+    wait(answers.values(), timeout=MOMENT_SECONDS)
+    predictions, coming = {}, []
+    for run_id, answer in answers.items():
+        try:
+            if answer.done():
+                predictions[run_id] = outcome(answer)
+            else:
+                coming.append(run_id)
+        except LabError as error:
+            failed_state(error)
+    return predictions, coming
+
+
+def coming_panel(title: str, color: str | None = None) -> Panel:
+    """Return the panel of a run whose mask is still to come: the picture alone."""
+    nothing = map_address(np.full((1, 1), IGNORED, np.uint8), "nothing")
+    return Panel(title, nothing, subtitle="is looking at it", color=color)
 
 
 @st.cache_data(max_entries=48, show_spinner=False)

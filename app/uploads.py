@@ -19,6 +19,8 @@ from core.inference.uploads import IMAGE_EXTENSIONS
 from core.runs.store import Run
 from core.text import plural
 
+CARRIED = "carried-files"
+"""Where files stand that were dropped on a page which has no place for them."""
 OWN, CAMERA, FRAME, COLLECTION = "Your own pictures", "Camera", "Frame of a data set", "Collection"
 
 
@@ -75,17 +77,22 @@ def _decoded(
     )
 
 
-def from_upload(run: Run) -> list[Sample]:
-    """Widget for files of one's own."""
-    files = st.file_uploader(
+def own_pictures(key: str) -> list[st.runtime.uploaded_file_manager.UploadedFile]:
+    """Show a widget for files of one's own, and return them."""
+    return st.file_uploader(
         f"Pictures of a street (PNG, JPEG, WebP, TIFF, BMP), a ZIP of up to {MAX_IMAGES}, or a short video, of which"
         f" {VIDEO_FRAMES} frames are taken. They stay on this machine and are not saved; the masks made of them are"
         " kept in data/cache.",
         type=[*IMAGE_EXTENSIONS, "zip", *VIDEO_ENDINGS],
         accept_multiple_files=True,
         max_upload_size=max_upload_size(MAX_BATCH_BYTES),
-        key="upload",
+        key=key,
     )
+
+
+def from_upload(run: Run) -> list[Sample]:
+    """Draw a widget for files of one's own; those dropped on another page are shown until there are others."""
+    files = own_pictures("upload") or st.session_state.get(CARRIED, [])
     return uploaded_samples(files, run.pixels)
 
 
@@ -136,7 +143,11 @@ def from_collection(run: Run) -> list[Sample]:
 
 def has_samples(source: str) -> bool:
     """Return whether a source that waits for pictures has some, or waits for none."""
-    return source in (FRAME, COLLECTION) or bool(st.session_state.get({OWN: "upload", CAMERA: "camera"}[source]))
+    if source in (FRAME, COLLECTION):
+        return True
+    return bool(st.session_state.get("camera" if source == CAMERA else "upload")) or (
+        source == OWN and bool(st.session_state.get(CARRIED))
+    )
 
 
 def samples_from(source: str, run: Run) -> list[Sample]:

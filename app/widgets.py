@@ -106,7 +106,9 @@ def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], limit
             key=key,
         )
     )
-    st.query_params["runs"] = st.session_state[f"last-{key}"] = chosen
+    st.session_state[f"last-{key}"] = chosen
+    if sorted(st.query_params.get_all("runs")) != chosen:  # another order is the bench's own
+        st.query_params["runs"] = chosen
     return chosen
 
 

@@ -8,18 +8,20 @@ from dataclasses import replace
 
 import streamlit as st
 
-from app.bench import open_bench, run_list
+from app.bench import open_bench, take_own_pictures
 from app.datasets import SPLIT_LABELS, is_here, open_again
 from app.filmstrip import StripFrame, filmstrip
 from app.frame_order import choose_order, counted, follow_order, go_by, go_to, scores_of, sort_frames, watch
 from app.images import (
     ask,
+    coming_panel,
     image_address,
     map_address,
-    predict_all,
     prediction_panel,
+    predictions_so_far,
     truth_of,
 )
+from app.run_chips import Chip, arranged, run_chips
 from app.services import thumbnails
 from app.viewer import MAX_PANELS, Panel, viewer
 from app.widgets import (
@@ -37,12 +39,15 @@ from core.data.dataset import Dataset
 from core.data.sources import SOURCES
 from core.errors import LabError
 from core.evaluation.metrics.confusion import ConfusionMatrix
+from core.inference.prediction_cache import CachedPrediction
 from core.labels import CITYSCAPES_19
 from core.paths import runs_folder
 from core.runs.store import Run, list_runs
 from core.text import format_percent
 
 POLL_SECONDS = 1.0
+MASKS_SECONDS = 0.3
+"""How often scores of frames, and masks that are still to come, are looked for."""
 
 
 def choose_source(runs: Sequence[Run]) -> Dataset:
@@ -78,6 +83,54 @@ def choose_source(runs: Sequence[Run]) -> Dataset:
     return dataset
 
 
+def confusion_of(prediction: CachedPrediction) -> ConfusionMatrix:
+    """Return how a mask agrees with the truth of the frame that is shown."""
+    confusion = ConfusionMatrix(len(dataset.space.class_names))
+    confusion.update(target, prediction.labels)
+    return confusion
+
+
+def masks() -> tuple[list[Panel], bool]:
+    """Return the panels of the frame that is shown, and whether a mask is still to come."""
+    panels = []
+    if target is not None:
+        panels.append(Panel("Ground truth", map_address(target, "truth", digest), is_truth=True))
+    predictions, coming = predictions_so_far(seen, image, digest)
+    for run_id in seen:
+        if run_id in coming:
+            panels.append(coming_panel(names[run_id], colors[run_id]))
+        elif run_id in predictions:
+            prediction = predictions[run_id]
+            subtitle = f"{prediction.confidence.mean() / 255:.0%} confident"
+            iou: tuple[float | None, ...] = ()
+            if target is not None:
+                confusion = confusion_of(prediction)
+                iou = tuple(None if value != value else float(value) for value in confusion.iou())
+                subtitle = f"mIoU {format_percent(confusion.miou())}"
+            panel = prediction_panel(
+                names[run_id], run_id, prediction, image, digest, subtitle=subtitle, color=colors[run_id]
+            )
+            panels.append(replace(panel, iou=iou))
+    return panels, bool(coming)
+
+
+def show_masks(waits: bool) -> None:
+    """Show the frame under what every run sees; the picture alone where a mask is still to come."""
+    panels, coming = masks()
+    if waits and not coming:
+        st.rerun()  # the scores beside the runs are known now
+    if panels:
+        viewer(
+            image_address(image, digest),
+            panels,
+            dataset.space.class_names,
+            dataset.space.colors,
+            key="compare-viewer",
+            name=frame.id,
+            aspect=image.shape[1] / image.shape[0],
+        )
+
+
 # page layout
 open_bench("Compare")
 everyone = list_runs(runs_folder())
@@ -93,11 +146,12 @@ if not able:
     st.stop()
 colors = run_colors(everyone)
 with st.sidebar:
-    chosen = pick_runs("Runs", able, latest_of_each_family(able), limit=MAX_PANELS - 1)
+    with st.popover("Choose runs", icon=":material/playlist_add_check:", width="stretch"):
+        chosen = pick_runs("Runs", able, latest_of_each_family(able), limit=MAX_PANELS - 1)
     if not chosen:
         st.caption("Choose at least one run.")
         st.stop()
-    chosen = with_equal_classes(chosen, able)
+    chosen, seen = arranged(with_equal_classes(chosen, able))
     names = short_names([able[run_id] for run_id in chosen])
     scores = st.empty()
     dataset = choose_source([able[run_id] for run_id in chosen])
@@ -110,6 +164,7 @@ with st.sidebar:
     if counts:
         is_done = all(count.is_done for count in counts)
         st.fragment(watch, run_every=None if is_done else POLL_SECONDS)(order, dataset, splits[split], is_done)
+    take_own_pictures()
 frames = {frame.id: frame for frame in splits[split]}
 follow_order(order, ids, is_scored=bool(captions))
 recall("image", ids, ids[0])
@@ -122,34 +177,14 @@ st.query_params.update(split=split, image=frame_id)
 
 frame = frames[frame_id]
 image, target, digest = truth_of(frame, dataset)
-panels = []
-if target is not None:
-    panels.append(Panel("Ground truth", map_address(target, "truth", digest), is_truth=True))
-mious = {}
-predictions = predict_all(chosen, image, digest)
-for run_id, prediction in predictions.items():
-    subtitle = f"{prediction.confidence.mean() / 255:.0%} confident"
-    iou: tuple[float | None, ...] = ()
-    if target is not None:
-        confusion = ConfusionMatrix(len(dataset.space.class_names))
-        confusion.update(target, prediction.labels)
-        iou = tuple(None if value != value else float(value) for value in confusion.iou())
-        mious[run_id] = format_percent(confusion.miou())
-        subtitle = f"mIoU {mious[run_id]}"
-    panel = prediction_panel(names[run_id], run_id, prediction, image, digest, subtitle=subtitle, color=colors[run_id])
-    panels.append(replace(panel, iou=iou))
+predictions, coming = predictions_so_far(seen, image, digest)
+mious = (
+    {} if target is None else {run_id: confusion_of(prediction).miou() for run_id, prediction in predictions.items()}
+)
 with scores:
-    run_list(able, names, colors, mious)
-if panels:
-    viewer(
-        image_address(image, digest),
-        panels,
-        dataset.space.class_names,
-        dataset.space.colors,
-        key="compare-viewer",
-        name=frame.id,
-        aspect=image.shape[1] / image.shape[0],
-    )
+    texts = {run_id: format_percent(miou) for run_id, miou in mious.items()}
+    run_chips({run_id: Chip(names[run_id], colors[run_id], texts.get(run_id, "")) for run_id in chosen})
+st.fragment(show_masks, run_every=MASKS_SECONDS if coming else None)(bool(coming))
 numbers = {each.id: number for number, each in enumerate(splits[split])}
 with st.container(key="bench-strip"):
     filmstrip(
@@ -164,14 +199,12 @@ with st.container(key="bench-strip"):
         aspect=image.shape[1] / image.shape[0],
         on_choose=lambda number: go_to(splits[split][number].id),
     )
-st.page_link("../pages/inspect.py", label="Try a photo of your own street", icon=":material/image_search:")
-
 # The next frame is the one that is most likely looked at next.
 try:
     following = frames[ids[(ids.index(frame_id) + 1) % len(ids)]]
     image, _, digest = truth_of(following, dataset)
     image_address(image, digest)
-    for run_id in chosen:
+    for run_id in seen:
         ask(run_id, image, digest, slot="next")
 except LabError:
     pass  # said when it is looked at

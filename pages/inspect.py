@@ -9,7 +9,7 @@ import cv2
 import streamlit as st
 from markupsafe import Markup
 
-from app.bench import open_bench, run_list
+from app.bench import open_bench
 from app.html import joined, show
 from app.images import (
     Sample,
@@ -20,6 +20,7 @@ from app.images import (
     prediction_panel,
     thumbnail_address,
 )
+from app.run_chips import Chip, arranged, run_chips
 from app.uploads import CAMERA, COLLECTION, FRAME, OWN, has_samples, samples_from
 from app.viewer import MAX_PANELS, viewer
 from app.widgets import (
@@ -236,13 +237,14 @@ if not able:
     st.stop()
 colors = run_colors(everyone)
 with st.sidebar:
-    chosen = pick_runs("Runs", able, latest_of_each_family(able), limit=MAX_PANELS)
+    with st.popover("Choose runs", icon=":material/playlist_add_check:", width="stretch"):
+        chosen = pick_runs("Runs", able, latest_of_each_family(able), limit=MAX_PANELS)
     if not chosen:
         st.caption("Choose at least one run.")
         st.stop()
-    chosen = with_equal_classes(chosen, able)
+    chosen, seen = arranged(with_equal_classes(chosen, able))
     names = short_names([able[run_id] for run_id in chosen])
-    run_list(able, names, colors, {})
+    run_chips({run_id: Chip(names[run_id], colors[run_id]) for run_id in chosen})
     source = st.selectbox("Picture", [OWN, CAMERA, FRAME, COLLECTION], key="inspect-source")
 # Where a picture is dropped is in the middle until there is one.
 with st.sidebar if has_samples(source) else st.container():
@@ -257,8 +259,10 @@ if not uploads:
 upload = choose_one(uploads)
 with st.sidebar:
     options = choose_options()
-waits = ask_twice(chosen, upload.image, upload.digest, options)
-st.fragment(show_masks, run_every=POLL_SECONDS if waits else None)(upload, names, options, waits)
+waits = ask_twice(seen, upload.image, upload.digest, options)
+st.fragment(show_masks, run_every=POLL_SECONDS if waits else None)(
+    upload, {run_id: names[run_id] for run_id in seen}, options, waits
+)
 with st.sidebar:
     offer_download(uploads, names, options)
     if source in (OWN, CAMERA):

@@ -4,7 +4,8 @@ A component of Streamlit takes one inline script. Ours is `entry.js`, which impo
 `GET /lab/static/<version>/...`; from there relative imports work, and a browser keeps every file until the version
 changes.
 
-`component.js` makes Streamlit's default export of a class, `elements.js` makes DOM elements, `text.js` words numbers.
+`component.js` makes Streamlit's default export of a class, `elements.js` makes DOM elements, `icons.js` the
+pictures on buttons, `text.js` words numbers.
 Leaves to `app.routes`: the route.
 """
 
@@ -17,7 +18,7 @@ _APP = Path(__file__).resolve().parent.parent
 
 def _read_scripts() -> dict[str, bytes]:
     """Return every script of the components by its path below app/, "viewer/viewer.js"."""
-    folders = (_APP / name for name in ("shared", "viewer", "curves", "film", "filmstrip"))
+    folders = (_APP / name for name in ("shared", "viewer", "curves", "film", "filmstrip", "run_chips", "drop"))
     paths = sorted(path for folder in folders for path in folder.glob("*.js"))
     return {path.relative_to(_APP).as_posix(): path.read_bytes() for path in paths}
 

@@ -10,7 +10,7 @@ scripts.
   (a pixel as text)
 - loading: `images.js` fetches and decodes, `lazy.js` what is computed on request
 - drawing: `painting.js` onto a canvas, `panel.js` one panel, `grid.js` all of them, `swipe.js` the line between two
-- around them: `chooser.js` (mode and overlay), `bar.js` (look, zoom, tools), `icons.js`, `color_key.js`, `legend.js`,
+- around them: `chooser.js` (mode and overlay), `bar.js` (look, zoom, tools), `color_key.js`, `legend.js`,
   `shares.js` (its table), `readout.js`, `pinned.js`, `help.js`
 - input and output: `gestures.js`, `keyboard.js`, `pointer.js` (hover and pin), `saving.js` (a PNG)
 - `viewer.js` is the component that holds them together

@@ -3,7 +3,7 @@
 
 import { make, makeButton, makeToggle, setPressed } from "../shared/elements.js";
 import { wholePerCent } from "../shared/text.js";
-import { makeIcon } from "./icons.js";
+import { makeIcon } from "../shared/icons.js";
 import { MIDDLE, WHOLE, ZOOM_STEP, moved } from "./view.js";
 
 export class Bar {

@@ -2,7 +2,7 @@
 
 import { make, makeSelect, makeToggle, setOptions, setPressed } from "../shared/elements.js";
 import { MODE_KEYS } from "./help.js";
-import { makeIcon } from "./icons.js";
+import { makeIcon } from "../shared/icons.js";
 import { MODES, modesFor } from "./modes.js";
 import { OVERLAYS, REACHES, overlaysFor } from "./overlays.js";
 

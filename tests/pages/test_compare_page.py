@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 
 import cv2
@@ -32,7 +33,17 @@ def opened(runs: list[str], **address: str) -> AppTest:
     for name, value in address.items():
         app.query_params[name] = value
     app = app.switch_page("../pages/compare.py").run()
-    return app.multiselect[0].set_value(runs).run()
+    return settled(app.multiselect[0].set_value(runs).run())
+
+
+def settled(app: AppTest) -> AppTest:
+    """The page once every mask is there; a browser asks again by itself."""
+    for _ in range(100):
+        if app.exception or not any("is looking" in panel["subtitle"] for panel in shown(app)["panels"]):
+            return app
+        time.sleep(0.1)
+        app.run()
+    pytest.fail("the masks never came")
 
 
 def shown(app: AppTest) -> dict:
@@ -182,3 +193,22 @@ def test_two_runs_of_one_network_have_names_of_their_own(lab_folders, with_runs)
     titles = [panel["title"] for panel in shown(opened(with_runs))["panels"]]
     assert len(set(titles)) == 3 and titles[0] == "Ground truth"
     assert all(title.endswith(run_id[-4:]) for title, run_id in zip(titles[1:], sorted(with_runs), strict=True))
+
+
+def test_a_run_is_hidden_and_another_order_given_on_the_bench(lab_folders, with_runs) -> None:
+    app = opened(with_runs)
+    newest_first = sorted(with_runs, reverse=True)
+    app.session_state["runs-order"], app.session_state["runs-hidden"] = newest_first, [with_runs[0]]
+    app = settled(app.run())
+    assert [title[-4:] for title in (panel["title"] for panel in shown(app)["panels"][1:])] == [with_runs[1][-4:]]
+    assert app.query_params["runs"] == newest_first and with_runs[0] in app.query_params["off"]
+    chips = next(data for data in components(app) if "hidden" in data)
+    assert [run[0] for run in chips["runs"]] == newest_first and chips["hidden"] == [with_runs[0]]
+
+
+def test_an_address_names_the_order_and_what_is_hidden(lab_folders, with_runs) -> None:
+    newest_first = sorted(with_runs, reverse=True)
+    app = AppTest.from_file(str(ROOT / "app" / "navigation.py"), default_timeout=240).run()
+    app.query_params["runs"], app.query_params["off"] = newest_first, [newest_first[0]]
+    app = settled(app.switch_page("../pages/compare.py").run())
+    assert [panel["title"][-4:] for panel in shown(app)["panels"][1:]] == [newest_first[1][-4:]]

@@ -37,8 +37,8 @@ def opened() -> AppTest:
 
 def shown(app: AppTest) -> dict:
     """What the viewer was given."""
-    (component,) = app.get("bidi_component")
-    return json.loads(component.proto.json)
+    data = [json.loads(component.proto.json) for component in app.get("bidi_component")]
+    return next(each for each in data if "panels" in each)
 
 
 def street(seed: int, kind: str = "PNG") -> bytes:
