@@ -34,7 +34,7 @@ endif
 # Compiled modules are kept even where the environment says otherwise: each process with torch would compile it anew, for 8 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test campaign extras lock audit house benchmarks study faults chromium
+.PHONY: run test campaign screens extras lock audit house benchmarks study faults chromium
 
 run: $(LAB)
 	$(BIN)/streamlit run app/main.py $(if $(ARGS),-- $(ARGS))
@@ -47,6 +47,9 @@ test: $(TESTS) chromium
 
 campaign: $(TESTS) chromium
 	$(PYTEST) -m campaign
+
+screens: $(TESTS) chromium
+	$(PYTEST) -s -p no:xdist tests/browser/screens.py
 
 extras: $(LAB)
 	$(INSTALL) --group extras

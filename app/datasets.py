@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def choose_dataset(key: str) -> dict[str, Any]:
     page's address, which a reload and another tab begin with.
     """
     if "dataset-name" not in st.session_state:
-        _take_address()
+        begin_with(st.query_params.to_dict())
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.segmented_control(
             "Data",
@@ -342,9 +343,10 @@ def _remembered(key: str, name: str, default: str) -> dict[str, Any]:
     return {"key": key, "on_change": keep}
 
 
-def _take_address() -> None:
-    """Begin a session with the data set that the page's address names."""
-    named = st.query_params
+def begin_with(named: Mapping[str, str]) -> None:
+    """Choose a data set before the widgets for it are drawn: fields of a dataset config by name, as a page's address or
+    a run has them.
+    """
     name = named.get("name", "")
     if name not in SOURCES:
         return

@@ -11,6 +11,7 @@ from app.trash_panel import delete_runs
 from app.widgets import failed_state
 from core import runner
 from core.auth import may_change
+from core.config import OWN
 from core.data.sources import SOURCES
 from core.errors import LabError
 from core.runs.metrics_log import evaluations
@@ -40,7 +41,7 @@ def run_table(runs: Sequence[Run], choose: Callable[[list[str]], None]) -> None:
         "score": [100 * mious[-1] if mious else None for mious, _ in histories],
         "curve": [mious for mious, _ in histories],
         "minutes": [minutes for _, minutes in histories],
-        "data": [SOURCES[run.config.dataset.name].title if run.config else "" for run in runs],
+        "data": [_data(run) for run in runs],
         "tags": [list(run.notes.tags) for run in runs],
         "launched": [datetime.strptime(run.id[:15], "%Y%m%d-%H%M%S") for run in runs],
         "id": [run.id[-4:] for run in runs],
@@ -85,6 +86,14 @@ def together(runs: Sequence[Run]) -> None:
         if ended and st.button(f"Delete {plural(len(ended), 'run')}", icon=":material/delete:", key="delete-chosen"):
             delete_runs(ended)
             st.rerun()
+
+
+def _data(run: Run) -> str:
+    """Return what a run learned from: the folder's name, where it is one of one's own."""
+    if run.config is None:
+        return ""
+    name, root = run.config.dataset.name, run.config.dataset.root
+    return Path(root).name if name in OWN and root else SOURCES[name].title
 
 
 def _stamp(path: Path) -> int:

@@ -57,8 +57,8 @@ def run_name(run: Run) -> str:
 def short_names(runs: Sequence[Run]) -> dict[str, str]:
     """Return the names of runs that are shown together, by id, as short as they can be told apart.
 
-    `FCN-8s` and `U-Net` where the encoder is the same, the encoder where the network is; two of one name have the four
-    letters of `run_name` behind it. One alone keeps its whole name.
+    `FCN-8s` and `U-Net` where the encoder is the same, the encoder where the network is; two of one name have the last
+    four letters of their id behind its beginning. One alone keeps its whole name.
     """
     if len(runs) == 1:
         return {runs[0].id: runs[0].name}
@@ -73,7 +73,15 @@ def short_names(runs: Sequence[Run]) -> dict[str, str]:
                 for run_id, each in firsts.items()
             }
     names = [run.name for run in runs]
-    return {run.id: run.name if names.count(run.name) == 1 else run_name(run) for run in runs}
+    beginnings = [each[0] for each in parts.values()]
+    return {
+        run.id: f"{first} · {run.id[-4:]}"
+        if names.count(run.name) > 1
+        else first
+        if beginnings.count(first) == 1
+        else run.name
+        for run, first in zip(runs, beginnings, strict=True)
+    }
 
 
 def pick_runs(label: str, runs: Mapping[str, Run], default: Sequence[str], limit: int) -> list[str]:

@@ -1,23 +1,30 @@
 """Home: what there is, what runs now, and the next step."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import streamlit as st
 from markupsafe import Markup
 
-from app.datasets import draw_streets
+from app.datasets import begin_with, draw_streets
 from app.film import newest_mask
 from app.html import show
 from app.images import colors_address, image_address
 from app.widgets import failed_state, run_card, run_colors
 from core import runner
 from core.config import read_config, with_preset
+from core.data.sources import SOURCES
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.labels import CITYSCAPES_19
 from core.models.families import FAMILIES
 from core.paths import runs_folder
-from core.runs.store import list_runs
+from core.runs.store import Run, list_runs
 
 HERO = (0, 210)
 """Seed and number of the street that greets."""
+MAX_DATA = 4
+"""Data sets that are offered to go on with."""
 
 
 @st.cache_data(show_spinner=False)
@@ -65,6 +72,25 @@ def recent_runs() -> None:
                 run_card(run, colors[run.id], runner.queue_position(run) if run.state == "queued" else 0)
 
 
+def known_data(runs: Sequence[Run]) -> None:
+    """Show the data sets that runs learned from, newest first: each goes on where they were."""
+    sets = {
+        (run.config.dataset.name, run.config.dataset.root): run.config.dataset for run in reversed(runs) if run.config
+    }
+    here = [data for data in reversed(sets.values()) if SOURCES[data.name].is_here(data.root)][:MAX_DATA]
+    if not here:
+        return
+    st.subheader("Train again on")
+    with st.container(horizontal=True):
+        for number, data in enumerate(here):
+            label = Path(data.root).name if data.root else SOURCES[data.name].title
+            if st.button(
+                escape_markdown(label), icon=":material/photo_library:", help=data.root or None, key=f"data-{number}"
+            ):
+                begin_with({name: getattr(data, name) for name in ("name", "root", "bands", "classes")})
+                st.switch_page("../pages/train.py")
+
+
 # page layout
 runs = list_runs(runs_folder())
 scored = [run for run in runs if run.has_checkpoint("best")]
@@ -96,4 +122,5 @@ with text:
         st.page_link("../pages/data.py", label="Look at the data first", icon=":material/photo_library:")
 if runs:
     recent_runs()
+    known_data(runs)
     st.page_link("../pages/runs.py", label="All runs and their curves", icon=":material/show_chart:")

@@ -275,7 +275,7 @@ if len(everyone) >= FILTER_FROM:
         matching = sum(run.matches(query) for run in everyone)
         st.caption(f"{matching} of {len(everyone)} runs")
 if len(on_offer) > 1:
-    with st.expander(f"All {len(on_offer)} runs", expanded=len(on_offer) >= FILTER_FROM, icon=":material/table_rows:"):
+    with st.expander(f"All {len(on_offer)} runs", expanded=True, icon=":material/table_rows:"):
         run_table(list(on_offer.values()), choose_runs)
 chosen = pick_runs(PICKER, on_offer, default, limit=MAX_CHOSEN)
 opened = st.session_state.get("dialog")
