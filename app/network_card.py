@@ -81,10 +81,12 @@ def network_card(family: str, data: dict[str, Any]) -> dict[str, Any]:
         with st.expander("Options of this network"):
             key = f"options-{family}"
             preset = st.session_state.get("preset", "taste")
-            begin = {"freeze": PRESETS[preset].frozen_share(values)}
-            fresh = {"freeze": f"{preset}-{encoder}-{values['weights']}"}
+            suiting = PRESETS[preset].suiting(values)
+            beside = f"{preset}-{encoder}-{values['weights']}"
+            begin, begin_training = suiting.get("model", {}), suiting.get("training", {})
+            fresh = {"freeze": beside, "half_size_share": beside}
             values |= fields_form("model", options_of(family, encoder), begin, key, {"model": values}, fresh)
-            training = fields_form("training", OF_NETWORKS, {}, key, {"model": values})
+            training = fields_form("training", OF_NETWORKS, begin_training, key, {"model": values}, fresh)
         with drawing:
             _drawing(values)
     return {"model": values, "training": training}

@@ -341,7 +341,8 @@ with st.container(key="train-summary"):
         pressed = st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="launch")
         if configs:
             show_command(configs, preset)
-            st.caption(what_it_takes(configs, dataset))
+            if ready:
+                st.caption(what_it_takes(configs, dataset))
     if pressed:
         try:
             for config in configs:

@@ -357,3 +357,14 @@ def test_batch_statistics_are_synchronised_between_processes_alone():
     for name in ("num_processes", "accumulate_grad_batches"):
         help_text = fields_of("training")[name].description
         assert "batch normalisation and losses of regions or hard pixels" in help_text
+
+
+def test_a_short_preset_shows_a_vit_crops_at_half_size_at_first_and_leaves_what_is_set():
+    def share(preset, model, training=None):
+        values = with_preset({"model": model, "training": training or {}}, preset)
+        return read_config(values).training.half_size_share
+
+    assert share("quick", {"family": "vit"}) == share("taste", {"family": "vit", "weights": "none"}) == 0.5
+    assert share("quick", {"family": "unet", "encoder": "vit_small_patch14_dinov2"}) == 0.5
+    assert share("full", {"family": "vit"}) == share("quick", {"family": "fcn"}) == 0
+    assert share("quick", {"family": "vit"}, {"half_size_share": 0.0}) == 0

@@ -5,7 +5,17 @@ from itertools import pairwise
 
 import pytest
 
-from core.training.plan import Plan, count_eval_frames, count_steps, frames_to_score, interval
+from core.config import TrainingConfig
+from core.training.plan import (
+    HALF_SIZE_COST,
+    Plan,
+    count_eval_frames,
+    count_steps,
+    frames_to_score,
+    interval,
+    mean_cost,
+)
+from core.training.throughput import Throughput
 
 FIRST = Plan(
     steps_total=400,
@@ -101,3 +111,39 @@ def test_count_steps_by_hand(tiny_config):
 
 def test_interval_happens_as_often_as_asked():
     assert [interval(100, times) for times in (1, 3, 100, 1000)] == [100, 34, 1, 1]
+
+
+def test_steps_at_half_size_take_less_of_the_minutes(tiny_config):
+    assert mean_cost(TrainingConfig()) == 1
+    half = TrainingConfig(minutes=1, half_size_share=0.5, evaluations=1)
+    assert mean_cost(half) == pytest.approx(0.5 * HALF_SIZE_COST + 0.5)
+    assert mean_cost(half, 0.25, half_size_cost=0.4) == pytest.approx(1 / 3 * 0.4 + 2 / 3)
+    assert mean_cost(half, 0.5) == mean_cost(half, 0.9) == 1
+    plain = half.model_copy(update={"half_size_share": 0})
+    more, fewer = (count_steps(each, 10, 0, 0.1, 0) for each in (half, plain))
+    assert fewer == 600 and more == int(60 / (0.1 * mean_cost(half)))
+
+
+def test_the_first_share_of_the_steps_is_at_half_size():
+    half = TrainingConfig(half_size_share=0.5)
+    assert [FIRST.is_half_size(step, half) for step in (1, FIRST.steps_total // 2)] == [True, True]
+    assert not FIRST.is_half_size(FIRST.steps_total // 2 + 1, half)
+    assert not FIRST.is_half_size(1, TrainingConfig())
+
+
+def test_the_time_left_knows_how_many_steps_are_at_half_size(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("core.training.throughput.time.monotonic", lambda: now[0])
+    throughput = Throughput(replace(FIRST, steps_total=100), TrainingConfig(half_size_share=0.5))
+    for _step in range(1, 21):
+        now[0] += 0.3
+        throughput.tick(is_half_size=True)
+    full = 0.3 / HALF_SIZE_COST
+    assert throughput.seconds_left(20) == pytest.approx(30 * 0.3 + 50 * full, rel=0.02)
+    for _step in range(21, 51):
+        now[0] += 0.3
+        throughput.tick(is_half_size=True)
+    for _step in range(51, 71):
+        now[0] += 0.5
+        throughput.tick()
+    assert throughput.seconds_left(70) == pytest.approx(30 * 0.5, rel=0.02)

@@ -12,7 +12,7 @@ from core.errors import DivergedError
 from core.hardware import choose_hardware
 from core.runs.metrics_log import MetricsLog, minutes_trained, read_metrics
 from core.runs.run_health import diagnose
-from core.runs.store import create_run, read_plan
+from core.runs.store import create_run, read_plan, read_run
 from core.training.divergence import find_culprit
 from core.training.loop import train
 from core.training.losses import SummedLoss
@@ -263,7 +263,7 @@ class Clock:
 def pace(trained_run):
     from core.training.plan import Plan
 
-    return Throughput(Plan.load(trained_run), samples_per_step=2)
+    return Throughput(Plan.load(trained_run), read_run(trained_run).config.training)
 
 
 def test_waiting_is_the_share_of_the_steps_without_pauses(monkeypatch, pace):

@@ -46,7 +46,7 @@ from core.training.loop import train
 from core.training.losses import SummedLoss, dice
 from core.training.plan import Plan
 from core.training.setup import set_up_training
-from core.training.step import measure_speed
+from core.training.step import at_half_size, measure_speed
 from core.training.tables import RULES
 
 
@@ -198,6 +198,7 @@ def test_every_family_resumes_exactly_in_bf16(lab_folders, tiny_config, model, t
             "accumulate_grad_batches": 2,
             "epochs": 4,
         },
+        {"half_size_share": 0.6, "evaluations": 3},
         {"precision": "fp16", "ema": 0.99, "class_weights": "median", "label_smoothing": 0.1},
     ],
     ids=lambda fields: "-".join(str(value) for value in fields.values()),
@@ -218,6 +219,12 @@ def test_every_way_to_train_resumes_exactly(lab_folders, tiny_config, fields):
                 repr(sorted((k, v.sum().item()) for k, v in means.items())).encode()
             ).hexdigest()
     assert fingerprints[0] == fingerprints[1]
+
+
+def test_a_step_at_half_size_learns_from_means_of_four_pixels():
+    images = torch.tensor([[[[0, 2, 9], [4, 6, 9], [9, 9, 9]]]], dtype=torch.uint8)
+    small, targets = at_half_size(images, torch.tensor([[[1, 2, 3], [4, 5, 6], [7, 8, 9]]], dtype=torch.uint8))
+    assert small.tolist() == [[[[3]]]] and targets.tolist() == [[[5]]] and small.dtype == torch.uint8
 
 
 def test_the_best_checkpoint_of_a_run_with_a_mean_holds_the_mean(lab_folders, tiny_config):

@@ -107,10 +107,10 @@ def with_preset(values: dict[str, Any], preset: str) -> dict[str, Any]:
     """Return `values` with the fields of a preset filled in where `values` doesn't set them itself."""
     if preset not in PRESETS:
         raise LabError(f"There is no preset '{preset}'. Choose one of: {', '.join(PRESETS)}.")
-    chosen, model = PRESETS[preset], values.get("model", {})
-    filled = values | {"training": chosen.training | values.get("training", {})}
-    share = chosen.frozen_share(model)
-    return filled | {"model": {"freeze": share} | model} if share else filled
+    chosen = PRESETS[preset]
+    suiting = chosen.suiting(values.get("model", {}))
+    filled = {part: fields | values.get(part, {}) for part, fields in suiting.items()}
+    return values | filled | {"training": chosen.training | filled.get("training", values.get("training", {}))}
 
 
 def _sentence(detail: Any) -> str:

@@ -94,34 +94,38 @@ class Preset:
     Attributes:
         help: a line for the form.
         training: the fields of a training that it sets; everything else keeps its default.
-        freezes: the first layers of a pretrained encoder stay as they are, see `ENCODER_KINDS`.
+        is_short: what pays where every step counts is set too, as `ENCODER_KINDS` says.
     """
 
     help: str
     training: dict[str, Any]
-    freezes: bool = False
+    is_short: bool = False
 
-    def frozen_share(self, model: Mapping[str, Any]) -> float:
-        """Return `model.freeze` of a network by this preset, 0..1; `model` is what is set of that part already."""
+    def suiting(self, model: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return the fields that it sets beside `training` for a network, part by part; `model` is what is set of that
+        part already.
+        """
         family, weights = model.get("family", "fcn"), model.get("weights", "auto")
-        encoder = model.get("encoder") or (FAMILIES[family].default_encoder if family in FAMILIES else "")
-        if (
-            not self.freezes
-            or weights == "none"
-            or family not in FAMILIES
-            or "freeze" not in options_of(family, encoder)
-        ):
-            return 0.0
-        return ENCODER_KINDS[kind_of(encoder)].frozen_share
+        if not self.is_short or family not in FAMILIES:
+            return {}
+        encoder = model.get("encoder") or FAMILIES[family].default_encoder
+        kind = ENCODER_KINDS[kind_of(encoder)]
+        can_freeze = weights != "none" and "freeze" in options_of(family, encoder)
+        suiting: dict[str, dict[str, Any]] = {}
+        if kind.frozen_share and can_freeze:
+            suiting["model"] = {"freeze": kind.frozen_share}
+        if kind.half_size_share:
+            suiting["training"] = {"half_size_share": kind.half_size_share}
+        return suiting
 
 
 PRESETS: dict[str, Preset] = {
     "taste": Preset(
         "about a minute: the network learns where road, sky and buildings are",
         {"minutes": 1.0, "evaluations": 4, "checkpoint_seconds": 15.0},
-        freezes=True,
+        is_short=True,
     ),
-    "quick": Preset("about five minutes: cars and trees take shape", {"minutes": 5.0, "evaluations": 6}, freezes=True),
+    "quick": Preset("about five minutes: cars and trees take shape", {"minutes": 5.0, "evaluations": 6}, is_short=True),
     "full": Preset(
         "60 passes over the data, for scores to compare; Try first says how long that takes on this machine",
         {"minutes": 0.0, "epochs": 60.0, "evaluations": 30},

@@ -114,6 +114,17 @@ class TrainingConfig(Part):
         ge=0.5,
         le=2,
     )
+    half_size_share: float = field(
+        0.0,
+        "Share at half size",
+        "So long, from the start, crops are shown at half their height and width: a step takes about a quarter of the"
+        " time, so that there are more of them.",
+        group="Augmentation",
+        only_if=(Condition("model.family", tuple(FAMILIES)),),
+        off=(0,),
+        ge=0,
+        le=0.9,
+    )
     flip: bool = field(True, "Flip", "Mirror half of the crops left to right.", group="Augmentation")
     vertical_flip: bool = field(
         False,

@@ -29,16 +29,20 @@ class EncoderKind:
         names: a regular expression that its names in timm begin with.
         lr_scale: share of the learning rate at which it learns once it is pretrained.
         frozen_share: of the layers of a pretrained one, how many stay as they are in trainings of some minutes.
+        half_size_share: of a training of some minutes, for how long it is shown crops at half their size.
     """
 
     title: str
     names: str
     lr_scale: float = 1.0
     frozen_share: float = 0.0
+    half_size_share: float = 0.0
 
 
 ENCODER_KINDS: dict[str, EncoderKind] = {
-    "vit": EncoderKind("ViT", r"(test_)?(vit\d*|deit3?|eva\d*|beit(v2|3)?|flexivit|aimv2)(_|$)", 0.01),
+    "vit": EncoderKind(
+        "ViT", r"(test_)?(vit\d*|deit3?|eva\d*|beit(v2|3)?|flexivit|aimv2)(_|$)", 0.01, half_size_share=0.5
+    ),
     "swin": EncoderKind(
         "Swin and other transformers with stages",
         r"swin|maxx?vit|coatnet|pvt|mvit|davit|gcvit|focalnet|twins|hiera|tiny_vit|vitamin|caformer",

@@ -25,7 +25,7 @@ from core.training.plan import Plan
 from core.training.recorder import Recorder
 from core.training.schedule import lr_scale
 from core.training.setup import TrainingSetup, set_up_training
-from core.training.step import step_seed, train_step
+from core.training.step import at_half_size, step_seed, train_step
 from core.training.throughput import Throughput
 from core.training.usage import MINUTE, Usage
 
@@ -92,7 +92,7 @@ def _train(
         recorder.say("Each process normalises by its own part of the batch: SyncBatchNorm works on GPUs alone.")
     network = distributed.wrap(model, training.sync_batch_norm)
     network = torch.compile(network) if training.compile else network
-    throughput = Throughput(plan, training.samples_per_step)
+    throughput = Throughput(plan, training)
     usage = Usage(throughput, hardware.device, minutes_trained(run))
     divergence = DivergenceWatch(
         model, state.optimizer, loss, hardware, training, recorder.row, state.step, plan.log_every
@@ -112,12 +112,15 @@ def _train(
         scale = lr_scale(training, plan.progress(step), (step - 0.5) / steps_per_epoch)
         for group in state.optimizer.param_groups:
             group["lr"] = group["base_lr"] * scale
+        is_half_size = plan.is_half_size(step, training)
+        if is_half_size:
+            images, targets = at_half_size(images, targets)
         value = train_step(
             network, state.optimizer, images, targets, loss, hardware, training, state.scaler, distributed
         )
         if state.ema and value is not None:
             state.ema.update(model, step)
-        throughput.tick()
+        throughput.tick(is_half_size)
         # ---- once in a while: a row, an evaluation, a checkpoint
         epoch = epoch_of_step(step, setup.items, training.samples_per_step)
         if step % plan.log_every == 0 or is_last:
@@ -135,7 +138,7 @@ def _train(
             if not is_last and plan.is_adjustable(training) and all(step > replan for replan, _ in plan.replans):
                 plan = _replan(plan, training, step, frames_scored, throughput, usage, distributed)
                 recorder.plan(plan)
-                throughput.steps_total = plan.steps_total
+                throughput.plan = plan
         overdue = time.monotonic() - saved_at >= training.checkpoint_seconds
         stops, stalls, overdue = distributed.broadcast_object((should_stop(), stalls, overdue))
         if stops or stalls or is_last or overdue:
@@ -185,7 +188,7 @@ def _replan(
         training,
         step,
         seconds_used=plan.setup_seconds + usage.minutes() * MINUTE,
-        seconds_per_step=throughput.seconds_per_step,
+        seconds_per_step=throughput.seconds_per_step_left(step),
         seconds_per_eval_frame=throughput.paused / frames_scored,
     )
     return distributed.all_gather(suited)[0]

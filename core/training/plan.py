@@ -23,6 +23,10 @@ MAX_CHANGE = 4
 EVALUATION_SHARE, MIN_EVAL_FRAMES = 0.1, 24
 """Of a budget in minutes what its evaluations take, without the last one, which sees all validation frames; and the
 fewest frames that one looks at: a score of fewer says little."""
+HALF_SIZE_COST = 0.3
+"""Time of a step with crops at half their size as a share of another's, until it is measured: a quarter of the pixels,
+and what doesn't depend on them.
+"""
 CURVE_POINTS = 1000
 """Train rows that a run writes at most, about: more than a plot can show slows the page and says nothing."""
 
@@ -76,6 +80,10 @@ class Plan:
             steps_total = self.steps_total
         return done + (1 - done) * (step - 0.5 - first) / (steps_total - first)
 
+    def is_half_size(self, step: int, training: TrainingConfig) -> bool:
+        """Return whether a step (from 1) learns from crops at half their size."""
+        return self.progress(step) < training.half_size_share
+
     def evaluates(self, step: int) -> bool:
         """Return whether the run is scored after a step."""
         last = self.replans[-1][0] if self.replans else 0
@@ -107,7 +115,7 @@ class Plan:
             training: of the run.
             step: done so far, fewer than all.
             seconds_used: of the budget, from the start of the run, breaks left out.
-            seconds_per_step: as the training goes.
+            seconds_per_step: of those to come, as the training goes.
             seconds_per_eval_frame: as measured, with all that is written meanwhile.
         """
         evaluations = max(1, training.evaluations - len(self.replans) - 1)
@@ -197,14 +205,27 @@ def count_steps(
         training: its `minutes`, or when they are 0 its `epochs`, and its batch size.
         frames: how many training frames an epoch shows.
         seconds_used: of the budget, up to now: starting and measuring count.
-        seconds_per_step: as measured, loading included.
+        seconds_per_step: as measured with crops at their own size, loading included.
         seconds_to_score: as measured, for all evaluations.
     """
     if training.minutes == 0:
         return max(1, math.ceil(training.epochs * frames / training.samples_per_step))
+    seconds_per_step *= mean_cost(training)
     left = training.minutes * 60 - seconds_used - seconds_to_score
     min_steps = min(MIN_STEPS, int(training.minutes * 60 * MAX_OVERRUN / seconds_per_step))
     return max(1, training.evaluations, min_steps, int(left / seconds_per_step))
+
+
+def mean_cost(training: TrainingConfig, progress: float = 0.0, half_size_cost: float = HALF_SIZE_COST) -> float:
+    """Return what a step to come takes on average, as a share of one with crops at their own size.
+
+    Args:
+        training: of which its `half_size_share` is read.
+        progress: where in its schedule the run is, 0..1.
+        half_size_cost: of a step with crops at half their size.
+    """
+    share = max(0.0, training.half_size_share - progress) / max(1e-9, 1 - progress)
+    return share * half_size_cost + (1 - share)
 
 
 def interval(steps_total: int, times: int) -> int:

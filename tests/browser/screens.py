@@ -74,7 +74,7 @@ class Hand:
         """Open a page that stands under a word of the menu."""
         self.clicks += 2
         self.page.get_by_test_id("stTopNavSection").filter(has_text=group).click()
-        self.page.get_by_role("link", name=name, exact=True).last.click()
+        self.page.get_by_test_id("stTopNavDropdownLink").filter(has_text=name).click()
         settle(self.page)
 
     def open(self, name: str) -> None:

@@ -14,7 +14,7 @@ from core.data.loaders import MEMORY_BUDGET, FrameStore, build_loader, in_batche
 from core.paths import runs_folder
 from core.training.distributed import Distributed
 from core.training.evaluate import evaluate
-from core.training.plan import count_steps, frames_to_score
+from core.training.plan import count_steps, frames_to_score, mean_cost
 from core.training.probe.dry_run import Cost, DryRun, judge
 from core.training.probe.probe import Probe, open_probe
 from core.training.probe.probe_process import Line, serve_probe
@@ -66,6 +66,7 @@ def measure(config: RunConfig, began: float | None = None) -> Cost:
         seconds_per_step += again * seconds_to_decode * training.samples_per_step / max(1, probe.hardware.workers)
     used = time.monotonic() - began + decoding  # the run looks at itself first, about as long as this took
     steps = count_steps(training, probe.items, used, seconds_per_step, seconds_to_score)
+    seconds_per_step *= mean_cost(training)
     return Cost(
         seconds_per_step=seconds_per_step,
         seconds_per_evaluation=seconds_per_frame * len(probe.whole),
