@@ -271,6 +271,10 @@ with what:
             dataset = opened(dataset_values)
         except LabError as error:
             failed_state(error)  # and go on: the rest of the form must not be lost
+            if dataset_values.get("root"):
+                st.page_link(
+                    "../pages/data.py", label="See what lies there, and name its classes", icon=":material/rule_folder:"
+                )
         if dataset:
             show_data(dataset)
 with which:
