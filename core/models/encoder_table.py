@@ -57,6 +57,8 @@ At a tenth of the rate a pretrained ViT forgets what it knew: after 50 to 80 ste
 with 0.1, 0.24 with 0.02 and 0.25 with 0.005. The others are not measured here: at the default rate of 2e-3 they learn
 at 6e-5, as Swin (Liu et al., https://arxiv.org/abs/2103.14030, appendix A2.3), and at 1e-4, as ConvNeXt (Liu et al.,
 https://arxiv.org/abs/2201.03545, appendix A.3), both in UPerNet by AdamW.
+
+What the shares of short trainings are worth stands in docs/learning.md.
 """
 
 

@@ -1,9 +1,9 @@
 """What every page shows of pictures and words, how soon, and how many clicks ten tasks take: `make screens`.
 
 It serves the lab on the folders that the environment names, in which two runs and their data should be, and prints two
-tables. What it trains stays there. With TASK, words of
-a name, that task alone is done. Shares are of the window, pictures those of 100 pixels and more; seconds are to the last script's end, and to the
-masks where there are some: cold as the first page of a fresh server, warm as the second visit.
+tables. What it trains stays there. With TASK, words of a name, that task alone is done. Shares are of the window,
+pictures those of 100 pixels and more; seconds are to the last script's end, and to the masks where there are some: cold
+as the first page of a fresh server, warm as the second visit.
 """
 
 import json
