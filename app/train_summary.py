@@ -41,7 +41,9 @@ def show_command(configs: Sequence[RunConfig], preset: str) -> None:
 
 
 def what_it_takes(configs: Sequence[RunConfig], dataset: Dataset | None) -> str:
-    """Return frames (those that will be drawn, where there is no data set), length and crops of the runs in a line; how long epochs take, *Try first* tells."""
+    """Return frames, length and crops of the runs in a line; how long epochs take, *Try first* tells. Without a data set
+    its frames will be drawn.
+    """
     training = configs[0].training
     frames = f"{len(dataset.train):,} frames" if dataset else "frames that will be drawn"
     crops = f"crops of {training.crop_width} x {training.crop_height}, {training.batch_size} to a step"
