@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from app.drop import drop_anywhere
 from app.html import show
-from app.uploads import CARRIED, own_pictures
+from app.uploads import CARRIED, file_widget
 
 
 def open_bench(title: str) -> None:
@@ -19,9 +19,9 @@ def open_bench(title: str) -> None:
     st.sidebar.title(title)
 
 
-def take_own_pictures() -> None:
+def upload_expander() -> None:
     """Show a widget for pictures of one's own on a page that has none; with one, the page Inspect shows it."""
     with st.expander("A picture of your own", icon=":material/image_search:"):
-        if files := own_pictures("bench-upload"):
+        if files := file_widget("bench-upload"):
             st.session_state[CARRIED] = files
             st.switch_page("../pages/inspect.py")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import streamlit as st
 
 from app.figures import ACCENT, lr_finder_figure
-from app.forms import want
+from app.forms import set_later
 from app.tables import table
 from app.widgets import failed_state
 from core.config import RunConfig
@@ -110,7 +110,7 @@ def lr_finder_panel(config: RunConfig, key: str) -> None:
         st.button(
             f"Take {suggestion.rate:g}",
             key=f"{key}-take",
-            on_click=want,
+            on_click=set_later,
             args=("training", "learning_rate", suggestion.rate),
         )
 
@@ -132,7 +132,7 @@ def _take(suggested_change: SuggestedChange) -> None:
     """Have the page's widgets show a change before it is drawn again."""
     for part, fields in suggested_change.items():
         for name, value in fields.items():
-            want(part, name, value)
+            set_later(part, name, value)
 
 
 def _table(rows: Sequence[tuple[str, DryRun]]) -> None:

@@ -13,22 +13,22 @@ from core.models.encoder_table import encoder_title, encoders_of
 
 Values = Mapping[str, Mapping[str, Any]]
 """Plain values of a config, part by part."""
-WANTED = "wanted-values"
+PENDING = "pending-values"
 """Where values wait for the next run of a page, which puts them into their widgets before these are made."""
 
 
-def want(part: str, name: str, value: Any, family: str = "") -> None:
+def set_later(part: str, name: str, value: Any, family: str = "") -> None:
     """Have a field's widget show a value when the page is drawn next; only that of one family where it is named."""
-    st.session_state.setdefault(WANTED, []).append((part, name, value, family))
+    st.session_state.setdefault(PENDING, []).append((part, name, value, family))
 
 
-def take_wanted() -> None:
+def apply_pending() -> None:
     """Put the values that were asked for into the widgets."""
-    for part, name, value, family in st.session_state.pop(WANTED, []):
+    for part, name, value, family in st.session_state.pop(PENDING, []):
         for key in map(str, st.session_state):
             # A widget's key holds the field's name, the family on whose card it stands, and what it begins with.
-            words = key.split("-")
-            if name in words and (not family or family in words) and (words[0] == "tracking") == (part == "tracking"):
+            parts = key.split("-")
+            if name in parts and (not family or family in parts) and (parts[0] == "tracking") == (part == "tracking"):
                 st.session_state[key] = value
 
 

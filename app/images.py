@@ -193,13 +193,13 @@ def predictions_so_far(
 
     The page says of each that failed why it did.
     """
-    answers = {run_id: ask(run_id, image, digest, slot="full") for run_id in run_ids}
-    wait(answers.values(), timeout=MOMENT_SECONDS)
+    futures = {run_id: ask(run_id, image, digest, slot="full") for run_id in run_ids}
+    wait(futures.values(), timeout=MOMENT_SECONDS)
     predictions, coming = {}, []
-    for run_id, answer in answers.items():
+    for run_id, future in futures.items():
         try:
-            if answer.done():
-                predictions[run_id] = outcome(answer)
+            if future.done():
+                predictions[run_id] = outcome(future)
             else:
                 coming.append(run_id)
         except LabError as error:

@@ -42,6 +42,7 @@ def described(model: ModelConfig, size: tuple[int, int]) -> ModelSummary:
 
 @st.cache_data(show_spinner=False, max_entries=200)
 def _described(model: str, size: tuple[int, int], beside_training: bool) -> ModelSummary:
+    del beside_training  # it belongs to the question alone: what was timed beside a training isn't kept
     return inference_worker().describe(ModelConfig.model_validate_json(model), size)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.forms import want
+from app.forms import set_later
 from core.commands.options import command_line
 from core.config import RunConfig, differences, read_config, setting_of, with_preset
 from core.data.dataset import Dataset
@@ -28,7 +28,7 @@ def show_changes(configs: Sequence[RunConfig], preset: str) -> None:
                 icon=":material/close:",
                 help=f"Put it back to {usual}.",
                 key=f"put-back-{part}.{name}.{family}",
-                on_click=want,
+                on_click=set_later,
                 args=(part, name, usual, family),
             )
 
@@ -41,8 +41,8 @@ def show_command(configs: Sequence[RunConfig], preset: str) -> None:
 
 
 def what_it_takes(configs: Sequence[RunConfig], dataset: Dataset | None) -> str:
-    """Return frames, length and crops of the runs in a line; how long epochs take, *Try first* tells. Without a data set
-    its frames will be drawn.
+    """Return frames, length and crops of the runs in a line; how long epochs take, *Try first* tells. Without a data
+    set its frames will be drawn.
     """
     training = configs[0].training
     frames = f"{len(dataset.train):,} frames" if dataset else "frames that will be drawn"
@@ -59,7 +59,7 @@ def what_it_takes(configs: Sequence[RunConfig], dataset: Dataset | None) -> str:
 
 def _changes(configs: Iterable[RunConfig], preset: str) -> Iterable[tuple[str, str, Any, Any, str]]:
     """Yield part, name, value and usual value of each setting that was changed, and the family whose own it is."""
-    told = set()
+    listed = set()
     for config in configs:
         model = {name: getattr(config.model, name) for name in ("family", "encoder")}
         untouched = {"dataset": config.dataset.model_dump(), "model": model}
@@ -72,7 +72,7 @@ def _changes(configs: Iterable[RunConfig], preset: str) -> Iterable[tuple[str, s
         for full_name, (mine, usual) in changed.items():
             part, name = full_name.split(".")
             family = config.model.family if part == "model" else ""
-            if part == "dataset" or (full_name, family) in told:
+            if part == "dataset" or (full_name, family) in listed:
                 continue
-            told.add((full_name, family))
+            listed.add((full_name, family))
             yield part, name, mine, usual, family

@@ -77,7 +77,7 @@ def _decoded(
     )
 
 
-def own_pictures(key: str) -> list[st.runtime.uploaded_file_manager.UploadedFile]:
+def file_widget(key: str) -> list[st.runtime.uploaded_file_manager.UploadedFile]:
     """Show a widget for files of one's own, and return them."""
     return st.file_uploader(
         f"Pictures of a street (PNG, JPEG, WebP, TIFF, BMP), a ZIP of up to {MAX_IMAGES}, or a short video, of which"
@@ -92,7 +92,7 @@ def own_pictures(key: str) -> list[st.runtime.uploaded_file_manager.UploadedFile
 
 def from_upload(run: Run) -> list[Sample]:
     """Draw a widget for files of one's own; those dropped on another page are shown until there are others."""
-    files = own_pictures("upload") or st.session_state.get(CARRIED, [])
+    files = file_widget("upload") or st.session_state.get(CARRIED, [])
     return uploaded_samples(files, run.pixels)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from app.bench import open_bench, take_own_pictures
+from app.bench import open_bench, upload_expander
 from app.datasets import SPLIT_LABELS, is_here, open_again
 from app.filmstrip import StripFrame, filmstrip
 from app.frame_order import choose_order, counted, follow_order, go_by, go_to, scores_of, sort_frames, watch
@@ -164,7 +164,7 @@ with st.sidebar:
     if counts:
         is_done = all(count.is_done for count in counts)
         st.fragment(watch, run_every=None if is_done else POLL_SECONDS)(order, dataset, splits[split], is_done)
-    take_own_pictures()
+    upload_expander()
 frames = {frame.id: frame for frame in splits[split]}
 follow_order(order, ids, is_scored=bool(captions))
 recall("image", ids, ids[0])

@@ -85,7 +85,10 @@ def known_data(runs: Sequence[Run]) -> None:
         for number, data in enumerate(here):
             label = Path(data.root).name if data.root else SOURCES[data.name].title
             if st.button(
-                escape_markdown(label), icon=":material/photo_library:", help=data.root or None, key=f"data-{number}"
+                escape_markdown(label),
+                icon=":material/photo_library:",
+                help=escape_markdown(data.root) or None,
+                key=f"data-{number}",
             ):
                 begin_with({name: getattr(data, name) for name in ("name", "root", "bands", "classes")})
                 st.switch_page("../pages/train.py")

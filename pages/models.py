@@ -95,13 +95,13 @@ with top, st.grid(3, min_column_width=300):
     tiles = {family: st.container() for family in FAMILIES}
 notes = st.container()
 st.subheader("Options, and what they do")
-asked = st.query_params.get("family", "")
-asked = asked if asked in FAMILIES else next(iter(FAMILIES))
+family_shown = st.query_params.get("family", "")
+family_shown = family_shown if family_shown in FAMILIES else next(iter(FAMILIES))
 drawings = {}
 values = {}
 for family, tab in zip(
     FAMILIES,
-    st.tabs([entry.title for entry in FAMILIES.values()], default=FAMILIES[asked].title, key="models-family"),
+    st.tabs([entry.title for entry in FAMILIES.values()], default=FAMILIES[family_shown].title, key="models-family"),
     strict=True,
 ):
     with tab:

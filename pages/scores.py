@@ -28,7 +28,7 @@ QUESTIONS = {
     "How sure": {"calibration": "Calibration", "robustness": "Robustness"},
     "At what cost": {"cost": "Cost"},
 }
-"""What is asked of runs, and the views that tell it."""
+"""What is question of runs, and the views that tell it."""
 
 
 def choose_view() -> str:
@@ -38,15 +38,15 @@ def choose_view() -> str:
     named = next((name for name, title in titles.items() if title == st.query_params.get("view")), first)
     if "view" not in st.session_state or st.session_state.get("view-named") != named:
         st.session_state["view"] = named  # a link, or a step back
-    asked = next(question for question, views in QUESTIONS.items() if st.session_state["view"] in views)
-    st.session_state["question"] = asked
+    question = next(question for question, views in QUESTIONS.items() if st.session_state["view"] in views)
+    st.session_state["question"] = question
 
     def ask() -> None:
         st.session_state["view"] = next(iter(QUESTIONS[st.session_state["question"]]))
 
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
-        st.segmented_control("What is asked", list(QUESTIONS), required=True, key="question", on_change=ask)
-        views = QUESTIONS[asked]
+        st.segmented_control("What is question", list(QUESTIONS), required=True, key="question", on_change=ask)
+        views = QUESTIONS[question]
         view = st.session_state["view"]
         if len(views) > 1:
             view = st.segmented_control("Look at", list(views), format_func=views.get, required=True, key="view")

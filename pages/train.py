@@ -8,7 +8,7 @@ from markupsafe import Markup
 from app.datasets import choose_dataset, draw_streets, frame_size, opened
 from app.dry_run_panel import COLOR, dry_run_panel, lr_finder_panel
 from app.figures import schedule_figure
-from app.forms import augmentation_form, fields_form, groups_of, names_in, take_wanted
+from app.forms import apply_pending, augmentation_form, fields_form, groups_of, names_in
 from app.html import joined, show
 from app.network_card import OF_NETWORKS, network_card
 from app.services import inference_worker, thumbnails
@@ -133,22 +133,22 @@ def choose_rest(
         values: the training fields that were chosen already.
         dataset: the dataset fields that were.
     """
-    found = find_setting(values, dataset)
+    group_shown = find_setting(values, dataset)
     with st.grid(3, min_column_width=300):
-        with st.expander("Augmentation", expanded=found == "Augmentation"):
+        with st.expander("Augmentation", expanded=group_shown == "Augmentation"):
             values = values | augmentation_form("augmentation")
             st.page_link("../pages/data.py", label="See what the network will see", icon=":material/crop:")
         begin, fresh = begin_with_the_optimizer()
         for group in groups_of("training"):
             if group in SHOWN_APART:
                 continue
-            with st.expander(group, expanded=found == group):
+            with st.expander(group, expanded=group_shown == group):
                 apart = (*OF_NETWORKS, *PRESETS[preset].training)
                 names = [name for name in names_in("training", group) if name not in apart]
                 values |= fields_form("training", names, begin, "rarely", {"training": values}, fresh)
                 if "schedule" in names:
                     preview_schedule(values)
-        with st.expander("Frames", expanded=found == "Frames"):
+        with st.expander("Frames", expanded=group_shown == "Frames"):
             names = [name for name in names_in("dataset", "Frames") if name not in dataset]
             size = frame_size(dataset)
             # Other frames have another size to begin with: fresh widgets.
@@ -168,7 +168,7 @@ def find_setting(values: dict[str, Any], dataset: dict[str, Any]) -> str:
         if (part == "dataset" or name not in OF_NETWORKS) and has_a_say(known, part, name)
     }
     closed = {field: group for field, group in groups.items() if group not in OPEN}
-    found = st.selectbox(
+    setting = st.selectbox(
         "Find a setting",
         list(closed),
         format_func=lambda field: f"{setting_of(*field).title} ({closed[field].lower()})",
@@ -178,15 +178,15 @@ def find_setting(values: dict[str, Any], dataset: dict[str, Any]) -> str:
         key="find-setting",
         width=420,
     )
-    if found is None:
+    if setting is None:
         return ""
     # A widget's key ends with the field's name, or goes on after another dash.
     style = Markup(
         "<style>.stMain :is([class$='-{0}'], [class*='-{0} '], [class*='-{0}-'])"
         " {{ outline: 2px solid var(--lab-accent); outline-offset: 4px; border-radius: 4px; }}</style>"
     )
-    show(style.format(found[1]))
-    return closed[found]
+    show(style.format(setting[1]))
+    return closed[setting]
 
 
 def choose_engine() -> dict[str, Any]:
@@ -256,7 +256,7 @@ def crop_remark(config: RunConfig) -> str:
 
 # page layout
 st.title("Train")
-take_wanted()
+apply_pending()
 what, which, how_long = st.columns(3, gap="large")
 with what:
     st.subheader("1 Data")

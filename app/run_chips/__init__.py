@@ -50,9 +50,9 @@ def run_chips(chips: Mapping[str, Chip]) -> None:
     """Show the runs that `arranged` returned, by id, in their order."""
 
     def report() -> None:
-        told = st.session_state[KEY].arranged or {}
-        for name, kept in (("order", ORDER), ("hidden", HIDDEN)):
-            st.session_state[kept] = [run_id for run_id in told.get(name, ()) if run_id in chips]
+        change = st.session_state[KEY].arranged or {}
+        for name, key in (("order", ORDER), ("hidden", HIDDEN)):
+            st.session_state[key] = [run_id for run_id in change.get(name, ()) if run_id in chips]
 
     data = {
         "runs": [[run_id, chip.name, chip.color, chip.score] for run_id, chip in chips.items()],

@@ -133,14 +133,14 @@ def command_line(config: RunConfig, preset: str) -> str:
     named |= {f"model.{name}": value for name, value in model.items() if value != fields_of("model")[name].default}
     if config.dataset.name in OWN:  # or frames would be read at the size that suits their shape
         named |= {"dataset.height": config.dataset.height, "dataset.width": config.dataset.width}
-    words = ["python", "-m", "core", "train", "--preset", preset]
+    arguments = ["python", "-m", "core", "train", "--preset", preset]
     for name, value in named.items():
         if isinstance(value, bool):
-            words.append(f"--{name}" if value else f"--no-{name}")
+            arguments.append(f"--{name}" if value else f"--no-{name}")
         else:
             # One word: a value may begin with a dash.
-            words.append(f"--{name.replace('_', '-')}={value}")
-    return shlex.join(words)
+            arguments.append(f"--{name.replace('_', '-')}={value}")
+    return shlex.join(arguments)
 
 
 def overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.figures import lr_finder_figure, schedule_figure
-from app.forms import WANTED
+from app.forms import PENDING
 from core.config import TrainingConfig
 from core.errors import LabError
 from core.runs.metrics_log import MetricsLog
@@ -62,7 +62,7 @@ def test_a_rehearsal_is_a_row_for_each_network_and_its_change_can_be_taken(monke
     assert "1 min 00 s, 100 steps" in text_of(app) and "It needs too much" in text_of(app)
     assert [button.label for button in app.button] == ["Dry run", "Take batch size 4"]
     app.button[1].click().run()
-    assert app.session_state[WANTED] == [("training", "batch_size", 4, "")] and "9.0 GB" in text_of(app)
+    assert app.session_state[PENDING] == [("training", "batch_size", 4, "")] and "9.0 GB" in text_of(app)
 
 
 def test_a_rehearsal_that_could_not_start_says_why(monkeypatch):
@@ -84,7 +84,7 @@ def test_the_range_test_draws_its_curve_and_hands_its_rate_back(monkeypatch):
     assert "falls most steeply at a rate of" in text_of(app)
     assert len(app.get("plotly_chart")) == 1
     app.button[1].click().run()
-    [(part, name, rate, _)] = app.session_state[WANTED]
+    [(part, name, rate, _)] = app.session_state[PENDING]
     assert (part, name) == ("training", "learning_rate") and 1e-4 <= rate <= 1e-3
     app.session_state["batch"] = 8  # another run: the curve is not of it
     app.run()
