@@ -28,7 +28,7 @@ QUESTIONS = {
     "How sure": {"calibration": "Calibration", "robustness": "Robustness"},
     "At what cost": {"cost": "Cost"},
 }
-"""What is question of runs, and the views that tell it."""
+"""What is asked of runs, and the views that tell it."""
 
 
 def choose_view() -> str:
@@ -45,7 +45,7 @@ def choose_view() -> str:
         st.session_state["view"] = next(iter(QUESTIONS[st.session_state["question"]]))
 
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
-        st.segmented_control("What is question", list(QUESTIONS), required=True, key="question", on_change=ask)
+        st.segmented_control("What is asked", list(QUESTIONS), required=True, key="question", on_change=ask)
         views = QUESTIONS[question]
         view = st.session_state["view"]
         if len(views) > 1:
