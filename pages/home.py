@@ -60,6 +60,8 @@ def train_all_three() -> None:
 def recent_runs() -> None:
     """Show the runs that are under way, or else the latest ones, each with the newest mask of its first frame."""
     everyone = list_runs(runs_folder())
+    if any(run.has_checkpoint("best") for run in everyone) and not scored:
+        st.rerun()  # there are masks to compare now: the page leads there
     colors = run_colors(everyone)
     active = [run for run in everyone if run.is_active]
     # What was launched together stays together until the last of it has ended.

@@ -66,7 +66,7 @@ def test_a_plan_follows_the_speed_that_was_found(tiny_config):
     assert not replace(FIRST, setup_seconds=0).is_adjustable(training), "one of before that was not said"
 
     def replanned(seconds_per_step, seconds_used=100):
-        new = FIRST.replan(training, 100, seconds_used, seconds_per_step, seconds_per_eval_frame=0.1)
+        new = FIRST.replan(training, 100, seconds_used, 50, seconds_per_step, seconds_per_eval_frame=0.1)
         assert new.replans == ((100, 400),) and new.last_step(training) == FIRST.last_step(training) == 1600
         return new
 
@@ -78,18 +78,18 @@ def test_a_plan_follows_the_speed_that_was_found(tiny_config):
     assert replanned(0.5, seconds_used=400).steps_total == 101, "the time is over, and sixty steps are done"
 
     early = replace(FIRST, steps_total=60, eval_every=15)
-    late = [early.replan(training, 15, used, 5, 0.1).steps_total for used in (100, 400, 560, 5000)]
-    # Twice the budget are 600 s, of which scoring takes 20.
-    assert late == [60, 15 + 36, 15 + 4, 16]
+    late = [early.replan(training, 15, 5000, used, 5, 0.1).steps_total for used in (100, 400, 560, 5000)]
+    # Twice the budget are 600 s, in which start and scoring don't count.
+    assert late == [60, 15 + 40, 15 + 8, 16]
 
-    again = as_quick.replan(training, 220, 200, 0.5, 0.1)
+    again = as_quick.replan(training, 220, 200, 110, 0.5, 0.1)
     assert again.steps_total == 220 + 170 and again.replans == ((100, 400), (220, 460))
     assert [step for step in range(1, 391) if again.evaluates(step)] == [100, 220, 305, 390]
 
 
 @pytest.mark.parametrize(
     ("minutes", "evaluations", "seconds", "expected"),
-    [(0, 8, 9, 500), (5, 1, 9, 500), (5, 6, 0.01, 500), (5, 6, 0.06, 100), (1, 4, 0.06, 33), (1, 4, 5, 24)],
+    [(0, 8, 9, 500), (5, 1, 9, 500), (5, 6, 0.01, 500), (5, 6, 0.06, 100), (1, 4, 0.06, 33), (1, 4, 5, 8)],
 )
 def test_evaluations_before_the_last_look_at_what_fits(tiny_config, minutes, evaluations, seconds, expected):
     length = {"minutes": minutes} if minutes else {"epochs": 1}

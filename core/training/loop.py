@@ -188,6 +188,7 @@ def _replan(
         training,
         step,
         seconds_used=plan.setup_seconds + usage.minutes() * MINUTE,
+        seconds_of_steps=usage.minutes() * MINUTE - throughput.paused,
         seconds_per_step=throughput.seconds_per_step_left(step),
         seconds_per_eval_frame=throughput.paused / frames_scored,
     )

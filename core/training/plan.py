@@ -20,7 +20,7 @@ MIN_STEPS, MAX_OVERRUN = 60, 2.0
 """With fewer steps a network hasn't begun to learn; a minute in which the machine was busy must not end with that."""
 MAX_CHANGE = 4
 """A new plan has at most so many times the steps of the first one."""
-EVALUATION_SHARE, MIN_EVAL_FRAMES = 0.1, 24
+EVALUATION_SHARE, MIN_EVAL_FRAMES = 0.1, 8
 """Of a budget in minutes what its evaluations take, without the last one, which sees all validation frames; and the
 fewest frames that one looks at: a score of fewer says little."""
 HALF_SIZE_COST = 0.25
@@ -106,6 +106,7 @@ class Plan:
         training: TrainingConfig,
         step: int,
         seconds_used: float,
+        seconds_of_steps: float,
         seconds_per_step: float,
         seconds_per_eval_frame: float,
     ) -> "Plan":
@@ -115,13 +116,14 @@ class Plan:
             training: of the run.
             step: done so far, fewer than all.
             seconds_used: of the budget, from the start of the run, breaks left out.
+            seconds_of_steps: of these, what the steps took.
             seconds_per_step: of those to come, as the training goes.
             seconds_per_eval_frame: as measured, with all that is written meanwhile.
         """
         evaluations = max(1, training.evaluations - len(self.replans) - 1)
         frames = (evaluations - 1) * (self.eval_frames or self.val_frames) + self.val_frames
         budget, seconds_used = training.minutes * 60, seconds_used + frames * seconds_per_eval_frame
-        min_steps = min(MIN_STEPS, step + int((MAX_OVERRUN * budget - seconds_used) / seconds_per_step))
+        min_steps = min(MIN_STEPS, step + int((MAX_OVERRUN * budget - seconds_of_steps) / seconds_per_step))
         steps_total = max(step + 1, min_steps, step + int((budget - seconds_used) / seconds_per_step))
         steps_total = min(steps_total, self.last_step(training))
         return replace(

@@ -19,8 +19,10 @@ from core.training.optimizer import build_optimizer
 
 MEASURED_STEPS = 8
 MEASURED_SECONDS = 2.0
-"""Enough is measured after so many seconds, but not before the fourth step: the first ones also compile kernels. The
-plan is made anew once more is known, so a rough number does."""
+"""Enough is measured after so many seconds, but not before the fourth step: the first ones also compile kernels. Where
+a step takes longer, that is little of it, and the second is the last. The plan is made anew once more is known, so a
+rough number does.
+"""
 
 
 def train_step(
@@ -129,7 +131,7 @@ def measure_speed(
         if mean is not None:
             mean.item()  # a GPU's work is done only when its result is asked for
         ends.append(time.monotonic())
-        if len(ends) >= 4 and ends[-1] - ends[0] > MEASURED_SECONDS:
+        if len(ends) > 1 and ends[-1] - ends[0] > MEASURED_SECONDS and (len(ends) >= 4 or len(ends) == 2):
             break
     model.load_state_dict(before)
     optimizer.zero_grad(set_to_none=True)
