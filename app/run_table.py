@@ -38,9 +38,9 @@ def run_table(runs: Sequence[Run], choose: Callable[[list[str]], None]) -> None:
     columns: dict[str, list[Any]] = {
         "state": [run.state for run in runs],
         "name": [run.name for run in runs],
-        "score": [100 * mious[-1] if mious else None for mious, _ in histories],
-        "curve": [mious for mious, _ in histories],
-        "minutes": [minutes for _, minutes in histories],
+        "score": [100 * mious[-1] if mious else None for mious in histories],
+        "curve": histories,
+        "minutes": [_minutes(run) for run in runs],
         "data": [_data(run) for run in runs],
         "tags": [list(run.notes.tags) for run in runs],
         "launched": [datetime.strptime(run.id[:15], "%Y%m%d-%H%M%S") for run in runs],
@@ -52,6 +52,7 @@ def run_table(runs: Sequence[Run], choose: Callable[[list[str]], None]) -> None:
         on_select=report,
         selection_mode="multi-row",
         hide_index=True,
+        placeholder="",
         height=HEAD_PX + ROW_PX * min(len(runs), MAX_ROWS),
         column_config={
             "state": st.column_config.TextColumn("State", width="small"),
@@ -88,6 +89,12 @@ def together(runs: Sequence[Run]) -> None:
             st.rerun()
 
 
+def _minutes(run: Run) -> float | None:
+    """Return what a run took, as its card says it; None before its end."""
+    started, ended = run.status.started, run.status.ended
+    return (ended - started) / 60 if started and ended else None
+
+
 def _data(run: Run) -> str:
     """Return what a run learned from: the folder's name, where it is one of one's own."""
     if run.config is None:
@@ -104,7 +111,6 @@ def _stamp(path: Path) -> int:
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)
-def _history(path: str, changed: int) -> tuple[list[float], float | None]:
-    """Return the mean IoU of every evaluation of a run, 0..1, and the minutes until the last."""
-    rows = [row for row in evaluations(Path(path)) if row["miou"] is not None]
-    return [row["miou"] for row in rows], rows[-1]["minutes"] if rows else None
+def _history(path: str, changed: int) -> list[float]:
+    """Return the mean IoU of every evaluation of a run, 0..1."""
+    return [row["miou"] for row in evaluations(Path(path)) if row["miou"] is not None]
