@@ -27,8 +27,9 @@ def apply_pending() -> None:
     for part, name, value, family in st.session_state.pop(PENDING, []):
         for key in map(str, st.session_state):
             # A widget's key holds the field's name, the family on whose card it stands, and what it begins with.
-            parts = key.split("-")
-            if name in parts and (not family or family in parts) and (parts[0] == "tracking") == (part == "tracking"):
+            # One without a prefix is another page's.
+            prefix, *parts = key.split("-")
+            if name in parts and (not family or family in parts) and (prefix == "tracking") == (part == "tracking"):
                 st.session_state[key] = value
 
 

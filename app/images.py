@@ -33,9 +33,9 @@ from core.labels import LabelSpace
 from core.paths import runs_folder
 
 THUMBNAIL_WIDTH = 320
-DECODED_BYTES = 2**30
 MOMENT_SECONDS = 0.5
 """So long a page waits for answers before it shows what there is."""
+DECODED_BYTES = 2**30
 """Pixels of uploads and collections that all visitors' pages together keep; what had to go is decoded again."""
 _DECODED: LRUCache = LRUCache(DECODED_BYTES, getsizeof=attrgetter("nbytes"))
 _DECODED_LOCK = Lock()

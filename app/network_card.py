@@ -148,11 +148,9 @@ def _choose_weights(family: str) -> str:
 @st.fragment(parallel=True)
 def _drawing(values: dict[str, Any]) -> None:
     """Show a network's shape, and what it costs for a picture."""
-    typed = values["encoder"] not in [offered.name for offered in encoders_of(values["family"])]
+    if values["encoder"] not in [offered.name for offered in encoders_of(values["family"])]:
+        return  # what was typed may be half a name; it is built, and refused, when Train is pressed
     try:
-        # What was typed may be half a name; it is built, and refused, when Train is pressed.
-        if typed:
-            return
         summary = described(read_config({"model": values}).model, SIZE)
     except LabError:
         return  # the page says what is wrong with the choice

@@ -40,7 +40,7 @@ def run_table(runs: Sequence[Run], choose: Callable[[list[str]], None]) -> None:
         "name": [run.name for run in runs],
         "score": [100 * mious[-1] if mious else None for mious in histories],
         "curve": histories,
-        "minutes": [_minutes(run) for run in runs],
+        "minutes": [run.status.duration and run.status.duration / 60 for run in runs],
         "data": [_data(run) for run in runs],
         "tags": [list(run.notes.tags) for run in runs],
         "launched": [datetime.strptime(run.id[:15], "%Y%m%d-%H%M%S") for run in runs],
@@ -87,12 +87,6 @@ def together(runs: Sequence[Run]) -> None:
         if ended and st.button(f"Delete {plural(len(ended), 'run')}", icon=":material/delete:", key="delete-chosen"):
             delete_runs(ended)
             st.rerun()
-
-
-def _minutes(run: Run) -> float | None:
-    """Return what a run took, as its card says it; None before its end."""
-    started, ended = run.status.started, run.status.ended
-    return (ended - started) / 60 if started and ended else None
 
 
 def _data(run: Run) -> str:

@@ -32,7 +32,8 @@ def delete_runs(runs: Sequence[Run]) -> None:
 
 def undo_panel(picker: str) -> None:
     """Show what was deleted last, and a button that brings it back and picks it in a picker."""
-    ids = st.session_state.get(UNDO, [])
+    if not (ids := st.session_state.get(UNDO)):
+        return
     deleted = [each.run for each in runner.list_trash(runs_folder()) if each.run.id in ids]
     if not deleted:
         return

@@ -252,8 +252,8 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
         metadata.append("scoring the validation frames")
     elif state == "running" and status.seconds_left is not None:
         metadata.append(f"about {format_duration(status.seconds_left)} left")
-    if status.ended and status.started:
-        metadata.append(f"took {format_duration(status.ended - status.started)}")
+    if status.duration is not None:
+        metadata.append(f"took {format_duration(status.duration)}")
     miou = best_miou(run.path)
     if miou is not None:
         metadata.append(f"best mIoU {miou:.1%}")

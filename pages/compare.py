@@ -39,7 +39,6 @@ from core.data.dataset import Dataset
 from core.data.sources import SOURCES
 from core.errors import LabError
 from core.evaluation.metrics.confusion import ConfusionMatrix
-from core.inference.prediction_cache import CachedPrediction
 from core.labels import CITYSCAPES_19
 from core.paths import runs_folder
 from core.runs.store import Run, list_runs
@@ -83,52 +82,10 @@ def choose_source(runs: Sequence[Run]) -> Dataset:
     return dataset
 
 
-def confusion_of(prediction: CachedPrediction) -> ConfusionMatrix:
-    """Return how a mask agrees with the truth of the frame that is shown."""
-    confusion = ConfusionMatrix(len(dataset.space.class_names))
-    confusion.update(target, prediction.labels)
-    return confusion
-
-
-def masks() -> tuple[list[Panel], bool]:
-    """Return the panels of the frame that is shown, and whether a mask is still to come."""
-    panels = []
-    if target is not None:
-        panels.append(Panel("Ground truth", map_address(target, "truth", digest), is_truth=True))
-    predictions, coming = predictions_so_far(seen, image, digest)
-    for run_id in seen:
-        if run_id in coming:
-            panels.append(coming_panel(names[run_id], colors[run_id]))
-        elif run_id in predictions:
-            prediction = predictions[run_id]
-            subtitle = f"{prediction.confidence.mean() / 255:.0%} confident"
-            iou: tuple[float | None, ...] = ()
-            if target is not None:
-                confusion = confusion_of(prediction)
-                iou = tuple(None if value != value else float(value) for value in confusion.iou())
-                subtitle = f"mIoU {format_percent(confusion.miou())}"
-            panel = prediction_panel(
-                names[run_id], run_id, prediction, image, digest, subtitle=subtitle, color=colors[run_id]
-            )
-            panels.append(replace(panel, iou=iou))
-    return panels, bool(coming)
-
-
-def show_masks(waits: bool) -> None:
-    """Show the frame under what every run sees; the picture alone where a mask is still to come."""
-    panels, coming = masks()
-    if waits and not coming:
-        st.rerun()  # the scores beside the runs are known now
-    if panels:
-        viewer(
-            image_address(image, digest),
-            panels,
-            dataset.space.class_names,
-            dataset.space.colors,
-            key="compare-viewer",
-            name=frame.id,
-            aspect=image.shape[1] / image.shape[0],
-        )
+def watch_for_masks(coming: Sequence[str]) -> None:
+    """Draw the page again once another mask is there."""
+    if any(ask(run_id, image, digest, slot="full").done() for run_id in coming):
+        st.rerun()
 
 
 # page layout
@@ -177,14 +134,42 @@ st.query_params.update(split=split, image=frame_id)
 
 frame = frames[frame_id]
 image, target, digest = truth_of(frame, dataset)
+panels = []
+if target is not None:
+    panels.append(Panel("Ground truth", map_address(target, "truth", digest), is_truth=True))
+mious = {}
 predictions, coming = predictions_so_far(seen, image, digest)
-mious = (
-    {} if target is None else {run_id: confusion_of(prediction).miou() for run_id, prediction in predictions.items()}
-)
+for run_id in seen:
+    if run_id in coming:
+        panels.append(coming_panel(names[run_id], colors[run_id]))
+    elif run_id in predictions:
+        prediction = predictions[run_id]
+        subtitle = f"{prediction.confidence.mean() / 255:.0%} confident"
+        iou: tuple[float | None, ...] = ()
+        if target is not None:
+            confusion = ConfusionMatrix(len(dataset.space.class_names))
+            confusion.update(target, prediction.labels)
+            iou = tuple(None if value != value else float(value) for value in confusion.iou())
+            mious[run_id] = format_percent(confusion.miou())
+            subtitle = f"mIoU {mious[run_id]}"
+        panel = prediction_panel(
+            names[run_id], run_id, prediction, image, digest, subtitle=subtitle, color=colors[run_id]
+        )
+        panels.append(replace(panel, iou=iou))
 with scores:
-    texts = {run_id: format_percent(miou) for run_id, miou in mious.items()}
-    run_chips({run_id: Chip(names[run_id], colors[run_id], texts.get(run_id, "")) for run_id in chosen})
-st.fragment(show_masks, run_every=MASKS_SECONDS if coming else None)(bool(coming))
+    run_chips({run_id: Chip(names[run_id], colors[run_id], mious.get(run_id, "")) for run_id in chosen})
+if panels:
+    viewer(
+        image_address(image, digest),
+        panels,
+        dataset.space.class_names,
+        dataset.space.colors,
+        key="compare-viewer",
+        name=frame.id,
+        aspect=image.shape[1] / image.shape[0],
+    )
+if coming:
+    st.fragment(watch_for_masks, run_every=MASKS_SECONDS)(coming)
 numbers = {each.id: number for number, each in enumerate(splits[split])}
 with st.container(key="bench-strip"):
     filmstrip(

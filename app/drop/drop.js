@@ -31,7 +31,7 @@ class Drop {
   #drag(event, by) {
     if (!hasFiles(event)) return;
     this.depth = Math.max(0, this.depth + by);
-    this.veil.classList.toggle("seen", this.depth > 0);
+    this.veil.classList.toggle("seen", this.depth > 0 && document.querySelector(INPUT) !== null);
   }
 
   #drop(event) {

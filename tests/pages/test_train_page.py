@@ -194,6 +194,13 @@ def test_what_was_changed_is_listed_and_put_back_by_a_click(page):
     assert page.selectbox(key="rarely-loss").value == "cross-entropy" and chips(page) == ["Optimizer **sgd**"]
 
 
+def test_what_is_put_back_leaves_the_widgets_of_other_pages_alone(page):
+    page.toggle(key="augmentation-flip").set_value(False).run()
+    page.session_state["flip"] = False  # Inspect's, of the same name
+    next(each for each in page.button if "training.flip" in str(each.key)).click().run()
+    assert page.toggle(key="augmentation-flip").value and page.session_state["flip"] is False
+
+
 def test_what_is_changed_on_one_card_is_put_back_on_that_alone(page):
     page.button_group(key="families").set_value(["fcn", "unet"]).run()
     for family in ("fcn", "unet"):
