@@ -16,7 +16,7 @@ from cachetools import LRUCache, cached
 from app.lazy_maps import Question
 from app.media import encode_colors, encode_image, encode_map
 from app.services import inference_worker, lazy_maps, media, tab, visitor
-from app.viewer import IGNORED, Panel
+from app.viewer import Panel
 from app.widgets import failed_state
 from core.config import PixelFormat
 from core.data.bands import composite
@@ -188,20 +188,21 @@ def best_predictions(
 
 def predictions_so_far(
     run_ids: Sequence[str], image: np.ndarray, digest: str
-) -> tuple[dict[str, CachedPrediction], list[str]]:
-    """Return what several runs see in an image, by run, and the runs whose answer is still to come after a moment.
+) -> "tuple[dict[str, CachedPrediction], dict[str, Future[CachedPrediction]]]":
+    """Return what several runs see in an image, and the answers that are still to come after a moment; both by run.
 
     The page says of each that failed why it did.
     """
     futures = {run_id: ask(run_id, image, digest, slot="full") for run_id in run_ids}
     wait(futures.values(), timeout=MOMENT_SECONDS)
-    predictions, coming = {}, []
+    predictions: dict[str, CachedPrediction] = {}
+    coming: dict[str, Future[CachedPrediction]] = {}
     for run_id, future in futures.items():
         try:
             if future.done():
                 predictions[run_id] = outcome(future)
             else:
-                coming.append(run_id)
+                coming[run_id] = future
         except LabError as error:
             failed_state(error)
     return predictions, coming
@@ -209,8 +210,7 @@ def predictions_so_far(
 
 def coming_panel(title: str, color: str | None = None) -> Panel:
     """Return the panel of a run whose mask is still to come: the picture alone."""
-    nothing = map_address(np.full((1, 1), IGNORED, np.uint8), "nothing")
-    return Panel(title, nothing, subtitle="is looking at it", color=color)
+    return Panel(title, labels=None, subtitle="is looking at it", color=color)
 
 
 @st.cache_data(max_entries=48, show_spinner=False)

@@ -4,6 +4,7 @@ Frames sorted by where the runs do badly or disagree.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 
 import streamlit as st
@@ -39,6 +40,7 @@ from core.data.dataset import Dataset
 from core.data.sources import SOURCES
 from core.errors import LabError
 from core.evaluation.metrics.confusion import ConfusionMatrix
+from core.inference.prediction_cache import CachedPrediction
 from core.labels import CITYSCAPES_19
 from core.paths import runs_folder
 from core.runs.store import Run, list_runs
@@ -82,9 +84,9 @@ def choose_source(runs: Sequence[Run]) -> Dataset:
     return dataset
 
 
-def watch_for_masks(coming: Sequence[str]) -> None:
+def watch_for_masks(coming: "Sequence[Future[CachedPrediction]]") -> None:
     """Draw the page again once another mask is there."""
-    if any(ask(run_id, image, digest, slot="full").done() for run_id in coming):
+    if any(future.done() for future in coming):
         st.rerun()
 
 
@@ -169,7 +171,7 @@ if panels:
         aspect=image.shape[1] / image.shape[0],
     )
 if coming:
-    st.fragment(watch_for_masks, run_every=MASKS_SECONDS)(coming)
+    st.fragment(watch_for_masks, run_every=MASKS_SECONDS)(list(coming.values()))
 numbers = {each.id: number for number, each in enumerate(splits[split])}
 with st.container(key="bench-strip"):
     filmstrip(

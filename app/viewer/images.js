@@ -38,11 +38,12 @@ export class ImageCache {
     this.results = new Map(); // address -> promise of what it decodes to
   }
 
-  // The contents of one panel, {image, labels, confidence}. Never rejects: what failed is null.
+  // The contents of one panel, {image, labels, confidence}. Never rejects: what failed is null, and so are labels that
+  // are still to come.
   async load(url, spec) {
     const [image, labels, confidence] = await Promise.all([
       this.#get(url, decodeImage),
-      this.#get(spec.labels, decodeMap),
+      spec.labels ? this.#get(spec.labels, decodeMap) : null,
       spec.confidence ? this.#get(spec.confidence, decodeMap) : null,
     ]);
     return { image, labels, confidence };

@@ -15,6 +15,12 @@ const LOST_IMAGE =
 
 const ZOOM_HINT = `${ZOOM_KEY} + scroll to zoom, or click the image first`;
 
+// What a panel's canvas shows, in words.
+function contentOf({ labels, heat, low, high }) {
+  if (!labels) return "the image, its labels are still to come";
+  return `${heat ? `heat map from ${numberText(low)} to ${numberText(high)}` : "class colours"} over the image`;
+}
+
 export class Panel {
   constructor() {
     this.dot = make("span", "dot");
@@ -42,19 +48,19 @@ export class Panel {
     this.title.textContent = this.title.title = spec.title;
     this.subtitle.textContent = spec.subtitle;
     this.readout.describe(spec);
-    const content = spec.heat ? `heat map from ${numberText(spec.low)} to ${numberText(spec.high)}` : "class colours";
-    this.canvas.setAttribute("aria-label", `${spec.title}: ${content} over the image`);
+    this.canvas.setAttribute("aria-label", `${spec.title}: ${contentOf(spec)}`);
     this.#setState("loading");
   }
 
-  // Take the loaded maps; null for what failed.
+  // Take the loaded maps; null for what failed or is still to come.
   fill({ image, labels, confidence }, classCount) {
     this.labels = labels;
     this.confidence = confidence;
     this.entropy = null; // fetched on request
     this.shares = labels && !this.spec.heat ? classShares(labels, classCount) : null;
-    if (image && labels) this.#setState("ready");
-    else this.#setState("failed", labels ? LOST_IMAGE : LOST_MASK);
+    const isLost = this.spec.labels && !labels;
+    if (image && !isLost) this.#setState("ready");
+    else this.#setState("failed", isLost ? LOST_MASK : LOST_IMAGE);
   }
 
   // Color the panel for a scene; without the map that it needs, only the image is drawn.

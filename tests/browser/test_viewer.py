@@ -115,6 +115,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, serve_app: Callable[..., st
         "two classes": {**flat, "panels": [panel("Road and building", "two")]},
         "square": {"image": "/images/square.png", "aspect": 1, "panels": [panel("Square", "labels")]},
         "lost": {**flat, "panels": [truth_panel, panel("Deleted run", "nowhere")]},
+        "coming": {**flat, "panels": [truth_panel, {"title": "Slow run", "labels": None}]},
         "no image": {"image": "/images/nowhere.png", "aspect": 2, "panels": [truth_panel]},
         "heat": {
             **flat,
@@ -437,6 +438,21 @@ def test_a_missing_mask_is_said_in_its_panel_only(page: Page, served: Served) ->
     assert page.locator(".message:visible").all_inner_texts() == [LOST]
     point_at(page, *middle_of(served.truth, 3))
     assert root.get_attribute("data-hover") == "Ground truth: truth: sky"
+
+
+def test_a_panel_whose_labels_are_to_come_shows_the_image_and_is_not_judged(page: Page, served: Served) -> None:
+    root = show(page, served, "coming")
+    assert page.locator(".message:visible").count() == 0
+    x, y = middle_of(served.truth, 3)
+    assert pixel(page, x, y, panel=1) == [GRAY] * 3
+    point_at(page, x, y, panel=1)
+    assert root.get_attribute("data-hover") == "Ground truth: truth: sky"
+    page.get_by_label("Show").select_option("error")
+    next_frame(page)
+    assert pixel(page, x, y, panel=1) == [GRAY] * 3
+    assert "wrong" not in root.inner_text()
+    choose(page, "three", "U-Net")
+    assert pixel(page, x, y, panel=1) != [GRAY] * 3
 
 
 def test_a_missing_image_is_said(page: Page, served: Served) -> None:
