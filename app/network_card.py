@@ -1,5 +1,6 @@
 """A network on the page Train: its shape, what it costs, how good one may expect it to be, and its options."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -9,18 +10,19 @@ from app.diagram import diagram_svg
 from app.forms import encoder_box, fields_form
 from app.html import show_drawing
 from app.services import inference_worker
-from app.widgets import failed_state
+from app.widgets import failed_state, run_label
 from core.config import PRESETS, ModelConfig, fields_of, read_config, setting_of
 from core.errors import LabError
 from core.escaping import escape_markdown
-from core.models.encoder_table import encoders_of
+from core.models.encoder_table import encoder_title, encoders_of
 from core.models.families import FAMILIES, PLAIN, options_of
 from core.models.summary_types import ModelSummary
 from core.models.weights_source import WeightsSource, find_weights
 from core.paths import runs_folder
 from core.runs.metrics_log import minutes_trained
-from core.runs.store import best_miou, list_active, list_runs
+from core.runs.store import best_miou, list_active, list_runs, read_run
 from core.text import format_percent
+from core.training.start import OF_RUN, carried_sentence
 
 SIZE = (256, 512)
 """Height and width of the picture for which a card tells what its network costs, in pixels."""
@@ -30,6 +32,9 @@ OF_NETWORKS = [
     if any(condition.field.startswith("model.") for condition in setting_of("training", name).only_if)
 ]
 """Training fields that depend on the network: they stand on its card."""
+
+
+START_LABELS = {"auto": "Auto", "pretrained": "Pretrained", "none": "None", OF_RUN: "A run"}
 
 
 def described(model: ModelConfig, size: tuple[int, int]) -> ModelSummary:
@@ -55,12 +60,13 @@ def weights_of(encoder: str, family: str, weights: str) -> WeightsSource:
     return find_weights(read_config({"model": {"family": family, "encoder": encoder, "weights": weights}}).model)
 
 
-def network_card(family: str, data: dict[str, Any]) -> dict[str, Any]:
+def network_card(family: str, data: dict[str, Any], class_names: Sequence[str]) -> dict[str, Any]:
     """Show a family's card, and return the parts `model` and `training` of a config as far as it fills them.
 
     Args:
         family: one of `FAMILIES`.
         data: the dataset fields that were chosen.
+        class_names: of these data; empty where they can't be opened yet.
     """
     with st.container(border=True):
         title, link = st.columns([3, 2], vertical_alignment="center")
@@ -72,11 +78,7 @@ def network_card(family: str, data: dict[str, Any]) -> dict[str, Any]:
         st.caption(FAMILIES[family].help)
         encoder = encoder_box(family, key=f"encoder-{family}")
         values: dict[str, Any] = {"family": family, "encoder": encoder}
-        values["weights"] = "none" if encoder == PLAIN else _choose_weights(family)
-        try:
-            st.caption(escape_markdown(weights_of(encoder, family, values["weights"]).sentence))
-        except LabError as error:
-            failed_state(error)
+        values |= _choose_start(family, encoder, class_names)
         if sentence := expectation(family, encoder, data):
             st.caption(sentence)
         with st.expander("Options of this network"):
@@ -86,7 +88,11 @@ def network_card(family: str, data: dict[str, Any]) -> dict[str, Any]:
             beside = f"{preset}-{encoder}-{values['weights']}"
             begin, begin_training = suiting.get("model", {}), suiting.get("training", {})
             fresh = {"freeze": beside, "half_size_share": beside}
-            values |= fields_form("model", options_of(family, encoder), begin, key, {"model": values}, fresh)
+            options = options_of(family, encoder)
+            if values["weights"].startswith(OF_RUN):  # or little of its network would fit
+                begin = _model_of(values["weights"]) | begin
+                fresh |= dict.fromkeys(options, beside)
+            values |= fields_form("model", options, begin, key, {"model": values}, fresh)
             training = fields_form("training", OF_NETWORKS, begin_training, key, {"model": values}, fresh)
         with drawing:
             _drawing(values)
@@ -129,19 +135,77 @@ def format_milliseconds(milliseconds: float) -> str:
     return f"{milliseconds / 1000:.2g} s" if milliseconds >= 1000 else f"{milliseconds:.0f} ms"
 
 
-def _choose_weights(family: str) -> str:
-    return st.segmented_control(
-        "First weights",
-        ["auto", "pretrained", "none"],
-        format_func=str.capitalize,
-        default="auto",
-        required=True,
-        help=(
-            "Auto takes pretrained ones where a local file or the Hugging Face Hub can be reached, else it starts from"
-            " scratch."
-        ),
-        key=f"weights-{family}",
+def begin_with_run() -> None:
+    """Choose the network of the run that the address names by `start` to go on from, once."""
+    run_id = st.query_params.get("start", "")
+    if not run_id or st.session_state.get("begun-with") == run_id:
+        return
+    st.session_state["begun-with"] = run_id
+    run = next((run for run in list_runs(runs_folder()) if run.id == run_id), None)
+    if run is None or run.config is None or run.config.model.family not in FAMILIES:
+        return
+    family = run.config.model.family
+    st.session_state["families"] = [family]
+    st.session_state[f"encoder-{family}"] = run.config.model.encoder_name
+    st.session_state[f"weights-{family}"] = OF_RUN
+    st.session_state[f"start-{family}"] = run_id
+
+
+def _choose_start(family: str, encoder: str, class_names: Sequence[str]) -> dict[str, Any]:
+    """Show where a network starts from, and return these fields of the part `model`."""
+    runs = {
+        run.id: run
+        for run in list_runs(runs_folder())
+        if run.config and run.config.model.family == family and run.has_checkpoint("best")
+    }
+    kinds = ["none"] if encoder == PLAIN else ["auto", "pretrained", "none"]
+    if runs:
+        kinds.append(OF_RUN)
+    kind = kinds[0]
+    if len(kinds) > 1:
+        kind = st.segmented_control(
+            "Starts from",
+            kinds,
+            format_func=START_LABELS.get,
+            default=kinds[0],
+            required=True,
+            help=(
+                "Auto takes pretrained weights where a local file or the Hugging Face Hub can be reached, else it"
+                " starts from scratch. A run gives the whole network, its classes by name."
+            ),
+            key=f"weights-{family}",
+        )
+    if kind != OF_RUN:
+        try:
+            st.caption(escape_markdown(weights_of(encoder, family, kind).sentence))
+        except LabError as error:
+            failed_state(error)
+        return {"weights": kind}
+    run_id = st.selectbox("Run", list(runs), format_func=lambda run_id: run_label(runs[run_id]), key=f"start-{family}")
+    run = runs[run_id]
+    class_map = st.text_input(
+        setting_of("model", "class_map").label,
+        placeholder="rider = person, van = car",
+        help=fields_of("model")["class_map"].description,
+        key=f"start-class_map-{family}",
     )
+    values = {"weights": f"{OF_RUN}{run_id}", "class_map": class_map}
+    remark = ""
+    if run.config and run.config.model.encoder_name != encoder:
+        remark = f" Its encoder is {encoder_title(run.config.model.encoder_name)}: only what lies behind it is taken."
+    try:
+        model = read_config({"model": {"family": family, "encoder": encoder} | values}).model
+        carried = carried_sentence(model, run, class_names) if class_names else ""
+        st.caption(escape_markdown(f"{carried}{remark}"))
+    except LabError as error:
+        failed_state(error)
+    return values
+
+
+def _model_of(weights: str) -> dict[str, Any]:
+    """Return the part `model` of the run that a network starts from; empty where it can't be read."""
+    run = read_run(runs_folder() / weights.removeprefix(OF_RUN))
+    return run.config.model.model_dump() if run.config else {}
 
 
 # Beside the rest of the page: a network that nobody has asked for yet takes seconds to build.

@@ -121,6 +121,13 @@ def ended_buttons(run: Run, is_mine: bool) -> None:
             open_run(runner.clone(run.path, suggested_change).name)
         if run.config.model.family != TRANSFORMERS:
             dialog_button("again", run, "Same again", ":material/content_copy:", "A new run, with what you change.")
+            if run.has_checkpoint("best") and st.button(
+                "Train on from here",
+                key=f"start-{run.id}",
+                icon=":material/redo:",
+                help="A new run that starts from this network, on these data or on others.",
+            ):
+                st.switch_page("../pages/train.py", query_params={"start": run.id})
     if is_mine and st.button("", key=f"delete-{run.id}", icon=":material/delete:", help="Delete"):
         delete_runs([run])
         st.rerun(scope="app")

@@ -10,7 +10,7 @@ from app.dry_run_panel import COLOR, dry_run_panel, lr_finder_panel
 from app.figures import schedule_figure
 from app.forms import apply_pending, augmentation_form, fields_form, groups_of, names_in
 from app.html import joined, show
-from app.network_card import OF_NETWORKS, network_card
+from app.network_card import OF_NETWORKS, begin_with_run, network_card
 from app.services import inference_worker, thumbnails
 from app.train_summary import show_changes, show_command, what_it_takes
 from app.widgets import failed_state
@@ -32,12 +32,12 @@ from core.errors import LabError
 from core.escaping import escape_markdown
 from core.models.encoder_table import encoders_of
 from core.models.families import FAMILIES
-from core.models.weights_source import find_weights
 from core.paths import runs_folder
 from core.runner.quotas import check_may_track
 from core.squeue import cluster_is_there
 from core.text import plural
 from core.tracking.tracker import check_trackers
+from core.training.start import find_start
 from core.training.tables import OPTIMIZERS
 
 ENGINE_TITLES = {"local": "This machine", "slurm": "Cluster (SLURM)"}
@@ -257,6 +257,7 @@ def crop_remark(config: RunConfig) -> str:
 # page layout
 st.title("Train")
 apply_pending()
+begin_with_run()
 what, which, how_long = st.columns(3, gap="large")
 with what:
     st.subheader("1 Data")
@@ -288,7 +289,8 @@ with which:
         key="families",
         label_visibility="collapsed",
     )
-    networks = [network_card(family, dataset_values) for family in FAMILIES if family in families]
+    class_names = dataset.space.class_names if dataset else ()
+    networks = [network_card(family, dataset_values, class_names) for family in FAMILIES if family in families]
     if not networks:
         st.caption("Choose at least one network.")
 with how_long:
@@ -355,7 +357,7 @@ with st.container(key="train-summary"):
             if source.is_generated:
                 draw_streets()
             for config in configs:
-                find_weights(config.model)  # refuses here what the trainer would refuse later
+                find_start(config.model)  # refuses here what the trainer would refuse later
             started = [runner.launch(config, runs_folder()).name for config in configs]
             st.switch_page("../pages/runs.py", query_params={"runs": started})
         except LabError as error:

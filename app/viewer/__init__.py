@@ -47,8 +47,8 @@ class Panel:
     Attributes:
         title: its source, "U-Net" or "Ground truth".
         labels: address of an 8-bit gray PNG, the class index in each pixel, 255 = ignored. Any size: it is laid over
-            the whole image, nearest neighbour. For a heat map, 0..255 from `low` to `high`. None while they are still to
-            come: the image alone, of which nothing is read or counted.
+            the whole image, nearest neighbour. For a heat map, 0..255 from `low` to `high`. None while they are still
+            to come: the image alone, of which nothing is read or counted.
         confidence: address of an 8-bit gray PNG, 0..255 for 0..1, of any size; None where there is none.
         subtitle: a short figure beside the title, "mIoU 0.54".
         color: CSS color of the run, shown as a dot by the title; None for no dot.

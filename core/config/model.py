@@ -5,9 +5,11 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from core.config.settings import Part, field
+from core.config.settings import Condition, Part, field
 from core.models.encoder_table import encoder_title, kind_of
 from core.models.families import FAMILIES, HEADS, PLAIN, TRANSFORMERS, TRANSFORMERS_TITLES, Family, options_of
+
+STARTS_FROM_RUN = Condition("model.weights", names="run:", meaning="another run")
 
 
 class ModelConfig(Part):
@@ -27,11 +29,21 @@ class ModelConfig(Part):
         "auto",
         "First weights",
         "Where the encoder starts: auto (pretrained if they can be had, else from scratch), pretrained, none, the path"
-        " of a safetensors file, or hub:OWNER/NAME@REVISION.",
+        " of a safetensors file, or hub:OWNER/NAME@REVISION. run:ID starts the whole network from another run's best"
+        " checkpoint.",
         level="basic",
         in_report=False,
         min_length=1,
         max_length=1000,
+    )
+    class_map: str = field(
+        "",
+        "Classes carried over",
+        "For a network that starts from a run: which of its classes stand for others here, as in 'rider = person, van ="
+        " car'; nothing behind the sign starts a class anew. Equal names needn't be said.",
+        only_if=(STARTS_FROM_RUN,),
+        off=("",),
+        max_length=5000,
     )
     freeze: float = field(
         0.0,
@@ -148,6 +160,23 @@ class ModelConfig(Part):
         return self.encoder or (FAMILIES[self.family].default_encoder if self.family != TRANSFORMERS else "")
 
     @property
+    def class_pairs(self) -> dict[str, str]:
+        """What `class_map` says: the trained class of a class, by name; "" for one that starts anew.
+
+        Raises ValueError where it isn't a list of pairs.
+        """
+        pairs = {}
+        for pair in filter(None, (part.strip() for part in re.split(r"[,\n]", self.class_map))):
+            name, sign, trained = pair.partition("=")
+            if not sign or not name.strip():
+                raise ValueError(
+                    f"model.class_map says '{pair[:40]}', but a pair is a class of these data, an equals sign, and a"
+                    " class of the run: 'rider = person'."
+                )
+            pairs[name.strip()] = trained.strip()
+        return pairs
+
+    @property
     def options(self) -> tuple[str, ...]:
         """The fields that shape this network, besides family, encoder and weights."""
         return options_of(self.family, self.encoder_name, self.dilated_head)
@@ -182,8 +211,14 @@ class ModelConfig(Part):
         return self
 
     @model_validator(mode="after")
+    def _carries_classes_of_a_run(self) -> "ModelConfig":
+        if self.class_pairs and not STARTS_FROM_RUN.holds({"model": {"weights": self.weights}}):
+            raise ValueError("model.class_map carries classes of a run over, so model.weights must be 'run:ID'.")
+        return self
+
+    @model_validator(mode="after")
     def _has_only_its_own_options(self) -> "ModelConfig":
-        shared = ("family", "encoder", "weights", *self.options)
+        shared = ("family", "encoder", "weights", "class_map", *self.options)
         for name, detail in ModelConfig.model_fields.items():
             value = getattr(self, name)
             if name not in shared and value != detail.default:

@@ -29,13 +29,13 @@ from core.config import with_stored_fields
 from core.data.dataset import open_dataset
 from core.errors import LabError, writing
 from core.files import parse_json, replacing, write_atomically
-from core.models.weights_source import find_weights
 from core.paths import SWEEPS, find_folder, named_folders
 from core.processes import ProcessId, start_detached
 from core.runner.device_lock import queue_lock
 from core.runner.quotas import check_may_ask
 from core.runs.status import clear_request, request_stop, requested
 from core.sweeps.space import Round, SweepConfig, parse_spec
+from core.training.start import find_start
 
 SWEEP_ID = re.compile(r"\d{8}-\d{6}-sweep-[0-9a-f]{4}")
 DRIVER = (sys.executable, "-m", "core.sweeps.driver")
@@ -120,7 +120,7 @@ def start_sweep(spec: SweepConfig, runs: Path) -> Path:
     check_may_ask(spec.base)
     frames = len(open_dataset(spec.base.dataset).train)
     for model in _networks(spec):
-        find_weights(model)
+        find_start(model)
     now = time.time()
     path = runs / SWEEPS / f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-sweep-{secrets.token_hex(2)}"
     with writing(path.parent), queue_lock(runs):

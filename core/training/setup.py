@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from core.config import CacheKind, RunConfig
+from core.config import CacheKind, ModelConfig, RunConfig
 from core.data.dataset import Dataset, generate_dataset, open_dataset, spread
 from core.data.doctor import examine_dataset, refuse_broken
 from core.data.frames import Frame, data_digest
@@ -39,8 +39,10 @@ from core.training.distributed import Distributed
 from core.training.evaluate import evaluate
 from core.training.losses import SummedLoss
 from core.training.plan import CURVE_POINTS, Plan, count_eval_frames, count_steps, frames_to_score, interval
+from core.training.start import RunStart, find_start
 from core.training.step import measure_speed
 from core.training.tables import RULES
+from core.training.transfer import transfer
 
 SAMPLES = 6
 SANITY_BATCHES = 2
@@ -131,7 +133,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
     torch.manual_seed(training.seed)
     model = build_model(config.model, len(dataset.space.class_names), dataset.pixels.num_bands)
     with distributed.main_process_first():
-        source = None if resumes else load_start(model, config, on_phase)
+        source = None if resumes else load_start(model, config, dataset.space.class_names, on_phase)
     if plan and source and source.pretrained != plan.pretrained:
         raise LabError(
             f"This run was planned like this: {plan.weights} Now it would be like this: {source.sentence} "
@@ -197,12 +199,29 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
     return TrainingSetup(dataset, hardware, model, loss, crops, val_loader, preview_loader, previewed, plan, items)
 
 
-def load_start(model: SegmentationModel, config: RunConfig, on_phase: PhaseCallback) -> WeightsSource:
-    """Fill the encoder with its first weights and say where they came from.
+def load_start(
+    model: SegmentationModel, config: RunConfig, class_names: Sequence[str], on_phase: PhaseCallback
+) -> WeightsSource | RunStart:
+    """Fill a network with its first weights and say where they came from.
 
     `auto` goes on from scratch when a download fails.
     """
-    source = find_weights(config.model, hub_repo_of(config.model.encoder_name))
+    start = find_start(config.model, hub_repo_of(config.model.encoder_name))
+    if isinstance(start, WeightsSource):
+        return _load_pretrained(model, config.model, start, on_phase)
+    report = transfer(model, config.model, class_names, start.run)
+    print(report.sentence)
+    sentence = f"{start.sentence} {report.sentence}"
+    if model.encoder is not None and not report.encoder:
+        own = config.model.model_copy(update={"weights": "auto", "class_map": ""})
+        source = _load_pretrained(model, own, find_weights(own, hub_repo_of(own.encoder_name)), on_phase)
+        return replace(start, sentence=f"{sentence} {source.sentence}", pretrained=source.pretrained)
+    return replace(start, sentence=sentence)
+
+
+def _load_pretrained(
+    model: SegmentationModel, config: ModelConfig, source: WeightsSource, on_phase: PhaseCallback
+) -> WeightsSource:
     if not source.pretrained or model.encoder is None:
         return source
     try:
@@ -211,7 +230,7 @@ def load_start(model: SegmentationModel, config: RunConfig, on_phase: PhaseCallb
             lambda done, count: on_phase(f"downloading weights, {format_bytes(done)} of {format_bytes(count)}"),
         )
     except LabError as error:
-        if config.model.weights != "auto":
+        if config.weights != "auto":
             raise
         return WeightsSource("scratch", f"Starts from scratch. {error}")
     print(model.load_pretrained(path).sentence)

@@ -37,7 +37,7 @@ def lr_range_test(config: RunConfig, steps: int = STEPS) -> Iterator[LrPoint]:
     counts = count_classes(dataset, dataset.train)
     weights = class_weights(counts.pixels, config.training.class_weights, counts.image_pixels)
     probe = open_probe(config, np.maximum(counts.pixels, 1), weights)
-    source = load_start(probe.model, config, lambda _phase: None)
+    source = load_start(probe.model, config, dataset.space.class_names, lambda _phase: None)
     probe.optimizer = build_optimizer(probe.model, config, source.pretrained)
     total, mass, best = 0.0, 0.0, math.inf
     for index, batch in enumerate(probe.load(steps)):
