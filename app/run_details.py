@@ -4,12 +4,20 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from app.tables import table
+from app.tables import class_table, table
+from app.widgets import failed_state
+from core import runner
+from core.auth import is_read_only
 from core.config import differences, setting_of
 from core.data.sources import SOURCES
+from core.errors import LabError
 from core.escaping import escape_markdown
+from core.runs.repeats import repeats_of, summarize_repeats
 from core.runs.store import Run
+from core.text import plural
 
+SPREAD = {"mean": "mean", "± deviation": "deviation", "from": "low", "to": "high"}
+"""Columns of the table of repeats, with what each shows of a `Spread`."""
 LOG_TAIL = 20_000
 """Bytes of a log that are shown."""
 
@@ -38,6 +46,43 @@ def settings_view(runs: Sequence[Run], names: Mapping[str, str]) -> None:
     for run in (focus, *others):
         with st.expander(f"Configuration of {escape_markdown(names[run.id])}" if others else "Configuration"):
             st.json(run.config.model_dump(), expanded=True)
+
+
+def seeds_view(run: Run, everyone: Sequence[Run]) -> list[str]:
+    """Show what the runs that differ from a run in the seed alone come to together, and offer more of them.
+
+    Returns the ids of those that were launched.
+    """
+    repeats = repeats_of(run, everyone)
+    summary = summarize_repeats(repeats)
+    if summary is None:
+        st.caption("Once this run has ended, it can be repeated here with other seeds.")
+        return []
+    st.markdown(f"**{summary.sentence}**")
+    under_way = sum(other.is_active for other in repeats)
+    if under_way:
+        st.caption(f"{plural(under_way, 'more run')} of this recipe under way.")
+    if summary.miou.count > 1:
+        columns: dict[str, list[float | None]] = {
+            title: [spread and getattr(spread, name) for spread in summary.iou] for title, name in SPREAD.items()
+        }
+        totals: dict[str, float | None] = {title: getattr(summary.miou, name) for title, name in SPREAD.items()}
+        class_table(summary.runs[0].class_names, summary.runs[0].colors, columns, totals, {})
+        st.caption(
+            f"Scores of {', '.join(escape_markdown(other.id) for other in summary.runs)}, each by itself at its best"
+            " evaluation. The interval is that of the mean, by Student's t: it covers what another seed changes, not"
+            " what other frames would."
+        )
+    if is_read_only():
+        return []
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        count = st.number_input("More seeds", 1, 20, 2, key=f"seeds-count-{run.id}", width=140)
+        if st.button(f"Train {plural(int(count), 'more run')}", key=f"seeds-{run.id}", icon=":material/casino:"):
+            try:
+                return [path.name for path in runner.repeat(run.path, int(count))]
+            except LabError as error:
+                failed_state(error)
+    return []
 
 
 def notes_view(run: Run) -> None:

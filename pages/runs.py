@@ -1,6 +1,6 @@
 """Runs: how each stands, its curves as they grow, what it sees at every evaluation, and its log."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from app.curves import Curve, curves
 from app.exporting import export_panel
 from app.film import run_film
 from app.forms import fields_form
-from app.run_details import log_view, notes_view, settings_view
+from app.run_details import log_view, notes_view, seeds_view, settings_view
 from app.run_health_panel import run_health_panel
 from app.run_table import run_table, together
 from app.sharing import bring_panel, share_panel
@@ -156,9 +156,15 @@ def close_dialog() -> None:
 
 def open_run(run_id: str) -> None:
     """Show a run that was launched from here beside the others."""
-    pick_also(PICKER, run_id)
-    close_dialog()
-    st.rerun(scope="app")
+    open_runs([run_id])
+
+
+def open_runs(run_ids: Sequence[str]) -> None:
+    """Show runs that were launched from here beside the others."""
+    if run_ids:
+        pick_also(PICKER, *run_ids)
+        close_dialog()
+        st.rerun(scope="app")
 
 
 @st.dialog("Same again", width="large", on_dismiss=close_dialog)
@@ -316,12 +322,14 @@ if len(chosen) > 1:
     )
 run_health_panel(focus)
 moved_data(by_id[focus])
-film, classes, settings, log, share = st.tabs(["What it sees", "Per class", "Settings", "Log", "Share"])
+film, classes, seeds, settings, log, share = st.tabs(["What it sees", "Per class", "Seeds", "Settings", "Log", "Share"])
 with film:
     notes_view(by_id[focus])
     run_film(focus)
 with classes:
     scores(chosen, focus, names, colors)
+with seeds:
+    open_runs(seeds_view(by_id[focus], everyone))
 with settings:
     if by_id[focus].config:
         settings_view([by_id[focus], *(by_id[run_id] for run_id in chosen if run_id != focus)], names)

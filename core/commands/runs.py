@@ -25,6 +25,7 @@ from core.paths import runs_folder
 from core.runner.move_data import move_data
 from core.runs.metrics_log import best_evaluation, evaluations
 from core.runs.notes import write_notes
+from core.runs.repeats import repeats_of, summarize_repeats
 from core.runs.store import Run, find_run, list_runs, read_run
 from core.text import format_bytes, plural
 from core.tracking.tracker import check_trackers
@@ -181,6 +182,31 @@ def _clone(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     return _as_row(read_run(path))
 
 
+def _repeat(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    paths = runner.repeat(run.path, options.count)
+    say(options, f"Queued with other seeds: {', '.join(path.name for path in paths)}.")
+    return {"run": run.id, "repeats": [path.name for path in paths]}
+
+
+def _seeds(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    repeats = summarize_repeats(repeats_of(run, list_runs(runs_folder())))
+    if repeats is None:
+        raise LabError(f"No run of the recipe of {run.id} is finished and scored yet.")
+    rows = [("mean IoU", repeats.miou), *zip(run.class_names, repeats.iou, strict=True)]
+    lines = [
+        f"{name:20} {100 * spread.mean:5.1f} ± {100 * spread.deviation:.1f}, 95 % interval {100 * spread.low:.1f} to"
+        f" {100 * spread.high:.1f}"
+        for name, spread in rows
+        if spread
+    ]
+    say(options, "\n".join([repeats.sentence, *lines]))
+    return {
+        "runs": [each.id for each in repeats.runs],
+        "miou": asdict(repeats.miou),
+        "iou": {name: spread and asdict(spread) for name, spread in rows[1:]},
+    }
+
+
 def _annotate(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     """Rename, tag or note: the words that follow take the place of what was there; none at all take it away."""
     text = " ".join(options.text)
@@ -283,6 +309,8 @@ ACTIONS: dict[str, tuple[str, Callable[[argparse.Namespace], dict[str, Any]]]] =
     ),
     "follow": ("watch a run until it ends", _on_run(lambda run, options: _follow(run.path, options))),
     "clone": ("train once more, with some fields changed", _on_run(_clone)),
+    "repeat": ("train once more with other seeds, to see what is chance", _on_run(_repeat)),
+    "seeds": ("what the runs that differ from one in the seed alone come to together", _on_run(_seeds)),
     "rename": ("give a run a name", _on_run(_annotate)),
     "tag": ("give a run these tags instead of those it has", _on_run(_annotate)),
     "note": ("give a run a note", _on_run(_annotate)),
@@ -321,3 +349,5 @@ def _add_run_actions(command: argparse.ArgumentParser) -> None:
             )
         elif name == "clone":
             add_fields(action)
+        elif name == "repeat":
+            action.add_argument("--count", type=int, default=2, metavar="N", help="how many more runs; default 2")

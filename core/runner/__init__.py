@@ -1,6 +1,17 @@
 """Launching, queueing, stopping and resuming of runs, on this machine or on a cluster: the same calls serve both."""
 
-from core.runner.control import STOP_SECONDS, clone, launch, move, pause, queue_position, resume, stop, stop_now
+from core.runner.control import (
+    STOP_SECONDS,
+    clone,
+    launch,
+    move,
+    pause,
+    queue_position,
+    repeat,
+    resume,
+    stop,
+    stop_now,
+)
 from core.runner.move_data import move_data
 from core.runner.trash import TrashedRun, delete, empty_trash, list_trash, restore
 
@@ -16,6 +27,7 @@ __all__ = [
     "move_data",
     "pause",
     "queue_position",
+    "repeat",
     "restore",
     "resume",
     "stop",

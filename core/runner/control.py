@@ -3,6 +3,7 @@
 An engine has `start`, `withdraw`, `end`, `move` and `queue_position`; which one trains a run stands in its config.
 """
 
+import itertools
 import shutil
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from core.runner.local import STOP_SECONDS
 from core.runner.quotas import check_may_ask
 from core.runner.slurm import engine as slurm
 from core.runs.notes import Notes
+from core.runs.repeats import repeats_of
 from core.runs.status import (
     ACTIVE_STATES,
     Request,
@@ -29,7 +31,7 @@ from core.runs.status import (
     request_stop,
     update_status,
 )
-from core.runs.store import Run, create_run, list_active, read_run
+from core.runs.store import Run, create_run, list_active, list_runs, read_run
 from core.squeue import ask_anew
 
 ENGINES: dict[EngineName, ModuleType] = {"local": local, "slurm": slurm}
@@ -80,6 +82,17 @@ def clone(path: Path, changes: dict[str, dict[str, Any]]) -> Path:
     for part, fields in changes.items():
         values[part] = values.get(part, {}) | fields
     return launch(read_config(values), path.parent, Notes(parent=run.id))
+
+
+def repeat(path: Path, count: int) -> list[Path]:
+    """Launch a run's recipe with other seeds, the smallest that no run of it has; returns the new runs' paths.
+
+    Raises LabError as `clone` does; those that were launched before stay.
+    """
+    run = read_run(path)
+    taken = {other.config.training.seed for other in repeats_of(run, list_runs(path.parent)) if other.config}
+    seeds = itertools.islice((seed for seed in itertools.count() if seed not in taken), count)
+    return [clone(path, {"training": {"seed": seed}}) for seed in seeds]
 
 
 def resume(path: Path) -> None:

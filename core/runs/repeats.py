@@ -1,0 +1,113 @@
+"""Repeats: runs with the same settings but for the seed, and what they say together.
+
+One run is one draw. The mean of several has an interval, by Student's t (The probable error of a mean, Biometrika 6,
+1908), which covers what the seed of the training changes and not what other frames would.
+"""
+
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.config import RunConfig
+from core.runs.metrics_log import best_evaluation, evaluations
+from core.runs.store import Run
+
+T_975 = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
+    *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+)
+"""Quantile 0.975 of Student's t for 1 to 30 degrees of freedom; beyond, the last one errs on the safe side."""
+
+NO_RECIPE = ("seed", "device", "threads", "workers", "compile", "checkpoint_seconds")
+"""Training fields in which repeats may differ: the seed, and what is about a machine."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The mean of some values, their standard deviation (of a sample), and the 95 % interval of the mean.
+
+    All NaN but the mean where there is one value.
+    """
+
+    count: int
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """What repeats come to.
+
+    Attributes:
+        runs: the finished ones, by seed.
+        miou: of their best validation scores, 0..1.
+        iou: of each class, None where a run has no score of it.
+    """
+
+    runs: tuple[Run, ...]
+    miou: Spread
+    iou: tuple[Spread | None, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The score to quote, in percent: "0.43 ± 0.01 over three seeds" and its interval."""
+        spread = self.miou
+        if spread.count < 2:
+            return f"Mean IoU {100 * spread.mean:.1f} % with one seed. Others show how much of it is chance."
+        return (
+            f"Mean IoU {100 * spread.mean:.1f} ± {100 * spread.deviation:.1f} % over {spread.count} seeds (mean and"
+            f" standard deviation); 95 % interval of the mean {100 * spread.low:.1f} to {100 * spread.high:.1f} %."
+        )
+
+
+def spread_of(values: Sequence[float]) -> Spread:
+    """Return the spread of one value or more. Raises ValueError for none."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return Spread(len(values), mean, math.nan, math.nan, math.nan)
+    deviation = statistics.stdev(values)
+    half = T_975[min(len(values) - 1, len(T_975)) - 1] * deviation / math.sqrt(len(values))
+    return Spread(len(values), mean, deviation, mean - half, mean + half)
+
+
+def recipe_of(config: RunConfig) -> str:
+    """Return a text that is the same for configs that differ in the seed alone, or in what is about a machine."""
+    values = config.model_dump(exclude={"tracking", "runner"})
+    values["training"] = {name: value for name, value in values["training"].items() if name not in NO_RECIPE}
+    return json.dumps(values)
+
+
+def repeats_of(run: Run, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs of a run's recipe, whatever their state, in the order of their seeds."""
+    if run.config is None:
+        return []
+    recipe = recipe_of(run.config)
+    same = [other for other in runs if other.config and recipe_of(other.config) == recipe]
+    return sorted(same, key=lambda other: (other.config.training.seed if other.config else 0, other.id))
+
+
+def summarize_repeats(runs: Sequence[Run]) -> Repeats | None:
+    """Return what the finished ones of some repeats come to by their own validation scores, the newest of each seed;
+    None where none of them has one.
+    """
+    newest = {run.config.training.seed: run for run in runs if run.config and run.state == "finished"}
+    rows = [(run, best_evaluation(evaluations(run.path))) for run in newest.values()]
+    scored = [(run, row) for run, row in rows if row is not None and len(row["iou"]) == len(run.class_names)]
+    scored = [(run, row) for run, row in scored if run.class_names == scored[0][0].class_names]
+    if not scored:
+        return None
+    columns = zip(*(row["iou"] for _, row in scored), strict=True)
+    return Repeats(
+        tuple(run for run, _ in scored),
+        spread_of([row["miou"] for _, row in scored if row["miou"] is not None]),
+        tuple(_spread_or_none(column) for column in columns),
+    )
+
+
+def _spread_or_none(values: Sequence[float | None]) -> Spread | None:
+    known = [value for value in values if value is not None]
+    return spread_of(known) if len(known) == len(values) else None
