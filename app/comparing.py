@@ -56,7 +56,8 @@ def compare_view(shown: Shown) -> None:
         st.plotly_chart(interval_figure(titled, dots), key="interval", config=PLAIN)
         st.caption(
             f"{_drawn(between)} 2000 times, the same ones for A and B. The interval shows how much the difference"
-            " depends on the frames; what another seed of the training would change isn't in it."
+            " depends on the frames, and ± is the standard deviation of these draws; what another seed of the training,"
+            " or other recordings, would change isn't in it."
         )
         st.subheader("Settings that differ")
         changed = differences(shown.runs[one].config, shown.runs[other].config)
@@ -148,13 +149,23 @@ def cost_view(boards: Sequence[Board], shown: Shown) -> None:
         )
     st.caption(
         (
-            "Runs on the dotted line are the best for their cost: none scores higher without costing more. "
+            f"Every run that was scored alike is here. {_front_of(front)} "
             if can_rank
             else "These runs were timed on different hardware, beside other work or too few times, so that none is"
             " called the best for its latency. Time them again while nothing else runs. "
         )
         + "Latency is the median of several pictures, one at a time; a multiply-add counts as"
         " two operations."
+    )
+
+
+def _front_of(front: Sequence[str]) -> str:
+    """Return what the strong points of the plot stand for."""
+    if len(front) == 1:
+        return "The strong point is the best for its cost: the pale ones score no higher and cost no less."
+    return (
+        "The strong points, on the dotted line, are the best for their cost; a pale one scores no higher than one of"
+        " them, and costs no less."
     )
 
 

@@ -107,6 +107,10 @@ def lr_finder_panel(config: RunConfig, key: str) -> None:
     )
     st.caption(escape_markdown(suggestion.sentence))
     if suggestion.rate is not None:
+        st.caption(
+            f"The form has {config.training.learning_rate:g}. The lab's own networks were measured with its defaults,"
+            " so this is for other networks and data, or for a loss that jumps."
+        )
         st.button(
             f"Take {suggestion.rate:g}",
             key=f"{key}-take",

@@ -2,7 +2,7 @@
 against.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -31,6 +31,21 @@ def apply_pending() -> None:
             prefix, *parts = key.split("-")
             if name in parts and (not family or family in parts) and (prefix == "tracking") == (part == "tracking"):
                 st.session_state[key] = value
+
+
+def recall_form(name: str) -> None:
+    """Give widgets that were typed into before another page was looked at their values back, before they are made."""
+    for key, value in st.session_state.get(f"typed-{name}", {}).items():
+        st.session_state.setdefault(key, value)
+
+
+def remember_form(name: str, prefixes: Sequence[str]) -> None:
+    """Keep what stands in a page's widgets, whose keys begin with one of some words: Streamlit forgets widgets that
+    another page doesn't show.
+    """
+    st.session_state[f"typed-{name}"] = {
+        key: st.session_state[key] for key in map(str, st.session_state) if key.split("-")[0] in prefixes
+    }
 
 
 def fields_form(

@@ -148,7 +148,7 @@ def begin_with_run() -> None:
     st.session_state["families"] = [family]
     st.session_state[f"encoder-{family}"] = run.config.model.encoder_name
     st.session_state[f"weights-{family}"] = OF_RUN
-    st.session_state[f"start-{family}"] = run_id
+    st.session_state[f"begin-{family}"] = run_id
 
 
 def _choose_start(family: str, encoder: str, class_names: Sequence[str]) -> dict[str, Any]:
@@ -162,6 +162,8 @@ def _choose_start(family: str, encoder: str, class_names: Sequence[str]) -> dict
     if runs:
         kinds.append(OF_RUN)
     kind = kinds[0]
+    if st.session_state.get(f"weights-{family}") not in kinds:
+        st.session_state.pop(f"weights-{family}", None)  # chosen when there was a run
     if len(kinds) > 1:
         kind = st.segmented_control(
             "Starts from",
@@ -181,13 +183,15 @@ def _choose_start(family: str, encoder: str, class_names: Sequence[str]) -> dict
         except LabError as error:
             failed_state(error)
         return {"weights": kind}
-    run_id = st.selectbox("Run", list(runs), format_func=lambda run_id: run_label(runs[run_id]), key=f"start-{family}")
+    if st.session_state.get(f"begin-{family}") not in runs:
+        st.session_state.pop(f"begin-{family}", None)
+    run_id = st.selectbox("Run", list(runs), format_func=lambda run_id: run_label(runs[run_id]), key=f"begin-{family}")
     run = runs[run_id]
     class_map = st.text_input(
         setting_of("model", "class_map").label,
         placeholder="rider = person, van = car",
         help=fields_of("model")["class_map"].description,
-        key=f"start-class_map-{family}",
+        key=f"begin-class_map-{family}",
     )
     values = {"weights": f"{OF_RUN}{run_id}", "class_map": class_map}
     remark = ""

@@ -14,7 +14,7 @@ from core.auth import may_change
 from core.config import OWN
 from core.data.sources import SOURCES
 from core.errors import LabError
-from core.runs.metrics_log import evaluations
+from core.runs.metrics_log import evaluations, minutes_trained
 from core.runs.store import Run
 from core.text import plural
 
@@ -40,7 +40,7 @@ def run_table(runs: Sequence[Run], choose: Callable[[list[str]], None]) -> None:
         "name": [run.name for run in runs],
         "score": [100 * mious[-1] if mious else None for mious in histories],
         "curve": histories,
-        "minutes": [run.status.duration and run.status.duration / 60 for run in runs],
+        "minutes": [minutes_trained(run.path) or None for run in runs],
         "data": [_data(run) for run in runs],
         "tags": [list(run.notes.tags) for run in runs],
         "launched": [datetime.strptime(run.id[:15], "%Y%m%d-%H%M%S") for run in runs],

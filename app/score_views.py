@@ -74,18 +74,18 @@ class Shown:
 def classes_view(shown: Shown) -> None:
     """Show a score per class and category for each run."""
     first = next(iter(shown.results.values())).scores
+    offered = [name for name in PER_CLASS if name != "iiou" or not first.iiou_reason]
+    if st.session_state.get("per-class") not in offered:
+        st.session_state.pop("per-class", None)  # chosen for runs that have it
     metric = st.segmented_control(
         "Score",
-        list(PER_CLASS),
+        offered,
         format_func=PER_CLASS.get,
         default="iou",
         required=True,
         key="per-class",
         help=PER_CLASS_HELP,
     )
-    if metric == "iiou" and first.iiou_reason:
-        st.caption(escape_markdown(first.iiou_reason))
-        return
     if metric == "boundary_f1" and any(result.scores.boundary_f1 is None for result in shown.results.values()):
         st.caption("Boundaries weren't looked at. Switch them on above, and score again.")
         return

@@ -39,7 +39,8 @@ def status_text(active: list[Run]) -> str:
     elif running:
         status = running[0].status
         share = f" {status.step / status.steps_total:.0%}" if status.steps_total else ""
-        left = f", {format_duration(status.seconds_left)} left" if status.seconds_left else ""
+        is_known = status.seconds_left and status.phase != "scoring"
+        left = f", {format_duration(status.seconds_left)} left" if is_known else ""
         parts.append(f"{running[0].title.split(' · ')[0]}{share}{left}")
     if waiting:
         parts.append(f"{waiting} waiting")

@@ -14,6 +14,7 @@ from app.tables import badge, dot
 from core.config import all_fields, setting_of
 from core.errors import LabError, storage_sentence
 from core.escaping import escape_markdown
+from core.runs.metrics_log import minutes_trained
 from core.runs.store import Run, best_miou
 from core.text import format_duration, plural
 
@@ -132,9 +133,9 @@ def recall(name: str, options: Sequence[str], default: str) -> None:
     st.session_state[name] = st.session_state[f"last-{name}"] = next(wish for wish in wishes if wish in options)
 
 
-def pick_also(label: str, run_id: str) -> None:
-    """Add a run to what is picked in the picker of that label, when it is drawn next."""
-    st.session_state[f"also-{label}"] = [run_id]
+def pick_also(label: str, *run_ids: str) -> None:
+    """Add runs to what is picked in the picker of that label, when it is drawn next."""
+    st.session_state[f"also-{label}"] = list(run_ids)
 
 
 def with_equal_classes(chosen: Sequence[str], runs: Mapping[str, Run]) -> list[str]:
@@ -252,8 +253,8 @@ def run_card(run: Run, color: str, position: int = 0) -> None:
         metadata.append("scoring the validation frames")
     elif state == "running" and status.seconds_left is not None:
         metadata.append(f"about {format_duration(status.seconds_left)} left")
-    if status.duration is not None:
-        metadata.append(f"took {format_duration(status.duration)}")
+    if not run.is_active and (minutes := minutes_trained(run.path)):
+        metadata.append(f"trained for {format_duration(60 * minutes)}")
     miou = best_miou(run.path)
     if miou is not None:
         metadata.append(f"best mIoU {miou:.1%}")

@@ -4,10 +4,13 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -77,3 +80,20 @@ def new_folder(folder: Path) -> Iterator[Path]:
                     raise
     finally:
         remove(draft)
+
+
+def unless_changed(read: Callable[[Path], T]) -> Callable[[Path], T | None]:
+    """Return what reads a file, from memory where its time and size are the same; None where there is no file."""
+
+    @lru_cache(maxsize=512)
+    def cached(path: Path, _changed: int, _size: int) -> T:
+        return read(path)
+
+    def read_if_changed(path: Path) -> T | None:
+        try:
+            metadata = path.stat()
+        except OSError:
+            return None
+        return cached(path, metadata.st_mtime_ns, metadata.st_size)
+
+    return read_if_changed

@@ -122,8 +122,9 @@ def choose_frame(here: SplitDataset) -> tuple[Frame | None, st.delta_generator.D
     Returns the frame, where there is such a one, and the place for `offer_classes`.
     """
     named = st.query_params
-    if st.session_state.get("shows") not in here.dataset.space.class_names:
+    if st.session_state.get("shows", named.get("shows")) not in here.dataset.space.class_names:
         st.session_state["shows"] = None  # other classes are told apart now
+    st.session_state.setdefault("shows", named.get("shows"))
     restore("split", list(here.splits), named.get("split"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         split = st.segmented_control(
@@ -133,7 +134,7 @@ def choose_frame(here: SplitDataset) -> tuple[Frame | None, st.delta_generator.D
         cities = sorted({frame.city for frame in frames})
         if len(cities) > 1:
             options = ["", *cities] if len(frames) <= LONG_SPLIT else cities
-            restore(f"city-{split}", options)
+            restore(f"city-{split}", options, named.get("city"))
             group = SOURCES[here.dataset.name].group
             city = st.selectbox(
                 group.capitalize(),
@@ -162,7 +163,12 @@ def choose_frame(here: SplitDataset) -> tuple[Frame | None, st.delta_generator.D
     if not ids:
         st.caption("No frame shows this class here. Choose another class, city or split.")
         return None, slot
-    named["split"], named["frame"] = split, st.session_state[key]
+    chosen = {"city": st.session_state.get(f"city-{split}"), "shows": st.session_state["shows"]}
+    for name, value in ({"split": split, "frame": st.session_state[key]} | chosen).items():
+        if value:
+            named[name] = value
+        else:
+            named.pop(name, None)
     return frames[ids.index(st.session_state[key])], slot
 
 

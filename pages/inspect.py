@@ -36,11 +36,11 @@ from core.data.bands import composite
 from core.data.collections import save_collection
 from core.errors import LabError
 from core.escaping import escape_markdown
-from core.inference.exports import ITEMS, Labelled, as_zip, overlay
+from core.inference.exports import Labelled, as_zip, items_for, overlay
 from core.inference.prediction_cache import CachedPrediction
 from core.inference.tta import PredictOptions
 from core.paths import runs_folder
-from core.runs.store import list_runs
+from core.runs.store import list_runs, read_run
 from core.text import format_bytes
 
 SCALES = {"As trained": (1.0,), "Three sizes": (0.75, 1.0, 1.25), "Larger": (1.0, 1.5, 2.0)}
@@ -169,9 +169,10 @@ def show_sheet(samples: Sequence[Sample], names: dict[str, str], options: Predic
 
 def offer_download(samples: Sequence[Sample], names: dict[str, str], options: PredictOptions) -> None:
     """Draw widgets that make a ZIP of all masks and hand it out."""
+    offered = items_for(read_run(runs_folder() / next(iter(names))).class_names)
     with st.expander("Download"):
         items = st.pills(
-            "What to put into the ZIP", ITEMS, selection_mode="multi", default=list(ITEMS), key="download-items"
+            "What to put into the ZIP", offered, selection_mode="multi", default=offered, key=f"items-{len(offered)}"
         )
         question = (tuple(sample.digest for sample in samples), tuple(names), options, tuple(items))
         if st.button("Make the ZIP", key="make-zip", icon=":material/folder_zip:", disabled=not items):
@@ -201,8 +202,8 @@ def offer_download(samples: Sequence[Sample], names: dict[str, str], options: Pr
                 icon=":material/download:",
             )
         st.caption(
-            "Masks are as large as the pictures were. A README in the ZIP says what its files are; label ids, those of"
-            " the Cityscapes files, are only there for networks that tell Cityscapes' classes apart."
+            "Masks are as large as the pictures were. A README in the ZIP says what its files are. Label ids are those"
+            " of the Cityscapes files, for networks that tell their classes apart."
         )
 
 

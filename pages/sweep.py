@@ -49,8 +49,8 @@ METHOD_HELP = {
     ),
 }
 DRAWN = ("random", "tpe")
-TRIAL_STATES = {"open": "under way"}
-"""What the page calls a state of a trial, where that isn't its name."""
+OPEN = {True: "under way", False: "interrupted"}
+"""What the page calls an open trial, by whether its sweep goes on."""
 COMMON = ("Often changed", "Optimizer and schedule", "Loss", "Augmentation", "Length")
 """Groups of training fields that are offered for what all trials have in common."""
 READING = ["height", "width", "max_val_samples"]
@@ -424,9 +424,10 @@ def trials_table(sweep: Sweep, trials: list[Any]) -> None:
     for trial in best_first:
         values = (trial.params.get(name, "") for name in names)
         links = [part for run in trial.runs for part in (run_link(run, run[-4:]), " ")]
+        state = OPEN[sweep.is_active] if trial.state == "open" else trial.state
         rows.append(
             (
-                Cell(f"{trial.number} · {TRIAL_STATES.get(trial.state, trial.state)}", title=trial.error),
+                Cell(f"{trial.number} · {state}", title=trial.error),
                 Cell(f"{trial.score:.1%}" if trial.scores else "–", "lab-best" if trial is best_first[0] else ""),
                 str(len(trial.scores)),
                 *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values),

@@ -8,7 +8,15 @@ from markupsafe import Markup
 from app.datasets import choose_dataset, draw_streets, frame_size, opened
 from app.dry_run_panel import COLOR, dry_run_panel, lr_finder_panel
 from app.figures import schedule_figure
-from app.forms import apply_pending, augmentation_form, fields_form, groups_of, names_in
+from app.forms import (
+    apply_pending,
+    augmentation_form,
+    fields_form,
+    groups_of,
+    names_in,
+    recall_form,
+    remember_form,
+)
 from app.html import joined, show
 from app.network_card import OF_NETWORKS, begin_with_run, network_card
 from app.services import inference_worker, thumbnails
@@ -50,6 +58,11 @@ OPEN = ("Length", "Often changed", "Masks", "")
 SHAPE_OF_RATE = [
     "minutes", "epochs", "learning_rate", "schedule", "warmup_fraction", "gamma", "gamma_epochs", "power",
 ]  # fmt: skip
+FORM = (
+    *("families", "encoder", "weights", "begin", "options", "annotations", "masks", "preset", "length", "often"),
+    *("rarely", "reading", "engine", "cluster", "tracking"),
+)
+"""How the keys begin of the widgets whose values outlast a look at another page."""
 
 
 def choose_masks(name: str) -> dict[str, Any]:
@@ -90,9 +103,8 @@ def preview_schedule(values: dict[str, Any]) -> None:
     """Show the learning rate over a training, as the form stands."""
     try:
         training = read_config({"training": {name: values[name] for name in SHAPE_OF_RATE if name in values}}).training
-    except LabError as error:
-        failed_state(error)
-        return
+    except LabError:
+        return  # the form says what is wrong
     st.plotly_chart(schedule_figure(training, COLOR), config={"displayModeBar": False}, key="schedule-preview")
     if training.minutes and training.schedule == "step":
         st.caption(f"It falls by epochs. How many the minutes hold isn't known yet: drawn for {training.epochs:g}.")
@@ -256,6 +268,7 @@ def crop_remark(config: RunConfig) -> str:
 
 # page layout
 st.title("Train")
+recall_form("train")
 apply_pending()
 begin_with_run()
 what, which, how_long = st.columns(3, gap="large")
@@ -298,6 +311,7 @@ with how_long:
     preset, training_values = choose_length()
     runner_values = choose_engine()
 training_values, reading_values, tracking_values = choose_rest(preset, training_values, dataset_values)
+remember_form("train", FORM)
 
 configs: list[RunConfig] = []
 try:
@@ -320,7 +334,13 @@ except LabError as error:
     if dataset is not None or source.is_generated:  # else it was said above what is missing
         failed_state(error)
 if dataset and configs:
-    with st.expander("Try first: what it will take, and which learning rate", icon=":material/timer:"):
+    trial = st.expander(
+        "Try first: what it will take, and which learning rate",
+        icon=":material/timer:",
+        key="try-first",
+        on_change="rerun",  # or another network would close it
+    )
+    with trial:
         if runner_values.get("engine") == "slurm":
             st.caption("This is tried on this machine: on the cluster's nodes time and memory will differ.")
         dry_run_panel(configs, "dry-run")

@@ -317,8 +317,8 @@ WORTH_A_WORD = [
     ("folder", "size-differs", "note", "both are scaled", lambda data: data.masks(lambda x: x[::2, ::2], only=[1])),
     ("folder", "mixed-sizes", "note", "2 different sizes", lambda data: write(data.image(1), image_file(1).repeat(2, axis=0).repeat(2, axis=1))),
     ("folder", "exif-orientation", "note", "EXIF", lambda data: turned(data, 3, SIZE)),
-    ("folder", "ids-above-table", "warning", "holds the ids 9", lambda data: data.masks(lambda x: np.where(x == 2, 9, x).astype(np.uint8), only=[1])),
-    ("folder", "unknown-ids", "warning", "holds the ids 1,", lambda data: data.table([{"name": "a", "ids": [0]}, {"name": "b", "ids": [2]}])),
+    ("folder", "ids-above-table", "warning", "holds the id 9", lambda data: data.masks(lambda x: np.where(x == 2, 9, x).astype(np.uint8), only=[1])),
+    ("folder", "unknown-ids", "warning", "holds the id 1,", lambda data: data.table([{"name": "a", "ids": [0]}, {"name": "b", "ids": [2]}])),
     ("folder", "unknown-colors", "warning", "#5a0005", lambda data: data.table(COLORED[:2]).masks(lambda x: painted(x, OWN))),
     ("folder", "blurred-masks", "warning", "was blurred", lambda data: data.table(COLORED).masks(
         lambda x: cv2.resize(painted(x.repeat(8, axis=0).repeat(8, axis=1), OWN), None, fx=0.7, fy=0.7))),

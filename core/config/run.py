@@ -157,7 +157,7 @@ def has_a_say(values: Mapping[str, Mapping[str, Any]], part: str, name: str) -> 
         part, name: the field.
     """
     model = values.get("model", {})
-    if part == "model" and name not in ("family", "encoder", "weights") and model.get("family"):
+    if part == "model" and name not in ("family", "encoder", "weights", "class_map") and model.get("family"):
         default = FAMILIES[model["family"]].default_encoder if model["family"] in FAMILIES else ""
         return name in options_of(model["family"], model.get("encoder") or default, model.get("dilated_head", False))
     conditions = setting_of(part, name).only_if

@@ -228,7 +228,7 @@ class TrainingConfig(Part):
     gamma: float = field(
         0.316,
         "Factor of a drop",
-        "The step schedule multiplies the rate by this, every gamma_epochs.",
+        "The step schedule multiplies the rate by this, as often as the epochs between drops say.",
         "x",
         group="Optimizer and schedule",
         only_if=_reads("gamma"),

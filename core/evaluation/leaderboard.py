@@ -4,9 +4,7 @@ pears.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from core.config import has_a_say
 from core.data.sources import SOURCES
@@ -20,10 +18,9 @@ from core.evaluation.results import (
     timed_alike,
 )
 from core.evaluation.staleness import is_stale
+from core.files import unless_changed
 from core.runs.metrics_log import minutes_trained
 from core.runs.store import Run, best_miou
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -188,29 +185,7 @@ def frontier(points: Mapping[str, tuple[float, float]]) -> list[str]:
     return front_points
 
 
-def _unless_changed(read: Callable[[Path], T]) -> Callable[[Path], T | None]:
-    """Return what reads a file, from memory where its time and size are the same; None where there is no file."""
-
-    @lru_cache(maxsize=512)
-    def cached(path: Path, _changed: int, _size: int) -> T:
-        return read(path)
-
-    def read_if_changed(path: Path) -> T | None:
-        try:
-            metadata = path.stat()
-        except OSError:
-            return None
-        return cached(path, metadata.st_mtime_ns, metadata.st_size)
-
-    return read_if_changed
-
-
-summary_at = _unless_changed(read_summary)
-_minutes_of_log = _unless_changed(lambda log: minutes_trained(log.parent))
-
-
-def _minutes_of(run: Run) -> float | None:
-    return _minutes_of_log(run.path / "metrics.jsonl") or None
+summary_at = unless_changed(read_summary)
 
 
 def _scored_entry(run: Run, summary: Summary) -> Entry:
@@ -219,7 +194,7 @@ def _scored_entry(run: Run, summary: Summary) -> Entry:
         "parameters": metadata.parameters / 1e6,
         "flops": metadata.flops / 1e9,
         "milliseconds": metadata.milliseconds,
-        "minutes": _minutes_of(run),
+        "minutes": minutes_trained(run.path) or None,
     }
     scores = {name: metric.read(summary.scores) for name, metric in METRICS.items()}
     return Entry(run.id, run.name, scores, costs, metadata, is_stale(run, metadata))
@@ -240,7 +215,8 @@ def _trained_entry(run: Run) -> dict[tuple[Any, ...], Entry]:
     if miou is None or run.config is None:
         return {}
     parameters = run.plan.get("parameters")
-    costs = dict.fromkeys(COSTS) | {"parameters": parameters and parameters / 1e6, "minutes": _minutes_of(run)}
+    costs = dict.fromkeys(COSTS) | {"parameters": parameters and parameters / 1e6}
+    costs["minutes"] = minutes_trained(run.path) or None
     scores = dict.fromkeys(METRICS) | {"miou": miou}
     data = run.config.dataset
     share = (

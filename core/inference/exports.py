@@ -79,13 +79,18 @@ def at_full_size(labelled: Labelled) -> Labelled:
     return replace(labelled, image=image, prediction=replace(prediction, labels=labels, confidence=confidence))
 
 
+def items_for(class_names: Sequence[str]) -> list[Item]:
+    """Return what a ZIP can hold of networks with these classes: label ids only where all of them are Cityscapes'."""
+    is_official = all(name in LABEL_BY_NAME for name in class_names)
+    return [item for item in ITEMS if item != "label ids" or is_official]
+
+
 def label_ids(prediction: CachedPrediction) -> np.ndarray | None:
     """Return the label map in the ids of the Cityscapes files, uint8 (H, W); None where a class is none of theirs."""
-    labels = [LABEL_BY_NAME.get(name) for name in prediction.class_names]
-    if any(label is None for label in labels):
+    if "label ids" not in items_for(prediction.class_names):
         return None
     table = np.zeros(256, np.uint8)  # "unlabeled"
-    table[: len(labels)] = [label.id for label in labels]
+    table[: len(prediction.class_names)] = [LABEL_BY_NAME[name].id for name in prediction.class_names]
     return table[prediction.labels]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
-from core.files import parse_json
+from core.files import parse_json, unless_changed
 
 
 class UsageRow(TypedDict):
@@ -152,9 +152,14 @@ def rows_since(path: Path, offset: int) -> tuple[list[dict[str, Any]], int, bool
 def minutes_trained(path: Path) -> float:
     """Return minutes that a run had trained when it wrote the last row that still counts, breaks left out.
 
-    0 where it wrote none.
+    0 where it wrote none. This is how long a run took, wherever that is said.
     """
-    rows = valid_rows(read_metrics(path)[0])
+    return _minutes_of_log(path / "metrics.jsonl") or 0.0
+
+
+@unless_changed
+def _minutes_of_log(log: Path) -> float:
+    rows = valid_rows(read_metrics(log.parent)[0])
     return next((row["minutes"] for row in reversed(rows) if isinstance(row.get("minutes"), int | float)), 0.0)
 
 

@@ -48,6 +48,9 @@ this.
 JUMP, JUMPS, BEFORE = 3.0, 3, 20
 """So many losses of more than three times the median of the twenty before them are no chance."""
 
+LEAST_SHOWN = 0.0005
+"""A table shows what is below this as 0.0 %."""
+
 NAMES = 4
 """Classes that a sentence names before it says "and more"."""
 
@@ -197,7 +200,8 @@ def _zero_classes(scored: Sequence[Row], class_names: Sequence[str], total: int)
     truth = scored[-1].get("truth") or [1.0] * len(iou)
     if not len(iou) == len(truth) == len(class_names):
         return
-    missed = [name for name, score, share in zip(class_names, iou, truth, strict=True) if score == 0 and share > 0]
+    shown = [(name, score) for name, score, share in zip(class_names, iou, truth, strict=True) if share > 0]
+    missed = [name for name, score in shown if score < LEAST_SHOWN]
     if missed and len(missed) < len(class_names):
         names = join_first(missed, NAMES)
         yield Remark(

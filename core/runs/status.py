@@ -49,11 +49,6 @@ class Status:
     failure: Failure = ""
     suggested_change: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    @property
-    def duration(self) -> float | None:
-        """Seconds from its latest start to its end; None before that."""
-        return self.ended - self.started if self.ended and self.started else None
-
 
 _STATUS = TypeAdapter(Status)
 

@@ -39,7 +39,7 @@ def test_names_stay_names_on_every_page(lab, page, wait_for_app) -> None:
     two = [("runs", run) for run in runs[:2]]
     for path in (
         "",
-        f"data?{urlencode([('data', 'folder'), ('root', str(folder / 'data' / 'signs & <b>more</b>'))])}",
+        f"data?{urlencode([('name', 'folder'), ('root', str(folder / 'data' / 'signs & <b>more</b>'))])}",
         "train",
         f"runs?{urlencode(two)}",
         f"compare?{urlencode(two)}",

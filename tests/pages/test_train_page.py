@@ -2,17 +2,22 @@
 
 import argparse
 import shlex
+import shutil
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core import runner
 from core.auth import User, set_current_user, shell_user
 from core.commands.options import add_config, requested_config
 from core.config import Condition, RunnerConfig, fields_of, setting_of
 from core.paths import PROJECT
+from core.runner.device_lock import DeviceLock
+from core.runs.store import list_runs
 from core.tracking.table import TRACKERS
 from core.training.tables import OPTIMIZERS
+from tests.pages.test_pages import text_of
 
 OPTIMIZED = {name for optimizer in OPTIMIZERS.values() for name, _ in optimizer.defaults}
 """Fields that begin otherwise with another optimizer."""
@@ -236,3 +241,40 @@ def test_the_command_launches_the_same(page):
     config = requested_config(parser.parse_args(words[4:]))
     assert (config.training.batch_size, config.training.seed, config.training.minutes) == (4, 7, 1.0)
     assert config.model.freeze == 0.33
+
+
+def test_what_was_typed_outlasts_a_look_at_another_page(page):
+    page.number_input(key="often-batch_size").set_value(6).run()
+    page.button_group(key="families").set_value(["unet", "vit"]).run()
+    page.button_group(key="preset").set_value("quick").run()
+    page.number_input(key="length-quick-minutes").set_value(7.0).run()
+    page.switch_page("../pages/models.py").run()
+    page.switch_page("../pages/train.py").run()
+    assert not page.exception
+    assert page.number_input(key="often-batch_size").value == 6
+    assert page.number_input(key="length-quick-minutes").value == 7.0
+    assert page.button_group(key="families").value == ["unet", "vit"]
+
+
+def test_the_address_names_a_run_to_go_on_from(lab_folders, trained_run):
+    shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
+    page = AppTest.from_file(str(PROJECT / "app/navigation.py"), default_timeout=240).run()
+    page.query_params["start"] = trained_run.name
+    page.switch_page("../pages/train.py").run()
+    assert not page.exception
+    assert page.button_group(key="families").value == ["unet"]
+    assert page.selectbox(key="begin-unet").value == trained_run.name
+    (width,) = [each for each in page.number_input if each.key.startswith("options-unet-width")]
+    assert width.value == 8, "the options are those of the run, or little of it would fit"
+    assert "Carries over 19 of 19 classes" in text_of(page)
+    page.text_input(key="begin-class_map-unet").set_value("rider = nobody").run()
+    assert any("no class 'nobody'" in error.value.replace("\\", "") for error in page.error)
+    page.text_input(key="begin-class_map-unet").set_value("rider = person").run()
+    assert "rider from person" in text_of(page)
+    with DeviceLock(lab_folders.runs / ".slots", "cpu") as lock:
+        assert lock.acquire()
+        page.button(key="launch").click().run()
+        (new,) = [run for run in list_runs(lab_folders.runs) if run.id != trained_run.name]
+        runner.stop(new.path)
+    model = new.config.model
+    assert (model.weights, model.class_map, model.width) == (f"run:{trained_run.name}", "rider = person", 8)

@@ -43,7 +43,10 @@ LOSS = 16
 _OFFICIAL = {label.id: label for label in CITYSCAPES_LABELS}
 _LABEL_IDS = "Use the files that end in _labelIds.png."
 _HOW_TO_SAVE = "Save masks as PNG, and resize them by nearest neighbour only."
-_ADD_THEM = "Add them to the class table if they are classes."
+_ADD_THEM = (
+    "Add them to the class table if they are classes. If they stand for none, as void does, all is well: nothing is"
+    " learned from them, and nothing scored."
+)
 
 Diagnosis = tuple[Finding, str] | None
 """What was found, and the text of the class table that would mend it, or ""."""
@@ -292,7 +295,7 @@ def _beyond_the_table(case: Case) -> Diagnosis:
         return None
     pixels = pixels_by_id(sound)
     unknown = {value: count for value, count in pixels.items() if value not in allowed and value != IGNORED}
-    holds = f"{{}} holds the ids {_listing(sorted(unknown))}"
+    holds = f"{{}} holds the {'id' if len(unknown) == 1 else 'ids'} {_listing(sorted(unknown))}"
     if case.is_official:
         fix = "Use the files that end in _labelIds.png, or name the class table that these masks were made with."
         sentence = f"{holds}, but label ids of Cityscapes end at 33."

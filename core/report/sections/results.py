@@ -161,9 +161,10 @@ def _cost_table(group: Group, suffix: str) -> Table:
     )  # fmt: skip
     where += " Times are medians, ± the distance of their quartiles." if hardware else ""
     unclear = [summary for summary in group.evaluated if not summary.result.metadata.is_timed_well]
-    if unclear and len(group.evaluated) > 1:
+    if unclear:
         names = join_items([summary.label for summary in unclear])
-        where += f" Times don't compare while {names} {'was' if len(unclear) == 1 else 'were'} timed beside other work or too few times."
+        where += f" {names} {'was' if len(unclear) == 1 else 'were'} timed beside other work or too few times, so that "
+        where += "times don't compare." if len(group.evaluated) > 1 else "this time is no measurement."
     return table_of_runs(f"cost{suffix}", text("What the runs cost.", where), "run", group.scored, columns)
 
 
@@ -528,6 +529,7 @@ def _significance(group: Group, suffix: str) -> Iterator[Block]:
         span = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
         alone = "" if len(units) == len(rows) else " where they were alike, single frames elsewhere"
         drawn = f" Neighbouring frames were drawn together, in blocks of about {span}{alone}."
+    drawn += " What other recordings, or another seed of the training, would change isn't in these intervals."
     uncounted = each_once([name for each in group.comparisons.values() for name in each.uncounted])
     if uncounted:
         missing = f" No frame shows {join_items(uncounted, 'or')}, so that these means don't count it."
