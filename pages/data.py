@@ -5,7 +5,7 @@ class.
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -285,13 +285,29 @@ def what_the_network_sees(here: SplitDataset, frame: Frame, root: str) -> None:
                 failed_state(error)
 
 
+@dataclass(frozen=True)
+class TrainFrames:
+    """The training frames of a data set, with another frame in the place of one."""
+
+    dataset: Dataset
+    index: int
+    frame: Frame
+
+    def __len__(self) -> int:
+        return len(self.dataset.train)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        frame = self.frame if index == self.index else self.dataset.train[index]
+        return self.dataset.image(frame), self.dataset.target(frame)
+
+
 def draw_crops(dataset: Dataset, frame: Frame, values: dict[str, Any], epochs: list[int]) -> None:
     """Show where the crops of some epochs lie in the frame, and each with its mask.
 
     Raises LabError where they can't be had.
     """
     training: TrainingConfig = read_config({"training": values}).training
-    shares = count_classes(dataset, dataset.train).shares if training.rare_crops else None
+    shares = count_classes(dataset, dataset.train).shares if training.rare_crops or training.copy_paste else None
     augmentation = Augmentation.from_config(training, class_shares=shares)
     image, target = dataset.image(frame), dataset.target(frame)
     index = dataset.train.index(frame) if frame in dataset.train else 0
@@ -299,7 +315,7 @@ def draw_crops(dataset: Dataset, frame: Frame, values: dict[str, Any], epochs: l
     for row, epoch in enumerate(epochs):
         key = (training.seed, epoch, index)
         outlines.append(augmentation.corners(dataset.size, target, np.random.default_rng(key)))
-        crop, mask = augmentation(image, target, np.random.default_rng(key))
+        crop, mask = augmentation.crop_of(TrainFrames(dataset, index, frame), index, np.random.default_rng(key))
         crops.append(crop_figure(crop, mask, dataset, epoch, RUN_COLORS[row]))
     show_drawing(outlines_figure(image, outlines))
     show(Markup('<div class="lab-crops">{}</div>').format(joined(crops)))

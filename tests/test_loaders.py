@@ -235,7 +235,9 @@ def test_the_source_of_frames_follows_the_setting(dataset):
     assert isinstance(open_frames(dataset, dataset.val, "raw", should_stop=lambda: True), FrameStore)
 
 
-EVERYTHING = Augmentation((32, 64), (0.5, 2.0), True, 0.3, True, True, rotation=10, elastic=4, blur=0.5, rare_crops=0.5)
+EVERYTHING = Augmentation(
+    (32, 64), (0.5, 2.0), True, 0.3, True, True, rotation=10, elastic=4, blur=0.5, rare_crops=0.5, copy_paste=0.5
+)
 
 
 def bytes_of(crops, keys):

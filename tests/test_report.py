@@ -520,7 +520,7 @@ def test_every_setting_is_used_by_some_run_or_said_elsewhere():
         {"dataset": {"annotations": "fine+coarse", "max_train_samples": 5, "train_sample_seed": 1, "max_val_samples": 2, "cache": "jpeg"}},
         {"dataset": {"name": "folder", "root": "/x", "bands": "4 3 2 1", "white_level": "4095"}},
         {"training": {"minutes": 0, "accumulate_grad_batches": 2, "stop_early": "miou", "num_processes": 2, "sync_batch_norm": True, "rotation": 5, "blur": 0.1, "vertical_flip": True, "rotate90": True, "elastic": 10}},
-        {"training": {"rare_crops": 0.5, "optimizer": "sgd", "schedule": "step", "ema": 0.9, "label_smoothing": 0.1}},
+        {"training": {"rare_crops": 0.5, "copy_paste": 0.5, "optimizer": "sgd", "schedule": "step", "ema": 0.9, "label_smoothing": 0.1}},
         {"training": {"schedule": "polynomial", "warmup_fraction": 0.1, "second_loss": "dice"}},
     ]  # fmt: skip
     used = {f"{part}.{name}" for values in configs for part, name in used_settings(read_config(values))}

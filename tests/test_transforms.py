@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.config import TrainingConfig
-from core.data.transforms import Augmentation, bend, find_rare_pixel, jitter_colors, warp
+from core.data.transforms import Augmentation, bend, find_rare_pixel, jitter_colors, paste_class, warp
 
 
 def painted(height, width, seed=0):
@@ -157,9 +157,12 @@ def test_the_config_fills_it():
         crop_height=96, crop_width=192, scale_min=0.5, scale_max=1.5, flip=False, color_jitter=0.1
     )
     assert Augmentation.from_config(training) == Augmentation((96, 192), (0.5, 1.5), False, 0.1)
-    more = TrainingConfig(rotation=10, blur=0.2, rare_crops=0.5, vertical_flip=True, rotate90=True, elastic=3)
+    more = TrainingConfig(
+        rotation=10, blur=0.2, rare_crops=0.5, vertical_flip=True, rotate90=True, elastic=3, copy_paste=0.4
+    )
     result = Augmentation.from_config(more, np.array([0.75, 0.25]))
-    assert (result.rotation, result.blur, result.rare_crops, result.class_shares) == (10, 0.2, 0.5, (0.75, 0.25))
+    assert (result.rotation, result.blur, result.rare_crops, result.copy_paste) == (10, 0.2, 0.5, 0.4)
+    assert result.class_shares == (0.75, 0.25)
 
 
 @pytest.mark.parametrize("size", [(64, 128), (97, 161), (40, 250)])
@@ -305,6 +308,20 @@ def test_rare_crops_are_a_share_of_all_and_the_rest_is_as_it_was():
         some = augmentation(rare_crops=0.3).window(target.shape, np.random.default_rng(key), target)
         led += int(plain != some)
     assert 35 < led < 85
+
+
+def test_a_class_is_pasted_where_it_stood_and_nothing_else_is_touched():
+    rng = np.random.default_rng(0)
+    target, other = np.zeros((64, 128), np.uint8), street()[:64, 128:256]
+    image, photo = (rng.integers(0, 255, (64, 128, 3), np.uint8) for _ in range(2))
+    before = image.copy()
+    paste_class((image, target), (photo, other), (0.5, 0.49, 1e-9), rng)
+    pasted = other == 2
+    assert pasted.any() and (target == np.where(pasted, 2, 0)).all()
+    assert (image == np.where(pasted[..., None], photo, before)).all()
+    blank = np.full_like(other, 255)
+    paste_class((image, target), (photo, blank), (), rng)
+    assert (target == np.where(pasted, 2, 0)).all(), "a crop without labels gives nothing"
 
 
 def test_where_nothing_is_labelled_a_rare_crop_is_any():

@@ -187,6 +187,16 @@ class TrainingConfig(Part):
         ge=0,
         le=1,
     )
+    copy_paste: float = field(
+        0.0,
+        "Copy-paste of rare classes",
+        "Share of crops into which one class of another frame's crop is pasted where it stands there, the rarer the"
+        " likelier.",
+        group="Augmentation",
+        off=(0,),
+        ge=0,
+        le=1,
+    )
     optimizer: OptimizerName = field(
         "adamw", "Optimizer", "How a gradient becomes a step.", group="Optimizer and schedule"
     )

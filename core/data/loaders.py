@@ -131,7 +131,7 @@ class TrainingCrops(TorchDataset):
         epoch, index, repetition = key
         # A first showing has the numbers it had before there were repetitions: NumPy fills a short seed up with zeros.
         rng = np.random.default_rng((self.seed, epoch, index, repetition))
-        image, target = self.augmentation(*self.store[index], rng)
+        image, target = self.augmentation.crop_of(self.store, index, rng)
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(target)
 
 

@@ -8,6 +8,7 @@ draws nothing: the crops of a run don't change because the lab has learned somet
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -32,6 +33,14 @@ Window = tuple[int, int, int, int]
 """Top, left, height and width in a frame, in pixels."""
 
 
+class Frames(Protocol):
+    """Frames by number: image uint8 (H, W, C) and target uint8 (H, W)."""
+
+    def __getitem__(self, index: int, /) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def __len__(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """The training part's fields that shape a crop.
@@ -47,7 +56,9 @@ class Augmentation:
         elastic: standard deviation of the displacements that bend it, in pixels of the crop.
         blur: share of crops that are blurred, 0..1.
         rare_crops: share of crops that are centred on a class of their frame, 0..1.
-        class_shares: share of the training set's pixels per class, for `rare_crops`; empty treats all classes alike.
+        copy_paste: share of crops into which a class of another crop is pasted, 0..1.
+        class_shares: share of the training set's pixels per class, for `rare_crops` and `copy_paste`; empty treats all
+            classes alike.
     """
 
     crop: tuple[int, int]
@@ -60,6 +71,7 @@ class Augmentation:
     elastic: float = 0.0
     blur: float = 0.0
     rare_crops: float = 0.0
+    copy_paste: float = 0.0
     class_shares: tuple[float, ...] = ()
 
     @classmethod
@@ -75,6 +87,7 @@ class Augmentation:
             elastic=training.elastic,
             blur=training.blur,
             rare_crops=training.rare_crops,
+            copy_paste=training.copy_paste,
             class_shares=() if class_shares is None else tuple(float(share) for share in class_shares),
         )
 
@@ -102,6 +115,13 @@ class Augmentation:
             image = in_fours(lambda part: cv2.GaussianBlur(part, (0, 0), sigma), image)
         # Nothing was done to a frame that is the crop already, and a cached frame may not be written to.
         return np.require(image, requirements="CW"), np.require(target, requirements="CW")
+
+    def crop_of(self, frames: Frames, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return a crop of one of some frames, with a class of another one pasted in where there is `copy_paste`."""
+        crop = self(*frames[index], rng)
+        if self.copy_paste and rng.random() < self.copy_paste:
+            paste_class(crop, self(*frames[int(rng.integers(len(frames)))], rng), self.class_shares, rng)
+        return crop
 
     def window(
         self, size: tuple[int, int], rng: np.random.Generator, target: np.ndarray | None = None, rotations: int = 0
@@ -185,6 +205,30 @@ def find_rare_pixel(
     spots = np.flatnonzero(sampled == chosen)
     row, column = divmod(int(spots[rng.integers(len(spots))]), sampled.shape[1])
     return first_row + RARE_STRIDE * row, first_column + RARE_STRIDE * column
+
+
+def paste_class(
+    crop: tuple[np.ndarray, np.ndarray],
+    other: tuple[np.ndarray, np.ndarray],
+    class_shares: Sequence[float],
+    rng: np.random.Generator,
+) -> None:
+    """Paste the pixels of one class of another crop into a crop, where they stand there; image and target alike.
+
+    Ghiasi et al.: Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation,
+    https://arxiv.org/abs/2012.07177; by class instead of by instance as in ClassMix, https://arxiv.org/abs/2007.07936.
+
+    Args:
+        crop: image uint8 (h, w, C) and target uint8 (h, w), both changed.
+        other: another one of the same size.
+        class_shares: as for `find_rare_pixel`, which chooses the class.
+        rng: what chooses.
+    """
+    pixel = find_rare_pixel(other[1], class_shares, rng)
+    if pixel:
+        pasted = other[1] == other[1][pixel]
+        for part, source in zip(crop, other, strict=True):
+            part[pasted] = source[pasted]
 
 
 def bend(

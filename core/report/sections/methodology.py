@@ -138,6 +138,7 @@ def _crops(summaries: Summaries) -> Text:
         _if_used(summaries, "elastic", ", bent by random displacements with a standard deviation of ", " pixels"),
         _if_used(summaries, "blur", ", blurred with a probability of "),
         _if_used(summaries, "rare_crops", ", centred on a rare class with a probability of "),
+        _if_used(summaries, "copy_paste", ", one class of another crop pasted in with a probability of "),
         ".",
         _if_used(summaries, "accumulate_grad_batches", " The gradients of ", " such batches make a step", "."),
         _if_used(summaries, "test_scale", " To be scored and predicted, frames are enlarged by ", "."),
