@@ -8,12 +8,14 @@ from typing import Any
 import streamlit as st
 
 from app.trash_panel import delete_runs
-from app.widgets import failed_state
+from app.widgets import failed_state, pick_also
 from core import runner
-from core.auth import may_change
+from core.auth import is_read_only, may_change
 from core.config import OWN
 from core.data.sources import SOURCES
 from core.errors import LabError
+from core.paths import runs_folder
+from core.runs.ensembles import make_ensemble
 from core.runs.metrics_log import evaluations, minutes_trained
 from core.runs.store import Run
 from core.text import plural
@@ -68,8 +70,8 @@ def run_table(runs: Sequence[Run], choose: Callable[[list[str]], None]) -> None:
     )
 
 
-def together(runs: Sequence[Run]) -> None:
-    """Show what can be done with several runs at once."""
+def together(runs: Sequence[Run], picker: str) -> None:
+    """Show what can be done with several runs at once, which were picked in the picker of a label."""
     ids = [run.id for run in runs]
     mine = [run for run in runs if may_change(run.owner)]
     with st.container(horizontal=True, gap="small"):
@@ -77,6 +79,14 @@ def together(runs: Sequence[Run]) -> None:
             st.switch_page("../pages/compare.py", query_params={"runs": ids})
         if st.button("Report on them", icon=":material/description:", key="report-chosen"):
             st.switch_page("../pages/report.py", query_params={"runs": ids})
+        if not is_read_only() and st.button(
+            "Average them", icon=":material/join:", key="average-chosen", help="A run that answers with their mean."
+        ):
+            try:
+                pick_also(picker, make_ensemble(runs, runs_folder()).name)
+                st.rerun()
+            except LabError as error:
+                failed_state(error)
         active, ended = [run for run in mine if run.is_active], [run for run in mine if not run.is_active]
         if active and st.button(f"Stop {plural(len(active), 'run')}", icon=":material/stop:", key="stop-chosen"):
             for run in active:

@@ -17,7 +17,7 @@ from core.hub.card import model_card
 from core.hub.job import start_pull, start_push
 from core.jobs.engine import Job
 from core.jobs.kinds import Kind, latest
-from core.models.families import TRANSFORMERS
+from core.models.families import NOT_TRAINED
 from core.models.hub_client import is_logged_in
 from core.paths import runs_folder
 from core.runs.store import Run, read_run
@@ -43,8 +43,8 @@ def share_panel(run_id: str) -> None:
         if run.config is None or not run.has_checkpoint("best"):
             st.caption("A run can be shared from its first evaluation on.")
             return
-        if run.config.model.family == TRANSFORMERS:
-            st.caption("This network is on the Hub already: others published it.")
+        if run.config.model.family in NOT_TRAINED:
+            st.caption("Others published this network, or it is put together of several: share those of your own.")
             return
         if not is_logged_in():
             st.markdown(

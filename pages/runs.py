@@ -22,7 +22,7 @@ from core.auth import is_read_only, may_change
 from core.data.sources import SOURCES
 from core.errors import LabError
 from core.escaping import escape_markdown
-from core.models.families import TRANSFORMERS
+from core.models.families import NOT_TRAINED
 from core.paths import runs_folder
 from core.runs.metrics_log import evaluations
 from core.runs.notes import NAME_LENGTH, NOTE_LENGTH, TAG_COUNT, write_notes
@@ -119,7 +119,7 @@ def ended_buttons(run: Run, is_mine: bool) -> None:
             label, key=f"retry-{run.id}", icon=":material/healing:", help="A new run, else the same."
         ):
             open_run(runner.clone(run.path, suggested_change).name)
-        if run.config.model.family != TRANSFORMERS:
+        if run.config.model.family not in NOT_TRAINED:
             dialog_button("again", run, "Same again", ":material/content_copy:", "A new run, with what you change.")
             if run.has_checkpoint("best") and st.button(
                 "Train on from here",
@@ -303,7 +303,7 @@ names = {run_id: run_name(by_id[run_id]) for run_id in chosen}
 st.session_state["planned"] = planned(by_id[run_id] for run_id in chosen)
 states(chosen, colors)
 if len(chosen) > 1:
-    together([by_id[run_id] for run_id in chosen])
+    together([by_id[run_id] for run_id in chosen], PICKER)
 class_sets = {by_id[run_id].class_names for run_id in chosen if by_id[run_id].plan}
 curves(
     [Curve(run_id, names[run_id], colors[run_id]) for run_id in chosen],

@@ -19,7 +19,7 @@ from core.data.sources import SOURCES
 from core.errors import LabError
 from core.escaping import escape_markdown
 from core.models.encoder_table import encoders_of
-from core.models.families import FAMILIES, PLAIN, TRANSFORMERS, options_of
+from core.models.families import FAMILIES, NOT_TRAINED, PLAIN, options_of
 from core.paths import PROJECT, runs_folder
 from core.sweeps import (
     Range,
@@ -117,7 +117,7 @@ def fill_in_study() -> None:
 def listed(name: str, field: Any, values: list[Any] | None, key: str) -> list[str]:
     """Draw a widget for the values of a setting, as they are typed."""
     choices = choices_of(field) or (("yes", "no") if field.annotation is bool else ())
-    choices = tuple(choice for choice in choices if choice != TRANSFORMERS)
+    choices = tuple(choice for choice in choices if choice not in NOT_TRAINED)
     begin = ", ".join(str(value) for value in values or choices or [field.default])
     typed = st.text_input(
         f"{setting_of(*name.split('.')).label}: values",

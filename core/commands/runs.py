@@ -23,6 +23,7 @@ from core.commands.options import (
 from core.errors import LabError
 from core.paths import runs_folder
 from core.runner.move_data import move_data
+from core.runs.ensembles import make_ensemble
 from core.runs.metrics_log import best_evaluation, evaluations
 from core.runs.notes import write_notes
 from core.runs.repeats import repeats_of, summarize_repeats
@@ -55,6 +56,10 @@ def add_runs(commands: Any, common: argparse.ArgumentParser) -> None:
         add_config(command)
         command.set_defaults(command=function)
 
+    command = commands.add_parser("ensemble", parents=[common], help="several runs as one: the mean of their answers")
+    command.add_argument("runs", nargs="+", metavar="RUN", help="ids, or parts of them; the first one's data are kept")
+    command.set_defaults(command=ensemble)
+
     command = commands.add_parser("runs", parents=[common], help="list runs, or stop, resume, clone, name, delete one")
     command.set_defaults(command=_list, text=[])
     _add_run_actions(command)
@@ -69,6 +74,17 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     if options.detach:
         return {"run": path.name, "state": "queued"}
     return _follow(path, options)
+
+
+def ensemble(options: argparse.Namespace) -> dict[str, Any]:
+    """Put runs together as one, which answers with the mean of their probabilities."""
+    folder = runs_folder()
+    path = make_ensemble([find_run(run_id, folder) for run_id in options.runs], folder)
+    say(
+        options,
+        f"Run {path.name} averages {plural(len(options.runs), 'run')}. Score it: python -m core score {path.name}",
+    )
+    return {"run": path.name}
 
 
 def dry_run(options: argparse.Namespace) -> dict[str, Any]:

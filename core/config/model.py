@@ -1,13 +1,25 @@
 """The part `model` of a config."""
 
+import math
 import re
 from typing import Literal
 
 from pydantic import model_validator
 
 from core.config.settings import Condition, Part, field
+from core.files import parse_json
 from core.models.encoder_table import encoder_title, kind_of
-from core.models.families import FAMILIES, HEADS, PLAIN, TRANSFORMERS, TRANSFORMERS_TITLES, Family, options_of
+from core.models.families import (
+    ENSEMBLE,
+    FAMILIES,
+    HEADS,
+    NOT_TRAINED,
+    PLAIN,
+    TRANSFORMERS,
+    TRANSFORMERS_TITLES,
+    Family,
+    options_of,
+)
 
 STARTS_FROM_RUN = Condition("model.weights", names="run:", meaning="another run")
 
@@ -149,7 +161,7 @@ class ModelConfig(Part):
     architecture: str = field(
         "",
         "Architecture",
-        "What a network of transformers is built from, as JSON; filled in when one is brought from the Hub.",
+        "What a network of transformers or an ensemble is built from, as JSON; filled in when it is brought or made.",
         in_report=False,
         max_length=100_000,
     )
@@ -157,7 +169,15 @@ class ModelConfig(Part):
     @property
     def encoder_name(self) -> str:
         """The encoder that will be built, with the family's default filled in."""
-        return self.encoder or (FAMILIES[self.family].default_encoder if self.family != TRANSFORMERS else "")
+        return self.encoder or (FAMILIES[self.family].default_encoder if self.family in FAMILIES else "")
+
+    @property
+    def members(self) -> "tuple[ModelConfig, ...]":
+        """The networks of an ensemble, as its `architecture` lists them. Raises ValueError where it doesn't."""
+        listed = parse_json(self.architecture)
+        if not isinstance(listed, list):
+            raise ValueError("model.architecture of an ensemble is a list of networks.")
+        return tuple(ModelConfig.model_validate(values) for values in listed)
 
     @property
     def class_pairs(self) -> dict[str, str]:
@@ -184,6 +204,8 @@ class ModelConfig(Part):
     @property
     def multiple(self) -> int:
         """Pixels that the sides of a picture are padded to a multiple of, see `core.models.base`."""
+        if self.family == ENSEMBLE:
+            return math.lcm(*(member.multiple for member in self.members))
         if self.encoder_name == PLAIN:
             return 2**self.depth
         patch = re.search(r"patch(\d+)", self.encoder_name)
@@ -196,6 +218,8 @@ class ModelConfig(Part):
         """The network's name for people."""
         if self.family == TRANSFORMERS:
             return TRANSFORMERS_TITLES.get(self.encoder, "Transformers")
+        if self.family == ENSEMBLE:
+            return f"Ensemble of {len(self.members)}"
         family = FAMILIES[self.family]
         variant = "FCN-D6" if self.dilated_head and "dilated_head" in self.options else family.variant
         shown = variant.format(title=family.title, **self.model_dump()) if variant else family.title
@@ -203,11 +227,13 @@ class ModelConfig(Part):
 
     @model_validator(mode="after")
     def _comes_from_the_hub(self) -> "ModelConfig":
-        if self.family == TRANSFORMERS and not self.architecture:
+        if self.family in NOT_TRAINED and not self.architecture:
             raise ValueError(
-                f"model.family is '{TRANSFORMERS}', but such a network is brought from the Hub and can't be asked for."
-                f" Take one of {', '.join(FAMILIES)}."
+                f"model.family is '{self.family}', but such a network is brought from the Hub, or put together of runs,"
+                f" and can't be asked for. Take one of {', '.join(FAMILIES)}."
             )
+        if self.family == ENSEMBLE and len(self.members) < 2:
+            raise ValueError("model.architecture of an ensemble lists two networks or more.")
         return self
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from core.config import RunConfig, read_stored_config
 from core.data.class_table import space_of
 from core.errors import LabError
 from core.labels import LABEL_SPACES, Color, LabelSpace
-from core.models.families import TRANSFORMERS
+from core.models.families import NOT_TRAINED
 
 FORMAT = "segmentation-lab"
 VERSION = 1
@@ -121,8 +121,8 @@ def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, t
         run = impersonal(values["run"])
         run["dataset"]["root"] = root_for(str(run["dataset"].get("name")), space.class_names)
         config = read_stored_config(run)
-        if config.model.family == TRANSFORMERS:
-            raise ValueError("a reference network comes from where it was published.")
+        if config.model.family in NOT_TRAINED:
+            raise ValueError("a network of others, or of several as one, isn't taken from a lab.")
         try:
             progress = _Progress.model_validate(values)
         except ValidationError:

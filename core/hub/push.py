@@ -16,7 +16,7 @@ from core.hub.published import FORMAT, MAX_BYTES, published_text, read_json
 from core.hub.pull import CONFIG, WEIGHTS
 from core.hub.sample_images import sample_images
 from core.hub.unpacking import unfilled_model
-from core.models.families import TRANSFORMERS
+from core.models.families import NOT_TRAINED
 from core.models.hub_client import Listing, checked_repo, explain_errors, fetch, fetch_listing
 from core.progress import ProgressCallback
 from core.runs.store import Run
@@ -52,8 +52,11 @@ def push(run: Run, repo: str, public: bool, own_images: bool, progress: Progress
     repo = checked_repo(repo)
     if run.config is None:
         raise LabError(f"Run {run.id} can't be pushed. {run.problem}")
-    if run.config.model.family == TRANSFORMERS:
-        raise LabError(f"Run {run.id} is a network of others, which is on the Hub already. Push one of your own.")
+    if run.config.model.family in NOT_TRAINED:
+        raise LabError(
+            f"Run {run.id} is a network of others, which is on the Hub already, or several networks as one. Push one of"
+            " your own."
+        )
     require_owner(run.owner, f"Run {run.id}")
     with explain_errors(repo):
         token = get_token()

@@ -22,8 +22,7 @@ from core.models.build import build_model
 from core.runs.metrics_log import MetricsLog
 from core.runs.notes import NAME_LENGTH, Notes
 from core.runs.status import Status
-from core.runs.store import new_run, write_plan
-from core.training.checkpoint import checkpoint_state
+from core.runs.store import checkpoint_state, new_run, write_plan
 
 PutWeights = Callable[[Path, Path, Published, str], SegmentationModel]
 """`put(source, target, published, repo)`: weights that weren't checked yet, checked and put into a run.

@@ -5,7 +5,7 @@ import importlib
 from core.config import ModelConfig
 from core.errors import LabError
 from core.models.base import SegmentationModel
-from core.models.families import FAMILIES, TRANSFORMERS, padding_mode_of
+from core.models.families import FAMILIES, NOT_TRAINED, padding_mode_of
 
 
 def build_model(config: ModelConfig, num_classes: int, num_bands: int = 3) -> SegmentationModel:
@@ -19,13 +19,14 @@ def build_model(config: ModelConfig, num_classes: int, num_bands: int = 3) -> Se
     Raises:
         LabError: the family or its encoder doesn't exist or doesn't fit; the message names ones that do.
     """
-    if config.family not in (*FAMILIES, TRANSFORMERS):
+    if config.family not in (*FAMILIES, *NOT_TRAINED):
         raise LabError(f"There is no family '{config.family}'. Choose one of: {', '.join(FAMILIES)}.")
-    module = "core.models.transformers_models" if config.family == TRANSFORMERS else FAMILIES[config.family].module
-    model = importlib.import_module(module).build(config, num_classes)
-    model.padding_mode = padding_mode_of(config.family)
-    if config.family == TRANSFORMERS:
+    if config.family in NOT_TRAINED:
+        model = importlib.import_module(NOT_TRAINED[config.family]).build(config, num_classes, num_bands)
+        model.padding_mode = padding_mode_of(config.family)
         return model
+    model = importlib.import_module(FAMILIES[config.family].module).build(config, num_classes)
+    model.padding_mode = padding_mode_of(config.family)
     if num_bands != 3:
         model.take_bands(num_bands)
     if config.freeze:

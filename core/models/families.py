@@ -126,7 +126,14 @@ They can be looked at, not trained: they stand in no form.
 TRANSFORMERS_TITLES = {"segformer": "SegFormer", "mask2former": "Mask2Former"}
 """Which of them there are, by what `transformers` calls them; it stands where another family names its encoder."""
 
-Family = Literal[*FAMILIES, TRANSFORMERS]
+ENSEMBLE = "ensemble"
+"""The family of several networks as one, whose probabilities are averaged: put together of runs."""
+NOT_TRAINED = {TRANSFORMERS: "core.models.transformers_models", ENSEMBLE: "core.models.ensemble"}
+"""The families that stand in no form, and where their `build(config, num_classes, num_bands)` is: they can be looked at
+and scored, not trained. `architecture` says what one is built from.
+"""
+
+Family = Literal[*FAMILIES, *NOT_TRAINED]
 
 HEADS: dict[str, str] = {
     "linear": "core.models.vit:LinearHead",
@@ -150,12 +157,12 @@ SKIP_OPTIONS = ("stride", "fc_width", "dropout")
 
 def padding_mode_of(family: str) -> PaddingMode:
     """Return how a family's pictures are padded; those of networks from the Hub as they were first shown here."""
-    return "replicate" if family == TRANSFORMERS else FAMILIES[family].padding_mode
+    return "replicate" if family in NOT_TRAINED else FAMILIES[family].padding_mode
 
 
 def options_of(family: str, encoder: str, dilated_head: bool = False) -> tuple[str, ...]:
     """Return the fields of `ModelConfig` that shape a network, besides family, encoder and weights."""
-    if family == TRANSFORMERS:
+    if family in NOT_TRAINED:
         return ("architecture",)
     options = FAMILIES[family].options
     if encoder == PLAIN:

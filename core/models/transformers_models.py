@@ -62,11 +62,13 @@ class Reference(SegmentationModel):
         return logits[:, self.class_indices]
 
 
-def build(config: ModelConfig, num_classes: int) -> Reference:
+def build(config: ModelConfig, num_classes: int, num_bands: int = 3) -> Reference:
     """Return the network of a config's `architecture`, random weights.
 
-    Raises LabError when it doesn't make sense, or transformers is missing.
+    Raises LabError when it doesn't make sense, when images have other bands than three, or transformers is missing.
     """
+    if num_bands != 3:
+        raise LabError(f"A network of others sees three colours, and these images have {num_bands} bands.")
     try:
         return Reference(parse_json(config.architecture), num_classes)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ZeroDivisionError, IndexError) as error:

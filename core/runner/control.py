@@ -13,7 +13,7 @@ from typing import Any
 from core.auth import max_queued, require_owner, require_quota, require_write
 from core.config import EngineName, RunConfig, read_config
 from core.errors import LabError, writing
-from core.models.families import TRANSFORMERS
+from core.models.families import NOT_TRAINED
 from core.runner import local
 from core.runner.device_lock import queue_lock
 from core.runner.exit_reasons import KILLED, end_of
@@ -46,10 +46,8 @@ def launch(config: RunConfig, folder: Path, notes: Notes | None = None) -> Path:
             network that isn't trained here; or the cluster doesn't take the job, and then no folder is left.
     """
     require_write()
-    if config.model.family == TRANSFORMERS:
-        raise LabError(
-            f"{config.model.title} was trained by others and can be looked at, not trained. Take FCN, U-Net or ViT."
-        )
+    if config.model.family in NOT_TRAINED:
+        raise LabError(f"{config.model.title} can be looked at and scored, not trained. Take FCN, U-Net or ViT.")
     check_may_ask(config)
     with writing(folder):
         with queue_lock(folder):

@@ -36,7 +36,7 @@ from core.auth import read_owner, write_owner
 from core.config import RGB, PixelFormat, RunConfig, read_stored_config
 from core.errors import LabError
 from core.files import parse_json, write_atomically
-from core.labels import CITYSCAPES_19, Color
+from core.labels import CITYSCAPES_19, Color, LabelSpace
 from core.paths import find_folder, named_folders
 from core.runs.notes import RUN_ID, Notes, read_notes, write_notes
 from core.runs.status import ACTIVE_STATES, State, Status, folder_time, read_status, write_status
@@ -238,6 +238,18 @@ def checkpoint_path(path: Path, which: Which) -> Path | None:
         if (folder / "state.json").is_file():
             return folder
     return None
+
+
+def checkpoint_state(config: RunConfig, space: LabelSpace, step: int, best_miou: float) -> dict[str, Any]:
+    """Return what the state.json of every checkpoint says, whatever wrote it."""
+    return {
+        "step": step,
+        "best_miou": best_miou,
+        "config": config.model_dump(),
+        "space": space.name,
+        "classes": space.class_names,
+        "colors": space.colors,
+    }
 
 
 def ema_path(checkpoint: Path) -> Path | None:

@@ -19,7 +19,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import BaseModel, Field, ValidationError
@@ -32,7 +32,7 @@ from core.errors import LabError
 from core.files import parse_json
 from core.labels import IGNORED, LabelSpace
 from core.models.base import SegmentationModel
-from core.runs.store import EMA_FILES, Which, checkpoint_path, ema_path
+from core.runs.store import EMA_FILES, Which, checkpoint_path, checkpoint_state, ema_path
 from core.text import shorten
 from core.training.ema import ModelEma
 
@@ -121,18 +121,6 @@ def save_checkpoint(run: Path, which: Which, state: TrainingState, config: RunCo
     os.rename(fresh, final)
     _make_durable(run)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def checkpoint_state(config: RunConfig, space: LabelSpace, step: int, best_miou: float) -> dict[str, Any]:
-    """Return what the state.json of every checkpoint says, see `save_checkpoint`."""
-    return {
-        "step": step,
-        "best_miou": best_miou,
-        "config": config.model_dump(),
-        "space": space.name,
-        "classes": space.class_names,
-        "colors": space.colors,
-    }
 
 
 def read_checkpoint(run: Path, which: Which) -> Checkpoint:

@@ -1,0 +1,43 @@
+"""Several networks as one: the mean of their probabilities.
+
+Lakshminarayanan et al., Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles
+(https://arxiv.org/abs/1612.01474).
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from core.config import ModelConfig
+from core.models.base import SegmentationModel
+from core.models.build import build_model
+
+LEAST = 1e-12
+"""The least probability whose logarithm is taken."""
+
+
+class Ensemble(SegmentationModel):
+    """Networks of the same classes that see the same picture.
+
+    Shape:
+        images float (B, C, H, W) in 0..1 -> the logarithm of the mean of the members' probabilities, float
+        (B, K, H, W), whose softmax is that mean.
+    """
+
+    def __init__(self, members: Sequence[SegmentationModel]) -> None:
+        bands = members[0].mean.shape[1]
+        multiple = math.lcm(*(member.multiple for member in members))
+        super().__init__(members[0].num_classes, [0.0] * bands, [1.0] * bands, multiple)
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Each member normalises and pads the picture by itself."""
+        probabilities = [member(images).float().softmax(dim=1) for member in self.members]
+        return torch.stack(probabilities).mean(dim=0).clamp(min=LEAST).log()
+
+
+def build(config: ModelConfig, num_classes: int, num_bands: int = 3) -> Ensemble:
+    """Return the ensemble of a config's `architecture`, random weights. Raises LabError as `build_model` does."""
+    return Ensemble([build_model(member, num_classes, num_bands) for member in config.members])

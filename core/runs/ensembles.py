@@ -1,0 +1,100 @@
+"""Several runs as one: a finished run whose network is the ensemble of theirs, so that it can be looked at, scored,
+exported and used to predict like any other.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from core.auth import require_write
+from core.config import RunConfig
+from core.errors import LabError, writing
+from core.labels import LabelSpace
+from core.models.families import ENSEMBLE
+from core.runs.notes import NAME_LENGTH, Notes
+from core.runs.status import Status
+from core.runs.store import Run, checkpoint_path, checkpoint_state, new_run, write_plan
+from core.text import join_items
+
+
+def make_ensemble(runs: Sequence[Run], folder: Path) -> Path:
+    """Put runs together as a run whose probabilities are the mean of theirs; returns its path.
+
+    Its data, and the size at which it is shown pictures, are the first one's.
+
+    Args:
+        runs: two or more, each with a best checkpoint.
+        folder: that shall hold the run.
+
+    Raises:
+        LabError: they are too few, one has no network yet, they tell other classes apart or see other bands, or the
+            folder can't be written to.
+    """
+    require_write()
+    config = _config_of(runs)
+    first = runs[0]
+    names = [run.name for run in runs]
+    notes = Notes(
+        name=f"Ensemble of {join_items(names, 'and')}"[:NAME_LENGTH],
+        tags=("ensemble",),
+        note="\n".join(["The mean of the probabilities of:", *(f"{run.id}, {run.name}" for run in runs)]),
+    )
+    now = time.time()
+    status = Status(state="finished", created=now, updated=now, exit=0)
+    plan = {
+        "classes": first.class_names,
+        "colors": first.colors,
+        "white": first.plan.get("white", ()),
+        "parameters": sum(int(run.plan.get("parameters", 0)) for run in runs),
+        "weights": f"Averages the probabilities of {join_items([run.id for run in runs], 'and')}.",
+        "hardware": "",
+    }
+    space = LabelSpace("ensemble", first.class_names, first.colors, ())
+    with writing(folder), new_run(config, folder, status, notes) as hidden:
+        best = hidden / "best"
+        best.mkdir()
+        save_file(_weights_of(runs), best / "model.safetensors")
+        (best / "state.json").write_text(json.dumps(checkpoint_state(config, space, 0, -1.0), indent=1))
+        write_plan(hidden, plan)
+    return folder / hidden.name.removeprefix(".")
+
+
+def _config_of(runs: Sequence[Run]) -> RunConfig:
+    if len(runs) < 2:
+        raise LabError("An ensemble is put together of two runs or more. Choose another one.")
+    first = runs[0]
+    for run in runs:
+        if run.config is None or not run.has_checkpoint("best"):
+            raise LabError(f"Run {run.id} has no network yet. Wait for its first evaluation, or leave it out.")
+        if run.class_names != first.class_names:
+            raise LabError(
+                f"Run {run.id} tells other classes apart than {first.id}. An ensemble needs the same ones, in the same"
+                " order."
+            )
+        if run.pixels != first.pixels:
+            raise LabError(
+                f"Run {run.id} sees other bands or another white than {first.id}. Take runs of the same data."
+            )
+    members = [run.config.model.model_dump() for run in runs if run.config]
+    assert first.config
+    values = first.config.model_dump() | {"model": {"family": ENSEMBLE, "architecture": json.dumps(members)}}
+    return RunConfig.model_validate(values)
+
+
+def _weights_of(runs: Sequence[Run]) -> dict[str, np.ndarray]:
+    """Return the tensors of an ensemble, whose own mean and deviation leave a picture as it is."""
+    tensors: dict[str, np.ndarray] = {}
+    for index, run in enumerate(runs):
+        path = (checkpoint_path(run.path, "best") or run.path) / "model.safetensors"
+        try:
+            own = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise LabError(f"The weights of run {run.id} can't be read: {str(error).splitlines()[0]}") from None
+        tensors |= {f"members.{index}.{name}": tensor for name, tensor in own.items()}
+    like = tensors["members.0.mean"]
+    return tensors | {"mean": np.zeros_like(like), "std": np.ones_like(like)}
