@@ -58,13 +58,14 @@ def seeds_view(run: Run, everyone: Sequence[Run]) -> list[str]:
     if summary is None:
         st.caption("Once this run has ended, it can be repeated here with other seeds.")
         return []
-    st.markdown(f"**{summary.sentence}**")
+    st.markdown(f"**{escape_markdown(summary.sentence)}**")
     under_way = sum(other.is_active for other in repeats)
     if under_way:
         st.caption(f"{plural(under_way, 'more run')} of this recipe under way.")
     if summary.miou.count > 1:
         columns: dict[str, list[float | None]] = {
-            title: [spread and getattr(spread, name) for spread in summary.iou] for title, name in SPREAD.items()
+            title: [getattr(spread, name) if spread else None for spread in summary.iou]
+            for title, name in SPREAD.items()
         }
         totals: dict[str, float | None] = {title: getattr(summary.miou, name) for title, name in SPREAD.items()}
         class_table(summary.runs[0].class_names, summary.runs[0].colors, columns, totals, {})

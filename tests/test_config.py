@@ -21,7 +21,7 @@ from core.config import (
 )
 from core.errors import LabError
 from core.models.encoder_table import ENCODERS, encoders_of
-from core.models.families import FAMILIES, TRANSFORMERS, Family, options_of
+from core.models.families import FAMILIES, NOT_TRAINED, TRANSFORMERS, Family, options_of
 
 
 def number_fields() -> list[tuple[str, str, Any, Any, bool]]:
@@ -90,7 +90,7 @@ def test_the_ends_of_a_range_are_allowed(part, name, low, high, includes_low):
         ({"training": {"lr": 0.1}}, ["'training.lr'", "learning_rate"]),
         (
             {"model": {"family": "gan"}},
-            ["model.family", "'gan'", ", ".join(f"'{name}'" for name in FAMILIES) + f" or '{TRANSFORMERS}'"],
+            ["model.family", "'gan'", ", ".join(f"'{name}'" for name in (*FAMILIES, TRANSFORMERS)) + " or 'ensemble'"],
         ),
         ({"dataset": {"name": "kitti"}}, ["dataset.name", "'kitti'", "'streets', 'cityscapes' or 'folder'"]),
         (
@@ -268,7 +268,7 @@ def test_a_family_offers_its_default_encoder_first(family):
 
 
 def test_the_table_of_families_is_what_the_config_takes():
-    assert get_args(Family) == (*FAMILIES, TRANSFORMERS)
+    assert get_args(Family) == (*FAMILIES, *NOT_TRAINED)
     for family, entry in FAMILIES.items():
         assert ModelConfig(family=family).title.startswith(entry.title)
         assert set(entry.options) <= set(ModelConfig.model_fields)
@@ -277,7 +277,7 @@ def test_the_table_of_families_is_what_the_config_takes():
 def test_every_option_belongs_to_some_network():
     networks = [(family, encoder.name) for family in FAMILIES for encoder in encoders_of(family)]
     options = {option for network in networks for option in options_of(*network)}
-    assert options == set(ModelConfig.model_fields) - {"family", "encoder", "weights", "architecture"}
+    assert options == set(ModelConfig.model_fields) - {"family", "encoder", "weights", "class_map", "architecture"}
     assert options_of(TRANSFORMERS, "segformer") == ("architecture",)
 
 

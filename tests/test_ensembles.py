@@ -10,7 +10,6 @@ import torch
 from core.__main__ import main
 from core.config import read_config
 from core.errors import LabError
-from core.export.files import EXPORTS
 from core.hub.push import push
 from core.inference.predictor import Predictor
 from core.models.build import build_model
@@ -25,9 +24,13 @@ from tests.test_transfer import NAMES, space_of
 def make_run(lab_folders):
     """`make_run(seed, names, **model)`: a run with a `best` checkpoint of random weights."""
 
-    def make(seed, names=NAMES, dataset=None, **model):
+    def make(seed, names=NAMES, **model):
         config = read_config(
-            {"model": {"weights": "none"} | model, "dataset": {"height": 64, "width": 96} | (dataset or {})}
+            {
+                "model": {"weights": "none"} | model,
+                "dataset": {"height": 64, "width": 96},
+                "training": {"precision": "fp32", "device": "cpu", "test_scale": 1},
+            }
         )
         run = create_run(config, lab_folders.runs)
         torch.manual_seed(seed)
@@ -64,7 +67,7 @@ def test_it_is_a_run_that_says_what_it_is(members, lab_folders):
     with pytest.raises(LabError, match="not trained"):
         clone(run.path, {})
     with pytest.raises(LabError, match="can't be pushed|Push one of your own"):
-        push(run, "anna/ensemble", True, lambda *_: None)
+        push(run, "anna/ensemble", True, False, lambda *_: None)
 
 
 def test_of_an_ensemble_and_a_run_another_one_is_put_together(members, lab_folders, make_run):
@@ -105,7 +108,6 @@ def test_the_command_line_makes_one_and_it_is_scored_predicts_and_leaves(trained
     both.append(json.loads(capsys.readouterr().out))
     first, second = ({name: value for name, value in each.items() if "miou" in name} for each in both)
     assert first and first == second, "twice the same network is that network"
-    if EXPORTS["onnx"]:
-        pytest.importorskip("onnxruntime", reason="make extras brings it")
-        assert main(["export", made, "--format", "onnx", "--out", str(tmp_path / "net.onnx")]) == 0
-        assert (tmp_path / "net.onnx").stat().st_size > 1000
+    pytest.importorskip("onnxruntime", reason="make extras brings it")
+    assert main(["export", made, "--format", "onnx", "--out", str(tmp_path / "net.onnx")]) == 0
+    assert (tmp_path / "net.onnx").stat().st_size > 1000

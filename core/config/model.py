@@ -54,7 +54,7 @@ class ModelConfig(Part):
         "For a network that starts from a run: which of its classes stand for others here, as in 'rider = person, van ="
         " car'; nothing behind the sign starts a class anew. Equal names needn't be said.",
         only_if=(STARTS_FROM_RUN,),
-        off=("",),
+        in_report=False,
         max_length=5000,
     )
     freeze: float = field(

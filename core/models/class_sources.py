@@ -25,8 +25,8 @@ def class_sources(
         LabError: a pair names a class that isn't there; the sentence lists those that are.
     """
     numbers = {_plain(name): number for number, name in enumerate(trained)}
-    said = {_plain(name): _plain(source) for name, source in pairs.items()}
-    for name, source in said.items():
+    chosen = {_plain(name): _plain(source) for name, source in pairs.items()}
+    for name, source in chosen.items():
         for class_name, known in ((name, {_plain(each) for each in class_names}), (source, {"", *numbers})):
             if class_name not in known:
                 raise LabError(
@@ -35,8 +35,8 @@ def class_sources(
                 )
     results = []
     for name in map(_plain, class_names):
-        if name in said:
-            results.append((numbers[said[name]],) if said[name] else ())
+        if name in chosen:
+            results.append((numbers[chosen[name]],) if chosen[name] else ())
         elif name in numbers:
             results.append((numbers[name],))
         elif name in LABEL_BY_NAME and LABEL_BY_NAME[name].category in numbers:

@@ -14,8 +14,8 @@ from core.config import ModelConfig
 from core.models.base import SegmentationModel
 from core.models.build import build_model
 
-LEAST = 1e-12
-"""The least probability whose logarithm is taken."""
+MIN_PROBABILITY = 1e-12
+"""The smallest whose logarithm is taken."""
 
 
 class Ensemble(SegmentationModel):
@@ -32,10 +32,12 @@ class Ensemble(SegmentationModel):
         super().__init__(members[0].num_classes, [0.0] * bands, [1.0] * bands, multiple)
         self.members = nn.ModuleList(members)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Each member normalises and pads the picture by itself."""
+    def segment(self, images: torch.Tensor) -> torch.Tensor:
         probabilities = [member(images).float().softmax(dim=1) for member in self.members]
-        return torch.stack(probabilities).mean(dim=0).clamp(min=LEAST).log()
+        return torch.stack(probabilities).mean(dim=0).clamp(min=MIN_PROBABILITY).log()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.segment(images)  # each member normalises and pads the picture by itself
 
 
 def build(config: ModelConfig, num_classes: int, num_bands: int = 3) -> Ensemble:

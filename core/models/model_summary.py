@@ -20,7 +20,7 @@ MAX_FIELD = 2048
 """Pixels; a receptive field that reaches further is called the whole picture."""
 TIMED_RUNS = 5
 TIMED_SECONDS = 2.0
-LEAST_TIMED = 3
+MIN_TIMED_RUNS = 3
 
 
 def describe(
@@ -134,7 +134,7 @@ def milliseconds_per_image(model: SegmentationModel, image: torch.Tensor, hardwa
         with hardware.autocast():
             model(image).float().sum().item()  # a GPU's work is done only when its result is asked for
         spent.append(time.perf_counter() - start)
-        if len(spent) > LEAST_TIMED and time.perf_counter() - began > TIMED_SECONDS:
+        if len(spent) > MIN_TIMED_RUNS and time.perf_counter() - began > TIMED_SECONDS:
             break
     return statistics.median(spent[1:]) * 1000
 

@@ -48,7 +48,7 @@ this.
 JUMP, JUMPS, BEFORE = 3.0, 3, 20
 """So many losses of more than three times the median of the twenty before them are no chance."""
 
-LEAST_SHOWN = 0.0005
+SHOWN_AS_ZERO = 0.0005
 """A table shows what is below this as 0.0 %."""
 
 NAMES = 4
@@ -201,7 +201,7 @@ def _zero_classes(scored: Sequence[Row], class_names: Sequence[str], total: int)
     if not len(iou) == len(truth) == len(class_names):
         return
     shown = [(name, score) for name, score, share in zip(class_names, iou, truth, strict=True) if share > 0]
-    missed = [name for name, score in shown if score < LEAST_SHOWN]
+    missed = [name for name, score in shown if score < SHOWN_AS_ZERO]
     if missed and len(missed) < len(class_names):
         names = join_first(missed, NAMES)
         yield Remark(

@@ -178,3 +178,33 @@ def test_where_several_are_chosen_the_settings_in_which_they_differ_are_shown(la
     assert not app.exception
     tables = [each.proto.body for each in app.get("html") if "Batch size" in each.proto.body]
     assert len(tables) == 1 and "Seed" not in tables[0]
+
+
+def test_a_run_is_repeated_with_other_seeds_and_the_card_says_what_is_chance(lab_folders, trained_run, busy) -> None:
+    shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
+    app = opened("runs")
+    assert "with one seed" in text_of(app)
+    button(app, "Train 2 more runs").click().run()
+    assert not app.exception
+    seeds = {run.config.training.seed for run in list_runs(lab_folders.runs)}
+    assert seeds == {0, 1, 2} and len(app.multiselect[0].value) == 3, "the new ones are looked at"
+    for run in list_runs(lab_folders.runs):
+        if run.is_active:
+            runner.stop(run.path)
+            shutil.copy(trained_run / "metrics.jsonl", run.path)
+            shutil.copy(trained_run / "plan.json", run.path)
+            update_status(run.path, state="finished")
+    assert "± 0.0 % over 3 seeds" in text_of(app.run()), "three runs of the same score"
+
+
+def test_chosen_runs_are_averaged_into_one_that_is_looked_at(lab_folders, trained_run) -> None:
+    ids = [trained_run.name, f"{trained_run.name[:-4]}beef"]
+    for name in ids:
+        shutil.copytree(trained_run, lab_folders.runs / name)
+    app = opened("runs")
+    app.multiselect[0].set_value(ids).run()
+    button(app, "Average them").click().run()
+    assert not app.exception and not app.error
+    (new,) = [run for run in list_runs(lab_folders.runs) if run.id not in ids]
+    assert new.title == "Ensemble of 2" and new.id in app.multiselect[0].value
+    assert not [each for each in app.button if each.key == f"again-{new.id}"], "it isn't trained"
