@@ -18,6 +18,7 @@ SORTS = {
     "apart": "Largest difference first",
     "unsure": "Least confident first",
     "class": "Most of a class first",
+    "labels": "Labels to doubt first",
 }
 
 
@@ -40,6 +41,8 @@ class Order:
                 return score.miou
             case "unsure":
                 return score.confidence
+            case "labels":
+                return score.quality
             case "class":
                 return -score.shares[self.class_index]
             case _:
@@ -56,6 +59,8 @@ class Order:
                 return f"{value:.0%} confident"
             case "class":
                 return f"{-value:.1%} of the picture"
+            case "labels":
+                return f"label quality {value:.2f}"
             case _:
                 return f"{abs(value):.1%} apart"
 

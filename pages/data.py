@@ -47,7 +47,8 @@ from core.data.transforms import Augmentation
 from core.errors import LabError
 from core.escaping import escape_markdown
 from core.labels import IGNORED
-from core.paths import cache_folder
+from core.paths import cache_folder, runs_folder
+from core.runs.store import Run, list_runs
 from core.text import format_bytes, plural
 
 LONG_SPLIT = 5000
@@ -210,6 +211,17 @@ def offer_classes(here: SplitDataset, split: str) -> None:
     )
     if sampled and st.session_state["shows"]:
         st.caption(f"Of {len(counts.ids):,} counted frames; there are {labelled:,}.")
+
+
+def newest_run_on(dataset: Dataset) -> Run | None:
+    """Return the newest run that learned from a data set and can label its frames; None where there is none."""
+    for run in list_runs(runs_folder()):
+        if run.config is None or not run.has_checkpoint("best") or run.class_names != dataset.space.class_names:
+            continue
+        source = SOURCES[run.config.dataset.name]
+        if source.is_here(run.config.dataset.root) and source.root(run.config.dataset.root) == dataset.root:
+            return run
+    return None
 
 
 def coarse_twin(dataset: Dataset, frame: Frame) -> Frame | None:
@@ -670,3 +682,11 @@ if source.sharing == "never" and dataset is not None:
     get_cityscapes(expanded=False)
 if dataset and source.group != "folder":
     st.page_link("../pages/train.py", label="Train on this data", icon=":material/model_training:")
+if here and here.splits and (run := newest_run_on(here.dataset)):
+    st.page_link(
+        "../pages/compare.py",
+        label="Likely wrong masks",
+        icon=":material/rule:",
+        query_params={"runs": [run.id], "split": st.session_state["split"], "sort": "labels", "sort-run": run.id},
+        help="The frames of this split in the order in which your newest run on these data doubts their labels.",
+    )

@@ -19,12 +19,13 @@ from core.data.dataset import Dataset
 from core.data.frames import Frame, fingerprint
 from core.errors import LabError
 from core.evaluation.metrics.confusion import ConfusionMatrix
+from core.evaluation.metrics.label_quality import label_quality
 from core.files import parse_json, write_atomically
 from core.inference.prediction_cache import CachedPrediction, checkpoint_digest
 from core.paths import cache_folder
 
-VERSION = 2
-"""Raised when the same weights would answer otherwise."""
+VERSION = 3
+"""Raised when the same weights would answer otherwise, or more is kept of an answer."""
 PATIENCE = 30.0
 """Seconds after which a count that isn't asked about stops."""
 SAVE_EVERY = 25
@@ -41,12 +42,15 @@ class FrameScore:
         iou: by class, None for one that is neither there nor predicted.
         confidence: mean probability of the predicted class, 0..1.
         shares: of the frame's pixels by class of the truth, or of the prediction where there is no truth, 0..1.
+        quality: how probable the run finds the frame's labels, 0..1, see `core.evaluation.metrics.label_quality`; None
+            for a frame without labels.
     """
 
     miou: float | None
     iou: tuple[float | None, ...]
     confidence: float
     shares: tuple[float, ...]
+    quality: float | None
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,7 @@ def score_frame(prediction: CachedPrediction, target: np.ndarray) -> FrameScore:
         iou=tuple(None if value != value else float(value) for value in confusion.iou()),
         confidence=float(prediction.confidence.mean()) / 255,
         shares=tuple((counted / prediction.labels.size).tolist()),
+        quality=label_quality(target, prediction.labels, prediction.confidence, num_classes),
     )
 
 
@@ -151,7 +156,7 @@ def read_scores(path: Path) -> dict[str, FrameScore]:
     try:
         rows = parse_json(path.read_text(encoding="utf-8"))
         return {
-            name: FrameScore(row["miou"], tuple(row["iou"]), float(row["confidence"]), tuple(row["shares"]))
+            name: FrameScore(**row | {"iou": tuple(row["iou"]), "shares": tuple(row["shares"])})
             for name, row in rows.items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
