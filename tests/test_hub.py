@@ -581,7 +581,7 @@ ONE = {"name": "road", "color": [1, 2, 3]}
         ({"version": 2}, "another version of the lab"),
         ({"run__model__family": "evil"}, "must be one of"),
         ({"run__model__family": "os.system"}, "must be one of"),
-        ({"run__model": {"family": "transformers", "architecture": "{}"}}, "comes from where it was published"),
+        ({"run__model": {"family": "transformers", "architecture": "{}"}}, "isn't taken from a lab"),
         ({"run__model__encoder": "../../evil"}, "encoder"),
         ({"run__model__encoder": "no_such_encoder", "run__model__width": 32}, "timm knows no encoder"),
         ({"run__model__width": 10**9}, "width"),

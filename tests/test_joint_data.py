@@ -378,7 +378,7 @@ def test_the_doctor_looks_at_the_files_behind_maps_that_were_written_anew(lab):
     plain(lab / "b", {"sky": 0, "road": 1}, 5, 50)
     save(lab / "b/masks/2.png", np.full((HEIGHT, WIDTH), 77))
     texts = [finding.text for finding in examine(join(lab, "../a", "../b")).findings if finding.severity == "warning"]
-    assert any(text.startswith("In 'b': 'masks/2.png' holds the ids 77") for text in texts), texts
+    assert any(text.startswith("In 'b': 'masks/2.png' holds the id 77") for text in texts), texts
 
 
 def test_frames_without_masks_are_found_under_the_name_of_their_data_set(lab):

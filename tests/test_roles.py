@@ -36,6 +36,7 @@ from core.report.job import start_report
 from core.report.saved_reports import FILES, SavedReport, delete_report, new_id, shelve
 from core.report.settings import ReportSettings
 from core.runner import local
+from core.runs.ensembles import make_ensemble
 from core.runs.notes import Notes, write_notes
 from core.runs.status import update_status
 from core.runs.store import create_run, read_run
@@ -156,6 +157,11 @@ def launch(lab):
 def clone(lab):
     path = lab.run()
     return lambda: runner.clone(path, {})
+
+
+def repeat(lab):
+    path = lab.run()
+    return lambda: runner.repeat(path, 1)
 
 
 def clone_with_tracker(lab):
@@ -308,6 +314,10 @@ SETTINGS = EvaluationSettings()
 ACTIONS = {
     "Train a run": launch,
     "Train the same as a run again": clone,
+    "Train a run again with other seeds": repeat,
+    "Put runs together as one": on_run(
+        lambda path: gets_to("two runs or more", lambda: make_ensemble([read_run(path)], path.parent))
+    ),
     "Train a run that tells MLflow or Weights & Biases": clone_with_tracker,
     "Dry run, learning-rate test": probe,
     "Resume a run": on_run(runner.resume),

@@ -209,7 +209,7 @@ def test_it_is_trained_by_nobody_and_stands_in_no_form(lab_folders):
     from core.models.families import FAMILIES
 
     assert "transformers" not in FAMILIES
-    with pytest.raises(LabError, match="looked at, not trained"):
+    with pytest.raises(LabError, match="looked at and scored, not trained"):
         runner.launch(
             read_config({"model": {"family": "transformers", "encoder": "segformer", "architecture": "{}"}}),
             lab_folders.runs,

@@ -201,7 +201,7 @@ def _zero_classes(scored: Sequence[Row], class_names: Sequence[str], total: int)
     if not len(iou) == len(truth) == len(class_names):
         return
     shown = [(name, score) for name, score, share in zip(class_names, iou, truth, strict=True) if share > 0]
-    missed = [name for name, score in shown if score < SHOWN_AS_ZERO]
+    missed = [name for name, score in shown if score is not None and score < SHOWN_AS_ZERO]
     if missed and len(missed) < len(class_names):
         names = join_first(missed, NAMES)
         yield Remark(

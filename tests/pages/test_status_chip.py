@@ -9,7 +9,7 @@ from tests.pages.test_pages import opened
 
 
 def run_of(state: str, step: int = 5, seconds_left: float | None = 65.0) -> SimpleNamespace:
-    status = SimpleNamespace(step=step, steps_total=10, seconds_left=seconds_left)
+    status = SimpleNamespace(step=step, steps_total=10, seconds_left=seconds_left, phase="training")
     return SimpleNamespace(state=state, title="ViT · ViT-S/14", status=status)
 
 
