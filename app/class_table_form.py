@@ -11,6 +11,7 @@ from core.data.class_table import space_of, write_rows
 from core.data.dataset import Dataset, read_target
 from core.data.decoding import read_image
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.files import parse_json
 from core.inference.exports import overlay_of
 from core.labels import LabelSpace
@@ -97,7 +98,7 @@ def _preview(dataset: Dataset, space: LabelSpace) -> None:
         target = read_target(frame.labels, space, PREVIEW_SIZE)
         column.image(
             overlay_of(read_image(frame.image, PREVIEW_SIZE, dataset.pixels), space.palette[target]),
-            frame.id,
+            escape_markdown(frame.id),
         )
 
 

@@ -382,9 +382,16 @@ def unescaped(node: ast.AST) -> list[str]:
 def test_no_name_goes_raw_into_markdown(folder):
     wrong = []
     for where, call in calls(folder):
-        if name_of(call) not in MARKDOWN_WIDGETS or not isinstance(call.func, ast.Attribute):
+        if (
+            name_of(call) not in MARKDOWN_WIDGETS
+            and name_of(call) != "image"
+            or not isinstance(call.func, ast.Attribute)
+        ):
             continue
-        texts = call.args[:1] + [keyword.value for keyword in call.keywords if keyword.arg in ("label", "help", "text")]
+        shown = call.args[1:2] if name_of(call) == "image" else call.args[:1]  # an image's caption is formatted too
+        texts = shown + [
+            keyword.value for keyword in call.keywords if keyword.arg in ("label", "help", "text", "caption")
+        ]
         wrong += [f"{where}: {text}" for argument in texts for text in unescaped(argument)]
     assert not wrong
 

@@ -29,9 +29,9 @@ def test_a_sure_network_that_agrees_finds_nothing_to_doubt():
     assert label_quality(target, 1 - target, sure // 2, 2) == pytest.approx(0.5, abs=0.01)
 
 
-def test_spoiled_masks_are_doubted_before_sound_ones(streets, tiny_config):
+def test_spoiled_masks_are_doubted_before_sound_ones(lab_folders, tiny_config):
     """A network that is right but for one pixel in fifty, and as sure as that."""
-    dataset = open_dataset(tiny_config({"root": str(streets)}).dataset)
+    dataset = open_dataset(tiny_config().dataset)
     rng = np.random.default_rng(0)
     qualities = {}
     for number, frame in enumerate(dataset.train):

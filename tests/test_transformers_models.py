@@ -217,5 +217,5 @@ def test_it_is_trained_by_nobody_and_stands_in_no_form(lab_folders):
     assert nothing_came(lab_folders)
     with pytest.raises(LabError, match="doesn't make sense"):
         build_model(ModelConfig(family="transformers", encoder="segformer", architecture="{}"), 19)
-    with pytest.raises(LabError, match="is brought from the Hub and can't be asked for"):
+    with pytest.raises(LabError, match="is brought from the Hub, or put together of runs, and can't be asked for"):
         read_config({"model": {"family": "transformers", "encoder": "segformer"}})

@@ -447,7 +447,7 @@ def test_a_panel_whose_labels_are_to_come_shows_the_image_and_is_not_judged(page
     assert pixel(page, x, y, panel=1) == [GRAY] * 3
     point_at(page, x, y, panel=1)
     assert root.get_attribute("data-hover") == "Ground truth: truth: sky"
-    page.get_by_label("Show", exact=True).select_option("error")
+    page.get_by_label("What is laid over the image").select_option("error")
     next_frame(page)
     assert pixel(page, x, y, panel=1) == [GRAY] * 3
     assert "wrong" not in root.inner_text()

@@ -694,7 +694,7 @@ def test_what_stands_in_the_way_is_said_beside_a_card_that_looks_healthy(
 
 def test_a_run_on_these_data_offers_the_masks_that_it_doubts(lab_folders, trained_run) -> None:
     shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
-    app = opened("data")
+    app = opened()
     assert not app.exception
     (link,) = [each.proto for each in app.get("page_link") if each.proto.label == "Likely wrong masks"]
     assert "sort=labels" in link.query_string and trained_run.name in link.query_string
