@@ -125,9 +125,7 @@ PRESETS: dict[str, Preset] = {
         {"minutes": 1.0, "evaluations": 4, "checkpoint_seconds": 15.0},
         is_short=True,
     ),
-    "quick": Preset(
-        "about five minutes: cars and trees take shape", {"minutes": 5.0, "evaluations": 6, "ema": 0.97}, is_short=True
-    ),
+    "quick": Preset("about five minutes: cars and trees take shape", {"minutes": 5.0, "evaluations": 6}, is_short=True),
     "full": Preset(
         "60 passes over the data, for scores to compare; Try first says how long that takes on this machine",
         {"minutes": 0.0, "epochs": 60.0, "evaluations": 30},
