@@ -21,7 +21,7 @@ from core.models.weights_source import WeightsSource, find_weights
 from core.paths import runs_folder
 from core.runs.metrics_log import minutes_trained
 from core.runs.store import best_miou, list_active, list_runs, read_run
-from core.text import format_percent
+from core.text import format_duration, format_percent
 from core.training.start import OF_RUN, carried_sentence
 
 SIZE = (256, 512)
@@ -109,8 +109,8 @@ def expectation(family: str, encoder: str, data: dict[str, Any]) -> str:
             continue
         same_data = (config.dataset.name, config.dataset.root) == (data["name"], data.get("root", ""))
         if same_data and (config.model.family, config.model.encoder_name) == (family, encoder):
-            minutes = minutes_trained(run.path)
-            return f"The last one on these data: mean IoU {format_percent(miou)} after {minutes:.3g} min."
+            duration = format_duration(60 * minutes_trained(run.path))
+            return f"The last one on these data: mean IoU {format_percent(miou)} after {duration}."
     if encoder != FAMILIES[family].default_encoder:
         return ""
     for measured in FAMILIES[family].measured:

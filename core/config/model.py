@@ -39,7 +39,7 @@ class ModelConfig(Part):
     )
     weights: str = field(
         "auto",
-        "First weights",
+        "Starts from",
         "Where the encoder starts: auto (pretrained if they can be had, else from scratch), pretrained, none, the path"
         " of a safetensors file, or hub:OWNER/NAME@REVISION. run:ID starts the whole network from another run's best"
         " checkpoint.",

@@ -38,7 +38,7 @@ def make_ensemble(runs: Sequence[Run], folder: Path) -> Path:
     require_write()
     config = _config_of(runs)
     first = runs[0]
-    names = [run.name for run in runs]
+    names = [run.name.split(" · ")[0] for run in runs]
     notes = Notes(
         name=f"Ensemble of {join_items(names, 'and')}"[:NAME_LENGTH],
         tags=("ensemble",),
