@@ -147,8 +147,9 @@ def begin_with_run() -> None:
     family = run.config.model.family
     st.session_state["families"] = [family]
     st.session_state[f"encoder-{family}"] = run.config.model.encoder_name
-    st.session_state[f"weights-{family}"] = OF_RUN
+    st.session_state[f"begin-weights-{family}"] = OF_RUN
     st.session_state[f"begin-{family}"] = run_id
+    st.session_state.pop(f"begin-class_map-{family}", None)
 
 
 def _choose_start(family: str, encoder: str, class_names: Sequence[str]) -> dict[str, Any]:
@@ -162,8 +163,8 @@ def _choose_start(family: str, encoder: str, class_names: Sequence[str]) -> dict
     if runs:
         kinds.append(OF_RUN)
     kind = kinds[0]
-    if st.session_state.get(f"weights-{family}") not in kinds:
-        st.session_state.pop(f"weights-{family}", None)  # chosen when there was a run
+    if st.session_state.get(f"begin-weights-{family}") not in kinds:
+        st.session_state.pop(f"begin-weights-{family}", None)  # chosen when there was a run
     if len(kinds) > 1:
         kind = st.segmented_control(
             "Starts from",
@@ -175,7 +176,7 @@ def _choose_start(family: str, encoder: str, class_names: Sequence[str]) -> dict
                 "Auto takes pretrained weights where a local file or the Hugging Face Hub can be reached, else it"
                 " starts from scratch. A run gives the whole network, its classes by name."
             ),
-            key=f"weights-{family}",
+            key=f"begin-weights-{family}",
         )
     if kind != OF_RUN:
         try:
@@ -194,13 +195,13 @@ def _choose_start(family: str, encoder: str, class_names: Sequence[str]) -> dict
         key=f"begin-class_map-{family}",
     )
     values = {"weights": f"{OF_RUN}{run_id}", "class_map": class_map}
-    remark = ""
-    if run.config and run.config.model.encoder_name != encoder:
-        remark = f" Its encoder is {encoder_title(run.config.model.encoder_name)}: only what lies behind it is taken."
     try:
         model = read_config({"model": {"family": family, "encoder": encoder} | values}).model
-        carried = carried_sentence(model, run, class_names) if class_names else ""
-        st.caption(escape_markdown(f"{carried}{remark}"))
+        if run.config and run.config.model.encoder_name != encoder:
+            remark = f"Its encoder is {encoder_title(run.config.model.encoder_name)}: what fits behind it is taken."
+        else:
+            remark = carried_sentence(model, run, class_names) if class_names else ""
+        st.caption(escape_markdown(remark))
     except LabError as error:
         failed_state(error)
     return values

@@ -12,6 +12,7 @@ from core.config import differences, setting_of
 from core.data.sources import SOURCES
 from core.errors import LabError
 from core.escaping import escape_markdown
+from core.models.families import NOT_TRAINED
 from core.runs.repeats import repeats_of, summarize_repeats
 from core.runs.store import Run
 from core.text import plural
@@ -53,13 +54,16 @@ def seeds_view(run: Run, everyone: Sequence[Run]) -> list[str]:
 
     Returns the ids of those that were launched.
     """
+    if run.config and run.config.model.family in NOT_TRAINED:
+        st.caption("A network that isn't trained here has no other seeds.")
+        return []
     repeats = repeats_of(run, everyone)
     summary = summarize_repeats(repeats)
     if summary is None:
-        st.caption("Once this run has ended, it can be repeated here with other seeds.")
+        st.caption("Once this run has finished, it can be repeated here with other seeds.")
         return []
     st.markdown(f"**{escape_markdown(summary.sentence)}**")
-    under_way = sum(other.is_active for other in repeats)
+    under_way = sum(other.is_active and other.id != run.id for other in repeats)
     if under_way:
         st.caption(f"{plural(under_way, 'more run')} of this recipe under way.")
     if summary.miou.count > 1:

@@ -127,6 +127,7 @@ def ended_buttons(run: Run, is_mine: bool) -> None:
                 icon=":material/redo:",
                 help="A new run that starts from this network, on these data or on others.",
             ):
+                st.session_state.pop("begun-with", None)
                 st.switch_page("../pages/train.py", query_params={"start": run.id})
     if is_mine and st.button("", key=f"delete-{run.id}", icon=":material/delete:", help="Delete"):
         delete_runs([run])

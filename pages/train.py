@@ -59,7 +59,7 @@ SHAPE_OF_RATE = [
     "minutes", "epochs", "learning_rate", "schedule", "warmup_fraction", "gamma", "gamma_epochs", "power",
 ]  # fmt: skip
 FORM = (
-    *("families", "encoder", "weights", "begin", "options", "annotations", "masks", "preset", "length", "often"),
+    *("families", "encoder", "begin", "options", "annotations", "masks", "preset", "length", "often"),
     *("rarely", "reading", "engine", "cluster", "tracking"),
 )
 """How the keys begin of the widgets whose values outlast a look at another page."""

@@ -78,6 +78,16 @@ def test_of_an_ensemble_and_a_run_another_one_is_put_together(members, lab_folde
     torch.testing.assert_close(Predictor(nested).probabilities(image, (64, 96)), sum(several) / 2, rtol=1e-3, atol=1e-4)
 
 
+def test_what_only_a_member_has_a_use_for_is_no_hindrance(trained_run, lab_folders, tiny_config):
+    ids = [trained_run.name, f"{trained_run.name[:-4]}beef"]
+    for name in ids:
+        shutil.copytree(trained_run, lab_folders.runs / name)
+        config = tiny_config(model={"family": "vit", "encoder": "test_vit"}, layer_decay=0.75)
+        (lab_folders.runs / name / "config.json").write_text(config.model_dump_json())
+    path = make_ensemble([read_run(lab_folders.runs / name) for name in ids], lab_folders.runs)
+    assert read_run(path).config.training.layer_decay == 1
+
+
 def test_what_can_not_be_averaged_is_a_sentence(members, make_run, lab_folders, tiny_config):
     other = make_run(3, names=("sky", "road", "person", "rider", "car"), family="unet", encoder="plain", width=4)
     unscored = read_run(create_run(tiny_config(), lab_folders.runs))

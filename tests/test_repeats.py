@@ -17,11 +17,13 @@ from core.runs.store import create_run, list_runs, read_run
 def finished(lab_folders, tiny_config):
     """`finished(seed, mious, iou)`: a finished run with one evaluation for each score, all of the same IoU a class."""
 
-    def make(seed, mious=(0.4,), iou=(), **training):
+    def make(seed, mious=(0.4,), iou=(), plan=None, **training):
         run = create_run(tiny_config(seed=seed, **training), lab_folders.runs)
         names = [f"class {index}" for index in range(len(iou))]
         colors = [[index, 0, 0] for index in range(len(iou))]
-        (run / "plan.json").write_text(json.dumps({"classes": names, "colors": colors}))
+        (run / "plan.json").write_text(
+            json.dumps({"classes": names, "colors": colors, "data": "frames"} | (plan or {}))
+        )
         rows = [
             {"kind": "eval", "step": step + 1, "epoch": 1, "miou": miou, "iou": list(iou), "minutes": 1.0}
             for step, miou in enumerate(mious)
@@ -59,10 +61,13 @@ def test_the_quantiles_are_those_of_students_t():
 def test_repeats_differ_in_the_seed_or_in_what_is_about_a_machine(finished, lab_folders, tiny_config):
     first, second, third = finished(1), finished(0), finished(2, threads=2)
     finished(0, learning_rate=1e-3)
+    finished(4, plan={"data": "other frames"})
     create_run(tiny_config(seed=3, epochs=1), lab_folders.runs)
     found = repeats_of(first, list_runs(lab_folders.runs))
     assert [run.id for run in found] == [second.id, first.id, third.id]
     assert recipe_of(first.config) == recipe_of(third.config)
+    by_minutes = [tiny_config(minutes=1.0, threads=threads) for threads in (1, 2)]
+    assert recipe_of(by_minutes[0]) != recipe_of(by_minutes[1]), "the minutes hold other steps then"
 
 
 def test_the_card_equals_what_is_computed_by_hand(finished, lab_folders):
@@ -105,3 +110,5 @@ def test_more_seeds_are_launched_that_no_run_has(finished, lab_folders, capsys):
     assert main(["runs", "seeds", run.id, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["runs"] == [run.id] and said["miou"]["mean"] == pytest.approx(0.4)
+    assert said["miou"]["deviation"] is None, "one seed has no deviation, and JSON no NaN"
+    assert main(["runs", "repeat", run.id, "--count", "0"]) != 0

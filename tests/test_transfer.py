@@ -131,11 +131,23 @@ def test_another_encoder_leaves_the_own_one_as_it_is_and_what_lies_behind_is_tak
     own = build_model(ModelConfig(**network), len(NAMES)).encoder.state_dict()
     model, report = begin(network, NAMES, run)
     assert all(torch.equal(tensor, own[name]) for name, tensor in model.encoder.state_dict().items())
-    assert report.fitted and "another one" in report.sentence
-    taken = [name for name in model.state_dict() if not name.startswith(("encoder.", "mean", "std"))]
+    assert report.fitted and "No encoder of the run fits" in report.sentence
+    taken = [
+        name
+        for name in model.state_dict()
+        if not name.startswith(("encoder.", "mean", "std")) and "tracked" not in name
+    ]
     assert all(
         torch.equal(model.state_dict()[name], trained.state_dict()[name]) for name in taken if name not in report.fresh
     )
+
+
+def test_other_patches_leave_the_encoder_and_a_head_of_another_shape_starts_anew(make_run):
+    run, _ = make_run({"family": "vit", "encoder": "test_vit", "patch_size": 8})
+    model, report = begin(NETWORKS["vit"], NAMES, run)
+    assert not report.encoder and report.fitted, "the linear head fits all the same"
+    _, report = begin(NETWORKS["vit-mask"], NAMES, make_run({"family": "vit", "encoder": "test_vit"})[0])
+    assert report.encoder and "all classes start anew" in report.classes
 
 
 def test_a_start_that_shares_nothing_is_refused_with_the_reason(make_run):

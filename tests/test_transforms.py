@@ -324,6 +324,14 @@ def test_a_class_is_pasted_where_it_stood_and_nothing_else_is_touched():
     assert (target == np.where(pasted, 2, 0)).all(), "a crop without labels gives nothing"
 
 
+def test_a_frame_that_is_kept_is_never_pasted_into():
+    frames = [(np.zeros((32, 64, 3), np.uint8), np.zeros((32, 64), np.uint8)) for _ in range(2)]
+    frames[1][1][:] = 1
+    whole = Augmentation((32, 64), (1.0, 1.0), flip=False, color_jitter=0, copy_paste=1.0)
+    pasted = [whole.crop_of(frames, 0, np.random.default_rng(key))[1].any() for key in range(8)]
+    assert any(pasted) and not frames[0][1].any() and frames[1][1].all()
+
+
 def test_where_nothing_is_labelled_a_rare_crop_is_any():
     target = np.full((64, 128), 255, np.uint8)
     assert find_rare_pixel(target, (), np.random.default_rng(0)) is None

@@ -26,7 +26,7 @@ from core.runner.move_data import move_data
 from core.runs.ensembles import make_ensemble
 from core.runs.metrics_log import best_evaluation, evaluations
 from core.runs.notes import write_notes
-from core.runs.repeats import repeats_of, summarize_repeats
+from core.runs.repeats import Spread, repeats_of, summarize_repeats
 from core.runs.store import Run, find_run, list_runs, read_run
 from core.text import format_bytes, plural
 from core.tracking.tracker import check_trackers
@@ -199,6 +199,8 @@ def _clone(run: Run, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _repeat(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    if options.count < 1:
+        raise LabError(f"--count is {options.count}, but must be at least 1.")
     paths = runner.repeat(run.path, options.count)
     say(options, f"Queued with other seeds: {', '.join(path.name for path in paths)}.")
     return {"run": run.id, "repeats": [path.name for path in paths]}
@@ -208,19 +210,26 @@ def _seeds(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     repeats = summarize_repeats(repeats_of(run, list_runs(runs_folder())))
     if repeats is None:
         raise LabError(f"No run of the recipe of {run.id} is finished and scored yet.")
-    rows = [("mean IoU", repeats.miou), *zip(run.class_names, repeats.iou, strict=True)]
-    lines = [
-        f"{name:20} {100 * spread.mean:5.1f} ± {100 * spread.deviation:.1f}, 95 % interval {100 * spread.low:.1f} to"
-        f" {100 * spread.high:.1f}"
-        for name, spread in rows
-        if spread
-    ]
-    say(options, "\n".join([repeats.sentence, *lines]))
+    lines = [repeats.sentence]
+    if repeats.miou.count > 1:
+        for name, spread in zip(run.class_names, repeats.iou, strict=True):
+            if spread:
+                mean, deviation, low, high = (
+                    100 * value for value in (spread.mean, spread.deviation, spread.low, spread.high)
+                )
+                lines.append(f"{name:20} {mean:5.1f} ± {deviation:.1f}, 95 % interval {low:.1f} to {high:.1f}")
+    say(options, "\n".join(lines))
     return {
         "runs": [each.id for each in repeats.runs],
-        "miou": asdict(repeats.miou),
-        "iou": {name: spread and asdict(spread) for name, spread in rows[1:]},
+        "miou": _finite(repeats.miou),
+        "iou": {name: _finite(spread) for name, spread in zip(run.class_names, repeats.iou, strict=True)},
     }
+
+
+def _finite(spread: Spread | None) -> dict[str, float | None] | None:
+    """Return a spread for JSON, which has no NaN."""
+    values = asdict(spread).items() if spread else ()
+    return {name: None if value != value else value for name, value in values} or None
 
 
 def _annotate(run: Run, options: argparse.Namespace) -> dict[str, Any]:

@@ -118,10 +118,11 @@ class Augmentation:
 
     def crop_of(self, frames: Frames, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return a crop of one of some frames, with a class of another one pasted in where there is `copy_paste`."""
-        crop = self(*frames[index], rng)
+        image, target = self(*frames[index], rng)
         if self.copy_paste and rng.random() < self.copy_paste:
-            paste_class(crop, self(*frames[int(rng.integers(len(frames)))], rng), self.class_shares, rng)
-        return crop
+            image, target = image.copy(), target.copy()  # a crop may be a view of a frame that is kept
+            paste_class((image, target), self(*frames[int(rng.integers(len(frames)))], rng), self.class_shares, rng)
+        return image, target
 
     def window(
         self, size: tuple[int, int], rng: np.random.Generator, target: np.ndarray | None = None, rotations: int = 0

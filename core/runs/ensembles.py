@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from core.auth import require_write
-from core.config import RunConfig
+from core.config import RunConfig, read_config
+from core.disk_usage import check_disk_quota
 from core.errors import LabError, writing
 from core.labels import LabelSpace
 from core.models.families import ENSEMBLE
@@ -32,10 +33,12 @@ def make_ensemble(runs: Sequence[Run], folder: Path) -> Path:
         folder: that shall hold the run.
 
     Raises:
-        LabError: they are too few, one has no network yet, they tell other classes apart or see other bands, or the
-            folder can't be written to.
+        QuotaError: the one who is asking has as much on the disk as one may have.
+        LabError: they are too few or too many, one has no network yet, they tell other classes apart or see other
+            bands, or the folder can't be written to.
     """
     require_write()
+    check_disk_quota()
     config = _config_of(runs)
     first = runs[0]
     names = [run.name.split(" · ")[0] for run in runs]
@@ -83,7 +86,8 @@ def _config_of(runs: Sequence[Run]) -> RunConfig:
     members = [run.config.model.model_dump() for run in runs if run.config]
     assert first.config
     values = first.config.model_dump() | {"model": {"family": ENSEMBLE, "architecture": json.dumps(members)}}
-    return RunConfig.model_validate(values)
+    values["training"]["layer_decay"] = 1.0  # a ViT's own; an ensemble isn't trained
+    return read_config(values)
 
 
 def _weights_of(runs: Sequence[Run]) -> dict[str, np.ndarray]:

@@ -20,8 +20,12 @@ T_975 = (
 )
 """Quantile 0.975 of Student's t for 1 to 30 degrees of freedom; beyond, the last one errs on the safe side."""
 
-NO_RECIPE = ("seed", "device", "threads", "workers", "compile", "checkpoint_seconds")
-"""Training fields in which repeats may differ: the seed, and what is about a machine."""
+OF_MACHINE = ("device", "threads", "workers", "compile", "checkpoint_seconds")
+"""Training fields beside the seed in which repeats of so many epochs may differ. With so many minutes they decide how
+many steps these hold.
+"""
+PLANNED = ("pretrained", "data", "space")
+"""What repeats have in common of their plans too: auto weights may be there or not, and a folder's files change."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,10 @@ def spread_of(values: Sequence[float]) -> Spread:
 
 
 def recipe_of(config: RunConfig) -> str:
-    """Return a text that is the same for configs that differ in the seed alone, or in what is about a machine."""
+    """Return a text that is the same for configs that differ in the seed alone, or in what changes no result."""
+    apart = ("seed", *(() if config.training.minutes else OF_MACHINE))
     values = config.model_dump(exclude={"tracking", "runner"})
-    values["training"] = {name: value for name, value in values["training"].items() if name not in NO_RECIPE}
+    values["training"] = {name: value for name, value in values["training"].items() if name not in apart}
     return json.dumps(values)
 
 
@@ -86,8 +91,16 @@ def repeats_of(run: Run, runs: Sequence[Run]) -> list[Run]:
     if run.config is None:
         return []
     recipe = recipe_of(run.config)
-    same = [other for other in runs if other.config and recipe_of(other.config) == recipe]
+    same = [
+        other for other in runs if other.config and recipe_of(other.config) == recipe and _are_planned_alike(run, other)
+    ]
     return sorted(same, key=lambda other: (other.config.training.seed if other.config else 0, other.id))
+
+
+def _are_planned_alike(one: Run, other: Run) -> bool:
+    """Return whether two plans, as far as they are made, begin with the same data and weights."""
+    both = [name for name in PLANNED if name in one.plan and name in other.plan]
+    return all(one.plan[name] == other.plan[name] for name in both)
 
 
 def summarize_repeats(runs: Sequence[Run]) -> Repeats | None:

@@ -39,7 +39,7 @@ from core.training.distributed import Distributed
 from core.training.evaluate import evaluate
 from core.training.losses import SummedLoss
 from core.training.plan import CURVE_POINTS, Plan, count_eval_frames, count_steps, frames_to_score, interval
-from core.training.start import RunStart, find_start
+from core.training.start import OF_RUN, RunStart, find_start
 from core.training.step import measure_speed
 from core.training.tables import RULES
 from core.training.transfer import transfer
@@ -139,7 +139,8 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             f"This run was planned like this: {plan.weights} Now it would be like this: {source.sentence} "
             "Bring the weights back and resume, or start a new run."
         )
-    thaws = config.model.freeze > 0 and config.model.weights == "auto" and not (source or plan).pretrained
+    may_lack_weights = config.model.weights == "auto" or config.model.weights.startswith(OF_RUN)
+    thaws = config.model.freeze > 0 and may_lack_weights and not (source or plan).pretrained
     if thaws:
         model.freeze_encoder(0)  # it has learned nothing that is worth keeping
     hardware.prepare(model)
@@ -210,13 +211,14 @@ def load_start(
     if isinstance(start, WeightsSource):
         return _load_pretrained(model, config.model, start, on_phase)
     report = transfer(model, config.model, class_names, start.run)
-    print(report.sentence)
-    sentence = f"{start.sentence} {report.sentence}"
+    source: WeightsSource | None = None
     if model.encoder is not None and not report.encoder:
         own = config.model.model_copy(update={"weights": "auto", "class_map": ""})
         source = _load_pretrained(model, own, find_weights(own, hub_repo_of(own.encoder_name)), on_phase)
-        return replace(start, sentence=f"{sentence} {source.sentence}", pretrained=source.pretrained)
-    return replace(start, sentence=sentence)
+        report = transfer(model, config.model, class_names, start.run)  # what a file has for fc6 goes behind the run's
+    print(report.sentence)
+    sentence = " ".join([start.sentence, report.sentence, *([source.sentence] if source else [])])
+    return replace(start, sentence=sentence, pretrained=source is None or source.pretrained)
 
 
 def _load_pretrained(

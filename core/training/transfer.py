@@ -4,7 +4,9 @@ That features of one task serve another is Yosinski et al., How transferable are
 (https://arxiv.org/abs/1411.1792).
 """
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -21,8 +23,8 @@ from core.runs.store import Run
 from core.text import join_first
 from core.training.checkpoint import read_checkpoint
 
-OF_ENCODER = ("encoder.", "mean", "std")
-"""How the names begin of what `load_encoder` fills, and of the numbers by which its pictures are normalised."""
+NOT_TAKEN = re.compile(r"encoder\.|(mean|std)$|.*num_batches_tracked$")
+"""Names of what `load_encoder` fills, of the numbers by which pictures are normalised, and of counters."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class TransferReport:
     @property
     def sentence(self) -> str:
         """For a person: what was taken, what was carried over, and what starts anew."""
-        encoder = self.encoder or "Its encoder is another one, which starts from weights of its own."
+        encoder = self.encoder or "No encoder of the run fits."
         fresh = f" Layers that start anew: {join_first(self.fresh, 4)}." if self.fresh else ""
         return f"{self.classes} {encoder} Beside it {self.fitted} tensors are the run's.{fresh}"
 
@@ -74,25 +76,27 @@ def transfer(model: SegmentationModel, config: ModelConfig, class_names: Sequenc
         raise LabError(f"The weights '{path}' can't be loaded: {str(error).splitlines()[0]}") from None
     encoder = ""
     if model.encoder is not None and config.encoder_name == checkpoint.config.model.encoder_name:
-        encoder = load_encoder(model.encoder, path).sentence
+        with suppress(LabError):  # of other bands, or of other patches
+            encoder = load_encoder(model.encoder, path).sentence
     mixing = _mixing(sources, len(checkpoint.class_names))
     axes = class_axes(model, config)
-    fitted, fresh = 0, []
+    fitted: list[str] = []
+    fresh: list[str] = []
     with torch.no_grad():
         for name, target in model.state_dict().items():
-            if model.encoder is not None and name.startswith(OF_ENCODER):
-                continue
-            source = tensors.get(name)
-            if source is not None and _fill(target, source, mixing, axes.get(name, ())):
-                fitted += 1
-            else:
-                fresh.append(name)
+            if not NOT_TAKEN.match(name):
+                source = tensors.get(name)
+                is_filled = source is not None and _fill(target, source, mixing, axes.get(name, ()))
+                (fitted if is_filled else fresh).append(name)
     if not encoder and not fitted:
         raise LabError(
             f"Nothing of run {run.id} ({checkpoint.config.model.title}) fits {config.title}: no tensor has the same"
             " name and shape. Start from a run of the same family, best with the same encoder."
         )
-    return TransferReport(sources_sentence(class_names, checkpoint.class_names, sources), encoder, fitted, tuple(fresh))
+    classes = sources_sentence(class_names, checkpoint.class_names, sources)
+    if not axes.keys() & set(fitted):
+        classes = "Its last layers are others than the run's, so all classes start anew."
+    return TransferReport(classes, encoder, len(fitted), tuple(fresh))
 
 
 def class_axes(model: SegmentationModel, config: ModelConfig) -> dict[str, tuple[int, ...]]:
