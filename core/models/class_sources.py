@@ -1,7 +1,8 @@
 """Which classes of a trained network the classes of another one begin with; known without torch.
 
-A class begins with the one that a user names for it, else with the one of its own name, else with the category of
-Cityscapes that it belongs to, or with the mean of the classes that belong to it as a category.
+A class begins with the one that a user names for it, else with the one of its own name; a category of Cityscapes with
+the mean of the classes that belong to it. A class doesn't begin with its category: several would begin alike, and then
+learn worse than anew (docs/learning.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,8 +40,6 @@ def class_sources(
             results.append((numbers[chosen[name]],) if chosen[name] else ())
         elif name in numbers:
             results.append((numbers[name],))
-        elif name in LABEL_BY_NAME and LABEL_BY_NAME[name].category in numbers:
-            results.append((numbers[LABEL_BY_NAME[name].category],))
         else:
             results.append(tuple(numbers[each] for each in numbers if _category(each) == name))
     return tuple(results)
