@@ -11,7 +11,7 @@ from app.forms import encoder_box, fields_form
 from app.html import show_drawing
 from app.services import inference_worker
 from app.widgets import failed_state, run_label
-from core.config import PRESETS, ModelConfig, fields_of, read_config, setting_of
+from core.config import OF_RUN, PRESETS, ModelConfig, fields_of, read_config, setting_of
 from core.errors import LabError
 from core.escaping import escape_markdown
 from core.models.encoder_table import encoder_title, encoders_of
@@ -22,7 +22,7 @@ from core.paths import runs_folder
 from core.runs.metrics_log import minutes_trained
 from core.runs.store import best_miou, list_active, list_runs, read_run
 from core.text import format_duration, format_percent
-from core.training.start import OF_RUN, carried_sentence
+from core.training.start import carried_sentence
 
 SIZE = (256, 512)
 """Height and width of the picture for which a card tells what its network costs, in pixels."""

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from app.tables import class_table, table
+from app.html import joined
+from app.tables import swatch, table
 from app.widgets import failed_state
 from core import runner
 from core.auth import is_read_only
@@ -13,12 +14,10 @@ from core.data.sources import SOURCES
 from core.errors import LabError
 from core.escaping import escape_markdown
 from core.models.families import NOT_TRAINED
-from core.runs.repeats import repeats_of, summarize_repeats
+from core.runs.repeats import Spread, repeats_of, summarize_repeats
 from core.runs.store import Run
 from core.text import plural
 
-SPREAD = {"mean": "mean", "± deviation": "deviation", "from": "low", "to": "high"}
-"""Columns of the table of repeats, with what each shows of a `Spread`."""
 LOG_TAIL = 20_000
 """Bytes of a log that are shown."""
 
@@ -67,12 +66,12 @@ def seeds_view(run: Run, everyone: Sequence[Run]) -> list[str]:
     if under_way:
         st.caption(f"{plural(under_way, 'more run')} of this recipe under way.")
     if summary.miou.count > 1:
-        columns: dict[str, list[float | None]] = {
-            title: [getattr(spread, name) if spread else None for spread in summary.iou]
-            for title, name in SPREAD.items()
-        }
-        totals: dict[str, float | None] = {title: getattr(summary.miou, name) for title, name in SPREAD.items()}
-        class_table(summary.runs[0].class_names, summary.runs[0].colors, columns, totals, {})
+        first = summary.runs[0]
+        rows = [
+            (joined([swatch(color), name]), *_figures(spread))
+            for name, color, spread in zip(first.class_names, first.colors, summary.iou, strict=True)
+        ]
+        table(("", "mean ± deviation", "95 % interval"), [*rows, ("mean IoU", *_figures(summary.miou))])
         st.caption(
             f"Scores of {', '.join(escape_markdown(other.id) for other in summary.runs)}, each by itself at its best"
             " evaluation. The interval is that of the mean, by Student's t: it covers what another seed changes, not"
@@ -88,6 +87,14 @@ def seeds_view(run: Run, everyone: Sequence[Run]) -> list[str]:
             except LabError as error:
                 failed_state(error)
     return []
+
+
+def _figures(spread: Spread | None) -> tuple[str, str]:
+    """Return a spread of shares in percent, and its interval; dashes where there is none."""
+    if spread is None:
+        return "–", "–"
+    mean, deviation, low, high = (100 * value for value in (spread.mean, spread.deviation, spread.low, spread.high))
+    return f"{mean:.1f} ± {deviation:.1f} %", f"{low:.1f} to {high:.1f} %"
 
 
 def notes_view(run: Run) -> None:

@@ -5,6 +5,7 @@ class.
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -216,11 +217,16 @@ def offer_classes(here: SplitDataset, split: str) -> None:
 def newest_run_on(dataset: Dataset) -> Run | None:
     """Return the newest run that learned from a data set and can label its frames; None where there is none."""
     for run in list_runs(runs_folder()):
-        if run.config is None or not run.has_checkpoint("best") or run.class_names != dataset.space.class_names:
+        if (
+            run.config is None
+            or run.config.dataset.name != dataset.name
+            or run.class_names != dataset.space.class_names
+        ):
             continue
-        source = SOURCES[run.config.dataset.name]
-        if source.is_here(run.config.dataset.root) and source.root(run.config.dataset.root) == dataset.root:
-            return run
+        with suppress(LabError):  # its folder is gone, or another person's
+            root = SOURCES[dataset.name].root(run.config.dataset.root)
+            if root == dataset.root and run.has_checkpoint("best"):
+                return run
     return None
 
 

@@ -49,8 +49,6 @@ METHOD_HELP = {
     ),
 }
 DRAWN = ("random", "tpe")
-OPEN = {True: "under way", False: "interrupted"}
-"""What the page calls an open trial, by whether its sweep goes on."""
 COMMON = ("Often changed", "Optimizer and schedule", "Loss", "Augmentation", "Length")
 """Groups of training fields that are offered for what all trials have in common."""
 READING = ["height", "width", "max_val_samples"]
@@ -424,7 +422,8 @@ def trials_table(sweep: Sweep, trials: list[Any]) -> None:
     for trial in best_first:
         values = (trial.params.get(name, "") for name in names)
         links = [part for run in trial.runs for part in (run_link(run, run[-4:]), " ")]
-        state = OPEN[sweep.is_active] if trial.state == "open" else trial.state
+        open_state = "under way" if sweep.is_active else "interrupted"
+        state = open_state if trial.state == "open" else trial.state
         rows.append(
             (
                 Cell(f"{trial.number} · {state}", title=trial.error),

@@ -151,13 +151,12 @@ def choose_rest(
             values = values | augmentation_form("augmentation")
             st.page_link("../pages/data.py", label="See what the network will see", icon=":material/crop:")
         begin, fresh = begin_with_the_optimizer()
-        begin |= PRESETS[preset].training
-        fresh |= dict.fromkeys(PRESETS[preset].training, preset)
         for group in groups_of("training"):
             if group in SHOWN_APART:
                 continue
             with st.expander(group, expanded=group_shown == group):
-                names = [name for name in names_in("training", group) if name not in OF_NETWORKS]
+                apart = (*OF_NETWORKS, *PRESETS[preset].training)
+                names = [name for name in names_in("training", group) if name not in apart]
                 values |= fields_form("training", names, begin, "rarely", {"training": values}, fresh)
                 if "schedule" in names:
                     preview_schedule(values)

@@ -614,6 +614,7 @@ def test_paths_and_machines_of_strangers_are_not_taken_over(hub, lab, files, lab
         "run__dataset__root": "/etc",
         "run__dataset__classes": "/etc/passwd",
         "run__model__weights": "/etc/passwd.safetensors",
+        "run__model__class_map": "road = street",  # of a run that is elsewhere
         "run__training__device": "cuda:7",
         "run__training__num_processes": 8,
         "run__training__workers": 64,

@@ -8,7 +8,7 @@ import pytest
 from core import runner
 from core.__main__ import main
 from core.runner.device_lock import DeviceLock
-from core.runs.repeats import T_975, recipe_of, repeats_of, spread_of, summarize_repeats
+from core.runs.repeats import T_975, are_repeats, repeats_of, spread_of, summarize_repeats
 from core.runs.status import update_status
 from core.runs.store import create_run, list_runs, read_run
 
@@ -65,9 +65,8 @@ def test_repeats_differ_in_the_seed_or_in_what_is_about_a_machine(finished, lab_
     create_run(tiny_config(seed=3, epochs=1), lab_folders.runs)
     found = repeats_of(first, list_runs(lab_folders.runs))
     assert [run.id for run in found] == [second.id, first.id, third.id]
-    assert recipe_of(first.config) == recipe_of(third.config)
-    by_minutes = [tiny_config(minutes=1.0, threads=threads) for threads in (1, 2)]
-    assert recipe_of(by_minutes[0]) != recipe_of(by_minutes[1]), "the minutes hold other steps then"
+    by_minutes = [finished(seed, minutes=1.0, threads=1 + seed) for seed in (0, 1)]
+    assert not are_repeats(*by_minutes), "the minutes hold other steps then"
 
 
 def test_the_card_equals_what_is_computed_by_hand(finished, lab_folders):

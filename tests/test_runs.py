@@ -69,6 +69,13 @@ def test_a_run_folder_appears_whole(tmp_path, tiny_config):
     assert len(list_runs(tmp_path)) == 30
 
 
+def test_two_runs_of_one_second_that_draw_the_same_letters_are_two(tmp_path, tiny_config, monkeypatch):
+    drawn = iter(["beef", "beef", "cafe"])
+    monkeypatch.setattr("core.runs.store.secrets.token_hex", lambda _bytes: next(drawn))
+    monkeypatch.setattr("core.runs.store.time.time", lambda: 1.8e9)
+    assert [create_run(tiny_config(), tmp_path).name[-4:] for _ in range(2)] == ["beef", "cafe"]
+
+
 def test_runs_are_listed_newest_first_and_other_things_not_at_all(tmp_path, tiny_config):
     for name in ("20250101-000000-fcn-0001", "20260101-000000-vit-0002", "20250601-000000-unet-0003"):
         create_run(tiny_config(), tmp_path).rename(tmp_path / name)

@@ -5,7 +5,7 @@ say. Nothing here imports torch.
 """
 
 from core.config.dataset import OWN, RGB, Annotations, CacheKind, CoarseSplit, DatasetConfig, DatasetName, PixelFormat
-from core.config.model import ModelConfig
+from core.config.model import OF_RUN, ModelConfig
 from core.config.reading import (
     OLD_NAMES,
     read_config,
@@ -46,6 +46,7 @@ __all__ = [
     "DatasetName",
     "EngineName",
     "LossName",
+    "OF_RUN",
     "ModelConfig",
     "OptimizerName",
     "PixelFormat",

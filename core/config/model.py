@@ -21,7 +21,9 @@ from core.models.families import (
     options_of,
 )
 
-STARTS_FROM_RUN = Condition("model.weights", names="run:", meaning="another run")
+OF_RUN = "run:"
+"""How `weights` names a run: this and its id."""
+STARTS_FROM_RUN = Condition("model.weights", names=OF_RUN, meaning="another run")
 
 
 class ModelConfig(Part):
@@ -238,8 +240,8 @@ class ModelConfig(Part):
 
     @model_validator(mode="after")
     def _carries_classes_of_a_run(self) -> "ModelConfig":
-        if self.class_pairs and not STARTS_FROM_RUN.holds({"model": {"weights": self.weights}}):
-            raise ValueError("model.class_map carries classes of a run over, so model.weights must be 'run:ID'.")
+        if self.class_pairs and not self.weights.startswith(OF_RUN):
+            raise ValueError(f"model.class_map carries classes of a run over, so model.weights must be '{OF_RUN}ID'.")
         return self
 
     @model_validator(mode="after")

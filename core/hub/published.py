@@ -94,7 +94,7 @@ def impersonal(values: dict[str, Any]) -> dict[str, Any]:
     dataset["cache"] = "auto"
     weights = str(model.get("weights", "auto"))
     if weights not in WEIGHT_NAMES and not weights.startswith("hub:"):
-        model["weights"] = "auto"
+        model |= {"weights": "auto", "class_map": ""}
     return {"dataset": dataset, "model": model, "training": dict(values["training"]) | MACHINE}
 
 

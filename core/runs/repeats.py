@@ -4,13 +4,11 @@ One run is one draw. The mean of several has an interval, by Student's t (The pr
 1908), which covers what the seed of the training changes and not what other frames would.
 """
 
-import json
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.config import RunConfig
 from core.runs.metrics_log import best_evaluation, evaluations
 from core.runs.store import Run
 
@@ -78,29 +76,25 @@ def spread_of(values: Sequence[float]) -> Spread:
     return Spread(len(values), mean, deviation, mean - half, mean + half)
 
 
-def recipe_of(config: RunConfig) -> str:
-    """Return a text that is the same for configs that differ in the seed alone, or in what changes no result."""
-    apart = ("seed", *(() if config.training.minutes else OF_MACHINE))
-    values = config.model_dump(exclude={"tracking", "runner"})
-    values["training"] = {name: value for name, value in values["training"].items() if name not in apart}
-    return json.dumps(values)
+def are_repeats(one: Run, other: Run) -> bool:
+    """Return whether two runs differ in the seed alone, or in what changes no result: settings, and data and weights as
+    far as their plans name them.
+    """
+    if one.config is None or other.config is None:
+        return False
+    mine, theirs = one.config, other.config
+    apart = ("seed", *(() if mine.training.minutes else OF_MACHINE))
+    training = mine.training.model_copy(update={name: getattr(theirs.training, name) for name in apart})
+    if (mine.dataset, mine.model, training) != (theirs.dataset, theirs.model, theirs.training):
+        return False
+    planned = [name for name in PLANNED if name in one.plan and name in other.plan]
+    return all(one.plan[name] == other.plan[name] for name in planned)
 
 
 def repeats_of(run: Run, runs: Sequence[Run]) -> list[Run]:
     """Return the runs of a run's recipe, whatever their state, in the order of their seeds."""
-    if run.config is None:
-        return []
-    recipe = recipe_of(run.config)
-    same = [
-        other for other in runs if other.config and recipe_of(other.config) == recipe and _are_planned_alike(run, other)
-    ]
+    same = [other for other in runs if are_repeats(run, other)]
     return sorted(same, key=lambda other: (other.config.training.seed if other.config else 0, other.id))
-
-
-def _are_planned_alike(one: Run, other: Run) -> bool:
-    """Return whether two plans, as far as they are made, begin with the same data and weights."""
-    both = [name for name in PLANNED if name in one.plan and name in other.plan]
-    return all(one.plan[name] == other.plan[name] for name in both)
 
 
 def summarize_repeats(runs: Sequence[Run]) -> Repeats | None:
@@ -116,7 +110,7 @@ def summarize_repeats(runs: Sequence[Run]) -> Repeats | None:
     columns = zip(*(row["iou"] for _, row in scored), strict=True)
     return Repeats(
         tuple(run for run, _ in scored),
-        spread_of([row["miou"] for _, row in scored if row["miou"] is not None]),
+        spread_of([row["miou"] for _, row in scored]),
         tuple(_spread_or_none(column) for column in columns),
     )
 

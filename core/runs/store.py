@@ -152,9 +152,10 @@ def new_run(config: RunConfig, folder: Path, status: Status, notes: Notes | None
     The folder appears complete or not at all: where the block fails, nothing stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run_id = (
-        f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(status.created))}-{config.model.family}-{secrets.token_hex(2)}"
-    )
+    begin = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(status.created))}-{config.model.family}"
+    run_id = f"{begin}-{secrets.token_hex(2)}"
+    while (folder / run_id).exists():  # of many in one second two may draw the same
+        run_id = f"{begin}-{secrets.token_hex(2)}"
     hidden = folder / f".{run_id}"
     hidden.mkdir()
     try:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from core.config import CacheKind, ModelConfig, RunConfig
+from core.config import OF_RUN, CacheKind, ModelConfig, RunConfig
 from core.data.dataset import Dataset, generate_dataset, open_dataset, spread
 from core.data.doctor import examine_dataset, refuse_broken
 from core.data.frames import Frame, data_digest
@@ -39,7 +39,7 @@ from core.training.distributed import Distributed
 from core.training.evaluate import evaluate
 from core.training.losses import SummedLoss
 from core.training.plan import CURVE_POINTS, Plan, count_eval_frames, count_steps, frames_to_score, interval
-from core.training.start import OF_RUN, RunStart, find_start
+from core.training.start import RunStart, find_start
 from core.training.step import measure_speed
 from core.training.tables import RULES
 from core.training.transfer import transfer

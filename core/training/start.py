@@ -5,15 +5,12 @@ torch is.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.config import ModelConfig
+from core.config import OF_RUN, ModelConfig
 from core.errors import LabError
 from core.models.class_sources import class_sources, sources_sentence
 from core.models.weights_source import WeightsSource, find_weights
 from core.paths import runs_folder
 from core.runs.store import Run, find_run
-
-OF_RUN = "run:"
-"""How `model.weights` names a run: this and its id."""
 
 
 @dataclass(frozen=True)
