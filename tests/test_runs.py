@@ -71,7 +71,7 @@ def test_a_run_folder_appears_whole(tmp_path, tiny_config):
 
 def test_two_runs_of_one_second_that_draw_the_same_letters_are_two(tmp_path, tiny_config, monkeypatch):
     drawn = iter(["beef", "beef", "cafe"])
-    monkeypatch.setattr("core.runs.store.secrets.token_hex", lambda _bytes: next(drawn))
+    monkeypatch.setattr("core.runs.store.secrets.token_hex", lambda size: next(drawn) if size == 2 else "draft")
     monkeypatch.setattr("core.runs.store.time.time", lambda: 1.8e9)
     assert [create_run(tiny_config(), tmp_path).name[-4:] for _ in range(2)] == ["beef", "cafe"]
 
