@@ -132,7 +132,7 @@ for name, value in ema.tensors.items():
 seen = {}
 def evaluate(model, *_rest, keep):
     seen.update({name: value.float().mean().item() for name, value in model.state_dict().items()})
-    return SimpleNamespace(confusion=SimpleNamespace(miou=lambda: 0.5))
+    return SimpleNamespace(confusion=SimpleNamespace(miou=lambda: 0.5), fitted=None)
 loop.evaluate, loop.eval_row = evaluate, lambda *_: {}
 plan, dataset = SimpleNamespace(sample_frames=()), SimpleNamespace(val=())
 setup = SimpleNamespace(plan=plan, dataset=dataset, val_loader=None, previewed=(), loss=None, hardware=None)
@@ -202,6 +202,9 @@ from core.training import distributed
 from core.training.__main__ import explain
 distributed.STEP_SECONDS = 2
 joined = distributed.init_distributed(2, "cpu")
+# Who leads also keeps the store through which the others join: both have to be there before it stops.
+joined.broadcast_object((True,))
+joined.all_gather(None)
 if joined.is_main_process:
     os.kill(os.getpid(), signal.SIGSTOP)
 try:
