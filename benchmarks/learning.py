@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", choices=["fcn", "unet", "vit"], default=["fcn", "unet", "vit"])
     parser.add_argument("--size", type=int, nargs=2, default=(256, 512), help="of frames; crops have three quarters")
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0, help="of ours; that of the tutorial is 0")
     options = parser.parse_args()
     root = options.root.resolve()
     os.environ.setdefault("SEGLAB_DATA_ROOTS", str(root))
@@ -156,6 +157,7 @@ def main() -> None:
                 "model": {"family": family},
                 "training": {
                     "minutes": options.minutes,
+                    "seed": options.seed,
                     "batch_size": options.batch,
                     "crop_height": height * 3 // 4,
                     "crop_width": width * 3 // 4,

@@ -66,7 +66,9 @@ def main() -> None:
     frames = tuple(list_frames(options.root, "train", "fine")[:8])
     dataset = Dataset("cityscapes", options.root, CITYSCAPES_19, SIZE, frames, frames)
     shares = count_classes(dataset, frames).shares
-    augmentation = Augmentation(CROP, ZOOM, True, JITTER, ROTATION, BLUR, RARE, tuple(shares))
+    augmentation = Augmentation(
+        CROP, ZOOM, True, JITTER, rotation=ROTATION, blur=BLUR, rare_crops=RARE, class_shares=tuple(shares)
+    )
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SEGLAB_CACHE"] = folder
         began = time.monotonic()

@@ -236,7 +236,17 @@ def test_the_source_of_frames_follows_the_setting(dataset):
 
 
 EVERYTHING = Augmentation(
-    (32, 64), (0.5, 2.0), True, 0.3, True, True, rotation=10, elastic=4, blur=0.5, rare_crops=0.5, copy_paste=0.5
+    (32, 64),
+    (0.5, 2.0),
+    True,
+    0.3,
+    vertical_flip=True,
+    rotate90=True,
+    rotation=10,
+    elastic=4,
+    blur=0.5,
+    rare_crops=0.5,
+    copy_paste=0.5,
 )
 
 

@@ -7,7 +7,7 @@ draws nothing: the crops of a run don't change because the lab has learned somet
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
 import cv2
@@ -65,6 +65,7 @@ class Augmentation:
     scale: tuple[float, float]
     flip: bool
     color_jitter: float
+    _: KW_ONLY
     vertical_flip: bool = False
     rotate90: bool = False
     rotation: float = 0.0
