@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from app.folder_picker import folder_picker, offer_folders
+from app.preparing import begin, show_preparation
 from app.widgets import empty_state
 from core.auth import require_write
 from core.config import OWN, DatasetConfig, fields_of, read_config
@@ -19,9 +20,8 @@ from core.data.class_table import save_class_table, space_of
 from core.data.dataset import (
     STREETS_TRAIN,
     STREETS_VAL,
-    WHITE_SAMPLE,
     Dataset,
-    generate_dataset,
+    find_splits,
     label_space_of,
     measured_pixels,
     open_dataset,
@@ -184,9 +184,16 @@ def opened(values: dict[str, Any]) -> Dataset | None:
             " takes less than a minute and nothing is downloaded.",
         )
         _, middle, _ = st.columns([2, 2, 2])
-        if middle.button("Draw the street scenes", type="primary", width="stretch", icon=":material/brush:"):
-            draw_streets()
-            st.rerun()
+        with middle:
+            if not show_preparation("draw"):
+                st.button(
+                    "Draw the street scenes",
+                    type="primary",
+                    width="stretch",
+                    icon=":material/brush:",
+                    on_click=begin,
+                    args=("draw", config),
+                )
         return None
     return open_again(config)
 
@@ -212,22 +219,6 @@ def find_dataset(config: DatasetConfig) -> SplitDataset:
         LabError: there is no such folder, it may not be read, or nothing says what its masks mean.
     """
     return _find(config.model_dump_json())
-
-
-def draw_streets() -> None:
-    """Draw the street scenes with a progress bar, unless they are there.
-
-    Raises LabError where the visitor may only look.
-    """
-    config = DatasetConfig()
-    if SOURCES["streets"].is_here(config.root):
-        return
-    require_write()
-    bar = st.progress(0.0, "Drawing street scenes")
-    generate_dataset(
-        config, lambda done, count: bar.progress(done / count, f"Drawing street scenes: {done} of {count}")
-    )
-    bar.empty()
 
 
 def forget_datasets() -> None:
@@ -284,15 +275,7 @@ def _fitting_size(config: str) -> tuple[int, int]:
 
 @st.cache_data(ttl=60, max_entries=4, show_spinner="Reading the folder")
 def _find(config_json: str) -> SplitDataset:
-    config = DatasetConfig.model_validate_json(config_json)
-    source = SOURCES[config.name]
-    root = source.root(config.root)
-    space = label_space_of(config, root)
-    splits = source.find_splits(root, config)
-    train, val = (tuple(frame for frame in splits.get(split, ()) if frame.labels) for split in ("train", "val"))
-    pixels = measured_pixels(config.pixels, [frame.image for frame in spread(train or val, WHITE_SAMPLE)])
-    dataset = Dataset(config.name, root, space, (config.height, config.width), train, val, pixels)
-    return SplitDataset(dataset, {split: frames for split, frames in splits.items() if frames})
+    return SplitDataset(*find_splits(DatasetConfig.model_validate_json(config_json)))
 
 
 @st.cache_data(ttl=60, max_entries=4, show_spinner="Looking into the folder")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.job_panel import show_job
 from app.services import max_upload_size
 from app.widgets import failed_state
 from core.auth import is_read_only
@@ -15,9 +16,10 @@ from core.data.folder import IMAGE_ENDINGS, IMAGE_ROLES
 from core.data.frames import unusable_name
 from core.data.joint_list import write_list
 from core.data.splits import split_of
-from core.data.uploaded_archive import unpack_archive
+from core.data.unpacking_job import start_unpacking
 from core.errors import LabError
 from core.escaping import escape_markdown
+from core.jobs.kinds import latest
 from core.paths import PROJECT, cache_folder, data_roots, streets_folder
 from core.text import join_items, plural
 
@@ -149,6 +151,13 @@ def _collect(key: str, at: Path | None, take: Callable[[Path], None]) -> None:
 
 
 def _drop(key: str, take: Callable[[Path], None]) -> None:
+    job = latest("unpack")
+    if show_job("unpack", job, f"Unpacking {job.request['name']}" if job else ""):
+        return
+    if job and job.state == "finished" and st.session_state.get(f"{key}-unpacking") == job.id:
+        del st.session_state[f"{key}-unpacking"]
+        take(Path(job.result["root"]))
+        st.rerun()
     file = st.file_uploader(
         "Or drop a ZIP of images and labels",
         type="zip",
@@ -157,16 +166,12 @@ def _drop(key: str, take: Callable[[Path], None]) -> None:
     )
     if file is None or st.session_state.get(f"{key}-unpacked") == file.file_id:
         return
-    bar = st.progress(0.0, "Unpacking")
+    st.session_state[f"{key}-unpacked"] = file.file_id
     try:
-        path = unpack_archive(
-            file.name, file, lambda done, count: bar.progress(done / count, f"Unpacking, {done} of {count} files")
-        )
+        st.session_state[f"{key}-unpacking"] = start_unpacking(file.name, file).id
     except LabError as error:
         failed_state(error)
     else:
-        st.session_state[f"{key}-unpacked"] = file.file_id
-        take(path)
         st.rerun()
 
 

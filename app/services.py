@@ -2,10 +2,7 @@
 the maps that are made when they are fetched.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
-from threading import Lock
 
 from streamlit import config
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -14,15 +11,12 @@ from app.lazy_maps import LazyMaps
 from app.media import MediaStore
 from app.thumbnails import Thumbnails
 from core.auth import HourlyQuota, User, current_user, max_upload_mb, max_uploads
-from core.errors import LabError
 from core.inference.frame_scores import FrameScorer
 from core.inference.prediction_cache import PredictionCache
 from core.inference.worker import InferenceWorker
 from core.paths import runs_folder
 from core.runs.store import list_runs
 
-_AT_WORK: set[str] = set()
-_AT_WORK_LOCK = Lock()
 SHARED_UPLOAD_MB = 20
 """Of one file, where people sign in: what is uploaded stays in the server's memory."""
 BACKGROUND = "background"
@@ -94,23 +88,6 @@ def keep_uploads_small() -> None:
 def max_upload_size(size: int) -> int:
     """Return how many megabytes a file of a widget may have, that would take so many bytes."""
     return min(size // 10**6, int(config.get_option("server.maxUploadSize")))
-
-
-@contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Hold the user's one turn at long work in the server's own process. Raises LabError while they have another."""
-    user = current_user().id
-    with _AT_WORK_LOCK:
-        if user in _AT_WORK:
-            raise LabError(
-                "You are examining, counting or keeping frames already, here or in another tab. Wait for its end, or"
-                " stop it there."
-            )
-        _AT_WORK.add(user)
-    try:
-        yield
-    finally:
-        _AT_WORK.discard(user)
 
 
 @cache

@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 from markupsafe import Markup
 
-from app.datasets import begin_with, draw_streets
+from app.datasets import begin_with
 from app.film import newest_mask
 from app.html import show
 from app.images import colors_address, image_address
@@ -49,8 +49,7 @@ def hero() -> None:
 
 
 def train_all_three() -> None:
-    """Launch the three families on the generated streets; they are watched from here."""
-    draw_streets()
+    """Launch the three families on the generated streets, which the first of them draws; they are watched from here."""
     for family in FAMILIES:
         runner.launch(read_config(with_preset({"model": {"family": family}}, "taste")), runs_folder())
     st.rerun()

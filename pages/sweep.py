@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.datasets import choose_dataset, draw_streets, opened
+from app.datasets import choose_dataset, opened
 from app.figures import importance_figure, parallel_figure, scatter_figure, survivors_figure
 from app.forms import encoder_box, fields_form, names_in
 from app.html import joined
@@ -15,7 +15,6 @@ from app.widgets import RUN_COLORS, failed_state, status_card
 from core import runner
 from core.auth import may_change, read_owner
 from core.config import choices_of, setting_of
-from core.data.sources import SOURCES
 from core.errors import LabError
 from core.escaping import escape_markdown
 from core.models.encoder_table import encoders_of
@@ -294,8 +293,6 @@ def new_sweep() -> None:
             if encoder not in [offered.name for offered in encoders_of(family)]:
                 with st.spinner("Building the network to see whether it fits"):
                     inference_worker().describe(spec.base.model, SMALL)
-            if SOURCES[data["name"]].is_generated:
-                draw_streets()
             path = start_sweep(spec, runs_folder())
         except LabError as error:
             failed_state(error)

@@ -18,7 +18,10 @@ from typing import Any
 
 import pytest
 
+from core.auth import set_current_user, shell_user
 from core.config import RunConfig, read_config
+from core.jobs import engine
+from core.jobs.kinds import load_work
 
 TINY_SIZE = (64, 128)
 """Height and width of the tiny frames."""
@@ -53,6 +56,20 @@ def lab_folders(tmp_path: Path, streets: Path, monkeypatch: pytest.MonkeyPatch) 
     for name, value in _environment(result).items():
         monkeypatch.setenv(name, value)
     return result
+
+
+@pytest.fixture
+def jobs_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Jobs are done in this process before their start returns."""
+
+    def do(command: list[str], *_: object) -> None:
+        kind, file = command[-2:]
+        engine.run_job(Path(file), load_work(kind))
+
+    monkeypatch.setattr(engine, "start_detached", do)
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    yield
+    set_current_user(shell_user)  # a job's process is its owner's
 
 
 @pytest.fixture(scope="session")

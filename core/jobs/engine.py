@@ -184,7 +184,7 @@ def _check_quota(registry: Path) -> None:
     if limit and own >= limit:
         raise QuotaError(
             f"You have {own} of the {limit} jobs that one person may have at a time: exports, reports, scorings,"
-            " downloads. Wait for one to end, or stop one."
+            " downloads, work on data. Wait for one to end, or stop one."
         )
     if len(active) >= cores:
         raise QuotaError(

@@ -1,9 +1,10 @@
 """The kinds of background jobs, in one table, and the verbs that all of them share.
 
 A kind's own checks stand beside its work, in one `start_...` function: core.report.job, core.evaluation.job,
-core.export.job, core.hub.job, core.data.download_job. Everything else goes through `latest`, `stop` and `is_stopping`
-below. The table names its work by import path and imports none of it, so that neither the server nor a page loads
-torch.
+core.export.job, core.hub.job, core.data.preparation, core.data.unpacking_job, core.data.download_job,
+core.inference.pseudo_label_job. Everything else goes through `latest`,
+`stop` and `is_stopping` below. The table names its work by import path and imports none of it, so that neither the
+server nor a page loads torch.
 
 Sweeps are no jobs: they have a driver of their own (core.sweeps.driver), because theirs is another life cycle. A sweep
 is resumed after it was stopped or killed and stands in the list of sweeps for good, where a job is started anew and
@@ -12,10 +13,12 @@ forgotten with the next one.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
+from core.auth import current_user
 from core.jobs import engine
 from core.jobs.engine import Job, Values
 from core.paths import cache_folder
@@ -32,8 +35,9 @@ class JobKind:
             result.
         after_stop: the sentence of what is left of a job that was stopped.
         unit: what `done` and `total` count: bytes, steps, or a scale of its own that nothing is read off but the share.
-        in_run_folder: its jobs lie beside the file that they make in a run's folder, which each call names; else one of
-            the kind goes on in the whole lab, and its jobs lie in the cache folder.
+        in_run_folder: its jobs lie beside the file that they make in a run's folder, which each call names; else they
+            lie in the cache folder.
+        for_each_person: each person has one at a time, where of other kinds one goes on in the whole lab.
         ends_while_silent: stopped also where it waits for another computer and doesn't call `progress`, which may be
             for long.
     """
@@ -43,6 +47,7 @@ class JobKind:
     after_stop: str
     unit: Literal["bytes", "steps", "share"] = "steps"
     in_run_folder: bool = False
+    for_each_person: bool = False
     ends_while_silent: bool = False
 
 
@@ -56,6 +61,21 @@ JOBS: dict[str, JobKind] = {
     "evaluation": JobKind("Scoring", "core.evaluation.job:evaluate", "What was done until then is kept."),
     "export": JobKind(
         "Making the file", "core.export.job:export", "Nothing was written; an earlier file stays.", in_run_folder=True
+    ),
+    "data": JobKind(
+        "Preparing the data",
+        "core.data.preparation:prepare",
+        "Frames that were decoded until then are kept, anything else begins anew.",
+        for_each_person=True,
+    ),
+    "unpack": JobKind(
+        "Unpacking", "core.data.unpacking_job:unpack", "Nothing of it was kept; drop it again.", for_each_person=True
+    ),
+    "pseudo-labels": JobKind(
+        "Labelling photographs",
+        "core.inference.pseudo_label_job:label",
+        "No mask was kept.",
+        for_each_person=True,
     ),
     "download": JobKind(
         "Getting Cityscapes",
@@ -83,14 +103,23 @@ JOBS: dict[str, JobKind] = {
 Kind = Literal[*JOBS]
 
 
-def jobs_folder(kind: Kind, folder: Path | None = None) -> Path:
+def jobs_folder(kind: Kind, folder: Path | None = None, owner: str | None = None) -> Path:
     """Return where the jobs of a kind lie.
 
-    `folder` is named for the kinds that live in a run's folder, and for no others.
+    Args:
+        kind: of jobs.
+        folder: named for the kinds that live in a run's folder, and for no others.
+        owner: of the job, where it isn't the one who is asking.
     """
     if JOBS[kind].in_run_folder != (folder is not None):
         raise ValueError(f"{kind}: {folder}")
-    return folder or cache_folder() / "jobs" / kind
+    if folder:
+        return folder
+    shared = cache_folder() / "jobs" / kind
+    if not JOBS[kind].for_each_person:
+        return shared
+    person = current_user().id if owner is None else owner
+    return shared / sha256(person.encode()).hexdigest()[:16]
 
 
 def start(kind: Kind, request: Values, folder: Path | None = None, secret: bytes = b"") -> Job:
@@ -110,12 +139,12 @@ def check_idle(kind: Kind, folder: Path | None = None) -> None:
 
 def stop(kind: Kind, job: Job, folder: Path | None = None) -> None:
     """Ask a job to stop. Raises LabError where it is another user's."""
-    engine.stop_job(jobs_folder(kind, folder), job)
+    engine.stop_job(jobs_folder(kind, folder, job.owner), job)
 
 
 def is_stopping(kind: Kind, job: Job, folder: Path | None = None) -> bool:
     """Return whether a job was asked to stop."""
-    return engine.is_stopping(jobs_folder(kind, folder), job)
+    return engine.is_stopping(jobs_folder(kind, folder, job.owner), job)
 
 
 def load_work(kind: Kind) -> Callable[[Values, ProgressCallback], Values]:

@@ -105,8 +105,11 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
     # What is learned from, and where.
     hardware = choose_hardware(plan.settle(training) if plan else training, distributed.local_rank)
     on_phase("opening the data")
+    drawing = time.monotonic()
     with distributed.main_process_first():
         generate_dataset(config.dataset, lambda done, count: on_phase(f"drawing streets, {done} of {count}"))
+        # Drawn once, for all runs to come: that is no part of this one's minutes.
+        began += time.monotonic() - drawing
         dataset = open_dataset(config.dataset)
     data = data_digest((*dataset.train, *dataset.val))
     if plan:
@@ -119,7 +122,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             _open_frames(dataset, frames, config.dataset.cache, budget, on_phase)
             for frames in (dataset.train, dataset.val)
         )
-    # A cache is built once, for all runs to come: that is no part of this one's minutes.
+    # Nor is a cache.
     began += time.monotonic() - opening
     val_frames = list(range(len(val_store)))
     samples = spread(val_frames, SAMPLES)
