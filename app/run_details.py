@@ -1,6 +1,7 @@
 """What a run was asked for, what was decided on this machine, and what it wrote: below its curves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import streamlit as st
 
@@ -10,11 +11,12 @@ from app.widgets import failed_state
 from core import runner
 from core.auth import is_read_only
 from core.config import differences, setting_of
+from core.data.folds import check_folds
 from core.data.sources import SOURCES
 from core.errors import LabError
 from core.escaping import escape_markdown
 from core.models.families import NOT_TRAINED
-from core.runs.repeats import Spread, repeats_of, summarize_repeats
+from core.runs.repeats import NO_FOLD_LEFT, Repeats, Spread, folds_of, repeats_of, summarize_repeats
 from core.runs.store import Run
 from core.text import plural
 
@@ -48,21 +50,68 @@ def settings_view(runs: Sequence[Run], names: Mapping[str, str]) -> None:
             st.json(run.config.model_dump(), expanded=True)
 
 
-def seeds_view(run: Run, everyone: Sequence[Run]) -> list[str]:
-    """Show what the runs that differ from a run in the seed alone come to together, and offer more of them.
+def repeats_view(run: Run, everyone: Sequence[Run]) -> list[str]:
+    """Show what the runs that differ from a run in the seed alone, or in the fold, come to together, and offer more of
+    them.
 
     Returns the ids of those that were launched.
     """
-    if run.config and run.config.model.family in NOT_TRAINED:
-        st.caption("A network that isn't trained here has no other seeds.")
+    if run.config is None or run.config.model.family in NOT_TRAINED:
+        st.caption("A network that isn't trained here has no repeats.")
         return []
-    repeats = repeats_of(run, everyone)
-    summary = summarize_repeats(repeats)
+    seeds = repeats_of(run, everyone)
+    summary = summarize_repeats(seeds)
     if summary is None:
-        st.caption("Once this run has finished, it can be repeated here with other seeds.")
+        st.caption("Once this run has finished, it can be repeated here with other seeds, or scored on other frames.")
         return []
+    _summary(summary, seeds, "it covers what another seed changes, not what other frames would.")
+    for several in folds_of(run, everyone).values():
+        if over_folds := summarize_repeats(several, "fold"):
+            _summary(over_folds, several, "it is too narrow, since any two folds learn from most of the same frames.")
+    if is_read_only():
+        return []
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        count = int(st.number_input("More seeds", 1, 20, 2, key=f"seeds-count-{run.id}", width=140))
+        if st.button(f"Train {plural(count, 'more run')}", key=f"seeds-{run.id}", icon=":material/casino:"):
+            return _launched(lambda: runner.repeat(run.path, count))
+        folds = int(
+            st.number_input(
+                "Folds",
+                2,
+                20,
+                run.config.dataset.folds or 5,
+                key=f"folds-count-{run.id}",
+                width=140,
+                help="All labelled frames in so many parts. A run each is scored on one of them, which it hasn't seen.",
+            )
+        )
+        if st.button("Train for each fold", key=f"folds-{run.id}", icon=":material/view_column:"):
+            return _launched(lambda: _cross_validate(run, folds))
+    return []
+
+
+def _cross_validate(run: Run, folds: int) -> list[Path]:
+    with st.spinner("Counting the classes of each fold"):
+        for sentence in check_folds(run.config.dataset, folds):
+            st.toast(escape_markdown(sentence), icon=":material/warning:", duration="long")
+    paths = runner.cross_validate(run.path, folds)
+    if not paths:
+        st.toast(NO_FOLD_LEFT, icon=":material/info:")
+    return paths
+
+
+def _launched(launch: Callable[[], list[Path]]) -> list[str]:
+    try:
+        return [path.name for path in launch()]
+    except LabError as error:
+        failed_state(error)
+        return []
+
+
+def _summary(summary: Repeats, runs: Sequence[Run], covers: str) -> None:
+    """Show the score of repeats with what is chance in it, and each class's."""
     st.markdown(f"**{escape_markdown(summary.sentence)}**")
-    under_way = sum(other.is_active and other.id != run.id for other in repeats)
+    under_way = sum(other.is_active for other in runs)
     if under_way:
         st.caption(f"{plural(under_way, 'more run')} of this recipe under way.")
     if summary.miou.count > 1:
@@ -74,19 +123,8 @@ def seeds_view(run: Run, everyone: Sequence[Run]) -> list[str]:
         table(("", "mean ± deviation", "95 % interval"), [*rows, ("mean IoU", *_figures(summary.miou))])
         st.caption(
             f"Scores of {', '.join(escape_markdown(other.id) for other in summary.runs)}, each by itself at its best"
-            " evaluation. The interval is that of the mean, by Student's t: it covers what another seed changes, not"
-            " what other frames would."
+            f" evaluation. The interval is that of the mean, by Student's t: {covers}"
         )
-    if is_read_only():
-        return []
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        count = st.number_input("More seeds", 1, 20, 2, key=f"seeds-count-{run.id}", width=140)
-        if st.button(f"Train {plural(int(count), 'more run')}", key=f"seeds-{run.id}", icon=":material/casino:"):
-            try:
-                return [path.name for path in runner.repeat(run.path, int(count))]
-            except LabError as error:
-                failed_state(error)
-    return []
 
 
 def _figures(spread: Spread | None) -> tuple[str, str]:

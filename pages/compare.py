@@ -39,16 +39,22 @@ from core.config import DatasetConfig
 from core.data.dataset import Dataset
 from core.data.sources import SOURCES
 from core.errors import LabError
+from core.escaping import escape_markdown
 from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.inference.prediction_cache import CachedPrediction
 from core.labels import CITYSCAPES_19
 from core.paths import runs_folder
 from core.runs.store import Run, list_runs
-from core.text import format_percent
+from core.text import format_percent, join_items
 
 POLL_SECONDS = 1.0
 MASKS_SECONDS = 0.3
 """How often scores of frames, and masks that are still to come, are looked for."""
+
+
+def fold_of(config: DatasetConfig) -> str:
+    """Return in words which part of the data a run is scored on; empty where they aren't parted."""
+    return f"fold {config.fold} of {config.folds}" if config.folds else ""
 
 
 def choose_source(runs: Sequence[Run]) -> Dataset:
@@ -60,22 +66,36 @@ def choose_source(runs: Sequence[Run]) -> Dataset:
     sources = {}
     for run in runs:
         config = run.config.dataset
-        known = sources.setdefault((config.name, config.root), config)
+        key = (config.name, config.root, fold_of(config))
+        known = sources.setdefault(key, config)
         if (
             config.val_fraction < known.val_fraction
         ):  # frames that none of the runs learned from: larger shares hold these too
-            sources[config.name, config.root] = config
+            sources[key] = config
     # A run from the Hub may have learned on what isn't here; scenes with its classes may be.
-    here = {pair: config for pair, config in sources.items() if is_here(config)}
+    here = {key: config for key, config in sources.items() if is_here(config)}
     size = {"height": runs[0].config.dataset.height, "width": runs[0].config.dataset.width}
     streets = DatasetConfig(**size)
     if not here and runs[0].class_names == CITYSCAPES_19.class_names and is_here(streets):
-        here = {(streets.name, ""): streets}
+        here = {(streets.name, "", ""): streets}
     sources = here or sources
     picked = next(iter(sources))
     if len(sources) > 1:
-        picked = st.selectbox("Frames from", list(sources), format_func=lambda pair: pair[1] or SOURCES[pair[0]].title)
+        picked = st.selectbox(
+            "Frames from",
+            list(sources),
+            format_func=lambda key: " · ".join(filter(None, (key[1] or SOURCES[key[0]].title, key[2]))),
+        )
     dataset = open_again(sources[picked], with_test=True)
+    learned = [
+        run_name(run)
+        for run in runs
+        if (run.config.dataset.name, run.config.dataset.root) == picked[:2] and fold_of(run.config.dataset) != picked[2]
+    ]
+    if learned:
+        st.caption(
+            escape_markdown(f"{join_items(learned)} learned from some of these frames, and looks better on them.")
+        )
     if dataset.space.class_names != runs[0].class_names:
         raise LabError(
             f"{SOURCES[picked[0]].title} {picked[1]} tells other classes apart than {run_name(runs[0])}, so there is no"

@@ -10,7 +10,7 @@ from app.curves import Curve, curves
 from app.exporting import export_panel
 from app.film import run_film
 from app.forms import fields_form
-from app.run_details import log_view, notes_view, seeds_view, settings_view
+from app.run_details import log_view, notes_view, repeats_view, settings_view
 from app.run_health_panel import run_health_panel
 from app.run_table import run_table, together
 from app.sharing import bring_panel, share_panel
@@ -323,14 +323,16 @@ if len(chosen) > 1:
     )
 run_health_panel(focus)
 moved_data(by_id[focus])
-film, classes, seeds, settings, log, share = st.tabs(["What it sees", "Per class", "Seeds", "Settings", "Log", "Share"])
+film, classes, repeats, settings, log, share = st.tabs(
+    ["What it sees", "Per class", "Repeats", "Settings", "Log", "Share"]
+)
 with film:
     notes_view(by_id[focus])
     run_film(focus)
 with classes:
     scores(chosen, focus, names, colors)
-with seeds:
-    open_runs(seeds_view(by_id[focus], everyone))
+with repeats:
+    open_runs(repeats_view(by_id[focus], everyone))
 with settings:
     if by_id[focus].config:
         settings_view([by_id[focus], *(by_id[run_id] for run_id in chosen if run_id != focus)], names)

@@ -101,13 +101,13 @@ def test_more_seeds_are_launched_that_no_run_has(finished, lab_folders, capsys):
         paths = runner.repeat(run.path, 2)
         assert [read_run(path).config.training.seed for path in paths] == [0, 2]
         assert {read_run(path).notes.parent for path in paths} == {run.id}
-        assert main(["runs", "repeat", run.id, "--count", "1", "--json"]) == 0
+        assert main(["runs", "repeat", run.id, "--seeds", "1", "--json"]) == 0
         (third,) = json.loads(capsys.readouterr().out)["repeats"]
         assert read_run(lab_folders.runs / third).config.training.seed == 3
         for path in (*paths, lab_folders.runs / third):
             runner.stop(path)
-    assert main(["runs", "seeds", run.id, "--json"]) == 0
+    assert main(["runs", "repeats", run.id, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["runs"] == [run.id] and said["miou"]["mean"] == pytest.approx(0.4)
     assert said["miou"]["deviation"] is None, "one seed has no deviation, and JSON no NaN"
-    assert main(["runs", "repeat", run.id, "--count", "0"]) != 0
+    assert main(["runs", "repeat", run.id, "--seeds", "0"]) != 0

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tqdm import tqdm
 
@@ -20,13 +20,14 @@ from core.commands.options import (
     requested_config,
     say,
 )
+from core.data.folds import check_folds
 from core.errors import LabError
 from core.paths import runs_folder
 from core.runner.move_data import move_data
 from core.runs.ensembles import make_ensemble
 from core.runs.metrics_log import best_evaluation, evaluations
 from core.runs.notes import write_notes
-from core.runs.repeats import Spread, repeats_of, summarize_repeats
+from core.runs.repeats import NO_FOLD_LEFT, By, Spread, folds_of, repeats_of, summarize_repeats
 from core.runs.store import Run, find_run, list_runs, read_run
 from core.text import format_bytes, plural
 from core.tracking.tracker import check_trackers
@@ -199,15 +200,28 @@ def _clone(run: Run, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _repeat(run: Run, options: argparse.Namespace) -> dict[str, Any]:
-    if options.count < 1:
-        raise LabError(f"--count is {options.count}, but must be at least 1.")
-    paths = runner.repeat(run.path, options.count)
-    say(options, f"Queued with other seeds: {', '.join(path.name for path in paths)}.")
+    if options.folds is not None:
+        for sentence in check_folds(run.config.dataset, options.folds) if run.config else ():
+            say(options, sentence)
+        paths = runner.cross_validate(run.path, options.folds)
+        say(options, f"Queued with folds: {', '.join(path.name for path in paths)}." if paths else NO_FOLD_LEFT)
+    else:
+        if options.seeds < 1:
+            raise LabError(f"--seeds is {options.seeds}, but must be at least 1.")
+        paths = runner.repeat(run.path, options.seeds)
+        say(options, f"Queued with other seeds: {', '.join(path.name for path in paths)}.")
     return {"run": run.id, "repeats": [path.name for path in paths]}
 
 
-def _seeds(run: Run, options: argparse.Namespace) -> dict[str, Any]:
-    repeats = summarize_repeats(repeats_of(run, list_runs(runs_folder())))
+def _repeats(run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    everyone = list_runs(runs_folder())
+    if options.by == "seed":
+        repeats = summarize_repeats(repeats_of(run, everyone))
+    else:
+        own = run.config.dataset.folds if run.config else 0
+        by_count = {count: summarize_repeats(several, "fold") for count, several in folds_of(run, everyone).items()}
+        known = [each for count, each in by_count.items() if each and own in (0, count)]
+        repeats = known[-1] if known else None
     if repeats is None:
         raise LabError(f"No run of the recipe of {run.id} is finished and scored yet.")
     lines = [repeats.sentence]
@@ -334,8 +348,8 @@ ACTIONS: dict[str, tuple[str, Callable[[argparse.Namespace], dict[str, Any]]]] =
     ),
     "follow": ("watch a run until it ends", _on_run(lambda run, options: _follow(run.path, options))),
     "clone": ("train once more, with some fields changed", _on_run(_clone)),
-    "repeat": ("train once more with other seeds, to see what is chance", _on_run(_repeat)),
-    "seeds": ("what the runs that differ from one in the seed alone come to together", _on_run(_seeds)),
+    "repeat": ("train once more with other seeds, or scored on other folds, to see what is chance", _on_run(_repeat)),
+    "repeats": ("what the runs that differ from one in the seed or the fold alone come to together", _on_run(_repeats)),
     "rename": ("give a run a name", _on_run(_annotate)),
     "tag": ("give a run these tags instead of those it has", _on_run(_annotate)),
     "note": ("give a run a note", _on_run(_annotate)),
@@ -375,4 +389,8 @@ def _add_run_actions(command: argparse.ArgumentParser) -> None:
         elif name == "clone":
             add_fields(action)
         elif name == "repeat":
-            action.add_argument("--count", type=int, default=2, metavar="N", help="how many more runs; default 2")
+            how = action.add_mutually_exclusive_group()
+            how.add_argument("--seeds", type=int, default=2, metavar="N", help="how many more seeds; default 2")
+            how.add_argument("--folds", type=int, metavar="K", help="part the data in K folds, and train for each")
+        elif name == "repeats":
+            action.add_argument("--by", choices=get_args(By), default="seed", help="what they differ in; default seed")

@@ -144,6 +144,25 @@ class DatasetConfig(Part):
         group="Masks",
         only_if=(Condition("dataset.name", tuple(name for name, source in SOURCES.items() if not source.has_coarse)),),
     )
+    folds: int = field(
+        0,
+        "Folds",
+        "For cross-validation: all labelled frames of training and validation in so many equal parts, of which one is"
+        " scored on; neighbours stay together, classes are spread evenly. 0 leaves the split as it is.",
+        group="Frames",
+        only_if=(Condition("dataset.annotations", ("fine",)),),
+        ge=0,
+        le=20,
+    )
+    fold: int = field(
+        1,
+        "Fold to score on",
+        "Which of the parts is scored on, counted from 1; the others are learned from.",
+        group="Frames",
+        only_if=(Condition("dataset.folds"),),
+        ge=1,
+        le=20,
+    )
     cache: CacheKind = field(
         "auto",
         "Cache of decoded frames",
@@ -223,6 +242,17 @@ class DatasetConfig(Part):
     def pixels(self) -> PixelFormat:
         """How photographs are read: their bands, and what is white."""
         return PixelFormat(tuple(_numbers(self.bands, int)), tuple(_numbers(self.white_level, float)))
+
+    @model_validator(mode="after")
+    def _the_fold_is_one_of_the_folds(self) -> "DatasetConfig":
+        if self.folds and self.annotations != "fine":
+            raise ValueError("Folds part frames with fine masks alone. Take Masks to learn from: fine, or no folds.")
+        if self.folds == 1 or (self.folds and self.fold > self.folds):
+            raise ValueError(
+                f"Fold to score on is {self.fold} of Folds {self.folds}, but there are two folds at least, and one of"
+                " them is scored on."
+            )
+        return self
 
     @model_validator(mode="after")
     def _bands_and_white_are_numbers(self) -> "DatasetConfig":

@@ -85,16 +85,42 @@ def open_dataset(config: DatasetConfig, with_test: bool = False) -> Dataset:
             raise
         train, val = [], []  # a folder may be there to be scored on alone
     sample = spread(train or val or test, WHITE_SAMPLE)
-    return Dataset(
+    dataset = Dataset(
         name=config.name,
         root=root,
         space=space,
         size=(config.height, config.width),
-        train=tuple(_part(train, config.max_train_samples, config.train_sample_seed)),
-        val=tuple(spread(val, config.max_val_samples)),
+        train=tuple(train),
+        val=tuple(val),
         pixels=measured_pixels(config.pixels, [frame.image for frame in sample]),
         test=test,
     )
+    if config.folds:
+        from core.data.folds import take_fold
+
+        dataset = take_fold(dataset, config.folds, config.fold)
+    return replace(
+        dataset,
+        train=tuple(_part(dataset.train, config.max_train_samples, config.train_sample_seed)),
+        val=tuple(spread(dataset.val, config.max_val_samples)),
+    )
+
+
+def find_splits(config: DatasetConfig) -> tuple[Dataset, dict[str, Sequence[Frame]]]:
+    """Return what lies in a folder, though it be no whole data set: those frames that could be learned from and scored
+    on, and the frames of every split.
+
+    Raises:
+        LabError: there is no such folder, it may not be read, or nothing says what its masks mean.
+    """
+    source = SOURCES[config.name]
+    root = source.root(config.root)
+    space = label_space_of(config, root)
+    splits = source.find_splits(root, config)
+    train, val = (tuple(frame for frame in splits.get(split, ()) if frame.labels) for split in ("train", "val"))
+    pixels = measured_pixels(config.pixels, [frame.image for frame in spread(train or val, WHITE_SAMPLE)])
+    dataset = Dataset(config.name, root, space, (config.height, config.width), train, val, pixels)
+    return dataset, {split: frames for split, frames in splits.items() if frames}
 
 
 def generate_dataset(config: DatasetConfig, progress: Callable[[int, int], None] | None = None) -> None:

@@ -222,7 +222,8 @@ def _trained_entry(run: Run) -> dict[tuple[Any, ...], Entry]:
     share = (
         (data.val_fraction, data.group_by) if has_a_say(run.config.model_dump(), "dataset", "val_fraction") else None
     )
-    frames = data.name, data.root, data.max_val_samples, share, run.plan.get("val_frames")
+    fold = (data.folds, data.fold) if data.folds else None
+    frames = data.name, data.root, data.max_val_samples, share, fold, run.plan.get("val_frames")
     key = ("", (data.height, data.width), run.class_names, *frames, run.plan.get("space"))
     return {key: Entry(run.id, run.name, scores, costs)}
 

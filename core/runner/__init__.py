@@ -3,6 +3,7 @@
 from core.runner.control import (
     STOP_SECONDS,
     clone,
+    cross_validate,
     launch,
     move,
     pause,
@@ -27,6 +28,7 @@ __all__ = [
     "move_data",
     "pause",
     "queue_position",
+    "cross_validate",
     "repeat",
     "restore",
     "resume",

@@ -21,7 +21,7 @@ from core.runner.local import STOP_SECONDS
 from core.runner.quotas import check_may_ask
 from core.runner.slurm import engine as slurm
 from core.runs.notes import Notes
-from core.runs.repeats import repeats_of
+from core.runs.repeats import folds_of, number_of, repeats_of
 from core.runs.status import (
     ACTIVE_STATES,
     Request,
@@ -91,6 +91,19 @@ def repeat(path: Path, count: int) -> list[Path]:
     taken = {other.config.training.seed for other in repeats_of(run, list_runs(path.parent)) if other.config}
     seeds = itertools.islice((seed for seed in itertools.count() if seed not in taken), count)
     return [clone(path, {"training": {"seed": seed}}) for seed in seeds]
+
+
+def cross_validate(path: Path, folds: int) -> list[Path]:
+    """Launch a run's recipe once for each fold that no run of it has, see `core.data.folds`; returns the new runs'
+    paths.
+
+    Raises LabError as `clone` does; those that were launched before stay.
+    """
+    there = folds_of(read_run(path), list_runs(path.parent)).get(folds, [])
+    taken = {number_of(other, "fold") for other in there}
+    return [
+        clone(path, {"dataset": {"folds": folds, "fold": fold}}) for fold in range(1, folds + 1) if fold not in taken
+    ]
 
 
 def resume(path: Path) -> None:

@@ -1,13 +1,17 @@
-"""Repeats: runs with the same settings but for the seed, and what they say together.
+"""Repeats: runs with the same settings but for the seed, or but for the fold that they are scored on, and what they say
+together.
 
 One run is one draw. The mean of several has an interval, by Student's t (The probable error of a mean, Biometrika 6,
-1908), which covers what the seed of the training changes and not what other frames would.
+1908). Over seeds it covers what the seed of the training changes and not what other frames would; over folds it is too
+narrow, since any two learn from most of the same frames (Bengio and Grandvalet: No unbiased estimator of the variance
+of k-fold cross-validation, JMLR 5, 2004).
 """
 
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from core.runs.metrics_log import best_evaluation, evaluations
 from core.runs.store import Run
@@ -22,8 +26,11 @@ OF_MACHINE = ("device", "threads", "workers", "compile", "checkpoint_seconds")
 """Training fields beside the seed in which repeats of so many epochs may differ. With so many minutes they decide how
 many steps these hold.
 """
-PLANNED = ("pretrained", "data", "space")
+PLANNED = ("pretrained", "space", "data")
 """What repeats have in common of their plans too: auto weights may be there or not, and a folder's files change."""
+NO_FOLD_LEFT = "Each fold has a run already. Resume those that stopped, or delete those that failed."
+By = Literal["seed", "fold"]
+"""What repeats differ in."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +52,13 @@ class Repeats:
     """What repeats come to.
 
     Attributes:
-        runs: the finished ones, by seed.
+        by: what the runs differ in.
+        runs: the finished ones, by seed or fold.
         miou: of their best validation scores, 0..1.
         iou: of each class, None where a run has no score of it.
     """
 
+    by: By
     runs: tuple[Run, ...]
     miou: Spread
     iou: tuple[Spread | None, ...]
@@ -59,10 +68,10 @@ class Repeats:
         """The score to quote, in percent: "0.43 ± 0.01 over three seeds" and its interval."""
         spread = self.miou
         if spread.count < 2:
-            return f"Mean IoU {100 * spread.mean:.1f} % with one seed. Others show how much of it is chance."
+            return f"Mean IoU {100 * spread.mean:.1f} % with one {self.by}. Others show how much of it is chance."
         return (
-            f"Mean IoU {100 * spread.mean:.1f} ± {100 * spread.deviation:.1f} % over {spread.count} seeds (mean and"
-            f" standard deviation); 95 % interval of the mean {100 * spread.low:.1f} to {100 * spread.high:.1f} %."
+            f"Mean IoU {100 * spread.mean:.1f} ± {100 * spread.deviation:.1f} % over {spread.count} {self.by}s (mean"
+            f" and standard deviation); 95 % interval of the mean {100 * spread.low:.1f} to {100 * spread.high:.1f} %."
         )
 
 
@@ -76,32 +85,54 @@ def spread_of(values: Sequence[float]) -> Spread:
     return Spread(len(values), mean, deviation, mean - half, mean + half)
 
 
-def are_repeats(one: Run, other: Run) -> bool:
-    """Return whether two runs differ in the seed alone, or in what changes no result: settings, and data and weights as
-    far as their plans name them.
+def are_repeats(one: Run, other: Run, by: By = "seed") -> bool:
+    """Return whether two runs differ in the seed alone, or in the fold, or in what changes no result: settings, and
+    data and weights as far as their plans name them. By the fold the first may have no folds, or others.
     """
-    if one.config is None or other.config is None:
+    if one.config is None or other.config is None or (by == "fold" and not other.config.dataset.folds):
         return False
     mine, theirs = one.config, other.config
-    apart = ("seed", *(() if mine.training.minutes else OF_MACHINE))
+    dataset = mine.dataset
+    planned: Sequence[str] = PLANNED
+    apart = () if mine.training.minutes else OF_MACHINE
+    if by == "seed":
+        apart = ("seed", *apart)
+    else:
+        # Which frames these are is a plan's `data` too, and each fold has others.
+        folds = {name: getattr(theirs.dataset, name) for name in ("folds", "fold")}
+        dataset, planned = dataset.model_copy(update=folds), PLANNED[:-1]
     training = mine.training.model_copy(update={name: getattr(theirs.training, name) for name in apart})
-    if (mine.dataset, mine.model, training) != (theirs.dataset, theirs.model, theirs.training):
+    if (dataset, mine.model, training) != (theirs.dataset, theirs.model, theirs.training):
         return False
-    planned = [name for name in PLANNED if name in one.plan and name in other.plan]
-    return all(one.plan[name] == other.plan[name] for name in planned)
+    return all(one.plan[name] == other.plan[name] for name in planned if name in one.plan and name in other.plan)
 
 
-def repeats_of(run: Run, runs: Sequence[Run]) -> list[Run]:
-    """Return the runs of a run's recipe, whatever their state, in the order of their seeds."""
-    same = [other for other in runs if are_repeats(run, other)]
-    return sorted(same, key=lambda other: (other.config.training.seed if other.config else 0, other.id))
+def number_of(run: Run, by: By) -> int:
+    """Return a run's seed, or its fold."""
+    if run.config is None:
+        return 0
+    return run.config.training.seed if by == "seed" else run.config.dataset.fold
 
 
-def summarize_repeats(runs: Sequence[Run]) -> Repeats | None:
-    """Return what the finished ones of some repeats come to by their own validation scores, the newest of each seed;
-    None where none of them has one.
+def repeats_of(run: Run, runs: Sequence[Run], by: By = "seed") -> list[Run]:
+    """Return the runs of a run's recipe, whatever their state, in the order of their seeds or folds."""
+    same = [other for other in runs if are_repeats(run, other, by)]
+    return sorted(same, key=lambda other: (number_of(other, by), other.id))
+
+
+def folds_of(run: Run, runs: Sequence[Run]) -> dict[int, list[Run]]:
+    """Return the runs of a run's recipe that were scored on folds, by how many there are."""
+    result: dict[int, list[Run]] = {}
+    for other in repeats_of(run, runs, "fold"):
+        result.setdefault(other.config.dataset.folds if other.config else 0, []).append(other)
+    return dict(sorted(result.items()))
+
+
+def summarize_repeats(runs: Sequence[Run], by: By = "seed") -> Repeats | None:
+    """Return what the finished ones of some repeats come to by their own validation scores, the newest of each seed or
+    fold; None where none of them has one.
     """
-    newest = {run.config.training.seed: run for run in runs if run.config and run.state == "finished"}
+    newest = {number_of(run, by): run for run in runs if run.config and run.state == "finished"}
     rows = [(run, best_evaluation(evaluations(run.path))) for run in newest.values()]
     scored = [(run, row) for run, row in rows if row is not None and len(row["iou"]) == len(run.class_names)]
     scored = [(run, row) for run, row in scored if run.class_names == scored[0][0].class_names]
@@ -109,6 +140,7 @@ def summarize_repeats(runs: Sequence[Run]) -> Repeats | None:
         return None
     columns = zip(*(row["iou"] for _, row in scored), strict=True)
     return Repeats(
+        by,
         tuple(run for run, _ in scored),
         spread_of([row["miou"] for _, row in scored]),
         tuple(_spread_or_none(column) for column in columns),
