@@ -10,6 +10,7 @@ from app.figures import ACCENT
 from core.escaping import escape_plotly
 from core.evaluation.bootstrap import Comparison
 from core.evaluation.metrics.calibration import Calibration
+from core.runs.fitted_temperature import FittedTemperature
 
 _GRAY = "rgba(128,128,128,0.6)"
 _NO_MARGIN = {"l": 0, "r": 8, "t": 8, "b": 8}
@@ -85,8 +86,18 @@ def confusion_figure(rows: Sequence[str], columns: Sequence[str], shares: np.nda
     return figure
 
 
-def reliability_figure(results: Mapping[str, Calibration], colors: Mapping[str, str]) -> go.Figure:
-    """Return the reliability diagram over how many pixels are how sure; a line and bars for each run, by its name."""
+def reliability_figure(
+    results: Mapping[str, Calibration],
+    colors: Mapping[str, str],
+    fitted: Mapping[str, FittedTemperature] = {},
+) -> go.Figure:
+    """Return the reliability diagram over how many pixels are how sure; a line and bars for each run, by its name.
+
+    Args:
+        results: of the runs.
+        colors: theirs.
+        fitted: temperatures, of those that have one: a dashed line shows how they were without it.
+    """
     figure = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.04)
     figure.add_scatter(
         x=[0, 100],
@@ -110,6 +121,22 @@ def reliability_figure(results: Mapping[str, Calibration], colors: Mapping[str, 
             row=1,
             col=1,
         )
+        if name in fitted:
+            bins = [
+                (100 * each.confidence, 100 * each.accuracy)
+                for each in fitted[name].before.bins
+                if each.confidence is not None and each.accuracy is not None
+            ]
+            figure.add_scatter(
+                x=[confidence for confidence, _ in bins],
+                y=[accuracy for _, accuracy in bins],
+                mode="lines",
+                line={"color": colors[name], "width": 1, "dash": "dash"},
+                showlegend=False,
+                hoverinfo="skip",
+                row=1,
+                col=1,
+            )
         middles = 50 * (calibration.edges[1:] + calibration.edges[:-1])
         figure.add_bar(
             x=middles,

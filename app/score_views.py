@@ -13,11 +13,12 @@ from app.frame_links import frame_links
 from app.html import joined, show
 from app.leaderboard import upper_bound_text
 from app.score_figures import confusion_figure, distance_figure, reliability_figure
-from app.tables import MISSING, class_table, dot, table
+from app.tables import MISSING, Cell, class_table, dot, table
 from core.escaping import escape_markdown
 from core.evaluation.metrics.upper_bounds import STRIDES
 from core.evaluation.published import UPPER_BOUNDS
 from core.evaluation.results import EvaluationResult, EvaluationSettings
+from core.runs.fitted_temperature import FittedTemperature, read_temperature
 from core.runs.store import Run
 from core.text import format_percent
 
@@ -175,19 +176,41 @@ def confusion_view(shown: Shown) -> None:
 def calibration_view(shown: Shown) -> None:
     """Show whether the networks are as sure as they are right."""
     results = {shown.names[run_id]: result.scores.calibration for run_id, result in shown.results.items()}
+    fitted = {
+        shown.names[run_id]: values for run_id in shown.results if (values := read_temperature(shown.runs[run_id].path))
+    }
     wide, narrow = st.columns([3, 2], gap="large")
     with wide:
-        st.plotly_chart(reliability_figure(results, shown.dots), key="reliability", config=PLAIN)
+        st.plotly_chart(
+            reliability_figure(results, shown.dots, fitted),
+            key="reliability",
+            config=PLAIN,
+        )
     with narrow:
         rows = [
-            (joined([dot(shown.dots[name]), name]), format_percent(calibration.error))
+            (joined([dot(shown.dots[name]), name]), format_percent(calibration.error), *_temperature(fitted.get(name)))
             for name, calibration in results.items()
         ]
-        table(("", "expected calibration error"), rows)
+        table(("", "error", "temperature", "without", "with"), rows)
         st.caption(
             "Below the dotted line a network is surer than it is right. The error is the mean distance from that line,"
-            " by pixels, over 15 bins of confidence (Guo et al., 2017)."
+            " by pixels, over 15 bins of confidence: the expected calibration error (Guo et al., 2017)."
         )
+        if fitted:
+            st.caption(
+                "A temperature divides what a network says before it becomes probabilities; it changes no label of one"
+                " view. It was fitted to the validation frames of the training, and is in all that is shown here."
+                " Without it and with it, the error is that of pixels of these frames, each half with the temperature"
+                " of the other; the dashed lines are theirs without it."
+            )
+
+
+def _temperature(fitted: FittedTemperature | None) -> tuple[Cell | str, ...]:
+    """Return a run's temperature, and its calibration errors without it and with it."""
+    if not fitted:
+        return MISSING, MISSING, MISSING
+    errors = (fitted.before.ece, fitted.after.ece)
+    return f"{fitted.temperature:.2f}", *(MISSING if error is None else format_percent(error) for error in errors)
 
 
 def where_view(shown: Shown) -> None:

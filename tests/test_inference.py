@@ -29,6 +29,7 @@ from core.inference.tta import QUICK, QUICK_PIXELS, WHOLE, PredictOptions
 from core.inference.worker import InferenceWorker, checkpoint_stamp
 from core.models.build import build_model
 from core.paths import PROJECT
+from core.runs.fitted_temperature import read_temperature
 from core.runs.store import create_run, read_run
 from core.training.loop import train
 
@@ -52,7 +53,10 @@ def test_it_equals_its_network_run_by_hand(predictor, trained_run, image):
     model.load_state_dict(load_file(trained_run / "best/model.safetensors"))
     model.eval().to(memory_format=torch.channels_last)
     with torch.no_grad():
-        logits = model(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
+        logits = (
+            model(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
+            / read_temperature(trained_run).temperature
+        )
     result = predictor.predict(image)
     assert (result.labels == logits.argmax(1)[0].numpy()).all()
     assert (result.confidence == np.round(logits.softmax(1).amax(1)[0].numpy() * 255)).all()
@@ -310,7 +314,8 @@ def onlooking(trained_run):
 def by_definition(predictor, image):
     """Logits (1, K, h, w) of an image seen whole."""
     with torch.no_grad():
-        return predictor._model(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255)
+        logits = predictor._model(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255)
+    return logits / predictor.checkpoint.temperature
 
 
 def test_a_window_as_large_as_the_picture_sees_what_the_whole_sees(predictor, image):

@@ -17,6 +17,7 @@ from core.data.class_table import space_of
 from core.errors import LabError
 from core.labels import LABEL_SPACES, Color, LabelSpace
 from core.models.families import NOT_TRAINED
+from core.runs.fitted_temperature import FittedTemperature
 
 FORMAT = "segmentation-lab"
 VERSION = 1
@@ -36,6 +37,7 @@ class Published:
         step: optimizer steps done.
         best_miou: of the validation frames, 0..1, as its author scored it.
         evaluation: the metrics row of that score; empty where there is none.
+        fitted: the temperature of its probabilities; None where none was fitted.
     """
 
     config: RunConfig
@@ -43,6 +45,7 @@ class Published:
     step: int
     best_miou: float
     evaluation: dict[str, Any]
+    fitted: FittedTemperature | None = None
 
 
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
@@ -70,6 +73,7 @@ def published_text(
     best_miou: float,
     evaluation: dict[str, Any],
     preprocessing: dict[str, Any],
+    fitted: FittedTemperature | None = None,
 ) -> str:
     """Return the text of a config.json. Paths and what is about this machine are left out."""
     values = {
@@ -81,6 +85,7 @@ def published_text(
         "step": step,
         "best_miou": best_miou,
         "evaluation": evaluation,
+        "calibration": fitted.model_dump() if fitted else None,
     }
     return json.dumps(values, indent=1)
 
@@ -128,7 +133,8 @@ def read_published(values: dict[str, Any], repo: str, root_for: Callable[[str, t
         except ValidationError:
             raise ValueError("its step or its score is no number that can be.") from None
         evaluation = _evaluation(values.get("evaluation"), progress.step, len(space.class_names))
-        return Published(config, space, progress.step, progress.best_miou, evaluation)
+        fitted = _fitted(values.get("calibration"))
+        return Published(config, space, progress.step, progress.best_miou, evaluation, fitted)
     except LabError as error:
         raise LabError(f"{repo} can't be taken. {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -161,6 +167,14 @@ def _space(rows: Any) -> LabelSpace:
     checked = space_of([row | {"ids": [index]} for index, row in enumerate(rows[:256])])
     known = next((space for space in LABEL_SPACES.values() if space.class_names == checked.class_names), None)
     return known or checked
+
+
+def _fitted(values: Any) -> FittedTemperature | None:
+    """Return a temperature, or None where it isn't one: repositories of before have none."""
+    try:
+        return FittedTemperature.model_validate(values)
+    except ValidationError:
+        return None
 
 
 def _evaluation(row: Any, step: int, num_classes: int) -> dict[str, Any]:

@@ -132,7 +132,9 @@ def _config_text(run: Run, checkpoint: Checkpoint) -> str:
         "multiple": unfilled_model(config, len(class_names), run.id).multiple,
     }
     row = best_evaluation(run)
-    return published_text(config, class_names, colors, checkpoint.step, checkpoint.best_miou, row, preprocessing)
+    return published_text(
+        config, class_names, colors, checkpoint.step, checkpoint.best_miou, row, preprocessing, checkpoint.fitted
+    )
 
 
 class CountedFile(io.BufferedReader):

@@ -66,6 +66,7 @@ def make_run(
         file.parent.mkdir()
         model = put_weights(weights, file, published, origin.repo)
         state = checkpoint_state(config, space, published.step, published.best_miou)
+        state["calibration"] = published.fitted.model_dump() if published.fitted else None
         (file.parent / "state.json").write_text(json.dumps(state, indent=1))
         write_plan(hidden, _plan(published, model, origin))
         if published.evaluation:

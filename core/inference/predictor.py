@@ -166,7 +166,7 @@ class Predictor:
         images = to_device(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None], self._hardware)
         with self._hardware.autocast():
             logits = self._model(images)
-        return logits.float()
+        return logits.float() / self.checkpoint.temperature
 
 
 def load_predictor(run: Path, which: Which = "best", hardware: Hardware | None = None) -> tuple[Predictor, str]:

@@ -6,6 +6,7 @@ Lakshminarayanan et al., Simple and Scalable Predictive Uncertainty Estimation u
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,7 +20,7 @@ MIN_PROBABILITY = 1e-12
 
 
 class Ensemble(SegmentationModel):
-    """Networks of the same classes that see the same picture.
+    """Networks of the same classes that see the same picture, each with its own temperature.
 
     Shape:
         images float (B, C, H, W) in 0..1 -> the logarithm of the mean of the members' probabilities, float
@@ -31,9 +32,18 @@ class Ensemble(SegmentationModel):
         multiple = math.lcm(*(member.multiple for member in members))
         super().__init__(members[0].num_classes, [0.0] * bands, [1.0] * bands, multiple)
         self.members = nn.ModuleList(members)
+        self.register_buffer("temperatures", torch.ones(len(members)))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # Ensembles were made before they had temperatures.
+        state_dict.setdefault(f"{prefix}temperatures", self.temperatures)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
-        probabilities = [member(images).float().softmax(dim=1) for member in self.members]
+        probabilities = [
+            (member(images).float() / temperature).softmax(dim=1)
+            for member, temperature in zip(self.members, self.temperatures, strict=True)
+        ]
         return torch.stack(probabilities).mean(dim=0).clamp(min=MIN_PROBABILITY).log()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,7 @@ from core.disk_usage import check_disk_quota
 from core.errors import LabError, writing
 from core.labels import LabelSpace
 from core.models.families import ENSEMBLE
+from core.runs.fitted_temperature import read_temperature
 from core.runs.notes import NAME_LENGTH, Notes
 from core.runs.status import Status
 from core.runs.store import Run, checkpoint_path, checkpoint_state, new_run, write_plan
@@ -41,11 +42,18 @@ def make_ensemble(runs: Sequence[Run], folder: Path) -> Path:
     check_disk_quota()
     config = _config_of(runs)
     first = runs[0]
+    mixes_folds = len({(run.config.dataset.folds, run.config.dataset.fold) for run in runs if run.config}) > 1
     names = [run.name.split(" · ")[0] for run in runs]
     notes = Notes(
         name=f"Ensemble of {join_items(names, 'and')}"[:NAME_LENGTH],
         tags=("ensemble",),
-        note="\n".join(["The mean of the probabilities of:", *(f"{run.id}, {run.name}" for run in runs)]),
+        note="\n".join(
+            [
+                "The mean of the probabilities of:",
+                *(f"{run.id}, {run.name}" for run in runs),
+                *(["They learned from each other's validation frames: score it on others."] if mixes_folds else []),
+            ]
+        ),
     )
     now = time.time()
     status = Status(state="finished", created=now, updated=now, exit=0)
@@ -101,4 +109,6 @@ def _weights_of(runs: Sequence[Run]) -> dict[str, np.ndarray]:
             raise LabError(f"The weights of run {run.id} can't be read: {str(error).splitlines()[0]}") from None
         tensors |= {f"members.{index}.{name}": tensor for name, tensor in own.items()}
     like = tensors["members.0.mean"]
-    return tensors | {"mean": np.zeros_like(like), "std": np.ones_like(like)}
+    fitted = [read_temperature(run.path) for run in runs]
+    temperatures = np.array([each.temperature if each else 1.0 for each in fitted], np.float32)
+    return tensors | {"mean": np.zeros_like(like), "std": np.ones_like(like), "temperatures": temperatures}

@@ -32,6 +32,7 @@ from core.errors import LabError
 from core.files import parse_json
 from core.labels import IGNORED, LabelSpace
 from core.models.base import SegmentationModel
+from core.runs.fitted_temperature import FittedTemperature
 from core.runs.store import EMA_FILES, Which, checkpoint_path, checkpoint_state, ema_path
 from core.text import shorten
 from core.training.ema import ModelEma
@@ -48,6 +49,12 @@ class Checkpoint:
     class_names: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
     scaler: dict[str, int | float]
+    fitted: FittedTemperature | None = None
+
+    @property
+    def temperature(self) -> float:
+        """What the network's logits are divided by; 1 where it was never fitted."""
+        return self.fitted.temperature if self.fitted else 1.0
 
 
 _Byte = Annotated[int, Field(ge=0, le=255)]
@@ -61,6 +68,7 @@ class _State(BaseModel):
     classes: tuple[str, ...] = Field(min_length=1, max_length=IGNORED)
     colors: tuple[tuple[_Byte, _Byte, _Byte], ...] = Field(min_length=1, max_length=IGNORED)
     scaler: dict[str, int | float] = {}
+    calibration: FittedTemperature | None = None
 
 
 @dataclass
@@ -74,6 +82,7 @@ class TrainingState:
         ema: moving average of the weights, where one is kept.
         step: optimizer steps done.
         best_miou: the highest validation mIoU so far, 0..1, or -1.
+        fitted: the temperature of the last evaluation.
     """
 
     model: SegmentationModel
@@ -82,6 +91,7 @@ class TrainingState:
     ema: ModelEma | None = None
     step: int = 0
     best_miou: float = -1.0
+    fitted: FittedTemperature | None = None
 
 
 def save_checkpoint(run: Path, which: Which, state: TrainingState, config: RunConfig, space: LabelSpace) -> None:
@@ -107,6 +117,7 @@ def save_checkpoint(run: Path, which: Which, state: TrainingState, config: RunCo
         save_file(averages, fresh / "ema.safetensors")
     values = checkpoint_state(config, space, state.step, state.best_miou) | {
         "scaler": state.scaler.state_dict() if which == "last" else {},
+        "calibration": state.fitted.model_dump() if state.fitted else None,
         "torch": torch.__version__,
     }
     # The state comes last: a folder that has it is complete.
@@ -146,7 +157,9 @@ def read_checkpoint(run: Path, which: Which) -> Checkpoint:
         raise LabError(
             f"The checkpoint '{path}' can't be read ({shorten(reason)}). Take another run, or train it again."
         ) from None
-    return Checkpoint(path, config, state.step, state.best_miou, state.classes, state.colors, state.scaler)
+    return Checkpoint(
+        path, config, state.step, state.best_miou, state.classes, state.colors, state.scaler, state.calibration
+    )
 
 
 def restore_state(run: Path, state: TrainingState) -> None:
@@ -161,6 +174,7 @@ def restore_state(run: Path, state: TrainingState) -> None:
     load_optimizer(state.model, state.optimizer, checkpoint)
     state.scaler.load_state_dict(checkpoint.scaler)
     state.step, state.best_miou = checkpoint.step, checkpoint.best_miou
+    state.fitted = checkpoint.fitted
     if state.ema:
         state.ema = ModelEma(state.model, state.ema.decay)  # of those tensors that the checkpoint's network has
         load_ema(state.ema, checkpoint)

@@ -13,19 +13,22 @@ from torch.utils.data import DataLoader
 from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.hardware import Hardware
 from core.models.class_maximum import max_over_classes
+from core.runs.fitted_temperature import FittedTemperature
 from core.training.distributed import Distributed
 from core.training.losses import SummedLoss
+from core.training.temperature import LogitSample, fit_to_samples, sample_logits
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found. `labels` holds the predicted label maps, uint8 (H, W), of the frames that were asked
-    for.
+    """What an evaluation found. `fitted` as of `core.training.temperature`; `labels` holds the predicted label
+    maps, uint8 (H, W), of the frames that were asked for.
     """
 
     confusion: ConfusionMatrix
     loss: float
     seconds_per_frame: float
+    fitted: FittedTemperature
     labels: dict[int, np.ndarray] = field(default_factory=dict)
 
 
@@ -59,6 +62,7 @@ def evaluate(
     model.eval()
     confusion = ConfusionMatrix(len(loss.weights))
     sums: list[tuple[int, float, float]] = []
+    samples: list[LogitSample] = []
     cached: dict[int, np.ndarray] = {}
     seconds: list[float] = []
     for indices, (images, targets) in zip(loader.batch_sampler, loader, strict=True):
@@ -69,16 +73,19 @@ def evaluate(
             logits = F.interpolate(logits, size=targets.shape[-2:], mode="bilinear", align_corners=False)
         part, weight = loss(logits, targets.to(hardware.device))
         sums.append((indices[0], part.item(), weight.item()))
+        samples.append(sample_logits(logits, targets, indices))
         labels = max_over_classes(logits, dim=1)[1].cpu().numpy()
         confusion.update(targets.numpy(), labels)
         cached |= {frame: labels[index].copy() for index, frame in enumerate(indices) if frame in keep}
         seconds.append((time.monotonic() - began) / len(indices))
     model.train(was_training)
-    gathered = distributed.all_gather((confusion.matrix, sums))
-    confusion.matrix = sum(matrix for matrix, _ in gathered)
+    gathered = distributed.all_gather((confusion.matrix, sums, samples))
+    confusion.matrix = sum(matrix for matrix, *_ in gathered)
     # In the order of the frames, whichever process predicted them: a sum of floats depends on it in its last digit.
-    ordered = sorted(row for _, rows in gathered for row in rows)
+    ordered = sorted(row for _, rows, _ in gathered for row in rows)
+    fitted = fit_to_samples([sample for *_, some in gathered for sample in some])
     weight_sum = sum(weight for *_, weight in ordered)
     mean = sum(part for _, part, _ in ordered) / weight_sum if weight_sum else float("nan")
     # The first batch also compiles kernels.
-    return Evaluation(confusion, mean, float(np.median(seconds[1:] or seconds)) if seconds else 0.0, cached)
+    seconds_per_frame = float(np.median(seconds[1:] or seconds)) if seconds else 0.0
+    return Evaluation(confusion, mean, seconds_per_frame, fitted, cached)

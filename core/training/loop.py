@@ -216,6 +216,7 @@ def _evaluate(
         # Inside: the mean's batch statistics, too, are the leader's, who saves them.
         distributed.broadcast_buffers(state.model)
         evaluation = evaluate(state.model, loader, setup.loss, setup.hardware, distributed, keep=samples)
+        state.fitted = evaluation.fitted
         row = eval_row(state.step, evaluation, epoch, usage.minutes())
         if has_previews and not is_last:
             row["frames"] = len(setup.previewed)

@@ -157,7 +157,8 @@ def test_each_gets_their_own_answer_and_the_server_stays_idle(
         maps = person.full_maps()
         assert len(maps) == 2, "one mask and its confidence"
         assert any((values == expected.labels).all() for values in maps)
-        assert any((values == expected.confidence).all() for values in maps)
+        # Another number of threads sums in another order, which may round to the next of 255 steps.
+        assert min(np.abs(values.astype(int) - expected.confidence).max() for values in maps) <= 1
         (column, row), main_process = person.likeliest()
         assert main_process == classes[expected.labels[row, column]]
         masks.append(expected.labels.tobytes())
