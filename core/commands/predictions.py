@@ -1,6 +1,7 @@
 """`python -m core predict` and `submission`: what a trained run makes of pictures, and of the benchmark's frames."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,24 @@ def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
     command.set_defaults(command=predict)
 
     command = commands.add_parser(
+        "pseudo-labels", parents=[common], help="a data set to learn from, of photographs that have no masks"
+    )
+    command.add_argument("run", help="id of the run that labels them, or a part of it")
+    command.add_argument("images", type=Path, nargs="+", help="photographs, or folders of them")
+    command.add_argument("--out", type=Path, required=True, help="folder to write; it isn't there yet")
+    command.add_argument("--recursive", action="store_true", help="look into the folders of a folder too")
+    command.add_argument(
+        "--confidence", type=float, default=0.9, help="from which a pixel is labelled; default 0.9", metavar="P"
+    )
+    command.add_argument(
+        "--share",
+        type=float,
+        default=0.5,
+        help="of each class's pixels, the surest, that are labelled even below that; default 0.5",
+    )
+    command.set_defaults(command=pseudo_labels)
+
+    command = commands.add_parser(
         "submission", parents=[common], help="the archive for the Cityscapes benchmark server, checked"
     )
     command.add_argument("run", help="id of a run, or a part of it")
@@ -106,6 +125,25 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
         say(options, f"{plural(skipped, 'picture')} had been labelled before.")
     class_file = str(options.out / "classes.json")
     return {"run": run.id, "written": written, "skipped": skipped, "classes": class_file, "note": note}
+
+
+def pseudo_labels(options: argparse.Namespace) -> dict[str, Any]:
+    """Write photographs and what a run is sure of in them as a data set."""
+    from core.inference.predict_files import find_images
+    from core.inference.predictor import Predictor
+    from core.inference.pseudo_labels import write_pseudo_labels
+
+    run = find_run(options.run, runs_folder())
+    images = find_images(options.images, options.recursive)
+    predictor = Predictor(run.path)
+    with ProgressBar(options, unit="step") as progress:
+        result = write_pseudo_labels(predictor, images, options.out, options.confidence, options.share, progress)
+    say(
+        options,
+        f"{options.out}: {plural(result.frames, 'photograph')}, {result.labelled:.0%} of the pixels labelled. Join it"
+        " with the frames that have masks: on the page Data, or by a datasets.json.",
+    )
+    return {"run": run.id, "out": str(options.out)} | asdict(result)
 
 
 def submission(options: argparse.Namespace) -> dict[str, Any]:

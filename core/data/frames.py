@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from core.data.joint import JointDatasets
     from core.data.splits import Splits
 
+PSEUDO_LABELS = "pseudo-labels.json"
+"""A file in a data set whose masks a network made, `core.inference.pseudo_labels`: no score is of them."""
 Split = Literal["train", "val", "test", "train_extra"]
 
 

@@ -60,19 +60,25 @@ def read_list(root: Path) -> list[ListedDataset]:
         ) from None
 
 
-def write_list(name: str, roots: Sequence[Path | str]) -> Path:
+def write_list(name: str, datasets: Sequence[Path | str | dict[str, str]]) -> Path:
     """Write a folder that is these data sets as one, beside the unpacked archives, and return it.
+
+    Args:
+        name: of the new folder.
+        datasets: their folders, or rows of the list with `root` and `classes`.
 
     Raises:
         LabError: as of `read_list`, the disk is full, or the current user may only look.
     """
     require_write()
-    if len(roots) < 2:
+    if len(datasets) < 2:
         raise LabError("A joint data set is made of two folders at least. Name another.")
     with writing(archives_folder()):
         archives_folder().mkdir(parents=True, exist_ok=True)
         target = free_folder(archives_folder(), name)
-        listed = [str(resolve_data_root(str(root))) for root in roots]
+        rows = [row if isinstance(row, dict) else {"root": str(row)} for row in datasets]
+        rows = [row | {"root": str(resolve_data_root(row["root"]))} for row in rows]
+        listed = [row if "classes" in row else row["root"] for row in rows]
         with new_folder(target) as draft:
             draft.mkdir()
             write_atomically(draft / FILE_NAME, json.dumps(listed, indent=1, ensure_ascii=False))
