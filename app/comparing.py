@@ -18,6 +18,8 @@ from core.escaping import escape_markdown
 from core.evaluation.bootstrap import Comparison, compare
 from core.evaluation.leaderboard import COSTS, METRICS, Board, frontier, key_of_result
 from core.evaluation.results import EvaluationResult
+from core.models.families import NOT_TRAINED
+from core.runs.repeats import are_repeats, number_of
 from core.text import plural
 
 
@@ -47,6 +49,7 @@ def compare_view(shown: Shown) -> None:
         failed_state(between)
         return
     st.markdown(f"**{escape_markdown(between.sentence)}**")
+    _over_seeds(shown, one, other)
     wide, narrow = st.columns([3, 2], gap="large")
     with wide:
         st.subheader("Difference, with its 95 % interval")
@@ -95,6 +98,31 @@ def compare_view(shown: Shown) -> None:
     st.caption("Points of mean IoU by which A is above B there. A picture opens the page Compare.")
     text = {frame: f"{100 * (values[frame][0] - values[frame][1]):+.1f} points" for frame in dict.fromkeys(listed)}
     frame_links(dict(list(text.items())[:FRAMES]), [shown.runs[one], shown.runs[other]], shown.settings)
+
+
+def _over_seeds(shown: Shown, one: str, other: str) -> None:
+    """Show how two recipes compare over the seeds of theirs that are chosen, or how these would be."""
+    pair = shown.runs[one], shown.runs[other]
+    if are_repeats(*pair) or any(run.config is None or run.config.model.family in NOT_TRAINED for run in pair):
+        return
+    seeds = [
+        {
+            number_of(shown.runs[run_id], "seed"): result
+            for run_id, result in sorted(shown.results.items())
+            if are_repeats(shown.runs[run_id], run)
+        }
+        for run in pair
+    ]
+    if min(map(len, seeds)) < 2:
+        st.caption("Choose other seeds of both above, too, to have in the interval what another seed changes.")
+        return
+    try:
+        scores = [[each.scores for each in some.values()] for some in seeds]
+        result = compare(scores[0], scores[1], (shown.names[one], shown.names[other]))
+    except LabError as error:
+        failed_state(error)
+        return
+    st.markdown(f"**Over their seeds:** {escape_markdown(result.sentence)}")
 
 
 def cost_view(boards: Sequence[Board], shown: Shown) -> None:

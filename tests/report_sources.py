@@ -10,7 +10,8 @@ import numpy as np
 from core.evaluation.bootstrap import compare
 from core.evaluation.results import read_result
 from core.models.model_summary import describe
-from core.runs.metrics_log import evaluations, read_metrics, valid_rows
+from core.runs.metrics_log import best_evaluation, evaluations, read_metrics, valid_rows
+from core.runs.repeats import T_975
 from core.runs.store import read_run
 
 RARE = 0.01
@@ -81,6 +82,12 @@ class Files:
             case "bootstrap":
                 one, other = (self.result(name).scores for name in names)
                 return getattr(compare(one, other), pointer)
+            case "repeats":
+                mious = [best_evaluation(self.read(name))["miou"] for name in names]
+                half = T_975[len(mious) - 2] * np.std(mious, ddof=1) / len(mious) ** 0.5
+                mean = np.mean(mious)
+                values = {"mean": mean, "deviation": np.std(mious, ddof=1), "count": len(mious)}
+                return (values | {"low": mean - half, "high": mean + half})[pointer]
             case "count":
                 return len(self.read(names[0]))
             case "reached":

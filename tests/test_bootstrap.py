@@ -119,3 +119,41 @@ def test_a_block_is_never_longer_than_its_sequence_nor_than_leaves_eight():
     assert blocks_for(alike, [list(range(60))]).count == 8
     assert blocks_for(alike, [[frame] for frame in range(60)]).count == 60
     assert blocks_for(np.zeros(60), [list(range(60))]).count == 60
+
+
+def recipes(rng, seeds, frames, of_seed, gain=0.0):
+    """Scores of two recipes with so many seeds each, which differ by what a seed and a frame change, and by a gain."""
+    names = [f"picture {letters}" for letters in ("".join(rng.choice(list("abcdefgh"), 8)) for _ in range(frames))]
+    shared = 0.8 + 0.05 * rng.normal(size=frames)
+    return [
+        [
+            scores(shared + own + of_seed * rng.normal() + 0.01 * rng.normal(size=frames) + better, names)
+            for _ in range(seeds)
+        ]
+        for own, better in ((0.02 * rng.normal(size=frames), gain), (0.02 * rng.normal(size=frames), 0.0))
+    ]
+
+
+@pytest.mark.parametrize(("seeds", "of_seed"), [(3, 0.02), (5, 0.01), (3, 0.0)])
+def test_two_recipes_that_differ_by_chance_are_told_apart_one_time_in_twenty(seeds, of_seed, figure):
+    rng = np.random.default_rng(seeds)
+    trials = [compare(*recipes(rng, seeds, 60, of_seed), resamples=300) for _ in range(400)]
+    called = np.mean([trial.is_certain for trial in trials])
+    figure(f"{called:.1%} with {seeds} seeds of ±{of_seed}")
+    assert 0.015 <= called <= 0.085
+    assert all(trial.seeds == (seeds, seeds) for trial in trials)
+    if of_seed:
+        alone = np.mean([compare(*(some[0] for some in recipes(rng, seeds, 60, of_seed)), resamples=300).is_certain
+                         for _ in range(100)])  # fmt: skip
+        assert alone > 0.3, "one run each takes a seed's luck for a recipe's worth"
+
+
+def test_recipes_are_compared_by_the_means_of_their_seeds_and_the_sentence_says_so():
+    rng = np.random.default_rng(0)
+    ones, others = recipes(rng, 4, 60, 0.005, gain=0.05)
+    result = compare(ones, others[:3], ("wide", "narrow"), resamples=300)
+    expected = np.mean([each.miou for each in ones]) - np.mean([each.miou for each in others[:3]])
+    assert result.is_certain and result.difference == pytest.approx(expected, abs=1e-9)
+    assert "over 4 seeds of wide and 3 of narrow, and over the 60 frames" in result.sentence
+    single = compare(ones, others[:1], resamples=300)
+    assert single.seeds == (1, 1) and single.difference == pytest.approx(ones[0].miou - others[0].miou)

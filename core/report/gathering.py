@@ -32,7 +32,8 @@ from core.report.progress import ProgressTracker
 from core.report.report_data import COLORS, Group, ReportData, RunSummary, labels_of
 from core.report.settings import SCORED_AS, ReportSettings
 from core.runs.metrics_log import read_metrics, valid_rows
-from core.runs.store import Run, find_run
+from core.runs.repeats import Repeats, folds_of, repeats_of, summarize_repeats
+from core.runs.store import Run, find_run, list_runs
 from core.sweeps import Sweep, list_sweeps
 from core.sweeps.trials import read_trials
 
@@ -91,7 +92,9 @@ def _run_summary(run: Run, label: str, color: str, settings: ReportSettings, tra
         "train": [row for row in rows if row.get("kind") == "train"],
     }
     result_file, result, problem = _result(run, label, tracker)
-    summary = RunSummary(run, label, color, files, result=result, result_file=result_file, problem=problem)
+    summary = RunSummary(
+        run, label, color, files, result=result, result_file=result_file, problem=problem, repeats=_repeats(run)
+    )
     if result:
         files[result_file] = read_values(run.path / result_file)
         robustness = _robustness(run, label, settings.robustness, tracker)
@@ -103,6 +106,13 @@ def _run_summary(run: Run, label: str, color: str, settings: ReportSettings, tra
         tracker.done("anatomy")
         return summary
     return replace(summary, model_summary=_model_summary(run, label, tracker))
+
+
+def _repeats(run: Run) -> tuple[Repeats, ...]:
+    everyone = list_runs(runs_folder())
+    summaries = [summarize_repeats(repeats_of(run, everyone))]
+    summaries += [summarize_repeats(several, "fold") for several in folds_of(run, everyone).values()]
+    return tuple(each for each in summaries if each and each.miou.count > 1)
 
 
 def _result(run: Run, label: str, tracker: ProgressTracker) -> tuple[str, EvaluationResult | None, str]:
@@ -181,7 +191,7 @@ def _grouped(summaries: Sequence[RunSummary]) -> list[list[RunSummary]]:
     groups: dict[Any, list[RunSummary]] = {}
     for summary in summaries:
         dataset, plan = summary.config.dataset, summary.run.plan
-        data = (dataset.name, dataset.root, dataset.height, dataset.width)
+        data = (dataset.name, dataset.root, dataset.height, dataset.width, dataset.folds, dataset.fold)
         key = (data, plan.get("space", dataset.classes), plan.get("val_frames", dataset.max_val_samples))
         groups.setdefault(key, []).append(summary)
     # One that has no plan yet goes with those that it will be like.

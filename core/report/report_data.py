@@ -15,6 +15,7 @@ from core.models.summary_types import ModelSummary
 from core.report.settings import ReportSettings
 from core.report.structure import ImageRows, Number
 from core.runs.metrics_log import best_evaluation
+from core.runs.repeats import Repeats
 from core.runs.store import Run
 from core.sweeps import Sweep
 
@@ -58,6 +59,7 @@ class RunSummary:
         robustness: its scores under corruptions, or None.
         model_summary: of its network, or None where it can't be built.
         problem: a sentence about why it has no evaluation result; empty where it has one.
+        repeats: what its recipe comes to over several seeds, and over several folds; none where there is one of each.
     """
 
     run: Run
@@ -70,6 +72,7 @@ class RunSummary:
     robustness_file: str = ""
     model_summary: ModelSummary | None = None
     problem: str = ""
+    repeats: tuple[Repeats, ...] = ()
 
     @property
     def config(self) -> RunConfig:

@@ -3,11 +3,10 @@ LaTeX.
 
 Every number says where it comes from, so that a reader, or a test, can look it up:
 
-    RUN/config.json:/training/learning_rate     a value of that file; the part after the colon is a JSON pointer (RFC
-    6901) RUN/eval:/3/miou                            of the fourth evaluation in metrics.jsonl
+    RUN/config.json:/training/learning_rate     a value of that file; behind the colon is a JSON pointer (RFC 6901)
+    RUN/eval:/3/miou                            of the fourth evaluation in metrics.jsonl
     share RUN/plan.json:/class_pixels/5         a value's share of the list that it stands in
-    NAME RUN[ RUN]:/...                         what was computed from those runs; NAME says how, see
-    `core.report.sources`
+    NAME RUN[ RUN]:/...                         computed from those runs; tests/report_sources.py knows how, by NAME
 """
 
 import time

@@ -18,6 +18,7 @@ from core.report.sections.results import (
     compared_number,
     drop_number,
     leaders_text,
+    repeats_number,
     share_of_upper_bound,
     worst_confusions,
 )
@@ -168,6 +169,16 @@ def _seeds(group: Group, suffix: str) -> Iterator[Paragraph]:
             " to ", high.miou(PERCENT), ": differences of that size between other runs may be chance.",
             follows=[f"scores{suffix}", "runs"],
         )  # fmt: skip
+    for summary in group.summaries:
+        for repeats in summary.repeats:
+            if repeats.by == "seed":
+                repeated = True
+                yield _draft(
+                    f"{summary.label}, trained with ", repeats_number(repeats, "count", COUNT), " seeds, comes to a mean IoU of ",
+                    repeats_number(repeats, "mean", PERCENT), " ± ", repeats_number(repeats, "deviation", SIZE),
+                    " points: differences of that size between other runs may be chance.",
+                    follows=["runs"],
+                )  # fmt: skip
     if repeated:
         return
     unknown = (

@@ -42,6 +42,7 @@ from core.report.report_data import (
 from core.report.sections.introduction import NO_FOLDER, is_of_streets
 from core.report.sections.methodology import minutes_of
 from core.report.structure import Block, Figure, ImageGrid, Number, Ref, Section, Table, Text
+from core.runs.repeats import Repeats
 from core.text import join_items
 
 MAX_CONFUSIONS = 5
@@ -65,7 +66,7 @@ def results(data: ReportData) -> list[Section]:
         ("limits", "The truth in coarse cells", (_upper_bounds,)),
         ("calibration", "Calibration", (_calibration,)),
         ("robustness", "Robustness", (_robustness,)),
-        ("significance", "Significance", (_significance,)),
+        ("significance", "Significance", (_significance, _repeats)),
     )
     sections = [Section("results", "Results", ())]
     for group in data.groups:
@@ -539,6 +540,32 @@ def _significance(group: Group, suffix: str) -> Iterator[Block]:
     )  # fmt: skip
     heads = ("runs", "difference", "±", "from", "to", "verdict")
     yield Table(f"significance-table{suffix}", caption, heads, tuple(rows), text_columns=(5,))
+
+
+def _repeats(group: Group, suffix: str) -> Iterator[Block]:
+    """Yield what recipes come to over their seeds and folds: what is chance in one run."""
+    rows = []
+    for summary in group.summaries:
+        for repeats in summary.repeats:
+            numbers = [repeats_number(repeats, name, SHARE) for name in ("mean", "deviation", "low", "high")]
+            count = repeats_number(repeats, "count", COUNT)
+            rows.append(cells(summary.label, text(count, f" {repeats.by}s"), *numbers))
+    if not rows:
+        return
+    folds = any(repeats.by == "fold" for summary in group.summaries for repeats in summary.repeats)
+    caption = text(
+        "Mean IoU of recipes that were trained several times, each run at its best evaluation during the training: mean,"
+        " standard deviation, and the 95 % interval of the mean by Student's t. It covers what another seed changes, not"
+        " what other frames would.",
+        " Over folds it is too narrow, since any two learn from most of the same frames." if folds else None,
+    )
+    yield Table(f"repeats{suffix}", caption, ("run", "over", "mean", "±", "from", "to"), tuple(rows), text_columns=(1,))
+
+
+def repeats_number(repeats: Repeats, name: str, number_format: NumberFormat) -> Number:
+    """Return a number of the mean IoU of repeats: its mean, deviation, low, high or count."""
+    runs = " ".join(f"{run.id}/eval" for run in repeats.runs)
+    return derived(getattr(repeats.miou, name), number_format, f"repeats {runs}:{name}")
 
 
 def compared_number(first: RunSummary, second: RunSummary, name: str, value: float) -> Number:
