@@ -9,7 +9,7 @@ from core.inference.frame_scores import score_frame
 from core.inference.prediction_cache import CachedPrediction
 
 
-def test_it_is_the_softmin_of_the_paper():
+def test_in_a_small_frame_it_is_the_softmin_of_the_paper():
     rng = np.random.default_rng(0)
     target, labels = (rng.integers(0, 4, (12, 20), np.uint8) for _ in range(2))
     target[:3] = 255
@@ -19,6 +19,18 @@ def test_it_is_the_softmin_of_the_paper():
     expected = (probabilities * weights).sum() / weights.sum()
     assert label_quality(target, labels, confidence, 4) == pytest.approx(expected)
     assert label_quality(np.full_like(target, 255), labels, confidence, 4) is None
+
+
+def test_a_wrong_patch_is_more_doubtful_than_as_many_wrong_pixels_at_borders():
+    target = np.zeros((200, 400), np.uint8)
+    sure = np.full_like(target, 240)
+    patch, scattered = target.copy(), target.copy()
+    patch[60:90, 60:90] = 1
+    scattered.reshape(-1)[:: target.size // 900] = 1
+    assert label_quality(target, patch, sure, 2) < 0.6 < label_quality(target, scattered, sure, 2)
+    half = target.copy()
+    half[:, 200:] = 255
+    assert label_quality(half, target, sure, 2) == pytest.approx(240 / 255, abs=1e-6), "what has no label is left out"
 
 
 def test_a_sure_network_that_agrees_finds_nothing_to_doubt():

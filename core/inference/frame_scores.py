@@ -24,7 +24,7 @@ from core.files import parse_json, write_atomically
 from core.inference.prediction_cache import CachedPrediction, checkpoint_digest
 from core.paths import cache_folder
 
-VERSION = 3
+VERSION = 4
 """Raised when the same weights would answer otherwise, or more is kept of an answer."""
 PATIENCE = 30.0
 """Seconds after which a count that isn't asked about stops."""
