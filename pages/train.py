@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 from markupsafe import Markup
 
-from app.datasets import choose_dataset, draw_streets, frame_size, opened
+from app.datasets import choose_dataset, frame_size, opened, summarize_folder
 from app.dry_run_panel import COLOR, dry_run_panel, lr_finder_panel
 from app.figures import schedule_figure
 from app.forms import (
@@ -58,6 +58,7 @@ OPEN = ("Length", "Often changed", "Masks", "")
 SHAPE_OF_RATE = [
     "minutes", "epochs", "learning_rate", "schedule", "warmup_fraction", "gamma", "gamma_epochs", "power",
 ]  # fmt: skip
+HOLDING_BACK = ("val_fraction", "group_by")
 FORM = (
     *("families", "encoder", "begin", "options", "annotations", "masks", "preset", "length", "often"),
     *("rarely", "reading", "engine", "cluster", "tracking"),
@@ -65,10 +66,14 @@ FORM = (
 """How the keys begin of the widgets whose values outlast a look at another page."""
 
 
-def choose_masks(name: str) -> dict[str, Any]:
+def choose_masks(dataset: dict[str, Any]) -> dict[str, Any]:
     """Return the dataset fields that say which masks are learned from: what Cityscapes offers, and what a folder of
     one's own does.
+
+    Args:
+        dataset: the fields that were chosen already.
     """
+    name = dataset["name"]
     values: dict[str, Any] = {}
     if has_a_say({"dataset": {"name": name}}, "dataset", "annotations"):
         field = fields_of("dataset")["annotations"]
@@ -81,10 +86,21 @@ def choose_masks(name: str) -> dict[str, Any]:
             help=field.description,
             key="annotations",
         )
-    rest = [each for each in names_in("dataset", "Masks") if each != "annotations"]
+    shown_apart = {"annotations", *(HOLDING_BACK if states_its_split(dataset) else ())}
+    rest = [each for each in names_in("dataset", "Masks") if each not in shown_apart]
     return values | fields_form(
         "dataset", rest, {}, "masks", {"dataset": {"name": name, "annotations": "fine"} | values}
     )
+
+
+def states_its_split(dataset: dict[str, Any]) -> bool:
+    """Return whether a folder of one's own says itself which frames are for validation."""
+    if SOURCES[dataset["name"]].group != "folder" or not dataset["root"]:
+        return False
+    try:
+        return summarize_folder(read_config({"dataset": dataset}).dataset).report.is_split_stated
+    except (LabError, OSError):
+        return False  # said where the data set is opened
 
 
 def check_encoder(model: ModelConfig) -> None:
@@ -275,7 +291,7 @@ what, which, how_long = st.columns(3, gap="large")
 with what:
     st.subheader("1 Data")
     dataset_values = choose_dataset("train")
-    dataset_values |= choose_masks(dataset_values["name"])
+    dataset_values |= choose_masks(dataset_values)
     dataset = None
     source = SOURCES[dataset_values["name"]]
     if source.is_generated and not source.is_here(""):
@@ -374,8 +390,6 @@ with st.container(key="train-summary"):
             for config in configs:
                 check_trackers(config.tracking)
                 check_encoder(config.model)
-            if source.is_generated:
-                draw_streets()
             for config in configs:
                 find_start(config.model)  # refuses here what the trainer would refuse later
             started = [runner.launch(config, runs_folder()).name for config in configs]

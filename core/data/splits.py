@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from core.data.frames import Frame
 from core.data.sequences import sequences_of
 from core.errors import LabError
@@ -50,6 +52,7 @@ class Splits:
 
     frames: list[Frame]
     source: str
+    is_stated: bool = False
     unmatched: list[str] = field(default_factory=list)
     ambiguous: list[tuple[str, Path, Path]] = field(default_factory=list)
 
@@ -91,7 +94,8 @@ def assign_splits(
             source += (
                 f" {plural(len(free), 'frame')} of no such folder {'are' if len(free) > 1 else 'is'} learned from."
             )
-        return Splits([frame if frame.split else replace(frame, split="train") for frame in frames], source)
+        whole = [frame if frame.split else replace(frame, split="train") for frame in frames]
+        return Splits(whole, source, is_stated=True)
     held_back, how = _held_back([frame for frame in labelled if frame.split in ("", "train")], val_fraction, group_by)
     whole = [
         replace(frame, split="val" if frame.id in held_back else "train") if frame.split in ("", "train") else frame
@@ -114,7 +118,7 @@ def _listed(root: Path, frames: Sequence[Frame], lists: Sequence[Path]) -> Split
     for index, frame in enumerate(frames):
         for name in {name for path in (frame.image, frame.labels) if path for name in _names_of(root, path, frame)}:
             by_name[name].append(index)
-    result = Splits(list(frames), "")
+    result = Splits(list(frames), "", is_stated=True)
     counts: Counter[str] = Counter()
     for path in lists:
         split, matches = split_of(path.stem), 0
@@ -246,7 +250,22 @@ def _stretches(series: Sequence[str], val_fraction: float) -> set[str]:
     return {name for end, length in zip(ends, lengths, strict=True) for name in series[end - length : end]}
 
 
-def _groups(frames: Sequence[Frame], group_by: str) -> tuple[str, dict[str, list[str]]]:
+def group_frames(frames: Sequence[Frame], folds: int) -> list[list[str]]:
+    """Return the ids of frames that stay together where all are parted into folds: folders, series, else stretches of
+    names that count on, else single frames.
+    """
+    by, groups = _groups(frames, "auto", min_groups=2 * folds)
+    if by == "frame":
+        for series in _numbered(frames):
+            parts = folds * max(1, min(MAX_STRETCHES, len(series) // (folds * MIN_STRETCH)))
+            for stretch in np.array_split(np.array(series, object), min(parts, len(series))):
+                groups[stretch[0]] = list(stretch)
+                for name in stretch[1:]:
+                    del groups[name]
+    return list(groups.values())
+
+
+def _groups(frames: Sequence[Frame], group_by: str, min_groups: int = MIN_GROUPS) -> tuple[str, dict[str, list[str]]]:
     """Return what frames are grouped by, and the ids of each group: neighbours in a video mustn't sit on both sides of
     a split.
     """
@@ -255,7 +274,8 @@ def _groups(frames: Sequence[Frame], group_by: str) -> tuple[str, dict[str, list
         for frame in frames:
             name = {"folder": frame.city, "name": re.sub(r"[-_. ]*\d+$", "", frame.id), "frame": frame.id}[by]
             groups[name].append(frame.id)
-        is_informative = MIN_GROUPS <= len(groups) < len(frames) and max(map(len, groups.values())) <= len(frames) / 2
+        largest = max(map(len, groups.values()))
+        is_informative = min_groups <= len(groups) < len(frames) and largest <= 2 * len(frames) / min_groups
         if group_by != "auto" or is_informative:
             return by, groups
     return "frame", {frame.id: [frame.id] for frame in frames}

@@ -1,6 +1,7 @@
 """The page Train: every field of a config has its place in the form, and what is typed there is what is launched."""
 
 import argparse
+import json
 import shlex
 import shutil
 from typing import Any
@@ -12,6 +13,7 @@ from core import runner
 from core.auth import User, set_current_user, shell_user
 from core.commands.options import add_config, requested_config
 from core.config import Condition, RunnerConfig, fields_of, setting_of
+from core.labels import CITYSCAPES_LABELS
 from core.paths import PROJECT
 from core.runner.device_lock import DeviceLock
 from core.runs.store import list_runs
@@ -65,6 +67,7 @@ def test_every_field_that_has_a_say_can_be_set_and_no_other(page, part):
         "checkpoint_seconds",
         "max_train_samples",
         "train_sample_seed",
+        "fold",
     }
     for name in sorted(set(fields_of(part)) - apart):
         conditions = setting_of(part, name).only_if
@@ -90,6 +93,26 @@ def test_what_has_no_say_is_not_asked(page):
     }
     page.selectbox(key="rarely-loss").set_value("dice").run()
     assert not {"class_weights", "label_smoothing"} & field_names(page)
+
+
+def test_frames_are_held_back_only_where_the_folder_names_none(lab_folders, streets) -> None:
+    root = lab_folders.other / "mine"
+    for image in sorted(streets.rglob("*_leftImg8bit.png")):
+        labels = next(streets.rglob(image.name.replace("leftImg8bit", "gtFine_labelIds")))
+        for role, file in (("images", image), ("masks", labels)):
+            target = root / image.parent.parent.name / role
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target / f"{image.name.split('_left')[0]}.png")
+    rows = [{"name": label.name, "color": label.color, "ids": [label.id]} for label in CITYSCAPES_LABELS[7:]]
+    (root / "classes.json").write_text(json.dumps(rows))
+    app = AppTest.from_file(str(PROJECT / "app/navigation.py"), default_timeout=240)
+    app.session_state["dataset-name"], app.session_state["folder-root"] = "folder", str(root)
+    app = app.run().switch_page("../pages/train.py").run()
+    assert not app.exception and not field_names(app) & {"val_fraction", "group_by"}
+    app.session_state["folder-root"] = str(root / "train")
+    shutil.copy(root / "classes.json", root / "train")
+    app.run()
+    assert not app.exception and field_names(app) >= {"val_fraction", "group_by"}
 
 
 def test_every_field_of_the_trackers_can_be_set_and_what_is_missing_is_said_there(page, monkeypatch):

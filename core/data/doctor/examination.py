@@ -48,6 +48,7 @@ class _Survey:
     counted: dict[str, int] = field(default_factory=dict)  # parts that training has no use for
     findings: list[Finding] = field(default_factory=list)
     split_source: str = ""
+    is_split_stated: bool = False
     is_annotated: bool = False
     joint: JointDatasets | None = None
 
@@ -173,6 +174,7 @@ def _report(
         proposal=proposal,
         looked_at=len(metadata),
         split_source=listed.split_source,
+        is_split_stated=listed.is_split_stated,
     )
 
 
@@ -249,7 +251,7 @@ def _find_folder(root: Path, val_fraction: float, group_by: str, class_table: st
             f"'{plain(root)}' has {train} frames to learn from and {val} to score on, and needs at least one of each."
         )
         result.findings.append(Finding("no-split", "error", sentence, fix="Add pairs of photograph and mask."))
-    result.split_source = pairing.splits.source
+    result.split_source, result.is_split_stated = pairing.splits.source, pairing.splits.is_stated
     if pairing.splits.unmatched:
         count = len(pairing.splits.unmatched)
         sentence = f"{plural(count, 'line')} of the lists fit no photograph, '{pairing.splits.unmatched[0]}' for one."

@@ -63,6 +63,7 @@ class Report:
         proposal: the text of a classes.json that fits these masks; empty where none is needed or possible.
         looked_at: frames whose files were read.
         split_source: who says which frames are for validation, as a sentence; empty for Cityscapes.
+        is_split_stated: whether folders or lists do, so that none are held back.
     """
 
     root: Path
@@ -79,6 +80,7 @@ class Report:
     proposal: str = ""
     looked_at: int = 0
     split_source: str = ""
+    is_split_stated: bool = False
 
     @property
     def errors(self) -> tuple[Finding, ...]:
