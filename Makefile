@@ -2,6 +2,7 @@
 # make test       the same for the tests, then runs them: style, types, dead code, behaviour
 # make campaign   the tests that take long: every network, long SLURM campaigns, soaks
 # make extras     installs what the optional parts need
+# make film      films the way from the first page to three masks, README's film: five minutes
 # make audit      asks osv.dev for known holes in what uv.lock names; needs a network
 # make house      writes the tree in docs/house.md anew, from the modules' docstrings
 # make lock       writes uv.lock and requirements.txt anew, after a change of the dependencies in pyproject.toml
@@ -24,17 +25,17 @@ LAB := .venv/lab-$(TORCH)
 TESTS := .venv/tests-$(TORCH)
 
 ifeq ($(TORCH),pypi)
-INSTALL := $(UV) sync --frozen --inexact
+INSTALL := $(UV) sync --frozen --inexact --compile-bytecode
 else
 # The lock knows PyPI's builds alone: torch is then any release in its range, and all that doesn't come with it is as locked.
 INSTALL := $(UV) export --frozen --quiet --no-hashes --all-groups --prune torch --prune torchvision --output-file .venv/locked.txt \
-	&& $(UV) pip install --python .venv --torch-backend $(TORCH) --constraints .venv/locked.txt --requirements pyproject.toml
+	&& $(UV) pip install --compile-bytecode --python .venv --torch-backend $(TORCH) --constraints .venv/locked.txt --requirements pyproject.toml
 endif
 
 # Compiled modules are kept even where the environment says otherwise: each process with torch would compile it anew, for 8 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test campaign screens extras lock audit house benchmarks study faults chromium
+.PHONY: run test campaign screens film extras lock audit house benchmarks study faults chromium
 
 run: $(LAB)
 	$(BIN)/streamlit run app/main.py $(if $(ARGS),-- $(ARGS))
@@ -53,6 +54,9 @@ screens: $(TESTS) chromium
 
 extras: $(LAB)
 	$(INSTALL) --group extras
+
+film: $(TESTS) chromium
+	$(PYTEST) -s -p no:xdist tests/browser/record.py
 
 lock:
 	$(UV) lock
