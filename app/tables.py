@@ -47,7 +47,9 @@ def table(
     if total:
         lines.append(_row("td", total, "lab-total"))
     class_attribute = _attribute("class", f"lab-table {style}".strip())
-    show(Markup('<div class="lab-scroll"><table{}>{}</table></div>').format(class_attribute, joined(lines)))
+    show(
+        Markup('<div class="lab-scroll" tabindex="0"><table{}>{}</table></div>').format(class_attribute, joined(lines))
+    )
 
 
 def swatch(color: Color) -> Markup:

@@ -4,9 +4,12 @@ class.
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,23 +33,27 @@ from app.folder_card import folder_card
 from app.forms import augmentation_form, fields_form
 from app.html import joined, show, show_drawing
 from app.images import colors_address, image_address, map_address, truth_of
-from app.services import one_at_a_time
+from app.job_panel import show_job, try_start
+from app.preparing import begin, newly_finished, show_preparation
 from app.tables import Cell, badge, swatch, table
 from app.viewer import Panel, viewer
 from app.widgets import RUN_COLORS, failed_state
-from core.auth import current_user, require_write
+from core.auth import current_user
 from core.config import DatasetConfig, TrainingConfig, read_config
-from core.data.cache import Kind, build_cache, cache_size, find_cache, list_caches, remove_caches
+from core.data.cache import Kind, cache_size, find_cache, list_caches, remove_caches
 from core.data.cityscapes import LABEL_FOLDERS
 from core.data.dataset import Dataset, spread
-from core.data.doctor import Finding, Report, examine
+from core.data.doctor import Finding, Report
 from core.data.frames import Frame
 from core.data.joint_list import is_joint
+from core.data.preparation import report_of
 from core.data.sources import SOURCES
 from core.data.statistics import AT_ONCE, SAMPLE, FrameCounts, count_classes, count_frames, recall_counts
 from core.data.transforms import Augmentation
 from core.errors import LabError
 from core.escaping import escape_markdown
+from core.inference.pseudo_label_job import start_pseudo_labels, to_label
+from core.jobs.kinds import latest
 from core.labels import IGNORED
 from core.paths import cache_folder, runs_folder
 from core.runs.store import Run, list_runs
@@ -59,16 +66,9 @@ CROPS = 6
 
 NO_LABELS = np.full((8, 16), IGNORED, np.uint8)
 SEVERITIES = {"error": "Error", "warning": "Warning", "note": "Note"}
+REMEMBERED_S = 600.0
+"""How long an examination is shown to who comes back: files and tables change."""
 KINDS = {"raw": "raw", "jpeg": "as JPEG"}
-
-
-def watched(label: str) -> Callable[[int, int], object]:
-    """Draw a progress bar, and a button that breaks off what it shows: pressing any button ends the script that is
-    under way.
-    """
-    bar = st.progress(0.0, label)
-    st.button("Stop", icon=":material/stop:", key=f"stop-{label}")
-    return lambda done, count: bar.progress(done / max(1, count), f"{label}: {done} of {count}")
 
 
 def get_cityscapes(expanded: bool) -> None:
@@ -230,6 +230,34 @@ def newest_run_on(dataset: Dataset) -> Run | None:
     return None
 
 
+def pseudo_labels(run: Run, config: DatasetConfig, count: int) -> None:
+    """Offer to label the photographs that have no mask, and go over to the data set that then holds both."""
+    job = latest("pseudo-labels")
+    folder = Path(job.request["dataset"]["root"]).name if job else ""
+    if show_job("pseudo-labels", job, f"Labelling photographs of {folder}"):
+        return
+    if job and job.state == "finished" and Path(job.result["root"]).is_dir():
+        st.caption(
+            f"{plural(job.result['frames'], 'photograph')} of {escape_markdown(folder)} labelled,"
+            f" {job.result['labelled']:.0%} of their pixels."
+        )
+        st.button("Open the joint data set", icon=":material/join:", on_click=_open_folder, args=(job.result["root"],))
+    st.button(
+        f"Label {plural(count, 'photograph')} without masks",
+        icon=":material/auto_fix_high:",
+        help=(
+            "Your newest run on these data labels what it is sure of. The result is a new data set of both, whose"
+            " validation frames stay those with masks of yours."
+        ),
+        on_click=try_start,
+        args=("pseudo-labels", partial(start_pseudo_labels, run.id, config)),
+    )
+
+
+def _open_folder(root: str) -> None:
+    st.session_state["folder-root"] = root
+
+
 def coarse_twin(dataset: Dataset, frame: Frame) -> Frame | None:
     """Return the same frame with its coarse labels, where the data set has them."""
     kind = LABEL_FOLDERS["coarse"]
@@ -380,34 +408,34 @@ def content_digest(pixels: np.ndarray) -> str:
 
 
 def doctor(config: DatasetConfig) -> None:
-    """Show what is wrong with a data set, also with one that can't be opened.
-
-    Raises LabError where the current user may only look, or is at such work already.
-    """
+    """Show what is wrong with a data set, also with one that can't be opened."""
     try:
-        root = SOURCES[config.name].root(config.root)
+        SOURCES[config.name].root(config.root)
     except LabError:
         return  # said already
     st.subheader("Is the data in order?")
     reports = st.session_state.setdefault("reports", {})
-    key = (str(root), config.classes, config.val_fraction, config.group_by)
+    job = newly_finished("examine")
+    if job and time.time() - job.updated < REMEMBERED_S:
+        reports[_examined(DatasetConfig.model_validate(job.request["dataset"]))] = report_of(job)
+    key = _examined(config)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Examine again" if key in reports else "Examine", icon=":material/stethoscope:", key="examine"):
-            require_write()
-            reports.pop(key, None)
-            with one_at_a_time():
-                reports[key] = examine(
-                    root,
-                    class_table=config.classes,
-                    val_fraction=config.val_fraction,
-                    group_by=config.group_by,
-                    progress=watched("Examining the frames"),
-                )
-            st.rerun()
+        st.button(
+            "Examine again" if key in reports else "Examine",
+            icon=":material/stethoscope:",
+            key="examine",
+            on_click=begin,
+            args=("examine", config),
+        )
         if key not in reports:
             st.caption("Opens every photograph and every mask, and says in words what doesn't fit and how to mend it.")
-    if key in reports:
+    if not show_preparation("examine") and key in reports:
         report_panel(reports[key])
+
+
+def _examined(config: DatasetConfig) -> tuple[str, str, float, str]:
+    """Return what a report depends on, besides the files."""
+    return config.root, config.classes, config.val_fraction, config.group_by
 
 
 def report_panel(report: Report) -> None:
@@ -497,7 +525,7 @@ def class_rows(report: Report) -> None:
 # what it holds of each class
 
 
-def plots(here: SplitDataset) -> None:
+def plots(here: SplitDataset, config: DatasetConfig) -> None:
     """Show class shares of both splits, and which classes are seen together."""
     dataset = here.dataset
     counts: dict[str, FrameCounts] = {}
@@ -538,24 +566,28 @@ def plots(here: SplitDataset) -> None:
         st.caption(
             f"Never there in {main}: {escape_markdown(', '.join(missing))}. A network can't learn what it never sees."
         )
+    if show_preparation("count"):
+        return
     for split, frames in (("train", dataset.train), ("val", dataset.val)):
         if split in counts and len(counts[split].ids) < len(frames):
-            count_all(dataset, split, frames, len(counts[split].ids))
+            count_all(config, split, frames, len(counts[split].ids))
 
 
-def count_all(dataset: Dataset, split: str, frames: Sequence[Frame], counted: int) -> None:
-    """Say that a sample was counted, and offer to count the rest.
-
-    Raises LabError where the current user may only look, or is at such work already.
-    """
+def count_all(config: DatasetConfig, split: str, frames: Sequence[Frame], counted: int) -> None:
+    """Say that a sample was counted, and offer to count the rest."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Counted in {counted:,} of {len(frames):,} frames of {split}, evenly spread.")
-        if st.button(f"Count all {len(frames):,} frames", icon=":material/functions:", key=f"count-{split}"):
-            require_write()
-            with one_at_a_time():
-                count_frames(dataset, frames, progress=watched(f"Counting the classes of {split}"))
-            _counted.clear()
-            st.rerun()
+        st.button(
+            f"Count all {len(frames):,} frames",
+            icon=":material/functions:",
+            key=f"count-{split}",
+            on_click=_count,
+            args=(config, split),
+        )
+
+
+def _count(config: DatasetConfig, split: str) -> None:
+    begin("count", config, split=split)
 
 
 # decoded frames on disk
@@ -566,20 +598,21 @@ def _cache_bytes(key: str, kind: Kind, _dataset: Dataset) -> int:
     return sum(cache_size(_dataset, frames, kind) for frames in (_dataset.train, _dataset.val) if frames)
 
 
-def decoded_frames(dataset: Dataset) -> None:
+def decoded_frames(dataset: Dataset, config: DatasetConfig) -> None:
     """Show what a cache of the chosen data would take, buttons that make one, and the caches that are there."""
     area = st.expander("Decoded frames on disk", icon=":material/hard_drive:", key="cache-open", on_change="rerun")
     if not area.open:
         return
     with area:
         try:
-            offer_caches(dataset)
+            if not show_preparation("cache"):
+                offer_caches(dataset, config)
             list_of_caches()
         except LabError as error:
             failed_state(error)
 
 
-def offer_caches(dataset: Dataset) -> None:
+def offer_caches(dataset: Dataset, config: DatasetConfig) -> None:
     """Draw buttons that keep the chosen data, raw or as JPEG. Raises LabError where that fails."""
     parts = [frames for frames in (dataset.train, dataset.val) if frames]
     folder = cache_folder()
@@ -592,18 +625,20 @@ def offer_caches(dataset: Dataset) -> None:
     )
     key = f"{dataset.root}|{dataset.size}|{len(dataset.train)}|{len(dataset.val)}"
     with st.container(horizontal=True):
-        requested = None
         for kind, title in KINDS.items():
             if all(find_cache(dataset, frames, kind) for frames in parts):
                 st.button(f"Kept {title}", icon=":material/check:", disabled=True, key=f"keep-{kind}")
-            elif st.button(f"Keep them {title} ({format_bytes(_cache_bytes(key, kind, dataset))})", key=f"keep-{kind}"):
-                requested = kind
-    if requested:
-        require_write()
-        with one_at_a_time():
-            for frames in parts:
-                build_cache(dataset, frames, requested, progress=watched(f"Decoding the frames of {frames[0].split}"))
-        st.rerun()
+            else:
+                st.button(
+                    f"Keep them {title} ({format_bytes(_cache_bytes(key, kind, dataset))})",
+                    key=f"keep-{kind}",
+                    on_click=_keep,
+                    args=(config, kind),
+                )
+
+
+def _keep(config: DatasetConfig, kind: Kind) -> None:
+    begin("cache", config, kind=kind)
 
 
 def list_of_caches() -> None:
@@ -648,6 +683,8 @@ except LabError as error:
         failed_state(error)  # and go on: the doctor knows more
 if source.sharing == "never" and dataset is None:
     get_cityscapes(expanded=not named)
+if newly_finished("count"):
+    _counted.clear()
 here = None
 if config and not (source.is_generated and not is_here(config)):
     try:
@@ -679,11 +716,11 @@ if masks and (is_joint(here.dataset.root) or masks[0].is_relative_to(here.datase
     class_table_form(here.dataset)
 if here:
     try:
-        plots(here)
+        plots(here, config)
     except LabError as error:
         failed_state(f"The classes can't be counted. {error}")
     if here.dataset.train or here.dataset.val:
-        decoded_frames(here.dataset)
+        decoded_frames(here.dataset, config)
 if source.sharing == "never" and dataset is not None:
     get_cityscapes(expanded=False)
 if dataset and source.group != "folder":
@@ -696,3 +733,6 @@ if here and here.splits and (run := newest_run_on(here.dataset)):
         query_params={"runs": [run.id], "split": st.session_state["split"], "sort": "labels", "sort-run": run.id},
         help="The frames of this split in the order in which your newest run on these data doubts their labels.",
     )
+    unlabelled = to_label(here.splits)
+    if unlabelled and source.group == "folder" and not is_joint(here.dataset.root):
+        pseudo_labels(run, config, len(unlabelled))

@@ -62,7 +62,7 @@ def detail(summary: ModelSummary, family: str) -> None:
     """Show one network large: its drawing, and how its parameters are spread over its parts."""
     if FAMILIES[family].explanation:  # a family of your own may have none
         st.markdown(FAMILIES[family].explanation.markdown)
-    show_drawing(Markup('<div class="lab-scroll">{}</div>').format(diagram_svg(summary)))
+    show_drawing(Markup('<div class="lab-scroll" tabindex="0">{}</div>').format(diagram_svg(summary)))
     colors = part_colors(summary)
     row = Markup('<div><dt><i class="lab-swatch" style="background:{}"></i>{}</dt><dd>{}{}</dd></div>')
     rows = [

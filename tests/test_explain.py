@@ -1,5 +1,7 @@
 """What a network sees, against computations by hand: features, attention, receptive field, and that nothing stays behind."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -352,6 +354,17 @@ def test_a_large_picture_is_seen_at_the_training_size_and_measured_in_its_own_pi
         f"square of {4 * side} pixels a side ({side} of the network's own, which is given 128 × 64)" in large.metadata
     )
     assert small.maps[0].values.max() == 255 and (small.maps[0].low, small.maps[0].high) == (0, 1)
+
+
+def test_sizes_stand_in_one_order_and_no_square_is_larger_than_the_picture(explainer, image, monkeypatch):
+    layer = explainer.explain(image, (0.4, 0.6), "features", "downs.2.0").metadata
+    (cells, pixels) = [tuple(map(int, pair)) for pair in re.findall(r"(\d+) × (\d+) (?:cells|of the|pixels)", layer)][
+        :2
+    ]
+    assert cells[0] > cells[1], "128 × 64 is width before height, so are its cells"
+    monkeypatch.setattr("core.inference.explain.box_side", lambda field, point: max(field.shape))
+    whole = explainer.explain(image, (0.4, 0.6), "field").metadata
+    assert "nearly the whole picture" in whole and "square of" not in whole
 
 
 def test_every_corner_can_be_asked_about(explainer, image):

@@ -13,12 +13,15 @@ import pytest
 from core import auth, runner, synthetic
 from core.__main__ import _parser
 from core.auth import ANONYMOUS, build_user, set_current_user
+from core.config import DatasetConfig
 from core.data.cache import remove_caches
 from core.data.class_table import save_class_table
 from core.data.collections import delete_collection, save_collection
 from core.data.download import FINE
 from core.data.download_job import start_download
 from core.data.joint_list import write_list
+from core.data.preparation import start_preparation
+from core.data.unpacking_job import start_unpacking
 from core.data.uploaded_archive import delete_archive, unpack_archive
 from core.errors import LabError
 from core.evaluation import evaluate_run as scoring
@@ -29,6 +32,7 @@ from core.export import job as export_job
 from core.hub import pull as pulling
 from core.hub import push as pushing
 from core.hub.job import start_pull, start_push
+from core.inference.pseudo_label_job import start_pseudo_labels
 from core.jobs import engine, kinds
 from core.jobs.kinds import JOBS
 from core.paths import PROJECT, cache_folder, data_folder, reports_folder
@@ -91,7 +95,7 @@ def lab(lab_folders, streets, tiny_config, monkeypatch, tmp_path):
     monkeypatch.setattr(local, "start", lambda path: None)
     monkeypatch.setattr(sweep_module, "_start_driver", lambda path: None)
     monkeypatch.setattr(engine, "start_detached", lambda *_: SimpleNamespace(stdin=io.BytesIO()))
-    monkeypatch.setattr(engine, "available_cores", lambda: 8)
+    monkeypatch.setattr(engine, "available_cores", lambda: 99)
     monkeypatch.setattr(export_job, "check_exportable", lambda run, format: None)
     monkeypatch.setattr(probe_process, "_run_probe", lambda *_: iter([{}]))
     monkeypatch.setattr(pulling, "fetch_listing", lambda *_: refuse("no Hub here"))
@@ -157,6 +161,11 @@ def launch(lab):
 def clone(lab):
     path = lab.run()
     return lambda: runner.clone(path, {})
+
+
+def cross_validate(lab):
+    path = lab.run()
+    return lambda: runner.cross_validate(path, 2)
 
 
 def repeat(lab):
@@ -315,6 +324,7 @@ ACTIONS = {
     "Train a run": launch,
     "Train the same as a run again": clone,
     "Train a run again with other seeds": repeat,
+    "Train a run again in folds": cross_validate,
     "Put runs together as one": on_run(
         lambda path: gets_to("two runs or more", lambda: make_ensemble([read_run(path)], path.parent))
     ),
@@ -342,6 +352,11 @@ ACTIONS = {
     ),
     "Job `export`: make a run's file for other tools": on_run(
         lambda path: export_job.start_export(read_run(path), "onnx")
+    ),
+    "Job `data`: examine, count, decode or draw frames": lambda lab: lambda: start_preparation("draw", DatasetConfig()),
+    "Job `unpack`: unpack a dropped archive of data": lambda lab: lambda: start_unpacking("mine.zip", archive()),
+    "Job `pseudo-labels`: label photographs without masks": on_run(
+        lambda path: start_pseudo_labels(path.name, DatasetConfig())
     ),
     "Job `download`: get Cityscapes": lambda lab: lambda: start_download(FINE, str(data_folder() / "cs"), "me", "x"),
     "Job `pull`: bring a run from the Hub": lambda lab: lambda: start_pull("anna/street"),

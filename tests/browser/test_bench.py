@@ -82,6 +82,20 @@ def test_runs_are_hidden_alone_and_ordered_by_keys_and_a_reload_shows_the_same(b
     bench.wait_for_url(lambda url: "off=" not in url)
 
 
+def test_arrow_keys_move_a_zoomed_picture_and_not_the_frame(bench) -> None:
+    grid = bench.locator(".viewer .grid")
+    grid.focus()
+    bench.keyboard.press("+")
+    bench.keyboard.press("+")
+    bench.wait_for_url(lambda url: "zoom=" in url)
+    before = {name: value for name, value in parse_qs(urlparse(bench.url).query).items() if name in ("frame", "zoom")}
+    bench.keyboard.press("ArrowRight")
+    bench.wait_for_url(lambda url: parse_qs(urlparse(url).query)["zoom"] != before["zoom"])
+    bench.wait_for_timeout(1000)  # a frame would have been followed by now
+    after = parse_qs(urlparse(bench.url).query)
+    assert after.get("frame") == before.get("frame") and bench.get_by_text("1 of 4").count()
+
+
 def test_a_picture_is_dropped_on_one_page_of_the_bench_and_pasted_on_another(bench, streets: Path) -> None:
     (picture, *_) = sorted(streets.rglob("val/*/*_leftImg8bit.png"))
     data = base64.b64encode(picture.read_bytes()).decode()

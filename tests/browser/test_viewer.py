@@ -803,6 +803,8 @@ def test_safe_colours_and_a_gray_image_change_what_is_drawn_and_the_legend(page:
     assert pixel(page, *middle_of(served.truth, 0)) == [230, 159, 0]
     swatch = page.locator(".entry[data-class=road] .swatch")
     assert swatch.evaluate("(it) => getComputedStyle(it).backgroundColor") == "rgb(230, 159, 0)"
+    in_table = page.locator(".shares tbody tr").filter(has_text="road").first.locator(".swatch")
+    assert in_table.evaluate("(it) => getComputedStyle(it).backgroundColor") == "rgb(230, 159, 0)"
     page.get_by_role("button", name="Gray image").click()
     assert page.get_by_role("button", name="Gray image").get_attribute("aria-pressed") == "true"
     set_opacity(page, 0)

@@ -12,16 +12,18 @@ import streamlit as st
 import tifffile
 from streamlit.testing.v1 import AppTest
 
-from app.services import one_at_a_time
 from core import runner
 from core.auth import User, set_current_user, shell_user
 from core.config import DatasetConfig
+from core.data.class_table import write_rows
 from core.data.dataset import open_dataset
+from core.data.preparation import start_preparation
 from core.data.statistics import count_frames
 from core.errors import LabError
 from core.escaping import escape_markdown
-from core.labels import CITYSCAPES_LABELS
-from core.paths import runs_folder
+from core.jobs.kinds import latest
+from core.labels import CITYSCAPES_19, CITYSCAPES_LABELS
+from core.paths import cache_folder, runs_folder
 from core.runs.store import list_runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +31,7 @@ SIZE = {"height": 64, "width": 128}
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(lab_folders, monkeypatch) -> None:
+def _own_cache(lab_folders, jobs_at_once, monkeypatch) -> None:
     monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
     st.cache_data.clear()
 
@@ -88,14 +90,37 @@ def fine(app: AppTest) -> bool:
     return not app.exception and not app.error
 
 
-def test_long_work_in_the_server_is_done_once_for_each_user(lab_folders) -> None:
-    app = opened()
-    with one_at_a_time():
-        app.button(key="examine").click().run()
-        assert "examining, counting or keeping frames already" in text_of(app) and not app.exception
-        assert not app.session_state["reports"]
+def test_each_person_prepares_one_thing_at_a_time_and_stops_it_here(lab_folders, monkeypatch) -> None:
+    going_on = []
+    monkeypatch.setattr("core.jobs.engine.start_detached", lambda command, *_: going_on.append(command))
+    app = opened(cache_open=True)
     app.button(key="examine").click().run()
-    assert fine(app) and app.session_state["reports"]
+    assert fine(app) and "Examining the frames" in text_of(app) and "goes on when you close the tab" in text_of(app)
+    assert len(going_on) == 1 and app.button(key="stop-data")
+    app.button(key="keep-raw").click().run()
+    assert "This is being done already" in text_of(app) and not app.exception and len(going_on) == 1
+    set_current_user(lambda: User("ann@x.org", "Ann"))
+    try:
+        start_preparation("count", DatasetConfig(**SIZE), split="val")
+    finally:
+        set_current_user(shell_user)
+    assert len(going_on) == 2, "somebody else isn't kept from theirs"
+    app.button(key="stop-data").click().run()
+    assert app.button(key="stop-data").label == "Stopping"
+
+
+def test_an_examination_ends_while_nobody_looks_and_is_shown_to_who_comes_back(lab_folders) -> None:
+    start_preparation("examine", DatasetConfig(**SIZE, classes="cityscapes-19"))
+    assert "**In order**" in text_of(opened())
+
+
+def test_the_streets_are_drawn_by_a_job(lab_folders, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SEGLAB_DATA", str(tmp_path / "data"))
+    for name in ("STREETS_TRAIN", "STREETS_VAL"):
+        monkeypatch.setattr(f"core.data.dataset.{name}", 2)
+    app = opened()
+    next(button for button in app.button if button.label == "Draw the street scenes").click().run()
+    assert fine(app) and panels(app)
 
 
 # choosing
@@ -698,3 +723,38 @@ def test_a_run_on_these_data_offers_the_masks_that_it_doubts(lab_folders, traine
     assert not app.exception
     (link,) = [each.proto for each in app.get("page_link") if each.proto.label == "Likely wrong masks"]
     assert "sort=labels" in link.query_string and trained_run.name in link.query_string
+
+
+def test_photographs_without_masks_are_labelled_by_a_run_and_become_one_data_set_with_the_others(
+    lab_folders, folder: Path, trained_run: Path
+) -> None:
+    (folder / "classes.json").write_text(write_rows(CITYSCAPES_19))
+    for mask in sorted((folder / "masks").iterdir())[:3]:
+        mask.unlink()
+    run = lab_folders.runs / trained_run.name
+    shutil.copytree(trained_run, run)
+    config = json.loads((run / "config.json").read_text())
+    config["dataset"] |= {"name": "folder", "root": str(folder)}
+    (run / "config.json").write_text(json.dumps(config))
+    app = opened("folder", folder)
+    before = open_dataset(DatasetConfig(name="folder", root=str(folder), **SIZE))
+    next(button for button in app.button if button.label == "Label 3 photographs without masks").click().run()
+    assert fine(app)
+    job = latest("pseudo-labels")
+    assert job.result["frames"] == 3
+    after = open_dataset(DatasetConfig(name="folder", root=job.result["root"], **SIZE))
+    assert len(after.train) == len(before.train) + 3 and len(after.val) == len(before.val)
+
+
+def test_a_dropped_archive_is_unpacked_by_a_job_and_opened(lab_folders, folder: Path) -> None:
+    packed = Path(shutil.make_archive(str(lab_folders.other / "packed"), "zip", folder))
+    app = opened("folder")
+    uploader = app.file_uploader(key="data-folder-find-zip")
+    uploader.set_value([("our street.zip", packed.read_bytes(), "application/zip")]).run()
+    assert fine(app) and panels(app) == ["Labels"]
+    root = Path(app.session_state["folder-root"])
+    assert root.name.startswith("our-street") and sorted(path.name for path in root.iterdir())[-1] == "masks"
+    assert not list((cache_folder() / "dropped").iterdir()), "the copy is gone"
+    app = opened("folder")
+    app.file_uploader(key="data-folder-find-zip").set_value([("broken.zip", b"PK", "application/zip")]).run()
+    assert not app.exception and "can't be unpacked" in text_of(app)

@@ -1,5 +1,6 @@
 """The page Runs through AppTest: what its buttons and dialogs do to the runs, and what strangers' words do to the page."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -148,6 +149,31 @@ def test_a_run_is_deleted_at_once_brought_back_restored_and_removed_for_good(lab
     app.button(key="empty-trash").click().run()
     assert not app.exception
     assert runner.list_trash(lab_folders.runs) == []
+
+
+def test_the_classes_of_a_curve_are_the_runs_own_from_the_first_moment(lab_folders, tiny_config, trained_run) -> None:
+    run = create_run(tiny_config(dataset={"classes": "cityscapes-7"}), lab_folders.runs)
+    app = opened("runs")
+    assert offered_classes(app) == [], "before a plan nobody knows them"
+    plan = json.loads((trained_run / "plan.json").read_text())
+    plan |= {"classes": ["flat", "sky"], "colors": [[1, 2, 3], [4, 5, 6]]}
+    (run / "plan.json").write_text(json.dumps(plan))
+    assert offered_classes(app.run()) == ["flat", "sky"]
+    shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
+    app = opened("runs")
+    app.multiselect[0].set_value([trained_run.name, run.name]).run()
+    assert offered_classes(app) == [], "one number means two things in two numberings"
+    app.multiselect[0].set_value([trained_run.name]).run()
+    assert offered_classes(app) == list(read_run(trained_run).class_names)
+
+
+def offered_classes(app: AppTest) -> list[str]:
+    (shown,) = [
+        data
+        for each in app.get("bidi_component")
+        if "classes" in (data := json.loads(each.proto.json)) and "runs" in data
+    ]
+    return shown["classes"]
 
 
 def test_many_runs_can_be_filtered_and_what_is_picked_stays(lab_folders, tiny_config, trained_run: Path) -> None:

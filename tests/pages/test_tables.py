@@ -46,7 +46,7 @@ def test_a_table_has_a_head_rows_and_a_total() -> None:
         )
 
     assert shown(page) == (
-        '<div class="lab-scroll"><table class="lab-table lab-board"><tr><th></th><th>mIoU</th></tr>'
+        '<div class="lab-scroll" tabindex="0"><table class="lab-table lab-board"><tr><th></th><th>mIoU</th></tr>'
         '<tr><td>a</td><td class="lab-best" title="of two">50.0%</td></tr><tr><td>b</td><td class="lab-quiet">–</td></tr>'
         '<tr class="lab-total"><td>all</td><td>25.0%</td></tr></table></div>'
     )
