@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from core.__main__ import main
 from core.config import read_config
@@ -121,3 +122,14 @@ def test_the_command_line_makes_one_and_it_is_scored_predicts_and_leaves(trained
     pytest.importorskip("onnxruntime", reason="make extras brings it")
     assert main(["export", made, "--format", "onnx", "--out", str(tmp_path / "net.onnx")]) == 0
     assert (tmp_path / "net.onnx").stat().st_size > 1000
+
+
+def test_one_from_before_it_had_temperatures_answers_as_it_did(members, lab_folders):
+    path = make_ensemble(members, lab_folders.runs)
+    image = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    before = Predictor(path).probabilities(image, (64, 96))
+    file = path / "best" / "model.safetensors"
+    tensors = load_file(file)
+    assert tensors.pop("temperatures").tolist() == [1.0] * 3
+    save_file(tensors, file)
+    assert torch.equal(Predictor(path).probabilities(image, (64, 96)), before)

@@ -85,6 +85,13 @@ def test_a_class_that_a_fold_lacks_is_named(lab_folders):
     assert [sentence.split(" is nowhere in fold ")[0] for sentence in sentences] == names and names
 
 
+def test_limits_to_the_frames_come_after_the_folds(lab_folders):
+    limited = DatasetConfig(**SIZE, max_train_samples=3, max_val_samples=2)
+    assert check_folds(limited, 6) == check_folds(DatasetConfig(**SIZE), 6)
+    part = open_dataset(limited.model_copy(update={"folds": 3, "fold": 2}))
+    assert (len(part.train), len(part.val)) == (3, 2)
+
+
 def test_a_recipe_is_launched_for_each_fold_and_summed_up(lab_folders, tiny_config, capsys):
     run = create_run(tiny_config(), lab_folders.runs)
     update_status(run, state="finished")

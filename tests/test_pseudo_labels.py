@@ -9,7 +9,7 @@ from PIL import Image
 
 from core.__main__ import main
 from core.config import DatasetConfig
-from core.data.dataset import open_dataset
+from core.data.dataset import find_splits, open_dataset
 from core.data.joint_list import write_list
 from core.errors import LabError
 from core.inference.predict_files import find_images
@@ -62,6 +62,26 @@ def test_photographs_become_a_data_set_to_learn_from(lab_folders, trained_run, p
         ).val
     ]
     assert len(scored) == len(alone.train) + len(alone.val), "nor by folds"
+
+
+def test_names_that_a_list_could_mix_up_are_told_apart(lab_folders, trained_run, photographs):
+    one, two, *_ = sorted(photographs.iterdir())
+    names = ["photo.png", "photo.png.png", "a b (1).png", "a b (1).PNG", "straße é.png", "straße e\u0301.png"]
+    for name in names:
+        shutil.copy(one, photographs / name)
+    two.unlink()
+    out = lab_folders.other / "pseudo"
+    result = write_pseudo_labels(Predictor(trained_run), find_images([photographs]), out)
+    pairs = frames_of(out)
+    assert result.frames == len(pairs) == 9 and all(frame.labels for frame in pairs)
+    assert all(frame.image.stem == frame.labels.stem for frame in pairs)
+
+
+def frames_of(root):
+    """Every frame of a folder, which has none to score on."""
+    _, splits = find_splits(DatasetConfig(name="folder", root=str(root), height=64, width=128))
+    assert set(splits) == {"train"}
+    return splits["train"]
 
 
 def test_what_can_not_be_is_a_sentence_and_leaves_nothing(lab_folders, trained_run, photographs):
