@@ -10,7 +10,7 @@ from app.tables import swatch, table
 from app.widgets import failed_state
 from core import runner
 from core.auth import is_read_only
-from core.config import differences, setting_of
+from core.config import MAX_FOLDS, differences, setting_of
 from core.data.folds import check_folds
 from core.data.sources import SOURCES
 from core.errors import LabError
@@ -78,7 +78,7 @@ def repeats_view(run: Run, everyone: Sequence[Run]) -> list[str]:
             st.number_input(
                 "Folds",
                 2,
-                20,
+                MAX_FOLDS,
                 run.config.dataset.folds or 5,
                 key=f"folds-count-{run.id}",
                 width=140,

@@ -581,13 +581,10 @@ def count_all(config: DatasetConfig, split: str, frames: Sequence[Frame], counte
             f"Count all {len(frames):,} frames",
             icon=":material/functions:",
             key=f"count-{split}",
-            on_click=_count,
-            args=(config, split),
+            on_click=begin,
+            args=("count", config),
+            kwargs={"split": split},
         )
-
-
-def _count(config: DatasetConfig, split: str) -> None:
-    begin("count", config, split=split)
 
 
 # decoded frames on disk
@@ -632,13 +629,10 @@ def offer_caches(dataset: Dataset, config: DatasetConfig) -> None:
                 st.button(
                     f"Keep them {title} ({format_bytes(_cache_bytes(key, kind, dataset))})",
                     key=f"keep-{kind}",
-                    on_click=_keep,
-                    args=(config, kind),
+                    on_click=begin,
+                    args=("cache", config),
+                    kwargs={"kind": kind},
                 )
-
-
-def _keep(config: DatasetConfig, kind: Kind) -> None:
-    begin("cache", config, kind=kind)
 
 
 def list_of_caches() -> None:

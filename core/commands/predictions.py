@@ -8,6 +8,7 @@ from typing import Any
 from core.commands.options import say
 from core.commands.progress_bar import ProgressBar
 from core.errors import LabError
+from core.inference.pseudo_label_job import MIN_CONFIDENCE, SHARE
 from core.inference.tta import PredictOptions
 from core.paths import runs_folder
 from core.runs.store import find_run
@@ -69,13 +70,13 @@ def add_predictions(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, required=True, help="folder to write; it isn't there yet")
     command.add_argument("--recursive", action="store_true", help="look into the folders of a folder too")
     command.add_argument(
-        "--confidence", type=float, default=0.9, help="from which a pixel is labelled; default 0.9", metavar="P"
+        "--confidence", type=float, default=MIN_CONFIDENCE, help="from which a pixel is labelled; default %(default)s"
     )
     command.add_argument(
         "--share",
         type=float,
-        default=0.5,
-        help="of each class's pixels, the surest, that are labelled even below that; default 0.5",
+        default=SHARE,
+        help="of each class's pixels, the surest, that are labelled even below that; default %(default)s",
     )
     command.set_defaults(command=pseudo_labels)
 

@@ -4,7 +4,17 @@ Default, bounds, unit, label, group and help stand beside each field, and so doe
 say. Nothing here imports torch.
 """
 
-from core.config.dataset import OWN, RGB, Annotations, CacheKind, CoarseSplit, DatasetConfig, DatasetName, PixelFormat
+from core.config.dataset import (
+    MAX_FOLDS,
+    OWN,
+    RGB,
+    Annotations,
+    CacheKind,
+    CoarseSplit,
+    DatasetConfig,
+    DatasetName,
+    PixelFormat,
+)
 from core.config.model import OF_RUN, ModelConfig
 from core.config.reading import (
     OLD_NAMES,
@@ -46,6 +56,7 @@ __all__ = [
     "DatasetName",
     "EngineName",
     "LossName",
+    "MAX_FOLDS",
     "OF_RUN",
     "ModelConfig",
     "OptimizerName",

@@ -11,6 +11,7 @@ from core.data.sources import SOURCES
 
 DatasetName = Literal[*SOURCES]
 MAX_BANDS = 8
+MAX_FOLDS = 20
 T = TypeVar("T", int, float)
 OWN = tuple(name for name, source in SOURCES.items() if source.root_title and not source.has_coarse)
 """The sources that are folders of one's own."""
@@ -152,7 +153,7 @@ class DatasetConfig(Part):
         group="Frames",
         only_if=(Condition("dataset.annotations", ("fine",)),),
         ge=0,
-        le=20,
+        le=MAX_FOLDS,
     )
     fold: int = field(
         1,
@@ -161,7 +162,7 @@ class DatasetConfig(Part):
         group="Frames",
         only_if=(Condition("dataset.folds"),),
         ge=1,
-        le=20,
+        le=MAX_FOLDS,
     )
     cache: CacheKind = field(
         "auto",

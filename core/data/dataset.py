@@ -96,7 +96,7 @@ def open_dataset(config: DatasetConfig, with_test: bool = False) -> Dataset:
         test=test,
     )
     if config.folds:
-        from core.data.folds import take_fold
+        from core.data.folds import take_fold  # it counts classes, which takes a data set
 
         dataset = take_fold(dataset, config.folds, config.fold)
     return replace(

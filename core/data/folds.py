@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.config import DatasetConfig
+from core.config import MAX_FOLDS, DatasetConfig
 from core.data.dataset import Dataset, open_dataset
 from core.data.frames import PSEUDO_LABELS, Frame
 from core.data.splits import group_frames
@@ -17,7 +17,6 @@ from core.data.statistics import count_frames
 from core.errors import LabError
 from core.text import join_items, plural
 
-MAX_FOLDS = 20
 COUNTED_AT = (256, 512)
 """Height and width at which the pixels of classes are counted."""
 

@@ -17,6 +17,11 @@ from core.paths import archives_folder, resolve_data_file, runs_folder
 from core.progress import ProgressCallback
 from core.runs.store import find_run
 
+MIN_CONFIDENCE = 0.9
+"""From which a pixel is labelled."""
+SHARE = 0.5
+"""Of each class's pixels, the surest, that are labelled even below that."""
+
 
 def to_label(splits: Mapping[str, Sequence[Frame]]) -> list[Frame]:
     """Return the photographs without masks that could be learned from: all but those of the test split."""

@@ -29,13 +29,11 @@ from core.errors import LabError, writing
 from core.files import new_folder
 from core.inference.predict_files import saved_space
 from core.inference.predictor import Predictor
+from core.inference.pseudo_label_job import MIN_CONFIDENCE, SHARE
 from core.labels import IGNORED
 from core.paths import archives_folder
 from core.progress import ProgressCallback, no_progress
 from core.text import format_bytes
-
-MIN_CONFIDENCE = 0.9
-SHARE = 0.5
 
 
 @dataclass(frozen=True)
