@@ -9,7 +9,7 @@ from markupsafe import Markup
 from app.diagram import diagram_svg
 from app.forms import encoder_box, fields_form
 from app.html import show_drawing
-from app.services import inference_worker
+from app.services import DESCRIBED_SIZE, inference_worker
 from app.widgets import failed_state, run_label
 from core.config import OF_RUN, PRESETS, ModelConfig, fields_of, read_config, setting_of
 from core.errors import LabError
@@ -24,8 +24,6 @@ from core.runs.store import best_miou, list_active, list_runs, read_run
 from core.text import format_duration, format_percent
 from core.training.start import carried_sentence
 
-SIZE = (256, 512)
-"""Height and width of the picture for which a card tells what its network costs, in pixels."""
 OF_NETWORKS = [
     name
     for name in fields_of("training")
@@ -220,7 +218,7 @@ def _drawing(values: dict[str, Any]) -> None:
     if values["encoder"] not in [offered.name for offered in encoders_of(values["family"])]:
         return  # what was typed may be half a name; it is built, and refused, when Train is pressed
     try:
-        summary = described(read_config({"model": values}).model, SIZE)
+        summary = described(read_config({"model": values}).model, DESCRIBED_SIZE)
     except LabError:
         return  # the page says what is wrong with the choice
     beside = " beside a training" if list_active(runs_folder()) else ""

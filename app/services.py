@@ -11,14 +11,20 @@ from app.lazy_maps import LazyMaps
 from app.media import MediaStore
 from app.thumbnails import Thumbnails
 from core.auth import HourlyQuota, User, current_user, max_upload_mb, max_uploads
+from core.config import read_config
 from core.inference.frame_scores import FrameScorer
 from core.inference.prediction_cache import PredictionCache
 from core.inference.worker import InferenceWorker
+from core.models.encoder_table import encoders_of
+from core.models.families import FAMILIES
+from core.models.summary_cache import recall_summary
 from core.paths import runs_folder
 from core.runs.store import list_runs
 
 SHARED_UPLOAD_MB = 20
 """Of one file, where people sign in: what is uploaded stays in the server's memory."""
+DESCRIBED_SIZE = (256, 512)
+"""Height and width of the picture for which forms tell what a network costs, in pixels."""
 BACKGROUND = "background"
 """The user in whose name the server asks on its own; it takes its turn like any other."""
 
@@ -30,10 +36,16 @@ def inference_worker() -> InferenceWorker:
 
 
 def warm_up() -> None:
-    """Load the newest network that can be looked at, if there is one, while the first page is drawn."""
+    """Load the newest network that can be looked at, if there is one, while the first page is drawn; in a new lab, get
+    to know the networks that its forms begin with.
+    """
     run = next((run for run in list_runs(runs_folder()) if run.has_checkpoint("best")), None)
     if run:
         inference_worker().warm_up(run.path)
+    for family in FAMILIES:
+        model = read_config({"model": {"family": family, "encoder": encoders_of(family)[0].name}}).model
+        if recall_summary(model, DESCRIBED_SIZE) is None:
+            inference_worker().ask_description(model, DESCRIBED_SIZE, BACKGROUND)
 
 
 @cache

@@ -8,7 +8,7 @@ import pytest
 import core.inference.process as process
 from core.config import ModelConfig
 from core.errors import LabError
-from core.inference.process import Models, respond
+from core.inference.process import Models, describe_network, respond
 from core.inference.worker import (
     DescribeRequest,
     InferenceWorker,
@@ -56,6 +56,8 @@ def test_the_network_longest_unused_makes_room_and_is_loaded_again(runs, monkeyp
 
 
 def test_a_network_that_would_take_the_memory_of_others_is_counted_and_not_built(monkeypatch):
+    monkeypatch.setattr(process, "recall_summary", lambda *_: None)
+    monkeypatch.setattr(process, "save_summary", lambda *_: None)
     large = DescribeRequest(ModelConfig(family="unet", encoder="plain", weights="none", width=128, depth=6), (64, 64))
     count = count_parameters(large.model)
     assert count > 50e6
@@ -112,9 +114,7 @@ def test_a_description_is_made_once_for_a_network_and_a_size(lab_folders, monkey
 
 def test_a_time_that_was_measured_beside_a_training_is_not_kept(lab_folders, monkeypatch):
     monkeypatch.setenv("SEGLAB_CACHE", str(lab_folders.other / "cache"))
-    monkeypatch.setattr("core.inference.worker.list_active", lambda folder: ["a training"])
+    monkeypatch.setattr("core.inference.process.list_active", lambda folder: ["a training"])
     model = ModelConfig(family="unet", encoder="plain", weights="none", width=4, depth=2)
-    worker = InferenceWorker()
-    worker.describe(model, (64, 64))
-    worker.close()
+    describe_network(DescribeRequest(model, (64, 64)))
     assert recall_summary(model, (64, 64)) is None

@@ -38,6 +38,7 @@ from core.inference.worker import (
     UncertaintyRequest,
     WarmUpRequest,
 )
+from core.models.summary_cache import recall_summary, save_summary
 from core.models.summary_types import ModelSummary
 from core.paths import runs_folder
 from core.runs.store import list_active
@@ -139,7 +140,13 @@ def predictor_threads() -> None:
 
 
 def describe_network(request: DescribeRequest) -> ModelSummary:
-    """Describe the network of a config. Raises LabError when there is none, or it is too large to be built."""
+    """Describe the network of a config, unless that was done meanwhile.
+
+    Raises LabError when there is none, or it is too large to be built.
+    """
+    known = recall_summary(request.model, request.size)
+    if known is not None:
+        return known
     from core.config import TrainingConfig
     from core.hardware import choose_hardware
     from core.models.model_summary import count_parameters, describe
@@ -151,7 +158,10 @@ def describe_network(request: DescribeRequest) -> ModelSummary:
             f"This network takes about {format_bytes(needed)} of memory to be described, and everybody's networks share"
             f" the {format_bytes(free)} that are free. Choose a smaller encoder."
         )
-    return describe(request.model, request.size, hardware=choose_hardware(TrainingConfig(threads=1)))
+    summary = describe(request.model, request.size, hardware=choose_hardware(TrainingConfig(threads=1)))
+    if not list_active(runs_folder()):  # beside a training the time that was measured is too long
+        save_summary(request.model, summary)
+    return summary
 
 
 def respond(request: Request, models: Models) -> Any:

@@ -26,10 +26,10 @@ from core.inference.batches import Upload, UploadBudget
 from core.inference.fair_queue import FairQueue, Ticket, outcome
 from core.inference.prediction_cache import CachedPrediction, PredictionCache, UncertaintyMaps, prediction_key
 from core.inference.tta import WHOLE, PredictOptions
-from core.models.summary_cache import recall_summary, save_summary
+from core.models.summary_cache import recall_summary
 from core.models.summary_types import ModelSummary
-from core.paths import PROJECT, runs_folder
-from core.runs.store import Which, checkpoint_path, list_active
+from core.paths import PROJECT
+from core.runs.store import Which, checkpoint_path
 
 PREDICT_SECONDS = 120.0
 """How long a prediction may take, the first start of the process included, the wait for its turn not."""
@@ -285,12 +285,11 @@ class InferenceWorker:
 
         Raises LabError when there is no such network.
         """
-        summary = recall_summary(model, size)
-        if summary is None:
-            summary = outcome(self._networks.queue(user, DescribeRequest(model, size)))
-            if not list_active(runs_folder()):  # beside a training the time that was measured is too long
-                save_summary(model, summary)
-        return summary
+        return recall_summary(model, size) or outcome(self.ask_description(model, size, user))
+
+    def ask_description(self, model: ModelConfig, size: tuple[int, int], user: str = "") -> "Future[ModelSummary]":
+        """As `describe`, without waiting."""
+        return self._networks.queue(user, DescribeRequest(model, size))
 
     def layers(self, run: Path, which: Which = "best", user: str = "") -> Layers:
         """Return what can be looked at inside a run's network. Raises LabError as `predict` does."""

@@ -86,9 +86,12 @@ def serve_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
     """`serve_app(script, env={}, port=None, options=(), with_token=False) -> base_url`: run a Streamlit script or an `st.App` entry until the module's end.
 
     The server runs in the repository's root (so it reads the lab's own theme), has the root on its path, listens on
-    a free port of 127.0.0.1, and gets `env` on top of this process's environment and `options` of Streamlit's.
+    a free port of 127.0.0.1, and gets `env` on top of this process's environment and `options` of Streamlit's. All
+    share a cache, where `env` names no other: networks are described once, not by every server.
     """
     servers: list[subprocess.Popen[bytes]] = []
+    folder = tmp_path_factory.getbasetemp()
+    shared = {"SEGLAB_CACHE": str((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "cache")}
 
     def serve(
         script: Path,
@@ -109,7 +112,7 @@ def serve_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
             server = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": path, **(env or {})},
+                env={**os.environ, **shared, "PYTHONPATH": path, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

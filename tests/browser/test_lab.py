@@ -66,7 +66,7 @@ def server_pid(url: str) -> int:
 def wait_for(question: Callable[[], object], seconds: float, page) -> None:
     deadline = time.monotonic() + seconds
     while not question():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, f"waited in vain; the page says: {page.inner_text('body')[-3000:]}"
         page.wait_for_timeout(250)
 
 
@@ -142,7 +142,7 @@ def test_the_newcomers_path(lab: Lab, page, wait_for_app, drawn: int) -> None:
     assert read_run(run).status.step == read_run(run).status.steps_total > stopped_at
 
     # Home knows them now, and what they saw at every evaluation is on the page of the runs.
-    wait_for(lambda: page.locator(".film figure").count() == 6, 20, page)
+    wait_for(lambda: page.locator(".film figure").count() == 6, 60, page)
     page.goto(lab.url)
     wait_for_app(page)
     assert page.locator(".lab-badge.finished").count() == 3
@@ -150,7 +150,9 @@ def test_the_newcomers_path(lab: Lab, page, wait_for_app, drawn: int) -> None:
     # Compare the three on one frame: truth and three answers under one pointer.
     page.goto(f"{lab.url}/compare")
     page.wait_for_selector(FRAME_OF_VIEWER, timeout=120_000)
-    assert page.locator(f"{FRAME_OF_VIEWER} canvas").count() == 4
+    wait_for(
+        lambda: page.locator(f"{FRAME_OF_VIEWER} canvas").count() == 4, 60, page
+    )  # not ready while it is drawn anew
     wait_for(lambda: page.get_by_text("is looking at it").count() == 0, 120, page)  # the masks come one by one
     read = hover(page, panel=0)
     assert "road" in read.lower(), read
