@@ -10,8 +10,8 @@ from app.score_views import Shown
 from app.scoring import start_archive
 from core.data.sources import SOURCES
 from core.evaluation.submission_archives import SPLITS, list_archives
-from core.inference.prediction_cache import checkpoint_digest
 from core.labels import CITYSCAPES_19
+from core.runs.checkpoint_digest import checkpoint_digest
 from core.text import format_bytes
 
 MAX_DOWNLOAD = 200e6

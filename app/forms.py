@@ -8,8 +8,11 @@ from typing import Any
 import streamlit as st
 from pydantic.fields import FieldInfo
 
+from app.widgets import run_label
 from core.config import bounds_of, choices_of, fields_of, has_a_say, setting_of
 from core.models.encoder_table import encoder_title, encoders_of
+from core.paths import runs_folder
+from core.runs.store import list_runs
 
 Values = Mapping[str, Mapping[str, Any]]
 """Plain values of a config, part by part."""
@@ -74,7 +77,11 @@ def fields_form(
             if has_a_say(before | {part: {**before.get(part, {}), **chosen}}, part, name):
                 label = setting_of(part, name).label
                 own_key = "-".join([key, name, *([fresh[name]] if fresh and name in fresh else [])])
-                chosen[name] = _widget(label, fields[name], values.get(name, fields[name].default), own_key)
+                value = values.get(name, fields[name].default)
+                if setting_of(part, name).is_run:
+                    chosen[name] = _run_box(label, value, fields[name].description, own_key)
+                else:
+                    chosen[name] = _widget(label, fields[name], value, own_key)
     return chosen
 
 
@@ -126,6 +133,22 @@ def _widget(label: str, field: FieldInfo, value: Any, key: str) -> Any:
     step = 10.0 ** min(_magnitude(float(value)), _magnitude((high - low) / 8))
     decimals = "%g" if float(value) < 0.01 else None
     return st.number_input(label, value=float(value), step=step, format=decimals, help=help_text, key=key)
+
+
+def _run_box(label: str, value: str, help_text: str | None, key: str) -> str:
+    """Show a widget for one of the runs that have a network, and return its id; empty for none."""
+    runs = {run.id: run for run in list_runs(runs_folder()) if run.has_checkpoint("best")}
+    ids = ["", *runs]
+    if st.session_state.get(key, "") not in ids:
+        st.session_state.pop(key)  # it was deleted
+    return st.selectbox(
+        label,
+        ids,
+        index=ids.index(value) if value in ids else 0,
+        format_func=lambda run_id: run_label(runs[run_id]) if run_id else "None",
+        help=help_text,
+        key=key,
+    )
 
 
 def _magnitude(value: float) -> int:

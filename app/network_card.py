@@ -134,11 +134,15 @@ def format_milliseconds(milliseconds: float) -> str:
 
 
 def begin_with_run() -> None:
-    """Choose the network of the run that the address names by `start` to go on from, once."""
-    run_id = st.query_params.get("start", "")
-    if not run_id or st.session_state.get("begun-with") == run_id:
+    """Choose the run that the address names by `teacher` to learn from, and the network of the one that it names by
+    `start` to go on from, once.
+    """
+    teacher, run_id = st.query_params.get("teacher", ""), st.query_params.get("start", "")
+    if not (run_id or teacher) or st.session_state.get("begun-with") == (run_id, teacher):
         return
-    st.session_state["begun-with"] = run_id
+    st.session_state["begun-with"] = (run_id, teacher)
+    if teacher:
+        st.session_state["rarely-teacher"] = teacher
     run = next((run for run in list_runs(runs_folder()) if run.id == run_id), None)
     if run is None or run.config is None or run.config.model.family not in FAMILIES:
         return

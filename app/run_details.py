@@ -16,6 +16,7 @@ from core.data.sources import SOURCES
 from core.errors import LabError
 from core.escaping import escape_markdown
 from core.models.families import NOT_TRAINED
+from core.runs.lineage import lineage
 from core.runs.repeats import NO_FOLD_LEFT, Repeats, Spread, folds_of, repeats_of, summarize_repeats
 from core.runs.store import Run
 from core.text import plural
@@ -136,11 +137,15 @@ def _figures(spread: Spread | None) -> tuple[str, str]:
 
 
 def notes_view(run: Run) -> None:
-    """Show what was written about a run, and which run it was cloned from; nothing where there is neither."""
+    """Show what was written about a run, and which runs it comes from; nothing where there is neither."""
     if run.notes.note:
         st.text(run.notes.note)
     if run.notes.parent:
         st.caption(f"Cloned from {escape_markdown(run.notes.parent)}.")
+    for ancestor in lineage(run):
+        child, older = ("It" if ancestor.child.id == run.id else ancestor.child.name), ancestor.run
+        where = older.name if older else f"run {ancestor.run_id}, which isn't here any more"
+        st.caption(escape_markdown(f"{child} {ancestor.verb} {where}."))
 
 
 def log_view(run: Run) -> None:

@@ -129,6 +129,11 @@ def ended_buttons(run: Run, is_mine: bool) -> None:
             ):
                 st.session_state.pop("begun-with", None)
                 st.switch_page("../pages/train.py", query_params={"start": run.id})
+        if run.has_checkpoint("best") and st.button(
+            "Teach another", key=f"teach-{run.id}", icon=":material/school:", help="A new run learns what it sees too."
+        ):
+            st.session_state.pop("begun-with", None)
+            st.switch_page("../pages/train.py", query_params={"teacher": run.id})
     if is_mine and st.button("", key=f"delete-{run.id}", icon=":material/delete:", help="Delete"):
         delete_runs([run])
         st.rerun(scope="app")

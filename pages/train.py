@@ -45,7 +45,7 @@ from core.runner.quotas import check_may_track
 from core.squeue import cluster_is_there
 from core.text import plural
 from core.tracking.tracker import check_trackers
-from core.training.start import find_start
+from core.training.start import find_start, find_teacher
 from core.training.tables import OPTIMIZERS
 
 ENGINE_TITLES = {"local": "This machine", "slurm": "Cluster (SLURM)"}
@@ -392,6 +392,7 @@ with st.container(key="train-summary"):
                 check_encoder(config.model)
             for config in configs:
                 find_start(config.model)  # refuses here what the trainer would refuse later
+                find_teacher(config.training)
             started = [runner.launch(config, runs_folder()).name for config in configs]
             st.switch_page("../pages/runs.py", query_params={"runs": started})
         except LabError as error:

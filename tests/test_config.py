@@ -284,14 +284,14 @@ def test_every_option_belongs_to_some_network():
 @pytest.mark.parametrize(
     ("family", "encoder", "options"),
     [
-        ("fcn", "resnet18", {"dilated_head", "stride", "freeze"}),
-        ("fcn", "vgg16", {"stride", "fc_width", "dropout", "freeze"}),
-        ("unet", "resnet18", {"upsample", "norm", "dropout", "score_levels", "freeze"}),
-        ("unet", "plain", {"upsample", "norm", "dropout", "width", "depth", "padding"}),
+        ("fcn", "resnet18", {"dilated_head", "stride", "freeze", "head_only"}),
+        ("fcn", "vgg16", {"stride", "fc_width", "dropout", "freeze", "head_only"}),
+        ("unet", "resnet18", {"upsample", "norm", "dropout", "score_levels", "freeze", "head_only"}),
+        ("unet", "plain", {"upsample", "norm", "dropout", "width", "depth", "padding", "head_only"}),
         (
             "vit",
             "vit_tiny_patch16_224",
-            {"head", "head_blocks", "patch_size", "drop_path", "grad_checkpointing", "freeze"},
+            {"head", "head_blocks", "patch_size", "drop_path", "grad_checkpointing", "freeze", "head_only"},
         ),
     ],
 )

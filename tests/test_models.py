@@ -44,6 +44,7 @@ NETWORKS = {
     "fcn-32s": ModelConfig(encoder="convnext_atto", stride=32),
     "fcn-vgg16-fc64": ModelConfig(encoder="vgg16", fc_width=64, dropout=0.5),
     "fcn-d6": ModelConfig(encoder="test_resnet", dilated_head=True),
+    "fcn-head": ModelConfig(encoder="test_resnet", head_only=True),
     "fcn-frozen": ModelConfig(encoder="test_resnet", freeze=1),
     "unet-lite0": ModelConfig(family="unet"),
     "unet-swin": ModelConfig(family="unet", encoder="swinv2_tiny_window8_256"),

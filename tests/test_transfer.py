@@ -8,14 +8,14 @@ import torch
 from core.config import ModelConfig, read_config
 from core.errors import LabError
 from core.labels import CITYSCAPES_7, CITYSCAPES_19, LabelSpace
-from core.models.build import build_model
+from core.models.build import build_model, class_axes
 from core.models.class_sources import class_sources, sources_sentence
 from core.runs.metrics_log import evaluations
 from core.runs.store import create_run, read_plan, read_run
 from core.training.checkpoint import TrainingState, save_checkpoint
 from core.training.loop import train
 from core.training.start import carried_sentence, find_start
-from core.training.transfer import class_axes, transfer
+from core.training.transfer import transfer
 
 NAMES = ("road", "sky", "person", "rider", "car")
 NETWORKS = {

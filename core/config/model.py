@@ -64,9 +64,16 @@ class ModelConfig(Part):
         "Frozen share of the encoder",
         "This share of the encoder's layers, from the first on, keeps its first weights: steps take less time. 1"
         " freezes all of it.",
+        only_if=(Condition("model.head_only", (False,)),),
         off=(0,),
         ge=0,
         le=1,
+    )
+    head_only: bool = field(
+        False,
+        "Learn the head alone",
+        "Only layers that have something for each class learn; all others keep the weights that they start with.",
+        off=(False,),
     )
     # FCN
     dilated_head: bool = field(

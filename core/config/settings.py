@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MANY = 10
 """More values than this are a range of whole numbers, of which a sentence says the ends."""
-OFF = (0, False, "none")
+OFF = (0, False, "none", "")
 Level = Literal["basic", "advanced"]
 
 
@@ -65,6 +65,7 @@ class Setting:
         only_if: it has a say when any of these holds; none: always.
         off: values that switch it off; a report leaves such a setting out.
         in_report: False for what changes no number, or is said elsewhere in a report.
+        is_run: it is the id of a run that has a network, or empty.
     """
 
     title: str
@@ -74,6 +75,7 @@ class Setting:
     only_if: tuple[Condition, ...] = ()
     off: tuple[Any, ...] = ()
     in_report: bool = True
+    is_run: bool = False
 
     @property
     def label(self) -> str:
@@ -98,9 +100,10 @@ def field(
     only_if: tuple[Condition, ...] = (),
     off: tuple[Any, ...] = (),
     in_report: bool = True,
+    is_run: bool = False,
     **bounds: Any,
 ) -> Any:
     """Declare a config field: default, label, help, and what `Setting` holds; bounds are pydantic's ge, gt, le."""
-    setting = Setting(title, unit, group, level, only_if, off, in_report)
+    setting = Setting(title, unit, group, level, only_if, off, in_report, is_run)
     extra: Any = {"setting": setting}
     return Field(default=default, title=title, description=help, json_schema_extra=extra, **bounds)

@@ -274,6 +274,17 @@ class TrainingConfig(Part):
         ge=0,
         le=10,
     )
+    unfreeze: float = field(
+        0.0,
+        "Unfreezing",
+        "Over this share of the training, frozen layers of the encoder begin to learn one after the other, the last"
+        " ones first; 0 keeps them frozen.",
+        group="Optimizer and schedule",
+        only_if=(Condition("model.freeze"),),
+        off=(0,),
+        ge=0,
+        le=1,
+    )
     layer_decay: float = field(
         1.0,
         "Layer decay",
@@ -353,6 +364,36 @@ class TrainingConfig(Part):
         off=(0,),
         ge=0,
         le=0.5,
+    )
+    teacher: str = field(
+        "",
+        "Teacher",
+        "Another run, or an ensemble: the probabilities of its best network are learned beside the labels, on every"
+        " pixel of a crop, labelled or not. It sees each crop as well, so steps take longer.",
+        group="Loss",
+        off=("",),
+        is_run=True,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9-]*$",
+    )
+    teacher_weight: float = field(
+        0.5,
+        "Teacher's share",
+        "This share of the loss is the teacher's, the rest the labels'.",
+        group="Loss",
+        only_if=(Condition("training.teacher"),),
+        gt=0,
+        le=1,
+    )
+    teacher_temperature: float = field(
+        2.0,
+        "Teacher's temperature",
+        "The logits of both are divided by this before they are compared: a higher one teaches more of what is"
+        " unlikely.",
+        group="Loss",
+        only_if=(Condition("training.teacher"),),
+        ge=1,
+        le=20,
     )
     class_weights: WeightingName = field(
         "sqrt",
@@ -489,6 +530,15 @@ class TrainingConfig(Part):
             raise ValueError(
                 f"training.batch_size is {self.batch_size}, but {self.num_processes} processes need a frame each. Take"
                 f" a batch of at least {self.num_processes}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _unfreezes_in_one_process(self) -> "TrainingConfig":
+        if self.unfreeze and self.num_processes > 1:
+            raise ValueError(
+                "training.unfreeze lets layers join while a network learns, which several processes together can't. Set"
+                " it to 0, or training.num_processes to 1."
             )
         return self
 

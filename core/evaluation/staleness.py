@@ -16,10 +16,10 @@ from core.data.frames import Frame, fingerprint
 from core.errors import LabError
 from core.evaluation.metrics import robustness
 from core.evaluation.results import EvaluationSettings, ResultMetadata, RobustnessResult
-from core.inference.prediction_cache import checkpoint_digest
 from core.inference.tta import Size, scaled
 from core.models.families import padding_mode_of
 from core.paths import resolve_data_root, streets_folder
+from core.runs.checkpoint_digest import checkpoint_digest
 from core.runs.store import Run
 
 SECONDS = 10

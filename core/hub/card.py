@@ -15,6 +15,7 @@ from core.escaping import escape_markdown
 from core.hub.origin import read_origin
 from core.models.families import FAMILIES
 from core.runs import metrics_log
+from core.runs.lineage import lineage
 from core.runs.store import Run
 from core.text import one_line
 
@@ -61,6 +62,8 @@ def model_card(run: Run, repo: str, images: tuple[str, ...] = ()) -> str:
         row=row,
         metadata=_metadata(run, repo, row).to_yaml(),
         origin=read_origin(run.path),
+        ancestors=lineage(run),
+        sources=SOURCES,
         dataset=run.config.dataset,
         source=SOURCES[run.config.dataset.name],
         class_scores=list(zip(run.class_names, row.get("iou", ()), strict=False)),
@@ -83,6 +86,7 @@ def _metadata(run: Run, repo: str, row: dict[str, Any]) -> ModelCardData:
         for key, kind, title in (("miou", "mean_iou", "Mean IoU"), ("pixel_accuracy", "accuracy", "Pixel accuracy"))
         if row
     ]
+    bases = [origin.repo for older in lineage(run) if older.run and (origin := read_origin(older.run.path))]
     scenes = ["street-scenes"] if SOURCES[name].group == "city" else []
     return ModelCardData(
         library_name="segmentation-lab",
@@ -90,6 +94,7 @@ def _metadata(run: Run, repo: str, row: dict[str, Any]) -> ModelCardData:
         tags=["image-segmentation", "semantic-segmentation", *scenes, run.config.model.family, name],
         model_name=repo.partition("/")[2],
         eval_results=results or None,
+        base_model=bases or None,
     )
 
 

@@ -22,8 +22,8 @@ from core.runs.fitted_temperature import FittedTemperature
 FORMAT = "segmentation-lab"
 VERSION = 1
 MAX_BYTES = 1_000_000
-MACHINE = {"device": "auto", "num_processes": 1, "threads": 0, "workers": -1, "compile": False}
-"""Training fields that are about a machine; another one has its own."""
+MACHINE = {"device": "auto", "num_processes": 1, "threads": 0, "workers": -1, "compile": False, "teacher": ""}
+"""Training fields that are about a machine, or name a run on it; another one has its own."""
 WEIGHT_NAMES = ("auto", "pretrained", "none")
 
 

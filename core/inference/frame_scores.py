@@ -21,8 +21,9 @@ from core.errors import LabError
 from core.evaluation.metrics.confusion import ConfusionMatrix
 from core.evaluation.metrics.label_quality import label_quality
 from core.files import parse_json, write_atomically
-from core.inference.prediction_cache import CachedPrediction, checkpoint_digest
+from core.inference.prediction_cache import CachedPrediction
 from core.paths import cache_folder
+from core.runs.checkpoint_digest import checkpoint_digest
 
 VERSION = 4
 """Raised when the same weights would answer otherwise, or more is kept of an answer."""

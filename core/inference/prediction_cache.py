@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -17,12 +16,12 @@ import numpy as np
 from core.files import parse_json, replacing
 from core.inference.tta import PredictOptions
 from core.paths import cache_folder
-from core.runs.store import Which, checkpoint_path, ema_path
+from core.runs.checkpoint_digest import checkpoint_digest
+from core.runs.store import Which
 
 VERSION = 3
 """Raised when the same weights would answer otherwise, or what is written changes."""
 BUDGET = 512 * 2**20
-_BLOCK = 2**20
 
 
 @dataclass(frozen=True)
@@ -147,32 +146,3 @@ def prediction_key(run: Path, which: Which, image: np.ndarray, options: PredictO
     digest = hashlib.sha256(f"{VERSION}|{weights}|{options}|{image.shape}".encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()[:40]
-
-
-def checkpoint_digest(run: Path, which: Which) -> str:
-    """Return a text that is the same for equal checkpoints only, whatever run they lie in.
-
-    Empty where there is none.
-    """
-    folder = checkpoint_path(run, which)
-    if folder is None:
-        return ""
-    try:
-        mean = ema_path(folder)  # of the weights: what `last` is shown by
-        return "".join(_content(path) for path in (folder / "model.safetensors", mean, folder / "state.json") if path)
-    except OSError:  # replaced at this moment
-        return ""
-
-
-def _content(path: Path) -> str:
-    metadata = path.stat()
-    return _digest(path, metadata.st_size, metadata.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _digest(path: Path, _size: int, _changed: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

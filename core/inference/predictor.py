@@ -12,11 +12,11 @@ from core.config import TrainingConfig
 from core.data.bands import resize, sensible_size
 from core.errors import LabError
 from core.hardware import Hardware, choose_hardware
-from core.inference.prediction_cache import checkpoint_digest
 from core.inference.tta import QUICK_PIXELS, WHOLE, PredictOptions, Size, scaled
 from core.models.build import build_model
 from core.models.class_maximum import max_over_classes
 from core.models.families import PaddingMode
+from core.runs.checkpoint_digest import checkpoint_digest
 from core.runs.store import Which
 from core.training.checkpoint import Checkpoint, load_weights, read_checkpoint
 from core.training.evaluate import to_device

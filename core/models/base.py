@@ -4,7 +4,7 @@ The frame that all families share (normalising, padding to the network's stride,
 freezing) is here, so that a family is only its `segment`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -106,6 +106,24 @@ class SegmentationModel(nn.Module):
         end = modules.index(layers[count]) if learning else len(modules)
         # With what has no weights among them: dropout drops nothing there.
         self.frozen = tuple(module for module in modules[:end] if learning.isdisjoint(module.modules()))
+        self.train(self.training)
+
+    def freeze_but(self, names: Collection[str]) -> None:
+        """Nothing learns any more but the parameters of some names; what has none of them keeps its statistics."""
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad = name in names
+        # With what has no weights: dropout drops nothing.
+        self.frozen = tuple(
+            module
+            for module in self.modules()
+            if module is not self and not any(parameter.requires_grad for parameter in module.parameters())
+        )
+        self.train(self.training)
+
+    def thaw(self) -> None:
+        """Everything learns."""
+        self.requires_grad_(True)
+        self.frozen = ()
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "SegmentationModel":

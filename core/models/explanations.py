@@ -164,6 +164,14 @@ EXPLANATIONS: dict[tuple[str, Any], Explanation] = {
         TRANSFERABLE,
         "sections 3 and 4",
     ),
+    ("head_only", False): Explanation("All layers learn, but for those of the encoder that are frozen."),
+    ("head_only", True): Explanation(
+        "Only layers that have something for each class learn; all others keep the weights that they start with. It"
+        " tells how much of a task the features of another one know already, and makes sense for a network that starts"
+        " from a run.",
+        TRANSFERABLE,
+        "section 1",
+    ),
     # FCN
     ("dilated_head", False): Explanation(
         "Scores of finer strides are added to the coarsest, as in the paper: FCN-32s, FCN-16s or FCN-8s.",

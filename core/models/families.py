@@ -45,7 +45,7 @@ class FamilyEntry:
         title: its name for people.
         module: where its `build(config, num_classes)` is.
         default_encoder: the timm encoder it takes when none is named: the fastest good one measured on two CPU cores.
-        options: the fields of `ModelConfig` that it reads, besides family, encoder, weights and freeze.
+        options: the fields of `ModelConfig` that it reads, besides family, encoder, weights, freeze and head_only.
         variant: title of one network of it, with options in braces; empty where all have the family's.
         padding_mode: how pictures are extended to a multiple of its stride, see `PaddingMode`.
         help: a line for the form.
@@ -169,6 +169,7 @@ def options_of(family: str, encoder: str, dilated_head: bool = False) -> tuple[s
         options = tuple(option for option in options if option not in ENCODER_OPTIONS)
     else:
         options = (*(option for option in options if option not in PLAIN_OPTIONS), "freeze")
+    options = (*options, "head_only")
     if not encoder.startswith("vgg"):
         options = tuple(option for option in options if option not in VGG_OPTIONS)
         if family == "fcn":

@@ -112,11 +112,23 @@ def _train(
         scale = lr_scale(training, plan.progress(step), (step - 0.5) / steps_per_epoch)
         for group in state.optimizer.param_groups:
             group["lr"] = group["base_lr"] * scale
+        if training.unfreeze and config.model.freeze and not setup.thaws:
+            thawed = min(1.0, plan.progress(step) / training.unfreeze)
+            model.freeze_encoder(config.model.freeze * (1 - thawed))
         is_half_size = plan.is_half_size(step, training)
         if is_half_size:
             images, targets = at_half_size(images, targets)
         value = train_step(
-            network, state.optimizer, images, targets, loss, hardware, training, state.scaler, distributed
+            network,
+            state.optimizer,
+            images,
+            targets,
+            loss,
+            hardware,
+            training,
+            state.scaler,
+            distributed,
+            setup.teacher,
         )
         if state.ema and value is not None:
             state.ema.update(model, step)

@@ -20,8 +20,8 @@ def build_optimizer(
     """Build the optimizer of a run; each group carries its highest rate as `base_lr`.
 
     Biases, norms, what `model.no_weight_decay()` names and Swin's terms of attention aren't decayed. Frozen parameters
-    are left out. A ViT's layers may learn more slowly the further they are from the head, as in Bao et al.: BEiT,
-    https://arxiv.org/abs/2106.08254, appendix H.
+    are left out, unless they learn later. A ViT's layers may learn more slowly the further they are from the head, as
+    in Bao et al.: BEiT, https://arxiv.org/abs/2106.08254, appendix H.
 
     Args:
         model: the network, on the device.
@@ -37,7 +37,7 @@ def build_optimizer(
         spared |= {name for name, _ in model.named_parameters() if any(part in name for part in SWIN_BIASES)}
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
+        if not parameter.requires_grad and not training.unfreeze:
             continue
         decays = parameter.ndim > 1 and name not in spared
         scale = encoder_scale if name.startswith("encoder.") else 1.0

@@ -41,7 +41,7 @@ class Plan:
     `core.training.tables.RULES`: 1 where the plan says nothing. `eval_frames` are the validation frames that an
     evaluation before the last one looks at, 0 for all. `setup_seconds` of the budget passed before the first step.
     `replans` are the steps after which the plan was made anew, and how many in all it had until then; `eval_every`
-    counts from the last of them.
+    counts from the last of them. `teacher` is the digest of the weights of the run that teaches, "" without one.
     """
 
     steps_total: int
@@ -68,6 +68,7 @@ class Plan:
     eval_frames: int = 0
     setup_seconds: float = 0.0
     replans: tuple[tuple[int, int], ...] = ()
+    teacher: str = ""
 
     def progress(self, step: int) -> float:
         """Return where in its schedule a step (from 1) is done, 0..1: in the middle of its share of the whole."""

@@ -35,11 +35,12 @@ from core.models.weights_source import WeightsSource, fetch_weights, find_weight
 from core.runs.store import checkpoint_path
 from core.text import format_bytes
 from core.training.class_weights import class_weights
+from core.training.distillation import Teacher
 from core.training.distributed import Distributed
 from core.training.evaluate import evaluate
 from core.training.losses import SummedLoss
 from core.training.plan import CURVE_POINTS, Plan, count_eval_frames, count_steps, frames_to_score, interval
-from core.training.start import RunStart, find_start
+from core.training.start import RunStart, find_start, find_teacher
 from core.training.step import measure_speed
 from core.training.tables import RULES
 from core.training.transfer import transfer
@@ -65,6 +66,8 @@ class TrainingSetup:
         preview_loader: of those that an evaluation before the last one looks at.
         previewed: numbers of these frames.
         plan: what was fixed for the run's whole life.
+        teacher: whose probabilities are learned too; None without one.
+        thaws: nothing stays frozen, since no weights were to be had that are worth keeping.
         items: crops in an epoch.
     """
 
@@ -77,6 +80,8 @@ class TrainingSetup:
     preview_loader: DataLoader
     previewed: tuple[int, ...]
     plan: Plan
+    teacher: Teacher | None
+    thaws: bool
     items: int
 
 
@@ -143,22 +148,29 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             "Bring the weights back and resume, or start a new run."
         )
     may_lack_weights = config.model.weights == "auto" or config.model.weights.startswith(OF_RUN)
-    thaws = config.model.freeze > 0 and may_lack_weights and not (source or plan).pretrained
+    is_frozen = config.model.freeze > 0 or config.model.head_only
+    thaws = is_frozen and may_lack_weights and not (source or plan).pretrained
     if thaws:
-        model.freeze_encoder(0)  # it has learned nothing that is worth keeping
+        model.thaw()  # nothing has been learned that is worth keeping
     hardware.prepare(model)
     pixels, image_pixels = _pixels_of(plan) if plan else _count(dataset, on_phase)
     augmentation = Augmentation.from_config(training, pixels / pixels.sum())
     crops = TrainingCrops(train_store, augmentation, training.seed)
     weights = class_weights(pixels, training.class_weights, image_pixels)
     loss = SummedLoss(training, weights, plan.rules if plan else RULES).to(hardware.device)
+    run_that_teaches = find_teacher(training)
+    teacher = run_that_teaches and Teacher(
+        run_that_teaches, dataset.space.class_names, dataset.pixels.num_bands, training, hardware
+    )
+    if plan and teacher and plan.teacher != teacher.digest:
+        raise LabError(f"{teacher.sentence} Its network is another one than when this run began. Start a new run.")
     if plan is None:
         # Two batches of the evaluation first: what would fail after an hour's training fails now.
         on_phase("checking two batches")
         few = val_frames[: SANITY_BATCHES * training.batch_size * distributed.world_size]
         sanity = evaluate(model, score_loader(few, workers=0), loss, hardware, distributed)
         on_phase("measuring the speed")
-        speed = measure_speed(model, crops, loss, hardware, config, distributed)
+        speed = measure_speed(model, crops, loss, hardware, config, distributed, teacher)
         seconds_per_frame = sanity.seconds_per_frame / distributed.world_size
         setup_seconds = time.monotonic() - began + speed.seconds_to_decode * (len(train_store) + len(val_store))
         steps_total = count_steps(
@@ -179,7 +191,13 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             val_frames=len(val_store),
             sample_frames=tuple(dataset.val[index].id for index in samples),
             pretrained=source.pretrained,
-            weights=f"{source.sentence}{' So all of the encoder learns.' if thaws else ''}",
+            weights=" ".join(
+                [
+                    source.sentence,
+                    *(["So all of the network learns."] if thaws else []),
+                    *([teacher.sentence] if teacher else []),
+                ]
+            ),
             hardware=hardware.sentence,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             seconds_per_step=speed.seconds_per_step,
@@ -192,6 +210,7 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             rules=RULES,
             eval_frames=count_eval_frames(training, len(val_frames), seconds_per_frame),
             setup_seconds=setup_seconds,
+            teacher=teacher.digest if teacher else "",
         )
         # What one process has measured holds for all.
         with distributed.main_process_first():
@@ -200,7 +219,9 @@ def set_up_training(run: Path, config: RunConfig, on_phase: PhaseCallback, distr
             plan = Plan.load(run)
     previewed = tuple(sorted({*spread(val_frames, plan.eval_frames), *samples}))
     val_loader, preview_loader = score_loader(val_frames), score_loader(previewed)
-    return TrainingSetup(dataset, hardware, model, loss, crops, val_loader, preview_loader, previewed, plan, items)
+    return TrainingSetup(
+        dataset, hardware, model, loss, crops, val_loader, preview_loader, previewed, plan, teacher, thaws, items
+    )
 
 
 def load_start(

@@ -5,7 +5,7 @@ torch is.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.config import OF_RUN, ModelConfig
+from core.config import OF_RUN, ModelConfig, TrainingConfig
 from core.errors import LabError
 from core.models.class_sources import class_sources, sources_sentence
 from core.models.weights_source import WeightsSource, find_weights
@@ -38,6 +38,18 @@ def find_start(model: ModelConfig, hub_repo: str | None = None) -> WeightsSource
     if not run.has_checkpoint("best"):
         raise LabError(f"Run {run.id} has nothing to start from yet. Wait for its first evaluation.")
     return RunStart(run, f"Starts from run {run.id}, {run.title}.")
+
+
+def find_teacher(training: TrainingConfig) -> Run | None:
+    """Return the run that teaches a training; None without one. Raises LabError where it has no network yet, or isn't
+    there.
+    """
+    if not training.teacher:
+        return None
+    run = find_run(training.teacher, runs_folder())
+    if not run.has_checkpoint("best"):
+        raise LabError(f"Run {run.id} can't teach yet. Wait for its first evaluation.")
+    return run
 
 
 def carried_sentence(model: ModelConfig, run: Run, class_names: Sequence[str]) -> str:

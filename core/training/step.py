@@ -12,6 +12,7 @@ from core.config import RunConfig, TrainingConfig
 from core.data.loaders import KeyedBatches, TrainingCrops, build_loader, part_of
 from core.hardware import Hardware
 from core.models.base import SegmentationModel
+from core.training.distillation import Teacher
 from core.training.distributed import Distributed
 from core.training.evaluate import to_device
 from core.training.losses import SummedLoss
@@ -35,6 +36,7 @@ def train_step(
     training: TrainingConfig,
     scaler: torch.amp.GradScaler,
     distributed: Distributed,
+    teacher: Teacher | None = None,
 ) -> torch.Tensor | None:
     """Return one optimizer step, with the gradients of `training.accumulate_grad_batches` batches.
 
@@ -48,14 +50,18 @@ def train_step(
         training: how; `accumulate_grad_batches` and `grad_clip_norm` are read.
         scaler: of the gradients, `hardware.scaler()`.
         distributed: the processes that share the step.
+        teacher: whose probabilities are learned too.
 
     Returns:
-        The mean loss over all processes, or None for a batch without a labelled pixel, from which nothing is learned.
+        The mean loss over all processes, or None for a batch without a labelled pixel, from which nothing is learned
+        unless there is a teacher.
     """
     targets = targets.to(hardware.device, non_blocking=True)
     weight = distributed.all_reduce(loss.weight_of(targets))
-    if weight == 0:
+    if weight == 0 and teacher is None:
         return None
+    share = teacher.weight if teacher else 0.0
+    divisor = weight if weight > 0 else torch.ones_like(weight)
     optimizer.zero_grad(set_to_none=True)
     mean = weight.new_zeros(())
     parts = list(
@@ -65,9 +71,12 @@ def train_step(
     )
     for index, (part_images, part_targets) in enumerate(parts, start=1):
         with distributed.no_sync(model) if index < len(parts) else nullcontext():
+            frames = to_device(part_images, hardware)
             with hardware.autocast():
-                logits = model(to_device(part_images, hardware))
-            part = loss(logits, part_targets)[0] / weight
+                logits = model(frames)
+            part = (1 - share) * loss(logits, part_targets)[0] / divisor
+            if teacher:
+                part = part + share * teacher.loss(frames, logits) / (len(parts) * distributed.world_size)
             # The team takes the mean of its processes' gradients, and their sum is wanted.
             scaler.scale(part * distributed.world_size).backward()
         mean += part.detach()
@@ -103,6 +112,7 @@ def measure_speed(
     hardware: Hardware,
     config: RunConfig,
     distributed: Distributed,
+    teacher: Teacher | None = None,
 ) -> Speed:
     """Do a few steps, take their median, and put the network back.
 
@@ -127,7 +137,7 @@ def measure_speed(
     for images, targets in build_loader(
         crops, part_of(batches, distributed.rank, distributed.world_size), hardware.workers
     ):
-        mean = train_step(model, optimizer, images, targets, loss, hardware, training, scaler, Distributed())
+        mean = train_step(model, optimizer, images, targets, loss, hardware, training, scaler, Distributed(), teacher)
         if mean is not None:
             mean.item()  # a GPU's work is done only when its result is asked for
         ends.append(time.monotonic())

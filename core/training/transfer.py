@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from core.config import ModelConfig
 from core.errors import LabError
 from core.models.base import SegmentationModel
-from core.models.build import build_model
+from core.models.build import class_axes
 from core.models.class_sources import class_sources, sources_sentence
 from core.models.load_weights import load_encoder
 from core.runs.store import Run
@@ -97,19 +97,6 @@ def transfer(model: SegmentationModel, config: ModelConfig, class_names: Sequenc
     if not axes.keys() & set(fitted):
         classes = "Its last layers are others than the run's, so all classes start anew."
     return TransferReport(classes, encoder, len(fitted), tuple(fresh))
-
-
-def class_axes(model: SegmentationModel, config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Return the axes along which the tensors of a network have one entry a class, by name: those that grow by one with
-    a class more.
-    """
-    with torch.device("meta"):
-        larger = build_model(config, model.num_classes + 1, model.mean.shape[1]).state_dict()
-    return {
-        name: tuple(axis for axis in range(tensor.ndim) if larger[name].shape[axis] == tensor.shape[axis] + 1)
-        for name, tensor in model.state_dict().items()
-        if larger[name].shape != tensor.shape
-    }
 
 
 def _mixing(sources: Sequence[tuple[int, ...]], count: int) -> torch.Tensor:

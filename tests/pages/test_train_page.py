@@ -71,7 +71,10 @@ def test_every_field_that_has_a_say_can_be_set_and_no_other(page, part):
     }
     for name in sorted(set(fields_of(part)) - apart):
         conditions = setting_of(part, name).only_if
-        if any(condition.field in ("dataset.name", "model.family", "model.freeze") for condition in conditions):
+        if any(
+            condition.field in ("dataset.name", "model.family", "model.freeze", "training.teacher")
+            for condition in conditions
+        ):
             continue
         if conditions:
             shown_already = name in field_names(page)
@@ -301,3 +304,15 @@ def test_the_address_names_a_run_to_go_on_from(lab_folders, trained_run):
         runner.stop(new.path)
     model = new.config.model
     assert (model.weights, model.class_map, model.width) == (f"run:{trained_run.name}", "rider = person", 8)
+
+
+def test_a_run_that_the_address_names_teaches(lab_folders, trained_run):
+    shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
+    page = AppTest.from_file(str(PROJECT / "app/navigation.py"), default_timeout=240).run()
+    page.switch_page("../pages/train.py")
+    page.query_params["teacher"] = trained_run.name
+    page.run()
+    assert not page.exception
+    assert page.selectbox(key="rarely-teacher").value == trained_run.name
+    assert {"rarely-teacher_weight", "rarely-teacher_temperature"} <= {widget.key for widget in page.number_input}
+    assert f"--training.teacher={trained_run.name}" in " ".join(code.value for code in page.code)

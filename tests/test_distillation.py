@@ -1,0 +1,167 @@
+"""A run that teaches another: classes are joined by name, unlabelled pixels are learned from, and nothing else changes."""
+
+import shutil
+
+import pytest
+import torch
+
+from core.config import TrainingConfig, read_config
+from core.errors import LabError
+from core.hardware import choose_hardware
+from core.labels import CITYSCAPES_7, CITYSCAPES_19
+from core.models.build import build_model
+from core.models.class_sources import class_sources
+from core.runs.lineage import lineage
+from core.runs.metrics_log import evaluations
+from core.runs.store import create_run, find_run, read_plan, read_run
+from core.training.checkpoint import TrainingState, save_checkpoint
+from core.training.distillation import STEP, Teacher
+from core.training.distributed import Distributed
+from core.training.loop import train
+from core.training.losses import SummedLoss
+from core.training.optimizer import build_optimizer
+from core.training.start import find_teacher
+from core.training.step import train_step
+from tests.test_transfer import NAMES, space_of
+
+NETWORK = {"family": "unet", "encoder": "plain", "width": 4, "depth": 2, "weights": "none"}
+TRAINING = TrainingConfig(precision="fp32", device="cpu", threads=1, teacher_temperature=3, teacher_weight=0.5)
+
+
+@pytest.fixture
+def make_teacher(lab_folders):
+    """`make_teacher(names, learner_names)`: a run with random weights, its network, and what it teaches."""
+
+    def make(names=NAMES, learner_names=NAMES, bands=3, training=TRAINING):
+        config = read_config({"model": NETWORK, "training": {"precision": "fp32", "device": "cpu"}})
+        path = create_run(config, lab_folders.runs)
+        torch.manual_seed(1)
+        model = build_model(config.model, len(names)).eval()
+        save_checkpoint(path, "best", TrainingState(model), config, space_of(names))
+        return model, Teacher(read_run(path), learner_names, bands, training, choose_hardware(training))
+
+    return make
+
+
+def divergence(target, logits, temperature):
+    """The mean over pixels of sum p log(p / q), written out."""
+    target, learned = target.double(), (logits.double() / temperature).softmax(dim=1)
+    return float((target * (target.log() - learned.log())).sum(dim=1).mean()) * temperature**2
+
+
+def test_a_network_that_sees_the_same_has_nothing_to_learn(make_teacher):
+    model, teacher = make_teacher()
+    images = torch.rand(2, 3, 32, 48)
+    with torch.no_grad():
+        logits = model(images)
+    assert float(teacher.loss(images, logits)) == pytest.approx(0, abs=1e-6)
+    other = torch.randn(logits.shape)
+    expected = divergence((logits / 3).softmax(dim=1)[..., ::STEP, ::STEP], other[..., ::STEP, ::STEP], 3)
+    assert float(teacher.loss(images, other)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_classes_are_joined_by_name_whatever_their_order(make_teacher):
+    order = (3, 0, 4, 2, 1)
+    model, teacher = make_teacher(NAMES, tuple(NAMES[number] for number in order))
+    images = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        assert float(teacher.loss(images, model(images)[:, list(order)])) == pytest.approx(0, abs=1e-5)
+        assert float(teacher.loss(images, model(images))) > 1e-3
+
+
+def test_a_category_learns_the_sum_of_its_classes_and_a_class_of_its_own_is_left_alone(make_teacher):
+    names = (*CITYSCAPES_7.class_names, "tram")
+    model, teacher = make_teacher(CITYSCAPES_19.class_names, names)
+    images, logits = torch.rand(1, 3, 32, 32), torch.randn(1, 8, 32, 32, requires_grad=True)
+    teacher.loss(images, logits).backward()
+    assert float(logits.grad[:, 7].abs().max()) == 0 and float(logits.grad[:, :7].abs().max()) > 0
+    with torch.no_grad():
+        fine = (model(images) / 3).softmax(dim=1)
+    perfect = torch.full((1, 8, 32, 32), -30.0)
+    perfect[:, CITYSCAPES_7.class_names.index("human")] = 0.0
+    # Written out: what is left to the others costs 10 each, at a temperature of 3.
+    numbers = [[CITYSCAPES_19.class_names.index(name) for name in group] for group in category_members()]
+    grouped = torch.stack([fine[:, each].sum(dim=1) for each in numbers], dim=1)[..., ::STEP, ::STEP].double()
+    share = grouped[:, CITYSCAPES_7.class_names.index("human")]
+    expected = float(((grouped * grouped.log()).sum(dim=1) + 10 * (1 - share)).mean()) * 9
+    assert float(teacher.loss(images, perfect)) == pytest.approx(expected, rel=1e-2)
+
+
+def category_members():
+    """The classes of each category, in order."""
+    sources = class_sources(CITYSCAPES_7.class_names, CITYSCAPES_19.class_names, {})
+    return [[CITYSCAPES_19.class_names[number] for number in source] for source in sources]
+
+
+def test_pixels_without_a_label_are_learned_from(make_teacher):
+    config = read_config(
+        {"model": NETWORK, "training": TRAINING.model_dump() | {"learning_rate": 1e-2, "weight_decay": 0}}
+    )
+    _, teacher = make_teacher(training=config.training)
+    hardware = choose_hardware(config.training)
+    model = build_model(config.model, len(NAMES)).train()
+    optimizer = build_optimizer(model, config, pretrained=False)
+    images, unlabelled = torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8), torch.full((2, 32, 32), 255).byte()
+    loss = SummedLoss(config.training, torch.ones(len(NAMES)))
+    step = (model, optimizer, images, unlabelled, loss, hardware, config.training, hardware.scaler(), Distributed())
+    assert train_step(*step) is None
+    values = [float(train_step(*step, teacher)) for _ in range(30)]
+    assert values[-1] < values[0] / 2
+
+
+def test_a_run_is_taught_to_its_end_and_says_by_whom(lab_folders, trained_run, tiny_config):
+    shutil.copytree(trained_run, lab_folders.runs / trained_run.name)
+    runs = {}
+    for teacher in ("", trained_run.name):
+        config = tiny_config(teacher=teacher, teacher_weight=0.9, epochs=8, learning_rate=1e-2)
+        runs[teacher] = create_run(config, lab_folders.runs)
+        train(runs[teacher], config, report=lambda **_: None, should_stop=lambda: False)
+    alone, taught = (evaluations(path)[-1] for path in runs.values())
+    assert alone["miou"] != taught["miou"]
+    path = runs[trained_run.name]
+    assert f"Taught by run {trained_run.name}" in read_plan(path)["weights"] and read_plan(path)["teacher"]
+    (ancestor,) = lineage(read_run(path))
+    assert (ancestor.verb, ancestor.run.id) == ("was taught by", trained_run.name)
+    assert read_plan(runs[""])["teacher"] == "" and lineage(read_run(runs[""])) == ()
+
+
+def test_a_taught_run_goes_on_with_the_same_teacher_or_not_at_all(lab_folders, trained_run, tiny_config):
+    teacher = lab_folders.runs / trained_run.name
+    shutil.copytree(trained_run, teacher)
+    config = tiny_config(teacher=trained_run.name)
+    path = create_run(config, lab_folders.runs)
+    steps = iter(range(100))
+    assert train(path, config, report=lambda **_: None, should_stop=lambda: next(steps) > 4) == "stopped"
+    state = (teacher / "best" / "state.json").read_text()
+    (teacher / "best" / "state.json").write_text(state + " ")
+    with pytest.raises(LabError, match=r"Taught by run .* another one than when this run began"):
+        train(path, config, report=lambda **_: None, should_stop=lambda: False)
+    (teacher / "best" / "state.json").write_text(state)
+    assert train(path, config, report=lambda **_: None, should_stop=lambda: False) == "finished"
+    whole = create_run(config, lab_folders.runs)
+    train(whole, config, report=lambda **_: None, should_stop=lambda: False)
+    weights = [(each / "last" / "model.safetensors").read_bytes() for each in (path, whole)]
+    assert weights[0] == weights[1]
+
+
+def test_a_teacher_that_can_not_teach_is_a_sentence(lab_folders, make_teacher, tiny_config):
+    with pytest.raises(LabError, match="knows 1 of these 2 classes"):
+        make_teacher(NAMES, ("road", "tram"))
+    with pytest.raises(LabError, match="sees 3 bands, and these images have 4"):
+        make_teacher(bands=4)
+    untrained = create_run(tiny_config(), lab_folders.runs)
+    with pytest.raises(LabError, match="can't teach yet"):
+        find_teacher(TrainingConfig(teacher=untrained.name))
+    with pytest.raises(LabError):
+        find_teacher(TrainingConfig(teacher="20200101-000000-fcn-0000"))
+    assert find_teacher(TrainingConfig()) is None
+
+
+def test_a_run_that_was_deleted_is_still_named(lab_folders, tiny_config):
+    config = tiny_config(model={"weights": "run:20200101-000000-unet-0000"})
+    run = read_run(create_run(config, lab_folders.runs))
+    (ancestor,) = lineage(run)
+    assert (ancestor.verb, ancestor.run_id, ancestor.run) == ("went on from", "20200101-000000-unet-0000", None)
+    older = read_run(create_run(tiny_config(teacher=run.id), lab_folders.runs))
+    assert [ancestor.verb for ancestor in lineage(older)] == ["was taught by", "went on from"]
+    assert find_run(older.id, lab_folders.runs).id == older.id
