@@ -9,8 +9,9 @@ from app.tables import MISSING, Cell, badge, dot, run_link, table
 from app.widgets import run_name
 from core.evaluation.leaderboard import COSTS, METRICS, Board, Entry, describe_protocol
 from core.evaluation.results import EvaluationResult
+from core.runs.repeats import groups_of_repeats, spread_of
 from core.runs.store import Run
-from core.text import format_percent
+from core.text import format_percent, plural
 
 STALE = "outdated"
 STALE_HELP = "The checkpoint or the data may have changed since it was scored. Score it again."
@@ -79,6 +80,13 @@ def board_table(board: Board, runs: Mapping[str, Run], colors: Mapping[str, str]
     for index in sorted(range(len(board.entries)), key=lambda index: _rank(board.entries[index], by)):
         entry = board.entries[index]
         rows.append([_name(entry, runs[entry.run], colors[entry.run]), *(column[index] for column in columns)])
+    known = {entry.run: entry for entry in board.entries}
+    for group in groups_of_repeats([runs[run_id] for run_id in known]):
+        entries = [known[run.id] for run in group]
+        spreads = [_spread([entry.scores[key] for entry in entries], percent=True) for key in metrics]
+        spreads += [_spread([entry.costs[key] for entry in entries], COSTS[key].number_format) for key in costs]
+        title = f"{plural(len(entries), 'repeat')} of {group[0].title}, mean ± standard deviation"
+        rows.append([Markup("<small>{}</small>").format(title), *spreads])
     table(["", *heads], rows, style="lab-board")
 
 
@@ -103,6 +111,16 @@ def _cells(values: Sequence[float | None], best_of: Callable[..., float] | None,
         MISSING if value is None else Cell(number_format.format(value), "lab-best" if value == best else "")
         for value in values
     ]
+
+
+def _spread(values: Sequence[float | None], number_format: str = "{:.1f}", percent: bool = False) -> Cell:
+    """Return the mean and deviation of repeats; missing where one of them has no value."""
+    known = [100 * value if percent else value for value in values if value is not None]
+    if len(known) < len(values):
+        return MISSING
+    spread = spread_of(known)
+    text = f"{number_format.format(spread.mean)} ± {number_format.format(spread.deviation)}"
+    return Cell(f"{text}%" if percent else text)
 
 
 def _rank(entry: Entry, by: str) -> tuple[bool, float, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.job_panel import just_ended, show_job, try_start
 from app.trash_panel import delete_runs
 from app.widgets import failed_state, pick_also
 from core import runner
@@ -14,6 +15,8 @@ from core.auth import is_read_only, may_change
 from core.config import OWN
 from core.data.sources import SOURCES
 from core.errors import LabError
+from core.evaluation.soup_job import start_soup
+from core.jobs.kinds import latest
 from core.paths import runs_folder
 from core.runs.ensembles import make_ensemble
 from core.runs.metrics_log import evaluations, minutes_trained
@@ -80,13 +83,26 @@ def together(runs: Sequence[Run], picker: str) -> None:
         if st.button("Report on them", icon=":material/description:", key="report-chosen"):
             st.switch_page("../pages/report.py", query_params={"runs": ids})
         if not is_read_only() and st.button(
-            "Average them", icon=":material/join:", key="average-chosen", help="A run that answers with their mean."
+            "Average what they see",
+            icon=":material/join:",
+            key="average-chosen",
+            help="A run that answers with the mean of their probabilities; as slow as all of them.",
         ):
             try:
                 pick_also(picker, make_ensemble(runs, runs_folder()).name)
                 st.rerun()
             except LabError as error:
                 failed_state(error)
+        if not is_read_only():
+            st.button(
+                "Average their weights",
+                icon=":material/merge:",
+                key="average-weights",
+                help="One network that is as quick as each, where it scores better than the best of them. For runs of"
+                " one network that began with the same weights.",
+                on_click=try_start,
+                args=("average", lambda: start_soup(ids)),
+            )
         active, ended = [run for run in mine if run.is_active], [run for run in mine if not run.is_active]
         if active and st.button(f"Stop {plural(len(active), 'run')}", icon=":material/stop:", key="stop-chosen"):
             for run in active:
@@ -97,6 +113,10 @@ def together(runs: Sequence[Run], picker: str) -> None:
         if ended and st.button(f"Delete {plural(len(ended), 'run')}", icon=":material/delete:", key="delete-chosen"):
             delete_runs(ended)
             st.rerun()
+    job = latest("average")
+    if not show_job("average", job) and job and job.state == "finished" and just_ended("average", job):
+        pick_also(picker, job.result["run"])
+        st.rerun()
 
 
 def _data(run: Run) -> str:

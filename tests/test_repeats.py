@@ -8,7 +8,7 @@ import pytest
 from core import runner
 from core.__main__ import main
 from core.runner.device_lock import DeviceLock
-from core.runs.repeats import T_975, are_repeats, repeats_of, spread_of, summarize_repeats
+from core.runs.repeats import T_975, are_repeats, groups_of_repeats, repeats_of, spread_of, summarize_repeats
 from core.runs.status import update_status
 from core.runs.store import create_run, list_runs, read_run
 
@@ -65,6 +65,8 @@ def test_repeats_differ_in_the_seed_or_in_what_is_about_a_machine(finished, lab_
     create_run(tiny_config(seed=3, epochs=1), lab_folders.runs)
     found = repeats_of(first, list_runs(lab_folders.runs))
     assert [run.id for run in found] == [second.id, first.id, third.id]
+    groups = groups_of_repeats(list_runs(lab_folders.runs))
+    assert [{run.id for run in group} for group in groups] == [{first.id, second.id, third.id}]
     by_minutes = [finished(seed, minutes=1.0, threads=1 + seed) for seed in (0, 1)]
     assert not are_repeats(*by_minutes), "the minutes hold other steps then"
 

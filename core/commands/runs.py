@@ -20,6 +20,7 @@ from core.commands.options import (
     requested_config,
     say,
 )
+from core.commands.progress_bar import ProgressBar
 from core.data.folds import check_folds
 from core.errors import LabError
 from core.paths import runs_folder
@@ -29,7 +30,7 @@ from core.runs.metrics_log import best_evaluation, evaluations
 from core.runs.notes import write_notes
 from core.runs.repeats import NO_FOLD_LEFT, By, Spread, folds_of, repeats_of, summarize_repeats
 from core.runs.store import Run, find_run, list_runs, read_run
-from core.text import format_bytes, plural
+from core.text import format_bytes, format_percent, join_items, plural
 from core.tracking.tracker import check_trackers
 
 TEXT_HELP = {
@@ -61,6 +62,10 @@ def add_runs(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument("runs", nargs="+", metavar="RUN", help="ids, or parts of them; the first one's data are kept")
     command.set_defaults(command=ensemble)
 
+    command = commands.add_parser("average", parents=[common], help="the mean of runs' weights, where it is better")
+    command.add_argument("runs", nargs="+", metavar="RUN", help="ids, or parts of them; of one network and one start")
+    command.set_defaults(command=average)
+
     command = commands.add_parser("runs", parents=[common], help="list runs, or stop, resume, clone, name, delete one")
     command.set_defaults(command=_list, text=[])
     _add_run_actions(command)
@@ -86,6 +91,21 @@ def ensemble(options: argparse.Namespace) -> dict[str, Any]:
         f"Run {path.name} averages {plural(len(options.runs), 'run')}. Score it: python -m core score {path.name}",
     )
     return {"run": path.name}
+
+
+def average(options: argparse.Namespace) -> dict[str, Any]:
+    """Average the weights of runs as long as that scores better than the best of them."""
+    from core.evaluation.soup import make_soup
+
+    folder = runs_folder()
+    with ProgressBar(options) as progress:
+        soup = make_soup([find_run(run_id, folder) for run_id in options.runs], folder, progress)
+    say(
+        options,
+        f"Run {soup.path.name} averages the weights of {join_items(list(soup.members), 'and')}: mean IoU"
+        f" {format_percent(soup.miou)} instead of {format_percent(soup.best_miou)} on the validation frames.",
+    )
+    return {"run": soup.path.name, "members": list(soup.members), "miou": soup.miou, "best_miou": soup.best_miou}
 
 
 def dry_run(options: argparse.Namespace) -> dict[str, Any]:

@@ -4,8 +4,9 @@ exported and used to predict like any other.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -40,73 +41,98 @@ def make_ensemble(runs: Sequence[Run], folder: Path) -> Path:
     """
     require_write()
     check_disk_quota()
-    config = _config_of(runs)
-    first = runs[0]
-    mixes_folds = len({(run.config.dataset.folds, run.config.dataset.fold) for run in runs if run.config}) > 1
-    names = [run.name.split(" · ")[0] for run in runs]
-    notes = Notes(
-        name=f"Ensemble of {join_items(names, 'and')}"[:NAME_LENGTH],
-        tags=("ensemble",),
-        note="\n".join(
-            [
-                "The mean of the probabilities of:",
-                *(f"{run.id}, {run.name}" for run in runs),
-                *(["They learned from each other's validation frames: score it on others."] if mixes_folds else []),
-            ]
-        ),
-    )
-    now = time.time()
-    status = Status(state="finished", created=now, updated=now, exit=0)
+    check_alike(runs, "An ensemble")
+    configs = [run.config for run in runs if run.config]
+    members = [config.model.model_dump() for config in configs]
+    values = configs[0].model_dump() | {"model": {"family": ENSEMBLE, "architecture": json.dumps(members)}}
+    values["training"]["layer_decay"] = 1.0  # a ViT's own; an ensemble isn't trained
+    mixes_folds = len({(config.dataset.folds, config.dataset.fold) for config in configs}) > 1
+    names = join_items([run.name.split(" · ")[0] for run in runs], "and")
+    note = [
+        "The mean of the probabilities of:",
+        *(f"{run.id}, {run.name}" for run in runs),
+        *(["They learned from each other's validation frames: score it on others."] if mixes_folds else []),
+    ]
     plan = {
-        "classes": first.class_names,
-        "colors": first.colors,
-        "white": first.plan.get("white", ()),
         "parameters": sum(int(run.plan.get("parameters", 0)) for run in runs),
         "weights": f"Averages the probabilities of {join_items([run.id for run in runs], 'and')}.",
-        "hardware": "",
     }
-    space = LabelSpace("ensemble", first.class_names, first.colors, ())
-    with writing(folder), new_run(config, folder, status, notes) as hidden:
-        best = hidden / "best"
-        best.mkdir()
-        save_file(_weights_of(runs), best / "model.safetensors")
-        (best / "state.json").write_text(json.dumps(checkpoint_state(config, space, 0, -1.0), indent=1))
-        write_plan(hidden, plan)
-    return folder / hidden.name.removeprefix(".")
+    notes = Notes(name=f"Ensemble of {names}"[:NAME_LENGTH], tags=("ensemble",), note="\n".join(note))
+    return write_combined(runs[0], read_config(values), _weights_of(runs), plan, notes, folder)
 
 
-def _config_of(runs: Sequence[Run]) -> RunConfig:
+def check_alike(runs: Sequence[Run], what: str) -> None:
+    """Raise LabError where runs can't be put together as something that a sentence begins with, since they are too few,
+    one has no network, or they tell other classes apart or see other bands.
+    """
     if len(runs) < 2:
-        raise LabError("An ensemble is put together of two runs or more. Choose another one.")
+        raise LabError(f"{what} is put together of two runs or more. Choose another one.")
     first = runs[0]
     for run in runs:
         if run.config is None or not run.has_checkpoint("best"):
             raise LabError(f"Run {run.id} has no network yet. Wait for its first evaluation, or leave it out.")
         if run.class_names != first.class_names:
             raise LabError(
-                f"Run {run.id} tells other classes apart than {first.id}. An ensemble needs the same ones, in the same"
+                f"Run {run.id} tells other classes apart than {first.id}. {what} needs the same ones, in the same"
                 " order."
             )
         if run.pixels != first.pixels:
             raise LabError(
                 f"Run {run.id} sees other bands or another white than {first.id}. Take runs of the same data."
             )
-    members = [run.config.model.model_dump() for run in runs if run.config]
-    assert first.config
-    values = first.config.model_dump() | {"model": {"family": ENSEMBLE, "architecture": json.dumps(members)}}
-    values["training"]["layer_decay"] = 1.0  # a ViT's own; an ensemble isn't trained
-    return read_config(values)
+
+
+def write_combined(
+    first: Run,
+    config: RunConfig,
+    tensors: Mapping[str, np.ndarray],
+    plan: Mapping[str, Any],
+    notes: Notes,
+    folder: Path,
+    best_miou: float = -1.0,
+) -> Path:
+    """Write a finished run whose network was put together of others, and return its path.
+
+    Args:
+        first: of the others, whose classes, colours and pixels are its own.
+        config: of the run.
+        tensors: of its network, by name.
+        plan: what its plan says besides: `parameters`, and in `weights` how it came to be.
+        notes: of the run.
+        folder: that shall hold it.
+        best_miou: on its validation frames, 0..1; -1 where it wasn't scored.
+
+    Raises:
+        LabError: the folder can't be written to.
+    """
+    now = time.time()
+    status = Status(state="finished", created=now, updated=now, exit=0)
+    space = LabelSpace("combined", first.class_names, first.colors, ())
+    known = {"classes": first.class_names, "colors": first.colors, "white": first.plan.get("white", ()), "hardware": ""}
+    with writing(folder), new_run(config, folder, status, notes) as hidden:
+        best = hidden / "best"
+        best.mkdir()
+        save_file(dict(tensors), best / "model.safetensors")
+        state = checkpoint_state(config, space, 0, best_miou)
+        (best / "state.json").write_text(json.dumps(state, indent=1))
+        write_plan(hidden, {**known, **plan})
+    return folder / hidden.name.removeprefix(".")
+
+
+def read_tensors(run: Run) -> dict[str, np.ndarray]:
+    """Return the tensors of a run's best network, by name. Raises LabError where they can't be read."""
+    path = (checkpoint_path(run.path, "best") or run.path) / "model.safetensors"
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise LabError(f"The weights of run {run.id} can't be read: {str(error).splitlines()[0]}") from None
 
 
 def _weights_of(runs: Sequence[Run]) -> dict[str, np.ndarray]:
     """Return the tensors of an ensemble, whose own mean and deviation leave a picture as it is."""
     tensors: dict[str, np.ndarray] = {}
     for index, run in enumerate(runs):
-        path = (checkpoint_path(run.path, "best") or run.path) / "model.safetensors"
-        try:
-            own = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise LabError(f"The weights of run {run.id} can't be read: {str(error).splitlines()[0]}") from None
+        own = read_tensors(run)
         tensors |= {f"members.{index}.{name}": tensor for name, tensor in own.items()}
     like = tensors["members.0.mean"]
     fitted = [read_temperature(run.path) for run in runs]

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from core.config import ModelConfig
 from core.runs.metrics_log import best_evaluation, evaluations
 from core.runs.store import Run
 
@@ -118,6 +119,21 @@ def repeats_of(run: Run, runs: Sequence[Run], by: By = "seed") -> list[Run]:
     """Return the runs of a run's recipe, whatever their state, in the order of their seeds or folds."""
     same = [other for other in runs if are_repeats(run, other, by)]
     return sorted(same, key=lambda other: (number_of(other, by), other.id))
+
+
+def groups_of_repeats(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the runs that are repeats with several seeds, each recipe's together."""
+    groups: dict[ModelConfig, list[list[Run]]] = {}
+    for run in runs:
+        if run.config is None:
+            continue
+        alike = groups.setdefault(run.config.model, [])
+        group = next((group for group in alike if are_repeats(group[0], run)), None)
+        if group is None:
+            alike.append([run])
+        else:
+            group.append(run)
+    return [group for alike in groups.values() for group in alike if len({number_of(run, "seed") for run in group}) > 1]
 
 
 def folds_of(run: Run, runs: Sequence[Run]) -> dict[int, list[Run]]:

@@ -229,7 +229,7 @@ def test_chosen_runs_are_averaged_into_one_that_is_looked_at(lab_folders, traine
         shutil.copytree(trained_run, lab_folders.runs / name)
     app = opened("runs")
     app.multiselect[0].set_value(ids).run()
-    button(app, "Average them").click().run()
+    button(app, "Average what they see").click().run()
     assert not app.exception and not app.error
     (new,) = [run for run in list_runs(lab_folders.runs) if run.id not in ids]
     assert new.title == "Ensemble of 2" and new.id in app.multiselect[0].value

@@ -169,6 +169,24 @@ def test_every_view_shows_what_was_scored(lab, view, expected) -> None:
         assert app.code[0].value == str(path) and app.get("download_button")
 
 
+def test_repeats_with_several_seeds_have_a_row_of_their_own(lab, made, lab_folders, streets, monkeypatch) -> None:
+    for seed, run_id in enumerate(made.ids):
+        path = lab_folders.runs / run_id
+        shutil.copytree(made.runs / made.ids[0], path)
+        config = json.loads((path / "config.json").read_text())
+        config["training"]["seed"] = seed
+        (path / "config.json").write_text(json.dumps(config))
+    surroundings(monkeypatch, lab_folders.runs, streets)
+    shown = text_of(opened(made.ids[:1]))
+    assert "3 repeats of" in shown and "± 0.0%" in shown
+    assert "repeats of" not in text_of_board(made, monkeypatch, streets)
+
+
+def text_of_board(made, monkeypatch, streets) -> str:
+    surroundings(monkeypatch, made.runs, streets)
+    return text_of(opened(made.ids[:1]))
+
+
 def test_equal_runs_are_not_told_apart_and_their_settings_are(lab) -> None:
     app = opened(lab.ids[:2], view="A or B")
     shown = text_of(app)
