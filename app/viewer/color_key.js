@@ -5,6 +5,9 @@ import { wholePerCent } from "../shared/text.js";
 import { colorKeyOf } from "./overlays.js";
 import { makeRamp } from "./readout.js";
 
+// What the ends of the ramp mean, where they aren't shares.
+const ENDS = { entropy: ["sure", "as good as guessing"], apart: ["they agree", "each sees something else"] };
+
 export class ColorKey {
   constructor() {
     this.element = make("div", "color-key", { role: "note", "aria-label": "What the colours mean" });
@@ -17,8 +20,7 @@ export class ColorKey {
       this.element.replaceChildren(...key.map(([color, text]) => make("span", "meaning", {}, makeSwatch(color), text)));
       return;
     }
-    const isEntropy = scene.overlay === "entropy";
-    const [low, high] = isEntropy ? ["sure", "as good as guessing"] : [wholePerCent(0), wholePerCent(1)];
+    const [low, high] = ENDS[scene.overlay] ?? [wholePerCent(0), wholePerCent(1)];
     this.element.replaceChildren(make("span", "scale", {}, low, makeRamp(), high));
   }
 }

@@ -80,6 +80,28 @@ export const edgeDistance = cached(({ width, height, values }) => {
   return { width, height, values: distance };
 });
 
+let lastApart = { maps: [], apart: null };
+
+// How far two or more label maps differ at each pixel of the first: the share of their pairs that have different
+// classes there, 0..255.
+export function disagreement(maps) {
+  const isKnown = maps.length === lastApart.maps.length && maps.every((map, index) => map === lastApart.maps[index]);
+  if (isKnown) return lastApart.apart;
+  const { width, height } = maps[0];
+  const all = maps.map((map) => resized(map, maps[0]).values);
+  const shares = Uint8Array.from({ length: pairsOf(all.length) + 1 }, (_, n) => (255 * n) / pairsOf(all.length));
+  const values = new Uint8Array(width * height);
+  for (let i = 0; i < values.length; i++) {
+    let count = 0;
+    for (let a = 1; a < all.length; a++) for (let b = 0; b < a; b++) if (all[a][i] !== all[b][i]) count++;
+    values[i] = shares[count];
+  }
+  lastApart = { maps, apart: { width, height, values } };
+  return lastApart.apart;
+}
+
+const pairsOf = (count) => (count * (count - 1)) / 2;
+
 // Pixel counts {labelled, differ, first, second} of two maps of one size, where `truth` has a class: those on which the
 // maps differ, and those of them on which the first or the second map equals `truth`. With `reach`, only pixels within
 // that distance of a true edge count.

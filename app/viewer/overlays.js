@@ -1,8 +1,8 @@
 // The overlays of the image: classes, errors, confidence, entropy. Each says which panels have it, how it is colored,
 // what its colors mean, and a summary in numbers. Needs no DOM until something is painted.
 //
-// A scene is what all panels share: {overlay, mode, classCount, colors, hidden, outlined, reach, truth, first, second};
-// the last three are panels, or null.
+// A scene is what all panels share: {overlay, mode, classCount, colors, hidden, outlined, reach, truth, first, second,
+// networks}; truth, first and second are panels, or null, and networks those of what networks see.
 
 import { shareText } from "../shared/text.js";
 import {
@@ -16,7 +16,7 @@ import {
   lookupTable,
   toWord,
 } from "./colors.js";
-import { compare, edgeDistance, resized } from "./maps.js";
+import { compare, disagreement, edgeDistance, resized } from "./maps.js";
 import { paintCompared, paintDifference, paintFilled, paintOutlined } from "./painting.js";
 
 export const OVERLAYS = {
@@ -24,6 +24,7 @@ export const OVERLAYS = {
   error: "Right or wrong",
   band: "Right or wrong near edges",
   against: "Differences from B",
+  apart: "Where networks differ",
   confidence: "Confidence",
   entropy: "Entropy",
 };
@@ -40,6 +41,7 @@ export function overlaysFor(specs) {
     error: hasTruth,
     band: hasTruth,
     against: masks.length > 1,
+    apart: masks.filter((spec) => !spec.is_truth).length > 1,
     confidence: masks.some((spec) => spec.confidence),
     entropy: masks.some((spec) => spec.entropy),
   };
@@ -52,6 +54,10 @@ export function coloring(panel, scene) {
   if (spec.heat) return filled(labels, HEAT_TABLE);
   if (scene.mode === "difference" && panel === scene.first) return differenceColoring(scene);
   if (scene.overlay === "confidence" || scene.overlay === "entropy") return filled(panel[scene.overlay], HEAT_TABLE);
+  if (scene.overlay === "apart") {
+    const maps = networkMaps(scene);
+    return filled(maps.length > 1 ? disagreement(maps) : null, HEAT_TABLE);
+  }
   const other = referenceOf(scene);
   if (other) {
     if (panel !== other) return comparedColoring(labels, other, scene);
@@ -67,6 +73,9 @@ function referenceOf({ overlay, truth, second }) {
   const reference = { error: truth, band: truth, against: second }[overlay];
   return reference?.labels && !reference.spec.heat ? reference : null;
 }
+
+// What the networks see whose masks are there.
+const networkMaps = ({ networks }) => networks.map((panel) => panel.labels).filter(Boolean);
 
 const filled = (map, table) => map && { map, paint: (rgba) => paintFilled(map, table, rgba) };
 
@@ -134,6 +143,13 @@ export function summaryOf(panel, scene) {
     if (panel.entropy) return "";
     return spec.entropy ? panel.entropyProblem || "The network looks once more" : "No entropy was given";
   }
+  if (scene.overlay === "apart") {
+    const others = networkMaps(scene).filter((map) => map !== labels);
+    if (spec.is_truth || others.length === 0) return "";
+    const counts = others.map((map) => resized(map, labels)).map((map) => compare(labels, map, map, scene.classCount));
+    const apart = counts.reduce((sum, each) => sum + each.differ / (each.labelled || 1), 0) / others.length;
+    return `${shareText(apart)} other than ${others.length > 1 ? "the others, on average" : "the other one"}`;
+  }
   const other = referenceOf(scene);
   if (!other || panel === other) return "";
   const reach = scene.overlay === "band" ? scene.reach : null;
@@ -152,7 +168,7 @@ export function colorKeyOf(scene) {
       [NEITHER_COLOR, "Both wrong, in different ways"],
     ];
   }
-  if (scene.overlay === "confidence" || scene.overlay === "entropy") return "heat";
+  if (["confidence", "entropy", "apart"].includes(scene.overlay)) return "heat";
   const error = [
     [RIGHT_COLOR, "Right"],
     [WRONG_COLOR, "Wrong"],

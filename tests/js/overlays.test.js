@@ -28,6 +28,7 @@ const sceneOf = (changes) => ({
   truth,
   first,
   second,
+  networks: [first, second],
   ...changes,
 });
 
@@ -41,7 +42,7 @@ function painted(panel, scene) {
 test("an overlay is offered where a panel has it", () => {
   const specs = (...panels) => panels.map((panel) => panel.spec);
   assert.deepEqual(overlaysFor(specs(first)), ["classes"]);
-  assert.deepEqual(overlaysFor(specs(first, second)), ["classes", "against"]);
+  assert.deepEqual(overlaysFor(specs(first, second)), ["classes", "against", "apart"]);
   assert.deepEqual(overlaysFor(specs(truth, first)), ["classes", "error", "band", "against"]);
   const sure = { ...first.spec, confidence: "/a", entropy: "/b" };
   assert.deepEqual(overlaysFor([sure]), ["classes", "confidence", "entropy"]);
@@ -65,6 +66,22 @@ test("a panel that is chosen as A leaves B, and the other way round", () => {
   assert.deepEqual(withPanel([1, 2], 0, 0), [0, 2]);
   assert.deepEqual(withPanel([1, 2], 0, 2), [2, 1]);
   assert.deepEqual(withPanel([1, 2], 1, 1), [2, 1]);
+});
+
+test("where networks differ, every panel shows by how many of them", () => {
+  const third = panelOf("C", mapOf(0, 2, 0, 0));
+  const scene = sceneOf({ overlay: "apart", networks: [first, second, third] });
+  // A, B, C see 0 0 0, then 1 2 2, 0 2 0 and 0 1 0: none of their three pairs differs, and then two.
+  const brightness = painted(first, scene).map(([red, green, blue]) => red + green + blue);
+  assert.ok(brightness[0] < brightness[1]);
+  assert.deepEqual(brightness.slice(2), [brightness[1], brightness[1]]);
+  assert.deepEqual(painted(truth, scene), painted(first, scene));
+  assert.equal(summaryOf(first, scene), "50.0\u00a0% other than the others, on average");
+  assert.equal(summaryOf(truth, scene), "");
+  assert.equal(colorKeyOf(scene), "heat");
+  const two = sceneOf({ overlay: "apart" });
+  assert.equal(summaryOf(second, two), "75.0\u00a0% other than the other one");
+  assert.equal(coloring(first, sceneOf({ overlay: "apart", networks: [first] })), null);
 });
 
 test("right and wrong against the truth, unlabelled pixels dark", () => {
